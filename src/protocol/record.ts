@@ -1,0 +1,181 @@
+/**
+ * Records: what one commit did, as it stands in the journal.
+ *
+ * A record holds effects (key → new content), never the command, so that replay needs neither a clock nor the code
+ * that made the decision. All effects of a record belong to one account and share its revision.
+ *
+ *   record  = length u32 | revision u48 | account length u8 | account | effects
+ *   effect  = kind u8 | flags u8 | key length u16 | key utf-8 | [ till u48 | value length u32 | value utf-8 ]
+ *
+ * Integers are little-endian. `length` counts the whole record with itself. Flags: 1 = put (till and value follow;
+ * without it the effect is a deletion), 2 = the deletion is an expiry. `till` is wall-clock milliseconds, 0 = never.
+ * The value is JSON text. A record is only ever read behind a frame whose checksum matched, so that a record that does
+ * not decode is a bug or a forged file: it throws.
+ */
+import { assert } from '../shared/assert.ts';
+import { accountId, revision, type AccountId, type Revision } from './ids.ts';
+
+/** One letter a kind of entry: it is part of every storage key and of every effect. */
+export const kinds = {
+  kv: 0x6b, // k
+  counter: 0x63, // c
+  sequence: 0x73, // s
+  lock: 0x6c, // l
+  idempotency: 0x69, // i
+  boot: 0x62, // b
+} as const;
+
+export type Kind = (typeof kinds)[keyof typeof kinds];
+
+export interface Effect {
+  readonly kind: Kind;
+  readonly key: string;
+  /** JSON text; absent: the entry is deleted. */
+  readonly value?: string;
+  /** Wall-clock milliseconds after which the entry is gone; 0 = never. */
+  readonly till: number;
+  /** The deletion happens because `till` has passed. */
+  readonly expired?: true;
+}
+
+export interface CommitRecord {
+  readonly rev: Revision;
+  readonly account: AccountId;
+  readonly effects: readonly Effect[];
+}
+
+export const recordHeaderBytes = 11;
+const effectHeaderBytes = 4;
+const putHeaderBytes = 10;
+const flagPut = 1;
+const flagExpired = 2;
+
+/** Appends records to one growing buffer, so that a turn of the shard hands the journal a single piece of memory. */
+export class RecordWriter {
+  #buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  #length = 0;
+  #count = 0;
+  #first = 0;
+  #last = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get byteLength(): number {
+    return this.#length;
+  }
+
+  append(record: CommitRecord): void {
+    const start = this.#length;
+    let at = this.#reserve(start, recordHeaderBytes + record.account.length);
+    at += 4;
+    at = this.#buffer.writeUIntLE(record.rev, at, 6);
+    at = this.#buffer.writeUInt8(record.account.length, at);
+    at += this.#buffer.latin1Write(record.account, at);
+    for (const effect of record.effects) at = this.#effect(at, effect);
+    this.#buffer.writeUInt32LE(at - start, start);
+    this.#length = at;
+    if (this.#count === 0) this.#first = record.rev;
+    this.#last = record.rev;
+    this.#count += 1;
+  }
+
+  /**
+   * Everything appended since the last call, and starts anew.
+   * `bytes` is a view of the writer's own buffer, valid until the next `append`.
+   */
+  take(): RecordChunk {
+    const chunk: RecordChunk = {
+      first: revision(this.#first),
+      last: revision(this.#last),
+      count: this.#count,
+      bytes: this.#buffer.subarray(0, this.#length),
+    };
+    this.#length = 0;
+    this.#count = 0;
+    return chunk;
+  }
+
+  #effect(start: number, effect: Effect): number {
+    const value = effect.value;
+    // A UTF-16 code unit becomes at most three bytes.
+    const keyBytesMax = effect.key.length * 3;
+    const valueBytesMax = value === undefined ? 0 : value.length * 3;
+    let at = this.#reserve(start, effectHeaderBytes + keyBytesMax + putHeaderBytes + valueBytesMax);
+    const buffer = this.#buffer;
+    buffer[at] = effect.kind;
+    buffer[at + 1] = (value === undefined ? 0 : flagPut) | (effect.expired ? flagExpired : 0);
+    const keyBytes = buffer.utf8Write(effect.key, at + effectHeaderBytes);
+    buffer.writeUInt16LE(keyBytes, at + 2);
+    at += effectHeaderBytes + keyBytes;
+    if (value === undefined) return at;
+    buffer.writeUIntLE(effect.till, at, 6);
+    const valueBytes = buffer.utf8Write(value, at + putHeaderBytes);
+    buffer.writeUInt32LE(valueBytes, at + 6);
+    return at + putHeaderBytes + valueBytes;
+  }
+
+  #reserve(at: number, bytes: number): number {
+    const wanted = at + bytes;
+    if (wanted > this.#buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, this.#buffer.length * 2));
+      this.#buffer.copy(grown, 0, 0, at);
+      this.#buffer = grown;
+    }
+    return at;
+  }
+}
+
+/** Several records in ascending revision order, one behind the other. */
+export interface RecordChunk {
+  readonly first: Revision;
+  readonly last: Revision;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The revision and length of the record at `at`, without decoding it. */
+export function peekRecord(buffer: Buffer, at: number): { rev: Revision; length: number } {
+  assert(at + recordHeaderBytes <= buffer.length, 'a record fits into its frame');
+  const length = buffer.readUInt32LE(at);
+  assert(length >= recordHeaderBytes && at + length <= buffer.length, 'a record fits into its frame');
+  return { rev: revision(buffer.readUIntLE(at + 4, 6)), length };
+}
+
+/** The account of the record at `at`. */
+export function peekAccount(buffer: Buffer, at: number): AccountId {
+  const length = buffer.readUInt8(at + 10);
+  return accountId(buffer.latin1Slice(at + recordHeaderBytes, at + recordHeaderBytes + length));
+}
+
+/** @throws InvariantError when the bytes are no record. */
+export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
+  const { rev, length } = peekRecord(buffer, start);
+  const end = start + length;
+  const account = peekAccount(buffer, start);
+  let at = start + recordHeaderBytes + account.length;
+  const effects: Effect[] = [];
+  while (at < end) {
+    assert(at + effectHeaderBytes <= end, 'an effect fits into its record');
+    const kind = buffer.readUInt8(at) as Kind;
+    const flags = buffer.readUInt8(at + 1);
+    const keyBytes = buffer.readUInt16LE(at + 2);
+    at += effectHeaderBytes;
+    assert(at + keyBytes <= end, 'a key fits into its record');
+    const key = buffer.utf8Slice(at, at + keyBytes);
+    at += keyBytes;
+    if ((flags & flagPut) === 0) {
+      effects.push((flags & flagExpired) === 0 ? { kind, key, till: 0 } : { kind, key, till: 0, expired: true });
+      continue;
+    }
+    assert(at + putHeaderBytes <= end, 'an effect fits into its record');
+    const till = buffer.readUIntLE(at, 6);
+    const valueBytes = buffer.readUInt32LE(at + 6);
+    at += putHeaderBytes;
+    assert(at + valueBytes <= end, 'a value fits into its record');
+    effects.push({ kind, key, till, value: buffer.utf8Slice(at, at + valueBytes) });
+    at += valueBytes;
+  }
+  return { rev, account, effects };
+}

@@ -1,0 +1,17 @@
+/**
+ * The server's only source of time.
+ *
+ * Wall time is read once, when the process starts; from then on a monotonic clock is added to it. A wall clock that
+ * is set forwards or backwards under a running server therefore ends no lock early and keeps none too long. Across a
+ * restart wall time is all there is: locks then get a grace period (see `core/boot.ts`).
+ */
+export interface Clock {
+  /** Milliseconds since the Unix epoch, whole, never running backwards within one process. */
+  now(): number;
+}
+
+/** Every thread of one process passes the same `origin`, so that all of them agree. */
+export function systemClock(origin: number = performance.timeOrigin): Clock {
+  const offset = performance.timeOrigin - origin;
+  return { now: () => Math.floor(origin + offset + performance.now()) };
+}

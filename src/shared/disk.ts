@@ -1,0 +1,117 @@
+/**
+ * The few file operations that durability stands on, as an interface: production uses the real file system, tests and
+ * the simulator one that loses, tears and refuses. Calls are synchronous, because the thread that uses them has
+ * nothing better to do than to wait for the disk; only preparing a segment happens beside the work.
+ *
+ * Every method throws what the operating system says (`error.code`: ENOSPC, EIO, …). Nobody retries an fsync.
+ */
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+
+export interface Disk {
+  /** File names (not paths) in the directory, sorted. */
+  list(directory: string): string[];
+  mkdir(directory: string): void;
+  /** `create` fails when the file exists; `read` opens read-only. */
+  open(file: string, mode: 'create' | 'write' | 'read'): DiskFile;
+  rename(from: string, to: string): void;
+  unlink(file: string): void;
+  /** Makes renames, creations and removals in the directory durable. */
+  syncDirectory(directory: string): void;
+  /** Creates the file filled with `bytes` zeros, durable in itself (not its directory entry); done without blocking. */
+  writeZeros(file: string, bytes: number): Promise<void>;
+}
+
+export interface DiskFile {
+  /** Bytes in the file. */
+  size(): number;
+  /** Reads up to `length` bytes at `position`; fewer only at the end of the file. */
+  read(buffer: Uint8Array, offset: number, length: number, position: number): number;
+  /** Writes all of it, however many calls that takes. */
+  write(buffer: Uint8Array, offset: number, length: number, position: number): void;
+  datasync(): void;
+  sync(): void;
+  close(): void;
+}
+
+const zeroChunk = 1024 * 1024;
+
+export const realDisk: Disk = {
+  list: (directory) => fs.readdirSync(directory).toSorted(),
+  mkdir: (directory) => {
+    fs.mkdirSync(directory, { recursive: true });
+  },
+  open(file, mode) {
+    return new RealFile(fs.openSync(file, mode === 'create' ? 'wx+' : mode === 'write' ? 'r+' : 'r'));
+  },
+  rename: (from, to) => fs.renameSync(from, to),
+  unlink: (file) => fs.unlinkSync(file),
+  syncDirectory(directory) {
+    const fd = fs.openSync(directory, 'r');
+    try {
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
+  async writeZeros(file, bytes) {
+    const handle = await fsp.open(file, 'w');
+    try {
+      const zeros = Buffer.alloc(Math.min(zeroChunk, bytes));
+      for (let at = 0; at < bytes; ) {
+        const { bytesWritten } = await handle.write(zeros, 0, Math.min(zeros.length, bytes - at), at);
+        at += bytesWritten;
+        // A little at a time, so that a commit beside it never waits behind the whole file.
+        await handle.datasync();
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+};
+
+class RealFile implements DiskFile {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  size(): number {
+    return fs.fstatSync(this.#fd).size;
+  }
+
+  read(buffer: Uint8Array, offset: number, length: number, position: number): number {
+    let done = 0;
+    while (done < length) {
+      const bytes = fs.readSync(this.#fd, buffer, offset + done, length - done, position + done);
+      if (bytes === 0) break;
+      done += bytes;
+    }
+    return done;
+  }
+
+  write(buffer: Uint8Array, offset: number, length: number, position: number): void {
+    for (let done = 0; done < length; ) {
+      done += fs.writeSync(this.#fd, buffer, offset + done, length - done, position + done);
+    }
+  }
+
+  datasync(): void {
+    fs.fdatasyncSync(this.#fd);
+  }
+
+  sync(): void {
+    fs.fsyncSync(this.#fd);
+  }
+
+  close(): void {
+    fs.closeSync(this.#fd);
+  }
+}
+
+export function joinPath(directory: string, name: string): string {
+  return path.join(directory, name);
+}

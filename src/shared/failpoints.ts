@@ -1,0 +1,31 @@
+/**
+ * Named places at which a test can end the process as a power cut would. Armed through the environment, e.g.
+ * `DRAGONLOCK_FAILPOINT=journal.written:3` kills the process the third time it passes there; unarmed, a failpoint is
+ * one comparison. The list is the tests' list too.
+ */
+export const failpoints = [
+  'journal.before-write',
+  'journal.written',
+  'journal.synced',
+  'journal.segment-prepared',
+  'journal.segment-renamed',
+  'journal.segment-trimmed',
+  'checkpoint.before-commit',
+  'checkpoint.committed',
+  'recovery.tail-copied',
+  'repartition.copied',
+  'repartition.switched',
+  'baton.committed',
+  'baton.applied',
+] as const;
+
+export type Failpoint = (typeof failpoints)[number];
+
+const [armed, nth] = (process.env['DRAGONLOCK_FAILPOINT'] ?? '').split(':');
+let passes = 0;
+
+export function failpoint(name: Failpoint): void {
+  if (name !== armed) return;
+  passes += 1;
+  if (passes >= Number(nth ?? 1)) process.kill(process.pid, 'SIGKILL');
+}

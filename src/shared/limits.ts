@@ -1,0 +1,79 @@
+/**
+ * Every limit of the server, with its unit in its name. Those in `limits` can be set in config.yml; the others follow
+ * from a format and are fixed. Over a limit is an error reply, never growth.
+ */
+import { assert } from './assert.ts';
+
+export interface Limits {
+  /** One HTTP body. */
+  readonly body_bytes_max: number;
+  /** One KV value as JSON text, UTF-8. */
+  readonly value_bytes_max: number;
+  /** Operations of one batch, all lists together; also the batches of one array body. */
+  readonly batch_operations_max: number;
+  /** Requests that one front end has in flight to one shard, those that wait for a lock not counted. */
+  readonly inflight_per_shard_max: number;
+  /** Requests that wait for one lock or mutex. */
+  readonly waiters_per_lock_max: number;
+  /** Requests that wait for a lock or mutex in one shard. */
+  readonly waiters_per_shard_max: number;
+  /** Watch requests and event streams open at once in one front end. */
+  readonly watchers_max: number;
+  /** Bytes that an event stream may have unsent before it is closed. */
+  readonly stream_buffer_bytes_max: number;
+  /** Requests a second of one account and front end; 0 = no limit. */
+  readonly account_requests_per_second: number;
+  /** Size of the store on disk, the journal not counted; over it only deletes and unlocks are accepted. */
+  readonly store_bytes_max: number;
+  /** Memory for what is newer than the last checkpoint, per shard; a checkpoint starts at half of it. */
+  readonly memtable_bytes_max: number;
+}
+
+export const defaultLimits: Limits = {
+  body_bytes_max: 8 * 1024 * 1024,
+  value_bytes_max: 1024 * 1024,
+  batch_operations_max: 1000,
+  inflight_per_shard_max: 50_000,
+  waiters_per_lock_max: 20_000,
+  waiters_per_shard_max: 100_000,
+  watchers_max: 100_000,
+  stream_buffer_bytes_max: 4 * 1024 * 1024,
+  account_requests_per_second: 0,
+  store_bytes_max: 64 * 1024 * 1024 * 1024,
+  memtable_bytes_max: 128 * 1024 * 1024,
+};
+
+/** Bytes of UTF-8 of a key, a lock id, an owner or an idempotency id. */
+export const keyBytesMax = 512;
+export const lockMetaBytesMax = 1024;
+export const lockDurMsMax = 24 * 60 * 60 * 1000;
+export const waitMsMax = 300 * 1000;
+export const watchWaitMsDefault = 30 * 1000;
+/** KV and idempotency records may live for ten years; more is surely a mistake in the unit. */
+export const ttlMsMax = 10 * 366 * 24 * 60 * 60 * 1000;
+export const idempotencyTtlMsDefault = 24 * 60 * 60 * 1000;
+/** Nesting of a JSON value. */
+export const valueDepthMax = 128;
+/** Entries of one page of a list, and events of one prefix watch. */
+export const pageLimitDefault = 100;
+export const pageLimitMax = 1000;
+/** Bytes of keys and values in one page; a page ends early rather than exceed it by more than one entry. */
+export const pageBytesMax = 4 * 1024 * 1024;
+/** Ended leases that a lock remembers, so that a repeated unlock gets a true answer. */
+export const lockHistoryMax = 8;
+/** How long a free lock is remembered. */
+export const lockHistoryMs = 60 * 60 * 1000;
+/** At start, a lock whose owner could not renew while the server was down is held for at least this much longer. */
+export const lockGraceMs = 10 * 1000;
+/** Expired entries that one turn of a shard removes. */
+export const expiryBatchMax = 1000;
+/** ±(2^53−1): the range of counters, sequences and versions. */
+export const integerMax = Number.MAX_SAFE_INTEGER;
+/** Heartbeat comment of an event stream. */
+export const streamHeartbeatMs = 15 * 1000;
+
+/** Relations that the rest of the code relies on; checked once, at start. */
+export function assertLimits(limits: Limits, segmentBytes: number): void {
+  assert(limits.value_bytes_max <= limits.body_bytes_max, 'limits.value_bytes_max ≤ limits.body_bytes_max');
+  assert(limits.body_bytes_max * 4 <= segmentBytes, 'journal.segment_bytes ≥ 4 × limits.body_bytes_max');
+}
