@@ -1,0 +1,100 @@
+/**
+ * What the HTTP edge sees of everything behind it. The router implements it; tests of the edge may fake it.
+ * Replies come by callback, not by promise: one allocation less on the hottest path, and the waiting side can vanish.
+ */
+import type { AccountId, Revision } from '../protocol/ids.ts';
+import type { Command } from '../protocol/commands.ts';
+import type { Reply } from '../protocol/replies.ts';
+
+/** Whoever waits for a reply. */
+export interface Client {
+  /** The connection is closed; a lock granted to it must go to the next in line. */
+  readonly gone: boolean;
+  /** Called at most once, and only with a reply that everything it depends on is durable. */
+  deliver(reply: Reply): void;
+}
+
+/** A request that is under way. */
+export interface Pending {
+  /** The client has vanished: it leaves every queue at once. */
+  cancel(): void;
+}
+
+export interface WatchedKey {
+  readonly key: string;
+  readonly version: number;
+}
+
+export interface PrefixWatch {
+  readonly account: AccountId;
+  readonly prefix: string;
+  /** Exclusive. Absent: from now on. */
+  readonly after?: Revision;
+  readonly waitMs: number;
+  /** Events of one reply; a commit is never split, so that a reply may hold a few more. */
+  readonly limit: number;
+}
+
+/** Receives the events of a stream, each durable, in revision order. */
+export interface StreamSink {
+  /** One commit: its revision and its events as JSON texts. False: the reader does not keep up; the stream ends. */
+  commit(rev: Revision, events: readonly string[]): boolean;
+  /** Nothing of interest up to here (inclusive); sent with heartbeats so that a reader can resume from it. */
+  bookmark(rev: Revision): boolean;
+  /** The stream ends: with a failure reply (`compacted`, `draining`), or after `commit` returned false. */
+  end(reply?: Reply): void;
+}
+
+export interface Dispatcher {
+  request(command: Command, client: Client): Pending;
+  /** Answers 200 with the first key that differs from its version, or 204 after `waitMs`. */
+  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending;
+  /** Answers 200 with events, or after `waitMs` with none and the revision reached; 410 when history is gone. */
+  watchPrefix(watch: PrefixWatch, client: Client): Pending;
+  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending;
+  /** The counters of every thread, for /metrics. */
+  stats(): Promise<ServerStats>;
+}
+
+export interface ShardStats {
+  readonly shard: number;
+  /** Commands handed over and not yet taken up. */
+  readonly queued: number;
+  readonly waiters: number;
+  readonly heldBack: number;
+  readonly watchedKeys: number;
+  readonly memtableEntries: number;
+  readonly memtableBytes: number;
+  readonly checkpoints: number;
+  readonly watermark: number;
+  readonly commits: number;
+  readonly turns: number;
+}
+
+/** Cumulative histogram: `counts[i]` observations ≤ `bounds[i]`, the last count for +Inf. */
+export interface Histogram {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
+}
+
+export interface JournalStats {
+  /** Records of one group commit. */
+  readonly groupRecords: Histogram;
+  /** Seconds of one fdatasync. */
+  readonly syncSeconds: Histogram;
+  readonly bytesWritten: number;
+  readonly segments: number;
+  readonly room: 'open' | 'reserve' | 'full';
+  readonly oldestRevision: number;
+}
+
+export interface ServerStats {
+  readonly shards: readonly ShardStats[];
+  readonly journal: JournalStats;
+  readonly revision: number;
+  readonly durable: number;
+  readonly watchers: number;
+  readonly streams: number;
+}
