@@ -1,0 +1,163 @@
+/**
+ * The LMDB environment below all shards, in `<data_dir>/store`.
+ *
+ *   layout                       one record: which sub-databases are the current ones
+ *   shard-<i>@<generation>       content of shard i: entries, deadline keys, watermark (storage-key.ts, entry-codec.ts)
+ *
+ * A generation is one partitioning into shards; repartition.ts builds the next one beside it. All commits are
+ * synchronous and durable when they return. Only one thread at a time writes (the checkpoint thread, or whoever starts
+ * the server up); every shard reads in its own thread, by snapshots that never wait.
+ *
+ * Settings that matter. `overlappingSync: false`: a commit returns behind its sync, and the file is plain LMDB with two
+ * meta pages. `safeRestore`: after a crash of the machine, open with the last meta page that was surely synced.
+ * `mapSize`: address space, not disk; large and fixed, because lmdb-js otherwise remaps the file while other threads
+ * read in it (it grows the map by itself: "map full" is only met when address space ends). `maxReaders`: a snapshot each
+ * for every thread, with room. The first opener's settings hold for all threads of the process.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { open, type Database, type RootDatabase } from 'lmdb';
+import { shardId, type ShardId } from '../../protocol/ids.ts';
+import { assert } from '../../shared/assert.ts';
+import { realDisk } from '../../shared/disk.ts';
+import { LmdbShard } from './lmdb-shard.ts';
+
+/** Of the store on disk; another number means other code. */
+export const storeFormat = 1;
+/** Two generations of sub-databases are open while the store is repartitioned. */
+export const shardsMax = 256;
+const mapBytesDefault = 2 ** 40;
+const layoutKey = 'layout';
+
+export interface Layout {
+  readonly format: number;
+  /** Of the journal that this store is a checkpoint of; hex. */
+  readonly logId: string;
+  readonly shards: number;
+  readonly generation: number;
+}
+
+export interface LmdbStoreOptions {
+  /** Address space; must exceed what the store may ever grow to. */
+  readonly mapBytes?: number;
+}
+
+type Binary = Database<Buffer, string>;
+
+// Storage keys go to LMDB as they are, one byte a character, without a buffer in between.
+const keyEncoder = {
+  writeKey: (key: string, target: Buffer, at: number): number => at + target.write(key, at, 'latin1'),
+  readKey: (source: Buffer, start: number, end: number): string => source.toString('latin1', start, end),
+};
+const databaseOptions = { encoding: 'binary', keyEncoder, cache: false } as const;
+const environmentOptions = {
+  ...databaseOptions,
+  noSubdir: false,
+  overlappingSync: false,
+  safeRestore: true,
+  remapChunks: false,
+  maxDbs: 2 * shardsMax + 2,
+  maxReaders: 2 * shardsMax + 64,
+};
+
+export class LmdbStore {
+  readonly #root: RootDatabase<Buffer, string>;
+  readonly #layout: Binary;
+  readonly #shards = new Map<string, LmdbShard>();
+
+  /** Creates the environment when there is none. @throws what LMDB or the operating system says */
+  constructor(dataDirectory: string, options: LmdbStoreOptions = {}) {
+    const directory = path.join(dataDirectory, 'store');
+    const isNew = !fs.existsSync(path.join(directory, 'data.mdb'));
+    fs.mkdirSync(directory, { recursive: true });
+    const mapSize = options.mapBytes ?? mapBytesDefault;
+    this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize });
+    this.#layout = this.#openDatabase('layout');
+    if (isNew) {
+      // LMDB syncs its file, but not the directory entries that lead to it.
+      realDisk.syncDirectory(directory);
+      realDisk.syncDirectory(dataDirectory);
+    }
+  }
+
+  /** @returns undefined in a new store */
+  layout(): Layout | undefined {
+    const bytes = this.#layout.getBinaryFast(layoutKey);
+    if (bytes === undefined) return undefined;
+    const layout: Layout = JSON.parse(bytes.toString('utf8', 0, bytes.length));
+    assert(layout.format === storeFormat, `the store has format ${storeFormat} (found ${layout.format})`);
+    return layout;
+  }
+
+  /** Durable when it returns. */
+  writeLayout(layout: Layout): void {
+    assert(layout.shards >= 1 && layout.shards <= shardsMax, `shards is 1 to ${shardsMax}`);
+    this.transaction(() => this.#layout.putSync(layoutKey, Buffer.from(JSON.stringify(layout))));
+  }
+
+  /** Shard `index` of the current generation, or of another. */
+  shard(index: ShardId, generation: number = this.#currentLayout().generation): LmdbShard {
+    const name = databaseName(index, generation);
+    let shard = this.#shards.get(name);
+    if (shard === undefined) {
+      shard = new LmdbShard(this.#openDatabase(name));
+      this.#shards.set(name, shard);
+    }
+    return shard;
+  }
+
+  /** Generations that have a sub-database, ascending. */
+  generations(): number[] {
+    this.#root.resetReadTxn();
+    const found = new Set<number>();
+    for (const name of this.#root.getKeys({ start: 'shard-', end: 'shard.' })) found.add(generationOf(name));
+    return [...found].toSorted((a, b) => a - b);
+  }
+
+  /** Removes the sub-databases of one generation, each in a transaction of its own. */
+  dropGeneration(generation: number): void {
+    this.#root.resetReadTxn();
+    const names = [...this.#root.getKeys({ start: 'shard-', end: 'shard.' })];
+    for (const name of names) {
+      if (generationOf(name) !== generation) continue;
+      this.#openDatabase(name).dropSync();
+      this.#shards.delete(name);
+    }
+  }
+
+  /** One transaction over any of the sub-databases; durable when it returns, all or nothing when it throws. */
+  transaction(work: () => void): void {
+    this.#root.transactionSync(work);
+  }
+
+  /** Bytes of all pages that the current generation uses. A few microseconds a shard. */
+  storeBytes(): number {
+    const { shards, generation } = this.#currentLayout();
+    let bytes = 0;
+    for (let index = 0; index < shards; index += 1) bytes += this.shard(shardId(index), generation).usage().bytes;
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #currentLayout(): Layout {
+    const layout = this.layout();
+    assert(layout !== undefined, 'a store that is used has a layout');
+    return layout;
+  }
+
+  #openDatabase(name: string): Binary {
+    const options = { ...databaseOptions, name };
+    return this.#root.openDB<Buffer, string>(options);
+  }
+}
+
+function databaseName(shard: ShardId, generation: number): string {
+  return `shard-${shard}@${generation}`;
+}
+
+function generationOf(name: string): number {
+  return Number(name.slice(name.indexOf('@') + 1));
+}

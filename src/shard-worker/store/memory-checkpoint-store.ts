@@ -1,0 +1,63 @@
+/**
+ * A checkpoint in memory, for tests and the simulator: an array of rows in key order, with the same bytes in it as LMDB
+ * would have. It survives what the test lets survive.
+ */
+import { revision, type Revision } from '../../protocol/ids.ts';
+import type { Entry } from '../core/entries.ts';
+import type { CheckpointStore, CheckpointTarget, Chunk } from './checkpoint-store.ts';
+import { decodeWatermark, encodeWatermark, readEntry } from './entry-codec.ts';
+import { decodeSlice } from './slice-codec.ts';
+import { watermarkKey, type StorageKey } from './storage-key.ts';
+
+export class MemoryCheckpointStore implements CheckpointStore, CheckpointTarget {
+  #values = new Map<StorageKey, Buffer>();
+  #keys: StorageKey[] = [];
+
+  apply(slices: readonly Uint8Array[], watermark: Revision): void {
+    for (const slice of slices) {
+      decodeSlice(slice, (key, value) => {
+        if (value === undefined) this.#values.delete(key);
+        else this.#values.set(key, value);
+      });
+    }
+    this.#values.set(watermarkKey, encodeWatermark(watermark));
+    this.#keys = [...this.#values.keys()].toSorted((a, b) => (a < b ? -1 : 1));
+  }
+
+  get(key: StorageKey): Entry | undefined {
+    const value = this.#values.get(key);
+    return value === undefined ? undefined : readEntry(value);
+  }
+
+  entries(start: StorageKey, end: StorageKey, limit: number): Chunk<Entry> {
+    const { rows, more } = this.keys(start, end, limit);
+    return { rows: rows.map(([key]) => [key, readEntry(this.#values.get(key) ?? Buffer.alloc(0))] as const), more };
+  }
+
+  keys(start: StorageKey, end: StorageKey, limit: number): Chunk<true> {
+    const from = this.#position(start);
+    const to = Math.min(this.#position(end), from + limit);
+    return { rows: this.#keys.slice(from, to).map((key) => [key, true] as const), more: to - from === limit };
+  }
+
+  watermark(): Revision {
+    const value = this.#values.get(watermarkKey);
+    return value === undefined ? revision(0) : decodeWatermark(value);
+  }
+
+  refresh(): void {
+    // There are no snapshots here.
+  }
+
+  /** Index of the first key at or behind `key`. */
+  #position(key: StorageKey): number {
+    let low = 0;
+    let high = this.#keys.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#keys[middle] ?? '') < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * A shard's content: two memtables over a checkpoint.
+ *
+ *   active memtable      takes every put and delete
+ *   frozen memtable      on its way into the checkpoint (see checkpoint.ts); absent most of the time
+ *   checkpoint store     LMDB
+ *
+ * A key is looked up from the top; the first layer that knows it, if only as deleted, decides. Freezing and dropping
+ * the frozen memtable move content between layers and change nothing of what a reader sees.
+ *
+ * Deadlines: over all layers, exactly the live entries with a till have exactly one deadline key (see memtable.ts). The
+ * deadlines that have passed leave a trail of tombstones until the next checkpoint, and walking it again for each
+ * `nextDeadline` would be quadratic. So the store keeps a floor: no live deadline key is below it. It moves up when a
+ * scan finds the first live one, and down when an earlier deadline is added.
+ */
+import type { AccountId } from '../../protocol/ids.ts';
+import type { Kind } from '../../protocol/record.ts';
+import { assert } from '../../shared/assert.ts';
+import type { Entries, Entry, LocatedEntry } from '../core/entries.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import { mergeLayers, type Layer } from './layer-merge.ts';
+import { Memtable, nothingBelow, type Slot } from './memtable.ts';
+import {
+  deadlineEnd,
+  deadlineKey,
+  deadlineOwner,
+  deadlinePrefix,
+  keyOf,
+  parseStorageKey,
+  prefixEnd,
+  storageKey,
+  successor,
+  tillOf,
+  type StorageKey,
+} from './storage-key.ts';
+
+const noRows = { rows: [], more: false };
+
+export class ShardStore implements Entries {
+  readonly #checkpoint: CheckpointStore;
+  #active = new Memtable();
+  #frozen: Memtable | undefined;
+
+  /** Goes up with every put and delete. */
+  #writes = 0;
+  /** Goes up when content moves between layers. */
+  #moves = 0;
+  readonly #entryLayers: readonly Layer<Entry>[];
+  readonly #deadlineLayers: readonly Layer<true>[];
+
+  #deadlineFloor: StorageKey = deadlinePrefix;
+  /** The floor is itself a live deadline key. */
+  #deadlineFloorLive = false;
+
+  // The last key looked up: a command reads a key and then writes it, and need not search for it twice.
+  #lastKey: StorageKey | undefined;
+  #lastSlot: Slot | undefined;
+  #lastBelow: Entry | undefined;
+
+  constructor(checkpoint: CheckpointStore) {
+    this.#checkpoint = checkpoint;
+    const writes = (): number => this.#writes;
+    const moves = (): number => this.#moves;
+    this.#entryLayers = [
+      { read: (start, end, limit) => this.#active.readEntries(start, end, limit), stamp: writes },
+      { read: (start, end, limit) => this.#frozen?.readEntries(start, end, limit) ?? noRows, stamp: moves },
+      { read: (start, end, limit) => checkpoint.entries(start, end, limit), stamp: moves },
+    ];
+    this.#deadlineLayers = [
+      { read: (start, end, limit) => this.#active.readDeadlines(start, end, limit), stamp: writes },
+      { read: (start, end, limit) => this.#frozen?.readDeadlines(start, end, limit) ?? noRows, stamp: moves },
+      { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
+    ];
+  }
+
+  get(kind: Kind, account: AccountId, key: string): Entry | undefined {
+    const at = storageKey(kind, account, key);
+    const slot = this.#find(at);
+    return slot === undefined ? this.#lastBelow : slot.entry;
+  }
+
+  put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
+    this.#write(storageKey(kind, account, key), entry);
+  }
+
+  delete(kind: Kind, account: AccountId, key: string): void {
+    this.#write(storageKey(kind, account, key), undefined);
+  }
+
+  /** Lazy: reads as far as it is iterated, and sees what is written meanwhile behind the place it has reached. */
+  *range(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<LocatedEntry, void, undefined> {
+    const within = storageKey(kind, account, prefix);
+    const behind = after === undefined ? within : successor(storageKey(kind, account, after));
+    const start = behind > within ? behind : within;
+    for (const [key, entry] of mergeLayers(this.#entryLayers, start, prefixEnd(within))) {
+      yield { kind, account, key: keyOf(key, account.length), entry };
+    }
+  }
+
+  nextDeadline(): number {
+    if (!this.#deadlineFloorLive && this.#deadlineFloor !== deadlineEnd) {
+      const [first] = mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineEnd);
+      this.#deadlineFloor = first === undefined ? deadlineEnd : first[0];
+      this.#deadlineFloorLive = first !== undefined;
+    }
+    return this.#deadlineFloorLive ? tillOf(this.#deadlineFloor) : Infinity;
+  }
+
+  due(now: number, limit: number): LocatedEntry[] {
+    const found: LocatedEntry[] = [];
+    if (limit <= 0 || this.nextDeadline() > now) return found;
+    for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineKey(now + 1, ''))) {
+      const at = deadlineOwner(deadline);
+      const slot = this.#find(at);
+      const entry = slot === undefined ? this.#lastBelow : slot.entry;
+      assert(
+        entry !== undefined && entry.till === tillOf(deadline),
+        'a deadline key belongs to an entry with that till',
+      );
+      found.push({ ...parseStorageKey(at), entry });
+      if (found.length >= limit) break;
+    }
+    return found;
+  }
+
+  /** Estimated heap use of both memtables. */
+  get memtableBytes(): number {
+    return this.#active.bytes + (this.#frozen?.bytes ?? 0);
+  }
+
+  /** Estimated heap use of what the next checkpoint would take. */
+  get activeBytes(): number {
+    return this.#active.bytes;
+  }
+
+  /** Keys that are newer than the checkpoint, tombstones included. */
+  get memtableSize(): number {
+    return this.#active.size + (this.#frozen?.size ?? 0);
+  }
+
+  /** Nothing has changed since the last freeze. */
+  get isClean(): boolean {
+    return this.#active.isEmpty;
+  }
+
+  get frozen(): Memtable | undefined {
+    return this.#frozen;
+  }
+
+  /** Starts a new active memtable; the old one is kept, unchanged, until `dropFrozen`. */
+  freeze(): Memtable {
+    assert(this.#frozen === undefined, 'one memtable is frozen at a time');
+    const frozen = this.#active;
+    frozen.freeze();
+    this.#frozen = frozen;
+    this.#active = new Memtable();
+    this.#moved();
+    return frozen;
+  }
+
+  /** The frozen memtable's content is in the checkpoint. */
+  dropFrozen(): void {
+    assert(this.#frozen !== undefined, 'a memtable is frozen');
+    this.#frozen = undefined;
+    // A snapshot from before the commit would show the keys as they were before.
+    this.#checkpoint.refresh();
+    this.#moved();
+  }
+
+  #moved(): void {
+    this.#moves += 1;
+    this.#writes += 1;
+    this.#lastKey = undefined;
+    this.#lastSlot = undefined;
+    this.#lastBelow = undefined;
+  }
+
+  /** The key's slot in the active memtable; if there is none, `#lastBelow` is what lies below. */
+  #find(at: StorageKey): Slot | undefined {
+    if (at === this.#lastKey) return this.#lastSlot;
+    const slot = this.#active.find(at);
+    this.#lastKey = at;
+    this.#lastSlot = slot;
+    this.#lastBelow = slot === undefined ? this.#below(at) : undefined;
+    return slot;
+  }
+
+  #below(at: StorageKey): Entry | undefined {
+    const frozen = this.#frozen?.find(at);
+    return frozen === undefined ? this.#checkpoint.get(at) : frozen.entry;
+  }
+
+  #write(at: StorageKey, entry: Entry | undefined): void {
+    let slot = this.#find(at);
+    const old = slot === undefined ? this.#lastBelow : slot.entry;
+    if (slot === undefined) {
+      if (entry === undefined && old === undefined) return;
+      slot = this.#active.add(at, old === undefined ? nothingBelow : old.till);
+      this.#lastSlot = slot;
+    }
+    const from = old?.till ?? 0;
+    const to = entry?.till ?? 0;
+    if (from !== to) {
+      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, slot.belowTill));
+      if (to !== 0) this.#deadlineAdded(this.#active.addDeadline(to, at, slot.belowTill));
+    }
+    this.#writes += 1;
+    const kept = this.#active.write(at, slot, entry);
+    if (!kept) {
+      this.#lastSlot = undefined;
+      this.#lastBelow = undefined;
+    }
+  }
+
+  #deadlineAdded(deadline: StorageKey): void {
+    if (deadline > this.#deadlineFloor) return;
+    this.#deadlineFloor = deadline;
+    this.#deadlineFloorLive = true;
+  }
+
+  #deadlineRemoved(deadline: StorageKey): void {
+    if (deadline === this.#deadlineFloor) this.#deadlineFloorLive = false;
+  }
+}
