@@ -1,0 +1,102 @@
+import { Worker, type MessagePort } from 'node:worker_threads';
+import { unreachable } from '../shared/assert.ts';
+import type { Revision, ShardId } from '../protocol/ids.ts';
+import type { Journal, JournalRoom } from '../protocol/journal.ts';
+import type { RecordChunk } from '../protocol/record.ts';
+import type { JournalLog } from './journal-options.ts';
+import type { JournalStats } from './journal-stats.ts';
+import { roomFromCode, type DurableMessage, type FromMain } from './journal-wire.ts';
+import type { JournalThreadData, ToJournal, ToMain } from './journal-wire.ts';
+
+/** The journal as a shard sees it when it runs in a thread of its own. */
+export class ThreadJournal implements Journal {
+  readonly #port: MessagePort;
+  readonly #room: Int32Array;
+  readonly #listeners: ((durable: Revision) => void)[] = [];
+
+  /** @param room the memory that the thread keeps up to date, see `allocateRoom`. */
+  constructor(port: MessagePort, room: SharedArrayBuffer) {
+    this.#port = port;
+    this.#room = new Int32Array(room);
+    port.on('message', (message: DurableMessage) => {
+      for (const listener of this.#listeners) listener(message.durable);
+    });
+  }
+
+  append(chunk: RecordChunk): void {
+    // The shard's buffer is used again in its next turn.
+    const bytes = new Uint8Array(chunk.bytes);
+    const { first, last, count } = chunk;
+    this.#port.postMessage({ kind: 'append', first, last, count, bytes } satisfies ToJournal, [bytes.buffer]);
+  }
+
+  onDurable(listener: (durable: Revision) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  room(): JournalRoom {
+    return roomFromCode(Atomics.load(this.#room, 0));
+  }
+
+  checkpointed(shard: ShardId, watermark: Revision): void {
+    this.#port.postMessage({ kind: 'checkpointed', shard, watermark } satisfies ToJournal, []);
+  }
+}
+
+/** The journal's thread as the main thread sees it. Its `error` must take the process down. */
+export class JournalThread {
+  readonly worker: Worker;
+  readonly #asked = new Map<number, (stats: JournalStats) => void>();
+  readonly #closed: Promise<void>;
+  #nextId = 1;
+
+  constructor(data: JournalThreadData, log: JournalLog, onError: (error: unknown) => void) {
+    this.worker = new Worker(new URL('./journal-thread.ts', import.meta.url), {
+      workerData: data,
+      transferList: [...data.shardPorts, ...data.routerPorts],
+      name: 'journal',
+    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closed = promise;
+    this.worker.on('error', onError);
+    this.worker.on('message', (message: ToMain) => {
+      switch (message.kind) {
+        case 'stats':
+          this.#asked.get(message.id)?.(message.stats);
+          this.#asked.delete(message.id);
+          return;
+        case 'log':
+          return log(message.level, message.message, message.details);
+        case 'closed':
+          return resolve();
+        default:
+          return unreachable(message);
+      }
+    });
+    let closed = false;
+    void promise.then(() => {
+      closed = true;
+    });
+    this.worker.on('exit', (code) => {
+      if (!closed) onError(new Error(`The journal thread has ended with code ${code}`));
+    });
+  }
+
+  stats(): Promise<JournalStats> {
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#asked.set(id, resolve);
+      this.#send({ kind: 'stats', id });
+    });
+  }
+
+  /** After the shards have stopped: writes what they have sent, then ends the thread. */
+  close(): Promise<void> {
+    this.#send({ kind: 'close' });
+    return this.#closed;
+  }
+
+  #send(message: FromMain): void {
+    this.worker.postMessage(message, []);
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What crosses between the journal's thread and the others.
+ *
+ *   shard   ──append, checkpointed──►  journal        one port each; bytes are transferred, not copied
+ *   shard   ◄──────durable───────────  journal  ──durable──►  router
+ *   main    ──stats, close──────────►  journal  ──stats, closed──►  main
+ *
+ * What a shard asks before every commit, whether there is room, stands in shared memory instead. So do the revision
+ * counter and the durable revision, which is set before any `durable` message leaves.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { unreachable } from '../shared/assert.ts';
+import type { Revision, ShardId } from '../protocol/ids.ts';
+import type { JournalRoom } from '../protocol/journal.ts';
+import type { JournalSettings } from './journal-options.ts';
+import type { JournalStats } from './journal-stats.ts';
+import type { RecoveredJournal } from './recovery.ts';
+
+export type ToJournal =
+  | {
+      readonly kind: 'append';
+      readonly first: Revision;
+      readonly last: Revision;
+      readonly count: number;
+      readonly bytes: Uint8Array<ArrayBuffer>;
+    }
+  | { readonly kind: 'checkpointed'; readonly shard: ShardId; readonly watermark: Revision };
+
+export interface DurableMessage {
+  readonly kind: 'durable';
+  readonly durable: Revision;
+}
+
+export type FromMain = { readonly kind: 'stats'; readonly id: number } | { readonly kind: 'close' };
+
+export type ToMain =
+  | { readonly kind: 'stats'; readonly id: number; readonly stats: JournalStats }
+  | {
+      readonly kind: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly details?: object;
+    }
+  | { readonly kind: 'closed' };
+
+export interface JournalThreadData {
+  readonly directory: string;
+  readonly recovered: RecoveredJournal;
+  readonly settings: JournalSettings;
+  /** See `SharedRevisions`. */
+  readonly revisions: SharedArrayBuffer;
+  /** One Int32: see `roomCode`. */
+  readonly room: SharedArrayBuffer;
+  readonly shardPorts: readonly MessagePort[];
+  readonly routerPorts: readonly MessagePort[];
+}
+
+export function allocateRoom(): SharedArrayBuffer {
+  return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+}
+
+export function roomCode(room: JournalRoom): number {
+  switch (room) {
+    case 'open':
+      return 0;
+    case 'reserve':
+      return 1;
+    case 'full':
+      return 2;
+    default:
+      return unreachable(room);
+  }
+}
+
+export function roomFromCode(code: number): JournalRoom {
+  return code === 0 ? 'open' : code === 1 ? 'reserve' : 'full';
+}

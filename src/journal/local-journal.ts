@@ -1,0 +1,35 @@
+import { assert } from '../shared/assert.ts';
+import type { Revision, ShardId } from '../protocol/ids.ts';
+import type { Journal, JournalRoom } from '../protocol/journal.ts';
+import type { RecordChunk } from '../protocol/record.ts';
+import type { JournalWriter } from './journal-writer.ts';
+
+/**
+ * The journal in the shard's own thread, for a server with one shard. `append` returns when its records are durable,
+ * and has called the listeners by then; only on a full disk are they called later.
+ */
+export class LocalJournal implements Journal {
+  readonly #writer: JournalWriter;
+
+  constructor(writer: JournalWriter) {
+    this.#writer = writer;
+  }
+
+  append(chunk: RecordChunk): void {
+    assert(this.#writer.room !== 'full', 'who takes a revision has asked whether the journal has room');
+    this.#writer.enqueue(chunk);
+    while (this.#writer.flush());
+  }
+
+  onDurable(listener: (durable: Revision) => void): void {
+    this.#writer.onDurable(listener);
+  }
+
+  room(): JournalRoom {
+    return this.#writer.room;
+  }
+
+  checkpointed(shard: ShardId, watermark: Revision): void {
+    this.#writer.checkpointed(shard, watermark);
+  }
+}
