@@ -72,7 +72,7 @@ export class RecordWriter {
     at += 4;
     at = this.#buffer.writeUIntLE(record.rev, at, 6);
     at = this.#buffer.writeUInt8(record.account.length, at);
-    at += this.#buffer.latin1Write(record.account, at);
+    at += this.#buffer.write(record.account, at, 'latin1');
     for (const effect of record.effects) at = this.#effect(at, effect);
     this.#buffer.writeUInt32LE(at - start, start);
     this.#length = at;
@@ -106,12 +106,12 @@ export class RecordWriter {
     const buffer = this.#buffer;
     buffer[at] = effect.kind;
     buffer[at + 1] = (value === undefined ? 0 : flagPut) | (effect.expired ? flagExpired : 0);
-    const keyBytes = buffer.utf8Write(effect.key, at + effectHeaderBytes);
+    const keyBytes = buffer.write(effect.key, at + effectHeaderBytes, 'utf8');
     buffer.writeUInt16LE(keyBytes, at + 2);
     at += effectHeaderBytes + keyBytes;
     if (value === undefined) return at;
     buffer.writeUIntLE(effect.till, at, 6);
-    const valueBytes = buffer.utf8Write(value, at + putHeaderBytes);
+    const valueBytes = buffer.write(value, at + putHeaderBytes, 'utf8');
     buffer.writeUInt32LE(valueBytes, at + 6);
     return at + putHeaderBytes + valueBytes;
   }
@@ -146,7 +146,7 @@ export function peekRecord(buffer: Buffer, at: number): { rev: Revision; length:
 /** The account of the record at `at`. */
 export function peekAccount(buffer: Buffer, at: number): AccountId {
   const length = buffer.readUInt8(at + 10);
-  return accountId(buffer.latin1Slice(at + recordHeaderBytes, at + recordHeaderBytes + length));
+  return accountId(buffer.toString('latin1', at + recordHeaderBytes, at + recordHeaderBytes + length));
 }
 
 /** @throws InvariantError when the bytes are no record. */
@@ -163,7 +163,7 @@ export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
     const keyBytes = buffer.readUInt16LE(at + 2);
     at += effectHeaderBytes;
     assert(at + keyBytes <= end, 'a key fits into its record');
-    const key = buffer.utf8Slice(at, at + keyBytes);
+    const key = buffer.toString('utf8', at, at + keyBytes);
     at += keyBytes;
     if ((flags & flagPut) === 0) {
       effects.push((flags & flagExpired) === 0 ? { kind, key, till: 0 } : { kind, key, till: 0, expired: true });
@@ -174,7 +174,7 @@ export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
     const valueBytes = buffer.readUInt32LE(at + 6);
     at += putHeaderBytes;
     assert(at + valueBytes <= end, 'a value fits into its record');
-    effects.push({ kind, key, till, value: buffer.utf8Slice(at, at + valueBytes) });
+    effects.push({ kind, key, till, value: buffer.toString('utf8', at, at + valueBytes) });
     at += valueBytes;
   }
   return { rev, account, effects };

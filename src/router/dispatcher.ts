@@ -93,7 +93,6 @@ export interface JournalStats {
 export interface ServerStats {
   readonly shards: readonly ShardStats[];
   readonly journal: JournalStats;
-  readonly revision: number;
   readonly durable: number;
   readonly watchers: number;
   readonly streams: number;

@@ -17,6 +17,8 @@ export interface Limits {
   readonly waiters_per_lock_max: number;
   /** Requests that wait for a lock or mutex in one shard. */
   readonly waiters_per_shard_max: number;
+  /** Mutexes in memory of one shard: held, or free for less than ten seconds. */
+  readonly mutexes_per_shard_max: number;
   /** Watch requests and event streams open at once in one front end. */
   readonly watchers_max: number;
   /** Bytes that an event stream may have unsent before it is closed. */
@@ -36,6 +38,7 @@ export const defaultLimits: Limits = {
   inflight_per_shard_max: 50_000,
   waiters_per_lock_max: 20_000,
   waiters_per_shard_max: 100_000,
+  mutexes_per_shard_max: 1_000_000,
   watchers_max: 100_000,
   stream_buffer_bytes_max: 4 * 1024 * 1024,
   account_requests_per_second: 0,
@@ -63,10 +66,14 @@ export const pageBytesMax = 4 * 1024 * 1024;
 export const lockHistoryMax = 8;
 /** How long a free lock is remembered. */
 export const lockHistoryMs = 60 * 60 * 1000;
+/** How long a free mutex is remembered. */
+export const mutexHistoryMs = 10 * 1000;
 /** At start, a lock whose owner could not renew while the server was down is held for at least this much longer. */
 export const lockGraceMs = 10 * 1000;
 /** Expired entries that one turn of a shard removes. */
 export const expiryBatchMax = 1000;
+/** Entries that one page of a list looks at. */
+export const pageScanMax = 10_000;
 /** ±(2^53−1): the range of counters, sequences and versions. */
 export const integerMax = Number.MAX_SAFE_INTEGER;
 /** Heartbeat comment of an event stream. */

@@ -1,0 +1,33 @@
+/** The parts of one batch, evaluated by several shards, put together: every item was evaluated by exactly one of them. */
+import type { Duplicate, Evaluation, Results } from '../protocol/messages.ts';
+
+export function mergeEvaluations(parts: readonly Evaluation[]): Evaluation {
+  const duplicate = mergeDuplicates(parts.flatMap((part) => part.duplicate ?? []));
+  return {
+    drafts: parts.flatMap((part) => part.drafts),
+    failed: parts.flatMap((part) => part.failed),
+    results: mergeResults(parts.map((part) => part.results)),
+    ...(duplicate === undefined ? {} : { duplicate }),
+  };
+}
+
+function mergeResults(parts: readonly Results[]): Results {
+  const merged: { -readonly [K in keyof Results]: Results[K] } = {};
+  for (const part of parts) {
+    if (part.lock !== undefined) merged.lock = part.lock;
+    if (part.sequence !== undefined) merged.sequence = part.sequence;
+    if (part.atomic !== undefined) merged.atomic = fill(merged.atomic, part.atomic);
+    if (part.get !== undefined) merged.get = fill(merged.get, part.get);
+    if (part.set !== undefined) merged.set = fill(merged.set, part.set);
+  }
+  return merged;
+}
+
+function fill<Item>(into: readonly (Item | null)[] | undefined, from: readonly (Item | null)[]): readonly (Item | null)[] {
+  return into === undefined ? from : into.map((item, i) => item ?? from[i]!);
+}
+
+function mergeDuplicates(found: readonly Duplicate[]): Duplicate | undefined {
+  const [first] = found;
+  return first === undefined ? undefined : { ...first, ids: found.flatMap(({ ids }) => ids) };
+}

@@ -1,0 +1,208 @@
+/**
+ * Watches over a prefix: the journal, read back. The log holds every commit of every shard in order, whole and durable,
+ * also those from before a restart, so a watch is a reader of the log and all that is promised of it (ordered, unique,
+ * atomic, no gap, resumable) follows from the log. It costs the shards nothing, and nobody anything while nobody watches.
+ *
+ *   after a cursor in the past          up to date
+ *   catching up, a tail of its own ───► live, on the one tail that all share ───► answered, timed out or gone
+ *
+ * A reader that is up to date when the shared tail is too joins it; the tail is read on whenever more is durable.
+ */
+import { failure } from '../protocol/errors.ts';
+import type { AccountId, Revision } from '../protocol/ids.ts';
+import { revision } from '../protocol/ids.ts';
+import { decodeRecord, peekAccount, peekRecord, type RecordChunk } from '../protocol/record.ts';
+import { failureReply, type Reply } from '../protocol/replies.ts';
+import { JournalTail } from '../journal/journal-reader.ts';
+import type { JournalDirectory } from '../journal/journal-directory.ts';
+import type { Limits } from '../shared/limits.ts';
+import type { Client, Pending, PrefixWatch, StreamSink } from './dispatcher.ts';
+import { PollReader, prefixEvents, StreamReader, type PrefixReader } from './prefix-readers.ts';
+
+export interface PrefixWatchesOptions {
+  readonly directory: JournalDirectory;
+  /** The highest revision on disk, at this very moment. */
+  readonly durable: () => Revision;
+  readonly limits: Limits;
+  /** Runs something after the events that are waiting now. */
+  readonly defer: (run: () => void) => void;
+}
+
+export class PrefixWatches {
+  readonly #options: PrefixWatchesOptions;
+  #live: JournalTail | undefined;
+  #liveReaders = new Set<PrefixReader>();
+  readonly #catchingUp = new Map<PrefixReader, JournalTail>();
+  #pumping = false;
+  #streams = 0;
+
+  constructor(options: PrefixWatchesOptions) {
+    this.#options = options;
+  }
+
+  get watchers(): number {
+    return this.#liveReaders.size + this.#catchingUp.size - this.#streams;
+  }
+
+  get streams(): number {
+    return this.#streams;
+  }
+
+  watch(watch: PrefixWatch, client: Client): Pending {
+    const refused = this.#refusal(watch.after);
+    if (refused !== undefined) {
+      client.deliver(refused);
+      return { cancel: () => {} };
+    }
+    const timer = setTimeout(() => this.#end(reader, reader.timedOut()), watch.waitMs);
+    const reader = new PollReader(watch, watch.after ?? this.#options.durable(), (reply) => {
+      clearTimeout(timer);
+      this.#remove(reader);
+      if (!client.gone) client.deliver(reply);
+    });
+    this.#add(reader);
+    return {
+      cancel: () => {
+        clearTimeout(timer);
+        this.#remove(reader);
+      },
+    };
+  }
+
+  stream(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
+    const refused = this.#refusal(watch.after);
+    if (refused !== undefined) {
+      sink.end(refused);
+      return { cancel: () => {} };
+    }
+    const reader = new StreamReader(watch, watch.after ?? this.#options.durable(), sink, () => this.#remove(reader));
+    this.#streams += 1;
+    this.#add(reader);
+    return { cancel: () => this.#remove(reader) };
+  }
+
+  /** More is on disk. */
+  advance(_durable: Revision): void {
+    if (this.#live === undefined || this.#pumping) return;
+    this.#pumping = true;
+    this.#options.defer(() => this.#pump());
+  }
+
+  drain(): void {
+    const message = 'The server is going down; nothing was missed: watch again after the same revision.';
+    const reply = failureReply(revision(0), failure('draining', message));
+    for (const reader of [...this.#liveReaders, ...this.#catchingUp.keys()]) this.#end(reader, reply);
+  }
+
+  #refusal(after: Revision | undefined): Reply | undefined {
+    const { limits, durable } = this.#options;
+    if (this.#liveReaders.size + this.#catchingUp.size >= limits.watchers_max) {
+      const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
+      return failureReply(revision(0), failure('too_many_waiters', message));
+    }
+    if (after === undefined || after <= durable()) return undefined;
+    const message = `After: revision ${after} is ahead of this server, which is at ${durable()}; list again and watch from there.`;
+    return failureReply(revision(0), failure('invalid', message));
+  }
+
+  #add(reader: PrefixReader): void {
+    if (this.#live === undefined || reader.position < this.#live.position) {
+      const tail = new JournalTail(this.#options.directory, reader.position);
+      this.#catchingUp.set(reader, tail);
+      return this.#catchUp(reader);
+    }
+    this.#liveReaders.add(reader);
+    this.advance(reader.position);
+  }
+
+  /** One step, then the others have their turn. */
+  #catchUp(reader: PrefixReader): void {
+    const tail = this.#catchingUp.get(reader);
+    if (tail === undefined) return;
+    const step = tail.read(this.#options.durable());
+    switch (step.kind) {
+      case 'records':
+        hand(step.chunk, (account) => (reader.account === account ? [reader] : none));
+        break;
+      case 'compacted':
+        return this.#end(reader, compactedReply(step.oldest));
+      case 'seeking':
+        break;
+      case 'idle':
+        reader.caughtUp(tail.position);
+        return this.#goLive(reader);
+    }
+    // It may have been answered, and removed, by what it was handed.
+    if (this.#catchingUp.has(reader)) this.#options.defer(() => this.#catchUp(reader));
+  }
+
+  #goLive(reader: PrefixReader): void {
+    const tail = this.#catchingUp.get(reader);
+    if (tail === undefined) return;
+    this.#catchingUp.delete(reader);
+    if (this.#live === undefined) this.#live = tail;
+    else tail.close();
+    // The shared tail may be behind; this reader ignores what it has seen already.
+    this.#liveReaders.add(reader);
+    this.advance(reader.position);
+  }
+
+  #pump(): void {
+    this.#pumping = false;
+    if (this.#live === undefined) return;
+    const step = this.#live.read(this.#options.durable());
+    switch (step.kind) {
+      case 'records': {
+        const byAccount = Map.groupBy(this.#liveReaders, (reader) => reader.account);
+        hand(step.chunk, (account) => byAccount.get(account) ?? none);
+        break;
+      }
+      case 'compacted':
+        for (const reader of this.#liveReaders) this.#end(reader, compactedReply(step.oldest));
+        return;
+      case 'seeking':
+        break;
+      case 'idle':
+        for (const reader of this.#liveReaders) reader.caughtUp(this.#live.position);
+        return;
+    }
+    if (this.#live !== undefined) this.advance(this.#live.position);
+  }
+
+  #end(reader: PrefixReader, reply: Reply): void {
+    this.#remove(reader);
+    reader.end(reply);
+  }
+
+  #remove(reader: PrefixReader): void {
+    const tail = this.#catchingUp.get(reader);
+    const known = this.#liveReaders.delete(reader) || this.#catchingUp.delete(reader);
+    tail?.close();
+    if (known && reader instanceof StreamReader) this.#streams -= 1;
+    if (this.#liveReaders.size > 0) return;
+    this.#live?.close();
+    this.#live = undefined;
+  }
+}
+
+const none: readonly PrefixReader[] = [];
+
+/** Hands each commit of a chunk to those who read its account. */
+function hand(chunk: RecordChunk & { readonly bytes: Buffer }, readersOf: (account: AccountId) => Iterable<PrefixReader>): void {
+  for (let at = 0; at < chunk.bytes.length; at += peekRecord(chunk.bytes, at).length) {
+    const readers = [...readersOf(peekAccount(chunk.bytes, at))];
+    if (readers.length === 0) continue;
+    const record = decodeRecord(chunk.bytes, at);
+    for (const reader of readers) {
+      if (record.rev <= reader.position) continue;
+      const events = prefixEvents(record, reader.prefix);
+      if (events.length > 0) reader.commit(record.rev, events);
+    }
+  }
+}
+
+function compactedReply(oldest: Revision): Reply {
+  const after = oldest - 1;
+  const message = `The history up to revision ${after} is gone; list again, or watch after ${after} or later.`;
+  return failureReply(revision(0), failure('compacted', message, { Oldest: after }));
+}

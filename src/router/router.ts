@@ -1,0 +1,272 @@
+/**
+ * The router of one front end: which shard gets a command, what becomes of its reply.
+ *
+ * Commands of one turn of the event loop travel to a shard as one message. Replies come back finished; the gate holds
+ * each until what it depends on is durable; a reply that hands out a lock to a client that has vanished is turned into
+ * taking the lock back. Batches over several shards are carried by a `BatonRun`.
+ */
+import type { Command } from '../protocol/commands.ts';
+import { failure } from '../protocol/errors.ts';
+import type { AccountId, Revision } from '../protocol/ids.ts';
+import type { BatonAnswer, FromShard, ToShard } from '../protocol/messages.ts';
+import { failureReply, type Reply } from '../protocol/replies.ts';
+import { assert } from '../shared/assert.ts';
+import type { Limits } from '../shared/limits.ts';
+import { BatonRun, type BatonCarrier } from './baton-run.ts';
+import type {
+  Client,
+  Dispatcher,
+  JournalStats,
+  Pending,
+  PrefixWatch,
+  ServerStats,
+  ShardStats,
+  StreamSink,
+  WatchedKey,
+} from './dispatcher.ts';
+import { KeyWatches } from './key-watches.ts';
+import type { PrefixWatches } from './prefix-watches.ts';
+import { ReplyGate } from './reply-gate.ts';
+import { shardsOf } from './route.ts';
+import type { ShardLink } from './shard-link.ts';
+
+export interface RouterOptions {
+  /** Index of this front end; part of every baton's name. */
+  readonly index: number;
+  readonly links: readonly ShardLink[];
+  readonly durable: Revision;
+  readonly limits: Limits;
+  /** Changes over prefixes come from the journal, not from the shards. */
+  readonly prefixWatches: PrefixWatches;
+  readonly journalStats: () => Promise<JournalStats>;
+  /** Runs at the end of the current turn of the event loop. */
+  readonly defer: (run: () => void) => void;
+}
+
+interface InFlight {
+  readonly client: Client;
+  readonly shard: number;
+  /** Waits for a lock: not counted against the limit of requests in flight. */
+  readonly waits: boolean;
+}
+
+export class Router implements Dispatcher {
+  readonly #options: RouterOptions;
+  readonly #gate: ReplyGate;
+  readonly #keyWatches: KeyWatches;
+  readonly #outgoing: ToShard[][];
+  #flushing = false;
+  readonly #inFlight = new Map<number, InFlight>();
+  readonly #counts: number[];
+  readonly #batonAnswers = new Map<number, (answer: BatonAnswer) => void>();
+  readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
+  readonly #closeAnswers = new Map<number, () => void>();
+  #nextId = 0;
+  #batons = 0;
+  #draining = false;
+  #idle: (() => void) | undefined;
+  readonly #carrier: BatonCarrier;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+    const shards = options.links.length;
+    // Batons have a lane of their own behind those of the shards.
+    this.#gate = new ReplyGate(shards + 1, options.durable);
+    this.#outgoing = options.links.map(() => []);
+    this.#counts = options.links.map(() => 0);
+    this.#keyWatches = new KeyWatches(this, options.limits, (account, key) => {
+      for (const shard of shardsOf({ kind: 'watch.key', account, key, version: 0 }, shards)) {
+        this.#send(shard, { kind: 'unwatch', account, key });
+      }
+    });
+    this.#carrier = {
+      shards,
+      ask: (shard, message) => {
+        const id = this.#newId();
+        const answer = new Promise<BatonAnswer>((resolve) => this.#batonAnswers.set(id, resolve));
+        this.#send(shard, { ...message, id } as ToShard);
+        return { id, answer };
+      },
+      tell: (shard, message) => this.#send(shard, message),
+      durable: (rev) => new Promise((resolve) => this.#gate.pass(shards, rev, resolve)),
+    };
+    options.links.forEach((link, shard) => link.onMessage((message) => this.#receive(shard, message)));
+  }
+
+  request(command: Command, client: Client): Pending {
+    const { limits, links } = this.#options;
+    if (this.#draining) return this.#refuse(client, failure('draining', 'The server is going down; nothing was done. Try again soon.'));
+    const shards = shardsOf(command, links.length);
+    if (shards.length > 1) return this.#carry(command, shards, client);
+    const shard = shards[0]!;
+    const waits = waitsForLock(command);
+    if (!waits && this.#counts[shard]! >= limits.inflight_per_shard_max) {
+      return this.#refuse(client, failure('overloaded', 'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.'));
+    }
+    const id = this.#newId();
+    this.#inFlight.set(id, { client, shard, waits });
+    if (!waits) this.#counts[shard]! += 1;
+    this.#send(shard, { kind: 'request', id, command });
+    return waits ? { cancel: () => this.#cancel(id) } : uncancellable;
+  }
+
+  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
+    return this.#keyWatches.watch(account, keys, waitMs, client);
+  }
+
+  watchPrefix(watch: PrefixWatch, client: Client): Pending {
+    return this.#options.prefixWatches.watch(watch, client);
+  }
+
+  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
+    return this.#options.prefixWatches.stream(watch, sink);
+  }
+
+  async stats(): Promise<ServerStats> {
+    const { links, prefixWatches, journalStats } = this.#options;
+    const shards = links.map(
+      (_, shard) =>
+        new Promise<ShardStats>((resolve) => {
+          const id = this.#newId();
+          this.#statsAnswers.set(id, resolve);
+          this.#send(shard, { kind: 'stats', id });
+        }),
+    );
+    return {
+      shards: (await Promise.all(shards)).map((stats) => ({ ...stats, queued: stats.queued + this.#counts[stats.shard]! })),
+      journal: await journalStats(),
+      durable: this.#gate.durable,
+      watchers: this.#keyWatches.size + prefixWatches.watchers,
+      streams: prefixWatches.streams,
+    };
+  }
+
+  /** More is on disk: told by the journal's thread, or by the shard that writes the journal itself. */
+  advance(durable: Revision): void {
+    this.#gate.advance(durable);
+    this.#options.prefixWatches.advance(durable);
+  }
+
+  /** Answers everyone who waits, refuses what is new, and resolves when every reply is out. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#keyWatches.drain();
+    this.#options.prefixWatches.drain();
+    this.#options.links.forEach((_, shard) => this.#send(shard, { kind: 'drain' }));
+    if (this.#inFlight.size + this.#batonAnswers.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  /** After `drain`: every shard commits and checkpoints. */
+  async close(): Promise<void> {
+    await Promise.all(
+      this.#options.links.map(
+        (_, shard) =>
+          new Promise<void>((resolve) => {
+            const id = this.#newId();
+            this.#closeAnswers.set(id, resolve);
+            this.#send(shard, { kind: 'close', id });
+          }),
+      ),
+    );
+  }
+
+  #receive(shard: number, message: FromShard): void {
+    this.advance(message.durable);
+    for (const { id, reply } of message.replies) this.#gate.pass(shard, reply.rev, () => this.#finish(id, reply));
+    for (const event of message.events) this.#gate.pass(shard, event.rev, () => this.#keyWatches.changed(event));
+    for (const { id, answer } of message.batons) take(this.#batonAnswers, id)?.(answer);
+    for (const { id, stats } of message.stats) take(this.#statsAnswers, id)?.(stats);
+    for (const id of message.closed) take(this.#closeAnswers, id)?.();
+    this.#checkIdle();
+  }
+
+  #finish(id: number, reply: Reply): void {
+    const request = take(this.#inFlight, id);
+    assert(request !== undefined, 'a request is answered once');
+    if (!request.waits) this.#counts[request.shard]! -= 1;
+    this.#deliver(request.client, reply, request.shard);
+    this.#checkIdle();
+  }
+
+  #deliver(client: Client, reply: Reply, shard: number): void {
+    if (!client.gone) client.deliver(reply);
+    else if (reply.grant !== undefined) this.#send(shard, { kind: 'undelivered', grant: reply.grant });
+  }
+
+  #cancel(id: number): void {
+    const request = this.#inFlight.get(id);
+    if (request !== undefined) this.#send(request.shard, { kind: 'cancel', id });
+  }
+
+  #carry(command: Command, shards: readonly number[], client: Client): Pending {
+    const lane = this.#options.links.length;
+    this.#batons += 1;
+    const run = new BatonRun(`${this.#options.index}:${this.#batons}`, this.#carrier);
+    const id = this.#newId();
+    const shard = shards[0]!;
+    this.#inFlight.set(id, { client, shard, waits: true });
+    assert(command.kind === 'batch' || command.kind === 'kv.list' || command.kind === 'lock.list', 'only batches and lists span shards');
+    const reply = command.kind === 'batch' ? run.batch(command, shards) : run.list(command, shards);
+    // A rejection is a bug: unhandled, it takes the process down.
+    void reply.then((done) => this.#gate.pass(lane, done.rev, () => this.#finishBaton(id, done)));
+    return {
+      cancel: () => {
+        if (run.cancel()) this.#inFlight.delete(id);
+        this.#checkIdle();
+      },
+    };
+  }
+
+  #finishBaton(id: number, reply: Reply): void {
+    const { client } = take(this.#inFlight, id)!;
+    const grant = reply.grant;
+    const [owner] = grant === undefined ? [0] : shardsOf({ kind: 'lock.inspect', account: grant.account, id: grant.id }, this.#options.links.length);
+    this.#deliver(client, reply, owner!);
+    this.#checkIdle();
+  }
+
+  #refuse(client: Client, why: Parameters<typeof failureReply>[1]): Pending {
+    client.deliver(failureReply(this.#gate.durable, why));
+    return uncancellable;
+  }
+
+  #send(shard: number, message: ToShard): void {
+    this.#outgoing[shard]!.push(message);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#options.defer(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    this.#outgoing.forEach((messages, shard) => {
+      if (messages.length === 0) return;
+      this.#outgoing[shard] = [];
+      this.#options.links[shard]!.send(messages);
+    });
+  }
+
+  #newId(): number {
+    this.#nextId += 1;
+    return this.#nextId;
+  }
+
+  #checkIdle(): void {
+    if (this.#idle === undefined || this.#inFlight.size + this.#batonAnswers.size > 0) return;
+    this.#idle();
+    this.#idle = undefined;
+  }
+}
+
+const uncancellable: Pending = { cancel: () => {} };
+
+function waitsForLock(command: Command): boolean {
+  return (command.kind === 'batch' || command.kind === 'mutex.lock') && command.lock !== undefined && command.lock.waitMs > 0;
+}
+
+function take<Value>(map: Map<number, Value>, id: number): Value | undefined {
+  const value = map.get(id);
+  map.delete(id);
+  return value;
+}
+

@@ -1,0 +1,190 @@
+/**
+ * `apply`: one message in, a changed state and an outbox out. No await, no I/O, no clock, no randomness: production,
+ * the unit tests and the simulator call this very function.
+ *
+ * A message that needs a key held by a baton is kept back, in order, until the hold is gone (see holds.ts).
+ */
+import type { Grant } from '../../protocol/replies.ts';
+import type { Command } from '../../protocol/commands.ts';
+import type { ToShard } from '../../protocol/messages.ts';
+import { pageReply } from '../../protocol/page.ts';
+import { kinds } from '../../protocol/record.ts';
+import { assert, unreachable } from '../../shared/assert.ts';
+import { applyBaton, claimIds, commitBaton, holdKeys, releaseBaton, reserveLock } from './baton.ts';
+import { applyBatch, settle } from './batch.ts';
+import { expireDeadlines, expireEntries } from './expiry.ts';
+import { ScopeSet, type Scope } from './holds.ts';
+import { isOwnLease } from './lease.ts';
+import type { Waiter } from './lock-queue.ts';
+import { viewDurableLock } from './lock.ts';
+import { endMutex, lockMutex, unlockMutex, viewMutex } from './mutex.ts';
+import type { Outbox, RequestRef } from './outbox.ts';
+import { inspectLock, listPage, watchKey } from './read.ts';
+import { scopeOf } from './scope.ts';
+import { accountAndKey, nameOf, readRevision, type ShardState } from './state.ts';
+import { cancel, drainWaiters, leaveLine } from './waiting.ts';
+
+/** Messages that the core handles; the rest (stats, close) is the actor's. */
+export type CoreMessage = Exclude<ToShard, { kind: 'stats' | 'close' }>;
+
+export function apply(state: ShardState, router: number, message: CoreMessage, now: number, out: Outbox): void {
+  if (state.holds.size > 0 || state.heldBack.length > 0) {
+    const scope = scopeOfMessage(message);
+    if (scope !== undefined && (state.holds.conflicts(scope) || state.heldBackScopes.conflicts(scope))) {
+      state.heldBack.push({ router, message, scope });
+      state.heldBackScopes.add(scope);
+      return;
+    }
+  }
+  handle(state, router, message, now, out);
+  serveLines(state, now, out);
+  if (message.kind === 'baton.apply' || message.kind === 'baton.release') retryHeldBack(state, now, out);
+}
+
+/** Time has passed: leases, keys and waits end. Called at the start of each turn. */
+export function passTime(state: ShardState, now: number, out: Outbox): void {
+  expireEntries(state, now, out);
+  serveLines(state, now, out);
+  expireDeadlines(state, now, out);
+  serveLines(state, now, out);
+}
+
+function handle(state: ShardState, router: number, message: CoreMessage, now: number, out: Outbox): void {
+  switch (message.kind) {
+    case 'request':
+      return handleCommand(state, { router, id: message.id }, message.command, now, out);
+    case 'cancel':
+      return cancel(state, { router, id: message.id });
+    case 'undelivered':
+      return takeBack(state, message.grant, now, out);
+    case 'unwatch':
+      return unwatch(state, router, nameOf(message.account, message.key));
+    case 'baton.claim':
+      return claimIds(state, { router, id: message.id }, message.baton, message.batch, now, out);
+    case 'baton.reserve':
+      return reserveLock(state, { router, id: message.id }, message.baton, message.account, message.lock, now, out);
+    case 'baton.hold':
+      return holdKeys(state, { router, id: message.id }, message.baton, message.command, now, out);
+    case 'baton.commit':
+      return commitBaton(state, { router, id: message.id }, message.batch, message.evaluation, message.rev, now, out);
+    case 'baton.apply':
+      return applyBaton(state, message.baton, message.rev, message.body, out);
+    case 'baton.release':
+      return releaseBaton(state, message.baton);
+    case 'drain':
+      return drainWaiters(state, out);
+    default:
+      return unreachable(message);
+  }
+}
+
+function handleCommand(state: ShardState, ref: RequestRef, command: Command, now: number, out: Outbox): void {
+  switch (command.kind) {
+    case 'batch':
+      return applyBatch(state, ref, command, now, out);
+    case 'kv.list':
+      return out.reply(ref, pageReply('KV', listPage(state, command, now), readRevision(state)));
+    case 'lock.list':
+      return out.reply(ref, pageReply('Locks', listPage(state, command, now), readRevision(state)));
+    case 'lock.inspect':
+      return out.reply(ref, inspectLock(state, command, now));
+    case 'mutex.lock':
+      return lockMutex(state, ref, command, now, out);
+    case 'mutex.unlock':
+      return unlockMutex(state, ref, command, now, out);
+    case 'watch.key':
+      return out.reply(ref, watchKey(state, ref.router, command, now));
+    default:
+      return unreachable(command);
+  }
+}
+
+/** Gives every lock that may be free to the head of its line. */
+function serveLines(state: ShardState, now: number, out: Outbox): void {
+  // Settling a head may free further locks: a Set visits what is added while it is walked.
+  for (const name of state.freed) {
+    state.freed.delete(name);
+    serveLine(state, name, now, out);
+  }
+}
+
+function serveLine(state: ShardState, name: string, now: number, out: Outbox): void {
+  for (;;) {
+    const head = state.lines.lock.get(name)?.head();
+    if (head === undefined || head.reserved) return;
+    const { account, key } = accountAndKey(name);
+    const view = viewDurableLock(state, account, key, now);
+    if (view.lease !== undefined && !isOwnLease(view, head.ask)) return;
+    if (state.holds.conflicts({ names: [name] })) return void state.parked.add(name);
+    if (head.work.kind === 'reserve') return reserve(state, head, out);
+    assert(head.work.kind === 'batch', 'only batches and batons wait for a lock');
+    if (state.holds.conflicts(scopeOf(head.work))) return void state.parked.add(name);
+    leaveLine(state, 'lock', head);
+    // If the head's conditions fail it is answered so, the lock stays free, and the next in line has its turn.
+    settle(state, head.ref, head.work, now, out);
+  }
+}
+
+function reserve(state: ShardState, head: Waiter, out: Outbox): void {
+  head.reserved = true;
+  if (head.deadline !== undefined) state.deadlines.clear(head.deadline);
+  delete head.deadline;
+  out.baton(head.ref, { kind: 'ok' });
+}
+
+/** A grant that found nobody: the lock goes to the next in line, unless another request has confirmed it since. */
+function takeBack(state: ShardState, grant: Grant, now: number, out: Outbox): void {
+  const { account, id, handle } = grant;
+  if (grant.mutex) {
+    const mutex = state.mutexes.get(nameOf(account, id));
+    const view = viewMutex(state, account, id, now);
+    if (view.lease?.handle === handle && mutex?.till === grant.version) endMutex(state, account, id, view, 'released', now, out);
+    return;
+  }
+  const entry = state.entries.get(kinds.lock, account, id);
+  const view = viewDurableLock(state, account, id, now);
+  if (entry?.rev !== grant.version || view.lease?.handle !== handle) return;
+  const nobody: RequestRef = { router: -1, id: 0 };
+  settle(state, nobody, { kind: 'batch', account, shape: 'lock.release', unlock: { id, handle } }, now, out);
+}
+
+function unwatch(state: ShardState, router: number, name: string): void {
+  const routers = state.watched.get(name);
+  routers?.delete(router);
+  if (routers?.size === 0) state.watched.delete(name);
+}
+
+/** Runs what is no longer held back, in order of arrival, so that the order per key is kept. */
+function retryHeldBack(state: ShardState, now: number, out: Outbox): void {
+  if (state.heldBack.length === 0) return;
+  const waiting = state.heldBack;
+  state.heldBack = [];
+  const still = new ScopeSet();
+  for (const item of waiting) {
+    if (state.holds.conflicts(item.scope) || still.conflicts(item.scope)) {
+      state.heldBack.push(item);
+      still.add(item.scope);
+      continue;
+    }
+    state.heldBackScopes.remove(item.scope);
+    handle(state, item.router, item.message as CoreMessage, now, out);
+    serveLines(state, now, out);
+  }
+}
+
+function scopeOfMessage(message: CoreMessage): Scope | undefined {
+  switch (message.kind) {
+    case 'request':
+      return scopeOf(message.command);
+    case 'undelivered':
+      return message.grant.mutex ? undefined : { names: [nameOf(message.grant.account, message.grant.id)] };
+    case 'baton.claim':
+      return { names: (message.batch.idempotency?.ids ?? []).map((id) => nameOf(message.batch.account, id)) };
+    case 'baton.reserve':
+      return { names: [nameOf(message.account, message.lock.id)] };
+    case 'baton.hold':
+      return scopeOf(message.command);
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * What a batch would do now: pure reading. Conditions first, all of them, so that an error lists every one that fails;
+ * then the effects. Nothing has happened until `finishDrafts` gives the drafts a revision and the caller commits them.
+ *
+ * A shard evaluates the items that it owns. With one shard, or a batch on one shard, that is the whole batch; otherwise
+ * the parts are put together by the router (see baton.ts).
+ */
+import type { AtomicAsk, Batch, LockAsk, UnlockAsk } from '../../protocol/commands.ts';
+import { failure } from '../../protocol/errors.ts';
+import type { Revision } from '../../protocol/ids.ts';
+import type {
+  AtomicResult,
+  Draft,
+  Evaluation,
+  FailedItem,
+  GetResult,
+  LockResult,
+  Results,
+  SequenceResult,
+  SetResult,
+} from '../../protocol/messages.ts';
+import { kinds, type Effect } from '../../protocol/record.ts';
+import { integerMax } from '../../shared/limits.ts';
+import type { Entry } from './entries.ts';
+import { findDuplicate, storeDrafts, storedReply } from './idempotency.ts';
+import { answerUnlock, isOwnLease, leaseToRecover, type LockRecord, type LockView } from './lease.ts';
+import { endDraft, grantDraft, viewDurableLock } from './lock.ts';
+import { heldByOther, lockLost } from './lock-failures.ts';
+import type { ShardState } from './state.ts';
+
+export function evaluate(state: ShardState, batch: Batch, now: number): Evaluation {
+  const part = new Part(state, batch, now);
+  const duplicate = findDuplicate(state, batch, now);
+  if (duplicate !== undefined) return { drafts: [], results: {}, failed: [], duplicate };
+
+  const owns = (key: string): boolean => state.owns(batch.account, key);
+  const results: { -readonly [K in keyof Results]: Results[K] } = {};
+  batch.guard?.forEach(({ id, handle }, i) => {
+    if (owns(id)) part.guard(`Guard[${i}]`, id, handle);
+  });
+  if (batch.unlock && owns(batch.unlock.id)) part.unlock(batch.unlock);
+  batch.check?.forEach(({ key, version }, i) => {
+    if (owns(key)) part.expectVersion(`Check[${i}]`, key, version);
+  });
+  batch.set?.forEach(({ key, version }, i) => {
+    if (version !== undefined && owns(key)) part.expectVersion(`KVSet[${i}]`, key, version);
+  });
+  if (batch.lock && owns(batch.lock.id)) results.lock = part.lock(batch.lock);
+  if (batch.atomic) results.atomic = batch.atomic.map((ask, i) => (owns(ask.key) ? part.atomic(`Atomic[${i}]`, ask) : null));
+  if (batch.sequence && owns(batch.sequence.key)) results.sequence = part.sequence(batch.sequence);
+  if (batch.get) results.get = batch.get.map((key) => (owns(key) ? part.get(key) : null));
+  if (batch.set) results.set = batch.set.map((ask) => (owns(ask.key) ? part.set(ask) : null));
+
+  const drafts = part.drafts();
+  return { drafts: [...drafts, ...storeDrafts(state, batch, now)], results, failed: part.failed };
+}
+
+/** Gives drafts the revision of their commit, and the stored reply its text. */
+export function finishDrafts(drafts: readonly Draft[], rev: Revision, batch: Batch, body: string): Effect[] {
+  return drafts.map((draft) => {
+    const { grants, stores, ...effect } = draft;
+    if (stores) return { ...effect, value: storedReply(batch.idempotency!, body, rev) };
+    if (grants) return { ...effect, value: grantWithHandle(draft.value!, rev) };
+    return effect;
+  });
+}
+
+function grantWithHandle(value: string, rev: Revision): string {
+  const record = JSON.parse(value) as LockRecord;
+  return JSON.stringify({ ...record, lease: { ...record.lease, handle: rev } });
+}
+
+class Part {
+  readonly failed: FailedItem[] = [];
+  readonly #state: ShardState;
+  readonly #batch: Batch;
+  readonly #now: number;
+  /** The last draft for a key wins; kinds do not share names. */
+  readonly #drafts = new Map<string, Draft>();
+
+  constructor(state: ShardState, batch: Batch, now: number) {
+    this.#state = state;
+    this.#batch = batch;
+    this.#now = now;
+  }
+
+  drafts(): Iterable<Draft> {
+    return this.#drafts.values();
+  }
+
+  guard(field: string, id: string, handle: number): void {
+    const view = this.#lockView(id);
+    if (view.lease?.handle === handle) return;
+    const ended = view.ended.find((lease) => lease.handle === handle);
+    this.failed.push({ field, ...lockLost('guard with', id, { id, handle }, view, ended) });
+  }
+
+  unlock(ask: UnlockAsk): void {
+    const view = this.#lockView(ask.id);
+    const answer = answerUnlock(view, ask);
+    if (answer.kind === 'release') this.#draft(endDraft(ask.id, view, answer.why, this.#now));
+    if (answer.kind === 'lost') this.failed.push({ field: 'Unlock', ...lockLost('unlock', ask.id, ask, view, answer.ended) });
+  }
+
+  expectVersion(field: string, key: string, wanted: number): void {
+    const version = this.#kv(key)?.rev ?? 0;
+    if (version === wanted) return;
+    const is = version === 0 ? 'does not exist' : `has version ${version}`;
+    const was = wanted === 0 ? 'it must not exist' : `version ${wanted} was wanted`;
+    this.failed.push({
+      field,
+      ...failure('version_mismatch', `The key ${JSON.stringify(key)} ${is}; ${was}.`, { Key: key, Version: version }),
+    });
+  }
+
+  lock(ask: LockAsk): LockResult {
+    const view = this.#lockView(ask.id);
+    const own = isOwnLease(view, ask);
+    if (ask.extend !== undefined && !own) {
+      const ended = view.ended.find((lease) => lease.handle === ask.extend);
+      const presented = { id: ask.id, handle: ask.extend };
+      this.failed.push({ field: 'Unlock', ...lockLost('extend', ask.id, presented, view, ended) });
+    } else if (!own && view.lease !== undefined) {
+      // Only a batch over several shards gets here: the lease that it wanted to extend has ended and gone to another.
+      this.failed.push({ field: 'LockID', ...heldByOther(ask.id, view, 0, ask.waitMs) });
+    }
+    this.#draft(grantDraft(view, ask, this.#now));
+    const recover = leaseToRecover(view);
+    return {
+      handle: own ? view.lease!.handle : 0,
+      till: this.#now + ask.durMs,
+      ...(recover === undefined
+        ? {}
+        : { recover: { handle: recover.handle, why: recover.why, ...(recover.meta === undefined ? {} : { meta: recover.meta }) } }),
+    };
+  }
+
+  atomic(field: string, ask: AtomicAsk): AtomicResult {
+    const { key, op, n } = ask;
+    const pending = this.#drafts.get(`c${key}`);
+    const old = pending === undefined ? this.#number(kinds.counter, key) : numberIn(pending);
+    const from = old ?? 0;
+    if (ask.ifEq !== undefined && ask.ifEq !== from) {
+      const message = `The counter ${JSON.stringify(key)} is ${from}; IfEq wanted ${ask.ifEq}.`;
+      this.failed.push({ field, ...failure('precondition_failed', message, { Key: key, Value: from }) });
+    }
+    if (op === 'get') return old === undefined ? {} : { value: old };
+    if (op === 'reset') {
+      if (old !== undefined) this.#draft({ kind: kinds.counter, key, till: 0 });
+      return { value: 0, ...(old === undefined ? {} : { old }) };
+    }
+    const value = op === 'add' ? from + n : op === 'set' ? n : op === 'max' ? Math.max(from, n) : Math.min(from, n);
+    if (!Number.isSafeInteger(value)) {
+      const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${n} leaves the range ±(2^53−1).`;
+      this.failed.push({ field, ...failure('overflow', message, { Key: key, Value: from }) });
+    }
+    this.#draft({ kind: kinds.counter, key, till: 0, value: String(value) });
+    return { value, old: from };
+  }
+
+  sequence(ask: NonNullable<Batch['sequence']>): SequenceResult {
+    const { key, op, n } = ask;
+    const last = this.#number(kinds.sequence, key);
+    if (op === 'get') return last === undefined ? {} : { to: last };
+    if (op === 'reset') {
+      if (last !== undefined) this.#draft({ kind: kinds.sequence, key, till: 0 });
+      return {};
+    }
+    const from = last ?? 0;
+    if (n > integerMax - from) {
+      const message = `The sequence ${JSON.stringify(key)} is at ${from}; ${n} more leave the range up to 2^53−1.`;
+      this.failed.push({ field: 'n', ...failure('overflow', message, { Key: key, Value: from }) });
+    }
+    this.#draft({ kind: kinds.sequence, key, till: 0, value: String(from + n) });
+    return { from: from + 1, to: from + n };
+  }
+
+  get(key: string): GetResult {
+    const entry = this.#kv(key);
+    if (entry === undefined) return { version: 0 };
+    return { version: entry.rev, value: entry.value, ...(entry.till === 0 ? {} : { till: entry.till }) };
+  }
+
+  set(ask: NonNullable<Batch['set']>[number]): SetResult {
+    const { key, value, ttlMs } = ask;
+    if (value !== undefined) {
+      this.#draft({ kind: kinds.kv, key, till: ttlMs === undefined ? 0 : this.#now + ttlMs, value });
+      return 'set';
+    }
+    // A delete takes back what this batch set before, and is a commit only if there is something to delete.
+    const stored = this.#state.entries.get(kinds.kv, this.#batch.account, key);
+    this.#drafts.delete(`k${key}`);
+    if (stored === undefined) return 'missing';
+    this.#draft({ kind: kinds.kv, key, till: 0 });
+    return stored.till !== 0 && stored.till <= this.#now ? 'missing' : 'deleted';
+  }
+
+  #draft(draft: Draft): void {
+    const name = String.fromCharCode(draft.kind) + draft.key;
+    // Re-inserted, so that effects come in the order of the operation that decided.
+    this.#drafts.delete(name);
+    this.#drafts.set(name, draft);
+  }
+
+  #lockView(id: string): LockView {
+    return viewDurableLock(this.#state, this.#batch.account, id, this.#now);
+  }
+
+  #kv(key: string): Entry | undefined {
+    const entry = this.#state.entries.get(kinds.kv, this.#batch.account, key);
+    return entry !== undefined && entry.till !== 0 && entry.till <= this.#now ? undefined : entry;
+  }
+
+  #number(kind: typeof kinds.counter | typeof kinds.sequence, key: string): number | undefined {
+    const entry = this.#state.entries.get(kind, this.#batch.account, key);
+    return entry === undefined ? undefined : Number(entry.value);
+  }
+}
+
+function numberIn(draft: Draft): number | undefined {
+  return draft.value === undefined ? undefined : Number(draft.value);
+}

@@ -1,0 +1,65 @@
+/**
+ * Time passing. At the start of each turn everything whose time has come ends, in commits of its own, so that commands
+ * of that turn find a store without lapsed entries (and treat those beyond `expiryBatchMax` as gone all the same).
+ */
+import type { AccountId } from '../../protocol/ids.ts';
+import { kinds, type Effect } from '../../protocol/record.ts';
+import { assert } from '../../shared/assert.ts';
+import { expiryBatchMax } from '../../shared/limits.ts';
+import { noteFreed } from './batch.ts';
+import type { LocatedEntry } from './entries.ts';
+import { viewLock, type LockRecord } from './lease.ts';
+import { endDraft, leaseTill, viewDurableLock } from './lock.ts';
+import { expireMutex, viewMutex } from './mutex.ts';
+import type { Outbox } from './outbox.ts';
+import { commit, nameOf, type ShardState } from './state.ts';
+import { familyOf, timeOut } from './waiting.ts';
+
+/** Ends entries of the store. An entry under a hold waits for the baton; with no room to write, all wait. */
+export function expireEntries(state: ShardState, now: number, out: Outbox): void {
+  if (state.noRoom?.room === 'full' || state.entries.nextDeadline() > now) return;
+  const byAccount = new Map<AccountId, Effect[]>();
+  for (const located of state.entries.due(now, expiryBatchMax)) {
+    const { account, key } = located;
+    if (state.holds.conflicts({ names: [nameOf(account, key)] })) continue;
+    const effects = byAccount.get(account);
+    const effect = expiryEffect(state, located, now);
+    if (effects === undefined) byAccount.set(account, [effect]);
+    else effects.push(effect);
+  }
+  for (const [account, effects] of byAccount) {
+    const record = { rev: out.nextRevision(), account, effects };
+    commit(state, record, out);
+    noteFreed(state, record);
+  }
+}
+
+/** Ends what lives in memory only: waits and mutexes. Served after the entries, so that a lock that just expired is granted first. */
+export function expireDeadlines(state: ShardState, now: number, out: Outbox): void {
+  for (let item = state.deadlines.shiftDue(now); item !== undefined; item = state.deadlines.shiftDue(now)) {
+    if (item.kind === 'mutex') {
+      expireMutex(state, item.account, item.id, now, out);
+      continue;
+    }
+    const { waiter } = item;
+    const view =
+      familyOf(waiter) === 'lock'
+        ? viewDurableLock(state, waiter.account, waiter.ask.id, now)
+        : viewMutex(state, waiter.account, waiter.ask.id, now);
+    timeOut(state, waiter, view, out);
+    if (familyOf(waiter) === 'lock') state.freed.add(nameOf(waiter.account, waiter.ask.id));
+  }
+}
+
+function expiryEffect(state: ShardState, { kind, key, entry }: LocatedEntry, now: number): Effect {
+  if (kind !== kinds.lock) {
+    assert(kind === kinds.kv || kind === kinds.idempotency, 'only keys, locks and idempotency records expire');
+    return { kind, key, till: 0, expired: true };
+  }
+  const record = JSON.parse(entry.value) as LockRecord;
+  if (record.lease === undefined) return { kind, key, till: 0, expired: true };
+  // A lease from before this start may have its time extended: it is written down when the old time comes.
+  const till = leaseTill(state.boot, entry, record);
+  if (till > now) return { kind, key, till, value: entry.value };
+  return endDraft(key, viewLock(record, till, now), 'expired', now);
+}

@@ -1,0 +1,110 @@
+/** Replies as JSON text, one function a shape. The text is finished here, once; the front end only passes it on. */
+import type { Batch } from '../../protocol/commands.ts';
+import { failure } from '../../protocol/errors.ts';
+import type { Revision } from '../../protocol/ids.ts';
+import type { FailedItem, LockResult, Results } from '../../protocol/messages.ts';
+import { failureReply, type Reply } from '../../protocol/replies.ts';
+import { unreachable } from '../../shared/assert.ts';
+
+/** The reply to a batch that went through. `rev`: its commit, or what it read at. */
+export function batchReply(batch: Batch, results: Results, rev: Revision, now: number): Reply {
+  const missing = missingThing(batch, results);
+  if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
+  const reply: Reply = { rev, status: 200, body: `{${members(batch, results, rev, now)}"Rev":${rev}}` };
+  const { lock } = results;
+  if (lock === undefined) return reply;
+  const grant = { account: batch.account, id: batch.lock!.id, handle: lock.handle || rev, mutex: false, version: rev };
+  return { ...reply, grant };
+}
+
+/** All that failed, under the code of the first. */
+export function failedReply(failed: readonly FailedItem[], rev: Revision): Reply {
+  const [first] = failed;
+  const items = failed.map(({ field, code, message, details }) => ({ Field: field, Code: code, Message: message, ...details }));
+  const message = failed.length === 1 ? `${first!.field}: ${first!.message}` : `${first!.field}: ${first!.message} (and ${failed.length - 1} more, see Failed)`;
+  return failureReply(rev, { code: first!.code, message, details: { ...first!.details, Failed: items } });
+}
+
+/** `"Lock":…,"Till":…,` with the comma behind: what every reply that hands out a lease says of it. */
+export function leaseMembers(lock: LockResult, handle: number, now: number): string {
+  const { till, recover } = lock;
+  const recovered =
+    recover === undefined
+      ? ''
+      : `"Recover":{"Lock":${recover.handle},${recover.meta === undefined ? '' : `"Meta":${recover.meta},`}"Why":"${recover.why}"},`;
+  return `"Lock":${handle},"Till":${Math.ceil(till / 1000)},"TillMs":${till},"TTLMs":${till - now},${recovered}"Now":${now},`;
+}
+
+function members(batch: Batch, results: Results, rev: Revision, now: number): string {
+  switch (batch.shape) {
+    case 'batch':
+      return batchMembers(batch, results, rev, now);
+    case 'kv.get':
+      return `${getMembers(batch.get![0]!, results.get![0]!)},`;
+    case 'kv.set':
+      return `"Key":${JSON.stringify(batch.set![0]!.key)},"Version":${rev},`;
+    case 'kv.delete':
+      return `"Key":${JSON.stringify(batch.set![0]!.key)},"Deleted":${results.set![0] === 'deleted'},`;
+    case 'counter.get':
+    case 'counter.add':
+    case 'counter.reset':
+      return `${atomicMembers(batch, results, 0)},`;
+    case 'sequence.get':
+      return `"Key":${JSON.stringify(batch.sequence!.key)},"Value":${results.sequence!.to},`;
+    case 'sequence.reset':
+      return `"Key":${JSON.stringify(batch.sequence!.key)},"Value":0,`;
+    case 'sequence.next': {
+      const { from, to } = results.sequence!;
+      return `"Key":${JSON.stringify(batch.sequence!.key)},"Value":${to},"From":${from},"To":${to},`;
+    }
+    case 'lock.acquire':
+      return leaseMembers(results.lock!, results.lock!.handle || rev, now);
+    case 'lock.release':
+      return '';
+    default:
+      return unreachable(batch.shape);
+  }
+}
+
+function batchMembers(batch: Batch, results: Results, rev: Revision, now: number): string {
+  let text = '';
+  if (results.lock) text += leaseMembers(results.lock, results.lock.handle || rev, now);
+  if (batch.atomic) text += `"Atomic":[${batch.atomic.map((_, i) => `{${atomicMembers(batch, results, i)}}`).join(',')}],`;
+  if (batch.get) text += `"KV":[${batch.get.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`;
+  if (batch.set) {
+    const items = batch.set.map(({ key }, i) => {
+      const result = results.set![i];
+      const name = JSON.stringify(key);
+      if (result === 'set') return `{"Key":${name},"Version":${rev}}`;
+      return `{"Key":${name},"Version":0,"Deleted":${result === 'deleted'}}`;
+    });
+    text += `"KVSet":[${items.join(',')}],`;
+  }
+  return text;
+}
+
+function getMembers(key: string, result: { version: number; value?: string; till?: number }): string {
+  const name = `"Key":${JSON.stringify(key)},"Version":${result.version}`;
+  if (result.value === undefined) return name;
+  return `${name},"Value":${result.value}${result.till === undefined ? '' : `,"TillMs":${result.till}`}`;
+}
+
+function atomicMembers(batch: Batch, results: Results, i: number): string {
+  const { value, old } = results.atomic![i]!;
+  const name = JSON.stringify(batch.atomic![i]!.key);
+  return `"Key":${name},"Value":${value ?? 0}${old === undefined ? '' : `,"Old":${old}`}`;
+}
+
+/** REST reads of one thing answer 404 when there is none; a batch answers with what it found. */
+function missingThing(batch: Batch, results: Results): string | undefined {
+  switch (batch.shape) {
+    case 'kv.get':
+      return results.get![0]!.value === undefined ? `There is no key ${JSON.stringify(batch.get![0])}.` : undefined;
+    case 'counter.get':
+      return results.atomic![0]!.value === undefined ? `There is no counter ${JSON.stringify(batch.atomic![0]!.key)}.` : undefined;
+    case 'sequence.get':
+      return results.sequence!.to === undefined ? `Nothing was taken from the sequence ${JSON.stringify(batch.sequence!.key)} yet.` : undefined;
+    default:
+      return undefined;
+  }
+}

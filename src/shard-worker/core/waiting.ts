@@ -1,0 +1,138 @@
+/**
+ * Waiting for a lock or a mutex. Whoever frees one only notes it (`freed`); before the command ends, `serveLines` hands
+ * it to the head of the line, in the same turn and the same group commit, so that nobody can come in between.
+ */
+import type { AccountId } from '../../protocol/ids.ts';
+import type { LockAsk } from '../../protocol/commands.ts';
+import { failure } from '../../protocol/errors.ts';
+import { failureReply, type Reply } from '../../protocol/replies.ts';
+import { markInProgress } from './idempotency.ts';
+import { isOwnLease, type LockView } from './lease.ts';
+import { heldByOther } from './lock-failures.ts';
+import { LockQueue, type Waiter } from './lock-queue.ts';
+import type { Outbox, RequestRef } from './outbox.ts';
+import { nameOf, readRevision, type ShardState } from './state.ts';
+
+export type Family = 'lock' | 'mutex';
+
+/** Whether the ask can be met at once: the lock is free and nobody stands in line, or it is the asker's own. */
+export function isAvailable(state: ShardState, family: Family, account: AccountId, ask: LockAsk, view: LockView): boolean {
+  if (isOwnLease(view, ask)) return true;
+  return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));
+}
+
+/** Joins the line, or answers why not. With `free` the line is empty, and will be served before the command ends. */
+export function wait(
+  state: ShardState,
+  family: Family,
+  waiter: Pick<Waiter, 'ref' | 'account' | 'ask' | 'work'>,
+  view: LockView,
+  now: number,
+  out: Outbox,
+  free = false,
+): void {
+  const { ref, account, ask, work } = waiter;
+  const name = nameOf(account, ask.id);
+  const line = state.lines[family].get(name);
+  const refusal = free ? undefined : refuseToWait(state, ask, view, line);
+  if (refusal !== undefined) return answer(waiter, refusal, out);
+
+  const earlier = line?.sameOwner(ask);
+  const queue = line ?? new LockQueue();
+  if (line === undefined) state.lines[family].set(name, queue);
+  const takesOver = earlier !== undefined && !earlier.reserved;
+  if (takesOver) {
+    forget(state, earlier);
+    const message = 'Another request with the same LockOwner has taken this place in the line.';
+    answer(earlier, failureReply(readRevision(state), failure('not_locked', message)), out);
+  }
+  const ticket = takesOver ? earlier.ticket : (state.tickets += 1);
+  const joined: Waiter = { ref, account, ask, work, ticket, reserved: false };
+  joined.deadline = state.deadlines.set(now + ask.waitMs, { kind: 'waiter', waiter: joined });
+  queue.join(joined);
+  state.waiters.set(refName(ref), joined);
+  if (work.kind === 'batch') markInProgress(state, work, 1);
+}
+
+/** Takes a waiter out of its line, wherever it stands. */
+export function leaveLine(state: ShardState, family: Family, waiter: Waiter): void {
+  const name = nameOf(waiter.account, waiter.ask.id);
+  const line = state.lines[family].get(name);
+  line?.leave(waiter);
+  if (line?.size === 0) state.lines[family].delete(name);
+  forget(state, waiter);
+}
+
+/** Everything about a waiter but its place in line. */
+function forget(state: ShardState, waiter: Waiter): void {
+  if (waiter.deadline !== undefined) state.deadlines.clear(waiter.deadline);
+  state.waiters.delete(refName(waiter.ref));
+  if (waiter.work.kind === 'batch') markInProgress(state, waiter.work, -1);
+}
+
+/** LockWait ran out. */
+export function timeOut(state: ShardState, waiter: Waiter, view: LockView, out: Outbox): void {
+  const family = familyOf(waiter);
+  const others = (state.lines[family].get(nameOf(waiter.account, waiter.ask.id))?.size ?? 1) - 1;
+  leaveLine(state, family, waiter);
+  const { id, waitMs } = waiter.ask;
+  answer(waiter, failureReply(readRevision(state), heldByOther(id, view, others, waitMs)), out);
+}
+
+/** The client has vanished: if it waits, it leaves the line at once. */
+export function cancel(state: ShardState, ref: RequestRef): void {
+  const waiter = state.waiters.get(refName(ref));
+  if (waiter === undefined) return;
+  const family = familyOf(waiter);
+  leaveLine(state, family, waiter);
+  // It may have been the head of a line that stands before a free lock.
+  if (family === 'lock') state.freed.add(nameOf(waiter.account, waiter.ask.id));
+}
+
+/** Everyone who waits is told that the server is going down. */
+export function drainWaiters(state: ShardState, out: Outbox): void {
+  state.draining = true;
+  for (const waiter of [...state.waiters.values()]) {
+    if (waiter.reserved) continue;
+    leaveLine(state, familyOf(waiter), waiter);
+    answer(waiter, drainingReply(state), out);
+  }
+}
+
+export function familyOf(waiter: Waiter): Family {
+  return waiter.work.kind === 'mutex.lock' ? 'mutex' : 'lock';
+}
+
+export function lineLength(state: ShardState, family: Family, account: AccountId, id: string): number {
+  return state.lines[family].get(nameOf(account, id))?.size ?? 0;
+}
+
+function refuseToWait(state: ShardState, ask: LockAsk, view: LockView, line: LockQueue | undefined): Reply | undefined {
+  const rev = readRevision(state);
+  if (ask.waitMs === 0) return failureReply(rev, heldByOther(ask.id, view, line?.size ?? 0, 0));
+  if (state.draining) return drainingReply(state);
+  const { waiters_per_lock_max, waiters_per_shard_max } = state.limits;
+  if ((line?.size ?? 0) >= waiters_per_lock_max) {
+    const message = `${waiters_per_lock_max} requests wait for the lock ${JSON.stringify(ask.id)} already (limits.waiters_per_lock_max).`;
+    return failureReply(rev, failure('too_many_waiters', message));
+  }
+  if (state.waiters.size >= waiters_per_shard_max) {
+    const message = `${waiters_per_shard_max} requests wait for locks already (limits.waiters_per_shard_max).`;
+    return failureReply(rev, failure('too_many_waiters', message));
+  }
+  return undefined;
+}
+
+function drainingReply(state: ShardState): Reply {
+  return failureReply(readRevision(state), failure('draining', 'The server is going down; nothing was done. Try again soon.'));
+}
+
+function answer(waiter: Pick<Waiter, 'ref' | 'work'>, reply: Reply, out: Outbox): void {
+  if (waiter.work.kind === 'reserve') out.baton(waiter.ref, { kind: 'reply', reply });
+  else out.reply(waiter.ref, reply);
+}
+
+/** How a request is named in `ShardState.waiters`. */
+export function refName(ref: RequestRef): string {
+  return `${ref.router}:${ref.id}`;
+}

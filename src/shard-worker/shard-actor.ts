@@ -1,0 +1,202 @@
+/**
+ * The actor: one shard, one turn at a time.
+ *
+ *   turn:  time passes → each message is applied in order → the turn's records go to the journal → replies go out
+ *
+ * It owns no thread and no port. The shard's thread feeds it from MessagePorts (shard-thread.ts), tests and the simulator
+ * from plain calls. Replies are handed on before their records are durable when the journal is on another thread; the
+ * router's gate holds them until then.
+ */
+import type { Clock } from '../shared/clock.ts';
+import type { Revision } from '../protocol/ids.ts';
+import type { Journal } from '../protocol/journal.ts';
+import { failure } from '../protocol/errors.ts';
+import type { BatonAnswer, FromShard, KeyEvent, ToShard } from '../protocol/messages.ts';
+import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
+import type { Reply } from '../protocol/replies.ts';
+import type { ShardStats } from '../router/dispatcher.ts';
+import { apply, passTime } from './core/apply.ts';
+import type { Outbox, RequestRef } from './core/outbox.ts';
+import type { ShardState } from './core/state.ts';
+
+/** Messages of one turn, so that a flood is cut into group commits of bounded latency. */
+const turnMessagesMax = 1024;
+/** Looks again this soon when something is due that cannot end yet (its key is held, or there is no room to write). */
+const retryMs = 5;
+const sleepMsMax = 60 * 60 * 1000;
+
+/** When what is newer than the store's last checkpoint goes there. */
+export interface CheckpointSchedule {
+  /** Called after each turn; starts a checkpoint when one is due. */
+  afterTurn(now: number): void;
+  /** Checkpoints everything, for a clean stop. */
+  finish(): Promise<void>;
+  /** What writes are refused with while the store cannot take more. */
+  full(): 'disk_full' | 'quota_exceeded' | 'overloaded' | undefined;
+  stats(): Pick<ShardStats, 'memtableEntries' | 'memtableBytes' | 'checkpoints' | 'watermark'>;
+}
+
+export interface ActorOptions {
+  readonly state: ShardState;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly checkpoints: CheckpointSchedule;
+  /** Hands a turn's results to a front end. */
+  readonly send: (router: number, message: FromShard) => void;
+  /** Asks for `turn` to be called after so many milliseconds; replaces the wish before. */
+  readonly wake: (delayMs: number) => void;
+}
+
+export class ShardActor {
+  readonly #options: ActorOptions;
+  readonly #mailbox: { router: number; message: ToShard }[] = [];
+  readonly #records = new RecordWriter();
+  readonly #turnOut: TurnOutbox;
+  #commits = 0;
+  #turns = 0;
+
+  constructor(options: ActorOptions) {
+    this.#options = options;
+    this.#turnOut = new TurnOutbox(options.state, this.#records);
+  }
+
+  /** Puts messages into the mailbox. The caller sees to it that `turn` follows. */
+  receive(router: number, messages: readonly ToShard[]): void {
+    for (const message of messages) this.#mailbox.push({ router, message });
+  }
+
+  /** Works off the mailbox. */
+  turn(): void {
+    const batches = Math.max(1, Math.ceil(this.#mailbox.length / turnMessagesMax));
+    for (let i = 0; i < batches; i++) this.#turn(this.#mailbox.splice(0, turnMessagesMax));
+  }
+
+  #turn(messages: readonly { router: number; message: ToShard }[]): void {
+    const { state, clock, checkpoints } = this.#options;
+    const now = clock.now();
+    this.#turns += 1;
+    state.noRoom = this.#noRoom();
+    passTime(state, now, this.#turnOut);
+    for (const { router, message } of messages) {
+      if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
+      else if (message.kind === 'close') this.#close(router, message.id);
+      else apply(state, router, message, now, this.#turnOut);
+    }
+    this.#flush();
+    checkpoints.afterTurn(now);
+    this.#sleep(now);
+  }
+
+  #flush(): void {
+    const { journal, send, state } = this.#options;
+    this.#commits += this.#records.count;
+    if (this.#records.count > 0) journal.append(this.#records.take());
+    const durable = state.revisions.durable();
+    for (const [router, mail] of this.#turnOut.take()) send(router, { durable, ...mail });
+  }
+
+  #noRoom(): ShardState['noRoom'] {
+    const room = this.#options.journal.room();
+    if (room !== 'open') {
+      const left = room === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
+      return { room, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
+    }
+    const full = this.#options.checkpoints.full();
+    switch (full) {
+      case undefined:
+        return undefined;
+      case 'disk_full':
+        return { room: 'reserve', failure: failure(full, 'There is no disk space for the store. Reads, unlocks and deletes are still served.') };
+      case 'quota_exceeded':
+        return { room: 'reserve', failure: failure(full, 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.') };
+      case 'overloaded':
+        return { room: 'reserve', failure: failure(full, 'Writes come faster than checkpoints can be written; try again soon.') };
+    }
+  }
+
+  #sleep(now: number): void {
+    const { state, wake } = this.#options;
+    const at = Math.min(state.entries.nextDeadline(), state.deadlines.next());
+    wake(at <= now ? retryMs : Math.min(at - now, sleepMsMax));
+  }
+
+  #close(router: number, id: number): void {
+    const { checkpoints, send, state } = this.#options;
+    this.#flush();
+    // A rejection is an unhandled one on purpose: it takes the process down, as every storage error does.
+    void checkpoints.finish().then(() => {
+      send(router, { durable: state.revisions.durable(), ...emptyMail(), closed: [id] });
+    });
+  }
+
+  #stats(): ShardStats {
+    const { state, checkpoints } = this.#options;
+    return {
+      shard: state.shard,
+      queued: this.#mailbox.length,
+      waiters: state.waiters.size,
+      heldBack: state.heldBack.length,
+      watchedKeys: state.watched.size,
+      commits: this.#commits,
+      turns: this.#turns,
+      ...checkpoints.stats(),
+    };
+  }
+}
+
+type Mail = {
+  replies: { id: number; reply: Reply }[];
+  events: KeyEvent[];
+  batons: { id: number; answer: BatonAnswer }[];
+  stats: { id: number; stats: ShardStats }[];
+  closed: number[];
+};
+
+function emptyMail(): Mail {
+  return { replies: [], events: [], batons: [], stats: [], closed: [] };
+}
+
+/** What one turn sends, by front end. */
+class TurnOutbox implements Outbox {
+  readonly #state: ShardState;
+  readonly #records: RecordWriter;
+  #mail = new Map<number, Mail>();
+
+  constructor(state: ShardState, records: RecordWriter) {
+    this.#state = state;
+    this.#records = records;
+  }
+
+  nextRevision(): Revision {
+    return this.#state.revisions.next();
+  }
+
+  record(commit: CommitRecord): void {
+    this.#records.append(commit);
+  }
+
+  reply(to: RequestRef, reply: Reply): void {
+    // What the shard does by itself, such as taking back a grant, has nobody to answer.
+    if (to.router >= 0) this.of(to.router).replies.push({ id: to.id, reply });
+  }
+
+  event(router: number, event: KeyEvent): void {
+    this.of(router).events.push(event);
+  }
+
+  baton(to: RequestRef, answer: BatonAnswer): void {
+    this.of(to.router).batons.push({ id: to.id, answer });
+  }
+
+  of(router: number): Mail {
+    let mail = this.#mail.get(router);
+    if (mail === undefined) this.#mail.set(router, (mail = emptyMail()));
+    return mail;
+  }
+
+  take(): Map<number, Mail> {
+    const mail = this.#mail;
+    this.#mail = new Map();
+    return mail;
+  }
+}
