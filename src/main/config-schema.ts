@@ -1,0 +1,146 @@
+/**
+ * What config.yml may hold, and what holds without it. The schema describes the file; `Config` is what the server gets:
+ * complete, checked, tokens by their hash only.
+ */
+import { Type, type Static } from 'typebox';
+import { defaultLimits, type Limits } from '../shared/limits.ts';
+
+const mib = 1024 * 1024;
+const closed = { additionalProperties: false };
+
+export const scopes = ['read', 'write', 'force', 'admin'] as const;
+export type Scope = (typeof scopes)[number];
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+function count(min: number, unit: string, max: number = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  return Type.Optional(
+    Type.Integer({ minimum: min, maximum: max, wanted: `an integer ${range}${unit && ` (${unit})`}` }),
+  );
+}
+
+const timeout = count(1, 'milliseconds', 24 * 60 * 60 * 1000);
+
+const tokenSchema = Type.Object(
+  {
+    token: Type.Optional(Type.String({ pattern: '^\\S+$', wanted: 'the token as text, without spaces' })),
+    sha256: Type.Optional(
+      Type.String({ pattern: '^[0-9a-fA-F]{64}$', wanted: 'the SHA-256 of the token: 64 hex digits' }),
+    ),
+    accounts: Type.Union(
+      [Type.Literal('*'), Type.Array(Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' }), { minItems: 1 })],
+      { wanted: '"*", or a list of accounts (1 to 64 characters of A-Z a-z 0-9 . _ - each)' },
+    ),
+    scopes: Type.Array(Type.Enum(scopes, { wanted: `one of ${scopes.join(', ')}` }), {
+      minItems: 1,
+      uniqueItems: true,
+      wanted: `a list of ${scopes.join(', ')}`,
+    }),
+  },
+  { ...closed, wanted: '{token or sha256, accounts, scopes}' },
+);
+
+/** Smallest values that a server can work with at all. */
+const limitMinima: Readonly<Record<keyof Limits, number>> = {
+  body_bytes_max: 1024,
+  value_bytes_max: 1,
+  batch_operations_max: 1,
+  inflight_per_shard_max: 1,
+  waiters_per_lock_max: 0,
+  waiters_per_shard_max: 0,
+  mutexes_per_shard_max: 0,
+  watchers_max: 0,
+  stream_buffer_bytes_max: 1024,
+  account_requests_per_second: 0,
+  store_bytes_max: mib,
+  memtable_bytes_max: mib,
+};
+
+function limitUnit(name: string): string {
+  return name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second, 0 = no limit' : '';
+}
+
+const limitsSchema = Type.Object(
+  Object.fromEntries(Object.entries(limitMinima).map(([name, min]) => [name, count(min, limitUnit(name))])),
+  { ...closed, wanted: 'an object' },
+);
+
+const section = { ...closed, wanted: 'an object' };
+
+export const configSchema = Type.Object(
+  {
+    listen: Type.Optional(Type.String({ wanted: 'host:port or [IPv6]:port' })),
+    data_dir: Type.Optional(Type.String({ minLength: 1, wanted: 'a path' })),
+    shards: Type.Optional(
+      Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: 256 })], {
+        wanted: '"auto", or an integer from 1 to 256',
+      }),
+    ),
+    tokens: Type.Optional(Type.Array(tokenSchema, { wanted: 'a list of {token or sha256, accounts, scopes}' })),
+    http: Type.Optional(
+      Type.Object(
+        {
+          threads: count(1, '', 64),
+          header_timeout_ms: timeout,
+          request_timeout_ms: timeout,
+          keep_alive_timeout_ms: timeout,
+        },
+        section,
+      ),
+    ),
+    limits: Type.Optional(limitsSchema),
+    journal: Type.Optional(Type.Object({ segment_bytes: count(mib, 'bytes'), keep_bytes: count(0, 'bytes') }, section)),
+    log: Type.Optional(
+      Type.Object(
+        { level: Type.Optional(Type.Enum(logLevels, { wanted: `one of ${logLevels.join(', ')}` })) },
+        section,
+      ),
+    ),
+  },
+  section,
+);
+
+export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonly limits?: Partial<Limits> };
+
+export interface Listen {
+  /** Without brackets. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+export interface TokenConfig {
+  /** Hex, lower case. */
+  readonly sha256: string;
+  readonly accounts: readonly string[] | '*';
+  readonly scopes: readonly Scope[];
+}
+
+export interface Config {
+  readonly listen: Listen;
+  readonly data_dir: string;
+  readonly shards: number;
+  readonly tokens: readonly TokenConfig[];
+  readonly http: {
+    readonly threads: number;
+    readonly header_timeout_ms: number;
+    readonly request_timeout_ms: number;
+    readonly keep_alive_timeout_ms: number;
+  };
+  readonly limits: Limits;
+  readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
+  readonly log: { readonly level: LogLevel };
+}
+
+/** As in config.yml at the root of the repository; a test compares the two. */
+export const configDefaults = {
+  listen: '127.0.0.1:8081',
+  data_dir: './data',
+  shards: 'auto',
+  tokens: [],
+  http: { threads: 1, header_timeout_ms: 10_000, request_timeout_ms: 60_000, keep_alive_timeout_ms: 72_000 },
+  limits: defaultLimits,
+  journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
+  log: { level: 'info' },
+} as const satisfies Required<ConfigFile>;

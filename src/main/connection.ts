@@ -1,0 +1,59 @@
+/**
+ * One TCP connection, and what is under way on it. A client that hangs up must leave every queue at once, so each
+ * request has to hear of it; but a listener for each request would cost more than the request. So there is one `close`
+ * listener for each socket, and the requests in flight (more than one when a client pipelines) hang in a ring on it.
+ */
+import type { Socket } from 'node:net';
+
+/** Something under way on a connection: a link of the ring. */
+export interface UnderWay {
+  previous: UnderWay;
+  next: UnderWay;
+  /** The connection has closed. */
+  hangUp(): void;
+}
+
+const connectionKey = Symbol('connection');
+type TrackedSocket = Socket & { [connectionKey]?: Connection };
+
+export class Connection implements UnderWay {
+  gone = false;
+  previous: UnderWay = this;
+  next: UnderWay = this;
+
+  static of(socket: Socket): Connection {
+    const tracked = socket as TrackedSocket;
+    return (tracked[connectionKey] ??= Connection.#track(tracked));
+  }
+
+  static #track(socket: Socket): Connection {
+    const connection = new Connection();
+    if (socket.destroyed) connection.gone = true;
+    else socket.on('close', () => connection.hangUp());
+    return connection;
+  }
+
+  add(entry: UnderWay): void {
+    entry.previous = this.previous;
+    entry.next = this;
+    this.previous.next = entry;
+    this.previous = entry;
+  }
+
+  /** Harmless for an entry that is not in the ring (its links lead to itself). */
+  remove(entry: UnderWay): void {
+    entry.previous.next = entry.next;
+    entry.next.previous = entry.previous;
+    entry.previous = entry;
+    entry.next = entry;
+  }
+
+  hangUp(): void {
+    this.gone = true;
+    while (this.next !== this) {
+      const entry = this.next;
+      this.remove(entry);
+      entry.hangUp();
+    }
+  }
+}

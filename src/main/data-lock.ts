@@ -1,0 +1,29 @@
+/**
+ * One data directory, one process. The lock is the kernel's, on an open file: it ends with the process, however that
+ * ends, so there is nothing stale to clean up. Who holds it is written into the file for the one who is refused.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { tryLock } from 'fs-native-extensions';
+
+export class DataDirectoryInUse extends Error {
+  override name = 'DataDirectoryInUse';
+}
+
+/** Creates the directory if need be. @throws DataDirectoryInUse; what the operating system says */
+export function lockDataDirectory(directory: string): { release(): void } {
+  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const file = path.join(directory, 'lock');
+  const fd = fs.openSync(file, 'a+', 0o600);
+  if (!tryLock(fd)) {
+    const holder = fs.readFileSync(fd, 'utf8').trim();
+    fs.closeSync(fd);
+    throw new DataDirectoryInUse(
+      `The data directory ${directory} is in use by another server${holder === '' ? '' : ` (${holder})`}. ` +
+        'Stop that one, or give this one a data directory of its own (--data-dir).',
+    );
+  }
+  fs.ftruncateSync(fd);
+  fs.writeSync(fd, `pid ${process.pid}\n`);
+  return { release: () => fs.closeSync(fd) };
+}

@@ -1,0 +1,128 @@
+/**
+ * One reader of server-sent events. A commit is one block: its revision as `id:`, each of its events as one `data:`
+ * line, so that a reader resumes behind a whole commit or before it, never within. A block with nothing but an `id:`
+ * moves the point to resume from without an event.
+ *
+ *     opened ──first word, or openAfterMs──► streaming ──end, overflow, hang-up──► ended
+ *        └──end(reply)──► answered with that reply as plain JSON (410 compacted)
+ *
+ * A reader that does not keep up is cut off, never skipped: it comes back with `Last-Event-ID`.
+ */
+import type { Revision } from '../protocol/ids.ts';
+import type { Reply } from '../protocol/replies.ts';
+import type { Pending, StreamSink } from '../router/dispatcher.ts';
+import type { Limits } from '../shared/limits.ts';
+import type { Exchange } from './exchange.ts';
+
+/** How long the head of the reply waits for a refusal; browsers report a stream as open only when they have seen it. */
+const openAfterMs = 250;
+
+export interface StreamContext {
+  readonly boot: string;
+  readonly limits: Limits;
+}
+
+export class EventStream implements StreamSink {
+  readonly #exchange: Exchange;
+  readonly #context: StreamContext;
+  readonly #onEnd: (stream: EventStream) => void;
+  readonly #openTimer: NodeJS.Timeout;
+  #state: 'opened' | 'streaming' | 'ended' = 'opened';
+  #bookmark: Revision | undefined;
+
+  constructor(exchange: Exchange, context: StreamContext, onEnd: (stream: EventStream) => void) {
+    this.#exchange = exchange;
+    this.#context = context;
+    this.#onEnd = onEnd;
+    this.#openTimer = setTimeout(() => this.#start(), openAfterMs).unref();
+  }
+
+  /** @returns what the exchange cancels when the connection closes */
+  follow(pending: Pending): Pending {
+    return {
+      cancel: () => {
+        this.#close();
+        pending.cancel();
+      },
+    };
+  }
+
+  commit(rev: Revision, events: readonly string[]): boolean {
+    this.#bookmark = undefined;
+    let block = `id: ${rev}\n`;
+    for (const event of events) block += `data: ${event}\n`;
+    return this.#send(`${block}\n`);
+  }
+
+  bookmark(rev: Revision): boolean {
+    // The first one says where the stream begins; later ones can wait for the next heartbeat.
+    if (this.#state === 'opened') return this.#send(`id: ${rev}\n\n`);
+    this.#bookmark = rev;
+    return this.#state === 'streaming';
+  }
+
+  end(reply?: Reply): void {
+    if (this.#state === 'ended') return;
+    if (this.#state === 'opened') {
+      this.#close();
+      if (reply !== undefined) return this.#exchange.deliver(reply);
+      return void this.#exchange.res.destroy();
+    }
+    if (reply !== undefined) this.#send(`event: failure\ndata: ${reply.body}\n\n`);
+    this.#finish();
+  }
+
+  /** Every 15 s: shows proxies and readers that the connection lives, and passes on how far there was nothing. */
+  heartbeat(): void {
+    if (this.#state !== 'streaming') return;
+    const bookmark = this.#bookmark === undefined ? '' : `id: ${this.#bookmark}\n`;
+    this.#bookmark = undefined;
+    this.#send(`: heartbeat\n${bookmark}\n`);
+  }
+
+  #send(block: string): boolean {
+    if (this.#state === 'ended') return false;
+    if (this.#exchange.gone) return false;
+    this.#start();
+    const { res } = this.#exchange;
+    res.write(block);
+    if (res.writableLength <= this.#context.limits.stream_buffer_bytes_max) return true;
+    // What is unsent will never be read: there is no polite way to end.
+    this.#close();
+    this.#exchange.finish(200);
+    res.destroy();
+    return false;
+  }
+
+  #start(): void {
+    if (this.#state !== 'opened') return;
+    this.#state = 'streaming';
+    clearTimeout(this.#openTimer);
+    const { res } = this.#exchange;
+    res.writeHead(200, [
+      'Dragonlock-Boot',
+      this.#context.boot,
+      'Content-Type',
+      'text/event-stream',
+      'Cache-Control',
+      'no-cache',
+      // nginx would hold events back until its buffer is full.
+      'X-Accel-Buffering',
+      'no',
+    ]);
+    res.flushHeaders();
+  }
+
+  #finish(): void {
+    if (this.#state === 'ended') return;
+    this.#close();
+    this.#exchange.finish(200);
+    this.#exchange.res.end();
+  }
+
+  #close(): void {
+    this.#state = 'ended';
+    clearTimeout(this.#openTimer);
+    this.#onEnd(this);
+  }
+}

@@ -1,0 +1,102 @@
+/** `POST /db/:acc`: one batch, or an array of them. */
+import type { FastifyInstance } from 'fastify';
+import type { Batch } from '../../protocol/commands.ts';
+import type { Reply } from '../../protocol/replies.ts';
+import type { Client, Pending } from '../../router/dispatcher.ts';
+import { needScope, type Access } from '../access.ts';
+import { accountIn, queryOf, wishOf, type CallMaker, type DataRequest, type DataRoute } from '../call.ts';
+import type { Edge } from '../edge.ts';
+import { withRequestId, type Exchange } from '../exchange.ts';
+import { batchCommand } from '../parse/batch.ts';
+import { parseJson } from '../parse/json.ts';
+import { refuse, refuseField } from '../parse/refusal.ts';
+
+export function batchRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+  app.post<DataRoute>(
+    '/db/:acc',
+    ...call('batch', (request, exchange) => {
+      queryOf(request);
+      const json = parseJson(request.body ?? '');
+      if (Array.isArray(json)) return startArray(edge, json, request, exchange);
+      const header = wishOf(request);
+      const batch = batchCommand(json, { account: accountIn(request), limits: edge.limits, header, root: '' });
+      needScopes(request.access, batch);
+      return edge.dispatcher.request(batch, exchange);
+    }),
+  );
+}
+
+/**
+ * Each item is a request of its own, with its own reply and status. But they are checked together before any of them is
+ * handed over: an item that is malformed, or not allowed, refuses the whole array, and nothing has been done.
+ */
+function startArray(edge: Edge, items: readonly unknown[], request: DataRequest, exchange: Exchange): Pending {
+  exchange.operation = 'batch_array';
+  const { limits } = edge;
+  if (wishOf(request) !== undefined) {
+    return refuse('invalid', 'Idempotency-Key: not for an array of batches; wanted IdempotencyIDs in each of them');
+  }
+  if (items.length === 0) return refuse('invalid', 'body: wanted at least one batch, got an empty list');
+  if (items.length > limits.batch_operations_max) {
+    const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
+    return refuse('too_large', `body: ${items.length} batches; wanted at most ${most}`);
+  }
+  const account = accountIn(request);
+  const batches = items.map((item, i) => {
+    const batch = batchCommand(item, { account, limits, root: `[${i}].` });
+    if (batch.lock !== undefined && batch.lock.waitMs > 0) {
+      refuseField(`[${i}].LockWait`, 'not within an array of batches; wanted 0 or absent');
+    }
+    needScopes(request.access, batch);
+    return batch;
+  });
+  edge.rateLimiter.charge(account, batches.length - 1);
+  return dispatchAll(edge, batches, exchange);
+}
+
+/** Hands all of them over in one turn, so that they keep their order, and answers when the last reply is there. */
+function dispatchAll(edge: Edge, batches: readonly Batch[], exchange: Exchange): Pending {
+  const replies: string[] = Array.from({ length: batches.length }, () => '');
+  let missing = batches.length;
+  let highest: Reply['rev'] | undefined;
+  const pendings = batches.map((batch, i) => {
+    const client: Client = {
+      get gone() {
+        return exchange.gone;
+      },
+      deliver(reply) {
+        replies[i] = itemText(reply, edge);
+        if (highest === undefined || reply.rev > highest) highest = reply.rev;
+        missing -= 1;
+        if (missing === 0) exchange.deliver({ rev: highest, status: 200, body: `[${replies.join(',')}]` });
+      },
+    };
+    return edge.dispatcher.request(batch, client);
+  });
+  return {
+    cancel() {
+      for (const pending of pendings) pending.cancel();
+    },
+  };
+}
+
+/** `{"Status":200, …the members of the reply}` */
+function itemText(reply: Reply, edge: Edge): string {
+  const body = reply.status >= 400 ? withRequestId(reply.body, edge.nextRequestId()) : reply.body;
+  const members = body.slice(1);
+  return `{"Status":${reply.status}${members === '}' ? '' : ','}${members}`;
+}
+
+/** A batch needs the scopes of everything that it does; one that changes nothing needs `read`. */
+function needScopes(access: Access, batch: Batch): void {
+  const forcing = batch.unlock !== undefined && batch.unlock.handle === undefined;
+  const writing =
+    batch.lock !== undefined ||
+    (batch.unlock !== undefined && !forcing) ||
+    batch.atomic !== undefined ||
+    batch.set !== undefined ||
+    batch.idempotency !== undefined;
+  if (forcing) needScope(access, 'force', 'Unlocking without a handle (Unlock)');
+  if (writing) needScope(access, 'write', 'This batch');
+  if (batch.get !== undefined || !(forcing || writing)) needScope(access, 'read', 'Reading');
+}
