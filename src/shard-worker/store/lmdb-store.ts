@@ -108,17 +108,12 @@ export class LmdbStore {
 
   /** Generations that have a sub-database, ascending. */
   generations(): number[] {
-    this.#root.resetReadTxn();
-    const found = new Set<number>();
-    for (const name of this.#root.getKeys({ start: 'shard-', end: 'shard.' })) found.add(generationOf(name));
-    return [...found].toSorted((a, b) => a - b);
+    return [...new Set(this.#shardNames().map(generationOf))].toSorted((a, b) => a - b);
   }
 
   /** Removes the sub-databases of one generation, each in a transaction of its own. */
   dropGeneration(generation: number): void {
-    this.#root.resetReadTxn();
-    const names = [...this.#root.getKeys({ start: 'shard-', end: 'shard.' })];
-    for (const name of names) {
+    for (const name of this.#shardNames()) {
       if (generationOf(name) !== generation) continue;
       this.#openDatabase(name).dropSync();
       this.#shards.delete(name);
@@ -148,6 +143,12 @@ export class LmdbStore {
     return layout;
   }
 
+  #shardNames(): string[] {
+    this.#root.resetReadTxn();
+    // lmdb-js stores a sub-database's name with the NUL that ends it.
+    return [...this.#root.getKeys({ start: 'shard-', end: 'shard.' })].map((name) => name.replace(/\0$/, ''));
+  }
+
   #openDatabase(name: string): Binary {
     const options = { ...databaseOptions, name };
     return this.#root.openDB<Buffer, string>(options);
@@ -159,5 +160,7 @@ function databaseName(shard: ShardId, generation: number): string {
 }
 
 function generationOf(name: string): number {
-  return Number(name.slice(name.indexOf('@') + 1));
+  const generation = Number(name.slice(name.indexOf('@') + 1));
+  assert(Number.isSafeInteger(generation), `a sub-database is named shard-<i>@<generation> (found ${name})`);
+  return generation;
 }
