@@ -3,28 +3,84 @@
  * `retryable` means: the very same request may succeed later without the caller changing anything.
  */
 export const errorCodes = {
-  invalid: { status: 400, retryable: false, meaning: 'The request is malformed; the message names the field and what was wanted.' },
+  invalid: {
+    status: 400,
+    retryable: false,
+    meaning: 'The request is malformed; the message names the field and what was wanted.',
+  },
   unauthorized: { status: 401, retryable: false, meaning: 'The bearer token is missing or unknown.' },
-  forbidden: { status: 403, retryable: false, meaning: 'The token may not use this account, or lacks the scope the call needs.' },
-  not_found: { status: 404, retryable: false, meaning: 'There is no such path, or the one thing that was read does not exist.' },
+  forbidden: {
+    status: 403,
+    retryable: false,
+    meaning: 'The token may not use this account, or lacks the scope the call needs.',
+  },
+  not_found: {
+    status: 404,
+    retryable: false,
+    meaning: 'There is no such path, or the one thing that was read does not exist.',
+  },
   not_locked: { status: 409, retryable: true, meaning: 'The lock is busy and LockWait (if any) ran out.' },
-  lock_lost: { status: 409, retryable: false, meaning: 'The handle does not hold the lock: it expired, was forced, or never was given.' },
-  version_mismatch: { status: 409, retryable: false, meaning: 'A key does not have the version that the request named.' },
+  lock_lost: {
+    status: 409,
+    retryable: false,
+    meaning: 'The handle does not hold the lock: it expired, was forced, or never was given.',
+  },
+  version_mismatch: {
+    status: 409,
+    retryable: false,
+    meaning: 'A key does not have the version that the request named.',
+  },
   precondition_failed: { status: 409, retryable: false, meaning: 'An IfEq condition does not hold.' },
   overflow: { status: 409, retryable: false, meaning: 'A counter or sequence would leave the range ±(2^53−1).' },
-  duplicate_request: { status: 409, retryable: false, meaning: 'An idempotency id was used before; the stored reply is included.' },
-  request_in_progress: { status: 409, retryable: true, meaning: 'The first request with this idempotency id still waits for its lock.' },
-  compacted: { status: 410, retryable: false, meaning: 'The watch cursor is older than the history that is kept: list again and watch from there.' },
+  duplicate_request: {
+    status: 409,
+    retryable: false,
+    meaning: 'An idempotency id was used before; the stored reply is included.',
+  },
+  request_in_progress: {
+    status: 409,
+    retryable: true,
+    meaning: 'The first request with this idempotency id still waits for its lock.',
+  },
+  compacted: {
+    status: 410,
+    retryable: false,
+    meaning: 'The watch cursor is older than the history that is kept: list again and watch from there.',
+  },
   too_large: { status: 413, retryable: false, meaning: 'The body or a value is over its limit.' },
-  unsupported_media_type: { status: 415, retryable: false, meaning: 'The body is neither JSON nor, where allowed, text/plain.' },
-  idempotency_mismatch: { status: 422, retryable: false, meaning: 'The idempotency id was used before with another payload.' },
-  too_many_waiters: { status: 429, retryable: true, meaning: 'The queue of this lock, or the number of waiting requests, is at its limit.' },
+  unsupported_media_type: {
+    status: 415,
+    retryable: false,
+    meaning: 'The body is neither JSON nor, where allowed, text/plain.',
+  },
+  idempotency_mismatch: {
+    status: 422,
+    retryable: false,
+    meaning: 'The idempotency id was used before with another payload.',
+  },
+  too_many_waiters: {
+    status: 429,
+    retryable: true,
+    meaning: 'The queue of this lock, or the number of waiting requests, is at its limit.',
+  },
   rate_limited: { status: 429, retryable: true, meaning: 'The account sends more requests a second than its limit.' },
-  internal: { status: 500, retryable: true, meaning: 'A bug in the server; the log has the details under the same RequestID.' },
+  internal: {
+    status: 500,
+    retryable: true,
+    meaning: 'A bug in the server; the log has the details under the same RequestID.',
+  },
   overloaded: { status: 503, retryable: true, meaning: 'Too many requests are in flight; nothing was done.' },
   draining: { status: 503, retryable: true, meaning: 'The server is starting or stopping; nothing was done.' },
-  disk_full: { status: 507, retryable: true, meaning: 'There is no disk space for a write. Reads, unlocks and deletes are still served.' },
-  quota_exceeded: { status: 507, retryable: false, meaning: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.' },
+  disk_full: {
+    status: 507,
+    retryable: true,
+    meaning: 'There is no disk space for a write. Reads, unlocks and deletes are still served.',
+  },
+  quota_exceeded: {
+    status: 507,
+    retryable: false,
+    meaning: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
+  },
 } as const satisfies Record<string, { status: number; retryable: boolean; meaning: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;

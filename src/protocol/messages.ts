@@ -20,9 +20,27 @@ export type ToShard =
   /** Nobody watches this key any more. */
   | { readonly kind: 'unwatch'; readonly account: AccountId; readonly key: string }
   | { readonly kind: 'baton.claim'; readonly id: number; readonly baton: string; readonly batch: Batch }
-  | { readonly kind: 'baton.reserve'; readonly id: number; readonly baton: string; readonly account: AccountId; readonly lock: LockAsk }
-  | { readonly kind: 'baton.hold'; readonly id: number; readonly baton: string; readonly command: Batch | KvList | LockList }
-  | { readonly kind: 'baton.commit'; readonly id: number; readonly baton: string; readonly batch: Batch; readonly evaluation: Evaluation; readonly rev: Revision }
+  | {
+      readonly kind: 'baton.reserve';
+      readonly id: number;
+      readonly baton: string;
+      readonly account: AccountId;
+      readonly lock: LockAsk;
+    }
+  | {
+      readonly kind: 'baton.hold';
+      readonly id: number;
+      readonly baton: string;
+      readonly command: Batch | KvList | LockList;
+    }
+  | {
+      readonly kind: 'baton.commit';
+      readonly id: number;
+      readonly baton: string;
+      readonly batch: Batch;
+      readonly evaluation: Evaluation;
+      readonly rev: Revision;
+    }
   /** Durable: apply the part that was evaluated under the hold, and let go. */
   | { readonly kind: 'baton.apply'; readonly baton: string; readonly rev: Revision; readonly body: string }
   /** Let go of everything, claim, reservation and hold, without a change. */

@@ -36,11 +36,22 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
   const replies: { id: number; reply: Reply }[] = [];
   for (let i = 0; i < flat.length; i += 5) {
     const extra = flat[i + 4]!;
-    const reply: Reply = { rev: revision(flat[i + 1] as number), status: flat[i + 2] as number, body: flat[i + 3] as string };
+    const reply: Reply = {
+      rev: revision(flat[i + 1] as number),
+      status: flat[i + 2] as number,
+      body: flat[i + 3] as string,
+    };
     const whole: Reply =
-      extra === 0 ? reply : extra === 1 ? { ...reply, replayed: true } : { ...reply, grant: JSON.parse(extra as string) as Grant };
+      extra === 0
+        ? reply
+        : extra === 1
+          ? { ...reply, replayed: true }
+          : { ...reply, grant: JSON.parse(extra as string) as Grant };
     replies.push({ id: flat[i] as number, reply: whole });
   }
-  const rare = other === 0 ? { events: [], batons: [], stats: [], closed: [] } : (JSON.parse(other) as Omit<FromShard, 'durable' | 'replies'>);
+  const rare =
+    other === 0
+      ? { events: [], batons: [], stats: [], closed: [] }
+      : (JSON.parse(other) as Omit<FromShard, 'durable' | 'replies'>);
   return { durable: revision(durable), replies, ...rare };
 }

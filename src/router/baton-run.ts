@@ -59,7 +59,13 @@ export class BatonRun {
     }
     const evaluation = mergeEvaluations(parts);
     const last = shards.at(-1)!;
-    const done = await this.#ask(last, { kind: 'baton.commit', baton: this.#baton, batch, evaluation, rev: revision(rev) });
+    const done = await this.#ask(last, {
+      kind: 'baton.commit',
+      baton: this.#baton,
+      batch,
+      evaluation,
+      rev: revision(rev),
+    });
     assert(done.kind === 'committed', 'a commit is answered as such');
     if (!done.written) return this.#release(done.reply);
     await this.#carrier.durable(done.rev);

@@ -77,7 +77,8 @@ export class KeyWatches {
 
   drain(): void {
     const message = 'The server is going down; nothing was missed: watch again with the same version.';
-    for (const watcher of this.#watchers) this.#finish(watcher, failureReply(revision(0), failure('draining', message)));
+    for (const watcher of this.#watchers)
+      this.#finish(watcher, failureReply(revision(0), failure('draining', message)));
   }
 
   #finish(watcher: Watcher, reply: Reply): void {

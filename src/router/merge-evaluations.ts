@@ -23,7 +23,10 @@ function mergeResults(parts: readonly Results[]): Results {
   return merged;
 }
 
-function fill<Item>(into: readonly (Item | null)[] | undefined, from: readonly (Item | null)[]): readonly (Item | null)[] {
+function fill<Item>(
+  into: readonly (Item | null)[] | undefined,
+  from: readonly (Item | null)[],
+): readonly (Item | null)[] {
   return into === undefined ? from : into.map((item, i) => item ?? from[i]!);
 }
 

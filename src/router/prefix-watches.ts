@@ -188,7 +188,10 @@ export class PrefixWatches {
 const none: readonly PrefixReader[] = [];
 
 /** Hands each commit of a chunk to those who read its account. */
-function hand(chunk: RecordChunk & { readonly bytes: Buffer }, readersOf: (account: AccountId) => Iterable<PrefixReader>): void {
+function hand(
+  chunk: RecordChunk & { readonly bytes: Buffer },
+  readersOf: (account: AccountId) => Iterable<PrefixReader>,
+): void {
   for (let at = 0; at < chunk.bytes.length; at += peekRecord(chunk.bytes, at).length) {
     const readers = [...readersOf(peekAccount(chunk.bytes, at))];
     if (readers.length === 0) continue;

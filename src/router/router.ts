@@ -95,13 +95,17 @@ export class Router implements Dispatcher {
 
   request(command: Command, client: Client): Pending {
     const { limits, links } = this.#options;
-    if (this.#draining) return this.#refuse(client, failure('draining', 'The server is going down; nothing was done. Try again soon.'));
+    if (this.#draining)
+      return this.#refuse(client, failure('draining', 'The server is going down; nothing was done. Try again soon.'));
     const shards = shardsOf(command, links.length);
     if (shards.length > 1) return this.#carry(command, shards, client);
     const shard = shards[0]!;
     const waits = waitsForLock(command);
     if (!waits && this.#counts[shard]! >= limits.inflight_per_shard_max) {
-      return this.#refuse(client, failure('overloaded', 'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.'));
+      return this.#refuse(
+        client,
+        failure('overloaded', 'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.'),
+      );
     }
     const id = this.#newId();
     this.#inFlight.set(id, { client, shard, waits });
@@ -133,7 +137,10 @@ export class Router implements Dispatcher {
         }),
     );
     return {
-      shards: (await Promise.all(shards)).map((stats) => ({ ...stats, queued: stats.queued + this.#counts[stats.shard]! })),
+      shards: (await Promise.all(shards)).map((stats) => ({
+        ...stats,
+        queued: stats.queued + this.#counts[stats.shard]!,
+      })),
       journal: await journalStats(),
       durable: this.#gate.durable,
       watchers: this.#keyWatches.size + prefixWatches.watchers,
@@ -205,7 +212,10 @@ export class Router implements Dispatcher {
     const id = this.#newId();
     const shard = shards[0]!;
     this.#inFlight.set(id, { client, shard, waits: true });
-    assert(command.kind === 'batch' || command.kind === 'kv.list' || command.kind === 'lock.list', 'only batches and lists span shards');
+    assert(
+      command.kind === 'batch' || command.kind === 'kv.list' || command.kind === 'lock.list',
+      'only batches and lists span shards',
+    );
     const reply = command.kind === 'batch' ? run.batch(command, shards) : run.list(command, shards);
     // A rejection is a bug: unhandled, it takes the process down.
     void reply.then((done) => this.#gate.pass(lane, done.rev, () => this.#finishBaton(id, done)));
@@ -220,7 +230,10 @@ export class Router implements Dispatcher {
   #finishBaton(id: number, reply: Reply): void {
     const { client } = take(this.#inFlight, id)!;
     const grant = reply.grant;
-    const [owner] = grant === undefined ? [0] : shardsOf({ kind: 'lock.inspect', account: grant.account, id: grant.id }, this.#options.links.length);
+    const [owner] =
+      grant === undefined
+        ? [0]
+        : shardsOf({ kind: 'lock.inspect', account: grant.account, id: grant.id }, this.#options.links.length);
     this.#deliver(client, reply, owner!);
     this.#checkIdle();
   }
@@ -261,7 +274,9 @@ export class Router implements Dispatcher {
 const uncancellable: Pending = { cancel: () => {} };
 
 function waitsForLock(command: Command): boolean {
-  return (command.kind === 'batch' || command.kind === 'mutex.lock') && command.lock !== undefined && command.lock.waitMs > 0;
+  return (
+    (command.kind === 'batch' || command.kind === 'mutex.lock') && command.lock !== undefined && command.lock.waitMs > 0
+  );
 }
 
 function take<Value>(map: Map<number, Value>, id: number): Value | undefined {
@@ -269,4 +284,3 @@ function take<Value>(map: Map<number, Value>, id: number): Value | undefined {
   map.delete(id);
   return value;
 }
-

@@ -106,11 +106,23 @@ export class ShardActor {
       case undefined:
         return undefined;
       case 'disk_full':
-        return { room: 'reserve', failure: failure(full, 'There is no disk space for the store. Reads, unlocks and deletes are still served.') };
+        return {
+          room: 'reserve',
+          failure: failure(full, 'There is no disk space for the store. Reads, unlocks and deletes are still served.'),
+        };
       case 'quota_exceeded':
-        return { room: 'reserve', failure: failure(full, 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.') };
+        return {
+          room: 'reserve',
+          failure: failure(
+            full,
+            'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
+          ),
+        };
       case 'overloaded':
-        return { room: 'reserve', failure: failure(full, 'Writes come faster than checkpoints can be written; try again soon.') };
+        return {
+          room: 'reserve',
+          failure: failure(full, 'Writes come faster than checkpoints can be written; try again soon.'),
+        };
     }
   }
 

@@ -138,7 +138,8 @@ function takeBack(state: ShardState, grant: Grant, now: number, out: Outbox): vo
   if (grant.mutex) {
     const mutex = state.mutexes.get(nameOf(account, id));
     const view = viewMutex(state, account, id, now);
-    if (view.lease?.handle === handle && mutex?.till === grant.version) endMutex(state, account, id, view, 'released', now, out);
+    if (view.lease?.handle === handle && mutex?.till === grant.version)
+      endMutex(state, account, id, view, 'released', now, out);
     return;
   }
   const entry = state.entries.get(kinds.lock, account, id);

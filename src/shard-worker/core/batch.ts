@@ -39,7 +39,8 @@ export function settle(state: ShardState, ref: RequestRef, batch: Batch, now: nu
   const evaluation = evaluate(state, batch, now);
   const refusal = refusalOf(batch, evaluation, readRevision(state)) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
-  if (evaluation.drafts.length === 0) return out.reply(ref, batchReply(batch, evaluation.results, readRevision(state), now));
+  if (evaluation.drafts.length === 0)
+    return out.reply(ref, batchReply(batch, evaluation.results, readRevision(state), now));
   const { record, reply } = commitOf(batch, evaluation, out.nextRevision(), now);
   commit(state, record, out);
   noteFreed(state, record);
@@ -53,7 +54,12 @@ export function refusalOf(batch: Batch, evaluation: Evaluation, rev: Revision): 
 }
 
 /** The record and the reply of a batch that commits at `rev`. */
-export function commitOf(batch: Batch, evaluation: Evaluation, rev: Revision, now: number): { record: CommitRecord; reply: Reply } {
+export function commitOf(
+  batch: Batch,
+  evaluation: Evaluation,
+  rev: Revision,
+  now: number,
+): { record: CommitRecord; reply: Reply } {
   const reply = batchReply(batch, evaluation.results, rev, now);
   const effects = finishDrafts(evaluation.drafts, rev, batch, reply.body);
   return { record: { rev, account: batch.account, effects }, reply };

@@ -25,7 +25,14 @@ import { scopeOf } from './scope.ts';
 import { applyRecord, nameOf, notifyWatchers, readRevision, type ShardState } from './state.ts';
 import { isAvailable, leaveLine, refName, wait } from './waiting.ts';
 
-export function claimIds(state: ShardState, ref: RequestRef, baton: string, batch: Batch, now: number, out: Outbox): void {
+export function claimIds(
+  state: ShardState,
+  ref: RequestRef,
+  baton: string,
+  batch: Batch,
+  now: number,
+  out: Outbox,
+): void {
   const reply = earlierReply(state, batch, now);
   if (reply !== undefined) return out.baton(ref, { kind: 'reply', reply });
   markInProgress(state, batch, 1);

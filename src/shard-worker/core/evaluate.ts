@@ -46,7 +46,8 @@ export function evaluate(state: ShardState, batch: Batch, now: number): Evaluati
     if (version !== undefined && owns(key)) part.expectVersion(`KVSet[${i}]`, key, version);
   });
   if (batch.lock && owns(batch.lock.id)) results.lock = part.lock(batch.lock);
-  if (batch.atomic) results.atomic = batch.atomic.map((ask, i) => (owns(ask.key) ? part.atomic(`Atomic[${i}]`, ask) : null));
+  if (batch.atomic)
+    results.atomic = batch.atomic.map((ask, i) => (owns(ask.key) ? part.atomic(`Atomic[${i}]`, ask) : null));
   if (batch.sequence && owns(batch.sequence.key)) results.sequence = part.sequence(batch.sequence);
   if (batch.get) results.get = batch.get.map((key) => (owns(key) ? part.get(key) : null));
   if (batch.set) results.set = batch.set.map((ask) => (owns(ask.key) ? part.set(ask) : null));
@@ -99,7 +100,8 @@ class Part {
     const view = this.#lockView(ask.id);
     const answer = answerUnlock(view, ask);
     if (answer.kind === 'release') this.#draft(endDraft(ask.id, view, answer.why, this.#now));
-    if (answer.kind === 'lost') this.failed.push({ field: 'Unlock', ...lockLost('unlock', ask.id, ask, view, answer.ended) });
+    if (answer.kind === 'lost')
+      this.failed.push({ field: 'Unlock', ...lockLost('unlock', ask.id, ask, view, answer.ended) });
   }
 
   expectVersion(field: string, key: string, wanted: number): void {
@@ -131,7 +133,13 @@ class Part {
       till: this.#now + ask.durMs,
       ...(recover === undefined
         ? {}
-        : { recover: { handle: recover.handle, why: recover.why, ...(recover.meta === undefined ? {} : { meta: recover.meta }) } }),
+        : {
+            recover: {
+              handle: recover.handle,
+              why: recover.why,
+              ...(recover.meta === undefined ? {} : { meta: recover.meta }),
+            },
+          }),
     };
   }
 

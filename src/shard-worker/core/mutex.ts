@@ -84,7 +84,14 @@ export function expireMutex(state: ShardState, account: AccountId, id: string, n
   else endMutex(state, account, id, viewMutex(state, account, id, now), 'expired', now, out);
 }
 
-function grantMutex(state: ShardState, ref: RequestRef, command: MutexLock, view: LockView, now: number, out: Outbox): void {
+function grantMutex(
+  state: ShardState,
+  ref: RequestRef,
+  command: MutexLock,
+  view: LockView,
+  now: number,
+  out: Outbox,
+): void {
   const { account, lock: ask } = command;
   const own = isOwnLease(view, ask);
   if (!own) state.mutexHandles += 1;

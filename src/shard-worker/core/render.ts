@@ -20,8 +20,16 @@ export function batchReply(batch: Batch, results: Results, rev: Revision, now: n
 /** All that failed, under the code of the first. */
 export function failedReply(failed: readonly FailedItem[], rev: Revision): Reply {
   const [first] = failed;
-  const items = failed.map(({ field, code, message, details }) => ({ Field: field, Code: code, Message: message, ...details }));
-  const message = failed.length === 1 ? `${first!.field}: ${first!.message}` : `${first!.field}: ${first!.message} (and ${failed.length - 1} more, see Failed)`;
+  const items = failed.map(({ field, code, message, details }) => ({
+    Field: field,
+    Code: code,
+    Message: message,
+    ...details,
+  }));
+  const message =
+    failed.length === 1
+      ? `${first!.field}: ${first!.message}`
+      : `${first!.field}: ${first!.message} (and ${failed.length - 1} more, see Failed)`;
   return failureReply(rev, { code: first!.code, message, details: { ...first!.details, Failed: items } });
 }
 
@@ -69,7 +77,8 @@ function members(batch: Batch, results: Results, rev: Revision, now: number): st
 function batchMembers(batch: Batch, results: Results, rev: Revision, now: number): string {
   let text = '';
   if (results.lock) text += leaseMembers(results.lock, results.lock.handle || rev, now);
-  if (batch.atomic) text += `"Atomic":[${batch.atomic.map((_, i) => `{${atomicMembers(batch, results, i)}}`).join(',')}],`;
+  if (batch.atomic)
+    text += `"Atomic":[${batch.atomic.map((_, i) => `{${atomicMembers(batch, results, i)}}`).join(',')}],`;
   if (batch.get) text += `"KV":[${batch.get.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`;
   if (batch.set) {
     const items = batch.set.map(({ key }, i) => {
@@ -101,9 +110,13 @@ function missingThing(batch: Batch, results: Results): string | undefined {
     case 'kv.get':
       return results.get![0]!.value === undefined ? `There is no key ${JSON.stringify(batch.get![0])}.` : undefined;
     case 'counter.get':
-      return results.atomic![0]!.value === undefined ? `There is no counter ${JSON.stringify(batch.atomic![0]!.key)}.` : undefined;
+      return results.atomic![0]!.value === undefined
+        ? `There is no counter ${JSON.stringify(batch.atomic![0]!.key)}.`
+        : undefined;
     case 'sequence.get':
-      return results.sequence!.to === undefined ? `Nothing was taken from the sequence ${JSON.stringify(batch.sequence!.key)} yet.` : undefined;
+      return results.sequence!.to === undefined
+        ? `Nothing was taken from the sequence ${JSON.stringify(batch.sequence!.key)} yet.`
+        : undefined;
     default:
       return undefined;
   }

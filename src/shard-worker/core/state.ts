@@ -157,6 +157,7 @@ export function notifyWatchers(state: ShardState, record: CommitRecord, out: Out
     state.watched.delete(name);
     const version = effect.value === undefined ? 0 : record.rev;
     const body = keyEventBody(effect.key, version, effect.value, record.rev, effect.expired);
-    for (const router of routers) out.event(router, { account: record.account, key: effect.key, rev: record.rev, version, body });
+    for (const router of routers)
+      out.event(router, { account: record.account, key: effect.key, rev: record.rev, version, body });
   }
 }

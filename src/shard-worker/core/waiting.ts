@@ -16,7 +16,13 @@ import { nameOf, readRevision, type ShardState } from './state.ts';
 export type Family = 'lock' | 'mutex';
 
 /** Whether the ask can be met at once: the lock is free and nobody stands in line, or it is the asker's own. */
-export function isAvailable(state: ShardState, family: Family, account: AccountId, ask: LockAsk, view: LockView): boolean {
+export function isAvailable(
+  state: ShardState,
+  family: Family,
+  account: AccountId,
+  ask: LockAsk,
+  view: LockView,
+): boolean {
   if (isOwnLease(view, ask)) return true;
   return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));
 }
@@ -124,7 +130,10 @@ function refuseToWait(state: ShardState, ask: LockAsk, view: LockView, line: Loc
 }
 
 function drainingReply(state: ShardState): Reply {
-  return failureReply(readRevision(state), failure('draining', 'The server is going down; nothing was done. Try again soon.'));
+  return failureReply(
+    readRevision(state),
+    failure('draining', 'The server is going down; nothing was done. Try again soon.'),
+  );
 }
 
 function answer(waiter: Pick<Waiter, 'ref' | 'work'>, reply: Reply, out: Outbox): void {

@@ -1,0 +1,113 @@
+/**
+ * The server: `npm start`. Everything is put together here, in the order in which it must happen:
+ *
+ *   config ─► data directory locked ─► listening (503) ─► recovered ─► threads ─► serving ─► SIGTERM ─► drained ─► exit 0
+ *
+ * Exit codes: 0 stopped on request; 1 cannot start, the message says why; 70 something broke while running, and the
+ * process went down on purpose, because what it has acknowledged is on disk and a restart is the way back.
+ */
+import { randomBytes } from 'node:crypto';
+import os from 'node:os';
+import { pino, type Logger } from 'pino';
+import manifest from '../../package.json' with { type: 'json' };
+import { JournalCorruption } from '../journal/journal-corruption.ts';
+import type { JournalLog } from '../journal/journal-options.ts';
+import { ConfigError, loadConfig } from './config.ts';
+import type { Config } from './config-schema.ts';
+import { DataDirectoryInUse, lockDataDirectory } from './data-lock.ts';
+import { FrontEnd } from './front-end.ts';
+import { FurtherFrontEnds } from './further-front-ends.ts';
+import { openData, StoreMismatch } from './open-data.ts';
+import { Threads } from './threads.ts';
+
+const exitCannotStart = 1;
+const exitBroken = 70;
+
+let config: Config;
+try {
+  config = loadConfig({ argv: process.argv.slice(2), env: process.env, cores: os.availableParallelism() });
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(exitCannotStart);
+}
+const log = pino({ level: config.log.level, redact: ['token', 'authorization', '*.token', '*.authorization'] });
+
+process.on('uncaughtException', goDown);
+process.on('unhandledRejection', goDown);
+
+try {
+  await run(config);
+} catch (error) {
+  refuseToStart(error);
+}
+
+async function run(config: Config): Promise<void> {
+  const started = performance.now();
+  const lock = lockDataDirectory(config.data_dir);
+  const boot = randomBytes(6).toString('hex');
+  const frontEnd = new FrontEnd({ index: 0, config, boot, version: manifest.version, log });
+  const url = await frontEnd.listen();
+  log.info({ url, dataDir: config.data_dir, shards: config.shards }, 'Listening; recovering');
+
+  const opened = await openData(config, threadLog(log));
+  const threads = new Threads(config, opened, threadLog(log), goDown);
+  const journalStats = (): ReturnType<Threads['journalStats']> => threads.journalStats();
+  const { boot: counted, replayed } = await threads.start();
+  const { revisions } = threads;
+  const { journalDirectory } = opened;
+  frontEnd.serve({ ports: threads.frontEnds[0]!, revisions, journalDirectory, journalStats });
+  const further = new FurtherFrontEnds({
+    config,
+    boot,
+    version: manifest.version,
+    threads,
+    journalDirectory,
+    log,
+    onFatal: goDown,
+  });
+  await further.start();
+  const startMs = Math.round(performance.now() - started);
+  log.info({ url, boot, start: counted.number, revision: counted.rev, replayed, startMs }, `Serving on ${url}`);
+
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    void (async () => {
+      log.info({ signal }, 'Draining');
+      await Promise.all([frontEnd.drain(), further.drain()]);
+      await frontEnd.closeShards();
+      await Promise.all([frontEnd.close(), further.close()]);
+      await threads.stop();
+      lock.release();
+      log.info('Stopped');
+      log.flush();
+      process.exit(0);
+    })();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function refuseToStart(error: unknown): never {
+  const known =
+    error instanceof JournalCorruption || error instanceof DataDirectoryInUse || error instanceof StoreMismatch;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (known) log.fatal(error.message);
+  else if (code === 'EADDRINUSE')
+    log.fatal(`Cannot listen on ${config.listen.host}:${config.listen.port}: the address is in use.`);
+  else log.fatal({ err: error }, 'Cannot start');
+  log.flush();
+  process.exit(exitCannotStart);
+}
+
+function goDown(error: unknown): never {
+  log.fatal({ err: error }, 'Going down; what was acknowledged is on disk, and a restart recovers it');
+  log.flush();
+  process.exit(exitBroken);
+}
+
+function threadLog(logger: Logger): JournalLog {
+  return (level, message, details) => logger[level](details ?? {}, message);
+}

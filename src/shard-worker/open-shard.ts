@@ -1,0 +1,86 @@
+/**
+ * A shard at start: the checkpoint, and what the journal has beyond it. Effects are whole values, so that replay needs
+ * neither the commands nor a clock. When the memtable fills up on the way, a checkpoint is made in between.
+ */
+import { ownerOf } from '../protocol/partition.ts';
+import type { AccountId, Revision, ShardId } from '../protocol/ids.ts';
+import type { Journal, Revisions } from '../protocol/journal.ts';
+import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
+import { serverAccount } from '../protocol/ids.ts';
+import { readRecords } from '../journal/journal-reader.ts';
+import type { Disk } from '../shared/disk.ts';
+import type { Limits } from '../shared/limits.ts';
+import { applyRecord, type Boot } from './core/state.ts';
+import { Checkpointer, type CheckpointWriter } from './store/checkpoint.ts';
+import type { CheckpointStore } from './store/checkpoint-store.ts';
+import { ShardStore } from './store/shard-store.ts';
+
+export interface OpenShardOptions {
+  readonly shard: ShardId;
+  readonly shards: number;
+  readonly limits: Limits;
+  readonly checkpoint: CheckpointStore;
+  readonly writer: CheckpointWriter;
+  readonly disk: Disk;
+  readonly journalDirectory: string;
+  /** The last revision of the recovered journal. */
+  readonly last: Revision;
+  readonly yieldTurn: () => Promise<void>;
+}
+
+export interface OpenedShard {
+  readonly store: ShardStore;
+  readonly checkpointer: Checkpointer;
+  readonly owns: (account: AccountId, key: string) => boolean;
+  readonly replayed: number;
+}
+
+export async function openShard(options: OpenShardOptions): Promise<OpenedShard> {
+  const { shard, shards, limits, checkpoint, writer, disk, journalDirectory, last, yieldTurn } = options;
+  const store = new ShardStore(checkpoint);
+  const watermark = checkpoint.watermark();
+  const memtableBytesMax = limits.memtable_bytes_max;
+  const checkpointer = new Checkpointer({ shard, store, writer, memtableBytesMax, watermark, yieldTurn });
+  const owns = (account: AccountId, key: string): boolean => ownerOf(account, key, shards) === shard;
+  let replayed = 0;
+  for (const { buffer, at, rev } of readRecords(disk, journalDirectory, watermark, last)) {
+    applyRecord({ entries: store, owns }, decodeRecord(buffer, at));
+    replayed += 1;
+    if (store.activeBytes > memtableBytesMax / 2 && store.frozen === undefined) await checkpointer.start(rev);
+  }
+  return { store, checkpointer, owns, replayed };
+}
+
+const bootKey = 'boot';
+
+/** The shard that keeps the count of starts. */
+export function bootShard(shards: number): ShardId {
+  return ownerOf(serverAccount, bootKey, shards);
+}
+
+/** Counts this start: the one commit before the first request. Durable when it resolves. */
+export async function commitBoot(
+  store: ShardStore,
+  journal: Journal,
+  revisions: Revisions,
+  now: number,
+): Promise<Boot> {
+  const before = store.get(kinds.boot, serverAccount, bootKey);
+  const number = Number(before?.value ?? 0) + 1;
+  const rev = revisions.next();
+  const durable = new Promise<void>((resolve) => {
+    journal.onDurable((upTo) => {
+      if (upTo >= rev) resolve();
+    });
+  });
+  const records = new RecordWriter();
+  records.append({
+    rev,
+    account: serverAccount,
+    effects: [{ kind: kinds.boot, key: bootKey, till: 0, value: String(number) }],
+  });
+  store.put(kinds.boot, serverAccount, bootKey, { rev, till: 0, value: String(number) });
+  journal.append(records.take());
+  await durable;
+  return { number, rev, at: now };
+}

@@ -1,0 +1,170 @@
+/**
+ * A shard's thread: opens the shard, then feeds the actor.
+ *
+ *   replay ─► "replayed" to main ─► "boot" from main (one shard counts the start) ─► "serve" ─► turns
+ *
+ * A turn begins when a message arrives on any port, and takes along what has arrived on all of them: while the journal's
+ * fdatasync blocks this thread (with one shard the journal is in here), messages gather, and the next turn commits them
+ * as one group.
+ */
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
+import { ThreadCheckpointWriter } from '../checkpoint/checkpoint-link.ts';
+import { ThreadJournal } from '../journal/journal-link.ts';
+import { JournalWriter } from '../journal/journal-writer.ts';
+import { LocalJournal } from '../journal/local-journal.ts';
+import type { JournalSettings } from '../journal/journal-options.ts';
+import type { JournalStats } from '../journal/journal-stats.ts';
+import type { RecoveredJournal } from '../journal/recovery.ts';
+import { shardId } from '../protocol/ids.ts';
+import type { Journal } from '../protocol/journal.ts';
+import { SharedRevisions } from '../protocol/revisions.ts';
+import { decodeToShard, encodeFromShard } from '../protocol/shard-wire.ts';
+import { assert, unreachable } from '../shared/assert.ts';
+import { systemClock } from '../shared/clock.ts';
+import { realDisk } from '../shared/disk.ts';
+import type { Limits } from '../shared/limits.ts';
+import { newShardState, type Boot } from './core/state.ts';
+import { commitBoot, openShard } from './open-shard.ts';
+import { ShardActor } from './shard-actor.ts';
+import { afterJournal, ShardCheckpoints } from './shard-checkpoints.ts';
+import { LmdbStore } from './store/lmdb-store.ts';
+
+export interface ShardThreadData {
+  readonly shard: number;
+  readonly shards: number;
+  readonly limits: Limits;
+  readonly dataDirectory: string;
+  readonly journalDirectory: string;
+  readonly recovered: RecoveredJournal;
+  readonly revisions: SharedArrayBuffer;
+  readonly clockOrigin: number;
+  /** One a front end. */
+  readonly routerPorts: readonly MessagePort[];
+  readonly checkpointPort: MessagePort;
+  readonly journal:
+    | { readonly kind: 'local'; readonly settings: JournalSettings }
+    | { readonly kind: 'thread'; readonly port: MessagePort; readonly room: SharedArrayBuffer };
+}
+
+export type ShardFromMain =
+  | { readonly kind: 'boot' }
+  | { readonly kind: 'serve'; readonly boot: Boot }
+  | { readonly kind: 'journal-stats'; readonly id: number }
+  | { readonly kind: 'stop' };
+
+export type ShardToMain =
+  | { readonly kind: 'replayed'; readonly records: number }
+  | { readonly kind: 'booted'; readonly boot: Boot }
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats }
+  | {
+      readonly kind: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly details?: object;
+    }
+  | { readonly kind: 'stopped' };
+
+const data = workerData as ShardThreadData;
+assert(parentPort !== null, 'a shard runs in a worker');
+const main = parentPort;
+const shard = shardId(data.shard);
+const clock = systemClock(data.clockOrigin);
+const revisions = new SharedRevisions(data.revisions);
+
+const writer =
+  data.journal.kind === 'local'
+    ? new JournalWriter(realDisk, data.journalDirectory, data.recovered, revisions, {
+        ...data.journal.settings,
+        log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
+      })
+    : undefined;
+const journal: Journal =
+  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.room) : new LocalJournal(writer!);
+
+const lmdb = new LmdbStore(data.dataDirectory);
+const yieldTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const checkpointWriter = new ThreadCheckpointWriter(data.checkpointPort);
+const { store, checkpointer, owns, replayed } = await openShard({
+  shard,
+  shards: data.shards,
+  limits: data.limits,
+  checkpoint: lmdb.shard(shard),
+  writer: afterJournal(checkpointWriter, journal, revisions),
+  disk: realDisk,
+  journalDirectory: data.journalDirectory,
+  last: data.recovered.last,
+  yieldTurn,
+});
+
+main.on('message', (message: ShardFromMain) => {
+  switch (message.kind) {
+    case 'boot':
+      return void commitBoot(store, journal, revisions, clock.now()).then((boot) => toMain({ kind: 'booted', boot }));
+    case 'serve':
+      return serve(message.boot);
+    case 'journal-stats':
+      return toMain({ kind: 'journal-stats', id: message.id, stats: writer!.stats() });
+    case 'stop':
+      return void stop();
+    default:
+      return unreachable(message);
+  }
+});
+toMain({ kind: 'replayed', records: replayed });
+
+let timer: NodeJS.Timeout | undefined;
+
+function serve(boot: Boot): void {
+  const state = newShardState({ shard, limits: data.limits, entries: store, revisions, owns, boot });
+  const checkpoints = new ShardCheckpoints({
+    state,
+    store,
+    checkpointer,
+    journal,
+    storeBytes: () => lmdb.storeBytes(),
+  });
+  const actor = new ShardActor({
+    state,
+    clock,
+    journal,
+    checkpoints,
+    send: (router, message) => data.routerPorts[router]!.postMessage(encodeFromShard(message)),
+    wake: (delayMs) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => actor.turn(), delayMs);
+    },
+  });
+  const take = (router: number, wire: string): void => actor.receive(router, decodeToShard(wire));
+  data.routerPorts.forEach((port, router) => {
+    port.on('message', (wire: string) => {
+      take(router, wire);
+      drain();
+      actor.turn();
+    });
+  });
+  const drain = (): void => {
+    data.routerPorts.forEach((port, router) => {
+      for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+        take(router, next.message as string);
+      }
+    });
+  };
+  actor.turn();
+  toMain({ kind: 'serving' });
+}
+
+/** Everything is committed and checkpointed by now: lets go of files, so that the thread can end. */
+async function stop(): Promise<void> {
+  clearTimeout(timer);
+  for (const port of data.routerPorts) port.close();
+  checkpointWriter.close();
+  if (data.journal.kind === 'thread') data.journal.port.close();
+  await writer?.close();
+  toMain({ kind: 'stopped' });
+  process.exit();
+}
+
+function toMain(message: ShardToMain): void {
+  main.postMessage(message);
+}
