@@ -93,6 +93,8 @@ export class StreamReader implements PrefixReader {
   readonly #sink: StreamSink;
   readonly #leave: () => void;
   #position: Revision;
+  /** The stream was told where it stands. */
+  #bookmarked = false;
   #done = false;
 
   constructor(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, position: Revision, sink: StreamSink, leave: () => void) {
@@ -116,8 +118,9 @@ export class StreamReader implements PrefixReader {
   }
 
   caughtUp(position: Revision): void {
-    if (this.#done || position <= this.#position) return;
+    if (this.#done || position < this.#position || (this.#bookmarked && position === this.#position)) return;
     this.#position = position;
+    this.#bookmarked = true;
     this.#sink.bookmark(position);
   }
 

@@ -162,9 +162,12 @@ export class PrefixWatches {
         return;
       case 'seeking':
         break;
-      case 'idle':
-        for (const reader of this.#liveReaders) reader.caughtUp(this.#live.position);
+      case 'idle': {
+        // A reader that is answered leaves, and the last one to leave closes the tail.
+        const { position } = this.#live;
+        for (const reader of this.#liveReaders) reader.caughtUp(position);
         return;
+      }
     }
     if (this.#live !== undefined) this.advance(this.#live.position);
   }
