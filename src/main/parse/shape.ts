@@ -38,11 +38,11 @@ function refuseShape(errors: readonly ErrorObject[], root: string): never {
   }
   const wanted: unknown = schema['wanted'];
   const want = typeof wanted === 'string' ? wanted : (error.message ?? 'something else');
-  return refuseField(path === '' ? 'body' : path, `wanted ${want}, got ${shown(error.data)}`);
+  return refuseField(path === '' ? 'body' : path.replace(/\.$/, ''), `wanted ${want}, got ${shown(error.data)}`);
 }
 
 function member(path: string, name: string): string {
-  return path === '' ? name : `${path}.${name}`;
+  return path === '' || path.endsWith('.') ? path + name : `${path}.${name}`;
 }
 
 /** A JSON pointer as people write it: `/KVSet/1/Key` → `KVSet[1].Key`. */

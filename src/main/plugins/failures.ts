@@ -3,7 +3,7 @@
  * not exist, and bugs. A bug is logged with the RequestID that the client was shown.
  */
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorCodes, failure, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { Edge } from '../edge.ts';
 import { Exchange, withRequestId } from '../exchange.ts';
@@ -17,14 +17,17 @@ declare module 'fastify' {
 }
 
 export function answerFailures(app: FastifyInstance, edge: Edge): void {
-  app.setErrorHandler((error: FastifyError, request, reply) => answerError(edge, error, request, reply));
+  app.setErrorHandler((error: EdgeError, request, reply) => answerError(edge, error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     new Exchange(edge, 'unknown', reply.raw).refuse(noSuchCall(request));
   });
 }
 
+/** Fastify's, Node's, or anything that was thrown. */
+type EdgeError = Error & { readonly code?: string; readonly statusCode?: number };
+
 /** Also for errors that Fastify meets before there is a route. */
-export function answerError(edge: Edge, error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+export function answerError(edge: Edge, error: EdgeError, request: FastifyRequest, reply: FastifyReply): void {
   const known = knownFailure(error);
   if (known === undefined) {
     const id = edge.nextRequestId();
@@ -49,7 +52,7 @@ function exchangeFor(edge: Edge, request: FastifyRequest, reply: FastifyReply): 
 }
 
 /** What a client did; undefined for what we did. */
-function knownFailure(error: FastifyError): Failure | undefined {
+function knownFailure(error: EdgeError): Failure | undefined {
   if (error instanceof Refusal) return error.failure;
   switch (error.code) {
     case 'FST_ERR_BAD_URL':
@@ -62,7 +65,7 @@ function knownFailure(error: FastifyError): Failure | undefined {
       return failure('invalid', 'The connection closed before the body was complete');
     default:
       // Fastify marks what a client caused with a status; an exception of our own has none.
-      return error.code.startsWith('FST_ERR') && (error.statusCode ?? 500) < 500
+      return error.code?.startsWith('FST_ERR') && (error.statusCode ?? 500) < 500
         ? failure('invalid', error.message)
         : undefined;
   }

@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeEdge } from './edge-under-test.ts';
+
+const batch = { kind: 'batch', account: 'my_env', shape: 'batch' };
+
+const accepted: readonly (readonly [claim: string, body: unknown, command: object])[] = [
+  [
+    'a lock with its wait',
+    { LockID: 'ABC', LockDur: 30, LockWait: 30 },
+    { ...batch, lock: { id: 'ABC', durMs: 30_000, waitMs: 30_000 } },
+  ],
+  [
+    'lists of one given as the object itself',
+    { KVSet: { Key: 'ABC', Value: '123' }, KVGet: { Key: 'CDE' }, Atomic: { Key: 'Total_Count', Add: 1 } },
+    {
+      ...batch,
+      atomic: [{ key: 'Total_Count', op: 'add', n: 1 }],
+      get: ['CDE'],
+      set: [{ key: 'ABC', value: '"123"' }],
+    },
+  ],
+  [
+    'a handle as a string',
+    { UnlockID: 'ABC', Unlock: '1235553' },
+    { ...batch, unlock: { id: 'ABC', handle: 1_235_553 } },
+  ],
+  [
+    'a handle as a number',
+    { UnlockID: 'ABC', Unlock: 1_235_553 },
+    { ...batch, unlock: { id: 'ABC', handle: 1_235_553 } },
+  ],
+  ['a forced unlock', { UnlockID: 'ABC' }, { ...batch, unlock: { id: 'ABC' } }],
+  [
+    'LockID = UnlockID as an extension',
+    { LockID: 'A', LockDur: 5, UnlockID: 'A', Unlock: 9 },
+    { ...batch, lock: { id: 'A', durMs: 5000, waitMs: 0, extend: 9 } },
+  ],
+  [
+    'LockID ≠ UnlockID as lock and unlock',
+    { LockID: 'A', LockDur: 0.0001, UnlockID: 'B', Unlock: 9, LockOwner: 'me', LockMeta: { host: 'h1' } },
+    {
+      ...batch,
+      lock: { id: 'A', durMs: 1, waitMs: 0, owner: 'me', meta: '{"host":"h1"}' },
+      unlock: { id: 'B', handle: 9 },
+    },
+  ],
+  [
+    'all conditions and operators',
+    {
+      Guard: [{ LockID: 'g', Lock: '3' }],
+      Check: { Key: 'c', Version: 0 },
+      Atomic: [
+        { Key: 'a', Set: 0, IfEq: -5 },
+        { Key: 'b', Max: 2 },
+        { Key: 'd', Min: -2 },
+        { Key: 'e', Add: -0 },
+      ],
+      KVGet: ['x', { Key: 'y' }],
+      KVSet: [
+        { Key: 'k', Value: null, Version: 0, TTL: 1.5 },
+        { Key: 'l', Delete: true, Version: 3 },
+        { Key: 'm', Value: false, Delete: false },
+      ],
+    },
+    {
+      ...batch,
+      guard: [{ id: 'g', handle: 3 }],
+      check: [{ key: 'c', version: 0 }],
+      atomic: [
+        { key: 'a', op: 'set', n: 0, ifEq: -5 },
+        { key: 'b', op: 'max', n: 2 },
+        { key: 'd', op: 'min', n: -2 },
+        { key: 'e', op: 'add', n: 0 },
+      ],
+      get: ['x', 'y'],
+      set: [
+        { key: 'k', value: 'null', version: 0, ttlMs: 1500 },
+        { key: 'l', version: 3 },
+        { key: 'm', value: 'false' },
+      ],
+    },
+  ],
+  ['a single key to read', { KVGet: 'x' }, { ...batch, get: ['x'] }],
+  ['empty lists as absent', { KVSet: [], Atomic: [], KVGet: ['x'] }, { ...batch, get: ['x'] }],
+];
+
+for (const [claim, body, command] of accepted) {
+  test(`batch: ${claim} is understood`, async (t) => {
+    const edge = makeEdge(t);
+    const response = await edge.send('POST', '/db/my_env', body);
+    assert.equal(response.statusCode, 200, response.body);
+    assert.deepEqual(JSON.parse(JSON.stringify(edge.dispatcher.commands)), [command]);
+  });
+}
+
+const set = { KVSet: { Key: 'a', Value: 1 } };
+
+const refused: readonly (readonly [body: unknown, message: string | RegExp])[] = [
+  [{}, 'batch: nothing to do; wanted at least one of LockID, UnlockID, Guard, Check, Atomic, KVGet, KVSet'],
+  [{ KVSet: [], KVGet: [] }, /^batch: nothing to do/],
+  [{ IdempotencyIDs: ['x'] }, /^batch: nothing to do/],
+  [{ LockIdd: 'a' }, 'LockIdd: unknown field; did you mean LockID?'],
+  [{ ...set, Frobnicate: 1 }, /^Frobnicate: unknown field; known are LockID, /],
+  [
+    {
+      KVSet: [
+        { Key: 'a', Value: 1 },
+        { Key: 7, Value: 1 },
+      ],
+    },
+    'KVSet[1].Key: wanted a string of 1 to 512 bytes, got 7',
+  ],
+  [{ KVSet: { Key: '', Value: 1 } }, 'KVSet[0].Key: wanted a string of 1 to 512 bytes, got ""'],
+  [{ KVSet: { Value: 1 } }, 'KVSet[0].Key: missing; wanted a string of 1 to 512 bytes'],
+  [{ KVSet: { Key: 'a', Valeu: 1 } }, 'KVSet[0].Valeu: unknown field; did you mean Value?'],
+  [{ KVSet: null }, 'KVSet: wanted a list of {"Key","Value"} or {"Key","Delete":true}, got null'],
+  [{ KVSet: 'a' }, /^KVSet\[0\]: wanted \{"Key","Value"\}/],
+  [{ KVSet: { Key: 'a' } }, 'KVSet[0]: wanted Value, or Delete: true'],
+  [{ KVSet: { Key: 'a', Delete: false } }, 'KVSet[0]: wanted Value, or Delete: true'],
+  [
+    { KVSet: { Key: 'a', Delete: true, Value: 1 } },
+    'KVSet[0].Value: given together with Delete; wanted one of the two',
+  ],
+  [{ KVSet: { Key: 'a', Delete: true, TTL: 1 } }, 'KVSet[0].TTL: given together with Delete'],
+  [{ KVSet: { Key: 'a', Delete: 1 } }, 'KVSet[0].Delete: wanted true or false, got 1'],
+  [{ KVSet: { Key: 'a', Value: 1, TTL: 0 } }, /^KVSet\[0\]\.TTL: wanted a number of seconds, more than 0/],
+  [{ KVSet: { Key: 'a', Value: 1, Version: -1 } }, /^KVSet\[0\]\.Version: wanted a version/],
+  [{ KVSet: { Key: 'a', Value: 1, Version: 1.5 } }, /^KVSet\[0\]\.Version: wanted a version/],
+  [
+    { KVSet: { Key: 'a', Value: 1, Version: '1' } },
+    'KVSet[0].Version: wanted a version: an integer from 0 to 2^53−1, got "1"',
+  ],
+  [{ KVGet: [1] }, 'KVGet[0]: wanted a key (a string of 1 to 512 bytes) or {"Key"}, got 1'],
+  [{ KVGet: [{ Key: 'a', Version: 1 }] }, /^KVGet\[0\]: wanted a key/],
+  [{ Atomic: { Key: 'a' } }, 'Atomic[0]: wanted one of Add, Set, Max, Min, got none'],
+  [{ Atomic: { Key: 'a', Add: 1, Max: 2 } }, 'Atomic[0]: wanted only one of Add, Set, Max, Min, got Add and Max'],
+  [{ Atomic: { Key: 'a', Add: 1, IfEq: 2 } }, 'Atomic[0].IfEq: goes with Set only, not with Add'],
+  [{ Atomic: { Key: 'a', IfEq: 2 } }, 'Atomic[0]: wanted one of Add, Set, Max, Min, got none'],
+  [{ Atomic: { Key: 'a', Add: 1.5 } }, 'Atomic[0].Add: wanted an integer within ±(2^53−1), got 1.5'],
+  [{ Atomic: { Key: 'a', Add: '1' } }, /^Atomic\[0\]\.Add: /],
+  ['{"Atomic":{"Key":"a","Add":9007199254740993}}', /^Atomic\[0\]\.Add: /],
+  [{ LockID: 'a' }, 'LockDur: missing; wanted the seconds to hold LockID for'],
+  [{ ...set, LockDur: 1 }, 'LockDur: given without LockID'],
+  [{ ...set, LockWait: 1 }, 'LockWait: given without LockID'],
+  [{ ...set, LockOwner: 'x' }, 'LockOwner: given without LockID'],
+  [{ ...set, LockMeta: 'x' }, 'LockMeta: given without LockID'],
+  [{ LockID: 'a', LockDur: 0 }, 'LockDur: wanted a number of seconds, more than 0, at most 86400, got 0'],
+  [{ LockID: 'a', LockDur: 86_401 }, /^LockDur: /],
+  [{ LockID: 'a', LockDur: '30' }, /^LockDur: .* got "30"$/],
+  [{ LockID: 'a', LockDur: 1, LockWait: 301 }, 'LockWait: wanted a number of seconds, 0 to 300, got 301'],
+  [{ LockID: 'a', LockDur: 1, LockWait: -1 }, /^LockWait: /],
+  [{ ...set, Unlock: 1 }, 'Unlock: given without UnlockID'],
+  [{ UnlockID: 'a', Unlock: 0 }, /^Unlock: wanted the handle of a lock/],
+  [{ UnlockID: 'a', Unlock: '9999999999999999' }, /^Unlock: wanted a handle within 2\^53−1/],
+  [{ UnlockID: 'a', Unlock: '1x' }, /^Unlock: wanted the handle of a lock/],
+  [{ LockID: 'a', LockDur: 1, UnlockID: 'a' }, 'Unlock: missing; wanted the handle of the lock to extend'],
+  [{ LockID: 'a', LockDur: 1, LockWait: 1, UnlockID: 'a', Unlock: 1 }, /^LockWait: extending a lock/],
+  [{ Guard: { LockID: 'a' } }, /^Guard\[0\]\.Lock: missing; wanted the handle/],
+  [{ Check: { Key: 'a' } }, /^Check\[0\]\.Version: missing; wanted a version/],
+  [{ ...set, IdempotencyTTL: 5 }, 'IdempotencyTTL: given without IdempotencyIDs'],
+  [{ ...set, IdempotencyMode: 'replay' }, 'IdempotencyMode: given without IdempotencyIDs'],
+  [{ ...set, IdempotencyIDs: ['x'], IdempotencyMode: 'maybe' }, /^IdempotencyMode: wanted "replay"/],
+  [{ ...set, IdempotencyIDs: [] }, 'IdempotencyIDs: wanted a list of at least one string, got an empty list'],
+  [{ ...set, IdempotencyIDs: [''] }, /^IdempotencyIDs\[0\]: wanted a string of 1 to 512 bytes/],
+  [5, /^body: wanted a batch/],
+  ['null', /^body: wanted a batch/],
+  ['[]', 'body: wanted at least one batch, got an empty list'],
+  [[set, { LockIdd: 1 }], '[1].LockIdd: unknown field; did you mean LockID?'],
+  [[set, 5], /^\[1\]: wanted a batch/],
+  [
+    [set, set, set, { LockID: 'a', LockDur: 1, LockWait: 5 }],
+    '[3].LockWait: not within an array of batches; wanted 0 or absent',
+  ],
+];
+
+for (const [body, message] of refused) {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  test(`batch ${text} is refused with 400 and the field`, async (t) => {
+    const edge = makeEdge(t);
+    const response = await edge.send('POST', '/db/my_env', text);
+    const { Code, Message }: { Code: string; Message: string } = response.json();
+    if (typeof message === 'string') assert.equal(Message, message);
+    else assert.match(Message, message);
+    assert.equal(response.statusCode, 400);
+    assert.equal(Code, 'invalid');
+    assert.deepEqual(edge.dispatcher.commands, []);
+  });
+}
+
+test('batch: ids in the body refuse a duplicate, or replay on demand, for as long as asked', async (t) => {
+  const edge = makeEdge(t);
+  await edge.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' });
+  await edge.send('POST', '/db/a', {
+    ...set,
+    IdempotencyIDs: ['x', 'y', 'x'],
+    IdempotencyTTL: 1.5,
+    IdempotencyMode: 'replay',
+  });
+  await edge.send('POST', '/db/a', { ...set, IdempotencyTTL: 60 }, { 'idempotency-key': 'z' });
+  const asks = edge.dispatcher.commands.map((command) => (command.kind === 'batch' ? command.idempotency : undefined));
+  const fingerprint = asks[0]?.fingerprint;
+  assert.deepEqual(asks, [
+    { ids: ['x'], ttlMs: 86_400_000, mode: 'refuse', fingerprint },
+    { ids: ['x', 'y'], ttlMs: 1500, mode: 'replay', fingerprint },
+    { ids: ['z'], ttlMs: 60_000, mode: 'replay', fingerprint },
+  ]);
+});
+
+test('batch: ids in both header and body are refused, and the header with an array', async (t) => {
+  const edge = makeEdge(t);
+  const header = { 'idempotency-key': 'z' };
+  assert.equal((await edge.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' }, header)).statusCode, 400);
+  assert.match((await edge.send('POST', '/db/a', [set], header)).body, /Idempotency-Key: not for an array/);
+  assert.deepEqual(edge.dispatcher.commands, []);
+});
+
+test('array: every batch is its own request, handed over in order in one turn, answered in order with its status', async (t) => {
+  const edge = makeEdge(t);
+  edge.dispatcher.reply = (command) =>
+    command?.kind === 'batch' && command.get?.[0] === 'b'
+      ? { status: 409, body: '{"Code":"not_locked","Message":"busy"}' }
+      : { body: command?.kind === 'batch' && command.get?.[0] === 'c' ? '{}' : '{"Rev":3}' };
+  const response = await edge.send('POST', '/db/acc', [{ KVGet: 'a' }, { KVGet: 'b' }, { KVGet: 'c' }]);
+  assert.equal(response.statusCode, 200);
+  assert.deepEqual(response.json(), [
+    { Status: 200, Rev: 3 },
+    { Status: 409, Code: 'not_locked', Message: 'busy', RequestID: 'boot7-1' },
+    { Status: 200 },
+  ]);
+  assert.deepEqual(
+    edge.dispatcher.commands.map((command) => command.kind === 'batch' && command.get),
+    [['a'], ['b'], ['c']],
+  );
+});
+
+test('batch: over its limits are 413, and nothing is handed over', async (t) => {
+  const edge = makeEdge(t, 'limits: {batch_operations_max: 3, value_bytes_max: 20, body_bytes_max: 2000}');
+  const tooLarge: readonly (readonly [unknown, RegExp])[] = [
+    [
+      {
+        KVGet: ['a', 'b'],
+        KVSet: [
+          { Key: 'a', Value: 1 },
+          { Key: 'b', Value: 1 },
+        ],
+      },
+      /4 operations; wanted at most 3/,
+    ],
+    [[set, set, set, set], /4 batches; wanted at most 3/],
+    [{ KVSet: { Key: 'a', Value: 'é'.repeat(10) } }, /^KVSet\[0\]\.Value: 22 bytes of JSON; wanted at most 20/],
+    [{ LockID: 'a', LockDur: 1, LockMeta: 'x'.repeat(1023) }, /^LockMeta: 1025 bytes of JSON; wanted at most 1024/],
+    [{ KVSet: { Key: 'a', Value: 'x'.repeat(2000) } }, /body is too large; wanted at most 2000 bytes/],
+  ];
+  for (const [body, message] of tooLarge) {
+    const response = await edge.send('POST', '/db/acc', body);
+    const { Code, Message }: { Code: string; Message: string } = response.json();
+    assert.match(Message, message);
+    assert.deepEqual([response.statusCode, Code], [413, 'too_large']);
+  }
+  assert.deepEqual(edge.dispatcher.commands, []);
+  assert.equal((await edge.send('POST', '/db/acc', { KVSet: { Key: 'a', Value: 'é'.repeat(9) } })).statusCode, 200);
+  assert.equal(
+    (await edge.send('POST', '/db/acc', { LockID: 'a', LockDur: 1, LockMeta: 'x'.repeat(1022) })).statusCode,
+    200,
+  );
+});

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { revision } from '../../src/protocol/ids.ts';
+import { makeEdge, type EdgeUnderTest } from './edge-under-test.ts';
+
+/** A listening app, and a raw connection to it. */
+async function connect(t: TestContext, edge: EdgeUnderTest): Promise<net.Socket> {
+  if (!edge.app.server.listening) await edge.app.listen({ port: 0, host: '127.0.0.1' });
+  const address = edge.app.server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const socket = net.connect(address.port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+function post(url: string, body: string): string {
+  return `POST ${url} HTTP/1.1\r\nHost: x\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+/** Everything that the server sends until it closes. */
+async function everything(socket: net.Socket): Promise<string> {
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+async function receive(socket: net.Socket, until: RegExp): Promise<string> {
+  let text = '';
+  while (!until.test(text)) {
+    text += await new Promise<string>((resolve) => socket.once('data', (chunk) => resolve(chunk.toString())));
+  }
+  return text;
+}
+
+test('a connection that closes cancels every request that waits on it, pipelined ones too', async (t) => {
+  const edge = makeEdge(t);
+  const { dispatcher } = edge;
+  dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  const lock = '{"LockID":"a","LockDur":1,"LockWait":300}';
+  socket.write(post('/db/a', lock) + post('/watch/a', '{"ID":"k"}') + post('/db/a', '[{"KVGet":"x"},{"KVGet":"y"}]'));
+  await dispatcher.until(() => dispatcher.asked.length === 4);
+  assert.ok(dispatcher.asked.every(({ client, cancelled }) => client?.gone === false && !cancelled));
+  socket.destroy();
+  await dispatcher.until(() => dispatcher.asked.every(({ cancelled }) => cancelled));
+  assert.ok(dispatcher.asked.every(({ client }) => client?.gone));
+  // Too late, and harmless.
+  dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{}' });
+});
+
+test('pipelined requests are answered in order, whatever order the replies come in', async (t) => {
+  const edge = makeEdge(t);
+  edge.dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  socket.write(post('/db/a', '{"KVGet":"one"}') + post('/db/a', '{"KVGet":"two"}'));
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 2);
+  edge.dispatcher.asked[1]?.client?.deliver({ rev: revision(2), status: 200, body: '{"n":2}' });
+  edge.dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{"n":1}' });
+  assert.match(await receive(socket, /"n":2/), /\{"n":1\}HTTP\/1\.1 200 OK[\s\S]*\{"n":2\}$/);
+});
+
+test('a connection that answered its requests keeps only one close listener, and nothing under way', async (t) => {
+  const edge = makeEdge(t);
+  const served: net.Socket[] = [];
+  edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
+  const socket = await connect(t, edge);
+  socket.write(post('/db/a', '{"KVGet":"x"}'));
+  await receive(socket, /"Rev":7/);
+  const listeners = served[0]?.listenerCount('close');
+  for (let i = 0; i < 20; i++) {
+    socket.write(post('/db/a', '{"KVGet":"x"}'));
+    await receive(socket, /"Rev":7/);
+  }
+  assert.equal(served[0]?.listenerCount('close'), listeners);
+  socket.destroy();
+  await once(served[0] ?? assert.fail('no connection'), 'close');
+  assert.equal(
+    edge.dispatcher.asked.some(({ cancelled }) => cancelled),
+    false,
+  );
+});
+
+const broken: readonly (readonly [claim: string, bytes: string, status: number, message: RegExp])[] = [
+  ['bytes that are not HTTP', 'hello\r\n\r\n', 400, /not HTTP\/1\.1/],
+  [
+    'a malformed Content-Length',
+    'POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n',
+    400,
+    /^Content-Length: /,
+  ],
+  [
+    'two kinds of length',
+    'POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc',
+    400,
+    /./,
+  ],
+  ['a head over 16 KiB', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 413, /head is too large/],
+];
+
+for (const [claim, bytes, status, message] of broken) {
+  test(`${claim}: a JSON error, and the connection closes`, async (t) => {
+    const edge = makeEdge(t);
+    const socket = await connect(t, edge);
+    socket.write(bytes);
+    const [head = '', body = ''] = (await everything(socket)).split('\r\n\r\n');
+    assert.match(head, new RegExp(`^HTTP/1.1 ${status} `));
+    assert.match(head, /Dragonlock-Boot: boot7/);
+    assert.match(head, /Connection: close/);
+    const { Message, RequestID }: { Message: string; RequestID: string } = JSON.parse(body);
+    assert.match(Message, message);
+    assert.equal(RequestID, 'boot7-1');
+  });
+}
+
+test('a request whose head does not arrive in time is refused', async (t) => {
+  const edge = makeEdge(t, 'http: {header_timeout_ms: 20, request_timeout_ms: 40}');
+  const socket = await connect(t, edge);
+  socket.write('POST /db/a HT');
+  assert.match(await everything(socket), /^HTTP\/1\.1 400 Bad Request[\s\S]*came too slowly/);
+});
+
+test('a body over the limit is refused while it arrives, with or without a length, and the connection closes', async (t) => {
+  const edge = makeEdge(t, 'limits: {body_bytes_max: 2000, value_bytes_max: 1000}');
+  for (const head of ['Content-Length: 100000000', 'Transfer-Encoding: chunked']) {
+    const socket = await connect(t, edge);
+    const chunk = 'x'.repeat(0xbb8);
+    socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\nbb8\r\n${chunk}\r\n`);
+    const text = await everything(socket);
+    assert.match(text, /^HTTP\/1\.1 413 /);
+    assert.match(text, /Connection: close/i);
+  }
+  assert.deepEqual(edge.dispatcher.asked, []);
+});
+
+test('a client that leaves in the middle of its body leaves no trace', async (t) => {
+  const edge = makeEdge(t);
+  const served: net.Socket[] = [];
+  edge.app.server.on('connection', (one: net.Socket) => served.push(one));
+  const socket = await connect(t, edge);
+  socket.write('POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
+  await once(edge.app.server, 'request');
+  socket.destroy();
+  await once(served[0] ?? assert.fail('no connection'), 'close');
+  assert.deepEqual(edge.dispatcher.asked, []);
+  assert.deepEqual(edge.logged, []);
+});
+
+test('stream: it opens before the first event, and closing it cancels the watch', async (t) => {
+  const edge = makeEdge(t);
+  edge.dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
+  assert.match(await receive(socket, /\r\n\r\n/), /^HTTP\/1\.1 200 OK[\s\S]*text\/event-stream/);
+  socket.destroy();
+  await edge.dispatcher.until(() => edge.dispatcher.asked[0]?.cancelled === true);
+  assert.equal(edge.dispatcher.asked[0]?.sink?.commit(revision(1), ['{}']), false);
+});
+
+test('stream: a reader that does not keep up is closed when its unsent bytes pass the limit', async (t) => {
+  const edge = makeEdge(t, 'limits: {stream_buffer_bytes_max: 65536}');
+  edge.dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  socket.pause();
+  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
+  const sink = edge.dispatcher.asked[0]?.sink ?? assert.fail('no stream');
+  const event = JSON.stringify('x'.repeat(8000));
+  let rev = 0;
+  while (sink.commit(revision(++rev), [event])) assert.ok(rev < 100_000, 'it is never closed');
+  sink.end();
+  socket.resume();
+  socket.on('error', () => {});
+  await once(socket, 'close');
+});
+
+test('while it drains, the server closes connections behind its replies', async (t) => {
+  const edge = makeEdge(t);
+  const socket = await connect(t, edge);
+  edge.state = 'draining';
+  socket.write(post('/db/a', '{"KVGet":"x"}'));
+  assert.match(await everything(socket), /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"draining"/);
+});
