@@ -134,7 +134,8 @@ async function createFirstSegment(disk: Disk, directory: string, options: Recove
   const header = {
     logId: Buffer.from(options.randomBytes(8)).readBigUInt64LE(0),
     first: revision(last + 1),
-    after: last,
+    // The checkpoints hold everything up to here, and nothing was ever between here and the first revision.
+    after: options.from,
     chain: 0,
   };
   await createSegment(disk, directory, header, options.segmentBytes ?? segmentBytesDefault);
@@ -149,11 +150,6 @@ function checkHeaders(
   segments: readonly SegmentName[],
   from: Revision,
 ): { after: Revision; bytes: number }[] {
-  const oldest = segments[0];
-  if (oldest !== undefined && oldest.first > from + 1) {
-    const reason = `the log begins with revision ${oldest.first}, but revision ${from + 1} is needed`;
-    throw new JournalCorruption(oldest.name, 0, reason);
-  }
   let logId: bigint | undefined;
   return segments.map((segment, index) => {
     const file = disk.open(joinPath(directory, segment.name), 'read');
@@ -162,6 +158,10 @@ function checkHeaders(
       if (typeof header === 'string') throw new JournalCorruption(segment.name, 0, header);
       if (header.logId !== (logId ??= header.logId)) {
         throw new JournalCorruption(segment.name, 0, 'the segment belongs to another log');
+      }
+      if (index === 0 && header.after > from) {
+        const reason = `the log begins with revision ${header.first}, but revision ${from + 1} is needed`;
+        throw new JournalCorruption(segment.name, 0, reason);
       }
       const previous = segments[index - 1];
       if (previous !== undefined && header.after < previous.first - 1) {

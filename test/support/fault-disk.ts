@@ -287,7 +287,7 @@ export class FaultDisk implements Disk {
 
 function survivor(inode: Inode, random: SeededRandom): Inode {
   const size = random.next() < 0.5 ? inode.cache.length : inode.medium.length;
-  const medium = resized(inode.medium, size);
+  const medium = resized(Buffer.from(inode.medium), size);
   for (const sector of inode.dirty) if (random.next() < 0.5) copySector(inode.cache, medium, sector);
   return { cache: Buffer.from(medium), medium, dirty: new Set() };
 }
