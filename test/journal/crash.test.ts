@@ -76,7 +76,7 @@ function copyOf(life: Life): Life {
 
 const groups = 40;
 
-test('crash: at every disk call of a life, nothing acknowledged is lost and nothing is half there', async () => {
+void test('crash: at every disk call of a life, nothing acknowledged is lost and nothing is half there', async () => {
   const whole = new FaultDisk(1);
   await live(whole, newLife(), groups, 'a');
   let acknowledged = 0;
@@ -100,7 +100,7 @@ test('crash: at every disk call of a life, nothing acknowledged is lost and noth
   assert.ok(acknowledged > 50);
 });
 
-test('crash: at every disk call of a recovery, the next one finds the same', async () => {
+void test('crash: at every disk call of a recovery, the next one finds the same', async () => {
   const first = new FaultDisk(5);
   await live(first, newLife(), groups, 'a');
   let crashes = 0;

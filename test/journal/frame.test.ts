@@ -23,18 +23,18 @@ function sealed(first: number, count: number, previous: number): Buffer {
 
 function decoded(buffer: Buffer): Frame {
   const frame = decodeFrame(buffer, 0, logId);
-  assert.ok(typeof frame !== 'string', String(frame));
+  assert.ok(typeof frame !== 'string', 'the frame is valid');
   return frame;
 }
 
-test('frame: what was sealed is decoded', () => {
+void test('frame: what was sealed is decoded', () => {
   const big = 2 ** 47;
   const frame = decoded(sealed(big, 3, 77));
   assert.deepEqual([frame.first, frame.last, frame.durable, frame.count], [big, big + 2, big - 1, 3]);
   assert.equal(frame.previous, 77);
 });
 
-test('frame: a change of any single bit is found', () => {
+void test('frame: a change of any single bit is found', () => {
   const buffer = sealed(5, 2, 1);
   for (let bit = 0; bit < buffer.length * 8; bit += 1) {
     const copy = Buffer.from(buffer);
@@ -43,7 +43,7 @@ test('frame: a change of any single bit is found', () => {
   }
 });
 
-test('frame: a frame that is cut off anywhere is not valid', () => {
+void test('frame: a frame that is cut off anywhere is not valid', () => {
   const buffer = sealed(5, 2, 1);
   for (let length = 0; length < buffer.length; length += 1) {
     assert.equal(decodeFrame(buffer.subarray(0, length), 0, logId), 'cut-off');
@@ -54,7 +54,7 @@ test('frame: a frame that is cut off anywhere is not valid', () => {
   }
 });
 
-test('frame: a frame of another log is refused, and one that follows another frame is out of the chain', () => {
+void test('frame: a frame of another log is refused, and one that follows another frame is out of the chain', () => {
   const buffer = sealed(5, 2, 1);
   assert.equal(decodeFrame(buffer, 0, logId + 1n), 'other-log');
   const frame = decoded(buffer);

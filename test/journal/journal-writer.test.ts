@@ -19,7 +19,7 @@ import { settle, write } from './journal-fixture.ts';
 
 const text = 't'.repeat(300);
 
-test('journal: one flush writes everything that has arrived as one frame with one sync', async () => {
+void test('journal: one flush writes everything that has arrived as one frame with one sync', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   await settle();
@@ -37,7 +37,7 @@ test('journal: one flush writes everything that has arrived as one frame with on
   assert.deepEqual(groupRecords.counts.slice(3, 5), [0, 1]);
 });
 
-test('journal: interleaving chunks of two shards are written in revision order', async () => {
+void test('journal: interleaving chunks of two shards are written in revision order', async () => {
   const disk = new FaultDisk(1);
   const { writer } = await open(disk, { shards: 2 });
   writer.enqueue(chunkOf([2, 3, 6].map((at) => ({ rev: at, text: 'b' }))));
@@ -50,7 +50,7 @@ test('journal: interleaving chunks of two shards are written in revision order',
   );
 });
 
-test('journal: a full segment is followed by the spare, and all of it is read back', async () => {
+void test('journal: a full segment is followed by the spare, and all of it is read back', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   for (let group = 0; group < 60; group += 1) {
@@ -62,7 +62,7 @@ test('journal: a full segment is followed by the spare, and all of it is read ba
   assert.deepEqual(revisionsOf(readAll(disk, 100)), range(101, 180));
 });
 
-test('journal: when the spare is only slow, one is made at once and nobody is refused', async () => {
+void test('journal: when the spare is only slow, one is made at once and nobody is refused', async () => {
   const disk = new FaultDisk(1);
   const gate = Promise.withResolvers<void>();
   const journal = await open(disk);
@@ -79,7 +79,7 @@ test('journal: when the spare is only slow, one is made at once and nobody is re
   assert.deepEqual(revisionsOf(readAll(disk)), range(1, 240));
 });
 
-test('journal: a full disk is told before it is met, and passes by itself', async () => {
+void test('journal: a full disk is told before it is met, and passes by itself', async () => {
   const disk = new FaultDisk(1);
   const rooms: string[] = [];
   disk.freeBytes = segmentBytes + 10_000;
@@ -108,7 +108,7 @@ test('journal: a full disk is told before it is met, and passes by itself', asyn
   assert.equal(journal.logged.filter((line) => line.startsWith('There is no room')).length, 1, 'logged once');
 });
 
-test('journal: what was on its way when the disk became full waits for room and loses nothing', async () => {
+void test('journal: what was on its way when the disk became full waits for room and loses nothing', async () => {
   const disk = new FaultDisk(1);
   disk.freeBytes = segmentBytes;
   const journal = await open(disk);
@@ -127,7 +127,7 @@ test('journal: what was on its way when the disk became full waits for room and 
 });
 
 for (const operation of ['write', 'datasync'] as const) {
-  test(`journal: after an error of ${operation} there is no further success`, async () => {
+  void test(`journal: after an error of ${operation} there is no further success`, async () => {
     const disk = new FaultDisk(1);
     const journal = await open(disk);
     await settle();
@@ -150,7 +150,7 @@ for (const operation of ['write', 'datasync'] as const) {
 }
 
 for (const operation of ['open', 'write', 'datasync', 'rename', 'syncDirectory', 'close'] as const) {
-  test(`journal: an error of ${operation} while the segment changes poisons the writer`, async () => {
+  void test(`journal: an error of ${operation} while the segment changes poisons the writer`, async () => {
     const disk = new FaultDisk(1);
     const journal = await open(disk);
     await settle();
@@ -171,7 +171,7 @@ for (const operation of ['open', 'write', 'datasync', 'rename', 'syncDirectory',
   });
 }
 
-test('journal: an I/O error while the spare is prepared takes the process down', async () => {
+void test('journal: an I/O error while the spare is prepared takes the process down', async () => {
   const disk = new FaultDisk(1);
   disk.inject = (call) => (call.operation === 'writeZeros' && call.name === 'spare.tmp' ? 'EIO' : undefined);
   const failures: unknown[] = [];
@@ -182,7 +182,7 @@ test('journal: an I/O error while the spare is prepared takes the process down',
   assert.throws(() => journal.writer.flush(), /takes nothing more/);
 });
 
-test('journal: segments go when every shard has passed them, oldest first, but for the kept window', async () => {
+void test('journal: segments go when every shard has passed them, oldest first, but for the kept window', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { shards: 2, keepBytes: 2 * segmentBytes });
   for (let group = 0; group < 80; group += 1) {
@@ -202,13 +202,13 @@ test('journal: segments go when every shard has passed them, oldest first, but f
   assert.equal(journal.writer.oldestRevision(), all.at(-3)?.first);
 });
 
-test('journal: a checkpoint of what is not durable is a broken invariant', async () => {
+void test('journal: a checkpoint of what is not durable is a broken invariant', async () => {
   const journal = await open(new FaultDisk(1));
   enqueue(journal, 1);
   assert.throws(() => journal.writer.checkpointed(shardId(0), rev(1)), /only what is durable/);
 });
 
-test('local journal: append returns when its records are durable, and has said so', async () => {
+void test('local journal: append returns when its records are durable, and has said so', async () => {
   const disk = new FaultDisk(1);
   const { writer } = await open(disk);
   const journal = new LocalJournal(writer);

@@ -54,14 +54,14 @@ async function refused(disk: FaultDisk, options: { from?: number } = {}): Promis
   return found;
 }
 
-test('recovery: a new directory becomes an empty log, and stays one', async () => {
+void test('recovery: a new directory becomes an empty log, and stays one', async () => {
   const disk = new FaultDisk(1);
   const first = await recover(disk);
   assert.deepEqual([first.last, first.oldest, first.position], [0, 1, segmentHeaderBytes]);
   assert.deepEqual(await recover(disk.powerCut(1)), first);
 });
 
-test('recovery: a new log may begin behind a revision, as a restore needs it', async () => {
+void test('recovery: a new log may begin behind a revision, as a restore needs it', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { from: 5_000, createAfter: 1_000_005_000 });
   write(journal, 2);
@@ -70,7 +70,7 @@ test('recovery: a new log may begin behind a revision, as a restore needs it', a
   await refused(disk.powerCut(1), { from: 4_999 });
 });
 
-test('recovery: a last frame that is torn at any byte is dropped, and the log goes on', async () => {
+void test('recovery: a last frame that is torn at any byte is dropped, and the log goes on', async () => {
   const disk = await logOf(4);
   const file = pathOf(disk, -1);
   const start = framesOf(disk, file).at(-1) ?? 0;
@@ -92,7 +92,7 @@ test('recovery: a last frame that is torn at any byte is dropped, and the log go
   }
 });
 
-test('recovery: a last frame that lacks any of its sectors is dropped', async () => {
+void test('recovery: a last frame that lacks any of its sectors is dropped', async () => {
   const disk = await logOf(4);
   const file = pathOf(disk, -1);
   const start = framesOf(disk, file).at(-1) ?? 0;
@@ -104,7 +104,7 @@ test('recovery: a last frame that lacks any of its sectors is dropped', async ()
   }
 });
 
-test('recovery: a flipped bit in a frame that is not the last one is refused with its place', async () => {
+void test('recovery: a flipped bit in a frame that is not the last one is refused with its place', async () => {
   const disk = await logOf(40);
   assert.ok(listSegments(disk, directory).length >= 3);
   const random = seededRandom(11);
@@ -128,7 +128,7 @@ test('recovery: a flipped bit in a frame that is not the last one is refused wit
   }
 });
 
-test('recovery: a flipped bit in a segment header is refused', async () => {
+void test('recovery: a flipped bit in a segment header is refused', async () => {
   const disk = await logOf(40);
   for (let at = 0; at < 40; at += 1) {
     const damaged = disk.powerCut(1);
@@ -141,7 +141,7 @@ test('recovery: a flipped bit in a segment header is refused', async () => {
   }
 });
 
-test('recovery: a zeroed hole is refused, wherever it is', async () => {
+void test('recovery: a zeroed hole is refused, wherever it is', async () => {
   const disk = await logOf(40);
   for (const index of [0, 1, -1]) {
     const file = pathOf(disk, index);
@@ -157,7 +157,7 @@ test('recovery: a zeroed hole is refused, wherever it is', async () => {
   }
 });
 
-test('recovery: a missing segment is refused', async () => {
+void test('recovery: a missing segment is refused', async () => {
   const disk = await logOf(40);
   const segments = listSegments(disk, directory);
   const first = disk.powerCut(1);
@@ -174,7 +174,7 @@ test('recovery: a missing segment is refused', async () => {
   assert.match((await refused(all, { from: 1 })).reason, /there is no journal/);
 });
 
-test('recovery: a segment or a frame of another log is refused', async () => {
+void test('recovery: a segment or a frame of another log is refused', async () => {
   const disk = await logOf(40);
   const other = await logOf(40);
   for (const at of [1, 2]) {
@@ -187,7 +187,7 @@ test('recovery: a segment or a frame of another log is refused', async () => {
   }
 });
 
-test('recovery: a watermark at the end of the log is fine, one behind it is refused, one before it is replayed', async () => {
+void test('recovery: a watermark at the end of the log is fine, one behind it is refused, one before it is replayed', async () => {
   const disk = await logOf(40);
   assert.equal((await recover(disk.powerCut(1), { from: 120 })).last, 120);
   await refused(disk.powerCut(1), { from: 121 });
@@ -196,7 +196,7 @@ test('recovery: a watermark at the end of the log is fine, one behind it is refu
   assert.deepEqual(revisionsOf(readAll(disk, 60)), range(61, 120));
 });
 
-test('recovery: a log that was trimmed beyond the watermark is refused', async () => {
+void test('recovery: a log that was trimmed beyond the watermark is refused', async () => {
   const disk = await logOf(40);
   const second = listSegments(disk, directory)[1]?.first ?? 0;
   disk.unlink(pathOf(disk, 0));
@@ -205,7 +205,7 @@ test('recovery: a log that was trimmed beyond the watermark is refused', async (
   await refused(disk.powerCut(1), { from: second - 2 });
 });
 
-test('recovery: stale bytes behind the end are ignored and gone afterwards', async () => {
+void test('recovery: stale bytes behind the end are ignored and gone afterwards', async () => {
   const disk = await logOf(6);
   const file = pathOf(disk, -1);
   const frames = framesOf(disk, file);
@@ -224,7 +224,7 @@ test('recovery: stale bytes behind the end are ignored and gone afterwards', asy
   );
 });
 
-test('recovery: doing it again changes nothing', async () => {
+void test('recovery: doing it again changes nothing', async () => {
   const disk = await logOf(20);
   const first = await recover(disk);
   const after = disk.snapshot();
@@ -232,7 +232,7 @@ test('recovery: doing it again changes nothing', async () => {
   assert.deepEqual(disk.snapshot(), after);
 });
 
-test('recovery: left-overs of preparations are removed', async () => {
+void test('recovery: left-overs of preparations are removed', async () => {
   const disk = await logOf(3);
   for (const name of ['spare.tmp', 'urgent.tmp', 'spare.log', 'journal-0000000000000001.log.tmp']) {
     await disk.writeZeros(`${directory}/${name}`, 700);
@@ -241,7 +241,7 @@ test('recovery: left-overs of preparations are removed', async () => {
   assert.deepEqual(disk.list(directory), ['journal-0000000000000001.log']);
 });
 
-test('recovery: what only the page cache held after a failed sync is on disk before it is believed', async () => {
+void test('recovery: what only the page cache held after a failed sync is on disk before it is believed', async () => {
   for (const full of [false, true]) {
     const disk = await logOf(3);
     const journal = await open(disk);

@@ -118,7 +118,7 @@ export class FaultDisk implements Disk {
 
   /** File names with their contents, to compare two states. */
   snapshot(): Map<string, Buffer> {
-    return new Map([...this.#current].toSorted().map(([file, inode]) => [file, Buffer.from(inode.cache)]));
+    return new Map(Array.from(this.#current, ([file, inode]) => [file, Buffer.from(inode.cache)]));
   }
 
   list(directory: string): string[] {

@@ -1,0 +1,120 @@
+/** The real disk, a real thread. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { MessageChannel } from 'node:worker_threads';
+import { revision, shardId } from '../../src/protocol/ids.ts';
+import { SharedRevisions } from '../../src/protocol/revisions.ts';
+import { realDisk } from '../../src/shared/disk.ts';
+import { JournalThread, ThreadJournal } from '../../src/journal/journal-link.ts';
+import { allocateRoom, type DurableMessage } from '../../src/journal/journal-wire.ts';
+import { chunkOf, open, range, readAll, recover, revisionsOf, settle, write } from './journal-fixture.ts';
+
+const segmentBytes = 1024 * 1024;
+
+function temporary(t: TestContext): string {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-journal-'));
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  return path.join(directory, 'journal');
+}
+
+void test('real disk: a log is written over several segments, recovered, and goes on', async (t) => {
+  const directory = temporary(t);
+  const options = { path: directory, segmentBytes, frameBytesMax: 256 * 1024, keepBytes: Infinity };
+  for (const start of [0, 600]) {
+    const journal = await open(realDisk, options);
+    assert.equal(journal.recovered.last, start);
+    for (let group = 0; group < 60; group += 1) {
+      write(journal, 10, 't'.repeat(4000));
+      await settle();
+    }
+    await journal.writer.close();
+  }
+  assert.ok((await recover(realDisk, options)).segments.length >= 4);
+  assert.deepEqual(revisionsOf(readAll(realDisk, 0, directory)), range(1, 1200));
+});
+
+void test('journal thread: two shards append, everybody is told, and all of it is in the log', async (t) => {
+  const directory = temporary(t);
+  const recovered = await recover(realDisk, { path: directory, segmentBytes });
+  const memory = SharedRevisions.allocate(recovered.last);
+  const room = allocateRoom();
+  const channels = [new MessageChannel(), new MessageChannel()];
+  const router = new MessageChannel();
+  const thread = new JournalThread(
+    {
+      directory,
+      recovered,
+      settings: { shards: 2, segmentBytes },
+      revisions: memory,
+      room,
+      shardPorts: channels.map((channel) => channel.port2),
+      routerPorts: [router.port2],
+    },
+    () => undefined,
+    (error) => assert.fail(String(error)),
+  );
+  const revisions = new SharedRevisions(memory);
+  const shards = channels.map((channel) => new ThreadJournal(channel.port1, room));
+  const total = 4000;
+  const told = Promise.withResolvers<void>();
+  let highest = 0;
+  router.port1.on('message', ({ durable }: DurableMessage) => {
+    assert.ok(durable > highest);
+    assert.ok(revisions.durable() >= durable);
+    highest = durable;
+    if (durable === total) told.resolve();
+  });
+  const heard = shards.map((shard) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    shard.onDurable((durable) => {
+      if (durable === total) resolve();
+    });
+    return promise;
+  });
+  for (let at = 0; at < total; at += 8) {
+    const taken = range(1, 8).map(() => ({ rev: revisions.next(), text: 'x'.repeat(100) }));
+    for (const [index, shard] of shards.entries()) {
+      assert.equal(shard.room(), 'open');
+      shard.append(chunkOf(taken.filter((_, place) => place % 2 === index)));
+    }
+    if (at % 80 === 0) await settle();
+  }
+  await Promise.all([told.promise, ...heard]);
+  for (const [index, shard] of shards.entries()) shard.checkpointed(shardId(index), revision(total));
+  const stats = await thread.stats();
+  assert.equal(stats.groupRecords.sum, total);
+  assert.ok(stats.groupRecords.count < total / 8, 'groups were committed together');
+  await thread.close();
+  for (const { port1 } of [...channels, router]) port1.close();
+  assert.deepEqual(revisionsOf(readAll(realDisk, 0, directory)), range(1, total));
+});
+
+void test('journal thread: an error in it reaches the main thread', async (t) => {
+  const directory = temporary(t);
+  const recovered = await recover(realDisk, { path: directory, segmentBytes });
+  const channel = new MessageChannel();
+  const failed = Promise.withResolvers<unknown>();
+  const room = allocateRoom();
+  const thread = new JournalThread(
+    {
+      directory,
+      recovered,
+      settings: { shards: 1, segmentBytes },
+      revisions: SharedRevisions.allocate(recovered.last),
+      room,
+      shardPorts: [channel.port2],
+      routerPorts: [],
+    },
+    () => undefined,
+    failed.resolve,
+  );
+  const shard = new ThreadJournal(channel.port1, room);
+  shard.append(chunkOf([{ rev: 1, text: 'a' }]));
+  shard.append(chunkOf([{ rev: 1, text: 'a' }]));
+  assert.match(String(await failed.promise), /journalled once/);
+  channel.port1.close();
+  await thread.worker.terminate();
+});
