@@ -10,6 +10,8 @@ export interface Batch {
   readonly kind: 'batch';
   readonly account: AccountId;
   readonly shape: ReplyShape;
+  /** Of the values in the reply. Absent: `replyBytesMax`; less for each batch of an array body. */
+  readonly replyBytesMax?: number;
   readonly lock?: LockAsk;
   readonly unlock?: UnlockAsk;
   readonly guard?: readonly GuardAsk[];

@@ -8,6 +8,7 @@ import type { AccountId, Revision } from '../protocol/ids.ts';
 import { revision } from '../protocol/ids.ts';
 import type { KeyEvent } from '../protocol/messages.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
+import { nameOf } from '../protocol/scope.ts';
 import type { Limits } from '../shared/limits.ts';
 import type { Client, Pending, WatchedKey } from './dispatcher.ts';
 
@@ -105,7 +106,3 @@ export class KeyWatches {
 }
 
 const nothing: Reply = { rev: 0 as Revision, status: 204, body: '' };
-
-function nameOf(account: AccountId, key: string): string {
-  return `${account}\0${key}`;
-}

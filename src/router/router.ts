@@ -10,8 +10,10 @@ import { failure } from '../protocol/errors.ts';
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { BatonAnswer, FromShard, ToShard } from '../protocol/messages.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
+import { scopeOf, type Scope } from '../protocol/scope.ts';
 import { assert } from '../shared/assert.ts';
 import type { Limits } from '../shared/limits.ts';
+import { BatonOrder } from './baton-order.ts';
 import { BatonRun, type BatonCarrier } from './baton-run.ts';
 import type {
   Client,
@@ -66,6 +68,7 @@ export class Router implements Dispatcher {
   #draining = false;
   #idle: (() => void) | undefined;
   readonly #carrier: BatonCarrier;
+  readonly #order = new BatonOrder();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -97,21 +100,23 @@ export class Router implements Dispatcher {
     const { limits, links } = this.#options;
     if (this.#draining)
       return this.#refuse(client, failure('draining', 'The server is going down; nothing was done. Try again soon.'));
-    const shards = shardsOf(command, links.length);
-    if (shards.length > 1) return this.#carry(command, shards, client);
-    const shard = shards[0]!;
-    const waits = waitsForLock(command);
-    if (!waits && this.#counts[shard]! >= limits.inflight_per_shard_max) {
-      return this.#refuse(
-        client,
-        failure('overloaded', 'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.'),
-      );
-    }
-    const id = this.#newId();
-    this.#inFlight.set(id, { client, shard, waits });
-    if (!waits) this.#counts[shard]! += 1;
-    this.#send(shard, { kind: 'request', id, command });
-    return waits ? { cancel: () => this.#cancel(id) } : uncancellable;
+    if (links.length === 1) return this.#toShard(command, 0, client);
+    if (this.#order.waiting >= limits.inflight_per_shard_max) return this.#refuse(client, overloaded);
+    const scope = scopeOf(command);
+    let pending: Pending | undefined;
+    let cancelled = false;
+    this.#order.admit(scope, () => {
+      if (cancelled) return;
+      const shards = shardsOf(command, links.length);
+      pending =
+        shards.length > 1 ? this.#carry(command, shards, scope, client) : this.#toShard(command, shards[0]!, client);
+    });
+    return {
+      cancel: () => {
+        cancelled = true;
+        pending?.cancel();
+      },
+    };
   }
 
   watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
@@ -177,6 +182,17 @@ export class Router implements Dispatcher {
     );
   }
 
+  #toShard(command: Command, shard: number, client: Client): Pending {
+    const waits = waitsForLock(command);
+    if (!waits && this.#counts[shard]! >= this.#options.limits.inflight_per_shard_max)
+      return this.#refuse(client, overloaded);
+    const id = this.#newId();
+    this.#inFlight.set(id, { client, shard, waits });
+    if (!waits) this.#counts[shard]! += 1;
+    this.#send(shard, { kind: 'request', id, command });
+    return waits ? { cancel: () => this.#cancel(id) } : uncancellable;
+  }
+
   #receive(shard: number, message: FromShard): void {
     this.advance(message.durable);
     for (const { id, reply } of message.replies) this.#gate.pass(shard, reply.rev, () => this.#finish(id, reply));
@@ -205,20 +221,29 @@ export class Router implements Dispatcher {
     if (request !== undefined) this.#send(request.shard, { kind: 'cancel', id });
   }
 
-  #carry(command: Command, shards: readonly number[], client: Client): Pending {
+  #carry(command: Command, shards: readonly number[], scope: Scope, client: Client): Pending {
     const lane = this.#options.links.length;
     this.#batons += 1;
     const run = new BatonRun(`${this.#options.index}:${this.#batons}`, this.#carrier);
     const id = this.#newId();
     const shard = shards[0]!;
-    this.#inFlight.set(id, { client, shard, waits: true });
+    const waits = waitsForLock(command);
+    this.#inFlight.set(id, { client, shard, waits });
+    if (!waits) {
+      this.#counts[shard]! += 1;
+      this.#order.begin(scope);
+    }
     assert(
       command.kind === 'batch' || command.kind === 'kv.list' || command.kind === 'lock.list',
       'only batches and lists span shards',
     );
     const reply = command.kind === 'batch' ? run.batch(command, shards) : run.list(command, shards);
     // A rejection is a bug: unhandled, it takes the process down.
-    void reply.then((done) => this.#gate.pass(lane, done.rev, () => this.#finishBaton(id, done)));
+    void reply.then((done) => {
+      // Its messages to all shards are on their way: what follows cannot overtake it any more.
+      if (!waits) this.#order.end(scope);
+      this.#gate.pass(lane, done.rev, () => this.#finishBaton(id, done));
+    });
     return {
       cancel: () => {
         if (run.cancel()) this.#inFlight.delete(id);
@@ -228,7 +253,8 @@ export class Router implements Dispatcher {
   }
 
   #finishBaton(id: number, reply: Reply): void {
-    const { client } = take(this.#inFlight, id)!;
+    const { client, shard, waits } = take(this.#inFlight, id)!;
+    if (!waits) this.#counts[shard]! -= 1;
     const grant = reply.grant;
     const [owner] =
       grant === undefined
@@ -271,6 +297,10 @@ export class Router implements Dispatcher {
   }
 }
 
+const overloaded = failure(
+  'overloaded',
+  'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.',
+);
 const uncancellable: Pending = { cancel: () => {} };
 
 function waitsForLock(command: Command): boolean {

@@ -7,6 +7,7 @@
  * from plain calls. Replies are handed on before their records are durable when the journal is on another thread; the
  * router's gate holds them until then.
  */
+import { assert } from '../shared/assert.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
@@ -90,7 +91,10 @@ export class ShardActor {
   #flush(): void {
     const { journal, send, state } = this.#options;
     this.#commits += this.#records.count;
-    if (this.#records.count > 0) journal.append(this.#records.take());
+    if (this.#records.count > 0) {
+      assert(state.noRoom?.room !== 'full', 'nothing is written when the journal has no room');
+      journal.append(this.#records.take());
+    }
     const durable = state.revisions.durable();
     for (const [router, mail] of this.#turnOut.take()) send(router, { durable, ...mail });
   }

@@ -62,6 +62,11 @@ export const pageLimitDefault = 100;
 export const pageLimitMax = 1000;
 /** Bytes of keys and values in one page; a page ends early rather than exceed it by more than one entry. */
 export const pageBytesMax = 4 * 1024 * 1024;
+/** Bytes of the values in one reply; an array body shares out four times as much among its batches. */
+export const replyBytesMax = 16 * 1024 * 1024;
+export const arrayReplyBytesMax = 64 * 1024 * 1024;
+/** Bytes that the expiry of entries adds to one commit before another is begun. */
+export const expiryCommitBytesMax = 256 * 1024;
 /** Ended leases that a lock remembers, so that a repeated unlock gets a true answer. */
 export const lockHistoryMax = 8;
 /** How long a free lock is remembered. */

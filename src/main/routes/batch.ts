@@ -1,6 +1,7 @@
 /** `POST /db/:acc`: one batch, or an array of them. */
 import type { FastifyInstance } from 'fastify';
 import type { Batch } from '../../protocol/commands.ts';
+import { arrayReplyBytesMax } from '../../shared/limits.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import type { Client, Pending } from '../../router/dispatcher.ts';
 import { needScope, type Access } from '../access.ts';
@@ -42,13 +43,14 @@ function startArray(edge: Edge, items: readonly unknown[], request: DataRequest,
     return refuse('too_large', `body: ${items.length} batches; wanted at most ${most}`);
   }
   const account = accountIn(request);
+  const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
   const batches = items.map((item, i) => {
     const batch = batchCommand(item, { account, limits, root: `[${i}].` });
     if (batch.lock !== undefined && batch.lock.waitMs > 0) {
       refuseField(`[${i}].LockWait`, 'not within an array of batches; wanted 0 or absent');
     }
     needScopes(request.access, batch);
-    return batch;
+    return { ...batch, replyBytesMax };
   });
   edge.rateLimiter.charge(account, batches.length - 1);
   return dispatchAll(edge, batches, exchange);

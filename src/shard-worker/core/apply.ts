@@ -4,6 +4,7 @@
  *
  * A message that needs a key held by a baton is kept back, in order, until the hold is gone (see holds.ts).
  */
+import { nameOf } from '../../protocol/scope.ts';
 import type { Grant } from '../../protocol/replies.ts';
 import type { Command } from '../../protocol/commands.ts';
 import type { ToShard } from '../../protocol/messages.ts';
@@ -13,15 +14,15 @@ import { assert, unreachable } from '../../shared/assert.ts';
 import { applyBaton, claimIds, commitBaton, holdKeys, releaseBaton, reserveLock } from './baton.ts';
 import { applyBatch, settle } from './batch.ts';
 import { expireDeadlines, expireEntries } from './expiry.ts';
-import { ScopeSet, type Scope } from './holds.ts';
+import { ScopeSet, type Scope } from '../../protocol/scope.ts';
 import { isOwnLease } from './lease.ts';
 import type { Waiter } from './lock-queue.ts';
 import { viewDurableLock } from './lock.ts';
 import { endMutex, lockMutex, unlockMutex, viewMutex } from './mutex.ts';
 import type { Outbox, RequestRef } from './outbox.ts';
 import { inspectLock, listPage, watchKey } from './read.ts';
-import { scopeOf } from './scope.ts';
-import { accountAndKey, nameOf, readRevision, type ShardState } from './state.ts';
+import { scopeOf } from '../../protocol/scope.ts';
+import { accountAndKey, readRevision, type ShardState } from './state.ts';
 import { cancel, drainWaiters, leaveLine } from './waiting.ts';
 
 /** Messages that the core handles; the rest (stats, close) is the actor's. */

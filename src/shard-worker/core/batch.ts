@@ -1,4 +1,5 @@
 /** A batch on one shard: check idempotency, wait for the lock, evaluate, commit, answer. Everything or nothing. */
+import { nameOf } from '../../protocol/scope.ts';
 import type { Batch } from '../../protocol/commands.ts';
 import type { Revision } from '../../protocol/ids.ts';
 import type { Evaluation } from '../../protocol/messages.ts';
@@ -9,8 +10,9 @@ import { duplicateReply, findDuplicate, inProgressReply } from './idempotency.ts
 import { viewDurableLock } from './lock.ts';
 import type { Outbox, RequestRef } from './outbox.ts';
 import { batchReply, failedReply } from './render.ts';
+import { replyTooLarge } from './reply-size.ts';
 import { fullReply, roomReply } from './room.ts';
-import { commit, nameOf, readRevision, type ShardState } from './state.ts';
+import { commit, readRevision, type ShardState } from './state.ts';
 import { isAvailable, wait } from './waiting.ts';
 
 export function applyBatch(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
@@ -37,7 +39,7 @@ export function earlierReply(state: ShardState, batch: Batch, now: number): Repl
 /** The lock, if one was asked for, is there to be taken: now the batch happens, or fails as a whole. */
 export function settle(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
   const evaluation = evaluate(state, batch, now);
-  const refusal = refusalOf(batch, evaluation, readRevision(state)) ?? fullReply(state, evaluation);
+  const refusal = refusalOf(state, batch, evaluation, readRevision(state)) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.drafts.length === 0)
     return out.reply(ref, batchReply(batch, evaluation.results, readRevision(state), now));
@@ -47,9 +49,11 @@ export function settle(state: ShardState, ref: RequestRef, batch: Batch, now: nu
   out.reply(ref, reply);
 }
 
-export function refusalOf(batch: Batch, evaluation: Evaluation, rev: Revision): Reply | undefined {
-  const { duplicate, failed } = evaluation;
+export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluation, rev: Revision): Reply | undefined {
+  const { duplicate, results } = evaluation;
   if (duplicate !== undefined) return duplicateReply(batch.idempotency!, duplicate, rev);
+  const tooLarge = replyTooLarge(batch, results, state.limits);
+  const failed = tooLarge === undefined ? evaluation.failed : [...evaluation.failed, tooLarge];
   return failed.length === 0 ? undefined : failedReply(failed, rev);
 }
 

@@ -9,6 +9,7 @@
  *   apply    the record is durable: take over this shard's effects, let go (every shard)
  *   release  let go without a change                                       (on a failed condition, or after a read)
  */
+import { nameOf } from '../../protocol/scope.ts';
 import type { Batch, KvList, LockAsk, LockList } from '../../protocol/commands.ts';
 import type { AccountId, Revision } from '../../protocol/ids.ts';
 import type { Evaluation } from '../../protocol/messages.ts';
@@ -21,8 +22,8 @@ import type { Outbox, RequestRef } from './outbox.ts';
 import { listPage } from './read.ts';
 import { batchReply } from './render.ts';
 import { fullReply, roomReply } from './room.ts';
-import { scopeOf } from './scope.ts';
-import { applyRecord, nameOf, notifyWatchers, readRevision, type ShardState } from './state.ts';
+import { scopeOf } from '../../protocol/scope.ts';
+import { applyRecord, notifyWatchers, readRevision, type ShardState } from './state.ts';
 import { isAvailable, leaveLine, refName, wait } from './waiting.ts';
 
 export function claimIds(
@@ -93,7 +94,7 @@ export function commitBaton(
   now: number,
   out: Outbox,
 ): void {
-  const refusal = refusalOf(batch, evaluation, rev) ?? fullReply(state, evaluation);
+  const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.baton(ref, { kind: 'committed', reply: refusal, rev, written: false });
   if (evaluation.drafts.length === 0) {
     const reply = batchReply(batch, evaluation.results, rev, now);

@@ -2,36 +2,44 @@
  * Time passing. At the start of each turn everything whose time has come ends, in commits of its own, so that commands
  * of that turn find a store without lapsed entries (and treat those beyond `expiryBatchMax` as gone all the same).
  */
+import { nameOf } from '../../protocol/scope.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import { kinds, type Effect } from '../../protocol/record.ts';
 import { assert } from '../../shared/assert.ts';
-import { expiryBatchMax } from '../../shared/limits.ts';
+import { expiryBatchMax, expiryCommitBytesMax } from '../../shared/limits.ts';
 import { noteFreed } from './batch.ts';
 import type { LocatedEntry } from './entries.ts';
 import { viewLock, type LockRecord } from './lease.ts';
 import { endDraft, leaseTill, viewDurableLock } from './lock.ts';
 import { expireMutex, viewMutex } from './mutex.ts';
 import type { Outbox } from './outbox.ts';
-import { commit, nameOf, type ShardState } from './state.ts';
+import { commit, type ShardState } from './state.ts';
 import { familyOf, timeOut } from './waiting.ts';
 
 /** Ends entries of the store. An entry under a hold waits for the baton; with no room to write, all wait. */
 export function expireEntries(state: ShardState, now: number, out: Outbox): void {
   if (state.noRoom?.room === 'full' || state.entries.nextDeadline() > now) return;
-  const byAccount = new Map<AccountId, Effect[]>();
+  const byAccount = new Map<AccountId, { effects: Effect[]; bytes: number }>();
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
     if (state.holds.conflicts({ names: [nameOf(account, key)] })) continue;
-    const effects = byAccount.get(account);
+    let commitOfAccount = byAccount.get(account);
+    if (commitOfAccount === undefined) byAccount.set(account, (commitOfAccount = { effects: [], bytes: 0 }));
     const effect = expiryEffect(state, located, now);
-    if (effects === undefined) byAccount.set(account, [effect]);
-    else effects.push(effect);
+    commitOfAccount.effects.push(effect);
+    commitOfAccount.bytes += key.length + (effect.value?.length ?? 0);
+    if (commitOfAccount.bytes < expiryCommitBytesMax) continue;
+    // A record must fit into a segment of the journal.
+    commitExpiry(state, account, commitOfAccount.effects, out);
+    byAccount.delete(account);
   }
-  for (const [account, effects] of byAccount) {
-    const record = { rev: out.nextRevision(), account, effects };
-    commit(state, record, out);
-    noteFreed(state, record);
-  }
+  for (const [account, { effects }] of byAccount) commitExpiry(state, account, effects, out);
+}
+
+function commitExpiry(state: ShardState, account: AccountId, effects: readonly Effect[], out: Outbox): void {
+  const record = { rev: out.nextRevision(), account, effects };
+  commit(state, record, out);
+  noteFreed(state, record);
 }
 
 /** Ends what lives in memory only: waits and mutexes. Served after the entries, so that a lock that just expired is granted first. */

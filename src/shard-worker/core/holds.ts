@@ -9,12 +9,7 @@
 import type { Batch, KvList, LockList } from '../../protocol/commands.ts';
 import type { Revision } from '../../protocol/ids.ts';
 import type { Draft } from '../../protocol/messages.ts';
-
-/** What a command needs: single names, or all names that start with a prefix. */
-export interface Scope {
-  readonly names: readonly string[];
-  readonly prefix?: string;
-}
+import { ScopeSet, type Scope } from '../../protocol/scope.ts';
 
 export interface Hold {
   readonly baton: string;
@@ -24,37 +19,6 @@ export interface Hold {
   readonly drafts: readonly Draft[];
   /** The revision counter when the hold was placed: no watermark may pass it. */
   readonly placedAt: Revision;
-}
-
-export class ScopeSet {
-  readonly #names = new Map<string, number>();
-  readonly #prefixes = new Map<string, number>();
-
-  get empty(): boolean {
-    return this.#names.size === 0 && this.#prefixes.size === 0;
-  }
-
-  add(scope: Scope): void {
-    for (const name of scope.names) increment(this.#names, name);
-    if (scope.prefix !== undefined) increment(this.#prefixes, scope.prefix);
-  }
-
-  remove(scope: Scope): void {
-    for (const name of scope.names) decrement(this.#names, name);
-    if (scope.prefix !== undefined) decrement(this.#prefixes, scope.prefix);
-  }
-
-  conflicts(scope: Scope): boolean {
-    for (const name of scope.names) {
-      if (this.#names.has(name)) return true;
-      for (const prefix of this.#prefixes.keys()) if (name.startsWith(prefix)) return true;
-    }
-    const wanted = scope.prefix;
-    if (wanted === undefined) return false;
-    for (const prefix of this.#prefixes.keys()) if (prefix.startsWith(wanted) || wanted.startsWith(prefix)) return true;
-    for (const name of this.#names.keys()) if (name.startsWith(wanted)) return true;
-    return false;
-  }
 }
 
 export class Holds {
@@ -90,14 +54,4 @@ export class Holds {
   oldest(): Revision | undefined {
     return this.#held.values().next().value?.placedAt;
   }
-}
-
-function increment(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
-}
-
-function decrement(counts: Map<string, number>, name: string): void {
-  const left = (counts.get(name) ?? 0) - 1;
-  if (left > 0) counts.set(name, left);
-  else counts.delete(name);
 }

@@ -2,13 +2,14 @@
  * Idempotency ids. The stored reply of a request is an entry of its own, written in the same commit as the request's
  * effects: after a crash there are both or neither, so a retry is answered from the record or runs for the first time.
  */
+import { nameOf } from '../../protocol/scope.ts';
 import type { Batch, IdempotencyAsk } from '../../protocol/commands.ts';
 import { failure } from '../../protocol/errors.ts';
 import type { Revision } from '../../protocol/ids.ts';
 import type { Draft, Duplicate } from '../../protocol/messages.ts';
 import { kinds } from '../../protocol/record.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
-import { nameOf, readRevision, type ShardState } from './state.ts';
+import { readRevision, type ShardState } from './state.ts';
 
 interface StoredReply {
   readonly fingerprint: string;

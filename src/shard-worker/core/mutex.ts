@@ -2,6 +2,7 @@
  * Mutexes: locks in memory. The same moves, line and fencing as a durable lock, no disk in the path, gone at restart.
  * A handle is boot number × 2³² + a count, so that handles grow over restarts too, although nothing is written.
  */
+import { nameOf } from '../../protocol/scope.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { MutexLock, MutexUnlock } from '../../protocol/commands.ts';
 import { failure } from '../../protocol/errors.ts';
@@ -23,7 +24,7 @@ import {
 import { lockLost } from './lock-failures.ts';
 import type { Outbox, RequestRef } from './outbox.ts';
 import { leaseMembers } from './render.ts';
-import { nameOf, readRevision, type ShardState } from './state.ts';
+import { readRevision, type ShardState } from './state.ts';
 import { isAvailable, leaveLine, wait } from './waiting.ts';
 
 const handlesPerBoot = 2 ** 32;

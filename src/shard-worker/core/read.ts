@@ -1,4 +1,5 @@
 /** Reads that are not batches: lists, one lock, and registering for the next change of a key. */
+import { nameOf } from '../../protocol/scope.ts';
 import type { KvList, LockInspect, LockList, WatchKey } from '../../protocol/commands.ts';
 import { keyEventBody } from '../../protocol/key-event-body.ts';
 import type { Page, Row } from '../../protocol/page.ts';
@@ -9,7 +10,7 @@ import type { LocatedEntry } from './entries.ts';
 import { viewLock, type LockRecord } from './lease.ts';
 import { holderInfo, lockLost } from './lock-failures.ts';
 import { leaseTill, viewDurableLock } from './lock.ts';
-import { nameOf, readRevision, type ShardState } from './state.ts';
+import { readRevision, type ShardState } from './state.ts';
 import { lineLength } from './waiting.ts';
 
 export function listPage(state: ShardState, command: KvList | LockList, now: number): Page {

@@ -10,10 +10,11 @@ import { keyEventBody } from '../../protocol/key-event-body.ts';
 import type { ToShard } from '../../protocol/messages.ts';
 import type { CommitRecord } from '../../protocol/record.ts';
 import { kinds } from '../../protocol/record.ts';
+import { nameOf, ScopeSet, type Scope } from '../../protocol/scope.ts';
 import type { Limits } from '../../shared/limits.ts';
 import { Deadlines, type Deadline } from './deadlines.ts';
 import type { Entries } from './entries.ts';
-import { Holds, ScopeSet, type Scope } from './holds.ts';
+import { Holds } from './holds.ts';
 import type { LockRecord } from './lease.ts';
 import { LockQueue, type Timed, type Waiter } from './lock-queue.ts';
 import type { Outbox } from './outbox.ts';
@@ -107,11 +108,6 @@ export function newShardState(
     noRoom: undefined,
     draining: false,
   };
-}
-
-/** How a key is named in the maps above. Accounts have no NUL. */
-export function nameOf(account: AccountId, key: string): string {
-  return `${account}\0${key}`;
 }
 
 export function accountAndKey(name: string): { account: AccountId; key: string } {

@@ -2,6 +2,7 @@
  * Waiting for a lock or a mutex. Whoever frees one only notes it (`freed`); before the command ends, `serveLines` hands
  * it to the head of the line, in the same turn and the same group commit, so that nobody can come in between.
  */
+import { nameOf } from '../../protocol/scope.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { LockAsk } from '../../protocol/commands.ts';
 import { failure } from '../../protocol/errors.ts';
@@ -11,7 +12,7 @@ import { isOwnLease, type LockView } from './lease.ts';
 import { heldByOther } from './lock-failures.ts';
 import { LockQueue, type Waiter } from './lock-queue.ts';
 import type { Outbox, RequestRef } from './outbox.ts';
-import { nameOf, readRevision, type ShardState } from './state.ts';
+import { readRevision, type ShardState } from './state.ts';
 
 export type Family = 'lock' | 'mutex';
 
