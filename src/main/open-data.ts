@@ -7,6 +7,7 @@
  *   <data_dir>/store/     LMDB: checkpoints of the shards
  */
 import { randomBytes } from 'node:crypto';
+import { setImmediate as yieldTurn } from 'node:timers/promises';
 import path from 'node:path';
 import { LocalCheckpointWriter } from '../checkpoint/checkpoint-link.ts';
 import type { JournalLog } from '../journal/journal-options.ts';
@@ -78,7 +79,6 @@ async function changeShards(
   log: JournalLog,
 ): Promise<void> {
   log('info', `Repartitioning the store from ${layout.shards} to ${config.shards} shards`);
-  const yieldTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   for (let index = 0; index < layout.shards; index += 1) {
     const shard = shardId(index);
     const { checkpointer } = await openShard({

@@ -87,7 +87,7 @@ export class Router implements Dispatcher {
       ask: (shard, message) => {
         const id = this.#newId();
         const answer = new Promise<BatonAnswer>((resolve) => this.#batonAnswers.set(id, resolve));
-        this.#send(shard, { ...message, id } as ToShard);
+        this.#send(shard, { ...message, id });
         return { id, answer };
       },
       tell: (shard, message) => this.#send(shard, message),

@@ -24,7 +24,14 @@ import type { ShardState } from './core/state.ts';
 const turnMessagesMax = 1024;
 /** Looks again this soon when something is due that cannot end yet (its key is held, or there is no room to write). */
 const retryMs = 5;
-const sleepMsMax = 60 * 60 * 1000;
+/** Checkpoints are looked after this often, also when nothing happens. */
+const sleepMsMax = 10 * 1000;
+
+const storeFullMessages = {
+  disk_full: 'There is no disk space for the store. Reads, unlocks and deletes are still served.',
+  quota_exceeded: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
+  overloaded: 'Writes come faster than checkpoints can be written; try again soon.',
+} as const;
 
 /** When what is newer than the store's last checkpoint goes there. */
 export interface CheckpointSchedule {
@@ -33,7 +40,7 @@ export interface CheckpointSchedule {
   /** Checkpoints everything, for a clean stop. */
   finish(): Promise<void>;
   /** What writes are refused with while the store cannot take more. */
-  full(): 'disk_full' | 'quota_exceeded' | 'overloaded' | undefined;
+  full(): keyof typeof storeFullMessages | undefined;
   stats(): Pick<ShardStats, 'memtableEntries' | 'memtableBytes' | 'checkpoints' | 'watermark'>;
 }
 
@@ -106,28 +113,7 @@ export class ShardActor {
       return { room, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
     }
     const full = this.#options.checkpoints.full();
-    switch (full) {
-      case undefined:
-        return undefined;
-      case 'disk_full':
-        return {
-          room: 'reserve',
-          failure: failure(full, 'There is no disk space for the store. Reads, unlocks and deletes are still served.'),
-        };
-      case 'quota_exceeded':
-        return {
-          room: 'reserve',
-          failure: failure(
-            full,
-            'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
-          ),
-        };
-      case 'overloaded':
-        return {
-          room: 'reserve',
-          failure: failure(full, 'Writes come faster than checkpoints can be written; try again soon.'),
-        };
-    }
+    return full === undefined ? undefined : { room: 'reserve', failure: failure(full, storeFullMessages[full]) };
   }
 
   #sleep(now: number): void {

@@ -7,6 +7,7 @@
  * fdatasync blocks this thread (with one shard the journal is in here), messages gather, and the next turn commits them
  * as one group.
  */
+import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { ThreadCheckpointWriter } from '../checkpoint/checkpoint-link.ts';
 import { ThreadJournal } from '../journal/journal-link.ts';
@@ -83,7 +84,6 @@ const journal: Journal =
   data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.room) : new LocalJournal(writer!);
 
 const lmdb = new LmdbStore(data.dataDirectory);
-const yieldTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const checkpointWriter = new ThreadCheckpointWriter(data.checkpointPort);
 const { store, checkpointer, owns, replayed } = await openShard({
   shard,

@@ -116,7 +116,7 @@ export function answerUnlock(view: LockView, ask: UnlockAsk): UnlockAnswer {
 function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at: number): EndedLease[] {
   const { handle, owner, meta } = lease;
   // What to recover concerns the next holder only, so that older metas need not be kept.
-  const older = history.slice(0, lockHistoryMax - 1).map(({ meta: _, ...rest }) => rest);
+  const older = history.slice(0, lockHistoryMax - 1).map(withoutMeta);
   const newest: EndedLease = {
     handle,
     why,
@@ -125,4 +125,8 @@ function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at
     at,
   };
   return [newest, ...older];
+}
+
+function withoutMeta({ handle, why, owner, at }: EndedLease): EndedLease {
+  return { handle, why, ...(owner === undefined ? {} : { owner }), at };
 }

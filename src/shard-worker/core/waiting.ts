@@ -99,7 +99,7 @@ export function cancel(state: ShardState, ref: RequestRef): void {
 /** Everyone who waits is told that the server is going down. */
 export function drainWaiters(state: ShardState, out: Outbox): void {
   state.draining = true;
-  for (const waiter of [...state.waiters.values()]) {
+  for (const waiter of state.waiters.values()) {
     if (waiter.reserved) continue;
     leaveLine(state, familyOf(waiter), waiter);
     answer(waiter, drainingReply(state), out);
