@@ -55,9 +55,9 @@ export class Exchange implements Client, UnderWay {
   wait(pending: Pending): void {
     // A dispatcher may have answered before it returned.
     if (this.#done) return;
-    if (this.#connection.gone) return pending.cancel();
     this.#pending = pending;
-    this.#connection.add(this);
+    if (this.#connection.gone) this.hangUp();
+    else this.#connection.add(this);
   }
 
   hangUp(): void {
