@@ -37,7 +37,21 @@ test('range: thousands of keys over three layers come in order, each once, witho
   await lmdb.close();
 });
 
-test('range: it is lazy, and sees what is written behind the place it has reached', async () => {
+test('range: it is lazy, and sees what is written behind the place it has reached', () => {
+  const store = new ShardStore(new MemoryCheckpointStore());
+  for (const key of ['b', 'd', 'f']) store.put(kv, a, key, entry(1));
+  const seen: string[] = [];
+  for (const { key } of store.range(kv, a, '')) {
+    seen.push(key);
+    if (key !== 'b') continue;
+    store.put(kv, a, 'a', entry(3));
+    store.delete(kv, a, 'd');
+    store.put(kv, a, 'e', entry(3));
+  }
+  assert.deepEqual(seen, ['b', 'e', 'f']);
+});
+
+test('range: a checkpoint that comes in between changes nothing', async () => {
   const level = new MemoryCheckpointStore();
   const store = new ShardStore(level);
   for (const key of ['b', 'd', 'f']) store.put(kv, a, key, entry(1));

@@ -18,6 +18,8 @@ import { watermarkKey, type StorageKey } from './storage-key.ts';
 
 /** A chunk ends behind the value that reaches this many bytes. */
 const chunkBytes = 256 * 1024;
+/** What a commit may write besides its rows: the rest of the pages that they are on. */
+const noRoomMarginBytes = 64 * 1024 * 1024;
 
 export interface LmdbUsage {
   /** Rows: entries, deadline keys, the watermark. */
@@ -37,8 +39,12 @@ interface Stats {
 export class LmdbShard implements CheckpointStore, CheckpointTarget {
   readonly #database: Database<Buffer, string>;
 
-  constructor(database: Database<Buffer, string>) {
+  readonly #freeBytes: () => number;
+
+  /** @param freeBytes of the file system that the store is on */
+  constructor(database: Database<Buffer, string>, freeBytes: () => number) {
     this.#database = database;
+    this.#freeBytes = freeBytes;
   }
 
   get(key: StorageKey): Entry | undefined {
@@ -94,7 +100,7 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
         failpoint('checkpoint.before-commit');
       });
     } catch (error) {
-      if (isNoRoom(error)) throw new NoRoomError('no room for a checkpoint', { cause: error });
+      if (this.#isNoRoom(error, slices)) throw new NoRoomError('no room for a checkpoint', { cause: error });
       throw error;
     }
     failpoint('checkpoint.committed');
@@ -105,6 +111,19 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
     assertStats(stats);
     const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
     return { rows: stats.entryCount, bytes: pages * stats.pageSize };
+  }
+
+  /**
+   * Whether the commit failed for want of space: disk, quota, or address space. LMDB calls a short write, which is what
+   * a disk that is just filling up gives, an input/output error, so that one is judged by the space left. Trying again
+   * is safe in every case: LMDB never writes over a page that a committed state uses, and a new attempt writes all its
+   * pages anew.
+   */
+  #isNoRoom(error: unknown, slices: readonly Uint8Array[]): boolean {
+    if (!(error instanceof Error) || !('code' in error)) return false;
+    if (error.code === mapFull || error.code === errnoNoSpace || error.code === errnoQuota) return true;
+    if (error.code !== errnoInputOutput) return false;
+    return this.#freeBytes() < slices.reduce((bytes, slice) => bytes + slice.byteLength, noRoomMarginBytes);
   }
 
   #chunk<T>(start: StorageKey, end: StorageKey, limit: number, decode: (bytes: Buffer) => T): Chunk<T> {
@@ -130,11 +149,6 @@ function assertStats(stats: Partial<Stats>): asserts stats is Stats {
 }
 
 const mapFull = -30792;
+const errnoInputOutput = 5;
 const errnoNoSpace = 28;
 const errnoQuota = 122;
-
-/** LMDB wrote nothing: the disk, the quota or the address space is used up. */
-function isNoRoom(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error)) return false;
-  return error.code === mapFull || error.code === errnoNoSpace || error.code === errnoQuota;
-}

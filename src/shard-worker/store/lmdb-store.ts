@@ -63,6 +63,7 @@ const environmentOptions = {
 export class LmdbStore {
   readonly #root: RootDatabase<Buffer, string>;
   readonly #layout: Binary;
+  readonly #freeBytes: () => number;
   readonly #shards = new Map<string, LmdbShard>();
 
   /** Creates the environment when there is none. @throws what LMDB or the operating system says */
@@ -70,6 +71,10 @@ export class LmdbStore {
     const directory = path.join(dataDirectory, 'store');
     const isNew = !fs.existsSync(path.join(directory, 'data.mdb'));
     fs.mkdirSync(directory, { recursive: true });
+    this.#freeBytes = () => {
+      const { bavail, bsize } = fs.statfsSync(directory);
+      return bavail * bsize;
+    };
     const mapSize = options.mapBytes ?? mapBytesDefault;
     this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize });
     this.#layout = this.#openDatabase('layout');
@@ -100,7 +105,7 @@ export class LmdbStore {
     const name = databaseName(index, generation);
     let shard = this.#shards.get(name);
     if (shard === undefined) {
-      shard = new LmdbShard(this.#openDatabase(name));
+      shard = new LmdbShard(this.#openDatabase(name), this.#freeBytes);
       this.#shards.set(name, shard);
     }
     return shard;

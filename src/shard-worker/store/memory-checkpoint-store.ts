@@ -1,6 +1,7 @@
 /**
  * A checkpoint in memory, for tests and the simulator: an array of rows in key order, with the same bytes in it as LMDB
- * would have. It survives what the test lets survive.
+ * would have. It survives what the test lets survive. Of LMDB's behaviour it keeps the worst: a reader sees the state
+ * as of its last `refresh`, however old.
  */
 import { revision, type Revision } from '../../protocol/ids.ts';
 import type { Entry } from '../core/entries.ts';
@@ -10,18 +11,20 @@ import { decodeSlice } from './slice-codec.ts';
 import { watermarkKey, type StorageKey } from './storage-key.ts';
 
 export class MemoryCheckpointStore implements CheckpointStore, CheckpointTarget {
-  #values = new Map<StorageKey, Buffer>();
+  #committed: ReadonlyMap<StorageKey, Buffer> = new Map();
+  #values = this.#committed;
   #keys: StorageKey[] = [];
 
   apply(slices: readonly Uint8Array[], watermark: Revision): void {
+    const values = new Map(this.#committed);
     for (const slice of slices) {
       decodeSlice(slice, (key, value) => {
-        if (value === undefined) this.#values.delete(key);
-        else this.#values.set(key, value);
+        if (value === undefined) values.delete(key);
+        else values.set(key, value);
       });
     }
-    this.#values.set(watermarkKey, encodeWatermark(watermark));
-    this.#keys = [...this.#values.keys()].toSorted((a, b) => (a < b ? -1 : 1));
+    values.set(watermarkKey, encodeWatermark(watermark));
+    this.#committed = values;
   }
 
   get(key: StorageKey): Entry | undefined {
@@ -46,7 +49,9 @@ export class MemoryCheckpointStore implements CheckpointStore, CheckpointTarget 
   }
 
   refresh(): void {
-    // There are no snapshots here.
+    if (this.#values === this.#committed) return;
+    this.#values = this.#committed;
+    this.#keys = [...this.#values.keys()].toSorted((a, b) => (a < b ? -1 : 1));
   }
 
   /** Index of the first key at or behind `key`. */

@@ -59,6 +59,7 @@ export class ShardStore implements Entries {
 
   constructor(checkpoint: CheckpointStore) {
     this.#checkpoint = checkpoint;
+    checkpoint.refresh();
     const writes = (): number => this.#writes;
     const moves = (): number => this.#moves;
     this.#entryLayers = [
