@@ -58,6 +58,7 @@ export class JournalThread {
     });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#closed = promise;
+    let closed = false;
     this.worker.on('error', onError);
     this.worker.on('message', (message: ToMain) => {
       switch (message.kind) {
@@ -68,14 +69,12 @@ export class JournalThread {
         case 'log':
           return log(message.level, message.message, message.details);
         case 'closed':
+          // Not in a `then`: the exit may follow within the same tick.
+          closed = true;
           return resolve();
         default:
           return unreachable(message);
       }
-    });
-    let closed = false;
-    void promise.then(() => {
-      closed = true;
     });
     this.worker.on('exit', (code) => {
       if (!closed) onError(new Error(`The journal thread has ended with code ${code}`));

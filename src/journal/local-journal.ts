@@ -5,7 +5,8 @@ import type { JournalWriter } from './journal-writer.ts';
 
 /**
  * The journal in the shard's own thread, for a server with one shard. `append` returns when its records are durable,
- * and has called the listeners by then; only on a full disk are they called later.
+ * and has called the listeners by then; only on a full disk are they called later. It refuses nothing: whoever takes a
+ * revision asks `room` before (the shard asserts it), and a revision once taken must get into the log.
  */
 export class LocalJournal implements Journal {
   readonly #writer: JournalWriter;
