@@ -1,0 +1,361 @@
+/**
+ * The whole server as its users have it: `node src/main/server.ts` in a process of its own, real sockets, a real data
+ * directory. Nothing of `src` is called; only the registry of error codes is read, to hold every reply against it.
+ *
+ * Every reply that passes through `call` is checked for what API.md promises of all of them: the boot header, `Rev` on
+ * success, never a revision older than one acknowledged before the request was sent, and on failure a known code with
+ * its status, a message and a RequestID. There is no 500 that a test may expect.
+ */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, type TestContext } from 'node:test';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Agent, request } from 'undici';
+import { errorCodes, type ErrorCode } from '../../src/protocol/errors.ts';
+import type { ReplyBody } from './reply-body.ts';
+
+const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
+/** Anything that takes longer than this is a hang. */
+const patienceMs = 20_000;
+
+export interface ServerOptions {
+  /** Text of a config.yml. */
+  readonly config?: string;
+  /** Instead of a fresh one, which is removed in the end. */
+  readonly dataDir?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly listen?: string;
+}
+
+export type Method = 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH' | 'OPTIONS';
+export type Headers = Readonly<Record<string, string>>;
+
+export interface CallOptions {
+  readonly headers?: Headers;
+  /** Closes the connection. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly url?: string;
+  readonly boot?: string;
+  readonly start?: number;
+  readonly replayed?: number;
+  readonly [field: string]: unknown;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+  /** The JSON of `text`; an empty object when it is none. */
+  readonly body: ReplyBody;
+}
+
+export class ServerUnderTest {
+  readonly directory: string;
+  readonly dataDir: string;
+  /** Codes of all error replies so far, over restarts. */
+  readonly codesSeen = new Set<ErrorCode>();
+  url = '';
+  boot = '';
+  logs: LogLine[] = [];
+  stderr = '';
+  #options: ServerOptions;
+  #child: ChildProcess | undefined;
+  #agent = new Agent({ pipelining: 1, connections: null });
+  #acknowledged = 0;
+  #onLog: (() => void)[] = [];
+
+  private constructor(options: ServerOptions) {
+    this.#options = options;
+    this.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-test-'));
+    this.dataDir = options.dataDir ?? path.join(this.directory, 'data');
+  }
+
+  /** Not started yet. */
+  static prepare(options: ServerOptions = {}): ServerUnderTest {
+    return new ServerUnderTest(options);
+  }
+
+  /** Serving; stopped when the test ends, its files kept when the test fails. */
+  static async forTest(t: TestContext, options: ServerOptions = {}): Promise<ServerUnderTest> {
+    const server = ServerUnderTest.prepare(options);
+    t.after(() => server.dispose(t.passed));
+    await server.start();
+    return server;
+  }
+
+  get pid(): number {
+    assert(this.#child?.pid !== undefined, 'the server runs');
+    return this.#child.pid;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** Starts, and resolves when it serves. */
+  async start(options: Partial<ServerOptions> = {}): Promise<void> {
+    this.launch(options);
+    const serving = await this.logLine((line) => line.msg.startsWith('Serving on'), 'serves');
+    assert(typeof serving.url === 'string' && typeof serving.boot === 'string');
+    this.url = serving.url;
+    this.boot = serving.boot;
+    const ready = await this.call('GET', '/readyz');
+    assert.equal(ready.status, 200, 'ready when it says so');
+  }
+
+  /** Starts the process, and no more. */
+  launch(options: Partial<ServerOptions> = {}): void {
+    assert(this.#child === undefined, 'started once at a time');
+    this.#options = { ...this.#options, ...options };
+    const { config, env, listen = '127.0.0.1:0' } = this.#options;
+    fs.writeFileSync(path.join(this.directory, 'config.yml'), config ?? '');
+    const argv = [serverFile, '--listen', listen, '--data-dir', this.dataDir];
+    const child = spawn(process.execPath, argv, {
+      cwd: this.directory,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.logs = [];
+    this.stderr = '';
+    this.#child = child;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const parsed: unknown = line.startsWith('{') ? JSON.parse(line) : { level: 30, msg: line };
+      this.logs.push(parsed as LogLine);
+      for (const look of this.#onLog) look();
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    child.on('close', () => {
+      for (const look of this.#onLog) look();
+    });
+  }
+
+  /** The first line of the log that fits, whether it was written already or comes. */
+  async logLine(fits: (line: LogLine) => boolean, what: string): Promise<LogLine> {
+    const child = this.#child;
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#onLog = this.#onLog.filter((other) => other !== look);
+      };
+      const look = (): void => {
+        const line = this.logs.find(fits);
+        if (line !== undefined) {
+          done();
+          resolve(line);
+        } else if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+          done();
+          reject(
+            new Error(`The server ended (${child?.exitCode ?? child?.signalCode}) before it ${what}\n${this.#said()}`),
+          );
+        }
+      };
+      const timer = setTimeout(() => {
+        done();
+        reject(new Error(`Not within ${patienceMs} ms: the server ${what}\n${this.#said()}`));
+      }, patienceMs);
+      this.#onLog.push(look);
+      look();
+    });
+  }
+
+  /** SIGTERM. @returns the exit code */
+  async terminate(): Promise<number | null> {
+    return this.#end('SIGTERM');
+  }
+
+  /** A clean stop: SIGTERM, and exit code 0. */
+  async stop(): Promise<void> {
+    assert.equal(await this.terminate(), 0, `SIGTERM ends with exit code 0\n${this.#said()}`);
+  }
+
+  /** As a power cut: SIGKILL. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** Resolves with the code of a process that ends by itself. */
+  async exitCode(): Promise<number | null> {
+    return this.#end(undefined);
+  }
+
+  async restart(how: 'stop' | 'kill', options: Partial<ServerOptions> = {}): Promise<void> {
+    await this[how]();
+    await this.start(options);
+  }
+
+  /** Ends whatever still runs, and removes the files unless they may explain a failure. */
+  async dispose(passed: boolean): Promise<void> {
+    if (this.#child !== undefined) await this.#end('SIGKILL');
+    await this.#agent.destroy();
+    if (passed) fs.rmSync(this.directory, { recursive: true, force: true });
+    else console.error(`Kept for a look: ${this.directory}\n${this.#said()}`);
+  }
+
+  async call(method: Method, target: string, payload?: unknown, options: CallOptions = {}): Promise<Reply> {
+    const json = payload !== undefined && typeof payload !== 'string' && !Buffer.isBuffer(payload);
+    const acknowledged = this.#acknowledged;
+    const timeout = AbortSignal.timeout(patienceMs);
+    const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
+    const received = await request(this.url + target, {
+      method,
+      dispatcher: this.#agent,
+      headers: { ...(json ? { 'content-type': 'application/json' } : {}), ...options.headers },
+      body: payload === undefined ? null : json ? JSON.stringify(payload) : payload,
+      signal,
+    }).catch((error: unknown) => {
+      if (timeout.aborted) assert.fail(`No reply within ${patienceMs} ms: ${method} ${target}\n${this.#said()}`);
+      throw error;
+    });
+    const text = await received.body.text();
+    const isJson = String(received.headers['content-type']).startsWith('application/json');
+    const reply: Reply = {
+      status: received.statusCode,
+      headers: received.headers,
+      text,
+      body: (isJson && text !== '' ? JSON.parse(text) : {}) as ReplyBody,
+    };
+    this.#check(method, target, reply, acknowledged);
+    return reply;
+  }
+
+  /** A call that must succeed. */
+  async ok(method: Method, target: string, payload?: unknown, options?: CallOptions): Promise<ReplyBody> {
+    const reply = await this.call(method, target, payload, options);
+    assert.equal(reply.status, 200, `${method} ${target} ${JSON.stringify(payload) ?? ''} → ${reply.text}`);
+    return reply.body;
+  }
+
+  /** A call that must fail with this code (and so with its status). */
+  async fails(
+    code: ErrorCode,
+    method: Method,
+    target: string,
+    payload?: unknown,
+    options?: CallOptions,
+  ): Promise<ReplyBody> {
+    const reply = await this.call(method, target, payload, options);
+    const asked = `${method} ${target} ${JSON.stringify(payload)?.slice(0, 500) ?? ''}`;
+    assert.equal(reply.body.Code, code, `${asked} → ${reply.status} ${reply.text.slice(0, 500)}`);
+    return reply.body;
+  }
+
+  batch(body: unknown, account = 'acc', options?: CallOptions): Promise<ReplyBody> {
+    return this.ok('POST', `/db/${account}`, body, options);
+  }
+
+  batchFails(code: ErrorCode, body: unknown, account = 'acc'): Promise<ReplyBody> {
+    return this.fails(code, 'POST', `/db/${account}`, body);
+  }
+
+  async metric(name: string, labels = ''): Promise<number> {
+    const { text } = await this.call('GET', '/metrics');
+    const line = text
+      .split('\n')
+      .find((line) => line.startsWith(`${name}${labels} `) || line.startsWith(`${name}{${labels}`));
+    assert(line !== undefined, `/metrics has ${name}${labels}`);
+    return Number(line.slice(line.lastIndexOf(' ') + 1));
+  }
+
+  /** Resolves when as many wait for a lock or mutex, on all shards together. */
+  async waiters(count: number): Promise<void> {
+    await eventually(`${count} waiters`, async () => (await this.#sum('dragonlock_shard_waiters')) === count);
+  }
+
+  async watchers(count: number, name = 'dragonlock_watchers'): Promise<void> {
+    await eventually(`${count} watchers`, async () => (await this.metric(name)) === count);
+  }
+
+  async #sum(name: string): Promise<number> {
+    const { text } = await this.call('GET', '/metrics');
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  /** A bare connection, for bytes that no HTTP client would send. */
+  connect(): net.Socket {
+    return net.connect({ host: '127.0.0.1', port: this.port, allowHalfOpen: true });
+  }
+
+  #check(method: Method, target: string, { status, headers, text, body }: Reply, acknowledged: number): void {
+    const call = `${method} ${target} → ${status} ${text.slice(0, 500)}`;
+    assert.notEqual(status, 500, `${call}\n${this.#said()}`);
+    if (this.boot !== '') assert.equal(headers['dragonlock-boot'], this.boot, `the boot header: ${call}`);
+    if (status >= 400) {
+      const entry = errorCodes[body.Code];
+      assert(entry !== undefined && entry.status === status, `a registered code with its status: ${call}`);
+      assert(typeof body.Message === 'string' && body.Message.length > 0, `a message: ${call}`);
+      assert(body.RequestID.startsWith(String(headers['dragonlock-boot'])), `a RequestID: ${call}`);
+      if (status === 429 || status === 503) assert(Number(headers['retry-after']) > 0, `Retry-After: ${call}`);
+      this.codesSeen.add(body.Code);
+      return;
+    }
+    if (status !== 200 || !/^\/(db|watch)\//.test(target) || Array.isArray(body)) return;
+    assert(Number.isSafeInteger(body.Rev) && body.Rev > 0, `Rev on every success: ${call}`);
+    if (headers['idempotent-replayed'] === 'true' || target.startsWith('/watch/')) return;
+    assert(body.Rev >= acknowledged, `Rev ${body.Rev} after ${acknowledged} was acknowledged: ${call}`);
+    this.#acknowledged = Math.max(this.#acknowledged, body.Rev);
+  }
+
+  async #end(signal: NodeJS.Signals | undefined): Promise<number | null> {
+    const child = this.#child;
+    assert(child !== undefined, 'the server was started');
+    this.#child = undefined;
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'close');
+      if (signal !== undefined) child.kill(signal);
+      const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+      await exited;
+      clearTimeout(timer);
+      assert(signal === 'SIGKILL' || child.signalCode === null, `ended within ${patienceMs} ms\n${this.#said()}`);
+    }
+    return child.exitCode;
+  }
+
+  #said(): string {
+    const lines = this.logs.slice(-30).map((line) => JSON.stringify(line));
+    return [...lines, this.stderr].join('\n');
+  }
+}
+
+/** One server for all tests of a file; its files are kept when one of them fails. */
+export function serverForFile(options: ServerOptions = {}): ServerUnderTest {
+  const server = ServerUnderTest.prepare(options);
+  let passed = true;
+  before(() => server.start());
+  afterEach((t) => {
+    if (!(t as TestContext).passed) passed = false;
+  });
+  after(() => server.dispose(passed));
+  return server;
+}
+
+/** Asks until it is so. For what can only be seen by asking; everything else is waited for as an event. */
+export async function eventually(what: string, isSo: () => Promise<boolean>, withinMs = 10_000): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) assert.fail(`Not within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Until the wall clock shows this time: for leases and TTLs, which end by nothing else. */
+export async function untilTime(unixMs: number): Promise<void> {
+  while (Date.now() < unixMs) await new Promise((resolve) => setTimeout(resolve, unixMs - Date.now() + 1));
+}
+
+/** Whether it is still pending after every reply to a round trip made meanwhile: a call that waits, waits. */
+export async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  const pending = Symbol('pending');
+  return (await Promise.race([promise, Promise.resolve(pending)])) === pending;
+}
