@@ -8,7 +8,19 @@ import { test } from 'node:test';
 import { shardId } from '../../src/protocol/ids.ts';
 import { recoverJournal } from '../../src/journal/recovery.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
-import { directory, enqueue, open, readAll, recover, rev, segmentBytes, settle } from './journal-fixture.ts';
+import {
+  directory,
+  enqueue,
+  open,
+  range,
+  readAll,
+  recover,
+  rev,
+  segmentBytes,
+  settle,
+  write,
+} from './journal-fixture.ts';
+import type { OpenJournal } from './journal-fixture.ts';
 
 const keepBytes = segmentBytes;
 
@@ -134,4 +146,35 @@ void test('crash: at every disk call of a recovery, the next one finds the same'
     }
   }
   assert.ok(crashes > 50);
+});
+
+async function filled(): Promise<{ disk: FaultDisk; journal: OpenJournal }> {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: segmentBytes });
+  for (let group = 0; group < 100; group += 1) {
+    write(journal, 1, 'p'.repeat(900));
+    await settle();
+  }
+  return { disk, journal };
+}
+
+void test('crash: while many segments are trimmed at once, no gap is left between those that stay', async () => {
+  const whole = await filled();
+  const before = whole.disk.calls;
+  const { segments } = whole.journal.writer.stats();
+  whole.journal.writer.checkpointed(shardId(0), rev(100));
+  const calls = whole.disk.calls - before;
+  assert.ok(segments - whole.journal.writer.stats().segments >= 4, 'many segments go');
+  for (let call = 1; call <= calls; call += 1) {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const { disk, journal } = await filled();
+      disk.crashAt = disk.calls + call;
+      assert.throws(() => journal.writer.checkpointed(shardId(0), rev(100)));
+      const after = disk.powerCut(seed);
+      // Read from the oldest segment on, as a watch would.
+      const { oldest } = await recover(after, { from: 100 });
+      const found = readAll(after, oldest - 1).map((record) => record.rev);
+      assert.deepEqual(found, range(oldest, 100), `call ${call}, power cut ${seed}`);
+    }
+  }
 });

@@ -206,22 +206,23 @@ void test('recovery: a log that was trimmed beyond the watermark is refused', as
 });
 
 void test('recovery: stale bytes behind the end are ignored and gone afterwards', async () => {
-  const disk = await logOf(6);
-  const file = pathOf(disk, -1);
-  const frames = framesOf(disk, file);
-  const end = (frames.at(-1) ?? 0) + disk.contents(file).readUInt32LE((frames.at(-1) ?? 0) + 8);
-  disk.damage(file, (bytes) => {
-    // Valid frames of this log, but old ones; then noise.
-    bytes.copy(bytes, end + 100, frames[0], frames[3]);
-    bytes.fill(0x5a, segmentBytes - 1000);
-  });
-  assert.equal((await recover(disk)).last, 18);
-  assert.ok(
-    disk
-      .contents(pathOf(disk, -1))
-      .subarray(end)
-      .every((byte) => byte === 0),
-  );
+  for (const full of [false, true]) {
+    const disk = await logOf(6);
+    const file = pathOf(disk, -1);
+    const frames = framesOf(disk, file);
+    const end = (frames.at(-1) ?? 0) + disk.contents(file).readUInt32LE((frames.at(-1) ?? 0) + 8);
+    disk.damage(file, (bytes) => {
+      // Valid frames of this log, but old ones; then noise.
+      bytes.copy(bytes, end + 100, frames[0], frames[3]);
+      bytes.fill(0x5a, segmentBytes - 1000);
+    });
+    disk.unlink(`${directory}/spare.log`);
+    if (full) disk.freeBytes = 100;
+    assert.equal((await recover(disk)).last, 18);
+    assert.equal(disk.injected > 0, full);
+    const rest = disk.powerCut(1).contents(file).subarray(end);
+    assert.ok(rest.every((byte) => byte === 0));
+  }
 });
 
 void test('recovery: doing it again changes nothing', async () => {
