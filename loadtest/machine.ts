@@ -1,0 +1,17 @@
+import os from 'node:os';
+
+/** What the figures were measured on, for people: name → value. */
+export function describeMachine(): Readonly<Record<string, string>> {
+  const cpus = os.cpus();
+  return {
+    cpu: cpus[0]?.model.trim() ?? 'unknown',
+    cores: String(os.availableParallelism()),
+    memory: `${(os.totalmem() / 2 ** 30).toFixed(1)} GiB`,
+    kernel: `${os.type()} ${os.release()} ${os.arch()}`,
+    node: process.version,
+    'load before': os
+      .loadavg()
+      .map((load) => load.toFixed(2))
+      .join(' '),
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * A journal as a crashed server leaves it: written with the server's own code, because that takes seconds, and through
+ * the server the checkpoints would have to be kept from making it shorter.
+ */
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { JournalWriter } from '../src/journal/journal-writer.ts';
+import { recoverJournal } from '../src/journal/recovery.ts';
+import { accountId, revision } from '../src/protocol/ids.ts';
+import { kinds, RecordWriter } from '../src/protocol/record.ts';
+import { LocalRevisions } from '../src/protocol/revisions.ts';
+import { realDisk } from '../src/shared/disk.ts';
+
+export interface WrittenJournal {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+const segmentBytes = 64 * 1024 * 1024;
+/** Of one frame: more than a server's group commit has, since fdatasync is not what is measured here. */
+const frameRecords = 3000;
+const log = (): void => undefined;
+
+/** One put of `value` (JSON text) a record, until there are `bytes` of records; `keyOf` says of which key. */
+export async function writeJournal(
+  dataDirectory: string,
+  bytes: number,
+  value: string,
+  keyOf: (record: number) => { account: string; key: string },
+): Promise<WrittenJournal> {
+  const directory = path.join(dataDirectory, 'journal');
+  const recovered = await recoverJournal(realDisk, directory, { from: revision(0), segmentBytes, randomBytes, log });
+  const revisions = new LocalRevisions(recovered.last);
+  const writer = new JournalWriter(realDisk, directory, recovered, revisions, { shards: 1, segmentBytes, log });
+  const records = new RecordWriter();
+  let written = 0;
+  let count = 0;
+  while (written < bytes) {
+    for (let i = 0; i < frameRecords; i++) {
+      const { account, key } = keyOf(count);
+      const effects = [{ kind: kinds.kv, key, till: 0, value }];
+      records.append({ rev: revisions.next(), account: accountId(account), effects });
+      count += 1;
+    }
+    const chunk = records.take();
+    written += chunk.bytes.length;
+    writer.enqueue(chunk);
+    while (writer.flush());
+    // The spare segment is prepared beside this.
+    await new Promise(setImmediate);
+  }
+  await writer.close();
+  return { records: count, bytes: written };
+}
