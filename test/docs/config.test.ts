@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { configDefaults, configSchema, logLevels, scopes } from '../../src/main/config-schema.ts';
+import { codeSpans, readDoc, tableUnder } from './markdown.ts';
+
+/** `limits.body_bytes_max` → `8388608` */
+function flat(config: object, prefix = ''): [string, string][] {
+  return Object.entries(config).flatMap(([name, value]: [string, unknown]) => {
+    const key = prefix + name;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return flat(value, `${key}.`);
+    return [[key, typeof value === 'string' ? value : JSON.stringify(value)]];
+  });
+}
+
+const markdown = readDoc('docs/config.md');
+const rows = tableUnder(markdown, 'Keys');
+
+void test('docs/config.md lists every key with its default, in the order of config.yml', () => {
+  const documented = rows.map(([key, value]) => [key, value]);
+  assert.deepEqual(documented, flat(configDefaults));
+  assert.deepEqual(documented, flat(parse(readDoc('config.yml')) as object));
+  assert.deepEqual(Object.keys(configSchema.properties), Object.keys(configDefaults));
+});
+
+void test('docs/config.md gives each key the unit that its name has', () => {
+  for (const [key = '', , unit = ''] of rows) {
+    if (key.includes('bytes')) assert.equal(unit, 'bytes', key);
+    else if (key.endsWith('_ms')) assert.equal(unit, 'ms', key);
+    else if (key.endsWith('per_second')) assert.equal(unit, 'requests/s', key);
+    else assert.notEqual(unit, '', key);
+  }
+});
+
+void test('docs/config.md names every field of a token, every scope and every log level', () => {
+  const fields = tableUnder(markdown, 'Tokens').map(([field]) => field);
+  assert.deepEqual(fields.toSorted(), Object.keys(configSchema.properties.tokens.items.properties).toSorted());
+  const named = codeSpans(markdown);
+  for (const name of [...scopes, ...logLevels]) assert.ok(named.has(name), name);
+});

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+import { compareExample, examplesIn, runExamples } from './examples.ts';
+import { readDoc } from './markdown.ts';
+import { startServer, temporaryDirectory } from './server-child.ts';
+
+const without = ['bash', 'curl'].filter((tool) => spawnSync(tool, ['--version']).status !== 0);
+const skip = without.length === 0 ? false : `${without.join(' and ')} not installed`;
+
+for (const [file, atLeast] of [
+  ['README.md', 12],
+  ['docs/http.md', 40],
+] as const) {
+  void test(`${file}: every example does what it says`, { skip }, async (t) => {
+    const directory = temporaryDirectory(t);
+    const { url } = await startServer(t, path.join(directory, 'data'));
+    const examples = examplesIn(file, readDoc(file));
+    const compared = examples.filter(({ reply }) => reply !== undefined).length;
+    assert.ok(compared >= atLeast, `${compared} examples have replies`);
+    const outcomes = runExamples(examples, url, directory);
+    for (const [index, example] of examples.entries()) {
+      const outcome = outcomes[index] ?? assert.fail('every example has an outcome');
+      compareExample(example, outcome);
+    }
+  });
+}
+
+void test('the comparison tells apart what differs: another value, status, member or order', () => {
+  const example = (info: string, text: string) => ({ place: 'x', command: '', reply: { info, text, line: 1 } });
+  const outcome = (stdout: string, status = 200) => ({ stdout, stderr: '', status });
+  const reply = '{"Key":"a","Version":7,"Value":1}';
+  compareExample(example('json', reply), outcome('{"Key":"a","Version":8,"Value":1}'));
+  compareExample(example('json 409', reply), outcome(reply, 409));
+  for (const [info, stdout, status] of [
+    ['json', '{"Key":"a","Version":8,"Value":2}', 200],
+    ['json', '{"Key":"a","Version":0,"Value":1}', 200],
+    ['json', '{"Key":"a","Value":1,"Version":7}', 200],
+    ['json', '{"Key":"a","Version":7,"Value":1,"More":true}', 200],
+    ['json', reply, 409],
+    ['json 409', reply, 200],
+  ] as const) {
+    assert.throws(() => compareExample(example(info, reply), outcome(stdout, status)), assert.AssertionError, stdout);
+  }
+});
