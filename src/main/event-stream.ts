@@ -47,11 +47,19 @@ export class EventStream implements StreamSink {
     };
   }
 
-  commit(rev: Revision, events: readonly string[]): boolean {
+  commit(rev: Revision, events: readonly string[], pace: 'live' | 'history' = 'live'): boolean {
+    if (pace === 'live' && this.#isBehind()) return false;
     this.#bookmark = undefined;
     let block = `id: ${rev}\n`;
     for (const event of events) block += `data: ${event}\n`;
     return this.#send(`${block}\n`);
+  }
+
+  ready(resume: () => void): boolean {
+    const { res } = this.#exchange;
+    if (this.#state !== 'streaming' || !res.writableNeedDrain) return true;
+    res.once('drain', resume);
+    return false;
   }
 
   bookmark(rev: Revision): boolean {
@@ -84,14 +92,22 @@ export class EventStream implements StreamSink {
     if (this.#state === 'ended') return false;
     if (this.#exchange.gone) return false;
     this.#start();
+    this.#exchange.res.write(block);
+    return true;
+  }
+
+  /**
+   * Ends a stream whose reader has left too much unread. Asked before more is written: one commit may be larger than the
+   * limit, and a reader that has read everything before it must be able to get it.
+   */
+  #isBehind(): boolean {
     const { res } = this.#exchange;
-    res.write(block);
-    if (res.writableLength <= this.#context.limits.stream_buffer_bytes_max) return true;
+    if (this.#state !== 'streaming' || res.writableLength <= this.#context.limits.stream_buffer_bytes_max) return false;
     // What is unsent will never be read: there is no polite way to end.
     this.#close();
     this.#exchange.finish(200);
     res.destroy();
-    return false;
+    return true;
   }
 
   #start(): void {

@@ -37,8 +37,13 @@ export interface PrefixWatch {
 
 /** Receives the events of a stream, each durable, in revision order. */
 export interface StreamSink {
-  /** One commit: its revision and its events as JSON texts. False: the reader does not keep up; the stream ends. */
-  commit(rev: Revision, events: readonly string[]): boolean;
+  /**
+   * One commit: its revision and its events as JSON texts. False: the reader does not keep up; the stream ends. That is
+   * asked only of `live` events; history is read no faster than the reader takes it (see `ready`).
+   */
+  commit(rev: Revision, events: readonly string[], pace?: 'live' | 'history'): boolean;
+  /** Whether the reader takes more now. False: `resume` is called when it does, or never if it goes. */
+  ready(resume: () => void): boolean;
   /** Nothing of interest up to here (inclusive); sent with heartbeats so that a reader can resume from it. */
   bookmark(rev: Revision): boolean;
   /** The stream ends: with a failure reply (`compacted`, `draining`), or after `commit` returned false. */

@@ -12,7 +12,9 @@ export interface PrefixReader {
   /** Everything up to here was handed to it. */
   readonly position: Revision;
   /** One commit that is of interest. */
-  commit(rev: Revision, events: readonly string[]): void;
+  commit(rev: Revision, events: readonly string[], pace: 'live' | 'history'): void;
+  /** Whether it takes more history now; if not, `resume` is called when it does. */
+  ready(resume: () => void): boolean;
   /** It has seen all that is durable, up to and including `position`. */
   caughtUp(position: Revision): void;
   end(reply: Reply): void;
@@ -58,6 +60,10 @@ export class PollReader implements PrefixReader {
       this.#bytes += event.length;
     }
     if (this.#events.length >= this.#limit || this.#bytes >= pageBytesMax) this.#reply();
+  }
+
+  ready(): boolean {
+    return true;
   }
 
   caughtUp(position: Revision): void {
@@ -109,12 +115,16 @@ export class StreamReader implements PrefixReader {
     return this.#position;
   }
 
-  commit(rev: Revision, events: readonly string[]): void {
+  commit(rev: Revision, events: readonly string[], pace: 'live' | 'history'): void {
     if (this.#done) return;
     this.#position = rev;
-    if (this.#sink.commit(rev, events)) return;
+    if (this.#sink.commit(rev, events, pace)) return;
     this.#leave();
     this.end();
+  }
+
+  ready(resume: () => void): boolean {
+    return this.#sink.ready(resume);
   }
 
   caughtUp(position: Revision): void {

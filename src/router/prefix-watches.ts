@@ -118,11 +118,11 @@ export class PrefixWatches {
   /** One step, then the others have their turn. */
   #catchUp(reader: PrefixReader): void {
     const tail = this.#catchingUp.get(reader);
-    if (tail === undefined) return;
+    if (tail === undefined || !reader.ready(() => this.#catchUp(reader))) return;
     const step = tail.read(this.#options.durable());
     switch (step.kind) {
       case 'records':
-        hand(step.chunk, (account) => (reader.account === account ? [reader] : none));
+        hand(step.chunk, 'history', (account) => (reader.account === account ? [reader] : none));
         break;
       case 'compacted':
         return this.#end(reader, compactedReply(step.oldest));
@@ -154,7 +154,7 @@ export class PrefixWatches {
     switch (step.kind) {
       case 'records': {
         const byAccount = Map.groupBy(this.#liveReaders, (reader) => reader.account);
-        hand(step.chunk, (account) => byAccount.get(account) ?? none);
+        hand(step.chunk, 'live', (account) => byAccount.get(account) ?? none);
         break;
       }
       case 'compacted':
@@ -193,6 +193,7 @@ const none: readonly PrefixReader[] = [];
 /** Hands each commit of a chunk to those who read its account. */
 function hand(
   chunk: RecordChunk & { readonly bytes: Buffer },
+  pace: 'live' | 'history',
   readersOf: (account: AccountId) => Iterable<PrefixReader>,
 ): void {
   for (let at = 0; at < chunk.bytes.length; at += peekRecord(chunk.bytes, at).length) {
@@ -202,7 +203,7 @@ function hand(
     for (const reader of readers) {
       if (record.rev <= reader.position) continue;
       const events = prefixEvents(record, reader.prefix);
-      if (events.length > 0) reader.commit(record.rev, events);
+      if (events.length > 0) reader.commit(record.rev, events, pace);
     }
   }
 }
