@@ -15,7 +15,8 @@ import { revision } from '../protocol/ids.ts';
 import type { BatonAnswer, Evaluation, ToShard } from '../protocol/messages.ts';
 import { mergePages, pageReply, type Page } from '../protocol/page.ts';
 import { ownerOf } from '../protocol/partition.ts';
-import type { Reply } from '../protocol/replies.ts';
+import { failure } from '../protocol/errors.ts';
+import { failureReply, type Reply } from '../protocol/replies.ts';
 import { assert } from '../shared/assert.ts';
 import { failpoint } from '../shared/failpoints.ts';
 import { mergeEvaluations } from './merge-evaluations.ts';
@@ -38,6 +39,7 @@ export class BatonRun {
   readonly #visited = new Set<number>();
   /** The wait for the lock, while it lasts. */
   #waiting: { shard: number; id: number } | undefined;
+  #cancelled = false;
 
   constructor(baton: string, carrier: BatonCarrier) {
     this.#baton = baton;
@@ -91,13 +93,15 @@ export class BatonRun {
     return this.#release(pageReply(member, mergePages(pages, command.limit), revision(rev)));
   }
 
-  /** The client has vanished. Only a wait for a lock can be given up; all else is over in a moment anyway. */
-  cancel(): boolean {
-    if (this.#waiting === undefined) return false;
+  /**
+   * The client has vanished. Only a wait for a lock can be given up; all else is over in a moment anyway. The lock may
+   * have been reserved before the shard hears of it, so that its answer decides nothing: the run ends behind it.
+   */
+  cancel(): void {
+    this.#cancelled = true;
+    if (this.#waiting === undefined) return;
     const { shard, id } = this.#waiting;
     this.#carrier.tell(shard, { kind: 'cancel', id });
-    for (const visited of this.#visited) this.#carrier.tell(visited, { kind: 'baton.release', baton: this.#baton });
-    return true;
   }
 
   async #takeLock(batch: Batch): Promise<Reply | undefined> {
@@ -108,6 +112,7 @@ export class BatonRun {
         const claimed = await this.#ask(shard, { kind: 'baton.claim', baton: this.#baton, batch });
         if (claimed.kind === 'reply') return claimed.reply;
       }
+      if (this.#cancelled) return cancelled;
     }
     const shard = ownerOf(account, lock.id, this.#carrier.shards);
     this.#visited.add(shard);
@@ -115,7 +120,8 @@ export class BatonRun {
     this.#waiting = { shard, id };
     const reserved = await answer;
     this.#waiting = undefined;
-    return reserved.kind === 'reply' ? reserved.reply : undefined;
+    if (reserved.kind === 'reply') return reserved.reply;
+    return this.#cancelled ? cancelled : undefined;
   }
 
   #ask(shard: number, message: WithoutId<ToShard>): Promise<BatonAnswer> {
@@ -128,3 +134,6 @@ export class BatonRun {
     return reply;
   }
 }
+
+/** Nobody is there to be told. */
+const cancelled = failureReply(revision(0), failure('not_locked', 'The request was cancelled while it waited.'));

@@ -16,6 +16,8 @@ interface Watcher {
   readonly account: AccountId;
   readonly keys: readonly WatchedKey[];
   readonly client: Client;
+  /** The questions to the shards. One that has not set out yet (behind a batch over several shards) never does. */
+  readonly asked: Pending[];
   timer: NodeJS.Timeout | undefined;
   done: boolean;
 }
@@ -43,7 +45,7 @@ export class KeyWatches {
   }
 
   watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
-    const watcher: Watcher = { account, keys, client, timer: undefined, done: false };
+    const watcher: Watcher = { account, keys, client, asked: [], timer: undefined, done: false };
     if (this.#watchers.size >= this.#limits.watchers_max) {
       const message = `${this.#limits.watchers_max} watchers are open already (limits.watchers_max).`;
       client.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
@@ -57,22 +59,20 @@ export class KeyWatches {
       const waiting = this.#waiting.get(name);
       if (waiting === undefined) this.#waiting.set(name, new Map([[watcher, version]]));
       else waiting.set(watcher, version);
-      const asker: Client = {
-        gone: false,
-        deliver: (reply) => {
-          if (reply.status !== 0) this.#finish(watcher, reply);
-        },
-      };
-      this.#router.request({ kind: 'watch.key', account, key, version }, asker);
+      this.#ask(watcher, key, version);
     }
     return { cancel: () => this.#leave(watcher) };
   }
 
-  /** The change is durable. A watcher that knows this very version already goes on waiting. */
+  /**
+   * The change is durable. A watcher that knows this very version already goes on waiting, and the shard is asked again,
+   * since its interest has ended with the change. (One that waits for a key whose expiry was still to be committed.)
+   */
   changed(event: KeyEvent): void {
     const reply: Reply = { rev: event.rev, status: 200, body: event.body };
     for (const [watcher, version] of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
       if (version !== event.version) this.#finish(watcher, reply);
+      else this.#ask(watcher, event.key, version);
     }
   }
 
@@ -80,6 +80,16 @@ export class KeyWatches {
     const message = 'The server is going down; nothing was missed: watch again with the same version.';
     for (const watcher of this.#watchers)
       this.#finish(watcher, failureReply(revision(0), failure('draining', message)));
+  }
+
+  #ask(watcher: Watcher, key: string, version: number): void {
+    const asker: Client = {
+      gone: false,
+      deliver: (reply) => {
+        if (reply.status !== 0) this.#finish(watcher, reply);
+      },
+    };
+    watcher.asked.push(this.#router.request({ kind: 'watch.key', account: watcher.account, key, version }, asker));
   }
 
   #finish(watcher: Watcher, reply: Reply): void {
@@ -93,6 +103,7 @@ export class KeyWatches {
     watcher.done = true;
     clearTimeout(watcher.timer);
     this.#watchers.delete(watcher);
+    for (const asked of watcher.asked) asked.cancel();
     for (const { key } of watcher.keys) {
       const name = nameOf(watcher.account, key);
       const waiting = this.#waiting.get(name);

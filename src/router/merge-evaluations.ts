@@ -1,15 +1,27 @@
 /** The parts of one batch, evaluated by several shards, put together: every item was evaluated by exactly one of them. */
-import type { Duplicate, Evaluation, Results } from '../protocol/messages.ts';
+import type { Duplicate, Evaluation, FailedItem, Results } from '../protocol/messages.ts';
+import { assert } from '../shared/assert.ts';
 
 export function mergeEvaluations(parts: readonly Evaluation[]): Evaluation {
   const duplicate = mergeDuplicates(parts.flatMap((part) => part.duplicate ?? []));
   return {
     drafts: parts.flatMap((part) => part.drafts),
-    failed: parts.flatMap((part) => part.failed),
+    failed: parts.flatMap((part) => part.failed).toSorted((a, b) => placeOf(a) - placeOf(b)),
     results: mergeResults(parts.map((part) => part.results)),
     ...(duplicate === undefined ? {} : { duplicate }),
   };
 }
+
+/** In the order in which one shard would look at them, so that the first failure does not depend on who owns what. */
+function placeOf({ field, code }: FailedItem): number {
+  const bracket = field.indexOf('[');
+  const name = bracket < 0 ? field : field.slice(0, bracket);
+  const index = bracket < 0 ? 0 : Number(field.slice(bracket + 1, -1));
+  assert(name in places, `${field} (${code}) has a place in the order`);
+  return places[name as keyof typeof places] * 1e9 + index;
+}
+
+const places = { Guard: 0, Unlock: 1, Check: 2, KVSet: 3, LockID: 4, Atomic: 5, n: 6 };
 
 function mergeResults(parts: readonly Results[]): Results {
   const merged: { -readonly [K in keyof Results]: Results[K] } = {};

@@ -9,7 +9,8 @@ import type { Command } from '../protocol/commands.ts';
 import { failure } from '../protocol/errors.ts';
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { BatonAnswer, FromShard, ToShard } from '../protocol/messages.ts';
-import { failureReply, type Reply } from '../protocol/replies.ts';
+import { failureReply, type Grant, type Reply } from '../protocol/replies.ts';
+import { ownerOf } from '../protocol/partition.ts';
 import { scopeOf, type Scope } from '../protocol/scope.ts';
 import { assert } from '../shared/assert.ts';
 import type { Limits } from '../shared/limits.ts';
@@ -50,6 +51,8 @@ interface InFlight {
   readonly shard: number;
   /** Waits for a lock: not counted against the limit of requests in flight. */
   readonly waits: boolean;
+  /** The client has vanished, whether or not it says so itself. */
+  cancelled: boolean;
 }
 
 export class Router implements Dispatcher {
@@ -98,8 +101,7 @@ export class Router implements Dispatcher {
 
   request(command: Command, client: Client): Pending {
     const { limits, links } = this.#options;
-    if (this.#draining)
-      return this.#refuse(client, failure('draining', 'The server is going down; nothing was done. Try again soon.'));
+    if (this.#draining) return this.#refuse(client, goingDown);
     if (links.length === 1) return this.#toShard(command, 0, client);
     if (this.#order.waiting >= limits.inflight_per_shard_max) return this.#refuse(client, overloaded);
     const scope = scopeOf(command);
@@ -124,11 +126,14 @@ export class Router implements Dispatcher {
   }
 
   watchPrefix(watch: PrefixWatch, client: Client): Pending {
+    if (this.#draining) return this.#refuse(client, goingDown);
     return this.#options.prefixWatches.watch(watch, client);
   }
 
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
-    return this.#options.prefixWatches.stream(watch, sink);
+    if (!this.#draining) return this.#options.prefixWatches.stream(watch, sink);
+    sink.end(failureReply(this.#gate.durable, goingDown));
+    return uncancellable;
   }
 
   async stats(): Promise<ServerStats> {
@@ -183,14 +188,23 @@ export class Router implements Dispatcher {
   }
 
   #toShard(command: Command, shard: number, client: Client): Pending {
-    const waits = waitsForLock(command);
-    if (!waits && this.#counts[shard]! >= this.#options.limits.inflight_per_shard_max)
-      return this.#refuse(client, overloaded);
-    const id = this.#newId();
-    this.#inFlight.set(id, { client, shard, waits });
-    if (!waits) this.#counts[shard]! += 1;
+    const id = this.#enter(command, shard, client);
+    if (id === undefined) return uncancellable;
     this.#send(shard, { kind: 'request', id, command });
-    return waits ? { cancel: () => this.#cancel(id) } : uncancellable;
+    return waitsForLock(command) ? { cancel: () => this.#cancel(id) } : uncancellable;
+  }
+
+  /** Counts a request as under way, at the first shard that it needs, or refuses it. */
+  #enter(command: Command, shard: number, client: Client): number | undefined {
+    const waits = waitsForLock(command);
+    if (!waits && this.#counts[shard]! >= this.#options.limits.inflight_per_shard_max) {
+      this.#refuse(client, overloaded);
+      return undefined;
+    }
+    const id = this.#newId();
+    this.#inFlight.set(id, { client, shard, waits, cancelled: false });
+    if (!waits) this.#counts[shard]! += 1;
+    return id;
   }
 
   #receive(shard: number, message: FromShard): void {
@@ -207,32 +221,32 @@ export class Router implements Dispatcher {
     const request = take(this.#inFlight, id);
     assert(request !== undefined, 'a request is answered once');
     if (!request.waits) this.#counts[request.shard]! -= 1;
-    this.#deliver(request.client, reply, request.shard);
+    if (!request.cancelled && !request.client.gone) request.client.deliver(reply);
+    else if (reply.grant !== undefined) this.#takeBack(reply.grant);
     this.#checkIdle();
   }
 
-  #deliver(client: Client, reply: Reply, shard: number): void {
-    if (!client.gone) client.deliver(reply);
-    else if (reply.grant !== undefined) this.#send(shard, { kind: 'undelivered', grant: reply.grant });
+  #takeBack(grant: Grant): void {
+    const shard = ownerOf(grant.account, grant.id, this.#options.links.length);
+    this.#send(shard, { kind: 'undelivered', grant });
   }
 
+  /** The shard answers in any case, whether the request has left the line or was granted before: then it is over. */
   #cancel(id: number): void {
     const request = this.#inFlight.get(id);
-    if (request !== undefined) this.#send(request.shard, { kind: 'cancel', id });
+    if (request === undefined || request.cancelled) return;
+    request.cancelled = true;
+    this.#send(request.shard, { kind: 'cancel', id });
   }
 
   #carry(command: Command, shards: readonly number[], scope: Scope, client: Client): Pending {
     const lane = this.#options.links.length;
+    const id = this.#enter(command, shards[0]!, client);
+    if (id === undefined) return uncancellable;
     this.#batons += 1;
     const run = new BatonRun(`${this.#options.index}:${this.#batons}`, this.#carrier);
-    const id = this.#newId();
-    const shard = shards[0]!;
     const waits = waitsForLock(command);
-    this.#inFlight.set(id, { client, shard, waits });
-    if (!waits) {
-      this.#counts[shard]! += 1;
-      this.#order.begin(scope);
-    }
+    if (!waits) this.#order.begin(scope);
     assert(
       command.kind === 'batch' || command.kind === 'kv.list' || command.kind === 'lock.list',
       'only batches and lists span shards',
@@ -242,26 +256,16 @@ export class Router implements Dispatcher {
     void reply.then((done) => {
       // Its messages to all shards are on their way: what follows cannot overtake it any more.
       if (!waits) this.#order.end(scope);
-      this.#gate.pass(lane, done.rev, () => this.#finishBaton(id, done));
+      this.#gate.pass(lane, done.rev, () => this.#finish(id, done));
     });
     return {
       cancel: () => {
-        if (run.cancel()) this.#inFlight.delete(id);
-        this.#checkIdle();
+        const request = this.#inFlight.get(id);
+        if (request === undefined || request.cancelled) return;
+        request.cancelled = true;
+        run.cancel();
       },
     };
-  }
-
-  #finishBaton(id: number, reply: Reply): void {
-    const { client, shard, waits } = take(this.#inFlight, id)!;
-    if (!waits) this.#counts[shard]! -= 1;
-    const grant = reply.grant;
-    const [owner] =
-      grant === undefined
-        ? [0]
-        : shardsOf({ kind: 'lock.inspect', account: grant.account, id: grant.id }, this.#options.links.length);
-    this.#deliver(client, reply, owner!);
-    this.#checkIdle();
   }
 
   #refuse(client: Client, why: Parameters<typeof failureReply>[1]): Pending {
@@ -297,6 +301,7 @@ export class Router implements Dispatcher {
   }
 }
 
+const goingDown = failure('draining', 'The server is going down; nothing was done. Try again soon.');
 const overloaded = failure(
   'overloaded',
   'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.',

@@ -23,7 +23,7 @@ import type { Outbox, RequestRef } from './outbox.ts';
 import { inspectLock, listPage, watchKey } from './read.ts';
 import { scopeOf } from '../../protocol/scope.ts';
 import { accountAndKey, readRevision, type ShardState } from './state.ts';
-import { cancel, drainWaiters, leaveLine } from './waiting.ts';
+import { cancel, cancelledReply, drainWaiters, leaveLine } from './waiting.ts';
 
 /** Messages that the core handles; the rest (stats, close) is the actor's. */
 export type CoreMessage = Exclude<ToShard, { kind: 'stats' | 'close' }>;
@@ -55,7 +55,7 @@ function handle(state: ShardState, router: number, message: CoreMessage, now: nu
     case 'request':
       return handleCommand(state, { router, id: message.id }, message.command, now, out);
     case 'cancel':
-      return cancel(state, { router, id: message.id });
+      return cancelRequest(state, { router, id: message.id }, out);
     case 'undelivered':
       return takeBack(state, message.grant, now, out);
     case 'unwatch':
@@ -139,7 +139,7 @@ function takeBack(state: ShardState, grant: Grant, now: number, out: Outbox): vo
   if (grant.mutex) {
     const mutex = state.mutexes.get(nameOf(account, id));
     const view = viewMutex(state, account, id, now);
-    if (view.lease?.handle === handle && mutex?.till === grant.version)
+    if (view.lease?.handle === handle && mutex?.deadline.seq === grant.version)
       endMutex(state, account, id, view, 'released', now, out);
     return;
   }
@@ -148,6 +148,22 @@ function takeBack(state: ShardState, grant: Grant, now: number, out: Outbox): vo
   if (entry?.rev !== grant.version || view.lease?.handle !== handle) return;
   const nobody: RequestRef = { router: -1, id: 0 };
   settle(state, nobody, { kind: 'batch', account, shape: 'lock.release', unlock: { id, handle } }, now, out);
+}
+
+/** A request that is held back has not begun: it never will. */
+function cancelRequest(state: ShardState, ref: RequestRef, out: Outbox): void {
+  const at = state.heldBack.findIndex(
+    ({ router, message }) =>
+      router === ref.router &&
+      (message.kind === 'request' || message.kind === 'baton.reserve') &&
+      message.id === ref.id,
+  );
+  const [item] = at < 0 ? [] : state.heldBack.splice(at, 1);
+  if (item === undefined) return cancel(state, ref, out);
+  state.heldBackScopes.remove(item.scope);
+  const reply = cancelledReply(state);
+  if (item.message.kind === 'request') out.reply(ref, reply);
+  else out.baton(ref, { kind: 'reply', reply });
 }
 
 function unwatch(state: ShardState, router: number, name: string): void {
@@ -180,6 +196,9 @@ function scopeOfMessage(message: CoreMessage): Scope | undefined {
       return scopeOf(message.command);
     case 'undelivered':
       return message.grant.mutex ? undefined : { names: [nameOf(message.grant.account, message.grant.id)] };
+    case 'unwatch':
+      // Behind the watch that it ends.
+      return { names: [nameOf(message.account, message.key)] };
     case 'baton.claim':
       return { names: (message.batch.idempotency?.ids ?? []).map((id) => nameOf(message.batch.account, id)) };
     case 'baton.reserve':

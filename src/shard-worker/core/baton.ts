@@ -13,10 +13,13 @@ import { nameOf } from '../../protocol/scope.ts';
 import type { Batch, KvList, LockAsk, LockList } from '../../protocol/commands.ts';
 import type { AccountId, Revision } from '../../protocol/ids.ts';
 import type { Evaluation } from '../../protocol/messages.ts';
+import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
 import { commitOf, earlierReply, noteFreed, refusalOf } from './batch.ts';
 import { evaluate, finishDrafts } from './evaluate.ts';
 import { inProgressReply, markInProgress } from './idempotency.ts';
+import { isOwnLease } from './lease.ts';
+import { heldByOther } from './lock-failures.ts';
 import { viewDurableLock } from './lock.ts';
 import type { Outbox, RequestRef } from './outbox.ts';
 import { listPage } from './read.ts';
@@ -24,7 +27,7 @@ import { batchReply } from './render.ts';
 import { fullReply, roomReply } from './room.ts';
 import { scopeOf } from '../../protocol/scope.ts';
 import { applyRecord, notifyWatchers, readRevision, type ShardState } from './state.ts';
-import { isAvailable, leaveLine, refName, wait } from './waiting.ts';
+import { isAvailable, leaveLine, lineLength, refName, wait } from './waiting.ts';
 
 export function claimIds(
   state: ShardState,
@@ -79,9 +82,25 @@ export function holdKeys(
   const claimed = state.batons.get(baton)?.claim !== undefined;
   const refusal = (claimed ? undefined : inProgressReply(state, command)) ?? roomReply(state, command);
   if (refusal !== undefined) return out.baton(ref, { kind: 'reply', reply: refusal });
+  const lost = lockReply(state, baton, command, now);
+  if (lost !== undefined) return out.baton(ref, { kind: 'reply', reply: lost });
   const evaluation = evaluate(state, command, now);
   place(evaluation.drafts);
   out.baton(ref, { kind: 'held', evaluation, rev: readRevision(state) });
+}
+
+/**
+ * A baton that was let through because the lease was its own has no place in the line. If that lease has ended since,
+ * the lock belongs to whoever stands there.
+ */
+function lockReply(state: ShardState, baton: string, batch: Batch, now: number): Reply | undefined {
+  const { account, lock: ask } = batch;
+  if (ask === undefined || ask.extend !== undefined || !state.owns(account, ask.id)) return undefined;
+  const head = state.lines.lock.get(nameOf(account, ask.id))?.head();
+  const view = viewDurableLock(state, account, ask.id, now);
+  if (head === undefined || head === state.batons.get(baton)?.waiter || isOwnLease(view, ask)) return undefined;
+  const others = lineLength(state, 'lock', account, ask.id);
+  return failureReply(readRevision(state), heldByOther(ask.id, view, others, ask.waitMs));
 }
 
 /** All shards hold: the batch happens here and now, or a condition failed. `rev` is the highest that a part was read at. */

@@ -49,6 +49,10 @@ export function expireDeadlines(state: ShardState, now: number, out: Outbox): vo
       expireMutex(state, item.account, item.id, now, out);
       continue;
     }
+    if (item.kind === 'lock') {
+      state.freed.add(nameOf(item.account, item.id));
+      continue;
+    }
     const { waiter } = item;
     const view =
       familyOf(waiter) === 'lock'

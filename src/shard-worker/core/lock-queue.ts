@@ -32,7 +32,9 @@ export interface Reserve {
 /** What a deadline in memory is about. */
 export type Timed =
   | { readonly kind: 'waiter'; readonly waiter: Waiter }
-  | { readonly kind: 'mutex'; readonly account: AccountId; readonly id: string };
+  | { readonly kind: 'mutex'; readonly account: AccountId; readonly id: string }
+  /** A lease ends before the time that its entry is filed under. */
+  | { readonly kind: 'lock'; readonly account: AccountId; readonly id: string };
 
 export class LockQueue {
   readonly #line = new Map<number, Waiter>();

@@ -99,7 +99,7 @@ function grantMutex(
   assert(state.mutexHandles < handlesPerBoot, 'a boot hands out fewer than 2^32 mutexes');
   const record = grantLease(view, ask, state.boot.number * handlesPerBoot + state.mutexHandles, now);
   const till = now + ask.durMs;
-  put(state, account, ask.id, record, till);
+  const version = put(state, account, ask.id, record, till);
   const { handle } = record.lease;
   const recovered = leaseToRecover(view);
   const result = { handle, till, ...(recovered === undefined ? {} : { recover: recovered }) };
@@ -108,14 +108,16 @@ function grantMutex(
     rev,
     status: 200,
     body: `{${leaseMembers(result, handle, now)}"Rev":${rev}}`,
-    grant: { account, id: ask.id, handle, mutex: true, version: till },
+    grant: { account, id: ask.id, handle, mutex: true, version },
   });
 }
 
-function put(state: ShardState, account: AccountId, id: string, record: LockRecord, till: number): void {
+/** Returns the mutex's version, which no other change of it has. */
+function put(state: ShardState, account: AccountId, id: string, record: LockRecord, till: number): number {
   const name = nameOf(account, id);
   const before = state.mutexes.get(name);
   if (before !== undefined) state.deadlines.clear(before.deadline);
   const deadline = state.deadlines.set(till, { kind: 'mutex', account, id });
   state.mutexes.set(name, { record, till, deadline });
+  return deadline.seq;
 }

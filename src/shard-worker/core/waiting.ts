@@ -6,6 +6,7 @@ import { nameOf } from '../../protocol/scope.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { LockAsk } from '../../protocol/commands.ts';
 import { failure } from '../../protocol/errors.ts';
+import { kinds } from '../../protocol/record.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { markInProgress } from './idempotency.ts';
 import { isOwnLease, type LockView } from './lease.ts';
@@ -41,13 +42,13 @@ export function wait(
   const { ref, account, ask, work } = waiter;
   const name = nameOf(account, ask.id);
   const line = state.lines[family].get(name);
-  const refusal = free ? undefined : refuseToWait(state, ask, view, line);
+  const earlier = line?.sameOwner(ask);
+  const takesOver = earlier !== undefined && !earlier.reserved;
+  const refusal = free ? undefined : refuseToWait(state, ask, view, line, takesOver);
   if (refusal !== undefined) return answer(waiter, refusal, out);
 
-  const earlier = line?.sameOwner(ask);
   const queue = line ?? new LockQueue();
   if (line === undefined) state.lines[family].set(name, queue);
-  const takesOver = earlier !== undefined && !earlier.reserved;
   if (takesOver) {
     forget(state, earlier);
     const message = 'Another request with the same LockOwner has taken this place in the line.';
@@ -59,6 +60,17 @@ export function wait(
   queue.join(joined);
   state.waiters.set(refName(ref), joined);
   if (work.kind === 'batch') markInProgress(state, work, 1);
+  if (family === 'lock') wakeAtEnd(state, account, ask.id, view);
+}
+
+/**
+ * A lease from before this start may end before the time that its entry is filed under, when the wall clock was set
+ * back meanwhile: then nobody would look at the line when it ends.
+ */
+function wakeAtEnd(state: ShardState, account: AccountId, id: string, view: LockView): void {
+  if (view.lease === undefined || view.lease.handle > state.boot.rev) return;
+  const filed = state.entries.get(kinds.lock, account, id)?.till ?? 0;
+  if (view.till < filed) state.deadlines.set(view.till, { kind: 'lock', account, id });
 }
 
 /** Takes a waiter out of its line, wherever it stands. */
@@ -86,12 +98,16 @@ export function timeOut(state: ShardState, waiter: Waiter, view: LockView, out: 
   answer(waiter, failureReply(readRevision(state), heldByOther(id, view, others, waitMs)), out);
 }
 
-/** The client has vanished: if it waits, it leaves the line at once. */
-export function cancel(state: ShardState, ref: RequestRef): void {
+/**
+ * The client has vanished: if it waits, it leaves the line at once. It is answered all the same, so that the router can
+ * forget the request; the router tells nobody. (A baton whose lock is reserved has had its answer.)
+ */
+export function cancel(state: ShardState, ref: RequestRef, out: Outbox): void {
   const waiter = state.waiters.get(refName(ref));
   if (waiter === undefined) return;
   const family = familyOf(waiter);
   leaveLine(state, family, waiter);
+  if (!waiter.reserved) answer(waiter, cancelledReply(state), out);
   // It may have been the head of a line that stands before a free lock.
   if (family === 'lock') state.freed.add(nameOf(waiter.account, waiter.ask.id));
 }
@@ -114,10 +130,18 @@ export function lineLength(state: ShardState, family: Family, account: AccountId
   return state.lines[family].get(nameOf(account, id))?.size ?? 0;
 }
 
-function refuseToWait(state: ShardState, ask: LockAsk, view: LockView, line: LockQueue | undefined): Reply | undefined {
+function refuseToWait(
+  state: ShardState,
+  ask: LockAsk,
+  view: LockView,
+  line: LockQueue | undefined,
+  takesOver: boolean,
+): Reply | undefined {
   const rev = readRevision(state);
   if (ask.waitMs === 0) return failureReply(rev, heldByOther(ask.id, view, line?.size ?? 0, 0));
   if (state.draining) return drainingReply(state);
+  // Whoever takes its own place over makes the line no longer.
+  if (takesOver) return undefined;
   const { waiters_per_lock_max, waiters_per_shard_max } = state.limits;
   if ((line?.size ?? 0) >= waiters_per_lock_max) {
     const message = `${waiters_per_lock_max} requests wait for the lock ${JSON.stringify(ask.id)} already (limits.waiters_per_lock_max).`;
@@ -135,6 +159,10 @@ function drainingReply(state: ShardState): Reply {
     readRevision(state),
     failure('draining', 'The server is going down; nothing was done. Try again soon.'),
   );
+}
+
+export function cancelledReply(state: ShardState): Reply {
+  return failureReply(readRevision(state), failure('not_locked', 'The request was cancelled while it waited.'));
 }
 
 function answer(waiter: Pick<Waiter, 'ref' | 'work'>, reply: Reply, out: Outbox): void {

@@ -1,0 +1,205 @@
+/**
+ * The core of one shard on a plain map, with a clock that the test moves and an outbox that remembers everything.
+ *
+ * Each call is a turn of its own: time passes first, as in the actor. `advance` stops at every deadline on its way, as
+ * the actor's timer does; `jump` moves the clock and lets nothing happen, as if the thread had been busy.
+ */
+import type { Command } from '../../src/protocol/commands.ts';
+import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
+import type { BatonAnswer, KeyEvent } from '../../src/protocol/messages.ts';
+import type { CommitRecord } from '../../src/protocol/record.ts';
+import type { Reply } from '../../src/protocol/replies.ts';
+import { LocalRevisions } from '../../src/protocol/revisions.ts';
+import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
+import { apply, passTime, type CoreMessage } from '../../src/shard-worker/core/apply.ts';
+import type { Entries } from '../../src/shard-worker/core/entries.ts';
+import type { Outbox, RequestRef } from '../../src/shard-worker/core/outbox.ts';
+import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state.ts';
+import { digestOf, MapEntries } from './map-entries.ts';
+
+export const startOfTime = 1_700_000_000_000;
+
+/** The members that tests look at; a test that reads one which is not there fails by itself. */
+export interface Body {
+  readonly Rev: number;
+  readonly Code: string;
+  readonly Message: string;
+  readonly Lock: number;
+  readonly Till: number;
+  readonly TillMs: number;
+  readonly TTLMs: number;
+  readonly Now: number;
+  readonly Recover?: unknown;
+  readonly Holder?: { readonly Meta?: unknown; readonly Till: number; readonly Since: number };
+  readonly Waiters: number;
+  readonly Why: string;
+  readonly Atomic: readonly { readonly Key: string; readonly Value: number; readonly Old?: number }[];
+  readonly KV: readonly { readonly Key: string; readonly Version: number; readonly Value?: unknown }[];
+  readonly KVSet: readonly { readonly Key: string; readonly Version: number; readonly Deleted?: boolean }[];
+  readonly Failed: readonly { readonly Field: string; readonly Code: string }[];
+  readonly [member: string]: unknown;
+}
+
+export class Asked {
+  readonly id: number;
+  reply: Reply | undefined;
+  /** How many replies there were before this one. */
+  order = -1;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+
+  get waits(): boolean {
+    return this.reply === undefined;
+  }
+
+  get status(): number {
+    if (this.reply === undefined) throw new Error('there is no reply yet');
+    return this.reply.status;
+  }
+
+  get body(): Body {
+    if (this.reply === undefined) throw new Error('there is no reply yet');
+    return JSON.parse(this.reply.body) as Body;
+  }
+
+  get code(): string {
+    return this.status === 200 ? 'ok' : this.body.Code;
+  }
+}
+
+export interface CoreOptions {
+  readonly entries?: Entries;
+  readonly limits?: Partial<Limits>;
+  readonly boot?: Partial<Boot>;
+  readonly revisions?: LocalRevisions;
+  readonly now?: number;
+}
+
+export class CoreUnderTest implements Outbox {
+  now: number;
+  readonly entries: Entries;
+  readonly revisions: LocalRevisions;
+  readonly state: ShardState;
+  readonly records: CommitRecord[] = [];
+  readonly events: { readonly router: number; readonly event: KeyEvent }[] = [];
+  readonly batons: { readonly id: number; readonly answer: BatonAnswer }[] = [];
+  /** Everything that was taken is durable at once; otherwise when the test says so. */
+  autoDurable = true;
+  readonly #asked = new Map<number, Asked>();
+  #ids = 0;
+  #replies = 0;
+
+  constructor(options: CoreOptions = {}) {
+    this.now = options.now ?? startOfTime;
+    this.entries = options.entries ?? new MapEntries();
+    this.revisions = options.revisions ?? new LocalRevisions(revision(100));
+    this.state = newShardState({
+      shard: shardId(0),
+      limits: { ...defaultLimits, ...options.limits },
+      entries: this.entries,
+      revisions: this.revisions,
+      owns: () => true,
+      boot: { number: 1, rev: revision(0), at: this.now, ...options.boot },
+    });
+  }
+
+  /** The next start of the server on the same content. */
+  restart(boot: Partial<Boot> = {}, options: CoreOptions = {}): CoreUnderTest {
+    const rev = this.revisions.next();
+    this.revisions.setDurable(rev);
+    return new CoreUnderTest({
+      entries: this.entries,
+      revisions: this.revisions,
+      now: this.now,
+      boot: { number: this.state.boot.number + 1, rev, at: this.now, ...boot },
+      ...options,
+    });
+  }
+
+  ask(command: Command, router = 0): Asked {
+    this.#ids += 1;
+    const asked = new Asked(this.#ids);
+    this.#asked.set(asked.id, asked);
+    this.send({ kind: 'request', id: asked.id, command }, router);
+    return asked;
+  }
+
+  /** Asks and expects 200. */
+  ok(command: Command): Body {
+    const asked = this.ask(command);
+    if (asked.waits || asked.status !== 200) throw new Error(`refused: ${asked.reply?.body ?? 'it waits'}`);
+    return asked.body;
+  }
+
+  cancel(asked: Asked): void {
+    this.send({ kind: 'cancel', id: asked.id });
+  }
+
+  send(message: CoreMessage, router = 0): void {
+    passTime(this.state, this.now, this);
+    apply(this.state, router, message, this.now, this);
+    this.#settle();
+  }
+
+  /** What the actor's timer does. */
+  turn(): void {
+    passTime(this.state, this.now, this);
+    this.#settle();
+  }
+
+  advance(ms: number): void {
+    const end = this.now + ms;
+    for (let at = this.#nextDeadline(); at <= end; at = this.#nextDeadline()) {
+      this.now = Math.max(at, this.now);
+      this.turn();
+      if (this.#nextDeadline() <= this.now) break;
+    }
+    this.now = end;
+    this.turn();
+  }
+
+  jump(ms: number): void {
+    this.now += ms;
+  }
+
+  /** Of the durable content, and of the revision counter, so that a revision that was taken for nothing shows. */
+  digest(): string {
+    if (!(this.entries instanceof MapEntries)) throw new Error('only a map can be digested');
+    return `${this.revisions.current()}\n${digestOf(this.entries.all())}`;
+  }
+
+  nextRevision(): Revision {
+    return this.revisions.next();
+  }
+
+  record(commit: CommitRecord): void {
+    this.records.push(commit);
+  }
+
+  reply(to: RequestRef, reply: Reply): void {
+    if (to.router < 0) return;
+    const asked = this.#asked.get(to.id);
+    if (asked === undefined || asked.reply !== undefined) throw new Error(`request ${to.id} is answered twice`);
+    asked.reply = reply;
+    asked.order = this.#replies;
+    this.#replies += 1;
+  }
+
+  event(router: number, event: KeyEvent): void {
+    this.events.push({ router, event });
+  }
+
+  baton(to: RequestRef, answer: BatonAnswer): void {
+    this.batons.push({ id: to.id, answer });
+  }
+
+  #nextDeadline(): number {
+    return Math.min(this.entries.nextDeadline(), this.state.deadlines.next());
+  }
+
+  #settle(): void {
+    if (this.autoDurable) this.revisions.setDurable(this.revisions.current());
+  }
+}

@@ -1,0 +1,63 @@
+/** A shard's content in the simplest way that can be right: one map, sorted whenever somebody asks for an order. */
+import type { AccountId } from '../../src/protocol/ids.ts';
+import type { Kind } from '../../src/protocol/record.ts';
+import type { Entries, Entry, LocatedEntry } from '../../src/shard-worker/core/entries.ts';
+
+export class MapEntries implements Entries {
+  readonly #entries = new Map<string, LocatedEntry>();
+
+  get(kind: Kind, account: AccountId, key: string): Entry | undefined {
+    return this.#entries.get(nameOf(kind, account, key))?.entry;
+  }
+
+  put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
+    this.#entries.set(nameOf(kind, account, key), { kind, account, key, entry });
+  }
+
+  delete(kind: Kind, account: AccountId, key: string): void {
+    this.#entries.delete(nameOf(kind, account, key));
+  }
+
+  range(kind: Kind, account: AccountId, prefix: string, after?: string): LocatedEntry[] {
+    return [...this.#entries.values()]
+      .filter((e) => e.kind === kind && e.account === account && e.key.startsWith(prefix))
+      .filter((e) => after === undefined || compareBytes(e.key, after) > 0)
+      .toSorted((a, b) => compareBytes(a.key, b.key));
+  }
+
+  nextDeadline(): number {
+    return Math.min(Infinity, ...this.#withTill().map(({ entry }) => entry.till));
+  }
+
+  due(now: number, limit: number): LocatedEntry[] {
+    return this.#withTill()
+      .filter(({ entry }) => entry.till <= now)
+      .toSorted((a, b) => a.entry.till - b.entry.till || compareBytes(a.key, b.key))
+      .slice(0, limit);
+  }
+
+  all(): LocatedEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  #withTill(): LocatedEntry[] {
+    return this.all().filter(({ entry }) => entry.till !== 0);
+  }
+}
+
+/** Equal for equal contents, whatever the order in which they came about. */
+export function digestOf(entries: Iterable<LocatedEntry>): string {
+  return Array.from(entries, ({ kind, account, key, entry }) =>
+    JSON.stringify([kind, account, key, entry.rev, entry.till, entry.value]),
+  )
+    .toSorted()
+    .join('\n');
+}
+
+function nameOf(kind: Kind, account: AccountId, key: string): string {
+  return JSON.stringify([kind, account, key]);
+}
+
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

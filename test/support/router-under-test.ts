@@ -1,0 +1,308 @@
+/**
+ * One or more routers and the actors of some shards, joined by queues that the test looks into, and a journal that
+ * makes things durable when it is told to. Nothing happens by itself: `settle` takes one step after the other (a shard's
+ * turn, a message's arrival, a group commit) until none is left, in an order that a seed chooses.
+ */
+import { accountId, revision, shardId, type Revision } from '../../src/protocol/ids.ts';
+import type { Command } from '../../src/protocol/commands.ts';
+import type { Journal } from '../../src/protocol/journal.ts';
+import type { FromShard, ToShard } from '../../src/protocol/messages.ts';
+import { ownerOf } from '../../src/protocol/partition.ts';
+import { decodeRecord, peekRecord, type CommitRecord, type RecordChunk } from '../../src/protocol/record.ts';
+import type { Reply } from '../../src/protocol/replies.ts';
+import { LocalRevisions } from '../../src/protocol/revisions.ts';
+import { decodeFromShard, decodeToShard, encodeFromShard, encodeToShard } from '../../src/protocol/shard-wire.ts';
+import { JournalDirectory } from '../../src/journal/journal-directory.ts';
+import type { Client, Pending } from '../../src/router/dispatcher.ts';
+import { PrefixWatches } from '../../src/router/prefix-watches.ts';
+import { Router } from '../../src/router/router.ts';
+import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
+import { newShardState, type ShardState } from '../../src/shard-worker/core/state.ts';
+import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
+import { startOfTime, type Body } from './core-under-test.ts';
+import { FaultDisk } from './fault-disk.ts';
+import { MapEntries } from './map-entries.ts';
+import { seededRandom, type SeededRandom } from './seeded-random.ts';
+
+/** A client of the router: remembers its reply, and hangs up when the test says so. */
+export class AskedClient implements Client {
+  gone = false;
+  reply: Reply | undefined;
+  pending: Pending | undefined;
+  /** How many replies this server had given before. */
+  order = -1;
+  readonly #next: () => number;
+
+  constructor(next: () => number) {
+    this.#next = next;
+  }
+
+  deliver(reply: Reply): void {
+    if (this.reply !== undefined) throw new Error('a client is answered twice');
+    if (this.gone) throw new Error('a client that is gone is answered');
+    this.reply = reply;
+    this.order = this.#next();
+  }
+
+  hangUp(): void {
+    this.gone = true;
+    this.pending?.cancel();
+  }
+
+  get waits(): boolean {
+    return this.reply === undefined;
+  }
+
+  get status(): number {
+    if (this.reply === undefined) throw new Error('there is no reply yet');
+    return this.reply.status;
+  }
+
+  get body(): Body {
+    if (this.reply === undefined) throw new Error('there is no reply yet');
+    return JSON.parse(this.reply.body) as Body;
+  }
+
+  get code(): string {
+    return this.status === 200 ? 'ok' : this.body.Code;
+  }
+}
+
+export interface RouterTestOptions {
+  readonly shards: number;
+  readonly routers?: number;
+  readonly limits?: Partial<Limits>;
+  /** Of the order of steps; without it, first come, first served. */
+  readonly seed?: number;
+}
+
+interface Step {
+  readonly run: () => void;
+}
+
+export class RouterUnderTest {
+  now = startOfTime;
+  /** While set, nothing becomes durable. */
+  journalStands = false;
+  readonly routers: readonly Router[];
+  readonly states: readonly ShardState[];
+  readonly records: CommitRecord[] = [];
+  readonly #revisions = new LocalRevisions(revision(1000));
+  readonly #handedOver = new Map<number, CommitRecord>();
+  readonly #listeners: ((durable: Revision) => void)[] = [];
+  readonly #actors: ShardActor[];
+  /** [router][shard] */
+  readonly #toShard: string[][][];
+  readonly #fromShard: ReturnType<typeof encodeFromShard>[][][];
+  readonly #arrive: ((message: FromShard) => void)[][];
+  readonly #wakeAt: number[];
+  #deferred: (() => void)[] = [];
+  readonly #random: SeededRandom | undefined;
+  #replies = 0;
+
+  constructor(options: RouterTestOptions) {
+    const { shards, routers = 1 } = options;
+    const limits = { ...defaultLimits, ...options.limits };
+    this.#random = options.seed === undefined ? undefined : seededRandom(options.seed);
+    const grid = <Item>(make: () => Item): Item[][] =>
+      Array.from({ length: routers }, () => Array.from({ length: shards }, make));
+    this.#toShard = grid(() => []);
+    this.#fromShard = grid(() => []);
+    this.#arrive = grid(() => () => {});
+    this.#wakeAt = Array.from({ length: shards }, () => Infinity);
+    this.states = Array.from({ length: shards }, (_, index) =>
+      newShardState({
+        shard: shardId(index),
+        limits,
+        entries: new MapEntries(),
+        revisions: this.#revisions,
+        owns: (account, key) => ownerOf(account, key, shards) === index,
+        boot: { number: 1, rev: revision(0), at: this.now },
+      }),
+    );
+    this.#actors = this.states.map(
+      (state, index) =>
+        new ShardActor({
+          state,
+          clock: { now: () => this.now },
+          journal: this.#journal(),
+          checkpoints: {
+            afterTurn: () => {},
+            finish: async () => {},
+            full: () => undefined,
+            stats: () => ({ memtableEntries: 0, memtableBytes: 0, checkpoints: 0, watermark: 0 }),
+          },
+          send: (router, message) => this.#fromShard[router]![index]!.push(encodeFromShard(message)),
+          wake: (delayMs) => (this.#wakeAt[index] = this.now + delayMs),
+        }),
+    );
+    this.routers = Array.from({ length: routers }, (_, index) => {
+      const router = new Router({
+        index,
+        links: this.states.map((_, shard) => ({
+          send: (messages: readonly ToShard[]) => void this.#toShard[index]![shard]!.push(encodeToShard(messages)),
+          onMessage: (listener: (message: FromShard) => void) => (this.#arrive[index]![shard] = listener),
+        })),
+        durable: this.#revisions.durable(),
+        limits,
+        prefixWatches: new PrefixWatches({
+          directory: new JournalDirectory(new FaultDisk(1), '/journal'),
+          durable: () => this.#revisions.durable(),
+          limits,
+          defer: (run) => this.#deferred.push(run),
+        }),
+        journalStats: () => Promise.reject(new Error('there is none')),
+        defer: (run) => this.#deferred.push(run),
+      });
+      this.#listeners.push((durable) => this.#deferred.push(() => router.advance(durable)));
+      return router;
+    });
+  }
+
+  get router(): Router {
+    return this.routers[0]!;
+  }
+
+  /** Sends a command; nothing happens before `settle`. */
+  send(command: Command, router = 0): AskedClient {
+    const client = this.client();
+    client.pending = this.routers[router]!.request(command, client);
+    return client;
+  }
+
+  client(): AskedClient {
+    return new AskedClient(() => this.#replies++);
+  }
+
+  async ask(command: Command, router = 0): Promise<AskedClient> {
+    const client = this.send(command, router);
+    await this.settle();
+    return client;
+  }
+
+  /** Asks and expects 200. */
+  async ok(command: Command, router = 0): Promise<Body> {
+    const client = await this.ask(command, router);
+    if (client.waits || client.status !== 200) throw new Error(`refused: ${client.reply?.body ?? 'it waits'}`);
+    return client.body;
+  }
+
+  /** Until nothing is left to do at this moment. */
+  async settle(): Promise<void> {
+    while (await this.step());
+  }
+
+  /** One step, and what promises make of it. False: there is nothing to do. */
+  async step(): Promise<boolean> {
+    await promisesSettle();
+    const steps = this.#steps();
+    if (steps.length === 0) return false;
+    steps[this.#random === undefined ? 0 : this.#random.below(steps.length)]!.run();
+    await promisesSettle();
+    return true;
+  }
+
+  /** Settles at every deadline on the way. */
+  async advance(ms: number): Promise<void> {
+    const end = this.now + ms;
+    for (;;) {
+      await this.settle();
+      const at = Math.min(...this.#wakeAt);
+      if (at > end) break;
+      this.now = Math.max(at, this.now);
+      this.#wakeAt.forEach((wake, shard) => {
+        if (wake > this.now) return;
+        this.#wakeAt[shard] = Infinity;
+        this.#actors[shard]!.turn();
+      });
+    }
+    this.now = end;
+    await this.settle();
+  }
+
+  /** Nothing in memory that only something under way may keep. */
+  leftovers(): Record<string, number> {
+    const left: Record<string, number> = {};
+    for (const state of this.states) {
+      const sizes = {
+        holds: state.holds.size,
+        heldBack: state.heldBack.length,
+        batons: state.batons.size,
+        waiters: state.waiters.size,
+        inProgress: state.inProgress.size,
+        lines: state.lines.lock.size + state.lines.mutex.size,
+        parked: state.parked.size,
+        watched: state.watched.size,
+      };
+      for (const [name, size] of Object.entries(sizes)) if (size > 0) left[name] = (left[name] ?? 0) + size;
+    }
+    return left;
+  }
+
+  #steps(): Step[] {
+    const steps: Step[] = [];
+    if (this.#deferred.length > 0) steps.push({ run: () => this.#deferred.shift()!() });
+    this.#actors.forEach((actor, shard) => {
+      this.#toShard.forEach((queues, router) => {
+        const queue = queues[shard]!;
+        if (queue.length === 0) return;
+        steps.push({
+          run: () => {
+            actor.receive(router, decodeToShard(queue.shift()!));
+            actor.turn();
+          },
+        });
+      });
+    });
+    this.#fromShard.forEach((queues, router) => {
+      queues.forEach((queue, shard) => {
+        if (queue.length === 0) return;
+        steps.push({ run: () => this.#arrive[router]![shard]!(decodeFromShard(queue.shift()!)) });
+      });
+    });
+    if (!this.journalStands && this.#handedOver.has(this.#revisions.durable() + 1)) {
+      steps.push({ run: () => this.#groupCommit() });
+    }
+    return steps;
+  }
+
+  #journal(): Journal {
+    return {
+      append: (chunk: RecordChunk) => {
+        const bytes = Buffer.from(chunk.bytes);
+        for (let at = 0; at < bytes.length; at += peekRecord(bytes, at).length) {
+          const record = decodeRecord(bytes, at);
+          this.#handedOver.set(record.rev, record);
+        }
+      },
+      onDurable: () => {},
+      room: () => 'open',
+      checkpointed: () => {},
+    };
+  }
+
+  #groupCommit(): void {
+    let durable: number = this.#revisions.durable();
+    for (let next = this.#handedOver.get(durable + 1); next !== undefined; ) {
+      durable += 1;
+      this.records.push(next);
+      this.#handedOver.delete(durable);
+      next = this.#handedOver.get(durable + 1);
+    }
+    this.#revisions.setDurable(revision(durable));
+    for (const listener of this.#listeners) listener(revision(durable));
+  }
+}
+
+/** A key of account `acme` that this shard keeps, one for each number. */
+export function keyOn(shard: number, shards: number, number = 0, start = 'k'): string {
+  let left = number;
+  for (let i = 0; ; i++) {
+    const key = `${start}${i}`;
+    if (ownerOf(accountId('acme'), key, shards) === shard && left-- === 0) return key;
+  }
+}
+
+function promisesSettle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
