@@ -54,14 +54,8 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
 
-const own: Generator = { name: 'own (Node)', run: (order, onStarted) => runOwn(order, track, onStarted) };
-const wrk: Generator = {
-  name: 'wrk',
-  run: (order, onStarted) => {
-    onStarted();
-    return runWrk(order, work, track);
-  },
-};
+const own: Generator = { name: 'own (Node)', run: (order, clock) => runOwn(order, clock, track) };
+const wrk: Generator = { name: 'wrk', run: (order, clock) => runWrk(order, clock, work, track) };
 const single = hasWrk() ? wrk : own;
 const generatorNote =
   single === wrk

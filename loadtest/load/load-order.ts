@@ -16,6 +16,12 @@ export interface LoadResult {
   readonly p99Micros: number;
 }
 
+/** Told when the first request goes out and when counting ends, so that the server's CPU time is read just then. */
+export interface LoadClock {
+  started(): void;
+  ended(): void;
+}
+
 export class LoadFailed extends Error {
   override name = 'LoadFailed';
 }

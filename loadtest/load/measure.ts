@@ -3,12 +3,11 @@ import { cpuBetween, cpuTimes, type CpuTimes } from '../process-stats.ts';
 import type { Bench } from '../scenario.ts';
 import type { ServerUnderLoad } from '../server-under-load.ts';
 import { medianBy, quantile, short, thousands } from '../statistics.ts';
-import type { LoadOrder, LoadResult } from './load-order.ts';
+import type { LoadClock, LoadOrder, LoadResult } from './load-order.ts';
 
 export interface Generator {
   readonly name: string;
-  /** @param onStarted the requests begin: what the server used before is not theirs. */
-  run(order: LoadOrder, onStarted: () => void): Promise<LoadResult>;
+  run(order: LoadOrder, clock: LoadClock): Promise<LoadResult>;
 }
 
 export interface Measured extends LoadResult {
@@ -24,8 +23,12 @@ export async function measureOnce(
   order: Omit<LoadOrder, 'port'>,
 ): Promise<Measured> {
   let before = cpuTimes(server.pid);
-  const result = await generator.run({ ...order, port: server.port }, () => (before = cpuTimes(server.pid)));
-  return { ...result, cpu: cpuBetween(before, cpuTimes(server.pid)) };
+  let after = before;
+  const result = await generator.run(
+    { ...order, port: server.port },
+    { started: () => void (before = cpuTimes(server.pid)), ended: () => void (after = cpuTimes(server.pid)) },
+  );
+  return { ...result, cpu: cpuBetween(before, after) };
 }
 
 /** Warms up, then the timed runs. */

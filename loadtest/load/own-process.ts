@@ -17,8 +17,10 @@ async function run({ port, connections, workload, seconds }: LoadOrder): Promise
   const latency = createHistogram();
   let requests = 0;
   let units = 0;
+  let ended = false;
+  let talking = connections;
   const startedAt = performance.now();
-  tellParent({ kind: 'started' } satisfies FromOwnProcess);
+  tell({ kind: 'started' });
   opened.forEach((connection, index) => {
     const conversation = converse(workload, index);
     let ask = conversation.next({ status: 0, body: '' }).value;
@@ -26,25 +28,39 @@ async function run({ port, connections, workload, seconds }: LoadOrder): Promise
       const sentAt = performance.now();
       connection.post(ask.path, ask.body, (reply) => {
         if (reply.status !== 200) return fail(new Error(`${ask.path} was answered ${reply.status}: ${reply.body}`));
-        latency.record(Math.max(1, Math.round((performance.now() - sentAt) * 1000)));
-        requests += 1;
-        units += ask.units;
+        if (ended) {
+          if (ask.units > 0) return leave(connection);
+        } else {
+          latency.record(Math.max(1, Math.round((performance.now() - sentAt) * 1000)));
+          requests += 1;
+          units += ask.units;
+        }
         ask = conversation.next(reply).value;
         send();
       });
     };
     send();
   });
+
+  /** With nothing half done: a lock that is left behind would stand in the way of the next run. */
+  function leave(connection: HttpConnection): void {
+    connection.close();
+    talking -= 1;
+    if (talking === 0) process.exit();
+  }
+
   setTimeout(() => {
+    ended = true;
     const elapsed = (performance.now() - startedAt) / 1000;
     const [p50Micros, p99Micros] = [latency.percentile(50), latency.percentile(99)];
-    for (const connection of opened) connection.close();
-    tellLast({ kind: 'done', result: { seconds: elapsed, requests, units, p50Micros, p99Micros } });
+    tell({ kind: 'done', result: { seconds: elapsed, requests, units, p50Micros, p99Micros } });
   }, seconds * 1000);
 }
 
-const tellLast: (message: FromOwnProcess, code?: number) => void = tellParentAndExit;
+function tell(message: FromOwnProcess): void {
+  tellParent(message);
+}
 
 function fail(error: Error): void {
-  tellLast({ kind: 'failed', message: error.message }, 1);
+  tellParentAndExit({ kind: 'failed', message: error.message } satisfies FromOwnProcess, 1);
 }

@@ -6,7 +6,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { LoadFailed, type LoadOrder, type LoadResult } from './load-order.ts';
+import { LoadFailed, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
 import { isSingle, singleAsks, type SingleAsk } from './workloads.ts';
 
 export const wrkMissing = 'wrk is not installed (apt-get install wrk)';
@@ -20,6 +20,7 @@ export function hasWrk(): boolean {
 
 export async function runWrk(
   order: LoadOrder,
+  clock: LoadClock,
   directory: string,
   onSpawn: (process: ChildProcess) => void,
 ): Promise<LoadResult> {
@@ -36,11 +37,13 @@ export async function runWrk(
     script,
     `http://127.0.0.1:${port}`,
   ];
+  clock.started();
   const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   onSpawn(child);
   const timer = setTimeout(() => child.kill('SIGKILL'), seconds * 1000 + slackMs);
   const output = await text(child.stdout);
   clearTimeout(timer);
+  clock.ended();
   const line = /^RESULT (.+)$/m.exec(output)?.[1];
   if (line === undefined) throw new LoadFailed(`wrk ended without a result:\n${output}`);
   const said = JSON.parse(line) as Record<'micros' | 'requests' | 'p50' | 'p99' | 'bad' | 'broken', number>;

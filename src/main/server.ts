@@ -58,7 +58,8 @@ async function run(config: Config): Promise<void> {
   const { journalDirectory } = opened;
   frontEnd.serve({ ports: threads.frontEnds[0]!, revisions, journalDirectory, journalStats });
   const further = new FurtherFrontEnds({
-    config,
+    // With port 0, all of them go where the first one has got to.
+    config: { ...config, listen: { ...config.listen, port: Number(new URL(url).port) } },
     boot,
     version: manifest.version,
     threads,
