@@ -4,7 +4,7 @@ import type { Revision, ShardId } from '../protocol/ids.ts';
 import type { Journal, JournalRoom } from '../protocol/journal.ts';
 import type { RecordChunk } from '../protocol/record.ts';
 import type { JournalLog } from './journal-options.ts';
-import type { JournalStats } from './journal-stats.ts';
+import type { JournalStats } from '../protocol/stats.ts';
 import { roomFromCode, type DurableMessage, type FromMain } from './journal-wire.ts';
 import type { JournalThreadData, ToJournal, ToMain } from './journal-wire.ts';
 

@@ -1,24 +1,4 @@
-import type { JournalRoom } from '../protocol/journal.ts';
-
-/** Cumulative histogram: `counts[i]` observations ≤ `bounds[i]`, the last count for +Inf. */
-export interface Histogram {
-  readonly bounds: readonly number[];
-  readonly counts: readonly number[];
-  readonly sum: number;
-  readonly count: number;
-}
-
-/** The same shape as the router's `JournalStats`, which a layer below it cannot import. */
-export interface JournalStats {
-  /** Records of one group commit. */
-  readonly groupRecords: Histogram;
-  /** Seconds of one fdatasync. */
-  readonly syncSeconds: Histogram;
-  readonly bytesWritten: number;
-  readonly segments: number;
-  readonly room: JournalRoom;
-  readonly oldestRevision: number;
-}
+import type { Histogram } from '../protocol/stats.ts';
 
 export const groupRecordsBounds = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384];
 export const syncSecondsBounds = [

@@ -13,7 +13,7 @@ import { unreachable } from '../shared/assert.ts';
 import type { Revision, ShardId } from '../protocol/ids.ts';
 import type { JournalRoom } from '../protocol/journal.ts';
 import type { JournalSettings } from './journal-options.ts';
-import type { JournalStats } from './journal-stats.ts';
+import type { JournalStats } from '../protocol/stats.ts';
 import type { RecoveredJournal } from './recovery.ts';
 
 export type ToJournal =

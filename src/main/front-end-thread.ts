@@ -1,6 +1,6 @@
 /** A further front end (`http.threads` > 1): the same as the first, in a thread of its own, on the same port. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { JournalStats } from '../journal/journal-stats.ts';
+import type { JournalStats } from '../protocol/stats.ts';
 import { assert, unreachable } from '../shared/assert.ts';
 import type { Config } from './config-schema.ts';
 import { FrontEnd } from './front-end.ts';

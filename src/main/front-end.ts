@@ -5,7 +5,7 @@
 import type { FastifyInstance } from 'fastify';
 import { JournalDirectory } from '../journal/journal-directory.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
-import type { JournalStats } from '../journal/journal-stats.ts';
+import type { JournalStats } from '../protocol/stats.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
 import type { Dispatcher } from '../router/dispatcher.ts';
 import { PrefixWatches } from '../router/prefix-watches.ts';

@@ -3,7 +3,7 @@
  * here runs between scrapes. Names end in their unit; labels are bounded: operation, status, shard.
  */
 import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
-import type { Histogram, ServerStats, ShardStats } from '../router/dispatcher.ts';
+import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
 import type { Edge } from './edge.ts';
 import { operations } from './request-metrics.ts';
 

@@ -3,7 +3,7 @@
  * `/metrics` turns them into Prometheus' form when it is asked (see `metrics-registry.ts`). Labels are the operation and
  * the status; never a key, an account or anything else that a client can make up.
  */
-import type { Histogram } from '../router/dispatcher.ts';
+import type { Histogram } from '../protocol/stats.ts';
 
 export const operations = [
   'batch',

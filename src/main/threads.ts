@@ -9,7 +9,7 @@ import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import type { CheckpointThreadData } from '../checkpoint/checkpoint-thread.ts';
 import { JournalThread } from '../journal/journal-link.ts';
 import type { JournalLog, JournalSettings } from '../journal/journal-options.ts';
-import type { JournalStats } from '../journal/journal-stats.ts';
+import type { JournalStats } from '../protocol/stats.ts';
 import { allocateRoom } from '../journal/journal-wire.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
 import { bootShard } from '../shard-worker/open-shard.ts';

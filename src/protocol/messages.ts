@@ -9,7 +9,7 @@ import type { Effect } from './record.ts';
 import type { Grant, Reply } from './replies.ts';
 import type { Failure } from './errors.ts';
 import type { Page } from './page.ts';
-import type { ShardStats } from '../router/dispatcher.ts';
+import type { ShardStats } from './stats.ts';
 
 export type ToShard =
   | { readonly kind: 'request'; readonly id: number; readonly command: Command }

@@ -5,6 +5,7 @@
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Command } from '../protocol/commands.ts';
 import type { Reply } from '../protocol/replies.ts';
+import type { ServerStats } from '../protocol/stats.ts';
 
 /** Whoever waits for a reply. */
 export interface Client {
@@ -59,46 +60,4 @@ export interface Dispatcher {
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending;
   /** The counters of every thread, for /metrics. */
   stats(): Promise<ServerStats>;
-}
-
-export interface ShardStats {
-  readonly shard: number;
-  /** Commands handed over and not yet taken up. */
-  readonly queued: number;
-  readonly waiters: number;
-  readonly heldBack: number;
-  readonly watchedKeys: number;
-  readonly memtableEntries: number;
-  readonly memtableBytes: number;
-  readonly checkpoints: number;
-  readonly watermark: number;
-  readonly commits: number;
-  readonly turns: number;
-}
-
-/** Cumulative histogram: `counts[i]` observations ≤ `bounds[i]`, the last count for +Inf. */
-export interface Histogram {
-  readonly bounds: readonly number[];
-  readonly counts: readonly number[];
-  readonly sum: number;
-  readonly count: number;
-}
-
-export interface JournalStats {
-  /** Records of one group commit. */
-  readonly groupRecords: Histogram;
-  /** Seconds of one fdatasync. */
-  readonly syncSeconds: Histogram;
-  readonly bytesWritten: number;
-  readonly segments: number;
-  readonly room: 'open' | 'reserve' | 'full';
-  readonly oldestRevision: number;
-}
-
-export interface ServerStats {
-  readonly shards: readonly ShardStats[];
-  readonly journal: JournalStats;
-  readonly durable: number;
-  readonly watchers: number;
-  readonly streams: number;
 }

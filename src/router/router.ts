@@ -16,17 +16,8 @@ import { assert } from '../shared/assert.ts';
 import type { Limits } from '../shared/limits.ts';
 import { BatonOrder } from './baton-order.ts';
 import { BatonRun, type BatonCarrier } from './baton-run.ts';
-import type {
-  Client,
-  Dispatcher,
-  JournalStats,
-  Pending,
-  PrefixWatch,
-  ServerStats,
-  ShardStats,
-  StreamSink,
-  WatchedKey,
-} from './dispatcher.ts';
+import type { Client, Dispatcher, Pending, PrefixWatch, StreamSink, WatchedKey } from './dispatcher.ts';
+import type { JournalStats, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { KeyWatches } from './key-watches.ts';
 import type { PrefixWatches } from './prefix-watches.ts';
 import { ReplyGate } from './reply-gate.ts';

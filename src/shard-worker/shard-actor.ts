@@ -15,7 +15,7 @@ import { failure } from '../protocol/errors.ts';
 import type { BatonAnswer, FromShard, KeyEvent, ToShard } from '../protocol/messages.ts';
 import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
 import type { Reply } from '../protocol/replies.ts';
-import type { ShardStats } from '../router/dispatcher.ts';
+import type { ShardStats } from '../protocol/stats.ts';
 import { apply, passTime } from './core/apply.ts';
 import type { Outbox, RequestRef } from './core/outbox.ts';
 import type { ShardState } from './core/state.ts';

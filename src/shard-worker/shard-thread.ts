@@ -14,7 +14,7 @@ import { ThreadJournal } from '../journal/journal-link.ts';
 import { JournalWriter } from '../journal/journal-writer.ts';
 import { LocalJournal } from '../journal/local-journal.ts';
 import type { JournalSettings } from '../journal/journal-options.ts';
-import type { JournalStats } from '../journal/journal-stats.ts';
+import type { JournalStats } from '../protocol/stats.ts';
 import type { RecoveredJournal } from '../journal/recovery.ts';
 import { shardId } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';

@@ -1,0 +1,44 @@
+/** What every thread counts, for /metrics. */
+import type { JournalRoom } from './journal.ts';
+
+export interface ShardStats {
+  readonly shard: number;
+  /** Commands handed over and not yet taken up. */
+  readonly queued: number;
+  readonly waiters: number;
+  readonly heldBack: number;
+  readonly watchedKeys: number;
+  readonly memtableEntries: number;
+  readonly memtableBytes: number;
+  readonly checkpoints: number;
+  readonly watermark: number;
+  readonly commits: number;
+  readonly turns: number;
+}
+
+/** Cumulative histogram: `counts[i]` observations ≤ `bounds[i]`, the last count for +Inf. */
+export interface Histogram {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
+}
+
+export interface JournalStats {
+  /** Records of one group commit. */
+  readonly groupRecords: Histogram;
+  /** Seconds of one fdatasync. */
+  readonly syncSeconds: Histogram;
+  readonly bytesWritten: number;
+  readonly segments: number;
+  readonly room: JournalRoom;
+  readonly oldestRevision: number;
+}
+
+export interface ServerStats {
+  readonly shards: readonly ShardStats[];
+  readonly journal: JournalStats;
+  readonly durable: number;
+  readonly watchers: number;
+  readonly streams: number;
+}
