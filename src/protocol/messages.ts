@@ -1,6 +1,6 @@
 /**
  * What travels between a front end's router and a shard. One message a turn of the event loop carries many of these;
- * `shard-wire.ts` says how they are written. A batch over several shards is a *baton* (see router/baton.ts for its
+ * `shard-wire.ts` says how they are written. A batch over several shards is a *baton* (see router/baton-run.ts for its
  * course and shard-worker/core/baton.ts for what a shard does with it).
  */
 import type { AccountId, Revision } from './ids.ts';

@@ -107,7 +107,8 @@ export class BatonRun {
   async #takeLock(batch: Batch): Promise<Reply | undefined> {
     const { account, lock, idempotency } = batch;
     if (lock === undefined || lock.extend !== undefined) return undefined;
-    if (idempotency !== undefined && lock.waitMs > 0) {
+    // A retry must find its stored reply before it finds the lock taken, by itself as likely as not.
+    if (idempotency !== undefined) {
       for (const shard of owners(account, idempotency.ids, this.#carrier.shards)) {
         const claimed = await this.#ask(shard, { kind: 'baton.claim', baton: this.#baton, batch });
         if (claimed.kind === 'reply') return claimed.reply;

@@ -2,16 +2,8 @@
 import type { Command } from '../../src/protocol/commands.ts';
 import { revision, type AccountId } from '../../src/protocol/ids.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import type {
-  Client,
-  Dispatcher,
-  Histogram,
-  Pending,
-  PrefixWatch,
-  ServerStats,
-  StreamSink,
-  WatchedKey,
-} from '../../src/router/dispatcher.ts';
+import type { Histogram, ServerStats } from '../../src/protocol/stats.ts';
+import type { Client, Dispatcher, Pending, PrefixWatch, StreamSink, WatchedKey } from '../../src/router/dispatcher.ts';
 
 export interface Asked {
   readonly command?: Command;

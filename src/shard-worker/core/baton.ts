@@ -1,5 +1,5 @@
 /**
- * A shard's part in a batch over several shards. The router carries the baton (router/baton.ts); here is what each stop
+ * A shard's part in a batch over several shards. The router carries the baton (router/baton-run.ts); here is what each stop
  * does. Nothing is written before `commit`, and then once, in one record with the effects of all shards.
  *
  *   claim    the batch's idempotency ids are new: mark them in progress   (only for batches that wait for a lock)

@@ -1,0 +1,252 @@
+/**
+ * What a linter cannot see: who may import whom, where clock and disk may be used, how long a file may be, that documents
+ * list what there is and their links lead somewhere. An exception is named below, with its reason; one that is not
+ * needed any more fails too, so that the lists only get shorter.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { errorCodes } from '../src/protocol/errors.ts';
+import { failpoints } from '../src/shared/failpoints.ts';
+import { anchors, links, prose, tableUnder } from './docs/markdown.ts';
+import { root } from './docs/server-child.ts';
+
+const tracked = trackedFiles();
+const source = new Map(tracked.filter((file) => /^src\/.*\.ts$/.test(file)).map((file) => [file, read(file)]));
+const documents = tracked.filter((file) => file.endsWith('.md'));
+
+void test('layers import downwards only', () => {
+  // Numbers: a folder may import those below its own.
+  const height: Readonly<Record<string, number>> = {
+    shared: 0,
+    protocol: 1,
+    journal: 2,
+    'shard-worker': 3,
+    checkpoint: 3,
+    router: 3,
+    main: 4,
+  };
+  // A shard sends its slices to the checkpoint thread, and that writes them with the store's code.
+  const neighbours = ['shard-worker > checkpoint', 'checkpoint > shard-worker'];
+  // Types only, of what stands on the other side of a thread boundary.
+  const upwards = new Exceptions(['src/router/shard-link.ts > src/shard-worker/shard-actor.ts']);
+  for (const [file, text] of source) {
+    const folder = folderOf(file);
+    assert.ok(folder in height, `${file}: a new folder in src/ needs a height here, and a word in ARCHITECTURE.md`);
+    for (const { target, typesOnly } of importsOf(file, text)) {
+      if (!target.startsWith('src/')) continue;
+      const other = folderOf(target);
+      if (other === folder || (height[other] ?? 9) < (height[folder] ?? 0)) continue;
+      if (neighbours.includes(`${folder} > ${other}`)) continue;
+      assert.ok(upwards.has(`${file} > ${target}`) && typesOnly, `${file} imports ${target}, which is not below it`);
+    }
+  }
+  upwards.assertAllUsed();
+});
+
+void test('core/ imports nothing that does I/O, and store/ knows of core/ only what an entry is', () => {
+  const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits)\.ts$|sorted-btree$)/;
+  for (const [file, text] of source) {
+    for (const { target, typesOnly } of importsOf(file, text)) {
+      if (file.startsWith('src/shard-worker/core/')) assert.match(target, allowed, `${file} imports ${target}`);
+      if (!file.startsWith('src/shard-worker/store/') || !target.startsWith('src/shard-worker/core/')) continue;
+      assert.ok(target === 'src/shard-worker/core/entries.ts' && typesOnly, `${file} imports ${target}`);
+    }
+  }
+});
+
+void test('time comes from shared/clock.ts, randomness from the composition root', () => {
+  assertOnlyIn(/\bDate\.now\b|\bnew Date\b/, []);
+  assertOnlyIn(/\bperformance\.(now|timeOrigin)\b/, [
+    'src/shared/clock.ts',
+    // Durations for metrics and the log, as defaults that tests replace.
+    'src/journal/journal-options.ts',
+    'src/main/app.ts',
+    'src/main/server.ts',
+    // The clock's origin, for all threads.
+    'src/main/threads.ts',
+  ]);
+  assertOnlyIn(/\bset(Timeout|Interval)\(/, [
+    'src/journal/journal-options.ts',
+    'src/shard-worker/shard-thread.ts',
+    'src/router/key-watches.ts',
+    'src/router/prefix-watches.ts',
+    'src/main/event-stream.ts',
+    'src/main/front-end.ts',
+    'src/main/routes/watch-stream.ts',
+  ]);
+  assertOnlyIn(/\bMath\.random\b/, []);
+  assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, ['src/main/open-data.ts', 'src/main/server.ts']);
+  for (const [file, text] of source) {
+    if (!file.startsWith('src/shard-worker/core/')) continue;
+    lacks(code(text), /\b(performance|setTimeout|setImmediate|setInterval|queueMicrotask|await|process)\b/, file);
+  }
+});
+
+void test('files are touched in few places', () => {
+  assertOnlyIn(/from 'node:fs(\/promises)?'/, [
+    'src/shared/disk.ts',
+    'src/shard-worker/store/lmdb-store.ts',
+    'src/main/config.ts',
+    'src/main/data-lock.ts',
+    'src/main/salvage.ts',
+  ]);
+});
+
+void test('no source file is longer than 300 lines', () => {
+  const longer = new Exceptions(['src/journal/journal-writer.ts', 'src/router/router.ts']);
+  for (const [file, text] of source) {
+    const lines = text.split('\n').length - 1;
+    if (lines > 300) assert.ok(longer.has(file), `${file} has ${lines} lines: split it by what it is about`);
+  }
+});
+
+void test('nothing is of type any, and nothing is left to do in a comment', () => {
+  const unfinished = /\b(TO\x44O|FIX\x4dE)\b/;
+  for (const file of tracked.filter((name) => name.endsWith('.ts'))) {
+    const text = read(file);
+    lacks(code(text), /\bas any\b|<any[>,]|[:|] any\b *[;,)=|>[\]]/, file);
+    lacks(text, unfinished, file);
+  }
+});
+
+void test('the documents list every error code and every failpoint', () => {
+  const codes = tableUnder(read('docs/errors.md'), 'Errors').map(([name]) => name);
+  assert.deepEqual(codes, Object.keys(errorCodes));
+  const documented = tableUnder(read('CONTRIBUTING.md'), 'Failpoints').map(([name]) => name);
+  assert.deepEqual(documented, [...failpoints]);
+  for (const name of failpoints) {
+    const calls = [...source.values()].filter((text) => text.includes(`failpoint('${name}')`)).length;
+    assert.equal(calls, 1, `the failpoint ${name} is passed in one place`);
+  }
+});
+
+void test('links in the documents lead somewhere', () => {
+  assert.ok(documents.length >= 10);
+  for (const document of documents) {
+    for (const { target, line } of links(read(document))) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [file = '', anchor] = target.split('#');
+      const place = file === '' ? document : path.join(path.dirname(document), file);
+      assert.ok(fs.existsSync(path.join(root, place)), `${document}:${line}: there is no ${place}`);
+      if (anchor === undefined) continue;
+      assert.ok(anchors(read(place)).has(anchor), `${document}:${line}: there is no heading #${anchor} in ${place}`);
+    }
+  }
+});
+
+void test('files that comments and documents name exist', () => {
+  const names = tracked.filter((file) => file.endsWith('.ts'));
+  const exists = (name: string): boolean => names.some((file) => file === name || file.endsWith(`/${name}`));
+  const texts = [
+    ...documents.map((file) => [file, prose(read(file))] as const),
+    ...names.map((file) => [file, comments(read(file))] as const),
+  ];
+  for (const [file, text] of texts) {
+    for (const [, name = ''] of text.matchAll(/(?<![\w*/.-])((?:[\w-]+\/)*[a-z][\w-]*(?:\.test)?\.ts)\b(?!x)/g)) {
+      assert.ok(exists(name), `${file} names ${name}, which is not there`);
+    }
+  }
+});
+
+void test('nothing tells how or where the project was made', () => {
+  // Put together from pieces, so that this file may be looked at too.
+  const forbidden = [
+    ['ses', 'sions?'],
+    ['Cl', 'aude'],
+    ['Anth', 'ropic'],
+    ['A', 'I'],
+    ['LL', 'M'],
+    ['sub', '-?agents?'],
+    ['np', 'mjs'],
+    ['registry\\.[a-z]+\\.', '[a-z]+'],
+    ['arti', 'factory'],
+  ].map((parts) => parts.join(''));
+  const words = new RegExp(`\\b(${forbidden.join('|')})\\b`);
+  const places = new RegExp(['(?<![\\w.:])/(wo', 'rk|ro', 'ot|ho', 'me)/[a-z]|\\.\\./sha', 'red/[A-Z]'].join(''));
+  for (const file of tracked) {
+    // Addresses of packages are the lock file's business, and it has none.
+    const text = read(file);
+    for (const [index, line] of text.split('\n').entries()) {
+      const place = `${file}:${index + 1}: ${line.slice(0, 120)}`;
+      lacks(line, words, place);
+      lacks(line, places, place);
+      lacks(line, /(^|[\s(])#\d+\b/, place);
+    }
+    lacks(text, /"resolved": "https?:/, file);
+  }
+});
+
+/** What a rule lets through. Whatever was never needed is reported. */
+class Exceptions {
+  readonly #unused: Set<string>;
+  readonly #all: ReadonlySet<string>;
+
+  constructor(names: readonly string[]) {
+    this.#all = new Set(names);
+    this.#unused = new Set(names);
+  }
+
+  has(name: string): boolean {
+    this.#unused.delete(name);
+    return this.#all.has(name);
+  }
+
+  assertAllUsed(): void {
+    assert.deepEqual([...this.#unused], [], 'exceptions that are not needed any more; take them off the list');
+  }
+}
+
+function lacks(text: string, pattern: RegExp, place: string): void {
+  const found = pattern.exec(text)?.[0];
+  assert.ok(found === undefined, `${place}: has ${JSON.stringify(found)}, which ${pattern} forbids`);
+}
+
+function assertOnlyIn(pattern: RegExp, files: readonly string[]): void {
+  const found = [...source].filter(([, text]) => pattern.test(code(text))).map(([file]) => file);
+  const unexpected = found.filter((file) => !files.includes(file));
+  assert.deepEqual(unexpected, [], `${pattern} is for ${files.join(', ') || 'nobody'}`);
+  const unneeded = files.filter((file) => !found.includes(file));
+  assert.deepEqual(unneeded, [], `${pattern} is not needed there any more; take it off the list`);
+}
+
+function folderOf(file: string): string {
+  return file.split('/')[1] ?? '';
+}
+
+/** What a file imports: `src/…` for files of ours, the name for packages. */
+function importsOf(file: string, text: string): { target: string; typesOnly: boolean }[] {
+  const found = [...text.matchAll(/^(?:import|export)( type)?\b[^;]*?from '([^']+)'|^import '([^']+)'/gm)];
+  return found.map(([, type, from, bare]) => {
+    const name = from ?? bare ?? '';
+    const target = name.startsWith('.') ? path.posix.join(path.posix.dirname(file), name) : name;
+    return { target, typesOnly: type !== undefined };
+  });
+}
+
+/** Without comments. */
+function code(text: string): string {
+  return text.replaceAll(/\/\*[^]*?\*\/|(?<!:)\/\/.*$/gm, '');
+}
+
+function comments(text: string): string {
+  return (text.match(/^ *\/\*\*?[^]*?\*\/|^ *\/\/.*$/gm) ?? []).join('\n');
+}
+
+function read(file: string): string {
+  return fs.readFileSync(path.join(root, file), 'utf8');
+}
+
+/** Of a checkout, what git knows; of anything else, what is there. */
+function trackedFiles(): string[] {
+  const { status, stdout } = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' });
+  if (status === 0 && stdout !== '')
+    return stdout.split('\0').filter((file) => file !== '' && fs.existsSync(path.join(root, file)));
+  const entries = fs.readdirSync(root, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+    .filter((file) => !/^(node_modules|data|\.git)\//.test(file));
+}
