@@ -29,9 +29,9 @@ void test('layers import downwards only', () => {
     main: 4,
   };
   // A shard sends its slices to the checkpoint thread, and that writes them with the store's code.
-  const neighbours = ['shard-worker > checkpoint', 'checkpoint > shard-worker'];
-  // Types only, of what stands on the other side of a thread boundary.
-  const upwards = new Exceptions(['src/router/shard-link.ts > src/shard-worker/shard-actor.ts']);
+  const neighbours = new Set(['shard-worker > checkpoint', 'checkpoint > shard-worker']);
+  // A link calls what stands on the other side of a thread boundary, or an actor in the same thread: a type only.
+  const sideways = new Exceptions(['src/router/shard-link.ts > src/shard-worker/shard-actor.ts']);
   for (const [file, text] of source) {
     const folder = folderOf(file);
     assert.ok(folder in height, `${file}: a new folder in src/ needs a height here, and a word in ARCHITECTURE.md`);
@@ -39,11 +39,11 @@ void test('layers import downwards only', () => {
       if (!target.startsWith('src/')) continue;
       const other = folderOf(target);
       if (other === folder || (height[other] ?? 9) < (height[folder] ?? 0)) continue;
-      if (neighbours.includes(`${folder} > ${other}`)) continue;
-      assert.ok(upwards.has(`${file} > ${target}`) && typesOnly, `${file} imports ${target}, which is not below it`);
+      if (neighbours.has(`${folder} > ${other}`)) continue;
+      assert.ok(sideways.has(`${file} > ${target}`) && typesOnly, `${file} imports ${target}, which is not below it`);
     }
   }
-  upwards.assertAllUsed();
+  sideways.assertAllUsed();
 });
 
 void test('core/ imports nothing that does I/O, and store/ knows of core/ only what an entry is', () => {
@@ -107,7 +107,7 @@ void test('nothing is of type any, and nothing is left to do in a comment', () =
   const unfinished = /\b(TO\x44O|FIX\x4dE)\b/;
   for (const file of tracked.filter((name) => name.endsWith('.ts'))) {
     const text = read(file);
-    lacks(code(text), /\bas any\b|<any[>,]|[:|] any\b *[;,)=|>[\]]/, file);
+    lacks(withoutStrings(code(text)), /\bas any\b|<any[>,]|[:|] any\b *[;,)=|>[\]]/, file);
     lacks(text, unfinished, file);
   }
 });
@@ -151,30 +151,19 @@ void test('files that comments and documents name exist', () => {
   }
 });
 
-void test('nothing tells how or where the project was made', () => {
-  // Put together from pieces, so that this file may be looked at too.
-  const forbidden = [
-    ['ses', 'sions?'],
-    ['Cl', 'aude'],
-    ['Anth', 'ropic'],
-    ['A', 'I'],
-    ['LL', 'M'],
-    ['sub', '-?agents?'],
-    ['np', 'mjs'],
-    ['registry\\.[a-z]+\\.', '[a-z]+'],
-    ['arti', 'factory'],
-  ].map((parts) => parts.join(''));
-  const words = new RegExp(`\\b(${forbidden.join('|')})\\b`);
-  const places = new RegExp(['(?<![\\w.:])/(wo', 'rk|ro', 'ot|ho', 'me)/[a-z]|\\.\\./sha', 'red/[A-Z]'].join(''));
+void test('nothing names a machine, a package host or an issue, and words are used for one thing', () => {
+  // In pieces, so that this file may be looked at too.
+  const machine = new RegExp(['(?<![\\w.:])/(wo', 'rk|ro', 'ot|ho', 'me)/[a-z]|\\.\\./sha', 'red/[A-Z]'].join(''));
+  const packageHost = new RegExp(['\\b(np', 'mjs|regis', 'try\\.[a-z]+\\.[a-z]+|arti', 'factory)\\b'].join(''), 'i');
+  // A client has a connection, a request and leases; what a fourth word would mean, nobody could say.
+  const vague = new RegExp(['\\bses', 'sions?\\b'].join(''), 'i');
+  const issue = /(^|[\s(])#\d+\b/;
   for (const file of tracked) {
-    // Addresses of packages are the lock file's business, and it has none.
     const text = read(file);
     for (const [index, line] of text.split('\n').entries()) {
-      const place = `${file}:${index + 1}: ${line.slice(0, 120)}`;
-      lacks(line, words, place);
-      lacks(line, places, place);
-      lacks(line, /(^|[\s(])#\d+\b/, place);
+      for (const pattern of [machine, packageHost, vague, issue]) lacks(line, pattern, `${file}:${index + 1}`);
     }
+    // The lock file leaves open where packages come from.
     lacks(text, /"resolved": "https?:/, file);
   }
 });
@@ -229,6 +218,10 @@ function importsOf(file: string, text: string): { target: string; typesOnly: boo
 /** Without comments. */
 function code(text: string): string {
   return text.replaceAll(/\/\*[^]*?\*\/|(?<!:)\/\/.*$/gm, '');
+}
+
+function withoutStrings(text: string): string {
+  return text.replaceAll(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g, "''");
 }
 
 function comments(text: string): string {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
-import { compareExample, examplesIn, runExamples } from './examples.ts';
+import { compareExample, examplesIn, runExamples, type Example, type Outcome } from './examples.ts';
 import { readDoc } from './markdown.ts';
 import { startServer, temporaryDirectory } from './server-child.ts';
 
@@ -21,15 +21,12 @@ for (const [file, atLeast] of [
     assert.ok(compared >= atLeast, `${compared} examples have replies`);
     const outcomes = runExamples(examples, url, directory);
     for (const [index, example] of examples.entries()) {
-      const outcome = outcomes[index] ?? assert.fail('every example has an outcome');
-      compareExample(example, outcome);
+      compareExample(example, outcomes[index] ?? assert.fail('every example has an outcome'));
     }
   });
 }
 
 void test('the comparison tells apart what differs: another value, status, member or order', () => {
-  const example = (info: string, text: string) => ({ place: 'x', command: '', reply: { info, text, line: 1 } });
-  const outcome = (stdout: string, status = 200) => ({ stdout, stderr: '', status });
   const reply = '{"Key":"a","Version":7,"Value":1}';
   compareExample(example('json', reply), outcome('{"Key":"a","Version":8,"Value":1}'));
   compareExample(example('json 409', reply), outcome(reply, 409));
@@ -44,3 +41,11 @@ void test('the comparison tells apart what differs: another value, status, membe
     assert.throws(() => compareExample(example(info, reply), outcome(stdout, status)), assert.AssertionError, stdout);
   }
 });
+
+function example(info: string, text: string): Example {
+  return { place: 'x', command: '', reply: { info, text, line: 1 } };
+}
+
+function outcome(stdout: string, status = 200): Outcome {
+  return { stdout, stderr: '', status };
+}
