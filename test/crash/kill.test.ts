@@ -1,0 +1,98 @@
+/**
+ * kill -9 at random moments, over and over on one data directory: what was acknowledged is there afterwards, and
+ * nothing is there by halves. `DRAGONLOCK_CRASH_ROUNDS` sets how often.
+ */
+import assert from 'node:assert/strict';
+import { History } from '../support/crash-history.ts';
+import { Load } from '../support/crash-load.ts';
+import { sleep, trial } from '../support/crash-trial.ts';
+
+const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 20);
+/** Once more with what was there, once with another number of shards. */
+const shardsOfRound = [1, 3, 3, 1];
+
+trial(
+  `kill -9 under load, ${rounds} times, also while starting: everything acknowledged survives, nothing by halves`,
+  import.meta.url,
+  async ({ t, server, seed, random }) => {
+    const history = new History();
+    let effective = 0;
+    let killedStarting = 0;
+    let replayedLess = 0;
+    let oldest = 0;
+    let diedAt = Date.now();
+    for (let round = 0; round <= rounds; round += 1) {
+      const shards = shardsOfRound[round % shardsOfRound.length]!;
+      const startsKilled = round === 0 ? 0 : Math.floor(random.next() ** 2 * 3);
+      for (let i = 0; i < startsKilled; i += 1) {
+        server.launch({ shards: random.next() < 0.5 ? shards : 1 + random.below(3) });
+        history.restarted(server.launchedAt, diedAt);
+        await sleep(100 + random.below(500));
+        diedAt = Date.now();
+        await server.kill();
+        killedStarting += 1;
+      }
+      const serving = await server.start({ shards });
+      history.restarted(server.launchedAt, diedAt);
+      if (Number(serving['replayed']) < Number(serving['revision']) - 1) replayedLess += 1;
+
+      const before = { ...history.totals };
+      const client = server.client();
+      await history.check(client);
+      if (round % 5 === 4 || round === rounds) oldest = (await history.rereadHistory(client)).oldest;
+      await client.close();
+      const acknowledged = history.totals.acknowledged - before.acknowledged;
+      const unknown = history.totals.recovered + history.totals.lost - before.recovered - before.lost;
+      if (acknowledged > 20 && unknown > 0) effective += 1;
+      if (round === rounds) break;
+
+      const load = new Load(server, history, { seed, round });
+      load.resume();
+      const running = load.run();
+      await sleep(round % 4 === 3 ? 1000 : 50 + random.below(350));
+      // Now and then a clean stop: it leaves everything too.
+      if (round % 7 === 6) {
+        load.stop();
+        await running;
+        await server.stop();
+        diedAt = Date.now();
+        continue;
+      }
+      diedAt = Date.now();
+      await server.kill();
+      await running;
+    }
+    await server.stop();
+    const { totals } = history;
+    t.diagnostic(JSON.stringify({ effective, killedStarting, replayedLess, oldest, ...totals }));
+    assert(effective >= rounds * 0.7, `only ${effective} of ${rounds} rounds had something to lose`);
+    assert(killedStarting > 0 || rounds < 10, 'some starts were killed');
+    assert(replayedLess > 0 || rounds < 10, 'checkpoints spared some replays');
+    assert(totals.recovered > 0 && totals.replayed > 0 && totals.expired > 0, 'the load met what it is for');
+  },
+);
+
+trial(
+  'a retried batch over several shards that took a lock gets its stored reply, before and after a kill',
+  import.meta.url,
+  async ({ server }) => {
+    await server.start({ shards: 3 });
+    const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const batch = {
+      LockID: 'once',
+      LockDur: 60,
+      IdempotencyIDs: ['once'],
+      IdempotencyMode: 'replay',
+      KVSet: keys.map((Key) => ({ Key, Value: 1 })),
+    };
+    let client = server.client();
+    const first = await client.must('POST', '/db/acc', batch);
+    assert.deepEqual(await client.must('POST', '/db/acc', batch), first);
+    await client.close();
+    await server.kill();
+    await server.start({ shards: 3 });
+    client = server.client();
+    assert.deepEqual(await client.must('POST', '/db/acc', batch), first);
+    await client.close();
+  },
+);

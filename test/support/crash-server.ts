@@ -1,0 +1,281 @@
+/**
+ * A real server that tests kill: `node src/main/server.ts` in a process group of its own, real files, real sockets.
+ *
+ * It is started as often as a test likes on the same directory, and may end at any moment: nothing here waits for an
+ * answer that a dead process cannot give. A request is answered, or its outcome is unknown; `ask` tells the two apart
+ * and never throws for the second.
+ */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Client } from 'undici';
+
+const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
+/** Anything that takes longer than this is a hang. */
+const patienceMs = 30_000;
+
+export interface LaunchOptions {
+  readonly shards?: number;
+  /** `name:n`, see src/shared/failpoints.ts. */
+  readonly failpoint?: string;
+  readonly keepBytes?: number;
+  /** A command that runs the server, e.g. strace with its options. */
+  readonly wrapper?: readonly string[];
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+export class CrashServer {
+  readonly directory: string;
+  readonly dataDir: string;
+  url = '';
+  log: LogLine[] = [];
+  stderr = '';
+  /** Wall-clock milliseconds at which the running process was launched. */
+  launchedAt = 0;
+  #child: ChildProcess | undefined;
+  #exit: Promise<Exit> = Promise.resolve({ code: null, signal: null });
+  #serving: Promise<LogLine | undefined> = Promise.resolve(undefined);
+
+  constructor(name: string) {
+    this.directory = fs.mkdtempSync(path.join(os.tmpdir(), `dragonlock-crash-${name}-`));
+    this.dataDir = path.join(this.directory, 'data');
+  }
+
+  get journalDirectory(): string {
+    return path.join(this.dataDir, 'journal');
+  }
+
+  /** Resolves when the process that runs has ended, by whatever. */
+  get exit(): Promise<Exit> {
+    return this.#exit;
+  }
+
+  /** Starts the process, and no more. Segments and memtables are small, so that rotation and checkpoints happen often. */
+  launch({ shards = 3, failpoint, keepBytes = 16 << 20, wrapper = [] }: LaunchOptions = {}): void {
+    assert(this.#child === undefined, 'one process at a time');
+    const config = [
+      'listen: 127.0.0.1:0',
+      `shards: ${shards}`,
+      'limits: { body_bytes_max: 1048576, value_bytes_max: 524288, memtable_bytes_max: 1048576 }',
+      `journal: { segment_bytes: 4194304, keep_bytes: ${keepBytes} }`,
+    ];
+    fs.writeFileSync(path.join(this.directory, 'config.yml'), `${config.join('\n')}\n`);
+    const argv = [...wrapper, process.execPath, serverFile];
+    const unset = { DRAGONLOCK_LISTEN: undefined, DRAGONLOCK_DATA_DIR: undefined };
+    const env = { ...process.env, ...unset, DRAGONLOCK_FAILPOINT: failpoint };
+    const child = spawn(argv[0]!, argv.slice(1), {
+      cwd: this.directory,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    this.launchedAt = Date.now();
+    this.log = [];
+    this.stderr = '';
+    this.url = '';
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.#exit = new Promise((resolve) => {
+      child.on('error', (error) => (this.stderr += error.message));
+      child.on('close', (code, signal) => {
+        if (this.#child === child) this.#child = undefined;
+        resolve({ code, signal });
+      });
+    });
+    this.#serving = new Promise((resolve) => {
+      createInterface({ input: child.stdout }).on('line', (text) => {
+        const line = (text.startsWith('{') ? JSON.parse(text) : { level: 30, msg: text }) as LogLine;
+        this.log.push(line);
+        if (!line.msg.startsWith('Serving on')) return;
+        this.url = String(line['url']);
+        resolve(line);
+      });
+      void this.#exit.then(() => resolve(undefined));
+    });
+  }
+
+  /** Resolves when it serves, with what it says then; undefined when the process has ended before. */
+  async serving(): Promise<LogLine | undefined> {
+    return this.#inTime(this.#serving, 'serves');
+  }
+
+  /** Launches, and serves. */
+  async start(options?: LaunchOptions): Promise<LogLine> {
+    this.launch(options);
+    const line = await this.serving();
+    assert(line !== undefined, `The server must start.\n${this.said()}`);
+    return line;
+  }
+
+  /** SIGKILL to the whole process group, at once. */
+  async kill(): Promise<Exit> {
+    this.#signal('SIGKILL');
+    return this.#exit;
+  }
+
+  /** SIGTERM: a clean stop. */
+  async stop(): Promise<void> {
+    this.#signal('SIGTERM');
+    const { code } = await this.ended();
+    assert.equal(code, 0, `SIGTERM ends with exit code 0.\n${this.said()}`);
+  }
+
+  /** Resolves when the process has ended by itself. */
+  async ended(): Promise<Exit> {
+    return this.#inTime(this.#exit, 'ends');
+  }
+
+  client(): CrashClient {
+    return new CrashClient(this.url);
+  }
+
+  said(): string {
+    return [...this.log.slice(-15).map((line) => JSON.stringify(line)), this.stderr].join('\n');
+  }
+
+  /** Ends what runs; removes the files, or says where they are. */
+  async dispose(keep: boolean): Promise<void> {
+    await this.kill();
+    if (!keep) fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // It has ended in this very moment.
+    }
+  }
+
+  async #inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`Not within ${patienceMs} ms: the server ${what}\n${this.said()}`)),
+        patienceMs,
+      );
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly replayed: boolean;
+  readonly text: string;
+  readonly body: AnswerBody;
+}
+
+/** What replies may hold, as these tests read it. */
+export interface AnswerBody {
+  readonly Status: number;
+  readonly Rev: number;
+  readonly Code: string;
+  readonly Message: string;
+  readonly Lock: number;
+  readonly TillMs: number;
+  readonly Locked: boolean;
+  readonly Why: string;
+  readonly Recover?: { readonly Lock: number; readonly Why: string };
+  readonly Atomic?: readonly { readonly Key: string; readonly Value: number; readonly Old: number }[];
+  readonly KV?: readonly KvItem[];
+  readonly KVSet?: readonly { readonly Key: string; readonly Version: number; readonly Deleted?: boolean }[];
+  readonly Key: string;
+  readonly Version: number;
+  readonly Value: number;
+  readonly Old: number;
+  readonly From: number;
+  readonly To: number;
+  readonly After: string;
+  readonly More?: boolean;
+  readonly Events: readonly WatchEvent[];
+  readonly Oldest: number;
+}
+
+export interface KvItem {
+  readonly Key: string;
+  readonly Version: number;
+  readonly Value?: unknown;
+  readonly TillMs?: number;
+}
+
+export interface WatchEvent extends KvItem {
+  readonly Rev: number;
+  readonly Deleted?: boolean;
+  readonly Expired?: boolean;
+}
+
+/** One keep-alive connection, one request at a time. */
+export class CrashClient {
+  readonly #client: Client;
+
+  constructor(url: string) {
+    this.#client = new Client(url, { pipelining: 1, keepAliveTimeout: 60_000 });
+  }
+
+  /** The answer; undefined when there is none, so that nobody knows what became of the request. */
+  async ask(
+    method: 'GET' | 'POST' | 'DELETE',
+    target: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Answer | undefined> {
+    try {
+      const received = await this.#client.request({
+        method,
+        path: target,
+        headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+        body: body === undefined ? null : JSON.stringify(body),
+        headersTimeout: patienceMs,
+        bodyTimeout: patienceMs,
+      });
+      const text = await received.body.text();
+      return {
+        status: received.statusCode,
+        replayed: received.headers['idempotent-replayed'] === 'true',
+        text,
+        body: (text === '' ? {} : JSON.parse(text)) as AnswerBody,
+      };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A request that must succeed, because nothing is being killed. */
+  async must(
+    method: 'GET' | 'POST' | 'DELETE',
+    target: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<AnswerBody> {
+    const answer = await this.ask(method, target, body, headers);
+    const asked = `${method} ${target} ${JSON.stringify(body)?.slice(0, 500) ?? ''}`;
+    assert(answer !== undefined, `no answer: ${asked}`);
+    assert.equal(answer.status, 200, `${asked} → ${answer.status} ${answer.text.slice(0, 1000)}`);
+    return answer.body;
+  }
+
+  async close(): Promise<void> {
+    await this.#client.destroy();
+  }
+}
