@@ -29,6 +29,7 @@ export interface ShardCheckpointsOptions {
 export class ShardCheckpoints implements CheckpointSchedule {
   readonly #options: ShardCheckpointsOptions;
   #running: Promise<void> | undefined;
+  #finishing: Promise<void> | undefined;
   #lastStart = 0;
   #count = 0;
   #noRoom = false;
@@ -40,10 +41,16 @@ export class ShardCheckpoints implements CheckpointSchedule {
   }
 
   afterTurn(now: number): void {
-    if (this.#running === undefined && this.#isDue(now)) this.#start(now);
+    if (this.#running === undefined && this.#finishing === undefined && this.#isDue(now)) this.#start(now);
   }
 
-  async finish(): Promise<void> {
+  /** Every front end asks for it; it happens once, and no turn starts another checkpoint beside it. */
+  finish(): Promise<void> {
+    this.#finishing ??= this.#finish();
+    return this.#finishing;
+  }
+
+  async #finish(): Promise<void> {
     await this.#running;
     const { store } = this.#options;
     // A frozen memtable that was left over comes first, then what is newer.

@@ -284,18 +284,15 @@ describe('watch.key', () => {
 });
 
 describe('lists', () => {
-  const list = (core: CoreUnderTest, prefix: string, more = {}): string[] =>
-    core.ok(kvList(prefix, more)).KV.map(({ Key }) => Key);
-
   test('are in byte order of the keys, below the prefix, behind After', () => {
     const core = new CoreUnderTest();
     for (const key of ['b', 'a/2', 'a/1', 'a', 'a/', 'é', '\u{1f600}', '\uffff']) core.ok(set(key, 1));
-    assert.deepEqual(list(core, ''), ['a', 'a/', 'a/1', 'a/2', 'b', 'é', '\uffff', '\u{1f600}']);
-    assert.deepEqual(list(core, 'a/'), ['a/', 'a/1', 'a/2']);
-    assert.deepEqual(list(core, 'a/', { after: 'a/1' }), ['a/2']);
-    assert.deepEqual(list(core, 'a/', { after: 'a/11' }), ['a/2']);
-    assert.deepEqual(list(core, 'a/', { after: 'b' }), []);
-    assert.deepEqual(list(core, 'x'), []);
+    assert.deepEqual(keysOf(core, ''), ['a', 'a/', 'a/1', 'a/2', 'b', 'é', '\uffff', '\u{1f600}']);
+    assert.deepEqual(keysOf(core, 'a/'), ['a/', 'a/1', 'a/2']);
+    assert.deepEqual(keysOf(core, 'a/', { after: 'a/1' }), ['a/2']);
+    assert.deepEqual(keysOf(core, 'a/', { after: 'a/11' }), ['a/2']);
+    assert.deepEqual(keysOf(core, 'a/', { after: 'b' }), []);
+    assert.deepEqual(keysOf(core, 'x'), []);
   });
 
   test('say More only if there is more, and what to continue after', () => {
@@ -336,3 +333,7 @@ describe('lists', () => {
     assert.ok(!shown.reply!.body.includes('secret'));
   });
 });
+
+function keysOf(core: CoreUnderTest, prefix: string, more = {}): string[] {
+  return core.ok(kvList(prefix, more)).KV.map(({ Key }) => Key);
+}
