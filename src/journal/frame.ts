@@ -14,7 +14,7 @@
  *   30  last       u48   revision of the last record
  *   36  durable    u48   what was durable when the frame was written, that is everything before `first`
  *   42  count      u32   records; revisions are dense: count = last - first + 1
- *   46  zero       u16
+ *   46  check      u16   low half of the CRC-32 of bytes 8 to 45: tells a damaged header from a torn frame
  *   48  records          see `protocol/record.ts`
  *
  * What a crash leaves. The writer writes a frame with one call, waits for fdatasync, and only then writes the next one
@@ -22,8 +22,9 @@
  * be missing. A sector that it shares with the end of the frame before is either old or new, and both hold that
  * frame's bytes; a disk that can destroy a sector by losing power in the middle of it is not supported. Behind the last
  * frame there are zeros, because segments are zero-filled before use and recovery copies the tail to a fresh one.
- * Hence the rule of recovery: a bad frame with nothing valid behind it is a torn tail and was never acknowledged; a bad
- * frame with a valid later one behind it was durable once, and its damage must not be passed over.
+ * Hence the rule of recovery: a bad frame of which a part was never written, with nothing valid behind it, is a torn tail
+ * and was never acknowledged. A bad frame with a valid later one behind it was durable once, and one that was written
+ * whole may have been (see `torn-tail.ts`): such damage must not be passed over.
  */
 import { crc32 } from 'node:zlib';
 import { assert } from '../shared/assert.ts';
@@ -33,6 +34,7 @@ export const frameHeaderBytes = 48;
 export const frameMagic = Buffer.from([0xff, 0x44, 0x4c, 0xfe]);
 const magic = frameMagic.readUInt32LE(0);
 const crcStart = 8;
+const checkAt = 46;
 
 export interface FrameHeader {
   readonly previous: number;
@@ -75,10 +77,20 @@ export function sealFrame(buffer: Buffer, length: number, header: FrameHeader): 
   buffer.writeUIntLE(header.last, 30, 6);
   buffer.writeUIntLE(header.durable, 36, 6);
   buffer.writeUInt32LE(header.count, 42);
-  buffer.writeUInt16LE(0, 46);
+  buffer.writeUInt16LE(headerCheck(buffer, 0), checkAt);
   const crc = crc32(buffer.subarray(crcStart, length));
   buffer.writeUInt32LE(crc, 4);
   return crc;
+}
+
+/** The length of the whole frame, if its header, given alone, is as it was written. */
+export function frameLengthIfHeaderIntact(header: Buffer): number | undefined {
+  if (header.readUInt32LE(0) !== magic || header.readUInt16LE(checkAt) !== headerCheck(header, 0)) return undefined;
+  return header.readUInt32LE(crcStart);
+}
+
+function headerCheck(buffer: Buffer, at: number): number {
+  return crc32(buffer.subarray(at + crcStart, at + checkAt)) & 0xffff;
 }
 
 /** The length that the frame at `at` claims to have; the header must lie within the buffer. */

@@ -3,6 +3,7 @@ import { revision, type Revision } from '../protocol/ids.ts';
 import { follows, frameFaults, type Frame, type FrameFault } from './frame.ts';
 import { JournalCorruption, type IntactPart } from './journal-corruption.ts';
 import { readSegmentHeader, segmentHeaderBytes, type SegmentHeader, type SegmentName } from './segment.ts';
+import { wasWrittenWhole } from './torn-tail.ts';
 import { SegmentWindow, windowBytes } from './segment-window.ts';
 
 /** A valid frame, until the next step of the walk. */
@@ -31,7 +32,8 @@ export interface LogEnd {
  *
  * Where a frame is not valid, three things can be true. Another segment follows: then this one must have ended right
  * here, which the next header proves by naming the last revision and checksum before it; whatever stands behind is
- * left over and harmless. A later frame of this log is valid: then something durable is damaged. Otherwise it is the end.
+ * left over and harmless. A later frame of this log is valid, or this one was written whole: then something durable is
+ * damaged. Otherwise it is the end.
  *
  * @throws JournalCorruption
  */
@@ -61,7 +63,11 @@ export function* walkLog(
       const end = yield* walkSegment(window, header);
       if (index === segments.length - 1) {
         const later = window.findLater(end.position, end.logId, end.last);
-        if (later === undefined) return end;
+        if (later === undefined && !wasWrittenWhole(window, end.position)) return end;
+        if (later === undefined) {
+          const reason = `${frameFaults[end.fault]}, although the frame was written whole`;
+          throw new JournalCorruption(segment.name, end.position, reason, intact(index + 1, end));
+        }
         const reason =
           `${frameFaults[end.fault]}, but a valid frame with revisions ${later.frame.first} to ${later.frame.last} ` +
           `stands behind it at byte ${later.offset}`;

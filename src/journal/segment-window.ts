@@ -36,6 +36,11 @@ export class SegmentWindow {
     return decodeFrame(this.buffer, this.at, logId);
   }
 
+  /** The bytes at `offset`, whatever they are, until the next call; undefined when the file ends before. */
+  bytesAt(offset: number, length: number): Buffer | undefined {
+    return this.#load(offset, length) ? this.buffer.subarray(this.at, this.at + length) : undefined;
+  }
+
   /** The first valid frame of this log at or behind `offset` with revisions above `last`, wherever it starts. */
   findLater(offset: number, logId: bigint, last: number): { offset: number; frame: Frame } | undefined {
     for (let from = offset; this.#load(from, frameHeaderBytes); ) {

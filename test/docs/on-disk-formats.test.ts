@@ -98,13 +98,13 @@ void test('the frame is as documented', () => {
   assert.equal(Buffer.from(String(value('magic')), 'latin1').toString('hex'), magic);
   assert.deepEqual([value('crc'), value('length'), value('previous')], [crc, bytes.length, 0xbeef]);
   assert.equal(crc, crc32(bytes.subarray(8)));
-  assert.deepEqual(['log id', 'first', 'last', 'durable', 'count', 'zero'].map(value), [
+  assert.deepEqual(['log id', 'first', 'last', 'durable', 'count', 'check'].map(value), [
     header.logId,
     4712,
     4712,
     4711,
     1,
-    0,
+    crc32(bytes.subarray(8, 46)) & 0xffff,
   ]);
   assert.match(markdown, new RegExp(`a header of ${frameHeaderBytes} bytes, then records`));
 });
