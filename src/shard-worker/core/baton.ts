@@ -2,7 +2,7 @@
  * A shard's part in a batch over several shards. The router carries the baton (router/baton-run.ts); here is what each
  * stop does. Nothing is written before `commit`, and then once, in one record with the effects of all shards.
  *
- *   claim    the batch's idempotency ids are new: mark them in progress   (only for batches that wait for a lock)
+ *   claim    the batch's idempotency ids are new: mark them in progress   (only for batches that ask for a lock)
  *   reserve  stand in line for the lock, keep it for the baton             (only for batches that take a lock)
  *   hold     hold the keys, evaluate this shard's part                     (every shard, ascending)
  *   commit   take the revision, hand ONE record to the journal             (the last shard)

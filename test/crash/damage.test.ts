@@ -1,0 +1,134 @@
+/**
+ * Damage to the real files of a journal, behind the server's back.
+ *
+ *   the last frame cut short               a torn tail: it is dropped, all before it is served
+ *   a byte changed, in whatever frame      something durable is damaged: no start, and the place is named
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { frameHeaderBytes, frameMagic } from '../../src/journal/frame.ts';
+import type { CrashServer } from '../support/crash-server.ts';
+import { trial } from '../support/crash-trial.ts';
+
+const db = '/db/acc';
+const headerBytes = 512;
+
+interface FramePlace {
+  readonly start: number;
+  readonly length: number;
+}
+
+trial(
+  'a torn last frame is dropped wherever it is torn, and everything before it is served',
+  import.meta.url,
+  async ({ server }) => {
+    const written = await writeKeys(server, 12);
+    const file = activeSegment(server);
+    const whole = fs.readFileSync(file);
+    const frames = framesIn(whole);
+    const last = frames.at(-1)!;
+    const end = last.start + last.length;
+    const tears: ((bytes: Buffer) => void)[] = [
+      (bytes) => bytes.fill(0, last.start, end),
+      (bytes) => bytes.fill(0, last.start + 1, end),
+      (bytes) => bytes.fill(0, last.start + frameHeaderBytes, end),
+      (bytes) => bytes.fill(0, end - 1, end),
+    ];
+    for (const [i, tear] of tears.entries()) {
+      const torn = Buffer.from(whole);
+      tear(torn);
+      fs.writeFileSync(file, torn);
+      await server.start({ shards: 1 });
+      const client = server.client();
+      const { KV } = await client.must('POST', db, { KVGet: [...written.keys()] });
+      // The last frame holds the last key, and nothing else.
+      for (const { Key, Version, Value } of KV!) {
+        const wanted = Key === [...written.keys()].at(-1) ? 0 : written.get(Key);
+        assert.equal(Version, wanted, `tear ${i}: version of ${Key}`);
+        if (wanted !== 0) assert.equal(Value, `value of ${Key}`, `tear ${i}`);
+      }
+      assert(
+        i === 0 || server.log.some(({ msg }) => msg.startsWith('Dropped an incomplete write')),
+        `tear ${i}: a dropped write is told of in the log`,
+      );
+      if (i < tears.length - 1) {
+        await client.close();
+        await server.kill();
+        continue;
+      }
+      // What is written next takes the revision that nobody was told of, and survives too.
+      const { Rev } = await client.must('POST', db, { KVSet: { Key: `after ${i}`, Value: i } });
+      await client.close();
+      await server.kill();
+      await server.start({ shards: 1 });
+      const again = server.client();
+      const [kept] = (await again.must('POST', db, { KVGet: [`after ${i}`] })).KV!;
+      assert.deepEqual([kept!.Version, kept!.Value], [Rev, i], `tear ${i}: what came after it`);
+      await again.close();
+      await server.kill();
+    }
+  },
+);
+
+trial('a byte changed anywhere in the journal stops the start and is named', import.meta.url, async ({ server }) => {
+  await writeKeys(server, 12);
+  const file = activeSegment(server);
+  const whole = fs.readFileSync(file);
+  const frames = framesIn(whole);
+  const middle = frames[Math.floor(frames.length / 2)]!;
+  const last = frames.at(-1)!;
+  const places = [
+    { at: middle.start + frameHeaderBytes + 5, frame: middle.start },
+    { at: middle.start, frame: middle.start },
+    { at: middle.start + 9, frame: middle.start },
+    { at: headerBytes + 20, frame: headerBytes },
+    { at: last.start + last.length - 3, frame: last.start },
+    { at: last.start + 10, frame: last.start },
+    { at: 20, frame: 0 },
+  ];
+  for (const { at, frame } of places) {
+    const damaged = Buffer.from(whole);
+    damaged[at]! ^= 0x10;
+    fs.writeFileSync(file, damaged);
+    server.launch({ shards: 1 });
+    assert.deepEqual(await server.ended(), { code: 1, signal: null }, `byte ${at} is damaged\n${server.said()}`);
+    const fatal = server.log.filter(({ level }) => level === 60).map(({ msg }) => msg);
+    assert(fatal.length === 1, `one reason is given: ${fatal.join('\n')}`);
+    assert(fatal[0]!.includes(path.basename(file)) && fatal[0]!.includes(`${frame}`), `file and offset: ${fatal[0]}`);
+    assert(fs.readFileSync(file).equals(damaged), 'a start that was refused changes nothing');
+  }
+  fs.writeFileSync(file, whole);
+  await server.start({ shards: 1 });
+  await server.stop();
+});
+
+/** One frame each; killed afterwards. @returns key → version */
+async function writeKeys(server: CrashServer, count: number): Promise<Map<string, number>> {
+  await server.start({ shards: 1 });
+  const client = server.client();
+  const versions = new Map<string, number>();
+  for (let i = 0; i < count; i += 1) {
+    const Key = `key ${i}`;
+    const { Rev } = await client.must('POST', db, { KVSet: { Key, Value: `value of ${Key}` } });
+    versions.set(Key, Rev);
+  }
+  await client.close();
+  await server.kill();
+  return versions;
+}
+
+function activeSegment(server: CrashServer): string {
+  const names = fs.readdirSync(server.journalDirectory).filter((name) => name.startsWith('journal-'));
+  return path.join(server.journalDirectory, names.toSorted().at(-1)!);
+}
+
+function framesIn(bytes: Buffer): FramePlace[] {
+  const frames: FramePlace[] = [];
+  for (let start = headerBytes; bytes.subarray(start, start + frameMagic.length).equals(frameMagic); ) {
+    const length = bytes.readUInt32LE(start + 8);
+    frames.push({ start, length });
+    start += length;
+  }
+  return frames;
+}
