@@ -27,11 +27,12 @@ export function watchers(onSpawn: (process: ChildProcess) => void): Scenario {
             'or --ulimit nofile=20000 of a container',
         );
       }
-      const server = await bench.startServer();
-      const before = residentBytes(server.pid);
-      const runs: { lastMs: number; firstMs: number; writeMs: number; bytes: number }[] = [];
+      const runs: WatchRun[] = [];
       for (let i = 0; i < bench.options.repeats; i++) {
+        // A server of its own: ten thousand connections that have just ended leave garbage behind, which is another figure.
+        const server = await bench.startServer();
         const run = await runOnce(server, onSpawn);
+        await server.stop();
         bench.progress(`last answer after ${run.lastMs.toFixed(0)} ms, ${mb(run.bytes)} resident while they waited`);
         runs.push(run);
       }
@@ -54,18 +55,25 @@ export function watchers(onSpawn: (process: ChildProcess) => void): Scenario {
           goal: `< ${mb(goalBytes)}`,
           measured: mb(bytes),
           met: bytes < goalBytes,
-          notes: [`before they came: ${mb(before)}`],
-          values: { bytes, bytesBefore: before },
+          notes: [`the largest of ${runs.length} runs; before they came: ${mb(run.bytesBefore)}`],
+          values: { bytes, bytesBefore: run.bytesBefore },
         },
       ];
     },
   };
 }
 
-async function runOnce(
-  server: ServerUnderLoad,
-  onSpawn: (process: ChildProcess) => void,
-): Promise<{ lastMs: number; firstMs: number; writeMs: number; bytes: number }> {
+interface WatchRun {
+  readonly writeMs: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  /** Resident memory of the server while all wait. */
+  readonly bytes: number;
+  readonly bytesBefore: number;
+}
+
+async function runOnce(server: ServerUnderLoad, onSpawn: (process: ChildProcess) => void): Promise<WatchRun> {
+  const bytesBefore = residentBytes(server.pid);
   const key = 'watched';
   const first = (await server.call('/db/load', { KVSet: [{ Key: key, Value: 'before' }] })) as { Rev: number };
   const watching = new Watchers(
@@ -76,7 +84,7 @@ async function runOnce(
   await allAreWaiting(server);
   const bytes = residentBytes(server.pid);
   const { lastMs, firstMs, writeMs } = await watching.write({ value: `"${value64}"` });
-  return { lastMs, firstMs, writeMs, bytes };
+  return { lastMs, firstMs, writeMs, bytes, bytesBefore };
 }
 
 async function allAreWaiting(server: ServerUnderLoad): Promise<void> {
