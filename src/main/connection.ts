@@ -17,9 +17,18 @@ const connectionKey = Symbol('connection');
 type TrackedSocket = Socket & { [connectionKey]?: Connection };
 
 export class Connection implements UnderWay {
-  gone = false;
   previous: UnderWay = this;
   next: UnderWay = this;
+  readonly #socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** Nobody is there to read a reply: true from the moment in which the end was read, some turns before `close`. */
+  get gone(): boolean {
+    return this.#socket.destroyed || this.#socket.readableEnded;
+  }
 
   static of(socket: Socket): Connection {
     const tracked = socket as TrackedSocket;
@@ -27,9 +36,8 @@ export class Connection implements UnderWay {
   }
 
   static #track(socket: Socket): Connection {
-    const connection = new Connection();
-    if (socket.destroyed) connection.gone = true;
-    else socket.on('close', () => connection.hangUp());
+    const connection = new Connection(socket);
+    if (!socket.destroyed) socket.on('close', () => connection.hangUp());
     return connection;
   }
 
@@ -49,7 +57,6 @@ export class Connection implements UnderWay {
   }
 
   hangUp(): void {
-    this.gone = true;
     while (this.next !== this) {
       const entry = this.next;
       this.remove(entry);

@@ -13,6 +13,7 @@ import { failureReply, type Grant, type Reply } from '../protocol/replies.ts';
 import { ownerOf } from '../protocol/partition.ts';
 import { scopeOf, type Scope } from '../protocol/scope.ts';
 import { assert } from '../shared/assert.ts';
+import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
 import { BatonOrder } from './baton-order.ts';
 import { BatonRun, type BatonCarrier } from './baton-run.ts';
@@ -35,6 +36,7 @@ export interface RouterOptions {
   readonly journalStats: () => Promise<JournalStats>;
   /** Runs at the end of the current turn of the event loop. */
   readonly defer: (run: () => void) => void;
+  readonly after: After;
 }
 
 interface InFlight {
@@ -71,10 +73,11 @@ export class Router implements Dispatcher {
     this.#gate = new ReplyGate(shards + 1, options.durable);
     this.#outgoing = options.links.map(() => []);
     this.#counts = options.links.map(() => 0);
-    this.#keyWatches = new KeyWatches(this, options.limits, (account, key) => {
-      for (const shard of shardsOf({ kind: 'watch.key', account, key, version: 0 }, shards)) {
-        this.#send(shard, { kind: 'unwatch', account, key });
-      }
+    this.#keyWatches = new KeyWatches({
+      request: (command, client) => this.request(command, client),
+      unwatch: (account, key) => this.#send(ownerOf(account, key, shards), { kind: 'unwatch', account, key }),
+      limits: options.limits,
+      after: options.after,
     });
     this.#carrier = {
       shards,
@@ -129,6 +132,8 @@ export class Router implements Dispatcher {
 
   async stats(): Promise<ServerStats> {
     const { links, prefixWatches, journalStats } = this.#options;
+    // As of now: what is ahead of the question will be done when it is answered.
+    const inFlight = [...this.#counts];
     const shards = links.map(
       (_, shard) =>
         new Promise<ShardStats>((resolve) => {
@@ -140,7 +145,7 @@ export class Router implements Dispatcher {
     return {
       shards: (await Promise.all(shards)).map((stats) => ({
         ...stats,
-        queued: stats.queued + this.#counts[stats.shard]!,
+        queued: stats.queued + inFlight[stats.shard]!,
       })),
       journal: await journalStats(),
       durable: this.#gate.durable,
