@@ -85,12 +85,24 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   return buffer;
 }
 
-/** The header, or what is wrong with it. */
+/** Not damage, so nothing that a salvage may touch: most likely a newer server has written here. */
+export class UnsupportedFormat extends Error {
+  override name = 'UnsupportedFormat';
+
+  constructor(version: number) {
+    super(
+      `The journal has format version ${version}; this server reads ${formatVersion}. Nothing was changed. ` +
+        'Start the version of the server that wrote it.',
+    );
+  }
+}
+
+/** The header, or what is wrong with it. @throws UnsupportedFormat */
 export function decodeSegmentHeader(buffer: Buffer): SegmentHeader | string {
   if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
   if (!buffer.subarray(0, magic.length).equals(magic)) return 'the file does not begin as a journal segment';
   const version = buffer.readUInt32LE(8);
-  if (version !== formatVersion) return `format version ${version} is not supported, only ${formatVersion}`;
+  if (version !== formatVersion) throw new UnsupportedFormat(version);
   if (crc32(buffer.subarray(16, headerUsedBytes)) !== buffer.readUInt32LE(12)) {
     return 'the checksum of the segment header does not match its content';
   }

@@ -13,18 +13,24 @@ export interface Scrape {
 }
 
 export function metricsRegistry(edge: Edge): Scrape {
-  const registry = new Registry();
-  const refreshers: Refreshers = [];
-  addRequestMetrics(registry, refreshers, edge);
-  addProcessMetrics(registry, refreshers, edge);
-  addShardMetrics(registry, refreshers);
-  addServerMetrics(registry, refreshers);
+  const own = new Registry();
+  const refreshOwn: (() => void)[] = [];
+  addRequestMetrics(own, refreshOwn, edge);
+  addProcessMetrics(own, refreshOwn, edge);
+  const behind = new Registry();
+  const refreshBehind: Refreshers = [];
+  addShardMetrics(behind, refreshBehind);
+  addServerMetrics(behind, refreshBehind);
   return {
-    contentType: registry.contentType,
+    contentType: own.contentType,
     async metrics() {
+      for (const refresh of refreshOwn) refresh();
+      const text = await own.metrics();
+      // Before the shards serve, and after they have stopped, there is nobody to ask.
+      if (edge.lifecycle.state() !== 'serving') return text;
       const stats = await edge.dispatcher.stats();
-      for (const refresh of refreshers) refresh(stats);
-      return registry.metrics();
+      for (const refresh of refreshBehind) refresh(stats);
+      return `${text}\n${await behind.metrics()}`;
     },
   };
 }
@@ -32,7 +38,7 @@ export function metricsRegistry(edge: Edge): Scrape {
 /** Each brings some metrics up to date for a scrape. */
 type Refreshers = ((stats: ServerStats) => void)[];
 
-function addRequestMetrics(registry: Registry, refreshers: Refreshers, { metrics }: Edge): void {
+function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: Edge): void {
   const requests = new Counter({
     name: 'dragonlock_requests_total',
     help: 'Requests answered, by operation and HTTP status (499: the client hung up first)',
@@ -63,7 +69,7 @@ function addRequestMetrics(registry: Registry, refreshers: Refreshers, { metrics
   );
 }
 
-function addProcessMetrics(registry: Registry, refreshers: Refreshers, { boot, version }: Edge): void {
+function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boot, version }: Edge): void {
   const info = new Gauge({
     name: 'dragonlock_info',
     help: 'Always 1; the labels say what runs',

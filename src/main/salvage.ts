@@ -7,6 +7,7 @@
  */
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
+import { UnsupportedFormat } from '../journal/segment.ts';
 import { salvageJournal, type SalvageReport } from '../journal/salvage.ts';
 import { realDisk } from '../shared/disk.ts';
 import { DataDirectoryInUse, lockDataDirectory } from './data-lock.ts';
@@ -29,7 +30,7 @@ async function run(argv: readonly string[]): Promise<number> {
     lock.release();
     return tell(report);
   } catch (error) {
-    if (error instanceof DataDirectoryInUse) return fail(error.message);
+    if (error instanceof DataDirectoryInUse || error instanceof UnsupportedFormat) return fail(error.message);
     throw error;
   }
 }

@@ -11,6 +11,7 @@ import os from 'node:os';
 import { pino, type Logger } from 'pino';
 import manifest from '../../package.json' with { type: 'json' };
 import { JournalCorruption } from '../journal/journal-corruption.ts';
+import { UnsupportedFormat } from '../journal/segment.ts';
 import type { JournalLog } from '../journal/journal-options.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
@@ -44,6 +45,10 @@ try {
 
 async function run(config: Config): Promise<void> {
   const started = performance.now();
+  // Nothing has been answered yet, and recovery may be cut short anywhere.
+  let stop = (): void => exit(0, 'Stopped while starting');
+  process.on('SIGTERM', () => stop());
+  process.on('SIGINT', () => stop());
   const lock = lockDataDirectory(config.data_dir);
   const boot = randomBytes(6).toString('hex');
   const frontEnd = new FrontEnd({ index: 0, config, boot, version: manifest.version, log });
@@ -71,29 +76,32 @@ async function run(config: Config): Promise<void> {
   const startMs = Math.round(performance.now() - started);
   log.info({ url, boot, start: counted.number, revision: counted.rev, replayed, startMs }, `Serving on ${url}`);
 
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
+  stop = () => {
+    stop = () => {};
     void (async () => {
-      log.info({ signal }, 'Draining');
+      log.info('Draining');
       await Promise.all([frontEnd.drain(), further.drain()]);
       await frontEnd.closeShards();
       await Promise.all([frontEnd.close(), further.close()]);
       await threads.stop();
       lock.release();
-      log.info('Stopped');
-      log.flush();
-      process.exit(0);
+      exit(0, 'Stopped');
     })();
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+}
+
+function exit(code: number, message: string): never {
+  log.info(message);
+  log.flush();
+  process.exit(code);
 }
 
 function refuseToStart(error: unknown): never {
   const known =
-    error instanceof JournalCorruption || error instanceof DataDirectoryInUse || error instanceof StoreMismatch;
+    error instanceof JournalCorruption ||
+    error instanceof UnsupportedFormat ||
+    error instanceof DataDirectoryInUse ||
+    error instanceof StoreMismatch;
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (known) log.fatal(error.message);
   else if (code === 'EADDRINUSE')
