@@ -203,6 +203,8 @@ test('no path or query whatsoever is a 5xx', async (t) => {
         fc.webPath().map((path) => `/${path}`),
       ),
       async (method, url) => {
+        // A stream that is opened has no end that an injected request could see.
+        fc.pre(!(method === 'GET' && /^\/+watch\/+[\w.%~-]+\/*$/.test(url)));
         const response = await edge.app.inject({ method, url });
         assert.equal(response.statusCode < 500, true, `${method} ${url}: ${response.statusCode} ${response.body}`);
       },
