@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { CrashClient } from '../support/crash-server.ts';
-import { sleep, trial } from '../support/crash-trial.ts';
+import { meanwhile, sleep, trial } from '../support/crash-trial.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 
 const rounds = 8;
@@ -103,7 +103,7 @@ trial(
     let effective = 0;
     for (let round = 0; round < rounds; round += 1) {
       const before = bank.transfers;
-      const running = Array.from({ length: writers + readers }, async (_, i) => {
+      const clients = Array.from({ length: writers + readers }, async (_, i) => {
         const client = server.client();
         const own = seededRandom(seed + round * 100 + i);
         let alive = true;
@@ -112,9 +112,10 @@ trial(
         }
         await client.close();
       });
+      const running = meanwhile(Promise.all(clients));
       await sleep(100 + random.below(400));
       await server.kill();
-      await Promise.all(running);
+      await running;
       if (bank.transfers > before) effective += 1;
       // The last but one time with another number of shards.
       await server.start({ shards: round === rounds - 2 ? 2 : 3 });

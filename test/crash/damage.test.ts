@@ -71,37 +71,43 @@ trial(
   },
 );
 
-trial('a byte changed anywhere in the journal stops the start and is named', import.meta.url, async ({ server }) => {
-  await writeKeys(server, 12);
-  const file = activeSegment(server);
-  const whole = fs.readFileSync(file);
-  const frames = framesIn(whole);
-  const middle = frames[Math.floor(frames.length / 2)]!;
-  const last = frames.at(-1)!;
-  const places = [
-    { at: middle.start + frameHeaderBytes + 5, frame: middle.start },
-    { at: middle.start, frame: middle.start },
-    { at: middle.start + 9, frame: middle.start },
-    { at: headerBytes + 20, frame: headerBytes },
-    { at: last.start + last.length - 3, frame: last.start },
-    { at: last.start + 10, frame: last.start },
-    { at: 20, frame: 0 },
-  ];
-  for (const { at, frame } of places) {
-    const damaged = Buffer.from(whole);
-    damaged[at]! ^= 0x10;
-    fs.writeFileSync(file, damaged);
-    server.launch({ shards: 1 });
-    assert.deepEqual(await server.ended(), { code: 1, signal: null }, `byte ${at} is damaged\n${server.said()}`);
-    const fatal = server.log.filter(({ level }) => level === 60).map(({ msg }) => msg);
-    assert(fatal.length === 1, `one reason is given: ${fatal.join('\n')}`);
-    assert(fatal[0]!.includes(path.basename(file)) && fatal[0]!.includes(`${frame}`), `file and offset: ${fatal[0]}`);
-    assert(fs.readFileSync(file).equals(damaged), 'a start that was refused changes nothing');
-  }
-  fs.writeFileSync(file, whole);
-  await server.start({ shards: 1 });
-  await server.stop();
-});
+trial(
+  'a byte changed anywhere in the journal, or a frame that is missing, stops the start and is named',
+  import.meta.url,
+  async ({ server }) => {
+    await writeKeys(server, 12);
+    const file = activeSegment(server);
+    const whole = fs.readFileSync(file);
+    const frames = framesIn(whole);
+    const middle = frames[Math.floor(frames.length / 2)]!;
+    const last = frames.at(-1)!;
+    const places: { readonly at: number; readonly zeros?: number; readonly frame: number }[] = [
+      { at: middle.start + frameHeaderBytes + 5, frame: middle.start },
+      { at: middle.start, zeros: middle.length, frame: middle.start },
+      { at: middle.start, frame: middle.start },
+      { at: middle.start + 9, frame: middle.start },
+      { at: headerBytes + 20, frame: headerBytes },
+      { at: last.start + last.length - 3, frame: last.start },
+      { at: last.start + 10, frame: last.start },
+      { at: 20, frame: 0 },
+    ];
+    for (const { at, zeros, frame } of places) {
+      const damaged = Buffer.from(whole);
+      if (zeros === undefined) damaged[at]! ^= 0x10;
+      else damaged.fill(0, at, at + zeros);
+      fs.writeFileSync(file, damaged);
+      server.launch({ shards: 1 });
+      assert.deepEqual(await server.ended(), { code: 1, signal: null }, `byte ${at} is damaged\n${server.said()}`);
+      const fatal = server.log.filter(({ level }) => level === 60).map(({ msg }) => msg);
+      assert(fatal.length === 1, `one reason is given: ${fatal.join('\n')}`);
+      assert(fatal[0]!.includes(path.basename(file)) && fatal[0]!.includes(`${frame}`), `file and offset: ${fatal[0]}`);
+      assert(fs.readFileSync(file).equals(damaged), 'a start that was refused changes nothing');
+    }
+    fs.writeFileSync(file, whole);
+    await server.start({ shards: 1 });
+    await server.stop();
+  },
+);
 
 /** One frame each; killed afterwards. @returns key → version */
 async function writeKeys(server: CrashServer, count: number): Promise<Map<string, number>> {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
 import { History } from '../support/crash-history.ts';
 import { Load } from '../support/crash-load.ts';
-import { sleep, trial, type Trial } from '../support/crash-trial.ts';
+import { meanwhile, sleep, trial, type Trial } from '../support/crash-trial.ts';
 
 interface Way {
   /** How often it is passed before it ends the process: the last time counts. */
@@ -46,7 +46,7 @@ trial(
       const way: Way = ways[name];
       // Something to recover, whatever comes next.
       const load = new Load(server, history, { seed, round: 2 * round });
-      const running = load.run();
+      const running = meanwhile(load.run());
       await sleep(120);
       const diedAt = Date.now();
       await server.kill();

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { History } from '../support/crash-history.ts';
 import { Load } from '../support/crash-load.ts';
-import { sleep, trial } from '../support/crash-trial.ts';
+import { meanwhile, sleep, trial } from '../support/crash-trial.ts';
 
 const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 20);
 /** Once more with what was there, once with another number of shards. */
@@ -48,7 +48,7 @@ trial(
 
       const load = new Load(server, history, { seed, round });
       load.resume();
-      const running = load.run();
+      const running = meanwhile(load.run());
       await sleep(round % 4 === 3 ? 1000 : 50 + random.below(350));
       // Now and then a clean stop: it leaves everything too.
       if (round % 7 === 6) {
@@ -93,6 +93,35 @@ trial(
     await server.start({ shards: 3 });
     client = server.client();
     assert.deepEqual(await client.must('POST', '/db/acc', batch), first);
+    await client.close();
+  },
+);
+
+trial(
+  'a lock that ran out while the server was down is held once more for as long as it was given',
+  import.meta.url,
+  async ({ server }) => {
+    const durMs = 1500;
+    const mine = { LockID: 'mine', LockOwner: 'me', LockDur: durMs / 1000 };
+    const rival = { LockID: 'mine', LockOwner: 'rival', LockDur: 1 };
+    await server.start({ shards: 1 });
+    let client = server.client();
+    const { Lock, TillMs } = await client.must('POST', '/db/acc', mine);
+    await client.close();
+    await server.kill();
+    await sleep(TillMs - Date.now() + 50);
+    await server.start({ shards: 1 });
+    client = server.client();
+    const held = await client.must('GET', `/db/acc/lock/mine?fence=${Lock}`);
+    assert(held.TillMs >= server.launchedAt + durMs, `until ${held.TillMs}, launched at ${server.launchedAt}`);
+    assert.equal((await client.ask('POST', '/db/acc', rival))?.body.Code, 'not_locked');
+    const extended = await client.must('POST', '/db/acc', mine);
+    assert.equal(extended.Lock, Lock, 'the handle stays');
+    // Nobody renews it any more: it ends, and the next holder is told.
+    const next = await client.must('POST', '/db/acc', { ...rival, LockWait: 10 });
+    assert(Date.now() >= extended.TillMs - 25, 'a lock never ends early');
+    assert.deepEqual(next.Recover, { Lock, Why: 'expired' });
+    assert(next.Lock > extended.Rev, 'fencing tokens grow');
     await client.close();
   },
 );

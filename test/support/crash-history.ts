@@ -499,6 +499,9 @@ export class History {
       if (answer.status === 409) lease.over = true;
       if (lease.tillMin > now + clockSlackMs) {
         assert.equal(answer.status, 200, `${id} must still be held with ${lease.handle}: ${answer.text}`);
+        const { TillMs } = answer.body;
+        const inTime = TillMs >= lease.tillMin - clockSlackMs && TillMs <= lease.tillMax + clockSlackMs;
+        assert(inTime, `${id} lasts until ${TillMs}, not between ${lease.tillMin} and ${lease.tillMax}`);
       }
       if (lease.tillMin > now + 10_000) {
         const refused = await client.ask('POST', db, { LockID: id, LockDur: 1, LockOwner: 'rival' });
@@ -586,7 +589,7 @@ export class History {
   /** Idempotent batches, sent again: those that happened are answered from the record, the others happen now. */
   async #retry(client: CrashClient, done: readonly Done[]): Promise<void> {
     const recent = new Set(done.map(({ call }) => call.id));
-    const again = this.#idempotent.filter(({ call }, i) => recent.has(call.id) || i % 25 === 0).slice(-120);
+    const again = this.#idempotent.filter(({ call }, i) => recent.has(call.id) || i % 25 === 0).slice(-60);
     for (const { call, rev, recovered } of again) {
       const answer = await client.ask('POST', db, call.body);
       const what = `${call.id}, which happened at revision ${rev}, once more: ${answer?.status} ${answer?.text.slice(0, 300)}`;

@@ -41,3 +41,9 @@ export function trial(name: string, file: string, run: (trial: Trial) => Promise
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/** Something that runs meanwhile: if it fails, that shows when it is awaited, and not before. */
+export function meanwhile<T>(running: Promise<T>): Promise<T> {
+  running.catch(() => undefined);
+  return running;
+}
