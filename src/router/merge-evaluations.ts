@@ -21,7 +21,7 @@ function placeOf({ field, code }: FailedItem): number {
   return places[name as keyof typeof places] * 1e9 + index;
 }
 
-const places = { Guard: 0, Unlock: 1, Check: 2, KVSet: 3, LockID: 4, Atomic: 5, n: 6 };
+const places = { Guard: 0, Unlock: 1, LockID: 2, Check: 3, KVSet: 4, Atomic: 5, n: 6 };
 
 function mergeResults(parts: readonly Results[]): Results {
   const merged: { -readonly [K in keyof Results]: Results[K] } = {};

@@ -155,7 +155,9 @@ for (const shards of shardCounts) {
           seen.push(...events);
           after = watcher.body.Rev;
         }
-        const shown = seen.map(({ Rev, Key, Value, Deleted }) => `${Rev} ${Key} ${Deleted ? 'deleted' : Value}`);
+        const shown = seen.map(
+          ({ Rev, Key, Value, Deleted }) => `${Rev} ${Key} ${Deleted ? 'deleted' : String(Value)}`,
+        );
         // Within a commit over several shards the order is the shards'.
         assert.deepEqual(shown.toSorted(byRevision), expected.toSorted(byRevision));
         assert.deepEqual(

@@ -140,14 +140,14 @@ export class ServerInMemory {
   }
 
   async until<Value>(promise: Promise<Value>): Promise<Value> {
-    let done = false;
-    const finish = (): void => void (done = true);
+    const outcome = { settled: false };
+    const finish = (): void => void (outcome.settled = true);
     promise.then(finish, finish);
-    for (let idle = 0; !done && idle < 1000; idle++) {
+    for (let idle = 0; !outcome.settled && idle < 1000; idle++) {
       if (this.#deferred.length > 0) idle = 0;
       await this.settle();
     }
-    if (!done) throw new Error('it waits for something that never comes');
+    if (!outcome.settled) throw new Error('it waits for something that never comes');
     return promise;
   }
 

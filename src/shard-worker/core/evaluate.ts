@@ -40,13 +40,13 @@ export function evaluate(state: ShardState, batch: Batch, now: number): Evaluati
     if (owns(id)) part.guard(`Guard[${i}]`, id, handle);
   });
   if (batch.unlock && owns(batch.unlock.id)) part.unlock(batch.unlock);
+  if (batch.lock && owns(batch.lock.id)) results.lock = part.lock(batch.lock);
   batch.check?.forEach(({ key, version }, i) => {
     if (owns(key)) part.expectVersion(`Check[${i}]`, key, version);
   });
   batch.set?.forEach(({ key, version }, i) => {
     if (version !== undefined && owns(key)) part.expectVersion(`KVSet[${i}]`, key, version);
   });
-  if (batch.lock && owns(batch.lock.id)) results.lock = part.lock(batch.lock);
   if (batch.atomic)
     results.atomic = batch.atomic.map((ask, i) => (owns(ask.key) ? part.atomic(`Atomic[${i}]`, ask) : null));
   if (batch.sequence && owns(batch.sequence.key)) results.sequence = part.sequence(batch.sequence);

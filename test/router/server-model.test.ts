@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import * as fc from 'fast-check';
+import type { Command } from '../../src/protocol/commands.ts';
+import { Comparison, type Said } from '../support/compare-with-model.ts';
+import { acme, batch, kvList, lockList } from '../support/commands.ts';
+import { startOfTime } from '../support/core-under-test.ts';
+import { NaiveServer } from '../support/naive-server.ts';
+import { historyOf, seeded, stepsOf, type History } from '../support/random-commands.ts';
+import type { AskedClient } from '../support/router-under-test.ts';
+import { ServerInMemory } from '../support/server-in-memory.ts';
+
+/** What a run has to have seen. Watches are seen through `watchKeys`, which answers or waits. */
+const outcomes = [
+  'lock:ok not_locked wait:ran-out owner:took-over extend:ok extend:lock_lost unlock:ok unlock:lock_lost',
+  'guard:ok guard:lock_lost check:ok check:version_mismatch set:ok set:version_mismatch delete:ok delete:version_mismatch',
+  'atomic:ok atomic:precondition_failed atomic:overflow sequence:ok sequence:overflow get:ok',
+  'idempotency:ok replay duplicate_request idempotency_mismatch request_in_progress',
+  'kv.get:ok kv.get:not_found kv.set:ok kv.delete:ok counter.get:ok counter.get:not_found counter.add:ok counter.reset:ok',
+  'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
+  'mutex.lock:ok mutex.unlock:ok mutex.unlock:lock_lost kv.list:ok lock.list:ok inspect:ok inspect:lock_lost',
+  'drain:waiter stop crash watch:answered watch:event watch:gone',
+].flatMap((line) => line.split(' '));
+
+for (const shards of [1, 3]) {
+  test(`a server with ${shards} shards answers every random history as the contract says, over stops and crashes`, async (context) => {
+    const covered = new Set<string>();
+    await fc.assert(
+      fc.asyncProperty(historyOf(120), async (history) => {
+        const server = await ServerInMemory.start(context, { shards });
+        for (const what of await new Run(server, covered).history(history)) covered.add(what);
+      }),
+      seeded(70),
+    );
+    assert.deepEqual(
+      outcomes.filter((what) => !covered.has(what)),
+      [],
+      'every outcome has been seen',
+    );
+  });
+}
+
+class Run {
+  readonly #server: ServerInMemory;
+  readonly #model: NaiveServer;
+  readonly #comparison: Comparison;
+  readonly #open = new Map<number, AskedClient>();
+  /** Who watches a key. */
+  readonly #watching = new Map<string, AskedClient>();
+  readonly #covered: Set<string>;
+
+  constructor(server: ServerInMemory, covered: Set<string>) {
+    this.#server = server;
+    this.#model = new NaiveServer(startOfTime, server.running.states.length);
+    this.#comparison = new Comparison(this.#model);
+    this.#covered = covered;
+  }
+
+  async history(history: History): Promise<Set<string>> {
+    let ref = 0;
+    for (const step of stepsOf(history, this.#model, true)) {
+      ref += 1;
+      switch (step.kind) {
+        case 'command':
+          if (step.command.kind === 'watch.key') {
+            await this.#watch(step.command.key, step.command.version);
+            break;
+          }
+          this.#open.set(ref, await this.#server.ask(step.command));
+          this.#model.submit(ref, step.command);
+          this.#compare();
+          break;
+        case 'advance':
+          await this.#advance(step.ms);
+          break;
+        case 'cancel':
+          await this.#cancel(step.pick);
+          break;
+        case 'restart':
+          this.#covered.add(step.how);
+          await this.#restart(step.how, step.downMs, history.seed + ref);
+          break;
+      }
+    }
+    await this.#compareAll();
+    return this.#comparison.covered;
+  }
+
+  #compare(): void {
+    const said: Said[] = [];
+    for (const [ref, client] of this.#open) {
+      if (client.reply === undefined) continue;
+      this.#open.delete(ref);
+      said.push({ ref, reply: client.reply });
+    }
+    this.#comparison.step(said);
+    for (const expected of this.#model.events) {
+      const watcher = this.#watching.get(expected.key);
+      if (watcher === undefined) continue;
+      this.#watching.delete(expected.key);
+      const { Rev, ...body } = watcher.body;
+      assert.deepEqual(body, expected.body());
+      if (expected.commit !== undefined) assert.equal(Rev, expected.commit.rev);
+      this.#covered.add('watch:event');
+    }
+    this.#model.events = [];
+    for (const [key, watcher] of this.#watching) assert.ok(watcher.waits, `nothing has happened to ${key}`);
+  }
+
+  /** One watcher a key at a time; the model knows keys, not watchers. */
+  async #watch(key: string, version: number): Promise<void> {
+    if (this.#watching.has(key)) return;
+    const client = this.#server.client();
+    this.#server.running.router.watchKeys(acme, [{ key, version }], 24 * 60 * 60 * 1000, client);
+    await this.#server.settle();
+    const now = this.#model.keys.get(key);
+    if ((now?.commit.rev ?? 0) === version) {
+      assert.ok(client.waits);
+      this.#model.watched.add(key);
+      this.#watching.set(key, client);
+      return;
+    }
+    const { Rev: _, ...body } = client.body;
+    const wanted =
+      now === undefined
+        ? { Key: key, Version: 0, Deleted: true }
+        : { Key: key, Version: now.commit.rev, Value: now.value };
+    assert.deepEqual(body, wanted);
+    this.#covered.add('watch:answered');
+  }
+
+  async #advance(ms: number): Promise<void> {
+    const end = this.#server.now + ms;
+    for (let at = this.#model.nextEnd(); at <= end; at = this.#model.nextEnd()) {
+      await this.#server.advance(at - this.#server.now);
+      this.#model.passTo(at);
+      this.#compare();
+    }
+    await this.#server.advance(end - this.#server.now);
+    this.#model.passTo(end);
+    this.#compare();
+  }
+
+  async #cancel(pick: number): Promise<void> {
+    const waiting = this.#model.waiting();
+    const gone = waiting[pick % waiting.length];
+    if (gone === undefined) return;
+    this.#open.get(gone)!.hangUp();
+    this.#open.delete(gone);
+    await this.#server.settle();
+    this.#model.cancel(gone);
+    this.#compare();
+  }
+
+  async #restart(how: 'stop' | 'crash', downMs: number, seed: number): Promise<void> {
+    if (how === 'stop') await this.#server.stop();
+    this.#server.now += downMs;
+    if (how === 'stop') await this.#server.start();
+    else {
+      this.#open.clear();
+      await this.#server.crash(seed);
+    }
+    for (const watcher of this.#watching.values()) {
+      if (how === 'stop') assert.equal(watcher.code, 'draining');
+      this.#covered.add('watch:gone');
+    }
+    this.#watching.clear();
+    this.#model.restart(this.#server.now, how);
+    this.#compare();
+    await this.#compareAll();
+  }
+
+  /** Everything that can be read. */
+  async #compareAll(): Promise<void> {
+    const counters = [...this.#model.counters.keys()];
+    const atomic = counters.map((key) => ({ key, op: 'get' as const, n: 0 }));
+    const commands: Command[] = [kvList('', { limit: 1000 }), lockList('', { limit: 1000 })];
+    if (atomic.length > 0) commands.push(batch({ atomic }));
+    for (const [i, command] of commands.entries()) {
+      const ref = -1 - i;
+      this.#open.set(ref, await this.#server.ask(command));
+      this.#model.submit(ref, command);
+      this.#compare();
+    }
+  }
+}
+
+test('the model can fail: a server that loses a write now and then is found out', async (context: TestContext) => {
+  const server = await ServerInMemory.start(context, { shards: 1 });
+  const { entries } = server.running.states[0]!;
+  const put = entries.put.bind(entries);
+  let writes = 0;
+  entries.put = (kind, account, key, entry) => {
+    writes += 1;
+    if (writes % 5 !== 0) put(kind, account, key, entry);
+  };
+  await assert.rejects(new Run(server, new Set()).history({ seed: 7, steps: 120 }));
+  assert.ok(writes > 5);
+});

@@ -1,0 +1,152 @@
+/**
+ * A start after a crash: the checkpoint, and the journal behind it, are the state before (I5), nothing acknowledged is
+ * lost (I1), and a batch over several shards is there on all of them or on none (I2, I6).
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Command } from '../../src/protocol/commands.ts';
+import { batch, get, lock, mlock, next, once, remove, set, unlock } from '../support/commands.ts';
+import type { AskedClient } from '../support/router-under-test.ts';
+import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
+import { ServerInMemory } from '../support/server-in-memory.ts';
+
+const limits = { memtable_bytes_max: 24 * 1024 };
+
+for (const shards of [1, 3]) {
+  test(`digest(checkpoint + replay) = digest(state before the crash), with ${shards} shards`, async (context) => {
+    let checkpoints = 0;
+    let replayedFrom = 0;
+    for (let seed = 1; seed <= 15; seed++) {
+      const random = seededRandom(seed);
+      const server = await ServerInMemory.start(context, { shards, limits });
+      for (let round = 0; round < 4; round++) {
+        for (let i = random.below(60); i >= 0; i--) {
+          server.send(randomCommand(random, i));
+          if (random.below(3) === 0) await server.steps(random.below(20));
+          if (random.below(12) === 0) await server.advance([10, 1000, 30_000, 70_000][random.below(4)]!);
+        }
+        await server.settle();
+        const before = server.digest();
+        checkpoints += (await server.until(server.running.router.stats())).shards.reduce(
+          (sum, shard) => sum + shard.checkpoints,
+          0,
+        );
+        replayedFrom += Math.min(...server.checkpoints.map((store) => store.watermark()));
+        await server.crash(seed * 100 + round);
+        assert.equal(server.digest(), before, `seed ${seed}, round ${round}`);
+      }
+    }
+    assert.ok(checkpoints > 20 && replayedFrom > 0, `${checkpoints} checkpoints were made`);
+  });
+
+  test(`a clean stop leaves everything in the checkpoint, with ${shards} shards`, async (context) => {
+    const random = seededRandom(5);
+    const server = await ServerInMemory.start(context, { shards, limits });
+    for (let i = 0; i < 200; i++) server.send(randomCommand(random, i));
+    await server.settle();
+    const before = server.digest();
+    const { Rev } = await server.ok(get('k'));
+    await server.stop();
+    for (const store of server.checkpoints) assert.ok(store.watermark() >= Rev);
+    await server.start();
+    assert.equal(server.digest(), before);
+  });
+
+  test(`a crash in the middle of anything loses nothing that was acknowledged, and halves no batch, with ${shards} shards`, async (context) => {
+    let acknowledged = 0;
+    let unanswered = 0;
+    for (let seed = 1; seed <= 40; seed++) {
+      const random = seededRandom(seed);
+      const server = await ServerInMemory.start(context, { shards, limits });
+      const keys = ['x', 'y', 'z', 'u', 'v'];
+      const asked: { client: AskedClient; n: number }[] = [];
+      for (let n = 1; n <= 60; n++) {
+        const command = batch({
+          set: keys.map((key) => ({ key, value: String(n) })),
+          atomic: [
+            { key: 'from', op: 'add', n: -n },
+            { key: 'to', op: 'add', n },
+          ],
+        });
+        asked.push({ client: server.send(command), n });
+        server.send(set(`pad${n}`, 'x'.repeat(random.below(1000))));
+        await server.steps(random.below(shards === 1 ? 12 : 60));
+      }
+      await server.crash(seed);
+      const read = await server.ok(
+        batch({
+          get: keys,
+          atomic: [
+            { key: 'from', op: 'get', n: 0 },
+            { key: 'to', op: 'get', n: 0 },
+          ],
+        }),
+      );
+      const values = new Set(read.KV.map(({ Value }) => (Value as number | undefined) ?? 0));
+      assert.equal(values.size, 1, `seed ${seed}: one batch on all keys: ${JSON.stringify(read.KV)}`);
+      assert.equal(read.Atomic[0]!.Value + read.Atomic[1]!.Value, 0, `seed ${seed}: the total`);
+      const [reached] = values;
+      for (const { client, n } of asked) {
+        if (client.waits) unanswered += 1;
+        else if (client.code === 'ok') {
+          acknowledged += 1;
+          assert.ok(n <= reached!, `seed ${seed}: ${n} was acknowledged, ${reached} is there`);
+        }
+      }
+    }
+    assert.ok(acknowledged > 100 && (shards === 1 || unanswered > 10), `${acknowledged} and ${unanswered}`);
+  });
+}
+
+test('handles and versions grow over restarts, mutexes too', async (context) => {
+  const server = await ServerInMemory.start(context, { shards: 3 });
+  let handle = 0;
+  let mutex = 0;
+  for (let round = 0; round < 6; round++) {
+    const held = await server.ok(lock(`l${round}`));
+    assert.ok(held.Lock > handle);
+    handle = held.Lock;
+    const inMemory = await server.ok(mlock('m'));
+    assert.ok(inMemory.Lock > mutex);
+    mutex = inMemory.Lock;
+    if (round % 2 === 0) await server.crash(round);
+    else {
+      await server.stop();
+      await server.start();
+    }
+  }
+});
+
+function randomCommand(random: SeededRandom, i: number): Command {
+  const key = `k${random.below(12)}`;
+  const other = `k${random.below(12)}`;
+  switch (random.below(9)) {
+    case 0:
+      return set(key, 'x'.repeat(random.below(1500)));
+    case 1:
+      return set(key, i, { ttlMs: 1 + random.below(40_000) });
+    case 2:
+      return remove(key);
+    case 3:
+      return batch({
+        set: [
+          { key, value: String(i) },
+          { key: other, value: String(i), ttlMs: 500 },
+        ],
+      });
+    case 4:
+      return batch({ ...once(`id${random.below(6)}`, { ttlMs: 20_000 }), atomic: [{ key, op: 'add', n: 1 }] });
+    case 5:
+      return next(`s${random.below(3)}`);
+    case 6:
+      return lock(
+        `l${random.below(3)}`,
+        { durMs: 5000, waitMs: random.below(2) * 2000 },
+        { set: [{ key, value: '1' }] },
+      );
+    case 7:
+      return unlock(`l${random.below(3)}`);
+    default:
+      return batch({ atomic: [{ key, op: 'reset', n: 0 }], set: [{ key: other }] });
+  }
+}
