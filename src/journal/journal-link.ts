@@ -1,4 +1,4 @@
-import { Worker, type MessagePort } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { unreachable } from '../shared/assert.ts';
 import type { Revision, ShardId } from '../protocol/ids.ts';
 import type { Journal, JournalRoom } from '../protocol/journal.ts';
@@ -8,14 +8,20 @@ import type { JournalStats } from '../protocol/stats.ts';
 import { roomFromCode, type DurableMessage, type FromMain } from './journal-wire.ts';
 import type { JournalThreadData, ToJournal, ToMain } from './journal-wire.ts';
 
+/** The shard's end of its channel to the journal: a MessagePort, or a simulator's. */
+export interface JournalPort {
+  postMessage(message: ToJournal, transfer: ArrayBuffer[]): void;
+  on(event: 'message', listener: (message: DurableMessage) => void): unknown;
+}
+
 /** The journal as a shard sees it when it runs in a thread of its own. */
 export class ThreadJournal implements Journal {
-  readonly #port: MessagePort;
+  readonly #port: JournalPort;
   readonly #room: Int32Array;
   readonly #listeners: ((durable: Revision) => void)[] = [];
 
   /** @param room the memory that the thread keeps up to date, see `allocateRoom`. */
-  constructor(port: MessagePort, room: SharedArrayBuffer) {
+  constructor(port: JournalPort, room: SharedArrayBuffer) {
     this.#port = port;
     this.#room = new Int32Array(room);
     port.on('message', (message: DurableMessage) => {

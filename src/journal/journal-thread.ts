@@ -1,16 +1,9 @@
-/**
- * The journal's own thread: for a server with several shards.
- *
- *   a message arrives ─► turn: drain every port ─► flush one frame ─► tell everybody ─► another turn if it wrote one
- *
- * What arrives while a frame is being synced is drained before the next one, and so shares its fdatasync. Turns follow
- * each other through the event loop, which lets the preparation of the spare segment go on beside them.
- * Nothing is caught here: an error ends the thread, and the main thread ends the process.
- */
+/** The journal's own thread, for a server with several shards: feeds a `JournalActor` from the ports of the others. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert, unreachable } from '../shared/assert.ts';
 import { realDisk } from '../shared/disk.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
+import { JournalActor } from './journal-actor.ts';
 import type { DurableMessage, FromMain, JournalThreadData, ToJournal, ToMain } from './journal-wire.ts';
 import { roomCode } from './journal-wire.ts';
 import { JournalWriter } from './journal-writer.ts';
@@ -24,22 +17,18 @@ const writer = new JournalWriter(realDisk, data.directory, data.recovered, new S
   log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
   onRoom: (next) => Atomics.store(room, 0, roomCode(next)),
 });
-let turnScheduled = false;
-let closed = false;
-
-writer.onDurable((durable) => {
-  const message: DurableMessage = { kind: 'durable', durable };
-  for (const port of data.shardPorts) port.postMessage(message);
-  for (const port of data.routerPorts) port.postMessage(message);
+const actor = new JournalActor({
+  writer,
+  receive: data.shardPorts.map((port) => () => receiveMessageOnPort(port)?.message as ToJournal | undefined),
+  tell: (durable) => {
+    const message: DurableMessage = { kind: 'durable', durable };
+    for (const port of data.shardPorts) port.postMessage(message);
+    for (const port of data.routerPorts) port.postMessage(message);
+  },
+  defer: setImmediate,
 });
 
-for (const port of data.shardPorts) {
-  port.on('message', (message: ToJournal) => {
-    if (closed) return;
-    take(message);
-    scheduleTurn();
-  });
-}
+for (const port of data.shardPorts) port.on('message', (message: ToJournal) => actor.take(message));
 
 main.on('message', (message: FromMain) => {
   switch (message.kind) {
@@ -52,44 +41,9 @@ main.on('message', (message: FromMain) => {
   }
 });
 
-function scheduleTurn(): void {
-  if (turnScheduled) return;
-  turnScheduled = true;
-  setImmediate(turn);
-}
-
-function turn(): void {
-  turnScheduled = false;
-  if (closed) return;
-  drain();
-  if (writer.flush()) scheduleTurn();
-}
-
-function drain(): void {
-  for (const port of data.shardPorts) {
-    for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
-      const message: ToJournal = received.message;
-      take(message);
-    }
-  }
-}
-
-function take(message: ToJournal): void {
-  switch (message.kind) {
-    case 'append':
-      return writer.enqueue(message, true);
-    case 'checkpointed':
-      return writer.checkpointed(message.shard, message.watermark);
-    default:
-      return unreachable(message);
-  }
-}
-
-/** Shards have stopped by now: writes what they sent, and lets the thread end. */
+/** Writes what the shards have sent, and lets the thread end. */
 function close(): void {
-  drain();
-  while (writer.flush());
-  closed = true;
+  actor.close();
   for (const port of data.shardPorts) port.close();
   for (const port of data.routerPorts) port.close();
   void writer.close().then(() => {

@@ -12,6 +12,7 @@ import { PrefixWatches } from '../router/prefix-watches.ts';
 import { Router } from '../router/router.ts';
 import { ThreadShardLink } from '../router/shard-link.ts';
 import { assert } from '../shared/assert.ts';
+import { systemAfter } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { buildApp } from './app.ts';
 import type { Config } from './config-schema.ts';
@@ -76,6 +77,7 @@ export class FrontEnd {
       durable: () => revisions.durable(),
       limits,
       defer: setImmediate,
+      after: systemAfter,
     });
     const router = new Router({
       index,
@@ -85,6 +87,7 @@ export class FrontEnd {
       prefixWatches,
       journalStats,
       defer: setImmediate,
+      after: systemAfter,
     });
     ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
     this.#router = router;

@@ -9,6 +9,7 @@ import { revision } from '../protocol/ids.ts';
 import type { KeyEvent } from '../protocol/messages.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
 import { nameOf } from '../protocol/scope.ts';
+import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
 import type { Client, Pending, WatchedKey } from './dispatcher.ts';
 
@@ -18,26 +19,27 @@ interface Watcher {
   readonly client: Client;
   /** The questions to the shards. One that has not set out yet (behind a batch over several shards) never does. */
   readonly asked: Pending[];
-  timer: NodeJS.Timeout | undefined;
+  /** Takes back the end of the wait. */
+  stopWaiting: () => void;
   done: boolean;
 }
 
+export interface KeyWatchesOptions {
+  /** Asks a shard, by way of the router. */
+  readonly request: (command: WatchKey, client: Client) => Pending;
+  readonly unwatch: (account: AccountId, key: string) => void;
+  readonly limits: Limits;
+  readonly after: After;
+}
+
 export class KeyWatches {
-  readonly #router: { request(command: WatchKey, client: Client): Pending };
-  readonly #limits: Limits;
-  readonly #unwatch: (account: AccountId, key: string) => void;
+  readonly #options: KeyWatchesOptions;
   /** Account NUL key → who waits for it, with the version that each has. */
   readonly #waiting = new Map<string, Map<Watcher, number>>();
   readonly #watchers = new Set<Watcher>();
 
-  constructor(
-    router: { request(command: WatchKey, client: Client): Pending },
-    limits: Limits,
-    unwatch: (account: AccountId, key: string) => void,
-  ) {
-    this.#router = router;
-    this.#limits = limits;
-    this.#unwatch = unwatch;
+  constructor(options: KeyWatchesOptions) {
+    this.#options = options;
   }
 
   get size(): number {
@@ -45,14 +47,15 @@ export class KeyWatches {
   }
 
   watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
-    const watcher: Watcher = { account, keys, client, asked: [], timer: undefined, done: false };
-    if (this.#watchers.size >= this.#limits.watchers_max) {
-      const message = `${this.#limits.watchers_max} watchers are open already (limits.watchers_max).`;
+    const watcher: Watcher = { account, keys, client, asked: [], stopWaiting: () => {}, done: false };
+    const { limits, after } = this.#options;
+    if (this.#watchers.size >= limits.watchers_max) {
+      const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
       client.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
       return { cancel: () => {} };
     }
     this.#watchers.add(watcher);
-    watcher.timer = setTimeout(() => this.#finish(watcher, nothing), waitMs);
+    watcher.stopWaiting = after(waitMs, () => this.#finish(watcher, nothing));
     for (const { key, version } of keys) {
       if (watcher.done) break;
       const name = nameOf(account, key);
@@ -89,7 +92,8 @@ export class KeyWatches {
         if (reply.status !== 0) this.#finish(watcher, reply);
       },
     };
-    watcher.asked.push(this.#router.request({ kind: 'watch.key', account: watcher.account, key, version }, asker));
+    const command: WatchKey = { kind: 'watch.key', account: watcher.account, key, version };
+    watcher.asked.push(this.#options.request(command, asker));
   }
 
   #finish(watcher: Watcher, reply: Reply): void {
@@ -101,7 +105,7 @@ export class KeyWatches {
   #leave(watcher: Watcher): void {
     if (watcher.done) return;
     watcher.done = true;
-    clearTimeout(watcher.timer);
+    watcher.stopWaiting();
     this.#watchers.delete(watcher);
     for (const asked of watcher.asked) asked.cancel();
     for (const { key } of watcher.keys) {
@@ -111,7 +115,7 @@ export class KeyWatches {
       waiting.delete(watcher);
       if (waiting.size > 0) continue;
       this.#waiting.delete(name);
-      this.#unwatch(watcher.account, key);
+      this.#options.unwatch(watcher.account, key);
     }
   }
 }

@@ -15,6 +15,7 @@ import { decodeRecord, peekAccount, peekRecord, type RecordChunk } from '../prot
 import { failureReply, type Reply } from '../protocol/replies.ts';
 import { JournalTail } from '../journal/journal-reader.ts';
 import type { JournalDirectory } from '../journal/journal-directory.ts';
+import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
 import type { Client, Pending, PrefixWatch, StreamSink } from './dispatcher.ts';
 import { PollReader, prefixEvents, StreamReader, type PrefixReader } from './prefix-readers.ts';
@@ -26,6 +27,7 @@ export interface PrefixWatchesOptions {
   readonly limits: Limits;
   /** Runs something after the events that are waiting now. */
   readonly defer: (run: () => void) => void;
+  readonly after: After;
 }
 
 export class PrefixWatches {
@@ -54,16 +56,16 @@ export class PrefixWatches {
       client.deliver(refused);
       return { cancel: () => {} };
     }
-    const timer = setTimeout(() => this.#end(reader, reader.timedOut()), watch.waitMs);
+    const stopWaiting = this.#options.after(watch.waitMs, () => this.#end(reader, reader.timedOut()));
     const reader = new PollReader(watch, watch.after ?? this.#options.durable(), (reply) => {
-      clearTimeout(timer);
+      stopWaiting();
       this.#remove(reader);
       if (!client.gone) client.deliver(reply);
     });
     this.#add(reader);
     return {
       cancel: () => {
-        clearTimeout(timer);
+        stopWaiting();
         this.#remove(reader);
       },
     };

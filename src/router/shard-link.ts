@@ -1,11 +1,10 @@
 /**
- * The wire between a router and one shard. `ThreadShardLink` crosses to the shard's thread, `LocalShardLink` calls an
- * actor in the same thread (unit tests, simulation, debugging): the same router and the same actor either way.
+ * The wire between a router and one shard. `ThreadShardLink` crosses to the shard's thread, `QueueShardLink` goes through
+ * a queue in the same thread (tests, simulation, debugging): the same router and the same actor either way.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { FromShard, ToShard } from '../protocol/messages.ts';
 import { decodeFromShard, encodeToShard, type FromShardWire } from '../protocol/shard-wire.ts';
-import type { ShardActor } from '../shard-worker/shard-actor.ts';
 
 export interface ShardLink {
   send(messages: readonly ToShard[]): void;
@@ -28,30 +27,25 @@ export class ThreadShardLink implements ShardLink {
   }
 }
 
-/** `defer` decides when the actor's turn comes: the next macrotask in a debugger, the scheduler's pick in a simulation. */
-export class LocalShardLink implements ShardLink {
-  readonly #actor: ShardActor;
-  readonly #router: number;
-  readonly #defer: (run: () => void) => void;
+/** The same texts and arrays by way of a queue that is not a MessagePort. */
+export class QueueShardLink implements ShardLink {
+  readonly #post: (wire: string) => void;
   #listener: (message: FromShard) => void = () => {};
 
-  constructor(actor: ShardActor, router: number, defer: (run: () => void) => void) {
-    this.#actor = actor;
-    this.#router = router;
-    this.#defer = defer;
+  constructor(post: (wire: string) => void) {
+    this.#post = post;
   }
 
   send(messages: readonly ToShard[]): void {
-    this.#actor.receive(this.#router, messages);
-    this.#defer(() => this.#actor.turn());
+    this.#post(encodeToShard(messages));
   }
 
   onMessage(listener: (message: FromShard) => void): void {
     this.#listener = listener;
   }
 
-  /** The actor's `send` for this router ends here. */
-  deliver(message: FromShard): void {
-    this.#defer(() => this.#listener(message));
+  /** What the shard has posted to this router arrives here. */
+  deliver(wire: FromShardWire): void {
+    this.#listener(decodeFromShard(wire));
   }
 }

@@ -53,6 +53,8 @@ export interface ActorOptions {
   readonly send: (router: number, message: FromShard) => void;
   /** Asks for `turn` to be called after so many milliseconds; replaces the wish before. */
   readonly wake: (delayMs: number) => void;
+  /** With the journal in this thread: how many front ends there are, who hear from nobody else what is durable. */
+  readonly announceTo?: number;
 }
 
 export class ShardActor {
@@ -62,10 +64,19 @@ export class ShardActor {
   readonly #turnOut: TurnOutbox;
   #commits = 0;
   #turns = 0;
+  #announced: number;
+  #inTurn = false;
 
   constructor(options: ActorOptions) {
     this.#options = options;
     this.#turnOut = new TurnOutbox(options.state, this.#records);
+    this.#announced = options.state.revisions.durable();
+    // After a full disk the journal writes what waited when it finds room, outside of any turn.
+    if (options.announceTo !== undefined) {
+      options.journal.onDurable(() => {
+        if (!this.#inTurn) this.#send();
+      });
+    }
   }
 
   /** Puts messages into the mailbox. The caller sees to it that `turn` follows. */
@@ -83,6 +94,7 @@ export class ShardActor {
     const { state, clock, checkpoints } = this.#options;
     const now = clock.now();
     this.#turns += 1;
+    this.#inTurn = true;
     state.noRoom = this.#noRoom();
     passTime(state, now, this.#turnOut);
     for (const { router, message } of messages) {
@@ -93,17 +105,31 @@ export class ShardActor {
     this.#flush();
     checkpoints.afterTurn(now);
     this.#sleep(now);
+    this.#inTurn = false;
   }
 
   #flush(): void {
-    const { journal, send, state } = this.#options;
+    const { journal, state } = this.#options;
     this.#commits += this.#records.count;
     if (this.#records.count > 0) {
       assert(state.noRoom?.room !== 'full', 'nothing is written when the journal has no room');
       journal.append(this.#records.take());
     }
+    this.#send();
+  }
+
+  /** Also says what is durable, to those too who have no mail: an expiry answers nobody, and is an event for watchers. */
+  #send(): void {
+    const { state, send, announceTo = 0 } = this.#options;
     const durable = state.revisions.durable();
-    for (const [router, mail] of this.#turnOut.take()) send(router, { durable, ...mail });
+    const mails = this.#turnOut.take();
+    if (durable > this.#announced) {
+      for (let router = 0; router < announceTo; router += 1) {
+        if (!mails.has(router)) mails.set(router, emptyMail());
+      }
+    }
+    this.#announced = durable;
+    for (const [router, mail] of mails) send(router, { durable, ...mail });
   }
 
   #noRoom(): ShardState['noRoom'] {

@@ -134,6 +134,7 @@ function serve(boot: Boot): void {
       clearTimeout(timer);
       timer = setTimeout(() => actor.turn(), delayMs);
     },
+    ...(data.journal.kind === 'local' ? { announceTo: data.routerPorts.length } : {}),
   });
   const take = (router: number, wire: string): void => actor.receive(router, decodeToShard(wire));
   data.routerPorts.forEach((port, router) => {

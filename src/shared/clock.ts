@@ -15,3 +15,11 @@ export function systemClock(origin: number = performance.timeOrigin): Clock {
   const offset = performance.timeOrigin - origin;
   return { now: () => Math.floor(origin + offset + performance.now()) };
 }
+
+/** Calls after so many milliseconds; returns how to take that back. */
+export type After = (delayMs: number, run: () => void) => () => void;
+
+export const systemAfter: After = (delayMs, run) => {
+  const timer = setTimeout(run, delayMs);
+  return () => clearTimeout(timer);
+};

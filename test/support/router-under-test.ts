@@ -16,6 +16,7 @@ import { JournalDirectory } from '../../src/journal/journal-directory.ts';
 import type { Client, Pending } from '../../src/router/dispatcher.ts';
 import { PrefixWatches } from '../../src/router/prefix-watches.ts';
 import { Router } from '../../src/router/router.ts';
+import { systemAfter } from '../../src/shared/clock.ts';
 import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
 import { newShardState, type ShardState } from '../../src/shard-worker/core/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
@@ -150,9 +151,11 @@ export class RouterUnderTest {
           durable: () => this.#revisions.durable(),
           limits,
           defer: (run) => this.#deferred.push(run),
+          after: systemAfter,
         }),
         journalStats: () => Promise.reject(new Error('there is none')),
         defer: (run) => this.#deferred.push(run),
+        after: systemAfter,
       });
       this.#listeners.push((durable) => this.#deferred.push(() => router.advance(durable)));
       return router;
