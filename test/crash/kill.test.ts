@@ -49,7 +49,7 @@ trial(
       const load = new Load(server, history, { seed, round });
       load.resume();
       const running = meanwhile(load.run());
-      await sleep(round % 4 === 3 ? 1000 : 50 + random.below(350));
+      await sleep(round % 4 === 2 ? 1000 : 50 + random.below(350));
       // Now and then a clean stop: it leaves everything too.
       if (round % 7 === 6) {
         load.stop();

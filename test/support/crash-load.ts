@@ -145,6 +145,8 @@ export class Load {
   }
 
   async #ownLock(client: CrashClient, lock: OwnLock, random: SeededRandom): Promise<boolean> {
+    // What became of it will be looked into first.
+    if (lock.inFlight !== undefined) return true;
     if (lock.state === 'held' && random.next() < 0.5) {
       lock.inFlight = 'release';
       const answer = await client.ask('DELETE', `${db}/lock/${lock.id}?id=${lock.owner}`);
