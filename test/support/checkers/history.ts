@@ -1,0 +1,134 @@
+/**
+ * What clients saw of a server: the one form that the simulator, which asks a router, and black-box tests, which speak
+ * HTTP, both write down, and that all checkers of this folder read.
+ *
+ * An operation is a command with its answer. Commands are what the HTTP edge makes of a body, so that a test over HTTP
+ * writes down the command beside the body that it sends. The items of an array body are operations of their own, and
+ * what is answered in two ways (a fingerprint, an owner) is what the client chose: only equality matters.
+ *
+ * Times are milliseconds on one clock, which is also the server's but for `clockToleranceMs` (the simulated clock; wall
+ * time in a test on one machine). They need not be whole numbers. A server that starts again is an event of its own:
+ * mutexes and waiters are gone, leases get their grace, and what was asked before cannot happen after.
+ */
+import type { Command } from '../../../src/protocol/commands.ts';
+
+export interface History {
+  /** In any order. */
+  readonly operations: readonly Operation[];
+  /** In the order in which they happened. */
+  readonly restarts?: readonly Restart[];
+}
+
+export interface Operation {
+  /** How messages name it. */
+  readonly id: number | string;
+  readonly client: number | string;
+  readonly call: Command;
+  readonly sentAt: number;
+  /** Absent: nobody knows what came of it. It happened once, or not at all. */
+  readonly answer?: Answer;
+}
+
+export interface Answer {
+  readonly at: number;
+  readonly status: number;
+  /** The parsed body; of an item of an array body without its `Status`. `{}` for 204. */
+  readonly body: Body;
+  /** The revision that the reply depends on, where that is known: `Reply.rev` of a router. HTTP tells it as `Rev`. */
+  readonly rev?: number;
+  /** The stored reply of an earlier request: `Idempotent-Replayed`. */
+  readonly replayed?: true;
+}
+
+export interface Restart {
+  /** From when on the old process answered nothing. */
+  readonly downAt: number;
+  /** The new one read the wall clock not before this, and not after `upAt`. */
+  readonly startedAt: number;
+  readonly upAt: number;
+}
+
+/** The members of replies that checkers look at, all of which may be missing. */
+export interface Body {
+  readonly [member: string]: unknown;
+  readonly Rev?: number;
+  readonly Now?: number;
+  readonly Code?: string;
+  readonly Lock?: number;
+  readonly TillMs?: number;
+  readonly Holder?: Body;
+  readonly Waiters?: number;
+  readonly Recover?: Body;
+  readonly Failed?: readonly Body[];
+  readonly Atomic?: readonly Body[];
+  readonly KV?: readonly Body[];
+  readonly KVSet?: readonly Body[];
+  readonly Locks?: readonly Body[];
+  readonly Key?: string;
+  readonly LockID?: string;
+  readonly Version?: number;
+  readonly Value?: unknown;
+  readonly Deleted?: boolean;
+  readonly Old?: number;
+  readonly More?: boolean;
+  readonly After?: string;
+  readonly IDs?: readonly string[];
+  readonly Response?: Body;
+}
+
+/** What a checker has to say. Undecided: it may be a fault, and may be an unknown outcome that was guessed wrong. */
+export interface Violation {
+  readonly verdict: 'violation' | 'undecided';
+  readonly message: string;
+  /** Ids of the operations that it is about. */
+  readonly operations: readonly (number | string)[];
+}
+
+/** The revision at which an answer says that it was true; undefined when it claims none. */
+export function claimedRevision(answer: Answer): number | undefined {
+  if (answer.rev !== undefined) return answer.rev;
+  return answer.status === 200 && answer.replayed === undefined ? answer.body.Rev : undefined;
+}
+
+/** For people: which operation, by whom, asking what. */
+export function describe(operation: Operation): string {
+  const { id, client, call, sentAt, answer } = operation;
+  const when = answer === undefined ? `sent at ${sentAt}, never answered` : `${sentAt}–${answer.at}`;
+  return `operation ${id} (client ${client}, ${describeCall(call)}, ${when})`;
+}
+
+function describeCall(call: Command): string {
+  const { kind, account: _, ...rest } = call;
+  const asked = JSON.stringify({ ...rest, shape: undefined, idempotency: undefined });
+  const what = kind === 'batch' && call.shape !== 'batch' ? call.shape : kind;
+  return `${what} ${asked.length > 160 ? `${asked.slice(0, 160)}…` : asked}`;
+}
+
+/** `{"Key":…}` in one line, cut where nobody reads on. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 240 ? `${text.slice(0, 240)}…` : text;
+}
+
+/** Whether a command can change anything that has a revision. */
+export function mayCommit(call: Command): boolean {
+  if (call.kind !== 'batch') return false;
+  if (call.lock ?? call.unlock ?? call.idempotency) return true;
+  if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
+  return call.set !== undefined || (call.atomic ?? []).some(({ op }) => op !== 'get');
+}
+
+/** Whether the answer can only come from a commit. Of the others in `mayCommit` only a model can tell. */
+export function surelyCommitted(call: Command, answer: Answer): boolean {
+  if (call.kind !== 'batch' || answer.status !== 200 || answer.replayed) return false;
+  if (call.lock ?? call.idempotency) return true;
+  if (call.sequence?.op === 'next' || answer.body.Deleted === true) return true;
+  if ((call.atomic ?? []).some(({ op }) => op !== 'get' && op !== 'reset')) return true;
+  if ((answer.body.Atomic ?? []).some(({ Old }, i) => Old !== undefined && call.atomic?.[i]?.op === 'reset'))
+    return true;
+  if (call.shape === 'counter.reset') return answer.body.Old !== undefined;
+  if ((answer.body.KVSet ?? []).some(({ Deleted }) => Deleted === true)) return true;
+  const last = new Map((call.set ?? []).map((ask) => [ask.key, ask]));
+  for (const { value } of last.values()) if (value !== undefined) return true;
+  return false;
+}

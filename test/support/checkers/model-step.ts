@@ -1,0 +1,136 @@
+/**
+ * One step of the model: does this answer agree with the contract, here and now? And the model as a server of its own,
+ * which is where known-good histories come from.
+ *
+ * When an entry's end lies within the time in which the operation may have happened, either may be true. Then all
+ * combinations are tried (there are seldom more than one or two such entries), and what agrees with the answer is kept:
+ * an entry that was seen to be over at some revision is over at all later ones.
+ */
+import type { Command } from '../../../src/protocol/commands.ts';
+import { difference, plain, Span } from './expected.ts';
+import type { Answer, Body, Restart } from './history.ts';
+import { outcomeOf } from './model.ts';
+import { graceMs } from './model-leases.ts';
+import type { Moment, Outcome } from './model-moment.ts';
+import type { Entry, LockEntry, ModelState } from './model-state.ts';
+
+export type StepResult =
+  | { readonly ok: true; readonly outcome: Outcome; readonly over: readonly Entry[] }
+  | { readonly ok: false; readonly explanation: string };
+
+/** More entries that may or may not be over than this are not tried in all combinations. */
+const guessedMax = 6;
+
+/**
+ * Compares an answer with what the contract demands at this revision; the state is not changed. Without an answer the
+ * question is whether it can have succeeded.
+ */
+export function step(state: ModelState, call: Command, rev: number, now: Span, answer: Answer | undefined): StepResult {
+  const body = answer?.body;
+  const listed = body === undefined ? undefined : listedKeys(call, body);
+  const exactly = body?.Now === undefined || answer?.replayed ? now : new Span(body.Now, body.Now);
+  if (body?.Now !== undefined && !answer?.replayed && (body.Now < now.lo || body.Now > now.hi)) {
+    return { ok: false, explanation: `Now: expected a time from ${now.lo} to ${now.hi}, got ${body.Now}` };
+  }
+  let explanation = '';
+  const guessed: { readonly name: string; readonly entry: Entry }[] = [];
+  for (let guess = 0; guess < 1 << Math.min(guessed.length, guessedMax) || guess === 0; guess++) {
+    const over = (name: string, entry: Entry, till: Span, maybe: boolean): boolean => {
+      if (exactly.lo >= till.hi) return true;
+      if (exactly.hi < till.lo && !maybe) return false;
+      if (state.wasGone(entry, rev)) return true;
+      if (listed !== undefined) return !listed.has(name.slice(name.indexOf('\0') + 1));
+      let at = guessed.findIndex((item) => item.name === name);
+      if (at < 0) at = guessed.push({ name, entry }) - 1;
+      return at < guessedMax && ((guess >> at) & 1) === 1;
+    };
+    const moment: Moment = { state, now: exactly, rev, said: body, over };
+    const outcome = outcomeOf(moment, call);
+    const found = disagreement(outcome, answer);
+    if (found === undefined) {
+      return { ok: true, outcome, over: guessed.filter((_, at) => (guess >> at) & 1).map(({ entry }) => entry) };
+    }
+    if (guess === 0) explanation = found;
+  }
+  return { ok: false, explanation };
+}
+
+function disagreement(outcome: Outcome, answer: Answer | undefined): string | undefined {
+  if (answer === undefined) {
+    return outcome.status === 200 ? undefined : `it cannot have happened: ${JSON.stringify(plain(outcome.body))}`;
+  }
+  const { status, body } = answer;
+  if (outcome.status !== status) {
+    const wanted = JSON.stringify(plain({ ...outcome.body, Rev: undefined }));
+    return `expected status ${outcome.status} ${wanted}, got ${status} ${JSON.stringify(body)}`;
+  }
+  if (outcome.replayed !== answer.replayed) return outcome.replayed ? 'expected a replay' : 'is told to be a replay';
+  const expected = outcome.body as Body;
+  if (expected.Failed !== undefined) return failedDiffer(expected.Failed, body);
+  // Only a batch over several shards lists what failed when its lock is busy.
+  const said = expected.Code === 'not_locked' ? { ...body, Failed: undefined } : body;
+  if (expected.IDs === undefined) return difference(expected, said);
+  return difference({ ...expected, IDs: expected.IDs.toSorted() }, { ...said, IDs: body.IDs?.toSorted() });
+}
+
+/** In which order a reply lists what failed is its own affair; the first gives it its code. */
+function failedDiffer(expected: readonly Body[], { Failed, Code }: Body): string | undefined {
+  if (Failed === undefined) return `Failed: expected ${JSON.stringify(plain(expected))}, got nothing`;
+  if (Failed[0]?.Code !== Code) return `Code: expected that of the first of Failed, ${Failed[0]?.Code}, got ${Code}`;
+  return difference(expected.toSorted(byField), Failed.toSorted(byField), 'Failed');
+}
+
+function byField(a: Body, b: Body): number {
+  const [left, right] = [String(a['Field']), String(b['Field'])];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function listedKeys(call: Command, body: Body): Set<unknown> | undefined {
+  if (call.kind === 'kv.list') return new Set(body.KV?.map(({ Key }) => Key));
+  if (call.kind === 'lock.list') return new Set(body.Locks?.map(({ LockID }) => LockID));
+  return undefined;
+}
+
+/** What was decided by a step becomes the state. */
+export function accept(state: ModelState, rev: number, { outcome, over }: Extract<StepResult, { ok: true }>): void {
+  for (const entry of over) state.seenGone(entry, rev);
+  state.apply(outcome.changes);
+  if (outcome.changes.length > 0) state.rev = Math.max(state.rev, rev);
+}
+
+/** The server was down: mutexes are gone, and leases last a little longer. */
+export function restart(state: ModelState, { downAt, startedAt, upAt }: Restart, toleranceMs: number): void {
+  for (const [name, entry] of state.entries) {
+    if (name.startsWith('m')) state.apply([{ name }]);
+    const { lease } = entry as LockEntry;
+    if (!name.startsWith('l') || lease === undefined) continue;
+    const till = (before: number, start: number): number =>
+      Math.min(Math.max(before, start + Math.min(lease.durMs, graceMs)), start + lease.durMs);
+    const extended = new Span(till(lease.till.lo, startedAt - toleranceMs), till(lease.till.hi, upAt + toleranceMs));
+    const maybe = lease.till.lo <= downAt + toleranceMs || lease.maybeOver;
+    const changed = { ...lease, till: extended, ...(maybe ? { maybeOver: true as const } : {}) };
+    state.apply([{ name, entry: { ...(entry as LockEntry), lease: changed } }]);
+  }
+}
+
+/** What the model would answer, as a server without delay: the next revision, and its state moves on. */
+export function respond(state: ModelState, call: Command, now: number): Omit<Answer, 'at'> {
+  const over = (_name: string, _entry: Entry, till: Span): boolean => till.lo <= now;
+  const moment = (rev: number): Moment => ({ state, now: new Span(now, now), rev, said: undefined, over });
+  const next = outcomeOf(moment(state.rev + 1), call);
+  const outcome = next.changes.some(({ name }) => !name.startsWith('m')) ? next : outcomeOf(moment(state.rev), call);
+  const changes = outcome.changes.map((change) => {
+    const stored = change.name.startsWith('i') ? { ...change.entry, body: plain(outcome.body) } : change.entry;
+    return { ...change, ...(stored === undefined ? {} : { entry: stored as Entry }) };
+  });
+  accept(state, outcome === next ? state.rev + 1 : state.rev, { ok: true, outcome: { ...outcome, changes }, over: [] });
+  const body = plain(outcome.body) as Body;
+  if (typeof body.Lock === 'number' && call.kind === 'mutex.lock')
+    state.mutexHandle = Math.max(state.mutexHandle, body.Lock);
+  const { Field: _, ...first } = body.Failed?.[0] ?? {};
+  return {
+    status: outcome.status,
+    body: { ...first, ...body },
+    ...(outcome.replayed ? { replayed: true } : {}),
+  };
+}
