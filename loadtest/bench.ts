@@ -10,10 +10,12 @@
  *
  * Each scenario starts the real server on an empty data directory, as a child process that listens on 127.0.0.1. Timed
  * runs are repeated and the median is shown. What was started is ended, by its process id, however this ends. Exit code
- * 1: a scenario failed. A goal that is missed is no failure of the bench: the machine may be slow or busy.
+ * 1: a scenario failed. A goal that is missed is no failure of the bench: the machine may be slow or busy; how much of
+ * its CPU went to processes that are not ours stands beside each figure.
  */
 import type { ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { isMemory, probeDisk } from './disk-probe.ts';
@@ -22,6 +24,7 @@ import { runOwn } from './load/own.ts';
 import { isSingle } from './load/workloads.ts';
 import { hasWrk, runWrk, wrkMissing } from './load/wrk.ts';
 import { describeMachine } from './machine.ts';
+import { machineMicros, ownMicros } from './process-stats.ts';
 import { renderReport, type Report, type ScenarioReport } from './report.ts';
 import type { Bench, Scenario } from './scenario.ts';
 import { durableWrites } from './scenarios/durable-writes.ts';
@@ -106,6 +109,7 @@ async function run(): Promise<Report> {
 }
 
 async function runScenario(scenario: Scenario, options: Bench['options']): Promise<ScenarioReport> {
+  const takenByOthers = watchOthers();
   const servers: ServerUnderLoad[] = [];
   const directories: string[] = [];
   const newDirectory = (): string => {
@@ -128,15 +132,25 @@ async function runScenario(scenario: Scenario, options: Bench['options']): Promi
   try {
     const figures = await scenario.run(bench);
     for (const server of servers) await server.stop();
-    return { name: scenario.name, figures };
+    return { name: scenario.name, figures, takenByOthers: takenByOthers() };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     progress(`  failed: ${message}`);
-    return { name: scenario.name, figures: [], error: message };
+    return { name: scenario.name, figures: [], takenByOthers: takenByOthers(), error: message };
   } finally {
     for (const child of children) child.kill('SIGKILL');
     for (const directory of directories) bench.remove(directory);
   }
+}
+
+/** @returns what tells the share that others took since then; our own processes must have ended. */
+function watchOthers(): () => number {
+  const before = { at: performance.now(), micros: machineMicros() - ownMicros() };
+  return () => {
+    const elapsedMicros = (performance.now() - before.at) * 1000;
+    const others = machineMicros() - ownMicros() - before.micros;
+    return Math.max(0, others / (elapsedMicros * os.availableParallelism()));
+  };
 }
 
 function track(child: ChildProcess): void {

@@ -43,10 +43,28 @@ export function openFilesMax(): number {
   return limit === 'unlimited' ? Infinity : Number(limit);
 }
 
-/** utime + stime; the name before them may hold anything, so that counting starts behind it. */
+/** CPU time of the whole machine so far: everybody's, and what a hypervisor took away. */
+export function machineMicros(): number {
+  // user nice system idle iowait irq softirq steal
+  const ticks = fs.readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.trim().split(/\s+/).slice(1).map(Number);
+  return [0, 1, 2, 5, 6, 7].reduce((sum, field) => sum + (ticks[field] ?? 0), 0) * microsPerTick;
+}
+
+/** CPU time of this process and of all its children that have ended. */
+export function ownMicros(): number {
+  const fields = statFields(fs.readFileSync('/proc/self/stat', 'utf8'));
+  return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field]), 0) * microsPerTick;
+}
+
+/** utime + stime */
 function ticksOf(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = statFields(stat);
   return Number(fields[11]) + Number(fields[12]);
+}
+
+/** The fields behind the name, which itself may hold anything. */
+function statFields(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function readIfThere(file: string): string | undefined {

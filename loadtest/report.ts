@@ -13,6 +13,8 @@ export interface Report {
 export interface ScenarioReport {
   readonly name: string;
   readonly figures: readonly Figure[];
+  /** Of the machine's CPU, 0 to 1, taken by processes that are not the bench's while the scenario ran. */
+  readonly takenByOthers: number;
   /** It could not be measured, or what came back was wrong. */
   readonly error?: string;
 }
@@ -31,10 +33,11 @@ export function renderReport(report: Report): string {
   const width = Math.max(...facts.map(([name]) => name!.length));
   const lines = facts.map(([name, value]) => `${name!.padEnd(width)}  ${value}`);
 
-  const rows = [['figure', 'goal', 'measured', 'met']];
-  for (const { name, figures, error } of scenarios) {
-    for (const figure of figures) rows.push([figure.name, figure.goal ?? '', figure.measured, verdict(figure)]);
-    if (error !== undefined) rows.push([name, '', 'FAILED, see below', 'NO']);
+  const rows = [['figure', 'goal', 'measured', 'met', 'CPU taken by others']];
+  for (const { name, figures, takenByOthers, error } of scenarios) {
+    const others = `${Math.round(takenByOthers * 100)} %`;
+    for (const figure of figures) rows.push([figure.name, figure.goal ?? '', figure.measured, verdict(figure), others]);
+    if (error !== undefined) rows.push([name, '', 'FAILED, see below', 'NO', others]);
   }
   lines.push('', ...table(rows), '');
   for (const { name, figures, error } of scenarios) {
