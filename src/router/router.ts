@@ -213,7 +213,17 @@ export class Router implements Dispatcher {
     this.#checkIdle();
   }
 
+  /**
+   * Who has waited for a lock may have hung up meanwhile. What the event loop has at hand already comes first, so that a
+   * connection whose end has arrived gets no grant.
+   */
   #finish(id: number, reply: Reply): void {
+    const waited = reply.grant !== undefined && this.#inFlight.get(id)?.waits === true;
+    if (waited) this.#options.defer(() => this.#answer(id, reply));
+    else this.#answer(id, reply);
+  }
+
+  #answer(id: number, reply: Reply): void {
     const request = take(this.#inFlight, id);
     assert(request !== undefined, 'a request is answered once');
     if (!request.waits) this.#counts[request.shard]! -= 1;

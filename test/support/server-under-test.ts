@@ -21,6 +21,8 @@ import { errorCodes, type ErrorCode } from '../../src/protocol/errors.ts';
 import type { ReplyBody } from './reply-body.ts';
 
 const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
+/** Halves the time of a start, of which these tests have many. */
+const compileCache = path.join(os.tmpdir(), 'dragonlock-test-compile-cache');
 /** Anything that takes longer than this is a hang. */
 const patienceMs = 20_000;
 
@@ -123,7 +125,7 @@ export class ServerUnderTest {
     const argv = [serverFile, '--listen', listen, '--data-dir', this.dataDir];
     const child = spawn(process.execPath, argv, {
       cwd: this.directory,
-      env: { ...process.env, ...env },
+      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.logs = [];

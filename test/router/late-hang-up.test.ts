@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { accountId } from '../../src/protocol/ids.ts';
+import type { Command } from '../../src/protocol/commands.ts';
+import { RouterUnderTest } from '../support/router-under-test.ts';
+
+const account = accountId('acc');
+const lock = (waitMs: number): Command => ({ kind: 'mutex.lock', account, lock: { id: 'm', durMs: 60_000, waitMs } });
+
+test('a grant to one who waited leaves a turn after it came: a hang-up that is read meanwhile sends it to the next', async () => {
+  const server = new RouterUnderTest({ shards: 1 });
+  const { Lock: handle } = await server.ok(lock(0));
+  const first = server.send(lock(60_000));
+  await server.settle();
+  const next = server.send(lock(60_000));
+  await server.settle();
+  assert(typeof handle === 'number');
+  const unlock = server.send({ kind: 'mutex.unlock', account, unlock: { id: 'm', handle } });
+  while (unlock.waits) assert(await server.step(), 'the unlock is answered');
+  assert(first.waits, 'what came with the same message as the answer to the unlock has not left yet');
+  // Its connection has ended, and the news of that was read in this very turn.
+  first.gone = true;
+  await server.settle();
+  assert.equal(first.reply, undefined);
+  assert.equal(next.code, 'ok');
+});
