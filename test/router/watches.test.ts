@@ -276,6 +276,25 @@ for (const shards of shardCounts) {
       );
       assert.equal((await server.until(server.running.router.stats())).streams, 0);
     });
+
+    test('a stream that catches up past those who are live gets nothing twice, whatever the moment', async (context) => {
+      for (let moment = 0; moment < 12; moment++) {
+        const server = await ServerInMemory.start(context, { shards });
+        const { Rev } = await server.ok(set('a', 0));
+        watchPrefix(server, 'none', undefined);
+        await server.settle();
+        const writes = [server.send(set('a', 1)), server.send(set('b', 2))];
+        await server.steps(moment);
+        const told: string[] = [];
+        server.running.router.streamPrefix({ account: acme, prefix: '', after: revision(Rev) }, streamSink(told));
+        await server.settle();
+        assert.deepEqual(
+          told.filter((text) => text.startsWith('commit')),
+          writes.map(({ body }) => `commit ${body.Rev} 1`),
+          `after ${moment} steps`,
+        );
+      }
+    });
   });
 }
 
