@@ -1,9 +1,11 @@
 /** The process: what it refuses to start with, how it stops, and what a damaged or torn log does to it. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { frameMagic } from '../../src/journal/frame.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 
@@ -220,6 +222,40 @@ test('start: damage in the middle of the log is refused with file and offset, an
   fs.writeFileSync(file, bytes);
   await server.start();
   assert.equal((await server.ok('GET', '/db/acc/kv')).KV.length, 10);
+});
+
+const salvageFile = fileURLToPath(new URL('../../src/main/salvage.ts', import.meta.url));
+
+function salvage(dataDir: string): { code: number | null; said: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [salvageFile, '--data-dir', dataDir], {
+    encoding: 'utf8',
+  });
+  return { code: status, said: stdout + stderr };
+}
+
+test('salvage: keeps what stands before the damage, and no revision is ever used again', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const revisions: number[] = [];
+  for (let i = 0; i < 10; i += 1) revisions.push((await server.ok('POST', `/db/acc/kv/k${i}`, String(i))).Rev);
+  const refused = salvage(server.dataDir);
+  assert.equal(refused.code, 1);
+  assert.match(refused.said, /in use by another server/);
+  await server.kill();
+  const { file, bytes, offsets } = framesOf(server.dataDir);
+  bytes[offsets[5]! + 60]! ^= 1;
+  fs.writeFileSync(file, bytes);
+  const done = salvage(server.dataDir);
+  assert.equal(done.code, 0, done.said);
+  assert(done.said.includes(`at byte ${offsets[5]}`), done.said);
+  await server.start();
+  const { KV } = await server.ok('GET', '/db/acc/kv');
+  assert.deepEqual(
+    KV.map(({ Key, Version }) => [Key, Version]),
+    revisions.filter((revision) => revision <= KV.at(-1)!.Version).map((revision, i) => [`k${i}`, revision]),
+  );
+  assert(KV.length >= 3 && KV.length <= 5, `${KV.length} of the keys stood before the damage`);
+  const next = await server.ok('POST', '/db/acc/kv/next', '1');
+  assert(next.Rev > revisions.at(-1)!, 'above every revision that was ever shown');
 });
 
 test('start: a last frame that was torn by a crash is dropped, wherever it was torn', async (t) => {
