@@ -32,8 +32,8 @@ export interface LogEnd {
  *
  * Where a frame is not valid, three things can be true. Another segment follows: then this one must have ended right
  * here, which the next header proves by naming the last revision and checksum before it; whatever stands behind is
- * left over and harmless. A later frame of this log is valid, or this one was written whole: then something durable is
- * damaged. Otherwise it is the end.
+ * left over and harmless. A later frame of this log is valid, or this one was written whole, or the file was made longer
+ * than it is: then something durable is damaged. Otherwise it is the end.
  *
  * @throws JournalCorruption
  */
@@ -63,9 +63,12 @@ export function* walkLog(
       const end = yield* walkSegment(window, header);
       if (index === segments.length - 1) {
         const later = window.findLater(end.position, end.logId, end.last);
-        if (later === undefined && !wasWrittenWhole(window, end.position)) return end;
+        const cutOff = window.size < header.bytes;
+        if (later === undefined && !cutOff && !wasWrittenWhole(window, end.position)) return end;
         if (later === undefined) {
-          const reason = `${frameFaults[end.fault]}, although the frame was written whole`;
+          const reason = cutOff
+            ? `the file has ${window.size} bytes, and had ${header.bytes} when it was made`
+            : `${frameFaults[end.fault]}, although the frame was written whole`;
           throw new JournalCorruption(segment.name, end.position, reason, intact(index + 1, end));
         }
         const reason =

@@ -80,7 +80,7 @@ function shapeOf(disk: Disk, directory: string, segment: SegmentName): { logId: 
   try {
     const header = readSegmentHeader(file, segment);
     if (typeof header === 'string') throw new JournalCorruption(segment.name, 0, header);
-    return { logId: header.logId, bytes: file.size() };
+    return { logId: header.logId, bytes: header.bytes };
   } finally {
     file.close();
   }

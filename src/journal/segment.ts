@@ -17,7 +17,8 @@
  *   24  first    u48     the first revision that this segment may hold
  *   30  after    u48     the last revision of the segment before it; first - 1, unless a salvage left a gap
  *   36  chain    u32     crc of the last frame of the segment before it, or 0
- *   40  zero     8 bytes
+ *   40  bytes    u48     size of the file: a shorter one was cut off behind our back
+ *   46  zero     2 bytes
  *
  * Life of a segment, and what a crash leaves at each step:
  *
@@ -52,6 +53,8 @@ export interface SegmentHeader {
   readonly first: Revision;
   readonly after: Revision;
   readonly chain: number;
+  /** Size of the whole file, as it was made. */
+  readonly bytes: number;
 }
 
 export interface SegmentName {
@@ -81,6 +84,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   buffer.writeUIntLE(header.first, 24, 6);
   buffer.writeUIntLE(header.after, 30, 6);
   buffer.writeUInt32LE(header.chain, 36);
+  buffer.writeUIntLE(header.bytes, 40, 6);
   buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes)), 12);
   return buffer;
 }
@@ -89,20 +93,20 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
 export class UnsupportedFormat extends Error {
   override name = 'UnsupportedFormat';
 
-  constructor(version: number) {
+  constructor(version: number, file: string) {
     super(
-      `The journal has format version ${version}; this server reads ${formatVersion}. Nothing was changed. ` +
+      `The journal segment ${file} has format version ${version}; this server reads ${formatVersion}. Nothing was changed. ` +
         'Start the version of the server that wrote it.',
     );
   }
 }
 
-/** The header, or what is wrong with it. @throws UnsupportedFormat */
-export function decodeSegmentHeader(buffer: Buffer): SegmentHeader | string {
+/** The header of `file`, or what is wrong with it. @throws UnsupportedFormat */
+export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader | string {
   if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
   if (!buffer.subarray(0, magic.length).equals(magic)) return 'the file does not begin as a journal segment';
   const version = buffer.readUInt32LE(8);
-  if (version !== formatVersion) throw new UnsupportedFormat(version);
+  if (version !== formatVersion) throw new UnsupportedFormat(version, file);
   if (crc32(buffer.subarray(16, headerUsedBytes)) !== buffer.readUInt32LE(12)) {
     return 'the checksum of the segment header does not match its content';
   }
@@ -111,6 +115,7 @@ export function decodeSegmentHeader(buffer: Buffer): SegmentHeader | string {
     first: revision(buffer.readUIntLE(24, 6)),
     after: revision(buffer.readUIntLE(30, 6)),
     chain: buffer.readUInt32LE(36),
+    bytes: buffer.readUIntLE(40, 6),
   };
 }
 
@@ -118,7 +123,7 @@ export function decodeSegmentHeader(buffer: Buffer): SegmentHeader | string {
 export function readSegmentHeader(file: DiskFile, segment: SegmentName): SegmentHeader | string {
   const buffer = Buffer.alloc(segmentHeaderBytes);
   const bytes = file.read(buffer, 0, segmentHeaderBytes, 0);
-  const header = decodeSegmentHeader(buffer.subarray(0, bytes));
+  const header = decodeSegmentHeader(buffer.subarray(0, bytes), segment.name);
   if (typeof header === 'string') return header;
   if (header.first !== segment.first) return `the header names revision ${header.first} as the first one`;
   if (header.after >= header.first) return `the header names revision ${header.after} as the one before the first`;
@@ -141,7 +146,7 @@ export function writeZerosNow(disk: Disk, directory: string, name: string, bytes
 export async function createSegment(
   disk: Disk,
   directory: string,
-  header: SegmentHeader,
+  header: Omit<SegmentHeader, 'bytes'>,
   segmentBytes: number,
 ): Promise<void> {
   const name = segmentName(header.first);
@@ -149,7 +154,7 @@ export async function createSegment(
   await disk.writeZeros(tmp, segmentBytes);
   const file = disk.open(tmp, 'write');
   try {
-    file.write(encodeSegmentHeader(header), 0, segmentHeaderBytes, 0);
+    file.write(encodeSegmentHeader({ ...header, bytes: segmentBytes }), 0, segmentHeaderBytes, 0);
     file.sync();
   } finally {
     file.close();
@@ -159,10 +164,10 @@ export async function createSegment(
 }
 
 /** Turns a zero-filled, durable file into the segment `header.first`; returns it open for writing. */
-export function useSpare(disk: Disk, directory: string, spare: string, header: SegmentHeader): DiskFile {
+export function useSpare(disk: Disk, directory: string, spare: string, header: Omit<SegmentHeader, 'bytes'>): DiskFile {
   const from = joinPath(directory, spare);
   const file = disk.open(from, 'write');
-  file.write(encodeSegmentHeader(header), 0, segmentHeaderBytes, 0);
+  file.write(encodeSegmentHeader({ ...header, bytes: file.size() }), 0, segmentHeaderBytes, 0);
   file.datasync();
   failpoint('journal.segment-prepared');
   disk.rename(from, joinPath(directory, segmentName(header.first)));

@@ -154,7 +154,8 @@ export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
   const { rev, length } = peekRecord(buffer, start);
   const end = start + length;
   const account = peekAccount(buffer, start);
-  let at = start + recordHeaderBytes + account.length;
+  let at = start + recordHeaderBytes + buffer.readUInt8(start + recordHeaderBytes - 1);
+  assert(at <= end, 'an account fits into its record');
   const effects: Effect[] = [];
   while (at < end) {
     assert(at + effectHeaderBytes <= end, 'an effect fits into its record');

@@ -48,7 +48,7 @@ function valueOf(bytes: Buffer, field: Field | undefined, start = 0): number | b
   return bytes.subarray(at, at + Number.parseInt(field.type, 10)).toString('latin1');
 }
 
-const header = { logId: 0x1122334455667788n, first: revision(4711), after: revision(4710), chain: 0xcafe };
+const header = { logId: 0x1122334455667788n, first: revision(4711), after: revision(4710), chain: 0xcafe, bytes: 9999 };
 
 void test('the segment header is as documented', () => {
   const bytes = encodeSegmentHeader(header);
@@ -59,8 +59,8 @@ void test('the segment header is as documented', () => {
   assert.match(fields.get('crc')?.meaning ?? '', /bytes 16 to 47/);
   assert.equal(value('crc'), crc32(bytes.subarray(16, 48)));
   assert.deepEqual(
-    [value('log id'), value('first'), value('after'), value('chain')],
-    [header.logId, header.first, header.after, header.chain],
+    [value('log id'), value('first'), value('after'), value('chain'), value('bytes')],
+    [header.logId, header.first, header.after, header.chain, header.bytes],
   );
   assert.equal(bytes.subarray(48).toString('hex'), '00'.repeat(segmentHeaderBytes - 48));
   assert.match(markdown, new RegExp(`${segmentHeaderBytes} bytes, of which 48 are used`));

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { frameHeaderBytes, frameMagic } from '../../src/journal/frame.ts';
+import { accountId } from '../../src/protocol/ids.ts';
+import { kinds, RecordWriter } from '../../src/protocol/record.ts';
 import { JournalCorruption } from '../../src/journal/journal-corruption.ts';
 import { listSegments, segmentHeaderBytes, UnsupportedFormat } from '../../src/journal/segment.ts';
 import { FaultDisk, sectorBytes } from '../support/fault-disk.ts';
@@ -114,6 +116,47 @@ void test('recovery: a last frame that was written whole and has changed since i
   }
 });
 
+void test('recovery: a last frame that ends with a single bit, and has lost it, is refused', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk);
+  const records = new RecordWriter();
+  const gone = { kind: kinds.kv, key: 'me@', till: 0 };
+  records.append({ rev: journal.revisions.next(), account: accountId('acme'), effects: [gone] });
+  journal.writer.enqueue(records.take());
+  assert.ok(journal.writer.flush());
+  await journal.writer.close();
+  disk.damage(pathOf(disk, -1), (bytes) => (bytes[bytes.lastIndexOf('@')] = 0));
+  await refused(disk.restart());
+});
+
+void test('recovery: a last frame whose beginning was overwritten is refused, with whatever', async () => {
+  const disk = await logOf(4);
+  const file = pathOf(disk, -1);
+  const start = framesOf(disk, file).at(-1) ?? 0;
+  for (let length = 1; length < 300; length += 7) {
+    for (const byte of [0, 0x20]) {
+      const damaged = disk.powerCut(1);
+      damaged.damage(file, (bytes) => bytes.fill(byte, start, start + length));
+      const sectorEnds = Math.ceil((start + 1) / sectorBytes) * sectorBytes;
+      // A whole part of a sector that is zero may never have been written.
+      if (byte === 0 && start + length >= sectorEnds) assert.equal((await recover(damaged)).last, 9);
+      else assert.equal((await refused(damaged)).offset, start, `${length} times ${byte}`);
+    }
+  }
+});
+
+void test('recovery: a last segment that is shorter than it was made is refused, wherever it was cut', async () => {
+  const disk = await logOf(4);
+  const file = pathOf(disk, -1);
+  const whole = disk.contents(file);
+  for (const bytes of [...framesOf(disk, file), segmentHeaderBytes + 5, whole.length - 1, 100, 0]) {
+    const cut = new FaultDisk(1);
+    const { name } = listSegments(disk, directory).at(-1)!;
+    cut.open(file, 'create').write(whole, 0, bytes, 0);
+    assert.equal((await refused(cut)).file, name, `${bytes} bytes`);
+  }
+});
+
 void test('recovery: a flipped bit in any other frame is refused with its place', async () => {
   const disk = await logOf(40);
   assert.ok(listSegments(disk, directory).length >= 3);
@@ -224,7 +267,7 @@ void test('recovery: stale bytes behind the end are ignored and gone afterwards'
     const end = (frames.at(-1) ?? 0) + disk.contents(file).readUInt32LE((frames.at(-1) ?? 0) + 8);
     disk.damage(file, (bytes) => {
       // Valid frames of this log, but old ones; then noise.
-      bytes.copy(bytes, end + 100, frames[0], frames[3]);
+      bytes.copy(bytes, end + sectorBytes, frames[0], frames[3]);
       bytes.fill(0x5a, segmentBytes - 1000);
     });
     disk.unlink(`${directory}/spare.log`);

@@ -57,7 +57,10 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
   const { Guard, Check, Atomic, KVGet, KVSet } = body;
   if (Guard?.length) batch.guard = Guard.map((item, i) => guardAsk(item, `${root}Guard[${i}]`));
   if (Check?.length) {
-    batch.check = Check.map((item, i) => ({ key: keyOf(item.Key, `${root}Check[${i}].Key`), version: item.Version }));
+    batch.check = Check.map((item, i) => ({
+      key: keyOf(item.Key, `${root}Check[${i}].Key`),
+      version: integerOf(item.Version),
+    }));
   }
   if (Atomic?.length) batch.atomic = Atomic.map((item, i) => atomicAsk(item, `${root}Atomic[${i}]`));
   if (KVGet?.length) batch.get = KVGet.map((item, i) => getAsk(item, `${root}KVGet[${i}]`));
@@ -142,7 +145,7 @@ function getAsk(item: Item<'KVGet'>, path: string): string {
 
 function setAsk(item: Item<'KVSet'>, path: string, limits: Limits): SetAsk {
   const key = keyOf(item.Key, `${path}.Key`);
-  const condition = item.Version === undefined ? undefined : { version: item.Version };
+  const condition = item.Version === undefined ? undefined : { version: integerOf(item.Version) };
   if (item.Delete === true) {
     if (item.Value !== undefined)
       return refuseField(`${path}.Value`, 'given together with Delete; wanted one of the two');

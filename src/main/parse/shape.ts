@@ -30,7 +30,7 @@ function refuseShape(errors: readonly ErrorObject[], root: string): never {
     const unknown = String(error.params['additionalProperty']);
     const meant = nearestName(unknown, Object.keys(properties));
     const hint = meant === undefined ? `known are ${Object.keys(properties).join(', ')}` : `did you mean ${meant}?`;
-    return refuseField(member(path, unknown.slice(0, 64)), `unknown field; ${hint}`);
+    return refuseField(member(path, unknown.slice(0, 64) || '""'), `unknown field; ${hint}`);
   }
   if (error.keyword === 'required') {
     const missing = String(error.params['missingProperty']);

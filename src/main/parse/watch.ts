@@ -6,7 +6,7 @@ import type { PrefixWatch, WatchedKey } from '../../router/dispatcher.ts';
 import { pageLimitDefault, watchWaitMsDefault, type Limits } from '../../shared/limits.ts';
 import { writeOutLists } from './batch.ts';
 import { isRecord } from './json.ts';
-import { keyOf, msOf, prefixOf } from './fields.ts';
+import { integerOf, keyOf, msOf, prefixOf } from './fields.ts';
 import { refuse } from './refusal.ts';
 import { shapeCheck } from './shape.ts';
 
@@ -35,7 +35,11 @@ function waitMs(wait: number | undefined): number {
 
 function oneKey(json: unknown): WatchAsk {
   const body = checkKey(json);
-  return { kind: 'keys', keys: [{ key: keyOf(body.ID, 'ID'), version: body.Version ?? 0 }], waitMs: waitMs(body.Wait) };
+  return {
+    kind: 'keys',
+    keys: [{ key: keyOf(body.ID, 'ID'), version: integerOf(body.Version ?? 0) }],
+    waitMs: waitMs(body.Wait),
+  };
 }
 
 function severalKeys(json: unknown, limits: Limits): WatchAsk {
@@ -45,7 +49,10 @@ function severalKeys(json: unknown, limits: Limits): WatchAsk {
     const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
     return refuse('too_large', `IDs: ${body.IDs.length} keys; wanted at most ${most}`);
   }
-  const keys = body.IDs.map((item, i) => ({ key: keyOf(item.ID, `IDs[${i}].ID`), version: item.Version ?? 0 }));
+  const keys = body.IDs.map((item, i) => ({
+    key: keyOf(item.ID, `IDs[${i}].ID`),
+    version: integerOf(item.Version ?? 0),
+  }));
   return { kind: 'keys', keys, waitMs: waitMs(body.Wait) };
 }
 
@@ -54,7 +61,7 @@ function prefixWatch(json: unknown, account: AccountId): PrefixWatch {
   return {
     account,
     prefix: prefixOf(body.Prefix, 'Prefix'),
-    ...(body.After !== undefined && { after: revision(body.After) }),
+    ...(body.After !== undefined && { after: revision(integerOf(body.After)) }),
     waitMs: waitMs(body.Wait),
     limit: body.Limit ?? pageLimitDefault,
   };

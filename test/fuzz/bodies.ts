@@ -1,0 +1,457 @@
+/**
+ * JSON bodies, by grammar: for every call that takes one, bodies that are all right, and the same with fields that are
+ * wrong, missing, unknown or extreme. A body is either refused, in words that name the field, or becomes a command that
+ * crosses to a shard unchanged and that the core answers. Nothing else may come of it, whatever it holds.
+ *
+ * One input is a short history on a fresh core, so that bodies meet locks, keys and idempotency ids of earlier ones. A
+ * part of them goes the whole way through the HTTP edge.
+ */
+import assert from 'node:assert/strict';
+import type { FastifyInstance } from 'fastify';
+import { buildApp } from '../../src/main/app.ts';
+import { loadConfig } from '../../src/main/config.ts';
+import { batchCommand } from '../../src/main/parse/batch.ts';
+import { jsonText, parseJson } from '../../src/main/parse/json.ts';
+import { Refusal } from '../../src/main/parse/refusal.ts';
+import { watchAsk } from '../../src/main/parse/watch.ts';
+import type { Command } from '../../src/protocol/commands.ts';
+import { errorCodes } from '../../src/protocol/errors.ts';
+import { accountId, revision } from '../../src/protocol/ids.ts';
+import type { Reply } from '../../src/protocol/replies.ts';
+import { decodeToShard, encodeToShard } from '../../src/protocol/shard-wire.ts';
+import type { Client, Dispatcher, Pending } from '../../src/router/dispatcher.ts';
+import { defaultLimits } from '../../src/shared/limits.ts';
+import { CoreUnderTest } from '../support/core-under-test.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
+
+const account = accountId('acme');
+/** Small, so that limits are met. */
+const limits = { ...defaultLimits, value_bytes_max: 2000, batch_operations_max: 20, waiters_per_lock_max: 2 };
+
+export const fuzzBodies: Fuzz = async (seed, count, onProgress) => {
+  const edge = new EdgeOverCore();
+  try {
+    return await fuzzEach('bodies', seed, count, onProgress, (random, tally) => {
+      const core = new CoreUnderTest({ limits });
+      if (chance(random, 0.02)) return edge.history(core, random, tally);
+      for (let step = 1 + random.below(12); step > 0; step -= 1) oneBody(core, random, tally);
+      return undefined;
+    });
+  } finally {
+    await edge.close();
+  }
+};
+
+function oneBody(core: CoreUnderTest, random: SeededRandom, tally: Tally): void {
+  const call = pick(random, ['batch', 'batch', 'batch', 'watch', 'value'] as const);
+  const text = bodyText(random, chance(random, 0.9) ? call : undefined);
+  tally.note('bodies');
+  let commands: Command[];
+  try {
+    commands = commandsOf(call, parseJson(text), random);
+  } catch (error) {
+    assert.ok(error instanceof Refusal, `wanted a refusal, got ${describe(error)} for ${text.slice(0, 500)}`);
+    assertNamesField(error.failure.message, text);
+    return tally.note(`refused: ${error.failure.code}`);
+  }
+  for (const command of commands) {
+    const [message] = decodeToShard(encodeToShard([{ kind: 'request', id: 1, command }]));
+    assert.deepEqual(
+      message,
+      { kind: 'request', id: 1, command },
+      `a command crosses unchanged: ${text.slice(0, 500)}`,
+    );
+    let asked;
+    try {
+      asked = core.ask(command);
+    } catch (error) {
+      throw new Error(`the core threw ${describe(error)} for ${text.slice(0, 500)}`, { cause: error });
+    }
+    if (asked.waits) tally.note('waits');
+    else {
+      assertReply(asked.reply!);
+      tally.note(asked.status === 200 ? `answered: ${command.kind}` : `answered: ${asked.status}`);
+    }
+  }
+  if (chance(random, 0.3)) core.advance(random.below(100_000));
+}
+
+function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: SeededRandom): Command[] {
+  switch (call) {
+    case 'watch': {
+      const ask = watchAsk(json, account, limits);
+      if (ask.kind === 'prefix') return [];
+      return ask.keys.map(({ key, version }) => ({ kind: 'watch.key', account, key, version }));
+    }
+    case 'value': {
+      const value = jsonText(json, 'body', limits.value_bytes_max, 'limits.value_bytes_max');
+      // Only −0 becomes 0.
+      assert.equal(JSON.stringify(JSON.parse(value)), JSON.stringify(json), 'a value is kept as it is');
+      return [{ kind: 'batch', account, shape: 'kv.set', set: [{ key: 'a', value }] }];
+    }
+    case 'batch': {
+      const header = chance(random, 0.1) ? { ids: ['h'], ttlMs: 1000, mode: 'replay' as const } : undefined;
+      return [batchCommand(json, { account, limits, header, root: '' })];
+    }
+  }
+}
+
+/** `field: what was wrong`, or a word about the body as a whole. */
+function assertNamesField(message: string, text: string): void {
+  const fits = /^(The body is|.+?: \S)/s;
+  assert.match(message, fits, `a refusal names what is wrong: ${text.slice(0, 500)}`);
+}
+
+function assertReply(reply: Reply): void {
+  if (reply.status === 0 || reply.status === 204) return;
+  const body = JSON.parse(reply.body) as { Code?: string; Message?: string };
+  if (reply.status === 200) return;
+  const entry = errorCodes[body.Code as keyof typeof errorCodes];
+  assert.ok(entry?.status === reply.status && entry.status < 500 && body.Message, `a known failure: ${reply.body}`);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** The HTTP edge with the core behind it, in place of router and threads. */
+class EdgeOverCore implements Dispatcher {
+  readonly #app: FastifyInstance;
+  readonly #errors: object[] = [];
+  #core = new CoreUnderTest({ limits });
+
+  constructor() {
+    const config = { ...loadConfig({ argv: [], env: {}, cores: 2, readFile: () => '' }), limits };
+    this.#app = buildApp({
+      config,
+      dispatcher: this,
+      boot: 'boot',
+      version: '0',
+      log: { error: (details) => void this.#errors.push(details), warn: () => undefined },
+      lifecycle: { state: () => 'serving' },
+    });
+  }
+
+  async history(core: CoreUnderTest, random: SeededRandom, tally: Tally): Promise<void> {
+    this.#core = core;
+    for (let step = 1 + random.below(8); step > 0; step -= 1) {
+      const method = pick(random, ['POST', 'POST', 'POST', 'GET', 'DELETE'] as const);
+      const url = restUrl(random, method);
+      const payload = method === 'GET' || chance(random, 0.2) ? undefined : bodyText(random, undefined);
+      const headers: Record<string, string> = chance(random, 0.8) ? {} : { 'idempotency-key': key(random) };
+      if (payload !== undefined && chance(random, 0.9)) {
+        headers['content-type'] = pick(random, [
+          'application/json',
+          'application/json; charset=utf-8',
+          'text/plain',
+          'x',
+        ]);
+      }
+      const response = await this.#app.inject({ method, url, headers, ...(payload !== undefined && { payload }) });
+      const asked = `${method} ${url} ${payload?.slice(0, 300) ?? ''} → ${response.statusCode} ${response.body}`;
+      assert.ok(response.statusCode < 500, asked);
+      assert.deepEqual(this.#errors, [], asked);
+      if (response.statusCode >= 400) {
+        const { Code, Message } = response.json<{ Code: string; Message: string }>();
+        assert.ok(Code in errorCodes && Message.length > 0, asked);
+      }
+      tally.note(`edge: ${response.statusCode}`);
+    }
+  }
+
+  close(): PromiseLike<unknown> {
+    return this.#app.close();
+  }
+
+  request(command: Command, client: Client): Pending {
+    const asked = this.#core.ask(command);
+    // Nobody comes to free the lock: time does.
+    if (asked.waits) this.#core.advance(400_000);
+    client.deliver(asked.reply!);
+    return { cancel: () => undefined };
+  }
+
+  watchKeys(_account: unknown, _keys: unknown, _waitMs: number, client: Client): Pending {
+    return this.#nothing(client);
+  }
+
+  watchPrefix(_watch: unknown, client: Client): Pending {
+    return this.#nothing(client);
+  }
+
+  streamPrefix(_watch: unknown, sink: { end(): void }): Pending {
+    sink.end();
+    return { cancel: () => undefined };
+  }
+
+  stats(): never {
+    throw new Error('nobody asks for metrics here');
+  }
+
+  #nothing(client: Client): Pending {
+    client.deliver({ rev: revision(0), status: 204, body: '' });
+    return { cancel: () => undefined };
+  }
+}
+
+function restUrl(random: SeededRandom, method: string): string {
+  const id = encodeURIComponent(key(random).toWellFormed());
+  const number = pick(random, ['0', '1', '-1', '5', '9007199254740991', '1e3', '', 'x', '300', '0.0001', '86401']);
+  const calls =
+    method === 'POST'
+      ? ['', '', 'kv', 'counter', 'sequence', 'lock', 'mlock', 'munlock']
+      : ['kv', 'counter', 'sequence', 'lock'];
+  const call = pick(random, calls);
+  if (call === '') return chance(random, 0.3) ? '/watch/acme' : '/db/acme';
+  const path = chance(random, 0.1) ? `/db/acme/${call}` : `/db/acme/${call}/${id}`;
+  const names = [
+    'ver',
+    'ttl',
+    'add',
+    'n',
+    'dur',
+    'wait',
+    'id',
+    'lock',
+    'fence',
+    'prefix',
+    'after',
+    'limit',
+    'nonsense',
+  ];
+  const query = Array.from({ length: random.below(3) }, () => `${pick(random, names)}=${number}`).join('&');
+  const usual = call.endsWith('lock') && method === 'POST' && chance(random, 0.7) ? `dur=30&id=${id}` : query;
+  return usual === '' ? path : `${path}?${usual}`;
+}
+
+/** JSON as a piece of text: so that what no JavaScript value can say is sent, too. */
+function bodyText(random: SeededRandom, call: 'batch' | 'watch' | 'value' | undefined): string {
+  const part = { batch: batchText, watch: watchText, value: anyText };
+  const text = part[call ?? pick(random, ['batch', 'watch', 'value'] as const)](random);
+  if (chance(random, 0.95)) return text;
+  const at = random.below(text.length + 1);
+  return (
+    text.slice(0, at) +
+    pick(random, ['', ',', '"', '{', ']', '\ud800', '\u0000', '1e999']) +
+    text.slice(at + random.below(4))
+  );
+}
+
+type Part = (random: SeededRandom) => string;
+type Fields = readonly (readonly [name: string, value: Part, often: number])[];
+
+/** Fields by their likelihood; now and then one is missing, twice there, unknown or of another type. */
+function object(random: SeededRandom, fields: Fields): string {
+  const members: string[] = [];
+  for (const [name, value, often] of fields) {
+    if (!chance(random, often)) continue;
+    const spelled = chance(random, 0.01)
+      ? pick(random, [name.toLowerCase(), `${name}s`, '__proto__', '', 'constructor'])
+      : name;
+    members.push(`${JSON.stringify(spelled)}:${chance(random, 0.02) ? wild(random, 0) : value(random)}`);
+    if (chance(random, 0.005)) members.push(members.at(-1)!);
+  }
+  if (chance(random, 0.01)) members.push(`"__proto__":${wild(random, 0)}`);
+  return `{${members.join(',')}}`;
+}
+
+function list(item: Part): Part {
+  return (random) => {
+    if (chance(random, 0.3)) return item(random);
+    const length = chance(random, 0.02) ? 21 + random.below(5) : random.below(4);
+    return `[${Array.from({ length }, () => item(random)).join(',')}]`;
+  };
+}
+
+function key(random: SeededRandom): string {
+  if (chance(random, 0.85)) return pick(random, ['a', 'b', 'c', 'a/b']);
+  return pick(random, [
+    '',
+    '__proto__',
+    '\0',
+    '\ud800',
+    '€'.repeat(171),
+    'k'.repeat(512),
+    'k'.repeat(513),
+    '😀',
+    'constructor',
+    ' ',
+    '%',
+    '\u2028',
+  ]);
+}
+
+const keyText: Part = (random) => JSON.stringify(key(random));
+const integers = [
+  '0',
+  '1',
+  '2',
+  '5',
+  '101',
+  '102',
+  '-1',
+  '9007199254740991',
+  '-9007199254740991',
+  '9007199254740992',
+  '1e400',
+  '-0',
+  '1.5',
+  '1e3',
+  '""',
+];
+const integerText: Part = (random) => pick(random, integers);
+const versionText: Part = (random) => (chance(random, 0.6) ? String(random.below(130)) : pick(random, integers));
+const handleText: Part = (random) => {
+  const number = String(100 + random.below(30));
+  return chance(random, 0.7)
+    ? number
+    : pick(random, [`"${number}"`, '0', '"0"', '"x"', '1e16', '"9007199254740993"', '""']);
+};
+const secondsText: Part = (random) =>
+  chance(random, 0.7)
+    ? pick(random, ['1', '10', '0.5', '30'])
+    : pick(random, ['0', '-1', '1e-300', '300', '300.1', '86400', '86401', '1e9', '"1"', '5e-324', '-0']);
+const anyText: Part = (random) => wild(random, 0);
+
+const batchFields: Fields = [
+  ['LockID', keyText, 0.3],
+  ['LockDur', secondsText, 0.3],
+  ['LockWait', secondsText, 0.1],
+  ['LockOwner', keyText, 0.1],
+  ['LockMeta', anyText, 0.1],
+  ['UnlockID', keyText, 0.2],
+  ['Unlock', handleText, 0.2],
+  [
+    'Guard',
+    list((random) =>
+      object(random, [
+        ['LockID', keyText, 0.98],
+        ['Lock', handleText, 0.98],
+      ]),
+    ),
+    0.1,
+  ],
+  [
+    'Check',
+    list((random) =>
+      object(random, [
+        ['Key', keyText, 0.98],
+        ['Version', versionText, 0.98],
+      ]),
+    ),
+    0.15,
+  ],
+  ['IdempotencyIDs', list(keyText), 0.15],
+  ['IdempotencyTTL', secondsText, 0.05],
+  ['IdempotencyMode', () => '"replay"', 0.05],
+  [
+    'Atomic',
+    list((random) =>
+      object(random, [
+        ['Key', keyText, 0.98],
+        [pick(random, ['Add', 'Set', 'Max', 'Min']), integerText, 0.98],
+        ['IfEq', integerText, 0.1],
+      ]),
+    ),
+    0.3,
+  ],
+  ['KVGet', list((random) => (chance(random, 0.7) ? keyText(random) : object(random, [['Key', keyText, 0.98]]))), 0.3],
+  [
+    'KVSet',
+    list((random) =>
+      object(random, [
+        ['Key', keyText, 0.98],
+        ['Value', anyText, 0.8],
+        ['Version', versionText, 0.2],
+        ['Delete', () => 'true', 0.15],
+        ['TTL', secondsText, 0.2],
+      ]),
+    ),
+    0.5,
+  ],
+];
+/** What belongs together is there together, mostly. */
+const lockFields: Fields = batchFields
+  .filter(([name]) => !['Guard', 'Check', 'Atomic', 'UnlockID', 'Unlock'].includes(name))
+  .map(([name, value, often]) => {
+    if (name === 'LockWait') return [name, value, 0.6];
+    return [name, value, /^Lock(ID|Dur)$/.test(name) ? 0.97 : often / 2];
+  });
+
+const batchText: Part = (random) =>
+  object(
+    random,
+    chance(random, 0.3) ? lockFields : batchFields.filter(([name]) => !name.startsWith('Lock') || chance(random, 0.05)),
+  );
+
+const watchText: Part = (random) =>
+  object(
+    random,
+    pick(random, [
+      [
+        ['ID', keyText, 0.98],
+        ['Version', versionText, 0.7],
+        ['Wait', secondsText, 0.5],
+      ],
+      [
+        [
+          'IDs',
+          list((random) =>
+            object(random, [
+              ['ID', keyText, 0.98],
+              ['Version', versionText, 0.7],
+            ]),
+          ),
+          0.98,
+        ],
+        ['Wait', secondsText, 0.5],
+      ],
+      [
+        ['Prefix', keyText, 0.98],
+        ['After', versionText, 0.7],
+        ['Limit', integerText, 0.3],
+        ['Wait', secondsText, 0.3],
+      ],
+    ] satisfies Fields[]),
+  );
+
+/** Any JSON, most of it short. */
+function wild(random: SeededRandom, depth: number): string {
+  const leaves = [
+    'null',
+    'true',
+    'false',
+    '0',
+    '-0',
+    '1',
+    '1.5e-300',
+    '1e400',
+    '9007199254740993',
+    '""',
+    '"a"',
+    '"\\u0000"',
+    '"\\ud800"',
+    '"€"',
+    '{}',
+    '[]',
+  ];
+  if (depth > 3 || chance(random, 0.6)) return pick(random, leaves);
+  switch (random.below(6)) {
+    case 0:
+      return '['.repeat(130) + ']'.repeat(130);
+    case 1:
+      return JSON.stringify('x'.repeat(random.below(2500)));
+    case 2:
+    case 3:
+      return `[${Array.from({ length: random.below(4) }, () => wild(random, depth + 1)).join(',')}]`;
+    default: {
+      const names = ['a', 'b', '__proto__', 'constructor', 'Key', 'toJSON', ''];
+      const members = Array.from(
+        { length: random.below(4) },
+        () => `${JSON.stringify(pick(random, names))}:${wild(random, depth + 1)}`,
+      );
+      return `{${members.join(',')}}`;
+    }
+  }
+}

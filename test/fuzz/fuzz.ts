@@ -1,0 +1,80 @@
+/**
+ * What all fuzzers share. A fuzzer runs `count` inputs; input i is made from the seed `seed + i` and nothing else, so
+ * that a failure is repeated by its own seed and a count of 1.
+ */
+import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
+
+export interface FuzzReport {
+  readonly inputs: number;
+  /** What came of the inputs: how often. A run that never met something interesting has tested nothing. */
+  readonly seen: Readonly<Record<string, number>>;
+}
+
+export type Progress = (report: FuzzReport) => void;
+export type Fuzz = (seed: number, count: number, onProgress?: Progress) => Promise<FuzzReport>;
+
+export class Tally {
+  inputs = 0;
+  readonly seen: Record<string, number> = {};
+
+  note(what: string): void {
+    this.seen[what] = (this.seen[what] ?? 0) + 1;
+  }
+}
+
+export class FuzzFailure extends Error {
+  override name = 'FuzzFailure';
+
+  constructor(target: string, seed: number, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(`${target}, seed ${seed}: ${why}\nagain: node test/fuzz/run.ts ${target} ${seed} 1`, { cause });
+  }
+}
+
+/** One input; throws when the promise that is being tested is broken. */
+export type OneInput = (random: SeededRandom, tally: Tally) => void | Promise<void>;
+
+/** Runs `inFlight` inputs at a time, in order of their seeds. */
+export async function fuzzEach(
+  target: string,
+  seed: number,
+  count: number,
+  onProgress: Progress | undefined,
+  one: OneInput,
+  inFlight = 1,
+): Promise<FuzzReport> {
+  const tally = new Tally();
+  let next = 0;
+  let told = performance.now();
+  let failed = false;
+  const worker = async (): Promise<void> => {
+    while (next < count && !failed) {
+      const own = seed + next;
+      next += 1;
+      try {
+        const pending = one(seededRandom(own), tally);
+        if (pending !== undefined) await pending;
+      } catch (error) {
+        failed = true;
+        throw new FuzzFailure(target, own, error);
+      }
+      tally.inputs += 1;
+      if (onProgress !== undefined && performance.now() - told > 500) {
+        told = performance.now();
+        onProgress(tally);
+        // Timers and signals have their turn.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(inFlight, count) }, worker));
+  return tally;
+}
+
+export function pick<T>(random: SeededRandom, items: readonly T[]): T {
+  return items[random.below(items.length)]!;
+}
+
+export function chance(random: SeededRandom, probability: number): boolean {
+  return random.next() < probability;
+}

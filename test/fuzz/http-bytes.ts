@@ -1,0 +1,171 @@
+/**
+ * Bytes on a socket of a real server: valid requests, pipelined, chunked, and mutated in every way, cut into pieces at
+ * any byte. Whatever is sent: no 5xx, replies that are HTTP, a connection that ends soon after the client's end, a
+ * process that lives, and a next client that is served.
+ */
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { ServerUnderTest } from '../support/server-under-test.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
+import { mutated, randomBytes } from './mutate-bytes.ts';
+import { readReplies } from './read-replies.ts';
+
+/** The server's own timeouts are a second; whatever takes longer than this hangs. */
+const patienceMs = 10_000;
+const config = `
+http: { header_timeout_ms: 1000, request_timeout_ms: 1000, keep_alive_timeout_ms: 1000 }
+limits: { body_bytes_max: 20000, value_bytes_max: 10000, memtable_bytes_max: 1048576 }
+`;
+const inFlight = 16;
+const checkEvery = 200;
+
+export const fuzzHttp: Fuzz = async (seed, count, onProgress) => {
+  const server = ServerUnderTest.prepare({ config });
+  let passed = false;
+  try {
+    await server.start();
+    let sent = 0;
+    const one = async (random: SeededRandom, tally: Tally): Promise<void> => {
+      await oneConnection(server, random, tally);
+      sent += 1;
+      if (sent % checkEvery === 0) await servesOthers(server, sent);
+    };
+    const report = await fuzzEach('http', seed, count, onProgress, one, inFlight);
+    await servesOthers(server, sent);
+    await server.stop();
+    passed = true;
+    return report;
+  } finally {
+    await server.dispose(passed);
+  }
+};
+
+/** As if nothing had happened; and nothing has: what was cut off never counts as a write. */
+async function servesOthers(server: ServerUnderTest, n: number): Promise<void> {
+  const { Rev } = await server.ok('POST', '/db/other', { KVSet: { Key: 'k', Value: n } });
+  const { KV } = await server.ok('POST', '/db/other', { KVGet: 'k' });
+  assert.ok(KV[0]!.Version >= Rev);
+  assert.equal((await server.call('GET', '/readyz')).status, 200);
+}
+
+async function oneConnection(server: ServerUnderTest, random: SeededRandom, tally: Tally): Promise<void> {
+  const requests = Array.from({ length: 1 + random.below(4) }, () => aRequest(random));
+  const valid = chance(random, 0.15);
+  let bytes: Buffer = Buffer.concat(requests);
+  if (!valid) bytes = chance(random, 0.03) ? randomBytes(random, random.below(3000)) : mutated(random, bytes);
+  const socket = server.connect();
+  const received: Buffer[] = [];
+  const closed = new Promise<string>((resolve) => {
+    socket.on('data', (data: Buffer) => received.push(data));
+    socket.on('error', () => undefined);
+    socket.on('end', () => socket.end());
+    socket.on('close', (failed) => resolve(failed ? 'reset' : 'closed'));
+  });
+  await sendInPieces(socket, bytes, random);
+  const replies = () => readReplies(Buffer.concat(received));
+  if (valid) await until(() => replies().statuses.length >= requests.length, socket);
+  // Gone without a word, silent for as long as the server likes, or a clean end.
+  const ending = random.below(100);
+  if (ending < 10 && !valid) socket.destroy();
+  else if (ending > 10) socket.end();
+  const end = await within(closed, bytes);
+  const { statuses, problem } = replies();
+  const shown = `${JSON.stringify(bytes.toString('latin1').slice(0, 1500))} → ${Buffer.concat(received).toString('latin1').slice(0, 1500)}`;
+  assert.equal(problem, undefined, `${problem}: ${shown}`);
+  for (const status of statuses) {
+    assert.ok(status < 500, `${status} for ${shown}`);
+    tally.note(`status ${status}`);
+  }
+  if (valid) assert.equal(statuses.length, requests.length, `every request has its reply: ${shown}`);
+  tally.note(valid ? 'valid requests' : statuses.length === 0 ? `no reply, ${end}` : 'mutated, answered');
+}
+
+async function within(closed: Promise<string>, bytes: Buffer): Promise<string> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const asked = JSON.stringify(bytes.toString('latin1').slice(0, 1500));
+    timer = setTimeout(() => reject(new Error(`the connection hangs, ${patienceMs} ms behind ${asked}`)), patienceMs);
+  });
+  try {
+    return await Promise.race([closed, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves when it is so, or the connection has ended; `within` says what a hang is. */
+async function until(isSo: () => boolean, socket: Socket): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  while (!isSo() && !socket.destroyed && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+async function sendInPieces(socket: Socket, bytes: Buffer, random: SeededRandom): Promise<void> {
+  socket.setNoDelay(true);
+  const pieces = chance(random, 0.4) ? 1 : 1 + random.below(chance(random, 0.9) ? 5 : 60);
+  const cuts = Array.from({ length: pieces - 1 }, () => random.below(bytes.length + 1)).toSorted((a, b) => a - b);
+  for (const [i, end] of [...cuts, bytes.length].entries()) {
+    if (socket.destroyed) return;
+    socket.write(bytes.subarray(cuts[i - 1] ?? 0, end));
+    if (i < cuts.length) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function aRequest(random: SeededRandom): Buffer {
+  const [method, target, body] = pick(random, calls)(random);
+  const head = [`${method} ${target} HTTP/1.1`, 'Host: localhost'];
+  for (const header of extraHeaders) if (chance(random, 0.04)) head.push(header);
+  if (body === undefined) return Buffer.from(`${head.join('\r\n')}\r\n\r\n`);
+  const content = Buffer.from(body);
+  head.push('Content-Type: application/json');
+  if (chance(random, 0.7)) {
+    head.push(`Content-Length: ${content.length}`);
+    return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), content]);
+  }
+  head.push('Transfer-Encoding: chunked');
+  const parts: Buffer[] = [Buffer.from(`${head.join('\r\n')}\r\n\r\n`)];
+  for (let at = 0; at < content.length; ) {
+    const chunk = content.subarray(at, at + 1 + random.below(40));
+    const extension = chance(random, 0.05) ? ';name="value"' : '';
+    parts.push(Buffer.from(`${chunk.length.toString(16)}${extension}\r\n`), chunk, Buffer.from('\r\n'));
+    at += chunk.length;
+  }
+  parts.push(Buffer.from(chance(random, 0.05) ? '0\r\nTrailer: x\r\n\r\n' : '0\r\n\r\n'));
+  return Buffer.concat(parts);
+}
+
+type Call = readonly [method: string, target: string, body?: string];
+
+const calls: readonly ((random: SeededRandom) => Call)[] = [
+  (random) => [
+    'POST',
+    '/db/fuzz',
+    JSON.stringify({ KVSet: { Key: `k${random.below(9)}`, Value: 'x'.repeat(random.below(500)) } }),
+  ],
+  () => ['POST', '/db/fuzz', '[{"KVGet":["a","€"]},{"Atomic":{"Key":"n","Add":1}}]'],
+  (random) => ['POST', '/db/fuzz', `{"LockID":"l${random.below(3)}","LockDur":0.01,"KVGet":"a"}`],
+  () => ['POST', '/db/fuzz/kv/a%2Fb?ttl=1', '{"a":[1,2,3]}'],
+  () => ['GET', '/db/fuzz/kv/k1'],
+  () => ['DELETE', '/db/fuzz/kv/k2'],
+  () => ['GET', '/db/fuzz/kv?prefix=k&limit=3'],
+  () => ['POST', '/db/fuzz/counter/c?add=-3'],
+  () => ['POST', '/db/fuzz/sequence/s?n=2'],
+  () => ['POST', '/db/fuzz/mlock/m?dur=0.01'],
+  () => ['POST', '/db/fuzz/lock/r?dur=0.01&id=me'],
+  () => ['POST', '/watch/fuzz', '{"ID":"nothing","Wait":0.01}'],
+  () => ['GET', '/readyz'],
+  () => ['GET', '/metrics'],
+  () => ['POST', '/db/fuzz', `{"KVSet":{"Key":"large","Value":"${'y'.repeat(9000)}"}}`],
+];
+
+const extraHeaders = [
+  'Idempotency-Key: one',
+  'Authorization: Bearer nobody',
+  'Connection: keep-alive',
+  'X-Forwarded-For: 1.2.3.4',
+  'Accept-Encoding: gzip, deflate, br',
+  'Cookie: a=b; c=d',
+  `X-Long: ${'z'.repeat(3000)}`,
+];

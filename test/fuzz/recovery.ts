@@ -1,0 +1,337 @@
+/**
+ * Start on a journal whose directory was tampered with. Whatever was done to it, there are two outcomes:
+ *
+ *   recovered   what is found is a prefix of what was acknowledged, byte for byte, and can be gone on from
+ *   refused     JournalCorruption or UnsupportedFormat, which name the file and the place; nothing was changed
+ *
+ * A prefix that lacks acknowledged revisions is a silent loss. It is allowed only where nothing on the disk tells it from
+ * the end of a log: where the first frame that is gone looks as if a part of it had never been written (see
+ * `src/journal/torn-tail.ts`), or where it and everything behind it is missing as a file. Both need damage to
+ * more than a bit; after the flip of a single bit anything that is lost is a failure.
+ */
+import assert from 'node:assert/strict';
+import { frameHeaderBytes } from '../../src/journal/frame.ts';
+import { JournalCorruption } from '../../src/journal/journal-corruption.ts';
+import { readRecords } from '../../src/journal/journal-reader.ts';
+import { encodeSegmentHeader, listSegments, segmentHeaderBytes, UnsupportedFormat } from '../../src/journal/segment.ts';
+import { accountId, revision } from '../../src/protocol/ids.ts';
+import { kinds, RecordWriter, type CommitRecord } from '../../src/protocol/record.ts';
+import { FaultDisk, sectorBytes } from '../support/fault-disk.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+import { directory, open, recover, segmentBytes, settle, write, type OpenJournal } from '../journal/journal-fixture.ts';
+import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
+import { mutated, randomBytes } from './mutate-bytes.ts';
+
+interface Frame {
+  readonly file: string;
+  readonly start: number;
+  readonly end: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+interface Journal {
+  readonly files: ReadonlyMap<string, Buffer>;
+  /** The same directory at some moment before. */
+  readonly earlier: ReadonlyMap<string, Buffer>;
+  /** What stands behind the record's length and in front of the next record: by revision. */
+  readonly records: ReadonlyMap<number, Buffer>;
+  readonly frames: readonly Frame[];
+  readonly last: number;
+}
+
+/** What was done: single flips are judged more strictly. */
+interface Damage {
+  readonly name: string;
+  /** Where a single bit was flipped. */
+  readonly flipped?: string;
+}
+
+export const fuzzRecovery: Fuzz = (seed, count, onProgress) =>
+  fuzzEach('recovery', seed, count, onProgress, async (random, tally) => {
+    // A journal costs more than a recovery: each is damaged in many ways.
+    const journal = await aJournal(random);
+    for (let times = 0; times < 8; times += 1) {
+      const files = new Map(Array.from(journal.files, ([name, bytes]) => [name, Buffer.from(bytes)]));
+      const damage = await tamper(random, files, journal);
+      const from = chance(random, 0.7) ? 0 : random.below(journal.last + 1);
+      try {
+        await judge(journal, files, damage, from, random, tally);
+      } catch (error) {
+        throw new Error(`${damage.name} ${damage.flipped ?? ''}, checkpoints up to ${from}: ${String(error)}`, {
+          cause: error,
+        });
+      }
+    }
+  });
+
+async function judge(
+  journal: Journal,
+  files: ReadonlyMap<string, Buffer>,
+  damage: Damage,
+  from: number,
+  random: SeededRandom,
+  tally: Tally,
+): Promise<void> {
+  const disk = diskOf(files);
+  const before = disk.snapshot();
+  let opened: OpenJournal;
+  try {
+    opened = await open(disk, { from });
+  } catch (error) {
+    assertRefusal(error, files);
+    assert.deepEqual(disk.snapshot(), before, 'a start that is refused changes nothing');
+    return tally.note(`refused: ${damage.name}`);
+  }
+  const { last } = opened.recovered;
+  assert.ok(last >= from && last <= journal.last, `recovered up to ${last} of ${journal.last}`);
+  assertPrefix(disk, journal, from, last);
+  if (last < journal.last) {
+    const lost = journal.frames.find((frame) => frame.last > last);
+    assert.ok(lost !== undefined);
+    const excuse =
+      damage.flipped === undefined
+        ? (looksLikeTheEnd(lost, files) ?? forged(journal, files, from))
+        : aloneInItsSector(lost, files);
+    assert.ok(excuse !== undefined, `silently lost revisions ${last + 1} to ${journal.last}`);
+    tally.note(`lost, ${excuse}: ${damage.name}`);
+  } else tally.note(`recovered: ${damage.name}`);
+  // It goes on from there, and a power cut later everything is still as it was found.
+  const more = 1 + random.below(3);
+  write(opened, more, 'more');
+  await opened.writer.close();
+  const again = disk.powerCut(random.below(2 ** 31));
+  assert.equal((await recover(again, { from })).last, last + more, 'what was written behind it is there');
+  assertPrefix(again, journal, from, last);
+}
+
+function assertRefusal(error: unknown, files: ReadonlyMap<string, Buffer>): void {
+  if (error instanceof UnsupportedFormat) {
+    assert.ok(
+      [...files.keys()].some((name) => error.message.includes(name)),
+      `names no file: ${error.message}`,
+    );
+    return;
+  }
+  assert.ok(error instanceof JournalCorruption, `wanted JournalCorruption, got ${String(error)}`);
+  const size = error.file === directory ? 0 : files.get(error.file)?.length;
+  assert.ok(size !== undefined, `names ${error.file}, which is not there`);
+  assert.ok(error.offset >= 0 && error.offset <= size, `names byte ${error.offset} of ${error.file}, of ${size}`);
+  assert.ok(error.reason.length > 0);
+}
+
+function assertPrefix(disk: FaultDisk, journal: Journal, from: number, to: number): void {
+  let next = from + 1;
+  for (const { buffer, at, rev } of readRecords(disk, directory, revision(from))) {
+    if (rev > to) break;
+    assert.equal(rev, next, 'what is found is dense');
+    const bytes = buffer.subarray(at, at + buffer.readUInt32LE(at));
+    assert.ok(journal.records.get(rev)?.equals(bytes), `revision ${rev} has other content than was acknowledged`);
+    next += 1;
+  }
+  assert.equal(next, to + 1, 'everything up to the end is found');
+}
+
+/** Why nothing on the disk tells that this frame, and all behind it, ever was; undefined: something does. */
+function looksLikeTheEnd(frame: Frame, files: ReadonlyMap<string, Buffer>): string | undefined {
+  const bytes = files.get(frame.file);
+  if (bytes === undefined) return 'files gone';
+  for (let at = frame.start; at < frame.end; ) {
+    const end = Math.min(frame.end, at + sectorBytes - (at % sectorBytes));
+    if (bytes.subarray(at, end).every((byte) => byte === 0)) return 'a sector unwritten';
+    at = end;
+  }
+  return bytes[frame.end - 1] === 0 ? 'end unwritten' : undefined;
+}
+
+/**
+ * A segment of this very log, well made, that was put where the checkpoints end: what stands before it is not read.
+ * No damage makes one; it takes somebody who copies segments between two copies of one data directory.
+ */
+function forged(journal: Journal, files: ReadonlyMap<string, Buffer>, from: number): string | undefined {
+  const name = segmentFile(from + 1);
+  return files.has(name) && !journal.files.has(name) ? 'a forged segment' : undefined;
+}
+
+/**
+ * A frame that ends with the first byte of a sector, and that byte is a single bit (the end of a deleted key, `@` or a
+ * space): without it the frame is what a write leaves that the disk never finished. One frame in a hundred thousand.
+ */
+function aloneInItsSector({ file, end }: Frame, files: ReadonlyMap<string, Buffer>): string | undefined {
+  const last = end - 1;
+  return last % sectorBytes === 0 && files.get(file)?.[last] === 0 ? 'a sector of one byte unwritten' : undefined;
+}
+
+function diskOf(files: ReadonlyMap<string, Buffer>): FaultDisk {
+  const inodes = Array.from(files, ([name, bytes]) => {
+    const inode = { cache: Buffer.from(bytes), medium: Buffer.from(bytes), dirty: new Set<number>() };
+    return [`${directory}/${name}`, inode] as const;
+  });
+  return new FaultDisk(1, new Map(inodes));
+}
+
+/** Some frames of some records, in one or several segments; everything in it was acknowledged. */
+async function aJournal(random: SeededRandom): Promise<Journal> {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: chance(random, 0.8) ? Infinity : segmentBytes });
+  const records = new Map<number, Buffer>();
+  const groups = 1 + random.below(chance(random, 0.5) ? 6 : 40);
+  const moment = random.below(groups);
+  let earlier = filesOf(disk);
+  for (let group = 0; group < groups; group += 1) {
+    if (group === moment) earlier = filesOf(disk);
+    for (let count = 1 + random.below(3); count > 0; count -= 1) {
+      const chunk = new RecordWriter();
+      const rev = journal.revisions.next();
+      chunk.append(aRecord(random, rev));
+      const taken = chunk.take();
+      records.set(rev, Buffer.from(taken.bytes));
+      journal.writer.enqueue(taken);
+    }
+    while (journal.writer.flush());
+    await settle();
+  }
+  await journal.writer.close();
+  const files = filesOf(disk);
+  return { files, earlier, records, frames: framesOf(files), last: journal.revisions.durable() };
+}
+
+function aRecord(random: SeededRandom, rev: number): CommitRecord {
+  // `@` and the space are a single bit: where a frame ends with one, a flip leaves a zero.
+  const key = pick(random, ['k', 'a@', 'b ', 'key/'.repeat(1 + random.below(20))]);
+  const gone = chance(random, 0.25);
+  const value = JSON.stringify('v'.repeat(random.below(random.below(6) === 0 ? 3000 : 500)));
+  const effect = { kind: kinds.kv, key, till: 0, ...(!gone && { value }) };
+  return { rev: revision(rev), account: accountId('acme'), effects: [effect] };
+}
+
+function filesOf(disk: FaultDisk): Map<string, Buffer> {
+  return new Map(Array.from(disk.snapshot(), ([file, bytes]) => [file.slice(directory.length + 1), bytes]));
+}
+
+function framesOf(files: ReadonlyMap<string, Buffer>): Frame[] {
+  const disk = diskOf(files);
+  return listSegments(disk, directory).flatMap(({ name }) => {
+    const bytes = files.get(name)!;
+    const frames: Frame[] = [];
+    for (let start = segmentHeaderBytes; start + frameHeaderBytes <= bytes.length; ) {
+      const length = bytes.readUInt32LE(start + 8);
+      if (bytes.readUInt32LE(start) === 0) break;
+      const [first, last] = [bytes.readUIntLE(start + 24, 6), bytes.readUIntLE(start + 30, 6)];
+      frames.push({ file: name, start, end: start + length, first, last });
+      start += length;
+    }
+    return frames;
+  });
+}
+
+/** Changes `files`. */
+async function tamper(random: SeededRandom, files: Map<string, Buffer>, journal: Journal): Promise<Damage> {
+  const segments = [...files.keys()].filter((name) => name.startsWith('journal-')).toSorted();
+  const name = chance(random, 0.5) ? segments.at(-1)! : pick(random, segments);
+  const bytes = files.get(name)!;
+  const frame = pick(random, journal.frames);
+  const target = chance(random, 0.7) ? frame : journal.frames.at(-1)!;
+  const inFrame = files.get(target.file)!;
+  switch (random.below(16)) {
+    case 0:
+      return { name: 'a bit of a frame', flipped: flip(random, inFrame, within(random, target)) };
+    case 1: {
+      // The ends of frames are where a flip can look like something that was not written.
+      const end = chance(random, 0.5) ? target.end - 1 : target.start + random.below(frameHeaderBytes);
+      return { name: "a bit of a frame's ends", flipped: flip(random, inFrame, end) };
+    }
+    case 2:
+      return { name: 'a bit anywhere', flipped: flip(random, bytes, random.below(bytes.length)) };
+    case 3:
+      for (let times = 2 + random.below(6); times > 0; times -= 1) inFrame[within(random, target)] = random.below(256);
+      return { name: 'bytes of a frame' };
+    case 4: {
+      const here = sector(within(random, target));
+      const there = sector(within(random, frame));
+      const other = files.get(frame.file)!;
+      const kept = Buffer.from(inFrame.subarray(here, here + sectorBytes));
+      other.copy(inFrame, here, there, there + sectorBytes);
+      kept.copy(other, there);
+      return { name: 'two sectors swapped' };
+    }
+    case 5: {
+      const at = random.below(bytes.length / sectorBytes) * sectorBytes;
+      const old = journal.earlier.get(name);
+      if (old === undefined) return { name: 'nothing' };
+      const length = sectorBytes * (1 + random.below(8));
+      old.copy(bytes, at, at, Math.min(at + length, bytes.length));
+      return { name: 'sectors as they were before' };
+    }
+    case 6: {
+      const from = random.below(bytes.length);
+      bytes.fill(0, from, Math.min(bytes.length, from + 1 + random.below(2000)));
+      return { name: 'a zeroed range' };
+    }
+    case 7:
+      files.set(name, Buffer.from(bytes.subarray(0, random.below(bytes.length))));
+      return { name: 'a file cut short' };
+    case 8:
+      files.set(name, Buffer.concat([bytes, randomBytes(random, random.below(2000))]));
+      return { name: 'a longer file' };
+    case 9:
+      files.delete(name);
+      return { name: 'a missing segment' };
+    case 10: {
+      files.delete(name);
+      const first = chance(random, 0.5) ? random.below(200) : Number(name.slice(8, 24)) + random.below(3) - 1;
+      files.set(segmentFile(first), bytes);
+      return { name: 'a renamed segment' };
+    }
+    case 11:
+      files.set(segmentFile(journal.last + 1 + random.below(10)), Buffer.from(bytes));
+      return { name: 'a segment copied behind the end' };
+    case 12: {
+      const first = chance(random, 0.5) ? journal.last + 1 : random.below(200);
+      const logId = chance(random, 0.5) ? 7n : 0x0707070707070707n;
+      const after = Math.max(0, first - 1 - random.below(2));
+      const header = {
+        logId,
+        first: revision(first),
+        after: revision(after),
+        chain: random.below(2 ** 31),
+        bytes: 2512,
+      };
+      files.set(segmentFile(first), Buffer.concat([encodeSegmentHeader(header), Buffer.alloc(2000)]));
+      return { name: 'an empty segment of the same or another log' };
+    }
+    case 13:
+      files.set(
+        pick(random, ['spare.log', 'x.tmp', 'journal-1.log', 'notes.txt', segmentFile(1), name]),
+        randomBytes(random, random.below(3000)),
+      );
+      return { name: 'a file of noise' };
+    case 14: {
+      const other = pick(random, segments);
+      files.set(name, files.get(other)!);
+      files.set(other, bytes);
+      return { name: 'two files swapped' };
+    }
+    default:
+      files.set(name, mutated(random, bytes));
+      return { name: 'bytes inserted, removed or repeated' };
+  }
+}
+
+function within(random: SeededRandom, { start, end }: Frame): number {
+  return start + random.below(end - start);
+}
+
+function sector(at: number): number {
+  return at - (at % sectorBytes);
+}
+
+function flip(random: SeededRandom, bytes: Buffer, at: number): string {
+  const before = bytes[at]!;
+  bytes[at] = before ^ (1 << random.below(8));
+  return `(byte ${at}: ${before} to ${bytes[at]})`;
+}
+
+function segmentFile(first: number): string {
+  return `journal-${String(first).padStart(16, '0')}.log`;
+}
