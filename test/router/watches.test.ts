@@ -286,11 +286,11 @@ for (const shards of shardCounts) {
         const writes = [server.send(set('a', 1)), server.send(set('b', 2))];
         await server.steps(moment);
         const told: string[] = [];
-        server.running.router.streamPrefix({ account: acme, prefix: '', after: revision(Rev) }, streamSink(told));
+        server.running.router.streamPrefix({ account: acme, prefix: '', after: revision(Rev - 1) }, streamSink(told));
         await server.settle();
         assert.deepEqual(
           told.filter((text) => text.startsWith('commit')),
-          writes.map(({ body }) => `commit ${body.Rev} 1`),
+          [Rev, ...writes.map(({ body }) => body.Rev)].map((rev) => `commit ${rev} 1`),
           `after ${moment} steps`,
         );
       }
