@@ -99,8 +99,15 @@ export function accept(state: ModelState, rev: number, { outcome, over }: Extrac
 }
 
 /** The server was down: mutexes are gone, and leases last a little longer. */
-export function restart(state: ModelState, { downAt, startedAt, upAt }: Restart, toleranceMs: number): void {
-  for (const [name, entry] of state.entries) {
+export function restart(
+  state: ModelState,
+  { downAt, startedAt, upAt }: Restart,
+  toleranceMs: number,
+  names: Iterable<string> = state.entries.keys(),
+): void {
+  for (const name of names) {
+    const entry = state.entries.get(name);
+    if (entry === undefined) continue;
     if (name.startsWith('m')) state.apply([{ name }]);
     const { lease } = entry as LockEntry;
     if (!name.startsWith('l') || lease === undefined) continue;

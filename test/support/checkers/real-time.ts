@@ -1,0 +1,89 @@
+/**
+ * What the order of answers and questions says about revisions. Who was answered before another asked comes before it:
+ * a commit takes a higher revision than all that was told before, a read sees at least that much.
+ */
+import { claimedRevision, describe, surelyCommitted, type History, type Operation, type Violation } from './history.ts';
+
+/** For each operation, by its place in the history: where its revision may lie, without looking at what it claims. */
+export interface Bounds {
+  /** The highest revision that was told before it was sent, and who was told. -1: nobody was. */
+  readonly lo: Float64Array;
+  readonly toldTo: Int32Array;
+  /** No higher than what was asked after it was answered. */
+  readonly hi: Float64Array;
+}
+
+export function boundsOf({ operations, restarts = [] }: History): Bounds {
+  const count = operations.length;
+  const claims = Float64Array.from(operations, ({ answer }) => (answer && claimedRevision(answer)) ?? NaN);
+  const sent = sortedBy(operations.map(({ sentAt }) => sentAt));
+  const ends = operations.map((operation) => endOf(operation, restarts));
+  const answered = sortedBy(ends);
+  const bounds: Bounds = {
+    lo: new Float64Array(count),
+    toldTo: new Int32Array(count).fill(-1),
+    hi: new Float64Array(count).fill(Infinity),
+  };
+  let at = 0;
+  let told = -1;
+  for (const i of sent) {
+    for (; at < count && ends[answered[at]!]! < operations[i]!.sentAt; at++) {
+      const j = answered[at]!;
+      if (operations[j]!.answer !== undefined && (told < 0 || claims[j]! > claims[told]!) && claims[j]! >= 0) told = j;
+    }
+    bounds.toldTo[i] = told;
+    bounds.lo[i] = told < 0 ? 0 : claims[told]!;
+  }
+  let lowest = Infinity;
+  let next = count - 1;
+  for (let k = count - 1; k >= 0; k--) {
+    const j = answered[k]!;
+    for (; next >= 0 && operations[sent[next]!]!.sentAt > ends[j]!; next--) {
+      const i = sent[next]!;
+      const { call, answer } = operations[i]!;
+      const claim = claims[i]!;
+      // A start takes a revision, so that what was unknown then is below all that was told after it.
+      const below = answer !== undefined && surelyCommitted(call, answer) ? claim - 1 : claim;
+      if (below < lowest) lowest = below;
+    }
+    bounds.hi[j] = lowest;
+  }
+  return bounds;
+}
+
+/** From when on an operation cannot happen any more: it was answered, or the server that it was sent to is gone. */
+export function endOf({ sentAt, answer }: Operation, restarts: NonNullable<History['restarts']>): number {
+  if (answer !== undefined) return answer.at;
+  return restarts.find(({ downAt }) => downAt >= sentAt)?.downAt ?? Infinity;
+}
+
+export function realTimeViolations({ operations }: History, { lo, toldTo }: Bounds): Violation[] {
+  const violations: Violation[] = [];
+  operations.forEach((operation, i) => {
+    const { answer, call } = operation;
+    const claim = answer && claimedRevision(answer);
+    if (answer === undefined || claim === undefined) return;
+    const commits = surelyCommitted(call, answer);
+    if (claim > lo[i]! || (claim === lo[i]! && !commits)) return;
+    const earlier = operations[toldTo[i]!];
+    if (earlier === undefined) return;
+    const what = commits ? `committed at revision ${claim}` : `claims revision ${claim}`;
+    const fault = commits ? 'it has to be higher' : 'it read a state that was past';
+    violations.push({
+      verdict: 'violation',
+      message: `${describe(operation)} ${what}, though revision ${lo[i]} had been told before it was sent, to ${describe(earlier)}: ${fault}.`,
+      operations: [operation.id, earlier.id],
+    });
+  });
+  return violations;
+}
+
+/** Places in ascending order; what is sorted already costs nothing. */
+function sortedBy(values: readonly number[]): ArrayLike<number> & Iterable<number> {
+  const places = Int32Array.from(values, (_, i) => i);
+  for (let i = 1; i < values.length; i++) {
+    // Array.prototype.sort knows runs, which these are made of; that of typed arrays does not.
+    if (values[i]! < values[i - 1]!) return Array.from(places).toSorted((a, b) => values[a]! - values[b]!);
+  }
+  return places;
+}

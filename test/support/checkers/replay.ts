@@ -1,0 +1,258 @@
+/** The replay itself: happenings in the order of their revisions, claims in their windows, and what is left over. */
+import { Span } from './expected.ts';
+import { describe, type Operation, type Restart, type Violation } from './history.ts';
+import { ModelState, nameOf, type Change } from './model-state.ts';
+import { accept, restart, step, type StepResult } from './model-step.ts';
+import { Endings } from './endings.ts';
+import { unexplainedGaps } from './revision-gaps.ts';
+import { namesOf, type Unknown, type UnknownOutcomes } from './unknown-outcomes.ts';
+import type { Claim, Happening } from './witness-checker.ts';
+
+type Agreed = Extract<StepResult, { ok: true }>;
+
+export class Replay {
+  commits = 0;
+  readonly #state = new ModelState();
+  readonly #restarts: readonly Restart[];
+  readonly #unknown: UnknownOutcomes;
+  readonly #toleranceMs: number;
+  readonly #endings = new Endings();
+  readonly #violations: Violation[] = [];
+  /** Names that a violation touched: nothing more is said of them. */
+  readonly #leftOut = new Set<string>();
+  /** Claims whose window is open and that have not been true yet, by the names that could make them true. */
+  readonly #open = new Map<string, Set<Claim>>();
+  /** Who took a revision. */
+  readonly #by = new Map<number, Operation>();
+  #restarted = 0;
+
+  constructor(restarts: readonly Restart[], unknown: UnknownOutcomes, toleranceMs: number) {
+    this.#restarts = restarts;
+    this.#unknown = unknown;
+    this.#toleranceMs = toleranceMs;
+  }
+
+  run(happenings: readonly Happening[], claims: readonly Claim[]): readonly Violation[] {
+    const opening = claims.toSorted((a, b) => a.lo - b.lo);
+    const closing = claims.toSorted((a, b) => a.hi - b.hi);
+    let opened = 0;
+    let closed = 0;
+    const passTo = (rev: number): void => {
+      for (; opened < opening.length && opening[opened]!.lo < rev; opened++) this.#openClaim(opening[opened]!);
+      for (; closed < closing.length && closing[closed]!.hi < rev; closed++) this.#closeClaim(closing[closed]!);
+    };
+    for (const happening of happenings) {
+      passTo(happening.rev);
+      this.#restartBefore(happening.operation, happening.rev);
+      this.#happen(happening);
+    }
+    passTo(Infinity);
+    for (; closed < closing.length; closed++) this.#closeClaim(closing[closed]!);
+    // What was left out may have taken revisions that are missed then.
+    if (this.#violations.length === 0) this.#checkGaps(happenings);
+    return this.#violations;
+  }
+
+  #happen(happening: Happening): void {
+    const { operation, answer, rev, order, now } = happening;
+    const { call } = operation;
+    const names = namesOf(call);
+    if (this.#isLeftOut(operation, names)) {
+      if (order === 0) this.#takeRevision(happening);
+      if (order < 2) this.#leaveOut(names);
+      return;
+    }
+    const attempt = (): StepResult => step(this.#state, call, rev, now, answer);
+    let result = attempt();
+    if (!result.ok) result = this.#explain(names, order === 0 ? rev - 1 : rev, attempt) ?? result;
+    if (!result.ok) {
+      this.#report(
+        operation,
+        names,
+        `${result.explanation}${this.#context(names)}`,
+        order < 2 ? ` at revision ${rev}` : ` reading at revision ${rev}`,
+      );
+      if (order === 0) this.#takeRevision(happening);
+      return;
+    }
+    this.#unknown.touched(names, rev);
+    this.#accept(result, happening);
+  }
+
+  #accept(result: Agreed, happening: Happening): void {
+    const { rev, now } = happening;
+    const { changes } = result.outcome;
+    accept(this.#state, rev, result);
+    if (changes.length === 0) return;
+    this.#takeRevision(happening);
+    this.#endings.changed(changes, rev, now);
+    this.#recheck(changes);
+  }
+
+  #takeRevision({ operation, rev, answer }: Happening): void {
+    const other = this.#by.get(rev);
+    if (other !== undefined) {
+      this.#violations.push({
+        verdict: 'violation',
+        message: `Revision ${rev} was given to two commits: ${describe(other)} and ${describe(operation)}.`,
+        operations: [other.id, operation.id],
+      });
+    }
+    this.#by.set(rev, operation);
+    this.#unknown.used.add(rev);
+    this.commits += 1;
+    if (answer === undefined) this.#mayBeTakenBack(operation, rev, Infinity);
+  }
+
+  #explain(names: readonly string[], rev: number, attempt: () => StepResult): Agreed | undefined {
+    if (this.#unknown.all.length === 0) return undefined;
+    const found = this.#unknown.explain(this.#state, names, rev, attempt, (unknown) => this.#catchUp(unknown));
+    if (found === undefined) return undefined;
+    for (const unknown of found.chosen) this.#placed(unknown);
+    return found.result;
+  }
+
+  #placed({ operation, rev, hi, names }: Unknown): void {
+    this.#by.set(rev!, operation);
+    this.commits += 1;
+    const changes = names.map((name) => {
+      const entry = this.#state.entries.get(name);
+      return entry === undefined ? { name } : { name, entry };
+    });
+    this.#endings.changed(changes, rev!, undefined);
+    this.#recheck(changes);
+    this.#mayBeTakenBack(operation, rev!, hi);
+  }
+
+  /** A lock that nobody was told of is given back when the server finds that its client is gone. */
+  #mayBeTakenBack({ id, client, call, sentAt }: Operation, handle: number, hi: number): void {
+    if (call.kind !== 'batch' || call.lock === undefined || call.lock.extend !== undefined) return;
+    const unlock = { id: call.lock.id, handle };
+    const back = { kind: 'batch', account: call.account, shape: 'lock.release', unlock } as const;
+    const operation = { id: `${id}, taken back`, client, call: back, sentAt };
+    this.#unknown.add(operation, handle, hi, new Span(sentAt, Infinity));
+  }
+
+  #openClaim(claim: Claim): void {
+    const names = namesOf(claim.operation.call);
+    this.#restartBefore(claim.operation, Infinity);
+    if (this.#isLeftOut(claim.operation, names) || this.#isTrue(claim)) return;
+    for (const name of names) {
+      const waiting = this.#open.get(name);
+      if (waiting === undefined) this.#open.set(name, new Set([claim]));
+      else waiting.add(claim);
+    }
+  }
+
+  #closeClaim(claim: Claim): void {
+    const names = namesOf(claim.operation.call);
+    const stillOpen = names.some((name) => this.#open.get(name)?.has(claim));
+    this.#forget(claim, names);
+    if (!stillOpen || this.#isLeftOut(claim.operation, names)) return;
+    const attempt = (): StepResult => this.#attempt(claim);
+    if (this.#explain(names, Math.min(claim.hi, this.#state.rev), attempt) !== undefined) return;
+    const result = attempt();
+    if (result.ok) return;
+    // Something unknown may have made it true for a while, and be covered by something else since.
+    const other = this.#unknown.touching(names).find(({ lo, hi }) => lo < claim.hi && hi > claim.lo);
+    const window = `at no moment between revision ${claim.lo} and ${claim.hi} was it true: `;
+    this.#report(claim.operation, names, `${window}${result.explanation}${this.#context(names)}`, '', other);
+  }
+
+  #recheck(changes: readonly Change[]): void {
+    if (this.#open.size === 0) return;
+    for (const { name } of changes) {
+      for (const claim of this.#open.get(name) ?? []) {
+        if (this.#isTrue(claim)) this.#forget(claim, namesOf(claim.operation.call));
+      }
+    }
+  }
+
+  #isTrue(claim: Claim): boolean {
+    return this.#attempt(claim).ok;
+  }
+
+  #attempt({ operation, answer, now }: Claim): StepResult {
+    return step(this.#state, operation.call, this.#state.rev, now, answer);
+  }
+
+  #forget(claim: Claim, names: readonly string[]): void {
+    for (const name of names) {
+      const waiting = this.#open.get(name);
+      if (waiting?.delete(claim) && waiting.size === 0) this.#open.delete(name);
+    }
+  }
+
+  /** All that is sent after a start has a higher revision than all before it, so that the first to be sent after tells. */
+  #restartBefore({ sentAt }: Operation, rev: number): void {
+    for (; this.#restarted < this.#restarts.length; this.#restarted++) {
+      const next = this.#restarts[this.#restarted]!;
+      if (sentAt < next.downAt) return;
+      restart(this.#state, next, this.#toleranceMs);
+      this.#endings.restarted(this.#state.rev, rev);
+    }
+  }
+
+  /** What is found to have happened before a start has been through that start. */
+  #catchUp({ operation, names }: Unknown): void {
+    for (const past of this.#restarts.slice(0, this.#restarted)) {
+      if (operation.sentAt < past.downAt) restart(this.#state, past, this.#toleranceMs, names);
+    }
+  }
+
+  #report(operation: Operation, names: readonly string[], what: string, where: string, unsure?: Unknown): void {
+    const undecided = unsure !== undefined || names.some((name) => this.#unknown.doubtful.has(name));
+    const because = undecided ? ' It may be due to an operation that was never answered.' : '';
+    this.#violations.push({
+      verdict: undecided ? 'undecided' : 'violation',
+      message: `${describe(operation)}${where}: ${what}.${because}`,
+      operations: [operation.id],
+    });
+    this.#leaveOut(names);
+  }
+
+  /** Who wrote last what the operation touches. */
+  #context(names: readonly string[]): string {
+    const writers = new Set<string>();
+    for (const name of names) {
+      const rev = this.#endings.lastWrite(name);
+      const writer = rev === undefined ? undefined : this.#by.get(rev);
+      if (writer !== undefined) writers.add(`operation ${writer.id} at revision ${rev}`);
+    }
+    return writers.size === 0 ? '' : ` (last written by ${[...writers].join(', ')})`;
+  }
+
+  #isLeftOut({ call }: Operation, names: readonly string[]): boolean {
+    if (this.#leftOut.size === 0) return false;
+    if (names.some((name) => this.#leftOut.has(name))) return true;
+    if (call.kind !== 'kv.list' && call.kind !== 'lock.list') return false;
+    const prefix = nameOf(call.kind === 'kv.list' ? 'kv' : 'lock', call.account, call.prefix);
+    return [...this.#leftOut].some((name) => name.startsWith(prefix));
+  }
+
+  #leaveOut(names: readonly string[]): void {
+    for (const name of names) this.#leftOut.add(name);
+  }
+
+  #checkGaps(happenings: readonly Happening[]): void {
+    const [first] = happenings;
+    const last = happenings.at(-1);
+    if (first === undefined || last === undefined) return;
+    const until = happenings.reduce((most, { now }) => (now.hi < Infinity ? Math.max(most, now.hi) : most), 0);
+    const unseen = this.#unknown.all.filter(({ rev }) => rev === undefined);
+    const possible = unseen.map(({ operation: { call }, lo, hi }) => {
+      // A lock may have been granted and taken back.
+      const count = call.kind === 'batch' && call.lock !== undefined ? 2 : 1;
+      return { from: lo, to: hi, count };
+    });
+    const explainers = [...this.#endings.explainers(until), ...possible];
+    for (const rev of unexplainedGaps([...this.#unknown.used, first.rev, last.rev + 1], explainers)) {
+      const why = 'no answer names it, and nothing that was not answered, ended by itself or started can have taken it';
+      this.#violations.push({
+        verdict: 'violation',
+        message: `Revision ${rev} belongs to nobody: ${why}.`,
+        operations: [],
+      });
+    }
+  }
+}

@@ -1,0 +1,180 @@
+/** Single things for `linearizability.ts`: a key with versions, a counter, a sequence, a lock with fencing tokens. */
+import type { SequentialModel } from './linearizability.ts';
+
+/** `version`: the condition of a set, 0 for "only if there is none". Values are texts. */
+export type RegisterInput =
+  | { readonly op: 'get' }
+  | { readonly op: 'set'; readonly value: string; readonly version?: number }
+  | { readonly op: 'delete'; readonly version?: number };
+
+/** What a get showed, the version that a set was given, or the version that stood in the way of a condition. */
+export type RegisterOutput =
+  | { readonly version: number; readonly value?: string }
+  | { readonly mismatch: number }
+  /** Of a delete. */
+  | { readonly deleted: boolean };
+
+interface Register {
+  /** 0: there is none. Undefined: one that nobody was told. */
+  readonly version: number | undefined;
+  readonly value: string | undefined;
+  /** Versions never come again. */
+  readonly highest: number;
+}
+
+export const registerModel: SequentialModel<Register, RegisterInput, RegisterOutput> = {
+  init: { version: 0, value: undefined, highest: 0 },
+  hash: ({ version, value, highest }) => `${version} ${highest} ${value}`,
+  step: (state, input, output) => {
+    if (input.op === 'get') {
+      if (output === undefined) return state;
+      return 'version' in output && output.value === state.value ? named(state, output.version) : undefined;
+    }
+    if (output !== undefined && 'mismatch' in output) {
+      return input.version === undefined || input.version === output.mismatch
+        ? undefined
+        : named(state, output.mismatch);
+    }
+    const before = input.version === undefined ? state : named(state, input.version);
+    // A condition that does not hold: without an answer it may have failed, which changes nothing.
+    if (before === undefined) return output === undefined ? state : undefined;
+    if (input.op === 'delete') {
+      if (output !== undefined && (!('deleted' in output) || output.deleted !== (before.value !== undefined)))
+        return undefined;
+      return { ...before, version: 0, value: undefined };
+    }
+    if (output === undefined) return { version: undefined, value: input.value, highest: before.highest };
+    if (!('version' in output) || output.version <= before.highest) return undefined;
+    return { version: output.version, value: input.value, highest: output.version };
+  },
+};
+
+/** The same state, if it can have this version: one that nobody was told yet is learned. */
+function named(state: Register, version: number): Register | undefined {
+  if (state.version === version) return state;
+  if (state.version !== undefined || version <= state.highest) return undefined;
+  return { ...state, version, highest: version };
+}
+
+export type CounterInput =
+  | { readonly op: 'get' | 'reset' }
+  | { readonly op: 'add' | 'max' | 'min'; readonly n: number }
+  | { readonly op: 'set'; readonly n: number; readonly ifEq?: number };
+
+/** `old` is told of writes. `isnt`: IfEq failed, and what the counter is. */
+export type CounterOutput = { readonly value: number; readonly old?: number } | { readonly isnt: number };
+
+export const counterModel: SequentialModel<number, CounterInput, CounterOutput> = {
+  init: 0,
+  hash: String,
+  step: (state, input, output) => {
+    const fails = input.op === 'set' && input.ifEq !== undefined && input.ifEq !== state;
+    if (output !== undefined && 'isnt' in output) return fails && output.isnt === state ? state : undefined;
+    if (fails) return output === undefined ? state : undefined;
+    const value = count(state, input);
+    if (output === undefined) return value;
+    if (output.old !== undefined && output.old !== state) return undefined;
+    return output.value === value ? value : undefined;
+  },
+};
+
+function count(state: number, input: CounterInput): number {
+  switch (input.op) {
+    case 'get':
+      return state;
+    case 'reset':
+      return 0;
+    case 'add':
+      return state + input.n;
+    case 'max':
+      return Math.max(state, input.n);
+    case 'min':
+      return Math.min(state, input.n);
+    default:
+      return input.n;
+  }
+}
+
+export interface SequenceInput {
+  readonly op: 'next' | 'get' | 'reset';
+  readonly n?: number;
+}
+
+export interface SequenceOutput {
+  readonly from?: number;
+  readonly to: number;
+}
+
+export const sequenceModel: SequentialModel<number, SequenceInput, SequenceOutput> = {
+  init: 0,
+  hash: String,
+  step: (last, { op, n = 1 }, output) => {
+    const to = op === 'next' ? last + n : op === 'reset' ? 0 : last;
+    if (output === undefined) return to;
+    if (op === 'next' && output.from !== undefined && output.from !== last + 1) return undefined;
+    return op === 'reset' || output.to === to ? to : undefined;
+  },
+};
+
+export type LockInput =
+  | { readonly op: 'acquire'; readonly durMs: number; readonly owner?: string }
+  | { readonly op: 'extend'; readonly handle: number; readonly durMs: number }
+  | { readonly op: 'release'; readonly handle: number }
+  | { readonly op: 'force' };
+
+/** A handle and until when; or that it was refused: busy, or lost. */
+export type LockOutput = { readonly handle: number; readonly till: number } | { readonly ok: boolean };
+
+interface Lock {
+  readonly held: boolean;
+  /** Undefined: nobody was told. */
+  readonly handle: number | undefined;
+  readonly owner: string | undefined;
+  /** It cannot end by itself before, nor last longer. */
+  readonly lo: number;
+  readonly hi: number;
+  readonly highest: number;
+  readonly released: readonly number[];
+}
+
+/**
+ * A lock that may end at its time, on clocks that differ by no more than this. A release that was answered well may be
+ * the same one again. Not for histories with restarts, which lengthen leases.
+ */
+export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput, LockOutput> {
+  return {
+    init: { held: false, handle: undefined, owner: undefined, lo: 0, hi: 0, highest: 0, released: [] },
+    hash: (lock) => JSON.stringify(lock),
+    step: (lock, input, output, { sentAt, answeredAt = Infinity }) => {
+      const mayBeOver = !lock.held || lock.lo <= answeredAt + toleranceMs;
+      const mayBeHeld = lock.held && lock.hi > sentAt - toleranceMs;
+      if (input.op === 'force') return { ...lock, held: false };
+      const refused = output !== undefined && 'ok' in output && !output.ok;
+      const own = mayBeHeld && isOwn(lock, input);
+      if (input.op === 'release') {
+        const again = lock.released.includes(input.handle);
+        if (refused) return (own && !mayBeOver) || again ? undefined : lock;
+        if (own) return { ...lock, held: false, released: [...lock.released.slice(-7), input.handle] };
+        return output === undefined || again ? lock : undefined;
+      }
+      if (refused) {
+        const could = input.op === 'extend' ? !own || mayBeOver : mayBeHeld && !own;
+        return could ? lock : undefined;
+      }
+      const given = output !== undefined && 'handle' in output ? output : undefined;
+      // What nobody was told of may be given back as soon as the client is gone.
+      const lease = { held: true, lo: given?.till ?? 0, hi: given?.till ?? Infinity };
+      if (own && (given === undefined || lock.handle === undefined || given.handle === lock.handle)) {
+        return { ...lock, ...lease, handle: given?.handle ?? lock.handle };
+      }
+      if (input.op === 'extend' || !mayBeOver) return output === undefined ? lock : undefined;
+      if (given !== undefined && given.handle <= lock.highest) return undefined;
+      return { ...lock, ...lease, handle: given?.handle, owner: input.owner, highest: given?.handle ?? lock.highest };
+    },
+  };
+}
+
+function isOwn(lock: Lock, input: Exclude<LockInput, { readonly op: 'force' }>): boolean {
+  if (input.op === 'acquire') return input.owner !== undefined && input.owner === lock.owner;
+  return lock.handle === undefined ? lock.owner === undefined : lock.handle === input.handle;
+}

@@ -1,0 +1,262 @@
+/**
+ * Operations that nobody was answered. Each happened once, or not at all, and always as a whole. What they left behind
+ * tells which it was, in two ways:
+ *
+ *   pinned   somebody saw a version, a handle or a stored reply whose revision no answer accounts for: the operation
+ *            that wrote it is known, and is replayed at that revision like any other
+ *   placed   an answer that the model cannot explain may be explained by what was not answered: those that touch the
+ *            same things are tried, at revisions that are free and since which nobody has touched anything of theirs
+ *
+ * The search is greedy and bounded. What it chooses among alternatives may turn out wrong later: names that could have
+ * been touched otherwise are remembered as doubtful, and what goes wrong with them is `undecided`, not a violation.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Command } from '../../../src/protocol/commands.ts';
+import { Span } from './expected.ts';
+import { mayCommit, type Answer, type Body, type Operation } from './history.ts';
+import { nameOf, type Entry, type ModelState } from './model-state.ts';
+import { step, type StepResult } from './model-step.ts';
+
+export interface Unknown {
+  readonly operation: Operation;
+  readonly names: readonly string[];
+  /** Those of them that it would give a value of its version. */
+  readonly sets: readonly string[];
+  /** Its revision is in (lo, hi], if it has one. */
+  readonly lo: number;
+  readonly hi: number;
+  readonly now: Span;
+  /** Equal ones can stand for each other. */
+  readonly like: string;
+  /** Where it happened, once that is known. */
+  rev?: number;
+  /** The reply that was stored, when it was shown to somebody later. */
+  answer?: Answer;
+}
+
+/** Every name that a command reads or writes; of a list none. */
+export function namesOf(call: Command): string[] {
+  const { account } = call;
+  if (call.kind === 'lock.inspect') return [nameOf('lock', account, call.id)];
+  if (call.kind === 'watch.key') return [nameOf('kv', account, call.key)];
+  if (call.kind !== 'batch') return [];
+  const names: string[] = [];
+  if (call.lock) names.push(nameOf('lock', account, call.lock.id));
+  if (call.unlock) names.push(nameOf('lock', account, call.unlock.id));
+  if (call.sequence) names.push(nameOf('sequence', account, call.sequence.key));
+  if (call.guard) for (const { id } of call.guard) names.push(nameOf('lock', account, id));
+  if (call.check) for (const { key } of call.check) names.push(nameOf('kv', account, key));
+  if (call.idempotency) for (const id of call.idempotency.ids) names.push(nameOf('stored', account, id));
+  if (call.atomic) for (const { key } of call.atomic) names.push(nameOf('counter', account, key));
+  if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
+  if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
+  return names;
+}
+
+/** How many steps the search for one explanation may take. */
+const stepsMax = 2000;
+/** How far back a free revision is looked for. */
+const lookBackMax = 1000;
+
+export class UnknownOutcomes {
+  readonly all: Unknown[] = [];
+  readonly used: Set<number>;
+  readonly doubtful = new Set<string>();
+  readonly #byName = new Map<string, Unknown[]>();
+  /** The revision at which a name was last read or written; only of names that matter here. */
+  readonly #touched = new Map<string, number>();
+  /** Versions that somebody read, and the revision up to which they stood at least. */
+  readonly #seen = new Map<string, { readonly until: Map<number, number>; sorted?: number[] }>();
+
+  /** `used`: revisions that are taken by what was answered, or pinned; it grows. */
+  constructor(used: Set<number>) {
+    this.used = used;
+  }
+
+  add(operation: Operation, lo: number, hi: number, now: Span): Unknown | undefined {
+    const { call } = operation;
+    if (!mayCommit(call)) return undefined;
+    const asks = call.kind === 'batch' ? (call.set ?? []) : [];
+    const last = new Map(asks.map((ask) => [ask.key, ask]));
+    const sets = [...last.values()].flatMap((ask) =>
+      ask.value === undefined ? [] : [nameOf('kv', call.account, ask.key)],
+    );
+    const unknown: Unknown = { operation, names: namesOf(call), sets, lo, hi, now, like: JSON.stringify(call) };
+    this.all.push(unknown);
+    for (const name of unknown.names) {
+      const others = this.#byName.get(name);
+      if (others === undefined) this.#byName.set(name, [unknown]);
+      else others.push(unknown);
+    }
+    return unknown;
+  }
+
+  /** Those that are not known to have happened, and touch one of the names. */
+  touching(names: readonly string[]): Unknown[] {
+    const found = new Set(names.flatMap((name) => this.#byName.get(name) ?? []));
+    return [...found].filter(({ rev }) => rev === undefined);
+  }
+
+  touched(names: readonly string[], rev: number): void {
+    for (const name of names) if (this.#byName.has(name)) this.#touched.set(name, rev);
+  }
+
+  /** Learns from what an answer shows of others' commits; returns those that it proves to have happened. */
+  learn({ call, answer }: Operation, readAt: number): Unknown[] {
+    if (answer === undefined) return [];
+    const { account } = call;
+    const { body } = answer;
+    const found: (Unknown | undefined)[] = [];
+    for (const { Key, Version, Value } of body.KV ?? [body]) {
+      if (Key !== undefined && Version !== undefined)
+        found.push(this.#sawVersion(account, Key, Version, Value, readAt));
+    }
+    for (const { Key, Version } of body.Failed ?? []) {
+      if (Key !== undefined && Version !== undefined)
+        found.push(this.#sawVersion(account, Key, Version, undefined, readAt));
+    }
+    if (call.kind === 'batch' && call.lock !== undefined) {
+      const name = nameOf('lock', account, call.lock.id);
+      for (const handle of [body.Lock, body.Recover?.Lock]) {
+        if (handle !== undefined)
+          found.push(this.#pin(name, handle, ({ call: other }) => other.kind === 'batch' && takes(other.lock, call)));
+      }
+    }
+    if (call.kind === 'batch' && call.idempotency !== undefined && (body.IDs !== undefined || answer.replayed)) {
+      found.push(this.#sawReply(call, body, answer));
+    }
+    return found.filter((unknown) => unknown !== undefined);
+  }
+
+  #sawVersion(account: string, key: string, version: number, value: unknown, readAt: number): Unknown | undefined {
+    const name = nameOf('kv', account, key);
+    if (version === 0 || !this.#byName.has(name)) return undefined;
+    const { until } = this.#seen.get(name) ?? { until: new Map<number, number>() };
+    until.set(version, Math.max(readAt, until.get(version) ?? 0));
+    this.#seen.set(name, { until });
+    return this.#pin(name, version, ({ call }) => {
+      const last = call.kind === 'batch' ? call.set?.findLast((ask) => ask.key === key) : undefined;
+      if (last?.value === undefined) return false;
+      return value === undefined || isDeepStrictEqual(JSON.parse(last.value), value);
+    });
+  }
+
+  #sawReply(call: Extract<Command, { kind: 'batch' }>, body: Body, answer: Answer): Unknown | undefined {
+    const stored = answer.replayed ? body : body.Response;
+    const rev = body.Rev;
+    if (rev === undefined) return undefined;
+    for (const id of call.idempotency!.ids) {
+      const pinned = this.#pin(nameOf('stored', call.account, id), rev, ({ call: other }) => {
+        const { fingerprint } = other.kind === 'batch' ? (other.idempotency ?? {}) : {};
+        return body['Same'] === false || fingerprint === call.idempotency!.fingerprint;
+      });
+      // What was stored then is what would have been answered.
+      if (pinned !== undefined && stored !== undefined)
+        pinned.answer = { at: pinned.now.hi, status: 200, body: stored, rev };
+      if (pinned !== undefined) return pinned;
+    }
+    return undefined;
+  }
+
+  #pin(name: string, rev: number, wrote: (operation: Operation) => boolean): Unknown | undefined {
+    if (this.used.has(rev)) return undefined;
+    const candidates = (this.#byName.get(name) ?? []).filter(
+      (unknown) => unknown.rev === undefined && unknown.lo < rev && rev <= unknown.hi && wrote(unknown.operation),
+    );
+    const [first] = candidates;
+    // Among different ones only the search can choose.
+    if (first === undefined || candidates.some(({ like }) => like !== first.like)) return undefined;
+    first.rev = rev;
+    this.used.add(rev);
+    return first;
+  }
+
+  /**
+   * Makes some of the unknown happen, so that `agrees` is satisfied at `rev`; the state is changed accordingly.
+   * `rev` itself is free for them when the one who asks only reads.
+   */
+  explain(
+    state: ModelState,
+    names: readonly string[],
+    rev: number,
+    agrees: () => StepResult,
+    catchUp: (unknown: Unknown) => void,
+  ): { readonly result: Extract<StepResult, { ok: true }>; readonly chosen: readonly Unknown[] } | undefined {
+    const candidates = this.touching(names).filter(({ lo }) => lo < rev);
+    if (candidates.length === 0) return undefined;
+    state.remember();
+    const chosen: Unknown[] = [];
+    const gone: [Entry, number][] = [];
+    let steps = 0;
+    const search = (): Extract<StepResult, { ok: true }> | undefined => {
+      const tried = new Set<string>();
+      for (const unknown of candidates) {
+        if (unknown.rev !== undefined || tried.has(unknown.like) || steps >= stepsMax) continue;
+        const at = this.#freeRevision(unknown, rev);
+        if (at === undefined) continue;
+        tried.add(unknown.like);
+        steps += 1;
+        const happened = step(state, unknown.operation.call, at, unknown.now, undefined);
+        if (!happened.ok) continue;
+        const mark = state.mark;
+        const before = unknown.names.map((name) => this.#touched.get(name));
+        state.apply(happened.outcome.changes);
+        catchUp(unknown);
+        unknown.rev = at;
+        this.used.add(at);
+        this.touched(unknown.names, at);
+        chosen.push(unknown);
+        const result = agrees();
+        const found = result.ok ? result : search();
+        if (found !== undefined) {
+          for (const entry of happened.over) gone.push([entry, at]);
+          return found;
+        }
+        chosen.pop();
+        unknown.names.forEach((name, i) => {
+          if (before[i] === undefined) this.#touched.delete(name);
+          else this.#touched.set(name, before[i]);
+        });
+        this.used.delete(at);
+        delete unknown.rev;
+        state.undo(mark);
+      }
+      return undefined;
+    };
+    const result = search();
+    state.keep();
+    if (result === undefined) return undefined;
+    for (const [entry, at] of gone) state.seenGone(entry, at);
+    const likes = new Set(chosen.map(({ like }) => like));
+    for (const other of candidates) {
+      if (other.rev !== undefined || likes.has(other.like)) continue;
+      for (const name of [...other.names, ...chosen.flatMap((unknown) => unknown.names)]) this.doubtful.add(name);
+    }
+    return { result, chosen };
+  }
+
+  #freeRevision({ names, sets, lo, hi }: Unknown, rev: number): number | undefined {
+    const floor = Math.max(lo, ...names.map((name) => this.#touched.get(name) ?? 0));
+    const top = Math.min(rev, hi);
+    for (let at = top; at > floor && at > top - lookBackMax; at--) {
+      if (!this.used.has(at) && !this.#contradicted(sets, at)) return at;
+    }
+    return undefined;
+  }
+
+  /** Whether somebody read, at or after this revision, a version from before it. */
+  #contradicted(names: readonly string[], at: number): boolean {
+    return names.some((name) => {
+      const seen = this.#seen.get(name);
+      if (seen === undefined) return false;
+      seen.sorted ??= [...seen.until.keys()].toSorted((a, b) => a - b);
+      const before = seen.sorted.findLast((version) => version < at);
+      return before !== undefined && seen.until.get(before)! >= at;
+    });
+  }
+}
+
+/** Whether an ask for a lock can have been granted to what another one shows. */
+function takes(lock: { readonly id: string; readonly extend?: number } | undefined, call: Command): boolean {
+  return lock !== undefined && lock.extend === undefined && call.kind === 'batch' && lock.id === call.lock?.id;
+}
