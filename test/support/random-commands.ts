@@ -184,7 +184,7 @@ function restBatchOf(dice: Dice, model: NaiveServer): Batch {
     default: {
       if (dice.percent(20))
         return { ...batch, shape: 'sequence.reset', sequence: { key: sequence, op: 'reset', n: 1 } };
-      const n = dice.one([1, 1, 3, integerMax - 2]);
+      const n = dice.one([1, 3, integerMax - 2, integerMax - 2]);
       return { ...batch, shape: 'sequence.next', sequence: { key: sequence, op: 'next', n } };
     }
   }
