@@ -33,7 +33,7 @@ const keyNames = ['k0', 'k1', 'k2', 'p/0', 'p/1'];
 const counterNames = ['c0', 'c1', 'c2'];
 const sequenceNames = ['s0', 's1'];
 const requestIds = ['i0', 'i1', 'i2'];
-const owners = ['o0', 'o1'];
+const owners = ['o0', 'o0', 'o0', 'o1'];
 
 /** The steps of a history, one at a time, because each depends on what the ones before have come to. */
 export function* stepsOf({ seed, steps }: History, model: NaiveServer, restarts: boolean): Generator<Step> {
@@ -199,8 +199,8 @@ function lockAsk(dice: Dice, id: string): LockAsk {
   return {
     id,
     durMs: durOf(dice),
-    waitMs: dice.one([0, 0, 1050, 4050]),
-    ...(dice.percent(40) ? { owner: dice.one(owners) } : {}),
+    waitMs: dice.one([0, 1050, 4050]),
+    ...(dice.percent(60) ? { owner: dice.one(owners) } : {}),
     ...(dice.percent(30) ? { meta: String(dice.below(5)) } : {}),
   };
 }
