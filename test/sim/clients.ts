@@ -1,0 +1,198 @@
+/**
+ * The clients of a simulated server: they ask, wait, vanish, and believe nothing: every answer is checked when it
+ * arrives, and what must hold between answers (lines are first come first served, mutex handles grow, nobody waits for
+ * something that is there) as far as clients can know it.
+ */
+import type { Command } from '../../src/protocol/commands.ts';
+import { kinds } from '../../src/protocol/record.ts';
+import type { Reply } from '../../src/protocol/replies.ts';
+import type { Client, Pending, WatchedKey } from '../../src/router/dispatcher.ts';
+import type { Body, Operation, Restart } from '../support/checkers/history.ts';
+import type { ReplyBody } from '../support/reply-body.ts';
+import { checkReply } from './check-reply.ts';
+import { Violation } from './trace.ts';
+import { checkKeyWatch, PrefixWatcher } from './watchers.ts';
+import { accounts, keys, type Request } from './workload.ts';
+import type { World } from './world.ts';
+
+interface Asked extends Client {
+  gone: boolean;
+  readonly request: Request;
+  readonly sentAt: number;
+  pending: Pending | undefined;
+}
+
+interface KeyWatch extends Client {
+  gone: boolean;
+  readonly account: (typeof accounts)[number];
+  readonly asked: ReadonlyMap<string, number>;
+  pending: Pending | undefined;
+}
+
+const underWayMax = 14;
+
+export class Clients {
+  /** For checkers that replay a whole history. */
+  readonly operations: Operation[] = [];
+  readonly restarts: Restart[] = [];
+  readonly #world: World;
+  readonly #underWay = new Set<Asked>();
+  readonly #keyWatches = new Set<KeyWatch>();
+  readonly #prefixWatchers: PrefixWatcher[];
+  readonly #mutexHandles = new Map<string, number>();
+  readonly #unanswered = new Map<number, Operation>();
+  #diedAt = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+    const { counts, random, timeline } = world;
+    const seen = { show: (rev: number, what: string) => world.show(rev, what), counts, random, timeline };
+    const make = (account: number, prefix: string, streams: boolean): PrefixWatcher =>
+      new PrefixWatcher(seen, accounts[account]!, prefix, streams);
+    this.#prefixWatchers = [make(0, '', false), make(0, 'd/', true), make(0, '', true), make(1, '', false)];
+  }
+
+  get waiting(): number {
+    return this.#underWay.size + this.#keyWatches.size;
+  }
+
+  /** One thing that some client does. */
+  act(): void {
+    const { random, server } = this.#world;
+    if (server === undefined) return;
+    const draw = random.below(20);
+    if (draw === 0) return this.#vanish(this.#underWay);
+    if (draw === 1) return random.below(3) === 0 ? this.#vanish(this.#keyWatches) : this.#watchKeys();
+    if (draw <= 3) return this.#watchPrefix();
+    if (this.#underWay.size < underWayMax) this.#ask(this.#world.workload.next());
+  }
+
+  restarted(bootAt: number, upAt: number): void {
+    this.restarts.push({ downAt: this.#diedAt, startedAt: bootAt, upAt });
+  }
+
+  serverDied(): void {
+    this.#diedAt = this.#world.now;
+    for (const asked of this.#underWay) this.operations.push(this.#unanswered.get(asked.request.number)!);
+    this.#unanswered.clear();
+    this.#underWay.clear();
+    this.#keyWatches.clear();
+    for (const watcher of this.#prefixWatchers) watcher.forget();
+  }
+
+  /** Nothing moves any more: who still waits must have a reason. */
+  finish(): void {
+    const { timeline } = this.#world;
+    for (const watcher of this.#prefixWatchers) watcher.resume();
+    for (const watcher of this.#prefixWatchers) watcher.leave();
+    if (timeline.synced !== timeline.last) throw new Violation(`revision ${timeline.last} never becomes durable`);
+  }
+
+  describeWaiting(): string {
+    return [
+      ...Array.from(this.#underWay, ({ request }) => JSON.stringify(request.command)),
+      ...Array.from(this.#keyWatches, ({ asked }) => `watch ${[...asked].join(' ')}`),
+    ].join('\n  ');
+  }
+
+  #ask(request: Request): void {
+    const world = this.#world;
+    const { number, command, what } = request;
+    world.trace.note(`ask ${number} ${what}`);
+    const asked: Asked = {
+      gone: false,
+      request,
+      sentAt: Math.floor(world.now),
+      pending: undefined,
+      deliver: (reply) => this.#answered(asked, reply),
+    };
+    this.#underWay.add(asked);
+    this.#unanswered.set(number, { id: number, client: number, call: command, sentAt: asked.sentAt });
+    asked.pending = world.server!.routers[world.random.below(world.routers)]!.request(command, asked);
+  }
+
+  #answered(asked: Asked, reply: Reply): void {
+    const { trace, counts, timeline, workload, now } = this.#world;
+    const { request, sentAt } = asked;
+    const { number, command, what } = request;
+    trace.note(`answer ${number} ${reply.rev} ${reply.status} ${reply.body}`);
+    if (asked.gone) throw new Violation(`request ${number} is answered, and its client is gone`);
+    if (!this.#underWay.delete(asked)) throw new Violation(`request ${number} is answered twice`);
+    this.#world.show(reply.rev, `the answer to request ${number}`);
+    const answeredAt = Math.floor(now);
+    checkReply(timeline, { command, sentAt, answeredAt, reply });
+    const body = JSON.parse(reply.body) as ReplyBody;
+    counts.add(`${what}: ${reply.status === 200 ? 'ok' : body.Code}`);
+    if (command.kind === 'mutex.lock' && reply.status === 200) this.#mutexGranted(command, body.Lock);
+    workload.answered(command, reply.status, body);
+    const answer = { at: answeredAt, status: reply.status, body: JSON.parse(reply.body) as Body, rev: reply.rev };
+    this.operations.push({
+      ...this.#unanswered.get(number)!,
+      answer: reply.replayed ? { ...answer, replayed: true } : answer,
+    });
+    this.#unanswered.delete(number);
+  }
+
+  #mutexGranted(command: Extract<Command, { kind: 'mutex.lock' }>, handle: number): void {
+    const name = `${command.account}/${command.lock.id}`;
+    const before = this.#mutexHandles.get(name) ?? 0;
+    // The same owner gets the same one again; answers may overtake each other only between front ends.
+    if (handle < before && this.#world.routers === 1)
+      throw new Violation(`I8: mutex handle ${handle} behind ${before}`);
+    this.#mutexHandles.set(name, Math.max(before, handle));
+  }
+
+  #vanish(from: Set<Asked> | Set<KeyWatch>): void {
+    const client = [...from][this.#world.random.below(from.size || 1)];
+    if (client === undefined) return;
+    this.#world.trace.note('a client vanishes');
+    this.#world.counts.add('client vanished');
+    client.gone = true;
+    from.delete(client as never);
+    if ('request' in client) this.operations.push(this.#unanswered.get(client.request.number)!);
+    client.pending?.cancel();
+  }
+
+  #watchKeys(): void {
+    const { random, server, routers, timeline, trace } = this.#world;
+    if (this.#keyWatches.size > 4) return;
+    const account = accounts[random.below(5) === 0 ? 1 : 0]!;
+    const asked = new Map<string, number>();
+    for (let i = 1 + random.below(2); i > 0; i -= 1) {
+      const key = keys[random.below(keys.length)]!;
+      // Mostly what is there, so that there is something to wait for.
+      const version = timeline.at(kinds.kv, account, key, timeline.shown)?.rev ?? 0;
+      asked.set(key, random.below(5) === 0 ? 0 : version);
+    }
+    const watch: KeyWatch = {
+      gone: false,
+      account,
+      asked,
+      pending: undefined,
+      deliver: (reply) => this.#changed(watch, reply),
+    };
+    trace.note(`watch ${[...asked].join(' ')}`);
+    this.#keyWatches.add(watch);
+    const list: WatchedKey[] = Array.from(asked, ([key, version]) => ({ key, version }));
+    watch.pending = server!.routers[random.below(routers)]!.watchKeys(account, list, random.below(4000), watch);
+  }
+
+  #changed(watch: KeyWatch, reply: Reply): void {
+    const { counts, timeline, now, trace } = this.#world;
+    trace.note(`changed ${reply.rev} ${reply.status} ${reply.body}`);
+    if (!this.#keyWatches.delete(watch)) throw new Violation('a key watch is answered twice');
+    counts.add(`watch key: ${reply.status}`);
+    this.#world.show(reply.rev, 'a key watch');
+    checkKeyWatch(timeline, watch.account, watch.asked, reply, Math.floor(now));
+  }
+
+  #watchPrefix(): void {
+    const { random, server, routers, trace } = this.#world;
+    const index = random.below(this.#prefixWatchers.length);
+    const watcher = this.#prefixWatchers[index]!;
+    trace.note(`prefix watcher ${index}`);
+    if (!watcher.waits) watcher.start(server!.routers[random.below(routers)]!);
+    else if (random.below(8) === 0) watcher.leave();
+    else watcher.resume();
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Runs seeds of the simulator.
+ *
+ *   node test/sim/run.ts --seeds 1..2000          until one fails; --json prints what was counted
+ *   node test/sim/run.ts --seed 17 --trace        one, with everything that happens
+ *   node test/sim/run.ts --minutes 30             from a new seed on, as long as that
+ *
+ * --keep-going does not stop at the first failure; --digests prints a checksum of everything that happened, seed by seed.
+ */
+import { parseArgs } from 'node:util';
+import { simulate } from './simulate.ts';
+import { Counts } from './trace.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string' },
+    minutes: { type: 'string' },
+    trace: { type: 'boolean' },
+    json: { type: 'boolean' },
+    digests: { type: 'boolean' },
+    'keep-going': { type: 'boolean' },
+  },
+});
+const started = Date.now();
+const fresh = started % 1_000_000_000;
+const [first, last] = range();
+const until = values.minutes === undefined ? Infinity : started + Number(values.minutes) * 60_000;
+const counts = new Counts();
+const failed: string[] = [];
+let runs = 0;
+let events = 0;
+let shownAt = started;
+
+for (let seed = first; seed <= last && Date.now() < until; seed += 1) {
+  try {
+    const outcome = await simulate({ seed, ...(values.trace ? { print: (line) => console.log(line) } : {}) });
+    counts.merge(outcome.counts.entries());
+    events += outcome.world.trace.events;
+    if (values.digests || values.seed !== undefined) console.log(`seed ${seed}: ${outcome.trace}`);
+  } catch (error) {
+    failed.push(String(error));
+    console.error(error instanceof Error ? error.message : error);
+    if (!values['keep-going']) break;
+  }
+  runs += 1;
+  if (values.json || Date.now() - shownAt < 5000) continue;
+  shownAt = Date.now();
+  console.error(`${runs} seeds, ${Math.round((runs * 1000) / (shownAt - started))} a second, ${failed.length} failed`);
+}
+const { user, system } = process.cpuUsage();
+const cpuSeconds = (user + system) / 1e6;
+const summary = { runs, failed: failed.length, events, cpuSeconds, counts: Object.fromEntries(counts.entries()) };
+if (values.json) console.log(JSON.stringify(summary));
+else if (values.seed === undefined && !values.digests) console.log(summary);
+process.exitCode = failed.length > 0 ? 1 : 0;
+
+function range(): [number, number] {
+  if (values.seed !== undefined) return [Number(values.seed), Number(values.seed)];
+  const [from, to] = (values.seeds ?? `${fresh}..${values.minutes === undefined ? fresh + 99 : Infinity}`).split('..');
+  return [Number(from), Number(to ?? from)];
+}

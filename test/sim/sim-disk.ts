@@ -1,0 +1,91 @@
+/**
+ * The disk as one life of the process sees it: a `FaultDisk`, with two things added. What is not done in a moment (to
+ * fill a segment with zeros) takes turns of the scheduler. And whoever checks is shown each frame when it is written,
+ * and again when the file that it stands in was synced.
+ */
+import type { Disk, DiskFile } from '../../src/shared/disk.ts';
+import { frameHeaderBytes, frameMagic } from '../../src/journal/frame.ts';
+import { segmentHeaderBytes } from '../../src/journal/segment.ts';
+import { decodeRecord, peekRecord, type CommitRecord } from '../../src/protocol/record.ts';
+import type { FaultDisk } from '../support/fault-disk.ts';
+
+export interface FrameWatcher {
+  written(records: readonly CommitRecord[]): void;
+  /** The frame that ends with this revision is on the medium. */
+  synced(last: number): void;
+  removed(file: string): void;
+}
+
+const magic = frameMagic.readUInt32LE(0);
+
+export class SimDisk implements Disk {
+  readonly #disk: FaultDisk;
+  readonly #turn: (run: () => void) => void;
+  readonly #watcher: FrameWatcher;
+
+  constructor(disk: FaultDisk, turn: (run: () => void) => void, watcher: FrameWatcher) {
+    this.#disk = disk;
+    this.#turn = turn;
+    this.#watcher = watcher;
+  }
+
+  list(directory: string): string[] {
+    return this.#disk.list(directory);
+  }
+
+  mkdir(directory: string): void {
+    this.#disk.mkdir(directory);
+  }
+
+  rename(from: string, to: string): void {
+    this.#disk.rename(from, to);
+  }
+
+  unlink(file: string): void {
+    this.#disk.unlink(file);
+    this.#watcher.removed(file);
+  }
+
+  syncDirectory(directory: string): void {
+    this.#disk.syncDirectory(directory);
+  }
+
+  async writeZeros(file: string, bytes: number): Promise<void> {
+    await new Promise<void>(this.#turn);
+    await this.#disk.writeZeros(file, bytes);
+    await new Promise<void>(this.#turn);
+  }
+
+  open(file: string, mode: 'create' | 'write' | 'read'): DiskFile {
+    const handle = this.#disk.open(file, mode);
+    if (mode === 'read') return handle;
+    const watcher = this.#watcher;
+    let unsynced = 0;
+    return {
+      ...handle,
+      write(buffer, offset, length, position) {
+        const records = position < segmentHeaderBytes ? undefined : recordsIn(buffer, offset, length);
+        // Told before: a write that is cut short may be whole on the disk all the same.
+        if (records !== undefined) watcher.written(records);
+        handle.write(buffer, offset, length, position);
+        if (records !== undefined) unsynced = records.at(-1)!.rev;
+      },
+      datasync() {
+        handle.datasync();
+        if (unsynced > 0) watcher.synced(unsynced);
+        unsynced = 0;
+      },
+    };
+  }
+}
+
+/** The records of a frame, if that is what is written. */
+function recordsIn(bytes: Uint8Array, offset: number, length: number): CommitRecord[] | undefined {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length);
+  if (length < frameHeaderBytes || buffer.readUInt32LE(0) !== magic || buffer.readUInt32LE(8) !== length)
+    return undefined;
+  const records: CommitRecord[] = [];
+  for (let at = frameHeaderBytes; at < length; at += peekRecord(buffer, at).length)
+    records.push(decodeRecord(buffer, at));
+  return records;
+}

@@ -1,0 +1,203 @@
+/**
+ * Everything that was ever committed, by revision: the truth against which all else is compared. It is fed with the
+ * frames on their way to the disk, forgets what a power cut took back, and knows each entry as of each revision.
+ *
+ * What it checks by itself, whatever was asked: revisions are dense, and one that was shown keeps its content (I4);
+ * what was shown is on the medium (I1, I3); a write is whole (I2, I6): each value of a test names its request; the sum
+ * over the accounts of the bank stays the same (I6); a lock has one holder, whose lease ends no earlier than it was
+ * given for (I8, I9).
+ */
+import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/protocol/record.ts';
+import type { LockRecord } from '../../src/shard-worker/core/lease.ts';
+import { lockGraceMs } from '../../src/shared/limits.ts';
+import { Violation } from './trace.ts';
+
+export interface Stored {
+  readonly rev: number;
+  readonly till: number;
+  /** Absent: deleted. */
+  readonly value?: string;
+  readonly expired?: true;
+}
+
+export const bankPrefix = 'bank-';
+
+export class Timeline {
+  /** What is on the medium for sure. */
+  synced = 0;
+  /** The highest revision that anybody was shown. */
+  shown = 0;
+  /** Wall-clock milliseconds and revision of the last start. */
+  boot = { at: 0, rev: 0 };
+  readonly #now: () => number;
+  readonly #records: (CommitRecord | undefined)[] = [];
+  readonly #versions = new Map<string, Stored[]>();
+  readonly #expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined;
+
+  /** @param expectedKeys what a request that writes this number puts: key → value */
+  constructor(now: () => number, expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined) {
+    this.#now = now;
+    this.#expectedKeys = expectedKeys;
+  }
+
+  /** The last revision that was ever written and not taken back. */
+  get last(): number {
+    return Math.max(0, this.#records.length - 1);
+  }
+
+  record(rev: number): CommitRecord | undefined {
+    return this.#records[rev];
+  }
+
+  /** As of the revision; expiry that was not committed yet is not looked at. */
+  at(kind: Kind, account: string, key: string, rev: number): Stored | undefined {
+    const found = this.#versions.get(nameOf(kind, account, key))?.findLast((version) => version.rev <= rev);
+    return found?.value === undefined ? undefined : found;
+  }
+
+  lock(account: string, id: string, rev: number): { record: LockRecord; till: number; rev: number } | undefined {
+    const stored = this.at(kinds.lock, account, id, rev);
+    if (stored === undefined) return undefined;
+    return { record: JSON.parse(stored.value!) as LockRecord, till: stored.till, rev: stored.rev };
+  }
+
+  /** Live entries of one kind, in no order. */
+  *entries(kind: Kind, account: string, rev: number): Generator<[key: string, Stored]> {
+    const start = nameOf(kind, account, '');
+    for (const [name, versions] of this.#versions) {
+      if (!name.startsWith(start)) continue;
+      const found = versions.findLast((version) => version.rev <= rev);
+      if (found?.value !== undefined) yield [name.slice(start.length), found];
+    }
+  }
+
+  /** One line for each entry, as of now. */
+  digest(accounts: readonly string[]): string {
+    const lines: string[] = [];
+    for (const kind of Object.values(kinds)) {
+      if (kind === kinds.boot) continue;
+      for (const account of accounts) {
+        for (const [key, { rev, till, value }] of this.entries(kind, account, Infinity)) {
+          lines.push(JSON.stringify([kind, account, key, rev, till, value]));
+        }
+      }
+    }
+    return lines.toSorted().join('\n');
+  }
+
+  /** A frame goes to the disk. */
+  written(records: readonly CommitRecord[]): void {
+    for (const record of records) {
+      const { rev } = record;
+      if (rev <= this.shown) throw new Violation(`I4: revision ${rev} was shown, and is written again`);
+      if (rev > this.last + 1) throw new Violation(`I4: revision ${rev} is written behind ${this.last}: not dense`);
+      if (rev <= this.synced) throw new Violation(`I4: revision ${rev} is durable, and is written again`);
+      this.#cutBehind(rev - 1);
+      this.#check(record);
+      this.#records[rev] = record;
+      for (const { kind, key, till, value, expired } of record.effects) {
+        const name = nameOf(kind, record.account, key);
+        let versions = this.#versions.get(name);
+        if (versions === undefined) this.#versions.set(name, (versions = []));
+        versions.push({ rev, till, ...(value === undefined ? {} : { value }), ...(expired ? { expired } : {}) });
+      }
+    }
+  }
+
+  onMedium(last: number): void {
+    if (last > this.synced) this.synced = last;
+  }
+
+  /** Something with this revision has left the server. */
+  show(rev: number, what: string): void {
+    if (rev > this.synced)
+      throw new Violation(`I3: ${what} depends on revision ${rev}; on the medium is ${this.synced}`);
+    if (rev > this.shown) this.shown = rev;
+  }
+
+  /** The log was recovered, and ends here. */
+  recovered(last: number, log: Iterable<CommitRecord>): void {
+    if (last < this.shown) throw new Violation(`I1: revision ${this.shown} was shown, and the log ends at ${last}`);
+    if (last > this.last) throw new Violation(`I2: the log ends at ${last}, but only ${this.last} was ever written`);
+    for (const record of log) {
+      if (JSON.stringify(record) === JSON.stringify(this.#records[record.rev])) continue;
+      throw new Violation(`I4: revision ${record.rev} has another content in the log: ${JSON.stringify(record)}`);
+    }
+    this.#cutBehind(last);
+    this.synced = last;
+  }
+
+  #cutBehind(last: number): void {
+    if (this.last <= last) return;
+    this.#records.length = last + 1;
+    for (const versions of this.#versions.values()) {
+      while (versions.length > 0 && versions.at(-1)!.rev > last) versions.pop();
+    }
+  }
+
+  #check(record: CommitRecord): void {
+    const seen = new Set<string>();
+    let bank = 0;
+    for (const effect of record.effects) {
+      const name = nameOf(effect.kind, record.account, effect.key);
+      if (seen.has(name)) throw new Violation(`I2: revision ${record.rev} has two effects for ${effect.key}`);
+      seen.add(name);
+      if (effect.kind === kinds.lock) this.#checkLock(record, effect);
+      if (effect.kind === kinds.kv && effect.value !== undefined) this.#checkWhole(record, effect.value);
+      if (effect.kind === kinds.counter && effect.key.startsWith(bankPrefix)) {
+        const before = this.at(effect.kind, record.account, effect.key, record.rev - 1);
+        bank += Number(effect.value ?? 0) - Number(before?.value ?? 0);
+      }
+    }
+    if (bank !== 0) throw new Violation(`I6: revision ${record.rev} changes the sum over the bank by ${bank}`);
+  }
+
+  /** All that the request puts, and nothing else, is in the one record. */
+  #checkWhole(record: CommitRecord, value: string): void {
+    const { op } = JSON.parse(value) as { op: number };
+    const expected = this.#expectedKeys(op);
+    const puts = record.effects.filter(({ kind, value }) => kind === kinds.kv && value !== undefined);
+    const whole = puts.length === expected?.size && puts.every((put) => expected.get(put.key) === put.value);
+    if (!whole) {
+      const found = puts.map(({ key }) => key).join(', ');
+      throw new Violation(
+        `I2: revision ${record.rev} puts ${found}; request ${op} puts ${[...(expected ?? new Map<string, string>()).keys()].join(', ')}`,
+      );
+    }
+  }
+
+  #checkLock({ rev, account }: CommitRecord, { key, value }: Effect): void {
+    const before = this.lock(account, key, rev - 1);
+    const held = before?.record.lease;
+    const next = value === undefined ? undefined : (JSON.parse(value) as LockRecord);
+    const lease = next?.lease;
+    if (held === undefined || lease?.handle === held.handle) {
+      if (held === undefined && lease !== undefined && lease.handle !== rev)
+        throw new Violation(`I8: revision ${rev} grants ${key} with handle ${lease.handle}`);
+      return;
+    }
+    const ended = next?.ended.find(({ handle }) => handle === held.handle);
+    if (ended === undefined)
+      throw new Violation(`I8: revision ${rev} takes ${key} from handle ${held.handle}, which has not ended`);
+    const earliest = earliestEnd(before!, held.durMs, this.boot);
+    if (ended.why === 'expired' && this.#now() < earliest) {
+      throw new Violation(
+        `I9: the lease ${held.handle} of ${key} ends at ${this.#now()}, and was given until ${earliest}`,
+      );
+    }
+  }
+}
+
+/** A lease from before this start lasts for at least min(LockDur, 10 s) from the start, and at most LockDur. */
+function earliestEnd(
+  lock: { readonly till: number; readonly rev: number },
+  durMs: number,
+  boot: { readonly at: number; readonly rev: number },
+): number {
+  if (lock.rev > boot.rev) return lock.till;
+  return Math.min(Math.max(lock.till, boot.at + Math.min(durMs, lockGraceMs)), boot.at + durMs);
+}
+
+export function nameOf(kind: Kind, account: string, key: string): string {
+  return `${kind}\0${account}\0${key}`;
+}

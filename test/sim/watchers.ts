@@ -1,0 +1,211 @@
+/**
+ * Clients that watch: single keys, prefixes poll by poll, prefixes as a stream. A prefix watcher remembers where it got to
+ * over crashes and restarts, and is told everything behind that exactly once, in order, each commit whole (I10), or is
+ * refused with `compacted`.
+ */
+import type { AccountId } from '../../src/protocol/ids.ts';
+import { revision } from '../../src/protocol/ids.ts';
+import { kinds } from '../../src/protocol/record.ts';
+import type { Reply } from '../../src/protocol/replies.ts';
+import type { Pending, StreamSink } from '../../src/router/dispatcher.ts';
+import type { Router } from '../../src/router/router.ts';
+import type { ReplyBody } from '../support/reply-body.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+import type { Timeline } from './timeline.ts';
+import { Violation, type Counts } from './trace.ts';
+
+interface Event {
+  readonly Key: string;
+  readonly Version: number;
+  readonly Rev: number;
+  readonly Value?: unknown;
+  readonly Deleted?: true;
+  readonly Expired?: true;
+}
+
+export interface Seen {
+  /** Something left the server that depends on this revision. */
+  readonly show: (rev: number, what: string) => void;
+  readonly counts: Counts;
+  readonly random: SeededRandom;
+  readonly timeline: Timeline;
+}
+
+export class PrefixWatcher {
+  readonly #seen: Seen;
+  readonly #account: AccountId;
+  readonly #prefix: string;
+  readonly #streams: boolean;
+  #position: number | undefined;
+  #pending: Pending | undefined;
+  #resume: (() => void) | undefined;
+  /** Told apart from what an earlier watch still says. */
+  #watch = 0;
+
+  constructor(seen: Seen, account: AccountId, prefix: string, streams: boolean) {
+    this.#seen = seen;
+    this.#account = account;
+    this.#prefix = prefix;
+    this.#streams = streams;
+  }
+
+  get waits(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  /** Where it has got to, when it has been told everything up to there. */
+  get position(): number {
+    return this.#position ?? 0;
+  }
+
+  start(router: Router): void {
+    this.#watch += 1;
+    const watch = this.#watch;
+    const after = this.#position;
+    const ask = {
+      account: this.#account,
+      prefix: this.#prefix,
+      ...(after === undefined ? {} : { after: revision(after) }),
+    };
+    this.#pending = { cancel: () => {} };
+    if (!this.#streams) {
+      const waitMs = this.#seen.random.below(4000);
+      const limit = 1 + this.#seen.random.below(5);
+      const deliver = (reply: Reply): void => this.#answered(watch, reply);
+      const pending = router.watchPrefix({ ...ask, waitMs, limit }, { gone: false, deliver });
+      if (this.#pending !== undefined) this.#pending = pending;
+      return;
+    }
+    const pending = router.streamPrefix(ask, this.#sink(watch));
+    if (this.#pending !== undefined) this.#pending = pending;
+  }
+
+  /** The reader of a stream takes more. */
+  resume(): void {
+    const resume = this.#resume;
+    this.#resume = undefined;
+    resume?.();
+  }
+
+  /** The client goes, and comes back later from where it was. */
+  leave(): void {
+    this.#watch += 1;
+    this.#pending?.cancel();
+    this.#pending = undefined;
+    this.#resume = undefined;
+  }
+
+  /** The server has died. */
+  forget(): void {
+    this.#watch += 1;
+    this.#pending = undefined;
+    this.#resume = undefined;
+  }
+
+  #sink(watch: number): StreamSink {
+    return {
+      commit: (rev, events) => {
+        if (watch !== this.#watch) throw new Violation('a stream goes on that was cancelled');
+        this.#take(
+          events.map((event) => JSON.parse(event) as Event),
+          rev,
+        );
+        this.#seen.counts.add('stream commit');
+        if (this.#seen.random.below(30) > 0) return true;
+        this.#seen.counts.add('slow stream closed');
+        return false;
+      },
+      ready: (resume) => {
+        if (this.#seen.random.below(4) > 0) return true;
+        this.#resume = resume;
+        return false;
+      },
+      bookmark: (rev) => {
+        this.#take([], rev);
+        return true;
+      },
+      end: (reply) => {
+        if (reply !== undefined) this.#refused(reply);
+        this.forget();
+      },
+    };
+  }
+
+  #answered(watch: number, reply: Reply): void {
+    if (watch !== this.#watch) throw new Violation('a watch is answered that was cancelled');
+    this.forget();
+    if (reply.status !== 200) return this.#refused(reply);
+    const { Events, Rev } = JSON.parse(reply.body) as { Events: Event[]; Rev: number };
+    if (Rev !== reply.rev) throw new Violation(`a page up to ${Rev} waited for ${reply.rev}`);
+    this.#take(Events, Rev);
+    if (Events.length > 0) this.#seen.counts.add('prefix page');
+  }
+
+  #refused({ status, body }: Reply): void {
+    const { Code, Oldest } = JSON.parse(body) as ReplyBody;
+    this.#seen.counts.add(`watch ${Code}`);
+    if (Code === 'compacted') {
+      if (Oldest <= this.position) throw new Violation(`I10: ${this.position} is refused although ${Oldest} is kept`);
+      this.#position = Oldest;
+    } else if (Code !== 'draining')
+      throw new Violation(`I10: a watch after ${this.position} is answered ${status} ${body}`);
+  }
+
+  /** Everything behind the position up to `rev` must be just these events. */
+  #take(events: readonly Event[], rev: number): void {
+    this.#seen.show(rev, 'a prefix watch');
+    if (this.#position !== undefined) {
+      const expected = this.#expected(this.#position, rev);
+      const found = events.map(show);
+      if (expected.join('\n') !== found.join('\n')) {
+        throw new Violation(
+          `I10: behind ${this.#position} up to ${rev}\n  expected: ${expected.join(' ')}\n  got:      ${found.join(' ')}`,
+        );
+      }
+    }
+    this.#position = rev;
+  }
+
+  #expected(after: number, upTo: number): string[] {
+    const events: string[] = [];
+    for (let rev = after + 1; rev <= upTo; rev += 1) {
+      const record = this.#seen.timeline.record(rev);
+      if (record?.account !== this.#account) continue;
+      for (const { kind, key, value, expired } of record.effects) {
+        if (kind !== kinds.kv || !key.startsWith(this.#prefix)) continue;
+        if (value !== undefined)
+          events.push(show({ Key: key, Version: rev, Rev: rev, Value: JSON.parse(value) as unknown }));
+        else
+          events.push(show({ Key: key, Version: 0, Rev: rev, Deleted: true, ...(expired ? { Expired: true } : {}) }));
+      }
+    }
+    return events;
+  }
+}
+
+function show({ Key, Version, Rev, Value, Deleted, Expired }: Event): string {
+  return `${Rev} ${Key}@${Version}${Deleted ? ' deleted' : ''}${Expired ? ' expired' : ''}${Value === undefined ? '' : JSON.stringify(Value)}`;
+}
+
+/** What a watch of single keys was answered. */
+export function checkKeyWatch(
+  timeline: Timeline,
+  account: AccountId,
+  asked: ReadonlyMap<string, number>,
+  reply: Reply,
+  now: number,
+): void {
+  if (reply.status === 204) return;
+  const { Code, Key, Version, Deleted, Rev } = JSON.parse(reply.body) as ReplyBody;
+  if (Code !== undefined) {
+    if (Code === 'draining') return;
+    throw new Violation(`a key watch is answered ${reply.body}`);
+  }
+  if (asked.get(Key) === Version)
+    throw new Violation(`I10: a watcher that has version ${Version} of ${Key} is told of it`);
+  if (Rev !== reply.rev) throw new Violation(`an event of ${Rev} waited for ${reply.rev}`);
+  const entry = timeline.at(kinds.kv, account, Key, Rev);
+  const over = entry !== undefined && entry.till !== 0 && entry.till <= now;
+  const right = Version === 0 ? Deleted && (entry === undefined || over) : entry?.rev === Version;
+  if (!right) throw new Violation(`I10: a watcher is told ${reply.body}; at ${Rev} it is ${JSON.stringify(entry)}`);
+}

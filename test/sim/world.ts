@@ -1,0 +1,450 @@
+/**
+ * One run: a server that is started, asked, broken and started again, all of it drawn from one seed.
+ *
+ *   start (real recovery; may be cut short, again and again) ─► live: clients, time and faults ─► one of
+ *      power   the machine loses power at any step, or inside any disk call, or right behind an answer
+ *      error   a disk call fails with EIO: the process dies, a few steps later, with or without the machine
+ *      clean   drained, checkpointed, closed
+ *   ─► start … ─► at last: no more faults; everybody is answered; clean stop; the content is that of the whole log
+ */
+import { setImmediate as settled } from 'node:timers/promises';
+import { JournalCorruption } from '../../src/journal/journal-corruption.ts';
+import { readRecords } from '../../src/journal/journal-reader.ts';
+import { startInProcess, type InProcess } from '../../src/main/in-process.ts';
+import { accountId, revision } from '../../src/protocol/ids.ts';
+import { decodeRecord, kinds, type CommitRecord } from '../../src/protocol/record.ts';
+import { defaultLimits } from '../../src/shared/limits.ts';
+import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
+import { Crash, FaultDisk, type DiskCall } from '../support/fault-disk.ts';
+import { digestOf } from '../support/map-entries.ts';
+import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
+import { Clients } from './clients.ts';
+import { Scheduler } from './scheduler.ts';
+import { checkpointThread } from './sim-checkpoints.ts';
+import { SimDisk } from './sim-disk.ts';
+import { Timeline } from './timeline.ts';
+import { Counts, Trace, Violation } from './trace.ts';
+import { accounts, Workload } from './workload.ts';
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly print?: (line: string) => void;
+  /** Instead of faults: the process ends at exactly these disk calls, one life after the other. */
+  readonly crashAtCalls?: readonly number[];
+}
+
+const journalDirectory = '/data/journal';
+const startOfTime = 1_700_000_000_000;
+
+type End = 'power' | 'call' | 'answer' | 'error' | 'clean';
+
+export class World {
+  now = startOfTime;
+  readonly seed: number;
+  readonly random: SeededRandom;
+  readonly trace: Trace;
+  readonly counts = new Counts();
+  readonly timeline: Timeline;
+  readonly workload: Workload;
+  readonly clients: Clients;
+  readonly shards: number;
+  readonly routers: number;
+  disk: FaultDisk;
+  server: InProcess | undefined;
+  #scheduler: Scheduler;
+  #failure: { readonly error: unknown } | undefined;
+  /** The last answer was followed by a power cut. */
+  #cutBehindAnswer = Infinity;
+  #checkpointRoom = true;
+  #damaged = false;
+  readonly #checkpoints: MemoryCheckpointStore[];
+  readonly #settings: { segmentBytes: number; keepBytes: number; memtableBytes: number; hurry: number; asks: number };
+  readonly #options: WorldOptions;
+  diskCalls: number[] = [];
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.seed = options.seed;
+    const random = (this.random = seededRandom(options.seed));
+    this.trace = new Trace(() => this.now - startOfTime, options.print);
+    this.workload = new Workload(random);
+    this.timeline = new Timeline(
+      () => this.now,
+      (op) => this.workload.puts.get(op),
+    );
+    this.shards = 1 + random.below(3);
+    this.routers = 1 + random.below(2);
+    this.clients = new Clients(this);
+    this.disk = new FaultDisk(random.below(2 ** 31));
+    this.#scheduler = this.#newScheduler();
+    this.#checkpoints = Array.from({ length: this.shards }, () => new MemoryCheckpointStore());
+    this.#settings = {
+      segmentBytes: 4096 << random.below(3),
+      keepBytes: [0, 16 * 1024, 256 * 1024][random.below(3)]!,
+      memtableBytes: [2000, 8000, 64 * 1024][random.below(3)]!,
+      // How often time moves although something could happen, and how often a client asks.
+      hurry: [0.01, 0.05, 0.2][random.below(3)]!,
+      asks: [0.1, 0.25, 0.5][random.below(3)]!,
+    };
+    this.trace.note(
+      `seed ${options.seed}: ${this.shards} shards, ${this.routers} routers, ${JSON.stringify(this.#settings)}`,
+    );
+  }
+
+  async run(): Promise<void> {
+    const { crashAtCalls } = this.#options;
+    const lives = crashAtCalls?.length ?? 1 + this.random.below(4);
+    for (let life = 0; life < lives; life += 1) {
+      await this.#start(crashAtCalls?.[life]);
+      await this.#live(crashAtCalls === undefined ? this.#drawEnd() : 'power', 50 + this.random.below(500));
+    }
+    await this.#start();
+    await this.#finish();
+  }
+
+  /** Something left the server: whatever it depends on must be on the medium. */
+  show(rev: number, what: string): void {
+    this.timeline.show(rev, what);
+    this.#cutBehindAnswer -= 1;
+  }
+
+  /** A promise was rejected, and nobody looked after it: that takes a process down. */
+  failed(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  #drawEnd(): End {
+    const ends: readonly End[] = ['power', 'power', 'call', 'call', 'answer', 'error', 'error', 'clean'];
+    return ends[this.random.below(ends.length)]!;
+  }
+
+  async #start(crashAtCall?: number): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      const failing = crashAtCall === undefined && attempt < 3 && this.random.below(4) === 0;
+      if (crashAtCall !== undefined) this.disk.crashAt = crashAtCall;
+      else if (failing) this.#armCall('power', 30);
+      if (await this.#tryToStart()) return this.#started();
+      this.counts.add('crash during recovery');
+      if (crashAtCall !== undefined) crashAtCall = undefined;
+      await this.#powerCut();
+    }
+  }
+
+  /** False: the process died on the way. */
+  async #tryToStart(): Promise<boolean> {
+    this.#scheduler = this.#newScheduler();
+    this.#failure = undefined;
+    const { queue, after } = this.#scheduler;
+    const outcome: { server?: InProcess } = {};
+    const { segmentBytes, keepBytes, memtableBytes } = this.#settings;
+    const threads = queue<() => void>('disk', (run) => run());
+    startInProcess({
+      shards: this.shards,
+      routers: this.routers,
+      limits: { ...defaultLimits, memtable_bytes_max: memtableBytes },
+      disk: new SimDisk(this.disk, threads, {
+        written: (records) => this.timeline.written(records),
+        synced: (last) => this.timeline.onMedium(last),
+        removed: (file) => {
+          if (file.endsWith('.log') && file.includes('journal-')) this.counts.add('segment removed');
+        },
+      }),
+      journalDirectory,
+      segmentBytes,
+      keepBytes,
+      journal: { frameBytesMax: 3000, reserveBytes: segmentBytes / 4, fullBytes: segmentBytes / 8, retryMs: 100 },
+      checkpoints: this.#checkpoints,
+      checkpointWriter: checkpointThread(
+        queue,
+        this.#checkpoints,
+        () => this.#hasCheckpointRoom(),
+        () => this.counts.add('checkpoint'),
+      ),
+      clock: { now: () => Math.floor(this.now) },
+      defer: queue<() => void>('main', (run) => run()),
+      queue,
+      after,
+      randomBytes: (count) => Buffer.alloc(count, 1 + this.random.below(255)),
+      log: (level, message) => {
+        this.trace.note(`log ${level}: ${message}`);
+        if (message.startsWith('Dropped')) this.counts.add('torn frame');
+        if (message.startsWith('The disk is full')) this.counts.add('start on a full disk');
+      },
+      onFailure: (error) => this.failed(error),
+    }).then(
+      (server) => (outcome.server = server),
+      (error: unknown) => this.failed(error),
+    );
+    await this.#until(() => outcome.server !== undefined);
+    if (outcome.server === undefined) return false;
+    this.server = outcome.server;
+    return true;
+  }
+
+  /** What recovery found must be what was written; the content must be that of the log. */
+  #started(): void {
+    const { boot, states } = this.server!;
+    const { disk } = this;
+    const { crashAt, calls } = disk;
+    disk.crashAt = Infinity;
+    disk.inject = undefined;
+    const log: CommitRecord[] = [];
+    const oldest = Math.min(
+      ...disk
+        .list(journalDirectory)
+        .flatMap((name) => (name.startsWith('journal-') && !name.endsWith('.tmp') ? [Number(name.slice(8, 24))] : [])),
+    );
+    for (const { buffer, at } of readRecords(disk, journalDirectory, revision(oldest - 1)))
+      log.push(decodeRecord(buffer, at));
+    disk.crashAt = crashAt;
+    disk.calls = calls;
+    const bootRecord = this.timeline.record(boot.rev);
+    if (bootRecord?.effects[0]?.kind !== kinds.boot) throw new Violation(`I4: revision ${boot.rev} is not the start`);
+    this.timeline.recovered(boot.rev, log);
+    this.timeline.boot = { at: boot.at, rev: boot.rev };
+    this.clients.restarted(boot.at, this.now);
+    const content = digestOf(
+      states.flatMap(({ entries }) =>
+        accounts.flatMap((account) =>
+          Object.values(kinds).flatMap((kind) => [...entries.range(kind, accountId(account), '')]),
+        ),
+      ),
+    );
+    const expected = this.timeline.digest(accounts);
+    if (content !== expected) throw new Violation(`I5: after the start\n${content}\n--- the log says\n${expected}`);
+    this.trace.note(`started at ${boot.rev}`);
+    this.counts.add('start');
+  }
+
+  async #live(end: End, steps: number): Promise<void> {
+    const { random } = this;
+    const endAt = Math.floor(steps * Math.sqrt(random.next()));
+    if (end === 'call') this.#armCall('power', 1 + random.below(200));
+    if (end === 'error') this.#armCall(random.below(4) === 0 ? 'ENOSPC' : 'EIO', 1 + random.below(200));
+    this.trace.note(`life: ${end}`);
+    let full = 0;
+    for (let step = 0; step < steps && this.#failure === undefined; step += 1) {
+      if (step === endAt && (end === 'power' || end === 'clean')) break;
+      if (step === endAt && end === 'answer') this.#cutBehindAnswer = 1;
+      if (this.#cutBehindAnswer <= 0) {
+        this.counts.add('power cut behind an answer');
+        break;
+      }
+      if (this.disk.freeBytes !== Infinity) {
+        full += 1;
+        if (random.below(60) === 0) {
+          this.disk.freeBytes = Infinity;
+          this.#checkpointRoom = true;
+        }
+      } else if (random.below(250) === 0) this.#fillDisk();
+      await this.#step();
+    }
+    if (full > 0) this.counts.add('steps on a full disk', full);
+    await this.#die(end);
+  }
+
+  async #die(end: End): Promise<void> {
+    if (this.#failure === undefined && end === 'clean') return this.#stop();
+    if (this.#failure !== undefined && !this.disk.crashed) {
+      const { error } = this.#failure;
+      const code = codeOf(error);
+      if (code !== 'EIO' && code !== 'ENOSPC') throw error;
+      this.counts.add(`process ended by ${code}`);
+      // Other threads go on until the process has gone down.
+      for (let more = this.random.below(8); more > 0; more -= 1) await this.#step();
+      this.disk.inject = undefined;
+      if (this.random.below(2) === 0) {
+        this.counts.add('restart without a power cut');
+        this.#kill();
+        this.disk = this.disk.restart(this.random.below(2 ** 31));
+        this.#jumpClock();
+        return;
+      }
+    }
+    this.counts.add(this.disk.crashed ? 'power cut inside a disk call' : 'power cut between two steps');
+    await this.#powerCut();
+  }
+
+  async #powerCut(): Promise<void> {
+    this.#kill();
+    this.disk = this.disk.powerCut(this.random.below(2 ** 31));
+    this.#jumpClock();
+    if (this.#options.crashAtCalls === undefined && this.random.below(8) === 0) await this.#damage();
+  }
+
+  #kill(): void {
+    this.trace.note('the process is gone');
+    this.diskCalls.push(this.disk.calls);
+    this.counts.add('overtaking', this.#scheduler.overtakings);
+    this.#scheduler.kill();
+    this.server = undefined;
+    this.#failure = undefined;
+    this.#cutBehindAnswer = Infinity;
+    this.#checkpointRoom = true;
+    this.clients.serverDied();
+  }
+
+  /** Wall time is all there is over a restart, and it may be wrong. */
+  #jumpClock(): void {
+    const { random } = this;
+    const jump = random.below(3) === 0 ? random.below(120_000) - 60_000 : random.below(2000);
+    if (jump < 0) this.counts.add('clock set back');
+    if (jump > 10_000) this.counts.add('clock set forward');
+    this.now += jump;
+    this.disk.freeBytes = Infinity;
+    if (random.below(12) === 0 && this.timeline.last > 0) this.disk.freeBytes = 0;
+  }
+
+  /** No faults any more: everybody is answered, and what is left is what the log says. */
+  async #finish(): Promise<void> {
+    this.disk.freeBytes = Infinity;
+    this.trace.note('no more faults');
+    for (let step = 0; this.clients.waiting > 0 || !this.#scheduler.idle; step += 1) {
+      if (step > 20_000) throw new Violation(`it never ends: ${this.clients.describeWaiting()}`);
+      await this.#step(false);
+    }
+    this.clients.finish();
+    await this.#stop();
+    this.counts.add('disk call', this.disk.calls);
+    await this.#tryToStart();
+    if (this.server === undefined) throw new Violation('the last start fails');
+    this.#started();
+    this.#kill();
+  }
+
+  /** A bit of the durable log flips: a start must refuse. Then everything goes on as if it had not. */
+  async #damage(): Promise<void> {
+    const { disk: healthy, random, timeline } = this;
+    const watermark = Math.min(...this.#checkpoints.map((checkpoint) => checkpoint.watermark()));
+    const frames = [...framesOf(healthy, watermark, timeline.synced)];
+    const frame = frames[random.below(frames.length || 1)];
+    if (frame === undefined) return;
+    // Nothing is unsynced: a cut copies it.
+    this.disk = healthy.powerCut(1);
+    const bit = random.below(frame.bytes * 8);
+    this.disk.damage(frame.file, (bytes) => (bytes[frame.at + (bit >> 3)]! ^= 1 << (bit & 7)));
+    const what = `damage in ${frame.file} at ${frame.at + (bit >> 3)}`;
+    this.trace.note(what);
+    this.counts.add('damage');
+    this.#damaged = true;
+    if (await this.#tryToStart()) throw new Violation(`I11: a start passed over ${what}`);
+    this.#damaged = false;
+    this.#scheduler.kill();
+    this.#failure = undefined;
+    this.disk = healthy;
+  }
+
+  async #stop(): Promise<void> {
+    const stopped = { done: false };
+    this.server!.stop().then(
+      () => (stopped.done = true),
+      (error: unknown) => this.failed(error),
+    );
+    await this.#until(() => stopped.done);
+    if (!stopped.done) return this.#die('power');
+    this.counts.add('clean stop');
+    this.#kill();
+    this.disk = this.disk.restart(this.random.below(2 ** 31));
+    this.now += this.random.below(3000);
+  }
+
+  async #until(done: () => boolean): Promise<void> {
+    for (let step = 0; ; step += 1) {
+      await settled();
+      if (done() || this.#failure !== undefined) break;
+      if (step > 20_000) throw new Violation('a start or a stop never ends');
+      await this.#guarded(() => {
+        if (!this.#scheduler.step()) this.#passTime(true);
+      });
+    }
+    const { error } = this.#failure ?? {};
+    if (error === undefined || error instanceof Crash || codeOf(error) === 'EIO' || codeOf(error) === 'ENOSPC') return;
+    if (!(error instanceof JournalCorruption && this.#damaged)) throw error;
+  }
+
+  async #step(withClients = true): Promise<void> {
+    await this.#guarded(() => {
+      const draw = this.random.next();
+      const { asks, hurry } = this.#settings;
+      if (withClients && draw < asks && this.#failure === undefined) this.clients.act();
+      else if (draw > 1 - hurry) this.#passTime(false);
+      else if (!this.#scheduler.step()) this.#passTime(true);
+    });
+  }
+
+  async #guarded(run: () => void): Promise<void> {
+    try {
+      run();
+    } catch (error) {
+      this.failed(error);
+    }
+    await settled();
+    const { error } = this.#failure ?? {};
+    if (error instanceof Violation) throw error;
+  }
+
+  /** To the next timer, or a little. */
+  #passTime(toTimer: boolean): void {
+    const next = this.#scheduler.nextTimer();
+    const { random } = this;
+    if (toTimer && next !== Infinity) this.now = Math.max(this.now, next);
+    else this.now += random.below(4) === 0 ? random.below(500) : random.next() * 5;
+    this.trace.note(`time ${Math.floor(this.now - startOfTime)}`);
+  }
+
+  #armCall(what: 'power' | 'EIO' | 'ENOSPC', within: number): void {
+    const at = this.disk.calls + 1 + this.random.below(within);
+    if (what === 'power') {
+      this.disk.crashAt = at;
+      return;
+    }
+    this.disk.inject = ({ number, operation }: DiskCall) => {
+      if (number < at || operation === 'size' || operation === 'list' || operation === 'close' || operation === 'mkdir')
+        return undefined;
+      if (what === 'ENOSPC' && !['write', 'writeZeros', 'rename', 'open', 'syncDirectory'].includes(operation))
+        return undefined;
+      this.disk.inject = undefined;
+      this.trace.note(`${what} for ${operation}`);
+      this.counts.add(`${what} ${operation}`);
+      return what;
+    };
+  }
+
+  #fillDisk(): void {
+    this.trace.note('the disk is full');
+    this.disk.freeBytes = this.random.below(2) * this.random.below(4096);
+    if (this.random.below(2) === 0) this.#checkpointRoom = false;
+  }
+
+  #hasCheckpointRoom(): boolean {
+    if (!this.#checkpointRoom) this.counts.add('no room for a checkpoint');
+    return this.#checkpointRoom;
+  }
+
+  #newScheduler(): Scheduler {
+    return new Scheduler(this.random, this.trace, () => this.now);
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return 'code' in error ? (error.code as string) : codeOf(error.cause);
+}
+
+/** Frames that a replay needs and behind which there is a durable one, by walking over their lengths. */
+function* framesOf(
+  disk: FaultDisk,
+  watermark: number,
+  synced: number,
+): Generator<{ file: string; at: number; bytes: number }> {
+  const names = disk.list(journalDirectory).filter((name) => /^journal-\d+\.log$/.test(name));
+  for (const name of names) {
+    const file = `${journalDirectory}/${name}`;
+    const bytes = disk.contents(file);
+    for (let at = 512; at + 48 < bytes.length; at += bytes.readUInt32LE(at + 8)) {
+      const last = bytes.readUIntLE(at + 30, 6);
+      if (bytes.readUInt32LE(at) === 0 || last >= synced) break;
+      if (last > watermark) yield { file, at, bytes: bytes.readUInt32LE(at + 8) };
+    }
+  }
+}
