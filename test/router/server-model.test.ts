@@ -186,14 +186,17 @@ class Run {
 }
 
 test('the model can fail: a server that loses a write now and then is found out', async (context: TestContext) => {
-  const server = await ServerInMemory.start(context, { shards: 1 });
-  const { entries } = server.running.states[0]!;
-  const put = entries.put.bind(entries);
-  let writes = 0;
-  entries.put = (kind, account, key, entry) => {
-    writes += 1;
-    if (writes % 5 !== 0) put(kind, account, key, entry);
-  };
-  await assert.rejects(new Run(server, new Set()).history({ seed: 7, steps: 120 }));
-  assert.ok(writes > 5);
+  let found = 0;
+  for (let seed = 1; seed <= 10; seed++) {
+    const server = await ServerInMemory.start(context, { shards: 1 });
+    const { entries } = server.running.states[0]!;
+    const put = entries.put.bind(entries);
+    let writes = 0;
+    entries.put = (kind, account, key, entry) => {
+      writes += 1;
+      if (writes % 5 !== 0) put(kind, account, key, entry);
+    };
+    await new Run(server, new Set()).history({ seed, steps: 120 }).catch(() => (found += 1));
+  }
+  assert.ok(found >= 5, `${found} of 10`);
 });

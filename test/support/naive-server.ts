@@ -164,7 +164,9 @@ export class NaiveServer {
     for (const [id, lock] of this.mutexes) if (over.includes(lock)) this.#serveMutex(id, lock);
     for (const [id, lock] of this.locks) if (over.includes(lock)) this.#serve(id, lock);
     for (const lock of [...this.locks.values(), ...this.mutexes.values()]) {
-      for (const waiting of lock.line.filter(({ deadline }) => deadline <= now)) {
+      const late = lock.line.filter(({ deadline }) => deadline <= now);
+      // Whoever has waited for longer is told first, also when a retry has taken over a place further ahead.
+      for (const waiting of late.toSorted((a, b) => a.ref - b.ref)) {
         lock.line.splice(lock.line.indexOf(waiting), 1);
         this.#refuse(waiting.ref, 'not_locked', this.#busy(lock), ['wait:ran-out']);
       }
