@@ -8,19 +8,27 @@
  */
 import type { LockAsk, UnlockAsk } from '../../../src/protocol/commands.ts';
 import { describe, type History, type Operation, type Violation } from './history.ts';
+import { endOf } from './real-time.ts';
 
 interface Held {
   readonly operation: Operation;
   readonly handle: number;
   readonly owner: string | undefined;
+  readonly extends: boolean;
   readonly from: number;
   readonly to: number;
+}
+
+/** It ends a lease no earlier than `from`, and takes effect no later than `over`. */
+interface End {
+  readonly from: number;
+  readonly over: number;
 }
 
 interface Line {
   readonly held: Held[];
   /** When somebody asked for a lease to end: by handle, by owner, or (under '') by force. */
-  readonly ends: Map<number | string, number[]>;
+  readonly ends: Map<number | string, End[]>;
 }
 
 export function doubleHolders({ operations, restarts = [] }: History, clockToleranceMs: number): Violation[] {
@@ -34,19 +42,22 @@ export function doubleHolders({ operations, restarts = [] }: History, clockToler
   for (const operation of operations) {
     const { call, answer, sentAt } = operation;
     if (call.kind !== 'batch' && call.kind !== 'mutex.lock' && call.kind !== 'mutex.unlock') continue;
+    const over = endOf(operation, restarts);
     const ask: LockAsk | undefined = call.kind === 'mutex.unlock' ? undefined : call.lock;
     const given: UnlockAsk | undefined = call.kind === 'mutex.lock' ? undefined : call.unlock;
     // What was refused changed nothing; anything else may have ended a lease.
     if (given && (answer === undefined || answer.status < 300))
-      note(lineOf(call, given.id), given.handle, given.owner, sentAt);
-    // A shorter extension ends the longer lease before it.
-    if (ask?.extend ?? ask?.owner) note(lineOf(call, ask.id), ask.extend, ask.owner, sentAt);
+      note(lineOf(call, given.id), given.handle, given.owner, { from: sentAt, over });
+    // A shorter extension cuts the longer lease before it.
+    if (ask?.extend ?? ask?.owner)
+      note(lineOf(call, ask.id), ask.extend, ask.owner, { from: sentAt + ask.durMs - clockToleranceMs, over });
     if (ask === undefined || answer?.status !== 200 || answer.replayed || answer.body.Lock === undefined) continue;
     const down = call.kind === 'batch' ? undefined : restarts.find(({ downAt }) => downAt >= sentAt);
     lineOf(call, ask.id).held.push({
       operation,
       handle: answer.body.Lock,
       owner: ask.owner,
+      extends: ask.extend !== undefined,
       from: answer.at,
       to: Math.min((answer.body.TillMs ?? 0) - clockToleranceMs, down?.downAt ?? Infinity),
     });
@@ -54,19 +65,24 @@ export function doubleHolders({ operations, restarts = [] }: History, clockToler
   return [...lines.values()].flatMap((line) => [...overlaps(line)]);
 }
 
-function note({ ends }: Line, handle: number | undefined, owner: string | undefined, at: number): void {
+function note({ ends }: Line, handle: number | undefined, owner: string | undefined, end: End): void {
   // An owner is told apart from a force by its first letter.
   const by = handle ?? (owner === undefined ? '' : `o${owner}`);
-  const times = ends.get(by);
-  if (times === undefined) ends.set(by, [at]);
-  else times.push(at);
+  const others = ends.get(by);
+  if (others === undefined) ends.set(by, [end]);
+  else others.push(end);
 }
 
 function* overlaps({ held: told, ends }: Line): Generator<Violation> {
-  for (const times of ends.values()) times.sort((a, b) => a - b);
+  const firsts = new Map(Array.from(ends, ([by, asked]) => [by, firstSent(asked)]));
+  const grants = new Map(told.flatMap((lease) => (lease.extends ? [] : [[lease.handle, lease]])));
   const held = told.map((lease) => {
-    const { handle, owner, operation } = lease;
-    const asked = [handle, `o${owner}`, ''].map((by) => firstAfter(ends.get(by), operation.sentAt));
+    const { handle, operation } = lease;
+    // Who extends with a handle says nothing of the owner: that was said when it was granted, if anyone was told.
+    const granted = grants.get(handle);
+    const owners =
+      granted === undefined ? [...firsts.keys()].filter((by) => typeof by === 'string') : [`o${granted.owner}`];
+    const asked = [handle, '', ...owners].map((by) => firsts.get(by)?.(operation) ?? Infinity);
     return { ...lease, to: Math.min(lease.to, ...asked) };
   });
   held.sort((a, b) => a.from - b.from);
@@ -91,14 +107,20 @@ function violation(lease: Held, other: Held, how: string): Violation {
   };
 }
 
-function firstAfter(times: readonly number[] | undefined, moment: number): number {
-  if (times === undefined) return Infinity;
-  let lo = 0;
-  let hi = times.length;
-  while (lo < hi) {
-    const middle = (lo + hi) >> 1;
-    if (times[middle]! <= moment) lo = middle + 1;
-    else hi = middle;
-  }
-  return times[lo] ?? Infinity;
+/** When the first of these may have ended a lease, of those that may have taken effect after an operation was sent. */
+function firstSent(ends: readonly End[]): (operation: Operation) => number {
+  const sorted = ends.toSorted((a, b) => a.over - b.over);
+  // The earliest of each and all that are over later.
+  const earliest = sorted.map(({ from }) => from);
+  for (let i = earliest.length - 2; i >= 0; i--) earliest[i] = Math.min(earliest[i]!, earliest[i + 1]!);
+  return ({ sentAt }) => {
+    let lo = 0;
+    let hi = sorted.length;
+    while (lo < hi) {
+      const middle = (lo + hi) >> 1;
+      if (sorted[middle]!.over < sentAt) lo = middle + 1;
+      else hi = middle;
+    }
+    return earliest[lo] ?? Infinity;
+  };
 }

@@ -31,7 +31,7 @@ export function batchOutcome(at: Moment, call: Batch): Outcome {
     if (extend !== undefined && !leases.isOwn(lock, call.lock))
       work.fail('Unlock', leases.lost(lock, id, { handle: extend }));
     const entry = leases.grant(lock, call.lock, at.rev, at.now);
-    granted = leases.grantMembers(lock, entry, at.now);
+    granted = leases.grantMembers(lock, entry, extend !== undefined, at.now);
     work.change(nameOf('lock', account, id), entry);
   }
   const Atomic = call.atomic?.map((ask, i) => work.atomic(`Atomic[${i}]`, ask));

@@ -1,6 +1,6 @@
 /** Locks and mutexes as the contract has them: who holds one, how it ends, and what replies say of it. */
 import type { LockAsk, UnlockAsk } from '../../../src/protocol/commands.ts';
-import { anyNumber, Json, type Span } from './expected.ts';
+import { anyNumber, Json, Span } from './expected.ts';
 import type { Ended, Lease, LockEntry } from './model-state.ts';
 
 /** How many ended leases a lock remembers, and for how long when it is free. */
@@ -21,7 +21,10 @@ export const freeLock: LockNow = { ended: [] };
 export function lockNow(entry: LockEntry, over: boolean): LockNow {
   if (!over) return entry;
   // Without a lease this was only the memory of one.
-  return entry.lease === undefined ? freeLock : { ended: push(entry.ended, entry.lease, 'expired', entry.lease.till) };
+  const { lease } = entry;
+  if (lease === undefined) return freeLock;
+  const at = lease.maybeOver === undefined ? lease.till : new Span(lease.maybeOver.lo, lease.till.hi);
+  return { ended: push(entry.ended, lease, 'expired', at) };
 }
 
 export function isOwn(lock: LockNow, ask: LockAsk): boolean {
@@ -77,11 +80,12 @@ export function lost(
   return { Code: 'lock_lost', LockID: id, Why: ended?.why ?? 'unknown', EndedMs: ended?.at };
 }
 
-export function grantMembers(before: LockNow, after: { readonly lease: Lease }, now: Span): object {
+/** `extending`: by handle, which is told nothing new; an owner that asks again is told again whom it recovers from. */
+export function grantMembers(before: LockNow, after: { readonly lease: Lease }, extending: boolean, now: Span): object {
   const { handle, till, durMs } = after.lease;
   const [last] = before.ended;
   const recover =
-    before.lease === undefined && last !== undefined && last.why !== 'released'
+    !extending && last !== undefined && last.why !== 'released'
       ? { Lock: last.handle, Meta: last.meta, Why: last.why }
       : undefined;
   return { Lock: handle, Till: till.seconds(), TillMs: till, TTLMs: durMs, Recover: recover, Now: now };

@@ -45,7 +45,7 @@ export function lockAt(at: Moment, kind: 'lock' | 'mutex', account: string, id: 
   if (entry === undefined) return freeLock;
   const till = entry.lease?.till ?? entry.forget;
   if (till === undefined) return entry;
-  return lockNow(entry, at.over(name, entry, till, entry.lease?.maybeOver === true));
+  return lockNow(entry, at.over(name, entry, till, entry.lease?.maybeOver !== undefined));
 }
 
 export function refuse(status: number, body: object): Outcome {

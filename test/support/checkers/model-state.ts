@@ -36,8 +36,8 @@ export interface Lease {
   readonly since: Span;
   readonly durMs: number;
   readonly till: Span;
-  /** It ran out about when the server died: nobody knows whether it was written down that it had. */
-  readonly maybeOver?: true;
+  /** It ran out at about this time, when the server died: nobody knows whether it was written down that it had. */
+  readonly maybeOver?: Span;
 }
 
 export interface Ended {

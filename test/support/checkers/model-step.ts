@@ -114,8 +114,8 @@ export function restart(
     const till = (before: number, start: number): number =>
       Math.min(Math.max(before, start + Math.min(lease.durMs, graceMs)), start + lease.durMs);
     const extended = new Span(till(lease.till.lo, startedAt - toleranceMs), till(lease.till.hi, upAt + toleranceMs));
-    const maybe = lease.till.lo <= downAt + toleranceMs || lease.maybeOver;
-    const changed = { ...lease, till: extended, ...(maybe ? { maybeOver: true as const } : {}) };
+    const maybeOver = lease.maybeOver ?? (lease.till.lo <= downAt + toleranceMs ? lease.till : undefined);
+    const changed = { ...lease, till: extended, ...(maybeOver === undefined ? {} : { maybeOver }) };
     state.apply([{ name, entry: { ...(entry as LockEntry), lease: changed } }]);
   }
 }

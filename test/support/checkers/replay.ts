@@ -62,7 +62,15 @@ export class Replay {
       if (order < 2) this.#leaveOut(names);
       return;
     }
-    const attempt = (): StepResult => step(this.#state, call, rev, now, answer);
+    const attempt = (): StepResult => {
+      const result = step(this.#state, call, rev, now, answer);
+      if (order === 0 || !result.ok || result.outcome.changes.length === 0) return result;
+      const other = this.#by.get(rev);
+      // Whether it committed nobody said: it did not, if the revision is another's.
+      return other === undefined
+        ? result
+        : { ok: false, explanation: `revision ${rev} is that of operation ${other.id}` };
+    };
     let result = attempt();
     if (!result.ok) result = this.#explain(names, order === 0 ? rev - 1 : rev, attempt) ?? result;
     if (!result.ok) {
@@ -75,8 +83,16 @@ export class Replay {
       if (order === 0) this.#takeRevision(happening);
       return;
     }
-    this.#unknown.touched(names, rev);
     this.#accept(result, happening);
+    if (this.#unknown.all.length === 0) return;
+    const changed = result.outcome.changes.map(({ name }) => name);
+    if (changed.length > 0) this.#unknown.wrote(changed, rev);
+    const unchanged = changed.length === 0 ? names : names.filter((name) => !changed.includes(name));
+    const stillTrue = (): boolean | undefined => {
+      const same = names.every((name) => (this.#endings.lastWrite(name) ?? 0) <= rev);
+      return same && changed.length === 0 ? step(this.#state, call, rev, now, answer).ok : undefined;
+    };
+    this.#unknown.read(unchanged, { rev, stillTrue });
   }
 
   #accept(result: Agreed, happening: Happening): void {
@@ -150,7 +166,8 @@ export class Replay {
     this.#forget(claim, names);
     if (!stillOpen || this.#isLeftOut(claim.operation, names)) return;
     const attempt = (): StepResult => this.#attempt(claim);
-    if (this.#explain(names, Math.min(claim.hi, this.#state.rev), attempt) !== undefined) return;
+    if (this.#explain(names, Math.min(claim.hi, this.#state.rev + this.#unknown.all.length), attempt) !== undefined)
+      return;
     const result = attempt();
     if (result.ok) return;
     // Something unknown may have made it true for a while, and be covered by something else since.

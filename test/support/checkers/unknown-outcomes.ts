@@ -5,7 +5,8 @@
  *   pinned   somebody saw a version, a handle or a stored reply whose revision no answer accounts for: the operation
  *            that wrote it is known, and is replayed at that revision like any other
  *   placed   an answer that the model cannot explain may be explained by what was not answered: those that touch the
- *            same things are tried, at revisions that are free and since which nobody has touched anything of theirs
+ *            same things are tried, at revisions that are free, since which nobody has written anything of theirs, and
+ *            which what was read meanwhile does not contradict
  *
  * The search is greedy and bounded. What it chooses among alternatives may turn out wrong later: names that could have
  * been touched otherwise are remembered as doubtful, and what goes wrong with them is `undecided`, not a violation.
@@ -34,6 +35,13 @@ export interface Unknown {
   answer?: Answer;
 }
 
+/** An answer that an operation placed before it must not contradict. */
+export interface Read {
+  readonly rev: number;
+  /** Whether it agrees with the state as it is now; undefined if other things have changed since. */
+  readonly stillTrue: () => boolean | undefined;
+}
+
 /** Every name that a command reads or writes; of a list none. */
 export function namesOf(call: Command): string[] {
   const { account } = call;
@@ -53,8 +61,12 @@ export function namesOf(call: Command): string[] {
   return names;
 }
 
+type Agreed = Extract<StepResult, { ok: true }>;
+
 /** How many steps the search for one explanation may take. */
 const stepsMax = 2000;
+/** How many reads since the last write are asked whether they could have seen what is placed before them. */
+const readsMax = 100;
 /** How far back a free revision is looked for. */
 const lookBackMax = 1000;
 
@@ -62,9 +74,13 @@ export class UnknownOutcomes {
   readonly all: Unknown[] = [];
   readonly used: Set<number>;
   readonly doubtful = new Set<string>();
+  /** Revisions that one of these has taken, nobody knows which. */
+  readonly #reserved = new Map<number, Set<Unknown>>();
   readonly #byName = new Map<string, Unknown[]>();
-  /** The revision at which a name was last read or written; only of names that matter here. */
-  readonly #touched = new Map<string, number>();
+  /** The revision at which a name was last written; only of names that matter here. */
+  readonly #written = new Map<string, number>();
+  /** What was said of it since. */
+  readonly #reads = new Map<string, Read[]>();
   /** Versions that somebody read, and the revision up to which they stood at least. */
   readonly #seen = new Map<string, { readonly until: Map<number, number>; sorted?: number[] }>();
 
@@ -97,8 +113,21 @@ export class UnknownOutcomes {
     return [...found].filter(({ rev }) => rev === undefined);
   }
 
-  touched(names: readonly string[], rev: number): void {
-    for (const name of names) if (this.#byName.has(name)) this.#touched.set(name, rev);
+  wrote(names: readonly string[], rev: number): void {
+    for (const name of names) {
+      if (!this.#byName.has(name)) continue;
+      this.#written.set(name, rev);
+      this.#reads.delete(name);
+    }
+  }
+
+  read(names: readonly string[], read: Read): void {
+    for (const name of names) {
+      if (!this.#byName.has(name)) continue;
+      const reads = this.#reads.get(name);
+      if (reads === undefined) this.#reads.set(name, [read]);
+      else if (reads.push(read) > readsMax) reads.shift();
+    }
   }
 
   /** Learns from what an answer shows of others' commits; returns those that it proves to have happened. */
@@ -164,8 +193,12 @@ export class UnknownOutcomes {
       (unknown) => unknown.rev === undefined && unknown.lo < rev && rev <= unknown.hi && wrote(unknown.operation),
     );
     const [first] = candidates;
+    if (first === undefined) return undefined;
     // Among different ones only the search can choose.
-    if (first === undefined || candidates.some(({ like }) => like !== first.like)) return undefined;
+    if (candidates.some(({ like }) => like !== first.like)) {
+      this.#reserved.set(rev, new Set(candidates));
+      return undefined;
+    }
     first.rev = rev;
     this.used.add(rev);
     return first;
@@ -181,45 +214,44 @@ export class UnknownOutcomes {
     rev: number,
     agrees: () => StepResult,
     catchUp: (unknown: Unknown) => void,
-  ): { readonly result: Extract<StepResult, { ok: true }>; readonly chosen: readonly Unknown[] } | undefined {
+  ): { readonly result: Agreed; readonly chosen: readonly Unknown[] } | undefined {
     const candidates = this.touching(names).filter(({ lo }) => lo < rev);
     if (candidates.length === 0) return undefined;
     state.remember();
     const chosen: Unknown[] = [];
     const gone: [Entry, number][] = [];
     let steps = 0;
-    const search = (): Extract<StepResult, { ok: true }> | undefined => {
+    const tryAt = (unknown: Unknown, at: number): Agreed | undefined => {
+      steps += 1;
+      const happened = step(state, unknown.operation.call, at, unknown.now, undefined);
+      if (!happened.ok) return undefined;
+      const mark = state.mark;
+      state.apply(happened.outcome.changes);
+      catchUp(unknown);
+      unknown.rev = at;
+      this.used.add(at);
+      chosen.push(unknown);
+      const result = this.#contradictsReads(unknown, at) ? undefined : agrees();
+      const found = result?.ok ? result : result && search();
+      if (found !== undefined) {
+        for (const entry of happened.over) gone.push([entry, at]);
+        return found;
+      }
+      chosen.pop();
+      this.used.delete(at);
+      delete unknown.rev;
+      state.undo(mark);
+      return undefined;
+    };
+    const search = (): Agreed | undefined => {
       const tried = new Set<string>();
       for (const unknown of candidates) {
-        if (unknown.rev !== undefined || tried.has(unknown.like) || steps >= stepsMax) continue;
-        const at = this.#freeRevision(unknown, rev);
-        if (at === undefined) continue;
-        tried.add(unknown.like);
-        steps += 1;
-        const happened = step(state, unknown.operation.call, at, unknown.now, undefined);
-        if (!happened.ok) continue;
-        const mark = state.mark;
-        const before = unknown.names.map((name) => this.#touched.get(name));
-        state.apply(happened.outcome.changes);
-        catchUp(unknown);
-        unknown.rev = at;
-        this.used.add(at);
-        this.touched(unknown.names, at);
-        chosen.push(unknown);
-        const result = agrees();
-        const found = result.ok ? result : search();
-        if (found !== undefined) {
-          for (const entry of happened.over) gone.push([entry, at]);
-          return found;
+        if (unknown.rev !== undefined || tried.has(unknown.like)) continue;
+        for (const at of this.#revisionsFor(unknown, rev)) {
+          tried.add(unknown.like);
+          const found = steps < stepsMax ? tryAt(unknown, at) : undefined;
+          if (found !== undefined) return found;
         }
-        chosen.pop();
-        unknown.names.forEach((name, i) => {
-          if (before[i] === undefined) this.#touched.delete(name);
-          else this.#touched.set(name, before[i]);
-        });
-        this.used.delete(at);
-        delete unknown.rev;
-        state.undo(mark);
       }
       return undefined;
     };
@@ -227,6 +259,7 @@ export class UnknownOutcomes {
     state.keep();
     if (result === undefined) return undefined;
     for (const [entry, at] of gone) state.seenGone(entry, at);
+    for (const { names: changed, rev: at } of chosen) for (const name of changed) this.#written.set(name, at!);
     const likes = new Set(chosen.map(({ like }) => like));
     for (const other of candidates) {
       if (other.rev !== undefined || likes.has(other.like)) continue;
@@ -235,13 +268,25 @@ export class UnknownOutcomes {
     return { result, chosen };
   }
 
-  #freeRevision({ names, sets, lo, hi }: Unknown, rev: number): number | undefined {
-    const floor = Math.max(lo, ...names.map((name) => this.#touched.get(name) ?? 0));
+  /** Where it may have happened: where somebody of its kind did, or else as late as possible, when fewer have read it. */
+  #revisionsFor(unknown: Unknown, rev: number): number[] {
+    const { names, sets, lo, hi } = unknown;
+    const floor = Math.max(lo, ...names.map((name) => this.#written.get(name) ?? 0));
     const top = Math.min(rev, hi);
+    const known: number[] = [];
+    let latest: number | undefined;
     for (let at = top; at > floor && at > top - lookBackMax; at--) {
-      if (!this.used.has(at) && !this.#contradicted(sets, at)) return at;
+      if (this.used.has(at) || this.#contradicted(sets, at)) continue;
+      const reserved = this.#reserved.get(at);
+      if (reserved?.has(unknown)) known.push(at);
+      else if (reserved === undefined) latest ??= at;
     }
-    return undefined;
+    return latest === undefined ? known : [...known, latest];
+  }
+
+  #contradictsReads({ names }: Unknown, at: number): boolean {
+    const reads = new Set(names.flatMap((name) => this.#reads.get(name) ?? []));
+    return [...reads].some((read) => read.rev >= at && read.stillTrue() === false);
   }
 
   /** Whether somebody read, at or after this revision, a version from before it. */
