@@ -1,6 +1,7 @@
 /**
  * Holds back what depends on a revision until that revision is on disk: the promise of the whole server in one place.
- * Each shard's replies and events leave in the order in which the shard sent them.
+ * What must wait leaves in the order in which its shard sent it; what is durable already waits for nobody, so that a
+ * mutex, which has no disk in its path, is not held up by the commits of others.
  */
 import type { Revision } from '../protocol/ids.ts';
 
@@ -23,11 +24,10 @@ export class ReplyGate {
     return this.#durable;
   }
 
-  /** Calls `release` once `rev` is durable, and everything passed earlier on the same lane is released: maybe at once. */
+  /** Calls `release` once `rev` is durable: maybe at once. */
   pass(lane: number, rev: Revision, release: () => void): void {
-    const { held, head } = this.#lanes[lane]!;
-    if (rev <= this.#durable && head === held.length) release();
-    else held.push({ rev, release });
+    if (rev <= this.#durable) release();
+    else this.#lanes[lane]!.held.push({ rev, release });
   }
 
   advance(durable: Revision): void {

@@ -6,19 +6,20 @@ import { batch, get, inspect, kvList, lock, mlock, set, unlock } from '../suppor
 import { keyOn, RouterUnderTest } from '../support/router-under-test.ts';
 
 describe('reply gate', () => {
-  test('lets pass what is durable, holds what is not, and keeps the order of a lane', () => {
+  test('lets pass what is durable, holds what is not, and keeps the order of what it holds', () => {
     const gate = new ReplyGate(2, revision(5));
     const out: string[] = [];
     gate.pass(0, revision(5), () => out.push('a'));
     gate.pass(0, revision(7), () => out.push('b'));
-    gate.pass(0, revision(1), () => out.push('c'));
+    gate.pass(0, revision(6), () => out.push('c'));
+    gate.pass(0, revision(1), () => out.push('e'));
     gate.pass(1, revision(6), () => out.push('d'));
-    assert.deepEqual(out, ['a']);
+    assert.deepEqual(out, ['a', 'e']);
     gate.advance(revision(6));
-    assert.deepEqual(out, ['a', 'd']);
+    assert.deepEqual(out, ['a', 'e', 'd']);
     gate.advance(revision(4));
     gate.advance(revision(7));
-    assert.deepEqual(out, ['a', 'd', 'b', 'c']);
+    assert.deepEqual(out, ['a', 'e', 'd', 'b', 'c']);
   });
 
   test('survives replies that make more pass while it drains', () => {

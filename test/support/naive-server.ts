@@ -462,7 +462,7 @@ export class NaiveServer {
     const owner = own === undefined ? ask.owner : (own.owner ?? ask.owner);
     lock.lease = { handle, owner, meta, since: own?.since ?? this.now, dur: ask.durMs, till };
     const [last] = lock.ended;
-    const recovers = own === undefined && last !== undefined && last.why !== 'released';
+    const recovers = ask.extend === undefined && last !== undefined && last.why !== 'released';
     const { now } = this;
     return () => ({
       Lock: handle.rev,

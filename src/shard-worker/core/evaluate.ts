@@ -131,7 +131,7 @@ class Part {
       this.failed.push({ field: 'LockID', ...heldByOther(ask.id, view, 0, ask.waitMs) });
     }
     this.#draft(grantDraft(view, ask, this.#now));
-    const recover = leaseToRecover(view);
+    const recover = leaseToRecover(view, ask);
     return {
       handle: own ? view.lease!.handle : 0,
       till: this.#now + ask.durMs,

@@ -89,10 +89,13 @@ export function grantLease(view: LockView, ask: LockAsk, handle: number, now: nu
   };
 }
 
-/** What the previous holder left behind when it did not release cleanly. */
-export function leaseToRecover(view: LockView): EndedLease | undefined {
+/**
+ * What the previous holder left behind when it did not release cleanly. An owner that asks again, since it may have lost
+ * the reply, is told again; an extension by handle has been told.
+ */
+export function leaseToRecover(view: LockView, ask: LockAsk): EndedLease | undefined {
   const last = view.ended[0];
-  return view.lease === undefined && last !== undefined && last.why !== 'released' ? last : undefined;
+  return ask.extend === undefined && last !== undefined && last.why !== 'released' ? last : undefined;
 }
 
 /** `release`: end the lease. `done`: it was released before, nothing to do. `lost`: neither, and what became of it. */

@@ -1,5 +1,6 @@
 /**
  * Mutexes: locks in memory. The same moves, line and fencing as a durable lock, no disk in the path, gone at restart.
+ * Its replies depend on nothing that is not durable yet: they claim the durable revision, and wait for no commit.
  * A handle is boot number × 2³² + a count, so that handles grow over restarts too, although nothing is written.
  */
 import { nameOf } from '../../protocol/scope.ts';
@@ -24,7 +25,7 @@ import {
 import { lockLost } from './lock-failures.ts';
 import type { Outbox, RequestRef } from './outbox.ts';
 import { leaseMembers } from './render.ts';
-import { readRevision, type ShardState } from './state.ts';
+import type { ShardState } from './state.ts';
 import { isAvailable, leaveLine, wait } from './waiting.ts';
 
 const handlesPerBoot = 2 ** 32;
@@ -40,7 +41,7 @@ export function lockMutex(state: ShardState, ref: RequestRef, command: MutexLock
   const { mutexes_per_shard_max } = state.limits;
   if (state.mutexes.size >= mutexes_per_shard_max && !state.mutexes.has(nameOf(account, ask.id))) {
     const message = `There are ${mutexes_per_shard_max} mutexes in memory already (limits.mutexes_per_shard_max).`;
-    return out.reply(ref, failureReply(readRevision(state), failure('overloaded', message)));
+    return out.reply(ref, failureReply(state.revisions.durable(), failure('overloaded', message)));
   }
   if (isAvailable(state, 'mutex', account, ask, view)) return grantMutex(state, ref, command, view, now, out);
   wait(state, 'mutex', { ref, account, ask, work: command }, view, now, out);
@@ -50,7 +51,7 @@ export function unlockMutex(state: ShardState, ref: RequestRef, command: MutexUn
   const { account, unlock } = command;
   const view = viewMutex(state, account, unlock.id, now);
   const answer = answerUnlock(view, unlock);
-  const rev = readRevision(state);
+  const rev = state.revisions.durable();
   if (answer.kind === 'lost') {
     return out.reply(ref, failureReply(rev, lockLost('unlock', unlock.id, unlock, view, answer.ended)));
   }
@@ -101,9 +102,9 @@ function grantMutex(
   const till = now + ask.durMs;
   const version = put(state, account, ask.id, record, till);
   const { handle } = record.lease;
-  const recovered = leaseToRecover(view);
+  const recovered = leaseToRecover(view, ask);
   const result = { handle, till, ...(recovered === undefined ? {} : { recover: recovered }) };
-  const rev = readRevision(state);
+  const rev = state.revisions.durable();
   out.reply(ref, {
     rev,
     status: 200,

@@ -57,7 +57,9 @@ function mutexLock(at: Moment, account: string, ask: LockAsk): Outcome {
   // Handles of mutexes are not revisions: any will do that is higher than all before.
   const handle = Math.max(at.state.mutexHandle + 1, at.said?.Lock ?? 0);
   const entry = leases.grant(mutex, ask, handle, at.now);
-  return done(at, leases.grantMembers(mutex, entry, ask.extend !== undefined, at.now), [{ name: nameOf('mutex', account, ask.id), entry }]);
+  return done(at, leases.grantMembers(mutex, entry, ask.extend !== undefined, at.now), [
+    { name: nameOf('mutex', account, ask.id), entry },
+  ]);
 }
 
 function list(at: Moment, call: Extract<Command, { kind: 'kv.list' | 'lock.list' }>): Outcome {
