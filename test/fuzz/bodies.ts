@@ -20,6 +20,7 @@ import { accountId, revision } from '../../src/protocol/ids.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import { decodeToShard, encodeToShard } from '../../src/protocol/shard-wire.ts';
 import type { Client, Dispatcher, Pending } from '../../src/router/dispatcher.ts';
+import { unreachable } from '../../src/shared/assert.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -94,6 +95,8 @@ function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: Se
       const header = chance(random, 0.1) ? { ids: ['h'], ttlMs: 1000, mode: 'replay' as const } : undefined;
       return [batchCommand(json, { account, limits, header, root: '' })];
     }
+    default:
+      return unreachable(call);
   }
 }
 

@@ -37,6 +37,25 @@ void test('journal: one flush writes everything that has arrived as one frame wi
   assert.deepEqual(groupRecords.counts.slice(3, 5), [0, 1]);
 });
 
+void test('journal: nothing is durable before its sync has returned', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk);
+  await settle();
+  const told: number[] = [];
+  journal.writer.onDurable((durable) => told.push(durable));
+  const seen: [string, number, number][] = [];
+  disk.inject = ({ operation }) => {
+    seen.push([operation, journal.revisions.durable(), told.length]);
+    return undefined;
+  };
+  write(journal, 3);
+  assert.deepEqual(seen, [
+    ['write', 0, 0],
+    ['datasync', 0, 0],
+  ]);
+  assert.deepEqual([journal.revisions.durable(), told], [3, [3]]);
+});
+
 void test('journal: interleaving chunks of two shards are written in revision order', async () => {
   const disk = new FaultDisk(1);
   const { writer } = await open(disk, { shards: 2 });

@@ -250,6 +250,11 @@ void test('recovery: a watermark at the end of the log is fine, one behind it is
   assert.deepEqual(revisionsOf(readAll(disk, 60)), range(61, 120));
 });
 
+void test('recovery: a journal that is gone is refused, when checkpoints tell that there was one', async () => {
+  await refused(new FaultDisk(1), { from: 1 });
+  await refused(new FaultDisk(1), { from: 5000 });
+});
+
 void test('recovery: a log that was trimmed beyond the watermark is refused', async () => {
   const disk = await logOf(40);
   const second = listSegments(disk, directory)[1]?.first ?? 0;

@@ -63,6 +63,25 @@ describe('while a key is held', () => {
     assert.equal(core.ok(get('free')).KV[0]!.Value, 'last');
   });
 
+  test('what stands behind something that is still held back stays there when another hold goes', () => {
+    const { core, letGo } = withHold();
+    core.send({ kind: 'baton.hold', id: 901, baton: 'c', command: set('elsewhere', 1) });
+    const first = core.ask(
+      batch({
+        set: [
+          { key: 'elsewhere', value: '2' },
+          { key: 'free', value: '"first"' },
+        ],
+      }),
+    );
+    const second = core.ask(set('free', 'second'));
+    letGo();
+    assert.deepEqual([first.waits, second.waits], [true, true]);
+    core.send({ kind: 'baton.release', baton: 'c' });
+    assert.ok(second.order > first.order);
+    assert.equal(core.ok(get('free')).KV[0]!.Value, 'second');
+  });
+
   test('a baton whose keys are held is held back too, and holds what it needs when its turn has come', () => {
     const { core, letGo } = withHold();
     core.send({ kind: 'baton.hold', id: 901, baton: 'c', command: batch({ get: ['held', 'second'] }) });

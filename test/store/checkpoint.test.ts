@@ -65,6 +65,29 @@ test('checkpoint: without room everything stays readable, and the retry keeps th
   assert.equal(new ShardStore(level).nextDeadline(), 8);
 });
 
+test('checkpoint: what is on its way stays readable until its commit has ended', async () => {
+  const level = new MemoryCheckpointStore();
+  const store = new ShardStore(level);
+  const commits = Promise.withResolvers<void>();
+  const inner = new FlakyWriter(() => level);
+  const checkpoints = checkpointer(store, level, {
+    writer: {
+      begin: (shard) => inner.begin(shard),
+      slice: (bytes) => inner.slice(bytes),
+      commit: (watermark) => commits.promise.then(() => inner.commit(watermark)),
+    },
+  });
+  store.put(kv, a, 'k', entry(1, 9));
+  const done = checkpoints.start(revision(1));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(store.get(kv, a, 'k'), entry(1, 9));
+  assert.deepEqual([checkpoints.watermark, level.watermark()], [0, 0]);
+  commits.resolve();
+  assert.equal(await done, 'done');
+  assert.deepEqual(store.get(kv, a, 'k'), entry(1, 9));
+  assert.deepEqual([checkpoints.watermark, level.watermark()], [1, 1]);
+});
+
 test('checkpoint: an error other than want of room rejects, and no other checkpoint starts', async () => {
   const level = new MemoryCheckpointStore();
   const store = new ShardStore(level);

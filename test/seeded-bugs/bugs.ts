@@ -1,0 +1,469 @@
+/**
+ * Deliberate faults, each as one change of one source file, and the test that must catch it. They show that the tests
+ * can fail: a fault that no test sees is a hole in the tests. Production code has no switch for them; run.ts applies one
+ * at a time to a copy of the tree.
+ *
+ * `find` must occur exactly once: when the code moves, the fault moves with it.
+ */
+export interface SeededBug {
+  readonly name: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  readonly caughtBy: {
+    readonly file: string;
+    /** A part of the test's name. */
+    readonly test: string;
+  };
+}
+
+const core = 'src/shard-worker/core';
+const tests = 'test/shard-worker';
+
+export const seededBugs: readonly SeededBug[] = [
+  // Durability: I1, I2, I3, I5, I11, I12, I16.
+  {
+    name: 'a frame is not synced',
+    file: 'src/journal/journal-writer.ts',
+    find: '    this.#file.datasync();\n',
+    replace: '',
+    caughtBy: { file: 'test/journal/crash.test.ts', test: 'at every disk call of a life' },
+  },
+  {
+    name: 'what is durable is told before the sync',
+    file: 'src/journal/journal-writer.ts',
+    find: "    failpoint('journal.before-write');\n",
+    replace: "    this.#revisions.setDurable(last);\n    failpoint('journal.before-write');\n",
+    caughtBy: { file: 'test/journal/journal-writer.test.ts', test: 'nothing is durable before its sync has returned' },
+  },
+  {
+    name: 'writers are answered before the sync',
+    file: 'src/journal/journal-writer.ts',
+    find: "    failpoint('journal.written');\n",
+    replace: "    for (const listener of this.#listeners) listener(last);\n    failpoint('journal.written');\n",
+    caughtBy: { file: 'test/journal/crash.test.ts', test: 'at every disk call of a life' },
+  },
+  {
+    name: 'replies leave before the sync',
+    file: 'src/router/reply-gate.ts',
+    find: 'if (rev <= this.#durable) release();',
+    replace: 'if (rev >= 0) release();',
+    caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'neither replies, refusals' },
+  },
+  {
+    name: 'a read claims less than it has seen',
+    file: `${core}/state.ts`,
+    find: '  return durable > state.lastRev ? durable : state.lastRev;',
+    replace: '  return durable;',
+    caughtBy: { file: `${tests}/keys.test.ts`, test: 'reads at a revision that covers all that is durable' },
+  },
+  {
+    name: 'the journal goes on after a storage error',
+    file: 'src/journal/journal-writer.ts',
+    find: '    this.#dead = true;\n',
+    replace: '',
+    caughtBy: { file: 'test/journal/journal-writer.test.ts', test: 'poisons the writer' },
+  },
+  {
+    name: 'the directory is not synced after a rename',
+    file: 'src/journal/segment.ts',
+    find: "  disk.syncDirectory(directory);\n  failpoint('journal.segment-renamed');",
+    replace: "  failpoint('journal.segment-renamed');",
+    caughtBy: { file: 'test/journal/crash.test.ts', test: 'at every disk call of a life' },
+  },
+  {
+    name: 'segments go that one shard still needs',
+    file: 'src/journal/journal-writer.ts',
+    find: 'Math.min(...this.#watermarks)',
+    replace: 'Math.max(...this.#watermarks)',
+    caughtBy: { file: 'test/journal/journal-writer.test.ts', test: 'segments go when every shard has passed them' },
+  },
+  {
+    name: 'a hole in the log is accepted',
+    file: 'src/journal/log-walk.ts',
+    find: 'if (before !== undefined && gap !== undefined) {',
+    replace: 'if (before !== undefined && gap === "") {',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'a missing segment is refused' },
+  },
+  {
+    name: 'a valid frame behind a bad one is overlooked',
+    file: 'src/journal/segment-window.ts',
+    find: "if (typeof frame !== 'string' && frame.last > last) return { offset: place, frame };",
+    replace: '',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'a zeroed hole is refused' },
+  },
+  {
+    name: 'the checksum is not compared',
+    file: 'src/journal/frame.ts',
+    find: "  if (crc32(buffer.subarray(at + crcStart, at + length)) !== crc) return 'checksum';\n",
+    replace: '',
+    caughtBy: { file: 'test/journal/frame.test.ts', test: 'a change of any single bit is found' },
+  },
+  {
+    name: 'the chain is not compared',
+    file: 'src/journal/frame.ts',
+    find: "  if (frame.previous !== chain) return 'chain';\n",
+    replace: '',
+    caughtBy: { file: 'test/journal/frame.test.ts', test: 'is out of the chain' },
+  },
+  {
+    name: 'the rest of a torn frame stays behind the end',
+    file: 'src/journal/recovery.ts',
+    find: 'copyBytes(source, copy, bytes);',
+    replace: 'copyBytes(source, copy, source.size());',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'stale bytes behind the end are ignored and gone' },
+  },
+  {
+    name: 'a torn frame is taken for valid',
+    file: 'src/journal/segment-window.ts',
+    find: '    return decodeFrame(this.buffer, this.at, logId);',
+    replace:
+      "    const found = decodeFrame(this.buffer, this.at, logId);\n    if (found !== 'checksum') return found;\n" +
+      '    const b = this.buffer.subarray(this.at);\n    const [first, last] = [b.readUIntLE(24, 6), b.readUIntLE(30, 6)];\n' +
+      '    const count = b.readUInt32LE(42);\n    const [crc, previous] = [b.readUInt32LE(4), b.readUInt32LE(12)];\n' +
+      '    return { length, crc, previous, logId, first, last, durable: first - 1, count } as unknown as Frame;',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'torn at any byte is dropped' },
+  },
+  {
+    name: 'a last frame that was damaged is dropped in silence',
+    file: 'src/journal/log-walk.ts',
+    find: '!wasWrittenWhole(window, end.position)) return end;',
+    replace: 'true) return end;',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'was written whole and has changed since is refused' },
+  },
+  {
+    name: 'a segment that was cut short passes for a whole one',
+    file: 'src/journal/log-walk.ts',
+    find: 'window.size < header.bytes',
+    replace: 'window.size < 0',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'shorter than it was made is refused' },
+  },
+  {
+    name: 'the end of the log is served without being written again',
+    file: 'src/journal/recovery.ts',
+    find: 'if (names.length > 0) await renewTail(',
+    replace: 'if (names.length < 0) await renewTail(',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'what only the page cache held after a failed sync' },
+  },
+  {
+    name: 'revisions that a salvage lost come again',
+    file: 'src/journal/salvage.ts',
+    find: 'revision(Math.max(newest, intact.last) + salvageJump)',
+    replace: 'revision(intact.last + 1)',
+    caughtBy: { file: 'test/journal/salvage.test.ts', test: 'revisions that were lost never come again' },
+  },
+  {
+    name: 'a journal that is gone begins anew, with revisions that were shown',
+    file: 'src/journal/recovery.ts',
+    find: '  if (options.from > last) {\n',
+    replace: '  if (options.from < 0) {\n',
+    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'a journal that is gone' },
+  },
+  {
+    name: 'half of a batch is applied at replay',
+    file: 'src/shard-worker/open-shard.ts',
+    find: 'applyRecord({ entries: store, owns }, decodeRecord(buffer, at));',
+    replace:
+      'const record = decodeRecord(buffer, at);\n' +
+      '    applyRecord({ entries: store, owns }, { ...record, effects: record.effects.slice(0, 1) });',
+    caughtBy: { file: `${tests}/replay.test.ts`, test: 'a crash in the middle of anything loses nothing' },
+  },
+  {
+    name: 'a shard owns what others own at replay',
+    file: 'src/shard-worker/open-shard.ts',
+    find: 'ownerOf(account, key, shards) === shard;',
+    replace: 'ownerOf(account, key, shards) >= shard;',
+    caughtBy: { file: `${tests}/replay.test.ts`, test: 'a crash in the middle of anything loses nothing' },
+  },
+  {
+    name: 'a record reads its account from behind its end',
+    file: 'src/protocol/record.ts',
+    find: "  assert(at <= end, 'an account fits into its record');\n",
+    replace: '',
+    caughtBy: { file: 'test/protocol/record.test.ts', test: 'an account that is longer than its record' },
+  },
+
+  // Checkpoints: I5.
+  {
+    name: 'the watermark passes a batch that is not applied yet',
+    file: 'src/shard-worker/shard-checkpoints.ts',
+    find: 'state.holds.oldest() ?? state.revisions.current()',
+    replace: 'state.revisions.current()',
+    caughtBy: { file: `${tests}/checkpoints.test.ts`, test: 'no more than when the oldest hold was placed' },
+  },
+  {
+    name: 'a checkpoint is written before the journal has what it holds',
+    file: 'src/shard-worker/shard-checkpoints.ts',
+    find: '      if (revisions.durable() < upTo) await new Promise<void>((resolve) => (reached = resolve));\n',
+    replace: '',
+    caughtBy: { file: `${tests}/checkpoints.test.ts`, test: 'not written before the journal has everything' },
+  },
+  {
+    name: 'the frozen memtable goes before the checkpoint is committed',
+    file: 'src/shard-worker/store/checkpoint.ts',
+    find: '      await writer.commit(covered);\n',
+    replace: '      await Promise.race([writer.commit(covered), yieldTurn()]);\n',
+    caughtBy: { file: 'test/store/checkpoint.test.ts', test: 'stays readable until its commit has ended' },
+  },
+  {
+    name: 'a deadline stays when its key is written again',
+    file: 'src/shard-worker/store/shard-store.ts',
+    find: '      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, slot.belowTill));\n',
+    replace: '',
+    caughtBy: {
+      file: 'test/store/shard-store-model.test.ts',
+      test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+  {
+    name: 'a slot of the checkpoint outlives its deletion above',
+    file: 'src/shard-worker/store/shard-store.ts',
+    find: 'return frozen === undefined ? this.#checkpoint.get(at) : frozen.entry;',
+    replace: 'return frozen?.entry ?? this.#checkpoint.get(at);',
+    caughtBy: {
+      file: 'test/store/shard-store-model.test.ts',
+      test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+
+  // Everything or nothing, versions, keys: I2, I4, I6, I7, I13.
+  {
+    name: 'a KVSet is applied although a Check failed',
+    file: `${core}/evaluate.ts`,
+    find: 'if (owns(key)) part.expectVersion(`Check[${i}]`, key, version);',
+    replace: 'if (owns(key) && version < 0) part.expectVersion(`Check[${i}]`, key, version);',
+    caughtBy: { file: `${tests}/all-or-nothing.test.ts`, test: 'every condition that fails is listed' },
+  },
+  {
+    name: 'Version 0 overwrites',
+    file: `${core}/evaluate.ts`,
+    find: '    if (version === wanted) return;\n',
+    replace: '    if (version === wanted || wanted === 0) return;\n',
+    caughtBy: { file: `${tests}/keys.test.ts`, test: '0 is create only' },
+  },
+  {
+    name: 'a failed batch consumes a sequence number',
+    file: `${core}/batch.ts`,
+    find: '  if (refusal !== undefined) return out.reply(ref, refusal);\n',
+    replace:
+      '  if (refusal !== undefined) {\n' +
+      '    const used = evaluation.drafts.filter(({ kind }) => kind === kinds.sequence);\n' +
+      '    const rev = used.length === 0 ? undefined : out.nextRevision();\n' +
+      "    if (rev !== undefined) commit(state, { rev, account: batch.account, effects: finishDrafts(used, rev, batch, '') }, out);\n" +
+      '    return out.reply(ref, refusal);\n' +
+      '  }\n',
+    caughtBy: { file: `${tests}/counters.test.ts`, test: 'a failed batch consumes nothing' },
+  },
+  {
+    name: 'a key is readable after its time',
+    file: `${core}/evaluate.ts`,
+    find: 'return entry !== undefined && entry.till !== 0 && entry.till <= this.#now ? undefined : entry;',
+    replace: 'return entry;',
+    caughtBy: { file: `${tests}/keys.test.ts`, test: 'never readable after its instant' },
+  },
+  {
+    name: 'a counter wraps instead of overflowing',
+    file: `${core}/evaluate.ts`,
+    find: '    if (!Number.isSafeInteger(value)) {\n',
+    replace: '    if (Number.isNaN(value)) {\n',
+    caughtBy: { file: `${tests}/counters.test.ts`, test: 'beyond is overflow and changes nothing' },
+  },
+  {
+    name: 'keys of one name in two accounts are one',
+    file: 'src/protocol/scope.ts',
+    find: 'return `${account}\\0${key}`;',
+    replace: 'return `${account.slice(0, 0)}\\0${key}`;',
+    caughtBy: { file: `${tests}/holds.test.ts`, test: 'everything that needs it is held back' },
+  },
+  {
+    name: 'one failed condition of another shard is overlooked',
+    file: 'src/router/merge-evaluations.ts',
+    find: 'failed: parts.flatMap((part) => part.failed)',
+    replace: 'failed: parts.slice(-1).flatMap((part) => part.failed)',
+    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'with a failing condition on any shard' },
+  },
+  {
+    name: 'a batch over several shards is not kept from readers until it is applied',
+    file: `${core}/holds.ts`,
+    find: 'return !this.#scopes.empty && this.#scopes.conflicts(scope);',
+    replace: 'return !this.#scopes.empty && scope.prefix !== undefined && this.#scopes.conflicts(scope);',
+    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
+  },
+  {
+    name: 'a list over shards is not of one moment',
+    file: 'src/router/baton-run.ts',
+    find: "      assert(answer.kind === 'rows', 'a list is answered with rows');\n",
+    replace:
+      "      assert(answer.kind === 'rows', 'a list is answered with rows');\n" +
+      "      this.#carrier.tell(shard, { kind: 'baton.release', baton: this.#baton });\n",
+    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
+  },
+  {
+    name: 'the order per key is lost behind a batch over several shards',
+    file: 'src/router/baton-order.ts',
+    find: 'if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) return start();',
+    replace: 'if (scope !== undefined) return start();',
+    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'keeps the order per key' },
+  },
+  {
+    name: 'what was held back is run out of order',
+    file: `${core}/apply.ts`,
+    find: 'if (state.holds.conflicts(item.scope) || still.conflicts(item.scope)) {',
+    replace: 'if (state.holds.conflicts(item.scope)) {',
+    caughtBy: {
+      file: `${tests}/holds.test.ts`,
+      test: 'what stands behind something that is still held back stays there',
+    },
+  },
+
+  // Locks: I8, I9, I14.
+  {
+    name: 'who comes barges past the line',
+    file: `${core}/waiting.ts`,
+    find: 'return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));',
+    replace: 'return view.lease === undefined;',
+    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'nobody barges in between its reservation' },
+  },
+  {
+    name: 'last come, first served',
+    file: `${core}/lock-queue.ts`,
+    find: '    return this.#line.values().next().value;',
+    replace: '    return [...this.#line.values()].at(-1);',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'strictly first come, first served' },
+  },
+  {
+    name: 'any owner passes for the holder',
+    file: `${core}/lease.ts`,
+    find: 'return ask.owner !== undefined && view.lease.owner === ask.owner;',
+    replace: 'return ask.owner !== undefined && view.lease.owner !== undefined;',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'another owner is not the owner' },
+  },
+  {
+    name: 'a grant to a client that has vanished is kept',
+    file: 'src/router/router.ts',
+    find: '    else if (reply.grant !== undefined) this.#takeBack(reply.grant);\n',
+    replace: '',
+    caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next in line' },
+  },
+  {
+    name: 'a waiter that was cancelled stays in line',
+    file: `${core}/waiting.ts`,
+    find: '  leaveLine(state, family, waiter);\n  if (!waiter.reserved)',
+    replace: '  forget(state, waiter);\n  if (!waiter.reserved)',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'a waiter that vanishes leaves at once' },
+  },
+  {
+    name: 'any number may wait',
+    file: `${core}/waiting.ts`,
+    find: 'if ((line?.size ?? 0) >= waiters_per_lock_max) {',
+    replace: 'if ((line?.size ?? 0) < 0) {',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'too many waiters of one lock' },
+  },
+  {
+    name: 'an extension revives a lease that has expired',
+    file: `${core}/lease.ts`,
+    find: '  if (till > now) return { lease: record.lease, till, ended: record.ended };\n',
+    replace: '  if (till > 0) return { lease: record.lease, till, ended: record.ended };\n',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'a lease whose expiry could not be committed yet is over' },
+  },
+  {
+    name: 'an extension is not written down',
+    file: `${core}/evaluate.ts`,
+    find: '    this.#draft(grantDraft(view, ask, this.#now));\n',
+    replace: '    if (!own) this.#draft(grantDraft(view, ask, this.#now));\n',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'by handle: same handle, Till from now' },
+  },
+  {
+    name: 'any handle unlocks',
+    file: `${core}/lease.ts`,
+    find: 'ask.handle === undefined ? lease.owner === ask.owner : lease.handle === ask.handle;',
+    replace: 'ask.handle === undefined ? lease.owner === ask.owner : lease.handle > 0;',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'wrong handle, the handle of another lock' },
+  },
+  {
+    name: 'the unlock of a lease that expired answers 200',
+    file: `${core}/lease.ts`,
+    find: "if (ended?.why === 'released') return { kind: 'done' };",
+    replace: "if (ended !== undefined) return { kind: 'done' };",
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'after expiry: lock_lost, expired' },
+  },
+  {
+    name: 'handles of mutexes begin anew after a restart',
+    file: `${core}/mutex.ts`,
+    find: 'state.boot.number * handlesPerBoot + state.mutexHandles',
+    replace: 'state.mutexHandles',
+    caughtBy: { file: `${tests}/mutexes.test.ts`, test: 'handles grow over restarts' },
+  },
+  {
+    name: 'a lease has no grace after a restart',
+    file: `${core}/lock.ts`,
+    find: 'Math.max(entry.till, boot.at + Math.min(durMs, lockGraceMs))',
+    replace: 'entry.till',
+    caughtBy: { file: `${tests}/locks.test.ts`, test: 'a lock is still held, for at least' },
+  },
+
+  // Idempotency: I15.
+  {
+    name: 'the idempotency record is not in the commit of the effects',
+    file: `${core}/batch.ts`,
+    find: '  commit(state, record, out);\n',
+    replace:
+      '  const [stored, effects] = [kinds.idempotency, 0].map((wanted) =>\n' +
+      '    record.effects.filter(({ kind }) => (kind === kinds.idempotency) === (wanted !== 0)),\n' +
+      '  );\n' +
+      '  commit(state, { ...record, effects: effects! }, out);\n' +
+      '  if (stored!.length > 0) commit(state, { ...record, rev: out.nextRevision(), effects: stored! }, out);\n',
+    caughtBy: { file: `${tests}/idempotency.test.ts`, test: 'the record is in the commit of the effects' },
+  },
+  {
+    name: 'a replay ignores that the payload is another',
+    file: `${core}/idempotency.ts`,
+    find: 'const same = duplicate.fingerprint === ask.fingerprint;',
+    replace: 'const same = duplicate.fingerprint.length > 0;',
+    caughtBy: { file: `${tests}/idempotency.test.ts`, test: 'another payload is 422' },
+  },
+  {
+    name: 'two requests with one id happen while the first waits',
+    file: `${core}/idempotency.ts`,
+    find: '    if (count > 0) state.inProgress.set(name, count);\n',
+    replace: '    if (count > 1) state.inProgress.set(name, count);\n',
+    caughtBy: { file: `${tests}/idempotency.test.ts`, test: 'while the first waits for its lock' },
+  },
+
+  // Watches: I10.
+  {
+    name: 'a watcher is not asked for again when the version is the one it has',
+    file: 'src/router/key-watches.ts',
+    find: '      else this.#ask(watcher, event.key, version);\n',
+    replace: '',
+    caughtBy: { file: 'test/router/watches.test.ts', test: 'hear of its return' },
+  },
+  {
+    name: 'events are doubled where a reader joins the live ones',
+    file: 'src/router/prefix-watches.ts',
+    find: '      if (record.rev <= reader.position) continue;\n',
+    replace: '',
+    caughtBy: { file: 'test/router/watches.test.ts', test: 'gets nothing twice, whatever the moment' },
+  },
+  {
+    name: 'a page of events ends within a commit',
+    file: 'src/router/prefix-readers.ts',
+    find: '      this.#events.push(event);\n',
+    replace: '      if (this.#events.length < this.#limit) this.#events.push(event);\n',
+    caughtBy: { file: 'test/router/watches.test.ts', test: 'ordered, unique, whole commits, nothing missing' },
+  },
+  {
+    name: 'history that is gone is passed over',
+    file: 'src/journal/journal-directory.ts',
+    find: 'return this.#segments.findLast((segment) => segment.first <= rev);',
+    replace: 'return this.#segments.findLast((segment) => segment.first <= rev) ?? this.#segments[0];',
+    caughtBy: { file: 'test/journal/journal-reader.test.ts', test: 'what is gone before is compacted' },
+  },
+  {
+    name: 'the cursor to resume with is one too low',
+    file: 'src/router/prefix-watches.ts',
+    find: 'const after = oldest - 1;',
+    replace: 'const after = oldest - 2;',
+    caughtBy: { file: 'test/router/watches.test.ts', test: 'a cursor older than what is kept' },
+  },
+];
