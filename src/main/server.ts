@@ -45,8 +45,7 @@ try {
 
 async function run(config: Config): Promise<void> {
   const started = performance.now();
-  // Nothing has been answered yet, and recovery may be cut short anywhere.
-  let stop = (): void => exit(0, 'Stopped while starting');
+  let stop = stopWhileStarting;
   process.on('SIGTERM', () => stop());
   process.on('SIGINT', () => stop());
   const lock = lockDataDirectory(config.data_dir);
@@ -77,7 +76,7 @@ async function run(config: Config): Promise<void> {
   log.info({ url, boot, start: counted.number, revision: counted.rev, replayed, startMs }, `Serving on ${url}`);
 
   stop = () => {
-    stop = () => {};
+    stop = stoppingAlready;
     void (async () => {
       log.info('Draining');
       await Promise.all([frontEnd.drain(), further.drain()]);
@@ -88,6 +87,15 @@ async function run(config: Config): Promise<void> {
       exit(0, 'Stopped');
     })();
   };
+}
+
+/** Nothing has been answered yet, and recovery may be cut short anywhere. */
+function stopWhileStarting(): void {
+  exit(0, 'Stopped while starting');
+}
+
+function stoppingAlready(): void {
+  log.info('Still draining');
 }
 
 function exit(code: number, message: string): never {
