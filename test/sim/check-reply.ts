@@ -68,6 +68,7 @@ class Check {
     for (const [i, key] of (batch.get ?? []).entries()) this.#row(key, body.KV[i]!.Version, body.KV[i]!.Value, before);
     this.#atomics(batch, before);
     if (batch.sequence?.op === 'next') this.#sequence(batch.sequence, before);
+    if (batch.unlock?.handle !== undefined) this.#unlock(batch.unlock.id, batch.unlock.handle, rev);
     if (batch.lock) this.#lock(batch.lock, before, rev);
     if (!commits) return;
     for (const id of batch.idempotency?.ids ?? []) {
@@ -170,6 +171,13 @@ class Check {
     if (held !== undefined && !own) this.#fail(`I8: ${id} is granted with ${Lock} while ${held.handle} holds it`);
     if (extend !== undefined && held === undefined) this.#fail(`I8: ${id} is extended, and was not held`);
     if (Lock !== (held?.handle ?? rev)) this.#fail(`I8: ${id} is granted with ${Lock} at revision ${rev}`);
+  }
+
+  /** It was released by this very commit, or by one before. */
+  #unlock(id: string, handle: number, rev: number): void {
+    const ended = this.#timeline.lock(this.#account, id, rev)?.record.ended ?? [];
+    const how = ended.find((lease) => lease.handle === handle)?.why ?? 'unknown';
+    if (how !== 'released') this.#fail(`I8: ${id} is unlocked with ${handle}, which is ${how}`);
   }
 
   #version(key: string, wanted: number, rev: number): void {

@@ -7,9 +7,11 @@ import type { Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import type { Client, Pending, WatchedKey } from '../../src/router/dispatcher.ts';
-import type { Body, Operation, Restart } from '../support/checkers/history.ts';
+import { surelyCommitted, type Answer, type Body, type Operation, type Restart } from '../support/checkers/history.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
+import type { LockRecord } from '../../src/shard-worker/core/lease.ts';
 import { checkReply } from './check-reply.ts';
+import { Lines, SendOrder } from './order.ts';
 import { Violation } from './trace.ts';
 import { checkKeyWatch, PrefixWatcher } from './watchers.ts';
 import { accounts, keys, type Request } from './workload.ts';
@@ -18,6 +20,7 @@ import type { World } from './world.ts';
 interface Asked extends Client {
   gone: boolean;
   readonly request: Request;
+  readonly router: number;
   readonly sentAt: number;
   pending: Pending | undefined;
 }
@@ -32,6 +35,8 @@ interface KeyWatch extends Client {
 const underWayMax = 14;
 
 export class Clients {
+  readonly lines = new Lines();
+  readonly #order: SendOrder;
   /** For checkers that replay a whole history. */
   readonly operations: Operation[] = [];
   readonly restarts: Restart[] = [];
@@ -46,6 +51,7 @@ export class Clients {
   constructor(world: World) {
     this.#world = world;
     const { counts, random, timeline } = world;
+    this.#order = new SendOrder(world.routers);
     const seen = { show: (rev: number, what: string) => world.show(rev, what), counts, random, timeline };
     const make = (account: number, prefix: string, streams: boolean): PrefixWatcher =>
       new PrefixWatcher(seen, accounts[account]!, prefix, streams);
@@ -74,10 +80,42 @@ export class Clients {
   serverDied(): void {
     this.#diedAt = this.#world.now;
     for (const asked of this.#underWay) this.operations.push(this.#unanswered.get(asked.request.number)!);
+    this.lines.restarted();
+    this.#order.restarted();
     this.#unanswered.clear();
     this.#underWay.clear();
     this.#keyWatches.clear();
     for (const watcher of this.#prefixWatchers) watcher.forget();
+  }
+
+  /** All messages have arrived and all is durable: who still waits must have a reason. */
+  checkIdle(): void {
+    const { timeline, now } = this.#world;
+    for (const watcher of this.#prefixWatchers) watcher.checkIdle();
+    for (const { account, asked } of this.#keyWatches) {
+      for (const [key, version] of asked) {
+        const entry = timeline.at(kinds.kv, account, key, Infinity);
+        const over = entry !== undefined && entry.till !== 0 && entry.till <= now;
+        if (!over && (entry?.rev ?? 0) !== version)
+          throw new Violation(`I10: a watcher of ${key}@${version} was not told of ${entry?.rev ?? 0}`);
+      }
+    }
+    for (const { request } of this.#underWay) {
+      const { command, number } = request;
+      const ask = command.kind === 'batch' || command.kind === 'mutex.lock' ? command.lock : undefined;
+      if (ask === undefined || ask.waitMs === 0)
+        throw new Violation(`request ${number} was never answered: ${JSON.stringify(command)}`);
+      if (command.kind === 'mutex.lock') continue;
+      const lock = timeline.lock(command.account, ask.id, Infinity);
+      if (lock?.record.lease === undefined) throw new Violation(`request ${number} waits for ${ask.id}, which is free`);
+    }
+    for (const account of accounts) {
+      for (const [id, { value }] of timeline.entries(kinds.lock, account, Infinity)) {
+        const { lease } = JSON.parse(value!) as LockRecord;
+        if (lease !== undefined && lease.handle > timeline.boot.rev && this.lines.heldByNobody(lease.owner))
+          throw new Violation(`the lock ${id} is kept for ${lease.owner}, which has vanished`);
+      }
+    }
   }
 
   /** Nothing moves any more: who still waits must have a reason. */
@@ -98,17 +136,21 @@ export class Clients {
   #ask(request: Request): void {
     const world = this.#world;
     const { number, command, what } = request;
-    world.trace.note(`ask ${number} ${what}`);
+    world.trace.note(`ask ${number} ${what} ${JSON.stringify(command)}`);
+    const router = world.random.below(world.routers);
     const asked: Asked = {
       gone: false,
       request,
+      router,
       sentAt: Math.floor(world.now),
       pending: undefined,
       deliver: (reply) => this.#answered(asked, reply),
     };
     this.#underWay.add(asked);
+    this.lines.asked(request);
+    this.#order.sent(router, number);
     this.#unanswered.set(number, { id: number, client: number, call: command, sentAt: asked.sentAt });
-    asked.pending = world.server!.routers[world.random.below(world.routers)]!.request(command, asked);
+    asked.pending = world.server!.routers[router]!.request(command, asked);
   }
 
   #answered(asked: Asked, reply: Reply): void {
@@ -125,11 +167,13 @@ export class Clients {
     counts.add(`${what}: ${reply.status === 200 ? 'ok' : body.Code}`);
     if (command.kind === 'mutex.lock' && reply.status === 200) this.#mutexGranted(command, body.Lock);
     workload.answered(command, reply.status, body);
-    const answer = { at: answeredAt, status: reply.status, body: JSON.parse(reply.body) as Body, rev: reply.rev };
-    this.operations.push({
-      ...this.#unanswered.get(number)!,
-      answer: reply.replayed ? { ...answer, replayed: true } : answer,
-    });
+    if (reply.status === 200) this.lines.granted(request, body);
+    const whole = { at: answeredAt, status: reply.status, body: JSON.parse(reply.body) as Body, rev: reply.rev };
+    const answer: Answer = reply.replayed ? { ...whole, replayed: true } : whole;
+    // A refusal may come early, before what it shares with others was looked at.
+    const happened = reply.status === 200 && !reply.replayed;
+    if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
+    this.operations.push({ ...this.#unanswered.get(number)!, answer });
     this.#unanswered.delete(number);
   }
 
@@ -149,7 +193,10 @@ export class Clients {
     this.#world.counts.add('client vanished');
     client.gone = true;
     from.delete(client as never);
-    if ('request' in client) this.operations.push(this.#unanswered.get(client.request.number)!);
+    if ('request' in client) {
+      this.operations.push(this.#unanswered.get(client.request.number)!);
+      this.lines.vanished(client.request);
+    }
     client.pending?.cancel();
   }
 

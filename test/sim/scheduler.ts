@@ -37,6 +37,8 @@ export class Scheduler {
   current = '';
   /** Messages that were delivered although an older one of another line was waiting. */
   overtakings = 0;
+  /** Steps of other threads within a disk call. */
+  meanwhiles = 0;
 
   constructor(random: SeededRandom, trace: Trace, now: () => number) {
     this.#random = random;
@@ -62,6 +64,27 @@ export class Scheduler {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };
   };
+
+  /**
+   * Other threads go on while one waits for its disk: some of the lines that `others` names move, within the call. What
+   * promises make of it comes later.
+   */
+  meanwhile(others: (line: string) => boolean, failed: (error: unknown) => void): void {
+    for (let steps = this.#random.below(6); steps > 0; steps -= 1) {
+      const ready = this.#ready.filter(({ name }) => others(name));
+      const line = ready[this.#random.below(ready.length || 1)];
+      if (line === undefined) return;
+      const next = line.waiting.shift()!;
+      if (line.waiting.length === 0) this.#ready.splice(this.#ready.indexOf(line), 1);
+      this.#trace.note(`meanwhile ${line.name}`);
+      this.meanwhiles += 1;
+      try {
+        next();
+      } catch (error) {
+        return failed(error);
+      }
+    }
+  }
 
   /** Lets one line move, or one timer ring. False: nothing can happen at this moment. */
   step(): boolean {

@@ -14,6 +14,8 @@ export interface FrameWatcher {
   /** The frame that ends with this revision is on the medium. */
   synced(last: number): void;
   removed(file: string): void;
+  /** The journal waits for its disk: the other threads go on. */
+  meanwhile(): void;
 }
 
 const magic = frameMagic.readUInt32LE(0);
@@ -66,8 +68,12 @@ export class SimDisk implements Disk {
       write(buffer, offset, length, position) {
         const records = position < segmentHeaderBytes ? undefined : recordsIn(buffer, offset, length);
         // Told before: a write that is cut short may be whole on the disk all the same.
-        if (records !== undefined) watcher.written(records);
+        if (records !== undefined) {
+          watcher.written(records);
+          watcher.meanwhile();
+        }
         handle.write(buffer, offset, length, position);
+        if (records !== undefined) watcher.meanwhile();
         if (records !== undefined) unsynced = records.at(-1)!.rev;
       },
       datasync() {

@@ -58,6 +58,14 @@ export class PrefixWatcher {
     return this.#position ?? 0;
   }
 
+  /** All messages have arrived: what is durable must have been told. */
+  checkIdle(): void {
+    if (!this.waits || this.#resume !== undefined || this.#position === undefined) return;
+    const missing = this.#expected(this.#position, this.#seen.timeline.synced);
+    if (missing.length > 0)
+      throw new Violation(`I10: a watcher after ${this.#position} was not told of ${missing.join(' ')}`);
+  }
+
   start(router: Router): void {
     this.#watch += 1;
     const watch = this.#watch;
