@@ -173,7 +173,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/shard-worker/open-shard.ts',
     find: 'ownerOf(account, key, shards) === shard;',
     replace: 'ownerOf(account, key, shards) >= shard;',
-    caughtBy: { file: `${tests}/replay.test.ts`, test: 'a crash in the middle of anything loses nothing' },
+    caughtBy: { file: `${tests}/replay.test.ts`, test: 'digest(checkpoint + replay) = digest(state before the crash)' },
   },
   {
     name: 'a record reads its account from behind its end',
