@@ -15,7 +15,13 @@ import type { Moment, Outcome } from './model-moment.ts';
 import type { Entry, LockEntry, ModelState } from './model-state.ts';
 
 export type StepResult =
-  | { readonly ok: true; readonly outcome: Outcome; readonly over: readonly Entry[] }
+  | {
+      readonly ok: true;
+      readonly outcome: Outcome;
+      readonly over: readonly Entry[];
+      /** Names of which it was guessed whether they are over. */
+      readonly guessed: readonly string[];
+    }
   | { readonly ok: false; readonly explanation: string };
 
 /** More entries that may or may not be over than this are not tried in all combinations. */
@@ -23,9 +29,16 @@ const guessedMax = 6;
 
 /**
  * Compares an answer with what the contract demands at this revision; the state is not changed. Without an answer the
- * question is whether it can have succeeded.
+ * question is whether it can have succeeded. `allows` may object to an outcome that agrees otherwise.
  */
-export function step(state: ModelState, call: Command, rev: number, now: Span, answer: Answer | undefined): StepResult {
+export function step(
+  state: ModelState,
+  call: Command,
+  rev: number,
+  now: Span,
+  answer: Answer | undefined,
+  allows?: (outcome: Outcome) => string | undefined,
+): StepResult {
   const body = answer?.body;
   const listed = body === undefined ? undefined : listedKeys(call, body);
   const exactly = body?.Now === undefined || answer?.replayed ? now : new Span(body.Now, body.Now);
@@ -35,7 +48,7 @@ export function step(state: ModelState, call: Command, rev: number, now: Span, a
   let explanation = '';
   const guessed: { readonly name: string; readonly entry: Entry }[] = [];
   for (let guess = 0; guess < 1 << Math.min(guessed.length, guessedMax) || guess === 0; guess++) {
-    const over = (name: string, entry: Entry, till: Span, maybe: boolean): boolean => {
+    const isOver = (name: string, entry: Entry, till: Span, maybe: boolean): boolean => {
       if (exactly.lo >= till.hi) return true;
       if (exactly.hi < till.lo && !maybe) return false;
       if (state.wasGone(entry, rev)) return true;
@@ -44,11 +57,12 @@ export function step(state: ModelState, call: Command, rev: number, now: Span, a
       if (at < 0) at = guessed.push({ name, entry }) - 1;
       return at < guessedMax && ((guess >> at) & 1) === 1;
     };
-    const moment: Moment = { state, now: exactly, rev, said: body, over };
+    const moment: Moment = { state, now: exactly, rev, said: body, over: isOver };
     const outcome = outcomeOf(moment, call);
-    const found = disagreement(outcome, answer);
+    const found = disagreement(outcome, answer) ?? allows?.(outcome);
     if (found === undefined) {
-      return { ok: true, outcome, over: guessed.filter((_, at) => (guess >> at) & 1).map(({ entry }) => entry) };
+      const over = guessed.filter((_, at) => (guess >> at) & 1).map(({ entry }) => entry);
+      return { ok: true, outcome, over, guessed: guessed.map(({ name }) => name) };
     }
     if (guess === 0) explanation = found;
   }
@@ -130,7 +144,12 @@ export function respond(state: ModelState, call: Command, now: number): Omit<Ans
     const stored = change.name.startsWith('i') ? { ...change.entry, body: plain(outcome.body) } : change.entry;
     return { ...change, ...(stored === undefined ? {} : { entry: stored as Entry }) };
   });
-  accept(state, outcome === next ? state.rev + 1 : state.rev, { ok: true, outcome: { ...outcome, changes }, over: [] });
+  accept(state, outcome === next ? state.rev + 1 : state.rev, {
+    ok: true,
+    outcome: { ...outcome, changes },
+    over: [],
+    guessed: [],
+  });
   const body = plain(outcome.body) as Body;
   if (typeof body.Lock === 'number' && call.kind === 'mutex.lock')
     state.mutexHandle = Math.max(state.mutexHandle, body.Lock);

@@ -4,6 +4,7 @@ import { describe, type Operation, type Restart, type Violation } from './histor
 import { ModelState, nameOf, type Change } from './model-state.ts';
 import { accept, restart, step, type StepResult } from './model-step.ts';
 import { Endings } from './endings.ts';
+import type { Outcome } from './model-moment.ts';
 import { unexplainedGaps } from './revision-gaps.ts';
 import { namesOf, type Unknown, type UnknownOutcomes } from './unknown-outcomes.ts';
 import type { Claim, Happening } from './witness-checker.ts';
@@ -56,21 +57,18 @@ export class Replay {
   #happen(happening: Happening): void {
     const { operation, answer, rev, order, now } = happening;
     const { call } = operation;
-    const names = namesOf(call);
+    const names = this.#unknown.namesOf(call);
     if (this.#isLeftOut(operation, names)) {
       if (order === 0) this.#takeRevision(happening);
       if (order < 2) this.#leaveOut(names);
       return;
     }
-    const attempt = (): StepResult => {
-      const result = step(this.#state, call, rev, now, answer);
-      if (order === 0 || !result.ok || result.outcome.changes.length === 0) return result;
-      const other = this.#by.get(rev);
-      // Whether it committed nobody said: it did not, if the revision is another's.
-      return other === undefined
-        ? result
-        : { ok: false, explanation: `revision ${rev} is that of operation ${other.id}` };
+    // Whether it committed nobody said: it did not, if the revision is another's.
+    const allows = ({ changes }: Outcome): string | undefined => {
+      if (order === 0 || changes.length === 0 || !this.#unknown.used.has(rev)) return undefined;
+      return `revision ${rev} is that of operation ${this.#by.get(rev)?.id ?? 'somebody else'}`;
     };
+    const attempt = (): StepResult => step(this.#state, call, rev, now, answer, allows);
     let result = attempt();
     if (!result.ok) result = this.#explain(names, order === 0 ? rev - 1 : rev, attempt) ?? result;
     if (!result.ok) {
@@ -79,19 +77,23 @@ export class Replay {
         names,
         `${result.explanation}${this.#context(names)}`,
         order < 2 ? ` at revision ${rev}` : ` reading at revision ${rev}`,
+        this.#unknown.mayHaveMattered(names, rev),
       );
       if (order === 0) this.#takeRevision(happening);
       return;
     }
     this.#accept(result, happening);
+    if (order === 1) for (const name of result.guessed) this.#unknown.doubtful.add(name);
     if (this.#unknown.all.length === 0) return;
     const changed = result.outcome.changes.map(({ name }) => name);
     if (changed.length > 0) this.#unknown.wrote(changed, rev);
+    if (answer === undefined) return;
     const unchanged = changed.length === 0 ? names : names.filter((name) => !changed.includes(name));
     const stillTrue = (): boolean | undefined => {
       const same = names.every((name) => (this.#endings.lastWrite(name) ?? 0) <= rev);
       return same && changed.length === 0 ? step(this.#state, call, rev, now, answer).ok : undefined;
     };
+    this.#unknown.told(names, rev);
     this.#unknown.read(unchanged, { rev, stillTrue });
   }
 
@@ -171,7 +173,9 @@ export class Replay {
     const result = attempt();
     if (result.ok) return;
     // Something unknown may have made it true for a while, and be covered by something else since.
-    const other = this.#unknown.touching(names).find(({ lo, hi }) => lo < claim.hi && hi > claim.lo);
+    const other =
+      this.#unknown.unsureOf(names).find(({ lo, hi }) => lo < claim.hi && hi > claim.lo) ??
+      this.#unknown.mayHaveMattered(names, claim.hi);
     const window = `at no moment between revision ${claim.lo} and ${claim.hi} was it true: `;
     this.#report(claim.operation, names, `${window}${result.explanation}${this.#context(names)}`, '', other);
   }
@@ -256,14 +260,17 @@ export class Replay {
     const last = happenings.at(-1);
     if (first === undefined || last === undefined) return;
     const until = happenings.reduce((most, { now }) => (now.hi < Infinity ? Math.max(most, now.hi) : most), 0);
-    const unseen = this.#unknown.all.filter(({ rev }) => rev === undefined);
+    // Where it was placed was a guess.
+    const unseen = this.#unknown.all.filter(({ pinned }) => !pinned);
     const possible = unseen.map(({ operation: { call }, lo, hi }) => {
       // A lock may have been granted and taken back.
       const count = call.kind === 'batch' && call.lock !== undefined ? 2 : 1;
       return { from: lo, to: hi, count };
     });
     const explainers = [...this.#endings.explainers(until), ...possible];
-    for (const rev of unexplainedGaps([...this.#unknown.used, first.rev, last.rev + 1], explainers)) {
+    const guessed = new Set(unseen.map(({ rev }) => rev));
+    const used = [...this.#unknown.used].filter((rev) => rev > first.rev && rev <= last.rev && !guessed.has(rev));
+    for (const rev of unexplainedGaps([first.rev, ...used, last.rev + 1], explainers)) {
       const why = 'no answer names it, and nothing that was not answered, ended by itself or started can have taken it';
       this.#violations.push({
         verdict: 'violation',

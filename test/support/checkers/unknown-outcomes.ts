@@ -15,12 +15,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Command } from '../../../src/protocol/commands.ts';
 import { Span } from './expected.ts';
 import { mayCommit, type Answer, type Body, type Operation } from './history.ts';
-import { nameOf, type Entry, type ModelState } from './model-state.ts';
+import { nameOf, type Entry, type Kind, type ModelState } from './model-state.ts';
 import { step, type StepResult } from './model-step.ts';
 
 export interface Unknown {
   readonly operation: Operation;
   readonly names: readonly string[];
+  /** Those of them that it may change. */
+  readonly changes: readonly string[];
   /** Those of them that it would give a value of its version. */
   readonly sets: readonly string[];
   /** Its revision is in (lo, hi], if it has one. */
@@ -31,6 +33,8 @@ export interface Unknown {
   readonly like: string;
   /** Where it happened, once that is known. */
   rev?: number;
+  /** Somebody saw its revision; otherwise that is a guess. */
+  pinned?: true;
   /** The reply that was stored, when it was shown to somebody later. */
   answer?: Answer;
 }
@@ -61,6 +65,16 @@ export function namesOf(call: Command): string[] {
   return names;
 }
 
+function changedBy(call: Command): string[] {
+  if (call.kind !== 'batch') return [];
+  const { atomic, sequence, ...rest } = { ...call, guard: [], check: [], get: [] };
+  return namesOf({
+    ...rest,
+    ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
+    atomic: (atomic ?? []).filter(({ op }) => op !== 'get'),
+  });
+}
+
 type Agreed = Extract<StepResult, { ok: true }>;
 
 /** How many steps the search for one explanation may take. */
@@ -79,6 +93,8 @@ export class UnknownOutcomes {
   readonly #byName = new Map<string, Unknown[]>();
   /** The revision at which a name was last written; only of names that matter here. */
   readonly #written = new Map<string, number>();
+  /** The revision at which an answer last agreed with the model about it. */
+  readonly #told = new Map<string, number>();
   /** What was said of it since. */
   readonly #reads = new Map<string, Read[]>();
   /** Versions that somebody read, and the revision up to which they stood at least. */
@@ -97,7 +113,16 @@ export class UnknownOutcomes {
     const sets = [...last.values()].flatMap((ask) =>
       ask.value === undefined ? [] : [nameOf('kv', call.account, ask.key)],
     );
-    const unknown: Unknown = { operation, names: namesOf(call), sets, lo, hi, now, like: JSON.stringify(call) };
+    const unknown: Unknown = {
+      operation,
+      names: namesOf(call),
+      changes: changedBy(call),
+      sets,
+      lo,
+      hi,
+      now,
+      like: JSON.stringify(call),
+    };
     this.all.push(unknown);
     for (const name of unknown.names) {
       const others = this.#byName.get(name);
@@ -107,10 +132,22 @@ export class UnknownOutcomes {
     return unknown;
   }
 
+  /** What a command touches, as far as it matters here: of a list what is known to be touched by others. */
+  namesOf(call: Command): readonly string[] {
+    if (call.kind !== 'kv.list' && call.kind !== 'lock.list') return namesOf(call);
+    const prefix = nameOf(call.kind === 'kv.list' ? 'kv' : 'lock', call.account, call.prefix);
+    return [...this.#byName.keys()].filter((name) => name.startsWith(prefix));
+  }
+
   /** Those that are not known to have happened, and touch one of the names. */
   touching(names: readonly string[]): Unknown[] {
+    return this.unsureOf(names).filter(({ rev }) => rev === undefined);
+  }
+
+  /** Those too of which it is only a guess where they happened. */
+  unsureOf(names: readonly string[]): Unknown[] {
     const found = new Set(names.flatMap((name) => this.#byName.get(name) ?? []));
-    return [...found].filter(({ rev }) => rev === undefined);
+    return [...found].filter(({ pinned }) => !pinned);
   }
 
   wrote(names: readonly string[], rev: number): void {
@@ -119,6 +156,11 @@ export class UnknownOutcomes {
       this.#written.set(name, rev);
       this.#reads.delete(name);
     }
+  }
+
+  /** An answer about them agreed with the model. */
+  told(names: readonly string[], rev: number): void {
+    for (const name of names) if (this.#byName.has(name)) this.#told.set(name, rev);
   }
 
   read(names: readonly string[], read: Read): void {
@@ -200,8 +242,20 @@ export class UnknownOutcomes {
       return undefined;
     }
     first.rev = rev;
+    first.pinned = true;
     this.used.add(rev);
     return first;
+  }
+
+  /**
+   * One of the unknown that may be behind what was found at this revision, though no explanation was: one whose time
+   * was not over when an answer last told about a name that it changes. Where it was placed is no more than a guess.
+   */
+  mayHaveMattered(names: readonly string[], rev: number): Unknown | undefined {
+    return this.unsureOf(names).find(({ lo, hi, changes }) => {
+      if (lo >= rev) return false;
+      return changes.some((name) => names.includes(name) && (this.#told.get(name) ?? 0) < hi);
+    });
   }
 
   /**
@@ -215,7 +269,9 @@ export class UnknownOutcomes {
     agrees: () => StepResult,
     catchUp: (unknown: Unknown) => void,
   ): { readonly result: Agreed; readonly chosen: readonly Unknown[] } | undefined {
-    const candidates = this.touching(names).filter(({ lo }) => lo < rev);
+    const candidates = this.touching(names).filter(
+      ({ lo, changes }) => lo < rev && changes.some((name) => names.includes(name)),
+    );
     if (candidates.length === 0) return undefined;
     state.remember();
     const chosen: Unknown[] = [];
@@ -223,7 +279,7 @@ export class UnknownOutcomes {
     let steps = 0;
     const tryAt = (unknown: Unknown, at: number): Agreed | undefined => {
       steps += 1;
-      const happened = step(state, unknown.operation.call, at, unknown.now, undefined);
+      const happened = step(state, this.#whatIsLeft(unknown, at), at, unknown.now, undefined);
       if (!happened.ok) return undefined;
       const mark = state.mark;
       state.apply(happened.outcome.changes);
@@ -247,7 +303,7 @@ export class UnknownOutcomes {
       const tried = new Set<string>();
       for (const unknown of candidates) {
         if (unknown.rev !== undefined || tried.has(unknown.like)) continue;
-        for (const at of this.#revisionsFor(unknown, rev)) {
+        for (const at of this.#revisionsFor(unknown, names, rev)) {
           tried.add(unknown.like);
           const found = steps < stepsMax ? tryAt(unknown, at) : undefined;
           if (found !== undefined) return found;
@@ -259,7 +315,9 @@ export class UnknownOutcomes {
     state.keep();
     if (result === undefined) return undefined;
     for (const [entry, at] of gone) state.seenGone(entry, at);
-    for (const { names: changed, rev: at } of chosen) for (const name of changed) this.#written.set(name, at!);
+    for (const { names: changed, rev: at } of chosen) {
+      for (const name of changed) this.#written.set(name, Math.max(at!, this.#written.get(name) ?? 0));
+    }
     const likes = new Set(chosen.map(({ like }) => like));
     for (const other of candidates) {
       if (other.rev !== undefined || likes.has(other.like)) continue;
@@ -269,19 +327,46 @@ export class UnknownOutcomes {
   }
 
   /** Where it may have happened: where somebody of its kind did, or else as late as possible, when fewer have read it. */
-  #revisionsFor(unknown: Unknown, rev: number): number[] {
-    const { names, sets, lo, hi } = unknown;
-    const floor = Math.max(lo, ...names.map((name) => this.#written.get(name) ?? 0));
+  #revisionsFor(unknown: Unknown, asked: readonly string[], rev: number): number[] {
+    const { names, changes, sets, lo, hi } = unknown;
+    const written = (name: string): number => this.#written.get(name) ?? 0;
+    // Something of what is asked about has to be left of it.
+    const floor = Math.max(lo, Math.min(...changes.filter((name) => asked.includes(name)).map(written)));
     const top = Math.min(rev, hi);
+    const untouched = Math.max(floor, ...names.map(written));
     const known: number[] = [];
     let latest: number | undefined;
     for (let at = top; at > floor && at > top - lookBackMax; at--) {
+      // Where others have written since, only if there is no better place.
+      if (at <= untouched && latest !== undefined && this.#reserved.size === 0) break;
       if (this.used.has(at) || this.#contradicted(sets, at)) continue;
       const reserved = this.#reserved.get(at);
       if (reserved?.has(unknown)) known.push(at);
       else if (reserved === undefined) latest ??= at;
     }
     return latest === undefined ? known : [...known, latest];
+  }
+
+  /** What it touches and others have written since does not matter any more, and cannot be checked any more. */
+  #whatIsLeft({ operation: { call }, names }: Unknown, at: number): Command {
+    const covered = new Set(names.filter((name) => (this.#written.get(name) ?? 0) > at));
+    if (covered.size === 0 || call.kind !== 'batch') return call;
+    const stays = (kind: Kind, key: string): boolean => !covered.has(nameOf(kind, call.account, key));
+    const { lock, unlock, sequence, idempotency, guard = [], check = [], atomic = [], get = [], set = [] } = call;
+    return {
+      kind: 'batch',
+      account: call.account,
+      shape: 'batch',
+      ...(lock && stays('lock', lock.id) ? { lock } : {}),
+      ...(unlock && stays('lock', unlock.id) ? { unlock } : {}),
+      ...(sequence && stays('sequence', sequence.key) ? { sequence } : {}),
+      ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
+      guard: guard.filter(({ id }) => stays('lock', id)),
+      check: check.filter(({ key }) => stays('kv', key)),
+      atomic: atomic.filter(({ key }) => stays('counter', key)),
+      get: get.filter((key) => stays('kv', key)),
+      set: set.filter(({ key }) => stays('kv', key)),
+    };
   }
 
   #contradictsReads({ names }: Unknown, at: number): boolean {
