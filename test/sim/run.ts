@@ -5,6 +5,8 @@
  *   node test/sim/run.ts --seed 17 --trace        one, with everything that happens
  *   node test/sim/run.ts --minutes 30             from a new seed on, as long as that
  *
+ *   node test/sim/run.ts --seed 3 --crash 17,4 --cut 1 --trace     the process ends at these disk calls (see sweep.ts)
+ *
  * --keep-going does not stop at the first failure; --digests prints a checksum of everything that happened, seed by seed.
  */
 import { parseArgs } from 'node:util';
@@ -16,6 +18,8 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     seeds: { type: 'string' },
     minutes: { type: 'string' },
+    crash: { type: 'string' },
+    cut: { type: 'string', default: '0' },
     trace: { type: 'boolean' },
     json: { type: 'boolean' },
     digests: { type: 'boolean' },
@@ -34,7 +38,9 @@ let shownAt = started;
 
 for (let seed = first; seed <= last && Date.now() < until; seed += 1) {
   try {
-    const outcome = await simulate({ seed, ...(values.trace ? { print: (line) => console.log(line) } : {}) });
+    const crash = values.crash === undefined ? {} : { crashAtCalls: values.crash.split(',').map(Number) };
+    const print = values.trace ? { print: (line: string) => console.log(line) } : {};
+    const outcome = await simulate({ seed, cut: Number(values.cut), ...crash, ...print });
     counts.merge(outcome.counts.entries());
     events += outcome.world.trace.events;
     if (values.digests || values.seed !== undefined) console.log(`seed ${seed}: ${outcome.trace}`);

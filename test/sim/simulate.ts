@@ -1,5 +1,5 @@
 /** One seed, one run. What a run finds is an error with the seed in it; rejections that nobody looks after belong to it. */
-import { Counts, Violation } from './trace.ts';
+import { Violation, type Counts } from './trace.ts';
 import { World, type WorldOptions } from './world.ts';
 
 export interface Outcome {
@@ -23,12 +23,14 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
         : error instanceof Error
           ? (error.stack ?? error.message)
           : String(error);
-    throw new Error(
-      `seed ${options.seed}: ${what}\n  repeat with: node test/sim/run.ts --seed ${options.seed} --trace`,
-      { cause: error },
-    );
+    throw new Error(`seed ${options.seed}: ${what}\n  repeat with: ${command(options)}`, { cause: error });
   } finally {
     process.off('unhandledRejection', onRejection);
   }
   return { trace: world.trace.digest, counts: world.counts, diskCalls: world.diskCalls, world };
+}
+
+function command({ seed, crashAtCalls, cut = 0 }: WorldOptions): string {
+  const crash = crashAtCalls === undefined ? '' : ` --crash ${crashAtCalls.join(',')} --cut ${cut}`;
+  return `node test/sim/run.ts --seed ${seed}${crash} --trace`;
 }

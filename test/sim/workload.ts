@@ -1,7 +1,7 @@
 /**
  * What the clients of a simulation ask: every command, on few keys, so that they meet. The values of a request name it,
  * which is how a commit is told to be whole. What was answered before (handles, versions, ids) is used again, also when
- * it is stale.
+ * it is stale. Each run has favourites, drawn from its seed, so that many runs differ more than many requests of one do.
  */
 import type { Batch, Command, LockAsk, SetAsk } from '../../src/protocol/commands.ts';
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
@@ -35,10 +35,12 @@ export class Workload {
   readonly #handles: Kept[] = [];
   readonly #mutexHandles: Kept[] = [];
   readonly #idempotent: Request[] = [];
+  readonly #favourites: readonly number[];
   #numbers = 0;
 
   constructor(random: SeededRandom) {
     this.#random = random;
+    this.#favourites = Array.from({ length: 1 + random.below(6) }, () => random.below(this.#mix.length));
   }
 
   next(): Request {
@@ -49,7 +51,8 @@ export class Workload {
     const retry = this.#idempotent[random.below(Math.max(1, this.#idempotent.length))];
     if (retry !== undefined && random.below(12) === 0)
       return { number, command: this.#retry(retry.command), what: 'retry' };
-    const make = this.#mix[random.below(this.#mix.length)]!;
+    const favourite = this.#favourites[random.below(this.#favourites.length)]!;
+    const make = this.#mix[random.below(3) > 0 ? favourite : random.below(this.#mix.length)]!;
     const [what, command] = make(account, number);
     const request = { number, command, what };
     if (command.kind === 'batch') {

@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly print?: (line: string) => void;
   /** Instead of faults: the process ends at exactly these disk calls, one life after the other. */
   readonly crashAtCalls?: readonly number[];
+  /** Tells apart what several power cuts at one place keep. */
+  readonly cut?: number;
 }
 
 const journalDirectory = '/data/journal';
@@ -95,8 +97,9 @@ export class World {
     const { crashAtCalls } = this.#options;
     const lives = crashAtCalls?.length ?? 1 + this.random.below(4);
     for (let life = 0; life < lives; life += 1) {
-      await this.#start(crashAtCalls?.[life]);
-      await this.#live(crashAtCalls === undefined ? this.#drawEnd() : 'power', 50 + this.random.below(500));
+      if (!(await this.#start(crashAtCalls?.[life]))) continue;
+      if (crashAtCalls === undefined) await this.#live(this.#drawEnd(), 50 + this.random.below(500));
+      else await this.#live('power', 150);
     }
     await this.#start();
     await this.#finish();
@@ -118,15 +121,20 @@ export class World {
     return ends[this.random.below(ends.length)]!;
   }
 
-  async #start(crashAtCall?: number): Promise<void> {
+  /** False: it was to end, and did, before it served. */
+  async #start(crashAtCall?: number): Promise<boolean> {
     for (let attempt = 0; ; attempt += 1) {
       const failing = crashAtCall === undefined && attempt < 3 && this.random.below(4) === 0;
       if (crashAtCall !== undefined) this.disk.crashAt = crashAtCall;
       else if (failing) this.#armCall('power', 30);
-      if (await this.#tryToStart()) return this.#started();
+      if (await this.#tryToStart()) {
+        this.#started();
+        return true;
+      }
       this.counts.add('crash during recovery');
-      if (crashAtCall !== undefined) crashAtCall = undefined;
       await this.#powerCut();
+      // This life is over: the next one ends where the next number says.
+      if (crashAtCall !== undefined) return false;
     }
   }
 
@@ -274,7 +282,7 @@ export class World {
 
   async #powerCut(): Promise<void> {
     this.#kill();
-    this.disk = this.disk.powerCut(this.random.below(2 ** 31));
+    this.disk = this.disk.powerCut(this.random.below(2 ** 31) + (this.#options.cut ?? 0));
     this.#jumpClock();
     if (this.#options.crashAtCalls === undefined && this.random.below(8) === 0) await this.#damage();
   }

@@ -52,7 +52,7 @@ interface Inode {
 
 type DirectoryChange =
   | { readonly kind: 'create'; readonly file: string; readonly inode: Inode }
-  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string; readonly inode: Inode }
   | { readonly kind: 'unlink'; readonly file: string };
 
 export class FaultDisk implements Disk {
@@ -146,9 +146,9 @@ export class FaultDisk implements Disk {
 
   rename(from: string, to: string): void {
     this.#enter('rename', from);
-    this.#inode(from);
+    const inode = this.#inode(from);
     this.freeBytes += this.#current.get(to)?.cache.length ?? 0;
-    this.#change({ kind: 'rename', from, to });
+    this.#change({ kind: 'rename', from, to, inode });
   }
 
   unlink(file: string): void {
@@ -292,17 +292,22 @@ function survivor(inode: Inode, random: SeededRandom): Inode {
   return { cache: Buffer.from(medium), medium, dirty: new Set() };
 }
 
-/** An operation whose source never reached the medium cannot happen there. */
+/**
+ * What a directory says of each name is kept or lost by itself. A rename is about one file: it never moves another that
+ * had the name before, should the removal of that one have been lost.
+ */
 function applyChange(files: Map<string, Inode>, change: DirectoryChange): void {
-  if (change.kind === 'create') {
-    files.set(change.file, change.inode);
-    return;
+  switch (change.kind) {
+    case 'create':
+      files.set(change.file, change.inode);
+      return;
+    case 'unlink':
+      files.delete(change.file);
+      return;
+    case 'rename':
+      if (files.get(change.from) === change.inode) files.delete(change.from);
+      files.set(change.to, change.inode);
   }
-  const from = change.kind === 'rename' ? change.from : change.file;
-  const inode = files.get(from);
-  if (inode === undefined) return;
-  files.delete(from);
-  if (change.kind === 'rename') files.set(change.to, inode);
 }
 
 function resized(buffer: Buffer, size: number): Buffer {
