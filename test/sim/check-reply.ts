@@ -55,9 +55,22 @@ class Check {
     const record = this.#timeline.record(rev);
     if (commits && record?.account !== this.#account)
       this.#fail(`I1: there is no such commit of its account at ${rev}`);
-    // What may be a commit or not (a deletion of nothing) is judged as of both.
+    if (commits) return this.#batchAt(batch, rev - 1, rev, true);
+    // What may be a commit or not (a deletion of nothing) is right if it is so as of either.
     const touched = record?.account === this.#account && record.effects.some(({ key }) => batchNames(batch).has(key));
-    const before = commits || (touched && mayCommit(batch)) ? rev - 1 : rev;
+    if (touched && mayCommit(batch)) {
+      try {
+        return this.#batchAt(batch, rev - 1, rev, false);
+      } catch (error) {
+        if (!(error instanceof Violation)) throw error;
+      }
+    }
+    this.#batchAt(batch, rev, rev, false);
+  }
+
+  #batchAt(batch: Batch, before: number, rev: number, commits: boolean): void {
+    const body = this.#body;
+    const record = this.#timeline.record(rev);
     for (const { key, version } of [...(batch.check ?? []), ...(batch.set ?? [])]) {
       if (version !== undefined) this.#version(key, version, before);
     }
