@@ -11,7 +11,7 @@ export interface Reply {
   readonly body: string;
   /** The stored reply of an earlier request with the same idempotency id. */
   readonly replayed?: true;
-  /** The reply hands out a lock, which must be given back if nobody is there to take it. */
+  /** The reply hands out a lock (it does not extend one), which must be given back if nobody is there to take it. */
   readonly grant?: Grant;
 }
 

@@ -451,6 +451,15 @@ describe('lock: grants that find nobody', () => {
     core.ok(inspect('a', retry.Lock));
   });
 
+  test('are new leases only: an extension that finds nobody leaves the holder its lock', () => {
+    const core = new CoreUnderTest();
+    const { Lock } = core.ok(lock('a', { owner: 'o' }));
+    assert.equal(core.ask(extend('a', Lock)).reply!.grant, undefined);
+    assert.equal(core.ask(lock('a', { owner: 'o' })).reply!.grant, undefined);
+    core.ok(mlock('m', { owner: 'o' }));
+    assert.equal(core.ask(mlock('m', { owner: 'o' })).reply!.grant, undefined);
+  });
+
   test('change nothing when the lock has ended or gone on meanwhile', () => {
     const core = new CoreUnderTest();
     const gone = core.ask(lock('a', { durMs: 1000 }));

@@ -7,7 +7,7 @@ import { nameOf } from '../../protocol/scope.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { MutexLock, MutexUnlock } from '../../protocol/commands.ts';
 import { failure } from '../../protocol/errors.ts';
-import { failureReply } from '../../protocol/replies.ts';
+import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
 import { mutexHistoryMs } from '../../shared/limits.ts';
 import {
@@ -105,12 +105,9 @@ function grantMutex(
   const recovered = leaseToRecover(view, ask);
   const result = { handle, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
-  out.reply(ref, {
-    rev,
-    status: 200,
-    body: `{${leaseMembers(result, handle, now)}"Rev":${rev}}`,
-    grant: { account, id: ask.id, handle, mutex: true, version },
-  });
+  const reply: Reply = { rev, status: 200, body: `{${leaseMembers(result, handle, now)}"Rev":${rev}}` };
+  // Whoever has the mutex already keeps it, should the answer find nobody.
+  out.reply(ref, own ? reply : { ...reply, grant: { account, id: ask.id, handle, mutex: true, version } });
 }
 
 /** Returns the mutex's version, which no other change of it has. */

@@ -11,10 +11,9 @@ export function batchReply(batch: Batch, results: Results, rev: Revision, now: n
   const missing = missingThing(batch, results);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
   const reply: Reply = { rev, status: 200, body: `{${members(batch, results, rev, now)}"Rev":${rev}}` };
-  const { lock } = results;
-  if (lock === undefined) return reply;
-  const grant = { account: batch.account, id: batch.lock!.id, handle: lock.handle || rev, mutex: false, version: rev };
-  return { ...reply, grant };
+  // Whoever only extends has the lock: should the answer find nobody, the lease goes on.
+  if (results.lock?.handle !== 0) return reply;
+  return { ...reply, grant: { account: batch.account, id: batch.lock!.id, handle: rev, mutex: false, version: rev } };
 }
 
 /** All that failed, under the code of the first. */
