@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CoreUnderTest, startOfTime } from '../support/core-under-test.ts';
-import { acme, batch, extend, get, inspect, lock, set, unlock } from '../support/commands.ts';
+import { acme, batch, extend, get, inspect, lock, mlock, set, unlock } from '../support/commands.ts';
 
 describe('lock: granting', () => {
   test('the handle is the revision of the commit, and grows with every grant', () => {
