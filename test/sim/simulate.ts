@@ -1,4 +1,5 @@
 /** One seed, one run. What a run finds is an error with the seed in it; rejections that nobody looks after belong to it. */
+import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { Violation, type Counts } from './trace.ts';
 import { World, type WorldOptions } from './world.ts';
 
@@ -16,6 +17,7 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
   process.on('unhandledRejection', onRejection);
   try {
     await world.run();
+    checkHistory(world);
   } catch (error) {
     const what =
       error instanceof Violation
@@ -28,6 +30,26 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
     process.off('unhandledRejection', onRejection);
   }
   return { trace: world.trace.digest, counts: world.counts, diskCalls: world.diskCalls, world };
+}
+
+/**
+ * What the simulator knows better. A batch over several shards counts its lease from the turn of the lock's shard, some
+ * messages before its commit (Till, TillMs), and names of several used ids those that one shard keeps. Whose each
+ * revision is, starts and locks that were taken back from vanished clients included, the timeline has from the log.
+ */
+const knownBetter = /(Till|TillMs|TTLMs): expected a time|IDs: expected|belongs to nobody|is that of operation/;
+
+/**
+ * The whole history once more, by a model that explains every answer (see witness-checker.ts). It goes by one clock, so
+ * that runs in which the clock was set back have to do without.
+ */
+function checkHistory(world: World): void {
+  if (world.counts.get('clock set back') > 0) return;
+  const { operations, restarts } = world.clients;
+  const { violations, compared } = checkWitness({ operations, restarts });
+  world.counts.add('answer compared with the model', compared);
+  const surely = violations.filter(({ verdict, message }) => verdict === 'violation' && !knownBetter.test(message));
+  if (surely.length > 0) throw new Violation(surely.map(({ message }) => message).join('\n  '));
 }
 
 function command({ seed, crashAtCalls, cut = 0 }: WorldOptions): string {

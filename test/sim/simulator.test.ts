@@ -16,7 +16,7 @@ interface Summary {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-/** What must have happened at least once over all seeds; `*`: any that begins so. */
+/** What must have happened at least once over all seeds. */
 const mustHappen = [
   'power cut between two steps',
   'power cut inside a disk call',
@@ -44,6 +44,8 @@ const mustHappen = [
   'checkpoint',
   'segment removed',
   'clean stop',
+  'step while the disk is busy',
+  'answer compared with the model',
 ];
 const mustSucceed = [
   'set',

@@ -59,6 +59,7 @@ export class World {
   #cutBehindAnswer = Infinity;
   #checkpointRoom = true;
   #damaged = false;
+  #fullUntil = 0;
   readonly #checkpoints: MemoryCheckpointStore[];
   readonly #settings: { segmentBytes: number; keepBytes: number; memtableBytes: number; hurry: number; asks: number };
   readonly #options: WorldOptions;
@@ -303,6 +304,7 @@ export class World {
   /** Wall time is all there is over a restart, and it may be wrong. */
   #jumpClock(): void {
     const { random } = this;
+    this.#fullUntil = 0;
     const jump = random.below(3) === 0 ? random.below(120_000) - 60_000 : random.below(2000);
     if (jump < 0) this.counts.add('clock set back');
     if (jump > 10_000) this.counts.add('clock set forward');
@@ -412,8 +414,10 @@ export class World {
 
   /** To the next timer, or a little. */
   #passTime(toTimer: boolean): void {
-    if (toTimer && this.server !== undefined && this.#failure === undefined && this.disk.freeBytes === Infinity)
-      this.clients.checkIdle();
+    // What waited for disk space goes on when the next attempt at a spare segment is made.
+    if (this.disk.freeBytes !== Infinity) this.#fullUntil = this.now + 1000;
+    const healthy = this.server !== undefined && this.#failure === undefined && this.now >= this.#fullUntil;
+    if (toTimer && healthy) this.clients.checkIdle();
     const next = this.#scheduler.nextTimer();
     const { random } = this;
     if (toTimer && next !== Infinity) this.now = Math.max(this.now, next);
