@@ -36,9 +36,9 @@ export class Endings {
   }
 
   /** A start takes a revision; and where a lease gets its grace, that may be written down. */
-  restarted(from: number, to: number): void {
-    this.#past.push({ from, to, count: 1 });
-    for (const [name, ending] of this.#open) if (name.startsWith('l')) ending.count += 1;
+  restarted(from: number, to: number, starts: number): void {
+    this.#past.push({ from, to, count: starts });
+    for (const [name, ending] of this.#open) if (name.startsWith('l')) ending.count += starts;
   }
 
   /** `until`: the last moment of the history. */

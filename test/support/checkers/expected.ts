@@ -43,13 +43,17 @@ export class Json {
 /** Some number that the model does not know. */
 export const anyNumber: unique symbol = Symbol('a number');
 
+/** Of sums of times that are no whole milliseconds. */
+const rounding = 0.001;
+
 const ignored = new Set(['Message', 'RequestID']);
 
 /** Undefined: as expected. Otherwise which member, what was expected, and what came. */
 export function difference(expected: unknown, actual: unknown, path = 'the body'): string | undefined {
   if (typeof expected === 'object' && expected !== null) {
     if (expected instanceof Span) {
-      if (typeof actual === 'number' && actual >= expected.lo && actual <= expected.hi) return undefined;
+      if (typeof actual === 'number' && actual >= expected.lo - rounding && actual <= expected.hi + rounding)
+        return undefined;
       return `${path}: expected a time from ${expected.lo} to ${expected.hi}, got ${show(actual)}`;
     }
     if (expected instanceof Json) {

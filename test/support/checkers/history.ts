@@ -46,6 +46,8 @@ export interface Restart {
   /** The new one read the wall clock not before this, and not after `upAt`. */
   readonly startedAt: number;
   readonly upAt: number;
+  /** How often it was started until it served; each takes a revision. Absent: once. */
+  readonly starts?: number;
 }
 
 /** The members of replies that checkers look at, all of which may be missing. */
@@ -128,7 +130,9 @@ export function surelyCommitted(call: Command, answer: Answer): boolean {
     return true;
   if (call.shape === 'counter.reset') return answer.body.Old !== undefined;
   if ((answer.body.KVSet ?? []).some(({ Deleted }) => Deleted === true)) return true;
-  const last = new Map((call.set ?? []).map((ask) => [ask.key, ask]));
-  for (const { value } of last.values()) if (value !== undefined) return true;
-  return false;
+  const { set = [] } = call;
+  return set.some(
+    ({ key, value }, i) =>
+      value !== undefined && !set.some((ask, j) => j > i && ask.key === key && ask.value === undefined),
+  );
 }

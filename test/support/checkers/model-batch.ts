@@ -30,8 +30,8 @@ export function batchOutcome(at: Moment, call: Batch): Outcome {
     const { id, extend } = call.lock;
     if (extend !== undefined && !leases.isOwn(lock, call.lock))
       work.fail('Unlock', leases.lost(lock, id, { handle: extend }));
-    const entry = leases.grant(lock, call.lock, at.rev, at.now);
-    granted = leases.grantMembers(lock, entry, extend !== undefined, at.now);
+    const entry = leases.grant(lock, call.lock, at.rev, leases.grantedAt(at.now, call.lock.durMs, at.said));
+    granted = leases.grantMembers(lock, entry, extend !== undefined, at.now, at.said);
     work.change(nameOf('lock', account, id), entry);
   }
   const Atomic = call.atomic?.map((ask, i) => work.atomic(`Atomic[${i}]`, ask));
@@ -165,17 +165,20 @@ class Work {
 /** The reply that was stored under one of the ids, if there is one. */
 function repeat(at: Moment, account: string, ask: NonNullable<Batch['idempotency']>): Outcome | undefined {
   let first: StoredEntry | undefined;
-  const IDs: string[] = [];
+  const known: string[] = [];
   for (const id of ask.ids) {
     const name = nameOf('stored', account, id);
     const entry = at.state.entries.get(name) as StoredEntry | undefined;
     if (entry === undefined || at.over(name, entry, entry.till, false)) continue;
     // The ids may have been used in different requests: which one is told of is up to the server.
     if (first === undefined || entry.rev === at.said?.Rev) first = entry;
-    IDs.push(id);
+    known.push(id);
   }
   if (first === undefined) return undefined;
   const { body, rev } = first;
+  // Of several ids it is enough to name one, as one shard does that does not keep the others.
+  const told = at.said?.IDs ?? [];
+  const IDs = told.length > 0 && told.every((id) => known.includes(id)) ? told : known;
   const Same = first.fingerprint === ask.fingerprint;
   if (ask.mode === 'refuse') return refuse(409, { Code: 'duplicate_request', IDs, Rev: rev, Same, Response: body });
   if (!Same) return refuse(422, { Code: 'idempotency_mismatch', IDs, Rev: rev });

@@ -1,5 +1,6 @@
 /** Locks and mutexes as the contract has them: who holds one, how it ends, and what replies say of it. */
 import type { LockAsk, UnlockAsk } from '../../../src/protocol/commands.ts';
+import type { Body } from './history.ts';
 import { anyNumber, Json, Span } from './expected.ts';
 import type { Ended, Lease, LockEntry } from './model-state.ts';
 
@@ -49,6 +50,15 @@ export function grant(lock: LockNow, ask: LockAsk, handle: number, now: Span): L
   return { lease, ended: lock.ended };
 }
 
+/**
+ * When a lease began. `Now` is the moment of the commit, which is that of the grant, but for a batch over several shards:
+ * there the lease counts from the turn of the lock's shard, a few messages before.
+ */
+export function grantedAt(now: Span, durMs: number, said: Body | undefined): Span {
+  const from = (said?.TillMs ?? NaN) - durMs;
+  return from >= now.lo && from <= now.hi ? new Span(from, from) : now;
+}
+
 export function end(lock: LockNow, why: Ended['why'], now: Span, memoryMs: number): LockEntry {
   const ended = lock.lease === undefined ? lock.ended : push(lock.ended, lock.lease, why, now);
   return { ended, forget: now.plus(memoryMs) };
@@ -81,14 +91,21 @@ export function lost(
 }
 
 /** `extending`: by handle, which is told nothing new; an owner that asks again is told again whom it recovers from. */
-export function grantMembers(before: LockNow, after: { readonly lease: Lease }, extending: boolean, now: Span): object {
+export function grantMembers(
+  before: LockNow,
+  after: { readonly lease: Lease },
+  extending: boolean,
+  now: Span,
+  said: Body | undefined,
+): object {
   const { handle, till, durMs } = after.lease;
   const [last] = before.ended;
   const recover =
     !extending && last !== undefined && last.why !== 'released'
       ? { Lock: last.handle, Meta: last.meta, Why: last.why }
       : undefined;
-  return { Lock: handle, Till: till.seconds(), TillMs: till, TTLMs: durMs, Recover: recover, Now: now };
+  const left = said?.TillMs === undefined || said.Now === undefined ? durMs : said.TillMs - said.Now;
+  return { Lock: handle, Till: till.seconds(), TillMs: till, TTLMs: left, Recover: recover, Now: now };
 }
 
 export function holder(lease: Lease): object {

@@ -134,14 +134,8 @@ export class ModelState {
       sorted.sort(compareUtf8);
       this.#sorted.set(head, sorted);
     }
-    let lo = 0;
-    let hi = sorted.length;
     const from = after === undefined || compareUtf8(after, prefix) < 0 ? prefix : after;
-    while (lo < hi) {
-      const middle = (lo + hi) >> 1;
-      if (compareUtf8(sorted[middle]!, from) < 0) lo = middle + 1;
-      else hi = middle;
-    }
+    let lo = placeOf(sorted, from);
     for (; lo < sorted.length && sorted[lo]!.startsWith(prefix); lo++) if (sorted[lo] !== after) yield sorted[lo]!;
   }
 
@@ -152,11 +146,27 @@ export class ModelState {
 
   #set(name: string, entry: Entry | undefined): void {
     if (this.#sorted.size > 0 && this.entries.has(name) !== (entry !== undefined)) {
-      this.#sorted.delete(name.slice(0, name.indexOf('\0') + 1));
+      const at = name.indexOf('\0') + 1;
+      const sorted = this.#sorted.get(name.slice(0, at));
+      const key = name.slice(at);
+      if (sorted !== undefined)
+        sorted.splice(placeOf(sorted, key), entry === undefined ? 1 : 0, ...(entry ? [key] : []));
     }
     if (entry === undefined) this.entries.delete(name);
     else this.entries.set(name, entry);
   }
+}
+
+/** Of the first key that is not before this one. */
+function placeOf(sorted: readonly string[], key: string): number {
+  let lo = 0;
+  let hi = sorted.length;
+  while (lo < hi) {
+    const middle = (lo + hi) >> 1;
+    if (compareUtf8(sorted[middle]!, key) < 0) lo = middle + 1;
+    else hi = middle;
+  }
+  return lo;
 }
 
 /** Code units in the order of UTF-8 bytes: surrogates, which stand for the highest code points, come last. */

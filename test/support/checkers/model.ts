@@ -56,8 +56,8 @@ function mutexLock(at: Moment, account: string, ask: LockAsk): Outcome {
   if (mutex.lease !== undefined && !leases.isOwn(mutex, ask)) return refuse(409, leases.busy(mutex.lease));
   // Handles of mutexes are not revisions: any will do that is higher than all before.
   const handle = Math.max(at.state.mutexHandle + 1, at.said?.Lock ?? 0);
-  const entry = leases.grant(mutex, ask, handle, at.now);
-  return done(at, leases.grantMembers(mutex, entry, ask.extend !== undefined, at.now), [
+  const entry = leases.grant(mutex, ask, handle, leases.grantedAt(at.now, ask.durMs, at.said));
+  return done(at, leases.grantMembers(mutex, entry, ask.extend !== undefined, at.now, at.said), [
     { name: nameOf('mutex', account, ask.id), entry },
   ]);
 }

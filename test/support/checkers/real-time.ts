@@ -11,25 +11,38 @@ export interface Bounds {
   readonly toldTo: Int32Array;
   /** No higher than what was asked after it was answered. */
   readonly hi: Float64Array;
+  /** 1: its answer can only come from a commit. */
+  readonly commits: Uint8Array;
 }
 
 export function boundsOf({ operations, restarts = [] }: History): Bounds {
   const count = operations.length;
-  const claims = Float64Array.from(operations, ({ answer }) => (answer && claimedRevision(answer)) ?? NaN);
-  const sent = sortedBy(operations.map(({ sentAt }) => sentAt));
-  const ends = operations.map((operation) => endOf(operation, restarts));
+  const claims = new Float64Array(count).fill(NaN);
+  const sentAts = new Float64Array(count);
+  const ends = new Float64Array(count);
+  const commits = new Uint8Array(count);
+  operations.forEach((operation, i) => {
+    const { call, answer, sentAt } = operation;
+    sentAts[i] = sentAt;
+    ends[i] = endOf(operation, restarts);
+    if (answer === undefined) return;
+    claims[i] = claimedRevision(answer) ?? NaN;
+    commits[i] = surelyCommitted(call, answer) ? 1 : 0;
+  });
+  const sent = sortedBy(sentAts);
   const answered = sortedBy(ends);
   const bounds: Bounds = {
     lo: new Float64Array(count),
     toldTo: new Int32Array(count).fill(-1),
     hi: new Float64Array(count).fill(Infinity),
+    commits,
   };
   let at = 0;
   let told = -1;
   for (const i of sent) {
-    for (; at < count && ends[answered[at]!]! < operations[i]!.sentAt; at++) {
+    for (; at < count && ends[answered[at]!]! < sentAts[i]!; at++) {
       const j = answered[at]!;
-      if (operations[j]!.answer !== undefined && (told < 0 || claims[j]! > claims[told]!) && claims[j]! >= 0) told = j;
+      if (claims[j]! >= 0 && (told < 0 || claims[j]! > claims[told]!)) told = j;
     }
     bounds.toldTo[i] = told;
     bounds.lo[i] = told < 0 ? 0 : claims[told]!;
@@ -38,12 +51,10 @@ export function boundsOf({ operations, restarts = [] }: History): Bounds {
   let next = count - 1;
   for (let k = count - 1; k >= 0; k--) {
     const j = answered[k]!;
-    for (; next >= 0 && operations[sent[next]!]!.sentAt > ends[j]!; next--) {
+    for (; next >= 0 && sentAts[sent[next]!]! > ends[j]!; next--) {
       const i = sent[next]!;
-      const { call, answer } = operations[i]!;
-      const claim = claims[i]!;
       // A start takes a revision, so that what was unknown then is below all that was told after it.
-      const below = answer !== undefined && surelyCommitted(call, answer) ? claim - 1 : claim;
+      const below = claims[i]! - bounds.commits[i]!;
       if (below < lowest) lowest = below;
     }
     bounds.hi[j] = lowest;
@@ -57,13 +68,13 @@ export function endOf({ sentAt, answer }: Operation, restarts: NonNullable<Histo
   return restarts.find(({ downAt }) => downAt >= sentAt)?.downAt ?? Infinity;
 }
 
-export function realTimeViolations({ operations }: History, { lo, toldTo }: Bounds): Violation[] {
+export function realTimeViolations({ operations }: History, { lo, toldTo, commits: committed }: Bounds): Violation[] {
   const violations: Violation[] = [];
   operations.forEach((operation, i) => {
-    const { answer, call } = operation;
+    const { answer } = operation;
     const claim = answer && claimedRevision(answer);
     if (answer === undefined || claim === undefined) return;
-    const commits = surelyCommitted(call, answer);
+    const commits = committed[i] === 1;
     if (claim > lo[i]! || (claim === lo[i]! && !commits)) return;
     const earlier = operations[toldTo[i]!];
     if (earlier === undefined) return;
@@ -79,8 +90,9 @@ export function realTimeViolations({ operations }: History, { lo, toldTo }: Boun
 }
 
 /** Places in ascending order; what is sorted already costs nothing. */
-function sortedBy(values: readonly number[]): ArrayLike<number> & Iterable<number> {
-  const places = Int32Array.from(values, (_, i) => i);
+function sortedBy(values: Float64Array): ArrayLike<number> & Iterable<number> {
+  const places = new Int32Array(values.length);
+  for (let i = 0; i < places.length; i++) places[i] = i;
   for (let i = 1; i < values.length; i++) {
     // Array.prototype.sort knows runs, which these are made of; that of typed arrays does not.
     if (values[i]! < values[i - 1]!) return Array.from(places).toSorted((a, b) => values[a]! - values[b]!);

@@ -6,7 +6,8 @@ import { accept, restart, step, type StepResult } from './model-step.ts';
 import { Endings } from './endings.ts';
 import type { Outcome } from './model-moment.ts';
 import { unexplainedGaps } from './revision-gaps.ts';
-import { namesOf, type Unknown, type UnknownOutcomes } from './unknown-outcomes.ts';
+import { namesOf } from './command-names.ts';
+import type { Unknown, UnknownOutcomes } from './unknown-outcomes.ts';
 import type { Claim, Happening } from './witness-checker.ts';
 
 type Agreed = Extract<StepResult, { ok: true }>;
@@ -57,7 +58,9 @@ export class Replay {
   #happen(happening: Happening): void {
     const { operation, answer, rev, order, now } = happening;
     const { call } = operation;
-    const names = this.#unknown.namesOf(call);
+    // They are only looked at when something is wrong, or not known.
+    let names: readonly string[] = [];
+    if (this.#unknown.all.length > 0 || this.#leftOut.size > 0) names = this.#unknown.namesOf(call);
     if (this.#isLeftOut(operation, names)) {
       if (order === 0) this.#takeRevision(happening);
       if (order < 2) this.#leaveOut(names);
@@ -70,6 +73,7 @@ export class Replay {
     };
     const attempt = (): StepResult => step(this.#state, call, rev, now, answer, allows);
     let result = attempt();
+    if (!result.ok) names = this.#unknown.namesOf(call);
     if (!result.ok) result = this.#explain(names, order === 0 ? rev - 1 : rev, attempt) ?? result;
     if (!result.ok) {
       this.#report(
@@ -107,7 +111,7 @@ export class Replay {
     this.#recheck(changes);
   }
 
-  #takeRevision({ operation, rev, answer }: Happening): void {
+  #takeRevision({ operation, rev, order, answer }: Happening): void {
     const other = this.#by.get(rev);
     if (other !== undefined) {
       this.#violations.push({
@@ -117,7 +121,7 @@ export class Replay {
       });
     }
     this.#by.set(rev, operation);
-    this.#unknown.used.add(rev);
+    if (order !== 0) this.#unknown.used.add(rev);
     this.commits += 1;
     if (answer === undefined) this.#mayBeTakenBack(operation, rev, Infinity);
   }
@@ -210,7 +214,7 @@ export class Replay {
       const next = this.#restarts[this.#restarted]!;
       if (sentAt < next.downAt) return;
       restart(this.#state, next, this.#toleranceMs);
-      this.#endings.restarted(this.#state.rev, rev);
+      this.#endings.restarted(this.#state.rev, rev, next.starts ?? 1);
     }
   }
 

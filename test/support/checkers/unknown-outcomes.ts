@@ -11,11 +11,12 @@
  * The search is greedy and bounded. What it chooses among alternatives may turn out wrong later: names that could have
  * been touched otherwise are remembered as doubtful, and what goes wrong with them is `undecided`, not a violation.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Command } from '../../../src/protocol/commands.ts';
+import { evidenceIn } from './evidence.ts';
+import { changedBy, namesOf, setBy, withoutNames } from './command-names.ts';
 import { Span } from './expected.ts';
-import { mayCommit, type Answer, type Body, type Operation } from './history.ts';
-import { nameOf, type Entry, type Kind, type ModelState } from './model-state.ts';
+import { mayCommit, type Answer, type Operation } from './history.ts';
+import { nameOf, type Entry, type ModelState } from './model-state.ts';
 import { step, type StepResult } from './model-step.ts';
 
 export interface Unknown {
@@ -44,35 +45,6 @@ export interface Read {
   readonly rev: number;
   /** Whether it agrees with the state as it is now; undefined if other things have changed since. */
   readonly stillTrue: () => boolean | undefined;
-}
-
-/** Every name that a command reads or writes; of a list none. */
-export function namesOf(call: Command): string[] {
-  const { account } = call;
-  if (call.kind === 'lock.inspect') return [nameOf('lock', account, call.id)];
-  if (call.kind === 'watch.key') return [nameOf('kv', account, call.key)];
-  if (call.kind !== 'batch') return [];
-  const names: string[] = [];
-  if (call.lock) names.push(nameOf('lock', account, call.lock.id));
-  if (call.unlock) names.push(nameOf('lock', account, call.unlock.id));
-  if (call.sequence) names.push(nameOf('sequence', account, call.sequence.key));
-  if (call.guard) for (const { id } of call.guard) names.push(nameOf('lock', account, id));
-  if (call.check) for (const { key } of call.check) names.push(nameOf('kv', account, key));
-  if (call.idempotency) for (const id of call.idempotency.ids) names.push(nameOf('stored', account, id));
-  if (call.atomic) for (const { key } of call.atomic) names.push(nameOf('counter', account, key));
-  if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
-  if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
-  return names;
-}
-
-function changedBy(call: Command): string[] {
-  if (call.kind !== 'batch') return [];
-  const { atomic, sequence, ...rest } = { ...call, guard: [], check: [], get: [] };
-  return namesOf({
-    ...rest,
-    ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
-    atomic: (atomic ?? []).filter(({ op }) => op !== 'get'),
-  });
 }
 
 type Agreed = Extract<StepResult, { ok: true }>;
@@ -108,16 +80,11 @@ export class UnknownOutcomes {
   add(operation: Operation, lo: number, hi: number, now: Span): Unknown | undefined {
     const { call } = operation;
     if (!mayCommit(call)) return undefined;
-    const asks = call.kind === 'batch' ? (call.set ?? []) : [];
-    const last = new Map(asks.map((ask) => [ask.key, ask]));
-    const sets = [...last.values()].flatMap((ask) =>
-      ask.value === undefined ? [] : [nameOf('kv', call.account, ask.key)],
-    );
     const unknown: Unknown = {
       operation,
       names: namesOf(call),
       changes: changedBy(call),
-      sets,
+      sets: setBy(call),
       lo,
       hi,
       now,
@@ -173,60 +140,22 @@ export class UnknownOutcomes {
   }
 
   /** Learns from what an answer shows of others' commits; returns those that it proves to have happened. */
-  learn({ call, answer }: Operation, readAt: number): Unknown[] {
-    if (answer === undefined) return [];
-    const { account } = call;
-    const { body } = answer;
-    const found: (Unknown | undefined)[] = [];
-    for (const { Key, Version, Value } of body.KV ?? [body]) {
-      if (Key !== undefined && Version !== undefined)
-        found.push(this.#sawVersion(account, Key, Version, Value, readAt));
-    }
-    for (const { Key, Version } of body.Failed ?? []) {
-      if (Key !== undefined && Version !== undefined)
-        found.push(this.#sawVersion(account, Key, Version, undefined, readAt));
-    }
-    if (call.kind === 'batch' && call.lock !== undefined) {
-      const name = nameOf('lock', account, call.lock.id);
-      for (const handle of [body.Lock, body.Recover?.Lock]) {
-        if (handle !== undefined)
-          found.push(this.#pin(name, handle, ({ call: other }) => other.kind === 'batch' && takes(other.lock, call)));
+  learn(operation: Operation, readAt: number): Unknown[] {
+    const found: Unknown[] = [];
+    for (const { name, rev, wrote, version, stored } of evidenceIn(operation)) {
+      if (!this.#byName.has(name)) continue;
+      if (version) {
+        const { until } = this.#seen.get(name) ?? { until: new Map<number, number>() };
+        until.set(rev, Math.max(readAt, until.get(rev) ?? 0));
+        this.#seen.set(name, { until });
       }
-    }
-    if (call.kind === 'batch' && call.idempotency !== undefined && (body.IDs !== undefined || answer.replayed)) {
-      found.push(this.#sawReply(call, body, answer));
-    }
-    return found.filter((unknown) => unknown !== undefined);
-  }
-
-  #sawVersion(account: string, key: string, version: number, value: unknown, readAt: number): Unknown | undefined {
-    const name = nameOf('kv', account, key);
-    if (version === 0 || !this.#byName.has(name)) return undefined;
-    const { until } = this.#seen.get(name) ?? { until: new Map<number, number>() };
-    until.set(version, Math.max(readAt, until.get(version) ?? 0));
-    this.#seen.set(name, { until });
-    return this.#pin(name, version, ({ call }) => {
-      const last = call.kind === 'batch' ? call.set?.findLast((ask) => ask.key === key) : undefined;
-      if (last?.value === undefined) return false;
-      return value === undefined || isDeepStrictEqual(JSON.parse(last.value), value);
-    });
-  }
-
-  #sawReply(call: Extract<Command, { kind: 'batch' }>, body: Body, answer: Answer): Unknown | undefined {
-    const stored = answer.replayed ? body : body.Response;
-    const rev = body.Rev;
-    if (rev === undefined) return undefined;
-    for (const id of call.idempotency!.ids) {
-      const pinned = this.#pin(nameOf('stored', call.account, id), rev, ({ call: other }) => {
-        const { fingerprint } = other.kind === 'batch' ? (other.idempotency ?? {}) : {};
-        return body['Same'] === false || fingerprint === call.idempotency!.fingerprint;
-      });
+      const pinned = this.#pin(name, rev, wrote);
+      if (pinned === undefined) continue;
       // What was stored then is what would have been answered.
-      if (pinned !== undefined && stored !== undefined)
-        pinned.answer = { at: pinned.now.hi, status: 200, body: stored, rev };
-      if (pinned !== undefined) return pinned;
+      if (stored !== undefined) pinned.answer = { at: pinned.now.hi, status: 200, body: stored, rev };
+      found.push(pinned);
     }
-    return undefined;
+    return found;
   }
 
   #pin(name: string, rev: number, wrote: (operation: Operation) => boolean): Unknown | undefined {
@@ -347,26 +276,9 @@ export class UnknownOutcomes {
     return latest === undefined ? known : [...known, latest];
   }
 
-  /** What it touches and others have written since does not matter any more, and cannot be checked any more. */
   #whatIsLeft({ operation: { call }, names }: Unknown, at: number): Command {
-    const covered = new Set(names.filter((name) => (this.#written.get(name) ?? 0) > at));
-    if (covered.size === 0 || call.kind !== 'batch') return call;
-    const stays = (kind: Kind, key: string): boolean => !covered.has(nameOf(kind, call.account, key));
-    const { lock, unlock, sequence, idempotency, guard = [], check = [], atomic = [], get = [], set = [] } = call;
-    return {
-      kind: 'batch',
-      account: call.account,
-      shape: 'batch',
-      ...(lock && stays('lock', lock.id) ? { lock } : {}),
-      ...(unlock && stays('lock', unlock.id) ? { unlock } : {}),
-      ...(sequence && stays('sequence', sequence.key) ? { sequence } : {}),
-      ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
-      guard: guard.filter(({ id }) => stays('lock', id)),
-      check: check.filter(({ key }) => stays('kv', key)),
-      atomic: atomic.filter(({ key }) => stays('counter', key)),
-      get: get.filter((key) => stays('kv', key)),
-      set: set.filter(({ key }) => stays('kv', key)),
-    };
+    const covered = names.filter((name) => (this.#written.get(name) ?? 0) > at);
+    return covered.length === 0 ? call : withoutNames(call, new Set(covered));
   }
 
   #contradictsReads({ names }: Unknown, at: number): boolean {
@@ -384,9 +296,4 @@ export class UnknownOutcomes {
       return before !== undefined && seen.until.get(before)! >= at;
     });
   }
-}
-
-/** Whether an ask for a lock can have been granted to what another one shows. */
-function takes(lock: { readonly id: string; readonly extend?: number } | undefined, call: Command): boolean {
-  return lock !== undefined && lock.extend === undefined && call.kind === 'batch' && lock.id === call.lock?.id;
 }
