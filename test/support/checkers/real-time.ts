@@ -2,7 +2,15 @@
  * What the order of answers and questions says about revisions. Who was answered before another asked comes before it:
  * a commit takes a higher revision than all that was told before, a read sees at least that much.
  */
-import { claimedRevision, describe, surelyCommitted, type History, type Operation, type Violation } from './history.ts';
+import {
+  claimedRevision,
+  describe,
+  surelyCommitted,
+  type History,
+  type Operation,
+  type Restart,
+  type Violation,
+} from './history.ts';
 
 /** For each operation, by its place in the history: where its revision may lie, without looking at what it claims. */
 export interface Bounds {
@@ -66,6 +74,11 @@ export function boundsOf({ operations, restarts = [] }: History): Bounds {
 export function endOf({ sentAt, answer }: Operation, restarts: NonNullable<History['restarts']>): number {
   if (answer !== undefined) return answer.at;
   return restarts.find(({ downAt }) => downAt >= sentAt)?.downAt ?? Infinity;
+}
+
+/** Whether it was asked of that start or a later one. What is of the very moment is told apart by its answer. */
+export function isAfter({ sentAt, answer }: Operation, { downAt }: Restart): boolean {
+  return answer === undefined ? sentAt > downAt : sentAt >= downAt && answer.at > downAt;
 }
 
 export function realTimeViolations({ operations }: History, { lo, toldTo, commits: committed }: Bounds): Violation[] {

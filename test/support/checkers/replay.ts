@@ -5,6 +5,7 @@ import { ModelState, nameOf, type Change } from './model-state.ts';
 import { accept, restart, step, type StepResult } from './model-step.ts';
 import { Endings } from './endings.ts';
 import type { Outcome } from './model-moment.ts';
+import { isAfter } from './real-time.ts';
 import { unexplainedGaps } from './revision-gaps.ts';
 import { namesOf } from './command-names.ts';
 import type { Unknown, UnknownOutcomes } from './unknown-outcomes.ts';
@@ -209,10 +210,10 @@ export class Replay {
   }
 
   /** All that is sent after a start has a higher revision than all before it, so that the first to be sent after tells. */
-  #restartBefore({ sentAt }: Operation, rev: number): void {
+  #restartBefore(operation: Operation, rev: number): void {
     for (; this.#restarted < this.#restarts.length; this.#restarted++) {
       const next = this.#restarts[this.#restarted]!;
-      if (sentAt < next.downAt) return;
+      if (!isAfter(operation, next)) return;
       restart(this.#state, next, this.#toleranceMs);
       this.#endings.restarted(this.#state.rev, rev, next.starts ?? 1);
     }
@@ -221,7 +222,7 @@ export class Replay {
   /** What is found to have happened before a start has been through that start. */
   #catchUp({ operation, names }: Unknown): void {
     for (const past of this.#restarts.slice(0, this.#restarted)) {
-      if (operation.sentAt < past.downAt) restart(this.#state, past, this.#toleranceMs, names);
+      if (!isAfter(operation, past)) restart(this.#state, past, this.#toleranceMs, names);
     }
   }
 

@@ -27,7 +27,7 @@ import {
   type Violation,
 } from './history.ts';
 import { doubleHolders } from './lease-intervals.ts';
-import { boundsOf, endOf, realTimeViolations } from './real-time.ts';
+import { boundsOf, endOf, isAfter, realTimeViolations } from './real-time.ts';
 import { Replay } from './replay.ts';
 import { UnknownOutcomes } from './unknown-outcomes.ts';
 
@@ -99,11 +99,11 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
   if (unknown.all.length > 0) pinUnknown(history, unknown, bounds.lo, happenings);
   sortHappenings(happenings);
   // What was asked of a new start comes after all that happened before it, answered or not.
-  const floors = restarts.map(({ downAt }) =>
-    happenings.reduce((most, { operation, rev }) => (operation.sentAt < downAt ? Math.max(most, rev) : most), 0),
+  const floors = restarts.map((restart) =>
+    happenings.reduce((most, { operation, rev }) => (isAfter(operation, restart) ? most : Math.max(most, rev)), 0),
   );
   const settled = claims.map((claim) => {
-    const last = restarts.findLastIndex(({ downAt }) => downAt <= claim.operation.sentAt);
+    const last = restarts.findLastIndex((restart) => isAfter(claim.operation, restart));
     return last < 0 ? claim : { ...claim, lo: Math.max(claim.lo, floors[last]!) };
   });
 
