@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CoreUnderTest, startOfTime } from '../support/core-under-test.ts';
-import { acme, batch, extend, get, inspect, lock, mlock, set, unlock } from '../support/commands.ts';
+import { acme, batch, extend, get, inspect, lock, mlock, once, set, unlock } from '../support/commands.ts';
 
 describe('lock: granting', () => {
   test('the handle is the revision of the commit, and grows with every grant', () => {
@@ -458,6 +458,13 @@ describe('lock: grants that find nobody', () => {
     assert.equal(core.ask(lock('a', { owner: 'o' })).reply!.grant, undefined);
     core.ok(mlock('m', { owner: 'o' }));
     assert.equal(core.ask(mlock('m', { owner: 'o' })).reply!.grant, undefined);
+  });
+
+  test('are kept under an idempotency id: whoever asks again is answered with the lock, and has it', () => {
+    const core = new CoreUnderTest();
+    const ask = lock('a', {}, once('i', { mode: 'replay' }));
+    assert.equal(core.ask(ask).reply!.grant, undefined);
+    core.ok(inspect('a', core.ok(ask).Lock));
   });
 
   test('change nothing when the lock has ended or gone on meanwhile', () => {

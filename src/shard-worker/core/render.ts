@@ -11,8 +11,9 @@ export function batchReply(batch: Batch, results: Results, rev: Revision, now: n
   const missing = missingThing(batch, results);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
   const reply: Reply = { rev, status: 200, body: `{${members(batch, results, rev, now)}"Rev":${rev}}` };
-  // Whoever only extends has the lock: should the answer find nobody, the lease goes on.
-  if (results.lock?.handle !== 0) return reply;
+  // Should the answer find nobody, the lease goes on: whoever only extends has the lock already, and whoever asks again
+  // under an idempotency id is answered with it from the record.
+  if (results.lock?.handle !== 0 || batch.idempotency !== undefined) return reply;
   return { ...reply, grant: { account: batch.account, id: batch.lock!.id, handle: rev, mutex: false, version: rev } };
 }
 
