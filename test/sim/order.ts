@@ -25,8 +25,15 @@ export class Lines {
   readonly #repeated = new Set<string>();
   readonly #askedOnce = new Set<string>();
   readonly #vanished = new Set<string>();
+  /** Leases that their holders know of, and those that somebody asked to end: over restarts too. */
+  readonly #known = new Set<string>();
+  readonly #givenBack = new Set<string>();
 
   asked({ command }: Request): void {
+    if (command.kind === 'batch' && command.unlock !== undefined) {
+      const { id, handle } = command.unlock;
+      if (handle !== undefined) this.#givenBack.add(`${command.account} ${id} ${handle}`);
+    }
     const owner = lockOf(command)?.owner;
     if (owner === undefined) return;
     if (this.#askedOnce.has(owner)) this.#repeated.add(owner);
@@ -49,6 +56,7 @@ export class Lines {
 
   granted({ command, number }: Request, body: ReplyBody): void {
     const ask = lockOf(command);
+    if (command.kind === 'batch' && ask !== undefined) this.#known.add(`${command.account} ${ask.id} ${body.Lock}`);
     const arrived = this.#arrived.get(ask?.owner ?? '');
     if (ask?.owner === undefined || ask.extend !== undefined || arrived === undefined || this.#repeated.has(ask.owner))
       return;
@@ -62,6 +70,11 @@ export class Lines {
       );
     }
     others.push({ number, arrived, handle: body.Lock });
+  }
+
+  mayRelease(account: string, id: string, handle: number): boolean {
+    const lease = `${account} ${id} ${handle}`;
+    return !this.#known.has(lease) || this.#givenBack.has(lease);
   }
 
   vanished({ command }: Request): void {

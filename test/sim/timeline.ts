@@ -34,10 +34,20 @@ export class Timeline {
   readonly #versions = new Map<string, Stored[]>();
   readonly #expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined;
 
-  /** @param expectedKeys what a request that writes this number puts: key → value */
-  constructor(now: () => number, expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined) {
+  readonly #mayRelease: (account: string, id: string, handle: number) => boolean;
+
+  /**
+   * @param expectedKeys what a request that writes this number puts: key → value
+   * @param mayRelease whether anybody has asked to give this lease back, or nobody knows that he has it
+   */
+  constructor(
+    now: () => number,
+    expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined,
+    mayRelease: (account: string, id: string, handle: number) => boolean,
+  ) {
     this.#now = now;
     this.#expectedKeys = expectedKeys;
+    this.#mayRelease = mayRelease;
   }
 
   /** The last revision that was ever written and not taken back. */
@@ -179,6 +189,9 @@ export class Timeline {
     const ended = next?.ended.find(({ handle }) => handle === held.handle);
     if (ended === undefined)
       throw new Violation(`I8: revision ${rev} takes ${key} from handle ${held.handle}, which has not ended`);
+    if (ended.why === 'released' && !this.#mayRelease(account, key, held.handle)) {
+      throw new Violation(`I9: revision ${rev} releases ${key} under its holder ${held.handle}`);
+    }
     const earliest = earliestEnd(before!, held.durMs, this.boot);
     if (ended.why === 'expired' && this.#now() < earliest) {
       throw new Violation(

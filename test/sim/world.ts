@@ -9,19 +9,18 @@
  */
 import { setImmediate as settled } from 'node:timers/promises';
 import { JournalCorruption } from '../../src/journal/journal-corruption.ts';
-import { readRecords } from '../../src/journal/journal-reader.ts';
-import { startInProcess, type InProcess, type MakeQueue } from '../../src/main/in-process.ts';
-import { accountId, revision } from '../../src/protocol/ids.ts';
-import { decodeRecord, kinds, type CommitRecord } from '../../src/protocol/record.ts';
-import { defaultLimits } from '../../src/shared/limits.ts';
+import type { InProcess } from '../../src/main/in-process.ts';
+import { accountId } from '../../src/protocol/ids.ts';
+import { kinds } from '../../src/protocol/record.ts';
 import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
-import { Crash, FaultDisk, type DiskCall } from '../support/fault-disk.ts';
+import { Crash, FaultDisk } from '../support/fault-disk.ts';
 import { digestOf } from '../support/map-entries.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { Clients } from './clients.ts';
+import { Faults } from './faults.ts';
+import { damage, readLog } from './log-on-disk.ts';
 import { Scheduler } from './scheduler.ts';
-import { checkpointThread } from './sim-checkpoints.ts';
-import { SimDisk } from './sim-disk.ts';
+import { startServer } from './start-server.ts';
 import { Timeline } from './timeline.ts';
 import { Counts, Trace, Violation } from './trace.ts';
 import { accounts, Workload } from './workload.ts';
@@ -35,7 +34,6 @@ export interface WorldOptions {
   readonly cut?: number;
 }
 
-const journalDirectory = '/data/journal';
 const startOfTime = 1_700_000_000_000;
 
 type End = 'power' | 'call' | 'answer' | 'error' | 'clean';
@@ -57,9 +55,8 @@ export class World {
   #failure: { readonly error: unknown } | undefined;
   /** The last answer was followed by a power cut. */
   #cutBehindAnswer = Infinity;
-  #checkpointRoom = true;
+  readonly #faults: Faults;
   #damaged = false;
-  #fullUntil = 0;
   readonly #checkpoints: MemoryCheckpointStore[];
   readonly #settings: { segmentBytes: number; keepBytes: number; memtableBytes: number; hurry: number; asks: number };
   readonly #options: WorldOptions;
@@ -74,10 +71,12 @@ export class World {
     this.timeline = new Timeline(
       () => this.now,
       (op) => this.workload.puts.get(op),
+      (account, id, handle) => this.clients.lines.mayRelease(account, id, handle),
     );
     this.shards = 1 + random.below(3);
     this.routers = 1 + random.below(2);
     this.clients = new Clients(this);
+    this.#faults = new Faults(this);
     this.disk = new FaultDisk(random.below(2 ** 31));
     this.#scheduler = this.#newScheduler();
     this.#checkpoints = Array.from({ length: this.shards }, () => new MemoryCheckpointStore());
@@ -127,7 +126,7 @@ export class World {
     for (let attempt = 0; ; attempt += 1) {
       const failing = crashAtCall === undefined && attempt < 3 && this.random.below(4) === 0;
       if (crashAtCall !== undefined) this.disk.crashAt = crashAtCall;
-      else if (failing) this.#armCall('power', 30);
+      else if (failing) this.#faults.armCall('power', 30);
       if (await this.#tryToStart()) {
         this.#started();
         return true;
@@ -144,49 +143,12 @@ export class World {
     this.#scheduler = this.#newScheduler();
     this.#failure = undefined;
     const scheduler = this.#scheduler;
-    const { after } = scheduler;
-    const queue: MakeQueue = (name, deliver) =>
-      scheduler.queue(name, (message) => {
-        if (name.startsWith('router') && typeof message === 'string') this.clients.lines.arrived(message);
-        deliver(message);
-      });
     const outcome: { server?: InProcess } = {};
-    const { segmentBytes, keepBytes, memtableBytes } = this.#settings;
-    const threads = queue<() => void>('disk', (run) => run());
-    startInProcess({
-      shards: this.shards,
-      routers: this.routers,
-      limits: { ...defaultLimits, memtable_bytes_max: memtableBytes },
-      disk: new SimDisk(this.disk, threads, {
-        written: (records) => this.timeline.written(records),
-        synced: (last) => this.timeline.onMedium(last),
-        meanwhile: () => scheduler.meanwhile(this.#isOtherThread, (error) => this.failed(error)),
-        removed: (file) => {
-          if (file.endsWith('.log') && file.includes('journal-')) this.counts.add('segment removed');
-        },
-      }),
-      journalDirectory,
-      segmentBytes,
-      keepBytes,
-      journal: { frameBytesMax: 3000, reserveBytes: segmentBytes / 4, fullBytes: segmentBytes / 8, retryMs: 100 },
+    startServer(this, {
+      ...this.#settings,
+      scheduler,
       checkpoints: this.#checkpoints,
-      checkpointWriter: checkpointThread(
-        queue,
-        this.#checkpoints,
-        () => this.#hasCheckpointRoom(),
-        () => this.counts.add('checkpoint'),
-      ),
-      clock: { now: () => Math.floor(this.now) },
-      defer: queue<() => void>('main', (run) => run()),
-      queue,
-      after,
-      randomBytes: (count) => Buffer.alloc(count, 1 + this.random.below(255)),
-      log: (level, message) => {
-        this.trace.note(`log ${level}: ${message}`);
-        if (message.startsWith('Dropped')) this.counts.add('torn frame');
-        if (message.startsWith('The disk is full')) this.counts.add('start on a full disk');
-      },
-      onFailure: (error) => this.failed(error),
+      hasCheckpointRoom: () => this.#faults.hasCheckpointRoom(),
     }).then(
       (server) => (outcome.server = server),
       (error: unknown) => this.failed(error),
@@ -200,20 +162,7 @@ export class World {
   /** What recovery found must be what was written; the content must be that of the log. */
   #started(): void {
     const { boot, states } = this.server!;
-    const { disk } = this;
-    const { crashAt, calls } = disk;
-    disk.crashAt = Infinity;
-    disk.inject = undefined;
-    const log: CommitRecord[] = [];
-    const oldest = Math.min(
-      ...disk
-        .list(journalDirectory)
-        .flatMap((name) => (name.startsWith('journal-') && !name.endsWith('.tmp') ? [Number(name.slice(8, 24))] : [])),
-    );
-    for (const { buffer, at } of readRecords(disk, journalDirectory, revision(oldest - 1)))
-      log.push(decodeRecord(buffer, at));
-    disk.crashAt = crashAt;
-    disk.calls = calls;
+    const log = readLog(this.disk);
     const bootRecord = this.timeline.record(boot.rev);
     if (bootRecord?.effects[0]?.kind !== kinds.boot) throw new Violation(`I4: revision ${boot.rev} is not the start`);
     this.timeline.recovered(boot.rev, log);
@@ -235,8 +184,8 @@ export class World {
   async #live(end: End, steps: number): Promise<void> {
     const { random } = this;
     const endAt = Math.floor(steps * Math.sqrt(random.next()));
-    if (end === 'call') this.#armCall('power', 1 + random.below(200));
-    if (end === 'error') this.#armCall(random.below(4) === 0 ? 'ENOSPC' : 'EIO', 1 + random.below(200));
+    if (end === 'call') this.#faults.armCall('power', 1 + random.below(200));
+    if (end === 'error') this.#faults.armCall(random.below(4) === 0 ? 'ENOSPC' : 'EIO', 1 + random.below(200));
     this.trace.note(`life: ${end}`);
     let full = 0;
     for (let step = 0; step < steps && this.#failure === undefined; step += 1) {
@@ -250,9 +199,9 @@ export class World {
         full += 1;
         if (random.below(60) === 0) {
           this.disk.freeBytes = Infinity;
-          this.#checkpointRoom = true;
+          this.#faults.checkpointRoom = true;
         }
-      } else if (random.below(250) === 0) this.#fillDisk();
+      } else if (random.below(250) === 0) this.#faults.fillDisk();
       await this.#step();
     }
     if (full > 0) this.counts.add('steps on a full disk', full);
@@ -273,7 +222,7 @@ export class World {
         this.counts.add('restart without a power cut');
         this.#kill();
         this.disk = this.disk.restart(this.random.below(2 ** 31));
-        this.#jumpClock();
+        this.#faults.jumpClock();
         return;
       }
     }
@@ -284,7 +233,7 @@ export class World {
   async #powerCut(): Promise<void> {
     this.#kill();
     this.disk = this.disk.powerCut(this.random.below(2 ** 31) + (this.#options.cut ?? 0));
-    this.#jumpClock();
+    this.#faults.jumpClock();
     if (this.#options.crashAtCalls === undefined && this.random.below(8) === 0) await this.#damage();
   }
 
@@ -297,20 +246,8 @@ export class World {
     this.server = undefined;
     this.#failure = undefined;
     this.#cutBehindAnswer = Infinity;
-    this.#checkpointRoom = true;
+    this.#faults.checkpointRoom = true;
     this.clients.serverDied();
-  }
-
-  /** Wall time is all there is over a restart, and it may be wrong. */
-  #jumpClock(): void {
-    const { random } = this;
-    this.#fullUntil = 0;
-    const jump = random.below(3) === 0 ? random.below(120_000) - 60_000 : random.below(2000);
-    if (jump < 0) this.counts.add('clock set back');
-    if (jump > 10_000) this.counts.add('clock set forward');
-    this.now += jump;
-    this.disk.freeBytes = Infinity;
-    if (random.below(12) === 0 && this.timeline.last > 0) this.disk.freeBytes = 0;
   }
 
   /** No faults any more: everybody is answered, and what is left is what the log says. */
@@ -332,16 +269,15 @@ export class World {
 
   /** A bit of the durable log flips: a start must refuse. Then everything goes on as if it had not. */
   async #damage(): Promise<void> {
-    const { disk: healthy, random, timeline } = this;
+    const healthy = this.disk;
     const watermark = Math.min(...this.#checkpoints.map((checkpoint) => checkpoint.watermark()));
-    const frames = [...framesOf(healthy, watermark, timeline.synced)];
-    const frame = frames[random.below(frames.length || 1)];
-    if (frame === undefined) return;
     // Nothing is unsynced: a cut copies it.
     this.disk = healthy.powerCut(1);
-    const bit = random.below(frame.bytes * 8);
-    this.disk.damage(frame.file, (bytes) => (bytes[frame.at + (bit >> 3)]! ^= 1 << (bit & 7)));
-    const what = `damage in ${frame.file} at ${frame.at + (bit >> 3)}`;
+    const what = damage(this.disk, watermark, this.timeline.synced, this.random);
+    if (what === undefined) {
+      this.disk = healthy;
+      return;
+    }
     this.trace.note(what);
     this.counts.add('damage');
     this.#damaged = true;
@@ -406,52 +342,15 @@ export class World {
     if (error instanceof Violation) throw error;
   }
 
-  /** Whether a line belongs to another thread than the journal's, which is a shard's own when there is only one. */
-  readonly #isOtherThread = (line: string): boolean => {
-    if (/(^|> )router \d$/.test(line)) return true;
-    return this.shards > 1 && /(^|> |turns of )shard \d$/.test(line);
-  };
-
   /** To the next timer, or a little. */
   #passTime(toTimer: boolean): void {
-    // What waited for disk space goes on when the next attempt at a spare segment is made.
-    if (this.disk.freeBytes !== Infinity) this.#fullUntil = this.now + 1000;
-    const healthy = this.server !== undefined && this.#failure === undefined && this.now >= this.#fullUntil;
+    const healthy = this.server !== undefined && this.#failure === undefined && !this.#faults.diskWasFull();
     if (toTimer && healthy) this.clients.checkIdle();
     const next = this.#scheduler.nextTimer();
     const { random } = this;
     if (toTimer && next !== Infinity) this.now = Math.max(this.now, next);
     else this.now += random.below(4) === 0 ? random.below(500) : random.next() * 5;
     this.trace.note(`time ${Math.floor(this.now - startOfTime)}`);
-  }
-
-  #armCall(what: 'power' | 'EIO' | 'ENOSPC', within: number): void {
-    const at = this.disk.calls + 1 + this.random.below(within);
-    if (what === 'power') {
-      this.disk.crashAt = at;
-      return;
-    }
-    this.disk.inject = ({ number, operation }: DiskCall) => {
-      if (number < at || operation === 'size' || operation === 'list' || operation === 'close' || operation === 'mkdir')
-        return undefined;
-      if (what === 'ENOSPC' && !['write', 'writeZeros', 'rename', 'open', 'syncDirectory'].includes(operation))
-        return undefined;
-      this.disk.inject = undefined;
-      this.trace.note(`${what} for ${operation}`);
-      this.counts.add(`${what} ${operation}`);
-      return what;
-    };
-  }
-
-  #fillDisk(): void {
-    this.trace.note('the disk is full');
-    this.disk.freeBytes = this.random.below(2) * this.random.below(4096);
-    if (this.random.below(2) === 0) this.#checkpointRoom = false;
-  }
-
-  #hasCheckpointRoom(): boolean {
-    if (!this.#checkpointRoom) this.counts.add('no room for a checkpoint');
-    return this.#checkpointRoom;
   }
 
   #newScheduler(): Scheduler {
@@ -462,22 +361,4 @@ export class World {
 function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   return 'code' in error ? (error.code as string) : codeOf(error.cause);
-}
-
-/** Frames that a replay needs and behind which there is a durable one, by walking over their lengths. */
-function* framesOf(
-  disk: FaultDisk,
-  watermark: number,
-  synced: number,
-): Generator<{ file: string; at: number; bytes: number }> {
-  const names = disk.list(journalDirectory).filter((name) => /^journal-\d+\.log$/.test(name));
-  for (const name of names) {
-    const file = `${journalDirectory}/${name}`;
-    const bytes = disk.contents(file);
-    for (let at = 512; at + 48 < bytes.length; at += bytes.readUInt32LE(at + 8)) {
-      const last = bytes.readUIntLE(at + 30, 6);
-      if (bytes.readUInt32LE(at) === 0 || last >= synced) break;
-      if (last > watermark) yield { file, at, bytes: bytes.readUInt32LE(at + 8) };
-    }
-  }
 }

@@ -1,0 +1,67 @@
+/** What breaks around a simulated server: disk calls, disk space, the wall clock. Each counts when it takes effect. */
+import type { DiskCall, DiskOperation } from '../support/fault-disk.ts';
+import type { World } from './world.ts';
+
+/** A call of these never fails here: it is not what durability stands on. */
+const safe = new Set<DiskOperation>(['size', 'list', 'close', 'mkdir']);
+const needsSpace = new Set<DiskOperation>(['write', 'writeZeros', 'rename', 'open', 'syncDirectory']);
+/** What waited for disk space goes on when the next attempt at a spare segment is made. */
+const recoversMs = 1000;
+
+export class Faults {
+  checkpointRoom = true;
+  readonly #world: World;
+  #fullUntil = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** One of the next calls is the end of the process, or fails. */
+  armCall(what: 'power' | 'EIO' | 'ENOSPC', within: number): void {
+    const { disk, random, trace, counts } = this.#world;
+    const at = disk.calls + 1 + random.below(within);
+    if (what === 'power') {
+      disk.crashAt = at;
+      return;
+    }
+    disk.inject = ({ number, operation }: DiskCall) => {
+      if (number < at || safe.has(operation) || (what === 'ENOSPC' && !needsSpace.has(operation))) return undefined;
+      disk.inject = undefined;
+      trace.note(`${what} for ${operation}`);
+      counts.add(`${what} ${operation}`);
+      return what;
+    };
+  }
+
+  fillDisk(): void {
+    const { disk, random, trace } = this.#world;
+    trace.note('the disk is full');
+    disk.freeBytes = random.below(2) * random.below(4096);
+    if (random.below(2) === 0) this.checkpointRoom = false;
+  }
+
+  /** Things may wait for space still. */
+  diskWasFull(): boolean {
+    const { disk, now } = this.#world;
+    if (disk.freeBytes !== Infinity) this.#fullUntil = now + recoversMs;
+    return now < this.#fullUntil;
+  }
+
+  hasCheckpointRoom(): boolean {
+    if (!this.checkpointRoom) this.#world.counts.add('no room for a checkpoint');
+    return this.checkpointRoom;
+  }
+
+  /** Wall time is all there is over a restart, and it may be wrong. The disk may be full when it is over. */
+  jumpClock(): void {
+    const world = this.#world;
+    const { random, counts, disk, timeline } = world;
+    const jump = random.below(3) === 0 ? random.below(120_000) - 60_000 : random.below(2000);
+    if (jump < 0) counts.add('clock set back');
+    if (jump > 10_000) counts.add('clock set forward');
+    world.now += jump;
+    this.#fullUntil = 0;
+    disk.freeBytes = random.below(12) === 0 && timeline.last > 0 ? 0 : Infinity;
+  }
+}
