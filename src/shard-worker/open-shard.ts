@@ -46,7 +46,8 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
   for (const { buffer, at, rev } of readRecords(disk, journalDirectory, watermark, last)) {
     applyRecord({ entries: store, owns }, decodeRecord(buffer, at));
     replayed += 1;
-    if (store.activeBytes > memtableBytesMax / 2 && store.frozen === undefined) await checkpointer.start(rev);
+    // Nobody writes beside a replay, so that the memtable may grow to its full size first: fewer, larger checkpoints.
+    if (store.activeBytes > memtableBytesMax && store.frozen === undefined) await checkpointer.start(rev);
   }
   return { store, checkpointer, owns, replayed };
 }
