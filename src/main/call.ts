@@ -11,13 +11,14 @@ import type {
   RouteGenericInterface,
   RouteShorthandOptions,
 } from 'fastify';
-import type { Batch, Command } from '../protocol/commands.ts';
+import type { Batch, Command, KvList } from '../protocol/commands.ts';
 import { accountId, type AccountId } from '../protocol/ids.ts';
+import { pageLimitDefault, pageLimitMax } from '../shared/limits.ts';
 import type { Pending } from '../router/dispatcher.ts';
 import { needScope } from './access.ts';
 import type { Edge } from './edge.ts';
 import { Exchange } from './exchange.ts';
-import { keyOf } from './parse/fields.ts';
+import { keyOf, prefixOf } from './parse/fields.ts';
 import { headerWish, withIdempotency, type IdempotencyWish } from './parse/idempotency.ts';
 import { Query, type QueryText } from './parse/query.ts';
 import { refuse, Refusal } from './parse/refusal.ts';
@@ -101,4 +102,16 @@ export function readCall(edge: Edge, request: DataRequest, exchange: Exchange, c
 export function writeCall(edge: Edge, request: DataRequest, exchange: Exchange, batch: Batch): Pending {
   needScope(request.access, 'write', 'Writing');
   return edge.dispatcher.request(withIdempotency(batch, wishOf(request)), exchange);
+}
+
+/** Which page of a list: `?prefix=&after=&limit=`. */
+export function pageAsked(request: DataRequest): Pick<KvList, 'account' | 'prefix' | 'after' | 'limit'> {
+  const query = queryOf(request, 'prefix', 'after', 'limit');
+  const after = query.text('after');
+  return {
+    account: accountIn(request),
+    prefix: prefixOf(query.text('prefix') ?? '', '?prefix'),
+    ...(after !== undefined && { after: keyOf(after, '?after') }),
+    limit: query.integer('limit', 1, pageLimitMax) ?? pageLimitDefault,
+  };
 }

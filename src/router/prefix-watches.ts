@@ -84,7 +84,7 @@ export class PrefixWatches {
   }
 
   /** More is on disk. */
-  advance(_durable: Revision): void {
+  advance(): void {
     if (this.#live === undefined || this.#pumping) return;
     this.#pumping = true;
     this.#options.defer(() => this.#pump());
@@ -114,7 +114,7 @@ export class PrefixWatches {
       return this.#catchUp(reader);
     }
     this.#liveReaders.add(reader);
-    this.advance(reader.position);
+    this.advance();
   }
 
   /** One step, then the others have their turn. */
@@ -146,7 +146,7 @@ export class PrefixWatches {
     else tail.close();
     // The shared tail may be behind; this reader ignores what it has seen already.
     this.#liveReaders.add(reader);
-    this.advance(reader.position);
+    this.advance();
   }
 
   #pump(): void {
@@ -171,7 +171,7 @@ export class PrefixWatches {
         return;
       }
     }
-    if (this.#live !== undefined) this.advance(this.#live.position);
+    if (this.#live !== undefined) this.advance();
   }
 
   #end(reader: PrefixReader, reply: Reply): void {

@@ -157,7 +157,7 @@ export class Router implements Dispatcher {
   /** More is on disk: told by the journal's thread, or by the shard that writes the journal itself. */
   advance(durable: Revision): void {
     this.#gate.advance(durable);
-    this.#options.prefixWatches.advance(durable);
+    this.#options.prefixWatches.advance();
   }
 
   /** Answers everyone who waits, refuses what is new, and resolves when every reply is out. */

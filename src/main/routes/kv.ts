@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { pageLimitDefault, pageLimitMax, ttlMsMax } from '../../shared/limits.ts';
+import { ttlMsMax } from '../../shared/limits.ts';
 import {
-  accountIn,
   idIn,
   needNoBody,
+  pageAsked,
   queryOf,
   readCall,
   restBatch,
@@ -13,7 +13,6 @@ import {
   type DataRoute,
 } from '../call.ts';
 import type { Edge } from '../edge.ts';
-import { keyOf, prefixOf } from '../parse/fields.ts';
 import { jsonText, parseJson } from '../parse/json.ts';
 import { mediaType } from '../plugins/body.ts';
 
@@ -22,15 +21,7 @@ export function kvRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): voi
   app.get<DataRoute>(
     '/db/:acc/kv',
     ...call('kv_list', (request, exchange) => {
-      const query = queryOf(request, 'prefix', 'after', 'limit');
-      const after = query.text('after');
-      return readCall(edge, request, exchange, {
-        kind: 'kv.list',
-        account: accountIn(request),
-        prefix: prefixOf(query.text('prefix') ?? '', '?prefix'),
-        ...(after !== undefined && { after: keyOf(after, '?after') }),
-        limit: query.integer('limit', 1, pageLimitMax) ?? pageLimitDefault,
-      });
+      return readCall(edge, request, exchange, { kind: 'kv.list', ...pageAsked(request) });
     }),
   );
 

@@ -1,11 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import type { LockAsk, UnlockAsk } from '../../protocol/commands.ts';
-import { lockDurMsMax, lockMetaBytesMax, pageLimitDefault, pageLimitMax, waitMsMax } from '../../shared/limits.ts';
+import { lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
 import { needScope } from '../access.ts';
 import {
   accountIn,
   idIn,
   needNoBody,
+  pageAsked,
   queryOf,
   readCall,
   restBatch,
@@ -15,7 +16,7 @@ import {
   type DataRoute,
 } from '../call.ts';
 import type { Edge } from '../edge.ts';
-import { keyOf, prefixOf } from '../parse/fields.ts';
+import { keyOf } from '../parse/fields.ts';
 import { withIdempotency } from '../parse/idempotency.ts';
 import { jsonText } from '../parse/json.ts';
 import type { Query } from '../parse/query.ts';
@@ -26,15 +27,7 @@ export function lockRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): v
   app.get<DataRoute>(
     '/db/:acc/lock',
     ...call('lock_list', (request, exchange) => {
-      const query = queryOf(request, 'prefix', 'after', 'limit');
-      const after = query.text('after');
-      return readCall(edge, request, exchange, {
-        kind: 'lock.list',
-        account: accountIn(request),
-        prefix: prefixOf(query.text('prefix') ?? '', '?prefix'),
-        ...(after !== undefined && { after: keyOf(after, '?after') }),
-        limit: query.integer('limit', 1, pageLimitMax) ?? pageLimitDefault,
-      });
+      return readCall(edge, request, exchange, { kind: 'lock.list', ...pageAsked(request) });
     }),
   );
 
