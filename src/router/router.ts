@@ -19,6 +19,7 @@ import { BatonOrder } from './baton-order.ts';
 import { BatonRun, type BatonCarrier } from './baton-run.ts';
 import type { Client, Dispatcher, Pending, PrefixWatch, StreamSink, WatchedKey } from './dispatcher.ts';
 import type { JournalStats, ServerStats, ShardStats } from '../protocol/stats.ts';
+import { IdRing } from './id-ring.ts';
 import { KeyWatches } from './key-watches.ts';
 import type { PrefixWatches } from './prefix-watches.ts';
 import { ReplyGate } from './reply-gate.ts';
@@ -54,9 +55,9 @@ export class Router implements Dispatcher {
   readonly #keyWatches: KeyWatches;
   readonly #outgoing: ToShard[][];
   #flushing = false;
-  readonly #inFlight = new Map<number, InFlight>();
+  readonly #inFlight = new IdRing<InFlight>(() => this.#newId());
   readonly #counts: number[];
-  readonly #batonAnswers = new Map<number, (answer: BatonAnswer) => void>();
+  readonly #batonAnswers = new IdRing<(answer: BatonAnswer) => void>(() => this.#newId());
   readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
   readonly #closeAnswers = new Map<number, () => void>();
   #nextId = 0;
@@ -82,8 +83,8 @@ export class Router implements Dispatcher {
     this.#carrier = {
       shards,
       ask: (shard, message) => {
-        const id = this.#newId();
-        const answer = new Promise<BatonAnswer>((resolve) => this.#batonAnswers.set(id, resolve));
+        const { promise: answer, resolve } = Promise.withResolvers<BatonAnswer>();
+        const id = this.#batonAnswers.add(resolve);
         this.#send(shard, { ...message, id });
         return { id, answer };
       },
@@ -197,17 +198,15 @@ export class Router implements Dispatcher {
       this.#refuse(client, overloaded);
       return undefined;
     }
-    const id = this.#newId();
-    this.#inFlight.set(id, { client, shard, waits, cancelled: false });
     if (!waits) this.#counts[shard]! += 1;
-    return id;
+    return this.#inFlight.add({ client, shard, waits, cancelled: false });
   }
 
   #receive(shard: number, message: FromShard): void {
     this.advance(message.durable);
     for (const { id, reply } of message.replies) this.#gate.pass(shard, reply.rev, () => this.#finish(id, reply));
     for (const event of message.events) this.#gate.pass(shard, event.rev, () => this.#keyWatches.changed(event));
-    for (const { id, answer } of message.batons) take(this.#batonAnswers, id)?.(answer);
+    for (const { id, answer } of message.batons) this.#batonAnswers.take(id)?.(answer);
     for (const { id, stats } of message.stats) take(this.#statsAnswers, id)?.(stats);
     for (const id of message.closed) take(this.#closeAnswers, id)?.();
     this.#checkIdle();
@@ -224,7 +223,7 @@ export class Router implements Dispatcher {
   }
 
   #answer(id: number, reply: Reply): void {
-    const request = take(this.#inFlight, id);
+    const request = this.#inFlight.take(id);
     assert(request !== undefined, 'a request is answered once');
     if (!request.waits) this.#counts[request.shard]! -= 1;
     if (!request.cancelled && !request.client.gone) request.client.deliver(reply);
