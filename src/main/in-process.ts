@@ -18,7 +18,7 @@ import { recoverJournal } from '../journal/recovery.ts';
 import { revision, shardId, type ShardId } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { LocalRevisions } from '../protocol/revisions.ts';
-import { decodeToShard, encodeFromShard, type FromShardWire } from '../protocol/shard-wire.ts';
+import { decodeToShard, encodeFromShard, type FromShardWire, type ToShardWire } from '../protocol/shard-wire.ts';
 import { PrefixWatches } from '../router/prefix-watches.ts';
 import { Router } from '../router/router.ts';
 import { QueueShardLink } from '../router/shard-link.ts';
@@ -144,7 +144,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
     // What arrives before the turn has come is part of it.
     const turns = queue<() => void>(`turns of shard ${shard}`, (run) => run());
     links.forEach((row, router) => {
-      const toShard = queue<string>(`router ${router} > shard ${shard}`, (wire) => {
+      const toShard = queue<ToShardWire>(`router ${router} > shard ${shard}`, (wire) => {
         actor.receive(router, decodeToShard(wire));
         turns(() => actor.turn());
       });

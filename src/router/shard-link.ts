@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { FromShard, ToShard } from '../protocol/messages.ts';
-import { decodeFromShard, encodeToShard, type FromShardWire } from '../protocol/shard-wire.ts';
+import { decodeFromShard, encodeToShard, type FromShardWire, type ToShardWire } from '../protocol/shard-wire.ts';
 
 export interface ShardLink {
   send(messages: readonly ToShard[]): void;
@@ -27,12 +27,12 @@ export class ThreadShardLink implements ShardLink {
   }
 }
 
-/** The same texts and arrays by way of a queue that is not a MessagePort. */
+/** The same arrays by way of a queue that is not a MessagePort. */
 export class QueueShardLink implements ShardLink {
-  readonly #post: (wire: string) => void;
+  readonly #post: (wire: ToShardWire) => void;
   #listener: (message: FromShard) => void = () => {};
 
-  constructor(post: (wire: string) => void) {
+  constructor(post: (wire: ToShardWire) => void) {
     this.#post = post;
   }
 

@@ -19,7 +19,7 @@ import type { RecoveredJournal } from '../journal/recovery.ts';
 import { shardId } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
-import { decodeToShard, encodeFromShard } from '../protocol/shard-wire.ts';
+import { decodeToShard, encodeFromShard, type ToShardWire } from '../protocol/shard-wire.ts';
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
@@ -136,9 +136,9 @@ function serve(boot: Boot): void {
     },
     ...(data.journal.kind === 'local' ? { announceTo: data.routerPorts.length } : {}),
   });
-  const take = (router: number, wire: string): void => actor.receive(router, decodeToShard(wire));
+  const take = (router: number, wire: ToShardWire): void => actor.receive(router, decodeToShard(wire));
   data.routerPorts.forEach((port, router) => {
-    port.on('message', (wire: string) => {
+    port.on('message', (wire: ToShardWire) => {
       take(router, wire);
       drain();
       actor.turn();
@@ -147,7 +147,7 @@ function serve(boot: Boot): void {
   const drain = (): void => {
     data.routerPorts.forEach((port, router) => {
       for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
-        take(router, next.message as string);
+        take(router, next.message as ToShardWire);
       }
     });
   };

@@ -11,7 +11,13 @@ import { ownerOf } from '../../src/protocol/partition.ts';
 import { decodeRecord, peekRecord, type CommitRecord, type RecordChunk } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import { LocalRevisions } from '../../src/protocol/revisions.ts';
-import { decodeFromShard, decodeToShard, encodeFromShard, encodeToShard } from '../../src/protocol/shard-wire.ts';
+import {
+  decodeFromShard,
+  decodeToShard,
+  encodeFromShard,
+  encodeToShard,
+  type ToShardWire,
+} from '../../src/protocol/shard-wire.ts';
 import { JournalDirectory } from '../../src/journal/journal-directory.ts';
 import type { Client, Pending } from '../../src/router/dispatcher.ts';
 import { PrefixWatches } from '../../src/router/prefix-watches.ts';
@@ -93,7 +99,7 @@ export class RouterUnderTest {
   readonly #listeners: ((durable: Revision) => void)[] = [];
   readonly #actors: ShardActor[];
   /** [router][shard] */
-  readonly #toShard: string[][][];
+  readonly #toShard: ToShardWire[][][];
   readonly #fromShard: ReturnType<typeof encodeFromShard>[][][];
   readonly #arrive: ((message: FromShard) => void)[][];
   readonly #wakeAt: number[];

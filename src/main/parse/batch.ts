@@ -71,14 +71,20 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
 /** Replaces, in place, each named member that is not a list (and not null) by a list of it. */
 export function writeOutLists(json: unknown, names: readonly string[]): void {
   if (!isRecord(json)) return;
-  for (const name of names) {
+  // A body has few members: faster than to ask for each name.
+  for (const name in json) {
+    if (!names.includes(name)) continue;
     const value = json[name];
-    if (value !== undefined && value !== null && !Array.isArray(value)) json[name] = [value];
+    if (value !== null && !Array.isArray(value)) json[name] = [value];
   }
 }
 
 function lockAsk(body: BatchBody, root: string): LockAsk | undefined {
   if (body.LockID === undefined) {
+    // Asked by name first, because that is cheap, and nearly every batch without a lock ends here.
+    const { LockDur, LockWait, LockOwner, LockMeta } = body;
+    if (LockDur === undefined && LockWait === undefined && LockOwner === undefined && LockMeta === undefined)
+      return undefined;
     for (const field of ['LockDur', 'LockWait', 'LockOwner', 'LockMeta'] as const) {
       if (body[field] !== undefined) refuseField(root + field, 'given without LockID');
     }

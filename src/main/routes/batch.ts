@@ -1,6 +1,7 @@
 /** `POST /db/:acc`: one batch, or an array of them. */
 import type { FastifyInstance } from 'fastify';
 import type { Batch } from '../../protocol/commands.ts';
+import { revision } from '../../protocol/ids.ts';
 import { arrayReplyBytesMax } from '../../shared/limits.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import type { Client, Pending } from '../../router/dispatcher.ts';
@@ -58,28 +59,56 @@ function startArray(edge: Edge, items: readonly unknown[], request: DataRequest,
 
 /** Hands all of them over in one turn, so that they keep their order, and answers when the last reply is there. */
 function dispatchAll(edge: Edge, batches: readonly Batch[], exchange: Exchange): Pending {
-  const replies: string[] = Array.from({ length: batches.length }, () => '');
-  let missing = batches.length;
-  let highest: Reply['rev'] | undefined;
-  const pendings = batches.map((batch, i) => {
-    const client: Client = {
-      get gone() {
-        return exchange.gone;
-      },
-      deliver(reply) {
-        replies[i] = itemText(reply, edge);
-        if (highest === undefined || reply.rev > highest) highest = reply.rev;
-        missing -= 1;
-        if (missing === 0) exchange.deliver({ rev: highest, status: 200, body: `[${replies.join(',')}]` });
-      },
-    };
-    return edge.dispatcher.request(batch, client);
-  });
+  const replies = new ArrayReplies(edge, exchange, batches.length);
+  const pendings = batches.map((batch, i) => edge.dispatcher.request(batch, new ArrayItem(replies, i)));
   return {
     cancel() {
       for (const pending of pendings) pending.cancel();
     },
   };
+}
+
+/** The replies to the items of one array, until all are there. */
+class ArrayReplies {
+  readonly exchange: Exchange;
+  readonly #edge: Edge;
+  readonly #texts: string[];
+  #missing: number;
+  #highest = 0;
+
+  constructor(edge: Edge, exchange: Exchange, items: number) {
+    this.#edge = edge;
+    this.exchange = exchange;
+    this.#texts = Array.from({ length: items }, () => '');
+    this.#missing = items;
+  }
+
+  add(item: number, reply: Reply): void {
+    this.#texts[item] = itemText(reply, this.#edge);
+    if (reply.rev > this.#highest) this.#highest = reply.rev;
+    this.#missing -= 1;
+    if (this.#missing > 0) return;
+    this.exchange.deliver({ rev: revision(this.#highest), status: 200, body: `[${this.#texts.join(',')}]` });
+  }
+}
+
+/** A class, since a getter of an object literal costs more than the rest of what an item needs. */
+class ArrayItem implements Client {
+  readonly #replies: ArrayReplies;
+  readonly #item: number;
+
+  constructor(replies: ArrayReplies, item: number) {
+    this.#replies = replies;
+    this.#item = item;
+  }
+
+  get gone(): boolean {
+    return this.#replies.exchange.gone;
+  }
+
+  deliver(reply: Reply): void {
+    this.#replies.add(this.#item, reply);
+  }
 }
 
 /** `{"Status":200, …the members of the reply}` */

@@ -60,10 +60,10 @@ export function evaluate(state: ShardState, batch: Batch, now: number): Evaluati
 /** Gives drafts the revision of their commit, and the stored reply its text. */
 export function finishDrafts(drafts: readonly Draft[], rev: Revision, batch: Batch, body: string): Effect[] {
   return drafts.map((draft) => {
-    const { grants, stores, ...effect } = draft;
-    if (stores) return { ...effect, value: storedReply(batch.idempotency!, body, rev) };
-    if (grants) return { ...effect, value: grantWithHandle(draft.value!, rev) };
-    return effect;
+    const { kind, key, till } = draft;
+    if (draft.stores) return { kind, key, till, value: storedReply(batch.idempotency!, body, rev) };
+    if (draft.grants) return { kind, key, till, value: grantWithHandle(draft.value!, rev) };
+    return draft;
   });
 }
 
