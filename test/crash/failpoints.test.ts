@@ -63,7 +63,7 @@ trial(
       await client.close();
     }
     await server.stop();
-    t.diagnostic(JSON.stringify(history.totals));
+    t.diagnostic(JSON.stringify({ died: failpoints.length, ...history.totals }));
   },
 );
 

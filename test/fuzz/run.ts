@@ -14,7 +14,8 @@ try {
     process.stderr.write(`\r${target}: ${inputs} of ${count} inputs, ${perSecond(inputs)}/s `);
   });
   process.stderr.write('\r');
-  console.log(`${target}: seed ${seed}, ${report.inputs} inputs, ${perSecond(report.inputs)}/s`, report.seen);
+  const { inputs, seen } = report;
+  console.log(`${target}, from seed ${seed}: ${JSON.stringify({ inputs, perSecond: perSecond(inputs), seen })}`);
 } catch (error) {
   process.stderr.write('\n');
   console.error(error);

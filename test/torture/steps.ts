@@ -1,0 +1,88 @@
+/**
+ * What torture runs: each step is a child process that takes about half a minute, so that all have their turn.
+ *
+ * A step that is added here needs three things of its child. It takes its seed from its arguments or its environment; it
+ * exits with another code than 0 when something is wrong, and prints what repeats it behind `again:` or `repeat with:`;
+ * and what it has done and injected it prints as JSON, a line by itself or a test's diagnostic:
+ *
+ *   {"rounds":12,"effective":11}
+ *
+ * `counts` names the members that go towards a figure; the first is what the step is run for. One that is 0 fails the
+ * step: it has tested nothing.
+ */
+import type { Figure } from './figures.ts';
+
+export interface Step {
+  /** So many seeds are used up by one run: the next one begins behind them. */
+  readonly seeds: number;
+  readonly run: (seed: number) => Run;
+  readonly counts?: Partial<Readonly<Record<Figure, string>>>;
+  /** It is always the same: once is enough. */
+  readonly once?: true;
+}
+
+export interface Run {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Behind `node`. */
+  readonly argv: readonly string[];
+}
+
+export const steps = {
+  simulator: {
+    seeds: 250,
+    run: (seed) => ({ argv: ['test/sim/run.ts', '--json', '--seeds', `${seed}..${seed + 249}`] }),
+    counts: { 'simulator seeds': 'runs', 'witness-checked operations': 'answer compared with the model' },
+  },
+  'crash-points': {
+    seeds: 20,
+    run: (seed) => ({
+      argv: ['test/sim/sweep.ts', '--json', '--cuts', '1', '--recoveries', '1', '--seeds', `${seed}..${seed + 19}`],
+    }),
+    counts: { 'simulated crash points': 'runs' },
+  },
+  kill: { seeds: 1, run: (seed) => crash('kill', seed), counts: { 'kill -9 rounds': 'effective' } },
+  failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
+  bank: { seeds: 1, run: (seed) => crash('bank', seed) },
+  damage: { seeds: 1, run: (seed) => crash('damage', seed) },
+  eio: { seeds: 1, run: (seed) => crash('disk-error', seed) },
+  'disk-full': { seeds: 1, run: () => testFile('test/server/disk-full.test.ts'), once: true },
+  'fuzz-http': fuzz('http', 6000),
+  'fuzz-bodies': fuzz('bodies', 20_000),
+  'fuzz-decoders': fuzz('decoders', 1_000_000),
+  'fuzz-recovery': fuzz('recovery', 2500),
+  'core-model': model('test/shard-worker/core-model.test.ts'),
+  'server-model': model('test/router/server-model.test.ts'),
+  'checker-model': model('test/checkers/witness-random.test.ts'),
+  'seeded-bugs': {
+    seeds: 1,
+    run: () => ({ argv: ['test/seeded-bugs/run.ts', '--all'] }),
+    counts: { 'seeded bugs caught': 'caught' },
+    once: true,
+  },
+} as const satisfies Readonly<Record<string, Step>>;
+
+export type StepName = keyof typeof steps;
+
+function testFile(file: string, env: Run['env'] = {}): Run {
+  return { env, argv: ['--test', '--test-reporter=spec', file] };
+}
+
+function crash(file: string, seed: number): Run {
+  return testFile(`test/crash/${file}.test.ts`, {
+    DRAGONLOCK_CRASH_SEED: String(seed),
+    DRAGONLOCK_CRASH_ROUNDS: '12',
+  });
+}
+
+function fuzz(target: 'http' | 'bodies' | 'decoders' | 'recovery', count: number): Step {
+  return {
+    seeds: count,
+    run: (seed) => ({ argv: ['test/fuzz/run.ts', target, String(seed), String(count)] }),
+    counts: { [`fuzz inputs: ${target}`]: 'inputs' },
+  };
+}
+
+/** A test whose random histories come from `DRAGONLOCK_SEED`. */
+function model(file: string): Step {
+  return { seeds: 1, run: (seed) => testFile(file, { DRAGONLOCK_SEED: String(seed) }) };
+}
