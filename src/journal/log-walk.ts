@@ -4,7 +4,7 @@ import { follows, frameFaults, type Frame, type FrameFault } from './frame.ts';
 import { JournalCorruption, type IntactPart } from './journal-corruption.ts';
 import { readSegmentHeader, segmentHeaderBytes, type SegmentHeader, type SegmentName } from './segment.ts';
 import { wasWrittenWhole } from './torn-tail.ts';
-import { SegmentWindow, windowBytes } from './segment-window.ts';
+import { SegmentWindow } from './segment-window.ts';
 
 /** A valid frame, until the next step of the walk. */
 export interface WalkedFrame {
@@ -44,7 +44,7 @@ export function* walkLog(
   start: number,
 ): Generator<WalkedFrame, LogEnd> {
   let before: LogEnd | undefined;
-  let buffer: Buffer = Buffer.allocUnsafeSlow(windowBytes);
+  let buffer: Buffer | undefined;
   for (const [index, segment] of segments.entries()) {
     if (index < start) continue;
     const intact = (count: number, end: LogEnd | undefined): IntactPart | undefined =>

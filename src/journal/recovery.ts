@@ -226,6 +226,6 @@ function copyBytes(from: DiskFile, to: DiskFile, bytes: number): void {
 
 function zeroBytes(file: DiskFile, start: number): void {
   const size = file.size();
-  const zeros = Buffer.alloc(copyStepBytes);
+  const zeros = Buffer.alloc(Math.min(copyStepBytes, size - start));
   for (let at = start; at < size; at += zeros.length) file.write(zeros, 0, Math.min(zeros.length, size - at), at);
 }

@@ -16,10 +16,11 @@ export class SegmentWindow {
   #start = 0;
   #length = 0;
 
-  constructor(file: DiskFile, buffer: Buffer = Buffer.allocUnsafeSlow(windowBytes)) {
+  constructor(file: DiskFile, buffer?: Buffer) {
     this.#file = file;
     this.size = file.size();
-    this.buffer = buffer;
+    // A short file needs no more room than its own size.
+    this.buffer = buffer ?? Buffer.allocUnsafeSlow(Math.min(windowBytes, this.size));
   }
 
   /** Forgets what was read: the writer may have written behind it since. */
