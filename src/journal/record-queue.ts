@@ -25,7 +25,7 @@ interface Cursor {
 
 export class RecordQueue {
   /** The frame being built: room for its header, then records. */
-  buffer = Buffer.allocUnsafeSlow(256 * 1024);
+  buffer = Buffer.allocUnsafeSlow(16 * 1024);
   /** Bytes of the frame so far, header included. */
   length = frameHeaderBytes;
   count = 0;

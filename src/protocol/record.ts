@@ -52,7 +52,7 @@ const flagExpired = 2;
 
 /** Appends records to one growing buffer, so that a turn of the shard hands the journal a single piece of memory. */
 export class RecordWriter {
-  #buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  #buffer = Buffer.allocUnsafeSlow(16 * 1024);
   #length = 0;
   #count = 0;
   #first = 0;
