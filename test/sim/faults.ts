@@ -19,12 +19,18 @@ export class Faults {
 
   /** One of the next calls is the end of the process, or fails. */
   armCall(what: 'power' | 'EIO' | 'ENOSPC', within: number): void {
-    const { disk, random, trace, counts } = this.#world;
+    const { disk, random } = this.#world;
     const at = disk.calls + 1 + random.below(within);
     if (what === 'power') {
       disk.crashAt = at;
       return;
     }
+    this.failFrom(at, what);
+  }
+
+  /** The first call from this number on that may fail does, once. */
+  failFrom(at: number, what: 'EIO' | 'ENOSPC'): void {
+    const { disk, trace, counts } = this.#world;
     disk.inject = ({ number, operation }: DiskCall) => {
       if (number < at || safe.has(operation) || (what === 'ENOSPC' && !needsSpace.has(operation))) return undefined;
       disk.inject = undefined;

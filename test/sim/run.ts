@@ -7,7 +7,10 @@
  *
  *   node test/sim/run.ts --seed 3 --crash 17,4 --cut 1 --trace     the process ends at these disk calls (see sweep.ts)
  *
- * --keep-going does not stop at the first failure; --digests prints a checksum of everything that happened, seed by seed.
+ *   node test/sim/run.ts --seed 3 --crash Infinity --fail EIO:17 --trace     this disk call fails
+ *
+ * --keep-going does not stop at the first failure; --digests prints a checksum of everything that happened, seed by seed;
+ * --twice 10 runs every tenth seed once more, which must give the same trace.
  */
 import { parseArgs } from 'node:util';
 import { simulate } from './simulate.ts';
@@ -19,6 +22,8 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     minutes: { type: 'string' },
     crash: { type: 'string' },
+    fail: { type: 'string' },
+    twice: { type: 'string', default: 'Infinity' },
     cut: { type: 'string', default: '0' },
     trace: { type: 'boolean' },
     json: { type: 'boolean' },
@@ -40,7 +45,13 @@ for (let seed = first; seed <= last && Date.now() < until; seed += 1) {
   try {
     const crash = values.crash === undefined ? {} : { crashAtCalls: values.crash.split(',').map(Number) };
     const print = values.trace ? { print: (line: string) => console.log(line) } : {};
-    const outcome = await simulate({ seed, cut: Number(values.cut), ...crash, ...print });
+    const options = { seed, cut: Number(values.cut), ...crash, ...failure(), ...print };
+    const outcome = await simulate(options);
+    if ((seed - first) % Number(values.twice) === Number(values.twice) - 1) {
+      const { trace } = await simulate(options);
+      if (trace !== outcome.trace) throw new Error(`seed ${seed}: two runs, two traces: ${outcome.trace} and ${trace}`);
+      counts.add('same trace twice');
+    }
     counts.merge(outcome.counts.entries());
     events += outcome.world.trace.events;
     if (values.digests || values.seed !== undefined) console.log(`seed ${seed}: ${outcome.trace}`);
@@ -60,6 +71,11 @@ const summary = { runs, failed: failed.length, events, cpuSeconds, counts: Objec
 if (values.json) console.log(JSON.stringify(summary));
 else if (values.seed === undefined && !values.digests) console.log(summary);
 process.exitCode = failed.length > 0 ? 1 : 0;
+
+function failure(): { failAtCall?: { call: number; code: 'EIO' | 'ENOSPC' } } {
+  const [code, call] = values.fail?.split(':') ?? [];
+  return code === 'EIO' || code === 'ENOSPC' ? { failAtCall: { call: Number(call), code } } : {};
+}
 
 function range(): [number, number] {
   if (values.seed !== undefined) return [Number(values.seed), Number(values.seed)];

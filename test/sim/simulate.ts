@@ -1,5 +1,6 @@
 /** One seed, one run. What a run finds is an error with the seed in it; rejections that nobody looks after belong to it. */
 import { checkWitness } from '../support/checkers/witness-checker.ts';
+import { keepRun } from './keep-run.ts';
 import { Violation, type Counts } from './trace.ts';
 import { World, type WorldOptions } from './world.ts';
 
@@ -25,7 +26,9 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
         : error instanceof Error
           ? (error.stack ?? error.message)
           : String(error);
-    throw new Error(`seed ${options.seed}: ${what}\n  repeat with: ${command(options)}`, { cause: error });
+    const kept = await keepRun(options, world);
+    const message = `seed ${options.seed}: ${what}\n  kept for a look: ${kept}\n  repeat with: ${command(options)}`;
+    throw new Error(message, { cause: error });
   } finally {
     process.off('unhandledRejection', onRejection);
   }
@@ -52,7 +55,8 @@ function checkHistory(world: World): void {
   if (surely.length > 0) throw new Violation(surely.map(({ message }) => message).join('\n  '));
 }
 
-function command({ seed, crashAtCalls, cut = 0 }: WorldOptions): string {
+function command({ seed, crashAtCalls, failAtCall, cut = 0 }: WorldOptions): string {
   const crash = crashAtCalls === undefined ? '' : ` --crash ${crashAtCalls.join(',')} --cut ${cut}`;
-  return `node test/sim/run.ts --seed ${seed}${crash} --trace`;
+  const fail = failAtCall === undefined ? '' : ` --fail ${failAtCall.code}:${failAtCall.call}`;
+  return `node test/sim/run.ts --seed ${seed}${crash}${fail} --trace`;
 }

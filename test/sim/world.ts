@@ -30,6 +30,8 @@ export interface WorldOptions {
   readonly print?: (line: string) => void;
   /** Instead of faults: the process ends at exactly these disk calls, one life after the other. */
   readonly crashAtCalls?: readonly number[];
+  /** Beside those: this call of the first life, or the first one behind it that may, fails. */
+  readonly failAtCall?: { readonly call: number; readonly code: 'EIO' | 'ENOSPC' };
   /** Tells apart what several power cuts at one place keep. */
   readonly cut?: number;
 }
@@ -123,18 +125,28 @@ export class World {
 
   /** False: it was to end, and did, before it served. */
   async #start(crashAtCall?: number): Promise<boolean> {
+    this.#armFailure();
     for (let attempt = 0; ; attempt += 1) {
       const failing = crashAtCall === undefined && attempt < 3 && this.random.below(4) === 0;
       if (crashAtCall !== undefined) this.disk.crashAt = crashAtCall;
       else if (failing) this.#faults.armCall('power', 30);
       if (await this.#tryToStart()) {
+        const { inject } = this.disk;
         this.#started();
+        this.disk.inject = inject;
         return true;
       }
       this.counts.add('crash during recovery');
       await this.#powerCut();
       // This life is over: the next one ends where the next number says.
       if (crashAtCall !== undefined) return false;
+    }
+  }
+
+  #armFailure(): void {
+    const { failAtCall } = this.#options;
+    if (failAtCall !== undefined && this.diskCalls.length === 0) {
+      this.#faults.failFrom(failAtCall.call, failAtCall.code);
     }
   }
 

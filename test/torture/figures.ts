@@ -14,6 +14,7 @@ export interface Target {
 export const figures = {
   'simulator seeds': { target: 20_000, unit: 'a run of the whole server, with faults' },
   'simulated crash points': { target: 200_000, unit: 'a disk call at which a simulated server ends' },
+  'simulated disk errors': { target: 20_000, unit: 'a disk call that fails, with EIO or ENOSPC' },
   'kill -9 rounds': { target: 300, unit: 'a kill under load with something to lose' },
   'failpoint kills': { target: 20 * failpoints.length, unit: `20 at each of ${failpoints.length} failpoints` },
   'EIO at K': { target: 100, unit: 'each K of 1 to 100, with one shard and with three' },

@@ -29,16 +29,19 @@ export interface Run {
 
 export const steps = {
   simulator: {
-    seeds: 250,
-    run: (seed) => ({ argv: ['test/sim/run.ts', '--json', '--seeds', `${seed}..${seed + 249}`] }),
+    seeds: 500,
+    run: (seed) => sim('run', seed, 500, '--twice', '10'),
     counts: { 'simulator seeds': 'runs', 'witness-checked operations': 'answer compared with the model' },
   },
   'crash-points': {
-    seeds: 20,
-    run: (seed) => ({
-      argv: ['test/sim/sweep.ts', '--json', '--cuts', '1', '--recoveries', '1', '--seeds', `${seed}..${seed + 19}`],
-    }),
-    counts: { 'simulated crash points': 'runs' },
+    seeds: 100,
+    run: (seed) => sim('sweep', seed, 100, '--cuts', '1', '--recoveries', '1'),
+    counts: { 'simulated crash points': 'crashes' },
+  },
+  'disk-errors': {
+    seeds: 50,
+    run: (seed) => sim('sweep', seed, 50, '--cuts', '0', '--recoveries', '0', '--errors'),
+    counts: { 'simulated disk errors': 'errors' },
   },
   kill: { seeds: 1, run: (seed) => crash('kill', seed), counts: { 'kill -9 rounds': 'effective' } },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
@@ -65,6 +68,10 @@ export type StepName = keyof typeof steps;
 
 function testFile(file: string, env: Run['env'] = {}): Run {
   return { env, argv: ['--test', '--test-reporter=spec', file] };
+}
+
+function sim(script: 'run' | 'sweep', seed: number, count: number, ...more: string[]): Run {
+  return { argv: [`test/sim/${script}.ts`, '--json', '--seeds', `${seed}..${seed + count - 1}`, ...more] };
 }
 
 function crash(file: string, seed: number): Run {
