@@ -47,6 +47,16 @@ export const steps = {
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   bank: { seeds: 1, run: (seed) => crash('bank', seed) },
   damage: { seeds: 1, run: (seed) => crash('damage', seed) },
+  'torn-tails': {
+    seeds: 1,
+    run: (seed) => ({ argv: ['test/damage/run.ts', 'tails', String(seed), '65536'] }),
+    counts: { 'torn tails': 'tails' },
+  },
+  'bit-flips': {
+    seeds: 1,
+    run: (seed) => ({ argv: ['test/damage/run.ts', 'flips', String(seed), '5000'] }),
+    counts: { 'bit flips': 'flips' },
+  },
   eio: { seeds: 1, run: (seed) => crash('disk-error', seed) },
   'disk-full': { seeds: 1, run: () => testFile('test/server/disk-full.test.ts'), once: true },
   'fuzz-http': fuzz('http', 6000),
