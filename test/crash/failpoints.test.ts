@@ -41,13 +41,14 @@ trial(
   async (trial) => {
     const { server, seed, t } = trial;
     const history = new History();
+    trial.keep('history.json', () => history.recorded());
     await server.start({ shards: 3 });
     for (const [round, name] of failpoints.entries()) {
       const way: Way = ways[name];
       // Something to recover, whatever comes next.
       const load = new Load(server, history, { seed, round: 2 * round });
       const running = meanwhile(load.run());
-      await sleep(120);
+      await load.answers(40, running);
       const diedAt = Date.now();
       await server.kill();
       await running;

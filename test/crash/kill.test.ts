@@ -14,8 +14,9 @@ const shardsOfRound = [1, 3, 3, 1];
 trial(
   `kill -9 under load, ${rounds} times, also while starting: everything acknowledged survives, nothing by halves`,
   import.meta.url,
-  async ({ t, server, seed, random }) => {
+  async ({ t, server, seed, random, keep }) => {
     const history = new History();
+    keep('history.json', () => history.recorded());
     let effective = 0;
     let killedStarting = 0;
     let replayedLess = 0;
@@ -49,7 +50,8 @@ trial(
       const load = new Load(server, history, { seed, round });
       load.resume();
       const running = meanwhile(load.run());
-      await sleep(round % 4 === 2 ? 1000 : 50 + random.below(350));
+      await load.answers(50, running);
+      await sleep(round % 4 === 2 ? 1000 : random.below(350));
       // Now and then a clean stop: it leaves everything too.
       if (round % 7 === 6) {
         load.stop();
@@ -101,7 +103,8 @@ trial(
   'a lock that ran out while the server was down is held once more for as long as it was given',
   import.meta.url,
   async ({ server }) => {
-    const durMs = 1500;
+    // Longer than a busy machine takes from its start to its first answer.
+    const durMs = 4000;
     const mine = { LockID: 'mine', LockOwner: 'me', LockDur: durMs / 1000 };
     const rival = { LockID: 'mine', LockOwner: 'rival', LockDur: 1 };
     await server.start({ shards: 1 });

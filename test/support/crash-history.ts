@@ -147,6 +147,11 @@ export class History {
   #shortLeases = 0;
   #diedAt = 0;
 
+  /** All that was asked, and what came of it. */
+  recorded(): object {
+    return { calls: this.calls, loose: this.loose, ownLocks: this.ownLocks };
+  }
+
   /** A commit without a marker: nobody else may have its revision. */
   committed(rev: number): void {
     this.#otherRevs.push(rev);

@@ -39,7 +39,8 @@ export class Load {
   #stopped = false;
   #ids = 0;
   /** Requests that were answered. */
-  answered = 0;
+  #answers = 0;
+  #awaited = { answers: Infinity, met: (): void => undefined };
 
   constructor(server: CrashServer, history: History, options: LoadOptions) {
     this.#server = server;
@@ -66,6 +67,14 @@ export class Load {
         }
       }),
     );
+  }
+
+  /** Runs meanwhile, so that there is something to lose: resolves when so many requests were answered, or it is over. */
+  async answers(count: number, running: Promise<void>): Promise<void> {
+    const met = new Promise<void>((resolve) => {
+      this.#awaited = { answers: count, met: resolve };
+    });
+    await Promise.race([met, running]);
   }
 
   /** No further requests. */
@@ -174,7 +183,8 @@ export class Load {
 
   #answered(call: Call, status: number, body: AnswerBody): void {
     call.answer = { status, body, at: Date.now() };
-    this.answered += 1;
+    this.#answers += 1;
+    if (this.#answers === this.#awaited.answers) this.#awaited.met();
     if (!this.#refusable(status, body)) return;
     this.#history.saw(body.Rev);
     for (const { Key, Version } of body.KVSet ?? []) this.#versions.set(Key, Version);

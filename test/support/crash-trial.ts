@@ -1,4 +1,5 @@
 /** A test with a seed and a data directory that is kept when it fails, with the one command that repeats it. */
+import fs from 'node:fs';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +11,8 @@ export interface Trial {
   readonly server: CrashServer;
   readonly seed: number;
   readonly random: SeededRandom;
+  /** Should it fail, this is written beside the data directory. */
+  readonly keep: (file: string, content: () => unknown) => void;
 }
 
 /**
@@ -21,21 +24,36 @@ export function trial(name: string, file: string, run: (trial: Trial) => Promise
     const given = process.env['DRAGONLOCK_CRASH_SEED'];
     const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
     const server = new CrashServer(path.basename(fileURLToPath(file), '.test.ts'));
+    const kept = new Map<string, () => unknown>();
     let failed = true;
     try {
-      await run({ t, server, seed, random: seededRandom(seed) });
+      await run({ t, server, seed, random: seededRandom(seed), keep: (name, content) => void kept.set(name, content) });
       failed = false;
     } finally {
       if (failed) {
+        for (const [name, content] of kept) {
+          fs.writeFileSync(path.join(server.directory, name), JSON.stringify(content(), undefined, 1));
+        }
         const relative = path.relative(process.cwd(), fileURLToPath(file));
         console.error(
-          `seed ${seed}; kept for a look: ${server.directory}\nagain: DRAGONLOCK_CRASH_SEED=${seed} ` +
-            `node --test --test-name-pattern=${JSON.stringify(name)} ${relative}\n${server.said()}`,
+          `seed ${seed}; kept for a look: ${server.directory}\nagain: ${settings(seed)} ` +
+            `node --test --test-name-pattern=${JSON.stringify(escaped(name))} ${relative}\n${server.said()}`,
         );
       }
       await server.dispose(failed);
     }
   });
+}
+
+/** For a pattern that means the text itself. */
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+}
+
+/** What decides the run, as a command line begins with it. */
+function settings(seed: number): string {
+  const set = Object.entries(process.env).filter(([name]) => /^DRAGONLOCK_CRASH_(?!SEED$)/.test(name));
+  return [['DRAGONLOCK_CRASH_SEED', seed], ...set].map(([name, value]) => `${name}=${value}`).join(' ');
 }
 
 export function sleep(ms: number): Promise<void> {

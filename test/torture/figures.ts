@@ -17,7 +17,7 @@ export const figures = {
   'simulated disk errors': { target: 20_000, unit: 'a disk call that fails, with EIO or ENOSPC' },
   'kill -9 rounds': { target: 300, unit: 'a kill under load with something to lose' },
   'failpoint kills': { target: 20 * failpoints.length, unit: `20 at each of ${failpoints.length} failpoints` },
-  'EIO at K': { target: 100, unit: 'each K of 1 to 100, with one shard and with three' },
+  'EIO at the K-th fdatasync': { target: 200, unit: 'each K of 1 to 100, with one shard and with three' },
   'torn tails': { target: 5 * 65_536, unit: 'a byte of the last 64 KiB of 5 logs' },
   'bit flips': { target: 20_000, unit: 'a bit of a log, none lost in silence' },
   'witness-checked operations': { target: 5_000_000 },

@@ -43,7 +43,11 @@ export const steps = {
     run: (seed) => sim('sweep', seed, 50, '--cuts', '0', '--recoveries', '0', '--errors'),
     counts: { 'simulated disk errors': 'errors' },
   },
-  kill: { seeds: 1, run: (seed) => crash('kill', seed), counts: { 'kill -9 rounds': 'effective' } },
+  kill: {
+    seeds: 1,
+    run: (seed) => crash('kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '12' }),
+    counts: { 'kill -9 rounds': 'effective' },
+  },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   bank: { seeds: 1, run: (seed) => crash('bank', seed) },
   damage: { seeds: 1, run: (seed) => crash('damage', seed) },
@@ -57,7 +61,15 @@ export const steps = {
     run: (seed) => ({ argv: ['test/damage/run.ts', 'flips', String(seed), '5000'] }),
     counts: { 'bit flips': 'flips' },
   },
-  eio: { seeds: 1, run: (seed) => crash('disk-error', seed) },
+  eio: {
+    seeds: 1,
+    // Ten at a time, so that ten seeds in a row are all of 1 to 100.
+    run: (seed) =>
+      crash('disk-error', seed, {
+        DRAGONLOCK_CRASH_EIO: `${((seed - 1) % 10) * 10 + 1}..${(((seed - 1) % 10) + 1) * 10}`,
+      }),
+    counts: { 'EIO at the K-th fdatasync': 'injected' },
+  },
   'disk-full': { seeds: 1, run: () => testFile('test/server/disk-full.test.ts'), once: true },
   'fuzz-http': fuzz('http', 6000),
   'fuzz-bodies': fuzz('bodies', 20_000),
@@ -84,11 +96,8 @@ function sim(script: 'run' | 'sweep', seed: number, count: number, ...more: stri
   return { argv: [`test/sim/${script}.ts`, '--json', '--seeds', `${seed}..${seed + count - 1}`, ...more] };
 }
 
-function crash(file: string, seed: number): Run {
-  return testFile(`test/crash/${file}.test.ts`, {
-    DRAGONLOCK_CRASH_SEED: String(seed),
-    DRAGONLOCK_CRASH_ROUNDS: '12',
-  });
+function crash(file: string, seed: number, env: Run['env'] = {}): Run {
+  return testFile(`test/crash/${file}.test.ts`, { DRAGONLOCK_CRASH_SEED: String(seed), ...env });
 }
 
 function fuzz(target: 'http' | 'bodies' | 'decoders' | 'recovery', count: number): Step {
