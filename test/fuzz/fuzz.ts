@@ -32,7 +32,7 @@ export class FuzzFailure extends Error {
 }
 
 /** One input; throws when the promise that is being tested is broken. */
-export type OneInput = (random: SeededRandom, tally: Tally) => void | Promise<void>;
+export type OneInput = (random: SeededRandom, tally: Tally, seed: number) => void | Promise<void>;
 
 /** Runs `inFlight` inputs at a time, in order of their seeds. */
 export async function fuzzEach(
@@ -52,7 +52,7 @@ export async function fuzzEach(
       const own = seed + next;
       next += 1;
       try {
-        const pending = one(seededRandom(own), tally);
+        const pending = one(seededRandom(own), tally, own);
         if (pending !== undefined) await pending;
       } catch (error) {
         failed = true;
