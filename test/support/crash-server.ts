@@ -17,8 +17,8 @@ import { Client } from 'undici';
 /** Half of what a start costs is compiling; what a process that ended cleanly has compiled is kept for the others. */
 const compileCache = fileURLToPath(new URL('../../node_modules/.cache/dragonlock-crash', import.meta.url));
 const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
-/** Anything that takes longer than this is a hang. */
-const patienceMs = 30_000;
+/** Anything that takes longer than this is a hang; a machine may be very busy. */
+const patienceMs = 120_000;
 
 export interface LaunchOptions {
   readonly shards?: number;

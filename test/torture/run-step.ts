@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Run } from './steps.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const stepMsMax = 15 * 60_000;
+const stepMsMax = 20 * 60_000;
 const saidMax = 2_000_000;
 
 export interface Outcome {

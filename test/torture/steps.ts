@@ -45,7 +45,7 @@ export const steps = {
   },
   kill: {
     seeds: 1,
-    run: (seed) => crash('kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '12' }),
+    run: (seed) => crash('kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '12' }, '--test-name-pattern=^kill -9 under load'),
     counts: { 'kill -9 rounds': 'effective' },
   },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
@@ -74,7 +74,7 @@ export const steps = {
   'fuzz-http': fuzz('http', 6000),
   'fuzz-bodies': fuzz('bodies', 20_000),
   'fuzz-decoders': fuzz('decoders', 1_000_000),
-  'fuzz-recovery': fuzz('recovery', 2500),
+  'fuzz-recovery': fuzz('recovery', 100_000),
   'core-model': model('test/shard-worker/core-model.test.ts'),
   'server-model': model('test/router/server-model.test.ts'),
   'checker-model': model('test/checkers/witness-random.test.ts'),
@@ -88,16 +88,16 @@ export const steps = {
 
 export type StepName = keyof typeof steps;
 
-function testFile(file: string, env: Run['env'] = {}): Run {
-  return { env, argv: ['--test', '--test-reporter=spec', file] };
+function testFile(file: string, env: Run['env'] = {}, ...options: string[]): Run {
+  return { env, argv: ['--test', '--test-reporter=spec', ...options, file] };
 }
 
 function sim(script: 'run' | 'sweep', seed: number, count: number, ...more: string[]): Run {
   return { argv: [`test/sim/${script}.ts`, '--json', '--seeds', `${seed}..${seed + count - 1}`, ...more] };
 }
 
-function crash(file: string, seed: number, env: Run['env'] = {}): Run {
-  return testFile(`test/crash/${file}.test.ts`, { DRAGONLOCK_CRASH_SEED: String(seed), ...env });
+function crash(file: string, seed: number, env: Run['env'] = {}, ...options: string[]): Run {
+  return testFile(`test/crash/${file}.test.ts`, { DRAGONLOCK_CRASH_SEED: String(seed), ...env }, ...options);
 }
 
 function fuzz(target: 'http' | 'bodies' | 'decoders' | 'recovery', count: number): Step {
