@@ -11,7 +11,10 @@ interface Run {
 }
 
 const runs = {
-  http: { count: 600, meets: ['status 200', 'status 400', 'valid requests', 'mutated, answered', 'no reply, closed'] },
+  http: {
+    count: 600,
+    meets: ['status 200', 'status 400', 'valid connections', 'spoilt, answered', 'no reply, closed'],
+  },
   bodies: { count: 1000, meets: ['answered: batch', 'refused: invalid', 'refused: too_large', 'edge: 200', 'waits'] },
   decoders: {
     count: 20_000,

@@ -17,8 +17,8 @@ export class Tally {
   inputs = 0;
   readonly seen: Record<string, number> = {};
 
-  note(what: string): void {
-    this.seen[what] = (this.seen[what] ?? 0) + 1;
+  note(what: string, count = 1): void {
+    this.seen[what] = (this.seen[what] ?? 0) + count;
   }
 }
 

@@ -7,18 +7,22 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
+import { bodyText } from './bodies.ts';
 import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
 import { mutated, randomBytes } from './mutate-bytes.ts';
 import { readReplies } from './read-replies.ts';
 
-/** The server's own timeouts are a second; whatever takes longer than this hangs. */
-const patienceMs = 10_000;
+/** How long the server waits; whatever takes much longer than this hangs. */
+const timeoutMs = 3000;
+const patienceMs = 60_000;
 const config = `
-http: { header_timeout_ms: 1000, request_timeout_ms: 1000, keep_alive_timeout_ms: 1000 }
+http: { header_timeout_ms: ${timeoutMs}, request_timeout_ms: ${timeoutMs}, keep_alive_timeout_ms: ${timeoutMs} }
 limits: { body_bytes_max: 20000, value_bytes_max: 10000, memtable_bytes_max: 1048576 }
 `;
-const inFlight = 16;
-const checkEvery = 200;
+/** Some of them wait for a timeout of the server. */
+const inFlight = 128;
+const requestsMax = 20;
+const checkEvery = 500;
 
 export const fuzzHttp: Fuzz = async (seed, count, onProgress) => {
   const server = ServerUnderTest.prepare({ config });
@@ -50,55 +54,80 @@ async function servesOthers(server: ServerUnderTest, n: number): Promise<void> {
 }
 
 async function oneConnection(server: ServerUnderTest, random: SeededRandom, tally: Tally): Promise<void> {
-  const requests = Array.from({ length: 1 + random.below(4) }, () => aRequest(random));
-  const valid = chance(random, 0.15);
-  let bytes: Buffer = Buffer.concat(requests);
-  if (!valid) bytes = chance(random, 0.03) ? randomBytes(random, random.below(3000)) : mutated(random, bytes);
+  const requests = Array.from({ length: 1 + random.below(requestsMax) }, () => aRequest(random));
+  const valid = chance(random, 0.25);
+  const bytes = valid ? Buffer.concat(requests) : spoilt(random, requests);
+  const began = performance.now();
   const socket = server.connect();
   const received: Buffer[] = [];
+  const replies = () => readReplies(Buffer.concat(received));
+  const answered = Promise.withResolvers<void>();
   const closed = new Promise<string>((resolve) => {
-    socket.on('data', (data: Buffer) => received.push(data));
+    socket.on('data', (data: Buffer) => {
+      received.push(data);
+      if (valid && replies().statuses.length >= requests.length) answered.resolve();
+    });
     socket.on('error', () => undefined);
     socket.on('end', () => socket.end());
     socket.on('close', (failed) => resolve(failed ? 'reset' : 'closed'));
   });
   await sendInPieces(socket, bytes, random);
-  const replies = () => readReplies(Buffer.concat(received));
-  if (valid) await until(() => replies().statuses.length >= requests.length, socket);
+  if (valid) await within(Promise.race([answered.promise, closed]), bytes);
   // Gone without a word, silent for as long as the server likes, or a clean end.
   const ending = random.below(100);
   if (ending < 10 && !valid) socket.destroy();
   else if (ending > 10) socket.end();
   const end = await within(closed, bytes);
   const { statuses, problem } = replies();
-  const shown = `${JSON.stringify(bytes.toString('latin1').slice(0, 1500))} → ${Buffer.concat(received).toString('latin1').slice(0, 1500)}`;
-  assert.equal(problem, undefined, `${problem}: ${shown}`);
+  const shown = (): string =>
+    `${JSON.stringify(bytes.toString('latin1').slice(0, 1500))} → ${Buffer.concat(received).toString('latin1').slice(0, 1500)}`;
+  if (problem !== undefined) assert.fail(`${problem}: ${shown()}`);
   for (const status of statuses) {
-    assert.ok(status < 500, `${status} for ${shown}`);
+    if (status >= 500) assert.fail(`${status} for ${shown()}`);
     tally.note(`status ${status}`);
   }
-  if (valid) assert.equal(statuses.length, requests.length, `every request has its reply: ${shown}`);
-  tally.note(valid ? 'valid requests' : statuses.length === 0 ? `no reply, ${end}` : 'mutated, answered');
+  if (valid && statuses.length !== requests.length) {
+    // On a machine that hardly runs, even what is right may be too slow for the server's patience.
+    if (performance.now() - began < timeoutMs) assert.fail(`every request has its reply: ${shown()}`);
+    tally.note('valid, too slow');
+  }
+  // What stands behind the request that broke the connection, nobody looks at.
+  tally.note('requests taken', Math.max(1, statuses.length));
+  tally.note(valid ? 'valid connections' : statuses.length === 0 ? `no reply, ${end}` : 'spoilt, answered');
 }
 
-async function within(closed: Promise<string>, bytes: Buffer): Promise<string> {
+/** Noise; or all of it mutated, which mostly ends the connection; or single bytes of some, so that most are read to the end. */
+function spoilt(random: SeededRandom, requests: readonly Buffer[]): Buffer {
+  const bytes = Buffer.concat(requests);
+  if (chance(random, 0.03)) return randomBytes(random, random.below(3000));
+  if (chance(random, 0.3)) return mutated(random, bytes);
+  return Buffer.concat(requests.map((request) => (chance(random, 0.5) ? oneByteChanged(random, request) : request)));
+}
+
+/** In the body, mostly, where there is one; the lines stay. */
+function oneByteChanged(random: SeededRandom, request: Buffer): Buffer {
+  const bytes = Buffer.from(request);
+  const headEnd = bytes.indexOf('\r\n\r\n') + 4;
+  const from = chance(random, 0.9) && headEnd < bytes.length ? headEnd : 0;
+  const at = from + random.below(bytes.length - from);
+  if (bytes[at] === 0x0d || bytes[at] === 0x0a) return bytes;
+  bytes[at] = chance(random, 0.7) ? 0x20 + random.below(0x5f) : random.below(256);
+  return bytes;
+}
+
+async function within<T>(something: Promise<T>, bytes: Buffer): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const asked = JSON.stringify(bytes.toString('latin1').slice(0, 1500));
-    timer = setTimeout(() => reject(new Error(`the connection hangs, ${patienceMs} ms behind ${asked}`)), patienceMs);
+    const hangs = (): void => {
+      const asked = JSON.stringify(bytes.toString('latin1').slice(0, 1500));
+      reject(new Error(`the connection hangs, ${patienceMs} ms behind ${asked}`));
+    };
+    timer = setTimeout(hangs, patienceMs);
   });
   try {
-    return await Promise.race([closed, late]);
+    return await Promise.race([something, late]);
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** Resolves when it is so, or the connection has ended; `within` says what a hang is. */
-async function until(isSo: () => boolean, socket: Socket): Promise<void> {
-  const deadline = performance.now() + patienceMs;
-  while (!isSo() && !socket.destroyed && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 
@@ -155,10 +184,21 @@ const calls: readonly ((random: SeededRandom) => Call)[] = [
   () => ['POST', '/db/fuzz/mlock/m?dur=0.01'],
   () => ['POST', '/db/fuzz/lock/r?dur=0.01&id=me'],
   () => ['POST', '/watch/fuzz', '{"ID":"nothing","Wait":0.01}'],
+  (random) => ['POST', '/db/fuzz', batchOf(random)],
+  (random) => ['POST', '/db/fuzz', batchOf(random)],
+  (random) => ['POST', '/db/fuzz', `[${batchOf(random)},${batchOf(random)}]`],
   () => ['GET', '/readyz'],
   () => ['GET', '/metrics'],
   () => ['POST', '/db/fuzz', `{"KVSet":{"Key":"large","Value":"${'y'.repeat(9000)}"}}`],
 ];
+
+/** Any batch, right or wrong, but none that waits. */
+function batchOf(random: SeededRandom): string {
+  for (;;) {
+    const text = bodyText(random, 'batch');
+    if (!text.includes('Wait')) return text;
+  }
+}
 
 const extraHeaders = [
   'Idempotency-Key: one',

@@ -12,7 +12,7 @@ export interface Target {
 }
 
 export const figures = {
-  'simulator seeds': { target: 20_000, unit: 'a run of the whole server, with faults' },
+  'simulator seeds': { target: 5000, unit: 'a run of the whole server, with faults' },
   'simulated crash points': { target: 200_000, unit: 'a disk call at which a simulated server ends' },
   'simulated disk errors': { target: 20_000, unit: 'a disk call that fails, with EIO or ENOSPC' },
   'kill -9 rounds': { target: 300, unit: 'a kill under load with something to lose' },
@@ -22,10 +22,10 @@ export const figures = {
   'bit flips': { target: 20_000, unit: 'a bit of a log, none lost in silence' },
   'witness-checked operations': { target: 5_000_000 },
   'searched histories': { target: 1000, unit: 'a history searched for a linearization' },
-  'fuzz inputs: http': { target: 1_000_000 },
-  'fuzz inputs: bodies': { target: 1_000_000 },
-  'fuzz inputs: decoders': { target: 1_000_000 },
-  'fuzz inputs: recovery': { target: 1_000_000 },
+  'fuzz inputs: http': { target: 1_000_000, unit: 'a request that a server took, or refused with its connection' },
+  'fuzz inputs: bodies': { target: 1_000_000, unit: 'a JSON body' },
+  'fuzz inputs: decoders': { target: 1_000_000, unit: 'a frame, window, header or record' },
+  'fuzz inputs: recovery': { target: 1_000_000, unit: 'a journal that was tampered with' },
   'seeded bugs caught': { target: seededBugs.length },
 } as const satisfies Readonly<Record<string, Target>>;
 

@@ -71,8 +71,8 @@ export const steps = {
     counts: { 'EIO at the K-th fdatasync': 'injected' },
   },
   'disk-full': { seeds: 1, run: () => testFile('test/server/disk-full.test.ts'), once: true },
-  'fuzz-http': fuzz('http', 6000),
-  'fuzz-bodies': fuzz('bodies', 20_000),
+  'fuzz-http': fuzz('http', 20_000, 'requests taken'),
+  'fuzz-bodies': fuzz('bodies', 20_000, 'bodies'),
   'fuzz-decoders': fuzz('decoders', 1_000_000),
   'fuzz-recovery': fuzz('recovery', 100_000),
   'core-model': model('test/shard-worker/core-model.test.ts'),
@@ -100,11 +100,12 @@ function crash(file: string, seed: number, env: Run['env'] = {}, ...options: str
   return testFile(`test/crash/${file}.test.ts`, { DRAGONLOCK_CRASH_SEED: String(seed), ...env }, ...options);
 }
 
-function fuzz(target: 'http' | 'bodies' | 'decoders' | 'recovery', count: number): Step {
+/** @param counted what the figure counts, where an input of the fuzzer holds several of its target */
+function fuzz(target: 'http' | 'bodies' | 'decoders' | 'recovery', count: number, counted = 'inputs'): Step {
   return {
     seeds: count,
     run: (seed) => ({ argv: ['test/fuzz/run.ts', target, String(seed), String(count)] }),
-    counts: { [`fuzz inputs: ${target}`]: 'inputs' },
+    counts: { [`fuzz inputs: ${target}`]: counted },
   };
 }
 
