@@ -1,6 +1,7 @@
 /**
  * A shard at start: the checkpoint, and what the journal has beyond it. Effects are whole values, so that replay needs
- * neither the commands nor a clock. When the memtable fills up on the way, a checkpoint is made in between.
+ * neither the commands nor a clock. When the memtable fills up on the way, a checkpoint is made in between, and one at
+ * the end when more than half of it is full.
  */
 import { ownerOf } from '../protocol/partition.ts';
 import type { AccountId, Revision, ShardId } from '../protocol/ids.ts';
@@ -49,6 +50,8 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
     // Nobody writes beside a replay, so that the memtable may grow to its full size first: fewer, larger checkpoints.
     if (store.activeBytes > memtableBytesMax && store.frozen === undefined) await checkpointer.start(rev);
   }
+  // A shard serves beside its checkpoint, for which it needs the other half: without it the first writes were refused.
+  if (store.activeBytes > memtableBytesMax / 2 && store.frozen === undefined) await checkpointer.start(last);
   return { store, checkpointer, owns, replayed };
 }
 

@@ -4,7 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LocalCheckpointWriter } from '../../src/checkpoint/checkpoint-link.ts';
 import type { Command } from '../../src/protocol/commands.ts';
+import { revision, shardId } from '../../src/protocol/ids.ts';
+import { defaultLimits } from '../../src/shared/limits.ts';
+import { openShard } from '../../src/shard-worker/open-shard.ts';
+import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
 import { batch, get, lock, mlock, next, once, remove, set, unlock } from '../support/commands.ts';
 import type { AskedClient } from '../support/router-under-test.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
@@ -115,6 +120,30 @@ test('handles and versions grow over restarts, mutexes too', async (context) => 
       await server.start();
     }
   }
+});
+
+test('a start leaves half of the memtable to the writes that come beside the first checkpoint', async (context) => {
+  const server = await ServerInMemory.start(context, { shards: 1 });
+  for (let i = 0; i < 60; i++) await server.ok(set(`k${i}`, 'x'.repeat(1000)));
+  const { Rev } = await server.ok(get('k1'));
+  const leftOver = new Set<number>();
+  for (let memtableBytesMax = 10_000; memtableBytesMax < 120_000; memtableBytesMax += 5000) {
+    const checkpoint = new MemoryCheckpointStore();
+    const { store } = await openShard({
+      shard: shardId(0),
+      shards: 1,
+      limits: { ...defaultLimits, memtable_bytes_max: memtableBytesMax },
+      checkpoint,
+      writer: new LocalCheckpointWriter(() => checkpoint),
+      disk: server.disk,
+      journalDirectory: '/data/journal',
+      last: revision(Rev),
+      yieldTurn: () => Promise.resolve(),
+    });
+    leftOver.add(store.memtableBytes);
+    assert.ok(store.memtableBytes <= memtableBytesMax / 2, `${store.memtableBytes} of ${memtableBytesMax} are in use`);
+  }
+  assert.ok(leftOver.size > 5, 'what is left over differs');
 });
 
 function randomCommand(random: SeededRandom, i: number): Command {
