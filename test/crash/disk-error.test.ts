@@ -34,7 +34,7 @@ if (missing !== undefined) {
 /** The K-th fdatasync of whichever thread gets there first. */
 async function failAt(k: number, shards: number, { t, server, seed, keep }: Trial): Promise<void> {
   const history = new History();
-  keep('history.json', () => history.recorded());
+  keep('history.json', () => history.asText());
   // Something to lose: a journal that was not closed, so that a start has work to do.
   await server.start({ shards });
   const before = new Load(server, history, { seed, round: 0 });

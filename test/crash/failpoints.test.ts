@@ -1,50 +1,24 @@
 /**
  * The process ends, as in a power cut, at every named place of src/shared/failpoints.ts. One that is never passed fails
- * the test: a new failpoint needs a line here that says how to get there.
+ * the test.
  */
 import assert from 'node:assert/strict';
 import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
 import { History } from '../support/crash-history.ts';
 import { Load } from '../support/crash-load.ts';
 import { meanwhile, sleep, trial, type Trial } from '../support/crash-trial.ts';
-
-interface Way {
-  /** How often it is passed before it ends the process: the last time counts. */
-  readonly passes: number;
-  readonly shards: number;
-  /** It is passed before the server serves. `perhaps`: when there is something left to do from the run before. */
-  readonly starting?: true | 'perhaps';
-  readonly padBytes?: number;
-  readonly keepBytes?: number;
-}
-
-const big = 12_000;
-const ways = {
-  'journal.before-write': { passes: 40, shards: 3 },
-  'journal.written': { passes: 40, shards: 1 },
-  'journal.synced': { passes: 40, shards: 3 },
-  'journal.segment-prepared': { passes: 1, shards: 3, padBytes: big },
-  'journal.segment-renamed': { passes: 1, shards: 1, padBytes: big },
-  'journal.segment-trimmed': { passes: 1, shards: 3, padBytes: big, keepBytes: 5 << 20, starting: 'perhaps' },
-  'checkpoint.before-commit': { passes: 2, shards: 3, padBytes: big },
-  'checkpoint.committed': { passes: 2, shards: 3, padBytes: big },
-  'recovery.tail-copied': { passes: 1, shards: 3, starting: true },
-  'repartition.copied': { passes: 1, shards: 1, starting: true },
-  'repartition.switched': { passes: 1, shards: 2, starting: true },
-  'baton.committed': { passes: 25, shards: 3 },
-  'baton.applied': { passes: 25, shards: 3 },
-} as const satisfies Record<Failpoint, Way>;
+import { waysToFailpoints, type WayToFailpoint } from '../support/ways-to-failpoints.ts';
 
 trial(
   'killed at each failpoint: it is reached, and nothing that was acknowledged is lost',
   import.meta.url,
   async (trial) => {
-    const { server, seed, t } = trial;
+    const { server, seed, t, keep } = trial;
     const history = new History();
-    trial.keep('history.json', () => history.recorded());
+    keep('history.json', () => history.asText());
     await server.start({ shards: 3 });
     for (const [round, name] of failpoints.entries()) {
-      const way: Way = ways[name];
+      const way = waysToFailpoints[name];
       // Something to recover, whatever comes next.
       const load = new Load(server, history, { seed, round: 2 * round });
       const running = meanwhile(load.run());
@@ -72,7 +46,7 @@ async function dieAt(
   { server, seed }: Trial,
   history: History,
   name: Failpoint,
-  way: Way,
+  way: WayToFailpoint,
   round: number,
   diedAt: number,
 ): Promise<void> {

@@ -16,7 +16,7 @@ trial(
   import.meta.url,
   async ({ t, server, seed, random, keep }) => {
     const history = new History();
-    keep('history.json', () => history.recorded());
+    keep('history.json', () => history.asText());
     let effective = 0;
     let killedStarting = 0;
     let replayedLess = 0;

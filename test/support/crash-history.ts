@@ -141,16 +141,14 @@ export class History {
   readonly #looseIds: Loose[] = [];
   #sentinels = 0;
   #otherRevs: number[] = [];
+  /** Of the rounds before, for `asText`. */
+  readonly #past: (Call | Loose)[] = [];
+  readonly #lives: object[] = [];
   /** Idempotent, sent, and not there. */
   #toRetry: Call[] = [];
   /** Leases that end by themselves: still held at the last check, or granted since. */
   #shortLeases = 0;
   #diedAt = 0;
-
-  /** All that was asked, and what came of it. */
-  recorded(): object {
-    return { calls: this.calls, loose: this.loose, ownLocks: this.ownLocks };
-  }
 
   /** A commit without a marker: nobody else may have its revision. */
   committed(rev: number): void {
@@ -166,6 +164,7 @@ export class History {
   /** The process has ended, and another one was launched. */
   restarted(launchedAt: number, diedAt: number): void {
     this.#boots += 1;
+    this.#lives.push({ launchedAt, diedAt, after: this.acknowledged });
     this.#diedAt = diedAt;
     for (const lease of this.leases.values()) {
       const grace = Math.min(lease.durMs, 10_000);
@@ -206,6 +205,16 @@ export class History {
     return { oldest: after };
   }
 
+  /** All that is known, for whoever looks into a failure. Padding is cut. */
+  asText(): string {
+    const { calls, loose, ownLocks, acknowledged } = this;
+    const now = { calls, loose, ownLocks, acknowledged, checkedRev: this.#checkedRev, boots: this.#boots };
+    const model = { kv: [...this.kv], counters: [...this.counters], leases: [...this.leases] };
+    return JSON.stringify({ ...now, ...model, lives: this.#lives, past: this.#past }, (_, value: unknown) =>
+      typeof value === 'string' && value.length > 500 ? `${value.slice(0, 100)}… (${value.length})` : value,
+    );
+  }
+
   /** A write whose revision is behind everything that was told before. */
   async #sentinel(client: CrashClient): Promise<Call> {
     this.#sentinels += 1;
@@ -244,6 +253,7 @@ export class History {
     }
     const calls = this.calls;
     this.calls = [];
+    this.#past.push(...calls);
     const writes: Done[] = [];
     const reads: Done[] = [];
     for (const call of calls) {
@@ -517,6 +527,7 @@ export class History {
 
   async #checkLoose(client: CrashClient): Promise<void> {
     const groups = Map.groupBy(this.loose, ({ kind, key }) => `${kind}/${key}`);
+    this.#past.push(...this.loose);
     this.loose = [];
     for (const [path, group] of groups) {
       const base = this.#looseBase.get(path) ?? 0;

@@ -46,6 +46,8 @@ export class CrashServer {
   url = '';
   log: LogLine[] = [];
   stderr = '';
+  /** By all processes, with the command line of each. */
+  saidInAll = '';
   /** Wall-clock milliseconds at which the running process was launched. */
   launchedAt = 0;
   #child: ChildProcess | undefined;
@@ -90,7 +92,11 @@ export class CrashServer {
     this.stderr = '';
     this.url = '';
     this.#child = child;
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.saidInAll += `--- ${shards} shards, failpoint ${failpoint ?? 'none'}, process ${child.pid}\n`;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      this.saidInAll += text;
+    });
     this.#exit = new Promise((resolve) => {
       child.on('error', (error) => (this.stderr += error.message));
       child.on('close', (code, signal) => {
@@ -100,6 +106,7 @@ export class CrashServer {
     });
     this.#serving = new Promise((resolve) => {
       createInterface({ input: child.stdout }).on('line', (text) => {
+        this.saidInAll += `${text}\n`;
         const line = (text.startsWith('{') ? JSON.parse(text) : { level: 30, msg: text }) as LogLine;
         this.log.push(line);
         if (!line.msg.startsWith('Serving on')) return;

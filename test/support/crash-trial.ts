@@ -1,4 +1,7 @@
-/** A test with a seed and a data directory that is kept when it fails, with the one command that repeats it. */
+/**
+ * A test with a seed and a data directory that is kept when it fails, with the one command that repeats it. Whatever
+ * happens to the output, everything stands in that directory: `failure.txt`, `server.log`, what the test `keep`s.
+ */
 import fs from 'node:fs';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
@@ -11,8 +14,8 @@ export interface Trial {
   readonly server: CrashServer;
   readonly seed: number;
   readonly random: SeededRandom;
-  /** Should it fail, this is written beside the data directory. */
-  readonly keep: (file: string, content: () => unknown) => void;
+  /** Names a file that is written beside the data directory when the test fails. */
+  readonly keep: (name: string, text: () => string) => void;
 }
 
 /**
@@ -24,22 +27,24 @@ export function trial(name: string, file: string, run: (trial: Trial) => Promise
     const given = process.env['DRAGONLOCK_CRASH_SEED'];
     const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
     const server = new CrashServer(path.basename(fileURLToPath(file), '.test.ts'));
-    const kept = new Map<string, () => unknown>();
+    const kept = new Map<string, () => string>();
+    const keep: Trial['keep'] = (name, text) => void kept.set(name, text);
     let failed = true;
     try {
-      await run({ t, server, seed, random: seededRandom(seed), keep: (name, content) => void kept.set(name, content) });
+      await run({ t, server, seed, random: seededRandom(seed), keep });
       failed = false;
+    } catch (error) {
+      const relative = path.relative(process.cwd(), fileURLToPath(file));
+      const again =
+        `seed ${seed}; kept for a look: ${server.directory}\nagain: ${settings(seed)} ` +
+        `node --test --test-name-pattern=${JSON.stringify(escaped(name))} ${relative}\n`;
+      console.error(`${again}${server.said()}`);
+      const what = error instanceof Error ? error.stack : String(error);
+      fs.writeFileSync(path.join(server.directory, 'failure.txt'), `${name}\n${again}\n${what}\n`);
+      fs.writeFileSync(path.join(server.directory, 'server.log'), server.saidInAll);
+      for (const [file, text] of kept) fs.writeFileSync(path.join(server.directory, file), text());
+      throw error;
     } finally {
-      if (failed) {
-        for (const [name, content] of kept) {
-          fs.writeFileSync(path.join(server.directory, name), JSON.stringify(content(), undefined, 1));
-        }
-        const relative = path.relative(process.cwd(), fileURLToPath(file));
-        console.error(
-          `seed ${seed}; kept for a look: ${server.directory}\nagain: ${settings(seed)} ` +
-            `node --test --test-name-pattern=${JSON.stringify(escaped(name))} ${relative}\n${server.said()}`,
-        );
-      }
       await server.dispose(failed);
     }
   });
