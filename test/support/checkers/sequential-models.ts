@@ -119,7 +119,7 @@ export const sequenceModel: SequentialModel<number, SequenceInput, SequenceOutpu
 export type LockInput =
   | { readonly op: 'acquire'; readonly durMs: number; readonly owner?: string }
   | { readonly op: 'extend'; readonly handle: number; readonly durMs: number }
-  | { readonly op: 'release'; readonly handle: number }
+  | { readonly op: 'release'; readonly handle?: number; readonly owner?: string }
   | { readonly op: 'force' };
 
 /** A handle and until when; or that it was refused: busy, or lost. */
@@ -134,7 +134,8 @@ interface Lock {
   readonly lo: number;
   readonly hi: number;
   readonly highest: number;
-  readonly released: readonly number[];
+  /** Handles and owners. */
+  readonly released: readonly (number | string)[];
 }
 
 /**
@@ -152,9 +153,12 @@ export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput,
       const refused = output !== undefined && 'ok' in output && !output.ok;
       const own = mayBeHeld && isOwn(lock, input);
       if (input.op === 'release') {
-        const again = lock.released.includes(input.handle);
+        const again = lock.released.includes(input.handle ?? input.owner ?? 0);
         if (refused) return (own && !mayBeOver) || again ? undefined : lock;
-        if (own) return { ...lock, held: false, released: [...lock.released.slice(-7), input.handle] };
+        if (own) {
+          const by = [lock.handle ?? input.handle, lock.owner].filter((name) => name !== undefined);
+          return { ...lock, held: false, released: [...lock.released.slice(-14), ...by] };
+        }
         return output === undefined || again ? lock : undefined;
       }
       if (refused) {
@@ -176,5 +180,6 @@ export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput,
 
 function isOwn(lock: Lock, input: Exclude<LockInput, { readonly op: 'force' }>): boolean {
   if (input.op === 'acquire') return input.owner !== undefined && input.owner === lock.owner;
+  if (input.op === 'release' && input.handle === undefined) return input.owner === lock.owner;
   return lock.handle === undefined ? lock.owner === undefined : lock.handle === input.handle;
 }

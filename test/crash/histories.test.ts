@@ -1,0 +1,123 @@
+/**
+ * What real clients see over real sockets while the server is killed, at random and at its failpoints, is a possible
+ * history: for the witness checker as a whole, for the search for a linearization thing by thing, for the watch
+ * validators event by event. In `npm test` a few kills; `DRAGONLOCK_HISTORY_OPERATIONS` (of each life) asks for a long
+ * history over every failpoint.
+ */
+import assert from 'node:assert/strict';
+import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
+import type { Violation } from '../support/checkers/history.ts';
+import { searchKeys } from '../support/checkers/key-histories.ts';
+import { checkToldChanges, commitsIn } from '../support/checkers/told-changes.ts';
+import { checkWatches } from '../support/checkers/watch-validators.ts';
+import { checkWitness } from '../support/checkers/witness-checker.ts';
+import { mayExpire } from '../support/http-commands.ts';
+import { HttpRecorder } from '../support/http-recorder.ts';
+import { trial, type Trial } from '../support/crash-trial.ts';
+import { waysToFailpoints } from '../support/ways-to-failpoints.ts';
+
+type Death = Failpoint | 'kill -9';
+
+const asked = process.env['DRAGONLOCK_HISTORY_OPERATIONS'];
+const operationsOfLife = Number(asked ?? 400);
+/** A failpoint that is not reached by then fails the test. */
+const operationsMax = 40_000;
+
+trial(
+  'kill -9 and failpoints under load: both checkers and the watch validators find nothing wrong in what clients saw',
+  import.meta.url,
+  async (trial) => {
+    const { server, seed, t, keep } = trial;
+    const recorder = new HttpRecorder(server, { seed });
+    keep('history.json', () => JSON.stringify({ ...recorder.history, streams: recorder.streams }));
+    const began = performance.now();
+    const deaths = deathsOf(trial);
+    for (const death of deaths) await live(trial, recorder, death);
+    await server.start({ shards: 3, keepBytes });
+    recorder.launched();
+    recorder.serving();
+    await recorder.run(operationsOfLife);
+    const all = await recorder.readWatch();
+    const recordedMs = performance.now() - began;
+    await server.stop();
+
+    const { history, streams, counts } = recorder;
+    const checking = performance.now();
+    const witness = checkWitness(history);
+    const checkedMs = performance.now() - checking;
+    const told = checkToldChanges(history, all);
+    // What is no longer kept can no longer be compared.
+    const kept = streams.filter(({ after }) => after >= all.after);
+    const watches = checkWatches([...kept, all], commitsIn(all));
+    const search = searchKeys(history, { mayExpire });
+    const { operations, compared, unknown, violations } = witness;
+    const undecided = violations.filter(({ verdict }) => verdict === 'undecided').length;
+    const report = {
+      operations,
+      compared,
+      undecided,
+      happened: unknown.happened,
+      unseen: unknown.unseen,
+      searched: search.searched,
+      'search undecided': search.undecided,
+      'calls searched': search.calls,
+      deaths: deaths.length,
+      streams: kept.length,
+      recovered: told.recovered,
+      expired: told.expired,
+      ...counts,
+      perSecond: { recorded: rate(operations, recordedMs), checked: rate(operations, checkedMs) },
+    };
+    t.diagnostic(JSON.stringify(report));
+    assertNone('the witness checker', violations);
+    assertNone('the watch against the answers', told.violations);
+    assertNone('the watch validators', watches);
+    assert.deepEqual(search.violations, [], 'the search for a linearization');
+    assert(counts.unanswered > 0 && counts.resumed > 0 && kept.length > 0, 'the load met what it is for');
+    assert(search.searched > 20 && search.undecided <= search.searched * 0.2, 'most searches come to an end');
+    assert(undecided <= 1 + unknown.unseen * 0.1, `${undecided} answers are undecided`);
+  },
+);
+
+const keepBytes = 1 << 30;
+
+/** All failpoints and as many kills, or a few of both. */
+function deathsOf({ random }: Trial): Death[] {
+  if (asked !== undefined) return failpoints.flatMap((name): Death[] => ['kill -9', name]);
+  const chosen = failpoints.filter((_, i) => waysToFailpoints[failpoints[i]!].padBytes === undefined);
+  const some = Array.from({ length: 2 }, () => chosen.splice(random.below(chosen.length), 1)[0]!);
+  return ['kill -9', some[0]!, 'kill -9', some[1]!];
+}
+
+/** One life of the server, to its end. */
+async function live({ server, random }: Trial, recorder: HttpRecorder, death: Death): Promise<void> {
+  const way = death === 'kill -9' ? undefined : waysToFailpoints[death];
+  const failpoint = way === undefined ? undefined : `${death}:${way.passes}`;
+  // A start with another number of shards than the last begins with a repartition.
+  const options = { shards: way?.shards ?? 3, keepBytes: way?.keepBytes ?? keepBytes };
+  server.launch({ ...options, ...(failpoint !== undefined && { failpoint }) });
+  recorder.launched();
+  const serving = await server.serving();
+  if (serving !== undefined) {
+    assert(way?.starting !== true, `${death} is passed while starting`);
+    recorder.serving();
+    recorder.commands.padBytes = way?.padBytes ?? 0;
+    if (way === undefined) await recorder.runAndKill(operationsOfLife / 2 + random.below(operationsOfLife));
+    else await recorder.run(operationsMax);
+  } else assert(way?.starting !== undefined, `${death} is not passed while starting\n${server.said()}`);
+  assert.deepEqual(
+    await server.ended(),
+    { code: null, signal: 'SIGKILL' },
+    `${death} was not reached\n${server.said()}`,
+  );
+  recorder.died();
+}
+
+function assertNone(who: string, violations: readonly Violation[]): void {
+  const found = violations.filter(({ verdict }) => verdict === 'violation').map(({ message }) => message);
+  assert(found.length === 0, `${who} finds ${found.length} faults:\n${found.slice(0, 10).join('\n')}`);
+}
+
+function rate(count: number, ms: number): number {
+  return Math.round((count / ms) * 1000);
+}

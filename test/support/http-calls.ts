@@ -1,0 +1,144 @@
+/**
+ * Commands as the requests that stand for them: what a client sends, so that the HTTP edge makes that very command of
+ * it. The body of a batch is the contract's, everything else goes over REST.
+ */
+import type { AtomicAsk, Batch, Command, IdempotencyAsk, LockAsk, SetAsk } from '../../src/protocol/commands.ts';
+import { unreachable } from '../../src/shared/assert.ts';
+
+export interface HttpCall {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly target: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export function httpCall(command: Command): HttpCall {
+  const { account } = command;
+  const db = `/db/${account}`;
+  switch (command.kind) {
+    case 'batch':
+      return command.shape === 'batch'
+        ? { method: 'POST', target: db, body: batchBody(command) }
+        : withKey(restCall(db, command), command.idempotency);
+    case 'kv.list':
+    case 'lock.list': {
+      const { prefix, after, limit } = command;
+      return {
+        method: 'GET',
+        target: `${db}/${command.kind === 'kv.list' ? 'kv' : 'lock'}${query({ prefix, after, limit })}`,
+      };
+    }
+    case 'lock.inspect':
+      return { method: 'GET', target: `${db}/lock/${command.id}${query({ fence: command.fence })}` };
+    case 'mutex.lock':
+      return { method: 'POST', target: `${db}/mlock/${command.lock.id}${lockQuery(command.lock)}` };
+    case 'mutex.unlock': {
+      const { id, handle, owner } = command.unlock;
+      return { method: 'POST', target: `${db}/munlock/${id}${query({ lock: handle, id: owner })}` };
+    }
+    case 'watch.key':
+      return {
+        method: 'POST',
+        target: `/watch/${account}`,
+        body: { ID: command.key, Version: command.version, Wait: 0 },
+      };
+    default:
+      return unreachable(command);
+  }
+}
+
+/** Only for the shape `batch`. */
+export function batchBody(batch: Batch): object {
+  const { lock, unlock, guard, check, idempotency, atomic, get, set } = batch;
+  return {
+    ...(lock && {
+      LockID: lock.id,
+      LockDur: lock.durMs / 1000,
+      ...(lock.waitMs > 0 && { LockWait: lock.waitMs / 1000 }),
+      ...(lock.owner !== undefined && { LockOwner: lock.owner }),
+      ...(lock.meta !== undefined && { LockMeta: JSON.parse(lock.meta) as unknown }),
+      ...(lock.extend !== undefined && { UnlockID: lock.id, Unlock: lock.extend }),
+    }),
+    ...(unlock && { UnlockID: unlock.id, Unlock: unlock.handle }),
+    ...(guard && { Guard: guard.map(({ id, handle }) => ({ LockID: id, Lock: handle })) }),
+    ...(check && { Check: check.map(({ key, version }) => ({ Key: key, Version: version })) }),
+    ...(idempotency && {
+      IdempotencyIDs: idempotency.ids,
+      IdempotencyTTL: idempotency.ttlMs / 1000,
+      ...(idempotency.mode === 'replay' && { IdempotencyMode: 'replay' }),
+    }),
+    ...(atomic && { Atomic: atomic.map(atomicItem) }),
+    ...(get && { KVGet: get }),
+    ...(set && { KVSet: set.map(setItem) }),
+  };
+}
+
+function restCall(db: string, batch: Batch): HttpCall {
+  const { shape, lock, unlock, sequence } = batch;
+  const counter = `${db}/counter/${batch.atomic?.[0]?.key}`;
+  const number = `${db}/sequence/${sequence?.key}`;
+  const key = `${db}/kv/${batch.get?.[0] ?? batch.set?.[0]?.key}`;
+  switch (shape) {
+    case 'kv.get':
+      return { method: 'GET', target: key };
+    case 'kv.set': {
+      const { value, version, ttlMs } = batch.set![0]!;
+      const ttl = ttlMs === undefined ? undefined : ttlMs / 1000;
+      return { method: 'POST', target: `${key}${query({ ver: version, ttl })}`, body: JSON.parse(value!) as unknown };
+    }
+    case 'kv.delete':
+      return { method: 'DELETE', target: `${key}${query({ ver: batch.set![0]!.version })}` };
+    case 'counter.get':
+      return { method: 'GET', target: counter };
+    case 'counter.add':
+      return { method: 'POST', target: `${counter}${query({ add: batch.atomic![0]!.n })}` };
+    case 'counter.reset':
+      return { method: 'DELETE', target: counter };
+    case 'sequence.get':
+      return { method: 'GET', target: number };
+    case 'sequence.next':
+      return { method: 'POST', target: `${number}${query({ n: sequence!.n })}` };
+    case 'sequence.reset':
+      return { method: 'DELETE', target: number };
+    case 'lock.acquire':
+      return { method: 'POST', target: `${db}/lock/${lock!.id}${lockQuery(lock!)}` };
+    case 'lock.release':
+      return {
+        method: 'DELETE',
+        target: `${db}/lock/${unlock!.id}${query({ lock: unlock!.handle, id: unlock!.owner })}`,
+      };
+    case 'batch':
+      throw new Error('a batch is no REST call');
+    default:
+      return unreachable(shape);
+  }
+}
+
+function withKey(call: HttpCall, idempotency: IdempotencyAsk | undefined): HttpCall {
+  return idempotency === undefined ? call : { ...call, headers: { 'idempotency-key': idempotency.ids[0]! } };
+}
+
+/** `meta` is what a query can say: a string. */
+function lockQuery({ durMs, waitMs, owner, meta }: LockAsk): string {
+  const text = meta === undefined ? undefined : (JSON.parse(meta) as string);
+  return query({ dur: durMs / 1000, wait: waitMs === 0 ? undefined : waitMs / 1000, id: owner, meta: text });
+}
+
+function atomicItem({ key, op, n, ifEq }: AtomicAsk): object {
+  const name = { add: 'Add', set: 'Set', max: 'Max', min: 'Min', get: 'Get', reset: 'Reset' }[op];
+  return { Key: key, [name]: n, ...(ifEq !== undefined && { IfEq: ifEq }) };
+}
+
+function setItem({ key, value, version, ttlMs }: SetAsk): object {
+  const condition = version === undefined ? {} : { Version: version };
+  if (value === undefined) return { Key: key, Delete: true, ...condition };
+  const ttl = ttlMs === undefined ? {} : { TTL: ttlMs / 1000 };
+  return { Key: key, Value: JSON.parse(value) as unknown, ...condition, ...ttl };
+}
+
+function query(parameters: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
+  return given.length === 0
+    ? ''
+    : `?${given.map(([name, value]) => `${name}=${encodeURIComponent(value!)}`).join('&')}`;
+}
