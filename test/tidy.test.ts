@@ -23,6 +23,8 @@ void test('layers import downwards only', () => {
     shared: 0,
     protocol: 1,
     journal: 2,
+    // Runs elsewhere: of the server it knows what crosses the wire, and its limits.
+    client: 2,
     'shard-worker': 3,
     checkpoint: 3,
     router: 3,
@@ -55,9 +57,11 @@ void test('core/ imports nothing that does I/O, and store/ knows of core/ only w
 });
 
 void test('time comes from shared/clock.ts, randomness from the composition root', () => {
-  assertOnlyIn(/\bDate\.now\b|\bnew Date\b/, []);
+  // Wall time beside the monotonic one, which stands still while a client's computer sleeps.
+  assertOnlyIn(/\bDate\.now\b|\bnew Date\b/, ['src/client/lease-clock.ts']);
   assertOnlyIn(/\bperformance\.(now|timeOrigin)\b/, [
     'src/shared/clock.ts',
+    'src/client/lease-clock.ts',
     // Durations for metrics and the log, as defaults that tests replace.
     'src/journal/journal-options.ts',
     'src/main/app.ts',
@@ -69,11 +73,13 @@ void test('time comes from shared/clock.ts, randomness from the composition root
     'src/journal/journal-options.ts',
     'src/shard-worker/shard-thread.ts',
     'src/shared/clock.ts',
+    'src/client/lease-clock.ts',
+    'src/client/transport.ts',
     'src/main/event-stream.ts',
     'src/main/front-end.ts',
     'src/main/routes/watch-stream.ts',
   ]);
-  assertOnlyIn(/\bMath\.random\b/, []);
+  assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts']);
   assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, ['src/main/open-data.ts', 'src/main/server.ts']);
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;

@@ -1,0 +1,164 @@
+/**
+ * From "I want this lock" to a lease.
+ *
+ * Each acquire has an owner id of its own, made here. Under it a request that lost its reply can be sent again: whoever
+ * holds the lock under that id already is given it again, and whoever still stands in line keeps the place. And under
+ * it the lock is given back when nobody wants it any more: an acquire that is aborted closes its connection, at which
+ * the server takes it out of the line; if the grant was on its way just then, the release by owner catches it.
+ *
+ * A grant that was waited for counts from a moment that nobody here knows: between the sending and the reply. If that is
+ * long ago, measured by the ttl, the lease is extended once before it is handed out, so that there is a sending to
+ * measure it from.
+ */
+import { randomUUID } from 'node:crypto';
+import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
+import type { Answer, Call, Carrier } from './carrier.ts';
+import { anId, invalid } from './checks.ts';
+import { DragonLockError, LockLostError, NotLockedError } from './errors.ts';
+import type { Mark } from './lease-clock.ts';
+import type { LockFamily } from './lock-family.ts';
+import { ttlMin, type Held, type HeldLock, type LockOptions } from './lock.ts';
+import type { Recover } from './batch.ts';
+
+const ttlMsDefault = 30_000;
+const waitMsDefault = 30_000;
+
+export interface AcquireContext {
+  readonly carrier: Carrier;
+  /** Through the lane: in order with the client's other calls. */
+  run(call: Call, names: readonly string[], batch?: string): Promise<Answer>;
+  readonly held: Set<HeldLock>;
+  /** Something that goes on behind the caller's back, and that closing waits for. */
+  background(work: Promise<unknown>): void;
+}
+
+export async function acquire(
+  family: LockFamily,
+  context: AcquireContext,
+  id: string,
+  options: LockOptions,
+): Promise<Held> {
+  const { ttlMs, waitMs } = checked(id, options);
+  const { carrier } = context;
+  const { clock } = carrier;
+  const owner = randomUUID();
+  const startedAt = clock.mark();
+  const leftMs = (): number => Math.max(0, waitMs - clock.since(startedAt));
+  const { signal, meta } = options;
+  signal?.throwIfAborted();
+  try {
+    for (;;) {
+      const ask = family.ask({ id, owner, ttlMs, meta, leftMs: waitMs === 0 ? () => 0 : leftMs });
+      const call: Call = { ...ask, effect: 'repeatable', waitMs: leftMs(), signal };
+      const answer = await (waitMs === 0 ? context.run(call, [family.nameOf(id)], ask.batch) : carrier.call(call));
+      const { Lock: fence, Recover: recover } = answer.body as { Lock: number; Recover?: WireRecover };
+      const sentAt = await confirmed(family, context, { id, fence, owner, ttlMs }, answer.sentAt);
+      if (sentAt === undefined && leftMs() > 0) continue;
+      if (sentAt === undefined) {
+        throw new NotLockedError(
+          'not_locked',
+          `The lock ${JSON.stringify(id)} was granted, and had expired before word of it came.`,
+        );
+      }
+      signal?.throwIfAborted();
+      return {
+        id,
+        fence,
+        recover: recoverOf(recover),
+        ttlMs,
+        sentAt,
+        clock,
+        held: context.held,
+        renew: (ttl, timeoutMs) => renew(family, carrier, { id, fence, owner, ttlMs: ttl }, timeoutMs),
+        giveBack: async () => {
+          await context.run(...giveBackCall(family, { id, fence }));
+        },
+      };
+    }
+  } catch (error) {
+    // Whoever was refused has nothing to give back; anything else may have got it.
+    if (!(error instanceof DragonLockError) || error.code === 'outcome_unknown') {
+      context.background(forget(family, carrier, id, owner));
+    }
+    throw error;
+  }
+}
+
+export interface Lessee {
+  readonly id: string;
+  readonly fence: number;
+  readonly owner: string;
+  readonly ttlMs: number;
+}
+
+interface WireRecover {
+  readonly Lock: number;
+  readonly Meta?: unknown;
+  readonly Why: 'expired' | 'forced';
+}
+
+/** @returns from when the lease is to be counted; undefined: it has ended already */
+async function confirmed(
+  family: LockFamily,
+  { carrier }: AcquireContext,
+  lessee: Lessee,
+  sentAt: Mark,
+): Promise<Mark | undefined> {
+  if (carrier.clock.since(sentAt) < lessee.ttlMs / 4) return sentAt;
+  try {
+    return await renew(family, carrier, lessee, undefined);
+  } catch (error) {
+    if (error instanceof LockLostError) return undefined;
+    throw error;
+  }
+}
+
+/** Not through the lane: a renewal must not stand behind what is guarded. */
+async function renew(
+  family: LockFamily,
+  carrier: Carrier,
+  lessee: Lessee,
+  timeoutMs: number | undefined,
+): Promise<Mark> {
+  const answer = await carrier.call({ ...family.renew(lessee), effect: 'repeatable', timeoutMs });
+  const { Lock: fence } = answer.body as { Lock: number };
+  if (fence !== lessee.fence) {
+    // A mutex that was lost is granted anew when its owner asks again: that is another holding, not this one.
+    await carrier.call({ ...family.giveBack({ id: lessee.id, fence }), effect: 'repeatable', timeoutMs });
+    throw new LockLostError(
+      'lock_lost',
+      `The ${family.kind} ${JSON.stringify(lessee.id)} was lost: it is held anew, under fence ${fence}.`,
+      {
+        details: { LockID: lessee.id, Why: 'unknown' },
+      },
+    );
+  }
+  return answer.sentAt;
+}
+
+function giveBackCall(family: LockFamily, of: { id: string; fence: number }): [Call, string[], string | undefined] {
+  const { batch, ...call } = family.giveBack(of);
+  return [{ ...call, effect: 'repeatable' }, [family.nameOf(of.id)], batch];
+}
+
+/** Gives back what was perhaps granted and is not wanted. */
+async function forget(family: LockFamily, carrier: Carrier, id: string, owner: string): Promise<void> {
+  await carrier.call({ ...family.giveBackByOwner(id, owner), effect: 'repeatable' }).catch(() => undefined);
+}
+
+function checked(
+  id: string,
+  { ttl = ttlMsDefault, wait = waitMsDefault }: LockOptions,
+): { ttlMs: number; waitMs: number } {
+  anId(id, 'id');
+  if (!(ttl >= ttlMin && ttl <= lockDurMsMax)) {
+    throw invalid(`ttl: ${ttl}; wanted ${ttlMin} to ${lockDurMsMax} milliseconds`);
+  }
+  if (!(wait >= 0 && wait <= waitMsMax)) throw invalid(`wait: ${wait}; wanted 0 to ${waitMsMax} milliseconds`);
+  return { ttlMs: ttl, waitMs: wait };
+}
+
+function recoverOf(wire: WireRecover | undefined): Recover | undefined {
+  if (wire === undefined) return undefined;
+  return { fence: wire.Lock, why: wire.Why, ...(wire.Meta !== undefined && { meta: wire.Meta }) };
+}

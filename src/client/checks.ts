@@ -1,0 +1,27 @@
+/** What can be refused without asking the server, so that it never spoils the calls beside it. */
+import { keyBytesMax } from '../shared/limits.ts';
+import { InvalidError } from './errors.ts';
+
+/** A key or id. @throws InvalidError */
+export function anId(id: string, name: string): string {
+  // A character is at most three bytes for each unit of its length.
+  const fits =
+    typeof id === 'string' && id.length > 0 && (id.length * 3 <= keyBytesMax || Buffer.byteLength(id) <= keyBytesMax);
+  if (!fits || !id.isWellFormed() || id.includes('\0')) {
+    const got = typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : typeof id;
+    throw invalid(`${name}: ${got}; wanted a string of 1 to ${keyBytesMax} bytes of well-formed UTF-8 without NUL`);
+  }
+  return id;
+}
+
+/** Of milliseconds, for the wire. @throws InvalidError */
+export function seconds(ms: number, name: string): number {
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0) {
+    throw invalid(`${name}: ${String(ms)}; wanted a number of milliseconds`);
+  }
+  return ms / 1000;
+}
+
+export function invalid(message: string): InvalidError {
+  return new InvalidError('invalid', message);
+}

@@ -1,0 +1,68 @@
+/** The package `dragonlock`, name by name. */
+export { DragonLock } from './dragon-lock.ts';
+export type { DragonLockOptions } from './options.ts';
+export type {
+  AtomicOperation,
+  Batch,
+  BatchIdempotency,
+  BatchLock,
+  BatchResult,
+  CounterResult,
+  Entry,
+  Grant,
+  Guard,
+  Recover,
+  SetOperation,
+  SetResult,
+} from './batch.ts';
+export type { CallOptions } from './store-calls.ts';
+export type { DeleteOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
+export type { Counters, CounterSetOptions } from './counters.ts';
+export type { Block, Sequences } from './sequences.ts';
+export type { LockInfo, LockPage, Locks } from './locks.ts';
+export type { HeldLock, Lock, LockOptions, Mutex } from './lock.ts';
+export type { LeaseState } from './lease.ts';
+export type {
+  Change,
+  KeyState,
+  PrefixEvent,
+  WatchKeyOptions,
+  WatchOptions,
+  WatchPrefixOptions,
+  Watches,
+} from './watches.ts';
+export {
+  ClosedError,
+  CompactedError,
+  DiskFullError,
+  DragonLockError,
+  DrainingError,
+  DuplicateRequestError,
+  ForbiddenError,
+  IdempotencyMismatchError,
+  InternalError,
+  InvalidError,
+  LeaseUnknownError,
+  LockLostError,
+  NotDragonLockError,
+  NotFoundError,
+  NotLockedError,
+  OutcomeUnknownError,
+  OverflowError,
+  OverloadedError,
+  PreconditionFailedError,
+  QuotaExceededError,
+  RateLimitedError,
+  ReleasedError,
+  RequestInProgressError,
+  ServerTooOldError,
+  TooLargeError,
+  TooManyWaitersError,
+  UnauthorizedError,
+  UnreachableError,
+  UnsupportedMediaTypeError,
+  VersionMismatchError,
+  type ClientErrorCode,
+  type LockHolder,
+} from './errors.ts';
+export type { ErrorCode } from '../protocol/errors.ts';

@@ -1,0 +1,75 @@
+/** How durable locks and mutexes in memory are asked for: the same moves, in different words. */
+import { lockName, mutexName } from './batch.ts';
+import { invalid } from './checks.ts';
+import type { Call } from './carrier.ts';
+import { pathOf } from './paths.ts';
+
+export interface Asking {
+  readonly id: string;
+  readonly owner: string;
+  readonly ttlMs: number;
+  readonly meta: unknown;
+  /** What is left of the wait. */
+  readonly leftMs: () => number;
+}
+
+/** `batch`: its text, if it may travel in an array. */
+export type FamilyCall = Pick<Call, 'method' | 'path' | 'body'> & { readonly batch?: string };
+
+export interface LockFamily {
+  readonly kind: 'lock' | 'mutex';
+  nameOf(id: string): string;
+  ask(asking: Asking): FamilyCall;
+  renew(of: { id: string; fence: number; owner: string; ttlMs: number }): FamilyCall;
+  giveBack(of: { id: string; fence: number }): FamilyCall;
+  giveBackByOwner(id: string, owner: string): FamilyCall;
+}
+
+export function durableLocks(account: string): LockFamily {
+  const path = `/db/${account}`;
+  const batchCall = (batch: string): FamilyCall => ({ method: 'POST', path, body: () => batch, batch });
+  return {
+    kind: 'lock',
+    nameOf: lockName,
+    ask({ id, owner, ttlMs, meta, leftMs }) {
+      const body = (): string =>
+        JSON.stringify({
+          LockID: id,
+          LockDur: ttlMs / 1000,
+          LockWait: leftMs() / 1000,
+          LockOwner: owner,
+          LockMeta: meta,
+        });
+      return { ...batchCall(body()), body };
+    },
+    renew: ({ id, fence, ttlMs }) =>
+      batchCall(JSON.stringify({ LockID: id, UnlockID: id, Unlock: fence, LockDur: ttlMs / 1000 })),
+    giveBack: ({ id, fence }) => batchCall(JSON.stringify({ UnlockID: id, Unlock: fence })),
+    giveBackByOwner: (id, owner) => ({
+      method: 'DELETE',
+      path: pathOf(account, 'lock', id, { id: owner }),
+    }),
+  };
+}
+
+export function mutexes(account: string): LockFamily {
+  return {
+    kind: 'mutex',
+    nameOf: mutexName,
+    ask({ id, owner, ttlMs, meta, leftMs }) {
+      if (meta !== undefined && typeof meta !== 'string')
+        throw invalid(`meta: ${typeof meta}; wanted a string for a mutex`);
+      // The path says how long to wait; a second attempt asks for as long as the first, and is cut off by its timeout.
+      return {
+        method: 'POST',
+        path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000, wait: leftMs() / 1000, meta }),
+      };
+    },
+    renew: ({ id, owner, ttlMs }) => ({
+      method: 'POST',
+      path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000 }),
+    }),
+    giveBack: ({ id, fence }) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { lock: fence }) }),
+    giveBackByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { id: owner }) }),
+  };
+}

@@ -1,0 +1,12 @@
+type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock';
+type Query = Readonly<Record<string, string | number | undefined>>;
+
+/** `/db/acc/kv/a%2Fb?ver=3`; without an id: the list of such things. */
+export function pathOf(account: string, thing: Thing, id: string | undefined, query: Query = {}): string {
+  const text = Object.entries(query)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
+    .join('&');
+  const place = id === undefined ? '' : `/${encodeURIComponent(id)}`;
+  return `/db/${account}/${thing}${place}${text === '' ? '' : `?${text}`}`;
+}

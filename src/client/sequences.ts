@@ -1,0 +1,50 @@
+/** Sequences: numbers from 1, without gaps. */
+import { sequenceName } from './batch.ts';
+import { anId } from './checks.ts';
+import { NotFoundError } from './errors.ts';
+import { pathOf } from './paths.ts';
+import type { CallOptions, StoreCalls } from './store-calls.ts';
+
+/** Both belong to it. */
+export interface Block {
+  readonly from: number;
+  readonly to: number;
+}
+
+export class Sequences {
+  readonly #calls: StoreCalls;
+  readonly #account: string;
+
+  constructor(calls: StoreCalls, account: string) {
+    this.#calls = calls;
+    this.#account = account;
+  }
+
+  async next(key: string, options?: CallOptions): Promise<number> {
+    return (await this.block(key, 1, options)).to;
+  }
+
+  /** The next `n` numbers. */
+  async block(key: string, n: number, options?: CallOptions): Promise<Block> {
+    const path = pathOf(this.#account, 'sequence', anId(key, 'key'), { n });
+    const { From, To } = await this.#calls.rest('POST', path, [sequenceName(key)], options);
+    return { from: Number(From), to: Number(To) };
+  }
+
+  /** The last number taken; 0 if there is none yet. */
+  async get(key: string, options?: CallOptions): Promise<number> {
+    try {
+      const path = pathOf(this.#account, 'sequence', anId(key, 'key'));
+      return Number((await this.#calls.rest('GET', path, [sequenceName(key)], options))['Value']);
+    } catch (error) {
+      if (error instanceof NotFoundError) return 0;
+      throw error;
+    }
+  }
+
+  /** It starts anew, from 1. */
+  async reset(key: string, options?: CallOptions): Promise<void> {
+    const path = pathOf(this.#account, 'sequence', anId(key, 'key'));
+    await this.#calls.rest('DELETE', path, [sequenceName(key)], options);
+  }
+}

@@ -1,0 +1,24 @@
+import { NotDragonLockError, ServerTooOldError } from './errors.ts';
+
+/** The first server with everything that this client asks for. */
+export const oldestServer = '0.1.0';
+
+/** @throws NotDragonLockError, ServerTooOldError */
+export function needVersion(version: unknown, url: string): void {
+  if (typeof version !== 'string' || !/^\d+\.\d+\.\d+/.test(version)) {
+    throw new NotDragonLockError(`What answers at ${url} is not a Dragon Lock server (/version tells no version).`);
+  }
+  if (isOlder(version, oldestServer)) {
+    throw new ServerTooOldError(`The server at ${url} has version ${version}; wanted ${oldestServer} or newer.`);
+  }
+}
+
+function isOlder(version: string, than: string): boolean {
+  const [a, b] = [partsOf(version), partsOf(than)];
+  for (const i of [0, 1, 2]) if (a[i] !== b[i]) return a[i]! < b[i]!;
+  return false;
+}
+
+function partsOf(version: string): number[] {
+  return version.split(/[.+-]/, 3).map(Number);
+}

@@ -1,0 +1,103 @@
+/** The calls that do not wait: batches and what can be said as one go through the lane as such, the rest as REST. */
+import { randomUUID } from 'node:crypto';
+import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
+import type { Answer, Call, Carrier, Effect } from './carrier.ts';
+import { DuplicateRequestError } from './errors.ts';
+import type { Lane } from './lane.ts';
+import type { Settings } from './options.ts';
+
+export interface CallOptions {
+  /** Rejects the call with the signal's reason. What was sent by then may still happen. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class StoreCalls {
+  readonly #lane: Lane;
+  readonly #carrier: Carrier;
+  readonly #settings: Settings;
+
+  constructor(lane: Lane, carrier: Carrier) {
+    this.#lane = lane;
+    this.#carrier = carrier;
+    this.#settings = carrier.settings;
+  }
+
+  async batch(batch: Batch, { signal }: CallOptions = {}): Promise<BatchResult> {
+    const wire = toWire(batch);
+    const ownId = this.#addId(batch, wire);
+    const text = JSON.stringify(wire);
+    const call: Call = {
+      method: 'POST',
+      path: `/db/${this.#settings.account}`,
+      body: () => text,
+      effect: effectOf(batch, ownId !== undefined),
+      waitMs: batch.lock?.wait ?? 0,
+      signal,
+    };
+    try {
+      return fromWire((await this.#run(call, batch, text)).body);
+    } catch (error) {
+      // The reply of our own first try was lost, and here it is.
+      if (ownId !== undefined && error instanceof DuplicateRequestError && error.ids.includes(ownId)) {
+        return fromWire(error.response as object);
+      }
+      throw error;
+    }
+  }
+
+  /** A call that no batch can say. @returns the reply's body */
+  async rest(
+    method: Call['method'],
+    path: string,
+    names: readonly string[],
+    { signal }: CallOptions = {},
+  ): Promise<Answer['body']> {
+    const read = method === 'GET';
+    const id = !read && this.#settings.retryWrites ? randomUUID() : undefined;
+    const effect: Effect = read ? 'read' : id === undefined ? 'once' : 'repeatable';
+    return (await this.#lane.run({ method, path, idempotencyKey: id, effect, signal, names })).body;
+  }
+
+  #run(call: Call, batch: Batch, text: string): Promise<Answer> {
+    const reads = batch.get?.length ?? 0;
+    const names = namesIn(batch);
+    if (call.waitMs) return this.#carrier.call(call);
+    // Several values may be more than what an array leaves for one reply.
+    if (reads > 1) return this.#lane.run({ ...call, names });
+    return this.#lane.run({ ...call, names, batch: text, reads: reads > 0 });
+  }
+
+  /** @returns the id under which the batch may be sent again, if it needs one */
+  #addId(batch: Batch, wire: Record<string, unknown>): string | undefined {
+    if (!this.#settings.retryWrites || !needsId(batch)) return undefined;
+    const id = randomUUID();
+    wire['IdempotencyIDs'] = [...(batch.idempotency?.ids ?? []), id];
+    if (batch.idempotency === undefined) {
+      wire['IdempotencyMode'] = 'replay';
+      // Nothing is sent again behind the timeout.
+      wire['IdempotencyTTL'] = (this.#settings.timeoutMs * 2) / 1000;
+    }
+    return id;
+  }
+}
+
+/**
+ * A batch that takes a lock gets no id: the server keeps such a lock for whoever comes back for it, even when its client
+ * has gone. It may be sent again if it has an owner and does nothing else.
+ */
+function needsId(batch: Batch): boolean {
+  return natureOf(batch) === 'once' && batch.lock === undefined;
+}
+
+function effectOf(batch: Batch, hasId: boolean): Effect {
+  return hasId ? 'repeatable' : natureOf(batch);
+}
+
+/** What sending it twice does, as it stands. */
+function natureOf({ guard, atomic, set, lock, unlock, idempotency }: Batch): Effect {
+  if (idempotency?.mode === 'replay') return 'repeatable';
+  if (idempotency !== undefined || atomic?.length || set?.length) return 'once';
+  if (lock !== undefined) return lock.owner !== undefined && unlock === undefined ? 'repeatable' : 'once';
+  if (unlock !== undefined) return unlock.fence !== undefined && !guard?.length ? 'repeatable' : 'once';
+  return 'read';
+}

@@ -1,0 +1,233 @@
+/**
+ * Watches, as async iterators: `for await (const … of client.watch.key('flag'))`. They go on over lost connections and
+ * restarts of the server, until they are left (`break`), their signal fires, or the client is closed.
+ *
+ * **Keys** show the latest state: what happens between two looks is seen as one change. **A prefix** shows every commit,
+ * in order, each once, none missing. It begins with a list, to which the commits that follow apply; and when it could
+ * not keep up, and the server's history does not reach back to where it stood, there is another list, which stands for
+ * whatever was missed.
+ */
+import { entryOf, type Entry, type WireEntry } from './batch.ts';
+import type { Carrier } from './carrier.ts';
+import { anId } from './checks.ts';
+import { CompactedError, DragonLockError } from './errors.ts';
+import type { KeyValues, Page } from './kv.ts';
+import { passes } from './retry.ts';
+
+/** Milliseconds that one request waits in the server. */
+const pollMs = 30_000;
+/** Keys of one request. */
+const keysMax = 1000;
+
+export interface WatchOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WatchKeyOptions extends WatchOptions {
+  /** Begin with what differs from this; 0: does not exist. Default: begin with what there is. */
+  readonly version?: number | undefined;
+}
+
+export type KeyState<Value = unknown> =
+  | { readonly kind: 'value'; readonly key: string; readonly version: number; readonly value: Value }
+  | { readonly kind: 'none'; readonly key: string; readonly version: 0; readonly expired: boolean };
+
+export interface WatchPrefixOptions extends WatchOptions {
+  /** Begin with the commits behind this revision, instead of a list: `rev` of what was seen last. */
+  readonly after?: number | undefined;
+}
+
+export type PrefixEvent<Value = unknown> =
+  /** Everything there is under the prefix: it takes the place of what was known before. */
+  | { readonly kind: 'list'; readonly entries: readonly Entry<Value>[]; readonly rev: number }
+  /** One commit. */
+  | { readonly kind: 'commit'; readonly changes: readonly Change<Value>[]; readonly rev: number };
+
+export type Change<Value = unknown> =
+  | {
+      readonly kind: 'set';
+      readonly key: string;
+      readonly version: number;
+      readonly value: Value;
+      readonly till?: number;
+    }
+  | { readonly kind: 'delete'; readonly key: string; readonly expired: boolean };
+
+export class Watches {
+  readonly #carrier: Carrier;
+  readonly #kv: KeyValues;
+
+  constructor(carrier: Carrier, kv: KeyValues) {
+    this.#carrier = carrier;
+    this.#kv = kv;
+  }
+
+  key<Value = unknown>(
+    key: string,
+    { version, signal }: WatchKeyOptions = {},
+  ): AsyncGenerator<KeyState<Value>, never, undefined> {
+    return this.keys<Value>([version === undefined ? key : { key, version }], { signal });
+  }
+
+  /** The latest state of each, and whatever changes in any of them. A key may come with the version that is known. */
+  async *keys<Value = unknown>(
+    keys: readonly (string | { readonly key: string; readonly version: number })[],
+    { signal }: WatchOptions = {},
+  ): AsyncGenerator<KeyState<Value>, never, undefined> {
+    const versions = new Map<string, number>();
+    const unknown: string[] = [];
+    for (const item of keys) {
+      if (typeof item === 'string') unknown.push(anId(item, 'key'));
+      else versions.set(anId(item.key, 'key'), item.version);
+    }
+    for (let i = 0; i < unknown.length; i += keysMax) {
+      const part = unknown.slice(i, i + keysMax);
+      const entries = await this.#persist(() => this.#kv.getAll<Value>(part, { signal }), signal);
+      for (const [j, key] of part.entries()) {
+        const entry = entries[j];
+        versions.set(key, entry?.version ?? 0);
+        yield entry === undefined
+          ? { kind: 'none', key, version: 0, expired: false }
+          : { kind: 'value', key, version: entry.version, value: entry.value };
+      }
+    }
+    for (;;) {
+      const IDs = [...versions].map(([ID, Version]) => ({ ID, Version }));
+      const seen = await this.#poll({ IDs, Wait: pollMs / 1000 }, signal);
+      if (seen === undefined) continue;
+      const { Key, Version, Value, Expired } = seen as unknown as WireState;
+      versions.set(Key, Version);
+      yield Version === 0
+        ? { kind: 'none', key: Key, version: 0, expired: Expired === true }
+        : { kind: 'value', key: Key, version: Version, value: Value as Value };
+    }
+  }
+
+  async *prefix<Value = unknown>(
+    prefix: string,
+    { after, signal }: WatchPrefixOptions = {},
+  ): AsyncGenerator<PrefixEvent<Value>, never, undefined> {
+    let rev = after;
+    let pages = new Pages();
+    for (;;) {
+      if (rev === undefined) {
+        pages = new Pages();
+        const entries: Entry<Value>[] = [];
+        let next: string | undefined;
+        do {
+          const from: string | undefined = next;
+          const page: Page<Value> = await this.#persist(
+            () => this.#kv.page<Value>({ prefix, after: from, limit: 1000, signal }),
+            signal,
+          );
+          pages.add(page);
+          entries.push(...page.entries);
+          rev ??= page.rev;
+          next = page.after;
+        } while (next !== undefined);
+        yield { kind: 'list', entries, rev };
+      }
+      try {
+        const seen = await this.#poll({ Prefix: prefix, After: rev, Wait: pollMs / 1000, Limit: 1000 }, signal);
+        if (seen === undefined) continue;
+        const { Events, Rev } = seen as unknown as WireEvents;
+        for (const commit of commitsOf(Events)) {
+          const changes = commit.filter((event) => !pages.shows(event.Key, event.Rev)).map(changeOf<Value>);
+          if (changes.length > 0) yield { kind: 'commit', changes, rev: commit[0]!.Rev };
+        }
+        rev = Rev;
+      } catch (error) {
+        if (!(error instanceof CompactedError)) throw error;
+        rev = undefined;
+      }
+    }
+  }
+
+  /** @returns undefined when nothing has happened */
+  async #poll(body: object, signal: AbortSignal | undefined): Promise<Readonly<Record<string, unknown>> | undefined> {
+    const text = JSON.stringify(body);
+    const answer = await this.#persist(
+      () =>
+        this.#carrier.call({
+          method: 'POST',
+          path: `/watch/${this.#carrier.settings.account}`,
+          body: () => text,
+          effect: 'read',
+          waitMs: pollMs,
+          signal,
+        }),
+      signal,
+    );
+    return answer.status === 204 ? undefined : answer.body;
+  }
+
+  /** A watch outlives any downtime: it is tried again for as long as somebody listens. */
+  async #persist<Result>(ask: () => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await ask();
+      } catch (error) {
+        const passing = error instanceof DragonLockError && (error.code === 'unreachable' || passes(error.code));
+        if (!passing || this.#carrier.closed) throw error;
+        await this.#carrier.pause(attempt, signal);
+      }
+    }
+  }
+}
+
+interface WireState {
+  readonly Key: string;
+  readonly Version: number;
+  readonly Value?: unknown;
+  readonly Expired?: boolean;
+}
+
+interface WireEvent extends WireEntry {
+  readonly Rev: number;
+  readonly Deleted?: boolean;
+  readonly Expired?: boolean;
+}
+
+interface WireEvents {
+  readonly Events: readonly WireEvent[];
+  readonly Rev: number;
+}
+
+function* commitsOf(events: readonly WireEvent[]): Generator<WireEvent[]> {
+  let commit: WireEvent[] = [];
+  for (const event of events) {
+    if (commit.length > 0 && commit[0]!.Rev !== event.Rev) {
+      yield commit;
+      commit = [];
+    }
+    commit.push(event);
+  }
+  if (commit.length > 0) yield commit;
+}
+
+function changeOf<Value>(event: WireEvent): Change<Value> {
+  const entry = entryOf(event);
+  if (entry === undefined) return { kind: 'delete', key: event.Key, expired: event.Expired === true };
+  return { kind: 'set', ...(entry as Entry<Value>) };
+}
+
+/**
+ * What a list has shown already. Its pages are of different moments, and the watch goes on from the first: a commit that
+ * one of the later pages shows must not be told again, behind its back.
+ */
+class Pages {
+  readonly #pages: { readonly upTo: Buffer | undefined; readonly rev: number }[] = [];
+  #last = 0;
+
+  add({ after, rev }: Page): void {
+    this.#pages.push({ upTo: after === undefined ? undefined : Buffer.from(after), rev });
+    this.#last = rev;
+  }
+
+  shows(key: string, rev: number): boolean {
+    if (rev > this.#last) return false;
+    const bytes = Buffer.from(key);
+    const page = this.#pages.find(({ upTo }) => upTo === undefined || Buffer.compare(bytes, upTo) <= 0);
+    return page !== undefined && rev <= page.rev;
+  }
+}
