@@ -12,7 +12,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
-import type { Answer, Call, Carrier } from './carrier.ts';
+import type { Carrier } from './carrier.ts';
+import type { Answer, Call } from './parcel.ts';
 import { anId, invalid } from './checks.ts';
 import { DragonLockError, LockLostError, NotLockedError } from './errors.ts';
 import type { Mark } from './lease-clock.ts';

@@ -12,8 +12,8 @@
  *     call ─► pending ─► (end of the turn, or a request came back) ─► array ─► under way ─► answered
  *                └── a name is busy, or every place is taken: stays ──┘
  */
-import type { Answer, Call, Carrier } from './carrier.ts';
-import { Parcel } from './carrier.ts';
+import type { Carrier } from './carrier.ts';
+import { Parcel, type Answer, type Call } from './parcel.ts';
 
 /** Batches of one array; more than the server's `limits.batch_operations_max` would be refused and halved. */
 const arrayLengthMax = 1000;

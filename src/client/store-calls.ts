@@ -1,7 +1,8 @@
 /** The calls that do not wait: batches and what can be said as one go through the lane as such, the rest as REST. */
 import { randomUUID } from 'node:crypto';
 import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
-import type { Answer, Call, Carrier, Effect } from './carrier.ts';
+import type { Carrier } from './carrier.ts';
+import type { Answer, Call, Effect } from './parcel.ts';
 import { DuplicateRequestError } from './errors.ts';
 import type { Lane } from './lane.ts';
 import type { Settings } from './options.ts';
