@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LockLostError, NotLockedError } from '../../src/client/errors.ts';
+import { settled } from './fake-clock.ts';
+import { clientUnderTest, type ClientUnderTest } from './fake-transport.ts';
+
+const granted = { Lock: 5, TillMs: 0, TTLMs: 0, Now: 0, Rev: 5 };
+
+void test('an acquire that is sent again has the same owner, and waits for what is left', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const locked = client.lock('x', { wait: 10_000, ttl: 30_000 });
+  await settled();
+  const first = transport.take();
+  assert.equal(first.request.waits, true);
+  await clock.pass(4000);
+  await first.breaks('sent');
+  await clock.pass(50);
+  const second = transport.take();
+  assert.equal(second.batches[0]?.['LockOwner'], first.batches[0]?.['LockOwner']);
+  assert.ok(Number(second.batches[0]?.['LockWait']) <= 6);
+  assert.ok(second.request.timeoutMs > 5900, 'longer than what the server waits');
+  await second.reply(200, granted);
+  assert.equal((await locked).fence, 5);
+});
+
+void test('two acquires have two owners', async () => {
+  const { client, transport } = clientUnderTest();
+  void client.lock('x');
+  void client.lock('x');
+  await settled();
+  const [a, b] = [transport.take(), transport.take()];
+  assert.notEqual(a.batches[0]?.['LockOwner'], b.batches[0]?.['LockOwner']);
+});
+
+void test('a grant that was long waited for is extended before it counts, from that sending on', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const locked = client.lock('x', { ttl: 3000, wait: 60_000 });
+  await settled();
+  await clock.pass(40_000);
+  await transport.take().reply(200, granted);
+  const extension = transport.take();
+  assert.deepEqual(extension.batches, [{ LockID: 'x', UnlockID: 'x', Unlock: 5, LockDur: 3 }]);
+  await clock.pass(500);
+  await extension.reply(200, granted);
+  const lock = await locked;
+  assert.equal(lock.state, 'held');
+  assert.equal(Math.round(lock.remaining), 3000 - 40 - 500);
+});
+
+void test('a grant that had expired before word of it came is waited for again', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const locked = client.lock('x', { ttl: 3000, wait: 60_000 });
+  await settled();
+  await clock.pass(4000);
+  await transport.take().reply(200, granted);
+  await transport.take().fails('lock_lost', 409);
+  await transport.take().reply(200, { ...granted, Lock: 9 });
+  assert.equal((await locked).fence, 9);
+});
+
+void test('an aborted acquire closes its connection, and gives back what may have been granted', async () => {
+  const { client, transport } = clientUnderTest();
+  const controller = new AbortController();
+  const rejected = assert.rejects(client.lock('x', { signal: controller.signal }), /enough/);
+  await settled();
+  const asked = transport.take();
+  controller.abort(new Error('enough'));
+  await rejected;
+  assert.equal(asked.request.signal?.aborted, true);
+  const release = transport.take();
+  assert.equal(release.request.method, 'DELETE');
+  assert.equal(release.request.path, `/db/acc/lock/x?id=${String(asked.batches[0]?.['LockOwner'])}`);
+});
+
+void test('whoever is refused the lock has nothing to give back', async () => {
+  const { client, transport } = clientUnderTest();
+  const rejected = assert.rejects(client.lock('x', { wait: 0 }), NotLockedError);
+  await settled();
+  await transport.take().fails('not_locked', 409);
+  await rejected;
+  assert.equal(transport.exchanges.length, 0);
+});
+
+async function lockedClient(): Promise<
+  ClientUnderTest & { lock: Awaited<ReturnType<ClientUnderTest['client']['lock']>> }
+> {
+  const made = clientUnderTest();
+  const locking = made.client.lock('x', { ttl: 3000 });
+  await settled();
+  await made.transport.take().reply(200, granted);
+  return { ...made, lock: await locking };
+}
+
+void test('a guarded batch that is not awaited is done before the release', async () => {
+  const { transport, lock } = await lockedClient();
+  void lock.batch({ set: [{ key: 'a', value: 1 }] });
+  const released = lock.release();
+  await settled();
+  const exchange = transport.take();
+  assert.deepEqual(exchange.batches[0]?.['Guard'], [{ LockID: 'x', Lock: 5 }]);
+  assert.deepEqual(exchange.batches[1], { UnlockID: 'x', Unlock: 5 });
+  await exchange.succeed();
+  await released;
+});
+
+void test('a renewal does not stand behind a guarded batch', async () => {
+  const { transport, lock, clock } = await lockedClient();
+  void lock.batch({ set: [{ key: 'a', value: 1 }] });
+  await clock.pass(1000);
+  assert.equal(transport.exchanges.length, 2);
+});
+
+void test('a guarded batch that finds the lock lost fires the signal', async () => {
+  const { transport, lock } = await lockedClient();
+  const rejected = assert.rejects(lock.batch({ set: [{ key: 'a', value: 1 }] }), LockLostError);
+  await settled();
+  await transport.take().reply(409, { Code: 'lock_lost', Message: 'over', LockID: 'x', Why: 'forced' });
+  await rejected;
+  assert.equal(lock.state, 'lost');
+  assert.ok(lock.signal.reason instanceof LockLostError);
+});
+
+void test('await using hides no error of the block', async () => {
+  const { transport, lock } = await lockedClient();
+  const block = (async () => {
+    await using held = lock;
+    throw new Error(`of the block, under ${held.fence}`);
+  })();
+  const rejected = assert.rejects(block, { message: 'of the block, under 5' });
+  await settled();
+  await transport.take().fails('lock_lost', 409);
+  await rejected;
+});
+
+void test('withLock throws what its function throws, and a loss behind one that went well', async () => {
+  for (const [fails, reply, wanted] of [
+    [true, 'lock_lost', /of the function/],
+    [false, 'lock_lost', LockLostError],
+    [false, 'internal', undefined],
+  ] as const) {
+    const { client, transport } = clientUnderTest();
+    const running = client.withLock('x', {}, (lock) => {
+      if (fails) throw new Error('of the function');
+      return lock.fence;
+    });
+    const outcome = wanted === undefined ? running : assert.rejects(running, wanted);
+    await settled();
+    await transport.take().reply(200, granted);
+    await transport.take().fails(reply, reply === 'internal' ? 500 : 409);
+    assert.equal(await outcome, wanted === undefined ? 5 : undefined);
+  }
+});
+
+void test('a mutex that was granted anew to its owner is another holding: lost, and given back', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const locking = client.mutex('m', { ttl: 3000 });
+  await settled();
+  const asked = transport.take();
+  assert.match(asked.request.path, /^\/db\/acc\/mlock\/m\?id=[\w-]+&dur=3&wait=/);
+  await asked.reply(200, granted);
+  const mutex = await locking;
+  await clock.pass(1000);
+  await transport.take().reply(200, { ...granted, Lock: 8 });
+  const release = transport.take();
+  assert.equal(release.request.path, '/db/acc/munlock/m?lock=8');
+  await release.reply(200, { Rev: 9 });
+  assert.equal(mutex.state, 'lost');
+});
+
+void test('closing the client gives back what it holds', async () => {
+  const { client, transport, lock } = await lockedClient();
+  const closed = client.close();
+  await settled();
+  const release = transport.take();
+  assert.deepEqual(release.batches, [{ UnlockID: 'x', Unlock: 5 }]);
+  await release.succeed();
+  await closed;
+  assert.equal(lock.state, 'released');
+  await assert.rejects(client.kv.get('a'), { code: 'closed' });
+});

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as exported from '../../src/client/exports.ts';
+import { clientCodes, errorOfReply } from '../../src/client/errors.ts';
+import { errorCodes } from '../../src/protocol/errors.ts';
+import { readDoc, tableUnder } from '../docs/markdown.ts';
+
+const { DragonLockError } = exported;
+
+for (const [code, { status, retryable }] of Object.entries(errorCodes)) {
+  void test(`${code} has a class of its own, exported under its name`, () => {
+    const name = `${code.replaceAll(/(^|_)([a-z])/g, (_, _bar, letter: string) => letter.toUpperCase())}Error`;
+    const made = (exported as Record<string, unknown>)[name];
+    assert.ok(typeof made === 'function', name);
+    const error = errorOfReply(status, { Code: code, Message: 'why', RequestID: 'b-1' });
+    assert.ok(error instanceof made && error instanceof DragonLockError && error instanceof Error);
+    assert.deepEqual(
+      { name: error.name, code: error.code, status: error.status, retryable: error.retryable, id: error.requestId },
+      { name, code, status, retryable, id: 'b-1' },
+    );
+    assert.equal(String(error), `${name}: why`);
+  });
+}
+
+void test('the members that a code brings can be read', () => {
+  const of = <T>(body: object): T => errorOfReply(409, { Message: '', ...body }) as T;
+  const busy = of<exported.NotLockedError>({
+    Code: 'not_locked',
+    Holder: { Meta: 'm', Till: 2, TillMs: 1500, Since: 1000 },
+    Waiters: 3,
+  });
+  assert.deepEqual([busy.holder, busy.waiters], [{ meta: 'm', till: 1500, since: 1000 }, 3]);
+  assert.equal(of<exported.CompactedError>({ Code: 'compacted', Oldest: 9 }).oldest, 9);
+  assert.equal(of<exported.PreconditionFailedError>({ Code: 'precondition_failed', Key: 'k', Value: 4 }).value, 4);
+  assert.equal(of<exported.LockLostError>({ Code: 'lock_lost', LockID: 'l', Why: 'expired' }).why, 'expired');
+});
+
+void test('a code that this client does not know yet is told, and anything else is no reply of this server', () => {
+  assert.match(errorOfReply(409, { Code: 'new_code', Message: 'm' })?.message ?? '', /new_code: m/);
+  for (const body of [null, 'text', {}, { Code: 5 }, { Code: 'invalid' }])
+    assert.equal(errorOfReply(400, body), undefined);
+});
+
+void test('the document lists what only a client can see', () => {
+  const rows = tableUnder(readDoc('docs/client.md'), 'When things go wrong');
+  assert.deepEqual(
+    rows.map(([code, name, retry, meaning]) => [code, name! in exported, retry === 'yes', meaning]),
+    Object.entries(clientCodes).map(([code, { retryable, meaning }]) => [code, true, retryable, meaning]),
+  );
+});

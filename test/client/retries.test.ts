@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  DrainingError,
+  InternalError,
+  NotDragonLockError,
+  OutcomeUnknownError,
+  ServerTooOldError,
+  UnreachableError,
+} from '../../src/client/errors.ts';
+import { backoffMs } from '../../src/client/retry.ts';
+import { settled } from './fake-clock.ts';
+import { clientUnderTest } from './fake-transport.ts';
+
+void test('a write that lost its reply is sent again under the same id', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const added = client.counter.add('n', 5);
+  await settled();
+  const first = transport.take();
+  const id = first.batches[0]?.['IdempotencyIDs'];
+  assert.ok(Array.isArray(id) && id.length === 1);
+  assert.equal(first.batches[0]?.['IdempotencyMode'], 'replay');
+  await first.breaks('sent');
+  await clock.pass(50);
+  const second = transport.take();
+  assert.equal(second.request.body, first.request.body);
+  await second.succeed();
+  assert.equal(await added, 5);
+});
+
+void test('a sequence has its id in the header', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  void client.sequence.next('s');
+  await settled();
+  const first = transport.take();
+  assert.ok(first.request.idempotencyKey);
+  await first.breaks('sent');
+  await clock.pass(50);
+  assert.equal(transport.take().request.idempotencyKey, first.request.idempotencyKey);
+});
+
+void test('a write without an id is sent again only if nothing was sent or done', async () => {
+  const { client, transport, clock } = clientUnderTest({ retryWrites: false });
+  const set = client.kv.set('a', 1);
+  await settled();
+  assert.equal(transport.exchanges[0]?.batches[0]?.['IdempotencyIDs'], undefined);
+  await transport.take().breaks('before');
+  await clock.pass(50);
+  await transport.take().fails('draining', 503);
+  await clock.pass(100);
+  const rejected = assert.rejects(set, OutcomeUnknownError);
+  await transport.take().breaks('sent');
+  await rejected;
+  assert.equal(transport.exchanges.length, 0);
+});
+
+void test('ids of the caller keep their meaning: only our own first try counts as ours', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const batch = { idempotency: { ids: ['order-1'] }, atomic: [{ key: 'n', add: 1 }] };
+  const mine = client.batch(batch);
+  await settled();
+  const first = transport.take();
+  const ids = first.batches[0]?.['IdempotencyIDs'] as string[];
+  assert.equal(ids.length, 2);
+  await first.breaks('sent');
+  await clock.pass(50);
+  const Response = { Atomic: [{ Key: 'n', Value: 1, Old: 0 }], Rev: 3 };
+  const duplicate = { Code: 'duplicate_request', Message: 'used', Same: true, Rev: 3, Response };
+  await transport.take().reply(409, { ...duplicate, IDs: ids });
+  assert.equal((await mine).atomic[0]?.value, 1);
+
+  const theirs = client.batch(batch);
+  await settled();
+  const rejected = assert.rejects(theirs, { name: 'DuplicateRequestError', response: Response, same: true });
+  await transport.take().reply(409, { ...duplicate, IDs: ['order-1'] });
+  await rejected;
+});
+
+void test('reads are sent again, whatever became of the first', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const got = client.kv.get('a');
+  await settled();
+  for (const how of ['sent', 'before', 'sent'] as const) {
+    await transport.take().breaks(how);
+    await clock.pass(2000);
+  }
+  await transport.take().succeed();
+  assert.equal((await got)?.value, 'v');
+});
+
+void test('what passes is tried again after what the server asks for, what does not is told at once', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const got = client.kv.get('a');
+  await settled();
+  await transport.take().fails('overloaded', 503, 1000);
+  await clock.pass(999);
+  assert.equal(transport.exchanges.length, 0);
+  await clock.pass(1);
+  const rejected = assert.rejects(got, InternalError);
+  await transport.take().fails('internal', 500);
+  await rejected;
+  assert.equal(transport.exchanges.length, 0);
+});
+
+void test('within an array only those that were put off are sent again, in order', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  const outcomes = Promise.all(['a', 'b', 'c'].map((key) => client.kv.set(key, key)));
+  await settled();
+  const overloaded = { Status: 503, Code: 'overloaded', Message: 'later' };
+  await transport.take().reply(200, [{ Status: 200, KVSet: [{ Key: 'a', Version: 5 }] }, overloaded, overloaded]);
+  await clock.pass(100);
+  const again = transport.take();
+  assert.deepEqual(
+    again.batches.map(({ KVSet }) => (KVSet as { Key: string }[])[0]?.Key),
+    ['b', 'c'],
+  );
+  await again.succeed();
+  assert.deepEqual(await outcomes, [5, 7, 7]);
+});
+
+for (const [how, wanted] of [
+  ['a read', UnreachableError],
+  ['a write', OutcomeUnknownError],
+] as const) {
+  void test(`${how} that nobody answers ends within its timeout`, async () => {
+    const { client, transport, clock } = clientUnderTest({ timeout: 3000 });
+    const call = how === 'a read' ? client.kv.get('a') : client.kv.set('a', 1);
+    let ended = false;
+    const rejected = assert.rejects(call, wanted).then(() => (ended = true));
+    await settled();
+    let attempts = 0;
+    let passedMs = 0;
+    while (!ended && passedMs < 4000) {
+      for (const exchange of transport.exchanges.splice(0)) {
+        attempts += 1;
+        assert.ok(exchange.request.timeoutMs <= 1000 && exchange.request.timeoutMs <= 3000 - passedMs);
+        passedMs += exchange.request.timeoutMs;
+        await clock.pass(exchange.request.timeoutMs);
+        await exchange.breaks('sent');
+      }
+      await clock.pass(10);
+      passedMs += 10;
+    }
+    await rejected;
+    assert.ok(passedMs <= 3010, `${passedMs} ms`);
+    assert.ok(attempts >= 2, `${attempts} attempts`);
+  });
+}
+
+void test('a server that drains for longer than the timeout is told as such', async () => {
+  const { client, transport, clock } = clientUnderTest({ timeout: 1000 });
+  const rejected = assert.rejects(client.kv.get('a'), DrainingError);
+  await settled();
+  for (let n = 0; n < 100 && transport.exchanges.length > 0; n += 1) {
+    await transport.take().fails('draining', 503);
+    await clock.pass(2000);
+  }
+  await rejected;
+});
+
+void test('what can never be reached is not tried again', async () => {
+  const { client, transport } = clientUnderTest();
+  const rejected = assert.rejects(client.kv.get('a'), UnreachableError);
+  await settled();
+  await transport.take().breaks('for good');
+  await rejected;
+  assert.equal(transport.exchanges.length, 0);
+});
+
+void test('an old server, and one that is none, are told in one line, before anything is sent', async () => {
+  for (const [version, wanted] of [
+    ['0.0.9', { name: 'ServerTooOldError', message: /has version 0\.0\.9; wanted 0\.1\.0 or newer/ }],
+    ['nginx', { name: 'NotDragonLockError', message: /http:\/\/127\.0\.0\.1:8081 is not a Dragon Lock server/ }],
+  ] as const) {
+    const { client, transport } = clientUnderTest();
+    transport.version = version;
+    await assert.rejects(client.kv.set('a', 1), wanted);
+    await assert.rejects(client.lock('a'), wanted);
+    assert.equal(transport.exchanges.length, 0);
+  }
+  const { client, transport } = clientUnderTest();
+  transport.version = undefined;
+  const rejected = assert.rejects(client.kv.get('a'), NotDragonLockError);
+  await settled();
+  await transport.take().reply(404, 'a page');
+  await rejected;
+  assert.ok(ServerTooOldError.prototype instanceof Error);
+});
+
+void test('pauses double up to two seconds, and are spread over their upper half', () => {
+  assert.deepEqual(
+    [1, 2, 3, 10, 50].map((attempt) => backoffMs(attempt, 0, 1)),
+    [50, 100, 200, 2000, 2000],
+  );
+  assert.equal(backoffMs(1, 0, 0), 25);
+  assert.equal(backoffMs(1, 5000, 0.5), 3750);
+});
