@@ -25,6 +25,8 @@ void test('layers import downwards only', () => {
     journal: 2,
     // Runs elsewhere: of the server it knows what crosses the wire, and its limits.
     client: 2,
+    // Store and Locker, on top of the client.
+    store: 3,
     'shard-worker': 3,
     checkpoint: 3,
     router: 3,
@@ -38,6 +40,10 @@ void test('layers import downwards only', () => {
     for (const { target } of importsOf(file, text)) {
       if (!target.startsWith('src/')) continue;
       const other = folderOf(target);
+      assert.ok(
+        folder !== 'store' || other !== 'journal',
+        `${file} imports ${target}: a client knows no server's insides`,
+      );
       if (other === folder || (height[other] ?? 9) < (height[folder] ?? 0)) continue;
       if (neighbours.has(`${folder} > ${other}`)) continue;
       assert.fail(`${file} imports ${target}, which is not below it`);

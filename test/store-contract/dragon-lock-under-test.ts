@@ -1,0 +1,69 @@
+/**
+ * A Dragon Lock server in this process, on a disk in memory and in virtual time, with a real port; and clients of it. Time
+ * stands still while a request is under way, unless it is one that waits in the server.
+ */
+import type { AddressInfo } from 'node:net';
+import { DragonLock } from '../../src/client/dragon-lock.ts';
+import { HttpTransport, type Transport } from '../../src/client/transport.ts';
+import { buildApp } from '../../src/main/app.ts';
+import { loadConfig } from '../../src/main/config.ts';
+import { startInProcess } from '../../src/main/in-process.ts';
+import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+export interface DragonLockUnderTest {
+  /** A client of another machine. */
+  client(account: string): DragonLock;
+  close(): Promise<void>;
+}
+
+export async function startDragonLock(time: VirtualTime): Promise<DragonLockUnderTest> {
+  const config = loadConfig({ argv: [], env: {}, cores: 1, readFile: () => '' });
+  const server = await startInProcess({
+    shards: 1,
+    limits: config.limits,
+    disk: new FaultDisk(1),
+    journalDirectory: '/data/journal',
+    segmentBytes: 1 << 20,
+    checkpoints: [new MemoryCheckpointStore()],
+    clock: { now: () => Math.floor(time.epochMs + time.nowMs) },
+    defer: setImmediate,
+    after: (delayMs, run) => time.after(delayMs, run),
+    randomBytes: (count) => Buffer.alloc(count, 7),
+    log: () => {},
+  });
+  const app = buildApp({
+    config,
+    dispatcher: server.router,
+    boot: 'boot1',
+    version: '0.1.0',
+    log: { error: () => {}, warn: () => {} },
+    lifecycle: { state: () => 'serving' },
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const clients = new Set<DragonLock>();
+  return {
+    client(account) {
+      const client = new DragonLock(
+        { url, account },
+        { clock: time.clock(), transport: (settings) => timeless(new HttpTransport(settings), time) },
+      );
+      clients.add(client);
+      return client;
+    },
+    async close() {
+      await Promise.all([...clients].map((client) => client.close()));
+      app.server.closeAllConnections();
+      await app.close();
+    },
+  };
+}
+
+function timeless(transport: Transport, time: VirtualTime): Transport {
+  return {
+    send: (request) => (request.waits ? transport.send(request) : time.during(() => transport.send(request))),
+    close: () => transport.close(),
+  };
+}

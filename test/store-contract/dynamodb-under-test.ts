@@ -1,0 +1,44 @@
+/** A DynamoDB in memory (dynalite), behind a client that takes no virtual time and can be told to go wrong. */
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { DynamoDB } from '@aws-sdk/client-dynamodb';
+import dynalite from 'dynalite';
+import type { DynamoDbCalls } from '../../src/store/dynamodb-table.ts';
+import { dynamoDbTable } from '../../src/store/dynamodb-table.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+export const tableName = 'coordination';
+
+export interface DynamoDbUnderTest {
+  readonly client: DynamoDB;
+  close(): Promise<void>;
+}
+
+export async function startDynamoDb(): Promise<DynamoDbUnderTest> {
+  const server = dynalite({ createTableMs: 0 });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = new DynamoDB({
+    region: 'local',
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    credentials: { accessKeyId: 'any', secretAccessKey: 'any' },
+  });
+  await client.createTable(dynamoDbTable(tableName));
+  return {
+    client,
+    async close() {
+      client.destroy();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Time stands still while it is asked. */
+export function timeless(client: DynamoDbCalls, time: VirtualTime): DynamoDbCalls {
+  return {
+    getItem: (input) => time.during(() => client.getItem(input)),
+    updateItem: (input) => time.during(() => client.updateItem(input)),
+    query: (input) => time.during(() => client.query(input)),
+  };
+}
