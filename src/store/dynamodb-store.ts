@@ -126,26 +126,23 @@ export class DynamoDbStore implements Store {
     return new StoreLocker(key, lock, options, this.#surroundings);
   }
 
-  /**
-   * Where there is nothing, the condition is that there is nothing; where there is something that is over, that it is
-   * still this. A create that arrives late finds at least what was deleted meanwhile, and does nothing.
-   */
+  /** The condition is what was seen: nothing, or something that is over. */
   async #create(key: string, options: PutOptions): Promise<KVPair> {
     const ttlMs = ttlOf(options);
-    let writing = this.#writing(key, options.value, this.#deadlineIn(ttlMs));
-    let changed = await this.#table.change({ ...writing, condition: 'attribute_not_exists(#nonce)' });
-    while (changed.kind === 'refused') {
+    for (;;) {
+      const over = await this.#table.read(this.#partition, key);
+      if (this.#live(over) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
+      const nonce = textOf(over, 'nonce');
+      const changed = await this.#table.change({
+        ...this.#writing(key, options.value, this.#deadlineIn(ttlMs)),
+        ...(nonce === undefined
+          ? { condition: 'attribute_not_exists(#nonce)' }
+          : { condition: '#nonce = :over', values: { over: { S: nonce } } }),
+      });
+      if (changed.kind === 'done') return pairOf(changed.item ?? {});
       if (!changed.sure) throw overtaken(key);
-      if (this.#live(changed.item) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
-      writing = this.#writing(key, options.value, this.#deadlineIn(ttlMs));
-      const over = textOf(changed.item, 'nonce');
-      changed = await this.#table.change(
-        over === undefined
-          ? { ...writing, condition: 'attribute_not_exists(#nonce)' }
-          : { ...writing, condition: '#nonce = :over', values: { over: { S: over } } },
-      );
+      // Somebody has written it meanwhile: there may be a pair now.
     }
-    return pairOf(changed.item ?? {});
   }
 
   /** The pair of a lock that is held. Whoever has been overtaken by a later fence leaves it alone. */
