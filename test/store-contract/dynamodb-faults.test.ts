@@ -21,9 +21,9 @@ after(() => dynamoDb.close());
 interface World {
   readonly time: VirtualTime;
   readonly partition: string;
-  machine(of?: Machine): { readonly store: DynamoDbStore; readonly net: FaultyDynamoDb };
+  readonly machine: (of?: Machine) => { readonly store: DynamoDbStore; readonly net: FaultyDynamoDb };
   /** An item as it is in the table. */
-  raw(id: string, name: string): Promise<Item | undefined>;
+  readonly raw: (id: string, name: string) => Promise<Item | undefined>;
 }
 
 function newWorld(random: SeededRandom = seededRandom(1)): World {
