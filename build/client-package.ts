@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 /** What can be imported, and from which file. */
 const entries = {
   '.': 'client/exports',
+  './store': 'store/exports',
 } as const satisfies Record<string, string>;
 
 /** Of those of package.json; everything else there is the server's. */
@@ -43,6 +44,8 @@ interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta: Readonly<Record<string, unknown>>;
 }
 
 const own = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as Manifest;
@@ -57,6 +60,8 @@ const manifest = {
   ),
   sideEffects: false,
   dependencies: Object.fromEntries(dependencies.map((name) => [name, own.dependencies[name]])),
+  peerDependencies: own.peerDependencies,
+  peerDependenciesMeta: own.peerDependenciesMeta,
 };
 fs.writeFileSync(path.join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 fs.copyFileSync(path.join(root, 'docs/client.md'), path.join(out, 'README.md'));

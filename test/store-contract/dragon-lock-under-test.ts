@@ -4,7 +4,7 @@
  */
 import type { AddressInfo } from 'node:net';
 import { DragonLock } from '../../src/client/dragon-lock.ts';
-import { HttpTransport, type Transport } from '../../src/client/transport.ts';
+import { HttpTransport, TransportError, type Transport, type WireRequest } from '../../src/client/transport.ts';
 import { buildApp } from '../../src/main/app.ts';
 import { loadConfig } from '../../src/main/config.ts';
 import { startInProcess } from '../../src/main/in-process.ts';
@@ -13,8 +13,8 @@ import { FaultDisk } from '../support/fault-disk.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 export interface DragonLockUnderTest {
-  /** A client of another machine. */
-  client(account: string): DragonLock;
+  /** A client of another machine. `loses`: the reply to this request, which has happened, is lost. */
+  client(account: string, loses?: (request: WireRequest) => boolean): DragonLock;
   close(): Promise<void>;
 }
 
@@ -45,10 +45,10 @@ export async function startDragonLock(time: VirtualTime): Promise<DragonLockUnde
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
   const clients = new Set<DragonLock>();
   return {
-    client(account) {
+    client(account, loses = () => false) {
       const client = new DragonLock(
         { url, account },
-        { clock: time.clock(), transport: (settings) => timeless(new HttpTransport(settings), time) },
+        { clock: time.clock(), transport: (settings) => timeless(lossy(new HttpTransport(settings), loses), time) },
       );
       clients.add(client);
       return client;
@@ -64,6 +64,17 @@ export async function startDragonLock(time: VirtualTime): Promise<DragonLockUnde
 function timeless(transport: Transport, time: VirtualTime): Transport {
   return {
     send: (request) => (request.waits ? transport.send(request) : time.during(() => transport.send(request))),
+    close: () => transport.close(),
+  };
+}
+
+function lossy(transport: Transport, loses: (request: WireRequest) => boolean): Transport {
+  return {
+    async send(request) {
+      const reply = await transport.send(request);
+      if (loses(request)) throw new TransportError(new Error('the connection broke'), true, false);
+      return reply;
+    },
     close: () => transport.close(),
   };
 }

@@ -10,6 +10,7 @@ import type { VirtualTime } from './virtual-time.ts';
 export const tableName = 'coordination';
 
 export interface DynamoDbUnderTest {
+  readonly url: string;
   readonly client: DynamoDB;
   close(): Promise<void>;
 }
@@ -18,13 +19,15 @@ export async function startDynamoDb(): Promise<DynamoDbUnderTest> {
   const server = dynalite({ createTableMs: 0 });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const client = new DynamoDB({
     region: 'local',
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: url,
     credentials: { accessKeyId: 'any', secretAccessKey: 'any' },
   });
   await client.createTable(dynamoDbTable(tableName));
   return {
+    url,
     client,
     async close() {
       client.destroy();
