@@ -1,18 +1,23 @@
 /**
- * Runs the `ts` examples of docs/client.md, each a module of its own, one after the other against one server; a `text`
- * block right behind one is what it must print. An example that does not make a client of its own is given one, and with
- * it every name of the package that it uses without importing it.
+ * Runs the `ts` examples of docs/client.md and docs/store.md, each a module of its own, one after the other against one
+ * server, and one DynamoDB in memory; a `text` block right behind one is what it must print. An example that does not
+ * make a client or a store of its own is given one.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { test } from 'node:test';
+import { text } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { startDynamoDb } from '../store-contract/dynamodb-under-test.ts';
 import { fences, readDoc } from './markdown.ts';
 import { root, startServer, temporaryDirectory } from './server-child.ts';
 
-const file = 'docs/client.md';
-const entry = path.join(root, 'src/client/exports.ts');
+const entries = {
+  "'dragonlock'": JSON.stringify(path.join(root, 'src/client/exports.ts')),
+  "'dragonlock/store'": JSON.stringify(path.join(root, 'src/store/exports.ts')),
+} as const;
 const patienceMs = 60_000;
 const separator = '---';
 
@@ -22,11 +27,26 @@ interface Example {
   readonly prints: string | undefined;
 }
 
-void test(`${file}: every example compiles, and prints what it says`, async (t) => {
-  const examples = examplesIn(readDoc(file));
-  assert.ok(examples.length >= 12, `${examples.length} examples`);
+void test('docs/client.md: every example compiles, and prints what it says', (t) =>
+  runExamples(t, 'docs/client.md', 12));
+
+void test('docs/store.md: every example compiles, and prints what it says', async (t) => {
+  const dynamoDb = await startDynamoDb({ withTable: false });
+  t.after(() => dynamoDb.close());
+  await runExamples(t, 'docs/store.md', 5, dynamoDb.environment);
+});
+
+async function runExamples(
+  t: TestContext,
+  file: string,
+  atLeast: number,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const examples = examplesIn(file, readDoc(file));
+  assert.ok(examples.length >= atLeast, `${examples.length} examples`);
   const directory = temporaryDirectory(t);
   const { url } = await startServer(t, path.join(directory, 'data'));
+  fs.symlinkSync(path.join(root, 'node_modules'), path.join(directory, 'node_modules'));
   fs.writeFileSync(path.join(directory, 'package.json'), '{"type":"module"}');
   const files = examples.map(({ code }, i) => {
     fs.writeFileSync(path.join(directory, `example-${i}.ts`), moduleOf(code, url));
@@ -35,20 +55,21 @@ void test(`${file}: every example compiles, and prints what it says`, async (t) 
   compile(directory, files);
   const main = files.map((name) => `console.log(${JSON.stringify(separator)});\nawait import('./${name}');\n`);
   fs.writeFileSync(path.join(directory, 'main.ts'), main.join(''));
-  const { stdout, stderr, status } = spawnSync(process.execPath, [path.join(directory, 'main.ts')], {
-    encoding: 'utf8',
+  const child = spawn(process.execPath, [path.join(directory, 'main.ts')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
     timeout: patienceMs,
-    env: { ...process.env, DRAGONLOCK_URL: url, DRAGONLOCK_ACCOUNT: 'demo' },
+    env: { ...process.env, DRAGONLOCK_URL: url, DRAGONLOCK_ACCOUNT: 'demo', ...environment },
   });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   const printed = stdout.split(`${separator}\n`).slice(1);
   for (const [i, { place, prints }] of examples.slice(0, printed.length).entries()) {
     if (prints !== undefined) assert.equal(masked(printed[i]!), masked(prints), `${place}: ${stderr}`);
   }
-  assert.equal(status, 0, `behind ${examples[printed.length - 1]?.place}: ${stderr}`);
+  assert.equal(child.exitCode, 0, `behind ${examples[printed.length - 1]?.place}: ${stderr}`);
   assert.equal(printed.length, examples.length);
-});
+}
 
-function examplesIn(markdown: string): Example[] {
+function examplesIn(file: string, markdown: string): Example[] {
   const blocks = fences(markdown);
   return blocks.flatMap((block, index) => {
     if (block.info !== 'ts') return [];
@@ -60,11 +81,17 @@ function examplesIn(markdown: string): Example[] {
 }
 
 function moduleOf(code: string, url: string): string {
-  const source = JSON.stringify(entry);
-  const own = code.replaceAll("'dragonlock'", source).replaceAll('http://localhost:8081', url);
-  const imports = own.includes('DragonLock }') ? '' : `import { DragonLock } from ${source};\n`;
-  const given = own.includes('const client =') ? '' : 'await using client = new DragonLock();\n';
-  return `${imports}${given}${own}\nexport {};\n`;
+  let own = code.replaceAll('http://localhost:8081', url);
+  for (const [name, entry] of Object.entries(entries)) own = own.replaceAll(name, entry);
+  const needsClient = !own.includes('client =');
+  const needsStore = /\bstore\./.test(own) && !own.includes('const store =');
+  const given = [
+    needsClient && !own.includes('DragonLock }') && `import { DragonLock } from ${entries["'dragonlock'"]};`,
+    needsStore && `import { DragonLockStore } from ${entries["'dragonlock/store'"]};`,
+    needsClient && 'await using client = new DragonLock();',
+    needsStore && 'const store = new DragonLockStore({ client });',
+  ];
+  return `${given.filter((line) => line !== false).join('\n')}\n${own}\nexport {};\n`;
 }
 
 /** As a user's compiler would see them. */

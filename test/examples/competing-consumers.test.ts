@@ -15,12 +15,7 @@ void test('competing consumers do each job once on a Dragon Lock server, the job
 void test('competing consumers do each job once on DynamoDB, the job of the one that breaks down too', async (t) => {
   const dynamoDb = await startDynamoDb();
   t.after(() => dynamoDb.close());
-  await competeWith(['--dynamodb', tableName], {
-    AWS_ENDPOINT_URL: dynamoDb.url,
-    AWS_REGION: 'local',
-    AWS_ACCESS_KEY_ID: 'any',
-    AWS_SECRET_ACCESS_KEY: 'any',
-  });
+  await competeWith(['--dynamodb', tableName], dynamoDb.environment);
 });
 
 async function competeWith(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<void> {

@@ -10,12 +10,13 @@ import type { VirtualTime } from './virtual-time.ts';
 export const tableName = 'coordination';
 
 export interface DynamoDbUnderTest {
-  readonly url: string;
   readonly client: DynamoDB;
+  /** For a process whose client shall find it. */
+  readonly environment: Readonly<Record<string, string>>;
   close(): Promise<void>;
 }
 
-export async function startDynamoDb(): Promise<DynamoDbUnderTest> {
+export async function startDynamoDb({ withTable = true } = {}): Promise<DynamoDbUnderTest> {
   const server = dynalite({ createTableMs: 0 });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -25,10 +26,15 @@ export async function startDynamoDb(): Promise<DynamoDbUnderTest> {
     endpoint: url,
     credentials: { accessKeyId: 'any', secretAccessKey: 'any' },
   });
-  await client.createTable(dynamoDbTable(tableName));
+  if (withTable) await client.createTable(dynamoDbTable(tableName));
   return {
-    url,
     client,
+    environment: {
+      AWS_ENDPOINT_URL: url,
+      AWS_REGION: 'local',
+      AWS_ACCESS_KEY_ID: 'any',
+      AWS_SECRET_ACCESS_KEY: 'any',
+    },
     async close() {
       client.destroy();
       server.closeAllConnections();
