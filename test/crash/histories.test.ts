@@ -1,7 +1,7 @@
 /**
  * What real clients see over real sockets while the server is killed, at random and at its failpoints, is a possible
  * history: for the witness checker as a whole, for the search for a linearization thing by thing, for the watch
- * validators event by event. In `npm test` a few kills; `DRAGONLOCK_HISTORY_OPERATIONS` (of each life) asks for a long
+ * validators event by event. In `npm test` a few kills; `DRAGONLOCK_CRASH_OPERATIONS` (of each life) asks for a long
  * history over every failpoint.
  */
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ import { waysToFailpoints } from '../support/ways-to-failpoints.ts';
 
 type Death = Failpoint | 'kill -9';
 
-const asked = process.env['DRAGONLOCK_HISTORY_OPERATIONS'];
+const asked = process.env['DRAGONLOCK_CRASH_OPERATIONS'];
 const operationsOfLife = Number(asked ?? 400);
 /** A failpoint that is not reached by then fails the test. */
 const operationsMax = 40_000;
@@ -66,7 +66,8 @@ trial(
       recovered: told.recovered,
       expired: told.expired,
       ...counts,
-      perSecond: { recorded: rate(operations, recordedMs), checked: rate(operations, checkedMs) },
+      recordedPerSecond: rate(operations, recordedMs),
+      checkedPerSecond: rate(operations, checkedMs),
     };
     t.diagnostic(JSON.stringify(report));
     assertNone('the witness checker', violations);

@@ -19,6 +19,10 @@ export interface SeededBug {
 
 const core = 'src/shard-worker/core';
 const tests = 'test/shard-worker';
+const histories = {
+  file: 'test/crash/histories.test.ts',
+  test: 'both checkers and the watch validators find nothing wrong',
+};
 
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
@@ -465,5 +469,40 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'const after = oldest - 1;',
     replace: 'const after = oldest - 2;',
     caughtBy: { file: 'test/router/watches.test.ts', test: 'a cursor older than what is kept' },
+  },
+
+  // Seen by clients of a real server that is killed.
+  {
+    name: 'the end of the log is left out of the replay',
+    file: 'src/shard-worker/open-shard.ts',
+    find: 'applyRecord({ entries: store, owns }, decodeRecord(buffer, at));',
+    replace: 'if (rev <= last - 8) applyRecord({ entries: store, owns }, decodeRecord(buffer, at));',
+    caughtBy: histories,
+  },
+  {
+    name: 'idempotency records are left out of the replay',
+    file: 'src/shard-worker/open-shard.ts',
+    find: 'applyRecord({ entries: store, owns }, decodeRecord(buffer, at));',
+    replace:
+      'const record = decodeRecord(buffer, at);\n' +
+      '    const effects = record.effects.filter(({ kind }) => kind !== kinds.idempotency);\n' +
+      '    applyRecord({ entries: store, owns }, { ...record, effects });',
+    caughtBy: histories,
+  },
+  {
+    name: 'a key that a batch sets with others is stored under the revision before',
+    file: `${core}/state.ts`,
+    find: 'state.entries.put(kind, account, key, { rev, till, value });',
+    replace:
+      'state.entries.put(kind, account, key, { rev: record.effects.length > 3 ? ((rev - 1) as Revision) : rev, till, value });',
+    caughtBy: histories,
+  },
+  {
+    name: 'a mutex is given to whoever asks',
+    file: `${core}/waiting.ts`,
+    find: 'return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));',
+    replace:
+      "if (family === 'mutex') return true;\n  return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));",
+    caughtBy: histories,
   },
 ];

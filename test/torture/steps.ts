@@ -49,6 +49,11 @@ export const steps = {
     counts: { 'kill -9 rounds': 'effective' },
   },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
+  histories: {
+    seeds: 1,
+    run: (seed) => crash('histories', seed, { DRAGONLOCK_CRASH_OPERATIONS: '5000' }),
+    counts: { 'searched histories': 'searched', 'witness-checked operations': 'compared' },
+  },
   bank: { seeds: 1, run: (seed) => crash('bank', seed) },
   damage: { seeds: 1, run: (seed) => crash('damage', seed) },
   'torn-tails': {
