@@ -51,7 +51,7 @@ export const steps = {
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   histories: {
     seeds: 1,
-    run: (seed) => crash('histories', seed, { DRAGONLOCK_CRASH_OPERATIONS: '5000' }),
+    run: (seed) => crash('histories', seed, { DRAGONLOCK_CRASH_OPERATIONS: '1000' }),
     counts: { 'searched histories': 'searched', 'witness-checked operations': 'compared' },
   },
   bank: { seeds: 1, run: (seed) => crash('bank', seed) },
