@@ -77,11 +77,9 @@ export class LockOnServer implements LockBackend {
 
   /** Gives back what was perhaps granted to this owner. */
   async #giveUp(owner: string): Promise<void> {
-    const { key, ttlMs, client, surroundings } = this.#options;
-    const sentAt = surroundings.clock.mark();
     try {
-      const { lock } = await client.batch({ lock: { id: key, ttl: ttlMs, owner } });
-      if (lock !== undefined) await new TenureOnServer(this.#options, lock.fence, sentAt, undefined).release();
+      const grant = await this.#ask(owner, false, undefined);
+      await grant.release();
     } catch (error) {
       if (!(error instanceof NotLockedError || error instanceof LockLostError)) throw error;
     }

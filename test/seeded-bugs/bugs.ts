@@ -23,6 +23,7 @@ const histories = {
   file: 'test/crash/histories.test.ts',
   test: 'both checkers and the watch validators find nothing wrong',
 };
+const stores = 'test/store-contract';
 
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
@@ -504,5 +505,89 @@ export const seededBugs: readonly SeededBug[] = [
     replace:
       "if (family === 'mutex') return true;\n  return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));",
     caughtBy: histories,
+  },
+
+  // Store and Locker.
+  {
+    name: 'a lock in DynamoDB is taken over after half a lease',
+    file: 'src/store/dynamodb-lock.ts',
+    find: 'this.#seen.sinceMs + this.#seen.leaseMs - nowMs',
+    replace: 'this.#seen.sinceMs + this.#seen.leaseMs / 2 - nowMs',
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'a holder that hears nothing any more knows' },
+  },
+  {
+    name: 'a released lock in DynamoDB forgets its fence',
+    file: 'src/store/dynamodb-lock.ts',
+    find: "remove: ['owner', 'beat', 'lease'],",
+    replace: "remove: ['owner', 'beat', 'lease', 'fence'],",
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'so that its fence never begins again' },
+  },
+  {
+    name: 'a late request takes a lock in DynamoDB that nobody waits for',
+    file: 'src/store/dynamodb-lock.ts',
+    find: "{ condition: 'attribute_not_exists(#fence)' }",
+    replace: "{ condition: 'attribute_not_exists(#owner)' }",
+    caughtBy: {
+      file: `${stores}/dynamodb-faults.test.ts`,
+      test: 'nobody comes to hold a lock by a request that it has given up on',
+    },
+  },
+  {
+    name: 'those who wait in DynamoDB look in step',
+    file: 'src/store/dynamodb-lock.ts',
+    find: 'pollMs * (0.5 + surroundings.random())',
+    replace: 'pollMs',
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'those who wait look at different moments' },
+  },
+  {
+    name: 'a write to DynamoDB whose reply is lost counts as refused',
+    file: 'src/store/dynamodb-table.ts',
+    find: "        if (change.isDone(item)) return { kind: 'done', item };\n",
+    replace: '',
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'whoever wrote is told that it did, once' },
+  },
+  {
+    name: 'a refusal by DynamoDB is believed after a lost reply',
+    file: 'src/store/dynamodb-table.ts',
+    find: 'sure: tries === 1 && wasSentOnce(error)',
+    replace: 'sure: true',
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'is not called refused' },
+  },
+  {
+    name: 'a put to DynamoDB is sent again in doubt',
+    file: 'src/store/dynamodb-table.ts',
+    find: 'tries === triesMax || change.blind === true',
+    replace: 'tries === triesMax',
+    caughtBy: {
+      file: `${stores}/dynamodb-faults.test.ts`,
+      test: 'a put, which could undo a later one, says so instead',
+    },
+  },
+  {
+    name: 'a late request brings a deleted pair back in DynamoDB',
+    file: 'src/store/dynamodb-store.ts',
+    find: "? { condition: 'attribute_not_exists(#nonce)' }",
+    replace: "? { condition: 'attribute_not_exists(#value)' }",
+    caughtBy: {
+      file: `${stores}/dynamodb-faults.test.ts`,
+      test: 'what arrives when its sender has gone on changes nothing',
+    },
+  },
+  {
+    name: 'a store keeps the lock of a wait that was cancelled',
+    file: 'src/store/locker.ts',
+    find: "      if (grant !== 'busy') await grant.release().catch(() => undefined);\n",
+    replace: '',
+    caughtBy: {
+      file: `${stores}/dynamodb-faults.test.ts`,
+      test: 'a wait that is cancelled while its request is under way',
+    },
+  },
+  {
+    name: 'a store leaves a lock behind that was granted as its wait was cancelled',
+    file: 'src/store/lock-on-server.ts',
+    find: "    await this.#giveUp(owner);\n    return 'busy';",
+    replace: "    return 'busy';",
+    caughtBy: { file: `${stores}/dragon-lock.test.ts`, test: 'a wait that is cancelled in the moment of the grant' },
   },
 ];

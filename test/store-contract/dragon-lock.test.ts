@@ -106,6 +106,7 @@ void test('Dragon Lock: a wait that is cancelled in the moment of the grant leav
   const lock = open(account, cancelAt).newLock('l', { value: 1 });
   await assert.rejects(time.until(lock.lock({ signal: giveUp.signal })), LockAcquireCancelled);
   assert.equal(granted, 1);
+  assert.equal(await open(account).exists('l'), false);
   await open(account).newLock('l', { noPolling: true }).lock();
 });
 
