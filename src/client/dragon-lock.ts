@@ -30,6 +30,9 @@ export interface ClientSeams {
   readonly defer?: (run: () => void) => void;
 }
 
+/** A server that is away keeps no process from ending: what was not given back then ends with its ttl. */
+const closeMsMax = 3000;
+
 export class DragonLock implements AsyncDisposable {
   readonly kv: KeyValues;
   readonly counter: Counters;
@@ -126,8 +129,14 @@ export class DragonLock implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled([...this.#held].map((lock) => lock.release()));
-    await Promise.allSettled(this.#background);
+    const givenBack = (async () => {
+      await Promise.allSettled([...this.#held].map((lock) => lock.release()));
+      await Promise.allSettled(this.#background);
+    })();
+    const late = Promise.withResolvers<void>();
+    const clear = this.#carrier.clock.pause(closeMsMax, late.resolve);
+    await Promise.race([givenBack, late.promise]);
+    clear();
     await this.#carrier.close();
   }
 

@@ -140,7 +140,11 @@ function isCertificate(code: string | undefined): boolean {
   return code !== undefined && /^(ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)|^EPROTO$/.test(code);
 }
 
+/** In one line. */
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join(', ');
-  return error instanceof Error ? error.message || error.name : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // Of OpenSSL, whose messages are dumps of its state.
+  if ('library' in error && 'reason' in error) return `TLS: ${String(error.reason)}`;
+  return (error.message || error.name).replaceAll(/\s*\n\s*/g, ' ');
 }

@@ -10,10 +10,10 @@ const { DragonLockError } = exported;
 for (const [code, { status, retryable }] of Object.entries(errorCodes)) {
   void test(`${code} has a class of its own, exported under its name`, () => {
     const name = `${code.replaceAll(/(^|_)([a-z])/g, (_, _bar, letter: string) => letter.toUpperCase())}Error`;
-    const made = (exported as Record<string, unknown>)[name];
-    assert.ok(typeof made === 'function', name);
+    const known = (exported as Record<string, unknown>)[name];
+    assert.ok(typeof known === 'function', name);
     const error = errorOfReply(status, { Code: code, Message: 'why', RequestID: 'b-1' });
-    assert.ok(error instanceof made && error instanceof DragonLockError && error instanceof Error);
+    assert.ok(error instanceof known && error instanceof DragonLockError && error instanceof Error);
     assert.deepEqual(
       { name: error.name, code: error.code, status: error.status, retryable: error.retryable, id: error.requestId },
       { name, code, status, retryable, id: 'b-1' },
@@ -23,16 +23,15 @@ for (const [code, { status, retryable }] of Object.entries(errorCodes)) {
 }
 
 void test('the members that a code brings can be read', () => {
-  const of = <T>(body: object): T => errorOfReply(409, { Message: '', ...body }) as T;
-  const busy = of<exported.NotLockedError>({
+  const busy = made(exported.NotLockedError, {
     Code: 'not_locked',
     Holder: { Meta: 'm', Till: 2, TillMs: 1500, Since: 1000 },
     Waiters: 3,
   });
   assert.deepEqual([busy.holder, busy.waiters], [{ meta: 'm', till: 1500, since: 1000 }, 3]);
-  assert.equal(of<exported.CompactedError>({ Code: 'compacted', Oldest: 9 }).oldest, 9);
-  assert.equal(of<exported.PreconditionFailedError>({ Code: 'precondition_failed', Key: 'k', Value: 4 }).value, 4);
-  assert.equal(of<exported.LockLostError>({ Code: 'lock_lost', LockID: 'l', Why: 'expired' }).why, 'expired');
+  assert.equal(made(exported.CompactedError, { Code: 'compacted', Oldest: 9 }).oldest, 9);
+  assert.equal(made(exported.PreconditionFailedError, { Code: 'precondition_failed', Key: 'k', Value: 4 }).value, 4);
+  assert.equal(made(exported.LockLostError, { Code: 'lock_lost', LockID: 'l', Why: 'expired' }).why, 'expired');
 });
 
 void test('a code that this client does not know yet is told, and anything else is no reply of this server', () => {
@@ -44,7 +43,13 @@ void test('a code that this client does not know yet is told, and anything else 
 void test('the document lists what only a client can see', () => {
   const rows = tableUnder(readDoc('docs/client.md'), 'When things go wrong');
   assert.deepEqual(
-    rows.map(([code, name, retry, meaning]) => [code, name! in exported, retry === 'yes', meaning]),
+    rows.map(([code, name, retry, meaning]) => [code, Object.hasOwn(exported, String(name)), retry === 'yes', meaning]),
     Object.entries(clientCodes).map(([code, { retryable, meaning }]) => [code, true, retryable, meaning]),
   );
 });
+
+function made<Kind>(kind: abstract new (...parameters: never[]) => Kind, body: object): Kind {
+  const error: unknown = errorOfReply(409, { Message: '', ...body });
+  assert.ok(error instanceof kind);
+  return error;
+}

@@ -1,0 +1,179 @@
+/** The client against a real server: what the examples of docs/client.md leave out. */
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { after, test, type TestContext } from 'node:test';
+import {
+  DragonLock,
+  ForbiddenError,
+  NotDragonLockError,
+  UnauthorizedError,
+  type DragonLockOptions,
+  type PrefixEvent,
+} from '../../src/client/exports.ts';
+import { serverForFile, ServerUnderTest } from '../support/server-under-test.ts';
+
+const config = `
+tokens:
+  - { token: all, accounts: "*", scopes: [read, write, force] }
+  - { token: reader, accounts: [acc], scopes: [read] }
+limits: { memtable_bytes_max: 1048576, body_bytes_max: 262144, value_bytes_max: 65536 }
+journal: { segment_bytes: 1048576, keep_bytes: 0 }
+`;
+const server = serverForFile({ config });
+const clients: DragonLock[] = [];
+after(() => Promise.all(clients.map((client) => client.close())));
+
+function connect(options: DragonLockOptions = {}): DragonLock {
+  const client = new DragonLock({ url: server.url, account: 'acc', token: 'all', timeout: 20_000, ...options });
+  clients.push(client);
+  return client;
+}
+
+/** What is wrong with a client's settings is one line that names it. */
+async function isTold(
+  options: DragonLockOptions,
+  kind: new (...parameters: never[]) => Error,
+  line: RegExp,
+): Promise<void> {
+  const client = connect(options);
+  for (const call of [client.kv.get('a'), client.lock('a', { wait: 0 }), client.watch.key('a').next()]) {
+    await assert.rejects(call, (error: Error) => {
+      assert.ok(error instanceof kind, String(error));
+      assert.match(error.message, line);
+      assert.ok(!error.message.includes('\n'));
+      return true;
+    });
+  }
+}
+
+void test('a wrong token, account or URL is told in one line', async (t: TestContext) => {
+  const page = http
+    .createServer((_, response) => response.writeHead(404).end('<h1>not here</h1>'))
+    .listen(0, '127.0.0.1');
+  await once(page, 'listening');
+  t.after(() => page.close());
+  const { port } = page.address() as AddressInfo;
+  await isTold({ token: 'wrong' }, UnauthorizedError, /token/);
+  await isTold({ token: 'reader', account: 'other' }, ForbiddenError, /account/);
+  await isTold({ url: `http://127.0.0.1:${port}` }, NotDragonLockError, /127\.0\.0\.1:\d+ is not a Dragon Lock server/);
+  const https = connect({ url: server.url.replace('http:', 'https:'), timeout: 10_000 });
+  await assert.rejects(https.kv.get('a'), {
+    name: 'UnreachableError',
+    message: /^Cannot reach https:.* \(TLS: .*\)\.$/,
+  });
+  for (const options of [
+    { url: 'localhost' },
+    { url: 'http://user:secret@localhost' },
+    { account: 'a b' },
+    { token: 'a\nb' },
+    { timeout: 0 },
+  ]) {
+    assert.throws(() => new DragonLock({ account: 'acc', ...options }), {
+      name: 'TypeError',
+      message: /^(url|account|token|timeout): /,
+    });
+  }
+});
+
+void test('where nobody listens, watches wait and everything else says so in time', async () => {
+  const client = connect({ url: 'http://127.0.0.1:9', timeout: 300 });
+  await assert.rejects(client.kv.get('a'), { code: 'unreachable', message: /Cannot reach .*ECONNREFUSED/ });
+  const signal = AbortSignal.timeout(1000);
+  await assert.rejects(client.watch.key('a', { signal }).next(), { name: 'TimeoutError' });
+});
+
+void test('one batch that is not allowed does not spoil what travels with it', async () => {
+  await connect().kv.set('readable', 1);
+  const reader = connect({ token: 'reader' });
+  const [set, got] = await Promise.allSettled([reader.kv.set('x', 1), reader.kv.get('readable')]);
+  assert.ok(set.status === 'rejected' && set.reason instanceof ForbiddenError);
+  assert.ok(got.status === 'fulfilled' && got.value?.value === 1);
+});
+
+void test('large values travel and come back, many at once', async () => {
+  const client = connect();
+  const value = 'x'.repeat(60_000);
+  const keys = Array.from({ length: 40 }, (_, n) => `large/${n}`);
+  await Promise.all(keys.map((key) => client.kv.set(key, value)));
+  const got = await Promise.all(keys.map((key) => client.kv.get(key)));
+  assert.ok(got.every((entry) => entry?.value === value));
+  await assert.rejects(client.kv.set('too large', 'x'.repeat(70_000)), { code: 'too_large' });
+});
+
+void test('a list goes on over its pages, of keys and of locks', async () => {
+  const client = connect();
+  const keys = Array.from({ length: 25 }, (_, n) => `page/${String(n).padStart(2, '0')}`);
+  await Promise.all(keys.map((key) => client.kv.set(key, key)));
+  const listed = await Array.fromAsync(client.kv.list('page/', { limit: 10 }));
+  assert.deepEqual(
+    listed.map(({ key }) => key),
+    keys,
+  );
+  const locks = await Promise.all(keys.map((id) => client.lock(id, { wait: 0 })));
+  const held = await Array.fromAsync(client.locks.list('page/', { limit: 10 }));
+  assert.deepEqual(
+    held.map(({ id }) => id),
+    keys,
+  );
+  await Promise.all(locks.map((lock) => lock.release()));
+});
+
+void test('several keys are watched at once: what there is, then what changes', async () => {
+  const client = connect();
+  await client.kv.set('w/a', 1);
+  const seen: string[] = [];
+  for await (const state of client.watch.keys(['w/a', 'w/b'])) {
+    seen.push(`${state.key} ${state.kind === 'value' ? String(state.value) : state.kind}`);
+    if (seen.length === 2) await client.kv.set('w/b', 2);
+    if (seen.length === 3) await client.kv.delete('w/a');
+    if (seen.length === 4) break;
+  }
+  assert.deepEqual(seen, ['w/a 1', 'w/b none', 'w/b 2', 'w/a none']);
+});
+
+void test('a watch that cannot keep up is given another list, and goes on behind it', async () => {
+  const client = connect();
+  await client.kv.set('slow/0', 0);
+  const watch = client.watch.prefix('slow/');
+  const next = async (): Promise<PrefixEvent> => (await watch.next()).value;
+  assert.equal((await next()).kind, 'list');
+  // Nobody reads on while the history that it would need goes away.
+  const value = 'x'.repeat(60_000);
+  const start = (await client.kv.get('slow/0'))!.version;
+  for (let round = 0; ; round += 1) {
+    assert.ok(round < 200, 'history is trimmed in the end');
+    await Promise.all(Array.from({ length: 20 }, (_, n) => client.kv.set(`slow/${n}`, value)));
+    const probe = await server.call(
+      'POST',
+      '/watch/acc',
+      { Prefix: 'none/', After: start, Wait: 0 },
+      { headers: { authorization: 'Bearer all' } },
+    );
+    if (probe.status === 410) break;
+  }
+  const list = await next();
+  assert.ok(list.kind === 'list' && list.entries.length === 20);
+  await client.kv.set('slow/0', 'after');
+  const commit = await next();
+  assert.ok(commit.kind === 'commit' && commit.rev > list.rev);
+  assert.deepEqual(commit.changes, [{ kind: 'set', key: 'slow/0', version: commit.rev, value: 'after' }]);
+});
+
+void test('closing the client ends its watches and calls', async () => {
+  const client = connect();
+  const watching = assert.rejects(client.watch.key('never', { version: 0 }).next(), { code: 'closed' });
+  await server.watchers(1);
+  await client.close();
+  await watching;
+  await assert.rejects(client.kv.get('a'), { code: 'closed' });
+});
+
+void test('a server that another one replaces is asked again', async (t) => {
+  const other = await ServerUnderTest.forTest(t);
+  const client = connect({ url: other.url, token: undefined });
+  const { boot } = await client.version();
+  await other.restart('stop', { listen: `127.0.0.1:${other.port}` });
+  assert.notEqual((await client.version()).boot, boot);
+});

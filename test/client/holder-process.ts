@@ -1,0 +1,19 @@
+/**
+ * A process that holds a lock, for tests that stop it. It tells on stdout, a line of JSON each: that it has the lock, and
+ * when it is written to, what its lock says right then, and what becomes of a guarded write.
+ */
+import { DragonLock } from '../../src/client/exports.ts';
+
+const [url, id, ttl] = process.argv.slice(2);
+const client = new DragonLock({ url: url!, account: 'acc' });
+const lock = await client.lock(id!, { ttl: Number(ttl) });
+const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
+say({ fence: lock.fence });
+
+process.stdin.once('data', () => {
+  const { aborted, reason } = lock.signal;
+  void lock.batch({ set: [{ key: 'guarded', value: 'late' }] }).then(
+    () => say({ aborted, reason: String(reason), write: 'done' }),
+    (error: { code?: string }) => say({ aborted, reason: (reason as { code?: string }).code, write: error.code }),
+  );
+});
