@@ -31,6 +31,8 @@ void test('layers import downwards only', () => {
     checkpoint: 3,
     router: 3,
     main: 4,
+    // Of main only what `dragonlock serve` and `config check` are about.
+    cli: 5,
   };
   // A shard sends its slices to the checkpoint thread, and that writes them with the store's code.
   const neighbours = new Set(['shard-worker > checkpoint', 'checkpoint > shard-worker']);
@@ -47,6 +49,17 @@ void test('layers import downwards only', () => {
       if (other === folder || (height[other] ?? 9) < (height[folder] ?? 0)) continue;
       if (neighbours.has(`${folder} > ${other}`)) continue;
       assert.fail(`${file} imports ${target}, which is not below it`);
+    }
+  }
+});
+
+void test('the command knows the server as a client does; of main it has types only, and loads the rest when asked to', () => {
+  const allowed = /^src\/(cli|client|shared)\/|^src\/protocol\/errors\.ts$/;
+  for (const [file, text] of source) {
+    if (!file.startsWith('src/cli/')) continue;
+    for (const { target, typesOnly } of importsOf(file, text)) {
+      if (!target.startsWith('src/') || (typesOnly && target === 'src/main/config.ts')) continue;
+      assert.match(target, allowed, `${file} imports ${target}`);
     }
   }
 });
@@ -85,7 +98,7 @@ void test('time comes from shared/clock.ts, randomness from the composition root
     'src/main/front-end.ts',
     'src/main/routes/watch-stream.ts',
   ]);
-  assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts']);
+  assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts', 'src/cli/direct-calls.ts']);
   assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, ['src/main/open-data.ts', 'src/main/server.ts']);
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;
@@ -100,6 +113,7 @@ void test('files are touched in few places', () => {
     'src/main/config.ts',
     'src/main/data-lock.ts',
     'src/main/salvage.ts',
+    'src/cli/files.ts',
   ]);
 });
 

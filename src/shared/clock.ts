@@ -23,3 +23,8 @@ export const systemAfter: After = (delayMs, run) => {
   const timer = setTimeout(run, delayMs);
   return () => clearTimeout(timer);
 };
+
+/** Milliseconds of a monotonic clock that all processes of this machine share, since some moment in the past. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}

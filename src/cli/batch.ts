@@ -1,0 +1,44 @@
+/**
+ * `dragonlock batch`: a body of `POST /db/:acc` from a file or stdin, and the server's answer, both as the HTTP API has
+ * them. What the client adds is that it can be sent again when its reply was lost.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Command } from 'commander';
+import type { Call } from '../client/parcel.ts';
+import { UsageError } from './exit-codes.ts';
+import { readInput } from './files.ts';
+import type { Invocation } from './invocation.ts';
+import { parseJson } from './kv.ts';
+import { directCalls } from './direct-calls.ts';
+
+export function addBatch(program: Command, invocation: Invocation): void {
+  program
+    .command('batch')
+    .description('run a batch of the HTTP API, or an array of them, and print the reply')
+    .requiredOption('-f, --file <file>', 'JSON; - is stdin')
+    .action(async ({ file }: { file: string }) => {
+      const text = readInput(file);
+      const batch = parseJson(text, file === '-' ? 'stdin' : file);
+      if (typeof batch !== 'object' || batch === null) throw new UsageError(`${file}: wanted an object or an array`);
+      const calls = await directCalls({ ...invocation.connection(), account: invocation.account() });
+      try {
+        const reply = await calls.call({ ...repeatable(batch), body: () => text });
+        invocation.terminal.json(reply);
+      } finally {
+        await calls.close();
+      }
+    });
+}
+
+const reading = new Set(['KVGet', 'Check', 'Guard']);
+
+/** How it may be sent again: under an id of its own, if it has none and takes no lock. */
+function repeatable(batch: object): Pick<Call, 'effect' | 'idempotencyKey' | 'waitMs'> {
+  if (Array.isArray(batch)) return { effect: 'once' };
+  const { LockID, LockWait, IdempotencyIDs, IdempotencyMode } = batch as Readonly<Record<string, unknown>>;
+  const waitMs = typeof LockWait === 'number' ? LockWait * 1000 : 0;
+  if (Object.keys(batch).every((field) => reading.has(field))) return { effect: 'read' };
+  if (IdempotencyMode === 'replay') return { effect: 'repeatable', waitMs };
+  if (IdempotencyIDs !== undefined || LockID !== undefined) return { effect: 'once', waitMs };
+  return { effect: 'repeatable', idempotencyKey: randomUUID() };
+}

@@ -1,0 +1,69 @@
+/**
+ * How the command ends. A shell script has nothing else to go by, so each code has one meaning, whatever the command.
+ * Those above 63 are from sysexits(3); `lock` ends as its child does, with whatever code that is.
+ */
+import type { ClientErrorCode, DragonLockError } from '../client/errors.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
+
+export const exitCodes = {
+  done: 0,
+  /** The server's answer is no: there is no such key, a condition does not hold. */
+  refused: 1,
+  usage: 64,
+  unavailable: 69,
+  internal: 70,
+  outcomeUnknown: 74,
+  notAcquired: 75,
+  lost: 76,
+  noPermission: 77,
+  cannotExecute: 126,
+  commandNotFound: 127,
+  /** What reads our output has gone: 128 + SIGPIPE. */
+  brokenPipe: 141,
+} as const;
+
+const ofError = {
+  invalid: exitCodes.usage,
+  unauthorized: exitCodes.noPermission,
+  forbidden: exitCodes.noPermission,
+  not_found: exitCodes.refused,
+  not_locked: exitCodes.notAcquired,
+  lock_lost: exitCodes.lost,
+  version_mismatch: exitCodes.refused,
+  precondition_failed: exitCodes.refused,
+  overflow: exitCodes.refused,
+  duplicate_request: exitCodes.refused,
+  request_in_progress: exitCodes.unavailable,
+  compacted: exitCodes.refused,
+  too_large: exitCodes.usage,
+  unsupported_media_type: exitCodes.usage,
+  idempotency_mismatch: exitCodes.refused,
+  too_many_waiters: exitCodes.unavailable,
+  rate_limited: exitCodes.unavailable,
+  internal: exitCodes.internal,
+  overloaded: exitCodes.unavailable,
+  draining: exitCodes.unavailable,
+  disk_full: exitCodes.unavailable,
+  quota_exceeded: exitCodes.unavailable,
+  unreachable: exitCodes.unavailable,
+  outcome_unknown: exitCodes.outcomeUnknown,
+  not_dragonlock: exitCodes.unavailable,
+  server_too_old: exitCodes.unavailable,
+  lease_unknown: exitCodes.lost,
+  released: exitCodes.internal,
+  closed: exitCodes.internal,
+} as const satisfies Record<ErrorCode | ClientErrorCode, number>;
+
+export function exitCodeOf({ code }: DragonLockError): number {
+  return ofError[code];
+}
+
+/** The command was called wrongly, or what it was given cannot be read. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** The answer is no, and that is no fault. The message goes to stderr. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+}

@@ -1,0 +1,153 @@
+/**
+ * A child that runs only while a lease lasts. It leads a process group of its own, so that whatever it starts ends with
+ * it, and has our stdin, stdout and stderr.
+ *
+ *     running ──little is left of the lease, or it is lost──► SIGTERM ──grace──► SIGKILL ──► lost
+ *        │                                                      │
+ *        │                                                      └─ nobody is left of the group ──► lost
+ *        └── the child ends ──► ended
+ *
+ * What is left is measured from the sending of the last renewal (client/lease.ts). With a quarter of the ttl left, 10 s
+ * at most, it has failed more than once; the group is asked to end, and before the last twentieth it is made to. A lease
+ * that the server calls lost is another's already, so that little grace is left.
+ *
+ * Being stopped (SIGSTOP) or killed, this process can end nobody: the watchdog does it then (lease-watchdog.ts).
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { systemLeaseClock, type Mark } from '../client/lease-clock.ts';
+import type { HeldLock } from '../client/lock.ts';
+import { systemAfter } from '../shared/clock.ts';
+import { sayDuration } from './durations.ts';
+import { exitCodes } from './exit-codes.ts';
+import { LeaseWatchdog } from './lease-watchdog.ts';
+import { exitCodeOfSignal, onSignals, signalGroup } from './signals.ts';
+
+export type ChildEnd =
+  | { readonly kind: 'ended'; readonly exitCode: number }
+  | { readonly kind: 'unstartable'; readonly exitCode: number; readonly message: string }
+  | { readonly kind: 'lost'; readonly message: string };
+
+const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
+/** How often it is looked whether anybody is left of a group whose leader has gone. */
+const lookMs = 20;
+
+export async function runGuarded(
+  [command, ...args]: readonly string[],
+  env: NodeJS.ProcessEnv,
+  lock: HeldLock,
+  ttlMs: number,
+): Promise<ChildEnd> {
+  const child = spawn(command!, args, { stdio: 'inherit', detached: true, env });
+  if (child.pid === undefined) return unstartable(command!, child);
+  const group = new GuardedGroup(child.pid, lock, ttlMs);
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  const loss = await group.leaderEnded();
+  if (loss !== undefined) return { kind: 'lost', message: loss };
+  return { kind: 'ended', exitCode: code ?? exitCodeOfSignal(signal!) };
+}
+
+async function unstartable(command: string, child: ChildProcess): Promise<ChildEnd> {
+  const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
+  const notFound = error.code === 'ENOENT';
+  return {
+    kind: 'unstartable',
+    exitCode: notFound ? exitCodes.commandNotFound : exitCodes.cannotExecute,
+    message: `Cannot run ${JSON.stringify(command)}: ${notFound ? 'not found' : error.message}`,
+  };
+}
+
+class GuardedGroup {
+  readonly #leader: number;
+  readonly #lock: HeldLock;
+  readonly #ttlMs: number;
+  readonly #termMs: number;
+  readonly #killMs: number;
+  readonly #watchdog: LeaseWatchdog;
+  readonly #stopListening: () => void;
+  #clearTimer: () => void = () => {};
+  #loss: string | undefined;
+  /** When it was asked to end, and how long it may take for that. */
+  #asked: { readonly at: Mark; readonly graceMs: number } | undefined;
+  readonly #killed = Promise.withResolvers<void>();
+
+  constructor(leader: number, lock: HeldLock, ttlMs: number) {
+    this.#leader = leader;
+    this.#lock = lock;
+    this.#ttlMs = ttlMs;
+    this.#termMs = Math.min(ttlMs / 4, 10_000);
+    this.#killMs = Math.min(ttlMs / 20, 1000);
+    this.#watchdog = new LeaseWatchdog(leader);
+    const stops = [
+      onSignals(forwarded, (signal) => {
+        this.#look();
+        signalGroup(leader, signal);
+      }),
+      // Ctrl-Z reaches us alone. The lease goes on meanwhile, and nothing renews it.
+      onSignals(['SIGTSTP'], () => {
+        signalGroup(leader, 'SIGSTOP');
+        process.kill(process.pid, 'SIGSTOP');
+      }),
+      onSignals(['SIGCONT'], () => {
+        this.#look();
+        signalGroup(leader, 'SIGCONT');
+      }),
+    ];
+    this.#stopListening = () => {
+      for (const stop of stops) stop();
+    };
+    lock.signal.addEventListener('abort', () => this.#look(), { once: true });
+    this.#look();
+  }
+
+  /** The child has ended. @returns how the lease was lost, if it was, when nobody is left of the group */
+  async leaderEnded(): Promise<string | undefined> {
+    this.#look();
+    if (this.#loss !== undefined) {
+      while (signalGroup(this.#leader, 0)) {
+        const looked = new Promise<void>((resolve) => void systemAfter(lookMs, resolve));
+        if ((await Promise.race([looked.then(() => 'look'), this.#killed.promise])) === undefined) break;
+      }
+    }
+    this.#clearTimer();
+    this.#stopListening();
+    this.#watchdog.dismiss();
+    return this.#loss;
+  }
+
+  /** Also behind a stop: time may have passed that no timer has seen. */
+  #look(): void {
+    this.#clearTimer();
+    if (this.#loss !== undefined) return this.#schedule();
+    const left = this.#lock.remaining;
+    const { aborted } = this.#lock.signal;
+    if (!aborted && left > this.#termMs) {
+      this.#watchdog.allow(left - this.#killMs);
+      // Not only when it is due: renewals are told to the watchdog.
+      this.#clearTimer = systemAfter(Math.min(left - this.#termMs, this.#ttlMs / 6), () => this.#look());
+      return;
+    }
+    const reason: unknown = this.#lock.signal.aborted ? this.#lock.signal.reason : undefined;
+    this.#loss =
+      reason instanceof Error
+        ? reason.message
+        : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${sayDuration(left)}.`;
+    // Of a lease that is over by the clock nothing is left to be gentle with.
+    const graceMs = this.#lock.state === 'lost' ? this.#killMs : Math.max(0, left - this.#killMs);
+    this.#asked = { at: systemLeaseClock.mark(), graceMs };
+    signalGroup(this.#leader, 'SIGTERM');
+    signalGroup(this.#leader, 'SIGCONT');
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#asked === undefined) return;
+    const leftMs = this.#asked.graceMs - systemLeaseClock.since(this.#asked.at);
+    if (leftMs > 0) {
+      this.#clearTimer = systemAfter(leftMs, () => this.#schedule());
+      return;
+    }
+    signalGroup(this.#leader, 'SIGKILL');
+    this.#killed.resolve();
+  }
+}

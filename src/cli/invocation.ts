@@ -1,0 +1,106 @@
+/** One run of the command: its global options, its terminal, its client. */
+import type { Command } from 'commander';
+import type { DragonLock } from '../client/dragon-lock.ts';
+import type { DragonLockOptions } from '../client/options.ts';
+import { systemAfter } from '../shared/clock.ts';
+import { parseDuration } from './durations.ts';
+import { exitCodes, UsageError } from './exit-codes.ts';
+import { readToken } from './files.ts';
+import { Terminal } from './terminal.ts';
+
+export interface GlobalOptions {
+  readonly url?: string;
+  readonly account?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly timeout?: string;
+  readonly json?: boolean;
+  readonly color: boolean;
+}
+
+const closeMsMax = 2000;
+
+export class Invocation {
+  readonly terminal = new Terminal();
+  exitCode: number = exitCodes.done;
+  readonly #program: Command;
+  #client: DragonLock | undefined;
+
+  constructor(program: Command) {
+    this.#program = program;
+  }
+
+  get global(): GlobalOptions {
+    return this.#program.opts<GlobalOptions>();
+  }
+
+  get json(): boolean {
+    return this.global.json === true;
+  }
+
+  /** What to reach the server with. @throws UsageError */
+  connection(): DragonLockOptions & { readonly url: string } {
+    const { global } = this;
+    const token = this.#token();
+    this.terminal.secret = token;
+    return {
+      url: global.url || process.env['DRAGONLOCK_URL'] || 'http://127.0.0.1:8081',
+      token,
+      timeout: global.timeout === undefined ? undefined : parseDuration(global.timeout, '--timeout'),
+      coalesce: false,
+    };
+  }
+
+  account(): string {
+    const account = this.global.account || process.env['DRAGONLOCK_ACCOUNT'];
+    if (!account) throw new UsageError('no account: wanted --account NAME or DRAGONLOCK_ACCOUNT');
+    return account;
+  }
+
+  /** @throws UsageError */
+  async client(): Promise<DragonLock> {
+    if (this.#client !== undefined) return this.#client;
+    const options = { ...this.connection(), account: this.account() };
+    // Loaded when it is needed: help and completion are quick without it.
+    const { DragonLock } = await import('../client/dragon-lock.ts');
+    this.#client = asUsage(() => new DragonLock(options));
+    return this.#client;
+  }
+
+  /** Lets go of what may be let go quickly; the server does the rest when the connections end. */
+  async close(): Promise<void> {
+    if (this.#client === undefined) return;
+    const late = new Promise<void>((resolve) => void systemAfter(closeMsMax, resolve));
+    await Promise.race([this.#client.close(), late]);
+  }
+
+  #token(): string | undefined {
+    const { token, tokenFile } = this.global;
+    if (token) return token;
+    if (tokenFile) return readToken(tokenFile);
+    const { env } = process;
+    if (env['DRAGONLOCK_TOKEN']) return env['DRAGONLOCK_TOKEN'];
+    // Set to nothing is not set.
+    delete env['DRAGONLOCK_TOKEN'];
+    return env['DRAGONLOCK_TOKEN_FILE'] ? readToken(env['DRAGONLOCK_TOKEN_FILE']) : undefined;
+  }
+}
+
+/** What the client says of its options is said of ours. */
+export function asUsage<Result>(make: () => Result): Result {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** An integer that a number holds exactly. */
+export function parseInteger(text: string, name: string): number {
+  const value = Number(text);
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new UsageError(`${name}: ${JSON.stringify(text)}; wanted an integer`);
+  }
+  return value;
+}

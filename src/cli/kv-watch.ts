@@ -1,0 +1,78 @@
+/**
+ * `dragonlock kv watch`: one line a change, for as long as it runs; over restarts of the server too. A key shows its
+ * latest state, a prefix every commit. When a prefix could not be followed without a gap, what is there now is compared
+ * with what was told before, so that the lines still add up to the truth.
+ */
+import type { Command } from 'commander';
+import type { DragonLock } from '../client/dragon-lock.ts';
+import type { Change } from '../client/watches.ts';
+import { UsageError } from './exit-codes.ts';
+import { parseInteger, type Invocation } from './invocation.ts';
+import { plainKey, wireEntry } from './kv.ts';
+
+interface WatchOptions {
+  readonly prefix?: boolean;
+  readonly ifVersion?: string;
+  readonly after?: string;
+  readonly once?: boolean;
+}
+
+type Told = Change & { readonly rev?: number };
+
+export function addKvWatch(kv: Command, invocation: Invocation): void {
+  kv.command('watch')
+    .description('print what the key is, and each change of it, one a line')
+    .argument('<key>')
+    .option('--prefix', 'KEY is the beginning of many keys')
+    .option('--if-version <n>', 'begin when the key has not this version any more; 0: when it exists')
+    .option('--after <rev>', 'with --prefix: begin with what changed behind this revision')
+    .option('--once', 'end behind the first line')
+    .action(async (key: string, options: WatchOptions) => {
+      const { prefix, ifVersion, after, once } = options;
+      if (prefix && ifVersion !== undefined) throw new UsageError('--if-version: not with --prefix; wanted --after');
+      if (!prefix && after !== undefined) throw new UsageError('--after: only with --prefix; wanted --if-version');
+      const version = ifVersion === undefined ? undefined : parseInteger(ifVersion, '--if-version');
+      const rev = after === undefined ? undefined : parseInteger(after, '--after');
+      const client = await invocation.client();
+      for await (const told of prefix ? changesUnder(client, key, rev) : statesOf(client, key, version)) {
+        show(told, invocation);
+        if (once) return;
+      }
+    });
+}
+
+async function* statesOf(client: DragonLock, key: string, version: number | undefined): AsyncGenerator<Told> {
+  for await (const state of client.watch.key(key, { version })) {
+    if (state.kind === 'none') yield { kind: 'delete', key, expired: state.expired };
+    else yield { kind: 'set', key, version: state.version, value: state.value };
+  }
+}
+
+async function* changesUnder(client: DragonLock, prefix: string, after: number | undefined): AsyncGenerator<Told> {
+  const known = new Map<string, number>();
+  for await (const event of client.watch.prefix(prefix, { after })) {
+    const { rev } = event;
+    const changes: Change[] = event.kind === 'commit' ? [...event.changes] : [];
+    if (event.kind === 'list') {
+      const there = new Set(event.entries.map(({ key }) => key));
+      for (const key of known.keys()) if (!there.has(key)) changes.push({ kind: 'delete', key, expired: false });
+      for (const entry of event.entries) {
+        if (known.get(entry.key) !== entry.version) changes.push({ kind: 'set', ...entry });
+      }
+    }
+    for (const change of changes) {
+      if (change.kind === 'set') known.set(change.key, change.version);
+      else known.delete(change.key);
+      yield { ...change, rev };
+    }
+  }
+}
+
+function show(told: Told, { terminal, json }: Invocation): void {
+  if (told.kind === 'set') {
+    if (json) terminal.json({ ...wireEntry(told), Rev: told.rev });
+    else terminal.line(`set ${plainKey(told.key)} ${JSON.stringify(told.value)}`);
+  } else if (json) {
+    terminal.json({ Key: told.key, Version: 0, Deleted: true, ...(told.expired && { Expired: true }), Rev: told.rev });
+  } else terminal.line(`${told.expired ? 'expired' : 'deleted'} ${plainKey(told.key)}`);
+}

@@ -1,0 +1,95 @@
+/**
+ * The command line as a tree. Options of the whole command are understood anywhere before `--`. Whatever goes wrong
+ * ends here: one line on stderr, and the exit code that belongs to it.
+ */
+import { findPackageJSON } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { DragonLockError } from '../client/errors.ts';
+import { addBatch } from './batch.ts';
+import { addCompletion } from './completion.ts';
+import { addCounter } from './counter.ts';
+import { exitCodeOf, exitCodes, Refused, UsageError } from './exit-codes.ts';
+import { readInput } from './files.ts';
+import { Invocation } from './invocation.ts';
+import { addKv } from './kv.ts';
+import { addLock } from './lock.ts';
+import { addLocks } from './locks.ts';
+import { addSequence } from './sequence.ts';
+import { addConfig, addServe } from './server.ts';
+import { addStatus } from './status.ts';
+
+/** @param argv without node and script @returns the exit code */
+export async function run(argv: readonly string[]): Promise<number> {
+  const program = new Command('dragonlock');
+  const invocation = new Invocation(program);
+  build(program, invocation, argv);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    await invocation.close();
+    return invocation.exitCode;
+  } catch (error) {
+    return report(error, invocation);
+  }
+}
+
+export function build(program: Command, invocation: Invocation, argv: readonly string[]): void {
+  program
+    .description('Locks, keys, counters, sequences and batches of a Dragon Lock server.')
+    .option('--url <url>', 'the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)')
+    .option('--account <name>', 'whose locks and keys (DRAGONLOCK_ACCOUNT)')
+    .option('--token <token>', 'seen by others in the list of processes: rather DRAGONLOCK_TOKEN, or')
+    .option('--token-file <file>', 'the token is in this file (DRAGONLOCK_TOKEN_FILE)')
+    .option('--timeout <duration>', 'for one call, retries included (default 15s)')
+    .option('--json', 'print JSON, one document a line, named as in the HTTP API')
+    .option('--no-color', 'no colors (also: NO_COLOR)')
+    .version(version())
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .hook('preAction', () => {
+      if (!invocation.global.color) invocation.terminal.color = false;
+    });
+  addLock(program, invocation, argv);
+  addLocks(program, invocation);
+  addKv(program, invocation);
+  addCounter(program, invocation);
+  addSequence(program, invocation);
+  addBatch(program, invocation);
+  addStatus(program, invocation);
+  addServe(program);
+  addConfig(program, invocation);
+  addCompletion(program, invocation);
+}
+
+function report(error: unknown, { terminal, json }: Invocation): number {
+  const say = (code: string, message: string, details: object = {}): void => {
+    if (json) terminal.sayJson({ ...details, Code: code, Message: message });
+    else terminal.say(message);
+  };
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return exitCodes.done;
+    // Help that nobody asked for has been printed to stderr.
+    if (error.code !== 'commander.help') say('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
+    return exitCodes.usage;
+  }
+  if (error instanceof UsageError) {
+    say('usage', error.message);
+    return exitCodes.usage;
+  }
+  if (error instanceof Refused) {
+    say('refused', error.message);
+    return exitCodes.refused;
+  }
+  if (error instanceof DragonLockError) {
+    say(error.code, error.message, error.details);
+    return exitCodeOf(error);
+  }
+  say('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  return exitCodes.internal;
+}
+
+/** Of the package that this file is in: of the checkout, or of what npm installed. */
+function version(): string {
+  const file = findPackageJSON(import.meta.url);
+  return file === undefined ? 'unknown' : (JSON.parse(readInput(file)) as { version: string }).version;
+}

@@ -1,0 +1,129 @@
+/** `dragonlock status`: whether the server serves, what it is, and how it does. */
+import type { Command } from 'commander';
+import { systemLeaseClock } from '../client/lease-clock.ts';
+import { UnreachableError } from '../client/errors.ts';
+import { needVersion } from '../client/server-version.ts';
+import { directCalls, type DirectCalls } from './direct-calls.ts';
+import { sayDuration } from './durations.ts';
+import { exitCodes } from './exit-codes.ts';
+import type { Invocation } from './invocation.ts';
+
+const pings = 5;
+
+export function addStatus(program: Command, invocation: Invocation): void {
+  program
+    .command('status')
+    .description('version, readiness, latency and some metrics of the server; exit code 69: it does not serve')
+    .action(async () => {
+      const { url, ...options } = invocation.connection();
+      // Nothing that is asked here belongs to an account.
+      const calls = await directCalls({ ...options, url, account: 'any' });
+      try {
+        const status = await askStatus(calls, url);
+        if (status.State !== 'ready') invocation.exitCode = exitCodes.unavailable;
+        if (invocation.json) invocation.terminal.json(status);
+        else show(status, invocation);
+      } finally {
+        await calls.close();
+      }
+    });
+}
+
+interface Status {
+  readonly URL: string;
+  /** `ready`, or why not. */
+  readonly State: string;
+  readonly Version: string;
+  readonly Boot: string;
+  /** Of the quickest of a few round trips. */
+  readonly LatencyMs: number;
+  readonly UptimeMs: number;
+  readonly MemoryBytes: number;
+  readonly Rev: number;
+  readonly Waiters: number;
+  readonly Watchers: number;
+  readonly Queued: number;
+  readonly DiskFull: boolean;
+}
+
+async function askStatus(calls: DirectCalls, url: string): Promise<Status> {
+  const version = await ask(calls, url, '/version');
+  needVersion(version.body['Version'], url);
+  const ready = await ask(calls, url, '/readyz');
+  let latencyMs = Infinity;
+  for (let i = 0; i < pings; i += 1) {
+    const sentAt = systemLeaseClock.mark();
+    await ask(calls, url, '/livez');
+    latencyMs = Math.min(latencyMs, systemLeaseClock.since(sentAt));
+  }
+  const metrics = metricsIn((await ask(calls, url, '/metrics')).text);
+  return {
+    URL: url,
+    State: ready.status === 200 ? 'ready' : sayState(ready.body['Message']),
+    Version: String(version.body['Version']),
+    Boot: String(version.body['Boot']),
+    LatencyMs: Math.round(latencyMs * 100) / 100,
+    UptimeMs: Math.round(metrics('process_uptime_seconds') * 1000),
+    MemoryBytes: metrics('process_resident_memory_bytes'),
+    Rev: metrics('dragonlock_durable_revision'),
+    Waiters: metrics('dragonlock_shard_waiters'),
+    Watchers: metrics('dragonlock_watchers'),
+    Queued: metrics('dragonlock_shard_queued_commands'),
+    DiskFull: metrics('dragonlock_journal_full') > 0,
+  };
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+async function ask(
+  calls: DirectCalls,
+  url: string,
+  path: string,
+): Promise<{ status: number; text: string; body: Body }> {
+  try {
+    const { status, text } = await calls.get(path);
+    return { status, text, body: bodyOf(text) };
+  } catch (error) {
+    throw new UnreachableError(`Cannot reach ${url} (${(error as Error).message}).`, { cause: error });
+  }
+}
+
+function bodyOf(text: string): Body {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === 'object' && json !== null ? (json as Body) : {};
+  } catch {
+    return {};
+  }
+}
+
+function sayState(message: unknown): string {
+  return typeof message === 'string' ? message : 'not ready';
+}
+
+/** Of Prometheus' text format: sums over all labels. */
+function metricsIn(text: string): (name: string) => number {
+  const sums = new Map<string, number>();
+  for (const [, name, value] of text.matchAll(/^(\w+)(?:\{[^}]*\})? (\S+)$/gm)) {
+    sums.set(name!, (sums.get(name!) ?? 0) + Number(value));
+  }
+  return (name) => sums.get(name) ?? 0;
+}
+
+function show(status: Status, { terminal }: Invocation): void {
+  const { UptimeMs, MemoryBytes, DiskFull, LatencyMs } = status;
+  const rows: readonly (readonly [string, string])[] = [
+    ['server', status.URL],
+    ['state', DiskFull ? `${status.State}, disk full` : status.State],
+    ['version', status.Version],
+    ['boot', status.Boot],
+    ['uptime', sayDuration(UptimeMs)],
+    ['latency', `${LatencyMs} ms`],
+    ['memory', `${Math.round(MemoryBytes / 1e6)} MB`],
+    ['revision', String(status.Rev)],
+    ['waiters', String(status.Waiters)],
+    ['watchers', String(status.Watchers)],
+    ['queued', String(status.Queued)],
+  ];
+  for (const [name, value] of rows) terminal.line(`${terminal.bold(name.padEnd(10))}${value}`);
+}
