@@ -1,146 +1,151 @@
 /**
- * `npm run loadtest`: the figures that Dragon Lock promises, measured on this machine.
+ * `npm run loadtest`: what this machine can do with Dragon Lock, and with what one might use instead. `arguments.ts` has
+ * the flags, rows/ what is measured.
  *
- *   --only NAME        that scenario only; may be given several times
- *   --seconds N        of one timed run (default 10)
- *   --quick            short runs, to see that everything works
- *   --data-dir DIR     the disk under test (default: the working directory); a directory is made in it and removed
- *   --json FILE        the report as JSON too
- *   --list             names the scenarios
- *
- * Each scenario starts the real server on an empty data directory, as a child process that listens on 127.0.0.1. Timed
- * runs are repeated and the median is shown. What was started is ended, by its process id, however this ends. Exit code
- * 1: a scenario failed. A goal that is missed is no failure of the bench: the machine may be slow or busy; how much of
- * its CPU went to processes that are not ours stands beside each figure.
+ * Servers are child processes on free ports of 127.0.0.1 with data directories on the disk under test. What was started
+ * is ended, by its process id, however this ends. Exit code 1: a row failed. A goal that is missed is no failure: the
+ * machine may be slow or busy; how much of its CPU went to processes that are not ours is in the report.
  */
 import type { ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { BadArguments, choose, parseArguments, usage, type Arguments } from './arguments.ts';
 import { isMemory, probeDisk } from './disk-probe.ts';
-import type { Generator } from './load/measure.ts';
 import { runOwn } from './load/own.ts';
 import { isSingle } from './load/workloads.ts';
-import { hasWrk, runWrk, wrkMissing } from './load/wrk.ts';
+import { runWrk } from './load/wrk.ts';
 import { describeMachine } from './machine.ts';
+import { observe } from './observe.ts';
 import { machineMicros, ownMicros } from './process-stats.ts';
-import { renderReport, type Report, type ScenarioReport } from './report.ts';
-import type { Bench, Scenario } from './scenario.ts';
-import { durableWrites } from './scenarios/durable-writes.ts';
-import { memory } from './scenarios/memory.ts';
-import { oneConnection } from './scenarios/one-connection.ts';
-import { rateScenarios } from './scenarios/rates.ts';
-import { replay } from './scenarios/replay.ts';
-import { watchers } from './scenarios/watchers.ts';
-import { ServerUnderLoad } from './server-under-load.ts';
-
-const { values: flags } = parseArgs({
-  options: {
-    only: { type: 'string', multiple: true },
-    seconds: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    'data-dir': { type: 'string', default: '.' },
-    json: { type: 'string' },
-    list: { type: 'boolean', default: false },
-  },
-});
-const probeWrites = flags.quick ? 300 : 2000;
+import { renderTerminal } from './report/terminal.ts';
+import type { Report, RowResult, ServerNote } from './results.ts';
+import { allRows } from './rows/all-rows.ts';
+import type { Contestant, Row, Run } from './rows/row.ts';
+import { headOf, runRow } from './run-row.ts';
+import { DragonLock, RunningServer } from './servers/dragon-lock.ts';
+import { findPeer, peerTitle, startPeer, type PeerKind } from './servers/peers.ts';
+import { hasWrk } from './servers/programs.ts';
 
 const children = new Set<ChildProcess>();
-const parent = path.resolve(flags['data-dir']);
-if (isMemory(parent)) refuse(`${parent} is memory, not a disk; give another directory with --data-dir`);
-const work = fs.mkdtempSync(path.join(parent, '.loadtest-'));
+const args = readArguments();
+if (args.help) finish(usage);
+const chosen = rowsToRun(args);
+if (args.list)
+  finish(chosen.map(({ name, group, title }) => `${name.padEnd(24)}${group.padEnd(9)}${title}\n`).join(''));
+if (isMemory(args.dataDirectory)) refuse(`${args.dataDirectory} is memory, not a disk; give another with --data-dir`);
+
+const work = fs.mkdtempSync(path.join(args.dataDirectory, '.loadtest-'));
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
   fs.rmSync(work, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
 
-const own: Generator = { name: 'own (Node)', run: (order, clock) => runOwn(order, clock, track) };
-const wrk: Generator = { name: 'wrk', run: (order, clock) => runWrk(order, clock, work, track) };
-const single = hasWrk() ? wrk : own;
-const generatorNote =
-  single === wrk
-    ? 'wrk -t1; the own one (Node, slower) where a request depends on a reply'
-    : `own (Node): ${wrkMissing}. It takes more CPU than wrk from the server beside it: expect lower rates`;
+const peers = new Map((['redis', 'etcd', 'nats', 'postgres'] as const).map((kind) => [kind, findPeer(kind)]));
+const wrk = hasWrk();
 
-const scenarios: readonly Scenario[] = [
-  durableWrites(single),
-  oneConnection(single),
-  watchers(track),
-  replay,
-  ...rateScenarios((workload) => (isSingle(workload) ? single : own)),
-  memory(single),
-];
+const report = await measureAll();
+process.stdout.write(`\n${renderTerminal(report)}`);
+fs.mkdirSync(args.out, { recursive: true });
+fs.writeFileSync(path.join(args.out, 'loadtest.json'), `${JSON.stringify(report, undefined, 1)}\n`);
+process.exit(report.rows.some(({ error }) => error !== undefined) ? 1 : 0);
 
-if (flags.list) {
-  for (const { name, about } of scenarios) process.stdout.write(`${name.padEnd(16)}${about}\n`);
-  process.exit(0);
-}
-const unknown = flags.only?.find((name) => !scenarios.some((scenario) => scenario.name === name));
-if (unknown !== undefined) refuse(`There is no scenario ${unknown}; --list names them`);
-const seconds = Number(flags.seconds ?? (flags.quick ? 3 : 10));
-if (!Number.isInteger(seconds) || seconds < 1 || seconds > 600)
-  refuse('--seconds: wanted a whole number from 1 to 600');
-
-const report = await run();
-process.stdout.write(`\n${renderReport(report)}`);
-if (flags.json !== undefined) fs.writeFileSync(flags.json, `${JSON.stringify(report, undefined, 2)}\n`);
-process.exit(report.scenarios.some(({ error }) => error !== undefined) ? 1 : 0);
-
-async function run(): Promise<Report> {
-  const options = { seconds, repeats: 3, quick: flags.quick };
+async function measureAll(): Promise<Report> {
+  const startedAt = new Date();
   const machine = describeMachine();
-  const disk = probeDisk(work, probeWrites);
-  const reports: ScenarioReport[] = [];
-  for (const scenario of scenarios) {
-    if (flags.only !== undefined && !flags.only.includes(scenario.name)) continue;
-    progress(`${scenario.name}: ${scenario.about}`);
-    reports.push(await runScenario(scenario, options));
+  const disk = probeDisk(work, args.quick ? 300 : 2000);
+  const rows: RowResult[] = [];
+  for (const [index, row] of chosen.entries()) {
+    const [title, ofAll] = [`${row.name}: ${row.title}`, `${index + 1}/${chosen.length}`];
+    process.stdout.write(`[${ofAll}, ${Math.round((Date.now() - startedAt.getTime()) / 1000)} s] ${title}\n`);
+    rows.push(await measureRow(row));
   }
   return {
-    startedAt: new Date().toISOString(),
+    format: 1,
+    startedAt: startedAt.toISOString(),
+    seconds: (Date.now() - startedAt.getTime()) / 1000,
+    command: ['npm run loadtest', ...(process.argv.length > 2 ? ['--', ...shownArguments()] : [])].join(' '),
     machine,
-    disk: { ...disk, directory: parent },
-    load: { seconds, repeats: options.repeats, generator: generatorNote },
-    scenarios: reports,
+    disk: { ...disk, directory: path.relative('.', args.dataDirectory) || '.' },
+    options: { seconds: args.seconds, repeats: args.repeats, quick: args.quick },
+    servers: serverNotes(),
+    rows,
   };
 }
 
-async function runScenario(scenario: Scenario, options: Bench['options']): Promise<ScenarioReport> {
-  const takenByOthers = watchOthers();
-  const servers: ServerUnderLoad[] = [];
+async function measureRow(row: Row): Promise<RowResult> {
+  const others = watchOthers();
   const directories: string[] = [];
   const newDirectory = (): string => {
     const directory = fs.mkdtempSync(path.join(work, 'data-'));
     directories.push(directory);
     return directory;
   };
-  const bench: Bench = {
-    options,
-    newDirectory,
-    remove: (directory) => fs.rmSync(directory, { recursive: true, force: true }),
-    async startServer(settings = {}, directory = newDirectory()) {
-      const server = await ServerUnderLoad.start(directory, settings, track);
-      servers.push(server);
-      return server;
+  const run: Omit<Run, 'seconds' | 'id'> = {
+    quick: args.quick,
+    generators: args.generators,
+    observe,
+    load: (server, order, generator) =>
+      observe(server, (clock) => {
+        const full = { ...order, target: server.target };
+        const single = isSingle(order.workload) && order.arrivalsPerSecond === undefined;
+        return wrk && single && generator !== 'own'
+          ? runWrk(full, clock, { threads: args.generators, directory: work, onSpawn: track })
+          : runOwn(full, args.generators, clock, track);
+      }),
+    async start(spec, directory = newDirectory()) {
+      if (spec.kind !== 'dragonlock') return startPeer(spec.kind, directory, track);
+      if (args.target !== undefined) return new RunningServer({ ...args.target, dialect: 'dragonlock' });
+      return DragonLock.start(directory, spec.settings, track);
     },
-    probeDisk: () => probeDisk(work, probeWrites),
-    progress: (line) => progress(`  ${line}`),
+    newDirectory,
+    remove,
+    onSpawn: track,
+    progress: (line) => process.stdout.write(`  ${line}\n`),
   };
+  const contestants = row.contestants.filter(isHere);
   try {
-    const figures = await scenario.run(bench);
-    for (const server of servers) await server.stop();
-    return { name: scenario.name, figures, takenByOthers: takenByOthers() };
+    const { seconds, repeats } = args;
+    const result = await runRow({ ...row, contestants }, { seconds, repeats, warmUpSeconds: args.quick ? 1 : 2, run });
+    return { ...result, takenByOthers: others() };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    progress(`  failed: ${message}`);
-    return { name: scenario.name, figures: [], takenByOthers: takenByOthers(), error: message };
+    process.stdout.write(`  failed: ${message}\n`);
+    return { ...headOf(row), contestants: [], goals: [], takenByOthers: others(), error: message };
   } finally {
     for (const child of children) child.kill('SIGKILL');
-    for (const directory of directories) bench.remove(directory);
+    for (const directory of directories) remove(directory);
   }
+}
+
+function remove(directory: string): void {
+  fs.rmSync(directory, { recursive: true, force: true });
+}
+
+function rowsToRun({ only }: Arguments): readonly Row[] {
+  try {
+    return choose(allRows(), only);
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
+}
+
+function isHere(contestant: Contestant): boolean {
+  const { kind } = 'server' in contestant ? contestant.server : contestant.starts;
+  if (kind === 'dragonlock') return true;
+  return args.peers && 'version' in (peers.get(kind) ?? {});
+}
+
+function serverNotes(): ServerNote[] {
+  const kinds = [...peers.keys()] satisfies PeerKind[];
+  return kinds.map((kind) => {
+    const found = peers.get(kind)!;
+    const title = peerTitle(kind);
+    return 'version' in found
+      ? { title, version: found.version, note: found.durability }
+      : { title, note: `${found.program} is not installed (${found.install}): its rows are left out` };
+  });
 }
 
 /** @returns what tells the share that others took since then; our own processes must have ended. */
@@ -158,11 +163,30 @@ function track(child: ChildProcess): void {
   child.once('exit', () => children.delete(child));
 }
 
-function progress(line: string): void {
-  process.stdout.write(`${line}\n`);
+function readArguments(): Arguments {
+  try {
+    return parseArguments(process.argv.slice(2), os.availableParallelism());
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
+}
+
+/** A token is nobody's business. */
+function shownArguments(): string[] {
+  return process.argv.slice(2).map((word, index, words) => (words[index - 1] === '--token' ? '…' : word));
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof BadArguments) return error.message;
+  throw error;
 }
 
 function refuse(message: string): never {
-  process.stderr.write(`${message}\n`);
+  process.stderr.write(`${message}\n\n${usage}`);
   process.exit(1);
+}
+
+function finish(text: string): never {
+  process.stdout.write(text);
+  process.exit(0);
 }

@@ -5,22 +5,43 @@ import fs from 'node:fs';
 const microsPerTick = 10_000;
 
 export interface CpuTimes {
-  /** User and system time over all threads, since the process started. */
+  /** User and system time over all threads and child processes, those that have ended too, since the process started. */
   readonly micros: number;
-  /** Thread name → the same; threads of one name together. */
+  /** Thread name → the same of those that live; threads of one name together. */
   readonly byThread: ReadonlyMap<string, number>;
 }
 
 export function cpuTimes(pid: number): CpuTimes {
   const byThread = new Map<string, number>();
   const tasks = `/proc/${pid}/task`;
+  const children: CpuTimes[] = [];
   for (const task of fs.readdirSync(tasks)) {
     const stat = readIfThere(`${tasks}/${task}/stat`);
     if (stat === undefined) continue;
-    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-    byThread.set(name, (byThread.get(name) ?? 0) + ticksOf(stat) * microsPerTick);
+    addTo(byThread, stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), ticksOf(stat) * microsPerTick);
+    // A server that forks, as PostgreSQL does for each connection and Redis to write its log anew.
+    const ids = readIfThere(`${tasks}/${task}/children`) ?? '';
+    for (const child of ids.split(' ').filter((id) => id !== '')) {
+      const times = cpuTimesIfThere(Number(child));
+      if (times !== undefined) children.push(times);
+    }
   }
-  return { micros: ticksOf(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')) * microsPerTick, byThread };
+  for (const child of children) for (const [name, micros] of child.byThread) addTo(byThread, name, micros);
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const own = (ticksOf(stat) + endedChildrenTicks(stat)) * microsPerTick;
+  return { micros: children.reduce((sum, { micros }) => sum + micros, own), byThread };
+}
+
+function cpuTimesIfThere(pid: number): CpuTimes | undefined {
+  try {
+    return cpuTimes(pid);
+  } catch {
+    return undefined; // It has ended since it was listed.
+  }
+}
+
+function addTo(map: Map<string, number>, name: string, micros: number): void {
+  map.set(name, (map.get(name) ?? 0) + micros);
 }
 
 /** Between two readings, busiest thread first. */
@@ -32,9 +53,16 @@ export function cpuBetween(before: CpuTimes, after: CpuTimes): CpuTimes {
   return { micros: after.micros - before.micros, byThread: new Map(byThread) };
 }
 
-export function residentBytes(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kib) * 1024;
+export interface Memory {
+  readonly residentBytes: number;
+  /** Of it, what no file backs: heaps and buffers, without the pages of a mapped store that the kernel may drop. */
+  readonly anonymousBytes: number;
+}
+
+export function memoryOf(pid: number): Memory {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+  return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon') };
 }
 
 /** Node raises its own limit to the hard one at start, so that only that one counts. */
@@ -50,16 +78,27 @@ export function machineMicros(): number {
   return [0, 1, 2, 5, 6, 7].reduce((sum, field) => sum + (ticks[field] ?? 0), 0) * microsPerTick;
 }
 
+/** CPU time of all children of this process that have ended. */
+export function childMicros(): number {
+  return endedChildrenTicks(fs.readFileSync('/proc/self/stat', 'utf8')) * microsPerTick;
+}
+
 /** CPU time of this process and of all its children that have ended. */
 export function ownMicros(): number {
-  const fields = statFields(fs.readFileSync('/proc/self/stat', 'utf8'));
-  return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field]), 0) * microsPerTick;
+  const stat = fs.readFileSync('/proc/self/stat', 'utf8');
+  return (ticksOf(stat) + endedChildrenTicks(stat)) * microsPerTick;
 }
 
 /** utime + stime */
 function ticksOf(stat: string): number {
   const fields = statFields(stat);
   return Number(fields[11]) + Number(fields[12]);
+}
+
+/** cutime + cstime */
+function endedChildrenTicks(stat: string): number {
+  const fields = statFields(stat);
+  return Number(fields[13]) + Number(fields[14]);
 }
 
 /** The fields behind the name, which itself may hold anything. */

@@ -1,24 +1,36 @@
 /**
  * One keep-alive connection and one request at a time, over a bare socket: a client as cheap as Node allows, because it
- * shares the machine with the server. It understands what our server sends, Content-Length or 204, and no more.
+ * shares the machine with the server. It understands replies with Content-Length, chunked ones and 204, and no more.
  */
 import net from 'node:net';
+import type { Target } from './load-order.ts';
 
 export interface HttpReply {
   readonly status: number;
   readonly body: string;
 }
 
+export interface HttpAsk {
+  readonly method?: 'GET' | 'POST' | 'DELETE';
+  /** ASCII, as is the body. */
+  readonly path: string;
+  readonly body: string;
+}
+
+const chunked = /\r\ntransfer-encoding: *chunked/i;
+
 export class HttpConnection {
   readonly #socket: net.Socket;
+  readonly #headers: string;
   #onReply: ((reply: HttpReply) => void) | undefined;
   #received = '';
   /** Characters of `#received` that make the whole reply; 0 while its head is incomplete. */
   #wanted = 0;
   #bodyAt = 0;
 
-  private constructor(socket: net.Socket, onError: (error: Error) => void) {
+  private constructor(socket: net.Socket, headers: string, onError: (error: Error) => void) {
     this.#socket = socket;
+    this.#headers = headers;
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => this.#take(text));
     socket.on('error', onError);
@@ -27,21 +39,20 @@ export class HttpConnection {
     });
   }
 
-  static open(port: number, onError: (error: Error) => void): Promise<HttpConnection> {
+  static open(target: Omit<Target, 'dialect'>, onError: (error: Error) => void): Promise<HttpConnection> {
+    const { host, port, token } = target;
+    const headers = `Host: ${host}:${port}\r\n${token === undefined ? '' : `Authorization: Bearer ${token}\r\n`}`;
     return new Promise((resolve) => {
-      const socket = net.connect({ host: '127.0.0.1', port, noDelay: true }, () => resolve(connection));
-      const connection = new HttpConnection(socket, onError);
+      const socket = net.connect({ host, port, noDelay: true }, () => resolve(connection));
+      const connection = new HttpConnection(socket, headers, onError);
     });
   }
 
-  /** @param path and body are ASCII. */
-  post(path: string, body: string, onReply: (reply: HttpReply) => void): void {
+  send({ method = 'POST', path, body }: HttpAsk, onReply: (reply: HttpReply) => void): void {
     this.#onReply = onReply;
     const type = body === '' ? '' : 'Content-Type: application/json\r\n';
-    this.#socket.write(
-      `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${type}Content-Length: ${body.length}\r\n\r\n${body}`,
-      'latin1',
-    );
+    const length = method === 'POST' ? `Content-Length: ${body.length}\r\n` : '';
+    this.#socket.write(`${method} ${path} HTTP/1.1\r\n${this.#headers}${type}${length}\r\n${body}`, 'latin1');
   }
 
   close(): void {
@@ -52,24 +63,41 @@ export class HttpConnection {
   #take(text: string): void {
     this.#received = this.#received === '' ? text : this.#received + text;
     if (this.#wanted === 0 && !this.#readHead()) return;
-    if (this.#received.length < this.#wanted) return;
-    const reply = {
-      status: Number(this.#received.slice(9, 12)),
-      body: this.#received.slice(this.#bodyAt, this.#wanted),
-    };
-    const onReply = this.#onReply!;
+    if (this.#wanted < 0) {
+      if (!this.#received.endsWith('0\r\n\r\n')) return;
+      this.#reply(withoutChunks(this.#received.slice(this.#bodyAt)));
+    } else if (this.#received.length >= this.#wanted) {
+      this.#reply(this.#received.slice(this.#bodyAt, this.#wanted));
+    }
+  }
+
+  #reply(body: string): void {
+    const reply = { status: Number(this.#received.slice(9, 12)), body };
+    const onReply = this.#onReply;
     this.#received = '';
     this.#wanted = 0;
     this.#onReply = undefined;
-    onReply(reply);
+    onReply?.(reply);
   }
 
   #readHead(): boolean {
     const end = this.#received.indexOf('\r\n\r\n');
     if (end < 0) return false;
-    const length = /\r\ncontent-length: (\d+)/i.exec(this.#received.slice(0, end))?.[1];
+    const head = this.#received.slice(0, end);
+    const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
     this.#bodyAt = end + 4;
-    this.#wanted = this.#bodyAt + Number(length ?? 0);
+    this.#wanted = length === undefined && chunked.test(head) ? -1 : this.#bodyAt + Number(length ?? 0);
     return true;
+  }
+}
+
+function withoutChunks(text: string): string {
+  let body = '';
+  for (let at = 0; ; ) {
+    const lineEnd = text.indexOf('\r\n', at);
+    const length = Number.parseInt(text.slice(at, lineEnd), 16);
+    if (!(length > 0)) return body;
+    body += text.slice(lineEnd + 2, lineEnd + 2 + length);
+    at = lineEnd + 2 + length + 2;
   }
 }

@@ -1,19 +1,53 @@
-import type { Workload } from './workloads.ts';
+/** What a generator is told, and what it tells. */
+import type { Buckets } from './histogram.ts';
+import type { Dialect, Workload } from './workloads.ts';
 
-/** A closed loop: each connection sends its next request when the last is answered. */
-export interface LoadOrder {
+export interface Target {
+  readonly host: string;
   readonly port: number;
+  readonly token?: string;
+  readonly dialect: Dialect;
+}
+
+export interface LoadOrder {
+  readonly target: Target;
   readonly connections: number;
   readonly workload: Workload;
   readonly seconds: number;
+  /** A delay of so many ms before each request: a network that is not there. */
+  readonly latencyMs?: number;
+  /**
+   * Absent: a closed loop, each connection sends its next request when the last is answered. Else an open one: so many
+   * requests a second fall due whether or not any was answered, and each is timed from when it fell due.
+   */
+  readonly arrivalsPerSecond?: number;
 }
 
 export interface LoadResult {
   readonly seconds: number;
   readonly requests: number;
+  /** Of the row's unit: writes, pairs, … */
   readonly units: number;
-  readonly p50Micros: number;
-  readonly p99Micros: number;
+  readonly latency?: Latency;
+  readonly generator: GeneratorUse;
+}
+
+export interface Latency {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms?: number;
+  readonly maxMs?: number;
+  readonly buckets?: Buckets;
+}
+
+export interface GeneratorUse {
+  readonly name: string;
+  /** CPU seconds for each second, over all its threads and processes. */
+  readonly cores: number;
+  /** How many it could use at most: its threads that work. */
+  readonly coresMax: number;
+  /** Open loop: from when a request fell due until it was sent, where a connection was free. */
+  readonly lateP99Ms?: number;
 }
 
 /** Told when the first request goes out and when counting ends, so that the server's CPU time is read just then. */

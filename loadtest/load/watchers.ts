@@ -1,15 +1,17 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
-import type { FromWatchers, WatchOrder, WriteOrder } from './watchers-process.ts';
+import type { FromWatchers, WatchOrder } from './watchers-process.ts';
 
 const processFile = path.resolve(import.meta.dirname, 'watchers-process.ts');
 const lifeMsMax = 110_000;
+
+export type WatchResult = Extract<FromWatchers, { kind: 'done' }>;
 
 /** The process full of watchers: `sent`, then `write`. */
 export class Watchers {
   readonly #child: ChildProcess;
   readonly #sent = Promise.withResolvers<void>();
-  readonly #done = Promise.withResolvers<Extract<FromWatchers, { kind: 'done' }>>();
+  readonly #done = Promise.withResolvers<WatchResult>();
 
   constructor(order: WatchOrder, onSpawn: (process: ChildProcess) => void) {
     this.#child = fork(processFile, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
@@ -38,8 +40,8 @@ export class Watchers {
     return this.#sent.promise;
   }
 
-  write(order: WriteOrder): Promise<Extract<FromWatchers, { kind: 'done' }>> {
-    this.#child.send(order);
+  write(): Promise<WatchResult> {
+    this.#child.send('write');
     return this.#done.promise;
   }
 }

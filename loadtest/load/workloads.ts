@@ -1,86 +1,236 @@
 /**
- * What a connection does: a generator that yields requests and is handed their replies, so that a lock's handle finds
- * its way into the unlock. Everything goes to accounts that nothing else uses, and every reply must be 200.
+ * What a connection asks for, in the dialect of each server: the same number of keys, the same sizes, the same random
+ * choice. A dialogue is a generator that yields requests and is handed their replies, so that a lock's handle finds its
+ * way into the unlock.
  */
-import type { HttpReply } from './http-connection.ts';
+import { unreachable } from '../../src/shared/assert.ts';
+import type { HttpAsk, HttpReply } from './http-connection.ts';
+import type { Command } from './line-connection.ts';
 
-export interface Ask {
-  readonly path: string;
-  readonly body: string;
-  /** Things of the figure's unit that are done when this request is answered: 1 for the unlock of a pair. */
-  readonly units: number;
+/** Whose requests: Redis and NATS speak their own protocols, PostgreSQL is left to pgbench, the others speak HTTP. */
+export type Dialect = 'dragonlock' | 'etcd' | 'redis' | 'nats' | 'sql';
+
+/** Keys of `accounts` accounts with `keys` keys each, picked at random; other servers have as many keys in one space. */
+export interface Keys {
+  readonly accounts: number;
+  readonly keys: number;
 }
 
-export type Conversation = Generator<Ask, never, HttpReply>;
+export type Workload =
+  /** One value of `bytes` a request. */
+  | (Keys & { readonly kind: 'kv.write'; readonly bytes: number })
+  | (Keys & { readonly kind: 'kv.read' })
+  /** An array of `writes` single-key batches a request. */
+  | (Keys & { readonly kind: 'kv.array'; readonly bytes: number; readonly writes: number })
+  /** One atomic batch that writes `writes` keys, wherever their shards are. */
+  | (Keys & { readonly kind: 'kv.batch'; readonly bytes: number; readonly writes: number })
+  /** A write under an idempotency id that nobody used before. */
+  | (Keys & { readonly kind: 'kv.idempotent'; readonly bytes: number })
+  | (Keys & { readonly kind: 'counter' })
+  | (Keys & { readonly kind: 'sequence' })
+  /** Lock, unlock, again: a pair is one unit. */
+  | (Keys & { readonly kind: 'lock'; readonly run: string })
+  | (Keys & { readonly kind: 'mutex'; readonly run: string })
+  /** What a web application does: half reads, the rest writes, counters, checks, locks. A request is one unit. */
+  | (Keys & { readonly kind: 'mixed'; readonly run: string });
 
-export const value64 = 'v'.repeat(62);
-export const accounts = 1000;
-/** Keys of one account. */
-const accountKeys = 100;
+export type WorkloadKind = Workload['kind'];
+
+export type Ask = (HttpAsk | { readonly command: Command }) & {
+  /** Of the row's unit that are done when this request is answered: 1 for the unlock of a pair. */
+  readonly units: number;
+};
+
+/** What comes back, over HTTP or not: `status` 200 is success. */
+export type Reply = HttpReply;
+
+export type Conversation = Generator<Ask, never, Reply>;
+
+/** The JSON text has the given length, quotes included, as an opaque value elsewhere has. */
+export function valueOf(bytes: number): string {
+  return 'v'.repeat(bytes - 2);
+}
 
 export function below(bound: number): number {
   return Math.floor(Math.random() * bound);
 }
 
-/** Asks that do not depend on replies; the external generator can send them too. */
-export const singleAsks = {
-  /** One 64-byte value (as JSON text) on a random key of a thousand accounts. */
-  write: () => ({
-    path: `/db/load${below(accounts)}`,
-    body: `{"KVSet":[{"Key":"key-${below(accountKeys)}","Value":"${value64}"}]}`,
-    units: 1,
-  }),
-  read: () => ({ path: `/db/load${below(accounts)}`, body: `{"KVGet":["key-${below(accountKeys)}"]}`, units: 1 }),
-  array100: () => {
-    const sets = Array.from(
-      { length: 100 },
-      () => `{"KVSet":[{"Key":"key-${below(accountKeys)}","Value":"${value64}"}]}`,
-    );
-    return { path: `/db/load${below(accounts)}`, body: `[${sets.join(',')}]`, units: 100 };
-  },
-} as const satisfies Record<string, () => Ask>;
+/** Each request stands for itself, so that wrk can send it. */
+export function isSingle({ kind }: Workload): boolean {
+  return kind !== 'lock' && kind !== 'mutex' && kind !== 'mixed' && kind !== 'kv.idempotent';
+}
 
-export type SingleAsk = keyof typeof singleAsks;
+export function unitsOf(workload: Workload): number {
+  return workload.kind === 'kv.array' ? workload.writes : 1;
+}
 
-const lockKeys = 1000;
+export function converse(workload: Workload, dialect: Dialect, connection: number): Conversation {
+  switch (dialect) {
+    case 'dragonlock':
+      return dragonLock(workload, connection);
+    case 'etcd':
+      return etcd(workload);
+    case 'redis':
+      return redis(workload);
+    case 'nats':
+      return nats(workload);
+    case 'sql':
+      throw new Error('pgbench speaks SQL, not this generator');
+    default:
+      return unreachable(dialect);
+  }
+}
 
-const dialogues = {
-  /** In memory, each connection a mutex of its own. */
-  *mutex(index: number): Conversation {
-    for (;;) {
-      const reply = yield { path: `/db/load-mutex/mlock/m${index}?dur=30`, body: '', units: 0 };
-      yield { path: `/db/load-mutex/munlock/m${index}?lock=${handleIn(reply)}`, body: '', units: 1 };
+/** Request after request of a workload without dialogue. */
+export function singleAsk(workload: Workload, dialect: Dialect): HttpAsk {
+  const conversation = converse(workload, dialect, 0);
+  const ask = conversation.next({ status: 0, body: '' }).value;
+  if ('command' in ask || !isSingle(workload)) throw new Error(`${workload.kind} is no single HTTP request`);
+  return ask;
+}
+
+export function accountPath(account: number): string {
+  return `/db/loadtest-${account}`;
+}
+
+function* dragonLock(workload: Workload, connection: number): Conversation {
+  const { accounts, keys } = workload;
+  const account = (): string => accountPath(below(accounts));
+  const key = (): string => `key-${below(keys)}`;
+  const value = 'bytes' in workload ? valueOf(workload.bytes) : valueOf(64);
+  const set = (): string => `{"Key":"${key()}","Value":"${value}"}`;
+  let unique = 0;
+  for (;;) {
+    switch (workload.kind) {
+      case 'kv.write':
+        yield { path: account(), body: `{"KVSet":[${set()}]}`, units: 1 };
+        break;
+      case 'kv.read':
+        yield { path: account(), body: `{"KVGet":["${key()}"]}`, units: 1 };
+        break;
+      case 'kv.array':
+        yield {
+          path: account(),
+          body: `[${listOf(workload.writes, () => `{"KVSet":[${set()}]}`)}]`,
+          units: workload.writes,
+        };
+        break;
+      case 'kv.batch':
+        yield { path: account(), body: `{"KVSet":[${listOf(workload.writes, set)}]}`, units: 1 };
+        break;
+      case 'kv.idempotent': {
+        const id = `${process.pid}-${connection}-${Date.now()}-${unique++}`;
+        yield { path: account(), body: `{"IdempotencyIDs":["${id}"],"KVSet":[${set()}]}`, units: 1 };
+        break;
+      }
+      case 'counter':
+        yield { path: account(), body: `{"Atomic":[{"Key":"count-${below(keys)}","Add":1}]}`, units: 1 };
+        break;
+      case 'sequence':
+        yield { path: `${account()}/sequence/number-${below(keys)}`, body: '', units: 1 };
+        break;
+      case 'lock': {
+        const [path, id] = [account(), `lock-${workload.run}-${below(keys)}`];
+        const reply = yield { path, body: `{"LockID":"${id}","LockDur":30,"LockWait":60}`, units: 0 };
+        yield { path, body: `{"UnlockID":"${id}","Unlock":${handleIn(reply)}}`, units: 1 };
+        break;
+      }
+      case 'mutex': {
+        const [path, id] = [account(), `mutex-${workload.run}-${below(keys)}`];
+        const reply = yield { path: `${path}/mlock/${id}?dur=30&wait=60`, body: '', units: 0 };
+        yield { path: `${path}/munlock/${id}?lock=${handleIn(reply)}`, body: '', units: 1 };
+        break;
+      }
+      case 'mixed':
+        yield* mixed(workload.run, account(), key, value);
+        break;
+      default:
+        unreachable(workload);
     }
-  },
-  *locks(): Conversation {
-    for (;;) yield* lockAndUnlock(`lock-${below(lockKeys)}`);
-  },
-  *contended(): Conversation {
-    for (;;) yield* lockAndUnlock('the-one');
-  },
-} as const satisfies Record<string, (index: number) => Conversation>;
-
-export type Workload = SingleAsk | keyof typeof dialogues;
-
-export function converse(workload: Workload, index: number): Conversation {
-  return isSingle(workload) ? repeat(singleAsks[workload]) : dialogues[workload](index);
+  }
 }
 
-export function isSingle(workload: Workload): workload is SingleAsk {
-  return Object.hasOwn(singleAsks, workload);
+/** Of 100 requests: 50 reads, 20 writes, 10 counters, 5 batches of three keys and a counter, 5 pairs of a lock, 5 arrays. */
+function* mixed(run: string, path: string, key: () => string, value: string): Generator<Ask, void, Reply> {
+  const dice = below(95);
+  if (dice < 50) yield { path, body: `{"KVGet":["${key()}"]}`, units: 1 };
+  else if (dice < 70) yield { path, body: `{"KVSet":[{"Key":"${key()}","Value":"${value}"}]}`, units: 1 };
+  else if (dice < 80) yield { path, body: `{"Atomic":[{"Key":"quota-${below(10)}","Add":1}]}`, units: 1 };
+  else if (dice < 85) {
+    const sets = [1, 2, 3].map(() => `{"Key":"${key()}","Value":"${value}"}`).join(',');
+    yield { path, body: `{"Atomic":[{"Key":"orders","Add":1}],"KVSet":[${sets}]}`, units: 1 };
+  } else if (dice < 90) {
+    const id = `user-${run}-${below(100)}`;
+    const reply = yield { path, body: `{"LockID":"${id}","LockDur":30,"LockWait":60}`, units: 1 };
+    const guarded = `{"Key":"${key()}","Value":"${value}"}`;
+    yield { path, body: `{"KVSet":[${guarded}],"UnlockID":"${id}","Unlock":${handleIn(reply)}}`, units: 1 };
+  } else {
+    const sets = Array.from({ length: 10 }, () => `{"KVSet":[{"Key":"${key()}","Value":"${value}"}]}`);
+    yield { path, body: `[${sets.join(',')}]`, units: 1 };
+  }
 }
 
-function* repeat(ask: () => Ask): Conversation {
-  for (;;) yield ask();
+function* etcd(workload: Workload): Conversation {
+  const total = workload.accounts * workload.keys;
+  const key = (): string => base64(`key-${below(total)}`);
+  if (workload.kind === 'kv.write') {
+    const value = base64('v'.repeat(workload.bytes));
+    for (;;) yield { path: '/v3/kv/put', body: `{"key":"${key()}","value":"${value}"}`, units: 1 };
+  }
+  if (workload.kind === 'kv.read') for (;;) yield { path: '/v3/kv/range', body: `{"key":"${key()}"}`, units: 1 };
+  if (workload.kind === 'lock') {
+    // The lock API wants a lease; one for each client, longer than any run.
+    const lease = textIn(yield { path: '/v3/lease/grant', body: '{"TTL":"600"}', units: 0 }, 'ID');
+    for (;;) {
+      const name = base64(`lock-${workload.run}-${below(total)}`);
+      const reply = yield { path: '/v3/lock/lock', body: `{"name":"${name}","lease":"${lease}"}`, units: 0 };
+      yield { path: '/v3/lock/unlock', body: `{"key":"${textIn(reply, 'key')}"}`, units: 1 };
+    }
+  }
+  throw new Error(`etcd is not asked for ${workload.kind}`);
 }
 
-function* lockAndUnlock(id: string): Generator<Ask, void, HttpReply> {
-  const path = '/db/load-locks';
-  const reply = yield { path, body: `{"LockID":"${id}","LockDur":30,"LockWait":60}`, units: 0 };
-  yield { path, body: `{"UnlockID":"${id}","Unlock":${handleIn(reply)}}`, units: 1 };
+const unlockScript = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end";
+
+function* redis(workload: Workload): Conversation {
+  const total = workload.accounts * workload.keys;
+  if (workload.kind === 'kv.write') {
+    const value = 'v'.repeat(workload.bytes);
+    for (;;) yield { command: ['SET', `key:${below(total)}`, value], units: 1 };
+  }
+  if (workload.kind === 'lock') {
+    // As Redis' own documents say: SET NX with a token, and a script that deletes only one's own. No waiting in line: a
+    // busy key is tried again at once.
+    const token = `${process.pid}-${below(1e9)}`;
+    for (;;) {
+      const key = `lock:${workload.run}:${below(total)}`;
+      while ((yield { command: ['SET', key, token, 'NX', 'PX', '30000'], units: 0 }).body !== 'OK');
+      yield { command: ['EVAL', unlockScript, '1', key, token], units: 1 };
+    }
+  }
+  throw new Error(`Redis is not asked for ${workload.kind} by this generator`);
 }
 
-function handleIn(reply: HttpReply): string {
+function* nats(workload: Workload): Conversation {
+  if (workload.kind !== 'kv.write') throw new Error(`NATS is not asked for ${workload.kind}`);
+  const value = 'v'.repeat(workload.bytes);
+  const total = workload.accounts * workload.keys;
+  for (;;) yield { command: [`$KV.loadtest.key-${below(total)}`, value], units: 1 };
+}
+
+function listOf(count: number, item: () => string): string {
+  return Array.from({ length: count }, item).join(',');
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
+
+function handleIn(reply: Reply): string {
   // Handles of mutexes are longer than a double holds only as text, so they stay text.
   return /"Lock":"?(\d+)"?/.exec(reply.body)?.[1] ?? 'missing';
+}
+
+function textIn(reply: Reply, name: string): string {
+  return new RegExp(`"${name}":"([^"]*)"`).exec(reply.body)?.[1] ?? 'missing';
 }

@@ -2,95 +2,107 @@
  * wrk, the generator in C: it leaves more of a small machine to the server than our own does. It is given a pool of
  * requests made here, and picks at random; it cannot carry a handle from a reply into the next request.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { childMicros } from '../process-stats.ts';
 import { LoadFailed, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
-import { isSingle, singleAsks, type SingleAsk } from './workloads.ts';
+import { singleAsk, unitsOf } from './workloads.ts';
 
-export const wrkMissing = 'wrk is not installed (apt-get install wrk)';
-const poolBytes = 16 * 1024 * 1024;
+const poolBytes = 48 * 1024 * 1024;
 const poolRequestsMax = 50_000;
-const slackMs = 20_000;
+const slackMs = 30_000;
 
-export function hasWrk(): boolean {
-  return spawnSync('wrk', ['--version'], { stdio: 'ignore' }).error === undefined;
+export interface WrkOptions {
+  readonly threads: number;
+  /** For its script and the requests. */
+  readonly directory: string;
+  readonly onSpawn: (process: ChildProcess) => void;
 }
 
-export async function runWrk(
-  order: LoadOrder,
-  clock: LoadClock,
-  directory: string,
-  onSpawn: (process: ChildProcess) => void,
-): Promise<LoadResult> {
-  const { workload, connections, seconds, port } = order;
-  if (!isSingle(workload)) throw new Error('wrk sends only requests that do not depend on replies');
-  const { script, units } = writeScript(workload, directory);
-  const args = [
-    '-t1',
-    `-c${connections}`,
-    `-d${seconds}s`,
-    '--timeout',
-    '10s',
-    '-s',
-    script,
-    `http://127.0.0.1:${port}`,
-  ];
+export async function runWrk(order: LoadOrder, clock: LoadClock, options: WrkOptions): Promise<LoadResult> {
+  const { workload, connections, seconds, target } = order;
+  const { onSpawn } = options;
+  const threads = Math.min(options.threads, connections);
+  const script = writeScript(order, options.directory);
+  const url = `http://${target.host}:${target.port}`;
+  const args = [`-t${threads}`, `-c${connections}`, `-d${seconds}s`, '--timeout', '60s', '-s', script, url];
   clock.started();
+  const cpuBefore = childMicros();
   const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   onSpawn(child);
+  const exited = new Promise((resolve) => child.once('close', resolve));
   const timer = setTimeout(() => child.kill('SIGKILL'), seconds * 1000 + slackMs);
   const output = await text(child.stdout);
   clearTimeout(timer);
   clock.ended();
+  await exited;
+  fs.rmSync(script);
+  return readResult(output, unitsOf(workload), threads, (childMicros() - cpuBefore) / 1e6);
+}
+
+type Said = Record<'micros' | 'requests' | 'p50' | 'p99' | 'p999' | 'max' | 'bad' | 'broken', number>;
+
+export function readResult(output: string, units: number, threads: number, cpuSeconds: number): LoadResult {
   const line = /^RESULT (.+)$/m.exec(output)?.[1];
   if (line === undefined) throw new LoadFailed(`wrk ended without a result:\n${output}`);
-  const said = JSON.parse(line) as Record<'micros' | 'requests' | 'p50' | 'p99' | 'bad' | 'broken', number>;
+  const said = JSON.parse(line) as Said;
   if (said.bad > 0 || said.broken > 0) {
     throw new LoadFailed(`${said.bad} replies were not 2xx and ${said.broken} requests failed, of ${said.requests}`);
   }
+  const seconds = said.micros / 1e6;
   return {
-    seconds: said.micros / 1e6,
+    seconds,
     requests: said.requests,
     units: said.requests * units,
-    p50Micros: said.p50,
-    p99Micros: said.p99,
+    latency: { p50Ms: said.p50 / 1000, p99Ms: said.p99 / 1000, p999Ms: said.p999 / 1000, maxMs: said.max / 1000 },
+    generator: { name: `wrk -t${threads}`, cores: cpuSeconds / seconds, coresMax: threads },
   };
 }
 
-function writeScript(workload: SingleAsk, directory: string): { script: string; units: number } {
-  const pool: string[] = [];
-  const { units } = singleAsks[workload]();
-  for (let bytes = 0; bytes < poolBytes && pool.length < poolRequestsMax; ) {
-    const { path: target, body } = singleAsks[workload]();
-    pool.push(`${target}\t${body}`);
-    bytes += body.length;
+/** The pool is made once a workload: writing it is nothing that should stand between two runs. */
+const pools = new Map<string, string>();
+
+function writeScript(order: LoadOrder, directory: string): string {
+  const { workload, target } = order;
+  const name = JSON.stringify([workload, target.dialect]);
+  let pool = pools.get(name);
+  if (pool === undefined) {
+    const requests: string[] = [];
+    for (let bytes = 0; bytes < poolBytes && requests.length < poolRequestsMax; ) {
+      const { path: resource, body } = singleAsk(workload, target.dialect);
+      requests.push(`${resource}\t${body}`);
+      bytes += body.length;
+    }
+    pool = path.join(directory, `requests-${pools.size}`);
+    fs.writeFileSync(pool, `${requests.join('\n')}\n`);
+    pools.set(name, pool);
   }
-  const requests = path.join(directory, `${workload}.requests`);
-  const script = path.join(directory, `${workload}.lua`);
-  fs.writeFileSync(requests, `${pool.join('\n')}\n`);
-  fs.writeFileSync(script, lua(requests));
-  return { script, units };
+  const script = path.join(directory, 'load.lua');
+  fs.writeFileSync(script, lua(pool, order));
+  return script;
 }
 
-/** `status` counts replies of 400 and more; the server sends none of 1xx and 3xx. */
-function lua(requests: string): string {
+/** `status` counts replies of 400 and more; the servers send none of 1xx and 3xx. */
+function lua(pool: string, { target: { token }, latencyMs = 0 }: LoadOrder): string {
+  const authorization = token === undefined ? '' : `, ["Authorization"] = ${JSON.stringify(`Bearer ${token}`)}`;
   return `
 local pool = {}
 function init()
   math.randomseed(os.time())
-  for line in io.lines(${JSON.stringify(requests)}) do
+  for line in io.lines(${JSON.stringify(pool)}) do
     local path, body = line:match("^(.-)\\t(.*)$")
-    pool[#pool + 1] = wrk.format("POST", path, { ["Content-Type"] = "application/json" }, body)
+    pool[#pool + 1] = wrk.format("POST", path, { ["Content-Type"] = "application/json"${authorization} }, body)
   end
 end
 function request() return pool[math.random(#pool)] end
+${latencyMs === 0 ? '' : `function delay() return ${latencyMs} end`}
 function done(summary, latency)
   local errors = summary.errors
-  print(string.format('RESULT {"micros":%d,"requests":%d,"p50":%d,"p99":%d,"bad":%d,"broken":%d}',
-    summary.duration, summary.requests, latency:percentile(50), latency:percentile(99),
-    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+  print(string.format('RESULT {"micros":%d,"requests":%d,"p50":%d,"p99":%d,"p999":%d,"max":%d,"bad":%d,"broken":%d}',
+    summary.duration, summary.requests, latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+    latency.max, errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end
 `;
 }

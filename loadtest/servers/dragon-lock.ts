@@ -1,9 +1,10 @@
 /** The real server as a child process: `src/main/server.ts` with a config of its own, on a free port of 127.0.0.1. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Target } from '../load/load-order.ts';
+import { endProcess, sleep, type LoadedServer, type OnSpawn } from './loaded-server.ts';
 
 /** As in config.yml; what is left out is the server's default. */
 export interface ServerSettings {
@@ -13,34 +14,29 @@ export interface ServerSettings {
   readonly journal?: object;
 }
 
-const serverFile = path.resolve(import.meta.dirname, '../src/main/server.ts');
-const startMsMax = 120_000;
-const stopMsMax = 60_000;
-const readyPollMs = 10;
+const serverFile = path.resolve(import.meta.dirname, '../../src/main/server.ts');
+const startMsMax = 300_000;
+const readyPollMs = 5;
 
-export class ServerUnderLoad {
+export class DragonLock implements LoadedServer {
+  readonly target: Target;
   readonly pid: number;
-  readonly port: number;
   /** From the start of the process until /readyz says 200. */
   readonly startMs: number;
   /** What the server itself said when it began to serve. */
-  readonly serving: Readonly<Record<string, unknown>>;
+  readonly serving: LogLine;
   readonly #process: ChildProcess;
 
-  private constructor(process: ChildProcess, port: number, startMs: number, serving: Record<string, unknown>) {
+  private constructor(process: ChildProcess, port: number, startMs: number, serving: LogLine) {
     this.#process = process;
     this.pid = process.pid!;
-    this.port = port;
+    this.target = { host: '127.0.0.1', port, dialect: 'dragonlock' };
     this.startMs = startMs;
     this.serving = serving;
   }
 
   /** @param onSpawn is told of the process before it is ready, so that it is ended in any case. */
-  static async start(
-    dataDirectory: string,
-    settings: ServerSettings,
-    onSpawn: (process: ChildProcess) => void,
-  ): Promise<ServerUnderLoad> {
+  static async start(dataDirectory: string, settings: ServerSettings, onSpawn: OnSpawn): Promise<DragonLock> {
     fs.mkdirSync(dataDirectory, { recursive: true });
     const config = path.join(dataDirectory, 'config.yml');
     // JSON is YAML.
@@ -54,42 +50,51 @@ export class ServerUnderLoad {
     while (!(await isReady(port))) {
       if (performance.now() - startedAt > startMsMax)
         throw new Error(`The server was not ready within ${startMsMax} ms`);
-      await new Promise((resolve) => setTimeout(resolve, readyPollMs));
+      await sleep(readyPollMs);
     }
-    return new ServerUnderLoad(child, port, performance.now() - startedAt, await serving);
+    const startMs = performance.now() - startedAt;
+    return new DragonLock(child, port, startMs, await serving);
   }
 
-  /** For set-up and checks; measured requests come from load/. */
-  async call(call: string, body?: unknown): Promise<unknown> {
-    const response = await fetch(`http://127.0.0.1:${this.port}${call}`, {
-      method: 'POST',
-      ...(body !== undefined && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`POST ${call} was answered ${response.status}: ${text.slice(0, 300)}`);
-    return JSON.parse(text);
+  pause(): void {
+    this.#process.kill('SIGSTOP');
   }
 
-  /** The sum of a metric over its labels. */
-  async metric(name: string): Promise<number> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/metrics`);
-    const values = (await response.text())
-      .split('\n')
-      .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
-      .map((line) => Number(line.slice(line.lastIndexOf(' ') + 1)));
-    if (values.length === 0) throw new Error(`/metrics knows nothing of ${name}`);
-    return values.reduce((sum, value) => sum + value, 0);
+  resume(): void {
+    this.#process.kill('SIGCONT');
   }
 
   /** Drains and ends the server; killed when that takes too long. */
   async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    this.#process.kill('SIGTERM');
-    const timer = setTimeout(() => this.#process.kill('SIGKILL'), stopMsMax);
-    const [code, signal] = (await exited) as [number | null, string | null];
-    clearTimeout(timer);
-    if (code !== 0) throw new Error(`The server ended with ${code ?? signal} instead of 0`);
+    const ended = await endProcess(this.#process, 'SIGTERM');
+    if (ended !== 0) throw new Error(`The server ended with ${ended} instead of 0`);
+  }
+
+  /** As a power cut would, but for what the kernel has not written. */
+  async kill(): Promise<void> {
+    await endProcess(this.#process, 'SIGKILL');
+  }
+}
+
+/** A server that somebody else runs. */
+export class RunningServer implements LoadedServer {
+  readonly target: Target;
+  readonly pid = undefined;
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  pause(): void {
+    // Not ours to stop.
+  }
+
+  resume(): void {
+    // It never stood still.
+  }
+
+  async stop(): Promise<void> {
+    // Not ours to end.
   }
 }
 
@@ -99,7 +104,7 @@ async function isReady(port: number): Promise<boolean> {
   return response.ok;
 }
 
-type LogLine = Record<string, unknown>;
+type LogLine = Readonly<Record<string, unknown>>;
 
 /** The two lines of its log that tell how far the server is; warnings and worse are shown. */
 function readLog(child: ChildProcess): { listening: Promise<LogLine>; serving: Promise<LogLine> } {

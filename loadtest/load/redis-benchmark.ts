@@ -1,0 +1,56 @@
+/**
+ * Redis' own generator. It counts requests, not seconds: a short run tells how many make a run of the wanted length.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { childMicros } from '../process-stats.ts';
+import { LoadFailed, type LoadClock, type LoadResult } from './load-order.ts';
+
+export interface RedisLoad {
+  readonly port: number;
+  readonly test: 'set' | 'get' | 'incr';
+  readonly connections: number;
+  readonly keys: number;
+  readonly bytes: number;
+  readonly pipeline?: number;
+}
+
+/** @param requests in all; how long that takes is the server's affair. */
+export async function runRedisBenchmark(
+  load: RedisLoad,
+  requests: number,
+  clock: LoadClock,
+  onSpawn: (process: ChildProcess) => void,
+): Promise<LoadResult> {
+  const { port, test, connections, keys, bytes, pipeline = 1 } = load;
+  const words: readonly (string | number)[] = ['-p', port, '-t', test, '-c', connections, '-n', requests, '-r', keys];
+  const args = [...words, '-d', bytes, '-P', pipeline, '--csv'].map(String);
+  const cpuBefore = childMicros();
+  clock.started();
+  const child = spawn('redis-benchmark', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  onSpawn(child);
+  const exited = new Promise((resolve) => child.once('close', resolve));
+  const output = await text(child.stdout);
+  clock.ended();
+  await exited;
+  return readResult(output, requests, (childMicros() - cpuBefore) / 1e6);
+}
+
+export function readResult(output: string, requests: number, cpuSeconds: number): LoadResult {
+  const [head, row] = output
+    .trim()
+    .split('\n')
+    .slice(-2)
+    .map((line) => line.split(',').map((cell) => cell.replaceAll('"', '')));
+  const cell = (name: string): number => Number(row?.[head?.indexOf(name) ?? -1]);
+  const perSecond = cell('rps');
+  if (!(perSecond > 0)) throw new LoadFailed(`redis-benchmark ended without a result:\n${output}`);
+  const seconds = requests / perSecond;
+  return {
+    seconds,
+    requests,
+    units: requests,
+    latency: { p50Ms: cell('p50_latency_ms'), p99Ms: cell('p99_latency_ms'), maxMs: cell('max_latency_ms') },
+    generator: { name: 'redis-benchmark', cores: cpuSeconds / seconds, coresMax: 1 },
+  };
+}

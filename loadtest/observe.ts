@@ -1,0 +1,67 @@
+/** What a run cost the server: CPU by thread, group commits. */
+import type { LoadClock, LoadResult } from './load/load-order.ts';
+import { cpuBetween, cpuTimes, type CpuTimes } from './process-stats.ts';
+import type { GroupCommit, Sample } from './results.ts';
+import type { LoadedServer } from './servers/loaded-server.ts';
+import { readMetrics, type Metrics } from './servers/requests.ts';
+
+export async function observe(
+  server: LoadedServer,
+  generate: (clock: LoadClock) => Promise<LoadResult>,
+): Promise<Sample> {
+  const { pid, target } = server;
+  const isOurs = target.dialect === 'dragonlock';
+  const metricsBefore = isOurs ? await readMetrics(target) : undefined;
+  let before: CpuTimes | undefined;
+  let after: CpuTimes | undefined;
+  const result = await generate({
+    started: () => void (before = pid === undefined ? undefined : cpuTimes(pid)),
+    ended: () => void (after = pid === undefined ? undefined : cpuTimes(pid)),
+  });
+  const metricsAfter = isOurs ? await readMetrics(target) : undefined;
+  const { seconds, requests, units, latency, generator } = result;
+  const cpu = before === undefined || after === undefined ? undefined : cpuBetween(before, after);
+  const groupCommit =
+    metricsBefore === undefined || metricsAfter === undefined ? undefined : groupCommits(metricsBefore, metricsAfter);
+  return {
+    value: units / seconds,
+    seconds,
+    requests,
+    units,
+    ...(latency !== undefined && { latency }),
+    generator,
+    ...(cpu !== undefined && {
+      server: { cpuMicros: cpu.micros, cores: cpu.micros / 1e6 / seconds, byThread: [...cpu.byThread] },
+    }),
+    ...(groupCommit !== undefined && { groupCommit }),
+  };
+}
+
+export function groupCommits(before: Metrics, after: Metrics): GroupCommit | undefined {
+  const grown = (name: string): number => (after.get(name) ?? 0) - (before.get(name) ?? 0);
+  const syncs = grown('dragonlock_journal_group_records_count');
+  if (!(syncs > 0)) return undefined;
+  const prefix = 'dragonlock_journal_group_records_bucket ';
+  // Prometheus' buckets include all smaller ones.
+  let smaller = 0;
+  const sizes = [...after.keys()]
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => {
+      const bound = name.slice(prefix.length);
+      return [bound === '+Inf' ? Infinity : Number(bound), grown(name)] as const;
+    })
+    .toSorted(([a], [b]) => a - b)
+    .map(([upTo, upToIt]) => {
+      const count = upToIt - smaller;
+      smaller = upToIt;
+      // JSON knows no infinity.
+      return [Number.isFinite(upTo) ? upTo : Number.MAX_SAFE_INTEGER, count] as const;
+    })
+    .filter(([, count]) => count > 0);
+  return {
+    syncs,
+    records: grown('dragonlock_journal_group_records_sum'),
+    meanSyncMs: (grown('dragonlock_journal_sync_seconds_sum') / grown('dragonlock_journal_sync_seconds_count')) * 1000,
+    sizes,
+  };
+}

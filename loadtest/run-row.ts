@@ -1,0 +1,107 @@
+/**
+ * Runs one row. The servers of all sides are started; each is warmed up; then they take turns, A B A B A B, and whoever
+ * has no turn stands still. Ratios are taken of the runs of one round.
+ */
+import { judge } from './goals.ts';
+import type { ContestantResult, RowResult, Sample } from './results.ts';
+import type { Contestant, Row, Run, ServerSpec } from './rows/row.ts';
+import type { LoadedServer } from './servers/loaded-server.ts';
+import { median, pairedRatio, short, thousands } from './statistics.ts';
+
+export interface RowContext {
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly repeats: number;
+  readonly run: Omit<Run, 'seconds' | 'id'>;
+}
+
+/** One contestant, ready for its turns. */
+interface Side {
+  readonly contestant: { readonly title: string };
+  readonly runs: Sample[];
+  /** One timed run. */
+  turn(seconds: number): Promise<Sample>;
+}
+
+export async function runRow(row: Row, context: RowContext): Promise<Omit<RowResult, 'takenByOthers'>> {
+  const { run, seconds, warmUpSeconds } = context;
+  const servers = new Map<ServerSpec, LoadedServer>();
+  const started: LoadedServer[] = [];
+  const start: Run['start'] = async (spec, directory) => {
+    const server = await run.start(spec, directory);
+    started.push(server);
+    return server;
+  };
+  let runs = 0;
+  const runOf = (seconds: number): Run => ({ ...run, start, seconds, id: `${process.pid}-${runs++}` });
+
+  const makeReady = async (contestant: Contestant): Promise<Side> => {
+    if ('starts' in contestant) {
+      return { contestant, runs: [], turn: (seconds) => contestant.measure(runOf(seconds)) };
+    }
+    const server = servers.get(contestant.server) ?? (await start(contestant.server));
+    servers.set(contestant.server, server);
+    const awake = async <Result>(act: () => Promise<Result>): Promise<Result> => {
+      server.resume();
+      const result = await act();
+      server.pause();
+      return result;
+    };
+    await awake(async () => {
+      await contestant.prepare?.(runOf(warmUpSeconds), server);
+      if (warmUpSeconds > 0) await contestant.measure(runOf(warmUpSeconds), server);
+    });
+    return { contestant, runs: [], turn: (seconds) => awake(() => contestant.measure(runOf(seconds), server)) };
+  };
+
+  try {
+    const sides: Side[] = [];
+    for (const contestant of row.contestants) sides.push(await makeReady(contestant));
+    const repeats = row.repeats ?? context.repeats;
+    for (let round = 0; round < repeats; round++) {
+      for (const side of sides) {
+        const sample = await side.turn(seconds);
+        side.runs.push(sample);
+        run.progress(`${side.contestant.title.padEnd(14)} ${describe(sample, row)}`);
+      }
+    }
+    for (const server of started) await server.stop();
+    const contestants = compare(sides);
+    return { ...headOf(row), contestants, goals: (row.goals ?? []).map((goal) => judge(goal, row.unit, contestants)) };
+  } finally {
+    for (const server of started) await server.stop().catch(() => undefined);
+  }
+}
+
+export function headOf(row: Row): Pick<RowResult, 'name' | 'title' | 'group' | 'unit' | 'better' | 'note'> {
+  const { name, title, group, unit, better, note } = row;
+  return { name, title, group, unit, better, ...(note !== undefined && { note }) };
+}
+
+/** Ours is the first. */
+export function compare(
+  sides: readonly { readonly contestant: { readonly title: string }; readonly runs: readonly Sample[] }[],
+): ContestantResult[] {
+  const ours = valuesOf(sides[0]?.runs ?? []);
+  return sides.map(({ contestant: { title }, runs }, index) => {
+    const theirs = valuesOf(runs);
+    return {
+      title,
+      median: median(theirs),
+      ...(index > 0 && { ratio: pairedRatio(ours, theirs), ratios: ours.map((value, run) => value / theirs[run]!) }),
+      runs,
+    };
+  });
+}
+
+function valuesOf(runs: readonly Sample[]): number[] {
+  return runs.map(({ value }) => value);
+}
+
+function describe({ value, latency, server, generator, requests }: Sample, { unit }: Row): string {
+  const parts = [`${value >= 100 ? thousands(value) : short(value)} ${unit}`];
+  if (latency !== undefined) parts.push(`p50 ${short(latency.p50Ms)} ms, p99 ${short(latency.p99Ms)} ms`);
+  if (server !== undefined && requests > 0) parts.push(`${short(server.cpuMicros / requests)} µs of CPU a request`);
+  if (generator !== undefined) parts.push(`${generator.name} uses ${generator.cores.toFixed(2)} cores`);
+  return parts.join('; ');
+}

@@ -1,0 +1,40 @@
+/** Requests for set-up and checks; measured ones come from load/. */
+import type { Target } from '../load/load-order.ts';
+
+export async function call(target: Target, path: string, body?: unknown): Promise<unknown> {
+  const response = await fetch(`http://${target.host}:${target.port}${path}`, {
+    method: 'POST',
+    headers: { ...authorization(target), ...(body !== undefined && { 'Content-Type': 'application/json' }) },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`POST ${path} was answered ${response.status}: ${text.slice(0, 300)}`);
+  return JSON.parse(text);
+}
+
+/** Name → the sum over all labels; buckets of histograms by their bound: `name_bucket 5`. */
+export type Metrics = ReadonlyMap<string, number>;
+
+export async function readMetrics(target: Target): Promise<Metrics> {
+  const response = await fetch(`http://${target.host}:${target.port}/metrics`, { headers: authorization(target) });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`GET /metrics was answered ${response.status}`);
+  return parseMetrics(text);
+}
+
+export function parseMetrics(text: string): Metrics {
+  const metrics = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const found = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line);
+    if (found === null) continue;
+    const [, name = '', labels = '', value] = found;
+    const bound = /(?:^|,)le="([^"]*)"/.exec(labels)?.[1];
+    const full = bound === undefined ? name : `${name} ${bound}`;
+    metrics.set(full, (metrics.get(full) ?? 0) + Number(value));
+  }
+  return metrics;
+}
+
+function authorization({ token }: Target): Record<string, string> {
+  return token === undefined ? {} : { Authorization: `Bearer ${token}` };
+}
