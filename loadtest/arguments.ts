@@ -54,7 +54,7 @@ export function parseArguments(argv: readonly string[], cores: number): Argument
     help: flags.help ?? false,
     latencies: (flags.latency ?? '1').split(',').map(parseLatency),
     seconds: whole('--seconds', flags.seconds, quick ? 1 : 5, 1, 600),
-    repeats: whole('--repeats', flags.repeats, quick ? 1 : 3, 1, 99),
+    repeats: whole('--repeats', flags.repeats, 3, 1, 99),
     peers: !(flags['no-peers'] ?? false) && target === undefined,
     target,
     dataDirectory: path.resolve(flags['data-dir'] ?? '.'),

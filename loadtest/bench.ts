@@ -123,9 +123,10 @@ function remove(directory: string): void {
   fs.rmSync(directory, { recursive: true, force: true });
 }
 
-function rowsToRun({ only }: Arguments): readonly Row[] {
+function rowsToRun({ only, quick, latencies, target }: Arguments): readonly Row[] {
   try {
-    return choose(allRows(), only);
+    const rows = allRows(latencies).filter(({ local = false }) => !local || target === undefined);
+    return choose(only.length === 0 && quick ? rows.filter((row) => row.quick === true) : rows, only);
   } catch (error) {
     return refuse(messageOf(error));
   }
@@ -134,6 +135,8 @@ function rowsToRun({ only }: Arguments): readonly Row[] {
 function isHere(contestant: Contestant): boolean {
   const { kind } = 'server' in contestant ? contestant.server : contestant.starts;
   if (kind === 'dragonlock') return true;
+  // Its start alone takes seconds.
+  if (args.quick && args.only.length === 0 && kind === 'postgres') return false;
   return args.peers && 'version' in (peers.get(kind) ?? {});
 }
 

@@ -4,7 +4,7 @@ import type { Goal } from './rows/row.ts';
 import { median, short } from './statistics.ts';
 
 export function judge(goal: Goal, unit: string, contestants: readonly ContestantResult[]): GoalResult {
-  const { against, value, stretch, of } = goal;
+  const { against, value, stretch, stretchOnly = false, of } = goal;
   const textOf = (bound: number): string => {
     const sign = goal.bound === 'at least' ? '≥' : '≤';
     if (against !== undefined) return `${sign} ${bound} × ${against}`;
@@ -15,6 +15,15 @@ export function judge(goal: Goal, unit: string, contestants: readonly Contestant
     return goal.bound === 'at least' ? measured >= bound : measured <= bound;
   };
   const measured = numberOf(goal, contestants);
+  if (stretchOnly) {
+    const text = textOf(value);
+    return {
+      text: '',
+      met: undefined,
+      measured: sayMeasured(measured, goal, unit),
+      stretch: { text, met: holds(measured, value) },
+    };
+  }
   return {
     text: textOf(value),
     met: holds(measured, value),

@@ -11,14 +11,18 @@ export async function observe(
 ): Promise<Sample> {
   const { pid, target } = server;
   const isOurs = target.dialect === 'dragonlock';
-  const metricsBefore = isOurs ? await readMetrics(target) : undefined;
-  let before: CpuTimes | undefined;
-  let after: CpuTimes | undefined;
+  let [before, after]: (CpuTimes | undefined)[] = [];
+  let [metricsBefore, metricsAfter]: (Metrics | undefined)[] = [];
   const result = await generate({
-    started: () => void (before = pid === undefined ? undefined : cpuTimes(pid)),
-    ended: () => void (after = pid === undefined ? undefined : cpuTimes(pid)),
+    async started() {
+      if (isOurs) metricsBefore = await readMetrics(target);
+      if (pid !== undefined) before = cpuTimes(pid);
+    },
+    async ended() {
+      if (pid !== undefined) after = cpuTimes(pid);
+      if (isOurs) metricsAfter = await readMetrics(target);
+    },
   });
-  const metricsAfter = isOurs ? await readMetrics(target) : undefined;
   const { seconds, requests, units, latency, generator } = result;
   const cpu = before === undefined || after === undefined ? undefined : cpuBetween(before, after);
   const groupCommit =
@@ -33,7 +37,7 @@ export async function observe(
     ...(cpu !== undefined && {
       server: { cpuMicros: cpu.micros, cores: cpu.micros / 1e6 / seconds, byThread: [...cpu.byThread] },
     }),
-    ...(groupCommit !== undefined && { groupCommit }),
+    ...(groupCommit !== undefined && { groupCommit, extra: { 'fdatasyncs a unit': groupCommit.syncs / units } }),
   };
 }
 

@@ -94,7 +94,7 @@ export interface GroupCommit {
 }
 
 export interface GoalResult {
-  /** "≥ 3 × etcd" */
+  /** "≥ 3 × etcd"; empty: only a stretch. */
   readonly text: string;
   /** Undefined: could not be told here, see `measured`. */
   readonly met: boolean | undefined;

@@ -50,10 +50,10 @@ export interface GeneratorUse {
   readonly lateP99Ms?: number;
 }
 
-/** Told when the first request goes out and when counting ends, so that the server's CPU time is read just then. */
+/** Told before the first request goes out and when counting ends, so that the server's counters are read just then. */
 export interface LoadClock {
-  started(): void;
-  ended(): void;
+  started(): Promise<void>;
+  ended(): Promise<void>;
 }
 
 export class LoadFailed extends Error {

@@ -28,10 +28,10 @@ export async function runOwn(
     );
   });
   await Promise.all(workers.map(({ ready }) => ready));
-  clock.started();
+  await clock.started();
   for (const worker of workers) worker.go();
   const results = await Promise.all(workers.map(({ done }) => done));
-  clock.ended();
+  await clock.ended();
   await Promise.all(workers.map(({ ended }) => ended));
   return addUp(results);
 }

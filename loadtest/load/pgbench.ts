@@ -70,7 +70,7 @@ export async function runPgbench(
   const load: readonly (string | number)[] = ['-c', connections, '-j', jobs, '-T', seconds, '-f', file];
   const log = ['-l', '--log-prefix', path.join(directory, 'log'), '--sampling-rate', String(loggedShare), 'postgres'];
   const cpuBefore = childMicros();
-  clock.started();
+  await clock.started();
   const program = path.join(postgresPrograms()!.bin, 'pgbench');
   const child = spawn(program, [...words.map(String), ...load.map(String), ...log], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -78,7 +78,7 @@ export async function runPgbench(
   onSpawn(child);
   const exited = new Promise((resolve) => child.once('close', resolve));
   const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  clock.ended();
+  await clock.ended();
   await exited;
   const cpuSeconds = (childMicros() - cpuBefore) / 1e6;
   const micros = fs

@@ -26,12 +26,12 @@ export async function runRedisBenchmark(
   const words: readonly (string | number)[] = ['-p', port, '-t', test, '-c', connections, '-n', requests, '-r', keys];
   const args = [...words, '-d', bytes, '-P', pipeline, '--csv'].map(String);
   const cpuBefore = childMicros();
-  clock.started();
+  await clock.started();
   const child = spawn('redis-benchmark', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   onSpawn(child);
   const exited = new Promise((resolve) => child.once('close', resolve));
   const output = await text(child.stdout);
-  clock.ended();
+  await clock.ended();
   await exited;
   return readResult(output, requests, (childMicros() - cpuBefore) / 1e6);
 }

@@ -28,7 +28,7 @@ export async function runWrk(order: LoadOrder, clock: LoadClock, options: WrkOpt
   const script = writeScript(order, options.directory);
   const url = `http://${target.host}:${target.port}`;
   const args = [`-t${threads}`, `-c${connections}`, `-d${seconds}s`, '--timeout', '60s', '-s', script, url];
-  clock.started();
+  await clock.started();
   const cpuBefore = childMicros();
   const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   onSpawn(child);
@@ -36,7 +36,7 @@ export async function runWrk(order: LoadOrder, clock: LoadClock, options: WrkOpt
   const timer = setTimeout(() => child.kill('SIGKILL'), seconds * 1000 + slackMs);
   const output = await text(child.stdout);
   clearTimeout(timer);
-  clock.ended();
+  await clock.ended();
   await exited;
   fs.rmSync(script);
   return readResult(output, unitsOf(workload), threads, (childMicros() - cpuBefore) / 1e6);

@@ -1,6 +1,10 @@
 import { goalRows } from './goal-rows.ts';
+import { moreRows } from './more-rows.ts';
 import type { Row } from './row.ts';
+import { seedRows } from './seed-rows.ts';
+import { startRows } from './start-up.ts';
 
-export function allRows(): readonly Row[] {
-  return [...goalRows];
+/** In the order in which they run and are shown. @param latencies of the original table, ms */
+export function allRows(latencies: readonly number[]): readonly Row[] {
+  return [...goalRows, ...moreRows, ...startRows, ...latencies.flatMap(seedRows)];
 }

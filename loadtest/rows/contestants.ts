@@ -56,7 +56,9 @@ function overOwnWire(
   };
 }
 
-const calibratingRequests = 20_000;
+/** Of the warm-up, which shows how many requests make a run of the wanted length. */
+const calibratingPerConnection = 400;
+const calibratingMax = 20_000;
 
 export function redis(load: Omit<RedisLoad, 'port'>, value?: (sample: Sample) => number): OnServer {
   let perSecond: number | undefined;
@@ -66,7 +68,8 @@ export function redis(load: Omit<RedisLoad, 'port'>, value?: (sample: Sample) =>
     async measure(run, server) {
       const full = { ...load, port: server.target.port };
       // Requests that last about as long as the others' runs.
-      const requests = perSecond === undefined ? calibratingRequests : Math.ceil(perSecond * run.seconds);
+      const calibrating = Math.min(calibratingMax, load.connections * calibratingPerConnection) * (load.pipeline ?? 1);
+      const requests = perSecond === undefined ? calibrating : Math.ceil(perSecond * run.seconds);
       const sample = await run.observe(server, (clock) => runRedisBenchmark(full, requests, clock, run.onSpawn));
       perSecond = sample.requests / sample.seconds;
       return value === undefined ? sample : { ...sample, value: value(sample) };

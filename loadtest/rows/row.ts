@@ -21,8 +21,10 @@ export interface Row {
   readonly contestants: readonly Contestant[];
   /** How many timed runs of each; absent: as the options say. */
   readonly repeats?: number;
-  /** Left out with `--quick`, because it is nothing without its size. */
-  readonly notQuick?: boolean;
+  /** Is part of `--quick`. */
+  readonly quick?: boolean;
+  /** Not with `--target`: it starts the server in its own way, or looks into its process. */
+  readonly local?: boolean;
 }
 
 export type ServerSpec =
@@ -79,4 +81,6 @@ export interface Goal {
   readonly against?: string;
   /** Which number of ours, if it is not the row's own: a name in `extra`, its unit in the text. */
   readonly of?: { readonly name: string; readonly unit: string };
+  /** Nothing that has to be reached. */
+  readonly stretchOnly?: boolean;
 }

@@ -1,0 +1,119 @@
+/** Memory that nothing but the server can give back, with many small keys in it. */
+import { valueOf } from '../load/workloads.ts';
+import { openRedis } from '../load/line-connection.ts';
+import type { Target } from '../load/load-order.ts';
+import { memoryOf } from '../process-stats.ts';
+import type { Sample } from '../results.ts';
+import { DragonLock } from '../servers/dragon-lock.ts';
+import { sleep, type LoadedServer } from '../servers/loaded-server.ts';
+import { call } from '../servers/requests.ts';
+import { thousands } from '../statistics.ts';
+import { oursTitle } from './contestants.ts';
+import type { Row, Run, ServerSpec } from './row.ts';
+
+const keys = 10_000_000;
+const keysQuick = 100_000;
+const accounts = 1000;
+const keysPerBatch = 1000;
+const batchesAtOnce = 4;
+const bytes = 64;
+/** In which the server may go on with what the last writes left to do. */
+const restMs = 5000;
+const readEveryMs = 500;
+
+const ourSpec: ServerSpec = { kind: 'dragonlock', settings: {} };
+const redisSpec: ServerSpec = { kind: 'redis' };
+
+export const memoryRow: Row = {
+  name: 'memory-10M',
+  title: 'anonymous memory with 10 million keys of 64-byte values',
+  group: 'goals',
+  unit: 'MB',
+  better: 'less',
+  note: 'RssAnon, the highest reading of the 5 s behind the last write; pages of mapped files, which the kernel drops when it needs room, are not in it',
+  goals: [{ bound: 'at most', value: 0.3, against: 'Redis' }],
+  repeats: 1,
+  local: true,
+  contestants: [
+    {
+      title: oursTitle,
+      starts: ourSpec,
+      async measure(run: Run) {
+        const directory = run.newDirectory();
+        const server = await run.start(ourSpec, directory);
+        const filled = await fillOurs(run, server.target);
+        const sample = await readings(server, filled);
+        await server.stop();
+        const again = await run.start(ourSpec, directory);
+        const restartMs = again instanceof DragonLock ? again.startMs : Number.NaN;
+        await again.stop();
+        return { ...sample, extra: { ...sample.extra, 'ms to start again with all of them': restartMs } };
+      },
+    },
+    {
+      title: 'Redis',
+      starts: redisSpec,
+      async measure(run: Run) {
+        const server = await run.start(redisSpec);
+        const count = run.quick ? keysQuick : keys;
+        await populate(server.target, count);
+        const sample = await readings(server, count);
+        await server.stop();
+        return sample;
+      },
+    },
+  ],
+};
+
+async function fillOurs(run: Run, target: Target): Promise<number> {
+  const wanted = run.quick ? keysQuick : keys;
+  const value = valueOf(bytes);
+  const batches = wanted / keysPerBatch;
+  let next = 0;
+  const fill = async (): Promise<void> => {
+    for (;;) {
+      const batch = next++;
+      if (batch >= batches) return;
+      if (batch > 0 && batch % (batches / 10) === 0) run.progress(`${thousands(batch * keysPerBatch)} keys`);
+      const first = Math.floor(batch / accounts) * keysPerBatch;
+      const sets = Array.from(
+        { length: keysPerBatch },
+        (_, index) => `{"Key":"key:${first + index}","Value":"${value}"}`,
+      );
+      await call(target, `/db/loadtest-${batch % accounts}`, `{"KVSet":[${sets.join(',')}]}`);
+    }
+  };
+  await Promise.all(Array.from({ length: batchesAtOnce }, fill));
+  return wanted;
+}
+
+/** Redis' own way to fill itself: a key and a value of the size, as SET would leave them. */
+async function populate(target: Target, count: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    void openRedis(target, reject).then((connection) => {
+      connection.send({ command: ['DEBUG', 'POPULATE', String(count), 'key', String(bytes)] }, ({ status, body }) => {
+        connection.close();
+        if (status === 200) resolve();
+        else reject(new Error(`Redis populates nothing: ${body}`));
+      });
+    });
+  });
+}
+
+async function readings({ pid }: LoadedServer, keys: number): Promise<Sample> {
+  if (pid === undefined) throw new Error('the memory of a server elsewhere cannot be read');
+  let most = memoryOf(pid);
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < restMs) {
+    await sleep(readEveryMs);
+    const now = memoryOf(pid);
+    if (now.anonymousBytes > most.anonymousBytes) most = now;
+  }
+  return {
+    value: most.anonymousBytes / 1e6,
+    seconds: restMs / 1000,
+    requests: 0,
+    units: keys,
+    extra: { keys, 'MB resident, mapped files included': most.residentBytes / 1e6 },
+  };
+}

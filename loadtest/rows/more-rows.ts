@@ -1,0 +1,109 @@
+/** What is not in the original table and has no goal: information. */
+import { accountPath, valueOf, type Workload } from '../load/workloads.ts';
+import type { LoadedServer } from '../servers/loaded-server.ts';
+import { call } from '../servers/requests.ts';
+import { etcd, ours, redis, redisDialogue, type Load } from './contestants.ts';
+import type { OnServer, Row, Run } from './row.ts';
+import { watchReaction } from './watchers.ts';
+
+const connections = 64;
+const accounts = 1000;
+const keys = 100;
+const bytes = 64;
+const singleShard = { shards: 1 } as const;
+const twoShards = { shards: 2 } as const;
+
+const batch: Load = { connections, workload: { kind: 'kv.batch', accounts, keys, bytes, writes: 4 } };
+
+export const moreRows: readonly Row[] = [
+  rate('reads', `reads of 64B, ${connections} connections`, 'reads/s', [
+    // So that every read finds its key.
+    { ...ours({ connections, workload: { kind: 'kv.read', accounts, keys } }), prepare: writeAllKeys },
+    redis({ test: 'get', connections, keys: accounts * keys, bytes }),
+    etcd({ connections, workload: { kind: 'kv.read', accounts, keys } }),
+  ]),
+  rate('sequence-one', `sequence on one key, ${connections} connections`, 'numbers/s', [
+    ours({ connections, workload: { kind: 'sequence', accounts: 1, keys: 1 } }),
+  ]),
+  rate('sequence-1000', `sequences on 1,000 keys, ${connections} connections`, 'numbers/s', [
+    ours({ connections, workload: { kind: 'sequence', accounts: 1, keys: 1000 } }),
+  ]),
+  rate('mutex-contended', 'mutex LockUnlock on one key, 50 contending clients', 'pairs/s', [
+    ours(({ id }) => ({ connections: 50, workload: { kind: 'mutex', accounts: 1, keys: 1, run: id } })),
+  ]),
+  {
+    ...rate('batch-shards', `atomic batches of 4 keys over two shards, ${connections} connections`, 'batches/s', [
+      ours(batch, { settings: twoShards }),
+      ours(batch, { settings: singleShard, title: 'one shard' }),
+    ]),
+    local: true,
+  },
+  {
+    ...rate('front-ends', `durable write of 64B, ${connections} connections, two front ends`, 'writes/s', [
+      ours(
+        { connections, workload: { kind: 'kv.write', accounts, keys, bytes } },
+        { settings: { http: { threads: 2 } } },
+      ),
+      ours({ connections, workload: { kind: 'kv.write', accounts, keys, bytes } }, { title: 'one front end' }),
+    ]),
+    local: true,
+  },
+  rate('idempotent', `durable write of 64B under an idempotency id, ${connections} connections`, 'writes/s', [
+    ours({ connections, workload: { kind: 'kv.idempotent', accounts, keys, bytes } }),
+    ours(
+      { connections, workload: { kind: 'kv.write', accounts, keys, bytes } },
+      { generator: 'own', title: 'without an id' },
+    ),
+  ]),
+  {
+    ...rate('mixed', `what a SaaS backend does, ${connections} connections`, 'req/s', [
+      ours((run: Run) => ({ connections, workload: mixed(run) })),
+    ]),
+    note: 'of 100 requests 50 reads, 20 writes, 10 counters, 5 batches of 3 keys and a counter, 5 pairs of a lock, 5 arrays of 10',
+  },
+  {
+    name: 'prefix-watchers',
+    title: '1,000 watchers of one prefix: from the write to the last answer',
+    group: 'more',
+    unit: 'ms',
+    better: 'less',
+    contestants: [watchReaction({ keys: 1, watchersPerKey: 1000, by: 'prefix', latencyMs: 0 })],
+  },
+  ...[1000, 5000, 10_000].map(atRate),
+];
+
+function rate(name: string, title: string, unit: string, contestants: readonly OnServer[]): Row {
+  return { name, title, group: 'more', unit, better: 'more', contestants };
+}
+
+function mixed({ id }: Run): Workload {
+  return { kind: 'mixed', accounts, keys, run: id };
+}
+
+/** All sides by the own generator, on the same schedule. */
+function atRate(arrivalsPerSecond: number): Row {
+  const load: Load = {
+    connections: 256,
+    workload: { kind: 'kv.write', accounts, keys, bytes },
+    arrivalsPerSecond,
+  };
+  const value = { value: ({ latency }: { latency?: { p99Ms: number } }) => latency?.p99Ms ?? Number.NaN };
+  return {
+    name: `latency-${arrivalsPerSecond}`,
+    title: `durable write of 64B, ${arrivalsPerSecond.toLocaleString('en-US')} arrivals a second: p99`,
+    group: 'latency',
+    unit: 'ms',
+    better: 'less',
+    note: 'Poisson arrivals over 256 connections, each timed from when it fell due, whether or not a connection was free',
+    contestants: [
+      ours(load, { ...value, generator: 'own' }),
+      redisDialogue(load, value),
+      etcd(load, { ...value, generator: 'own' }),
+    ],
+  };
+}
+
+async function writeAllKeys(_: Run, { target }: LoadedServer): Promise<void> {
+  const KVSet = Array.from({ length: keys }, (_, index) => ({ Key: `key-${index}`, Value: valueOf(bytes) }));
+  for (let account = 0; account < accounts; account++) await call(target, accountPath(account), { KVSet });
+}
