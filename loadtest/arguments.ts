@@ -17,6 +17,7 @@ export const usage = `npm run loadtest -- …
   --generators N       threads or processes of a generator (default: a third of the cores, at least 1)
   --out DIR            where the results go (default: ./loadtest-results): loadtest.json, .html, .md, .svg
   --from FILE          renders the results of that JSON file again, and measures nothing
+  --docs               writes the tables of docs/performance.md and the README's picture too
 `;
 
 export interface Arguments {
@@ -33,6 +34,7 @@ export interface Arguments {
   readonly generators: number;
   readonly out: string;
   readonly from: string | undefined;
+  readonly docs: boolean;
 }
 
 export class BadArguments extends Error {
@@ -61,6 +63,7 @@ export function parseArguments(argv: readonly string[], cores: number): Argument
     generators: whole('--generators', flags.generators, Math.max(1, Math.floor(cores / 3)), 1, 64),
     out: path.resolve(flags.out ?? 'loadtest-results'),
     from: flags.from,
+    docs: flags.docs ?? false,
   };
 }
 
@@ -83,6 +86,7 @@ function readFlags(argv: readonly string[]) {
         generators: { type: 'string' },
         out: { type: 'string' },
         from: { type: 'string' },
+        docs: { type: 'boolean' },
       },
     }).values;
   } catch (error) {

@@ -19,6 +19,7 @@ import { describeMachine } from './machine.ts';
 import { observe } from './observe.ts';
 import { machineMicros, ownMicros } from './process-stats.ts';
 import { renderTerminal } from './report/terminal.ts';
+import { readReport, writeDocuments, writeReport } from './report/write-report.ts';
 import type { Report, RowResult, ServerNote } from './results.ts';
 import { allRows } from './rows/all-rows.ts';
 import type { Contestant, Row, Run } from './rows/row.ts';
@@ -33,6 +34,10 @@ if (args.help) finish(usage);
 const chosen = rowsToRun(args);
 if (args.list)
   finish(chosen.map(({ name, group, title }) => `${name.padEnd(24)}${group.padEnd(9)}${title}\n`).join(''));
+if (args.from !== undefined) {
+  show(readReport(args.from));
+  process.exit(0);
+}
 if (isMemory(args.dataDirectory)) refuse(`${args.dataDirectory} is memory, not a disk; give another with --data-dir`);
 
 const work = fs.mkdtempSync(path.join(args.dataDirectory, '.loadtest-'));
@@ -46,10 +51,14 @@ const peers = new Map((['redis', 'etcd', 'nats', 'postgres'] as const).map((kind
 const wrk = hasWrk();
 
 const report = await measureAll();
-process.stdout.write(`\n${renderTerminal(report)}`);
-fs.mkdirSync(args.out, { recursive: true });
-fs.writeFileSync(path.join(args.out, 'loadtest.json'), `${JSON.stringify(report, undefined, 1)}\n`);
+show(report);
 process.exit(report.rows.some(({ error }) => error !== undefined) ? 1 : 0);
+
+function show(report: Report): void {
+  const files = [...writeReport(report, args.out), ...(args.docs ? writeDocuments(report) : [])];
+  const names = files.map((file) => path.relative('.', file)).join(', ');
+  process.stdout.write(`\n${renderTerminal(report)}\n${names}\n`);
+}
 
 async function measureAll(): Promise<Report> {
   const startedAt = new Date();

@@ -1,5 +1,4 @@
 /** What a generator is told, and what it tells. */
-import type { Buckets } from './histogram.ts';
 import type { Dialect, Workload } from './workloads.ts';
 
 export interface Target {
@@ -37,8 +36,12 @@ export interface Latency {
   readonly p99Ms: number;
   readonly p999Ms?: number;
   readonly maxMs?: number;
-  readonly buckets?: Buckets;
+  /** The distribution: [share of the requests, 0 to 1, that took at most … ms], ascending; as far as the generator tells. */
+  readonly points: readonly (readonly [share: number, ms: number])[];
 }
+
+/** Shares at which distributions are kept. */
+export const shownShares = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999] as const;
 
 export interface GeneratorUse {
   readonly name: string;

@@ -5,7 +5,14 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { LatencyHistogram } from './histogram.ts';
-import { LoadFailed, type Latency, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
+import {
+  LoadFailed,
+  shownShares,
+  type Latency,
+  type LoadClock,
+  type LoadOrder,
+  type LoadResult,
+} from './load-order.ts';
 import type { FromOwnProcess, OwnResult } from './own-process.ts';
 
 const processFile = path.resolve(import.meta.dirname, 'own-process.ts');
@@ -65,7 +72,7 @@ export function latencyOf(histogram: LatencyHistogram): Latency {
     p99Ms: histogram.quantile(0.99) / 1000,
     p999Ms: histogram.quantile(0.999) / 1000,
     maxMs: histogram.quantile(1) / 1000,
-    buckets: histogram.buckets(),
+    points: shownShares.map((share) => [share, histogram.quantile(share) / 1000]),
   };
 }
 

@@ -46,11 +46,17 @@ export function readResult(output: string, requests: number, cpuSeconds: number)
   const perSecond = cell('rps');
   if (!(perSecond > 0)) throw new LoadFailed(`redis-benchmark ended without a result:\n${output}`);
   const seconds = requests / perSecond;
+  const [p50Ms, p95Ms, p99Ms] = [cell('p50_latency_ms'), cell('p95_latency_ms'), cell('p99_latency_ms')];
+  const points = [
+    [0.5, p50Ms],
+    [0.95, p95Ms],
+    [0.99, p99Ms],
+  ] as const;
   return {
     seconds,
     requests,
     units: requests,
-    latency: { p50Ms: cell('p50_latency_ms'), p99Ms: cell('p99_latency_ms'), maxMs: cell('max_latency_ms') },
+    latency: { p50Ms, p99Ms, maxMs: cell('max_latency_ms'), points },
     generator: { name: 'redis-benchmark', cores: cpuSeconds / seconds, coresMax: 1 },
   };
 }

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { childMicros } from '../process-stats.ts';
-import { LoadFailed, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
+import { LoadFailed, shownShares, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
 import { singleAsk, unitsOf } from './workloads.ts';
 
 const poolBytes = 48 * 1024 * 1024;
@@ -42,7 +42,10 @@ export async function runWrk(order: LoadOrder, clock: LoadClock, options: WrkOpt
   return readResult(output, unitsOf(workload), threads, (childMicros() - cpuBefore) / 1e6);
 }
 
-type Said = Record<'micros' | 'requests' | 'p50' | 'p99' | 'p999' | 'max' | 'bad' | 'broken', number>;
+interface Said extends Record<'micros' | 'requests' | 'max' | 'bad' | 'broken', number> {
+  /** µs at `shownShares`. */
+  readonly shares: readonly number[];
+}
 
 export function readResult(output: string, units: number, threads: number, cpuSeconds: number): LoadResult {
   const line = /^RESULT (.+)$/m.exec(output)?.[1];
@@ -52,11 +55,13 @@ export function readResult(output: string, units: number, threads: number, cpuSe
     throw new LoadFailed(`${said.bad} replies were not 2xx and ${said.broken} requests failed, of ${said.requests}`);
   }
   const seconds = said.micros / 1e6;
+  const points = shownShares.map((share, index) => [share, said.shares[index]! / 1000] as const);
+  const at = (wanted: number): number => points.find(([share]) => share === wanted)![1];
   return {
     seconds,
     requests: said.requests,
     units: said.requests * units,
-    latency: { p50Ms: said.p50 / 1000, p99Ms: said.p99 / 1000, p999Ms: said.p999 / 1000, maxMs: said.max / 1000 },
+    latency: { p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), maxMs: said.max / 1000, points },
     generator: { name: `wrk -t${threads}`, cores: cpuSeconds / seconds, coresMax: threads },
   };
 }
@@ -100,9 +105,13 @@ function request() return pool[math.random(#pool)] end
 ${latencyMs === 0 ? '' : `function delay() return ${latencyMs} end`}
 function done(summary, latency)
   local errors = summary.errors
-  print(string.format('RESULT {"micros":%d,"requests":%d,"p50":%d,"p99":%d,"p999":%d,"max":%d,"bad":%d,"broken":%d}',
-    summary.duration, summary.requests, latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
-    latency.max, errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+  local shares = {}
+  for i, share in ipairs({ ${shownShares.map((share) => share * 100).join(', ')} }) do
+    shares[i] = string.format("%d", latency:percentile(share))
+  end
+  print(string.format('RESULT {"micros":%d,"requests":%d,"shares":[%s],"max":%d,"bad":%d,"broken":%d}',
+    summary.duration, summary.requests, table.concat(shares, ","), latency.max, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout))
 end
 `;
 }

@@ -1,6 +1,7 @@
 /** The table at the end of a load test. */
 import { groups, type Group, type Report, type RowResult } from '../results.ts';
 import { short } from '../statistics.ts';
+import { goalLines, middleRun } from './goals-table.ts';
 
 export function renderTerminal(report: Report): string {
   const { machine, disk, options, servers, rows } = report;
@@ -30,15 +31,14 @@ const header = ['row', 'measured', 'p50 / p99', 'generator', 'against', 'goal', 
 function cells(row: RowResult): string[][] {
   const [ours, ...peers] = row.contestants;
   if (ours === undefined) return [[row.title, row.error === undefined ? '' : 'FAILED', '', '', '', '', '']];
-  const goals = row.goals.map(({ text, met, stretch }) => [
-    stretch === undefined ? text : `${text} (${stretch.text})`,
-    met === undefined ? 'not measured' : `${met ? 'yes' : 'NO'}${stretch?.met === true ? ', stretch too' : ''}`,
+  const goals = goalLines(row).map(({ goal, met, stretch }) => [
+    goal,
+    [met, stretch].filter((part) => part !== '').join('; '),
   ]);
   const against = peers.map(
     ({ title, median, ratio }) => `${short(ratio ?? Number.NaN)} × ${title} (${short(median)})`,
   );
-  const middle = ours.runs.find(({ value }) => value === ours.median) ?? ours.runs[0];
-  const { latency, generator } = middle ?? {};
+  const { latency, generator } = middleRun(ours) ?? {};
   return Array.from({ length: Math.max(1, goals.length, against.length) }, (_, line) => [
     ...(line > 0
       ? ['', '', '', '']
