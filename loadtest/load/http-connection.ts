@@ -3,7 +3,7 @@
  * shares the machine with the server. It understands replies with Content-Length, chunked ones and 204, and no more.
  */
 import net from 'node:net';
-import type { Target } from './load-order.ts';
+import { originOf, type Target } from './load-order.ts';
 
 export interface HttpReply {
   readonly status: number;
@@ -41,7 +41,7 @@ export class HttpConnection {
 
   static open(target: Omit<Target, 'dialect'>, onError: (error: Error) => void): Promise<HttpConnection> {
     const { host, port, token } = target;
-    const headers = `Host: ${host}:${port}\r\n${token === undefined ? '' : `Authorization: Bearer ${token}\r\n`}`;
+    const headers = `Host: ${new URL(originOf(target)).host}\r\n${token === undefined ? '' : `Authorization: Bearer ${token}\r\n`}`;
     return new Promise((resolve) => {
       const socket = net.connect({ host, port, noDelay: true }, () => resolve(connection));
       const connection = new HttpConnection(socket, headers, onError);

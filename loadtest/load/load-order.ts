@@ -8,6 +8,10 @@ export interface Target {
   readonly dialect: Dialect;
 }
 
+export function originOf({ host, port }: Pick<Target, 'host' | 'port'>): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 export interface LoadOrder {
   readonly target: Target;
   readonly connections: number;

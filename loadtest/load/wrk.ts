@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { childMicros } from '../process-stats.ts';
-import { LoadFailed, shownShares, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
+import { LoadFailed, originOf, shownShares, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
 import { singleAsk, unitsOf } from './workloads.ts';
 
 const poolBytes = 48 * 1024 * 1024;
@@ -26,8 +26,16 @@ export async function runWrk(order: LoadOrder, clock: LoadClock, options: WrkOpt
   const { onSpawn } = options;
   const threads = Math.min(options.threads, connections);
   const script = writeScript(order, options.directory);
-  const url = `http://${target.host}:${target.port}`;
-  const args = [`-t${threads}`, `-c${connections}`, `-d${seconds}s`, '--timeout', '60s', '-s', script, url];
+  const args = [
+    `-t${threads}`,
+    `-c${connections}`,
+    `-d${seconds}s`,
+    '--timeout',
+    '60s',
+    '-s',
+    script,
+    originOf(target),
+  ];
   await clock.started();
   const cpuBefore = childMicros();
   const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });

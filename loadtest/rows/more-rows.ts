@@ -1,8 +1,7 @@
 /** What is not in the original table and has no goal: information. */
-import { accountPath, valueOf, type Workload } from '../load/workloads.ts';
-import type { LoadedServer } from '../servers/loaded-server.ts';
-import { call } from '../servers/requests.ts';
+import type { Workload } from '../load/workloads.ts';
 import { etcd, ours, redis, redisDialogue, type Load } from './contestants.ts';
+import { fillEtcd, fillOurs, fillRedis } from './fill.ts';
 import type { OnServer, Row, Run } from './row.ts';
 import { watchReaction } from './watchers.ts';
 
@@ -10,6 +9,8 @@ const connections = 64;
 const accounts = 1000;
 const keys = 100;
 const bytes = 64;
+const space = { accounts, keys } as const;
+const readLoad: Load = { connections, workload: { kind: 'kv.read', ...space } };
 const singleShard = { shards: 1 } as const;
 const twoShards = { shards: 2 } as const;
 
@@ -17,10 +18,12 @@ const batch: Load = { connections, workload: { kind: 'kv.batch', accounts, keys,
 
 export const moreRows: readonly Row[] = [
   rate('reads', `reads of 64B, ${connections} connections`, 'reads/s', [
-    // So that every read finds its key.
-    { ...ours({ connections, workload: { kind: 'kv.read', accounts, keys } }), prepare: writeAllKeys },
-    redis({ test: 'get', connections, keys: accounts * keys, bytes }),
-    etcd({ connections, workload: { kind: 'kv.read', accounts, keys } }),
+    { ...ours(readLoad), prepare: (_, { target }) => fillOurs(target, space, bytes) },
+    {
+      ...redis({ test: 'get', connections, keys: accounts * keys, bytes }),
+      prepare: (_, { target }) => fillRedis(target, accounts * keys, bytes),
+    },
+    { ...etcd(readLoad), prepare: (_, { target }) => fillEtcd(target, space, bytes) },
   ]),
   rate('sequence-one', `sequence on one key, ${connections} connections`, 'numbers/s', [
     ours({ connections, workload: { kind: 'sequence', accounts: 1, keys: 1 } }),
@@ -101,9 +104,4 @@ function atRate(arrivalsPerSecond: number): Row {
       etcd(load, { ...value, generator: 'own' }),
     ],
   };
-}
-
-async function writeAllKeys(_: Run, { target }: LoadedServer): Promise<void> {
-  const KVSet = Array.from({ length: keys }, (_, index) => ({ Key: `key-${index}`, Value: valueOf(bytes) }));
-  for (let account = 0; account < accounts; account++) await call(target, accountPath(account), { KVSet });
 }

@@ -1,8 +1,8 @@
 /** Requests for set-up and checks; measured ones come from load/. */
-import type { Target } from '../load/load-order.ts';
+import { originOf, type Target } from '../load/load-order.ts';
 
 export async function call(target: Target, path: string, body?: unknown): Promise<unknown> {
-  const response = await fetch(`http://${target.host}:${target.port}${path}`, {
+  const response = await fetch(`${originOf(target)}${path}`, {
     method: 'POST',
     headers: { ...authorization(target), ...(body !== undefined && { 'Content-Type': 'application/json' }) },
     ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
@@ -16,7 +16,7 @@ export async function call(target: Target, path: string, body?: unknown): Promis
 export type Metrics = ReadonlyMap<string, number>;
 
 export async function readMetrics(target: Target): Promise<Metrics> {
-  const response = await fetch(`http://${target.host}:${target.port}/metrics`, { headers: authorization(target) });
+  const response = await fetch(`${originOf(target)}/metrics`, { headers: authorization(target) });
   const text = await response.text();
   if (!response.ok) throw new Error(`GET /metrics was answered ${response.status}`);
   return parseMetrics(text);

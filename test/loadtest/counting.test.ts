@@ -1,0 +1,162 @@
+/** What a generator says is what happened: checked against a server that counts for itself. */
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { readResult as readPgbench } from '../../loadtest/load/pgbench.ts';
+import { readResult as readRedis } from '../../loadtest/load/redis-benchmark.ts';
+import { runOwn } from '../../loadtest/load/own.ts';
+import type { LoadOrder } from '../../loadtest/load/load-order.ts';
+import { readResult as readWrk } from '../../loadtest/load/wrk.ts';
+import { groupCommits } from '../../loadtest/observe.ts';
+import { parseMetrics, type Metrics } from '../../loadtest/servers/requests.ts';
+
+const clock = { started: async () => undefined, ended: async () => undefined };
+const noMind = (): void => undefined;
+
+interface Counted {
+  readonly port: number;
+  readonly locks: number;
+  readonly unlocks: number;
+}
+
+/** Hands out handles, and takes back each exactly once. */
+async function lockServer(t: TestContext, answer?: (seen: number) => number): Promise<Counted> {
+  const held = new Set<number>();
+  let [locks, unlocks, seen] = [0, 0, 0];
+  const server = http.createServer((request, response) => {
+    let body = '';
+    request.on('data', (bytes: Buffer) => (body += bytes.toString()));
+    request.on('end', () => {
+      seen += 1;
+      const asked = JSON.parse(body) as { LockID?: string; Unlock?: number };
+      const status = answer?.(seen) ?? (asked.Unlock !== undefined && !held.delete(asked.Unlock) ? 409 : 200);
+      if (asked.LockID !== undefined) held.add(++locks);
+      else unlocks += 1;
+      const text = asked.LockID === undefined ? '{}' : `{"Lock":${locks}}`;
+      response.writeHead(status, { 'Content-Length': text.length }).end(text);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    get locks() {
+      return locks;
+    },
+    get unlocks() {
+      return unlocks;
+    },
+  };
+}
+
+function lockOrder(port: number, more: Partial<LoadOrder> = {}): LoadOrder {
+  const workload = { kind: 'lock', accounts: 1, keys: 10, run: 'x' } as const;
+  return {
+    target: { host: '127.0.0.1', port, dialect: 'dragonlock' },
+    connections: 8,
+    workload,
+    seconds: 0.5,
+    ...more,
+  };
+}
+
+void test('pairs are counted once, by the unlock, and nothing stays locked', async (t) => {
+  const server = await lockServer(t);
+  const result = await runOwn(lockOrder(server.port), 2, clock, noMind);
+  assert.ok(result.units > 10);
+  assert.equal(server.locks, server.unlocks, 'every lock is given back');
+  // Those that were under way when time was up are finished and not counted: at most one of each connection.
+  assert.ok(server.unlocks - result.units >= 0 && server.unlocks - result.units <= 8);
+  const half = result.requests - result.units;
+  assert.ok(half >= result.units && half <= result.units + 8, `${result.requests} requests for ${result.units} pairs`);
+  assert.ok(result.generator.cores > 0 && result.generator.coresMax === 2);
+});
+
+void test('a simulated latency stands before each request, and is not in its latency', async (t) => {
+  const server = await lockServer(t);
+  const result = await runOwn(lockOrder(server.port, { latencyMs: 10, seconds: 1 }), 1, clock, noMind);
+  const most = (8 * result.seconds * 1000) / 10;
+  assert.ok(result.requests <= most, `${result.requests} requests in 1 s by 8 connections that wait 10 ms before each`);
+  assert.ok(result.requests > 8);
+});
+
+void test('one reply that is no success fails the run instead of being counted', async (t) => {
+  const server = await lockServer(t, (seen) => (seen === 20 ? 503 : 200));
+  await assert.rejects(runOwn(lockOrder(server.port), 1, clock, noMind), /was answered 503/);
+});
+
+void test('an open loop sends what falls due, and says how late it was', async (t) => {
+  const server = await lockServer(t);
+  const order = lockOrder(server.port, { arrivalsPerSecond: 200, seconds: 1, connections: 16 });
+  const result = await runOwn(order, 1, clock, noMind);
+  assert.ok(result.requests > 120 && result.requests < 280, `${result.requests} requests at 200/s`);
+  assert.ok(result.generator.lateP99Ms !== undefined);
+});
+
+void test('wrk: replies that are no success fail the run; requests become units', () => {
+  const said = { micros: 2e6, requests: 100, shares: [1, 2, 3000, 4, 5, 6, 7000, 8, 9], max: 10, bad: 0, broken: 0 };
+  const result = readWrk(`noise\nRESULT ${JSON.stringify(said)}\n`, 100, 1, 0.5);
+  assert.deepEqual(
+    [result.seconds, result.requests, result.units, result.latency?.p50Ms, result.latency?.p99Ms],
+    [2, 100, 10_000, 3, 7],
+  );
+  assert.equal(result.generator.cores, 0.25);
+  assert.throws(() => readWrk(`RESULT ${JSON.stringify({ ...said, bad: 1 })}`, 1, 1, 0), /1 replies were not 2xx/);
+  assert.throws(() => readWrk('connection refused', 1, 1, 0), /without a result/);
+});
+
+void test('redis-benchmark: the rate is read by the name of its column', () => {
+  const head =
+    '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"';
+  const result = readRedis(`${head}\n"SET","50000.00","5.7","0.2","3.079","16.2","49.7","346.3"\n`, 100_000, 1);
+  assert.deepEqual(
+    [result.seconds, result.units, result.latency?.p50Ms, result.latency?.p99Ms],
+    [2, 100_000, 3.079, 49.7],
+  );
+  assert.throws(() => readRedis('Could not connect', 1, 1), /without a result/);
+});
+
+void test('pgbench: transactions that failed fail the run', () => {
+  const output =
+    'number of transactions actually processed: 3000\nnumber of failed transactions: 0 (0.000%)\ntps = 1500.5 (without initial connection time)\n';
+  const result = readPgbench(output, [1000, 2000, 3000], 1, 1);
+  assert.equal(result.units, 3000);
+  assert.ok(Math.abs(result.seconds - 2) < 0.01);
+  assert.throws(
+    () => readPgbench(output.replace('failed transactions: 0', 'failed transactions: 2'), [], 1, 1),
+    /did not do its work/,
+  );
+});
+
+void test('group commits are the growth of the metrics, each in one bucket', () => {
+  const commits = groupCommits(metrics(1, 1, 1, 1), metrics(2, 5, 11, 101));
+  assert.ok(commits);
+  assert.deepEqual(commits.sizes, [
+    [1, 1],
+    [2, 3],
+    [Number.MAX_SAFE_INTEGER, 6],
+  ]);
+  assert.deepEqual([commits.syncs, commits.records], [10, 100]);
+  assert.ok(Math.abs(commits.meanSyncMs - 1) < 1e-9);
+  assert.equal(groupCommits(metrics(1, 1, 1, 1), metrics(1, 1, 1, 1)), undefined);
+});
+
+/** @param one and two: commits of up to so many records, of `all`, which had `sum` records */
+function metrics(one: number, two: number, all: number, sum: number): Metrics {
+  return parseMetrics(
+    [
+      '# HELP dragonlock_journal_group_records x',
+      `dragonlock_journal_group_records_bucket{le="1"} ${one}`,
+      `dragonlock_journal_group_records_bucket{le="2"} ${two}`,
+      `dragonlock_journal_group_records_bucket{le="+Inf"} ${all}`,
+      `dragonlock_journal_group_records_sum ${sum}`,
+      `dragonlock_journal_group_records_count ${all}`,
+      `dragonlock_journal_sync_seconds_sum ${all / 1000}`,
+      `dragonlock_journal_sync_seconds_count ${all}`,
+    ].join('\n'),
+  );
+}
