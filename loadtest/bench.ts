@@ -23,7 +23,7 @@ import { readReport, writeDocuments, writeReport } from './report/write-report.t
 import type { Report, RowResult, ServerNote } from './results.ts';
 import { allRows } from './rows/all-rows.ts';
 import type { Contestant, Row, Run } from './rows/row.ts';
-import { headOf, runRow } from './run-row.ts';
+import { headOf, messageOf, runRow } from './run-row.ts';
 import { DragonLock, RunningServer } from './servers/dragon-lock.ts';
 import { findPeer, peerTitle, startPeer, type PeerKind } from './servers/peers.ts';
 import { hasWrk } from './servers/programs.ts';
@@ -119,7 +119,7 @@ async function measureRow(row: Row): Promise<RowResult> {
     const result = await runRow({ ...row, contestants }, { seconds, repeats, warmUpSeconds: args.quick ? 1 : 2, run });
     return { ...result, takenByOthers: others() };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     process.stdout.write(`  failed: ${message}\n`);
     return { ...headOf(row), contestants: [], goals: [], takenByOthers: others(), error: message };
   } finally {
@@ -137,7 +137,7 @@ function rowsToRun({ only, quick, latencies, target }: Arguments): readonly Row[
     const rows = allRows(latencies).filter(({ local = false }) => !local || target === undefined);
     return choose(only.length === 0 && quick ? rows.filter((row) => row.quick === true) : rows, only);
   } catch (error) {
-    return refuse(messageOf(error));
+    return refuse(complaint(error));
   }
 }
 
@@ -179,7 +179,7 @@ function readArguments(): Arguments {
   try {
     return parseArguments(process.argv.slice(2), os.availableParallelism());
   } catch (error) {
-    return refuse(messageOf(error));
+    return refuse(complaint(error));
   }
 }
 
@@ -188,7 +188,7 @@ function shownArguments(): string[] {
   return process.argv.slice(2).map((word, index, words) => (words[index - 1] === '--token' ? '…' : word));
 }
 
-function messageOf(error: unknown): string {
+function complaint(error: unknown): string {
   if (error instanceof BadArguments) return error.message;
   throw error;
 }

@@ -36,7 +36,7 @@ export interface RowResult {
   readonly goals: readonly GoalResult[];
   /** Of the machine's CPU, 0 to 1, taken by processes that are not the load test's while the row ran. */
   readonly takenByOthers: number;
-  /** It could not be measured, or what came back was wrong. */
+  /** What could not be measured, or came back wrong: ours, then there are no contestants, or a peer's, then it is not among them. */
   readonly error?: string;
 }
 

@@ -17,7 +17,7 @@ export interface RowContext {
 
 /** One contestant, ready for its turns. */
 interface Side {
-  readonly contestant: { readonly title: string };
+  readonly contestant: Contestant;
   readonly runs: Sample[];
   /** One timed run. */
   turn(seconds: number): Promise<Sample>;
@@ -43,9 +43,11 @@ export async function runRow(row: Row, context: RowContext): Promise<Omit<RowRes
     servers.set(contestant.server, server);
     const awake = async <Result>(act: () => Promise<Result>): Promise<Result> => {
       server.resume();
-      const result = await act();
-      server.pause();
-      return result;
+      try {
+        return await act();
+      } finally {
+        server.pause();
+      }
     };
     await awake(async () => {
       await contestant.prepare?.(runOf(warmUpSeconds), server);
@@ -56,18 +58,35 @@ export async function runRow(row: Row, context: RowContext): Promise<Omit<RowRes
 
   try {
     const sides: Side[] = [];
-    for (const contestant of row.contestants) sides.push(await makeReady(contestant));
+    const failures: string[] = [];
+    /** What a peer cannot do is said, and the row goes on without it; ours has to. */
+    const attempt = async ({ title }: Contestant, act: () => Promise<void>): Promise<void> => {
+      try {
+        await act();
+      } catch (error) {
+        if (title === row.contestants[0]?.title) throw error;
+        failures.push(`${title}: ${messageOf(error)}`);
+        run.progress(`${failures.at(-1)}`);
+      }
+    };
+    for (const contestant of row.contestants) {
+      await attempt(contestant, async () => void sides.push(await makeReady(contestant)));
+    }
     const repeats = row.repeats ?? context.repeats;
     for (let round = 0; round < repeats; round++) {
-      for (const side of sides) {
-        const sample = await side.turn(seconds);
-        side.runs.push(sample);
-        run.progress(`${side.contestant.title.padEnd(14)} ${describe(sample, row)}`);
+      // Who failed in a round has one run less than there were rounds, and gets no more turns.
+      for (const side of sides.filter(({ runs }) => runs.length === round)) {
+        await attempt(side.contestant, async () => {
+          const sample = await side.turn(seconds);
+          side.runs.push(sample);
+          run.progress(`${side.contestant.title.padEnd(14)} ${describe(sample, row)}`);
+        });
       }
     }
     for (const server of started) await server.stop();
-    const contestants = compare(sides);
-    return { ...headOf(row), contestants, goals: (row.goals ?? []).map((goal) => judge(goal, row.unit, contestants)) };
+    const contestants = compare(sides.filter(({ runs }) => runs.length === repeats));
+    const goals = (row.goals ?? []).map((goal) => judge(goal, row.unit, contestants));
+    return { ...headOf(row), contestants, goals, ...(failures.length > 0 && { error: failures.join('; ') }) };
   } finally {
     for (const server of started) await server.stop().catch(() => undefined);
   }
@@ -92,6 +111,10 @@ export function compare(
       runs,
     };
   });
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function valuesOf(runs: readonly Sample[]): number[] {

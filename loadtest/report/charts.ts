@@ -98,7 +98,7 @@ export function percentileChart(lines: readonly Line[]): string {
   const all = shown.flatMap(({ points }) => points.map(([, ms]) => ms)).filter((ms) => ms > 0);
   if (all.length === 0) return '';
   const [low, high] = [Math.floor(Math.log10(Math.min(...all))), Math.ceil(Math.log10(Math.max(...all)) + 1e-9)];
-  const [left, right, top, bottom] = [60, width - 20, 34, 250];
+  const [left, right, top, bottom] = [80, width - 20, 34, 250];
   const xOf = (share: number): number => left + (Math.min(4, -Math.log10(1 - share)) / 4) * (right - left);
   const yOf = (ms: number): number =>
     bottom - ((Math.log10(Math.max(ms, 10 ** low)) - low) / Math.max(1, high - low)) * (bottom - top);
@@ -106,7 +106,9 @@ export function percentileChart(lines: readonly Line[]): string {
   for (let power = low; power <= high; power++) {
     const y = yOf(10 ** power);
     parts.push(`<line class="grid" x1="${left}" x2="${right}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}"/>`);
-    parts.push(text(left - 6, y + 4, `${10 ** power} ms`, 'end'));
+    parts.push(
+      text(left - 6, y + 4, `${(10 ** power).toLocaleString('en-US', { maximumFractionDigits: 6 })} ms`, 'end'),
+    );
   }
   for (const share of [0.5, 0.9, 0.99, 0.999, 0.9999]) {
     const x = xOf(share);

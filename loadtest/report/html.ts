@@ -10,7 +10,7 @@ body{margin:0 auto;max-width:1100px;padding:24px;background:var(--ground);color:
 h1{font-size:26px;margin:0 0 4px}h2{font-size:20px;margin:36px 0 8px}h3{font-size:15px;margin:18px 0 4px}
 p.faint,.faint{color:var(--faint)}table{border-collapse:collapse;width:100%;font-size:13.5px}
 th,td{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top}th{color:var(--faint);font-weight:600}
-td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.number,th.number{text-align:right}td.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 .yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
 details{border:1px solid var(--line);border-radius:6px;margin:6px 0;background:var(--card)}summary{cursor:pointer;padding:8px 12px}
 details>div{padding:0 14px 12px}summary .value{float:right;font-variant-numeric:tabular-nums}
@@ -198,6 +198,7 @@ function rowDetails(row: RowResult): string {
   const head = ['', row.unit, 'ratio', 'requests', 'p50 / p99', 'server cores', 'generator cores'];
   const extra = Object.entries(middleRun(ours)?.extra ?? {}).map(([name, figure]) => `${name}: ${short(figure)}`);
   const parts = [
+    row.error === undefined ? '' : `<p class="no">${escape(row.error)}</p>`,
     row.note === undefined ? '' : `<p class="faint">${escape(row.note)}</p>`,
     `<div class="scroll"><table>${tableRows(head, runs)}</table></div>`,
     extra.length === 0 ? '' : `<p>${extra.map(escape).join(' · ')}</p>`,
@@ -213,7 +214,11 @@ function section(title: string, content: string): string {
 }
 
 function tableRows(head: readonly string[], rows: readonly string[]): string {
-  const cells = head.map((name) => `<th>${escape(name)}</th>`).join('');
+  // A column of figures has its head on the same side.
+  const figures = (rows[0] ?? '').split('</td>').map((cell) => cell.includes('class="number"'));
+  const cells = head
+    .map((name, at) => `<th${figures[at] === true ? ' class="number"' : ''}>${escape(name)}</th>`)
+    .join('');
   return `<tr>${cells}</tr>${rows.map((row) => `<tr>${row}</tr>`).join('')}`;
 }
 

@@ -53,7 +53,10 @@ function cells(row: RowResult): string[] {
     row.title,
     `${short(ours.median)} ${row.unit}${megabytes === undefined ? '' : `, ${short(megabytes)} MB/s`}`,
     latency === undefined ? '' : `${short(latency.p50Ms)} / ${short(latency.p99Ms)} ms`,
-    others.map(({ title, ratio, median }) => `${short(ratio!)} × ${title} (${short(median)})`).join(', '),
+    [
+      ...others.map(({ title, ratio, median }) => `${short(ratio!)} × ${title} (${short(median)})`),
+      ...(row.error === undefined ? [] : [`failed: ${row.error}`]),
+    ].join(', '),
     generator === undefined ? '' : `${generator.name}: ${generator.cores.toFixed(2)} cores`,
     `${Math.round(row.takenByOthers * 100)} %`,
   ];
