@@ -45,31 +45,41 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
   fs.rmSync(work, { recursive: true, force: true });
 });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // Most of an hour's work may be there; the documents want all of it.
+    if (rows.length > 0) show(report(), false);
+    process.exit(1);
+  });
+}
 
 const peers = new Map((['redis', 'etcd', 'nats', 'postgres'] as const).map((kind) => [kind, findPeer(kind)]));
 const wrk = hasWrk();
 
-const report = await measureAll();
-show(report);
-process.exit(report.rows.some(({ error }) => error !== undefined) ? 1 : 0);
+const startedAt = new Date();
+const machine = describeMachine();
+const disk = probeDisk(work, args.quick ? 300 : 2000);
+const rows: RowResult[] = [];
+await measureAll();
+show(report());
+process.exit(rows.some(({ error }) => error !== undefined) ? 1 : 0);
 
-function show(report: Report): void {
-  const files = [...writeReport(report, args.out), ...(args.docs ? writeDocuments(report) : [])];
+function show(report: Report, docs = args.docs): void {
+  const files = [...writeReport(report, args.out), ...(docs ? writeDocuments(report) : [])];
   const names = files.map((file) => path.relative('.', file)).join(', ');
   process.stdout.write(`\n${renderTerminal(report)}\n${names}\n`);
 }
 
-async function measureAll(): Promise<Report> {
-  const startedAt = new Date();
-  const machine = describeMachine();
-  const disk = probeDisk(work, args.quick ? 300 : 2000);
-  const rows: RowResult[] = [];
+async function measureAll(): Promise<void> {
   for (const [index, row] of chosen.entries()) {
     const [title, ofAll] = [`${row.name}: ${row.title}`, `${index + 1}/${chosen.length}`];
     process.stdout.write(`[${ofAll}, ${Math.round((Date.now() - startedAt.getTime()) / 1000)} s] ${title}\n`);
     rows.push(await measureRow(row));
   }
+}
+
+/** Of the rows so far. */
+function report(): Report {
   return {
     format: 1,
     startedAt: startedAt.toISOString(),

@@ -158,7 +158,7 @@ function legendOf(entries: readonly { name: string; kind: string }[]): { parts: 
 }
 
 function number(value: number): string {
-  return Math.abs(value) >= 100 ? thousands(value) : short(value);
+  return Math.abs(value) >= 100 || Number.isInteger(value) ? thousands(value) : short(value);
 }
 
 function text(x: number, y: number, content: string, anchor: 'start' | 'middle' | 'end', kind = ''): string {

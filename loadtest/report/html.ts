@@ -131,7 +131,8 @@ function latencyChart({ contestants }: RowResult): string {
 }
 
 function cpuSection({ rows }: Report): string {
-  const bars = rows.flatMap(({ name, contestants }) => {
+  const compared = rows.filter(({ group }) => group === 'goals');
+  const bars = (compared.length > 0 ? compared : rows).flatMap(({ name, contestants }) => {
     const run = contestants[0] === undefined ? undefined : middleRun(contestants[0]);
     if (run?.server === undefined || run.requests === 0) return [];
     const { server, requests, generator, seconds } = run;
