@@ -2,43 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Command } from '../../src/protocol/commands.ts';
-import type { Answer, Body, History, Operation } from '../support/checkers/history.ts';
+import type { Body, History, Operation } from '../support/checkers/history.ts';
 import { ModelServer } from '../support/checkers/model-server.ts';
-import { randomHistory, type AnsweringServer } from '../support/checkers/random-history.ts';
+import { randomHistory } from '../support/checkers/random-history.ts';
 import { assertWitness, checkWitness } from '../support/checkers/witness-checker.ts';
-import { CoreUnderTest } from '../support/core-under-test.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
+import { CoreServer } from './core-server.ts';
 
 const seed = Number(process.env['DRAGONLOCK_SEED'] ?? 20_261_121);
 /** Numbers of the clocks of these servers are exact. */
 const exact = { clockToleranceMs: 0 };
-
-class CoreServer implements AnsweringServer {
-  #core = new CoreUnderTest();
-
-  get now(): number {
-    return this.#core.now;
-  }
-
-  ask(command: Command): () => Omit<Answer, 'at'> | undefined {
-    const asked = this.#core.ask(command);
-    return () => {
-      if (asked.reply === undefined) return undefined;
-      const { status, body, rev, replayed } = asked.reply;
-      return { status, body: JSON.parse(body) as Body, rev, ...(replayed ? { replayed } : {}) };
-    };
-  }
-
-  advance(ms: number): void {
-    this.#core.advance(ms);
-  }
-
-  restart(downMs: number): void {
-    const now = this.#core.now + downMs;
-    this.#core = this.#core.restart({ at: now }, { now });
-  }
-}
 
 const servers = { 'the model': () => new ModelServer(), 'the core': () => new CoreServer() };
 

@@ -83,6 +83,15 @@ export const steps = {
   'core-model': model('test/shard-worker/core-model.test.ts'),
   'server-model': model('test/router/server-model.test.ts'),
   'checker-model': model('test/checkers/witness-random.test.ts'),
+  'witness-histories': {
+    seeds: 1000,
+    run: (seed) => ({ argv: ['test/checkers/run.ts', String(seed), '1000'] }),
+    counts: { 'witness-checked operations': 'operations' },
+  },
+  'searched-histories': {
+    ...model('test/checkers/linearizability.test.ts'),
+    counts: { 'searched histories': 'searched' },
+  },
   'seeded-bugs': {
     seeds: 1,
     run: () => ({ argv: ['test/seeded-bugs/run.ts', '--all'] }),

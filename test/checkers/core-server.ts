@@ -1,0 +1,31 @@
+/** The core of one shard as a server that random histories can be taken from. */
+import type { Command } from '../../src/protocol/commands.ts';
+import type { Answer, Body } from '../support/checkers/history.ts';
+import type { AnsweringServer } from '../support/checkers/random-history.ts';
+import { CoreUnderTest } from '../support/core-under-test.ts';
+
+export class CoreServer implements AnsweringServer {
+  #core = new CoreUnderTest();
+
+  get now(): number {
+    return this.#core.now;
+  }
+
+  ask(command: Command): () => Omit<Answer, 'at'> | undefined {
+    const asked = this.#core.ask(command);
+    return () => {
+      if (asked.reply === undefined) return undefined;
+      const { status, body, rev, replayed } = asked.reply;
+      return { status, body: JSON.parse(body) as Body, rev, ...(replayed ? { replayed } : {}) };
+    };
+  }
+
+  advance(ms: number): void {
+    this.#core.advance(ms);
+  }
+
+  restart(downMs: number): void {
+    const now = this.#core.now + downMs;
+    this.#core = this.#core.restart({ at: now }, { now });
+  }
+}
