@@ -16,6 +16,7 @@ import type { JournalLog } from '../journal/journal-options.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
 import { DataDirectoryInUse, lockDataDirectory } from './data-lock.ts';
+import { endNow } from './end-now.ts';
 import { FrontEnd } from './front-end.ts';
 import { FurtherFrontEnds } from './further-front-ends.ts';
 import { openData, StoreMismatch } from './open-data.ts';
@@ -122,7 +123,7 @@ function refuseToStart(error: unknown): never {
 function goDown(error: unknown): never {
   log.fatal({ err: error }, 'Going down; what was acknowledged is on disk, and a restart recovers it');
   log.flush();
-  process.exit(exitBroken);
+  endNow(exitBroken);
 }
 
 function threadLog(logger: Logger): JournalLog {
