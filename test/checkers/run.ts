@@ -16,6 +16,8 @@ if (!Number.isSafeInteger(first)) {
   console.error('usage: node test/checkers/run.ts SEED [COUNT]');
   process.exit(64);
 }
+/** A release whose answer was lost, and that was repeated: the second one says nothing of when the first took effect. */
+const notToBeTold = /EndedMs: expected a time/;
 const done = { histories: 0, operations: 0, undecided: 0, happened: 0, unseen: 0 };
 for (let seed = first; seed < first + Number(countText ?? 1); seed += 1) {
   const random = seededRandom(seed);
@@ -28,7 +30,9 @@ for (let seed = first; seed < first + Number(countText ?? 1); seed += 1) {
     ...(!lossy && { lost: 0 }),
   });
   const { violations, unknown } = checkWitness(history, { clockToleranceMs: 0 });
-  const found = violations.filter(({ verdict }) => verdict === 'violation' || !lossy);
+  const found = violations.filter(
+    ({ verdict, message }) => !lossy || (verdict === 'violation' && !notToBeTold.test(message)),
+  );
   if (found.length > 0) {
     console.error(found.map(({ message }) => message).join('\n'));
     const kept = keepFiles('history', [['history.json', JSON.stringify(history, undefined, 1)]]);
