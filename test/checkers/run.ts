@@ -1,7 +1,7 @@
 /**
  * `node test/checkers/run.ts SEED [COUNT]`: random histories of the core, which is the real code, and of the model,
- * through the witness checker; history i comes from seed SEED + i. Every other one has lost answers and starts in it,
- * and may be undecided; the others must be explained to the last answer.
+ * through the witness checker; history i comes from seed SEED + i. Every other one has lost answers. What was
+ * never answered (a start ends who waits, too) may leave a history undecided: that is counted, and must stay rare.
  */
 import { keepFiles } from '../support/keep-files.ts';
 import { seededRandom } from '../support/seeded-random.ts';
@@ -31,7 +31,7 @@ for (let seed = first; seed < first + Number(countText ?? 1); seed += 1) {
   });
   const { violations, unknown } = checkWitness(history, { clockToleranceMs: 0 });
   const found = violations.filter(
-    ({ verdict, message }) => !lossy || (verdict === 'violation' && !notToBeTold.test(message)),
+    ({ verdict, message }) => verdict === 'violation' && !(lossy && notToBeTold.test(message)),
   );
   if (found.length > 0) {
     console.error(found.map(({ message }) => message).join('\n'));
@@ -46,3 +46,7 @@ for (let seed = first; seed < first + Number(countText ?? 1); seed += 1) {
   done.unseen += unknown.unseen;
 }
 console.log(JSON.stringify(done));
+if (done.undecided > 5 + done.histories * 0.1) {
+  console.error(`${done.undecided} of ${done.histories} histories are undecided`);
+  process.exitCode = 1;
+}
