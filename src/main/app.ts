@@ -19,6 +19,7 @@ import { readBodiesAsText } from './plugins/body.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './plugins/failures.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { UnreadReplies } from './unread-replies.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { counterRoutes } from './routes/counter.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -92,7 +93,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
 
 function makeEdge(options: AppOptions): Edge {
   const { dispatcher, boot, version, log, lifecycle, now = () => performance.now() } = options;
-  const { limits } = options.config;
+  const { limits, http } = options.config;
   let requestIds = 0;
   return {
     dispatcher,
@@ -103,6 +104,7 @@ function makeEdge(options: AppOptions): Edge {
     limits,
     rateLimiter: new RateLimiter(limits.account_requests_per_second, now),
     metrics: new RequestMetrics(now),
+    unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max, stallMs: http.write_timeout_ms }),
     nextRequestId() {
       requestIds += 1;
       return `${boot}-${requestIds}`;

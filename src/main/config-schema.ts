@@ -52,6 +52,7 @@ const limitMinima: Readonly<Record<keyof Limits, number>> = {
   mutexes_per_shard_max: 0,
   watchers_max: 0,
   stream_buffer_bytes_max: 1024,
+  unread_bytes_max: 1024,
   account_requests_per_second: 0,
   store_bytes_max: mib,
   memtable_bytes_max: mib,
@@ -85,6 +86,7 @@ export const configSchema = Type.Object(
           header_timeout_ms: timeout,
           request_timeout_ms: timeout,
           keep_alive_timeout_ms: timeout,
+          write_timeout_ms: timeout,
         },
         section,
       ),
@@ -127,6 +129,7 @@ export interface Config {
     readonly header_timeout_ms: number;
     readonly request_timeout_ms: number;
     readonly keep_alive_timeout_ms: number;
+    readonly write_timeout_ms: number;
   };
   readonly limits: Limits;
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
@@ -139,7 +142,13 @@ export const configDefaults = {
   data_dir: './data',
   shards: 'auto',
   tokens: [],
-  http: { threads: 1, header_timeout_ms: 10_000, request_timeout_ms: 60_000, keep_alive_timeout_ms: 72_000 },
+  http: {
+    threads: 1,
+    header_timeout_ms: 10_000,
+    request_timeout_ms: 60_000,
+    keep_alive_timeout_ms: 72_000,
+    write_timeout_ms: 30_000,
+  },
   limits: defaultLimits,
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   log: { level: 'info' },

@@ -13,6 +13,7 @@ import type { Reply } from '../protocol/replies.ts';
 import type { Pending, StreamSink } from '../router/dispatcher.ts';
 import type { Limits } from '../shared/limits.ts';
 import type { Exchange } from './exchange.ts';
+import type { UnreadReplies } from './unread-replies.ts';
 
 /** How long the head of the reply waits for a refusal; browsers report a stream as open only when they have seen it. */
 const openAfterMs = 250;
@@ -20,6 +21,7 @@ const openAfterMs = 250;
 export interface StreamContext {
   readonly boot: string;
   readonly limits: Limits;
+  readonly unread: UnreadReplies;
 }
 
 export class EventStream implements StreamSink {
@@ -29,6 +31,8 @@ export class EventStream implements StreamSink {
   readonly #openTimer: NodeJS.Timeout;
   #state: 'opened' | 'streaming' | 'ended' = 'opened';
   #bookmark: Revision | undefined;
+  /** It has something unsent, and is closed when none of it moves. */
+  #stalling = false;
 
   constructor(exchange: Exchange, context: StreamContext, onEnd: (stream: EventStream) => void) {
     this.#exchange = exchange;
@@ -50,9 +54,7 @@ export class EventStream implements StreamSink {
   commit(rev: Revision, events: readonly string[], pace: 'live' | 'history' = 'live'): boolean {
     if (pace === 'live' && this.#isBehind()) return false;
     this.#bookmark = undefined;
-    let block = `id: ${rev}\n`;
-    for (const event of events) block += `data: ${event}\n`;
-    return this.#send(`${block}\n`);
+    return this.#send(commitBlock(rev, events));
   }
 
   ready(resume: () => void): boolean {
@@ -88,11 +90,19 @@ export class EventStream implements StreamSink {
     this.#send(`: heartbeat\n${bookmark}\n`);
   }
 
-  #send(block: string): boolean {
+  #send(block: string | Uint8Array): boolean {
     if (this.#state === 'ended') return false;
     if (this.#exchange.gone) return false;
     this.#start();
-    this.#exchange.res.write(block);
+    const { res } = this.#exchange;
+    if (!res.write(block) && !this.#stalling) {
+      this.#stalling = true;
+      this.#context.unread.stallEnds(res.req.socket);
+      res.once('drain', () => {
+        this.#stalling = false;
+        res.req.socket.setTimeout(0);
+      });
+    }
     return true;
   }
 
@@ -141,4 +151,18 @@ export class EventStream implements StreamSink {
     clearTimeout(this.#openTimer);
     this.#onEnd(this);
   }
+}
+
+/** Blocks of commits by their events, which readers of one prefix share. */
+const blocks = new WeakMap<readonly string[], Buffer>();
+
+/** Made once for all readers: what a thousand of them leave unread is there once. */
+function commitBlock(rev: Revision, events: readonly string[]): Buffer {
+  const known = blocks.get(events);
+  if (known !== undefined) return known;
+  let text = `id: ${rev}\n`;
+  for (const event of events) text += `data: ${event}\n`;
+  const block = Buffer.from(`${text}\n`);
+  blocks.set(events, block);
+  return block;
 }

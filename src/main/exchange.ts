@@ -9,11 +9,13 @@ import type { Reply } from '../protocol/replies.ts';
 import type { Client, Pending } from '../router/dispatcher.ts';
 import { Connection, type UnderWay } from './connection.ts';
 import type { Operation, RequestMetrics } from './request-metrics.ts';
+import type { UnreadReplies } from './unread-replies.ts';
 
 /** What every exchange of one app shares. */
 export interface ReplyContext {
   readonly boot: string;
   readonly metrics: RequestMetrics;
+  readonly unread: UnreadReplies;
   /** Of the next error reply. */
   nextRequestId(): string;
   draining(): boolean;
@@ -90,11 +92,13 @@ export class Exchange implements Client, UnderWay {
     this.finish(status);
     if (this.#connection.gone) return;
     const headers = ['Dragonlock-Boot', this.#context.boot];
-    if (status !== 204) headers.push('Content-Type', jsonType, 'Content-Length', String(Buffer.byteLength(body)));
+    const bytes = Buffer.byteLength(body);
+    if (status !== 204) headers.push('Content-Type', jsonType, 'Content-Length', String(bytes));
     if (replayed === true) headers.push('Idempotent-Replayed', 'true');
     if (status >= 400) this.#addFailureHeaders(status, headers);
     this.res.writeHead(status, headers);
     this.res.end(status === 204 ? undefined : body);
+    this.#context.unread.written(this.res, bytes);
   }
 
   #addFailureHeaders(status: number, headers: string[]): void {

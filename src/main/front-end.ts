@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { JournalDirectory } from '../journal/journal-directory.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
 import type { JournalStats } from '../protocol/stats.ts';
+import { ReplyCredit } from '../protocol/reply-credit.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
 import type { Dispatcher } from '../router/dispatcher.ts';
 import { PrefixWatches } from '../router/prefix-watches.ts';
@@ -81,7 +82,9 @@ export class FrontEnd {
     });
     const router = new Router({
       index,
-      links: ports.shards.map((port) => new ThreadShardLink(port)),
+      links: ports.shards.map((port, shard) => {
+        return new ThreadShardLink(port, new ReplyCredit(ports.credit, index * ports.shards.length + shard));
+      }),
       durable: revisions.durable(),
       limits,
       prefixWatches,

@@ -11,6 +11,7 @@ import { JournalThread } from '../journal/journal-link.ts';
 import type { JournalLog, JournalSettings } from '../journal/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { allocateRoom } from '../journal/journal-wire.ts';
+import { ReplyCredit } from '../protocol/reply-credit.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
 import { bootShard } from '../shard-worker/open-shard.ts';
 import type { Boot } from '../shard-worker/core/state.ts';
@@ -22,6 +23,8 @@ import type { OpenedData } from './open-data.ts';
 /** What one front end needs to reach everything behind it. */
 export interface FrontEndPorts {
   readonly shards: readonly MessagePort[];
+  /** Of all front ends and shards, see `ReplyCredit`. */
+  readonly credit: SharedArrayBuffer;
   /** Tells what is durable; absent when the only shard does. */
   readonly journal: MessagePort | undefined;
 }
@@ -39,6 +42,7 @@ export class Threads {
     const settings: JournalSettings = { shards, segmentBytes: journal.segment_bytes, keepBytes: journal.keep_bytes };
 
     const toRouter = grid(http.threads, shards);
+    const credit = ReplyCredit.allocate(http.threads * shards);
     const toCheckpoint = channels(shards);
     const checkpoint: CheckpointThreadData = {
       kind: 'checkpoint-thread',
@@ -64,6 +68,7 @@ export class Threads {
     }
     this.frontEnds = toRouter.map((row, index) => ({
       shards: row.map((channel) => channel.port1),
+      credit,
       journal: journalToRouter[index]?.port1,
     }));
     this.#shards = Array.from({ length: shards }, (_, shard) => {
@@ -77,6 +82,7 @@ export class Threads {
         revisions: this.revisions,
         clockOrigin: performance.timeOrigin,
         routerPorts: toRouter.map((row) => row[shard]!.port2),
+        credit,
         checkpointPort: toCheckpoint[shard]!.port1,
         journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1, room },
       };

@@ -14,10 +14,10 @@
  * From a shard, `[durable, [id, rev, status, body, extra, id, rev, …], other]`: `extra` is 0, 1 (replayed) or the grant
  * as JSON text; `other` is 0 or the JSON text of everything that is rare.
  */
-import { assert } from '../shared/assert.ts';
+import { assert, unreachable } from '../shared/assert.ts';
 import { accountId, revision } from './ids.ts';
 import type { AtomicAsk, Batch, ReplyShape, SetAsk } from './commands.ts';
-import type { FromShard, ToShard } from './messages.ts';
+import type { BatonAnswer, FromShard, ToShard } from './messages.ts';
 import type { Grant, Reply } from './replies.ts';
 
 export type ToShardWire = readonly (number | string)[];
@@ -172,4 +172,32 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
       ? { events: [], batons: [], stats: [], closed: [] }
       : (JSON.parse(other) as Omit<FromShard, 'durable' | 'replies'>);
   return { durable: revision(durable), replies, ...rare };
+}
+
+/** Of everything in a message that can be large, in characters; the same on both sides. */
+export function messageLength({ replies, events, batons }: FromShard): number {
+  let length = 0;
+  for (const { reply } of replies) length += reply.body.length;
+  for (const { body } of events) length += body.length;
+  for (const { answer } of batons) length += answerLength(answer);
+  return length;
+}
+
+export function answerLength(answer: BatonAnswer): number {
+  switch (answer.kind) {
+    case 'ok':
+      return 0;
+    case 'reply':
+    case 'committed':
+      return answer.reply.body.length;
+    case 'rows':
+      return answer.page.rows.reduce((sum, { body }) => sum + body.length, 0);
+    case 'held': {
+      const { drafts, results } = answer.evaluation;
+      const written = drafts.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+      return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), written);
+    }
+    default:
+      return unreachable(answer);
+  }
 }

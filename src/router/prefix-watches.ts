@@ -202,9 +202,12 @@ function hand(
     const readers = [...readersOf(peekAccount(chunk.bytes, at))];
     if (readers.length === 0) continue;
     const record = decodeRecord(chunk.bytes, at);
+    // Readers of one prefix share what they are handed.
+    const byPrefix = new Map<string, readonly string[]>();
     for (const reader of readers) {
       if (record.rev <= reader.position) continue;
-      const events = prefixEvents(record, reader.prefix);
+      const events = byPrefix.get(reader.prefix) ?? prefixEvents(record, reader.prefix);
+      byPrefix.set(reader.prefix, events);
       if (events.length > 0) reader.commit(record.rev, events, pace);
     }
   }

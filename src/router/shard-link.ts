@@ -4,7 +4,14 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { FromShard, ToShard } from '../protocol/messages.ts';
-import { decodeFromShard, encodeToShard, type FromShardWire, type ToShardWire } from '../protocol/shard-wire.ts';
+import { ReplyCredit } from '../protocol/reply-credit.ts';
+import {
+  decodeFromShard,
+  encodeToShard,
+  messageLength,
+  type FromShardWire,
+  type ToShardWire,
+} from '../protocol/shard-wire.ts';
 
 export interface ShardLink {
   send(messages: readonly ToShard[]): void;
@@ -13,9 +20,11 @@ export interface ShardLink {
 
 export class ThreadShardLink implements ShardLink {
   readonly #port: MessagePort;
+  readonly #credit: ReplyCredit;
 
-  constructor(port: MessagePort) {
+  constructor(port: MessagePort, credit: ReplyCredit) {
     this.#port = port;
+    this.#credit = credit;
   }
 
   send(messages: readonly ToShard[]): void {
@@ -23,7 +32,12 @@ export class ThreadShardLink implements ShardLink {
   }
 
   onMessage(listener: (message: FromShard) => void): void {
-    this.#port.on('message', (wire: FromShardWire) => listener(decodeFromShard(wire)));
+    this.#port.on('message', (wire: FromShardWire) => {
+      const message = decodeFromShard(wire);
+      const length = messageLength(message);
+      if (length >= ReplyCredit.small) setImmediate(() => this.#credit.taken(length));
+      listener(message);
+    });
   }
 }
 

@@ -13,6 +13,7 @@ import type { Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { failure } from '../protocol/errors.ts';
 import type { BatonAnswer, FromShard, KeyEvent, ToShard } from '../protocol/messages.ts';
+import { answerLength } from '../protocol/shard-wire.ts';
 import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ShardStats } from '../protocol/stats.ts';
@@ -22,8 +23,12 @@ import type { ShardState } from './core/state.ts';
 
 /** Messages of one turn, so that a flood is cut into group commits of bounded latency. */
 const turnMessagesMax = 1024;
+/** Of answers and of records, after which a turn ends early: each has to fit into one message, and into memory. */
+const turnBytesMax = 4 * 1024 * 1024;
 /** Looks again this soon when something is due that cannot end yet (its key is held, or there is no room to write). */
 const retryMs = 5;
+/** Front ends that have much to take are looked at again after this long. */
+const congestedMs = 1;
 /** Checkpoints are looked after this often, also when nothing happens. */
 const sleepMsMax = 10 * 1000;
 
@@ -51,6 +56,8 @@ export interface ActorOptions {
   readonly checkpoints: CheckpointSchedule;
   /** Hands a turn's results to a front end. */
   readonly send: (router: number, message: FromShard) => void;
+  /** Whether a front end has not taken yet what it was sent before; then the mailbox waits. */
+  readonly congested?: () => boolean;
   /** Asks for `turn` to be called after so many milliseconds; replaces the wish before. */
   readonly wake: (delayMs: number) => void;
   /** With the journal in this thread: how many front ends there are, who hear from nobody else what is durable. */
@@ -86,22 +93,29 @@ export class ShardActor {
 
   /** Works off the mailbox. */
   turn(): void {
-    const batches = Math.max(1, Math.ceil(this.#mailbox.length / turnMessagesMax));
-    for (let i = 0; i < batches; i++) this.#turn(this.#mailbox.splice(0, turnMessagesMax));
+    do {
+      if (this.#options.congested?.() === true) return this.#options.wake(congestedMs);
+      this.#turn();
+    } while (this.#mailbox.length > 0);
   }
 
-  #turn(messages: readonly { router: number; message: ToShard }[]): void {
+  #turn(): void {
     const { state, clock, checkpoints } = this.#options;
     const now = clock.now();
     this.#turns += 1;
     this.#inTurn = true;
     state.noRoom = this.#noRoom();
     passTime(state, now, this.#turnOut);
-    for (const { router, message } of messages) {
+    let taken = 0;
+    const most = Math.min(this.#mailbox.length, turnMessagesMax);
+    while (taken < most && this.#turnOut.length + this.#records.byteLength < turnBytesMax) {
+      const { router, message } = this.#mailbox[taken]!;
+      taken += 1;
       if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
       else if (message.kind === 'close') this.#close(router, message.id);
       else apply(state, router, message, now, this.#turnOut);
     }
+    this.#mailbox.splice(0, taken);
     this.#flush();
     checkpoints.afterTurn(now);
     this.#sleep(now);
@@ -189,6 +203,8 @@ class TurnOutbox implements Outbox {
   readonly #state: ShardState;
   readonly #records: RecordWriter;
   #mail = new Map<number, Mail>();
+  /** Of its answers, in characters, roughly. */
+  length = 0;
 
   constructor(state: ShardState, records: RecordWriter) {
     this.#state = state;
@@ -205,14 +221,18 @@ class TurnOutbox implements Outbox {
 
   reply(to: RequestRef, reply: Reply): void {
     // What the shard does by itself, such as taking back a grant, has nobody to answer.
-    if (to.router >= 0) this.of(to.router).replies.push({ id: to.id, reply });
+    if (to.router < 0) return;
+    this.length += reply.body.length;
+    this.of(to.router).replies.push({ id: to.id, reply });
   }
 
   event(router: number, event: KeyEvent): void {
+    this.length += event.body.length;
     this.of(router).events.push(event);
   }
 
   baton(to: RequestRef, answer: BatonAnswer): void {
+    this.length += answerLength(answer);
     this.of(to.router).batons.push({ id: to.id, answer });
   }
 
@@ -225,6 +245,7 @@ class TurnOutbox implements Outbox {
   take(): Map<number, Mail> {
     const mail = this.#mail;
     this.#mail = new Map();
+    this.length = 0;
     return mail;
   }
 }

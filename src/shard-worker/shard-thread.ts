@@ -19,7 +19,8 @@ import type { RecoveredJournal } from '../journal/recovery.ts';
 import { shardId } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
-import { decodeToShard, encodeFromShard, type ToShardWire } from '../protocol/shard-wire.ts';
+import { ReplyCredit } from '../protocol/reply-credit.ts';
+import { decodeToShard, encodeFromShard, messageLength, type ToShardWire } from '../protocol/shard-wire.ts';
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
@@ -41,6 +42,8 @@ export interface ShardThreadData {
   readonly clockOrigin: number;
   /** One a front end. */
   readonly routerPorts: readonly MessagePort[];
+  /** Of all front ends and shards, see `ReplyCredit`. */
+  readonly credit: SharedArrayBuffer;
   readonly checkpointPort: MessagePort;
   readonly journal:
     | { readonly kind: 'local'; readonly settings: JournalSettings }
@@ -124,12 +127,18 @@ function serve(boot: Boot): void {
     journal,
     storeBytes: () => lmdb.storeBytes(),
   });
+  const credits = data.routerPorts.map((_, router) => new ReplyCredit(data.credit, router * data.shards + data.shard));
   const actor = new ShardActor({
     state,
     clock,
     journal,
     checkpoints,
-    send: (router, message) => data.routerPorts[router]!.postMessage(encodeFromShard(message)),
+    send: (router, message) => {
+      const length = messageLength(message);
+      if (length >= ReplyCredit.small) credits[router]!.sent(length);
+      data.routerPorts[router]!.postMessage(encodeFromShard(message));
+    },
+    congested: () => credits.some(({ exhausted }) => exhausted),
     wake: (delayMs) => {
       clearTimeout(timer);
       timer = setTimeout(() => actor.turn(), delayMs);

@@ -23,6 +23,8 @@ export interface Limits {
   readonly watchers_max: number;
   /** Bytes that an event stream may have unsent before it is closed. */
   readonly stream_buffer_bytes_max: number;
+  /** Bytes of replies that clients of one front end have not taken yet; over it the oldest connections are closed. */
+  readonly unread_bytes_max: number;
   /** Requests a second of one account and front end; 0 = no limit. */
   readonly account_requests_per_second: number;
   /** Size of the store on disk, the journal not counted; over it only deletes and unlocks are accepted. */
@@ -41,6 +43,7 @@ export const defaultLimits: Limits = {
   mutexes_per_shard_max: 1_000_000,
   watchers_max: 100_000,
   stream_buffer_bytes_max: 4 * 1024 * 1024,
+  unread_bytes_max: 256 * 1024 * 1024,
   account_requests_per_second: 0,
   store_bytes_max: 64 * 1024 * 1024 * 1024,
   memtable_bytes_max: 128 * 1024 * 1024,

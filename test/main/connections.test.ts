@@ -183,3 +183,33 @@ test('while it drains, the server closes connections behind its replies', async 
   socket.write(post('/db/a', '{"KVGet":"x"}'));
   assert.match(await everything(socket), /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"draining"/);
 });
+
+const large = JSON.stringify('x'.repeat(16_000_000));
+
+test('a client that takes nothing of its reply is disconnected after write_timeout_ms', async (t) => {
+  const edge = makeEdge(t, 'http: {write_timeout_ms: 50}');
+  edge.dispatcher.reply = () => ({ status: 200, body: large });
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, edge);
+  const [served] = await accepted;
+  socket.pause();
+  socket.write(post('/db/a', '{"KVGet":"x"}'));
+  await once(served, 'close');
+});
+
+test('over unread_bytes_max the connections that are behind for longest are closed, and those that read are not', async (t) => {
+  const edge = makeEdge(t, 'limits: {unread_bytes_max: 20000000}');
+  edge.dispatcher.reply = () => ({ status: 200, body: large });
+  const served: net.Socket[] = [];
+  edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
+  const first = await connect(t, edge);
+  first.pause();
+  first.write(post('/db/a', '{"KVGet":"x"}'));
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
+  assert.equal(served[0]?.destroyed, false, 'one alone is within the limit');
+  const second = await connect(t, edge);
+  second.write(post('/db/a', '{"KVGet":"x"}'));
+  assert.match(await receive(second, /x"$/), /^HTTP\/1\.1 200/);
+  assert.equal(served[0]?.destroyed, true);
+  assert.equal(served[1]?.destroyed, false);
+});
