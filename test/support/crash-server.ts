@@ -25,8 +25,11 @@ export interface LaunchOptions {
   /** `name:n`, see src/shared/failpoints.ts. */
   readonly failpoint?: string;
   readonly keepBytes?: number;
+  /** Lines of config.yml, instead of the small limits and segments. */
+  readonly config?: readonly string[];
   /** A command that runs the server, e.g. strace with its options. */
   readonly wrapper?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Exit {
@@ -63,24 +66,30 @@ export class CrashServer {
     return path.join(this.dataDir, 'journal');
   }
 
+  get pid(): number {
+    assert(this.#child?.pid !== undefined, 'the server runs');
+    return this.#child.pid;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
   /** Resolves when the process that runs has ended, by whatever. */
   get exit(): Promise<Exit> {
     return this.#exit;
   }
 
   /** Starts the process, and no more. Segments and memtables are small, so that rotation and checkpoints happen often. */
-  launch({ shards = 3, failpoint, keepBytes = 16 << 20, wrapper = [] }: LaunchOptions = {}): void {
+  launch(options: LaunchOptions = {}): void {
+    const { shards = 3, failpoint, keepBytes = 16 << 20, config = smallSizes(keepBytes), wrapper = [] } = options;
     assert(this.#child === undefined, 'one process at a time');
-    const config = [
-      'listen: 127.0.0.1:0',
-      `shards: ${shards}`,
-      'limits: { body_bytes_max: 1048576, value_bytes_max: 524288, memtable_bytes_max: 1048576 }',
-      `journal: { segment_bytes: 4194304, keep_bytes: ${keepBytes} }`,
-    ];
-    fs.writeFileSync(path.join(this.directory, 'config.yml'), `${config.join('\n')}\n`);
+    const lines = ['listen: 127.0.0.1:0', `shards: ${shards}`, ...config];
+    fs.writeFileSync(path.join(this.directory, 'config.yml'), `${lines.join('\n')}\n`);
     const argv = [...wrapper, process.execPath, serverFile];
     const unset = { DRAGONLOCK_LISTEN: undefined, DRAGONLOCK_DATA_DIR: undefined };
-    const env = { ...process.env, ...unset, DRAGONLOCK_FAILPOINT: failpoint, NODE_COMPILE_CACHE: compileCache };
+    const own = { DRAGONLOCK_FAILPOINT: failpoint, NODE_COMPILE_CACHE: compileCache, ...options.env };
+    const env = { ...process.env, ...unset, ...own };
     const child = spawn(argv[0]!, argv.slice(1), {
       cwd: this.directory,
       env,
@@ -188,6 +197,13 @@ export class CrashServer {
   }
 }
 
+function smallSizes(keepBytes: number): string[] {
+  return [
+    'limits: { body_bytes_max: 1048576, value_bytes_max: 524288, memtable_bytes_max: 1048576 }',
+    `journal: { segment_bytes: 4194304, keep_bytes: ${keepBytes} }`,
+  ];
+}
+
 export interface Answer {
   readonly status: number;
   readonly replayed: boolean;
@@ -263,7 +279,7 @@ export class CrashClient {
         status: received.statusCode,
         replayed: received.headers['idempotent-replayed'] === 'true',
         text,
-        body: (text === '' ? {} : JSON.parse(text)) as AnswerBody,
+        body: (/^[{[]/.test(text) ? JSON.parse(text) : {}) as AnswerBody,
       };
     } catch {
       return undefined;

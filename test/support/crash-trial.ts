@@ -22,8 +22,14 @@ export interface Trial {
  * `DRAGONLOCK_CRASH_SEED` chooses the seed. It decides what is sent and when the process is killed; which of it the
  * server has got to by then is up to the machine, so that a failure may need a few runs to show again.
  */
-export function trial(name: string, file: string, run: (trial: Trial) => Promise<void>, timeoutMs = 900_000): void {
-  test(name, { timeout: timeoutMs }, async (t) => {
+export function trial(
+  name: string,
+  file: string,
+  run: (trial: Trial) => Promise<void>,
+  /** `skip`: why it cannot be run here. */
+  { timeoutMs = 900_000, skip = false }: { timeoutMs?: number; skip?: string | false } = {},
+): void {
+  test(name, { timeout: timeoutMs, skip }, async (t) => {
     const given = process.env['DRAGONLOCK_CRASH_SEED'];
     const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
     const server = new CrashServer(path.basename(fileURLToPath(file), '.test.ts'));
