@@ -10,9 +10,11 @@
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../router/dispatcher.ts';
+import { processMs } from '../shared/clock.ts';
 import { callMaker } from './call.ts';
 import type { Config } from './config-schema.ts';
 import type { Edge, EdgeLog, Lifecycle } from './edge.ts';
+import type { FrontEndMemory } from './front-end-memory.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './plugins/auth.ts';
 import { readBodiesAsText } from './plugins/body.ts';
@@ -34,12 +36,15 @@ import { watchRoutes } from './routes/watch.ts';
 export interface AppOptions {
   readonly config: Pick<Config, 'http' | 'limits' | 'tokens'>;
   readonly dispatcher: Dispatcher;
+  /** Which front end this is. */
+  readonly index: number;
+  readonly memory: Pick<FrontEndMemory, 'metrics' | 'rates'>;
   /** Changes with every start; sent with every reply, and the first part of every RequestID. */
   readonly boot: string;
   readonly version: string;
   readonly log: EdgeLog;
   readonly lifecycle: Lifecycle;
-  /** Milliseconds of a monotonic clock, for durations and rates. */
+  /** Milliseconds of a monotonic clock, for durations and rates; by default that of the machine. */
   readonly now?: () => number;
 }
 
@@ -92,7 +97,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
 }
 
 function makeEdge(options: AppOptions): Edge {
-  const { dispatcher, boot, version, log, lifecycle, now = () => performance.now() } = options;
+  const { dispatcher, index, memory, boot, version, log, lifecycle, now } = options;
   const { limits, http } = options.config;
   let requestIds = 0;
   return {
@@ -102,12 +107,12 @@ function makeEdge(options: AppOptions): Edge {
     log,
     lifecycle,
     limits,
-    rateLimiter: new RateLimiter(limits.account_requests_per_second, now),
-    metrics: new RequestMetrics(now),
-    unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max, stallMs: http.write_timeout_ms }),
+    rateLimiter: new RateLimiter(memory.rates, limits.account_requests_per_second, now ?? processMs),
+    metrics: new RequestMetrics(memory.metrics, index, now ?? (() => performance.now())),
+    unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     nextRequestId() {
       requestIds += 1;
-      return `${boot}-${requestIds}`;
+      return `${boot}-${index}-${requestIds}`;
     },
     draining: () => lifecycle.state() === 'draining',
   };

@@ -20,6 +20,14 @@ function count(min: number, unit: string, max: number = Number.MAX_SAFE_INTEGER)
   );
 }
 
+function threadsUpTo(max: number) {
+  return Type.Optional(
+    Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: max })], {
+      wanted: `"auto", or an integer from 1 to ${max}`,
+    }),
+  );
+}
+
 const timeout = count(1, 'milliseconds', 24 * 60 * 60 * 1000);
 
 const tokenSchema = Type.Object(
@@ -73,16 +81,12 @@ export const configSchema = Type.Object(
   {
     listen: Type.Optional(Type.String({ wanted: 'host:port or [IPv6]:port' })),
     data_dir: Type.Optional(Type.String({ minLength: 1, wanted: 'a path' })),
-    shards: Type.Optional(
-      Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: 256 })], {
-        wanted: '"auto", or an integer from 1 to 256',
-      }),
-    ),
+    shards: threadsUpTo(256),
     tokens: Type.Optional(Type.Array(tokenSchema, { wanted: 'a list of {token or sha256, accounts, scopes}' })),
     http: Type.Optional(
       Type.Object(
         {
-          threads: count(1, '', 64),
+          threads: threadsUpTo(64),
           header_timeout_ms: timeout,
           request_timeout_ms: timeout,
           keep_alive_timeout_ms: timeout,
@@ -143,7 +147,7 @@ export const configDefaults = {
   shards: 'auto',
   tokens: [],
   http: {
-    threads: 1,
+    threads: 'auto',
     header_timeout_ms: 10_000,
     request_timeout_ms: 60_000,
     keep_alive_timeout_ms: 72_000,

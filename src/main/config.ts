@@ -39,6 +39,9 @@ export interface ConfigSources {
   readonly readFile?: (file: string) => string;
 }
 
+/** More front ends than this only if somebody has measured that they help. */
+const frontEndsAutoMax = 4;
+
 /** @throws ConfigError */
 export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSources): Config {
   const flags = parseFlags(argv);
@@ -71,8 +74,10 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   checkRelations(merged, file);
   if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
   assertLimits(merged.limits, merged.journal.segment_bytes);
-  const { http, limits, journal, log } = merged;
+  const { limits, journal, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
+  const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
+  const http = { ...merged.http, threads };
   return { listen, data_dir: dataDir, shards, tokens, http, limits, journal, log };
 }
 
@@ -101,7 +106,12 @@ function firstGiven(...sources: readonly [...Source[], readonly [string, string]
   return { name, value: value ?? '' };
 }
 
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards'> & { listen: string; shards: number | 'auto' };
+type Auto = number | 'auto';
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http'> & {
+  readonly listen: string;
+  readonly shards: Auto;
+  readonly http: Omit<Config['http'], 'threads'> & { readonly threads: Auto };
+};
 
 function merge(file: ConfigFile): Merged {
   return {

@@ -1,29 +1,27 @@
-/** A further front end (`http.threads` > 1): the same as the first, in a thread of its own, on the same port. */
+/**
+ * A further front end (`http.threads` > 1): the same as the first, in a thread of its own, on the same port.
+ *
+ *   "ready" ─► "listen" from main ─► "listening" (503) ─► "serve" from main ─► "serving" ─► "drain" ─► "drained" ─► "close"
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JournalStats } from '../protocol/stats.ts';
 import { assert, unreachable } from '../shared/assert.ts';
-import type { Config } from './config-schema.ts';
-import { FrontEnd } from './front-end.ts';
-import type { FrontEndPorts } from './threads.ts';
+import { FrontEnd, type Backend, type FrontEndOptions } from './front-end.ts';
 
-export interface FrontEndThreadData {
-  readonly index: number;
-  readonly config: Config;
-  readonly boot: string;
-  readonly version: string;
-  readonly ports: FrontEndPorts;
-  readonly revisions: SharedArrayBuffer;
-  readonly journalDirectory: string;
-}
+export type FrontEndThreadData = Omit<FrontEndOptions, 'log'>;
 
 export type FrontEndFromMain =
+  | { readonly kind: 'listen'; readonly port: number }
+  | { readonly kind: 'serve'; readonly backend: Omit<Backend, 'journalStats'> }
   | { readonly kind: 'drain' }
   | { readonly kind: 'close' }
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats };
 
+/** A step of its life; each comes once. */
+export type FrontEndStep = 'ready' | 'listening' | 'serving' | 'drained';
+
 export type FrontEndToMain =
-  | { readonly kind: 'serving' }
-  | { readonly kind: 'drained' }
+  | { readonly kind: FrontEndStep }
   | { readonly kind: 'journal-stats'; readonly id: number }
   | { readonly kind: 'log'; readonly level: 'warn' | 'error'; readonly message: string; readonly details: object };
 
@@ -40,17 +38,15 @@ const frontEnd = new FrontEnd({
     error: (details, message) => toMain({ kind: 'log', level: 'error', message, details }),
   },
 });
-frontEnd.serve({
-  ...data,
-  journalStats: () =>
-    new Promise((resolve) => {
-      ids += 1;
-      asked.set(ids, resolve);
-      toMain({ kind: 'journal-stats', id: ids });
-    }),
-});
+
+// What rejects in here ends the thread, and with it the process.
 main.on('message', (message: FrontEndFromMain) => {
   switch (message.kind) {
+    case 'listen':
+      return void frontEnd.listen(message.port).then(() => toMain({ kind: 'listening' }));
+    case 'serve':
+      frontEnd.serve({ ...message.backend, journalStats });
+      return toMain({ kind: 'serving' });
     case 'drain':
       return void frontEnd.drain().then(() => toMain({ kind: 'drained' }));
     case 'close':
@@ -62,8 +58,16 @@ main.on('message', (message: FrontEndFromMain) => {
       return unreachable(message);
   }
 });
-await frontEnd.listen();
-toMain({ kind: 'serving' });
+await frontEnd.ready();
+toMain({ kind: 'ready' });
+
+function journalStats(): Promise<JournalStats> {
+  return new Promise((resolve) => {
+    ids += 1;
+    asked.set(ids, resolve);
+    toMain({ kind: 'journal-stats', id: ids });
+  });
+}
 
 function toMain(message: FrontEndToMain): void {
   main.postMessage(message);

@@ -2,6 +2,8 @@
  * One front end: a router with its own ports to every shard, and Fastify in front of it. It listens from the first
  * moment, so that /livez and /readyz tell about a long recovery; data calls are answered 503 until it serves.
  */
+import diagnostics from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { JournalDirectory } from '../journal/journal-directory.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
@@ -10,14 +12,17 @@ import { ReplyCredit } from '../protocol/reply-credit.ts';
 import { SharedRevisions } from '../protocol/revisions.ts';
 import type { Dispatcher } from '../router/dispatcher.ts';
 import { PrefixWatches } from '../router/prefix-watches.ts';
+import { RouterCounts } from '../router/router-counts.ts';
 import { Router } from '../router/router.ts';
 import { ThreadShardLink } from '../router/shard-link.ts';
 import { assert } from '../shared/assert.ts';
-import { systemAfter } from '../shared/clock.ts';
+import { processMs, systemAfter } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { buildApp } from './app.ts';
 import type { Config } from './config-schema.ts';
 import type { EdgeLog } from './edge.ts';
+import type { FrontEndMemory } from './front-end-memory.ts';
+import { RequestMetrics } from './request-metrics.ts';
 import type { FrontEndPorts } from './threads.ts';
 
 export interface FrontEndOptions {
@@ -26,6 +31,7 @@ export interface FrontEndOptions {
   /** Changes with every start. */
   readonly boot: string;
   readonly version: string;
+  readonly memory: FrontEndMemory;
   readonly log: EdgeLog;
 }
 
@@ -38,6 +44,8 @@ export interface Backend {
 
 /** How long replies may take to leave once the server drains. */
 const closeMsMax = 5000;
+/** How often it says how long its event loop was idle. */
+const loopReportMs = 1000;
 
 export class FrontEnd {
   readonly #options: FrontEndOptions;
@@ -47,50 +55,45 @@ export class FrontEnd {
 
   constructor(options: FrontEndOptions) {
     this.#options = options;
-    const { config, boot, version, log } = options;
     this.#app = buildApp({
-      config,
-      boot,
-      version,
-      log,
+      ...options,
       dispatcher: this.#lateDispatcher(),
       lifecycle: { state: () => this.#state },
     });
+    this.#reportLoad();
+  }
+
+  /** Resolves when nothing is left to be done before it listens. */
+  async ready(): Promise<void> {
+    await this.#app.ready();
   }
 
   /** @returns where it listens, as a URL. @throws EADDRINUSE and its like */
-  async listen(): Promise<string> {
-    const { host, port } = this.#options.config.listen;
-    return this.#app.listen({
-      host,
-      port,
-      backlog: 4096,
-      ...(this.#options.config.http.threads > 1 ? { reusePort: true } : {}),
-    });
+  async listen(port: number): Promise<string> {
+    const { http, listen } = this.#options.config;
+    const shared = http.threads > 1 ? { reusePort: true } : {};
+    return this.#app.listen({ host: listen.host, port, backlog: 4096, ...shared });
   }
 
-  serve({ ports, revisions: memory, journalDirectory, journalStats }: Backend): void {
-    const revisions = new SharedRevisions(memory);
-    const { index, config } = this.#options;
-    const { limits } = config;
-    const prefixWatches = new PrefixWatches({
-      directory: new JournalDirectory(realDisk, journalDirectory),
+  serve({ ports, revisions: sharedRevisions, journalDirectory, journalStats }: Backend): void {
+    const revisions = new SharedRevisions(sharedRevisions);
+    const { index, config, memory } = this.#options;
+    const common = {
       durable: () => revisions.durable(),
-      limits,
+      limits: config.limits,
+      counts: new RouterCounts(memory.routers, config.shards),
       defer: setImmediate,
       after: systemAfter,
-    });
+    };
+    const directory = new JournalDirectory(realDisk, journalDirectory);
     const router = new Router({
+      ...common,
       index,
       links: ports.shards.map((port, shard) => {
         return new ThreadShardLink(port, new ReplyCredit(ports.credit, index * ports.shards.length + shard));
       }),
-      durable: revisions.durable(),
-      limits,
-      prefixWatches,
+      prefixWatches: new PrefixWatches({ ...common, directory }),
       journalStats,
-      defer: setImmediate,
-      after: systemAfter,
     });
     ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
     this.#router = router;
@@ -103,7 +106,7 @@ export class FrontEnd {
     await this.#router?.drain();
   }
 
-  /** After `drain`: every shard commits and checkpoints. */
+  /** After every front end has drained: every shard commits and checkpoints. */
   async closeShards(): Promise<void> {
     await this.#router?.close();
   }
@@ -113,6 +116,23 @@ export class FrontEnd {
     const deadline = setTimeout(() => server.closeAllConnections(), closeMsMax);
     await this.#app.close();
     clearTimeout(deadline);
+  }
+
+  /** Into the memory that `/metrics` reads: how many connections this thread has, and how busy it is. */
+  #reportLoad(): void {
+    const { index, memory } = this.#options;
+    const metrics = new RequestMetrics(memory.metrics, index, processMs);
+    // Of every server of this thread: for `localhost` Fastify makes one for each of its addresses.
+    diagnostics.subscribe('net.server.socket', (message) => {
+      const { socket } = message as { socket: Socket };
+      metrics.connections(1);
+      socket.once('close', () => metrics.connections(-1));
+    });
+    const report = (): void => {
+      const { idle, active } = performance.eventLoopUtilization();
+      if (idle + active > 0) metrics.loop(processMs() - idle - active, idle);
+    };
+    setInterval(report, loopReportMs).unref();
   }
 
   /** The edge is built before there is a router; until then its gate lets nothing through that would need one. */

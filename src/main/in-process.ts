@@ -20,6 +20,7 @@ import type { Journal } from '../protocol/journal.ts';
 import { LocalRevisions } from '../protocol/revisions.ts';
 import { decodeToShard, encodeFromShard, type FromShardWire, type ToShardWire } from '../protocol/shard-wire.ts';
 import { PrefixWatches } from '../router/prefix-watches.ts';
+import { RouterCounts } from '../router/router-counts.ts';
 import { Router } from '../router/router.ts';
 import { QueueShardLink } from '../router/shard-link.ts';
 import type { After, Clock } from '../shared/clock.ts';
@@ -152,20 +153,23 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
     });
     return state;
   });
+  const counts = new RouterCounts(RouterCounts.allocate(shards), shards);
   const made = links.map((row, index) => {
     const turns = queue<() => void>(`router ${index}`, (run) => run());
     const prefixWatches = new PrefixWatches({
       directory: new JournalDirectory(disk, journalDirectory),
       durable: () => revisions.durable(),
       limits,
+      counts,
       defer: turns,
       after,
     });
     const router = new Router({
       index,
       links: row,
-      durable: revisions.durable(),
+      durable: () => revisions.durable(),
       limits,
+      counts,
       prefixWatches,
       journalStats: async () => writer.stats(),
       defer: turns,

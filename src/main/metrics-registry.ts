@@ -1,9 +1,11 @@
 /**
  * `/metrics`: what the edge counted and what the dispatcher knows of shards and journal, as Prometheus metrics. Nothing
- * here runs between scrapes. Names end in their unit; labels are bounded: operation, status, shard.
+ * here runs between scrapes. Names end in their unit; labels are bounded: operation, status, front end, shard. Any front
+ * end answers for the whole process.
  */
 import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
 import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
+import { processMs } from '../shared/clock.ts';
 import type { Edge } from './edge.ts';
 import { operations } from './request-metrics.ts';
 
@@ -16,6 +18,7 @@ export function metricsRegistry(edge: Edge): Scrape {
   const own = new Registry();
   const refreshOwn: (() => void)[] = [];
   addRequestMetrics(own, refreshOwn, edge);
+  addFrontEndMetrics(own, refreshOwn, edge);
   addProcessMetrics(own, refreshOwn, edge);
   const behind = new Registry();
   const refreshBehind: Refreshers = [];
@@ -87,11 +90,6 @@ function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boo
     help: 'Since the process started',
     registers: [registry],
   });
-  const busy = new Gauge({
-    name: 'nodejs_eventloop_utilization_ratio',
-    help: 'Busy share of the time of this front end’s event loop, since it started',
-    registers: [registry],
-  });
   const cpu = new Counter({
     name: 'process_cpu_seconds_total',
     help: 'CPU time of all threads, user and system',
@@ -100,10 +98,25 @@ function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boo
   refreshers.push(() => {
     memory.set(process.memoryUsage.rss());
     uptime.set(process.uptime());
-    busy.set(performance.eventLoopUtilization().utilization);
     const { user, system } = process.cpuUsage();
     cpu.reset();
     cpu.inc((user + system) / 1e6);
+  });
+}
+
+function addFrontEndMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: Edge): void {
+  const gauge = (name: string, help: string): Gauge<'front_end'> =>
+    new Gauge({ name, help, labelNames: ['front_end'], registers: [registry] });
+  const connections = gauge('dragonlock_connections', 'Connections open');
+  const busy = gauge(
+    'nodejs_eventloop_utilization_ratio',
+    'Busy share of the time of the front end’s event loop, since it started',
+  );
+  refreshers.push(() => {
+    for (const [frontEnd, load] of metrics.frontEnds(processMs()).entries()) {
+      connections.set({ front_end: frontEnd }, load.connections);
+      busy.set({ front_end: frontEnd }, load.busyShare);
+    }
   });
 }
 
@@ -148,8 +161,8 @@ function addServerMetrics(registry: Registry, refreshers: Refreshers): void {
     refreshers.push((stats) => metric.set(read(stats)));
   };
   gauge('dragonlock_durable_revision', 'The highest revision on disk', (s) => s.durable);
-  gauge('dragonlock_watchers', 'Watch requests open in this front end', (s) => s.watchers);
-  gauge('dragonlock_streams', 'Event streams open in this front end', (s) => s.streams);
+  gauge('dragonlock_watchers', 'Watch requests open', (s) => s.watchers);
+  gauge('dragonlock_streams', 'Event streams open', (s) => s.streams);
   gauge('dragonlock_journal_segments', 'Files of the journal', (s) => s.journal.segments);
   gauge(
     'dragonlock_journal_oldest_revision',

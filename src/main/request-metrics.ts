@@ -1,7 +1,11 @@
 /**
- * What the edge counts of its requests: plain numbers in typed arrays, because they are touched by every request.
- * `/metrics` turns them into Prometheus' form when it is asked (see `metrics-registry.ts`). Labels are the operation and
- * the status; never a key, an account or anything else that a client can make up.
+ * What front ends count: plain numbers in typed arrays, because they are touched by every request. Each front end has a
+ * row of its own in memory that all of them share, and is the only one to write there. So whichever answers `/metrics`
+ * adds up all rows, and asks nobody, who might not answer. `metrics-registry.ts` turns the sums into Prometheus' form.
+ * Labels are the operation and the status; never a key, an account or anything else that a client can make up.
+ *
+ *     a row, in Float64:  broken connections │ open connections │ loop started at │ loop idle for │
+ *                         for each operation: count by status (600), count by bucket (25), seconds
  */
 import type { Histogram } from '../protocol/stats.ts';
 
@@ -37,55 +41,102 @@ const firstBucketMicros = 32;
 const bucketCount = 25;
 const statusMax = 600;
 
-interface OperationCounters {
-  readonly byStatus: Float64Array;
-  readonly byBucket: Float64Array;
-  seconds: number;
-}
+const cells = { brokenConnections: 0, connections: 1, loopStartedAt: 2, loopIdleMs: 3, operations: 4 };
+const operationCells = statusMax + bucketCount + 1;
+const rowCells = cells.operations + operations.length * operationCells;
+const startOf: ReadonlyMap<Operation, number> = new Map(
+  operations.map((operation, i) => [operation, cells.operations + i * operationCells]),
+);
 
 export class RequestMetrics {
   /** Milliseconds of a monotonic clock, with fractions. */
   readonly now: () => number;
-  /** Bodies that could not even be read as HTTP. */
-  brokenConnections = 0;
-  readonly #counters: ReadonlyMap<Operation, OperationCounters>;
+  readonly #rows: readonly Float64Array[];
+  readonly #own: Float64Array;
 
-  constructor(now: () => number) {
+  /** @param frontEnd whose row this one writes */
+  constructor(memory: SharedArrayBuffer, frontEnd: number, now: () => number) {
     this.now = now;
-    this.#counters = new Map(operations.map((operation) => [operation, noneYet()]));
+    const rowBytes = rowCells * Float64Array.BYTES_PER_ELEMENT;
+    this.#rows = Array.from(
+      { length: memory.byteLength / rowBytes },
+      (_, row) => new Float64Array(memory, row * rowBytes, rowCells),
+    );
+    this.#own = this.#rows[frontEnd]!;
+  }
+
+  static allocate(frontEnds: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(frontEnds * rowCells * Float64Array.BYTES_PER_ELEMENT);
   }
 
   count(operation: Operation, status: number, startedAt: number): void {
-    const counters = this.#counters.get(operation);
-    if (counters === undefined) return;
+    const start = startOf.get(operation)!;
     const ms = this.now() - startedAt;
-    counters.byStatus[status] = (counters.byStatus[status] ?? 0) + 1;
-    const bucket = bucketOf(ms * 1000);
-    counters.byBucket[bucket] = (counters.byBucket[bucket] ?? 0) + 1;
-    counters.seconds += ms / 1000;
+    if (status < statusMax) this.#own[start + status]! += 1;
+    this.#own[start + statusMax + bucketOf(ms * 1000)]! += 1;
+    this.#own[start + statusMax + bucketCount]! += ms / 1000;
+  }
+
+  /** What came could not even be read as HTTP. */
+  countBrokenConnection(): void {
+    this.#own[cells.brokenConnections]! += 1;
+  }
+
+  connections(change: 1 | -1): void {
+    this.#own[cells.connections]! += change;
+  }
+
+  /** @param startedAt on the clock of all threads */
+  loop(startedAt: number, idleMs: number): void {
+    this.#own[cells.loopStartedAt] = startedAt;
+    this.#own[cells.loopIdleMs] = idleMs;
+  }
+
+  get brokenConnections(): number {
+    return this.#sum(cells.brokenConnections);
+  }
+
+  /** @param now on the clock of all threads */
+  frontEnds(now: number): FrontEndLoad[] {
+    return this.#rows.map((row) => {
+      const startedAt = row[cells.loopStartedAt]!;
+      const idle = row[cells.loopIdleMs]! / (now - startedAt);
+      // Idle time is known as of a moment ago; a loop that has not begun is not busy.
+      const busyShare = startedAt === 0 ? 0 : Math.min(1, Math.max(0, 1 - idle));
+      return { connections: row[cells.connections]!, busyShare };
+    });
   }
 
   /** Calls `visit` for each operation and status that has occurred. */
   forEachStatus(visit: (operation: Operation, status: number, count: number) => void): void {
-    for (const [operation, { byStatus }] of this.#counters) {
-      byStatus.forEach((count, status) => {
+    for (const [operation, start] of startOf) {
+      for (let status = 0; status < statusMax; status += 1) {
+        const count = this.#sum(start + status);
         if (count > 0) visit(operation, status, count);
-      });
+      }
     }
   }
 
   /** Seconds from the request's head to its reply, waiting included; undefined for an operation that never occurred. */
   durations(operation: Operation): Histogram | undefined {
-    const { byBucket, seconds } = this.#counters.get(operation) ?? noneYet();
+    const start = startOf.get(operation)! + statusMax;
     const counts: number[] = [];
     let count = 0;
-    for (const inBucket of byBucket) counts.push((count += inBucket));
-    return count === 0 ? undefined : { bounds: bucketBounds, counts, sum: seconds, count };
+    for (let bucket = 0; bucket < bucketCount; bucket += 1) counts.push((count += this.#sum(start + bucket)));
+    return count === 0 ? undefined : { bounds: bucketBounds, counts, sum: this.#sum(start + bucketCount), count };
+  }
+
+  #sum(cell: number): number {
+    let sum = 0;
+    for (const row of this.#rows) sum += row[cell]!;
+    return sum;
   }
 }
 
-function noneYet(): OperationCounters {
-  return { byStatus: new Float64Array(statusMax), byBucket: new Float64Array(bucketCount), seconds: 0 };
+export interface FrontEndLoad {
+  readonly connections: number;
+  /** Of the time since its event loop started. */
+  readonly busyShare: number;
 }
 
 const bucketBounds = Array.from({ length: bucketCount - 1 }, (_, i) => (firstBucketMicros * 2 ** i) / 1e6);

@@ -17,8 +17,8 @@ import { ConfigError, loadConfig } from './config.ts';
 import type { Config } from './config-schema.ts';
 import { DataDirectoryInUse, lockDataDirectory } from './data-lock.ts';
 import { endNow } from './end-now.ts';
-import { FrontEnd } from './front-end.ts';
-import { FurtherFrontEnds } from './further-front-ends.ts';
+import { allocateFrontEndMemory } from './front-end-memory.ts';
+import { FrontEnds } from './front-ends.ts';
 import { openData, StoreMismatch } from './open-data.ts';
 import { Threads } from './threads.ts';
 
@@ -51,28 +51,18 @@ async function run(config: Config): Promise<void> {
   process.on('SIGINT', () => stop());
   const lock = lockDataDirectory(config.data_dir);
   const boot = randomBytes(6).toString('hex');
-  const frontEnd = new FrontEnd({ index: 0, config, boot, version: manifest.version, log });
-  const url = await frontEnd.listen();
-  log.info({ url, dataDir: config.data_dir, shards: config.shards }, 'Listening; recovering');
+  const memory = allocateFrontEndMemory(config);
+  const frontEnds = new FrontEnds({ config, boot, version: manifest.version, memory, log }, goDown);
+  const url = await frontEnds.listen();
+  log.info(
+    { url, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
+    'Listening; recovering',
+  );
 
   const opened = await openData(config, threadLog(log));
   const threads = new Threads(config, opened, threadLog(log), goDown);
-  const journalStats = (): ReturnType<Threads['journalStats']> => threads.journalStats();
   const { boot: counted, replayed } = await threads.start();
-  const { revisions } = threads;
-  const { journalDirectory } = opened;
-  frontEnd.serve({ ports: threads.frontEnds[0]!, revisions, journalDirectory, journalStats });
-  const further = new FurtherFrontEnds({
-    // With port 0, all of them go where the first one has got to.
-    config: { ...config, listen: { ...config.listen, port: Number(new URL(url).port) } },
-    boot,
-    version: manifest.version,
-    threads,
-    journalDirectory,
-    log,
-    onFatal: goDown,
-  });
-  await further.start();
+  await frontEnds.serve(threads, opened.journalDirectory);
   const startMs = Math.round(performance.now() - started);
   log.info({ url, boot, start: counted.number, revision: counted.rev, replayed, startMs }, `Serving on ${url}`);
 
@@ -80,9 +70,7 @@ async function run(config: Config): Promise<void> {
     stop = stoppingAlready;
     void (async () => {
       log.info('Draining');
-      await Promise.all([frontEnd.drain(), further.drain()]);
-      await frontEnd.closeShards();
-      await Promise.all([frontEnd.close(), further.close()]);
+      await frontEnds.close();
       await threads.stop();
       lock.release();
       exit(0, 'Stopped');

@@ -39,6 +39,7 @@ export interface ServerStats {
   readonly shards: readonly ShardStats[];
   readonly journal: JournalStats;
   readonly durable: number;
+  /** Of all front ends. */
   readonly watchers: number;
   readonly streams: number;
 }

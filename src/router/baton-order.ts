@@ -5,6 +5,7 @@
  * with a waiting command waits behind it. Commands of other keys go on. With one shard none of this is ever used.
  */
 import { ScopeSet, type Scope } from '../protocol/scope.ts';
+import type { SharedCount } from '../shared/shared-count.ts';
 
 interface Waiting {
   readonly scope: Scope;
@@ -15,16 +16,29 @@ export class BatonOrder {
   readonly #underWay = new ScopeSet();
   #waiting: Waiting[] = [];
   readonly #waitingScopes = new ScopeSet();
+  readonly #count: SharedCount;
+  readonly #waitingMax: number;
 
-  get waiting(): number {
-    return this.#waiting.length;
+  /** @param count of those who wait here, in all front ends together: at most `waitingMax` */
+  constructor(count: SharedCount, waitingMax: number) {
+    this.#count = count;
+    this.#waitingMax = waitingMax;
   }
 
-  /** Starts the command now, or when everything before it that shares a key has ended. */
-  admit(scope: Scope, start: () => void): void {
-    if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) return start();
+  /**
+   * Starts the command now, or when everything before it that shares a key has ended.
+   *
+   * @returns false when it would have to wait, and too many do already
+   */
+  admit(scope: Scope, start: () => void): boolean {
+    if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) {
+      start();
+      return true;
+    }
+    if (!this.#count.take(this.#waitingMax)) return false;
     this.#waiting.push({ scope, start });
     this.#waitingScopes.add(scope);
+    return true;
   }
 
   /** A baton sets out. Not for one that waits for a lock: nobody's order may depend on how long that takes. */
@@ -45,6 +59,7 @@ export class BatonOrder {
         continue;
       }
       this.#waitingScopes.remove(item.scope);
+      this.#count.give();
       item.start();
     }
   }

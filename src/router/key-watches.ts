@@ -11,6 +11,7 @@ import { failureReply, type Reply } from '../protocol/replies.ts';
 import { nameOf } from '../protocol/scope.ts';
 import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
+import type { SharedCount } from '../shared/shared-count.ts';
 import type { Client, Pending, WatchedKey } from './dispatcher.ts';
 
 interface Watcher {
@@ -29,6 +30,8 @@ export interface KeyWatchesOptions {
   readonly request: (command: WatchKey, client: Client) => Pending;
   readonly unwatch: (account: AccountId, key: string) => void;
   readonly limits: Limits;
+  /** Of all front ends. */
+  readonly count: SharedCount;
   readonly after: After;
 }
 
@@ -42,14 +45,10 @@ export class KeyWatches {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#watchers.size;
-  }
-
   watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
     const watcher: Watcher = { account, keys, client, asked: [], stopWaiting: () => {}, done: false };
-    const { limits, after } = this.#options;
-    if (this.#watchers.size >= limits.watchers_max) {
+    const { limits, count, after } = this.#options;
+    if (!count.take(limits.watchers_max)) {
       const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
       client.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
       return { cancel: () => {} };
@@ -107,6 +106,7 @@ export class KeyWatches {
     watcher.done = true;
     watcher.stopWaiting();
     this.#watchers.delete(watcher);
+    this.#options.count.give();
     for (const asked of watcher.asked) asked.cancel();
     for (const { key } of watcher.keys) {
       const name = nameOf(watcher.account, key);

@@ -18,6 +18,7 @@ import type { JournalDirectory } from '../journal/journal-directory.ts';
 import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
 import type { Client, Pending, PrefixWatch, StreamSink } from './dispatcher.ts';
+import type { RouterCounts } from './router-counts.ts';
 import { PollReader, prefixEvents, StreamReader, type PrefixReader } from './prefix-readers.ts';
 
 export interface PrefixWatchesOptions {
@@ -25,6 +26,8 @@ export interface PrefixWatchesOptions {
   /** The highest revision on disk, at this very moment. */
   readonly durable: () => Revision;
   readonly limits: Limits;
+  /** Of all front ends. */
+  readonly counts: Pick<RouterCounts, 'prefixWatches' | 'streams'>;
   /** Runs something after the events that are waiting now. */
   readonly defer: (run: () => void) => void;
   readonly after: After;
@@ -36,18 +39,9 @@ export class PrefixWatches {
   #liveReaders = new Set<PrefixReader>();
   readonly #catchingUp = new Map<PrefixReader, JournalTail>();
   #pumping = false;
-  #streams = 0;
 
   constructor(options: PrefixWatchesOptions) {
     this.#options = options;
-  }
-
-  get watchers(): number {
-    return this.#liveReaders.size + this.#catchingUp.size - this.#streams;
-  }
-
-  get streams(): number {
-    return this.#streams;
   }
 
   watch(watch: PrefixWatch, client: Client): Pending {
@@ -78,7 +72,7 @@ export class PrefixWatches {
       return { cancel: () => {} };
     }
     const reader = new StreamReader(watch, watch.after ?? this.#options.durable(), sink, () => this.#remove(reader));
-    this.#streams += 1;
+    this.#options.counts.streams.take(Infinity);
     this.#add(reader);
     return { cancel: () => this.#remove(reader) };
   }
@@ -96,15 +90,16 @@ export class PrefixWatches {
     for (const reader of [...this.#liveReaders, ...this.#catchingUp.keys()]) this.#end(reader, reply);
   }
 
+  /** Undefined: it is counted, and must be added. */
   #refusal(after: Revision | undefined): Reply | undefined {
-    const { limits, durable } = this.#options;
-    if (this.#liveReaders.size + this.#catchingUp.size >= limits.watchers_max) {
-      const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
-      return failureReply(revision(0), failure('too_many_waiters', message));
+    const { limits, durable, counts } = this.#options;
+    if (after !== undefined && after > durable()) {
+      const message = `After: revision ${after} is ahead of this server, which is at ${durable()}; list again and watch from there.`;
+      return failureReply(revision(0), failure('invalid', message));
     }
-    if (after === undefined || after <= durable()) return undefined;
-    const message = `After: revision ${after} is ahead of this server, which is at ${durable()}; list again and watch from there.`;
-    return failureReply(revision(0), failure('invalid', message));
+    if (counts.prefixWatches.take(limits.watchers_max)) return undefined;
+    const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
+    return failureReply(revision(0), failure('too_many_waiters', message));
   }
 
   #add(reader: PrefixReader): void {
@@ -183,7 +178,8 @@ export class PrefixWatches {
     const tail = this.#catchingUp.get(reader);
     const known = this.#liveReaders.delete(reader) || this.#catchingUp.delete(reader);
     tail?.close();
-    if (known && reader instanceof StreamReader) this.#streams -= 1;
+    if (known) this.#options.counts.prefixWatches.give();
+    if (known && reader instanceof StreamReader) this.#options.counts.streams.give();
     if (this.#liveReaders.size > 0) return;
     this.#live?.close();
     this.#live = undefined;

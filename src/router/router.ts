@@ -23,6 +23,7 @@ import { IdRing } from './id-ring.ts';
 import { KeyWatches } from './key-watches.ts';
 import type { PrefixWatches } from './prefix-watches.ts';
 import { ReplyGate } from './reply-gate.ts';
+import type { RouterCounts } from './router-counts.ts';
 import { shardsOf } from './route.ts';
 import type { ShardLink } from './shard-link.ts';
 
@@ -30,8 +31,11 @@ export interface RouterOptions {
   /** Index of this front end; part of every baton's name. */
   readonly index: number;
   readonly links: readonly ShardLink[];
-  readonly durable: Revision;
+  /** The highest revision on disk, at this very moment. */
+  readonly durable: () => Revision;
   readonly limits: Limits;
+  /** What all front ends count together. */
+  readonly counts: RouterCounts;
   /** Changes over prefixes come from the journal, not from the shards. */
   readonly prefixWatches: PrefixWatches;
   readonly journalStats: () => Promise<JournalStats>;
@@ -56,7 +60,6 @@ export class Router implements Dispatcher {
   readonly #outgoing: ToShard[][];
   #flushing = false;
   readonly #inFlight = new IdRing<InFlight>(() => this.#newId());
-  readonly #counts: number[];
   readonly #batonAnswers = new IdRing<(answer: BatonAnswer) => void>(() => this.#newId());
   readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
   readonly #closeAnswers = new Map<number, () => void>();
@@ -65,19 +68,20 @@ export class Router implements Dispatcher {
   #draining = false;
   #idle: (() => void) | undefined;
   readonly #carrier: BatonCarrier;
-  readonly #order = new BatonOrder();
+  readonly #order: BatonOrder;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     const shards = options.links.length;
     // Batons have a lane of their own behind those of the shards.
-    this.#gate = new ReplyGate(shards + 1, options.durable);
+    this.#gate = new ReplyGate(shards + 1, options.durable());
     this.#outgoing = options.links.map(() => []);
-    this.#counts = options.links.map(() => 0);
+    this.#order = new BatonOrder(options.counts.behindBatons, options.limits.inflight_per_shard_max);
     this.#keyWatches = new KeyWatches({
       request: (command, client) => this.request(command, client),
       unwatch: (account, key) => this.#send(ownerOf(account, key, shards), { kind: 'unwatch', account, key }),
       limits: options.limits,
+      count: options.counts.keyWatches,
       after: options.after,
     });
     this.#carrier = {
@@ -95,19 +99,19 @@ export class Router implements Dispatcher {
   }
 
   request(command: Command, client: Client): Pending {
-    const { limits, links } = this.#options;
+    const { links } = this.#options;
     if (this.#draining) return this.#refuse(client, goingDown);
     if (links.length === 1) return this.#toShard(command, 0, client);
-    if (this.#order.waiting >= limits.inflight_per_shard_max) return this.#refuse(client, overloaded);
     const scope = scopeOf(command);
     let pending: Pending | undefined;
     let cancelled = false;
-    this.#order.admit(scope, () => {
+    const admitted = this.#order.admit(scope, () => {
       if (cancelled) return;
       const shards = shardsOf(command, links.length);
       pending =
         shards.length > 1 ? this.#carry(command, shards, scope, client) : this.#toShard(command, shards[0]!, client);
     });
+    if (!admitted) return this.#refuse(client, overloaded);
     return {
       cancel: () => {
         cancelled = true;
@@ -132,9 +136,9 @@ export class Router implements Dispatcher {
   }
 
   async stats(): Promise<ServerStats> {
-    const { links, prefixWatches, journalStats } = this.#options;
+    const { links, counts, durable, journalStats } = this.#options;
     // As of now: what is ahead of the question will be done when it is answered.
-    const inFlight = [...this.#counts];
+    const inFlight = counts.inFlight.map((count) => count.value);
     const shards = links.map(
       (_, shard) =>
         new Promise<ShardStats>((resolve) => {
@@ -149,9 +153,9 @@ export class Router implements Dispatcher {
         queued: stats.queued + inFlight[stats.shard]!,
       })),
       journal: await journalStats(),
-      durable: this.#gate.durable,
-      watchers: this.#keyWatches.size + prefixWatches.watchers,
-      streams: prefixWatches.streams,
+      durable: durable(),
+      watchers: counts.keyWatches.value + counts.prefixWatches.value - counts.streams.value,
+      streams: counts.streams.value,
     };
   }
 
@@ -194,11 +198,11 @@ export class Router implements Dispatcher {
   /** Counts a request as under way, at the first shard that it needs, or refuses it. */
   #enter(command: Command, shard: number, client: Client): number | undefined {
     const waits = waitsForLock(command);
-    if (!waits && this.#counts[shard]! >= this.#options.limits.inflight_per_shard_max) {
+    const { limits, counts } = this.#options;
+    if (!waits && !counts.inFlight[shard]!.take(limits.inflight_per_shard_max)) {
       this.#refuse(client, overloaded);
       return undefined;
     }
-    if (!waits) this.#counts[shard]! += 1;
     return this.#inFlight.add({ client, shard, waits, cancelled: false });
   }
 
@@ -225,7 +229,7 @@ export class Router implements Dispatcher {
   #answer(id: number, reply: Reply): void {
     const request = this.#inFlight.take(id);
     assert(request !== undefined, 'a request is answered once');
-    if (!request.waits) this.#counts[request.shard]! -= 1;
+    if (!request.waits) this.#options.counts.inFlight[request.shard]!.give();
     if (!request.cancelled && !request.client.gone) request.client.deliver(reply);
     else if (reply.grant !== undefined) this.#takeBack(reply.grant);
     this.#checkIdle();

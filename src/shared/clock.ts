@@ -16,6 +16,15 @@ export function systemClock(origin: number = performance.timeOrigin): Clock {
   return { now: () => Math.floor(origin + offset + performance.now()) };
 }
 
+/**
+ * Milliseconds of a monotonic clock that is the same for all threads, which `performance.now` is not: there each thread
+ * counts from its own start.
+ */
+export function processMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
 /** Calls after so many milliseconds; returns how to take that back. */
 export type After = (delayMs: number, run: () => void) => () => void;
 

@@ -11,7 +11,7 @@ export interface Limits {
   readonly value_bytes_max: number;
   /** Operations of one batch, all lists together; also the batches of one array body. */
   readonly batch_operations_max: number;
-  /** Requests that one front end has in flight to one shard, those that wait for a lock not counted. */
+  /** Requests in flight to one shard, those that wait for a lock not counted; as many wait behind batons. */
   readonly inflight_per_shard_max: number;
   /** Requests that wait for one lock or mutex. */
   readonly waiters_per_lock_max: number;
@@ -19,13 +19,13 @@ export interface Limits {
   readonly waiters_per_shard_max: number;
   /** Mutexes in memory of one shard: held, or free for less than ten seconds. */
   readonly mutexes_per_shard_max: number;
-  /** Watch requests and event streams open at once in one front end. */
+  /** Watches of keys open at once; and as many prefix watches and event streams together. */
   readonly watchers_max: number;
   /** Bytes that an event stream may have unsent before it is closed. */
   readonly stream_buffer_bytes_max: number;
-  /** Bytes of replies that clients of one front end have not taken yet; over it the oldest connections are closed. */
+  /** Bytes of replies that clients have not taken yet, shared out among front ends; over it the oldest connections go. */
   readonly unread_bytes_max: number;
-  /** Requests a second of one account and front end; 0 = no limit. */
+  /** Requests a second of one account; 0 = no limit. */
   readonly account_requests_per_second: number;
   /** Size of the store on disk, the journal not counted; over it only deletes and unlocks are accepted. */
   readonly store_bytes_max: number;

@@ -8,8 +8,13 @@ import { Load } from '../support/crash-load.ts';
 import { meanwhile, sleep, trial } from '../support/crash-trial.ts';
 
 const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 20);
-/** Once more with what was there, once with another number of shards. */
-const shardsOfRound = [1, 3, 3, 1];
+/** Once more with what was there, once with another number of shards; and of front ends. */
+const layoutOfRound = [
+  { shards: 1, threads: 2 },
+  { shards: 3, threads: 2 },
+  { shards: 3, threads: 1 },
+  { shards: 1, threads: 1 },
+];
 
 trial(
   `kill -9 under load, ${rounds} times, also while starting: everything acknowledged survives, nothing by halves`,
@@ -23,17 +28,17 @@ trial(
     let oldest = 0;
     let diedAt = Date.now();
     for (let round = 0; round <= rounds; round += 1) {
-      const shards = shardsOfRound[round % shardsOfRound.length]!;
+      const layout = layoutOfRound[round % layoutOfRound.length]!;
       const startsKilled = round === 0 ? 0 : Math.floor(random.next() ** 2 * 3);
       for (let i = 0; i < startsKilled; i += 1) {
-        server.launch({ shards: random.next() < 0.5 ? shards : 1 + random.below(3) });
+        server.launch({ ...layout, shards: random.next() < 0.5 ? layout.shards : 1 + random.below(3) });
         history.restarted(server.launchedAt, diedAt);
         await sleep(100 + random.below(500));
         diedAt = Date.now();
         await server.kill();
         killedStarting += 1;
       }
-      const serving = await server.start({ shards });
+      const serving = await server.start(layout);
       history.restarted(server.launchedAt, diedAt);
       if (Number(serving['replayed']) < Number(serving['revision']) - 1) replayedLess += 1;
 

@@ -10,6 +10,7 @@ import assert from 'node:assert/strict';
 import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/main/app.ts';
 import { loadConfig } from '../../src/main/config.ts';
+import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
 import { batchCommand } from '../../src/main/parse/batch.ts';
 import { jsonText, parseJson } from '../../src/main/parse/json.ts';
 import { Refusal } from '../../src/main/parse/refusal.ts';
@@ -129,6 +130,8 @@ class EdgeOverCore implements Dispatcher {
     this.#app = buildApp({
       config,
       dispatcher: this,
+      index: 0,
+      memory: allocateFrontEndMemory(config),
       boot: 'boot',
       version: '0',
       log: { error: (details) => void this.#errors.push(details), warn: () => undefined },

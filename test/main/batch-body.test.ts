@@ -225,7 +225,7 @@ test('array: every batch is its own request, handed over in order in one turn, a
   assert.equal(response.statusCode, 200);
   assert.deepEqual(response.json(), [
     { Status: 200, Rev: 3 },
-    { Status: 409, Code: 'not_locked', Message: 'busy', RequestID: 'boot7-1' },
+    { Status: 409, Code: 'not_locked', Message: 'busy', RequestID: 'boot7-0-1' },
     { Status: 200 },
   ]);
   assert.deepEqual(

@@ -111,7 +111,7 @@ for (const [claim, bytes, status, message] of broken) {
     assert.match(head, /Connection: close/);
     const { Message, RequestID }: { Message: string; RequestID: string } = JSON.parse(body);
     assert.match(Message, message);
-    assert.equal(RequestID, 'boot7-1');
+    assert.equal(RequestID, 'boot7-0-1');
   });
 }
 

@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { buildApp, type AppOptions } from '../../src/main/app.ts';
 import { loadConfig } from '../../src/main/config.ts';
+import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
 import type { Config } from '../../src/main/config-schema.ts';
 import { FakeDispatcher } from './fake-dispatcher.ts';
 
@@ -22,11 +23,14 @@ export interface EdgeUnderTest {
 
 export function makeEdge(t: TestContext, yaml = '', now?: AppOptions['now']): EdgeUnderTest {
   const dispatcher = new FakeDispatcher();
+  const config = configOf(yaml);
   const logged: object[] = [];
   const log = { error: (details: object) => void logged.push(details), warn: () => {} };
   const edge: EdgeUnderTest = {
     app: buildApp({
-      config: configOf(yaml),
+      config,
+      index: 0,
+      memory: allocateFrontEndMemory(config),
       dispatcher,
       boot: 'boot7',
       version: '1.2.3',

@@ -30,14 +30,14 @@ test('every reply carries Dragonlock-Boot, and every error its own RequestID', a
   ];
   for (const { headers } of replies) assert.equal(headers['dragonlock-boot'], 'boot7');
   const ids = replies.slice(2).map((reply) => reply.json<{ RequestID: string }>().RequestID);
-  assert.deepEqual(ids, ['boot7-1', 'boot7-2', 'boot7-3']);
+  assert.deepEqual(ids, ['boot7-0-1', 'boot7-0-2', 'boot7-0-3']);
 });
 
 test('an error from behind keeps its members and gets a RequestID; 429 and 503 say when to retry', async (t) => {
   const edge = makeEdge(t);
   edge.dispatcher.reply = () => ({ status: 409, body: '{"Code":"not_locked","Message":"busy","Waiters":3}' });
   const busy = await edge.send('POST', '/db/a/lock/l');
-  assert.deepEqual(busy.json(), { Code: 'not_locked', Message: 'busy', Waiters: 3, RequestID: 'boot7-1' });
+  assert.deepEqual(busy.json(), { Code: 'not_locked', Message: 'busy', Waiters: 3, RequestID: 'boot7-0-1' });
   assert.equal(busy.headers['retry-after'], undefined);
   for (const status of [429, 503]) {
     edge.dispatcher.reply = () => ({ status, body: '{"Code":"overloaded","Message":"full"}' });
@@ -61,10 +61,10 @@ test('a bug behind a call is 500 internal, logged under the RequestID that the c
   const response = await edge.send('POST', '/db/a/kv/x', 1);
   assert.equal(response.statusCode, 500);
   const { Code, Message, RequestID }: Record<string, string> = response.json();
-  assert.deepEqual([Code, RequestID], ['internal', 'boot7-1']);
+  assert.deepEqual([Code, RequestID], ['internal', 'boot7-0-1']);
   assert.doesNotMatch(Message ?? '', /secret/);
   assert.equal(edge.logged.length, 1);
-  assert.match(JSON.stringify(edge.logged), /boot7-1/);
+  assert.match(JSON.stringify(edge.logged), /boot7-0-1/);
 });
 
 test('while starting or draining data calls are 503, /readyz too, and /livez stays 200', async (t) => {

@@ -48,7 +48,7 @@ for (const [claim, body, message] of hostile) {
     const response = await edge.send('POST', '/db/acc', body);
     const { Code, Message, RequestID }: { Code: string; Message: string; RequestID: string } = response.json();
     assert.match(Message, message);
-    assert.deepEqual([response.statusCode, Code, RequestID], [400, 'invalid', 'boot7-1']);
+    assert.deepEqual([response.statusCode, Code, RequestID], [400, 'invalid', 'boot7-0-1']);
     assert.deepEqual(edge.dispatcher.asked, []);
     assert.deepEqual(edge.logged, []);
   });

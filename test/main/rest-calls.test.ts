@@ -224,7 +224,7 @@ for (const [method, url, message] of refused) {
     assert.match(body.Message, message);
     assert.equal(response.statusCode, 400);
     assert.equal(body.Code, 'invalid');
-    assert.equal(body.RequestID, 'boot7-1');
+    assert.equal(body.RequestID, 'boot7-0-1');
     assert.deepEqual(edge.dispatcher.commands, [] satisfies Command[]);
   });
 }

@@ -121,7 +121,7 @@ test('stream: history that is gone is a plain 410 before the stream starts', asy
   });
   const response = await reply;
   assert.equal(response.statusCode, 410);
-  assert.deepEqual(response.json(), { Code: 'compacted', Message: 'gone', Oldest: 5, RequestID: 'boot7-1' });
+  assert.deepEqual(response.json(), { Code: 'compacted', Message: 'gone', Oldest: 5, RequestID: 'boot7-0-1' });
 });
 
 test('stream: a heartbeat passes on the latest bookmark, and a commit behind it makes that needless', async (t) => {

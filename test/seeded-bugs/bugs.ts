@@ -306,8 +306,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the order per key is lost behind a batch over several shards',
     file: 'src/router/baton-order.ts',
-    find: 'if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) return start();',
-    replace: 'if (scope !== undefined) return start();',
+    find: 'if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) {',
+    replace: 'if (scope !== undefined) {',
     caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'keeps the order per key' },
   },
   {

@@ -1,10 +1,15 @@
-/** The same calls with one shard, three, and three behind two front ends; and a number of shards that changes. */
+/** The same calls with one shard and three, behind one front end and two; and a number of shards that changes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReplyBody } from '../support/reply-body.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 
-const layouts = ['shards: 1', 'shards: 3', 'shards: 3\nhttp: { threads: 2 }'];
+const layouts = [
+  'shards: 1\nhttp: { threads: 1 }',
+  'shards: 1\nhttp: { threads: 2 }',
+  'shards: 3\nhttp: { threads: 1 }',
+  'shards: 3\nhttp: { threads: 2 }',
+];
 const keys = Array.from({ length: 20 }, (_, i) => `key-${i}`);
 
 for (const config of layouts) {

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { DragonLock } from '../../src/client/dragon-lock.ts';
 import { HttpTransport, TransportError, type Transport, type WireRequest } from '../../src/client/transport.ts';
 import { buildApp } from '../../src/main/app.ts';
+import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
 import { loadConfig } from '../../src/main/config.ts';
 import { startInProcess } from '../../src/main/in-process.ts';
 import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
@@ -36,6 +37,8 @@ export async function startDragonLock(time: VirtualTime): Promise<DragonLockUnde
   const app = buildApp({
     config,
     dispatcher: server.router,
+    index: 0,
+    memory: allocateFrontEndMemory(config),
     boot: 'boot1',
     version: '0.1.0',
     log: { error: () => {}, warn: () => {} },

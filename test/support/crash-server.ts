@@ -22,6 +22,8 @@ const patienceMs = 120_000;
 
 export interface LaunchOptions {
   readonly shards?: number;
+  /** Front ends; as many as a server has by default when it is left out. */
+  readonly threads?: number;
   /** `name:n`, see src/shared/failpoints.ts. */
   readonly failpoint?: string;
   readonly keepBytes?: number;
@@ -82,7 +84,8 @@ export class CrashServer {
 
   /** Starts the process, and no more. Segments and memtables are small, so that rotation and checkpoints happen often. */
   launch(options: LaunchOptions = {}): void {
-    const { shards = 3, failpoint, keepBytes = 16 << 20, config = smallSizes(keepBytes), wrapper = [] } = options;
+    const { shards = 3, threads, failpoint, keepBytes = 16 << 20, wrapper = [] } = options;
+    const { config = [`http: { threads: ${threads ?? 'auto'} }`, ...smallSizes(keepBytes)] } = options;
     assert(this.#child === undefined, 'one process at a time');
     const lines = ['listen: 127.0.0.1:0', `shards: ${shards}`, ...config];
     fs.writeFileSync(path.join(this.directory, 'config.yml'), `${lines.join('\n')}\n`);

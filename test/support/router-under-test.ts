@@ -21,6 +21,7 @@ import {
 import { JournalDirectory } from '../../src/journal/journal-directory.ts';
 import type { Client, Pending } from '../../src/router/dispatcher.ts';
 import { PrefixWatches } from '../../src/router/prefix-watches.ts';
+import { RouterCounts } from '../../src/router/router-counts.ts';
 import { Router } from '../../src/router/router.ts';
 import { systemAfter } from '../../src/shared/clock.ts';
 import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
@@ -143,6 +144,7 @@ export class RouterUnderTest {
           wake: (delayMs) => (this.#wakeAt[index] = this.now + delayMs),
         }),
     );
+    const counts = new RouterCounts(RouterCounts.allocate(shards), shards);
     this.routers = Array.from({ length: routers }, (_, index) => {
       const router = new Router({
         index,
@@ -150,12 +152,14 @@ export class RouterUnderTest {
           send: (messages: readonly ToShard[]) => void this.#toShard[index]![shard]!.push(encodeToShard(messages)),
           onMessage: (listener: (message: FromShard) => void) => (this.#arrive[index]![shard] = listener),
         })),
-        durable: this.#revisions.durable(),
+        durable: () => this.#revisions.durable(),
         limits,
+        counts,
         prefixWatches: new PrefixWatches({
           directory: new JournalDirectory(new FaultDisk(1), '/journal'),
           durable: () => this.#revisions.durable(),
           limits,
+          counts,
           defer: (run) => this.#deferred.push(run),
           after: systemAfter,
         }),

@@ -1,0 +1,29 @@
+/**
+ * What all front ends of a server share, in memory that every thread sees. It is made once, before the first of them; a
+ * server with one front end, and tests of the edge, use the same.
+ */
+import { RouterCounts } from '../router/router-counts.ts';
+import type { Config } from './config-schema.ts';
+import { RateLimiter } from './rate-limiter.ts';
+import { RequestMetrics } from './request-metrics.ts';
+
+export interface FrontEndMemory {
+  /** See `RequestMetrics`. */
+  readonly metrics: SharedArrayBuffer;
+  /** See `RateLimiter`. */
+  readonly rates: SharedArrayBuffer;
+  /** See `RouterCounts`. */
+  readonly routers: SharedArrayBuffer;
+}
+
+export function allocateFrontEndMemory(config: {
+  readonly http: Pick<Config['http'], 'threads'>;
+  readonly shards: number;
+  readonly limits: Pick<Config['limits'], 'account_requests_per_second'>;
+}): FrontEndMemory {
+  return {
+    metrics: RequestMetrics.allocate(config.http.threads),
+    rates: RateLimiter.allocate(config.limits.account_requests_per_second),
+    routers: RouterCounts.allocate(config.shards),
+  };
+}
