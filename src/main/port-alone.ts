@@ -47,12 +47,14 @@ async function takeName(path: string): Promise<{ release(): void }> {
 }
 
 /** The holder closes what connects to it when it is done, and so does the kernel when it dies. */
-async function released(path: string): Promise<void> {
-  const socket = net.connect({ path });
-  // Refused: it was released in this very moment.
-  socket.on('error', () => {});
-  socket.resume();
-  await once(socket, 'close');
+function released(path: string): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ path });
+    // Refused, or reset: it was released in this very moment.
+    socket.on('error', () => {});
+    socket.on('close', () => resolve());
+    socket.resume();
+  });
 }
 
 async function tryAddress(host: string, port: number): Promise<void> {
