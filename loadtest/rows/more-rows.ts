@@ -47,7 +47,10 @@ export const moreRows: readonly Row[] = [
         { connections, workload: { kind: 'kv.write', accounts, keys, bytes } },
         { settings: { http: { threads: 2 } } },
       ),
-      ours({ connections, workload: { kind: 'kv.write', accounts, keys, bytes } }, { title: 'one front end' }),
+      ours(
+        { connections, workload: { kind: 'kv.write', accounts, keys, bytes } },
+        { settings: { http: { threads: 1 } }, title: 'one front end' },
+      ),
     ]),
     local: true,
   },

@@ -8,6 +8,7 @@ import { HttpTransport, TransportError, type Transport, type WireRequest } from 
 import { buildApp } from '../../src/main/app.ts';
 import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
 import { loadConfig } from '../../src/main/config.ts';
+import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
 import { startInProcess } from '../../src/main/in-process.ts';
 import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
