@@ -12,6 +12,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { BadArguments, choose, parseArguments, usage, type Arguments } from './arguments.ts';
 import { isMemory, probeDisk } from './disk-probe.ts';
+import { judge } from './goals.ts';
 import { runOwn } from './load/own.ts';
 import { isSingle } from './load/workloads.ts';
 import { runWrk } from './load/wrk.ts';
@@ -131,7 +132,8 @@ async function measureRow(row: Row): Promise<RowResult> {
   } catch (error) {
     const message = messageOf(error);
     process.stdout.write(`  failed: ${message}\n`);
-    return { ...headOf(row), contestants: [], goals: [], takenByOthers: others(), error: message };
+    const goals = (row.goals ?? []).map((goal) => judge(goal, row.unit, []));
+    return { ...headOf(row), contestants: [], goals, takenByOthers: others(), error: message };
   } finally {
     for (const child of children) child.kill('SIGKILL');
     for (const directory of directories) remove(directory);
