@@ -13,6 +13,7 @@ import path from 'node:path';
 import { BadArguments, choose, parseArguments, usage, type Arguments } from './arguments.ts';
 import { isMemory, probeDisk } from './disk-probe.ts';
 import { judge } from './goals.ts';
+import { originOf } from './load/load-order.ts';
 import { runOwn } from './load/own.ts';
 import { isSingle } from './load/workloads.ts';
 import { runWrk } from './load/wrk.ts';
@@ -27,7 +28,7 @@ import type { Contestant, Row, Run } from './rows/row.ts';
 import { headOf, messageOf, runRow } from './run-row.ts';
 import { DragonLock, RunningServer } from './servers/dragon-lock.ts';
 import { findPeer, peerTitle, startPeer, type PeerKind } from './servers/peers.ts';
-import { hasWrk } from './servers/programs.ts';
+import { hasWrk, wrkMissing } from './servers/programs.ts';
 
 const children = new Set<ChildProcess>();
 const args = readArguments();
@@ -58,7 +59,10 @@ const peers = new Map((['redis', 'etcd', 'nats', 'postgres'] as const).map((kind
 const wrk = hasWrk();
 
 const startedAt = new Date();
-const machine = describeMachine();
+const machine = {
+  ...describeMachine(),
+  ...(args.target !== undefined && { 'loaded server': originOf(args.target) }),
+};
 const disk = probeDisk(work, args.quick ? 300 : 2000);
 const rows: RowResult[] = [];
 await measureAll();
@@ -163,13 +167,16 @@ function isHere(contestant: Contestant): boolean {
 
 function serverNotes(): ServerNote[] {
   const kinds = [...peers.keys()] satisfies PeerKind[];
-  return kinds.map((kind) => {
+  const generator = wrk ? [] : [{ title: 'wrk', note: wrkMissing }];
+  const notes = kinds.map((kind) => {
     const found = peers.get(kind)!;
     const title = peerTitle(kind);
+    if (!args.peers) return { title, note: 'left out' };
     return 'version' in found
       ? { title, version: found.version, note: found.durability }
       : { title, note: `${found.program} is not installed (${found.install}): its rows are left out` };
   });
+  return [...generator, ...notes];
 }
 
 /** @returns what tells the share that others took since then; our own processes must have ended. */
