@@ -100,7 +100,13 @@ export function readResult(output: string, micros: readonly number[], jobs: numb
   const requests = Number(/number of transactions actually processed: (\d+)/.exec(output)?.[1]);
   const perSecond = Number(/^tps = ([\d.]+)/m.exec(output)?.[1]);
   const failed = Number(/number of failed transactions: (\d+)/.exec(output)?.[1] ?? 0);
-  if (!(requests > 0 && perSecond > 0) || failed > 0) throw new LoadFailed(`pgbench did not do its work:\n${output}`);
+  if (!(requests > 0 && perSecond > 0) || failed > 0) {
+    const lines = output
+      .trim()
+      .split('\n')
+      .filter((line) => /error|fatal|transactions/i.test(line));
+    throw new LoadFailed(`pgbench did not do its work: ${lines.slice(0, 3).join('; ')}`);
+  }
   const latency = new LatencyHistogram();
   for (const one of micros) latency.record(one);
   const seconds = requests / perSecond;
