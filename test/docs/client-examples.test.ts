@@ -1,5 +1,5 @@
 /**
- * Runs the `ts` examples of docs/client.md and docs/store.md, each a module of its own, one after the other against one
+ * Runs the `ts` examples of README.md, docs/client.md and docs/store.md, each a module of its own, one after the other against one
  * server, and one DynamoDB in memory; a `text` block right behind one is what it must print. An example that does not
  * make a client or a store of its own is given one.
  */
@@ -29,6 +29,8 @@ interface Example {
 
 void test('docs/client.md: every example compiles, and prints what it says', (t) =>
   runExamples(t, 'docs/client.md', 12));
+
+void test('README.md: its example of the client compiles and runs', (t) => runExamples(t, 'README.md', 1));
 
 void test('docs/store.md: every example compiles, and prints what it says', async (t) => {
   const dynamoDb = await startDynamoDb({ withTable: false });

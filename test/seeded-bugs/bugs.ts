@@ -590,4 +590,48 @@ export const seededBugs: readonly SeededBug[] = [
     replace: "    return 'busy';",
     caughtBy: { file: `${stores}/dragon-lock.test.ts`, test: 'a wait that is cancelled in the moment of the grant' },
   },
+
+  // The client.
+  {
+    name: 'a lease is counted from the reply',
+    file: 'src/client/lease.ts',
+    find: 'this.#sentAt = sentAt;',
+    replace: 'this.#sentAt = this.#options.clock.mark();',
+    caughtBy: { file: 'test/client/lease.test.ts', test: 'counted from each sending' },
+  },
+  {
+    name: 'a blocked event loop hides that a lease is over',
+    file: 'src/client/lease.ts',
+    find: '    look();\n    return Reflect',
+    replace: '    return Reflect',
+    caughtBy: { file: 'test/client/lease.test.ts', test: 'has fired before any timer has run' },
+  },
+  {
+    name: 'a grant that was waited for is trusted as it is',
+    file: 'src/client/acquire.ts',
+    find: 'carrier.clock.since(sentAt) < lessee.ttlMs / 4',
+    replace: 'lessee.ttlMs > 0',
+    caughtBy: { file: 'test/client/acquire.test.ts', test: 'is extended before it counts' },
+  },
+  {
+    name: 'an acquire that is given up leaves its grant behind',
+    file: 'src/client/acquire.ts',
+    find: '      context.background(forget(family, carrier, id, owner));\n',
+    replace: '',
+    caughtBy: { file: 'test/client/acquire.test.ts', test: 'gives back what may have been granted' },
+  },
+  {
+    name: 'a call overtakes another on its key',
+    file: 'src/client/lane.ts',
+    find: 'this.#busy.has(name) || ',
+    replace: '',
+    caughtBy: { file: 'test/client/lane.test.ts', test: 'a call on a key that is under way waits for it' },
+  },
+  {
+    name: 'a write without an id is sent twice',
+    file: 'src/client/carrier.ts',
+    find: "(!error.sent || parcel.call.effect !== 'once')",
+    replace: 'true',
+    caughtBy: { file: 'test/client/retries.test.ts', test: 'a write without an id is sent again only' },
+  },
 ];
