@@ -79,7 +79,7 @@ export async function acquire(
   } catch (error) {
     // Whoever was refused has nothing to give back; anything else may have got it.
     if (!(error instanceof DragonLockError) || error.code === 'outcome_unknown') {
-      context.background(forget(family, carrier, id, owner));
+      context.background(forget(family, context, id, owner));
     }
     throw error;
   }
@@ -142,9 +142,10 @@ function giveBackCall(family: LockFamily, of: { id: string; fence: number }): [C
   return [{ ...call, effect: 'repeatable' }, [family.nameOf(of.id)], batch];
 }
 
-/** Gives back what was perhaps granted and is not wanted. */
-async function forget(family: LockFamily, carrier: Carrier, id: string, owner: string): Promise<void> {
-  await carrier.call({ ...family.giveBackByOwner(id, owner), effect: 'repeatable' }).catch(() => undefined);
+/** Gives back what was perhaps granted and is not wanted; behind the request that asked for it, if that is under way. */
+async function forget(family: LockFamily, context: AcquireContext, id: string, owner: string): Promise<void> {
+  const call: Call = { ...family.giveBackByOwner(id, owner), effect: 'repeatable' };
+  await context.run(call, [family.nameOf(id)]).catch(() => undefined);
 }
 
 function checked(

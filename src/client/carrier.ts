@@ -51,6 +51,11 @@ export class Carrier {
     this.#random = random;
   }
 
+  /** The server has answered, and its version will do. */
+  get greeted(): boolean {
+    return this.#greeted;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

@@ -13,6 +13,7 @@ import { anId } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';
 import { passes } from './retry.ts';
+import { TransportError } from './transport.ts';
 
 /** Milliseconds that one request waits in the server. */
 const pollMs = 30_000;
@@ -168,10 +169,15 @@ export class Watches {
         return await ask();
       } catch (error) {
         const passing = error instanceof DragonLockError && (error.code === 'unreachable' || passes(error.code));
-        if (!passing || this.#carrier.closed) throw error;
+        if (!passing || this.#carrier.closed || this.#isHopeless(error)) throw error;
         await this.#carrier.pause(attempt, signal);
       }
     }
+  }
+
+  /** A server that never answered, at an address that can never answer: a mistake in the settings, not a downtime. */
+  #isHopeless({ cause }: DragonLockError): boolean {
+    return !this.#carrier.greeted && cause instanceof TransportError && cause.permanent;
   }
 }
 

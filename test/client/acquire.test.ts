@@ -67,9 +67,27 @@ void test('an aborted acquire closes its connection, and gives back what may hav
   controller.abort(new Error('enough'));
   await rejected;
   assert.equal(asked.request.signal?.aborted, true);
+  await settled();
   const release = transport.take();
   assert.equal(release.request.method, 'DELETE');
   assert.equal(release.request.path, `/db/acc/lock/x?id=${String(asked.batches[0]?.['LockOwner'])}`);
+});
+
+void test('a try that is aborted while it travels with others is given back behind them', async () => {
+  const { client, transport } = clientUnderTest();
+  const controller = new AbortController();
+  const rejected = assert.rejects(client.lock('x', { wait: 0, signal: controller.signal }), /enough/);
+  const set = client.kv.set('a', 1);
+  await settled();
+  const array = transport.take();
+  assert.equal(array.batches.length, 2);
+  controller.abort(new Error('enough'));
+  await rejected;
+  await settled();
+  assert.equal(transport.exchanges.length, 0, 'it must not overtake the grant');
+  await array.succeed();
+  assert.equal(await set, 7);
+  assert.equal(transport.take().request.method, 'DELETE');
 });
 
 void test('whoever is refused the lock has nothing to give back', async () => {

@@ -63,6 +63,7 @@ void test('a wrong token, account or URL is told in one line', async (t: TestCon
     name: 'UnreachableError',
     message: /^Cannot reach https:.* \(TLS: .*\)\.$/,
   });
+  await assert.rejects(https.watch.key('a').next(), { name: 'UnreachableError' });
   for (const options of [
     { url: 'localhost' },
     { url: 'http://user:secret@localhost' },

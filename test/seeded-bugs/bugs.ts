@@ -616,7 +616,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an acquire that is given up leaves its grant behind',
     file: 'src/client/acquire.ts',
-    find: '      context.background(forget(family, carrier, id, owner));\n',
+    find: '      context.background(forget(family, context, id, owner));\n',
     replace: '',
     caughtBy: { file: 'test/client/acquire.test.ts', test: 'gives back what may have been granted' },
   },
