@@ -38,9 +38,14 @@ export async function runGuarded(
   lock: HeldLock,
   ttlMs: number,
 ): Promise<ChildEnd> {
+  // First whatever looks after the child, then the child.
+  const group = new GuardedGroup(lock, ttlMs);
   const child = spawn(command!, args, { stdio: 'inherit', detached: true, env });
-  if (child.pid === undefined) return unstartable(command!, child);
-  const group = new GuardedGroup(child.pid, lock, ttlMs);
+  if (child.pid === undefined) {
+    group.release();
+    return unstartable(command!, child);
+  }
+  group.guard(child.pid);
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   const loss = await group.leaderEnded();
   if (loss !== undefined) return { kind: 'lost', message: loss };
@@ -58,7 +63,8 @@ async function unstartable(command: string, child: ChildProcess): Promise<ChildE
 }
 
 class GuardedGroup {
-  readonly #leader: number;
+  /** 0: there is none yet. */
+  #leader = 0;
   readonly #lock: HeldLock;
   readonly #ttlMs: number;
   readonly #termMs: number;
@@ -71,32 +77,37 @@ class GuardedGroup {
   #asked: { readonly at: Mark; readonly graceMs: number } | undefined;
   readonly #killed = Promise.withResolvers<void>();
 
-  constructor(leader: number, lock: HeldLock, ttlMs: number) {
-    this.#leader = leader;
+  constructor(lock: HeldLock, ttlMs: number) {
     this.#lock = lock;
     this.#ttlMs = ttlMs;
     this.#termMs = Math.min(ttlMs / 4, 10_000);
     this.#killMs = Math.min(ttlMs / 20, 1000);
-    this.#watchdog = new LeaseWatchdog(leader);
+    this.#watchdog = new LeaseWatchdog();
     const stops = [
       onSignals(forwarded, (signal) => {
         this.#look();
-        signalGroup(leader, signal);
+        signalGroup(this.#leader, signal);
       }),
       // Ctrl-Z reaches us alone. The lease goes on meanwhile, and nothing renews it.
       onSignals(['SIGTSTP'], () => {
-        signalGroup(leader, 'SIGSTOP');
+        signalGroup(this.#leader, 'SIGSTOP');
         process.kill(process.pid, 'SIGSTOP');
       }),
       onSignals(['SIGCONT'], () => {
         this.#look();
-        signalGroup(leader, 'SIGCONT');
+        signalGroup(this.#leader, 'SIGCONT');
       }),
     ];
     this.#stopListening = () => {
       for (const stop of stops) stop();
     };
-    lock.signal.addEventListener('abort', () => this.#look(), { once: true });
+  }
+
+  /** The child leads a group of its own. */
+  guard(leader: number): void {
+    this.#leader = leader;
+    this.#watchdog.guard(leader);
+    this.#lock.signal.addEventListener('abort', () => this.#look(), { once: true });
     this.#look();
   }
 
@@ -109,10 +120,15 @@ class GuardedGroup {
         if ((await Promise.race([looked.then(() => 'look'), this.#killed.promise])) === undefined) break;
       }
     }
+    this.release();
+    return this.#loss;
+  }
+
+  /** Nobody is left to guard. */
+  release(): void {
     this.#clearTimer();
     this.#stopListening();
     this.#watchdog.dismiss();
-    return this.#loss;
   }
 
   /** Also behind a stop: time may have passed that no timer has seen. */

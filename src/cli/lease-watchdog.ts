@@ -14,9 +14,9 @@ const file = path.join(import.meta.dirname, `watchdog-process${path.extname(impo
 export class LeaseWatchdog {
   readonly #process: ChildProcess;
 
-  constructor(leader: number) {
+  constructor() {
     // A group of its own: what is sent to ours, or by a terminal, is not meant for it.
-    this.#process = spawn(process.execPath, [file, String(leader)], {
+    this.#process = spawn(process.execPath, [file], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
       env: {},
@@ -26,6 +26,10 @@ export class LeaseWatchdog {
     // Without it, this process still does what it can.
     this.#process.on('error', () => undefined);
     this.#process.stdin?.on('error', () => undefined);
+  }
+
+  guard(leader: number): void {
+    this.#process.stdin?.write(`${leader}\n`);
   }
 
   /** The group may live for so many milliseconds from now. */

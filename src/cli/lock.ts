@@ -34,6 +34,7 @@ interface Options {
 
 /** Less could not be renewed in time over a network, and leaves no time to end a child. */
 const ttlMsMin = 1000;
+const ending = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 export function addLock(program: Command, invocation: Invocation, argv: readonly string[]): void {
   program
@@ -66,6 +67,8 @@ async function lockAndRun(
   const asked = lockOptions(command, options);
   const conflict = conflictCode(options);
   const client = await invocation.client();
+  // From one listener to the next, none of these must end us with the lock in hand.
+  onSignals(ending, () => undefined);
   let lock: Lock;
   try {
     lock = await standInLine(client, name, asked);
@@ -119,7 +122,7 @@ function conflictCode({ conflictExitCode }: Options): number {
 /** The server lets nobody stand longer than `waitMsMax`; then it is the end of the line again. */
 async function standInLine(client: DragonLock, name: string, asked: Asked): Promise<Lock> {
   const leave = new AbortController();
-  const stopListening = onSignals(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'], (signal) => {
+  const stopListening = onSignals(ending, (signal) => {
     if (leave.signal.aborted) process.exit(new Interrupted(signal).exitCode);
     leave.abort(new Interrupted(signal));
   });
@@ -150,7 +153,7 @@ function environment(lock: Lock): NodeJS.ProcessEnv {
 /** How the child ended is what counts, unless it ended well under a lock that somebody else may have had. */
 async function giveBack(lock: Lock, exitCode: number, { terminal }: Invocation): Promise<number> {
   const unclear = `The lock ${JSON.stringify(lock.id)} could not be given back`;
-  const stopListening = onSignals(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'], () => {
+  const stopListening = onSignals(ending, () => {
     terminal.say(`${unclear} before a second signal; it ends with its ttl.`);
     process.exit(exitCode);
   });

@@ -27,6 +27,8 @@ export function onSignals(signals: readonly NodeJS.Signals[], run: (signal: Node
 
 /** @returns false: there is no such group any more */
 export function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
+  // To the system, group 0 would be our own.
+  if (leader <= 1) return false;
   try {
     process.kill(-leader, signal);
     return true;

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ServerUnderTest } from '../support/server-under-test.ts';
+import { CommandUnderTest, prints, runCommand } from './command-under-test.ts';
+
+void test('kv: put and get keep text byte for byte, and JSON as JSON; conditions that do not hold are 1', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  await prints(t, ['kv', 'put', 'a', '{"not": "parsed"}'], { url });
+  assert.equal(await prints(t, ['kv', 'get', 'a'], { url }), '{"not": "parsed"}\n');
+  const text = 'two\nlines, ünïcode\n';
+  await prints(t, ['kv', 'put', 'file', '-'], { url, input: text });
+  assert.equal(await prints(t, ['kv', 'get', 'file'], { url }), text);
+  const put = await prints(t, ['kv', 'put', 'n', '-j', '{"x":[1]}', '--if-absent', '--json'], { url });
+  const { Key, Version } = JSON.parse(put) as { Key: string; Version: number };
+  assert.deepEqual([Key, await prints(t, ['kv', 'get', 'n'], { url })], ['n', '{"x":[1]}\n']);
+  const got = JSON.parse(await prints(t, ['kv', 'get', 'n', '--json'], { url })) as object;
+  assert.deepEqual(got, { Key: 'n', Version, Value: { x: [1] } });
+
+  const mismatch = await runCommand(t, ['kv', 'put', 'n', 'x', '--if-absent'], { url });
+  assert.deepEqual([mismatch.code, mismatch.stdout], [1, '']);
+  assert.match(mismatch.stderr, /^dragonlock: .*"n" has version \d+; it must not exist\.\n$/);
+  await prints(t, ['kv', 'put', 'n', 'x', '--if-version', String(Version)], { url });
+  await prints(t, ['kv', 'del', 'n', '--if-version', String(Version)], { url }, 1);
+  await prints(t, ['kv', 'del', 'n'], { url });
+  const none = await runCommand(t, ['kv', 'get', 'n'], { url });
+  assert.deepEqual([none.code, none.stdout, none.stderr], [1, '', 'dragonlock: There is no key "n".\n']);
+  await prints(t, ['kv', 'put', 'n', '-j', '{'], { url }, 64);
+  await prints(t, ['kv', 'put', 'n', '-'], { url, input: Buffer.from([0xff]) }, 64);
+});
+
+void test('kv list: in order, as a table or as JSON or as keys; what could repaint a terminal is escaped', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  await server.batch({ KVSet: [1, 2, 3].map((n) => ({ Key: `k/${n}`, Value: n })) });
+  await server.batch({ KVSet: { Key: 'evil\u001b[2J', Value: 'v\u009b' } });
+  assert.deepEqual((await prints(t, ['kv', 'list', 'k/', '--keys'], { url })).split('\n'), ['k/1', 'k/2', 'k/3', '']);
+  const table = await prints(t, ['kv', 'list'], { url });
+  assert.match(table, /^KEY +VERSION +VALUE\nevil\\u001b\[2J +\d+ +"v\\u009b"\nk\/1 +\d+ +1\n/);
+  const rows = (await prints(t, ['kv', 'list', '--limit', '2', '--json'], { url })).trim().split('\n');
+  assert.deepEqual(
+    rows.map((row) => (JSON.parse(row) as { Key: string }).Key),
+    ['evil\u001b[2J', 'k/1'],
+  );
+  assert.equal(await prints(t, ['kv', 'list', 'none/'], { url }), '');
+});
+
+void test('kv watch: a line for each change, over a restart of the server', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const listen = `127.0.0.1:${server.port}`;
+  const { url } = server;
+  const key = new CommandUnderTest(t, ['kv', 'watch', 'color'], { url });
+  const prefix = new CommandUnderTest(t, ['kv', 'watch', '--prefix', 'c', '--json'], { url });
+  await key.printed(/^deleted color\n$/);
+  await server.batch({ KVSet: { Key: 'color', Value: 'red' } });
+  await key.printed(/set color "red"\n$/);
+  await prefix.printed(/"Value":"red"/);
+  await server.restart('kill', { listen });
+  await server.batch({ KVSet: { Key: 'color', Value: 'green' } });
+  await key.printed(/set color "green"\n$/);
+  await server.batch({ KVSet: { Key: 'color', Delete: true } });
+  await key.printed(/^deleted color\nset color "red"\nset color "green"\ndeleted color\n$/);
+  await prefix.printed(/"Deleted":true/);
+  const told = prefix.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    told.map(({ Value, Deleted }) => Value ?? Deleted),
+    ['red', 'green', true],
+  );
+  const revs = told.map(({ Rev }) => Number(Rev));
+  assert.ok(revs.every((rev, i) => rev > (revs[i - 1] ?? 0)));
+  const again = await prints(t, ['kv', 'watch', '--prefix', 'c', '--after', String(revs[0]), '--once'], { url });
+  assert.equal(again, 'set color "green"\n');
+});
+
+void test('counter and seq', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const counter = async (...args: string[]): Promise<string> => (await prints(t, ['counter', ...args], { url })).trim();
+  assert.equal(await counter('get', 'c'), '0');
+  assert.equal(await counter('add', 'c'), '1');
+  assert.equal(await counter('add', 'c', '-5'), '-4');
+  assert.equal(await counter('max', 'c', '10'), '10');
+  assert.equal(await counter('min', 'c', '-10'), '-10');
+  assert.equal(await counter('set', 'c', '7', '--if-eq', '-10'), '7');
+  await prints(t, ['counter', 'set', 'c', '7', '--if-eq', '1'], { url }, 1);
+  await prints(t, ['counter', 'add', 'c', 'many'], { url }, 64);
+  assert.equal(await counter('reset', 'c'), '7');
+  assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
+  assert.equal(await prints(t, ['seq', 'next', 's', '--block', '3'], { url }), '2 4\n');
+  assert.equal(await prints(t, ['seq', 'get', 's', '--json'], { url }), '{"Key":"s","Value":4}\n');
+  await prints(t, ['seq', 'reset', 's'], { url });
+  assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
+});
+
+void test('batch: JSON of the HTTP API in, its reply out; an array too', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const batch = (input: string, wanted = 0): Promise<string> => prints(t, ['batch', '-f', '-'], { url, input }, wanted);
+  const one = JSON.parse(await batch('{"KVSet":{"Key":"a","Value":1},"Atomic":{"Key":"c","Add":2}}')) as object;
+  assert.deepEqual(Object.keys(one), ['Atomic', 'KVSet', 'Rev']);
+  const many = JSON.parse(await batch('[{"KVGet":"a"},{"Check":{"Key":"a","Version":0}}]')) as { Status: number }[];
+  assert.deepEqual(
+    many.map(({ Status }) => Status),
+    [200, 409],
+  );
+  await batch('{"Check":{"Key":"a","Version":0}}', 1);
+  await batch('{"KVSett":1}', 64);
+  await batch('{', 64);
+  await prints(t, ['batch', '-f', '/no/such/file'], { url }, 64);
+});
+
+void test('locks: holders and waiters; --force-unlock takes one away', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  assert.equal(await prints(t, ['locks'], { url }), '');
+  await server.ok('POST', '/db/acc/lock/job?id=a&dur=60');
+  assert.match(
+    await prints(t, ['locks'], { url }),
+    /^NAME +HELD FOR +ENDS IN +WAITERS +HOLDER\njob +\S+ s +5\d s +0\n$/,
+  );
+  const row = JSON.parse(await prints(t, ['locks', 'j', '--json'], { url })) as { LockID: string; Locked: boolean };
+  assert.deepEqual([row.LockID, row.Locked], ['job', true]);
+  await prints(t, ['locks', '--force-unlock', 'job'], { url });
+  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false);
+  await prints(t, ['locks', '--force-unlock', 'job'], { url }, 1);
+});
+
+void test('status, config check and serve', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url, directory, boot } = server;
+  assert.match(
+    await prints(t, ['status'], { url }),
+    new RegExp(`^server +${url}\nstate +ready\nversion .*\nboot +${boot}\n`),
+  );
+  const status = JSON.parse(await prints(t, ['status', '--json'], { url })) as { State: string; LatencyMs: number };
+  assert.equal(status.State, 'ready');
+  assert.ok(status.LatencyMs > 0);
+  assert.match(await prints(t, ['config', 'check'], { cwd: directory }), /^Valid: listens on 127\.0\.0\.1:8081, /);
+  const wrong = await runCommand(t, ['config', 'check', '--config', '/no/such.yml'], {});
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stderr, /no\/such\.yml/);
+  const args = ['serve', '--config', '/dev/null', '--listen', '127.0.0.1:0', '--data-dir', `${directory}/other`];
+  const served = new CommandUnderTest(t, args);
+  const [, other] = await served.printed(/"msg":"Serving on ([^"]+)"/);
+  await prints(t, ['kv', 'put', 'a', '1'], { url: other! });
+  served.signal('SIGTERM');
+  assert.equal((await served.ended).code, 0);
+});

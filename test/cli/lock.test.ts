@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ServerUnderTest } from '../support/server-under-test.ts';
+import { CommandUnderTest, prints, runCommand } from './command-under-test.ts';
+
+void test('lock: the command runs while the lock is held, with fence and till, and its exit code is the exit code', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const script = 'echo "fence=$DRAGONLOCK_FENCE till=$DRAGONLOCK_TILL"; read line; echo "$line" "$@"; exit 7';
+  const args = ['lock', 'job', '--ttl', '60s', '--', 'sh', '-c', script, 'sh', '--json', '-n', '--', 'a b'];
+  const command = new CommandUnderTest(t, args, { url, input: 'from stdin\n' });
+  const [, fence, till] = await command.printed(/fence=(\d+) till=(\d+)/);
+  const { code, stdout } = await command.ended;
+  assert.equal(code, 7);
+  assert.match(stdout, /^from stdin --json -n -- a b$/m, 'stdin and every argument are the child’s');
+  const left = Number(till) - Date.now() / 1000;
+  assert.ok(left > 0 && left <= 60, `${left} s left`);
+  const lock = await server.ok('GET', '/db/acc/lock/job');
+  assert.equal(lock.Locked, false, 'given back');
+  const next = await server.ok('POST', '/db/acc/lock/job?id=next&dur=5');
+  assert.equal(next.Recover, undefined, 'cleanly');
+  assert.ok(next.Lock > Number(fence));
+});
+
+void test('lock: a child that a signal ends gives 128 + its number; one that cannot be run 126 or 127; the lock is given back', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const lock = ['lock', 'job', '--'];
+  await prints(t, [...lock, 'sh', '-c', 'kill -9 $$'], { url }, 137);
+  await prints(t, [...lock, 'sh', '-c', 'kill -TERM $$'], { url }, 143);
+  const missing = await runCommand(t, [...lock, 'no-such-command'], { url });
+  assert.deepEqual([missing.code, missing.stderr], [127, 'dragonlock: Cannot run "no-such-command": not found\n']);
+  const directory = await runCommand(t, [...lock, '/'], { url });
+  assert.equal(directory.code, 126);
+  assert.match(directory.stderr, /^dragonlock: Cannot run "\/": .*EACCES\n$/);
+  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false);
+});
+
+void test('lock: busy is 75 and a line that says who has it, or what -E says; nothing is run', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const holder = new CommandUnderTest(t, ['lock', 'job', '--', 'sh', '-c', 'echo held; exec sleep 60'], { url });
+  await holder.printed(/held/);
+  const busy = await runCommand(t, ['lock', 'job', '-n', '--', 'echo', 'ran'], { url });
+  assert.deepEqual([busy.code, busy.stdout], [75, '']);
+  assert.match(busy.stderr, /^dragonlock: The lock "job" is busy: held for [\d.]+ \w+ by sh \(.+, pid \d+\)\.\n$/);
+  assert.ok(busy.stderr.includes(`pid ${holder.pid})`));
+  await prints(t, ['lock', 'job', '--no-wait', '-E', '0', '--', 'echo', 'ran'], { url }, 0);
+  await prints(t, ['lock', 'job', '--wait', '200ms', '--', 'echo', 'ran'], { url }, 75);
+  holder.signal('SIGTERM');
+  assert.equal((await holder.ended).code, 143, 'a signal that was forwarded');
+});
+
+void test('lock: who waits gets the lock when it is given back, in turn', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const first = new CommandUnderTest(t, ['lock', 'job', '--', 'sh', '-c', 'echo held; exec sleep 60'], { url });
+  await first.printed(/held/);
+  const second = new CommandUnderTest(t, ['lock', 'job', '--', 'echo', 'second'], { url });
+  await server.waiters(1);
+  const third = new CommandUnderTest(t, ['lock', 'job', '--wait', '50s', '--', 'echo', 'third'], { url });
+  await server.waiters(2);
+  first.signal('SIGINT');
+  assert.equal((await first.ended).code, 130);
+  assert.equal((await second.ended).stdout, 'second\n');
+  assert.equal((await third.ended).stdout, 'third\n');
+});
+
+void test('lock: a signal takes who waits out of the line, with 128 + its number', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  await server.ok('POST', '/db/acc/lock/job?id=other&dur=60');
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const waiting = new CommandUnderTest(t, ['lock', 'job', '--', 'echo', 'ran'], { url });
+    await server.waiters(1);
+    waiting.signal(signal);
+    const ended = await waiting.ended;
+    assert.deepEqual([ended.code, ended.stdout], [code, '']);
+    await server.waiters(0);
+  }
+});
+
+void test('lock: signals go to the whole group of the child; the second of a kind too, and none ends the command before it', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const script = `
+    for s in INT HUP USR1 USR2 QUIT; do trap "echo got-$s" $s; done
+    trap 'echo ending; exit 5' TERM
+    (trap 'echo grandchild-int' INT; echo grandchild; while :; do sleep 0.05; done) &
+    echo ready
+    while :; do sleep 0.05; done`;
+  const command = new CommandUnderTest(t, ['lock', 'job', '--', 'bash', '-c', script], { url });
+  await command.printed(/^ready$/m);
+  await command.printed(/^grandchild$/m);
+  command.signal('SIGINT');
+  await command.printed(/got-INT/);
+  await command.printed(/grandchild-int/);
+  command.signal('SIGINT');
+  await command.printed(/got-INT[^]*got-INT/);
+  for (const name of ['HUP', 'USR1', 'USR2', 'QUIT'] as const) {
+    command.signal(`SIG${name}`);
+    await command.printed(new RegExp(`got-${name}`));
+  }
+  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, true, 'held all the while');
+  command.signal('SIGTERM');
+  const { code } = await command.ended;
+  assert.equal(code, 5, 'what the child makes of it');
+  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'and given back');
+});
+
+void test('lock: wrong calls are 64, with a line that says what was wanted', async (t) => {
+  for (const [args, wanted] of [
+    [['lock'], /missing required argument 'name'/],
+    [['lock', 'job'], /wanted: dragonlock lock NAME/],
+    [['lock', 'job', '--'], /wanted: dragonlock lock NAME/],
+    [['lock', 'job', 'echo', 'hello'], /wanted: dragonlock lock NAME/],
+    [['lock', 'job', 'echo', '--', 'hello'], /wanted: dragonlock lock NAME/],
+    [['lock', 'job', '--wait', 'soon', '--', 'true'], /--wait: "soon"; wanted a duration such as/],
+    [['lock', 'job', '--ttl', '1ms', '--', 'true'], /--ttl: 1ms; wanted 1s to 24h/],
+    [['lock', 'job', '-E', '256', '--', 'true'], /--conflict-exit-code: 256; wanted 0 to 255/],
+    [['lock', 'job', '--meta', '{', '--', 'true'], /--meta: not JSON/],
+    [['lock', 'job', '--tll', '5s', '--', 'true'], /unknown option '--tll' \(Did you mean --ttl\?\)/],
+  ] as const) {
+    const { code, stdout, stderr } = await runCommand(t, args, { url: 'http://127.0.0.1:1' });
+    assert.deepEqual([code, stdout], [64, ''], stderr);
+    assert.match(stderr, wanted);
+    assert.match(stderr, /^dragonlock: [^\n]+\n$/, 'one line');
+  }
+});

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { temporaryDirectory } from '../docs/server-child.ts';
+import { ServerUnderTest } from '../support/server-under-test.ts';
+import { commandFile, CommandUnderTest, environment, prints } from './command-under-test.ts';
+
+/** A directory with `dragonlock` in it, for PATH. */
+function installed(t: { after(run: () => void): void }): string {
+  const directory = temporaryDirectory(t);
+  const script = `#!/bin/sh\nexec '${process.execPath}' '${commandFile}' "$@"\n`;
+  fs.writeFileSync(path.join(directory, 'dragonlock'), script, { mode: 0o755 });
+  return directory;
+}
+
+void test('a reader that has seen enough ends the command without a word', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const Value = 'x'.repeat(1000);
+  await server.batch({ KVSet: Array.from({ length: 500 }, (_, i) => ({ Key: `k${i}`, Value })) });
+  const script = 'dragonlock kv list --json | head -n 1 >/dev/null; echo "${PIPESTATUS[0]}"';
+  const { stdout, stderr } = spawnSync('bash', ['-c', script], {
+    encoding: 'utf8',
+    env: { ...environment({ url }), PATH: `${installed(t)}:${process.env['PATH']}` },
+  });
+  assert.deepEqual([stdout, stderr], ['141\n', '']);
+});
+
+const withoutScript = spawnSync('script', ['--version']).status !== 0 && 'script (util-linux) is not installed';
+
+void test('colors on a terminal only, and not with NO_COLOR or --no-color; the child has the terminal', {
+  skip: withoutScript,
+}, async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const onTerminal = async (args: readonly string[], env = {}): Promise<string> => {
+    const line = `'${process.execPath}' '${commandFile}' ${args.join(' ')}`;
+    const argv = ['script', '-qec', line, '/dev/null'];
+    const { code, stdout } = await new CommandUnderTest(t, [], { url, argv, env: { TERM: 'xterm', ...env } }).ended;
+    assert.equal(code, 0, stdout);
+    return stdout;
+  };
+  assert.ok((await onTerminal(['status'])).includes('\u001b[1m'));
+  assert.ok(!(await onTerminal(['status', '--no-color'])).includes('\u001b'));
+  assert.ok(!(await onTerminal(['status'], { NO_COLOR: '1' })).includes('\u001b'));
+  assert.ok(!(await prints(t, ['status'], { url })).includes('\u001b'));
+  assert.match(await onTerminal(['lock', 'job', '--', 'sh', '-c', '"test -t 0 && test -t 1 && echo both"']), /both/);
+});
+
+void test('completion: bash completes commands, options, and the names of locks and keys', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  await server.batch({
+    KVSet: [
+      { Key: 'app:one', Value: 1 },
+      { Key: 'app:two', Value: 2 },
+      { Key: 'zoo', Value: 3 },
+    ],
+  });
+  await server.ok('POST', '/db/acc/lock/nightly?id=a&dur=60');
+  const cases: readonly (readonly [string, string])[] = [
+    ['dragonlock cou', 'counter'],
+    ['dragonlock kv ', 'del get list put watch'],
+    ['dragonlock kv put a b --if', '--if-absent --if-version'],
+    ['dragonlock kv get z', 'zoo'],
+    // What readline takes for the word begins behind the colon.
+    ['dragonlock kv get app:', 'one two'],
+    ['dragonlock --account acc lock ni', 'nightly'],
+    ['dragonlock lock nightly -- ', ''],
+    ['dragonlock completion ', 'bash'],
+  ];
+  const calls = cases.map(([line]) => {
+    const word = /[^\s:=]*$/.exec(line)![0];
+    return `COMP_LINE='${line}' COMP_POINT=${line.length}; _dragonlock dragonlock '${word}' ''; echo "\${COMPREPLY[@]}"`;
+  });
+  const script = ['source <(dragonlock completion bash)', 'complete -p dragonlock >/dev/null', ...calls].join('\n');
+  const { stdout, stderr } = spawnSync('bash', ['-euc', script], {
+    encoding: 'utf8',
+    // Their server must be quick; on a busy machine, the test is patient.
+    env: { ...environment({ url: server.url }), PATH: `${installed(t)}:${process.env['PATH']}` },
+  });
+  const lines = stdout
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.split(' ').toSorted().join(' '));
+  assert.deepEqual(
+    lines,
+    cases.map(([, wanted]) => wanted),
+    stderr,
+  );
+});
+
+void test('--help and --version', async (t) => {
+  assert.match(await prints(t, ['--version']), /^\d+\.\d+\.\d+\n$/);
+  const help = await prints(t, ['--help']);
+  for (const name of ['lock', 'locks', 'kv', 'counter', 'seq', 'batch', 'status', 'serve', 'config', 'completion']) {
+    assert.match(help, new RegExp(`^  ${name} `, 'm'));
+    await prints(t, [name, '--help']);
+  }
+  await prints(t, ['kv'], {}, 64);
+  await prints(t, ['no-such-command'], {}, 64);
+});
