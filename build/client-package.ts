@@ -16,8 +16,11 @@ const entries = {
   './store': 'store/exports',
 } as const satisfies Record<string, string>;
 
+/** Commands; each is in tsconfig.client.json too. */
+const commands = { dragonlock: 'cli/main' } as const satisfies Record<string, string>;
+
 /** Of those of package.json; everything else there is the server's. */
-const dependencies = ['undici'] as const;
+const dependencies = ['commander', 'undici'] as const;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = path.join(root, 'dist/client');
@@ -58,6 +61,7 @@ const manifest = {
   exports: Object.fromEntries(
     Object.entries(entries).map(([name, file]) => [name, { types: `./${file}.d.ts`, default: `./${file}.js` }]),
   ),
+  bin: Object.fromEntries(Object.entries(commands).map(([name, file]) => [name, `./${file}.js`])),
   sideEffects: false,
   dependencies: Object.fromEntries(dependencies.map((name) => [name, own.dependencies[name]])),
   peerDependencies: own.peerDependencies,

@@ -4,7 +4,6 @@
  */
 import os from 'node:os';
 import type { Command } from 'commander';
-import type * as ConfigModule from '../main/config.ts';
 import { Refused } from './exit-codes.ts';
 import { fileExists } from './files.ts';
 import type { Invocation } from './invocation.ts';
@@ -33,7 +32,7 @@ export function addConfig(program: Command, invocation: Invocation): void {
     .description('say what is wrong with it, each with its place; exit code 1: something is')
     .option('--config <file>', 'default: config.yml in the working directory, if there is one')
     .action(async ({ config }: { config?: string }) => {
-      const { loadConfig, ConfigError } = (await import(serverFile('config.ts').href)) as typeof ConfigModule;
+      const { loadConfig, ConfigError } = (await import(serverFile('config.ts').href)) as ConfigModule;
       const argv = config === undefined ? [] : ['--config', config];
       try {
         const { listen, data_dir, shards, tokens } = loadConfig({
@@ -53,6 +52,17 @@ export function addConfig(program: Command, invocation: Invocation): void {
         throw error;
       }
     });
+}
+
+/** Of main/config.ts. Its types are not imported either: what is imported is in the package. */
+interface ConfigModule {
+  loadConfig(sources: { argv: readonly string[]; env: NodeJS.ProcessEnv; cores: number }): {
+    listen: { host: string; port: number };
+    data_dir: string;
+    shards: number;
+    tokens: readonly object[];
+  };
+  ConfigError: new (problems: readonly string[]) => Error & { readonly problems: readonly string[] };
 }
 
 /** @throws Refused when there is no server here */
