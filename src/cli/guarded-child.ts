@@ -15,6 +15,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { systemLeaseClock, type Mark } from '../client/lease-clock.ts';
 import type { HeldLock } from '../client/lock.ts';
 import { systemAfter } from '../shared/clock.ts';
@@ -28,6 +29,9 @@ export type ChildEnd =
   | { readonly kind: 'unstartable'; readonly exitCode: number; readonly message: string }
   | { readonly kind: 'lost'; readonly message: string };
 
+/** Becomes the command when it is told that the watchdog knows of it; never, if we are killed before. */
+const gate = 'read -r _ <&3 && exec "$@" 3<&-';
+
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
 /** How often it is looked whether anybody is left of a group whose leader has gone. */
 const lookMs = 20;
@@ -40,12 +44,19 @@ export async function runGuarded(
 ): Promise<ChildEnd> {
   // First whatever looks after the child, then the child.
   const group = new GuardedGroup(lock, ttlMs);
-  const child = spawn(command!, args, { stdio: 'inherit', detached: true, env });
+  const child = spawn('/bin/sh', ['-c', gate, 'sh', command!, ...args], {
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    detached: true,
+    env,
+  });
   if (child.pid === undefined) {
     group.release();
     return unstartable(command!, child);
   }
   group.guard(child.pid);
+  const open = child.stdio[3] as Writable;
+  open.on('error', () => undefined);
+  open.end('\n');
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   const loss = await group.leaderEnded();
   if (loss !== undefined) return { kind: 'lost', message: loss };
