@@ -56,7 +56,7 @@ export function addConfig(program: Command, invocation: Invocation): void {
 
 /** Of main/config.ts. Its types are not imported either: what is imported is in the package. */
 interface ConfigModule {
-  loadConfig(sources: { argv: readonly string[]; env: NodeJS.ProcessEnv; cores: number }): {
+  loadConfig: (sources: { argv: readonly string[]; env: NodeJS.ProcessEnv; cores: number }) => {
     listen: { host: string; port: number };
     data_dir: string;
     shards: number;
