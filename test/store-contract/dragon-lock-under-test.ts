@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net';
 import { DragonLock } from '../../src/client/dragon-lock.ts';
 import { HttpTransport, TransportError, type Transport, type WireRequest } from '../../src/client/transport.ts';
 import { buildApp } from '../../src/main/app.ts';
-import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
 import { loadConfig } from '../../src/main/config.ts';
 import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
 import { startInProcess } from '../../src/main/in-process.ts';
