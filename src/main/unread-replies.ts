@@ -37,7 +37,8 @@ export class UnreadReplies {
     // Behind `finish`, Node sets the timeout of an idle connection.
     res.once('finish', () => this.#add(socket, -bytes));
     for (const [oldest] of this.#behind) {
-      if (this.#bytes <= this.#options.bytesMax) break;
+      // The newest stays, however large: one reply has limits of its own.
+      if (this.#bytes <= this.#options.bytesMax || oldest === socket) break;
       this.#forget(oldest);
       oldest.destroy();
     }
