@@ -73,6 +73,9 @@ export class ServerUnderTest {
   stderr = '';
   #options: ServerOptions;
   #child: ChildProcess | undefined;
+  /** The process has ended, and all that it said has been read. */
+  #ended = true;
+  #closed: Promise<void> = Promise.resolve();
   #agent = new Agent({ pipelining: 1, connections: null });
   #acknowledged = 0;
   #onLog: (() => void)[] = [];
@@ -137,7 +140,9 @@ export class ServerUnderTest {
       for (const look of this.#onLog) look();
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    child.on('close', () => {
+    this.#ended = false;
+    this.#closed = once(child, 'close').then(() => {
+      this.#ended = true;
       for (const look of this.#onLog) look();
     });
   }
@@ -155,7 +160,7 @@ export class ServerUnderTest {
         if (line !== undefined) {
           done();
           resolve(line);
-        } else if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+        } else if (this.#ended) {
           done();
           reject(
             new Error(`The server ended (${child?.exitCode ?? child?.signalCode}) before it ${what}\n${this.#said()}`),
@@ -313,14 +318,11 @@ export class ServerUnderTest {
     const child = this.#child;
     assert(child !== undefined, 'the server was started');
     this.#child = undefined;
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'close');
-      if (signal !== undefined) child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
-      await exited;
-      clearTimeout(timer);
-      assert(signal === 'SIGKILL' || child.signalCode === null, `ended within ${patienceMs} ms\n${this.#said()}`);
-    }
+    if (signal !== undefined) child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+    await this.#closed;
+    clearTimeout(timer);
+    assert(signal === 'SIGKILL' || child.signalCode === null, `ended within ${patienceMs} ms\n${this.#said()}`);
     return child.exitCode;
   }
 
