@@ -131,7 +131,7 @@ async function measureRow(row: Row): Promise<RowResult> {
   const contestants = row.contestants.filter(isHere);
   try {
     const { seconds, repeats } = args;
-    const result = await runRow({ ...row, contestants }, { seconds, repeats, warmUpSeconds: args.quick ? 1 : 2, run });
+    const result = await runRow({ ...row, contestants }, { seconds, repeats, warmUpSeconds: args.quick ? 1 : 6, run });
     return { ...result, takenByOthers: others() };
   } catch (error) {
     const message = messageOf(error);

@@ -1,15 +1,26 @@
 /** Requests for set-up and checks; measured ones come from load/. */
 import { originOf, type Target } from '../load/load-order.ts';
+import { sleep } from './loaded-server.ts';
+
+/** Who fills a server faster than it can checkpoint is put off, and comes again: nothing was done. */
+const putOffMsMax = 60_000;
 
 export async function call(target: Target, path: string, body?: unknown): Promise<unknown> {
-  const response = await fetch(`${originOf(target)}${path}`, {
-    method: 'POST',
-    headers: { ...authorization(target), ...(body !== undefined && { 'Content-Type': 'application/json' }) },
-    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`POST ${path} was answered ${response.status}: ${text.slice(0, 300)}`);
-  return JSON.parse(text);
+  const startedAt = performance.now();
+  for (;;) {
+    const response = await fetch(`${originOf(target)}${path}`, {
+      method: 'POST',
+      headers: { ...authorization(target), ...(body !== undefined && { 'Content-Type': 'application/json' }) },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (response.ok) return JSON.parse(text);
+    const retryAfter = response.headers.get('Retry-After');
+    if (retryAfter === null || performance.now() - startedAt > putOffMsMax) {
+      throw new Error(`POST ${path} was answered ${response.status}: ${text.slice(0, 300)}`);
+    }
+    await sleep(Number(retryAfter) * 1000);
+  }
 }
 
 /** Name → the sum over all labels; buckets of histograms by their bound: `name_bucket 5`. */
