@@ -10,6 +10,7 @@
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../router/dispatcher.ts';
+import { ArrivingBodies } from './arriving-bodies.ts';
 import { processMs } from '../shared/clock.ts';
 import { callMaker } from './call.ts';
 import type { Config } from './config-schema.ts';
@@ -79,7 +80,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     clientErrorHandler: (error, socket) => answerBrokenConnection(edge, error, socket),
   });
   app.decorateRequest('access');
-  readBodiesAsText(app, limits);
+  readBodiesAsText(app, limits, new ArrivingBodies(limits.arriving_bytes_max / http.threads));
   answerFailures(app, edge);
 
   const call = callMaker(edge, authGate(edge, tokens));

@@ -61,6 +61,7 @@ const limitMinima: Readonly<Record<keyof Limits, number>> = {
   watchers_max: 0,
   stream_buffer_bytes_max: 1024,
   unread_bytes_max: 1024,
+  arriving_bytes_max: 1024,
   account_requests_per_second: 0,
   store_bytes_max: mib,
   memtable_bytes_max: mib,

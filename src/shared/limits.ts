@@ -25,6 +25,8 @@ export interface Limits {
   readonly stream_buffer_bytes_max: number;
   /** Bytes of replies that clients have not taken yet, shared out among front ends; over it the oldest connections go. */
   readonly unread_bytes_max: number;
+  /** Bytes of bodies that have arrived in part, shared out among front ends; over it the oldest are answered 503. */
+  readonly arriving_bytes_max: number;
   /** Requests a second of one account; 0 = no limit. */
   readonly account_requests_per_second: number;
   /** Size of the store on disk, the journal not counted; over it only deletes and unlocks are accepted. */
@@ -44,6 +46,7 @@ export const defaultLimits: Limits = {
   watchers_max: 100_000,
   stream_buffer_bytes_max: 4 * 1024 * 1024,
   unread_bytes_max: 256 * 1024 * 1024,
+  arriving_bytes_max: 256 * 1024 * 1024,
   account_requests_per_second: 0,
   store_bytes_max: 64 * 1024 * 1024 * 1024,
   memtable_bytes_max: 128 * 1024 * 1024,

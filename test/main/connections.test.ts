@@ -222,3 +222,47 @@ test('a reply that is larger than unread_bytes_max arrives all the same when its
   socket.write(post('/db/a', '{"KVGet":"x"}'));
   assert.match(await receive(socket, /x"$/), /^HTTP\/1\.1 200/);
 });
+
+const arriving = (length: number): string => `POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
+
+test('over arriving_bytes_max the body that has been arriving for longest is answered 503, and the others come through', async (t) => {
+  const edge = makeEdge(t, 'http: {threads: 1}\nlimits: {arriving_bytes_max: 300000}');
+  const value = (length: number): string => `{"KVSet":{"Key":"k","Value":"${'x'.repeat(length - 32)}"}}`;
+  const body = value(200_000);
+  const slow = await connect(t, edge);
+  const replied = everything(slow);
+  const begun = once(edge.app.server, 'request');
+  slow.write(arriving(body.length) + body.slice(0, -1));
+  await begun;
+  const fast = await connect(t, edge);
+  fast.write(arriving(body.length) + body.slice(0, 150_000));
+  assert.match(await replied, /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"overloaded".*arriving_bytes_max/);
+  fast.write(body.slice(150_000));
+  assert.match(await receive(fast, /"Rev":7/), /^HTTP\/1\.1 200/);
+  assert.equal(edge.dispatcher.asked.length, 1, 'nothing was done of the other');
+  // What ended counts no more: as much again comes through, one after the other.
+  for (let i = 0; i < 5; i += 1) {
+    fast.write(arriving(body.length) + body.slice(0, 199_000));
+    fast.write(body.slice(199_000));
+    assert.match(await receive(fast, /"Rev":7/), /^HTTP\/1\.1 200/);
+  }
+});
+
+test('a body that comes in many pieces, with or without a length, is the same as in one', async (t) => {
+  const edge = makeEdge(t);
+  const socket = await connect(t, edge);
+  socket.setNoDelay(true);
+  const body = '{"KVSet":{"Key":"k","Value":"\u{1f600}xyz"}}';
+  const bytes = [...Buffer.from(body)].map((byte) => Buffer.of(byte));
+  const chunked = bytes.flatMap((byte) => [Buffer.from('1\r\n'), byte, Buffer.from('\r\n')]);
+  const heads = [`Content-Length: ${bytes.length}`, 'Transfer-Encoding: chunked'];
+  const pieces = [bytes, [...chunked, Buffer.from('0\r\n\r\n')]];
+  for (const [i, head] of heads.entries()) {
+    socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\n`);
+    for (const piece of pieces[i]!) await new Promise((resolve) => socket.write(piece, resolve));
+    assert.match(await receive(socket, /"Rev":7/), /^HTTP\/1\.1 200/);
+  }
+  const [first, second] = edge.dispatcher.commands;
+  assert.deepEqual(first, second);
+  assert.match(JSON.stringify(first), /\u{1f600}xyz/u);
+});

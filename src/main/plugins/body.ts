@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { failure } from '../../protocol/errors.ts';
 import type { Limits } from '../../shared/limits.ts';
+import type { ArrivingBodies, ArrivingBody } from '../arriving-bodies.ts';
 import { Refusal } from '../parse/refusal.ts';
 
 export type MediaType = 'json' | 'text' | 'other';
@@ -27,7 +28,7 @@ const usualTypes = ['application/json', 'application/x-www-form-urlencoded', 'te
 
 type Done = (error: Error | null, body?: string) => void;
 
-export function readBodiesAsText(app: FastifyInstance, limits: Limits): void {
+export function readBodiesAsText(app: FastifyInstance, limits: Limits, arriving: ArrivingBodies): void {
   const bytesMax = limits.body_bytes_max;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser([...usualTypes, '*'], (request: FastifyRequest, payload: IncomingMessage, done: Done) => {
@@ -41,7 +42,10 @@ export function readBodiesAsText(app: FastifyInstance, limits: Limits): void {
       return done(new Refusal(unsupported(request)));
     }
     if (Number(length) > bytesMax) return done(new Refusal(tooLarge(bytesMax)));
-    readText(payload, bytesMax, done);
+    const reader = new BodyReader(Number(length ?? Infinity), bytesMax, arriving, done);
+    payload.on('data', (chunk: Buffer) => reader.take(chunk));
+    payload.on('end', () => reader.end());
+    payload.on('error', (error) => reader.finish(error));
   });
 }
 
@@ -52,31 +56,71 @@ declare module 'fastify' {
   }
 }
 
-function readText(payload: IncomingMessage, bytesMax: number, done: Done): void {
-  let first: Buffer | undefined;
-  let more: Buffer[] | undefined;
-  let bytes = 0;
-  let finished = false;
-  const finish: Done = (error, body) => {
-    if (finished) return;
-    finished = true;
-    done(error, body);
-  };
-  payload.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > bytesMax) return finish(new Refusal(tooLarge(bytesMax)));
-    if (first === undefined) first = chunk;
-    else (more ??= [first]).push(chunk);
-  });
-  payload.on('end', () => {
-    const whole = more === undefined ? first : Buffer.concat(more, bytes);
-    if (whole === undefined) return finish(null, '');
-    if (!isUtf8(whole)) return finish(new Refusal(notUtf8));
-    finish(null, whole.toString('utf8'));
-  });
-  payload.on('error', finish);
+/**
+ * One body. Nearly always it comes as one chunk, and that is all. Of more chunks a copy grows, twice as large each time:
+ * who sends byte by byte would otherwise have us keep a buffer for each byte.
+ */
+class BodyReader implements ArrivingBody {
+  /** As announced; infinite when it was not. */
+  readonly #length: number;
+  readonly #bytesMax: number;
+  readonly #arriving: ArrivingBodies;
+  readonly #done: Done;
+  #kept: Buffer = nothing;
+  #bytes = 0;
+  #finished = false;
+
+  constructor(length: number, bytesMax: number, arriving: ArrivingBodies, done: Done) {
+    this.#length = length;
+    this.#bytesMax = bytesMax;
+    this.#arriving = arriving;
+    this.#done = done;
+  }
+
+  take(chunk: Buffer): void {
+    // What comes behind a refusal is read and dropped.
+    if (this.#finished) return;
+    const before = this.#bytes;
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#bytesMax) return this.finish(new Refusal(tooLarge(this.#bytesMax)));
+    if (before === 0) this.#kept = chunk;
+    else this.#append(chunk, before);
+    if (this.#bytes < this.#length) this.#arriving.keeps(this, this.#kept.length);
+  }
+
+  end(): void {
+    const whole = this.#kept.subarray(0, this.#bytes);
+    if (!isUtf8(whole)) return this.finish(new Refusal(notUtf8));
+    this.finish(null, whole.toString('utf8'));
+  }
+
+  giveUp(): void {
+    this.finish(new Refusal(tooSlow));
+  }
+
+  finish(error: Error | null, body?: string): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#kept = nothing;
+    this.#arriving.ended(this);
+    this.#done(error, body);
+  }
+
+  #append(chunk: Buffer, at: number): void {
+    if (this.#bytes > this.#kept.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(this.#bytes, at * 2), this.#length, this.#bytesMax));
+      this.#kept.copy(larger, 0, 0, at);
+      this.#kept = larger;
+    }
+    chunk.copy(this.#kept, at);
+  }
 }
 
+const nothing = Buffer.alloc(0);
+const tooSlow = failure(
+  'overloaded',
+  'Too much is kept of bodies that arrive slowly (limits.arriving_bytes_max), and this one was the oldest; nothing was done',
+);
 const notUtf8 = failure('invalid', 'The body is not UTF-8');
 
 function tooLarge(bytesMax: number) {
