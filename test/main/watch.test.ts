@@ -143,3 +143,29 @@ test('stream: a heartbeat passes on the latest bookmark, and a commit behind it 
   stream.end();
   assert.equal((await reply).body, 'id: 1\n\n: heartbeat\n\n: heartbeat\nid: 3\n\nid: 5\ndata: {}\n\n: heartbeat\n\n');
 });
+
+test('streams that are handed the same commit send the same buffer: what all of them leave unread is there once', async (t) => {
+  const edge = makeEdge(t);
+  edge.dispatcher.reply = undefined;
+  const written: Uint8Array[] = [];
+  edge.app.addHook('onRequest', (_request, { raw }, done) => {
+    const write = raw.write.bind(raw) as (chunk: string | Uint8Array) => boolean;
+    raw.write = (chunk: string | Uint8Array): boolean => {
+      if (typeof chunk !== 'string') written.push(chunk);
+      return write(chunk);
+    };
+    done();
+  });
+  const replies = [1, 2, 3].map(() => edge.send('GET', '/watch/acc?prefix='));
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === replies.length);
+  const events = ['{"a":1}', '{"b":2}'];
+  for (const { sink } of edge.dispatcher.asked) {
+    assert.ok(sink?.commit(revision(5), events));
+    sink.end();
+  }
+  for (const reply of replies) {
+    assert.equal((await reply).body, 'id: 5\ndata: {"a":1}\ndata: {"b":2}\n\n');
+  }
+  assert.equal(written.length, replies.length);
+  assert.equal(new Set(written).size, 1);
+});

@@ -328,3 +328,15 @@ test('drain answers every kind of watcher', async (context: TestContext) => {
   );
   assert.equal(told.at(-1), 'end');
 });
+
+test('streams of one prefix are handed the very same events', async (context) => {
+  const server = await ServerInMemory.start(context, { shards: 1 });
+  const handed: (readonly string[])[] = [];
+  const sink = { ...streamSink([]), commit: (_rev: number, events: readonly string[]) => handed.push(events) > 0 };
+  for (let i = 0; i < 3; i += 1) server.running.router.streamPrefix({ account: acme, prefix: 'a' }, sink);
+  server.running.router.streamPrefix({ account: acme, prefix: 'b' }, sink);
+  await server.settle();
+  await server.ok(set('a', 1));
+  await server.ok(set('b', 2));
+  assert.deepEqual([handed.length, new Set(handed).size], [4, 2]);
+});

@@ -1,0 +1,134 @@
+/**
+ * What one turn of a shard hands on has to fit into one message and into memory, however much was asked for at once.
+ * Sizes are counted by the test, on a shard without threads: a few large values stand for a thousand.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { revision, shardId } from '../../src/protocol/ids.ts';
+import type { FromShard, ToShard } from '../../src/protocol/messages.ts';
+import { ReplyCredit } from '../../src/protocol/reply-credit.ts';
+import { LocalRevisions } from '../../src/protocol/revisions.ts';
+import { messageLength } from '../../src/protocol/shard-wire.ts';
+import { newShardState } from '../../src/shard-worker/core/state.ts';
+import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
+import { defaultLimits } from '../../src/shared/limits.ts';
+import type { Batch } from '../../src/protocol/commands.ts';
+import { startOfTime } from '../support/core-under-test.ts';
+import { get, set } from '../support/commands.ts';
+import { MapEntries } from '../support/map-entries.ts';
+
+const mib = 1024 * 1024;
+const value = 'x'.repeat(mib - 2);
+const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+const requests = 20;
+/** A turn ends behind the message with which it passes 4 MiB. */
+const turnMax = (4 + keys.length) * mib + 64 * 1024;
+
+/** One shard; what it sends is taken only when the test says so. */
+class ShardUnderTest {
+  readonly sent: FromShard[] = [];
+  readonly journaled: number[] = [];
+  readonly #credit = new ReplyCredit(ReplyCredit.allocate(1), 0);
+  readonly #actor: ShardActor;
+  #untaken: number[] = [];
+  wakes = 0;
+
+  constructor() {
+    const revisions = new LocalRevisions(revision(1));
+    const boot = { number: 1, rev: revision(0), at: startOfTime };
+    const entries = new MapEntries();
+    const state = newShardState({
+      shard: shardId(0),
+      limits: defaultLimits,
+      entries,
+      revisions,
+      owns: () => true,
+      boot,
+    });
+    this.#actor = new ShardActor({
+      state,
+      clock: { now: () => startOfTime },
+      journal: {
+        append: ({ bytes }) => void this.journaled.push(bytes.length),
+        onDurable: () => {},
+        room: () => 'open',
+        checkpointed: () => {},
+      },
+      checkpoints: {
+        afterTurn: () => {},
+        finish: async () => {},
+        full: () => undefined,
+        stats: () => ({ memtableEntries: 0, memtableBytes: 0, checkpoints: 0, watermark: 0 }),
+      },
+      send: (_router, message) => {
+        const length = messageLength(message);
+        this.sent.push(message);
+        this.#credit.sent(length);
+        this.#untaken.push(length);
+      },
+      congested: () => this.#credit.exhausted,
+      wake: () => (this.wakes += 1),
+    });
+  }
+
+  get answered(): number {
+    return this.sent.reduce((sum, { replies }) => sum + replies.length, 0);
+  }
+
+  get untakenBytes(): number {
+    return this.#untaken.reduce((sum, length) => sum + length, 0);
+  }
+
+  ask(commands: readonly Batch[]): void {
+    const messages = commands.map((command, id): ToShard => ({ kind: 'request', id, command }));
+    this.#actor.receive(0, messages);
+    this.#actor.turn();
+  }
+
+  /** The front end has taken all that it was sent; the shard looks again. */
+  take(): void {
+    for (const length of this.#untaken) this.#credit.taken(length);
+    this.#untaken = [];
+    this.#actor.turn();
+  }
+}
+
+const write = (key: string): Batch => set(key, value);
+const largeWrites = (): Batch[] => {
+  const values = keys.map((key) => ({ key, value: JSON.stringify(value) }));
+  return Array.from({ length: requests }, (): Batch => ({ ...write('a'), set: values }));
+};
+
+test('many large requests that arrive together are committed in groups of bounded size', () => {
+  const shard = new ShardUnderTest();
+  shard.ask(largeWrites());
+  assert.equal(shard.answered, requests);
+  const total = shard.journaled.reduce((sum, bytes) => sum + bytes, 0);
+  assert(total > requests * keys.length * mib, 'all of it was written');
+  const largest = Math.max(...shard.journaled);
+  assert(largest <= turnMax, `one group at most ${turnMax} bytes; the largest was ${largest}`);
+});
+
+test('many large reads at once are answered in messages of bounded size, and no faster than they are taken', () => {
+  const shard = new ShardUnderTest();
+  shard.ask(keys.map(write));
+  shard.take();
+  shard.sent.length = 0;
+  shard.ask(Array.from({ length: requests }, () => get(...keys)));
+  assert(shard.answered > 0 && shard.answered < requests, `at once ${shard.answered} are answered`);
+  for (let rounds = 0; shard.answered < requests; rounds += 1) {
+    assert(rounds < requests, 'each time that all was taken, more comes');
+    assert(shard.untakenBytes <= turnMax, `untaken are ${shard.untakenBytes} bytes`);
+    const before = [shard.answered, shard.wakes];
+    shard.ask([]);
+    assert.deepEqual([shard.answered, shard.wakes], [before[0], before[1]! + 1], 'it waits, and looks again later');
+    shard.take();
+  }
+  const ids = shard.sent.flatMap(({ replies }) => replies.map(({ id }) => id));
+  assert.deepEqual(
+    ids,
+    Array.from({ length: requests }, (_, id) => id),
+    'all of them, in order',
+  );
+  for (const message of shard.sent) assert(messageLength(message) <= turnMax);
+});
