@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
 /** A p99 below this is fine, whatever it was before: other processes on the machine cost as much. */
-const floorMs = 10;
+const floorMs = 25;
 const ratioMax = 2;
 const pairsMin = 3;
 /** When the verdict is against the server, more windows are measured before it is believed. */

@@ -634,4 +634,18 @@ export const seededBugs: readonly SeededBug[] = [
     replace: 'true',
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a write without an id is sent again only' },
   },
+  {
+    name: 'a turn answers as much as is asked for at once',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: ' && this.#turnOut.length + this.#records.byteLength < turnBytesMax',
+    replace: '',
+    caughtBy: { file: `${tests}/turn-bounds.test.ts`, test: 'committed in groups of bounded size' },
+  },
+  {
+    name: 'slow senders may fill the memory',
+    file: 'src/main/arriving-bodies.ts',
+    find: 'this.#bytes <= this.#bytesMax || ',
+    replace: 'this.#bytes <= Number.MAX_SAFE_INTEGER || ',
+    caughtBy: { file: 'test/main/connections.test.ts', test: 'the body that has been arriving for longest' },
+  },
 ];

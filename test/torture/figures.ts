@@ -26,6 +26,7 @@ export const figures = {
   'fuzz inputs: bodies': { target: 1_000_000, unit: 'a JSON body' },
   'fuzz inputs: decoders': { target: 1_000_000, unit: 'a frame, window, header or record' },
   'fuzz inputs: recovery': { target: 1_000_000, unit: 'a journal that was tampered with' },
+  'slow clients': { target: 3000, unit: 'a connection that does not read, or sends slowly, until it is ended' },
   'seeded bugs caught': { target: seededBugs.length },
 } as const satisfies Readonly<Record<string, Target>>;
 

@@ -92,6 +92,8 @@ export const steps = {
     ...model('test/checkers/linearizability.test.ts'),
     counts: { 'searched histories': 'searched' },
   },
+  'slow-readers': { seeds: 1, run: (seed) => loadFault('slow-readers', seed), counts: { 'slow clients': 'readers' } },
+  'slow-senders': { seeds: 1, run: (seed) => loadFault('slow-senders', seed), counts: { 'slow clients': 'senders' } },
   'seeded-bugs': {
     seeds: 1,
     run: () => ({ argv: ['test/seeded-bugs/run.ts', '--all'] }),
@@ -112,6 +114,12 @@ function sim(script: 'run' | 'sweep', seed: number, count: number, ...more: stri
 
 function crash(file: string, seed: number, env: Run['env'] = {}, ...options: string[]): Run {
   return testFile(`test/crash/${file}.test.ts`, { DRAGONLOCK_CRASH_SEED: String(seed), ...env }, ...options);
+}
+
+/** With thousands of connections, see test/load-faults/scale.ts. */
+function loadFault(file: string, seed: number): Run {
+  const env = { DRAGONLOCK_CRASH_SEED: String(seed), DRAGONLOCK_LOAD_SCALE: 'full' };
+  return testFile(`test/load-faults/${file}.test.ts`, env);
 }
 
 /** @param counted what the figure counts, where an input of the fuzzer holds several of its target */
