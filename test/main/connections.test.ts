@@ -226,7 +226,7 @@ test('a reply that is larger than unread_bytes_max arrives all the same when its
 const arriving = (length: number): string => `POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
 
 test('over arriving_bytes_max the body that has been arriving for longest is answered 503, and the others come through', async (t) => {
-  const edge = makeEdge(t, 'http: {threads: 1}\nlimits: {arriving_bytes_max: 300000}');
+  const edge = makeEdge(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
   const value = (length: number): string => `{"KVSet":{"Key":"k","Value":"${'x'.repeat(length - 32)}"}}`;
   const body = value(200_000);
   const slow = await connect(t, edge);
