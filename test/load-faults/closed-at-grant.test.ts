@@ -1,0 +1,219 @@
+/**
+ * Sockets that close in the millisecond of the grant. In each round one client holds the lock, a doomed one is the first
+ * in line and a live one the second; the holder unlocks, and around that moment the doomed one's socket closes, by FIN, by
+ * RST or by half. The lock is then the doomed one's only if the reply had left before its end arrived; otherwise it is the
+ * live one's at once.
+ *
+ * Whoever closes one half only still hears what the server says, so there it is known whether the reply had left: then
+ * it says nothing and has nothing, or it has the handle, and gives the lock back.
+ */
+import assert from 'node:assert/strict';
+import { sleep, trial } from '../support/crash-trial.ts';
+import { RawConnection, type RawReply } from '../support/raw-connection.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+import { sized } from './scale.ts';
+
+const rounds = sized(30, 3000);
+const families = ['lock', 'mlock'] as const;
+const ways = ['FIN', 'RST', 'half'] as const;
+/** Of the leases, and of the waits: nobody gets anything by waiting for these to end. */
+const farSeconds = 120;
+/** At once, on a machine that is busy; a grant that was kept would take two minutes. */
+const atOnceMs = 3000;
+
+type Family = (typeof families)[number];
+type Way = (typeof ways)[number];
+
+interface Counts {
+  /** Closed before the unlock was sent. */
+  before: number;
+  /** Closed after that, and got nothing. */
+  raced: number;
+  /** The reply had left before the end arrived. */
+  delivered: number;
+  readonly gapsMs: number[];
+}
+
+trial(
+  'locks and mutexes: sockets closed in the millisecond of the grant: nobody dead keeps it, the next has it at once',
+  import.meta.url,
+  async ({ t, server, random }) => {
+    await server.start({ shards: 1 });
+    for (const family of families) {
+      const scene = new Scene(family, await opened(server.port), server.port, random);
+      for (const way of ways) {
+        const counts: Counts = { before: 0, raced: 0, delivered: 0, gapsMs: [] };
+        for (let n = 0; n < rounds; n += 1) await scene.round(way, counts);
+        const { gapsMs, ...closed } = counts;
+        const sorted = gapsMs.toSorted((a, b) => a - b);
+        const [median, p99, most] = [0.5, 0.99, 1].map((part) => ms(sorted[Math.ceil(sorted.length * part) - 1]!));
+        t.diagnostic(JSON.stringify({ family, way, rounds, ...closed, 'gap ms': { median, p99, most } }));
+        assert(closed.before > 0 && closed.raced > 0, 'sockets were closed on both sides of the unlock');
+        assert.equal(closed.before + closed.raced + closed.delivered, rounds);
+      }
+      scene.end();
+    }
+    await server.stop();
+  },
+);
+
+class Scene {
+  readonly #family: Family;
+  /** Of who holds the lock, and of who asks how many wait. */
+  readonly #holder: RawConnection;
+  readonly #port: number;
+  readonly #random: SeededRandom;
+  /** From an unlock to the grant that follows, as it was in the last rounds. */
+  #grantMs = 1;
+
+  constructor(family: Family, holder: RawConnection, port: number, random: SeededRandom) {
+    this.#family = family;
+    this.#holder = holder;
+    this.#port = port;
+    this.#random = random;
+  }
+
+  async round(way: Way, counts: Counts): Promise<void> {
+    const held = handleIn(await this.#holder.ask('POST', this.#lockTarget(0)));
+    const doomed = await opened(this.#port);
+    const dead = doomed.ask('POST', this.#lockTarget(farSeconds));
+    await this.#waiters(1);
+    const alive = await opened(this.#port);
+    const next = alive.ask('POST', this.#lockTarget(farSeconds));
+    await this.#waiters(2);
+
+    // From a little before the unlock to a little after the grant.
+    const closeAfterMs = this.#grantMs * (this.#random.next() * 2 - 0.4);
+    const unlock = (): Promise<RawReply | undefined> => this.#holder.ask(...this.#unlockCall(held));
+    let unlocked: Promise<RawReply | undefined>;
+    let sentAt: number;
+    if (closeAfterMs < 0) {
+      close(doomed, way);
+      // What the half that is closed puts on its way leaves in the next turn of this loop.
+      if (way === 'half') await new Promise((resolve) => doomed.socket.once('finish', resolve));
+      spin(-closeAfterMs);
+      sentAt = performance.now();
+      unlocked = unlock();
+    } else {
+      sentAt = performance.now();
+      unlocked = unlock();
+      // A reply that is there already is read by nobody: this turn does not end before the close.
+      spin(closeAfterMs);
+      close(doomed, way);
+    }
+    const from = performance.now();
+    assert.equal((await unlocked)?.status, 200, 'the unlock worked');
+    const outcome = way === 'half' ? await heard(dead, next) : await silence(next, this.#quietMs);
+    let granted: RawReply | undefined;
+    let givenBackAt: number;
+    switch (outcome.kind) {
+      case 'next':
+        granted = outcome.reply;
+        break;
+      case 'doomed':
+        counts.delivered += 1;
+        givenBackAt = performance.now();
+        assert.equal((await this.#holder.ask(...this.#unlockCall(handleIn(outcome.reply))))?.status, 200);
+        granted = await next;
+        assert(granted !== undefined && granted.at > givenBackAt, 'not two of them have it');
+        break;
+      case 'nobody':
+        assert(way !== 'half', 'the doomed one heard nothing, and yet nobody else got the lock');
+        assert(closeAfterMs >= 0, 'it was closed before the unlock was sent, and yet nobody else got the lock');
+        await this.#force();
+        granted = await next;
+        break;
+    }
+    const handle = handleIn(granted);
+    assert(handle > held, 'handles grow');
+    const last = await this.#holder.ask(...this.#unlockCall(handle));
+    // If what was forced was not the doomed one's, the next has had the lock a little later than we waited.
+    if (outcome.kind === 'nobody' && last?.status === 200) counts.delivered += 1;
+    else if (outcome.kind !== 'doomed') {
+      if (closeAfterMs < 0) counts.before += 1;
+      else counts.raced += 1;
+      const gapMs = Math.max(0, granted!.at - from);
+      counts.gapsMs.push(gapMs);
+      assert(gapMs < atOnceMs, `the next had it at once: ${gapMs} ms`);
+      this.#grantMs = this.#grantMs * 0.9 + Math.min(20, granted!.at - sentAt) * 0.1;
+    }
+    doomed.socket.destroy();
+    alive.socket.destroy();
+  }
+
+  end(): void {
+    this.#holder.socket.destroy();
+  }
+
+  #lockTarget(wait: number): string {
+    return `/db/race/${this.#family}/x?dur=${farSeconds}${wait > 0 ? `&wait=${wait}` : ''}`;
+  }
+
+  #unlockCall(handle?: number): ['DELETE' | 'POST', string] {
+    const query = handle === undefined ? '' : `?lock=${handle}`;
+    return this.#family === 'lock' ? ['DELETE', `/db/race/lock/x${query}`] : ['POST', `/db/race/munlock/x${query}`];
+  }
+
+  /** How long nobody must have the lock before it is taken to be the doomed one's. */
+  get #quietMs(): number {
+    return Math.max(15, 10 * this.#grantMs);
+  }
+
+  async #force(): Promise<void> {
+    assert.equal((await this.#holder.ask(...this.#unlockCall()))?.status, 200);
+  }
+
+  async #waiters(count: number): Promise<void> {
+    for (;;) {
+      const metrics = await this.#holder.ask('GET', '/metrics');
+      const waiting = /^dragonlock_shard_waiters\{[^}]*\} (\d+)$/m.exec(metrics?.body ?? '')?.[1];
+      assert(waiting !== undefined, 'metrics tell how many wait');
+      if (Number(waiting) === count) return;
+    }
+  }
+}
+
+type Outcome = { readonly kind: 'next' | 'doomed'; readonly reply: RawReply | undefined } | { readonly kind: 'nobody' };
+
+/** The doomed one listens to the end: it has the lock, or the next has. */
+async function heard(dead: Promise<RawReply | undefined>, next: Promise<RawReply | undefined>): Promise<Outcome> {
+  const reply = await Promise.race([dead, next.then(() => undefined)]);
+  return reply === undefined ? silence(next, atOnceMs) : { kind: 'doomed', reply };
+}
+
+async function silence(next: Promise<RawReply | undefined>, waitMs: number): Promise<Outcome> {
+  const nobody = sleep(waitMs).then((): Outcome => ({ kind: 'nobody' }));
+  return Promise.race([next.then((reply): Outcome => ({ kind: 'next', reply })), nobody]);
+}
+
+async function opened(port: number): Promise<RawConnection> {
+  const connection = await RawConnection.open(port);
+  assert(connection !== undefined, 'the server takes connections');
+  return connection;
+}
+
+function close({ socket }: RawConnection, way: Way): void {
+  switch (way) {
+    case 'FIN':
+      return void socket.destroy();
+    case 'RST':
+      return void socket.resetAndDestroy();
+    case 'half':
+      return void socket.end();
+  }
+}
+
+/** A timer is too coarse. */
+function spin(forMs: number): void {
+  const until = performance.now() + forMs;
+  while (performance.now() < until);
+}
+
+function handleIn(reply: RawReply | undefined): number {
+  assert.equal(reply?.status, 200, `a grant: ${reply?.body ?? 'no answer'}`);
+  return (JSON.parse(reply.body) as { Lock: number }).Lock;
+}
+
+function ms(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,294 @@
+/**
+ * What the clients of a lock storm saw, and whether it can have happened under locks that keep their word. Nothing is
+ * asked of the server: the verdict follows from when requests were sent and answered (a clock that all processes of the
+ * machine share), and from the revisions in the answers.
+ *
+ * A lease that was acknowledged is certain until `sentAt + LockDur` of the last request that was told so, for the server
+ * counts from a moment that cannot be before the request was sent, or until its release was sent, if that is earlier.
+ */
+import assert from 'node:assert/strict';
+
+export interface Call {
+  readonly kind: 'acquire' | 'extend' | 'write' | 'release';
+  /** Of the child process. */
+  readonly process: number;
+  readonly lock: string;
+  readonly owner: string;
+  /** How often the server had been started when it was sent. */
+  readonly life: number;
+  readonly durMs: number;
+  /** 0 for all but `acquire`. */
+  readonly waitMs: number;
+  readonly sentAt: number;
+  /** When another request proved that this one stands in line: whoever asks after that stands behind it. */
+  inLineAt?: number;
+  /** Of the lease; of an `acquire` what it was answered. */
+  handle?: number;
+  /** Absent: it was never answered. */
+  answeredAt?: number;
+  status?: number;
+  code?: string;
+  rev?: number;
+}
+
+/** Something that was done to the server, or to one of the clients' processes. */
+export interface Fault {
+  readonly kind: 'kill' | 'stop' | 'stop clients';
+  readonly process?: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+interface Lease {
+  readonly handle: number;
+  readonly owner: string;
+  readonly process: number;
+  readonly life: number;
+  firstSentAt: number;
+  firstAnsweredAt: number;
+  keptUntil: number;
+  releaseSentAt: number;
+  releasedAt: number;
+}
+
+/** What a busy machine may add to any answer. */
+const slackMs = 5000;
+/** A timer's grain, and the rounding of two clocks. */
+const grainMs = 25;
+
+export type Counts = Record<
+  | 'grants'
+  | 'writes'
+  | 'extensions'
+  | 'releases'
+  | 'waits that ran out'
+  | 'unanswered'
+  | 'orders in line proven'
+  | 'stale handles refused'
+  | 'stale handles refused after a restart'
+  | 'leases that ended by time'
+  | 'latest answer to a wait, ms'
+  | 'kills that met holders and waiters'
+  | 'stops that leases ran out in'
+  | 'stops of clients that lost their leases',
+  number
+>;
+
+/** @throws at the first thing that cannot have happened */
+export function judge(calls: readonly Call[], faults: readonly Fault[]): Counts {
+  const counts: Counts = {
+    grants: 0,
+    writes: 0,
+    extensions: 0,
+    releases: 0,
+    'waits that ran out': 0,
+    unanswered: 0,
+    'orders in line proven': 0,
+    'stale handles refused': 0,
+    'stale handles refused after a restart': 0,
+    'leases that ended by time': 0,
+    'latest answer to a wait, ms': 0,
+    'kills that met holders and waiters': 0,
+    'stops that leases ran out in': 0,
+    'stops of clients that lost their leases': 0,
+  };
+  const all: Lease[] = [];
+  for (const ofLock of Map.groupBy(calls, ({ lock }) => lock).values()) {
+    const leases = leasesOf(ofLock);
+    all.push(...leases);
+    counts.grants += leases.length;
+    judgeHolders(leases, counts);
+    judgeGrowth(ofLock, leases);
+    const successors = successorsOf(leases);
+    for (const call of ofLock) judgeUse(call, leases, successors, counts);
+    judgeLine(ofLock, counts);
+  }
+  for (const call of calls) judgeWait(call, faults, counts);
+  for (const fault of faults) countFault(fault, calls, all, counts);
+  return counts;
+}
+
+/** Ascending by handle. One handle belongs to one owner, whoever asks how often. */
+function leasesOf(calls: readonly Call[]): Lease[] {
+  const leases = new Map<number, Lease>();
+  for (const call of calls) {
+    if (call.kind !== 'acquire' || call.status !== 200) continue;
+    const { owner, process, life, sentAt } = call;
+    const [handle, answeredAt] = [call.handle!, call.answeredAt!];
+    const lease = leases.get(handle);
+    if (lease === undefined) {
+      const never = { keptUntil: 0, releaseSentAt: Infinity, releasedAt: Infinity };
+      leases.set(handle, { handle, owner, process, life, firstSentAt: sentAt, firstAnsweredAt: answeredAt, ...never });
+      continue;
+    }
+    wrong(lease.owner === owner, `one handle was given to two owners`, { lease, call });
+    lease.firstSentAt = Math.min(lease.firstSentAt, sentAt);
+    lease.firstAnsweredAt = Math.min(lease.firstAnsweredAt, answeredAt);
+  }
+  for (const { kind, handle, sentAt, durMs, status, answeredAt } of calls) {
+    const lease = leases.get(handle ?? 0);
+    if (lease === undefined) continue;
+    if (status === 200 && (kind === 'acquire' || kind === 'extend'))
+      lease.keptUntil = Math.max(lease.keptUntil, sentAt + durMs);
+    if (kind !== 'release') continue;
+    lease.releaseSentAt = Math.min(lease.releaseSentAt, sentAt);
+    if (status === 200) lease.releasedAt = Math.min(lease.releasedAt, answeredAt!);
+  }
+  return [...leases.values()].toSorted((a, b) => a.handle - b.handle);
+}
+
+function certainUntil({ keptUntil, releaseSentAt }: Lease): number {
+  return Math.min(keptUntil, releaseSentAt);
+}
+
+/** Nobody has a lock before the time of those with lower handles has passed. */
+function judgeHolders(leases: readonly Lease[], counts: Counts): void {
+  let before: Lease | undefined;
+  for (const lease of leases) {
+    if (before !== undefined) {
+      wrong(certainUntil(before) <= lease.firstAnsweredAt, 'two hold one lock', { before, lease });
+      if (before.releaseSentAt > lease.firstAnsweredAt) counts['leases that ended by time'] += 1;
+    }
+    if (before === undefined || certainUntil(lease) > certainUntil(before)) before = lease;
+  }
+}
+
+/** Whoever asks after another was answered gets a higher handle. */
+function judgeGrowth(calls: readonly Call[], leases: readonly Lease[]): void {
+  const answers = leases.toSorted((a, b) => a.firstAnsweredAt - b.firstAnsweredAt);
+  const grants = calls.filter(({ kind, status }) => kind === 'acquire' && status === 200);
+  let at = 0;
+  let highest: Lease | undefined;
+  for (const call of grants.toSorted((a, b) => a.sentAt - b.sentAt)) {
+    for (; at < answers.length && answers[at]!.firstAnsweredAt < call.sentAt; at += 1) {
+      if (highest === undefined || answers[at]!.handle > highest.handle) highest = answers[at]!;
+    }
+    if (highest === undefined || (highest.handle === call.handle && highest.owner === call.owner)) continue;
+    wrong(highest.handle < call.handle!, 'handles do not grow', { answeredBefore: highest, call });
+  }
+}
+
+/** For each lease the one with a higher handle that its client heard of first. */
+function successorsOf(leases: readonly Lease[]): (Lease | undefined)[] {
+  const successors: (Lease | undefined)[] = [];
+  let first: Lease | undefined;
+  for (let i = leases.length - 1; i >= 0; i -= 1) {
+    successors[i] = first;
+    if (first === undefined || leases[i]!.firstAnsweredAt < first.firstAnsweredAt) first = leases[i]!;
+  }
+  return successors;
+}
+
+/** What was done with a handle was accepted while its lease held, and refused when it had ended. */
+function judgeUse(
+  call: Call,
+  leases: readonly Lease[],
+  successors: readonly (Lease | undefined)[],
+  counts: Counts,
+): void {
+  if (call.kind === 'acquire' || call.answeredAt === undefined) return;
+  const index = indexOf(leases, call.handle!);
+  const lease = leases[index]!;
+  const next = leases[index + 1];
+  const known = successors[index];
+  const successor = known !== undefined && known.firstAnsweredAt < call.sentAt ? known : undefined;
+  const facts = { call, lease, next };
+  if (call.status === 200) {
+    if (call.kind === 'release') {
+      counts.releases += 1;
+      const first = lease.releaseSentAt === call.sentAt;
+      wrong(!first || successor === undefined, 'the release of a lost lease was answered 200', facts);
+      return;
+    }
+    counts[call.kind === 'write' ? 'writes' : 'extensions'] += 1;
+    wrong(call.rev! > lease.handle, 'it happened before its lease', facts);
+    wrong(next === undefined || call.rev! < next.handle, `a ${call.kind} happened under the next holder`, facts);
+    wrong(successor === undefined, `a stale handle was accepted`, { ...facts, successor });
+    wrong(!(lease.releasedAt < call.sentAt), 'the handle of a released lock was accepted', facts);
+    return;
+  }
+  wrong(call.status === 409 && call.code === 'lock_lost', 'wanted 200 or lock_lost', facts);
+  const certain = call.kind === 'release' ? lease.keptUntil : certainUntil(lease);
+  const repeated = call.kind === 'release' && lease.releaseSentAt < call.sentAt;
+  wrong(repeated || certain <= call.answeredAt, 'a lease ended early', facts);
+  if (successor === undefined && !(lease.releasedAt < call.sentAt)) return;
+  counts['stale handles refused'] += 1;
+  if (call.life > lease.life) counts['stale handles refused after a restart'] += 1;
+}
+
+/** First come, first served, among those of whom it is known who came first. */
+function judgeLine(calls: readonly Call[], counts: Counts): void {
+  for (const ofLife of Map.groupBy(calls, ({ life }) => life).values()) {
+    // Who asks again for the lease that it has does not stand in line, and is told the handle of old.
+    const granted = ofLife.filter(({ kind, rev, handle }) => kind === 'acquire' && rev !== undefined && rev === handle);
+    const proven = granted
+      .filter(({ inLineAt }) => inLineAt !== undefined)
+      .toSorted((a, b) => a.inLineAt! - b.inLineAt!);
+    let at = 0;
+    let last: Call | undefined;
+    for (const call of granted.toSorted((a, b) => a.sentAt - b.sentAt)) {
+      for (; at < proven.length && proven[at]!.inLineAt! < call.sentAt; at += 1) {
+        if (last === undefined || proven[at]!.handle! > last.handle!) last = proven[at]!;
+      }
+      if (last === undefined) continue;
+      wrong(last.handle! < call.handle!, 'who came later was served first', { earlier: last, later: call });
+      if (last.answeredAt! > call.sentAt) counts['orders in line proven'] += 1;
+    }
+  }
+}
+
+/** Nobody waits past its LockWait, nor is sent away before. */
+function judgeWait(call: Call, faults: readonly Fault[], counts: Counts): void {
+  if (call.answeredAt === undefined) {
+    counts.unanswered += 1;
+    return;
+  }
+  if (call.kind !== 'acquire') return;
+  const late = call.answeredAt - call.sentAt - call.waitMs;
+  if (call.status !== 200) {
+    wrong(call.status === 409 && call.code === 'not_locked', 'wanted 200 or not_locked', { call });
+    wrong(late >= -grainMs, 'sent away before its LockWait ran out', { call, late });
+    counts['waits that ran out'] += 1;
+  }
+  const standing = faults
+    .filter(({ process }) => process === undefined || process === call.process)
+    .reduce((sum, { from, to }) => sum + Math.max(0, Math.min(to, call.answeredAt!) - Math.max(from, call.sentAt)), 0);
+  wrong(late - standing <= slackMs, 'waited past its LockWait', { call, late, standing });
+  if (standing === 0) {
+    counts['latest answer to a wait, ms'] = Math.max(counts['latest answer to a wait, ms'], Math.round(late));
+  }
+}
+
+function countFault(fault: Fault, calls: readonly Call[], leases: readonly Lease[], counts: Counts): void {
+  const { from, to } = fault;
+  const held = leases.filter((lease) => lease.firstAnsweredAt < from && certainUntil(lease) > from);
+  const ranOut = held.filter((lease) => certainUntil(lease) < to);
+  const waiting = calls.some(
+    ({ kind, sentAt, answeredAt = Infinity }) => kind === 'acquire' && sentAt < from && answeredAt > from,
+  );
+  switch (fault.kind) {
+    case 'kill':
+      if (held.length > 0 && waiting) counts['kills that met holders and waiters'] += 1;
+      return;
+    case 'stop':
+      if (ranOut.length > 0 && waiting) counts['stops that leases ran out in'] += 1;
+      return;
+    case 'stop clients':
+      if (ranOut.some(({ process }) => process === fault.process))
+        counts['stops of clients that lost their leases'] += 1;
+  }
+}
+
+function indexOf(leases: readonly Lease[], handle: number): number {
+  let [low, high] = [0, leases.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (leases[middle]!.handle < handle) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function wrong(right: boolean, what: string, facts: Readonly<Record<string, unknown>>): void {
+  if (!right) assert.fail(`${what}: ${JSON.stringify(facts)}`);
+}
