@@ -22,7 +22,7 @@ const locks = sized(6, 20);
 const processes = sized(2, 4);
 const faultsOfEach = sized(1, 6);
 const durMsMax = sized(400, 1500);
-const calmMs = sized(600, 2500);
+const calmMs = sized(450, 2500);
 
 trial(
   `lock storm: ${clients} clients, ${locks} locks, kills, stops and stale handles: no two holders, and first come, first served`,

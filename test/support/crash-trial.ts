@@ -63,7 +63,7 @@ function escaped(text: string): string {
 
 /** What decides the run, as a command line begins with it. */
 function settings(seed: number): string {
-  const set = Object.entries(process.env).filter(([name]) => /^DRAGONLOCK_CRASH_(?!SEED$)/.test(name));
+  const set = Object.entries(process.env).filter(([name]) => /^DRAGONLOCK_(CRASH_(?!SEED$)|LOAD_)/.test(name));
   return [['DRAGONLOCK_CRASH_SEED', seed], ...set].map(([name, value]) => `${name}=${value}`).join(' ');
 }
 
