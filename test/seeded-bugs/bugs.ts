@@ -24,6 +24,7 @@ const histories = {
   test: 'both checkers and the watch validators find nothing wrong',
 };
 const stores = 'test/store-contract';
+const loadFaults = 'test/load-faults';
 
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
@@ -505,6 +506,41 @@ export const seededBugs: readonly SeededBug[] = [
     replace:
       "if (family === 'mutex') return true;\n  return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));",
     caughtBy: histories,
+  },
+
+  // Load faults: crowds, processes that stand still, sockets that close at the worst moment.
+  {
+    name: 'when one leaves the line, the next goes to its end',
+    file: `${core}/lock-queue.ts`,
+    find: '    this.#line.delete(waiter.ticket);\n',
+    replace:
+      '    this.#line.delete(waiter.ticket);\n    const next = this.head();\n' +
+      '    if (next !== undefined && this.#line.delete(next.ticket)) this.#line.set(next.ticket, next);\n',
+    caughtBy: { file: `${loadFaults}/lock-storm.test.ts`, test: 'no two holders, and first come, first served' },
+  },
+  {
+    name: 'a mutex that was granted to a client that has vanished is kept',
+    file: `${core}/apply.ts`,
+    find: '    if (view.lease?.handle === handle && mutex?.deadline.seq === grant.version)\n',
+    replace: '    if (view.lease?.handle === handle && mutex?.deadline.seq === 0)\n',
+    caughtBy: { file: `${loadFaults}/closed-at-grant.test.ts`, test: 'nobody dead keeps it' },
+  },
+  {
+    name: 'time that a thread has slept through counts twice',
+    file: 'src/shared/clock.ts',
+    find: '  return { now: () => Math.floor(origin + offset + performance.now()) };',
+    replace:
+      '  let [last, slept] = [0, 0];\n  return {\n    now: () => {\n      const at = performance.now();\n' +
+      '      if (at - last > 700) slept += at - last;\n      last = at;\n' +
+      '      return Math.floor(origin + offset + at + slept);\n    },\n  };',
+    caughtBy: { file: `${loadFaults}/stopped.test.ts`, test: 'leases end in time, never early' },
+  },
+  {
+    name: 'a stream that comes back begins where it began',
+    file: 'src/main/routes/watch-stream.ts',
+    find: "lastEventId(request) ?? query.integer('after', 0)",
+    replace: "query.integer('after', 0) ?? lastEventId(request)",
+    caughtBy: { file: `${loadFaults}/watch-restarts.test.ts`, test: 'no event is lost or doubled' },
   },
 
   // Store and Locker.

@@ -76,6 +76,13 @@ export const steps = {
     counts: { 'EIO at the K-th fdatasync': 'injected' },
   },
   'disk-full': { seeds: 1, run: () => testFile('test/server/disk-full.test.ts'), once: true },
+  'lock-storm': loadFault('lock-storm'),
+  'watch-restarts': loadFault('watch-restarts'),
+  'closed-at-grant': loadFault('closed-at-grant'),
+  stopped: { ...loadFault('stopped'), once: true },
+  'clock-jumps': { ...loadFault('clock-jumps'), once: true },
+  'slow-readers': loadFault('slow-readers', { 'slow clients': 'readers' }),
+  'slow-senders': loadFault('slow-senders', { 'slow clients': 'senders' }),
   'fuzz-http': fuzz('http', 20_000, 'requests taken'),
   'fuzz-bodies': fuzz('bodies', 20_000, 'bodies'),
   'fuzz-decoders': fuzz('decoders', 1_000_000),
@@ -92,8 +99,6 @@ export const steps = {
     ...model('test/checkers/linearizability.test.ts'),
     counts: { 'searched histories': 'searched' },
   },
-  'slow-readers': { seeds: 1, run: (seed) => loadFault('slow-readers', seed), counts: { 'slow clients': 'readers' } },
-  'slow-senders': { seeds: 1, run: (seed) => loadFault('slow-senders', seed), counts: { 'slow clients': 'senders' } },
   'seeded-bugs': {
     seeds: 1,
     run: () => ({ argv: ['test/seeded-bugs/run.ts', '--all'] }),
@@ -116,10 +121,20 @@ function crash(file: string, seed: number, env: Run['env'] = {}, ...options: str
   return testFile(`test/crash/${file}.test.ts`, { DRAGONLOCK_CRASH_SEED: String(seed), ...env }, ...options);
 }
 
-/** With thousands of connections, see test/load-faults/scale.ts. */
-function loadFault(file: string, seed: number): Run {
-  const env = { DRAGONLOCK_CRASH_SEED: String(seed), DRAGONLOCK_LOAD_SCALE: 'full' };
-  return testFile(`test/load-faults/${file}.test.ts`, env);
+/**
+ * With thousands of connections, see test/load-faults/scale.ts. They count what took effect themselves, and fail when
+ * that is nothing.
+ */
+function loadFault(file: string, counts?: Step['counts']): Step {
+  return {
+    seeds: 1,
+    run: (seed) =>
+      testFile(`test/load-faults/${file}.test.ts`, {
+        DRAGONLOCK_CRASH_SEED: String(seed),
+        DRAGONLOCK_LOAD_SCALE: 'full',
+      }),
+    ...(counts && { counts }),
+  };
 }
 
 /** @param counted what the figure counts, where an input of the fuzzer holds several of its target */
