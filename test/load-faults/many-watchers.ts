@@ -22,10 +22,6 @@ export interface Written {
 
 /** What all watchers share. */
 export class Gallery {
-  /** 0 while the server is down. */
-  port = 0;
-  /** The test has ended, by whatever: nobody comes back any more. */
-  over = false;
   round = 0;
   /** Polls and streams that the server has before it. */
   open = 0;
@@ -37,6 +33,10 @@ export class Gallery {
   /** Who has seen the change of this round that touches every key. */
   arrived = 0;
   lastArrivedAt = 0;
+  /** Undefined while the server is down. */
+  #port: number | undefined;
+  #over = false;
+  #moved = Promise.withResolvers<void>();
   #expected = 0;
   #allArrived = Promise.withResolvers<void>();
   readonly #contents = new Map<string, string>();
@@ -71,10 +71,28 @@ export class Gallery {
     return true;
   }
 
+  serverIsAt(port: number): void {
+    this.#port = port;
+    this.#moved.resolve();
+  }
+
+  serverIsDown(): void {
+    this.#port = undefined;
+    this.#moved = Promise.withResolvers();
+  }
+
+  /** The test has ended, by whatever: nobody comes back any more. */
+  end(): void {
+    this.#over = true;
+    this.#moved.resolve();
+  }
+
   async serverPort(): Promise<number> {
-    while (this.port === 0 && !this.over) await sleep(5);
-    if (this.over) throw new Error('The test is over');
-    return this.port;
+    for (;;) {
+      if (this.#over) throw new Error('The test is over');
+      if (this.#port !== undefined) return this.#port;
+      await this.#moved.promise;
+    }
   }
 }
 

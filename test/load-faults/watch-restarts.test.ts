@@ -37,7 +37,7 @@ trial(
       await scene.finish();
       await running;
     } finally {
-      scene.gallery.over = true;
+      scene.gallery.end();
     }
     const { gallery, followers, keyWatchers } = scene;
     const reference = await scene.judge();
@@ -93,7 +93,7 @@ class Scene {
     this.#random = random;
     this.#begin = begin;
     this.#watchers = watchers;
-    this.gallery.port = server.port;
+    this.gallery.serverIsAt(server.port);
     const streams = Math.floor(watchers / 20);
     const prefixes = Math.floor(watchers / 4);
     const polls = watchers - streams - prefixes;
@@ -119,7 +119,7 @@ class Scene {
     const launchedAt = performance.now();
     await this.#server.start({ shards: 2, keepBytes: 1 << 30 });
     const servedAt = performance.now();
-    this.gallery.port = this.#server.port;
+    this.gallery.serverIsAt(this.#server.port);
     await this.touch(running);
     return {
       startMs: Math.round(servedAt - launchedAt),
@@ -148,7 +148,7 @@ class Scene {
     while (this.acknowledged.size < before + enough) await sleep(1);
     const openAtKill = this.gallery.open;
     killed = true;
-    this.gallery.port = 0;
+    this.gallery.serverIsDown();
     const { signal } = await this.#server.kill();
     await writing;
     return { killed: signal === 'SIGKILL', openAtKill };
