@@ -36,7 +36,8 @@ trial(
     keep('calls.jsonl', () => calls.map((call) => JSON.stringify(call)).join('\n'));
     try {
       await storm.start();
-      const kinds: Fault['kind'][] = ['kill', 'stop', 'stop clients'];
+      // Twice, since it is up to chance whether those who are stopped hold something at that moment.
+      const kinds: Fault['kind'][] = ['kill', 'stop clients', 'stop', 'stop clients'];
       for (let n = 0; n < faultsOfEach * kinds.length; n += 1) {
         await sleep(calmMs + random.below(calmMs * 0.3));
         faults.push(await storm.fault(kinds[n % kinds.length]!, random.below(processes)));
@@ -79,10 +80,12 @@ class Storm {
       send(child, { kind: 'server', where: this.#where() });
       send(child, { kind: 'start', options: this.#options, process: i, first: i * each, clients: each });
     }
+    await Promise.all(this.#children.map((child) => this.#holds(child)));
   }
 
   async fault(kind: Fault['kind'], process: number): Promise<Fault> {
     const stopMs = durMsMax * 1.4;
+    await this.#holds(this.#children[process]!);
     switch (kind) {
       case 'kill': {
         const from = machineMs();
@@ -94,12 +97,8 @@ class Storm {
       }
       case 'stop':
         return { kind, ...(await standStill(this.#server.pid, stopMs)) };
-      case 'stop clients': {
-        const child = this.#children[process]!;
-        send(child, { kind: 'tell when one holds' });
-        await once(child, 'message');
-        return { kind, process, ...(await standStill(child.pid!, stopMs)) };
-      }
+      case 'stop clients':
+        return { kind, process, ...(await standStill(this.#children[process]!.pid!, stopMs)) };
       default:
         return unreachable(kind);
     }
@@ -119,6 +118,12 @@ class Storm {
 
   dispose(): void {
     for (const child of this.#children) child.kill('SIGKILL');
+  }
+
+  /** @returns when one of these clients has just got a lock: a fault has something to meet */
+  async #holds(child: ChildProcess): Promise<void> {
+    send(child, { kind: 'tell when one holds' });
+    await once(child, 'message');
   }
 
   async #startServer(): Promise<void> {
