@@ -13,7 +13,7 @@ import { RawConnection, type RawReply } from '../support/raw-connection.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { sized } from './scale.ts';
 
-const rounds = sized(30, 1000);
+const rounds = sized(30, 200);
 const families = ['lock', 'mlock'] as const;
 const ways = ['FIN', 'RST', 'half'] as const;
 /** Of the leases, and of the waits: nobody gets anything by waiting for these to end. */
