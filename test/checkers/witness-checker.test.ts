@@ -11,6 +11,7 @@ import {
   sets,
   passes,
   caught,
+  caughtGap,
   written,
   twoNumbers,
   added,
@@ -18,7 +19,8 @@ import {
   unansweredPair,
 } from '../support/checkers/history-by-hand.ts';
 import { checkWitness } from '../support/checkers/witness-checker.ts';
-import { batch, get, kvList, once, set, watch } from '../support/commands.ts';
+import type { Command } from '../../src/protocol/commands.ts';
+import { batch, get, kvList, lock, once, set, watch } from '../support/commands.ts';
 
 void test('keys: writes, conditions, deletes and reads in order pass', () => {
   passes(
@@ -91,6 +93,26 @@ void test('a reused revision is caught, and one that nobody can have taken', () 
       .wait(100)
       .ok(set('b', 'x'), wrote(3, 'b')),
   );
+});
+
+const leaves = (call: Command): Clients => clients().ok(set('a', 'x'), wrote(1, 'a')).unanswered(call);
+const then = (made: Clients, ms: number, rev: number): Clients => made.wait(ms).ok(set('b', 'x'), wrote(rev, 'b'));
+
+void test('what was never answered may take one revision more for each thing it left that ends by itself, in its time', () => {
+  // The stored reply of what changed nothing else.
+  const onceOnly = batch({ ...once('i', { ttlMs: 5000 }), get: ['a'] });
+  passes(then(leaves(onceOnly), 6000, 4));
+  caughtGap(then(leaves(onceOnly), 6000, 5), 4);
+  caughtGap(then(leaves(onceOnly), 4000, 4), 3);
+  const short = set('c', 1, { ttlMs: 500 });
+  passes(then(leaves(short), 600, 4));
+  caughtGap(then(leaves(short), 400, 4), 3);
+  caughtGap(then(leaves(set('c', 1)), 6000, 4), 3);
+  // What ends after something was told takes a higher revision than that.
+  caughtGap(then(leaves(short).wait(400).ok(set('d', 'x'), wrote(4, 'd')), 600, 5), 3);
+  // A lease ends, or is taken back; its memory lasts.
+  passes(then(leaves(lock('l', { durMs: 100 })), 200, 4));
+  caughtGap(then(leaves(lock('l', { durMs: 100 })), 200, 5), 4);
 });
 
 void test('a commit with a lower revision than one that was told before is caught', () => {

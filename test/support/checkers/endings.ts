@@ -1,5 +1,10 @@
-/** What ends by itself takes a revision that nobody asked for: which those may be, for `revision-gaps.ts`. */
+/**
+ * What ends by itself takes a revision that nobody asked for: which those may be, for `revision-gaps.ts`. An end comes
+ * after all that was told before its time.
+ */
+import type { Command } from '../../../src/protocol/commands.ts';
 import type { Span } from './expected.ts';
+import { lockMemoryMs } from './model-leases.ts';
 import type { Change, Entry, KvEntry, LockEntry } from './model-state.ts';
 import type { Explainer } from './revision-gaps.ts';
 
@@ -13,13 +18,19 @@ export class Endings {
   readonly #written = new Map<string, number>();
   readonly #open = new Map<string, Ending>();
   readonly #past: Explainer[] = [];
+  readonly #toldBefore: (time: number) => number;
+
+  /** `toldBefore`: the highest revision that anybody had been told by then. */
+  constructor(toldBefore: (time: number) => number) {
+    this.#toldBefore = toldBefore;
+  }
 
   /** At which revision a name was last changed. */
   lastWrite(name: string): number | undefined {
     return this.#written.get(name);
   }
 
-  /** `now`: when these changes were made; undefined if nobody knows. */
+  /** `now`: when these changes were made; undefined: they are only a guess, and what was there may have ended later. */
   changed(changes: readonly Change[], rev: number, now: Span | undefined): void {
     for (const { name, entry } of changes) {
       this.#written.set(name, rev);
@@ -27,7 +38,7 @@ export class Endings {
       if (before !== undefined) {
         // What was replaced in time did not end by itself.
         if (before.tillLo <= (now?.hi ?? Infinity))
-          this.#past.push({ from: before.from, to: rev, count: before.count });
+          this.#past.push(this.#explainer(before, now === undefined ? Infinity : rev));
         this.#open.delete(name);
       }
       const till = entry === undefined ? undefined : tillOf(entry);
@@ -44,8 +55,36 @@ export class Endings {
   /** `until`: the last moment of the history. */
   explainers(until: number): Explainer[] {
     const open = [...this.#open.values()].filter(({ tillLo }) => tillLo <= until);
-    return [...this.#past, ...open.map(({ from, count }) => ({ from, to: Infinity, count }))];
+    return [...this.#past, ...open.map((ending) => this.#explainer(ending, Infinity))];
   }
+
+  /** What a command left behind of which nobody knows whether it happened: beside its own revision, which is not here. */
+  ofUnknown(call: Command, sentAt: number, from: number, until: number, starts: number): Explainer[] {
+    const ends = endsLeftBy(call).filter(({ afterMs }) => sentAt + afterMs <= until);
+    return ends.map(({ afterMs, lease }) => {
+      const count = lease ? 1 + starts : 1;
+      return this.#explainer({ from, tillLo: sentAt + afterMs, count }, Infinity);
+    });
+  }
+
+  #explainer({ from, tillLo, count }: Ending, to: number): Explainer {
+    // Of a lease that got its grace at a start that may be written down before it ends.
+    return { from: count > 1 ? from : Math.max(from, this.#toldBefore(tillLo)), to, count };
+  }
+}
+
+/** When what a command leaves behind may end at the earliest, after it was sent. */
+function endsLeftBy(call: Command): { readonly afterMs: number; readonly lease?: true }[] {
+  if (call.kind !== 'batch') return [];
+  const { lock, unlock, idempotency, set = [] } = call;
+  const ends: { afterMs: number; lease?: true }[] = set.flatMap(({ ttlMs }) =>
+    ttlMs === undefined ? [] : [{ afterMs: ttlMs }],
+  );
+  if (idempotency !== undefined) for (const _ of idempotency.ids) ends.push({ afterMs: idempotency.ttlMs });
+  // A lease may end early: it is taken back when its client is found to be gone.
+  if (lock !== undefined) ends.push({ afterMs: 0, lease: true });
+  if (lock !== undefined || unlock !== undefined) ends.push({ afterMs: lockMemoryMs });
+  return ends;
 }
 
 function tillOf(entry: Entry): Span | undefined {

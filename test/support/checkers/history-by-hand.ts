@@ -90,6 +90,15 @@ export function caught(made: Clients, operation: number, message: RegExp): void 
   assert.ok(violations[0]!.operations.includes(operation), violations[0]!.message);
 }
 
+/** Exactly one fault: nobody can have taken this revision. */
+export function caughtGap(made: Clients, rev: number): void {
+  const { violations } = checkWitness(made.history, { clockToleranceMs: 6 });
+  assert.deepEqual(
+    violations.map(({ verdict, message }) => `${verdict}: ${message.slice(0, message.indexOf(':'))}`),
+    [`violation: Revision ${rev} belongs to nobody`],
+  );
+}
+
 export const written = (): Clients => clients().ok(set('a', 'x'), wrote(1, 'a')).ok(set('a', 'y'), wrote(2, 'a'));
 
 export const twoNumbers = (from: number): Clients =>

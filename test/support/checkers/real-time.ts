@@ -70,6 +70,27 @@ export function boundsOf({ operations, restarts = [] }: History): Bounds {
   return bounds;
 }
 
+/** The highest revision that anybody had been told by a time. */
+export function toldBefore({ operations }: History): (time: number) => number {
+  const told: { readonly at: number; rev: number }[] = [];
+  for (const { answer } of operations) {
+    const rev = answer && claimedRevision(answer);
+    if (answer !== undefined && rev !== undefined) told.push({ at: answer.at, rev });
+  }
+  told.sort((a, b) => a.at - b.at);
+  for (let i = 1; i < told.length; i++) told[i]!.rev = Math.max(told[i]!.rev, told[i - 1]!.rev);
+  return (time) => {
+    let lo = 0;
+    let hi = told.length;
+    while (lo < hi) {
+      const middle = (lo + hi) >> 1;
+      if (told[middle]!.at < time) lo = middle + 1;
+      else hi = middle;
+    }
+    return told[lo - 1]?.rev ?? 0;
+  };
+}
+
 /** From when on an operation cannot happen any more: it was answered, or the server that it was sent to is gone. */
 export function endOf({ sentAt, answer }: Operation, restarts: NonNullable<History['restarts']>): number {
   if (answer !== undefined) return answer.at;

@@ -19,7 +19,7 @@ export class Replay {
   readonly #restarts: readonly Restart[];
   readonly #unknown: UnknownOutcomes;
   readonly #toleranceMs: number;
-  readonly #endings = new Endings();
+  readonly #endings: Endings;
   readonly #violations: Violation[] = [];
   /** Names that a violation touched: nothing more is said of them. */
   readonly #leftOut = new Set<string>();
@@ -29,10 +29,17 @@ export class Replay {
   readonly #by = new Map<number, Operation>();
   #restarted = 0;
 
-  constructor(restarts: readonly Restart[], unknown: UnknownOutcomes, toleranceMs: number) {
+  /** `toldBefore`: the highest revision that anybody had been told at a time. */
+  constructor(
+    restarts: readonly Restart[],
+    unknown: UnknownOutcomes,
+    toleranceMs: number,
+    toldBefore: (time: number) => number,
+  ) {
     this.#restarts = restarts;
     this.#unknown = unknown;
     this.#toleranceMs = toleranceMs;
+    this.#endings = new Endings((time) => toldBefore(time - toleranceMs));
   }
 
   run(happenings: readonly Happening[], claims: readonly Claim[]): readonly Violation[] {
@@ -267,10 +274,9 @@ export class Replay {
     const until = happenings.reduce((most, { now }) => (now.hi < Infinity ? Math.max(most, now.hi) : most), 0);
     // Where it was placed was a guess.
     const unseen = this.#unknown.all.filter(({ pinned }) => !pinned);
-    const possible = unseen.map(({ operation: { call }, lo, hi }) => {
-      // A lock may have been granted and taken back.
-      const count = call.kind === 'batch' && call.lock !== undefined ? 2 : 1;
-      return { from: lo, to: hi, count };
+    const possible = unseen.flatMap(({ operation: { call, sentAt }, lo, hi, now }) => {
+      const starts = this.#restarts.reduce((sum, { downAt, starts = 1 }) => sum + (downAt >= sentAt ? starts : 0), 0);
+      return [{ from: lo, to: hi, count: 1 }, ...this.#endings.ofUnknown(call, now.lo, lo, until, starts)];
     });
     const explainers = [...this.#endings.explainers(until), ...possible];
     const guessed = new Set(unseen.map(({ rev }) => rev));

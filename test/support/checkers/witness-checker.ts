@@ -27,7 +27,7 @@ import {
   type Violation,
 } from './history.ts';
 import { doubleHolders } from './lease-intervals.ts';
-import { boundsOf, endOf, isAfter, realTimeViolations } from './real-time.ts';
+import { boundsOf, endOf, isAfter, realTimeViolations, toldBefore } from './real-time.ts';
 import { Replay } from './replay.ts';
 import { UnknownOutcomes } from './unknown-outcomes.ts';
 
@@ -107,7 +107,7 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
     return last < 0 ? claim : { ...claim, lo: Math.max(claim.lo, floors[last]!) };
   });
 
-  const replay = new Replay(restarts, unknown, clockToleranceMs);
+  const replay = new Replay(restarts, unknown, clockToleranceMs, toldBefore(history));
   violations.push(...replay.run(happenings, settled), ...doubleHolders(history, clockToleranceMs));
   return {
     violations,
