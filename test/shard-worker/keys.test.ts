@@ -231,6 +231,18 @@ describe('TTL', () => {
     assert.equal(core.ok(kvList('')).KV.length, 1);
   });
 
+  test('a key that has expired and is deleted before that is committed has expired, for its watchers too', () => {
+    const core = new CoreUnderTest();
+    for (let i = 0; i < 1001; i++) core.ok(set(`k${i}`, 1, { ttlMs: 1000 + i / 10_000 }));
+    core.ask(watch('k1000', core.ok(get('k1000')).KV[0]!.Version));
+    core.jump(1001);
+    const { KVSet, Rev } = core.ok(remove('k1000'));
+    assert.deepEqual(KVSet, [{ Key: 'k1000', Version: 0, Deleted: false }]);
+    assert.deepEqual(core.records.at(-1)!.effects, [{ kind: kinds.kv, key: 'k1000', till: 0, expired: true }]);
+    const { event } = core.events.at(-1)!;
+    assert.deepEqual(JSON.parse(event.body), { Key: 'k1000', Version: 0, Deleted: true, Expired: true, Rev });
+  });
+
   test('more keys than one turn ends are all ended, one commit an account and turn', () => {
     const core = new CoreUnderTest();
     for (let i = 0; i < 1500; i++) core.ok({ ...set(`k${i}`, 1, { ttlMs: 1000 }), account: accountId(`a${i % 2}`) });

@@ -203,8 +203,10 @@ class Part {
     const stored = this.#state.entries.get(kinds.kv, this.#batch.account, key);
     this.#drafts.delete(`k${key}`);
     if (stored === undefined) return 'missing';
-    this.#draft({ kind: kinds.kv, key, till: 0 });
-    return stored.till !== 0 && stored.till <= this.#now ? 'missing' : 'deleted';
+    // What had lapsed before its end was committed ends so now: whoever watches it is told that it expired.
+    const lapsed = stored.till !== 0 && stored.till <= this.#now;
+    this.#draft({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
+    return lapsed ? 'missing' : 'deleted';
   }
 
   #draft(draft: Draft): void {
