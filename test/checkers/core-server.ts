@@ -1,11 +1,14 @@
 /** The core of one shard as a server that random histories can be taken from. */
 import type { Command } from '../../src/protocol/commands.ts';
+import { kinds } from '../../src/protocol/record.ts';
+import type { LogRecord } from '../support/checkers/commit-log.ts';
 import type { Answer, Body } from '../support/checkers/history.ts';
 import type { AnsweringServer } from '../support/checkers/random-history.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
 
 export class CoreServer implements AnsweringServer {
-  #core = new CoreUnderTest();
+  readonly log: LogRecord[] = [];
+  #core = this.#read(new CoreUnderTest());
 
   get now(): number {
     return this.#core.now;
@@ -26,6 +29,15 @@ export class CoreServer implements AnsweringServer {
 
   restart(downMs: number): void {
     const now = this.#core.now + downMs;
-    this.#core = this.#core.restart({ at: now }, { now });
+    const core = this.#core.restart({ at: now }, { now });
+    const { rev } = core.state.boot;
+    const effects = [{ kind: kinds.boot, key: 'start', till: 0, value: '' }];
+    this.log.push({ rev, account: '', effects, by: now });
+    this.#core = this.#read(core);
+  }
+
+  #read(core: CoreUnderTest): CoreUnderTest {
+    core.record = (commit) => void this.log.push({ ...commit, by: core.now });
+    return core;
   }
 }

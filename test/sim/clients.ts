@@ -75,8 +75,8 @@ export class Clients {
     if (this.#underWay.size < underWayMax) this.#ask(this.#world.workload.next());
   }
 
-  restarted(bootAt: number, upAt: number): void {
-    this.restarts.push({ downAt: this.#diedAt, startedAt: bootAt, upAt });
+  restarted(boot: { readonly at: number; readonly rev: number }, upAt: number): void {
+    this.restarts.push({ downAt: this.#diedAt, startedAt: boot.at, upAt, rev: boot.rev });
   }
 
   serverDied(): void {
@@ -153,7 +153,9 @@ export class Clients {
     this.#underWay.add(asked);
     this.lines.asked(request);
     this.#order.sent(router, number);
-    this.#unanswered.set(number, { id: number, client: number, call: command, sentAt: asked.sentAt });
+    // Time may stand still while the server starts, and whose life it was must be told apart.
+    const sentAt = Math.max(world.now, this.#diedAt + 0.001);
+    this.#unanswered.set(number, { id: number, client: number, call: command, sentAt });
     asked.pending = world.server!.routers[router]!.request(command, asked);
   }
 
@@ -172,12 +174,14 @@ export class Clients {
     if (command.kind === 'mutex.lock' && reply.status === 200) this.#mutexGranted(command, body.Lock, asked.mutexFloor);
     workload.answered(command, reply.status, body);
     if (reply.status === 200) this.lines.granted(request, body);
-    const whole = { at: answeredAt, status: reply.status, body: JSON.parse(reply.body) as Body, rev: reply.rev };
+    const asOperation = this.#unanswered.get(number)!;
+    const at = Math.max(now, asOperation.sentAt);
+    const whole = { at, status: reply.status, body: JSON.parse(reply.body) as Body, rev: reply.rev };
     const answer: Answer = reply.replayed ? { ...whole, replayed: true } : whole;
     // A refusal may come early, before what it shares with others was looked at.
     const happened = reply.status === 200 && !reply.replayed;
     if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
-    this.operations.push({ ...this.#unanswered.get(number)!, answer });
+    this.operations.push({ ...asOperation, answer });
     this.#unanswered.delete(number);
   }
 

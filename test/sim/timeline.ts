@@ -10,6 +10,7 @@
 import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/protocol/record.ts';
 import type { LockRecord } from '../../src/shard-worker/core/lease.ts';
 import { lockGraceMs } from '../../src/shared/limits.ts';
+import type { LogRecord } from '../support/checkers/commit-log.ts';
 import { Violation } from './trace.ts';
 
 export interface Stored {
@@ -31,6 +32,7 @@ export class Timeline {
   boot = { at: 0, rev: 0 };
   readonly #now: () => number;
   readonly #records: (CommitRecord | undefined)[] = [];
+  readonly #writtenAt: number[] = [];
   readonly #versions = new Map<string, Stored[]>();
   readonly #expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined;
 
@@ -57,6 +59,13 @@ export class Timeline {
 
   record(rev: number): CommitRecord | undefined {
     return this.#records[rev];
+  }
+
+  /** All that was ever written and not taken back, as checkers read it. */
+  log(): LogRecord[] {
+    return this.#records.flatMap((record) =>
+      record === undefined ? [] : [{ ...record, by: Math.floor(this.#writtenAt[record.rev]!) }],
+    );
   }
 
   /** As of the revision; expiry that was not committed yet is not looked at. */
@@ -105,6 +114,7 @@ export class Timeline {
       this.#cutBehind(rev - 1);
       this.#check(record);
       this.#records[rev] = record;
+      this.#writtenAt[rev] = this.#now();
       for (const { kind, key, till, value, expired } of record.effects) {
         const name = nameOf(kind, record.account, key);
         let versions = this.#versions.get(name);

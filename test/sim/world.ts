@@ -179,7 +179,7 @@ export class World {
     if (bootRecord?.effects[0]?.kind !== kinds.boot) throw new Violation(`I4: revision ${boot.rev} is not the start`);
     this.timeline.recovered(boot.rev, log);
     this.timeline.boot = { at: boot.at, rev: boot.rev };
-    this.clients.restarted(boot.at, this.now);
+    this.clients.restarted(boot, this.now);
     const content = digestOf(
       states.flatMap(({ entries }) =>
         accounts.flatMap((account) =>

@@ -11,12 +11,15 @@
  * mutexes and waiters are gone, leases get their grace, and what was asked before cannot happen after.
  */
 import type { Command } from '../../../src/protocol/commands.ts';
+import type { LogRecord } from './commit-log.ts';
 
 export interface History {
   /** In any order. */
   readonly operations: readonly Operation[];
   /** In the order in which they happened. */
   readonly restarts?: readonly Restart[];
+  /** All that the server ever wrote and kept, where a test can see that: then nothing has to be guessed. */
+  readonly log?: readonly LogRecord[];
 }
 
 export interface Operation {
@@ -48,6 +51,8 @@ export interface Restart {
   readonly upAt: number;
   /** How often it was started until it served; each takes a revision. Absent: once. */
   readonly starts?: number;
+  /** The revision of the start that served, where there is a log. */
+  readonly rev?: number;
 }
 
 /** The members of replies that checkers look at, all of which may be missing. */
@@ -84,6 +89,11 @@ export interface Violation {
   readonly message: string;
   /** Ids of the operations that it is about. */
   readonly operations: readonly (number | string)[];
+}
+
+/** Without what only the server knows. */
+export function asSeen({ operations, restarts = [] }: History): History {
+  return { operations, restarts };
 }
 
 /** The revision at which an answer says that it was true; undefined when it claims none. */

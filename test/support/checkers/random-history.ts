@@ -6,6 +6,7 @@
 import type { AtomicAsk, Batch, Command, LockAsk, SetAsk } from '../../../src/protocol/commands.ts';
 import { accountId } from '../../../src/protocol/ids.ts';
 import type { SeededRandom } from '../seeded-random.ts';
+import type { LogRecord } from './commit-log.ts';
 import type { Answer, Body, History, Operation, Restart } from './history.ts';
 
 export interface AnsweringServer {
@@ -16,6 +17,8 @@ export interface AnsweringServer {
   advance(ms: number): void;
   /** Waiters are never answered. */
   restart(downMs: number): void;
+  /** What it wrote, if it tells. */
+  readonly log?: readonly LogRecord[];
 }
 
 export interface RandomHistoryOptions {
@@ -70,7 +73,8 @@ export function randomHistory(server: AnsweringServer, random: SeededRandom, opt
       collect();
       const downAt = server.now;
       server.restart(random.below(3) === 0 ? 12_000 : 100);
-      restarts.push({ downAt, startedAt: server.now, upAt: server.now });
+      const rev = server.log?.at(-1)?.rev;
+      restarts.push({ downAt, startedAt: server.now, upAt: server.now, ...(rev === undefined ? {} : { rev }) });
       for (const sent of waiting) operations.push(operationOf(sent, undefined));
       waiting = [];
       lastRestart = server.now;
@@ -87,7 +91,7 @@ export function randomHistory(server: AnsweringServer, random: SeededRandom, opt
     collect();
   }
   for (const sent of waiting) operations.push(operationOf(sent, undefined));
-  return { operations, restarts };
+  return { operations, restarts, ...(server.log === undefined ? {} : { log: server.log }) };
 }
 
 const account = accountId('acme');

@@ -1,10 +1,12 @@
 /** The replay itself: happenings in the order of their revisions, claims in their windows, and what is left over. */
 import { Span } from './expected.ts';
 import { describe, type Operation, type Restart, type Violation } from './history.ts';
-import { ModelState, nameOf, type Change } from './model-state.ts';
+import { lockMemoryMs, whatUnlockDoes } from './model-leases.ts';
+import { ModelState, nameOf, type LockEntry } from './model-state.ts';
 import { accept, restart, step, type StepResult } from './model-step.ts';
 import { Endings } from './endings.ts';
 import type { Outcome } from './model-moment.ts';
+import { OpenClaims, type ClaimJudge } from './open-claims.ts';
 import { isAfter } from './real-time.ts';
 import { unexplainedGaps } from './revision-gaps.ts';
 import { namesOf } from './command-names.ts';
@@ -13,7 +15,7 @@ import type { Claim, Happening } from './witness-checker.ts';
 
 type Agreed = Extract<StepResult, { ok: true }>;
 
-export class Replay {
+export class Replay implements ClaimJudge {
   commits = 0;
   readonly #state = new ModelState();
   readonly #restarts: readonly Restart[];
@@ -23,8 +25,7 @@ export class Replay {
   readonly #violations: Violation[] = [];
   /** Names that a violation touched: nothing more is said of them. */
   readonly #leftOut = new Set<string>();
-  /** Claims whose window is open and that have not been true yet, by the names that could make them true. */
-  readonly #open = new Map<string, Set<Claim>>();
+  #claims = new OpenClaims([], this);
   /** Who took a revision. */
   readonly #by = new Map<number, Operation>();
   #restarted = 0;
@@ -43,21 +44,13 @@ export class Replay {
   }
 
   run(happenings: readonly Happening[], claims: readonly Claim[]): readonly Violation[] {
-    const opening = claims.toSorted((a, b) => a.lo - b.lo);
-    const closing = claims.toSorted((a, b) => a.hi - b.hi);
-    let opened = 0;
-    let closed = 0;
-    const passTo = (rev: number): void => {
-      for (; opened < opening.length && opening[opened]!.lo < rev; opened++) this.#openClaim(opening[opened]!);
-      for (; closed < closing.length && closing[closed]!.hi < rev; closed++) this.#closeClaim(closing[closed]!);
-    };
+    this.#claims = new OpenClaims(claims, this);
     for (const happening of happenings) {
-      passTo(happening.rev);
+      this.#claims.passTo(happening.rev);
       this.#restartBefore(happening.operation, happening.rev);
       this.#happen(happening);
     }
-    passTo(Infinity);
-    for (; closed < closing.length; closed++) this.#closeClaim(closing[closed]!);
+    this.#claims.end();
     // What was left out may have taken revisions that are missed then.
     if (this.#violations.length === 0) this.#checkGaps(happenings);
     return this.#violations;
@@ -94,6 +87,7 @@ export class Replay {
       if (order === 0) this.#takeRevision(happening);
       return;
     }
+    if (order === 1) result = this.#orRepeated(result, happening);
     this.#accept(result, happening);
     if (order === 1) for (const name of result.guessed) this.#unknown.doubtful.add(name);
     if (this.#unknown.all.length === 0) return;
@@ -109,6 +103,31 @@ export class Replay {
     this.#unknown.read(unchanged, { rev, stillTrue });
   }
 
+  /**
+   * An unlock that is answered 200 may have ended the lease, or be the repetition of one that was never answered and did:
+   * then the lease ended earlier. One that ends it in another way leaves the lock in doubt.
+   */
+  #orRepeated(result: Agreed, { operation, rev }: Happening): Agreed {
+    const { call } = operation;
+    if (call.kind !== 'batch' || call.unlock === undefined || result.outcome.changes.length === 0) return result;
+    const name = nameOf('lock', call.account, call.unlock.id);
+    const before = this.#state.entries.get(name) as LockEntry | undefined;
+    const why = before && endsHow(before, call);
+    if (why === undefined) return result;
+    let from = Infinity;
+    for (const { operation: other, lo, now } of this.#unknown.unsureOf([name])) {
+      const otherWhy = endsHow(before!, other.call);
+      if (lo >= rev || otherWhy === undefined) continue;
+      if (otherWhy !== why) this.#unknown.doubtful.add(name);
+      from = Math.min(from, now.lo);
+    }
+    if (from === Infinity) return result;
+    const changes = result.outcome.changes.map((change) =>
+      change.name === name ? { name, entry: endedSince(change.entry as LockEntry, from) } : change,
+    );
+    return { ...result, outcome: { ...result.outcome, changes } };
+  }
+
   #accept(result: Agreed, happening: Happening): void {
     const { rev, now } = happening;
     const { changes } = result.outcome;
@@ -116,7 +135,7 @@ export class Replay {
     if (changes.length === 0) return;
     this.#takeRevision(happening);
     this.#endings.changed(changes, rev, now);
-    this.#recheck(changes);
+    this.#claims.recheck(changes);
   }
 
   #takeRevision({ operation, rev, order, answer }: Happening): void {
@@ -150,7 +169,7 @@ export class Replay {
       return entry === undefined ? { name } : { name, entry };
     });
     this.#endings.changed(changes, rev!, undefined);
-    this.#recheck(changes);
+    this.#claims.recheck(changes);
     this.#mayBeTakenBack(operation, rev!, hi);
   }
 
@@ -163,22 +182,18 @@ export class Replay {
     this.#unknown.add(operation, handle, hi, new Span(sentAt, Infinity));
   }
 
-  #openClaim(claim: Claim): void {
-    const names = namesOf(claim.operation.call);
-    this.#restartBefore(claim.operation, Infinity);
-    if (this.#isLeftOut(claim.operation, names) || this.#isTrue(claim)) return;
-    for (const name of names) {
-      const waiting = this.#open.get(name);
-      if (waiting === undefined) this.#open.set(name, new Set([claim]));
-      else waiting.add(claim);
-    }
+  opens({ operation }: Claim): boolean {
+    this.#restartBefore(operation, Infinity);
+    return !this.#isLeftOut(operation, namesOf(operation.call));
   }
 
-  #closeClaim(claim: Claim): void {
+  isTrue(claim: Claim): boolean {
+    return this.#attempt(claim).ok;
+  }
+
+  wasNeverTrue(claim: Claim): void {
     const names = namesOf(claim.operation.call);
-    const stillOpen = names.some((name) => this.#open.get(name)?.has(claim));
-    this.#forget(claim, names);
-    if (!stillOpen || this.#isLeftOut(claim.operation, names)) return;
+    if (this.#isLeftOut(claim.operation, names)) return;
     const attempt = (): StepResult => this.#attempt(claim);
     if (this.#explain(names, Math.min(claim.hi, this.#state.rev + this.#unknown.all.length), attempt) !== undefined)
       return;
@@ -192,28 +207,8 @@ export class Replay {
     this.#report(claim.operation, names, `${window}${result.explanation}${this.#context(names)}`, '', other);
   }
 
-  #recheck(changes: readonly Change[]): void {
-    if (this.#open.size === 0) return;
-    for (const { name } of changes) {
-      for (const claim of this.#open.get(name) ?? []) {
-        if (this.#isTrue(claim)) this.#forget(claim, namesOf(claim.operation.call));
-      }
-    }
-  }
-
-  #isTrue(claim: Claim): boolean {
-    return this.#attempt(claim).ok;
-  }
-
   #attempt({ operation, answer, now }: Claim): StepResult {
     return step(this.#state, operation.call, this.#state.rev, now, answer);
-  }
-
-  #forget(claim: Claim, names: readonly string[]): void {
-    for (const name of names) {
-      const waiting = this.#open.get(name);
-      if (waiting?.delete(claim) && waiting.size === 0) this.#open.delete(name);
-    }
   }
 
   /** All that is sent after a start has a higher revision than all before it, so that the first to be sent after tells. */
@@ -290,4 +285,20 @@ export class Replay {
       });
     }
   }
+}
+
+/** How a command ends the lease of a lock, if it does. */
+function endsHow(lock: LockEntry, call: Operation['call']): 'released' | 'forced' | undefined {
+  if (call.kind !== 'batch' || call.unlock === undefined) return undefined;
+  const answer = whatUnlockDoes(lock, call.unlock);
+  return answer.does === 'release' ? answer.why : undefined;
+}
+
+/** The last lease of it may have ended since then. */
+function endedSince({ ended: [last, ...older], forget }: LockEntry, from: number): LockEntry {
+  const since = (time: Span): Span => new Span(Math.min(from, time.lo), time.hi);
+  return {
+    ended: last === undefined ? older : [{ ...last, at: since(last.at) }, ...older],
+    ...(forget === undefined ? {} : { forget: new Span(Math.min(from + lockMemoryMs, forget.lo), forget.hi) }),
+  };
 }

@@ -29,6 +29,7 @@ import {
 import { doubleHolders } from './lease-intervals.ts';
 import { boundsOf, endOf, isAfter, realTimeViolations, toldBefore } from './real-time.ts';
 import { Replay } from './replay.ts';
+import { ReplayByLog, type Unanswered } from './replay-by-log.ts';
 import { UnknownOutcomes } from './unknown-outcomes.ts';
 
 export interface WitnessOptions {
@@ -70,18 +71,21 @@ const saysOfIds = new Set(['duplicate_request', 'idempotency_mismatch']);
 
 export function checkWitness(history: History, options: WitnessOptions = {}): WitnessReport {
   const { clockToleranceMs = 25 } = options;
-  const { operations, restarts = [] } = history;
+  const { operations, restarts = [], log } = history;
   const bounds = boundsOf(history);
   const violations = realTimeViolations(history, bounds);
   const happenings: Happening[] = [];
   const claims: Claim[] = [];
   const used = new Set<number>();
   const unknown = new UnknownOutcomes(used);
+  const unanswered: Unanswered[] = [];
   operations.forEach((operation, i) => {
     const { call, answer } = operation;
     const now = new Span(operation.sentAt - clockToleranceMs, endOf(operation, restarts) + clockToleranceMs);
     if (answer === undefined) {
-      unknown.add(operation, bounds.lo[i]!, bounds.hi[i]!, now);
+      const [lo, hi] = [bounds.lo[i]!, bounds.hi[i]!];
+      if (log === undefined) unknown.add(operation, lo, hi, now);
+      else if (mayCommit(call)) unanswered.push({ operation, lo, hi, now });
       return;
     }
     const fault = faultOf(operation, answer);
@@ -107,17 +111,22 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
     return last < 0 ? claim : { ...claim, lo: Math.max(claim.lo, floors[last]!) };
   });
 
+  const report = { operations: operations.length, compared: happenings.length + claims.length };
+  const doubles = doubleHolders(history, clockToleranceMs);
+  if (log !== undefined) {
+    const replay = new ReplayByLog(log, unanswered, restarts, clockToleranceMs);
+    violations.push(...replay.run(happenings, settled), ...doubles);
+    const { commits, happened } = replay;
+    return { ...report, violations, commits, unknown: { happened, unseen: unanswered.length - happened } };
+  }
   const replay = new Replay(restarts, unknown, clockToleranceMs, toldBefore(history));
-  violations.push(...replay.run(happenings, settled), ...doubleHolders(history, clockToleranceMs));
+  violations.push(...replay.run(happenings, settled), ...doubles);
+  const unseen = unknown.all.filter(({ rev }) => rev === undefined).length;
   return {
+    ...report,
     violations,
-    operations: operations.length,
     commits: replay.commits,
-    compared: happenings.length + claims.length,
-    unknown: {
-      happened: unknown.all.filter(({ rev }) => rev !== undefined).length,
-      unseen: unknown.all.filter(({ rev }) => rev === undefined).length,
-    },
+    unknown: { happened: unknown.all.length - unseen, unseen },
   };
 }
 
