@@ -268,6 +268,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/keys.test.ts`, test: 'never readable after its instant' },
   },
   {
+    name: 'a key that had expired is written as deleted',
+    file: `${core}/evaluate.ts`,
+    find: '...(lapsed ? { expired: true } : {})',
+    replace: '',
+    caughtBy: { file: `${tests}/keys.test.ts`, test: 'has expired, for its watchers too' },
+  },
+  {
     name: 'a counter wraps instead of overflowing',
     file: `${core}/evaluate.ts`,
     find: '    if (!Number.isSafeInteger(value)) {\n',
@@ -350,6 +357,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: '    else if (reply.grant !== undefined) this.#takeBack(reply.grant);\n',
     replace: '',
     caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next in line' },
+  },
+  {
+    name: 'a lease that nobody was told of is taken back by force',
+    file: `${core}/apply.ts`,
+    find: "shape: 'lock.release', unlock: { id, handle } }, now, out);",
+    replace: "shape: 'lock.release', unlock: { id } }, now, out);",
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '2,000 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in line',

@@ -46,6 +46,7 @@ const mustHappen = [
   'clean stop',
   'step while the disk is busy',
   'answer compared with the model',
+  'commit of an operation that was never answered',
 ];
 const mustSucceed = [
   'set',

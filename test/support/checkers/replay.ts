@@ -1,8 +1,9 @@
 /** The replay itself: happenings in the order of their revisions, claims in their windows, and what is left over. */
+import type { Batch } from '../../../src/protocol/commands.ts';
 import { Span } from './expected.ts';
-import { describe, type Operation, type Restart, type Violation } from './history.ts';
+import { describe, type Answer, type Operation, type Restart, type Violation } from './history.ts';
 import { lockMemoryMs, whatUnlockDoes } from './model-leases.ts';
-import { ModelState, nameOf, type LockEntry } from './model-state.ts';
+import { compareUtf8, ModelState, nameOf, type LockEntry } from './model-state.ts';
 import { accept, restart, step, type StepResult } from './model-step.ts';
 import { Endings } from './endings.ts';
 import type { Outcome } from './model-moment.ts';
@@ -99,7 +100,7 @@ export class Replay implements ClaimJudge {
       const same = names.every((name) => (this.#endings.lastWrite(name) ?? 0) <= rev);
       return same && changed.length === 0 ? step(this.#state, call, rev, now, answer).ok : undefined;
     };
-    this.#unknown.told(names, rev);
+    this.#unknown.told(toldAbout(call, answer, names), rev);
     this.#unknown.read(unchanged, { rev, stillTrue });
   }
 
@@ -301,4 +302,29 @@ function endedSince({ ended: [last, ...older], forget }: LockEntry, from: number
     ended: last === undefined ? older : [{ ...last, at: since(last.at) }, ...older],
     ...(forget === undefined ? {} : { forget: new Span(Math.min(from + lockMemoryMs, forget.lo), forget.hi) }),
   };
+}
+
+/**
+ * Of these names those of which an answer tells all there is. A refusal tells of what it names, a page of what is on it
+ * or would be, and of a lock only its new holder is told how it stands.
+ */
+function toldAbout(call: Operation['call'], { status, body }: Answer, names: readonly string[]): readonly string[] {
+  const { account } = call;
+  if (call.kind === 'kv.list') {
+    const last = nameOf('kv', account, body.After ?? '');
+    return body.More === true ? names.filter((name) => compareUtf8(name, last) <= 0) : names;
+  }
+  if (call.kind === 'lock.list' || call.kind === 'lock.inspect') return [];
+  if (status !== 200 && status !== 404) {
+    const keys = (body.Failed ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [Key]));
+    return names.filter(
+      (name) => name[0] !== 'i' && name[0] !== 'l' && keys.includes(name.slice(name.indexOf('\0') + 1)),
+    );
+  }
+  const grants = body.Lock !== undefined && body.Lock === body.Rev;
+  return names.filter((name) => !name.startsWith('l') || (grants && call.kind === 'batch' && isLock(call, name)));
+}
+
+function isLock({ account, lock }: Batch, name: string): boolean {
+  return lock !== undefined && nameOf('lock', account, lock.id) === name;
 }

@@ -65,7 +65,7 @@ export class UnknownOutcomes {
   readonly #byName = new Map<string, Unknown[]>();
   /** The revision at which a name was last written; only of names that matter here. */
   readonly #written = new Map<string, number>();
-  /** The revision at which an answer last agreed with the model about it. */
+  /** The revision at which an answer last told all about it, and agreed with the model. */
   readonly #told = new Map<string, number>();
   /** What was said of it since. */
   readonly #reads = new Map<string, Read[]>();
@@ -125,7 +125,7 @@ export class UnknownOutcomes {
     }
   }
 
-  /** An answer about them agreed with the model. */
+  /** An answer told all about them, and agreed with the model. */
   told(names: readonly string[], rev: number): void {
     for (const name of names) if (this.#byName.has(name)) this.#told.set(name, rev);
   }
@@ -178,12 +178,13 @@ export class UnknownOutcomes {
 
   /**
    * One of the unknown that may be behind what was found at this revision, though no explanation was: one whose time
-   * was not over when an answer last told about a name that it changes. Where it was placed is no more than a guess.
+   * was not over when an answer last told all about a name that it changes; or one that was placed, perhaps before that
+   * answer, which is no more than a guess.
    */
   mayHaveMattered(names: readonly string[], rev: number): Unknown | undefined {
-    return this.unsureOf(names).find(({ lo, hi, changes }) => {
+    return this.unsureOf(names).find(({ lo, hi, changes, rev: placed }) => {
       if (lo >= rev) return false;
-      return changes.some((name) => names.includes(name) && (this.#told.get(name) ?? 0) < hi);
+      return changes.some((name) => names.includes(name) && (placed !== undefined || (this.#told.get(name) ?? 0) < hi));
     });
   }
 
