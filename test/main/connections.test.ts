@@ -185,6 +185,11 @@ test('while it drains, the server closes connections behind its replies', async 
   assert.match(await everything(socket), /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"draining"/);
 });
 
+/** The body of a batch, so many bytes long. */
+function value(length: number): string {
+  return `{"KVSet":{"Key":"k","Value":"${'x'.repeat(length - 32)}"}}`;
+}
+
 const large = JSON.stringify('x'.repeat(16_000_000));
 
 test('a client that takes nothing of its reply is disconnected after write_timeout_ms', async (t) => {
@@ -227,7 +232,6 @@ const arriving = (length: number): string => `POST /db/a HTTP/1.1\r\nHost: x\r\n
 
 test('over arriving_bytes_max the body that has been arriving for longest is answered 503, and the others come through', async (t) => {
   const edge = makeEdge(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
-  const value = (length: number): string => `{"KVSet":{"Key":"k","Value":"${'x'.repeat(length - 32)}"}}`;
   const body = value(200_000);
   const slow = await connect(t, edge);
   const replied = everything(slow);

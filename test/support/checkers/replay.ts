@@ -316,10 +316,8 @@ function toldAbout(call: Operation['call'], { status, body }: Answer, names: rea
   }
   if (call.kind === 'lock.list' || call.kind === 'lock.inspect') return [];
   if (status !== 200 && status !== 404) {
-    const keys = (body.Failed ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [Key]));
-    return names.filter(
-      (name) => name[0] !== 'i' && name[0] !== 'l' && keys.includes(name.slice(name.indexOf('\0') + 1)),
-    );
+    const keys = new Set((body.Failed ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [Key])));
+    return names.filter((name) => name[0] !== 'i' && name[0] !== 'l' && keys.has(name.slice(name.indexOf('\0') + 1)));
   }
   const grants = body.Lock !== undefined && body.Lock === body.Rev;
   return names.filter((name) => !name.startsWith('l') || (grants && call.kind === 'batch' && isLock(call, name)));
