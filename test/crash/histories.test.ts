@@ -76,7 +76,7 @@ trial(
     assert.deepEqual(search.violations, [], 'the search for a linearization');
     assert(counts.unanswered > 0 && counts.resumed > 0 && kept.length > 0, 'the load met what it is for');
     assert(search.searched > 20 && search.undecided <= search.searched * 0.2, 'most searches come to an end');
-    assert(undecided <= 1 + (unknown.happened + unknown.unseen) * 0.05, `${undecided} answers are undecided`);
+    assert(undecided <= 2 + (unknown.happened + unknown.unseen) * 0.05, `${undecided} answers are undecided`);
   },
 );
 

@@ -316,7 +316,7 @@ function toldAbout(call: Operation['call'], { status, body }: Answer, names: rea
   }
   if (call.kind === 'lock.list' || call.kind === 'lock.inspect') return [];
   if (status !== 200 && status !== 404) {
-    const keys = new Set((body.Failed ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [Key])));
+    const keys = new Set(body.Failed?.map(({ Key }) => Key));
     return names.filter((name) => name[0] !== 'i' && name[0] !== 'l' && keys.has(name.slice(name.indexOf('\0') + 1)));
   }
   const grants = body.Lock !== undefined && body.Lock === body.Rev;
