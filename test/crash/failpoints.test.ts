@@ -9,6 +9,9 @@ import { Load } from '../support/crash-load.ts';
 import { meanwhile, sleep, trial, type Trial } from '../support/crash-trial.ts';
 import { waysToFailpoints, type WayToFailpoint } from '../support/ways-to-failpoints.ts';
 
+/** Two starts for each failpoint, and none of them is in a front end. */
+const threads = 1;
+
 trial(
   'killed at each failpoint: it is reached, and nothing that was acknowledged is lost',
   import.meta.url,
@@ -16,7 +19,7 @@ trial(
     const { server, seed, t, keep } = trial;
     const history = new History();
     keep('history.json', () => history.asText());
-    await server.start({ shards: 3 });
+    await server.start({ shards: 3, threads });
     for (const [round, name] of failpoints.entries()) {
       const way = waysToFailpoints[name];
       // Something to recover, whatever comes next.
@@ -28,7 +31,7 @@ trial(
       await running;
       await dieAt(trial, history, name, way, round, diedAt);
       const again = Date.now();
-      await server.start({ shards: way.shards });
+      await server.start({ shards: way.shards, threads });
       history.restarted(server.launchedAt, again);
       const client = server.client();
       await history.check(client);
@@ -51,7 +54,7 @@ async function dieAt(
   diedAt: number,
 ): Promise<void> {
   const { shards, padBytes, keepBytes, passes } = way;
-  server.launch({ shards, failpoint: `${name}:${passes}`, ...(keepBytes !== undefined && { keepBytes }) });
+  server.launch({ shards, threads, failpoint: `${name}:${passes}`, ...(keepBytes !== undefined && { keepBytes }) });
   history.restarted(server.launchedAt, diedAt);
   const serving = await server.serving();
   if (way.starting === true) assert.equal(serving, undefined, `${name} is passed while starting`);

@@ -10,7 +10,7 @@ import { FastClients } from './fast-clients.ts';
 import { Memory, mib, openFiles } from './memory.ts';
 import { sized, tooFewFiles } from './scale.ts';
 
-const readers = sized(60, 1000);
+const readers = sized(40, 1000);
 const windowMs = sized(700, 2000);
 const rounds = 4;
 const skip = tooFewFiles(readers);
@@ -78,7 +78,7 @@ trial(
     const unreadMib = sized(32, 128);
     /** As many as may leave their replies, each of some 4 MB, in our memory. */
     const stayers = sized(6, 24);
-    const writeTimeoutMs = sized(3000, 15_000);
+    const writeTimeoutMs = sized(1500, 15_000);
     const limits = `limits: { unread_bytes_max: ${unreadMib * mib} }`;
     await server.start({ shards: 1, config: [limits, `http: { write_timeout_ms: ${writeTimeoutMs} }`] });
     const client = server.client();
