@@ -21,7 +21,6 @@ trial(
   async ({ t, server, seed }) => {
     await server.start({ shards: 1, config: [`limits: { stream_buffer_bytes_max: ${mib / 4} }`] });
     const writer = server.client();
-    const fast = await FastClients.start(server.port);
     const memory = new Memory(server.pid);
     const streamsOpen = async (): Promise<number> => {
       const answer = await writer.ask('GET', '/metrics');
@@ -48,6 +47,8 @@ trial(
       await closeAll(streams);
       await memory.level();
     }
+    // Not before: their connections would stand idle for longer than the server keeps them.
+    const fast = await FastClients.start(server.port);
     let streams: RawConnection[] = [];
     const verdict = await fast.compare(
       {
@@ -84,7 +85,6 @@ trial(
     const client = server.client();
     const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
     for (const key of keys) await client.must('POST', `/db/slow/kv/${key}`, 'x'.repeat(900 * 1024));
-    const fast = await FastClients.start(server.port);
     const own = openFiles(server.pid);
     const memory = new Memory(server.pid);
     /** Large reads that were asked for with success, as the server counts them. */
@@ -108,6 +108,8 @@ trial(
     }
     // What is compared is that they are there, deaf, with all that may be kept of them; not the reading for them, which is
     // work as for anybody who asks for as much.
+    // Not before, as above.
+    const fast = await FastClients.start(server.port);
     let deaf: RawConnection[] = [];
     const verdict = await fast.compare(
       {
