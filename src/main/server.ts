@@ -33,7 +33,11 @@ try {
   process.stderr.write(`${error.message}\n`);
   process.exit(exitCannotStart);
 }
-const log = pino({ level: config.log.level, redact: ['token', 'authorization', '*.token', '*.authorization'] });
+// Written before the call returns: the line that says why the process goes down is the last thing that it does.
+const log = pino(
+  { level: config.log.level, redact: ['token', 'authorization', '*.token', '*.authorization'] },
+  pino.destination({ dest: 1, sync: true }),
+);
 
 process.on('uncaughtException', goDown);
 process.on('unhandledRejection', goDown);
@@ -89,7 +93,6 @@ function stoppingAlready(): void {
 
 function exit(code: number, message: string): never {
   log.info(message);
-  log.flush();
   process.exit(code);
 }
 
@@ -104,13 +107,11 @@ function refuseToStart(error: unknown): never {
   else if (code === 'EADDRINUSE')
     log.fatal(`Cannot listen on ${config.listen.host}:${config.listen.port}: the address is in use.`);
   else log.fatal({ err: error }, 'Cannot start');
-  log.flush();
   process.exit(exitCannotStart);
 }
 
 function goDown(error: unknown): never {
   log.fatal({ err: error }, 'Going down; what was acknowledged is on disk, and a restart recovers it');
-  log.flush();
   endNow(exitBroken);
 }
 
