@@ -5,7 +5,9 @@
  * Why a tail needs no lock. The writer makes a revision durable in shared memory after its fdatasync, so that the frame
  * that ends there is whole when the tail has seen it; and it never changes a byte in front of that. The tail reads
  * nothing that the given durable revision does not cover, and forgets what else came along in its buffer.
- * A segment that is trimmed while it is open can be read to its end; one that is gone before is reported as `compacted`.
+ * A segment that was trimmed may be filled with zeros and used again while it is open here. It has lost its name before
+ * that: whatever does not look as it should is damage only when the segment is still in the directory, and otherwise
+ * what was to be read is `compacted`.
  */
 import { assert } from '../shared/assert.ts';
 import type { Disk, DiskFile } from '../shared/disk.ts';
@@ -220,6 +222,8 @@ export class JournalTail {
     const header = readSegmentHeader(file, segment);
     if (typeof header === 'string') {
       file.close();
+      this.#directory.refresh();
+      if (this.#directory.oldest > segment.first) return false;
       throw new JournalCorruption(segment.name, 0, header);
     }
     if (passed !== undefined && header.after !== passed) {

@@ -274,7 +274,8 @@ export class JournalWriter {
       const oldest = this.#finished[0];
       if (oldest === undefined || oldest.last > needed || kept <= this.#options.keepBytes) return;
       try {
-        removeSegment(this.#disk, this.#directory, oldest.name);
+        const reusable = oldest.bytes === this.#options.segmentBytes;
+        if (!reusable || !this.#spare.retire(oldest.name)) removeSegment(this.#disk, this.#directory, oldest.name);
       } catch (error) {
         this.#poison(error);
         throw error;

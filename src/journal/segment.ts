@@ -4,6 +4,7 @@
  *   journal-0000000000000001.log   a finished segment; the number is its first revision
  *   journal-0000000000004711.log   the newest one is the active one
  *   spare.log                      the next one, zero-filled and durable
+ *   old.tmp                        one that nobody needs any more, of which the next spare is made
  *   *.tmp                          something that was being made when the process ended: removed at start
  *   *.damaged                      set aside by a salvage, never read
  *
@@ -29,6 +30,9 @@
  *                                                                      segment before it is complete either way
  *   frames …                                                           see `frame.ts`
  *   unlink, oldest first ─► sync directory after each one              a log that begins earlier or later, without a gap
+ *   or: rename to old.tmp ─► sync directory                            the same; the file is removed at start
+ *   ─► rename to spare.tmp ─► writeZeros, as above                     a file of a known size becomes the next spare: no
+ *                                                                      room is needed, no page of memory is new
  *
  * The next step begins only when the one before it is durable. A segment's name therefore promises a whole header.
  */
@@ -41,6 +45,7 @@ export const segmentHeaderBytes = 512;
 export const segmentBytesDefault = 64 * 1024 * 1024;
 export const spareName = 'spare.log';
 export const spareTmpName = 'spare.tmp';
+export const oldName = 'old.tmp';
 
 const magic = Buffer.from('DRAGLOCK', 'latin1');
 const formatVersion = 1;
@@ -179,6 +184,13 @@ export function useSpare(disk: Disk, directory: string, spare: string, header: O
 /** Removes one segment. The directory is synced each time, so that no crash can leave a gap between two others. */
 export function removeSegment(disk: Disk, directory: string, name: string): void {
   disk.unlink(joinPath(directory, name));
+  disk.syncDirectory(directory);
+  failpoint('journal.segment-trimmed');
+}
+
+/** As `removeSegment`, but keeps the file under a name that is no segment's, to be filled with zeros and used again. */
+export function retireSegment(disk: Disk, directory: string, name: string): void {
+  disk.rename(joinPath(directory, name), joinPath(directory, oldName));
   disk.syncDirectory(directory);
   failpoint('journal.segment-trimmed');
 }

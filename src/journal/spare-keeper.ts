@@ -9,11 +9,12 @@
  *          ▼   │
  *         failed          any other error: the owner is told, and takes the process down
  *
+ * A segment that nobody needs any more is not unlinked but kept here, one at a time, and the next spare is made of it.
  * A failed attempt removes what it wrote, because the room may be just what a checkpoint needs to let old segments go.
  */
 import { joinPath, type Disk } from '../shared/disk.ts';
 import type { JournalLog } from './journal-options.ts';
-import { isDiskFull, spareName, spareTmpName, unlinkIfPresent } from './segment.ts';
+import { isDiskFull, oldName, retireSegment, spareName, spareTmpName, unlinkIfPresent } from './segment.ts';
 
 export interface SpareKeeperOptions {
   readonly segmentBytes: number;
@@ -32,6 +33,8 @@ export class SpareKeeper {
   #state: 'preparing' | 'ready' | 'failed' | 'closed' = 'preparing';
   #attempt: Promise<void> = Promise.resolve();
   #retrying = false;
+  /** There is an old segment that the next spare can be made of. */
+  #old = false;
 
   constructor(disk: Disk, directory: string, options: SpareKeeperOptions) {
     this.#disk = disk;
@@ -47,6 +50,18 @@ export class SpareKeeper {
   start(): void {
     this.#state = 'preparing';
     this.#begin();
+  }
+
+  /**
+   * Takes a segment that nobody needs any more as the stuff of the next spare: its blocks are allocated, and its pages in
+   * memory, if it has any, are too.
+   * @returns whether it is gone from the log; false: there is one already
+   */
+  retire(name: string): boolean {
+    if (this.#old) return false;
+    retireSegment(this.#disk, this.#directory, name);
+    this.#old = true;
+    return true;
   }
 
   /** The disk turned out to be full elsewhere. */
@@ -71,6 +86,10 @@ export class SpareKeeper {
     const { segmentBytes, onChange, log } = this.#options;
     const wasFailed = this.#state === 'failed';
     try {
+      if (this.#old) {
+        this.#disk.rename(joinPath(this.#directory, oldName), joinPath(this.#directory, spareTmpName));
+        this.#old = false;
+      }
       await this.#disk.writeZeros(joinPath(this.#directory, spareTmpName), segmentBytes);
       if (this.#state === 'closed') return;
       this.#disk.rename(joinPath(this.#directory, spareTmpName), joinPath(this.#directory, spareName));

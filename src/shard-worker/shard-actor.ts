@@ -40,6 +40,8 @@ const storeFullMessages = {
 
 /** When what is newer than the store's last checkpoint goes there. */
 export interface CheckpointSchedule {
+  /** The turn's records have so many bytes. */
+  journalled(bytes: number): void;
   /** Called after each turn; starts a checkpoint when one is due. */
   afterTurn(now: number): void;
   /** Checkpoints everything, for a clean stop. */
@@ -123,10 +125,11 @@ export class ShardActor {
   }
 
   #flush(): void {
-    const { journal, state } = this.#options;
+    const { journal, checkpoints, state } = this.#options;
     this.#commits += this.#records.count;
     if (this.#records.count > 0) {
       assert(state.noRoom?.room !== 'full', 'nothing is written when the journal has no room');
+      checkpoints.journalled(this.#records.byteLength);
       journal.append(this.#records.take());
     }
     this.#send();

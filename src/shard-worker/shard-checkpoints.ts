@@ -44,6 +44,10 @@ export class ShardCheckpoints implements CheckpointSchedule {
     if (this.#running === undefined && this.#finishing === undefined && this.#isDue(now)) this.#start(now);
   }
 
+  journalled(bytes: number): void {
+    this.#options.checkpointer.journalled(bytes);
+  }
+
   /** Every front end asks for it; it happens once, and no turn starts another checkpoint beside it. */
   finish(): Promise<void> {
     this.#finishing ??= this.#finish();

@@ -83,7 +83,7 @@ void test('tail: never returns what lies behind the durable revision that it was
   assert.deepEqual(drain(tail, journal.revisions.durable()).revs, range(5, 10));
 });
 
-void test('tail: an open segment is read to its end after it was trimmed; what is gone before is compacted', async () => {
+void test('tail: what was trimmed is compacted, also in a segment that was open and is used again by now', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: segmentBytes });
   const shared = new JournalDirectory(disk, directory);
@@ -109,12 +109,34 @@ void test('tail: an open segment is read to its end after it was trimmed; what i
   const durable = journal.revisions.durable();
   const oldest = journal.writer.oldestRevision();
   const end = drain(lost, durable);
-  assert.deepEqual(end.revs, range(4, (second?.first ?? 0) - 1), 'the rest of the segment that was open');
+  assert.deepEqual(end.revs, [], 'another segment stands where it had read');
   assert.equal(end.compacted, oldest);
   assert.deepEqual(drain(unopened, durable), { revs: [], steps: 1, compacted: oldest });
   assert.deepEqual(drain(new JournalTail(shared, rev(oldest - 2)), durable).compacted, oldest);
   assert.deepEqual(drain(new JournalTail(shared, rev(oldest - 1)), durable).revs, range(oldest, durable));
   assert.deepEqual(drain(kept, durable).revs.at(-1), durable);
+});
+
+void test('tail: a segment that is trimmed and filled with zeros between its opening and its reading is compacted', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: 0 });
+  while (listSegments(disk, directory).length < 2) {
+    write(journal, 3, text);
+    await settle();
+  }
+  const durable = journal.revisions.durable();
+  const [first, second] = listSegments(disk, directory);
+  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  let trimmed = 0;
+  disk.inject = ({ operation, name }) => {
+    if (operation !== 'read' || name !== first?.name || trimmed > 0) return undefined;
+    trimmed += 1;
+    journal.writer.checkpointed(shardId(0), rev(durable));
+    disk.contents(`${directory}/old.tmp`).fill(0);
+    return undefined;
+  };
+  assert.deepEqual(drain(tail, durable), { revs: [], steps: 1, compacted: second?.first });
+  assert.equal(trimmed, 1);
 });
 
 void test('tail: frames and records larger than a step come in bounded chunks', async () => {

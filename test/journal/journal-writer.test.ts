@@ -222,6 +222,53 @@ void test('journal: segments go when every shard has passed them, oldest first, 
   assert.equal(journal.writer.oldestRevision(), all.at(-3)?.first);
 });
 
+void test('journal: spares are made of trimmed segments, which takes no room; one at most is kept for that', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: 0 });
+  const writeSegments = async (count: number) => {
+    const until = journal.writer.oldestRevision();
+    for (let passed = 0, oldest: number = until; passed < count; ) {
+      write(journal, 3, text);
+      await settle();
+      journal.writer.checkpointed(shardId(0), journal.revisions.durable());
+      if (journal.writer.oldestRevision() === oldest) continue;
+      oldest = journal.writer.oldestRevision();
+      passed += 1;
+    }
+  };
+  await writeSegments(2);
+  assert.deepEqual(disk.list(directory).slice(1), ['old.tmp', 'spare.log']);
+  disk.freeBytes = 0;
+  await writeSegments(3);
+  assert.equal(disk.injected, 0);
+  assert.equal(journal.writer.room, 'open');
+  assert.equal(disk.list(directory).length, 3);
+
+  const durable = journal.revisions.durable();
+  const again = disk.restart();
+  again.freeBytes = 10 * segmentBytes;
+  const reopened = await open(again, { from: durable });
+  await settle();
+  assert.deepEqual(again.list(directory).slice(1), ['spare.log'], 'a start removes what was kept');
+  write(reopened, 3, text);
+  assert.deepEqual(revisionsOf(readAll(again, durable)), range(durable + 1, durable + 3));
+});
+
+void test('journal: a trimmed segment of another size than new ones have is removed', async () => {
+  const disk = new FaultDisk(1);
+  const before = await open(disk);
+  write(before, 3, text);
+  await before.writer.close();
+  const next = disk.restart();
+  const journal = await open(next, { segmentBytes: 2 * segmentBytes, keepBytes: 0 });
+  while (journal.writer.stats().segments < 2) {
+    write(journal, 3, text);
+    await settle();
+  }
+  journal.writer.checkpointed(shardId(0), journal.revisions.durable());
+  assert.deepEqual(next.list(directory).slice(1), ['spare.log']);
+});
+
 void test('journal: a checkpoint of what is not durable is a broken invariant', async () => {
   const journal = await open(new FaultDisk(1));
   enqueue(journal, 1);

@@ -55,6 +55,7 @@ class ShardUnderTest {
         checkpointed: () => {},
       },
       checkpoints: {
+        journalled: () => {},
         afterTurn: () => {},
         finish: async () => {},
         full: () => undefined,

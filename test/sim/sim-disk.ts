@@ -13,6 +13,7 @@ export interface FrameWatcher {
   written(records: readonly CommitRecord[]): void;
   /** The frame that ends with this revision is on the medium. */
   synced(last: number): void;
+  /** The file is gone under this name. */
   removed(file: string): void;
   /** The journal waits for its disk: the other threads go on. */
   meanwhile(): void;
@@ -41,6 +42,7 @@ export class SimDisk implements Disk {
 
   rename(from: string, to: string): void {
     this.#disk.rename(from, to);
+    this.#watcher.removed(from);
   }
 
   unlink(file: string): void {

@@ -28,6 +28,20 @@ test('checkpoint: one is due when the memtable is half full, or a change is old'
   assert.equal(checkpoints.due(60_000), true);
 });
 
+test('checkpoint: one is due when a replay would be long, although the memtable stays small', async () => {
+  const level = new MemoryCheckpointStore();
+  const store = new ShardStore(level);
+  const checkpoints = checkpointer(store, level, { journalBytesMax: 10_000 });
+  store.put(kv, a, 'k', entry(1));
+  checkpoints.journalled(10_000);
+  assert.equal(checkpoints.due(0), false);
+  checkpoints.journalled(1);
+  assert.equal(checkpoints.due(0), true);
+  assert.equal(await checkpoints.start(revision(1)), 'done');
+  store.put(kv, a, 'k', entry(2));
+  assert.equal(checkpoints.due(0), false);
+});
+
 test('checkpoint: an idle shard moves its watermark without a change', async () => {
   const level = new MemoryCheckpointStore();
   const checkpoints = checkpointer(new ShardStore(level), level);

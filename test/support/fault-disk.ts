@@ -173,7 +173,8 @@ export class FaultDisk implements Disk {
     const inode = this.#current.get(file) ?? this.#create(file);
     await this.gate;
     this.#assertAlive();
-    this.freeBytes += inode.cache.length;
+    const before = inode.cache;
+    this.freeBytes += before.length;
     const granted = Math.min(bytes, this.freeBytes);
     this.freeBytes -= granted;
     inode.cache = Buffer.alloc(granted);
@@ -181,8 +182,15 @@ export class FaultDisk implements Disk {
       this.injected += 1;
       throw diskError('ENOSPC', 'write', file);
     }
-    // It is many calls in truth: a crash within leaves a part.
-    this.#enter('writeZeros', file);
+    for (let sector = 0; sector * sectorBytes < bytes; sector += 1) inode.dirty.add(sector);
+    try {
+      this.#enter('writeZeros', file);
+    } catch (error) {
+      // It is many calls in truth, and stops in the middle: of a file that was there, the rest is as it was.
+      const from = Math.floor(this.#random.next() * bytes);
+      if (from < before.length) before.copy(inode.cache, from, from);
+      throw error;
+    }
     inode.medium = Buffer.alloc(bytes);
     inode.dirty.clear();
   }

@@ -135,6 +135,7 @@ export class RouterUnderTest {
           clock: { now: () => this.now },
           journal: this.#journal(),
           checkpoints: {
+            journalled: () => {},
             afterTurn: () => {},
             finish: async () => {},
             full: () => undefined,

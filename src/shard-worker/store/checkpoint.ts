@@ -61,11 +61,14 @@ export interface CheckpointerOptions {
   readonly yieldTurn: () => Promise<void>;
   /** How long a change may stay out of the checkpoint. */
   readonly ageMsMax?: number;
+  /** How many bytes of this shard's records a replay may find behind the checkpoint. */
+  readonly journalBytesMax?: number;
   /** How long to wait after there was no room. */
   readonly retryMs?: number;
 }
 
 export const checkpointAgeMsMax = 60 * 1000;
+export const checkpointJournalBytesMax = 256 * 1024 * 1024;
 export const checkpointRetryMs = 5 * 1000;
 
 export class Checkpointer {
@@ -77,6 +80,8 @@ export class Checkpointer {
   #frozenWatermark: Revision | undefined;
   #now = 0;
   #dirtySince: number | undefined;
+  /** Bytes of records since the last freeze. */
+  #journalled = 0;
   #retryAt = 0;
 
   constructor(options: CheckpointerOptions) {
@@ -94,6 +99,11 @@ export class Checkpointer {
     return this.#running;
   }
 
+  /** Records of so many bytes have been written. Keys that are written again and again fill the log, not the memtable. */
+  journalled(bytes: number): void {
+    this.#journalled += bytes;
+  }
+
   /** Whether to `start` one. Cheap, to be asked in every turn. */
   due(now: number): boolean {
     this.#now = now;
@@ -104,8 +114,13 @@ export class Checkpointer {
       return false;
     }
     this.#dirtySince ??= now;
-    if (this.#store.activeBytes > this.#options.memtableBytesMax / 2) return true;
-    return now - this.#dirtySince >= (this.#options.ageMsMax ?? checkpointAgeMsMax);
+    const {
+      memtableBytesMax,
+      ageMsMax = checkpointAgeMsMax,
+      journalBytesMax = checkpointJournalBytesMax,
+    } = this.#options;
+    if (this.#store.activeBytes > memtableBytesMax / 2 || this.#journalled > journalBytesMax) return true;
+    return now - this.#dirtySince >= ageMsMax;
   }
 
   /** A checkpoint is pending and there is no memory for more: writes must be refused. */
@@ -127,6 +142,7 @@ export class Checkpointer {
       this.#store.freeze();
       this.#frozenWatermark = watermark;
       this.#dirtySince = undefined;
+      this.#journalled = 0;
     }
     const { frozen } = this.#store;
     const covered = this.#frozenWatermark;
