@@ -18,7 +18,6 @@ import type { Edge, EdgeLog, Lifecycle } from './edge.ts';
 import type { FrontEndMemory } from './front-end-memory.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './plugins/auth.ts';
-import { readBodiesAsText } from './plugins/body.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './plugins/failures.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -80,10 +79,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     clientErrorHandler: (error, socket) => answerBrokenConnection(edge, error, socket),
   });
   app.decorateRequest('access');
-  readBodiesAsText(app, limits, new ArrivingBodies(limits.arriving_bytes_max / http.threads));
+  app.removeAllContentTypeParsers();
   answerFailures(app, edge);
 
-  const call = callMaker(edge, authGate(edge, tokens));
+  const arriving = new ArrivingBodies(limits.arriving_bytes_max / http.threads);
+  const call = callMaker(edge, authGate(edge, tokens), arriving);
   batchRoutes(app, edge, call);
   kvRoutes(app, edge, call);
   counterRoutes(app, edge, call);

@@ -13,15 +13,20 @@ import type {
 } from 'fastify';
 import type { Batch, Command, KvList } from '../protocol/commands.ts';
 import { accountId, type AccountId } from '../protocol/ids.ts';
+import { InvariantError } from '../shared/assert.ts';
 import { pageLimitDefault, pageLimitMax } from '../shared/limits.ts';
 import type { Pending } from '../router/dispatcher.ts';
 import { needScope } from './access.ts';
+import type { ArrivingBodies } from './arriving-bodies.ts';
 import type { Edge } from './edge.ts';
 import { Exchange } from './exchange.ts';
 import { keyOf, prefixOf } from './parse/fields.ts';
 import { headerWish, withIdempotency, type IdempotencyWish } from './parse/idempotency.ts';
 import { Query, type QueryText } from './parse/query.ts';
 import { refuse, Refusal } from './parse/refusal.ts';
+import type { Gate } from './plugins/auth.ts';
+import { readBody } from './plugins/body.ts';
+import { answerError } from './plugins/failures.ts';
 import type { Operation } from './request-metrics.ts';
 
 /** What Fastify hands over of a data call, for `app.get<DataRoute>(…)`. */
@@ -33,33 +38,52 @@ export interface DataRoute extends RouteGenericInterface {
 }
 
 export type DataRequest = FastifyRequest<DataRoute>;
-type Handler = (request: DataRequest, reply: FastifyReply<DataRoute>) => void;
+type DataReply = FastifyReply<DataRoute>;
 type DataRouteOptions = RouteShorthandOptions<
   RawServerDefault,
   RawRequestDefaultExpression,
   RawReplyDefaultExpression,
   DataRoute
 >;
-/** A handler, and the options of its route. */
-export type Call = readonly [options: DataRouteOptions, handler: Handler];
+/** The options of its route, and a handler. */
+export type Call = readonly [options: DataRouteOptions, handler: () => never];
 /** Wraps calls: bound to the app's edge and its gate. */
 export type CallMaker = (operation: Operation, start: Start, text?: 'text') => Call;
 /** Validates the request, and hands it to the dispatcher. Throws `Refusal`. */
 export type Start = (request: DataRequest, exchange: Exchange) => Pending;
 
-export function callMaker(edge: Edge, gate: NonNullable<DataRouteOptions['onRequest']>): CallMaker {
-  return (operation, start, text) => [
-    { onRequest: gate, config: { operation, text: text === 'text' } },
-    (request, reply) => {
-      const exchange = new Exchange(edge, operation, reply.raw);
-      try {
-        exchange.wait(start(request, exchange));
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        exchange.refuse(error.failure);
-      }
-    },
-  ];
+/**
+ * A call is over in Fastify's first hook, which never says that it is done: what would follow, reading and validating
+ * bodies and serialising replies, is our own.
+ */
+export function callMaker(edge: Edge, gate: Gate, arriving: ArrivingBodies): CallMaker {
+  return (operation, start, text) => {
+    const bodyOptions = { limits: edge.limits, arriving, text: text === 'text' };
+    const onRequest = (request: DataRequest, reply: DataReply): void => {
+      const refused = gate(request);
+      if (refused !== undefined) return new Exchange(edge, operation, reply.raw).refuse(refused);
+      readBody(request.raw, bodyOptions, (error, body) => {
+        if (error !== undefined) return answerError(edge, error, request, reply);
+        request.body = body;
+        begin(edge, operation, start, request, reply);
+      });
+    };
+    return [{ onRequest, config: { operation } }, neverReached];
+  };
+}
+
+function neverReached(): never {
+  throw new InvariantError('invariant broken: a call is over before its handler');
+}
+
+function begin(edge: Edge, operation: Operation, start: Start, request: DataRequest, reply: DataReply): void {
+  const exchange = new Exchange(edge, operation, reply.raw);
+  try {
+    exchange.wait(start(request, exchange));
+  } catch (error) {
+    if (error instanceof Refusal) exchange.refuse(error.failure);
+    else answerError(edge, error as Error, request, reply);
+  }
 }
 
 /** The account in the path; the gate has checked it. */

@@ -2,14 +2,13 @@
  * The gate in front of every data call, before its body is read: is the server serving, who asks, may they use this
  * account, and not too often.
  */
-import type { FastifyReply, HookHandlerDoneFunction } from 'fastify';
 import { failure, type Failure } from '../../protocol/errors.ts';
 import { accountId, accountPattern } from '../../protocol/ids.ts';
 import { openAccess, TokenIndex, type Access } from '../access.ts';
-import type { DataRequest, DataRoute } from '../call.ts';
+import type { DataRequest } from '../call.ts';
 import type { TokenConfig } from '../config-schema.ts';
 import type { Edge } from '../edge.ts';
-import { Refusal, shown } from '../parse/refusal.ts';
+import { shown } from '../parse/refusal.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -17,22 +16,23 @@ declare module 'fastify' {
   }
 }
 
-type Gate = (request: DataRequest, reply: FastifyReply<DataRoute>, done: HookHandlerDoneFunction) => void;
+/** What stands against this request; undefined when nothing does, and then it has its access. */
+export type Gate = (request: DataRequest) => Failure | undefined;
 
 export function authGate(edge: Edge, tokens: readonly TokenConfig[]): Gate {
   const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
-  return (request, _reply, done) => {
+  return (request) => {
     const state = edge.lifecycle.state();
-    if (state !== 'serving') return done(new Refusal(notServing(state)));
+    if (state !== 'serving') return notServing(state);
     const access = index === undefined ? openAccess : index.find(request.headers.authorization);
-    if (access === undefined) return done(new Refusal(unauthorized));
-    if (index === undefined && isForeignPage(request)) return done(new Refusal(foreignPage));
+    if (access === undefined) return unauthorized;
+    if (index === undefined && isForeignPage(request)) return foreignPage;
     const { acc } = request.params;
-    if (access.accounts !== '*' && !access.accounts.has(acc)) return done(new Refusal(foreignAccount));
-    if (!accountPattern.test(acc)) return done(new Refusal(badAccount(acc)));
-    if (!edge.rateLimiter.admit(accountId(acc))) return done(new Refusal(rateLimited(edge)));
+    if (access.accounts !== '*' && !access.accounts.has(acc)) return foreignAccount;
+    if (!accountPattern.test(acc)) return badAccount(acc);
+    if (!edge.rateLimiter.admit(accountId(acc))) return rateLimited(edge);
     request.access = access;
-    done();
+    return undefined;
   };
 }
 
