@@ -47,6 +47,7 @@ export interface CommitRecord {
 export const recordHeaderBytes = 11;
 const effectHeaderBytes = 4;
 const putHeaderBytes = 10;
+const shortTextMax = 32;
 const flagPut = 1;
 const flagExpired = 2;
 
@@ -70,9 +71,10 @@ export class RecordWriter {
     const start = this.#length;
     let at = this.#reserve(start, recordHeaderBytes + record.account.length);
     at += 4;
-    at = this.#buffer.writeUIntLE(record.rev, at, 6);
-    at = this.#buffer.writeUInt8(record.account.length, at);
-    at += this.#buffer.write(record.account, at, 'latin1');
+    at = writeUint48(this.#buffer, at, record.rev);
+    this.#buffer[at] = record.account.length;
+    at += 1;
+    at += writeText(this.#buffer, at, record.account);
     for (const effect of record.effects) at = this.#effect(at, effect);
     this.#buffer.writeUInt32LE(at - start, start);
     this.#length = at;
@@ -106,11 +108,11 @@ export class RecordWriter {
     const buffer = this.#buffer;
     buffer[at] = effect.kind;
     buffer[at + 1] = (value === undefined ? 0 : flagPut) | (effect.expired ? flagExpired : 0);
-    const keyBytes = buffer.write(effect.key, at + effectHeaderBytes, 'utf8');
+    const keyBytes = writeText(buffer, at + effectHeaderBytes, effect.key);
     buffer.writeUInt16LE(keyBytes, at + 2);
     at += effectHeaderBytes + keyBytes;
     if (value === undefined) return at;
-    buffer.writeUIntLE(effect.till, at, 6);
+    writeUint48(buffer, at, effect.till);
     const valueBytes = buffer.write(value, at + putHeaderBytes, 'utf8');
     buffer.writeUInt32LE(valueBytes, at + 6);
     return at + putHeaderBytes + valueBytes;
@@ -125,6 +127,30 @@ export class RecordWriter {
     }
     return at;
   }
+}
+
+/** @returns the offset behind it */
+function writeUint48(buffer: Buffer, at: number, value: number): number {
+  const low = value % 0x1000000;
+  const high = (value - low) / 0x1000000;
+  buffer[at] = low;
+  buffer[at + 1] = low >>> 8;
+  buffer[at + 2] = low >>> 16;
+  buffer[at + 3] = high;
+  buffer[at + 4] = high >>> 8;
+  buffer[at + 5] = high >>> 16;
+  return at + 6;
+}
+
+/** Short texts of ASCII, as accounts and most keys are, are written faster one by one than by a call into native code. */
+function writeText(buffer: Buffer, at: number, text: string): number {
+  if (text.length > shortTextMax) return buffer.write(text, at, 'utf8');
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return buffer.write(text, at, 'utf8');
+    buffer[at + i] = code;
+  }
+  return text.length;
 }
 
 /** Several records in ascending revision order, one behind the other. */

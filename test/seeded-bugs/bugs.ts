@@ -389,8 +389,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an extension is not written down',
     file: `${core}/evaluate.ts`,
-    find: '    this.#draft(grantDraft(view, ask, this.#now));\n',
-    replace: '    if (!own) this.#draft(grantDraft(view, ask, this.#now));\n',
+    find: '    this.drafts.put(grantDraft(view, ask, this.#now));\n',
+    replace: '    if (!own) this.drafts.put(grantDraft(view, ask, this.#now));\n',
     caughtBy: { file: `${tests}/locks.test.ts`, test: 'by handle: same handle, Till from now' },
   },
   {

@@ -39,7 +39,7 @@ export function earlierReply(state: ShardState, batch: Batch, now: number): Repl
 /** The lock, if one was asked for, is there to be taken: now the batch happens, or fails as a whole. */
 export function settle(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
   const evaluation = evaluate(state, batch, now);
-  const refusal = refusalOf(state, batch, evaluation, readRevision(state)) ?? fullReply(state, evaluation);
+  const refusal = refusalOf(state, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.drafts.length === 0)
     return out.reply(ref, batchReply(batch, evaluation.results, readRevision(state), now));
@@ -49,12 +49,13 @@ export function settle(state: ShardState, ref: RequestRef, batch: Batch, now: nu
   out.reply(ref, reply);
 }
 
-export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluation, rev: Revision): Reply | undefined {
+/** @param rev what the evaluation has read at; absent: what this shard knows */
+export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluation, rev?: Revision): Reply | undefined {
   const { duplicate, results } = evaluation;
-  if (duplicate !== undefined) return duplicateReply(batch.idempotency!, duplicate, rev);
+  if (duplicate !== undefined) return duplicateReply(batch.idempotency!, duplicate, rev ?? readRevision(state));
   const tooLarge = replyTooLarge(batch, results, state.limits);
   const failed = tooLarge === undefined ? evaluation.failed : [...evaluation.failed, tooLarge];
-  return failed.length === 0 ? undefined : failedReply(failed, rev);
+  return failed.length === 0 ? undefined : failedReply(failed, rev ?? readRevision(state));
 }
 
 /** The record and the reply of a batch that commits at `rev`. */

@@ -22,6 +22,7 @@ import type {
 import { kinds, type Effect } from '../../protocol/record.ts';
 import { assert } from '../../shared/assert.ts';
 import { integerMax } from '../../shared/limits.ts';
+import { Drafts } from './drafts.ts';
 import type { Entry } from './entries.ts';
 import { findDuplicate, storeDrafts, storedReply } from './idempotency.ts';
 import { answerUnlock, isOwnLease, leaseToRecover, type LockView } from './lease.ts';
@@ -53,12 +54,14 @@ export function evaluate(state: ShardState, batch: Batch, now: number): Evaluati
   if (batch.get) results.get = batch.get.map((key) => (owns(key) ? part.get(key) : null));
   if (batch.set) results.set = batch.set.map((ask) => (owns(ask.key) ? part.set(ask) : null));
 
-  const drafts = part.drafts();
-  return { drafts: [...drafts, ...storeDrafts(state, batch, now)], results, failed: part.failed };
+  const drafts = part.drafts.all();
+  const stored = storeDrafts(state, batch, now);
+  return { drafts: stored.length === 0 ? drafts : [...drafts, ...stored], results, failed: part.failed };
 }
 
 /** Gives drafts the revision of their commit, and the stored reply its text. */
-export function finishDrafts(drafts: readonly Draft[], rev: Revision, batch: Batch, body: string): Effect[] {
+export function finishDrafts(drafts: readonly Draft[], rev: Revision, batch: Batch, body: string): readonly Effect[] {
+  if (!drafts.some(({ stores, grants }) => stores ?? grants)) return drafts;
   return drafts.map((draft) => {
     const { kind, key, till } = draft;
     if (draft.stores) return { kind, key, till, value: storedReply(batch.idempotency!, body, rev) };
@@ -76,21 +79,16 @@ function grantWithHandle(value: string, rev: Revision): string {
 }
 
 class Part {
+  readonly drafts = new Drafts();
   readonly failed: FailedItem[] = [];
   readonly #state: ShardState;
   readonly #batch: Batch;
   readonly #now: number;
-  /** The last draft for a key wins; kinds do not share names. */
-  readonly #drafts = new Map<string, Draft>();
 
   constructor(state: ShardState, batch: Batch, now: number) {
     this.#state = state;
     this.#batch = batch;
     this.#now = now;
-  }
-
-  drafts(): Iterable<Draft> {
-    return this.#drafts.values();
   }
 
   guard(field: string, id: string, handle: number): void {
@@ -103,7 +101,7 @@ class Part {
   unlock(ask: UnlockAsk): void {
     const view = this.#lockView(ask.id);
     const answer = answerUnlock(view, ask);
-    if (answer.kind === 'release') this.#draft(endDraft(ask.id, view, answer.why, this.#now));
+    if (answer.kind === 'release') this.drafts.put(endDraft(ask.id, view, answer.why, this.#now));
     if (answer.kind === 'lost')
       this.failed.push({ field: 'Unlock', ...lockLost('unlock', ask.id, ask, view, answer.ended) });
   }
@@ -130,7 +128,7 @@ class Part {
       // Only a batch over several shards gets here: the lease that it wanted to extend has ended and gone to another.
       this.failed.push({ field: 'LockID', ...heldByOther(ask.id, view, 0, ask.waitMs) });
     }
-    this.#draft(grantDraft(view, ask, this.#now));
+    this.drafts.put(grantDraft(view, ask, this.#now));
     const recover = leaseToRecover(view, ask);
     return {
       handle: own ? view.lease!.handle : 0,
@@ -149,7 +147,7 @@ class Part {
 
   atomic(field: string, ask: AtomicAsk): AtomicResult {
     const { key, op, n } = ask;
-    const pending = this.#drafts.get(`c${key}`);
+    const pending = this.drafts.find(kinds.counter, key);
     const old = pending === undefined ? this.#number(kinds.counter, key) : numberIn(pending);
     const from = old ?? 0;
     if (ask.ifEq !== undefined && ask.ifEq !== from) {
@@ -158,7 +156,7 @@ class Part {
     }
     if (op === 'get') return old === undefined ? {} : { value: old };
     if (op === 'reset') {
-      if (old !== undefined) this.#draft({ kind: kinds.counter, key, till: 0 });
+      if (old !== undefined) this.drafts.put({ kind: kinds.counter, key, till: 0 });
       return { value: 0, ...(old === undefined ? {} : { old }) };
     }
     const value = op === 'add' ? from + n : op === 'set' ? n : op === 'max' ? Math.max(from, n) : Math.min(from, n);
@@ -166,7 +164,7 @@ class Part {
       const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${n} leaves the range ±(2^53−1).`;
       this.failed.push({ field, ...failure('overflow', message, { Key: key, Value: from }) });
     }
-    this.#draft({ kind: kinds.counter, key, till: 0, value: String(value) });
+    this.drafts.put({ kind: kinds.counter, key, till: 0, value: String(value) });
     return { value, old: from };
   }
 
@@ -175,7 +173,7 @@ class Part {
     const last = this.#number(kinds.sequence, key);
     if (op === 'get') return last === undefined ? {} : { to: last };
     if (op === 'reset') {
-      if (last !== undefined) this.#draft({ kind: kinds.sequence, key, till: 0 });
+      if (last !== undefined) this.drafts.put({ kind: kinds.sequence, key, till: 0 });
       return {};
     }
     const from = last ?? 0;
@@ -183,7 +181,7 @@ class Part {
       const message = `The sequence ${JSON.stringify(key)} is at ${from}; ${n} more leave the range up to 2^53−1.`;
       this.failed.push({ field: 'n', ...failure('overflow', message, { Key: key, Value: from }) });
     }
-    this.#draft({ kind: kinds.sequence, key, till: 0, value: String(from + n) });
+    this.drafts.put({ kind: kinds.sequence, key, till: 0, value: String(from + n) });
     return { from: from + 1, to: from + n };
   }
 
@@ -196,24 +194,17 @@ class Part {
   set(ask: NonNullable<Batch['set']>[number]): SetResult {
     const { key, value, ttlMs } = ask;
     if (value !== undefined) {
-      this.#draft({ kind: kinds.kv, key, till: ttlMs === undefined ? 0 : this.#now + ttlMs, value });
+      this.drafts.put({ kind: kinds.kv, key, till: ttlMs === undefined ? 0 : this.#now + ttlMs, value });
       return 'set';
     }
     // A delete takes back what this batch set before, and is a commit only if there is something to delete.
     const stored = this.#state.entries.get(kinds.kv, this.#batch.account, key);
-    this.#drafts.delete(`k${key}`);
+    this.drafts.remove(kinds.kv, key);
     if (stored === undefined) return 'missing';
     // What had lapsed before its end was committed ends so now: whoever watches it is told that it expired.
     const lapsed = stored.till !== 0 && stored.till <= this.#now;
-    this.#draft({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
+    this.drafts.put({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
     return lapsed ? 'missing' : 'deleted';
-  }
-
-  #draft(draft: Draft): void {
-    const name = String.fromCharCode(draft.kind) + draft.key;
-    // Re-inserted, so that effects come in the order of the operation that decided.
-    this.#drafts.delete(name);
-    this.#drafts.set(name, draft);
   }
 
   #lockView(id: string): LockView {

@@ -50,20 +50,20 @@ function members(batch: Batch, results: Results, rev: Revision, now: number): st
     case 'kv.get':
       return `${getMembers(batch.get![0]!, results.get![0]!)},`;
     case 'kv.set':
-      return `"Key":${JSON.stringify(batch.set![0]!.key)},"Version":${rev},`;
+      return `"Key":${quoted(batch.set![0]!.key)},"Version":${rev},`;
     case 'kv.delete':
-      return `"Key":${JSON.stringify(batch.set![0]!.key)},"Deleted":${results.set![0] === 'deleted'},`;
+      return `"Key":${quoted(batch.set![0]!.key)},"Deleted":${results.set![0] === 'deleted'},`;
     case 'counter.get':
     case 'counter.add':
     case 'counter.reset':
       return `${atomicMembers(batch, results, 0)},`;
     case 'sequence.get':
-      return `"Key":${JSON.stringify(batch.sequence!.key)},"Value":${results.sequence!.to},`;
+      return `"Key":${quoted(batch.sequence!.key)},"Value":${results.sequence!.to},`;
     case 'sequence.reset':
-      return `"Key":${JSON.stringify(batch.sequence!.key)},"Value":0,`;
+      return `"Key":${quoted(batch.sequence!.key)},"Value":0,`;
     case 'sequence.next': {
       const { from, to } = results.sequence!;
-      return `"Key":${JSON.stringify(batch.sequence!.key)},"Value":${to},"From":${from},"To":${to},`;
+      return `"Key":${quoted(batch.sequence!.key)},"Value":${to},"From":${from},"To":${to},`;
     }
     case 'lock.acquire':
       return leaseMembers(results.lock!, results.lock!.handle || rev, now);
@@ -80,27 +80,28 @@ function batchMembers(batch: Batch, results: Results, rev: Revision, now: number
   if (batch.atomic)
     text += `"Atomic":[${batch.atomic.map((_, i) => `{${atomicMembers(batch, results, i)}}`).join(',')}],`;
   if (batch.get) text += `"KV":[${batch.get.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`;
-  if (batch.set) {
-    const items = batch.set.map(({ key }, i) => {
-      const result = results.set![i];
-      const name = JSON.stringify(key);
-      if (result === 'set') return `{"Key":${name},"Version":${rev}}`;
-      return `{"Key":${name},"Version":0,"Deleted":${result === 'deleted'}}`;
-    });
-    text += `"KVSet":[${items.join(',')}],`;
+  if (batch.set) text += `"KVSet":[${setItems(batch.set, results.set!, rev)}],`;
+  return text;
+}
+
+function setItems(asks: NonNullable<Batch['set']>, set: NonNullable<Results['set']>, rev: Revision): string {
+  let text = '';
+  for (let i = 0; i < asks.length; i += 1) {
+    const head = `${i === 0 ? '' : ','}{"Key":${quoted(asks[i]!.key)},"Version":`;
+    text += set[i] === 'set' ? `${head}${rev}}` : `${head}0,"Deleted":${set[i] === 'deleted'}}`;
   }
   return text;
 }
 
 function getMembers(key: string, result: { version: number; value?: string; till?: number }): string {
-  const name = `"Key":${JSON.stringify(key)},"Version":${result.version}`;
+  const name = `"Key":${quoted(key)},"Version":${result.version}`;
   if (result.value === undefined) return name;
   return `${name},"Value":${result.value}${result.till === undefined ? '' : `,"TillMs":${result.till}`}`;
 }
 
 function atomicMembers(batch: Batch, results: Results, i: number): string {
   const { value, old } = results.atomic![i]!;
-  const name = JSON.stringify(batch.atomic![i]!.key);
+  const name = quoted(batch.atomic![i]!.key);
   return `"Key":${name},"Value":${value ?? 0}${old === undefined ? '' : `,"Old":${old}`}`;
 }
 
@@ -108,16 +109,25 @@ function atomicMembers(batch: Batch, results: Results, i: number): string {
 function missingThing(batch: Batch, results: Results): string | undefined {
   switch (batch.shape) {
     case 'kv.get':
-      return results.get![0]!.value === undefined ? `There is no key ${JSON.stringify(batch.get![0])}.` : undefined;
+      return results.get![0]!.value === undefined ? `There is no key ${quoted(batch.get![0]!)}.` : undefined;
     case 'counter.get':
       return results.atomic![0]!.value === undefined
-        ? `There is no counter ${JSON.stringify(batch.atomic![0]!.key)}.`
+        ? `There is no counter ${quoted(batch.atomic![0]!.key)}.`
         : undefined;
     case 'sequence.get':
       return results.sequence!.to === undefined
-        ? `Nothing was taken from the sequence ${JSON.stringify(batch.sequence!.key)} yet.`
+        ? `Nothing was taken from the sequence ${quoted(batch.sequence!.key)} yet.`
         : undefined;
     default:
       return undefined;
   }
+}
+
+/** A key as JSON text. Keys are short and plain as a rule: a look at each character beats the call into native code. */
+function quoted(key: string): string {
+  for (let at = 0; at < key.length; at += 1) {
+    const code = key.charCodeAt(at);
+    if (code < 0x20 || code === 0x22 || code === 0x5c || code > 0x7e) return JSON.stringify(key);
+  }
+  return `"${key}"`;
 }
