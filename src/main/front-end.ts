@@ -143,6 +143,7 @@ export class FrontEnd {
     };
     return {
       request: (command, client) => router().request(command, client),
+      requestAll: (batches, client) => router().requestAll(batches, client),
       watchKeys: (account, keys, waitMs, client) => router().watchKeys(account, keys, waitMs, client),
       watchPrefix: (watch, client) => router().watchPrefix(watch, client),
       streamPrefix: (watch, sink) => router().streamPrefix(watch, sink),

@@ -13,6 +13,8 @@ import type { ShardStats } from './stats.ts';
 
 export type ToShard =
   | { readonly kind: 'request'; readonly id: number; readonly command: Command }
+  /** The batches of an array body that this shard keeps, in order; each is a request of its own. None waits for a lock. */
+  | { readonly kind: 'array'; readonly id: number; readonly batches: readonly Batch[] }
   /** The client of this request has vanished. */
   | { readonly kind: 'cancel'; readonly id: number }
   /** A grant that could not be delivered. */
@@ -53,11 +55,22 @@ export type ToShard =
 
 export interface FromShard {
   readonly durable: Revision;
-  readonly replies: readonly { readonly id: number; readonly reply: Reply }[];
+  readonly replies: readonly Answer[];
   readonly events: readonly KeyEvent[];
   readonly batons: readonly { readonly id: number; readonly answer: BatonAnswer }[];
   readonly stats: readonly { readonly id: number; readonly stats: ShardStats }[];
   readonly closed: readonly number[];
+}
+
+export type Answer =
+  | { readonly kind: 'one'; readonly id: number; readonly reply: Reply }
+  /** To some of the batches of an array body: those that were worked off in one turn. `rev` is the highest of theirs. */
+  | { readonly kind: 'items'; readonly id: number; readonly rev: Revision; readonly items: readonly ItemReply[] };
+
+export interface ItemReply {
+  /** Its place among the batches of the message. */
+  readonly item: number;
+  readonly reply: Reply;
 }
 
 /** A watched key has changed. */

@@ -3,31 +3,36 @@
  * numbers and strings cost half of that, because a string is copied as memory. So each way there is one flat array a
  * turn, in which what every request does stands piece by piece, and what is rare as JSON text.
  *
- * To a shard, a run for each message: a batch begins with its number, everything else is one JSON text.
+ * To a shard, a run for each message: a batch begins with its number, the batches of an array body with −1, everything
+ * else is one JSON text. How a batch is written stands in `protocol/batch-wire.ts`.
  *
- *   id, account, shape, replyBytesMax, rest,  n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq)
- *                                             set                                   get          atomic
+ *   id, batch        −1, id, batches        JSON text
  *
- * `rest` is 0 or the JSON text of the batch's other members. Absent: 0 for replyBytesMax and value, −1 for version and
- * ttlMs, '' for ifEq; a list that is absent and one that is empty are the same to a shard.
- *
- * From a shard, `[durable, [id, rev, status, body, extra, id, rev, …], other]`: `extra` is 0, 1 (replayed) or the grant
- * as JSON text; `other` is 0 or the JSON text of everything that is rare.
+ * From a shard, `[durable, [id, rev, status, body, extra, …], other]`: `extra` is 0, 1 (replayed) or the grant as JSON
+ * text; `other` is 0 or the JSON text of everything that is rare. Of an array body, those items are answered that one
+ * turn has worked off: `id, rev, −n, n × (item, rev, status, body, extra)`.
  */
-import { assert, unreachable } from '../shared/assert.ts';
-import { accountId, revision } from './ids.ts';
-import type { AtomicAsk, Batch, ReplyShape, SetAsk } from './commands.ts';
-import type { BatonAnswer, FromShard, ToShard } from './messages.ts';
+import { unreachable } from '../shared/assert.ts';
+import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
+import { revision, type Revision } from './ids.ts';
+import type { Answer, BatonAnswer, FromShard, ItemReply, ToShard } from './messages.ts';
 import type { Grant, Reply } from './replies.ts';
 
-export type ToShardWire = readonly (number | string)[];
+export type { ToShardWire } from './batch-wire.ts';
 export type FromShardWire = [durable: number, replies: (number | string)[], other: string | 0];
 
 export function encodeToShard(messages: readonly ToShard[]): ToShardWire {
   const wire: (number | string)[] = [];
   for (const message of messages) {
-    if (message.kind === 'request' && message.command.kind === 'batch') putBatch(wire, message.id, message.command);
-    else wire.push(JSON.stringify(message));
+    if (message.kind === 'request' && message.command.kind === 'batch') {
+      wire.push(message.id);
+      putBatch(wire, message.command);
+    } else if (message.kind === 'array') {
+      wire.push(-1, message.id);
+      putArray(wire, message.batches);
+    } else {
+      wire.push(JSON.stringify(message));
+    }
   }
   return wire;
 }
@@ -38,134 +43,47 @@ export function decodeToShard(wire: ToShardWire): ToShard[] {
   while (!reader.atEnd) {
     const first = reader.next();
     if (typeof first === 'string') messages.push(JSON.parse(first) as ToShard);
+    else if (first < 0) messages.push({ kind: 'array', id: reader.number(), batches: takeArray(reader) });
     else messages.push({ kind: 'request', id: first, command: takeBatch(reader) });
   }
   return messages;
 }
 
-/** The members of a batch that have no places of their own. */
-type Rest = Omit<Batch, 'kind' | 'account' | 'shape' | 'replyBytesMax' | 'set' | 'get' | 'atomic'>;
-
-function putBatch(wire: (number | string)[], id: number, batch: Batch): void {
-  const { account, shape, replyBytesMax = 0, set = [], get = [], atomic = [] } = batch;
-  wire.push(id, account, shape, replyBytesMax, restOf(batch));
-  wire.push(set.length);
-  for (const { key, value = 0, version = -1, ttlMs = -1 } of set) wire.push(key, value, version, ttlMs);
-  wire.push(get.length);
-  for (const key of get) wire.push(key);
-  wire.push(atomic.length);
-  for (const { key, op, n, ifEq = '' } of atomic) wire.push(key, op, n, ifEq);
-}
-
-function restOf({ lock, unlock, guard, check, idempotency, sequence }: Batch): string | 0 {
-  const rest = { lock, unlock, guard, check, idempotency, sequence } satisfies Record<keyof Rest, unknown>;
-  const none = (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence) === undefined;
-  return none ? 0 : JSON.stringify(rest);
-}
-
-function takeBatch(wire: WireReader): Batch {
-  const batch: Mutable<Batch> = { kind: 'batch', account: accountId(wire.text()), shape: wire.text() as ReplyShape };
-  const replyBytesMax = wire.number();
-  if (replyBytesMax > 0) batch.replyBytesMax = replyBytesMax;
-  const rest = wire.next();
-  if (rest !== 0) Object.assign(batch, JSON.parse(rest as string) as Rest);
-  const set = takeList(wire, takeSet);
-  if (set !== undefined) batch.set = set;
-  const get = takeList(wire, takeText);
-  if (get !== undefined) batch.get = get;
-  const atomic = takeList(wire, takeAtomic);
-  if (atomic !== undefined) batch.atomic = atomic;
-  return batch;
-}
-
-function takeList<Item>(wire: WireReader, take: (wire: WireReader) => Item): Item[] | undefined {
-  const length = wire.number();
-  if (length === 0) return undefined;
-  const items: Item[] = [];
-  while (items.length < length) items.push(take(wire));
-  return items;
-}
-
-function takeSet(wire: WireReader): SetAsk {
-  const ask: Mutable<SetAsk> = { key: wire.text() };
-  const value = wire.next();
-  if (typeof value === 'string') ask.value = value;
-  const version = wire.number();
-  if (version >= 0) ask.version = version;
-  const ttlMs = wire.number();
-  if (ttlMs >= 0) ask.ttlMs = ttlMs;
-  return ask;
-}
-
-function takeText(wire: WireReader): string {
-  return wire.text();
-}
-
-function takeAtomic(wire: WireReader): AtomicAsk {
-  const ask: Mutable<AtomicAsk> = { key: wire.text(), op: wire.text() as AtomicAsk['op'], n: wire.number() };
-  const ifEq = wire.next();
-  if (typeof ifEq === 'number') ask.ifEq = ifEq;
-  return ask;
-}
-
-type Mutable<Value> = { -readonly [Member in keyof Value]: Value[Member] };
-
-/** Goes through a wire from front to back. */
-class WireReader {
-  readonly #wire: ToShardWire;
-  #at = 0;
-
-  constructor(wire: ToShardWire) {
-    this.#wire = wire;
-  }
-
-  get atEnd(): boolean {
-    return this.#at === this.#wire.length;
-  }
-
-  next(): number | string {
-    const piece = this.#wire[this.#at];
-    assert(piece !== undefined, 'a wire holds whole messages');
-    this.#at += 1;
-    return piece;
-  }
-
-  number(): number {
-    return this.next() as number;
-  }
-
-  text(): string {
-    return this.next() as string;
-  }
-}
-
 export function encodeFromShard(message: FromShard): FromShardWire {
   const { durable, replies, events, batons, stats, closed } = message;
   const flat: (number | string)[] = [];
-  for (const { id, reply } of replies) {
-    const extra = reply.grant !== undefined ? JSON.stringify(reply.grant) : reply.replayed ? 1 : 0;
-    flat.push(id, reply.rev, reply.status, reply.body, extra);
+  for (const answer of replies) {
+    if (answer.kind === 'one') {
+      const { id, reply } = answer;
+      flat.push(id, reply.rev, reply.status, reply.body, extraOf(reply));
+      continue;
+    }
+    flat.push(answer.id, answer.rev, -answer.items.length);
+    for (const { item, reply } of answer.items) flat.push(item, reply.rev, reply.status, reply.body, extraOf(reply));
   }
   const quiet = events.length + batons.length + stats.length + closed.length === 0;
   return [durable, flat, quiet ? 0 : JSON.stringify({ events, batons, stats, closed })];
 }
 
 export function decodeFromShard([durable, flat, other]: FromShardWire): FromShard {
-  const replies: { id: number; reply: Reply }[] = [];
-  for (let i = 0; i < flat.length; i += 5) {
-    const extra = flat[i + 4]!;
-    const reply: Reply = {
-      rev: revision(flat[i + 1] as number),
-      status: flat[i + 2] as number,
-      body: flat[i + 3] as string,
-    };
-    const whole: Reply =
-      extra === 0
-        ? reply
-        : extra === 1
-          ? { ...reply, replayed: true }
-          : { ...reply, grant: JSON.parse(extra as string) as Grant };
-    replies.push({ id: flat[i] as number, reply: whole });
+  const replies: Answer[] = [];
+  for (let at = 0; at < flat.length; ) {
+    const id = flat[at] as number;
+    const rev = revision(flat[at + 1] as number);
+    const status = flat[at + 2] as number;
+    at += 3;
+    if (status >= 0) {
+      replies.push({ kind: 'one', id, reply: replyOf(rev, status, flat[at] as string, flat[at + 1]!) });
+      at += 2;
+      continue;
+    }
+    const items: ItemReply[] = [];
+    for (; items.length < -status; at += 5) {
+      const itemRev = revision(flat[at + 1] as number);
+      const reply = replyOf(itemRev, flat[at + 2] as number, flat[at + 3] as string, flat[at + 4]!);
+      items.push({ item: flat[at] as number, reply });
+    }
+    replies.push({ kind: 'items', id, rev, items });
   }
   const rare =
     other === 0
@@ -174,10 +92,23 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
   return { durable: revision(durable), replies, ...rare };
 }
 
+function extraOf(reply: Reply): number | string {
+  return reply.grant !== undefined ? JSON.stringify(reply.grant) : reply.replayed ? 1 : 0;
+}
+
+function replyOf(rev: Revision, status: number, body: string, extra: number | string): Reply {
+  const reply: Reply = { rev, status, body };
+  if (extra === 0) return reply;
+  return extra === 1 ? { ...reply, replayed: true } : { ...reply, grant: JSON.parse(extra as string) as Grant };
+}
+
 /** Of everything in a message that can be large, in characters; the same on both sides. */
 export function messageLength({ replies, events, batons }: FromShard): number {
   let length = 0;
-  for (const { reply } of replies) length += reply.body.length;
+  for (const answer of replies) {
+    if (answer.kind === 'one') length += answer.reply.body.length;
+    else for (const { reply } of answer.items) length += reply.body.length;
+  }
   for (const { body } of events) length += body.length;
   for (const { answer } of batons) length += answerLength(answer);
   return length;

@@ -3,7 +3,7 @@
  * Replies come by callback, not by promise: one allocation less on the hottest path, and the waiting side can vanish.
  */
 import type { AccountId, Revision } from '../protocol/ids.ts';
-import type { Command } from '../protocol/commands.ts';
+import type { Batch, Command } from '../protocol/commands.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ServerStats } from '../protocol/stats.ts';
 
@@ -13,6 +13,13 @@ export interface Client {
   readonly gone: boolean;
   /** Called at most once, and only with a reply that everything it depends on is durable. */
   deliver(reply: Reply): void;
+}
+
+/** Whoever waits for the replies to an array of batches. */
+export interface ArrayClient {
+  readonly gone: boolean;
+  /** As for a client, once for each place of the array. */
+  deliver(place: number, reply: Reply): void;
 }
 
 /** A request that is under way. */
@@ -53,6 +60,8 @@ export interface StreamSink {
 
 export interface Dispatcher {
   request(command: Command, client: Client): Pending;
+  /** Each batch is a request of its own; none waits for a lock. Those that share a key happen in their order. */
+  requestAll(batches: readonly Batch[], client: ArrayClient): Pending;
   /** Answers 200 with the first key that differs from its version, or 204 after `waitMs`. */
   watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending;
   /** Answers 200 with events, or after `waitMs` with none and the revision reached; 410 when history is gone. */

@@ -5,19 +5,21 @@
  * each until what it depends on is durable; a reply that hands out a lock to a client that has vanished is turned into
  * taking the lock back. Batches over several shards are carried by a `BatonRun`.
  */
-import type { Command } from '../protocol/commands.ts';
+import type { Batch, Command } from '../protocol/commands.ts';
 import { failure } from '../protocol/errors.ts';
 import type { AccountId, Revision } from '../protocol/ids.ts';
-import type { BatonAnswer, FromShard, ToShard } from '../protocol/messages.ts';
+import type { Answer, BatonAnswer, FromShard, ToShard } from '../protocol/messages.ts';
 import { failureReply, type Grant, type Reply } from '../protocol/replies.ts';
 import { ownerOf } from '../protocol/partition.ts';
 import { scopeOf, type Scope } from '../protocol/scope.ts';
 import { assert } from '../shared/assert.ts';
 import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
+import { ArrayItem } from './array-item.ts';
+import { ArrayRequests, type BegunMessages } from './array-requests.ts';
 import { BatonOrder } from './baton-order.ts';
 import { BatonRun, type BatonCarrier } from './baton-run.ts';
-import type { Client, Dispatcher, Pending, PrefixWatch, StreamSink, WatchedKey } from './dispatcher.ts';
+import type { ArrayClient, Client, Dispatcher, Pending, PrefixWatch, StreamSink, WatchedKey } from './dispatcher.ts';
 import type { JournalStats, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { IdRing } from './id-ring.ts';
 import { KeyWatches } from './key-watches.ts';
@@ -60,6 +62,7 @@ export class Router implements Dispatcher {
   readonly #outgoing: ToShard[][];
   #flushing = false;
   readonly #inFlight = new IdRing<InFlight>(() => this.#newId());
+  readonly #arrays: ArrayRequests;
   readonly #batonAnswers = new IdRing<(answer: BatonAnswer) => void>(() => this.#newId());
   readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
   readonly #closeAnswers = new Map<number, () => void>();
@@ -77,6 +80,14 @@ export class Router implements Dispatcher {
     this.#gate = new ReplyGate(shards + 1, options.durable());
     this.#outgoing = options.links.map(() => []);
     this.#order = new BatonOrder(options.counts.behindBatons, options.limits.inflight_per_shard_max);
+    this.#arrays = new ArrayRequests({
+      nextId: () => this.#newId(),
+      inFlight: options.counts.inFlight,
+      inFlightMax: options.limits.inflight_per_shard_max,
+      lastSent: (shard) => this.#outgoing[shard]!.at(-1),
+      send: (shard, message) => this.#send(shard, message),
+      takeBack: (grant) => this.#takeBack(grant),
+    });
     this.#keyWatches = new KeyWatches({
       request: (command, client) => this.request(command, client),
       unwatch: (account, key) => this.#send(ownerOf(account, key, shards), { kind: 'unwatch', account, key }),
@@ -99,25 +110,20 @@ export class Router implements Dispatcher {
   }
 
   request(command: Command, client: Client): Pending {
-    const { links } = this.#options;
     if (this.#draining) return this.#refuse(client, goingDown);
-    if (links.length === 1) return this.#toShard(command, 0, client);
-    const scope = scopeOf(command);
-    let pending: Pending | undefined;
-    let cancelled = false;
-    const admitted = this.#order.admit(scope, () => {
-      if (cancelled) return;
-      const shards = shardsOf(command, links.length);
-      pending =
-        shards.length > 1 ? this.#carry(command, shards, scope, client) : this.#toShard(command, shards[0]!, client);
+    if (this.#options.links.length === 1) return this.#toShard(command, 0, client);
+    return this.#admit(command, client, (shard) => this.#toShard(command, shard, client));
+  }
+
+  requestAll(batches: readonly Batch[], client: ArrayClient): Pending {
+    const begun: BegunMessages = [];
+    const pendings = batches.map((batch, place) => {
+      if (this.#draining) return this.#refuse(new ArrayItem(client, place), goingDown);
+      if (this.#options.links.length === 1) return this.#toArray(batch, place, 0, client, begun);
+      const item = new ArrayItem(client, place);
+      return this.#admit(batch, item, (shard) => this.#toArray(batch, place, shard, client, begun));
     });
-    if (!admitted) return this.#refuse(client, overloaded);
-    return {
-      cancel: () => {
-        cancelled = true;
-        pending?.cancel();
-      },
-    };
+    return { cancel: () => pendings.forEach((pending) => pending.cancel()) };
   }
 
   watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
@@ -171,7 +177,7 @@ export class Router implements Dispatcher {
     this.#keyWatches.drain();
     this.#options.prefixWatches.drain();
     this.#options.links.forEach((_, shard) => this.#send(shard, { kind: 'drain' }));
-    if (this.#inFlight.size + this.#batonAnswers.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (!this.#isIdle) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
   /** After `drain`: every shard commits and checkpoints. */
@@ -186,6 +192,30 @@ export class Router implements Dispatcher {
           }),
       ),
     );
+  }
+
+  /** Sets out when every baton before it that shares a key is through: by itself when one shard is enough. */
+  #admit(command: Command, client: Client, toShard: (shard: number) => Pending): Pending {
+    const scope = scopeOf(command);
+    let pending: Pending | undefined;
+    let cancelled = false;
+    const admitted = this.#order.admit(scope, () => {
+      if (cancelled) return;
+      const shards = shardsOf(command, this.#options.links.length);
+      pending = shards.length > 1 ? this.#carry(command, shards, scope, client) : toShard(shards[0]!);
+    });
+    if (!admitted) return this.#refuse(client, overloaded);
+    return {
+      cancel: () => {
+        cancelled = true;
+        pending?.cancel();
+      },
+    };
+  }
+
+  #toArray(batch: Batch, place: number, shard: number, client: ArrayClient, begun: BegunMessages): Pending {
+    const taken = this.#arrays.add(batch, place, shard, client, begun);
+    return taken ? uncancellable : this.#refuse(new ArrayItem(client, place), overloaded);
   }
 
   #toShard(command: Command, shard: number, client: Client): Pending {
@@ -208,7 +238,10 @@ export class Router implements Dispatcher {
 
   #receive(shard: number, message: FromShard): void {
     this.advance(message.durable);
-    for (const { id, reply } of message.replies) this.#gate.pass(shard, reply.rev, () => this.#finish(id, reply));
+    for (const answer of message.replies) {
+      if (answer.kind === 'items') this.#gate.pass(shard, answer.rev, () => this.#answerItems(answer));
+      else this.#gate.pass(shard, answer.reply.rev, () => this.#finish(answer.id, answer.reply));
+    }
     for (const event of message.events) this.#gate.pass(shard, event.rev, () => this.#keyWatches.changed(event));
     for (const { id, answer } of message.batons) this.#batonAnswers.take(id)?.(answer);
     for (const { id, stats } of message.stats) take(this.#statsAnswers, id)?.(stats);
@@ -232,6 +265,11 @@ export class Router implements Dispatcher {
     if (!request.waits) this.#options.counts.inFlight[request.shard]!.give();
     if (!request.cancelled && !request.client.gone) request.client.deliver(reply);
     else if (reply.grant !== undefined) this.#takeBack(reply.grant);
+    this.#checkIdle();
+  }
+
+  #answerItems(answer: Extract<Answer, { kind: 'items' }>): void {
+    this.#arrays.answer(answer);
     this.#checkIdle();
   }
 
@@ -303,8 +341,12 @@ export class Router implements Dispatcher {
     return this.#nextId;
   }
 
+  get #isIdle(): boolean {
+    return this.#inFlight.size + this.#arrays.size + this.#batonAnswers.size === 0;
+  }
+
   #checkIdle(): void {
-    if (this.#idle === undefined || this.#inFlight.size + this.#batonAnswers.size > 0) return;
+    if (this.#idle === undefined || !this.#isIdle) return;
     this.#idle();
     this.#idle = undefined;
   }

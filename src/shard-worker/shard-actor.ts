@@ -12,12 +12,12 @@ import type { Clock } from '../shared/clock.ts';
 import type { Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { failure } from '../protocol/errors.ts';
-import type { BatonAnswer, FromShard, KeyEvent, ToShard } from '../protocol/messages.ts';
+import type { Answer, BatonAnswer, FromShard, ItemReply, KeyEvent, ToShard } from '../protocol/messages.ts';
 import { answerLength } from '../protocol/shard-wire.ts';
 import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ShardStats } from '../protocol/stats.ts';
-import { apply, passTime } from './core/apply.ts';
+import { apply, passTime, type CoreMessage } from './core/apply.ts';
 import type { Outbox, RequestRef } from './core/outbox.ts';
 import type { ShardState } from './core/state.ts';
 
@@ -68,7 +68,7 @@ export interface ActorOptions {
 
 export class ShardActor {
   readonly #options: ActorOptions;
-  readonly #mailbox: { router: number; message: ToShard }[] = [];
+  readonly #mailbox: { router: number; message: Exclude<ToShard, { kind: 'array' }> | CoreMessage }[] = [];
   readonly #records = new RecordWriter();
   readonly #turnOut: TurnOutbox;
   #commits = 0;
@@ -90,7 +90,14 @@ export class ShardActor {
 
   /** Puts messages into the mailbox. The caller sees to it that `turn` follows. */
   receive(router: number, messages: readonly ToShard[]): void {
-    for (const message of messages) this.#mailbox.push({ router, message });
+    for (const message of messages) {
+      if (message.kind !== 'array') {
+        this.#mailbox.push({ router, message });
+        continue;
+      }
+      const { id, batches } = message;
+      batches.forEach((batch, item) => this.#mailbox.push({ router, message: { kind: 'item', id, item, batch } }));
+    }
   }
 
   /** Works off the mailbox. */
@@ -190,12 +197,26 @@ export class ShardActor {
 }
 
 type Mail = {
-  replies: { id: number; reply: Reply }[];
+  replies: (Extract<Answer, { kind: 'one' }> | ItemsAnswer)[];
   events: KeyEvent[];
   batons: { id: number; answer: BatonAnswer }[];
   stats: { id: number; stats: ShardStats }[];
   closed: number[];
 };
+
+type ItemsAnswer = { kind: 'items'; id: number; rev: Revision; items: ItemReply[] };
+
+/** The batches of an array follow each other as a rule: their replies then share one answer. */
+function answerItem(replies: Mail['replies'], id: number, item: ItemReply): void {
+  const { rev } = item.reply;
+  const last = replies.at(-1);
+  if (last?.kind !== 'items' || last.id !== id) {
+    replies.push({ kind: 'items', id, rev, items: [item] });
+    return;
+  }
+  last.items.push(item);
+  if (rev > last.rev) last.rev = rev;
+}
 
 function emptyMail(): Mail {
   return { replies: [], events: [], batons: [], stats: [], closed: [] };
@@ -226,7 +247,9 @@ class TurnOutbox implements Outbox {
     // What the shard does by itself, such as taking back a grant, has nobody to answer.
     if (to.router < 0) return;
     this.length += reply.body.length;
-    this.of(to.router).replies.push({ id: to.id, reply });
+    const { replies } = this.of(to.router);
+    if (to.item === undefined) replies.push({ kind: 'one', id: to.id, reply });
+    else answerItem(replies, to.id, { item: to.item, reply });
   }
 
   event(router: number, event: KeyEvent): void {

@@ -26,9 +26,9 @@ export class SharedCount {
     return false;
   }
 
-  /** Takes one back. */
-  give(): void {
-    const before = Atomics.sub(this.#cell, 0, 1);
-    assert(before > 0, 'what is given back was taken');
+  /** Takes some back. */
+  give(count = 1): void {
+    const before = Atomics.sub(this.#cell, 0, count);
+    assert(before >= count, 'what is given back was taken');
   }
 }

@@ -15,12 +15,13 @@ import { batchCommand } from '../../src/main/parse/batch.ts';
 import { jsonText, parseJson } from '../../src/main/parse/json.ts';
 import { Refusal } from '../../src/main/parse/refusal.ts';
 import { watchAsk } from '../../src/main/parse/watch.ts';
-import type { Command } from '../../src/protocol/commands.ts';
+import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { errorCodes } from '../../src/protocol/errors.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import { decodeToShard, encodeToShard } from '../../src/protocol/shard-wire.ts';
-import type { Client, Dispatcher, Pending } from '../../src/router/dispatcher.ts';
+import { ArrayItem } from '../../src/router/array-item.ts';
+import type { ArrayClient, Client, Dispatcher, Pending } from '../../src/router/dispatcher.ts';
 import { unreachable } from '../../src/shared/assert.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
@@ -175,6 +176,11 @@ class EdgeOverCore implements Dispatcher {
     // Nobody comes to free the lock: time does.
     if (asked.waits) this.#core.advance(400_000);
     client.deliver(asked.reply!);
+    return { cancel: () => undefined };
+  }
+
+  requestAll(batches: readonly Batch[], client: ArrayClient): Pending {
+    batches.forEach((batch, place) => this.request(batch, new ArrayItem(client, place)));
     return { cancel: () => undefined };
   }
 

@@ -1,9 +1,18 @@
 /** A dispatcher that records what it is asked, and answers when, and what, a test says. */
-import type { Command } from '../../src/protocol/commands.ts';
+import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { revision, type AccountId } from '../../src/protocol/ids.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import type { Histogram, ServerStats } from '../../src/protocol/stats.ts';
-import type { Client, Dispatcher, Pending, PrefixWatch, StreamSink, WatchedKey } from '../../src/router/dispatcher.ts';
+import { ArrayItem } from '../../src/router/array-item.ts';
+import type {
+  ArrayClient,
+  Client,
+  Dispatcher,
+  Pending,
+  PrefixWatch,
+  StreamSink,
+  WatchedKey,
+} from '../../src/router/dispatcher.ts';
 
 export interface Asked {
   readonly command?: Command;
@@ -28,6 +37,11 @@ export class FakeDispatcher implements Dispatcher {
 
   request(command: Command, client: Client): Pending {
     return this.#ask({ command, client, cancelled: false });
+  }
+
+  requestAll(batches: readonly Batch[], client: ArrayClient): Pending {
+    const pendings = batches.map((batch, place) => this.request(batch, new ArrayItem(client, place)));
+    return { cancel: () => pendings.forEach((pending) => pending.cancel()) };
   }
 
   watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {

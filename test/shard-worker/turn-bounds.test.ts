@@ -73,7 +73,14 @@ class ShardUnderTest {
   }
 
   get answered(): number {
-    return this.sent.reduce((sum, { replies }) => sum + replies.length, 0);
+    return this.answeredItems.length;
+  }
+
+  /** Numbers of requests, and of batches of an array. */
+  get answeredItems(): number[] {
+    return this.sent.flatMap(({ replies }) =>
+      replies.flatMap((answer) => (answer.kind === 'one' ? [answer.id] : answer.items.map(({ item }) => item))),
+    );
   }
 
   get untakenBytes(): number {
@@ -83,6 +90,11 @@ class ShardUnderTest {
   ask(commands: readonly Batch[]): void {
     const messages = commands.map((command, id): ToShard => ({ kind: 'request', id, command }));
     this.#actor.receive(0, messages);
+    this.#actor.turn();
+  }
+
+  askArray(batches: readonly Batch[]): void {
+    this.#actor.receive(0, [{ kind: 'array', id: 1, batches }]);
     this.#actor.turn();
   }
 
@@ -110,26 +122,45 @@ test('many large requests that arrive together are committed in groups of bounde
   assert(largest <= turnMax, `one group at most ${turnMax} bytes; the largest was ${largest}`);
 });
 
-test('many large reads at once are answered in messages of bounded size, and no faster than they are taken', () => {
-  const shard = new ShardUnderTest();
-  shard.ask(keys.map(write));
-  shard.take();
-  shard.sent.length = 0;
-  shard.ask(Array.from({ length: requests }, () => get(...keys)));
-  assert(shard.answered > 0 && shard.answered < requests, `at once ${shard.answered} are answered`);
-  for (let rounds = 0; shard.answered < requests; rounds += 1) {
-    assert(rounds < requests, 'each time that all was taken, more comes');
-    assert(shard.untakenBytes <= turnMax, `untaken are ${shard.untakenBytes} bytes`);
-    const before = [shard.answered, shard.wakes];
-    shard.ask([]);
-    assert.deepEqual([shard.answered, shard.wakes], [before[0], before[1]! + 1], 'it waits, and looks again later');
+for (const [name, ask] of [
+  ['many large reads at once', (shard, batches) => shard.ask(batches)],
+  ['large reads in one array body', (shard, batches) => shard.askArray(batches)],
+] as const satisfies [string, (shard: ShardUnderTest, batches: readonly Batch[]) => void][]) {
+  test(`${name} are answered in messages of bounded size, and no faster than they are taken`, () => {
+    const shard = new ShardUnderTest();
+    shard.ask(keys.map(write));
     shard.take();
-  }
-  const ids = shard.sent.flatMap(({ replies }) => replies.map(({ id }) => id));
-  assert.deepEqual(
-    ids,
-    Array.from({ length: requests }, (_, id) => id),
-    'all of them, in order',
-  );
-  for (const message of shard.sent) assert(messageLength(message) <= turnMax);
+    shard.sent.length = 0;
+    ask(
+      shard,
+      Array.from({ length: requests }, () => get(...keys)),
+    );
+    assert(shard.answered > 0 && shard.answered < requests, `at once ${shard.answered} are answered`);
+    for (let rounds = 0; shard.answered < requests; rounds += 1) {
+      assert(rounds < requests, 'each time that all was taken, more comes');
+      assert(shard.untakenBytes <= turnMax, `untaken are ${shard.untakenBytes} bytes`);
+      const before = [shard.answered, shard.wakes];
+      shard.ask([]);
+      assert.deepEqual([shard.answered, shard.wakes], [before[0], before[1]! + 1], 'it waits, and looks again later');
+      shard.take();
+    }
+    assert.deepEqual(
+      shard.answeredItems,
+      Array.from({ length: requests }, (_, id) => id),
+      'all of them, in order',
+    );
+    for (const message of shard.sent) assert(messageLength(message) <= turnMax);
+  });
+}
+
+test('one answer to several batches of an array depends on the highest revision of theirs', () => {
+  const shard = new ShardUnderTest();
+  shard.askArray([set('a', 1), set('b', 2), get('a')]);
+  const [message] = shard.sent;
+  const [answer] = message!.replies;
+  assert(answer?.kind === 'items' && message!.replies.length === 1);
+  const revs = answer.items.map(({ reply }) => reply.rev);
+  assert.equal(revs.length, 3);
+  assert.equal(answer.rev, Math.max(...revs));
+  assert(answer.rev > revs[0]!);
 });

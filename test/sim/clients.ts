@@ -3,10 +3,10 @@
  * arrives, and what must hold between answers (lines are first come first served, mutex handles grow, nobody waits for
  * something that is there) as far as clients can know it.
  */
-import type { Command } from '../../src/protocol/commands.ts';
+import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import type { Client, Pending, WatchedKey } from '../../src/router/dispatcher.ts';
+import type { ArrayClient, Client, Pending, WatchedKey } from '../../src/router/dispatcher.ts';
 import { surelyCommitted, type Answer, type Body, type Operation, type Restart } from '../support/checkers/history.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { LockRecord } from '../../src/shard-worker/core/lease.ts';
@@ -25,6 +25,8 @@ interface Asked extends Client {
   /** The highest handle of its mutex that anybody knew. */
   readonly mutexFloor: number;
   pending: Pending | undefined;
+  /** Everything that was asked in the same body, this included: it has one client. */
+  together: readonly Asked[];
 }
 
 interface KeyWatch extends Client {
@@ -72,7 +74,9 @@ export class Clients {
     if (draw === 0) return this.#vanish(this.#underWay);
     if (draw === 1) return random.below(3) === 0 ? this.#vanish(this.#keyWatches) : this.#watchKeys();
     if (draw <= 3) return this.#watchPrefix();
-    if (this.#underWay.size < underWayMax) this.#ask(this.#world.workload.next());
+    if (this.#underWay.size >= underWayMax) return;
+    if (random.below(8) === 0) this.#askArray();
+    else this.#ask(this.#world.workload.next());
   }
 
   restarted(boot: { readonly at: number; readonly rev: number }, upAt: number): void {
@@ -136,10 +140,41 @@ export class Clients {
   }
 
   #ask(request: Request): void {
+    const { server, random, routers } = this.#world;
+    const router = random.below(routers);
+    const asked = this.#begin(request, router);
+    asked.pending = server!.routers[router]!.request(request.command, asked);
+  }
+
+  /** Of what comes next, those that may stand in one array body do; the others are asked by themselves, before it. */
+  #askArray(): void {
+    const { server, random, routers, workload, counts } = this.#world;
+    const requests = Array.from({ length: 2 + random.below(5) }, () => workload.next());
+    const { account } = requests[0]!.command;
+    const inArray = requests.filter(({ command }) => mayBeInArray(command) && command.account === account);
+    for (const request of requests) if (!inArray.includes(request)) this.#ask(request);
+    if (inArray.length > 1) counts.add('array');
+    const router = random.below(routers);
+    const asked = inArray.map((request) => this.#begin(request, router));
+    const client: ArrayClient = {
+      get gone() {
+        return asked[0]!.gone;
+      },
+      deliver: (place, reply) => asked[place]!.deliver(reply),
+    };
+    const batches = inArray.map(({ command }) => command as Batch);
+    const pending = server!.routers[router]!.requestAll(batches, client);
+    for (const each of asked) {
+      each.pending = pending;
+      each.together = asked;
+    }
+  }
+
+  /** Notes that it is asked now. */
+  #begin(request: Request, router: number): Asked {
     const world = this.#world;
     const { number, command, what } = request;
     world.trace.note(`ask ${number} ${what} ${JSON.stringify(command)}`);
-    const router = world.random.below(world.routers);
     const asked: Asked = {
       gone: false,
       request,
@@ -148,15 +183,17 @@ export class Clients {
       mutexFloor:
         command.kind === 'mutex.lock' ? (this.#mutexHandles.get(`${command.account}/${command.lock.id}`) ?? 0) : 0,
       pending: undefined,
+      together: [],
       deliver: (reply) => this.#answered(asked, reply),
     };
+    asked.together = [asked];
     this.#underWay.add(asked);
     this.lines.asked(request);
     this.#order.sent(router, number);
     // Time may stand still while the server starts, and whose life it was must be told apart.
     const sentAt = Math.max(world.now, this.#diedAt + 0.001);
     this.#unanswered.set(number, { id: number, client: number, call: command, sentAt });
-    asked.pending = world.server!.routers[router]!.request(command, asked);
+    return asked;
   }
 
   #answered(asked: Asked, reply: Reply): void {
@@ -197,11 +234,16 @@ export class Clients {
     if (client === undefined) return;
     this.#world.trace.note('a client vanishes');
     this.#world.counts.add('client vanished');
-    client.gone = true;
-    from.delete(client as never);
     if ('request' in client) {
-      this.operations.push(this.#unanswered.get(client.request.number)!);
-      this.lines.vanished(client.request);
+      for (const each of client.together) {
+        each.gone = true;
+        if (!this.#underWay.delete(each)) continue;
+        this.operations.push(this.#unanswered.get(each.request.number)!);
+        this.lines.vanished(each.request);
+      }
+    } else {
+      client.gone = true;
+      this.#keyWatches.delete(client);
     }
     client.pending?.cancel();
   }
@@ -248,4 +290,8 @@ export class Clients {
     else if (random.below(8) === 0) watcher.leave();
     else watcher.resume();
   }
+}
+
+function mayBeInArray(command: Command): boolean {
+  return command.kind === 'batch' && command.shape === 'batch' && (command.lock?.waitMs ?? 0) === 0;
 }

@@ -30,12 +30,15 @@ export class Faults {
 
   /** The first call from this number on that may fail does, once. */
   failFrom(at: number, what: 'EIO' | 'ENOSPC'): void {
-    const { disk, trace, counts } = this.#world;
+    const world = this.#world;
+    const { disk, trace, counts } = world;
     disk.inject = ({ number, operation }: DiskCall) => {
       if (number < at || safe.has(operation) || (what === 'ENOSPC' && !needsSpace.has(operation))) return undefined;
       disk.inject = undefined;
       trace.note(`${what} for ${operation}`);
       counts.add(`${what} ${operation}`);
+      // A spare segment that found no space is tried again later, and commits may wait for it.
+      if (what === 'ENOSPC') this.#fullUntil = world.now + recoversMs;
       return what;
     };
   }

@@ -18,6 +18,8 @@ interface Granted {
 }
 
 export class Lines {
+  /** Grants that came after another of the same lock. */
+  compared = 0;
   /** Owner → place of its arrival. */
   readonly #arrived = new Map<string, number>();
   readonly #granted = new Map<string, Granted[]>();
@@ -40,17 +42,12 @@ export class Lines {
     this.#askedOnce.add(owner);
   }
 
-  /** A message arrives at a shard. */
-  arrived(wire: string): void {
-    if (!wire.includes('"owner"')) return;
-    for (const message of JSON.parse(wire) as ToShard[]) {
-      const ask =
-        message.kind === 'baton.reserve'
-          ? message.lock
-          : message.kind === 'request'
-            ? lockOf(message.command)
-            : undefined;
-      if (ask?.owner !== undefined && !this.#arrived.has(ask.owner)) this.#arrived.set(ask.owner, this.#arrived.size);
+  /** Messages arrive at a shard. */
+  arrived(messages: readonly ToShard[]): void {
+    for (const message of messages) {
+      for (const ask of asksOf(message)) {
+        if (ask?.owner !== undefined && !this.#arrived.has(ask.owner)) this.#arrived.set(ask.owner, this.#arrived.size);
+      }
     }
   }
 
@@ -63,6 +60,7 @@ export class Lines {
     const name = `${command.kind} ${command.account} ${ask.id}`;
     let others = this.#granted.get(name);
     if (others === undefined) this.#granted.set(name, (others = []));
+    if (others.length > 0) this.compared += 1;
     for (const other of others) {
       if (other.arrived < arrived === other.handle < body.Lock) continue;
       throw new Violation(
@@ -138,6 +136,19 @@ export class SendOrder {
       router.sent.clear();
       router.answered = [];
     }
+  }
+}
+
+function asksOf(message: ToShard): (LockAsk | undefined)[] {
+  switch (message.kind) {
+    case 'baton.reserve':
+      return [message.lock];
+    case 'request':
+      return [lockOf(message.command)];
+    case 'array':
+      return message.batches.map(lockOf);
+    default:
+      return [];
   }
 }
 

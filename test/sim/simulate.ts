@@ -46,6 +46,7 @@ function checkHistory(world: World): void {
   // The server's clock has whole milliseconds.
   const { violations, compared, unknown } = checkWitness({ operations, restarts, log }, { clockToleranceMs: 1 });
   world.counts.add('answer compared with the model', compared);
+  world.counts.add('grant compared with an earlier one', world.clients.lines.compared);
   world.counts.add('commit of an operation that was never answered', unknown.happened);
   if (violations.length > 0)
     throw new Violation(

@@ -38,6 +38,7 @@ const mustHappen = [
   'clock set back',
   'clock set forward',
   'client vanished',
+  'array',
   'slow stream closed',
   'watch compacted',
   'overtaking',
@@ -46,6 +47,7 @@ const mustHappen = [
   'clean stop',
   'step while the disk is busy',
   'answer compared with the model',
+  'grant compared with an earlier one',
   'commit of an operation that was never answered',
 ];
 const mustSucceed = [

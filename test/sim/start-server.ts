@@ -1,5 +1,6 @@
 /** The real server on what is simulated: disk, clock, queues, timers, checkpoints. */
 import { startInProcess, type InProcess, type MakeQueue } from '../../src/main/in-process.ts';
+import { decodeToShard, type ToShardWire } from '../../src/protocol/shard-wire.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import type { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
 import { journalDirectory } from './log-on-disk.ts';
@@ -17,13 +18,15 @@ export interface ServerSettings {
   readonly hasCheckpointRoom: () => boolean;
 }
 
+const isToShard = /^router \d+ > shard \d+$/;
+
 /** @throws what recovery finds, and what the disk says: by its promise */
 export function startServer(world: World, settings: ServerSettings): Promise<InProcess> {
   const { segmentBytes, keepBytes, memtableBytes, scheduler, checkpoints, hasCheckpointRoom } = settings;
   const { shards, routers, timeline, counts, trace, random } = world;
   const queue: MakeQueue = (name, deliver) =>
     scheduler.queue(name, (message) => {
-      if (name.startsWith('router') && typeof message === 'string') world.clients.lines.arrived(message);
+      if (isToShard.test(name)) world.clients.lines.arrived(decodeToShard(message as ToShardWire));
       deliver(message);
     });
   // With one shard the journal is in the shard's thread, and only front ends go on while it waits for the disk.

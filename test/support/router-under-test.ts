@@ -4,7 +4,7 @@
  * turn, a message's arrival, a group commit) until none is left, in an order that a seed chooses.
  */
 import { accountId, revision, shardId, type Revision } from '../../src/protocol/ids.ts';
-import type { Command } from '../../src/protocol/commands.ts';
+import type { Batch, Command } from '../../src/protocol/commands.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import type { FromShard, ToShard } from '../../src/protocol/messages.ts';
 import { ownerOf } from '../../src/protocol/partition.ts';
@@ -182,6 +182,24 @@ export class RouterUnderTest {
     const client = this.client();
     client.pending = this.routers[router]!.request(command, client);
     return client;
+  }
+
+  /** Sends batches as one array; each has a client of its own, and all are gone when the first is. */
+  sendArray(batches: readonly Batch[], router = 0): AskedClient[] {
+    const clients = batches.map(() => this.client());
+    const pending = this.routers[router]!.requestAll(batches, {
+      get gone() {
+        return clients[0]!.gone;
+      },
+      deliver: (place, reply) => clients[place]!.deliver(reply),
+    });
+    for (const client of clients) client.pending = pending;
+    return clients;
+  }
+
+  /** Messages that are on their way to a shard, as the shard will see them. */
+  onTheirWay(shard: number, router = 0): ToShard[] {
+    return this.#toShard[router]![shard]!.flatMap((wire) => decodeToShard(wire));
   }
 
   client(): AskedClient {

@@ -4,7 +4,7 @@ import type { Batch } from '../../protocol/commands.ts';
 import { revision } from '../../protocol/ids.ts';
 import { arrayReplyBytesMax } from '../../shared/limits.ts';
 import type { Reply } from '../../protocol/replies.ts';
-import type { Client, Pending } from '../../router/dispatcher.ts';
+import type { ArrayClient, Pending } from '../../router/dispatcher.ts';
 import { needScope, type Access } from '../access.ts';
 import { accountIn, queryOf, wishOf, type CallMaker, type DataRequest, type DataRoute } from '../call.ts';
 import type { Edge } from '../edge.ts';
@@ -54,60 +54,34 @@ function startArray(edge: Edge, items: readonly unknown[], request: DataRequest,
     return { ...batch, replyBytesMax };
   });
   edge.rateLimiter.charge(account, batches.length - 1);
-  return dispatchAll(edge, batches, exchange);
-}
-
-/** Hands all of them over in one turn, so that they keep their order, and answers when the last reply is there. */
-function dispatchAll(edge: Edge, batches: readonly Batch[], exchange: Exchange): Pending {
-  const replies = new ArrayReplies(edge, exchange, batches.length);
-  const pendings = batches.map((batch, i) => edge.dispatcher.request(batch, new ArrayItem(replies, i)));
-  return {
-    cancel() {
-      for (const pending of pendings) pending.cancel();
-    },
-  };
+  return edge.dispatcher.requestAll(batches, new ArrayReplies(edge, exchange, batches.length));
 }
 
 /** The replies to the items of one array, until all are there. */
-class ArrayReplies {
-  readonly exchange: Exchange;
+class ArrayReplies implements ArrayClient {
   readonly #edge: Edge;
+  readonly #exchange: Exchange;
   readonly #texts: string[];
   #missing: number;
   #highest = 0;
 
   constructor(edge: Edge, exchange: Exchange, items: number) {
     this.#edge = edge;
-    this.exchange = exchange;
+    this.#exchange = exchange;
     this.#texts = Array.from({ length: items }, () => '');
     this.#missing = items;
   }
 
-  add(item: number, reply: Reply): void {
+  get gone(): boolean {
+    return this.#exchange.gone;
+  }
+
+  deliver(item: number, reply: Reply): void {
     this.#texts[item] = itemText(reply, this.#edge);
     if (reply.rev > this.#highest) this.#highest = reply.rev;
     this.#missing -= 1;
     if (this.#missing > 0) return;
-    this.exchange.deliver({ rev: revision(this.#highest), status: 200, body: `[${this.#texts.join(',')}]` });
-  }
-}
-
-/** A class, since a getter of an object literal costs more than the rest of what an item needs. */
-class ArrayItem implements Client {
-  readonly #replies: ArrayReplies;
-  readonly #item: number;
-
-  constructor(replies: ArrayReplies, item: number) {
-    this.#replies = replies;
-    this.#item = item;
-  }
-
-  get gone(): boolean {
-    return this.#replies.exchange.gone;
-  }
-
-  deliver(reply: Reply): void {
-    this.#replies.add(this.#item, reply);
+    this.#exchange.deliver({ rev: revision(this.#highest), status: 200, body: `[${this.#texts.join(',')}]` });
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { nameOf } from '../../protocol/scope.ts';
 import type { Grant } from '../../protocol/replies.ts';
-import type { Command } from '../../protocol/commands.ts';
+import type { Batch, Command } from '../../protocol/commands.ts';
 import type { ToShard } from '../../protocol/messages.ts';
 import { pageReply } from '../../protocol/page.ts';
 import { kinds } from '../../protocol/record.ts';
@@ -25,8 +25,10 @@ import { scopeOf } from '../../protocol/scope.ts';
 import { accountAndKey, readRevision, type ShardState } from './state.ts';
 import { cancel, cancelledReply, drainWaiters, leaveLine } from './waiting.ts';
 
-/** Messages that the core handles; the rest (stats, close) is the actor's. */
-export type CoreMessage = Exclude<ToShard, { kind: 'stats' | 'close' }>;
+/** Messages that the core handles; the rest (stats, close) is the actor's, which also takes arrays apart. */
+export type CoreMessage =
+  | Exclude<ToShard, { kind: 'stats' | 'close' | 'array' }>
+  | { readonly kind: 'item'; readonly id: number; readonly item: number; readonly batch: Batch };
 
 export function apply(state: ShardState, router: number, message: CoreMessage, now: number, out: Outbox): void {
   if (state.holds.size > 0 || state.heldBack.length > 0) {
@@ -54,6 +56,8 @@ function handle(state: ShardState, router: number, message: CoreMessage, now: nu
   switch (message.kind) {
     case 'request':
       return handleCommand(state, { router, id: message.id }, message.command, now, out);
+    case 'item':
+      return applyBatch(state, { router, id: message.id, item: message.item }, message.batch, now, out);
     case 'cancel':
       return cancelRequest(state, { router, id: message.id }, out);
     case 'undelivered':
@@ -185,7 +189,7 @@ function retryHeldBack(state: ShardState, now: number, out: Outbox): void {
       continue;
     }
     state.heldBackScopes.remove(item.scope);
-    handle(state, item.router, item.message as CoreMessage, now, out);
+    handle(state, item.router, item.message, now, out);
     serveLines(state, now, out);
   }
 }
@@ -194,6 +198,8 @@ function scopeOfMessage(message: CoreMessage): Scope | undefined {
   switch (message.kind) {
     case 'request':
       return scopeOf(message.command);
+    case 'item':
+      return scopeOf(message.batch);
     case 'undelivered':
       return message.grant.mutex ? undefined : { names: [nameOf(message.grant.account, message.grant.id)] };
     case 'unwatch':

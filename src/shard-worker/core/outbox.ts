@@ -11,6 +11,8 @@ import type { BatonAnswer, KeyEvent } from '../../protocol/messages.ts';
 export interface RequestRef {
   readonly router: number;
   readonly id: number;
+  /** Of an array body: which of its batches. */
+  readonly item?: number;
 }
 
 export interface Outbox {

@@ -7,11 +7,11 @@ import type { Failure } from '../../protocol/errors.ts';
 import type { AccountId, Revision, ShardId } from '../../protocol/ids.ts';
 import type { Revisions } from '../../protocol/journal.ts';
 import { keyEventBody } from '../../protocol/key-event-body.ts';
-import type { ToShard } from '../../protocol/messages.ts';
 import type { CommitRecord } from '../../protocol/record.ts';
 import { kinds } from '../../protocol/record.ts';
 import { nameOf, ScopeSet, type Scope } from '../../protocol/scope.ts';
 import type { Limits } from '../../shared/limits.ts';
+import type { CoreMessage } from './apply.ts';
 import { Deadlines, type Deadline } from './deadlines.ts';
 import type { Entries } from './entries.ts';
 import { Holds } from './holds.ts';
@@ -59,7 +59,7 @@ export interface ShardState {
 
 export interface HeldBack {
   readonly router: number;
-  readonly message: ToShard;
+  readonly message: CoreMessage;
   readonly scope: Scope;
 }
 
