@@ -25,6 +25,11 @@ export class BatonOrder {
     this.#waitingMax = waitingMax;
   }
 
+  /** Nothing is under way or waits: whatever comes may start. */
+  get idle(): boolean {
+    return this.#underWay.empty && this.#waiting.length === 0;
+  }
+
   /**
    * Starts the command now, or when everything before it that shares a key has ended.
    *

@@ -196,12 +196,13 @@ export class Router implements Dispatcher {
 
   /** Sets out when every baton before it that shares a key is through: by itself when one shard is enough. */
   #admit(command: Command, client: Client, toShard: (shard: number) => Pending): Pending {
+    const shards = shardsOf(command, this.#options.links.length);
+    if (shards.length === 1 && this.#order.idle) return toShard(shards[0]!);
     const scope = scopeOf(command);
     let pending: Pending | undefined;
     let cancelled = false;
     const admitted = this.#order.admit(scope, () => {
       if (cancelled) return;
-      const shards = shardsOf(command, this.#options.links.length);
       pending = shards.length > 1 ? this.#carry(command, shards, scope, client) : toShard(shards[0]!);
     });
     if (!admitted) return this.#refuse(client, overloaded);
