@@ -1,7 +1,7 @@
 /**
  * What the journal does with its messages when it does not run in a shard's own thread:
  *
- *   a message arrives ─► turn: drain every port ─► flush one frame ─► tell everybody ─► another turn if it wrote one
+ *   a message arrives ─► turn: drain every port ─► flush one frame ─► tell ─► another turn if it wrote one
  *
  * What arrives while a frame is being synced is drained before the next one, and so shares its fdatasync. Turns follow
  * each other by `defer`, which lets the preparation of the spare segment go on beside them. It owns no thread and no
@@ -10,6 +10,7 @@
  */
 import type { Revision } from '../protocol/ids.ts';
 import { unreachable } from '../shared/assert.ts';
+import { AwaitedRevisions } from './awaited-revisions.ts';
 import type { ToJournal } from './journal-wire.ts';
 import type { JournalWriter } from './journal-writer.ts';
 
@@ -17,26 +18,33 @@ export interface JournalActorOptions {
   readonly writer: JournalWriter;
   /** By shard: takes the next message that has arrived on its port, if there is one. */
   readonly receive: readonly (() => ToJournal | undefined)[];
-  /** Tells every shard and every router. */
-  readonly tell: (durable: Revision) => void;
+  readonly durable: () => Revision;
+  /** Tells every router. */
+  readonly tellRouters: (durable: Revision) => void;
+  /** Tells a shard that has waited for it: others need not be woken with every commit. */
+  readonly tellShard: (shard: number, durable: Revision) => void;
   /** Runs something in a turn of its own. */
   readonly defer: (run: () => void) => void;
 }
 
 export class JournalActor {
   readonly #options: JournalActorOptions;
+  readonly #awaited = new AwaitedRevisions();
   #turnScheduled = false;
   #closed = false;
 
   constructor(options: JournalActorOptions) {
     this.#options = options;
-    options.writer.onDurable((durable) => options.tell(durable));
+    options.writer.onDurable((durable) => {
+      options.tellRouters(durable);
+      this.#awaited.reached(durable);
+    });
   }
 
-  /** A message has arrived. */
-  take(message: ToJournal): void {
+  /** A message of this shard has arrived. */
+  take(shard: number, message: ToJournal): void {
     if (this.#closed) return;
-    this.#handle(message);
+    this.#handle(shard, message);
     this.#scheduleTurn();
   }
 
@@ -61,19 +69,27 @@ export class JournalActor {
   }
 
   #drain(): void {
-    for (const receive of this.#options.receive) {
-      for (let message = receive(); message !== undefined; message = receive()) this.#handle(message);
-    }
+    this.#options.receive.forEach((receive, shard) => {
+      for (let message = receive(); message !== undefined; message = receive()) this.#handle(shard, message);
+    });
   }
 
-  #handle(message: ToJournal): void {
+  #handle(shard: number, message: ToJournal): void {
     switch (message.kind) {
       case 'append':
         return this.#options.writer.enqueue(message, true);
       case 'checkpointed':
         return this.#options.writer.checkpointed(message.shard, message.watermark);
+      case 'await':
+        return this.#await(shard, message.rev);
       default:
         return unreachable(message);
     }
+  }
+
+  #await(shard: number, rev: Revision): void {
+    const { durable, tellShard } = this.#options;
+    if (durable() >= rev) tellShard(shard, durable());
+    else this.#awaited.add(rev, () => tellShard(shard, durable()));
   }
 }

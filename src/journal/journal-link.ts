@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { unreachable } from '../shared/assert.ts';
+import { AwaitedRevisions } from './awaited-revisions.ts';
 import type { Revision, ShardId } from '../protocol/ids.ts';
 import type { Journal, JournalRoom } from '../protocol/journal.ts';
 import type { RecordChunk } from '../protocol/record.ts';
@@ -18,15 +19,13 @@ export interface JournalPort {
 export class ThreadJournal implements Journal {
   readonly #port: JournalPort;
   readonly #room: Int32Array;
-  readonly #listeners: ((durable: Revision) => void)[] = [];
+  readonly #awaited = new AwaitedRevisions();
 
   /** @param room the memory that the thread keeps up to date, see `allocateRoom`. */
   constructor(port: JournalPort, room: SharedArrayBuffer) {
     this.#port = port;
     this.#room = new Int32Array(room);
-    port.on('message', (message: DurableMessage) => {
-      for (const listener of this.#listeners) listener(message.durable);
-    });
+    port.on('message', ({ durable }: DurableMessage) => this.#awaited.reached(durable));
   }
 
   append(chunk: RecordChunk): void {
@@ -36,8 +35,9 @@ export class ThreadJournal implements Journal {
     this.#port.postMessage({ kind: 'append', first, last, count, bytes } satisfies ToJournal, [bytes.buffer]);
   }
 
-  onDurable(listener: (durable: Revision) => void): void {
-    this.#listeners.push(listener);
+  whenDurable(rev: Revision, reached: () => void): void {
+    this.#awaited.add(rev, reached);
+    this.#port.postMessage({ kind: 'await', rev } satisfies ToJournal, []);
   }
 
   room(): JournalRoom {

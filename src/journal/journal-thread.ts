@@ -12,7 +12,8 @@ const data: JournalThreadData = workerData;
 const main = parentPort;
 assert(main !== null, 'the journal thread is a worker');
 const room = new Int32Array(data.room);
-const writer = new JournalWriter(realDisk, data.directory, data.recovered, new SharedRevisions(data.revisions), {
+const revisions = new SharedRevisions(data.revisions);
+const writer = new JournalWriter(realDisk, data.directory, data.recovered, revisions, {
   ...data.settings,
   log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
   onRoom: (next) => Atomics.store(room, 0, roomCode(next)),
@@ -20,15 +21,17 @@ const writer = new JournalWriter(realDisk, data.directory, data.recovered, new S
 const actor = new JournalActor({
   writer,
   receive: data.shardPorts.map((port) => () => receiveMessageOnPort(port)?.message as ToJournal | undefined),
-  tell: (durable) => {
-    const message: DurableMessage = { kind: 'durable', durable };
-    for (const port of data.shardPorts) port.postMessage(message);
-    for (const port of data.routerPorts) port.postMessage(message);
+  durable: () => revisions.durable(),
+  tellRouters: (durable) => {
+    for (const port of data.routerPorts) port.postMessage({ kind: 'durable', durable } satisfies DurableMessage);
+  },
+  tellShard: (shard, durable) => {
+    data.shardPorts[shard]!.postMessage({ kind: 'durable', durable } satisfies DurableMessage);
   },
   defer: setImmediate,
 });
 
-for (const port of data.shardPorts) port.on('message', (message: ToJournal) => actor.take(message));
+data.shardPorts.forEach((port, shard) => port.on('message', (message: ToJournal) => actor.take(shard, message)));
 
 main.on('message', (message: FromMain) => {
   switch (message.kind) {

@@ -1,8 +1,8 @@
 /**
  * What crosses between the journal's thread and the others.
  *
- *   shard   ──append, checkpointed──►  journal        one port each; bytes are transferred, not copied
- *   shard   ◄──────durable───────────  journal  ──durable──►  router
+ *   shard   ──append, checkpointed, await──►  journal        one port each; bytes are transferred, not copied
+ *   shard   ◄──durable, when awaited────────  journal  ──durable, each time──►  router
  *   main    ──stats, close──────────►  journal  ──stats, closed──►  main
  *
  * What a shard asks before every commit, whether there is room, stands in shared memory instead. So do the revision
@@ -24,7 +24,9 @@ export type ToJournal =
       readonly count: number;
       readonly bytes: Uint8Array<ArrayBuffer>;
     }
-  | { readonly kind: 'checkpointed'; readonly shard: ShardId; readonly watermark: Revision };
+  | { readonly kind: 'checkpointed'; readonly shard: ShardId; readonly watermark: Revision }
+  /** The shard wants to be told when this revision is durable. */
+  | { readonly kind: 'await'; readonly rev: Revision };
 
 export interface DurableMessage {
   readonly kind: 'durable';

@@ -1,6 +1,7 @@
 import type { Revision, ShardId } from '../protocol/ids.ts';
 import type { Journal, JournalRoom } from '../protocol/journal.ts';
 import type { RecordChunk } from '../protocol/record.ts';
+import { AwaitedRevisions } from './awaited-revisions.ts';
 import type { JournalWriter } from './journal-writer.ts';
 
 /**
@@ -10,9 +11,11 @@ import type { JournalWriter } from './journal-writer.ts';
  */
 export class LocalJournal implements Journal {
   readonly #writer: JournalWriter;
+  readonly #awaited = new AwaitedRevisions();
 
   constructor(writer: JournalWriter) {
     this.#writer = writer;
+    writer.onDurable((durable) => this.#awaited.reached(durable));
   }
 
   append(chunk: RecordChunk): void {
@@ -20,8 +23,13 @@ export class LocalJournal implements Journal {
     while (this.#writer.flush());
   }
 
+  /** Called each time more is on disk. */
   onDurable(listener: (durable: Revision) => void): void {
     this.#writer.onDurable(listener);
+  }
+
+  whenDurable(rev: Revision, reached: () => void): void {
+    this.#awaited.add(rev, reached);
   }
 
   room(): JournalRoom {

@@ -16,7 +16,7 @@ import { JournalWriter } from '../journal/journal-writer.ts';
 import { LocalJournal } from '../journal/local-journal.ts';
 import { recoverJournal } from '../journal/recovery.ts';
 import { revision, shardId, type ShardId } from '../protocol/ids.ts';
-import type { Journal } from '../protocol/journal.ts';
+import type { Journal, Revisions } from '../protocol/journal.ts';
 import { LocalRevisions } from '../protocol/revisions.ts';
 import { decodeToShard, encodeFromShard, type FromShardWire, type ToShardWire } from '../protocol/shard-wire.ts';
 import { PrefixWatches } from '../router/prefix-watches.ts';
@@ -96,7 +96,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   const shardIds = checkpoints.map((_, index) => shardId(index));
-  const apart = shards === 1 ? undefined : journalApart(writer, room, queue, shardIds, routers);
+  const apart = shards === 1 ? undefined : journalApart(writer, revisions, room, queue, shardIds, routers);
   const local = new LocalJournal(writer);
   const journalOf = (shard: ShardId): Journal => apart?.journals[shard] ?? local;
 
@@ -140,7 +140,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         cancels[shard]?.();
         cancels[shard] = after(delayMs, () => actor.turn());
       },
-      ...(apart === undefined ? { announceTo: routers } : {}),
+      ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
     });
     // What arrives before the turn has come is part of it.
     const turns = queue<() => void>(`turns of shard ${shard}`, (run) => run());
@@ -196,6 +196,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
 /** The journal behind queues, as if it had a thread of its own. */
 function journalApart(
   writer: JournalWriter,
+  revisions: Revisions,
   room: Int32Array<SharedArrayBuffer>,
   queue: MakeQueue,
   shards: readonly ShardId[],
@@ -211,9 +212,11 @@ function journalApart(
     writer,
     // What has arrived was taken on arrival: a queue of this thread has no other end to drain.
     receive: [],
-    tell: (durable) => {
-      for (const tell of [...toShards, ...toRouters]) tell({ kind: 'durable', durable });
+    durable: () => revisions.durable(),
+    tellRouters: (durable) => {
+      for (const tell of toRouters) tell({ kind: 'durable', durable });
     },
+    tellShard: (shard, durable) => toShards[shard]!({ kind: 'durable', durable }),
     defer: turns,
   });
   const journals = shards.map((shard) => {
@@ -221,7 +224,7 @@ function journalApart(
     toShards.push(
       queue<DurableMessage>(`journal > shard ${shard}`, (message) => heard.forEach((hear) => hear(message))),
     );
-    const post = queue<ToJournal>(`shard ${shard} > journal`, (message) => actor.take(message));
+    const post = queue<ToJournal>(`shard ${shard} > journal`, (message) => actor.take(shard, message));
     return new ThreadJournal({ postMessage: post, on: (_, listener) => heard.push(listener) }, room.buffer);
   });
   const onDurable = (router: number, listener: (durable: DurableMessage['durable']) => void): void => {

@@ -10,8 +10,8 @@ export type JournalRoom = 'open' | 'reserve' | 'full';
 export interface Journal {
   /** Hands over one turn's records, ascending. They are written in revision order over all shards. */
   append(chunk: RecordChunk): void;
-  /** Called (in a turn of its own or within `append`) each time more is on disk. */
-  onDurable(listener: (durable: Revision) => void): void;
+  /** Calls back, in a turn of its own or within `append`, once everything up to `rev` is on disk, which it is not yet. */
+  whenDurable(rev: Revision, reached: () => void): void;
   room(): JournalRoom;
   /** Everything of this shard up to and including `watermark` is in the checkpoint: older segments may go. */
   checkpointed(shard: ShardId, watermark: Revision): void;

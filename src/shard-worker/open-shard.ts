@@ -72,11 +72,7 @@ export async function commitBoot(
   const before = store.get(kinds.boot, serverAccount, bootKey);
   const number = Number(before?.value ?? 0) + 1;
   const rev = revisions.next();
-  const durable = new Promise<void>((resolve) => {
-    journal.onDurable((upTo) => {
-      if (upTo >= rev) resolve();
-    });
-  });
+  const durable = new Promise<void>((resolve) => journal.whenDurable(rev, resolve));
   const records = new RecordWriter();
   records.append({
     rev,

@@ -63,7 +63,7 @@ export interface ActorOptions {
   /** Asks for `turn` to be called after so many milliseconds; replaces the wish before. */
   readonly wake: (delayMs: number) => void;
   /** With the journal in this thread: how many front ends there are, who hear from nobody else what is durable. */
-  readonly announceTo?: number;
+  readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
 
 export class ShardActor {
@@ -81,11 +81,9 @@ export class ShardActor {
     this.#turnOut = new TurnOutbox(options.state, this.#records);
     this.#announced = options.state.revisions.durable();
     // After a full disk the journal writes what waited when it finds room, outside of any turn.
-    if (options.announceTo !== undefined) {
-      options.journal.onDurable(() => {
-        if (!this.#inTurn) this.#send();
-      });
-    }
+    options.announce?.onDurable(() => {
+      if (!this.#inTurn) this.#send();
+    });
   }
 
   /** Puts messages into the mailbox. The caller sees to it that `turn` follows. */
@@ -144,11 +142,11 @@ export class ShardActor {
 
   /** Also says what is durable, to those too who have no mail: an expiry answers nobody, and is an event for watchers. */
   #send(): void {
-    const { state, send, announceTo = 0 } = this.#options;
+    const { state, send, announce } = this.#options;
     const durable = state.revisions.durable();
     const mails = this.#turnOut.take();
     if (durable > this.#announced) {
-      for (let router = 0; router < announceTo; router += 1) {
+      for (let router = 0; router < (announce?.routers ?? 0); router += 1) {
         if (!mails.has(router)) mails.set(router, emptyMail());
       }
     }

@@ -117,10 +117,6 @@ export function afterJournal(
   revisions: ShardState['revisions'],
 ): CheckpointWriter {
   let upTo = revision(0);
-  let reached: (() => void) | undefined;
-  journal.onDurable((durable) => {
-    if (durable >= upTo) reached?.();
-  });
   return {
     begin(shard) {
       // Called in the moment of the freeze: nothing frozen is newer than this.
@@ -129,7 +125,7 @@ export function afterJournal(
     },
     slice: (bytes) => writer.slice(bytes),
     async commit(watermark) {
-      if (revisions.durable() < upTo) await new Promise<void>((resolve) => (reached = resolve));
+      if (revisions.durable() < upTo) await new Promise<void>((resolve) => journal.whenDurable(upTo, resolve));
       await writer.commit(watermark);
     },
   };

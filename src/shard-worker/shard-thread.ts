@@ -83,8 +83,9 @@ const writer =
         log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
       })
     : undefined;
+const local = writer === undefined ? undefined : new LocalJournal(writer);
 const journal: Journal =
-  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.room) : new LocalJournal(writer!);
+  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.room) : local!;
 
 const lmdb = new LmdbStore(data.dataDirectory);
 const checkpointWriter = new ThreadCheckpointWriter(data.checkpointPort);
@@ -143,7 +144,9 @@ function serve(boot: Boot): void {
       clearTimeout(timer);
       timer = setTimeout(() => actor.turn(), delayMs);
     },
-    ...(data.journal.kind === 'local' ? { announceTo: data.routerPorts.length } : {}),
+    ...(local !== undefined && {
+      announce: { routers: data.routerPorts.length, onDurable: (listener) => local.onDurable(listener) },
+    }),
   });
   const take = (router: number, wire: ToShardWire): void => actor.receive(router, decodeToShard(wire));
   data.routerPorts.forEach((port, router) => {

@@ -36,7 +36,7 @@ void test('real disk: a log is written over several segments, recovered, and goe
   assert.deepEqual(revisionsOf(readAll(realDisk, 0, directory)), range(1, 1200));
 });
 
-void test('journal thread: two shards append, everybody is told, and all of it is in the log', async (t) => {
+void test('journal thread: two shards append, routers are told each time and shards when they have asked, and all of it is in the log', async (t) => {
   const directory = temporary(t);
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
   const memory = SharedRevisions.allocate(recovered.last);
@@ -67,13 +67,18 @@ void test('journal thread: two shards append, everybody is told, and all of it i
     highest = durable;
     if (durable === total) told.resolve();
   });
-  const heard = shards.map((shard) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    shard.onDurable((durable) => {
-      if (durable === total) resolve();
+  // Asked for before there is anything, in the middle, and when it is there already.
+  const reached: number[] = [];
+  const waitFor = (shard: ThreadJournal, rev: number): Promise<void> => {
+    return new Promise((resolve) => {
+      shard.whenDurable(revision(rev), () => {
+        assert.ok(revisions.durable() >= rev);
+        reached.push(rev);
+        resolve();
+      });
     });
-    return promise;
-  });
+  };
+  const heard = shards.flatMap((shard) => [waitFor(shard, total), waitFor(shard, 5), waitFor(shard, total / 2)]);
   for (let at = 0; at < total; at += 8) {
     const taken = range(1, 8).map(() => ({ rev: revisions.next(), text: 'x'.repeat(100) }));
     for (const [index, shard] of shards.entries()) {
@@ -83,6 +88,12 @@ void test('journal thread: two shards append, everybody is told, and all of it i
     if (at % 80 === 0) await settle();
   }
   await Promise.all([told.promise, ...heard]);
+  await Promise.all(shards.map((shard) => waitFor(shard, 1)));
+  assert.deepEqual(
+    reached.toSorted((a, b) => a - b),
+    [1, 1, 5, 5, total / 2, total / 2, total, total],
+    'once each',
+  );
   for (const [index, shard] of shards.entries()) shard.checkpointed(shardId(index), revision(total));
   const stats = await thread.stats();
   assert.equal(stats.groupRecords.sum, total);

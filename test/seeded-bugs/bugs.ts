@@ -200,7 +200,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a checkpoint is written before the journal has what it holds',
     file: 'src/shard-worker/shard-checkpoints.ts',
-    find: '      if (revisions.durable() < upTo) await new Promise<void>((resolve) => (reached = resolve));\n',
+    find: '      if (revisions.durable() < upTo) await new Promise<void>((resolve) => journal.whenDurable(upTo, resolve));\n',
     replace: '',
     caughtBy: { file: `${tests}/checkpoints.test.ts`, test: 'not written before the journal has everything' },
   },

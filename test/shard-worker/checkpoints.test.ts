@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { LocalCheckpointWriter } from '../../src/checkpoint/checkpoint-link.ts';
+import { AwaitedRevisions } from '../../src/journal/awaited-revisions.ts';
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import { kinds } from '../../src/protocol/record.ts';
@@ -19,11 +20,11 @@ function shard() {
   const target = new MemoryCheckpointStore();
   const store = new ShardStore(target);
   const revisions = new LocalRevisions(revision(0));
-  const listeners: ((durable: Revision) => void)[] = [];
+  const awaited = new AwaitedRevisions();
   const told: number[] = [];
   const journal: Journal = {
     append: () => {},
-    onDurable: (listener) => void listeners.push(listener),
+    whenDurable: (rev, reached) => awaited.add(rev, reached),
     room: () => 'open',
     checkpointed: (_, watermark) => void told.push(watermark),
   };
@@ -51,7 +52,7 @@ function shard() {
   };
   const durable = (rev: number): void => {
     revisions.setDurable(revision(rev));
-    for (const listener of listeners) listener(revision(rev));
+    awaited.reached(revision(rev));
   };
   return { target, store, revisions, state, checkpoints, told, put, durable };
 }

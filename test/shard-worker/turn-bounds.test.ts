@@ -50,7 +50,7 @@ class ShardUnderTest {
       clock: { now: () => startOfTime },
       journal: {
         append: ({ bytes }) => void this.journaled.push(bytes.length),
-        onDurable: () => {},
+        whenDurable: () => {},
         room: () => 'open',
         checkpointed: () => {},
       },

@@ -307,7 +307,7 @@ export class RouterUnderTest {
           this.#handedOver.set(record.rev, record);
         }
       },
-      onDurable: () => {},
+      whenDurable: () => {},
       room: () => 'open',
       checkpointed: () => {},
     };
