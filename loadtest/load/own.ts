@@ -1,6 +1,6 @@
 /**
  * The own generator: for dialogues, for protocols that no official one speaks, and where wrk is not installed. In
- * processes of its own, among which the connections are divided.
+ * processes of its own, among which the connections are divided. Other generators' processes run in the same way.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
@@ -19,31 +19,42 @@ const processFile = path.resolve(import.meta.dirname, 'own-process.ts');
 /** On top of the order's own seconds. */
 const slackMs = 30_000;
 
+type OnSpawn = (process: ChildProcess) => void;
+
 export async function runOwn(
   order: LoadOrder,
   processesMax: number,
   clock: LoadClock,
-  onSpawn: (process: ChildProcess) => void,
+  onSpawn: OnSpawn,
 ): Promise<LoadResult> {
   const processes = Math.min(processesMax, order.connections);
-  const workers = Array.from({ length: processes }, (_, index) => {
-    const share = shareOf(order.connections, processes, index);
+  const orders = Array.from({ length: processes }, (_, index) => {
+    const connections = shareOf(order.connections, processes, index);
     const rate = order.arrivalsPerSecond;
-    return startOne(
-      { ...order, connections: share, ...(rate !== undefined && { arrivalsPerSecond: rate / processes }) },
-      onSpawn,
-    );
+    return { ...order, connections, ...(rate !== undefined && { arrivalsPerSecond: rate / processes }) };
   });
+  return addUp('own', await runProcesses(processFile, orders, clock, onSpawn));
+}
+
+/** @param file of a process that speaks as `own-process.ts` does; one is started for each order */
+export async function runProcesses(
+  file: string,
+  orders: readonly { readonly seconds: number }[],
+  clock: LoadClock,
+  onSpawn: OnSpawn,
+): Promise<OwnResult[]> {
+  const workers = orders.map((order) => startOne(file, order, onSpawn));
   await Promise.all(workers.map(({ ready }) => ready));
   await clock.started();
   for (const worker of workers) worker.go();
   const results = await Promise.all(workers.map(({ done }) => done));
   await clock.ended();
   await Promise.all(workers.map(({ ended }) => ended));
-  return addUp(results);
+  return results;
 }
 
-export function addUp(results: readonly OwnResult[]): LoadResult {
+/** @param name of the generator, as it is shown */
+export function addUp(name: string, results: readonly OwnResult[]): LoadResult {
   const latency = new LatencyHistogram();
   const late = new LatencyHistogram();
   for (const result of results) {
@@ -58,7 +69,7 @@ export function addUp(results: readonly OwnResult[]): LoadResult {
     units: sum((result) => result.units),
     latency: latencyOf(latency),
     generator: {
-      name: `own, ${results.length} process${results.length === 1 ? '' : 'es'}`,
+      name: `${name}, ${results.length} process${results.length === 1 ? '' : 'es'}`,
       cores: sum((result) => result.cpuMicros) / 1e6 / seconds,
       coresMax: results.length,
       ...(late.total > 0 && { lateP99Ms: late.quantile(0.99) / 1000 }),
@@ -88,8 +99,8 @@ interface One {
   go(): void;
 }
 
-function startOne(order: LoadOrder, onSpawn: (process: ChildProcess) => void): One {
-  const child = fork(processFile, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+function startOne(file: string, order: { readonly seconds: number }, onSpawn: OnSpawn): One {
+  const child = fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   onSpawn(child);
   const ready = Promise.withResolvers<void>();
   const done = Promise.withResolvers<OwnResult>();

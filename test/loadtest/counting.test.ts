@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { readResult as readPgbench } from '../../loadtest/load/pgbench.ts';
 import { readResult as readRedis } from '../../loadtest/load/redis-benchmark.ts';
+import type { ClientOrder } from '../../loadtest/load/client-process.ts';
+import { runClient } from '../../loadtest/load/client.ts';
 import { runOwn } from '../../loadtest/load/own.ts';
 import type { LoadOrder } from '../../loadtest/load/load-order.ts';
 import { readResult as readWrk } from '../../loadtest/load/wrk.ts';
@@ -20,20 +22,13 @@ interface Counted {
   readonly unlocks: number;
 }
 
-/** Hands out handles, and takes back each exactly once. */
-async function lockServer(t: TestContext, answer?: (seen: number) => number): Promise<Counted> {
-  const held = new Set<number>();
-  let [locks, unlocks, seen] = [0, 0, 0];
+/** @returns the port */
+async function listen(t: TestContext, answer: (body: string) => { status: number; text: string }): Promise<number> {
   const server = http.createServer((request, response) => {
     let body = '';
     request.on('data', (bytes: Buffer) => (body += bytes.toString()));
     request.on('end', () => {
-      seen += 1;
-      const asked = JSON.parse(body) as { LockID?: string; Unlock?: number };
-      const status = answer?.(seen) ?? (asked.Unlock !== undefined && !held.delete(asked.Unlock) ? 409 : 200);
-      if (asked.LockID !== undefined) held.add(++locks);
-      else unlocks += 1;
-      const text = asked.LockID === undefined ? '{}' : `{"Lock":${locks}}`;
+      const { status, text } = answer(body);
       response.writeHead(status, { 'Content-Length': text.length }).end(text);
     });
   });
@@ -42,8 +37,23 @@ async function lockServer(t: TestContext, answer?: (seen: number) => number): Pr
     server.closeAllConnections();
     server.close();
   });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Hands out handles, and takes back each exactly once. */
+async function lockServer(t: TestContext, answer?: (seen: number) => number): Promise<Counted> {
+  const held = new Set<number>();
+  let [locks, unlocks, seen] = [0, 0, 0];
+  const port = await listen(t, (body) => {
+    seen += 1;
+    const asked = JSON.parse(body) as { LockID?: string; Unlock?: number };
+    const status = answer?.(seen) ?? (asked.Unlock !== undefined && !held.delete(asked.Unlock) ? 409 : 200);
+    if (asked.LockID !== undefined) held.add(++locks);
+    else unlocks += 1;
+    return { status, text: asked.LockID === undefined ? '{}' : `{"Lock":${locks}}` };
+  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     get locks() {
       return locks;
     },
@@ -51,6 +61,27 @@ async function lockServer(t: TestContext, answer?: (seen: number) => number): Pr
       return unlocks;
     },
   };
+}
+
+/** Answers writes, alone and in arrays, as the server does. @param revOf the n-th write of all */
+async function writeServer(t: TestContext, revOf = (write: number): number => write) {
+  const server = { port: 0, writes: 0 };
+  const answer = ({ KVSet }: { KVSet: [{ Key: string }] }): object => {
+    const Rev = revOf((server.writes += 1));
+    return { Status: 200, Rev, KVSet: [{ Key: KVSet[0].Key, Version: Rev }] };
+  };
+  server.port = await listen(t, (body) => {
+    const asked = body === '' ? undefined : (JSON.parse(body) as Parameters<typeof answer>[0]);
+    const answers =
+      asked === undefined ? { Version: '99.0.0' } : Array.isArray(asked) ? asked.map(answer) : answer(asked);
+    return { status: 200, text: JSON.stringify(answers) };
+  });
+  return server;
+}
+
+function clientOrder(port: number): ClientOrder {
+  const target = { host: '127.0.0.1', port, dialect: 'dragonlock' } as const;
+  return { target, writers: 8, keys: 1000, bytes: 64, ids: true, seconds: 0.5 };
 }
 
 function lockOrder(port: number, more: Partial<LoadOrder> = {}): LoadOrder {
@@ -87,6 +118,20 @@ void test('a simulated latency stands before each request, and is not in its lat
 void test('one reply that is no success fails the run instead of being counted', async (t) => {
   const server = await lockServer(t, (seen) => (seen === 20 ? 503 : 200));
   await assert.rejects(runOwn(lockOrder(server.port), 1, clock, noMind), /was answered 503/);
+});
+
+void test('writes through the client count when each is answered with a version of its own', async (t) => {
+  const server = await writeServer(t);
+  const result = await runClient(clientOrder(server.port), clock, noMind);
+  assert.ok(result.units > 10);
+  // Warming up is not counted, and every write that was made for the count is.
+  assert.ok(server.writes > result.units, `${result.units} of ${server.writes} writes`);
+  assert.ok(result.generator.cores > 0 && result.latency!.p50Ms > 0);
+});
+
+void test('one write through the client that is answered with a version from before fails the run', async (t) => {
+  const server = await writeServer(t, (write) => (write === 500 ? 1 : write));
+  await assert.rejects(runClient(clientOrder(server.port), clock, noMind), /has version 1; wanted one behind/);
 });
 
 void test('an open loop sends what falls due, and says how late it was', async (t) => {
