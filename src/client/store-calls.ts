@@ -1,11 +1,11 @@
 /** The calls that do not wait: batches and what can be said as one go through the lane as such, the rest as REST. */
-import { randomUUID } from 'node:crypto';
 import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
 import type { Carrier } from './carrier.ts';
 import type { Answer, Call, Effect } from './parcel.ts';
 import { DuplicateRequestError } from './errors.ts';
 import type { Lane } from './lane.ts';
 import type { Settings } from './options.ts';
+import { retryId } from './retry-id.ts';
 
 export interface CallOptions {
   /** Rejects the call with the signal's reason. What was sent by then may still happen. */
@@ -54,7 +54,7 @@ export class StoreCalls {
     { signal }: CallOptions = {},
   ): Promise<Answer['body']> {
     const read = method === 'GET';
-    const id = !read && this.#settings.retryWrites ? randomUUID() : undefined;
+    const id = !read && this.#settings.retryWrites ? retryId(this.#carrier.clock.mark().wallMs) : undefined;
     const effect: Effect = read ? 'read' : id === undefined ? 'once' : 'repeatable';
     return (await this.#lane.run({ method, path, idempotencyKey: id, effect, signal, names })).body;
   }
@@ -71,7 +71,7 @@ export class StoreCalls {
   /** @returns the id under which the batch may be sent again, if it needs one */
   #addId(batch: Batch, wire: Record<string, unknown>): string | undefined {
     if (!this.#settings.retryWrites || !needsId(batch)) return undefined;
-    const id = randomUUID();
+    const id = retryId(this.#carrier.clock.mark().wallMs);
     wire['IdempotencyIDs'] = [...(batch.idempotency?.ids ?? []), id];
     if (batch.idempotency === undefined) {
       wire['IdempotencyMode'] = 'replay';

@@ -53,6 +53,7 @@ export function duplicateReply(ask: IdempotencyAsk, duplicate: Duplicate, rev: R
 
 /** 409 while the first request with one of these ids still waits for its lock. */
 export function inProgressReply(state: ShardState, batch: Batch): Reply | undefined {
+  if (state.inProgress.size === 0) return undefined;
   for (const id of batch.idempotency?.ids ?? []) {
     if (!state.inProgress.has(nameOf(batch.account, id))) continue;
     const message = `The first request with the idempotency id ${JSON.stringify(id)} still waits for its lock; try again later.`;

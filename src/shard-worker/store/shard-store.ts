@@ -52,10 +52,10 @@ export class ShardStore implements Entries {
   /** The floor is itself a live deadline key. */
   #deadlineFloorLive = false;
 
-  // The last key looked up: a command reads a key and then writes it, and need not search for it twice.
-  #lastKey: StorageKey | undefined;
-  #lastSlot: Slot | undefined;
-  #lastBelow: Entry | undefined;
+  // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and need not search for
+  // either twice.
+  #last: Found = { key: undefined, slot: undefined, below: undefined };
+  #before: Found = { key: undefined, slot: undefined, below: undefined };
 
   constructor(checkpoint: CheckpointStore) {
     this.#checkpoint = checkpoint;
@@ -75,9 +75,7 @@ export class ShardStore implements Entries {
   }
 
   get(kind: Kind, account: AccountId, key: string): Entry | undefined {
-    const at = storageKey(kind, account, key);
-    const slot = this.#find(at);
-    return slot === undefined ? this.#lastBelow : slot.entry;
+    return entryOf(this.#find(storageKey(kind, account, key)));
   }
 
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
@@ -112,8 +110,7 @@ export class ShardStore implements Entries {
     if (limit <= 0 || this.nextDeadline() > now) return found;
     for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineKey(now + 1, ''))) {
       const at = deadlineOwner(deadline);
-      const slot = this.#find(at);
-      const entry = slot === undefined ? this.#lastBelow : slot.entry;
+      const entry = entryOf(this.#find(at));
       assert(
         entry !== undefined && entry.till === tillOf(deadline),
         'a deadline key belongs to an entry with that till',
@@ -171,19 +168,22 @@ export class ShardStore implements Entries {
   #moved(): void {
     this.#moves += 1;
     this.#writes += 1;
-    this.#lastKey = undefined;
-    this.#lastSlot = undefined;
-    this.#lastBelow = undefined;
+    forget(this.#last);
+    forget(this.#before);
   }
 
-  /** The key's slot in the active memtable; if there is none, `#lastBelow` is what lies below. */
-  #find(at: StorageKey): Slot | undefined {
-    if (at === this.#lastKey) return this.#lastSlot;
+  /** Good until the next one. */
+  #find(at: StorageKey): Found {
+    if (at === this.#last.key) return this.#last;
+    const found = this.#before;
+    this.#before = this.#last;
+    this.#last = found;
+    if (at === found.key) return found;
     const slot = this.#active.find(at);
-    this.#lastKey = at;
-    this.#lastSlot = slot;
-    this.#lastBelow = slot === undefined ? this.#below(at) : undefined;
-    return slot;
+    found.below = slot === undefined ? this.#below(at) : undefined;
+    found.slot = slot;
+    found.key = at;
+    return found;
   }
 
   #below(at: StorageKey): Entry | undefined {
@@ -192,13 +192,10 @@ export class ShardStore implements Entries {
   }
 
   #write(at: StorageKey, entry: Entry | undefined): void {
-    let slot = this.#find(at);
-    const old = slot === undefined ? this.#lastBelow : slot.entry;
-    if (slot === undefined) {
-      if (entry === undefined && old === undefined) return;
-      slot = this.#active.add(at, old === undefined ? nothingBelow : old.till);
-      this.#lastSlot = slot;
-    }
+    const found = this.#find(at);
+    const old = entryOf(found);
+    if (entry === undefined && found.slot === undefined && old === undefined) return;
+    const slot = (found.slot ??= this.#active.add(at, old === undefined ? nothingBelow : old.till));
     const from = old?.till ?? 0;
     const to = entry?.till ?? 0;
     if (from !== to) {
@@ -208,8 +205,8 @@ export class ShardStore implements Entries {
     this.#writes += 1;
     const kept = this.#active.write(at, slot, entry);
     if (!kept) {
-      this.#lastSlot = undefined;
-      this.#lastBelow = undefined;
+      found.slot = undefined;
+      found.below = undefined;
     }
   }
 
@@ -222,4 +219,23 @@ export class ShardStore implements Entries {
   #deadlineRemoved(deadline: StorageKey): void {
     if (deadline === this.#deadlineFloor) this.#deadlineFloorLive = false;
   }
+}
+
+/** Where a key is. */
+interface Found {
+  key: StorageKey | undefined;
+  /** In the active memtable. */
+  slot: Slot | undefined;
+  /** Without a slot: what lies below. */
+  below: Entry | undefined;
+}
+
+function entryOf({ slot, below }: Found): Entry | undefined {
+  return slot === undefined ? below : slot.entry;
+}
+
+function forget(found: Found): void {
+  found.key = undefined;
+  found.slot = undefined;
+  found.below = undefined;
 }
