@@ -8,6 +8,7 @@ import { errorCodes, failureBody, type Failure } from '../protocol/errors.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { Client, Pending } from '../router/dispatcher.ts';
 import { Connection, type UnderWay } from './connection.ts';
+import { closeLingering } from './lingering-close.ts';
 import type { Operation, RequestMetrics } from './request-metrics.ts';
 import type { UnreadReplies } from './unread-replies.ts';
 
@@ -105,9 +106,12 @@ export class Exchange implements Client, UnderWay {
     if (status === 429 || status === 503) headers.push('Retry-After', retryAfter);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;
-    const unread =
-      asked['transfer-encoding'] !== undefined || Number(asked['content-length'] ?? 0) > unreadBodyBytesMax;
-    if ((unread && !complete) || this.#context.draining()) headers.push('Connection', 'close');
+    // Answered 503, it may have been given up because the rest does not come.
+    const lengthMax = status === 503 ? 0 : unreadBodyBytesMax;
+    const long = asked['transfer-encoding'] !== undefined || Number(asked['content-length'] ?? 0) > lengthMax;
+    const unread = long && !complete;
+    if (unread) closeLingering(this.res.req.socket);
+    if (unread || this.#context.draining()) headers.push('Connection', 'close');
   }
 }
 

@@ -6,11 +6,15 @@ import { revision } from '../../src/protocol/ids.ts';
 import { makeEdge, type EdgeUnderTest } from './edge-under-test.ts';
 
 /** A listening app, and a raw connection to it. */
-async function connect(t: TestContext, edge: EdgeUnderTest): Promise<net.Socket> {
+async function connect(
+  t: TestContext,
+  edge: EdgeUnderTest,
+  options: net.SocketConstructorOpts = {},
+): Promise<net.Socket> {
   if (!edge.app.server.listening) await edge.app.listen({ port: 0, host: '127.0.0.1' });
   const address = edge.app.server.address();
   assert.ok(address !== null && typeof address === 'object');
-  const socket = net.connect(address.port, '127.0.0.1');
+  const socket = net.connect({ ...options, port: address.port, host: '127.0.0.1' });
   t.after(() => socket.destroy());
   await once(socket, 'connect');
   return socket;
@@ -250,6 +254,49 @@ test('over arriving_bytes_max the body that has been arriving for longest is ans
     fast.write(body.slice(199_000));
     assert.match(await receive(fast, /"Rev":7/), /^HTTP\/1\.1 200/);
   }
+});
+
+/** Two bodies too many of 900 bytes; the first of them is given up. */
+async function giveUp(t: TestContext, options: net.SocketConstructorOpts = {}) {
+  const edge = makeEdge(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 1024}');
+  const body = value(900);
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const slow = await connect(t, edge, options);
+  const [served] = await accepted;
+  const begun = once(edge.app.server, 'request');
+  slow.write(arriving(body.length) + body.slice(0, 700));
+  await begun;
+  const other = await connect(t, edge);
+  const answered = once(served, 'finish');
+  other.write(arriving(body.length) + body.slice(0, 700));
+  await answered;
+  other.destroy();
+  return { edge, slow, served, rest: body.slice(700) };
+}
+
+test('a body that is given up is answered once, however short it is, and its connection is closed behind the answer', async (t) => {
+  const { slow } = await giveUp(t);
+  const said = await everything(slow);
+  assert.equal(said.match(/HTTP\/1\.1/g)?.length, 1, said);
+  assert.match(said, /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"overloaded"[^\n]*}$/);
+});
+
+test('whose body was given up and who goes on sending is not reset before the answer was read, and nothing of it is done', async (t) => {
+  const { edge, slow, served, rest } = await giveUp(t);
+  const later = rest + post('/db/a', '{"KVGet":"later"}') + post('/db/a', value(300_000));
+  const wanted = served.bytesRead + later.length;
+  const closed = once(served, 'close');
+  await new Promise<void>((resolve, reject) => slow.write(later, (error) => (error ? reject(error) : resolve())));
+  assert.match(await everything(slow), /^HTTP\/1\.1 503 [^]*"Code":"overloaded"[^\n]*}$/);
+  await closed;
+  assert.equal(served.bytesRead, wanted);
+  assert.equal(edge.dispatcher.asked.length, 0);
+});
+
+test('whose body was given up and who never closes its half is closed soon', async (t) => {
+  const { slow, served } = await giveUp(t, { allowHalfOpen: true });
+  assert.match(await receive(slow, /}$/), /^HTTP\/1\.1 503/);
+  await once(served, 'close');
 });
 
 test('a body that comes in many pieces, with or without a length, is the same as in one', async (t) => {

@@ -104,6 +104,8 @@ function matches(call: string, path: string): boolean {
 
 /** For `server.on('clientError')`: bytes that are not HTTP, headers over Node's limit, a request that came too slowly. */
 export function answerBrokenConnection(edge: Edge, error: NodeJS.ErrnoException, socket: Socket): void {
+  // Its request has its answer, and the connection is being closed behind it.
+  if (socket.writableEnded) return void socket.destroy();
   edge.metrics.countBrokenConnection();
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
   // In the middle of an earlier reply on the same connection, another head would be read as part of its body.
