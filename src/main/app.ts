@@ -10,7 +10,6 @@
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../router/dispatcher.ts';
-import { ArrivingBodies } from './arriving-bodies.ts';
 import { processMs } from '../shared/clock.ts';
 import { callMaker } from './call.ts';
 import type { Config } from './config-schema.ts';
@@ -18,6 +17,7 @@ import type { Edge, EdgeLog, Lifecycle } from './edge.ts';
 import type { FrontEndMemory } from './front-end-memory.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './plugins/auth.ts';
+import { arrivingBodies } from './plugins/body.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './plugins/failures.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -82,8 +82,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.removeAllContentTypeParsers();
   answerFailures(app, edge);
 
-  const arriving = new ArrivingBodies(limits.arriving_bytes_max / http.threads);
-  const call = callMaker(edge, authGate(edge, tokens), arriving);
+  const call = callMaker(edge, authGate(edge, tokens), arrivingBodies(limits.arriving_bytes_max / http.threads));
   batchRoutes(app, edge, call);
   kvRoutes(app, edge, call);
   counterRoutes(app, edge, call);

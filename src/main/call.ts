@@ -17,7 +17,6 @@ import { InvariantError } from '../shared/assert.ts';
 import { pageLimitDefault, pageLimitMax } from '../shared/limits.ts';
 import type { Pending } from '../router/dispatcher.ts';
 import { needScope } from './access.ts';
-import type { ArrivingBodies } from './arriving-bodies.ts';
 import type { Edge } from './edge.ts';
 import { Exchange } from './exchange.ts';
 import { keyOf, prefixOf } from './parse/fields.ts';
@@ -25,7 +24,7 @@ import { headerWish, withIdempotency, type IdempotencyWish } from './parse/idemp
 import { Query, type QueryText } from './parse/query.ts';
 import { refuse, Refusal } from './parse/refusal.ts';
 import type { Gate } from './plugins/auth.ts';
-import { readBody } from './plugins/body.ts';
+import { readBody, type ArrivingBodies } from './plugins/body.ts';
 import { answerError } from './plugins/failures.ts';
 import type { Operation } from './request-metrics.ts';
 

@@ -1,14 +1,14 @@
 /**
  * Clients that do not read. What the kernel does not take of a reply stays in our memory, and only the client decides for
  * how long. So both have an end: a connection that takes nothing of what waits for it for `stallMs` is closed; and when
- * more than `bytesMax` of replies wait, those connections are closed that are behind for longest. (Oldest first, because
- * a client that reads is soon done, and one that does not grows old.) Nothing is lost with the connection but the reply:
- * a client that comes back asks again, as after any broken connection.
+ * more than `bytesMax` of replies wait, those connections are closed that are behind for longest (kept-bytes.ts). Nothing
+ * is lost with the connection but the reply: a client that comes back asks again, as after any broken connection.
  *
  * Event streams have a limit of their own, for each stream (`stream_buffer_bytes_max`), and only the stall in common.
  */
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+import { KeptBytes } from './kept-bytes.ts';
 
 export interface UnreadRepliesOptions {
   readonly bytesMax: number;
@@ -16,13 +16,13 @@ export interface UnreadRepliesOptions {
 }
 
 export class UnreadReplies {
-  readonly #options: UnreadRepliesOptions;
-  /** Those that are behind, longest first → bytes of their replies. */
-  readonly #behind = new Map<Socket, number>();
-  #bytes = 0;
+  readonly #stallMs: number;
+  /** Of connections that are behind. */
+  readonly #kept: KeptBytes<Socket>;
 
-  constructor(options: UnreadRepliesOptions) {
-    this.#options = options;
+  constructor({ bytesMax, stallMs }: UnreadRepliesOptions) {
+    this.#stallMs = stallMs;
+    this.#kept = new KeptBytes(bytesMax, (socket) => socket.destroy());
   }
 
   /** A whole reply of so many bytes was written; nearly always the kernel has taken it already. */
@@ -32,34 +32,23 @@ export class UnreadReplies {
     // A request that was injected has none.
     if (!(socket instanceof Socket)) return;
     this.stallEnds(socket);
-    if (!this.#behind.has(socket)) socket.once('close', () => this.#forget(socket));
-    this.#add(socket, bytes);
+    if (socket.destroyed) return;
+    const behind = this.#kept.of(socket);
+    if (behind === undefined) socket.once('close', () => this.#kept.forget(socket));
     // Behind `finish`, Node sets the timeout of an idle connection.
-    res.once('finish', () => this.#add(socket, -bytes));
-    for (const [oldest] of this.#behind) {
-      // The newest stays, however large: one reply has limits of its own.
-      if (this.#bytes <= this.#options.bytesMax || oldest === socket) break;
-      this.#forget(oldest);
-      oldest.destroy();
-    }
+    res.once('finish', () => this.#taken(socket, bytes));
+    this.#kept.keeps(socket, (behind ?? 0) + bytes);
   }
 
   /** From now on the connection is closed when none of what waits for its client moves for `stallMs`. */
   stallEnds(socket: Socket): void {
     // Node sees progress within a write too, and destroys the socket if nobody listens for the timeout.
-    socket.setTimeout(this.#options.stallMs);
+    socket.setTimeout(this.#stallMs);
   }
 
-  #add(socket: Socket, bytes: number): void {
-    if (socket.destroyed) return;
-    this.#bytes += bytes;
-    const sum = (this.#behind.get(socket) ?? 0) + bytes;
-    if (sum > 0) this.#behind.set(socket, sum);
-    else this.#behind.delete(socket);
-  }
-
-  #forget(socket: Socket): void {
-    this.#bytes -= this.#behind.get(socket) ?? 0;
-    this.#behind.delete(socket);
+  #taken(socket: Socket, bytes: number): void {
+    const left = (this.#kept.of(socket) ?? 0) - bytes;
+    if (left > 0) this.#kept.keeps(socket, left);
+    else this.#kept.forget(socket);
   }
 }

@@ -693,7 +693,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'slow senders may fill the memory',
-    file: 'src/main/arriving-bodies.ts',
+    file: 'src/main/kept-bytes.ts',
     find: 'this.#bytes <= this.#bytesMax || ',
     replace: 'this.#bytes <= Number.MAX_SAFE_INTEGER || ',
     caughtBy: { file: 'test/main/connections.test.ts', test: 'the body that has been arriving for longest' },

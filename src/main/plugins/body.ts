@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { failure } from '../../protocol/errors.ts';
 import type { Limits } from '../../shared/limits.ts';
-import type { ArrivingBodies, ArrivingBody } from '../arriving-bodies.ts';
+import { KeptBytes } from '../kept-bytes.ts';
 import { Refusal } from '../parse/refusal.ts';
 
 export type MediaType = 'json' | 'text' | 'other';
@@ -21,6 +21,13 @@ export function mediaType(header: string | undefined): MediaType {
   const name = header.split(';', 1)[0]?.trim().toLowerCase();
   if (name === 'application/json' || name === 'application/x-www-form-urlencoded' || name === '') return 'json';
   return name === 'text/plain' ? 'text' : 'other';
+}
+
+/** Bodies that are not complete; over the limit of what is kept of them the oldest are given up. */
+export type ArrivingBodies = KeptBytes<BodyReader>;
+
+export function arrivingBodies(bytesMax: number): ArrivingBodies {
+  return new KeptBytes(bytesMax, (reader) => reader.giveUp());
 }
 
 export interface BodyOptions {
@@ -55,7 +62,7 @@ export function readBody(request: IncomingMessage, options: BodyOptions, done: B
  * One body. Nearly always it comes as one chunk, and that is all. Of more chunks a copy grows, twice as large each time:
  * who sends byte by byte would otherwise have us keep a buffer for each byte.
  */
-class BodyReader implements ArrivingBody {
+class BodyReader {
   /** As announced; infinite when it was not. */
   readonly #length: number;
   readonly #bytesMax: number;
@@ -97,7 +104,7 @@ class BodyReader implements ArrivingBody {
     if (this.#finished) return;
     this.#finished = true;
     this.#kept = nothing;
-    this.#arriving.ended(this);
+    this.#arriving.forget(this);
     this.#done(error, body);
   }
 
