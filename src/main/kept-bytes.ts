@@ -17,14 +17,13 @@ export class KeptBytes<Owner> {
     this.#letGo = letGo;
   }
 
-  /** Undefined: nothing is kept of it. */
-  of(owner: Owner): number | undefined {
-    return this.#owners.get(owner);
+  of(owner: Owner): number {
+    return this.#owners.get(owner) ?? 0;
   }
 
   /** So many bytes are kept of it by now. */
   keeps(owner: Owner, bytes: number): void {
-    this.#bytes += bytes - (this.#owners.get(owner) ?? 0);
+    this.#bytes += bytes - this.of(owner);
     this.#owners.set(owner, bytes);
     for (const [oldest] of this.#owners) {
       if (this.#bytes <= this.#bytesMax || this.#owners.size === 1) break;
@@ -35,7 +34,7 @@ export class KeptBytes<Owner> {
 
   /** Nothing is kept of it. Harmless for one that was never counted. */
   forget(owner: Owner): void {
-    this.#bytes -= this.#owners.get(owner) ?? 0;
+    this.#bytes -= this.of(owner);
     this.#owners.delete(owner);
   }
 }

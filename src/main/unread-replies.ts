@@ -19,6 +19,8 @@ export class UnreadReplies {
   readonly #stallMs: number;
   /** Of connections that are behind. */
   readonly #kept: KeptBytes<Socket>;
+  /** Once behind: one listener for the connection's life, not one for each reply that it was slow to take. */
+  readonly #heard = new WeakSet<Socket>();
 
   constructor({ bytesMax, stallMs }: UnreadRepliesOptions) {
     this.#stallMs = stallMs;
@@ -33,11 +35,13 @@ export class UnreadReplies {
     if (!(socket instanceof Socket)) return;
     this.stallEnds(socket);
     if (socket.destroyed) return;
-    const behind = this.#kept.of(socket);
-    if (behind === undefined) socket.once('close', () => this.#kept.forget(socket));
+    if (!this.#heard.has(socket)) {
+      this.#heard.add(socket);
+      socket.once('close', () => this.#kept.forget(socket));
+    }
     // Behind `finish`, Node sets the timeout of an idle connection.
     res.once('finish', () => this.#taken(socket, bytes));
-    this.#kept.keeps(socket, (behind ?? 0) + bytes);
+    this.#kept.keeps(socket, this.#kept.of(socket) + bytes);
   }
 
   /** From now on the connection is closed when none of what waits for its client moves for `stallMs`. */
@@ -47,7 +51,7 @@ export class UnreadReplies {
   }
 
   #taken(socket: Socket, bytes: number): void {
-    const left = (this.#kept.of(socket) ?? 0) - bytes;
+    const left = this.#kept.of(socket) - bytes;
     if (left > 0) this.#kept.keeps(socket, left);
     else this.#kept.forget(socket);
   }

@@ -224,6 +224,21 @@ test('over unread_bytes_max the connections that are behind for longest are clos
   assert.equal(served[1]?.destroyed, false);
 });
 
+test('a connection that was behind many times, and caught up each time, keeps no listener of each', async (t) => {
+  const edge = makeEdge(t, 'http: {threads: 1}');
+  edge.dispatcher.reply = () => ({ status: 200, body: large });
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, edge);
+  const [served] = await accepted;
+  const listeners: number[] = [];
+  for (let i = 0; i < 3; i += 1) {
+    socket.write(post('/db/a', '{"KVGet":"x"}'));
+    await receive(socket, /x"$/);
+    listeners.push(served.listenerCount('close'));
+  }
+  assert.equal(new Set(listeners).size, 1, listeners.join());
+});
+
 test('a reply that is larger than unread_bytes_max arrives all the same when its client reads', async (t) => {
   const edge = makeEdge(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 1000000}');
   edge.dispatcher.reply = () => ({ status: 200, body: large });
