@@ -251,12 +251,14 @@ export class Router implements Dispatcher {
   }
 
   /**
-   * Who has waited for a lock may have hung up meanwhile. What the event loop has at hand already comes first, so that a
-   * connection whose end has arrived gets no grant.
+   * Who has waited for a lock may have hung up meanwhile. The event loop looks at the connections first, so that one whose
+   * end has arrived gets no grant. What is deferred once would still run in this turn, whose look may be long over when
+   * the thread was busy, or without CPU; what is deferred twice runs behind the look of the next.
    */
   #finish(id: number, reply: Reply): void {
     const waited = reply.grant !== undefined && this.#inFlight.get(id)?.waits === true;
-    if (waited) this.#options.defer(() => this.#answer(id, reply));
+    const { defer } = this.#options;
+    if (waited) defer(() => defer(() => this.#answer(id, reply)));
     else this.#answer(id, reply);
   }
 

@@ -1,0 +1,105 @@
+/**
+ * A router on the real event loop. Connections are looked at once in each of its turns; a message that comes behind that
+ * look, because the thread was busy or had no CPU, must not hand a lock to somebody whose end has arrived meanwhile.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import { test } from 'node:test';
+import { JournalDirectory } from '../../src/journal/journal-directory.ts';
+import { Connection } from '../../src/main/connection.ts';
+import { revision } from '../../src/protocol/ids.ts';
+import type { FromShard, ToShard } from '../../src/protocol/messages.ts';
+import type { Grant, Reply } from '../../src/protocol/replies.ts';
+import { PrefixWatches } from '../../src/router/prefix-watches.ts';
+import { Router } from '../../src/router/router.ts';
+import { RouterCounts } from '../../src/router/router-counts.ts';
+import { systemAfter } from '../../src/shared/clock.ts';
+import { defaultLimits } from '../../src/shared/limits.ts';
+import { acme, lock } from '../support/commands.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+
+const rev = revision(1);
+const grant: Grant = { account: acme, id: 'l', handle: 2, mutex: false, version: 2 };
+
+test('a client whose end arrived before its grant gets none, although no connection was looked at in between', async (t) => {
+  const shard = new FakeShard();
+  const router = routerOver(shard);
+  const { client, served } = await connected(t);
+  const delivered: Reply[] = [];
+  const connection = Connection.of(served);
+  const waiting = {
+    get gone() {
+      return connection.gone;
+    },
+    deliver: (reply: Reply) => void delivered.push(reply),
+  };
+  const closed = new Promise((resolve) =>
+    served
+      .on('close', resolve)
+      .on('error', () => {})
+      .resume(),
+  );
+  router.request(lock('l', { waitMs: 1000 }), waiting);
+  await turns(2);
+  const [request] = shard.got;
+  assert(request?.kind === 'request');
+
+  // Its callback runs where the loop handles what it has found: it looks for more in its next turn.
+  await new Promise<void>((resolve) =>
+    fs.stat('.', () => {
+      client.resetAndDestroy();
+      shard.tell({ replies: [{ id: request.id, reply: { rev, status: 200, body: '{}', grant } }] });
+      resolve();
+    }),
+  );
+  await closed;
+  await turns(3);
+  assert.deepEqual(delivered, []);
+  assert.deepEqual(shard.got.slice(1), [{ kind: 'undelivered', grant }]);
+});
+
+class FakeShard {
+  readonly got: ToShard[] = [];
+  #listener: (message: FromShard) => void = () => {};
+
+  send(messages: readonly ToShard[]): void {
+    this.got.push(...messages);
+  }
+
+  onMessage(listener: (message: FromShard) => void): void {
+    this.#listener = listener;
+  }
+
+  tell(message: Partial<FromShard>): void {
+    this.#listener({ durable: rev, replies: [], events: [], batons: [], stats: [], closed: [], ...message });
+  }
+}
+
+function routerOver(shard: FakeShard): Router {
+  const counts = new RouterCounts(RouterCounts.allocate(1), 1);
+  const shared = { durable: () => rev, limits: defaultLimits, counts, defer: setImmediate, after: systemAfter };
+  return new Router({
+    ...shared,
+    index: 0,
+    links: [shard],
+    prefixWatches: new PrefixWatches({ ...shared, directory: new JournalDirectory(new FaultDisk(1), '/journal') }),
+    journalStats: () => Promise.reject(new Error('there is none')),
+  });
+}
+
+async function connected(t: { after(run: () => void): void }): Promise<{ client: net.Socket; served: net.Socket }> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  const [served] = await accepted;
+  if (client.connecting) await once(client, 'connect');
+  return { client, served };
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i += 1) await new Promise(setImmediate);
+}
