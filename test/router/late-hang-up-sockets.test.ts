@@ -50,7 +50,7 @@ test('a client whose end arrived before its grant gets none, although no connect
   await new Promise<void>((resolve) =>
     fs.stat('.', () => {
       client.resetAndDestroy();
-      shard.tell({ replies: [{ id: request.id, reply: { rev, status: 200, body: '{}', grant } }] });
+      shard.tell({ replies: [{ kind: 'one', id: request.id, reply: { rev, status: 200, body: '{}', grant } }] });
       resolve();
     }),
   );
