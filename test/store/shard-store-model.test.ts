@@ -50,7 +50,7 @@ const place = {
   key: fc.oneof(fc.constantFrom('a', 'a/', '\u{1F600}', '\uE000'), fc.constantFrom(...keys)),
 };
 const till = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 12 }), fc.constant(2 ** 48 - 2));
-const value = fc.constantFrom('1', '"é"', '"\u{1F600}"', `"${'x'.repeat(3000)}"`, '{"a":[]}');
+const value = fc.constantFrom('1', '"é"', '"\u{1F600}"', `"${'x'.repeat(3000)}"`, '{"a":[]}', `"${'é'.repeat(5000)}"`);
 
 const simpleStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('put' as const), ...place, till, value }) },

@@ -27,6 +27,9 @@ export interface CheckpointStore {
 
 /** Where a checkpoint is written to. */
 export interface CheckpointTarget {
-  /** Puts all rows and the watermark in, in one durable transaction. @throws NoRoomError when nothing was written */
-  apply(slices: readonly Uint8Array[], watermark: Revision): void;
+  /**
+   * Puts all rows and the watermark in, in one durable transaction. A slice is not looked at again behind the next.
+   * @throws NoRoomError when nothing was written
+   */
+  apply(slices: Iterable<Uint8Array>, watermark: Revision): void;
 }

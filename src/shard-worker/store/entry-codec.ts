@@ -16,10 +16,15 @@ export function entryBytesMax(entry: Entry): number {
 }
 
 /** @returns the offset behind the entry */
-export function writeEntry(buffer: Buffer, at: number, entry: Entry): number {
-  buffer.writeUIntLE(entry.rev, at, 6);
-  buffer.writeUIntLE(entry.till, at + 6, 6);
-  return at + entryHeaderBytes + buffer.write(entry.value, at + entryHeaderBytes, 'utf8');
+export function writeEntry(buffer: Buffer, at: number, { rev, till, value }: Entry): number {
+  const textAt = writeEntryHeader(buffer, at, rev, till);
+  return textAt + buffer.write(value, textAt, 'utf8');
+}
+
+/** @returns the offset behind it, where the value's text belongs */
+export function writeEntryHeader(buffer: Buffer, at: number, rev: number, till: number): number {
+  buffer.writeUIntLE(rev, at, 6);
+  return buffer.writeUIntLE(till, at + 6, 6);
 }
 
 export function readEntry(bytes: Buffer): Entry {

@@ -87,10 +87,12 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
     this.#database.resetReadTxn();
   }
 
-  apply(slices: readonly Uint8Array[], watermark: Revision): void {
+  apply(slices: Iterable<Uint8Array>, watermark: Revision): void {
+    let bytes = 0;
     try {
       this.#database.transactionSync(() => {
         for (const slice of slices) {
+          bytes += slice.byteLength;
           decodeSlice(slice, (key, value) => {
             if (value === undefined) this.#database.removeSync(key);
             else this.#database.putSync(key, value);
@@ -100,7 +102,7 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
         failpoint('checkpoint.before-commit');
       });
     } catch (error) {
-      if (this.#isNoRoom(error, slices)) throw new NoRoomError('no room for a checkpoint', { cause: error });
+      if (this.#isNoRoom(error, bytes)) throw new NoRoomError('no room for a checkpoint', { cause: error });
       throw error;
     }
     failpoint('checkpoint.committed');
@@ -119,11 +121,11 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
    * is safe in every case: LMDB never writes over a page that a committed state uses, and a new attempt writes all its
    * pages anew.
    */
-  #isNoRoom(error: unknown, slices: readonly Uint8Array[]): boolean {
+  #isNoRoom(error: unknown, bytes: number): boolean {
     if (!(error instanceof Error) || !('code' in error)) return false;
     if (error.code === mapFull || error.code === errnoNoSpace || error.code === errnoQuota) return true;
     if (error.code !== errnoInputOutput) return false;
-    return this.#freeBytes() < slices.reduce((bytes, slice) => bytes + slice.byteLength, noRoomMarginBytes);
+    return this.#freeBytes() < bytes + noRoomMarginBytes;
   }
 
   #chunk<T>(start: StorageKey, end: StorageKey, limit: number, decode: (bytes: Buffer) => T): Chunk<T> {

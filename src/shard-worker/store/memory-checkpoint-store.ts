@@ -15,7 +15,7 @@ export class MemoryCheckpointStore implements CheckpointStore, CheckpointTarget 
   #values = this.#committed;
   #keys: StorageKey[] = [];
 
-  apply(slices: readonly Uint8Array[], watermark: Revision): void {
+  apply(slices: Iterable<Uint8Array>, watermark: Revision): void {
     const values = new Map(this.#committed);
     for (const slice of slices) {
       decodeSlice(slice, (key, value) => {

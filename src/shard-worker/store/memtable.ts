@@ -12,56 +12,110 @@
  *   entering `to`:   below = to   → our tombstone goes, the one below shows again    otherwise → put it here
  *
  * so that over all layers exactly the live entries with a till have exactly one deadline key.
+ *
+ * Keys and entries are blocks of an arena (chunk-arena.ts), so that a few hundred thousand of them take half the memory
+ * and are no work for the garbage collector. A slot is the place of a key there:
+ *
+ *   slot    belowTill f64 | place of the entry i32, 0 = a tombstone | key (key-tree.ts)
+ *   entry   see value-blocks.ts
  */
 import sortedBTree from 'sorted-btree';
 import { assert } from '../../shared/assert.ts';
 import type { Entry } from '../core/entries.ts';
-import type { Chunk } from './checkpoint-store.ts';
+import type { Chunk as Rows } from './checkpoint-store.ts';
+import { ChunkArena, chunkShift, unitMask, type Chunk, type ChunkPool } from './chunk-arena.ts';
+import { KeyTree } from './key-tree.ts';
 import { deadlineKey, type StorageKey } from './storage-key.ts';
+import { ValueBlocks } from './value-blocks.ts';
 
-/** `belowTill` of a key that nothing lies below of. */
-export const nothingBelow = -1;
+/** In place of a till: there is no entry. */
+export const noEntry = -1;
 
-/** One key in a memtable. Changed in place until the memtable is frozen. */
-export class Slot {
-  /** undefined: a tombstone. */
-  entry: Entry | undefined;
-  /** The till of the entry below, 0 = it has none, `nothingBelow` = there is no entry. */
-  readonly belowTill: number;
+/** One key in a memtable. Its entry changes until the memtable is frozen. 0 is nobody's. */
+export type Slot = number;
 
-  constructor(belowTill: number) {
-    this.entry = undefined;
-    this.belowTill = belowTill;
-  }
-}
-
-/** What a key costs besides its own and its value's characters: measured 180 bytes, with 200 k short keys. */
+/**
+ * What a key costs besides its own and its value's characters: 60 to 90 bytes here, and in the checkpoint as much again
+ * for the pages that LMDB keeps in memory until its commit, of which it fills half.
+ */
 const slotOverheadBytes = 192;
 const deadlineOverheadBytes = 96;
 // Measured with 200 k keys: wider nodes than the default of 32 make `get` a quarter cheaper.
-const nodeSize = 128;
+const deadlineNodeSize = 128;
+
+/** Keys that are written a second time, up to so many, are found without the tree and written without copying. */
+const hotKeysMax = 128 * 1024;
 
 const BTree = sortedBTree.default;
 type BTree<V> = sortedBTree.default<StorageKey, V>;
 
 export class Memtable {
-  readonly slots: BTree<Slot> = new BTree<StorageKey, Slot>(undefined, byteOrder, nodeSize);
-  readonly deadlines: BTree<true | undefined> = new BTree<StorageKey, true | undefined>(undefined, byteOrder, nodeSize);
+  readonly deadlines: BTree<true | undefined> = new BTree<StorageKey, true | undefined>(
+    undefined,
+    byteOrder,
+    deadlineNodeSize,
+  );
+  readonly #arena: ChunkArena;
+  readonly #chunks: readonly Chunk[];
+  readonly #keys: KeyTree;
+  readonly #values: ValueBlocks;
+  readonly #hot = new Map<StorageKey, Slot>();
   #bytes = 0;
   #frozen = false;
 
-  /** Estimated heap use. */
+  constructor(pool: ChunkPool) {
+    this.#arena = new ChunkArena(pool);
+    this.#chunks = this.#arena.chunks;
+    this.#keys = new KeyTree(this.#arena);
+    this.#values = new ValueBlocks(this.#arena);
+  }
+
+  /** Estimated use of memory. */
   get bytes(): number {
-    return this.#bytes;
+    // Keys that came and went have used memory that is free again only when all keys are gone.
+    return Math.max(this.#bytes, this.#arena.used);
   }
 
   /** Keys, tombstones included, deadline keys not. */
   get size(): number {
-    return this.slots.size;
+    return this.#keys.size;
   }
 
   get isEmpty(): boolean {
-    return this.slots.size === 0 && this.deadlines.size === 0;
+    return this.#keys.size === 0 && this.deadlines.size === 0;
+  }
+
+  /** 0: the key is not here. */
+  find(key: StorageKey): Slot {
+    // Even an empty Map has the key hashed first.
+    return (this.#hot.size === 0 ? undefined : this.#hot.get(key)) ?? this.#keys.find(key);
+  }
+
+  /** An empty slot for a key that is not here yet; `write` must follow. */
+  add(key: StorageKey, belowTill: number): Slot {
+    assert(!this.#frozen, 'a frozen memtable does not change');
+    const slot = this.#keys.add(key);
+    this.#chunks[slot >>> chunkShift]!.doubles[slot & unitMask] = belowTill;
+    this.#setPlace(slot, 0);
+    this.#bytes += key.length + slotOverheadBytes;
+    return slot;
+  }
+
+  /** The till of the entry below, 0 = it has none, `noEntry` = nothing is there. */
+  belowTill(slot: Slot): number {
+    return this.#chunks[slot >>> chunkShift]!.doubles[slot & unitMask]!;
+  }
+
+  /** undefined: a tombstone. */
+  entry(slot: Slot): Entry | undefined {
+    const place = this.#placeOf(slot);
+    return place === 0 ? undefined : this.#values.get(place);
+  }
+
+  /** Of the slot's entry, 0 = it has none; `noEntry` = it is a tombstone. */
+  till(slot: Slot): number {
+    const place = this.#placeOf(slot);
+    return place === 0 ? noEntry : this.#values.till(place);
   }
 
   /**
@@ -70,25 +124,24 @@ export class Memtable {
    */
   write(key: StorageKey, slot: Slot, entry: Entry | undefined): boolean {
     assert(!this.#frozen, 'a frozen memtable does not change');
-    this.#bytes += (entry?.value.length ?? 0) - (slot.entry?.value.length ?? 0);
-    slot.entry = entry;
-    if (entry !== undefined || slot.belowTill !== nothingBelow) return true;
-    this.slots.delete(key);
+    const old = this.#placeOf(slot);
+    if (old !== 0) this.#bytes -= this.#values.textLength(old);
+    if (entry !== undefined) {
+      const isHot = old > 0 && this.#hot.size < hotKeysMax;
+      if (isHot) this.#hot.set(key, slot);
+      const place = this.#values.replace(old, entry, isHot || old < 0);
+      if (place !== old) this.#setPlace(slot, place);
+      this.#bytes += this.#values.textLength(place);
+      return true;
+    }
+    this.#values.free(old);
+    this.#setPlace(slot, 0);
+    if (this.belowTill(slot) !== noEntry) return true;
+    this.#keys.delete(key);
+    this.#hot.delete(key);
     this.#bytes -= key.length + slotOverheadBytes;
+    if (this.#keys.size === 0) this.#clear();
     return false;
-  }
-
-  find(key: StorageKey): Slot | undefined {
-    return this.slots.get(key);
-  }
-
-  /** An empty slot for a key that is not here yet; `write` must follow. */
-  add(key: StorageKey, belowTill: number): Slot {
-    assert(!this.#frozen, 'a frozen memtable does not change');
-    const slot = new Slot(belowTill);
-    this.slots.set(key, slot);
-    this.#bytes += key.length + slotOverheadBytes;
-    return slot;
   }
 
   removeDeadline(till: number, key: StorageKey, belowTill: number): StorageKey {
@@ -109,15 +162,66 @@ export class Memtable {
     this.#frozen = true;
   }
 
-  /** Rows with start ≤ key < end; undefined = tombstone. (`getRange` returns one row more than its limit.) */
-  readEntries(start: StorageKey, end: StorageKey, limit: number): Chunk<Entry | undefined> {
-    const pairs = this.slots.getRange(start, end, false, limit);
-    return { rows: pairs.map(([key, slot]) => [key, slot.entry] as const), more: pairs.length >= limit };
+  /** Gives its memory back. Nothing may read it any more. */
+  release(): void {
+    this.#arena.release();
+    this.#keys.clear();
+    this.#values.clear();
+    this.#hot.clear();
   }
 
-  readDeadlines(start: StorageKey, end: StorageKey, limit: number): Chunk<true | undefined> {
+  /** Rows with start ≤ key < end; undefined = tombstone. */
+  readEntries(start: StorageKey, end: StorageKey, limit: number): Rows<Entry | undefined> {
+    const slots = this.#keys.range(start, end, limit);
+    const rows = slots.map((slot) => [this.#keys.keyAt(slot), this.entry(slot)] as const);
+    return { rows, more: rows.length >= limit };
+  }
+
+  /** (`getRange` returns one row more than its limit.) */
+  readDeadlines(start: StorageKey, end: StorageKey, limit: number): Rows<true | undefined> {
     const rows = this.deadlines.getRange(start, end, false, limit);
     return { rows, more: rows.length >= limit };
+  }
+
+  /** All of them, in the order of their keys. The memtable is frozen. */
+  slots(): Generator<Slot, void, undefined> {
+    assert(this.#frozen, 'a memtable is frozen before all of it is read');
+    return this.#keys.places();
+  }
+
+  keyLength(slot: Slot): number {
+    return this.#keys.keyLength(slot);
+  }
+
+  /** @returns the offset behind the key */
+  copyKey(slot: Slot, target: Buffer, at: number): number {
+    return this.#keys.copyKey(slot, target, at);
+  }
+
+  /** Upper bound of what `copyEntry` writes. */
+  entryBytesMax(slot: Slot): number {
+    const place = this.#placeOf(slot);
+    return place === 0 ? 0 : this.#values.storedBytesMax(place);
+  }
+
+  /** Writes the entry as it is stored. @returns the offset behind it; undefined for a tombstone */
+  copyEntry(slot: Slot, target: Buffer, at: number): number | undefined {
+    const place = this.#placeOf(slot);
+    return place === 0 ? undefined : this.#values.copy(place, target, at);
+  }
+
+  #clear(): void {
+    this.#arena.clear();
+    this.#keys.clear();
+    this.#values.clear();
+  }
+
+  #placeOf(slot: Slot): number {
+    return this.#chunks[slot >>> chunkShift]!.ints[(slot & unitMask) * 2 + 2]!;
+  }
+
+  #setPlace(slot: Slot, place: number): void {
+    this.#chunks[slot >>> chunkShift]!.ints[(slot & unitMask) * 2 + 2] = place;
   }
 
   #setDeadline(deadline: StorageKey, live: true | undefined): void {

@@ -18,8 +18,9 @@ import type { Kind } from '../../protocol/record.ts';
 import { assert } from '../../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry } from '../core/entries.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
+import { ChunkPool } from './chunk-arena.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
-import { Memtable, nothingBelow, type Slot } from './memtable.ts';
+import { Memtable, noEntry, type Slot } from './memtable.ts';
 import {
   deadlineEnd,
   deadlineKey,
@@ -38,7 +39,8 @@ const noRows = { rows: [], more: false };
 
 export class ShardStore implements Entries {
   readonly #checkpoint: CheckpointStore;
-  #active = new Memtable();
+  readonly #chunks = new ChunkPool();
+  #active = new Memtable(this.#chunks);
   #frozen: Memtable | undefined;
 
   /** Goes up with every put and delete. */
@@ -54,8 +56,8 @@ export class ShardStore implements Entries {
 
   // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and need not search for
   // either twice.
-  #last: Found = { key: undefined, slot: undefined, below: undefined };
-  #before: Found = { key: undefined, slot: undefined, below: undefined };
+  #last: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
+  #before: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
 
   constructor(checkpoint: CheckpointStore) {
     this.#checkpoint = checkpoint;
@@ -75,7 +77,7 @@ export class ShardStore implements Entries {
   }
 
   get(kind: Kind, account: AccountId, key: string): Entry | undefined {
-    return entryOf(this.#find(storageKey(kind, account, key)));
+    return this.#entryOf(this.#find(storageKey(kind, account, key)));
   }
 
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
@@ -110,7 +112,7 @@ export class ShardStore implements Entries {
     if (limit <= 0 || this.nextDeadline() > now) return found;
     for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineKey(now + 1, ''))) {
       const at = deadlineOwner(deadline);
-      const entry = entryOf(this.#find(at));
+      const entry = this.#entryOf(this.#find(at));
       assert(
         entry !== undefined && entry.till === tillOf(deadline),
         'a deadline key belongs to an entry with that till',
@@ -151,7 +153,7 @@ export class ShardStore implements Entries {
     const frozen = this.#active;
     frozen.freeze();
     this.#frozen = frozen;
-    this.#active = new Memtable();
+    this.#active = new Memtable(this.#chunks);
     this.#moved();
     return frozen;
   }
@@ -159,6 +161,7 @@ export class ShardStore implements Entries {
   /** The frozen memtable's content is in the checkpoint. */
   dropFrozen(): void {
     assert(this.#frozen !== undefined, 'a memtable is frozen');
+    this.#frozen.release();
     this.#frozen = undefined;
     // A snapshot from before the commit would show the keys as they were before.
     this.#checkpoint.refresh();
@@ -179,35 +182,46 @@ export class ShardStore implements Entries {
     this.#before = this.#last;
     this.#last = found;
     if (at === found.key) return found;
-    const slot = this.#active.find(at);
-    found.below = slot === undefined ? this.#below(at) : undefined;
-    found.slot = slot;
+    found.slot = this.#active.find(at);
+    found.isRead = found.slot === 0;
+    found.entry = found.isRead ? this.#below(at) : undefined;
     found.key = at;
     return found;
   }
 
+  #entryOf(found: Found): Entry | undefined {
+    if (!found.isRead) {
+      found.entry = this.#active.entry(found.slot);
+      found.isRead = true;
+    }
+    return found.entry;
+  }
+
   #below(at: StorageKey): Entry | undefined {
-    const frozen = this.#frozen?.find(at);
-    return frozen === undefined ? this.#checkpoint.get(at) : frozen.entry;
+    const frozen = this.#frozen;
+    const slot = frozen === undefined ? 0 : frozen.find(at);
+    return frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);
   }
 
   #write(at: StorageKey, entry: Entry | undefined): void {
     const found = this.#find(at);
-    const old = entryOf(found);
-    if (entry === undefined && found.slot === undefined && old === undefined) return;
-    const slot = (found.slot ??= this.#active.add(at, old === undefined ? nothingBelow : old.till));
-    const from = old?.till ?? 0;
+    const old = found.slot === 0 ? (found.entry?.till ?? noEntry) : this.#active.till(found.slot);
+    if (found.slot === 0) {
+      if (entry === undefined && old === noEntry) return;
+      found.slot = this.#active.add(at, old);
+    }
+    const { slot } = found;
+    const from = Math.max(old, 0);
     const to = entry?.till ?? 0;
     if (from !== to) {
-      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, slot.belowTill));
-      if (to !== 0) this.#deadlineAdded(this.#active.addDeadline(to, at, slot.belowTill));
+      const belowTill = this.#active.belowTill(slot);
+      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));
+      if (to !== 0) this.#deadlineAdded(this.#active.addDeadline(to, at, belowTill));
     }
     this.#writes += 1;
-    const kept = this.#active.write(at, slot, entry);
-    if (!kept) {
-      found.slot = undefined;
-      found.below = undefined;
-    }
+    found.entry = entry;
+    found.isRead = true;
+    if (!this.#active.write(at, slot, entry)) found.slot = 0;
   }
 
   #deadlineAdded(deadline: StorageKey): void {
@@ -224,18 +238,15 @@ export class ShardStore implements Entries {
 /** Where a key is. */
 interface Found {
   key: StorageKey | undefined;
-  /** In the active memtable. */
-  slot: Slot | undefined;
-  /** Without a slot: what lies below. */
-  below: Entry | undefined;
-}
-
-function entryOf({ slot, below }: Found): Entry | undefined {
-  return slot === undefined ? below : slot.entry;
+  /** In the active memtable, 0 = it is not there. */
+  slot: Slot;
+  /** Its entry, or the one below when it has no slot. */
+  entry: Entry | undefined;
+  /** A slot's entry is read when somebody asks: a blind write does not. */
+  isRead: boolean;
 }
 
 function forget(found: Found): void {
   found.key = undefined;
-  found.slot = undefined;
-  found.below = undefined;
+  found.entry = undefined;
 }

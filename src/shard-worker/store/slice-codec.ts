@@ -8,26 +8,32 @@
  * one keeps the shard's thread for a fraction of a millisecond; one large value makes one large slice.
  */
 import { assert } from '../../shared/assert.ts';
-import { entryBytesMax, writeEntry } from './entry-codec.ts';
 import type { Memtable } from './memtable.ts';
 import type { StorageKey } from './storage-key.ts';
-import type { Entry } from '../core/entries.ts';
 
 const rowHeaderBytes = 6;
 const removed = 0xffffffff;
 const sliceRowsMax = 256;
 const sliceBytes = 64 * 1024;
 
-/** Each slice has its own memory, to be transferred to another thread. */
+/** Each slice has memory of its own, to be transferred to another thread, and no more than it needs. */
 export function* encodeSlices(memtable: Memtable): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
   const writer = new SliceWriter();
-  for (const [key, slot] of memtable.slots.entries()) {
-    if (!writer.fits(key, slot.entry)) yield writer.take();
-    writer.append(key, slot.entry);
+  for (const slot of memtable.slots()) {
+    const keyBytes = memtable.keyLength(slot);
+    const bytesMax = rowHeaderBytes + keyBytes + memtable.entryBytesMax(slot);
+    if (!writer.fits(bytesMax)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytesMax);
+    const valueAt = memtable.copyKey(slot, buffer, at + rowHeaderBytes);
+    const end = memtable.copyEntry(slot, buffer, valueAt);
+    writer.finish(keyBytes, end === undefined ? removed : end - valueAt);
   }
   for (const [key, live] of memtable.deadlines.entries()) {
-    if (!writer.fits(key, undefined)) yield writer.take();
-    writer.append(key, live);
+    const bytesMax = rowHeaderBytes + key.length;
+    if (!writer.fits(bytesMax)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytesMax);
+    buffer.write(key, at + rowHeaderBytes, 'latin1');
+    writer.finish(key.length, live === undefined ? removed : 0);
   }
   if (!writer.isEmpty) yield writer.take();
 }
@@ -51,7 +57,7 @@ export function decodeSlice(slice: Uint8Array, row: SliceRow): void {
 }
 
 class SliceWriter {
-  #buffer: Buffer<ArrayBuffer> | undefined;
+  #buffer = Buffer.allocUnsafeSlow(sliceBytes);
   #length = 0;
   #rows = 0;
 
@@ -59,35 +65,33 @@ class SliceWriter {
     return this.#rows === 0;
   }
 
-  fits(key: StorageKey, entry: Entry | undefined): boolean {
-    if (this.#rows === 0) return true;
-    return this.#rows < sliceRowsMax && this.#length + rowBytesMax(key, entry) <= sliceBytes;
+  fits(bytes: number): boolean {
+    return this.#rows === 0 || (this.#rows < sliceRowsMax && this.#length + bytes <= sliceBytes);
   }
 
-  /** @param value an entry, true for a deadline key, undefined to remove the key */
-  append(key: StorageKey, value: Entry | true | undefined): void {
-    const entry = value === true ? undefined : value;
-    this.#buffer ??= Buffer.allocUnsafeSlow(Math.max(sliceBytes, rowBytesMax(key, entry)));
-    const buffer = this.#buffer;
-    const start = this.#length;
-    buffer.writeUInt16LE(key.length, start);
-    const valueAt = start + rowHeaderBytes + buffer.write(key, start + rowHeaderBytes, 'latin1');
-    const end = entry === undefined ? valueAt : writeEntry(buffer, valueAt, entry);
-    buffer.writeUInt32LE(value === undefined ? removed : end - valueAt, start + 2);
-    this.#length = end;
+  /** Where the next row begins; `finish` must follow. */
+  reserve(bytes: number): { buffer: Buffer; at: number } {
+    if (this.#length + bytes > this.#buffer.length) {
+      assert(this.#rows === 0, 'a row fits into its slice');
+      this.#buffer = Buffer.allocUnsafeSlow(bytes);
+    }
+    return { buffer: this.#buffer, at: this.#length };
+  }
+
+  /** @param valueBytes of the row that was reserved last, or `removed` */
+  finish(keyBytes: number, valueBytes: number): void {
+    this.#buffer.writeUInt16LE(keyBytes, this.#length);
+    this.#buffer.writeUInt32LE(valueBytes, this.#length + 2);
+    this.#length += rowHeaderBytes + keyBytes + (valueBytes === removed ? 0 : valueBytes);
     this.#rows += 1;
   }
 
   take(): Uint8Array<ArrayBuffer> {
-    assert(this.#buffer !== undefined, 'a slice has rows');
-    const slice = this.#buffer.subarray(0, this.#length);
-    this.#buffer = undefined;
+    assert(this.#rows > 0, 'a slice has rows');
+    const slice = Buffer.allocUnsafeSlow(this.#length);
+    this.#buffer.copy(slice, 0, 0, this.#length);
     this.#length = 0;
     this.#rows = 0;
     return slice;
   }
-}
-
-function rowBytesMax(key: StorageKey, entry: Entry | undefined): number {
-  return rowHeaderBytes + key.length + (entry === undefined ? 0 : entryBytesMax(entry));
 }
