@@ -484,7 +484,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/journal/journal-directory.ts',
     find: 'return this.#segments.findLast((segment) => segment.first <= rev);',
     replace: 'return this.#segments.findLast((segment) => segment.first <= rev) ?? this.#segments[0];',
-    caughtBy: { file: 'test/journal/journal-reader.test.ts', test: 'what is gone before is compacted' },
+    caughtBy: { file: 'test/journal/journal-reader.test.ts', test: 'what was trimmed is compacted' },
   },
   {
     name: 'the cursor to resume with is one too low',

@@ -37,7 +37,7 @@ function segmentsOf(disk: FaultDisk): string[] {
   return disk.list(journalDirectory).filter((name) => /^journal-\d+\.log$/.test(name));
 }
 
-/** By walking over their lengths. */
+/** By walking over their lengths; a header that lacks a sector is the end. */
 function* framesOf(
   disk: FaultDisk,
   watermark: number,
@@ -46,10 +46,12 @@ function* framesOf(
   for (const name of segmentsOf(disk)) {
     const file = `${journalDirectory}/${name}`;
     const bytes = disk.contents(file);
-    for (let at = 512; at + 48 < bytes.length; at += bytes.readUInt32LE(at + 8)) {
+    for (let at = 512; at + 48 < bytes.length; ) {
+      const length = bytes.readUInt32LE(at + 8);
       const last = bytes.readUIntLE(at + 30, 6);
-      if (bytes.readUInt32LE(at) === 0 || last >= synced) break;
-      if (last > watermark) yield { file, at, bytes: bytes.readUInt32LE(at + 8) };
+      if (bytes.readUInt32LE(at) === 0 || length === 0 || last >= synced) break;
+      if (last > watermark) yield { file, at, bytes: length };
+      at += length;
     }
   }
 }

@@ -3,12 +3,9 @@
  *
  *   key     16 bytes of the owner's (see memtable.ts) of which the last four are these:
  *           key length u16 | flags u16 | key, one byte a character
- *   leaf    count i32 | next leaf i32 | places of keys i32 × 126, in order
- *   inner   count i32 | −1 | separators i32 × 63 | nodes i32 × 63
+ *   nodes   see tree-nodes.ts
  *
- * A key's place never changes. Separator i is the place of a key: node i holds what is at or behind it, node i − 1 what
- * is before; the first one is not looked at. A key that has become a separator stays in memory when it is deleted.
- * Leaves that have become empty stay, until the owner clears the arena: a memtable lives for a minute at most.
+ * A key's place never changes. A key that has become a separator stays in memory when it is deleted. Leaves that have become empty stay, until the owner clears the arena: a memtable lives for a minute at most.
  *
  * A search compares the bytes of each key only from where it can differ: all keys between two neighbours begin with what
  * the two have in common.
@@ -16,16 +13,11 @@
 import { assert } from '../../shared/assert.ts';
 import { chunkShift, unitMask, type Chunk, type ChunkArena } from './chunk-arena.ts';
 import type { StorageKey } from './storage-key.ts';
+import { innerNodes, notLeaf, slots, TreeNodes } from './tree-nodes.ts';
 
 /** In front of a key's bytes; all but the last four are the owner's. */
 const keyHeaderBytes = 16;
 
-const nodeBytes = 512;
-const leafKeysMax = 126;
-const innerNodesMax = 63;
-const slots = 2;
-const innerNodes = slots + innerNodesMax;
-const notLeaf = -1;
 const keyLengthMask = 0xffff;
 const isSeparator = 0x10000;
 /** From how many characters on a call into native code is faster than a loop. */
@@ -34,6 +26,7 @@ const loopCharsMax = 24;
 export class KeyTree {
   readonly #arena: ChunkArena;
   readonly #chunks: readonly Chunk[];
+  readonly #nodes: TreeNodes;
   #root = 0;
   #size = 0;
 
@@ -51,6 +44,7 @@ export class KeyTree {
   constructor(arena: ChunkArena) {
     this.#arena = arena;
     this.#chunks = arena.chunks;
+    this.#nodes = new TreeNodes(arena);
   }
 
   get size(): number {
@@ -75,8 +69,13 @@ export class KeyTree {
     const wanted = this.#wanted;
     if (length > loopCharsMax) wanted.copy(bytes, start, 0, length);
     else for (let i = 0; i < length; i += 1) bytes[start + i] = wanted[i]!;
-    if (this.#root === 0) this.#root = this.#leaf = this.#newNode(0);
-    this.#insert(at);
+    if (this.#root === 0) this.#root = this.#leaf = this.#nodes.add(0);
+    const split = this.#nodes.putIntoLeaf(this.#leaf, this.#index, at);
+    if (split !== 0) {
+      const separator = this.#slotAt(split, 0);
+      this.#markSeparator(separator);
+      this.#root = this.#nodes.putIntoInner(this.#root, this.#path, this.#ways, separator, split);
+    }
     this.#size += 1;
     return at;
   }
@@ -236,89 +235,6 @@ export class KeyTree {
     return this.#wanted.compare(bytes, start, start + this.keyLength(at), 0, this.#wantedLength);
   }
 
-  /** Puts a key where the search for it has ended. */
-  #insert(at: number): void {
-    const ints = this.#intsOf(this.#leaf);
-    const base = (this.#leaf & unitMask) * 2;
-    const count = ints[base]!;
-    if (count < leafKeysMax) {
-      insertInto(ints, base + slots, count, this.#index, at);
-      ints[base] = count + 1;
-      return;
-    }
-    // Keys often arrive in order: then the full leaf stays full, and the next one begins.
-    const kept = this.#index === count ? count : count >>> 1;
-    const right = this.#newNode(ints[base + 1]!);
-    const rightInts = this.#intsOf(right);
-    const rightBase = (right & unitMask) * 2;
-    rightInts.set(ints.subarray(base + slots + kept, base + slots + count), rightBase + slots);
-    rightInts[rightBase] = count - kept;
-    ints[base] = kept;
-    ints[base + 1] = right;
-    if (this.#index <= kept && kept < count) {
-      insertInto(ints, base + slots, kept, this.#index, at);
-      ints[base] = kept + 1;
-    } else {
-      insertInto(rightInts, rightBase + slots, count - kept, this.#index - kept, at);
-      rightInts[rightBase] = count - kept + 1;
-    }
-    this.#addNode(rightInts[rightBase + slots]!, right);
-  }
-
-  /** Makes a new node known to the inner nodes on the path. */
-  #addNode(firstKey: number, node: number): void {
-    this.#markSeparator(firstKey);
-    let separator = firstKey;
-    let right = node;
-    for (let level = this.#path.length - 1; level >= 0; level -= 1) {
-      const inner = this.#path[level]!;
-      const ints = this.#intsOf(inner);
-      const base = (inner & unitMask) * 2;
-      const count = ints[base]!;
-      const index = this.#ways[level]! + 1;
-      if (count < innerNodesMax) {
-        insertInto(ints, base + slots, count, index, separator);
-        insertInto(ints, base + innerNodes, count, index, right);
-        ints[base] = count + 1;
-        return;
-      }
-      const kept = index === count ? count : count >>> 1;
-      const split = this.#newNode(notLeaf);
-      const splitInts = this.#intsOf(split);
-      const splitBase = (split & unitMask) * 2;
-      const moved = count - kept;
-      splitInts.set(ints.subarray(base + slots + kept, base + slots + count), splitBase + slots);
-      splitInts.set(ints.subarray(base + innerNodes + kept, base + innerNodes + count), splitBase + innerNodes);
-      splitInts[splitBase] = moved;
-      ints[base] = kept;
-      const [target, targetBase, targetIndex] =
-        index <= kept && kept < count ? [ints, base, index] : [splitInts, splitBase, index - kept];
-      insertInto(target, targetBase + slots, target[targetBase]!, targetIndex, separator);
-      insertInto(target, targetBase + innerNodes, target[targetBase]!, targetIndex, right);
-      target[targetBase] = target[targetBase]! + 1;
-      separator = splitInts[splitBase + slots]!;
-      right = split;
-    }
-    const root = this.#newNode(notLeaf);
-    const ints = this.#intsOf(root);
-    const base = (root & unitMask) * 2;
-    ints[base] = 2;
-    ints[base + slots] = 0;
-    ints[base + slots + 1] = separator;
-    ints[base + innerNodes] = this.#root;
-    ints[base + innerNodes + 1] = right;
-    this.#root = root;
-  }
-
-  #newNode(next: number): number {
-    const node = this.#arena.allocate(nodeBytes);
-    const ints = this.#intsOf(node);
-    const base = (node & unitMask) * 2;
-    ints[base] = 0;
-    ints[base + 1] = next;
-    return node;
-  }
-
   #intsOf(at: number): Int32Array {
     return this.#chunks[at >>> chunkShift]!.ints;
   }
@@ -340,10 +256,4 @@ export class KeyTree {
     const word = (at & unitMask) * 2 + 3;
     ints[word] = ints[word]! | isSeparator;
   }
-}
-
-/** Moves what is behind by one, for a list of `count` numbers at `start`. */
-function insertInto(ints: Int32Array, start: number, count: number, index: number, value: number): void {
-  ints.copyWithin(start + index + 1, start + index, start + count);
-  ints[start + index] = value;
 }

@@ -203,9 +203,20 @@ export class Replay implements ClaimJudge {
     // Something unknown may have made it true for a while, and be covered by something else since.
     const other =
       this.#unknown.unsureOf(names).find(({ lo, hi }) => lo < claim.hi && hi > claim.lo) ??
-      this.#unknown.mayHaveMattered(names, claim.hi);
+      this.#unknown.mayHaveMattered(names, claim.hi) ??
+      this.#behindStored(claim.answer);
     const window = `at no moment between revision ${claim.lo} and ${claim.hi} was it true: `;
     this.#report(claim.operation, names, `${window}${result.explanation}${this.#context(names)}`, '', other);
+  }
+
+  /**
+   * A stored reply that nobody was given is known of its revision only: what it says was made up from what is known of the
+   * time before, where something unknown may have happened, however long ago that is.
+   */
+  #behindStored({ body: { Response: stored, Rev: rev } }: Answer): Unknown | undefined {
+    const writer = stored === undefined || rev === undefined ? undefined : this.#by.get(rev);
+    if (writer === undefined || writer.answer !== undefined) return undefined;
+    return this.#unknown.unsureOf(namesOf(writer.call)).find(({ lo }) => lo < rev!);
   }
 
   #attempt({ operation, answer, now }: Claim): StepResult {
