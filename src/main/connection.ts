@@ -1,9 +1,10 @@
 /**
  * One TCP connection, and what is under way on it. A client that hangs up must leave every queue at once, so each
- * request has to hear of it; but a listener for each request would cost more than the request. So there is one `close`
- * listener for each socket, and the requests in flight (more than one when a client pipelines) hang in a ring on it.
+ * request has to hear of it; but a listener for each request would cost more than the request. So each socket is listened
+ * to once, and the requests in flight (more than one when a client pipelines) hang in a ring on it.
  */
 import type { Socket } from 'node:net';
+import { whenClosed } from './socket-closed.ts';
 
 /** Something under way on a connection: a link of the ring. */
 export interface UnderWay {
@@ -37,7 +38,7 @@ export class Connection implements UnderWay {
 
   static #track(socket: Socket): Connection {
     const connection = new Connection(socket);
-    if (!socket.destroyed) socket.on('close', () => connection.hangUp());
+    if (!socket.destroyed) whenClosed(socket, () => connection.hangUp());
     return connection;
   }
 

@@ -23,6 +23,7 @@ import type { Config } from './config-schema.ts';
 import type { EdgeLog } from './edge.ts';
 import type { FrontEndMemory } from './front-end-memory.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { whenClosed } from './socket-closed.ts';
 import type { FrontEndPorts } from './threads.ts';
 
 export interface FrontEndOptions {
@@ -126,7 +127,7 @@ export class FrontEnd {
     diagnostics.subscribe('net.server.socket', (message) => {
       const { socket } = message as { socket: Socket };
       metrics.connections(1);
-      socket.once('close', () => metrics.connections(-1));
+      whenClosed(socket, () => metrics.connections(-1));
     });
     const report = (): void => {
       const { idle, active } = performance.eventLoopUtilization();

@@ -7,6 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { systemAfter } from '../shared/clock.ts';
+import { whenClosed } from './socket-closed.ts';
 
 /** For a client to hear that it is over, with a slow network in between. */
 const lingerMs = 1000;
@@ -17,8 +18,8 @@ export function closeLingering(socket: Socket): void {
     socket.end();
     // Also takes the socket away from the parser, which reads past JavaScript as long as nobody listens.
     socket.removeAllListeners('data').on('data', drop);
-    socket.once(
-      'close',
+    whenClosed(
+      socket,
       systemAfter(lingerMs, () => socket.destroy()),
     );
   };

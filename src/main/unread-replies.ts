@@ -9,6 +9,7 @@
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { KeptBytes } from './kept-bytes.ts';
+import { whenClosed } from './socket-closed.ts';
 
 export interface UnreadRepliesOptions {
   readonly bytesMax: number;
@@ -37,7 +38,7 @@ export class UnreadReplies {
     if (socket.destroyed) return;
     if (!this.#heard.has(socket)) {
       this.#heard.add(socket);
-      socket.once('close', () => this.#kept.forget(socket));
+      whenClosed(socket, () => this.#kept.forget(socket));
     }
     // Behind `finish`, Node sets the timeout of an idle connection.
     res.once('finish', () => this.#taken(socket, bytes));

@@ -56,6 +56,22 @@ test('a connection that closes cancels every request that waits on it, pipelined
   dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{}' });
 });
 
+test('between requests a socket has the listeners of Node alone, and its end is heard of all the same', async (t) => {
+  const edge = makeEdge(t);
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, edge);
+  const [server] = await accepted;
+  socket.write(post('/db/a', '{"KVGet":"k"}'));
+  await receive(socket, /HTTP\/1.1 200/);
+  // One of Node's HTTP server; with another beside it V8 keeps garbage: see socket-closed.ts.
+  assert.equal(server.listenerCount('close'), 1);
+  edge.dispatcher.reply = undefined;
+  socket.write(post('/db/a', '{"LockID":"a","LockDur":1,"LockWait":300}'));
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 2);
+  socket.destroy();
+  await edge.dispatcher.until(() => edge.dispatcher.asked[1]!.cancelled);
+});
+
 test('pipelined requests are answered in order, whatever order the replies come in', async (t) => {
   const edge = makeEdge(t);
   edge.dispatcher.reply = undefined;
