@@ -7,7 +7,7 @@ import { History } from '../support/crash-history.ts';
 import { Load } from '../support/crash-load.ts';
 import { meanwhile, sleep, trial } from '../support/crash-trial.ts';
 
-const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 14);
+const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 10);
 /** Once more with what was there, once with another number of shards; and of front ends. */
 const layoutOfRound = [
   { shards: 1, threads: 2 },
