@@ -43,6 +43,8 @@ trial(
   import.meta.url,
   async ({ t, server, random }) => {
     await server.start({ shards: 1 });
+    // Over all ways: in the few rounds of one, chance may leave a side out on a busy machine.
+    const all = { before: 0, raced: 0 };
     for (const family of families) {
       const scene = new Scene(family, await opened(server.port), server.port, random);
       for (const way of ways) {
@@ -58,11 +60,13 @@ trial(
           ms(sorted[Math.ceil(sorted.length * part) - 1]!),
         );
         t.diagnostic(JSON.stringify({ family, way, rounds: done, ...closed, gapMedianMs, gapP99Ms, gapMostMs }));
-        assert(closed.before > 0 && closed.raced > 0, 'sockets were closed on both sides of the unlock');
+        all.before += closed.before;
+        all.raced += closed.raced;
         assert.equal(closed.before + closed.raced + closed.delivered, done);
       }
       scene.end();
     }
+    assert(all.before > 0 && all.raced > 0, 'sockets were closed on both sides of the unlock');
     await server.stop();
   },
 );
