@@ -181,16 +181,20 @@ export function useSpare(disk: Disk, directory: string, spare: string, header: O
   return file;
 }
 
-/** Removes one segment. The directory is synced each time, so that no crash can leave a gap between two others. */
+/** Removes one segment from the log. */
 export function removeSegment(disk: Disk, directory: string, name: string): void {
   disk.unlink(joinPath(directory, name));
-  disk.syncDirectory(directory);
-  failpoint('journal.segment-trimmed');
+  trimmed(disk, directory);
 }
 
 /** As `removeSegment`, but keeps the file under a name that is no segment's, to be filled with zeros and used again. */
 export function retireSegment(disk: Disk, directory: string, name: string): void {
   disk.rename(joinPath(directory, name), joinPath(directory, oldName));
+  trimmed(disk, directory);
+}
+
+/** The directory is synced each time, so that no crash can leave a gap between two segments. */
+function trimmed(disk: Disk, directory: string): void {
   disk.syncDirectory(directory);
   failpoint('journal.segment-trimmed');
 }

@@ -16,6 +16,7 @@ import type { Batch } from '../../src/protocol/commands.ts';
 import { startOfTime } from '../support/core-under-test.ts';
 import { get, set } from '../support/commands.ts';
 import { MapEntries } from '../support/map-entries.ts';
+import { noCheckpoints } from '../support/no-checkpoints.ts';
 
 const mib = 1024 * 1024;
 const value = 'x'.repeat(mib - 2);
@@ -54,13 +55,7 @@ class ShardUnderTest {
         room: () => 'open',
         checkpointed: () => {},
       },
-      checkpoints: {
-        journalled: () => {},
-        afterTurn: () => {},
-        finish: async () => {},
-        full: () => undefined,
-        stats: () => ({ memtableEntries: 0, memtableBytes: 0, checkpoints: 0, watermark: 0 }),
-      },
+      checkpoints: noCheckpoints,
       send: (_router, message) => {
         const length = messageLength(message);
         this.sent.push(message);

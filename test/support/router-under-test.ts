@@ -31,6 +31,7 @@ import { startOfTime, type Body } from './core-under-test.ts';
 import { FaultDisk } from './fault-disk.ts';
 import { MapEntries } from './map-entries.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
+import { noCheckpoints } from './no-checkpoints.ts';
 
 /** A client of the router: remembers its reply, and hangs up when the test says so. */
 export class AskedClient implements Client {
@@ -134,13 +135,7 @@ export class RouterUnderTest {
           state,
           clock: { now: () => this.now },
           journal: this.#journal(),
-          checkpoints: {
-            journalled: () => {},
-            afterTurn: () => {},
-            finish: async () => {},
-            full: () => undefined,
-            stats: () => ({ memtableEntries: 0, memtableBytes: 0, checkpoints: 0, watermark: 0 }),
-          },
+          checkpoints: noCheckpoints,
           send: (router, message) => this.#fromShard[router]![index]!.push(encodeFromShard(message)),
           wake: (delayMs) => (this.#wakeAt[index] = this.now + delayMs),
         }),

@@ -16,6 +16,7 @@ import { entryBytesMax, entryHeaderBytes, writeEntry, writeEntryHeader } from '.
 const headerBytes = 24;
 /** A value of more characters stays a string: what V8 adds to it no longer matters. */
 const inlineCharsMax = 4096;
+
 export class ValueBlocks {
   readonly #arena: ChunkArena;
   readonly #chunks: readonly Chunk[];
