@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 /** What can be imported, and from which file. */
 const entries = {
   '.': 'client/exports',
-  './store': 'store/exports',
+  './store': 'client/store/exports',
 } as const satisfies Record<string, string>;
 
 /** Commands; each is in tsconfig.client.json too. */

@@ -19,7 +19,7 @@ import {
   type KVPair,
   type Locker,
   type Store,
-} from '../src/store/exports.ts';
+} from '../src/client/store/exports.ts';
 
 interface Job {
   readonly doneBy?: string;

@@ -1,5 +1,5 @@
 /** What a run cost the server: CPU by thread, group commits. */
-import type { LoadClock, LoadResult } from './load/load-order.ts';
+import type { LoadClock, LoadResult } from './load/load-spec.ts';
 import { cpuBetween, cpuTimes, type CpuTimes } from './process-stats.ts';
 import type { GroupCommit, Sample } from './results.ts';
 import type { LoadedServer } from './servers/loaded-server.ts';

@@ -2,7 +2,7 @@
  * What a load test comes to, as it stands in the JSON file. Everything that is shown, on the terminal, in HTML, Markdown
  * and the README's picture, is made from this and nothing else.
  */
-import type { GeneratorUse, Latency } from './load/load-order.ts';
+import type { GeneratorUse, Latency } from './load/load-spec.ts';
 
 export interface Report {
   /** Of this shape. */

@@ -4,11 +4,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { JournalWriter } from '../src/journal/journal-writer.ts';
-import { recoverJournal } from '../src/journal/recovery.ts';
+import { JournalWriter } from '../src/journal/file/journal-writer.ts';
+import { recoverJournal } from '../src/journal/file/recovery.ts';
 import { accountId, revision } from '../src/protocol/ids.ts';
 import { kinds, RecordWriter } from '../src/protocol/record.ts';
-import { LocalRevisions } from '../src/protocol/revisions.ts';
+import { LocalRevisions } from '../src/protocol/wire/revisions.ts';
 import { realDisk } from '../src/shared/disk.ts';
 
 export interface WrittenJournal {

@@ -17,61 +17,79 @@ const tracked = trackedFiles();
 const source = new Map(tracked.filter((file) => /^src\/.*\.ts$/.test(file)).map((file) => [file, read(file)]));
 const documents = tracked.filter((file) => file.endsWith('.md'));
 
-void test('layers import downwards only', () => {
-  // Numbers: a folder may import those below its own.
-  const height: Readonly<Record<string, number>> = {
-    shared: 0,
-    protocol: 1,
-    journal: 2,
-    // Runs elsewhere: of the server it knows what crosses the wire, and its limits.
-    client: 2,
-    // Store and Locker, on top of the client.
-    store: 3,
-    'shard-worker': 3,
-    checkpoint: 3,
-    router: 3,
-    main: 4,
-    // Loads main when it is asked to, and imports nothing of it: it runs without the server too.
-    cli: 3,
+/** From the ground up: a folder imports those in front of it, and itself. */
+const levels = ['shared', 'protocol', 'journal', 'storage', 'shard-worker', 'router', 'front-end', 'main'] as const;
+/** These run elsewhere. Of the server they know what crosses the wire, and the limits that they would meet. */
+const outside: Readonly<Record<string, RegExp>> = {
+  client: /^src\/(client|shared)\/|^src\/protocol\/errors\.ts$/,
+  cli: /^src\/(cli|client|shared)\/|^src\/protocol\/errors\.ts$/,
+};
+/** The same within a folder, where its subfolders have an order: `.` is the folder itself. */
+const sublevels: Readonly<Record<string, readonly string[]>> = {
+  'src/shard-worker': ['core', '.'],
+  'src/shard-worker/core': ['state', 'operations', 'batch', '.'],
+  'src/journal': ['file', '.'],
+  'src/client': ['.', 'store'],
+};
+
+void test('a folder imports only folders below it', () => {
+  for (const [file, text] of source) {
+    const folder = file.split('/')[1] ?? '';
+    const height = (levels as readonly string[]).indexOf(folder);
+    const allowed = outside[folder];
+    assert.ok(
+      height >= 0 || allowed !== undefined,
+      `${file}: a new folder in src/ needs a level here, and a word in ARCHITECTURE.md`,
+    );
+    for (const { target } of importsOf(file, text)) {
+      if (!target.startsWith('src/')) continue;
+      if (allowed !== undefined) {
+        assert.match(target, allowed, `${file} imports ${target}: it knows the server as a client does`);
+        continue;
+      }
+      const other = (levels as readonly string[]).indexOf(target.split('/')[1] ?? '');
+      assert.ok(other >= 0 && other <= height, `${file} imports ${target}, which is not below it`);
+    }
+  }
+});
+
+void test('a subfolder imports only subfolders below it', () => {
+  for (const [folder, order] of Object.entries(sublevels)) {
+    const levelOf = (file: string): number => {
+      const [first = '', ...deeper] = file.slice(folder.length + 1).split('/');
+      const level = order.indexOf(deeper.length === 0 ? '.' : first);
+      assert.ok(level >= 0, `${file}: a new folder in ${folder}/ needs a level here`);
+      return level;
+    };
+    for (const [file, text] of source) {
+      if (!file.startsWith(`${folder}/`)) continue;
+      for (const { target } of importsOf(file, text)) {
+        if (!target.startsWith(`${folder}/`)) continue;
+        assert.ok(levelOf(target) <= levelOf(file), `${file} imports ${target}, which is not below it`);
+      }
+    }
+  }
+});
+
+void test('no file imports itself over others', () => {
+  const files = new Map(
+    tracked.filter((name) => /^(src|loadtest)\/.*\.ts$/.test(name)).map((name) => [name, read(name)]),
+  );
+  const finished = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    if (finished.has(file)) return;
+    assert.ok(!path.includes(file), `a circle: ${[...path.slice(path.indexOf(file)), file].join(' → ')}`);
+    for (const { target } of importsOf(file, files.get(file)!)) if (files.has(target)) visit(target, [...path, file]);
+    finished.add(file);
   };
-  // A shard sends its slices to the checkpoint thread, and that writes them with the store's code.
-  const neighbours = new Set(['shard-worker > checkpoint', 'checkpoint > shard-worker']);
-  for (const [file, text] of source) {
-    const folder = folderOf(file);
-    assert.ok(folder in height, `${file}: a new folder in src/ needs a height here, and a word in ARCHITECTURE.md`);
-    for (const { target } of importsOf(file, text)) {
-      if (!target.startsWith('src/')) continue;
-      const other = folderOf(target);
-      assert.ok(
-        folder !== 'store' || other !== 'journal',
-        `${file} imports ${target}: a client knows no server's insides`,
-      );
-      if (other === folder || (height[other] ?? 9) < (height[folder] ?? 0)) continue;
-      if (neighbours.has(`${folder} > ${other}`)) continue;
-      assert.fail(`${file} imports ${target}, which is not below it`);
-    }
-  }
+  for (const file of files.keys()) visit(file, []);
 });
 
-void test('the command knows the server as a client does; it imports nothing of the server itself', () => {
-  const allowed = /^src\/(cli|client|shared)\/|^src\/protocol\/errors\.ts$/;
+void test('core/ imports nothing that does I/O', () => {
+  const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|text)\.ts$|sorted-btree$)/;
   for (const [file, text] of source) {
-    if (!file.startsWith('src/cli/')) continue;
-    for (const { target } of importsOf(file, text)) {
-      if (!target.startsWith('src/')) continue;
-      assert.match(target, allowed, `${file} imports ${target}`);
-    }
-  }
-});
-
-void test('core/ imports nothing that does I/O, and store/ knows of core/ only what an entry is', () => {
-  const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits)\.ts$|sorted-btree$)/;
-  for (const [file, text] of source) {
-    for (const { target, typesOnly } of importsOf(file, text)) {
-      if (file.startsWith('src/shard-worker/core/')) assert.match(target, allowed, `${file} imports ${target}`);
-      if (!file.startsWith('src/shard-worker/store/') || !target.startsWith('src/shard-worker/core/')) continue;
-      assert.ok(target === 'src/shard-worker/core/entries.ts' && typesOnly, `${file} imports ${target}`);
-    }
+    if (!file.startsWith('src/shard-worker/core/')) continue;
+    for (const { target } of importsOf(file, text)) assert.match(target, allowed, `${file} imports ${target}`);
   }
 });
 
@@ -82,26 +100,29 @@ void test('time comes from shared/clock.ts, randomness from the composition root
     'src/shared/clock.ts',
     'src/client/lease-clock.ts',
     // Durations for metrics and the log, as defaults that tests replace.
-    'src/journal/journal-options.ts',
-    'src/main/app.ts',
+    'src/journal/file/journal-options.ts',
+    'src/front-end/http/app.ts',
     'src/main/server.ts',
     // The clock's origin, for all threads.
     'src/main/threads.ts',
   ]);
   assertOnlyIn(/\bset(Timeout|Interval)\(/, [
-    'src/journal/journal-options.ts',
+    'src/journal/file/journal-options.ts',
     'src/shard-worker/shard-thread.ts',
     'src/shared/clock.ts',
     'src/client/lease-clock.ts',
     'src/client/transport.ts',
-    'src/main/event-stream.ts',
-    'src/main/front-end.ts',
-    'src/main/routes/watch-stream.ts',
+    'src/front-end/http/event-stream.ts',
+    'src/front-end/front-end.ts',
+    'src/front-end/http/routes/watch-stream.ts',
     // The timeout of a socket, which Node keeps.
-    'src/main/unread-replies.ts',
+    'src/front-end/http/sockets/unread-replies.ts',
   ]);
-  assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts', 'src/cli/direct-calls.ts']);
-  assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, ['src/main/open-data.ts', 'src/main/server.ts']);
+  assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts', 'src/cli/raw-calls.ts']);
+  assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, [
+    'src/main/data-directory/open-data-directory.ts',
+    'src/main/server.ts',
+  ]);
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;
     lacks(code(text), /\b(performance|setTimeout|setImmediate|setInterval|queueMicrotask|await|process)\b/, file);
@@ -111,16 +132,16 @@ void test('time comes from shared/clock.ts, randomness from the composition root
 void test('files are touched in few places', () => {
   assertOnlyIn(/from 'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
-    'src/shard-worker/store/lmdb-store.ts',
-    'src/main/config.ts',
-    'src/main/data-lock.ts',
-    'src/main/salvage.ts',
+    'src/storage/lmdb/lmdb-store.ts',
+    'src/main/config/config.ts',
+    'src/main/data-directory/data-directory-lock.ts',
+    'src/main/data-directory/salvage.ts',
     'src/cli/files.ts',
   ]);
 });
 
 void test('no source file is longer than 300 lines', () => {
-  const longer = new Exceptions(['src/journal/journal-writer.ts', 'src/router/router.ts']);
+  const longer = new Exceptions(['src/journal/file/journal-writer.ts', 'src/router/router.ts']);
   for (const [file, text] of source) {
     const lines = text.split('\n').length - 1;
     if (lines > 300) assert.ok(longer.has(file), `${file} has ${lines} lines: split it by what it is about`);
@@ -223,10 +244,6 @@ function assertOnlyIn(pattern: RegExp, files: readonly string[]): void {
   assert.deepEqual(unexpected, [], `${pattern} is for ${files.join(', ') || 'nobody'}`);
   const unneeded = files.filter((file) => !found.includes(file));
   assert.deepEqual(unneeded, [], `${pattern} is not needed there any more; take it off the list`);
-}
-
-function folderOf(file: string): string {
-  return file.split('/')[1] ?? '';
 }
 
 /** What a file imports: `src/…` for files of ours, the name for packages. */

@@ -1,16 +1,17 @@
 /**
  * A process full of writers that share one client: each sets a key, waits for the answer, sets the next. The client is
  * ours, or ioredis with auto-pipelining: both put what is asked for in one turn of the event loop together. `fork`ed, it
- * speaks as `own-process.ts` does: it is sent a `ClientOrder`, warms up, says "ready"; told to go, it writes, and tells
+ * speaks as `generator-process.ts` does: it is sent a `ClientOrder`, warms up, says "ready"; told to go, it writes, and tells
  * what came of it. Every answer must be what the server answers to a write that was made.
  */
 import { Redis } from 'ioredis';
 import { DragonLock } from '../../src/client/exports.ts';
 import { LatencyHistogram } from './histogram.ts';
-import { originOf, type Target } from './load-order.ts';
-import type { FromOwnProcess } from './own-process.ts';
+import { originOf } from './load-spec.ts';
+import type { FromOwnProcess } from './generator-process.ts';
 import { tellParent, tellParentAndExit } from './parent.ts';
 import { below, valueOf } from './workloads.ts';
+import type { Target } from './types.ts';
 
 export interface ClientOrder {
   /** Its dialect says whose client it is. */

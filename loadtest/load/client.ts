@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import type { ClientOrder } from './client-process.ts';
-import type { LoadClock, LoadResult } from './load-order.ts';
-import { addUp, runProcesses } from './own.ts';
+import type { LoadClock, LoadResult } from './load-spec.ts';
+import { addUp, runProcesses } from './generator.ts';
 
 const processFile = path.resolve(import.meta.dirname, 'client-process.ts');
 

@@ -3,19 +3,8 @@
  * shares the machine with the server. It understands replies with Content-Length, chunked ones and 204, and no more.
  */
 import net from 'node:net';
-import { originOf, type Target } from './load-order.ts';
-
-export interface HttpReply {
-  readonly status: number;
-  readonly body: string;
-}
-
-export interface HttpAsk {
-  readonly method?: 'GET' | 'POST' | 'DELETE';
-  /** ASCII, as is the body. */
-  readonly path: string;
-  readonly body: string;
-}
+import { originOf } from './load-spec.ts';
+import type { HttpAsk, HttpReply, Target } from './types.ts';
 
 const chunked = /\r\ntransfer-encoding: *chunked/i;
 

@@ -3,11 +3,7 @@
  * as HTTP's are: status 200, or 500 with the server's message.
  */
 import net from 'node:net';
-import type { HttpReply } from './http-connection.ts';
-import type { Target } from './load-order.ts';
-
-/** Redis: the words of a command. NATS: subject and payload, stored by JetStream. */
-export type Command = readonly string[];
+import type { Command, HttpReply, Target } from './types.ts';
 
 export interface LineConnection {
   send(ask: { readonly command: Command }, onReply: (reply: HttpReply) => void): void;

@@ -6,8 +6,8 @@ import { text } from 'node:stream/consumers';
 import { childMicros } from '../process-stats.ts';
 import { postgresPrograms, postgresUser, runSql } from '../servers/postgres.ts';
 import { LatencyHistogram } from './histogram.ts';
-import { LoadFailed, type LoadClock, type LoadResult } from './load-order.ts';
-import { latencyOf } from './own.ts';
+import { LoadFailed, type LoadClock, type LoadResult } from './load-spec.ts';
+import { latencyOf } from './generator.ts';
 
 export interface PgScript {
   readonly lines: readonly string[];

@@ -4,7 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { childMicros } from '../process-stats.ts';
-import { LoadFailed, type LoadClock, type LoadResult } from './load-order.ts';
+import { LoadFailed, type LoadClock, type LoadResult } from './load-spec.ts';
 
 export interface RedisLoad {
   readonly port: number;

@@ -2,9 +2,9 @@
  * Up to ten thousand long polls in a process of their own. It opens them all and says so; on "write" it sends the writes
  * itself, so that one clock measures from there to the last answer. Each answer must be exactly the change.
  */
-import { HttpConnection, type HttpReply } from './http-connection.ts';
-import type { Target } from './load-order.ts';
+import { HttpConnection } from './http-connection.ts';
 import { tellParent, tellParentAndExit } from './parent.ts';
+import type { HttpReply, Target } from './types.ts';
 
 export interface WatchOrder {
   readonly target: Target;

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { childMicros } from '../process-stats.ts';
-import { LoadFailed, originOf, shownShares, type LoadClock, type LoadOrder, type LoadResult } from './load-order.ts';
+import { LoadFailed, originOf, shownShares, type LoadClock, type LoadOrder, type LoadResult } from './load-spec.ts';
 import { singleAsk, unitsOf } from './workloads.ts';
 
 const poolBytes = 48 * 1024 * 1024;

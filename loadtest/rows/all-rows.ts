@@ -2,7 +2,7 @@ import { clientRows } from './client.ts';
 import { goalRows } from './goal-rows.ts';
 import { moreRows } from './more-rows.ts';
 import type { Row } from './row.ts';
-import { seedRows } from './seed-rows.ts';
+import { seedRows } from './original-table.ts';
 import { startRows } from './start-up.ts';
 
 /** In the order in which they run and are shown. @param latencies of the original table, ms */

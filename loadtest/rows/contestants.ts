@@ -1,7 +1,7 @@
 /** The usual contestants: a workload on ours, on etcd, on Redis, on NATS, on PostgreSQL. */
 import { runPgbench, type PgScript } from '../load/pgbench.ts';
 import { runRedisBenchmark, type RedisLoad } from '../load/redis-benchmark.ts';
-import type { LoadOrder } from '../load/load-order.ts';
+import type { LoadOrder } from '../load/load-spec.ts';
 import type { Sample } from '../results.ts';
 import type { ServerSettings } from '../servers/dragon-lock.ts';
 import { makeNatsBucket } from '../servers/peers.ts';

@@ -1,8 +1,8 @@
 /** So that every read finds its key, by the name under which it is asked for. */
 import { openRedis } from '../load/line-connection.ts';
-import type { Target } from '../load/load-order.ts';
-import { accountPath, valueOf, type Keys } from '../load/workloads.ts';
+import { accountPath, valueOf } from '../load/workloads.ts';
 import { call } from '../servers/requests.ts';
+import type { Keys, Target } from '../load/types.ts';
 
 export async function fillOurs(target: Target, { accounts, keys }: Keys, bytes: number): Promise<void> {
   const KVSet = Array.from({ length: keys }, (_, index) => ({ Key: `key-${index}`, Value: valueOf(bytes) }));

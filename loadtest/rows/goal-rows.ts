@@ -1,11 +1,11 @@
 /** The rows that have goals, and the peers beside them. */
 import { advisoryLockScript, updateScript } from '../load/pgbench.ts';
-import type { Workload } from '../load/workloads.ts';
 import type { Sample } from '../results.ts';
 import { etcd, nats, ours, postgres, redis, redisDialogue, type Load } from './contestants.ts';
 import { memoryRow } from './memory.ts';
 import type { Goal, Row, Run, ServerSpec } from './row.ts';
 import { watchReaction } from './watchers.ts';
+import type { Workload } from '../load/types.ts';
 
 const accounts = 1000;
 const connections = 64;

@@ -1,7 +1,6 @@
 /** Memory that nothing but the server can give back, with many small keys in it. */
 import { valueOf } from '../load/workloads.ts';
 import { openRedis } from '../load/line-connection.ts';
-import type { Target } from '../load/load-order.ts';
 import { memoryOf, type Memory } from '../process-stats.ts';
 import type { Sample } from '../results.ts';
 import { DragonLock } from '../servers/dragon-lock.ts';
@@ -10,6 +9,7 @@ import { call } from '../servers/requests.ts';
 import { thousands } from '../statistics.ts';
 import { oursTitle } from './contestants.ts';
 import type { Row, Run, ServerSpec } from './row.ts';
+import type { Target } from '../load/types.ts';
 
 const keys = 10_000_000;
 const keysQuick = 100_000;

@@ -1,9 +1,9 @@
 /** What is not in the original table and has no goal: information. */
-import type { Workload } from '../load/workloads.ts';
 import { etcd, ours, redis, redisDialogue, type Load } from './contestants.ts';
 import { fillEtcd, fillOurs, fillRedis } from './fill.ts';
 import type { OnServer, Row, Run } from './row.ts';
 import { watchReaction } from './watchers.ts';
+import type { Workload } from '../load/types.ts';
 
 const connections = 64;
 const accounts = 1000;

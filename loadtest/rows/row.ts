@@ -2,7 +2,7 @@
  * A row of the load test: something is measured, on our server and on those that can do the same. Each side has its turns
  * alone, A B A B A B, and ratios are taken of neighbours. Lists of rows are in this folder, one file each.
  */
-import type { LoadClock, LoadOrder, LoadResult } from '../load/load-order.ts';
+import type { LoadClock, LoadOrder, LoadResult } from '../load/load-spec.ts';
 import type { Group, Sample } from '../results.ts';
 import type { ServerSettings } from '../servers/dragon-lock.ts';
 import type { LoadedServer, OnSpawn } from '../servers/loaded-server.ts';

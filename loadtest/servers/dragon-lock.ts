@@ -3,8 +3,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Target } from '../load/load-order.ts';
 import { endProcess, sleep, type LoadedServer, type OnSpawn } from './loaded-server.ts';
+import type { Target } from '../load/types.ts';
 
 /** As in config.yml; what is left out is the server's default. */
 export interface ServerSettings {

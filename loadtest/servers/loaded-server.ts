@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
-import type { Target } from '../load/load-order.ts';
+import type { Target } from '../load/types.ts';
 
 export interface LoadedServer {
   readonly target: Target;

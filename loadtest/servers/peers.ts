@@ -7,9 +7,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { unreachable } from '../../src/shared/assert.ts';
 import { openNats } from '../load/line-connection.ts';
-import type { Target } from '../load/load-order.ts';
 import { freePort, Peer, type LoadedServer, type OnSpawn } from './loaded-server.ts';
 import { startPostgres, postgresPrograms } from './postgres.ts';
+import type { Target } from '../load/types.ts';
 
 export type PeerKind = 'redis' | 'etcd' | 'nats' | 'postgres';
 

@@ -1,6 +1,7 @@
 /** Requests for set-up and checks; measured ones come from load/. */
-import { originOf, type Target } from '../load/load-order.ts';
+import { originOf } from '../load/load-spec.ts';
 import { sleep } from './loaded-server.ts';
+import type { Target } from '../load/types.ts';
 
 /** Who fills a server faster than it can checkpoint is put off, and comes again: nothing was done. */
 const putOffMsMax = 60_000;

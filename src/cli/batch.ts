@@ -4,12 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import type { Call } from '../client/parcel.ts';
+import type { Call } from '../client/pending-call.ts';
 import { UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import type { Invocation } from './invocation.ts';
 import { parseJson } from './kv.ts';
-import { directCalls } from './direct-calls.ts';
+import { directCalls } from './raw-calls.ts';
 
 export function addBatch(program: Command, invocation: Invocation): void {
   program

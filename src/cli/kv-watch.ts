@@ -8,7 +8,7 @@ import type { DragonLock } from '../client/dragon-lock.ts';
 import type { Change } from '../client/watches.ts';
 import { UsageError } from './exit-codes.ts';
 import { parseInteger, type Invocation } from './invocation.ts';
-import { plainKey, wireEntry } from './kv.ts';
+import { plainKey, wireEntry } from './key-format.ts';
 
 interface WatchOptions {
   readonly prefix?: boolean;

@@ -1,10 +1,10 @@
 /** `dragonlock kv`: get, put, del, list; `watch` is in kv-watch.ts. */
 import type { Command } from 'commander';
-import type { Entry } from '../client/batch.ts';
 import { parseDuration } from './durations.ts';
 import { Refused, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import { parseInteger, type Invocation } from './invocation.ts';
+import { plainKey, wireEntry } from './key-format.ts';
 import { addKvWatch } from './kv-watch.ts';
 
 export function addKv(program: Command, invocation: Invocation): void {
@@ -99,15 +99,6 @@ function addList(kv: Command, invocation: Invocation): void {
       }
       if (rows.length > 0) terminal.table(['KEY', 'VERSION', 'VALUE'], rows);
     });
-}
-
-/** Of one line: a key with control characters is written as JSON. */
-export function plainKey(key: string): string {
-  return /\p{Cc}/u.test(key) ? JSON.stringify(key) : key;
-}
-
-export function wireEntry({ key, version, value, till }: Entry): object {
-  return { Key: key, Version: version, Value: value, TillMs: till };
 }
 
 export function parseJson(text: string, what: string): unknown {

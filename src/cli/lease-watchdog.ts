@@ -6,10 +6,11 @@
  * Moments are those of the machine's monotonic clock, which all processes share.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { machineMs } from '../shared/clock.ts';
+import { threadFile } from '../shared/thread-file.ts';
 
-const file = path.join(import.meta.dirname, `watchdog-process${path.extname(import.meta.filename)}`);
+const file = fileURLToPath(threadFile(import.meta.url, './watchdog-process'));
 
 export class LeaseWatchdog {
   readonly #process: ChildProcess;

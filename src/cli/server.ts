@@ -4,6 +4,7 @@
  */
 import os from 'node:os';
 import type { Command } from 'commander';
+import { threadFile } from '../shared/thread-file.ts';
 import { Refused } from './exit-codes.ts';
 import { fileExists } from './files.ts';
 import type { Invocation } from './invocation.ts';
@@ -16,7 +17,7 @@ export function addServe(program: Command): void {
     .argument('[options...]')
     .allowUnknownOption()
     .action(async (options: readonly string[]) => {
-      const file = serverFile('server.ts');
+      const file = serverFile('server');
       process.argv = [process.execPath, file.pathname, ...options];
       await import(file.href);
       // From here on the process is the server's, and ends as it does.
@@ -32,7 +33,7 @@ export function addConfig(program: Command, invocation: Invocation): void {
     .description('say what is wrong with it, each with its place; exit code 1: something is')
     .option('--config <file>', 'default: config.yml in the working directory, if there is one')
     .action(async ({ config }: { config?: string }) => {
-      const { loadConfig, ConfigError } = (await import(serverFile('config.ts').href)) as ConfigModule;
+      const { loadConfig, ConfigError } = (await import(serverFile('config/config').href)) as ConfigModule;
       const argv = config === undefined ? [] : ['--config', config];
       try {
         const { listen, data_dir, shards, tokens } = loadConfig({
@@ -54,7 +55,7 @@ export function addConfig(program: Command, invocation: Invocation): void {
     });
 }
 
-/** Of main/config.ts. Its types are not imported either: what is imported is in the package. */
+/** Of main/config/config.ts. Its types are not imported either: what is imported is in the package. */
 interface ConfigModule {
   loadConfig: (sources: { argv: readonly string[]; env: NodeJS.ProcessEnv; cores: number }) => {
     listen: { host: string; port: number };
@@ -68,7 +69,7 @@ interface ConfigModule {
 /** @throws Refused when there is no server here */
 function serverFile(name: string): URL {
   // Not written as an import, so that the npm package is not made to hold the server.
-  const file = new URL(`../main/${name}`, import.meta.url);
+  const file = threadFile(import.meta.url, `../main/${name}`);
   if (!fileExists(file)) {
     throw new Refused(
       'The server is not part of the npm package: run this in a checkout of Dragon Lock (there: npm start).',

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import { UnreachableError } from '../client/errors.ts';
 import { needVersion } from '../client/server-version.ts';
-import { directCalls, type DirectCalls } from './direct-calls.ts';
+import { directCalls, type DirectCalls } from './raw-calls.ts';
 import { sayDuration } from './durations.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';

@@ -12,8 +12,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
-import type { Carrier } from './carrier.ts';
-import type { Answer, Call } from './parcel.ts';
+import type { Carrier } from './call-sender.ts';
+import type { Answer, Call } from './pending-call.ts';
 import { anId, invalid } from './checks.ts';
 import { DragonLockError, LockLostError, NotLockedError } from './errors.ts';
 import type { Mark } from './lease-clock.ts';

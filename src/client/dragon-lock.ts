@@ -1,18 +1,18 @@
 /**
  * The client. One of it serves a whole process: it keeps its connections, and calls that are made together travel
- * together (`lane.ts`). It is closed with `close`, or by `await using`.
+ * together (`call-queue.ts`). It is closed with `close`, or by `await using`.
  *
  * Every call ends within `timeout`, plus what it waits for by itself: with a result, or with an error whose class says
  * what is known (`errors.ts`).
  */
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch, BatchResult } from './batch.ts';
-import { Carrier } from './carrier.ts';
+import { Carrier } from './call-sender.ts';
 import { Counters } from './counters.ts';
 import { LockLostError } from './errors.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
-import { Lane } from './lane.ts';
+import { Lane } from './call-queue.ts';
 import { durableLocks, mutexes, type LockFamily } from './lock-family.ts';
 import { Lock, Mutex, type HeldLock, type LockOptions } from './lock.ts';
 import { Locks } from './locks.ts';

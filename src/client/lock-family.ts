@@ -1,7 +1,7 @@
 /** How durable locks and mutexes in memory are asked for: the same moves, in different words. */
 import { lockName, mutexName } from './batch.ts';
 import { invalid } from './checks.ts';
-import type { Call } from './parcel.ts';
+import type { Call } from './pending-call.ts';
 import { pathOf } from './paths.ts';
 
 export interface Asking {

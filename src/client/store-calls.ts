@@ -1,9 +1,9 @@
 /** The calls that do not wait: batches and what can be said as one go through the lane as such, the rest as REST. */
 import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
-import type { Carrier } from './carrier.ts';
-import type { Answer, Call, Effect } from './parcel.ts';
+import type { Carrier } from './call-sender.ts';
+import type { Answer, Call, Effect } from './pending-call.ts';
 import { DuplicateRequestError } from './errors.ts';
-import type { Lane } from './lane.ts';
+import type { Lane } from './call-queue.ts';
 import type { Settings } from './options.ts';
 import { retryId } from './retry-id.ts';
 

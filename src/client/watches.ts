@@ -8,7 +8,7 @@
  * whatever was missed.
  */
 import { entryOf, type Entry, type WireEntry } from './batch.ts';
-import type { Carrier } from './carrier.ts';
+import type { Carrier } from './call-sender.ts';
 import { anId } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';

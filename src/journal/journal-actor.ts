@@ -5,14 +5,14 @@
  *
  * What arrives while a frame is being synced is drained before the next one, and so shares its fdatasync. Turns follow
  * each other by `defer`, which lets the preparation of the spare segment go on beside them. It owns no thread and no
- * port: journal-thread.ts feeds it from MessagePorts, `main/in-process.ts` from a simulator's queues.
+ * port: journal-thread.ts feeds it from MessagePorts, `test/support/in-process.ts` from a simulator's queues.
  * Nothing is caught here: an error ends the thread, and with it the process.
  */
 import type { Revision } from '../protocol/ids.ts';
 import { unreachable } from '../shared/assert.ts';
-import { AwaitedRevisions } from './awaited-revisions.ts';
+import { AwaitedRevisions } from './durability-waiters.ts';
 import type { ToJournal } from './journal-wire.ts';
-import type { JournalWriter } from './journal-writer.ts';
+import type { JournalWriter } from './file/journal-writer.ts';
 
 export interface JournalActorOptions {
   readonly writer: JournalWriter;

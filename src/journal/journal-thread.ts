@@ -2,11 +2,11 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert, unreachable } from '../shared/assert.ts';
 import { realDisk } from '../shared/disk.ts';
-import { SharedRevisions } from '../protocol/revisions.ts';
+import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
 import type { DurableMessage, FromMain, JournalThreadData, ToJournal, ToMain } from './journal-wire.ts';
 import { roomCode } from './journal-wire.ts';
-import { JournalWriter } from './journal-writer.ts';
+import { JournalWriter } from './file/journal-writer.ts';
 
 const data: JournalThreadData = workerData;
 const main = parentPort;
@@ -35,8 +35,8 @@ data.shardPorts.forEach((port, shard) => port.on('message', (message: ToJournal)
 
 main.on('message', (message: FromMain) => {
   switch (message.kind) {
-    case 'stats':
-      return toMain({ kind: 'stats', id: message.id, stats: writer.stats() });
+    case 'journal-stats':
+      return toMain({ kind: 'journal-stats', id: message.id, stats: writer.stats() });
     case 'close':
       return close();
     default:
@@ -49,10 +49,7 @@ function close(): void {
   actor.close();
   for (const port of data.shardPorts) port.close();
   for (const port of data.routerPorts) port.close();
-  void writer.close().then(() => {
-    toMain({ kind: 'closed' });
-    main?.close();
-  });
+  void writer.close().then(() => main?.close());
 }
 
 function toMain(message: ToMain): void {

@@ -3,7 +3,7 @@
  *
  *   shard   ──append, checkpointed, await──►  journal        one port each; bytes are transferred, not copied
  *   shard   ◄──durable, when awaited────────  journal  ──durable, each time──►  router
- *   main    ──stats, close──────────►  journal  ──stats, closed──►  main
+ *   main    ──journal-stats, close──►  journal  ──journal-stats, log──►  main
  *
  * What a shard asks before every commit, whether there is room, stands in shared memory instead. So do the revision
  * counter and the durable revision, which is set before any `durable` message leaves.
@@ -12,9 +12,9 @@ import type { MessagePort } from 'node:worker_threads';
 import { unreachable } from '../shared/assert.ts';
 import type { Revision, ShardId } from '../protocol/ids.ts';
 import type { JournalRoom } from '../protocol/journal.ts';
-import type { JournalSettings } from './journal-options.ts';
+import type { JournalSettings } from './file/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
-import type { RecoveredJournal } from './recovery.ts';
+import type { RecoveredJournal } from './file/recovery.ts';
 
 export type ToJournal =
   | {
@@ -33,17 +33,16 @@ export interface DurableMessage {
   readonly durable: Revision;
 }
 
-export type FromMain = { readonly kind: 'stats'; readonly id: number } | { readonly kind: 'close' };
+export type FromMain = { readonly kind: 'journal-stats'; readonly id: number } | { readonly kind: 'close' };
 
 export type ToMain =
-  | { readonly kind: 'stats'; readonly id: number; readonly stats: JournalStats }
+  | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats }
   | {
       readonly kind: 'log';
       readonly level: 'info' | 'warn' | 'error';
       readonly message: string;
       readonly details?: object;
-    }
-  | { readonly kind: 'closed' };
+    };
 
 export interface JournalThreadData {
   readonly directory: string;

@@ -1,8 +1,8 @@
 import type { Revision, ShardId } from '../protocol/ids.ts';
 import type { Journal, JournalRoom } from '../protocol/journal.ts';
 import type { RecordChunk } from '../protocol/record.ts';
-import { AwaitedRevisions } from './awaited-revisions.ts';
-import type { JournalWriter } from './journal-writer.ts';
+import { AwaitedRevisions } from './durability-waiters.ts';
+import type { JournalWriter } from './file/journal-writer.ts';
 
 /**
  * The journal in the shard's own thread, for a server with one shard. `append` returns when its records are durable,

@@ -3,14 +3,19 @@
  * listen before the first answers anything, so that connections are spread over them from the start, also those of
  * clients that have been waiting for a restart; whom the kernel gives to which is decided once, when they connect.
  */
-import { once } from 'node:events';
-import type { Worker } from 'node:worker_threads';
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
-import { FrontEnd, type FrontEndOptions } from './front-end.ts';
-import type { FrontEndFromMain, FrontEndStep, FrontEndThreadData, FrontEndToMain } from './front-end-thread.ts';
-import { withPortAlone } from './port-alone.ts';
-import { startWorker, type Threads } from './threads.ts';
+import { WorkerLink } from '../shared/worker-link.ts';
+import { FrontEnd, type FrontEndOptions } from '../front-end/front-end.ts';
+import type {
+  FrontEndFromMain,
+  FrontEndStep,
+  FrontEndThreadData,
+  FrontEndToMain,
+} from '../front-end/front-end-thread.ts';
+import { withPortAlone } from './exclusive-port.ts';
+import type { Threads } from './threads.ts';
+import { workerUrls } from './worker-urls.ts';
 
 export type FrontEndsOptions = Omit<FrontEndOptions, 'index'>;
 
@@ -58,15 +63,10 @@ export class FrontEnds {
   }
 }
 
-/** As main sees it. */
+/** A front end in a thread of its own, as main sees it. */
 class FurtherFrontEnd {
-  readonly #worker: Worker;
-  readonly #steps = {
-    ready: Promise.withResolvers<void>(),
-    listening: Promise.withResolvers<void>(),
-    serving: Promise.withResolvers<void>(),
-    drained: Promise.withResolvers<void>(),
-  } satisfies Record<FrontEndStep, PromiseWithResolvers<void>>;
+  readonly #link: WorkerLink<FrontEndFromMain, FrontEndToMain>;
+  readonly #steps: Readonly<Record<FrontEndStep, Promise<unknown>>>;
 
   constructor(
     data: FrontEndThreadData,
@@ -74,43 +74,50 @@ class FurtherFrontEnd {
     journalStats: () => Promise<JournalStats>,
     onFatal: (error: unknown) => void,
   ) {
-    this.#worker = startWorker('./front-end-thread.ts', `front-end-${data.index}`, data, [], onFatal);
-    this.#worker.on('message', (message: FrontEndToMain) => {
-      switch (message.kind) {
-        case 'ready':
-        case 'listening':
-        case 'serving':
-        case 'drained':
-          return this.#steps[message.kind].resolve();
-        case 'log':
-          return log[message.level](message.details, message.message);
-        case 'journal-stats':
-          return void journalStats().then((stats) => this.#send({ kind: 'journal-stats', id: message.id, stats }));
-        default:
-          return unreachable(message);
-      }
+    const link = new WorkerLink<FrontEndFromMain, FrontEndToMain>({
+      url: workerUrls.frontEnd,
+      name: `front-end-${data.index}`,
+      workerData: data,
+      ports: [],
+      onFatal,
+      onMessage: (message) => {
+        switch (message.kind) {
+          case 'log':
+            return log[message.level](message.details, message.message);
+          case 'journal-stats':
+            return void journalStats().then((stats) => link.send({ kind: 'journal-stats', id: message.id, stats }));
+          case 'ready':
+          case 'listening':
+          case 'serving':
+          case 'drained':
+            return;
+          default:
+            return unreachable(message);
+        }
+      },
     });
+    this.#link = link;
+    this.#steps = {
+      ready: link.step('ready'),
+      listening: link.step('listening'),
+      serving: link.step('serving'),
+      drained: link.step('drained'),
+    };
   }
 
-  step(step: FrontEndStep): Promise<void> {
-    return this.#steps[step].promise;
+  async step(step: FrontEndStep): Promise<void> {
+    await this.#steps[step];
   }
 
   /** Resolves when the thread has said that this step is done. One that fails takes the process down. */
   does(message: FrontEndFromMain, step: FrontEndStep): Promise<void> {
-    this.#send(message);
+    const { shards, journal } = message.kind === 'serve' ? message.backend.ports : noPorts;
+    this.#link.send(message, [...shards, ...(journal === undefined ? [] : [journal])]);
     return this.step(step);
   }
 
-  async close(): Promise<void> {
-    const exited = once(this.#worker, 'exit');
-    this.#send({ kind: 'close' });
-    await exited;
-  }
-
-  #send(message: FrontEndFromMain): void {
-    const { shards, journal } = message.kind === 'serve' ? message.backend.ports : noPorts;
-    this.#worker.postMessage(message, [...shards, ...(journal === undefined ? [] : [journal])]);
+  close(): Promise<void> {
+    return this.#link.stop({ kind: 'close' });
   }
 }
 

@@ -4,36 +4,29 @@
  *
  * A thread that throws takes the process down: half a server is the one thing nobody can use.
  */
-import { once } from 'node:events';
-import { MessageChannel, Worker, type MessagePort, type ResourceLimits } from 'node:worker_threads';
-import type { CheckpointThreadData } from '../checkpoint/checkpoint-thread.ts';
-import { JournalThread } from '../journal/journal-link.ts';
-import type { JournalLog, JournalSettings } from '../journal/journal-options.ts';
+import { MessageChannel, type ResourceLimits } from 'node:worker_threads';
+import type { FrontEndPorts } from '../front-end/ports.ts';
+import type { CheckpointThreadData } from '../storage/checkpoint/checkpoint-thread.ts';
+import type { JournalLog, JournalSettings } from '../journal/file/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
-import { allocateRoom } from '../journal/journal-wire.ts';
-import { ReplyCredit } from '../protocol/reply-credit.ts';
-import { SharedRevisions } from '../protocol/revisions.ts';
+import { allocateRoom, type FromMain, type JournalThreadData, type ToMain } from '../journal/journal-wire.ts';
+import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
+import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { bootShard } from '../shard-worker/open-shard.ts';
-import type { Boot } from '../shard-worker/core/state.ts';
+import type { Boot } from '../shard-worker/core/state/state.ts';
 import type { ShardFromMain, ShardThreadData, ShardToMain } from '../shard-worker/shard-thread.ts';
 import { assert } from '../shared/assert.ts';
-import type { Config } from './config-schema.ts';
-import type { OpenedData } from './open-data.ts';
-
-/** What one front end needs to reach everything behind it. */
-export interface FrontEndPorts {
-  readonly shards: readonly MessagePort[];
-  /** Of all front ends and shards, see `ReplyCredit`. */
-  readonly credit: SharedArrayBuffer;
-  /** Tells what is durable; absent when the only shard does. */
-  readonly journal: MessagePort | undefined;
-}
+import { WorkerLink } from '../shared/worker-link.ts';
+import type { Config } from '../front-end/config-schema.ts';
+import type { OpenedData } from './data-directory/open-data-directory.ts';
+import { workerUrls } from './worker-urls.ts';
 
 export class Threads {
   readonly frontEnds: readonly FrontEndPorts[];
   readonly revisions: SharedArrayBuffer;
-  readonly #shards: readonly ShardThread[];
-  readonly #journal: JournalThread | undefined;
+  readonly #shards: readonly ShardLink[];
+  readonly #journal: WorkerLink<FromMain, ToMain> | undefined;
+  readonly #checkpoint: WorkerLink<never, never>;
 
   constructor(config: Config, opened: OpenedData, log: JournalLog, onFatal: (error: unknown) => void) {
     const { shards, http, journal } = config;
@@ -49,13 +42,19 @@ export class Threads {
       dataDirectory: config.data_dir,
       ports: toCheckpoint.map((channel) => channel.port2),
     };
-    startWorker('../checkpoint/checkpoint-thread.ts', 'checkpoint', checkpoint, checkpoint.ports, onFatal);
+    this.#checkpoint = new WorkerLink({
+      url: workerUrls.checkpoint,
+      name: 'checkpoint',
+      workerData: checkpoint,
+      ports: checkpoint.ports,
+      onFatal,
+    });
 
     const room = allocateRoom();
     const toJournal = shards === 1 ? [] : channels(shards);
     const journalToRouter = shards === 1 ? [] : channels(http.threads);
     if (shards > 1) {
-      const data = {
+      const data: JournalThreadData = {
         directory: journalDirectory,
         recovered,
         settings,
@@ -64,7 +63,14 @@ export class Threads {
         shardPorts: toJournal.map((channel) => channel.port2),
         routerPorts: journalToRouter.map((channel) => channel.port2),
       };
-      this.#journal = new JournalThread(data, log, onFatal);
+      this.#journal = new WorkerLink({
+        url: workerUrls.journal,
+        name: 'journal',
+        workerData: data,
+        ports: [...data.shardPorts, ...data.routerPorts],
+        onFatal,
+        onMessage: (message) => logged(message, log),
+      });
     }
     this.frontEnds = toRouter.map((row, index) => ({
       shards: row.map((channel) => channel.port1),
@@ -86,33 +92,37 @@ export class Threads {
         checkpointPort: toCheckpoint[shard]!.port1,
         journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1, room },
       };
-      return new ShardThread(data, log, onFatal);
+      return shardLink(data, log, onFatal);
     });
   }
 
   /** Replays, counts the start, begins to serve. */
   async start(): Promise<{ boot: Boot; replayed: number }> {
-    const replayed = await Promise.all(this.#shards.map((shard) => shard.expect('replayed')));
+    const replayed = await Promise.all(this.#shards.map(({ replayed }) => replayed));
     const counting = this.#shards[bootShard(this.#shards.length)]!;
-    counting.send({ kind: 'boot' });
-    const { boot } = await counting.expect('booted');
+    counting.link.send({ kind: 'boot' });
+    const { boot } = await counting.link.step('booted');
     await Promise.all(
       this.#shards.map((shard) => {
-        shard.send({ kind: 'serve', boot });
-        return shard.expect('serving');
+        shard.link.send({ kind: 'serve', boot });
+        return shard.link.step('serving');
       }),
     );
     return { boot, replayed: Math.max(...replayed.map(({ records }) => records)) };
   }
 
   async journalStats(): Promise<JournalStats> {
-    return this.#journal === undefined ? this.#shards[0]!.journalStats() : this.#journal.stats();
+    const answer = await (this.#journal ?? this.#shards[0]!.link).ask('journal-stats');
+    assert(answer.kind === 'journal-stats', 'a question for statistics is answered with statistics');
+    return answer.stats;
   }
 
   /** Everything is committed and checkpointed: ends the threads. */
   async stop(): Promise<void> {
-    await Promise.all(this.#shards.map((shard) => shard.stop()));
-    await this.#journal?.close();
+    // It ends with the last of the shards.
+    this.#checkpoint.mayEnd();
+    await Promise.all(this.#shards.map(({ link }) => link.stop({ kind: 'stop' })));
+    await this.#journal?.stop({ kind: 'close' });
   }
 }
 
@@ -122,81 +132,27 @@ export class Threads {
  */
 const shardResources: ResourceLimits = { maxYoungGenerationSizeMb: 48 };
 
-class ShardThread {
-  readonly #worker: Worker;
-  readonly #expected = new Map<ShardToMain['kind'], (message: ShardToMain) => void>();
-  readonly #stats = new Map<number, (stats: JournalStats) => void>();
-  #ids = 0;
-
-  constructor(data: ShardThreadData, log: JournalLog, onFatal: (error: unknown) => void) {
-    const ports = [
-      ...data.routerPorts,
-      data.checkpointPort,
-      ...(data.journal.kind === 'thread' ? [data.journal.port] : []),
-    ];
-    const name = `shard-${data.shard}`;
-    this.#worker = startWorker('../shard-worker/shard-thread.ts', name, data, ports, onFatal, shardResources);
-    this.#worker.on('message', (message: ShardToMain) => {
-      if (message.kind === 'log') return log(message.level, message.message, message.details);
-      if (message.kind === 'journal-stats') {
-        this.#stats.get(message.id)?.(message.stats);
-        this.#stats.delete(message.id);
-        return;
-      }
-      const expecting = this.#expected.get(message.kind);
-      assert(expecting !== undefined, `main expects "${message.kind}" from a shard`);
-      expecting(message);
-    });
-    for (const kind of ['replayed', 'booted', 'serving', 'stopped'] as const)
-      this.#arrivals.set(kind, this.#arrival(kind));
-  }
-
-  readonly #arrivals = new Map<ShardToMain['kind'], Promise<ShardToMain>>();
-
-  /** A step of the start or stop; each arrives once. */
-  async expect<Kind extends ShardToMain['kind']>(kind: Kind): Promise<Extract<ShardToMain, { kind: Kind }>> {
-    return (await this.#arrivals.get(kind)) as Extract<ShardToMain, { kind: Kind }>;
-  }
-
-  send(message: ShardFromMain): void {
-    this.#worker.postMessage(message);
-  }
-
-  journalStats(): Promise<JournalStats> {
-    const id = (this.#ids += 1);
-    return new Promise((resolve) => {
-      this.#stats.set(id, resolve);
-      this.send({ kind: 'journal-stats', id });
-    });
-  }
-
-  async stop(): Promise<void> {
-    const exited = once(this.#worker, 'exit');
-    this.send({ kind: 'stop' });
-    await exited;
-  }
-
-  #arrival(kind: ShardToMain['kind']): Promise<ShardToMain> {
-    return new Promise((resolve) => this.#expected.set(kind, resolve));
-  }
+interface ShardLink {
+  readonly link: WorkerLink<ShardFromMain, ShardToMain>;
+  /** Asked for at once: a shard may be done before anybody looks. */
+  readonly replayed: Promise<Extract<ShardToMain, { kind: 'replayed' }>>;
 }
 
-/** A worker whose error, or whose end with an error code, is fatal. */
-export function startWorker(
-  file: string,
-  name: string,
-  workerData: unknown,
-  ports: readonly MessagePort[],
-  onFatal: (error: unknown) => void,
-  resourceLimits: ResourceLimits = {},
-): Worker {
-  const url = new URL(file, import.meta.url);
-  const worker = new Worker(url, { workerData, transferList: [...ports], name, resourceLimits });
-  worker.on('error', onFatal);
-  worker.on('exit', (code) => {
-    if (code !== 0) onFatal(new Error(`The thread ${name} has ended with code ${code}`));
+function shardLink(data: ShardThreadData, log: JournalLog, onFatal: (error: unknown) => void): ShardLink {
+  const link = new WorkerLink<ShardFromMain, ShardToMain>({
+    url: workerUrls.shard,
+    name: `shard-${data.shard}`,
+    workerData: data,
+    ports: [...data.routerPorts, data.checkpointPort, ...(data.journal.kind === 'thread' ? [data.journal.port] : [])],
+    resourceLimits: shardResources,
+    onFatal,
+    onMessage: (message) => logged(message, log),
   });
-  return worker;
+  return { link, replayed: link.step('replayed') };
+}
+
+function logged(message: ShardToMain | ToMain, log: JournalLog): void {
+  if (message.kind === 'log') log(message.level, message.message, message.details);
 }
 
 function channels(count: number): MessageChannel[] {

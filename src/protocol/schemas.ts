@@ -2,7 +2,7 @@
  * The shape of every request body, once. The types of the edge are derived from these schemas, and so can the API
  * documentation be. `wanted` says in words what a field takes; it is the second half of every message about that field.
  *
- * A schema says what JSON can say. Whatever counts bytes, or spans several fields, is checked in `src/main/parse/`.
+ * A schema says what JSON can say. Whatever counts bytes, or spans several fields, is checked in `src/front-end/http/parse/`.
  */
 import { Type } from 'typebox';
 import { integerMax, keyBytesMax, lockDurMsMax, pageLimitMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';

@@ -3,15 +3,15 @@
  * a queue in the same thread (tests, simulation, debugging): the same router and the same actor either way.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { FromShard, ToShard } from '../protocol/messages.ts';
-import { ReplyCredit } from '../protocol/reply-credit.ts';
+import type { FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
+import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import {
   decodeFromShard,
   encodeToShard,
   messageLength,
   type FromShardWire,
   type ToShardWire,
-} from '../protocol/shard-wire.ts';
+} from '../protocol/wire/shard-wire.ts';
 
 export interface ShardLink {
   send(messages: readonly ToShard[]): void;

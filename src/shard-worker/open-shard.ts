@@ -8,13 +8,13 @@ import type { AccountId, Revision, ShardId } from '../protocol/ids.ts';
 import type { Journal, Revisions } from '../protocol/journal.ts';
 import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
 import { serverAccount } from '../protocol/ids.ts';
-import { readRecords } from '../journal/journal-reader.ts';
+import { readRecords } from '../journal/file/journal-reader.ts';
 import type { Disk } from '../shared/disk.ts';
 import type { Limits } from '../shared/limits.ts';
-import { applyRecord, type Boot } from './core/state.ts';
-import { Checkpointer, type CheckpointWriter } from './store/checkpoint.ts';
-import type { CheckpointStore } from './store/checkpoint-store.ts';
-import { ShardStore } from './store/shard-store.ts';
+import { applyRecord, type Boot } from './core/state/state.ts';
+import { Checkpointer, type CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
+import type { CheckpointStore } from '../storage/checkpoint-store.ts';
+import { ShardStore } from '../storage/shard-store.ts';
 
 export interface OpenShardOptions {
   readonly shard: ShardId;

@@ -12,14 +12,15 @@ import type { Clock } from '../shared/clock.ts';
 import type { Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { failure } from '../protocol/errors.ts';
-import type { Answer, BatonAnswer, FromShard, ItemReply, KeyEvent, ToShard } from '../protocol/messages.ts';
-import { answerLength } from '../protocol/shard-wire.ts';
+import type { Answer, BatonAnswer, FromShard, ItemReply, KeyEvent, ToShard } from '../protocol/wire/shard-messages.ts';
+import { answerLength } from '../protocol/wire/shard-wire.ts';
 import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ShardStats } from '../protocol/stats.ts';
-import { apply, passTime, type CoreMessage } from './core/apply.ts';
-import type { Outbox, RequestRef } from './core/outbox.ts';
-import type { ShardState } from './core/state.ts';
+import { apply, passTime } from './core/apply.ts';
+import type { CoreMessage } from './core/state/core-message.ts';
+import type { Outbox, RequestRef } from './core/state/outbox.ts';
+import type { ShardState } from './core/state/state.ts';
 
 /** Messages of one turn, so that a flood is cut into group commits of bounded latency. */
 const turnMessagesMax = 1024;

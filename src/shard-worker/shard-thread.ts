@@ -9,27 +9,27 @@
  */
 import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
-import { ThreadCheckpointWriter } from '../checkpoint/checkpoint-link.ts';
+import { ThreadCheckpointWriter } from '../storage/checkpoint/checkpoint-link.ts';
 import { ThreadJournal } from '../journal/journal-link.ts';
-import { JournalWriter } from '../journal/journal-writer.ts';
+import { JournalWriter } from '../journal/file/journal-writer.ts';
 import { LocalJournal } from '../journal/local-journal.ts';
-import type { JournalSettings } from '../journal/journal-options.ts';
+import type { JournalSettings } from '../journal/file/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
-import type { RecoveredJournal } from '../journal/recovery.ts';
+import type { RecoveredJournal } from '../journal/file/recovery.ts';
 import { shardId } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
-import { SharedRevisions } from '../protocol/revisions.ts';
-import { ReplyCredit } from '../protocol/reply-credit.ts';
-import { decodeToShard, encodeFromShard, messageLength, type ToShardWire } from '../protocol/shard-wire.ts';
+import { SharedRevisions } from '../protocol/wire/revisions.ts';
+import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
+import { decodeToShard, encodeFromShard, messageLength, type ToShardWire } from '../protocol/wire/shard-wire.ts';
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import type { Limits } from '../shared/limits.ts';
-import { newShardState, type Boot } from './core/state.ts';
+import { newShardState, type Boot } from './core/state/state.ts';
 import { commitBoot, openShard } from './open-shard.ts';
 import { ShardActor } from './shard-actor.ts';
-import { afterJournal, ShardCheckpoints } from './shard-checkpoints.ts';
-import { LmdbStore } from './store/lmdb-store.ts';
+import { afterJournal, ShardCheckpoints } from './checkpoint-schedule.ts';
+import { LmdbStore } from '../storage/lmdb/lmdb-store.ts';
 
 export interface ShardThreadData {
   readonly shard: number;
@@ -66,8 +66,7 @@ export type ShardToMain =
       readonly level: 'info' | 'warn' | 'error';
       readonly message: string;
       readonly details?: object;
-    }
-  | { readonly kind: 'stopped' };
+    };
 
 const data = workerData as ShardThreadData;
 assert(parentPort !== null, 'a shard runs in a worker');
@@ -174,7 +173,6 @@ async function stop(): Promise<void> {
   checkpointWriter.close();
   if (data.journal.kind === 'thread') data.journal.port.close();
   await writer?.close();
-  toMain({ kind: 'stopped' });
   process.exit();
 }
 

@@ -3,7 +3,7 @@
  *
  * Wall time is read once, when the process starts; from then on a monotonic clock is added to it. A wall clock that
  * is set forwards or backwards under a running server therefore ends no lock early and keeps none too long. Across a
- * restart wall time is all there is: locks then get a grace period (see `leaseTill` in core/lock.ts).
+ * restart wall time is all there is: locks then get a grace period (see `leaseTill` in core/operations/lock.ts).
  */
 export interface Clock {
   /** Milliseconds since the Unix epoch, whole, never running backwards within one process. */

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { frameHeaderBytes, frameMagic } from '../../src/journal/frame.ts';
+import { frameHeaderBytes, frameMagic } from '../../src/journal/file/frame.ts';
 import type { CrashServer } from '../support/crash-server.ts';
 import { trial } from '../support/crash-trial.ts';
 

@@ -5,11 +5,11 @@
  * may pass for what is left of a frame: there, both are right.
  */
 import assert from 'node:assert/strict';
-import { JournalCorruption } from '../../src/journal/journal-corruption.ts';
-import { readRecords } from '../../src/journal/journal-reader.ts';
-import { frameHeaderBytes } from '../../src/journal/frame.ts';
-import { segmentHeaderBytes, UnsupportedFormat } from '../../src/journal/segment.ts';
-import { directory, recover } from '../journal/journal-fixture.ts';
+import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';
+import { readRecords } from '../../src/journal/file/journal-reader.ts';
+import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
+import { segmentHeaderBytes, UnsupportedFormat } from '../../src/journal/file/segment.ts';
+import { directory, recover } from '../journal/file/journal-fixture.ts';
 import { sectorBytes } from '../support/fault-disk.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import {

@@ -3,11 +3,11 @@
  * shared by everything that is tried on them: a disk is made of them for each attempt, at next to no cost, because
  * recovery never changes a segment in place unless the disk is full.
  */
-import { frameHeaderBytes } from '../../src/journal/frame.ts';
-import { segmentHeaderBytes } from '../../src/journal/segment.ts';
+import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
+import { segmentHeaderBytes } from '../../src/journal/file/segment.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { kinds, RecordWriter, type Effect } from '../../src/protocol/record.ts';
-import { directory, open, settle } from '../journal/journal-fixture.ts';
+import { directory, open, settle } from '../journal/file/journal-fixture.ts';
 import { FaultDisk, type DiskOperation } from '../support/fault-disk.ts';
 import { keepFiles } from '../support/keep-files.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';

@@ -7,8 +7,8 @@
  * And for every eighth byte: the frame that it is in has lost a part of its sectors, whichever.
  */
 import assert from 'node:assert/strict';
-import { segmentHeaderBytes } from '../../src/journal/segment.ts';
-import { open, readAll, recover, write } from '../journal/journal-fixture.ts';
+import { segmentHeaderBytes } from '../../src/journal/file/segment.ts';
+import { open, readAll, recover, write } from '../journal/file/journal-fixture.ts';
 import { sectorBytes } from '../support/fault-disk.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { damaged, diskOf, makeLog, segmentBytes, type Files, type Frame, type Log, type Segment } from './logs.ts';

@@ -10,13 +10,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { startDynamoDb } from '../store-contract/dynamodb-under-test.ts';
+import { startDynamoDb } from '../client/store/dynamodb-under-test.ts';
 import { fences, readDoc } from './markdown.ts';
 import { root, startServer, temporaryDirectory } from './server-child.ts';
 
 const entries = {
   "'dragonlock'": JSON.stringify(path.join(root, 'src/client/exports.ts')),
-  "'dragonlock/store'": JSON.stringify(path.join(root, 'src/store/exports.ts')),
+  "'dragonlock/store'": JSON.stringify(path.join(root, 'src/client/store/exports.ts')),
 } as const;
 const patienceMs = 60_000;
 const separator = '---';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { configDefaults, configSchema, logLevels, scopes } from '../../src/main/config-schema.ts';
+import { configDefaults, configSchema, logLevels, scopes } from '../../src/front-end/config-schema.ts';
 import { codeSpans, readDoc, tableUnder } from './markdown.ts';
 
 /** `limits.body_bytes_max` → `8388608` */

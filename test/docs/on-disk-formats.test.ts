@@ -2,20 +2,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { frameHeaderBytes, sealFrame } from '../../src/journal/frame.ts';
+import { frameHeaderBytes, sealFrame } from '../../src/journal/file/frame.ts';
 import {
   encodeSegmentHeader,
   segmentBytesDefault,
   segmentHeaderBytes,
   segmentName,
-} from '../../src/journal/segment.ts';
-import { spareName, spareTmpName } from '../../src/journal/segment.ts';
+} from '../../src/journal/file/segment.ts';
+import { spareName, spareTmpName } from '../../src/journal/file/segment.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { ownerOf } from '../../src/protocol/partition.ts';
 import { kinds, recordHeaderBytes, RecordWriter } from '../../src/protocol/record.ts';
-import { encodeWatermark, entryHeaderBytes, writeEntry } from '../../src/shard-worker/store/entry-codec.ts';
-import { storeFormat } from '../../src/shard-worker/store/lmdb-store.ts';
-import { deadlineKey, storageKey, watermarkKey } from '../../src/shard-worker/store/storage-key.ts';
+import { encodeWatermark, entryHeaderBytes, writeEntry } from '../../src/storage/entry-codec.ts';
+import { storeFormat } from '../../src/storage/lmdb/lmdb-store.ts';
+import { deadlineKey, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
 import { lockHistoryMax } from '../../src/shared/limits.ts';
 import { codeSpans, readDoc, tableUnder } from './markdown.ts';
 

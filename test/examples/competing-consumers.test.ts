@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { test } from 'node:test';
 import { root, startServer, temporaryDirectory } from '../docs/server-child.ts';
-import { startDynamoDb, tableName } from '../store-contract/dynamodb-under-test.ts';
+import { startDynamoDb, tableName } from '../client/store/dynamodb-under-test.ts';
 
 void test('competing consumers do each job once on a Dragon Lock server, the job of the one that breaks down too', async (t) => {
   const { url } = await startServer(t, path.join(temporaryDirectory(t), 'data'));

@@ -8,19 +8,19 @@
  */
 import assert from 'node:assert/strict';
 import type { FastifyInstance } from 'fastify';
-import { buildApp } from '../../src/main/app.ts';
-import { loadConfig } from '../../src/main/config.ts';
-import { allocateFrontEndMemory } from '../../src/main/front-end-memory.ts';
-import { batchCommand } from '../../src/main/parse/batch.ts';
-import { jsonText, parseJson } from '../../src/main/parse/json.ts';
-import { Refusal } from '../../src/main/parse/refusal.ts';
-import { watchAsk } from '../../src/main/parse/watch.ts';
+import { buildApp } from '../../src/front-end/http/app.ts';
+import { loadConfig } from '../../src/main/config/config.ts';
+import { allocateFrontEndMemory } from '../../src/front-end/shared-counters.ts';
+import { batchCommand } from '../../src/front-end/http/parse/batch.ts';
+import { jsonText, parseJson } from '../../src/front-end/http/parse/json.ts';
+import { Refusal } from '../../src/front-end/refusal.ts';
+import { watchAsk } from '../../src/front-end/http/parse/watch.ts';
 import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { errorCodes } from '../../src/protocol/errors.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import { decodeToShard, encodeToShard } from '../../src/protocol/shard-wire.ts';
-import { ArrayItem } from '../../src/router/array-item.ts';
+import { decodeToShard, encodeToShard } from '../../src/protocol/wire/shard-wire.ts';
+import { ArrayItem } from '../../src/router/batch-array/batch-array-item.ts';
 import type { ArrayClient, Client, Dispatcher, Pending } from '../../src/router/dispatcher.ts';
 import { unreachable } from '../../src/shared/assert.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';

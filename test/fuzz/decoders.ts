@@ -3,10 +3,10 @@
  * documented one, nothing read from outside what was given, and what is valid says the same wherever it stands.
  */
 import assert from 'node:assert/strict';
-import { decodeFrame, frameFaults, frameHeaderBytes, sealFrame } from '../../src/journal/frame.ts';
-import { SegmentWindow } from '../../src/journal/segment-window.ts';
-import { decodeSegmentHeader, encodeSegmentHeader, UnsupportedFormat } from '../../src/journal/segment.ts';
-import { wasWrittenWhole } from '../../src/journal/torn-tail.ts';
+import { decodeFrame, frameFaults, frameHeaderBytes, sealFrame } from '../../src/journal/file/frame.ts';
+import { SegmentWindow } from '../../src/journal/file/segment-window.ts';
+import { decodeSegmentHeader, encodeSegmentHeader, UnsupportedFormat } from '../../src/journal/file/segment.ts';
+import { wasWrittenWhole } from '../../src/journal/file/torn-tail.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { decodeRecord, kinds, RecordWriter, type CommitRecord, type Effect } from '../../src/protocol/record.ts';
 import { InvariantError } from '../../src/shared/assert.ts';

@@ -6,21 +6,34 @@
  *
  * A prefix that lacks acknowledged revisions is a silent loss. It is allowed only where nothing on the disk tells it from
  * the end of a log: where the first frame that is gone looks as if a part of it had never been written (see
- * `src/journal/torn-tail.ts`), or where it and everything behind it is missing as a file. Both need damage to
+ * `src/journal/file/torn-tail.ts`), or where it and everything behind it is missing as a file. Both need damage to
  * more than a bit; after the flip of a single bit anything that is lost is a failure.
  */
 import assert from 'node:assert/strict';
-import { frameHeaderBytes } from '../../src/journal/frame.ts';
-import { JournalCorruption } from '../../src/journal/journal-corruption.ts';
-import { readRecords } from '../../src/journal/journal-reader.ts';
-import { encodeSegmentHeader, listSegments, segmentHeaderBytes, UnsupportedFormat } from '../../src/journal/segment.ts';
+import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
+import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';
+import { readRecords } from '../../src/journal/file/journal-reader.ts';
+import {
+  encodeSegmentHeader,
+  listSegments,
+  segmentHeaderBytes,
+  UnsupportedFormat,
+} from '../../src/journal/file/segment.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { kinds, RecordWriter, type CommitRecord } from '../../src/protocol/record.ts';
 import { FaultDisk, sectorBytes } from '../support/fault-disk.ts';
 import { keepFiles } from '../support/keep-files.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { countChanges, diskOf } from '../damage/logs.ts';
-import { directory, open, recover, segmentBytes, settle, write, type OpenJournal } from '../journal/journal-fixture.ts';
+import {
+  directory,
+  open,
+  recover,
+  segmentBytes,
+  settle,
+  write,
+  type OpenJournal,
+} from '../journal/file/journal-fixture.ts';
 import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
 import { mutated, randomBytes } from './mutate-bytes.ts';
 

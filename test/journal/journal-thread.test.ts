@@ -6,13 +6,26 @@ import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { revision, shardId } from '../../src/protocol/ids.ts';
-import { SharedRevisions } from '../../src/protocol/revisions.ts';
+import { SharedRevisions } from '../../src/protocol/wire/revisions.ts';
 import { realDisk } from '../../src/shared/disk.ts';
-import { JournalThread, ThreadJournal } from '../../src/journal/journal-link.ts';
-import { allocateRoom, type DurableMessage } from '../../src/journal/journal-wire.ts';
-import { chunkOf, open, range, readAll, recover, revisionsOf, settle, write } from './journal-fixture.ts';
+import { ThreadJournal } from '../../src/journal/journal-link.ts';
+import {
+  allocateRoom,
+  type DurableMessage,
+  type FromMain,
+  type JournalThreadData,
+  type ToMain,
+} from '../../src/journal/journal-wire.ts';
+import { workerUrls } from '../../src/main/worker-urls.ts';
+import { WorkerLink } from '../../src/shared/worker-link.ts';
+import { chunkOf, open, range, readAll, recover, revisionsOf, settle, write } from './file/journal-fixture.ts';
 
 const segmentBytes = 1024 * 1024;
+
+function startJournal(data: JournalThreadData, onFatal: (error: unknown) => void): WorkerLink<FromMain, ToMain> {
+  const ports = [...data.shardPorts, ...data.routerPorts];
+  return new WorkerLink({ url: workerUrls.journal, name: 'journal', workerData: data, ports, onFatal });
+}
 
 function temporary(t: TestContext): string {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-journal-'));
@@ -43,7 +56,7 @@ void test('journal thread: two shards append, routers are told each time and sha
   const room = allocateRoom();
   const channels = [new MessageChannel(), new MessageChannel()];
   const router = new MessageChannel();
-  const thread = new JournalThread(
+  const thread = startJournal(
     {
       directory,
       recovered,
@@ -53,7 +66,6 @@ void test('journal thread: two shards append, routers are told each time and sha
       shardPorts: channels.map((channel) => channel.port2),
       routerPorts: [router.port2],
     },
-    () => undefined,
     (error) => assert.fail(String(error)),
   );
   const revisions = new SharedRevisions(memory);
@@ -95,10 +107,12 @@ void test('journal thread: two shards append, routers are told each time and sha
     'once each',
   );
   for (const [index, shard] of shards.entries()) shard.checkpointed(shardId(index), revision(total));
-  const stats = await thread.stats();
+  const answer = await thread.ask('journal-stats');
+  assert.ok(answer.kind === 'journal-stats');
+  const { stats } = answer;
   assert.equal(stats.groupRecords.sum, total);
   assert.ok(stats.groupRecords.count < total / 8, 'groups were committed together');
-  await thread.close();
+  await thread.stop({ kind: 'close' });
   for (const { port1 } of [...channels, router]) port1.close();
   assert.deepEqual(revisionsOf(readAll(realDisk, 0, directory)), range(1, total));
 });
@@ -109,7 +123,7 @@ void test('journal thread: an error in it reaches the main thread', async (t) =>
   const channel = new MessageChannel();
   const failed = Promise.withResolvers<unknown>();
   const room = allocateRoom();
-  const thread = new JournalThread(
+  const thread = startJournal(
     {
       directory,
       recovered,
@@ -119,7 +133,6 @@ void test('journal thread: an error in it reaches the main thread', async (t) =>
       shardPorts: [channel.port2],
       routerPorts: [],
     },
-    () => undefined,
     failed.resolve,
   );
   const shard = new ThreadJournal(channel.port1, room);
@@ -127,5 +140,5 @@ void test('journal thread: an error in it reaches the main thread', async (t) =>
   shard.append(chunkOf([{ rev: 1, text: 'a' }]));
   assert.match(String(await failed.promise), /journalled once/);
   channel.port1.close();
-  await thread.worker.terminate();
+  await thread.terminate();
 });

@@ -23,31 +23,34 @@ const histories = {
   file: 'test/crash/histories.test.ts',
   test: 'both checkers and the watch validators find nothing wrong',
 };
-const stores = 'test/store-contract';
+const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
   {
     name: 'a frame is not synced',
-    file: 'src/journal/journal-writer.ts',
+    file: 'src/journal/file/journal-writer.ts',
     find: '    this.#file.datasync();\n',
     replace: '',
-    caughtBy: { file: 'test/journal/crash.test.ts', test: 'at every disk call of a life' },
+    caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
   },
   {
     name: 'what is durable is told before the sync',
-    file: 'src/journal/journal-writer.ts',
+    file: 'src/journal/file/journal-writer.ts',
     find: "    failpoint('journal.before-write');\n",
     replace: "    this.#revisions.setDurable(last);\n    failpoint('journal.before-write');\n",
-    caughtBy: { file: 'test/journal/journal-writer.test.ts', test: 'nothing is durable before its sync has returned' },
+    caughtBy: {
+      file: 'test/journal/file/journal-writer.test.ts',
+      test: 'nothing is durable before its sync has returned',
+    },
   },
   {
     name: 'writers are answered before the sync',
-    file: 'src/journal/journal-writer.ts',
+    file: 'src/journal/file/journal-writer.ts',
     find: "    failpoint('journal.written');\n",
     replace: "    for (const listener of this.#listeners) listener(last);\n    failpoint('journal.written');\n",
-    caughtBy: { file: 'test/journal/crash.test.ts', test: 'at every disk call of a life' },
+    caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
   },
   {
     name: 'replies leave before the sync',
@@ -58,112 +61,118 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a read claims less than it has seen',
-    file: `${core}/state.ts`,
+    file: `${core}/state/state.ts`,
     find: '  return durable > state.lastRev ? durable : state.lastRev;',
     replace: '  return durable;',
-    caughtBy: { file: `${tests}/keys.test.ts`, test: 'reads at a revision that covers all that is durable' },
+    caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'reads at a revision that covers all that is durable' },
   },
   {
     name: 'the journal goes on after a storage error',
-    file: 'src/journal/journal-writer.ts',
+    file: 'src/journal/file/journal-writer.ts',
     find: '    this.#dead = true;\n',
     replace: '',
-    caughtBy: { file: 'test/journal/journal-writer.test.ts', test: 'poisons the writer' },
+    caughtBy: { file: 'test/journal/file/journal-writer.test.ts', test: 'poisons the writer' },
   },
   {
     name: 'the directory is not synced after a rename',
-    file: 'src/journal/segment.ts',
+    file: 'src/journal/file/segment.ts',
     find: "  disk.syncDirectory(directory);\n  failpoint('journal.segment-renamed');",
     replace: "  failpoint('journal.segment-renamed');",
-    caughtBy: { file: 'test/journal/crash.test.ts', test: 'at every disk call of a life' },
+    caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
   },
   {
     name: 'segments go that one shard still needs',
-    file: 'src/journal/journal-writer.ts',
+    file: 'src/journal/file/journal-writer.ts',
     find: 'Math.min(...this.#watermarks)',
     replace: 'Math.max(...this.#watermarks)',
-    caughtBy: { file: 'test/journal/journal-writer.test.ts', test: 'segments go when every shard has passed them' },
+    caughtBy: {
+      file: 'test/journal/file/journal-writer.test.ts',
+      test: 'segments go when every shard has passed them',
+    },
   },
   {
     name: 'a hole in the log is accepted',
-    file: 'src/journal/log-walk.ts',
+    file: 'src/journal/file/log-walk.ts',
     find: 'if (before !== undefined && gap !== undefined) {',
     replace: 'if (before !== undefined && gap === "") {',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'a missing segment is refused' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'a missing segment is refused' },
   },
   {
     name: 'a valid frame behind a bad one is overlooked',
-    file: 'src/journal/segment-window.ts',
+    file: 'src/journal/file/segment-window.ts',
     find: "if (typeof frame !== 'string' && frame.last > last) return { offset: place, frame };",
     replace: '',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'a zeroed hole is refused' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'a zeroed hole is refused' },
   },
   {
     name: 'the checksum is not compared',
-    file: 'src/journal/frame.ts',
+    file: 'src/journal/file/frame.ts',
     find: "  if (crc32(buffer.subarray(at + crcStart, at + length)) !== crc) return 'checksum';\n",
     replace: '',
-    caughtBy: { file: 'test/journal/frame.test.ts', test: 'a change of any single bit is found' },
+    caughtBy: { file: 'test/journal/file/frame.test.ts', test: 'a change of any single bit is found' },
   },
   {
     name: 'the chain is not compared',
-    file: 'src/journal/frame.ts',
+    file: 'src/journal/file/frame.ts',
     find: "  if (frame.previous !== chain) return 'chain';\n",
     replace: '',
-    caughtBy: { file: 'test/journal/frame.test.ts', test: 'is out of the chain' },
+    caughtBy: { file: 'test/journal/file/frame.test.ts', test: 'is out of the chain' },
   },
   {
     name: 'the rest of a torn frame stays behind the end',
-    file: 'src/journal/recovery.ts',
+    file: 'src/journal/file/recovery.ts',
     find: 'copyBytes(source, copy, bytes);',
     replace: 'copyBytes(source, copy, source.size());',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'stale bytes behind the end are ignored and gone' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'stale bytes behind the end are ignored and gone' },
   },
   {
     name: 'a torn frame is taken for valid',
-    file: 'src/journal/segment-window.ts',
+    file: 'src/journal/file/segment-window.ts',
     find: '    return decodeFrame(this.buffer, this.at, logId);',
     replace:
       "    const found = decodeFrame(this.buffer, this.at, logId);\n    if (found !== 'checksum') return found;\n" +
       '    const b = this.buffer.subarray(this.at);\n    const [first, last] = [b.readUIntLE(24, 6), b.readUIntLE(30, 6)];\n' +
       '    const count = b.readUInt32LE(42);\n    const [crc, previous] = [b.readUInt32LE(4), b.readUInt32LE(12)];\n' +
       '    return { length, crc, previous, logId, first, last, durable: first - 1, count } as unknown as Frame;',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'torn at any byte is dropped' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'torn at any byte is dropped' },
   },
   {
     name: 'a last frame that was damaged is dropped in silence',
-    file: 'src/journal/log-walk.ts',
+    file: 'src/journal/file/log-walk.ts',
     find: '!wasWrittenWhole(window, end.position)) return end;',
     replace: 'true) return end;',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'was written whole and has changed since is refused' },
+    caughtBy: {
+      file: 'test/journal/file/recovery.test.ts',
+      test: 'was written whole and has changed since is refused',
+    },
   },
   {
     name: 'a segment that was cut short passes for a whole one',
-    file: 'src/journal/log-walk.ts',
+    file: 'src/journal/file/log-walk.ts',
     find: 'window.size < header.bytes',
     replace: 'window.size < 0',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'shorter than it was made is refused' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'shorter than it was made is refused' },
   },
   {
     name: 'the end of the log is served without being written again',
-    file: 'src/journal/recovery.ts',
+    file: 'src/journal/file/recovery.ts',
     find: 'if (names.length > 0) await renewTail(',
     replace: 'if (names.length < 0) await renewTail(',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'what only the page cache held after a failed sync' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'what only the page cache held after a failed sync' },
   },
   {
     name: 'revisions that a salvage lost come again',
-    file: 'src/journal/salvage.ts',
+    file: 'src/journal/file/salvage.ts',
     find: 'revision(Math.max(newest, intact.last) + salvageJump)',
     replace: 'revision(intact.last + 1)',
-    caughtBy: { file: 'test/journal/salvage.test.ts', test: 'revisions that were lost never come again' },
+    caughtBy: { file: 'test/journal/file/salvage.test.ts', test: 'revisions that were lost never come again' },
   },
   {
     name: 'a journal that is gone begins anew, with revisions that were shown',
-    file: 'src/journal/recovery.ts',
+    file: 'src/journal/file/recovery.ts',
     find: '  if (options.from > last) {\n',
     replace: '  if (options.from < 0) {\n',
-    caughtBy: { file: 'test/journal/recovery.test.ts', test: 'a journal that is gone' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'a journal that is gone' },
   },
   {
     name: 'half of a batch is applied at replay',
@@ -192,71 +201,71 @@ export const seededBugs: readonly SeededBug[] = [
   // Checkpoints: I5.
   {
     name: 'the watermark passes a batch that is not applied yet',
-    file: 'src/shard-worker/shard-checkpoints.ts',
+    file: 'src/shard-worker/checkpoint-schedule.ts',
     find: 'state.holds.oldest() ?? state.revisions.current()',
     replace: 'state.revisions.current()',
     caughtBy: { file: `${tests}/checkpoints.test.ts`, test: 'no more than when the oldest hold was placed' },
   },
   {
     name: 'a checkpoint is written before the journal has what it holds',
-    file: 'src/shard-worker/shard-checkpoints.ts',
+    file: 'src/shard-worker/checkpoint-schedule.ts',
     find: '      if (revisions.durable() < upTo) await new Promise<void>((resolve) => journal.whenDurable(upTo, resolve));\n',
     replace: '',
     caughtBy: { file: `${tests}/checkpoints.test.ts`, test: 'not written before the journal has everything' },
   },
   {
     name: 'the frozen memtable goes before the checkpoint is committed',
-    file: 'src/shard-worker/store/checkpoint.ts',
+    file: 'src/storage/checkpoint/checkpointer.ts',
     find: '      await writer.commit(covered);\n',
     replace: '      await Promise.race([writer.commit(covered), yieldTurn()]);\n',
-    caughtBy: { file: 'test/store/checkpoint.test.ts', test: 'stays readable until its commit has ended' },
+    caughtBy: { file: 'test/storage/checkpoint/checkpoint.test.ts', test: 'stays readable until its commit has ended' },
   },
   {
     name: 'a deadline stays when its key is written again',
-    file: 'src/shard-worker/store/shard-store.ts',
+    file: 'src/storage/shard-store.ts',
     find: '      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));\n',
     replace: '',
     caughtBy: {
-      file: 'test/store/shard-store-model.test.ts',
+      file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',
     },
   },
   {
     name: 'a slot of the checkpoint outlives its deletion above',
-    file: 'src/shard-worker/store/shard-store.ts',
+    file: 'src/storage/shard-store.ts',
     find: 'frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);',
     replace: 'frozen?.entry(slot) ?? this.#checkpoint.get(at);',
     caughtBy: {
-      file: 'test/store/shard-store-model.test.ts',
+      file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',
     },
   },
   {
     name: 'the memory of a key that the tree still needs is used again',
-    file: 'src/shard-worker/store/key-tree.ts',
+    file: 'src/storage/memtable/key-tree.ts',
     find: 'if ((this.#keyWord(at) & isSeparator) === 0) ',
     replace: '',
-    caughtBy: { file: 'test/store/key-tree.test.ts', test: 'as a sorted list would' },
+    caughtBy: { file: 'test/storage/memtable/key-tree.test.ts', test: 'as a sorted list would' },
   },
 
   // Everything or nothing, versions, keys: I2, I4, I6, I7, I13.
   {
     name: 'a KVSet is applied although a Check failed',
-    file: `${core}/evaluate.ts`,
+    file: `${core}/batch/evaluate.ts`,
     find: 'if (owns(key)) part.expectVersion(`Check[${i}]`, key, version);',
     replace: 'if (owns(key) && version < 0) part.expectVersion(`Check[${i}]`, key, version);',
-    caughtBy: { file: `${tests}/all-or-nothing.test.ts`, test: 'every condition that fails is listed' },
+    caughtBy: { file: `${tests}/core/all-or-nothing.test.ts`, test: 'every condition that fails is listed' },
   },
   {
     name: 'Version 0 overwrites',
-    file: `${core}/evaluate.ts`,
+    file: `${core}/batch/evaluate.ts`,
     find: '    if (version === wanted) return;\n',
     replace: '    if (version === wanted || wanted === 0) return;\n',
-    caughtBy: { file: `${tests}/keys.test.ts`, test: '0 is create only' },
+    caughtBy: { file: `${tests}/core/keys.test.ts`, test: '0 is create only' },
   },
   {
     name: 'a failed batch consumes a sequence number',
-    file: `${core}/batch.ts`,
+    file: `${core}/batch/batch.ts`,
     find: '  if (refusal !== undefined) return out.reply(ref, refusal);\n',
     replace:
       '  if (refusal !== undefined) {\n' +
@@ -265,65 +274,68 @@ export const seededBugs: readonly SeededBug[] = [
       "    if (rev !== undefined) commit(state, { rev, account: batch.account, effects: finishDrafts(used, rev, batch, '') }, out);\n" +
       '    return out.reply(ref, refusal);\n' +
       '  }\n',
-    caughtBy: { file: `${tests}/counters.test.ts`, test: 'a failed batch consumes nothing' },
+    caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'a failed batch consumes nothing' },
   },
   {
     name: 'a key is readable after its time',
-    file: `${core}/evaluate.ts`,
+    file: `${core}/batch/evaluate.ts`,
     find: 'return entry !== undefined && entry.till !== 0 && entry.till <= this.#now ? undefined : entry;',
     replace: 'return entry;',
-    caughtBy: { file: `${tests}/keys.test.ts`, test: 'never readable after its instant' },
+    caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'never readable after its instant' },
   },
   {
     name: 'a key that had expired is written as deleted',
-    file: `${core}/evaluate.ts`,
+    file: `${core}/batch/evaluate.ts`,
     find: '...(lapsed ? { expired: true } : {})',
     replace: '',
-    caughtBy: { file: `${tests}/keys.test.ts`, test: 'has expired, for its watchers too' },
+    caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'has expired, for its watchers too' },
   },
   {
     name: 'a counter wraps instead of overflowing',
-    file: `${core}/evaluate.ts`,
+    file: `${core}/batch/evaluate.ts`,
     find: '    if (!Number.isSafeInteger(value)) {\n',
     replace: '    if (Number.isNaN(value)) {\n',
-    caughtBy: { file: `${tests}/counters.test.ts`, test: 'beyond is overflow and changes nothing' },
+    caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'beyond is overflow and changes nothing' },
   },
   {
     name: 'keys of one name in two accounts are one',
-    file: 'src/protocol/scope.ts',
+    file: 'src/protocol/footprint.ts',
     find: 'return `${account}\\0${key}`;',
     replace: 'return `${account.slice(0, 0)}\\0${key}`;',
-    caughtBy: { file: `${tests}/holds.test.ts`, test: 'everything that needs it is held back' },
+    caughtBy: { file: `${tests}/core/holds.test.ts`, test: 'everything that needs it is held back' },
   },
   {
     name: 'one failed condition of another shard is overlooked',
-    file: 'src/router/merge-evaluations.ts',
+    file: 'src/router/transaction/merge-evaluations.ts',
     find: 'failed: parts.flatMap((part) => part.failed)',
     replace: 'failed: parts.slice(-1).flatMap((part) => part.failed)',
-    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'with a failing condition on any shard' },
+    caughtBy: {
+      file: 'test/router/transaction/batches-over-shards.test.ts',
+      test: 'with a failing condition on any shard',
+    },
   },
   {
     name: 'a batch over several shards is not kept from readers until it is applied',
-    file: `${core}/holds.ts`,
+    file: `${core}/state/holds.ts`,
     find: 'return !this.#scopes.empty && this.#scopes.conflicts(scope);',
     replace: 'return !this.#scopes.empty && scope.prefix !== undefined && this.#scopes.conflicts(scope);',
-    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
+    caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
   },
   {
     name: 'a list over shards is not of one moment',
-    file: 'src/router/baton-run.ts',
+    file: 'src/router/transaction/coordinator.ts',
     find: "      assert(answer.kind === 'rows', 'a list is answered with rows');\n",
     replace:
       "      assert(answer.kind === 'rows', 'a list is answered with rows');\n" +
       "      this.#carrier.tell(shard, { kind: 'baton.release', baton: this.#baton });\n",
-    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
+    caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
   },
   {
     name: 'the order per key is lost behind a batch over several shards',
-    file: 'src/router/baton-order.ts',
+    file: 'src/router/transaction/transaction-order.ts',
     find: 'if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) {',
     replace: 'if (scope !== undefined) {',
-    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'keeps the order per key' },
+    caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'keeps the order per key' },
   },
   {
     name: 'what was held back is run out of order',
@@ -331,7 +343,7 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'if (state.holds.conflicts(item.scope) || still.conflicts(item.scope)) {',
     replace: 'if (state.holds.conflicts(item.scope)) {',
     caughtBy: {
-      file: `${tests}/holds.test.ts`,
+      file: `${tests}/core/holds.test.ts`,
       test: 'what stands behind something that is still held back stays there',
     },
   },
@@ -339,24 +351,27 @@ export const seededBugs: readonly SeededBug[] = [
   // Locks: I8, I9, I14.
   {
     name: 'who comes barges past the line',
-    file: `${core}/waiting.ts`,
+    file: `${core}/operations/waiting.ts`,
     find: 'return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));',
     replace: 'return view.lease === undefined;',
-    caughtBy: { file: 'test/router/batches-over-shards.test.ts', test: 'nobody barges in between its reservation' },
+    caughtBy: {
+      file: 'test/router/transaction/batches-over-shards.test.ts',
+      test: 'nobody barges in between its reservation',
+    },
   },
   {
     name: 'last come, first served',
-    file: `${core}/lock-queue.ts`,
+    file: `${core}/state/wait-queue.ts`,
     find: '    return this.#line.values().next().value;',
     replace: '    return [...this.#line.values()].at(-1);',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'strictly first come, first served' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'strictly first come, first served' },
   },
   {
     name: 'any owner passes for the holder',
-    file: `${core}/lease.ts`,
+    file: `${core}/state/lease.ts`,
     find: 'return ask.owner !== undefined && view.lease.owner === ask.owner;',
     replace: 'return ask.owner !== undefined && view.lease.owner !== undefined;',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'another owner is not the owner' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'another owner is not the owner' },
   },
   {
     name: 'a grant to a client that has vanished is kept',
@@ -374,65 +389,65 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a waiter that was cancelled stays in line',
-    file: `${core}/waiting.ts`,
+    file: `${core}/operations/waiting.ts`,
     find: '  leaveLine(state, family, waiter);\n  if (!waiter.reserved)',
     replace: '  forget(state, waiter);\n  if (!waiter.reserved)',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'a waiter that vanishes leaves at once' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a waiter that vanishes leaves at once' },
   },
   {
     name: 'any number may wait',
-    file: `${core}/waiting.ts`,
+    file: `${core}/operations/waiting.ts`,
     find: 'if ((line?.size ?? 0) >= waiters_per_lock_max) {',
     replace: 'if ((line?.size ?? 0) < 0) {',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'too many waiters of one lock' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'too many waiters of one lock' },
   },
   {
     name: 'an extension revives a lease that has expired',
-    file: `${core}/lease.ts`,
+    file: `${core}/state/lease.ts`,
     find: '  if (till > now) return { lease: record.lease, till, ended: record.ended };\n',
     replace: '  if (till > 0) return { lease: record.lease, till, ended: record.ended };\n',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'a lease whose expiry could not be committed yet is over' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a lease whose expiry could not be committed yet is over' },
   },
   {
     name: 'an extension is not written down',
-    file: `${core}/evaluate.ts`,
+    file: `${core}/batch/evaluate.ts`,
     find: '    this.drafts.put(grantDraft(view, ask, this.#now));\n',
     replace: '    if (!own) this.drafts.put(grantDraft(view, ask, this.#now));\n',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'by handle: same handle, Till from now' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'by handle: same handle, Till from now' },
   },
   {
     name: 'any handle unlocks',
-    file: `${core}/lease.ts`,
+    file: `${core}/state/lease.ts`,
     find: 'ask.handle === undefined ? lease.owner === ask.owner : lease.handle === ask.handle;',
     replace: 'ask.handle === undefined ? lease.owner === ask.owner : lease.handle > 0;',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'wrong handle, the handle of another lock' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong handle, the handle of another lock' },
   },
   {
     name: 'the unlock of a lease that expired answers 200',
-    file: `${core}/lease.ts`,
+    file: `${core}/state/lease.ts`,
     find: "if (ended?.why === 'released') return { kind: 'done' };",
     replace: "if (ended !== undefined) return { kind: 'done' };",
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'after expiry: lock_lost, expired' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'after expiry: lock_lost, expired' },
   },
   {
     name: 'handles of mutexes begin anew after a restart',
-    file: `${core}/mutex.ts`,
+    file: `${core}/operations/mutex.ts`,
     find: 'state.boot.number * handlesPerBoot + state.mutexHandles',
     replace: 'state.mutexHandles',
-    caughtBy: { file: `${tests}/mutexes.test.ts`, test: 'handles grow over restarts' },
+    caughtBy: { file: `${tests}/core/mutexes.test.ts`, test: 'handles grow over restarts' },
   },
   {
     name: 'a lease has no grace after a restart',
-    file: `${core}/lock.ts`,
+    file: `${core}/operations/lock.ts`,
     find: 'Math.max(entry.till, boot.at + Math.min(durMs, lockGraceMs))',
     replace: 'entry.till',
-    caughtBy: { file: `${tests}/locks.test.ts`, test: 'a lock is still held, for at least' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a lock is still held, for at least' },
   },
 
   // Idempotency: I15.
   {
     name: 'the idempotency record is not in the commit of the effects',
-    file: `${core}/batch.ts`,
+    file: `${core}/batch/batch.ts`,
     find: '  commit(state, record, out);\n',
     replace:
       '  const [stored, effects] = [kinds.idempotency, 0].map((wanted) =>\n' +
@@ -440,58 +455,58 @@ export const seededBugs: readonly SeededBug[] = [
       '  );\n' +
       '  commit(state, { ...record, effects: effects! }, out);\n' +
       '  if (stored!.length > 0) commit(state, { ...record, rev: out.nextRevision(), effects: stored! }, out);\n',
-    caughtBy: { file: `${tests}/idempotency.test.ts`, test: 'the record is in the commit of the effects' },
+    caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'the record is in the commit of the effects' },
   },
   {
     name: 'a replay ignores that the payload is another',
-    file: `${core}/idempotency.ts`,
+    file: `${core}/operations/idempotency.ts`,
     find: 'const same = duplicate.fingerprint === ask.fingerprint;',
     replace: 'const same = duplicate.fingerprint.length > 0;',
-    caughtBy: { file: `${tests}/idempotency.test.ts`, test: 'another payload is 422' },
+    caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'another payload is 422' },
   },
   {
     name: 'two requests with one id happen while the first waits',
-    file: `${core}/idempotency.ts`,
+    file: `${core}/operations/idempotency.ts`,
     find: '    if (count > 0) state.inProgress.set(name, count);\n',
     replace: '    if (count > 1) state.inProgress.set(name, count);\n',
-    caughtBy: { file: `${tests}/idempotency.test.ts`, test: 'while the first waits for its lock' },
+    caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'while the first waits for its lock' },
   },
 
   // Watches: I10.
   {
     name: 'a watcher is not asked for again when the version is the one it has',
-    file: 'src/router/key-watches.ts',
+    file: 'src/router/watch/key-watches.ts',
     find: '      else this.#ask(watcher, event.key, version);\n',
     replace: '',
-    caughtBy: { file: 'test/router/watches.test.ts', test: 'hear of its return' },
+    caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'hear of its return' },
   },
   {
     name: 'events are doubled where a reader joins the live ones',
-    file: 'src/router/prefix-watches.ts',
+    file: 'src/router/watch/prefix-watches.ts',
     find: '      if (record.rev <= reader.position) continue;\n',
     replace: '',
-    caughtBy: { file: 'test/router/watches.test.ts', test: 'gets nothing twice, whatever the moment' },
+    caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'gets nothing twice, whatever the moment' },
   },
   {
     name: 'a page of events ends within a commit',
-    file: 'src/router/prefix-readers.ts',
+    file: 'src/router/watch/prefix-readers.ts',
     find: '      this.#events.push(event);\n',
     replace: '      if (this.#events.length < this.#limit) this.#events.push(event);\n',
-    caughtBy: { file: 'test/router/watches.test.ts', test: 'ordered, unique, whole commits, nothing missing' },
+    caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'ordered, unique, whole commits, nothing missing' },
   },
   {
     name: 'history that is gone is passed over',
-    file: 'src/journal/journal-directory.ts',
+    file: 'src/journal/file/journal-directory.ts',
     find: 'return this.#segments.findLast((segment) => segment.first <= rev);',
     replace: 'return this.#segments.findLast((segment) => segment.first <= rev) ?? this.#segments[0];',
-    caughtBy: { file: 'test/journal/journal-reader.test.ts', test: 'what was trimmed is compacted' },
+    caughtBy: { file: 'test/journal/file/journal-reader.test.ts', test: 'what was trimmed is compacted' },
   },
   {
     name: 'the cursor to resume with is one too low',
-    file: 'src/router/prefix-watches.ts',
+    file: 'src/router/watch/prefix-watches.ts',
     find: 'const after = oldest - 1;',
     replace: 'const after = oldest - 2;',
-    caughtBy: { file: 'test/router/watches.test.ts', test: 'a cursor older than what is kept' },
+    caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'a cursor older than what is kept' },
   },
 
   // Seen by clients of a real server that is killed.
@@ -514,7 +529,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a key that a batch sets with others is stored under the revision before',
-    file: `${core}/state.ts`,
+    file: `${core}/state/state.ts`,
     find: 'state.entries.put(kind, account, key, { rev, till, value });',
     replace:
       'state.entries.put(kind, account, key, { rev: record.effects.length > 3 ? ((rev - 1) as Revision) : rev, till, value });',
@@ -522,7 +537,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a mutex is given to whoever asks',
-    file: `${core}/waiting.ts`,
+    file: `${core}/operations/waiting.ts`,
     find: 'return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));',
     replace:
       "if (family === 'mutex') return true;\n  return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));",
@@ -532,7 +547,7 @@ export const seededBugs: readonly SeededBug[] = [
   // Load faults: crowds, processes that stand still, sockets that close at the worst moment.
   {
     name: 'when one leaves the line, the next goes to its end',
-    file: `${core}/lock-queue.ts`,
+    file: `${core}/state/wait-queue.ts`,
     find: '    this.#line.delete(waiter.ticket);\n',
     replace:
       '    this.#line.delete(waiter.ticket);\n    const next = this.head();\n' +
@@ -558,7 +573,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a stream that comes back begins where it began',
-    file: 'src/main/routes/watch-stream.ts',
+    file: 'src/front-end/http/routes/watch-stream.ts',
     find: "lastEventId(request) ?? query.integer('after', 0)",
     replace: "query.integer('after', 0) ?? lastEventId(request)",
     caughtBy: { file: `${loadFaults}/watch-restarts.test.ts`, test: 'no event is lost or doubled' },
@@ -567,21 +582,21 @@ export const seededBugs: readonly SeededBug[] = [
   // Store and Locker.
   {
     name: 'a lock in DynamoDB is taken over after half a lease',
-    file: 'src/store/dynamodb-lock.ts',
+    file: 'src/client/store/dynamodb-lock.ts',
     find: 'this.#seen.sinceMs + this.#seen.leaseMs - nowMs',
     replace: 'this.#seen.sinceMs + this.#seen.leaseMs / 2 - nowMs',
     caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'a holder that hears nothing any more knows' },
   },
   {
     name: 'a released lock in DynamoDB forgets its fence',
-    file: 'src/store/dynamodb-lock.ts',
+    file: 'src/client/store/dynamodb-lock.ts',
     find: "remove: ['owner', 'beat', 'lease'],",
     replace: "remove: ['owner', 'beat', 'lease', 'fence'],",
     caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'so that its fence never begins again' },
   },
   {
     name: 'a late request takes a lock in DynamoDB that nobody waits for',
-    file: 'src/store/dynamodb-lock.ts',
+    file: 'src/client/store/dynamodb-lock.ts',
     find: "{ condition: 'attribute_not_exists(#fence)' }",
     replace: "{ condition: 'attribute_not_exists(#owner)' }",
     caughtBy: {
@@ -591,28 +606,28 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'those who wait in DynamoDB look in step',
-    file: 'src/store/dynamodb-lock.ts',
+    file: 'src/client/store/dynamodb-lock.ts',
     find: 'pollMs * (0.5 + surroundings.random())',
     replace: 'pollMs',
     caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'those who wait look at different moments' },
   },
   {
     name: 'a write to DynamoDB whose reply is lost counts as refused',
-    file: 'src/store/dynamodb-table.ts',
+    file: 'src/client/store/dynamodb-table.ts',
     find: "        if (change.isDone(item)) return { kind: 'done', item };\n",
     replace: '',
     caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'whoever wrote is told that it did, once' },
   },
   {
     name: 'a refusal by DynamoDB is believed after a lost reply',
-    file: 'src/store/dynamodb-table.ts',
+    file: 'src/client/store/dynamodb-table.ts',
     find: 'sure: tries === 1 && wasSentOnce(error)',
     replace: 'sure: true',
     caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'is not called refused' },
   },
   {
     name: 'a put to DynamoDB is sent again in doubt',
-    file: 'src/store/dynamodb-table.ts',
+    file: 'src/client/store/dynamodb-table.ts',
     find: 'tries === triesMax || change.blind === true',
     replace: 'tries === triesMax',
     caughtBy: {
@@ -622,7 +637,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a late request brings a deleted pair back in DynamoDB',
-    file: 'src/store/dynamodb-store.ts',
+    file: 'src/client/store/dynamodb-store.ts',
     find: "? { condition: 'attribute_not_exists(#nonce)' }",
     replace: "? { condition: 'attribute_not_exists(#value)' }",
     caughtBy: {
@@ -632,7 +647,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a store keeps the lock of a wait that was cancelled',
-    file: 'src/store/locker.ts',
+    file: 'src/client/store/locker.ts',
     find: "      if (grant !== 'busy') await grant.release().catch(() => undefined);\n",
     replace: '',
     caughtBy: {
@@ -642,7 +657,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a store leaves a lock behind that was granted as its wait was cancelled',
-    file: 'src/store/lock-on-server.ts',
+    file: 'src/client/store/lock-on-server.ts',
     find: "    await this.#giveUp(owner);\n    return 'busy';",
     replace: "    return 'busy';",
     caughtBy: { file: `${stores}/dragon-lock.test.ts`, test: 'a wait that is cancelled in the moment of the grant' },
@@ -679,14 +694,14 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a call overtakes another on its key',
-    file: 'src/client/lane.ts',
+    file: 'src/client/call-queue.ts',
     find: 'this.#busy.has(name) || ',
     replace: '',
-    caughtBy: { file: 'test/client/lane.test.ts', test: 'a call on a key that is under way waits for it' },
+    caughtBy: { file: 'test/client/call-queue.test.ts', test: 'a call on a key that is under way waits for it' },
   },
   {
     name: 'a write without an id is sent twice',
-    file: 'src/client/carrier.ts',
+    file: 'src/client/call-sender.ts',
     find: "(!error.sent || parcel.call.effect !== 'once')",
     replace: 'true',
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a write without an id is sent again only' },
@@ -700,9 +715,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'slow senders may fill the memory',
-    file: 'src/main/kept-bytes.ts',
+    file: 'src/front-end/byte-budget.ts',
     find: 'this.#bytes <= this.#bytesMax || ',
     replace: 'this.#bytes <= Number.MAX_SAFE_INTEGER || ',
-    caughtBy: { file: 'test/main/connections.test.ts', test: 'the body that has been arriving for longest' },
+    caughtBy: { file: 'test/front-end/http/connections.test.ts', test: 'the body that has been arriving for longest' },
   },
 ];

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { frameMagic } from '../../src/journal/frame.ts';
+import { frameMagic } from '../../src/journal/file/frame.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 
 test('start: a second server on the same data directory is refused, and the first is not disturbed', async (t) => {
@@ -224,7 +224,7 @@ test('start: damage in the middle of the log is refused with file and offset, an
   assert.equal((await server.ok('GET', '/db/acc/kv')).KV.length, 10);
 });
 
-const salvageFile = fileURLToPath(new URL('../../src/main/salvage.ts', import.meta.url));
+const salvageFile = fileURLToPath(new URL('../../src/main/data-directory/salvage.ts', import.meta.url));
 
 function salvage(dataDir: string): { code: number | null; said: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [salvageFile, '--data-dir', dataDir], {

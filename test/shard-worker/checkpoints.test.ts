@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { LocalCheckpointWriter } from '../../src/checkpoint/checkpoint-link.ts';
-import { AwaitedRevisions } from '../../src/journal/awaited-revisions.ts';
+import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
+import { AwaitedRevisions } from '../../src/journal/durability-waiters.ts';
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import { kinds } from '../../src/protocol/record.ts';
-import { LocalRevisions } from '../../src/protocol/revisions.ts';
+import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
-import { newShardState } from '../../src/shard-worker/core/state.ts';
-import { afterJournal, ShardCheckpoints } from '../../src/shard-worker/shard-checkpoints.ts';
-import { Checkpointer } from '../../src/shard-worker/store/checkpoint.ts';
-import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
-import { ShardStore } from '../../src/shard-worker/store/shard-store.ts';
+import { newShardState } from '../../src/shard-worker/core/state/state.ts';
+import { afterJournal, ShardCheckpoints } from '../../src/shard-worker/checkpoint-schedule.ts';
+import { Checkpointer } from '../../src/storage/checkpoint/checkpointer.ts';
+import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
+import { ShardStore } from '../../src/storage/shard-store.ts';
 import { acme, set } from '../support/commands.ts';
 import { startOfTime } from '../support/core-under-test.ts';
 

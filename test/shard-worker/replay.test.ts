@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LocalCheckpointWriter } from '../../src/checkpoint/checkpoint-link.ts';
+import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
 import type { Command } from '../../src/protocol/commands.ts';
 import { revision, shardId } from '../../src/protocol/ids.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { openShard } from '../../src/shard-worker/open-shard.ts';
-import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
+import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { batch, get, lock, mlock, next, once, remove, set, unlock } from '../support/commands.ts';
 import type { AskedClient } from '../support/router-under-test.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';

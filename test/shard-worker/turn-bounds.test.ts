@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { revision, shardId } from '../../src/protocol/ids.ts';
-import type { FromShard, ToShard } from '../../src/protocol/messages.ts';
-import { ReplyCredit } from '../../src/protocol/reply-credit.ts';
-import { LocalRevisions } from '../../src/protocol/revisions.ts';
-import { messageLength } from '../../src/protocol/shard-wire.ts';
-import { newShardState } from '../../src/shard-worker/core/state.ts';
+import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
+import { ReplyCredit } from '../../src/protocol/wire/reply-credit.ts';
+import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
+import { messageLength } from '../../src/protocol/wire/shard-wire.ts';
+import { newShardState } from '../../src/shard-worker/core/state/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import type { Batch } from '../../src/protocol/commands.ts';

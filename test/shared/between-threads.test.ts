@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { RateLimiter } from '../../src/main/rate-limiter.ts';
+import { RateLimiter } from '../../src/front-end/rate-limiter.ts';
 import { SharedCount, sharedCountBytes } from '../../src/shared/shared-count.ts';
 
 const threads = 3;
@@ -32,7 +32,7 @@ function importOf(name: string, file: string): string {
 
 const importCount = importOf('SharedCount', 'shared/shared-count.ts');
 const importMutex = importOf('SharedMutex', 'shared/shared-mutex.ts');
-const importLimiter = importOf('RateLimiter', 'main/rate-limiter.ts');
+const importLimiter = importOf('RateLimiter', 'front-end/rate-limiter.ts');
 
 void test('shared count: threads together never take more than the limit, and never less', async () => {
   const memory = new SharedArrayBuffer(sharedCountBytes * 2);

@@ -9,7 +9,7 @@ import type { Reply } from '../../src/protocol/replies.ts';
 import type { ArrayClient, Client, Pending, WatchedKey } from '../../src/router/dispatcher.ts';
 import { surelyCommitted, type Answer, type Body, type Operation, type Restart } from '../support/checkers/history.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
-import type { LockRecord } from '../../src/shard-worker/core/lease.ts';
+import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
 import { checkReply } from './check-reply.ts';
 import { Lines, SendOrder } from './order.ts';
 import { Violation } from './trace.ts';

@@ -1,5 +1,5 @@
 /** The journal as it stands on a simulated disk: read whole, or damaged. */
-import { readRecords } from '../../src/journal/journal-reader.ts';
+import { readRecords } from '../../src/journal/file/journal-reader.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import { decodeRecord, type CommitRecord } from '../../src/protocol/record.ts';
 import type { FaultDisk } from '../support/fault-disk.ts';

@@ -5,7 +5,7 @@
 import { batchKeys } from '../../src/protocol/batch-keys.ts';
 import type { Command, LockAsk } from '../../src/protocol/commands.ts';
 import type { AccountId } from '../../src/protocol/ids.ts';
-import type { ToShard } from '../../src/protocol/messages.ts';
+import type { ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import { Violation } from './trace.ts';
 import type { Request } from './workload.ts';

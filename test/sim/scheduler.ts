@@ -8,7 +8,7 @@
  * nothing more, and neither does what it still tries to put into a line.
  */
 import type { After } from '../../src/shared/clock.ts';
-import type { MakeQueue } from '../../src/main/in-process.ts';
+import type { MakeQueue } from '../support/in-process.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { Trace } from './trace.ts';
 

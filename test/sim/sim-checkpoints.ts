@@ -2,10 +2,11 @@
  * The checkpoint thread of a simulation: one line of commits in, one line of answers out for each shard, so that a
  * process can die before a checkpoint is durable, or behind it and before its shard was told. Sometimes there is no room.
  */
-import type { MakeQueue } from '../../src/main/in-process.ts';
+import type { MakeQueue } from '../support/in-process.ts';
 import type { ShardId } from '../../src/protocol/ids.ts';
-import { NoRoomError, type CheckpointWriter } from '../../src/shard-worker/store/checkpoint.ts';
-import type { CheckpointTarget } from '../../src/shard-worker/store/checkpoint-store.ts';
+import { NoRoomError } from '../../src/storage/checkpoint-store.ts';
+import type { CheckpointWriter } from '../../src/storage/checkpoint/checkpointer.ts';
+import type { CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 
 export function checkpointThread(
   queue: MakeQueue,

@@ -4,8 +4,8 @@
  * and again when the file that it stands in was synced.
  */
 import type { Disk, DiskFile } from '../../src/shared/disk.ts';
-import { frameHeaderBytes, frameMagic } from '../../src/journal/frame.ts';
-import { segmentHeaderBytes } from '../../src/journal/segment.ts';
+import { frameHeaderBytes, frameMagic } from '../../src/journal/file/frame.ts';
+import { segmentHeaderBytes } from '../../src/journal/file/segment.ts';
 import { decodeRecord, peekRecord, type CommitRecord } from '../../src/protocol/record.ts';
 import type { FaultDisk } from '../support/fault-disk.ts';
 

@@ -1,8 +1,8 @@
 /** The real server on what is simulated: disk, clock, queues, timers, checkpoints. */
-import { startInProcess, type InProcess, type MakeQueue } from '../../src/main/in-process.ts';
-import { decodeToShard, type ToShardWire } from '../../src/protocol/shard-wire.ts';
+import { startInProcess, type InProcess, type MakeQueue } from '../support/in-process.ts';
+import { decodeToShard, type ToShardWire } from '../../src/protocol/wire/shard-wire.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
-import type { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
+import type { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { journalDirectory } from './log-on-disk.ts';
 import type { Scheduler } from './scheduler.ts';
 import { checkpointThread } from './sim-checkpoints.ts';

@@ -8,7 +8,7 @@
  * given for (I8, I9).
  */
 import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/protocol/record.ts';
-import type { LockRecord } from '../../src/shard-worker/core/lease.ts';
+import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
 import { lockGraceMs } from '../../src/shared/limits.ts';
 import type { LogRecord } from '../support/checkers/commit-log.ts';
 import { Violation } from './trace.ts';

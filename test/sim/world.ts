@@ -8,11 +8,11 @@
  *   ─► start … ─► at last: no more faults; everybody is answered; clean stop; the content is that of the whole log
  */
 import { setImmediate as settled } from 'node:timers/promises';
-import { JournalCorruption } from '../../src/journal/journal-corruption.ts';
-import type { InProcess } from '../../src/main/in-process.ts';
+import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';
+import type { InProcess } from '../support/in-process.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import { kinds } from '../../src/protocol/record.ts';
-import { MemoryCheckpointStore } from '../../src/shard-worker/store/memory-checkpoint-store.ts';
+import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { Crash, FaultDisk } from '../support/fault-disk.ts';
 import { digestOf } from '../support/map-entries.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';

@@ -6,15 +6,16 @@
  */
 import type { Command } from '../../src/protocol/commands.ts';
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
-import type { BatonAnswer, KeyEvent } from '../../src/protocol/messages.ts';
+import type { BatonAnswer, KeyEvent } from '../../src/protocol/wire/shard-messages.ts';
 import type { CommitRecord } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import { LocalRevisions } from '../../src/protocol/revisions.ts';
+import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
 import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
-import { apply, passTime, type CoreMessage } from '../../src/shard-worker/core/apply.ts';
-import type { Entries } from '../../src/shard-worker/core/entries.ts';
-import type { Outbox, RequestRef } from '../../src/shard-worker/core/outbox.ts';
-import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state.ts';
+import { apply, passTime } from '../../src/shard-worker/core/apply.ts';
+import type { CoreMessage } from '../../src/shard-worker/core/state/core-message.ts';
+import type { Entries } from '../../src/protocol/entries.ts';
+import type { Outbox, RequestRef } from '../../src/shard-worker/core/state/outbox.ts';
+import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { digestOf, MapEntries } from './map-entries.ts';
 
 export const startOfTime = 1_700_000_000_000;

@@ -1,7 +1,7 @@
 /** A shard's content in the simplest way that can be right: one map, sorted whenever somebody asks for an order. */
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { Kind } from '../../src/protocol/record.ts';
-import type { Entries, Entry, LocatedEntry } from '../../src/shard-worker/core/entries.ts';
+import type { Entries, Entry, LocatedEntry } from '../../src/protocol/entries.ts';
 
 export class MapEntries implements Entries {
   readonly #entries = new Map<string, LocatedEntry>();

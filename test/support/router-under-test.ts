@@ -6,26 +6,26 @@
 import { accountId, revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { Batch, Command } from '../../src/protocol/commands.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
-import type { FromShard, ToShard } from '../../src/protocol/messages.ts';
+import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import { ownerOf } from '../../src/protocol/partition.ts';
 import { decodeRecord, peekRecord, type CommitRecord, type RecordChunk } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import { LocalRevisions } from '../../src/protocol/revisions.ts';
+import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
 import {
   decodeFromShard,
   decodeToShard,
   encodeFromShard,
   encodeToShard,
   type ToShardWire,
-} from '../../src/protocol/shard-wire.ts';
-import { JournalDirectory } from '../../src/journal/journal-directory.ts';
+} from '../../src/protocol/wire/shard-wire.ts';
+import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
 import type { Client, Pending } from '../../src/router/dispatcher.ts';
-import { PrefixWatches } from '../../src/router/prefix-watches.ts';
+import { PrefixWatches } from '../../src/router/watch/prefix-watches.ts';
 import { RouterCounts } from '../../src/router/router-counts.ts';
 import { Router } from '../../src/router/router.ts';
 import { systemAfter } from '../../src/shared/clock.ts';
 import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
-import { newShardState, type ShardState } from '../../src/shard-worker/core/state.ts';
+import { newShardState, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
 import { startOfTime, type Body } from './core-under-test.ts';
 import { FaultDisk } from './fault-disk.ts';

@@ -87,7 +87,7 @@ export const steps = {
   'fuzz-bodies': fuzz('bodies', 20_000, 'bodies'),
   'fuzz-decoders': fuzz('decoders', 1_000_000),
   'fuzz-recovery': fuzz('recovery', 100_000),
-  'core-model': model('test/shard-worker/core-model.test.ts'),
+  'core-model': model('test/shard-worker/core/core-model.test.ts'),
   'server-model': model('test/router/server-model.test.ts'),
   'checker-model': model('test/checkers/witness-random.test.ts'),
   'witness-histories': {

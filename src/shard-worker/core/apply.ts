@@ -4,31 +4,26 @@
  *
  * A message that needs a key held by a baton is kept back, in order, until the hold is gone (see holds.ts).
  */
-import { nameOf } from '../../protocol/scope.ts';
+import { nameOf } from '../../protocol/footprint.ts';
 import type { Grant } from '../../protocol/replies.ts';
-import type { Batch, Command } from '../../protocol/commands.ts';
-import type { ToShard } from '../../protocol/messages.ts';
+import type { Command } from '../../protocol/commands.ts';
 import { pageReply } from '../../protocol/page.ts';
 import { kinds } from '../../protocol/record.ts';
 import { assert, unreachable } from '../../shared/assert.ts';
-import { applyBaton, claimIds, commitBaton, holdKeys, releaseBaton, reserveLock } from './baton.ts';
-import { applyBatch, settle } from './batch.ts';
+import { applyBaton, claimIds, commitBaton, holdKeys, releaseBaton, reserveLock } from './transaction.ts';
+import { applyBatch, settle } from './batch/batch.ts';
 import { expireDeadlines, expireEntries } from './expiry.ts';
-import { ScopeSet, type Scope } from '../../protocol/scope.ts';
-import { isOwnLease } from './lease.ts';
-import type { Waiter } from './lock-queue.ts';
-import { viewDurableLock } from './lock.ts';
-import { endMutex, lockMutex, unlockMutex, viewMutex } from './mutex.ts';
-import type { Outbox, RequestRef } from './outbox.ts';
-import { inspectLock, listPage, watchKey } from './read.ts';
-import { scopeOf } from '../../protocol/scope.ts';
-import { accountAndKey, readRevision, type ShardState } from './state.ts';
-import { cancel, cancelledReply, drainWaiters, leaveLine } from './waiting.ts';
-
-/** Messages that the core handles; the rest (stats, close) is the actor's, which also takes arrays apart. */
-export type CoreMessage =
-  | Exclude<ToShard, { kind: 'stats' | 'close' | 'array' }>
-  | { readonly kind: 'item'; readonly id: number; readonly item: number; readonly batch: Batch };
+import { ScopeSet, type Scope } from '../../protocol/footprint.ts';
+import { isOwnLease } from './state/lease.ts';
+import type { Waiter } from './state/wait-queue.ts';
+import { viewDurableLock } from './operations/lock.ts';
+import { endMutex, lockMutex, unlockMutex, viewMutex } from './operations/mutex.ts';
+import type { CoreMessage } from './state/core-message.ts';
+import type { Outbox, RequestRef } from './state/outbox.ts';
+import { inspectLock, listPage, watchKey } from './operations/read.ts';
+import { scopeOf } from '../../protocol/footprint.ts';
+import { accountAndKey, readRevision, type ShardState } from './state/state.ts';
+import { cancel, cancelledReply, drainWaiters, leaveLine } from './operations/waiting.ts';
 
 export function apply(state: ShardState, router: number, message: CoreMessage, now: number, out: Outbox): void {
   if (state.holds.size > 0 || state.heldBack.length > 0) {

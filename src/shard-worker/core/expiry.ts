@@ -2,19 +2,19 @@
  * Time passing. At the start of each turn everything whose time has come ends, in commits of its own, so that commands
  * of that turn find a store without lapsed entries (and treat those beyond `expiryBatchMax` as gone all the same).
  */
-import { nameOf } from '../../protocol/scope.ts';
+import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import { kinds, type Effect } from '../../protocol/record.ts';
 import { assert } from '../../shared/assert.ts';
 import { expiryBatchMax, expiryCommitBytesMax } from '../../shared/limits.ts';
-import { noteFreed } from './batch.ts';
-import type { LocatedEntry } from './entries.ts';
-import { viewLock, type LockRecord } from './lease.ts';
-import { endDraft, leaseTill, viewDurableLock } from './lock.ts';
-import { expireMutex, viewMutex } from './mutex.ts';
-import type { Outbox } from './outbox.ts';
-import { commit, type ShardState } from './state.ts';
-import { familyOf, timeOut } from './waiting.ts';
+import { noteFreed } from './batch/batch.ts';
+import type { LocatedEntry } from '../../protocol/entries.ts';
+import { viewLock, type LockRecord } from './state/lease.ts';
+import { endDraft, leaseTill, viewDurableLock } from './operations/lock.ts';
+import { expireMutex, viewMutex } from './operations/mutex.ts';
+import type { Outbox } from './state/outbox.ts';
+import { commit, type ShardState } from './state/state.ts';
+import { familyOf, timeOut } from './operations/waiting.ts';
 
 /** Ends entries of the store. An entry under a hold waits for the baton; with no room to write, all wait. */
 export function expireEntries(state: ShardState, now: number, out: Outbox): void {

@@ -1,0 +1,243 @@
+/**
+ * The store on a table in DynamoDB, for those who want no server at all. What is in the table, and why it survives lost
+ * replies, is in `dynamodb-table.ts`; how its locks change hands, in `dynamodb-lock.ts`.
+ *
+ * DynamoDB deletes what has expired hours late, so every read looks at the deadline, and so does every condition.
+ * Deadlines of pairs are wall time, which machines have to agree on to a second or so, as with every such table.
+ * Locks do not depend on it.
+ *
+ * `put` and `delete` replace whatever is there and so name nothing that they replace: if one of them is delayed on the
+ * network, after its sender gave up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
+ */
+import { OutcomeUnknownError } from '../errors.ts';
+import { DynamoDbLock } from './dynamodb-lock.ts';
+import { DynamoDbTable, numberOf, textOf, type Change, type DynamoDbCalls, type Item } from './dynamodb-table.ts';
+import { StoreLocker } from './locker.ts';
+import {
+  checkTtl,
+  ttlOf,
+  type AtomicPutOptions,
+  type KVPair,
+  type Locker,
+  type LockOptions,
+  type PutOptions,
+  type ReadOptions,
+  type Store,
+} from './store.ts';
+import { KeyExists, KeyModified, KeyNotFound } from './store-errors.ts';
+import { systemSurroundings, type Surroundings } from './environment.ts';
+
+export interface DynamoDbStoreOptions {
+  /** A `DynamoDB` client of `@aws-sdk/client-dynamodb`. */
+  readonly client: DynamoDbCalls;
+  readonly tableName: string;
+  /** Stores of different partitions share a table and nothing else. */
+  readonly partition: string;
+  /** How often a lock that is waited for is looked at, give or take a half: by default every second. */
+  readonly pollMs?: number;
+  readonly surroundings?: Surroundings;
+}
+
+/** How long after its end an item may be cleared away: longer than any request is on its way. */
+const collectAfterMs = 3_600_000;
+
+export class DynamoDbStore implements Store {
+  readonly #table: DynamoDbTable;
+  readonly #partition: string;
+  readonly #pollMs: number;
+  readonly #surroundings: Surroundings;
+
+  constructor({ client, tableName, partition, pollMs = 1000, surroundings }: DynamoDbStoreOptions) {
+    if (partition === '' || partition.includes('#')) {
+      throw new RangeError(`partition: "${partition}" is no partition; wanted is a name without "#"`);
+    }
+    this.#table = new DynamoDbTable(client, tableName);
+    this.#partition = partition;
+    this.#pollMs = pollMs;
+    this.#surroundings = surroundings ?? systemSurroundings;
+  }
+
+  async put(key: string, options: PutOptions = {}): Promise<void> {
+    await this.#table.change({ ...this.#writing(key, options.value, this.#deadlineIn(ttlOf(options))), blind: true });
+  }
+
+  async get(key: string, { consistent = true }: ReadOptions = {}): Promise<KVPair> {
+    const item = this.#live(await this.#table.read(this.#partition, key, consistent));
+    if (item === undefined) throw new KeyNotFound(`There is no key "${key}".`);
+    return pairOf(item);
+  }
+
+  async list(prefix: string, { consistent = true }: ReadOptions = {}): Promise<KVPair[]> {
+    const items = await this.#table.list(this.#partition, prefix, consistent);
+    const pairs = items.filter((item) => this.#live(item) !== undefined).map((item) => pairOf(item));
+    if (pairs.length === 0) throw new KeyNotFound(`There is no key that begins with "${prefix}".`);
+    return pairs;
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#table.change({
+      ...this.#deleting(key),
+      blind: true,
+      condition: 'attribute_exists(#nonce) AND attribute_not_exists(#deleted)',
+    });
+  }
+
+  async exists(key: string, { consistent = true }: ReadOptions = {}): Promise<boolean> {
+    return this.#live(await this.#table.read(this.#partition, key, consistent)) !== undefined;
+  }
+
+  async atomicPut(key: string, options: AtomicPutOptions = {}): Promise<KVPair> {
+    const { previous } = options;
+    if (previous === undefined) return await this.#create(key, options);
+    const isPlain = options.ttl === undefined && options.noExpiry === undefined;
+    const deadline = isPlain ? previous.expires : this.#deadlineIn(ttlOf(options));
+    const changed = await this.#table.change({
+      ...this.#writing(key, options.value, deadline),
+      ...this.#replacing(previous),
+    });
+    if (changed.kind === 'done' && changed.item !== undefined) return pairOf(changed.item);
+    if (changed.kind === 'refused' && !changed.sure) throw overtaken(key);
+    throw new KeyModified(`The key "${key}" is not version ${previous.version} any more.`);
+  }
+
+  async atomicDelete(key: string, previous: KVPair): Promise<void> {
+    const changed = await this.#table.change({ ...this.#deleting(key), ...this.#replacing(previous) });
+    if (changed.kind === 'done') return;
+    if (!changed.sure) throw overtaken(key);
+    if (this.#live(changed.item) === undefined) throw new KeyNotFound(`There is no key "${key}".`);
+    throw new KeyModified(`The key "${key}" is not version ${previous.version} any more.`);
+  }
+
+  newLock(key: string, options: LockOptions = {}): Locker {
+    const lock = new DynamoDbLock({
+      key,
+      ttlMs: checkTtl(options.ttl),
+      pollMs: this.#pollMs,
+      partition: this.#partition,
+      table: this.#table,
+      surroundings: this.#surroundings,
+      ...(options.value !== undefined && {
+        shown: {
+          put: (fence, ttlMs) => this.#show(key, options.value, fence, ttlMs),
+          delete: (fence) => this.#hide(key, fence),
+        },
+      }),
+    });
+    return new StoreLocker(key, lock, options, this.#surroundings);
+  }
+
+  /** The condition is what was seen: nothing, or something that is over. */
+  async #create(key: string, options: PutOptions): Promise<KVPair> {
+    const ttlMs = ttlOf(options);
+    for (;;) {
+      const over = await this.#table.read(this.#partition, key);
+      if (this.#live(over) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
+      const nonce = textOf(over, 'nonce');
+      const changed = await this.#table.change({
+        ...this.#writing(key, options.value, this.#deadlineIn(ttlMs)),
+        ...(nonce === undefined
+          ? { condition: 'attribute_not_exists(#nonce)' }
+          : { condition: '#nonce = :over', values: { over: { S: nonce } } }),
+      });
+      if (changed.kind === 'done') return pairOf(changed.item ?? {});
+      if (!changed.sure) throw overtaken(key);
+      // Somebody has written it meanwhile: there may be a pair now.
+    }
+  }
+
+  /** The pair of a lock that is held. Whoever has been overtaken by a later fence leaves it alone. */
+  async #show(key: string, value: unknown, fence: number, ttlMs: number): Promise<void> {
+    const writing = this.#writing(key, value, this.#deadlineIn(ttlMs));
+    await this.#table.change({
+      ...writing,
+      set: { ...writing.set, fence: { N: String(fence) } },
+      remove: writing.remove.filter((attribute) => attribute !== 'fence'),
+      blind: true,
+      condition:
+        'attribute_not_exists(#fence) OR #fence < :fence OR (#fence = :fence AND attribute_not_exists(#deleted))',
+    });
+  }
+
+  async #hide(key: string, fence: number): Promise<void> {
+    await this.#table.change({
+      ...this.#deleting(key),
+      blind: true,
+      condition: '#fence = :shown AND attribute_not_exists(#deleted)',
+      values: { shown: { N: String(fence) } },
+    });
+  }
+
+  #writing(key: string, value: unknown, deadlineMs: number | undefined): Change {
+    const nonce = this.#surroundings.nonce();
+    const timed: Item = deadlineMs === undefined ? {} : timesOf(deadlineMs);
+    return {
+      id: this.#partition,
+      name: key,
+      set: { nonce: { S: nonce }, value: { S: JSON.stringify(value ?? null) }, ...timed },
+      count: ['version'],
+      remove: ['deleted', 'fence', ...(deadlineMs === undefined ? ['deadline', 'expires'] : [])],
+      isDone: (item) => textOf(item, 'nonce') === nonce,
+    };
+  }
+
+  #deleting(key: string): Change {
+    const nonce = this.#surroundings.nonce();
+    const { expires } = timesOf(this.#nowMs());
+    return {
+      id: this.#partition,
+      name: key,
+      set: { nonce: { S: nonce }, deleted: { BOOL: true }, expires },
+      count: ['version'],
+      remove: ['value', 'deadline'],
+      isDone: (item) => textOf(item, 'nonce') === nonce,
+    };
+  }
+
+  #replacing({ tag, version }: KVPair): Pick<Change, 'condition' | 'values'> {
+    return {
+      condition: '#nonce = :previous AND #version = :before AND (attribute_not_exists(#deadline) OR #deadline > :now)',
+      values: {
+        previous: { S: tag },
+        before: { N: String(version) },
+        now: { N: String(this.#nowMs()) },
+      },
+    };
+  }
+
+  #nowMs(): number {
+    return this.#surroundings.clock.mark().wallMs;
+  }
+
+  #deadlineIn(ttlMs: number | undefined): number | undefined {
+    return ttlMs === undefined ? undefined : Math.ceil(this.#nowMs() + ttlMs);
+  }
+
+  /** The item, if there is one whose time is not over. */
+  #live(item: Item | undefined): Item | undefined {
+    if (item === undefined || item['deleted']?.BOOL === true) return undefined;
+    const deadlineMs = numberOf(item, 'deadline');
+    return deadlineMs === undefined || deadlineMs > this.#nowMs() ? item : undefined;
+  }
+}
+
+function timesOf(deadlineMs: number): { deadline: { N: string }; expires: { N: string } } {
+  const expires = Math.ceil((deadlineMs + collectAfterMs) / 1000);
+  return { deadline: { N: String(deadlineMs) }, expires: { N: String(expires) } };
+}
+
+function pairOf(item: Item): KVPair {
+  const expires = numberOf(item, 'deadline');
+  return {
+    key: textOf(item, 'name') ?? '',
+    value: JSON.parse(textOf(item, 'value') ?? 'null'),
+    version: numberOf(item, 'version') ?? 0,
+    tag: textOf(item, 'nonce') ?? '',
+    ...(expires !== undefined && { expires }),
+  };
+}
+
+function overtaken(key: string): OutcomeUnknownError {
+  return new OutcomeUnknownError(
+    `Whether "${key}" was written is not known: an answer was lost, and others have written it.`,
+  );
+}

@@ -1,0 +1,145 @@
+/**
+ * One lock of a Dragon Lock server, for a locker. The server has the line, the leases and the fences; what is left to do
+ * here is to ask so that no answer that is lost leaves a lock behind.
+ *
+ * Each acquisition asks under an owner of its own: asking again with the same owner, after a lost answer, gives the
+ * same lock. Who stops waiting asks once more, without waiting, and gives back what it finds itself to have. That it was
+ * granted in the moment of leaving can only be seen so.
+ *
+ * A grant that was waited for began at a moment that nobody here knows. When that may be long ago, it is renewed before it is
+ * handed out, so that there is a sending to count from.
+ */
+import type { SetOperation } from '../batch.ts';
+import type { DragonLock } from '../dragon-lock.ts';
+import { LockLostError, NotLockedError, OutcomeUnknownError, VersionMismatchError } from '../errors.ts';
+import type { Mark } from '../lease-clock.ts';
+import type { Grant, LockBackend } from './locker.ts';
+import { isAborted, type Surroundings } from './environment.ts';
+
+export interface LockOnServerOptions {
+  readonly key: string;
+  readonly ttlMs: number;
+  readonly client: DragonLock;
+  readonly surroundings: Surroundings;
+  /** The pair under the lock's key while it is held; absent: there is none. */
+  readonly value?: unknown;
+}
+
+/** What one request may stand in line: the server's most. Then the next one begins, at the end of the line. */
+const waitMs = 300_000;
+/** How often an acquisition is sent again when the client has given up on its answer. */
+const unknownMax = 3;
+
+export class LockOnServer implements LockBackend {
+  readonly #options: LockOnServerOptions;
+
+  constructor(options: LockOnServerOptions) {
+    this.#options = options;
+  }
+
+  async acquire(wait: boolean, signal: AbortSignal | undefined): Promise<Grant | 'busy'> {
+    const { ttlMs, surroundings } = this.#options;
+    const owner = surroundings.nonce();
+    let unknown = 0;
+    while (!isAborted(signal)) {
+      try {
+        const grant = await this.#ask(owner, wait, signal);
+        const isFresh = surroundings.clock.since(grant.sentAt) < ttlMs / 4;
+        if (!isFresh) await grant.renew(ttlMs);
+        return grant;
+      } catch (error) {
+        if (isAborted(signal)) break;
+        if (error instanceof NotLockedError) {
+          if (!wait) return 'busy';
+        } else if (error instanceof OutcomeUnknownError && unknown < unknownMax) {
+          unknown += 1;
+        } else if (!(error instanceof LockLostError)) {
+          // What was sent may have been granted. If this cannot be told either, its time will end it.
+          await this.#giveUp(owner).catch(() => undefined);
+          throw error;
+        }
+      }
+    }
+    await this.#giveUp(owner);
+    return 'busy';
+  }
+
+  async #ask(owner: string, wait: boolean, signal: AbortSignal | undefined): Promise<TenureOnServer> {
+    const { key, ttlMs, client, surroundings } = this.#options;
+    const sentAt = surroundings.clock.mark();
+    const { lock, set } = await client.batch(
+      { lock: { id: key, ttl: ttlMs, wait: wait ? waitMs : 0, owner }, set: shownBy(this.#options) },
+      { signal },
+    );
+    if (lock === undefined) throw new TypeError('The server has answered a lock with none.');
+    return new TenureOnServer(this.#options, lock.fence, sentAt, set[0]?.version);
+  }
+
+  /** Gives back what was perhaps granted to this owner. */
+  async #giveUp(owner: string): Promise<void> {
+    try {
+      const grant = await this.#ask(owner, false, undefined);
+      await grant.release();
+    } catch (error) {
+      if (!(error instanceof NotLockedError || error instanceof LockLostError)) throw error;
+    }
+  }
+}
+
+/** The time for which one acquisition has the lock. */
+class TenureOnServer implements Grant {
+  readonly fence: number;
+  readonly #options: LockOnServerOptions;
+  #sentAt: Mark;
+  /** Of the pair that shows it. */
+  #version: number | undefined;
+
+  constructor(options: LockOnServerOptions, fence: number, sentAt: Mark, version: number | undefined) {
+    this.#options = options;
+    this.fence = fence;
+    this.#sentAt = sentAt;
+    this.#version = version;
+  }
+
+  get sentAt(): Mark {
+    return this.#sentAt;
+  }
+
+  async renew(timeoutMs: number): Promise<Mark> {
+    const { key, ttlMs, client, surroundings } = this.#options;
+    const giveUp = new AbortController();
+    const cancel = surroundings.clock.after(timeoutMs, () =>
+      giveUp.abort(new Error(`no answer within ${Math.round(timeoutMs)} ms`)),
+    );
+    const sentAt = surroundings.clock.mark();
+    try {
+      const { set } = await client.batch(
+        { lock: { id: key, ttl: ttlMs }, unlock: { id: key, fence: this.fence }, set: shownBy(this.#options) },
+        { signal: giveUp.signal },
+      );
+      this.#sentAt = sentAt;
+      this.#version = set[0]?.version;
+      return sentAt;
+    } finally {
+      cancel();
+    }
+  }
+
+  async release(): Promise<void> {
+    const { key, client } = this.#options;
+    const unlock = { id: key, fence: this.fence };
+    if (this.#version === undefined) return void (await client.batch({ unlock }));
+    try {
+      await client.batch({ unlock, set: [{ key, delete: true, version: this.#version }] });
+    } catch (error) {
+      if (!(error instanceof VersionMismatchError)) throw error;
+      // Somebody has written under the lock's key: that stays.
+      await client.batch({ unlock });
+    }
+  }
+}
+
+function shownBy(options: LockOnServerOptions): SetOperation[] {
+  if (!('value' in options)) return [];
+  return [{ key: options.key, value: options.value, ttl: options.ttlMs }];
+}

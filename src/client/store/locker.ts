@@ -1,0 +1,119 @@
+/**
+ * A locker: takes a lock from its backend, keeps it by renewing its lease, and gives it back.
+ *
+ *     free ──lock──► waiting ──granted──► held ──unlock──► free
+ *      ▲                │ busy, cancelled   │ a renewal is refused, or none gets through in time
+ *      └────────────────┘                   ▼
+ *                                         lost ──unlock (which tells whether another can have had it), or lock again
+ *
+ * How long a lease may be believed in is up to the client's `lease.ts`: it counts from the sending of the request that
+ * began or renewed it, on this machine's clock, renews after a third, and gives up a little before the end. So the
+ * holder is always the first to know.
+ */
+import { LockLostError } from '../errors.ts';
+import { Lease as KeptLease } from '../lease.ts';
+import type { Mark } from '../lease-clock.ts';
+import { checkTtl, type Lease, type Locker, type LockOptions } from './store.ts';
+import { LockAcquireCancelled, LockAcquireFailed } from './store-errors.ts';
+import { isAborted, type Surroundings } from './environment.ts';
+
+/** What a locker asks of its backend, for one lock. */
+export interface LockBackend {
+  /**
+   * Tries until the lock is ours, or once when `wait` is false. After the signal has aborted it returns soon, with
+   * whatever it has by then.
+   */
+  acquire(wait: boolean, signal: AbortSignal | undefined): Promise<Grant | 'busy'>;
+}
+
+export interface Grant {
+  readonly fence: number;
+  /** A moment before the lease began. */
+  readonly sentAt: Mark;
+  /**
+   * Gives up after `timeoutMs`. @returns a moment before the renewed lease began
+   * @throws LockLostError; anything else: it cannot tell, and is asked again
+   */
+  renew(timeoutMs: number): Promise<Mark>;
+  /** Once it has succeeded, again changes nothing. @throws LockLostError */
+  release(): Promise<void>;
+}
+
+interface Held {
+  readonly grant: Grant;
+  readonly lease: KeptLease;
+}
+
+export class StoreLocker implements Locker {
+  readonly #key: string;
+  readonly #backend: LockBackend;
+  readonly #options: LockOptions;
+  readonly #surroundings: Surroundings;
+  #waiting = false;
+  #held: Held | undefined;
+
+  constructor(key: string, backend: LockBackend, options: LockOptions, surroundings: Surroundings) {
+    this.#key = key;
+    this.#backend = backend;
+    this.#options = options;
+    this.#surroundings = surroundings;
+  }
+
+  async lock({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Lease> {
+    if (this.#waiting || this.#held?.lease.state === 'held') {
+      throw new LockAcquireFailed(`Cannot lock "${this.#key}": this locker holds it or waits for it already.`);
+    }
+    this.#waiting = true;
+    try {
+      const grant = await this.#acquire(signal);
+      const lease = this.#keep(grant);
+      this.#held = { grant, lease };
+      return { fence: grant.fence, lost: lease.signal };
+    } finally {
+      this.#waiting = false;
+    }
+  }
+
+  async unlock(): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) {
+      throw new LockLostError('lock_lost', `Cannot unlock "${this.#key}": this locker does not hold it.`);
+    }
+    held.lease.release();
+    try {
+      await held.grant.release();
+    } catch (error) {
+      // Whoever does not know whether it worked may ask again.
+      if (error instanceof LockLostError) this.#held = undefined;
+      throw error;
+    }
+    this.#held = undefined;
+  }
+
+  async #acquire(signal: AbortSignal | undefined): Promise<Grant> {
+    const cancelled = (): LockAcquireCancelled =>
+      new LockAcquireCancelled(`The wait for the lock "${this.#key}" was cancelled.`, { cause: signal?.reason });
+    if (isAborted(signal)) throw cancelled();
+    const grant = await this.#backend.acquire(this.#options.noPolling !== true, signal);
+    if (isAborted(signal)) {
+      // It came when nobody wanted it any more. If it cannot be given back, its time will end it.
+      if (grant !== 'busy') await grant.release().catch(() => undefined);
+      throw cancelled();
+    }
+    if (grant === 'busy') throw new LockAcquireFailed(`Cannot lock "${this.#key}": another holds it.`);
+    return grant;
+  }
+
+  #keep(grant: Grant): KeptLease {
+    const { ttl, noRenewal = false, renewalStop } = this.#options;
+    // What is not renewed stays as it is until its time is over.
+    const never = new Promise<never>(() => {});
+    return new KeptLease({
+      name: `lock ${JSON.stringify(this.#key)}`,
+      ttlMs: checkTtl(ttl),
+      clock: this.#surroundings.clock,
+      sentAt: grant.sentAt,
+      renew: (timeoutMs) => (noRenewal || isAborted(renewalStop) ? never : grant.renew(timeoutMs)),
+    });
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The HTTP edge: who asks, what exactly, and is that allowed. What gets through is a validated command for the
+ * dispatcher; what comes back is a finished reply. It holds no data, and it never listens: the composition root does,
+ * and tests inject requests instead.
+ *
+ *     routes/   one file for each kind of thing: how its calls become commands
+ *     parse/    bodies and queries to commands; everything a client can get wrong is refused there
+ *     plugins/  what holds for all calls: the gate (tokens, accounts, rates), reading bodies, failures
+ *     exchange.ts, disconnects.ts, event-stream.ts   one request and its reply, its connection, its stream
+ */
+import { fastify, LogController, type FastifyInstance } from 'fastify';
+import type { Dispatcher } from '../../router/dispatcher.ts';
+import { processMs } from '../../shared/clock.ts';
+import { callMaker } from './data-route.ts';
+import type { Config } from '../config-schema.ts';
+import type { Edge, EdgeLog, Lifecycle } from './route-context.ts';
+import type { FrontEndMemory } from '../shared-counters.ts';
+import type { QueryText } from './parse/query.ts';
+import { authGate } from './auth.ts';
+import { arrivingBodies } from './body.ts';
+import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
+import { RateLimiter } from '../rate-limiter.ts';
+import { RequestMetrics } from '../request-metrics.ts';
+import { UnreadReplies } from './sockets/unread-replies.ts';
+import { batchRoutes } from './routes/batch.ts';
+import { counterRoutes } from './routes/counter.ts';
+import { healthRoutes } from './routes/health.ts';
+import { kvRoutes } from './routes/kv.ts';
+import { lockRoutes } from './routes/lock.ts';
+import { metricsRoutes } from './routes/metrics.ts';
+import { mutexRoutes } from './routes/mutex.ts';
+import { sequenceRoutes } from './routes/sequence.ts';
+import { watchStreamRoutes } from './routes/watch-stream.ts';
+import { watchRoutes } from './routes/watch.ts';
+
+export interface AppOptions {
+  readonly config: Pick<Config, 'http' | 'limits' | 'tokens'>;
+  readonly dispatcher: Dispatcher;
+  /** Which front end this is. */
+  readonly index: number;
+  readonly memory: Pick<FrontEndMemory, 'metrics' | 'rates'>;
+  /** Changes with every start; sent with every reply, and the first part of every RequestID. */
+  readonly boot: string;
+  readonly version: string;
+  readonly log: EdgeLog;
+  readonly lifecycle: Lifecycle;
+  /** Milliseconds of a monotonic clock, for durations and rates; by default that of the machine. */
+  readonly now?: () => number;
+}
+
+/** Node checks connections for timeouts only this often. */
+const timeoutCheckMs = 1000;
+/** Longer than any path that is all right: a longer account or id gets its own message instead. */
+const paramLengthMax = 16 * 1024;
+
+export function buildApp(options: AppOptions): FastifyInstance {
+  const edge = makeEdge(options);
+  const { http, limits, tokens } = options.config;
+  const app = fastify({
+    // Not even a null logger's children: what is worth a line is logged by the edge itself.
+    logger: false,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: limits.body_bytes_max,
+    exposeHeadRoutes: false,
+    // While it closes, calls still get our own answer.
+    return503OnClosing: false,
+    requestTimeout: http.request_timeout_ms,
+    keepAliveTimeout: http.keep_alive_timeout_ms,
+    http: {
+      headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
+      connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
+      // There is one site here, and Node's own reply to a missing Host has no body.
+      requireHostHeader: false,
+    },
+    routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
+    // RequestIDs are made when there is an error to show them with.
+    genReqId: () => '',
+    frameworkErrors: (error, request, reply) => answerError(edge, error, request, reply),
+    clientErrorHandler: (error, socket) => answerBrokenConnection(edge, error, socket),
+  });
+  app.decorateRequest('access');
+  app.removeAllContentTypeParsers();
+  answerFailures(app, edge);
+
+  const call = callMaker(edge, authGate(edge, tokens), arrivingBodies(limits.arriving_bytes_max / http.threads));
+  batchRoutes(app, edge, call);
+  kvRoutes(app, edge, call);
+  counterRoutes(app, edge, call);
+  sequenceRoutes(app, edge, call);
+  lockRoutes(app, edge, call);
+  mutexRoutes(app, edge, call);
+  watchRoutes(app, edge, call);
+  watchStreamRoutes(app, edge, call);
+  healthRoutes(app, edge);
+  metricsRoutes(app, edge);
+  return app;
+}
+
+function makeEdge(options: AppOptions): Edge {
+  const { dispatcher, index, memory, boot, version, log, lifecycle, now } = options;
+  const { limits, http } = options.config;
+  let requestIds = 0;
+  return {
+    dispatcher,
+    boot,
+    version,
+    log,
+    lifecycle,
+    limits,
+    rateLimiter: new RateLimiter(memory.rates, limits.account_requests_per_second, now ?? processMs),
+    metrics: new RequestMetrics(memory.metrics, index, now ?? (() => performance.now())),
+    unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
+    nextRequestId() {
+      requestIds += 1;
+      return `${boot}-${index}-${requestIds}`;
+    },
+    draining: () => lifecycle.state() === 'draining',
+  };
+}
+
+const noQuery: QueryText = { text: '' };
+
+/** The call knows its parameters, and refuses what Fastify's parser would pass over; see `Query`. */
+function keepQuery(text: string): QueryText {
+  return text === '' ? noQuery : { text };
+}

@@ -1,0 +1,66 @@
+/**
+ * The gate in front of every data call, before its body is read: is the server serving, who asks, may they use this
+ * account, and not too often.
+ */
+import { failure, type Failure } from '../../protocol/errors.ts';
+import { accountId, accountPattern } from '../../protocol/ids.ts';
+import { openAccess, TokenIndex, type Access } from '../access.ts';
+import type { DataRequest, Gate } from './data-request.ts';
+import type { TokenConfig } from '../config-schema.ts';
+import type { Edge } from './route-context.ts';
+import { shown } from '../refusal.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    access: Access;
+  }
+}
+
+export function authGate(edge: Edge, tokens: readonly TokenConfig[]): Gate {
+  const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
+  return (request) => {
+    const state = edge.lifecycle.state();
+    if (state !== 'serving') return notServing(state);
+    const access = index === undefined ? openAccess : index.find(request.headers.authorization);
+    if (access === undefined) return unauthorized;
+    if (index === undefined && isForeignPage(request)) return foreignPage;
+    const { acc } = request.params;
+    if (access.accounts !== '*' && !access.accounts.has(acc)) return foreignAccount;
+    if (!accountPattern.test(acc)) return badAccount(acc);
+    if (!edge.rateLimiter.admit(accountId(acc))) return rateLimited(edge);
+    request.access = access;
+    return undefined;
+  };
+}
+
+const unauthorized = failure(
+  'unauthorized',
+  'Unknown or missing token; wanted the header Authorization: Bearer <token>',
+);
+const foreignAccount = failure('forbidden', 'This token may not use this account');
+const foreignPage = failure('forbidden', 'A web page of another origin may not call a server without tokens');
+
+function badAccount(acc: string): Failure {
+  return failure('invalid', `account: wanted 1 to 64 characters of A-Z a-z 0-9 . _ -, got ${shown(acc)}`);
+}
+
+function notServing(state: 'starting' | 'draining'): Failure {
+  return failure(
+    'draining',
+    `The server is ${state === 'starting' ? 'starting' : 'stopping'}; nothing was done, try again`,
+  );
+}
+
+function rateLimited(edge: Edge): Failure {
+  const most = edge.limits.account_requests_per_second;
+  return failure('rate_limited', `Too many requests of this account; wanted at most ${most} a second`);
+}
+
+/**
+ * Without tokens, what protects a developer's server on 127.0.0.1 from the pages that the same developer visits is only
+ * the browser, and that lets a page send a form to anyone. Browsers name the page's origin; programs send none.
+ */
+function isForeignPage(request: DataRequest): boolean {
+  const { origin, host } = request.headers;
+  return origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`;
+}

@@ -1,0 +1,129 @@
+/**
+ * The one way in for data calls. A route says which operation it is and how a request becomes a command; whatever it
+ * refuses while doing so is answered here. No promise is made for a request: its reply comes by callback.
+ */
+import type {
+  FastifyReply,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+  RouteShorthandOptions,
+} from 'fastify';
+import type { Batch, Command, KvList } from '../../protocol/commands.ts';
+import { accountId, type AccountId } from '../../protocol/ids.ts';
+import type { DataRequest, DataRoute, Gate } from './data-request.ts';
+import { InvariantError } from '../../shared/assert.ts';
+import { pageLimitDefault, pageLimitMax } from '../../shared/limits.ts';
+import type { Pending } from '../../router/dispatcher.ts';
+import { needScope } from '../access.ts';
+import type { Edge } from './route-context.ts';
+import { Exchange } from './exchange.ts';
+import { keyOf, prefixOf } from './parse/fields.ts';
+import { headerWish, withIdempotency, type IdempotencyWish } from './parse/idempotency.ts';
+import { Query } from './parse/query.ts';
+import { refuse, Refusal } from '../refusal.ts';
+import { readBody, type ArrivingBodies } from './body.ts';
+import { answerError } from './error-replies.ts';
+import type { Operation } from '../request-metrics.ts';
+
+type DataReply = FastifyReply<DataRoute>;
+type DataRouteOptions = RouteShorthandOptions<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  DataRoute
+>;
+/** The options of its route, and a handler. */
+export type Call = readonly [options: DataRouteOptions, handler: () => never];
+/** Wraps calls: bound to the app's edge and its gate. */
+export type CallMaker = (operation: Operation, start: Start, text?: 'text') => Call;
+/** Validates the request, and hands it to the dispatcher. Throws `Refusal`. */
+export type Start = (request: DataRequest, exchange: Exchange) => Pending;
+
+/**
+ * A call is over in Fastify's first hook, which never says that it is done: what would follow, reading and validating
+ * bodies and serialising replies, is our own.
+ */
+export function callMaker(edge: Edge, gate: Gate, arriving: ArrivingBodies): CallMaker {
+  return (operation, start, text) => {
+    const bodyOptions = { limits: edge.limits, arriving, text: text === 'text' };
+    const onRequest = (request: DataRequest, reply: DataReply): void => {
+      const refused = gate(request);
+      if (refused !== undefined) return new Exchange(edge, operation, reply.raw).refuse(refused);
+      readBody(request.raw, bodyOptions, (error, body) => {
+        if (error !== undefined) return answerError(edge, error, request, reply);
+        request.body = body;
+        begin(edge, operation, start, request, reply);
+      });
+    };
+    return [{ onRequest, config: { operation } }, neverReached];
+  };
+}
+
+function neverReached(): never {
+  throw new InvariantError('invariant broken: a call is over before its handler');
+}
+
+function begin(edge: Edge, operation: Operation, start: Start, request: DataRequest, reply: DataReply): void {
+  const exchange = new Exchange(edge, operation, reply.raw);
+  try {
+    exchange.wait(start(request, exchange));
+  } catch (error) {
+    if (error instanceof Refusal) exchange.refuse(error.failure);
+    else answerError(edge, error as Error, request, reply);
+  }
+}
+
+/** The account in the path; the gate has checked it. */
+export function accountIn(request: DataRequest): AccountId {
+  return accountId(request.params.acc);
+}
+
+/** The rest of the path: `kv/app/config` and `kv/app%2Fconfig` are the same key. */
+export function idIn(request: DataRequest): string {
+  return keyOf(request.params['*'], 'id');
+}
+
+export function queryOf(request: DataRequest, ...known: readonly string[]): Query {
+  return new Query(request.query, known);
+}
+
+/** The ids of the header `Idempotency-Key`, if any. */
+export function wishOf(request: DataRequest): IdempotencyWish | undefined {
+  return headerWish(request.headers['idempotency-key']);
+}
+
+export function needNoBody(request: DataRequest): void {
+  if (request.body !== undefined && request.body !== '') {
+    refuse('invalid', 'This call takes no body; wanted what it needs in the query, e.g. ?add=5');
+  }
+}
+
+/** A REST call as a batch of one operation: `part` is that operation. */
+export function restBatch(request: DataRequest, part: Omit<Batch, 'kind' | 'account'>): Batch {
+  return { kind: 'batch', account: accountIn(request), ...part };
+}
+
+/** REST reads: no body, the scope `read`. */
+export function readCall(edge: Edge, request: DataRequest, exchange: Exchange, command: Command): Pending {
+  needScope(request.access, 'read', 'Reading');
+  return edge.dispatcher.request(command, exchange);
+}
+
+/** REST writes: the header `Idempotency-Key` counts, the scope `write`. */
+export function writeCall(edge: Edge, request: DataRequest, exchange: Exchange, batch: Batch): Pending {
+  needScope(request.access, 'write', 'Writing');
+  return edge.dispatcher.request(withIdempotency(batch, wishOf(request)), exchange);
+}
+
+/** Which page of a list: `?prefix=&after=&limit=`. */
+export function pageAsked(request: DataRequest): Pick<KvList, 'account' | 'prefix' | 'after' | 'limit'> {
+  const query = queryOf(request, 'prefix', 'after', 'limit');
+  const after = query.text('after');
+  return {
+    account: accountIn(request),
+    prefix: prefixOf(query.text('prefix') ?? '', '?prefix'),
+    ...(after !== undefined && { after: keyOf(after, '?after') }),
+    limit: query.integer('limit', 1, pageLimitMax) ?? pageLimitDefault,
+  };
+}

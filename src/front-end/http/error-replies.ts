@@ -1,0 +1,144 @@
+/**
+ * Whatever goes wrong outside a call, in our form: what Fastify and Node's HTTP parser refuse, paths and methods that do
+ * not exist, and bugs. A bug is logged with the RequestID that the client was shown.
+ */
+import type { Socket } from 'node:net';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { errorCodes, failure, failureBody, type Failure } from '../../protocol/errors.ts';
+import type { Edge } from './route-context.ts';
+import { Exchange, withRequestId } from './exchange.ts';
+import { Refusal } from '../refusal.ts';
+import type { Operation } from '../request-metrics.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    readonly operation?: Operation;
+  }
+}
+
+export function answerFailures(app: FastifyInstance, edge: Edge): void {
+  app.setErrorHandler((error: EdgeError, request, reply) => answerError(edge, error, request, reply));
+  app.setNotFoundHandler((request, reply) => {
+    new Exchange(edge, 'unknown', reply.raw).refuse(noSuchCall(request));
+  });
+}
+
+/** Fastify's, Node's, or anything that was thrown. */
+type EdgeError = Error & { readonly code?: string; readonly statusCode?: number };
+
+/** Also for errors that Fastify meets before there is a route. */
+export function answerError(edge: Edge, error: EdgeError, request: FastifyRequest, reply: FastifyReply): void {
+  const known = knownFailure(error);
+  if (known === undefined) {
+    const id = edge.nextRequestId();
+    edge.log.error(
+      { err: error, requestId: id, method: request.method, url: request.url.split('?', 1)[0] },
+      'request failed',
+    );
+    return abandon(edge, id, request, reply);
+  }
+  if (reply.raw.headersSent) return void reply.raw.destroy();
+  exchangeFor(edge, request, reply).refuse(known);
+}
+
+function abandon(edge: Edge, id: string, request: FastifyRequest, reply: FastifyReply): void {
+  if (reply.raw.headersSent) return void reply.raw.destroy();
+  const message = 'A bug in the server; its log says more under this RequestID';
+  exchangeFor(edge, request, reply).refuse(failure('internal', message), id);
+}
+
+function exchangeFor(edge: Edge, request: FastifyRequest, reply: FastifyReply): Exchange {
+  return new Exchange(edge, request.routeOptions.config?.operation ?? 'unknown', reply.raw);
+}
+
+/** What a client did; undefined for what we did. */
+function knownFailure(error: EdgeError): Failure | undefined {
+  if (error instanceof Refusal) return error.failure;
+  switch (error.code) {
+    case 'FST_ERR_BAD_URL':
+      return failure('invalid', 'The path is not valid percent-encoded UTF-8');
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return failure('invalid', 'account: wanted 1 to 64 characters');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return failure('unsupported_media_type', 'Content-Type: not a media type; wanted application/json');
+    case 'ECONNRESET':
+      return failure('invalid', 'The connection closed before the body was complete');
+    default:
+      // Fastify marks what a client caused with a status; an exception of our own has none.
+      return error.code?.startsWith('FST_ERR') && (error.statusCode ?? 500) < 500
+        ? failure('invalid', error.message)
+        : undefined;
+  }
+}
+
+const calls: Readonly<Record<string, readonly string[]>> = {
+  '/livez': ['GET'],
+  '/readyz': ['GET'],
+  '/version': ['GET'],
+  '/metrics': ['GET'],
+  '/db/:acc': ['POST'],
+  '/watch/:acc': ['GET', 'POST'],
+  '/db/:acc/kv': ['GET'],
+  '/db/:acc/kv/:id': ['GET', 'POST', 'DELETE'],
+  '/db/:acc/counter/:id': ['GET', 'POST', 'DELETE'],
+  '/db/:acc/sequence/:id': ['GET', 'POST', 'DELETE'],
+  '/db/:acc/lock': ['GET'],
+  '/db/:acc/lock/:id': ['GET', 'POST', 'DELETE'],
+  '/db/:acc/mlock/:id': ['POST'],
+  '/db/:acc/munlock/:id': ['POST'],
+};
+
+/** Names the methods that the path takes; for an unknown path, all paths. */
+function noSuchCall(request: FastifyRequest): Failure {
+  const path = (request.url.split('?', 1)[0] ?? '').slice(0, 200);
+  const call = Object.keys(calls).find((pattern) => matches(pattern, path));
+  if (call === undefined)
+    return failure('not_found', `There is no ${path}; there are ${Object.keys(calls).join(', ')}`);
+  return failure('not_found', `There is no ${request.method} ${path}; ${call} takes ${calls[call]?.join(', ')}`);
+}
+
+function matches(call: string, path: string): boolean {
+  const pattern = call.replace(':acc', '[^/]+').replace(':id', '.+');
+  return new RegExp(`^${pattern}$`).test(path);
+}
+
+/** For `server.on('clientError')`: bytes that are not HTTP, headers over Node's limit, a request that came too slowly. */
+export function answerBrokenConnection(edge: Edge, error: NodeJS.ErrnoException, socket: Socket): void {
+  // Its request has its answer, and the connection is being closed behind it.
+  if (socket.writableEnded) return void socket.destroy();
+  edge.metrics.countBrokenConnection();
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
+  // In the middle of an earlier reply on the same connection, another head would be read as part of its body.
+  if (inTheMiddleOfAReply(socket)) return void socket.destroy();
+  const refused = brokenReason(error.code);
+  const body = withRequestId(failureBody(refused), edge.nextRequestId());
+  const { status } = errorCodes[refused.code];
+  const head = [
+    `HTTP/1.1 ${status} ${status === 413 ? 'Content Too Large' : 'Bad Request'}`,
+    `Dragonlock-Boot: ${edge.boot}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+function brokenReason(code: string | undefined): Failure {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return failure('too_large', 'The request head is too large; wanted at most 16 KiB');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return failure('invalid', 'The request came too slowly; see http.header_timeout_ms and http.request_timeout_ms');
+    case 'HPE_UNEXPECTED_CONTENT_LENGTH':
+    case 'HPE_INVALID_CONTENT_LENGTH':
+      return failure('invalid', 'Content-Length: malformed, or in contradiction to the other headers');
+    default:
+      return failure('invalid', `This is not HTTP/1.1 (${code ?? 'malformed'})`);
+  }
+}
+
+/** As Node's own handler asks it. */
+function inTheMiddleOfAReply(socket: Socket & { _httpMessage?: { headersSent?: boolean } }): boolean {
+  // oxlint-disable-next-line no-underscore-dangle -- there is no public way from a socket to its reply
+  return socket._httpMessage?.headersSent === true;
+}

@@ -1,0 +1,168 @@
+/**
+ * One reader of server-sent events. A commit is one block: its revision as `id:`, each of its events as one `data:`
+ * line, so that a reader resumes behind a whole commit or before it, never within. A block with nothing but an `id:`
+ * moves the point to resume from without an event.
+ *
+ *     opened ──first word, or openAfterMs──► streaming ──end, overflow, hang-up──► ended
+ *        └──end(reply)──► answered with that reply as plain JSON (410 compacted)
+ *
+ * A reader that does not keep up is cut off, never skipped: it comes back with `Last-Event-ID`.
+ */
+import type { Revision } from '../../protocol/ids.ts';
+import type { Reply } from '../../protocol/replies.ts';
+import type { Pending, StreamSink } from '../../router/dispatcher.ts';
+import type { Limits } from '../../shared/limits.ts';
+import type { Exchange } from './exchange.ts';
+import type { UnreadReplies } from './sockets/unread-replies.ts';
+
+/** How long the head of the reply waits for a refusal; browsers report a stream as open only when they have seen it. */
+const openAfterMs = 250;
+
+export interface StreamContext {
+  readonly boot: string;
+  readonly limits: Limits;
+  readonly unread: UnreadReplies;
+}
+
+export class EventStream implements StreamSink {
+  readonly #exchange: Exchange;
+  readonly #context: StreamContext;
+  readonly #onEnd: (stream: EventStream) => void;
+  readonly #openTimer: NodeJS.Timeout;
+  #state: 'opened' | 'streaming' | 'ended' = 'opened';
+  #bookmark: Revision | undefined;
+  /** It has something unsent, and is closed when none of it moves. */
+  #stalling = false;
+
+  constructor(exchange: Exchange, context: StreamContext, onEnd: (stream: EventStream) => void) {
+    this.#exchange = exchange;
+    this.#context = context;
+    this.#onEnd = onEnd;
+    this.#openTimer = setTimeout(() => this.#start(), openAfterMs).unref();
+  }
+
+  /** @returns what the exchange cancels when the connection closes */
+  follow(pending: Pending): Pending {
+    return {
+      cancel: () => {
+        this.#close();
+        pending.cancel();
+      },
+    };
+  }
+
+  commit(rev: Revision, events: readonly string[], pace: 'live' | 'history' = 'live'): boolean {
+    if (pace === 'live' && this.#isBehind()) return false;
+    this.#bookmark = undefined;
+    return this.#send(commitBlock(rev, events));
+  }
+
+  ready(resume: () => void): boolean {
+    const { res } = this.#exchange;
+    if (this.#state !== 'streaming' || !res.writableNeedDrain) return true;
+    res.once('drain', resume);
+    return false;
+  }
+
+  bookmark(rev: Revision): boolean {
+    // The first one says where the stream begins; later ones can wait for the next heartbeat.
+    if (this.#state === 'opened') return this.#send(`id: ${rev}\n\n`);
+    this.#bookmark = rev;
+    return this.#state === 'streaming';
+  }
+
+  end(reply?: Reply): void {
+    if (this.#state === 'ended') return;
+    if (this.#state === 'opened') {
+      this.#close();
+      if (reply !== undefined) return this.#exchange.deliver(reply);
+      return void this.#exchange.res.destroy();
+    }
+    if (reply !== undefined) this.#send(`event: failure\ndata: ${reply.body}\n\n`);
+    this.#finish();
+  }
+
+  /** Every 15 s: shows proxies and readers that the connection lives, and passes on how far there was nothing. */
+  heartbeat(): void {
+    if (this.#state !== 'streaming') return;
+    const bookmark = this.#bookmark === undefined ? '' : `id: ${this.#bookmark}\n`;
+    this.#bookmark = undefined;
+    this.#send(`: heartbeat\n${bookmark}\n`);
+  }
+
+  #send(block: string | Uint8Array): boolean {
+    if (this.#state === 'ended') return false;
+    if (this.#exchange.gone) return false;
+    this.#start();
+    const { res } = this.#exchange;
+    if (!res.write(block) && !this.#stalling) {
+      this.#stalling = true;
+      this.#context.unread.stallEnds(res.req.socket);
+      res.once('drain', () => {
+        this.#stalling = false;
+        res.req.socket.setTimeout(0);
+      });
+    }
+    return true;
+  }
+
+  /**
+   * Ends a stream whose reader has left too much unread. Asked before more is written: one commit may be larger than the
+   * limit, and a reader that has read everything before it must be able to get it.
+   */
+  #isBehind(): boolean {
+    const { res } = this.#exchange;
+    if (this.#state !== 'streaming' || res.writableLength <= this.#context.limits.stream_buffer_bytes_max) return false;
+    // What is unsent will never be read: there is no polite way to end.
+    this.#close();
+    this.#exchange.finish(200);
+    res.destroy();
+    return true;
+  }
+
+  #start(): void {
+    if (this.#state !== 'opened') return;
+    this.#state = 'streaming';
+    clearTimeout(this.#openTimer);
+    const { res } = this.#exchange;
+    res.writeHead(200, [
+      'Dragonlock-Boot',
+      this.#context.boot,
+      'Content-Type',
+      'text/event-stream',
+      'Cache-Control',
+      'no-cache',
+      // nginx would hold events back until its buffer is full.
+      'X-Accel-Buffering',
+      'no',
+    ]);
+    res.flushHeaders();
+  }
+
+  #finish(): void {
+    if (this.#state === 'ended') return;
+    this.#close();
+    this.#exchange.finish(200);
+    this.#exchange.res.end();
+  }
+
+  #close(): void {
+    this.#state = 'ended';
+    clearTimeout(this.#openTimer);
+    this.#onEnd(this);
+  }
+}
+
+/** Blocks of commits by their events, which readers of one prefix share. */
+const blocks = new WeakMap<readonly string[], Buffer>();
+
+/** Made once for all readers: what a thousand of them leave unread is there once. */
+function commitBlock(rev: Revision, events: readonly string[]): Buffer {
+  const known = blocks.get(events);
+  if (known !== undefined) return known;
+  let text = `id: ${rev}\n`;
+  for (const event of events) text += `data: ${event}\n`;
+  const block = Buffer.from(`${text}\n`);
+  blocks.set(events, block);
+  return block;
+}

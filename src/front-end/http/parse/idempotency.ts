@@ -1,0 +1,34 @@
+/**
+ * Idempotency ids come in the body (`IdempotencyIDs`, a duplicate is refused unless the mode is "replay") or in the
+ * header `Idempotency-Key` (always replay, as in the IETF draft).
+ */
+import { hash } from 'node:crypto';
+import type { Batch, IdempotencyAsk } from '../../../protocol/commands.ts';
+import { idempotencyTtlMsDefault } from '../../../shared/limits.ts';
+import { keyOf } from './fields.ts';
+import { refuse } from '../../refusal.ts';
+
+/** What a request says about idempotency, before the fingerprint of its command is known. */
+export type IdempotencyWish = Omit<IdempotencyAsk, 'fingerprint'>;
+
+/** The wish in the header; undefined when there is none. */
+export function headerWish(header: string | string[] | undefined): IdempotencyWish | undefined {
+  if (header === undefined) return undefined;
+  const id = keyOf(String(header), 'Idempotency-Key');
+  // Node reads headers as Latin-1: anything else would silently become another id.
+  if (!/^[\x20-\x7e]+$/.test(id)) return refuse('invalid', 'Idempotency-Key: wanted printable ASCII');
+  return { ids: [id], ttlMs: idempotencyTtlMsDefault, mode: 'replay' };
+}
+
+export function withIdempotency(batch: Batch, wish: IdempotencyWish | undefined): Batch {
+  if (wish === undefined) return batch;
+  return { ...batch, idempotency: { ...wish, fingerprint: fingerprintOf(batch) } };
+}
+
+/** 132 bits are enough to tell any two commands apart. */
+const fingerprintChars = 22;
+
+/** Of the command, not of the body's text: spaces, and a list of one written without brackets, make no difference. */
+function fingerprintOf(batch: Batch): string {
+  return hash('sha256', JSON.stringify(batch), 'base64url').slice(0, fingerprintChars);
+}

@@ -1,0 +1,90 @@
+/**
+ * The query of a URL, read strictly: unknown or repeated parameters, broken percent-encoding and numbers that are not
+ * plain decimals are refused, so that a typo never runs with a default.
+ */
+import { integerMax } from '../../../shared/limits.ts';
+import { nearestName } from '../../../shared/closest-name.ts';
+import { msOf } from './fields.ts';
+import { refuseField, shown } from '../../refusal.ts';
+
+/** What Fastify hands on as `request.query`: the text behind the `?`, for `Query` to read. */
+export interface QueryText {
+  // Fastify knows queries only as objects of anything.
+  readonly [name: string]: unknown;
+  readonly text: string;
+}
+
+export class Query {
+  readonly #values: ReadonlyMap<string, string>;
+
+  /** @param known the parameters that the call takes */
+  constructor(query: QueryText, known: readonly string[]) {
+    const { text } = query;
+    this.#values = text === '' ? noValues : parse(text, known);
+  }
+
+  text(name: string): string | undefined {
+    return this.#values.get(name);
+  }
+
+  integer(name: string, min: number, max: number = integerMax): number | undefined {
+    const text = this.#values.get(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!/^-?(0|[1-9]\d*)$/.test(text) || value < min || value > max) {
+      return refuseField(
+        `?${name}`,
+        `wanted an integer from ${shownBound(min)} to ${shownBound(max)}, got ${shown(text)}`,
+      );
+    }
+    return value + 0;
+  }
+
+  /** @returns whole milliseconds */
+  seconds(name: string, above: 'zero' | 'or zero', maxMs: number): number | undefined {
+    const text = this.#values.get(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!/^\d+(\.\d+)?$/.test(text) || value * 1000 > maxMs || (value === 0 && above === 'zero')) {
+      const range = above === 'zero' ? `more than 0, at most ${maxMs / 1000}` : `0 to ${maxMs / 1000}`;
+      return refuseField(`?${name}`, `wanted a number of seconds, ${range}, got ${shown(text)}`);
+    }
+    return msOf(value);
+  }
+}
+
+const noValues: ReadonlyMap<string, string> = new Map();
+
+function parse(text: string, known: readonly string[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (const pair of text.split('&')) {
+    if (pair === '') continue;
+    const at = pair.indexOf('=');
+    const name = decode(at === -1 ? pair : pair.slice(0, at), 'name');
+    if (!known.includes(name)) {
+      const meant = nearestName(name, known);
+      const hint =
+        meant !== undefined
+          ? `did you mean ${meant}?`
+          : known.length === 0
+            ? 'this call takes none'
+            : `known are ${known.join(', ')}`;
+      refuseField(`?${name.slice(0, 64)}`, `unknown parameter; ${hint}`);
+    }
+    if (values.has(name)) refuseField(`?${name}`, 'given more than once');
+    values.set(name, decode(at === -1 ? '' : pair.slice(at + 1), name));
+  }
+  return values;
+}
+
+function decode(text: string, name: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return refuseField(`?${name}`, 'malformed percent-encoding');
+  }
+}
+
+function shownBound(bound: number): string {
+  return bound === integerMax ? '2^53−1' : bound === -integerMax ? '−(2^53−1)' : String(bound);
+}

@@ -1,0 +1,68 @@
+/** `POST /watch/:acc`: one key, several keys, or everything below a prefix. The member that is there decides which. */
+import type { AccountId } from '../../../protocol/ids.ts';
+import { revision } from '../../../protocol/ids.ts';
+import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/schemas.ts';
+import type { PrefixWatch, WatchedKey } from '../../../router/dispatcher.ts';
+import { pageLimitDefault, watchWaitMsDefault, type Limits } from '../../../shared/limits.ts';
+import { writeOutLists } from './batch.ts';
+import { isRecord } from './json.ts';
+import { integerOf, keyOf, msOf, prefixOf } from './fields.ts';
+import { refuse } from '../../refusal.ts';
+import { shapeCheck } from './validate.ts';
+
+export type WatchAsk =
+  | { readonly kind: 'keys'; readonly keys: readonly WatchedKey[]; readonly waitMs: number }
+  | { readonly kind: 'prefix'; readonly watch: PrefixWatch };
+
+const checkKey = shapeCheck(watchKeyBody);
+const checkKeys = shapeCheck(watchKeysBody);
+const checkPrefix = shapeCheck(watchPrefixBody);
+const forms = ['ID', 'IDs', 'Prefix'];
+
+export function watchAsk(json: unknown, account: AccountId, limits: Limits): WatchAsk {
+  const given = isRecord(json) ? forms.filter((name) => Object.hasOwn(json, name)) : [];
+  if (given.length !== 1) {
+    const got = given.length === 0 ? 'none' : given.join(' and ');
+    return refuse('invalid', `body: wanted an object with exactly one of ID, IDs, Prefix; got ${got}`);
+  }
+  if (given[0] === 'Prefix') return { kind: 'prefix', watch: prefixWatch(json, account) };
+  return given[0] === 'ID' ? oneKey(json) : severalKeys(json, limits);
+}
+
+function waitMs(wait: number | undefined): number {
+  return wait === undefined ? watchWaitMsDefault : msOf(wait);
+}
+
+function oneKey(json: unknown): WatchAsk {
+  const body = checkKey(json);
+  return {
+    kind: 'keys',
+    keys: [{ key: keyOf(body.ID, 'ID'), version: integerOf(body.Version ?? 0) }],
+    waitMs: waitMs(body.Wait),
+  };
+}
+
+function severalKeys(json: unknown, limits: Limits): WatchAsk {
+  writeOutLists(json, ['IDs']);
+  const body = checkKeys(json);
+  if (body.IDs.length > limits.batch_operations_max) {
+    const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
+    return refuse('too_large', `IDs: ${body.IDs.length} keys; wanted at most ${most}`);
+  }
+  const keys = body.IDs.map((item, i) => ({
+    key: keyOf(item.ID, `IDs[${i}].ID`),
+    version: integerOf(item.Version ?? 0),
+  }));
+  return { kind: 'keys', keys, waitMs: waitMs(body.Wait) };
+}
+
+function prefixWatch(json: unknown, account: AccountId): PrefixWatch {
+  const body = checkPrefix(json);
+  return {
+    account,
+    prefix: prefixOf(body.Prefix, 'Prefix'),
+    ...(body.After !== undefined && { after: revision(integerOf(body.After)) }),
+    waitMs: waitMs(body.Wait),
+    limit: body.Limit ?? pageLimitDefault,
+  };
+}

@@ -1,0 +1,25 @@
+/** What all routes share: made once by `buildApp`, read by everything in `routes/` and `plugins/`. */
+import type { Limits } from '../../shared/limits.ts';
+import type { Dispatcher } from '../../router/dispatcher.ts';
+import type { ReplyContext } from './exchange.ts';
+import type { RateLimiter } from '../rate-limiter.ts';
+
+/** `starting`: recovery runs; `draining`: SIGTERM came. In both, no data call is served. */
+export interface Lifecycle {
+  state(): 'starting' | 'serving' | 'draining';
+}
+
+/** The part of a pino logger that the edge uses. */
+export interface EdgeLog {
+  error(details: object, message: string): void;
+  warn(details: object, message: string): void;
+}
+
+export interface Edge extends ReplyContext {
+  readonly dispatcher: Dispatcher;
+  readonly limits: Limits;
+  readonly lifecycle: Lifecycle;
+  readonly version: string;
+  readonly rateLimiter: RateLimiter;
+  readonly log: EdgeLog;
+}

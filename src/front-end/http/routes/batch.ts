@@ -1,0 +1,108 @@
+/** `POST /db/:acc`: one batch, or an array of them. */
+import type { FastifyInstance } from 'fastify';
+import type { Batch } from '../../../protocol/commands.ts';
+import { revision } from '../../../protocol/ids.ts';
+import { arrayReplyBytesMax } from '../../../shared/limits.ts';
+import type { Reply } from '../../../protocol/replies.ts';
+import type { ArrayClient, Pending } from '../../../router/dispatcher.ts';
+import { needScope, type Access } from '../../access.ts';
+import type { DataRequest, DataRoute } from '../data-request.ts';
+import { accountIn, queryOf, wishOf, type CallMaker } from '../data-route.ts';
+import type { Edge } from '../route-context.ts';
+import { withRequestId, type Exchange } from '../exchange.ts';
+import { batchCommand } from '../parse/batch.ts';
+import { parseJson } from '../parse/json.ts';
+import { refuse, refuseField } from '../../refusal.ts';
+
+export function batchRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+  app.post<DataRoute>(
+    '/db/:acc',
+    ...call('batch', (request, exchange) => {
+      queryOf(request);
+      const json = parseJson(request.body ?? '');
+      if (Array.isArray(json)) return startArray(edge, json, request, exchange);
+      const header = wishOf(request);
+      const batch = batchCommand(json, { account: accountIn(request), limits: edge.limits, header, root: '' });
+      needScopes(request.access, batch);
+      return edge.dispatcher.request(batch, exchange);
+    }),
+  );
+}
+
+/**
+ * Each item is a request of its own, with its own reply and status. But they are checked together before any of them is
+ * handed over: an item that is malformed, or not allowed, refuses the whole array, and nothing has been done.
+ */
+function startArray(edge: Edge, items: readonly unknown[], request: DataRequest, exchange: Exchange): Pending {
+  exchange.operation = 'batch_array';
+  const { limits } = edge;
+  if (wishOf(request) !== undefined) {
+    return refuse('invalid', 'Idempotency-Key: not for an array of batches; wanted IdempotencyIDs in each of them');
+  }
+  if (items.length === 0) return refuse('invalid', 'body: wanted at least one batch, got an empty list');
+  if (items.length > limits.batch_operations_max) {
+    const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
+    return refuse('too_large', `body: ${items.length} batches; wanted at most ${most}`);
+  }
+  const account = accountIn(request);
+  const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
+  const batches = items.map((item, i) => {
+    const batch = batchCommand(item, { account, limits, root: `[${i}].` });
+    if (batch.lock !== undefined && batch.lock.waitMs > 0) {
+      refuseField(`[${i}].LockWait`, 'not within an array of batches; wanted 0 or absent');
+    }
+    needScopes(request.access, batch);
+    return { ...batch, replyBytesMax };
+  });
+  edge.rateLimiter.charge(account, batches.length - 1);
+  return edge.dispatcher.requestAll(batches, new ArrayReplies(edge, exchange, batches.length));
+}
+
+/** The replies to the items of one array, until all are there. */
+class ArrayReplies implements ArrayClient {
+  readonly #edge: Edge;
+  readonly #exchange: Exchange;
+  readonly #texts: string[];
+  #missing: number;
+  #highest = 0;
+
+  constructor(edge: Edge, exchange: Exchange, items: number) {
+    this.#edge = edge;
+    this.#exchange = exchange;
+    this.#texts = Array.from({ length: items }, () => '');
+    this.#missing = items;
+  }
+
+  get gone(): boolean {
+    return this.#exchange.gone;
+  }
+
+  deliver(item: number, reply: Reply): void {
+    this.#texts[item] = itemText(reply, this.#edge);
+    if (reply.rev > this.#highest) this.#highest = reply.rev;
+    this.#missing -= 1;
+    if (this.#missing > 0) return;
+    this.#exchange.deliver({ rev: revision(this.#highest), status: 200, body: `[${this.#texts.join(',')}]` });
+  }
+}
+
+/** `{"Status":200, …the members of the reply}` */
+function itemText(reply: Reply, edge: Edge): string {
+  const body = reply.status >= 400 ? withRequestId(reply.body, edge.nextRequestId()) : reply.body;
+  const members = body.slice(1);
+  return `{"Status":${reply.status}${members === '}' ? '' : ','}${members}`;
+}
+
+/** A batch needs the scopes of everything that it does; one that changes nothing needs `read`. */
+function needScopes(access: Access, batch: Batch): void {
+  const forcing = batch.unlock !== undefined && batch.unlock.handle === undefined;
+  const writing =
+    batch.lock !== undefined ||
+    (batch.unlock !== undefined && !forcing) ||
+    batch.atomic !== undefined ||
+    batch.set !== undefined ||
+    batch.idempotency !== undefined;
+  if (forcing) needScope(access, 'force', 'Unlocking without a handle (Unlock)');
+  if (writing) needScope(access, 'write', 'This batch');
+  if (batch.get !== undefined || !(forcing || writing)) needScope(access, 'read', 'Reading');
+}

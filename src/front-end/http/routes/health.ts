@@ -1,0 +1,28 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { failure } from '../../../protocol/errors.ts';
+import { revision } from '../../../protocol/ids.ts';
+import type { Edge } from '../route-context.ts';
+import { Exchange } from '../exchange.ts';
+
+/** For supervisors and load balancers: no token, no account data. */
+export function healthRoutes(app: FastifyInstance, edge: Edge): void {
+  const options = { config: { operation: 'server' } } as const;
+  const answer = (reply: FastifyReply, body: object): void => {
+    const exchange = new Exchange(edge, 'server', reply.raw);
+    exchange.deliver({ rev: revision(0), status: 200, body: JSON.stringify(body) });
+  };
+
+  /** The process answers: nothing to restart it for. */
+  app.get('/livez', options, (_request, reply) => answer(reply, { Status: 'live' }));
+
+  /** Calls would be served. */
+  app.get('/readyz', options, (_request, reply) => {
+    const state = edge.lifecycle.state();
+    if (state === 'serving') return answer(reply, { Status: 'ready' });
+    new Exchange(edge, 'server', reply.raw).refuse(failure('draining', `The server is ${state}`));
+  });
+
+  app.get('/version', options, (_request, reply) =>
+    answer(reply, { Version: edge.version, Boot: edge.boot, Node: process.versions.node }),
+  );
+}

@@ -1,0 +1,61 @@
+import type { FastifyInstance } from 'fastify';
+import { ttlMsMax } from '../../../shared/limits.ts';
+import type { DataRequest, DataRoute } from '../data-request.ts';
+import { idIn, needNoBody, pageAsked, queryOf, readCall, restBatch, writeCall, type CallMaker } from '../data-route.ts';
+import type { Edge } from '../route-context.ts';
+import { jsonText, parseJson } from '../parse/json.ts';
+import { mediaType } from '../body.ts';
+
+/** `/db/:acc/kv`: read, set, delete, list. */
+export function kvRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+  app.get<DataRoute>(
+    '/db/:acc/kv',
+    ...call('kv_list', (request, exchange) => {
+      return readCall(edge, request, exchange, { kind: 'kv.list', ...pageAsked(request) });
+    }),
+  );
+
+  app.get<DataRoute>(
+    '/db/:acc/kv/*',
+    ...call('kv_get', (request, exchange) => {
+      queryOf(request);
+      return readCall(edge, request, exchange, restBatch(request, { shape: 'kv.get', get: [idIn(request)] }));
+    }),
+  );
+
+  app.post<DataRoute>(
+    '/db/:acc/kv/*',
+    ...call(
+      'kv_set',
+      (request, exchange) => {
+        const query = queryOf(request, 'ver', 'ttl');
+        const version = query.integer('ver', 0);
+        const ttlMs = query.seconds('ttl', 'zero', ttlMsMax);
+        const set = {
+          key: idIn(request),
+          value: jsonText(bodyValue(request), 'body', edge.limits.value_bytes_max, 'limits.value_bytes_max'),
+          ...(version !== undefined && { version }),
+          ...(ttlMs !== undefined && { ttlMs }),
+        };
+        return writeCall(edge, request, exchange, restBatch(request, { shape: 'kv.set', set: [set] }));
+      },
+      'text',
+    ),
+  );
+
+  app.delete<DataRoute>(
+    '/db/:acc/kv/*',
+    ...call('kv_delete', (request, exchange) => {
+      needNoBody(request);
+      const version = queryOf(request, 'ver').integer('ver', 0);
+      const set = { key: idIn(request), ...(version !== undefined && { version }) };
+      return writeCall(edge, request, exchange, restBatch(request, { shape: 'kv.delete', set: [set] }));
+    }),
+  );
+}
+
+/** JSON as it is, text/plain as a string. */
+function bodyValue(request: DataRequest): unknown {
+  const text = request.body ?? '';
+  return mediaType(request.headers['content-type']) === 'text' ? text : parseJson(text);
+}

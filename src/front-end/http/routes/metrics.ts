@@ -1,0 +1,15 @@
+import type { FastifyInstance } from 'fastify';
+import type { Edge } from '../route-context.ts';
+import { metricsRegistry } from '../../metrics-registry.ts';
+
+/** `GET /metrics`: Prometheus' text format, without a token and without anything about accounts. */
+export function metricsRoutes(app: FastifyInstance, edge: Edge): void {
+  const registry = metricsRegistry(edge);
+  // Not on a hot path: Fastify may send this one.
+  app.get('/metrics', { config: { operation: 'server' } }, async (_request, reply) => {
+    const startedAt = edge.metrics.now();
+    const text = await registry.metrics();
+    edge.metrics.count('server', 200, startedAt);
+    return reply.header('Dragonlock-Boot', edge.boot).type(registry.contentType).send(text);
+  });
+}

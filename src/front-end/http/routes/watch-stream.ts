@@ -1,0 +1,52 @@
+/** `GET /watch/:acc?prefix=&after=`: every change below a prefix as server-sent events. */
+import type { FastifyInstance } from 'fastify';
+import { revision, type Revision } from '../../../protocol/ids.ts';
+import { integerMax, streamHeartbeatMs } from '../../../shared/limits.ts';
+import { needScope } from '../../access.ts';
+import type { DataRequest, DataRoute } from '../data-request.ts';
+import { accountIn, queryOf, type CallMaker } from '../data-route.ts';
+import type { Edge } from '../route-context.ts';
+import { EventStream } from '../event-stream.ts';
+import { prefixOf } from '../parse/fields.ts';
+import { refuseField, shown } from '../../refusal.ts';
+
+export function watchStreamRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+  const open = new Set<EventStream>();
+  // One timer for all streams. It does not keep the process alive.
+  const heartbeat = setInterval(() => {
+    for (const stream of open) stream.heartbeat();
+  }, streamHeartbeatMs).unref();
+  app.addHook('onClose', (_app, done) => {
+    clearInterval(heartbeat);
+    done();
+  });
+
+  app.get<DataRoute>(
+    '/watch/:acc',
+    ...call('watch_stream', (request, exchange) => {
+      const query = queryOf(request, 'prefix', 'after');
+      const after = lastEventId(request) ?? query.integer('after', 0);
+      const prefix = prefixOf(query.text('prefix') ?? '', '?prefix');
+      needScope(request.access, 'read', 'Watching');
+      const stream = new EventStream(exchange, edge, (ended) => open.delete(ended));
+      open.add(stream);
+      const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
+      return stream.follow(edge.dispatcher.streamPrefix(watch, stream));
+    }),
+  );
+}
+
+function revisionOf(after: number): Revision {
+  return revision(after);
+}
+
+/** What a browser sends when it connects again: the id of the last block that it has seen. */
+function lastEventId(request: DataRequest): number | undefined {
+  const header = request.headers['last-event-id'];
+  if (header === undefined || header === '') return undefined;
+  const value = Number(header);
+  if (!/^\d{1,16}$/.test(String(header)) || value > integerMax) {
+    return refuseField('Last-Event-ID', `wanted a revision, got ${shown(header)}`);
+  }
+  return value;
+}

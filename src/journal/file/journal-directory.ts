@@ -1,0 +1,73 @@
+import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
+import { revision, type Revision } from '../../protocol/ids.ts';
+import { errorCode, listSegments, segmentHeaderBytes, type SegmentName } from './segment.ts';
+
+interface Mark {
+  readonly first: Revision;
+  readonly offset: number;
+}
+
+const markBytes = 64 * 1024;
+
+/**
+ * What several tails know together about a directory that another thread writes to: its segments, and a sparse index
+ * from revisions to frames, which grows as the tails read. The list is read again only when a tail finds no way on.
+ */
+export class JournalDirectory {
+  readonly #disk: Disk;
+  readonly #path: string;
+  #segments: readonly SegmentName[] = [];
+  /** First revision of a segment → marks in it, ascending. */
+  readonly #marks = new Map<Revision, Mark[]>();
+
+  constructor(disk: Disk, directory: string) {
+    this.#disk = disk;
+    this.#path = directory;
+    this.refresh();
+  }
+
+  /** The first revision of the oldest segment when the list was last read. */
+  get oldest(): Revision {
+    return this.#segments[0]?.first ?? revision(1);
+  }
+
+  refresh(): void {
+    this.#segments = listSegments(this.#disk, this.#path);
+    const oldest = this.oldest;
+    for (const first of this.#marks.keys()) if (first < oldest) this.#marks.delete(first);
+  }
+
+  /** The segment that holds `rev`, if any does. */
+  holding(rev: Revision): SegmentName | undefined {
+    return this.#segments.findLast((segment) => segment.first <= rev);
+  }
+
+  /** The segment behind the one that begins with `first`. */
+  behind(first: Revision): SegmentName | undefined {
+    return this.#segments.find((segment) => segment.first > first);
+  }
+
+  /** Opens a segment, or says nothing when it has been trimmed meanwhile. */
+  open(segment: SegmentName): DiskFile | undefined {
+    try {
+      return this.#disk.open(joinPath(this.#path, segment.name), 'read');
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** A frame that begins with revision `first` stands at `offset`. Remembered every 64 KiB. */
+  mark(segment: SegmentName, first: Revision, offset: number): void {
+    let marks = this.#marks.get(segment.first);
+    if (marks === undefined) this.#marks.set(segment.first, (marks = []));
+    const before = marks.at(-1);
+    if (before === undefined || offset >= before.offset + markBytes) marks.push({ first, offset });
+  }
+
+  /** The nearest known frame at or before `rev`: its first revision and offset, at worst the segment's beginning. */
+  nearest(segment: SegmentName, rev: Revision): Mark {
+    const marks = this.#marks.get(segment.first)?.findLast((mark) => mark.first <= rev);
+    return marks ?? { first: segment.first, offset: segmentHeaderBytes };
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * Reading the journal: `readRecords` for a replay, when nobody writes, and `JournalTail` for watches, beside a writer
+ * in another thread.
+ *
+ * Why a tail needs no lock. The writer makes a revision durable in shared memory after its fdatasync, so that the frame
+ * that ends there is whole when the tail has seen it; and it never changes a byte in front of that. The tail reads
+ * nothing that the given durable revision does not cover, and forgets what else came along in its buffer.
+ * A segment that was trimmed may be filled with zeros and used again while it is open here. It has lost its name before
+ * that: whatever does not look as it should is damage only when the segment is still in the directory, and otherwise
+ * what was to be read is `compacted`.
+ */
+import { assert } from '../../shared/assert.ts';
+import type { Disk, DiskFile } from '../../shared/disk.ts';
+import { revision, type Revision } from '../../protocol/ids.ts';
+import { peekRecord, type RecordChunk } from '../../protocol/record.ts';
+import { frameFaults, frameHeaderBytes, type Frame, type FrameFault } from './frame.ts';
+import { JournalCorruption } from './journal-corruption.ts';
+import type { JournalDirectory } from './journal-directory.ts';
+import { walkLog } from './log-walk.ts';
+import { listSegments, readSegmentHeader, type SegmentName } from './segment.ts';
+import { SegmentWindow, windowBytes } from './segment-window.ts';
+
+/** The record at byte `at` of `buffer`, for `decodeRecord`. The same object each time: use it before the next step. */
+export interface ReadRecord {
+  buffer: Buffer;
+  at: number;
+  rev: Revision;
+}
+
+/**
+ * Every record above `from` of a log that has been recovered, in order.
+ * @param to the log's last revision as recovery found it: ending before it is corruption.
+ * @throws JournalCorruption
+ */
+export function* readRecords(
+  disk: Disk,
+  directory: string,
+  from: Revision,
+  to?: Revision,
+): Generator<ReadRecord, void> {
+  const segments = listSegments(disk, directory);
+  const start = segments.findLastIndex((segment) => segment.first <= from + 1);
+  const walk = walkLog(disk, directory, segments, Math.max(start, 0));
+  const record: ReadRecord = { buffer: Buffer.alloc(0), at: 0, rev: from };
+  for (;;) {
+    const step = walk.next();
+    if (step.done) {
+      const { last, position } = step.value;
+      if (to === undefined || last >= to) return;
+      const reason = `the log ends at revision ${last}, but it ended at ${to} when it was recovered`;
+      throw new JournalCorruption(segments.at(-1)?.name ?? directory, position, reason);
+    }
+    const { frame, buffer, at } = step.value;
+    if (frame.last <= from) continue;
+    const end = at + frame.length;
+    record.buffer = buffer;
+    let rev: number = frame.first;
+    for (let next = at + frameHeaderBytes; next < end; rev += 1) {
+      assert(buffer.readUIntLE(next + 4, 6) === rev, 'the records of a frame have the revisions that it names');
+      record.at = next;
+      record.rev = revision(rev);
+      next += buffer.readUInt32LE(next);
+      assert(next > record.at && next <= end, 'a record fits into its frame');
+      if (rev > from) yield record;
+    }
+    assert(rev === frame.last + 1, 'a frame holds as many records as it names');
+  }
+}
+
+export type TailRead =
+  /** More records, ascending; the bytes stay valid until the next `read`. There may be more yet. */
+  | { readonly kind: 'records'; readonly chunk: RecordChunk & { readonly bytes: Buffer } }
+  /** Still on the way to the first record that was asked for: call again. */
+  | { readonly kind: 'seeking' }
+  /** Everything up to the given durable revision has been returned. */
+  | { readonly kind: 'idle' }
+  /** The next record is gone; the oldest that can be read is `oldest`. The tail is at its end. */
+  | { readonly kind: 'compacted'; readonly oldest: Revision };
+
+interface OpenSegment {
+  readonly segment: SegmentName;
+  readonly file: DiskFile;
+  readonly logId: bigint;
+  readonly window: SegmentWindow;
+}
+
+/** Returns the records behind a revision, a bounded step at a time, and goes on as the log grows. */
+export class JournalTail {
+  readonly #directory: JournalDirectory;
+  /** The last revision returned. */
+  #after: Revision;
+  #open: OpenSegment | undefined;
+  /** The next frame, and the last revision before it. */
+  #offset = 0;
+  #passed: Revision;
+  #out: Buffer = Buffer.alloc(0);
+  #windowBuffer: Buffer | undefined;
+
+  constructor(directory: JournalDirectory, after: Revision) {
+    this.#directory = directory;
+    this.#after = after;
+    this.#passed = after;
+  }
+
+  /** The last revision that was returned: where a tail must start to go on from here. */
+  get position(): Revision {
+    return this.#after;
+  }
+
+  /** Up to 1 MiB of records (or one record that is larger), none above `durable`. Synchronous, bounded. */
+  read(durable: Revision): TailRead {
+    if (this.#after >= durable) return { kind: 'idle' };
+    if (this.#open === undefined) {
+      const gone = this.#position();
+      if (gone !== undefined) return gone;
+    }
+    this.#open?.window.forget();
+    let length = 0;
+    let count = 0;
+    let stepped = 0;
+    while (this.#after < durable && stepped < windowBytes) {
+      const current = this.#open;
+      assert(current !== undefined, 'a tail that reads has a segment open');
+      const frame = current.window.frameAt(this.#offset, current.logId);
+      if (typeof frame === 'string' || frame.first !== this.#passed + 1) {
+        if (count > 0) break;
+        const gone = this.#nextSegment(current, typeof frame === 'string' ? frame : 'revisions');
+        if (gone !== undefined) return gone;
+        continue;
+      }
+      this.#directory.mark(current.segment, frame.first, this.#offset);
+      if (frame.last > this.#after) {
+        const run = this.#run(current.window, frame, durable, windowBytes - length, count === 0);
+        if (run.count > 0) this.#append(length, current.window.buffer, run.start, run.end);
+        length += run.end - run.start;
+        count += run.count;
+        this.#after = run.last;
+        if (run.last < frame.last) break;
+      }
+      this.#passed = frame.last;
+      this.#offset += frame.length;
+      stepped += frame.length;
+    }
+    if (count === 0) return { kind: this.#after < durable ? 'seeking' : 'idle' };
+    const bytes = this.#out.subarray(0, length);
+    return { kind: 'records', chunk: { first: revision(peekRecord(bytes, 0).rev), last: this.#after, count, bytes } };
+  }
+
+  close(): void {
+    this.#open?.file.close();
+    this.#open = undefined;
+  }
+
+  /** Which records of the frame are due: those behind `after`, up to `durable`, within `room` bytes (but one at least). */
+  #run(
+    window: SegmentWindow,
+    frame: Frame,
+    durable: Revision,
+    room: number,
+    atLeastOne: boolean,
+  ): { start: number; end: number; count: number; last: Revision } {
+    const { buffer, at } = window;
+    const frameEnd = at + frame.length;
+    let start = at + frameHeaderBytes;
+    if (frame.first > this.#after && frame.last <= durable && frameEnd - start <= room) {
+      return { start, end: frameEnd, count: frame.count, last: frame.last };
+    }
+    let rev: number = frame.first;
+    for (; rev <= this.#after; rev += 1) start += buffer.readUInt32LE(start);
+    let end = start;
+    let count = 0;
+    for (; end < frameEnd && rev <= durable; rev += 1) {
+      const bytes = buffer.readUInt32LE(end);
+      if (end + bytes - start > room && !(atLeastOne && count === 0)) break;
+      end += bytes;
+      count += 1;
+    }
+    return { start, end, count, last: count === 0 ? this.#after : revision(rev - 1) };
+  }
+
+  #append(length: number, from: Buffer, start: number, end: number): void {
+    const wanted = length + end - start;
+    if (wanted > this.#out.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, Math.min(windowBytes, this.#out.length * 4), 64 * 1024));
+      this.#out.copy(grown, 0, 0, length);
+      this.#out = grown;
+    }
+    from.copy(this.#out, length, start, end);
+  }
+
+  /** Opens the segment that holds the next record, at the nearest frame that is known. */
+  #position(): TailRead | undefined {
+    const next = revision(this.#after + 1);
+    // Twice, because a segment may be trimmed between listing and opening it.
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      this.#directory.refresh();
+      const segment = this.#directory.holding(next);
+      if (segment !== undefined && this.#enter(segment, this.#directory.nearest(segment, next))) return undefined;
+    }
+    return { kind: 'compacted', oldest: this.#directory.oldest };
+  }
+
+  /** Goes on behind the end of a segment. What stands there must follow what was read. */
+  #nextSegment(current: OpenSegment, fault: FrameFault): TailRead | undefined {
+    const passed = this.#passed;
+    if (this.#directory.behind(current.segment.first) === undefined) this.#directory.refresh();
+    const next = this.#directory.behind(current.segment.first);
+    const offset = this.#offset;
+    if (next !== undefined) {
+      const entered = this.#enter(next, this.#directory.nearest(next, next.first), passed);
+      if (entered) return undefined;
+      this.#directory.refresh();
+      if (this.#directory.oldest > passed + 1) return { kind: 'compacted', oldest: this.#directory.oldest };
+    }
+    throw new JournalCorruption(current.segment.name, offset, `${frameFaults[fault]}, although it is durable`);
+  }
+
+  /** @param passed what the segment must follow; absent: it is entered from outside. */
+  #enter(segment: SegmentName, mark: { first: Revision; offset: number }, passed?: Revision): boolean {
+    const file = this.#directory.open(segment);
+    if (file === undefined) return false;
+    const header = readSegmentHeader(file, segment);
+    if (typeof header === 'string') {
+      file.close();
+      this.#directory.refresh();
+      if (this.#directory.oldest > segment.first) return false;
+      throw new JournalCorruption(segment.name, 0, header);
+    }
+    if (passed !== undefined && header.after !== passed) {
+      file.close();
+      return false;
+    }
+    this.#windowBuffer = this.#open?.window.buffer ?? this.#windowBuffer;
+    this.close();
+    const window = new SegmentWindow(file, this.#windowBuffer);
+    this.#open = { segment, file, logId: header.logId, window };
+    this.#offset = mark.offset;
+    this.#passed = revision(mark.first - 1);
+    // Everything before it has been returned; revisions that a salvage skipped never existed.
+    if (passed !== undefined && this.#after < this.#passed) this.#after = this.#passed;
+    return true;
+  }
+}

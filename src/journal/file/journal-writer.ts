@@ -1,0 +1,321 @@
+/**
+ * Writes the journal: one frame and one fdatasync for everything that has arrived meanwhile (group commit).
+ *
+ * It does not know which thread it runs in and calls nobody back but its listeners. A frame goes
+ *
+ *   enqueue … ─► seal ─► [rotate] ─► write ─► fdatasync ─► setDurable ─► listeners (replies leave) ─► next frame
+ *
+ * and nothing else happens in between. What a crash leaves: before the fdatasync returns, any part of the frame, which
+ * recovery drops or, when it is whole, keeps: nobody was answered. Afterwards the whole frame.
+ *
+ * After the first error of a write, sync, rename or close nothing can be said about what is on disk (the kernel marks
+ * a page clean although it was not written, so that a second fsync would lie): the error is thrown, every later call
+ * throws too, and the caller ends the process. Recovery rewrites what it found, see `recovery.ts`.
+ *
+ * Room. Only a new segment needs disk space, and one is kept ready (`spare-segment.ts`). While that fails, `room` tells
+ * the shards what may still be written into the rest of the active segment:
+ *
+ *   open      a spare exists, or is being prepared, or much of the active segment is left
+ *   reserve   no spare for lack of disk space, and less than `reserveBytes` left
+ *   full      …and less than `fullBytes` left
+ *
+ * Records whose revision was taken just before `room` changed are never refused, which would leave a hole in the
+ * revisions: when they do not fit any more, they wait in memory, unacknowledged, and are written when a spare exists.
+ */
+import { assert } from '../../shared/assert.ts';
+import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
+import { failpoint } from '../../shared/failpoints.ts';
+import { revision, type Revision, type ShardId } from '../../protocol/ids.ts';
+import type { JournalRoom, Revisions } from '../../protocol/journal.ts';
+import type { RecordChunk } from '../../protocol/record.ts';
+import { sealFrame } from './frame.ts';
+import { completeOptions, type JournalOptions } from './journal-options.ts';
+import { BucketCounter, groupRecordsBounds, syncSecondsBounds } from './journal-stats.ts';
+import type { JournalStats } from '../../protocol/stats.ts';
+import { RecordQueue } from './record-queue.ts';
+import type { RecoveredJournal } from './recovery.ts';
+import { isDiskFull, removeSegment, segmentHeaderBytes, segmentName, spareName, unlinkIfPresent } from './segment.ts';
+import { useSpare, writeZerosNow } from './segment.ts';
+import { SpareKeeper } from './spare-segment.ts';
+
+interface FinishedSegment {
+  readonly name: string;
+  readonly first: Revision;
+  readonly last: Revision;
+  readonly bytes: number;
+}
+
+const urgentName = 'urgent.tmp';
+
+export class JournalWriter {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #revisions: Revisions;
+  readonly #options: Required<JournalOptions>;
+  readonly #logId: bigint;
+  readonly #queue: RecordQueue;
+  readonly #spare: SpareKeeper;
+  readonly #listeners: ((durable: Revision) => void)[] = [];
+  readonly #finished: FinishedSegment[] = [];
+  readonly #watermarks: Revision[];
+  readonly #groupRecords = new BucketCounter(groupRecordsBounds);
+  readonly #syncSeconds = new BucketCounter(syncSecondsBounds);
+  #bytesWritten = 0;
+  #file: DiskFile;
+  #fileBytes: number;
+  #first: Revision;
+  #last: Revision;
+  #chain: number;
+  #position: number;
+  #failure: unknown;
+  #dead = false;
+  /** The next frame does not fit and there is no spare. */
+  #blocked = false;
+  #room: JournalRoom = 'open';
+
+  constructor(
+    disk: Disk,
+    directory: string,
+    recovered: RecoveredJournal,
+    revisions: Revisions,
+    options: JournalOptions,
+  ) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#revisions = revisions;
+    this.#options = completeOptions(options);
+    this.#logId = recovered.logId;
+    this.#last = recovered.last;
+    this.#chain = recovered.chain;
+    this.#position = recovered.position;
+    this.#queue = new RecordQueue(recovered.last);
+    this.#watermarks = Array.from({ length: options.shards }, () => recovered.from);
+    const active = recovered.segments.at(-1);
+    assert(active !== undefined, 'a recovered journal has a segment');
+    assert(revisions.durable() === recovered.last, 'revisions start at the end of the log');
+    this.#first = active.first;
+    for (const segment of recovered.segments.slice(0, -1)) this.#finished.push(segment);
+    this.#file = disk.open(joinPath(directory, active.name), 'write');
+    this.#fileBytes = this.#file.size();
+    const { segmentBytes, retryMs, schedule, log } = this.#options;
+    this.#spare = new SpareKeeper(disk, directory, {
+      segmentBytes,
+      retryMs,
+      schedule,
+      log,
+      onChange: () => this.#spareChanged(),
+      onFailure: (error) => {
+        this.#poison(error);
+        this.#options.onFailure(error);
+      },
+    });
+    this.#spare.start();
+    this.#trim();
+  }
+
+  /** What may be written. Ask before a revision is taken; reading it costs nothing. */
+  get room(): JournalRoom {
+    return this.#room;
+  }
+
+  /** Records that are not durable yet wait for a lower revision, the next flush or disk space. */
+  get idle(): boolean {
+    return this.#queue.count === 0 && this.#queue.waiting === 0;
+  }
+
+  onDurable(listener: (durable: Revision) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /**
+   * Takes records into the next frame, or keeps them until every lower revision has arrived.
+   * @param owned the bytes will not change after this call; otherwise they are copied if they have to wait.
+   */
+  enqueue(chunk: RecordChunk, owned = false): void {
+    this.#assertAlive();
+    this.#queue.add(chunk, owned, this.#frameLimit());
+  }
+
+  /**
+   * Writes one frame and waits until it is on disk.
+   * @returns false when there is nothing to write, or no room for it until a spare exists.
+   */
+  flush(): boolean {
+    this.#assertAlive();
+    this.#queue.fill(this.#frameLimit());
+    if (this.#queue.count === 0) return false;
+    try {
+      if (this.#position + this.#queue.length > this.#fileBytes && !this.#rotate()) {
+        this.#blocked = true;
+        this.#updateRoom();
+        return false;
+      }
+      this.#writeFrame();
+    } catch (error) {
+      this.#poison(error);
+      throw error;
+    }
+    for (const listener of this.#listeners) listener(this.#last);
+    return true;
+  }
+
+  /** Everything of this shard up to `watermark` is in its checkpoint. */
+  checkpointed(shard: ShardId, watermark: Revision): void {
+    this.#assertAlive();
+    const before = this.#watermarks[shard];
+    assert(before !== undefined, 'a known shard has checkpointed');
+    assert(watermark <= this.#revisions.durable(), 'a checkpoint holds only what is durable in the journal');
+    if (watermark <= before) return;
+    this.#watermarks[shard] = watermark;
+    this.#trim();
+  }
+
+  /** The first revision that can still be read. */
+  oldestRevision(): Revision {
+    return this.#finished[0]?.first ?? this.#first;
+  }
+
+  stats(): JournalStats {
+    return {
+      groupRecords: this.#groupRecords.snapshot(),
+      syncSeconds: this.#syncSeconds.snapshot(),
+      bytesWritten: this.#bytesWritten,
+      segments: this.#finished.length + 1,
+      room: this.#room,
+      oldestRevision: this.oldestRevision(),
+    };
+  }
+
+  /** Ends the writer; what was not flushed is gone. Resolves when nothing touches the directory any more. */
+  async close(): Promise<void> {
+    const wasDead = this.#dead;
+    this.#poison(new Error('The journal is closed'));
+    const settled = this.#spare.close();
+    if (!wasDead) this.#file.close();
+    await settled;
+  }
+
+  #writeFrame(): void {
+    const { buffer, length, count, first, last } = this.#queue;
+    const header = { previous: this.#chain, logId: this.#logId, first, last, durable: this.#last, count };
+    this.#chain = sealFrame(buffer, length, header);
+    failpoint('journal.before-write');
+    this.#file.write(buffer, 0, length, this.#position);
+    failpoint('journal.written');
+    const before = this.#options.elapsedMs();
+    this.#file.datasync();
+    this.#syncSeconds.observe((this.#options.elapsedMs() - before) / 1000);
+    failpoint('journal.synced');
+    this.#position += length;
+    this.#bytesWritten += length;
+    this.#groupRecords.observe(count);
+    this.#last = last;
+    this.#queue.clear();
+    this.#updateRoom();
+    this.#revisions.setDurable(last);
+  }
+
+  /** What fits: a whole frame when there is a segment to put it in, else what is left of the active one. */
+  #frameLimit(): number {
+    const { frameBytesMax } = this.#options;
+    if (this.#spare.state === 'ready' || this.#spare.state === 'preparing') return frameBytesMax;
+    return Math.min(frameBytesMax, this.#fileBytes - this.#position);
+  }
+
+  /** Makes the spare the active segment. False: there is none, for lack of disk space. */
+  #rotate(): boolean {
+    const { segmentBytes, log } = this.#options;
+    assert(this.#queue.length <= segmentBytes - segmentHeaderBytes, 'a frame fits into a segment');
+    let spare = spareName;
+    if (this.#spare.state !== 'ready') {
+      if (this.#spare.state === 'failed' || !this.#prepareNow()) return false;
+      spare = urgentName;
+      log('info', 'The next journal segment was needed before it was ready; commits waited for it');
+    }
+    const first = revision(this.#last + 1);
+    // The segment that ends here was synced with its last frame.
+    const finished = { name: segmentName(this.#first), first: this.#first, last: this.#last, bytes: this.#fileBytes };
+    const next = useSpare(this.#disk, this.#directory, spare, {
+      logId: this.#logId,
+      first,
+      after: this.#last,
+      chain: this.#chain,
+    });
+    this.#file.close();
+    this.#file = next;
+    this.#fileBytes = next.size();
+    this.#finished.push(finished);
+    this.#first = first;
+    this.#position = segmentHeaderBytes;
+    // An urgent one was made beside the regular spare, which is still on its way.
+    if (spare === spareName) this.#spare.start();
+    this.#trim();
+    return true;
+  }
+
+  /** Zero-fills a segment while everybody waits: a fast writer must not meet "disk full" on an empty disk. */
+  #prepareNow(): boolean {
+    try {
+      writeZerosNow(this.#disk, this.#directory, urgentName, this.#options.segmentBytes);
+      return true;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      unlinkIfPresent(this.#disk, this.#directory, urgentName);
+      this.#spare.fail(error);
+      return false;
+    }
+  }
+
+  /** Removes segments that no shard needs for a replay and that are too old for readers. */
+  #trim(): void {
+    const needed = Math.min(...this.#watermarks);
+    let kept = this.#finished.reduce((sum, segment) => sum + segment.bytes, 0);
+    for (;;) {
+      const oldest = this.#finished[0];
+      if (oldest === undefined || oldest.last > needed || kept <= this.#options.keepBytes) return;
+      try {
+        const reusable = oldest.bytes === this.#options.segmentBytes;
+        if (!reusable || !this.#spare.retire(oldest.name)) removeSegment(this.#disk, this.#directory, oldest.name);
+      } catch (error) {
+        this.#poison(error);
+        throw error;
+      }
+      this.#finished.shift();
+      kept -= oldest.bytes;
+    }
+  }
+
+  #spareChanged(): void {
+    if (this.#dead) return;
+    if (this.#blocked && this.#spare.state === 'ready') {
+      this.#blocked = false;
+      while (this.flush());
+    }
+    this.#updateRoom();
+  }
+
+  #updateRoom(): void {
+    const left = this.#fileBytes - this.#position;
+    let room: JournalRoom = 'open';
+    if (this.#blocked) room = 'full';
+    else if (this.#spare.state === 'failed' && left < this.#options.fullBytes) room = 'full';
+    else if (this.#spare.state === 'failed' && left < this.#options.reserveBytes) room = 'reserve';
+    if (room === this.#room) return;
+    this.#room = room;
+    const level = room === 'open' ? 'info' : 'warn';
+    this.#options.log(level, 'What the journal has room for has changed', { room });
+    this.#options.onRoom(room);
+  }
+
+  #poison(error: unknown): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#failure = error;
+  }
+
+  #assertAlive(): void {
+    if (!this.#dead) return;
+    const reason = this.#failure instanceof Error ? this.#failure.message : String(this.#failure);
+    throw new Error(`The journal takes nothing more: ${reason}`, { cause: this.#failure });
+  }
+}

@@ -1,0 +1,111 @@
+import { joinPath, type Disk } from '../../shared/disk.ts';
+import { revision, type Revision } from '../../protocol/ids.ts';
+import { follows, frameFaults, type Frame, type FrameFault } from './frame.ts';
+import { JournalCorruption, type IntactPart } from './journal-corruption.ts';
+import { readSegmentHeader, segmentHeaderBytes, type SegmentHeader, type SegmentName } from './segment.ts';
+import { wasWrittenWhole } from './torn-tail.ts';
+import { SegmentWindow } from './segment-window.ts';
+
+/** A valid frame, until the next step of the walk. */
+export interface WalkedFrame {
+  readonly frame: Frame;
+  readonly buffer: Buffer;
+  /** Where the frame starts in `buffer`. */
+  readonly at: number;
+}
+
+/** Where the log, or a segment of it, ends. */
+export interface LogEnd {
+  readonly logId: bigint;
+  /** The last revision in it; of a segment without frames, the one before its first. */
+  readonly last: Revision;
+  readonly chain: number;
+  /** Byte of the segment behind its last valid frame. */
+  readonly position: number;
+  /** `nothing-written` is a clean end, everything else a torn tail. */
+  readonly fault: FrameFault;
+}
+
+/**
+ * Reads the log from segment `start` (an index into `segments`) to its end, checking every frame and that each follows
+ * the one before it.
+ *
+ * Where a frame is not valid, three things can be true. Another segment follows: then this one must have ended right
+ * here, which the next header proves by naming the last revision and checksum before it; whatever stands behind is
+ * left over and harmless. A later frame of this log is valid, or this one was written whole, or the file was made longer
+ * than it is: then something durable is damaged. Otherwise it is the end.
+ *
+ * @throws JournalCorruption
+ */
+export function* walkLog(
+  disk: Disk,
+  directory: string,
+  segments: readonly SegmentName[],
+  start: number,
+): Generator<WalkedFrame, LogEnd> {
+  let before: LogEnd | undefined;
+  let buffer: Buffer | undefined;
+  for (const [index, segment] of segments.entries()) {
+    if (index < start) continue;
+    const intact = (count: number, end: LogEnd | undefined): IntactPart | undefined =>
+      start > 0 || end === undefined ? undefined : { segments: count, last: end.last, chain: end.chain };
+    const file = disk.open(joinPath(directory, segment.name), 'read');
+    try {
+      const header = readSegmentHeader(file, segment);
+      if (typeof header === 'string') throw new JournalCorruption(segment.name, 0, header, intact(index, before));
+      const gap = before && gapBefore(header, before);
+      if (before !== undefined && gap !== undefined) {
+        const name = segments[index - 1]?.name ?? segment.name;
+        const reason = `${gap} (the next segment is ${segment.name})`;
+        throw new JournalCorruption(name, before.position, reason, intact(index, before));
+      }
+      const window = new SegmentWindow(file, buffer);
+      const end = yield* walkSegment(window, header);
+      if (index === segments.length - 1) {
+        const later = window.findLater(end.position, end.logId, end.last);
+        const cutOff = window.size < header.bytes;
+        if (later === undefined && !cutOff && !wasWrittenWhole(window, end.position)) return end;
+        if (later === undefined) {
+          const reason = cutOff
+            ? `the file has ${window.size} bytes, and had ${header.bytes} when it was made`
+            : `${frameFaults[end.fault]}, although the frame was written whole`;
+          throw new JournalCorruption(segment.name, end.position, reason, intact(index + 1, end));
+        }
+        const reason =
+          `${frameFaults[end.fault]}, but a valid frame with revisions ${later.frame.first} to ${later.frame.last} ` +
+          `stands behind it at byte ${later.offset}`;
+        throw new JournalCorruption(segment.name, end.position, reason, intact(index + 1, end));
+      }
+      before = end;
+      buffer = window.buffer;
+    } finally {
+      file.close();
+    }
+  }
+  throw new JournalCorruption(directory, 0, 'there is no segment');
+}
+
+function* walkSegment(window: SegmentWindow, header: SegmentHeader): Generator<WalkedFrame, LogEnd> {
+  const { logId } = header;
+  let chain = header.chain;
+  // A salvage may have left a gap in the revisions in front of a segment.
+  let last = revision(header.first - 1);
+  let position = segmentHeaderBytes;
+  for (;;) {
+    const frame = window.frameAt(position, logId);
+    if (typeof frame === 'string') return { logId, last, chain, position, fault: frame };
+    const fault = follows(frame, chain, last);
+    if (fault !== undefined) return { logId, last, chain, position, fault };
+    yield { frame, buffer: window.buffer, at: window.at };
+    last = frame.last;
+    chain = frame.crc;
+    position += frame.length;
+  }
+}
+
+function gapBefore(header: SegmentHeader, before: LogEnd): string | undefined {
+  if (header.logId !== before.logId) return 'the segment behind it belongs to another log';
+  if (header.after === before.last && header.chain === before.chain) return undefined;
+  if (header.after <= before.last) return 'the segment behind it does not follow its last frame';
+  return `${frameFaults[before.fault]}; revisions ${before.last + 1} to ${header.after} are missing`;
+}

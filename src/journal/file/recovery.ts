@@ -1,0 +1,231 @@
+/**
+ * Opening the journal at start.
+ *
+ *   list ─► check headers ─► walk the frames from the lowest watermark on ─► remove left-overs ─► copy the tail ─► serve
+ *           └──────────── damage: throw, nothing was changed ────────────┘
+ *
+ * What refuses the start, because it was durable once: a damaged frame or a hole with a valid frame behind it, in this
+ * or a later segment; a missing segment; a segment or frame of another log; a log that begins behind, or ends before,
+ * what the checkpoints need. A bad last frame is a torn tail and was never acknowledged: it is dropped.
+ *
+ * Why the tail is copied. After a failed fsync the kernel may keep pages as clean that the disk never got. A process
+ * that restarts would read them back, take them for durable, and lose them with the next power cut. So whatever was
+ * found valid in the last segment is written again, to a fresh zero-filled file that replaces it. This also leaves
+ * nothing of a torn frame behind the end, where a later crash could mistake it for something.
+ * On a full disk the server must still start (else nobody could delete anything): then the tail is rewritten in place,
+ * the same bytes over themselves and zeros behind them.
+ *
+ * What a crash leaves at each step:
+ *   first start, before the rename       a .tmp and no segment: the next start begins anew
+ *   after removing left-overs            nothing that recovery reads was touched
+ *   while copying to journal-N.log.tmp   the old tail, and a .tmp that is removed
+ *   after the rename, before the sync    the old tail or the new one, which hold the same valid frames
+ *   while rewriting in place             every sector of the valid part holds the same bytes before and after; behind
+ *                                        it there is only what was not valid anyway
+ * So recovery may be repeated any number of times, and gives the same log.
+ */
+import path from 'node:path';
+import { assert } from '../../shared/assert.ts';
+import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
+import { failpoint } from '../../shared/failpoints.ts';
+import { revision, type Revision } from '../../protocol/ids.ts';
+import { JournalCorruption } from './journal-corruption.ts';
+import type { JournalLog } from './journal-options.ts';
+import { walkLog, type LogEnd } from './log-walk.ts';
+import {
+  createSegment,
+  isDiskFull,
+  listSegments,
+  readSegmentHeader,
+  segmentBytesDefault,
+  spareName,
+} from './segment.ts';
+import { unlinkIfPresent, type SegmentName } from './segment.ts';
+
+export interface RecoverOptions {
+  /** The lowest watermark of all shards: the checkpoints hold everything up to it. */
+  readonly from: Revision;
+  /** Where a log that does not exist yet begins: behind this revision. A restore jumps ahead with it. */
+  readonly createAfter?: Revision;
+  readonly segmentBytes?: number;
+  /** Eight random bytes: the id of a new log. */
+  readonly randomBytes: (count: number) => Uint8Array;
+  readonly log: JournalLog;
+}
+
+export interface RecoveredSegment extends SegmentName {
+  /** Of the last segment: the last revision of the log. */
+  readonly last: Revision;
+  readonly bytes: number;
+}
+
+/** Plain data, so that it can cross to the journal's thread. */
+export interface RecoveredJournal {
+  readonly logId: bigint;
+  readonly from: Revision;
+  /** The last durable revision; the next one follows it. */
+  readonly last: Revision;
+  readonly chain: number;
+  /** Oldest first; the last one is the active one. */
+  readonly segments: readonly RecoveredSegment[];
+  /** Byte of the active segment where the next frame goes. */
+  readonly position: number;
+  /** The first revision that can be read. */
+  readonly oldest: Revision;
+}
+
+const copyStepBytes = 1024 * 1024;
+
+/** @throws JournalCorruption, and whatever the disk says. */
+export async function recoverJournal(
+  disk: Disk,
+  directory: string,
+  options: RecoverOptions,
+): Promise<RecoveredJournal> {
+  disk.mkdir(directory);
+  const names = listSegments(disk, directory);
+  if (names.length === 0) await createFirstSegment(disk, directory, options);
+  const segments = names.length === 0 ? listSegments(disk, directory) : names;
+  const { from, log } = options;
+  const known = checkHeaders(disk, directory, segments, from);
+  const end = findEnd(disk, directory, segments, from);
+  if (end.last < from) {
+    const reason = `the log ends at revision ${end.last}, but a checkpoint holds revision ${from}`;
+    throw new JournalCorruption(segments.at(-1)?.name ?? directory, end.position, reason);
+  }
+  for (const name of disk.list(directory)) {
+    if (name === spareName || name.endsWith('.tmp')) unlinkIfPresent(disk, directory, name);
+  }
+  const active = segments.at(-1);
+  assert(active !== undefined, 'a log has a segment');
+  if (end.fault !== 'nothing-written') {
+    log('warn', 'Dropped an incomplete write at the end of the journal; it was never acknowledged', {
+      file: active.name,
+      offset: end.position,
+      reason: end.fault,
+    });
+  }
+  if (names.length > 0) await renewTail(disk, directory, active.name, end.position, log);
+  const recovered = segments.map(({ name, first }, index) => {
+    const next = known[index + 1];
+    return { name, first, last: next?.after ?? end.last, bytes: known[index]?.bytes ?? 0 };
+  });
+  const oldest = segments[0]?.first ?? revision(1);
+  return {
+    logId: end.logId,
+    from,
+    last: end.last,
+    chain: end.chain,
+    segments: recovered,
+    position: end.position,
+    oldest,
+  };
+}
+
+async function createFirstSegment(disk: Disk, directory: string, options: RecoverOptions): Promise<void> {
+  const last = options.createAfter ?? revision(0);
+  if (options.from > last) {
+    const reason = `there is no journal, but a checkpoint holds revision ${options.from}`;
+    throw new JournalCorruption(directory, 0, reason);
+  }
+  if (disk.list(directory).some((name) => name.endsWith('.damaged')) && options.createAfter === undefined) {
+    throw new JournalCorruption(directory, 0, 'all segments were set aside as damaged; revisions must not start again');
+  }
+  const header = {
+    logId: Buffer.from(options.randomBytes(8)).readBigUInt64LE(0),
+    first: revision(last + 1),
+    // The checkpoints hold everything up to here, and nothing was ever between here and the first revision.
+    after: options.from,
+    chain: 0,
+  };
+  await createSegment(disk, directory, header, options.segmentBytes ?? segmentBytesDefault);
+  // The directory itself may be new, too.
+  disk.syncDirectory(path.dirname(directory));
+}
+
+/** Every segment, those too that no replay needs: who resumes a watch reads them. */
+function checkHeaders(
+  disk: Disk,
+  directory: string,
+  segments: readonly SegmentName[],
+  from: Revision,
+): { after: Revision; bytes: number }[] {
+  let logId: bigint | undefined;
+  return segments.map((segment, index) => {
+    const file = disk.open(joinPath(directory, segment.name), 'read');
+    try {
+      const header = readSegmentHeader(file, segment);
+      if (typeof header === 'string') throw new JournalCorruption(segment.name, 0, header);
+      if (header.logId !== (logId ??= header.logId)) {
+        throw new JournalCorruption(segment.name, 0, 'the segment belongs to another log');
+      }
+      if (index === 0 && header.after > from) {
+        const reason = `the log begins with revision ${header.first}, but revision ${from + 1} is needed`;
+        throw new JournalCorruption(segment.name, 0, reason);
+      }
+      const previous = segments[index - 1];
+      if (previous !== undefined && header.after < previous.first - 1) {
+        throw new JournalCorruption(segment.name, 0, `the segment does not follow ${previous.name}`);
+      }
+      return { after: header.after, bytes: file.size() };
+    } finally {
+      file.close();
+    }
+  });
+}
+
+function findEnd(disk: Disk, directory: string, segments: readonly SegmentName[], from: Revision): LogEnd {
+  const start = segments.findLastIndex((segment) => segment.first <= from + 1);
+  const walk = walkLog(disk, directory, segments, Math.max(start, 0));
+  for (;;) {
+    const step = walk.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Replaces a segment by a fresh copy of its first `bytes` bytes, zeros behind them. */
+async function renewTail(disk: Disk, directory: string, name: string, bytes: number, log: JournalLog): Promise<void> {
+  const target = joinPath(directory, name);
+  const tmp = `${target}.tmp`;
+  const source = disk.open(target, 'write');
+  try {
+    try {
+      await disk.writeZeros(tmp, source.size());
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      unlinkIfPresent(disk, directory, `${name}.tmp`);
+      log('warn', 'The disk is full: the end of the journal is rewritten in place', { file: name });
+      copyBytes(source, source, bytes);
+      zeroBytes(source, bytes);
+      source.sync();
+      return;
+    }
+    const copy = disk.open(tmp, 'write');
+    try {
+      copyBytes(source, copy, bytes);
+      copy.sync();
+    } finally {
+      copy.close();
+    }
+  } finally {
+    source.close();
+  }
+  disk.rename(tmp, target);
+  disk.syncDirectory(directory);
+  failpoint('recovery.tail-copied');
+}
+
+function copyBytes(from: DiskFile, to: DiskFile, bytes: number): void {
+  const buffer = Buffer.allocUnsafeSlow(Math.min(copyStepBytes, bytes));
+  for (let at = 0; at < bytes; at += buffer.length) {
+    const step = Math.min(buffer.length, bytes - at);
+    if (from.read(buffer, 0, step, at) !== step) throw new Error('The journal became shorter while it was copied');
+    to.write(buffer, 0, step, at);
+  }
+}
+
+function zeroBytes(file: DiskFile, start: number): void {
+  const size = file.size();
+  const zeros = Buffer.alloc(Math.min(copyStepBytes, size - start));
+  for (let at = start; at < size; at += zeros.length) file.write(zeros, 0, Math.min(zeros.length, size - at), at);
+}

@@ -1,0 +1,74 @@
+import type { DiskFile } from '../../shared/disk.ts';
+import { decodeFrame, frameHeaderBytes, frameMagic, peekFrameLength, type Frame, type FrameFault } from './frame.ts';
+
+export const windowBytes = 1024 * 1024;
+
+/**
+ * Reads a segment through one buffer, a step at a time. The buffer grows only for a frame that is larger than a step.
+ * Frames that it returns point into `buffer` at `at`, until the next call.
+ */
+export class SegmentWindow {
+  readonly #file: DiskFile;
+  readonly size: number;
+  buffer: Buffer;
+  /** Where in the buffer the frame starts that `frameAt` returned last. */
+  at = 0;
+  #start = 0;
+  #length = 0;
+
+  constructor(file: DiskFile, buffer?: Buffer) {
+    this.#file = file;
+    this.size = file.size();
+    // A short file needs no more room than its own size.
+    this.buffer = buffer ?? Buffer.allocUnsafeSlow(Math.min(windowBytes, this.size));
+  }
+
+  /** Forgets what was read: the writer may have written behind it since. */
+  forget(): void {
+    this.#length = 0;
+  }
+
+  /** The valid frame at a byte of the file, or why there is none. */
+  frameAt(offset: number, logId: bigint): Frame | FrameFault {
+    if (!this.#load(offset, frameHeaderBytes)) return 'nothing-written';
+    const length = peekFrameLength(this.buffer, this.at);
+    if (typeof length === 'string') return length;
+    if (offset + length > this.size || !this.#load(offset, length)) return 'cut-off';
+    return decodeFrame(this.buffer, this.at, logId);
+  }
+
+  /** The bytes at `offset`, whatever they are, until the next call; undefined when the file ends before. */
+  bytesAt(offset: number, length: number): Buffer | undefined {
+    return this.#load(offset, length) ? this.buffer.subarray(this.at, this.at + length) : undefined;
+  }
+
+  /** The first valid frame of this log at or behind `offset` with revisions above `last`, wherever it starts. */
+  findLater(offset: number, logId: bigint, last: number): { offset: number; frame: Frame } | undefined {
+    for (let from = offset; this.#load(from, frameHeaderBytes); ) {
+      const bytes = this.#start + this.#length - from;
+      const hit = this.buffer.indexOf(frameMagic, this.at);
+      if (hit < 0 || hit >= this.#length) {
+        // A magic may straddle the steps.
+        from += bytes - frameHeaderBytes + 1;
+        continue;
+      }
+      const place = this.#start + hit;
+      const frame = this.frameAt(place, logId);
+      if (typeof frame !== 'string' && frame.last > last) return { offset: place, frame };
+      from = place + 1;
+    }
+    return undefined;
+  }
+
+  #load(offset: number, bytes: number): boolean {
+    if (offset < this.#start || offset + bytes > this.#start + this.#length) {
+      if (offset + bytes > this.size) return false;
+      if (bytes > this.buffer.length) this.buffer = Buffer.allocUnsafeSlow(bytes);
+      this.#start = offset;
+      this.#length = this.#file.read(this.buffer, 0, this.buffer.length, offset);
+      if (bytes > this.#length) return false;
+    }
+    this.at = offset - this.#start;
+    return true;
+  }
+}

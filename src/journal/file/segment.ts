@@ -1,0 +1,220 @@
+/**
+ * Segments: the files that frames stand in.
+ *
+ *   journal-0000000000000001.log   a finished segment; the number is its first revision
+ *   journal-0000000000004711.log   the newest one is the active one
+ *   spare.log                      the next one, zero-filled and durable
+ *   old.tmp                        one that nobody needs any more, of which the next spare is made
+ *   *.tmp                          something that was being made when the process ended: removed at start
+ *   *.damaged                      set aside by a salvage, never read
+ *
+ * A segment has its full size from the start (64 MiB of zeros, fsynced), so that writing a frame never changes the
+ * file's metadata and never meets a full disk. Its first 512 bytes, a sector of their own, are the header:
+ *
+ *    0  magic    8 bytes "DRAGLOCK"
+ *    8  version  u32     1
+ *   12  crc      u32     CRC-32 of bytes 16-47
+ *   16  log id   u64
+ *   24  first    u48     the first revision that this segment may hold
+ *   30  after    u48     the last revision of the segment before it; first - 1, unless a salvage left a gap
+ *   36  chain    u32     crc of the last frame of the segment before it, or 0
+ *   40  bytes    u48     size of the file: a shorter one was cut off behind our back
+ *   46  zero     2 bytes
+ *
+ * Life of a segment, and what a crash leaves at each step:
+ *
+ *   writeZeros spare.tmp ─► rename to spare.log ─► sync directory      a .tmp or a spare: removed at start
+ *   write header ─► datasync ─► rename to journal-N.log                the spare with a header: removed at start,
+ *                                                                      nothing was acknowledged from it
+ *   ─► sync directory                                                  an empty active segment, or still none: the
+ *                                                                      segment before it is complete either way
+ *   frames …                                                           see `frame.ts`
+ *   unlink, oldest first ─► sync directory after each one              a log that begins earlier or later, without a gap
+ *   or: rename to old.tmp ─► sync directory                            the same; the file is removed at start
+ *   ─► rename to spare.tmp ─► writeZeros, as above                     a file of a known size becomes the next spare: no
+ *                                                                      room is needed, no page of memory is new
+ *
+ * The next step begins only when the one before it is durable. A segment's name therefore promises a whole header.
+ */
+import { crc32 } from 'node:zlib';
+import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
+import { failpoint } from '../../shared/failpoints.ts';
+import { revision, type Revision } from '../../protocol/ids.ts';
+
+export const segmentHeaderBytes = 512;
+export const segmentBytesDefault = 64 * 1024 * 1024;
+export const spareName = 'spare.log';
+export const spareTmpName = 'spare.tmp';
+export const oldName = 'old.tmp';
+
+const magic = Buffer.from('DRAGLOCK', 'latin1');
+const formatVersion = 1;
+const headerUsedBytes = 48;
+const zeroStepBytes = 1024 * 1024;
+const namePattern = /^journal-(\d{16})\.log$/;
+
+export interface SegmentHeader {
+  readonly logId: bigint;
+  readonly first: Revision;
+  readonly after: Revision;
+  readonly chain: number;
+  /** Size of the whole file, as it was made. */
+  readonly bytes: number;
+}
+
+export interface SegmentName {
+  readonly name: string;
+  readonly first: Revision;
+}
+
+export function segmentName(first: Revision): string {
+  return `journal-${String(first).padStart(16, '0')}.log`;
+}
+
+/** The segments of the directory, oldest first, by their names. */
+export function listSegments(disk: Disk, directory: string): SegmentName[] {
+  const segments: SegmentName[] = [];
+  for (const name of disk.list(directory)) {
+    const digits = namePattern.exec(name)?.[1];
+    if (digits !== undefined) segments.push({ name, first: revision(Number(digits)) });
+  }
+  return segments.toSorted((a, b) => a.first - b.first);
+}
+
+export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+  const buffer = Buffer.alloc(segmentHeaderBytes);
+  magic.copy(buffer);
+  buffer.writeUInt32LE(formatVersion, 8);
+  buffer.writeBigUInt64LE(header.logId, 16);
+  buffer.writeUIntLE(header.first, 24, 6);
+  buffer.writeUIntLE(header.after, 30, 6);
+  buffer.writeUInt32LE(header.chain, 36);
+  buffer.writeUIntLE(header.bytes, 40, 6);
+  buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes)), 12);
+  return buffer;
+}
+
+/** Not damage, so nothing that a salvage may touch: most likely a newer server has written here. */
+export class UnsupportedFormat extends Error {
+  override name = 'UnsupportedFormat';
+
+  constructor(version: number, file: string) {
+    super(
+      `The journal segment ${file} has format version ${version}; this server reads ${formatVersion}. Nothing was changed. ` +
+        'Start the version of the server that wrote it.',
+    );
+  }
+}
+
+/** The header of `file`, or what is wrong with it. @throws UnsupportedFormat */
+export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader | string {
+  if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
+  if (!buffer.subarray(0, magic.length).equals(magic)) return 'the file does not begin as a journal segment';
+  const version = buffer.readUInt32LE(8);
+  if (version !== formatVersion) throw new UnsupportedFormat(version, file);
+  if (crc32(buffer.subarray(16, headerUsedBytes)) !== buffer.readUInt32LE(12)) {
+    return 'the checksum of the segment header does not match its content';
+  }
+  return {
+    logId: buffer.readBigUInt64LE(16),
+    first: revision(buffer.readUIntLE(24, 6)),
+    after: revision(buffer.readUIntLE(30, 6)),
+    chain: buffer.readUInt32LE(36),
+    bytes: buffer.readUIntLE(40, 6),
+  };
+}
+
+/** Reads the header of an open segment and compares it with the file's name. */
+export function readSegmentHeader(file: DiskFile, segment: SegmentName): SegmentHeader | string {
+  const buffer = Buffer.alloc(segmentHeaderBytes);
+  const bytes = file.read(buffer, 0, segmentHeaderBytes, 0);
+  const header = decodeSegmentHeader(buffer.subarray(0, bytes), segment.name);
+  if (typeof header === 'string') return header;
+  if (header.first !== segment.first) return `the header names revision ${header.first} as the first one`;
+  if (header.after >= header.first) return `the header names revision ${header.after} as the one before the first`;
+  return header;
+}
+
+/** Zero-fills `name` without returning to the event loop: for when the spare is needed and not ready. */
+export function writeZerosNow(disk: Disk, directory: string, name: string, bytes: number): void {
+  const file = disk.open(joinPath(directory, name), 'create');
+  try {
+    const zeros = Buffer.alloc(Math.min(zeroStepBytes, bytes));
+    for (let at = 0; at < bytes; at += zeros.length) file.write(zeros, 0, Math.min(zeros.length, bytes - at), at);
+    file.sync();
+  } finally {
+    file.close();
+  }
+}
+
+/** Makes a segment that nothing writes to yet, durable with its name. */
+export async function createSegment(
+  disk: Disk,
+  directory: string,
+  header: Omit<SegmentHeader, 'bytes'>,
+  segmentBytes: number,
+): Promise<void> {
+  const name = segmentName(header.first);
+  const tmp = joinPath(directory, `${name}.tmp`);
+  await disk.writeZeros(tmp, segmentBytes);
+  const file = disk.open(tmp, 'write');
+  try {
+    file.write(encodeSegmentHeader({ ...header, bytes: segmentBytes }), 0, segmentHeaderBytes, 0);
+    file.sync();
+  } finally {
+    file.close();
+  }
+  disk.rename(tmp, joinPath(directory, name));
+  disk.syncDirectory(directory);
+}
+
+/** Turns a zero-filled, durable file into the segment `header.first`; returns it open for writing. */
+export function useSpare(disk: Disk, directory: string, spare: string, header: Omit<SegmentHeader, 'bytes'>): DiskFile {
+  const from = joinPath(directory, spare);
+  const file = disk.open(from, 'write');
+  file.write(encodeSegmentHeader({ ...header, bytes: file.size() }), 0, segmentHeaderBytes, 0);
+  file.datasync();
+  failpoint('journal.segment-prepared');
+  disk.rename(from, joinPath(directory, segmentName(header.first)));
+  disk.syncDirectory(directory);
+  failpoint('journal.segment-renamed');
+  return file;
+}
+
+/** Removes one segment from the log. */
+export function removeSegment(disk: Disk, directory: string, name: string): void {
+  disk.unlink(joinPath(directory, name));
+  trimmed(disk, directory);
+}
+
+/** As `removeSegment`, but keeps the file under a name that is no segment's, to be filled with zeros and used again. */
+export function retireSegment(disk: Disk, directory: string, name: string): void {
+  disk.rename(joinPath(directory, name), joinPath(directory, oldName));
+  trimmed(disk, directory);
+}
+
+/** The directory is synced each time, so that no crash can leave a gap between two segments. */
+function trimmed(disk: Disk, directory: string): void {
+  disk.syncDirectory(directory);
+  failpoint('journal.segment-trimmed');
+}
+
+export function errorCode(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** The file system has no room, which passes; every other error does not. */
+export function isDiskFull(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+/** Removes a file that may be missing. */
+export function unlinkIfPresent(disk: Disk, directory: string, name: string): void {
+  try {
+    disk.unlink(joinPath(directory, name));
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,137 @@
+/** config.yml: read, checked against its schema, and able to say at which line and column something stands. */
+import { Ajv, type ErrorObject } from 'ajv';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { configSchema, type ConfigFile } from '../../front-end/config-schema.ts';
+import { nearestName } from '../../shared/closest-name.ts';
+import { shown } from '../../front-end/refusal.ts';
+
+export type ConfigPath = readonly (string | number)[];
+
+const fits = new Ajv({
+  allErrors: true,
+  verbose: true,
+  allowUnionTypes: true,
+  keywords: ['wanted'],
+}).compile<ConfigFile>(configSchema);
+
+export class ConfigFileReader {
+  readonly problems: string[] = [];
+  readonly #file: string;
+  readonly #need: 'optional' | 'required';
+  readonly #lines = new LineCounter();
+  #document: Document | undefined;
+
+  constructor(file: string, need: 'optional' | 'required') {
+    this.#file = file;
+    this.#need = need;
+  }
+
+  /** @returns what fits of the file; what does not is in `problems` */
+  read(readFile: (file: string) => string): ConfigFile {
+    const text = this.#text(readFile);
+    if (text === undefined) return {};
+    const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    for (const error of document.errors) this.problem(`${this.#at(error.pos[0])}: ${error.message}`);
+    if (document.errors.length > 0) return {};
+    this.#document = document;
+    // A file of nothing but comments.
+    const content: unknown = document.toJS() ?? {};
+    if (fits(content)) return content;
+    for (const error of mostTelling(fits.errors ?? [])) this.#shapeProblem(error);
+    return {};
+  }
+
+  problem(message: string): void {
+    this.problems.push(message);
+  }
+
+  problemAt(path: ConfigPath, why: string): void {
+    this.problem(`${this.place(path)}: ${why}`);
+  }
+
+  /** `config.yml:12:3: limits.foo`; without line and column when the file does not have it. */
+  place(path: ConfigPath): string {
+    const offset = this.#offsetOf(path);
+    const name = pathText(path);
+    return offset === undefined ? `${this.#file}: ${name}` : `${this.#at(offset)}: ${name}`;
+  }
+
+  #text(readFile: (file: string) => string): string | undefined {
+    try {
+      return readFile(this.#file);
+    } catch (error) {
+      const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+      if (!absent || this.#need === 'required') {
+        this.problem(`${this.#file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      return undefined;
+    }
+  }
+
+  #shapeProblem(error: ErrorObject): void {
+    const path = pointerPath(error.instancePath, this.#document);
+    if (error.keyword === 'additionalProperties') {
+      const unknown = String(error.params['additionalProperty']);
+      const properties: object = error.parentSchema?.['properties'] ?? {};
+      const known = Object.keys(properties);
+      const meant = nearestName(unknown, known);
+      const hint = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
+      return this.problemAt([...path, unknown], `unknown key; ${hint}`);
+    }
+    if (error.keyword === 'required') {
+      return this.problemAt(path, `${String(error.params['missingProperty'])} is missing`);
+    }
+    const wanted: unknown = error.parentSchema?.['wanted'];
+    // A token must not turn up in a terminal or a log.
+    const got = path.at(-1) === 'token' ? '' : `, got ${shown(error.data ?? undefined)}`;
+    this.problemAt(path, `wanted ${typeof wanted === 'string' ? wanted : (error.message ?? 'something else')}${got}`);
+  }
+
+  /** Of the key, where there is one, since that is where people look. */
+  #offsetOf(path: ConfigPath): number | undefined {
+    const last = path.at(-1);
+    const parent: unknown =
+      path.length <= 1 ? this.#document?.contents : this.#document?.getIn(path.slice(0, -1), true);
+    if (isMap(parent)) {
+      const pair = parent.items.find(({ key }) => isScalar(key) && String(key.value) === last);
+      if (pair !== undefined && isNode(pair.key)) return pair.key.range?.[0];
+    }
+    const node: unknown = path.length === 0 ? this.#document?.contents : this.#document?.getIn(path, true);
+    return isNode(node) ? node.range?.[0] : undefined;
+  }
+
+  #at(offset: number): string {
+    const { line, col } = this.#lines.linePos(offset);
+    return `${this.#file}:${line}:${col}`;
+  }
+}
+
+/** Of a union that fits in no branch Ajv reports every branch, and then the union itself: that one is enough. */
+function mostTelling(errors: readonly ErrorObject[]): ErrorObject[] {
+  const unions = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => schemaPath);
+  const seen = new Set<string>();
+  return errors.filter(({ schemaPath, instancePath, keyword }) => {
+    if (unions.some((union) => schemaPath.startsWith(`${union}/`))) return false;
+    const place =
+      keyword === 'additionalProperties' || keyword === 'required' ? `${schemaPath} ${instancePath}` : instancePath;
+    const first = keyword === 'additionalProperties' || keyword === 'required' || !seen.has(place);
+    seen.add(place);
+    return first;
+  });
+}
+
+function pointerPath(pointer: string, document: Document | undefined): ConfigPath {
+  const path: (string | number)[] = [];
+  for (const escaped of pointer.split('/').slice(1)) {
+    const part = escaped.replaceAll('~1', '/').replaceAll('~0', '~');
+    const inMap = isMap(path.length === 0 ? document?.contents : document?.getIn(path, true));
+    path.push(!inMap && /^\d+$/.test(part) ? Number(part) : part);
+  }
+  return path;
+}
+
+function pathText(path: ConfigPath): string {
+  let text = '';
+  for (const part of path) text += typeof part === 'number' ? `[${part}]` : `${text === '' ? '' : '.'}${part}`;
+  return text === '' ? 'the file' : text;
+}

@@ -1,0 +1,157 @@
+/**
+ * From command line, environment and config.yml to the `Config` of the server: a flag wins over the environment, the
+ * environment over the file, the file over the defaults. Everything that is wrong is reported at once, each with its
+ * place: `config.yml:12:3: limits.body_bytes_max: wanted an integer of at least 1024 (bytes), got "8MB"`.
+ */
+import { hash } from 'node:crypto';
+import fs from 'node:fs';
+import { parseArgs } from 'node:util';
+import { assertLimits } from '../../shared/limits.ts';
+import { ConfigFileReader } from './config-file.ts';
+import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
+import { isLoopback, parseListen } from './listen-address.ts';
+
+export const usage = `Usage: node src/main/server.ts [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
+
+  --config FILE         default: config.yml in the working directory, if there is one
+  --listen HOST:PORT    default: 127.0.0.1:8081; also DRAGONLOCK_LISTEN; port 0 takes any free one
+  --data-dir DIRECTORY  default: ./data; also DRAGONLOCK_DATA_DIR
+`;
+
+/** The server cannot start with this configuration. The message is complete, for people, and may have several lines. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+export interface ConfigSources {
+  /** Without node and script: `process.argv.slice(2)`. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `os.availableParallelism()`. */
+  readonly cores: number;
+  /** Throws what `fs.readFileSync` throws. */
+  readonly readFile?: (file: string) => string;
+}
+
+/** More front ends than this only if somebody has measured that they help. */
+const frontEndsAutoMax = 4;
+
+/** @throws ConfigError */
+export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSources): Config {
+  const flags = parseFlags(argv);
+  const file = new ConfigFileReader(flags.config ?? 'config.yml', flags.config === undefined ? 'optional' : 'required');
+  const content = file.read(readFile);
+  const merged = merge(content);
+
+  const listenSource = firstGiven(
+    ['--listen', flags.listen],
+    ['DRAGONLOCK_LISTEN', env['DRAGONLOCK_LISTEN']],
+    [file.place(['listen']), merged.listen],
+  );
+  const listen = parseListen(listenSource.value);
+  if (listen === undefined) {
+    file.problem(`${listenSource.name}: wanted host:port or [IPv6]:port, got ${JSON.stringify(listenSource.value)}`);
+  }
+  const dataDir = firstGiven(
+    ['--data-dir', flags['data-dir']],
+    ['DRAGONLOCK_DATA_DIR', env['DRAGONLOCK_DATA_DIR']],
+    ['', merged.data_dir],
+  ).value;
+
+  const tokens = readTokens(content.tokens ?? [], file);
+  if (listen !== undefined && (content.tokens ?? []).length === 0 && !isLoopback(listen.host)) {
+    file.problem(
+      `${listenSource.name}: ${listenSource.value} can be reached from other machines, and no tokens are configured; ` +
+        'wanted a loopback address such as 127.0.0.1:8081, or tokens',
+    );
+  }
+  checkRelations(merged, file);
+  if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
+  assertLimits(merged.limits, merged.journal.segment_bytes);
+  const { limits, journal, log } = merged;
+  const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
+  const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
+  const http = { ...merged.http, threads };
+  return { listen, data_dir: dataDir, shards, tokens, http, limits, journal, log };
+}
+
+function readText(file: string): string {
+  return fs.readFileSync(file, 'utf8');
+}
+
+function parseFlags(argv: readonly string[]): { config?: string; listen?: string; 'data-dir'?: string } {
+  const text = { type: 'string' } as const;
+  try {
+    const options = { config: text, listen: text, 'data-dir': text };
+    return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new ConfigError([`${error instanceof Error ? error.message : String(error)}\n\n${usage}`]);
+  }
+}
+
+type Source = readonly [name: string, value: string | undefined];
+
+/** An environment variable that is set to nothing counts as not set. */
+function firstGiven(...sources: readonly [...Source[], readonly [string, string]]): { name: string; value: string } {
+  for (const [name, value] of sources) {
+    if (value !== undefined && value !== '') return { name, value };
+  }
+  const [name, value] = sources.at(-1) ?? ['', ''];
+  return { name, value: value ?? '' };
+}
+
+type Auto = number | 'auto';
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http'> & {
+  readonly listen: string;
+  readonly shards: Auto;
+  readonly http: Omit<Config['http'], 'threads'> & { readonly threads: Auto };
+};
+
+function merge(file: ConfigFile): Merged {
+  return {
+    listen: file.listen ?? configDefaults.listen,
+    data_dir: file.data_dir ?? configDefaults.data_dir,
+    shards: file.shards ?? configDefaults.shards,
+    http: { ...configDefaults.http, ...file.http },
+    limits: { ...configDefaults.limits, ...file.limits },
+    journal: { ...configDefaults.journal, ...file.journal },
+    log: { ...configDefaults.log, ...file.log },
+  };
+}
+
+function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileReader): TokenConfig[] {
+  const seen = new Map<string, number>();
+  return listed.map(({ token, sha256, accounts, scopes }, i) => {
+    if ((token === undefined) === (sha256 === undefined)) {
+      file.problemAt(['tokens', i], `wanted either token or sha256, got ${token === undefined ? 'none' : 'both'}`);
+    }
+    const digest = sha256?.toLowerCase() ?? hash('sha256', token ?? '', 'hex');
+    const before = seen.get(digest);
+    if (before !== undefined)
+      file.problemAt(['tokens', i], `the same token as tokens[${before}]; wanted each only once`);
+    seen.set(digest, i);
+    return { sha256: digest, accounts, scopes };
+  });
+}
+
+/** What `assertLimits` insists on, said in the words of the file. */
+function checkRelations({ limits, journal }: Merged, file: ConfigFileReader): void {
+  if (limits.value_bytes_max > limits.body_bytes_max) {
+    file.problemAt(
+      ['limits', 'value_bytes_max'],
+      `wanted at most limits.body_bytes_max (${limits.body_bytes_max}), got ${limits.value_bytes_max}`,
+    );
+  }
+  if (limits.body_bytes_max * 4 > journal.segment_bytes) {
+    file.problemAt(
+      ['journal', 'segment_bytes'],
+      `wanted at least 4 × limits.body_bytes_max (${limits.body_bytes_max * 4}), got ${journal.segment_bytes}`,
+    );
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * The data directory at start, before any shard runs: journal recovered, store matched to it, layout matched to the
+ * number of shards that is configured.
+ *
+ *   <data_dir>/lock       who uses it (data-directory-lock.ts)
+ *   <data_dir>/journal/   the log: the truth
+ *   <data_dir>/store/     LMDB: checkpoints of the shards
+ */
+import { randomBytes } from 'node:crypto';
+import { setImmediate as yieldTurn } from 'node:timers/promises';
+import path from 'node:path';
+import { LocalCheckpointWriter } from '../../storage/checkpoint/checkpoint-link.ts';
+import type { JournalLog } from '../../journal/file/journal-options.ts';
+import { recoverJournal, type RecoveredJournal } from '../../journal/file/recovery.ts';
+import { revision, shardId, type Revision } from '../../protocol/ids.ts';
+import { ownerOf } from '../../protocol/partition.ts';
+import { openShard } from '../../shard-worker/open-shard.ts';
+import { LmdbStore, storeFormat, type Layout } from '../../storage/lmdb/lmdb-store.ts';
+import { clearOtherGenerations, repartition } from '../../storage/lmdb/repartition.ts';
+import { realDisk } from '../../shared/disk.ts';
+import type { Config } from '../../front-end/config-schema.ts';
+
+export interface OpenedData {
+  readonly journalDirectory: string;
+  readonly recovered: RecoveredJournal;
+}
+
+export class StoreMismatch extends Error {
+  override name = 'StoreMismatch';
+}
+
+export function journalDirectoryOf(dataDirectory: string): string {
+  return path.join(dataDirectory, 'journal');
+}
+
+/** @throws JournalCorruption, StoreMismatch, and what the disk says: then nothing may be served. */
+export async function openData(config: Config, log: JournalLog): Promise<OpenedData> {
+  const journalDirectory = journalDirectoryOf(config.data_dir);
+  const store = new LmdbStore(config.data_dir);
+  try {
+    const layout = store.layout();
+    const recovered = await recoverJournal(realDisk, journalDirectory, {
+      from: layout === undefined ? revision(0) : lowestWatermark(store, layout),
+      segmentBytes: config.journal.segment_bytes,
+      randomBytes: (count) => randomBytes(count),
+      log,
+    });
+    const logId = recovered.logId.toString(16).padStart(16, '0');
+    if (layout === undefined) {
+      if (recovered.oldest > 1) {
+        throw new StoreMismatch(
+          `The store in ${config.data_dir}/store is empty, but the journal begins at revision ${recovered.oldest}: ` +
+            'everything before is missing. Put the store back, or start with an empty data directory.',
+        );
+      }
+      store.writeLayout({ format: storeFormat, logId, shards: config.shards, generation: 1 });
+      return { journalDirectory, recovered };
+    }
+    if (layout.logId !== logId) {
+      throw new StoreMismatch(
+        `The store belongs to the journal ${layout.logId}, but the directory holds the journal ${logId}: ` +
+          'parts of two data directories were mixed. Put the ones that belong together back.',
+      );
+    }
+    clearOtherGenerations(store);
+    if (layout.shards !== config.shards) await changeShards(config, store, layout, recovered, log);
+    return { journalDirectory, recovered };
+  } finally {
+    await store.close();
+  }
+}
+
+/** Brings the old shards up to the end of the journal, then lays them out anew. */
+async function changeShards(
+  config: Config,
+  store: LmdbStore,
+  layout: Layout,
+  recovered: RecoveredJournal,
+  log: JournalLog,
+): Promise<void> {
+  log('info', `Repartitioning the store from ${layout.shards} to ${config.shards} shards`);
+  for (let index = 0; index < layout.shards; index += 1) {
+    const shard = shardId(index);
+    const { checkpointer } = await openShard({
+      shard,
+      shards: layout.shards,
+      limits: config.limits,
+      checkpoint: store.shard(shard),
+      writer: new LocalCheckpointWriter((id) => store.shard(id)),
+      disk: realDisk,
+      journalDirectory: journalDirectoryOf(config.data_dir),
+      last: recovered.last,
+      yieldTurn,
+    });
+    if ((await checkpointer.start(recovered.last)) === 'no-room') {
+      throw new Error(
+        'There is no disk space to repartition the store; make room, or start with the former number of shards.',
+      );
+    }
+  }
+  let shown = 0;
+  await repartition(store, {
+    shards: config.shards,
+    ownerOf,
+    yieldTurn,
+    onProgress: (done, total) => {
+      if (done < total && done - shown < 100_000) return;
+      shown = done;
+      log('info', `Repartitioning: ${done} of ${total} entries`, { done, total });
+    },
+  });
+}
+
+function lowestWatermark(store: LmdbStore, { shards }: Layout): Revision {
+  const watermarks = Array.from({ length: shards }, (_, index) => store.shard(shardId(index)).watermark());
+  return revision(Math.min(...watermarks));
+}

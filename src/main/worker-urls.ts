@@ -1,0 +1,9 @@
+/** Every thread that the server starts, and its file. */
+import { threadFile } from '../shared/thread-file.ts';
+
+export const workerUrls = {
+  checkpoint: threadFile(import.meta.url, '../storage/checkpoint/checkpoint-thread'),
+  frontEnd: threadFile(import.meta.url, '../front-end/front-end-thread'),
+  journal: threadFile(import.meta.url, '../journal/journal-thread'),
+  shard: threadFile(import.meta.url, '../shard-worker/shard-thread'),
+} as const;

@@ -1,0 +1,34 @@
+/**
+ * What the core sees of a shard's content: entries under (kind, account, key). Behind it stand a memtable and a
+ * checkpoint; in unit tests a plain map.
+ */
+import type { AccountId, Revision } from './ids.ts';
+import type { Kind } from './record.ts';
+
+export interface Entry {
+  /** The commit that wrote it: the key's version. */
+  readonly rev: Revision;
+  /** Wall-clock milliseconds after which it is gone; 0 = never. */
+  readonly till: number;
+  /** JSON text. */
+  readonly value: string;
+}
+
+export interface LocatedEntry {
+  readonly kind: Kind;
+  readonly account: AccountId;
+  readonly key: string;
+  readonly entry: Entry;
+}
+
+export interface Entries {
+  get(kind: Kind, account: AccountId, key: string): Entry | undefined;
+  put(kind: Kind, account: AccountId, key: string, entry: Entry): void;
+  delete(kind: Kind, account: AccountId, key: string): void;
+  /** Entries whose key starts with `prefix` and comes behind `after`, in the byte order of their UTF-8 keys. */
+  range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
+  /** The lowest `till` of all entries; Infinity when none has one. */
+  nextDeadline(): number;
+  /** Up to `limit` entries with 0 < till ≤ now, lowest `till` first. */
+  due(now: number, limit: number): LocatedEntry[];
+}

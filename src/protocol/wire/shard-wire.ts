@@ -1,0 +1,134 @@
+/**
+ * How messages cross a MessagePort. Cloning objects costs several microseconds each, JSON text one; flat arrays of
+ * numbers and strings cost half of that, because a string is copied as memory. So each way there is one flat array a
+ * turn, in which what every request does stands piece by piece, and what is rare as JSON text.
+ *
+ * To a shard, a run for each message: a batch begins with its number, the batches of an array body with −1, everything
+ * else is one JSON text. How a batch is written stands in `protocol/wire/batch-wire.ts`.
+ *
+ *   id, batch        −1, id, batches        JSON text
+ *
+ * From a shard, `[durable, [id, rev, status, body, extra, …], other]`: `extra` is 0, 1 (replayed) or the grant as JSON
+ * text; `other` is 0 or the JSON text of everything that is rare. Of an array body, those items are answered that one
+ * turn has worked off: `id, rev, −n, n × (item, rev, status, body, extra)`.
+ */
+import { unreachable } from '../../shared/assert.ts';
+import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
+import { revision, type Revision } from '../ids.ts';
+import type { Answer, BatonAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
+import type { Grant, Reply } from '../replies.ts';
+
+export type { ToShardWire } from './batch-wire.ts';
+export type FromShardWire = [durable: number, replies: (number | string)[], other: string | 0];
+
+export function encodeToShard(messages: readonly ToShard[]): ToShardWire {
+  const wire: (number | string)[] = [];
+  for (const message of messages) {
+    if (message.kind === 'request' && message.command.kind === 'batch') {
+      wire.push(message.id);
+      putBatch(wire, message.command);
+    } else if (message.kind === 'array') {
+      wire.push(-1, message.id);
+      putArray(wire, message.batches);
+    } else {
+      wire.push(JSON.stringify(message));
+    }
+  }
+  return wire;
+}
+
+export function decodeToShard(wire: ToShardWire): ToShard[] {
+  const messages: ToShard[] = [];
+  const reader = new WireReader(wire);
+  while (!reader.atEnd) {
+    const first = reader.next();
+    if (typeof first === 'string') messages.push(JSON.parse(first) as ToShard);
+    else if (first < 0) messages.push({ kind: 'array', id: reader.number(), batches: takeArray(reader) });
+    else messages.push({ kind: 'request', id: first, command: takeBatch(reader) });
+  }
+  return messages;
+}
+
+export function encodeFromShard(message: FromShard): FromShardWire {
+  const { durable, replies, events, batons, stats, closed } = message;
+  const flat: (number | string)[] = [];
+  for (const answer of replies) {
+    if (answer.kind === 'one') {
+      const { id, reply } = answer;
+      flat.push(id, reply.rev, reply.status, reply.body, extraOf(reply));
+      continue;
+    }
+    flat.push(answer.id, answer.rev, -answer.items.length);
+    for (const { item, reply } of answer.items) flat.push(item, reply.rev, reply.status, reply.body, extraOf(reply));
+  }
+  const quiet = events.length + batons.length + stats.length + closed.length === 0;
+  return [durable, flat, quiet ? 0 : JSON.stringify({ events, batons, stats, closed })];
+}
+
+export function decodeFromShard([durable, flat, other]: FromShardWire): FromShard {
+  const replies: Answer[] = [];
+  for (let at = 0; at < flat.length; ) {
+    const id = flat[at] as number;
+    const rev = revision(flat[at + 1] as number);
+    const status = flat[at + 2] as number;
+    at += 3;
+    if (status >= 0) {
+      replies.push({ kind: 'one', id, reply: replyOf(rev, status, flat[at] as string, flat[at + 1]!) });
+      at += 2;
+      continue;
+    }
+    const items: ItemReply[] = [];
+    for (; items.length < -status; at += 5) {
+      const itemRev = revision(flat[at + 1] as number);
+      const reply = replyOf(itemRev, flat[at + 2] as number, flat[at + 3] as string, flat[at + 4]!);
+      items.push({ item: flat[at] as number, reply });
+    }
+    replies.push({ kind: 'items', id, rev, items });
+  }
+  const rare =
+    other === 0
+      ? { events: [], batons: [], stats: [], closed: [] }
+      : (JSON.parse(other) as Omit<FromShard, 'durable' | 'replies'>);
+  return { durable: revision(durable), replies, ...rare };
+}
+
+function extraOf(reply: Reply): number | string {
+  return reply.grant !== undefined ? JSON.stringify(reply.grant) : reply.replayed ? 1 : 0;
+}
+
+function replyOf(rev: Revision, status: number, body: string, extra: number | string): Reply {
+  const reply: Reply = { rev, status, body };
+  if (extra === 0) return reply;
+  return extra === 1 ? { ...reply, replayed: true } : { ...reply, grant: JSON.parse(extra as string) as Grant };
+}
+
+/** Of everything in a message that can be large, in characters; the same on both sides. */
+export function messageLength({ replies, events, batons }: FromShard): number {
+  let length = 0;
+  for (const answer of replies) {
+    if (answer.kind === 'one') length += answer.reply.body.length;
+    else for (const { reply } of answer.items) length += reply.body.length;
+  }
+  for (const { body } of events) length += body.length;
+  for (const { answer } of batons) length += answerLength(answer);
+  return length;
+}
+
+export function answerLength(answer: BatonAnswer): number {
+  switch (answer.kind) {
+    case 'ok':
+      return 0;
+    case 'reply':
+    case 'committed':
+      return answer.reply.body.length;
+    case 'rows':
+      return answer.page.rows.reduce((sum, { body }) => sum + body.length, 0);
+    case 'held': {
+      const { drafts, results } = answer.evaluation;
+      const written = drafts.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+      return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), written);
+    }
+    default:
+      return unreachable(answer);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Everyone who waits for a key to change. The shard is asked once a watcher ("is it still at this version?") and tells
+ * of the next change once a front end, with a finished reply: ten thousand watchers of one key share one text.
+ */
+import type { WatchKey } from '../../protocol/commands.ts';
+import { failure } from '../../protocol/errors.ts';
+import type { AccountId, Revision } from '../../protocol/ids.ts';
+import { revision } from '../../protocol/ids.ts';
+import type { KeyEvent } from '../../protocol/wire/shard-messages.ts';
+import { failureReply, type Reply } from '../../protocol/replies.ts';
+import { nameOf } from '../../protocol/footprint.ts';
+import type { After } from '../../shared/clock.ts';
+import type { Limits } from '../../shared/limits.ts';
+import type { SharedCount } from '../../shared/shared-count.ts';
+import type { Client, Pending, WatchedKey } from '../dispatcher.ts';
+
+interface Watcher {
+  readonly account: AccountId;
+  readonly keys: readonly WatchedKey[];
+  readonly client: Client;
+  /** The questions to the shards. One that has not set out yet (behind a batch over several shards) never does. */
+  readonly asked: Pending[];
+  /** Takes back the end of the wait. */
+  stopWaiting: () => void;
+  done: boolean;
+}
+
+export interface KeyWatchesOptions {
+  /** Asks a shard, by way of the router. */
+  readonly request: (command: WatchKey, client: Client) => Pending;
+  readonly unwatch: (account: AccountId, key: string) => void;
+  readonly limits: Limits;
+  /** Of all front ends. */
+  readonly count: SharedCount;
+  readonly after: After;
+}
+
+export class KeyWatches {
+  readonly #options: KeyWatchesOptions;
+  /** Account NUL key → who waits for it, with the version that each has. */
+  readonly #waiting = new Map<string, Map<Watcher, number>>();
+  readonly #watchers = new Set<Watcher>();
+
+  constructor(options: KeyWatchesOptions) {
+    this.#options = options;
+  }
+
+  watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
+    const watcher: Watcher = { account, keys, client, asked: [], stopWaiting: () => {}, done: false };
+    const { limits, count, after } = this.#options;
+    if (!count.take(limits.watchers_max)) {
+      const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
+      client.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
+      return { cancel: () => {} };
+    }
+    this.#watchers.add(watcher);
+    watcher.stopWaiting = after(waitMs, () => this.#finish(watcher, nothing));
+    for (const { key, version } of keys) {
+      if (watcher.done) break;
+      const name = nameOf(account, key);
+      const waiting = this.#waiting.get(name);
+      if (waiting === undefined) this.#waiting.set(name, new Map([[watcher, version]]));
+      else waiting.set(watcher, version);
+      this.#ask(watcher, key, version);
+    }
+    return { cancel: () => this.#leave(watcher) };
+  }
+
+  /**
+   * The change is durable. A watcher that knows this very version already goes on waiting, and the shard is asked again,
+   * since its interest has ended with the change. (One that waits for a key whose expiry was still to be committed.)
+   */
+  changed(event: KeyEvent): void {
+    const reply: Reply = { rev: event.rev, status: 200, body: event.body };
+    for (const [watcher, version] of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
+      if (version !== event.version) this.#finish(watcher, reply);
+      else this.#ask(watcher, event.key, version);
+    }
+  }
+
+  drain(): void {
+    const message = 'The server is going down; nothing was missed: watch again with the same version.';
+    for (const watcher of this.#watchers)
+      this.#finish(watcher, failureReply(revision(0), failure('draining', message)));
+  }
+
+  #ask(watcher: Watcher, key: string, version: number): void {
+    const asker: Client = {
+      gone: false,
+      deliver: (reply) => {
+        if (reply.status !== 0) this.#finish(watcher, reply);
+      },
+    };
+    const command: WatchKey = { kind: 'watch.key', account: watcher.account, key, version };
+    watcher.asked.push(this.#options.request(command, asker));
+  }
+
+  #finish(watcher: Watcher, reply: Reply): void {
+    if (watcher.done) return;
+    this.#leave(watcher);
+    if (!watcher.client.gone) watcher.client.deliver(reply);
+  }
+
+  #leave(watcher: Watcher): void {
+    if (watcher.done) return;
+    watcher.done = true;
+    watcher.stopWaiting();
+    this.#watchers.delete(watcher);
+    this.#options.count.give();
+    for (const asked of watcher.asked) asked.cancel();
+    for (const { key } of watcher.keys) {
+      const name = nameOf(watcher.account, key);
+      const waiting = this.#waiting.get(name);
+      if (waiting === undefined) continue;
+      waiting.delete(watcher);
+      if (waiting.size > 0) continue;
+      this.#waiting.delete(name);
+      this.#options.unwatch(watcher.account, key);
+    }
+  }
+}
+
+const nothing: Reply = { rev: 0 as Revision, status: 204, body: '' };

@@ -1,0 +1,142 @@
+/** The two kinds of readers of a prefix: one answers a request and is done, one feeds a stream until it ends. */
+import type { AccountId, Revision } from '../../protocol/ids.ts';
+import { kinds, type CommitRecord } from '../../protocol/record.ts';
+import type { Reply } from '../../protocol/replies.ts';
+import { keyEventBody } from '../../protocol/key-event-body.ts';
+import { pageBytesMax } from '../../shared/limits.ts';
+import type { PrefixWatch, StreamSink } from '../dispatcher.ts';
+
+export interface PrefixReader {
+  readonly account: AccountId;
+  readonly prefix: string;
+  /** Everything up to here was handed to it. */
+  readonly position: Revision;
+  /** One commit that is of interest. */
+  commit(rev: Revision, events: readonly string[], pace: 'live' | 'history'): void;
+  /** Whether it takes more history now; if not, `resume` is called when it does. */
+  ready(resume: () => void): boolean;
+  /** It has seen all that is durable, up to and including `position`. */
+  caughtUp(position: Revision): void;
+  end(reply: Reply): void;
+}
+
+/** The events of one commit under a prefix, as JSON texts. */
+export function prefixEvents(record: CommitRecord, prefix: string): string[] {
+  const events: string[] = [];
+  for (const { kind, key, value, expired } of record.effects) {
+    if (kind !== kinds.kv || !key.startsWith(prefix)) continue;
+    events.push(keyEventBody(key, value === undefined ? 0 : record.rev, value, record.rev, expired));
+  }
+  return events;
+}
+
+export class PollReader implements PrefixReader {
+  readonly account: AccountId;
+  readonly prefix: string;
+  readonly #limit: number;
+  readonly #answer: (reply: Reply) => void;
+  readonly #events: string[] = [];
+  #bytes = 0;
+  #position: Revision;
+  #done = false;
+
+  constructor(watch: PrefixWatch, position: Revision, answer: (reply: Reply) => void) {
+    this.account = watch.account;
+    this.prefix = watch.prefix;
+    this.#limit = watch.limit;
+    this.#position = position;
+    this.#answer = answer;
+  }
+
+  get position(): Revision {
+    return this.#position;
+  }
+
+  commit(rev: Revision, events: readonly string[]): void {
+    if (this.#done) return;
+    this.#position = rev;
+    for (const event of events) {
+      this.#events.push(event);
+      this.#bytes += event.length;
+    }
+    if (this.#events.length >= this.#limit || this.#bytes >= pageBytesMax) this.#reply();
+  }
+
+  ready(): boolean {
+    return true;
+  }
+
+  caughtUp(position: Revision): void {
+    if (this.#done || position < this.#position) return;
+    this.#position = position;
+    if (this.#events.length > 0) this.#reply();
+  }
+
+  /** No event, but the revision reached: who watches on from there reads nothing twice. */
+  timedOut(): Reply {
+    return this.#page();
+  }
+
+  end(reply: Reply): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#answer(reply);
+  }
+
+  #reply(): void {
+    this.end(this.#page());
+  }
+
+  #page(): Reply {
+    const rev = this.#position;
+    return { rev, status: 200, body: `{"Events":[${this.#events.join(',')}],"Rev":${rev}}` };
+  }
+}
+
+export class StreamReader implements PrefixReader {
+  readonly account: AccountId;
+  readonly prefix: string;
+  readonly #sink: StreamSink;
+  readonly #leave: () => void;
+  #position: Revision;
+  /** The stream was told where it stands. */
+  #bookmarked = false;
+  #done = false;
+
+  constructor(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, position: Revision, sink: StreamSink, leave: () => void) {
+    this.account = watch.account;
+    this.prefix = watch.prefix;
+    this.#position = position;
+    this.#sink = sink;
+    this.#leave = leave;
+  }
+
+  get position(): Revision {
+    return this.#position;
+  }
+
+  commit(rev: Revision, events: readonly string[], pace: 'live' | 'history'): void {
+    if (this.#done) return;
+    this.#position = rev;
+    if (this.#sink.commit(rev, events, pace)) return;
+    this.#leave();
+    this.end();
+  }
+
+  ready(resume: () => void): boolean {
+    return this.#sink.ready(resume);
+  }
+
+  caughtUp(position: Revision): void {
+    if (this.#done || position < this.#position || (this.#bookmarked && position === this.#position)) return;
+    this.#position = position;
+    this.#bookmarked = true;
+    this.#sink.bookmark(position);
+  }
+
+  end(reply?: Reply): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#sink.end(reply);
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * Watches over a prefix: the journal, read back. The log holds every commit of every shard in order, whole and durable,
+ * also those from before a restart, so a watch is a reader of the log and all that is promised of it (ordered, unique,
+ * atomic, no gap, resumable) follows from the log. It costs the shards nothing, and nobody anything while nobody watches.
+ *
+ *   after a cursor in the past          up to date
+ *   catching up, a tail of its own ───► live, on the one tail that all share ───► answered, timed out or gone
+ *
+ * A reader that is up to date when the shared tail is too joins it; the tail is read on whenever more is durable.
+ */
+import { failure } from '../../protocol/errors.ts';
+import type { AccountId, Revision } from '../../protocol/ids.ts';
+import { revision } from '../../protocol/ids.ts';
+import { decodeRecord, peekAccount, peekRecord, type RecordChunk } from '../../protocol/record.ts';
+import { failureReply, type Reply } from '../../protocol/replies.ts';
+import { JournalTail } from '../../journal/file/journal-reader.ts';
+import type { JournalDirectory } from '../../journal/file/journal-directory.ts';
+import type { After } from '../../shared/clock.ts';
+import type { Limits } from '../../shared/limits.ts';
+import type { Client, Pending, PrefixWatch, StreamSink } from '../dispatcher.ts';
+import type { RouterCounts } from '../router-counts.ts';
+import { PollReader, prefixEvents, StreamReader, type PrefixReader } from './prefix-readers.ts';
+
+export interface PrefixWatchesOptions {
+  readonly directory: JournalDirectory;
+  /** The highest revision on disk, at this very moment. */
+  readonly durable: () => Revision;
+  readonly limits: Limits;
+  /** Of all front ends. */
+  readonly counts: Pick<RouterCounts, 'prefixWatches' | 'streams'>;
+  /** Runs something after the events that are waiting now. */
+  readonly defer: (run: () => void) => void;
+  readonly after: After;
+}
+
+export class PrefixWatches {
+  readonly #options: PrefixWatchesOptions;
+  #live: JournalTail | undefined;
+  #liveReaders = new Set<PrefixReader>();
+  readonly #catchingUp = new Map<PrefixReader, JournalTail>();
+  #pumping = false;
+
+  constructor(options: PrefixWatchesOptions) {
+    this.#options = options;
+  }
+
+  watch(watch: PrefixWatch, client: Client): Pending {
+    const refused = this.#refusal(watch.after);
+    if (refused !== undefined) {
+      client.deliver(refused);
+      return { cancel: () => {} };
+    }
+    const stopWaiting = this.#options.after(watch.waitMs, () => this.#end(reader, reader.timedOut()));
+    const reader = new PollReader(watch, watch.after ?? this.#options.durable(), (reply) => {
+      stopWaiting();
+      this.#remove(reader);
+      if (!client.gone) client.deliver(reply);
+    });
+    this.#add(reader);
+    return {
+      cancel: () => {
+        stopWaiting();
+        this.#remove(reader);
+      },
+    };
+  }
+
+  stream(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
+    const refused = this.#refusal(watch.after);
+    if (refused !== undefined) {
+      sink.end(refused);
+      return { cancel: () => {} };
+    }
+    const reader = new StreamReader(watch, watch.after ?? this.#options.durable(), sink, () => this.#remove(reader));
+    this.#options.counts.streams.take(Infinity);
+    this.#add(reader);
+    return { cancel: () => this.#remove(reader) };
+  }
+
+  /** More is on disk. */
+  advance(): void {
+    if (this.#live === undefined || this.#pumping) return;
+    this.#pumping = true;
+    this.#options.defer(() => this.#pump());
+  }
+
+  drain(): void {
+    const message = 'The server is going down; nothing was missed: watch again after the same revision.';
+    const reply = failureReply(revision(0), failure('draining', message));
+    for (const reader of [...this.#liveReaders, ...this.#catchingUp.keys()]) this.#end(reader, reply);
+  }
+
+  /** Undefined: it is counted, and must be added. */
+  #refusal(after: Revision | undefined): Reply | undefined {
+    const { limits, durable, counts } = this.#options;
+    if (after !== undefined && after > durable()) {
+      const message = `After: revision ${after} is ahead of this server, which is at ${durable()}; list again and watch from there.`;
+      return failureReply(revision(0), failure('invalid', message));
+    }
+    if (counts.prefixWatches.take(limits.watchers_max)) return undefined;
+    const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
+    return failureReply(revision(0), failure('too_many_waiters', message));
+  }
+
+  #add(reader: PrefixReader): void {
+    if (this.#live === undefined || reader.position < this.#live.position) {
+      const tail = new JournalTail(this.#options.directory, reader.position);
+      this.#catchingUp.set(reader, tail);
+      return this.#catchUp(reader);
+    }
+    this.#liveReaders.add(reader);
+    this.advance();
+  }
+
+  /** One step, then the others have their turn. */
+  #catchUp(reader: PrefixReader): void {
+    const tail = this.#catchingUp.get(reader);
+    if (tail === undefined || !reader.ready(() => this.#catchUp(reader))) return;
+    const step = tail.read(this.#options.durable());
+    switch (step.kind) {
+      case 'records':
+        hand(step.chunk, 'history', (account) => (reader.account === account ? [reader] : none));
+        break;
+      case 'compacted':
+        return this.#end(reader, compactedReply(step.oldest));
+      case 'seeking':
+        break;
+      case 'idle':
+        reader.caughtUp(tail.position);
+        return this.#goLive(reader);
+    }
+    // It may have been answered, and removed, by what it was handed.
+    if (this.#catchingUp.has(reader)) this.#options.defer(() => this.#catchUp(reader));
+  }
+
+  #goLive(reader: PrefixReader): void {
+    const tail = this.#catchingUp.get(reader);
+    if (tail === undefined) return;
+    this.#catchingUp.delete(reader);
+    if (this.#live === undefined) this.#live = tail;
+    else tail.close();
+    // The shared tail may be behind; this reader ignores what it has seen already.
+    this.#liveReaders.add(reader);
+    this.advance();
+  }
+
+  #pump(): void {
+    this.#pumping = false;
+    if (this.#live === undefined) return;
+    const step = this.#live.read(this.#options.durable());
+    switch (step.kind) {
+      case 'records': {
+        const byAccount = Map.groupBy(this.#liveReaders, (reader) => reader.account);
+        hand(step.chunk, 'live', (account) => byAccount.get(account) ?? none);
+        break;
+      }
+      case 'compacted':
+        for (const reader of this.#liveReaders) this.#end(reader, compactedReply(step.oldest));
+        return;
+      case 'seeking':
+        break;
+      case 'idle': {
+        // A reader that is answered leaves, and the last one to leave closes the tail.
+        const { position } = this.#live;
+        for (const reader of this.#liveReaders) reader.caughtUp(position);
+        return;
+      }
+    }
+    if (this.#live !== undefined) this.advance();
+  }
+
+  #end(reader: PrefixReader, reply: Reply): void {
+    this.#remove(reader);
+    reader.end(reply);
+  }
+
+  #remove(reader: PrefixReader): void {
+    const tail = this.#catchingUp.get(reader);
+    const known = this.#liveReaders.delete(reader) || this.#catchingUp.delete(reader);
+    tail?.close();
+    if (known) this.#options.counts.prefixWatches.give();
+    if (known && reader instanceof StreamReader) this.#options.counts.streams.give();
+    if (this.#liveReaders.size > 0) return;
+    this.#live?.close();
+    this.#live = undefined;
+  }
+}
+
+const none: readonly PrefixReader[] = [];
+
+/** Hands each commit of a chunk to those who read its account. */
+function hand(
+  chunk: RecordChunk & { readonly bytes: Buffer },
+  pace: 'live' | 'history',
+  readersOf: (account: AccountId) => Iterable<PrefixReader>,
+): void {
+  for (let at = 0; at < chunk.bytes.length; at += peekRecord(chunk.bytes, at).length) {
+    const readers = [...readersOf(peekAccount(chunk.bytes, at))];
+    if (readers.length === 0) continue;
+    const record = decodeRecord(chunk.bytes, at);
+    // Readers of one prefix share what they are handed.
+    const byPrefix = new Map<string, readonly string[]>();
+    for (const reader of readers) {
+      if (record.rev <= reader.position) continue;
+      const events = byPrefix.get(reader.prefix) ?? prefixEvents(record, reader.prefix);
+      byPrefix.set(reader.prefix, events);
+      if (events.length > 0) reader.commit(record.rev, events, pace);
+    }
+  }
+}
+
+function compactedReply(oldest: Revision): Reply {
+  const after = oldest - 1;
+  const message = `The history up to revision ${after} is gone; list again, or watch after ${after} or later.`;
+  return failureReply(revision(0), failure('compacted', message, { Oldest: after }));
+}

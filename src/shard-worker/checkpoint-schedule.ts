@@ -1,0 +1,132 @@
+/**
+ * When a shard makes a checkpoint, and up to which revision it may claim to hold everything.
+ *
+ * The watermark is the revision counter at the freeze, or, while batons hold keys here, as it stood when the oldest hold
+ * was placed: the effects of such a baton come later. The checkpoint goes to disk only when the journal has everything
+ * that it holds; otherwise a crash could leave a commit in the store that the log never heard of.
+ */
+import { revision, type Revision } from '../protocol/ids.ts';
+import type { Journal } from '../protocol/journal.ts';
+import type { CheckpointSchedule } from './shard-actor.ts';
+import type { ShardState } from './core/state/state.ts';
+import type { Checkpointer, CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
+import type { ShardStore } from '../storage/shard-store.ts';
+
+/** An idle shard moves its watermark this often, so that the journal can let go of what other shards wrote. */
+const idleMs = 60 * 1000;
+/** While the store is over its quota, deletions are checkpointed this soon, to see whether they were enough. */
+const quotaRetryMs = 1000;
+
+export interface ShardCheckpointsOptions {
+  readonly state: ShardState;
+  readonly store: ShardStore;
+  readonly checkpointer: Checkpointer;
+  readonly journal: Journal;
+  /** Bytes of the whole store on disk. */
+  readonly storeBytes: () => number;
+}
+
+export class ShardCheckpoints implements CheckpointSchedule {
+  readonly #options: ShardCheckpointsOptions;
+  #running: Promise<void> | undefined;
+  #finishing: Promise<void> | undefined;
+  #lastStart = 0;
+  #count = 0;
+  #noRoom = false;
+  #storeBytes: number;
+
+  constructor(options: ShardCheckpointsOptions) {
+    this.#options = options;
+    this.#storeBytes = options.storeBytes();
+  }
+
+  afterTurn(now: number): void {
+    if (this.#running === undefined && this.#finishing === undefined && this.#isDue(now)) this.#start(now);
+  }
+
+  journalled(bytes: number): void {
+    this.#options.checkpointer.journalled(bytes);
+  }
+
+  /** Every front end asks for it; it happens once, and no turn starts another checkpoint beside it. */
+  finish(): Promise<void> {
+    this.#finishing ??= this.#finish();
+    return this.#finishing;
+  }
+
+  async #finish(): Promise<void> {
+    await this.#running;
+    const { store } = this.#options;
+    // A frozen memtable that was left over comes first, then what is newer.
+    for (let left = 2; left > 0; left -= 1) {
+      this.#start(this.#lastStart);
+      await this.#running;
+      if (this.#noRoom || store.isClean) return;
+    }
+  }
+
+  full(): 'disk_full' | 'quota_exceeded' | 'overloaded' | undefined {
+    const { checkpointer, state } = this.#options;
+    if (checkpointer.memtableFull()) return this.#noRoom ? 'disk_full' : 'overloaded';
+    return this.#storeBytes > state.limits.store_bytes_max ? 'quota_exceeded' : undefined;
+  }
+
+  stats(): ReturnType<CheckpointSchedule['stats']> {
+    const { store, checkpointer } = this.#options;
+    return {
+      memtableEntries: store.memtableSize,
+      memtableBytes: store.memtableBytes,
+      checkpoints: this.#count,
+      watermark: checkpointer.watermark,
+    };
+  }
+
+  #isDue(now: number): boolean {
+    const { checkpointer, state, store } = this.#options;
+    if (checkpointer.due(now)) return true;
+    if (store.frozen !== undefined) return false;
+    const waited = now - this.#lastStart;
+    if (!store.isClean) return waited >= quotaRetryMs && this.full() === 'quota_exceeded';
+    return waited >= idleMs && checkpointer.watermark < this.#watermark(state);
+  }
+
+  #start(now: number): void {
+    const { checkpointer, state } = this.#options;
+    this.#lastStart = now;
+    // A rejection stays unhandled on purpose: it takes the process down.
+    this.#running = checkpointer.start(this.#watermark(state)).then((outcome) => {
+      const { journal, storeBytes } = this.#options;
+      this.#running = undefined;
+      this.#noRoom = outcome === 'no-room';
+      if (this.#noRoom) return;
+      this.#count += 1;
+      this.#storeBytes = storeBytes();
+      journal.checkpointed(state.shard, checkpointer.watermark);
+    });
+  }
+
+  #watermark(state: ShardState): Revision {
+    return state.holds.oldest() ?? state.revisions.current();
+  }
+}
+
+/** A writer that commits only when the journal is durable up to everything that the checkpoint may hold. */
+export function afterJournal(
+  writer: CheckpointWriter,
+  journal: Journal,
+  revisions: ShardState['revisions'],
+): CheckpointWriter {
+  let upTo = revision(0);
+  return {
+    begin(shard) {
+      // Called in the moment of the freeze: nothing frozen is newer than this.
+      upTo = revisions.current();
+      writer.begin(shard);
+    },
+    slice: (bytes) => writer.slice(bytes),
+    async commit(watermark) {
+      if (revisions.durable() < upTo) await new Promise<void>((resolve) => journal.whenDurable(upTo, resolve));
+      await writer.commit(watermark);
+    },
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * One lock, as a value, and the moves it can make. Durable locks and in-memory mutexes share this file; they differ in
+ * where the value is kept and where handles come from.
+ *
+ *              grant                     release(handle | owner)
+ *      free ───────────► held ──────────────────────────────────► free, ended[0] = released
+ *                        │  ▲
+ *                        │  └─ extend(handle) / grant to the same owner: same handle, later till
+ *                        ├─ till passes ────────────────────────► free, ended[0] = expired
+ *                        └─ force ──────────────────────────────► free, ended[0] = forced
+ *
+ * The handle is the fencing token: the revision of the commit that granted the lock, so that it only ever grows. How
+ * the last leases ended is kept with the lock, which lets a repeated unlock be told "that worked" and a late one "you
+ * had lost it": those two must never be confused.
+ */
+import { lockHistoryMax } from '../../../shared/limits.ts';
+import type { LockAsk, UnlockAsk } from '../../../protocol/commands.ts';
+
+export type Ending = 'released' | 'expired' | 'forced';
+
+export interface EndedLease {
+  readonly handle: number;
+  readonly why: Ending;
+  readonly owner?: string;
+  readonly meta?: string;
+  /** Wall-clock milliseconds. */
+  readonly at: number;
+}
+
+export interface Lease {
+  readonly handle: number;
+  readonly owner?: string;
+  /** JSON text. */
+  readonly meta?: string;
+  readonly since: number;
+  readonly durMs: number;
+}
+
+/** The JSON that a lock's entry holds. When the lease ends is the entry's `till`. */
+export interface LockRecord {
+  /** Absent: the lock is free and this is only its memory. */
+  readonly lease?: Lease;
+  /** Newest first, at most `lockHistoryMax`. */
+  readonly ended: readonly EndedLease[];
+}
+
+/** A lock as it stands at one moment: its lease, if that has not run out, and its history with the one that has. */
+export interface LockView {
+  readonly lease?: Lease;
+  readonly till: number;
+  readonly ended: readonly EndedLease[];
+}
+
+export const freeLock: LockView = { till: 0, ended: [] };
+
+/** A lease whose time has passed counts as ended, whether or not its expiry was committed yet. */
+export function viewLock(record: LockRecord, till: number, now: number): LockView {
+  if (record.lease === undefined) return { till: 0, ended: record.ended };
+  if (till > now) return { lease: record.lease, till, ended: record.ended };
+  return { till: 0, ended: pushEnded(record.ended, record.lease, 'expired', till) };
+}
+
+/** The record after the current lease, if there is one, has ended. */
+export function endLease(view: LockView, why: Ending, now: number): LockRecord {
+  return { ended: view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now) };
+}
+
+/** Whether this ask continues the lease that is held. */
+export function isOwnLease(view: LockView, ask: LockAsk): boolean {
+  if (view.lease === undefined) return false;
+  if (ask.extend !== undefined) return view.lease.handle === ask.extend;
+  return ask.owner !== undefined && view.lease.owner === ask.owner;
+}
+
+/** The record after a grant or an extension. `handle` is used only for a new lease. */
+export function grantLease(view: LockView, ask: LockAsk, handle: number, now: number): LockRecord & { lease: Lease } {
+  const own = isOwnLease(view, ask) ? view.lease : undefined;
+  const owner = own?.owner ?? ask.owner;
+  const meta = ask.meta ?? own?.meta;
+  return {
+    lease: {
+      handle: own?.handle ?? handle,
+      ...(owner === undefined ? {} : { owner }),
+      ...(meta === undefined ? {} : { meta }),
+      since: own?.since ?? now,
+      durMs: ask.durMs,
+    },
+    ended: view.ended,
+  };
+}
+
+/**
+ * What the previous holder left behind when it did not release cleanly. An owner that asks again, since it may have lost
+ * the reply, is told again; an extension by handle has been told.
+ */
+export function leaseToRecover(view: LockView, ask: LockAsk): EndedLease | undefined {
+  const last = view.ended[0];
+  return ask.extend === undefined && last !== undefined && last.why !== 'released' ? last : undefined;
+}
+
+/** `release`: end the lease. `done`: it was released before, nothing to do. `lost`: neither, and what became of it. */
+export type UnlockAnswer =
+  | { readonly kind: 'release'; readonly why: 'released' | 'forced' }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'lost'; readonly ended?: EndedLease };
+
+export function answerUnlock(view: LockView, ask: UnlockAsk): UnlockAnswer {
+  if (ask.handle === undefined && ask.owner === undefined) {
+    return view.lease === undefined ? { kind: 'done' } : { kind: 'release', why: 'forced' };
+  }
+  const matches = (lease: { readonly handle: number; readonly owner?: string }): boolean =>
+    ask.handle === undefined ? lease.owner === ask.owner : lease.handle === ask.handle;
+  if (view.lease !== undefined && matches(view.lease)) return { kind: 'release', why: 'released' };
+  const ended = view.ended.find(matches);
+  if (ended?.why === 'released') return { kind: 'done' };
+  return ended === undefined ? { kind: 'lost' } : { kind: 'lost', ended };
+}
+
+function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at: number): EndedLease[] {
+  const { handle, owner, meta } = lease;
+  // What to recover concerns the next holder only, so that older metas need not be kept.
+  const older = history.slice(0, lockHistoryMax - 1).map(withoutMeta);
+  const newest: EndedLease = {
+    handle,
+    why,
+    ...(owner === undefined ? {} : { owner }),
+    ...(meta === undefined || why === 'released' ? {} : { meta }),
+    at,
+  };
+  return [newest, ...older];
+}
+
+function withoutMeta({ handle, why, owner, at }: EndedLease): EndedLease {
+  return { handle, why, ...(owner === undefined ? {} : { owner }), at };
+}

@@ -1,0 +1,99 @@
+/**
+ * The owner's end of a worker thread. A message from the worker is one of three things:
+ *
+ *   a step    `kind` was asked for with `step`: each arrives once, and resolves its promise
+ *   an answer `id` is that of an `ask`
+ *   the rest  `onMessage` gets it: log lines, and questions that the worker asks
+ *
+ * A thread that throws, or ends before it was told to, is fatal: half a server is the one thing nobody can use.
+ */
+import { once } from 'node:events';
+import { Worker, type MessagePort, type ResourceLimits } from 'node:worker_threads';
+
+interface Message {
+  readonly kind: string;
+  readonly id?: number;
+}
+
+export interface WorkerLinkOptions<FromWorker extends Message> {
+  readonly url: URL;
+  /** Also names the thread for debuggers and in the message when it ends. */
+  readonly name: string;
+  readonly workerData: unknown;
+  /** Ports in `workerData`, which belong to the worker from now on. */
+  readonly ports: readonly MessagePort[];
+  readonly resourceLimits?: ResourceLimits;
+  readonly onFatal: (error: unknown) => void;
+  readonly onMessage?: (message: FromWorker) => void;
+}
+
+export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
+  readonly #worker: Worker;
+  readonly #steps = new Map<string, PromiseWithResolvers<FromWorker>>();
+  readonly #answers = new Map<number, (answer: FromWorker) => void>();
+  #nextId = 1;
+  #mayEnd = false;
+
+  constructor(options: WorkerLinkOptions<FromWorker>) {
+    const { url, name, workerData, ports, resourceLimits = {}, onFatal, onMessage } = options;
+    this.#worker = new Worker(url, { workerData, transferList: [...ports], name, resourceLimits });
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message, onMessage));
+    this.#worker.on('error', onFatal);
+    this.#worker.on('exit', (code) => {
+      if (code !== 0 || !this.#mayEnd) onFatal(new Error(`The thread ${name} has ended with code ${code}`));
+    });
+  }
+
+  /** Resolves when the worker has sent `kind`. Ask before the worker can send it: in the turn that made the link. */
+  async step<Kind extends FromWorker['kind']>(kind: Kind): Promise<Extract<FromWorker, { kind: Kind }>> {
+    return (await this.#step(kind).promise) as Extract<FromWorker, { kind: Kind }>;
+  }
+
+  send(message: ToWorker, ports: readonly MessagePort[] = []): void {
+    this.#worker.postMessage(message, [...ports]);
+  }
+
+  /** Sends a question; resolves with the message of the worker that has the same id. */
+  ask(kind: ToWorker['kind']): Promise<FromWorker> {
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#answers.set(id, resolve);
+      this.#worker.postMessage({ kind, id });
+    });
+  }
+
+  /** From now on the thread may end by itself. */
+  mayEnd(): void {
+    this.#mayEnd = true;
+  }
+
+  /** Sends the last message; resolves when the thread has ended. */
+  async stop(message: ToWorker): Promise<void> {
+    this.mayEnd();
+    const exited = once(this.#worker, 'exit');
+    this.send(message);
+    await exited;
+  }
+
+  async terminate(): Promise<void> {
+    this.mayEnd();
+    await this.#worker.terminate();
+  }
+
+  #step(kind: string): PromiseWithResolvers<FromWorker> {
+    let step = this.#steps.get(kind);
+    if (step === undefined) this.#steps.set(kind, (step = Promise.withResolvers<FromWorker>()));
+    return step;
+  }
+
+  #receive(message: FromWorker, onMessage: ((message: FromWorker) => void) | undefined): void {
+    const answer = message.id === undefined ? undefined : this.#answers.get(message.id);
+    if (answer !== undefined) {
+      this.#answers.delete(message.id!);
+      return answer(message);
+    }
+    const step = this.#steps.get(message.kind);
+    if (step !== undefined) step.resolve(message);
+    else onMessage?.(message);
+  }
+}

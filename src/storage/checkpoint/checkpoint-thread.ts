@@ -1,0 +1,86 @@
+/**
+ * The checkpoint thread: LMDB's one writer, for all shards.
+ *
+ * LMDB has one write lock. If every shard wrote its own checkpoint, each would wait in its own thread, with all its
+ * clients, for the commits of the others; here they queue, and nobody's turn waits. The thread gathers the slices of a
+ * checkpoint until its commit arrives and then writes them in one synchronous, durable transaction: until then it holds
+ * no lock, and a shard that stops in the middle leaves nothing behind.
+ *
+ * The thread never answers a failed commit, except for want of space: it throws, its worker ends with an error, and the
+ * process goes down. It ends by itself when the last shard has closed its port.
+ */
+import { workerData, type MessagePort } from 'node:worker_threads';
+import type { Revision } from '../../protocol/ids.ts';
+import { shardId } from '../../protocol/ids.ts';
+import { unreachable } from '../../shared/assert.ts';
+import { NoRoomError, type CheckpointTarget } from '../checkpoint-store.ts';
+import { LmdbStore } from '../lmdb/lmdb-store.ts';
+import type { CheckpointAnswer, CheckpointRequest } from './checkpoint-link.ts';
+
+/** `workerData` of this thread; `ports` are in the transfer list as well. The store has its layout already. */
+export interface CheckpointThreadData {
+  readonly kind: 'checkpoint-thread';
+  readonly dataDirectory: string;
+  readonly mapBytes?: number;
+  /** By shard. */
+  readonly ports: readonly MessagePort[];
+}
+
+type CheckpointSlice = Uint8Array<ArrayBuffer>;
+
+function run(data: CheckpointThreadData): void {
+  const store = new LmdbStore(data.dataDirectory, data.mapBytes === undefined ? {} : { mapBytes: data.mapBytes });
+  let open = data.ports.length;
+  for (const [index, port] of data.ports.entries()) {
+    serve(port, store.shard(shardId(index)));
+    port.on('close', () => {
+      open -= 1;
+      if (open === 0) void store.close();
+    });
+  }
+}
+
+function serve(port: MessagePort, target: CheckpointTarget): void {
+  let slices: CheckpointSlice[] = [];
+  port.on('message', (request: CheckpointRequest) => {
+    switch (request.kind) {
+      case 'checkpoint.begin':
+        slices = [];
+        return;
+      case 'checkpoint.slice':
+        slices.push(request.bytes);
+        return;
+      case 'checkpoint.commit': {
+        const gathered = slices;
+        slices = [];
+        port.postMessage(commit(target, gathered, request.watermark));
+        return;
+      }
+      default:
+        unreachable(request);
+    }
+  });
+}
+
+function commit(target: CheckpointTarget, slices: readonly CheckpointSlice[], watermark: Revision): CheckpointAnswer {
+  try {
+    target.apply(usedUp(slices), watermark);
+    return { kind: 'checkpoint.committed' };
+  } catch (error) {
+    if (error instanceof NoRoomError) return { kind: 'checkpoint.no-room', message: error.message };
+    throw error;
+  }
+}
+
+/**
+ * Ends the memory of each slice when its rows are in the transaction, which takes about as much for its pages. A shard
+ * whose commit fails sends everything again.
+ */
+function* usedUp(slices: readonly CheckpointSlice[]): Generator<CheckpointSlice, void, undefined> {
+  for (const slice of slices) {
+    yield slice;
+    slice.buffer.transfer(0);
+  }
+}
+
+run(workerData);

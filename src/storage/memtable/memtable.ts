@@ -1,0 +1,240 @@
+/**
+ * The memtable: an ordered map of everything that is newer than the layer below it, deletions included.
+ *
+ * Beside each key stands what lies below it (`belowTill`), looked up once, when the key enters the memtable. It answers
+ * two questions for nothing afterwards: whether a deletion needs a tombstone, and whether a deadline key does. It stays
+ * true for the memtable's whole life, because a checkpoint only moves content between the layers below.
+ *
+ * Deadlines have a tree of their own: deadline key → true, or undefined for "the one below is gone". For an entry whose
+ * till changes from `from` to `to`, with `below` = belowTill:
+ *
+ *   leaving `from`:  below = from → tombstone    otherwise → the key is only here: remove it
+ *   entering `to`:   below = to   → our tombstone goes, the one below shows again    otherwise → put it here
+ *
+ * so that over all layers exactly the live entries with a till have exactly one deadline key.
+ *
+ * Keys and entries are blocks of an arena (chunk-arena.ts), so that a few hundred thousand of them take half the memory
+ * and are no work for the garbage collector. A slot is the place of a key there:
+ *
+ *   slot    belowTill f64 | place of the entry i32, 0 = a tombstone | key (key-tree.ts)
+ *   entry   see value-blocks.ts
+ */
+import sortedBTree from 'sorted-btree';
+import { assert } from '../../shared/assert.ts';
+import type { Entry } from '../../protocol/entries.ts';
+import type { Chunk as Rows } from '../checkpoint-store.ts';
+import { ChunkArena, chunkShift, unitMask, type Chunk, type ChunkPool } from './chunk-arena.ts';
+import { KeyTree } from './key-tree.ts';
+import { deadlineKey, type StorageKey } from '../storage-key.ts';
+import { ValueBlocks } from './value-blocks.ts';
+
+/** In place of a till: there is no entry. */
+export const noEntry = -1;
+
+/** One key in a memtable. Its entry changes until the memtable is frozen. 0 is nobody's. */
+export type Slot = number;
+
+/**
+ * What a key costs besides its own and its value's characters: 60 to 90 bytes here, and in the checkpoint as much again
+ * for the pages that LMDB keeps in memory until its commit, of which it fills half.
+ */
+const slotOverheadBytes = 192;
+const deadlineOverheadBytes = 96;
+// Measured with 200 k keys: wider nodes than the default of 32 make `get` a quarter cheaper.
+const deadlineNodeSize = 128;
+
+/** Keys that are written a second time, up to so many, are found without the tree and written without copying. */
+const hotKeysMax = 128 * 1024;
+
+const BTree = sortedBTree.default;
+type BTree<V> = sortedBTree.default<StorageKey, V>;
+
+export class Memtable {
+  readonly deadlines: BTree<true | undefined> = new BTree<StorageKey, true | undefined>(
+    undefined,
+    byteOrder,
+    deadlineNodeSize,
+  );
+  readonly #arena: ChunkArena;
+  readonly #chunks: readonly Chunk[];
+  readonly #keys: KeyTree;
+  readonly #values: ValueBlocks;
+  readonly #hot = new Map<StorageKey, Slot>();
+  #bytes = 0;
+  #frozen = false;
+
+  constructor(pool: ChunkPool) {
+    this.#arena = new ChunkArena(pool);
+    this.#chunks = this.#arena.chunks;
+    this.#keys = new KeyTree(this.#arena);
+    this.#values = new ValueBlocks(this.#arena);
+  }
+
+  /** Estimated use of memory. */
+  get bytes(): number {
+    // Keys that came and went have used memory that is free again only when all keys are gone.
+    return Math.max(this.#bytes, this.#arena.used);
+  }
+
+  /** Keys, tombstones included, deadline keys not. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  get isEmpty(): boolean {
+    return this.#keys.size === 0 && this.deadlines.size === 0;
+  }
+
+  /** 0: the key is not here. */
+  find(key: StorageKey): Slot {
+    // Even an empty Map has the key hashed first.
+    return (this.#hot.size === 0 ? undefined : this.#hot.get(key)) ?? this.#keys.find(key);
+  }
+
+  /** An empty slot for a key that is not here yet; `write` must follow. */
+  add(key: StorageKey, belowTill: number): Slot {
+    assert(!this.#frozen, 'a frozen memtable does not change');
+    const slot = this.#keys.add(key);
+    this.#chunks[slot >>> chunkShift]!.doubles[slot & unitMask] = belowTill;
+    this.#setPlace(slot, 0);
+    this.#bytes += key.length + slotOverheadBytes;
+    return slot;
+  }
+
+  /** The till of the entry below, 0 = it has none, `noEntry` = nothing is there. */
+  belowTill(slot: Slot): number {
+    return this.#chunks[slot >>> chunkShift]!.doubles[slot & unitMask]!;
+  }
+
+  /** undefined: a tombstone. */
+  entry(slot: Slot): Entry | undefined {
+    const place = this.#placeOf(slot);
+    return place === 0 ? undefined : this.#values.get(place);
+  }
+
+  /** Of the slot's entry, 0 = it has none; `noEntry` = it is a tombstone. */
+  till(slot: Slot): number {
+    const place = this.#placeOf(slot);
+    return place === 0 ? noEntry : this.#values.till(place);
+  }
+
+  /**
+   * Puts `entry` (undefined: a tombstone) into a slot that `find` or `add` returned.
+   * @returns false when the slot is gone, because a tombstone over nothing is not kept
+   */
+  write(key: StorageKey, slot: Slot, entry: Entry | undefined): boolean {
+    assert(!this.#frozen, 'a frozen memtable does not change');
+    const old = this.#placeOf(slot);
+    if (old !== 0) this.#bytes -= this.#values.textLength(old);
+    if (entry !== undefined) {
+      const isHot = old > 0 && this.#hot.size < hotKeysMax;
+      if (isHot) this.#hot.set(key, slot);
+      const place = this.#values.replace(old, entry, isHot || old < 0);
+      if (place !== old) this.#setPlace(slot, place);
+      this.#bytes += this.#values.textLength(place);
+      return true;
+    }
+    this.#values.free(old);
+    this.#setPlace(slot, 0);
+    if (this.belowTill(slot) !== noEntry) return true;
+    this.#keys.delete(key);
+    this.#hot.delete(key);
+    this.#bytes -= key.length + slotOverheadBytes;
+    if (this.#keys.size === 0) this.#clear();
+    return false;
+  }
+
+  removeDeadline(till: number, key: StorageKey, belowTill: number): StorageKey {
+    const deadline = deadlineKey(till, key);
+    if (belowTill === till) this.#setDeadline(deadline, undefined);
+    else this.#deleteDeadline(deadline);
+    return deadline;
+  }
+
+  addDeadline(till: number, key: StorageKey, belowTill: number): StorageKey {
+    const deadline = deadlineKey(till, key);
+    if (belowTill === till) this.#deleteDeadline(deadline);
+    else this.#setDeadline(deadline, true);
+    return deadline;
+  }
+
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  /** Gives its memory back. Nothing may read it any more. */
+  release(): void {
+    this.#arena.release();
+    this.#keys.clear();
+    this.#values.clear();
+    this.#hot.clear();
+  }
+
+  /** Rows with start ≤ key < end; undefined = tombstone. */
+  readEntries(start: StorageKey, end: StorageKey, limit: number): Rows<Entry | undefined> {
+    const slots = this.#keys.range(start, end, limit);
+    const rows = slots.map((slot) => [this.#keys.keyAt(slot), this.entry(slot)] as const);
+    return { rows, more: rows.length >= limit };
+  }
+
+  /** (`getRange` returns one row more than its limit.) */
+  readDeadlines(start: StorageKey, end: StorageKey, limit: number): Rows<true | undefined> {
+    const rows = this.deadlines.getRange(start, end, false, limit);
+    return { rows, more: rows.length >= limit };
+  }
+
+  /** All of them, in the order of their keys. The memtable is frozen. */
+  slots(): Generator<Slot, void, undefined> {
+    assert(this.#frozen, 'a memtable is frozen before all of it is read');
+    return this.#keys.places();
+  }
+
+  keyLength(slot: Slot): number {
+    return this.#keys.keyLength(slot);
+  }
+
+  /** @returns the offset behind the key */
+  copyKey(slot: Slot, target: Buffer, at: number): number {
+    return this.#keys.copyKey(slot, target, at);
+  }
+
+  /** Upper bound of what `copyEntry` writes. */
+  entryBytesMax(slot: Slot): number {
+    const place = this.#placeOf(slot);
+    return place === 0 ? 0 : this.#values.storedBytesMax(place);
+  }
+
+  /** Writes the entry as it is stored. @returns the offset behind it; undefined for a tombstone */
+  copyEntry(slot: Slot, target: Buffer, at: number): number | undefined {
+    const place = this.#placeOf(slot);
+    return place === 0 ? undefined : this.#values.copy(place, target, at);
+  }
+
+  #clear(): void {
+    this.#arena.clear();
+    this.#keys.clear();
+    this.#values.clear();
+  }
+
+  #placeOf(slot: Slot): number {
+    return this.#chunks[slot >>> chunkShift]!.ints[(slot & unitMask) * 2 + 2]!;
+  }
+
+  #setPlace(slot: Slot, place: number): void {
+    this.#chunks[slot >>> chunkShift]!.ints[(slot & unitMask) * 2 + 2] = place;
+  }
+
+  #setDeadline(deadline: StorageKey, live: true | undefined): void {
+    if (this.deadlines.set(deadline, live)) this.#bytes += deadline.length + deadlineOverheadBytes;
+  }
+
+  #deleteDeadline(deadline: StorageKey): void {
+    const removed = this.deadlines.delete(deadline);
+    assert(removed, 'a deadline key is where its entry says');
+    this.#bytes -= deadline.length + deadlineOverheadBytes;
+  }
+}
+
+function byteOrder(a: StorageKey, b: StorageKey): number {
+  return a < b ? -1 : a === b ? 0 : 1;
+}

@@ -1,0 +1,97 @@
+/**
+ * Slices: a frozen memtable as bytes, a little at a time, on its way to whoever writes the checkpoint.
+ *
+ *   slice = row…        row = key length u16 | value length u32 | key | value
+ *
+ * Integers are little-endian, the key is a storage key, the value what LMDB stores (entry-codec.ts; empty for a
+ * deadline key). Value length 0xffffffff: the key is removed. A slice is bounded in rows and bytes, so that encoding
+ * one keeps the shard's thread for a fraction of a millisecond; one large value makes one large slice.
+ */
+import { assert } from '../../shared/assert.ts';
+import type { Memtable } from './memtable.ts';
+import type { StorageKey } from '../storage-key.ts';
+
+const rowHeaderBytes = 6;
+const removed = 0xffffffff;
+const sliceRowsMax = 256;
+const sliceBytes = 64 * 1024;
+
+/** Each slice has memory of its own, to be transferred to another thread, and no more than it needs. */
+export function* encodeSlices(memtable: Memtable): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
+  const writer = new SliceWriter();
+  for (const slot of memtable.slots()) {
+    const keyBytes = memtable.keyLength(slot);
+    const bytesMax = rowHeaderBytes + keyBytes + memtable.entryBytesMax(slot);
+    if (!writer.fits(bytesMax)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytesMax);
+    const valueAt = memtable.copyKey(slot, buffer, at + rowHeaderBytes);
+    const end = memtable.copyEntry(slot, buffer, valueAt);
+    writer.finish(keyBytes, end === undefined ? removed : end - valueAt);
+  }
+  for (const [key, live] of memtable.deadlines.entries()) {
+    const bytesMax = rowHeaderBytes + key.length;
+    if (!writer.fits(bytesMax)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytesMax);
+    buffer.write(key, at + rowHeaderBytes, 'latin1');
+    writer.finish(key.length, live === undefined ? removed : 0);
+  }
+  if (!writer.isEmpty) yield writer.take();
+}
+
+/** `value` undefined: the key is removed. It is a view of the slice. */
+export type SliceRow = (key: StorageKey, value: Buffer | undefined) => void;
+
+/** Calls `row` for each row in order. @throws InvariantError when the bytes are no slice. */
+export function decodeSlice(slice: Uint8Array, row: SliceRow): void {
+  const buffer = Buffer.from(slice.buffer, slice.byteOffset, slice.byteLength);
+  for (let at = 0; at < buffer.length; ) {
+    assert(at + rowHeaderBytes <= buffer.length, 'a row fits into its slice');
+    const keyAt = at + rowHeaderBytes;
+    const valueAt = keyAt + buffer.readUInt16LE(at);
+    const valueBytes = buffer.readUInt32LE(at + 2);
+    const end = valueBytes === removed ? valueAt : valueAt + valueBytes;
+    assert(end <= buffer.length, 'a row fits into its slice');
+    row(buffer.toString('latin1', keyAt, valueAt), valueBytes === removed ? undefined : buffer.subarray(valueAt, end));
+    at = end;
+  }
+}
+
+class SliceWriter {
+  #buffer = Buffer.allocUnsafeSlow(sliceBytes);
+  #length = 0;
+  #rows = 0;
+
+  get isEmpty(): boolean {
+    return this.#rows === 0;
+  }
+
+  fits(bytes: number): boolean {
+    return this.#rows === 0 || (this.#rows < sliceRowsMax && this.#length + bytes <= sliceBytes);
+  }
+
+  /** Where the next row begins; `finish` must follow. */
+  reserve(bytes: number): { buffer: Buffer; at: number } {
+    if (this.#length + bytes > this.#buffer.length) {
+      assert(this.#rows === 0, 'a row fits into its slice');
+      this.#buffer = Buffer.allocUnsafeSlow(bytes);
+    }
+    return { buffer: this.#buffer, at: this.#length };
+  }
+
+  /** @param valueBytes of the row that was reserved last, or `removed` */
+  finish(keyBytes: number, valueBytes: number): void {
+    this.#buffer.writeUInt16LE(keyBytes, this.#length);
+    this.#buffer.writeUInt32LE(valueBytes, this.#length + 2);
+    this.#length += rowHeaderBytes + keyBytes + (valueBytes === removed ? 0 : valueBytes);
+    this.#rows += 1;
+  }
+
+  take(): Uint8Array<ArrayBuffer> {
+    assert(this.#rows > 0, 'a slice has rows');
+    const slice = Buffer.allocUnsafeSlow(this.#length);
+    this.#buffer.copy(slice, 0, 0, this.#length);
+    this.#length = 0;
+    this.#rows = 0;
+    return slice;
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * A shard's content: two memtables over a checkpoint.
+ *
+ *   active memtable      takes every put and delete
+ *   frozen memtable      on its way into the checkpoint (see checkpointer.ts); absent most of the time
+ *   checkpoint store     LMDB
+ *
+ * A key is looked up from the top; the first layer that knows it, if only as deleted, decides. Freezing and dropping
+ * the frozen memtable move content between layers and change nothing of what a reader sees.
+ *
+ * Deadlines: over all layers, exactly the live entries with a till have exactly one deadline key (see memtable.ts). The
+ * deadlines that have passed leave a trail of tombstones until the next checkpoint, and walking it again for each
+ * `nextDeadline` would be quadratic. So the store keeps a floor: no live deadline key is below it. It moves up when a
+ * scan finds the first live one, and down when an earlier deadline is added.
+ */
+import type { AccountId } from '../protocol/ids.ts';
+import type { Kind } from '../protocol/record.ts';
+import { assert } from '../shared/assert.ts';
+import type { Entries, Entry, LocatedEntry } from '../protocol/entries.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import { ChunkPool } from './memtable/chunk-arena.ts';
+import { mergeLayers, type Layer } from './layer-merge.ts';
+import { Memtable, noEntry, type Slot } from './memtable/memtable.ts';
+import {
+  deadlineEnd,
+  deadlineKey,
+  deadlineOwner,
+  deadlinePrefix,
+  keyOf,
+  parseStorageKey,
+  prefixEnd,
+  storageKey,
+  successor,
+  tillOf,
+  type StorageKey,
+} from './storage-key.ts';
+
+const noRows = { rows: [], more: false };
+
+export class ShardStore implements Entries {
+  readonly #checkpoint: CheckpointStore;
+  readonly #chunks = new ChunkPool();
+  #active = new Memtable(this.#chunks);
+  #frozen: Memtable | undefined;
+
+  /** Goes up with every put and delete. */
+  #writes = 0;
+  /** Goes up when content moves between layers. */
+  #moves = 0;
+  readonly #entryLayers: readonly Layer<Entry>[];
+  readonly #deadlineLayers: readonly Layer<true>[];
+
+  #deadlineFloor: StorageKey = deadlinePrefix;
+  /** The floor is itself a live deadline key. */
+  #deadlineFloorLive = false;
+
+  // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and need not search for
+  // either twice.
+  #last: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
+  #before: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
+
+  constructor(checkpoint: CheckpointStore) {
+    this.#checkpoint = checkpoint;
+    checkpoint.refresh();
+    const writes = (): number => this.#writes;
+    const moves = (): number => this.#moves;
+    this.#entryLayers = [
+      { read: (start, end, limit) => this.#active.readEntries(start, end, limit), stamp: writes },
+      { read: (start, end, limit) => this.#frozen?.readEntries(start, end, limit) ?? noRows, stamp: moves },
+      { read: (start, end, limit) => checkpoint.entries(start, end, limit), stamp: moves },
+    ];
+    this.#deadlineLayers = [
+      { read: (start, end, limit) => this.#active.readDeadlines(start, end, limit), stamp: writes },
+      { read: (start, end, limit) => this.#frozen?.readDeadlines(start, end, limit) ?? noRows, stamp: moves },
+      { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
+    ];
+  }
+
+  get(kind: Kind, account: AccountId, key: string): Entry | undefined {
+    return this.#entryOf(this.#find(storageKey(kind, account, key)));
+  }
+
+  put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
+    this.#write(storageKey(kind, account, key), entry);
+  }
+
+  delete(kind: Kind, account: AccountId, key: string): void {
+    this.#write(storageKey(kind, account, key), undefined);
+  }
+
+  /** Lazy: reads as far as it is iterated, and sees what is written meanwhile behind the place it has reached. */
+  *range(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<LocatedEntry, void, undefined> {
+    const within = storageKey(kind, account, prefix);
+    const behind = after === undefined ? within : successor(storageKey(kind, account, after));
+    const start = behind > within ? behind : within;
+    for (const [key, entry] of mergeLayers(this.#entryLayers, start, prefixEnd(within))) {
+      yield { kind, account, key: keyOf(key, account.length), entry };
+    }
+  }
+
+  nextDeadline(): number {
+    if (!this.#deadlineFloorLive && this.#deadlineFloor !== deadlineEnd) {
+      const [first] = mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineEnd);
+      this.#deadlineFloor = first === undefined ? deadlineEnd : first[0];
+      this.#deadlineFloorLive = first !== undefined;
+    }
+    return this.#deadlineFloorLive ? tillOf(this.#deadlineFloor) : Infinity;
+  }
+
+  due(now: number, limit: number): LocatedEntry[] {
+    const found: LocatedEntry[] = [];
+    if (limit <= 0 || this.nextDeadline() > now) return found;
+    for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineKey(now + 1, ''))) {
+      const at = deadlineOwner(deadline);
+      const entry = this.#entryOf(this.#find(at));
+      assert(
+        entry !== undefined && entry.till === tillOf(deadline),
+        'a deadline key belongs to an entry with that till',
+      );
+      found.push({ ...parseStorageKey(at), entry });
+      if (found.length >= limit) break;
+    }
+    return found;
+  }
+
+  /** Estimated heap use of both memtables. */
+  get memtableBytes(): number {
+    return this.#active.bytes + (this.#frozen?.bytes ?? 0);
+  }
+
+  /** Estimated heap use of what the next checkpoint would take. */
+  get activeBytes(): number {
+    return this.#active.bytes;
+  }
+
+  /** Keys that are newer than the checkpoint, tombstones included. */
+  get memtableSize(): number {
+    return this.#active.size + (this.#frozen?.size ?? 0);
+  }
+
+  /** Nothing has changed since the last freeze. */
+  get isClean(): boolean {
+    return this.#active.isEmpty;
+  }
+
+  get frozen(): Memtable | undefined {
+    return this.#frozen;
+  }
+
+  /** Starts a new active memtable; the old one is kept, unchanged, until `dropFrozen`. */
+  freeze(): Memtable {
+    assert(this.#frozen === undefined, 'one memtable is frozen at a time');
+    const frozen = this.#active;
+    frozen.freeze();
+    this.#frozen = frozen;
+    this.#active = new Memtable(this.#chunks);
+    this.#moved();
+    return frozen;
+  }
+
+  /** The frozen memtable's content is in the checkpoint. */
+  dropFrozen(): void {
+    assert(this.#frozen !== undefined, 'a memtable is frozen');
+    this.#frozen.release();
+    this.#frozen = undefined;
+    // A snapshot from before the commit would show the keys as they were before.
+    this.#checkpoint.refresh();
+    this.#moved();
+  }
+
+  #moved(): void {
+    this.#moves += 1;
+    this.#writes += 1;
+    forget(this.#last);
+    forget(this.#before);
+  }
+
+  /** Good until the next one. */
+  #find(at: StorageKey): Found {
+    if (at === this.#last.key) return this.#last;
+    const found = this.#before;
+    this.#before = this.#last;
+    this.#last = found;
+    if (at === found.key) return found;
+    found.slot = this.#active.find(at);
+    found.isRead = found.slot === 0;
+    found.entry = found.isRead ? this.#below(at) : undefined;
+    found.key = at;
+    return found;
+  }
+
+  #entryOf(found: Found): Entry | undefined {
+    if (!found.isRead) {
+      found.entry = this.#active.entry(found.slot);
+      found.isRead = true;
+    }
+    return found.entry;
+  }
+
+  #below(at: StorageKey): Entry | undefined {
+    const frozen = this.#frozen;
+    const slot = frozen === undefined ? 0 : frozen.find(at);
+    return frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);
+  }
+
+  #write(at: StorageKey, entry: Entry | undefined): void {
+    const found = this.#find(at);
+    const old = found.slot === 0 ? (found.entry?.till ?? noEntry) : this.#active.till(found.slot);
+    if (found.slot === 0) {
+      if (entry === undefined && old === noEntry) return;
+      found.slot = this.#active.add(at, old);
+    }
+    const { slot } = found;
+    const from = Math.max(old, 0);
+    const to = entry?.till ?? 0;
+    if (from !== to) {
+      const belowTill = this.#active.belowTill(slot);
+      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));
+      if (to !== 0) this.#deadlineAdded(this.#active.addDeadline(to, at, belowTill));
+    }
+    this.#writes += 1;
+    found.entry = entry;
+    found.isRead = true;
+    if (!this.#active.write(at, slot, entry)) found.slot = 0;
+  }
+
+  #deadlineAdded(deadline: StorageKey): void {
+    if (deadline > this.#deadlineFloor) return;
+    this.#deadlineFloor = deadline;
+    this.#deadlineFloorLive = true;
+  }
+
+  #deadlineRemoved(deadline: StorageKey): void {
+    if (deadline === this.#deadlineFloor) this.#deadlineFloorLive = false;
+  }
+}
+
+/** Where a key is. */
+interface Found {
+  key: StorageKey | undefined;
+  /** In the active memtable, 0 = it is not there. */
+  slot: Slot;
+  /** Its entry, or the one below when it has no slot. */
+  entry: Entry | undefined;
+  /** A slot's entry is read when somebody asks: a blind write does not. */
+  isRead: boolean;
+}
+
+function forget(found: Found): void {
+  found.key = undefined;
+  found.entry = undefined;
+}

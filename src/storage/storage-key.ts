@@ -1,0 +1,126 @@
+/**
+ * Storage keys: the one ordered space in which memtable and checkpoint keep a shard's content.
+ *
+ *   entry      [account length u8][account][kind u8][key as UTF-8]
+ *   deadline   [0]['e'][till, 6 bytes big-endian][storage key of the entry]
+ *   meta       [0]['m'][name]
+ *
+ * A storage key is a string with one character (0–255) per byte. So JavaScript's comparison of two strings is the
+ * comparison of their bytes, which is LMDB's order too, and a key of ASCII characters is built by concatenation alone.
+ * (Plain JavaScript strings would sort a surrogate pair before U+E000–U+FFFF; their UTF-8 sorts behind.)
+ *
+ * The account length in front keeps accounts apart whose names are each other's prefix, and makes "all of one kind of
+ * one account" a range. Length 0 is the server's own account: its entries carry a kind letter, and the two letters
+ * that are no kind are taken for the deadline index and for meta records.
+ */
+import { accountId, type AccountId } from '../protocol/ids.ts';
+import { kinds, type Kind } from '../protocol/record.ts';
+import { assert } from '../shared/assert.ts';
+
+export type StorageKey = string;
+
+export interface Address {
+  readonly kind: Kind;
+  readonly account: AccountId;
+  readonly key: string;
+}
+
+/** All deadline keys start with it. */
+export const deadlinePrefix: StorageKey = '\0e';
+/** Behind every deadline key. */
+export const deadlineEnd: StorageKey = '\0f';
+export const watermarkKey: StorageKey = '\0mwatermark';
+
+const deadlineHeaderChars = deadlinePrefix.length + 6;
+
+const kindByLetter = new Map<number, Kind>(Object.values(kinds).map((kind) => [kind, kind]));
+for (const kind of Object.values<number>(kinds)) {
+  assert(kind !== 0x65 && kind !== 0x6d, 'no kind of entry has the letter of the deadline index or of meta records');
+}
+
+/** @throws InvariantError when the key has lone surrogates: two such keys could become one. The edge refuses them. */
+export function storageKey(kind: Kind, account: AccountId, key: string): StorageKey {
+  return String.fromCharCode(account.length) + account + String.fromCharCode(kind) + toByteString(key);
+}
+
+/** Inverse of `storageKey`. Not for deadline and meta keys. */
+export function parseStorageKey(storageKey: StorageKey): Address {
+  const accountEnd = 1 + storageKey.charCodeAt(0);
+  const kind = kindByLetter.get(storageKey.charCodeAt(accountEnd));
+  assert(kind !== undefined, 'a storage key holds an account and a kind');
+  return {
+    kind,
+    account: accountId(storageKey.slice(1, accountEnd)),
+    key: fromByteString(storageKey.slice(accountEnd + 1)),
+  };
+}
+
+/** The client's key in a storage key of an account whose name has `accountChars` characters. */
+export function keyOf(storageKey: StorageKey, accountChars: number): string {
+  return fromByteString(storageKey.slice(accountChars + 2));
+}
+
+/** @param till milliseconds, 0 < till < 2^48 */
+export function deadlineKey(till: number, storageKey: StorageKey): StorageKey {
+  assert(till > 0 && till < 2 ** 48, 'a deadline fits into 48 bits');
+  const high = Math.floor(till / 0x1000000);
+  const low = till % 0x1000000;
+  const bytes = String.fromCharCode(
+    high >>> 16,
+    (high >>> 8) & 0xff,
+    high & 0xff,
+    low >>> 16,
+    (low >>> 8) & 0xff,
+    low & 0xff,
+  );
+  return deadlinePrefix + bytes + storageKey;
+}
+
+export function isDeadlineKey(key: StorageKey): boolean {
+  return key.startsWith(deadlinePrefix);
+}
+
+export function isMetaKey(key: StorageKey): boolean {
+  return key.startsWith('\0m');
+}
+
+export function tillOf(deadlineKey: StorageKey): number {
+  let till = 0;
+  for (let at = deadlinePrefix.length; at < deadlineHeaderChars; at += 1)
+    till = till * 256 + deadlineKey.charCodeAt(at);
+  return till;
+}
+
+/** The storage key of the entry that the deadline belongs to. */
+export function deadlineOwner(deadlineKey: StorageKey): StorageKey {
+  return deadlineKey.slice(deadlineHeaderChars);
+}
+
+/** The lowest key behind all those that start with `prefix`. */
+export function prefixEnd(prefix: StorageKey): StorageKey {
+  let last = prefix.length - 1;
+  while (last >= 0 && prefix.charCodeAt(last) === 0xff) last -= 1;
+  assert(last >= 0, 'a prefix has an end');
+  return prefix.slice(0, last) + String.fromCharCode(prefix.charCodeAt(last) + 1);
+}
+
+/** The lowest key behind this one. */
+export function successor(key: StorageKey): StorageKey {
+  return `${key}\0`;
+}
+
+function toByteString(text: string): string {
+  if (isAscii(text)) return text;
+  assert(text.isWellFormed(), 'a key is well-formed Unicode');
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function fromByteString(bytes: string): string {
+  return isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+// Keys are short: a loop here beats every call into native code.
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) > 0x7f) return false;
+  return true;
+}

@@ -1,0 +1,350 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { revision } from '../../../src/protocol/ids.ts';
+import { makeEdge, type EdgeUnderTest } from './edge-under-test.ts';
+
+/** A listening app, and a raw connection to it. */
+async function connect(
+  t: TestContext,
+  edge: EdgeUnderTest,
+  options: net.SocketConstructorOpts = {},
+): Promise<net.Socket> {
+  if (!edge.app.server.listening) await edge.app.listen({ port: 0, host: '127.0.0.1' });
+  const address = edge.app.server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const socket = net.connect({ ...options, port: address.port, host: '127.0.0.1' });
+  t.after(() => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+function post(url: string, body: string): string {
+  return `POST ${url} HTTP/1.1\r\nHost: x\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+/** Everything that the server sends until it closes. */
+async function everything(socket: net.Socket): Promise<string> {
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+async function receive(socket: net.Socket, until: RegExp): Promise<string> {
+  let text = '';
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    text += String(chunk);
+    if (until.test(text)) return text;
+  }
+  return assert.fail(`the connection ended before ${String(until)}: ${text.slice(0, 500)}`);
+}
+
+test('a connection that closes cancels every request that waits on it, pipelined ones too', async (t) => {
+  const edge = makeEdge(t);
+  const { dispatcher } = edge;
+  dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  const lock = '{"LockID":"a","LockDur":1,"LockWait":300}';
+  socket.write(post('/db/a', lock) + post('/watch/a', '{"ID":"k"}') + post('/db/a', '[{"KVGet":"x"},{"KVGet":"y"}]'));
+  await dispatcher.until(() => dispatcher.asked.length === 4);
+  assert.ok(dispatcher.asked.every(({ client, cancelled }) => client?.gone === false && !cancelled));
+  socket.destroy();
+  await dispatcher.until(() => dispatcher.asked.every(({ cancelled }) => cancelled));
+  assert.ok(dispatcher.asked.every(({ client }) => client?.gone));
+  // Too late, and harmless.
+  dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{}' });
+});
+
+test('between requests a socket has the listeners of Node alone, and its end is heard of all the same', async (t) => {
+  const edge = makeEdge(t);
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, edge);
+  const [server] = await accepted;
+  socket.write(post('/db/a', '{"KVGet":"k"}'));
+  await receive(socket, /HTTP\/1.1 200/);
+  // One of Node's HTTP server; with another beside it V8 keeps garbage: see on-socket-close.ts.
+  assert.equal(server.listenerCount('close'), 1);
+  edge.dispatcher.reply = undefined;
+  socket.write(post('/db/a', '{"LockID":"a","LockDur":1,"LockWait":300}'));
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 2);
+  socket.destroy();
+  await edge.dispatcher.until(() => edge.dispatcher.asked[1]!.cancelled);
+});
+
+test('pipelined requests are answered in order, whatever order the replies come in', async (t) => {
+  const edge = makeEdge(t);
+  edge.dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  socket.write(post('/db/a', '{"KVGet":"one"}') + post('/db/a', '{"KVGet":"two"}'));
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 2);
+  edge.dispatcher.asked[1]?.client?.deliver({ rev: revision(2), status: 200, body: '{"n":2}' });
+  edge.dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{"n":1}' });
+  assert.match(await receive(socket, /"n":2/), /\{"n":1\}HTTP\/1\.1 200 OK[\s\S]*\{"n":2\}$/);
+});
+
+test('a connection that answered its requests keeps only one close listener, and nothing under way', async (t) => {
+  const edge = makeEdge(t);
+  const served: net.Socket[] = [];
+  edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
+  const socket = await connect(t, edge);
+  socket.write(post('/db/a', '{"KVGet":"x"}'));
+  await receive(socket, /"Rev":7/);
+  const listeners = served[0]?.listenerCount('close');
+  for (let i = 0; i < 20; i++) {
+    socket.write(post('/db/a', '{"KVGet":"x"}'));
+    await receive(socket, /"Rev":7/);
+  }
+  assert.equal(served[0]?.listenerCount('close'), listeners);
+  socket.destroy();
+  await once(served[0] ?? assert.fail('no connection'), 'close');
+  assert.equal(
+    edge.dispatcher.asked.some(({ cancelled }) => cancelled),
+    false,
+  );
+});
+
+const broken: readonly (readonly [claim: string, bytes: string, status: number, message: RegExp])[] = [
+  ['bytes that are not HTTP', 'hello\r\n\r\n', 400, /not HTTP\/1\.1/],
+  [
+    'a malformed Content-Length',
+    'POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n',
+    400,
+    /^Content-Length: /,
+  ],
+  [
+    'two kinds of length',
+    'POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc',
+    400,
+    /./,
+  ],
+  ['a head over 16 KiB', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 413, /head is too large/],
+];
+
+for (const [claim, bytes, status, message] of broken) {
+  test(`${claim}: a JSON error, and the connection closes`, async (t) => {
+    const edge = makeEdge(t);
+    const socket = await connect(t, edge);
+    socket.write(bytes);
+    const [head = '', body = ''] = (await everything(socket)).split('\r\n\r\n');
+    assert.match(head, new RegExp(`^HTTP/1.1 ${status} `));
+    assert.match(head, /Dragonlock-Boot: boot7/);
+    assert.match(head, /Connection: close/);
+    const { Message, RequestID }: { Message: string; RequestID: string } = JSON.parse(body);
+    assert.match(Message, message);
+    assert.equal(RequestID, 'boot7-0-1');
+  });
+}
+
+test('a request whose head does not arrive in time is refused', async (t) => {
+  const edge = makeEdge(t, 'http: {header_timeout_ms: 20, request_timeout_ms: 40}');
+  const socket = await connect(t, edge);
+  socket.write('POST /db/a HT');
+  assert.match(await everything(socket), /^HTTP\/1\.1 400 Bad Request[\s\S]*came too slowly/);
+});
+
+test('a body over the limit is refused while it arrives, with or without a length, and the connection closes', async (t) => {
+  const edge = makeEdge(t, 'limits: {body_bytes_max: 2000, value_bytes_max: 1000}');
+  for (const head of ['Content-Length: 100000000', 'Transfer-Encoding: chunked']) {
+    const socket = await connect(t, edge);
+    const chunk = 'x'.repeat(0xbb8);
+    socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\nbb8\r\n${chunk}\r\n`);
+    const text = await everything(socket);
+    assert.match(text, /^HTTP\/1\.1 413 /);
+    assert.match(text, /Connection: close/i);
+  }
+  assert.deepEqual(edge.dispatcher.asked, []);
+});
+
+test('a client that leaves in the middle of its body leaves no trace', async (t) => {
+  const edge = makeEdge(t);
+  const served: net.Socket[] = [];
+  edge.app.server.on('connection', (one: net.Socket) => served.push(one));
+  const socket = await connect(t, edge);
+  socket.write('POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
+  await once(edge.app.server, 'request');
+  socket.destroy();
+  await once(served[0] ?? assert.fail('no connection'), 'close');
+  assert.deepEqual(edge.dispatcher.asked, []);
+  assert.deepEqual(edge.logged, []);
+});
+
+test('stream: it opens before the first event, and closing it cancels the watch', async (t) => {
+  const edge = makeEdge(t);
+  edge.dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
+  assert.match(await receive(socket, /\r\n\r\n/), /^HTTP\/1\.1 200 OK[\s\S]*text\/event-stream/);
+  socket.destroy();
+  await edge.dispatcher.until(() => edge.dispatcher.asked[0]?.cancelled === true);
+  assert.equal(edge.dispatcher.asked[0]?.sink?.commit(revision(1), ['{}']), false);
+});
+
+test('stream: a reader that does not keep up is closed when its unsent bytes pass the limit', async (t) => {
+  const edge = makeEdge(t, 'limits: {stream_buffer_bytes_max: 65536}');
+  edge.dispatcher.reply = undefined;
+  const socket = await connect(t, edge);
+  socket.pause();
+  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
+  const sink = edge.dispatcher.asked[0]?.sink ?? assert.fail('no stream');
+  const event = JSON.stringify('x'.repeat(8000));
+  let rev = 0;
+  while (sink.commit(revision(++rev), [event])) assert.ok(rev < 100_000, 'it is never closed');
+  sink.end();
+  socket.resume();
+  socket.on('error', () => {});
+  await once(socket, 'close');
+});
+
+test('while it drains, the server closes connections behind its replies', async (t) => {
+  const edge = makeEdge(t);
+  const socket = await connect(t, edge);
+  edge.state = 'draining';
+  socket.write(post('/db/a', '{"KVGet":"x"}'));
+  assert.match(await everything(socket), /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"draining"/);
+});
+
+/** The body of a batch, so many bytes long. */
+function value(length: number): string {
+  return `{"KVSet":{"Key":"k","Value":"${'x'.repeat(length - 32)}"}}`;
+}
+
+const large = JSON.stringify('x'.repeat(16_000_000));
+
+test('a client that takes nothing of its reply is disconnected after write_timeout_ms', async (t) => {
+  const edge = makeEdge(t, 'http: {write_timeout_ms: 50}');
+  edge.dispatcher.reply = () => ({ status: 200, body: large });
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, edge);
+  const [served] = await accepted;
+  socket.pause();
+  socket.write(post('/db/a', '{"KVGet":"x"}'));
+  await once(served, 'close');
+});
+
+test('over unread_bytes_max the connections that are behind for longest are closed, and those that read are not', async (t) => {
+  const edge = makeEdge(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 20000000}');
+  edge.dispatcher.reply = () => ({ status: 200, body: large });
+  const served: net.Socket[] = [];
+  edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
+  const first = await connect(t, edge);
+  first.pause();
+  first.write(post('/db/a', '{"KVGet":"x"}'));
+  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
+  assert.equal(served[0]?.destroyed, false, 'one alone is within the limit');
+  const second = await connect(t, edge);
+  second.write(post('/db/a', '{"KVGet":"x"}'));
+  assert.match(await receive(second, /x"$/), /^HTTP\/1\.1 200/);
+  assert.equal(served[0]?.destroyed, true);
+  assert.equal(served[1]?.destroyed, false);
+});
+
+test('a connection that was behind many times, and caught up each time, keeps no listener of each', async (t) => {
+  const edge = makeEdge(t, 'http: {threads: 1}');
+  edge.dispatcher.reply = () => ({ status: 200, body: large });
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, edge);
+  const [served] = await accepted;
+  const listeners: number[] = [];
+  for (let i = 0; i < 3; i += 1) {
+    socket.write(post('/db/a', '{"KVGet":"x"}'));
+    await receive(socket, /x"$/);
+    listeners.push(served.listenerCount('close'));
+  }
+  assert.equal(new Set(listeners).size, 1, listeners.join());
+});
+
+test('a reply that is larger than unread_bytes_max arrives all the same when its client reads', async (t) => {
+  const edge = makeEdge(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 1000000}');
+  edge.dispatcher.reply = () => ({ status: 200, body: large });
+  const socket = await connect(t, edge);
+  socket.write(post('/db/a', '{"KVGet":"x"}'));
+  assert.match(await receive(socket, /x"$/), /^HTTP\/1\.1 200/);
+});
+
+const arriving = (length: number): string => `POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
+
+test('over arriving_bytes_max the body that has been arriving for longest is answered 503, and the others come through', async (t) => {
+  const edge = makeEdge(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
+  const body = value(200_000);
+  const slow = await connect(t, edge);
+  const replied = everything(slow);
+  const begun = once(edge.app.server, 'request');
+  slow.write(arriving(body.length) + body.slice(0, -1));
+  await begun;
+  const fast = await connect(t, edge);
+  fast.write(arriving(body.length) + body.slice(0, 150_000));
+  assert.match(await replied, /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"overloaded".*arriving_bytes_max/);
+  fast.write(body.slice(150_000));
+  assert.match(await receive(fast, /"Rev":7/), /^HTTP\/1\.1 200/);
+  assert.equal(edge.dispatcher.asked.length, 1, 'nothing was done of the other');
+  // What ended counts no more: as much again comes through, one after the other.
+  for (let i = 0; i < 5; i += 1) {
+    fast.write(arriving(body.length) + body.slice(0, 199_000));
+    fast.write(body.slice(199_000));
+    assert.match(await receive(fast, /"Rev":7/), /^HTTP\/1\.1 200/);
+  }
+});
+
+/** Two bodies too many of 900 bytes; the first of them is given up. */
+async function giveUp(t: TestContext, options: net.SocketConstructorOpts = {}) {
+  const edge = makeEdge(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 1024}');
+  const body = value(900);
+  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
+  const slow = await connect(t, edge, options);
+  const [served] = await accepted;
+  const begun = once(edge.app.server, 'request');
+  slow.write(arriving(body.length) + body.slice(0, 700));
+  await begun;
+  const other = await connect(t, edge);
+  const answered = once(served, 'finish');
+  other.write(arriving(body.length) + body.slice(0, 700));
+  await answered;
+  other.destroy();
+  return { edge, slow, served, rest: body.slice(700) };
+}
+
+test('a body that is given up is answered once, however short it is, and its connection is closed behind the answer', async (t) => {
+  const { slow } = await giveUp(t);
+  const said = await everything(slow);
+  assert.equal(said.match(/HTTP\/1\.1/g)?.length, 1, said);
+  assert.match(said, /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"overloaded"[^\n]*}$/);
+});
+
+test('whose body was given up and who goes on sending is not reset before the answer was read, and nothing of it is done', async (t) => {
+  const { edge, slow, served, rest } = await giveUp(t);
+  const later = rest + post('/db/a', '{"KVGet":"later"}') + post('/db/a', value(300_000));
+  const wanted = served.bytesRead + later.length;
+  const closed = once(served, 'close');
+  await new Promise<void>((resolve, reject) => slow.write(later, (error) => (error ? reject(error) : resolve())));
+  assert.match(await everything(slow), /^HTTP\/1\.1 503 [^]*"Code":"overloaded"[^\n]*}$/);
+  await closed;
+  assert.equal(served.bytesRead, wanted);
+  assert.equal(edge.dispatcher.asked.length, 0);
+});
+
+test('whose body was given up and who never closes its half is closed soon', async (t) => {
+  const { slow, served } = await giveUp(t, { allowHalfOpen: true });
+  assert.match(await receive(slow, /}$/), /^HTTP\/1\.1 503/);
+  await once(served, 'close');
+});
+
+test('a body that comes in many pieces, with or without a length, is the same as in one', async (t) => {
+  const edge = makeEdge(t);
+  const socket = await connect(t, edge);
+  socket.setNoDelay(true);
+  const body = '{"KVSet":{"Key":"k","Value":"\u{1f600}xyz"}}';
+  const bytes = [...Buffer.from(body)].map((byte) => Buffer.of(byte));
+  const chunked = bytes.flatMap((byte) => [Buffer.from('1\r\n'), byte, Buffer.from('\r\n')]);
+  const heads = [`Content-Length: ${bytes.length}`, 'Transfer-Encoding: chunked'];
+  const pieces = [bytes, [...chunked, Buffer.from('0\r\n\r\n')]];
+  for (const [i, head] of heads.entries()) {
+    socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\n`);
+    for (const piece of pieces[i]!) await new Promise((resolve) => socket.write(piece, resolve));
+    assert.match(await receive(socket, /"Rev":7/), /^HTTP\/1\.1 200/);
+  }
+  const [first, second] = edge.dispatcher.commands;
+  assert.deepEqual(first, second);
+  assert.match(JSON.stringify(first), /\u{1f600}xyz/u);
+});

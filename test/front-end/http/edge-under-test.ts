@@ -1,0 +1,60 @@
+/** An app with a fake dispatcher behind it, and short ways to send it requests. */
+import type { TestContext } from 'node:test';
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
+import { buildApp, type AppOptions } from '../../../src/front-end/http/app.ts';
+import { loadConfig } from '../../../src/main/config/config.ts';
+import { allocateFrontEndMemory } from '../../../src/front-end/shared-counters.ts';
+import type { Config } from '../../../src/front-end/config-schema.ts';
+import { FakeDispatcher } from './fake-dispatcher.ts';
+
+export interface EdgeUnderTest {
+  readonly app: FastifyInstance;
+  readonly dispatcher: FakeDispatcher;
+  /** What was logged as an error. */
+  readonly logged: object[];
+  state: 'starting' | 'serving' | 'draining';
+  send(
+    method: 'GET' | 'POST' | 'DELETE',
+    url: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<LightMyRequestResponse>;
+}
+
+export function makeEdge(t: TestContext, yaml = '', now?: AppOptions['now']): EdgeUnderTest {
+  const dispatcher = new FakeDispatcher();
+  const config = configOf(yaml);
+  const logged: object[] = [];
+  const log = { error: (details: object) => void logged.push(details), warn: () => {} };
+  const edge: EdgeUnderTest = {
+    app: buildApp({
+      config,
+      index: 0,
+      memory: allocateFrontEndMemory(config),
+      dispatcher,
+      boot: 'boot7',
+      version: '1.2.3',
+      log,
+      lifecycle: { state: () => edge.state },
+      ...(now && { now }),
+    }),
+    dispatcher,
+    logged,
+    state: 'serving',
+    send(method, url, body, headers = {}) {
+      const options: InjectOptions = { method, url, headers };
+      if (typeof body === 'string' || Buffer.isBuffer(body)) options.payload = body;
+      else if (body !== undefined) {
+        options.payload = JSON.stringify(body);
+        options.headers = { 'content-type': 'application/json', ...headers };
+      }
+      return edge.app.inject(options);
+    },
+  };
+  t.after(() => edge.app.close());
+  return edge;
+}
+
+export function configOf(yaml: string): Config {
+  return loadConfig({ argv: [], env: {}, cores: 2, readFile: () => yaml });
+}

@@ -1,0 +1,123 @@
+/** A dispatcher that records what it is asked, and answers when, and what, a test says. */
+import type { Batch, Command } from '../../../src/protocol/commands.ts';
+import { revision, type AccountId } from '../../../src/protocol/ids.ts';
+import type { Reply } from '../../../src/protocol/replies.ts';
+import type { Histogram, ServerStats } from '../../../src/protocol/stats.ts';
+import { ArrayItem } from '../../../src/router/batch-array/batch-array-item.ts';
+import type {
+  ArrayClient,
+  Client,
+  Dispatcher,
+  Pending,
+  PrefixWatch,
+  StreamSink,
+  WatchedKey,
+} from '../../../src/router/dispatcher.ts';
+
+export interface Asked {
+  readonly command?: Command;
+  readonly keys?: readonly WatchedKey[];
+  readonly account?: AccountId;
+  readonly waitMs?: number;
+  readonly watch?: Partial<PrefixWatch>;
+  readonly client?: Client;
+  readonly sink?: StreamSink;
+  cancelled: boolean;
+}
+
+export class FakeDispatcher implements Dispatcher {
+  readonly asked: Asked[] = [];
+  /** Undefined: nothing is answered until the test does it. */
+  reply: ((command: Command | undefined) => Partial<Reply>) | undefined = () => ({});
+  #listeners: (() => void)[] = [];
+
+  get commands(): Command[] {
+    return this.asked.flatMap(({ command }) => (command === undefined ? [] : [command]));
+  }
+
+  request(command: Command, client: Client): Pending {
+    return this.#ask({ command, client, cancelled: false });
+  }
+
+  requestAll(batches: readonly Batch[], client: ArrayClient): Pending {
+    const pendings = batches.map((batch, place) => this.request(batch, new ArrayItem(client, place)));
+    return { cancel: () => pendings.forEach((pending) => pending.cancel()) };
+  }
+
+  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
+    return this.#ask({ account, keys, waitMs, client, cancelled: false });
+  }
+
+  watchPrefix(watch: PrefixWatch, client: Client): Pending {
+    return this.#ask({ watch, client, cancelled: false });
+  }
+
+  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
+    return this.#ask({ watch, sink, cancelled: false });
+  }
+
+  stats(): Promise<ServerStats> {
+    return Promise.resolve(stats);
+  }
+
+  /** Resolves when at least `count` requests have come, and been cancelled if so asked. */
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      await new Promise<void>((resolve) => this.#listeners.push(resolve));
+    }
+  }
+
+  #ask(asked: Asked): Pending {
+    this.asked.push(asked);
+    const { client, command, sink } = asked;
+    const { reply } = this;
+    if (client !== undefined && reply !== undefined) {
+      setImmediate(() => client.deliver({ rev: revision(7), status: 200, body: '{"Rev":7}', ...reply(command) }));
+    }
+    if (sink !== undefined && reply !== undefined) setImmediate(() => sink.end());
+    this.#changed();
+    return {
+      cancel: () => {
+        asked.cancelled = true;
+        this.#changed();
+      },
+    };
+  }
+
+  #changed(): void {
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener();
+  }
+}
+
+const histogram: Histogram = { bounds: [1, 10], counts: [3, 4, 5], sum: 50, count: 5 };
+
+const stats: ServerStats = {
+  shards: [
+    {
+      shard: 0,
+      queued: 4,
+      waiters: 3,
+      heldBack: 0,
+      watchedKeys: 2,
+      memtableEntries: 9,
+      memtableBytes: 999,
+      checkpoints: 1,
+      watermark: 50,
+      commits: 70,
+      turns: 60,
+    },
+  ],
+  journal: {
+    groupRecords: histogram,
+    syncSeconds: histogram,
+    bytesWritten: 12_345,
+    segments: 2,
+    room: 'open',
+    oldestRevision: 5,
+  },
+  durable: 70,
+  watchers: 1,
+  streams: 0,
+};

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { shardId } from '../../../src/protocol/ids.ts';
+import { JournalCorruption } from '../../../src/journal/file/journal-corruption.ts';
+import { JournalDirectory } from '../../../src/journal/file/journal-directory.ts';
+import { JournalTail, readRecords } from '../../../src/journal/file/journal-reader.ts';
+import { listSegments } from '../../../src/journal/file/segment.ts';
+import { FaultDisk } from '../../support/fault-disk.ts';
+import { seededRandom } from '../../support/seeded-random.ts';
+import {
+  decode,
+  directory,
+  enqueue,
+  open,
+  pathOf,
+  range,
+  rev,
+  segmentBytes,
+  settle,
+  write,
+} from './journal-fixture.ts';
+
+const text = 't'.repeat(300);
+
+/** What the tail returns until it is idle or at its end. */
+function drain(tail: JournalTail, durable: number): { revs: number[]; steps: number; compacted?: number } {
+  const revs: number[] = [];
+  for (let steps = 1; ; steps += 1) {
+    const read = tail.read(rev(durable));
+    if (read.kind === 'idle') return { revs, steps };
+    if (read.kind === 'compacted') return { revs, steps, compacted: read.oldest };
+    if (read.kind === 'seeking') continue;
+    const { bytes, first, last, count } = read.chunk;
+    const before = revs.length;
+    for (let at = 0; at < bytes.length; at += bytes.readUInt32LE(at)) revs.push(decode(bytes, at).rev);
+    assert.deepEqual([revs[before], revs.at(-1), revs.length - before], [first, last, count]);
+    assert.ok(bytes.length <= 1024 * 1024 || count === 1, 'a step is bounded');
+  }
+}
+
+void test('tail: returns every record once, in order, over rotation, while the writer goes on', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: Infinity });
+  const shared = new JournalDirectory(disk, directory);
+  const random = seededRandom(3);
+  const tails = range(0, 5).map((start) => ({
+    start,
+    tail: new JournalTail(shared, rev(start)),
+    revs: [] as number[],
+  }));
+  for (let group = 0; group < 120; group += 1) {
+    write(journal, 1 + random.below(5), text.slice(0, random.below(300)));
+    await settle();
+    for (const { tail, revs } of tails)
+      if (random.next() < 0.3) revs.push(...drain(tail, journal.revisions.durable()).revs);
+  }
+  const durable = journal.revisions.durable();
+  assert.ok(listSegments(disk, directory).length > 2);
+  for (const { start, tail, revs } of tails) {
+    revs.push(...drain(tail, durable).revs);
+    assert.deepEqual(revs, range(start + 1, durable));
+    assert.equal(tail.position, durable);
+    tail.close();
+  }
+  for (const start of [0, 1, 77, durable - 1, durable]) {
+    assert.deepEqual(drain(new JournalTail(shared, rev(start)), durable).revs, range(start + 1, durable));
+  }
+});
+
+void test('tail: never returns what lies behind the durable revision that it was given', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk);
+  write(journal, 10, text);
+  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  assert.deepEqual(drain(tail, 4).revs, range(1, 4), 'not even within a frame');
+  assert.deepEqual(drain(tail, 4).revs, []);
+  // Written, but the sync fails: nobody may see it.
+  disk.inject = (call) => (call.operation === 'datasync' ? 'EIO' : undefined);
+  enqueue(journal, 2, text);
+  assert.throws(() => journal.writer.flush(), /EIO/);
+  assert.equal(disk.injected, 1);
+  disk.inject = undefined;
+  assert.deepEqual(drain(tail, journal.revisions.durable()).revs, range(5, 10));
+});
+
+void test('tail: what was trimmed is compacted, also in a segment that was open and is used again by now', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: segmentBytes });
+  const shared = new JournalDirectory(disk, directory);
+  const lost = new JournalTail(shared, rev(0));
+  const kept = new JournalTail(shared, rev(0));
+  const unopened = new JournalTail(shared, rev(0));
+  write(journal, 3, text);
+  assert.deepEqual(drain(lost, 3).revs, range(1, 3));
+  assert.deepEqual(drain(kept, 3).revs, range(1, 3));
+  while (listSegments(disk, directory).length < 3) {
+    write(journal, 3, text);
+    await settle();
+  }
+  const [, second] = listSegments(disk, directory);
+  journal.writer.checkpointed(shardId(0), journal.revisions.durable());
+  assert.equal(journal.writer.oldestRevision(), second?.first);
+  assert.deepEqual(drain(kept, journal.revisions.durable()).revs, range(4, journal.revisions.durable()));
+  while ((listSegments(disk, directory)[0]?.first ?? 0) === second?.first) {
+    write(journal, 3, text);
+    await settle();
+    journal.writer.checkpointed(shardId(0), journal.revisions.durable());
+  }
+  const durable = journal.revisions.durable();
+  const oldest = journal.writer.oldestRevision();
+  const end = drain(lost, durable);
+  assert.deepEqual(end.revs, [], 'another segment stands where it had read');
+  assert.equal(end.compacted, oldest);
+  assert.deepEqual(drain(unopened, durable), { revs: [], steps: 1, compacted: oldest });
+  assert.deepEqual(drain(new JournalTail(shared, rev(oldest - 2)), durable).compacted, oldest);
+  assert.deepEqual(drain(new JournalTail(shared, rev(oldest - 1)), durable).revs, range(oldest, durable));
+  assert.deepEqual(drain(kept, durable).revs.at(-1), durable);
+});
+
+void test('tail: a segment that is trimmed and filled with zeros between its opening and its reading is compacted', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: 0 });
+  while (listSegments(disk, directory).length < 2) {
+    write(journal, 3, text);
+    await settle();
+  }
+  const durable = journal.revisions.durable();
+  const [first, second] = listSegments(disk, directory);
+  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  let trimmed = 0;
+  disk.inject = ({ operation, name }) => {
+    if (operation !== 'read' || name !== first?.name || trimmed > 0) return undefined;
+    trimmed += 1;
+    journal.writer.checkpointed(shardId(0), rev(durable));
+    disk.contents(`${directory}/old.tmp`).fill(0);
+    return undefined;
+  };
+  assert.deepEqual(drain(tail, durable), { revs: [], steps: 1, compacted: second?.first });
+  assert.equal(trimmed, 1);
+});
+
+void test('tail: frames and records larger than a step come in bounded chunks', async () => {
+  const disk = new FaultDisk(1);
+  const options = { segmentBytes: 16 * 1024 * 1024, frameBytesMax: 8 * 1024 * 1024 };
+  const journal = await open(disk, options);
+  await settle();
+  enqueue(journal, 30, 'm'.repeat(100_000));
+  enqueue(journal, 1, 'l'.repeat(2_500_000));
+  enqueue(journal, 30, 's');
+  assert.equal(journal.writer.flush(), true);
+  assert.equal(journal.writer.stats().groupRecords.count, 1, 'all in one frame');
+  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  const { revs, steps } = drain(tail, 61);
+  assert.deepEqual(revs, range(1, 61));
+  assert.ok(steps > 4);
+});
+
+void test('tail: a restart at a recent revision reads little', async () => {
+  const disk = new FaultDisk(1);
+  const big = 8 * 1024 * 1024;
+  const journal = await open(disk, { segmentBytes: big });
+  const shared = new JournalDirectory(disk, directory);
+  const hub = new JournalTail(shared, rev(0));
+  for (let group = 0; group < 1500; group += 1) write(journal, 10, text);
+  const durable = journal.revisions.durable();
+  assert.equal(drain(hub, durable).revs.length, durable);
+  assert.equal(listSegments(disk, directory).length, 1);
+  const late = new JournalTail(shared, rev(durable - 50));
+  assert.deepEqual(drain(late, durable), { revs: range(durable - 49, durable), steps: 2 });
+  const cold = new JournalTail(new JournalDirectory(disk, directory), rev(durable - 50));
+  assert.ok(drain(cold, durable).steps >= 5, 'without the index it seeks, in bounded steps');
+});
+
+void test('tail: durable content that is damaged is an error, never a silent end', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk);
+  write(journal, 2, text);
+  write(journal, 2, text);
+  disk.damage(pathOf(disk, 0), (bytes) => bytes.fill(0, 1300, 1310));
+  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  assert.throws(() => drain(tail, 4), JournalCorruption);
+});
+
+void test('replay: a log that ends before the revision that recovery found is an error', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk);
+  write(journal, 4, text);
+  assert.equal([...readRecords(disk, directory, rev(1), rev(4))].length, 3);
+  assert.throws(() => [...readRecords(disk, directory, rev(1), rev(5))], JournalCorruption);
+});

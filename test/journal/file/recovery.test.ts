@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { frameHeaderBytes, frameMagic } from '../../../src/journal/file/frame.ts';
+import { accountId } from '../../../src/protocol/ids.ts';
+import { kinds, RecordWriter } from '../../../src/protocol/record.ts';
+import { JournalCorruption } from '../../../src/journal/file/journal-corruption.ts';
+import { listSegments, segmentHeaderBytes, UnsupportedFormat } from '../../../src/journal/file/segment.ts';
+import { FaultDisk, sectorBytes } from '../../support/fault-disk.ts';
+import { seededRandom } from '../../support/seeded-random.ts';
+import {
+  directory,
+  enqueue,
+  open,
+  pathOf,
+  range,
+  readAll,
+  recover,
+  revisionsOf,
+  segmentBytes,
+} from './journal-fixture.ts';
+import { settle, write } from './journal-fixture.ts';
+
+const text = 't'.repeat(300);
+
+/** A log of `groups` frames with 3 records each, closed; and where the frames of each segment stand. */
+async function logOf(groups: number): Promise<FaultDisk> {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: Infinity });
+  for (let group = 0; group < groups; group += 1) {
+    write(journal, 3, text);
+    await settle();
+  }
+  await journal.writer.close();
+  return disk.restart();
+}
+
+function framesOf(disk: FaultDisk, file: string): number[] {
+  const bytes = disk.contents(file);
+  const offsets: number[] = [];
+  for (let at = segmentHeaderBytes; bytes.subarray(at, at + 4).equals(frameMagic); at += bytes.readUInt32LE(at + 8)) {
+    offsets.push(at);
+  }
+  return offsets;
+}
+
+/** Starting is refused, names the place, and changes nothing. */
+async function refused(disk: FaultDisk, options: { from?: number } = {}): Promise<JournalCorruption> {
+  const before = disk.snapshot();
+  let found: unknown;
+  await recover(disk, options).catch((error: unknown) => {
+    found = error;
+  });
+  assert.ok(found instanceof JournalCorruption, `not refused: ${String(found)}`);
+  assert.match(found.message, /npm run salvage/);
+  assert.deepEqual(disk.snapshot(), before);
+  return found;
+}
+
+void test('recovery: a new directory becomes an empty log, and stays one', async () => {
+  const disk = new FaultDisk(1);
+  const first = await recover(disk);
+  assert.deepEqual([first.last, first.oldest, first.position], [0, 1, segmentHeaderBytes]);
+  assert.deepEqual(await recover(disk.powerCut(1)), first);
+});
+
+void test('recovery: a new log may begin behind a revision, as a restore needs it', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { from: 5_000, createAfter: 1_000_005_000 });
+  write(journal, 2);
+  assert.deepEqual(revisionsOf(readAll(disk, 5_000)), [1_000_005_001, 1_000_005_002]);
+  assert.equal((await recover(disk.powerCut(1), { from: 5_000 })).last, 1_000_005_002);
+  await refused(disk.powerCut(1), { from: 4_999 });
+});
+
+void test('recovery: a last frame that is torn at any byte is dropped, and the log goes on', async () => {
+  const disk = await logOf(4);
+  const file = pathOf(disk, -1);
+  const start = framesOf(disk, file).at(-1) ?? 0;
+  const end = start + disk.contents(file).readUInt32LE(start + 8);
+  for (let cut = start; cut < end; cut += 1) {
+    const torn = disk.powerCut(1);
+    torn.damage(file, (bytes) => bytes.fill(0, cut, end));
+    const journal = await open(torn, { from: 9 });
+    assert.equal(journal.recovered.last, 9, `cut at ${cut}`);
+    if ((cut - start) % 100 === 0) {
+      write(journal, 2, 'again');
+      assert.deepEqual(revisionsOf(readAll(torn.powerCut(cut))), range(1, 11));
+    }
+  }
+});
+
+void test('recovery: a last frame that lacks any of its sectors is dropped', async () => {
+  const disk = await logOf(4);
+  const file = pathOf(disk, -1);
+  const start = framesOf(disk, file).at(-1) ?? 0;
+  const end = start + disk.contents(file).readUInt32LE(start + 8);
+  for (let at = Math.ceil(start / sectorBytes) * sectorBytes; at < end; at += sectorBytes) {
+    const torn = disk.powerCut(1);
+    torn.damage(file, (bytes) => bytes.fill(0, at, Math.min(at + sectorBytes, end)));
+    assert.equal((await recover(torn)).last, 9);
+  }
+});
+
+void test('recovery: a last frame that was written whole and has changed since is refused, bit by bit', async () => {
+  const disk = await logOf(4);
+  const file = pathOf(disk, -1);
+  const start = framesOf(disk, file).at(-1) ?? 0;
+  const end = start + disk.contents(file).readUInt32LE(start + 8);
+  for (let bit = start * 8; bit < end * 8; bit += 1) {
+    const damaged = disk.powerCut(1);
+    damaged.damage(file, (bytes) => {
+      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    });
+    const error = await refused(damaged);
+    assert.equal(error.offset, start, `bit ${bit}`);
+  }
+});
+
+void test('recovery: a last frame that ends with a single bit, and has lost it, is refused', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk);
+  const records = new RecordWriter();
+  const gone = { kind: kinds.kv, key: 'me@', till: 0 };
+  records.append({ rev: journal.revisions.next(), account: accountId('acme'), effects: [gone] });
+  journal.writer.enqueue(records.take());
+  assert.ok(journal.writer.flush());
+  await journal.writer.close();
+  disk.damage(pathOf(disk, -1), (bytes) => (bytes[bytes.lastIndexOf('@')] = 0));
+  await refused(disk.restart());
+});
+
+void test('recovery: a last frame whose beginning was overwritten is refused, with whatever', async () => {
+  const disk = await logOf(4);
+  const file = pathOf(disk, -1);
+  const start = framesOf(disk, file).at(-1) ?? 0;
+  for (let length = 1; length < 300; length += 7) {
+    for (const byte of [0, 0x20]) {
+      const damaged = disk.powerCut(1);
+      damaged.damage(file, (bytes) => bytes.fill(byte, start, start + length));
+      const sectorEnds = Math.ceil((start + 1) / sectorBytes) * sectorBytes;
+      // A whole part of a sector that is zero may never have been written.
+      if (byte === 0 && start + length >= sectorEnds) assert.equal((await recover(damaged)).last, 9);
+      else assert.equal((await refused(damaged)).offset, start, `${length} times ${byte}`);
+    }
+  }
+});
+
+void test('recovery: a last segment that is shorter than it was made is refused, wherever it was cut', async () => {
+  const disk = await logOf(4);
+  const file = pathOf(disk, -1);
+  const whole = disk.contents(file);
+  for (const bytes of [...framesOf(disk, file), segmentHeaderBytes + 5, whole.length - 1, 100, 0]) {
+    const cut = new FaultDisk(1);
+    const { name } = listSegments(disk, directory).at(-1)!;
+    cut.open(file, 'create').write(whole, 0, bytes, 0);
+    assert.equal((await refused(cut)).file, name, `${bytes} bytes`);
+  }
+});
+
+void test('recovery: a flipped bit in any other frame is refused with its place', async () => {
+  const disk = await logOf(40);
+  assert.ok(listSegments(disk, directory).length >= 3);
+  const random = seededRandom(11);
+  for (const index of [0, 1, -1]) {
+    const file = pathOf(disk, index);
+    const frames = framesOf(disk, file);
+    // The last frame of the last segment could be a torn tail.
+    for (const start of index === -1 ? frames.slice(0, -1) : frames) {
+      const length = disk.contents(file).readUInt32LE(start + 8);
+      for (let round = 0; round < 12; round += 1) {
+        const at = start + (round < 6 ? random.below(frameHeaderBytes) : random.below(length));
+        const damaged = disk.powerCut(1);
+        damaged.damage(file, (bytes) => {
+          bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
+        });
+        const error = await refused(damaged);
+        assert.equal(`${directory}/${error.file}`, file);
+        assert.equal(error.offset, start, `byte ${at}`);
+      }
+    }
+  }
+});
+
+void test('recovery: a flipped bit in a segment header is refused', async () => {
+  const disk = await logOf(40);
+  for (let at = 0; at < 40; at += 1) {
+    const damaged = disk.powerCut(1);
+    damaged.damage(pathOf(disk, 1), (bytes) => {
+      bytes[at] = (bytes[at] ?? 0) ^ 4;
+    });
+    // Where the replay begins makes no difference.
+    const from = at % 2 === 0 ? 0 : 120;
+    if (at >= 8 && at < 12) await assert.rejects(recover(damaged, { from }), UnsupportedFormat);
+    else assert.equal((await refused(damaged, { from })).offset, 0);
+  }
+});
+
+void test('recovery: a zeroed hole is refused, wherever it is', async () => {
+  const disk = await logOf(40);
+  for (const index of [0, 1, -1]) {
+    const file = pathOf(disk, index);
+    const frames = framesOf(disk, file);
+    for (const [number, start] of frames.entries()) {
+      const end = frames[number + 1] ?? (index === -1 ? undefined : segmentBytes);
+      if (end === undefined) continue;
+      const damaged = disk.powerCut(1);
+      damaged.damage(file, (bytes) => bytes.fill(0, start, end));
+      const error = await refused(damaged);
+      assert.equal(error.offset, start);
+    }
+  }
+});
+
+void test('recovery: a missing segment is refused', async () => {
+  const disk = await logOf(40);
+  const segments = listSegments(disk, directory);
+  const first = disk.powerCut(1);
+  first.unlink(pathOf(first, 0));
+  assert.match((await refused(first)).reason, /begins with revision/);
+  const middle = disk.powerCut(1);
+  middle.unlink(pathOf(middle, 1));
+  assert.match((await refused(middle)).reason, /are missing/);
+  const last = disk.powerCut(1);
+  last.unlink(pathOf(last, -1));
+  assert.match((await refused(last, { from: 119 })).reason, /the log ends at revision/);
+  const all = disk.powerCut(1);
+  for (const { name } of segments) all.unlink(`${directory}/${name}`);
+  assert.match((await refused(all, { from: 1 })).reason, /there is no journal/);
+});
+
+void test('recovery: a segment or a frame of another log is refused', async () => {
+  const disk = await logOf(40);
+  const other = await logOf(40);
+  for (const at of [1, 2]) {
+    const mixed = disk.powerCut(1);
+    mixed.damage(pathOf(disk, at), (bytes) => {
+      other.contents(pathOf(other, at)).copy(bytes);
+      bytes.writeUInt32LE(0, 36);
+    });
+    await refused(mixed);
+  }
+});
+
+void test('recovery: a watermark at the end of the log is fine, one behind it is refused, one before it is replayed', async () => {
+  const disk = await logOf(40);
+  assert.equal((await recover(disk.powerCut(1), { from: 120 })).last, 120);
+  await refused(disk.powerCut(1), { from: 121 });
+  const recovered = await recover(disk, { from: 60 });
+  assert.deepEqual([recovered.last, recovered.oldest], [120, 1]);
+  assert.deepEqual(revisionsOf(readAll(disk, 60)), range(61, 120));
+});
+
+void test('recovery: a journal that is gone is refused, when checkpoints tell that there was one', async () => {
+  await refused(new FaultDisk(1), { from: 1 });
+  await refused(new FaultDisk(1), { from: 5000 });
+});
+
+void test('recovery: a log that was trimmed beyond the watermark is refused', async () => {
+  const disk = await logOf(40);
+  const second = listSegments(disk, directory)[1]?.first ?? 0;
+  disk.unlink(pathOf(disk, 0));
+  disk.syncDirectory(directory);
+  assert.equal((await recover(disk.powerCut(1), { from: second - 1 })).oldest, second);
+  await refused(disk.powerCut(1), { from: second - 2 });
+});
+
+void test('recovery: stale bytes behind the end are ignored and gone afterwards', async () => {
+  for (const full of [false, true]) {
+    const disk = await logOf(6);
+    const file = pathOf(disk, -1);
+    const frames = framesOf(disk, file);
+    const end = (frames.at(-1) ?? 0) + disk.contents(file).readUInt32LE((frames.at(-1) ?? 0) + 8);
+    disk.damage(file, (bytes) => {
+      // Valid frames of this log, but old ones; then noise.
+      bytes.copy(bytes, end + sectorBytes, frames[0], frames[3]);
+      bytes.fill(0x5a, segmentBytes - 1000);
+    });
+    disk.unlink(`${directory}/spare.log`);
+    if (full) disk.freeBytes = 100;
+    assert.equal((await recover(disk)).last, 18);
+    assert.equal(disk.injected > 0, full);
+    const rest = disk.powerCut(1).contents(file).subarray(end);
+    assert.ok(rest.every((byte) => byte === 0));
+  }
+});
+
+void test('recovery: doing it again changes nothing', async () => {
+  const disk = await logOf(20);
+  const first = await recover(disk);
+  const after = disk.snapshot();
+  assert.deepEqual(await recover(disk), first);
+  assert.deepEqual(disk.snapshot(), after);
+});
+
+void test('recovery: left-overs of preparations are removed', async () => {
+  const disk = await logOf(3);
+  for (const name of ['spare.tmp', 'urgent.tmp', 'spare.log', 'journal-0000000000000001.log.tmp']) {
+    await disk.writeZeros(`${directory}/${name}`, 700);
+  }
+  await recover(disk);
+  assert.deepEqual(disk.list(directory), ['journal-0000000000000001.log']);
+});
+
+void test('recovery: what only the page cache held after a failed sync is on disk before it is believed', async () => {
+  for (const full of [false, true]) {
+    const disk = await logOf(3);
+    const journal = await open(disk);
+    await settle();
+    disk.inject = (call) => (call.operation === 'datasync' ? 'EIO' : undefined);
+    enqueue(journal, 1, 'cached');
+    assert.throws(() => journal.writer.flush(), /EIO/);
+    assert.equal(disk.injected, 1);
+    // Only the process restarts: the cache still shows the frame.
+    const restarted = disk.restart();
+    if (full) {
+      restarted.unlink(`${directory}/spare.log`);
+      restarted.freeBytes = 100;
+    }
+    const { last } = await recover(restarted);
+    assert.equal(last, 10);
+    assert.equal(restarted.injected > 0, full);
+    for (let seed = 1; seed <= 20; seed += 1) {
+      assert.deepEqual(revisionsOf(readAll(restarted.powerCut(seed))), range(1, 10));
+    }
+  }
+});

@@ -1,0 +1,102 @@
+/** The kernel's part in it is real: sockets of this process stand for those of several servers. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { withPortAlone } from '../../src/main/exclusive-port.ts';
+
+/** Listens as a front end does. */
+async function join(t: TestContext, port: number, host = '127.0.0.1'): Promise<net.Server> {
+  const server = net.createServer((socket) => socket.on('error', () => {}).resume());
+  t.after(() => server.close());
+  server.listen({ host, port, reusePort: true });
+  await once(server, 'listening');
+  return server;
+}
+
+function portOf(server: net.Server): number {
+  const address = server.address();
+  assert(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+async function freePort(t: TestContext): Promise<number> {
+  const server = await join(t, 0);
+  const port = portOf(server);
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+void test('a port: of many that want it at once exactly one gets it, and the others hear that it is in use', async (t) => {
+  const port = await freePort(t);
+  const tries = Array.from({ length: 20 }, () =>
+    withPortAlone({ host: '127.0.0.1', port }, async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return join(t, port);
+    }),
+  );
+  const results = await Promise.allSettled(tries);
+  const refusals = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []));
+  assert.equal(refusals.length, 19);
+  for (const refusal of refusals) assert.match(refusal.message, /EADDRINUSE/);
+  await join(t, port);
+});
+
+void test('a port: who comes while another is between the two ways to take it waits, and is refused', async (t) => {
+  const port = await freePort(t);
+  const entered = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const first = withPortAlone({ host: '127.0.0.1', port }, async () => {
+    entered.resolve();
+    await goOn.promise;
+    return join(t, port);
+  });
+  await entered.promise;
+  let bothIn = false;
+  const second = withPortAlone({ host: '127.0.0.1', port }, async () => {
+    bothIn = true;
+    return join(t, port);
+  });
+  const refused = assert.rejects(second, /EADDRINUSE/);
+  // Turns enough for the second to get in, if nothing kept it out.
+  for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  goOn.resolve();
+  await first;
+  await refused;
+  assert.equal(bothIn, false);
+});
+
+void test('a port: a listener on every address, or on one of several, is in the way too, another address is not', async (t) => {
+  const everywhere = portOf(await join(t, 0, '0.0.0.0'));
+  const refused = withPortAlone({ host: '127.0.0.1', port: everywhere }, () => join(t, everywhere));
+  await assert.rejects(refused, /EADDRINUSE/);
+  const here = portOf(await join(t, 0));
+  await assert.rejects(
+    withPortAlone({ host: '0.0.0.0', port: here }, () => join(t, here, '0.0.0.0')),
+    /EADDRINUSE/,
+  );
+  await assert.rejects(
+    withPortAlone({ host: 'localhost', port: here }, () => join(t, here)),
+    /EADDRINUSE/,
+  );
+  await withPortAlone({ host: '127.0.0.2', port: here }, () => join(t, here, '127.0.0.2'));
+});
+
+void test('a port: who has stopped listening is not in the way, although connections are still open', async (t) => {
+  const old = await join(t, 0);
+  const port = portOf(old);
+  const client = net.connect({ host: '127.0.0.1', port });
+  t.after(() => client.destroy());
+  await once(old, 'connection');
+  old.close();
+  await withPortAlone({ host: '127.0.0.1', port }, () => join(t, port));
+  assert.equal(client.destroyed, false);
+});
+
+void test('a port: a listener that fails passes its error on, and leaves the port to others', async (t) => {
+  const port = await freePort(t);
+  const fails = withPortAlone({ host: '127.0.0.1', port }, () => Promise.reject(new Error('no files left')));
+  await assert.rejects(fails, /no files left/);
+  await withPortAlone({ host: '127.0.0.1', port }, () => join(t, port));
+});

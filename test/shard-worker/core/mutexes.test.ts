@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { CoreUnderTest, startOfTime } from '../../support/core-under-test.ts';
+import { lock, mlock, munlock } from '../../support/commands.ts';
+
+describe('mutex', () => {
+  test('writes nothing: no record, no revision', () => {
+    const core = new CoreUnderTest();
+    const digest = core.digest();
+    const { Lock } = core.ok(mlock('m'));
+    core.ok(munlock('m', { handle: Lock }));
+    assert.equal(core.digest(), digest);
+    assert.equal(core.records.length, 0);
+  });
+
+  test('says Till and Now like a lock, and is not the lock of the same name', () => {
+    const core = new CoreUnderTest();
+    const body = core.ok(mlock('m', { durMs: 1500 }));
+    assert.deepEqual(
+      [body.TillMs, body.Till, body.TTLMs, body.Now],
+      [startOfTime + 1500, (startOfTime + 2000) / 1000, 1500, startOfTime],
+    );
+    assert.equal(core.ask(lock('m')).code, 'ok');
+    assert.equal(core.ask(mlock('m')).code, 'not_locked');
+  });
+
+  test('the line is first come, first served, and the head is granted in the turn that frees it', () => {
+    const core = new CoreUnderTest();
+    let { Lock } = core.ok(mlock('m'));
+    const waiting = Array.from({ length: 4 }, () => core.ask(mlock('m', { waitMs: 60_000 })));
+    for (const [i, asked] of waiting.entries()) {
+      core.ok(munlock('m', { handle: Lock }));
+      assert.equal(asked.code, 'ok');
+      assert.equal(core.ask(mlock('m')).code, 'not_locked');
+      assert.ok(waiting.slice(i + 1).every((other) => other.waits));
+      ({ Lock } = asked.body);
+    }
+  });
+
+  test('expires to the millisecond, and hands over to the next with Recover', () => {
+    const core = new CoreUnderTest();
+    const first = core.ok(mlock('m', { durMs: 1000, meta: '"job"' }));
+    const waiting = core.ask(mlock('m', { waitMs: 5000 }));
+    core.advance(999);
+    assert.ok(waiting.waits);
+    core.advance(1);
+    assert.deepEqual(waiting.body.Recover, { Lock: first.Lock, Meta: 'job', Why: 'expired' });
+  });
+
+  test('unlock tells the truth: right, again, wrong, expired, forced', () => {
+    const core = new CoreUnderTest();
+    const first = core.ok(mlock('m'));
+    assert.equal(core.ask(munlock('m', { handle: first.Lock + 1 })).code, 'lock_lost');
+    core.ok(munlock('m', { handle: first.Lock }));
+    core.ok(munlock('m', { handle: first.Lock }));
+    const second = core.ok(mlock('m', { durMs: 1000 }));
+    assert.equal(second.Recover, undefined);
+    core.advance(1000);
+    assert.equal(core.ask(munlock('m', { handle: second.Lock })).body.Why, 'expired');
+    const third = core.ok(mlock('m'));
+    core.ok(munlock('m'));
+    assert.equal(core.ask(munlock('m', { handle: third.Lock })).body.Why, 'forced');
+    assert.equal(core.ask(munlock('never', { handle: 3 })).code, 'lock_lost');
+  });
+
+  test('the same owner asking again gets the same handle and a later Till', () => {
+    const core = new CoreUnderTest();
+    const first = core.ok(mlock('m', { owner: 'o', durMs: 1000 }));
+    core.advance(900);
+    const again = core.ok(mlock('m', { owner: 'o', durMs: 1000 }));
+    assert.equal(again.Lock, first.Lock);
+    core.advance(999);
+    assert.equal(core.ask(mlock('m')).code, 'not_locked');
+    core.ok(munlock('m', { owner: 'o' }));
+  });
+
+  test('an undelivered grant goes to the next in line, unless its owner has confirmed it since', () => {
+    const core = new CoreUnderTest();
+    const gone = core.ask(mlock('m', { owner: 'o' }));
+    const waiting = core.ask(mlock('m', { waitMs: 5000 }));
+    // In the same millisecond, for the same duration.
+    const retry = core.ok(mlock('m', { owner: 'o' }));
+    core.send({ kind: 'undelivered', grant: gone.reply!.grant! });
+    assert.ok(waiting.waits);
+    core.ok(munlock('m', { handle: retry.Lock }));
+    assert.equal(waiting.code, 'ok');
+    core.send({ kind: 'undelivered', grant: waiting.reply!.grant! });
+    assert.equal(core.ask(mlock('m')).code, 'ok');
+  });
+
+  test('a waiter that vanishes or runs out of time leaves', () => {
+    const core = new CoreUnderTest();
+    const { Lock } = core.ok(mlock('m', { durMs: 60_000 }));
+    const gone = core.ask(mlock('m', { waitMs: 60_000 }));
+    const late = core.ask(mlock('m', { waitMs: 1000 }));
+    const next = core.ask(mlock('m', { waitMs: 60_000 }));
+    core.cancel(gone);
+    core.advance(1000);
+    assert.deepEqual([late.code, late.body.Waiters], ['not_locked', 1]);
+    core.ok(munlock('m', { handle: Lock }));
+    assert.equal(next.code, 'ok');
+  });
+
+  test('handles grow over restarts, at which all mutexes are gone', () => {
+    const first = new CoreUnderTest();
+    let handle = 0;
+    for (let i = 0; i < 5; i++) ({ Lock: handle } = first.ok(mlock(`m${i}`)));
+    const second = first.restart();
+    const again = second.ok(mlock('m0'));
+    assert.ok(again.Lock > handle);
+    assert.equal(second.ask(munlock('m1', { handle })).code, 'lock_lost');
+  });
+
+  test('memory of free mutexes ends; too many at once are refused', () => {
+    const core = new CoreUnderTest({ limits: { mutexes_per_shard_max: 2 } });
+    const a = core.ok(mlock('a', { durMs: 60_000 }));
+    core.ok(mlock('b', { durMs: 1000 }));
+    assert.equal(core.ask(mlock('c')).code, 'overloaded');
+    assert.equal(core.ask(mlock('a')).code, 'not_locked');
+    core.ok(munlock('a', { handle: a.Lock }));
+    core.advance(11_000);
+    assert.equal(core.state.mutexes.size, 0);
+    assert.equal(core.state.deadlines.size, 0);
+    core.ok(mlock('c'));
+  });
+});

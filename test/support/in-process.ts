@@ -1,0 +1,239 @@
+/**
+ * Everything behind the HTTP edge in one thread: the same routers, actors and journal code as in production, joined by
+ * queues instead of MessagePorts. For tests, simulation and stepping through a request in a debugger.
+ *
+ * The disk, the clock and when a message arrives are the caller's. As in production the journal is part of the shard
+ * when there is one, and stands behind queues of its own when there are several. A crash is simulated by forgetting the
+ * returned object and starting again on the same disk and checkpoints.
+ */
+import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
+import { JournalActor } from '../../src/journal/journal-actor.ts';
+import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
+import { ThreadJournal } from '../../src/journal/journal-link.ts';
+import type { JournalLog, JournalSettings } from '../../src/journal/file/journal-options.ts';
+import { allocateRoom, roomCode, type DurableMessage, type ToJournal } from '../../src/journal/journal-wire.ts';
+import { JournalWriter } from '../../src/journal/file/journal-writer.ts';
+import { LocalJournal } from '../../src/journal/local-journal.ts';
+import { recoverJournal } from '../../src/journal/file/recovery.ts';
+import { revision, shardId, type ShardId } from '../../src/protocol/ids.ts';
+import type { Journal, Revisions } from '../../src/protocol/journal.ts';
+import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
+import {
+  decodeToShard,
+  encodeFromShard,
+  type FromShardWire,
+  type ToShardWire,
+} from '../../src/protocol/wire/shard-wire.ts';
+import { PrefixWatches } from '../../src/router/watch/prefix-watches.ts';
+import { RouterCounts } from '../../src/router/router-counts.ts';
+import { Router } from '../../src/router/router.ts';
+import { QueueShardLink } from '../../src/router/shard-link.ts';
+import type { After, Clock } from '../../src/shared/clock.ts';
+import type { Disk } from '../../src/shared/disk.ts';
+import type { Limits } from '../../src/shared/limits.ts';
+import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state/state.ts';
+import { bootShard, commitBoot, openShard } from '../../src/shard-worker/open-shard.ts';
+import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
+import { afterJournal, ShardCheckpoints } from '../../src/shard-worker/checkpoint-schedule.ts';
+import type { CheckpointWriter } from '../../src/storage/checkpoint/checkpointer.ts';
+import type { CheckpointStore, CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
+
+/** Makes one direction of a channel: what is put in is delivered later, one by one, in order. */
+export type MakeQueue = <Message>(name: string, deliver: (message: Message) => void) => (message: Message) => void;
+
+export interface InProcessOptions {
+  readonly shards: number;
+  /** Front ends. */
+  readonly routers?: number;
+  readonly limits: Limits;
+  readonly disk: Disk;
+  readonly journalDirectory: string;
+  readonly segmentBytes?: number;
+  readonly keepBytes?: number;
+  /** The rest of what can be set of a journal. */
+  readonly journal?: Partial<JournalSettings>;
+  /** One a shard. Kept by the caller over a simulated crash. */
+  readonly checkpoints: readonly (CheckpointStore & CheckpointTarget)[];
+  /** Who writes them; by default they are written at once. */
+  readonly checkpointWriter?: (shard: ShardId) => CheckpointWriter;
+  readonly clock: Clock;
+  /** Runs something after the current call has returned: `setImmediate`, or a simulator's choice. */
+  readonly defer: (run: () => void) => void;
+  /** By default everything waits in the one line of `defer`. */
+  readonly queue?: MakeQueue;
+  readonly after: After;
+  readonly randomBytes: (count: number) => Uint8Array;
+  readonly log: JournalLog;
+  /** A failure outside of any call; by default it is thrown uncaught. */
+  readonly onFailure?: (error: unknown) => void;
+}
+
+export interface InProcess {
+  /** The first of them. */
+  readonly router: Router;
+  readonly routers: readonly Router[];
+  readonly states: readonly ShardState[];
+  readonly boot: Boot;
+  /** Drains, checkpoints, closes the files: a clean stop. */
+  stop(): Promise<void>;
+}
+
+/** @throws JournalCorruption, and what the disk says. */
+export async function startInProcess(options: InProcessOptions): Promise<InProcess> {
+  const { shards, routers = 1, limits, disk, journalDirectory, checkpoints, clock, defer, after } = options;
+  const { randomBytes, log } = options;
+  const queue: MakeQueue = options.queue ?? ((_, deliver) => (message) => defer(() => deliver(message)));
+  const segments = options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes };
+  const kept = options.keepBytes === undefined ? {} : { keepBytes: options.keepBytes };
+  const from = revision(Math.min(...checkpoints.map((checkpoint) => checkpoint.watermark())));
+  const recovered = await recoverJournal(disk, journalDirectory, { from, randomBytes, log, ...segments });
+  const revisions = new LocalRevisions(recovered.last);
+  const room = new Int32Array(allocateRoom());
+  const writer = new JournalWriter(disk, journalDirectory, recovered, revisions, {
+    ...options.journal,
+    ...segments,
+    ...kept,
+    shards,
+    log,
+    onRoom: (next) => Atomics.store(room, 0, roomCode(next)),
+    schedule: (run, ms) => void after(ms, run),
+    elapsedMs: () => clock.now(),
+    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
+  });
+  const shardIds = checkpoints.map((_, index) => shardId(index));
+  const apart = shards === 1 ? undefined : journalApart(writer, revisions, room, queue, shardIds, routers);
+  const local = new LocalJournal(writer);
+  const journalOf = (shard: ShardId): Journal => apart?.journals[shard] ?? local;
+
+  const targetOf = (shard: ShardId): CheckpointTarget => checkpoints[shard]!;
+  const writerOf = options.checkpointWriter ?? (() => new LocalCheckpointWriter(targetOf));
+  const opened = await Promise.all(
+    shardIds.map((shard) => {
+      const turns = queue<() => void>(`shard ${shard}`, (run) => run());
+      return openShard({
+        shard,
+        shards,
+        limits,
+        checkpoint: checkpoints[shard]!,
+        writer: afterJournal(writerOf(shard), journalOf(shard), revisions),
+        disk,
+        journalDirectory,
+        last: recovered.last,
+        yieldTurn: () => new Promise((resolve) => turns(resolve)),
+      });
+    }),
+  );
+  const counting = bootShard(shards);
+  const boot = await commitBoot(opened[counting]!.store, journalOf(counting), revisions, clock.now());
+
+  const links: QueueShardLink[][] = Array.from({ length: routers }, () => []);
+  const cancels: (() => void)[] = [];
+  const states = shardIds.map((shard) => {
+    const { store, checkpointer, owns } = opened[shard]!;
+    const state = newShardState({ shard, limits, entries: store, revisions, owns, boot });
+    const journal = journalOf(shard);
+    const toRouters = links.map((_, router) =>
+      queue<FromShardWire>(`shard ${shard} > router ${router}`, (wire) => links[router]![shard]!.deliver(wire)),
+    );
+    const actor: ShardActor = new ShardActor({
+      state,
+      clock,
+      journal,
+      checkpoints: new ShardCheckpoints({ state, store, checkpointer, journal, storeBytes: () => 0 }),
+      send: (router, message) => toRouters[router]!(encodeFromShard(message)),
+      wake: (delayMs) => {
+        cancels[shard]?.();
+        cancels[shard] = after(delayMs, () => actor.turn());
+      },
+      ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
+    });
+    // What arrives before the turn has come is part of it.
+    const turns = queue<() => void>(`turns of shard ${shard}`, (run) => run());
+    links.forEach((row, router) => {
+      const toShard = queue<ToShardWire>(`router ${router} > shard ${shard}`, (wire) => {
+        actor.receive(router, decodeToShard(wire));
+        turns(() => actor.turn());
+      });
+      row.push(new QueueShardLink(toShard));
+    });
+    return state;
+  });
+  const counts = new RouterCounts(RouterCounts.allocate(shards), shards);
+  const made = links.map((row, index) => {
+    const turns = queue<() => void>(`router ${index}`, (run) => run());
+    const prefixWatches = new PrefixWatches({
+      directory: new JournalDirectory(disk, journalDirectory),
+      durable: () => revisions.durable(),
+      limits,
+      counts,
+      defer: turns,
+      after,
+    });
+    const router = new Router({
+      index,
+      links: row,
+      durable: () => revisions.durable(),
+      limits,
+      counts,
+      prefixWatches,
+      journalStats: async () => writer.stats(),
+      defer: turns,
+      after,
+    });
+    apart?.onDurable(index, (durable) => router.advance(durable));
+    return router;
+  });
+  return {
+    router: made[0]!,
+    routers: made,
+    states,
+    boot,
+    async stop() {
+      await Promise.all(made.map((router) => router.drain()));
+      await made[0]!.close();
+      for (const cancel of cancels) cancel();
+      apart?.actor.close();
+      await writer.close();
+    },
+  };
+}
+
+/** The journal behind queues, as if it had a thread of its own. */
+function journalApart(
+  writer: JournalWriter,
+  revisions: Revisions,
+  room: Int32Array<SharedArrayBuffer>,
+  queue: MakeQueue,
+  shards: readonly ShardId[],
+  routers: number,
+) {
+  const turns = queue<() => void>('journal', (run) => run());
+  const listeners: ((durable: DurableMessage['durable']) => void)[] = [];
+  const toRouters = Array.from({ length: routers }, (_, router) =>
+    queue<DurableMessage>(`journal > router ${router}`, ({ durable }) => listeners[router]?.(durable)),
+  );
+  const toShards: ((message: DurableMessage) => void)[] = [];
+  const actor = new JournalActor({
+    writer,
+    // What has arrived was taken on arrival: a queue of this thread has no other end to drain.
+    receive: [],
+    durable: () => revisions.durable(),
+    tellRouters: (durable) => {
+      for (const tell of toRouters) tell({ kind: 'durable', durable });
+    },
+    tellShard: (shard, durable) => toShards[shard]!({ kind: 'durable', durable }),
+    defer: turns,
+  });
+  const journals = shards.map((shard) => {
+    const heard: ((message: DurableMessage) => void)[] = [];
+    toShards.push(
+      queue<DurableMessage>(`journal > shard ${shard}`, (message) => heard.forEach((hear) => hear(message))),
+    );
+    const post = queue<ToJournal>(`shard ${shard} > journal`, (message) => actor.take(shard, message));
+    return new ThreadJournal({ postMessage: post, on: (_, listener) => heard.push(listener) }, room.buffer);
+  });
+  const onDurable = (router: number, listener: (durable: DurableMessage['durable']) => void): void => {
+    listeners[router] = listener;
+  };
+  return { actor, journals, onDurable };
+}
