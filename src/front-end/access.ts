@@ -44,6 +44,6 @@ export class TokenIndex {
 }
 
 /** @throws Refusal 403 */
-export function needScope(access: Access, scope: Scope, what: string): void {
+export function requireScope(access: Access, scope: Scope, what: string): void {
   if (!access.scopes.has(scope)) refuse('forbidden', `${what} needs a token with the scope "${scope}"`);
 }

@@ -4,7 +4,7 @@
  * something has been kept for longest: oldest first, because a client that sends, or reads, is soon done, and one that
  * does not grows old. One alone is never let go; it has a limit of its own.
  */
-export class KeptBytes<Owner> {
+export class ByteBudget<Owner> {
   readonly #bytesMax: number;
   readonly #letGo: (owner: Owner) => void;
   /** Oldest first. */

@@ -20,10 +20,10 @@ import { processMs, systemAfter } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { buildApp } from './http/app.ts';
 import type { Config } from './config-schema.ts';
-import type { EdgeLog } from './http/route-context.ts';
-import type { FrontEndMemory } from './shared-counters.ts';
+import type { FrontEndLog } from './http/route-context.ts';
+import type { SharedCounters } from './shared-counters.ts';
 import { RequestMetrics } from './request-metrics.ts';
-import { whenClosed } from './http/sockets/on-socket-close.ts';
+import { onSocketClose } from './http/sockets/on-socket-close.ts';
 import type { FrontEndPorts } from './ports.ts';
 
 export interface FrontEndOptions {
@@ -32,8 +32,8 @@ export interface FrontEndOptions {
   /** Changes with every start. */
   readonly boot: string;
   readonly version: string;
-  readonly memory: FrontEndMemory;
-  readonly log: EdgeLog;
+  readonly memory: SharedCounters;
+  readonly log: FrontEndLog;
 }
 
 export interface Backend {
@@ -127,7 +127,7 @@ export class FrontEnd {
     diagnostics.subscribe('net.server.socket', (message) => {
       const { socket } = message as { socket: Socket };
       metrics.connections(1);
-      whenClosed(socket, () => metrics.connections(-1));
+      onSocketClose(socket, () => metrics.connections(-1));
     });
     const report = (): void => {
       const { idle, active } = performance.eventLoopUtilization();

@@ -6,7 +6,7 @@
 import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
 import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { processMs } from '../shared/clock.ts';
-import type { Edge } from './http/route-context.ts';
+import type { RouteContext } from './http/route-context.ts';
 import { operations } from './request-metrics.ts';
 
 export interface Scrape {
@@ -14,7 +14,7 @@ export interface Scrape {
   metrics(): Promise<string>;
 }
 
-export function metricsRegistry(edge: Edge): Scrape {
+export function metricsRegistry(edge: RouteContext): Scrape {
   const own = new Registry();
   const refreshOwn: (() => void)[] = [];
   addRequestMetrics(own, refreshOwn, edge);
@@ -41,7 +41,7 @@ export function metricsRegistry(edge: Edge): Scrape {
 /** Each brings some metrics up to date for a scrape. */
 type Refreshers = ((stats: ServerStats) => void)[];
 
-function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: Edge): void {
+function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: RouteContext): void {
   const requests = new Counter({
     name: 'dragonlock_requests_total',
     help: 'Requests answered, by operation and HTTP status (499: the client hung up first)',
@@ -72,7 +72,7 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
   );
 }
 
-function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boot, version }: Edge): void {
+function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boot, version }: RouteContext): void {
   const info = new Gauge({
     name: 'dragonlock_info',
     help: 'Always 1; the labels say what runs',
@@ -104,7 +104,7 @@ function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boo
   });
 }
 
-function addFrontEndMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: Edge): void {
+function addFrontEndMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: RouteContext): void {
   const gauge = (name: string, help: string): Gauge<'front_end'> =>
     new Gauge({ name, help, labelNames: ['front_end'], registers: [registry] });
   const connections = gauge('dragonlock_connections', 'Connections open');
@@ -139,7 +139,7 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
     Gauge,
     'dragonlock_shard_held_back_commands',
     'Commands that wait for a batch over several shards',
-    (s) => s.heldBack,
+    (s) => s.blocked,
   );
   add(Gauge, 'dragonlock_shard_watched_keys', 'Keys that somebody watches', (s) => s.watchedKeys);
   add(Gauge, 'dragonlock_shard_memtable_entries', 'Entries newer than the checkpoint', (s) => s.memtableEntries);

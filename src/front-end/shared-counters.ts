@@ -7,7 +7,7 @@ import type { Config } from './config-schema.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
-export interface FrontEndMemory {
+export interface SharedCounters {
   /** See `RequestMetrics`. */
   readonly metrics: SharedArrayBuffer;
   /** See `RateLimiter`. */
@@ -16,11 +16,11 @@ export interface FrontEndMemory {
   readonly routers: SharedArrayBuffer;
 }
 
-export function allocateFrontEndMemory(config: {
+export function allocateSharedCounters(config: {
   readonly http: Pick<Config['http'], 'threads'>;
   readonly shards: number;
   readonly limits: Pick<Config['limits'], 'account_requests_per_second'>;
-}): FrontEndMemory {
+}): SharedCounters {
   return {
     metrics: RequestMetrics.allocate(config.http.threads),
     rates: RateLimiter.allocate(config.limits.account_requests_per_second),

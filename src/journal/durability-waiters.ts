@@ -1,7 +1,7 @@
 import type { Revision } from '../protocol/ids.ts';
 
 /** Who waits for a revision to become durable: a checkpoint now and then, and the first commit after a start. */
-export class AwaitedRevisions {
+export class DurabilityWaiters {
   #waiting: { readonly rev: Revision; readonly run: () => void }[] = [];
 
   add(rev: Revision, run: () => void): void {

@@ -10,7 +10,7 @@
  */
 import type { Revision } from '../protocol/ids.ts';
 import { unreachable } from '../shared/assert.ts';
-import { AwaitedRevisions } from './durability-waiters.ts';
+import { DurabilityWaiters } from './durability-waiters.ts';
 import type { ToJournal } from './journal-wire.ts';
 import type { JournalWriter } from './file/journal-writer.ts';
 
@@ -29,7 +29,7 @@ export interface JournalActorOptions {
 
 export class JournalActor {
   readonly #options: JournalActorOptions;
-  readonly #awaited = new AwaitedRevisions();
+  readonly #awaited = new DurabilityWaiters();
   #turnScheduled = false;
   #closed = false;
 

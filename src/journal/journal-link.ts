@@ -1,8 +1,8 @@
-import { AwaitedRevisions } from './durability-waiters.ts';
+import { DurabilityWaiters } from './durability-waiters.ts';
 import type { Revision, ShardId } from '../protocol/ids.ts';
-import type { Journal, JournalRoom } from '../protocol/journal.ts';
+import type { Journal, JournalSpace } from '../protocol/journal.ts';
 import type { RecordChunk } from '../protocol/record.ts';
-import { roomFromCode, type DurableMessage, type ToJournal } from './journal-wire.ts';
+import { spaceFromCode, type DurableMessage, type ToJournal } from './journal-wire.ts';
 
 /** The shard's end of its channel to the journal: a MessagePort, or a simulator's. */
 export interface JournalPort {
@@ -14,9 +14,9 @@ export interface JournalPort {
 export class ThreadJournal implements Journal {
   readonly #port: JournalPort;
   readonly #room: Int32Array;
-  readonly #awaited = new AwaitedRevisions();
+  readonly #awaited = new DurabilityWaiters();
 
-  /** @param room the memory that the thread keeps up to date, see `allocateRoom`. */
+  /** @param room the memory that the thread keeps up to date, see `allocateSpace`. */
   constructor(port: JournalPort, room: SharedArrayBuffer) {
     this.#port = port;
     this.#room = new Int32Array(room);
@@ -35,8 +35,8 @@ export class ThreadJournal implements Journal {
     this.#port.postMessage({ kind: 'await', rev } satisfies ToJournal, []);
   }
 
-  room(): JournalRoom {
-    return roomFromCode(Atomics.load(this.#room, 0));
+  space(): JournalSpace {
+    return spaceFromCode(Atomics.load(this.#room, 0));
   }
 
   checkpointed(shard: ShardId, watermark: Revision): void {

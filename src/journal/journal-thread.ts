@@ -5,7 +5,7 @@ import { realDisk } from '../shared/disk.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
 import type { DurableMessage, FromMain, JournalThreadData, ToJournal, ToMain } from './journal-wire.ts';
-import { roomCode } from './journal-wire.ts';
+import { spaceCode } from './journal-wire.ts';
 import { JournalWriter } from './file/journal-writer.ts';
 
 const data: JournalThreadData = workerData;
@@ -16,7 +16,7 @@ const revisions = new SharedRevisions(data.revisions);
 const writer = new JournalWriter(realDisk, data.directory, data.recovered, revisions, {
   ...data.settings,
   log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
-  onRoom: (next) => Atomics.store(room, 0, roomCode(next)),
+  onSpace: (next) => Atomics.store(room, 0, spaceCode(next)),
 });
 const actor = new JournalActor({
   writer,

@@ -11,7 +11,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { unreachable } from '../shared/assert.ts';
 import type { Revision, ShardId } from '../protocol/ids.ts';
-import type { JournalRoom } from '../protocol/journal.ts';
+import type { JournalSpace } from '../protocol/journal.ts';
 import type { JournalSettings } from './file/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import type { RecoveredJournal } from './file/recovery.ts';
@@ -50,17 +50,17 @@ export interface JournalThreadData {
   readonly settings: JournalSettings;
   /** See `SharedRevisions`. */
   readonly revisions: SharedArrayBuffer;
-  /** One Int32: see `roomCode`. */
+  /** One Int32: see `spaceCode`. */
   readonly room: SharedArrayBuffer;
   readonly shardPorts: readonly MessagePort[];
   readonly routerPorts: readonly MessagePort[];
 }
 
-export function allocateRoom(): SharedArrayBuffer {
+export function allocateSpace(): SharedArrayBuffer {
   return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 }
 
-export function roomCode(room: JournalRoom): number {
+export function spaceCode(room: JournalSpace): number {
   switch (room) {
     case 'open':
       return 0;
@@ -73,6 +73,6 @@ export function roomCode(room: JournalRoom): number {
   }
 }
 
-export function roomFromCode(code: number): JournalRoom {
+export function spaceFromCode(code: number): JournalSpace {
   return code === 0 ? 'open' : code === 1 ? 'reserve' : 'full';
 }

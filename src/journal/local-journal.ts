@@ -1,7 +1,7 @@
 import type { Revision, ShardId } from '../protocol/ids.ts';
-import type { Journal, JournalRoom } from '../protocol/journal.ts';
+import type { Journal, JournalSpace } from '../protocol/journal.ts';
 import type { RecordChunk } from '../protocol/record.ts';
-import { AwaitedRevisions } from './durability-waiters.ts';
+import { DurabilityWaiters } from './durability-waiters.ts';
 import type { JournalWriter } from './file/journal-writer.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { JournalWriter } from './file/journal-writer.ts';
  */
 export class LocalJournal implements Journal {
   readonly #writer: JournalWriter;
-  readonly #awaited = new AwaitedRevisions();
+  readonly #awaited = new DurabilityWaiters();
 
   constructor(writer: JournalWriter) {
     this.#writer = writer;
@@ -32,7 +32,7 @@ export class LocalJournal implements Journal {
     this.#awaited.add(rev, reached);
   }
 
-  room(): JournalRoom {
+  space(): JournalSpace {
     return this.#writer.room;
   }
 

@@ -14,7 +14,7 @@ import net from 'node:net';
 import type { Listen } from '../front-end/config-schema.ts';
 
 /** Runs `listen` when nobody else listens there, or can begin to before it is done. @throws EADDRINUSE and its like */
-export async function withPortAlone<T>({ host, port }: Listen, listen: () => Promise<T>): Promise<T> {
+export async function withExclusivePort<T>({ host, port }: Listen, listen: () => Promise<T>): Promise<T> {
   // Any free one: the kernel gives one that nobody has.
   if (port === 0) return listen();
   const name = await takeName(`\0dragonlock-port-${port}`);

@@ -6,7 +6,7 @@
  * may not answer. A process that must go down and stays is worse than either: nobody starts it again. So another program
  * takes its place, which does nothing but to return the code; the kernel ends the threads.
  */
-export function endNow(code: number): never {
+export function exitNow(code: number): never {
   process.execve?.('/bin/sh', ['sh', '-c', `exit ${code}`], {});
   return process.exit(code);
 }

@@ -13,7 +13,7 @@ import type {
   FrontEndThreadData,
   FrontEndToMain,
 } from '../front-end/front-end-thread.ts';
-import { withPortAlone } from './exclusive-port.ts';
+import { withExclusivePort } from './exclusive-port.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
@@ -40,7 +40,7 @@ export class FrontEnds {
     await Promise.all([this.#first.ready(), ...this.#further.map((one) => one.step('ready'))]);
     const { http, listen } = this.#options.config;
     if (http.threads === 1) return this.#first.listen(listen.port);
-    const url = await withPortAlone(listen, () => this.#first.listen(listen.port));
+    const url = await withExclusivePort(listen, () => this.#first.listen(listen.port));
     // With port 0, all of them go where the first one has got to.
     const port = Number(new URL(url).port);
     await Promise.all(this.#further.map((one) => one.does({ kind: 'listen', port }, 'listening')));

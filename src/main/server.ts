@@ -16,10 +16,10 @@ import type { JournalLog } from '../journal/file/journal-options.ts';
 import { ConfigError, loadConfig } from './config/config.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import { DataDirectoryInUse, lockDataDirectory } from './data-directory/data-directory-lock.ts';
-import { endNow } from './exit-now.ts';
-import { allocateFrontEndMemory } from '../front-end/shared-counters.ts';
+import { exitNow } from './exit-now.ts';
+import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import { FrontEnds } from './front-ends.ts';
-import { openData, StoreMismatch } from './data-directory/open-data-directory.ts';
+import { openDataDirectory, StoreMismatch } from './data-directory/open-data-directory.ts';
 import { Threads } from './threads.ts';
 
 const exitCannotStart = 1;
@@ -55,7 +55,7 @@ async function run(config: Config): Promise<void> {
   process.on('SIGINT', () => stop());
   const lock = lockDataDirectory(config.data_dir);
   const boot = randomBytes(6).toString('hex');
-  const memory = allocateFrontEndMemory(config);
+  const memory = allocateSharedCounters(config);
   const frontEnds = new FrontEnds({ config, boot, version: manifest.version, memory, log }, goDown);
   const url = await frontEnds.listen();
   log.info(
@@ -63,7 +63,7 @@ async function run(config: Config): Promise<void> {
     'Listening; recovering',
   );
 
-  const opened = await openData(config, threadLog(log));
+  const opened = await openDataDirectory(config, threadLog(log));
   const threads = new Threads(config, opened, threadLog(log), goDown);
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory);
@@ -112,7 +112,7 @@ function refuseToStart(error: unknown): never {
 
 function goDown(error: unknown): never {
   log.fatal({ err: error }, 'Going down; what was acknowledged is on disk, and a restart recovers it');
-  endNow(exitBroken);
+  exitNow(exitBroken);
 }
 
 function threadLog(logger: Logger): JournalLog {

@@ -9,7 +9,7 @@ import type { FrontEndPorts } from '../front-end/ports.ts';
 import type { CheckpointThreadData } from '../storage/checkpoint/checkpoint-thread.ts';
 import type { JournalLog, JournalSettings } from '../journal/file/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
-import { allocateRoom, type FromMain, type JournalThreadData, type ToMain } from '../journal/journal-wire.ts';
+import { allocateSpace, type FromMain, type JournalThreadData, type ToMain } from '../journal/journal-wire.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { bootShard } from '../shard-worker/open-shard.ts';
@@ -18,7 +18,7 @@ import type { ShardFromMain, ShardThreadData, ShardToMain } from '../shard-worke
 import { assert } from '../shared/assert.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
 import type { Config } from '../front-end/config-schema.ts';
-import type { OpenedData } from './data-directory/open-data-directory.ts';
+import type { OpenedDataDirectory } from './data-directory/open-data-directory.ts';
 import { workerUrls } from './worker-urls.ts';
 
 export class Threads {
@@ -28,7 +28,7 @@ export class Threads {
   readonly #journal: WorkerLink<FromMain, ToMain> | undefined;
   readonly #checkpoint: WorkerLink<never, never>;
 
-  constructor(config: Config, opened: OpenedData, log: JournalLog, onFatal: (error: unknown) => void) {
+  constructor(config: Config, opened: OpenedDataDirectory, log: JournalLog, onFatal: (error: unknown) => void) {
     const { shards, http, journal } = config;
     const { recovered, journalDirectory } = opened;
     this.revisions = SharedRevisions.allocate(recovered.last);
@@ -50,7 +50,7 @@ export class Threads {
       onFatal,
     });
 
-    const room = allocateRoom();
+    const room = allocateSpace();
     const toJournal = shards === 1 ? [] : channels(shards);
     const journalToRouter = shards === 1 ? [] : channels(http.threads);
     if (shards > 1) {

@@ -9,22 +9,22 @@ import type { AccountId } from './ids.ts';
 export interface Batch {
   readonly kind: 'batch';
   readonly account: AccountId;
-  readonly shape: ReplyShape;
+  readonly format: ReplyFormat;
   /** Of the values in the reply. Absent: `replyBytesMax`; less for each batch of an array body. */
   readonly replyBytesMax?: number;
-  readonly lock?: LockAsk;
-  readonly unlock?: UnlockAsk;
-  readonly guard?: readonly GuardAsk[];
+  readonly lock?: LockOperation;
+  readonly unlock?: UnlockOperation;
+  readonly guard?: readonly GuardOperation[];
   readonly check?: readonly { readonly key: string; readonly version: number }[];
-  readonly idempotency?: IdempotencyAsk;
-  readonly atomic?: readonly AtomicAsk[];
-  readonly sequence?: SequenceAsk;
+  readonly idempotency?: IdempotencyRequest;
+  readonly counter?: readonly CounterOperation[];
+  readonly sequence?: SequenceOperation;
   readonly get?: readonly string[];
-  readonly set?: readonly SetAsk[];
+  readonly set?: readonly SetOperation[];
 }
 
 /** How the reply is written. `batch` is that of `POST /db/:acc`; the others belong to one REST call each. */
-export type ReplyShape =
+export type ReplyFormat =
   | 'batch'
   | 'kv.get'
   | 'kv.set'
@@ -38,7 +38,7 @@ export type ReplyShape =
   | 'lock.acquire'
   | 'lock.release';
 
-export interface LockAsk {
+export interface LockOperation {
   readonly id: string;
   readonly durMs: number;
   /** 0: try once. */
@@ -52,18 +52,18 @@ export interface LockAsk {
 }
 
 /** Give a lock back, by handle or by owner. With neither, it is forced (the front end has checked the scope). */
-export interface UnlockAsk {
+export interface UnlockOperation {
   readonly id: string;
   readonly handle?: number;
   readonly owner?: string;
 }
 
-export interface GuardAsk {
+export interface GuardOperation {
   readonly id: string;
   readonly handle: number;
 }
 
-export interface IdempotencyAsk {
+export interface IdempotencyRequest {
   readonly ids: readonly string[];
   readonly ttlMs: number;
   /** `refuse` answers 409 duplicate_request; `replay` answers the stored reply. */
@@ -72,7 +72,7 @@ export interface IdempotencyAsk {
   readonly fingerprint: string;
 }
 
-export interface AtomicAsk {
+export interface CounterOperation {
   readonly key: string;
   /** `get` reads, `reset` deletes; neither takes part in `POST /db/:acc`. */
   readonly op: 'add' | 'set' | 'max' | 'min' | 'get' | 'reset';
@@ -80,14 +80,14 @@ export interface AtomicAsk {
   readonly ifEq?: number;
 }
 
-export interface SequenceAsk {
+export interface SequenceOperation {
   readonly key: string;
   readonly op: 'next' | 'get' | 'reset';
   /** How many numbers `next` reserves, ≥ 1. */
   readonly n: number;
 }
 
-export interface SetAsk {
+export interface SetOperation {
   readonly key: string;
   /** The value as JSON text. Absent: delete. */
   readonly value?: string;
@@ -124,13 +124,13 @@ export interface LockList {
 export interface MutexLock {
   readonly kind: 'mutex.lock';
   readonly account: AccountId;
-  readonly lock: LockAsk;
+  readonly lock: LockOperation;
 }
 
 export interface MutexUnlock {
   readonly kind: 'mutex.unlock';
   readonly account: AccountId;
-  readonly unlock: UnlockAsk;
+  readonly unlock: UnlockOperation;
 }
 
 /** Answers at once when the key's version differs; otherwise the reply has status 0 and an event follows later. */

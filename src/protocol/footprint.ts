@@ -10,13 +10,13 @@ export function nameOf(account: AccountId, key: string): string {
 }
 
 /** What a command needs: single names, or all names that start with a prefix. */
-export interface Scope {
+export interface Footprint {
   readonly names: readonly string[];
   readonly prefix?: string;
 }
 
 /** The keys a command reads or writes. Mutexes live in memory, apart from all else, and are never held. */
-export function scopeOf(command: Command): Scope {
+export function footprintOf(command: Command): Footprint {
   const { account } = command;
   switch (command.kind) {
     case 'batch':
@@ -36,7 +36,7 @@ export function scopeOf(command: Command): Scope {
   }
 }
 
-export class ScopeSet {
+export class FootprintSet {
   readonly #names = new Map<string, number>();
   readonly #prefixes = new Map<string, number>();
 
@@ -44,17 +44,17 @@ export class ScopeSet {
     return this.#names.size === 0 && this.#prefixes.size === 0;
   }
 
-  add(scope: Scope): void {
+  add(scope: Footprint): void {
     for (const name of scope.names) increment(this.#names, name);
     if (scope.prefix !== undefined) increment(this.#prefixes, scope.prefix);
   }
 
-  remove(scope: Scope): void {
+  remove(scope: Footprint): void {
     for (const name of scope.names) decrement(this.#names, name);
     if (scope.prefix !== undefined) decrement(this.#prefixes, scope.prefix);
   }
 
-  conflicts(scope: Scope): boolean {
+  conflicts(scope: Footprint): boolean {
     for (const name of scope.names) {
       if (this.#names.has(name)) return true;
       for (const prefix of this.#prefixes.keys()) if (name.startsWith(prefix)) return true;

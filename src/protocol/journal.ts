@@ -5,14 +5,14 @@ import type { RecordChunk } from './record.ts';
 import type { Revision, ShardId } from './ids.ts';
 
 /** What may be written at the moment. `reserve`: only what frees space or gives a lock back. `full`: nothing. */
-export type JournalRoom = 'open' | 'reserve' | 'full';
+export type JournalSpace = 'open' | 'reserve' | 'full';
 
 export interface Journal {
   /** Hands over one turn's records, ascending. They are written in revision order over all shards. */
   append(chunk: RecordChunk): void;
   /** Calls back, in a turn of its own or within `append`, once everything up to `rev` is on disk, which it is not yet. */
   whenDurable(rev: Revision, reached: () => void): void;
-  room(): JournalRoom;
+  space(): JournalSpace;
   /** Everything of this shard up to and including `watermark` is in the checkpoint: older segments may go. */
   checkpointed(shard: ShardId, watermark: Revision): void;
 }

@@ -1,12 +1,12 @@
 /** What every thread counts, for /metrics. */
-import type { JournalRoom } from './journal.ts';
+import type { JournalSpace } from './journal.ts';
 
 export interface ShardStats {
   readonly shard: number;
   /** Commands handed over and not yet taken up. */
   readonly queued: number;
   readonly waiters: number;
-  readonly heldBack: number;
+  readonly blocked: number;
   readonly watchedKeys: number;
   readonly memtableEntries: number;
   readonly memtableBytes: number;
@@ -31,7 +31,7 @@ export interface JournalStats {
   readonly syncSeconds: Histogram;
   readonly bytesWritten: number;
   readonly segments: number;
-  readonly room: JournalRoom;
+  readonly room: JournalSpace;
   readonly oldestRevision: number;
 }
 

@@ -8,22 +8,22 @@ import type { Reply } from '../protocol/replies.ts';
 import type { ServerStats } from '../protocol/stats.ts';
 
 /** Whoever waits for a reply. */
-export interface Client {
+export interface ReplySink {
   /** The connection is closed; a lock granted to it must go to the next in line. */
-  readonly gone: boolean;
+  readonly disconnected: boolean;
   /** Called at most once, and only with a reply that everything it depends on is durable. */
   deliver(reply: Reply): void;
 }
 
 /** Whoever waits for the replies to an array of batches. */
-export interface ArrayClient {
+export interface BatchReplySink {
   readonly gone: boolean;
   /** As for a client, once for each place of the array. */
   deliver(place: number, reply: Reply): void;
 }
 
 /** A request that is under way. */
-export interface Pending {
+export interface Cancelable {
   /** The client has vanished: it leaves every queue at once. */
   cancel(): void;
 }
@@ -59,14 +59,14 @@ export interface StreamSink {
 }
 
 export interface Dispatcher {
-  request(command: Command, client: Client): Pending;
+  request(command: Command, client: ReplySink): Cancelable;
   /** Each batch is a request of its own; none waits for a lock. Those that share a key happen in their order. */
-  requestAll(batches: readonly Batch[], client: ArrayClient): Pending;
+  requestAll(batches: readonly Batch[], client: BatchReplySink): Cancelable;
   /** Answers 200 with the first key that differs from its version, or 204 after `waitMs`. */
-  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending;
+  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: ReplySink): Cancelable;
   /** Answers 200 with events, or after `waitMs` with none and the revision reached; 410 when history is gone. */
-  watchPrefix(watch: PrefixWatch, client: Client): Pending;
-  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending;
+  watchPrefix(watch: PrefixWatch, client: ReplySink): Cancelable;
+  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable;
   /** The counters of every thread, for /metrics. */
   stats(): Promise<ServerStats>;
 }

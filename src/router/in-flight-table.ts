@@ -18,7 +18,7 @@ interface Place<Value> {
   readonly value: Value;
 }
 
-export class IdRing<Value> {
+export class InFlightTable<Value> {
   readonly #nextId: () => number;
   #places: (Place<Value> | undefined)[] = emptyPlaces(placesAtFirst);
   #size = 0;

@@ -4,7 +4,7 @@
  */
 import { SharedCount, sharedCountBytes } from '../shared/shared-count.ts';
 
-const places = { keyWatches: 0, prefixWatches: 1, streams: 2, behindBatons: 3, inFlight: 4 };
+const places = { keyWatches: 0, prefixWatches: 1, streams: 2, behindTransactions: 3, inFlight: 4 };
 
 export class RouterCounts {
   /** Requests that wait for a key to change. */
@@ -13,8 +13,8 @@ export class RouterCounts {
   readonly prefixWatches: SharedCount;
   /** The streams among them. */
   readonly streams: SharedCount;
-  /** Commands that may not set out before a batch over several shards; see `BatonOrder`. */
-  readonly behindBatons: SharedCount;
+  /** Commands that may not set out before a batch over several shards; see `TransactionOrder`. */
+  readonly behindTransactions: SharedCount;
   /** By shard: requests under way, those that wait for a lock not counted. */
   readonly inFlight: readonly SharedCount[];
 
@@ -22,7 +22,7 @@ export class RouterCounts {
     this.keyWatches = new SharedCount(memory, places.keyWatches);
     this.prefixWatches = new SharedCount(memory, places.prefixWatches);
     this.streams = new SharedCount(memory, places.streams);
-    this.behindBatons = new SharedCount(memory, places.behindBatons);
+    this.behindTransactions = new SharedCount(memory, places.behindTransactions);
     this.inFlight = Array.from({ length: shards }, (_, shard) => new SharedCount(memory, places.inFlight + shard));
   }
 

@@ -3,25 +3,33 @@
  *
  * Commands of one turn of the event loop travel to a shard as one message. Replies come back finished; the gate holds
  * each until what it depends on is durable; a reply that hands out a lock to a client that has vanished is turned into
- * taking the lock back. Batches over several shards are carried by a `BatonRun`.
+ * taking the lock back. Batches over several shards are carried by a `Coordinator`.
  */
 import type { Batch, Command } from '../protocol/commands.ts';
 import { failure } from '../protocol/errors.ts';
 import type { AccountId, Revision } from '../protocol/ids.ts';
-import type { Answer, BatonAnswer, FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
+import type { Answer, TransactionAnswer, FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
 import { failureReply, type Grant, type Reply } from '../protocol/replies.ts';
 import { ownerOf } from '../protocol/partition.ts';
-import { scopeOf, type Scope } from '../protocol/footprint.ts';
+import { footprintOf, type Footprint } from '../protocol/footprint.ts';
 import { assert } from '../shared/assert.ts';
 import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
-import { ArrayItem } from './batch-array/batch-array-item.ts';
-import { ArrayRequests, type BegunMessages } from './batch-array/batch-array-requests.ts';
-import { BatonOrder } from './transaction/transaction-order.ts';
-import { BatonRun, type BatonCarrier } from './transaction/coordinator.ts';
-import type { ArrayClient, Client, Dispatcher, Pending, PrefixWatch, StreamSink, WatchedKey } from './dispatcher.ts';
+import { BatchArrayItem } from './batch-array/batch-array-item.ts';
+import { BatchArrayRequests, type BegunMessages } from './batch-array/batch-array-requests.ts';
+import { TransactionOrder } from './transaction/transaction-order.ts';
+import { Coordinator, type Participants } from './transaction/coordinator.ts';
+import type {
+  BatchReplySink,
+  ReplySink,
+  Dispatcher,
+  Cancelable,
+  PrefixWatch,
+  StreamSink,
+  WatchedKey,
+} from './dispatcher.ts';
 import type { JournalStats, ServerStats, ShardStats } from '../protocol/stats.ts';
-import { IdRing } from './in-flight-table.ts';
+import { InFlightTable } from './in-flight-table.ts';
 import { KeyWatches } from './watch/key-watches.ts';
 import type { PrefixWatches } from './watch/prefix-watches.ts';
 import { ReplyGate } from './reply-gate.ts';
@@ -30,7 +38,7 @@ import { shardsOf } from './route.ts';
 import type { ShardLink } from './shard-link.ts';
 
 export interface RouterOptions {
-  /** Index of this front end; part of every baton's name. */
+  /** Index of this front end; part of every transaction's name. */
   readonly index: number;
   readonly links: readonly ShardLink[];
   /** The highest revision on disk, at this very moment. */
@@ -47,7 +55,7 @@ export interface RouterOptions {
 }
 
 interface InFlight {
-  readonly client: Client;
+  readonly client: ReplySink;
   readonly shard: number;
   /** Waits for a lock: not counted against the limit of requests in flight. */
   readonly waits: boolean;
@@ -61,32 +69,32 @@ export class Router implements Dispatcher {
   readonly #keyWatches: KeyWatches;
   readonly #outgoing: ToShard[][];
   #flushing = false;
-  readonly #inFlight = new IdRing<InFlight>(() => this.#newId());
-  readonly #arrays: ArrayRequests;
-  readonly #batonAnswers = new IdRing<(answer: BatonAnswer) => void>(() => this.#newId());
+  readonly #inFlight = new InFlightTable<InFlight>(() => this.#newId());
+  readonly #arrays: BatchArrayRequests;
+  readonly #transactionAnswers = new InFlightTable<(answer: TransactionAnswer) => void>(() => this.#newId());
   readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
   readonly #closeAnswers = new Map<number, () => void>();
   #nextId = 0;
-  #batons = 0;
+  #transactions = 0;
   #draining = false;
   #idle: (() => void) | undefined;
-  readonly #carrier: BatonCarrier;
-  readonly #order: BatonOrder;
+  readonly #carrier: Participants;
+  readonly #order: TransactionOrder;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     const shards = options.links.length;
-    // Batons have a lane of their own behind those of the shards.
+    // Transactions have a lane of their own behind those of the shards.
     this.#gate = new ReplyGate(shards + 1, options.durable());
     this.#outgoing = options.links.map(() => []);
-    this.#order = new BatonOrder(options.counts.behindBatons, options.limits.inflight_per_shard_max);
-    this.#arrays = new ArrayRequests({
+    this.#order = new TransactionOrder(options.counts.behindTransactions, options.limits.inflight_per_shard_max);
+    this.#arrays = new BatchArrayRequests({
       nextId: () => this.#newId(),
       inFlight: options.counts.inFlight,
       inFlightMax: options.limits.inflight_per_shard_max,
       lastSent: (shard) => this.#outgoing[shard]!.at(-1),
       send: (shard, message) => this.#send(shard, message),
-      takeBack: (grant) => this.#takeBack(grant),
+      returnGrant: (grant) => this.#returnGrant(grant),
     });
     this.#keyWatches = new KeyWatches({
       request: (command, client) => this.request(command, client),
@@ -98,8 +106,8 @@ export class Router implements Dispatcher {
     this.#carrier = {
       shards,
       ask: (shard, message) => {
-        const { promise: answer, resolve } = Promise.withResolvers<BatonAnswer>();
-        const id = this.#batonAnswers.add(resolve);
+        const { promise: answer, resolve } = Promise.withResolvers<TransactionAnswer>();
+        const id = this.#transactionAnswers.add(resolve);
         this.#send(shard, { ...message, id });
         return { id, answer };
       },
@@ -109,33 +117,33 @@ export class Router implements Dispatcher {
     options.links.forEach((link, shard) => link.onMessage((message) => this.#receive(shard, message)));
   }
 
-  request(command: Command, client: Client): Pending {
+  request(command: Command, client: ReplySink): Cancelable {
     if (this.#draining) return this.#refuse(client, goingDown);
     if (this.#options.links.length === 1) return this.#toShard(command, 0, client);
     return this.#admit(command, client, (shard) => this.#toShard(command, shard, client));
   }
 
-  requestAll(batches: readonly Batch[], client: ArrayClient): Pending {
+  requestAll(batches: readonly Batch[], client: BatchReplySink): Cancelable {
     const begun: BegunMessages = [];
     const pendings = batches.map((batch, place) => {
-      if (this.#draining) return this.#refuse(new ArrayItem(client, place), goingDown);
+      if (this.#draining) return this.#refuse(new BatchArrayItem(client, place), goingDown);
       if (this.#options.links.length === 1) return this.#toArray(batch, place, 0, client, begun);
-      const item = new ArrayItem(client, place);
+      const item = new BatchArrayItem(client, place);
       return this.#admit(batch, item, (shard) => this.#toArray(batch, place, shard, client, begun));
     });
     return { cancel: () => pendings.forEach((pending) => pending.cancel()) };
   }
 
-  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
+  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: ReplySink): Cancelable {
     return this.#keyWatches.watch(account, keys, waitMs, client);
   }
 
-  watchPrefix(watch: PrefixWatch, client: Client): Pending {
+  watchPrefix(watch: PrefixWatch, client: ReplySink): Cancelable {
     if (this.#draining) return this.#refuse(client, goingDown);
     return this.#options.prefixWatches.watch(watch, client);
   }
 
-  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
+  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable {
     if (!this.#draining) return this.#options.prefixWatches.stream(watch, sink);
     sink.end(failureReply(this.#gate.durable, goingDown));
     return uncancellable;
@@ -194,12 +202,12 @@ export class Router implements Dispatcher {
     );
   }
 
-  /** Sets out when every baton before it that shares a key is through: by itself when one shard is enough. */
-  #admit(command: Command, client: Client, toShard: (shard: number) => Pending): Pending {
+  /** Sets out when every transaction before it that shares a key is through: by itself when one shard is enough. */
+  #admit(command: Command, client: ReplySink, toShard: (shard: number) => Cancelable): Cancelable {
     const shards = shardsOf(command, this.#options.links.length);
     if (shards.length === 1 && this.#order.idle) return toShard(shards[0]!);
-    const scope = scopeOf(command);
-    let pending: Pending | undefined;
+    const scope = footprintOf(command);
+    let pending: Cancelable | undefined;
     let cancelled = false;
     const admitted = this.#order.admit(scope, () => {
       if (cancelled) return;
@@ -214,12 +222,12 @@ export class Router implements Dispatcher {
     };
   }
 
-  #toArray(batch: Batch, place: number, shard: number, client: ArrayClient, begun: BegunMessages): Pending {
+  #toArray(batch: Batch, place: number, shard: number, client: BatchReplySink, begun: BegunMessages): Cancelable {
     const taken = this.#arrays.add(batch, place, shard, client, begun);
-    return taken ? uncancellable : this.#refuse(new ArrayItem(client, place), overloaded);
+    return taken ? uncancellable : this.#refuse(new BatchArrayItem(client, place), overloaded);
   }
 
-  #toShard(command: Command, shard: number, client: Client): Pending {
+  #toShard(command: Command, shard: number, client: ReplySink): Cancelable {
     const id = this.#enter(command, shard, client);
     if (id === undefined) return uncancellable;
     this.#send(shard, { kind: 'request', id, command });
@@ -227,7 +235,7 @@ export class Router implements Dispatcher {
   }
 
   /** Counts a request as under way, at the first shard that it needs, or refuses it. */
-  #enter(command: Command, shard: number, client: Client): number | undefined {
+  #enter(command: Command, shard: number, client: ReplySink): number | undefined {
     const waits = waitsForLock(command);
     const { limits, counts } = this.#options;
     if (!waits && !counts.inFlight[shard]!.take(limits.inflight_per_shard_max)) {
@@ -244,7 +252,7 @@ export class Router implements Dispatcher {
       else this.#gate.pass(shard, answer.reply.rev, () => this.#finish(answer.id, answer.reply));
     }
     for (const event of message.events) this.#gate.pass(shard, event.rev, () => this.#keyWatches.changed(event));
-    for (const { id, answer } of message.batons) this.#batonAnswers.take(id)?.(answer);
+    for (const { id, answer } of message.transactions) this.#transactionAnswers.take(id)?.(answer);
     for (const { id, stats } of message.stats) take(this.#statsAnswers, id)?.(stats);
     for (const id of message.closed) take(this.#closeAnswers, id)?.();
     this.#checkIdle();
@@ -266,8 +274,8 @@ export class Router implements Dispatcher {
     const request = this.#inFlight.take(id);
     assert(request !== undefined, 'a request is answered once');
     if (!request.waits) this.#options.counts.inFlight[request.shard]!.give();
-    if (!request.cancelled && !request.client.gone) request.client.deliver(reply);
-    else if (reply.grant !== undefined) this.#takeBack(reply.grant);
+    if (!request.cancelled && !request.client.disconnected) request.client.deliver(reply);
+    else if (reply.grant !== undefined) this.#returnGrant(reply.grant);
     this.#checkIdle();
   }
 
@@ -276,9 +284,9 @@ export class Router implements Dispatcher {
     this.#checkIdle();
   }
 
-  #takeBack(grant: Grant): void {
+  #returnGrant(grant: Grant): void {
     const shard = ownerOf(grant.account, grant.id, this.#options.links.length);
-    this.#send(shard, { kind: 'undelivered', grant });
+    this.#send(shard, { kind: 'grant.return', grant });
   }
 
   /** The shard answers in any case, whether the request has left the line or was granted before: then it is over. */
@@ -289,12 +297,12 @@ export class Router implements Dispatcher {
     this.#send(request.shard, { kind: 'cancel', id });
   }
 
-  #carry(command: Command, shards: readonly number[], scope: Scope, client: Client): Pending {
+  #carry(command: Command, shards: readonly number[], scope: Footprint, client: ReplySink): Cancelable {
     const lane = this.#options.links.length;
     const id = this.#enter(command, shards[0]!, client);
     if (id === undefined) return uncancellable;
-    this.#batons += 1;
-    const run = new BatonRun(`${this.#options.index}:${this.#batons}`, this.#carrier);
+    this.#transactions += 1;
+    const run = new Coordinator(`${this.#options.index}:${this.#transactions}`, this.#carrier);
     const waits = waitsForLock(command);
     if (!waits) this.#order.begin(scope);
     assert(
@@ -318,7 +326,7 @@ export class Router implements Dispatcher {
     };
   }
 
-  #refuse(client: Client, why: Parameters<typeof failureReply>[1]): Pending {
+  #refuse(client: ReplySink, why: Parameters<typeof failureReply>[1]): Cancelable {
     client.deliver(failureReply(this.#gate.durable, why));
     return uncancellable;
   }
@@ -345,7 +353,7 @@ export class Router implements Dispatcher {
   }
 
   get #isIdle(): boolean {
-    return this.#inFlight.size + this.#arrays.size + this.#batonAnswers.size === 0;
+    return this.#inFlight.size + this.#arrays.size + this.#transactionAnswers.size === 0;
   }
 
   #checkIdle(): void {
@@ -360,7 +368,7 @@ const overloaded = failure(
   'overloaded',
   'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.',
 );
-const uncancellable: Pending = { cancel: () => {} };
+const uncancellable: Cancelable = { cancel: () => {} };
 
 function waitsForLock(command: Command): boolean {
   return (

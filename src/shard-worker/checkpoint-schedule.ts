@@ -1,8 +1,8 @@
 /**
  * When a shard makes a checkpoint, and up to which revision it may claim to hold everything.
  *
- * The watermark is the revision counter at the freeze, or, while batons hold keys here, as it stood when the oldest hold
- * was placed: the effects of such a baton come later. The checkpoint goes to disk only when the journal has everything
+ * The watermark is the revision counter at the freeze, or, while transactions hold keys here, as it stood when the oldest hold
+ * was placed: the effects of such a transaction come later. The checkpoint goes to disk only when the journal has everything
  * that it holds; otherwise a crash could leave a commit in the store that the log never heard of.
  */
 import { revision, type Revision } from '../protocol/ids.ts';
@@ -32,7 +32,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
   #finishing: Promise<void> | undefined;
   #lastStart = 0;
   #count = 0;
-  #noRoom = false;
+  #outOfSpace = false;
   #storeBytes: number;
 
   constructor(options: ShardCheckpointsOptions) {
@@ -61,13 +61,13 @@ export class ShardCheckpoints implements CheckpointSchedule {
     for (let left = 2; left > 0; left -= 1) {
       this.#start(this.#lastStart);
       await this.#running;
-      if (this.#noRoom || store.isClean) return;
+      if (this.#outOfSpace || store.isClean) return;
     }
   }
 
   full(): 'disk_full' | 'quota_exceeded' | 'overloaded' | undefined {
     const { checkpointer, state } = this.#options;
-    if (checkpointer.memtableFull()) return this.#noRoom ? 'disk_full' : 'overloaded';
+    if (checkpointer.memtableFull()) return this.#outOfSpace ? 'disk_full' : 'overloaded';
     return this.#storeBytes > state.limits.store_bytes_max ? 'quota_exceeded' : undefined;
   }
 
@@ -97,8 +97,8 @@ export class ShardCheckpoints implements CheckpointSchedule {
     this.#running = checkpointer.start(this.#watermark(state)).then((outcome) => {
       const { journal, storeBytes } = this.#options;
       this.#running = undefined;
-      this.#noRoom = outcome === 'no-room';
-      if (this.#noRoom) return;
+      this.#outOfSpace = outcome === 'no-space';
+      if (this.#outOfSpace) return;
       this.#count += 1;
       this.#storeBytes = storeBytes();
       journal.checkpointed(state.shard, checkpointer.watermark);

@@ -12,7 +12,14 @@ import type { Clock } from '../shared/clock.ts';
 import type { Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { failure } from '../protocol/errors.ts';
-import type { Answer, BatonAnswer, FromShard, ItemReply, KeyEvent, ToShard } from '../protocol/wire/shard-messages.ts';
+import type {
+  Answer,
+  TransactionAnswer,
+  FromShard,
+  ItemReply,
+  KeyEvent,
+  ToShard,
+} from '../protocol/wire/shard-messages.ts';
 import { answerLength } from '../protocol/wire/shard-wire.ts';
 import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
 import type { Reply } from '../protocol/replies.ts';
@@ -112,7 +119,7 @@ export class ShardActor {
     const now = clock.now();
     this.#turns += 1;
     this.#inTurn = true;
-    state.noRoom = this.#noRoom();
+    state.outOfSpace = this.#outOfSpace();
     passTime(state, now, this.#turnOut);
     let taken = 0;
     const most = Math.min(this.#mailbox.length, turnMessagesMax);
@@ -134,7 +141,7 @@ export class ShardActor {
     const { journal, checkpoints, state } = this.#options;
     this.#commits += this.#records.count;
     if (this.#records.count > 0) {
-      assert(state.noRoom?.room !== 'full', 'nothing is written when the journal has no room');
+      assert(state.outOfSpace?.room !== 'full', 'nothing is written when the journal has no room');
       checkpoints.journalled(this.#records.byteLength);
       journal.append(this.#records.take());
     }
@@ -155,8 +162,8 @@ export class ShardActor {
     for (const [router, mail] of mails) send(router, { durable, ...mail });
   }
 
-  #noRoom(): ShardState['noRoom'] {
-    const room = this.#options.journal.room();
+  #outOfSpace(): ShardState['outOfSpace'] {
+    const room = this.#options.journal.space();
     if (room !== 'open') {
       const left = room === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
       return { room, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
@@ -186,7 +193,7 @@ export class ShardActor {
       shard: state.shard,
       queued: this.#mailbox.length,
       waiters: state.waiters.size,
-      heldBack: state.heldBack.length,
+      blocked: state.blocked.length,
       watchedKeys: state.watched.size,
       commits: this.#commits,
       turns: this.#turns,
@@ -198,7 +205,7 @@ export class ShardActor {
 type Mail = {
   replies: (Extract<Answer, { kind: 'one' }> | ItemsAnswer)[];
   events: KeyEvent[];
-  batons: { id: number; answer: BatonAnswer }[];
+  transactions: { id: number; answer: TransactionAnswer }[];
   stats: { id: number; stats: ShardStats }[];
   closed: number[];
 };
@@ -218,7 +225,7 @@ function answerItem(replies: Mail['replies'], id: number, item: ItemReply): void
 }
 
 function emptyMail(): Mail {
-  return { replies: [], events: [], batons: [], stats: [], closed: [] };
+  return { replies: [], events: [], transactions: [], stats: [], closed: [] };
 }
 
 /** What one turn sends, by front end. */
@@ -256,9 +263,9 @@ class TurnOutbox implements Outbox {
     this.of(router).events.push(event);
   }
 
-  baton(to: RequestRef, answer: BatonAnswer): void {
+  transaction(to: RequestRef, answer: TransactionAnswer): void {
     this.length += answerLength(answer);
-    this.of(to.router).batons.push({ id: to.id, answer });
+    this.of(to.router).transactions.push({ id: to.id, answer });
   }
 
   of(router: number): Mail {

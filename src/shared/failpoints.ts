@@ -15,8 +15,8 @@ export const failpoints = [
   'recovery.tail-copied',
   'repartition.copied',
   'repartition.switched',
-  'baton.committed',
-  'baton.applied',
+  'transaction.committed',
+  'transaction.applied',
 ] as const;
 
 export type Failpoint = (typeof failpoints)[number];

@@ -11,7 +11,7 @@ export interface Limits {
   readonly value_bytes_max: number;
   /** Operations of one batch, all lists together; also the batches of one array body. */
   readonly batch_operations_max: number;
-  /** Requests in flight to one shard, those that wait for a lock not counted; as many wait behind batons. */
+  /** Requests in flight to one shard, those that wait for a lock not counted; as many wait behind transactions. */
   readonly inflight_per_shard_max: number;
   /** Requests that wait for one lock or mutex. */
   readonly waiters_per_lock_max: number;

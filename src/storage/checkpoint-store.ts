@@ -29,12 +29,12 @@ export interface CheckpointStore {
 export interface CheckpointTarget {
   /**
    * Puts all rows and the watermark in, in one durable transaction. A slice is not looked at again behind the next.
-   * @throws NoRoomError when nothing was written
+   * @throws NoSpaceError when nothing was written
    */
   apply(slices: Iterable<Uint8Array>, watermark: Revision): void;
 }
 
 /** A checkpoint was not written for want of space; nothing of it is in the store. */
-export class NoRoomError extends Error {
-  override name = 'NoRoomError';
+export class NoSpaceError extends Error {
+  override name = 'NoSpaceError';
 }

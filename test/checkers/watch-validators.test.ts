@@ -49,7 +49,7 @@ void test('streams that keep all promises pass: whole, resumed, in one piece or 
 const bad: Readonly<Record<keyof typeof watchValidators, readonly [WatchStream, RegExp][]>> = {
   ordered: [[stream(0, [two, six, five, nine]), /"Rev":5.* after .*"Rev":6/]],
   unique: [[stream(0, [two, five, five, six]), /twice of .*"Rev":5/]],
-  atomic: [
+  counter: [
     [stream(0, [two, [five[0]!], [five[1]!], six]), /revision 5 in response 1, and again in response 2/],
     [stream(2, [[five[0]!]]), /a part of revision 5: .*"a\/2"/],
   ],

@@ -31,9 +31,9 @@ void test('keys: writes, conditions, deletes and reads in order pass', () => {
         Code: 'version_mismatch',
         Failed: [{ Field: 'KVSet[0]', Code: 'version_mismatch', Key: 'a', Version: 2 }],
       })
-      .ok(batch({ shape: 'kv.delete', set: [{ key: 'a', version: 2 }] }), { Key: 'a', Deleted: true, Rev: 3 })
-      .ok(batch({ shape: 'kv.delete', set: [{ key: 'a' }] }), { Key: 'a', Deleted: false, Rev: 3 })
-      .answered(batch({ shape: 'kv.get', get: ['a'] }), 404, { Code: 'not_found' })
+      .ok(batch({ format: 'kv.delete', set: [{ key: 'a', version: 2 }] }), { Key: 'a', Deleted: true, Rev: 3 })
+      .ok(batch({ format: 'kv.delete', set: [{ key: 'a' }] }), { Key: 'a', Deleted: false, Rev: 3 })
+      .answered(batch({ format: 'kv.get', get: ['a'] }), 404, { Code: 'not_found' })
       .ok(sets('b', 'a'), wrote(4, 'b', 'a'))
       .ok(kvList(''), read(4, found('a', 4, 1), found('b', 4, 1)))
       .ok(watch('a', 0), { ...found('a', 4, 1), Rev: 4 }),
@@ -127,9 +127,9 @@ void test('sequences: a number that is given out twice, or left out, is caught',
 });
 
 void test('counters: a lost addition is caught, an IfEq that fails names the value', () => {
-  const add = batch({ atomic: [{ key: 'c', op: 'add', n: 1 }] });
+  const add = batch({ counter: [{ key: 'c', op: 'add', n: 1 }] });
   caught(clients().ok(add, added(1, 1)).ok(add, added(1, 2)), 2, /Atomic\[0\]\.Value: expected 2, got 1/);
-  const ifEq = batch({ atomic: [{ key: 'c', op: 'set', n: 9, ifEq: 7 }] });
+  const ifEq = batch({ counter: [{ key: 'c', op: 'set', n: 9, ifEq: 7 }] });
   passes(clients().ok(add, added(1, 1)).refused(ifEq, counterIs(1)).ok(add, added(2, 2)));
   caught(
     clients().ok(add, added(1, 1)).ok(add, added(2, 2)).refused(ifEq, counterIs(1)),
@@ -192,14 +192,18 @@ void test('an unknown outcome does not happen after a restart, nor although its 
     .unanswered(set('a', 'new', { version: 9 }))
     .ok(get('a'), read(2, found('a', 2, 'new')));
   assert.match(checkWitness(conditional.history).violations[0]!.message, /it cannot have happened: .*version_mismatch/);
-  const add = batch({ shape: 'counter.add', atomic: [{ key: 'c', op: 'add', n: 1 }] });
+  const add = batch({ format: 'counter.add', counter: [{ key: 'c', op: 'add', n: 1 }] });
   const counted = (value: number): Clients =>
     clients()
       .ok(add, { Key: 'c', Value: 1, Old: 0, Rev: 1 })
       .unanswered(add)
       .wait(5)
       .restart()
-      .ok(batch({ shape: 'counter.get', atomic: [{ key: 'c', op: 'get', n: 0 }] }), { Key: 'c', Value: value, Rev: 4 });
+      .ok(batch({ format: 'counter.get', counter: [{ key: 'c', op: 'get', n: 0 }] }), {
+        Key: 'c',
+        Value: value,
+        Rev: 4,
+      });
   assert.notEqual(checkWitness(counted(3).history).violations.length, 0);
   assert.deepEqual(
     checkWitness(counted(2).history).violations.filter(({ message }) => !/belongs to nobody/.test(message)),

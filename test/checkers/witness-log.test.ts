@@ -44,7 +44,7 @@ const done: Readonly<Record<string, Wrong>> = {
     if (first?.value === undefined || first.version !== undefined || second === undefined) return undefined;
     return first.key === second.key ? undefined : [{ ...call, set: [second] }];
   },
-  'it twice': (call) => (call.shape === 'counter.add' ? [call, call] : undefined),
+  'it twice': (call) => (call.format === 'counter.add' ? [call, call] : undefined),
   'it without its condition': (call) => {
     if (!call.set?.some(({ version }) => version === 0)) return undefined;
     const set = call.set.map((ask) => ({ key: ask.key, ...(ask.value === undefined ? {} : { value: ask.value }) }));
@@ -153,12 +153,12 @@ void test('a stored reply and its end are those of a batch that was never answer
 void test('a lease that was never told may be taken back, one that was told may not', () => {
   const lease = { handle: 1, since: 1010, durMs: 10_000 };
   const held = [effect('lock', 'l', { lease, ended: [] }, 11_010)];
-  const freed = [effect('lock', 'l', { ended: [{ handle: 1, why: 'released', at: 1020 }] }, 3_601_020)];
-  assert.deepEqual(says(clients().unanswered(lock('l')), held, freed), []);
+  const grantable = [effect('lock', 'l', { ended: [{ handle: 1, why: 'released', at: 1020 }] }, 3_601_020)];
+  assert.deepEqual(says(clients().unanswered(lock('l')), held, grantable), []);
   const body = { Lock: 1, Till: 12, TillMs: 11_010, TTLMs: 10_000, Now: 1010, Rev: 1 };
   const told = (): Clients => clients().ok(lock('l'), body);
-  assert.match(says(told(), held, freed)[0]!, /^violation: Revision 2 belongs to nobody: it changes lock "l"/);
-  assert.deepEqual(says(told().unanswered(unlock('l', { handle: 1 })), held, freed), []);
+  assert.match(says(told(), held, grantable)[0]!, /^violation: Revision 2 belongs to nobody: it changes lock "l"/);
+  assert.deepEqual(says(told().unanswered(unlock('l', { handle: 1 })), held, grantable), []);
 });
 
 void test('of several who could have taken a revision those step aside who could have taken another', () => {

@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/front-end/http/app.ts';
 import { loadConfig } from '../../src/main/config/config.ts';
-import { allocateFrontEndMemory } from '../../src/front-end/shared-counters.ts';
+import { allocateSharedCounters } from '../../src/front-end/shared-counters.ts';
 import { batchCommand } from '../../src/front-end/http/parse/batch.ts';
 import { jsonText, parseJson } from '../../src/front-end/http/parse/json.ts';
 import { Refusal } from '../../src/front-end/refusal.ts';
@@ -20,8 +20,8 @@ import { errorCodes } from '../../src/protocol/errors.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import { decodeToShard, encodeToShard } from '../../src/protocol/wire/shard-wire.ts';
-import { ArrayItem } from '../../src/router/batch-array/batch-array-item.ts';
-import type { ArrayClient, Client, Dispatcher, Pending } from '../../src/router/dispatcher.ts';
+import { BatchArrayItem } from '../../src/router/batch-array/batch-array-item.ts';
+import type { BatchReplySink, ReplySink, Dispatcher, Cancelable } from '../../src/router/dispatcher.ts';
 import { unreachable } from '../../src/shared/assert.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
@@ -91,7 +91,7 @@ function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: Se
       const value = jsonText(json, 'body', limits.value_bytes_max, 'limits.value_bytes_max');
       // Only −0 becomes 0.
       assert.equal(JSON.stringify(JSON.parse(value)), JSON.stringify(json), 'a value is kept as it is');
-      return [{ kind: 'batch', account, shape: 'kv.set', set: [{ key: 'a', value }] }];
+      return [{ kind: 'batch', account, format: 'kv.set', set: [{ key: 'a', value }] }];
     }
     case 'batch': {
       const header = chance(random, 0.1) ? { ids: ['h'], ttlMs: 1000, mode: 'replay' as const } : undefined;
@@ -132,7 +132,7 @@ class EdgeOverCore implements Dispatcher {
       config,
       dispatcher: this,
       index: 0,
-      memory: allocateFrontEndMemory(config),
+      memory: allocateSharedCounters(config),
       boot: 'boot',
       version: '0',
       log: { error: (details) => void this.#errors.push(details), warn: () => undefined },
@@ -171,7 +171,7 @@ class EdgeOverCore implements Dispatcher {
     return this.#app.close();
   }
 
-  request(command: Command, client: Client): Pending {
+  request(command: Command, client: ReplySink): Cancelable {
     const asked = this.#core.ask(command);
     // Nobody comes to free the lock: time does.
     if (asked.waits) this.#core.advance(400_000);
@@ -179,20 +179,20 @@ class EdgeOverCore implements Dispatcher {
     return { cancel: () => undefined };
   }
 
-  requestAll(batches: readonly Batch[], client: ArrayClient): Pending {
-    batches.forEach((batch, place) => this.request(batch, new ArrayItem(client, place)));
+  requestAll(batches: readonly Batch[], client: BatchReplySink): Cancelable {
+    batches.forEach((batch, place) => this.request(batch, new BatchArrayItem(client, place)));
     return { cancel: () => undefined };
   }
 
-  watchKeys(_account: unknown, _keys: unknown, _waitMs: number, client: Client): Pending {
+  watchKeys(_account: unknown, _keys: unknown, _waitMs: number, client: ReplySink): Cancelable {
     return this.#nothing(client);
   }
 
-  watchPrefix(_watch: unknown, client: Client): Pending {
+  watchPrefix(_watch: unknown, client: ReplySink): Cancelable {
     return this.#nothing(client);
   }
 
-  streamPrefix(_watch: unknown, sink: { end(): void }): Pending {
+  streamPrefix(_watch: unknown, sink: { end(): void }): Cancelable {
     sink.end();
     return { cancel: () => undefined };
   }
@@ -201,7 +201,7 @@ class EdgeOverCore implements Dispatcher {
     throw new Error('nobody asks for metrics here');
   }
 
-  #nothing(client: Client): Pending {
+  #nothing(client: ReplySink): Cancelable {
     client.deliver({ rev: revision(0), status: 204, body: '' });
     return { cancel: () => undefined };
   }

@@ -10,7 +10,7 @@ import { SharedRevisions } from '../../src/protocol/wire/revisions.ts';
 import { realDisk } from '../../src/shared/disk.ts';
 import { ThreadJournal } from '../../src/journal/journal-link.ts';
 import {
-  allocateRoom,
+  allocateSpace,
   type DurableMessage,
   type FromMain,
   type JournalThreadData,
@@ -53,7 +53,7 @@ void test('journal thread: two shards append, routers are told each time and sha
   const directory = temporary(t);
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
   const memory = SharedRevisions.allocate(recovered.last);
-  const room = allocateRoom();
+  const room = allocateSpace();
   const channels = [new MessageChannel(), new MessageChannel()];
   const router = new MessageChannel();
   const thread = startJournal(
@@ -94,7 +94,7 @@ void test('journal thread: two shards append, routers are told each time and sha
   for (let at = 0; at < total; at += 8) {
     const taken = range(1, 8).map(() => ({ rev: revisions.next(), text: 'x'.repeat(100) }));
     for (const [index, shard] of shards.entries()) {
-      assert.equal(shard.room(), 'open');
+      assert.equal(shard.space(), 'open');
       shard.append(chunkOf(taken.filter((_, place) => place % 2 === index)));
     }
     if (at % 80 === 0) await settle();
@@ -122,7 +122,7 @@ void test('journal thread: an error in it reaches the main thread', async (t) =>
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
   const channel = new MessageChannel();
   const failed = Promise.withResolvers<unknown>();
-  const room = allocateRoom();
+  const room = allocateSpace();
   const thread = startJournal(
     {
       directory,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { withPortAlone } from '../../src/main/exclusive-port.ts';
+import { withExclusivePort } from '../../src/main/exclusive-port.ts';
 
 /** Listens as a front end does. */
 async function join(t: TestContext, port: number, host = '127.0.0.1'): Promise<net.Server> {
@@ -31,7 +31,7 @@ async function freePort(t: TestContext): Promise<number> {
 void test('a port: of many that want it at once exactly one gets it, and the others hear that it is in use', async (t) => {
   const port = await freePort(t);
   const tries = Array.from({ length: 20 }, () =>
-    withPortAlone({ host: '127.0.0.1', port }, async () => {
+    withExclusivePort({ host: '127.0.0.1', port }, async () => {
       await new Promise((resolve) => setImmediate(resolve));
       return join(t, port);
     }),
@@ -47,14 +47,14 @@ void test('a port: who comes while another is between the two ways to take it wa
   const port = await freePort(t);
   const entered = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
-  const first = withPortAlone({ host: '127.0.0.1', port }, async () => {
+  const first = withExclusivePort({ host: '127.0.0.1', port }, async () => {
     entered.resolve();
     await goOn.promise;
     return join(t, port);
   });
   await entered.promise;
   let bothIn = false;
-  const second = withPortAlone({ host: '127.0.0.1', port }, async () => {
+  const second = withExclusivePort({ host: '127.0.0.1', port }, async () => {
     bothIn = true;
     return join(t, port);
   });
@@ -69,18 +69,18 @@ void test('a port: who comes while another is between the two ways to take it wa
 
 void test('a port: a listener on every address, or on one of several, is in the way too, another address is not', async (t) => {
   const everywhere = portOf(await join(t, 0, '0.0.0.0'));
-  const refused = withPortAlone({ host: '127.0.0.1', port: everywhere }, () => join(t, everywhere));
+  const refused = withExclusivePort({ host: '127.0.0.1', port: everywhere }, () => join(t, everywhere));
   await assert.rejects(refused, /EADDRINUSE/);
   const here = portOf(await join(t, 0));
   await assert.rejects(
-    withPortAlone({ host: '0.0.0.0', port: here }, () => join(t, here, '0.0.0.0')),
+    withExclusivePort({ host: '0.0.0.0', port: here }, () => join(t, here, '0.0.0.0')),
     /EADDRINUSE/,
   );
   await assert.rejects(
-    withPortAlone({ host: 'localhost', port: here }, () => join(t, here)),
+    withExclusivePort({ host: 'localhost', port: here }, () => join(t, here)),
     /EADDRINUSE/,
   );
-  await withPortAlone({ host: '127.0.0.2', port: here }, () => join(t, here, '127.0.0.2'));
+  await withExclusivePort({ host: '127.0.0.2', port: here }, () => join(t, here, '127.0.0.2'));
 });
 
 void test('a port: who has stopped listening is not in the way, although connections are still open', async (t) => {
@@ -90,13 +90,13 @@ void test('a port: who has stopped listening is not in the way, although connect
   t.after(() => client.destroy());
   await once(old, 'connection');
   old.close();
-  await withPortAlone({ host: '127.0.0.1', port }, () => join(t, port));
+  await withExclusivePort({ host: '127.0.0.1', port }, () => join(t, port));
   assert.equal(client.destroyed, false);
 });
 
 void test('a port: a listener that fails passes its error on, and leaves the port to others', async (t) => {
   const port = await freePort(t);
-  const fails = withPortAlone({ host: '127.0.0.1', port }, () => Promise.reject(new Error('no files left')));
+  const fails = withExclusivePort({ host: '127.0.0.1', port }, () => Promise.reject(new Error('no files left')));
   await assert.rejects(fails, /no files left/);
-  await withPortAlone({ host: '127.0.0.1', port }, () => join(t, port));
+  await withExclusivePort({ host: '127.0.0.1', port }, () => join(t, port));
 });

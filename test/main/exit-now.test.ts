@@ -8,10 +8,10 @@ const endNowFile = new URL('../../src/main/exit-now.ts', import.meta.url).href;
 const stuckSeconds = 30;
 const script = `
   import { Worker } from 'node:worker_threads';
-  import { endNow } from '${endNowFile}';
+  import { exitNow } from '${endNowFile}';
   const busy = 'require("node:worker_threads").parentPort.postMessage(0);'
     + 'require("node:child_process").spawnSync("sleep", ["${stuckSeconds}"], { stdio: "ignore" })';
-  new Worker(busy, { eval: true, execArgv: [] }).on('message', () => setTimeout(endNow, 200, 70));
+  new Worker(busy, { eval: true, execArgv: [] }).on('message', () => setTimeout(exitNow, 200, 70));
 `;
 
 void test('a process that goes down ends with its code, though one of its threads is stuck', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IdRing } from '../../src/router/in-flight-table.ts';
+import { InFlightTable } from '../../src/router/in-flight-table.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 
 function counter(from = 0): () => number {
@@ -11,7 +11,7 @@ function counter(from = 0): () => number {
 test('a number finds what was added under it, until it is taken, and never anything else', () => {
   const seed = 7;
   const random = seededRandom(seed);
-  const ring = new IdRing<string>(counter());
+  const ring = new InFlightTable<string>(counter());
   const model = new Map<number, string>();
   const gone: number[] = [];
   for (let step = 0; step < 50_000; step += 1) {
@@ -40,7 +40,7 @@ test('a number finds what was added under it, until it is taken, and never anyth
 
 test('numbers of others are skipped, and numbers beyond 2^32 are fine', () => {
   const next = counter(2 ** 40);
-  const ring = new IdRing<number>(next);
+  const ring = new InFlightTable<number>(next);
   const ids = Array.from({ length: 3000 }, (_, i) => {
     next();
     return ring.add(i);
@@ -51,7 +51,7 @@ test('numbers of others are skipped, and numbers beyond 2^32 are fine', () => {
 });
 
 test('one that stays for long is skipped over, round after round', () => {
-  const ring = new IdRing<string>(counter());
+  const ring = new InFlightTable<string>(counter());
   const stays = ring.add('waits for a lock');
   for (let i = 0; i < 100_000; i += 1) {
     const id = ring.add('comes and goes');

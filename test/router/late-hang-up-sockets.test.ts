@@ -30,7 +30,7 @@ test('a client whose end arrived before its grant gets none, although no connect
   const delivered: Reply[] = [];
   const connection = Connection.of(served);
   const waiting = {
-    get gone() {
+    get disconnected() {
       return connection.gone;
     },
     deliver: (reply: Reply) => void delivered.push(reply),
@@ -57,7 +57,7 @@ test('a client whose end arrived before its grant gets none, although no connect
   await closed;
   await turns(3);
   assert.deepEqual(delivered, []);
-  assert.deepEqual(shard.got.slice(1), [{ kind: 'undelivered', grant }]);
+  assert.deepEqual(shard.got.slice(1), [{ kind: 'grant.return', grant }]);
 });
 
 class FakeShard {
@@ -73,7 +73,7 @@ class FakeShard {
   }
 
   tell(message: Partial<FromShard>): void {
-    this.#listener({ durable: rev, replies: [], events: [], batons: [], stats: [], closed: [], ...message });
+    this.#listener({ durable: rev, replies: [], events: [], transactions: [], stats: [], closed: [], ...message });
   }
 }
 

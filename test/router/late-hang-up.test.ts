@@ -19,7 +19,7 @@ test('a grant to one who waited leaves a turn after it came: a hang-up that is r
   while (unlock.waits) assert(await server.step(), 'the unlock is answered');
   assert(first.waits, 'what came with the same message as the answer to the unlock has not left yet');
   // Its connection has ended, and the news of that was read in this very turn.
-  first.gone = true;
+  first.disconnected = true;
   await server.settle();
   assert.equal(first.reply, undefined);
   assert.equal(next.code, 'ok');

@@ -56,7 +56,7 @@ describe('nothing leaves before it is durable', () => {
       server.send(lock('l')),
       server.send(lock('l')),
       server.send(inspect('l')),
-      server.send(batch({ atomic: [{ key: 'c', op: 'add', n: 1 }] })),
+      server.send(batch({ counter: [{ key: 'c', op: 'add', n: 1 }] })),
     ];
     await server.settle();
     assert.ok(asked.every(({ waits }) => waits));
@@ -73,7 +73,7 @@ describe('nothing leaves before it is durable', () => {
     );
   });
 
-  test('a grant to a waiter waits for the unlock that freed the lock', async () => {
+  test('a grant to a waiter waits for the unlock that grantable the lock', async () => {
     const server = new RouterUnderTest({ shards: 1 });
     const { Lock } = await server.ok(lock('l'));
     const waiting = await server.ask(lock('l', { waitMs: 1000 }));
@@ -125,7 +125,7 @@ describe('a client that is gone', () => {
       await server.settle();
       const next = server.send(take('l', { waitMs: 60_000 }));
       await server.settle();
-      gone.gone = true;
+      gone.disconnected = true;
       server.journalStands = false;
       await server.settle();
       // A mutex is granted without the journal, so that its reply was there before.

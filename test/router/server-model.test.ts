@@ -14,7 +14,7 @@ import { ServerInMemory } from '../support/server-in-memory.ts';
 const outcomes = [
   'lock:ok not_locked wait:ran-out owner:took-over extend:ok extend:lock_lost unlock:ok unlock:lock_lost',
   'guard:ok guard:lock_lost check:ok check:version_mismatch set:ok set:version_mismatch delete:ok delete:version_mismatch',
-  'atomic:ok atomic:precondition_failed atomic:overflow sequence:ok sequence:overflow get:ok',
+  'counter:ok counter:precondition_failed counter:overflow sequence:ok sequence:overflow get:ok',
   'idempotency:ok replay duplicate_request idempotency_mismatch request_in_progress',
   'kv.get:ok kv.get:not_found kv.set:ok kv.delete:ok counter.get:ok counter.get:not_found counter.add:ok counter.reset:ok',
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
@@ -173,9 +173,9 @@ class Run {
   /** Everything that can be read. */
   async #compareAll(): Promise<void> {
     const counters = [...this.#model.counters.keys()];
-    const atomic = counters.map((key) => ({ key, op: 'get' as const, n: 0 }));
+    const counter = counters.map((key) => ({ key, op: 'get' as const, n: 0 }));
     const commands: Command[] = [kvList('', { limit: 1000 }), lockList('', { limit: 1000 })];
-    if (atomic.length > 0) commands.push(batch({ atomic }));
+    if (counter.length > 0) commands.push(batch({ counter }));
     for (const [i, command] of commands.entries()) {
       const ref = -1 - i;
       this.#open.set(ref, await this.#server.ask(command));

@@ -271,7 +271,7 @@ export const seededBugs: readonly SeededBug[] = [
       '  if (refusal !== undefined) {\n' +
       '    const used = evaluation.drafts.filter(({ kind }) => kind === kinds.sequence);\n' +
       '    const rev = used.length === 0 ? undefined : out.nextRevision();\n' +
-      "    if (rev !== undefined) commit(state, { rev, account: batch.account, effects: finishDrafts(used, rev, batch, '') }, out);\n" +
+      "    if (rev !== undefined) commit(state, { rev, account: batch.account, effects: seal(used, rev, batch, '') }, out);\n" +
       '    return out.reply(ref, refusal);\n' +
       '  }\n',
     caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'a failed batch consumes nothing' },
@@ -327,7 +327,7 @@ export const seededBugs: readonly SeededBug[] = [
     find: "      assert(answer.kind === 'rows', 'a list is answered with rows');\n",
     replace:
       "      assert(answer.kind === 'rows', 'a list is answered with rows');\n" +
-      "      this.#carrier.tell(shard, { kind: 'baton.release', baton: this.#baton });\n",
+      "      this.#carrier.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });\n",
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
   },
   {
@@ -352,7 +352,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'who comes barges past the line',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));',
+    find: 'return view.lease === undefined && !state.waitQueues[family].has(nameOf(account, operation.id));',
     replace: 'return view.lease === undefined;',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
@@ -369,28 +369,28 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'any owner passes for the holder',
     file: `${core}/state/lease.ts`,
-    find: 'return ask.owner !== undefined && view.lease.owner === ask.owner;',
+    find: 'return operation.owner !== undefined && view.lease.owner === operation.owner;',
     replace: 'return ask.owner !== undefined && view.lease.owner !== undefined;',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'another owner is not the owner' },
   },
   {
     name: 'a grant to a client that has vanished is kept',
     file: 'src/router/router.ts',
-    find: '    else if (reply.grant !== undefined) this.#takeBack(reply.grant);\n',
+    find: '    else if (reply.grant !== undefined) this.#returnGrant(reply.grant);\n',
     replace: '',
     caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next in line' },
   },
   {
     name: 'a lease that nobody was told of is taken back by force',
     file: `${core}/apply.ts`,
-    find: "shape: 'lock.release', unlock: { id, handle } }, now, out);",
-    replace: "shape: 'lock.release', unlock: { id } }, now, out);",
+    find: "format: 'lock.release', unlock: { id, handle } }, now, out);",
+    replace: "format: 'lock.release', unlock: { id } }, now, out);",
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '2,000 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in line',
     file: `${core}/operations/waiting.ts`,
-    find: '  leaveLine(state, family, waiter);\n  if (!waiter.reserved)',
+    find: '  leaveQueue(state, family, waiter);\n  if (!waiter.reserved)',
     replace: '  forget(state, waiter);\n  if (!waiter.reserved)',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a waiter that vanishes leaves at once' },
   },
@@ -411,14 +411,14 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an extension is not written down',
     file: `${core}/batch/evaluate.ts`,
-    find: '    this.drafts.put(grantDraft(view, ask, this.#now));\n',
-    replace: '    if (!own) this.drafts.put(grantDraft(view, ask, this.#now));\n',
+    find: '    this.writeSet.put(grantEffect(view, operation, this.#now));\n',
+    replace: '    if (!own) this.writeSet.put(grantEffect(view, operation, this.#now));\n',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'by handle: same handle, Till from now' },
   },
   {
     name: 'any handle unlocks',
     file: `${core}/state/lease.ts`,
-    find: 'ask.handle === undefined ? lease.owner === ask.owner : lease.handle === ask.handle;',
+    find: 'operation.handle === undefined ? lease.owner === operation.owner : lease.handle === operation.handle;',
     replace: 'ask.handle === undefined ? lease.owner === ask.owner : lease.handle > 0;',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong handle, the handle of another lock' },
   },
@@ -460,7 +460,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a replay ignores that the payload is another',
     file: `${core}/operations/idempotency.ts`,
-    find: 'const same = duplicate.fingerprint === ask.fingerprint;',
+    find: 'const same = duplicate.fingerprint === operation.fingerprint;',
     replace: 'const same = duplicate.fingerprint.length > 0;',
     caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'another payload is 422' },
   },
@@ -538,9 +538,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a mutex is given to whoever asks',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));',
+    find: 'return view.lease === undefined && !state.waitQueues[family].has(nameOf(account, operation.id));',
     replace:
-      "if (family === 'mutex') return true;\n  return view.lease === undefined && !state.lines[family].has(nameOf(account, ask.id));",
+      "if (family === 'mutex') return true;\n  return view.lease === undefined && !state.waitQueues[family].has(nameOf(account, operation.id));",
     caughtBy: histories,
   },
 

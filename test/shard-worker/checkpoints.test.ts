@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
-import { AwaitedRevisions } from '../../src/journal/durability-waiters.ts';
+import { DurabilityWaiters } from '../../src/journal/durability-waiters.ts';
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import { kinds } from '../../src/protocol/record.ts';
@@ -20,12 +20,12 @@ function shard() {
   const target = new MemoryCheckpointStore();
   const store = new ShardStore(target);
   const revisions = new LocalRevisions(revision(0));
-  const awaited = new AwaitedRevisions();
+  const awaited = new DurabilityWaiters();
   const told: number[] = [];
   const journal: Journal = {
     append: () => {},
     whenDurable: (rev, reached) => awaited.add(rev, reached),
-    room: () => 'open',
+    space: () => 'open',
     checkpointed: (_, watermark) => void told.push(watermark),
   };
   const state = newShardState({
@@ -62,12 +62,12 @@ function promisesSettle(): Promise<void> {
 }
 
 describe('checkpoints of a shard', () => {
-  test('claim the revision counter; while batons hold keys, no more than when the oldest hold was placed', async () => {
+  test('claim the revision counter; while transactions hold keys, no more than when the oldest hold was placed', async () => {
     const { target, revisions, state, checkpoints, told, put, durable } = shard();
     put('a');
     const placedAt = revisions.current();
     const scope = { names: ['acme\0k'] };
-    state.holds.place({ baton: 'b', scope, command: set('k', 1), drafts: [], placedAt });
+    state.holds.place({ transaction: 'b', scope, command: set('k', 1), pending: [], placedAt });
     for (const key of ['b', 'c', 'd']) put(key);
     durable(4);
     checkpoints.afterTurn(startOfTime);

@@ -68,7 +68,7 @@ for (const shards of [1, 3]) {
       for (let n = 1; n <= 60; n++) {
         const command = batch({
           set: keys.map((key) => ({ key, value: String(n) })),
-          atomic: [
+          counter: [
             { key: 'from', op: 'add', n: -n },
             { key: 'to', op: 'add', n },
           ],
@@ -81,7 +81,7 @@ for (const shards of [1, 3]) {
       const read = await server.ok(
         batch({
           get: keys,
-          atomic: [
+          counter: [
             { key: 'from', op: 'get', n: 0 },
             { key: 'to', op: 'get', n: 0 },
           ],
@@ -164,7 +164,7 @@ function randomCommand(random: SeededRandom, i: number): Command {
         ],
       });
     case 4:
-      return batch({ ...once(`id${random.below(6)}`, { ttlMs: 20_000 }), atomic: [{ key, op: 'add', n: 1 }] });
+      return batch({ ...once(`id${random.below(6)}`, { ttlMs: 20_000 }), counter: [{ key, op: 'add', n: 1 }] });
     case 5:
       return next(`s${random.below(3)}`);
     case 6:
@@ -176,6 +176,6 @@ function randomCommand(random: SeededRandom, i: number): Command {
     case 7:
       return unlock(`l${random.below(3)}`);
     default:
-      return batch({ atomic: [{ key, op: 'reset', n: 0 }], set: [{ key: other }] });
+      return batch({ counter: [{ key, op: 'reset', n: 0 }], set: [{ key: other }] });
   }
 }

@@ -52,7 +52,7 @@ class ShardUnderTest {
       journal: {
         append: ({ bytes }) => void this.journaled.push(bytes.length),
         whenDurable: () => {},
-        room: () => 'open',
+        space: () => 'open',
         checkpointed: () => {},
       },
       checkpoints: noCheckpoints,

@@ -127,7 +127,7 @@ class Check {
       }
       if (code === 'precondition_failed') {
         const was = Number(this.#timeline.at(kinds.counter, this.#account, Key, at)?.value ?? 0);
-        if (was !== Value && batch.atomic?.length === 1)
+        if (was !== Value && batch.counter?.length === 1)
           this.#fail(`I7: ${Field}: ${Key} is said to be ${String(Value)}, and was ${was}`);
       }
     }
@@ -154,7 +154,7 @@ class Check {
   #atomics(batch: Batch, before: number): void {
     const now = new Map<string, number>();
     let sum = 0;
-    for (const [i, { key, op, n, ifEq }] of (batch.atomic ?? []).entries()) {
+    for (const [i, { key, op, n, ifEq }] of (batch.counter ?? []).entries()) {
       const was = now.get(key) ?? Number(this.#timeline.at(kinds.counter, this.#account, key, before)?.value ?? 0);
       const result = { add: was + n, set: n, max: Math.max(was, n), min: Math.min(was, n), get: was, reset: 0 }[op];
       const said = this.#body.Atomic[i]!;
@@ -231,7 +231,7 @@ class Check {
 
 function surelyCommits(batch: Batch): boolean {
   if (batch.lock ?? batch.idempotency) return true;
-  if (batch.sequence?.op === 'next' || batch.atomic?.some(({ op }) => op !== 'get' && op !== 'reset')) return true;
+  if (batch.sequence?.op === 'next' || batch.counter?.some(({ op }) => op !== 'get' && op !== 'reset')) return true;
   return lastOfEach(batch).some(({ value }) => value !== undefined);
 }
 
@@ -240,7 +240,7 @@ function mayCommit(batch: Batch): boolean {
     surelyCommits(batch) ||
     batch.unlock !== undefined ||
     batch.set !== undefined ||
-    (batch.atomic ?? []).some(({ op }) => op === 'reset')
+    (batch.counter ?? []).some(({ op }) => op === 'reset')
   );
 }
 
@@ -249,11 +249,11 @@ function lastOfEach(batch: Batch): NonNullable<Batch['set']>[number][] {
 }
 
 function batchNames(batch: Batch): Set<string> {
-  const { unlock, set = [], atomic = [] } = batch;
+  const { unlock, set = [], counter = [] } = batch;
   return new Set([
     ...(unlock === undefined ? [] : [unlock.id]),
     ...set.map(({ key }) => key),
-    ...atomic.map(({ key }) => key),
+    ...counter.map(({ key }) => key),
   ]);
 }
 

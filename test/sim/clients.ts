@@ -6,7 +6,7 @@
 import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import type { ArrayClient, Client, Pending, WatchedKey } from '../../src/router/dispatcher.ts';
+import type { BatchReplySink, ReplySink, Cancelable, WatchedKey } from '../../src/router/dispatcher.ts';
 import { surelyCommitted, type Answer, type Body, type Operation, type Restart } from '../support/checkers/history.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
@@ -17,23 +17,23 @@ import { checkKeyWatch, PrefixWatcher } from './watchers.ts';
 import { accounts, keys, type Request } from './workload.ts';
 import type { World } from './world.ts';
 
-interface Asked extends Client {
-  gone: boolean;
+interface Asked extends ReplySink {
+  disconnected: boolean;
   readonly request: Request;
   readonly router: number;
   readonly sentAt: number;
   /** The highest handle of its mutex that anybody knew. */
   readonly mutexFloor: number;
-  pending: Pending | undefined;
+  pending: Cancelable | undefined;
   /** Everything that was asked in the same body, this included: it has one client. */
   together: readonly Asked[];
 }
 
-interface KeyWatch extends Client {
-  gone: boolean;
+interface KeyWatch extends ReplySink {
+  disconnected: boolean;
   readonly account: (typeof accounts)[number];
   readonly asked: ReadonlyMap<string, number>;
-  pending: Pending | undefined;
+  pending: Cancelable | undefined;
 }
 
 const underWayMax = 14;
@@ -156,9 +156,9 @@ export class Clients {
     if (inArray.length > 1) counts.add('array');
     const router = random.below(routers);
     const asked = inArray.map((request) => this.#begin(request, router));
-    const client: ArrayClient = {
+    const client: BatchReplySink = {
       get gone() {
-        return asked[0]!.gone;
+        return asked[0]!.disconnected;
       },
       deliver: (place, reply) => asked[place]!.deliver(reply),
     };
@@ -176,7 +176,7 @@ export class Clients {
     const { number, command, what } = request;
     world.trace.note(`ask ${number} ${what} ${JSON.stringify(command)}`);
     const asked: Asked = {
-      gone: false,
+      disconnected: false,
       request,
       router,
       sentAt: Math.floor(world.now),
@@ -201,7 +201,7 @@ export class Clients {
     const { request, sentAt } = asked;
     const { number, command, what } = request;
     trace.note(`answer ${number} ${reply.rev} ${reply.status} ${reply.body}`);
-    if (asked.gone) throw new Violation(`request ${number} is answered, and its client is gone`);
+    if (asked.disconnected) throw new Violation(`request ${number} is answered, and its client is gone`);
     if (!this.#underWay.delete(asked)) throw new Violation(`request ${number} is answered twice`);
     this.#world.show(reply.rev, `the answer to request ${number}`);
     const answeredAt = Math.floor(now);
@@ -236,13 +236,13 @@ export class Clients {
     this.#world.counts.add('client vanished');
     if ('request' in client) {
       for (const each of client.together) {
-        each.gone = true;
+        each.disconnected = true;
         if (!this.#underWay.delete(each)) continue;
         this.operations.push(this.#unanswered.get(each.request.number)!);
         this.lines.vanished(each.request);
       }
     } else {
-      client.gone = true;
+      client.disconnected = true;
       this.#keyWatches.delete(client);
     }
     client.pending?.cancel();
@@ -260,7 +260,7 @@ export class Clients {
       asked.set(key, random.below(5) === 0 ? 0 : version);
     }
     const watch: KeyWatch = {
-      gone: false,
+      disconnected: false,
       account,
       asked,
       pending: undefined,
@@ -293,5 +293,5 @@ export class Clients {
 }
 
 function mayBeInArray(command: Command): boolean {
-  return command.kind === 'batch' && command.shape === 'batch' && (command.lock?.waitMs ?? 0) === 0;
+  return command.kind === 'batch' && command.format === 'batch' && (command.lock?.waitMs ?? 0) === 0;
 }

@@ -3,7 +3,7 @@
  * requests that share a key, as they were sent. Whoever came first is served first.
  */
 import { batchKeys } from '../../src/protocol/batch-keys.ts';
-import type { Command, LockAsk } from '../../src/protocol/commands.ts';
+import type { Command, LockOperation } from '../../src/protocol/commands.ts';
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
@@ -139,9 +139,9 @@ export class SendOrder {
   }
 }
 
-function asksOf(message: ToShard): (LockAsk | undefined)[] {
+function asksOf(message: ToShard): (LockOperation | undefined)[] {
   switch (message.kind) {
-    case 'baton.reserve':
+    case 'transaction.reserve':
       return [message.lock];
     case 'request':
       return [lockOf(message.command)];
@@ -152,6 +152,6 @@ function asksOf(message: ToShard): (LockAsk | undefined)[] {
   }
 }
 
-function lockOf(command: Command): LockAsk | undefined {
+function lockOf(command: Command): LockOperation | undefined {
   return command.kind === 'batch' || command.kind === 'mutex.lock' ? command.lock : undefined;
 }

@@ -4,7 +4,7 @@
  */
 import type { MakeQueue } from '../support/in-process.ts';
 import type { ShardId } from '../../src/protocol/ids.ts';
-import { NoRoomError } from '../../src/storage/checkpoint-store.ts';
+import { NoSpaceError } from '../../src/storage/checkpoint-store.ts';
 import type { CheckpointWriter } from '../../src/storage/checkpoint/checkpointer.ts';
 import type { CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 
@@ -28,7 +28,7 @@ export function checkpointThread(
           const gathered = slices;
           slices = [];
           commits(() => {
-            if (!hasRoom()) return answers(() => reject(new NoRoomError('there is no room for the checkpoint')));
+            if (!hasRoom()) return answers(() => reject(new NoSpaceError('there is no room for the checkpoint')));
             targets[shard]!.apply(gathered, watermark);
             applied();
             answers(resolve);

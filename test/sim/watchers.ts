@@ -7,7 +7,7 @@ import type { AccountId } from '../../src/protocol/ids.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import type { Pending, StreamSink } from '../../src/router/dispatcher.ts';
+import type { Cancelable, StreamSink } from '../../src/router/dispatcher.ts';
 import type { Router } from '../../src/router/router.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -37,7 +37,7 @@ export class PrefixWatcher {
   readonly #prefix: string;
   readonly #streams: boolean;
   #position: number | undefined;
-  #pending: Pending | undefined;
+  #pending: Cancelable | undefined;
   #resume: (() => void) | undefined;
   /** Told apart from what an earlier watch still says. */
   #watch = 0;
@@ -80,7 +80,7 @@ export class PrefixWatcher {
       const waitMs = this.#seen.random.below(4000);
       const limit = 1 + this.#seen.random.below(5);
       const deliver = (reply: Reply): void => this.#answered(watch, reply);
-      const pending = router.watchPrefix({ ...ask, waitMs, limit }, { gone: false, deliver });
+      const pending = router.watchPrefix({ ...ask, waitMs, limit }, { disconnected: false, deliver });
       if (this.#pending !== undefined) this.#pending = pending;
       return;
     }

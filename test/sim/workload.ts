@@ -3,7 +3,7 @@
  * which is how a commit is told to be whole. What was answered before (handles, versions, ids) is used again, also when
  * it is stale. Each run has favourites, drawn from its seed, so that many runs differ more than many requests of one do.
  */
-import type { Batch, Command, LockAsk, SetAsk } from '../../src/protocol/commands.ts';
+import type { Batch, Command, LockOperation, SetOperation } from '../../src/protocol/commands.ts';
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -96,21 +96,21 @@ export class Workload {
     (account) => {
       const [from, to] = this.#some(bank, 2);
       const n = 1 + this.#random.below(9);
-      const atomic = [
+      const counter = [
         { key: from!, op: 'add' as const, n: -n },
         { key: to ?? from!, op: 'add' as const, n },
       ];
-      return ['transfer', batch(account, { atomic })];
+      return ['transfer', batch(account, { counter })];
     },
-    (account) => ['audit', batch(account, { atomic: bank.map((key) => ({ key, op: 'get' as const, n: 0 })) })],
+    (account) => ['audit', batch(account, { counter: bank.map((key) => ({ key, op: 'get' as const, n: 0 })) })],
     (account) => {
       const op = (['add', 'set', 'max', 'min', 'reset'] as const)[this.#random.below(5)]!;
       const ifEq = this.#random.below(4) === 0 ? { ifEq: this.#random.below(3) } : {};
-      return ['counter', batch(account, { atomic: [{ key: 'n', op, n: this.#random.below(5), ...ifEq }] })];
+      return ['counter', batch(account, { counter: [{ key: 'n', op, n: this.#random.below(5), ...ifEq }] })];
     },
     (account) => {
       const n = 1 + this.#random.below(3);
-      return ['sequence', batch(account, { shape: 'sequence.next', sequence: { key: 'seq', op: 'next', n } })];
+      return ['sequence', batch(account, { format: 'sequence.next', sequence: { key: 'seq', op: 'next', n } })];
     },
     (account, number) => ['lock', batch(account, { lock: this.#lock(number) })],
     (account, number) => ['lock', batch(account, { lock: this.#lock(number) })],
@@ -169,7 +169,7 @@ export class Workload {
     const force = this.#random.below(8) === 0;
     return [
       force ? 'force' : 'unlock',
-      batch(account, { shape: 'lock.release', unlock: force ? { id } : { id, handle } }),
+      batch(account, { format: 'lock.release', unlock: force ? { id } : { id, handle } }),
     ];
   }
 
@@ -179,7 +179,7 @@ export class Workload {
     return { ...command, idempotency: { ...command.idempotency!, fingerprint: 'another' } };
   }
 
-  #put(key: string, number: number): SetAsk {
+  #put(key: string, number: number): SetOperation {
     const value = JSON.stringify({
       op: number,
       pad: 'x'.repeat(this.#random.below(10) === 0 ? 700 : this.#random.below(40)),
@@ -188,11 +188,11 @@ export class Workload {
     return { key, value, ...ttl };
   }
 
-  #conditional(key: string, number: number): SetAsk {
+  #conditional(key: string, number: number): SetOperation {
     return { ...this.#put(key, number), version: this.#random.below(3) === 0 ? 0 : (this.#versions.get(key) ?? 0) };
   }
 
-  #lock(number: number): LockAsk {
+  #lock(number: number): LockOperation {
     const owner = this.#random.below(6) === 0 ? { owner: `again${this.#random.below(2)}` } : { owner: `o${number}` };
     const meta = this.#random.below(3) === 0 ? { meta: `"m${number}"` } : {};
     const waitMs = this.#random.below(3) === 0 ? 0 : this.#random.below(6000);
@@ -228,5 +228,5 @@ export class Workload {
 }
 
 function batch(account: AccountId, parts: Partial<Omit<Batch, 'kind'>>): Batch {
-  return { kind: 'batch', account, shape: 'batch', ...parts };
+  return { kind: 'batch', account, format: 'batch', ...parts };
 }

@@ -162,7 +162,7 @@ class Run {
     this.#meanwhile = meanwhile;
     const before = this.#checkpointer.watermark;
     const outcome = await this.#checkpointer.start(revision(this.#rev));
-    assert.equal(outcome, room ? 'done' : 'no-room');
+    assert.equal(outcome, room ? 'done' : 'no-space');
     if (room) {
       this.#durable = this.#frozen;
       this.#frozen = undefined;

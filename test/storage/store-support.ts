@@ -11,7 +11,7 @@ import {
   type CheckpointerOptions,
   type CheckpointWriter,
 } from '../../src/storage/checkpoint/checkpointer.ts';
-import { NoRoomError, type CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
+import { NoSpaceError, type CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 import { LmdbStore } from '../../src/storage/lmdb/lmdb-store.ts';
 import type { ShardStore } from '../../src/storage/shard-store.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
@@ -128,7 +128,7 @@ export class FlakyWriter implements CheckpointWriter {
   }
 
   async commit(watermark: Revision): Promise<void> {
-    if (!this.room) throw new NoRoomError('the test has taken all the room');
+    if (!this.room) throw new NoSpaceError('the test has taken all the room');
     await this.#inner.commit(watermark);
   }
 }

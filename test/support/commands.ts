@@ -1,14 +1,14 @@
 /** Commands as the HTTP edge would make them, with what tests seldom care about filled in. */
 import type {
   Batch,
-  IdempotencyAsk,
+  IdempotencyRequest,
   KvList,
-  LockAsk,
+  LockOperation,
   LockInspect,
   LockList,
   MutexLock,
   MutexUnlock,
-  UnlockAsk,
+  UnlockOperation,
   WatchKey,
 } from '../../src/protocol/commands.ts';
 import { accountId } from '../../src/protocol/ids.ts';
@@ -16,16 +16,16 @@ import { accountId } from '../../src/protocol/ids.ts';
 export const acme = accountId('acme');
 
 export function batch(parts: Partial<Omit<Batch, 'kind'>>): Batch {
-  return { kind: 'batch', account: acme, shape: 'batch', ...parts };
+  return { kind: 'batch', account: acme, format: 'batch', ...parts };
 }
 
 /** A lock for ten seconds; `waitMs` 0 is a try. */
-export function lock(id: string, ask: Partial<LockAsk> = {}, more: Partial<Omit<Batch, 'kind'>> = {}): Batch {
+export function lock(id: string, ask: Partial<LockOperation> = {}, more: Partial<Omit<Batch, 'kind'>> = {}): Batch {
   return batch({ lock: { id, durMs: 10_000, waitMs: 0, ...ask }, ...more });
 }
 
-export function unlock(id: string, how: Omit<UnlockAsk, 'id'> = {}): Batch {
-  return batch({ shape: 'lock.release', unlock: { id, ...how } });
+export function unlock(id: string, how: Omit<UnlockOperation, 'id'> = {}): Batch {
+  return batch({ format: 'lock.release', unlock: { id, ...how } });
 }
 
 export function extend(id: string, handle: number, durMs = 10_000): Batch {
@@ -44,13 +44,16 @@ export function get(...keys: string[]): Batch {
   return batch({ get: keys });
 }
 
-export function once(ids: string | string[], more: Partial<IdempotencyAsk> = {}): { idempotency: IdempotencyAsk } {
+export function once(
+  ids: string | string[],
+  more: Partial<IdempotencyRequest> = {},
+): { idempotency: IdempotencyRequest } {
   const list = typeof ids === 'string' ? [ids] : ids;
   return { idempotency: { ids: list, ttlMs: 60_000, mode: 'refuse', fingerprint: 'f', ...more } };
 }
 
 export function next(key: string, n = 1): Batch {
-  return batch({ shape: 'sequence.next', sequence: { key, op: 'next', n } });
+  return batch({ format: 'sequence.next', sequence: { key, op: 'next', n } });
 }
 
 export function kvList(prefix: string, more: Partial<KvList> = {}): KvList {
@@ -65,11 +68,11 @@ export function inspect(id: string, fence?: number): LockInspect {
   return { kind: 'lock.inspect', account: acme, id, ...(fence === undefined ? {} : { fence }) };
 }
 
-export function mlock(id: string, ask: Partial<LockAsk> = {}): MutexLock {
+export function mlock(id: string, ask: Partial<LockOperation> = {}): MutexLock {
   return { kind: 'mutex.lock', account: acme, lock: { id, durMs: 10_000, waitMs: 0, ...ask } };
 }
 
-export function munlock(id: string, how: Omit<UnlockAsk, 'id'> = {}): MutexUnlock {
+export function munlock(id: string, how: Omit<UnlockOperation, 'id'> = {}): MutexUnlock {
   return { kind: 'mutex.unlock', account: acme, unlock: { id, ...how } };
 }
 

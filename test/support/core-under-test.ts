@@ -6,7 +6,7 @@
  */
 import type { Command } from '../../src/protocol/commands.ts';
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
-import type { BatonAnswer, KeyEvent } from '../../src/protocol/wire/shard-messages.ts';
+import type { TransactionAnswer, KeyEvent } from '../../src/protocol/wire/shard-messages.ts';
 import type { CommitRecord } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
@@ -85,7 +85,7 @@ export class CoreUnderTest implements Outbox {
   readonly state: ShardState;
   readonly records: CommitRecord[] = [];
   readonly events: { readonly router: number; readonly event: KeyEvent }[] = [];
-  readonly batons: { readonly id: number; readonly answer: BatonAnswer }[] = [];
+  readonly transactions: { readonly id: number; readonly answer: TransactionAnswer }[] = [];
   /** Everything that was taken is durable at once; otherwise when the test says so. */
   autoDurable = true;
   readonly #asked = new Map<number, Asked>();
@@ -192,8 +192,8 @@ export class CoreUnderTest implements Outbox {
     this.events.push({ router, event });
   }
 
-  baton(to: RequestRef, answer: BatonAnswer): void {
-    this.batons.push({ id: to.id, answer });
+  transaction(to: RequestRef, answer: TransactionAnswer): void {
+    this.transactions.push({ id: to.id, answer });
   }
 
   #nextDeadline(): number {

@@ -2,7 +2,14 @@
  * Commands as the requests that stand for them: what a client sends, so that the HTTP edge makes that very command of
  * it. The body of a batch is the contract's, everything else goes over REST.
  */
-import type { AtomicAsk, Batch, Command, IdempotencyAsk, LockAsk, SetAsk } from '../../src/protocol/commands.ts';
+import type {
+  CounterOperation,
+  Batch,
+  Command,
+  IdempotencyRequest,
+  LockOperation,
+  SetOperation,
+} from '../../src/protocol/commands.ts';
 import { unreachable } from '../../src/shared/assert.ts';
 
 export interface HttpCall {
@@ -17,7 +24,7 @@ export function httpCall(command: Command): HttpCall {
   const db = `/db/${account}`;
   switch (command.kind) {
     case 'batch':
-      return command.shape === 'batch'
+      return command.format === 'batch'
         ? { method: 'POST', target: db, body: batchBody(command) }
         : withKey(restCall(db, command), command.idempotency);
     case 'kv.list':
@@ -49,7 +56,7 @@ export function httpCall(command: Command): HttpCall {
 
 /** Only for the shape `batch`. */
 export function batchBody(batch: Batch): object {
-  const { lock, unlock, guard, check, idempotency, atomic, get, set } = batch;
+  const { lock, unlock, guard, check, idempotency, counter, get, set } = batch;
   return {
     ...(lock && {
       LockID: lock.id,
@@ -67,18 +74,18 @@ export function batchBody(batch: Batch): object {
       IdempotencyTTL: idempotency.ttlMs / 1000,
       ...(idempotency.mode === 'replay' && { IdempotencyMode: 'replay' }),
     }),
-    ...(atomic && { Atomic: atomic.map(atomicItem) }),
+    ...(counter && { Atomic: counter.map(atomicItem) }),
     ...(get && { KVGet: get }),
     ...(set && { KVSet: set.map(setItem) }),
   };
 }
 
 function restCall(db: string, batch: Batch): HttpCall {
-  const { shape, lock, unlock, sequence } = batch;
-  const counter = `${db}/counter/${batch.atomic?.[0]?.key}`;
+  const { format, lock, unlock, sequence } = batch;
+  const counter = `${db}/counter/${batch.counter?.[0]?.key}`;
   const number = `${db}/sequence/${sequence?.key}`;
   const key = `${db}/kv/${batch.get?.[0] ?? batch.set?.[0]?.key}`;
-  switch (shape) {
+  switch (format) {
     case 'kv.get':
       return { method: 'GET', target: key };
     case 'kv.set': {
@@ -91,7 +98,7 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'counter.get':
       return { method: 'GET', target: counter };
     case 'counter.add':
-      return { method: 'POST', target: `${counter}${query({ add: batch.atomic![0]!.n })}` };
+      return { method: 'POST', target: `${counter}${query({ add: batch.counter![0]!.n })}` };
     case 'counter.reset':
       return { method: 'DELETE', target: counter };
     case 'sequence.get':
@@ -110,26 +117,26 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'batch':
       throw new Error('a batch is no REST call');
     default:
-      return unreachable(shape);
+      return unreachable(format);
   }
 }
 
-function withKey(call: HttpCall, idempotency: IdempotencyAsk | undefined): HttpCall {
+function withKey(call: HttpCall, idempotency: IdempotencyRequest | undefined): HttpCall {
   return idempotency === undefined ? call : { ...call, headers: { 'idempotency-key': idempotency.ids[0]! } };
 }
 
 /** `meta` is what a query can say: a string. */
-function lockQuery({ durMs, waitMs, owner, meta }: LockAsk): string {
+function lockQuery({ durMs, waitMs, owner, meta }: LockOperation): string {
   const text = meta === undefined ? undefined : (JSON.parse(meta) as string);
   return query({ dur: durMs / 1000, wait: waitMs === 0 ? undefined : waitMs / 1000, id: owner, meta: text });
 }
 
-function atomicItem({ key, op, n, ifEq }: AtomicAsk): object {
+function atomicItem({ key, op, n, ifEq }: CounterOperation): object {
   const name = { add: 'Add', set: 'Set', max: 'Max', min: 'Min', get: 'Get', reset: 'Reset' }[op];
   return { Key: key, [name]: n, ...(ifEq !== undefined && { IfEq: ifEq }) };
 }
 
-function setItem({ key, value, version, ttlMs }: SetAsk): object {
+function setItem({ key, value, version, ttlMs }: SetOperation): object {
   const condition = version === undefined ? {} : { Version: version };
   if (value === undefined) return { Key: key, Delete: true, ...condition };
   const ttl = ttlMs === undefined ? {} : { TTL: ttlMs / 1000 };

@@ -5,7 +5,7 @@
  *
  * Keys with an odd number may have a TTL; the others never have, which lets a search for a linearization take them.
  */
-import type { Batch, Command, LockAsk } from '../../src/protocol/commands.ts';
+import type { Batch, Command, LockOperation } from '../../src/protocol/commands.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import type { Body } from './checkers/history.ts';
 import { RandomCommands } from './checkers/random-history.ts';
@@ -55,7 +55,7 @@ export class HttpCommands {
     const batches: Batch[] = [];
     while (batches.length < count) {
       const command = this.next();
-      if (command.kind !== 'batch' || command.shape !== 'batch') continue;
+      if (command.kind !== 'batch' || command.format !== 'batch') continue;
       const { lock, idempotency } = command;
       batches.push({
         ...command,
@@ -74,19 +74,19 @@ export class HttpCommands {
   }
 
   #special(dice: number): Command {
-    const rest = { kind: 'batch', account, shape: 'batch' } as const;
+    const rest = { kind: 'batch', account, format: 'batch' } as const;
     const key = this.#name('k');
     switch (dice) {
       case 0:
         return { kind: 'lock.list', account, prefix: 'l', limit: 1 + this.#random.below(4) };
       case 1:
-        return { ...rest, shape: 'counter.reset', atomic: [{ key: this.#name('c'), op: 'reset', n: 0 }] };
+        return { ...rest, format: 'counter.reset', counter: [{ key: this.#name('c'), op: 'reset', n: 0 }] };
       case 2:
-        return { ...rest, shape: 'sequence.reset', sequence: { key: this.#name('s'), op: 'reset', n: 1 } };
+        return { ...rest, format: 'sequence.reset', sequence: { key: this.#name('s'), op: 'reset', n: 1 } };
       case 3:
       case 4: {
         const [id, other] = this.#distinct('l', 2);
-        const lock: LockAsk = { id: id!, durMs: 300, waitMs: this.#random.below(2) * 100 };
+        const lock: LockOperation = { id: id!, durMs: 300, waitMs: this.#random.below(2) * 100 };
         return { ...rest, lock, unlock: { id: other!, handle: this.#handles.get(other!) ?? 1 } };
       }
       case 5:
@@ -99,7 +99,7 @@ export class HttpCommands {
           ...rest,
           set,
           get: this.#distinct('k', 3),
-          atomic: [{ key: this.#name('c'), op: 'add', n: 1 }],
+          counter: [{ key: this.#name('c'), op: 'add', n: 1 }],
         });
       }
       default:
@@ -109,9 +109,9 @@ export class HttpCommands {
 
   #fit(command: Batch): Batch {
     const batch: Mutable<Batch> = { ...command };
-    const { lock, set, idempotency, shape } = command;
+    const { lock, set, idempotency, format } = command;
     if (lock !== undefined) {
-      const meta = lock.meta !== undefined && shape === 'lock.acquire' ? { meta: JSON.stringify(lock.meta) } : {};
+      const meta = lock.meta !== undefined && format === 'lock.acquire' ? { meta: JSON.stringify(lock.meta) } : {};
       batch.lock = { ...shorter(lock), ...meta };
     }
     if (set !== undefined) {
@@ -122,7 +122,7 @@ export class HttpCommands {
         ...(ttlMs !== undefined && mayExpire(key) && { ttlMs: ttlMs * hurry }),
       }));
     }
-    const { kind: _, account: __, shape: ___, idempotency: ____, ...parts } = batch;
+    const { kind: _, account: __, format: ___, idempotency: ____, ...parts } = batch;
     // An empty batch would be malformed.
     if (Object.keys(parts).length === 0) batch.get = [this.#name('k')];
     if (idempotency === undefined) return batch;
@@ -169,6 +169,6 @@ function inAHurry(command: Exclude<Command, Batch>): Command {
   return command.kind === 'mutex.lock' ? { ...command, lock: shorter(command.lock) } : command;
 }
 
-function shorter(lock: LockAsk): LockAsk {
+function shorter(lock: LockOperation): LockOperation {
   return { ...lock, durMs: lock.durMs * hurry, waitMs: lock.waitMs * hurry };
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startInProcess, type InProcess } from './in-process.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import type { Client } from '../../src/router/dispatcher.ts';
+import type { ReplySink } from '../../src/router/dispatcher.ts';
 import { systemAfter, systemClock } from '../../src/shared/clock.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { MemoryCheckpointStore } from './memory-checkpoint-store.ts';
@@ -28,8 +28,8 @@ function start(disk: FaultDisk, routers: number): Promise<InProcess> {
   });
 }
 
-function reply(ask: (client: Client) => void): Promise<Reply> {
-  return new Promise((resolve) => ask({ gone: false, deliver: resolve }));
+function reply(ask: (client: ReplySink) => void): Promise<Reply> {
+  return new Promise((resolve) => ask({ disconnected: false, deliver: resolve }));
 }
 
 void test('one shard: a watcher of one front end hears of what was written through another', async () => {

@@ -11,7 +11,7 @@ import { JournalActor } from '../../src/journal/journal-actor.ts';
 import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
 import { ThreadJournal } from '../../src/journal/journal-link.ts';
 import type { JournalLog, JournalSettings } from '../../src/journal/file/journal-options.ts';
-import { allocateRoom, roomCode, type DurableMessage, type ToJournal } from '../../src/journal/journal-wire.ts';
+import { allocateSpace, spaceCode, type DurableMessage, type ToJournal } from '../../src/journal/journal-wire.ts';
 import { JournalWriter } from '../../src/journal/file/journal-writer.ts';
 import { LocalJournal } from '../../src/journal/local-journal.ts';
 import { recoverJournal } from '../../src/journal/file/recovery.ts';
@@ -88,14 +88,14 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
   const from = revision(Math.min(...checkpoints.map((checkpoint) => checkpoint.watermark())));
   const recovered = await recoverJournal(disk, journalDirectory, { from, randomBytes, log, ...segments });
   const revisions = new LocalRevisions(recovered.last);
-  const room = new Int32Array(allocateRoom());
+  const room = new Int32Array(allocateSpace());
   const writer = new JournalWriter(disk, journalDirectory, recovered, revisions, {
     ...options.journal,
     ...segments,
     ...kept,
     shards,
     log,
-    onRoom: (next) => Atomics.store(room, 0, roomCode(next)),
+    onSpace: (next) => Atomics.store(room, 0, spaceCode(next)),
     schedule: (run, ms) => void after(ms, run),
     elapsedMs: () => clock.now(),
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),

@@ -6,7 +6,14 @@
  * bodies are functions, to be called when all replies of a step are known.
  */
 import { unreachable } from '../../src/shared/assert.ts';
-import type { Batch, Command, IdempotencyAsk, LockAsk, SetAsk, UnlockAsk } from '../../src/protocol/commands.ts';
+import type {
+  Batch,
+  Command,
+  IdempotencyRequest,
+  LockOperation,
+  SetOperation,
+  UnlockOperation,
+} from '../../src/protocol/commands.ts';
 
 export interface Commit {
   rev: number | undefined;
@@ -62,7 +69,7 @@ interface Ended {
 
 interface Waiting {
   ref: number;
-  ask: LockAsk;
+  ask: LockOperation;
   batch: Batch | undefined;
   deadline: number;
 }
@@ -222,7 +229,7 @@ export class NaiveServer {
     return true;
   }
 
-  #duplicate(ref: number, idempotency: IdempotencyAsk, known: readonly string[]): void {
+  #duplicate(ref: number, idempotency: IdempotencyRequest, known: readonly string[]): void {
     const stored = this.stored.get(known[0]!)!;
     const same = stored.fingerprint === idempotency.fingerprint;
     const where = (): Json => ({ IDs: known.toSorted(), Rev: stored.commit.rev });
@@ -246,7 +253,7 @@ export class NaiveServer {
     return true;
   }
 
-  #wait(ref: number, lock: NaiveLock, ask: LockAsk, batch: Batch | undefined): void {
+  #wait(ref: number, lock: NaiveLock, ask: LockOperation, batch: Batch | undefined): void {
     if (ask.waitMs === 0) return this.#refuse(ref, 'not_locked', this.#busy(lock), ['try:busy']);
     const joined: Waiting = { ref, ask, batch, deadline: this.now + ask.waitMs };
     const own = ask.owner === undefined ? -1 : lock.line.findIndex((waiting) => waiting.ask.owner === ask.owner);
@@ -265,25 +272,25 @@ export class NaiveServer {
       return this.#refuse(ref, first!.code, () => ({ ...first!.details(), Failed: items() }), covers);
     }
     const missing = this.#missing(batch);
-    if (missing) return this.#refuse(ref, 'not_found', () => ({}), [`${batch.shape}:not_found`], 404);
+    if (missing) return this.#refuse(ref, 'not_found', () => ({}), [`${batch.format}:not_found`], 404);
 
     const commit: Commit = { rev: undefined };
     const read = (batch.get ?? []).map((key) => this.#shown(key));
-    const freed: NaiveLock[] = [];
+    const grantable: NaiveLock[] = [];
     let writes = false;
     let lease: (() => Json) | undefined;
     if (batch.unlock !== undefined && this.#unlock(batch.unlock) === 'release') {
       const lock = this.locks.get(batch.unlock.id)!;
       const forced = batch.unlock.handle === undefined && batch.unlock.owner === undefined;
       this.#end(lock, forced ? 'forced' : 'released', this.now);
-      freed.push(lock);
+      grantable.push(lock);
       writes = true;
     }
     if (batch.lock !== undefined) {
       lease = this.#grant(lockOf(this.locks, batch.lock.id), batch.lock, commit);
       writes = true;
     }
-    const atomic = (batch.atomic ?? []).map(({ key, op, n }) => {
+    const counter = (batch.counter ?? []).map(({ key, op, n }) => {
       const old = this.counters.get(key);
       if (op === 'get') return { Key: key, Value: old ?? 0 };
       if (op === 'reset') {
@@ -298,7 +305,7 @@ export class NaiveServer {
     });
     const sequence = this.#sequence(batch);
     writes ||= sequence?.writes ?? false;
-    const changes = new Map<string, SetAsk>();
+    const changes = new Map<string, SetOperation>();
     const existed = new Set((batch.set ?? []).flatMap(({ key }) => (this.keys.has(key) ? [key] : [])));
     for (const ask of batch.set ?? []) changes.set(ask.key, ask);
     for (const [key, ask] of changes) {
@@ -309,7 +316,7 @@ export class NaiveServer {
       else this.keys.set(key, { commit, value, till: ask.ttlMs === undefined ? 0 : this.now + ask.ttlMs });
       this.#changed(key, ask.value === undefined ? undefined : value, commit);
     }
-    const body = this.#body(batch, { lease, atomic, read, sequence: sequence?.body, existed, commit });
+    const body = this.#body(batch, { lease, counter, read, sequence: sequence?.body, existed, commit });
     const { idempotency } = batch;
     if (idempotency !== undefined) {
       const { fingerprint, ttlMs } = idempotency;
@@ -323,14 +330,14 @@ export class NaiveServer {
       ...(writes ? { commit } : { readAt: commit }),
       covers: coversOf(batch),
     });
-    for (const lock of freed) this.#serve(batch.unlock!.id, lock);
+    for (const lock of grantable) this.#serve(batch.unlock!.id, lock);
   }
 
   #body(
     batch: Batch,
     done: {
       lease: (() => Json) | undefined;
-      atomic: Json[];
+      counter: Json[];
       read: (() => Json)[];
       sequence: Json | undefined;
       existed: Set<string>;
@@ -338,7 +345,7 @@ export class NaiveServer {
     },
   ): () => Json {
     const first = batch.set?.[0];
-    switch (batch.shape) {
+    switch (batch.format) {
       case 'kv.get':
         return done.read[0]!;
       case 'kv.set':
@@ -348,7 +355,7 @@ export class NaiveServer {
       case 'counter.get':
       case 'counter.add':
       case 'counter.reset':
-        return () => done.atomic[0]!;
+        return () => done.counter[0]!;
       case 'sequence.get':
       case 'sequence.next':
       case 'sequence.reset':
@@ -360,7 +367,7 @@ export class NaiveServer {
       case 'batch':
         return () => ({
           ...done.lease?.(),
-          ...(batch.atomic && { Atomic: done.atomic }),
+          ...(batch.counter && { Atomic: done.counter }),
           ...(batch.get && { KV: done.read.map((item) => item()) }),
           ...(batch.set && {
             KVSet: batch.set.map(({ key, value }) =>
@@ -371,7 +378,7 @@ export class NaiveServer {
           }),
         });
       default:
-        return unreachable(batch.shape);
+        return unreachable(batch.format);
     }
   }
 
@@ -422,7 +429,7 @@ export class NaiveServer {
       if (ask.version !== undefined) version(part, `KVSet[${i}]`, ask.key, ask.version);
     });
     const counters = new Map(this.counters);
-    batch.atomic?.forEach(({ key, op, n, ifEq }, i) => {
+    batch.counter?.forEach(({ key, op, n, ifEq }, i) => {
       const from = counters.get(key) ?? 0;
       const here = (): Json => ({ Key: key, Value: from });
       if (ifEq !== undefined && ifEq !== from) fail('atomic', `Atomic[${i}]`, 'precondition_failed', here);
@@ -440,13 +447,13 @@ export class NaiveServer {
     return failed;
   }
 
-  #missing({ shape, get, atomic, sequence }: Batch): boolean {
-    if (shape === 'kv.get') return !this.keys.has(get![0]!);
-    if (shape === 'counter.get') return !this.counters.has(atomic![0]!.key);
-    return shape === 'sequence.get' && !this.sequences.has(sequence!.key);
+  #missing({ format, get, counter, sequence }: Batch): boolean {
+    if (format === 'kv.get') return !this.keys.has(get![0]!);
+    if (format === 'counter.get') return !this.counters.has(counter![0]!.key);
+    return format === 'sequence.get' && !this.sequences.has(sequence!.key);
   }
 
-  #unlock(ask: UnlockAsk, locks = this.locks): 'release' | 'done' | 'lost' {
+  #unlock(ask: UnlockOperation, locks = this.locks): 'release' | 'done' | 'lost' {
     const lock = locks.get(ask.id);
     if (ask.handle === undefined && ask.owner === undefined) return lock?.lease === undefined ? 'done' : 'release';
     const is = presentedBy(ask);
@@ -454,7 +461,7 @@ export class NaiveServer {
     return lock?.ended.find(is)?.why === 'released' ? 'done' : 'lost';
   }
 
-  #grant(lock: NaiveLock, ask: LockAsk, commit: Commit): () => Json {
+  #grant(lock: NaiveLock, ask: LockOperation, commit: Commit): () => Json {
     const own = lock.lease !== undefined && isOwn(lock.lease, ask) ? lock.lease : undefined;
     const till = this.now + ask.durMs;
     const meta: unknown = ask.meta === undefined ? own?.meta : JSON.parse(ask.meta);
@@ -490,13 +497,13 @@ export class NaiveServer {
     }
   }
 
-  #mutexLock(ref: number, ask: LockAsk): void {
+  #mutexLock(ref: number, ask: LockOperation): void {
     const lock = lockOf(this.mutexes, ask.id);
     if (!mayHave(lock, ask)) return this.#wait(ref, lock, ask, undefined);
     this.#grantMutex(ref, lock, ask);
   }
 
-  #grantMutex(ref: number, lock: NaiveLock, ask: LockAsk): void {
+  #grantMutex(ref: number, lock: NaiveLock, ask: LockOperation): void {
     const handle: Commit = { rev: undefined };
     const body = this.#grant(lock, ask, handle);
     this.answers.push({ ref, status: 200, body, covers: ['mutex.lock:ok'] });
@@ -504,7 +511,7 @@ export class NaiveServer {
     (this.answers.at(-1) as { mutexHandle?: Commit }).mutexHandle = handle;
   }
 
-  #mutexUnlock(ref: number, ask: UnlockAsk): void {
+  #mutexUnlock(ref: number, ask: UnlockOperation): void {
     const answer = this.#unlock(ask, this.mutexes);
     const lock = this.mutexes.get(ask.id);
     if (answer === 'lost') {
@@ -613,11 +620,11 @@ function lockOf(locks: Map<string, NaiveLock>, id: string): NaiveLock {
   return lock;
 }
 
-function mayHave(lock: NaiveLock, ask: LockAsk): boolean {
+function mayHave(lock: NaiveLock, ask: LockOperation): boolean {
   return lock.lease === undefined ? lock.line.length === 0 : isOwn(lock.lease, ask);
 }
 
-function isOwn(lease: Lease, ask: LockAsk): boolean {
+function isOwn(lease: Lease, ask: LockOperation): boolean {
   if (ask.extend !== undefined) return lease.handle.rev === ask.extend;
   return ask.owner !== undefined && ask.owner === lease.owner;
 }
@@ -630,7 +637,7 @@ function handleIs(handle: number): (lease: Lease | Ended) => boolean {
   return (lease) => lease.handle.rev === handle;
 }
 
-function presentedBy(ask: UnlockAsk): (lease: Lease | Ended) => boolean {
+function presentedBy(ask: UnlockOperation): (lease: Lease | Ended) => boolean {
   return ask.handle === undefined ? (lease) => lease.owner === ask.owner : handleIs(ask.handle);
 }
 
@@ -655,10 +662,10 @@ function byBytes(a: string, b: string): number {
 }
 
 function coversOf(batch: Batch): string[] {
-  const parts = ['guard', 'check', 'idempotency', 'unlock', 'atomic', 'get', 'sequence'] as const;
+  const parts = ['guard', 'check', 'idempotency', 'unlock', 'counter', 'get', 'sequence'] as const;
   const covers = parts.filter((part) => batch[part] !== undefined).map((part) => `${part}:ok`);
   if (batch.lock !== undefined) covers.push(batch.lock.extend === undefined ? 'lock:ok' : 'extend:ok');
   for (const { value } of batch.set ?? []) covers.push(value === undefined ? 'delete:ok' : 'set:ok');
-  if (batch.shape !== 'batch') covers.push(`${batch.shape}:ok`);
+  if (batch.format !== 'batch') covers.push(`${batch.format}:ok`);
   return covers;
 }

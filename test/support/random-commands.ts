@@ -1,6 +1,13 @@
 /** Random histories for the model tests: numbers from fast-check become commands that fit the state the model is in. */
 import * as fc from 'fast-check';
-import type { AtomicAsk, Batch, Command, LockAsk, SetAsk, UnlockAsk } from '../../src/protocol/commands.ts';
+import type {
+  CounterOperation,
+  Batch,
+  Command,
+  LockOperation,
+  SetOperation,
+  UnlockOperation,
+} from '../../src/protocol/commands.ts';
 import { integerMax } from '../../src/shared/limits.ts';
 import { acme } from './commands.ts';
 import type { Commit, NaiveLock, NaiveServer } from './naive-server.ts';
@@ -80,12 +87,13 @@ function commandOf(dice: Dice, model: NaiveServer): Command {
   const kind = dice.below(100);
   if (kind < 40) return batchOf(dice, model);
   if (kind < 52) return restBatchOf(dice, model);
-  if (kind < 62) return { kind: 'batch', account: acme, shape: 'lock.acquire', lock: lockAsk(dice, dice.one(lockIds)) };
+  if (kind < 62)
+    return { kind: 'batch', account: acme, format: 'lock.acquire', lock: lockAsk(dice, dice.one(lockIds)) };
   if (kind < 72) {
     return {
       kind: 'batch',
       account: acme,
-      shape: 'lock.release',
+      format: 'lock.release',
       unlock: unlockAsk(dice, dice.one(lockIds), model.locks),
     };
   }
@@ -113,7 +121,7 @@ function commandOf(dice: Dice, model: NaiveServer): Command {
 }
 
 function batchOf(dice: Dice, model: NaiveServer): Batch {
-  const batch: { -readonly [Name in keyof Batch]: Batch[Name] } = { kind: 'batch', account: acme, shape: 'batch' };
+  const batch: { -readonly [Name in keyof Batch]: Batch[Name] } = { kind: 'batch', account: acme, format: 'batch' };
   const id = dice.one(lockIds);
   const how = dice.below(100);
   if (how < 25) batch.lock = lockAsk(dice, id);
@@ -147,7 +155,7 @@ function batchOf(dice: Dice, model: NaiveServer): Batch {
   // Whoever is granted in the same step as another must not depend on which of them was first.
   const waits = (batch.lock?.waitMs ?? 0) > 0;
   const own = (name: string): string => (waits ? `${id}/${name}` : name);
-  if (dice.percent(40)) batch.atomic = dice.some(3, () => atomicAsk(dice, own(dice.one(counterNames)), model));
+  if (dice.percent(40)) batch.counter = dice.some(3, () => atomicAsk(dice, own(dice.one(counterNames)), model));
   if (dice.percent(40)) batch.get = dice.some(3, () => own(dice.one(keyNames)));
   if (dice.percent(50) || Object.keys(batch).length === 3) {
     batch.set = dice.some(3, () => setAsk(dice, own(dice.one(keyNames)), model));
@@ -162,30 +170,30 @@ function restBatchOf(dice: Dice, model: NaiveServer): Batch {
   const sequence = dice.one(sequenceNames);
   switch (dice.below(10)) {
     case 0:
-      return { ...batch, shape: 'kv.get', get: [key] };
+      return { ...batch, format: 'kv.get', get: [key] };
     case 1:
-      return { ...batch, shape: 'kv.set', set: [{ ...setAsk(dice, key, model), value: '7' }] };
+      return { ...batch, format: 'kv.set', set: [{ ...setAsk(dice, key, model), value: '7' }] };
     case 2: {
       const version = versionOf(dice, key, model);
-      return { ...batch, shape: 'kv.delete', set: [version === undefined ? { key } : { key, version }] };
+      return { ...batch, format: 'kv.delete', set: [version === undefined ? { key } : { key, version }] };
     }
     case 3:
-      return { ...batch, shape: 'counter.get', atomic: [{ key: counter, op: 'get', n: 0 }] };
+      return { ...batch, format: 'counter.get', counter: [{ key: counter, op: 'get', n: 0 }] };
     case 4:
-      return { ...batch, shape: 'counter.add', atomic: [{ key: counter, op: 'add', n: 1 }] };
+      return { ...batch, format: 'counter.add', counter: [{ key: counter, op: 'add', n: 1 }] };
     case 5:
-      return { ...batch, shape: 'counter.reset', atomic: [{ key: counter, op: 'reset', n: 0 }] };
+      return { ...batch, format: 'counter.reset', counter: [{ key: counter, op: 'reset', n: 0 }] };
     case 6:
       return {
         ...batch,
-        shape: dice.one(['sequence.get', 'sequence.get']),
+        format: dice.one(['sequence.get', 'sequence.get']),
         sequence: { key: sequence, op: 'get', n: 1 },
       };
     default: {
       if (dice.percent(20))
-        return { ...batch, shape: 'sequence.reset', sequence: { key: sequence, op: 'reset', n: 1 } };
+        return { ...batch, format: 'sequence.reset', sequence: { key: sequence, op: 'reset', n: 1 } };
       const n = dice.one([1, 3, integerMax - 2, integerMax - 2]);
-      return { ...batch, shape: 'sequence.next', sequence: { key: sequence, op: 'next', n } };
+      return { ...batch, format: 'sequence.next', sequence: { key: sequence, op: 'next', n } };
     }
   }
 }
@@ -195,7 +203,7 @@ function durOf(dice: Dice): number {
   return dice.one([700, 1500, 5000, 30_000]);
 }
 
-function lockAsk(dice: Dice, id: string): LockAsk {
+function lockAsk(dice: Dice, id: string): LockOperation {
   return {
     id,
     durMs: durOf(dice),
@@ -205,7 +213,7 @@ function lockAsk(dice: Dice, id: string): LockAsk {
   };
 }
 
-function unlockAsk(dice: Dice, id: string, locks: Map<string, NaiveLock>): UnlockAsk {
+function unlockAsk(dice: Dice, id: string, locks: Map<string, NaiveLock>): UnlockOperation {
   const how = dice.below(100);
   if (how < 10) return { id };
   if (how < 30) return { id, owner: dice.one(owners) };
@@ -229,7 +237,7 @@ function versionOf(dice: Dice, key: string, model: NaiveServer): number | undefi
   return (model.keys.get(key)?.commit.rev ?? 0) + (how < 90 ? 0 : 1);
 }
 
-function setAsk(dice: Dice, key: string, model: NaiveServer): SetAsk {
+function setAsk(dice: Dice, key: string, model: NaiveServer): SetOperation {
   const version = versionOf(dice, key, model);
   const condition = version === undefined || dice.percent(40) ? {} : { version };
   if (dice.percent(25)) return { key, ...condition };
@@ -237,7 +245,7 @@ function setAsk(dice: Dice, key: string, model: NaiveServer): SetAsk {
   return { key, value: String(dice.below(50)), ...condition, ...ttl };
 }
 
-function atomicAsk(dice: Dice, key: string, model: NaiveServer): AtomicAsk {
+function atomicAsk(dice: Dice, key: string, model: NaiveServer): CounterOperation {
   const op = dice.one(['add', 'add', 'set', 'max', 'min'] as const);
   const n = dice.percent(8) ? integerMax : dice.below(20) - 5;
   if (op !== 'set' || dice.percent(40)) return { key, op, n };

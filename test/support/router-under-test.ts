@@ -19,7 +19,7 @@ import {
   type ToShardWire,
 } from '../../src/protocol/wire/shard-wire.ts';
 import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
-import type { Client, Pending } from '../../src/router/dispatcher.ts';
+import type { ReplySink, Cancelable } from '../../src/router/dispatcher.ts';
 import { PrefixWatches } from '../../src/router/watch/prefix-watches.ts';
 import { RouterCounts } from '../../src/router/router-counts.ts';
 import { Router } from '../../src/router/router.ts';
@@ -34,10 +34,10 @@ import { seededRandom, type SeededRandom } from './seeded-random.ts';
 import { noCheckpoints } from './no-checkpoints.ts';
 
 /** A client of the router: remembers its reply, and hangs up when the test says so. */
-export class AskedClient implements Client {
-  gone = false;
+export class AskedClient implements ReplySink {
+  disconnected = false;
   reply: Reply | undefined;
-  pending: Pending | undefined;
+  pending: Cancelable | undefined;
   /** How many replies this server had given before. */
   order = -1;
   readonly #next: () => number;
@@ -48,13 +48,13 @@ export class AskedClient implements Client {
 
   deliver(reply: Reply): void {
     if (this.reply !== undefined) throw new Error('a client is answered twice');
-    if (this.gone) throw new Error('a client that is gone is answered');
+    if (this.disconnected) throw new Error('a client that is gone is answered');
     this.reply = reply;
     this.order = this.#next();
   }
 
   hangUp(): void {
-    this.gone = true;
+    this.disconnected = true;
     this.pending?.cancel();
   }
 
@@ -184,7 +184,7 @@ export class RouterUnderTest {
     const clients = batches.map(() => this.client());
     const pending = this.routers[router]!.requestAll(batches, {
       get gone() {
-        return clients[0]!.gone;
+        return clients[0]!.disconnected;
       },
       deliver: (place, reply) => clients[place]!.deliver(reply),
     });
@@ -253,12 +253,12 @@ export class RouterUnderTest {
     for (const state of this.states) {
       const sizes = {
         holds: state.holds.size,
-        heldBack: state.heldBack.length,
-        batons: state.batons.size,
+        blocked: state.blocked.length,
+        transactions: state.transactions.size,
         waiters: state.waiters.size,
         inProgress: state.inProgress.size,
-        lines: state.lines.lock.size + state.lines.mutex.size,
-        parked: state.parked.size,
+        lines: state.waitQueues.lock.size + state.waitQueues.mutex.size,
+        blockedQueues: state.blockedQueues.size,
         watched: state.watched.size,
       };
       for (const [name, size] of Object.entries(sizes)) if (size > 0) left[name] = (left[name] ?? 0) + size;
@@ -303,7 +303,7 @@ export class RouterUnderTest {
         }
       },
       whenDurable: () => {},
-      room: () => 'open',
+      space: () => 'open',
       checkpointed: () => {},
     };
   }

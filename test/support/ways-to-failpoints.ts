@@ -24,6 +24,6 @@ export const waysToFailpoints: Readonly<Record<Failpoint, WayToFailpoint>> = {
   'recovery.tail-copied': { passes: 1, shards: 3, starting: true },
   'repartition.copied': { passes: 1, shards: 1, starting: true },
   'repartition.switched': { passes: 1, shards: 2, starting: true },
-  'baton.committed': { passes: 25, shards: 3 },
-  'baton.applied': { passes: 25, shards: 3 },
+  'transaction.committed': { passes: 25, shards: 3 },
+  'transaction.applied': { passes: 25, shards: 3 },
 };

@@ -11,10 +11,10 @@
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs } from '../../shared/clock.ts';
-import { callMaker } from './data-route.ts';
+import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
-import type { Edge, EdgeLog, Lifecycle } from './route-context.ts';
-import type { FrontEndMemory } from '../shared-counters.ts';
+import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
+import type { SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './auth.ts';
 import { arrivingBodies } from './body.ts';
@@ -38,11 +38,11 @@ export interface AppOptions {
   readonly dispatcher: Dispatcher;
   /** Which front end this is. */
   readonly index: number;
-  readonly memory: Pick<FrontEndMemory, 'metrics' | 'rates'>;
+  readonly memory: Pick<SharedCounters, 'metrics' | 'rates'>;
   /** Changes with every start; sent with every reply, and the first part of every RequestID. */
   readonly boot: string;
   readonly version: string;
-  readonly log: EdgeLog;
+  readonly log: FrontEndLog;
   readonly lifecycle: Lifecycle;
   /** Milliseconds of a monotonic clock, for durations and rates; by default that of the machine. */
   readonly now?: () => number;
@@ -54,7 +54,7 @@ const timeoutCheckMs = 1000;
 const paramLengthMax = 16 * 1024;
 
 export function buildApp(options: AppOptions): FastifyInstance {
-  const edge = makeEdge(options);
+  const edge = makeContext(options);
   const { http, limits, tokens } = options.config;
   const app = fastify({
     // Not even a null logger's children: what is worth a line is logged by the edge itself.
@@ -82,7 +82,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.removeAllContentTypeParsers();
   answerFailures(app, edge);
 
-  const call = callMaker(edge, authGate(edge, tokens), arrivingBodies(limits.arriving_bytes_max / http.threads));
+  const call = dataRouteDefiner(edge, authGate(edge, tokens), arrivingBodies(limits.arriving_bytes_max / http.threads));
   batchRoutes(app, edge, call);
   kvRoutes(app, edge, call);
   counterRoutes(app, edge, call);
@@ -96,7 +96,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   return app;
 }
 
-function makeEdge(options: AppOptions): Edge {
+function makeContext(options: AppOptions): RouteContext {
   const { dispatcher, index, memory, boot, version, log, lifecycle, now } = options;
   const { limits, http } = options.config;
   let requestIds = 0;

@@ -7,7 +7,7 @@ import { accountId, accountPattern } from '../../protocol/ids.ts';
 import { openAccess, TokenIndex, type Access } from '../access.ts';
 import type { DataRequest, Gate } from './data-request.ts';
 import type { TokenConfig } from '../config-schema.ts';
-import type { Edge } from './route-context.ts';
+import type { RouteContext } from './route-context.ts';
 import { shown } from '../refusal.ts';
 
 declare module 'fastify' {
@@ -16,7 +16,7 @@ declare module 'fastify' {
   }
 }
 
-export function authGate(edge: Edge, tokens: readonly TokenConfig[]): Gate {
+export function authGate(edge: RouteContext, tokens: readonly TokenConfig[]): Gate {
   const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
   return (request) => {
     const state = edge.lifecycle.state();
@@ -51,7 +51,7 @@ function notServing(state: 'starting' | 'draining'): Failure {
   );
 }
 
-function rateLimited(edge: Edge): Failure {
+function rateLimited(edge: RouteContext): Failure {
   const most = edge.limits.account_requests_per_second;
   return failure('rate_limited', `Too many requests of this account; wanted at most ${most} a second`);
 }

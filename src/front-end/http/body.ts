@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { failure } from '../../protocol/errors.ts';
 import type { Limits } from '../../shared/limits.ts';
-import { KeptBytes } from '../byte-budget.ts';
+import { ByteBudget } from '../byte-budget.ts';
 import { Refusal } from '../refusal.ts';
 
 export type MediaType = 'json' | 'text' | 'other';
@@ -24,10 +24,10 @@ export function mediaType(header: string | undefined): MediaType {
 }
 
 /** Bodies that are not complete; over the limit of what is kept of them the oldest are given up. */
-export type ArrivingBodies = KeptBytes<BodyReader>;
+export type ArrivingBodies = ByteBudget<BodyReader>;
 
 export function arrivingBodies(bytesMax: number): ArrivingBodies {
-  return new KeptBytes(bytesMax, (reader) => reader.giveUp());
+  return new ByteBudget(bytesMax, (reader) => reader.giveUp());
 }
 
 export interface BodyOptions {

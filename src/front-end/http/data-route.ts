@@ -14,12 +14,12 @@ import { accountId, type AccountId } from '../../protocol/ids.ts';
 import type { DataRequest, DataRoute, Gate } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
 import { pageLimitDefault, pageLimitMax } from '../../shared/limits.ts';
-import type { Pending } from '../../router/dispatcher.ts';
-import { needScope } from '../access.ts';
-import type { Edge } from './route-context.ts';
+import type { Cancelable } from '../../router/dispatcher.ts';
+import { requireScope } from '../access.ts';
+import type { RouteContext } from './route-context.ts';
 import { Exchange } from './exchange.ts';
 import { keyOf, prefixOf } from './parse/fields.ts';
-import { headerWish, withIdempotency, type IdempotencyWish } from './parse/idempotency.ts';
+import { idempotencyFromHeader, withIdempotency, type IdempotencyOptions } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
 import { refuse, Refusal } from '../refusal.ts';
 import { readBody, type ArrivingBodies } from './body.ts';
@@ -36,15 +36,15 @@ type DataRouteOptions = RouteShorthandOptions<
 /** The options of its route, and a handler. */
 export type Call = readonly [options: DataRouteOptions, handler: () => never];
 /** Wraps calls: bound to the app's edge and its gate. */
-export type CallMaker = (operation: Operation, start: Start, text?: 'text') => Call;
+export type DefineDataRoute = (operation: Operation, start: Start, text?: 'text') => Call;
 /** Validates the request, and hands it to the dispatcher. Throws `Refusal`. */
-export type Start = (request: DataRequest, exchange: Exchange) => Pending;
+export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
 
 /**
  * A call is over in Fastify's first hook, which never says that it is done: what would follow, reading and validating
  * bodies and serialising replies, is our own.
  */
-export function callMaker(edge: Edge, gate: Gate, arriving: ArrivingBodies): CallMaker {
+export function dataRouteDefiner(edge: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
   return (operation, start, text) => {
     const bodyOptions = { limits: edge.limits, arriving, text: text === 'text' };
     const onRequest = (request: DataRequest, reply: DataReply): void => {
@@ -64,7 +64,7 @@ function neverReached(): never {
   throw new InvariantError('invariant broken: a call is over before its handler');
 }
 
-function begin(edge: Edge, operation: Operation, start: Start, request: DataRequest, reply: DataReply): void {
+function begin(edge: RouteContext, operation: Operation, start: Start, request: DataRequest, reply: DataReply): void {
   const exchange = new Exchange(edge, operation, reply.raw);
   try {
     exchange.wait(start(request, exchange));
@@ -89,11 +89,11 @@ export function queryOf(request: DataRequest, ...known: readonly string[]): Quer
 }
 
 /** The ids of the header `Idempotency-Key`, if any. */
-export function wishOf(request: DataRequest): IdempotencyWish | undefined {
-  return headerWish(request.headers['idempotency-key']);
+export function idempotencyOf(request: DataRequest): IdempotencyOptions | undefined {
+  return idempotencyFromHeader(request.headers['idempotency-key']);
 }
 
-export function needNoBody(request: DataRequest): void {
+export function requireNoBody(request: DataRequest): void {
   if (request.body !== undefined && request.body !== '') {
     refuse('invalid', 'This call takes no body; wanted what it needs in the query, e.g. ?add=5');
   }
@@ -105,15 +105,15 @@ export function restBatch(request: DataRequest, part: Omit<Batch, 'kind' | 'acco
 }
 
 /** REST reads: no body, the scope `read`. */
-export function readCall(edge: Edge, request: DataRequest, exchange: Exchange, command: Command): Pending {
-  needScope(request.access, 'read', 'Reading');
+export function readCall(edge: RouteContext, request: DataRequest, exchange: Exchange, command: Command): Cancelable {
+  requireScope(request.access, 'read', 'Reading');
   return edge.dispatcher.request(command, exchange);
 }
 
 /** REST writes: the header `Idempotency-Key` counts, the scope `write`. */
-export function writeCall(edge: Edge, request: DataRequest, exchange: Exchange, batch: Batch): Pending {
-  needScope(request.access, 'write', 'Writing');
-  return edge.dispatcher.request(withIdempotency(batch, wishOf(request)), exchange);
+export function writeCall(edge: RouteContext, request: DataRequest, exchange: Exchange, batch: Batch): Cancelable {
+  requireScope(request.access, 'write', 'Writing');
+  return edge.dispatcher.request(withIdempotency(batch, idempotencyOf(request)), exchange);
 }
 
 /** Which page of a list: `?prefix=&after=&limit=`. */

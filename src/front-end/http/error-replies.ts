@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorCodes, failure, failureBody, type Failure } from '../../protocol/errors.ts';
-import type { Edge } from './route-context.ts';
+import type { RouteContext } from './route-context.ts';
 import { Exchange, withRequestId } from './exchange.ts';
 import { Refusal } from '../refusal.ts';
 import type { Operation } from '../request-metrics.ts';
@@ -16,7 +16,7 @@ declare module 'fastify' {
   }
 }
 
-export function answerFailures(app: FastifyInstance, edge: Edge): void {
+export function answerFailures(app: FastifyInstance, edge: RouteContext): void {
   app.setErrorHandler((error: EdgeError, request, reply) => answerError(edge, error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     new Exchange(edge, 'unknown', reply.raw).refuse(noSuchCall(request));
@@ -27,7 +27,7 @@ export function answerFailures(app: FastifyInstance, edge: Edge): void {
 type EdgeError = Error & { readonly code?: string; readonly statusCode?: number };
 
 /** Also for errors that Fastify meets before there is a route. */
-export function answerError(edge: Edge, error: EdgeError, request: FastifyRequest, reply: FastifyReply): void {
+export function answerError(edge: RouteContext, error: EdgeError, request: FastifyRequest, reply: FastifyReply): void {
   const known = knownFailure(error);
   if (known === undefined) {
     const id = edge.nextRequestId();
@@ -41,13 +41,13 @@ export function answerError(edge: Edge, error: EdgeError, request: FastifyReques
   exchangeFor(edge, request, reply).refuse(known);
 }
 
-function abandon(edge: Edge, id: string, request: FastifyRequest, reply: FastifyReply): void {
+function abandon(edge: RouteContext, id: string, request: FastifyRequest, reply: FastifyReply): void {
   if (reply.raw.headersSent) return void reply.raw.destroy();
   const message = 'A bug in the server; its log says more under this RequestID';
   exchangeFor(edge, request, reply).refuse(failure('internal', message), id);
 }
 
-function exchangeFor(edge: Edge, request: FastifyRequest, reply: FastifyReply): Exchange {
+function exchangeFor(edge: RouteContext, request: FastifyRequest, reply: FastifyReply): Exchange {
   return new Exchange(edge, request.routeOptions.config?.operation ?? 'unknown', reply.raw);
 }
 
@@ -103,7 +103,7 @@ function matches(call: string, path: string): boolean {
 }
 
 /** For `server.on('clientError')`: bytes that are not HTTP, headers over Node's limit, a request that came too slowly. */
-export function answerBrokenConnection(edge: Edge, error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerBrokenConnection(edge: RouteContext, error: NodeJS.ErrnoException, socket: Socket): void {
   // Its request has its answer, and the connection is being closed behind it.
   if (socket.writableEnded) return void socket.destroy();
   edge.metrics.countBrokenConnection();

@@ -10,7 +10,7 @@
  */
 import type { Revision } from '../../protocol/ids.ts';
 import type { Reply } from '../../protocol/replies.ts';
-import type { Pending, StreamSink } from '../../router/dispatcher.ts';
+import type { Cancelable, StreamSink } from '../../router/dispatcher.ts';
 import type { Limits } from '../../shared/limits.ts';
 import type { Exchange } from './exchange.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
@@ -42,7 +42,7 @@ export class EventStream implements StreamSink {
   }
 
   /** @returns what the exchange cancels when the connection closes */
-  follow(pending: Pending): Pending {
+  follow(pending: Cancelable): Cancelable {
     return {
       cancel: () => {
         this.#close();
@@ -92,7 +92,7 @@ export class EventStream implements StreamSink {
 
   #send(block: string | Uint8Array): boolean {
     if (this.#state === 'ended') return false;
-    if (this.#exchange.gone) return false;
+    if (this.#exchange.disconnected) return false;
     this.#start();
     const { res } = this.#exchange;
     if (!res.write(block) && !this.#stalling) {

@@ -6,7 +6,7 @@
 import type { ServerResponse } from 'node:http';
 import { errorCodes, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { Reply } from '../../protocol/replies.ts';
-import type { Client, Pending } from '../../router/dispatcher.ts';
+import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
 import { Connection, type UnderWay } from './sockets/disconnects.ts';
 import { closeLingering } from './sockets/lingering-close.ts';
 import type { Operation, RequestMetrics } from '../request-metrics.ts';
@@ -30,7 +30,7 @@ const clientGoneStatus = 499;
 /** A request whose body is shorter is read to its end behind an early refusal, so that the connection can be kept. */
 const unreadBodyBytesMax = 64 * 1024;
 
-export class Exchange implements Client, UnderWay {
+export class Exchange implements ReplySink, UnderWay {
   previous: UnderWay = this;
   next: UnderWay = this;
   readonly res: ServerResponse;
@@ -39,7 +39,7 @@ export class Exchange implements Client, UnderWay {
   operation: Operation;
   readonly #startedAt: number;
   readonly #connection: Connection;
-  #pending: Pending | undefined;
+  #pending: Cancelable | undefined;
   #done = false;
 
   constructor(context: ReplyContext, operation: Operation, res: ServerResponse) {
@@ -50,12 +50,12 @@ export class Exchange implements Client, UnderWay {
     this.#connection = Connection.of(res.req.socket);
   }
 
-  get gone(): boolean {
+  get disconnected(): boolean {
     return this.#connection.gone;
   }
 
   /** The request is under way; when the connection closes, it is cancelled. */
-  wait(pending: Pending): void {
+  wait(pending: Cancelable): void {
     // A dispatcher may have answered before it returned.
     if (this.#done) return;
     this.#pending = pending;

@@ -10,16 +10,16 @@ export interface Lifecycle {
 }
 
 /** The part of a pino logger that the edge uses. */
-export interface EdgeLog {
+export interface FrontEndLog {
   error(details: object, message: string): void;
   warn(details: object, message: string): void;
 }
 
-export interface Edge extends ReplyContext {
+export interface RouteContext extends ReplyContext {
   readonly dispatcher: Dispatcher;
   readonly limits: Limits;
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly rateLimiter: RateLimiter;
-  readonly log: EdgeLog;
+  readonly log: FrontEndLog;
 }

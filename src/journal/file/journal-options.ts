@@ -1,5 +1,5 @@
 import { segmentBytesDefault } from './segment.ts';
-import type { JournalRoom } from '../../protocol/journal.ts';
+import type { JournalSpace } from '../../protocol/journal.ts';
 
 export type JournalLog = (level: 'info' | 'warn' | 'error', message: string, details?: object) => void;
 
@@ -29,7 +29,7 @@ export interface JournalHooks {
   /** Milliseconds that only grow, with fractions: for the duration of a sync. */
   readonly elapsedMs?: () => number;
   /** `room` has changed. */
-  readonly onRoom?: (room: JournalRoom) => void;
+  readonly onSpace?: (room: JournalSpace) => void;
   /** Something failed outside of any call. It must take the process down; by default it is thrown uncaught. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -49,7 +49,7 @@ export function completeOptions(options: JournalOptions): Required<JournalOption
     log: options.log,
     schedule: options.schedule ?? ((run, ms) => void setTimeout(run, ms).unref()),
     elapsedMs: options.elapsedMs ?? (() => performance.now()),
-    onRoom: options.onRoom ?? (() => undefined),
+    onSpace: options.onSpace ?? (() => undefined),
     onFailure:
       options.onFailure ??
       ((error) =>

@@ -26,7 +26,7 @@ import { assert } from '../../shared/assert.ts';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { revision, type Revision, type ShardId } from '../../protocol/ids.ts';
-import type { JournalRoom, Revisions } from '../../protocol/journal.ts';
+import type { JournalSpace, Revisions } from '../../protocol/journal.ts';
 import type { RecordChunk } from '../../protocol/record.ts';
 import { sealFrame } from './frame.ts';
 import { completeOptions, type JournalOptions } from './journal-options.ts';
@@ -36,7 +36,7 @@ import { RecordQueue } from './record-queue.ts';
 import type { RecoveredJournal } from './recovery.ts';
 import { isDiskFull, removeSegment, segmentHeaderBytes, segmentName, spareName, unlinkIfPresent } from './segment.ts';
 import { useSpare, writeZerosNow } from './segment.ts';
-import { SpareKeeper } from './spare-segment.ts';
+import { SpareSegment } from './spare-segment.ts';
 
 interface FinishedSegment {
   readonly name: string;
@@ -54,7 +54,7 @@ export class JournalWriter {
   readonly #options: Required<JournalOptions>;
   readonly #logId: bigint;
   readonly #queue: RecordQueue;
-  readonly #spare: SpareKeeper;
+  readonly #spare: SpareSegment;
   readonly #listeners: ((durable: Revision) => void)[] = [];
   readonly #finished: FinishedSegment[] = [];
   readonly #watermarks: Revision[];
@@ -71,7 +71,7 @@ export class JournalWriter {
   #dead = false;
   /** The next frame does not fit and there is no spare. */
   #blocked = false;
-  #room: JournalRoom = 'open';
+  #room: JournalSpace = 'open';
 
   constructor(
     disk: Disk,
@@ -98,7 +98,7 @@ export class JournalWriter {
     this.#file = disk.open(joinPath(directory, active.name), 'write');
     this.#fileBytes = this.#file.size();
     const { segmentBytes, retryMs, schedule, log } = this.#options;
-    this.#spare = new SpareKeeper(disk, directory, {
+    this.#spare = new SpareSegment(disk, directory, {
       segmentBytes,
       retryMs,
       schedule,
@@ -114,7 +114,7 @@ export class JournalWriter {
   }
 
   /** What may be written. Ask before a revision is taken; reading it costs nothing. */
-  get room(): JournalRoom {
+  get room(): JournalSpace {
     return this.#room;
   }
 
@@ -296,7 +296,7 @@ export class JournalWriter {
 
   #updateRoom(): void {
     const left = this.#fileBytes - this.#position;
-    let room: JournalRoom = 'open';
+    let room: JournalSpace = 'open';
     if (this.#blocked) room = 'full';
     else if (this.#spare.state === 'failed' && left < this.#options.fullBytes) room = 'full';
     else if (this.#spare.state === 'failed' && left < this.#options.reserveBytes) room = 'reserve';
@@ -304,7 +304,7 @@ export class JournalWriter {
     this.#room = room;
     const level = room === 'open' ? 'info' : 'warn';
     this.#options.log(level, 'What the journal has room for has changed', { room });
-    this.#options.onRoom(room);
+    this.#options.onSpace(room);
   }
 
   #poison(error: unknown): void {

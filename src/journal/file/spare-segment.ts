@@ -26,7 +26,7 @@ export interface SpareKeeperOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-export class SpareKeeper {
+export class SpareSegment {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #options: SpareKeeperOptions;

@@ -20,7 +20,7 @@ import { clearOtherGenerations, repartition } from '../../storage/lmdb/repartiti
 import { realDisk } from '../../shared/disk.ts';
 import type { Config } from '../../front-end/config-schema.ts';
 
-export interface OpenedData {
+export interface OpenedDataDirectory {
   readonly journalDirectory: string;
   readonly recovered: RecoveredJournal;
 }
@@ -34,7 +34,7 @@ export function journalDirectoryOf(dataDirectory: string): string {
 }
 
 /** @throws JournalCorruption, StoreMismatch, and what the disk says: then nothing may be served. */
-export async function openData(config: Config, log: JournalLog): Promise<OpenedData> {
+export async function openDataDirectory(config: Config, log: JournalLog): Promise<OpenedDataDirectory> {
   const journalDirectory = journalDirectoryOf(config.data_dir);
   const store = new LmdbStore(config.data_dir);
   try {
@@ -92,7 +92,7 @@ async function changeShards(
       last: recovered.last,
       yieldTurn,
     });
-    if ((await checkpointer.start(recovered.last)) === 'no-room') {
+    if ((await checkpointer.start(recovered.last)) === 'no-space') {
       throw new Error(
         'There is no disk space to repartition the store; make room, or start with the former number of shards.',
       );

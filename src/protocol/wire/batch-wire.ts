@@ -2,7 +2,7 @@
  * Batches on the wire to a shard (see `protocol/wire/shard-wire.ts`): what every one has stands piece by piece in the flat list, its
  * rare members as JSON text.
  *
- *   account, shape, replyBytesMax, rest,  n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq)
+ *   account, format, replyBytesMax, rest,  n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq)
  *                                         set                                   get          atomic
  *
  * `rest` is 0 or the JSON text of the batch's other members. Absent: 0 for replyBytesMax and value, −1 for version and
@@ -14,22 +14,22 @@
  */
 import { assert } from '../../shared/assert.ts';
 import { accountId, type AccountId } from '../ids.ts';
-import type { AtomicAsk, Batch, ReplyShape, SetAsk } from '../commands.ts';
+import type { CounterOperation, Batch, ReplyFormat, SetOperation } from '../commands.ts';
 
 export type ToShardWire = readonly (number | string)[];
 type Pieces = (number | string)[];
 type Mutable<Value> = { -readonly [Member in keyof Value]: Value[Member] };
 
 /** The members of a batch that have no places of their own. */
-type Rest = Omit<Batch, 'kind' | 'account' | 'shape' | 'replyBytesMax' | 'set' | 'get' | 'atomic'>;
+type Rest = Omit<Batch, 'kind' | 'account' | 'format' | 'replyBytesMax' | 'set' | 'get' | 'counter'>;
 
 export function putBatch(wire: Pieces, batch: Batch): void {
-  wire.push(batch.account, batch.shape, batch.replyBytesMax ?? 0);
+  wire.push(batch.account, batch.format, batch.replyBytesMax ?? 0);
   putMembers(wire, batch);
 }
 
 export function takeBatch(wire: WireReader): Batch {
-  const batch = newBatch(accountId(wire.text()), wire.text() as ReplyShape, wire.number());
+  const batch = newBatch(accountId(wire.text()), wire.text() as ReplyFormat, wire.number());
   takeMembers(wire, batch);
   return batch;
 }
@@ -42,7 +42,7 @@ export function putArray(wire: Pieces, batches: readonly Batch[]): void {
       batch.account === account && batch.replyBytesMax === replyBytesMax,
       'the batches of an array are of a piece',
     );
-    assert(batch.shape === 'batch', 'the batches of an array are answered as batches');
+    assert(batch.format === 'batch', 'the batches of an array are answered as batches');
     if (batch.set !== undefined && onlySets(batch)) {
       putSets(wire, batch.set);
     } else {
@@ -67,24 +67,24 @@ export function takeArray(wire: WireReader): Batch[] {
   return batches;
 }
 
-function newBatch(account: AccountId, shape: ReplyShape, replyBytesMax: number): Mutable<Batch> {
-  const batch: Mutable<Batch> = { kind: 'batch', account, shape };
+function newBatch(account: AccountId, format: ReplyFormat, replyBytesMax: number): Mutable<Batch> {
+  const batch: Mutable<Batch> = { kind: 'batch', account, format };
   if (replyBytesMax > 0) batch.replyBytesMax = replyBytesMax;
   return batch;
 }
 
 function onlySets(batch: Batch): boolean {
-  return batch.get === undefined && batch.atomic === undefined && hasNoRest(batch);
+  return batch.get === undefined && batch.counter === undefined && hasNoRest(batch);
 }
 
 function putMembers(wire: Pieces, batch: Batch): void {
-  const { set = [], get = [], atomic = [] } = batch;
+  const { set = [], get = [], counter = [] } = batch;
   wire.push(hasNoRest(batch) ? 0 : restOf(batch));
   putSets(wire, set);
   wire.push(get.length);
   for (const key of get) wire.push(key);
-  wire.push(atomic.length);
-  for (const { key, op, n, ifEq = '' } of atomic) wire.push(key, op, n, ifEq);
+  wire.push(counter.length);
+  for (const { key, op, n, ifEq = '' } of counter) wire.push(key, op, n, ifEq);
 }
 
 function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
@@ -95,7 +95,7 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   const get = takeList(wire, takeText);
   if (get !== undefined) batch.get = get;
   const atomic = takeList(wire, takeAtomic);
-  if (atomic !== undefined) batch.atomic = atomic;
+  if (atomic !== undefined) batch.counter = atomic;
 }
 
 function hasNoRest({ lock, unlock, guard, check, idempotency, sequence }: Batch): boolean {
@@ -106,7 +106,7 @@ function restOf({ lock, unlock, guard, check, idempotency, sequence }: Batch): s
   return JSON.stringify({ lock, unlock, guard, check, idempotency, sequence } satisfies Record<keyof Rest, unknown>);
 }
 
-function putSets(wire: Pieces, sets: readonly SetAsk[]): void {
+function putSets(wire: Pieces, sets: readonly SetOperation[]): void {
   wire.push(sets.length);
   for (const { key, value = 0, version = -1, ttlMs = -1 } of sets) wire.push(key, value, version, ttlMs);
 }
@@ -122,26 +122,30 @@ function takeItems<Item>(wire: WireReader, length: number, take: (wire: WireRead
   return items;
 }
 
-function takeSet(wire: WireReader): SetAsk {
-  const ask: Mutable<SetAsk> = { key: wire.text() };
+function takeSet(wire: WireReader): SetOperation {
+  const operation: Mutable<SetOperation> = { key: wire.text() };
   const value = wire.next();
-  if (typeof value === 'string') ask.value = value;
+  if (typeof value === 'string') operation.value = value;
   const version = wire.number();
-  if (version >= 0) ask.version = version;
+  if (version >= 0) operation.version = version;
   const ttlMs = wire.number();
-  if (ttlMs >= 0) ask.ttlMs = ttlMs;
-  return ask;
+  if (ttlMs >= 0) operation.ttlMs = ttlMs;
+  return operation;
 }
 
 function takeText(wire: WireReader): string {
   return wire.text();
 }
 
-function takeAtomic(wire: WireReader): AtomicAsk {
-  const ask: Mutable<AtomicAsk> = { key: wire.text(), op: wire.text() as AtomicAsk['op'], n: wire.number() };
+function takeAtomic(wire: WireReader): CounterOperation {
+  const operation: Mutable<CounterOperation> = {
+    key: wire.text(),
+    op: wire.text() as CounterOperation['op'],
+    n: wire.number(),
+  };
   const ifEq = wire.next();
-  if (typeof ifEq === 'number') ask.ifEq = ifEq;
-  return ask;
+  if (typeof ifEq === 'number') operation.ifEq = ifEq;
+  return operation;
 }
 
 /** Goes through a wire from front to back. */

@@ -1,10 +1,10 @@
 /**
  * What travels between a front end's router and a shard. One message a turn of the event loop carries many of these;
- * `shard-wire.ts` says how they are written. A batch over several shards is a *baton* (see router/transaction/coordinator.ts for its
+ * `shard-wire.ts` says how they are written. A batch over several shards is a *transaction* (see router/transaction/coordinator.ts for its
  * course and shard-worker/core/transaction.ts for what a shard does with it).
  */
 import type { AccountId, Revision } from '../ids.ts';
-import type { Batch, Command, KvList, LockAsk, LockList } from '../commands.ts';
+import type { Batch, Command, KvList, LockOperation, LockList } from '../commands.ts';
 import type { Effect } from '../record.ts';
 import type { Grant, Reply } from '../replies.ts';
 import type { Failure } from '../errors.ts';
@@ -18,35 +18,35 @@ export type ToShard =
   /** The client of this request has vanished. */
   | { readonly kind: 'cancel'; readonly id: number }
   /** A grant that could not be delivered. */
-  | { readonly kind: 'undelivered'; readonly grant: Grant }
+  | { readonly kind: 'grant.return'; readonly grant: Grant }
   /** Nobody watches this key any more. */
   | { readonly kind: 'unwatch'; readonly account: AccountId; readonly key: string }
-  | { readonly kind: 'baton.claim'; readonly id: number; readonly baton: string; readonly batch: Batch }
+  | { readonly kind: 'transaction.claim'; readonly id: number; readonly transaction: string; readonly batch: Batch }
   | {
-      readonly kind: 'baton.reserve';
+      readonly kind: 'transaction.reserve';
       readonly id: number;
-      readonly baton: string;
+      readonly transaction: string;
       readonly account: AccountId;
-      readonly lock: LockAsk;
+      readonly lock: LockOperation;
     }
   | {
-      readonly kind: 'baton.hold';
+      readonly kind: 'transaction.prepare';
       readonly id: number;
-      readonly baton: string;
+      readonly transaction: string;
       readonly command: Batch | KvList | LockList;
     }
   | {
-      readonly kind: 'baton.commit';
+      readonly kind: 'transaction.commit';
       readonly id: number;
-      readonly baton: string;
+      readonly transaction: string;
       readonly batch: Batch;
       readonly evaluation: Evaluation;
       readonly rev: Revision;
     }
   /** Durable: apply the part that was evaluated under the hold, and let go. */
-  | { readonly kind: 'baton.apply'; readonly baton: string; readonly rev: Revision; readonly body: string }
+  | { readonly kind: 'transaction.apply'; readonly transaction: string; readonly rev: Revision; readonly body: string }
   /** Let go of everything, claim, reservation and hold, without a change. */
-  | { readonly kind: 'baton.release'; readonly baton: string }
+  | { readonly kind: 'transaction.release'; readonly transaction: string }
   | { readonly kind: 'stats'; readonly id: number }
   /** Answer everybody who waits with `draining`, refuse further waiting. */
   | { readonly kind: 'drain' }
@@ -57,7 +57,7 @@ export interface FromShard {
   readonly durable: Revision;
   readonly replies: readonly Answer[];
   readonly events: readonly KeyEvent[];
-  readonly batons: readonly { readonly id: number; readonly answer: BatonAnswer }[];
+  readonly transactions: readonly { readonly id: number; readonly answer: TransactionAnswer }[];
   readonly stats: readonly { readonly id: number; readonly stats: ShardStats }[];
   readonly closed: readonly number[];
 }
@@ -85,7 +85,7 @@ export interface KeyEvent {
   readonly body: string;
 }
 
-export type BatonAnswer =
+export type TransactionAnswer =
   | { readonly kind: 'ok' }
   /** The request is answered already: a duplicate, or the lock was not to be had. */
   | { readonly kind: 'reply'; readonly reply: Reply }
@@ -94,7 +94,7 @@ export type BatonAnswer =
   | { readonly kind: 'committed'; readonly reply: Reply; readonly rev: Revision; readonly written: boolean };
 
 /** An effect that still lacks the revision of its commit. */
-export interface Draft extends Effect {
+export interface PendingEffect extends Effect {
   /** The value is a lock record whose new lease takes the commit's revision as its handle. */
   readonly grants?: true;
   /** The value is the stored reply of an idempotent request, which exists only once the reply is written. */
@@ -103,7 +103,7 @@ export interface Draft extends Effect {
 
 /** What a batch, or the part of it that one shard owns, comes to: nothing of it has happened yet. */
 export interface Evaluation {
-  readonly drafts: readonly Draft[];
+  readonly pending: readonly PendingEffect[];
   readonly results: Results;
   readonly failed: readonly FailedItem[];
   /** An earlier request with one of the idempotency ids. */
@@ -121,7 +121,7 @@ export interface Duplicate {
 /** Lists are parallel to the batch's; `null` where another shard owns the item. */
 export interface Results {
   readonly lock?: LockResult;
-  readonly atomic?: readonly (AtomicResult | null)[];
+  readonly counter?: readonly (CounterResult | null)[];
   readonly sequence?: SequenceResult;
   readonly get?: readonly (GetResult | null)[];
   readonly set?: readonly (SetResult | null)[];
@@ -134,7 +134,7 @@ export interface LockResult {
   readonly recover?: { readonly handle: number; readonly meta?: string; readonly why: string };
 }
 
-export interface AtomicResult {
+export interface CounterResult {
   /** Absent: there is no such counter. */
   readonly value?: number;
   readonly old?: number;

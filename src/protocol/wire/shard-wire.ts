@@ -15,7 +15,7 @@
 import { unreachable } from '../../shared/assert.ts';
 import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
 import { revision, type Revision } from '../ids.ts';
-import type { Answer, BatonAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
+import type { Answer, TransactionAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
 import type { Grant, Reply } from '../replies.ts';
 
 export type { ToShardWire } from './batch-wire.ts';
@@ -50,7 +50,7 @@ export function decodeToShard(wire: ToShardWire): ToShard[] {
 }
 
 export function encodeFromShard(message: FromShard): FromShardWire {
-  const { durable, replies, events, batons, stats, closed } = message;
+  const { durable, replies, events, transactions, stats, closed } = message;
   const flat: (number | string)[] = [];
   for (const answer of replies) {
     if (answer.kind === 'one') {
@@ -61,8 +61,8 @@ export function encodeFromShard(message: FromShard): FromShardWire {
     flat.push(answer.id, answer.rev, -answer.items.length);
     for (const { item, reply } of answer.items) flat.push(item, reply.rev, reply.status, reply.body, extraOf(reply));
   }
-  const quiet = events.length + batons.length + stats.length + closed.length === 0;
-  return [durable, flat, quiet ? 0 : JSON.stringify({ events, batons, stats, closed })];
+  const quiet = events.length + transactions.length + stats.length + closed.length === 0;
+  return [durable, flat, quiet ? 0 : JSON.stringify({ events, transactions, stats, closed })];
 }
 
 export function decodeFromShard([durable, flat, other]: FromShardWire): FromShard {
@@ -87,7 +87,7 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
   }
   const rare =
     other === 0
-      ? { events: [], batons: [], stats: [], closed: [] }
+      ? { events: [], transactions: [], stats: [], closed: [] }
       : (JSON.parse(other) as Omit<FromShard, 'durable' | 'replies'>);
   return { durable: revision(durable), replies, ...rare };
 }
@@ -103,18 +103,18 @@ function replyOf(rev: Revision, status: number, body: string, extra: number | st
 }
 
 /** Of everything in a message that can be large, in characters; the same on both sides. */
-export function messageLength({ replies, events, batons }: FromShard): number {
+export function messageLength({ replies, events, transactions }: FromShard): number {
   let length = 0;
   for (const answer of replies) {
     if (answer.kind === 'one') length += answer.reply.body.length;
     else for (const { reply } of answer.items) length += reply.body.length;
   }
   for (const { body } of events) length += body.length;
-  for (const { answer } of batons) length += answerLength(answer);
+  for (const { answer } of transactions) length += answerLength(answer);
   return length;
 }
 
-export function answerLength(answer: BatonAnswer): number {
+export function answerLength(answer: TransactionAnswer): number {
   switch (answer.kind) {
     case 'ok':
       return 0;
@@ -124,8 +124,8 @@ export function answerLength(answer: BatonAnswer): number {
     case 'rows':
       return answer.page.rows.reduce((sum, { body }) => sum + body.length, 0);
     case 'held': {
-      const { drafts, results } = answer.evaluation;
-      const written = drafts.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+      const { pending, results } = answer.evaluation;
+      const written = pending.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
       return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), written);
     }
     default:

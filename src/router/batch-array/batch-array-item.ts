@@ -1,17 +1,17 @@
 import type { Reply } from '../../protocol/replies.ts';
-import type { ArrayClient, Client } from '../dispatcher.ts';
+import type { BatchReplySink, ReplySink } from '../dispatcher.ts';
 
 /** One batch of an array where a client of its own is wanted. */
-export class ArrayItem implements Client {
-  readonly #client: ArrayClient;
+export class BatchArrayItem implements ReplySink {
+  readonly #client: BatchReplySink;
   readonly #place: number;
 
-  constructor(client: ArrayClient, place: number) {
+  constructor(client: BatchReplySink, place: number) {
     this.#client = client;
     this.#place = place;
   }
 
-  get gone(): boolean {
+  get disconnected(): boolean {
     return this.#client.gone;
   }
 

@@ -9,8 +9,8 @@ import type { Answer, ToShard } from '../../protocol/wire/shard-messages.ts';
 import type { Grant } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
-import type { ArrayClient } from '../dispatcher.ts';
-import { IdRing } from '../in-flight-table.ts';
+import type { BatchReplySink } from '../dispatcher.ts';
+import { InFlightTable } from '../in-flight-table.ts';
 
 export interface ArrayRequestsOptions {
   readonly nextId: () => number;
@@ -20,7 +20,7 @@ export interface ArrayRequestsOptions {
   /** The message that was last sent to the shard in this turn. */
   readonly lastSent: (shard: number) => ToShard | undefined;
   readonly send: (shard: number, message: ToShard) => void;
-  readonly takeBack: (grant: Grant) => void;
+  readonly returnGrant: (grant: Grant) => void;
 }
 
 /** The messages of one array body that were begun, by shard. */
@@ -32,20 +32,20 @@ interface Begun {
 }
 
 interface InFlight {
-  readonly client: ArrayClient;
+  readonly client: BatchReplySink;
   readonly shard: number;
   /** Of each batch of the message: its place in the array. */
   readonly places: number[];
   answered: number;
 }
 
-export class ArrayRequests {
+export class BatchArrayRequests {
   readonly #options: ArrayRequestsOptions;
-  readonly #inFlight: IdRing<InFlight>;
+  readonly #inFlight: InFlightTable<InFlight>;
 
   constructor(options: ArrayRequestsOptions) {
     this.#options = options;
-    this.#inFlight = new IdRing(options.nextId);
+    this.#inFlight = new InFlightTable(options.nextId);
   }
 
   /** Messages that are not answered in full. */
@@ -57,7 +57,7 @@ export class ArrayRequests {
    * Sends a batch along with those before it.
    * @returns false when too many requests are in flight
    */
-  add(batch: Batch, place: number, shard: number, client: ArrayClient, begun: BegunMessages): boolean {
+  add(batch: Batch, place: number, shard: number, client: BatchReplySink, begun: BegunMessages): boolean {
     if (!this.#options.inFlight[shard]!.take(this.#options.inFlightMax)) return false;
     let open = begun[shard];
     if (open === undefined || open.message !== this.#options.lastSent(shard)) {
@@ -80,7 +80,7 @@ export class ArrayRequests {
     this.#options.inFlight[array.shard]!.give(items.length);
     for (const { item, reply } of items) {
       if (!array.client.gone) array.client.deliver(array.places[item]!, reply);
-      else if (reply.grant !== undefined) this.#options.takeBack(reply.grant);
+      else if (reply.grant !== undefined) this.#options.returnGrant(reply.grant);
     }
   }
 }

@@ -1,10 +1,10 @@
 /**
- * A command over several shards: the baton's course.
+ * A command over several shards: the transaction's course.
  *
  *   claim ─► reserve ─► hold shard a ─► hold shard b ─► … ─► commit on the last ─► durable ─► apply on all ─► reply
  *     └──────────┴────────────┴───────────────┴─── refused: release everything ───────────────────────────► reply
  *
- * Shards are visited in ascending order, so that two batons can never wait for each other; a lock is waited for before
+ * Shards are visited in ascending order, so that two transactions can never wait for each other; a lock is waited for before
  * any hold is placed, so that nobody's keys are held for longer than the few messages a commit takes. The commit is one
  * record in the journal: a crash leaves all of it or nothing. Holds are let go only when it is durable and applied, so
  * that no reader ever sees one shard's half. What a shard does at each stop is in shard-worker/core/transaction.ts.
@@ -12,7 +12,7 @@
 import type { Batch, KvList, LockList } from '../../protocol/commands.ts';
 import type { Revision } from '../../protocol/ids.ts';
 import { revision } from '../../protocol/ids.ts';
-import type { BatonAnswer, Evaluation, ToShard } from '../../protocol/wire/shard-messages.ts';
+import type { TransactionAnswer, Evaluation, ToShard } from '../../protocol/wire/shard-messages.ts';
 import { mergePages, pageReply, type Page } from '../../protocol/page.ts';
 import { ownerOf } from '../../protocol/partition.ts';
 import { failure } from '../../protocol/errors.ts';
@@ -25,24 +25,24 @@ import { owners } from '../route.ts';
 type WithoutId<Message> = Message extends { id: number } ? Omit<Message, 'id'> : never;
 
 /** What a run needs of its router. */
-export interface BatonCarrier {
+export interface Participants {
   readonly shards: number;
   /** Sends a message to a shard and resolves with its answer. Returns the message's id too, so that it can be cancelled. */
-  ask(shard: number, message: WithoutId<ToShard>): { id: number; answer: Promise<BatonAnswer> };
+  ask(shard: number, message: WithoutId<ToShard>): { id: number; answer: Promise<TransactionAnswer> };
   tell(shard: number, message: ToShard): void;
   durable(rev: Revision): Promise<void>;
 }
 
-export class BatonRun {
-  readonly #baton: string;
-  readonly #carrier: BatonCarrier;
+export class Coordinator {
+  readonly #transaction: string;
+  readonly #carrier: Participants;
   readonly #visited = new Set<number>();
   /** The wait for the lock, while it lasts. */
   #waiting: { shard: number; id: number } | undefined;
   #cancelled = false;
 
-  constructor(baton: string, carrier: BatonCarrier) {
-    this.#baton = baton;
+  constructor(transaction: string, carrier: Participants) {
+    this.#transaction = transaction;
     this.#carrier = carrier;
   }
 
@@ -53,7 +53,11 @@ export class BatonRun {
     const parts: Evaluation[] = [];
     let rev = 0;
     for (const shard of shards) {
-      const answer = await this.#ask(shard, { kind: 'baton.hold', baton: this.#baton, command: batch });
+      const answer = await this.#ask(shard, {
+        kind: 'transaction.prepare',
+        transaction: this.#transaction,
+        command: batch,
+      });
       if (answer.kind === 'reply') return this.#release(answer.reply);
       assert(answer.kind === 'held', 'a hold is answered with an evaluation');
       parts.push(answer.evaluation);
@@ -62,8 +66,8 @@ export class BatonRun {
     const evaluation = mergeEvaluations(parts);
     const last = shards.at(-1)!;
     const done = await this.#ask(last, {
-      kind: 'baton.commit',
-      baton: this.#baton,
+      kind: 'transaction.commit',
+      transaction: this.#transaction,
       batch,
       evaluation,
       rev: revision(rev),
@@ -71,11 +75,16 @@ export class BatonRun {
     assert(done.kind === 'committed', 'a commit is answered as such');
     if (!done.written) return this.#release(done.reply);
     await this.#carrier.durable(done.rev);
-    failpoint('baton.committed');
+    failpoint('transaction.committed');
     for (const shard of this.#visited) {
-      this.#carrier.tell(shard, { kind: 'baton.apply', baton: this.#baton, rev: done.rev, body: done.reply.body });
+      this.#carrier.tell(shard, {
+        kind: 'transaction.apply',
+        transaction: this.#transaction,
+        rev: done.rev,
+        body: done.reply.body,
+      });
     }
-    failpoint('baton.applied');
+    failpoint('transaction.applied');
     return done.reply;
   }
 
@@ -84,7 +93,7 @@ export class BatonRun {
     const pages: Page[] = [];
     let rev = 0;
     for (const shard of shards) {
-      const answer = await this.#ask(shard, { kind: 'baton.hold', baton: this.#baton, command });
+      const answer = await this.#ask(shard, { kind: 'transaction.prepare', transaction: this.#transaction, command });
       assert(answer.kind === 'rows', 'a list is answered with rows');
       pages.push(answer.page);
       rev = Math.max(rev, answer.rev);
@@ -110,14 +119,19 @@ export class BatonRun {
     // A retry must find its stored reply before it finds the lock taken, by itself as likely as not.
     if (idempotency !== undefined) {
       for (const shard of owners(account, idempotency.ids, this.#carrier.shards)) {
-        const claimed = await this.#ask(shard, { kind: 'baton.claim', baton: this.#baton, batch });
+        const claimed = await this.#ask(shard, { kind: 'transaction.claim', transaction: this.#transaction, batch });
         if (claimed.kind === 'reply') return claimed.reply;
       }
       if (this.#cancelled) return cancelled;
     }
     const shard = ownerOf(account, lock.id, this.#carrier.shards);
     this.#visited.add(shard);
-    const { id, answer } = this.#carrier.ask(shard, { kind: 'baton.reserve', baton: this.#baton, account, lock });
+    const { id, answer } = this.#carrier.ask(shard, {
+      kind: 'transaction.reserve',
+      transaction: this.#transaction,
+      account,
+      lock,
+    });
     this.#waiting = { shard, id };
     const reserved = await answer;
     this.#waiting = undefined;
@@ -125,13 +139,14 @@ export class BatonRun {
     return this.#cancelled ? cancelled : undefined;
   }
 
-  #ask(shard: number, message: WithoutId<ToShard>): Promise<BatonAnswer> {
+  #ask(shard: number, message: WithoutId<ToShard>): Promise<TransactionAnswer> {
     this.#visited.add(shard);
     return this.#carrier.ask(shard, message).answer;
   }
 
   #release(reply: Reply): Reply {
-    for (const shard of this.#visited) this.#carrier.tell(shard, { kind: 'baton.release', baton: this.#baton });
+    for (const shard of this.#visited)
+      this.#carrier.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });
     return reply;
   }
 }

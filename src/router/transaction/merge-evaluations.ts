@@ -5,7 +5,7 @@ import { assert } from '../../shared/assert.ts';
 export function mergeEvaluations(parts: readonly Evaluation[]): Evaluation {
   const duplicate = mergeDuplicates(parts.flatMap((part) => part.duplicate ?? []));
   return {
-    drafts: parts.flatMap((part) => part.drafts),
+    pending: parts.flatMap((part) => part.pending),
     failed: parts.flatMap((part) => part.failed).toSorted((a, b) => placeOf(a) - placeOf(b)),
     results: mergeResults(parts.map((part) => part.results)),
     ...(duplicate === undefined ? {} : { duplicate }),
@@ -28,7 +28,7 @@ function mergeResults(parts: readonly Results[]): Results {
   for (const part of parts) {
     if (part.lock !== undefined) merged.lock = part.lock;
     if (part.sequence !== undefined) merged.sequence = part.sequence;
-    if (part.atomic !== undefined) merged.atomic = fill(merged.atomic, part.atomic);
+    if (part.counter !== undefined) merged.counter = fill(merged.counter, part.counter);
     if (part.get !== undefined) merged.get = fill(merged.get, part.get);
     if (part.set !== undefined) merged.set = fill(merged.set, part.set);
   }

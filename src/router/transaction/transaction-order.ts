@@ -1,21 +1,21 @@
 /**
  * Keeps the order of arrival per key between a command over several shards and what this front end sends behind it. A
- * baton reaches its later shards a few messages after it set out; a command that shares a key with it, and needs one
- * shard only, would be there first. So such a command waits here until the baton is through, and whatever shares a key
+ * transaction reaches its later shards a few messages after it set out; a command that shares a key with it, and needs one
+ * shard only, would be there first. So such a command waits here until the transaction is through, and whatever shares a key
  * with a waiting command waits behind it. Commands of other keys go on. With one shard none of this is ever used.
  */
-import { ScopeSet, type Scope } from '../../protocol/footprint.ts';
+import { FootprintSet, type Footprint } from '../../protocol/footprint.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
 
 interface Waiting {
-  readonly scope: Scope;
+  readonly scope: Footprint;
   readonly start: () => void;
 }
 
-export class BatonOrder {
-  readonly #underWay = new ScopeSet();
+export class TransactionOrder {
+  readonly #underWay = new FootprintSet();
   #waiting: Waiting[] = [];
-  readonly #waitingScopes = new ScopeSet();
+  readonly #waitingScopes = new FootprintSet();
   readonly #count: SharedCount;
   readonly #waitingMax: number;
 
@@ -35,7 +35,7 @@ export class BatonOrder {
    *
    * @returns false when it would have to wait, and too many do already
    */
-  admit(scope: Scope, start: () => void): boolean {
+  admit(scope: Footprint, start: () => void): boolean {
     if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) {
       start();
       return true;
@@ -46,17 +46,17 @@ export class BatonOrder {
     return true;
   }
 
-  /** A baton sets out. Not for one that waits for a lock: nobody's order may depend on how long that takes. */
-  begin(scope: Scope): void {
+  /** A transaction sets out. Not for one that waits for a lock: nobody's order may depend on how long that takes. */
+  begin(scope: Footprint): void {
     this.#underWay.add(scope);
   }
 
-  end(scope: Scope): void {
+  end(scope: Footprint): void {
     this.#underWay.remove(scope);
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
-    const still = new ScopeSet();
+    const still = new FootprintSet();
     for (const item of waiting) {
       if (this.#underWay.conflicts(item.scope) || still.conflicts(item.scope)) {
         this.#waiting.push(item);

@@ -12,14 +12,14 @@ import { nameOf } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
-import type { Client, Pending, WatchedKey } from '../dispatcher.ts';
+import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
 
 interface Watcher {
   readonly account: AccountId;
   readonly keys: readonly WatchedKey[];
-  readonly client: Client;
+  readonly client: ReplySink;
   /** The questions to the shards. One that has not set out yet (behind a batch over several shards) never does. */
-  readonly asked: Pending[];
+  readonly asked: Cancelable[];
   /** Takes back the end of the wait. */
   stopWaiting: () => void;
   done: boolean;
@@ -27,7 +27,7 @@ interface Watcher {
 
 export interface KeyWatchesOptions {
   /** Asks a shard, by way of the router. */
-  readonly request: (command: WatchKey, client: Client) => Pending;
+  readonly request: (command: WatchKey, client: ReplySink) => Cancelable;
   readonly unwatch: (account: AccountId, key: string) => void;
   readonly limits: Limits;
   /** Of all front ends. */
@@ -45,7 +45,7 @@ export class KeyWatches {
     this.#options = options;
   }
 
-  watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
+  watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: ReplySink): Cancelable {
     const watcher: Watcher = { account, keys, client, asked: [], stopWaiting: () => {}, done: false };
     const { limits, count, after } = this.#options;
     if (!count.take(limits.watchers_max)) {
@@ -85,8 +85,8 @@ export class KeyWatches {
   }
 
   #ask(watcher: Watcher, key: string, version: number): void {
-    const asker: Client = {
-      gone: false,
+    const asker: ReplySink = {
+      disconnected: false,
       deliver: (reply) => {
         if (reply.status !== 0) this.#finish(watcher, reply);
       },
@@ -98,7 +98,7 @@ export class KeyWatches {
   #finish(watcher: Watcher, reply: Reply): void {
     if (watcher.done) return;
     this.#leave(watcher);
-    if (!watcher.client.gone) watcher.client.deliver(reply);
+    if (!watcher.client.disconnected) watcher.client.deliver(reply);
   }
 
   #leave(watcher: Watcher): void {

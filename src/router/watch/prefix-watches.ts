@@ -17,7 +17,7 @@ import { JournalTail } from '../../journal/file/journal-reader.ts';
 import type { JournalDirectory } from '../../journal/file/journal-directory.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
-import type { Client, Pending, PrefixWatch, StreamSink } from '../dispatcher.ts';
+import type { ReplySink, Cancelable, PrefixWatch, StreamSink } from '../dispatcher.ts';
 import type { RouterCounts } from '../router-counts.ts';
 import { PollReader, prefixEvents, StreamReader, type PrefixReader } from './prefix-readers.ts';
 
@@ -44,7 +44,7 @@ export class PrefixWatches {
     this.#options = options;
   }
 
-  watch(watch: PrefixWatch, client: Client): Pending {
+  watch(watch: PrefixWatch, client: ReplySink): Cancelable {
     const refused = this.#refusal(watch.after);
     if (refused !== undefined) {
       client.deliver(refused);
@@ -54,7 +54,7 @@ export class PrefixWatches {
     const reader = new PollReader(watch, watch.after ?? this.#options.durable(), (reply) => {
       stopWaiting();
       this.#remove(reader);
-      if (!client.gone) client.deliver(reply);
+      if (!client.disconnected) client.deliver(reply);
     });
     this.#add(reader);
     return {
@@ -65,7 +65,7 @@ export class PrefixWatches {
     };
   }
 
-  stream(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
+  stream(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable {
     const refused = this.#refusal(watch.after);
     if (refused !== undefined) {
       sink.end(refused);

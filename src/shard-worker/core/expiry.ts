@@ -7,18 +7,18 @@ import type { AccountId } from '../../protocol/ids.ts';
 import { kinds, type Effect } from '../../protocol/record.ts';
 import { assert } from '../../shared/assert.ts';
 import { expiryBatchMax, expiryCommitBytesMax } from '../../shared/limits.ts';
-import { noteFreed } from './batch/batch.ts';
+import { noteGrantable } from './batch/batch.ts';
 import type { LocatedEntry } from '../../protocol/entries.ts';
 import { viewLock, type LockRecord } from './state/lease.ts';
-import { endDraft, leaseTill, viewDurableLock } from './operations/lock.ts';
+import { endEffect, leaseTill, viewDurableLock } from './operations/lock.ts';
 import { expireMutex, viewMutex } from './operations/mutex.ts';
 import type { Outbox } from './state/outbox.ts';
 import { commit, type ShardState } from './state/state.ts';
 import { familyOf, timeOut } from './operations/waiting.ts';
 
-/** Ends entries of the store. An entry under a hold waits for the baton; with no room to write, all wait. */
+/** Ends entries of the store. An entry under a hold waits for the transaction; with no room to write, all wait. */
 export function expireEntries(state: ShardState, now: number, out: Outbox): void {
-  if (state.noRoom?.room === 'full' || state.entries.nextDeadline() > now) return;
+  if (state.outOfSpace?.room === 'full' || state.entries.nextDeadline() > now) return;
   const byAccount = new Map<AccountId, { effects: Effect[]; bytes: number }>();
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
@@ -39,7 +39,7 @@ export function expireEntries(state: ShardState, now: number, out: Outbox): void
 function commitExpiry(state: ShardState, account: AccountId, effects: readonly Effect[], out: Outbox): void {
   const record = { rev: out.nextRevision(), account, effects };
   commit(state, record, out);
-  noteFreed(state, record);
+  noteGrantable(state, record);
 }
 
 /** Ends what lives in memory only: waits and mutexes. Served after the entries, so that a lock that just expired is granted first. */
@@ -50,16 +50,16 @@ export function expireDeadlines(state: ShardState, now: number, out: Outbox): vo
       continue;
     }
     if (item.kind === 'lock') {
-      state.freed.add(nameOf(item.account, item.id));
+      state.grantable.add(nameOf(item.account, item.id));
       continue;
     }
     const { waiter } = item;
     const view =
       familyOf(waiter) === 'lock'
-        ? viewDurableLock(state, waiter.account, waiter.ask.id, now)
-        : viewMutex(state, waiter.account, waiter.ask.id, now);
+        ? viewDurableLock(state, waiter.account, waiter.operation.id, now)
+        : viewMutex(state, waiter.account, waiter.operation.id, now);
     timeOut(state, waiter, view, out);
-    if (familyOf(waiter) === 'lock') state.freed.add(nameOf(waiter.account, waiter.ask.id));
+    if (familyOf(waiter) === 'lock') state.grantable.add(nameOf(waiter.account, waiter.operation.id));
   }
 }
 
@@ -73,5 +73,5 @@ function expiryEffect(state: ShardState, { kind, key, entry }: LocatedEntry, now
   // A lease from before this start may have its time extended: it is written down when the old time comes.
   const till = leaseTill(state.boot, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
-  return endDraft(key, viewLock(record, till, now), 'expired', now);
+  return endEffect(key, viewLock(record, till, now), 'expired', now);
 }

@@ -5,7 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Revision, ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
-import { NoRoomError, type CheckpointTarget } from '../checkpoint-store.ts';
+import { NoSpaceError, type CheckpointTarget } from '../checkpoint-store.ts';
 import type { CheckpointWriter } from './checkpointer.ts';
 
 /** Shard → checkpoint thread. Each shard has a port of its own. */
@@ -18,7 +18,7 @@ export type CheckpointRequest =
 /** Checkpoint thread → shard; one for each commit. Other errors end the thread, and with it the process. */
 export type CheckpointAnswer =
   | { readonly kind: 'checkpoint.committed' }
-  | { readonly kind: 'checkpoint.no-room'; readonly message: string };
+  | { readonly kind: 'checkpoint.no-space'; readonly message: string };
 
 interface Waiting {
   readonly resolve: () => void;
@@ -67,7 +67,7 @@ export class ThreadCheckpointWriter implements CheckpointWriter {
     assert(waiting !== undefined, 'an answer belongs to a commit');
     this.#waiting = undefined;
     if (answer.kind === 'checkpoint.committed') waiting.resolve();
-    else waiting.reject(new NoRoomError(answer.message));
+    else waiting.reject(new NoSpaceError(answer.message));
   }
 
   #gone(): void {

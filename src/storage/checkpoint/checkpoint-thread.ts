@@ -13,7 +13,7 @@ import { workerData, type MessagePort } from 'node:worker_threads';
 import type { Revision } from '../../protocol/ids.ts';
 import { shardId } from '../../protocol/ids.ts';
 import { unreachable } from '../../shared/assert.ts';
-import { NoRoomError, type CheckpointTarget } from '../checkpoint-store.ts';
+import { NoSpaceError, type CheckpointTarget } from '../checkpoint-store.ts';
 import { LmdbStore } from '../lmdb/lmdb-store.ts';
 import type { CheckpointAnswer, CheckpointRequest } from './checkpoint-link.ts';
 
@@ -67,7 +67,7 @@ function commit(target: CheckpointTarget, slices: readonly CheckpointSlice[], wa
     target.apply(usedUp(slices), watermark);
     return { kind: 'checkpoint.committed' };
   } catch (error) {
-    if (error instanceof NoRoomError) return { kind: 'checkpoint.no-room', message: error.message };
+    if (error instanceof NoSpaceError) return { kind: 'checkpoint.no-space', message: error.message };
     throw error;
   }
 }

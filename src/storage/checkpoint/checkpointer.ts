@@ -8,7 +8,7 @@
  *            due                      all slices handed over              committed
  *   idle ───────────► freeze, slices ───────────────────────► committing ───────────► drop the frozen memtable, idle
  *                        ▲                                        │
- *                        └──────── next start ◄── no-room ◄───────┘  ENOSPC, map full
+ *                        └──────── next start ◄── no-space ◄───────┘  ENOSPC, map full
  *
  *   freeze     The active memtable becomes the frozen one, with the watermark that belongs to it: every record up to
  *              and including it has been applied to what is frozen or lies below. Both are in memory only.
@@ -32,7 +32,7 @@
  */
 import type { Revision, ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
-import { NoRoomError } from '../checkpoint-store.ts';
+import { NoSpaceError } from '../checkpoint-store.ts';
 import type { ShardStore } from '../shard-store.ts';
 import { encodeSlices } from '../memtable/slice-codec.ts';
 
@@ -42,7 +42,7 @@ export interface CheckpointWriter {
   begin(shard: ShardId): void;
   /** The memory of `bytes` is the writer's from now on. */
   slice(bytes: Uint8Array<ArrayBuffer>): void;
-  /** Resolves when everything is durable. Rejects with `NoRoomError` when nothing was written for want of space. */
+  /** Resolves when everything is durable. Rejects with `NoSpaceError` when nothing was written for want of space. */
   commit(watermark: Revision): Promise<void>;
 }
 
@@ -138,7 +138,7 @@ export class Checkpointer {
    * @param watermark every record up to and including it has been applied, and everything applied is durable in the
    *   journal. Not used when a frozen memtable is still pending: that one keeps its own.
    */
-  async start(watermark: Revision): Promise<'done' | 'no-room'> {
+  async start(watermark: Revision): Promise<'done' | 'no-space'> {
     assert(!this.#running, 'a shard makes one checkpoint at a time');
     const { shard, writer, yieldTurn } = this.#options;
     this.#running = true;
@@ -164,10 +164,10 @@ export class Checkpointer {
       await writer.commit(covered);
     } catch (error) {
       // Anything else leaves `running` set: nothing starts again in a process that is going down.
-      if (!(error instanceof NoRoomError)) throw error;
+      if (!(error instanceof NoSpaceError)) throw error;
       this.#retryAt = this.#now + (this.#options.retryMs ?? checkpointRetryMs);
       this.#running = false;
-      return 'no-room';
+      return 'no-space';
     }
     this.#store.dropFrozen();
     this.#frozenWatermark = undefined;

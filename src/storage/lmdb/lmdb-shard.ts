@@ -10,7 +10,7 @@ import { revision, type Revision } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import type { Entry } from '../../protocol/entries.ts';
-import { NoRoomError, type CheckpointStore, type CheckpointTarget, type Chunk } from '../checkpoint-store.ts';
+import { NoSpaceError, type CheckpointStore, type CheckpointTarget, type Chunk } from '../checkpoint-store.ts';
 import { decodeWatermark, encodeWatermark, readEntry } from '../entry-codec.ts';
 import { decodeSlice } from '../memtable/slice-codec.ts';
 import { watermarkKey, type StorageKey } from '../storage-key.ts';
@@ -18,7 +18,7 @@ import { watermarkKey, type StorageKey } from '../storage-key.ts';
 /** A chunk ends behind the value that reaches this many bytes. */
 const chunkBytes = 256 * 1024;
 /** What a commit may write besides its rows: the rest of the pages that they are on. */
-const noRoomMarginBytes = 64 * 1024 * 1024;
+const noSpaceMarginBytes = 64 * 1024 * 1024;
 
 export interface LmdbUsage {
   /** Rows: entries, deadline keys, the watermark. */
@@ -101,7 +101,7 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
         failpoint('checkpoint.before-commit');
       });
     } catch (error) {
-      if (this.#isNoRoom(error, bytes)) throw new NoRoomError('no room for a checkpoint', { cause: error });
+      if (this.#isNoSpace(error, bytes)) throw new NoSpaceError('no room for a checkpoint', { cause: error });
       throw error;
     }
     failpoint('checkpoint.committed');
@@ -120,11 +120,11 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
    * is safe in every case: LMDB never writes over a page that a committed state uses, and a new attempt writes all its
    * pages anew.
    */
-  #isNoRoom(error: unknown, bytes: number): boolean {
+  #isNoSpace(error: unknown, bytes: number): boolean {
     if (!(error instanceof Error) || !('code' in error)) return false;
     if (error.code === mapFull || error.code === errnoNoSpace || error.code === errnoQuota) return true;
     if (error.code !== errnoInputOutput) return false;
-    return this.#freeBytes() < bytes + noRoomMarginBytes;
+    return this.#freeBytes() < bytes + noSpaceMarginBytes;
   }
 
   #chunk<T>(start: StorageKey, end: StorageKey, limit: number, decode: (bytes: Buffer) => T): Chunk<T> {

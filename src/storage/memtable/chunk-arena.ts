@@ -6,7 +6,7 @@
  * 1 MiB, and chunks go back to a pool from which the next memtable takes them: loading keys leaves no garbage.
  *
  * A block is named by its place in units of 8 bytes, counted over all chunks: a number that fits into 31 bits. 0 is
- * nobody's place. A block that is freed is kept for the next one of its size.
+ * nobody's place. A block that is grantable is kept for the next one of its size.
  */
 import { assert } from '../../shared/assert.ts';
 
@@ -45,7 +45,7 @@ export class ChunkArena {
   readonly chunks: Chunk[] = [];
   readonly #pool: ChunkPool;
   /** By size in units. */
-  #freed: (number[] | undefined)[] = [];
+  #grantable: (number[] | undefined)[] = [];
   #next = 0;
   #end = 0;
   #used = 0;
@@ -54,7 +54,7 @@ export class ChunkArena {
     this.#pool = pool;
   }
 
-  /** Bytes that have been handed out since the last `clear`, freed ones included. */
+  /** Bytes that have been handed out since the last `clear`, grantable ones included. */
   get used(): number {
     return this.#used;
   }
@@ -62,8 +62,8 @@ export class ChunkArena {
   /** The place of a block whose content is undefined. */
   allocate(bytes: number): number {
     const units = unitsOf(bytes);
-    const freed = this.#freed[units]?.pop();
-    if (freed !== undefined) return freed;
+    const grantable = this.#grantable[units]?.pop();
+    if (grantable !== undefined) return grantable;
     if (this.#next + units > this.#end) this.#addChunk(units);
     const at = this.#next;
     this.#next += units;
@@ -73,13 +73,13 @@ export class ChunkArena {
 
   /** @param bytes as it was allocated */
   free(at: number, bytes: number): void {
-    (this.#freed[unitsOf(bytes)] ??= []).push(at);
+    (this.#grantable[unitsOf(bytes)] ??= []).push(at);
   }
 
   /** All blocks are gone, the memory stays. */
   clear(): void {
     if (this.chunks.length > 1) this.#pool.giveBack(this.chunks.splice(1));
-    this.#freed = [];
+    this.#grantable = [];
     this.#next = 1;
     this.#end = this.chunks.length << chunkShift;
     this.#used = 0;

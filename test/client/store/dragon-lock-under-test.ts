@@ -7,7 +7,7 @@ import { DragonLock } from '../../../src/client/dragon-lock.ts';
 import { HttpTransport, TransportError, type Transport, type WireRequest } from '../../../src/client/transport.ts';
 import { buildApp } from '../../../src/front-end/http/app.ts';
 import { loadConfig } from '../../../src/main/config/config.ts';
-import { allocateFrontEndMemory } from '../../../src/front-end/shared-counters.ts';
+import { allocateSharedCounters } from '../../../src/front-end/shared-counters.ts';
 import { startInProcess } from '../../support/in-process.ts';
 import { MemoryCheckpointStore } from '../../support/memory-checkpoint-store.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
@@ -38,7 +38,7 @@ export async function startDragonLock(time: VirtualTime): Promise<DragonLockUnde
     config,
     dispatcher: server.router,
     index: 0,
-    memory: allocateFrontEndMemory(config),
+    memory: allocateSharedCounters(config),
     boot: 'boot1',
     version: '0.1.0',
     log: { error: () => {}, warn: () => {} },

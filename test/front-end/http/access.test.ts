@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
-import { makeEdge } from './edge-under-test.ts';
+import { makeContext } from './edge-under-test.ts';
 
 const yaml = `
 tokens:
@@ -58,7 +58,7 @@ const matrix: readonly (readonly ['GET' | 'POST' | 'DELETE', string, unknown, Al
 
 for (const [method, url, body, allowed] of matrix) {
   test(`${method} ${url} ${JSON.stringify(body) ?? ''} is for the scopes that it needs`, async (t) => {
-    const edge = makeEdge(t, yaml);
+    const edge = makeContext(t, yaml);
     for (const [token, status] of Object.entries(allowed)) {
       const before = edge.dispatcher.asked.length;
       const response = await edge.send(method, url, body, { authorization: `Bearer ${token}` });
@@ -70,14 +70,14 @@ for (const [method, url, body, allowed] of matrix) {
 }
 
 test('a stream needs the scope read', async (t) => {
-  const edge = makeEdge(t, yaml);
+  const edge = makeContext(t, yaml);
   const response = await edge.send('GET', '/watch/shop', undefined, { authorization: 'Bearer writer' });
   assert.equal(response.statusCode, 403);
   assert.deepEqual(edge.dispatcher.asked, []);
 });
 
 test('a missing, malformed or unknown token is 401, before account, body and path parameters are looked at', async (t) => {
-  const edge = makeEdge(t, yaml);
+  const edge = makeContext(t, yaml);
   for (const authorization of [
     undefined,
     '',
@@ -98,7 +98,7 @@ test('a missing, malformed or unknown token is 401, before account, body and pat
 });
 
 test('a foreign account gets the same answer whatever is asked of it', async (t) => {
-  const edge = makeEdge(t, yaml);
+  const edge = makeContext(t, yaml);
   const headers = { authorization: 'Bearer reader' };
   const answers = new Set<string>();
   for (const account of ['blog', 'nobody', 'sh%20op', 'a'.repeat(65)]) {
@@ -111,7 +111,7 @@ test('a foreign account gets the same answer whatever is asked of it', async (t)
 });
 
 test('without tokens everything is allowed, except to web pages of another origin', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   assert.equal((await edge.send('DELETE', '/db/shop/lock/a')).statusCode, 200);
   const host = '127.0.0.1:8081';
   const from = (origin: string) => edge.send('POST', '/db/shop', set, { host, origin });
@@ -121,7 +121,7 @@ test('without tokens everything is allowed, except to web pages of another origi
 });
 
 test('health, version and metrics need no token', async (t) => {
-  const edge = makeEdge(t, yaml);
+  const edge = makeContext(t, yaml);
   for (const url of ['/livez', '/readyz', '/version', '/metrics']) {
     assert.equal((await edge.send('GET', url)).statusCode, 200, url);
   }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeEdge } from './edge-under-test.ts';
+import { makeContext } from './edge-under-test.ts';
 
-const batch = { kind: 'batch', account: 'my_env', shape: 'batch' };
+const batch = { kind: 'batch', account: 'my_env', format: 'batch' };
 
 const accepted: readonly (readonly [claim: string, body: unknown, command: object])[] = [
   [
@@ -15,7 +15,7 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     { KVSet: { Key: 'ABC', Value: '123' }, KVGet: { Key: 'CDE' }, Atomic: { Key: 'Total_Count', Add: 1 } },
     {
       ...batch,
-      atomic: [{ key: 'Total_Count', op: 'add', n: 1 }],
+      counter: [{ key: 'Total_Count', op: 'add', n: 1 }],
       get: ['CDE'],
       set: [{ key: 'ABC', value: '"123"' }],
     },
@@ -67,7 +67,7 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
       ...batch,
       guard: [{ id: 'g', handle: 3 }],
       check: [{ key: 'c', version: 0 }],
-      atomic: [
+      counter: [
         { key: 'a', op: 'set', n: 0, ifEq: -5 },
         { key: 'b', op: 'max', n: 2 },
         { key: 'd', op: 'min', n: -2 },
@@ -87,7 +87,7 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
 
 for (const [claim, body, command] of accepted) {
   test(`batch: ${claim} is understood`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     const response = await edge.send('POST', '/db/my_env', body);
     assert.equal(response.statusCode, 200, response.body);
     assert.deepEqual(JSON.parse(JSON.stringify(edge.dispatcher.commands)), [command]);
@@ -177,7 +177,7 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
 for (const [body, message] of refused) {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   test(`batch ${text} is refused with 400 and the field`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     const response = await edge.send('POST', '/db/my_env', text);
     const { Code, Message }: { Code: string; Message: string } = response.json();
     if (typeof message === 'string') assert.equal(Message, message);
@@ -189,7 +189,7 @@ for (const [body, message] of refused) {
 }
 
 test('batch: ids in the body refuse a duplicate, or replay on demand, for as long as asked', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   await edge.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' });
   await edge.send('POST', '/db/a', {
     ...set,
@@ -208,7 +208,7 @@ test('batch: ids in the body refuse a duplicate, or replay on demand, for as lon
 });
 
 test('batch: ids in both header and body are refused, and the header with an array', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const header = { 'idempotency-key': 'z' };
   assert.equal((await edge.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' }, header)).statusCode, 400);
   assert.match((await edge.send('POST', '/db/a', [set], header)).body, /Idempotency-Key: not for an array/);
@@ -216,7 +216,7 @@ test('batch: ids in both header and body are refused, and the header with an arr
 });
 
 test('array: every batch is its own request, handed over in order in one turn, answered in order with its status', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = (command) =>
     command?.kind === 'batch' && command.get?.[0] === 'b'
       ? { status: 409, body: '{"Code":"not_locked","Message":"busy"}' }
@@ -235,7 +235,7 @@ test('array: every batch is its own request, handed over in order in one turn, a
 });
 
 test('batch: over its limits are 413, and nothing is handed over', async (t) => {
-  const edge = makeEdge(t, 'limits: {batch_operations_max: 3, value_bytes_max: 20, body_bytes_max: 2000}');
+  const edge = makeContext(t, 'limits: {batch_operations_max: 3, value_bytes_max: 20, body_bytes_max: 2000}');
   const tooLarge: readonly (readonly [unknown, RegExp])[] = [
     [
       {

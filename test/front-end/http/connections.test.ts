@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { revision } from '../../../src/protocol/ids.ts';
-import { makeEdge, type EdgeUnderTest } from './edge-under-test.ts';
+import { makeContext, type EdgeUnderTest } from './edge-under-test.ts';
 
 /** A listening app, and a raw connection to it. */
 async function connect(
@@ -41,23 +41,23 @@ async function receive(socket: net.Socket, until: RegExp): Promise<string> {
 }
 
 test('a connection that closes cancels every request that waits on it, pipelined ones too', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const { dispatcher } = edge;
   dispatcher.reply = undefined;
   const socket = await connect(t, edge);
   const lock = '{"LockID":"a","LockDur":1,"LockWait":300}';
   socket.write(post('/db/a', lock) + post('/watch/a', '{"ID":"k"}') + post('/db/a', '[{"KVGet":"x"},{"KVGet":"y"}]'));
   await dispatcher.until(() => dispatcher.asked.length === 4);
-  assert.ok(dispatcher.asked.every(({ client, cancelled }) => client?.gone === false && !cancelled));
+  assert.ok(dispatcher.asked.every(({ client, cancelled }) => client?.disconnected === false && !cancelled));
   socket.destroy();
   await dispatcher.until(() => dispatcher.asked.every(({ cancelled }) => cancelled));
-  assert.ok(dispatcher.asked.every(({ client }) => client?.gone));
+  assert.ok(dispatcher.asked.every(({ client }) => client?.disconnected));
   // Too late, and harmless.
   dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{}' });
 });
 
 test('between requests a socket has the listeners of Node alone, and its end is heard of all the same', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
   const socket = await connect(t, edge);
   const [server] = await accepted;
@@ -73,7 +73,7 @@ test('between requests a socket has the listeners of Node alone, and its end is 
 });
 
 test('pipelined requests are answered in order, whatever order the replies come in', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = undefined;
   const socket = await connect(t, edge);
   socket.write(post('/db/a', '{"KVGet":"one"}') + post('/db/a', '{"KVGet":"two"}'));
@@ -84,7 +84,7 @@ test('pipelined requests are answered in order, whatever order the replies come 
 });
 
 test('a connection that answered its requests keeps only one close listener, and nothing under way', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const served: net.Socket[] = [];
   edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
   const socket = await connect(t, edge);
@@ -123,7 +123,7 @@ const broken: readonly (readonly [claim: string, bytes: string, status: number, 
 
 for (const [claim, bytes, status, message] of broken) {
   test(`${claim}: a JSON error, and the connection closes`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     const socket = await connect(t, edge);
     socket.write(bytes);
     const [head = '', body = ''] = (await everything(socket)).split('\r\n\r\n');
@@ -137,14 +137,14 @@ for (const [claim, bytes, status, message] of broken) {
 }
 
 test('a request whose head does not arrive in time is refused', async (t) => {
-  const edge = makeEdge(t, 'http: {header_timeout_ms: 20, request_timeout_ms: 40}');
+  const edge = makeContext(t, 'http: {header_timeout_ms: 20, request_timeout_ms: 40}');
   const socket = await connect(t, edge);
   socket.write('POST /db/a HT');
   assert.match(await everything(socket), /^HTTP\/1\.1 400 Bad Request[\s\S]*came too slowly/);
 });
 
 test('a body over the limit is refused while it arrives, with or without a length, and the connection closes', async (t) => {
-  const edge = makeEdge(t, 'limits: {body_bytes_max: 2000, value_bytes_max: 1000}');
+  const edge = makeContext(t, 'limits: {body_bytes_max: 2000, value_bytes_max: 1000}');
   for (const head of ['Content-Length: 100000000', 'Transfer-Encoding: chunked']) {
     const socket = await connect(t, edge);
     const chunk = 'x'.repeat(0xbb8);
@@ -157,7 +157,7 @@ test('a body over the limit is refused while it arrives, with or without a lengt
 });
 
 test('a client that leaves in the middle of its body leaves no trace', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const served: net.Socket[] = [];
   edge.app.server.on('connection', (one: net.Socket) => served.push(one));
   const socket = await connect(t, edge);
@@ -170,7 +170,7 @@ test('a client that leaves in the middle of its body leaves no trace', async (t)
 });
 
 test('stream: it opens before the first event, and closing it cancels the watch', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = undefined;
   const socket = await connect(t, edge);
   socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -181,7 +181,7 @@ test('stream: it opens before the first event, and closing it cancels the watch'
 });
 
 test('stream: a reader that does not keep up is closed when its unsent bytes pass the limit', async (t) => {
-  const edge = makeEdge(t, 'limits: {stream_buffer_bytes_max: 65536}');
+  const edge = makeContext(t, 'limits: {stream_buffer_bytes_max: 65536}');
   edge.dispatcher.reply = undefined;
   const socket = await connect(t, edge);
   socket.pause();
@@ -198,7 +198,7 @@ test('stream: a reader that does not keep up is closed when its unsent bytes pas
 });
 
 test('while it drains, the server closes connections behind its replies', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const socket = await connect(t, edge);
   edge.state = 'draining';
   socket.write(post('/db/a', '{"KVGet":"x"}'));
@@ -213,7 +213,7 @@ function value(length: number): string {
 const large = JSON.stringify('x'.repeat(16_000_000));
 
 test('a client that takes nothing of its reply is disconnected after write_timeout_ms', async (t) => {
-  const edge = makeEdge(t, 'http: {write_timeout_ms: 50}');
+  const edge = makeContext(t, 'http: {write_timeout_ms: 50}');
   edge.dispatcher.reply = () => ({ status: 200, body: large });
   const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
   const socket = await connect(t, edge);
@@ -224,7 +224,7 @@ test('a client that takes nothing of its reply is disconnected after write_timeo
 });
 
 test('over unread_bytes_max the connections that are behind for longest are closed, and those that read are not', async (t) => {
-  const edge = makeEdge(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 20000000}');
+  const edge = makeContext(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 20000000}');
   edge.dispatcher.reply = () => ({ status: 200, body: large });
   const served: net.Socket[] = [];
   edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
@@ -241,7 +241,7 @@ test('over unread_bytes_max the connections that are behind for longest are clos
 });
 
 test('a connection that was behind many times, and caught up each time, keeps no listener of each', async (t) => {
-  const edge = makeEdge(t, 'http: {threads: 1}');
+  const edge = makeContext(t, 'http: {threads: 1}');
   edge.dispatcher.reply = () => ({ status: 200, body: large });
   const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
   const socket = await connect(t, edge);
@@ -256,7 +256,7 @@ test('a connection that was behind many times, and caught up each time, keeps no
 });
 
 test('a reply that is larger than unread_bytes_max arrives all the same when its client reads', async (t) => {
-  const edge = makeEdge(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 1000000}');
+  const edge = makeContext(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 1000000}');
   edge.dispatcher.reply = () => ({ status: 200, body: large });
   const socket = await connect(t, edge);
   socket.write(post('/db/a', '{"KVGet":"x"}'));
@@ -266,7 +266,7 @@ test('a reply that is larger than unread_bytes_max arrives all the same when its
 const arriving = (length: number): string => `POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
 
 test('over arriving_bytes_max the body that has been arriving for longest is answered 503, and the others come through', async (t) => {
-  const edge = makeEdge(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
+  const edge = makeContext(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
   const body = value(200_000);
   const slow = await connect(t, edge);
   const replied = everything(slow);
@@ -289,7 +289,7 @@ test('over arriving_bytes_max the body that has been arriving for longest is ans
 
 /** Two bodies too many of 900 bytes; the first of them is given up. */
 async function giveUp(t: TestContext, options: net.SocketConstructorOpts = {}) {
-  const edge = makeEdge(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 1024}');
+  const edge = makeContext(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 1024}');
   const body = value(900);
   const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
   const slow = await connect(t, edge, options);
@@ -331,7 +331,7 @@ test('whose body was given up and who never closes its half is closed soon', asy
 });
 
 test('a body that comes in many pieces, with or without a length, is the same as in one', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const socket = await connect(t, edge);
   socket.setNoDelay(true);
   const body = '{"KVSet":{"Key":"k","Value":"\u{1f600}xyz"}}';

@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { buildApp, type AppOptions } from '../../../src/front-end/http/app.ts';
 import { loadConfig } from '../../../src/main/config/config.ts';
-import { allocateFrontEndMemory } from '../../../src/front-end/shared-counters.ts';
+import { allocateSharedCounters } from '../../../src/front-end/shared-counters.ts';
 import type { Config } from '../../../src/front-end/config-schema.ts';
 import { FakeDispatcher } from './fake-dispatcher.ts';
 
@@ -21,7 +21,7 @@ export interface EdgeUnderTest {
   ): Promise<LightMyRequestResponse>;
 }
 
-export function makeEdge(t: TestContext, yaml = '', now?: AppOptions['now']): EdgeUnderTest {
+export function makeContext(t: TestContext, yaml = '', now?: AppOptions['now']): EdgeUnderTest {
   const dispatcher = new FakeDispatcher();
   const config = configOf(yaml);
   const logged: object[] = [];
@@ -30,7 +30,7 @@ export function makeEdge(t: TestContext, yaml = '', now?: AppOptions['now']): Ed
     app: buildApp({
       config,
       index: 0,
-      memory: allocateFrontEndMemory(config),
+      memory: allocateSharedCounters(config),
       dispatcher,
       boot: 'boot7',
       version: '1.2.3',

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeEdge } from './edge-under-test.ts';
+import { makeContext } from './edge-under-test.ts';
 
 test('an unknown path names the paths that there are, a known one its methods', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const unknown = await edge.send('GET', '/nope');
   assert.equal(unknown.statusCode, 404);
   assert.match(unknown.body, /"Code":"not_found","Message":"There is no \/nope; there are .*\/db\/:acc\/kv\/:id, /);
@@ -20,7 +20,7 @@ test('an unknown path names the paths that there are, a known one its methods', 
 });
 
 test('every reply carries Dragonlock-Boot, and every error its own RequestID', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const replies = [
     await edge.send('GET', '/livez'),
     await edge.send('GET', '/metrics'),
@@ -34,7 +34,7 @@ test('every reply carries Dragonlock-Boot, and every error its own RequestID', a
 });
 
 test('an error from behind keeps its members and gets a RequestID; 429 and 503 say when to retry', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = () => ({ status: 409, body: '{"Code":"not_locked","Message":"busy","Waiters":3}' });
   const busy = await edge.send('POST', '/db/a/lock/l');
   assert.deepEqual(busy.json(), { Code: 'not_locked', Message: 'busy', Waiters: 3, RequestID: 'boot7-0-1' });
@@ -46,7 +46,7 @@ test('an error from behind keeps its members and gets a RequestID; 429 and 503 s
 });
 
 test('204 has neither body nor content type', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = () => ({ status: 204, body: '' });
   const response = await edge.send('POST', '/watch/a', { ID: 'k', Wait: 1 });
   assert.deepEqual([response.statusCode, response.body], [204, '']);
@@ -54,7 +54,7 @@ test('204 has neither body nor content type', async (t) => {
 });
 
 test('a bug behind a call is 500 internal, logged under the RequestID that the client is shown', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.request = () => {
     throw new Error('secret detail');
   };
@@ -68,7 +68,7 @@ test('a bug behind a call is 500 internal, logged under the RequestID that the c
 });
 
 test('while starting or draining data calls are 503, /readyz too, and /livez stays 200', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   for (const state of ['starting', 'draining'] as const) {
     edge.state = state;
     for (const response of [await edge.send('GET', '/db/a/kv/x'), await edge.send('GET', '/readyz')]) {
@@ -90,7 +90,7 @@ test('while starting or draining data calls are 503, /readyz too, and /livez sta
 
 test('an account over its rate is 429 until its bucket refills; others are not held up; an array costs its batches', async (t) => {
   let now = 0;
-  const edge = makeEdge(t, 'limits: {account_requests_per_second: 2}', () => now);
+  const edge = makeContext(t, 'limits: {account_requests_per_second: 2}', () => now);
   const status = async (account: string, body: unknown = { KVGet: 'a' }) =>
     (await edge.send('POST', `/db/${account}`, body)).statusCode;
   assert.deepEqual([await status('a'), await status('a'), await status('a')], [200, 200, 429]);
@@ -107,7 +107,7 @@ test('an account over its rate is 429 until its bucket refills; others are not h
 
 test('/metrics counts by operation and status, and tells of shards and journal, never of keys or accounts', async (t) => {
   let now = 0;
-  const edge = makeEdge(t, '', () => (now += 0.05));
+  const edge = makeContext(t, '', () => (now += 0.05));
   await edge.send('POST', '/db/secretacc', { KVGet: 'secretkey' });
   await edge.send('POST', '/db/secretacc', [{ KVGet: 'secretkey' }]);
   await edge.send('POST', '/db/secretacc/kv/secretkey?x=1', 1);

@@ -3,12 +3,12 @@ import type { Batch, Command } from '../../../src/protocol/commands.ts';
 import { revision, type AccountId } from '../../../src/protocol/ids.ts';
 import type { Reply } from '../../../src/protocol/replies.ts';
 import type { Histogram, ServerStats } from '../../../src/protocol/stats.ts';
-import { ArrayItem } from '../../../src/router/batch-array/batch-array-item.ts';
+import { BatchArrayItem } from '../../../src/router/batch-array/batch-array-item.ts';
 import type {
-  ArrayClient,
-  Client,
+  BatchReplySink,
+  ReplySink,
   Dispatcher,
-  Pending,
+  Cancelable,
   PrefixWatch,
   StreamSink,
   WatchedKey,
@@ -20,7 +20,7 @@ export interface Asked {
   readonly account?: AccountId;
   readonly waitMs?: number;
   readonly watch?: Partial<PrefixWatch>;
-  readonly client?: Client;
+  readonly client?: ReplySink;
   readonly sink?: StreamSink;
   cancelled: boolean;
 }
@@ -35,24 +35,24 @@ export class FakeDispatcher implements Dispatcher {
     return this.asked.flatMap(({ command }) => (command === undefined ? [] : [command]));
   }
 
-  request(command: Command, client: Client): Pending {
+  request(command: Command, client: ReplySink): Cancelable {
     return this.#ask({ command, client, cancelled: false });
   }
 
-  requestAll(batches: readonly Batch[], client: ArrayClient): Pending {
-    const pendings = batches.map((batch, place) => this.request(batch, new ArrayItem(client, place)));
+  requestAll(batches: readonly Batch[], client: BatchReplySink): Cancelable {
+    const pendings = batches.map((batch, place) => this.request(batch, new BatchArrayItem(client, place)));
     return { cancel: () => pendings.forEach((pending) => pending.cancel()) };
   }
 
-  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: Client): Pending {
+  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: ReplySink): Cancelable {
     return this.#ask({ account, keys, waitMs, client, cancelled: false });
   }
 
-  watchPrefix(watch: PrefixWatch, client: Client): Pending {
+  watchPrefix(watch: PrefixWatch, client: ReplySink): Cancelable {
     return this.#ask({ watch, client, cancelled: false });
   }
 
-  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Pending {
+  streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable {
     return this.#ask({ watch, sink, cancelled: false });
   }
 
@@ -67,7 +67,7 @@ export class FakeDispatcher implements Dispatcher {
     }
   }
 
-  #ask(asked: Asked): Pending {
+  #ask(asked: Asked): Cancelable {
     this.asked.push(asked);
     const { client, command, sink } = asked;
     const { reply } = this;
@@ -99,7 +99,7 @@ const stats: ServerStats = {
       shard: 0,
       queued: 4,
       waiters: 3,
-      heldBack: 0,
+      blocked: 0,
       watchedKeys: 2,
       memtableEntries: 9,
       memtableBytes: 999,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { makeEdge } from './edge-under-test.ts';
+import { makeContext } from './edge-under-test.ts';
 
 const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 const valued = (value: string): string => `{"KVSet":{"Key":"a","Value":${value}}}`;
@@ -44,7 +44,7 @@ const hostile: readonly (readonly [claim: string, body: string | Buffer, message
 
 for (const [claim, body, message] of hostile) {
   test(`hostile body: ${claim} is 400, and nothing is handed over`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     const response = await edge.send('POST', '/db/acc', body);
     const { Code, Message, RequestID }: { Code: string; Message: string; RequestID: string } = response.json();
     assert.match(Message, message);
@@ -55,7 +55,7 @@ for (const [claim, body, message] of hostile) {
 }
 
 test('what is only unusual is kept: the greatest integer, fractions, 128 levels, repeated members, lone surrogates in a value', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const kept: readonly (readonly [string, string])[] = [
     ['9007199254740991', '9007199254740991'],
     ['1.5e-300', '1.5e-300'],
@@ -72,7 +72,7 @@ test('what is only unusual is kept: the greatest integer, fractions, 128 levels,
 });
 
 test('other content types are 415 before the body is read', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   for (const type of [
     'text/plain',
     'application/xml',
@@ -147,7 +147,7 @@ const { text: likelyText } = fc.letrec<{ text: string; object: string; list: str
 }));
 
 test('no body whatsoever is a 5xx, and every refusal has a code and a message', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const body = fc.oneof(
     likelyText,
     fc.string(),
@@ -174,7 +174,7 @@ test('no body whatsoever is a 5xx, and every refusal has a code and a message', 
 });
 
 test('no path or query whatsoever is a 5xx', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const piece = fc.constantFrom(
     'db',
     'watch',

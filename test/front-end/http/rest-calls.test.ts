@@ -1,32 +1,32 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Command } from '../../../src/protocol/commands.ts';
-import { makeEdge } from './edge-under-test.ts';
+import { makeContext } from './edge-under-test.ts';
 
 type Case = readonly [method: 'GET' | 'POST' | 'DELETE', url: string, body: unknown, command: object];
 
 const batch = { kind: 'batch', account: 'shop' };
 
 const cases: readonly Case[] = [
-  ['GET', '/db/shop/kv/a', undefined, { ...batch, shape: 'kv.get', get: ['a'] }],
-  ['GET', '/db/shop/kv/app/config', undefined, { ...batch, shape: 'kv.get', get: ['app/config'] }],
-  ['GET', '/db/shop/kv/app%2Fconfig', undefined, { ...batch, shape: 'kv.get', get: ['app/config'] }],
-  ['GET', '/db/shop/kv/a%2525b%3Fc%20d+e', undefined, { ...batch, shape: 'kv.get', get: ['a%25b?c d+e'] }],
-  ['GET', `/db/shop/kv/${'%C3%A9'.repeat(256)}`, undefined, { ...batch, shape: 'kv.get', get: ['é'.repeat(256)] }],
+  ['GET', '/db/shop/kv/a', undefined, { ...batch, format: 'kv.get', get: ['a'] }],
+  ['GET', '/db/shop/kv/app/config', undefined, { ...batch, format: 'kv.get', get: ['app/config'] }],
+  ['GET', '/db/shop/kv/app%2Fconfig', undefined, { ...batch, format: 'kv.get', get: ['app/config'] }],
+  ['GET', '/db/shop/kv/a%2525b%3Fc%20d+e', undefined, { ...batch, format: 'kv.get', get: ['a%25b?c d+e'] }],
+  ['GET', `/db/shop/kv/${'%C3%A9'.repeat(256)}`, undefined, { ...batch, format: 'kv.get', get: ['é'.repeat(256)] }],
   [
     'POST',
     '/db/shop/kv/a',
     { x: [1, null] },
-    { ...batch, shape: 'kv.set', set: [{ key: 'a', value: '{"x":[1,null]}' }] },
+    { ...batch, format: 'kv.set', set: [{ key: 'a', value: '{"x":[1,null]}' }] },
   ],
   [
     'POST',
     '/db/shop/kv/a?ver=0&ttl=1.5',
     7,
-    { ...batch, shape: 'kv.set', set: [{ key: 'a', value: '7', version: 0, ttlMs: 1500 }] },
+    { ...batch, format: 'kv.set', set: [{ key: 'a', value: '7', version: 0, ttlMs: 1500 }] },
   ],
-  ['DELETE', '/db/shop/kv/a', undefined, { ...batch, shape: 'kv.delete', set: [{ key: 'a' }] }],
-  ['DELETE', '/db/shop/kv/a?ver=12', undefined, { ...batch, shape: 'kv.delete', set: [{ key: 'a', version: 12 }] }],
+  ['DELETE', '/db/shop/kv/a', undefined, { ...batch, format: 'kv.delete', set: [{ key: 'a' }] }],
+  ['DELETE', '/db/shop/kv/a?ver=12', undefined, { ...batch, format: 'kv.delete', set: [{ key: 'a', version: 12 }] }],
   ['GET', '/db/shop/kv', undefined, { kind: 'kv.list', account: 'shop', prefix: '', limit: 100 }],
   [
     'GET',
@@ -34,49 +34,59 @@ const cases: readonly Case[] = [
     undefined,
     { kind: 'kv.list', account: 'shop', prefix: 'a/', after: 'a/b', limit: 1000 },
   ],
-  ['GET', '/db/shop/counter/c', undefined, { ...batch, shape: 'counter.get', atomic: [{ key: 'c', op: 'get', n: 0 }] }],
+  [
+    'GET',
+    '/db/shop/counter/c',
+    undefined,
+    { ...batch, format: 'counter.get', counter: [{ key: 'c', op: 'get', n: 0 }] },
+  ],
   [
     'POST',
     '/db/shop/counter/c',
     undefined,
-    { ...batch, shape: 'counter.add', atomic: [{ key: 'c', op: 'add', n: 1 }] },
+    { ...batch, format: 'counter.add', counter: [{ key: 'c', op: 'add', n: 1 }] },
   ],
   [
     'POST',
     '/db/shop/counter/c?add=-5',
     '',
-    { ...batch, shape: 'counter.add', atomic: [{ key: 'c', op: 'add', n: -5 }] },
+    { ...batch, format: 'counter.add', counter: [{ key: 'c', op: 'add', n: -5 }] },
   ],
-  ['POST', '/db/shop/counter/c?add=0', '', { ...batch, shape: 'counter.add', atomic: [{ key: 'c', op: 'add', n: 0 }] }],
+  [
+    'POST',
+    '/db/shop/counter/c?add=0',
+    '',
+    { ...batch, format: 'counter.add', counter: [{ key: 'c', op: 'add', n: 0 }] },
+  ],
   [
     'DELETE',
     '/db/shop/counter/c',
     undefined,
-    { ...batch, shape: 'counter.reset', atomic: [{ key: 'c', op: 'reset', n: 0 }] },
+    { ...batch, format: 'counter.reset', counter: [{ key: 'c', op: 'reset', n: 0 }] },
   ],
   [
     'GET',
     '/db/shop/sequence/s',
     undefined,
-    { ...batch, shape: 'sequence.get', sequence: { key: 's', op: 'get', n: 1 } },
+    { ...batch, format: 'sequence.get', sequence: { key: 's', op: 'get', n: 1 } },
   ],
   [
     'POST',
     '/db/shop/sequence/s',
     undefined,
-    { ...batch, shape: 'sequence.next', sequence: { key: 's', op: 'next', n: 1 } },
+    { ...batch, format: 'sequence.next', sequence: { key: 's', op: 'next', n: 1 } },
   ],
   [
     'POST',
     '/db/shop/sequence/s?n=10',
     undefined,
-    { ...batch, shape: 'sequence.next', sequence: { key: 's', op: 'next', n: 10 } },
+    { ...batch, format: 'sequence.next', sequence: { key: 's', op: 'next', n: 10 } },
   ],
   [
     'DELETE',
     '/db/shop/sequence/s',
     undefined,
-    { ...batch, shape: 'sequence.reset', sequence: { key: 's', op: 'reset', n: 1 } },
+    { ...batch, format: 'sequence.reset', sequence: { key: 's', op: 'reset', n: 1 } },
   ],
   ['GET', '/db/shop/lock/l', undefined, { kind: 'lock.inspect', account: 'shop', id: 'l' }],
   ['GET', '/db/shop/lock/l?fence=9', undefined, { kind: 'lock.inspect', account: 'shop', id: 'l', fence: 9 }],
@@ -84,22 +94,27 @@ const cases: readonly Case[] = [
     'POST',
     '/db/shop/lock/l',
     undefined,
-    { ...batch, shape: 'lock.acquire', lock: { id: 'l', durMs: 30_000, waitMs: 0 } },
+    { ...batch, format: 'lock.acquire', lock: { id: 'l', durMs: 30_000, waitMs: 0 } },
   ],
   [
     'POST',
     '/db/shop/lock/1?id=123&dur=0.25&wait=15&meta=host+1',
     undefined,
-    { ...batch, shape: 'lock.acquire', lock: { id: '1', durMs: 250, waitMs: 15_000, owner: '123', meta: '"host 1"' } },
+    { ...batch, format: 'lock.acquire', lock: { id: '1', durMs: 250, waitMs: 15_000, owner: '123', meta: '"host 1"' } },
   ],
-  ['DELETE', '/db/shop/lock/l?id=me', undefined, { ...batch, shape: 'lock.release', unlock: { id: 'l', owner: 'me' } }],
+  [
+    'DELETE',
+    '/db/shop/lock/l?id=me',
+    undefined,
+    { ...batch, format: 'lock.release', unlock: { id: 'l', owner: 'me' } },
+  ],
   [
     'DELETE',
     '/db/shop/lock/l?lock=77',
     undefined,
-    { ...batch, shape: 'lock.release', unlock: { id: 'l', handle: 77 } },
+    { ...batch, format: 'lock.release', unlock: { id: 'l', handle: 77 } },
   ],
-  ['DELETE', '/db/shop/lock/l', undefined, { ...batch, shape: 'lock.release', unlock: { id: 'l' } }],
+  ['DELETE', '/db/shop/lock/l', undefined, { ...batch, format: 'lock.release', unlock: { id: 'l' } }],
   ['GET', '/db/shop/lock?prefix=x', undefined, { kind: 'lock.list', account: 'shop', prefix: 'x', limit: 100 }],
   [
     'POST',
@@ -124,7 +139,7 @@ const cases: readonly Case[] = [
 
 for (const [method, url, body, command] of cases) {
   test(`${method} ${url.slice(0, 80)} becomes its command`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     const { statusCode, headers, body: text } = await edge.send(method, url, body);
     assert.deepEqual(JSON.parse(JSON.stringify(edge.dispatcher.commands)), [command]);
     assert.equal(statusCode, 200);
@@ -135,7 +150,7 @@ for (const [method, url, body, command] of cases) {
 }
 
 test('a header Idempotency-Key makes any REST write replayable, under the fingerprint of its command', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const key = { 'idempotency-key': 'once-1' };
   await edge.send('POST', '/db/shop/kv/a', 1, key);
   await edge.send('POST', '/db/shop/kv/a', ' 1 ', key);
@@ -159,7 +174,7 @@ test('a header Idempotency-Key makes any REST write replayable, under the finger
 });
 
 test('a replayed reply says so in a header', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = () => ({ replayed: true });
   const { headers } = await edge.send('POST', '/db/shop/kv/a', 1, { 'idempotency-key': 'x' });
   assert.equal(headers['idempotent-replayed'], 'true');
@@ -175,7 +190,7 @@ const texts: readonly (readonly [type: string, payload: string, value: string])[
 
 for (const [type, payload, value] of texts) {
   test(`kv set stores ${type} ${JSON.stringify(payload)} as ${value}`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     await edge.send('POST', '/db/shop/kv/a', payload, { 'content-type': type });
     const [command] = edge.dispatcher.commands;
     assert.deepEqual(command?.kind === 'batch' && command.set, [{ key: 'a', value }]);
@@ -218,7 +233,7 @@ const refused: readonly (readonly [method: 'GET' | 'POST' | 'DELETE', url: strin
 
 for (const [method, url, message] of refused) {
   test(`${method} ${url.slice(0, 60)} is refused with 400 and the parameter`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     const response = await edge.send(method, url);
     const body: { Code: string; Message: string; RequestID: string } = response.json();
     assert.match(body.Message, message);
@@ -230,7 +245,7 @@ for (const [method, url, message] of refused) {
 }
 
 test('calls that take no body refuse one', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   for (const url of ['counter/c', 'sequence/c', 'lock/c', 'mlock/c', 'munlock/c']) {
     const response = await edge.send('POST', `/db/shop/${url}`, { add: 5 });
     assert.equal(response.statusCode, 400);
@@ -241,7 +256,7 @@ test('calls that take no body refuse one', async (t) => {
 });
 
 test('a mutex refuses the header Idempotency-Key', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   for (const url of ['/db/shop/mlock/m', '/db/shop/munlock/m?lock=1']) {
     const response = await edge.send('POST', url, undefined, { 'idempotency-key': 'x' });
     assert.equal(response.statusCode, 400);

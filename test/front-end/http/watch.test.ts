@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventStream } from '../../../src/front-end/http/event-stream.ts';
 import { revision } from '../../../src/protocol/ids.ts';
-import { makeEdge } from './edge-under-test.ts';
+import { makeContext } from './edge-under-test.ts';
 
 const accepted: readonly (readonly [body: unknown, asked: object])[] = [
   [
@@ -35,7 +35,7 @@ const accepted: readonly (readonly [body: unknown, asked: object])[] = [
 
 for (const [body, asked] of accepted) {
   test(`watch ${JSON.stringify(body)} is understood`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     assert.equal((await edge.send('POST', '/watch/acc', body)).statusCode, 200);
     const [{ client, cancelled, ...got } = assert.fail('nothing was asked')] = edge.dispatcher.asked;
     assert.ok(client !== undefined && !cancelled);
@@ -65,7 +65,7 @@ const refused: readonly (readonly [body: unknown, message: RegExp])[] = [
 
 for (const [body, message] of refused) {
   test(`watch ${JSON.stringify(body).slice(0, 60)} is refused with 400 and the field`, async (t) => {
-    const edge = makeEdge(t);
+    const edge = makeContext(t);
     const response = await edge.send('POST', '/watch/acc', JSON.stringify(body));
     assert.match(response.json<{ Message: string }>().Message, message);
     assert.equal(response.statusCode, 400);
@@ -74,7 +74,7 @@ for (const [body, message] of refused) {
 }
 
 test('stream: one block for each commit, ids to resume from, and its end when the server drains', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = undefined;
   const reply = edge.send('GET', '/watch/acc?prefix=a%2F&after=5');
   await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
@@ -97,7 +97,7 @@ test('stream: one block for each commit, ids to resume from, and its end when th
 });
 
 test('stream: Last-Event-ID wins over after; a broken one is refused', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   const url = '/watch/acc?prefix=&after=5';
   const reply = edge.send('GET', url, undefined, { 'last-event-id': '77' });
   await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
@@ -110,7 +110,7 @@ test('stream: Last-Event-ID wins over after; a broken one is refused', async (t)
 });
 
 test('stream: history that is gone is a plain 410 before the stream starts', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = undefined;
   const reply = edge.send('GET', '/watch/acc?prefix=a&after=1');
   await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
@@ -125,7 +125,7 @@ test('stream: history that is gone is a plain 410 before the stream starts', asy
 });
 
 test('stream: a heartbeat passes on the latest bookmark, and a commit behind it makes that needless', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = undefined;
   const reply = edge.send('GET', '/watch/acc?prefix=');
   await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
@@ -145,7 +145,7 @@ test('stream: a heartbeat passes on the latest bookmark, and a commit behind it 
 });
 
 test('streams that are handed the same commit send the same buffer: what all of them leave unread is there once', async (t) => {
-  const edge = makeEdge(t);
+  const edge = makeContext(t);
   edge.dispatcher.reply = undefined;
   const written: Uint8Array[] = [];
   edge.app.addHook('onRequest', (_request, { raw }, done) => {

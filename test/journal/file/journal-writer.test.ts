@@ -102,7 +102,7 @@ void test('journal: a full disk is told before it is met, and passes by itself',
   const disk = new FaultDisk(1);
   const rooms: string[] = [];
   disk.freeBytes = segmentBytes + 10_000;
-  const journal = await open(disk, { onRoom: (room) => rooms.push(room) });
+  const journal = await open(disk, { onSpace: (room) => rooms.push(room) });
   await settle();
   assert.ok(disk.injected > 0, 'the disk was full');
   assert.equal(disk.freeBytes, 10_000, 'an attempt that failed leaves nothing behind');

@@ -13,7 +13,7 @@ import {
 } from '../../../src/protocol/wire/shard-wire.ts';
 
 const account = accountId('acc');
-const smallest: Batch = { kind: 'batch', account, shape: 'kv.get' };
+const smallest: Batch = { kind: 'batch', account, format: 'kv.get' };
 
 function reply(rev: number, body: string, more: Partial<Reply> = {}): Reply {
   return { rev: revision(rev), status: 200, body, ...more };
@@ -37,13 +37,13 @@ const members = {
     { key: 'deleted at a version', version: 3 },
   ],
   get: ['a', 'ключ', '-1', '0'],
-  atomic: [
+  counter: [
     { key: 'a', op: 'add', n: -(2 ** 53 - 1) },
     { key: 'b', op: 'set', n: 0, ifEq: 0 },
     { key: 'c', op: 'set', n: 0, ifEq: -1 },
   ],
 } as const satisfies {
-  readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'shape')>]-?: Batch[Member];
+  readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];
 };
 
 test('every member of a batch arrives as it was sent, alone and with all others', () => {
@@ -54,21 +54,21 @@ test('every member of a batch arrives as it was sent, alone and with all others'
 });
 
 test('the batches of an array arrive as they were sent, each member alone and all together', () => {
-  const item: Batch = { kind: 'batch', account, shape: 'batch', replyBytesMax: 7 };
+  const item: Batch = { kind: 'batch', account, format: 'batch', replyBytesMax: 7 };
   const { replyBytesMax: _, ...others } = members;
   const alone = Object.entries(others).map(([name, value]): Batch => ({ ...item, [name]: value }));
   const messages: ToShard[] = [
     { kind: 'array', id: 2 ** 40, batches: [...alone, { ...item, ...others }, { ...item, set: [{ key: 'k' }] }] },
     { kind: 'request', id: 3, command: { ...smallest, set: members.set } },
-    { kind: 'array', id: 4, batches: [{ kind: 'batch', account, shape: 'batch', set: members.set }] },
+    { kind: 'array', id: 4, batches: [{ kind: 'batch', account, format: 'batch', set: members.set }] },
     { kind: 'cancel', id: 3 },
   ];
   assert.deepEqual(decodeToShard(encodeToShard(messages)), messages);
 });
 
 test('batches that differ in what an array has in common are no array', () => {
-  const item: Batch = { kind: 'batch', account, shape: 'batch', replyBytesMax: 7, get: ['k'] };
-  for (const other of [{ account: accountId('other') }, { replyBytesMax: 8 }, { shape: 'kv.get' as const }]) {
+  const item: Batch = { kind: 'batch', account, format: 'batch', replyBytesMax: 7, get: ['k'] };
+  for (const other of [{ account: accountId('other') }, { replyBytesMax: 8 }, { format: 'kv.get' as const }]) {
     const batches = [item, { ...item, ...other }];
     assert.throws(() => encodeToShard([{ kind: 'array', id: 1, batches }]), /the batches of an array/);
   }
@@ -95,7 +95,7 @@ test('answers arrive as they were sent, to one request and to batches of an arra
       { kind: 'one', id: 5, reply: reply(7, '{}', { grant }) },
     ],
     events: [],
-    batons: [],
+    transactions: [],
     stats: [],
     closed: [],
   };
@@ -115,7 +115,7 @@ test('messages of all sorts keep their order on one wire', () => {
     { kind: 'request', id: 0, command: { ...smallest, get: ['k'] } },
     { kind: 'cancel', id: 1 },
     { kind: 'request', id: 2 ** 40, command: { kind: 'watch.key', account, key: 'k', version: 0 } },
-    { kind: 'request', id: 3, command: { ...smallest, shape: 'kv.set', set: members.set } },
+    { kind: 'request', id: 3, command: { ...smallest, format: 'kv.set', set: members.set } },
     { kind: 'drain' },
     { kind: 'unwatch', account, key: 'k' },
   ];
@@ -124,10 +124,10 @@ test('messages of all sorts keep their order on one wire', () => {
 });
 
 test('a wire that ends within a message is a bug, not a shorter message', () => {
-  const { replyBytesMax: _, ...item } = { ...smallest, ...members, shape: 'batch' as const };
+  const { replyBytesMax: _, ...item } = { ...smallest, ...members, format: 'batch' as const };
   const whole = encodeToShard([
     { kind: 'request', id: 1, command: { ...smallest, ...members } },
-    { kind: 'array', id: 2, batches: [{ ...smallest, shape: 'batch', set: members.set }, item] },
+    { kind: 'array', id: 2, batches: [{ ...smallest, format: 'batch', set: members.set }, item] },
   ]);
   const first = encodeToShard([{ kind: 'request', id: 1, command: { ...smallest, ...members } }]).length;
   for (let length = 1; length < whole.length; length += 1) {

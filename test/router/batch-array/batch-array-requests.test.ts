@@ -1,12 +1,13 @@
 /** The batches of an array body: they travel together, and are requests of their own all the same. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AtomicAsk, Batch } from '../../../src/protocol/commands.ts';
+import type { CounterOperation, Batch } from '../../../src/protocol/commands.ts';
 import { batch, get, lock, once, set } from '../../support/commands.ts';
 import { keyOn, RouterUnderTest } from '../../support/router-under-test.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 
-const add = (...keys: string[]): Batch => batch({ atomic: keys.map((key): AtomicAsk => ({ key, op: 'add', n: 1 })) });
+const add = (...keys: string[]): Batch =>
+  batch({ counter: keys.map((key): CounterOperation => ({ key, op: 'add', n: 1 })) });
 
 test('the batches of an array travel as one message to each shard', async () => {
   const server = new RouterUnderTest({ shards: 2 });
@@ -59,7 +60,7 @@ test('batches of one array that share a key happen in their order, whatever they
         for (const { Key, Value } of body.Atomic) assert.ok(Value > (high.get(Key) ?? 0), `seed ${seed}`);
       }
     }
-    const { body } = await server.ask(batch({ atomic: keys.map((key) => ({ key, op: 'get', n: 0 })) }));
+    const { body } = await server.ask(batch({ counter: keys.map((key) => ({ key, op: 'get', n: 0 })) }));
     for (const { Key, Value } of body.Atomic)
       assert.equal(Value, total.get(Key) ?? 0, `nothing is lost (seed ${seed})`);
     assert.deepEqual(server.leftovers(), {});

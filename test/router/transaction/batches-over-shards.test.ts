@@ -13,7 +13,7 @@ const l0 = keyOn(0, shards, 0, 'lock');
 
 function everyKind(): Partial<Batch> {
   return {
-    atomic: [
+    counter: [
       { key: k0, op: 'add', n: 5 },
       { key: k1, op: 'max', n: 7 },
     ],
@@ -73,7 +73,7 @@ describe('a batch over several shards', () => {
       ['Check', { check: [{ key, version: 9 }] }, 'version_mismatch'],
       ['Guard', { guard: [{ id: key, handle: 9 }] }, 'lock_lost'],
       ['Unlock', { unlock: { id: key, handle: 9 } }, 'lock_lost'],
-      ['IfEq', { atomic: [{ key, op: 'set', n: 1, ifEq: 9 }] }, 'precondition_failed'],
+      ['IfEq', { counter: [{ key, op: 'set', n: 1, ifEq: 9 }] }, 'precondition_failed'],
       ['LockID', { lock: { id: key, durMs: 1000, waitMs: 0, extend: 9 } }, 'lock_lost'],
       ['Overflow', { sequence: { key, op: 'next', n: Number.MAX_SAFE_INTEGER } }, 'overflow'],
     ]);
@@ -83,7 +83,7 @@ describe('a batch over several shards', () => {
     for (const [what, condition, code] of conditions) {
       const effects = everyKind();
       const failing = await server.ask(
-        batch({ ...effects, ...condition, atomic: [...effects.atomic!, ...(condition.atomic ?? [])] }),
+        batch({ ...effects, ...condition, counter: [...effects.counter!, ...(condition.counter ?? [])] }),
       );
       assert.equal(failing.code, code, what);
       assert.equal(server.records.length, records, what);
@@ -99,7 +99,7 @@ describe('a batch over several shards', () => {
         { key: k1, version: 9 },
         { key: k0, version: 9 },
       ],
-      atomic: [{ key: k0, op: 'set', n: 1, ifEq: 9 }],
+      counter: [{ key: k0, op: 'set', n: 1, ifEq: 9 }],
     });
     for (const count of [1, shards]) {
       const server = new RouterUnderTest({ shards: count });
@@ -116,7 +116,7 @@ describe('a batch over several shards', () => {
     const accounts = Array.from({ length: 6 }, (_, i) => keyOn(i % shards, shards, Math.floor(i / shards), 'bank/'));
     for (let seed = 1; seed <= 12; seed++) {
       const server = new RouterUnderTest({ shards, routers: 2, seed });
-      await server.ok(batch({ atomic: accounts.map((key) => ({ key, op: 'set' as const, n: 100 })) }));
+      await server.ok(batch({ counter: accounts.map((key) => ({ key, op: 'set' as const, n: 100 })) }));
       await server.ok(batch({ set: accounts.map((key) => ({ key, value: '100' })) }));
       const reads: AskedClient[] = [];
       const lists: AskedClient[] = [];
@@ -127,7 +127,7 @@ describe('a batch over several shards', () => {
         const router = i % 2;
         server.send(
           batch({
-            atomic: [
+            counter: [
               { key: accounts[from]!, op: 'add', n: -i },
               { key: accounts[to]!, op: 'add', n: i },
             ],
@@ -143,7 +143,7 @@ describe('a batch over several shards', () => {
           }),
           0,
         );
-        reads.push(server.send(batch({ atomic: accounts.map((key) => ({ key, op: 'get' as const, n: 0 })) }), 1));
+        reads.push(server.send(batch({ counter: accounts.map((key) => ({ key, op: 'get' as const, n: 0 })) }), 1));
         lists.push(server.send(kvList('bank/'), 1));
         for (let steps = 0; steps < 4; steps++) await server.step();
       }
@@ -165,7 +165,7 @@ describe('a batch over several shards', () => {
       const server = new RouterUnderTest({ shards, routers: 2, seed });
       const asked = Array.from({ length: 30 }, (_, i) => {
         const keys = i % 2 === 0 ? [k0, k1, k2] : [k2, k1, k0];
-        return server.send(batch({ atomic: keys.map((key) => ({ key, op: 'add' as const, n: 1 })) }), i % 2);
+        return server.send(batch({ counter: keys.map((key) => ({ key, op: 'add' as const, n: 1 })) }), i % 2);
       });
       await server.settle();
       assert.ok(
@@ -348,13 +348,13 @@ describe('a client that vanishes while its batch over several shards', () => {
       const ask = lock(l2, { waitMs: 60_000 }, { ...idempotent, set: [{ key: k0, value: '1' }] });
       const gone = server.send(ask);
       for (let i = 0; i < moment % 8; i++) await server.step();
-      const freed = server.send(unlock(l2, { handle: holder.Lock }));
+      const grantable = server.send(unlock(l2, { handle: holder.Lock }));
       for (let i = 0; i < moment / 2; i++) await server.step();
       if (!gone.waits) continue;
       cancelled += 1;
       gone.hangUp();
       await server.settle();
-      assert.equal(freed.code, 'ok');
+      assert.equal(grantable.code, 'ok');
       // Under an idempotency id the lock is kept, if it was taken, for whoever asks again.
       if (moment % 4 === 0) await server.ok(unlock(l2, { handle: (await server.ok(ask)).Lock }));
       assert.equal((await server.ok(lock(l2, { waitMs: 1000 }))).Recover, undefined, `moment ${moment}`);
@@ -370,7 +370,7 @@ describe('a client that vanishes while its batch over several shards', () => {
     const server = new RouterUnderTest({ shards, routers: 2 });
     await server.ok(lock(l2, { durMs: 60_000 }));
     server.journalStands = true;
-    const baton = server.send(batch({ get: [l2], set: [{ key: k0, value: '1' }] }));
+    const transaction = server.send(batch({ get: [l2], set: [{ key: k0, value: '1' }] }));
     await server.settle();
     const single = server.send(lock(l2, { waitMs: 60_000 }), 1);
     const several = server.send(lock(l2, { waitMs: 60_000 }, { set: [{ key: k1, value: '1' }] }), 1);
@@ -380,7 +380,7 @@ describe('a client that vanishes while its batch over several shards', () => {
     await server.settle();
     server.journalStands = false;
     await server.settle();
-    assert.equal(baton.code, 'ok');
+    assert.equal(transaction.code, 'ok');
     assert.equal((await server.ok(inspect(l2)))['Waiters'], 0);
     assert.deepEqual(server.leftovers(), {});
     const drained = server.routers[1]!.drain();
@@ -394,20 +394,20 @@ describe('idempotency over several shards', () => {
 
   test('a duplicate is refused or replayed with the stored reply, whichever of its ids is known', async () => {
     const server = new RouterUnderTest({ shards });
-    const asked = batch({ ...once(ids), atomic: [{ key: k1, op: 'add', n: 1 }] });
+    const asked = batch({ ...once(ids), counter: [{ key: k1, op: 'add', n: 1 }] });
     const first = await server.ask(asked);
     const again = await server.ask(asked);
     assert.equal(again.code, 'duplicate_request');
     assert.deepEqual(again.body['IDs'], ids);
     assert.equal(again.body['Same'], true);
     assert.deepEqual(again.body['Response'], first.body);
-    const one = await server.ask(batch({ ...once(ids[1]!, { mode: 'replay' }), atomic: asked.atomic! }));
+    const one = await server.ask(batch({ ...once(ids[1]!, { mode: 'replay' }), counter: asked.counter! }));
     assert.equal(one.reply!.body, first.reply!.body);
     assert.equal(one.reply!.replayed, true);
     const other = await server.ask(batch({ ...once(ids, { mode: 'replay', fingerprint: 'g' }), set: [] }));
     assert.equal(other.code, 'idempotency_mismatch');
     assert.equal(other.status, 422);
-    assert.equal((await server.ok(batch({ atomic: [{ key: k1, op: 'get', n: 0 }] }))).Atomic[0]!.Value, 1);
+    assert.equal((await server.ok(batch({ counter: [{ key: k1, op: 'get', n: 0 }] }))).Atomic[0]!.Value, 1);
   });
 
   test('while the first waits for its lock the others are told that it is in progress', async () => {
@@ -431,15 +431,15 @@ describe('idempotency over several shards', () => {
       const asked = Array.from({ length: 8 }, (_, i) =>
         server.send(
           i % 3 === 0
-            ? lock(l2, { waitMs: 1000, durMs: 500 }, { ...once(ids), atomic: [{ key: k1, op: 'add', n: 1 }] })
-            : batch({ ...once(ids), atomic: [{ key: k1, op: 'add', n: 1 }] }),
+            ? lock(l2, { waitMs: 1000, durMs: 500 }, { ...once(ids), counter: [{ key: k1, op: 'add', n: 1 }] })
+            : batch({ ...once(ids), counter: [{ key: k1, op: 'add', n: 1 }] }),
           i % 2,
         ),
       );
       await server.settle();
       const codes = asked.map(({ code }) => code);
       assert.equal(codes.filter((code) => code === 'ok').length, 1, `seed ${seed}: ${codes.join(' ')}`);
-      assert.equal((await server.ok(batch({ atomic: [{ key: k1, op: 'get', n: 0 }] }))).Atomic[0]!.Value, 1);
+      assert.equal((await server.ok(batch({ counter: [{ key: k1, op: 'get', n: 0 }] }))).Atomic[0]!.Value, 1);
       assert.deepEqual(server.leftovers(), {}, `seed ${seed}`);
     }
   });

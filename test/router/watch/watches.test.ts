@@ -267,7 +267,7 @@ for (const shards of shardCounts) {
       const both = await server.ok(
         batch({ set: [keyOn(0, shards), keyOn(shards - 1, shards, 1)].map((key) => ({ key, value: '1' })) }),
       );
-      await server.ok(batch({ atomic: [{ key: 'c', op: 'add', n: 1 }] }));
+      await server.ok(batch({ counter: [{ key: 'c', op: 'add', n: 1 }] }));
       pending.cancel();
       await server.ok(set('a', 2));
       assert.deepEqual(

@@ -15,8 +15,8 @@ function prepared(): { core: CoreUnderTest; held: Body; lost: Body } {
   core.ok(set('k', 1));
   core.ok(set('gone', 1));
   core.ok(next('full', integerMax));
-  core.ok(batch({ atomic: [{ key: 'full', op: 'set', n: integerMax }] }));
-  core.ok(batch({ ...once('used'), atomic: [{ key: 'c', op: 'set', n: 7 }] }));
+  core.ok(batch({ counter: [{ key: 'full', op: 'set', n: integerMax }] }));
+  core.ok(batch({ ...once('used'), counter: [{ key: 'c', op: 'set', n: 7 }] }));
   return { core, held, lost };
 }
 
@@ -26,7 +26,7 @@ function effects(held: number): Partial<Batch> {
     lock: { id: 'new', durMs: 1000, waitMs: 0, owner: 'o', meta: '1' },
     unlock: { id: 'held', handle: held },
     ...once('unused'),
-    atomic: [
+    counter: [
       { key: 'c', op: 'add', n: 1 },
       { key: 'd', op: 'max', n: 1 },
     ],
@@ -69,12 +69,12 @@ const failing: Failing[] = [
   [
     'IfEq',
     'precondition_failed',
-    (all) => ({ ...all, atomic: [...all.atomic!, { key: 'd', op: 'set', n: 1, ifEq: 9 }] }),
+    (all) => ({ ...all, counter: [...all.counter!, { key: 'd', op: 'set', n: 1, ifEq: 9 }] }),
   ],
   [
     'overflow of a counter',
     'overflow',
-    (all) => ({ ...all, atomic: [...all.atomic!, { key: 'full', op: 'add', n: 1 }] }),
+    (all) => ({ ...all, counter: [...all.counter!, { key: 'full', op: 'add', n: 1 }] }),
   ],
   ['overflow of a sequence', 'overflow', (all) => ({ ...all, sequence: { key: 'full', op: 'next', n: 1 } })],
   ['a used idempotency id', 'duplicate_request', (all) => ({ ...all, ...once(['unused', 'used']) })],
@@ -127,7 +127,7 @@ test('everything or nothing: every condition that fails is listed, under the cod
       unlock: { id: 'busy', handle: 1 },
       check: [{ key: 'k', version: 0 }],
       set: [{ key: 'none', value: '1', version: 5 }],
-      atomic: [
+      counter: [
         { key: 'c', op: 'set', n: 1, ifEq: 1 },
         { key: 'full', op: 'add', n: 1 },
       ],

@@ -10,7 +10,7 @@ import { historyOf, seeded, stepsOf, type History } from '../../support/random-c
 export const outcomes = [
   'lock:ok try:busy not_locked wait:ran-out owner:took-over extend:ok extend:lock_lost unlock:ok unlock:lock_lost',
   'guard:ok guard:lock_lost check:ok check:version_mismatch set:ok set:version_mismatch delete:ok delete:version_mismatch',
-  'atomic:ok atomic:precondition_failed atomic:overflow sequence:ok sequence:overflow get:ok',
+  'counter:ok counter:precondition_failed counter:overflow sequence:ok sequence:overflow get:ok',
   'idempotency:ok replay duplicate_request idempotency_mismatch request_in_progress',
   'kv.get:ok kv.get:not_found kv.set:ok kv.delete:ok counter.get:ok counter.get:not_found counter.add:ok counter.reset:ok',
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { AtomicAsk } from '../../../src/protocol/commands.ts';
+import type { CounterOperation } from '../../../src/protocol/commands.ts';
 import { integerMax } from '../../../src/shared/limits.ts';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { batch, lock, next } from '../../support/commands.ts';
 
-function atomic(...asks: (Omit<AtomicAsk, 'n'> & { n?: number })[]) {
-  return batch({ atomic: asks.map((ask) => ({ n: 0, ...ask })) });
+function atomic(...asks: (Omit<CounterOperation, 'n'> & { n?: number })[]) {
+  return batch({ counter: asks.map((ask) => ({ n: 0, ...ask })) });
 }
 
 describe('Atomic', () => {
   test('Add, Set, Max, Min answer the new value and the old one', () => {
     const core = new CoreUnderTest();
-    const steps: [Omit<AtomicAsk, 'key'>, number, number][] = [
+    const steps: [Omit<CounterOperation, 'key'>, number, number][] = [
       [{ op: 'add', n: 5 }, 5, 0],
       [{ op: 'add', n: -7 }, -2, 5],
       [{ op: 'max', n: 10 }, 10, -2],
@@ -24,7 +24,7 @@ describe('Atomic', () => {
     for (const [ask, Value, Old] of steps) {
       assert.deepEqual(core.ok(atomic({ key: 'c', ...ask })).Atomic, [{ Key: 'c', Value, Old }]);
     }
-    assert.equal(core.ok(batch({ shape: 'counter.get', atomic: [{ key: 'c', op: 'get', n: 0 }] }))['Value'], 0);
+    assert.equal(core.ok(batch({ format: 'counter.get', counter: [{ key: 'c', op: 'get', n: 0 }] }))['Value'], 0);
   });
 
   test('the same key several times in one batch: each sees the one before, one effect', () => {
@@ -82,13 +82,13 @@ describe('Atomic', () => {
 
   test('a counter, a key and a lock of one name are three things; a reset forgets the counter', () => {
     const core = new CoreUnderTest();
-    core.ok(lock('x', {}, { atomic: [{ key: 'x', op: 'add', n: 3 }], set: [{ key: 'x', value: '"v"' }] }));
-    const reset = core.ok(batch({ shape: 'counter.reset', atomic: [{ key: 'x', op: 'reset', n: 0 }] }));
+    core.ok(lock('x', {}, { counter: [{ key: 'x', op: 'add', n: 3 }], set: [{ key: 'x', value: '"v"' }] }));
+    const reset = core.ok(batch({ format: 'counter.reset', counter: [{ key: 'x', op: 'reset', n: 0 }] }));
     assert.deepEqual([reset['Value'], reset['Old']], [0, 3]);
     const digest = core.digest();
-    core.ok(batch({ shape: 'counter.reset', atomic: [{ key: 'x', op: 'reset', n: 0 }] }));
+    core.ok(batch({ format: 'counter.reset', counter: [{ key: 'x', op: 'reset', n: 0 }] }));
     assert.equal(core.digest(), digest);
-    const read = core.ok(batch({ get: ['x'], atomic: [{ key: 'x', op: 'get', n: 0 }] }));
+    const read = core.ok(batch({ get: ['x'], counter: [{ key: 'x', op: 'get', n: 0 }] }));
     assert.equal(read.KV[0]!.Value, 'v');
     assert.deepEqual(read.Atomic, [{ Key: 'x', Value: 0 }]);
   });
@@ -102,7 +102,7 @@ describe('sequences', () => {
     const block = core.ok(next('s', 10));
     assert.deepEqual([block['From'], block['To']], [2, 11]);
     assert.equal(core.ok(next('s'))['Value'], 12);
-    assert.equal(core.ok(batch({ shape: 'sequence.get', sequence: { key: 's', op: 'get', n: 1 } }))['Value'], 12);
+    assert.equal(core.ok(batch({ format: 'sequence.get', sequence: { key: 's', op: 'get', n: 1 } }))['Value'], 12);
   });
 
   test('a failed batch consumes nothing', () => {
@@ -116,7 +116,7 @@ describe('sequences', () => {
   test('a reset starts at 1 again', () => {
     const core = new CoreUnderTest();
     core.ok(next('s', 5));
-    core.ok(batch({ shape: 'sequence.reset', sequence: { key: 's', op: 'reset', n: 1 } }));
+    core.ok(batch({ format: 'sequence.reset', sequence: { key: 's', op: 'reset', n: 1 } }));
     assert.equal(core.ok(next('s'))['Value'], 1);
   });
 

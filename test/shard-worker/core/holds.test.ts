@@ -6,35 +6,35 @@ import { acme, batch, get, inspect, kvList, lock, mlock, set, unlock, watch } fr
 /** A batch over several shards holds `held` here; its other keys are elsewhere. */
 function withHold(): { core: CoreUnderTest; letGo: () => void } {
   const core = new CoreUnderTest();
-  core.send({ kind: 'baton.hold', id: 900, baton: 'b', command: set('held', 'from the baton') });
-  assert.equal(core.batons[0]!.answer.kind, 'held');
-  return { core, letGo: () => core.send({ kind: 'baton.release', baton: 'b' }) };
+  core.send({ kind: 'transaction.prepare', id: 900, transaction: 'b', command: set('held', 'from the transaction') });
+  assert.equal(core.transactions[0]!.answer.kind, 'held');
+  return { core, letGo: () => core.send({ kind: 'transaction.release', transaction: 'b' }) };
 }
 
 describe('while a key is held', () => {
   test('everything that needs it is held back, everything else goes on', () => {
     const { core, letGo } = withHold();
-    const heldBack = [
+    const blocked = [
       core.ask(get('held')),
       core.ask(set('held', 1)),
-      core.ask(batch({ atomic: [{ key: 'held', op: 'add', n: 1 }] })),
+      core.ask(batch({ counter: [{ key: 'held', op: 'add', n: 1 }] })),
       core.ask(kvList('he')),
       core.ask(kvList('')),
       core.ask(lock('held')),
       core.ask(inspect('held')),
       core.ask(watch('held', 0)),
     ];
-    assert.ok(heldBack.every(({ waits }) => waits));
+    assert.ok(blocked.every(({ waits }) => waits));
     assert.equal(core.ask(mlock('held')).code, 'ok');
     assert.equal(core.ask({ ...get('held'), account: 'other' as typeof acme }).code, 'ok');
     letGo();
     assert.deepEqual(
-      heldBack.map(({ waits }) => waits),
-      heldBack.map(() => false),
+      blocked.map(({ waits }) => waits),
+      blocked.map(() => false),
     );
     assert.deepEqual(
-      heldBack.map(({ order }) => order).toSorted((a, b) => a - b),
-      heldBack.map(({ order }) => order),
+      blocked.map(({ order }) => order).toSorted((a, b) => a - b),
+      blocked.map(({ order }) => order),
       'in the order of their arrival',
     );
   });
@@ -65,7 +65,7 @@ describe('while a key is held', () => {
 
   test('what stands behind something that is still held back stays there when another hold goes', () => {
     const { core, letGo } = withHold();
-    core.send({ kind: 'baton.hold', id: 901, baton: 'c', command: set('elsewhere', 1) });
+    core.send({ kind: 'transaction.prepare', id: 901, transaction: 'c', command: set('elsewhere', 1) });
     const first = core.ask(
       batch({
         set: [
@@ -77,35 +77,35 @@ describe('while a key is held', () => {
     const second = core.ask(set('free', 'second'));
     letGo();
     assert.deepEqual([first.waits, second.waits], [true, true]);
-    core.send({ kind: 'baton.release', baton: 'c' });
+    core.send({ kind: 'transaction.release', transaction: 'c' });
     assert.ok(second.order > first.order);
     assert.equal(core.ok(get('free')).KV[0]!.Value, 'second');
   });
 
-  test('a baton whose keys are held is held back too, and holds what it needs when its turn has come', () => {
+  test('a transaction whose keys are held is held back too, and holds what it needs when its turn has come', () => {
     const { core, letGo } = withHold();
-    core.send({ kind: 'baton.hold', id: 901, baton: 'c', command: batch({ get: ['held', 'second'] }) });
+    core.send({ kind: 'transaction.prepare', id: 901, transaction: 'c', command: batch({ get: ['held', 'second'] }) });
     const behind = core.ask(set('second', 1));
-    assert.equal(core.batons.length, 1);
+    assert.equal(core.transactions.length, 1);
     letGo();
-    assert.equal(core.batons[1]!.answer.kind, 'held');
+    assert.equal(core.transactions[1]!.answer.kind, 'held');
     assert.ok(behind.waits);
-    core.send({ kind: 'baton.release', baton: 'c' });
+    core.send({ kind: 'transaction.release', transaction: 'c' });
     assert.equal(behind.code, 'ok');
-    assert.equal(core.state.heldBack.length + core.state.holds.size, 0);
-    assert.ok(core.state.heldBackScopes.empty);
+    assert.equal(core.state.blocked.length + core.state.holds.size, 0);
+    assert.ok(core.state.blockedFootprints.empty);
   });
 
   test('it does not expire before the hold is gone, and then at once', () => {
     const core = new CoreUnderTest();
     core.ok(set('held', 1, { ttlMs: 1000 }));
     const { Lock } = core.ok(lock('l', { durMs: 1000 }));
-    core.send({ kind: 'baton.hold', id: 900, baton: 'b', command: batch({ get: ['held', 'l'] }) });
+    core.send({ kind: 'transaction.prepare', id: 900, transaction: 'b', command: batch({ get: ['held', 'l'] }) });
     const records = core.records.length;
     core.jump(1000);
     core.turn();
     assert.equal(core.records.length, records);
-    core.send({ kind: 'baton.release', baton: 'b' });
+    core.send({ kind: 'transaction.release', transaction: 'b' });
     core.turn();
     assert.equal(core.records.length, records + 1);
     assert.equal(core.ask(inspect('l', Lock)).body.Why, 'expired');
@@ -116,11 +116,11 @@ describe('while a key is held', () => {
     const { Lock } = core.ok(lock('l'));
     // In line before the hold is placed: behind it, the request itself would be held back.
     const waiting = core.ask(lock('l', { waitMs: 5000 }, { set: [{ key: 'held', value: '1' }] }));
-    core.send({ kind: 'baton.hold', id: 900, baton: 'b', command: set('held', 2) });
+    core.send({ kind: 'transaction.prepare', id: 900, transaction: 'b', command: set('held', 2) });
     core.ok(unlock('l', { handle: Lock }));
     assert.ok(waiting.waits);
     assert.equal(core.ask(lock('l')).code, 'not_locked', 'it is kept for the head of the line');
-    core.send({ kind: 'baton.apply', baton: 'b', rev: core.nextRevision(), body: '' });
+    core.send({ kind: 'transaction.apply', transaction: 'b', rev: core.nextRevision(), body: '' });
     assert.equal(waiting.code, 'ok');
     assert.equal(core.ok(get('held')).KV[0]!.Value, 1);
   });

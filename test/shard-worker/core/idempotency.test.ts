@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { batch, inspect, lock, next, once, set, unlock } from '../../support/commands.ts';
 
-const add = { atomic: [{ key: 'c', op: 'add', n: 1 }] } as const;
+const add = { counter: [{ key: 'c', op: 'add', n: 1 }] } as const;
 
 describe('idempotency', () => {
   test('a duplicate is refused with the ids, the revision and the stored reply, and does nothing', () => {
@@ -116,9 +116,9 @@ describe('idempotency', () => {
     const core = new CoreUnderTest();
     const writes = [
       set('k', 1),
-      batch({ shape: 'kv.delete', set: [{ key: 'k' }] }),
-      batch({ shape: 'counter.add', ...add }),
-      batch({ shape: 'counter.reset', atomic: [{ key: 'c', op: 'reset', n: 0 }] }),
+      batch({ format: 'kv.delete', set: [{ key: 'k' }] }),
+      batch({ format: 'counter.add', ...add }),
+      batch({ format: 'counter.reset', counter: [{ key: 'c', op: 'reset', n: 0 }] }),
       next('s'),
       lock('l'),
       unlock('l'),

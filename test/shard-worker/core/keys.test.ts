@@ -128,7 +128,7 @@ describe('a batch', () => {
     const { Rev } = core.ok(set('k', 1));
     const digest = core.digest();
     assert.equal(core.ok(get('k', 'none')).Rev, Rev);
-    core.ok(batch({ atomic: [{ key: 'c', op: 'get', n: 0 }] }));
+    core.ok(batch({ counter: [{ key: 'c', op: 'get', n: 0 }] }));
     core.ok(kvList(''));
     core.ok(lockList(''));
     assert.equal(core.digest(), digest);
@@ -148,16 +148,16 @@ describe('a batch', () => {
   test('REST reads of one thing answer 404 when there is none', () => {
     const core = new CoreUnderTest();
     const missing = [
-      core.ask(batch({ shape: 'kv.get', get: ['k'] })),
-      core.ask(batch({ shape: 'counter.get', atomic: [{ key: 'c', op: 'get', n: 0 }] })),
-      core.ask(batch({ shape: 'sequence.get', sequence: { key: 's', op: 'get', n: 1 } })),
+      core.ask(batch({ format: 'kv.get', get: ['k'] })),
+      core.ask(batch({ format: 'counter.get', counter: [{ key: 'c', op: 'get', n: 0 }] })),
+      core.ask(batch({ format: 'sequence.get', sequence: { key: 's', op: 'get', n: 1 } })),
     ];
     assert.deepEqual(
       missing.map(({ code }) => code),
       ['not_found', 'not_found', 'not_found'],
     );
     core.ok(set('k', null));
-    assert.equal(core.ok(batch({ shape: 'kv.get', get: ['k'] }))['Value'], null);
+    assert.equal(core.ok(batch({ format: 'kv.get', get: ['k'] }))['Value'], null);
   });
 
   test('values are handed back as they came, to the byte', () => {
@@ -186,10 +186,10 @@ describe('TTL', () => {
     core.advance(999);
     assert.equal(core.ok(get('k')).KV[0]!.Value, 1);
     core.jump(1);
-    core.state.noRoom = { room: 'full', failure: { code: 'disk_full', message: 'full' } };
+    core.state.outOfSpace = { room: 'full', failure: { code: 'disk_full', message: 'full' } };
     assert.deepEqual(core.ok(get('k')).KV, [{ Key: 'k', Version: 0 }]);
     assert.deepEqual(core.ok(kvList('')).KV, []);
-    assert.equal(core.ask(batch({ shape: 'kv.get', get: ['k'] })).code, 'not_found');
+    assert.equal(core.ask(batch({ format: 'kv.get', get: ['k'] })).code, 'not_found');
     core.ok(batch({ check: [{ key: 'k', version: 0 }] }));
     assert.equal(JSON.parse(core.ask(watch('k', 7)).reply!.body).Deleted, true);
     assert.equal(core.records.length, 1, 'nothing was committed yet');

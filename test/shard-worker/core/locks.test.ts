@@ -58,9 +58,9 @@ describe('lock: granting', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
     const waiting = core.ask(lock('a', { waitMs: 1000 }));
-    const freed = core.ask(unlock('a', { handle: Lock }));
+    const grantable = core.ask(unlock('a', { handle: Lock }));
     assert.equal(waiting.code, 'ok');
-    assert.equal(waiting.body.Lock, freed.body.Rev + 1, 'the very next commit');
+    assert.equal(waiting.body.Lock, grantable.body.Rev + 1, 'the very next commit');
     assert.equal(core.ask(lock('a')).code, 'not_locked');
   });
 
@@ -274,10 +274,10 @@ describe('lock: extending', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a', { durMs: 1000, owner: 'o' }));
     core.jump(1000);
-    core.state.noRoom = { room: 'full', failure: { code: 'disk_full', message: 'full' } };
+    core.state.outOfSpace = { room: 'full', failure: { code: 'disk_full', message: 'full' } };
     assert.equal(core.ask(batch({ guard: [{ id: 'a', handle: Lock }] })).code, 'lock_lost');
     assert.equal(core.ok(inspect('a'))['Locked'], false);
-    core.state.noRoom = undefined;
+    core.state.outOfSpace = undefined;
     assert.equal(core.ask(extend('a', Lock)).code, 'lock_lost');
   });
 
@@ -438,7 +438,7 @@ describe('lock: grants that find nobody', () => {
     const core = new CoreUnderTest();
     const gone = core.ask(lock('a'));
     const next = core.ask(lock('a', { waitMs: 60_000 }));
-    core.send({ kind: 'undelivered', grant: gone.reply!.grant! });
+    core.send({ kind: 'grant.return', grant: gone.reply!.grant! });
     assert.equal(next.code, 'ok');
     assert.equal(next.body.Recover, undefined);
   });
@@ -447,7 +447,7 @@ describe('lock: grants that find nobody', () => {
     const core = new CoreUnderTest();
     const gone = core.ask(lock('a', { owner: 'o' }));
     const retry = core.ok(lock('a', { owner: 'o' }));
-    core.send({ kind: 'undelivered', grant: gone.reply!.grant! });
+    core.send({ kind: 'grant.return', grant: gone.reply!.grant! });
     core.ok(inspect('a', retry.Lock));
   });
 
@@ -472,7 +472,7 @@ describe('lock: grants that find nobody', () => {
     const gone = core.ask(lock('a', { durMs: 1000 }));
     core.advance(1000);
     const holder = core.ok(lock('a'));
-    core.send({ kind: 'undelivered', grant: gone.reply!.grant! });
+    core.send({ kind: 'grant.return', grant: gone.reply!.grant! });
     core.ok(inspect('a', holder.Lock));
   });
 });

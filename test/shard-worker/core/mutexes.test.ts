@@ -74,17 +74,17 @@ describe('mutex', () => {
     core.ok(munlock('m', { owner: 'o' }));
   });
 
-  test('an undelivered grant goes to the next in line, unless its owner has confirmed it since', () => {
+  test('an grant.return grant goes to the next in line, unless its owner has confirmed it since', () => {
     const core = new CoreUnderTest();
     const gone = core.ask(mlock('m', { owner: 'o' }));
     const waiting = core.ask(mlock('m', { waitMs: 5000 }));
     // In the same millisecond, for the same duration.
     const retry = core.ok(mlock('m', { owner: 'o' }));
-    core.send({ kind: 'undelivered', grant: gone.reply!.grant! });
+    core.send({ kind: 'grant.return', grant: gone.reply!.grant! });
     assert.ok(waiting.waits);
     core.ok(munlock('m', { handle: retry.Lock }));
     assert.equal(waiting.code, 'ok');
-    core.send({ kind: 'undelivered', grant: waiting.reply!.grant! });
+    core.send({ kind: 'grant.return', grant: waiting.reply!.grant! });
     assert.equal(core.ask(mlock('m')).code, 'ok');
   });
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Draft } from '../../../src/protocol/wire/shard-messages.ts';
+import type { PendingEffect } from '../../../src/protocol/wire/shard-messages.ts';
 import { kinds } from '../../../src/protocol/record.ts';
-import { Drafts } from '../../../src/shard-worker/core/state/write-set.ts';
+import { WriteSet } from '../../../src/shard-worker/core/state/write-set.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 
 test('of the drafts for one entry the last counts, in the place where it was made, be there few or many', () => {
@@ -10,8 +10,8 @@ test('of the drafts for one entry the last counts, in the place where it was mad
   const random = seededRandom(seed);
   let many = 0;
   for (let round = 0; round < 500; round += 1) {
-    const drafts = new Drafts();
-    const model = new Map<string, Draft>();
+    const drafts = new WriteSet();
+    const model = new Map<string, PendingEffect>();
     const keys = 1 + random.below(30);
     for (let step = 0; step < 60; step += 1) {
       const kind = random.next() < 0.5 ? kinds.kv : kinds.counter;
@@ -22,7 +22,7 @@ test('of the drafts for one entry the last counts, in the place where it was mad
       if (random.next() < 0.2) {
         drafts.remove(kind, key);
       } else {
-        const draft: Draft = { kind, key, till: 0, value: String(step) };
+        const draft: PendingEffect = { kind, key, till: 0, value: String(step) };
         drafts.put(draft);
         model.set(name, draft);
       }

@@ -57,7 +57,7 @@ test('checkpoint: without room everything stays readable, and the retry keeps th
   store.put(kv, a, 'k', entry(1, 9));
   writer.room = false;
   assert.equal(checkpoints.due(0), false);
-  assert.equal(await checkpoints.start(revision(1)), 'no-room');
+  assert.equal(await checkpoints.start(revision(1)), 'no-space');
   store.put(kv, a, 'k', entry(2, 8));
   store.put(kv, a, 'later', entry(3));
   assert.deepEqual(store.get(kv, a, 'k'), entry(2, 8));
@@ -66,7 +66,7 @@ test('checkpoint: without room everything stays readable, and the retry keeps th
   assert.equal(checkpoints.memtableFull(), false);
   store.put(kv, a, 'large', entry(4, 0, `"${'x'.repeat(3000)}"`));
   assert.equal(checkpoints.memtableFull(), true);
-  assert.equal(await checkpoints.start(revision(4)), 'no-room');
+  assert.equal(await checkpoints.start(revision(4)), 'no-space');
 
   writer.room = true;
   assert.equal(await checkpoints.start(revision(4)), 'done');

@@ -15,7 +15,7 @@ export function namesOf(call: Command): string[] {
   if (call.guard) for (const { id } of call.guard) names.push(nameOf('lock', account, id));
   if (call.check) for (const { key } of call.check) names.push(nameOf('kv', account, key));
   if (call.idempotency) for (const id of call.idempotency.ids) names.push(nameOf('stored', account, id));
-  if (call.atomic) for (const { key } of call.atomic) names.push(nameOf('counter', account, key));
+  if (call.counter) for (const { key } of call.counter) names.push(nameOf('counter', account, key));
   if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
   if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
   return names;
@@ -24,11 +24,11 @@ export function namesOf(call: Command): string[] {
 /** Those that it may change. */
 export function changedBy(call: Command): string[] {
   if (call.kind !== 'batch') return [];
-  const { atomic, sequence, ...rest } = { ...call, guard: [], check: [], get: [] };
+  const { counter, sequence, ...rest } = { ...call, guard: [], check: [], get: [] };
   return namesOf({
     ...rest,
     ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
-    atomic: (atomic ?? []).filter(({ op }) => op !== 'get'),
+    counter: (counter ?? []).filter(({ op }) => op !== 'get'),
   });
 }
 
@@ -36,18 +36,18 @@ export function changedBy(call: Command): string[] {
 export function withoutNames(call: Command, covered: ReadonlySet<string>): Command {
   if (call.kind !== 'batch') return call;
   const stays = (kind: Kind, key: string): boolean => !covered.has(nameOf(kind, call.account, key));
-  const { lock, unlock, sequence, idempotency, guard = [], check = [], atomic = [], get = [], set = [] } = call;
+  const { lock, unlock, sequence, idempotency, guard = [], check = [], counter = [], get = [], set = [] } = call;
   return {
     kind: 'batch',
     account: call.account,
-    shape: 'batch',
+    format: 'batch',
     ...(lock && stays('lock', lock.id) ? { lock } : {}),
     ...(unlock && stays('lock', unlock.id) ? { unlock } : {}),
     ...(sequence && stays('sequence', sequence.key) ? { sequence } : {}),
     ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
     guard: guard.filter(({ id }) => stays('lock', id)),
     check: check.filter(({ key }) => stays('kv', key)),
-    atomic: atomic.filter(({ key }) => stays('counter', key)),
+    counter: counter.filter(({ key }) => stays('counter', key)),
     get: get.filter((key) => stays('kv', key)),
     set: set.filter(({ key }) => stays('kv', key)),
   };

@@ -111,8 +111,8 @@ export function describe(operation: Operation): string {
 
 function describeCall(call: Command): string {
   const { kind, account: _, ...rest } = call;
-  const asked = JSON.stringify({ ...rest, shape: undefined, idempotency: undefined });
-  const what = kind === 'batch' && call.shape !== 'batch' ? call.shape : kind;
+  const asked = JSON.stringify({ ...rest, format: undefined, idempotency: undefined });
+  const what = kind === 'batch' && call.format !== 'batch' ? call.format : kind;
   return `${what} ${asked.length > 160 ? `${asked.slice(0, 160)}…` : asked}`;
 }
 
@@ -127,7 +127,7 @@ export function mayCommit(call: Command): boolean {
   if (call.kind !== 'batch') return false;
   if (call.lock ?? call.unlock ?? call.idempotency) return true;
   if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
-  return call.set !== undefined || (call.atomic ?? []).some(({ op }) => op !== 'get');
+  return call.set !== undefined || (call.counter ?? []).some(({ op }) => op !== 'get');
 }
 
 /** Whether the answer can only come from a commit. Of the others in `mayCommit` only a model can tell. */
@@ -135,10 +135,10 @@ export function surelyCommitted(call: Command, answer: Answer): boolean {
   if (call.kind !== 'batch' || answer.status !== 200 || answer.replayed) return false;
   if (call.lock ?? call.idempotency) return true;
   if (call.sequence?.op === 'next' || answer.body.Deleted === true) return true;
-  if ((call.atomic ?? []).some(({ op }) => op !== 'get' && op !== 'reset')) return true;
-  if ((answer.body.Atomic ?? []).some(({ Old }, i) => Old !== undefined && call.atomic?.[i]?.op === 'reset'))
+  if ((call.counter ?? []).some(({ op }) => op !== 'get' && op !== 'reset')) return true;
+  if ((answer.body.Atomic ?? []).some(({ Old }, i) => Old !== undefined && call.counter?.[i]?.op === 'reset'))
     return true;
-  if (call.shape === 'counter.reset') return answer.body.Old !== undefined;
+  if (call.format === 'counter.reset') return answer.body.Old !== undefined;
   if ((answer.body.KVSet ?? []).some(({ Deleted }) => Deleted === true)) return true;
   const { set = [] } = call;
   return set.some(

@@ -122,7 +122,7 @@ function project(operation: Operation, history: History, { mayExpire }: SearchSa
       calls.registers.push(timed(key, { op: 'set', value: canonical(JSON.parse(ask.value)), ...condition }, output));
     }
   }
-  call.atomic?.forEach(({ key, op, n, ifEq }, i) => {
+  call.counter?.forEach(({ key, op, n, ifEq }, i) => {
     const item = success?.Atomic?.[i] ?? success;
     const output = item && { value: item.Value as number, ...(item.Old !== undefined && { old: item.Old }) };
     const input =
@@ -144,24 +144,24 @@ function project(operation: Operation, history: History, { mayExpire }: SearchSa
 
 /** Refusals of one thing only, over REST. */
 function projectRefusal(
-  { shape, get, set, atomic, sequence }: Extract<Command, { kind: 'batch' }>,
+  { format, get, set, counter, sequence }: Extract<Command, { kind: 'batch' }>,
   { body }: Answer,
   mayExpire: (key: string) => boolean,
   calls: Calls,
   timed: <Input, Output>(key: string, input: Input, output: Output) => TimedCall<Input, Output>,
 ): void {
   const missing = body.Code === 'not_found';
-  if (shape === 'kv.get' && missing && !mayExpire(get![0]!)) {
+  if (format === 'kv.get' && missing && !mayExpire(get![0]!)) {
     calls.registers.push(timed(get![0]!, { op: 'get' }, { version: 0 }));
   }
-  if (shape === 'counter.get' && missing) calls.counters.push(timed(atomic![0]!.key, { op: 'get' }, { value: 0 }));
-  if (shape === 'sequence.get' && missing) calls.sequences.push(timed(sequence!.key, { op: 'get' }, { to: 0 }));
+  if (format === 'counter.get' && missing) calls.counters.push(timed(counter![0]!.key, { op: 'get' }, { value: 0 }));
+  if (format === 'sequence.get' && missing) calls.sequences.push(timed(sequence!.key, { op: 'get' }, { to: 0 }));
   const [ask] = set ?? [];
   if (ask === undefined || body.Code !== 'version_mismatch' || mayExpire(ask.key)) return;
   const version = ask.version!;
   const output = { mismatch: body.Version! };
-  if (shape === 'kv.delete') calls.registers.push(timed(ask.key, { op: 'delete', version }, output));
-  if (shape === 'kv.set') calls.registers.push(timed(ask.key, { op: 'set', value: '', version }, output));
+  if (format === 'kv.delete') calls.registers.push(timed(ask.key, { op: 'delete', version }, output));
+  if (format === 'kv.set') calls.registers.push(timed(ask.key, { op: 'set', value: '', version }, output));
 }
 
 function projectLocks(
@@ -189,7 +189,7 @@ function projectLocks(
   }
   if (unlock === undefined) return;
   const { id, handle, owner } = unlock;
-  const alone = call.kind === 'mutex.unlock' || (call.kind === 'batch' && call.shape === 'lock.release');
+  const alone = call.kind === 'mutex.unlock' || (call.kind === 'batch' && call.format === 'lock.release');
   const lost = alone && answer?.body.Code === 'lock_lost';
   const output = ok ? { ok: true } : lost ? { ok: false } : undefined;
   const forces = handle === undefined && owner === undefined;

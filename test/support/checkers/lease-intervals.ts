@@ -6,7 +6,7 @@
  *
  * Not checked: that waiters are served in the order in which they came, since nobody outside sees the line.
  */
-import type { LockAsk, UnlockAsk } from '../../../src/protocol/commands.ts';
+import type { LockOperation, UnlockOperation } from '../../../src/protocol/commands.ts';
 import { describe, type History, type Operation, type Violation } from './history.ts';
 import { endOf } from './real-time.ts';
 
@@ -43,8 +43,8 @@ export function doubleHolders({ operations, restarts = [] }: History, clockToler
     const { call, answer, sentAt } = operation;
     if (call.kind !== 'batch' && call.kind !== 'mutex.lock' && call.kind !== 'mutex.unlock') continue;
     const over = endOf(operation, restarts);
-    const ask: LockAsk | undefined = call.kind === 'mutex.unlock' ? undefined : call.lock;
-    const given: UnlockAsk | undefined = call.kind === 'mutex.lock' ? undefined : call.unlock;
+    const ask: LockOperation | undefined = call.kind === 'mutex.unlock' ? undefined : call.lock;
+    const given: UnlockOperation | undefined = call.kind === 'mutex.lock' ? undefined : call.unlock;
     // What was refused changed nothing; anything else may have ended a lease.
     if (given && (answer === undefined || answer.status < 300))
       note(lineOf(call, given.id), given.handle, given.owner, { from: sentAt, over });

@@ -1,5 +1,5 @@
 /** A batch in the model: conditions, effects, the stored reply. All of it happens, or nothing. */
-import type { AtomicAsk, Batch, SetAsk } from '../../../src/protocol/commands.ts';
+import type { CounterOperation, Batch, SetOperation } from '../../../src/protocol/commands.ts';
 import { unreachable } from '../../../src/shared/assert.ts';
 import { Json } from './expected.ts';
 import type { Body } from './history.ts';
@@ -8,7 +8,7 @@ import { done, kvAt, lockAt, refuse, shown, type Moment, type Outcome } from './
 import { nameOf, type Entry, type NumberEntry, type StoredEntry } from './model-state.ts';
 
 export function batchOutcome(at: Moment, call: Batch): Outcome {
-  const { account, shape } = call;
+  const { account, format } = call;
   const repeated = call.idempotency && repeat(at, account, call.idempotency);
   if (repeated) return repeated;
   const lock = call.lock && lockAt(at, 'lock', account, call.lock.id);
@@ -34,20 +34,20 @@ export function batchOutcome(at: Moment, call: Batch): Outcome {
     granted = leases.grantMembers(lock, entry, extend !== undefined, at.now, at.said);
     work.change(nameOf('lock', account, id), entry);
   }
-  const Atomic = call.atomic?.map((ask, i) => work.atomic(`Atomic[${i}]`, ask));
+  const Atomic = call.counter?.map((ask, i) => work.counter(`Atomic[${i}]`, ask));
   const sequence = call.sequence && work.sequence(call.sequence);
   const KV = call.get?.map((key) => shown(key, kvAt(at, account, key)));
   const KVSet = call.set?.map((ask) => work.set(ask));
 
   if (work.failed.length > 0) return refuse(409, { Failed: work.failed });
   const missing =
-    (shape === 'kv.get' && KV![0]!.Version === 0) ||
-    (shape === 'counter.get' && !Atomic![0]!.found) ||
-    (shape === 'sequence.get' && !sequence!.found);
+    (format === 'kv.get' && KV![0]!.Version === 0) ||
+    (format === 'counter.get' && !Atomic![0]!.found) ||
+    (format === 'sequence.get' && !sequence!.found);
   if (missing) return refuse(404, { Code: 'not_found' });
   const atomic = Atomic?.map(({ Key, Value, Old }) => ({ Key, Value, Old }));
   const body = (): object => {
-    switch (shape) {
+    switch (format) {
       case 'batch':
         return { ...granted, Atomic: atomic, KV, KVSet };
       case 'kv.get':
@@ -71,7 +71,7 @@ export function batchOutcome(at: Moment, call: Batch): Outcome {
       case 'lock.release':
         return {};
       default:
-        return unreachable(shape);
+        return unreachable(format);
     }
   };
   const changes = Array.from(work.changes, ([name, entry]) => (entry === undefined ? { name } : { name, entry }));
@@ -113,7 +113,10 @@ class Work {
     if (Version !== wanted) this.fail(field, { Code: 'version_mismatch', Key: key, Version });
   }
 
-  atomic(field: string, { key, op, n, ifEq }: AtomicAsk): { Key: string; Value: number; Old?: number; found: boolean } {
+  counter(
+    field: string,
+    { key, op, n, ifEq }: CounterOperation,
+  ): { Key: string; Value: number; Old?: number; found: boolean } {
     const { name, value: old } = this.#number('counter', key);
     const from = old ?? 0;
     if (ifEq !== undefined && ifEq !== from) this.fail(field, { Code: 'precondition_failed', Key: key, Value: from });
@@ -141,7 +144,7 @@ class Work {
     return { from, to: from, found: last !== undefined };
   }
 
-  set({ key, value, ttlMs }: SetAsk): { Key: string; Version: number; Deleted?: boolean } {
+  set({ key, value, ttlMs }: SetOperation): { Key: string; Version: number; Deleted?: boolean } {
     const at = this.#at;
     const name = nameOf('kv', this.#account, key);
     if (value !== undefined) {

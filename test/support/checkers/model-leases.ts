@@ -1,5 +1,5 @@
 /** Locks and mutexes as the contract has them: who holds one, how it ends, and what replies say of it. */
-import type { LockAsk, UnlockAsk } from '../../../src/protocol/commands.ts';
+import type { LockOperation, UnlockOperation } from '../../../src/protocol/commands.ts';
 import type { Body } from './history.ts';
 import { anyNumber, Json, Span } from './expected.ts';
 import type { Ended, Lease, LockEntry } from './model-state.ts';
@@ -28,14 +28,19 @@ export function lockNow(entry: LockEntry, over: boolean): LockNow {
   return { ended: push(entry.ended, lease, 'expired', at) };
 }
 
-export function isOwn(lock: LockNow, ask: LockAsk): boolean {
+export function isOwn(lock: LockNow, ask: LockOperation): boolean {
   if (lock.lease === undefined) return false;
   return ask.extend === undefined
     ? ask.owner !== undefined && ask.owner === lock.lease.owner
     : ask.extend === lock.lease.handle;
 }
 
-export function grant(lock: LockNow, ask: LockAsk, handle: number, now: Span): LockEntry & { readonly lease: Lease } {
+export function grant(
+  lock: LockNow,
+  ask: LockOperation,
+  handle: number,
+  now: Span,
+): LockEntry & { readonly lease: Lease } {
   const own = isOwn(lock, ask) ? lock.lease : undefined;
   const owner = own?.owner ?? ask.owner;
   const meta = ask.meta === undefined ? own?.meta : new Json(ask.meta);
@@ -66,7 +71,7 @@ export function end(lock: LockNow, why: Ended['why'], now: Span, memoryMs: numbe
 
 export function whatUnlockDoes(
   lock: LockNow,
-  { handle, owner }: UnlockAsk,
+  { handle, owner }: UnlockOperation,
 ):
   | { readonly does: 'release'; readonly why: 'released' | 'forced' }
   | { readonly does: 'nothing' }

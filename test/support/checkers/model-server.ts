@@ -1,5 +1,5 @@
 /** The naive model as a server: one thing after the other, nothing is ever wrong. */
-import type { Command, LockAsk } from '../../../src/protocol/commands.ts';
+import type { Command, LockOperation } from '../../../src/protocol/commands.ts';
 import type { Answer } from './history.ts';
 import { end, lockMemoryMs, lockNow } from './model-leases.ts';
 import { ModelState, type KvEntry, type LockEntry } from './model-state.ts';
@@ -76,6 +76,6 @@ export class ModelServer implements AnsweringServer {
   }
 }
 
-function askOf(command: Command): LockAsk | undefined {
+function askOf(command: Command): LockOperation | undefined {
   return command.kind === 'batch' || command.kind === 'mutex.lock' ? command.lock : undefined;
 }

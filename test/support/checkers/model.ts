@@ -5,7 +5,7 @@
  * Time is a span, because a checker does not know when exactly something happened; whether an entry whose end lies
  * within that span is over is asked of `Moment.over`, which may guess (see model-step.ts).
  */
-import type { Command, LockAsk } from '../../../src/protocol/commands.ts';
+import type { Command, LockOperation } from '../../../src/protocol/commands.ts';
 import { unreachable } from '../../../src/shared/assert.ts';
 import { anyNumber } from './expected.ts';
 import { batchOutcome } from './model-batch.ts';
@@ -51,7 +51,7 @@ export function outcomeOf(at: Moment, call: Command): Outcome {
   }
 }
 
-function mutexLock(at: Moment, account: string, ask: LockAsk): Outcome {
+function mutexLock(at: Moment, account: string, ask: LockOperation): Outcome {
   const mutex = lockAt(at, 'mutex', account, ask.id);
   if (mutex.lease !== undefined && !leases.isOwn(mutex, ask)) return refuse(409, leases.busy(mutex.lease));
   // Handles of mutexes are not revisions: any will do that is higher than all before.

@@ -3,7 +3,7 @@
  * that start again. Any server will do that answers commands; `ModelServer` is the naive model as one, whose histories
  * are good by definition.
  */
-import type { AtomicAsk, Batch, Command, LockAsk, SetAsk } from '../../../src/protocol/commands.ts';
+import type { CounterOperation, Batch, Command, LockOperation, SetOperation } from '../../../src/protocol/commands.ts';
 import { accountId } from '../../../src/protocol/ids.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { LogRecord } from './commit-log.ts';
@@ -124,36 +124,36 @@ export class RandomCommands {
     const key = this.#name('k');
     const id = this.#name('l');
     const mutex = this.#name('m');
-    const rest = { ...batch, shape: 'batch' } as const;
+    const rest = { ...batch, format: 'batch' } as const;
     switch (this.#random.below(20)) {
       case 0:
-        return { ...batch, shape: 'kv.get', get: [key] };
+        return { ...batch, format: 'kv.get', get: [key] };
       case 1:
-        return { ...batch, shape: 'kv.set', set: [{ ...this.#set(key), value: this.#value() }] };
+        return { ...batch, format: 'kv.set', set: [{ ...this.#set(key), value: this.#value() }] };
       case 2:
         return {
           ...batch,
-          shape: 'kv.delete',
+          format: 'kv.delete',
           set: [this.#chance(50) ? { key } : { key, version: this.#version(key) }],
         };
       case 3:
-        return { ...batch, shape: 'counter.add', atomic: [{ key: this.#name('c'), op: 'add', n: 1 }] };
+        return { ...batch, format: 'counter.add', counter: [{ key: this.#name('c'), op: 'add', n: 1 }] };
       case 4:
-        return { ...batch, shape: 'counter.get', atomic: [{ key: this.#name('c'), op: 'get', n: 0 }] };
+        return { ...batch, format: 'counter.get', counter: [{ key: this.#name('c'), op: 'get', n: 0 }] };
       case 5:
         return {
           ...batch,
-          shape: 'sequence.next',
+          format: 'sequence.next',
           sequence: { key: this.#name('s'), op: 'next', n: 1 + this.#random.below(3) },
         };
       case 6:
-        return { ...batch, shape: 'sequence.get', sequence: { key: this.#name('s'), op: 'get', n: 1 } };
+        return { ...batch, format: 'sequence.get', sequence: { key: this.#name('s'), op: 'get', n: 1 } };
       case 7:
       case 8:
-        return { ...batch, shape: 'lock.acquire', lock: this.#lock(id) };
+        return { ...batch, format: 'lock.acquire', lock: this.#lock(id) };
       case 9:
       case 10:
-        return { ...batch, shape: 'lock.release', unlock: this.#unlock(id) };
+        return { ...batch, format: 'lock.release', unlock: this.#unlock(id) };
       case 11:
         return { ...rest, lock: { id, durMs: 3000, waitMs: 0, extend: this.#handle(id) } };
       case 12:
@@ -171,7 +171,7 @@ export class RandomCommands {
     }
   }
 
-  #batch(rest: Pick<Batch, 'kind' | 'account'> & { readonly shape: 'batch' }): Batch {
+  #batch(rest: Pick<Batch, 'kind' | 'account'> & { readonly format: 'batch' }): Batch {
     const some = <Item>(make: () => Item): Item[] => Array.from({ length: 1 + this.#random.below(2) }, make);
     const key = this.#name('k');
     const fingerprint = this.#chance(80) ? 'f' : 'g';
@@ -182,19 +182,19 @@ export class RandomCommands {
       ...(this.#chance(15) ? { lock: this.#lock(this.#name('l')) } : {}),
       ...(this.#chance(15) ? { check: [{ key, version: this.#version(key) }] } : {}),
       ...(this.#chance(15) ? { idempotency: { ids, ttlMs: 5000, mode, fingerprint } } : {}),
-      ...(this.#chance(40) ? { atomic: some(() => this.#atomic()) } : {}),
+      ...(this.#chance(40) ? { counter: some(() => this.#atomic()) } : {}),
       ...(this.#chance(60) ? { get: some(() => this.#name('k')) } : {}),
       ...(this.#chance(60) ? { set: some(() => this.#set(this.#name('k'))) } : {}),
     };
   }
 
-  #set(key: string): SetAsk {
+  #set(key: string): SetOperation {
     const condition = this.#chance(70) ? {} : { version: this.#version(key) };
     if (this.#chance(15)) return { key, ...condition };
     return { key, ...condition, value: this.#value(), ...(this.#chance(15) ? { ttlMs: 1500 } : {}) };
   }
 
-  #atomic(): AtomicAsk {
+  #atomic(): CounterOperation {
     const key = this.#name('c');
     const op = (['add', 'add', 'set', 'max', 'min'] as const)[this.#random.below(5)]!;
     return {
@@ -205,7 +205,7 @@ export class RandomCommands {
     };
   }
 
-  #lock(id: string): LockAsk {
+  #lock(id: string): LockOperation {
     return {
       id,
       durMs: this.#chance(50) ? 1000 : 15_000,

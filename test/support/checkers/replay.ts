@@ -178,7 +178,7 @@ export class Replay implements ClaimJudge {
   #mayBeTakenBack({ id, client, call, sentAt }: Operation, handle: number, hi: number): void {
     if (call.kind !== 'batch' || call.lock === undefined || call.lock.extend !== undefined) return;
     const unlock = { id: call.lock.id, handle };
-    const back = { kind: 'batch', account: call.account, shape: 'lock.release', unlock } as const;
+    const back = { kind: 'batch', account: call.account, format: 'lock.release', unlock } as const;
     const operation = { id: `${id}, taken back`, client, call: back, sentAt };
     this.#unknown.add(operation, handle, hi, new Span(sentAt, Infinity));
   }

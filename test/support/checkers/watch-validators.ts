@@ -64,7 +64,7 @@ export const unique: WatchValidator = (streams) =>
     }
   });
 
-export const atomic: WatchValidator = (streams, history) => {
+export const counter: WatchValidator = (streams, history) => {
   const commits = new Map(history.map((commit) => [commit.rev, commit]));
   return each(streams, function* (stream) {
     const at = new Map<number, number>();
@@ -128,7 +128,7 @@ export const bookmarkable: WatchValidator = (streams, history) =>
     }
   });
 
-export const watchValidators = { ordered, unique, atomic, reliable, resumable, bookmarkable } as const;
+export const watchValidators = { ordered, unique, counter, reliable, resumable, bookmarkable } as const;
 
 /** All six; a message begins with the promise that is broken. */
 export function checkWatches(streams: readonly WatchStream[], history: readonly Commit[]): Violation[] {

@@ -3,26 +3,33 @@
  * is written out as a list; then the schema decides on the shape; then come the rules that span fields. Messages name
  * the field as the client wrote it, behind `root` (`[3].` in an array body).
  */
-import type { AtomicAsk, Batch, GuardAsk, LockAsk, SetAsk, UnlockAsk } from '../../../protocol/commands.ts';
+import type {
+  CounterOperation,
+  Batch,
+  GuardOperation,
+  LockOperation,
+  SetOperation,
+  UnlockOperation,
+} from '../../../protocol/commands.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import { batchBody, type BatchBody } from '../../../protocol/schemas.ts';
 import { idempotencyTtlMsDefault, lockMetaBytesMax, type Limits } from '../../../shared/limits.ts';
 import { handleOf, integerOf, keyOf, msOf } from './fields.ts';
-import { withIdempotency, type IdempotencyWish } from './idempotency.ts';
+import { withIdempotency, type IdempotencyOptions } from './idempotency.ts';
 import { isRecord, jsonText } from './json.ts';
 import { refuse, refuseField } from '../../refusal.ts';
-import { shapeCheck } from './validate.ts';
+import { validator } from './validate.ts';
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
-const checkShape = shapeCheck(batchBody);
+const validate = validator(batchBody);
 const lists = ['KVSet', 'KVGet', 'Atomic', 'Check', 'Guard', 'IdempotencyIDs'] as const;
 
 export interface BatchContext {
   readonly account: AccountId;
   readonly limits: Limits;
   /** Of the header `Idempotency-Key`. */
-  readonly header?: IdempotencyWish | undefined;
+  readonly header?: IdempotencyOptions | undefined;
   /** Path of this batch within an array body: `[3].`; empty for a single one. */
   readonly root: string;
 }
@@ -30,7 +37,7 @@ export interface BatchContext {
 export function batchCommand(json: unknown, context: BatchContext): Batch {
   const { account, limits, root } = context;
   writeOutLists(json, lists);
-  const body = checkShape(json, root);
+  const body = validate(json, root);
   const operations =
     (body.Guard?.length ?? 0) +
     (body.Check?.length ?? 0) +
@@ -49,7 +56,7 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
       'nothing to do; wanted at least one of LockID, UnlockID, Guard, Check, Atomic, KVGet, KVSet',
     );
   }
-  const batch: Mutable<Batch> = { kind: 'batch', account, shape: 'batch' };
+  const batch: Mutable<Batch> = { kind: 'batch', account, format: 'batch' };
   const lock = lockAsk(body, root);
   if (lock !== undefined) batch.lock = lock;
   const unlock = unlockAsk(body, root);
@@ -62,10 +69,10 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
       version: integerOf(item.Version),
     }));
   }
-  if (Atomic?.length) batch.atomic = Atomic.map((item, i) => atomicAsk(item, `${root}Atomic[${i}]`));
+  if (Atomic?.length) batch.counter = Atomic.map((item, i) => atomicAsk(item, `${root}Atomic[${i}]`));
   if (KVGet?.length) batch.get = KVGet.map((item, i) => getAsk(item, `${root}KVGet[${i}]`));
   if (KVSet?.length) batch.set = KVSet.map((item, i) => setAsk(item, `${root}KVSet[${i}]`, limits));
-  return withIdempotency(batch, idempotencyWish(body, context));
+  return withIdempotency(batch, idempotencyOptions(body, context));
 }
 
 /** Replaces, in place, each named member that is not a list (and not null) by a list of it. */
@@ -79,7 +86,7 @@ export function writeOutLists(json: unknown, names: readonly string[]): void {
   }
 }
 
-function lockAsk(body: BatchBody, root: string): LockAsk | undefined {
+function lockAsk(body: BatchBody, root: string): LockOperation | undefined {
   if (body.LockID === undefined) {
     // Asked by name first, because that is cheap, and nearly every batch without a lock ends here.
     const { LockDur, LockWait, LockOwner, LockMeta } = body;
@@ -114,7 +121,7 @@ function extendedHandle(body: BatchBody, root: string): number | undefined {
   return handleOf(body.Unlock, `${root}Unlock`);
 }
 
-function unlockAsk(body: BatchBody, root: string): UnlockAsk | undefined {
+function unlockAsk(body: BatchBody, root: string): UnlockOperation | undefined {
   if (body.UnlockID === undefined) {
     return body.Unlock === undefined ? undefined : refuseField(`${root}Unlock`, 'given without UnlockID');
   }
@@ -125,13 +132,13 @@ function unlockAsk(body: BatchBody, root: string): UnlockAsk | undefined {
 
 type Item<List extends 'Guard' | 'Atomic' | 'KVGet' | 'KVSet'> = NonNullable<BatchBody[List]>[number];
 
-function guardAsk(item: Item<'Guard'>, path: string): GuardAsk {
+function guardAsk(item: Item<'Guard'>, path: string): GuardOperation {
   return { id: keyOf(item.LockID, `${path}.LockID`), handle: handleOf(item.Lock, `${path}.Lock`) };
 }
 
 const atomicOps = ['Add', 'Set', 'Max', 'Min'] as const;
 
-function atomicAsk(item: Item<'Atomic'>, path: string): AtomicAsk {
+function atomicAsk(item: Item<'Atomic'>, path: string): CounterOperation {
   const [field, ...more] = atomicOps.filter((name) => item[name] !== undefined);
   if (field === undefined) return refuseField(path, `wanted one of ${atomicOps.join(', ')}, got none`);
   if (more.length > 0) {
@@ -149,7 +156,7 @@ function getAsk(item: Item<'KVGet'>, path: string): string {
   return typeof item === 'string' ? keyOf(item, path) : keyOf(item.Key, `${path}.Key`);
 }
 
-function setAsk(item: Item<'KVSet'>, path: string, limits: Limits): SetAsk {
+function setAsk(item: Item<'KVSet'>, path: string, limits: Limits): SetOperation {
   const key = keyOf(item.Key, `${path}.Key`);
   const condition = item.Version === undefined ? undefined : { version: integerOf(item.Version) };
   if (item.Delete === true) {
@@ -163,7 +170,7 @@ function setAsk(item: Item<'KVSet'>, path: string, limits: Limits): SetAsk {
   return { key, value, ...condition, ...(item.TTL !== undefined && { ttlMs: msOf(item.TTL) }) };
 }
 
-function idempotencyWish(body: BatchBody, { header, root }: BatchContext): IdempotencyWish | undefined {
+function idempotencyOptions(body: BatchBody, { header, root }: BatchContext): IdempotencyOptions | undefined {
   const ttlMs = body.IdempotencyTTL === undefined ? idempotencyTtlMsDefault : msOf(body.IdempotencyTTL);
   if (body.IdempotencyIDs !== undefined) {
     if (header !== undefined) {

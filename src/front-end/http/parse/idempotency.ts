@@ -3,16 +3,16 @@
  * header `Idempotency-Key` (always replay, as in the IETF draft).
  */
 import { hash } from 'node:crypto';
-import type { Batch, IdempotencyAsk } from '../../../protocol/commands.ts';
+import type { Batch, IdempotencyRequest } from '../../../protocol/commands.ts';
 import { idempotencyTtlMsDefault } from '../../../shared/limits.ts';
 import { keyOf } from './fields.ts';
 import { refuse } from '../../refusal.ts';
 
 /** What a request says about idempotency, before the fingerprint of its command is known. */
-export type IdempotencyWish = Omit<IdempotencyAsk, 'fingerprint'>;
+export type IdempotencyOptions = Omit<IdempotencyRequest, 'fingerprint'>;
 
 /** The wish in the header; undefined when there is none. */
-export function headerWish(header: string | string[] | undefined): IdempotencyWish | undefined {
+export function idempotencyFromHeader(header: string | string[] | undefined): IdempotencyOptions | undefined {
   if (header === undefined) return undefined;
   const id = keyOf(String(header), 'Idempotency-Key');
   // Node reads headers as Latin-1: anything else would silently become another id.
@@ -20,7 +20,7 @@ export function headerWish(header: string | string[] | undefined): IdempotencyWi
   return { ids: [id], ttlMs: idempotencyTtlMsDefault, mode: 'replay' };
 }
 
-export function withIdempotency(batch: Batch, wish: IdempotencyWish | undefined): Batch {
+export function withIdempotency(batch: Batch, wish: IdempotencyOptions | undefined): Batch {
   if (wish === undefined) return batch;
   return { ...batch, idempotency: { ...wish, fingerprint: fingerprintOf(batch) } };
 }

@@ -11,7 +11,7 @@ import { refuseField, shown } from '../../refusal.ts';
 const ajv = new Ajv({ verbose: true, allErrors: false, keywords: ['wanted'] });
 
 /** @returns a check that lets a fitting body through with its type, and refuses any other (400). */
-export function shapeCheck<Schema extends TSchema>(schema: Schema): (body: unknown, root?: string) => Static<Schema> {
+export function validator<Schema extends TSchema>(schema: Schema): (body: unknown, root?: string) => Static<Schema> {
   const fits = ajv.compile<Static<Schema>>(schema);
   return (body, root = '') => {
     if (!fits(body)) refuseShape(fits.errors ?? [], root);

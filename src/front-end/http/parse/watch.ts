@@ -8,15 +8,15 @@ import { writeOutLists } from './batch.ts';
 import { isRecord } from './json.ts';
 import { integerOf, keyOf, msOf, prefixOf } from './fields.ts';
 import { refuse } from '../../refusal.ts';
-import { shapeCheck } from './validate.ts';
+import { validator } from './validate.ts';
 
 export type WatchAsk =
   | { readonly kind: 'keys'; readonly keys: readonly WatchedKey[]; readonly waitMs: number }
   | { readonly kind: 'prefix'; readonly watch: PrefixWatch };
 
-const checkKey = shapeCheck(watchKeyBody);
-const checkKeys = shapeCheck(watchKeysBody);
-const checkPrefix = shapeCheck(watchPrefixBody);
+const checkKey = validator(watchKeyBody);
+const checkKeys = validator(watchKeysBody);
+const checkPrefix = validator(watchPrefixBody);
 const forms = ['ID', 'IDs', 'Prefix'];
 
 export function watchAsk(json: unknown, account: AccountId, limits: Limits): WatchAsk {

@@ -4,26 +4,26 @@ import type { Batch } from '../../../protocol/commands.ts';
 import { revision } from '../../../protocol/ids.ts';
 import { arrayReplyBytesMax } from '../../../shared/limits.ts';
 import type { Reply } from '../../../protocol/replies.ts';
-import type { ArrayClient, Pending } from '../../../router/dispatcher.ts';
-import { needScope, type Access } from '../../access.ts';
+import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
+import { requireScope, type Access } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { accountIn, queryOf, wishOf, type CallMaker } from '../data-route.ts';
-import type { Edge } from '../route-context.ts';
+import { accountIn, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
+import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
 import { batchCommand } from '../parse/batch.ts';
 import { parseJson } from '../parse/json.ts';
 import { refuse, refuseField } from '../../refusal.ts';
 
-export function batchRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+export function batchRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
   app.post<DataRoute>(
     '/db/:acc',
     ...call('batch', (request, exchange) => {
       queryOf(request);
       const json = parseJson(request.body ?? '');
       if (Array.isArray(json)) return startArray(edge, json, request, exchange);
-      const header = wishOf(request);
+      const header = idempotencyOf(request);
       const batch = batchCommand(json, { account: accountIn(request), limits: edge.limits, header, root: '' });
-      needScopes(request.access, batch);
+      requireScopes(request.access, batch);
       return edge.dispatcher.request(batch, exchange);
     }),
   );
@@ -33,10 +33,15 @@ export function batchRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): 
  * Each item is a request of its own, with its own reply and status. But they are checked together before any of them is
  * handed over: an item that is malformed, or not allowed, refuses the whole array, and nothing has been done.
  */
-function startArray(edge: Edge, items: readonly unknown[], request: DataRequest, exchange: Exchange): Pending {
+function startArray(
+  edge: RouteContext,
+  items: readonly unknown[],
+  request: DataRequest,
+  exchange: Exchange,
+): Cancelable {
   exchange.operation = 'batch_array';
   const { limits } = edge;
-  if (wishOf(request) !== undefined) {
+  if (idempotencyOf(request) !== undefined) {
     return refuse('invalid', 'Idempotency-Key: not for an array of batches; wanted IdempotencyIDs in each of them');
   }
   if (items.length === 0) return refuse('invalid', 'body: wanted at least one batch, got an empty list');
@@ -51,7 +56,7 @@ function startArray(edge: Edge, items: readonly unknown[], request: DataRequest,
     if (batch.lock !== undefined && batch.lock.waitMs > 0) {
       refuseField(`[${i}].LockWait`, 'not within an array of batches; wanted 0 or absent');
     }
-    needScopes(request.access, batch);
+    requireScopes(request.access, batch);
     return { ...batch, replyBytesMax };
   });
   edge.rateLimiter.charge(account, batches.length - 1);
@@ -59,14 +64,14 @@ function startArray(edge: Edge, items: readonly unknown[], request: DataRequest,
 }
 
 /** The replies to the items of one array, until all are there. */
-class ArrayReplies implements ArrayClient {
-  readonly #edge: Edge;
+class ArrayReplies implements BatchReplySink {
+  readonly #edge: RouteContext;
   readonly #exchange: Exchange;
   readonly #texts: string[];
   #missing: number;
   #highest = 0;
 
-  constructor(edge: Edge, exchange: Exchange, items: number) {
+  constructor(edge: RouteContext, exchange: Exchange, items: number) {
     this.#edge = edge;
     this.#exchange = exchange;
     this.#texts = Array.from({ length: items }, () => '');
@@ -74,7 +79,7 @@ class ArrayReplies implements ArrayClient {
   }
 
   get gone(): boolean {
-    return this.#exchange.gone;
+    return this.#exchange.disconnected;
   }
 
   deliver(item: number, reply: Reply): void {
@@ -87,22 +92,22 @@ class ArrayReplies implements ArrayClient {
 }
 
 /** `{"Status":200, …the members of the reply}` */
-function itemText(reply: Reply, edge: Edge): string {
+function itemText(reply: Reply, edge: RouteContext): string {
   const body = reply.status >= 400 ? withRequestId(reply.body, edge.nextRequestId()) : reply.body;
   const members = body.slice(1);
   return `{"Status":${reply.status}${members === '}' ? '' : ','}${members}`;
 }
 
 /** A batch needs the scopes of everything that it does; one that changes nothing needs `read`. */
-function needScopes(access: Access, batch: Batch): void {
+function requireScopes(access: Access, batch: Batch): void {
   const forcing = batch.unlock !== undefined && batch.unlock.handle === undefined;
   const writing =
     batch.lock !== undefined ||
     (batch.unlock !== undefined && !forcing) ||
-    batch.atomic !== undefined ||
+    batch.counter !== undefined ||
     batch.set !== undefined ||
     batch.idempotency !== undefined;
-  if (forcing) needScope(access, 'force', 'Unlocking without a handle (Unlock)');
-  if (writing) needScope(access, 'write', 'This batch');
-  if (batch.get !== undefined || !(forcing || writing)) needScope(access, 'read', 'Reading');
+  if (forcing) requireScope(access, 'force', 'Unlocking without a handle (Unlock)');
+  if (writing) requireScope(access, 'write', 'This batch');
+  if (batch.get !== undefined || !(forcing || writing)) requireScope(access, 'read', 'Reading');
 }

@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { failure } from '../../../protocol/errors.ts';
 import { revision } from '../../../protocol/ids.ts';
-import type { Edge } from '../route-context.ts';
+import type { RouteContext } from '../route-context.ts';
 import { Exchange } from '../exchange.ts';
 
 /** For supervisors and load balancers: no token, no account data. */
-export function healthRoutes(app: FastifyInstance, edge: Edge): void {
+export function healthRoutes(app: FastifyInstance, edge: RouteContext): void {
   const options = { config: { operation: 'server' } } as const;
   const answer = (reply: FastifyReply, body: object): void => {
     const exchange = new Exchange(edge, 'server', reply.raw);

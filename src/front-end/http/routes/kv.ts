@@ -1,13 +1,22 @@
 import type { FastifyInstance } from 'fastify';
 import { ttlMsMax } from '../../../shared/limits.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { idIn, needNoBody, pageAsked, queryOf, readCall, restBatch, writeCall, type CallMaker } from '../data-route.ts';
-import type { Edge } from '../route-context.ts';
+import {
+  idIn,
+  requireNoBody,
+  pageAsked,
+  queryOf,
+  readCall,
+  restBatch,
+  writeCall,
+  type DefineDataRoute,
+} from '../data-route.ts';
+import type { RouteContext } from '../route-context.ts';
 import { jsonText, parseJson } from '../parse/json.ts';
 import { mediaType } from '../body.ts';
 
 /** `/db/:acc/kv`: read, set, delete, list. */
-export function kvRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+export function kvRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
   app.get<DataRoute>(
     '/db/:acc/kv',
     ...call('kv_list', (request, exchange) => {
@@ -19,7 +28,7 @@ export function kvRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): voi
     '/db/:acc/kv/*',
     ...call('kv_get', (request, exchange) => {
       queryOf(request);
-      return readCall(edge, request, exchange, restBatch(request, { shape: 'kv.get', get: [idIn(request)] }));
+      return readCall(edge, request, exchange, restBatch(request, { format: 'kv.get', get: [idIn(request)] }));
     }),
   );
 
@@ -37,7 +46,7 @@ export function kvRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): voi
           ...(version !== undefined && { version }),
           ...(ttlMs !== undefined && { ttlMs }),
         };
-        return writeCall(edge, request, exchange, restBatch(request, { shape: 'kv.set', set: [set] }));
+        return writeCall(edge, request, exchange, restBatch(request, { format: 'kv.set', set: [set] }));
       },
       'text',
     ),
@@ -46,10 +55,10 @@ export function kvRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): voi
   app.delete<DataRoute>(
     '/db/:acc/kv/*',
     ...call('kv_delete', (request, exchange) => {
-      needNoBody(request);
+      requireNoBody(request);
       const version = queryOf(request, 'ver').integer('ver', 0);
       const set = { key: idIn(request), ...(version !== undefined && { version }) };
-      return writeCall(edge, request, exchange, restBatch(request, { shape: 'kv.delete', set: [set] }));
+      return writeCall(edge, request, exchange, restBatch(request, { format: 'kv.delete', set: [set] }));
     }),
   );
 }

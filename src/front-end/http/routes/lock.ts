@@ -1,21 +1,21 @@
 import type { FastifyInstance } from 'fastify';
-import type { LockAsk, UnlockAsk } from '../../../protocol/commands.ts';
+import type { LockOperation, UnlockOperation } from '../../../protocol/commands.ts';
 import { lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../../shared/limits.ts';
-import { needScope } from '../../access.ts';
+import { requireScope } from '../../access.ts';
 import type { DataRoute } from '../data-request.ts';
 import {
   accountIn,
   idIn,
-  needNoBody,
+  requireNoBody,
   pageAsked,
   queryOf,
   readCall,
   restBatch,
-  wishOf,
+  idempotencyOf,
   writeCall,
-  type CallMaker,
+  type DefineDataRoute,
 } from '../data-route.ts';
-import type { Edge } from '../route-context.ts';
+import type { RouteContext } from '../route-context.ts';
 import { keyOf } from '../parse/fields.ts';
 import { withIdempotency } from '../parse/idempotency.ts';
 import { jsonText } from '../parse/json.ts';
@@ -23,7 +23,7 @@ import type { Query } from '../parse/query.ts';
 import { refuse } from '../../refusal.ts';
 
 /** `/db/:acc/lock`: inspect, take or extend, give back, list. */
-export function lockRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+export function lockRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
   app.get<DataRoute>(
     '/db/:acc/lock',
     ...call('lock_list', (request, exchange) => {
@@ -47,21 +47,21 @@ export function lockRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): v
   app.post<DataRoute>(
     '/db/:acc/lock/*',
     ...call('lock_acquire', (request, exchange) => {
-      needNoBody(request);
+      requireNoBody(request);
       const lock = lockFrom(queryOf(request, ...lockParameters), idIn(request));
-      return writeCall(edge, request, exchange, restBatch(request, { shape: 'lock.acquire', lock }));
+      return writeCall(edge, request, exchange, restBatch(request, { format: 'lock.acquire', lock }));
     }),
   );
 
   app.delete<DataRoute>(
     '/db/:acc/lock/*',
     ...call('lock_release', (request, exchange) => {
-      needNoBody(request);
+      requireNoBody(request);
       const unlock = unlockFrom(queryOf(request, ...unlockParameters), idIn(request));
-      const batch = restBatch(request, { shape: 'lock.release', unlock });
+      const batch = restBatch(request, { format: 'lock.release', unlock });
       if (!isForcing(unlock)) return writeCall(edge, request, exchange, batch);
-      needScope(request.access, 'force', 'Unlocking without ?id= or ?lock=');
-      return edge.dispatcher.request(withIdempotency(batch, wishOf(request)), exchange);
+      requireScope(request.access, 'force', 'Unlocking without ?id= or ?lock=');
+      return edge.dispatcher.request(withIdempotency(batch, idempotencyOf(request)), exchange);
     }),
   );
 }
@@ -72,7 +72,7 @@ const lockDurMsDefault = 30 * 1000;
 export const lockParameters = ['id', 'dur', 'wait', 'meta'] as const;
 export const unlockParameters = ['id', 'lock'] as const;
 
-export function lockFrom(query: Query, id: string): LockAsk {
+export function lockFrom(query: Query, id: string): LockOperation {
   const owner = query.text('id');
   const meta = query.text('meta');
   return {
@@ -85,7 +85,7 @@ export function lockFrom(query: Query, id: string): LockAsk {
   };
 }
 
-export function unlockFrom(query: Query, id: string): UnlockAsk {
+export function unlockFrom(query: Query, id: string): UnlockOperation {
   const owner = query.text('id');
   const handle = query.integer('lock', 1);
   if (owner !== undefined && handle !== undefined)
@@ -94,6 +94,6 @@ export function unlockFrom(query: Query, id: string): UnlockAsk {
   return handle === undefined ? { id } : { id, handle };
 }
 
-export function isForcing(unlock: UnlockAsk): boolean {
+export function isForcing(unlock: UnlockOperation): boolean {
   return unlock.handle === undefined && unlock.owner === undefined;
 }

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import type { Edge } from '../route-context.ts';
+import type { RouteContext } from '../route-context.ts';
 import { metricsRegistry } from '../../metrics-registry.ts';
 
 /** `GET /metrics`: Prometheus' text format, without a token and without anything about accounts. */
-export function metricsRoutes(app: FastifyInstance, edge: Edge): void {
+export function metricsRoutes(app: FastifyInstance, edge: RouteContext): void {
   const registry = metricsRegistry(edge);
   // Not on a hot path: Fastify may send this one.
   app.get('/metrics', { config: { operation: 'server' } }, async (_request, reply) => {

@@ -2,15 +2,15 @@
 import type { FastifyInstance } from 'fastify';
 import { revision, type Revision } from '../../../protocol/ids.ts';
 import { integerMax, streamHeartbeatMs } from '../../../shared/limits.ts';
-import { needScope } from '../../access.ts';
+import { requireScope } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { accountIn, queryOf, type CallMaker } from '../data-route.ts';
-import type { Edge } from '../route-context.ts';
+import { accountIn, queryOf, type DefineDataRoute } from '../data-route.ts';
+import type { RouteContext } from '../route-context.ts';
 import { EventStream } from '../event-stream.ts';
 import { prefixOf } from '../parse/fields.ts';
 import { refuseField, shown } from '../../refusal.ts';
 
-export function watchStreamRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+export function watchStreamRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
   const open = new Set<EventStream>();
   // One timer for all streams. It does not keep the process alive.
   const heartbeat = setInterval(() => {
@@ -27,7 +27,7 @@ export function watchStreamRoutes(app: FastifyInstance, edge: Edge, call: CallMa
       const query = queryOf(request, 'prefix', 'after');
       const after = lastEventId(request) ?? query.integer('after', 0);
       const prefix = prefixOf(query.text('prefix') ?? '', '?prefix');
-      needScope(request.access, 'read', 'Watching');
+      requireScope(request.access, 'read', 'Watching');
       const stream = new EventStream(exchange, edge, (ended) => open.delete(ended));
       open.add(stream);
       const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };

@@ -1,20 +1,20 @@
 import type { FastifyInstance } from 'fastify';
-import { needScope } from '../../access.ts';
+import { requireScope } from '../../access.ts';
 import type { DataRoute } from '../data-request.ts';
-import { accountIn, queryOf, type CallMaker } from '../data-route.ts';
-import type { Edge } from '../route-context.ts';
+import { accountIn, queryOf, type DefineDataRoute } from '../data-route.ts';
+import type { RouteContext } from '../route-context.ts';
 import { parseJson } from '../parse/json.ts';
 import { watchAsk } from '../parse/watch.ts';
 
 /** `POST /watch/:acc`: long polls. */
-export function watchRoutes(app: FastifyInstance, edge: Edge, call: CallMaker): void {
+export function watchRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
   app.post<DataRoute>(
     '/watch/:acc',
     ...call('watch', (request, exchange) => {
       queryOf(request);
       const account = accountIn(request);
       const ask = watchAsk(parseJson(request.body ?? ''), account, edge.limits);
-      needScope(request.access, 'read', 'Watching');
+      requireScope(request.access, 'read', 'Watching');
       return ask.kind === 'prefix'
         ? edge.dispatcher.watchPrefix(ask.watch, exchange)
         : edge.dispatcher.watchKeys(account, ask.keys, ask.waitMs, exchange);

@@ -4,7 +4,7 @@
  * to once, and the requests in flight (more than one when a client pipelines) hang in a ring on it.
  */
 import type { Socket } from 'node:net';
-import { whenClosed } from './on-socket-close.ts';
+import { onSocketClose } from './on-socket-close.ts';
 
 /** Something under way on a connection: a link of the ring. */
 export interface UnderWay {
@@ -38,7 +38,7 @@ export class Connection implements UnderWay {
 
   static #track(socket: Socket): Connection {
     const connection = new Connection(socket);
-    if (!socket.destroyed) whenClosed(socket, () => connection.hangUp());
+    if (!socket.destroyed) onSocketClose(socket, () => connection.hangUp());
     return connection;
   }
 

@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { systemAfter } from '../../../shared/clock.ts';
-import { whenClosed } from './on-socket-close.ts';
+import { onSocketClose } from './on-socket-close.ts';
 
 /** For a client to hear that it is over, with a slow network in between. */
 const lingerMs = 1000;
@@ -18,7 +18,7 @@ export function closeLingering(socket: Socket): void {
     socket.end();
     // Also takes the socket away from the parser, which reads past JavaScript as long as nobody listens.
     socket.removeAllListeners('data').on('data', drop);
-    whenClosed(
+    onSocketClose(
       socket,
       systemAfter(lingerMs, () => socket.destroy()),
     );

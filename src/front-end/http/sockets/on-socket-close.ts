@@ -10,7 +10,7 @@
 import { Socket } from 'node:net';
 
 /** Calls behind whatever destroys the socket, never within it. */
-export function whenClosed(socket: Socket, run: () => void): void {
+export function onSocketClose(socket: Socket, run: () => void): void {
   // A request that was injected has no real socket.
   if (!(socket instanceof Socket)) return void (socket as Socket).once('close', run);
   // oxlint-disable no-underscore-dangle -- that is what the method is called

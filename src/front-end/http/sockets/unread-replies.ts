@@ -8,8 +8,8 @@
  */
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { KeptBytes } from '../../byte-budget.ts';
-import { whenClosed } from './on-socket-close.ts';
+import { ByteBudget } from '../../byte-budget.ts';
+import { onSocketClose } from './on-socket-close.ts';
 
 export interface UnreadRepliesOptions {
   readonly bytesMax: number;
@@ -19,13 +19,13 @@ export interface UnreadRepliesOptions {
 export class UnreadReplies {
   readonly #stallMs: number;
   /** Of connections that are behind. */
-  readonly #kept: KeptBytes<Socket>;
+  readonly #kept: ByteBudget<Socket>;
   /** Once behind: one listener for the connection's life, not one for each reply that it was slow to take. */
   readonly #heard = new WeakSet<Socket>();
 
   constructor({ bytesMax, stallMs }: UnreadRepliesOptions) {
     this.#stallMs = stallMs;
-    this.#kept = new KeptBytes(bytesMax, (socket) => socket.destroy());
+    this.#kept = new ByteBudget(bytesMax, (socket) => socket.destroy());
   }
 
   /** A whole reply of so many bytes was written; nearly always the kernel has taken it already. */
@@ -38,7 +38,7 @@ export class UnreadReplies {
     if (socket.destroyed) return;
     if (!this.#heard.has(socket)) {
       this.#heard.add(socket);
-      whenClosed(socket, () => this.#kept.forget(socket));
+      onSocketClose(socket, () => this.#kept.forget(socket));
     }
     // Behind `finish`, Node sets the timeout of an idle connection.
     res.once('finish', () => this.#taken(socket, bytes));

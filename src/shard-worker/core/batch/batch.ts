@@ -5,27 +5,27 @@ import type { Revision } from '../../../protocol/ids.ts';
 import type { Evaluation } from '../../../protocol/wire/shard-messages.ts';
 import { kinds, type CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
-import { evaluate, finishDrafts } from './evaluate.ts';
+import { evaluate, seal } from './evaluate.ts';
 import { duplicateReply, findDuplicate, inProgressReply } from '../operations/idempotency.ts';
 import { viewDurableLock } from '../operations/lock.ts';
 import type { Outbox, RequestRef } from '../state/outbox.ts';
 import { batchReply, failedReply } from './render.ts';
 import { replyTooLarge } from './reply-size.ts';
-import { fullReply, roomReply } from './space.ts';
+import { fullReply, spaceReply } from './space.ts';
 import { commit, readRevision, type ShardState } from '../state/state.ts';
 import { isAvailable, wait } from '../operations/waiting.ts';
 
 export function applyBatch(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
-  const early = earlierReply(state, batch, now) ?? roomReply(state, batch);
+  const early = earlierReply(state, batch, now) ?? spaceReply(state, batch);
   if (early !== undefined) return out.reply(ref, early);
-  const ask = batch.lock;
-  if (ask !== undefined && ask.extend === undefined) {
-    const view = viewDurableLock(state, batch.account, ask.id, now);
-    if (!isAvailable(state, 'lock', batch.account, ask, view)) {
-      return wait(state, 'lock', { ref, account: batch.account, ask, work: batch }, view, now, out);
+  const operation = batch.lock;
+  if (operation !== undefined && operation.extend === undefined) {
+    const view = viewDurableLock(state, batch.account, operation.id, now);
+    if (!isAvailable(state, 'lock', batch.account, operation, view)) {
+      return wait(state, 'lock', { ref, account: batch.account, operation, work: batch }, view, now, out);
     }
   }
-  settle(state, ref, batch, now, out);
+  executeBatch(state, ref, batch, now, out);
 }
 
 /** The answer to a batch whose idempotency id was used before, or is in use. */
@@ -37,15 +37,15 @@ export function earlierReply(state: ShardState, batch: Batch, now: number): Repl
 }
 
 /** The lock, if one was asked for, is there to be taken: now the batch happens, or fails as a whole. */
-export function settle(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
+export function executeBatch(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
   const evaluation = evaluate(state, batch, now);
   const refusal = refusalOf(state, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
-  if (evaluation.drafts.length === 0)
+  if (evaluation.pending.length === 0)
     return out.reply(ref, batchReply(batch, evaluation.results, readRevision(state), now));
   const { record, reply } = commitOf(batch, evaluation, out.nextRevision(), now);
   commit(state, record, out);
-  noteFreed(state, record);
+  noteGrantable(state, record);
   out.reply(ref, reply);
 }
 
@@ -66,15 +66,15 @@ export function commitOf(
   now: number,
 ): { record: CommitRecord; reply: Reply } {
   const reply = batchReply(batch, evaluation.results, rev, now);
-  const effects = finishDrafts(evaluation.drafts, rev, batch, reply.body);
+  const effects = seal(evaluation.pending, rev, batch, reply.body);
   return { record: { rev, account: batch.account, effects }, reply };
 }
 
 /** Lines of the locks that a record touched may move. */
-export function noteFreed(state: ShardState, record: CommitRecord): void {
+export function noteGrantable(state: ShardState, record: CommitRecord): void {
   for (const { kind, key } of record.effects) {
     if (kind !== kinds.lock) continue;
     const name = nameOf(record.account, key);
-    if (state.lines.lock.has(name)) state.freed.add(name);
+    if (state.waitQueues.lock.has(name)) state.grantable.add(name);
   }
 }

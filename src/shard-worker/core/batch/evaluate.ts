@@ -1,16 +1,16 @@
 /**
  * What a batch would do now: pure reading. Conditions first, all of them, so that an error lists every one that fails;
- * then the effects. Nothing has happened until `finishDrafts` gives the drafts a revision and the caller commits them.
+ * then the effects. Nothing has happened until `seal` gives the drafts a revision and the caller commits them.
  *
  * A shard evaluates the items that it owns. With one shard, or a batch on one shard, that is the whole batch; otherwise
  * the parts are put together by the router (see transaction.ts).
  */
-import type { AtomicAsk, Batch, LockAsk, UnlockAsk } from '../../../protocol/commands.ts';
+import type { CounterOperation, Batch, LockOperation, UnlockOperation } from '../../../protocol/commands.ts';
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import type {
-  AtomicResult,
-  Draft,
+  CounterResult,
+  PendingEffect,
   Evaluation,
   FailedItem,
   GetResult,
@@ -22,18 +22,18 @@ import type {
 import { kinds, type Effect } from '../../../protocol/record.ts';
 import { assert } from '../../../shared/assert.ts';
 import { integerMax } from '../../../shared/limits.ts';
-import { Drafts } from '../state/write-set.ts';
+import { WriteSet } from '../state/write-set.ts';
 import type { Entry } from '../../../protocol/entries.ts';
-import { findDuplicate, storeDrafts, storedReply } from '../operations/idempotency.ts';
+import { findDuplicate, storeEffects, storedReply } from '../operations/idempotency.ts';
 import { answerUnlock, isOwnLease, leaseToRecover, type LockView } from '../state/lease.ts';
-import { endDraft, grantDraft, viewDurableLock } from '../operations/lock.ts';
+import { endEffect, grantEffect, viewDurableLock } from '../operations/lock.ts';
 import { heldByOther, lockLost } from '../operations/lock-failures.ts';
 import type { ShardState } from '../state/state.ts';
 
 export function evaluate(state: ShardState, batch: Batch, now: number): Evaluation {
-  const part = new Part(state, batch, now);
+  const part = new BatchEvaluation(state, batch, now);
   const duplicate = findDuplicate(state, batch, now);
-  if (duplicate !== undefined) return { drafts: [], results: {}, failed: [], duplicate };
+  if (duplicate !== undefined) return { pending: [], results: {}, failed: [], duplicate };
 
   const owns = (key: string): boolean => state.owns(batch.account, key);
   const results: { -readonly [K in keyof Results]: Results[K] } = {};
@@ -48,19 +48,21 @@ export function evaluate(state: ShardState, batch: Batch, now: number): Evaluati
   batch.set?.forEach(({ key, version }, i) => {
     if (version !== undefined && owns(key)) part.expectVersion(`KVSet[${i}]`, key, version);
   });
-  if (batch.atomic)
-    results.atomic = batch.atomic.map((ask, i) => (owns(ask.key) ? part.atomic(`Atomic[${i}]`, ask) : null));
+  if (batch.counter)
+    results.counter = batch.counter.map((operation, i) =>
+      owns(operation.key) ? part.atomic(`Atomic[${i}]`, operation) : null,
+    );
   if (batch.sequence && owns(batch.sequence.key)) results.sequence = part.sequence(batch.sequence);
   if (batch.get) results.get = batch.get.map((key) => (owns(key) ? part.get(key) : null));
-  if (batch.set) results.set = batch.set.map((ask) => (owns(ask.key) ? part.set(ask) : null));
+  if (batch.set) results.set = batch.set.map((operation) => (owns(operation.key) ? part.set(operation) : null));
 
-  const drafts = part.drafts.all();
-  const stored = storeDrafts(state, batch, now);
-  return { drafts: stored.length === 0 ? drafts : [...drafts, ...stored], results, failed: part.failed };
+  const drafts = part.writeSet.all();
+  const stored = storeEffects(state, batch, now);
+  return { pending: stored.length === 0 ? drafts : [...drafts, ...stored], results, failed: part.failed };
 }
 
 /** Gives drafts the revision of their commit, and the stored reply its text. */
-export function finishDrafts(drafts: readonly Draft[], rev: Revision, batch: Batch, body: string): readonly Effect[] {
+export function seal(drafts: readonly PendingEffect[], rev: Revision, batch: Batch, body: string): readonly Effect[] {
   if (!drafts.some(({ stores, grants }) => stores ?? grants)) return drafts;
   return drafts.map((draft) => {
     const { kind, key, till } = draft;
@@ -70,7 +72,7 @@ export function finishDrafts(drafts: readonly Draft[], rev: Revision, batch: Bat
   });
 }
 
-/** As `grantDraft` writes it; the revision goes into the text, because parsing a lock with its history costs more. */
+/** As `grantEffect` writes it; the revision goes into the text, because parsing a lock with its history costs more. */
 const grantHead = '{"lease":{"handle":0,';
 
 function grantWithHandle(value: string, rev: Revision): string {
@@ -78,8 +80,8 @@ function grantWithHandle(value: string, rev: Revision): string {
   return `{"lease":{"handle":${rev},${value.slice(grantHead.length)}`;
 }
 
-class Part {
-  readonly drafts = new Drafts();
+class BatchEvaluation {
+  readonly writeSet = new WriteSet();
   readonly failed: FailedItem[] = [];
   readonly #state: ShardState;
   readonly #batch: Batch;
@@ -98,12 +100,12 @@ class Part {
     this.failed.push({ field, ...lockLost('guard with', id, { id, handle }, view, ended) });
   }
 
-  unlock(ask: UnlockAsk): void {
-    const view = this.#lockView(ask.id);
-    const answer = answerUnlock(view, ask);
-    if (answer.kind === 'release') this.drafts.put(endDraft(ask.id, view, answer.why, this.#now));
+  unlock(operation: UnlockOperation): void {
+    const view = this.#lockView(operation.id);
+    const answer = answerUnlock(view, operation);
+    if (answer.kind === 'release') this.writeSet.put(endEffect(operation.id, view, answer.why, this.#now));
     if (answer.kind === 'lost')
-      this.failed.push({ field: 'Unlock', ...lockLost('unlock', ask.id, ask, view, answer.ended) });
+      this.failed.push({ field: 'Unlock', ...lockLost('unlock', operation.id, operation, view, answer.ended) });
   }
 
   expectVersion(field: string, key: string, wanted: number): void {
@@ -117,22 +119,22 @@ class Part {
     });
   }
 
-  lock(ask: LockAsk): LockResult {
-    const view = this.#lockView(ask.id);
-    const own = isOwnLease(view, ask);
-    if (ask.extend !== undefined && !own) {
-      const ended = view.ended.find((lease) => lease.handle === ask.extend);
-      const presented = { id: ask.id, handle: ask.extend };
-      this.failed.push({ field: 'Unlock', ...lockLost('extend', ask.id, presented, view, ended) });
+  lock(operation: LockOperation): LockResult {
+    const view = this.#lockView(operation.id);
+    const own = isOwnLease(view, operation);
+    if (operation.extend !== undefined && !own) {
+      const ended = view.ended.find((lease) => lease.handle === operation.extend);
+      const presented = { id: operation.id, handle: operation.extend };
+      this.failed.push({ field: 'Unlock', ...lockLost('extend', operation.id, presented, view, ended) });
     } else if (!own && view.lease !== undefined) {
       // Only a batch over several shards gets here: the lease that it wanted to extend has ended and gone to another.
-      this.failed.push({ field: 'LockID', ...heldByOther(ask.id, view, 0, ask.waitMs) });
+      this.failed.push({ field: 'LockID', ...heldByOther(operation.id, view, 0, operation.waitMs) });
     }
-    this.drafts.put(grantDraft(view, ask, this.#now));
-    const recover = leaseToRecover(view, ask);
+    this.writeSet.put(grantEffect(view, operation, this.#now));
+    const recover = leaseToRecover(view, operation);
     return {
       handle: own ? view.lease!.handle : 0,
-      till: this.#now + ask.durMs,
+      till: this.#now + operation.durMs,
       ...(recover === undefined
         ? {}
         : {
@@ -145,18 +147,18 @@ class Part {
     };
   }
 
-  atomic(field: string, ask: AtomicAsk): AtomicResult {
-    const { key, op, n } = ask;
-    const pending = this.drafts.find(kinds.counter, key);
+  atomic(field: string, operation: CounterOperation): CounterResult {
+    const { key, op, n } = operation;
+    const pending = this.writeSet.find(kinds.counter, key);
     const old = pending === undefined ? this.#number(kinds.counter, key) : numberIn(pending);
     const from = old ?? 0;
-    if (ask.ifEq !== undefined && ask.ifEq !== from) {
-      const message = `The counter ${JSON.stringify(key)} is ${from}; IfEq wanted ${ask.ifEq}.`;
+    if (operation.ifEq !== undefined && operation.ifEq !== from) {
+      const message = `The counter ${JSON.stringify(key)} is ${from}; IfEq wanted ${operation.ifEq}.`;
       this.failed.push({ field, ...failure('precondition_failed', message, { Key: key, Value: from }) });
     }
     if (op === 'get') return old === undefined ? {} : { value: old };
     if (op === 'reset') {
-      if (old !== undefined) this.drafts.put({ kind: kinds.counter, key, till: 0 });
+      if (old !== undefined) this.writeSet.put({ kind: kinds.counter, key, till: 0 });
       return { value: 0, ...(old === undefined ? {} : { old }) };
     }
     const value = op === 'add' ? from + n : op === 'set' ? n : op === 'max' ? Math.max(from, n) : Math.min(from, n);
@@ -164,16 +166,16 @@ class Part {
       const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${n} leaves the range ±(2^53−1).`;
       this.failed.push({ field, ...failure('overflow', message, { Key: key, Value: from }) });
     }
-    this.drafts.put({ kind: kinds.counter, key, till: 0, value: String(value) });
+    this.writeSet.put({ kind: kinds.counter, key, till: 0, value: String(value) });
     return { value, old: from };
   }
 
-  sequence(ask: NonNullable<Batch['sequence']>): SequenceResult {
-    const { key, op, n } = ask;
+  sequence(operation: NonNullable<Batch['sequence']>): SequenceResult {
+    const { key, op, n } = operation;
     const last = this.#number(kinds.sequence, key);
     if (op === 'get') return last === undefined ? {} : { to: last };
     if (op === 'reset') {
-      if (last !== undefined) this.drafts.put({ kind: kinds.sequence, key, till: 0 });
+      if (last !== undefined) this.writeSet.put({ kind: kinds.sequence, key, till: 0 });
       return {};
     }
     const from = last ?? 0;
@@ -181,7 +183,7 @@ class Part {
       const message = `The sequence ${JSON.stringify(key)} is at ${from}; ${n} more leave the range up to 2^53−1.`;
       this.failed.push({ field: 'n', ...failure('overflow', message, { Key: key, Value: from }) });
     }
-    this.drafts.put({ kind: kinds.sequence, key, till: 0, value: String(from + n) });
+    this.writeSet.put({ kind: kinds.sequence, key, till: 0, value: String(from + n) });
     return { from: from + 1, to: from + n };
   }
 
@@ -191,19 +193,19 @@ class Part {
     return { version: entry.rev, value: entry.value, ...(entry.till === 0 ? {} : { till: entry.till }) };
   }
 
-  set(ask: NonNullable<Batch['set']>[number]): SetResult {
-    const { key, value, ttlMs } = ask;
+  set(operation: NonNullable<Batch['set']>[number]): SetResult {
+    const { key, value, ttlMs } = operation;
     if (value !== undefined) {
-      this.drafts.put({ kind: kinds.kv, key, till: ttlMs === undefined ? 0 : this.#now + ttlMs, value });
+      this.writeSet.put({ kind: kinds.kv, key, till: ttlMs === undefined ? 0 : this.#now + ttlMs, value });
       return 'set';
     }
     // A delete takes back what this batch set before, and is a commit only if there is something to delete.
     const stored = this.#state.entries.get(kinds.kv, this.#batch.account, key);
-    this.drafts.remove(kinds.kv, key);
+    this.writeSet.remove(kinds.kv, key);
     if (stored === undefined) return 'missing';
     // What had lapsed before its end was committed ends so now: whoever watches it is told that it expired.
     const lapsed = stored.till !== 0 && stored.till <= this.#now;
-    this.drafts.put({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
+    this.writeSet.put({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
     return lapsed ? 'missing' : 'deleted';
   }
 
@@ -222,6 +224,6 @@ class Part {
   }
 }
 
-function numberIn(draft: Draft): number | undefined {
+function numberIn(draft: PendingEffect): number | undefined {
   return draft.value === undefined ? undefined : Number(draft.value);
 }

@@ -12,7 +12,7 @@ export function batchReply(batch: Batch, results: Results, rev: Revision, now: n
   const missing = missingThing(batch, results);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
   const reply: Reply = { rev, status: 200, body: `{${members(batch, results, rev, now)}"Rev":${rev}}` };
-  // Should the answer find nobody, the lease goes on: whoever only extends has the lock already, and whoever asks again
+  // Should the answer find nobody, the lease goes on: whoever only extends has the lock already, and whoever operations again
   // under an idempotency id is answered with it from the record.
   if (results.lock?.handle !== 0 || batch.idempotency !== undefined) return reply;
   return { ...reply, grant: { account: batch.account, id: batch.lock!.id, handle: rev, mutex: false, version: rev } };
@@ -35,7 +35,7 @@ export function failedReply(failed: readonly FailedItem[], rev: Revision): Reply
 }
 
 function members(batch: Batch, results: Results, rev: Revision, now: number): string {
-  switch (batch.shape) {
+  switch (batch.format) {
     case 'batch':
       return batchMembers(batch, results, rev, now);
     case 'kv.get':
@@ -61,24 +61,24 @@ function members(batch: Batch, results: Results, rev: Revision, now: number): st
     case 'lock.release':
       return '';
     default:
-      return unreachable(batch.shape);
+      return unreachable(batch.format);
   }
 }
 
 function batchMembers(batch: Batch, results: Results, rev: Revision, now: number): string {
   let text = '';
   if (results.lock) text += leaseMembers(results.lock, results.lock.handle || rev, now);
-  if (batch.atomic)
-    text += `"Atomic":[${batch.atomic.map((_, i) => `{${atomicMembers(batch, results, i)}}`).join(',')}],`;
+  if (batch.counter)
+    text += `"Atomic":[${batch.counter.map((_, i) => `{${atomicMembers(batch, results, i)}}`).join(',')}],`;
   if (batch.get) text += `"KV":[${batch.get.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`;
   if (batch.set) text += `"KVSet":[${setItems(batch.set, results.set!, rev)}],`;
   return text;
 }
 
-function setItems(asks: NonNullable<Batch['set']>, set: NonNullable<Results['set']>, rev: Revision): string {
+function setItems(operations: NonNullable<Batch['set']>, set: NonNullable<Results['set']>, rev: Revision): string {
   let text = '';
-  for (let i = 0; i < asks.length; i += 1) {
-    const head = `${i === 0 ? '' : ','}{"Key":${quoted(asks[i]!.key)},"Version":`;
+  for (let i = 0; i < operations.length; i += 1) {
+    const head = `${i === 0 ? '' : ','}{"Key":${quoted(operations[i]!.key)},"Version":`;
     text += set[i] === 'set' ? `${head}${rev}}` : `${head}0,"Deleted":${set[i] === 'deleted'}}`;
   }
   return text;
@@ -91,19 +91,19 @@ function getMembers(key: string, result: { version: number; value?: string; till
 }
 
 function atomicMembers(batch: Batch, results: Results, i: number): string {
-  const { value, old } = results.atomic![i]!;
-  const name = quoted(batch.atomic![i]!.key);
+  const { value, old } = results.counter![i]!;
+  const name = quoted(batch.counter![i]!.key);
   return `"Key":${name},"Value":${value ?? 0}${old === undefined ? '' : `,"Old":${old}`}`;
 }
 
 /** REST reads of one thing answer 404 when there is none; a batch answers with what it found. */
 function missingThing(batch: Batch, results: Results): string | undefined {
-  switch (batch.shape) {
+  switch (batch.format) {
     case 'kv.get':
       return results.get![0]!.value === undefined ? `There is no key ${quoted(batch.get![0]!)}.` : undefined;
     case 'counter.get':
-      return results.atomic![0]!.value === undefined
-        ? `There is no counter ${quoted(batch.atomic![0]!.key)}.`
+      return results.counter![0]!.value === undefined
+        ? `There is no counter ${quoted(batch.counter![0]!.key)}.`
         : undefined;
     case 'sequence.get':
       return results.sequence!.to === undefined

@@ -5,18 +5,18 @@ import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
 
 /** Refuses a batch on arrival: anything that would add, and any change once the reserve is gone. */
-export function roomReply(state: ShardState, batch: Batch): Reply | undefined {
-  const { noRoom } = state;
-  if (noRoom === undefined) return undefined;
-  const allowed = noRoom.room === 'full' ? onlyReads(batch) : onlyFrees(batch);
-  return allowed ? undefined : failureReply(readRevision(state), noRoom.failure);
+export function spaceReply(state: ShardState, batch: Batch): Reply | undefined {
+  const { outOfSpace } = state;
+  if (outOfSpace === undefined) return undefined;
+  const allowed = outOfSpace.room === 'full' ? onlyReads(batch) : onlyFrees(batch);
+  return allowed ? undefined : failureReply(readRevision(state), outOfSpace.failure);
 }
 
 /** Refuses a batch that was let in earlier and waited for its lock, when not even the reserve is left. */
 export function fullReply(state: ShardState, evaluation: Evaluation): Reply | undefined {
-  const { noRoom } = state;
-  if (noRoom?.room !== 'full' || evaluation.drafts.length === 0) return undefined;
-  return failureReply(readRevision(state), noRoom.failure);
+  const { outOfSpace } = state;
+  if (outOfSpace?.room !== 'full' || evaluation.pending.length === 0) return undefined;
+  return failureReply(readRevision(state), outOfSpace.failure);
 }
 
 function onlyReads(batch: Batch): boolean {
@@ -24,7 +24,7 @@ function onlyReads(batch: Batch): boolean {
     onlyFrees(batch) &&
     batch.unlock === undefined &&
     batch.set === undefined &&
-    !batch.atomic?.some(({ op }) => op !== 'get') &&
+    !batch.counter?.some(({ op }) => op !== 'get') &&
     (batch.sequence === undefined || batch.sequence.op === 'get')
   );
 }
@@ -34,7 +34,7 @@ function onlyFrees(batch: Batch): boolean {
     batch.lock === undefined &&
     batch.idempotency === undefined &&
     !batch.set?.some(({ value }) => value !== undefined) &&
-    !batch.atomic?.some(({ op }) => op !== 'get' && op !== 'reset') &&
+    !batch.counter?.some(({ op }) => op !== 'get' && op !== 'reset') &&
     batch.sequence?.op !== 'next'
   );
 }

@@ -3,10 +3,10 @@
  * effects: after a crash there are both or neither, so a retry is answered from the record or runs for the first time.
  */
 import { nameOf } from '../../../protocol/footprint.ts';
-import type { Batch, IdempotencyAsk } from '../../../protocol/commands.ts';
+import type { Batch, IdempotencyRequest } from '../../../protocol/commands.ts';
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import type { Draft, Duplicate } from '../../../protocol/wire/shard-messages.ts';
+import type { PendingEffect, Duplicate } from '../../../protocol/wire/shard-messages.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
@@ -32,10 +32,10 @@ export function findDuplicate(state: ShardState, batch: Batch, now: number): Dup
   return stored === undefined ? undefined : { ids, ...stored };
 }
 
-export function duplicateReply(ask: IdempotencyAsk, duplicate: Duplicate, rev: Revision): Reply {
-  const same = duplicate.fingerprint === ask.fingerprint;
+export function duplicateReply(operation: IdempotencyRequest, duplicate: Duplicate, rev: Revision): Reply {
+  const same = duplicate.fingerprint === operation.fingerprint;
   const ids = JSON.stringify(duplicate.ids);
-  if (ask.mode === 'replay') {
+  if (operation.mode === 'replay') {
     if (same) return { rev, status: duplicate.status, body: duplicate.body, replayed: true };
     const message = `The idempotency id ${ids} was used before with another payload; use a new id for a new request.`;
     return failureReply(rev, failure('idempotency_mismatch', message, { IDs: duplicate.ids, Rev: duplicate.rev }));
@@ -74,15 +74,15 @@ export function markInProgress(state: ShardState, batch: Batch, change: 1 | -1):
 }
 
 /** One entry an id; the reply goes in when it is written. */
-export function storeDrafts(state: ShardState, batch: Batch, now: number): Draft[] {
-  const ask = batch.idempotency;
-  if (ask === undefined) return [];
-  return ask.ids
+export function storeEffects(state: ShardState, batch: Batch, now: number): PendingEffect[] {
+  const operation = batch.idempotency;
+  if (operation === undefined) return [];
+  return operation.ids
     .filter((id) => state.owns(batch.account, id))
-    .map((id) => ({ kind: kinds.idempotency, key: id, till: now + ask.ttlMs, value: '', stores: true }));
+    .map((id) => ({ kind: kinds.idempotency, key: id, till: now + operation.ttlMs, value: '', stores: true }));
 }
 
-export function storedReply(ask: IdempotencyAsk, body: string, rev: Revision): string {
-  const stored: StoredReply = { fingerprint: ask.fingerprint, status: 200, body, rev };
+export function storedReply(operation: IdempotencyRequest, body: string, rev: Revision): string {
+  const stored: StoredReply = { fingerprint: operation.fingerprint, status: 200, body, rev };
   return JSON.stringify(stored);
 }

@@ -1,5 +1,5 @@
 /** What is said when a lock is busy or lost. The holder's handle and owner are secrets and never part of it. */
-import type { UnlockAsk } from '../../../protocol/commands.ts';
+import type { UnlockOperation } from '../../../protocol/commands.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import type { EndedLease, LockView } from '../state/lease.ts';
 
@@ -33,7 +33,7 @@ export function heldByOther(id: string, view: LockView, waiters: number, waitMs:
 export function lockLost(
   verb: 'guard with' | 'unlock' | 'extend',
   id: string,
-  presented: UnlockAsk,
+  presented: UnlockOperation,
   view: LockView,
   ended: EndedLease | undefined,
 ): Failure {

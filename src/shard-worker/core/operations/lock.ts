@@ -1,7 +1,7 @@
 /** Durable locks as they stand in the store. The moves themselves are in `lease.ts`, waiting is in `waiting.ts`. */
 import type { AccountId } from '../../../protocol/ids.ts';
-import type { LockAsk } from '../../../protocol/commands.ts';
-import type { Draft } from '../../../protocol/wire/shard-messages.ts';
+import type { LockOperation } from '../../../protocol/commands.ts';
+import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { lockGraceMs, lockHistoryMs } from '../../../shared/limits.ts';
 import type { Entry } from '../../../protocol/entries.ts';
@@ -42,13 +42,18 @@ export function leaseTill(boot: Boot, entry: Entry, record: LockRecord): number 
 }
 
 /** A grant (the handle becomes the commit's revision) or, for the lease's own holder, an extension. */
-export function grantDraft(view: LockView, ask: LockAsk, now: number): Draft {
-  const record = grantLease(view, ask, 0, now);
-  const draft: Draft = { kind: kinds.lock, key: ask.id, till: now + ask.durMs, value: JSON.stringify(record) };
+export function grantEffect(view: LockView, operation: LockOperation, now: number): PendingEffect {
+  const record = grantLease(view, operation, 0, now);
+  const draft: PendingEffect = {
+    kind: kinds.lock,
+    key: operation.id,
+    till: now + operation.durMs,
+    value: JSON.stringify(record),
+  };
   return record.lease.handle === 0 ? { ...draft, grants: true } : draft;
 }
 
 /** The lock is free from here on, and remembered for a while. */
-export function endDraft(id: string, view: LockView, why: Ending, now: number): Draft {
+export function endEffect(id: string, view: LockView, why: Ending, now: number): PendingEffect {
   return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value: JSON.stringify(endLease(view, why, now)) };
 }

@@ -26,7 +26,7 @@ import { lockLost } from './lock-failures.ts';
 import type { Outbox, RequestRef } from '../state/outbox.ts';
 import { leaseMembers } from './lease-members.ts';
 import type { ShardState } from '../state/state.ts';
-import { isAvailable, leaveLine, wait } from './waiting.ts';
+import { isAvailable, leaveQueue, wait } from './waiting.ts';
 
 const handlesPerBoot = 2 ** 32;
 
@@ -36,15 +36,15 @@ export function viewMutex(state: ShardState, account: AccountId, id: string, now
 }
 
 export function lockMutex(state: ShardState, ref: RequestRef, command: MutexLock, now: number, out: Outbox): void {
-  const { account, lock: ask } = command;
-  const view = viewMutex(state, account, ask.id, now);
+  const { account, lock: operation } = command;
+  const view = viewMutex(state, account, operation.id, now);
   const { mutexes_per_shard_max } = state.limits;
-  if (state.mutexes.size >= mutexes_per_shard_max && !state.mutexes.has(nameOf(account, ask.id))) {
+  if (state.mutexes.size >= mutexes_per_shard_max && !state.mutexes.has(nameOf(account, operation.id))) {
     const message = `There are ${mutexes_per_shard_max} mutexes in memory already (limits.mutexes_per_shard_max).`;
     return out.reply(ref, failureReply(state.revisions.durable(), failure('overloaded', message)));
   }
-  if (isAvailable(state, 'mutex', account, ask, view)) return grantMutex(state, ref, command, view, now, out);
-  wait(state, 'mutex', { ref, account, ask, work: command }, view, now, out);
+  if (isAvailable(state, 'mutex', account, operation, view)) return grantMutex(state, ref, command, view, now, out);
+  wait(state, 'mutex', { ref, account, operation, work: command }, view, now, out);
 }
 
 export function unlockMutex(state: ShardState, ref: RequestRef, command: MutexUnlock, now: number, out: Outbox): void {
@@ -70,9 +70,9 @@ export function endMutex(
   out: Outbox,
 ): void {
   put(state, account, id, endLease(view, why, now), now + mutexHistoryMs);
-  const head = state.lines.mutex.get(nameOf(account, id))?.head();
+  const head = state.waitQueues.mutex.get(nameOf(account, id))?.head();
   if (head === undefined) return;
-  leaveLine(state, 'mutex', head);
+  leaveQueue(state, 'mutex', head);
   assert(head.work.kind === 'mutex.lock', 'only mutex calls wait for a mutex');
   grantMutex(state, head.ref, head.work, viewMutex(state, account, id, now), now, out);
 }
@@ -94,20 +94,20 @@ function grantMutex(
   now: number,
   out: Outbox,
 ): void {
-  const { account, lock: ask } = command;
-  const own = isOwnLease(view, ask);
+  const { account, lock: operation } = command;
+  const own = isOwnLease(view, operation);
   if (!own) state.mutexHandles += 1;
   assert(state.mutexHandles < handlesPerBoot, 'a boot hands out fewer than 2^32 mutexes');
-  const record = grantLease(view, ask, state.boot.number * handlesPerBoot + state.mutexHandles, now);
-  const till = now + ask.durMs;
-  const version = put(state, account, ask.id, record, till);
+  const record = grantLease(view, operation, state.boot.number * handlesPerBoot + state.mutexHandles, now);
+  const till = now + operation.durMs;
+  const version = put(state, account, operation.id, record, till);
   const { handle } = record.lease;
-  const recovered = leaseToRecover(view, ask);
+  const recovered = leaseToRecover(view, operation);
   const result = { handle, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
   const reply: Reply = { rev, status: 200, body: `{${leaseMembers(result, handle, now)}"Rev":${rev}}` };
   // Whoever has the mutex already keeps it, should the answer find nobody.
-  out.reply(ref, own ? reply : { ...reply, grant: { account, id: ask.id, handle, mutex: true, version } });
+  out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, handle, mutex: true, version } });
 }
 
 /** Returns the mutex's version, which no other change of it has. */

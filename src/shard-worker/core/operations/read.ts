@@ -11,7 +11,7 @@ import { viewLock, type LockRecord } from '../state/lease.ts';
 import { holderInfo, lockLost } from './lock-failures.ts';
 import { leaseTill, viewDurableLock } from './lock.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
-import { lineLength } from './waiting.ts';
+import { queueLength } from './waiting.ts';
 
 export function listPage(state: ShardState, command: KvList | LockList, now: number): Page {
   const kind = command.kind === 'kv.list' ? kinds.kv : kinds.lock;
@@ -44,7 +44,7 @@ export function inspectLock(state: ShardState, command: LockInspect, now: number
     return failureReply(rev, lockLost('guard with', id, { id, handle: fence }, view, ended));
   }
   const holder = holderInfo(view);
-  const Waiters = lineLength(state, 'lock', account, id);
+  const Waiters = queueLength(state, 'lock', account, id);
   return { rev, status: 200, body: JSON.stringify({ Locked: holder !== undefined, ...holder, Waiters, Rev: rev }) };
 }
 
@@ -73,5 +73,5 @@ function lockRow(state: ShardState, { account, key, entry }: LocatedEntry, now: 
   const record = JSON.parse(entry.value) as LockRecord;
   const holder = holderInfo(viewLock(record, leaseTill(state.boot, entry, record), now));
   if (holder === undefined) return undefined;
-  return JSON.stringify({ LockID: key, ...holder, Waiters: lineLength(state, 'lock', account, key) });
+  return JSON.stringify({ LockID: key, ...holder, Waiters: queueLength(state, 'lock', account, key) });
 }

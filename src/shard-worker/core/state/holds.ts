@@ -1,52 +1,52 @@
 /**
  * Holds: what keeps a batch over several shards all or nothing for everyone who looks.
  *
- * While a baton is on its way, the keys it touches are held on each shard that it has visited. A command that needs a
+ * While a transaction is on its way, the keys it touches are held on each shard that it has visited. A command that needs a
  * held key is held back; so is a command that needs a key for which an earlier one is held back, so that the order of
  * arrival is kept per key. Other keys go on. A list holds every key under its prefix. Names are those of `nameOf`:
  * a KV key, a lock and a counter of the same name share a hold, which costs a little waiting and no correctness.
  */
 import type { Batch, KvList, LockList } from '../../../protocol/commands.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import type { Draft } from '../../../protocol/wire/shard-messages.ts';
-import { ScopeSet, type Scope } from '../../../protocol/footprint.ts';
+import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
+import { FootprintSet, type Footprint } from '../../../protocol/footprint.ts';
 
 export interface Hold {
-  readonly baton: string;
-  readonly scope: Scope;
+  readonly transaction: string;
+  readonly scope: Footprint;
   readonly command: Batch | KvList | LockList;
   /** The part of the batch that this shard owns, to be applied when the commit is durable. */
-  readonly drafts: readonly Draft[];
+  readonly pending: readonly PendingEffect[];
   /** The revision counter when the hold was placed: no watermark may pass it. */
   readonly placedAt: Revision;
 }
 
 export class Holds {
   readonly #held = new Map<string, Hold>();
-  readonly #scopes = new ScopeSet();
+  readonly #scopes = new FootprintSet();
 
   get size(): number {
     return this.#held.size;
   }
 
   place(hold: Hold): void {
-    this.#held.set(hold.baton, hold);
+    this.#held.set(hold.transaction, hold);
     this.#scopes.add(hold.scope);
   }
 
-  get(baton: string): Hold | undefined {
-    return this.#held.get(baton);
+  get(transaction: string): Hold | undefined {
+    return this.#held.get(transaction);
   }
 
-  release(baton: string): Hold | undefined {
-    const hold = this.#held.get(baton);
+  release(transaction: string): Hold | undefined {
+    const hold = this.#held.get(transaction);
     if (hold === undefined) return undefined;
-    this.#held.delete(baton);
+    this.#held.delete(transaction);
     this.#scopes.remove(hold.scope);
     return hold;
   }
 
-  conflicts(scope: Scope): boolean {
+  conflicts(scope: Footprint): boolean {
     return !this.#scopes.empty && this.#scopes.conflicts(scope);
   }
 

@@ -14,7 +14,7 @@
  * had lost it": those two must never be confused.
  */
 import { lockHistoryMax } from '../../../shared/limits.ts';
-import type { LockAsk, UnlockAsk } from '../../../protocol/commands.ts';
+import type { LockOperation, UnlockOperation } from '../../../protocol/commands.ts';
 
 export type Ending = 'released' | 'expired' | 'forced';
 
@@ -65,37 +65,42 @@ export function endLease(view: LockView, why: Ending, now: number): LockRecord {
   return { ended: view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now) };
 }
 
-/** Whether this ask continues the lease that is held. */
-export function isOwnLease(view: LockView, ask: LockAsk): boolean {
+/** Whether this operation continues the lease that is held. */
+export function isOwnLease(view: LockView, operation: LockOperation): boolean {
   if (view.lease === undefined) return false;
-  if (ask.extend !== undefined) return view.lease.handle === ask.extend;
-  return ask.owner !== undefined && view.lease.owner === ask.owner;
+  if (operation.extend !== undefined) return view.lease.handle === operation.extend;
+  return operation.owner !== undefined && view.lease.owner === operation.owner;
 }
 
 /** The record after a grant or an extension. `handle` is used only for a new lease. */
-export function grantLease(view: LockView, ask: LockAsk, handle: number, now: number): LockRecord & { lease: Lease } {
-  const own = isOwnLease(view, ask) ? view.lease : undefined;
-  const owner = own?.owner ?? ask.owner;
-  const meta = ask.meta ?? own?.meta;
+export function grantLease(
+  view: LockView,
+  operation: LockOperation,
+  handle: number,
+  now: number,
+): LockRecord & { lease: Lease } {
+  const own = isOwnLease(view, operation) ? view.lease : undefined;
+  const owner = own?.owner ?? operation.owner;
+  const meta = operation.meta ?? own?.meta;
   return {
     lease: {
       handle: own?.handle ?? handle,
       ...(owner === undefined ? {} : { owner }),
       ...(meta === undefined ? {} : { meta }),
       since: own?.since ?? now,
-      durMs: ask.durMs,
+      durMs: operation.durMs,
     },
     ended: view.ended,
   };
 }
 
 /**
- * What the previous holder left behind when it did not release cleanly. An owner that asks again, since it may have lost
+ * What the previous holder left behind when it did not release cleanly. An owner that operations again, since it may have lost
  * the reply, is told again; an extension by handle has been told.
  */
-export function leaseToRecover(view: LockView, ask: LockAsk): EndedLease | undefined {
+export function leaseToRecover(view: LockView, operation: LockOperation): EndedLease | undefined {
   const last = view.ended[0];
-  return ask.extend === undefined && last !== undefined && last.why !== 'released' ? last : undefined;
+  return operation.extend === undefined && last !== undefined && last.why !== 'released' ? last : undefined;
 }
 
 /** `release`: end the lease. `done`: it was released before, nothing to do. `lost`: neither, and what became of it. */
@@ -104,12 +109,12 @@ export type UnlockAnswer =
   | { readonly kind: 'done' }
   | { readonly kind: 'lost'; readonly ended?: EndedLease };
 
-export function answerUnlock(view: LockView, ask: UnlockAsk): UnlockAnswer {
-  if (ask.handle === undefined && ask.owner === undefined) {
+export function answerUnlock(view: LockView, operation: UnlockOperation): UnlockAnswer {
+  if (operation.handle === undefined && operation.owner === undefined) {
     return view.lease === undefined ? { kind: 'done' } : { kind: 'release', why: 'forced' };
   }
   const matches = (lease: { readonly handle: number; readonly owner?: string }): boolean =>
-    ask.handle === undefined ? lease.owner === ask.owner : lease.handle === ask.handle;
+    operation.handle === undefined ? lease.owner === operation.owner : lease.handle === operation.handle;
   if (view.lease !== undefined && matches(view.lease)) return { kind: 'release', why: 'released' };
   const ended = view.ended.find(matches);
   if (ended?.why === 'released') return { kind: 'done' };

@@ -5,7 +5,7 @@
 import type { Revision } from '../../../protocol/ids.ts';
 import type { CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
-import type { BatonAnswer, KeyEvent } from '../../../protocol/wire/shard-messages.ts';
+import type { TransactionAnswer, KeyEvent } from '../../../protocol/wire/shard-messages.ts';
 
 /** A request under way: which front end sent it, and the number it gave it. */
 export interface RequestRef {
@@ -21,5 +21,5 @@ export interface Outbox {
   record(commit: CommitRecord): void;
   reply(to: RequestRef, reply: Reply): void;
   event(router: number, event: KeyEvent): void;
-  baton(to: RequestRef, answer: BatonAnswer): void;
+  transaction(to: RequestRef, answer: TransactionAnswer): void;
 }

@@ -9,14 +9,14 @@ import type { Revisions } from '../../../protocol/journal.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
 import type { CommitRecord } from '../../../protocol/record.ts';
 import { kinds } from '../../../protocol/record.ts';
-import { nameOf, ScopeSet, type Scope } from '../../../protocol/footprint.ts';
+import { nameOf, FootprintSet, type Footprint } from '../../../protocol/footprint.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import type { CoreMessage } from './core-message.ts';
 import { Deadlines, type Deadline } from './timers.ts';
 import type { Entries } from '../../../protocol/entries.ts';
 import { Holds } from './holds.ts';
 import type { LockRecord } from './lease.ts';
-import { LockQueue, type Timed, type Waiter } from './wait-queue.ts';
+import { WaitQueue, type Timed, type Waiter } from './wait-queue.ts';
 import type { Outbox } from './outbox.ts';
 
 export interface ShardState {
@@ -30,7 +30,7 @@ export interface ShardState {
   readonly boot: Boot;
   /** The highest revision whose effects this shard has applied. */
   lastRev: Revision;
-  readonly lines: { readonly lock: Map<string, LockQueue>; readonly mutex: Map<string, LockQueue> };
+  readonly waitQueues: { readonly lock: Map<string, WaitQueue>; readonly mutex: Map<string, WaitQueue> };
   readonly mutexes: Map<string, Mutex>;
   mutexHandles: number;
   /** Every waiter, by `router:request`. */
@@ -38,32 +38,32 @@ export interface ShardState {
   tickets: number;
   readonly deadlines: Deadlines<Timed>;
   /** Locks that became free, or may have, within this command: their lines are served before it ends. */
-  readonly freed: Set<string>;
-  /** Lines whose head needs a key that a baton holds. */
-  readonly parked: Set<string>;
+  readonly grantable: Set<string>;
+  /** Lines whose head needs a key that a transaction holds. */
+  readonly blockedQueues: Set<string>;
   /** Idempotency ids of batches that wait for a lock → how many. */
   readonly inProgress: Map<string, number>;
   /** Watched keys → front ends that want to hear of the next change. */
   readonly watched: Map<string, Set<number>>;
   readonly holds: Holds;
   /** Messages that need a held key, in order of arrival, and what they need. */
-  heldBack: HeldBack[];
-  readonly heldBackScopes: ScopeSet;
-  /** What batons over several shards keep here besides their holds. */
-  readonly batons: Map<string, BatonTrace>;
+  blocked: BlockedMessage[];
+  readonly blockedFootprints: FootprintSet;
+  /** What transactions over several shards keep here besides their holds. */
+  readonly transactions: Map<string, ParticipantState>;
   /** Why writes are refused at the moment, if they are, and what may still be written. */
-  noRoom: { readonly failure: Failure; readonly room: 'reserve' | 'full' } | undefined;
+  outOfSpace: { readonly failure: Failure; readonly room: 'reserve' | 'full' } | undefined;
   /** No more waiting: the server is going down. */
   draining: boolean;
 }
 
-export interface HeldBack {
+export interface BlockedMessage {
   readonly router: number;
   readonly message: CoreMessage;
-  readonly scope: Scope;
+  readonly scope: Footprint;
 }
 
-export interface BatonTrace {
+export interface ParticipantState {
   /** Its idempotency ids are marked as in progress. */
   readonly claim?: Batch;
   /** Its place in the line of its lock, which is reserved for it when it is the head. */
@@ -91,21 +91,21 @@ export function newShardState(
   return {
     ...given,
     lastRev: given.revisions.durable(),
-    lines: { lock: new Map(), mutex: new Map() },
+    waitQueues: { lock: new Map(), mutex: new Map() },
     mutexes: new Map(),
     mutexHandles: 0,
     waiters: new Map(),
     tickets: 0,
     deadlines: new Deadlines(),
-    freed: new Set(),
-    parked: new Set(),
+    grantable: new Set(),
+    blockedQueues: new Set(),
     inProgress: new Map(),
     watched: new Map(),
     holds: new Holds(),
-    heldBack: [],
-    heldBackScopes: new ScopeSet(),
-    batons: new Map(),
-    noRoom: undefined,
+    blocked: [],
+    blockedFootprints: new FootprintSet(),
+    transactions: new Map(),
+    outOfSpace: undefined,
     draining: false,
   };
 }

@@ -6,27 +6,27 @@
  * reserved while the other shards are asked, or the head's batch needs a key that such a batch holds. Nobody overtakes.
  */
 import type { AccountId } from '../../../protocol/ids.ts';
-import type { Batch, LockAsk, MutexLock } from '../../../protocol/commands.ts';
+import type { Batch, LockOperation, MutexLock } from '../../../protocol/commands.ts';
 import type { Deadline } from './timers.ts';
 import type { RequestRef } from './outbox.ts';
 
 export interface Waiter {
   readonly ref: RequestRef;
   readonly account: AccountId;
-  readonly ask: LockAsk;
-  /** What to do when the lock is free: settle the batch, hand out the mutex, or tell the baton that it has the lock. */
+  readonly operation: LockOperation;
+  /** What to do when the lock is free: settle the batch, hand out the mutex, or tell the transaction that it has the lock. */
   readonly work: Batch | MutexLock | Reserve;
   /** The place in line. */
   readonly ticket: number;
   /** When LockWait runs out. Absent once the lock is reserved. */
   deadline?: Deadline<Timed>;
-  /** The lock is kept for this waiter, which is a baton. */
+  /** The lock is kept for this waiter, which is a transaction. */
   reserved: boolean;
 }
 
 export interface Reserve {
   readonly kind: 'reserve';
-  readonly baton: string;
+  readonly transaction: string;
 }
 
 /** What a deadline in memory is about. */
@@ -36,7 +36,7 @@ export type Timed =
   /** A lease ends before the time that its entry is filed under. */
   | { readonly kind: 'lock'; readonly account: AccountId; readonly id: string };
 
-export class LockQueue {
+export class WaitQueue {
   readonly #line = new Map<number, Waiter>();
   readonly #owners = new Map<string, Waiter>();
 
@@ -51,18 +51,18 @@ export class LockQueue {
   /** A waiter with a ticket that is already in line takes that place over. */
   join(waiter: Waiter): void {
     this.#line.set(waiter.ticket, waiter);
-    if (waiter.ask.owner !== undefined) this.#owners.set(waiter.ask.owner, waiter);
+    if (waiter.operation.owner !== undefined) this.#owners.set(waiter.operation.owner, waiter);
   }
 
   leave(waiter: Waiter): void {
     this.#line.delete(waiter.ticket);
-    const owner = waiter.ask.owner;
+    const owner = waiter.operation.owner;
     if (owner !== undefined && this.#owners.get(owner) === waiter) this.#owners.delete(owner);
   }
 
   /** The waiter of the same lock instance: an earlier try, whose connection the client may have lost. */
-  sameOwner(ask: LockAsk): Waiter | undefined {
-    return ask.owner === undefined ? undefined : this.#owners.get(ask.owner);
+  sameOwner(operation: LockOperation): Waiter | undefined {
+    return operation.owner === undefined ? undefined : this.#owners.get(operation.owner);
   }
 
   /** Everyone, first in line first. */

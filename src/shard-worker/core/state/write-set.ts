@@ -3,23 +3,23 @@
  * stands where it was made. Nearly every batch has one or two, which are found fastest by looking at each: a `Map` by
  * name cost an eighth of a shard's time, because it has to look the name of each entry up in V8's table of all strings.
  */
-import type { Draft } from '../../../protocol/wire/shard-messages.ts';
+import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import type { Kind } from '../../../protocol/record.ts';
 
 const fewMax = 8;
 
-export class Drafts {
-  readonly #few: Draft[] = [];
+export class WriteSet {
+  readonly #few: PendingEffect[] = [];
   /** Takes over from `#few` when there are many; kinds do not share names. */
-  #byName: Map<string, Draft> | undefined;
+  #byName: Map<string, PendingEffect> | undefined;
 
-  find(kind: Kind, key: string): Draft | undefined {
+  find(kind: Kind, key: string): PendingEffect | undefined {
     if (this.#byName !== undefined) return this.#byName.get(nameOf(kind, key));
     const at = this.#indexOf(kind, key);
     return at < 0 ? undefined : this.#few[at];
   }
 
-  put(draft: Draft): void {
+  put(draft: PendingEffect): void {
     this.remove(draft.kind, draft.key);
     if (this.#byName !== undefined) {
       this.#byName.set(nameOf(draft.kind, draft.key), draft);
@@ -39,7 +39,7 @@ export class Drafts {
     if (at >= 0) this.#few.splice(at, 1);
   }
 
-  all(): readonly Draft[] {
+  all(): readonly PendingEffect[] {
     return this.#byName === undefined ? this.#few : [...this.#byName.values()];
   }
 
