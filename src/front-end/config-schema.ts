@@ -16,14 +16,14 @@ export type LogLevel = (typeof logLevels)[number];
 function count(min: number, unit: string, max: number = Number.MAX_SAFE_INTEGER) {
   const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   return Type.Optional(
-    Type.Integer({ minimum: min, maximum: max, wanted: `an integer ${range}${unit && ` (${unit})`}` }),
+    Type.Integer({ minimum: min, maximum: max, expected: `an integer ${range}${unit && ` (${unit})`}` }),
   );
 }
 
 function threadsUpTo(max: number) {
   return Type.Optional(
     Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: max })], {
-      wanted: `"auto", or an integer from 1 to ${max}`,
+      expected: `"auto", or an integer from 1 to ${max}`,
     }),
   );
 }
@@ -32,21 +32,21 @@ const timeout = count(1, 'milliseconds', 24 * 60 * 60 * 1000);
 
 const tokenSchema = Type.Object(
   {
-    token: Type.Optional(Type.String({ pattern: '^\\S+$', wanted: 'the token as text, without spaces' })),
+    token: Type.Optional(Type.String({ pattern: '^\\S+$', expected: 'the token as text, without spaces' })),
     sha256: Type.Optional(
-      Type.String({ pattern: '^[0-9a-fA-F]{64}$', wanted: 'the SHA-256 of the token: 64 hex digits' }),
+      Type.String({ pattern: '^[0-9a-fA-F]{64}$', expected: 'the SHA-256 of the token: 64 hex digits' }),
     ),
     accounts: Type.Union(
       [Type.Literal('*'), Type.Array(Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' }), { minItems: 1 })],
-      { wanted: '"*", or a list of accounts (1 to 64 characters of A-Z a-z 0-9 . _ - each)' },
+      { expected: '"*", or a list of accounts (1 to 64 characters of A-Z a-z 0-9 . _ - each)' },
     ),
-    scopes: Type.Array(Type.Enum(scopes, { wanted: `one of ${scopes.join(', ')}` }), {
+    scopes: Type.Array(Type.Enum(scopes, { expected: `one of ${scopes.join(', ')}` }), {
       minItems: 1,
       uniqueItems: true,
-      wanted: `a list of ${scopes.join(', ')}`,
+      expected: `a list of ${scopes.join(', ')}`,
     }),
   },
-  { ...closed, wanted: '{token or sha256, accounts, scopes}' },
+  { ...closed, expected: '{token or sha256, accounts, scopes}' },
 );
 
 /** Smallest values that a server can work with at all. */
@@ -73,17 +73,17 @@ function limitUnit(name: string): string {
 
 const limitsSchema = Type.Object(
   Object.fromEntries(Object.entries(limitMinima).map(([name, min]) => [name, count(min, limitUnit(name))])),
-  { ...closed, wanted: 'an object' },
+  { ...closed, expected: 'an object' },
 );
 
-const section = { ...closed, wanted: 'an object' };
+const section = { ...closed, expected: 'an object' };
 
 export const configSchema = Type.Object(
   {
-    listen: Type.Optional(Type.String({ wanted: 'host:port or [IPv6]:port' })),
-    data_dir: Type.Optional(Type.String({ minLength: 1, wanted: 'a path' })),
+    listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port' })),
+    data_dir: Type.Optional(Type.String({ minLength: 1, expected: 'a path' })),
     shards: threadsUpTo(256),
-    tokens: Type.Optional(Type.Array(tokenSchema, { wanted: 'a list of {token or sha256, accounts, scopes}' })),
+    tokens: Type.Optional(Type.Array(tokenSchema, { expected: 'a list of {token or sha256, accounts, scopes}' })),
     http: Type.Optional(
       Type.Object(
         {
@@ -100,7 +100,7 @@ export const configSchema = Type.Object(
     journal: Type.Optional(Type.Object({ segment_bytes: count(mib, 'bytes'), keep_bytes: count(0, 'bytes') }, section)),
     log: Type.Optional(
       Type.Object(
-        { level: Type.Optional(Type.Enum(logLevels, { wanted: `one of ${logLevels.join(', ')}` })) },
+        { level: Type.Optional(Type.Enum(logLevels, { expected: `one of ${logLevels.join(', ')}` })) },
         section,
       ),
     ),

@@ -14,12 +14,12 @@ export interface Scrape {
   metrics(): Promise<string>;
 }
 
-export function metricsRegistry(edge: RouteContext): Scrape {
+export function metricsRegistry(context: RouteContext): Scrape {
   const own = new Registry();
   const refreshOwn: (() => void)[] = [];
-  addRequestMetrics(own, refreshOwn, edge);
-  addFrontEndMetrics(own, refreshOwn, edge);
-  addProcessMetrics(own, refreshOwn, edge);
+  addRequestMetrics(own, refreshOwn, context);
+  addFrontEndMetrics(own, refreshOwn, context);
+  addProcessMetrics(own, refreshOwn, context);
   const behind = new Registry();
   const refreshBehind: Refreshers = [];
   addShardMetrics(behind, refreshBehind);
@@ -30,8 +30,8 @@ export function metricsRegistry(edge: RouteContext): Scrape {
       for (const refresh of refreshOwn) refresh();
       const text = await own.metrics();
       // Before the shards serve, and after they have stopped, there is nobody to ask.
-      if (edge.lifecycle.state() !== 'serving') return text;
-      const stats = await edge.dispatcher.stats();
+      if (context.lifecycle.state() !== 'serving') return text;
+      const stats = await context.dispatcher.stats();
       for (const refresh of refreshBehind) refresh(stats);
       return `${text}\n${await behind.metrics()}`;
     },

@@ -19,7 +19,7 @@ export function refuse(code: ErrorCode, message: string, details?: Readonly<Reco
   throw new Refusal(failure(code, message, details));
 }
 
-/** 400 for one field: `path: what was wrong, what was wanted`. */
+/** 400 for one field: `path: what was wrong, what was expected`. */
 export function refuseField(path: string, why: string): never {
   throw new Refusal(failure('invalid', path === '' ? why : `${path}: ${why}`));
 }

@@ -54,7 +54,8 @@ function oneBody(core: CoreUnderTest, random: SeededRandom, tally: Tally): void 
   try {
     commands = commandsOf(call, parseJson(text), random);
   } catch (error) {
-    if (!(error instanceof Refusal)) assert.fail(`wanted a refusal, got ${describe(error)} for ${text.slice(0, 500)}`);
+    if (!(error instanceof Refusal))
+      assert.fail(`expected a refusal, got ${describe(error)} for ${text.slice(0, 500)}`);
     assertNamesField(error.failure.message, text);
     return tally.note(`refused: ${error.failure.code}`);
   }

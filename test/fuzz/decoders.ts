@@ -94,7 +94,7 @@ function recordVerdict(bytes: Buffer, at: number): CommitRecord | 'refused' {
   try {
     return decodeRecord(bytes, at);
   } catch (error) {
-    assert.ok(error instanceof InvariantError, `wanted InvariantError, got ${String(error)}`);
+    assert.ok(error instanceof InvariantError, `expected InvariantError, got ${String(error)}`);
     return 'refused';
   }
 }

@@ -142,7 +142,7 @@ function assertRefusal(error: unknown, files: ReadonlyMap<string, Buffer>): void
     );
     return;
   }
-  assert.ok(error instanceof JournalCorruption, `wanted JournalCorruption, got ${String(error)}`);
+  assert.ok(error instanceof JournalCorruption, `expected JournalCorruption, got ${String(error)}`);
   const size = error.file === directory ? 0 : files.get(error.file)?.length;
   assert.ok(size !== undefined, `names ${error.file}, which is not there`);
   assert.ok(error.offset >= 0 && error.offset <= size, `names byte ${error.offset} of ${error.file}, of ${size}`);

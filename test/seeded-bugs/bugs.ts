@@ -259,8 +259,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'Version 0 overwrites',
     file: `${core}/batch/evaluate.ts`,
-    find: '    if (version === wanted) return;\n',
-    replace: '    if (version === wanted || wanted === 0) return;\n',
+    find: '    if (version === expected) return;\n',
+    replace: '    if (version === expected || expected === 0) return;\n',
     caughtBy: { file: `${tests}/core/keys.test.ts`, test: '0 is create only' },
   },
   {
@@ -450,8 +450,8 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/batch/batch.ts`,
     find: '  commit(state, record, out);\n',
     replace:
-      '  const [stored, effects] = [kinds.idempotency, 0].map((wanted) =>\n' +
-      '    record.effects.filter(({ kind }) => (kind === kinds.idempotency) === (wanted !== 0)),\n' +
+      '  const [stored, effects] = [kinds.idempotency, 0].map((expected) =>\n' +
+      '    record.effects.filter(({ kind }) => (kind === kinds.idempotency) === (expected !== 0)),\n' +
       '  );\n' +
       '  commit(state, { ...record, effects: effects! }, out);\n' +
       '  if (stored!.length > 0) commit(state, { ...record, rev: out.nextRevision(), effects: stored! }, out);\n',

@@ -217,6 +217,6 @@ test('errors: history that is gone, and a server that stops', async () => {
 });
 
 test('errors: every code of the registry was seen', () => {
-  const wanted = (Object.keys(errorCodes) as ErrorCode[]).filter((code) => notHere[code] === undefined);
-  assert.deepEqual([...server.codesSeen].toSorted(), wanted.toSorted());
+  const expected = (Object.keys(errorCodes) as ErrorCode[]).filter((code) => notHere[code] === undefined);
+  assert.deepEqual([...server.codesSeen].toSorted(), expected.toSorted());
 });

@@ -37,13 +37,17 @@ const refused: readonly (readonly [what: string, config: string, message: RegExp
     'listen: 127.0.0.1:0\nlimits:\n  body_byte_max: 5\n',
     /config\.yml:3:3: limits\.body_byte_max: unknown key; did you mean body_bytes_max\?/,
   ],
-  ['a bad value', 'shards: many\n', /config\.yml:1:1: shards: wanted "auto", or an integer from 1 to 256, got "many"/],
-  ['a number out of range', 'http:\n  threads: 0\n', /config\.yml:2:3: http\.threads: wanted/],
+  [
+    'a bad value',
+    'shards: many\n',
+    /config\.yml:1:1: shards: expected "auto", or an integer from 1 to 256, got "many"/,
+  ],
+  ['a number out of range', 'http:\n  threads: 0\n', /config\.yml:2:3: http\.threads: expected/],
   ['broken YAML', 'limits: {\n', /config\.yml:\d+:\d+: /],
   [
     'limits that contradict each other',
     'journal: { segment_bytes: 1048576 }\n',
-    /config\.yml:1:12: journal\.segment_bytes: wanted at least 4 × limits\.body_bytes_max/,
+    /config\.yml:1:12: journal\.segment_bytes: expected at least 4 × limits\.body_bytes_max/,
   ],
   [
     'an account that cannot be',
@@ -57,7 +61,7 @@ const refused: readonly (readonly [what: string, config: string, message: RegExp
     '0.0.0.0:0',
   ],
   ['every IPv6 address without tokens', '', /\[::\]:0 can be reached/, '[::]:0'],
-  ['an address that is none', '', /wanted host:port/, 'localhost'],
+  ['an address that is none', '', /expected host:port/, 'localhost'],
 ];
 
 test('start: a configuration that is wrong is refused with its place, before anything is touched', async (t) => {

@@ -119,11 +119,11 @@ class Check {
         const versions = [surely?.rev ?? 0, maybe?.rev ?? 0];
         if (!versions.includes(Version))
           this.#fail(`I7: ${Field}: ${Key} is said to have version ${Version}, and had ${versions.join(' or ')}`);
-        const wanted = [...(batch.check ?? []), ...(batch.set ?? [])]
+        const expected = [...(batch.check ?? []), ...(batch.set ?? [])]
           .filter(({ key }) => key === Key)
           .map(({ version }) => version);
-        if (wanted.every((version) => version === Version))
-          this.#fail(`I7: ${Field}: version ${Version} is the one that was wanted`);
+        if (expected.every((version) => version === Version))
+          this.#fail(`I7: ${Field}: version ${Version} is the one that was expected`);
       }
       if (code === 'precondition_failed') {
         const was = Number(this.#timeline.at(kinds.counter, this.#account, Key, at)?.value ?? 0);
@@ -193,10 +193,10 @@ class Check {
     if (how !== 'released') this.#fail(`I8: ${id} is unlocked with ${handle}, which is ${how}`);
   }
 
-  #version(key: string, wanted: number, rev: number): void {
+  #version(key: string, expected: number, rev: number): void {
     const { surely, maybe } = this.#at(kinds.kv, key, rev);
-    if (wanted !== (surely?.rev ?? 0) && wanted !== (maybe?.rev ?? 0)) {
-      this.#fail(`I7: went through with version ${wanted} of ${key}, which had ${maybe?.rev ?? 0}`);
+    if (expected !== (surely?.rev ?? 0) && expected !== (maybe?.rev ?? 0)) {
+      this.#fail(`I7: went through with version ${expected} of ${key}, which had ${maybe?.rev ?? 0}`);
     }
   }
 

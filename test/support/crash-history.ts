@@ -368,7 +368,7 @@ export class History {
       const entry = this.kv.get(Key);
       const is = entry?.version ?? 0;
       const mayHaveGone = entry !== undefined && entry.tillMin <= answeredAt + clockSlackMs;
-      assert(Version === is || (Version === 0 && mayHaveGone), `${at}: ${Key} had version ${is}, wanted ${Version}`);
+      assert(Version === is || (Version === 0 && mayHaveGone), `${at}: ${Key} had version ${is}, expected ${Version}`);
     }
     this.#happenLocks(call, rev, answeredAt);
     for (const [i, { Key, Add, Max, Set, IfEq }] of (body.Atomic ?? []).entries()) {
@@ -382,19 +382,19 @@ export class History {
       this.counters.set(Key, value);
     }
     if (answer !== undefined && body.KVGet !== undefined) this.#compareGets(call, rev);
-    const wanted: WatchEvent[] = [];
+    const expected: WatchEvent[] = [];
     for (const [i, { Key, Value, Delete, TTL }] of (body.KVSet ?? []).entries()) {
       const answered = answer?.body.KVSet?.[i];
       if (Delete) {
         const entry = this.kv.get(Key);
         const gone = entry !== undefined && entry.tillMin <= answeredAt + clockSlackMs;
-        if (entry !== undefined) wanted.push({ Key, Version: 0, Deleted: true, Rev: rev });
+        if (entry !== undefined) expected.push({ Key, Version: 0, Deleted: true, Rev: rev });
         if (answered && !gone) assert.equal(answered.Deleted, entry !== undefined, `${at}: deletion of ${Key}`);
         this.kv.delete(Key);
         continue;
       }
       if (answered) assert.deepEqual([answered.Key, answered.Version], [Key, rev], `${at}: KVSet[${i}]`);
-      wanted.push({ Key, Version: rev, Value, Rev: rev });
+      expected.push({ Key, Version: rev, Value, Rev: rev });
       this.kv.set(Key, {
         version: rev,
         value: JSON.stringify(Value),
@@ -402,7 +402,7 @@ export class History {
         tillMax: TTL === undefined ? Infinity : answeredAt + TTL * 1000,
       });
     }
-    assert.deepEqual(events.toSorted(byKey), wanted.toSorted(byKey), `${at}: whole or not at all`);
+    assert.deepEqual(events.toSorted(byKey), expected.toSorted(byKey), `${at}: whole or not at all`);
     if (body.IdempotencyIDs !== undefined) this.#idempotent.push({ call, rev, recovered: answer === undefined });
   }
 
@@ -558,12 +558,12 @@ export class History {
         this.#looseIds.push(one);
       }
       const unknown = group.filter(({ answer }) => answer === undefined);
-      const wanted = base + sum(group.filter(({ answer }) => answer?.status === 200));
+      const expected = base + sum(group.filter(({ answer }) => answer?.status === 200));
       const got = await client.ask('GET', `${db}/${path}`);
       const value = got?.status === 404 ? 0 : (got?.body.Value ?? NaN);
       assert(
-        value >= wanted && value <= wanted + sum(unknown),
-        `${path} is ${value}; ${wanted} was acknowledged and ${sum(unknown)} is unknown`,
+        value >= expected && value <= expected + sum(unknown),
+        `${path} is ${value}; ${expected} was acknowledged and ${sum(unknown)} is unknown`,
       );
       this.#looseBase.set(path, value);
     }

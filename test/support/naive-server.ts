@@ -418,9 +418,9 @@ export class NaiveServer {
     if (ask?.extend !== undefined && !holds(this.locks.get(ask.id), handleIs(ask.extend))) {
       lost('extend', 'Unlock', ask.id, handleIs(ask.extend));
     }
-    const version = (part: Part, field: string, key: string, wanted: number): void => {
+    const version = (part: Part, field: string, key: string, expected: number): void => {
       const item = this.keys.get(key);
-      if (item === undefined ? wanted === 0 : item.commit.rev === wanted) return;
+      if (item === undefined ? expected === 0 : item.commit.rev === expected) return;
       fail(part, field, 'version_mismatch', () => ({ Key: key, Version: item === undefined ? 0 : item.commit.rev }));
     };
     batch.check?.forEach((check, i) => version('check', `Check[${i}]`, check.key, check.version));

@@ -54,7 +54,7 @@ const timeoutCheckMs = 1000;
 const paramLengthMax = 16 * 1024;
 
 export function buildApp(options: AppOptions): FastifyInstance {
-  const edge = makeContext(options);
+  const context = makeContext(options);
   const { http, limits, tokens } = options.config;
   const app = fastify({
     // Not even a null logger's children: what is worth a line is logged by the edge itself.
@@ -75,24 +75,28 @@ export function buildApp(options: AppOptions): FastifyInstance {
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
     // RequestIDs are made when there is an error to show them with.
     genReqId: () => '',
-    frameworkErrors: (error, request, reply) => answerError(edge, error, request, reply),
-    clientErrorHandler: (error, socket) => answerBrokenConnection(edge, error, socket),
+    frameworkErrors: (error, request, reply) => answerError(context, error, request, reply),
+    clientErrorHandler: (error, socket) => answerBrokenConnection(context, error, socket),
   });
   app.decorateRequest('access');
   app.removeAllContentTypeParsers();
-  answerFailures(app, edge);
+  answerFailures(app, context);
 
-  const call = dataRouteDefiner(edge, authGate(edge, tokens), arrivingBodies(limits.arriving_bytes_max / http.threads));
-  batchRoutes(app, edge, call);
-  kvRoutes(app, edge, call);
-  counterRoutes(app, edge, call);
-  sequenceRoutes(app, edge, call);
-  lockRoutes(app, edge, call);
-  mutexRoutes(app, edge, call);
-  watchRoutes(app, edge, call);
-  watchStreamRoutes(app, edge, call);
-  healthRoutes(app, edge);
-  metricsRoutes(app, edge);
+  const call = dataRouteDefiner(
+    context,
+    authGate(context, tokens),
+    arrivingBodies(limits.arriving_bytes_max / http.threads),
+  );
+  batchRoutes(app, context, call);
+  kvRoutes(app, context, call);
+  counterRoutes(app, context, call);
+  sequenceRoutes(app, context, call);
+  lockRoutes(app, context, call);
+  mutexRoutes(app, context, call);
+  watchRoutes(app, context, call);
+  watchStreamRoutes(app, context, call);
+  healthRoutes(app, context);
+  metricsRoutes(app, context);
   return app;
 }
 

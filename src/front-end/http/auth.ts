@@ -16,10 +16,10 @@ declare module 'fastify' {
   }
 }
 
-export function authGate(edge: RouteContext, tokens: readonly TokenConfig[]): Gate {
+export function authGate(context: RouteContext, tokens: readonly TokenConfig[]): Gate {
   const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
   return (request) => {
-    const state = edge.lifecycle.state();
+    const state = context.lifecycle.state();
     if (state !== 'serving') return notServing(state);
     const access = index === undefined ? openAccess : index.find(request.headers.authorization);
     if (access === undefined) return unauthorized;
@@ -27,7 +27,7 @@ export function authGate(edge: RouteContext, tokens: readonly TokenConfig[]): Ga
     const { acc } = request.params;
     if (access.accounts !== '*' && !access.accounts.has(acc)) return foreignAccount;
     if (!accountPattern.test(acc)) return badAccount(acc);
-    if (!edge.rateLimiter.admit(accountId(acc))) return rateLimited(edge);
+    if (!context.rateLimiter.admit(accountId(acc))) return rateLimited(context);
     request.access = access;
     return undefined;
   };
@@ -35,13 +35,13 @@ export function authGate(edge: RouteContext, tokens: readonly TokenConfig[]): Ga
 
 const unauthorized = failure(
   'unauthorized',
-  'Unknown or missing token; wanted the header Authorization: Bearer <token>',
+  'Unknown or missing token; expected the header Authorization: Bearer <token>',
 );
 const foreignAccount = failure('forbidden', 'This token may not use this account');
 const foreignPage = failure('forbidden', 'A web page of another origin may not call a server without tokens');
 
 function badAccount(acc: string): Failure {
-  return failure('invalid', `account: wanted 1 to 64 characters of A-Z a-z 0-9 . _ -, got ${shown(acc)}`);
+  return failure('invalid', `account: expected 1 to 64 characters of A-Z a-z 0-9 . _ -, got ${shown(acc)}`);
 }
 
 function notServing(state: 'starting' | 'draining'): Failure {
@@ -51,9 +51,9 @@ function notServing(state: 'starting' | 'draining'): Failure {
   );
 }
 
-function rateLimited(edge: RouteContext): Failure {
-  const most = edge.limits.account_requests_per_second;
-  return failure('rate_limited', `Too many requests of this account; wanted at most ${most} a second`);
+function rateLimited(context: RouteContext): Failure {
+  const most = context.limits.account_requests_per_second;
+  return failure('rate_limited', `Too many requests of this account; expected at most ${most} a second`);
 }
 
 /**

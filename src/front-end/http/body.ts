@@ -126,11 +126,11 @@ const tooSlow = failure(
 const notUtf8 = failure('invalid', 'The body is not UTF-8');
 
 function tooLarge(bytesMax: number) {
-  return failure('too_large', `The body is too large; wanted at most ${bytesMax} bytes (limits.body_bytes_max)`);
+  return failure('too_large', `The body is too large; expected at most ${bytesMax} bytes (limits.body_bytes_max)`);
 }
 
 function unsupported(contentType: string | undefined, text: boolean) {
-  const wanted = `application/json${text ? ' or text/plain' : ''}`;
+  const expected = `application/json${text ? ' or text/plain' : ''}`;
   const got = JSON.stringify(String(contentType).slice(0, 100));
-  return failure('unsupported_media_type', `Content-Type: wanted ${wanted}, got ${got}`);
+  return failure('unsupported_media_type', `Content-Type: expected ${expected}, got ${got}`);
 }

@@ -44,16 +44,16 @@ export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
  * A call is over in Fastify's first hook, which never says that it is done: what would follow, reading and validating
  * bodies and serialising replies, is our own.
  */
-export function dataRouteDefiner(edge: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
+export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
   return (operation, start, text) => {
-    const bodyOptions = { limits: edge.limits, arriving, text: text === 'text' };
+    const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
     const onRequest = (request: DataRequest, reply: DataReply): void => {
       const refused = gate(request);
-      if (refused !== undefined) return new Exchange(edge, operation, reply.raw).refuse(refused);
+      if (refused !== undefined) return new Exchange(context, operation, reply.raw).refuse(refused);
       readBody(request.raw, bodyOptions, (error, body) => {
-        if (error !== undefined) return answerError(edge, error, request, reply);
+        if (error !== undefined) return answerError(context, error, request, reply);
         request.body = body;
-        begin(edge, operation, start, request, reply);
+        begin(context, operation, start, request, reply);
       });
     };
     return [{ onRequest, config: { operation } }, neverReached];
@@ -64,13 +64,19 @@ function neverReached(): never {
   throw new InvariantError('invariant broken: a call is over before its handler');
 }
 
-function begin(edge: RouteContext, operation: Operation, start: Start, request: DataRequest, reply: DataReply): void {
-  const exchange = new Exchange(edge, operation, reply.raw);
+function begin(
+  context: RouteContext,
+  operation: Operation,
+  start: Start,
+  request: DataRequest,
+  reply: DataReply,
+): void {
+  const exchange = new Exchange(context, operation, reply.raw);
   try {
     exchange.wait(start(request, exchange));
   } catch (error) {
     if (error instanceof Refusal) exchange.refuse(error.failure);
-    else answerError(edge, error as Error, request, reply);
+    else answerError(context, error as Error, request, reply);
   }
 }
 
@@ -95,7 +101,7 @@ export function idempotencyOf(request: DataRequest): IdempotencyOptions | undefi
 
 export function requireNoBody(request: DataRequest): void {
   if (request.body !== undefined && request.body !== '') {
-    refuse('invalid', 'This call takes no body; wanted what it needs in the query, e.g. ?add=5');
+    refuse('invalid', 'This call takes no body; expected what it needs in the query, e.g. ?add=5');
   }
 }
 
@@ -105,15 +111,20 @@ export function restBatch(request: DataRequest, part: Omit<Batch, 'kind' | 'acco
 }
 
 /** REST reads: no body, the scope `read`. */
-export function readCall(edge: RouteContext, request: DataRequest, exchange: Exchange, command: Command): Cancelable {
+export function readCall(
+  context: RouteContext,
+  request: DataRequest,
+  exchange: Exchange,
+  command: Command,
+): Cancelable {
   requireScope(request.access, 'read', 'Reading');
-  return edge.dispatcher.request(command, exchange);
+  return context.dispatcher.request(command, exchange);
 }
 
 /** REST writes: the header `Idempotency-Key` counts, the scope `write`. */
-export function writeCall(edge: RouteContext, request: DataRequest, exchange: Exchange, batch: Batch): Cancelable {
+export function writeCall(context: RouteContext, request: DataRequest, exchange: Exchange, batch: Batch): Cancelable {
   requireScope(request.access, 'write', 'Writing');
-  return edge.dispatcher.request(withIdempotency(batch, idempotencyOf(request)), exchange);
+  return context.dispatcher.request(withIdempotency(batch, idempotencyOf(request)), exchange);
 }
 
 /** Which page of a list: `?prefix=&after=&limit=`. */

@@ -16,10 +16,10 @@ declare module 'fastify' {
   }
 }
 
-export function answerFailures(app: FastifyInstance, edge: RouteContext): void {
-  app.setErrorHandler((error: EdgeError, request, reply) => answerError(edge, error, request, reply));
+export function answerFailures(app: FastifyInstance, context: RouteContext): void {
+  app.setErrorHandler((error: EdgeError, request, reply) => answerError(context, error, request, reply));
   app.setNotFoundHandler((request, reply) => {
-    new Exchange(edge, 'unknown', reply.raw).refuse(noSuchCall(request));
+    new Exchange(context, 'unknown', reply.raw).refuse(noSuchCall(request));
   });
 }
 
@@ -27,28 +27,33 @@ export function answerFailures(app: FastifyInstance, edge: RouteContext): void {
 type EdgeError = Error & { readonly code?: string; readonly statusCode?: number };
 
 /** Also for errors that Fastify meets before there is a route. */
-export function answerError(edge: RouteContext, error: EdgeError, request: FastifyRequest, reply: FastifyReply): void {
+export function answerError(
+  context: RouteContext,
+  error: EdgeError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const known = knownFailure(error);
   if (known === undefined) {
-    const id = edge.nextRequestId();
-    edge.log.error(
+    const id = context.nextRequestId();
+    context.log.error(
       { err: error, requestId: id, method: request.method, url: request.url.split('?', 1)[0] },
       'request failed',
     );
-    return abandon(edge, id, request, reply);
+    return abandon(context, id, request, reply);
   }
   if (reply.raw.headersSent) return void reply.raw.destroy();
-  exchangeFor(edge, request, reply).refuse(known);
+  exchangeFor(context, request, reply).refuse(known);
 }
 
-function abandon(edge: RouteContext, id: string, request: FastifyRequest, reply: FastifyReply): void {
+function abandon(context: RouteContext, id: string, request: FastifyRequest, reply: FastifyReply): void {
   if (reply.raw.headersSent) return void reply.raw.destroy();
   const message = 'A bug in the server; its log says more under this RequestID';
-  exchangeFor(edge, request, reply).refuse(failure('internal', message), id);
+  exchangeFor(context, request, reply).refuse(failure('internal', message), id);
 }
 
-function exchangeFor(edge: RouteContext, request: FastifyRequest, reply: FastifyReply): Exchange {
-  return new Exchange(edge, request.routeOptions.config?.operation ?? 'unknown', reply.raw);
+function exchangeFor(context: RouteContext, request: FastifyRequest, reply: FastifyReply): Exchange {
+  return new Exchange(context, request.routeOptions.config?.operation ?? 'unknown', reply.raw);
 }
 
 /** What a client did; undefined for what we did. */
@@ -58,9 +63,9 @@ function knownFailure(error: EdgeError): Failure | undefined {
     case 'FST_ERR_BAD_URL':
       return failure('invalid', 'The path is not valid percent-encoded UTF-8');
     case 'FST_ERR_MAX_PARAM_LENGTH':
-      return failure('invalid', 'account: wanted 1 to 64 characters');
+      return failure('invalid', 'account: expected 1 to 64 characters');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return failure('unsupported_media_type', 'Content-Type: not a media type; wanted application/json');
+      return failure('unsupported_media_type', 'Content-Type: not a media type; expected application/json');
     case 'ECONNRESET':
       return failure('invalid', 'The connection closed before the body was complete');
     default:
@@ -103,19 +108,19 @@ function matches(call: string, path: string): boolean {
 }
 
 /** For `server.on('clientError')`: bytes that are not HTTP, headers over Node's limit, a request that came too slowly. */
-export function answerBrokenConnection(edge: RouteContext, error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerBrokenConnection(context: RouteContext, error: NodeJS.ErrnoException, socket: Socket): void {
   // Its request has its answer, and the connection is being closed behind it.
   if (socket.writableEnded) return void socket.destroy();
-  edge.metrics.countBrokenConnection();
+  context.metrics.countBrokenConnection();
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
   // In the middle of an earlier reply on the same connection, another head would be read as part of its body.
   if (inTheMiddleOfAReply(socket)) return void socket.destroy();
   const refused = brokenReason(error.code);
-  const body = withRequestId(failureBody(refused), edge.nextRequestId());
+  const body = withRequestId(failureBody(refused), context.nextRequestId());
   const { status } = errorCodes[refused.code];
   const head = [
     `HTTP/1.1 ${status} ${status === 413 ? 'Content Too Large' : 'Bad Request'}`,
-    `Dragonlock-Boot: ${edge.boot}`,
+    `Dragonlock-Boot: ${context.boot}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
@@ -126,7 +131,7 @@ export function answerBrokenConnection(edge: RouteContext, error: NodeJS.ErrnoEx
 function brokenReason(code: string | undefined): Failure {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return failure('too_large', 'The request head is too large; wanted at most 16 KiB');
+      return failure('too_large', 'The request head is too large; expected at most 16 KiB');
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return failure('invalid', 'The request came too slowly; see http.header_timeout_ms and http.request_timeout_ms');
     case 'HPE_UNEXPECTED_CONTENT_LENGTH':

@@ -11,7 +11,7 @@ const fits = new Ajv({
   allErrors: true,
   verbose: true,
   allowUnionTypes: true,
-  keywords: ['wanted'],
+  keywords: ['expected'],
 }).compile<ConfigFile>(configSchema);
 
 export class ConfigFileReader {
@@ -81,10 +81,13 @@ export class ConfigFileReader {
     if (error.keyword === 'required') {
       return this.problemAt(path, `${String(error.params['missingProperty'])} is missing`);
     }
-    const wanted: unknown = error.parentSchema?.['wanted'];
+    const expected: unknown = error.parentSchema?.['expected'];
     // A token must not turn up in a terminal or a log.
     const got = path.at(-1) === 'token' ? '' : `, got ${shown(error.data ?? undefined)}`;
-    this.problemAt(path, `wanted ${typeof wanted === 'string' ? wanted : (error.message ?? 'something else')}${got}`);
+    this.problemAt(
+      path,
+      `expected ${typeof expected === 'string' ? expected : (error.message ?? 'something else')}${got}`,
+    );
   }
 
   /** Of the key, where there is one, since that is where people look. */

@@ -1,7 +1,7 @@
 /**
  * From command line, environment and config.yml to the `Config` of the server: a flag wins over the environment, the
  * environment over the file, the file over the defaults. Everything that is wrong is reported at once, each with its
- * place: `config.yml:12:3: limits.body_bytes_max: wanted an integer of at least 1024 (bytes), got "8MB"`.
+ * place: `config.yml:12:3: limits.body_bytes_max: expected an integer of at least 1024 (bytes), got "8MB"`.
  */
 import { hash } from 'node:crypto';
 import fs from 'node:fs';
@@ -56,7 +56,7 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   );
   const listen = parseListen(listenSource.value);
   if (listen === undefined) {
-    file.problem(`${listenSource.name}: wanted host:port or [IPv6]:port, got ${JSON.stringify(listenSource.value)}`);
+    file.problem(`${listenSource.name}: expected host:port or [IPv6]:port, got ${JSON.stringify(listenSource.value)}`);
   }
   const dataDir = firstGiven(
     ['--data-dir', flags['data-dir']],
@@ -68,7 +68,7 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   if (listen !== undefined && (content.tokens ?? []).length === 0 && !isLoopback(listen.host)) {
     file.problem(
       `${listenSource.name}: ${listenSource.value} can be reached from other machines, and no tokens are configured; ` +
-        'wanted a loopback address such as 127.0.0.1:8081, or tokens',
+        'expected a loopback address such as 127.0.0.1:8081, or tokens',
     );
   }
   checkRelations(merged, file);
@@ -129,12 +129,12 @@ function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileR
   const seen = new Map<string, number>();
   return listed.map(({ token, sha256, accounts, scopes }, i) => {
     if ((token === undefined) === (sha256 === undefined)) {
-      file.problemAt(['tokens', i], `wanted either token or sha256, got ${token === undefined ? 'none' : 'both'}`);
+      file.problemAt(['tokens', i], `expected either token or sha256, got ${token === undefined ? 'none' : 'both'}`);
     }
     const digest = sha256?.toLowerCase() ?? hash('sha256', token ?? '', 'hex');
     const before = seen.get(digest);
     if (before !== undefined)
-      file.problemAt(['tokens', i], `the same token as tokens[${before}]; wanted each only once`);
+      file.problemAt(['tokens', i], `the same token as tokens[${before}]; expected each only once`);
     seen.set(digest, i);
     return { sha256: digest, accounts, scopes };
   });
@@ -145,13 +145,13 @@ function checkRelations({ limits, journal }: Merged, file: ConfigFileReader): vo
   if (limits.value_bytes_max > limits.body_bytes_max) {
     file.problemAt(
       ['limits', 'value_bytes_max'],
-      `wanted at most limits.body_bytes_max (${limits.body_bytes_max}), got ${limits.value_bytes_max}`,
+      `expected at most limits.body_bytes_max (${limits.body_bytes_max}), got ${limits.value_bytes_max}`,
     );
   }
   if (limits.body_bytes_max * 4 > journal.segment_bytes) {
     file.problemAt(
       ['journal', 'segment_bytes'],
-      `wanted at least 4 × limits.body_bytes_max (${limits.body_bytes_max * 4}), got ${journal.segment_bytes}`,
+      `expected at least 4 × limits.body_bytes_max (${limits.body_bytes_max * 4}), got ${journal.segment_bytes}`,
     );
   }
 }

@@ -23,7 +23,7 @@ async function run(argv: readonly string[]): Promise<number> {
   // Before the lock, which would create the directory: a name with a typo must not leave one behind.
   const journal = journalDirectoryOf(directory);
   if (!fs.existsSync(journal))
-    return fail(`There is no journal in ${directory}; wanted the data directory of a server.`);
+    return fail(`There is no journal in ${directory}; expected the data directory of a server.`);
   try {
     const lock = lockDataDirectory(directory);
     const report = await salvageJournal(realDisk, journal);

@@ -315,12 +315,12 @@ test('a body that is given up is answered once, however short it is, and its con
 test('whose body was given up and who goes on sending is not reset before the answer was read, and nothing of it is done', async (t) => {
   const { edge, slow, served, rest } = await giveUp(t);
   const later = rest + post('/db/a', '{"KVGet":"later"}') + post('/db/a', value(300_000));
-  const wanted = served.bytesRead + later.length;
+  const expected = served.bytesRead + later.length;
   const closed = once(served, 'close');
   await new Promise<void>((resolve, reject) => slow.write(later, (error) => (error ? reject(error) : resolve())));
   assert.match(await everything(slow), /^HTTP\/1\.1 503 [^]*"Code":"overloaded"[^\n]*}$/);
   await closed;
-  assert.equal(served.bytesRead, wanted);
+  assert.equal(served.bytesRead, expected);
   assert.equal(edge.dispatcher.asked.length, 0);
 });
 

@@ -7,7 +7,7 @@ const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
 const valued = (value: string): string => `{"KVSet":{"Key":"a","Value":${value}}}`;
 
 const hostile: readonly (readonly [claim: string, body: string | Buffer, message: RegExp])[] = [
-  ['an empty body', '', /^The body is empty; wanted JSON$/],
+  ['an empty body', '', /^The body is empty; expected JSON$/],
   ['half of a JSON text', '{"KVSet":', /^The body is not JSON: /],
   ['a form', 'a=1&b=2', /^The body is not JSON: /],
   ['a byte order mark', '\ufeff{}', /^The body is not JSON: /],
@@ -22,22 +22,22 @@ const hostile: readonly (readonly [claim: string, body: string | Buffer, message
   ],
   ['__proto__ in escapes', valued('{"\\u005f_proto__":1}'), /^KVSet\[0\]\.Value\.__proto__: /],
   ['__proto__ in LockMeta', '{"LockID":"a","LockDur":1,"LockMeta":{"__proto__":1}}', /^LockMeta\.__proto__: /],
-  ['a lone surrogate in a key', '{"KVGet":"\\ud800"}', /^KVGet\[0\]: wanted well-formed Unicode/],
-  ['NUL in a key', '{"KVGet":"a\\u0000b"}', /^KVGet\[0\]: wanted no NUL/],
-  ['NUL in an idempotency id', '{"KVGet":"a","IdempotencyIDs":"\\u0000"}', /^IdempotencyIDs\[0\]: wanted no NUL/],
+  ['a lone surrogate in a key', '{"KVGet":"\\ud800"}', /^KVGet\[0\]: expected well-formed Unicode/],
+  ['NUL in a key', '{"KVGet":"a\\u0000b"}', /^KVGet\[0\]: expected no NUL/],
+  ['NUL in an idempotency id', '{"KVGet":"a","IdempotencyIDs":"\\u0000"}', /^IdempotencyIDs\[0\]: expected no NUL/],
   [
     'a key of 513 bytes',
     `{"KVGet":"${'a'.repeat(513)}"}`,
-    /^KVGet\[0\]: wanted a string of at most 512 bytes, got 513/,
+    /^KVGet\[0\]: expected a string of at most 512 bytes, got 513/,
   ],
-  ['a key of 171 three-byte characters', `{"KVGet":"${'€'.repeat(171)}"}`, /^KVGet\[0\]: wanted .* got 513 bytes/],
+  ['a key of 171 three-byte characters', `{"KVGet":"${'€'.repeat(171)}"}`, /^KVGet\[0\]: expected .* got 513 bytes/],
   ['2^53 in a value', valued('{"n":9007199254740992}'), /^KVSet\[0\]\.Value\.n: this number is kept exactly only/],
   ['2^53+1 in a value', valued('[9007199254740993]'), /^KVSet\[0\]\.Value\[0\]: this number/],
   ['−2^53 as a value', valued('-9007199254740992'), /^KVSet\[0\]\.Value: this number/],
   ['1e400 in a value', valued('1e400'), /^KVSet\[0\]\.Value: this number .* got Infinity/],
-  ['129 levels', valued(deep(129)), /^KVSet\[0\]\.Value(\[0\])+: nested too deeply; wanted at most 128 levels$/],
+  ['129 levels', valued(deep(129)), /^KVSet\[0\]\.Value(\[0\])+: nested too deeply; expected at most 128 levels$/],
   ['100,000 levels', valued(deep(100_000)), /nested too deeply/],
-  ['100,000 levels around a batch', deep(100_000), /wanted a batch/],
+  ['100,000 levels around a batch', deep(100_000), /expected a batch/],
   ['a field without a name', '{"":1,"KVGet":"a"}', /^"": unknown field/],
   ['a constructor', '{"constructor":1,"KVGet":"a"}', /^constructor: unknown field/],
 ];

@@ -65,49 +65,52 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n  body_byte_max: 1', 'config.yml:2:3: limits.body_byte_max: unknown key; did you mean body_bytes_max?'],
   [
     'limits:\n  body_bytes_max: 8MB',
-    'config.yml:2:3: limits.body_bytes_max: wanted an integer of at least 1024 (bytes), got "8MB"',
+    'config.yml:2:3: limits.body_bytes_max: expected an integer of at least 1024 (bytes), got "8MB"',
   ],
-  ['limits:\n', 'config.yml:1:1: limits: wanted an object, got nothing'],
+  ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
     'config.yml:1:1: colour: unknown key; known are listen, data_dir, shards, tokens, http, limits, journal, log',
   ],
-  ['shards: 0', 'config.yml:1:1: shards: wanted "auto", or an integer from 1 to 256, got 0'],
+  ['shards: 0', 'config.yml:1:1: shards: expected "auto", or an integer from 1 to 256, got 0'],
   [
     'log: {level: loud}',
-    'config.yml:1:7: log.level: wanted one of trace, debug, info, warn, error, fatal, silent, got "loud"',
+    'config.yml:1:7: log.level: expected one of trace, debug, info, warn, error, fatal, silent, got "loud"',
   ],
-  ['listen: 8081', 'config.yml:1:1: listen: wanted host:port or [IPv6]:port, got 8081'],
-  ['listen: localhost', 'config.yml:1:1: listen: wanted host:port or [IPv6]:port, got "localhost"'],
+  ['listen: 8081', 'config.yml:1:1: listen: expected host:port or [IPv6]:port, got 8081'],
+  ['listen: localhost', 'config.yml:1:1: listen: expected host:port or [IPv6]:port, got "localhost"'],
   ['tokens: [{token: t, accounts: "*"}]', 'config.yml:1:10: tokens[0]: scopes is missing'],
   [
     'tokens: [{token: t, accounts: "*", scopes: [write, fly]}]',
-    'config.yml:1:52: tokens[0].scopes[1]: wanted one of read, write, force, admin, got "fly"',
+    'config.yml:1:52: tokens[0].scopes[1]: expected one of read, write, force, admin, got "fly"',
   ],
-  ['tokens: [{accounts: "*", scopes: [read]}]', 'config.yml:1:10: tokens[0]: wanted either token or sha256, got none'],
+  [
+    'tokens: [{accounts: "*", scopes: [read]}]',
+    'config.yml:1:10: tokens[0]: expected either token or sha256, got none',
+  ],
   [
     'tokens:\n  - {token: t, accounts: "*", scopes: [read]}\n  - {token: t, accounts: [a], scopes: [read]}',
-    'config.yml:3:5: tokens[1]: the same token as tokens[0]; wanted each only once',
+    'config.yml:3:5: tokens[1]: the same token as tokens[0]; expected each only once',
   ],
   [
     'tokens: [{token: t, accounts: [a b], scopes: [read]}]',
-    'config.yml:1:21: tokens[0].accounts: wanted "*", or a list of accounts (1 to 64 characters of A-Z a-z 0-9 . _ - each), got a list',
+    'config.yml:1:21: tokens[0].accounts: expected "*", or a list of accounts (1 to 64 characters of A-Z a-z 0-9 . _ - each), got a list',
   ],
   [
     'tokens: [{token: "my secret", accounts: "*", scopes: [read]}]',
-    'config.yml:1:11: tokens[0].token: wanted the token as text, without spaces',
+    'config.yml:1:11: tokens[0].token: expected the token as text, without spaces',
   ],
   [
     'limits: {value_bytes_max: 9000000}',
-    'config.yml:1:10: limits.value_bytes_max: wanted at most limits.body_bytes_max (8388608), got 9000000',
+    'config.yml:1:10: limits.value_bytes_max: expected at most limits.body_bytes_max (8388608), got 9000000',
   ],
   [
     'journal:\n  segment_bytes: 2097152',
-    'config.yml:2:3: journal.segment_bytes: wanted at least 4 × limits.body_bytes_max (33554432), got 2097152',
+    'config.yml:2:3: journal.segment_bytes: expected at least 4 × limits.body_bytes_max (33554432), got 2097152',
   ],
   [
     'listen: 0.0.0.0:8081',
-    'config.yml:1:1: listen: 0.0.0.0:8081 can be reached from other machines, and no tokens are configured; wanted a loopback address such as 127.0.0.1:8081, or tokens',
+    'config.yml:1:1: listen: 0.0.0.0:8081 can be reached from other machines, and no tokens are configured; expected a loopback address such as 127.0.0.1:8081, or tokens',
   ],
 ];
 

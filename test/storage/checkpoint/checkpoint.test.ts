@@ -179,7 +179,7 @@ for (const [failpoint, survives] of [
 ] as const) {
   test(`checkpoint: after a crash at ${failpoint} the store holds the ${survives} checkpoint, all of it`, async () => {
     using directory = temporaryDirectory();
-    assert.equal(runChild('checkpoint-child.ts', [directory.path], `${failpoint}:2`), 'SIGKILL');
+    assert.equal(runChild('checkpoint/checkpoint-child.ts', [directory.path], `${failpoint}:2`), 'SIGKILL');
     const lmdb = openStore(directory.path);
     const level = lmdb.shard(zero);
     const store = new ShardStore(level);

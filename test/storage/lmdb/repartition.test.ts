@@ -113,7 +113,7 @@ for (const [failpoint, shardsAfter] of [
     const before = openStore(directory.path);
     const oracle = await fill(before);
     await before.close();
-    assert.equal(runChild('repartition-child.ts', [directory.path, '3'], failpoint), 'SIGKILL');
+    assert.equal(runChild('lmdb/repartition-child.ts', [directory.path, '3'], failpoint), 'SIGKILL');
     const lmdb = openStore(directory.path);
     assert.equal(lmdb.layout()?.shards, shardsAfter);
     assert.deepEqual(lmdb.generations(), [1, 2]);
@@ -121,7 +121,7 @@ for (const [failpoint, shardsAfter] of [
     assert.deepEqual(lmdb.generations(), [shardsAfter === 1 ? 1 : 2]);
     if (shardsAfter === 3) assertHolds(lmdb, oracle, 3);
     await lmdb.close();
-    assert.equal(runChild('repartition-child.ts', [directory.path, '3']), null);
+    assert.equal(runChild('lmdb/repartition-child.ts', [directory.path, '3']), null);
     const again = openStore(directory.path);
     assertHolds(again, oracle, 3);
     await again.close();

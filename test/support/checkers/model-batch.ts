@@ -108,9 +108,9 @@ class Work {
     this.change(nameOf('lock', this.#account, ask.id), ended);
   }
 
-  expectVersion(field: string, key: string, wanted: number): void {
+  expectVersion(field: string, key: string, expected: number): void {
     const Version = kvAt(this.#at, this.#account, key)?.version ?? 0;
-    if (Version !== wanted) this.fail(field, { Code: 'version_mismatch', Key: key, Version });
+    if (Version !== expected) this.fail(field, { Code: 'version_mismatch', Key: key, Version });
   }
 
   counter(

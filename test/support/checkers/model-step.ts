@@ -76,8 +76,8 @@ function disagreement(outcome: Outcome, answer: Answer | undefined): string | un
   }
   const { status, body } = answer;
   if (outcome.status !== status) {
-    const wanted = JSON.stringify(plain({ ...outcome.body, Rev: undefined }));
-    return `expected status ${outcome.status} ${wanted}, got ${status} ${JSON.stringify(body)}`;
+    const expected = JSON.stringify(plain({ ...outcome.body, Rev: undefined }));
+    return `expected status ${outcome.status} ${expected}, got ${status} ${JSON.stringify(body)}`;
   }
   if (outcome.replayed !== answer.replayed) return outcome.replayed ? 'expected a replay' : 'is told to be a replay';
   const expected = outcome.body as Body;

@@ -71,8 +71,8 @@ function differs({ call, answer }: Operation, commit: Commit | undefined): strin
       if (deleted && event?.Deleted !== true) return `${show(event)} instead of the deletion of ${key}`;
       continue;
     }
-    const wanted = { Key: key, Version: rev, Value: JSON.parse(ask.value) as unknown, Rev: rev };
-    if (!isDeepStrictEqual(event, wanted)) return `${show(event)} instead of ${show(wanted)}`;
+    const expected = { Key: key, Version: rev, Value: JSON.parse(ask.value) as unknown, Rev: rev };
+    if (!isDeepStrictEqual(event, expected)) return `${show(event)} instead of ${show(expected)}`;
   }
   return events.size === 0 ? undefined : `${show([...events.values()])} besides`;
 }

@@ -104,9 +104,9 @@ export const resumable: WatchValidator = (streams, history) =>
       if (event.Rev <= stream.after) yield `was told of ${show(event)}, which is not after its cursor ${stream.after}`;
     }
     if (first === undefined || first.Rev <= stream.after) return;
-    const [wanted] = between(stream, history, stream.after, first.Rev);
-    if (wanted !== undefined && wanted.Rev < first.Rev) {
-      yield `came back with cursor ${stream.after} and began with ${show(first)} instead of ${show(wanted)}`;
+    const [expected] = between(stream, history, stream.after, first.Rev);
+    if (expected !== undefined && expected.Rev < first.Rev) {
+      yield `came back with cursor ${stream.after} and began with ${show(first)} instead of ${show(expected)}`;
     }
   });
 

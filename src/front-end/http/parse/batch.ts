@@ -47,13 +47,13 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
   if (operations > limits.batch_operations_max) {
     return refuse(
       'too_large',
-      `${root}batch: ${operations} operations; wanted at most ${limits.batch_operations_max} (limits.batch_operations_max)`,
+      `${root}batch: ${operations} operations; expected at most ${limits.batch_operations_max} (limits.batch_operations_max)`,
     );
   }
   if (operations === 0 && body.LockID === undefined && body.UnlockID === undefined) {
     return refuseField(
       `${root}batch`,
-      'nothing to do; wanted at least one of LockID, UnlockID, Guard, Check, Atomic, KVGet, KVSet',
+      'nothing to do; expected at least one of LockID, UnlockID, Guard, Check, Atomic, KVGet, KVSet',
     );
   }
   const batch: Mutable<Batch> = { kind: 'batch', account, format: 'batch' };
@@ -98,7 +98,7 @@ function lockAsk(body: BatchBody, root: string): LockOperation | undefined {
     return undefined;
   }
   if (body.LockDur === undefined)
-    return refuseField(`${root}LockDur`, 'missing; wanted the seconds to hold LockID for');
+    return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold LockID for');
   const extend = extendedHandle(body, root);
   return {
     id: keyOf(body.LockID, `${root}LockID`),
@@ -116,7 +116,7 @@ function lockAsk(body: BatchBody, root: string): LockOperation | undefined {
 function extendedHandle(body: BatchBody, root: string): number | undefined {
   if (body.LockID !== body.UnlockID) return undefined;
   if (body.Unlock === undefined)
-    return refuseField(`${root}Unlock`, 'missing; wanted the handle of the lock to extend');
+    return refuseField(`${root}Unlock`, 'missing; expected the handle of the lock to extend');
   if (body.LockWait) return refuseField(`${root}LockWait`, 'extending a lock (LockID = UnlockID) never waits');
   return handleOf(body.Unlock, `${root}Unlock`);
 }
@@ -140,9 +140,9 @@ const atomicOps = ['Add', 'Set', 'Max', 'Min'] as const;
 
 function atomicAsk(item: Item<'Atomic'>, path: string): CounterOperation {
   const [field, ...more] = atomicOps.filter((name) => item[name] !== undefined);
-  if (field === undefined) return refuseField(path, `wanted one of ${atomicOps.join(', ')}, got none`);
+  if (field === undefined) return refuseField(path, `expected one of ${atomicOps.join(', ')}, got none`);
   if (more.length > 0) {
-    return refuseField(path, `wanted only one of ${atomicOps.join(', ')}, got ${[field, ...more].join(' and ')}`);
+    return refuseField(path, `expected only one of ${atomicOps.join(', ')}, got ${[field, ...more].join(' and ')}`);
   }
   if (item.IfEq !== undefined && field !== 'Set')
     return refuseField(`${path}.IfEq`, `goes with Set only, not with ${field}`);
@@ -161,11 +161,11 @@ function setAsk(item: Item<'KVSet'>, path: string, limits: Limits): SetOperation
   const condition = item.Version === undefined ? undefined : { version: integerOf(item.Version) };
   if (item.Delete === true) {
     if (item.Value !== undefined)
-      return refuseField(`${path}.Value`, 'given together with Delete; wanted one of the two');
+      return refuseField(`${path}.Value`, 'given together with Delete; expected one of the two');
     if (item.TTL !== undefined) return refuseField(`${path}.TTL`, 'given together with Delete');
     return { key, ...condition };
   }
-  if (item.Value === undefined) return refuseField(path, 'wanted Value, or Delete: true');
+  if (item.Value === undefined) return refuseField(path, 'expected Value, or Delete: true');
   const value = jsonText(item.Value, `${path}.Value`, limits.value_bytes_max, 'limits.value_bytes_max');
   return { key, value, ...condition, ...(item.TTL !== undefined && { ttlMs: msOf(item.TTL) }) };
 }
@@ -174,7 +174,10 @@ function idempotencyOptions(body: BatchBody, { header, root }: BatchContext): Id
   const ttlMs = body.IdempotencyTTL === undefined ? idempotencyTtlMsDefault : msOf(body.IdempotencyTTL);
   if (body.IdempotencyIDs !== undefined) {
     if (header !== undefined) {
-      return refuse('invalid', 'IdempotencyIDs: given together with the header Idempotency-Key; wanted one of the two');
+      return refuse(
+        'invalid',
+        'IdempotencyIDs: given together with the header Idempotency-Key; expected one of the two',
+      );
     }
     const ids = body.IdempotencyIDs.map((id, i) => keyOf(id, `${root}IdempotencyIDs[${i}]`));
     return { ids: [...new Set(ids)], ttlMs, mode: body.IdempotencyMode ?? 'refuse' };

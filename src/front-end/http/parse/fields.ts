@@ -4,7 +4,7 @@ import { refuseField, shown } from '../../refusal.ts';
 
 /** A key, a lock id, an owner or an idempotency id. */
 export function keyOf(text: string, path: string): string {
-  if (text === '') return refuseField(path, `wanted a string of 1 to ${keyBytesMax} bytes, got ""`);
+  if (text === '') return refuseField(path, `expected a string of 1 to ${keyBytesMax} bytes, got ""`);
   return prefixOf(text, path);
 }
 
@@ -13,17 +13,17 @@ export function prefixOf(text: string, path: string): string {
   if (text.length * 3 > keyBytesMax) {
     const bytes = Buffer.byteLength(text);
     if (bytes > keyBytesMax)
-      return refuseField(path, `wanted a string of at most ${keyBytesMax} bytes, got ${bytes} bytes`);
+      return refuseField(path, `expected a string of at most ${keyBytesMax} bytes, got ${bytes} bytes`);
   }
-  if (!text.isWellFormed()) return refuseField(path, 'wanted well-formed Unicode, got a lone surrogate');
-  if (text.includes('\0')) return refuseField(path, 'wanted no NUL character');
+  if (!text.isWellFormed()) return refuseField(path, 'expected well-formed Unicode, got a lone surrogate');
+  if (text.includes('\0')) return refuseField(path, 'expected no NUL character');
   return text;
 }
 
 /** A lock handle; the schema has made sure of a positive number or a string of up to 16 digits. */
 export function handleOf(handle: number | string, path: string): number {
   const value = Number(handle);
-  if (!Number.isSafeInteger(value)) return refuseField(path, `wanted a handle within 2^53−1, got ${shown(handle)}`);
+  if (!Number.isSafeInteger(value)) return refuseField(path, `expected a handle within 2^53−1, got ${shown(handle)}`);
   return value;
 }
 

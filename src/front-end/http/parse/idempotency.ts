@@ -16,7 +16,7 @@ export function idempotencyFromHeader(header: string | string[] | undefined): Id
   if (header === undefined) return undefined;
   const id = keyOf(String(header), 'Idempotency-Key');
   // Node reads headers as Latin-1: anything else would silently become another id.
-  if (!/^[\x20-\x7e]+$/.test(id)) return refuse('invalid', 'Idempotency-Key: wanted printable ASCII');
+  if (!/^[\x20-\x7e]+$/.test(id)) return refuse('invalid', 'Idempotency-Key: expected printable ASCII');
   return { ids: [id], ttlMs: idempotencyTtlMsDefault, mode: 'replay' };
 }
 

@@ -6,7 +6,7 @@ import { integerMax, valueDepthMax } from '../../../shared/limits.ts';
 import { refuse, refuseField } from '../../refusal.ts';
 
 export function parseJson(text: string): unknown {
-  if (text === '') return refuse('invalid', 'The body is empty; wanted JSON');
+  if (text === '') return refuse('invalid', 'The body is empty; expected JSON');
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
@@ -27,7 +27,7 @@ export function jsonText(value: unknown, path: string, bytesMax: number, limitNa
   if (text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax) {
     return refuse(
       'too_large',
-      `${path}: ${Buffer.byteLength(text)} bytes of JSON; wanted at most ${bytesMax} (${limitName})`,
+      `${path}: ${Buffer.byteLength(text)} bytes of JSON; expected at most ${bytesMax} (${limitName})`,
     );
   }
   return text;
@@ -42,7 +42,7 @@ interface Flaw {
 function flawOf(value: unknown, depth: number): Flaw | undefined {
   if (typeof value === 'number') return numberFlaw(value);
   if (typeof value !== 'object' || value === null) return undefined;
-  if (depth >= valueDepthMax) return { at: '', why: `nested too deeply; wanted at most ${valueDepthMax} levels` };
+  if (depth >= valueDepthMax) return { at: '', why: `nested too deeply; expected at most ${valueDepthMax} levels` };
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
       const flaw = flawOf(value[i], depth + 1);
@@ -68,6 +68,6 @@ function numberFlaw(value: number): Flaw | undefined {
   if (Number.isFinite(value) && (Math.abs(value) <= integerMax || !Number.isInteger(value))) return undefined;
   return {
     at: '',
-    why: `this number is kept exactly only within ±(2^53−1), got ${value}; wanted it smaller, or as a string`,
+    why: `this number is kept exactly only within ±(2^53−1), got ${value}; expected it smaller, or as a string`,
   };
 }

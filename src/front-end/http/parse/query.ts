@@ -34,7 +34,7 @@ export class Query {
     if (!/^-?(0|[1-9]\d*)$/.test(text) || value < min || value > max) {
       return refuseField(
         `?${name}`,
-        `wanted an integer from ${shownBound(min)} to ${shownBound(max)}, got ${shown(text)}`,
+        `expected an integer from ${shownBound(min)} to ${shownBound(max)}, got ${shown(text)}`,
       );
     }
     return value + 0;
@@ -47,7 +47,7 @@ export class Query {
     const value = Number(text);
     if (!/^\d+(\.\d+)?$/.test(text) || value * 1000 > maxMs || (value === 0 && above === 'zero')) {
       const range = above === 'zero' ? `more than 0, at most ${maxMs / 1000}` : `0 to ${maxMs / 1000}`;
-      return refuseField(`?${name}`, `wanted a number of seconds, ${range}, got ${shown(text)}`);
+      return refuseField(`?${name}`, `expected a number of seconds, ${range}, got ${shown(text)}`);
     }
     return msOf(value);
   }

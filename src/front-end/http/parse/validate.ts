@@ -1,5 +1,5 @@
 /**
- * Checks a body against its schema, and says in our words what does not fit: `KVSet[1].Key: wanted a string of 1 to
+ * Checks a body against its schema, and says in our words what does not fit: `KVSet[1].Key: expected a string of 1 to
  * 512 bytes, got 7`. Ajv compiles each schema once, at start; nothing is coerced, filled in or removed.
  */
 import { Ajv, type ErrorObject } from 'ajv';
@@ -8,7 +8,7 @@ import { nearestName } from '../../../shared/closest-name.ts';
 import { refuseField, shown } from '../../refusal.ts';
 
 // `verbose` only makes errors carry their schema and data; a body that fits costs nothing more.
-const ajv = new Ajv({ verbose: true, allErrors: false, keywords: ['wanted'] });
+const ajv = new Ajv({ verbose: true, allErrors: false, keywords: ['expected'] });
 
 /** @returns a check that lets a fitting body through with its type, and refuses any other (400). */
 export function validator<Schema extends TSchema>(schema: Schema): (body: unknown, root?: string) => Static<Schema> {
@@ -22,10 +22,10 @@ export function validator<Schema extends TSchema>(schema: Schema): (body: unknow
 function refuseShape(errors: readonly ErrorObject[], root: string): never {
   // Of a union that fits in no branch, the last error is the union's own.
   const error = errors.at(-1);
-  if (error === undefined) return refuseField(root, 'not of the shape that was wanted');
+  if (error === undefined) return refuseField(root, 'not of the shape that was expected');
   const path = root + fieldPath(error.instancePath);
   const schema = error.parentSchema ?? {};
-  const properties: Readonly<Record<string, { readonly wanted?: string }>> = schema['properties'] ?? {};
+  const properties: Readonly<Record<string, { readonly expected?: string }>> = schema['properties'] ?? {};
   if (error.keyword === 'additionalProperties') {
     const unknown = String(error.params['additionalProperty']);
     const meant = nearestName(unknown, Object.keys(properties));
@@ -34,11 +34,11 @@ function refuseShape(errors: readonly ErrorObject[], root: string): never {
   }
   if (error.keyword === 'required') {
     const missing = String(error.params['missingProperty']);
-    return refuseField(member(path, missing), `missing; wanted ${properties[missing]?.wanted ?? 'a value'}`);
+    return refuseField(member(path, missing), `missing; expected ${properties[missing]?.expected ?? 'a value'}`);
   }
-  const wanted: unknown = schema['wanted'];
-  const want = typeof wanted === 'string' ? wanted : (error.message ?? 'something else');
-  return refuseField(path === '' ? 'body' : path.replace(/\.$/, ''), `wanted ${want}, got ${shown(error.data)}`);
+  const expected: unknown = schema['expected'];
+  const want = typeof expected === 'string' ? expected : (error.message ?? 'something else');
+  return refuseField(path === '' ? 'body' : path.replace(/\.$/, ''), `expected ${want}, got ${shown(error.data)}`);
 }
 
 function member(path: string, name: string): string {

@@ -23,7 +23,7 @@ export function watchAsk(json: unknown, account: AccountId, limits: Limits): Wat
   const given = isRecord(json) ? forms.filter((name) => Object.hasOwn(json, name)) : [];
   if (given.length !== 1) {
     const got = given.length === 0 ? 'none' : given.join(' and ');
-    return refuse('invalid', `body: wanted an object with exactly one of ID, IDs, Prefix; got ${got}`);
+    return refuse('invalid', `body: expected an object with exactly one of ID, IDs, Prefix; got ${got}`);
   }
   if (given[0] === 'Prefix') return { kind: 'prefix', watch: prefixWatch(json, account) };
   return given[0] === 'ID' ? oneKey(json) : severalKeys(json, limits);
@@ -47,7 +47,7 @@ function severalKeys(json: unknown, limits: Limits): WatchAsk {
   const body = checkKeys(json);
   if (body.IDs.length > limits.batch_operations_max) {
     const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
-    return refuse('too_large', `IDs: ${body.IDs.length} keys; wanted at most ${most}`);
+    return refuse('too_large', `IDs: ${body.IDs.length} keys; expected at most ${most}`);
   }
   const keys = body.IDs.map((item, i) => ({
     key: keyOf(item.ID, `IDs[${i}].ID`),

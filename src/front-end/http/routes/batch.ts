@@ -14,17 +14,17 @@ import { batchCommand } from '../parse/batch.ts';
 import { parseJson } from '../parse/json.ts';
 import { refuse, refuseField } from '../../refusal.ts';
 
-export function batchRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   app.post<DataRoute>(
     '/db/:acc',
     ...call('batch', (request, exchange) => {
       queryOf(request);
       const json = parseJson(request.body ?? '');
-      if (Array.isArray(json)) return startArray(edge, json, request, exchange);
+      if (Array.isArray(json)) return startArray(context, json, request, exchange);
       const header = idempotencyOf(request);
-      const batch = batchCommand(json, { account: accountIn(request), limits: edge.limits, header, root: '' });
+      const batch = batchCommand(json, { account: accountIn(request), limits: context.limits, header, root: '' });
       requireScopes(request.access, batch);
-      return edge.dispatcher.request(batch, exchange);
+      return context.dispatcher.request(batch, exchange);
     }),
   );
 }
@@ -34,45 +34,45 @@ export function batchRoutes(app: FastifyInstance, edge: RouteContext, call: Defi
  * handed over: an item that is malformed, or not allowed, refuses the whole array, and nothing has been done.
  */
 function startArray(
-  edge: RouteContext,
+  context: RouteContext,
   items: readonly unknown[],
   request: DataRequest,
   exchange: Exchange,
 ): Cancelable {
   exchange.operation = 'batch_array';
-  const { limits } = edge;
+  const { limits } = context;
   if (idempotencyOf(request) !== undefined) {
-    return refuse('invalid', 'Idempotency-Key: not for an array of batches; wanted IdempotencyIDs in each of them');
+    return refuse('invalid', 'Idempotency-Key: not for an array of batches; expected IdempotencyIDs in each of them');
   }
-  if (items.length === 0) return refuse('invalid', 'body: wanted at least one batch, got an empty list');
+  if (items.length === 0) return refuse('invalid', 'body: expected at least one batch, got an empty list');
   if (items.length > limits.batch_operations_max) {
     const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
-    return refuse('too_large', `body: ${items.length} batches; wanted at most ${most}`);
+    return refuse('too_large', `body: ${items.length} batches; expected at most ${most}`);
   }
   const account = accountIn(request);
   const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
   const batches = items.map((item, i) => {
     const batch = batchCommand(item, { account, limits, root: `[${i}].` });
     if (batch.lock !== undefined && batch.lock.waitMs > 0) {
-      refuseField(`[${i}].LockWait`, 'not within an array of batches; wanted 0 or absent');
+      refuseField(`[${i}].LockWait`, 'not within an array of batches; expected 0 or absent');
     }
     requireScopes(request.access, batch);
     return { ...batch, replyBytesMax };
   });
-  edge.rateLimiter.charge(account, batches.length - 1);
-  return edge.dispatcher.requestAll(batches, new ArrayReplies(edge, exchange, batches.length));
+  context.rateLimiter.charge(account, batches.length - 1);
+  return context.dispatcher.requestAll(batches, new ArrayReplies(context, exchange, batches.length));
 }
 
 /** The replies to the items of one array, until all are there. */
 class ArrayReplies implements BatchReplySink {
-  readonly #edge: RouteContext;
+  readonly #context: RouteContext;
   readonly #exchange: Exchange;
   readonly #texts: string[];
   #missing: number;
   #highest = 0;
 
-  constructor(edge: RouteContext, exchange: Exchange, items: number) {
-    this.#edge = edge;
+  constructor(context: RouteContext, exchange: Exchange, items: number) {
+    this.#context = context;
     this.#exchange = exchange;
     this.#texts = Array.from({ length: items }, () => '');
     this.#missing = items;
@@ -83,7 +83,7 @@ class ArrayReplies implements BatchReplySink {
   }
 
   deliver(item: number, reply: Reply): void {
-    this.#texts[item] = itemText(reply, this.#edge);
+    this.#texts[item] = itemText(reply, this.#context);
     if (reply.rev > this.#highest) this.#highest = reply.rev;
     this.#missing -= 1;
     if (this.#missing > 0) return;
@@ -92,8 +92,8 @@ class ArrayReplies implements BatchReplySink {
 }
 
 /** `{"Status":200, …the members of the reply}` */
-function itemText(reply: Reply, edge: RouteContext): string {
-  const body = reply.status >= 400 ? withRequestId(reply.body, edge.nextRequestId()) : reply.body;
+function itemText(reply: Reply, context: RouteContext): string {
+  const body = reply.status >= 400 ? withRequestId(reply.body, context.nextRequestId()) : reply.body;
   const members = body.slice(1);
   return `{"Status":${reply.status}${members === '}' ? '' : ','}${members}`;
 }

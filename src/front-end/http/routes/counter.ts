@@ -5,7 +5,7 @@ import { idIn, requireNoBody, queryOf, readCall, restBatch, writeCall, type Defi
 import type { RouteContext } from '../route-context.ts';
 
 /** `/db/:acc/counter/:id`: read, add, reset. */
-export function counterRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function counterRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   const path = '/db/:acc/counter/*';
 
   app.get<DataRoute>(
@@ -13,7 +13,7 @@ export function counterRoutes(app: FastifyInstance, edge: RouteContext, call: De
     ...call('counter_get', (request, exchange) => {
       queryOf(request);
       const counter = [{ key: idIn(request), op: 'get', n: 0 }] as const;
-      return readCall(edge, request, exchange, restBatch(request, { format: 'counter.get', counter }));
+      return readCall(context, request, exchange, restBatch(request, { format: 'counter.get', counter }));
     }),
   );
 
@@ -23,7 +23,7 @@ export function counterRoutes(app: FastifyInstance, edge: RouteContext, call: De
       requireNoBody(request);
       const n = queryOf(request, 'add').integer('add', -integerMax) ?? 1;
       const counter = [{ key: idIn(request), op: 'add', n }] as const;
-      return writeCall(edge, request, exchange, restBatch(request, { format: 'counter.add', counter }));
+      return writeCall(context, request, exchange, restBatch(request, { format: 'counter.add', counter }));
     }),
   );
 
@@ -33,7 +33,7 @@ export function counterRoutes(app: FastifyInstance, edge: RouteContext, call: De
       requireNoBody(request);
       queryOf(request);
       const counter = [{ key: idIn(request), op: 'reset', n: 0 }] as const;
-      return writeCall(edge, request, exchange, restBatch(request, { format: 'counter.reset', counter }));
+      return writeCall(context, request, exchange, restBatch(request, { format: 'counter.reset', counter }));
     }),
   );
 }

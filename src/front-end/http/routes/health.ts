@@ -5,10 +5,10 @@ import type { RouteContext } from '../route-context.ts';
 import { Exchange } from '../exchange.ts';
 
 /** For supervisors and load balancers: no token, no account data. */
-export function healthRoutes(app: FastifyInstance, edge: RouteContext): void {
+export function healthRoutes(app: FastifyInstance, context: RouteContext): void {
   const options = { config: { operation: 'server' } } as const;
   const answer = (reply: FastifyReply, body: object): void => {
-    const exchange = new Exchange(edge, 'server', reply.raw);
+    const exchange = new Exchange(context, 'server', reply.raw);
     exchange.deliver({ rev: revision(0), status: 200, body: JSON.stringify(body) });
   };
 
@@ -17,12 +17,12 @@ export function healthRoutes(app: FastifyInstance, edge: RouteContext): void {
 
   /** Calls would be served. */
   app.get('/readyz', options, (_request, reply) => {
-    const state = edge.lifecycle.state();
+    const state = context.lifecycle.state();
     if (state === 'serving') return answer(reply, { Status: 'ready' });
-    new Exchange(edge, 'server', reply.raw).refuse(failure('draining', `The server is ${state}`));
+    new Exchange(context, 'server', reply.raw).refuse(failure('draining', `The server is ${state}`));
   });
 
   app.get('/version', options, (_request, reply) =>
-    answer(reply, { Version: edge.version, Boot: edge.boot, Node: process.versions.node }),
+    answer(reply, { Version: context.version, Boot: context.boot, Node: process.versions.node }),
   );
 }

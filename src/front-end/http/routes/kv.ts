@@ -16,11 +16,11 @@ import { jsonText, parseJson } from '../parse/json.ts';
 import { mediaType } from '../body.ts';
 
 /** `/db/:acc/kv`: read, set, delete, list. */
-export function kvRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function kvRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   app.get<DataRoute>(
     '/db/:acc/kv',
     ...call('kv_list', (request, exchange) => {
-      return readCall(edge, request, exchange, { kind: 'kv.list', ...pageAsked(request) });
+      return readCall(context, request, exchange, { kind: 'kv.list', ...pageAsked(request) });
     }),
   );
 
@@ -28,7 +28,7 @@ export function kvRoutes(app: FastifyInstance, edge: RouteContext, call: DefineD
     '/db/:acc/kv/*',
     ...call('kv_get', (request, exchange) => {
       queryOf(request);
-      return readCall(edge, request, exchange, restBatch(request, { format: 'kv.get', get: [idIn(request)] }));
+      return readCall(context, request, exchange, restBatch(request, { format: 'kv.get', get: [idIn(request)] }));
     }),
   );
 
@@ -42,11 +42,11 @@ export function kvRoutes(app: FastifyInstance, edge: RouteContext, call: DefineD
         const ttlMs = query.seconds('ttl', 'zero', ttlMsMax);
         const set = {
           key: idIn(request),
-          value: jsonText(bodyValue(request), 'body', edge.limits.value_bytes_max, 'limits.value_bytes_max'),
+          value: jsonText(bodyValue(request), 'body', context.limits.value_bytes_max, 'limits.value_bytes_max'),
           ...(version !== undefined && { version }),
           ...(ttlMs !== undefined && { ttlMs }),
         };
-        return writeCall(edge, request, exchange, restBatch(request, { format: 'kv.set', set: [set] }));
+        return writeCall(context, request, exchange, restBatch(request, { format: 'kv.set', set: [set] }));
       },
       'text',
     ),
@@ -58,7 +58,7 @@ export function kvRoutes(app: FastifyInstance, edge: RouteContext, call: DefineD
       requireNoBody(request);
       const version = queryOf(request, 'ver').integer('ver', 0);
       const set = { key: idIn(request), ...(version !== undefined && { version }) };
-      return writeCall(edge, request, exchange, restBatch(request, { format: 'kv.delete', set: [set] }));
+      return writeCall(context, request, exchange, restBatch(request, { format: 'kv.delete', set: [set] }));
     }),
   );
 }

@@ -23,11 +23,11 @@ import type { Query } from '../parse/query.ts';
 import { refuse } from '../../refusal.ts';
 
 /** `/db/:acc/lock`: inspect, take or extend, give back, list. */
-export function lockRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function lockRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   app.get<DataRoute>(
     '/db/:acc/lock',
     ...call('lock_list', (request, exchange) => {
-      return readCall(edge, request, exchange, { kind: 'lock.list', ...pageAsked(request) });
+      return readCall(context, request, exchange, { kind: 'lock.list', ...pageAsked(request) });
     }),
   );
 
@@ -35,7 +35,7 @@ export function lockRoutes(app: FastifyInstance, edge: RouteContext, call: Defin
     '/db/:acc/lock/*',
     ...call('lock_get', (request, exchange) => {
       const fence = queryOf(request, 'fence').integer('fence', 1);
-      return readCall(edge, request, exchange, {
+      return readCall(context, request, exchange, {
         kind: 'lock.inspect',
         account: accountIn(request),
         id: idIn(request),
@@ -49,7 +49,7 @@ export function lockRoutes(app: FastifyInstance, edge: RouteContext, call: Defin
     ...call('lock_acquire', (request, exchange) => {
       requireNoBody(request);
       const lock = lockFrom(queryOf(request, ...lockParameters), idIn(request));
-      return writeCall(edge, request, exchange, restBatch(request, { format: 'lock.acquire', lock }));
+      return writeCall(context, request, exchange, restBatch(request, { format: 'lock.acquire', lock }));
     }),
   );
 
@@ -59,9 +59,9 @@ export function lockRoutes(app: FastifyInstance, edge: RouteContext, call: Defin
       requireNoBody(request);
       const unlock = unlockFrom(queryOf(request, ...unlockParameters), idIn(request));
       const batch = restBatch(request, { format: 'lock.release', unlock });
-      if (!isForcing(unlock)) return writeCall(edge, request, exchange, batch);
+      if (!isForcing(unlock)) return writeCall(context, request, exchange, batch);
       requireScope(request.access, 'force', 'Unlocking without ?id= or ?lock=');
-      return edge.dispatcher.request(withIdempotency(batch, idempotencyOf(request)), exchange);
+      return context.dispatcher.request(withIdempotency(batch, idempotencyOf(request)), exchange);
     }),
   );
 }
@@ -89,7 +89,7 @@ export function unlockFrom(query: Query, id: string): UnlockOperation {
   const owner = query.text('id');
   const handle = query.integer('lock', 1);
   if (owner !== undefined && handle !== undefined)
-    return refuse('invalid', '?id and ?lock: wanted only one of the two');
+    return refuse('invalid', '?id and ?lock: expected only one of the two');
   if (owner !== undefined) return { id, owner: keyOf(owner, '?id') };
   return handle === undefined ? { id } : { id, handle };
 }

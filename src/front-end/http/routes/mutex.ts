@@ -7,7 +7,7 @@ import { refuse } from '../../refusal.ts';
 import { isForcing, lockFrom, lockParameters, unlockFrom, unlockParameters } from './lock.ts';
 
 /** `/db/:acc/mlock/:id` and `munlock/:id`: locks that live in memory only. */
-export function mutexRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function mutexRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   app.post<DataRoute>(
     '/db/:acc/mlock/*',
     ...call('mutex_lock', (request, exchange) => {
@@ -15,7 +15,7 @@ export function mutexRoutes(app: FastifyInstance, edge: RouteContext, call: Defi
       requireNoIdempotency(request);
       const lock = lockFrom(queryOf(request, ...lockParameters), idIn(request));
       requireScope(request.access, 'write', 'Locking');
-      return edge.dispatcher.request({ kind: 'mutex.lock', account: accountIn(request), lock }, exchange);
+      return context.dispatcher.request({ kind: 'mutex.lock', account: accountIn(request), lock }, exchange);
     }),
   );
 
@@ -27,12 +27,13 @@ export function mutexRoutes(app: FastifyInstance, edge: RouteContext, call: Defi
       const unlock = unlockFrom(queryOf(request, ...unlockParameters), idIn(request));
       if (isForcing(unlock)) requireScope(request.access, 'force', 'Unlocking without ?lock=');
       else requireScope(request.access, 'write', 'Unlocking');
-      return edge.dispatcher.request({ kind: 'mutex.unlock', account: accountIn(request), unlock }, exchange);
+      return context.dispatcher.request({ kind: 'mutex.unlock', account: accountIn(request), unlock }, exchange);
     }),
   );
 }
 
 /** A replay would need a record on disk, and a mutex has none; ?id= makes asking again safe. */
 function requireNoIdempotency(request: DataRequest): void {
-  if (idempotencyOf(request) !== undefined) refuse('invalid', 'Idempotency-Key: not for mutexes; wanted ?id= instead');
+  if (idempotencyOf(request) !== undefined)
+    refuse('invalid', 'Idempotency-Key: not for mutexes; expected ?id= instead');
 }

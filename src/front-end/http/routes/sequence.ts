@@ -4,7 +4,7 @@ import { idIn, requireNoBody, queryOf, readCall, restBatch, writeCall, type Defi
 import type { RouteContext } from '../route-context.ts';
 
 /** `/db/:acc/sequence/:id`: read, next (or a block), reset. */
-export function sequenceRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function sequenceRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   const path = '/db/:acc/sequence/*';
 
   app.get<DataRoute>(
@@ -12,7 +12,7 @@ export function sequenceRoutes(app: FastifyInstance, edge: RouteContext, call: D
     ...call('sequence_get', (request, exchange) => {
       queryOf(request);
       const sequence = { key: idIn(request), op: 'get', n: 1 } as const;
-      return readCall(edge, request, exchange, restBatch(request, { format: 'sequence.get', sequence }));
+      return readCall(context, request, exchange, restBatch(request, { format: 'sequence.get', sequence }));
     }),
   );
 
@@ -22,7 +22,7 @@ export function sequenceRoutes(app: FastifyInstance, edge: RouteContext, call: D
       requireNoBody(request);
       const n = queryOf(request, 'n').integer('n', 1) ?? 1;
       const sequence = { key: idIn(request), op: 'next', n } as const;
-      return writeCall(edge, request, exchange, restBatch(request, { format: 'sequence.next', sequence }));
+      return writeCall(context, request, exchange, restBatch(request, { format: 'sequence.next', sequence }));
     }),
   );
 
@@ -32,7 +32,7 @@ export function sequenceRoutes(app: FastifyInstance, edge: RouteContext, call: D
       requireNoBody(request);
       queryOf(request);
       const sequence = { key: idIn(request), op: 'reset', n: 1 } as const;
-      return writeCall(edge, request, exchange, restBatch(request, { format: 'sequence.reset', sequence }));
+      return writeCall(context, request, exchange, restBatch(request, { format: 'sequence.reset', sequence }));
     }),
   );
 }

@@ -10,7 +10,7 @@ import { EventStream } from '../event-stream.ts';
 import { prefixOf } from '../parse/fields.ts';
 import { refuseField, shown } from '../../refusal.ts';
 
-export function watchStreamRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   const open = new Set<EventStream>();
   // One timer for all streams. It does not keep the process alive.
   const heartbeat = setInterval(() => {
@@ -28,10 +28,10 @@ export function watchStreamRoutes(app: FastifyInstance, edge: RouteContext, call
       const after = lastEventId(request) ?? query.integer('after', 0);
       const prefix = prefixOf(query.text('prefix') ?? '', '?prefix');
       requireScope(request.access, 'read', 'Watching');
-      const stream = new EventStream(exchange, edge, (ended) => open.delete(ended));
+      const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
       open.add(stream);
       const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
-      return stream.follow(edge.dispatcher.streamPrefix(watch, stream));
+      return stream.follow(context.dispatcher.streamPrefix(watch, stream));
     }),
   );
 }
@@ -46,7 +46,7 @@ function lastEventId(request: DataRequest): number | undefined {
   if (header === undefined || header === '') return undefined;
   const value = Number(header);
   if (!/^\d{1,16}$/.test(String(header)) || value > integerMax) {
-    return refuseField('Last-Event-ID', `wanted a revision, got ${shown(header)}`);
+    return refuseField('Last-Event-ID', `expected a revision, got ${shown(header)}`);
   }
   return value;
 }

@@ -7,17 +7,17 @@ import { parseJson } from '../parse/json.ts';
 import { watchAsk } from '../parse/watch.ts';
 
 /** `POST /watch/:acc`: long polls. */
-export function watchRoutes(app: FastifyInstance, edge: RouteContext, call: DefineDataRoute): void {
+export function watchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   app.post<DataRoute>(
     '/watch/:acc',
     ...call('watch', (request, exchange) => {
       queryOf(request);
       const account = accountIn(request);
-      const ask = watchAsk(parseJson(request.body ?? ''), account, edge.limits);
+      const ask = watchAsk(parseJson(request.body ?? ''), account, context.limits);
       requireScope(request.access, 'read', 'Watching');
       return ask.kind === 'prefix'
-        ? edge.dispatcher.watchPrefix(ask.watch, exchange)
-        : edge.dispatcher.watchKeys(account, ask.keys, ask.waitMs, exchange);
+        ? context.dispatcher.watchPrefix(ask.watch, exchange)
+        : context.dispatcher.watchKeys(account, ask.keys, ask.waitMs, exchange);
     }),
   );
 }

@@ -108,11 +108,11 @@ class BatchEvaluation {
       this.failed.push({ field: 'Unlock', ...lockLost('unlock', operation.id, operation, view, answer.ended) });
   }
 
-  expectVersion(field: string, key: string, wanted: number): void {
+  expectVersion(field: string, key: string, expected: number): void {
     const version = this.#kv(key)?.rev ?? 0;
-    if (version === wanted) return;
+    if (version === expected) return;
     const is = version === 0 ? 'does not exist' : `has version ${version}`;
-    const was = wanted === 0 ? 'it must not exist' : `version ${wanted} was wanted`;
+    const was = expected === 0 ? 'it must not exist' : `version ${expected} was expected`;
     this.failed.push({
       field,
       ...failure('version_mismatch', `The key ${JSON.stringify(key)} ${is}; ${was}.`, { Key: key, Version: version }),
@@ -127,7 +127,7 @@ class BatchEvaluation {
       const presented = { id: operation.id, handle: operation.extend };
       this.failed.push({ field: 'Unlock', ...lockLost('extend', operation.id, presented, view, ended) });
     } else if (!own && view.lease !== undefined) {
-      // Only a batch over several shards gets here: the lease that it wanted to extend has ended and gone to another.
+      // Only a batch over several shards gets here: the lease that it expected to extend has ended and gone to another.
       this.failed.push({ field: 'LockID', ...heldByOther(operation.id, view, 0, operation.waitMs) });
     }
     this.writeSet.put(grantEffect(view, operation, this.#now));
@@ -153,7 +153,7 @@ class BatchEvaluation {
     const old = pending === undefined ? this.#number(kinds.counter, key) : numberIn(pending);
     const from = old ?? 0;
     if (operation.ifEq !== undefined && operation.ifEq !== from) {
-      const message = `The counter ${JSON.stringify(key)} is ${from}; IfEq wanted ${operation.ifEq}.`;
+      const message = `The counter ${JSON.stringify(key)} is ${from}; IfEq expected ${operation.ifEq}.`;
       this.failed.push({ field, ...failure('precondition_failed', message, { Key: key, Value: from }) });
     }
     if (op === 'get') return old === undefined ? {} : { value: old };

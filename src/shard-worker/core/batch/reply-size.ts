@@ -13,7 +13,7 @@ export function replyTooLarge(batch: Batch, results: Results, limits: Limits): F
   for (const item of results.get) bytes += item?.value?.length ?? 0;
   const most = batch.replyBytesMax ?? replyBytesMax;
   if (bytes > most) {
-    const message = `The values that were asked for have ${bytes} bytes together; wanted at most ${most} in one reply. Read fewer keys at a time.`;
+    const message = `The values that were asked for have ${bytes} bytes together; expected at most ${most} in one reply. Read fewer keys at a time.`;
     return { field: 'KVGet', ...failure('too_large', message) };
   }
   const copies = batch.idempotency?.ids.length ?? 0;
