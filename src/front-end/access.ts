@@ -3,8 +3,9 @@
  * compared in constant time, so that neither the lookup nor the comparison tells how much of a guess was right.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
+import { operationsOf, sectionNames, sections, specOf, type Command } from '../protocol/operations/operations.ts';
 import type { Scope, TokenConfig } from './config-schema.ts';
-import { refuse } from './refusal.ts';
+import { refuse } from '../protocol/refusal.ts';
 
 /** What the bearer of one token may do. */
 export interface Access {
@@ -46,4 +47,43 @@ export class TokenIndex {
 /** @throws Refusal 403 */
 export function requireScope(access: Access, scope: Scope, what: string): void {
   if (!access.scopes.has(scope)) refuse('forbidden', `${what} needs a token with the scope "${scope}"`);
+}
+
+/** The scopes that a command needs. */
+export interface NeededScopes {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly force: boolean;
+}
+
+/**
+ * A batch needs the scopes of everything that it does; one that only checks conditions needs `read`.
+ *
+ * @throws Refusal 403
+ */
+export function requireScopes(access: Access, command: Command): NeededScopes {
+  const needed = scopesOf(command);
+  if (needed.force) requireScope(access, 'force', 'Unlocking without the handle or the owner');
+  if (needed.write) requireScope(access, 'write', 'Writing');
+  if (needed.read) requireScope(access, 'read', 'Reading');
+  return needed;
+}
+
+function scopesOf(command: Command): NeededScopes {
+  const needed = { read: false, write: false, force: false };
+  if (command.kind !== 'batch') {
+    needed[specOf(command).scope(command as never)] = true;
+    return needed;
+  }
+  for (const name of sectionNames) {
+    if (command[name] === undefined) continue;
+    const { scope } = sections[name];
+    for (const operation of operationsOf(command, name)) {
+      const one = scope(operation);
+      if (one !== 'condition') needed[one] = true;
+    }
+  }
+  if (command.idempotency !== undefined) needed.write = true;
+  if (!needed.write && !needed.force) needed.read = true;
+  return needed;
 }

@@ -7,34 +7,24 @@
  *     a row, in Float64:  broken connections │ open connections │ loop started at │ loop idle for │
  *                         for each operation: count by status (600), count by bucket (25), seconds
  */
+import { callList, type CallName } from '../protocol/operations/operations.ts';
 import type { Histogram } from '../protocol/stats.ts';
 
-export const operations = [
-  'batch',
-  'batch_array',
-  'kv_get',
-  'kv_set',
-  'kv_delete',
-  'kv_list',
-  'counter_get',
-  'counter_add',
-  'counter_reset',
-  'sequence_get',
-  'sequence_next',
-  'sequence_reset',
-  'lock_get',
-  'lock_acquire',
-  'lock_release',
-  'lock_list',
-  'mutex_lock',
-  'mutex_unlock',
-  'watch',
-  'watch_stream',
-  'server',
-  'unknown',
-] as const;
+/** Requests that are not REST calls. */
+const otherOperations = ['batch', 'batch_array', 'watch', 'watch_stream', 'server', 'unknown'] as const;
 
-export type Operation = (typeof operations)[number];
+type LabelOf<Name extends string> = Name extends `${infer Noun}.${infer Verb}` ? `${Noun}_${Verb}` : never;
+export type Operation = LabelOf<CallName> | (typeof otherOperations)[number];
+
+/** The label of a call: `kv.get` is `kv_get`. */
+export function operationOfCall(name: CallName): Operation {
+  return name.replace('.', '_') as Operation;
+}
+
+export const operations: readonly Operation[] = [
+  ...callList.map(([name]) => operationOfCall(name)),
+  ...otherOperations,
+];
 
 /** Buckets double from 32 µs to about 268 s; the last one is +Inf. */
 const firstBucketMicros = 32;

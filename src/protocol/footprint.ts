@@ -1,8 +1,6 @@
 /** What a command touches, and sets of that: how commands over several shards keep out of each other's way. */
-import { unreachable } from '../shared/assert.ts';
-import { batchKeys } from './batch-keys.ts';
-import type { Command } from './commands.ts';
 import type { AccountId } from './ids.ts';
+import { operationsOf, sectionNames, sections, specOf, type Batch, type Command } from './operations/operations.ts';
 
 /** How a key is named across accounts. Accounts have no NUL. */
 export function nameOf(account: AccountId, key: string): string {
@@ -15,25 +13,25 @@ export interface Footprint {
   readonly prefix?: string;
 }
 
-/** The keys a command reads or writes. Mutexes live in memory, apart from all else, and are never held. */
+/** Every key, lock id and idempotency id that a batch names: what routes it, and what a transaction holds. */
+export function batchKeys(batch: Batch): string[] {
+  const keys: string[] = [];
+  for (const name of sectionNames) {
+    if (batch[name] === undefined) continue;
+    const { key } = sections[name];
+    for (const operation of operationsOf(batch, name)) keys.push(key(operation));
+  }
+  if (batch.idempotency !== undefined) keys.push(...batch.idempotency.ids);
+  return keys;
+}
+
+/** What a transaction would have to hold for this command. Mutexes live in memory, apart from all else. */
 export function footprintOf(command: Command): Footprint {
   const { account } = command;
-  switch (command.kind) {
-    case 'batch':
-      return { names: batchKeys(command).map((key) => nameOf(account, key)) };
-    case 'kv.list':
-    case 'lock.list':
-      return { names: [], prefix: nameOf(account, command.prefix) };
-    case 'lock.inspect':
-      return { names: [nameOf(account, command.id)] };
-    case 'watch.key':
-      return { names: [nameOf(account, command.key)] };
-    case 'mutex.lock':
-    case 'mutex.unlock':
-      return { names: [] };
-    default:
-      return unreachable(command);
-  }
+  if (command.kind === 'batch') return { names: batchKeys(command).map((key) => nameOf(account, key)) };
+  const spec = specOf(command);
+  if ('prefix' in spec) return { names: [], prefix: nameOf(account, spec.prefix(command as never)) };
+  return { names: spec.apart === true ? [] : spec.keys(command as never).map((key) => nameOf(account, key)) };
 }
 
 export class FootprintSet {

@@ -1,5 +1,6 @@
 /** One page of a list, and how the pages of several shards become one. */
 import type { Revision } from './ids.ts';
+import { commands, type ListCommand } from './operations/operations.ts';
 import type { Reply } from './replies.ts';
 
 export interface Row {
@@ -28,9 +29,10 @@ export function mergePages(pages: readonly Page[], limit: number): Page {
 }
 
 /** `More` is true when there may be more; `After` is what to continue with. */
-export function pageReply(member: 'KV' | 'Locks', page: Page, rev: Revision): Reply {
+export function pageReply(command: ListCommand, page: Page, rev: Revision): Reply {
+  const { list } = commands[command.kind];
   const more = page.after === undefined ? '' : `"More":true,"After":${JSON.stringify(page.after)},`;
-  const body = `{"${member}":[${page.rows.map((row) => row.body).join(',')}],${more}"Rev":${rev}}`;
+  const body = `{"${list}":[${page.rows.map((row) => row.body).join(',')}],${more}"Rev":${rev}}`;
   return { rev, status: 200, body };
 }
 

@@ -3,9 +3,9 @@
  * Replies come by callback, not by promise: one allocation less on the hottest path, and the waiting side can vanish.
  */
 import type { AccountId, Revision } from '../protocol/ids.ts';
-import type { Batch, Command } from '../protocol/commands.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ServerStats } from '../protocol/stats.ts';
+import type { Batch, Command } from '../protocol/operations/operations.ts';
 
 /** Whoever waits for a reply. */
 export interface ReplySink {

@@ -1,30 +1,15 @@
 /** Which shards a command needs, ascending. */
-import { batchKeys } from '../protocol/batch-keys.ts';
-import type { Command } from '../protocol/commands.ts';
+import { batchKeys } from '../protocol/footprint.ts';
 import type { AccountId } from '../protocol/ids.ts';
+import { specOf, type Command } from '../protocol/operations/operations.ts';
 import { ownerOf } from '../protocol/partition.ts';
-import { unreachable } from '../shared/assert.ts';
 
 export function shardsOf(command: Command, shards: number): number[] {
   if (shards === 1) return [0];
-  const { account } = command;
-  switch (command.kind) {
-    case 'batch':
-      return owners(account, batchKeys(command), shards);
-    case 'kv.list':
-    case 'lock.list':
-      return Array.from({ length: shards }, (_, shard) => shard);
-    case 'lock.inspect':
-      return [ownerOf(account, command.id, shards)];
-    case 'mutex.lock':
-      return [ownerOf(account, command.lock.id, shards)];
-    case 'mutex.unlock':
-      return [ownerOf(account, command.unlock.id, shards)];
-    case 'watch.key':
-      return [ownerOf(account, command.key, shards)];
-    default:
-      return unreachable(command);
-  }
+  if (command.kind === 'batch') return owners(command.account, batchKeys(command), shards);
+  const spec = specOf(command);
+  if ('prefix' in spec) return Array.from({ length: shards }, (_, shard) => shard);
+  return owners(command.account, spec.keys(command as never), shards);
 }
 
 export function owners(account: AccountId, keys: readonly string[], shards: number): number[] {

@@ -5,7 +5,6 @@
  * each until what it depends on is durable; a reply that hands out a lock to a client that has vanished is turned into
  * taking the lock back. Batches over several shards are carried by a `Coordinator`.
  */
-import type { Batch, Command } from '../protocol/commands.ts';
 import { failure } from '../protocol/errors.ts';
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Answer, TransactionAnswer, FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
@@ -36,6 +35,13 @@ import { ReplyGate } from './reply-gate.ts';
 import type { RouterCounts } from './router-counts.ts';
 import { shardsOf } from './route.ts';
 import type { ShardLink } from './shard-link.ts';
+import {
+  commands,
+  waitsForLock,
+  type Batch,
+  type Command,
+  type ListCommand,
+} from '../protocol/operations/operations.ts';
 
 export interface RouterOptions {
   /** Index of this front end; part of every transaction's name. */
@@ -305,11 +311,7 @@ export class Router implements Dispatcher {
     const run = new Coordinator(`${this.#options.index}:${this.#transactions}`, this.#carrier);
     const waits = waitsForLock(command);
     if (!waits) this.#order.begin(scope);
-    assert(
-      command.kind === 'batch' || command.kind === 'kv.list' || command.kind === 'lock.list',
-      'only batches and lists span shards',
-    );
-    const reply = command.kind === 'batch' ? run.batch(command, shards) : run.list(command, shards);
+    const reply = command.kind === 'batch' ? run.batch(command, shards) : run.list(listOf(command), shards);
     // A rejection is a bug: unhandled, it takes the process down.
     void reply.then((done) => {
       // Its messages to all shards are on their way: what follows cannot overtake it any more.
@@ -370,10 +372,9 @@ const overloaded = failure(
 );
 const uncancellable: Cancelable = { cancel: () => {} };
 
-function waitsForLock(command: Command): boolean {
-  return (
-    (command.kind === 'batch' || command.kind === 'mutex.lock') && command.lock !== undefined && command.lock.waitMs > 0
-  );
+function listOf(command: Exclude<Command, Batch>): ListCommand {
+  assert('list' in commands[command.kind], 'only batches and lists span shards');
+  return command as ListCommand;
 }
 
 function take<Value>(map: Map<number, Value>, id: number): Value | undefined {

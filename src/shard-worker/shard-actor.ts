@@ -120,7 +120,8 @@ export class ShardActor {
     this.#turns += 1;
     this.#inTurn = true;
     state.outOfSpace = this.#outOfSpace();
-    passTime(state, now, this.#turnOut);
+    const turn = { state, now, out: this.#turnOut };
+    passTime(turn);
     let taken = 0;
     const most = Math.min(this.#mailbox.length, turnMessagesMax);
     while (taken < most && this.#turnOut.length + this.#records.byteLength < turnBytesMax) {
@@ -128,7 +129,7 @@ export class ShardActor {
       taken += 1;
       if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
       else if (message.kind === 'close') this.#close(router, message.id);
-      else apply(state, router, message, now, this.#turnOut);
+      else apply(turn, router, message);
     }
     this.#mailbox.splice(0, taken);
     this.#flush();
@@ -141,7 +142,7 @@ export class ShardActor {
     const { journal, checkpoints, state } = this.#options;
     this.#commits += this.#records.count;
     if (this.#records.count > 0) {
-      assert(state.outOfSpace?.room !== 'full', 'nothing is written when the journal has no room');
+      assert(state.outOfSpace?.space !== 'full', 'nothing is written when the journal has no room');
       checkpoints.journalled(this.#records.byteLength);
       journal.append(this.#records.take());
     }
@@ -163,18 +164,18 @@ export class ShardActor {
   }
 
   #outOfSpace(): ShardState['outOfSpace'] {
-    const room = this.#options.journal.space();
-    if (room !== 'open') {
-      const left = room === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
-      return { room, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
+    const space = this.#options.journal.space();
+    if (space !== 'open') {
+      const left = space === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
+      return { space, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
     }
     const full = this.#options.checkpoints.full();
-    return full === undefined ? undefined : { room: 'reserve', failure: failure(full, storeFullMessages[full]) };
+    return full === undefined ? undefined : { space: 'reserve', failure: failure(full, storeFullMessages[full]) };
   }
 
   #sleep(now: number): void {
     const { state, wake } = this.#options;
-    const at = Math.min(state.entries.nextDeadline(), state.deadlines.next());
+    const at = Math.min(state.entries.nextDeadline(), state.timers.next());
     wake(at <= now ? retryMs : Math.min(at - now, sleepMsMax));
   }
 
@@ -192,8 +193,8 @@ export class ShardActor {
     return {
       shard: state.shard,
       queued: this.#mailbox.length,
-      waiters: state.waiters.size,
-      blocked: state.blocked.length,
+      waiters: state.waitQueues.size,
+      blocked: state.blocked.size,
       watchedKeys: state.watched.size,
       commits: this.#commits,
       turns: this.#turns,

@@ -1,10 +1,10 @@
 /** The core of one shard as a server that random histories can be taken from. */
-import type { Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { LogRecord } from '../support/checkers/commit-log.ts';
 import type { Answer, Body } from '../support/checkers/history.ts';
 import type { AnsweringServer } from '../support/checkers/random-history.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 export class CoreServer implements AnsweringServer {
   readonly log: LogRecord[] = [];

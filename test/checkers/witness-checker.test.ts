@@ -19,8 +19,8 @@ import {
   unansweredPair,
 } from '../support/checkers/history-by-hand.ts';
 import { checkWitness } from '../support/checkers/witness-checker.ts';
-import type { Command } from '../../src/protocol/commands.ts';
 import { batch, get, kvList, lock, once, set, watch } from '../support/commands.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 void test('keys: writes, conditions, deletes and reads in order pass', () => {
   passes(

@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import { clients, wrote, type Clients } from '../support/checkers/history-by-hand.ts';
 import type { LogEffect, LogRecord } from '../support/checkers/commit-log.ts';
@@ -16,6 +15,7 @@ import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { batch, lock, once, set, unlock } from '../support/commands.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { CoreServer } from './core-server.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 const seed = Number(process.env['DRAGONLOCK_SEED'] ?? 20_261_125);
 const exact = { clockToleranceMs: 0 };

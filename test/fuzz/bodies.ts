@@ -12,10 +12,8 @@ import { buildApp } from '../../src/front-end/http/app.ts';
 import { loadConfig } from '../../src/main/config/config.ts';
 import { allocateSharedCounters } from '../../src/front-end/shared-counters.ts';
 import { batchCommand } from '../../src/front-end/http/parse/batch.ts';
-import { jsonText, parseJson } from '../../src/front-end/http/parse/json.ts';
-import { Refusal } from '../../src/front-end/refusal.ts';
+import { parseJson } from '../../src/front-end/http/parse/json.ts';
 import { watchAsk } from '../../src/front-end/http/parse/watch.ts';
-import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { errorCodes } from '../../src/protocol/errors.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
@@ -27,6 +25,9 @@ import { defaultLimits } from '../../src/shared/limits.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
+import { jsonText } from '../../src/protocol/operations/fields.ts';
+import { Refusal } from '../../src/protocol/refusal.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 const account = accountId('acme');
 /** Small, so that limits are met. */
@@ -89,7 +90,7 @@ function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: Se
       return ask.keys.map(({ key, version }) => ({ kind: 'watch.key', account, key, version }));
     }
     case 'value': {
-      const value = jsonText(json, 'body', limits.value_bytes_max, 'limits.value_bytes_max');
+      const value = jsonText(json, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
       // Only −0 becomes 0.
       assert.equal(JSON.stringify(JSON.parse(value)), JSON.stringify(json), 'a value is kept as it is');
       return [{ kind: 'batch', account, format: 'kv.set', set: [{ key: 'a', value }] }];

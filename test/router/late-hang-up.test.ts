@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accountId } from '../../src/protocol/ids.ts';
-import type { Command } from '../../src/protocol/commands.ts';
 import { RouterUnderTest } from '../support/router-under-test.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 const account = accountId('acc');
 const lock = (waitMs: number): Command => ({ kind: 'mutex.lock', account, lock: { id: 'm', durMs: 60_000, waitMs } });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
-import type { Command } from '../../src/protocol/commands.ts';
 import { Comparison, type Said } from '../support/compare-with-model.ts';
 import { acme, batch, kvList, lockList } from '../support/commands.ts';
 import { startOfTime } from '../support/core-under-test.ts';
@@ -9,6 +8,7 @@ import { NaiveServer } from '../support/naive-server.ts';
 import { historyOf, seeded, stepsOf, type History } from '../support/random-commands.ts';
 import type { AskedClient } from '../support/router-under-test.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 /** What a run has to have seen. Watches are seen through `watchKeys`, which answers or waits. */
 const outcomes = [

@@ -251,16 +251,16 @@ export const seededBugs: readonly SeededBug[] = [
   // Everything or nothing, versions, keys: I2, I4, I6, I7, I13.
   {
     name: 'a KVSet is applied although a Check failed',
-    file: `${core}/batch/evaluate.ts`,
-    find: 'if (owns(key)) part.expectVersion(`Check[${i}]`, key, version);',
-    replace: 'if (owns(key) && version < 0) part.expectVersion(`Check[${i}]`, key, version);',
+    file: `${core}/operations/kv.ts`,
+    find: 'check: (evaluation, { key, version }) => expectVersion(evaluation, key, version),',
+    replace: 'check: (evaluation, { key, version }) => version < 0 && expectVersion(evaluation, key, version),',
     caughtBy: { file: `${tests}/core/all-or-nothing.test.ts`, test: 'every condition that fails is listed' },
   },
   {
     name: 'Version 0 overwrites',
-    file: `${core}/batch/evaluate.ts`,
-    find: '    if (version === expected) return;\n',
-    replace: '    if (version === expected || expected === 0) return;\n',
+    file: `${core}/operations/kv.ts`,
+    find: '  if (version === expected) return;\n',
+    replace: '  if (version === expected || expected === 0) return;\n',
     caughtBy: { file: `${tests}/core/keys.test.ts`, test: '0 is create only' },
   },
   {
@@ -278,21 +278,21 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a key is readable after its time',
-    file: `${core}/batch/evaluate.ts`,
-    find: 'return entry !== undefined && entry.till !== 0 && entry.till <= this.#now ? undefined : entry;',
+    file: `${core}/operations/batch-evaluation.ts`,
+    find: 'return entry !== undefined && entry.till !== 0 && entry.till <= this.now ? undefined : entry;',
     replace: 'return entry;',
     caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'never readable after its instant' },
   },
   {
     name: 'a key that had expired is written as deleted',
-    file: `${core}/batch/evaluate.ts`,
+    file: `${core}/operations/kv.ts`,
     find: '...(lapsed ? { expired: true } : {})',
     replace: '',
     caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'has expired, for its watchers too' },
   },
   {
     name: 'a counter wraps instead of overflowing',
-    file: `${core}/batch/evaluate.ts`,
+    file: `${core}/operations/counter.ts`,
     find: '    if (!Number.isSafeInteger(value)) {\n',
     replace: '    if (Number.isNaN(value)) {\n',
     caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'beyond is overflow and changes nothing' },
@@ -317,8 +317,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a batch over several shards is not kept from readers until it is applied',
     file: `${core}/state/holds.ts`,
-    find: 'return !this.#scopes.empty && this.#scopes.conflicts(scope);',
-    replace: 'return !this.#scopes.empty && scope.prefix !== undefined && this.#scopes.conflicts(scope);',
+    find: 'return !this.#footprints.empty && this.#footprints.conflicts(footprint);',
+    replace:
+      'return !this.#footprints.empty && footprint.prefix !== undefined && this.#footprints.conflicts(footprint);',
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
   },
   {
@@ -338,10 +339,10 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'keeps the order per key' },
   },
   {
-    name: 'what was held back is run out of order',
-    file: `${core}/apply.ts`,
-    find: 'if (state.holds.conflicts(item.scope) || still.conflicts(item.scope)) {',
-    replace: 'if (state.holds.conflicts(item.scope)) {',
+    name: 'what was blocked is run out of order',
+    file: `${core}/state/blocked-messages.ts`,
+    find: 'if (holds.conflicts(blocked.footprint) || still.conflicts(blocked.footprint)) {',
+    replace: 'if (holds.conflicts(blocked.footprint)) {',
     caughtBy: {
       file: `${tests}/core/holds.test.ts`,
       test: 'what stands behind something that is still held back stays there',
@@ -350,9 +351,9 @@ export const seededBugs: readonly SeededBug[] = [
 
   // Locks: I8, I9, I14.
   {
-    name: 'who comes barges past the line',
+    name: 'a newcomer barges past the wait queue',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && !state.waitQueues[family].has(nameOf(account, operation.id));',
+    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
     replace: 'return view.lease === undefined;',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
@@ -362,8 +363,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'last come, first served',
     file: `${core}/state/wait-queue.ts`,
-    find: '    return this.#line.values().next().value;',
-    replace: '    return [...this.#line.values()].at(-1);',
+    find: '    return this.#waiters.values().next().value;',
+    replace: '    return [...this.#waiters.values()].at(-1);',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'strictly first come, first served' },
   },
   {
@@ -383,22 +384,22 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a lease that nobody was told of is taken back by force',
     file: `${core}/apply.ts`,
-    find: "format: 'lock.release', unlock: { id, handle } }, now, out);",
-    replace: "format: 'lock.release', unlock: { id } }, now, out);",
+    find: "format: 'lock.release', unlock: { id, handle } });",
+    replace: "format: 'lock.release', unlock: { id } });",
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '2,000 seeds' },
   },
   {
-    name: 'a waiter that was cancelled stays in line',
+    name: 'a waiter that was cancelled stays in its queue',
     file: `${core}/operations/waiting.ts`,
-    find: '  leaveQueue(state, family, waiter);\n  if (!waiter.reserved)',
-    replace: '  forget(state, waiter);\n  if (!waiter.reserved)',
+    find: '  leaveQueue(state, waiter);\n  if (!waiter.reserved) answer',
+    replace: '  forget(state, waiter);\n  if (!waiter.reserved) answer',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a waiter that vanishes leaves at once' },
   },
   {
     name: 'any number may wait',
     file: `${core}/operations/waiting.ts`,
-    find: 'if ((line?.size ?? 0) >= waiters_per_lock_max) {',
-    replace: 'if ((line?.size ?? 0) < 0) {',
+    find: 'if (waiting >= waiters_per_lock_max) {',
+    replace: 'if (waiting < 0) {',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'too many waiters of one lock' },
   },
   {
@@ -410,9 +411,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'an extension is not written down',
-    file: `${core}/batch/evaluate.ts`,
-    find: '    this.writeSet.put(grantEffect(view, operation, this.#now));\n',
-    replace: '    if (!own) this.writeSet.put(grantEffect(view, operation, this.#now));\n',
+    file: `${core}/operations/lock.ts`,
+    find: '    writeSet.put(grantEffect(view, operation, now));\n',
+    replace: '    if (!isOwnLease(view, operation)) writeSet.put(grantEffect(view, operation, now));\n',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'by handle: same handle, Till from now' },
   },
   {
@@ -432,8 +433,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'handles of mutexes begin anew after a restart',
     file: `${core}/operations/mutex.ts`,
-    find: 'state.boot.number * handlesPerBoot + state.mutexHandles',
-    replace: 'state.mutexHandles',
+    find: 'state.boot.number * handlesPerBoot + mutexes.handles',
+    replace: 'mutexes.handles',
     caughtBy: { file: `${tests}/core/mutexes.test.ts`, test: 'handles grow over restarts' },
   },
   {
@@ -448,13 +449,13 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the idempotency record is not in the commit of the effects',
     file: `${core}/batch/batch.ts`,
-    find: '  commit(state, record, out);\n',
+    find: '  commit(turn, record);\n',
     replace:
-      '  const [stored, effects] = [kinds.idempotency, 0].map((expected) =>\n' +
-      '    record.effects.filter(({ kind }) => (kind === kinds.idempotency) === (expected !== 0)),\n' +
+      '  const [stored, effects] = [0x69, 0].map((expected) =>\n' +
+      '    record.effects.filter(({ kind }) => (kind === 0x69) === (expected !== 0)),\n' +
       '  );\n' +
-      '  commit(state, { ...record, effects: effects! }, out);\n' +
-      '  if (stored!.length > 0) commit(state, { ...record, rev: out.nextRevision(), effects: stored! }, out);\n',
+      '  commit(turn, { ...record, effects: effects! });\n' +
+      '  if (stored!.length > 0) commit(turn, { ...record, rev: out.nextRevision(), effects: stored! });\n',
     caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'the record is in the commit of the effects' },
   },
   {
@@ -538,27 +539,27 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a mutex is given to whoever asks',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && !state.waitQueues[family].has(nameOf(account, operation.id));',
+    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
     replace:
-      "if (family === 'mutex') return true;\n  return view.lease === undefined && !state.waitQueues[family].has(nameOf(account, operation.id));",
+      "if (resource === 'mutex') return true;\n  return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;",
     caughtBy: histories,
   },
 
   // Load faults: crowds, processes that stand still, sockets that close at the worst moment.
   {
-    name: 'when one leaves the line, the next goes to its end',
+    name: 'when one leaves the queue, the next goes to its end',
     file: `${core}/state/wait-queue.ts`,
-    find: '    this.#line.delete(waiter.ticket);\n',
+    find: '    this.#waiters.delete(waiter.ticket);\n',
     replace:
-      '    this.#line.delete(waiter.ticket);\n    const next = this.head();\n' +
-      '    if (next !== undefined && this.#line.delete(next.ticket)) this.#line.set(next.ticket, next);\n',
+      '    this.#waiters.delete(waiter.ticket);\n    const next = this.head();\n' +
+      '    if (next !== undefined && this.#waiters.delete(next.ticket)) this.#waiters.set(next.ticket, next);\n',
     caughtBy: { file: `${loadFaults}/lock-storm.test.ts`, test: 'no two holders, and first come, first served' },
   },
   {
     name: 'a mutex that was granted to a client that has vanished is kept',
-    file: `${core}/apply.ts`,
-    find: '    if (view.lease?.handle === handle && mutex?.deadline.seq === grant.version)\n',
-    replace: '    if (view.lease?.handle === handle && mutex?.deadline.seq === 0)\n',
+    file: `${core}/operations/mutex.ts`,
+    find: 'if (view.lease?.handle === handle && mutex?.timer.seq === version)',
+    replace: 'if (view.lease?.handle === handle && mutex?.timer.seq === 0)',
     caughtBy: { file: `${loadFaults}/closed-at-grant.test.ts`, test: 'nobody dead keeps it' },
   },
   {

@@ -66,8 +66,8 @@ describe('checkpoints of a shard', () => {
     const { target, revisions, state, checkpoints, told, put, durable } = shard();
     put('a');
     const placedAt = revisions.current();
-    const scope = { names: ['acme\0k'] };
-    state.holds.place({ transaction: 'b', scope, command: set('k', 1), pending: [], placedAt });
+    const footprint = { names: ['acme\0k'] };
+    state.holds.place({ transaction: 'b', footprint, command: set('k', 1), pending: [], placedAt });
     for (const key of ['b', 'c', 'd']) put(key);
     durable(4);
     checkpoints.afterTurn(startOfTime);

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
-import type { Command } from '../../src/protocol/commands.ts';
 import { revision, shardId } from '../../src/protocol/ids.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { openShard } from '../../src/shard-worker/open-shard.ts';
@@ -14,6 +13,7 @@ import { batch, get, lock, mlock, next, once, remove, set, unlock } from '../sup
 import type { AskedClient } from '../support/router-under-test.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 const limits = { memtable_bytes_max: 24 * 1024 };
 

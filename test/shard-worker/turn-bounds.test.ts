@@ -12,11 +12,11 @@ import { messageLength } from '../../src/protocol/wire/shard-wire.ts';
 import { newShardState } from '../../src/shard-worker/core/state/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
-import type { Batch } from '../../src/protocol/commands.ts';
 import { startOfTime } from '../support/core-under-test.ts';
 import { get, set } from '../support/commands.ts';
 import { MapEntries } from '../support/map-entries.ts';
 import { noCheckpoints } from '../support/no-checkpoints.ts';
+import type { Batch } from '../../src/protocol/operations/operations.ts';
 
 const mib = 1024 * 1024;
 const value = 'x'.repeat(mib - 2);

@@ -6,12 +6,12 @@
  * as of the revision that it names (I7, I8, I13, I15). Entries with a deadline are over at some moment between the
  * request and its answer, or not: where the deadline lies in between, either is right.
  */
-import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import { bankPrefix, type Stored, type Timeline } from './timeline.ts';
 import { Violation } from './trace.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 export interface Judged {
   readonly command: Command;

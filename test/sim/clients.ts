@@ -3,7 +3,6 @@
  * arrives, and what must hold between answers (lines are first come first served, mutex handles grow, nobody waits for
  * something that is there) as far as clients can know it.
  */
-import type { Batch, Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import type { BatchReplySink, ReplySink, Cancelable, WatchedKey } from '../../src/router/dispatcher.ts';
@@ -16,6 +15,7 @@ import { Violation } from './trace.ts';
 import { checkKeyWatch, PrefixWatcher } from './watchers.ts';
 import { accounts, keys, type Request } from './workload.ts';
 import type { World } from './world.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 interface Asked extends ReplySink {
   disconnected: boolean;

@@ -2,13 +2,14 @@
  * What came first: for each lock those who stand in line, as they arrived at its shard, and for each front end the
  * requests that share a key, as they were sent. Whoever came first is served first.
  */
-import { batchKeys } from '../../src/protocol/batch-keys.ts';
-import type { Command, LockOperation } from '../../src/protocol/commands.ts';
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import { Violation } from './trace.ts';
 import type { Request } from './workload.ts';
+import { batchKeys } from '../../src/protocol/footprint.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
+import type { LockOperation } from '../../src/protocol/operations/lock.ts';
 
 interface Granted {
   readonly number: number;

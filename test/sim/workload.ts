@@ -3,11 +3,13 @@
  * which is how a commit is told to be whole. What was answered before (handles, versions, ids) is used again, also when
  * it is stale. Each run has favourites, drawn from its seed, so that many runs differ more than many requests of one do.
  */
-import type { Batch, Command, LockOperation, SetOperation } from '../../src/protocol/commands.ts';
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { bankPrefix } from './timeline.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { LockOperation } from '../../src/protocol/operations/lock.ts';
+import type { SetOperation } from '../../src/protocol/operations/kv.ts';
 
 export const accounts: readonly AccountId[] = [accountId('acme'), accountId('acme.2')];
 

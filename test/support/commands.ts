@@ -1,17 +1,11 @@
 /** Commands as the HTTP edge would make them, with what tests seldom care about filled in. */
-import type {
-  Batch,
-  IdempotencyRequest,
-  KvList,
-  LockOperation,
-  LockInspect,
-  LockList,
-  MutexLock,
-  MutexUnlock,
-  UnlockOperation,
-  WatchKey,
-} from '../../src/protocol/commands.ts';
 import { accountId } from '../../src/protocol/ids.ts';
+import type { Batch } from '../../src/protocol/operations/operations.ts';
+import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
+import type { KvList } from '../../src/protocol/operations/kv.ts';
+import type { LockOperation, LockInspect, LockList, UnlockOperation } from '../../src/protocol/operations/lock.ts';
+import type { MutexLock, MutexUnlock } from '../../src/protocol/operations/mutex.ts';
+import type { WatchKey } from '../../src/protocol/operations/watch.ts';
 
 export const acme = accountId('acme');
 

@@ -4,7 +4,6 @@
  * Each call is a turn of its own: time passes first, as in the actor. `advance` stops at every deadline on its way, as
  * the actor's timer does; `jump` moves the clock and lets nothing happen, as if the thread had been busy.
  */
-import type { Command } from '../../src/protocol/commands.ts';
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { TransactionAnswer, KeyEvent } from '../../src/protocol/wire/shard-messages.ts';
 import type { CommitRecord } from '../../src/protocol/record.ts';
@@ -15,8 +14,10 @@ import { apply, passTime } from '../../src/shard-worker/core/apply.ts';
 import type { CoreMessage } from '../../src/shard-worker/core/state/core-message.ts';
 import type { Entries } from '../../src/protocol/entries.ts';
 import type { Outbox, RequestRef } from '../../src/shard-worker/core/state/outbox.ts';
+import type { Turn } from '../../src/shard-worker/core/state/turn.ts';
 import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { digestOf, MapEntries } from './map-entries.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 export const startOfTime = 1_700_000_000_000;
 
@@ -139,14 +140,14 @@ export class CoreUnderTest implements Outbox {
   }
 
   send(message: CoreMessage, router = 0): void {
-    passTime(this.state, this.now, this);
-    apply(this.state, router, message, this.now, this);
+    passTime(this.#turn());
+    apply(this.#turn(), router, message);
     this.#settle();
   }
 
   /** What the actor's timer does. */
   turn(): void {
-    passTime(this.state, this.now, this);
+    passTime(this.#turn());
     this.#settle();
   }
 
@@ -196,8 +197,12 @@ export class CoreUnderTest implements Outbox {
     this.transactions.push({ id: to.id, answer });
   }
 
+  #turn(): Turn {
+    return { state: this.state, now: this.now, out: this };
+  }
+
   #nextDeadline(): number {
-    return Math.min(this.entries.nextDeadline(), this.state.deadlines.next());
+    return Math.min(this.entries.nextDeadline(), this.state.timers.next());
   }
 
   #settle(): void {

@@ -2,15 +2,12 @@
  * Commands as the requests that stand for them: what a client sends, so that the HTTP edge makes that very command of
  * it. The body of a batch is the contract's, everything else goes over REST.
  */
-import type {
-  CounterOperation,
-  Batch,
-  Command,
-  IdempotencyRequest,
-  LockOperation,
-  SetOperation,
-} from '../../src/protocol/commands.ts';
 import { unreachable } from '../../src/shared/assert.ts';
+import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
+import type { LockOperation } from '../../src/protocol/operations/lock.ts';
+import type { SetOperation } from '../../src/protocol/operations/kv.ts';
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'DELETE';

@@ -5,11 +5,12 @@
  *
  * Keys with an odd number may have a TTL; the others never have, which lets a search for a linearization take them.
  */
-import type { Batch, Command, LockOperation } from '../../src/protocol/commands.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import type { Body } from './checkers/history.ts';
 import { RandomCommands } from './checkers/random-history.ts';
 import type { SeededRandom } from './seeded-random.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { LockOperation } from '../../src/protocol/operations/lock.ts';
 
 export interface HttpCommandsOptions {
   /** How many keys, locks and so on there are. */

@@ -9,7 +9,6 @@
  * from what overlapped.
  */
 import assert from 'node:assert/strict';
-import type { Command } from '../../src/protocol/commands.ts';
 import type { Answer, Body, History, Operation, Restart } from './checkers/history.ts';
 import type { WatchEvent, WatchResponse, WatchStream } from './checkers/watch-validators.ts';
 import type { CrashClient, CrashServer } from './crash-server.ts';
@@ -18,6 +17,7 @@ import { batchBody, httpCall } from './http-calls.ts';
 import { HttpCommands } from './http-commands.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
 import { StreamReader } from './stream-reader.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 export interface HttpRecorderOptions {
   readonly seed: number;

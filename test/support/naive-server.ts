@@ -6,14 +6,10 @@
  * bodies are functions, to be called when all replies of a step are known.
  */
 import { unreachable } from '../../src/shared/assert.ts';
-import type {
-  Batch,
-  Command,
-  IdempotencyRequest,
-  LockOperation,
-  SetOperation,
-  UnlockOperation,
-} from '../../src/protocol/commands.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
+import type { LockOperation, UnlockOperation } from '../../src/protocol/operations/lock.ts';
+import type { SetOperation } from '../../src/protocol/operations/kv.ts';
 
 export interface Commit {
   rev: number | undefined;
@@ -89,7 +85,7 @@ interface Stored {
   readonly till: number;
 }
 
-type Part = 'lock' | 'extend' | 'unlock' | 'guard' | 'check' | 'set' | 'delete' | 'atomic' | 'sequence';
+type Part = 'lock' | 'extend' | 'unlock' | 'guard' | 'check' | 'set' | 'delete' | 'counter' | 'sequence';
 
 interface FailedItem {
   readonly part: Part;
@@ -432,10 +428,10 @@ export class NaiveServer {
     batch.counter?.forEach(({ key, op, n, ifEq }, i) => {
       const from = counters.get(key) ?? 0;
       const here = (): Json => ({ Key: key, Value: from });
-      if (ifEq !== undefined && ifEq !== from) fail('atomic', `Atomic[${i}]`, 'precondition_failed', here);
+      if (ifEq !== undefined && ifEq !== from) fail('counter', `Atomic[${i}]`, 'precondition_failed', here);
       if (op === 'get' || op === 'reset') return;
       const value = counted(op, from, n);
-      if (!Number.isSafeInteger(value)) fail('atomic', `Atomic[${i}]`, 'overflow', here);
+      if (!Number.isSafeInteger(value)) fail('counter', `Atomic[${i}]`, 'overflow', here);
       counters.set(key, value);
     });
     const { sequence } = batch;

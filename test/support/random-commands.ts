@@ -1,17 +1,13 @@
 /** Random histories for the model tests: numbers from fast-check become commands that fit the state the model is in. */
 import * as fc from 'fast-check';
-import type {
-  CounterOperation,
-  Batch,
-  Command,
-  LockOperation,
-  SetOperation,
-  UnlockOperation,
-} from '../../src/protocol/commands.ts';
 import { integerMax } from '../../src/shared/limits.ts';
 import { acme } from './commands.ts';
 import type { Commit, NaiveLock, NaiveServer } from './naive-server.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
+import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { LockOperation, UnlockOperation } from '../../src/protocol/operations/lock.ts';
+import type { SetOperation } from '../../src/protocol/operations/kv.ts';
 
 export type Step =
   | { readonly kind: 'command'; readonly command: Command }

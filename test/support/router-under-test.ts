@@ -4,7 +4,6 @@
  * turn, a message's arrival, a group commit) until none is left, in an order that a seed chooses.
  */
 import { accountId, revision, shardId, type Revision } from '../../src/protocol/ids.ts';
-import type { Batch, Command } from '../../src/protocol/commands.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import { ownerOf } from '../../src/protocol/partition.ts';
@@ -32,6 +31,7 @@ import { FaultDisk } from './fault-disk.ts';
 import { MapEntries } from './map-entries.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
 import { noCheckpoints } from './no-checkpoints.ts';
+import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 /** A client of the router: remembers its reply, and hangs up when the test says so. */
 export class AskedClient implements ReplySink {
@@ -253,12 +253,12 @@ export class RouterUnderTest {
     for (const state of this.states) {
       const sizes = {
         holds: state.holds.size,
-        blocked: state.blocked.length,
+        blocked: state.blocked.size,
         transactions: state.transactions.size,
-        waiters: state.waiters.size,
+        waiters: state.waitQueues.size,
         inProgress: state.inProgress.size,
-        lines: state.waitQueues.lock.size + state.waitQueues.mutex.size,
-        blockedQueues: state.blockedQueues.size,
+        waitQueues: state.waitQueues.openQueues,
+        blockedQueues: state.waitQueues.blocked.size,
         watched: state.watched.size,
       };
       for (const [name, size] of Object.entries(sizes)) if (size > 0) left[name] = (left[name] ?? 0) + size;

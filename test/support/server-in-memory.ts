@@ -4,7 +4,6 @@
  */
 import type { TestContext } from 'node:test';
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
-import type { Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
 import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
@@ -13,6 +12,7 @@ import { startOfTime, type Body } from './core-under-test.ts';
 import { FaultDisk } from './fault-disk.ts';
 import { digestOf } from './map-entries.ts';
 import { AskedClient } from './router-under-test.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 
 export interface InMemoryOptions {
   readonly shards: number;

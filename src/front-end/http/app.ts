@@ -23,13 +23,9 @@ import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
 import { batchRoutes } from './routes/batch.ts';
-import { counterRoutes } from './routes/counter.ts';
+import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
-import { kvRoutes } from './routes/kv.ts';
-import { lockRoutes } from './routes/lock.ts';
 import { metricsRoutes } from './routes/metrics.ts';
-import { mutexRoutes } from './routes/mutex.ts';
-import { sequenceRoutes } from './routes/sequence.ts';
 import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
@@ -88,11 +84,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     arrivingBodies(limits.arriving_bytes_max / http.threads),
   );
   batchRoutes(app, context, call);
-  kvRoutes(app, context, call);
-  counterRoutes(app, context, call);
-  sequenceRoutes(app, context, call);
-  lockRoutes(app, context, call);
-  mutexRoutes(app, context, call);
+  callRoutes(app, context, call);
   watchRoutes(app, context, call);
   watchStreamRoutes(app, context, call);
   healthRoutes(app, context);

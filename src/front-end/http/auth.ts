@@ -8,7 +8,7 @@ import { openAccess, TokenIndex, type Access } from '../access.ts';
 import type { DataRequest, Gate } from './data-request.ts';
 import type { TokenConfig } from '../config-schema.ts';
 import type { RouteContext } from './route-context.ts';
-import { shown } from '../refusal.ts';
+import { shown } from '../../shared/text.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { failure } from '../../protocol/errors.ts';
 import type { Limits } from '../../shared/limits.ts';
 import { ByteBudget } from '../byte-budget.ts';
-import { Refusal } from '../refusal.ts';
+import { Refusal } from '../../protocol/refusal.ts';
 
 export type MediaType = 'json' | 'text' | 'other';
 

@@ -9,22 +9,20 @@ import type {
   RawServerDefault,
   RouteShorthandOptions,
 } from 'fastify';
-import type { Batch, Command, KvList } from '../../protocol/commands.ts';
 import { accountId, type AccountId } from '../../protocol/ids.ts';
 import type { DataRequest, DataRoute, Gate } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
-import { pageLimitDefault, pageLimitMax } from '../../shared/limits.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
-import { requireScope } from '../access.ts';
 import type { RouteContext } from './route-context.ts';
 import { Exchange } from './exchange.ts';
-import { keyOf, prefixOf } from './parse/fields.ts';
-import { idempotencyFromHeader, withIdempotency, type IdempotencyOptions } from './parse/idempotency.ts';
+import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
-import { refuse, Refusal } from '../refusal.ts';
 import { readBody, type ArrivingBodies } from './body.ts';
 import { answerError } from './error-replies.ts';
 import type { Operation } from '../request-metrics.ts';
+import { keyOf } from '../../protocol/operations/fields.ts';
+import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
+import { refuse, Refusal } from '../../protocol/refusal.ts';
 
 type DataReply = FastifyReply<DataRoute>;
 type DataRouteOptions = RouteShorthandOptions<
@@ -103,38 +101,4 @@ export function requireNoBody(request: DataRequest): void {
   if (request.body !== undefined && request.body !== '') {
     refuse('invalid', 'This call takes no body; expected what it needs in the query, e.g. ?add=5');
   }
-}
-
-/** A REST call as a batch of one operation: `part` is that operation. */
-export function restBatch(request: DataRequest, part: Omit<Batch, 'kind' | 'account'>): Batch {
-  return { kind: 'batch', account: accountIn(request), ...part };
-}
-
-/** REST reads: no body, the scope `read`. */
-export function readCall(
-  context: RouteContext,
-  request: DataRequest,
-  exchange: Exchange,
-  command: Command,
-): Cancelable {
-  requireScope(request.access, 'read', 'Reading');
-  return context.dispatcher.request(command, exchange);
-}
-
-/** REST writes: the header `Idempotency-Key` counts, the scope `write`. */
-export function writeCall(context: RouteContext, request: DataRequest, exchange: Exchange, batch: Batch): Cancelable {
-  requireScope(request.access, 'write', 'Writing');
-  return context.dispatcher.request(withIdempotency(batch, idempotencyOf(request)), exchange);
-}
-
-/** Which page of a list: `?prefix=&after=&limit=`. */
-export function pageAsked(request: DataRequest): Pick<KvList, 'account' | 'prefix' | 'after' | 'limit'> {
-  const query = queryOf(request, 'prefix', 'after', 'limit');
-  const after = query.text('after');
-  return {
-    account: accountIn(request),
-    prefix: prefixOf(query.text('prefix') ?? '', '?prefix'),
-    ...(after !== undefined && { after: keyOf(after, '?after') }),
-    limit: query.integer('limit', 1, pageLimitMax) ?? pageLimitDefault,
-  };
 }

@@ -7,8 +7,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorCodes, failure, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { RouteContext } from './route-context.ts';
 import { Exchange, withRequestId } from './exchange.ts';
-import { Refusal } from '../refusal.ts';
 import type { Operation } from '../request-metrics.ts';
+import { Refusal } from '../../protocol/refusal.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -18,8 +18,9 @@ declare module 'fastify' {
 
 export function answerFailures(app: FastifyInstance, context: RouteContext): void {
   app.setErrorHandler((error: EdgeError, request, reply) => answerError(context, error, request, reply));
+  const paths = pathsOf(app);
   app.setNotFoundHandler((request, reply) => {
-    new Exchange(context, 'unknown', reply.raw).refuse(noSuchCall(request));
+    new Exchange(context, 'unknown', reply.raw).refuse(noSuchCall(request, paths));
   });
 }
 
@@ -76,35 +77,33 @@ function knownFailure(error: EdgeError): Failure | undefined {
   }
 }
 
-const calls: Readonly<Record<string, readonly string[]>> = {
-  '/livez': ['GET'],
-  '/readyz': ['GET'],
-  '/version': ['GET'],
-  '/metrics': ['GET'],
-  '/db/:acc': ['POST'],
-  '/watch/:acc': ['GET', 'POST'],
-  '/db/:acc/kv': ['GET'],
-  '/db/:acc/kv/:id': ['GET', 'POST', 'DELETE'],
-  '/db/:acc/counter/:id': ['GET', 'POST', 'DELETE'],
-  '/db/:acc/sequence/:id': ['GET', 'POST', 'DELETE'],
-  '/db/:acc/lock': ['GET'],
-  '/db/:acc/lock/:id': ['GET', 'POST', 'DELETE'],
-  '/db/:acc/mlock/:id': ['POST'],
-  '/db/:acc/munlock/:id': ['POST'],
-};
+/** The methods of each path, as people write it: `/db/:acc/kv/:id`. */
+type Paths = ReadonlyMap<string, readonly string[]>;
 
-/** Names the methods that the path takes; for an unknown path, all paths. */
-function noSuchCall(request: FastifyRequest): Failure {
-  const path = (request.url.split('?', 1)[0] ?? '').slice(0, 200);
-  const call = Object.keys(calls).find((pattern) => matches(pattern, path));
-  if (call === undefined)
-    return failure('not_found', `There is no ${path}; there are ${Object.keys(calls).join(', ')}`);
-  return failure('not_found', `There is no ${request.method} ${path}; ${call} takes ${calls[call]?.join(', ')}`);
+/** Filled as routes are added. */
+function pathsOf(app: FastifyInstance): Paths {
+  const paths = new Map<string, string[]>();
+  app.addHook('onRoute', ({ method, url }) => {
+    const path = url.replace('*', ':id');
+    const methods = paths.get(path);
+    if (methods === undefined) paths.set(path, [method].flat());
+    else methods.push(...[method].flat());
+  });
+  return paths;
 }
 
-function matches(call: string, path: string): boolean {
-  const pattern = call.replace(':acc', '[^/]+').replace(':id', '.+');
-  return new RegExp(`^${pattern}$`).test(path);
+/** Names the methods that the path takes; for an unknown path, all paths. */
+function noSuchCall(request: FastifyRequest, paths: Paths): Failure {
+  const path = (request.url.split('?', 1)[0] ?? '').slice(0, 200);
+  const known = [...paths].find(([pattern]) => matches(pattern, path));
+  if (known === undefined)
+    return failure('not_found', `There is no ${path}; there are ${[...paths.keys()].join(', ')}`);
+  const [pattern, methods] = known;
+  return failure('not_found', `There is no ${request.method} ${path}; ${pattern} takes ${methods.join(', ')}`);
+}
+
+function matches(pattern: string, path: string): boolean {
+  return new RegExp(`^${pattern.replace(':acc', '[^/]+').replace(':id', '.+')}$`).test(path);
 }
 
 /** For `server.on('clientError')`: bytes that are not HTTP, headers over Node's limit, a request that came too slowly. */

@@ -3,7 +3,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { configSchema, type ConfigFile } from '../../front-end/config-schema.ts';
 import { nearestName } from '../../shared/closest-name.ts';
-import { shown } from '../../front-end/refusal.ts';
+import { shown } from '../../shared/text.ts';
 
 export type ConfigPath = readonly (string | number)[];
 

@@ -14,7 +14,9 @@
  */
 import { assert } from '../../shared/assert.ts';
 import { accountId, type AccountId } from '../ids.ts';
-import type { CounterOperation, Batch, ReplyFormat, SetOperation } from '../commands.ts';
+import type { CounterOperation } from '../operations/counter.ts';
+import type { Batch, ReplyFormat } from '../operations/operations.ts';
+import type { SetOperation } from '../operations/kv.ts';
 
 export type ToShardWire = readonly (number | string)[];
 type Pieces = (number | string)[];

@@ -4,12 +4,13 @@
  * course and shard-worker/core/transaction.ts for what a shard does with it).
  */
 import type { AccountId, Revision } from '../ids.ts';
-import type { Batch, Command, KvList, LockOperation, LockList } from '../commands.ts';
 import type { Effect } from '../record.ts';
 import type { Grant, Reply } from '../replies.ts';
 import type { Failure } from '../errors.ts';
 import type { Page } from '../page.ts';
 import type { ShardStats } from '../stats.ts';
+import type { LockOperation } from '../operations/lock.ts';
+import type { Batch, Command, ListCommand, Results } from '../operations/operations.ts';
 
 export type ToShard =
   | { readonly kind: 'request'; readonly id: number; readonly command: Command }
@@ -33,7 +34,7 @@ export type ToShard =
       readonly kind: 'transaction.prepare';
       readonly id: number;
       readonly transaction: string;
-      readonly command: Batch | KvList | LockList;
+      readonly command: Batch | ListCommand;
     }
   | {
       readonly kind: 'transaction.commit';
@@ -118,45 +119,10 @@ export interface Duplicate {
   readonly rev: Revision;
 }
 
-/** Lists are parallel to the batch's; `null` where another shard owns the item. */
-export interface Results {
-  readonly lock?: LockResult;
-  readonly counter?: readonly (CounterResult | null)[];
-  readonly sequence?: SequenceResult;
-  readonly get?: readonly (GetResult | null)[];
-  readonly set?: readonly (SetResult | null)[];
-}
-
-export interface LockResult {
-  /** 0: the revision of this commit. */
-  readonly handle: number;
-  readonly till: number;
-  readonly recover?: { readonly handle: number; readonly meta?: string; readonly why: string };
-}
-
-export interface CounterResult {
-  /** Absent: there is no such counter. */
-  readonly value?: number;
-  readonly old?: number;
-}
-
-export interface SequenceResult {
-  /** Absent: nothing was taken from it yet. */
-  readonly from?: number;
-  readonly to?: number;
-}
-
-export interface GetResult {
-  /** 0: there is no such key. */
-  readonly version: number;
-  readonly value?: string;
-  readonly till?: number;
-}
-
-export type SetResult = 'set' | 'deleted' | 'missing';
-
 /** One condition that does not hold, as it is listed in the error reply. */
 export interface FailedItem extends Failure {
   /** `KVSet[1]`, `Guard[0]`, … */
   readonly field: string;
+  /** In the order in which one shard would look: failures of several shards are listed in it. */
+  readonly place: number;
 }

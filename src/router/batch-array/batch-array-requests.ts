@@ -4,13 +4,13 @@
  * them off. A message takes batches only while it is the last one on its way to its shard, so that no batch overtakes
  * what was sent before it.
  */
-import type { Batch } from '../../protocol/commands.ts';
 import type { Answer, ToShard } from '../../protocol/wire/shard-messages.ts';
 import type { Grant } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
 import type { BatchReplySink } from '../dispatcher.ts';
 import { InFlightTable } from '../in-flight-table.ts';
+import type { Batch } from '../../protocol/operations/operations.ts';
 
 export interface ArrayRequestsOptions {
   readonly nextId: () => number;

@@ -9,7 +9,6 @@
  * record in the journal: a crash leaves all of it or nothing. Holds are let go only when it is durable and applied, so
  * that no reader ever sees one shard's half. What a shard does at each stop is in shard-worker/core/transaction.ts.
  */
-import type { Batch, KvList, LockList } from '../../protocol/commands.ts';
 import type { Revision } from '../../protocol/ids.ts';
 import { revision } from '../../protocol/ids.ts';
 import type { TransactionAnswer, Evaluation, ToShard } from '../../protocol/wire/shard-messages.ts';
@@ -21,6 +20,7 @@ import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { mergeEvaluations } from './merge-evaluations.ts';
 import { owners } from '../route.ts';
+import type { Batch, ListCommand } from '../../protocol/operations/operations.ts';
 
 type WithoutId<Message> = Message extends { id: number } ? Omit<Message, 'id'> : never;
 
@@ -89,7 +89,7 @@ export class Coordinator {
   }
 
   /** One page over all shards, as of one moment. */
-  async list(command: KvList | LockList, shards: readonly number[]): Promise<Reply> {
+  async list(command: ListCommand, shards: readonly number[]): Promise<Reply> {
     const pages: Page[] = [];
     let rev = 0;
     for (const shard of shards) {
@@ -98,8 +98,7 @@ export class Coordinator {
       pages.push(answer.page);
       rev = Math.max(rev, answer.rev);
     }
-    const member = command.kind === 'kv.list' ? 'KV' : 'Locks';
-    return this.#release(pageReply(member, mergePages(pages, command.limit), revision(rev)));
+    return this.#release(pageReply(command, mergePages(pages, command.limit), revision(rev)));
   }
 
   /**

@@ -1,45 +1,30 @@
 /** The parts of one batch, evaluated by several shards, put together: every item was evaluated by exactly one of them. */
-import type { Duplicate, Evaluation, FailedItem, Results } from '../../protocol/wire/shard-messages.ts';
-import { assert } from '../../shared/assert.ts';
+import type { Duplicate, Evaluation } from '../../protocol/wire/shard-messages.ts';
+import type { Results } from '../../protocol/operations/operations.ts';
 
 export function mergeEvaluations(parts: readonly Evaluation[]): Evaluation {
   const duplicate = mergeDuplicates(parts.flatMap((part) => part.duplicate ?? []));
   return {
     pending: parts.flatMap((part) => part.pending),
-    failed: parts.flatMap((part) => part.failed).toSorted((a, b) => placeOf(a) - placeOf(b)),
+    failed: parts.flatMap((part) => part.failed).toSorted((a, b) => a.place - b.place),
     results: mergeResults(parts.map((part) => part.results)),
     ...(duplicate === undefined ? {} : { duplicate }),
   };
 }
 
-/** In the order in which one shard would look at them, so that the first failure does not depend on who owns what. */
-function placeOf({ field, code }: FailedItem): number {
-  const bracket = field.indexOf('[');
-  const name = bracket < 0 ? field : field.slice(0, bracket);
-  const index = bracket < 0 ? 0 : Number(field.slice(bracket + 1, -1));
-  assert(name in places, `${field} (${code}) has a place in the order`);
-  return places[name as keyof typeof places] * 1e9 + index;
-}
-
-const places = { Guard: 0, Unlock: 1, LockID: 2, Check: 3, KVSet: 4, Atomic: 5, n: 6 };
-
 function mergeResults(parts: readonly Results[]): Results {
-  const merged: { -readonly [K in keyof Results]: Results[K] } = {};
+  const merged: Record<string, unknown> = {};
   for (const part of parts) {
-    if (part.lock !== undefined) merged.lock = part.lock;
-    if (part.sequence !== undefined) merged.sequence = part.sequence;
-    if (part.counter !== undefined) merged.counter = fill(merged.counter, part.counter);
-    if (part.get !== undefined) merged.get = fill(merged.get, part.get);
-    if (part.set !== undefined) merged.set = fill(merged.set, part.set);
+    for (const [name, result] of Object.entries(part)) {
+      const before = merged[name];
+      merged[name] = Array.isArray(before) ? fill(before, result as readonly unknown[]) : result;
+    }
   }
   return merged;
 }
 
-function fill<Item>(
-  into: readonly (Item | null)[] | undefined,
-  from: readonly (Item | null)[],
-): readonly (Item | null)[] {
-  return into === undefined ? from : into.map((item, i) => item ?? from[i]!);
+function fill(into: readonly unknown[], from: readonly unknown[]): readonly unknown[] {
+  return into.map((item, i) => item ?? from[i]);
 }
 
 function mergeDuplicates(found: readonly Duplicate[]): Duplicate | undefined {

@@ -2,7 +2,6 @@
  * Everyone who waits for a key to change. The shard is asked once a watcher ("is it still at this version?") and tells
  * of the next change once a front end, with a finished reply: ten thousand watchers of one key share one text.
  */
-import type { WatchKey } from '../../protocol/commands.ts';
 import { failure } from '../../protocol/errors.ts';
 import type { AccountId, Revision } from '../../protocol/ids.ts';
 import { revision } from '../../protocol/ids.ts';
@@ -13,6 +12,7 @@ import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
 import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
+import type { WatchKey } from '../../protocol/operations/watch.ts';
 
 interface Watcher {
   readonly account: AccountId;

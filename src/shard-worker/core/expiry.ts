@@ -4,66 +4,70 @@
  */
 import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
+import type { LocatedEntry } from '../../protocol/entries.ts';
 import { kinds, type Effect } from '../../protocol/record.ts';
 import { assert } from '../../shared/assert.ts';
 import { expiryBatchMax, expiryCommitBytesMax } from '../../shared/limits.ts';
-import { noteGrantable } from './batch/batch.ts';
-import type { LocatedEntry } from '../../protocol/entries.ts';
+import { endEffect, leaseTill } from './operations/lock.ts';
+import { expireMutex } from './operations/mutex.ts';
+import { resources } from './operations/operations.ts';
+import { timeOut } from './operations/waiting.ts';
+import { serveQueues } from './serve-queues.ts';
 import { viewLock, type LockRecord } from './state/lease.ts';
-import { endEffect, leaseTill, viewDurableLock } from './operations/lock.ts';
-import { expireMutex, viewMutex } from './operations/mutex.ts';
-import type { Outbox } from './state/outbox.ts';
-import { commit, type ShardState } from './state/state.ts';
-import { familyOf, timeOut } from './operations/waiting.ts';
+import { accountAndKey, commit } from './state/state.ts';
+import type { TimerKind } from './state/timers.ts';
+import type { Turn } from './state/turn.ts';
 
-/** Ends entries of the store. An entry under a hold waits for the transaction; with no room to write, all wait. */
-export function expireEntries(state: ShardState, now: number, out: Outbox): void {
-  if (state.outOfSpace?.room === 'full' || state.entries.nextDeadline() > now) return;
+/** Ends entries of the store. An entry under a hold waits for the transaction; with no space to write, all wait. */
+export function expireEntries(turn: Turn): void {
+  const { state, now } = turn;
+  if (state.outOfSpace?.space === 'full' || state.entries.nextDeadline() > now) return;
   const byAccount = new Map<AccountId, { effects: Effect[]; bytes: number }>();
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
     if (state.holds.conflicts({ names: [nameOf(account, key)] })) continue;
-    let commitOfAccount = byAccount.get(account);
-    if (commitOfAccount === undefined) byAccount.set(account, (commitOfAccount = { effects: [], bytes: 0 }));
-    const effect = expiryEffect(state, located, now);
-    commitOfAccount.effects.push(effect);
-    commitOfAccount.bytes += key.length + (effect.value?.length ?? 0);
-    if (commitOfAccount.bytes < expiryCommitBytesMax) continue;
+    let ending = byAccount.get(account);
+    if (ending === undefined) byAccount.set(account, (ending = { effects: [], bytes: 0 }));
+    const effect = expiryEffect(turn, located);
+    ending.effects.push(effect);
+    ending.bytes += key.length + (effect.value?.length ?? 0);
+    if (ending.bytes < expiryCommitBytesMax) continue;
     // A record must fit into a segment of the journal.
-    commitExpiry(state, account, commitOfAccount.effects, out);
+    commitExpiry(turn, account, ending.effects);
     byAccount.delete(account);
   }
-  for (const [account, { effects }] of byAccount) commitExpiry(state, account, effects, out);
+  for (const [account, { effects }] of byAccount) commitExpiry(turn, account, effects);
 }
 
-function commitExpiry(state: ShardState, account: AccountId, effects: readonly Effect[], out: Outbox): void {
-  const record = { rev: out.nextRevision(), account, effects };
-  commit(state, record, out);
-  noteGrantable(state, record);
+function commitExpiry(turn: Turn, account: AccountId, effects: readonly Effect[]): void {
+  commit(turn, { rev: turn.out.nextRevision(), account, effects });
 }
 
-/** Ends what lives in memory only: waits and mutexes. Served after the entries, so that a lock that just expired is granted first. */
-export function expireDeadlines(state: ShardState, now: number, out: Outbox): void {
-  for (let item = state.deadlines.shiftDue(now); item !== undefined; item = state.deadlines.shiftDue(now)) {
-    if (item.kind === 'mutex') {
-      expireMutex(state, item.account, item.id, now, out);
-      continue;
-    }
-    if (item.kind === 'lock') {
-      state.grantable.add(nameOf(item.account, item.id));
-      continue;
-    }
-    const { waiter } = item;
-    const view =
-      familyOf(waiter) === 'lock'
-        ? viewDurableLock(state, waiter.account, waiter.operation.id, now)
-        : viewMutex(state, waiter.account, waiter.operation.id, now);
-    timeOut(state, waiter, view, out);
-    if (familyOf(waiter) === 'lock') state.grantable.add(nameOf(waiter.account, waiter.operation.id));
+/** What happens when a timer of each kind falls due. */
+const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string) => void } = {
+  wait(turn, request) {
+    const waiter = turn.state.waitQueues.waiterNamed(request);
+    assert(waiter !== undefined, 'a request that left its queue has no timer');
+    const { kind, account, id } = waiter.queue;
+    timeOut(turn, waiter, resources[kind].view(turn.state, account, id, turn.now));
+  },
+  mutex: expireMutex,
+  lock({ state }, name) {
+    const { account, key } = accountAndKey(name);
+    state.waitQueues.noteGrantable('lock', account, key);
+  },
+};
+
+/** Ends what lives in memory only: waits and mutexes. Runs after the entries, so that a lock that just expired is granted first. */
+export function expireTimers(turn: Turn): void {
+  const { timers } = turn.state;
+  for (let due = timers.shiftDue(turn.now); due !== undefined; due = timers.shiftDue(turn.now)) {
+    timerBehaviours[due.kind](turn, due.key);
+    if (due.kind === 'mutex') serveQueues(turn);
   }
 }
 
-function expiryEffect(state: ShardState, { kind, key, entry }: LocatedEntry, now: number): Effect {
+function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): Effect {
   if (kind !== kinds.lock) {
     assert(kind === kinds.kv || kind === kinds.idempotency, 'only keys, locks and idempotency records expire');
     return { kind, key, till: 0, expired: true };

@@ -97,11 +97,11 @@ for (const [claim, body, command] of accepted) {
 const set = { KVSet: { Key: 'a', Value: 1 } };
 
 const refused: readonly (readonly [body: unknown, message: string | RegExp])[] = [
-  [{}, 'batch: nothing to do; expected at least one of LockID, UnlockID, Guard, Check, Atomic, KVGet, KVSet'],
+  [{}, 'batch: nothing to do; expected at least one of Guard, UnlockID, LockID, Check, Atomic, KVGet, KVSet'],
   [{ KVSet: [], KVGet: [] }, /^batch: nothing to do/],
   [{ IdempotencyIDs: ['x'] }, /^batch: nothing to do/],
   [{ LockIdd: 'a' }, 'LockIdd: unknown field; did you mean LockID?'],
-  [{ ...set, Frobnicate: 1 }, /^Frobnicate: unknown field; known are LockID, /],
+  [{ ...set, Frobnicate: 1 }, /^Frobnicate: unknown field; known are Guard, /],
   [
     {
       KVSet: [

@@ -1,5 +1,4 @@
 /** A dispatcher that records what it is asked, and answers when, and what, a test says. */
-import type { Batch, Command } from '../../../src/protocol/commands.ts';
 import { revision, type AccountId } from '../../../src/protocol/ids.ts';
 import type { Reply } from '../../../src/protocol/replies.ts';
 import type { Histogram, ServerStats } from '../../../src/protocol/stats.ts';
@@ -13,6 +12,7 @@ import type {
   StreamSink,
   WatchedKey,
 } from '../../../src/router/dispatcher.ts';
+import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
 export interface Asked {
   readonly command?: Command;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Command } from '../../../src/protocol/commands.ts';
 import { makeContext } from './edge-under-test.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 type Case = readonly [method: 'GET' | 'POST' | 'DELETE', url: string, body: unknown, command: object];
 
@@ -260,6 +260,6 @@ test('a mutex refuses the header Idempotency-Key', async (t) => {
   for (const url of ['/db/shop/mlock/m', '/db/shop/munlock/m?lock=1']) {
     const response = await edge.send('POST', url, undefined, { 'idempotency-key': 'x' });
     assert.equal(response.statusCode, 400);
-    assert.match(response.body, /Idempotency-Key: not for mutexes/);
+    assert.match(response.body, /Idempotency-Key: not for what lives in memory only/);
   }
 });

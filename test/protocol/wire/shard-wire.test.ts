@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Batch } from '../../../src/protocol/commands.ts';
 import { accountId, revision } from '../../../src/protocol/ids.ts';
 import type { FromShard, ToShard } from '../../../src/protocol/wire/shard-messages.ts';
 import type { Reply } from '../../../src/protocol/replies.ts';
@@ -11,6 +10,7 @@ import {
   encodeToShard,
   messageLength,
 } from '../../../src/protocol/wire/shard-wire.ts';
+import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
 const account = accountId('acc');
 const smallest: Batch = { kind: 'batch', account, format: 'kv.get' };

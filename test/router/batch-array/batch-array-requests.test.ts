@@ -1,10 +1,11 @@
 /** The batches of an array body: they travel together, and are requests of their own all the same. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CounterOperation, Batch } from '../../../src/protocol/commands.ts';
 import { batch, get, lock, once, set } from '../../support/commands.ts';
 import { keyOn, RouterUnderTest } from '../../support/router-under-test.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
+import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
+import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
 const add = (...keys: string[]): Batch =>
   batch({ counter: keys.map((key): CounterOperation => ({ key, op: 'add', n: 1 })) });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Batch } from '../../../src/protocol/commands.ts';
 import { batch, extend, get, inspect, kvList, lock, lockList, once, set, unlock } from '../../support/commands.ts';
 import { keyOn, RouterUnderTest, type AskedClient } from '../../support/router-under-test.ts';
+import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
 const shards = 3;
 const k0 = keyOn(0, shards);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Batch } from '../../../src/protocol/commands.ts';
 import { integerMax } from '../../../src/shared/limits.ts';
 import { CoreUnderTest, type Body } from '../../support/core-under-test.ts';
 import { batch, inspect, lock, next, once, set } from '../../support/commands.ts';
+import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
 /** A state in which everything can fail, and the handles to make it. */
 function prepared(): { core: CoreUnderTest; held: Body; lost: Body } {
@@ -91,7 +91,7 @@ for (const [what, code, change] of failing) {
     const { core, held, lost } = prepared();
     const digest = core.digest();
     const events = core.events.length;
-    core.state.watched.set('acme\0k', new Set([0]));
+    core.state.watched.add('acme\0k', 0);
     const answer = core.ask(batch(change(effects(held.Lock), held, lost)));
     assert.equal(answer.code, code);
     assert.equal(core.digest(), digest);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { CounterOperation } from '../../../src/protocol/commands.ts';
 import { integerMax } from '../../../src/shared/limits.ts';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { batch, lock, next } from '../../support/commands.ts';
+import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
 
 function atomic(...asks: (Omit<CounterOperation, 'n'> & { n?: number })[]) {
   return batch({ counter: asks.map((ask) => ({ n: 0, ...ask })) });

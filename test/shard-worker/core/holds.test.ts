@@ -92,8 +92,8 @@ describe('while a key is held', () => {
     assert.ok(behind.waits);
     core.send({ kind: 'transaction.release', transaction: 'c' });
     assert.equal(behind.code, 'ok');
-    assert.equal(core.state.blocked.length + core.state.holds.size, 0);
-    assert.ok(core.state.blockedFootprints.empty);
+    assert.equal(core.state.blocked.size + core.state.holds.size, 0);
+    assert.ok(!core.state.blocked.conflicts({ names: [], prefix: '' }));
   });
 
   test('it does not expire before the hold is gone, and then at once', () => {

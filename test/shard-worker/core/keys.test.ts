@@ -186,7 +186,7 @@ describe('TTL', () => {
     core.advance(999);
     assert.equal(core.ok(get('k')).KV[0]!.Value, 1);
     core.jump(1);
-    core.state.outOfSpace = { room: 'full', failure: { code: 'disk_full', message: 'full' } };
+    core.state.outOfSpace = { space: 'full', failure: { code: 'disk_full', message: 'full' } };
     assert.deepEqual(core.ok(get('k')).KV, [{ Key: 'k', Version: 0 }]);
     assert.deepEqual(core.ok(kvList('')).KV, []);
     assert.equal(core.ask(batch({ format: 'kv.get', get: ['k'] })).code, 'not_found');

@@ -124,7 +124,7 @@ describe('lock: waiting', () => {
     assert.equal(core.ok(inspect('a'))['Waiters'], 1);
     core.ok(unlock('a', { handle: Lock }));
     assert.equal(next.code, 'ok');
-    assert.equal(core.state.waiters.size, 0);
+    assert.equal(core.state.waitQueues.size, 0);
   });
 
   test('a request that was cancelled gets exactly one answer, so that nobody waits for it for ever', () => {
@@ -135,7 +135,7 @@ describe('lock: waiting', () => {
     assert.ok(!gone.waits);
     core.cancel(gone);
     core.advance(60_000);
-    assert.equal(core.state.deadlines.size, 0);
+    assert.equal(core.state.timers.size, 0);
   });
 
   test('too many waiters of one lock, or of the shard, are refused', () => {
@@ -274,7 +274,7 @@ describe('lock: extending', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a', { durMs: 1000, owner: 'o' }));
     core.jump(1000);
-    core.state.outOfSpace = { room: 'full', failure: { code: 'disk_full', message: 'full' } };
+    core.state.outOfSpace = { space: 'full', failure: { code: 'disk_full', message: 'full' } };
     assert.equal(core.ask(batch({ guard: [{ id: 'a', handle: Lock }] })).code, 'lock_lost');
     assert.equal(core.ok(inspect('a'))['Locked'], false);
     core.state.outOfSpace = undefined;

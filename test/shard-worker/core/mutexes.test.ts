@@ -119,8 +119,8 @@ describe('mutex', () => {
     assert.equal(core.ask(mlock('a')).code, 'not_locked');
     core.ok(munlock('a', { handle: a.Lock }));
     core.advance(11_000);
-    assert.equal(core.state.mutexes.size, 0);
-    assert.equal(core.state.deadlines.size, 0);
+    assert.equal(core.state.mutexes.byName.size, 0);
+    assert.equal(core.state.timers.size, 0);
     core.ok(mlock('c'));
   });
 });

@@ -33,7 +33,7 @@ function prepared(): { core: CoreUnderTest; handle: number; more: number } {
 describe('with only the reserve left', () => {
   test('what adds is refused with the reason; reads, unlocks, deletes, resets and mutexes are served', () => {
     const { core, handle, more } = prepared();
-    core.state.outOfSpace = { room: 'reserve', failure: failure('quota_exceeded', 'full') };
+    core.state.outOfSpace = { space: 'reserve', failure: failure('quota_exceeded', 'full') };
     const refused = [
       set('k', 2),
       lock('new'),
@@ -73,7 +73,7 @@ describe('with only the reserve left', () => {
     const { core } = prepared();
     core.ok(set('ttl', 1, { ttlMs: 1000 }));
     const waiting = core.ask(lock('held', { waitMs: 120_000 }));
-    core.state.outOfSpace = { room: 'reserve', failure: failure('disk_full', 'full') };
+    core.state.outOfSpace = { space: 'reserve', failure: failure('disk_full', 'full') };
     core.advance(60_000);
     assert.equal(core.ok(get('ttl')).KV[0]!.Version, 0);
     assert.equal(waiting.code, 'ok');
@@ -85,7 +85,7 @@ describe('with nothing left', () => {
     const { core, handle } = prepared();
     core.ok(set('ttl', 1, { ttlMs: 1000 }));
     const waiting = core.ask(lock('held', { waitMs: 120_000 }));
-    core.state.outOfSpace = { room: 'full', failure: failure('disk_full', 'full') };
+    core.state.outOfSpace = { space: 'full', failure: failure('disk_full', 'full') };
     const digest = core.digest();
     for (const command of [remove('k'), unlock('held', { handle }), counter('reset'), set('k', 2), lock('new')]) {
       assert.equal(core.ask(command).code, 'disk_full');
@@ -106,7 +106,7 @@ describe('with nothing left', () => {
     const { core } = prepared();
     const asked = batch({ ...once('id', { mode: 'replay' }), set: [{ key: 'k', value: '5' }] });
     const first = core.ask(asked);
-    core.state.outOfSpace = { room: 'full', failure: failure('disk_full', 'full') };
+    core.state.outOfSpace = { space: 'full', failure: failure('disk_full', 'full') };
     assert.equal(core.ask(asked).reply!.body, first.reply!.body);
   });
 });
@@ -127,6 +127,6 @@ describe('drain', () => {
     assert.equal(core.ask(lock('held')).code, 'not_locked');
     core.ok(unlock('held', { handle }));
     core.ok(lock('held', { waitMs: 1000 }));
-    assert.equal(core.state.inProgress.size + core.state.waiters.size, 0);
+    assert.equal(core.state.inProgress.size + core.state.waitQueues.size, 0);
   });
 });

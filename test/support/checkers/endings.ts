@@ -2,11 +2,11 @@
  * What ends by itself takes a revision that nobody asked for: which those may be, for `revision-gaps.ts`. An end comes
  * after all that was told before its time.
  */
-import type { Command } from '../../../src/protocol/commands.ts';
 import type { Span } from './expected.ts';
 import { lockMemoryMs } from './model-leases.ts';
 import type { Change, Entry, KvEntry, LockEntry } from './model-state.ts';
 import type { Explainer } from './revision-gaps.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 interface Ending {
   readonly from: number;

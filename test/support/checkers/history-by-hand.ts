@@ -1,9 +1,9 @@
 /** Histories written down by hand, with the replies that belong in them, and what tests ask of the checker. */
 import assert from 'node:assert/strict';
-import type { Command } from '../../../src/protocol/commands.ts';
 import { batch, lock, next, set, unlock } from '../commands.ts';
 import type { Answer, Body, History, Operation, Restart } from './history.ts';
 import { checkWitness } from './witness-checker.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 /** A history in the making: each operation is sent 10 ms after the one before, and answered after 5. */
 export class Clients {

@@ -10,8 +10,8 @@
  * time in a test on one machine). They need not be whole numbers. A server that starts again is an event of its own:
  * mutexes and waiters are gone, leases get their grace, and what was asked before cannot happen after.
  */
-import type { Command } from '../../../src/protocol/commands.ts';
 import type { LogRecord } from './commit-log.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export interface History {
   /** In any order. */

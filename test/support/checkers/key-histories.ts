@@ -7,7 +7,6 @@
  * only, because a start lengthens leases. Of a long history the first calls are taken; what was answered behind them
  * counts as not answered.
  */
-import type { Command } from '../../../src/protocol/commands.ts';
 import type { Answer, Body, History, Operation } from './history.ts';
 import { checkLinearizable, type SequentialModel, type TimedCall, type Verdict } from './linearizability.ts';
 import { isAfter } from './real-time.ts';
@@ -25,6 +24,7 @@ import {
   type SequenceInput,
   type SequenceOutput,
 } from './sequential-models.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export interface SearchSampleOptions {
   readonly clockToleranceMs?: number;

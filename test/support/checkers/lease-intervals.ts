@@ -6,9 +6,9 @@
  *
  * Not checked: that waiters are served in the order in which they came, since nobody outside sees the line.
  */
-import type { LockOperation, UnlockOperation } from '../../../src/protocol/commands.ts';
 import { describe, type History, type Operation, type Violation } from './history.ts';
 import { endOf } from './real-time.ts';
+import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
 interface Held {
   readonly operation: Operation;

@@ -1,11 +1,13 @@
 /** A batch in the model: conditions, effects, the stored reply. All of it happens, or nothing. */
-import type { CounterOperation, Batch, SetOperation } from '../../../src/protocol/commands.ts';
 import { unreachable } from '../../../src/shared/assert.ts';
 import { Json } from './expected.ts';
 import type { Body } from './history.ts';
 import * as leases from './model-leases.ts';
 import { done, kvAt, lockAt, refuse, shown, type Moment, type Outcome } from './model-moment.ts';
 import { nameOf, type Entry, type NumberEntry, type StoredEntry } from './model-state.ts';
+import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
+import type { Batch } from '../../../src/protocol/operations/operations.ts';
+import type { SetOperation } from '../../../src/protocol/operations/kv.ts';
 
 export function batchOutcome(at: Moment, call: Batch): Outcome {
   const { account, format } = call;

@@ -1,8 +1,8 @@
 /** Locks and mutexes as the contract has them: who holds one, how it ends, and what replies say of it. */
-import type { LockOperation, UnlockOperation } from '../../../src/protocol/commands.ts';
 import type { Body } from './history.ts';
 import { anyNumber, Json, Span } from './expected.ts';
 import type { Ended, Lease, LockEntry } from './model-state.ts';
+import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
 /** How many ended leases a lock remembers, and for how long when it is free. */
 const endedMax = 8;

@@ -1,11 +1,12 @@
 /** The naive model as a server: one thing after the other, nothing is ever wrong. */
-import type { Command, LockOperation } from '../../../src/protocol/commands.ts';
 import type { Answer } from './history.ts';
 import { end, lockMemoryMs, lockNow } from './model-leases.ts';
 import { ModelState, type KvEntry, type LockEntry } from './model-state.ts';
 import { respond, restart } from './model-step.ts';
 import { Span } from './expected.ts';
 import type { AnsweringServer } from './random-history.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
+import type { LockOperation } from '../../../src/protocol/operations/lock.ts';
 
 interface Waiter {
   readonly call: Command;

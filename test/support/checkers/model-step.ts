@@ -6,13 +6,13 @@
  * combinations are tried (there are seldom more than one or two such entries), and what agrees with the answer is kept:
  * an entry that was seen to be over at some revision is over at all later ones.
  */
-import type { Command } from '../../../src/protocol/commands.ts';
 import { difference, plain, Span } from './expected.ts';
 import type { Answer, Body, Restart } from './history.ts';
 import { outcomeOf } from './model.ts';
 import { graceMs } from './model-leases.ts';
 import type { Moment, Outcome } from './model-moment.ts';
 import type { Entry, LockEntry, ModelState } from './model-state.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export type StepResult =
   | {

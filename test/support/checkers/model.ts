@@ -5,13 +5,14 @@
  * Time is a span, because a checker does not know when exactly something happened; whether an entry whose end lies
  * within that span is over is asked of `Moment.over`, which may guess (see model-step.ts).
  */
-import type { Command, LockOperation } from '../../../src/protocol/commands.ts';
 import { unreachable } from '../../../src/shared/assert.ts';
 import { anyNumber } from './expected.ts';
 import { batchOutcome } from './model-batch.ts';
 import * as leases from './model-leases.ts';
 import { done, kvAt, lockAt, refuse, type Moment, type Outcome } from './model-moment.ts';
 import { compareUtf8, nameOf } from './model-state.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
+import type { LockOperation } from '../../../src/protocol/operations/lock.ts';
 
 export function outcomeOf(at: Moment, call: Command): Outcome {
   switch (call.kind) {

@@ -3,11 +3,14 @@
  * that start again. Any server will do that answers commands; `ModelServer` is the naive model as one, whose histories
  * are good by definition.
  */
-import type { CounterOperation, Batch, Command, LockOperation, SetOperation } from '../../../src/protocol/commands.ts';
 import { accountId } from '../../../src/protocol/ids.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { LogRecord } from './commit-log.ts';
 import type { Answer, Body, History, Operation, Restart } from './history.ts';
+import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
+import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
+import type { LockOperation } from '../../../src/protocol/operations/lock.ts';
+import type { SetOperation } from '../../../src/protocol/operations/kv.ts';
 
 export interface AnsweringServer {
   /** Milliseconds. */

@@ -10,7 +10,6 @@
  *
  * and then the state is that of the log, to the millisecond. Nothing is ever undecided.
  */
-import type { Command } from '../../../src/protocol/commands.ts';
 import { changesDiffer, changesIn, effectDiffers, isStart, lockIn, nameIn, storedIn } from './commit-log.ts';
 import type { LogEffect, LogRecord } from './commit-log.ts';
 import { changedBy } from './command-names.ts';
@@ -23,6 +22,7 @@ import { accept, restart, step, type StepResult } from './model-step.ts';
 import { OpenClaims, type ClaimJudge } from './open-claims.ts';
 import { Placement } from './placement.ts';
 import type { Claim, Happening } from './witness-checker.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export interface Unanswered {
   readonly operation: Operation;

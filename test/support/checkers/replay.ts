@@ -1,5 +1,4 @@
 /** The replay itself: happenings in the order of their revisions, claims in their windows, and what is left over. */
-import type { Batch } from '../../../src/protocol/commands.ts';
 import { Span } from './expected.ts';
 import { describe, type Answer, type Operation, type Restart, type Violation } from './history.ts';
 import { lockMemoryMs, whatUnlockDoes } from './model-leases.ts';
@@ -13,6 +12,7 @@ import { unexplainedGaps } from './revision-gaps.ts';
 import { namesOf } from './command-names.ts';
 import type { Unknown, UnknownOutcomes } from './unknown-outcomes.ts';
 import type { Claim, Happening } from './witness-checker.ts';
+import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
 type Agreed = Extract<StepResult, { ok: true }>;
 

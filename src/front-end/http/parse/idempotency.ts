@@ -3,15 +3,13 @@
  * header `Idempotency-Key` (always replay, as in the IETF draft).
  */
 import { hash } from 'node:crypto';
-import type { Batch, IdempotencyRequest } from '../../../protocol/commands.ts';
 import { idempotencyTtlMsDefault } from '../../../shared/limits.ts';
-import { keyOf } from './fields.ts';
-import { refuse } from '../../refusal.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
+import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
+import { keyOf } from '../../../protocol/operations/fields.ts';
+import { refuse } from '../../../protocol/refusal.ts';
 
-/** What a request says about idempotency, before the fingerprint of its command is known. */
-export type IdempotencyOptions = Omit<IdempotencyRequest, 'fingerprint'>;
-
-/** The wish in the header; undefined when there is none. */
+/** What the header says; undefined when there is none. */
 export function idempotencyFromHeader(header: string | string[] | undefined): IdempotencyOptions | undefined {
   if (header === undefined) return undefined;
   const id = keyOf(String(header), 'Idempotency-Key');
@@ -20,9 +18,9 @@ export function idempotencyFromHeader(header: string | string[] | undefined): Id
   return { ids: [id], ttlMs: idempotencyTtlMsDefault, mode: 'replay' };
 }
 
-export function withIdempotency(batch: Batch, wish: IdempotencyOptions | undefined): Batch {
-  if (wish === undefined) return batch;
-  return { ...batch, idempotency: { ...wish, fingerprint: fingerprintOf(batch) } };
+export function withIdempotency(batch: Batch, options: IdempotencyOptions | undefined): Batch {
+  if (options === undefined) return batch;
+  return { ...batch, idempotency: { ...options, fingerprint: fingerprintOf(batch) } };
 }
 
 /** 132 bits are enough to tell any two commands apart. */

@@ -4,8 +4,11 @@
  */
 import { integerMax } from '../../../shared/limits.ts';
 import { nearestName } from '../../../shared/closest-name.ts';
-import { msOf } from './fields.ts';
-import { refuseField, shown } from '../../refusal.ts';
+import type { CallSpec, QueryParameter, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
+import { jsonText, keyOf, msOf, prefixOf } from '../../../protocol/operations/fields.ts';
+import { unreachable } from '../../../shared/assert.ts';
+import { refuse, refuseField } from '../../../protocol/refusal.ts';
+import { shown } from '../../../shared/text.ts';
 
 /** What Fastify hands on as `request.query`: the text behind the `?`, for `Query` to read. */
 export interface QueryText {
@@ -50,6 +53,40 @@ export class Query {
       return refuseField(`?${name}`, `expected a number of seconds, ${range}, got ${shown(text)}`);
     }
     return msOf(value);
+  }
+}
+
+/** The parameters that a call declares. @throws Refusal 400 */
+export function readQuery<Parameters extends QueryParameters>(
+  text: QueryText,
+  { query: parameters, onlyOneOf = [] }: Pick<CallSpec<Parameters, unknown>, 'query' | 'onlyOneOf'>,
+): QueryValues<Parameters> {
+  const query = new Query(text, Object.keys(parameters));
+  const values: Record<string, number | string> = {};
+  for (const [name, parameter] of Object.entries(parameters)) {
+    const value = valueOf(query, name, parameter);
+    if (value !== undefined) values[name] = value;
+  }
+  if (onlyOneOf.length > 0 && onlyOneOf.every((name) => name in values)) {
+    return refuse('invalid', `${onlyOneOf.map((name) => `?${name}`).join(' and ')}: expected only one of them`);
+  }
+  return values as QueryValues<Parameters>;
+}
+
+function valueOf(query: Query, name: string, parameter: QueryParameter): number | string | undefined {
+  if (parameter.type === 'integer') return query.integer(name, parameter.min, parameter.max);
+  if (parameter.type === 'seconds') return query.seconds(name, parameter.above, parameter.maxMs);
+  const text = query.text(name);
+  if (text === undefined) return undefined;
+  switch (parameter.type) {
+    case 'key':
+      return keyOf(text, `?${name}`);
+    case 'prefix':
+      return prefixOf(text, `?${name}`);
+    case 'string':
+      return jsonText(text, `?${name}`, { bytes: parameter.bytesMax, name: parameter.limitName });
+    default:
+      return unreachable(parameter);
   }
 }
 

@@ -5,7 +5,8 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import type { Static, TSchema } from 'typebox';
 import { nearestName } from '../../../shared/closest-name.ts';
-import { refuseField, shown } from '../../refusal.ts';
+import { refuseField } from '../../../protocol/refusal.ts';
+import { shown } from '../../../shared/text.ts';
 
 // `verbose` only makes errors carry their schema and data; a body that fits costs nothing more.
 const ajv = new Ajv({ verbose: true, allErrors: false, keywords: ['expected'] });

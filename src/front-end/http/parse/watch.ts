@@ -1,14 +1,14 @@
 /** `POST /watch/:acc`: one key, several keys, or everything below a prefix. The member that is there decides which. */
 import type { AccountId } from '../../../protocol/ids.ts';
 import { revision } from '../../../protocol/ids.ts';
-import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/schemas.ts';
 import type { PrefixWatch, WatchedKey } from '../../../router/dispatcher.ts';
 import { pageLimitDefault, watchWaitMsDefault, type Limits } from '../../../shared/limits.ts';
 import { writeOutLists } from './batch.ts';
 import { isRecord } from './json.ts';
-import { integerOf, keyOf, msOf, prefixOf } from './fields.ts';
-import { refuse } from '../../refusal.ts';
 import { validator } from './validate.ts';
+import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/operations/watch.ts';
+import { integerOf, keyOf, msOf, prefixOf } from '../../../protocol/operations/fields.ts';
+import { refuse } from '../../../protocol/refusal.ts';
 
 export type WatchAsk =
   | { readonly kind: 'keys'; readonly keys: readonly WatchedKey[]; readonly waitMs: number }

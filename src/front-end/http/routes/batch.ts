@@ -1,18 +1,17 @@
 /** `POST /db/:acc`: one batch, or an array of them. */
 import type { FastifyInstance } from 'fastify';
-import type { Batch } from '../../../protocol/commands.ts';
 import { revision } from '../../../protocol/ids.ts';
 import { arrayReplyBytesMax } from '../../../shared/limits.ts';
 import type { Reply } from '../../../protocol/replies.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
-import { requireScope, type Access } from '../../access.ts';
+import { requireScopes } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
 import { batchCommand } from '../parse/batch.ts';
 import { parseJson } from '../parse/json.ts';
-import { refuse, refuseField } from '../../refusal.ts';
+import { refuse, refuseField } from '../../../protocol/refusal.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   app.post<DataRoute>(
@@ -96,18 +95,4 @@ function itemText(reply: Reply, context: RouteContext): string {
   const body = reply.status >= 400 ? withRequestId(reply.body, context.nextRequestId()) : reply.body;
   const members = body.slice(1);
   return `{"Status":${reply.status}${members === '}' ? '' : ','}${members}`;
-}
-
-/** A batch needs the scopes of everything that it does; one that changes nothing needs `read`. */
-function requireScopes(access: Access, batch: Batch): void {
-  const forcing = batch.unlock !== undefined && batch.unlock.handle === undefined;
-  const writing =
-    batch.lock !== undefined ||
-    (batch.unlock !== undefined && !forcing) ||
-    batch.counter !== undefined ||
-    batch.set !== undefined ||
-    batch.idempotency !== undefined;
-  if (forcing) requireScope(access, 'force', 'Unlocking without a handle (Unlock)');
-  if (writing) requireScope(access, 'write', 'This batch');
-  if (batch.get !== undefined || !(forcing || writing)) requireScope(access, 'read', 'Reading');
 }

@@ -7,8 +7,9 @@ import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, queryOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { EventStream } from '../event-stream.ts';
-import { prefixOf } from '../parse/fields.ts';
-import { refuseField, shown } from '../../refusal.ts';
+import { prefixOf } from '../../../protocol/operations/fields.ts';
+import { refuseField } from '../../../protocol/refusal.ts';
+import { shown } from '../../../shared/text.ts';
 
 export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   const open = new Set<EventStream>();

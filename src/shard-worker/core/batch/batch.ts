@@ -1,51 +1,51 @@
 /** A batch on one shard: check idempotency, wait for the lock, evaluate, commit, answer. Everything or nothing. */
-import { nameOf } from '../../../protocol/footprint.ts';
-import type { Batch } from '../../../protocol/commands.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import type { Evaluation } from '../../../protocol/wire/shard-messages.ts';
-import { kinds, type CommitRecord } from '../../../protocol/record.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
+import type { CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
-import { evaluate, seal } from './evaluate.ts';
+import type { Evaluation } from '../../../protocol/wire/shard-messages.ts';
 import { duplicateReply, findDuplicate, inProgressReply } from '../operations/idempotency.ts';
 import { viewDurableLock } from '../operations/lock.ts';
-import type { Outbox, RequestRef } from '../state/outbox.ts';
+import { isAvailable, wait } from '../operations/waiting.ts';
+import type { RequestRef } from '../state/outbox.ts';
+import { commit, readRevision, type ShardState } from '../state/state.ts';
+import type { Turn } from '../state/turn.ts';
+import { evaluate, seal } from './evaluate.ts';
 import { batchReply, failedReply } from './render.ts';
 import { replyTooLarge } from './reply-size.ts';
 import { fullReply, spaceReply } from './space.ts';
-import { commit, readRevision, type ShardState } from '../state/state.ts';
-import { isAvailable, wait } from '../operations/waiting.ts';
 
-export function applyBatch(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
-  const early = earlierReply(state, batch, now) ?? spaceReply(state, batch);
+export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
+  const { state, now, out } = turn;
+  const early = earlierReply(turn, batch) ?? spaceReply(state, batch);
   if (early !== undefined) return out.reply(ref, early);
-  const operation = batch.lock;
+  const { account, lock: operation } = batch;
   if (operation !== undefined && operation.extend === undefined) {
-    const view = viewDurableLock(state, batch.account, operation.id, now);
-    if (!isAvailable(state, 'lock', batch.account, operation, view)) {
-      return wait(state, 'lock', { ref, account: batch.account, operation, work: batch }, view, now, out);
-    }
+    const view = viewDurableLock(state, account, operation.id, now);
+    const request = { resource: 'lock', account, ref, operation, work: batch, view } as const;
+    if (!isAvailable(state, request)) return wait(turn, request);
   }
-  executeBatch(state, ref, batch, now, out);
+  executeBatch(turn, ref, batch);
 }
 
 /** The answer to a batch whose idempotency id was used before, or is in use. */
-export function earlierReply(state: ShardState, batch: Batch, now: number): Reply | undefined {
+export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
   if (batch.idempotency === undefined) return undefined;
-  const duplicate = findDuplicate(state, batch, now);
-  if (duplicate !== undefined) return duplicateReply(batch.idempotency, duplicate, readRevision(state));
-  return inProgressReply(state, batch);
+  const duplicate = findDuplicate(turn, batch);
+  if (duplicate !== undefined) return duplicateReply(batch.idempotency, duplicate, readRevision(turn.state));
+  return inProgressReply(turn.state, batch);
 }
 
 /** The lock, if one was asked for, is there to be taken: now the batch happens, or fails as a whole. */
-export function executeBatch(state: ShardState, ref: RequestRef, batch: Batch, now: number, out: Outbox): void {
-  const evaluation = evaluate(state, batch, now);
+export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
+  const { state, now, out } = turn;
+  const evaluation = evaluate(turn, batch);
   const refusal = refusalOf(state, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.pending.length === 0)
-    return out.reply(ref, batchReply(batch, evaluation.results, readRevision(state), now));
-  const { record, reply } = commitOf(batch, evaluation, out.nextRevision(), now);
-  commit(state, record, out);
-  noteGrantable(state, record);
+    return out.reply(ref, batchReply({ batch, results: evaluation.results, rev: readRevision(state), now }));
+  const { record, reply } = commitOf(turn, batch, evaluation);
+  commit(turn, record);
   out.reply(ref, reply);
 }
 
@@ -58,23 +58,14 @@ export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluatio
   return failed.length === 0 ? undefined : failedReply(failed, rev ?? readRevision(state));
 }
 
-/** The record and the reply of a batch that commits at `rev`. */
+/** Takes a revision. The record and the reply of the batch that commits with it. */
 export function commitOf(
+  { now, out }: Turn,
   batch: Batch,
-  evaluation: Evaluation,
-  rev: Revision,
-  now: number,
+  { pending, results }: Evaluation,
 ): { record: CommitRecord; reply: Reply } {
-  const reply = batchReply(batch, evaluation.results, rev, now);
-  const effects = seal(evaluation.pending, rev, batch, reply.body);
+  const rev = out.nextRevision();
+  const reply = batchReply({ batch, results, rev, now });
+  const effects = seal(pending, rev, batch, reply.body);
   return { record: { rev, account: batch.account, effects }, reply };
-}
-
-/** Lines of the locks that a record touched may move. */
-export function noteGrantable(state: ShardState, record: CommitRecord): void {
-  for (const { kind, key } of record.effects) {
-    if (kind !== kinds.lock) continue;
-    const name = nameOf(record.account, key);
-    if (state.waitQueues.lock.has(name)) state.grantable.add(name);
-  }
 }

@@ -2,10 +2,10 @@
  * A reply is bounded before anything happens: a batch may read the same large value many times, and an idempotent one
  * keeps a copy of its reply under every id, in the record of its commit.
  */
-import type { Batch } from '../../../protocol/commands.ts';
 import { failure } from '../../../protocol/errors.ts';
-import type { FailedItem, Results } from '../../../protocol/wire/shard-messages.ts';
+import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
 import { replyBytesMax, type Limits } from '../../../shared/limits.ts';
+import type { Batch, Results } from '../../../protocol/operations/operations.ts';
 
 export function replyTooLarge(batch: Batch, results: Results, limits: Limits): FailedItem | undefined {
   if (results.get === undefined) return undefined;
@@ -14,12 +14,12 @@ export function replyTooLarge(batch: Batch, results: Results, limits: Limits): F
   const most = batch.replyBytesMax ?? replyBytesMax;
   if (bytes > most) {
     const message = `The values that were asked for have ${bytes} bytes together; expected at most ${most} in one reply. Read fewer keys at a time.`;
-    return { field: 'KVGet', ...failure('too_large', message) };
+    return { field: 'KVGet', place: Infinity, ...failure('too_large', message) };
   }
   const copies = batch.idempotency?.ids.length ?? 0;
   if (bytes * copies > limits.body_bytes_max) {
     const message = `The reply is kept under each of ${copies} idempotency ids; with ${bytes} bytes of values that is over limits.body_bytes_max (${limits.body_bytes_max}). Read in a batch of its own.`;
-    return { field: 'KVGet', ...failure('too_large', message) };
+    return { field: 'KVGet', place: Infinity, ...failure('too_large', message) };
   }
   return undefined;
 }

@@ -3,13 +3,15 @@
  * effects: after a crash there are both or neither, so a retry is answered from the record or runs for the first time.
  */
 import { nameOf } from '../../../protocol/footprint.ts';
-import type { Batch, IdempotencyRequest } from '../../../protocol/commands.ts';
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import type { PendingEffect, Duplicate } from '../../../protocol/wire/shard-messages.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
+import type { Turn } from '../state/turn.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
+import type { IdempotencyRequest } from '../../../protocol/operations/idempotency.ts';
 
 interface StoredReply {
   readonly fingerprint: string;
@@ -19,7 +21,7 @@ interface StoredReply {
 }
 
 /** The ids of this batch that this shard keeps and that were used before. */
-export function findDuplicate(state: ShardState, batch: Batch, now: number): Duplicate | undefined {
+export function findDuplicate({ state, now }: Turn, batch: Batch): Duplicate | undefined {
   let stored: StoredReply | undefined;
   const ids: string[] = [];
   for (const id of batch.idempotency?.ids ?? []) {
@@ -74,7 +76,7 @@ export function markInProgress(state: ShardState, batch: Batch, change: 1 | -1):
 }
 
 /** One entry an id; the reply goes in when it is written. */
-export function storeEffects(state: ShardState, batch: Batch, now: number): PendingEffect[] {
+export function storeEffects({ state, now }: Turn, batch: Batch): PendingEffect[] {
   const operation = batch.idempotency;
   if (operation === undefined) return [];
   return operation.ids

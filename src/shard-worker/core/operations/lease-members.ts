@@ -1,4 +1,4 @@
-import type { LockResult } from '../../../protocol/wire/shard-messages.ts';
+import type { LockResult } from '../../../protocol/operations/lock.ts';
 
 /** `"Lock":…,"Till":…,` with the comma behind: what every reply that hands out a lease says of it. */
 export function leaseMembers(lock: LockResult, handle: number, now: number): string {

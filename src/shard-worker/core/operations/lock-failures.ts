@@ -1,7 +1,7 @@
 /** What is said when a lock is busy or lost. The holder's handle and owner are secrets and never part of it. */
-import type { UnlockOperation } from '../../../protocol/commands.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import type { EndedLease, LockView } from '../state/lease.ts';
+import type { UnlockOperation } from '../../../protocol/operations/lock.ts';
 
 export interface HolderInfo {
   readonly Meta?: unknown;
@@ -32,7 +32,6 @@ export function heldByOther(id: string, view: LockView, waiters: number, waitMs:
 
 export function lockLost(
   verb: 'guard with' | 'unlock' | 'extend',
-  id: string,
   presented: UnlockOperation,
   view: LockView,
   ended: EndedLease | undefined,
@@ -44,8 +43,8 @@ export function lockLost(
       : view.lease !== undefined
         ? `it is held ${presented.handle === undefined ? 'by another owner' : 'with another handle'}`
         : 'it is not held, and no such lease is remembered';
-  return failure('lock_lost', `Cannot ${verb} lock ${JSON.stringify(id)} with ${by}: ${became}.`, {
-    LockID: id,
+  return failure('lock_lost', `Cannot ${verb} lock ${JSON.stringify(presented.id)} with ${by}: ${became}.`, {
+    LockID: presented.id,
     Why: ended?.why ?? 'unknown',
     ...(ended === undefined ? {} : { EndedMs: ended.at }),
   });

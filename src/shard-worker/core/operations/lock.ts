@@ -1,34 +1,41 @@
-/** Durable locks as they stand in the store. The moves themselves are in `lease.ts`, waiting is in `waiting.ts`. */
-import type { AccountId } from '../../../protocol/ids.ts';
-import type { LockOperation } from '../../../protocol/commands.ts';
-import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
-import { kinds } from '../../../protocol/record.ts';
-import { lockGraceMs, lockHistoryMs } from '../../../shared/limits.ts';
+/**
+ * Durable locks: as they stand in the store, what a batch does with them, and looking at them. The moves themselves are
+ * in `state/lease.ts`, waiting is in `waiting.ts`.
+ */
 import type { Entry } from '../../../protocol/entries.ts';
+import type { AccountId } from '../../../protocol/ids.ts';
+import type { LockInspect, LockList, LockOperation } from '../../../protocol/operations/lock.ts';
+import type { Page } from '../../../protocol/page.ts';
+import { kinds } from '../../../protocol/record.ts';
+import { failureReply, type Grant } from '../../../protocol/replies.ts';
+import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
+import { lockGraceMs, lockHistoryMs } from '../../../shared/limits.ts';
 import {
+  answerUnlock,
   endLease,
   freeLock,
   grantLease,
+  isOwnLease,
+  leaseToRecover,
   viewLock,
   type Ending,
   type LockRecord,
   type LockView,
 } from '../state/lease.ts';
-import type { Boot, ShardState } from '../state/state.ts';
+import type { RequestRef } from '../state/outbox.ts';
+import { readRevision, type Boot, type ShardState } from '../state/state.ts';
+import type { Turn } from '../state/turn.ts';
+import type { BatchEvaluation } from './batch-evaluation.ts';
+import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
+import { leaseMembers } from './lease-members.ts';
+import { pageOfEntries } from './list.ts';
+import { heldByOther, holderInfo, lockLost } from './lock-failures.ts';
 
 export function viewDurableLock(state: ShardState, account: AccountId, id: string, now: number): LockView {
   const entry = state.entries.get(kinds.lock, account, id);
   if (entry === undefined) return freeLock;
-  const record = recordOf(entry);
+  const record = state.parsedLocks.of(entry);
   return viewLock(record, leaseTill(state.boot, entry, record), now);
-}
-
-/** A command looks at its lock two or three times: what was parsed last is kept, beside the entry that it came from. */
-let lastParsed: { readonly entry: Entry; readonly record: LockRecord } | undefined;
-
-function recordOf(entry: Entry): LockRecord {
-  if (lastParsed?.entry !== entry) lastParsed = { entry, record: JSON.parse(entry.value) as LockRecord };
-  return lastParsed.record;
 }
 
 /**
@@ -56,4 +63,101 @@ export function grantEffect(view: LockView, operation: LockOperation, now: numbe
 /** The lock is free from here on, and remembered for a while. */
 export function endEffect(id: string, view: LockView, why: Ending, now: number): PendingEffect {
   return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value: JSON.stringify(endLease(view, why, now)) };
+}
+
+export const guard: SectionBehaviour<'guard'> = {
+  check(evaluation, { id, handle }) {
+    const view = viewOf(evaluation, id);
+    if (view.lease?.handle === handle) return;
+    const ended = view.ended.find((lease) => lease.handle === handle);
+    evaluation.fail(lockLost('guard with', { id, handle }, view, ended));
+  },
+};
+
+export const unlock: SectionBehaviour<'unlock'> = {
+  check(evaluation, operation) {
+    const view = viewOf(evaluation, operation.id);
+    const answer = answerUnlock(view, operation);
+    if (answer.kind === 'lost') evaluation.fail(lockLost('unlock', operation, view, answer.ended));
+  },
+  evaluate(evaluation, operation) {
+    const view = viewOf(evaluation, operation.id);
+    const answer = answerUnlock(view, operation);
+    if (answer.kind === 'release') evaluation.writeSet.put(endEffect(operation.id, view, answer.why, evaluation.now));
+    return undefined;
+  },
+};
+
+export const lock: SectionBehaviour<'lock'> = {
+  check(evaluation, operation) {
+    const view = viewOf(evaluation, operation.id);
+    if (isOwnLease(view, operation)) return;
+    if (operation.extend !== undefined) {
+      const ended = view.ended.find((lease) => lease.handle === operation.extend);
+      evaluation.fail(lockLost('extend', { id: operation.id, handle: operation.extend }, view, ended), 'Unlock');
+    } else if (view.lease !== undefined) {
+      // Only a batch over several shards gets here: the lease that it wanted to extend has ended and gone to another.
+      evaluation.fail(heldByOther(operation.id, view, 0, operation.waitMs));
+    }
+  },
+  evaluate(evaluation, operation) {
+    const { now, writeSet } = evaluation;
+    const view = viewOf(evaluation, operation.id);
+    writeSet.put(grantEffect(view, operation, now));
+    const handle = isOwnLease(view, operation) ? view.lease!.handle : 0;
+    const recover = leaseToRecover(view, operation);
+    const till = now + operation.durMs;
+    if (recover === undefined) return { handle, till };
+    const { meta } = recover;
+    return {
+      handle,
+      till,
+      recover: { handle: recover.handle, why: recover.why, ...(meta === undefined ? {} : { meta }) },
+    };
+  },
+  members: leaseOf,
+};
+
+function viewOf({ state, batch, now }: BatchEvaluation, id: string): LockView {
+  return viewDurableLock(state, batch.account, id, now);
+}
+
+function leaseOf({ results, rev, now }: Answered): string {
+  return leaseMembers(results.lock!, results.lock!.handle || rev, now);
+}
+
+export const formats = {
+  'lock.acquire': { members: leaseOf },
+  'lock.release': { members: () => '' },
+} satisfies Record<string, FormatBehaviour>;
+
+/**
+ * What the reply to a batch hands out, which is taken back should nobody be there to get it. A lease that goes on is
+ * none: an extension had the lock before, and a retry under an idempotency id is answered with it from the record.
+ */
+export function grantOf({ batch, results, rev }: Answered): Grant | undefined {
+  if (results.lock?.handle !== 0 || batch.idempotency !== undefined) return undefined;
+  return { account: batch.account, id: batch.lock!.id, handle: rev, mutex: false, version: rev };
+}
+
+export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { account, id, fence }: LockInspect): void {
+  const rev = readRevision(state);
+  const view = viewDurableLock(state, account, id, now);
+  if (fence !== undefined && view.lease?.handle !== fence) {
+    const ended = view.ended.find((lease) => lease.handle === fence);
+    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, handle: fence }, view, ended)));
+  }
+  const holder = holderInfo(view);
+  const Waiters = state.waitQueues.length('lock', account, id);
+  const body = JSON.stringify({ Locked: holder !== undefined, ...holder, Waiters, Rev: rev });
+  out.reply(ref, { rev, status: 200, body });
+}
+
+export function listLocks({ state, now }: Turn, command: LockList): Page {
+  return pageOfEntries(state, kinds.lock, command, ({ account, key, entry }) => {
+    const record = JSON.parse(entry.value) as LockRecord;
+    const holder = holderInfo(viewLock(record, leaseTill(state.boot, entry, record), now));
+    if (holder === undefined) return undefined;
+    return JSON.stringify({ LockID: key, ...holder, Waiters: state.waitQueues.length('lock', account, key) });
+  });
 }

@@ -1,5 +1,5 @@
-import type { Batch } from '../../../protocol/commands.ts';
 import type { ToShard } from '../../../protocol/wire/shard-messages.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
 
 /** Messages that the core handles. The actor answers `stats` and `close` itself, and splits arrays into items. */
 export type CoreMessage =

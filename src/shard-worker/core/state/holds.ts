@@ -6,15 +6,15 @@
  * arrival is kept per key. Other keys go on. A list holds every key under its prefix. Names are those of `nameOf`:
  * a KV key, a lock and a counter of the same name share a hold, which costs a little waiting and no correctness.
  */
-import type { Batch, KvList, LockList } from '../../../protocol/commands.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import { FootprintSet, type Footprint } from '../../../protocol/footprint.ts';
+import type { Batch, ListCommand } from '../../../protocol/operations/operations.ts';
 
 export interface Hold {
   readonly transaction: string;
-  readonly scope: Footprint;
-  readonly command: Batch | KvList | LockList;
+  readonly footprint: Footprint;
+  readonly command: Batch | ListCommand;
   /** The part of the batch that this shard owns, to be applied when the commit is durable. */
   readonly pending: readonly PendingEffect[];
   /** The revision counter when the hold was placed: no watermark may pass it. */
@@ -23,7 +23,7 @@ export interface Hold {
 
 export class Holds {
   readonly #held = new Map<string, Hold>();
-  readonly #scopes = new FootprintSet();
+  readonly #footprints = new FootprintSet();
 
   get size(): number {
     return this.#held.size;
@@ -31,7 +31,7 @@ export class Holds {
 
   place(hold: Hold): void {
     this.#held.set(hold.transaction, hold);
-    this.#scopes.add(hold.scope);
+    this.#footprints.add(hold.footprint);
   }
 
   get(transaction: string): Hold | undefined {
@@ -42,12 +42,12 @@ export class Holds {
     const hold = this.#held.get(transaction);
     if (hold === undefined) return undefined;
     this.#held.delete(transaction);
-    this.#scopes.remove(hold.scope);
+    this.#footprints.remove(hold.footprint);
     return hold;
   }
 
-  conflicts(scope: Footprint): boolean {
-    return !this.#scopes.empty && this.#scopes.conflicts(scope);
+  conflicts(footprint: Footprint): boolean {
+    return !this.#footprints.empty && this.#footprints.conflicts(footprint);
   }
 
   /** Holds are placed in ascending order of the counter, so the first is the oldest. */

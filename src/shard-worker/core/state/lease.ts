@@ -14,7 +14,7 @@
  * had lost it": those two must never be confused.
  */
 import { lockHistoryMax } from '../../../shared/limits.ts';
-import type { LockOperation, UnlockOperation } from '../../../protocol/commands.ts';
+import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
 
 export type Ending = 'released' | 'expired' | 'forced';
 

@@ -2,22 +2,24 @@
  * Everything one shard knows. Only the shard's own thread touches it, one command at a time, so nothing here is ever
  * seen half-changed. `entries` is durable content; the rest lives in memory and is empty after a restart.
  */
-import type { Batch } from '../../../protocol/commands.ts';
+import type { Entries } from '../../../protocol/entries.ts';
 import type { Failure } from '../../../protocol/errors.ts';
+import { nameOf } from '../../../protocol/footprint.ts';
 import type { AccountId, Revision, ShardId } from '../../../protocol/ids.ts';
 import type { Revisions } from '../../../protocol/journal.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
-import type { CommitRecord } from '../../../protocol/record.ts';
-import { kinds } from '../../../protocol/record.ts';
-import { nameOf, FootprintSet, type Footprint } from '../../../protocol/footprint.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
+import { kinds, type CommitRecord } from '../../../protocol/record.ts';
 import type { Limits } from '../../../shared/limits.ts';
-import type { CoreMessage } from './core-message.ts';
-import { Deadlines, type Deadline } from './timers.ts';
-import type { Entries } from '../../../protocol/entries.ts';
+import { BlockedMessages } from './blocked-messages.ts';
 import { Holds } from './holds.ts';
 import type { LockRecord } from './lease.ts';
-import { WaitQueue, type Timed, type Waiter } from './wait-queue.ts';
 import type { Outbox } from './outbox.ts';
+import { ParsedLocks } from './parsed-locks.ts';
+import { Timers, type Timer } from './timers.ts';
+import type { Turn } from './turn.ts';
+import { WaitQueues, type Waiter } from './wait-queue.ts';
+import { WatchedKeys } from './watched-keys.ts';
 
 export interface ShardState {
   readonly shard: ShardId;
@@ -30,43 +32,29 @@ export interface ShardState {
   readonly boot: Boot;
   /** The highest revision whose effects this shard has applied. */
   lastRev: Revision;
-  readonly waitQueues: { readonly lock: Map<string, WaitQueue>; readonly mutex: Map<string, WaitQueue> };
-  readonly mutexes: Map<string, Mutex>;
-  mutexHandles: number;
-  /** Every waiter, by `router:request`. */
-  readonly waiters: Map<string, Waiter>;
-  tickets: number;
-  readonly deadlines: Deadlines<Timed>;
-  /** Locks that became free, or may have, within this command: their lines are served before it ends. */
-  readonly grantable: Set<string>;
-  /** Lines whose head needs a key that a transaction holds. */
-  readonly blockedQueues: Set<string>;
+
+  // In memory only, each the business of one file or two.
+  readonly waitQueues: WaitQueues;
+  readonly timers: Timers;
+  readonly mutexes: Mutexes;
+  readonly parsedLocks: ParsedLocks;
   /** Idempotency ids of batches that wait for a lock → how many. */
   readonly inProgress: Map<string, number>;
-  /** Watched keys → front ends that want to hear of the next change. */
-  readonly watched: Map<string, Set<number>>;
+  readonly watched: WatchedKeys;
   readonly holds: Holds;
-  /** Messages that need a held key, in order of arrival, and what they need. */
-  blocked: BlockedMessage[];
-  readonly blockedFootprints: FootprintSet;
+  readonly blocked: BlockedMessages;
   /** What transactions over several shards keep here besides their holds. */
   readonly transactions: Map<string, ParticipantState>;
   /** Why writes are refused at the moment, if they are, and what may still be written. */
-  outOfSpace: { readonly failure: Failure; readonly room: 'reserve' | 'full' } | undefined;
+  outOfSpace: { readonly failure: Failure; readonly space: 'reserve' | 'full' } | undefined;
   /** No more waiting: the server is going down. */
   draining: boolean;
-}
-
-export interface BlockedMessage {
-  readonly router: number;
-  readonly message: CoreMessage;
-  readonly scope: Footprint;
 }
 
 export interface ParticipantState {
   /** Its idempotency ids are marked as in progress. */
   readonly claim?: Batch;
-  /** Its place in the line of its lock, which is reserved for it when it is the head. */
+  /** Its place in the queue of its lock, which is reserved for it when it is the head. */
   readonly waiter?: Waiter;
 }
 
@@ -79,10 +67,18 @@ export interface Boot {
   readonly at: number;
 }
 
+export interface Mutexes {
+  /** By `nameOf`: held, or free for less than `mutexHistoryMs`. */
+  readonly byName: Map<string, Mutex>;
+  /** How many handles this boot has given out. */
+  handles: number;
+}
+
 export interface Mutex {
-  record: LockRecord;
-  till: number;
-  deadline: Deadline<Timed>;
+  readonly record: LockRecord;
+  readonly till: number;
+  /** Its `seq` is the mutex's version: no other change of it has the same. */
+  readonly timer: Timer;
 }
 
 export function newShardState(
@@ -91,19 +87,14 @@ export function newShardState(
   return {
     ...given,
     lastRev: given.revisions.durable(),
-    waitQueues: { lock: new Map(), mutex: new Map() },
-    mutexes: new Map(),
-    mutexHandles: 0,
-    waiters: new Map(),
-    tickets: 0,
-    deadlines: new Deadlines(),
-    grantable: new Set(),
-    blockedQueues: new Set(),
+    waitQueues: new WaitQueues(),
+    timers: new Timers(),
+    mutexes: { byName: new Map(), handles: 0 },
+    parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
-    watched: new Map(),
+    watched: new WatchedKeys(),
     holds: new Holds(),
-    blocked: [],
-    blockedFootprints: new FootprintSet(),
+    blocked: new BlockedMessages(),
     transactions: new Map(),
     outOfSpace: undefined,
     draining: false,
@@ -134,26 +125,26 @@ export function applyRecord(state: Pick<ShardState, 'entries' | 'owns'>, record:
   }
 }
 
-/** Records a commit of this shard alone: journal, entries, watchers. */
-export function commit(state: ShardState, record: CommitRecord, out: Outbox): void {
+/** Records a commit of this shard alone: journal, entries, watchers, wait queues. */
+export function commit({ state, out }: Turn, record: CommitRecord): void {
   out.record(record);
   applyRecord(state, record);
   state.lastRev = record.rev;
-  notifyWatchers(state, record, out);
+  announce(state, record, out);
 }
 
-export function notifyWatchers(state: ShardState, record: CommitRecord, out: Outbox): void {
-  if (state.watched.size === 0) return;
+/** Tells watchers of the keys that a record has changed, and notes the wait queues that may move. */
+export function announce(state: ShardState, record: CommitRecord, out: Outbox): void {
+  const { account, rev } = record;
   for (const effect of record.effects) {
-    if (effect.kind !== kinds.kv) continue;
-    const name = nameOf(record.account, effect.key);
-    const routers = state.watched.get(name);
-    if (routers === undefined) continue;
-    // One change answers everyone who waits, so that the interest ends with it.
-    state.watched.delete(name);
-    const version = effect.value === undefined ? 0 : record.rev;
-    const body = keyEventBody(effect.key, version, effect.value, record.rev, effect.expired);
-    for (const router of routers)
-      out.event(router, { account: record.account, key: effect.key, rev: record.rev, version, body });
+    if (effect.kind === kinds.lock) state.waitQueues.noteGrantable('lock', account, effect.key);
+    if (effect.kind !== kinds.kv || state.watched.size === 0) continue;
+    const { key, value, expired } = effect;
+    const version = value === undefined ? 0 : rev;
+    let body: string | undefined;
+    for (const router of state.watched.take(nameOf(account, key))) {
+      body ??= keyEventBody(key, version, value, rev, expired);
+      out.event(router, { account, key, rev, version, body });
+    }
   }
 }

@@ -1,46 +1,54 @@
 /**
- * Things in memory that end at a time: waiters whose LockWait runs out, mutexes, and the memory of free mutexes.
- * Entries on disk have an index of their own (`Entries.due`); the actor sleeps until the earlier of the two.
+ * What ends at a time and lives in memory: waits whose LockWait runs out, mutexes, the memory of free mutexes. A timer
+ * is a row: when, of which kind, and whose. Entries on disk have an index of their own (`Entries.due`); the actor sleeps
+ * until the earlier of the two.
  */
 import BTree from 'sorted-btree';
 
-export interface Deadline<Item> {
+/**
+ * wait: a request, by `refName`. mutex: a mutex, by `nameOf`. lock: a lock, by `nameOf`, whose lease ends before the time
+ * that its entry is filed under.
+ */
+export type TimerKind = 'wait' | 'mutex' | 'lock';
+
+export interface Timer {
   /** Milliseconds on the server's clock. */
   readonly at: number;
   /** Tells equal times apart, in the order in which they were set. */
   readonly seq: number;
-  readonly item: Item;
+  readonly kind: TimerKind;
+  readonly key: string;
 }
 
-export class Deadlines<Item> {
-  readonly #tree = new BTree.default<Deadline<Item>, true>(undefined, (a, b) => a.at - b.at || a.seq - b.seq);
+export class Timers {
+  readonly #rows = new BTree.default<Timer, true>(undefined, (a, b) => a.at - b.at || a.seq - b.seq);
   #seq = 0;
 
-  set(at: number, item: Item): Deadline<Item> {
+  set(at: number, kind: TimerKind, key: string): Timer {
     this.#seq += 1;
-    const deadline = { at, seq: this.#seq, item };
-    this.#tree.set(deadline, true);
-    return deadline;
+    const timer = { at, seq: this.#seq, kind, key };
+    this.#rows.set(timer, true);
+    return timer;
   }
 
-  clear(deadline: Deadline<Item>): void {
-    this.#tree.delete(deadline);
+  clear(timer: Timer): void {
+    this.#rows.delete(timer);
   }
 
   /** Infinity when there is none. */
   next(): number {
-    return this.#tree.minKey()?.at ?? Infinity;
+    return this.#rows.minKey()?.at ?? Infinity;
   }
 
   /** Takes out the earliest that has passed. */
-  shiftDue(now: number): Item | undefined {
-    const first = this.#tree.minKey();
+  shiftDue(now: number): Timer | undefined {
+    const first = this.#rows.minKey();
     if (first === undefined || first.at > now) return undefined;
-    this.#tree.delete(first);
-    return first.item;
+    this.#rows.delete(first);
+    return first;
   }
 
   get size(): number {
-    return this.#tree.size;
+    return this.#rows.size;
   }
 }

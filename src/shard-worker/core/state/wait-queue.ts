@@ -1,25 +1,32 @@
 /**
- * Who waits for a lock or a mutex: strictly first come, first served. Waiters leave from the middle when they vanish or
- * run out of time, so the line is an insertion-ordered Map: joining, leaving and taking the head are all O(1).
+ * The wait queue of one resource, a lock or a mutex: strictly first come, first served. Waiters leave from the middle
+ * when their client disconnects or their time runs out, so the queue is an insertion-ordered Map: joining, leaving and
+ * taking the head are all O(1).
  *
- * A line can stand before a free lock in two cases only: its head is a batch over several shards for which the lock is
- * reserved while the other shards are asked, or the head's batch needs a key that such a batch holds. Nobody overtakes.
+ * A queue can stand before a free lock in two cases only: its head is a batch over several shards for which the lock is
+ * reserved while the other shards are asked, or its head needs a key that such a batch holds. Nobody overtakes.
  */
+import { nameOf } from '../../../protocol/footprint.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
-import type { Batch, LockOperation, MutexLock } from '../../../protocol/commands.ts';
-import type { Deadline } from './timers.ts';
+import type { LockOperation } from '../../../protocol/operations/lock.ts';
+import type { MutexLock } from '../../../protocol/operations/mutex.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { RequestRef } from './outbox.ts';
+import type { Timer } from './timers.ts';
+
+/** What can be waited for. */
+export type ResourceKind = 'lock' | 'mutex';
 
 export interface Waiter {
+  readonly queue: WaitQueue;
   readonly ref: RequestRef;
-  readonly account: AccountId;
   readonly operation: LockOperation;
-  /** What to do when the lock is free: settle the batch, hand out the mutex, or tell the transaction that it has the lock. */
+  /** What to do once the resource is free: execute the batch, grant the mutex, or tell the transaction. */
   readonly work: Batch | MutexLock | Reserve;
-  /** The place in line. */
+  /** The place in the queue. */
   readonly ticket: number;
   /** When LockWait runs out. Absent once the lock is reserved. */
-  deadline?: Deadline<Timed>;
+  timer?: Timer;
   /** The lock is kept for this waiter, which is a transaction. */
   reserved: boolean;
 }
@@ -29,34 +36,41 @@ export interface Reserve {
   readonly transaction: string;
 }
 
-/** What a deadline in memory is about. */
-export type Timed =
-  | { readonly kind: 'waiter'; readonly waiter: Waiter }
-  | { readonly kind: 'mutex'; readonly account: AccountId; readonly id: string }
-  /** A lease ends before the time that its entry is filed under. */
-  | { readonly kind: 'lock'; readonly account: AccountId; readonly id: string };
-
 export class WaitQueue {
-  readonly #line = new Map<number, Waiter>();
+  readonly kind: ResourceKind;
+  readonly account: AccountId;
+  readonly id: string;
+  readonly #waiters = new Map<number, Waiter>();
   readonly #owners = new Map<string, Waiter>();
 
+  constructor(kind: ResourceKind, account: AccountId, id: string) {
+    this.kind = kind;
+    this.account = account;
+    this.id = id;
+  }
+
+  /** As holds and footprints name the resource. */
+  get name(): string {
+    return nameOf(this.account, this.id);
+  }
+
   get size(): number {
-    return this.#line.size;
+    return this.#waiters.size;
   }
 
   head(): Waiter | undefined {
-    return this.#line.values().next().value;
+    return this.#waiters.values().next().value;
   }
 
-  /** A waiter with a ticket that is already in line takes that place over. */
+  /** A waiter with a ticket that is already in the queue takes that place over. */
   join(waiter: Waiter): void {
-    this.#line.set(waiter.ticket, waiter);
+    this.#waiters.set(waiter.ticket, waiter);
     if (waiter.operation.owner !== undefined) this.#owners.set(waiter.operation.owner, waiter);
   }
 
   leave(waiter: Waiter): void {
-    this.#line.delete(waiter.ticket);
-    const owner = waiter.operation.owner;
+    this.#waiters.delete(waiter.ticket);
+    const { owner } = waiter.operation;
     if (owner !== undefined && this.#owners.get(owner) === waiter) this.#owners.delete(owner);
   }
 
@@ -65,8 +79,95 @@ export class WaitQueue {
     return operation.owner === undefined ? undefined : this.#owners.get(operation.owner);
   }
 
-  /** Everyone, first in line first. */
+  /** All waiters, the head first. */
   waiters(): Iterable<Waiter> {
-    return this.#line.values();
+    return this.#waiters.values();
   }
+}
+
+/** All wait queues of a shard. */
+export class WaitQueues {
+  readonly #queues = { lock: new Map<string, WaitQueue>(), mutex: new Map<string, WaitQueue>() } satisfies Record<
+    ResourceKind,
+    Map<string, WaitQueue>
+  >;
+  /** Every waiter, by `refName`. */
+  readonly #byRequest = new Map<string, Waiter>();
+  /** Queues whose resource became free, or may have, within this command: they are served before it ends. */
+  readonly grantable = new Set<WaitQueue>();
+  /** Queues whose head needs a key that a transaction holds. */
+  readonly blocked = new Set<WaitQueue>();
+  #tickets = 0;
+
+  /** How many wait, in all queues. */
+  get size(): number {
+    return this.#byRequest.size;
+  }
+
+  get openQueues(): number {
+    return this.#queues.lock.size + this.#queues.mutex.size;
+  }
+
+  find(kind: ResourceKind, account: AccountId, id: string): WaitQueue | undefined {
+    const queues = this.#queues[kind];
+    return queues.size === 0 ? undefined : queues.get(nameOf(account, id));
+  }
+
+  length(kind: ResourceKind, account: AccountId, id: string): number {
+    return this.find(kind, account, id)?.size ?? 0;
+  }
+
+  open(kind: ResourceKind, account: AccountId, id: string): WaitQueue {
+    let queue = this.find(kind, account, id);
+    if (queue === undefined) {
+      queue = new WaitQueue(kind, account, id);
+      this.#queues[kind].set(queue.name, queue);
+    }
+    return queue;
+  }
+
+  nextTicket(): number {
+    this.#tickets += 1;
+    return this.#tickets;
+  }
+
+  join(waiter: Waiter): void {
+    waiter.queue.join(waiter);
+    this.#byRequest.set(refName(waiter.ref), waiter);
+  }
+
+  waiterOf(ref: RequestRef): Waiter | undefined {
+    return this.#byRequest.size === 0 ? undefined : this.#byRequest.get(refName(ref));
+  }
+
+  waiterNamed(name: string): Waiter | undefined {
+    return this.#byRequest.get(name);
+  }
+
+  /** Forgets the request; its place in the queue stays, for whoever takes it over. */
+  forget(waiter: Waiter): void {
+    this.#byRequest.delete(refName(waiter.ref));
+  }
+
+  leave(waiter: Waiter): void {
+    const { queue } = waiter;
+    queue.leave(waiter);
+    if (queue.size === 0) this.#queues[queue.kind].delete(queue.name);
+    this.forget(waiter);
+  }
+
+  waiters(): Iterable<Waiter> {
+    return this.#byRequest.values();
+  }
+
+  /** The resource became free, or may have. */
+  noteGrantable(kind: ResourceKind, account: AccountId, id: string): void {
+    const queue = this.find(kind, account, id);
+    if (queue !== undefined) this.grantable.add(queue);
+  }
+}
+
+/** How a request is named among waiters. */
+export function refName(ref: RequestRef): string {
+  return `${ref.router}:${ref.id}`;
 }

@@ -1,0 +1,61 @@
+/**
+ * REST calls, declared once: a method and a path, the parameters of the query, and the command that they make. Routes,
+ * the list in "there is no such path", metric labels and the formats of replies follow from the tables of calls.
+ */
+import { integerMax } from '../../shared/limits.ts';
+import type { AccountId } from '../ids.ts';
+
+/** A parameter of a query. Durations are seconds in a URL and whole milliseconds from there on. */
+export type QueryParameter =
+  | { readonly type: 'integer'; readonly min: number; readonly max: number }
+  | { readonly type: 'seconds'; readonly above: 'zero' | 'or zero'; readonly maxMs: number }
+  | { readonly type: 'key' }
+  | { readonly type: 'prefix' }
+  /** Kept as a JSON string: in a query there are no types. */
+  | { readonly type: 'string'; readonly bytesMax: number; readonly limitName: string };
+
+export type QueryParameters = Readonly<Record<string, QueryParameter>>;
+
+export type QueryValues<Parameters extends QueryParameters> = {
+  readonly [Name in keyof Parameters]?: Parameters[Name]['type'] extends 'integer' | 'seconds' ? number : string;
+};
+
+export interface GivenToCall<Parameters extends QueryParameters> {
+  readonly account: AccountId;
+  /** The rest of the path; empty for a path without. */
+  readonly id: string;
+  readonly query: QueryValues<Parameters>;
+  /** The body as JSON text, for a call that takes a value. */
+  readonly value: string;
+}
+
+export interface CallSpec<Parameters extends QueryParameters, Made> {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Below `/db/:acc/`; `*` is the id, which may hold slashes. */
+  readonly path: string;
+  readonly summary: string;
+  readonly query: Parameters;
+  /** Parameters of which at most one may be given. */
+  readonly onlyOneOf?: readonly string[];
+  /** The body is a value: JSON, or text/plain for a string. Absent: the call takes no body. */
+  readonly body?: 'value';
+  readonly command: (given: GivenToCall<Parameters>) => Made;
+}
+
+/** Checks the declaration and infers its parameters. */
+export function call<const Parameters extends QueryParameters, Made>(
+  spec: CallSpec<Parameters, Made>,
+): CallSpec<Parameters, Made> {
+  return spec;
+}
+
+export function integerParameter(min: number, max: number = integerMax) {
+  return { type: 'integer', min, max } as const;
+}
+
+export function secondsParameter(above: 'zero' | 'or zero', maxMs: number) {
+  return { type: 'seconds', above, maxMs } as const;
+}
+
+export const keyParameter = { type: 'key' } as const;
+export const prefixParameter = { type: 'prefix' } as const;

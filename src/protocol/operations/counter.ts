@@ -1,0 +1,86 @@
+/** Counters: integers that clients add to, without a version. `Atomic` in a batch. */
+import { Type } from 'typebox';
+import { integerMax } from '../../shared/limits.ts';
+import { refuseField } from '../refusal.ts';
+import { call, integerParameter } from './call.ts';
+import { closed, integerField, integerOf, keyField, keyOf, listField } from './fields.ts';
+import { listSection } from './section.ts';
+
+export interface CounterOperation {
+  readonly key: string;
+  /** `get` reads, `reset` deletes; neither takes part in `POST /db/:acc`. */
+  readonly op: 'add' | 'set' | 'max' | 'min' | 'get' | 'reset';
+  readonly n: number;
+  readonly ifEq?: number;
+}
+
+export interface CounterResult {
+  /** Absent: there is no such counter. */
+  readonly value?: number;
+  readonly old?: number;
+}
+
+const ops = { Add: 'add', Set: 'set', Max: 'max', Min: 'min' } as const;
+const opNames = Object.keys(ops) as (keyof typeof ops)[];
+
+const counterItem = Type.Object(
+  {
+    Key: keyField,
+    Add: Type.Optional(integerField),
+    Set: Type.Optional(integerField),
+    IfEq: Type.Optional(integerField),
+    Max: Type.Optional(integerField),
+    Min: Type.Optional(integerField),
+  },
+  { ...closed, expected: '{"Key"} with one of Add, Set, Max, Min' },
+);
+
+export const counterSection = listSection<CounterOperation, CounterResult>({
+  body: 'Atomic',
+  schema: { Atomic: Type.Optional(listField(counterItem, 'a list of {"Key"} with one of Add, Set, Max, Min')) },
+  key: ({ key }) => key,
+  effect: ({ op }) => (op === 'get' ? 'read' : op === 'reset' ? 'free' : 'write'),
+  scope: ({ op }) => (op === 'get' ? 'read' : 'write'),
+  read: ({ Atomic }: { Atomic?: Type.Static<typeof counterItem>[] }, { root }) =>
+    Atomic?.map((item, i) => readCounter(item, `${root}Atomic[${i}]`)),
+});
+
+function readCounter(item: Type.Static<typeof counterItem>, path: string): CounterOperation {
+  const [name, ...more] = opNames.filter((op) => item[op] !== undefined);
+  if (name === undefined) return refuseField(path, `expected one of ${opNames.join(', ')}, got none`);
+  if (more.length > 0) {
+    return refuseField(path, `expected only one of ${opNames.join(', ')}, got ${[name, ...more].join(' and ')}`);
+  }
+  if (item.IfEq !== undefined && name !== 'Set')
+    return refuseField(`${path}.IfEq`, `goes with Set only, not with ${name}`);
+  const key = keyOf(item.Key, `${path}.Key`);
+  const operation = { key, op: ops[name], n: integerOf(item[name] ?? 0) };
+  return item.IfEq === undefined ? operation : { ...operation, ifEq: integerOf(item.IfEq) };
+}
+
+export const counterCalls = {
+  'counter.get': call({
+    method: 'GET',
+    path: 'counter/*',
+    summary: 'Read a counter',
+    query: {},
+    command: ({ account, id }) =>
+      ({ kind: 'batch', account, format: 'counter.get', counter: [{ key: id, op: 'get', n: 0 }] }) as const,
+  }),
+  'counter.add': call({
+    method: 'POST',
+    path: 'counter/*',
+    summary: 'Add to a counter',
+    query: { add: integerParameter(-integerMax) },
+    command: ({ account, id, query: { add = 1 } }) =>
+      ({ kind: 'batch', account, format: 'counter.add', counter: [{ key: id, op: 'add', n: add }] }) as const,
+  }),
+  'counter.reset': call({
+    method: 'DELETE',
+    path: 'counter/*',
+    summary: 'Delete a counter',
+    query: {},
+    command: ({ account, id }) =>
+      ({ kind: 'batch', account, format: 'counter.reset', counter: [{ key: id, op: 'reset', n: 0 }] }) as const,
+  }),
+} as const;

@@ -1,0 +1,57 @@
+/** Idempotency ids: a batch that was done under one is not done again. */
+import { Type } from 'typebox';
+import { idempotencyTtlMsDefault, ttlMsMax } from '../../shared/limits.ts';
+import { refuse, refuseField } from '../refusal.ts';
+import { keyField, keyOf, listField, msOf, secondsField } from './fields.ts';
+import type { BodyContext } from './section.ts';
+
+export interface IdempotencyRequest {
+  readonly ids: readonly string[];
+  readonly ttlMs: number;
+  /** `refuse` answers 409 duplicate_request; `replay` answers the stored reply. */
+  readonly mode: 'refuse' | 'replay';
+  /** Digest of what was asked, so that another payload under the same id is told apart. */
+  readonly fingerprint: string;
+}
+
+/** What a request says about idempotency, before the fingerprint of its command is known. */
+export type IdempotencyOptions = Omit<IdempotencyRequest, 'fingerprint'>;
+
+export const idempotencySchema = {
+  IdempotencyIDs: Type.Optional(listField(keyField, 'a list of at least one string', 1)),
+  IdempotencyTTL: Type.Optional(secondsField('zero', ttlMsMax)),
+  IdempotencyMode: Type.Optional(
+    Type.Literal('replay', { expected: '"replay" (leave it out to have a duplicate refused)' }),
+  ),
+};
+
+interface IdempotencyBody {
+  readonly IdempotencyIDs?: readonly string[];
+  readonly IdempotencyTTL?: number;
+  readonly IdempotencyMode?: 'replay';
+}
+
+/** @param header what the header `Idempotency-Key` says, which is the other way to give an id */
+export function readIdempotency(
+  body: IdempotencyBody,
+  { root }: BodyContext,
+  header: IdempotencyOptions | undefined,
+): IdempotencyOptions | undefined {
+  const { IdempotencyIDs, IdempotencyTTL, IdempotencyMode } = body;
+  const ttlMs = IdempotencyTTL === undefined ? idempotencyTtlMsDefault : msOf(IdempotencyTTL);
+  if (IdempotencyIDs !== undefined) {
+    if (header !== undefined) {
+      return refuse(
+        'invalid',
+        'IdempotencyIDs: given together with the header Idempotency-Key; expected one of the two',
+      );
+    }
+    const ids = IdempotencyIDs.map((id, i) => keyOf(id, `${root}IdempotencyIDs[${i}]`));
+    return { ids: [...new Set(ids)], ttlMs, mode: IdempotencyMode ?? 'refuse' };
+  }
+  if (header !== undefined) return { ...header, ttlMs };
+  for (const field of ['IdempotencyTTL', 'IdempotencyMode'] as const) {
+    if (body[field] !== undefined) refuseField(root + field, 'given without IdempotencyIDs');
+  }
+  return undefined;
+}

@@ -1,0 +1,221 @@
+/** Durable locks: taking, extending, giving back, guarding with one, looking at them. */
+import { Type } from 'typebox';
+import { lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
+import type { AccountId } from '../ids.ts';
+import { refuseField } from '../refusal.ts';
+import { call, integerParameter, keyParameter, secondsParameter, type GivenToCall } from './call.ts';
+import type { CommandSpec, PageRequest } from './command.ts';
+import {
+  anyJson,
+  closed,
+  fenceField,
+  fenceOf,
+  jsonText,
+  keyField,
+  keyOf,
+  listField,
+  msOf,
+  secondsField,
+} from './fields.ts';
+import { pageOf, pageParameters } from './kv.ts';
+import { listSection, singleSection, type NeededScope } from './section.ts';
+
+export interface LockOperation {
+  readonly id: string;
+  readonly durMs: number;
+  /** 0: try once. */
+  readonly waitMs: number;
+  /** Chosen by the client for one lock instance; a secret. */
+  readonly owner?: string;
+  /** JSON text. */
+  readonly meta?: string;
+  /** Present: extend the lease held with this handle instead of taking the lock. */
+  readonly extend?: number;
+}
+
+export interface LockResult {
+  /** 0: the revision of this commit. */
+  readonly handle: number;
+  readonly till: number;
+  readonly recover?: { readonly handle: number; readonly meta?: string; readonly why: string };
+}
+
+/** Give a lock back, by handle or by owner. With neither it is forced, which needs a scope of its own. */
+export interface UnlockOperation {
+  readonly id: string;
+  readonly handle?: number;
+  readonly owner?: string;
+}
+
+export interface GuardOperation {
+  readonly id: string;
+  readonly handle: number;
+}
+
+const metaLimit = { bytes: lockMetaBytesMax, name: 'the limit of LockMeta' };
+
+const lockSchema = {
+  LockID: Type.Optional(keyField),
+  LockDur: Type.Optional(secondsField('zero', lockDurMsMax)),
+  LockWait: Type.Optional(secondsField('or zero', waitMsMax)),
+  LockOwner: Type.Optional(keyField),
+  LockMeta: Type.Optional(anyJson),
+};
+const unlockSchema = { UnlockID: Type.Optional(keyField), Unlock: Type.Optional(fenceField) };
+const lockAndUnlock = Type.Object({ ...lockSchema, ...unlockSchema });
+type LockBody = Type.Static<typeof lockAndUnlock>;
+
+export const lockSection = singleSection<LockOperation, LockResult>({
+  body: 'LockID',
+  schema: lockSchema,
+  key: ({ id }) => id,
+  effect: () => 'write',
+  scope: () => 'write',
+  read: (body: LockBody, { root }) => {
+    if (body.LockID === undefined) return refuseWithoutLock(body, root);
+    if (body.LockDur === undefined)
+      return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold LockID for');
+    const extend = extendedFence(body, root);
+    return {
+      id: keyOf(body.LockID, `${root}LockID`),
+      durMs: msOf(body.LockDur),
+      waitMs: msOf(body.LockWait ?? 0),
+      ...(body.LockOwner !== undefined && { owner: keyOf(body.LockOwner, `${root}LockOwner`) }),
+      ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
+      ...(extend !== undefined && { extend }),
+    };
+  },
+});
+
+/** Nearly every batch has no lock and ends here, so the members are looked at by name first. */
+function refuseWithoutLock(body: LockBody, root: string): undefined {
+  const { LockDur, LockWait, LockOwner, LockMeta } = body;
+  if (LockDur === undefined && LockWait === undefined && LockOwner === undefined && LockMeta === undefined) return;
+  for (const field of ['LockDur', 'LockWait', 'LockOwner', 'LockMeta'] as const) {
+    if (body[field] !== undefined) refuseField(root + field, 'given without LockID');
+  }
+}
+
+/** LockID = UnlockID means: keep the lock that I hold for longer. */
+function extendedFence(body: LockBody, root: string): number | undefined {
+  if (body.LockID !== body.UnlockID) return undefined;
+  if (body.Unlock === undefined)
+    return refuseField(`${root}Unlock`, 'missing; expected the handle of the lock to extend');
+  if (body.LockWait) return refuseField(`${root}LockWait`, 'extending a lock (LockID = UnlockID) never waits');
+  return fenceOf(body.Unlock, `${root}Unlock`);
+}
+
+export const unlockSection = singleSection<UnlockOperation, never>({
+  body: 'Unlock',
+  schema: unlockSchema,
+  key: ({ id }) => id,
+  effect: () => 'free',
+  scope: unlockScope,
+  read: (body: LockBody, { root }) => {
+    if (body.UnlockID === undefined)
+      return body.Unlock === undefined ? undefined : refuseField(`${root}Unlock`, 'given without UnlockID');
+    if (body.UnlockID === body.LockID) return undefined;
+    const id = keyOf(body.UnlockID, `${root}UnlockID`);
+    return body.Unlock === undefined ? { id } : { id, handle: fenceOf(body.Unlock, `${root}Unlock`) };
+  },
+});
+
+/** Whoever ends a lock without showing that it is theirs ends it by force. */
+export function unlockScope({ handle, owner }: UnlockOperation): Exclude<NeededScope, 'condition'> {
+  return handle === undefined && owner === undefined ? 'force' : 'write';
+}
+
+const guardItem = Type.Object({ LockID: keyField, Lock: fenceField }, { ...closed, expected: '{"LockID","Lock"}' });
+
+export const guardSection = listSection<GuardOperation, never>({
+  body: 'Guard',
+  schema: { Guard: Type.Optional(listField(guardItem, 'a list of {"LockID","Lock"}')) },
+  key: ({ id }) => id,
+  effect: () => 'read',
+  scope: () => 'condition',
+  read: ({ Guard }: { Guard?: Type.Static<typeof guardItem>[] }, { root }) =>
+    Guard?.map((item, i) => ({
+      id: keyOf(item.LockID, `${root}Guard[${i}].LockID`),
+      handle: fenceOf(item.Lock, `${root}Guard[${i}].Lock`),
+    })),
+});
+
+export interface LockInspect {
+  readonly kind: 'lock.inspect';
+  readonly account: AccountId;
+  readonly id: string;
+  /** Succeed only while this handle holds the lock. */
+  readonly fence?: number;
+}
+
+export interface LockList extends PageRequest {
+  readonly kind: 'lock.list';
+}
+
+export const lockInspect = {
+  scope: () => 'read',
+  keys: ({ id }) => [id],
+} as const satisfies CommandSpec<LockInspect>;
+
+export const lockList = {
+  scope: () => 'read',
+  prefix: ({ prefix }) => prefix,
+  list: 'Locks',
+} as const satisfies CommandSpec<LockList>;
+
+const lockDurMsDefault = 30 * 1000;
+
+/** `id` is the owner: chosen by the client for one lock instance, so that a lost reply can be asked for again. */
+export const lockParameters = {
+  id: keyParameter,
+  dur: secondsParameter('zero', lockDurMsMax),
+  wait: secondsParameter('or zero', waitMsMax),
+  meta: { type: 'string', bytesMax: metaLimit.bytes, limitName: metaLimit.name },
+} as const;
+
+export const unlockParameters = { id: keyParameter, lock: integerParameter(1) } as const;
+
+export function lockGiven({ id, query }: GivenToCall<typeof lockParameters>): LockOperation {
+  const { id: owner, dur = lockDurMsDefault, wait = 0, meta } = query;
+  return { id, durMs: dur, waitMs: wait, ...(owner !== undefined && { owner }), ...(meta !== undefined && { meta }) };
+}
+
+export function unlockGiven({ id, query }: GivenToCall<typeof unlockParameters>): UnlockOperation {
+  const { id: owner, lock } = query;
+  return { id, ...(owner !== undefined && { owner }), ...(lock !== undefined && { handle: lock }) };
+}
+
+export const lockCalls = {
+  'lock.list': call({
+    method: 'GET',
+    path: 'lock',
+    summary: 'List locks that are held, below a prefix',
+    query: pageParameters,
+    command: (given) => ({ kind: 'lock.list', ...pageOf(given) }) as const,
+  }),
+  'lock.get': call({
+    method: 'GET',
+    path: 'lock/*',
+    summary: 'See whether a lock is held, until when, and how many wait for it',
+    query: { fence: integerParameter(1) },
+    command: ({ account, id, query: { fence } }) =>
+      ({ kind: 'lock.inspect', account, id, ...(fence !== undefined && { fence }) }) as const,
+  }),
+  'lock.acquire': call({
+    method: 'POST',
+    path: 'lock/*',
+    summary: 'Take a lock, or extend it',
+    query: lockParameters,
+    command: (given) =>
+      ({ kind: 'batch', account: given.account, format: 'lock.acquire', lock: lockGiven(given) }) as const,
+  }),
+  'lock.release': call({
+    method: 'DELETE',
+    path: 'lock/*',
+    summary: 'Give a lock back',
+    query: unlockParameters,
+    onlyOneOf: ['id', 'lock'],
+    command: (given) =>
+      ({ kind: 'batch', account: given.account, format: 'lock.release', unlock: unlockGiven(given) }) as const,
+  }),
+} as const;

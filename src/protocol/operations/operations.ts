@@ -1,0 +1,118 @@
+/**
+ * Everything that a shard can be asked for, in three tables: sections of a batch, other commands, REST calls. The order
+ * of `sections` is the order in which a batch is evaluated and its failures are listed.
+ *
+ * A new kind is a file beside this one, a line in a table here, and its behaviour in
+ * `shard-worker/core/operations/operations.ts`, which does not compile without it.
+ */
+import type { AccountId } from '../ids.ts';
+import type { CallSpec, QueryParameters } from './call.ts';
+import type { CommandSpec } from './command.ts';
+import { counterCalls, counterSection } from './counter.ts';
+import type { IdempotencyRequest } from './idempotency.ts';
+import { checkSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
+import {
+  guardSection,
+  lockCalls,
+  lockInspect,
+  lockList,
+  lockSection,
+  unlockSection,
+  type LockInspect,
+  type LockList,
+} from './lock.ts';
+import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
+import type { ListSection, SingleSection } from './section.ts';
+import { sequenceCalls, sequenceSection } from './sequence.ts';
+import { watchKeyCommand, type WatchKey } from './watch.ts';
+
+export const sections = {
+  guard: guardSection,
+  unlock: unlockSection,
+  lock: lockSection,
+  check: checkSection,
+  counter: counterSection,
+  sequence: sequenceSection,
+  get: getSection,
+  set: setSection,
+} as const;
+
+export type Sections = typeof sections;
+export type SectionName = keyof Sections;
+export const sectionNames = Object.keys(sections) as readonly SectionName[];
+
+export type OperationOf<Name extends SectionName> =
+  Sections[Name] extends ListSection<infer Operation, infer _Result>
+    ? Operation
+    : Sections[Name] extends SingleSection<infer Operation, infer _Result>
+      ? Operation
+      : never;
+export type ResultOf<Name extends SectionName> = NonNullable<Sections[Name]['result']>;
+
+type MembersOf<Name extends SectionName> = Sections[Name]['list'] extends true
+  ? readonly OperationOf<Name>[]
+  : OperationOf<Name>;
+type BatchSections = { readonly [Name in SectionName]?: MembersOf<Name> };
+
+/** Every write, and most reads, are one batch: REST calls are batches of one operation with another `format` of reply. */
+export interface Batch extends BatchSections {
+  readonly kind: 'batch';
+  readonly account: AccountId;
+  readonly format: ReplyFormat;
+  /** Of the values in the reply. Absent: `replyBytesMax`; less for each batch of an array body. */
+  readonly replyBytesMax?: number;
+  readonly idempotency?: IdempotencyRequest;
+}
+
+/** Sections whose operations have results. */
+export type ResultName = { [Name in SectionName]: ResultOf<Name> extends never ? never : Name }[SectionName];
+
+/** Lists are parallel to the batch's; `null` where another shard owns the item. */
+export type Results = {
+  readonly [Name in ResultName]?: Sections[Name]['list'] extends true
+    ? readonly (ResultOf<Name> | null)[]
+    : ResultOf<Name>;
+};
+
+/** The operations of one section of a batch, as a list. */
+export function operationsOf<Name extends SectionName>(batch: BatchSections, name: Name): readonly OperationOf<Name>[] {
+  const members = batch[name];
+  if (members === undefined) return [];
+  return (sections[name].list ? members : [members]) as readonly OperationOf<Name>[];
+}
+
+/** Commands that list what is below a prefix, over all shards. */
+export type ListCommand = KvList | LockList;
+export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;
+export type CommandKind = Exclude<Command['kind'], 'batch'>;
+
+export const commands = {
+  'kv.list': kvList,
+  'lock.list': lockList,
+  'lock.inspect': lockInspect,
+  'mutex.lock': mutexLock,
+  'mutex.unlock': mutexUnlock,
+  'watch.key': watchKeyCommand,
+} as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
+
+export const calls = { ...kvCalls, ...counterCalls, ...sequenceCalls, ...lockCalls, ...mutexCalls } as const;
+export type CallName = keyof typeof calls;
+
+/** How a reply is written: `batch` is that of `POST /db/:acc`; the others belong to one call each. */
+export type ReplyFormat =
+  | 'batch'
+  | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
+type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
+
+/** The declaration of a command, whichever it is. */
+export function specOf(command: Exclude<Command, Batch>): CommandSpec<never> {
+  return commands[command.kind];
+}
+
+/** All calls, each with the command that it makes. */
+export const callList = Object.entries(calls) as unknown as readonly [CallName, CallSpec<QueryParameters, Command>][];
+
+export function waitsForLock(command: Command): boolean {
+  if (command.kind === 'batch') return command.lock !== undefined && command.lock.waitMs > 0;
+  return specOf(command).waits?.(command as never) ?? false;
+}

@@ -1,0 +1,57 @@
+/** Watches: of one key, of several, or of everything below a prefix. */
+import { Type } from 'typebox';
+import { keyBytesMax, pageLimitMax, waitMsMax } from '../../shared/limits.ts';
+import type { AccountId } from '../ids.ts';
+import type { CommandSpec } from './command.ts';
+import { closed, keyField, listField, secondsField, versionField } from './fields.ts';
+
+/** Answers at once when the key's version differs; otherwise the outcome is `registered` and an event follows later. */
+export interface WatchKey {
+  readonly kind: 'watch.key';
+  readonly account: AccountId;
+  readonly key: string;
+  readonly version: number;
+}
+
+export const watchKeyCommand = {
+  scope: () => 'read',
+  keys: ({ key }) => [key],
+} as const satisfies CommandSpec<WatchKey>;
+
+const wait = secondsField('or zero', waitMsMax);
+
+/** `POST /watch/:acc`, one key. */
+export const watchKeyBody = Type.Object(
+  { ID: keyField, Version: Type.Optional(versionField), Wait: Type.Optional(wait) },
+  { ...closed, expected: '{"ID","Version","Wait"}' },
+);
+
+/** `POST /watch/:acc`, several keys. */
+export const watchKeysBody = Type.Object(
+  {
+    IDs: listField(
+      Type.Object({ ID: keyField, Version: Type.Optional(versionField) }, { ...closed, expected: '{"ID","Version"}' }),
+      'a list of at least one {"ID","Version"}',
+      1,
+    ),
+    Wait: Type.Optional(wait),
+  },
+  { ...closed, expected: '{"IDs":[{"ID","Version"}],"Wait"}' },
+);
+
+/** `POST /watch/:acc`, everything below a prefix. */
+export const watchPrefixBody = Type.Object(
+  {
+    Prefix: Type.String({ expected: `a string of at most ${keyBytesMax} bytes` }),
+    After: Type.Optional(versionField),
+    Wait: Type.Optional(wait),
+    Limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: pageLimitMax, expected: `an integer from 1 to ${pageLimitMax}` }),
+    ),
+  },
+  { ...closed, expected: '{"Prefix","After","Wait","Limit"}' },
+);
+
+export type WatchKeyBody = Type.Static<typeof watchKeyBody>;
+export type WatchKeysBody = Type.Static<typeof watchKeysBody>;
+export type WatchPrefixBody = Type.Static<typeof watchPrefixBody>;

@@ -1,0 +1,61 @@
+/**
+ * A batch while it is evaluated: what it would write, and which conditions fail. Nothing has happened until the write
+ * set is sealed with a revision and committed.
+ */
+import type { Entry } from '../../../protocol/entries.ts';
+import type { Failure } from '../../../protocol/errors.ts';
+import { sections, type Batch, type SectionName } from '../../../protocol/operations/operations.ts';
+import type { Kind } from '../../../protocol/record.ts';
+import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
+import type { ShardState } from '../state/state.ts';
+import type { Turn } from '../state/turn.ts';
+import { WriteSet } from '../state/write-set.ts';
+
+/** More than a batch has operations, so that each step of each section has a range of places. */
+const placesOfStep = 1e9;
+
+export class BatchEvaluation {
+  readonly writeSet = new WriteSet();
+  readonly failed: FailedItem[] = [];
+  readonly turn: Turn;
+  readonly batch: Batch;
+  #step = 0;
+  #section: SectionName = 'guard';
+  #index = 0;
+
+  constructor(turn: Turn, batch: Batch) {
+    this.turn = turn;
+    this.batch = batch;
+  }
+
+  get state(): ShardState {
+    return this.turn.state;
+  }
+
+  get now(): number {
+    return this.turn.now;
+  }
+
+  /** From here on failures are those of this operation. `step` grows in the order in which failures are listed. */
+  enter(step: number, section: SectionName, index: number): void {
+    this.#step = step;
+    this.#section = section;
+    this.#index = index;
+  }
+
+  /** @param field where it stands in the request, unless that is the operation itself */
+  fail(failure: Failure, field: string = this.#field()): void {
+    this.failed.push({ field, place: this.#step * placesOfStep + this.#index, ...failure });
+  }
+
+  /** The entry, unless its time is over. */
+  entry(kind: Kind, key: string): Entry | undefined {
+    const entry = this.state.entries.get(kind, this.batch.account, key);
+    return entry !== undefined && entry.till !== 0 && entry.till <= this.now ? undefined : entry;
+  }
+
+  #field(): string {
+    const { body, list } = sections[this.#section];
+    return list ? `${body}[${this.#index}]` : body;
+  }
+}

@@ -1,0 +1,63 @@
+/** Counters: integers that only ever move within ±(2^53−1). */
+import { failure } from '../../../protocol/errors.ts';
+import type { CounterOperation } from '../../../protocol/operations/counter.ts';
+import { kinds } from '../../../protocol/record.ts';
+import { quoted } from '../../../shared/text.ts';
+import type { BatchEvaluation } from './batch-evaluation.ts';
+import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
+
+export const counter: SectionBehaviour<'counter'> = {
+  evaluate(evaluation, operation) {
+    const { key, op, ifEq } = operation;
+    const { writeSet } = evaluation;
+    const old = valueBefore(evaluation, key);
+    const from = old ?? 0;
+    if (ifEq !== undefined && ifEq !== from) {
+      const message = `The counter ${JSON.stringify(key)} is ${from}; IfEq expected ${ifEq}.`;
+      evaluation.fail(failure('precondition_failed', message, { Key: key, Value: from }));
+    }
+    if (op === 'get') return old === undefined ? {} : { value: old };
+    if (op === 'reset') {
+      if (old !== undefined) writeSet.put({ kind: kinds.counter, key, till: 0 });
+      return { value: 0, ...(old === undefined ? {} : { old }) };
+    }
+    const value = moved(from, operation);
+    if (!Number.isSafeInteger(value)) {
+      const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${operation.n} leaves the range ±(2^53−1).`;
+      evaluation.fail(failure('overflow', message, { Key: key, Value: from }));
+    }
+    writeSet.put({ kind: kinds.counter, key, till: 0, value: String(value) });
+    return { value, old: from };
+  },
+  members: (answered) =>
+    `"Atomic":[${answered.batch.counter!.map((_, i) => `{${counterMembers(answered, i)}}`).join(',')}],`,
+};
+
+function moved(from: number, { op, n }: CounterOperation): number {
+  return op === 'add' ? from + n : op === 'set' ? n : op === 'max' ? Math.max(from, n) : Math.min(from, n);
+}
+
+/** With what the batch itself has done to the counter so far. */
+function valueBefore({ writeSet, state, batch }: BatchEvaluation, key: string): number | undefined {
+  const pending = writeSet.find(kinds.counter, key);
+  const text = pending === undefined ? state.entries.get(kinds.counter, batch.account, key)?.value : pending.value;
+  return text === undefined ? undefined : Number(text);
+}
+
+const oneCounter: FormatBehaviour = { members: (answered) => `${counterMembers(answered, 0)},` };
+
+export const formats = {
+  'counter.get': {
+    ...oneCounter,
+    missing: ({ batch, results }) =>
+      results.counter![0]!.value === undefined ? `There is no counter ${quoted(batch.counter![0]!.key)}.` : undefined,
+  },
+  'counter.add': oneCounter,
+  'counter.reset': oneCounter,
+} satisfies Record<string, FormatBehaviour>;
+
+function counterMembers({ batch, results }: Answered, i: number): string {
+  const { value, old } = results.counter![i]!;
+  const name = quoted(batch.counter![i]!.key);
+  return `"Key":${name},"Value":${value ?? 0}${old === undefined ? '' : `,"Old":${old}`}`;
+}

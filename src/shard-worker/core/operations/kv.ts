@@ -1,0 +1,107 @@
+/** Keys: conditions on versions, reads, writes, pages, and the watch of one key. */
+import { failure } from '../../../protocol/errors.ts';
+import { nameOf } from '../../../protocol/footprint.ts';
+import { keyEventBody } from '../../../protocol/key-event-body.ts';
+import type { GetResult, KvList } from '../../../protocol/operations/kv.ts';
+import type { WatchKey } from '../../../protocol/operations/watch.ts';
+import type { Page } from '../../../protocol/page.ts';
+import { kinds } from '../../../protocol/record.ts';
+import { quoted } from '../../../shared/text.ts';
+import type { RequestRef } from '../state/outbox.ts';
+import { readRevision } from '../state/state.ts';
+import type { Turn } from '../state/turn.ts';
+import type { BatchEvaluation } from './batch-evaluation.ts';
+import type { FormatBehaviour, SectionBehaviour } from './behaviour.ts';
+import { pageOfEntries } from './list.ts';
+
+function expectVersion(evaluation: BatchEvaluation, key: string, expected: number): void {
+  const version = evaluation.entry(kinds.kv, key)?.rev ?? 0;
+  if (version === expected) return;
+  const is = version === 0 ? 'does not exist' : `has version ${version}`;
+  const was = expected === 0 ? 'it must not exist' : `version ${expected} was expected`;
+  const message = `The key ${JSON.stringify(key)} ${is}; ${was}.`;
+  evaluation.fail(failure('version_mismatch', message, { Key: key, Version: version }));
+}
+
+export const check: SectionBehaviour<'check'> = {
+  check: (evaluation, { key, version }) => expectVersion(evaluation, key, version),
+};
+
+export const get: SectionBehaviour<'get'> = {
+  evaluate(evaluation, key) {
+    const entry = evaluation.entry(kinds.kv, key);
+    if (entry === undefined) return { version: 0 };
+    return { version: entry.rev, value: entry.value, ...(entry.till === 0 ? {} : { till: entry.till }) };
+  },
+  members: ({ batch, results }) =>
+    `"KV":[${batch.get!.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`,
+};
+
+export const set: SectionBehaviour<'set'> = {
+  check(evaluation, { key, version }) {
+    if (version !== undefined) expectVersion(evaluation, key, version);
+  },
+  evaluate(evaluation, { key, value, ttlMs }) {
+    const { writeSet, now, state, batch } = evaluation;
+    if (value !== undefined) {
+      writeSet.put({ kind: kinds.kv, key, till: ttlMs === undefined ? 0 : now + ttlMs, value });
+      return 'set';
+    }
+    // A delete takes back what this batch set before, and is a commit only if there is something to delete.
+    const stored = state.entries.get(kinds.kv, batch.account, key);
+    writeSet.remove(kinds.kv, key);
+    if (stored === undefined) return 'missing';
+    // An entry that had lapsed before its end was committed ends so now: its watchers are told that it expired.
+    const lapsed = stored.till !== 0 && stored.till <= now;
+    writeSet.put({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
+    return lapsed ? 'missing' : 'deleted';
+  },
+  members({ batch, results, rev }) {
+    const operations = batch.set!;
+    let text = '';
+    for (let i = 0; i < operations.length; i += 1) {
+      const head = `${i === 0 ? '' : ','}{"Key":${quoted(operations[i]!.key)},"Version":`;
+      const result = results.set![i];
+      text += result === 'set' ? `${head}${rev}}` : `${head}0,"Deleted":${result === 'deleted'}}`;
+    }
+    return `"KVSet":[${text}],`;
+  },
+};
+
+export const formats = {
+  'kv.get': {
+    members: ({ batch, results }) => `${getMembers(batch.get![0]!, results.get![0]!)},`,
+    missing: ({ batch, results }) =>
+      results.get![0]!.value === undefined ? `There is no key ${quoted(batch.get![0]!)}.` : undefined,
+  },
+  'kv.set': { members: ({ batch, rev }) => `"Key":${quoted(batch.set![0]!.key)},"Version":${rev},` },
+  'kv.delete': {
+    members: ({ batch, results }) => `"Key":${quoted(batch.set![0]!.key)},"Deleted":${results.set![0] === 'deleted'},`,
+  },
+} satisfies Record<string, FormatBehaviour>;
+
+function getMembers(key: string, { version, value, till }: GetResult): string {
+  const name = `"Key":${quoted(key)},"Version":${version}`;
+  if (value === undefined) return name;
+  return `${name},"Value":${value}${till === undefined ? '' : `,"TillMs":${till}`}`;
+}
+
+export function listKeys({ state, now }: Turn, command: KvList): Page {
+  return pageOfEntries(state, kinds.kv, command, ({ key, entry }) => {
+    if (entry.till !== 0 && entry.till <= now) return undefined;
+    const till = entry.till === 0 ? '' : `,"TillMs":${entry.till}`;
+    return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${till}}`;
+  });
+}
+
+/** The current value if the version differs; otherwise status 0, and the front end hears of the next change. */
+export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, key, version }: WatchKey): void {
+  const rev = readRevision(state);
+  const stored = state.entries.get(kinds.kv, account, key);
+  const entry = stored !== undefined && stored.till !== 0 && stored.till <= now ? undefined : stored;
+  const current = entry?.rev ?? 0;
+  if (current !== version)
+    return out.reply(ref, { rev, status: 200, body: keyEventBody(key, current, entry?.value, rev) });
+  state.watched.add(nameOf(account, key), ref.router);
+  out.reply(ref, { rev, status: 0, body: '' });
+}
