@@ -1,4 +1,4 @@
-/** One HTML file with everything in it: it can be mailed, and needs no network to be read. */
+/** Renders one self-contained HTML file, which can be mailed and read offline. */
 import { groups, type ContestantResult, type Group, type Report, type RowResult } from '../results.ts';
 import { short } from '../statistics.ts';
 import { barChart, columns, escape, percentileChart, stackedBars } from './charts.ts';
@@ -42,7 +42,7 @@ export function renderHtml(report: Report): string {
 }
 
 function serversTable({ servers }: Report): string {
-  const rows = servers.map(({ title, version = 'not here', note }) => [title, version, note].map(cell).join(''));
+  const rows = servers.map(({ title, version = 'not used', note }) => [title, version, note].map(cell).join(''));
   return section('', `<div class="scroll"><table>${tableRows(['compared with', 'version', ''], rows)}</table></div>`);
 }
 
@@ -54,21 +54,21 @@ function goalsSection(report: Report): string {
       cell(row.title) + cell(goal) + cell(measured) + verdictCell(met) + cell(stretch),
   );
   const met = lines.filter(({ met }) => met === 'yes').length;
-  const wanted = lines.filter(({ goal }) => goal !== '').length;
+  const bounds = lines.filter(({ goal }) => goal !== '').length;
   const table = `<div class="scroll"><table>${tableRows(['row', 'goal', 'measured', 'met', 'stretch'], rows)}</table></div>`;
   return section(
     'Goals',
-    `<p>${met} of ${wanted} met. Ratios: ours through theirs, median of ${report.options.repeats} neighbouring runs.</p>${table}`,
+    `<p>${met} of ${bounds} met. Ratios: ours divided by theirs, median of ${report.options.repeats} neighbouring runs.</p>${table}`,
   );
 }
 
-/** All on one scale; the dashed line of a bar is its goal. */
+/** The dashed line of each chart is a ratio of 1. */
 function ratiosSection({ rows }: Report): string {
   const charts = rows.flatMap((row) => {
     const bars = row.contestants
       .filter(({ ratio }) => ratio !== undefined)
       .map(({ title, ratio }) => ({
-        label: `through ${title}`,
+        label: `to ${title}`,
         value: ratio!,
         kind: kindOf(title),
         text: `${short(ratio!)} ×`,
@@ -80,7 +80,7 @@ function ratiosSection({ rows }: Report): string {
   if (charts.length === 0) return '';
   return section(
     'Ratios',
-    `<p class="faint">Our figure divided by theirs. The dashed line is 1: as much as they.</p>${barChart(charts)}`,
+    `<p class="faint">Our figure divided by theirs. The dashed line is 1, where both are equal.</p>${barChart(charts)}`,
   );
 }
 
@@ -102,7 +102,7 @@ function latencySection({ rows }: Report): string {
   );
   return section(
     'Latency at fixed arrival rates',
-    `<p class="faint">${escape(open[0]?.note ?? '')}: a server that stalls is charged for everyone who came meanwhile.</p>${parts.join('')}`,
+    `<p class="faint">${escape(open[0]?.note ?? '')}: a stall counts for every request that it delays.</p>${parts.join('')}`,
   );
 }
 
@@ -144,7 +144,7 @@ function cpuSection({ rows }: Report): string {
   if (bars.length === 0) return '';
   return section(
     'CPU by thread',
-    `<p class="faint">µs a request of our server, and of the generator beside it.</p>${stackedBars(bars.slice(0, 30), 'µs')}`,
+    `<p class="faint">µs a request of our server, and of the generator.</p>${stackedBars(bars.slice(0, 30), 'µs')}`,
   );
 }
 
@@ -154,7 +154,7 @@ function groupCommitSection({ rows }: Report): string {
   return section('Group commit', `<p class="faint">${escape(row.title)}</p>${groupCommitChart(row.contestants[0]!)}`);
 }
 
-/** How many writes shared an fdatasync. */
+/** Draws how many writes shared an fdatasync. */
 function groupCommitChart(contestant: ContestantResult): string {
   const commit = middleRun(contestant)?.groupCommit;
   if (commit === undefined) return '';
@@ -215,7 +215,7 @@ function section(title: string, content: string): string {
 }
 
 function tableRows(head: readonly string[], rows: readonly string[]): string {
-  // A column of figures has its head on the same side.
+  // Align the head of a column of figures with the figures.
   const figures = (rows[0] ?? '').split('</td>').map((cell) => cell.includes('class="number"'));
   const cells = head
     .map((name, at) => `<th${figures[at] === true ? ' class="number"' : ''}>${escape(name)}</th>`)

@@ -1,4 +1,4 @@
-/** The tables of docs/performance.md, between two marks that stay. */
+/** Renders the tables of docs/performance.md, which stand between two marks. */
 import { groups, type Group, type Report, type RowResult } from '../results.ts';
 import { short } from '../statistics.ts';
 import { goalLines, middleRun } from './goals-table.ts';
@@ -16,7 +16,7 @@ export function renderMarkdown(report: Report): string {
     '',
     ...table(
       ['compared with', 'version', ''],
-      servers.map(({ title, version = 'not here', note }) => [title, version, note]),
+      servers.map(({ title, version = 'not used', note }) => [title, version, note]),
     ),
     '',
     '### Goals',
@@ -37,7 +37,7 @@ export function renderMarkdown(report: Report): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** @throws when the marks are not there: nothing else may be overwritten. */
+/** Replaces the text between the marks. @throws if a mark is missing, so that nothing else is overwritten */
 export function putInto(document: string, tables: string): string {
   const [from, to] = [document.indexOf(begin), document.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`The document lacks its marks: ${begin} and ${end}`);
