@@ -38,7 +38,8 @@ export function barChart(groups: readonly BarGroup[], scale?: number): string {
       const length = Math.max(1, Math.min(1, value / most) * room);
       parts.push(text(labelWidth - 8, y + 13, label, { anchor: 'end' }));
       parts.push(
-        `<rect class="${kind}" x="${labelWidth}" y="${y}" width="${length.toFixed(1)}" height="${barHeight - 4}" rx="2"/>`,
+        `<rect class="${kind}" x="${labelWidth}" y="${y}" ` +
+          `width="${length.toFixed(1)}" height="${barHeight - 4}" rx="2"/>`,
       );
       parts.push(text(labelWidth + length + 6, y + 12, shown ?? number(value), { anchor: 'start' }));
       y += barHeight;
@@ -74,7 +75,8 @@ export function stackedBars(bars: readonly StackedBar[], unit: string): string {
       const length = (value / most) * room;
       const shown = `${label}: ${number(value)} ${unit}`;
       parts.push(
-        `<rect class="${colour(label)}" x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="18"><title>${escape(shown)}</title></rect>`,
+        `<rect class="${colour(label)}" x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="18">` +
+          `<title>${escape(shown)}</title></rect>`,
       );
       if (length > 34) parts.push(text(x + length / 2, y + 13, number(value), { anchor: 'middle', kind: 'on-bar' }));
       x += length;
@@ -123,7 +125,8 @@ export function percentileChart(lines: readonly Line[]): string {
     for (const [share, ms] of points) {
       const what = `${label}, p${Number((share * 100).toFixed(2))}: ${short(ms)} ms`;
       parts.push(
-        `<circle class="${kind}" cx="${xOf(share).toFixed(1)}" cy="${yOf(ms).toFixed(1)}" r="2.5"><title>${escape(what)}</title></circle>`,
+        `<circle class="${kind}" cx="${xOf(share).toFixed(1)}" cy="${yOf(ms).toFixed(1)}" r="2.5">` +
+          `<title>${escape(what)}</title></circle>`,
       );
     }
   }
@@ -138,7 +141,8 @@ export function columns(values: readonly { readonly label: string; readonly valu
   const parts = values.flatMap(({ label, value }, index) => {
     const [x, height] = [20 + index * step, (value / most) * (bottom - top)];
     return [
-      `<rect class="ours" x="${(x + 4).toFixed(1)}" y="${(bottom - height).toFixed(1)}" width="${(step - 8).toFixed(1)}" height="${height.toFixed(1)}" rx="2"/>`,
+      `<rect class="ours" x="${(x + 4).toFixed(1)}" y="${(bottom - height).toFixed(1)}" ` +
+        `width="${(step - 8).toFixed(1)}" height="${height.toFixed(1)}" rx="2"/>`,
       text(x + step / 2, bottom - height - 5, number(value), { anchor: 'middle' }),
       text(x + step / 2, bottom + 16, label, { anchor: 'middle' }),
     ];

@@ -10,9 +10,11 @@ export function renderMarkdown(report: Report): string {
   const { machine, disk, options, servers, startedAt, command } = report;
   const lines = [
     `Measured on ${startedAt.slice(0, 10)} by \`${command}\`: ${machine['cpu'] ?? 'an unknown CPU'}, ` +
-      `${machine['cores'] ?? '?'} cores, ${machine['memory'] ?? '?'}, ${machine['kernel'] ?? '?'}, Node ${machine['node'] ?? '?'}; ` +
+      `${machine['cores'] ?? '?'} cores, ${machine['memory'] ?? '?'}, ${machine['kernel'] ?? '?'}, ` +
+      `Node ${machine['node'] ?? '?'}; ` +
       `an \`fdatasync\` of 4 KiB takes ${disk.p50Ms.toFixed(3)} ms (p99 ${disk.p99Ms.toFixed(3)} ms). ` +
-      `Each side ran ${options.repeats} times for ${options.seconds} s, in turn; server and generator share the machine.`,
+      `Each side ran ${options.repeats} times for ${options.seconds} s, in turn; ` +
+      'server and generator share the machine.',
     '',
     ...table(
       ['compared with', 'version', ''],

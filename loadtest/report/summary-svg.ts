@@ -29,7 +29,9 @@ export function renderSummary(report: Report): string {
   parts.push(text(24, y, 'Dragon Lock, load test', 'title'));
   y += 20;
   const { machine, disk, startedAt, options } = report;
-  const facts = `${startedAt.slice(0, 10)}, ${machine['cores'] ?? '?'} cores, fdatasync ${disk.p50Ms.toFixed(2)} ms; each side alone in turn, median of ${options.repeats} runs`;
+  const facts =
+    `${startedAt.slice(0, 10)}, ${machine['cores'] ?? '?'} cores, fdatasync ${disk.p50Ms.toFixed(2)} ms; ` +
+    `each side alone in turn, median of ${options.repeats} runs`;
   parts.push(text(24, y, facts, 'faint'));
   y += 18;
   for (const { title, unit, better, contestants } of rows) {
@@ -47,7 +49,8 @@ export function renderSummary(report: Report): string {
     for (const { title: name, median } of contestants) {
       const length = Math.max(2, (median / most) * room);
       parts.push(
-        `<rect class="${kindOf(name)}" x="${left}" y="${y}" width="${length.toFixed(1)}" height="${barHeight - 3}" rx="2"/>`,
+        `<rect class="${kindOf(name)}" x="${left}" y="${y}" ` +
+          `width="${length.toFixed(1)}" height="${barHeight - 3}" rx="2"/>`,
       );
       parts.push(text(left + length + 6, y + 10, `${name} ${median >= 100 ? thousands(median) : short(median)}`));
       y += barHeight;
@@ -55,9 +58,13 @@ export function renderSummary(report: Report): string {
     y = Math.max(y, top + 18 + remark.length * 14);
   }
   y += 18;
-  const styles = `${colours}${chartStyles}.title{font-size:18px;font-weight:600}.ground{fill:var(--ground);stroke:var(--line)}text.faint{fill:var(--faint)}`;
+  const styles =
+    `${colours}${chartStyles}.title{font-size:18px;font-weight:600}` +
+    '.ground{fill:var(--ground);stroke:var(--line)}text.faint{fill:var(--faint)}';
   const ground = `<rect class="ground" x="0.5" y="0.5" width="${width - 1}" height="${y - 1}" rx="8"/>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img" aria-label="Dragon Lock compared"><style>${styles}</style>${ground}${parts.join('')}</svg>\n`;
+  const size = `viewBox="0 0 ${width} ${y}" width="${width}" height="${y}"`;
+  const head = `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img" aria-label="Dragon Lock compared">`;
+  return `${head}<style>${styles}</style>${ground}${parts.join('')}</svg>\n`;
 }
 
 /** Breaks a title at the last space that leaves a line of at most 38 characters. */
