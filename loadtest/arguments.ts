@@ -1,4 +1,4 @@
-/** What the command line says, or what is wrong with it. */
+/** Parses the command line of the load test. */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -7,17 +7,17 @@ export const usage = `npm run loadtest -- …
   --quick              under a minute: a few rows, short runs
   --only NAME,…        these rows or groups only; a name may end in *
   --list               names the rows
-  --latency MS,…       simulated network of the original table: 0, 1 or 10 (default 1)
-  --seconds N          of one timed run (default 5)
-  --repeats N          runs of each side, in turn; 3 or more where there is a peer (default 3)
-  --no-peers           our server alone
-  --target URL         loads a server that is already running, http://host:port; it gets accounts named loadtest-…
-  --token TOKEN        for it
-  --data-dir DIR       the disk under test (default: the working directory); a directory is made in it and removed
-  --generators N       threads or processes of a generator (default: a third of the cores, at least 1)
-  --out DIR            where the results go (default: ./loadtest-results): loadtest.json, .html, .md, .svg
-  --from FILE          renders the results of that JSON file again, and measures nothing
-  --docs               writes the tables of docs/performance.md and the README's picture too
+  --latency MS,…       simulated network latency of the original table: 0, 1 or 10 (default 1)
+  --seconds N          length of a timed run (default 5)
+  --repeats N          timed runs of each contestant, in turn; take 3 or more to compare with peers (default 3)
+  --no-peers           only Dragon Lock
+  --target URL         loads a running server, http://host:port; leaves accounts named loadtest-… there
+  --token TOKEN        bearer token for --target
+  --data-dir DIR       the disk under test (default: the working directory); makes a directory in it and removes it
+  --generators N       threads or processes of the load generator (default: a third of the cores, at least 1)
+  --out DIR            directory for loadtest.json, .html, .md and .svg (default: ./loadtest-results)
+  --from FILE          renders the results in a JSON file again, without measuring
+  --docs               also writes the tables of docs/performance.md and the README's picture
 `;
 
 export interface Arguments {
@@ -43,7 +43,7 @@ export class BadArguments extends Error {
 
 const latenciesKnown = new Set([0, 1, 10]);
 
-/** @throws BadArguments that says what was wanted. */
+/** @throws BadArguments that says what was expected. */
 export function parseArguments(argv: readonly string[], cores: number): Arguments {
   const flags = readFlags(argv);
   const quick = flags.quick ?? false;
@@ -55,12 +55,16 @@ export function parseArguments(argv: readonly string[], cores: number): Argument
     list: flags.list ?? false,
     help: flags.help ?? false,
     latencies: (flags.latency ?? '1').split(',').map(parseLatency),
-    seconds: whole('--seconds', flags.seconds, quick ? 1 : 5, 1, 600),
-    repeats: whole('--repeats', flags.repeats, 3, 1, 99),
+    seconds: integer('--seconds', flags.seconds, { fallback: quick ? 1 : 5, min: 1, max: 600 }),
+    repeats: integer('--repeats', flags.repeats, { fallback: 3, min: 1, max: 99 }),
     peers: !(flags['no-peers'] ?? false) && target === undefined,
     target,
     dataDirectory: path.resolve(flags['data-dir'] ?? '.'),
-    generators: whole('--generators', flags.generators, Math.max(1, Math.floor(cores / 3)), 1, 64),
+    generators: integer('--generators', flags.generators, {
+      fallback: Math.max(1, Math.floor(cores / 3)),
+      min: 1,
+      max: 64,
+    }),
     out: path.resolve(flags.out ?? 'loadtest-results'),
     from: flags.from,
     docs: flags.docs ?? false,
@@ -97,38 +101,46 @@ function readFlags(argv: readonly string[]) {
 function parseTarget(text: string, token: string | undefined): NonNullable<Arguments['target']> {
   const url = URL.parse(text);
   if (url?.protocol === 'https:') {
-    throw new BadArguments('--target: the server speaks plain HTTP; TLS in front of it is another thing to measure');
+    throw new BadArguments('--target: the server speaks plain HTTP; the load test does not measure TLS');
   }
   if (url?.protocol !== 'http:' || url.pathname !== '/' || url.search !== '' || url.username !== '') {
-    throw new BadArguments(`--target: wanted http://host:port, not ${text}`);
+    throw new BadArguments(`--target: expected http://host:port, got ${text}`);
   }
-  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) throw new BadArguments('--token: wanted one word of ASCII');
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+    throw new BadArguments('--token: expected one word of ASCII');
   const port = url.port === '' ? 80 : Number(url.port);
   return { host: url.hostname.replaceAll(/^\[|\]$/g, ''), port, ...(token !== undefined && { token }) };
 }
 
 function parseLatency(text: string): number {
   const ms = Number(text);
-  if (text === '' || !latenciesKnown.has(ms)) throw new BadArguments(`--latency: wanted 0, 1 or 10, not ${text}`);
+  if (text === '' || !latenciesKnown.has(ms)) throw new BadArguments(`--latency: expected 0, 1 or 10, got ${text}`);
   return ms;
 }
 
-function whole(flag: string, text: string | undefined, otherwise: number, min: number, max: number): number {
-  const value = text === undefined ? otherwise : Number(text);
-  if (text !== '' && Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new BadArguments(`${flag}: wanted a whole number from ${min} to ${max}, not ${text}`);
+interface Range {
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
 }
 
-/** @throws BadArguments for a name that fits nothing. */
+function integer(flag: string, text: string | undefined, { fallback, min, max }: Range): number {
+  const value = text === undefined ? fallback : Number(text);
+  if (text !== '' && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new BadArguments(`${flag}: expected a whole number from ${min} to ${max}, got ${text}`);
+}
+
+/** Selects by name, by group, or by a prefix that ends in `*`. @throws BadArguments for a name that matches nothing. */
 export function choose<Named extends { readonly name: string; readonly group: string }>(
   all: readonly Named[],
   names: readonly string[],
 ): readonly Named[] {
   if (names.length === 0) return all;
-  const fits = ({ name, group }: Named, wanted: string): boolean =>
-    wanted.endsWith('*') ? name.startsWith(wanted.slice(0, -1)) : name === wanted || group === wanted;
-  for (const wanted of names) {
-    if (!all.some((row) => fits(row, wanted))) throw new BadArguments(`There is no row ${wanted}; --list names them`);
+  const matches = ({ name, group }: Named, pattern: string): boolean =>
+    pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern || group === pattern;
+  for (const pattern of names) {
+    if (!all.some((row) => matches(row, pattern)))
+      throw new BadArguments(`There is no row ${pattern}; --list names them`);
   }
-  return all.filter((row) => names.some((wanted) => fits(row, wanted)));
+  return all.filter((row) => names.some((pattern) => matches(row, pattern)));
 }

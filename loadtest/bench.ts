@@ -1,10 +1,10 @@
 /**
- * `npm run loadtest`: what this machine can do with Dragon Lock, and with what one might use instead. `arguments.ts` has
- * the flags, rows/ what is measured.
+ * `npm run loadtest`: measures what this machine can do with Dragon Lock, and with the alternatives to it.
+ * `arguments.ts` has the flags, rows/ has the rows.
  *
- * Servers are child processes on free ports of 127.0.0.1 with data directories on the disk under test. What was started
- * is ended, by its process id, however this ends. Exit code 1: a row failed. A goal that is missed is no failure: the
- * machine may be slow or busy; how much of its CPU went to processes that are not ours is in the report.
+ * Servers are child processes on free ports of 127.0.0.1 with data directories on the disk under test. The load test
+ * ends every process that it started, by its process id, on any exit. Exit code 1: a row failed. A missed goal is no
+ * failure, because the machine may be slow or busy; the report says how much of its CPU went to other processes.
  */
 import type { ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
@@ -14,12 +14,12 @@ import { BadArguments, choose, parseArguments, usage, type Arguments } from './a
 import { isMemory, probeDisk } from './disk-probe.ts';
 import { judge } from './goals.ts';
 import { originOf } from './load/load-spec.ts';
-import { runOwn } from './load/generator.ts';
+import { runGenerator } from './load/generator.ts';
 import { isSingle } from './load/workloads.ts';
 import { runWrk } from './load/wrk.ts';
 import { describeMachine } from './machine.ts';
 import { observe } from './observe.ts';
-import { machineMicros, ownMicros } from './process-stats.ts';
+import { machineMicros, selfAndChildrenMicros } from './process-stats.ts';
 import { renderTerminal } from './report/terminal.ts';
 import { readReport, writeDocuments, writeReport } from './report/write-report.ts';
 import type { Report, RowResult, ServerNote } from './results.ts';
@@ -40,7 +40,8 @@ if (args.from !== undefined) {
   show(readReport(args.from));
   process.exit(0);
 }
-if (isMemory(args.dataDirectory)) refuse(`${args.dataDirectory} is memory, not a disk; give another with --data-dir`);
+if (isMemory(args.dataDirectory))
+  refuse(`${args.dataDirectory} is in memory, expected a directory on a disk: choose one with --data-dir`);
 
 const work = fs.mkdtempSync(path.join(args.dataDirectory, '.loadtest-'));
 process.on('exit', () => {
@@ -49,7 +50,7 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    // Most of an hour's work may be there; the documents want all of it.
+    // Keep the results so far, which may be most of an hour's work. The documents need a complete run.
     if (rows.length > 0) show(report(), false);
     process.exit(1);
   });
@@ -83,7 +84,7 @@ async function measureAll(): Promise<void> {
   }
 }
 
-/** Of the rows so far. */
+/** Report of the rows measured so far. */
 function report(): Report {
   return {
     format: 1,
@@ -99,7 +100,7 @@ function report(): Report {
 }
 
 async function measureRow(row: Row): Promise<RowResult> {
-  const others = watchOthers();
+  const others = measureOthers();
   const directories: string[] = [];
   const newDirectory = (): string => {
     const directory = fs.mkdtempSync(path.join(work, 'data-'));
@@ -110,13 +111,13 @@ async function measureRow(row: Row): Promise<RowResult> {
     quick: args.quick,
     generators: args.generators,
     observe,
-    load: (server, order, generator) =>
+    load: (server, spec, generator) =>
       observe(server, (clock) => {
-        const full = { ...order, target: server.target };
-        const single = isSingle(order.workload) && order.arrivalsPerSecond === undefined;
-        return wrk && single && generator !== 'own'
+        const full = { ...spec, target: server.target };
+        const single = isSingle(spec.workload) && spec.arrivalsPerSecond === undefined;
+        return wrk && single && generator !== 'built-in'
           ? runWrk(full, clock, { threads: args.generators, directory: work, onSpawn: track })
-          : runOwn(full, args.generators, clock, track);
+          : runGenerator(full, args.generators, clock, track);
       }),
     async start(spec, directory = newDirectory()) {
       if (spec.kind !== 'dragonlock') return startPeer(spec.kind, directory, track);
@@ -128,7 +129,7 @@ async function measureRow(row: Row): Promise<RowResult> {
     onSpawn: track,
     progress: (line) => process.stdout.write(`  ${line}\n`),
   };
-  const contestants = row.contestants.filter(isHere);
+  const contestants = row.contestants.filter(isAvailable);
   try {
     const { seconds, repeats } = args;
     const result = await runRow({ ...row, contestants }, { seconds, repeats, warmUpSeconds: args.quick ? 1 : 6, run });
@@ -153,14 +154,14 @@ function rowsToRun({ only, quick, latencies, target }: Arguments): readonly Row[
     const rows = allRows(latencies).filter(({ local = false }) => !local || target === undefined);
     return choose(only.length === 0 && quick ? rows.filter((row) => row.quick === true) : rows, only);
   } catch (error) {
-    return refuse(complaint(error));
+    return refuse(argumentError(error));
   }
 }
 
-function isHere(contestant: Contestant): boolean {
+function isAvailable(contestant: Contestant): boolean {
   const { kind } = 'server' in contestant ? contestant.server : contestant.starts;
   if (kind === 'dragonlock') return true;
-  // Its start alone takes seconds.
+  // Starting PostgreSQL alone takes seconds.
   if (args.quick && args.only.length === 0 && kind === 'postgres') return false;
   return args.peers && 'version' in (peers.get(kind) ?? {});
 }
@@ -171,20 +172,23 @@ function serverNotes(): ServerNote[] {
   const notes = kinds.map((kind) => {
     const found = peers.get(kind)!;
     const title = peerTitle(kind);
-    if (!args.peers) return { title, note: 'left out' };
+    if (!args.peers) return { title, note: 'left out by --no-peers' };
     return 'version' in found
       ? { title, version: found.version, note: found.durability }
-      : { title, note: `${found.program} is not installed (${found.install}): its rows are left out` };
+      : { title, note: `${found.program} is not installed (${found.install}); its rows are left out` };
   });
   return [...generator, ...notes];
 }
 
-/** @returns what tells the share that others took since then; our own processes must have ended. */
-function watchOthers(): () => number {
-  const before = { at: performance.now(), micros: machineMicros() - ownMicros() };
+/**
+ * Returns a function that tells which share of the CPU other processes took since this call. Call it when all children
+ * have ended.
+ */
+function measureOthers(): () => number {
+  const before = { at: performance.now(), micros: machineMicros() - selfAndChildrenMicros() };
   return () => {
     const elapsedMicros = (performance.now() - before.at) * 1000;
-    const others = machineMicros() - ownMicros() - before.micros;
+    const others = machineMicros() - selfAndChildrenMicros() - before.micros;
     return Math.max(0, others / (elapsedMicros * os.availableParallelism()));
   };
 }
@@ -198,16 +202,16 @@ function readArguments(): Arguments {
   try {
     return parseArguments(process.argv.slice(2), os.availableParallelism());
   } catch (error) {
-    return refuse(complaint(error));
+    return refuse(argumentError(error));
   }
 }
 
-/** A token is nobody's business. */
+/** The command line without the token. */
 function shownArguments(): string[] {
   return process.argv.slice(2).map((word, index, words) => (words[index - 1] === '--token' ? '…' : word));
 }
 
-function complaint(error: unknown): string {
+function argumentError(error: unknown): string {
   if (error instanceof BadArguments) return error.message;
   throw error;
 }

@@ -1,6 +1,6 @@
 /**
- * The disk's own figure, which every durable figure is measured against: write 4 KiB into a preallocated file, fdatasync,
- * again. That is all a journal can do for one client alone.
+ * Measures the disk itself, the bound of every durable figure: write 4 KiB into a preallocated file, fdatasync, repeat.
+ * A journal cannot be faster for one client alone.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -36,7 +36,7 @@ export function probeDisk(directory: string, writes: number): DiskProbe {
   }
 }
 
-/** Memory that calls itself a disk would make every durable figure a lie. */
+/** Whether the directory is on tmpfs, where durable figures mean nothing. */
 export function isMemory(directory: string): boolean {
   return fs.statfsSync(directory).type === tmpfsType;
 }

@@ -1,4 +1,4 @@
-/** Whether a row's goals are met, from what was measured. */
+/** Judges whether the measurements of a row meet a goal. */
 import type { ContestantResult, GoalResult } from './results.ts';
 import type { Goal } from './rows/row.ts';
 import { median, short } from './statistics.ts';
@@ -20,14 +20,14 @@ export function judge(goal: Goal, unit: string, contestants: readonly Contestant
     return {
       text: '',
       met: undefined,
-      measured: sayMeasured(measured, goal, unit),
+      measured: formatMeasured(measured, goal, unit),
       stretch: { text, met: holds(measured, value) },
     };
   }
   return {
     text: textOf(value),
     met: holds(measured, value),
-    measured: sayMeasured(measured, goal, unit),
+    measured: formatMeasured(measured, goal, unit),
     ...(stretch !== undefined && { stretch: { text: textOf(stretch), met: holds(measured, stretch) } }),
   };
 }
@@ -41,7 +41,7 @@ function numberOf({ against, of }: Goal, contestants: readonly ContestantResult[
   return values.length === 0 ? undefined : median(values);
 }
 
-function sayMeasured(measured: number | undefined, { against, of }: Goal, unit: string): string {
+function formatMeasured(measured: number | undefined, { against, of }: Goal, unit: string): string {
   if (measured === undefined) return 'not measured';
   return against === undefined ? `${short(measured)} ${of?.unit ?? unit}` : `${short(measured)} ×`;
 }

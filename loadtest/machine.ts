@@ -1,6 +1,6 @@
 import os from 'node:os';
 
-/** What the figures were measured on, for people: name → value. */
+/** Describes the machine in the report: name → value, for people to read. */
 export function describeMachine(): Readonly<Record<string, string>> {
   const cpus = os.cpus();
   return {

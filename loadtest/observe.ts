@@ -1,4 +1,4 @@
-/** What a run cost the server: CPU by thread, group commits. */
+/** Measures what a run cost the server: CPU by thread, group commits. */
 import type { LoadClock, LoadResult } from './load/load-spec.ts';
 import { cpuBetween, cpuTimes, type CpuTimes } from './process-stats.ts';
 import type { GroupCommit, Sample } from './results.ts';
@@ -46,7 +46,7 @@ export function groupCommits(before: Metrics, after: Metrics): GroupCommit | und
   const syncs = grown('dragonlock_journal_group_records_count');
   if (!(syncs > 0)) return undefined;
   const prefix = 'dragonlock_journal_group_records_bucket ';
-  // Prometheus' buckets include all smaller ones.
+  // A bucket of Prometheus includes all smaller ones.
   let smaller = 0;
   const sizes = [...after.keys()]
     .filter((name) => name.startsWith(prefix))
@@ -58,7 +58,7 @@ export function groupCommits(before: Metrics, after: Metrics): GroupCommit | und
     .map(([upTo, upToIt]) => {
       const count = upToIt - smaller;
       smaller = upToIt;
-      // JSON knows no infinity.
+      // JSON has no infinity.
       return [Number.isFinite(upTo) ? upTo : Number.MAX_SAFE_INTEGER, count] as const;
     })
     .filter(([, count]) => count > 0);

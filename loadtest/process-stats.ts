@@ -1,13 +1,13 @@
-/** What Linux says of a process: CPU time by thread, memory, limits. */
+/** Reads from /proc: CPU time by thread, memory, limits. */
 import fs from 'node:fs';
 
 /** USER_HZ; 100 on every Linux that Node runs on. */
 const microsPerTick = 10_000;
 
 export interface CpuTimes {
-  /** User and system time over all threads and child processes, those that have ended too, since the process started. */
+  /** User and system time since the process started, over all threads and child processes, also ended ones. */
   readonly micros: number;
-  /** Thread name → the same of those that live; threads of one name together. */
+  /** Thread name → the same for threads that still run; threads with one name are added up. */
   readonly byThread: ReadonlyMap<string, number>;
 }
 
@@ -19,7 +19,7 @@ export function cpuTimes(pid: number): CpuTimes {
     const stat = readIfThere(`${tasks}/${task}/stat`);
     if (stat === undefined) continue;
     addTo(byThread, stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), ticksOf(stat) * microsPerTick);
-    // A server that forks, as PostgreSQL does for each connection and Redis to write its log anew.
+    // PostgreSQL forks for each connection, Redis to rewrite its log.
     const ids = readIfThere(`${tasks}/${task}/children`) ?? '';
     for (const child of ids.split(' ').filter((id) => id !== '')) {
       const times = cpuTimesIfThere(Number(child));
@@ -36,7 +36,7 @@ function cpuTimesIfThere(pid: number): CpuTimes | undefined {
   try {
     return cpuTimes(pid);
   } catch {
-    return undefined; // It has ended since it was listed.
+    return undefined; // The process has ended since it was listed.
   }
 }
 
@@ -44,7 +44,7 @@ function addTo(map: Map<string, number>, name: string, micros: number): void {
   map.set(name, (map.get(name) ?? 0) + micros);
 }
 
-/** Between two readings, busiest thread first. */
+/** CPU time between two readings, busiest thread first. */
 export function cpuBetween(before: CpuTimes, after: CpuTimes): CpuTimes {
   const byThread = [...after.byThread]
     .map(([name, micros]) => [name, micros - (before.byThread.get(name) ?? 0)] as const)
@@ -55,7 +55,7 @@ export function cpuBetween(before: CpuTimes, after: CpuTimes): CpuTimes {
 
 export interface Memory {
   readonly residentBytes: number;
-  /** Of it, what no file backs: heaps and buffers, without the pages of a mapped store that the kernel may drop. */
+  /** The part that no file backs: heaps and buffers, without pages of a mapped store, which the kernel may drop. */
   readonly anonymousBytes: number;
 }
 
@@ -65,26 +65,26 @@ export function memoryOf(pid: number): Memory {
   return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon') };
 }
 
-/** Node raises its own limit to the hard one at start, so that only that one counts. */
+/** The hard limit: Node raises its own soft limit to it at start. */
 export function openFilesMax(): number {
   const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))?.[1];
   return limit === 'unlimited' ? Infinity : Number(limit);
 }
 
-/** CPU time of the whole machine so far: everybody's, and what a hypervisor took away. */
+/** CPU time of the whole machine so far: all processes, and the time that a hypervisor took away. */
 export function machineMicros(): number {
   // user nice system idle iowait irq softirq steal
   const ticks = fs.readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.trim().split(/\s+/).slice(1).map(Number);
   return [0, 1, 2, 5, 6, 7].reduce((sum, field) => sum + (ticks[field] ?? 0), 0) * microsPerTick;
 }
 
-/** CPU time of all children of this process that have ended. */
+/** CPU time of all ended children of this process. */
 export function childMicros(): number {
   return endedChildrenTicks(fs.readFileSync('/proc/self/stat', 'utf8')) * microsPerTick;
 }
 
-/** CPU time of this process and of all its children that have ended. */
-export function ownMicros(): number {
+/** CPU time of this process and of all its ended children. */
+export function selfAndChildrenMicros(): number {
   const stat = fs.readFileSync('/proc/self/stat', 'utf8');
   return (ticksOf(stat) + endedChildrenTicks(stat)) * microsPerTick;
 }
@@ -101,7 +101,7 @@ function endedChildrenTicks(stat: string): number {
   return Number(fields[13]) + Number(fields[14]);
 }
 
-/** The fields behind the name, which itself may hold anything. */
+/** The fields after the name, which itself may hold spaces and parentheses. */
 function statFields(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }

@@ -1,11 +1,11 @@
 /**
- * What a load test comes to, as it stands in the JSON file. Everything that is shown, on the terminal, in HTML, Markdown
- * and the README's picture, is made from this and nothing else.
+ * The result of a load test, as the JSON file holds it. The terminal's table, HTML, Markdown and the README's picture
+ * are made from this and nothing else.
  */
 import type { GeneratorUse, Latency } from './load/load-spec.ts';
 
 export interface Report {
-  /** Of this shape. */
+  /** Version of this format. */
   readonly format: 1;
   readonly startedAt: string;
   readonly seconds: number;
@@ -13,7 +13,7 @@ export interface Report {
   readonly machine: Readonly<Record<string, string>>;
   readonly disk: { readonly directory: string; readonly p50Ms: number; readonly p99Ms: number };
   readonly options: { readonly seconds: number; readonly repeats: number; readonly quick: boolean };
-  /** Title → version and what durable means there; or how to install it. */
+  /** Each peer with its version and what durable means there, or how to install it. */
   readonly servers: readonly ServerNote[];
   readonly rows: readonly RowResult[];
 }
@@ -29,14 +29,14 @@ export interface RowResult {
   readonly title: string;
   readonly group: Group;
   readonly unit: string;
-  /** What a better value is. */
+  /** Whether more or less is better. */
   readonly better: 'more' | 'less';
   readonly note?: string;
   readonly contestants: readonly ContestantResult[];
   readonly goals: readonly GoalResult[];
-  /** Of the machine's CPU, 0 to 1, taken by processes that are not the load test's while the row ran. */
+  /** Share of the machine's CPU, 0 to 1, that other processes took while the row ran. */
   readonly takenByOthers: number;
-  /** What could not be measured, or came back wrong: ours, then there are no contestants, or a peer's, then it is not among them. */
+  /** If ours failed there are no contestants; a peer that failed is not among them. */
   readonly error?: string;
 }
 
@@ -52,9 +52,9 @@ export type Group = keyof typeof groups;
 
 export interface ContestantResult {
   readonly title: string;
-  /** Of all runs. */
+  /** Median of all runs. */
   readonly median: number;
-  /** Ours through theirs, run by run: the median, and all. Absent on ours, which stands first. */
+  /** Ours divided by theirs, run by run: the median, and all. Absent on ours, which comes first. */
   readonly ratio?: number;
   readonly ratios?: readonly number[];
   readonly runs: readonly Sample[];
@@ -62,41 +62,41 @@ export interface ContestantResult {
 
 /** One timed run. */
 export interface Sample {
-  /** In the row's unit; what ratios are taken of. */
+  /** In the row's unit; ratios compare this. */
   readonly value: number;
   readonly seconds: number;
-  /** What was answered, all of it successes. */
+  /** Requests answered, all with success. */
   readonly requests: number;
   readonly units: number;
   readonly latency?: Latency;
   readonly generator?: GeneratorUse;
   readonly server?: ServerUse;
   readonly groupCommit?: GroupCommit;
-  /** What else was seen, names with units. */
+  /** Further measurements; their names include the unit. */
   readonly extra?: Readonly<Record<string, number>>;
 }
 
 export interface ServerUse {
   readonly cpuMicros: number;
-  /** CPU seconds for each second. */
+  /** CPU seconds per second. */
   readonly cores: number;
   /** Thread name → µs, busiest first. */
   readonly byThread: readonly (readonly [name: string, micros: number])[];
 }
 
 export interface GroupCommit {
-  /** fdatasyncs, and the records that they carried. */
+  /** Number of fdatasyncs, and of records in them. */
   readonly syncs: number;
   readonly records: number;
   readonly meanSyncMs: number;
-  /** [records of one commit up to, how many commits] */
+  /** [upper bound of records in a commit, number of commits] */
   readonly sizes: readonly (readonly [upTo: number, count: number])[];
 }
 
 export interface GoalResult {
-  /** "≥ 3 × etcd"; empty: only a stretch. */
+  /** "≥ 3 × etcd"; empty if there is only a stretch goal. */
   readonly text: string;
-  /** Undefined: could not be told here, see `measured`. */
+  /** Undefined if it was not measured. */
   readonly met: boolean | undefined;
   readonly measured: string;
   readonly stretch?: { readonly text: string; readonly met: boolean | undefined };

@@ -1,6 +1,6 @@
 /**
- * Runs one row. The servers of all sides are started; each is warmed up; then they take turns, A B A B A B, and whoever
- * has no turn stands still. Ratios are taken of the runs of one round.
+ * Runs one row. Starts the servers of all contestants and warms each up. Then the contestants take turns, A B A B A B;
+ * a server whose turn it is not is stopped. Ratios compare runs of the same round.
  */
 import { judge } from './goals.ts';
 import type { ContestantResult, RowResult, Sample } from './results.ts';
@@ -59,7 +59,7 @@ export async function runRow(row: Row, context: RowContext): Promise<Omit<RowRes
   try {
     const sides: Side[] = [];
     const failures: string[] = [];
-    /** What a peer cannot do is said, and the row goes on without it; ours has to. */
+    /** Reports a peer that fails and goes on without it. If ours fails, the row fails. */
     const attempt = async ({ title }: Contestant, act: () => Promise<void>): Promise<void> => {
       try {
         await act();
@@ -74,7 +74,7 @@ export async function runRow(row: Row, context: RowContext): Promise<Omit<RowRes
     }
     const repeats = row.repeats ?? context.repeats;
     for (let round = 0; round < repeats; round++) {
-      // Who failed in a round has one run less than there were rounds, and gets no more turns.
+      // A contestant that failed in a round has fewer runs than rounds, and gets no more turns.
       for (const side of sides.filter(({ runs }) => runs.length === round)) {
         await attempt(side.contestant, async () => {
           const sample = await side.turn(seconds);
@@ -97,7 +97,7 @@ export function headOf(row: Row): Pick<RowResult, 'name' | 'title' | 'group' | '
   return { name, title, group, unit, better, ...(note !== undefined && { note }) };
 }
 
-/** Ours is the first. */
+/** Compares the first side, ours, with each other one. */
 export function compare(
   sides: readonly { readonly contestant: { readonly title: string }; readonly runs: readonly Sample[] }[],
 ): ContestantResult[] {

@@ -1,6 +1,6 @@
 /**
- * A journal as a crashed server leaves it: written with the server's own code, because that takes seconds, and through
- * the server the checkpoints would have to be kept from making it shorter.
+ * Writes a journal as a crashed server leaves it. It uses the server's own code, which takes seconds. A running server
+ * would trim the journal after each checkpoint.
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -17,11 +17,11 @@ export interface WrittenJournal {
 }
 
 const segmentBytes = 64 * 1024 * 1024;
-/** Of one frame: more than a server's group commit has, since fdatasync is not what is measured here. */
+/** Records of one frame. More than in a group commit of a server, because this does not measure fdatasync. */
 const frameRecords = 3000;
 const log = (): void => undefined;
 
-/** One put of `value` (JSON text) a record, until there are `bytes` of records; `keyOf` says of which key. */
+/** Writes records that each set the key `keyOf(record)` to `value` (JSON text), until there are `bytes` of them. */
 export async function writeJournal(
   dataDirectory: string,
   bytes: number,
@@ -46,7 +46,7 @@ export async function writeJournal(
     written += chunk.bytes.length;
     writer.enqueue(chunk);
     while (writer.flush());
-    // The spare segment is prepared beside this.
+    // Let the writer prepare its spare segment.
     await new Promise(setImmediate);
   }
   await writer.close();

@@ -213,6 +213,17 @@ void test('nothing names a machine, a package host or an issue, and words are us
   }
 });
 
+void test('each decision has a status, and the list of decisions repeats it', () => {
+  const listed = tableUnder(read('docs/decisions/README.md'), 'Decisions').map(([, status]) => status);
+  const records = documents.filter((file) => /^docs\/decisions\/\d{4}-/.test(file)).toSorted();
+  const statuses = records.map((file) => {
+    const status = /^Status: (.+)$/m.exec(read(file))?.[1]?.replaceAll(/\[(\d{4})\]\(\1-[^)]*\)/g, '$1') ?? '';
+    assert.match(status, /^(accepted|superseded by \d{4})(; (amends|amended by) \d{4}(, \d{4})*)*$/, file);
+    return status;
+  });
+  assert.deepEqual(listed, statuses);
+});
+
 /** What a rule lets through. Whatever was never needed is reported. */
 class Exceptions {
   readonly #unused: Set<string>;

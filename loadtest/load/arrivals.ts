@@ -1,14 +1,13 @@
 /**
- * When requests of an open loop fall due. Arrivals of many independent clients are a Poisson process: gaps are
- * exponential, so that bunches come as they do in life. The schedule is fixed before anything is sent, and knows nothing
- * of replies: a server that stalls does not get fewer requests, and those that fall due meanwhile are timed from then.
- * (A closed loop sends nothing while it waits, and so measures a stall once instead of for everyone whom it hit:
- * "coordinated omission".)
+ * Schedules the requests of an open loop. Arrivals of many independent clients are a Poisson process: gaps are
+ * exponential, so requests come in bursts, as in production. The schedule does not depend on replies: a server that
+ * stalls does not get fewer requests, and each request is timed from its due time. (A closed loop sends nothing while
+ * it waits, and so counts a stall once instead of for every request that it delays: "coordinated omission".)
  */
 export interface Arrivals {
-  /** Milliseconds since the start at which the next request falls due; it is then the turn of the one behind it. */
+  /** Takes the next arrival. Returns its due time, in milliseconds since the start. */
   next(): number;
-  /** The same without taking it. */
+  /** Returns the due time of the next arrival without taking it. */
   peek(): number;
 }
 
@@ -30,13 +29,16 @@ export function poissonArrivals(perSecond: number, random: () => number): Arriva
   };
 }
 
-/** Whoever is due is taken by a free connection, or waits in line for one; both ways it is timed from its due time. */
+/**
+ * Sends each due request over a free connection, or queues it until one is free; either way it is timed from its due
+ * time.
+ */
 export class OpenLoop<Connection> {
   readonly #arrivals: Arrivals;
   readonly #send: (connection: Connection, dueMs: number) => void;
   readonly #free: Connection[];
-  readonly #underWay = new Map<Connection, number>();
-  /** Due times nobody was free for, oldest first, from `#waitingFrom` on. */
+  readonly #inFlight = new Map<Connection, number>();
+  /** Due times without a free connection, oldest first; those before `#waitingFrom` have been taken. */
   #waiting: number[] = [];
   #waitingFrom = 0;
 
@@ -54,7 +56,7 @@ export class OpenLoop<Connection> {
     return this.#waiting.length - this.#waitingFrom;
   }
 
-  /** Everything that has fallen due up to `nowMs`. */
+  /** Sends or queues every request that has fallen due by `nowMs`. */
   tick(nowMs: number): void {
     while (this.#arrivals.peek() <= nowMs) {
       const due = this.#arrivals.next();
@@ -64,9 +66,9 @@ export class OpenLoop<Connection> {
     }
   }
 
-  /** The connection has its reply. */
+  /** Call when the connection has its reply. */
   release(connection: Connection): void {
-    this.#underWay.delete(connection);
+    this.#inFlight.delete(connection);
     if (this.waiting === 0) {
       this.#free.push(connection);
       return;
@@ -79,14 +81,14 @@ export class OpenLoop<Connection> {
     this.#take(connection, due);
   }
 
-  /** For how long those have waited that fell due and are not answered. */
+  /** How long each request without an answer has waited since it fell due. */
   unanswered(nowMs: number): number[] {
-    const due = [...this.#underWay.values(), ...this.#waiting.slice(this.#waitingFrom)];
+    const due = [...this.#inFlight.values(), ...this.#waiting.slice(this.#waitingFrom)];
     return due.map((dueMs) => nowMs - dueMs);
   }
 
   #take(connection: Connection, dueMs: number): void {
-    this.#underWay.set(connection, dueMs);
+    this.#inFlight.set(connection, dueMs);
     this.#send(connection, dueMs);
   }
 }

@@ -1,44 +1,44 @@
 /**
- * A process full of writers that share one client: each sets a key, waits for the answer, sets the next. The client is
- * ours, or ioredis with auto-pipelining: both put what is asked for in one turn of the event loop together. `fork`ed, it
- * speaks as `generator-process.ts` does: it is sent a `ClientOrder`, warms up, says "ready"; told to go, it writes, and tells
- * what came of it. Every answer must be what the server answers to a write that was made.
+ * A process in which many writers share one client: each sets a key, waits for the answer, sets the next. The client
+ * is ours, or ioredis with auto-pipelining; both send the calls of one event-loop turn together. The process speaks
+ * the protocol of `generator-process.ts`: it gets a `ClientSpec`, warms up, sends "ready", waits for "go", writes, and
+ * sends its result. Every answer must confirm the write.
  */
 import { Redis } from 'ioredis';
 import { DragonLock } from '../../src/client/exports.ts';
 import { LatencyHistogram } from './histogram.ts';
 import { originOf } from './load-spec.ts';
-import type { FromOwnProcess } from './generator-process.ts';
+import type { GeneratorMessage } from './generator-process.ts';
 import { tellParent, tellParentAndExit } from './parent.ts';
-import { below, valueOf } from './workloads.ts';
+import { randomBelow, valueOf } from './workloads.ts';
 import type { Target } from './types.ts';
 
-export interface ClientOrder {
-  /** Its dialect says whose client it is. */
+export interface ClientSpec {
+  /** Its dialect selects the client. */
   readonly target: Target;
   readonly writers: number;
   readonly keys: number;
   readonly bytes: number;
-  /** Ours: each write has an idempotency id, so that it may be sent again. */
+  /** Ours: each write has an idempotency id, so that the client may retry it. */
   readonly ids: boolean;
   readonly seconds: number;
 }
 
-/** Until the client's code has been compiled. */
+/** Long enough for V8 to compile the client's code. */
 const warmUpMs = 500;
 
-process.once('message', (order: ClientOrder) => void run(order).catch(fail));
+process.once('message', (spec: ClientSpec) => void run(spec).catch(fail));
 
-async function run(order: ClientOrder): Promise<void> {
-  const { open, close } = clientOf(order);
-  await write(open, order, warmUpMs);
-  const told = new Promise((resolve) => process.once('message', resolve));
+async function run(spec: ClientSpec): Promise<void> {
+  const { open, close } = clientOf(spec);
+  await write(open, spec, warmUpMs);
+  const go = new Promise((resolve) => process.once('message', resolve));
   tell({ kind: 'ready' });
-  await told;
+  await go;
   const latency = new LatencyHistogram();
   const startedAt = performance.now();
   const cpu = process.cpuUsage();
-  await write(open, order, order.seconds * 1000, latency);
+  await write(open, spec, spec.seconds * 1000, latency);
   const { user, system } = process.cpuUsage(cpu);
   const result = {
     seconds: (performance.now() - startedAt) / 1000,
@@ -49,13 +49,13 @@ async function run(order: ClientOrder): Promise<void> {
     late: new LatencyHistogram().buckets(),
   };
   await close();
-  tellParentAndExit({ kind: 'done', result } satisfies FromOwnProcess);
+  tellParentAndExit({ kind: 'done', result } satisfies GeneratorMessage);
 }
 
-/** All writers, until time is up and the last of them has its answer. */
+/** Runs all writers until time is up and the last of them has its answer. */
 async function write(
   open: () => Write,
-  { writers, keys, bytes }: ClientOrder,
+  { writers, keys, bytes }: ClientSpec,
   forMs: number,
   latency?: LatencyHistogram,
 ): Promise<void> {
@@ -64,7 +64,7 @@ async function write(
   const one = async (): Promise<void> => {
     const set = open();
     for (let sentAt = performance.now(); sentAt < endsAt; ) {
-      await set(`key-${below(keys)}`, value);
+      await set(`key-${randomBelow(keys)}`, value);
       const now = performance.now();
       latency?.record((now - sentAt) * 1000);
       sentAt = now;
@@ -73,23 +73,23 @@ async function write(
   await Promise.all(Array.from({ length: writers }, one));
 }
 
-/** One writer's. @throws when the answer is not that of a write that was made */
+/** Sets a key. @throws if the answer does not confirm the write */
 type Write = (key: string, value: string) => Promise<void>;
 
 interface Client {
-  /** For one writer more. */
+  /** Returns the `Write` of one more writer. */
   readonly open: () => Write;
   readonly close: () => Promise<unknown>;
 }
 
-function clientOf(order: ClientOrder): Client {
-  const { dialect } = order.target;
-  if (dialect === 'dragonlock') return ours(order);
-  if (dialect === 'redis') return ioredis(order);
-  throw new Error(`There is no client for ${dialect} here`);
+function clientOf(spec: ClientSpec): Client {
+  const { dialect } = spec.target;
+  if (dialect === 'dragonlock') return ours(spec);
+  if (dialect === 'redis') return ioredis(spec);
+  throw new Error(`expected a server with a client here, got ${dialect}`);
 }
 
-function ours({ target, ids }: ClientOrder): Client {
+function ours({ target, ids }: ClientSpec): Client {
   const { token } = target;
   const account = 'loadtest-client';
   const client = new DragonLock({
@@ -102,27 +102,27 @@ function ours({ target, ids }: ClientOrder): Client {
     let last = 0;
     return async (key, value) => {
       const version = await client.kv.set(key, value);
-      // Versions are revisions: what was asked for behind an answer has a later one.
-      if (!(version > last)) throw new Error(`a write has version ${version}; wanted one behind ${last}`);
+      // Versions are revisions: a write that was sent after an answer gets a later one.
+      if (!(version > last)) throw new Error(`a write has version ${version}; expected one after ${last}`);
       last = version;
     };
   };
   return { open, close: () => client.close() };
 }
 
-function ioredis({ target: { host, port } }: ClientOrder): Client {
+function ioredis({ target: { host, port } }: ClientSpec): Client {
   const client = new Redis({ host, port, enableAutoPipelining: true });
   const set: Write = async (key, value) => {
-    if ((await client.set(key, value)) !== 'OK') throw new Error('SET was not answered OK');
+    if ((await client.set(key, value)) !== 'OK') throw new Error('SET: expected the answer OK');
   };
   return { open: () => set, close: () => client.quit() };
 }
 
-function tell(message: FromOwnProcess): void {
+function tell(message: GeneratorMessage): void {
   tellParent(message);
 }
 
 function fail(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
-  tellParentAndExit({ kind: 'failed', message } satisfies FromOwnProcess, 1);
+  tellParentAndExit({ kind: 'failed', message } satisfies GeneratorMessage, 1);
 }

@@ -1,75 +1,80 @@
 /**
- * The own generator's process: `fork`ed, it is sent a `LoadOrder`; it opens its connections and says "ready"; told to go,
- * it sends load, and then what came of it. Every reply must be a success.
+ * A process of the built-in generator. It gets a `LoadSpec`, opens its connections, sends "ready", waits for "go",
+ * sends load, and sends its result. Every reply must be a success.
  */
 import { HttpConnection } from './http-connection.ts';
 import { OpenLoop, poissonArrivals } from './arrivals.ts';
 import { LatencyHistogram, type Buckets } from './histogram.ts';
 import { openNats, openRedis } from './line-connection.ts';
-import type { LoadOrder } from './load-spec.ts';
-import { startPacemaker } from './ticker.ts';
+import type { LoadSpec } from './load-spec.ts';
+import { startTicker } from './ticker.ts';
 import { tellParent, tellParentAndExit } from './parent.ts';
-import { converse, type Conversation } from './workloads.ts';
-import type { Ask, Reply, Target } from './types.ts';
+import { dialogueOf, type Dialogue } from './workloads.ts';
+import type { LoadRequest, Reply, Target } from './types.ts';
 
-export type FromOwnProcess =
+export type GeneratorMessage =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'done'; readonly result: OwnResult }
+  | { readonly kind: 'done'; readonly result: GeneratorResult }
   | { readonly kind: 'failed'; readonly message: string };
 
-export interface OwnResult {
+export interface GeneratorResult {
   readonly seconds: number;
   readonly requests: number;
   readonly units: number;
   readonly buckets: Buckets;
   readonly cpuMicros: number;
-  /** Open loop only: from due to sent, where a connection was free. */
+  /** Open loop only: time from due to sent, if a connection was free. */
   readonly late: Buckets;
 }
 
-/** One connection's talk: `ask` is what it sends next. */
-interface Speaker {
-  readonly send: (ask: Ask, onReply: (reply: Reply) => void) => void;
+/** A connection and its dialogue. `request` is the next one to send. */
+interface LoadConnection {
+  readonly send: (request: LoadRequest, onReply: (reply: Reply) => void) => void;
   readonly close: () => void;
-  readonly conversation: Conversation;
-  ask: Ask;
+  readonly dialogue: Dialogue;
+  request: LoadRequest;
 }
 
-process.once('message', (order: LoadOrder) => void run(order));
+process.once('message', (spec: LoadSpec) => void run(spec));
 
-async function run(order: LoadOrder): Promise<void> {
-  const { connections } = order;
-  const speakers = await Promise.all(Array.from({ length: connections }, (_, index) => open(order, index)));
+async function run(spec: LoadSpec): Promise<void> {
+  const opening = Array.from({ length: spec.connections }, (_, index) => open(spec, index));
+  const connections = await Promise.all(opening);
   tell({ kind: 'ready' });
   process.once('message', () =>
-    order.arrivalsPerSecond === undefined ? closedLoop(speakers, order) : openLoop(speakers, order),
+    spec.arrivalsPerSecond === undefined ? closedLoop(connections, spec) : openLoop(connections, spec),
   );
 }
 
-async function open({ target, workload }: LoadOrder, index: number): Promise<Speaker> {
-  const conversation = converse(workload, target.dialect, index);
-  const ask = conversation.next({ status: 0, body: '' }).value;
-  return { ...(await connect(target)), conversation, ask };
+async function open({ target, workload }: LoadSpec, index: number): Promise<LoadConnection> {
+  const dialogue = dialogueOf(workload, target.dialect, index);
+  const request = dialogue.next({ status: 0, body: '' }).value;
+  return { ...(await connect(target)), dialogue, request };
 }
 
-async function connect(target: Target): Promise<Pick<Speaker, 'send' | 'close'>> {
+async function connect(target: Target): Promise<Pick<LoadConnection, 'send' | 'close'>> {
   if (target.dialect === 'dragonlock' || target.dialect === 'etcd') {
     const connection = await HttpConnection.open(target, fail);
     return {
-      send: (ask, onReply) =>
-        'path' in ask ? connection.send(ask, onReply) : fail(new Error('HTTP sends no commands')),
+      send: (request, onReply) =>
+        'path' in request
+          ? connection.send(request, onReply)
+          : fail(new Error('expected an HTTP request, got a command')),
       close: () => connection.close(),
     };
   }
   const connection = await (target.dialect === 'redis' ? openRedis : openNats)(target, fail);
   return {
-    send: (ask, onReply) => ('command' in ask ? connection.send(ask, onReply) : fail(new Error('wanted a command'))),
+    send: (request, onReply) =>
+      'command' in request
+        ? connection.send(request, onReply)
+        : fail(new Error('expected a command, got an HTTP request')),
     close: () => connection.close(),
   };
 }
 
-/** What has been answered while it counts. */
-class Count {
+/** Counts answers until `end`, and then sends the result. */
+class AnswerCount {
   readonly latency = new LatencyHistogram();
   readonly late = new LatencyHistogram();
   requests = 0;
@@ -78,15 +83,15 @@ class Count {
   readonly #startedAt = performance.now();
   readonly #cpu = process.cpuUsage();
 
-  answered(ask: Ask, reply: Reply, sinceMs: number): void {
+  answered(request: LoadRequest, reply: Reply, sinceMs: number): void {
     if (reply.status !== 200) {
-      const what = 'path' in ask ? ask.path : ask.command[0];
+      const what = 'path' in request ? request.path : request.command[0];
       return fail(new Error(`${what} was answered ${reply.status}: ${reply.body.slice(0, 300)}`));
     }
     if (this.ended) return;
     this.latency.record((performance.now() - sinceMs) * 1000);
     this.requests += 1;
-    this.units += ask.units;
+    this.units += request.units;
   }
 
   end(): void {
@@ -104,23 +109,23 @@ class Count {
   }
 }
 
-function closedLoop(speakers: readonly Speaker[], { seconds, latencyMs = 0 }: LoadOrder): void {
-  const count = new Count();
-  let talking = speakers.length;
-  for (const speaker of speakers) {
+function closedLoop(connections: readonly LoadConnection[], { seconds, latencyMs = 0 }: LoadSpec): void {
+  const count = new AnswerCount();
+  let open = connections.length;
+  for (const connection of connections) {
     const send = (): void => {
-      const { ask } = speaker;
+      const { request } = connection;
       const sentAt = performance.now();
-      speaker.send(ask, (reply) => {
-        count.answered(ask, reply, sentAt);
-        // With nothing half done: a lock that is left behind would stand in the way of the next run.
-        if (count.ended && ask.units > 0) {
-          speaker.close();
-          talking -= 1;
-          if (talking === 0) process.exit();
+      connection.send(request, (reply) => {
+        count.answered(request, reply, sentAt);
+        // Finish the dialogue first: a lock that stays held would block the next run.
+        if (count.ended && request.units > 0) {
+          connection.close();
+          open -= 1;
+          if (open === 0) process.exit();
           return;
         }
-        speaker.ask = speaker.conversation.next(reply).value;
+        connection.request = connection.dialogue.next(reply).value;
         later();
       });
     };
@@ -133,35 +138,35 @@ function closedLoop(speakers: readonly Speaker[], { seconds, latencyMs = 0 }: Lo
   setTimeout(() => count.end(), seconds * 1000);
 }
 
-function openLoop(speakers: readonly Speaker[], { seconds, arrivalsPerSecond }: LoadOrder): void {
-  const count = new Count();
+function openLoop(connections: readonly LoadConnection[], { seconds, arrivalsPerSecond }: LoadSpec): void {
+  const count = new AnswerCount();
   const startedAt = performance.now();
-  const loop = new OpenLoop(poissonArrivals(arrivalsPerSecond!, Math.random), speakers, (speaker, dueMs) => {
-    const { ask } = speaker;
+  const loop = new OpenLoop(poissonArrivals(arrivalsPerSecond!, Math.random), connections, (connection, dueMs) => {
+    const { request } = connection;
     const dueAt = startedAt + dueMs;
     if (loop.waiting === 0) count.late.record((performance.now() - dueAt) * 1000);
-    speaker.send(ask, (reply) => {
-      count.answered(ask, reply, dueAt);
-      speaker.ask = speaker.conversation.next(reply).value;
-      loop.release(speaker);
+    connection.send(request, (reply) => {
+      count.answered(request, reply, dueAt);
+      connection.request = connection.dialogue.next(reply).value;
+      loop.release(connection);
     });
   });
-  const pacemaker = startPacemaker(() => {
+  const ticker = startTicker(() => {
     if (!count.ended) loop.tick(performance.now() - startedAt);
   });
   setTimeout(() => {
-    // To leave out who is not answered yet would hide a stall at the end: they have waited at least so long.
+    // Count requests without an answer as waits so far. Leaving them out would hide a stall at the end.
     for (const waitedMs of loop.unanswered(performance.now() - startedAt)) count.latency.record(waitedMs * 1000);
     count.end();
-    pacemaker.stop();
+    ticker.stop();
     setTimeout(() => process.exit(), 100);
   }, seconds * 1000);
 }
 
-function tell(message: FromOwnProcess): void {
+function tell(message: GeneratorMessage): void {
   tellParent(message);
 }
 
 function fail(error: Error): void {
-  tellParentAndExit({ kind: 'failed', message: error.message } satisfies FromOwnProcess, 1);
+  tellParentAndExit({ kind: 'failed', message: error.message } satisfies GeneratorMessage, 1);
 }

@@ -1,42 +1,42 @@
 /**
- * The own generator: for dialogues, for protocols that no official one speaks, and where wrk is not installed. In
- * processes of its own, among which the connections are divided. Other generators' processes run in the same way.
+ * The built-in generator: for dialogues, for protocols without an official generator, and where wrk is not installed.
+ * It divides the connections among processes of its own. The processes of `client.ts` run in the same way.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { LatencyHistogram } from './histogram.ts';
-import { LoadFailed, shownShares, type Latency, type LoadClock, type LoadOrder, type LoadResult } from './load-spec.ts';
-import type { FromOwnProcess, OwnResult } from './generator-process.ts';
+import { LoadFailed, shownShares, type Latency, type LoadClock, type LoadSpec, type LoadResult } from './load-spec.ts';
+import type { GeneratorMessage, GeneratorResult } from './generator-process.ts';
 
 const processFile = path.resolve(import.meta.dirname, 'generator-process.ts');
-/** On top of the order's own seconds. */
+/** Time that a process may take beyond its load's own seconds. */
 const slackMs = 30_000;
 
 type OnSpawn = (process: ChildProcess) => void;
 
-export async function runOwn(
-  order: LoadOrder,
+export async function runGenerator(
+  spec: LoadSpec,
   processesMax: number,
   clock: LoadClock,
   onSpawn: OnSpawn,
 ): Promise<LoadResult> {
-  const processes = Math.min(processesMax, order.connections);
-  const orders = Array.from({ length: processes }, (_, index) => {
-    const connections = shareOf(order.connections, processes, index);
-    const rate = order.arrivalsPerSecond;
-    return { ...order, connections, ...(rate !== undefined && { arrivalsPerSecond: rate / processes }) };
+  const processes = Math.min(processesMax, spec.connections);
+  const specs = Array.from({ length: processes }, (_, index) => {
+    const connections = shareOf(spec.connections, processes, index);
+    const rate = spec.arrivalsPerSecond;
+    return { ...spec, connections, ...(rate !== undefined && { arrivalsPerSecond: rate / processes }) };
   });
-  return addUp('own', await runProcesses(processFile, orders, clock, onSpawn));
+  return combineResults('built-in', await runProcesses(processFile, specs, clock, onSpawn));
 }
 
-/** @param file of a process that speaks as `generator-process.ts` does; one is started for each order */
+/** Starts a process for each spec. @param file its program, which speaks the protocol of `generator-process.ts` */
 export async function runProcesses(
   file: string,
-  orders: readonly { readonly seconds: number }[],
+  specs: readonly { readonly seconds: number }[],
   clock: LoadClock,
   onSpawn: OnSpawn,
-): Promise<OwnResult[]> {
-  const workers = orders.map((order) => startOne(file, order, onSpawn));
+): Promise<GeneratorResult[]> {
+  const workers = specs.map((spec) => startProcess(file, spec, onSpawn));
   await Promise.all(workers.map(({ ready }) => ready));
   await clock.started();
   for (const worker of workers) worker.go();
@@ -46,15 +46,16 @@ export async function runProcesses(
   return results;
 }
 
-/** @param name of the generator, as it is shown */
-export function addUp(name: string, results: readonly OwnResult[]): LoadResult {
+/** Combines the results of all processes. @param name the generator's name in the report */
+export function combineResults(name: string, results: readonly GeneratorResult[]): LoadResult {
   const latency = new LatencyHistogram();
   const late = new LatencyHistogram();
   for (const result of results) {
     latency.add(result.buckets);
     late.add(result.late);
   }
-  const sum = (of: (result: OwnResult) => number): number => results.reduce((total, result) => total + of(result), 0);
+  const sum = (of: (result: GeneratorResult) => number): number =>
+    results.reduce((total, result) => total + of(result), 0);
   const seconds = sum((result) => result.seconds) / results.length;
   return {
     seconds,
@@ -80,40 +81,40 @@ export function latencyOf(histogram: LatencyHistogram): Latency {
   };
 }
 
-/** Of `total`, so that the shares differ by one at most. */
+/** One of `among` shares of `total`; shares differ by one at most. */
 function shareOf(total: number, among: number, index: number): number {
   return Math.floor(total / among) + (index < total % among ? 1 : 0);
 }
 
-interface One {
+interface GeneratorProcess {
   readonly ready: Promise<void>;
-  readonly done: Promise<OwnResult>;
+  readonly done: Promise<GeneratorResult>;
   readonly ended: Promise<void>;
   go(): void;
 }
 
-function startOne(file: string, order: { readonly seconds: number }, onSpawn: OnSpawn): One {
+function startProcess(file: string, spec: { readonly seconds: number }, onSpawn: OnSpawn): GeneratorProcess {
   const child = fork(file, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   onSpawn(child);
   const ready = Promise.withResolvers<void>();
-  const done = Promise.withResolvers<OwnResult>();
+  const done = Promise.withResolvers<GeneratorResult>();
   const ended = Promise.withResolvers<void>();
-  const timer = setTimeout(() => child.kill('SIGKILL'), order.seconds * 1000 + slackMs);
+  const timer = setTimeout(() => child.kill('SIGKILL'), spec.seconds * 1000 + slackMs);
   const fail = (message: string): void => {
     for (const { reject } of [ready, done]) reject(new LoadFailed(message));
   };
-  // Whoever waits hears of it; nobody has to.
+  // Callers that await see the rejection; without one it must not end the process.
   for (const { promise } of [ready, done]) promise.catch(() => undefined);
-  child.on('message', (message: FromOwnProcess) => {
+  child.on('message', (message: GeneratorMessage) => {
     if (message.kind === 'ready') ready.resolve();
     else if (message.kind === 'done') done.resolve(message.result);
     else fail(message.message);
   });
   child.once('exit', (code, signal) => {
     clearTimeout(timer);
-    fail(`The load generator ended with ${code ?? signal} and without a result`);
+    fail(`The load generator ended with ${code ?? signal} before it sent a result`);
     ended.resolve();
   });
-  child.send(order);
+  child.send(spec);
   return { ready: ready.promise, done: done.promise, ended: ended.promise, go: () => void child.send('go') };
 }

@@ -1,13 +1,13 @@
 /**
- * Latencies counted in buckets that grow with them: each power of two has 32 buckets, so that a quantile is off by 3 % at
- * most, whatever its size, and histograms of several processes are added up. (The one in node:perf_hooks cannot be.)
+ * Counts latencies in buckets that grow with the latency. Each power of two has 32 buckets, so a quantile of any size
+ * is off by 3 % at most. Histograms of several processes can be added up, unlike the one in node:perf_hooks.
  */
 const perDoubling = 32;
 const shiftBits = 5;
 /** Up to 2^36 µs: 19 hours. */
 const doublings = 36;
 
-/** As it crosses processes and stands in the JSON: [µs at the bucket's upper end, how many]. */
+/** The form that crosses processes: [µs at the bucket's upper end, count]. */
 export type Buckets = readonly (readonly [upToMicros: number, count: number])[];
 
 export class LatencyHistogram {
@@ -36,13 +36,13 @@ export class LatencyHistogram {
     }
   }
 
-  /** @returns microseconds, not less than what the share `q` of all took; 0 of nothing. */
+  /** Returns microseconds, at least the true quantile `q`; 0 if nothing was recorded. */
   quantile(q: number): number {
-    const wanted = Math.max(1, Math.ceil(this.#total * q));
+    const rank = Math.max(1, Math.ceil(this.#total * q));
     let seen = 0;
     for (let at = 0; at < this.#counts.length; at++) {
       seen += this.#counts[at]!;
-      if (seen >= wanted) return Math.min(this.#max, upperEnd(at));
+      if (seen >= rank) return Math.min(this.#max, upperEnd(at));
     }
     return this.#max;
   }
@@ -56,7 +56,7 @@ export class LatencyHistogram {
   }
 }
 
-/** Below 32 each µs has its own. */
+/** Below 32 each µs has its own bucket. */
 function indexOf(micros: number): number {
   if (micros < perDoubling) return micros;
   const doubling = Math.min(doublings - 1, Math.floor(Math.log2(micros)) - shiftBits);

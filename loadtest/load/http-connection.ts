@@ -1,10 +1,10 @@
 /**
- * One keep-alive connection and one request at a time, over a bare socket: a client as cheap as Node allows, because it
- * shares the machine with the server. It understands replies with Content-Length, chunked ones and 204, and no more.
+ * One keep-alive connection with one request at a time, over a bare socket: as cheap as Node allows, because it shares
+ * the machine with the server. It understands replies with Content-Length, chunked replies and 204, and no others.
  */
 import net from 'node:net';
 import { originOf } from './load-spec.ts';
-import type { HttpAsk, HttpReply, Target } from './types.ts';
+import type { HttpRequest, HttpReply, Target } from './types.ts';
 
 const chunked = /\r\ntransfer-encoding: *chunked/i;
 
@@ -13,8 +13,8 @@ export class HttpConnection {
   readonly #headers: string;
   #onReply: ((reply: HttpReply) => void) | undefined;
   #received = '';
-  /** Characters of `#received` that make the whole reply; 0 while its head is incomplete. */
-  #wanted = 0;
+  /** Characters of the whole reply; 0 while its head is incomplete, -1 if it is chunked. */
+  #replyLength = 0;
   #bodyAt = 0;
 
   private constructor(socket: net.Socket, headers: string, onError: (error: Error) => void) {
@@ -30,14 +30,15 @@ export class HttpConnection {
 
   static open(target: Omit<Target, 'dialect'>, onError: (error: Error) => void): Promise<HttpConnection> {
     const { host, port, token } = target;
-    const headers = `Host: ${new URL(originOf(target)).host}\r\n${token === undefined ? '' : `Authorization: Bearer ${token}\r\n`}`;
+    const authorization = token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
+    const headers = `Host: ${new URL(originOf(target)).host}\r\n${authorization}`;
     return new Promise((resolve) => {
       const socket = net.connect({ host, port, noDelay: true }, () => resolve(connection));
       const connection = new HttpConnection(socket, headers, onError);
     });
   }
 
-  send({ method = 'POST', path, body }: HttpAsk, onReply: (reply: HttpReply) => void): void {
+  send({ method = 'POST', path, body }: HttpRequest, onReply: (reply: HttpReply) => void): void {
     this.#onReply = onReply;
     const type = body === '' ? '' : 'Content-Type: application/json\r\n';
     const length = method === 'POST' ? `Content-Length: ${body.length}\r\n` : '';
@@ -51,12 +52,12 @@ export class HttpConnection {
 
   #take(text: string): void {
     this.#received = this.#received === '' ? text : this.#received + text;
-    if (this.#wanted === 0 && !this.#readHead()) return;
-    if (this.#wanted < 0) {
+    if (this.#replyLength === 0 && !this.#readHead()) return;
+    if (this.#replyLength < 0) {
       if (!this.#received.endsWith('0\r\n\r\n')) return;
       this.#reply(withoutChunks(this.#received.slice(this.#bodyAt)));
-    } else if (this.#received.length >= this.#wanted) {
-      this.#reply(this.#received.slice(this.#bodyAt, this.#wanted));
+    } else if (this.#received.length >= this.#replyLength) {
+      this.#reply(this.#received.slice(this.#bodyAt, this.#replyLength));
     }
   }
 
@@ -64,7 +65,7 @@ export class HttpConnection {
     const reply = { status: Number(this.#received.slice(9, 12)), body };
     const onReply = this.#onReply;
     this.#received = '';
-    this.#wanted = 0;
+    this.#replyLength = 0;
     this.#onReply = undefined;
     onReply?.(reply);
   }
@@ -75,7 +76,7 @@ export class HttpConnection {
     const head = this.#received.slice(0, end);
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
     this.#bodyAt = end + 4;
-    this.#wanted = length === undefined && chunked.test(head) ? -1 : this.#bodyAt + Number(length ?? 0);
+    this.#replyLength = length === undefined && chunked.test(head) ? -1 : this.#bodyAt + Number(length ?? 0);
     return true;
   }
 }

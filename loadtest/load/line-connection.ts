@@ -1,12 +1,12 @@
 /**
- * Redis' protocol and NATS' over a bare socket, one request at a time: as much of them as the rows need. A reply is shown
- * as HTTP's are: status 200, or 500 with the server's message.
+ * The protocols of Redis and NATS over a bare socket, one request at a time, as far as the rows need them. A reply has
+ * the form of an HTTP reply: status 200, or 500 with the server's message.
  */
 import net from 'node:net';
 import type { Command, HttpReply, Target } from './types.ts';
 
 export interface LineConnection {
-  send(ask: { readonly command: Command }, onReply: (reply: HttpReply) => void): void;
+  send(request: { readonly command: Command }, onReply: (reply: HttpReply) => void): void;
   close(): void;
 }
 
@@ -14,21 +14,22 @@ type OnError = (error: Error) => void;
 
 export function openRedis({ host, port }: Target, onError: OnError): Promise<LineConnection> {
   return new Promise((resolve) => {
-    const connection = new LinesOverSocket(host, port, onError, redisReply, () => resolve(connection));
+    const onOpen = (): void => resolve(connection);
+    const connection = new LinesOverSocket({ host, port, parse: redisReply, onError, onOpen });
     connection.encode = (command) =>
       `*${command.length}\r\n${command.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`;
   });
 }
 
-/** @returns undefined while it is incomplete. */
+/** Returns undefined while the reply is incomplete. */
 function redisReply(text: string): HttpReply | undefined {
   const end = text.indexOf('\r\n');
   if (end < 0) return undefined;
   const line = text.slice(1, end);
   if (text[0] === '-') return { status: 500, body: line };
   if (text[0] !== '$' || line === '-1') return { status: 200, body: line };
-  const wanted = end + 2 + Number(line);
-  return text.length < wanted + 2 ? undefined : { status: 200, body: text.slice(end + 2, wanted) };
+  const bodyEnd = end + 2 + Number(line);
+  return text.length < bodyEnd + 2 ? undefined : { status: 200, body: text.slice(end + 2, bodyEnd) };
 }
 
 let inboxes = 0;
@@ -36,7 +37,7 @@ let inboxes = 0;
 export function openNats({ host, port }: Target, onError: OnError): Promise<LineConnection> {
   const inbox = `_INBOX.${process.pid}.${inboxes++}`;
   return new Promise((resolve) => {
-    const connection = new LinesOverSocket(host, port, onError, natsReply, () => {
+    const onOpen = (): void => {
       connection.encode = ([hello]) => hello!;
       const hello = `CONNECT {"verbose":false,"pedantic":false}\r\nSUB ${inbox} 1\r\nPING\r\n`;
       connection.send({ command: [hello] }, ({ status, body }) => {
@@ -44,11 +45,12 @@ export function openNats({ host, port }: Target, onError: OnError): Promise<Line
         connection.encode = ([subject, payload]) => `PUB ${subject} ${inbox} ${payload!.length}\r\n${payload}\r\n`;
         resolve(connection);
       });
-    });
+    };
+    const connection = new LinesOverSocket({ host, port, parse: natsReply, onError, onOpen });
   });
 }
 
-/** Lines that are no answer are passed over: INFO, which greets, and PING, which a connection that works need not answer. */
+/** Skips lines that are no answer: the greeting INFO, and PING, which a busy connection need not answer. */
 function natsReply(text: string): HttpReply | undefined {
   for (let at = 0; ; ) {
     const end = text.indexOf('\r\n', at);
@@ -66,19 +68,22 @@ function natsReply(text: string): HttpReply | undefined {
   }
 }
 
+interface LineProtocol {
+  readonly host: string;
+  readonly port: number;
+  /** Returns undefined while the reply is incomplete. */
+  readonly parse: (text: string) => HttpReply | undefined;
+  readonly onError: OnError;
+  readonly onOpen: () => void;
+}
+
 class LinesOverSocket implements LineConnection {
   encode: (command: Command) => string = () => '';
   readonly #socket: net.Socket;
   #onReply: ((reply: HttpReply) => void) | undefined;
   #received = '';
 
-  constructor(
-    host: string,
-    port: number,
-    onError: OnError,
-    parse: (text: string) => HttpReply | undefined,
-    onOpen: () => void,
-  ) {
+  constructor({ host, port, parse, onError, onOpen }: LineProtocol) {
     this.#socket = net.connect({ host, port, noDelay: true }, onOpen);
     this.#socket.setEncoding('latin1');
     this.#socket.on('error', onError);

@@ -1,20 +1,20 @@
-/** What a generator is told, and what it tells. */
+/** The input of a load generator and its result. */
 import type { Target, Workload } from './types.ts';
 
 export function originOf({ host, port }: Pick<Target, 'host' | 'port'>): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-export interface LoadOrder {
+export interface LoadSpec {
   readonly target: Target;
   readonly connections: number;
   readonly workload: Workload;
   readonly seconds: number;
-  /** A delay of so many ms before each request: a network that is not there. */
+  /** Delay before each request, which simulates a network. */
   readonly latencyMs?: number;
   /**
-   * Absent: a closed loop, each connection sends its next request when the last is answered. Else an open one: so many
-   * requests a second fall due whether or not any was answered, and each is timed from when it fell due.
+   * Absent: a closed loop, in which each connection sends its next request when the last is answered. Otherwise an open
+   * loop: this many requests a second fall due, answered or not, and each is timed from its due time.
    */
   readonly arrivalsPerSecond?: number;
 }
@@ -22,7 +22,7 @@ export interface LoadOrder {
 export interface LoadResult {
   readonly seconds: number;
   readonly requests: number;
-  /** Of the row's unit: writes, pairs, … */
+  /** Writes, pairs, …: the row's unit. */
   readonly units: number;
   readonly latency?: Latency;
   readonly generator: GeneratorUse;
@@ -33,24 +33,24 @@ export interface Latency {
   readonly p99Ms: number;
   readonly p999Ms?: number;
   readonly maxMs?: number;
-  /** The distribution: [share of the requests, 0 to 1, that took at most … ms], ascending; as far as the generator tells. */
+  /** Distribution, ascending: [share of requests, 0 to 1, that took at most … ms], as far as the generator reports. */
   readonly points: readonly (readonly [share: number, ms: number])[];
 }
 
-/** Shares at which distributions are kept. */
+/** Shares at which `points` are kept. */
 export const shownShares = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999] as const;
 
 export interface GeneratorUse {
   readonly name: string;
-  /** CPU seconds for each second, over all its threads and processes. */
+  /** CPU seconds per second, over all its threads and processes. */
   readonly cores: number;
-  /** How many it could use at most: its threads that work. */
+  /** The most that it could use: its number of working threads. */
   readonly coresMax: number;
-  /** Open loop: from when a request fell due until it was sent, where a connection was free. */
+  /** Open loop: time from due to sent, if a connection was free. */
   readonly lateP99Ms?: number;
 }
 
-/** Told before the first request goes out and when counting ends, so that the server's counters are read just then. */
+/** Called before the first request and when counting ends, to read the server's counters at those moments. */
 export interface LoadClock {
   started(): Promise<void>;
   ended(): Promise<void>;

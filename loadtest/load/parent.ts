@@ -1,9 +1,9 @@
-/** From a forked process to the one that forked it. */
+/** Sends a message from a forked process to its parent. */
 export function tellParent(message: unknown): void {
   process.send?.(message);
 }
 
-/** The last message: the process ends when it is out. */
+/** Sends the last message and exits once it is sent. */
 export function tellParentAndExit(message: unknown, code = 0): void {
   if (process.send === undefined) process.exit(code);
   process.send(message, () => process.exit(code));

@@ -1,4 +1,4 @@
-/** PostgreSQL's own generator, with scripts that do what the rows do. */
+/** Runs pgbench, PostgreSQL's generator, with a script for each row. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -14,7 +14,7 @@ export interface PgScript {
   prepare(port: number): Promise<void>;
 }
 
-/** Rows of a table that is there already, so that each write is an update. */
+/** The table has all rows before the run, so that each write is an update. */
 export function updateScript(rows: number, bytes: number): PgScript {
   return {
     lines: [`\\set k random(1, ${rows})`, `UPDATE kv SET v = '${'v'.repeat(bytes)}' WHERE k = :k;`],
@@ -27,12 +27,14 @@ export function updateScript(rows: number, bytes: number): PgScript {
   };
 }
 
-/** Advisory locks live in memory and end with their connection: what a mutex is here. A pair is one transaction of pgbench. */
+/**
+ * Advisory locks live in memory and end with their connection, as mutexes do. A pair is one transaction of pgbench.
+ */
 export function advisoryLockScript(keys: number): PgScript {
   return {
     lines: [`\\set k random(1, ${keys})`, 'SELECT pg_advisory_lock(:k);', 'SELECT pg_advisory_unlock(:k);'],
     async prepare() {
-      // Nothing to make.
+      // Advisory locks need no table.
     },
   };
 }
@@ -45,7 +47,7 @@ export interface PgLoad {
   readonly threads: number;
 }
 
-/** Of the transactions, so that a log of hundreds of thousands does not become part of the load. */
+/** Share of transactions that pgbench logs. A log of hundreds of thousands would become part of the load. */
 const loggedShare = 0.1;
 
 export async function runPgbench(
@@ -85,7 +87,7 @@ export async function runPgbench(
     .readdirSync(directory)
     .filter((name) => name.startsWith('log.'))
     .flatMap((name) => readLog(fs.readFileSync(path.join(directory, name), 'utf8')));
-  return readResult(`${output}\n${errors}`, micros, jobs, cpuSeconds);
+  return readPgbenchResult(`${output}\n${errors}`, micros, jobs, cpuSeconds);
 }
 
 /** Each line: client, transaction, microseconds, … */
@@ -96,7 +98,12 @@ function readLog(lines: string): number[] {
     .filter((micros) => micros > 0);
 }
 
-export function readResult(output: string, micros: readonly number[], jobs: number, cpuSeconds: number): LoadResult {
+export function readPgbenchResult(
+  output: string,
+  micros: readonly number[],
+  jobs: number,
+  cpuSeconds: number,
+): LoadResult {
   const requests = Number(/number of transactions actually processed: (\d+)/.exec(output)?.[1]);
   const perSecond = Number(/^tps = ([\d.]+)/m.exec(output)?.[1]);
   const failed = Number(/number of failed transactions: (\d+)/.exec(output)?.[1] ?? 0);
@@ -105,7 +112,7 @@ export function readResult(output: string, micros: readonly number[], jobs: numb
       .trim()
       .split('\n')
       .filter((line) => /error|fatal|transactions/i.test(line));
-    throw new LoadFailed(`pgbench did not do its work: ${lines.slice(0, 3).join('; ')}`);
+    throw new LoadFailed(`pgbench failed: ${lines.slice(0, 3).join('; ')}`);
   }
   const latency = new LatencyHistogram();
   for (const one of micros) latency.record(one);

@@ -1,6 +1,4 @@
-/**
- * Redis' own generator. It counts requests, not seconds: a short run tells how many make a run of the wanted length.
- */
+/** Runs redis-benchmark, Redis' generator. It counts requests, not seconds; the caller calibrates with a short run. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { childMicros } from '../process-stats.ts';
@@ -15,7 +13,7 @@ export interface RedisLoad {
   readonly pipeline?: number;
 }
 
-/** @param requests in all; how long that takes is the server's affair. */
+/** @param requests total of the run, however long the server takes */
 export async function runRedisBenchmark(
   load: RedisLoad,
   requests: number,
@@ -33,10 +31,10 @@ export async function runRedisBenchmark(
   const output = await text(child.stdout);
   await clock.ended();
   await exited;
-  return readResult(output, requests, (childMicros() - cpuBefore) / 1e6);
+  return readRedisBenchmarkResult(output, requests, (childMicros() - cpuBefore) / 1e6);
 }
 
-export function readResult(output: string, requests: number, cpuSeconds: number): LoadResult {
+export function readRedisBenchmarkResult(output: string, requests: number, cpuSeconds: number): LoadResult {
   const [head, row] = output
     .trim()
     .split('\n')

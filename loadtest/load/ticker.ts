@@ -1,19 +1,19 @@
 /**
- * A thread that does nothing but wait, and rings every quarter of a millisecond: Node's timers know whole milliseconds
- * only, and a loop that spins would take a core from the server.
+ * Calls back every quarter of a millisecond, from a thread that only waits. Node's timers have whole milliseconds, and
+ * a busy loop would take a core from the server.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 const everyMs = 0.25;
 
-export interface Pacemaker {
+export interface Ticker {
   stop(): void;
 }
 
-export function startPacemaker(onBeat: () => void): Pacemaker {
+export function startTicker(onTick: () => void): Ticker {
   const stopped = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(new URL(import.meta.url), { workerData: stopped });
-  worker.on('message', onBeat);
+  worker.on('message', onTick);
   return {
     stop() {
       Atomics.store(stopped, 0, 1);

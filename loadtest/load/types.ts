@@ -1,6 +1,6 @@
-/** What the load's files say to each other: whom to load, with what, and one request and its reply. */
+/** Types of the generators: the target, the workload, and a request with its reply. */
 
-/** Whose requests: Redis and NATS speak their own protocols, PostgreSQL is left to pgbench, the others speak HTTP. */
+/** Redis and NATS have their own protocols, pgbench loads PostgreSQL, the others speak HTTP. */
 export type Dialect = 'dragonlock' | 'etcd' | 'redis' | 'nats' | 'sql';
 
 export interface Target {
@@ -15,9 +15,9 @@ export interface HttpReply {
   readonly body: string;
 }
 
-export interface HttpAsk {
+export interface HttpRequest {
   readonly method?: 'GET' | 'POST' | 'DELETE';
-  /** ASCII, as is the body. */
+  /** Path and body are ASCII. */
   readonly path: string;
   readonly body: string;
 }
@@ -25,7 +25,7 @@ export interface HttpAsk {
 /** Redis: the words of a command. NATS: subject and payload, stored by JetStream. */
 export type Command = readonly string[];
 
-/** Keys of `accounts` accounts with `keys` keys each, picked at random; other servers have as many keys in one space. */
+/** Random keys of `accounts` accounts with `keys` keys each. Other servers have as many keys in one space. */
 export interface Keys {
   readonly accounts: number;
   readonly keys: number;
@@ -39,22 +39,22 @@ export type Workload =
   | (Keys & { readonly kind: 'kv.array'; readonly bytes: number; readonly writes: number })
   /** One atomic batch that writes `writes` keys, wherever their shards are. */
   | (Keys & { readonly kind: 'kv.batch'; readonly bytes: number; readonly writes: number })
-  /** A write under an idempotency id that nobody used before. */
+  /** A write under a new idempotency id. */
   | (Keys & { readonly kind: 'kv.idempotent'; readonly bytes: number })
   | (Keys & { readonly kind: 'counter' })
   | (Keys & { readonly kind: 'sequence' })
-  /** Lock, unlock, again: a pair is one unit. */
+  /** Lock and unlock in a loop: a pair is one unit. */
   | (Keys & { readonly kind: 'lock'; readonly run: string })
   | (Keys & { readonly kind: 'mutex'; readonly run: string })
-  /** What a web application does: half reads, the rest writes, counters, checks, locks. A request is one unit. */
+  /** The mix of a web application: half reads, the rest writes, counters, batches, locks. A request is one unit. */
   | (Keys & { readonly kind: 'mixed'; readonly run: string });
 
 export type WorkloadKind = Workload['kind'];
 
-export type Ask = (HttpAsk | { readonly command: Command }) & {
-  /** Of the row's unit that are done when this request is answered: 1 for the unlock of a pair. */
+export type LoadRequest = (HttpRequest | { readonly command: Command }) & {
+  /** Units that are complete when this request is answered: 1 for the unlock of a pair, 0 for its lock. */
   readonly units: number;
 };
 
-/** What comes back, over HTTP or not: `status` 200 is success. */
+/** A reply over any protocol: `status` 200 is success. */
 export type Reply = HttpReply;

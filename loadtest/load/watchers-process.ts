@@ -1,20 +1,21 @@
 /**
- * Up to ten thousand long polls in a process of their own. It opens them all and says so; on "write" it sends the writes
- * itself, so that one clock measures from there to the last answer. Each answer must be exactly the change.
+ * A process with up to ten thousand long polls. It gets a `WatchSpec`, opens all polls and sends "sent". On "write" it
+ * sends the writes itself, so that one clock measures from the write to the last answer. Each answer must be exactly
+ * the change.
  */
 import { HttpConnection } from './http-connection.ts';
 import { tellParent, tellParentAndExit } from './parent.ts';
 import type { HttpReply, Target } from './types.ts';
 
-export interface WatchOrder {
+export interface WatchSpec {
   readonly target: Target;
   readonly account: string;
-  /** Each has as many watchers, and is written once. */
+  /** Each key has `watchersPerKey` watchers and is written once. */
   readonly keys: readonly WatchedKey[];
   readonly watchersPerKey: number;
-  /** By key: a watch on the key itself. By prefix: on everything that begins with it, `After` the given revision. */
+  /** 'key': a watch on the key itself. 'prefix': on all keys that begin with it, `After` the given revision. */
   readonly by: 'key' | 'prefix';
-  /** Before each write: a network that is not there. */
+  /** Delay before each write, which simulates a network. */
   readonly latencyMs: number;
   /** JSON text. */
   readonly value: string;
@@ -25,14 +26,14 @@ export interface WatchedKey {
   readonly version: number;
 }
 
-/** Milliseconds from the write of a key to … */
+/** Milliseconds from the start of a key's write to its answer, and to the first and last watcher's answer. */
 export interface Reaction {
   readonly writeMs: number;
   readonly firstMs: number;
   readonly lastMs: number;
 }
 
-export type FromWatchers =
+export type WatchersMessage =
   | { readonly kind: 'sent' }
   /** `totalMs`: from the first write to the last answer of all. */
   | {
@@ -43,15 +44,15 @@ export type FromWatchers =
     }
   | { readonly kind: 'failed'; readonly message: string };
 
-/** Connections that are being opened at once; more would overflow the server's queue of them. */
+/** Connections opened at once; more would overflow the server's listen backlog. */
 const openingAtOnce = 200;
-/** As many clients write at once as there are in the rest of the table. */
+/** Clients that write at once, as many as in the other rows of the original table. */
 const writersMax = 400;
 const waitSeconds = 120;
 
 interface Watched extends WatchedKey {
   readonly replies: HttpReply[];
-  /** Before the delay. */
+  /** Time before the delay. */
   startedAt: number;
   writtenAt: number;
   firstAt: number;
@@ -59,13 +60,13 @@ interface Watched extends WatchedKey {
   revision: number;
 }
 
-process.once('message', (order: WatchOrder) => void run(order));
+process.once('message', (spec: WatchSpec) => void run(spec));
 
-async function run(order: WatchOrder): Promise<void> {
-  const { target, account, watchersPerKey, by } = order;
-  const connections = await open(target, order.keys.length * watchersPerKey);
-  const writers = await open(target, Math.min(writersMax, order.keys.length));
-  const watched: Watched[] = order.keys.map((key) => ({
+async function run(spec: WatchSpec): Promise<void> {
+  const { target, account, watchersPerKey, by } = spec;
+  const connections = await open(target, spec.keys.length * watchersPerKey);
+  const writers = await open(target, Math.min(writersMax, spec.keys.length));
+  const watched: Watched[] = spec.keys.map((key) => ({
     ...key,
     replies: [],
     startedAt: 0,
@@ -83,7 +84,7 @@ async function run(order: WatchOrder): Promise<void> {
     if (unfinished > 0) return;
     const { user, system } = process.cpuUsage(cpu);
     for (const each of watched) {
-      const wrong = firstWrong(each, order);
+      const wrong = findWrongAnswer(each, spec);
       if (wrong !== undefined) return fail(new Error(wrong));
     }
     const totalMs =
@@ -98,11 +99,11 @@ async function run(order: WatchOrder): Promise<void> {
 
   connections.forEach((connection, index) => {
     const one = watched[Math.floor(index / watchersPerKey)]!;
-    const ask =
+    const watch =
       by === 'key'
         ? { ID: one.key, Version: one.version, Wait: waitSeconds }
         : { Prefix: one.key, After: one.version, Wait: waitSeconds };
-    connection.send({ path: `/watch/${account}`, body: JSON.stringify(ask) }, (reply) => {
+    connection.send({ path: `/watch/${account}`, body: JSON.stringify(watch) }, (reply) => {
       if (one.startedAt === 0)
         return fail(new Error(`A watcher was answered before the write: ${reply.status} ${reply.body}`));
       one.lastAt = performance.now();
@@ -111,7 +112,7 @@ async function run(order: WatchOrder): Promise<void> {
       finishOne(one);
     });
   });
-  tellParent({ kind: 'sent' } satisfies FromWatchers);
+  tellParent({ kind: 'sent' } satisfies WatchersMessage);
 
   process.once('message', () => {
     cpu = process.cpuUsage();
@@ -120,7 +121,7 @@ async function run(order: WatchOrder): Promise<void> {
       const one = watched[next++];
       if (one === undefined) return;
       one.startedAt = performance.now();
-      const body = `{"KVSet":[{"Key":"${one.key}","Value":${order.value}}]}`;
+      const body = `{"KVSet":[{"Key":"${one.key}","Value":${spec.value}}]}`;
       const send = (): void =>
         writer.send({ path: `/db/${account}`, body }, (reply) => {
           if (reply.status !== 200) return fail(new Error(`The write was answered ${reply.status}: ${reply.body}`));
@@ -129,8 +130,8 @@ async function run(order: WatchOrder): Promise<void> {
           finishOne(one);
           write(writer);
         });
-      if (order.latencyMs === 0) send();
-      else setTimeout(send, order.latencyMs);
+      if (spec.latencyMs === 0) send();
+      else setTimeout(send, spec.latencyMs);
     };
     for (const writer of writers) write(writer);
   });
@@ -145,19 +146,19 @@ async function open(target: Target, count: number): Promise<HttpConnection[]> {
   return connections;
 }
 
-/** @returns what is wrong with the first answer that is not the change. */
-function firstWrong({ replies, key, revision }: Watched, { by, value }: WatchOrder): string | undefined {
-  const wanted = { Key: key, Version: revision, Value: JSON.parse(value) as unknown };
+/** Describes the first answer that is not the change. */
+function findWrongAnswer({ replies, key, revision }: Watched, { by, value }: WatchSpec): string | undefined {
+  const expected = { Key: key, Version: revision, Value: JSON.parse(value) as unknown };
   for (const { status, body } of replies) {
-    const reply = status === 200 ? (JSON.parse(body) as typeof wanted & { Events?: (typeof wanted)[] }) : undefined;
+    const reply = status === 200 ? (JSON.parse(body) as typeof expected & { Events?: (typeof expected)[] }) : undefined;
     const got = by === 'key' ? reply : reply?.Events?.[0];
-    const right = got?.Key === wanted.Key && got.Version === wanted.Version && got.Value === wanted.Value;
-    if (!right) return `A watcher was answered ${status} ${body}; wanted ${JSON.stringify(wanted)}`;
+    const right = got?.Key === expected.Key && got.Version === expected.Version && got.Value === expected.Value;
+    if (!right) return `A watcher was answered ${status} ${body}; expected ${JSON.stringify(expected)}`;
   }
   return undefined;
 }
 
-const tellLast: (message: FromWatchers, code?: number) => void = tellParentAndExit;
+const tellLast: (message: WatchersMessage, code?: number) => void = tellParentAndExit;
 
 function fail(error: Error): void {
   tellLast({ kind: 'failed', message: error.message }, 1);

@@ -1,23 +1,23 @@
 /**
- * What a connection asks for, in the dialect of each server: the same number of keys, the same sizes, the same random
- * choice. A dialogue is a generator that yields requests and is handed their replies, so that a lock's handle finds its
- * way into the unlock.
+ * The requests of each workload in the dialect of each server: the same number of keys, the same sizes, the same
+ * random choice. A dialogue is a generator function that yields requests and gets their replies, so that the unlock
+ * can send the lock's fencing token.
  */
 import { unreachable } from '../../src/shared/assert.ts';
-import type { Ask, Dialect, HttpAsk, Reply, Workload } from './types.ts';
+import type { LoadRequest, Dialect, HttpRequest, Reply, Workload } from './types.ts';
 
-export type Conversation = Generator<Ask, never, Reply>;
+export type Dialogue = Generator<LoadRequest, never, Reply>;
 
-/** The JSON text has the given length, quotes included, as an opaque value elsewhere has. */
+/** A value whose JSON text, with its quotes, is as long as a value on the other servers. */
 export function valueOf(bytes: number): string {
   return 'v'.repeat(bytes - 2);
 }
 
-export function below(bound: number): number {
+export function randomBelow(bound: number): number {
   return Math.floor(Math.random() * bound);
 }
 
-/** Each request stands for itself, so that wrk can send it. */
+/** Whether requests are independent of each other, so that wrk can send them. */
 export function isSingle({ kind }: Workload): boolean {
   return kind !== 'lock' && kind !== 'mutex' && kind !== 'mixed' && kind !== 'kv.idempotent';
 }
@@ -26,7 +26,7 @@ export function unitsOf(workload: Workload): number {
   return workload.kind === 'kv.array' ? workload.writes : 1;
 }
 
-export function converse(workload: Workload, dialect: Dialect, connection: number): Conversation {
+export function dialogueOf(workload: Workload, dialect: Dialect, connection: number): Dialogue {
   switch (dialect) {
     case 'dragonlock':
       return dragonLock(workload, connection);
@@ -37,28 +37,29 @@ export function converse(workload: Workload, dialect: Dialect, connection: numbe
     case 'nats':
       return nats(workload);
     case 'sql':
-      throw new Error('pgbench speaks SQL, not this generator');
+      throw new Error('PostgreSQL is loaded by pgbench, not by this generator');
     default:
       return unreachable(dialect);
   }
 }
 
-/** Request after request of a workload without dialogue. */
-export function singleAsk(workload: Workload, dialect: Dialect): HttpAsk {
-  const conversation = converse(workload, dialect, 0);
-  const ask = conversation.next({ status: 0, body: '' }).value;
-  if ('command' in ask || !isSingle(workload)) throw new Error(`${workload.kind} is no single HTTP request`);
-  return ask;
+/** Makes one request of a workload whose requests are independent. */
+export function singleRequest(workload: Workload, dialect: Dialect): HttpRequest {
+  const dialogue = dialogueOf(workload, dialect, 0);
+  const request = dialogue.next({ status: 0, body: '' }).value;
+  if ('command' in request || !isSingle(workload))
+    throw new Error(`expected a workload of independent HTTP requests, got ${workload.kind}`);
+  return request;
 }
 
 export function accountPath(account: number): string {
   return `/db/loadtest-${account}`;
 }
 
-function* dragonLock(workload: Workload, connection: number): Conversation {
+function* dragonLock(workload: Workload, connection: number): Dialogue {
   const { accounts, keys } = workload;
-  const account = (): string => accountPath(below(accounts));
-  const key = (): string => `key-${below(keys)}`;
+  const account = (): string => accountPath(randomBelow(accounts));
+  const key = (): string => `key-${randomBelow(keys)}`;
   const value = 'bytes' in workload ? valueOf(workload.bytes) : valueOf(64);
   const set = (): string => `{"Key":"${key()}","Value":"${value}"}`;
   let unique = 0;
@@ -86,21 +87,21 @@ function* dragonLock(workload: Workload, connection: number): Conversation {
         break;
       }
       case 'counter':
-        yield { path: account(), body: `{"Atomic":[{"Key":"count-${below(keys)}","Add":1}]}`, units: 1 };
+        yield { path: account(), body: `{"Atomic":[{"Key":"count-${randomBelow(keys)}","Add":1}]}`, units: 1 };
         break;
       case 'sequence':
-        yield { path: `${account()}/sequence/number-${below(keys)}`, body: '', units: 1 };
+        yield { path: `${account()}/sequence/number-${randomBelow(keys)}`, body: '', units: 1 };
         break;
       case 'lock': {
-        const [path, id] = [account(), `lock-${workload.run}-${below(keys)}`];
+        const [path, id] = [account(), `lock-${workload.run}-${randomBelow(keys)}`];
         const reply = yield { path, body: `{"LockID":"${id}","LockDur":30,"LockWait":60}`, units: 0 };
-        yield { path, body: `{"UnlockID":"${id}","Unlock":${handleIn(reply)}}`, units: 1 };
+        yield { path, body: `{"UnlockID":"${id}","Unlock":${fenceIn(reply)}}`, units: 1 };
         break;
       }
       case 'mutex': {
-        const [path, id] = [account(), `mutex-${workload.run}-${below(keys)}`];
+        const [path, id] = [account(), `mutex-${workload.run}-${randomBelow(keys)}`];
         const reply = yield { path: `${path}/mlock/${id}?dur=30&wait=60`, body: '', units: 0 };
-        yield { path: `${path}/munlock/${id}?lock=${handleIn(reply)}`, body: '', units: 1 };
+        yield { path: `${path}/munlock/${id}?lock=${fenceIn(reply)}`, body: '', units: 1 };
         break;
       }
       case 'mixed':
@@ -112,72 +113,75 @@ function* dragonLock(workload: Workload, connection: number): Conversation {
   }
 }
 
-/** Of 100 requests: 50 reads, 20 writes, 10 counters, 5 batches of three keys and a counter, 5 pairs of a lock, 5 arrays. */
-function* mixed(run: string, path: string, key: () => string, value: string): Generator<Ask, void, Reply> {
-  const dice = below(95);
+/**
+ * Of 100 requests: 50 reads, 20 writes, 10 counters, 5 batches of three keys and a counter, 5 lock pairs (two requests
+ * each), 5 arrays.
+ */
+function* mixed(run: string, path: string, key: () => string, value: string): Generator<LoadRequest, void, Reply> {
+  const dice = randomBelow(95);
   if (dice < 50) yield { path, body: `{"KVGet":["${key()}"]}`, units: 1 };
   else if (dice < 70) yield { path, body: `{"KVSet":[{"Key":"${key()}","Value":"${value}"}]}`, units: 1 };
-  else if (dice < 80) yield { path, body: `{"Atomic":[{"Key":"quota-${below(10)}","Add":1}]}`, units: 1 };
+  else if (dice < 80) yield { path, body: `{"Atomic":[{"Key":"quota-${randomBelow(10)}","Add":1}]}`, units: 1 };
   else if (dice < 85) {
     const sets = [1, 2, 3].map(() => `{"Key":"${key()}","Value":"${value}"}`).join(',');
     yield { path, body: `{"Atomic":[{"Key":"orders","Add":1}],"KVSet":[${sets}]}`, units: 1 };
   } else if (dice < 90) {
-    const id = `user-${run}-${below(100)}`;
+    const id = `user-${run}-${randomBelow(100)}`;
     const reply = yield { path, body: `{"LockID":"${id}","LockDur":30,"LockWait":60}`, units: 1 };
     const guarded = `{"Key":"${key()}","Value":"${value}"}`;
-    yield { path, body: `{"KVSet":[${guarded}],"UnlockID":"${id}","Unlock":${handleIn(reply)}}`, units: 1 };
+    yield { path, body: `{"KVSet":[${guarded}],"UnlockID":"${id}","Unlock":${fenceIn(reply)}}`, units: 1 };
   } else {
     const sets = Array.from({ length: 10 }, () => `{"KVSet":[{"Key":"${key()}","Value":"${value}"}]}`);
     yield { path, body: `[${sets.join(',')}]`, units: 1 };
   }
 }
 
-function* etcd(workload: Workload): Conversation {
+function* etcd(workload: Workload): Dialogue {
   const total = workload.accounts * workload.keys;
-  const key = (): string => base64(`key-${below(total)}`);
+  const key = (): string => base64(`key-${randomBelow(total)}`);
   if (workload.kind === 'kv.write') {
     const value = base64('v'.repeat(workload.bytes));
     for (;;) yield { path: '/v3/kv/put', body: `{"key":"${key()}","value":"${value}"}`, units: 1 };
   }
   if (workload.kind === 'kv.read') for (;;) yield { path: '/v3/kv/range', body: `{"key":"${key()}"}`, units: 1 };
   if (workload.kind === 'lock') {
-    // The lock API wants a lease; one for each client, longer than any run.
+    // The lock API needs a lease: one for each client, longer than any run.
     const lease = textIn(yield { path: '/v3/lease/grant', body: '{"TTL":"600"}', units: 0 }, 'ID');
     for (;;) {
-      const name = base64(`lock-${workload.run}-${below(total)}`);
+      const name = base64(`lock-${workload.run}-${randomBelow(total)}`);
       const reply = yield { path: '/v3/lock/lock', body: `{"name":"${name}","lease":"${lease}"}`, units: 0 };
       yield { path: '/v3/lock/unlock', body: `{"key":"${textIn(reply, 'key')}"}`, units: 1 };
     }
   }
-  throw new Error(`etcd is not asked for ${workload.kind}`);
+  throw new Error(`There are no requests to etcd for ${workload.kind}`);
 }
 
 const unlockScript = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end";
 
-function* redis(workload: Workload): Conversation {
+function* redis(workload: Workload): Dialogue {
   const total = workload.accounts * workload.keys;
   if (workload.kind === 'kv.write') {
     const value = 'v'.repeat(workload.bytes);
-    for (;;) yield { command: ['SET', `key:${below(total)}`, value], units: 1 };
+    for (;;) yield { command: ['SET', `key:${randomBelow(total)}`, value], units: 1 };
   }
   if (workload.kind === 'lock') {
-    // As Redis' own documents say: SET NX with a token, and a script that deletes only one's own. No waiting in line: a
-    // busy key is tried again at once.
-    const token = `${process.pid}-${below(1e9)}`;
+    // As the documentation of Redis recommends: SET NX with a token, and a script that deletes the key only if it
+    // holds the own token. There is no wait queue: a busy key is tried again at once.
+    const token = `${process.pid}-${randomBelow(1e9)}`;
     for (;;) {
-      const key = `lock:${workload.run}:${below(total)}`;
+      const key = `lock:${workload.run}:${randomBelow(total)}`;
       while ((yield { command: ['SET', key, token, 'NX', 'PX', '30000'], units: 0 }).body !== 'OK');
       yield { command: ['EVAL', unlockScript, '1', key, token], units: 1 };
     }
   }
-  throw new Error(`Redis is not asked for ${workload.kind} by this generator`);
+  throw new Error(`There are no requests to Redis for ${workload.kind}`);
 }
 
-function* nats(workload: Workload): Conversation {
-  if (workload.kind !== 'kv.write') throw new Error(`NATS is not asked for ${workload.kind}`);
+function* nats(workload: Workload): Dialogue {
+  if (workload.kind !== 'kv.write') throw new Error(`There are no requests to NATS for ${workload.kind}`);
   const value = 'v'.repeat(workload.bytes);
   const total = workload.accounts * workload.keys;
-  for (;;) yield { command: [`$KV.loadtest.key-${below(total)}`, value], units: 1 };
+  for (;;) yield { command: [`$KV.loadtest.key-${randomBelow(total)}`, value], units: 1 };
 }
 
 function listOf(count: number, item: () => string): string {
@@ -188,8 +192,8 @@ function base64(text: string): string {
   return Buffer.from(text).toString('base64');
 }
 
-function handleIn(reply: Reply): string {
-  // Handles of mutexes are longer than a double holds only as text, so they stay text.
+function fenceIn(reply: Reply): string {
+  // Stays text: it goes into the next request unchanged.
   return /"Lock":"?(\d+)"?/.exec(reply.body)?.[1] ?? 'missing';
 }
 

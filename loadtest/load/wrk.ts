@@ -1,14 +1,14 @@
 /**
- * wrk, the generator in C: it leaves more of a small machine to the server than our own does. It is given a pool of
- * requests made here, and picks at random; it cannot carry a handle from a reply into the next request.
+ * Runs wrk, a generator in C, which leaves more of a small machine to the server than the built-in one. It picks at
+ * random from a pool of requests made here; it cannot carry a fencing token from a reply into the next request.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { childMicros } from '../process-stats.ts';
-import { LoadFailed, originOf, shownShares, type LoadClock, type LoadOrder, type LoadResult } from './load-spec.ts';
-import { singleAsk, unitsOf } from './workloads.ts';
+import { LoadFailed, originOf, shownShares, type LoadClock, type LoadSpec, type LoadResult } from './load-spec.ts';
+import { singleRequest, unitsOf } from './workloads.ts';
 
 const poolBytes = 48 * 1024 * 1024;
 const poolRequestsMax = 50_000;
@@ -16,16 +16,16 @@ const slackMs = 30_000;
 
 export interface WrkOptions {
   readonly threads: number;
-  /** For its script and the requests. */
+  /** Directory for its script and the requests. */
   readonly directory: string;
   readonly onSpawn: (process: ChildProcess) => void;
 }
 
-export async function runWrk(order: LoadOrder, clock: LoadClock, options: WrkOptions): Promise<LoadResult> {
-  const { workload, connections, seconds, target } = order;
+export async function runWrk(spec: LoadSpec, clock: LoadClock, options: WrkOptions): Promise<LoadResult> {
+  const { workload, connections, seconds, target } = spec;
   const { onSpawn } = options;
   const threads = Math.min(options.threads, connections);
-  const script = writeScript(order, options.directory);
+  const script = writeScript(spec, options.directory);
   const args = [
     `-t${threads}`,
     `-c${connections}`,
@@ -47,44 +47,46 @@ export async function runWrk(order: LoadOrder, clock: LoadClock, options: WrkOpt
   await clock.ended();
   await exited;
   fs.rmSync(script);
-  return readResult(output, unitsOf(workload), threads, (childMicros() - cpuBefore) / 1e6);
+  return readWrkResult(output, unitsOf(workload), threads, (childMicros() - cpuBefore) / 1e6);
 }
 
-interface Said extends Record<'micros' | 'requests' | 'max' | 'bad' | 'broken', number> {
+interface WrkSummary extends Record<'micros' | 'requests' | 'max' | 'bad' | 'broken', number> {
   /** µs at `shownShares`. */
   readonly shares: readonly number[];
 }
 
-export function readResult(output: string, units: number, threads: number, cpuSeconds: number): LoadResult {
+export function readWrkResult(output: string, units: number, threads: number, cpuSeconds: number): LoadResult {
   const line = /^RESULT (.+)$/m.exec(output)?.[1];
   if (line === undefined) throw new LoadFailed(`wrk ended without a result:\n${output}`);
-  const said = JSON.parse(line) as Said;
-  if (said.bad > 0 || said.broken > 0) {
-    throw new LoadFailed(`${said.bad} replies were not 2xx and ${said.broken} requests failed, of ${said.requests}`);
+  const summary = JSON.parse(line) as WrkSummary;
+  if (summary.bad > 0 || summary.broken > 0) {
+    throw new LoadFailed(
+      `${summary.bad} replies were not 2xx and ${summary.broken} requests failed, of ${summary.requests}`,
+    );
   }
-  const seconds = said.micros / 1e6;
-  const points = shownShares.map((share, index) => [share, said.shares[index]! / 1000] as const);
-  const at = (wanted: number): number => points.find(([share]) => share === wanted)![1];
+  const seconds = summary.micros / 1e6;
+  const points = shownShares.map((share, index) => [share, summary.shares[index]! / 1000] as const);
+  const at = (share: number): number => points.find(([shown]) => shown === share)![1];
   return {
     seconds,
-    requests: said.requests,
-    units: said.requests * units,
-    latency: { p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), maxMs: said.max / 1000, points },
+    requests: summary.requests,
+    units: summary.requests * units,
+    latency: { p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), maxMs: summary.max / 1000, points },
     generator: { name: `wrk -t${threads}`, cores: cpuSeconds / seconds, coresMax: threads },
   };
 }
 
-/** The pool is made once a workload: writing it is nothing that should stand between two runs. */
+/** Pools are made once a workload, so that no run is delayed by writing one. */
 const pools = new Map<string, string>();
 
-function writeScript(order: LoadOrder, directory: string): string {
-  const { workload, target } = order;
+function writeScript(spec: LoadSpec, directory: string): string {
+  const { workload, target } = spec;
   const name = JSON.stringify([workload, target.dialect]);
   let pool = pools.get(name);
   if (pool === undefined) {
     const requests: string[] = [];
     for (let bytes = 0; bytes < poolBytes && requests.length < poolRequestsMax; ) {
-      const { path: resource, body } = singleAsk(workload, target.dialect);
+      const { path: resource, body } = singleRequest(workload, target.dialect);
       requests.push(`${resource}\t${body}`);
       bytes += body.length;
     }
@@ -93,12 +95,12 @@ function writeScript(order: LoadOrder, directory: string): string {
     pools.set(name, pool);
   }
   const script = path.join(directory, 'load.lua');
-  fs.writeFileSync(script, lua(pool, order));
+  fs.writeFileSync(script, lua(pool, spec));
   return script;
 }
 
-/** `status` counts replies of 400 and more; the servers send none of 1xx and 3xx. */
-function lua(pool: string, { target: { token }, latencyMs = 0 }: LoadOrder): string {
+/** wrk's `errors.status` counts replies of 400 and more; the servers send no 1xx and 3xx. */
+function lua(pool: string, { target: { token }, latencyMs = 0 }: LoadSpec): string {
   const authorization = token === undefined ? '' : `, ["Authorization"] = ${JSON.stringify(`Bearer ${token}`)}`;
   return `
 local pool = {}

@@ -1,13 +1,13 @@
 /**
- * Charts as SVG text. Colours are CSS variables of the page around them, so that they are legible on light and dark
- * ground alike; a number stands at each mark, so that nothing is told by colour alone.
+ * Draws charts as SVG text. Colours are CSS variables of the surrounding page, so that charts are legible on light and
+ * dark ground. Each mark has a number beside it, so that no information is in colour alone.
  */
 import { short, thousands } from '../statistics.ts';
 
 export interface Bar {
   readonly label: string;
   readonly value: number;
-  /** CSS class that colours it. */
+  /** CSS class for its colour. */
   readonly kind: string;
   readonly text?: string;
 }
@@ -15,7 +15,7 @@ export interface Bar {
 export interface BarGroup {
   readonly title: string;
   readonly bars: readonly Bar[];
-  /** A line across at this value. */
+  /** Value at which to draw a dashed line. */
   readonly mark?: number;
 }
 
@@ -23,24 +23,25 @@ const width = 860;
 const labelWidth = 150;
 const barHeight = 18;
 
-/** Each group has a scale of its own: what is compared is within it. `scale`: one for all. */
+/** Each group has its own scale, because readers compare within a group. @param scale one for all groups */
 export function barChart(groups: readonly BarGroup[], scale?: number): string {
   let y = 0;
   const parts: string[] = [];
   const room = width - labelWidth - 110;
   for (const { title, bars, mark } of groups) {
     y += 22;
-    parts.push(text(0, y, title, 'start', 'strong'));
+    parts.push(text(0, y, title, { anchor: 'start', kind: 'strong' }));
     y += 8;
     const top = y;
     const most = scale ?? Math.max(...bars.map(({ value }) => value), mark ?? 0, Number.MIN_VALUE);
     for (const { label, value, kind, text: shown } of bars) {
       const length = Math.max(1, Math.min(1, value / most) * room);
-      parts.push(text(labelWidth - 8, y + 13, label, 'end'));
+      parts.push(text(labelWidth - 8, y + 13, label, { anchor: 'end' }));
       parts.push(
-        `<rect class="${kind}" x="${labelWidth}" y="${y}" width="${length.toFixed(1)}" height="${barHeight - 4}" rx="2"/>`,
+        `<rect class="${kind}" x="${labelWidth}" y="${y}" ` +
+          `width="${length.toFixed(1)}" height="${barHeight - 4}" rx="2"/>`,
       );
-      parts.push(text(labelWidth + length + 6, y + 12, shown ?? number(value), 'start'));
+      parts.push(text(labelWidth + length + 6, y + 12, shown ?? number(value), { anchor: 'start' }));
       y += barHeight;
     }
     if (mark !== undefined) {
@@ -69,17 +70,18 @@ export function stackedBars(bars: readonly StackedBar[], unit: string): string {
   let y = legend.height;
   for (const bar of bars) {
     let x = left;
-    parts.push(text(left - 8, y + 14, bar.label, 'end'));
+    parts.push(text(left - 8, y + 14, bar.label, { anchor: 'end' }));
     for (const { label, value } of bar.parts) {
       const length = (value / most) * room;
       const shown = `${label}: ${number(value)} ${unit}`;
       parts.push(
-        `<rect class="${colour(label)}" x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="18"><title>${escape(shown)}</title></rect>`,
+        `<rect class="${colour(label)}" x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="18">` +
+          `<title>${escape(shown)}</title></rect>`,
       );
-      if (length > 34) parts.push(text(x + length / 2, y + 13, number(value), 'middle', 'on-bar'));
+      if (length > 34) parts.push(text(x + length / 2, y + 13, number(value), { anchor: 'middle', kind: 'on-bar' }));
       x += length;
     }
-    parts.push(text(x + 6, y + 14, `${number(sum(bar))} ${unit}`, 'start'));
+    parts.push(text(x + 6, y + 14, `${number(sum(bar))} ${unit}`, { anchor: 'start' }));
     y += 26;
   }
   return svg(y + 4, [...legend.parts, ...parts]);
@@ -92,7 +94,7 @@ export interface Line {
   readonly points: readonly (readonly [number, number])[];
 }
 
-/** Latency by percentile: the more nines, the further right, as far apart each as the last. Both axes are logarithmic. */
+/** Latency by percentile. Both axes are logarithmic: each further nine takes the same width. */
 export function percentileChart(lines: readonly Line[]): string {
   const shown = lines.filter(({ points }) => points.length > 0);
   const all = shown.flatMap(({ points }) => points.map(([, ms]) => ms)).filter((ms) => ms > 0);
@@ -107,13 +109,15 @@ export function percentileChart(lines: readonly Line[]): string {
     const y = yOf(10 ** power);
     parts.push(`<line class="grid" x1="${left}" x2="${right}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}"/>`);
     parts.push(
-      text(left - 6, y + 4, `${(10 ** power).toLocaleString('en-US', { maximumFractionDigits: 6 })} ms`, 'end'),
+      text(left - 6, y + 4, `${(10 ** power).toLocaleString('en-US', { maximumFractionDigits: 6 })} ms`, {
+        anchor: 'end',
+      }),
     );
   }
   for (const share of [0.5, 0.9, 0.99, 0.999, 0.9999]) {
     const x = xOf(share);
     parts.push(`<line class="grid" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top}" y2="${bottom}"/>`);
-    parts.push(text(x, bottom + 16, `p${Number((share * 100).toFixed(2))}`, 'middle'));
+    parts.push(text(x, bottom + 16, `p${Number((share * 100).toFixed(2))}`, { anchor: 'middle' }));
   }
   for (const { label, kind, points } of shown) {
     const path = points.map(([share, ms]) => `${xOf(share).toFixed(1)},${yOf(ms).toFixed(1)}`);
@@ -121,14 +125,15 @@ export function percentileChart(lines: readonly Line[]): string {
     for (const [share, ms] of points) {
       const what = `${label}, p${Number((share * 100).toFixed(2))}: ${short(ms)} ms`;
       parts.push(
-        `<circle class="${kind}" cx="${xOf(share).toFixed(1)}" cy="${yOf(ms).toFixed(1)}" r="2.5"><title>${escape(what)}</title></circle>`,
+        `<circle class="${kind}" cx="${xOf(share).toFixed(1)}" cy="${yOf(ms).toFixed(1)}" r="2.5">` +
+          `<title>${escape(what)}</title></circle>`,
       );
     }
   }
   return svg(bottom + 24, parts);
 }
 
-/** Columns side by side, their sum is all. */
+/** Columns of a histogram, side by side. */
 export function columns(values: readonly { readonly label: string; readonly value: number }[]): string {
   const [top, bottom] = [20, 150];
   const most = Math.max(...values.map(({ value }) => value), Number.MIN_VALUE);
@@ -136,9 +141,10 @@ export function columns(values: readonly { readonly label: string; readonly valu
   const parts = values.flatMap(({ label, value }, index) => {
     const [x, height] = [20 + index * step, (value / most) * (bottom - top)];
     return [
-      `<rect class="ours" x="${(x + 4).toFixed(1)}" y="${(bottom - height).toFixed(1)}" width="${(step - 8).toFixed(1)}" height="${height.toFixed(1)}" rx="2"/>`,
-      text(x + step / 2, bottom - height - 5, number(value), 'middle'),
-      text(x + step / 2, bottom + 16, label, 'middle'),
+      `<rect class="ours" x="${(x + 4).toFixed(1)}" y="${(bottom - height).toFixed(1)}" ` +
+        `width="${(step - 8).toFixed(1)}" height="${height.toFixed(1)}" rx="2"/>`,
+      text(x + step / 2, bottom - height - 5, number(value), { anchor: 'middle' }),
+      text(x + step / 2, bottom + 16, label, { anchor: 'middle' }),
     ];
   });
   return svg(bottom + 24, parts);
@@ -151,7 +157,7 @@ function legendOf(entries: readonly { name: string; kind: string }[]): { parts: 
     const length = 26 + name.length * 7;
     if (x + length > width) [x, y] = [0, y + 20];
     parts.push(`<rect class="${kind}" x="${x}" y="${y}" width="12" height="12" rx="2"/>`);
-    parts.push(text(x + 17, y + 11, name, 'start'));
+    parts.push(text(x + 17, y + 11, name, { anchor: 'start' }));
     x += length;
   }
   return { parts, height: y + 24 };
@@ -161,7 +167,13 @@ function number(value: number): string {
   return Math.abs(value) >= 100 || Number.isInteger(value) ? thousands(value) : short(value);
 }
 
-function text(x: number, y: number, content: string, anchor: 'start' | 'middle' | 'end', kind = ''): string {
+interface TextStyle {
+  readonly anchor: 'start' | 'middle' | 'end';
+  /** CSS class. */
+  readonly kind?: string;
+}
+
+function text(x: number, y: number, content: string, { anchor, kind = '' }: TextStyle): string {
   const classes = kind === '' ? '' : ` class="${kind}"`;
   return `<text${classes} x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escape(content)}</text>`;
 }

@@ -1,5 +1,6 @@
-/** One look for the HTML report and the README's picture, on light and on dark ground. */
-const light = `--ground:#ffffff;--card:#f6f8fa;--ink:#1f2328;--faint:#59636e;--line:#d1d9e0;--good:#116329;--bad:#b3261e;
+/** Styles of the HTML report and the README's picture, on light and dark ground. */
+const light = `--ground:#ffffff;--card:#f6f8fa;--ink:#1f2328;--faint:#59636e;--line:#d1d9e0;
+--good:#116329;--bad:#b3261e;
 --ours:#0a7d5a;--redis:#c6302b;--etcd:#2a6fb8;--nats:#7b4bb3;--postgres:#946200;--other:#6b7480;`;
 const dark = `--ground:#0d1117;--card:#161b22;--ink:#e6edf3;--faint:#9198a1;--line:#3d444d;--good:#4ac26b;--bad:#ff8078;
 --ours:#2fbf8f;--redis:#f0706a;--etcd:#6cb0f5;--nats:#b995ee;--postgres:#e0a83c;--other:#9aa4af;`;
@@ -28,7 +29,7 @@ const kinds: Readonly<Record<string, string>> = {
   PostgreSQL: 'postgres',
 };
 
-/** The CSS class of a contestant. */
+/** CSS class of a contestant. */
 export function kindOf(title: string): string {
   return kinds[title] ?? 'other';
 }

@@ -1,4 +1,4 @@
-/** The goals of a report, row by row, as the HTML page, the document and the picture show them. */
+/** Lines of the goals' table, for the terminal, the HTML page and the document. */
 import type { RowResult } from '../results.ts';
 
 export interface GoalLine {
@@ -24,7 +24,7 @@ function verdict(met: boolean | undefined): string {
   return met === undefined ? 'not measured' : met ? 'yes' : 'NO';
 }
 
-/** Of the runs, the one whose value is nearest to the median. */
+/** The run whose value is nearest to the median. */
 export function middleRun({ median, runs }: RowResult['contestants'][number]): (typeof runs)[number] | undefined {
   return runs.toSorted((a, b) => Math.abs(a.value - median) - Math.abs(b.value - median))[0];
 }

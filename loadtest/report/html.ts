@@ -1,4 +1,4 @@
-/** One HTML file with everything in it: it can be mailed, and needs no network to be read. */
+/** Renders one self-contained HTML file, which can be mailed and read offline. */
 import { groups, type ContestantResult, type Group, type Report, type RowResult } from '../results.ts';
 import { short } from '../statistics.ts';
 import { barChart, columns, escape, percentileChart, stackedBars } from './charts.ts';
@@ -6,13 +6,16 @@ import { chartStyles, colours, kindOf } from './colours.ts';
 import { goalLines, middleRun } from './goals-table.ts';
 
 const styles = `${colours}${chartStyles}
-body{margin:0 auto;max-width:1100px;padding:24px;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+body{margin:0 auto;max-width:1100px;padding:24px;background:var(--ground);color:var(--ink);
+font:15px/1.5 system-ui,sans-serif}
 h1{font-size:26px;margin:0 0 4px}h2{font-size:20px;margin:36px 0 8px}h3{font-size:15px;margin:18px 0 4px}
 p.faint,.faint{color:var(--faint)}table{border-collapse:collapse;width:100%;font-size:13.5px}
-th,td{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top}th{color:var(--faint);font-weight:600}
+th,td{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top}
+th{color:var(--faint);font-weight:600}
 td.number,th.number{text-align:right}td.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 .yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
-details{border:1px solid var(--line);border-radius:6px;margin:6px 0;background:var(--card)}summary{cursor:pointer;padding:8px 12px}
+details{border:1px solid var(--line);border-radius:6px;margin:6px 0;background:var(--card)}
+summary{cursor:pointer;padding:8px 12px}
 details>div{padding:0 14px 12px}summary .value{float:right;font-variant-numeric:tabular-nums}
 svg{width:100%;height:auto;display:block;margin:6px 0}.scroll{overflow-x:auto}
 @media print{details>div{display:block}}`;
@@ -37,13 +40,14 @@ export function renderHtml(report: Report): string {
     groupCommitSection(report),
     ...(Object.keys(groups) as Group[]).map((group) => groupSection(report, group)),
   ];
-  const head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">';
-  return `<!doctype html><html lang="en"><head>${head}<title>Dragon Lock: load test</title><style>${styles}</style></head><body>${body.join('\n')}</body></html>\n`;
+  const meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">';
+  const head = `<head>${meta}<title>Dragon Lock: load test</title><style>${styles}</style></head>`;
+  return `<!doctype html><html lang="en">${head}<body>${body.join('\n')}</body></html>\n`;
 }
 
 function serversTable({ servers }: Report): string {
-  const rows = servers.map(({ title, version = 'not here', note }) => [title, version, note].map(cell).join(''));
-  return section('', `<div class="scroll"><table>${tableRows(['compared with', 'version', ''], rows)}</table></div>`);
+  const rows = servers.map(({ title, version = 'not used', note }) => [title, version, note].map(cell).join(''));
+  return section('', table(['compared with', 'version', ''], rows));
 }
 
 function goalsSection(report: Report): string {
@@ -54,21 +58,22 @@ function goalsSection(report: Report): string {
       cell(row.title) + cell(goal) + cell(measured) + verdictCell(met) + cell(stretch),
   );
   const met = lines.filter(({ met }) => met === 'yes').length;
-  const wanted = lines.filter(({ goal }) => goal !== '').length;
-  const table = `<div class="scroll"><table>${tableRows(['row', 'goal', 'measured', 'met', 'stretch'], rows)}</table></div>`;
+  const bounds = lines.filter(({ goal }) => goal !== '').length;
   return section(
     'Goals',
-    `<p>${met} of ${wanted} met. Ratios: ours through theirs, median of ${report.options.repeats} neighbouring runs.</p>${table}`,
+    `<p>${met} of ${bounds} met. Ratios: ours divided by theirs, ` +
+      `median of ${report.options.repeats} neighbouring runs.</p>` +
+      table(['row', 'goal', 'measured', 'met', 'stretch'], rows),
   );
 }
 
-/** All on one scale; the dashed line of a bar is its goal. */
+/** The dashed line of each chart is a ratio of 1. */
 function ratiosSection({ rows }: Report): string {
   const charts = rows.flatMap((row) => {
     const bars = row.contestants
       .filter(({ ratio }) => ratio !== undefined)
       .map(({ title, ratio }) => ({
-        label: `through ${title}`,
+        label: `to ${title}`,
         value: ratio!,
         kind: kindOf(title),
         text: `${short(ratio!)} ×`,
@@ -80,7 +85,7 @@ function ratiosSection({ rows }: Report): string {
   if (charts.length === 0) return '';
   return section(
     'Ratios',
-    `<p class="faint">Our figure divided by theirs. The dashed line is 1: as much as they.</p>${barChart(charts)}`,
+    `<p class="faint">Our figure divided by theirs. The dashed line is 1, where both are equal.</p>${barChart(charts)}`,
   );
 }
 
@@ -102,7 +107,8 @@ function latencySection({ rows }: Report): string {
   );
   return section(
     'Latency at fixed arrival rates',
-    `<p class="faint">${escape(open[0]?.note ?? '')}: a server that stalls is charged for everyone who came meanwhile.</p>${parts.join('')}`,
+    `<p class="faint">${escape(open[0]?.note ?? '')}: a stall counts for every request that it delays.</p>` +
+      parts.join(''),
   );
 }
 
@@ -113,7 +119,7 @@ function latencyTable({ contestants }: RowResult): string {
     const answered = `${Math.round(requests / seconds).toLocaleString('en-US')}/s`;
     return cell(contestant.title) + [...figures, answered, ms(generator?.lateP99Ms)].map(numberCell).join('');
   });
-  return `<div class="scroll"><table>${tableRows(['', 'p50', 'p99', 'p99.9', 'most', 'answered', 'sent late, p99'], rows)}</table></div>`;
+  return table(['', 'p50', 'p99', 'p99.9', 'most', 'answered', 'sent late, p99'], rows);
 }
 
 function ms(value: number | undefined): string {
@@ -144,7 +150,7 @@ function cpuSection({ rows }: Report): string {
   if (bars.length === 0) return '';
   return section(
     'CPU by thread',
-    `<p class="faint">µs a request of our server, and of the generator beside it.</p>${stackedBars(bars.slice(0, 30), 'µs')}`,
+    `<p class="faint">µs a request of our server, and of the generator.</p>${stackedBars(bars.slice(0, 30), 'µs')}`,
   );
 }
 
@@ -154,7 +160,7 @@ function groupCommitSection({ rows }: Report): string {
   return section('Group commit', `<p class="faint">${escape(row.title)}</p>${groupCommitChart(row.contestants[0]!)}`);
 }
 
-/** How many writes shared an fdatasync. */
+/** Draws how many writes shared an fdatasync. */
 function groupCommitChart(contestant: ContestantResult): string {
   const commit = middleRun(contestant)?.groupCommit;
   if (commit === undefined) return '';
@@ -165,8 +171,8 @@ function groupCommitChart(contestant: ContestantResult): string {
     below = upTo;
     return { label, value: count };
   });
-  const words = `${short(records / syncs)} records a commit, mean fdatasync ${short(meanSyncMs)} ms; commits by records:`;
-  return `<p>${escape(words)}</p>${columns(values)}`;
+  const facts = `${short(records / syncs)} records a commit, mean fdatasync ${short(meanSyncMs)} ms`;
+  return `<p>${escape(`${facts}; commits by records:`)}</p>${columns(values)}`;
 }
 
 function groupSection(report: Report, group: Group): string {
@@ -177,7 +183,8 @@ function groupSection(report: Report, group: Group): string {
 function rowDetails(row: RowResult): string {
   const [ours] = row.contestants;
   if (ours === undefined) {
-    return `<details open><summary>${escape(row.title)}<span class="value no">failed</span></summary><div>${escape(row.error ?? '')}</div></details>`;
+    const summary = `${escape(row.title)}<span class="value no">failed</span>`;
+    return `<details open><summary>${summary}</summary><div>${escape(row.error ?? '')}</div></details>`;
   }
   const ratios = row.contestants.slice(1).map(({ title, ratio }) => `${short(ratio!)} × ${title}`);
   const value = `${short(ours.median)} ${row.unit}${ratios.length > 0 ? ` (${ratios.join(', ')})` : ''}`;
@@ -201,26 +208,28 @@ function rowDetails(row: RowResult): string {
   const parts = [
     row.error === undefined ? '' : `<p class="no">${escape(row.error)}</p>`,
     row.note === undefined ? '' : `<p class="faint">${escape(row.note)}</p>`,
-    `<div class="scroll"><table>${tableRows(head, runs)}</table></div>`,
+    table(head, runs),
     extra.length === 0 ? '' : `<p>${extra.map(escape).join(' · ')}</p>`,
     `<p class="faint">${Math.round(row.takenByOthers * 100)} % of the machine's CPU went to other processes.</p>`,
     row.group === 'latency' ? '' : latencyChart(row),
     groupCommitChart(ours),
   ];
-  return `<details><summary>${escape(row.title)}<span class="value">${escape(value)}</span></summary><div>${parts.join('')}</div></details>`;
+  const summary = `${escape(row.title)}<span class="value">${escape(value)}</span>`;
+  return `<details><summary>${summary}</summary><div>${parts.join('')}</div></details>`;
 }
 
 function section(title: string, content: string): string {
   return `<section>${title === '' ? '' : `<h2>${escape(title)}</h2>`}${content}</section>`;
 }
 
-function tableRows(head: readonly string[], rows: readonly string[]): string {
-  // A column of figures has its head on the same side.
+function table(head: readonly string[], rows: readonly string[]): string {
+  // Align the head of a column of figures with the figures.
   const figures = (rows[0] ?? '').split('</td>').map((cell) => cell.includes('class="number"'));
   const cells = head
     .map((name, at) => `<th${figures[at] === true ? ' class="number"' : ''}>${escape(name)}</th>`)
     .join('');
-  return `<tr>${cells}</tr>${rows.map((row) => `<tr>${row}</tr>`).join('')}`;
+  const lines = [cells, ...rows].map((line) => `<tr>${line}</tr>`);
+  return `<div class="scroll"><table>${lines.join('')}</table></div>`;
 }
 
 function cell(content: string): string {

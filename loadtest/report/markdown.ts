@@ -1,4 +1,4 @@
-/** The tables of docs/performance.md, between two marks that stay. */
+/** Renders the tables of docs/performance.md, which stand between two marks. */
 import { groups, type Group, type Report, type RowResult } from '../results.ts';
 import { short } from '../statistics.ts';
 import { goalLines, middleRun } from './goals-table.ts';
@@ -10,13 +10,15 @@ export function renderMarkdown(report: Report): string {
   const { machine, disk, options, servers, startedAt, command } = report;
   const lines = [
     `Measured on ${startedAt.slice(0, 10)} by \`${command}\`: ${machine['cpu'] ?? 'an unknown CPU'}, ` +
-      `${machine['cores'] ?? '?'} cores, ${machine['memory'] ?? '?'}, ${machine['kernel'] ?? '?'}, Node ${machine['node'] ?? '?'}; ` +
+      `${machine['cores'] ?? '?'} cores, ${machine['memory'] ?? '?'}, ${machine['kernel'] ?? '?'}, ` +
+      `Node ${machine['node'] ?? '?'}; ` +
       `an \`fdatasync\` of 4 KiB takes ${disk.p50Ms.toFixed(3)} ms (p99 ${disk.p99Ms.toFixed(3)} ms). ` +
-      `Each side ran ${options.repeats} times for ${options.seconds} s, in turn; server and generator share the machine.`,
+      `Each side ran ${options.repeats} times for ${options.seconds} s, in turn; ` +
+      'server and generator share the machine.',
     '',
     ...table(
       ['compared with', 'version', ''],
-      servers.map(({ title, version = 'not here', note }) => [title, version, note]),
+      servers.map(({ title, version = 'not used', note }) => [title, version, note]),
     ),
     '',
     '### Goals',
@@ -37,7 +39,7 @@ export function renderMarkdown(report: Report): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** @throws when the marks are not there: nothing else may be overwritten. */
+/** Replaces the text between the marks. @throws if a mark is missing, so that nothing else is overwritten */
 export function putInto(document: string, tables: string): string {
   const [from, to] = [document.indexOf(begin), document.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`The document lacks its marks: ${begin} and ${end}`);

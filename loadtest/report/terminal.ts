@@ -1,4 +1,4 @@
-/** The table at the end of a load test. */
+/** Renders the table at the end of a load test. */
 import { groups, type Group, type Report, type RowResult } from '../results.ts';
 import { short } from '../statistics.ts';
 import { goalLines, middleRun } from './goals-table.ts';
@@ -11,8 +11,8 @@ export function renderTerminal(report: Report): string {
       'disk',
       `fdatasync of 4 KiB: p50 ${disk.p50Ms.toFixed(3)} ms, p99 ${disk.p99Ms.toFixed(3)} ms (${disk.directory})`,
     ],
-    ['runs', `${options.repeats} × ${options.seconds} s of each side in turn; ratios are medians of neighbours`],
-    ...servers.map(({ title, version = 'not here', note }) => [title, `${version}; ${note}`] as const),
+    ['runs', `${options.repeats} × ${options.seconds} s of each side in turn; ratios are medians of neighbouring runs`],
+    ...servers.map(({ title, version = 'not used', note }) => [title, `${version}; ${note}`] as const),
   ];
   const width = Math.max(...facts.map(([name]) => name.length));
   const lines = facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
@@ -27,7 +27,7 @@ export function renderTerminal(report: Report): string {
 
 const header = ['row', 'measured', 'p50 / p99', 'generator', 'against', 'goal', 'met'];
 
-/** A line for the row, and one for each further peer or goal. */
+/** Returns a line for the row, and one for each further peer or goal. */
 function cells(row: RowResult): string[][] {
   const [ours, ...peers] = row.contestants;
   if (ours === undefined) return [[row.title, row.error === undefined ? '' : 'FAILED', '', '', '', '', '']];

@@ -1,4 +1,4 @@
-/** Everything that is made from the JSON, into files. */
+/** Writes the files that are made from the JSON report. */
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Report } from '../results.ts';
@@ -8,7 +8,7 @@ import { renderSummary } from './summary-svg.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
-/** @returns the files, for people to look at. */
+/** Writes a report into the directory. Returns the files. */
 export function writeReport(report: Report, directory: string): string[] {
   fs.mkdirSync(directory, { recursive: true });
   const files = {
@@ -24,7 +24,7 @@ export function writeReport(report: Report, directory: string): string[] {
   });
 }
 
-/** The figures that the repository shows: the tables of docs/performance.md and the README's picture. */
+/** Writes the figures in the repository: the tables of docs/performance.md and the README's picture. */
 export function writeDocuments(report: Report): string[] {
   const document = path.join(root, 'docs/performance.md');
   const picture = path.join(root, 'docs/performance.svg');
@@ -33,9 +33,10 @@ export function writeDocuments(report: Report): string[] {
   return [document, picture];
 }
 
-/** @throws for a file that is no report of this format. */
+/** Reads a JSON report. @throws if it does not have this format */
 export function readReport(file: string): Report {
   const report = JSON.parse(fs.readFileSync(file, 'utf8')) as Partial<Report>;
-  if (report.format !== 1 || report.rows === undefined) throw new Error(`${file} is no result of npm run loadtest`);
+  if (report.format !== 1 || report.rows === undefined)
+    throw new Error(`${file}: expected a JSON report of npm run loadtest`);
   return report as Report;
 }

@@ -2,10 +2,10 @@ import { clientRows } from './client.ts';
 import { goalRows } from './goal-rows.ts';
 import { moreRows } from './more-rows.ts';
 import type { Row } from './row.ts';
-import { seedRows } from './original-table.ts';
+import { originalTableRows } from './original-table.ts';
 import { startRows } from './start-up.ts';
 
-/** In the order in which they run and are shown. @param latencies of the original table, ms */
+/** All rows, in the order in which they run and are shown. @param latencies simulated by the original table, ms */
 export function allRows(latencies: readonly number[]): readonly Row[] {
-  return [...goalRows, ...clientRows, ...moreRows, ...startRows, ...latencies.flatMap(seedRows)];
+  return [...goalRows, ...clientRows, ...moreRows, ...startRows, ...latencies.flatMap(originalTableRows)];
 }

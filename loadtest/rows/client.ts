@@ -1,11 +1,10 @@
 /**
- * What one process gets done through a client that puts together what is asked for in one turn of the event loop: ours,
- * beside ioredis with auto-pipelining. 400 writers share it. The client's own CPU is a part of what is measured: the
- * generator is the client.
+ * Rows for one process in which 400 writers share a client: ours, or ioredis with auto-pipelining. Both send the calls
+ * of one event-loop turn together. The client is the generator, so its CPU is part of the measurement.
  */
 import { runClient } from '../load/client.ts';
 import { oursTitle } from './contestants.ts';
-import type { OnServer, Row, ServerSpec } from './row.ts';
+import type { ServerContestant, Row, ServerSpec } from './row.ts';
 
 const load = { writers: 400, keys: 100_000, bytes: 64 } as const;
 const peerTitle = 'ioredis';
@@ -15,14 +14,14 @@ export const clientRows: readonly Row[] = [
   clientRow('client-no-ids', 'without idempotency ids', false),
 ];
 
-function clientRow(name: string, how: string, ids: boolean): Row {
+function clientRow(name: string, variant: string, ids: boolean): Row {
   return {
     name,
-    title: `durable write of 64B through the client, ${load.writers} writers in one process, ${how}`,
+    title: `durable write of 64B through the client, ${load.writers} writers in one process, ${variant}`,
     group: 'goals',
     unit: 'writes/s',
     better: 'more',
-    note: 'ioredis with enableAutoPipelining; what one client and its process take is a part of it',
+    note: 'ioredis with enableAutoPipelining; the CPU of the client and its process is part of the measurement',
     goals: [{ bound: 'at least', value: 1, against: peerTitle }],
     contestants: [
       throughClient(oursTitle, { kind: 'dragonlock', settings: {} }, ids),
@@ -31,13 +30,13 @@ function clientRow(name: string, how: string, ids: boolean): Row {
   };
 }
 
-function throughClient(title: string, server: ServerSpec, ids: boolean): OnServer {
+function throughClient(title: string, server: ServerSpec, ids: boolean): ServerContestant {
   return {
     title,
     server,
     measure: (run, running) => {
-      const order = { ...load, ids, target: running.target, seconds: run.seconds };
-      return run.observe(running, (clock) => runClient(order, clock, run.onSpawn));
+      const spec = { ...load, ids, target: running.target, seconds: run.seconds };
+      return run.observe(running, (clock) => runClient(spec, clock, run.onSpawn));
     },
   };
 }

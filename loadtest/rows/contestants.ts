@@ -1,73 +1,73 @@
-/** The usual contestants: a workload on ours, on etcd, on Redis, on NATS, on PostgreSQL. */
+/** The usual contestants: a workload on Dragon Lock, etcd, Redis, NATS or PostgreSQL. */
 import { runPgbench, type PgScript } from '../load/pgbench.ts';
 import { runRedisBenchmark, type RedisLoad } from '../load/redis-benchmark.ts';
-import type { LoadOrder } from '../load/load-spec.ts';
+import type { LoadSpec } from '../load/load-spec.ts';
 import type { Sample } from '../results.ts';
 import type { ServerSettings } from '../servers/dragon-lock.ts';
 import { makeNatsBucket } from '../servers/peers.ts';
-import type { OnServer, Run, ServerSpec } from './row.ts';
+import type { ServerContestant, Run, ServerSpec } from './row.ts';
 
 export const oursTitle = 'Dragon Lock';
 
-export type Load = Omit<LoadOrder, 'target' | 'seconds'>;
+export type Load = Omit<LoadSpec, 'target' | 'seconds'>;
 
-export interface HttpOptions {
+export interface ContestantOptions {
   readonly title?: string;
   readonly server?: ServerSpec;
   readonly settings?: ServerSettings;
-  readonly generator?: 'own';
-  /** What the row is about, if not the rate. */
+  readonly generator?: 'built-in';
+  /** The value of the row, if not the rate. */
   readonly value?: (sample: Sample) => number;
 }
 
-export function ours(load: Load | ((run: Run) => Load), options: HttpOptions = {}): OnServer {
+export function ours(load: Load | ((run: Run) => Load), options: ContestantOptions = {}): ServerContestant {
   const { title = oursTitle, server = { kind: 'dragonlock', settings: options.settings ?? {} } } = options;
-  return overOwnWire(title, server, load, options);
+  return loadContestant(title, server, load, options);
 }
 
-export function etcd(load: Load | ((run: Run) => Load), options: HttpOptions = {}): OnServer {
-  return overOwnWire('etcd', { kind: 'etcd' }, load, options);
+export function etcd(load: Load | ((run: Run) => Load), options: ContestantOptions = {}): ServerContestant {
+  return loadContestant('etcd', { kind: 'etcd' }, load, options);
 }
 
-/** Redis by the own generator, where its official one cannot: dialogues, fixed arrival rates. */
-export function redisDialogue(load: Load | ((run: Run) => Load), options: HttpOptions = {}): OnServer {
-  return overOwnWire('Redis', { kind: 'redis' }, load, { ...options, generator: 'own' });
+/** Redis under the built-in generator, for what redis-benchmark cannot do: dialogues, fixed arrival rates. */
+export function redisDialogue(load: Load | ((run: Run) => Load), options: ContestantOptions = {}): ServerContestant {
+  return loadContestant('Redis', { kind: 'redis' }, load, { ...options, generator: 'built-in' });
 }
 
-export function nats(load: Load, options: HttpOptions = {}): OnServer {
-  const contestant = overOwnWire('NATS', { kind: 'nats' }, load, { ...options, generator: 'own' });
+export function nats(load: Load, options: ContestantOptions = {}): ServerContestant {
+  const contestant = loadContestant('NATS', { kind: 'nats' }, load, { ...options, generator: 'built-in' });
   return { ...contestant, prepare: (_, server) => makeNatsBucket(server.target) };
 }
 
-function overOwnWire(
+function loadContestant(
   title: string,
   server: ServerSpec,
   load: Load | ((run: Run) => Load),
-  { generator, value }: HttpOptions,
-): OnServer {
+  { generator, value }: ContestantOptions,
+): ServerContestant {
   return {
     title,
     server,
     async measure(run, running) {
-      const order = typeof load === 'function' ? load(run) : load;
-      const sample = await run.load(running, { ...order, seconds: run.seconds }, generator);
+      const spec = typeof load === 'function' ? load(run) : load;
+      const sample = await run.load(running, { ...spec, seconds: run.seconds }, generator);
       return value === undefined ? sample : { ...sample, value: value(sample) };
     },
   };
 }
 
-/** Of the warm-up, which shows how many requests make a run of the wanted length. */
+/** Requests of the warm-up, which shows how many requests a run of the right length needs. */
 const calibratingPerConnection = 400;
 const calibratingMax = 20_000;
 
-export function redis(load: Omit<RedisLoad, 'port'>, value?: (sample: Sample) => number): OnServer {
+export function redis(load: Omit<RedisLoad, 'port'>, value?: (sample: Sample) => number): ServerContestant {
   let perSecond: number | undefined;
   return {
     title: 'Redis',
     server: { kind: 'redis' },
     async measure(run, server) {
       const full = { ...load, port: server.target.port };
-      // Requests that last about as long as the others' runs.
+      // As many requests as fill about the seconds of a run.
       const calibrating = Math.min(calibratingMax, load.connections * calibratingPerConnection) * (load.pipeline ?? 1);
       const requests = perSecond === undefined ? calibrating : Math.ceil(perSecond * run.seconds);
       const sample = await run.observe(server, (clock) => runRedisBenchmark(full, requests, clock, run.onSpawn));
@@ -77,7 +77,7 @@ export function redis(load: Omit<RedisLoad, 'port'>, value?: (sample: Sample) =>
   };
 }
 
-export function postgres(script: PgScript, connections: number, value?: (sample: Sample) => number): OnServer {
+export function postgres(script: PgScript, connections: number, value?: (sample: Sample) => number): ServerContestant {
   return {
     title: 'PostgreSQL',
     server: { kind: 'postgres' },

@@ -1,4 +1,4 @@
-/** So that every read finds its key, by the name under which it is asked for. */
+/** Fills servers, so that every read finds its key under the name that its generator uses. */
 import { openRedis } from '../load/line-connection.ts';
 import { accountPath, valueOf } from '../load/workloads.ts';
 import { call } from '../servers/requests.ts';
@@ -9,7 +9,7 @@ export async function fillOurs(target: Target, { accounts, keys }: Keys, bytes: 
   for (let account = 0; account < accounts; account++) await call(target, accountPath(account), { KVSet });
 }
 
-/** What etcd takes in one transaction. */
+/** etcd's limit for one transaction. */
 const etcdOperationsMax = 128;
 
 export async function fillEtcd(target: Target, { accounts, keys }: Keys, bytes: number): Promise<void> {
@@ -23,7 +23,7 @@ export async function fillEtcd(target: Target, { accounts, keys }: Keys, bytes: 
 
 const redisKeysAtOnce = 1000;
 
-/** redis-benchmark asks for keys of twelve digits. */
+/** redis-benchmark reads keys of twelve digits. */
 export async function fillRedis(target: Target, total: number, bytes: number): Promise<void> {
   const value = 'v'.repeat(bytes);
   await new Promise<void>((resolve, reject) => {
@@ -41,7 +41,7 @@ export async function fillRedis(target: Target, total: number, bytes: number): P
         ]);
         connection.send({ command: ['MSET', ...words.flat()] }, ({ status, body }) => {
           if (status === 200) fill(from + count);
-          else reject(new Error(`Redis takes no keys: ${body}`));
+          else reject(new Error(`Redis refused MSET: ${body}`));
         });
       };
       fill(0);

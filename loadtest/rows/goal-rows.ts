@@ -1,4 +1,4 @@
-/** The rows that have goals, and the peers beside them. */
+/** The rows that have goals, with the peers that they are compared with. */
 import { advisoryLockScript, updateScript } from '../load/pgbench.ts';
 import type { Sample } from '../results.ts';
 import { etcd, nats, ours, postgres, redis, redisDialogue, type Load } from './contestants.ts';
@@ -10,7 +10,7 @@ import type { Workload } from '../load/types.ts';
 const accounts = 1000;
 const connections = 64;
 
-/** As many keys on every server; fewer of the large ones, so that they fit into memory everywhere. */
+/** As many keys on every server. Fewer keys for large values, so that they fit into memory everywhere. */
 function writes(bytes: number): Extract<Workload, { kind: 'kv.write' }> {
   return { kind: 'kv.write', accounts, keys: bytes > 5000 ? 5 : 100, bytes };
 }
@@ -44,7 +44,7 @@ function atLeast(value: number, against: string, stretch?: number): Goal {
   return { bound: 'at least', value, against, ...(stretch !== undefined && { stretch }) };
 }
 
-/** Of the run's own, so that a lock that was left behind stands in nobody's way. */
+/** Each run has locks of its own, so that a lock left held blocks no other run. */
 function locks(keys: number, connections: number): (run: Run) => Load {
   return ({ id }) => ({ connections, workload: { kind: 'lock', accounts: 1, keys, run: id } });
 }
@@ -96,7 +96,7 @@ export const goalRows: readonly Row[] = [
     group: 'goals',
     unit: 'pairs/s',
     better: 'more',
-    note: 'each client waits in line, holds the lock for a round trip and gives it back',
+    note: 'each client waits for the lock, holds it for a round trip and unlocks it',
     goals: [
       { bound: 'at least', value: 1500 },
       atLeast(3, 'etcd'),
@@ -108,7 +108,7 @@ export const goalRows: readonly Row[] = [
       },
     ],
     quick: true,
-    contestants: [ours(locks(1, 50), { generator: 'own' }), etcd(locks(1, 50), { generator: 'own' })],
+    contestants: [ours(locks(1, 50), { generator: 'built-in' }), etcd(locks(1, 50), { generator: 'built-in' })],
   },
   {
     name: 'lock-1000',
@@ -116,7 +116,7 @@ export const goalRows: readonly Row[] = [
     group: 'goals',
     unit: 'pairs/s',
     better: 'more',
-    note: 'Redis: SET NX PX and a script that deletes, without waiting in line and without fencing tokens',
+    note: 'Redis: SET NX PX and a script that deletes, without a wait queue and without fencing tokens',
     goals: [{ bound: 'at least', value: 12_000, stretch: 20_000 }],
     contestants: [
       ours(locks(1000, connections)),
@@ -148,7 +148,7 @@ export const goalRows: readonly Row[] = [
     contestants: [
       ours({ connections, workload: { kind: 'counter', accounts: 1, keys: 1 } }, { server: defaults }),
       ours(smallLoad, { server: defaults, title: kvTitle }),
-      // Without -r, every INCR would be of one key: with a keyspace of one it is, too.
+      // A keyspace of one makes every INCR use the same key.
       redis({ test: 'incr', connections, keys: 1, bytes: 64 }),
     ],
   },
@@ -177,11 +177,11 @@ export const goalRows: readonly Row[] = [
   },
   {
     name: 'kv-nats',
-    title: `durable write of 64B, ${connections} connections, both by our own generator`,
+    title: `durable write of 64B, ${connections} connections, both by the built-in generator`,
     group: 'goals',
     unit: 'writes/s',
     better: 'more',
-    note: 'NATS JetStream KV has no official load generator in Debian; see above for what its version syncs',
-    contestants: [ours(smallLoad, { generator: 'own' }), nats(smallLoad)],
+    note: 'NATS JetStream KV has no official load generator in Debian; see the versions for what it syncs',
+    contestants: [ours(smallLoad, { generator: 'built-in' }), nats(smallLoad)],
   },
 ];

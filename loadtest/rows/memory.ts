@@ -1,4 +1,4 @@
-/** Memory that nothing but the server can give back, with many small keys in it. */
+/** Measures anonymous memory, which only the server itself can free, with many small keys in it. */
 import { valueOf } from '../load/workloads.ts';
 import { openRedis } from '../load/line-connection.ts';
 import { memoryOf, type Memory } from '../process-stats.ts';
@@ -17,7 +17,7 @@ const accounts = 1000;
 const keysPerBatch = 1000;
 const batchesAtOnce = 4;
 const bytes = 64;
-/** In which the server may go on with what the last writes left to do; how it is at its end is called at rest. */
+/** Time after the last write in which the server may finish its work; after it the server is at rest. */
 const restMs = 5000;
 const readEveryMs = 100;
 
@@ -30,7 +30,9 @@ export const memoryRow: Row = {
   group: 'goals',
   unit: 'MB',
   better: 'less',
-  note: 'RssAnon, the highest reading from before the first write until 5 s behind the last; pages of mapped files, which the kernel drops when it needs room, are not in it',
+  note:
+    'RssAnon, the highest reading from before the first write until 5 s after the last; without pages of mapped ' +
+    'files, which the kernel drops when it needs memory',
   goals: [{ bound: 'at most', value: 0.3, against: 'Redis' }],
   repeats: 1,
   local: true,
@@ -67,9 +69,9 @@ export const memoryRow: Row = {
 };
 
 async function fillOurs(run: Run, target: Target): Promise<number> {
-  const wanted = run.quick ? keysQuick : keys;
+  const count = run.quick ? keysQuick : keys;
   const value = valueOf(bytes);
-  const batches = wanted / keysPerBatch;
+  const batches = count / keysPerBatch;
   let next = 0;
   const fill = async (): Promise<void> => {
     for (;;) {
@@ -85,28 +87,28 @@ async function fillOurs(run: Run, target: Target): Promise<number> {
     }
   };
   await Promise.all(Array.from({ length: batchesAtOnce }, fill));
-  return wanted;
+  return count;
 }
 
-/** Redis' own way to fill itself: a key and a value of the size, as SET would leave them. */
+/** Fills Redis with DEBUG POPULATE: keys and values of the same sizes as SET would store. */
 async function populate(target: Target, count: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     void openRedis(target, reject).then((connection) => {
       connection.send({ command: ['DEBUG', 'POPULATE', String(count), 'key', String(bytes)] }, ({ status, body }) => {
         connection.close();
         if (status === 200) resolve();
-        else reject(new Error(`Redis populates nothing: ${body}`));
+        else reject(new Error(`Redis refused DEBUG POPULATE: ${body}`));
       });
     });
   });
 }
 
 /**
- * The value is the most of all, while it is being filled included: so much a machine must have. What is left when nothing
- * is written any more stands beside it.
+ * The value is the highest reading, also while the server is being filled: a machine must have that much. The readings
+ * of the empty server and of the server at rest stand beside it.
  */
 async function readings({ pid }: LoadedServer, fill: () => Promise<number>): Promise<Sample> {
-  if (pid === undefined) throw new Error('the memory of a server elsewhere cannot be read');
+  if (pid === undefined) throw new Error('the memory of a server on another machine cannot be read');
   const empty = memoryOf(pid);
   let most = empty;
   const read = (): Memory => {

@@ -1,7 +1,7 @@
-/** What is not in the original table and has no goal: information. */
+/** Rows for information, which are not in the original table and have no goal. */
 import { etcd, ours, redis, redisDialogue, type Load } from './contestants.ts';
 import { fillEtcd, fillOurs, fillRedis } from './fill.ts';
-import type { OnServer, Row, Run } from './row.ts';
+import type { ServerContestant, Row, Run } from './row.ts';
 import { watchReaction } from './watchers.ts';
 import type { Workload } from '../load/types.ts';
 
@@ -58,14 +58,16 @@ export const moreRows: readonly Row[] = [
     ours({ connections, workload: { kind: 'kv.idempotent', accounts, keys, bytes } }),
     ours(
       { connections, workload: { kind: 'kv.write', accounts, keys, bytes } },
-      { generator: 'own', title: 'without an id' },
+      { generator: 'built-in', title: 'without an id' },
     ),
   ]),
   {
-    ...rate('mixed', `what a SaaS backend does, ${connections} connections`, 'req/s', [
+    ...rate('mixed', `the mix of a SaaS backend, ${connections} connections`, 'req/s', [
       ours((run: Run) => ({ connections, workload: mixed(run) })),
     ]),
-    note: 'of 100 requests 50 reads, 20 writes, 10 counters, 5 batches of 3 keys and a counter, 5 pairs of a lock, 5 arrays of 10',
+    note:
+      'of 100 requests 50 reads, 20 writes, 10 counters, 5 batches of 3 keys and a counter, 5 lock pairs, ' +
+      '5 arrays of 10',
   },
   {
     name: 'prefix-watchers',
@@ -78,7 +80,7 @@ export const moreRows: readonly Row[] = [
   ...[1000, 5000, 10_000].map(atRate),
 ];
 
-function rate(name: string, title: string, unit: string, contestants: readonly OnServer[]): Row {
+function rate(name: string, title: string, unit: string, contestants: readonly ServerContestant[]): Row {
   return { name, title, group: 'more', unit, better: 'more', contestants };
 }
 
@@ -86,7 +88,7 @@ function mixed({ id }: Run): Workload {
   return { kind: 'mixed', accounts, keys, run: id };
 }
 
-/** All sides by the own generator, on the same schedule. */
+/** All contestants under the built-in generator, on the same schedule. */
 function atRate(arrivalsPerSecond: number): Row {
   const load: Load = {
     connections: 256,
@@ -100,11 +102,11 @@ function atRate(arrivalsPerSecond: number): Row {
     group: 'latency',
     unit: 'ms',
     better: 'less',
-    note: 'Poisson arrivals over 256 connections, each timed from when it fell due, whether or not a connection was free',
+    note: 'Poisson arrivals over 256 connections, each timed from its due time, whether or not a connection was free',
     contestants: [
-      ours(load, { ...value, generator: 'own' }),
+      ours(load, { ...value, generator: 'built-in' }),
       redisDialogue(load, value),
-      etcd(load, { ...value, generator: 'own' }),
+      etcd(load, { ...value, generator: 'built-in' }),
     ],
   };
 }

@@ -1,10 +1,11 @@
 /**
- * The table that Dragon Lock was asked for with: same scenarios, names and number of clients, with the same simulated
- * latency in the client, a delay before each request. What its program counts wrongly is counted here as it happened.
+ * The original table, which came with the request for Dragon Lock: same scenarios, names and number of clients, and
+ * the same simulated latency, a delay in the client before each request. Where the original program counts wrongly,
+ * these rows count correctly.
  */
 import type { Load } from './contestants.ts';
 import { ours } from './contestants.ts';
-import type { OnServer, Row } from './row.ts';
+import type { ServerContestant, Row } from './row.ts';
 import { watchReaction } from './watchers.ts';
 
 const clients = 400;
@@ -21,11 +22,20 @@ const sizes = [
 ] as const;
 
 const pairsCounted =
-  'a pair is two requests, and is counted once when its unlock is answered; the original reports 100 pairs where 50 ran';
+  'a pair is two requests, counted once when its unlock is answered; the original reports 100 pairs where 50 ran';
 
-export function seedRows(latencyMs: number): readonly Row[] {
+interface Scenario {
+  /** As in `--only`, without prefix and latency. */
+  readonly name: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly contestant: ServerContestant;
+  readonly note?: string;
+}
+
+export function originalTableRows(latencyMs: number): readonly Row[] {
   const at = latencyMs === 0 ? '' : `@${latencyMs}ms`;
-  const row = (name: string, title: string, unit: string, contestant: OnServer, note?: string): Row => ({
+  const row = ({ name, title, unit, contestant, note }: Scenario): Row => ({
     name: `seed-${name}${at}`,
     title: latencyMs === 0 ? title : `${title}, latency ${latencyMs} ms`,
     group: 'seed',
@@ -35,70 +45,72 @@ export function seedRows(latencyMs: number): readonly Row[] {
     contestants: [contestant],
     ...(note !== undefined && { note }),
   });
-  const watch = (keys: number, watchersPerKey: number): OnServer =>
+  const watch = (keys: number, watchersPerKey: number): ServerContestant =>
     watchReaction({ keys, watchersPerKey, by: 'key', latencyMs });
   const load = (load: Load): Load => ({ ...load, latencyMs });
-  const lock = ({ accounts, keys }: { accounts: number; keys: number }): OnServer =>
+  const lock = ({ accounts, keys }: { accounts: number; keys: number }): ServerContestant =>
     ours(({ id }) => load({ connections: clients, workload: { kind: 'lock', accounts, keys, run: id } }));
   return [
-    row('watch-1x1', 'WatchReaction 1 key 1 watcher', 'ms', watch(1, 1)),
-    row('watch-1x100', 'WatchReaction 1 key 100 watchers', 'ms', watch(1, 100)),
-    row('watch-1x1000', 'WatchReaction 1 key 1000 watchers', 'ms', watch(1, 1000)),
-    row(
-      'watch-1x10000',
-      'WatchReaction 1 key 10000 watchers',
-      'ms',
-      watch(1, 10_000),
-      '10,000 watchers wait and are answered; the original runs 1,000 where it says 10,000',
-    ),
-    row(
-      'watch-1000x5',
-      'WatchReaction 1000 keys 5 watchers per key',
-      'ms',
-      watch(1000, 5),
-      'from the first write to the last answer; least, mean and most of a key are in the details',
-    ),
-    row(
-      'lock-1a-1k',
-      'LockUnlock for 1 account and 1 key (sequential)',
-      'pairs/s',
-      lock({ accounts: 1, keys: 1 }),
-      pairsCounted,
-    ),
-    row(
-      'lock-1a-1000k',
-      'LockUnlock for 1 account and 1000 keys',
-      'pairs/s',
-      lock({ accounts: 1, keys: 1000 }),
-      pairsCounted,
-    ),
-    row(
-      'lock-1000a-1000k',
-      'LockUnlock for 1000 accounts and 1000 keys',
-      'pairs/s',
-      lock({ accounts: 1000, keys: 1000 }),
-      pairsCounted,
-    ),
+    row({ name: 'watch-1x1', title: 'WatchReaction 1 key 1 watcher', unit: 'ms', contestant: watch(1, 1) }),
+    row({ name: 'watch-1x100', title: 'WatchReaction 1 key 100 watchers', unit: 'ms', contestant: watch(1, 100) }),
+    row({ name: 'watch-1x1000', title: 'WatchReaction 1 key 1000 watchers', unit: 'ms', contestant: watch(1, 1000) }),
+    row({
+      name: 'watch-1x10000',
+      title: 'WatchReaction 1 key 10000 watchers',
+      unit: 'ms',
+      contestant: watch(1, 10_000),
+      note: '10,000 watchers wait and are answered; the original runs 1,000 where it says 10,000',
+    }),
+    row({
+      name: 'watch-1000x5',
+      title: 'WatchReaction 1000 keys 5 watchers per key',
+      unit: 'ms',
+      contestant: watch(1000, 5),
+      note: 'from the first write to the last answer; the details have the least, mean and most of a key',
+    }),
+    row({
+      name: 'lock-1a-1k',
+      title: 'LockUnlock for 1 account and 1 key (sequential)',
+      unit: 'pairs/s',
+      contestant: lock({ accounts: 1, keys: 1 }),
+      note: pairsCounted,
+    }),
+    row({
+      name: 'lock-1a-1000k',
+      title: 'LockUnlock for 1 account and 1000 keys',
+      unit: 'pairs/s',
+      contestant: lock({ accounts: 1, keys: 1000 }),
+      note: pairsCounted,
+    }),
+    row({
+      name: 'lock-1000a-1000k',
+      title: 'LockUnlock for 1000 accounts and 1000 keys',
+      unit: 'pairs/s',
+      contestant: lock({ accounts: 1000, keys: 1000 }),
+      note: pairsCounted,
+    }),
     ...sizes.flatMap(({ short, title, bytes }) =>
       spaces.map((space, index) =>
-        row(
-          `kv-${short}-${nameOf(space)}`,
-          `${title} write KV for ${textOf(space)}`,
-          'req/s',
-          withMegabytes(ours(load({ connections: clients, workload: { kind: 'kv.write', ...space, bytes } })), bytes),
-          bytes === 64 && index === 0
-            ? 'timed on its own; the original’s clock runs on from the row before'
-            : undefined,
-        ),
+        row({
+          name: `kv-${short}-${nameOf(space)}`,
+          title: `${title} write KV for ${textOf(space)}`,
+          unit: 'req/s',
+          contestant: withMegabytes(
+            ours(load({ connections: clients, workload: { kind: 'kv.write', ...space, bytes } })),
+            bytes,
+          ),
+          ...(bytes === 64 &&
+            index === 0 && { note: 'timed on its own; the original’s clock runs on from the row before' }),
+        }),
       ),
     ),
     ...spaces.map((space) =>
-      row(
-        `atomic-${nameOf(space)}`,
-        `atomic for ${textOf(space)}`,
-        'req/s',
-        ours(load({ connections: clients, workload: { kind: 'counter', ...space } })),
-      ),
+      row({
+        name: `atomic-${nameOf(space)}`,
+        title: `atomic for ${textOf(space)}`,
+        unit: 'req/s',
+        contestant: ours(load({ connections: clients, workload: { kind: 'counter', ...space } })),
+      }),
     ),
   ];
 }
@@ -112,7 +124,7 @@ function textOf({ accounts, keys }: { accounts: number; keys: number }): string 
   return `${accounts} account${accounts === 1 ? '' : 's'} and ${keys} key${accounts === 1 && keys === 1 ? '' : 's'}`;
 }
 
-function withMegabytes(contestant: OnServer, bytes: number): OnServer {
+function withMegabytes(contestant: ServerContestant, bytes: number): ServerContestant {
   return {
     ...contestant,
     async measure(run, server) {

@@ -1,15 +1,15 @@
 /**
- * A row of the load test: something is measured, on our server and on those that can do the same. Each side has its turns
- * alone, A B A B A B, and ratios are taken of neighbours. Lists of rows are in this folder, one file each.
+ * A row of the load test: one measurement, on our server and on the peers that can do the same. Each contestant runs
+ * alone in its turns, A B A B A B, and ratios compare neighbouring runs. This folder has a file for each list of rows.
  */
-import type { LoadClock, LoadOrder, LoadResult } from '../load/load-spec.ts';
+import type { LoadClock, LoadSpec, LoadResult } from '../load/load-spec.ts';
 import type { Group, Sample } from '../results.ts';
 import type { ServerSettings } from '../servers/dragon-lock.ts';
 import type { LoadedServer, OnSpawn } from '../servers/loaded-server.ts';
 import type { PeerKind } from '../servers/peers.ts';
 
 export interface Row {
-  /** For `--only`. */
+  /** Name for `--only`. */
   readonly name: string;
   readonly title: string;
   readonly group: Group;
@@ -17,13 +17,13 @@ export interface Row {
   readonly better: 'more' | 'less';
   readonly note?: string;
   readonly goals?: readonly Goal[];
-  /** Ours is the first. */
+  /** Ours comes first. */
   readonly contestants: readonly Contestant[];
-  /** How many timed runs of each; absent: as the options say. */
+  /** Timed runs of each contestant; by default as the options say. */
   readonly repeats?: number;
-  /** Is part of `--quick`. */
+  /** Part of `--quick`. */
   readonly quick?: boolean;
-  /** Not with `--target`: it starts the server in its own way, or looks into its process. */
+  /** Left out with `--target`: the row starts the server in its own way, or reads its process. */
   readonly local?: boolean;
 }
 
@@ -31,38 +31,38 @@ export type ServerSpec =
   | { readonly kind: 'dragonlock'; readonly settings: ServerSettings }
   | { readonly kind: PeerKind };
 
-/** One that has a server for the whole row, or one that starts servers itself, in each run. */
-export type Contestant = OnServer | OnItsOwn;
+/** A contestant with a server for the whole row, or one that starts servers itself in each run. */
+export type Contestant = ServerContestant | StandaloneContestant;
 
-export interface OnServer {
+export interface ServerContestant {
   readonly title: string;
   /** Contestants with the same object share the server. */
   readonly server: ServerSpec;
-  /** Once, before the first run. */
+  /** Called once, before the first run. */
   prepare?(run: Run, server: LoadedServer): Promise<void>;
-  /** One timed run. */
+  /** Does one timed run. */
   measure(run: Run, server: LoadedServer): Promise<Sample>;
 }
 
-export interface OnItsOwn {
+export interface StandaloneContestant {
   readonly title: string;
-  /** What it is going to start, so that it is known what is needed. */
+  /** The server that it starts, so that the load test can check that it is installed. */
   readonly starts: ServerSpec;
   measure(run: Run): Promise<Sample>;
 }
 
-/** What a contestant may use. Everything that it starts is ended for it, however this ends. */
+/** The tools of a contestant in a run. The load test ends everything that the contestant starts, on any exit. */
 export interface Run {
-  /** Of this timed run; shorter in a warm-up. */
+  /** Length of this timed run; shorter in a warm-up. */
   readonly seconds: number;
   readonly quick: boolean;
   /** Keeps the keys of one run apart from another's. */
   readonly id: string;
-  /** How many threads or processes a generator may have. */
+  /** Threads or processes that a generator may have. */
   readonly generators: number;
-  /** With wrk where it is installed and can send it, else with the own generator. */
-  load(server: LoadedServer, order: Omit<LoadOrder, 'target'>, generator?: 'own'): Promise<Sample>;
-  /** The same around a generator of another's. */
+  /** Loads with wrk if it is installed and can send the workload, otherwise with the built-in generator. */
+  load(server: LoadedServer, spec: Omit<LoadSpec, 'target'>, generator?: 'built-in'): Promise<Sample>;
+  /** Measures the server while another generator loads it. */
   observe(server: LoadedServer, generate: (clock: LoadClock) => Promise<LoadResult>): Promise<Sample>;
   start(spec: ServerSpec, directory?: string): Promise<LoadedServer>;
   newDirectory(): string;
@@ -75,12 +75,12 @@ export interface Run {
 export interface Goal {
   readonly bound: 'at least' | 'at most';
   readonly value: number;
-  /** Reaching it too would be better still. */
+  /** A second, harder bound. */
   readonly stretch?: number;
-  /** The title of the contestant that ours is compared with; absent: the value itself. */
+  /** Title of the contestant for the ratio; absent: the bound is on the value itself. */
   readonly against?: string;
-  /** Which number of ours, if it is not the row's own: a name in `extra`, its unit in the text. */
+  /** The number of ours to judge, if not the row's value: its name in `extra`, and its unit for the text. */
   readonly of?: { readonly name: string; readonly unit: string };
-  /** Nothing that has to be reached. */
+  /** Only a stretch goal: missing it is no failure. */
   readonly stretchOnly?: boolean;
 }

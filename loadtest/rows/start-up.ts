@@ -1,4 +1,6 @@
-/** From the start of the process to /readyz: with nothing, and with as much journal as a crash can leave. */
+/**
+ * Measures a start, from the process to /readyz: on an empty directory, and with as much journal as a crash can leave.
+ */
 import { valueOf } from '../load/workloads.ts';
 import type { Sample } from '../results.ts';
 import { DragonLock } from '../servers/dragon-lock.ts';
@@ -16,13 +18,13 @@ const keysChecked = 200;
 
 type KeyOf = (record: number) => { account: string; key: string };
 
-/** Each key written again and again. */
+/** Writes each key again and again. */
 const rewritten: KeyOf = (record) => ({
   account: `load${record % accounts}`,
   key: `key-${Math.floor(record / accounts) % keysPerAccount}`,
 });
 
-/** The memtable fills up on the way, and checkpoints are made in between. */
+/** Writes another key with each record, so that replay fills memtables and makes checkpoints. */
 const distinct: KeyOf = (record) => ({
   account: `load${record % accounts}`,
   key: `key-${Math.floor(record / accounts)}`,
@@ -42,12 +44,12 @@ export const startRows: readonly Row[] = [
     ],
   },
   {
-    ...head('start-replay', 'start behind a crash: 200 MB of journal, 100,000 keys written again and again'),
+    ...head('start-replay', 'start after a crash: 200 MB of journal, 100,000 keys written again and again'),
     goals: [{ bound: 'at most', value: 10 }],
     contestants: [{ title: oursTitle, starts: spec, measure: (run: Run) => replay(run, rewritten) }],
   },
   {
-    ...head('start-replay-distinct', 'start behind a crash: 200 MB of journal, each record another key'),
+    ...head('start-replay-distinct', 'start after a crash: 200 MB of journal, each record another key'),
     repeats: 1,
     contestants: [{ title: oursTitle, starts: spec, measure: (run: Run) => replay(run, distinct) }],
   },
@@ -59,7 +61,8 @@ function head(name: string, title: string): Pick<Row, 'name' | 'title' | 'group'
 
 async function startOurs(run: Run, directory: string): Promise<DragonLock> {
   const server = await run.start(spec, directory);
-  if (!(server instanceof DragonLock)) throw new Error('a server elsewhere is not started here');
+  if (!(server instanceof DragonLock))
+    throw new Error('expected a server that the load test starts, got a running one');
   return server;
 }
 
@@ -74,12 +77,14 @@ async function replay(run: Run, keyOf: KeyOf): Promise<Sample> {
   const written = await writeJournal(directory, bytes, JSON.stringify(value), keyOf);
   const server = await startOurs(run, directory);
   const replayed = server.serving['replayed'];
-  if (replayed !== written.records) throw new Error(`${String(replayed)} of ${written.records} records were replayed`);
+  if (replayed !== written.records)
+    throw new Error(`expected ${written.records} replayed records, got ${String(replayed)}`);
   for (let checked = 0; checked < keysChecked; checked++) {
     const record = written.records - 1 - Math.floor((written.records * checked) / keysChecked);
     const { account, key } = keyOf(record);
     const { KV } = (await call(server.target, `/db/${account}`, { KVGet: [key] })) as { KV: { Value?: string }[] };
-    if (KV[0]?.Value !== value) throw new Error(`${account}/${key} is ${JSON.stringify(KV[0])} after the replay`);
+    if (KV[0]?.Value !== value)
+      throw new Error(`${account}/${key} after the replay: expected ${value}, got ${JSON.stringify(KV[0])}`);
   }
   await server.stop();
   run.remove(directory);

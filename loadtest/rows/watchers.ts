@@ -1,4 +1,4 @@
-/** How soon everyone who waits for a change has it. */
+/** Measures how soon a change reaches every client that watches for it. */
 import { Watchers, type WatchResult } from '../load/watchers.ts';
 import { valueOf } from '../load/workloads.ts';
 import { memoryOf, openFilesMax } from '../process-stats.ts';
@@ -7,23 +7,23 @@ import type { LoadedServer } from '../servers/loaded-server.ts';
 import { call, readMetrics } from '../servers/requests.ts';
 import { median } from '../statistics.ts';
 import { oursTitle } from './contestants.ts';
-import type { OnServer } from './row.ts';
+import type { ServerContestant } from './row.ts';
 
-export interface Watching {
+export interface WatchScenario {
   readonly keys: number;
   readonly watchersPerKey: number;
   readonly by: 'key' | 'prefix';
   readonly latencyMs: number;
 }
 
-/** Beside the watchers' connections. */
+/** Files that a process opens besides the watchers' connections. */
 const filesBeside = 1000;
 const settleMsMax = 60_000;
 const account = 'loadtest-watch';
 
-/** The value is the time from the first write to the last answer of all. */
-export function watchReaction(watching: Watching): OnServer {
-  const { keys, watchersPerKey, by, latencyMs } = watching;
+/** The row's value is the time from the first write to the last answer of all. */
+export function watchReaction(scenario: WatchScenario): ServerContestant {
+  const { keys, watchersPerKey, by, latencyMs } = scenario;
   const watchers = keys * watchersPerKey;
   return {
     title: oursTitle,
@@ -41,10 +41,10 @@ export function watchReaction(watching: Watching): OnServer {
       const before = await watchersOf(server);
       const watched = names.map((key, index) => ({ key, version: versions[index]! }));
       const value = `"${valueOf(64)}"`;
-      const order = { target: server.target, account, keys: watched, watchersPerKey, by, latencyMs, value };
-      const process = new Watchers(order, run.onSpawn);
+      const spec = { target: server.target, account, keys: watched, watchersPerKey, by, latencyMs, value };
+      const process = new Watchers(spec, run.onSpawn);
       await process.sent();
-      await allAreWaiting(server, before + watchers);
+      await untilAllWait(server, before + watchers);
       const memory = server.pid === undefined ? undefined : memoryOf(server.pid);
       const result = await process.write();
       return sampleOf(result, watchers, memory?.residentBytes);
@@ -59,7 +59,7 @@ function sampleOf({ totalMs, reactions, cpuMicros }: WatchResult, watchers: numb
     seconds: totalMs / 1000,
     requests: watchers + reactions.length,
     units: watchers,
-    generator: { name: 'own, 1 process', cores: cpuMicros / 1000 / totalMs, coresMax: 1 },
+    generator: { name: 'built-in, 1 process', cores: cpuMicros / 1000 / totalMs, coresMax: 1 },
     extra: {
       'ms to the last answer of a key, least': Math.min(...lasts),
       'ms to the last answer of a key, mean': lasts.reduce((sum, ms) => sum + ms, 0) / lasts.length,
@@ -75,9 +75,9 @@ function checkOpenFiles(watchers: number): void {
   const files = openFilesMax();
   if (files >= watchers + filesBeside) return;
   throw new Error(
-    `a process may open only ${files} files here; wanted at least ${watchers + filesBeside}. Raise the hard limit: ` +
-      '"ulimit -Hn 20000" as root before the run, nofile in /etc/security/limits.conf, LimitNOFILE= of a service, ' +
-      'or --ulimit nofile=20000 of a container',
+    `open files of a process: expected a limit of at least ${watchers + filesBeside}, got ${files}. ` +
+      'Raise the hard limit: "ulimit -Hn 20000" as root before the run, nofile in /etc/security/limits.conf, ' +
+      'LimitNOFILE= of a service, or --ulimit nofile=20000 of a container',
   );
 }
 
@@ -85,13 +85,16 @@ async function watchersOf(server: LoadedServer): Promise<number> {
   return (await readMetrics(server.target)).get('dragonlock_watchers') ?? 0;
 }
 
-/** Sent is not taken up: a write that comes in between would be answered by a look at the key, and not by a wake-up. */
-async function allAreWaiting(server: LoadedServer, wanted: number): Promise<void> {
+/**
+ * Waits until the server has received all watches. A write before that would answer a watch at once, without a
+ * wake-up.
+ */
+async function untilAllWait(server: LoadedServer, expected: number): Promise<void> {
   const deadline = performance.now() + settleMsMax;
   for (;;) {
     const waiting = await watchersOf(server);
-    if (waiting >= wanted) return;
-    if (performance.now() > deadline) throw new Error(`only ${waiting} of ${wanted} watchers are waiting`);
+    if (waiting >= expected) return;
+    if (performance.now() > deadline) throw new Error(`expected ${expected} waiting watchers, got ${waiting}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

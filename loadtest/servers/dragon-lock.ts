@@ -1,4 +1,4 @@
-/** The real server as a child process: `src/main/server.ts` with a config of its own, on a free port of 127.0.0.1. */
+/** Runs the real server, `src/main/server.ts`, as a child process with its own config, on a free port of 127.0.0.1. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { endProcess, sleep, type LoadedServer, type OnSpawn } from './loaded-server.ts';
 import type { Target } from '../load/types.ts';
 
-/** As in config.yml; what is left out is the server's default. */
+/** Keys of config.yml; absent keys have the server's defaults. */
 export interface ServerSettings {
   readonly shards?: number | 'auto';
   readonly http?: object;
@@ -21,9 +21,9 @@ const readyPollMs = 5;
 export class DragonLock implements LoadedServer {
   readonly target: Target;
   readonly pid: number;
-  /** From the start of the process until /readyz says 200. */
+  /** From the start of the process until /readyz answers 200. */
   readonly startMs: number;
-  /** What the server itself said when it began to serve. */
+  /** The server's log line that says that it serves. */
   readonly serving: LogLine;
   readonly #process: ChildProcess;
 
@@ -35,7 +35,7 @@ export class DragonLock implements LoadedServer {
     this.serving = serving;
   }
 
-  /** @param onSpawn is told of the process before it is ready, so that it is ended in any case. */
+  /** @param onSpawn called before the process is ready, so that the load test ends it on any exit */
   static async start(dataDirectory: string, settings: ServerSettings, onSpawn: OnSpawn): Promise<DragonLock> {
     fs.mkdirSync(dataDirectory, { recursive: true });
     const config = path.join(dataDirectory, 'config.yml');
@@ -64,19 +64,19 @@ export class DragonLock implements LoadedServer {
     this.#process.kill('SIGCONT');
   }
 
-  /** Drains and ends the server; killed when that takes too long. */
+  /** Drains and ends the server; kills it if that takes too long. */
   async stop(): Promise<void> {
     const ended = await endProcess(this.#process, 'SIGTERM');
-    if (ended !== 0) throw new Error(`The server ended with ${ended} instead of 0`);
+    if (ended !== 0) throw new Error(`The server's exit code: expected 0, got ${ended}`);
   }
 
-  /** As a power cut would, but for what the kernel has not written. */
+  /** Ends the server like a power cut, except that the kernel still writes its page cache. */
   async kill(): Promise<void> {
     await endProcess(this.#process, 'SIGKILL');
   }
 }
 
-/** A server that somebody else runs. */
+/** A server that was running before (`--target`). */
 export class RunningServer implements LoadedServer {
   readonly target: Target;
   readonly pid = undefined;
@@ -86,15 +86,15 @@ export class RunningServer implements LoadedServer {
   }
 
   pause(): void {
-    // Not ours to stop.
+    // The load test did not start it.
   }
 
   resume(): void {
-    // It never stood still.
+    // It was never paused.
   }
 
   async stop(): Promise<void> {
-    // Not ours to end.
+    // The load test did not start it.
   }
 }
 
@@ -106,7 +106,7 @@ async function isReady(port: number): Promise<boolean> {
 
 type LogLine = Readonly<Record<string, unknown>>;
 
-/** The two lines of its log that tell how far the server is; warnings and worse are shown. */
+/** Reads the two log lines that report the start; prints warnings and errors. */
 function readLog(child: ChildProcess): { listening: Promise<LogLine>; serving: Promise<LogLine> } {
   const listening = Promise.withResolvers<LogLine>();
   const serving = Promise.withResolvers<LogLine>();
@@ -122,7 +122,7 @@ function readLog(child: ChildProcess): { listening: Promise<LogLine>; serving: P
     listening.reject(error);
     serving.reject(error);
   });
-  // Whoever waits hears of it; nobody has to.
+  // Callers that await see the rejection; without one it must not end the process.
   listening.promise.catch(() => undefined);
   serving.promise.catch(() => undefined);
   return { listening: listening.promise, serving: serving.promise };

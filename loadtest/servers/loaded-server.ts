@@ -1,4 +1,4 @@
-/** A server under load, ours or a peer: on 127.0.0.1, ended by its process id, still while another has its turn. */
+/** A server under load, ours or a peer: on 127.0.0.1, ended by its process id, stopped while another has its turn. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -7,9 +7,9 @@ import type { Target } from '../load/types.ts';
 
 export interface LoadedServer {
   readonly target: Target;
-  /** Undefined: on another machine, or not ours to look into. */
+  /** Undefined for a server that the load test did not start. */
   readonly pid: number | undefined;
-  /** Stopped in its tracks (SIGSTOP), so that it takes nothing from the one that is measured. */
+  /** Stops the process (SIGSTOP), so that it takes no CPU from the server that is measured. */
   pause(): void;
   resume(): void;
   stop(): Promise<void>;
@@ -29,7 +29,7 @@ export interface PeerCommand {
   readonly gid?: number;
 }
 
-/** A peer's process; what it prints goes to a file in its directory. */
+/** A peer's process. Its output goes to a file beside its directory. */
 export class Peer implements LoadedServer {
   readonly target: Target;
   readonly #process: ChildProcess;
@@ -56,8 +56,8 @@ export class Peer implements LoadedServer {
     const deadline = performance.now() + readyMsMax;
     while (!(await accepts(target.port))) {
       if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
-        const said = fs.readFileSync(`${directory}.log`, 'utf8').trim().split('\n').slice(-5).join('\n');
-        throw new Error(`${command} did not start; it said:\n${said}`);
+        const output = fs.readFileSync(`${directory}.log`, 'utf8').trim().split('\n').slice(-5).join('\n');
+        throw new Error(`${command} did not start; its output:\n${output}`);
       }
       await sleep(readyPollMs);
     }
@@ -81,7 +81,7 @@ export class Peer implements LoadedServer {
   }
 }
 
-/** @returns how it ended. */
+/** Ends the process. Returns its exit code or the signal that ended it. */
 export async function endProcess(process: ChildProcess, signal: NodeJS.Signals): Promise<number | string | null> {
   if (process.exitCode !== null || process.signalCode !== null) return process.exitCode ?? process.signalCode;
   const exited = once(process, 'exit');

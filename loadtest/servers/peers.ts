@@ -1,6 +1,6 @@
 /**
- * The servers that a user would pick instead, each told to answer a write when it is on disk, as far as it can be. What is
- * not installed is named with the Debian package that brings it, and its rows are left out.
+ * The alternatives to Dragon Lock. Each is configured to answer a write when it is on disk, as far as the server can.
+ * The load test leaves out the rows of a server that is not installed, and names the Debian package for it.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -16,7 +16,7 @@ export type PeerKind = 'redis' | 'etcd' | 'nats' | 'postgres';
 export interface Installed {
   readonly kind: PeerKind;
   readonly version: string;
-  /** What "durable" means there. */
+  /** The meaning of "durable" there. */
   readonly durability: string;
 }
 
@@ -34,7 +34,7 @@ const packages = {
   postgres: 'postgresql',
 } as const;
 
-/** etcd keeps every version until it is compacted; its own limit of 2 GiB would end a long run of large values. */
+/** etcd keeps every version until it is compacted; its default limit of 2 GiB would end a long run of large values. */
 const etcdQuotaBytes = 8 * 1024 ** 3;
 
 export function peerTitle(kind: PeerKind): string {
@@ -120,7 +120,7 @@ export async function startPeer(kind: PeerKind, directory: string, onSpawn: OnSp
   }
 }
 
-/** It listens before it has elected itself. */
+/** Waits for the election, before which etcd listens but refuses writes. */
 async function untilEtcdWrites(port: number): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     const body = '{"key":"cmVhZHk=","value":"eWVz"}';
@@ -129,10 +129,10 @@ async function untilEtcdWrites(port: number): Promise<void> {
     if (response?.ok === true) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error('etcd listens but takes no write');
+  throw new Error('etcd listens but refuses writes');
 }
 
-/** A bucket is a stream that keeps the last message of each subject; this is what NATS' own clients ask for. */
+/** Makes a KV bucket as NATS' own clients do: a stream that keeps the last message of each subject. */
 export async function makeNatsBucket(target: Target): Promise<void> {
   const config = { name: 'KV_loadtest', subjects: ['$KV.loadtest.>'], max_msgs_per_subject: 1, storage: 'file' };
   const bucket = { ...config, discard: 'new', num_replicas: 1, allow_rollup_hdrs: true, deny_delete: true };
@@ -142,7 +142,7 @@ export async function makeNatsBucket(target: Target): Promise<void> {
       connection.send({ command }, ({ status, body }) => {
         connection.close();
         if (status === 200) resolve();
-        else reject(new Error(`NATS makes no bucket: ${body}`));
+        else reject(new Error(`NATS refused to make a bucket: ${body}`));
       }),
     );
   });

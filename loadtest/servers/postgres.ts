@@ -1,6 +1,6 @@
 /**
- * PostgreSQL with a private data directory, over a Unix socket of its own and TCP on 127.0.0.1. It refuses to run as root:
- * then it runs as the user `postgres`, which the Debian package makes.
+ * Runs PostgreSQL with a private data directory, on its own Unix socket and TCP on 127.0.0.1. PostgreSQL refuses to
+ * run as root; then it runs as the user `postgres`, which the Debian package makes.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -12,7 +12,7 @@ export interface PostgresPrograms {
   readonly version: string;
 }
 
-/** Debian keeps them away from the PATH, by version; the newest. */
+/** Finds the newest version. Debian keeps the programs outside of the PATH, by version. */
 export function postgresPrograms(): PostgresPrograms | undefined {
   const base = '/usr/lib/postgresql';
   const versions = fs.existsSync(base) ? fs.readdirSync(base) : [];
@@ -36,7 +36,7 @@ export async function startPostgres(directory: string, port: number, onSpawn: On
   const identity: { uid?: number; gid?: number } = process.getuid?.() === 0 ? ordinaryUser() : {};
   if (identity.uid !== undefined) {
     fs.chownSync(directory, identity.uid, identity.gid ?? identity.uid);
-    letPass(directory);
+    allowTraversal(directory);
   }
   const data = path.join(directory, 'data');
   const made = spawnSync(
@@ -56,16 +56,16 @@ export async function startPostgres(directory: string, port: number, onSpawn: On
   for (const setting of settings) args.push('-c', setting);
   const command = path.join(programs.bin, 'postgres');
   const target = { host: '127.0.0.1', port, dialect: 'sql' } as const;
-  // SIGINT: fast shutdown, which ends the connections that are left.
+  // SIGINT is a fast shutdown, which ends open connections.
   const peer = await Peer.start({ command, args, directory, ...identity }, target, onSpawn, 'SIGINT');
   for (let tries = 0; tries < 100; tries++) {
     if (runSql(port, 'SELECT 1') === undefined) return peer;
     await sleep(50);
   }
-  throw new Error(`PostgreSQL takes no statements: ${runSql(port, 'SELECT 1')}`);
+  throw new Error(`PostgreSQL refuses statements: ${runSql(port, 'SELECT 1')}`);
 }
 
-/** @returns what went wrong. */
+/** Runs a statement. Returns the error message, if any. */
 export function runSql(port: number, sql: string): string | undefined {
   const args = ['-h', '127.0.0.1', '-p', String(port), '-U', postgresUser, '-d', 'postgres', '-qAt', '-c', sql];
   const { status, stderr, error } = spawnSync('psql', args, { encoding: 'utf8' });
@@ -78,8 +78,8 @@ function ordinaryUser(): { uid: number; gid: number } {
   return { uid: Number(line[1]), gid: Number(line[2]) };
 }
 
-/** The load test's own directory is made for its user only; another user must get through it. */
-function letPass(directory: string): void {
+/** Lets another user pass through the load test's directory, which mkdtemp made for this user only. */
+function allowTraversal(directory: string): void {
   const parent = path.dirname(directory);
   fs.chmodSync(parent, fs.statSync(parent).mode | 0o011);
 }

@@ -1,10 +1,10 @@
-/** Requests for set-up and checks; measured ones come from load/. */
+/** Requests for set-up and checks; load/ sends the measured ones. */
 import { originOf } from '../load/load-spec.ts';
 import { sleep } from './loaded-server.ts';
 import type { Target } from '../load/types.ts';
 
-/** Who fills a server faster than it can checkpoint is put off, and comes again: nothing was done. */
-const putOffMsMax = 60_000;
+/** A server that cannot checkpoint fast enough refuses writes without effect; `call` retries for this long. */
+const retryMsMax = 60_000;
 
 export async function call(target: Target, path: string, body?: unknown): Promise<unknown> {
   const startedAt = performance.now();
@@ -17,14 +17,14 @@ export async function call(target: Target, path: string, body?: unknown): Promis
     const text = await response.text();
     if (response.ok) return JSON.parse(text);
     const retryAfter = response.headers.get('Retry-After');
-    if (retryAfter === null || performance.now() - startedAt > putOffMsMax) {
+    if (retryAfter === null || performance.now() - startedAt > retryMsMax) {
       throw new Error(`POST ${path} was answered ${response.status}: ${text.slice(0, 300)}`);
     }
     await sleep(Number(retryAfter) * 1000);
   }
 }
 
-/** Name → the sum over all labels; buckets of histograms by their bound: `name_bucket 5`. */
+/** Name → sum over all labels; a histogram's bucket has its bound in its name: `name_bucket 5`. */
 export type Metrics = ReadonlyMap<string, number>;
 
 export async function readMetrics(target: Target): Promise<Metrics> {

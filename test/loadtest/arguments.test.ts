@@ -3,19 +3,19 @@ import { test } from 'node:test';
 import { BadArguments, choose, parseArguments } from '../../loadtest/arguments.ts';
 import { allRows } from '../../loadtest/rows/all-rows.ts';
 
-void test('a command line that makes no sense is refused with what was wanted', () => {
+void test('a command line that makes no sense is refused, and the message says what was expected', () => {
   const refused: readonly [string[], RegExp][] = [
-    [['--latency', '5'], /--latency: wanted 0, 1 or 10, not 5/],
-    [['--latency', ''], /--latency: wanted/],
-    [['--seconds', '0'], /--seconds: wanted a whole number from 1 to 600, not 0/],
+    [['--latency', '5'], /--latency: expected 0, 1 or 10, got 5/],
+    [['--latency', ''], /--latency: expected/],
+    [['--seconds', '0'], /--seconds: expected a whole number from 1 to 600, got 0/],
     [['--seconds', '1.5'], /--seconds/],
     [['--repeats', 'many'], /--repeats/],
     [['--generators', ''], /--generators/],
-    [['--target', 'localhost:8081'], /--target: wanted http:\/\/host:port/],
+    [['--target', 'localhost:8081'], /--target: expected http:\/\/host:port/],
     [['--target', 'https://example.com'], /plain HTTP/],
-    [['--target', 'http://a/path'], /--target: wanted/],
+    [['--target', 'http://a/path'], /--target: expected/],
     [['--token', 'secret'], /--token goes with --target/],
-    [['--target', 'http://a', '--token', 'two words'], /--token: wanted one word/],
+    [['--target', 'http://a', '--token', 'two words'], /--token: expected one word/],
     [['--fast'], /fast/],
     [['kv-64B-64'], /kv-64B-64/],
   ];
@@ -28,7 +28,7 @@ void test('a command line that makes no sense is refused with what was wanted', 
   }
 });
 
-void test('what is left out has its default', () => {
+void test('an absent flag has its default', () => {
   const usual = parseArguments([], 8);
   assert.deepEqual(
     [usual.seconds, usual.repeats, usual.peers, usual.generators, usual.latencies],
@@ -41,7 +41,7 @@ void test('what is left out has its default', () => {
   assert.equal(remote.generators, 1);
 });
 
-void test('rows are chosen by name, group or beginning; a name that fits nothing is refused', () => {
+void test('rows are chosen by name, group or prefix; a name that matches nothing is refused', () => {
   const rows = allRows([0]);
   assert.equal(choose(rows, []).length, rows.length);
   assert.deepEqual(
@@ -53,12 +53,12 @@ void test('rows are chosen by name, group or beginning; a name that fits nothing
   assert.throws(() => choose(rows, ['kv-65B']), /There is no row kv-65B/);
 });
 
-void test('no two rows have one name, with any choice of latencies', () => {
+void test('row names are unique, with any choice of latencies', () => {
   const names = allRows([0, 1, 10]).map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
 });
 
-void test('the original table is whole: 24 scenarios for each latency, by their names', () => {
+void test('the original table is complete: 24 scenarios for each latency, by their names', () => {
   const titles = allRows([0])
     .filter(({ group }) => group === 'seed')
     .map(({ title }) => title);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { OpenLoop, poissonArrivals, type Arrivals } from '../../loadtest/load/arrivals.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 
-void test('arrivals are as many as asked for, in order, with the gaps of a Poisson process', () => {
+void test('arrivals have the requested rate and order, and the gaps of a Poisson process', () => {
   const random = seededRandom(7);
   const arrivals = poissonArrivals(1000, () => random.next());
   const dues = Array.from({ length: 100_000 }, () => arrivals.next());
@@ -16,13 +16,13 @@ void test('arrivals are as many as asked for, in order, with the gaps of a Poiss
   assert.ok(Math.abs(Math.sqrt(variance) / mean - 1) < 0.03);
 });
 
-/** One every millisecond. */
+/** An arrival every millisecond. */
 function everyMs(): Arrivals {
   let due = 0;
   return { peek: () => due + 1, next: () => ++due };
 }
 
-/** A server on a clock of its own that answers after `serviceMs(now)`; latencies by the loop's rule. */
+/** Simulates a server that answers after `serviceMs(now)` on a fake clock. Returns latencies as the loop times them. */
 function drive(
   connections: number,
   untilMs: number,
@@ -48,8 +48,8 @@ function drive(
   return { latencies, left: loop.unanswered(untilMs) };
 }
 
-void test('a stall is charged for everyone who came meanwhile, not once', () => {
-  // One connection, 1 ms each, and one stall of 500 ms: a closed loop would see one slow request in a thousand.
+void test('a stall counts for every request that it delays, not once', () => {
+  // One stall of 500 ms: a closed loop would see only a slow request for each connection.
   const stalled = drive(4, 1000, (now) => (now >= 200 && now < 204 ? 500 : 0.5)).latencies;
   const slow = stalled.filter((ms) => ms > 100).length;
   assert.ok(slow > 350, `${slow} of ${stalled.length} requests waited more than 100 ms`);
@@ -57,13 +57,13 @@ void test('a stall is charged for everyone who came meanwhile, not once', () => 
   assert.equal(calm.filter((ms) => ms > 100).length, 0);
 });
 
-void test('who is not answered when time is up has waited since it fell due', () => {
+void test('a request without an answer when time is up has waited since its due time', () => {
   const { latencies, left } = drive(2, 100, (now) => (now < 50 ? 0.5 : Infinity));
   assert.equal(latencies.length + left.length, 100, 'every arrival is either answered or left');
   assert.ok(Math.max(...left) >= 49 && left.length >= 49);
 });
 
-void test('a server that is too slow is not sent less: the line grows', () => {
+void test('a server that is too slow gets no fewer requests: the queue grows', () => {
   const random = seededRandom(3);
   const sent: number[] = [];
   const loop = new OpenLoop<string>(

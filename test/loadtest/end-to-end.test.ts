@@ -1,4 +1,4 @@
-/** The command itself, with few and short rows: what it leaves behind, and that it leaves nothing else. */
+/** Runs the command with few and short rows, and checks the files that it leaves. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -57,7 +57,7 @@ void test('a quick run measures its rows, writes its four files and leaves nothi
   }
 });
 
-void test('a server that runs already is loaded and goes on running', async (t) => {
+void test('with --target a running server is loaded and goes on running', async (t) => {
   const directory = temporaryDirectory(t);
   const { url, server } = await startServer(t, path.join(directory, 'data'));
   const out = path.join(directory, 'results');
@@ -69,16 +69,16 @@ void test('a server that runs already is loaded and goes on running', async (t) 
   assert.ok(units > 0);
   const metrics = await (await fetch(`${url}/metrics`)).text();
   const served = [...metrics.matchAll(/^dragonlock_requests_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count));
-  assert.ok(served.reduce((sum, count) => sum + count, 0) >= requests, 'it was this server that answered');
+  assert.ok(served.reduce((sum, count) => sum + count, 0) >= requests, 'this server answered the requests');
   assert.equal(server.process.exitCode, null);
 });
 
-void test('interrupted, it ends what it started and removes its data', async () => {
+void test('on SIGTERM it ends what it started and removes its data', async () => {
   const before = leftovers();
   const args = [bench, '--only', 'kv-64B-64', '--no-peers', '--seconds', '30'];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
-  // The first result is there: a server runs.
+  // Wait until it runs a server.
   const started = Promise.withResolvers<number>();
   const look = setInterval(() => {
     const children = fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
@@ -90,12 +90,12 @@ void test('interrupted, it ends what it started and removes its data', async () 
   child.kill('SIGTERM');
   const [code] = (await closed) as [number | null];
   assert.equal(code, 1);
-  // It was killed in the exit of its parent; the kernel may take a moment.
+  // The parent kills it as it exits; the kernel may take a moment.
   while (fs.existsSync(`/proc/${serverPid}`)) await new Promise(setImmediate);
   assert.deepEqual(leftovers(), before);
 });
 
-void test('a row that there is not is refused before anything is started', async () => {
+void test('an unknown row is refused before anything is started', async () => {
   const { code, output } = await loadtest(['--only', 'kv-65B-64']);
   assert.equal(code, 1);
   assert.match(output, /There is no row kv-65B-64/);

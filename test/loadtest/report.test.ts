@@ -106,7 +106,7 @@ const report: Report = {
   ],
 };
 
-void test('ours stands first, and each peer has the median of its ratios', () => {
+void test('ours comes first, and each peer has the median of its ratios', () => {
   assert.deepEqual(
     contestants.map(({ title, median, ratio }) => [title, median, ratio]),
     [
@@ -117,7 +117,7 @@ void test('ours stands first, and each peer has the median of its ratios', () =>
   );
 });
 
-void test('a goal is met, missed, or not measured when the peer is not there', () => {
+void test('a goal is met, missed, or, without the peer, not measured', () => {
   assert.deepEqual(
     goals.map(({ text, met }) => [text, met]),
     [
@@ -131,7 +131,7 @@ void test('a goal is met, missed, or not measured when the peer is not there', (
   assert.equal(goals[2]?.measured, 'not measured');
 });
 
-void test('the page holds everything itself, and what servers and machines are called is no markup', () => {
+void test('the page is self-contained, and names of servers and machines are escaped', () => {
   const html = renderHtml(report);
   assert.doesNotMatch(html, /(src|href)=|@import|url\(/);
   assert.match(html, /prefers-color-scheme:dark/);
@@ -154,7 +154,7 @@ void test('the page holds everything itself, and what servers and machines are c
   assert.equal(opened, closed);
 });
 
-void test('terminal, Markdown and picture say the same figures', () => {
+void test('terminal, Markdown and picture show the same figures', () => {
   for (const text of [renderTerminal(report), renderMarkdown(report), renderHtml(report)]) {
     assert.match(text, /0\.750 × Redis/);
     assert.match(text, /≥ 3 × etcd/);
@@ -167,29 +167,29 @@ void test('terminal, Markdown and picture say the same figures', () => {
   assert.doesNotMatch(picture, /NaN|undefined/);
 });
 
-void test('a report of one row that failed can still be shown', () => {
+void test('a report of one failed row can be rendered', () => {
   const failed = { ...report, rows: report.rows.slice(2) };
   for (const text of [renderTerminal(failed), renderMarkdown(failed), renderHtml(failed)])
     assert.match(text, /it fell/);
   assert.match(renderSummary(failed), /<\/svg>/);
 });
 
-void test('the document is changed between its marks only', () => {
+void test('putInto replaces only the text between the marks', () => {
   const document = `before\n${begin}\nold\n${end}\nafter\n`;
   assert.equal(putInto(document, 'new\n'), `before\n${begin}\n\nnew\n\n${end}\nafter\n`);
   assert.equal(putInto(putInto(document, 'x\n'), 'new\n'), putInto(document, 'new\n'));
   assert.throws(() => putInto('no marks', 'new'), /lacks its marks/);
 });
 
-void test('docs/performance.md holds every row that has a goal, and the README shows the picture', () => {
+void test('docs/performance.md has every row with a goal, and the README shows the picture', () => {
   const document = fs.readFileSync(path.join(root, 'docs/performance.md'), 'utf8');
   const table = document.slice(document.indexOf(begin), document.indexOf(end));
-  for (const { title, goals: wanted = [] } of goalRows) {
-    if (wanted.length === 0) continue;
+  for (const { title, goals: expected = [] } of goalRows) {
+    if (expected.length === 0) continue;
     const lines = table.split('\n').filter((line) => line.startsWith(`| ${title} | `));
     assert.ok(
-      lines.length > wanted.length,
-      `${title}: ${lines.length} lines in the tables, wanted its goals and itself`,
+      lines.length > expected.length,
+      `${title}: expected a line for the row and for each goal, got ${lines.length}`,
     );
   }
   assert.match(table, /^Measured on \d{4}-\d\d-\d\d by /m);
