@@ -12,23 +12,23 @@
  */
 import { randomUUID } from 'node:crypto';
 import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
-import type { Carrier } from './call-sender.ts';
+import type { CallSender } from './call-sender.ts';
 import type { Answer, Call } from './pending-call.ts';
 import { anId, invalid } from './checks.ts';
 import { DragonLockError, LockLostError, NotLockedError } from './errors.ts';
 import type { Mark } from './lease-clock.ts';
 import type { LockFamily } from './lock-family.ts';
-import { ttlMin, type Held, type HeldLock, type LockOptions } from './lock.ts';
+import { ttlMin, type Acquisition, type HeldLock, type LockOptions } from './lock.ts';
 import type { Recover } from './batch.ts';
 
 const ttlMsDefault = 30_000;
 const waitMsDefault = 30_000;
 
 export interface AcquireContext {
-  readonly carrier: Carrier;
-  /** Through the lane: in order with the client's other calls. */
+  readonly sender: CallSender;
+  /** Through the queue: in order with the client's other calls. */
   run(call: Call, names: readonly string[], batch?: string): Promise<Answer>;
-  readonly held: Set<HeldLock>;
+  readonly heldLocks: Set<HeldLock>;
   /** Something that goes on behind the caller's back, and that closing waits for. */
   background(work: Promise<unknown>): void;
 }
@@ -38,10 +38,10 @@ export async function acquire(
   context: AcquireContext,
   id: string,
   options: LockOptions,
-): Promise<Held> {
+): Promise<Acquisition> {
   const { ttlMs, waitMs } = checked(id, options);
-  const { carrier } = context;
-  const { clock } = carrier;
+  const { sender } = context;
+  const { clock } = sender;
   const owner = randomUUID();
   const startedAt = clock.mark();
   const leftMs = (): number => Math.max(0, waitMs - clock.since(startedAt));
@@ -49,9 +49,9 @@ export async function acquire(
   signal?.throwIfAborted();
   try {
     for (;;) {
-      const ask = family.ask({ id, owner, ttlMs, meta, leftMs: waitMs === 0 ? () => 0 : leftMs });
-      const call: Call = { ...ask, effect: 'repeatable', waitMs: leftMs(), signal };
-      const answer = await (waitMs === 0 ? context.run(call, [family.nameOf(id)], ask.batch) : carrier.call(call));
+      const request = family.acquire({ id, owner, ttlMs, meta, leftMs: waitMs === 0 ? () => 0 : leftMs });
+      const call: Call = { ...request, retry: 'idempotent', waitMs: leftMs(), signal };
+      const answer = await (waitMs === 0 ? context.run(call, [family.nameOf(id)], request.batch) : sender.call(call));
       const { Lock: fence, Recover: recover } = answer.body as { Lock: number; Recover?: WireRecover };
       const sentAt = await confirmed(family, context, { id, fence, owner, ttlMs }, answer.sentAt);
       if (sentAt === undefined && leftMs() > 0) continue;
@@ -69,8 +69,8 @@ export async function acquire(
         ttlMs,
         sentAt,
         clock,
-        held: context.held,
-        renew: (ttl, timeoutMs) => renew(family, carrier, { id, fence, owner, ttlMs: ttl }, timeoutMs),
+        heldLocks: context.heldLocks,
+        renew: (ttl, timeoutMs) => renew(family, sender, { id, fence, owner, ttlMs: ttl }, timeoutMs),
         giveBack: async () => {
           await context.run(...giveBackCall(family, { id, fence }));
         },
@@ -101,31 +101,31 @@ interface WireRecover {
 /** @returns from when the lease is to be counted; undefined: it has ended already */
 async function confirmed(
   family: LockFamily,
-  { carrier }: AcquireContext,
+  { sender }: AcquireContext,
   lessee: Lessee,
   sentAt: Mark,
 ): Promise<Mark | undefined> {
-  if (carrier.clock.since(sentAt) < lessee.ttlMs / 4) return sentAt;
+  if (sender.clock.since(sentAt) < lessee.ttlMs / 4) return sentAt;
   try {
-    return await renew(family, carrier, lessee, undefined);
+    return await renew(family, sender, lessee, undefined);
   } catch (error) {
     if (error instanceof LockLostError) return undefined;
     throw error;
   }
 }
 
-/** Not through the lane: a renewal must not stand behind what is guarded. */
+/** Not through the queue: a renewal must not stand behind what is guarded. */
 async function renew(
   family: LockFamily,
-  carrier: Carrier,
+  sender: CallSender,
   lessee: Lessee,
   timeoutMs: number | undefined,
 ): Promise<Mark> {
-  const answer = await carrier.call({ ...family.renew(lessee), effect: 'repeatable', timeoutMs });
+  const answer = await sender.call({ ...family.renew(lessee), retry: 'idempotent', timeoutMs });
   const { Lock: fence } = answer.body as { Lock: number };
   if (fence !== lessee.fence) {
     // A mutex that was lost is granted anew when its owner asks again: that is another holding, not this one.
-    await carrier.call({ ...family.giveBack({ id: lessee.id, fence }), effect: 'repeatable', timeoutMs });
+    await sender.call({ ...family.giveBack({ id: lessee.id, fence }), retry: 'idempotent', timeoutMs });
     throw new LockLostError(
       'lock_lost',
       `The ${family.kind} ${JSON.stringify(lessee.id)} was lost: it is held anew, under fence ${fence}.`,
@@ -139,12 +139,12 @@ async function renew(
 
 function giveBackCall(family: LockFamily, of: { id: string; fence: number }): [Call, string[], string | undefined] {
   const { batch, ...call } = family.giveBack(of);
-  return [{ ...call, effect: 'repeatable' }, [family.nameOf(of.id)], batch];
+  return [{ ...call, retry: 'idempotent' }, [family.nameOf(of.id)], batch];
 }
 
 /** Gives back what was perhaps granted and is not wanted; behind the request that asked for it, if that is under way. */
 async function forget(family: LockFamily, context: AcquireContext, id: string, owner: string): Promise<void> {
-  const call: Call = { ...family.giveBackByOwner(id, owner), effect: 'repeatable' };
+  const call: Call = { ...family.giveBackByOwner(id, owner), retry: 'idempotent' };
   await context.run(call, [family.nameOf(id)]).catch(() => undefined);
 }
 

@@ -18,12 +18,12 @@ import type { Settings } from './options.ts';
 import { errorOfReply, NotDragonLockError, OutcomeUnknownError, UnreachableError, ClosedError } from './errors.ts';
 import type { DragonLockError } from './errors.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
-import { Parcel, type Answer, type Body, type Call } from './pending-call.ts';
-import { backoffMs, passes } from './retry.ts';
-import { needVersion } from './server-version.ts';
+import { PendingCall, type Answer, type Body, type Call } from './pending-call.ts';
+import { backoffMs, isTransient } from './retry.ts';
+import { requireVersion } from './server-version.ts';
 import { TransportError, type Transport, type WireReply } from './transport.ts';
 
-export interface CarrierSeams {
+export interface CallSenderDependencies {
   readonly transport: Transport;
   readonly clock: LeaseClock;
   /** 0 to 1. */
@@ -33,18 +33,18 @@ export interface CarrierSeams {
 /** One attempt gets this part of a call's timeout, so that a connection that went dead leaves time for others. */
 const attemptPart = 1 / 3;
 
-export class Carrier {
+export class CallSender {
   readonly settings: Settings;
   readonly clock: LeaseClock;
   readonly #transport: Transport;
   readonly #random: () => number;
   /** Resolves when the server has told a version that will do. */
-  #greeting: Promise<void> | undefined;
-  #greeted = false;
+  #versionCheck: Promise<void> | undefined;
+  #versionChecked = false;
   #closed = false;
   readonly #onClose = new AbortController();
 
-  constructor(settings: Settings, { transport, clock, random }: CarrierSeams) {
+  constructor(settings: Settings, { transport, clock, random }: CallSenderDependencies) {
     this.settings = settings;
     this.#transport = transport;
     this.clock = clock;
@@ -52,8 +52,8 @@ export class Carrier {
   }
 
   /** The server has answered, and its version will do. */
-  get greeted(): boolean {
-    return this.#greeted;
+  get versionChecked(): boolean {
+    return this.#versionChecked;
   }
 
   get closed(): boolean {
@@ -63,17 +63,17 @@ export class Carrier {
   /** One call, by itself. */
   call(call: Call): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      void this.carry([new Parcel(call, this.clock.mark(), resolve, reject)]);
+      void this.send([new PendingCall(call, this.clock.mark(), resolve, reject)]);
     });
   }
 
   /** Settles all of them; never rejects. More than one: an array of batches, none of which waits. */
-  async carry(parcels: readonly Parcel[]): Promise<void> {
+  async send(calls: readonly PendingCall[]): Promise<void> {
     try {
-      if (!this.#greeted) await this.#greet(parcels);
-      await this.#carry(parcels);
+      if (!this.#versionChecked) await this.#checkVersion(calls);
+      await this.#sendUntilSettled(calls);
     } catch (error) {
-      for (const parcel of parcels) if (!parcel.settled) parcel.reject(error);
+      for (const pending of calls) if (!pending.settled) pending.reject(error);
     }
   }
 
@@ -83,20 +83,20 @@ export class Carrier {
     await this.#transport.close();
   }
 
-  async #carry(parcels: readonly Parcel[]): Promise<void> {
-    let open = parcels.filter((parcel) => !parcel.settled);
+  async #sendUntilSettled(calls: readonly PendingCall[]): Promise<void> {
+    let open = calls.filter((pending) => !pending.settled);
     for (let attempt = 1; open.length > 0; attempt += 1) {
       if (this.#closed) throw new ClosedError();
       const sentAt = this.clock.mark();
       let failed: Failed[];
       let hintMs = 0;
       try {
-        const reply = await this.#send(open);
+        const reply = await this.#attempt(open);
         if (reply.status >= 400 && open.length > 1) {
           const error = this.#errorOf(reply);
           // One of them spoils the others, and nothing was done: which one, the halves will tell.
-          if (!passes(error.code)) return await this.#carryHalves(open);
-          failed = open.map((parcel) => ({ parcel, error }));
+          if (!isTransient(error.code)) return await this.#sendHalves(open);
+          failed = open.map((pending) => ({ pending, error }));
         } else {
           failed = this.#settle(open, reply, sentAt);
         }
@@ -108,17 +108,17 @@ export class Carrier {
       const delayMs = backoffMs(attempt, hintMs, this.#random());
       open = this.#withTimeLeft(failed, delayMs);
       if (open.length > 0) await this.#pause(delayMs, open.length === 1 ? open[0]!.call.signal : undefined);
-      open = open.filter((parcel) => !parcel.settled);
+      open = open.filter((pending) => !pending.settled);
     }
   }
 
-  async #carryHalves(parcels: readonly Parcel[]): Promise<void> {
-    const middle = parcels.length >> 1;
-    await this.#carry(parcels.slice(0, middle));
-    await this.#carry(parcels.slice(middle));
+  async #sendHalves(calls: readonly PendingCall[]): Promise<void> {
+    const middle = calls.length >> 1;
+    await this.#sendUntilSettled(calls.slice(0, middle));
+    await this.#sendUntilSettled(calls.slice(middle));
   }
 
-  async #send(open: readonly Parcel[]): Promise<WireReply> {
+  async #attempt(open: readonly PendingCall[]): Promise<WireReply> {
     const [first] = open;
     const { call } = first!;
     const waitMs = call.waitMs ?? 0;
@@ -128,7 +128,7 @@ export class Carrier {
     return this.#transport.send({
       method: call.method,
       path: call.path,
-      body: open.length === 1 ? call.body?.() : `[${open.map((parcel) => parcel.call.body!()).join(',')}]`,
+      body: open.length === 1 ? call.body?.() : `[${open.map((pending) => pending.call.body!()).join(',')}]`,
       idempotencyKey: call.idempotencyKey,
       timeoutMs: Math.min(leftMs, attemptMs),
       waits: waitMs > 0,
@@ -137,53 +137,53 @@ export class Carrier {
   }
 
   /** Tells each how its reply reads. @returns those that may be sent again, because nothing was done */
-  #settle(open: readonly Parcel[], reply: WireReply, sentAt: Mark): Failed[] {
+  #settle(open: readonly PendingCall[], reply: WireReply, sentAt: Mark): Failed[] {
     const failed: Failed[] = [];
     const json = this.#json(reply);
     const items = open.length === 1 ? [{ Status: reply.status, ...(json as Body) }] : (json as Body[]);
-    for (const [i, parcel] of open.entries()) {
+    for (const [i, pending] of open.entries()) {
       const body = items[i] ?? {};
       const status = Number(body['Status']);
-      if (parcel.settled) continue;
+      if (pending.settled) continue;
       if (status < 400) {
-        parcel.resolve({ status, body, sentAt });
+        pending.resolve({ status, body, sentAt });
         continue;
       }
       const error = open.length === 1 ? this.#errorOf(reply) : errorOfReply(status, body);
-      if (error === undefined) parcel.reject(this.#stranger(reply));
-      else if (passes(error.code)) failed.push({ parcel, error });
-      else parcel.reject(error);
+      if (error === undefined) pending.reject(this.#unexpectedResponse(reply));
+      else if (isTransient(error.code)) failed.push({ pending, error });
+      else pending.reject(error);
     }
     return failed;
   }
 
   /** There was no reply. @returns those that may be sent again */
-  #lost(open: readonly Parcel[], error: TransportError): Failed[] {
+  #lost(open: readonly PendingCall[], error: TransportError): Failed[] {
     const failed: Failed[] = [];
-    for (const parcel of open) {
-      if (parcel.settled) continue;
-      parcel.sent ||= error.sent;
-      const again = !error.permanent && (!error.sent || parcel.call.effect !== 'once');
-      if (again) failed.push({ parcel, error });
-      else parcel.reject(this.#lostError(parcel, error));
+    for (const pending of open) {
+      if (pending.settled) continue;
+      pending.sent ||= error.sent;
+      const again = !error.permanent && (!error.sent || pending.call.retry !== 'unsafe');
+      if (again) failed.push({ pending, error });
+      else pending.reject(this.#lostError(pending, error));
     }
     return failed;
   }
 
   /** Rejects those whose time would be up behind the delay. */
-  #withTimeLeft(failed: readonly Failed[], delayMs: number): Parcel[] {
-    const open: Parcel[] = [];
-    for (const { parcel, error } of failed) {
-      if (parcel.settled) continue;
-      if (this.#leftMs(parcel) > delayMs) open.push(parcel);
-      else parcel.reject(error instanceof TransportError ? this.#lostError(parcel, error) : error);
+  #withTimeLeft(failed: readonly Failed[], delayMs: number): PendingCall[] {
+    const open: PendingCall[] = [];
+    for (const { pending, error } of failed) {
+      if (pending.settled) continue;
+      if (this.#leftMs(pending) > delayMs) open.push(pending);
+      else pending.reject(error instanceof TransportError ? this.#lostError(pending, error) : error);
     }
     return open;
   }
 
-  #lostError(parcel: Parcel, cause: TransportError): DragonLockError {
+  #lostError(pending: PendingCall, cause: TransportError): DragonLockError {
     const { url } = this.settings;
-    if (parcel.sent && parcel.call.effect !== 'read') {
+    if (pending.sent && pending.call.retry !== 'safe') {
       return new OutcomeUnknownError(
         `No reply from ${url} (${cause.message}): what was asked may have happened or not.`,
         { cause },
@@ -193,7 +193,7 @@ export class Carrier {
   }
 
   #errorOf(reply: WireReply): DragonLockError {
-    return errorOfReply(reply.status, this.#json(reply)) ?? this.#stranger(reply);
+    return errorOfReply(reply.status, this.#json(reply)) ?? this.#unexpectedResponse(reply);
   }
 
   #json({ status, text, boot }: WireReply): unknown {
@@ -204,10 +204,10 @@ export class Carrier {
     } catch {
       // Told below.
     }
-    throw this.#stranger({ status, boot });
+    throw this.#unexpectedResponse({ status, boot });
   }
 
-  #stranger({ status, boot }: Pick<WireReply, 'status' | 'boot'>): DragonLockError {
+  #unexpectedResponse({ status, boot }: Pick<WireReply, 'status' | 'boot'>): DragonLockError {
     const who = boot === undefined ? 'is not a Dragon Lock server' : 'speaks of what this client does not know';
     return new NotDragonLockError(`What answers at ${this.settings.url} ${who} (status ${status}).`, { status });
   }
@@ -216,7 +216,7 @@ export class Carrier {
     return call.timeoutMs ?? this.settings.timeoutMs;
   }
 
-  #leftMs({ call, startedAt }: Parcel): number {
+  #leftMs({ call, startedAt }: PendingCall): number {
     return this.#timeoutMs(call) + (call.waitMs ?? 0) - this.clock.since(startedAt);
   }
 
@@ -243,27 +243,27 @@ export class Carrier {
   }
 
   /** The calls in hand wait for it as long as they would for their own reply. */
-  async #greet(parcels: readonly Parcel[]): Promise<void> {
-    const longest = Math.max(...parcels.map((parcel) => this.#leftMs(parcel)));
-    const signal = parcels.length === 1 ? parcels[0]!.call.signal : undefined;
+  async #checkVersion(calls: readonly PendingCall[]): Promise<void> {
+    const longest = Math.max(...calls.map((pending) => this.#leftMs(pending)));
+    const signal = calls.length === 1 ? calls[0]!.call.signal : undefined;
     signal?.throwIfAborted();
-    this.#greeting ??= this.#askVersion(Math.max(longest, 1)).finally(() => (this.#greeting = undefined));
-    await (signal === undefined ? this.#greeting : Promise.race([this.#greeting, aborted(signal)]));
+    this.#versionCheck ??= this.#fetchVersion(Math.max(longest, 1)).finally(() => (this.#versionCheck = undefined));
+    await (signal === undefined ? this.#versionCheck : Promise.race([this.#versionCheck, aborted(signal)]));
   }
 
-  async #askVersion(timeoutMs: number): Promise<void> {
-    const call: Call = { method: 'GET', path: '/version', effect: 'read', timeoutMs };
+  async #fetchVersion(timeoutMs: number): Promise<void> {
+    const call: Call = { method: 'GET', path: '/version', retry: 'safe', timeoutMs };
     const body = await new Promise<Answer>((resolve, reject) => {
-      const parcel = new Parcel(call, this.clock.mark(), resolve, reject);
-      this.#carry([parcel]).catch(reject);
+      const pending = new PendingCall(call, this.clock.mark(), resolve, reject);
+      this.#sendUntilSettled([pending]).catch(reject);
     });
-    needVersion(body.body['Version'], this.settings.url);
-    this.#greeted = true;
+    requireVersion(body.body['Version'], this.settings.url);
+    this.#versionChecked = true;
   }
 }
 
 interface Failed {
-  readonly parcel: Parcel;
+  readonly pending: PendingCall;
   readonly error: DragonLockError | TransportError;
 }
 

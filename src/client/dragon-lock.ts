@@ -7,12 +7,12 @@
  */
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch, BatchResult } from './batch.ts';
-import { Carrier } from './call-sender.ts';
+import { CallSender } from './call-sender.ts';
 import { Counters } from './counters.ts';
 import { LockLostError } from './errors.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
-import { Lane } from './call-queue.ts';
+import { CallQueue } from './call-queue.ts';
 import { durableLocks, mutexes, type LockFamily } from './lock-family.ts';
 import { Lock, Mutex, type HeldLock, type LockOptions } from './lock.ts';
 import { Locks } from './locks.ts';
@@ -23,7 +23,7 @@ import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
 import { Watches } from './watches.ts';
 
 /** What tests replace. */
-export interface ClientSeams {
+export interface ClientDependencies {
   readonly transport?: (settings: Settings) => Transport;
   readonly clock?: LeaseClock;
   readonly random?: () => number;
@@ -41,38 +41,38 @@ export class DragonLock implements AsyncDisposable {
   readonly watch: Watches;
   readonly account: string;
   readonly url: string;
-  readonly #carrier: Carrier;
+  readonly #sender: CallSender;
   readonly #calls: StoreCalls;
   readonly #acquireContext: AcquireContext;
   readonly #locks: LockFamily;
   readonly #mutexes: LockFamily;
-  readonly #held = new Set<HeldLock>();
+  readonly #heldLocks = new Set<HeldLock>();
   readonly #background = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
-  constructor(options: DragonLockOptions = {}, seams: ClientSeams = {}) {
+  constructor(options: DragonLockOptions = {}, dependencies: ClientDependencies = {}) {
     const settings = settingsOf(options, process.env);
     const { account, url } = settings;
     this.account = account;
     this.url = url;
-    this.#carrier = new Carrier(settings, {
-      transport: seams.transport?.(settings) ?? new HttpTransport(settings),
-      clock: seams.clock ?? systemLeaseClock,
-      random: seams.random ?? Math.random,
+    this.#sender = new CallSender(settings, {
+      transport: dependencies.transport?.(settings) ?? new HttpTransport(settings),
+      clock: dependencies.clock ?? systemLeaseClock,
+      random: dependencies.random ?? Math.random,
     });
-    const lane = new Lane(this.#carrier, seams.defer ?? setImmediate);
-    this.#calls = new StoreCalls(lane, this.#carrier);
+    const queue = new CallQueue(this.#sender, dependencies.defer ?? setImmediate);
+    this.#calls = new StoreCalls(queue, this.#sender);
     this.kv = new KeyValues(this.#calls, account);
     this.counter = new Counters(this.#calls, account);
     this.sequence = new Sequences(this.#calls, account);
     this.locks = new Locks(this.#calls, account);
-    this.watch = new Watches(this.#carrier, this.kv);
+    this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);
     this.#acquireContext = {
-      carrier: this.#carrier,
-      run: (call, names, batch) => lane.run({ ...call, names, ...(batch !== undefined && { batch }) }),
-      held: this.#held,
+      sender: this.#sender,
+      run: (call, names, batch) => queue.run({ ...call, names, ...(batch !== undefined && { batch }) }),
+      heldLocks: this.#heldLocks,
       background: (work) => {
         this.#background.add(work);
         void work.finally(() => this.#background.delete(work));
@@ -90,8 +90,8 @@ export class DragonLock implements AsyncDisposable {
    * @throws NotLockedError when it is busy and the wait ran out
    */
   async lock(id: string, options: LockOptions = {}): Promise<Lock> {
-    const held = await acquire(this.#locks, this.#acquireContext, id, options);
-    return new Lock(held, (batch) => this.#calls.batch(batch));
+    const acquisition = await acquire(this.#locks, this.#acquireContext, id, options);
+    return new Lock(acquisition, (batch) => this.#calls.batch(batch));
   }
 
   /** Runs the function while the lock is held, and gives the lock back however it ends. */
@@ -114,7 +114,7 @@ export class DragonLock implements AsyncDisposable {
 
   /** Of the server. */
   async version(): Promise<{ readonly version: string; readonly boot: string }> {
-    const { body } = await this.#carrier.call({ method: 'GET', path: '/version', effect: 'read' });
+    const { body } = await this.#sender.call({ method: 'GET', path: '/version', retry: 'safe' });
     return { version: String(body['Version']), boot: String(body['Boot']) };
   }
 
@@ -130,14 +130,14 @@ export class DragonLock implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const givenBack = (async () => {
-      await Promise.allSettled([...this.#held].map((lock) => lock.release()));
+      await Promise.allSettled([...this.#heldLocks].map((lock) => lock.release()));
       await Promise.allSettled(this.#background);
     })();
     const late = Promise.withResolvers<void>();
-    const clear = this.#carrier.clock.pause(closeMsMax, late.resolve);
+    const clear = this.#sender.clock.pause(closeMsMax, late.resolve);
     await Promise.race([givenBack, late.promise]);
     clear();
-    await this.#carrier.close();
+    await this.#sender.close();
   }
 
   /**

@@ -20,7 +20,7 @@ import type { LeaseClock, Mark } from './lease-clock.ts';
 
 export type LeaseState = 'held' | 'lost' | 'unknown' | 'released';
 
-export interface LeaseOptions {
+export interface LeaseKeeperOptions {
   /** For messages: `lock "order:7"`. */
   readonly name: string;
   readonly ttlMs: number;
@@ -39,9 +39,9 @@ function marginMs(ttlMs: number): number {
   return 10 + ttlMs / 100;
 }
 
-export class Lease {
+export class LeaseKeeper {
   readonly signal: AbortSignal;
-  readonly #options: LeaseOptions;
+  readonly #options: LeaseKeeperOptions;
   readonly #controller = new AbortController();
   #state: LeaseState = 'held';
   /** From here on the ttl is counted. */
@@ -54,7 +54,7 @@ export class Lease {
   #nextRenewal: number;
   #clearTimer: () => void = () => {};
 
-  constructor(options: LeaseOptions) {
+  constructor(options: LeaseKeeperOptions) {
     this.#options = options;
     this.#sentAt = options.sentAt;
     this.#ttlMs = options.ttlMs;

@@ -4,7 +4,7 @@ import { invalid } from './checks.ts';
 import type { Call } from './pending-call.ts';
 import { pathOf } from './paths.ts';
 
-export interface Asking {
+export interface AcquireRequest {
   readonly id: string;
   readonly owner: string;
   readonly ttlMs: number;
@@ -14,24 +14,24 @@ export interface Asking {
 }
 
 /** `batch`: its text, if it may travel in an array. */
-export type FamilyCall = Pick<Call, 'method' | 'path' | 'body'> & { readonly batch?: string };
+export type LockCall = Pick<Call, 'method' | 'path' | 'body'> & { readonly batch?: string };
 
 export interface LockFamily {
   readonly kind: 'lock' | 'mutex';
   nameOf(id: string): string;
-  ask(asking: Asking): FamilyCall;
-  renew(of: { id: string; fence: number; owner: string; ttlMs: number }): FamilyCall;
-  giveBack(of: { id: string; fence: number }): FamilyCall;
-  giveBackByOwner(id: string, owner: string): FamilyCall;
+  acquire(request: AcquireRequest): LockCall;
+  renew(of: { id: string; fence: number; owner: string; ttlMs: number }): LockCall;
+  giveBack(of: { id: string; fence: number }): LockCall;
+  giveBackByOwner(id: string, owner: string): LockCall;
 }
 
 export function durableLocks(account: string): LockFamily {
   const path = `/db/${account}`;
-  const batchCall = (batch: string): FamilyCall => ({ method: 'POST', path, body: () => batch, batch });
+  const batchCall = (batch: string): LockCall => ({ method: 'POST', path, body: () => batch, batch });
   return {
     kind: 'lock',
     nameOf: lockName,
-    ask({ id, owner, ttlMs, meta, leftMs }) {
+    acquire({ id, owner, ttlMs, meta, leftMs }) {
       const body = (): string =>
         JSON.stringify({
           LockID: id,
@@ -56,7 +56,7 @@ export function mutexes(account: string): LockFamily {
   return {
     kind: 'mutex',
     nameOf: mutexName,
-    ask({ id, owner, ttlMs, meta, leftMs }) {
+    acquire({ id, owner, ttlMs, meta, leftMs }) {
       if (meta !== undefined && typeof meta !== 'string')
         throw invalid(`meta: ${typeof meta}; wanted a string for a mutex`);
       // The path says how long to wait; a second attempt asks for as long as the first, and is cut off by its timeout.

@@ -1,7 +1,7 @@
 /** A lock that is held: what may be done with it, and how it is given back. */
 import type { Batch, BatchResult, Recover } from './batch.ts';
 import { LockLostError, ReleasedError } from './errors.ts';
-import { Lease, type LeaseState } from './lease.ts';
+import { LeaseKeeper, type LeaseState } from './lease.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 
 export interface LockOptions {
@@ -18,7 +18,7 @@ export interface LockOptions {
 /** Milliseconds. A lease must outlive a few round trips; less is surely a mistake in the unit. */
 export const ttlMin = 100;
 
-export interface Held {
+export interface Acquisition {
   readonly id: string;
   readonly fence: number;
   readonly recover: Recover | undefined;
@@ -29,7 +29,7 @@ export interface Held {
   /** @throws LockLostError */
   giveBack(): Promise<void>;
   /** Of the client that it belongs to. */
-  readonly held: Set<HeldLock>;
+  readonly heldLocks: Set<HeldLock>;
 }
 
 /** What a lock and a mutex have in common. */
@@ -44,24 +44,24 @@ export abstract class HeldLock implements AsyncDisposable {
    * not be renewed in time) for its reason.
    */
   readonly signal: AbortSignal;
-  protected readonly lease: Lease;
-  readonly #held: Held;
+  protected readonly lease: LeaseKeeper;
+  readonly #acquisition: Acquisition;
   #released: Promise<void> | undefined;
 
-  constructor(kind: 'lock' | 'mutex', held: Held) {
-    this.id = held.id;
-    this.fence = held.fence;
-    this.recover = held.recover;
-    this.#held = held;
-    this.lease = new Lease({
-      name: `${kind} ${JSON.stringify(held.id)}`,
-      ttlMs: held.ttlMs,
-      clock: held.clock,
-      sentAt: held.sentAt,
-      renew: (timeoutMs) => held.renew(held.ttlMs, timeoutMs),
+  constructor(kind: 'lock' | 'mutex', acquisition: Acquisition) {
+    this.id = acquisition.id;
+    this.fence = acquisition.fence;
+    this.recover = acquisition.recover;
+    this.#acquisition = acquisition;
+    this.lease = new LeaseKeeper({
+      name: `${kind} ${JSON.stringify(acquisition.id)}`,
+      ttlMs: acquisition.ttlMs,
+      clock: acquisition.clock,
+      sentAt: acquisition.sentAt,
+      renew: (timeoutMs) => acquisition.renew(acquisition.ttlMs, timeoutMs),
     });
     this.signal = this.lease.signal;
-    held.held.add(this);
+    acquisition.heldLocks.add(this);
   }
 
   get state(): LeaseState {
@@ -95,7 +95,7 @@ export abstract class HeldLock implements AsyncDisposable {
   /** It was given back by something else than `release`. */
   protected wasReleased(): void {
     this.lease.release();
-    this.#held.held.delete(this);
+    this.#acquisition.heldLocks.delete(this);
     this.#released ??= Promise.resolve();
   }
 
@@ -105,9 +105,9 @@ export abstract class HeldLock implements AsyncDisposable {
 
   async #release(): Promise<void> {
     const state = this.lease.release();
-    this.#held.held.delete(this);
+    this.#acquisition.heldLocks.delete(this);
     if (state === 'lost') throw this.signal.reason;
-    await this.#held.giveBack();
+    await this.#acquisition.giveBack();
   }
 }
 
@@ -117,8 +117,8 @@ export type RunBatch = (batch: Batch) => Promise<BatchResult>;
 export class Lock extends HeldLock {
   readonly #run: RunBatch;
 
-  constructor(held: Held, run: RunBatch) {
-    super('lock', held);
+  constructor(acquisition: Acquisition, run: RunBatch) {
+    super('lock', acquisition);
     this.#run = run;
   }
 
@@ -144,7 +144,7 @@ export class Lock extends HeldLock {
 
 /** A lock in the server's memory: no disk in the path, gone at a restart. */
 export class Mutex extends HeldLock {
-  constructor(held: Held) {
-    super('mutex', held);
+  constructor(acquisition: Acquisition) {
+    super('mutex', acquisition);
   }
 }

@@ -2,13 +2,13 @@
 import type { Mark } from './lease-clock.ts';
 
 /** What sending it twice does. */
-export type Effect =
+export type Retry =
   /** Nothing. */
-  | 'read'
-  /** It happens once: it has an id, an owner or a handle. */
-  | 'repeatable'
+  | 'safe'
+  /** It happens once: it has an id, an owner or a fence. */
+  | 'idempotent'
   /** It may happen twice. */
-  | 'once';
+  | 'unsafe';
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -16,7 +16,7 @@ export interface Call {
   /** Made for each attempt, because what is left of a wait shrinks. */
   readonly body?: (() => string) | undefined;
   readonly idempotencyKey?: string | undefined;
-  readonly effect: Effect;
+  readonly retry: Retry;
   /** Milliseconds that the server may hold the reply back. */
   readonly waitMs?: number | undefined;
   /** Milliseconds for everything beyond `waitMs`. Default: the client's timeout. */
@@ -34,7 +34,7 @@ export interface Answer {
 export type Body = Readonly<Record<string, unknown>>;
 
 /** A call on its way. */
-export class Parcel {
+export class PendingCall {
   readonly call: Call;
   readonly startedAt: Mark;
   readonly #resolve: (answer: Answer) => void;

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 import type { ClientErrorCode } from './errors.ts';
 
 /** Replies behind which nothing was done, and which pass. (`disk_full` may last: whoever asked should know at once.) */
-const passing: ReadonlySet<ErrorCode | ClientErrorCode> = new Set([
+const transientCodes: ReadonlySet<ErrorCode | ClientErrorCode> = new Set([
   'overloaded',
   'draining',
   'rate_limited',
@@ -11,8 +11,8 @@ const passing: ReadonlySet<ErrorCode | ClientErrorCode> = new Set([
   'request_in_progress',
 ] satisfies ErrorCode[]);
 
-export function passes(code: ErrorCode | ClientErrorCode): boolean {
-  return passing.has(code);
+export function isTransient(code: ErrorCode | ClientErrorCode): boolean {
+  return transientCodes.has(code);
 }
 
 const firstMs = 25;

@@ -4,7 +4,7 @@ import { NotDragonLockError, ServerTooOldError } from './errors.ts';
 export const oldestServer = '0.1.0';
 
 /** @throws NotDragonLockError, ServerTooOldError */
-export function needVersion(version: unknown, url: string): void {
+export function requireVersion(version: unknown, url: string): void {
   if (typeof version !== 'string' || !/^\d+\.\d+\.\d+/.test(version)) {
     throw new NotDragonLockError(`What answers at ${url} is not a Dragon Lock server (/version tells no version).`);
   }

@@ -8,11 +8,11 @@
  * whatever was missed.
  */
 import { entryOf, type Entry, type WireEntry } from './batch.ts';
-import type { Carrier } from './call-sender.ts';
+import type { CallSender } from './call-sender.ts';
 import { anId } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';
-import { passes } from './retry.ts';
+import { isTransient } from './retry.ts';
 import { TransportError } from './transport.ts';
 
 /** Milliseconds that one request waits in the server. */
@@ -55,11 +55,11 @@ export type Change<Value = unknown> =
   | { readonly kind: 'delete'; readonly key: string; readonly expired: boolean };
 
 export class Watches {
-  readonly #carrier: Carrier;
+  readonly #sender: CallSender;
   readonly #kv: KeyValues;
 
-  constructor(carrier: Carrier, kv: KeyValues) {
-    this.#carrier = carrier;
+  constructor(sender: CallSender, kv: KeyValues) {
+    this.#sender = sender;
     this.#kv = kv;
   }
 
@@ -149,11 +149,11 @@ export class Watches {
     const text = JSON.stringify(body);
     const answer = await this.#persist(
       () =>
-        this.#carrier.call({
+        this.#sender.call({
           method: 'POST',
-          path: `/watch/${this.#carrier.settings.account}`,
+          path: `/watch/${this.#sender.settings.account}`,
           body: () => text,
-          effect: 'read',
+          retry: 'safe',
           waitMs: pollMs,
           signal,
         }),
@@ -168,16 +168,16 @@ export class Watches {
       try {
         return await ask();
       } catch (error) {
-        const passing = error instanceof DragonLockError && (error.code === 'unreachable' || passes(error.code));
-        if (!passing || this.#carrier.closed || this.#isHopeless(error)) throw error;
-        await this.#carrier.pause(attempt, signal);
+        const passing = error instanceof DragonLockError && (error.code === 'unreachable' || isTransient(error.code));
+        if (!passing || this.#sender.closed || this.#isHopeless(error)) throw error;
+        await this.#sender.pause(attempt, signal);
       }
     }
   }
 
   /** A server that never answered, at an address that can never answer: a mistake in the settings, not a downtime. */
   #isHopeless({ cause }: DragonLockError): boolean {
-    return !this.#carrier.greeted && cause instanceof TransportError && cause.permanent;
+    return !this.#sender.versionChecked && cause instanceof TransportError && cause.permanent;
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LeaseUnknownError, LockLostError, ReleasedError } from '../../src/client/errors.ts';
-import { Lease } from '../../src/client/lease.ts';
+import { LeaseKeeper } from '../../src/client/lease.ts';
 import type { Mark } from '../../src/client/lease-clock.ts';
 import { FakeClock, settled } from './fake-clock.ts';
 
@@ -15,11 +15,11 @@ interface Renewal {
   fail(error: Error): void;
 }
 
-function leaseUnderTest(): { clock: FakeClock; lease: Lease; renewals: Renewal[] } {
+function leaseUnderTest(): { clock: FakeClock; lease: LeaseKeeper; renewals: Renewal[] } {
   const clock = new FakeClock();
   const start = clock.mark();
   const renewals: Renewal[] = [];
-  const lease = new Lease({
+  const lease = new LeaseKeeper({
     name: 'lock "x"',
     ttlMs,
     clock,
@@ -89,11 +89,11 @@ void test('when the server says that it is lost, the signal fires at once', asyn
 
 void test('behind a blocked event loop the signal has fired before any timer has run', () => {
   for (const look of [
-    ({ lease }: { lease: Lease }): boolean => lease.signal.aborted,
-    ({ lease }: { lease: Lease }): boolean => lease.signal.reason instanceof LeaseUnknownError,
-    ({ lease }: { lease: Lease }): boolean => lease.state === 'unknown',
-    ({ lease }: { lease: Lease }): boolean => throwsAny(() => lease.signal.throwIfAborted()),
-    ({ lease }: { lease: Lease }): boolean => throwsAny(() => lease.assertHeld()),
+    ({ lease }: { lease: LeaseKeeper }): boolean => lease.signal.aborted,
+    ({ lease }: { lease: LeaseKeeper }): boolean => lease.signal.reason instanceof LeaseUnknownError,
+    ({ lease }: { lease: LeaseKeeper }): boolean => lease.state === 'unknown',
+    ({ lease }: { lease: LeaseKeeper }): boolean => throwsAny(() => lease.signal.throwIfAborted()),
+    ({ lease }: { lease: LeaseKeeper }): boolean => throwsAny(() => lease.assertHeld()),
   ]) {
     const made = leaseUnderTest();
     made.clock.passBlocked(ttlMs);

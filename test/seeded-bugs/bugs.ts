@@ -681,7 +681,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a grant that was waited for is trusted as it is',
     file: 'src/client/acquire.ts',
-    find: 'carrier.clock.since(sentAt) < lessee.ttlMs / 4',
+    find: 'sender.clock.since(sentAt) < lessee.ttlMs / 4',
     replace: 'lessee.ttlMs > 0',
     caughtBy: { file: 'test/client/acquire.test.ts', test: 'is extended before it counts' },
   },
@@ -702,7 +702,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a write without an id is sent twice',
     file: 'src/client/call-sender.ts',
-    find: "(!error.sent || parcel.call.effect !== 'once')",
+    find: "(!error.sent || pending.call.retry !== 'unsafe')",
     replace: 'true',
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a write without an id is sent again only' },
   },
