@@ -154,9 +154,9 @@ function checked(
 ): { ttlMs: number; waitMs: number } {
   anId(id, 'id');
   if (!(ttl >= ttlMin && ttl <= lockDurMsMax)) {
-    throw invalid(`ttl: ${ttl}; wanted ${ttlMin} to ${lockDurMsMax} milliseconds`);
+    throw invalid(`ttl: expected ${ttlMin} to ${lockDurMsMax} milliseconds, got ${ttl}`);
   }
-  if (!(wait >= 0 && wait <= waitMsMax)) throw invalid(`wait: ${wait}; wanted 0 to ${waitMsMax} milliseconds`);
+  if (!(wait >= 0 && wait <= waitMsMax)) throw invalid(`wait: expected 0 to ${waitMsMax} milliseconds, got ${wait}`);
   return { ttlMs: ttl, waitMs: wait };
 }
 

@@ -157,7 +157,7 @@ function setToWire(operation: SetOperation): object {
   if (value === undefined || typeof value === 'function' || typeof value === 'symbol') {
     throw new InvalidError(
       'invalid',
-      `The value of ${JSON.stringify(operation.key)} is ${typeof value}; wanted what JSON can hold, null for nothing`,
+      `The value of ${JSON.stringify(operation.key)}: expected JSON (null for nothing), got ${typeof value}`,
     );
   }
   return { Key, Value: value, Version, TTL: ttl === undefined ? undefined : seconds(ttl, 'set.ttl') };

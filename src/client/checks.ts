@@ -9,7 +9,7 @@ export function anId(id: string, name: string): string {
     typeof id === 'string' && id.length > 0 && (id.length * 3 <= keyBytesMax || Buffer.byteLength(id) <= keyBytesMax);
   if (!fits || !id.isWellFormed() || id.includes('\0')) {
     const got = typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : typeof id;
-    throw invalid(`${name}: ${got}; wanted a string of 1 to ${keyBytesMax} bytes of well-formed UTF-8 without NUL`);
+    throw invalid(`${name}: expected 1 to ${keyBytesMax} bytes of well-formed UTF-8 without NUL, got ${got}`);
   }
   return id;
 }
@@ -17,7 +17,7 @@ export function anId(id: string, name: string): string {
 /** Of milliseconds, for the wire. @throws InvalidError */
 export function seconds(ms: number, name: string): number {
   if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0) {
-    throw invalid(`${name}: ${String(ms)}; wanted a number of milliseconds`);
+    throw invalid(`${name}: expected a number of milliseconds, got ${String(ms)}`);
   }
   return ms / 1000;
 }

@@ -58,7 +58,7 @@ export function mutexes(account: string): LockFamily {
     nameOf: mutexName,
     acquire({ id, owner, ttlMs, meta, leftMs }) {
       if (meta !== undefined && typeof meta !== 'string')
-        throw invalid(`meta: ${typeof meta}; wanted a string for a mutex`);
+        throw invalid(`meta: expected a string for a mutex, got ${typeof meta}`);
       // The path says how long to wait; a second attempt asks for as long as the first, and is cut off by its timeout.
       return {
         method: 'POST',

@@ -38,13 +38,13 @@ export function settingsOf(options: DragonLockOptions, environment: Environment)
   const account = options.account ?? environment['DRAGONLOCK_ACCOUNT'];
   const token = options.token ?? environment['DRAGONLOCK_TOKEN'];
   if (account === undefined) {
-    throw new TypeError('account: missing; wanted it as an option or in DRAGONLOCK_ACCOUNT');
+    throw new TypeError('account: expected it as an option or in DRAGONLOCK_ACCOUNT, got neither');
   }
   if (!/^[\w.-]{1,64}$/.test(account)) {
-    throw new TypeError(`account: ${JSON.stringify(account)}; wanted 1 to 64 characters of A-Z a-z 0-9 . _ -`);
+    throw new TypeError(`account: expected 1 to 64 characters of A-Z a-z 0-9 . _ -, got ${JSON.stringify(account)}`);
   }
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
-    throw new TypeError('token: wanted printable ASCII without spaces');
+    throw new TypeError('token: expected printable ASCII without spaces, got other characters');
   }
   return {
     url: baseUrl(url),
@@ -60,13 +60,14 @@ export function settingsOf(options: DragonLockOptions, environment: Environment)
 function baseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new TypeError(`url: ${JSON.stringify(text)}; wanted the server's address, e.g. http://127.0.0.1:8081`);
+    throw new TypeError(`url: expected the server's address, e.g. http://127.0.0.1:8081, got ${JSON.stringify(text)}`);
   }
-  if (url.username !== '' || url.password !== '') throw new TypeError('url: wanted no password in it; use token');
+  if (url.username !== '' || url.password !== '')
+    throw new TypeError('url: expected no credentials, got some; use token');
   return url.href.replace(/\/+$/, '');
 }
 
 function positive(value: number, name: string, what: string): number {
-  if (!Number.isFinite(value) || value <= 0) throw new TypeError(`${name}: ${value}; wanted ${what}, more than 0`);
+  if (!Number.isFinite(value) || value <= 0) throw new TypeError(`${name}: expected ${what} above 0, got ${value}`);
   return value;
 }

@@ -9,7 +9,9 @@ export function requireVersion(version: unknown, url: string): void {
     throw new NotDragonLockError(`What answers at ${url} is not a Dragon Lock server (/version tells no version).`);
   }
   if (isOlder(version, oldestServer)) {
-    throw new ServerTooOldError(`The server at ${url} has version ${version}; wanted ${oldestServer} or newer.`);
+    throw new ServerTooOldError(
+      `The server at ${url} is too old: expected version ${oldestServer} or newer, got ${version}.`,
+    );
   }
 }
 

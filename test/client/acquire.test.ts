@@ -151,7 +151,7 @@ void test('await using hides no error of the block', async () => {
 });
 
 void test('withLock throws what its function throws, and a loss behind one that went well', async () => {
-  for (const [fails, reply, wanted] of [
+  for (const [fails, reply, expected] of [
     [true, 'lock_lost', /of the function/],
     [false, 'lock_lost', LockLostError],
     [false, 'internal', undefined],
@@ -161,11 +161,11 @@ void test('withLock throws what its function throws, and a loss behind one that 
       if (fails) throw new Error('of the function');
       return lock.fence;
     });
-    const outcome = wanted === undefined ? running : assert.rejects(running, wanted);
+    const outcome = expected === undefined ? running : assert.rejects(running, expected);
     await settled();
     await transport.take().reply(200, granted);
     await transport.take().fails(reply, reply === 'internal' ? 500 : 409);
-    assert.equal(await outcome, wanted === undefined ? 5 : undefined);
+    assert.equal(await outcome, expected === undefined ? 5 : undefined);
   }
 });
 
