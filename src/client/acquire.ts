@@ -1,14 +1,14 @@
 /**
- * From "I want this lock" to a lease.
+ * Acquires a lock or a mutex.
  *
- * Each acquire has an owner id of its own, made here. Under it a request that lost its reply can be sent again: whoever
- * holds the lock under that id already is given it again, and whoever still stands in line keeps the place. And under
- * it the lock is given back when nobody wants it any more: an acquire that is aborted closes its connection, at which
- * the server takes it out of the line; if the grant was on its way just then, the release by owner catches it.
+ * Each acquire makes an owner id of its own. With that id a request whose reply was lost can be sent again: the server
+ * returns the same grant to an owner that already holds the lock, and an owner that still waits keeps its place. An
+ * aborted acquire closes its connection, and the server then takes it out of the wait queue. The grant may already be
+ * on its way at that moment, so the client also releases the lock by owner.
  *
- * A grant that was waited for counts from a moment that nobody here knows: between the sending and the reply. If that is
- * long ago, measured by the ttl, the lease is extended once before it is handed out, so that there is a sending to
- * measure it from.
+ * After a wait, the client does not know when its lease began: the server granted it at some moment between the request
+ * and the reply. If the request is old, measured by the ttl, the client renews the lease once before it returns the
+ * lock, and counts from the renewal instead.
  */
 import { randomUUID } from 'node:crypto';
 import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
@@ -26,10 +26,10 @@ const waitMsDefault = 30_000;
 
 export interface AcquireContext {
   readonly sender: CallSender;
-  /** Through the queue: in order with the client's other calls. */
+  /** Sends through the call queue: in order with the client's other calls. */
   run(call: Call, names: readonly string[], batch?: string): Promise<Answer>;
   readonly heldLocks: Set<HeldLock>;
-  /** Something that goes on behind the caller's back, and that closing waits for. */
+  /** Registers work that outlives the call. `close` waits for it. */
   background(work: Promise<unknown>): void;
 }
 
@@ -58,7 +58,7 @@ export async function acquire(
       if (sentAt === undefined) {
         throw new NotLockedError(
           'not_locked',
-          `The lock ${JSON.stringify(id)} was granted, and had expired before word of it came.`,
+          `The lock ${JSON.stringify(id)} was granted, but expired before the reply came.`,
         );
       }
       signal?.throwIfAborted();
@@ -71,15 +71,15 @@ export async function acquire(
         clock,
         heldLocks: context.heldLocks,
         renew: (ttl, timeoutMs) => renew(family, sender, { id, fence, owner, ttlMs: ttl }, timeoutMs),
-        giveBack: async () => {
-          await context.run(...giveBackCall(family, { id, fence }));
+        release: async () => {
+          await context.run(...releaseCall(family, { id, fence }));
         },
       };
     }
   } catch (error) {
-    // Whoever was refused has nothing to give back; anything else may have got it.
+    // A refused acquire has nothing to give back. After any other failure the lock may have been granted.
     if (!(error instanceof DragonLockError) || error.code === 'outcome_unknown') {
-      context.background(forget(family, context, id, owner));
+      context.background(abandon(family, context, id, owner));
     }
     throw error;
   }
@@ -98,7 +98,7 @@ interface WireRecover {
   readonly Why: 'expired' | 'forced';
 }
 
-/** @returns from when the lease is to be counted; undefined: it has ended already */
+/** Renews a grant that may be old. @returns the time to count the lease from; undefined: the lease has ended */
 async function confirmed(
   family: LockFamily,
   { sender }: AcquireContext,
@@ -114,7 +114,7 @@ async function confirmed(
   }
 }
 
-/** Not through the queue: a renewal must not stand behind what is guarded. */
+/** Bypasses the call queue: a renewal must not wait for the calls that the lock guards. */
 async function renew(
   family: LockFamily,
   sender: CallSender,
@@ -124,11 +124,11 @@ async function renew(
   const answer = await sender.call({ ...family.renew(lessee), retry: 'idempotent', timeoutMs });
   const { Lock: fence } = answer.body as { Lock: number };
   if (fence !== lessee.fence) {
-    // A mutex that was lost is granted anew when its owner asks again: that is another holding, not this one.
-    await sender.call({ ...family.giveBack({ id: lessee.id, fence }), retry: 'idempotent', timeoutMs });
+    // The server grants a lost mutex anew when its owner asks again. That is another lease, not this one.
+    await sender.call({ ...family.release({ id: lessee.id, fence }), retry: 'idempotent', timeoutMs });
     throw new LockLostError(
       'lock_lost',
-      `The ${family.kind} ${JSON.stringify(lessee.id)} was lost: it is held anew, under fence ${fence}.`,
+      `The ${family.kind} ${JSON.stringify(lessee.id)} was lost, and then granted anew with fence ${fence}.`,
       {
         details: { LockID: lessee.id, Why: 'unknown' },
       },
@@ -137,14 +137,14 @@ async function renew(
   return answer.sentAt;
 }
 
-function giveBackCall(family: LockFamily, of: { id: string; fence: number }): [Call, string[], string | undefined] {
-  const { batch, ...call } = family.giveBack(of);
+function releaseCall(family: LockFamily, of: { id: string; fence: number }): [Call, string[], string | undefined] {
+  const { batch, ...call } = family.release(of);
   return [{ ...call, retry: 'idempotent' }, [family.nameOf(of.id)], batch];
 }
 
-/** Gives back what was perhaps granted and is not wanted; behind the request that asked for it, if that is under way. */
-async function forget(family: LockFamily, context: AcquireContext, id: string, owner: string): Promise<void> {
-  const call: Call = { ...family.giveBackByOwner(id, owner), retry: 'idempotent' };
+/** Releases what may have been granted to an abandoned acquire; if its request is in flight, after that request. */
+async function abandon(family: LockFamily, context: AcquireContext, id: string, owner: string): Promise<void> {
+  const call: Call = { ...family.releaseByOwner(id, owner), retry: 'idempotent' };
   await context.run(call, [family.nameOf(id)]).catch(() => undefined);
 }
 

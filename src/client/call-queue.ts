@@ -1,33 +1,32 @@
 /**
- * The queue that calls take which do not wait in the server. It does two things for them.
+ * Queue of the calls that do not wait in the server. It coalesces them and keeps their order.
  *
- * **Together.** Batches that are asked for in one turn of the event loop travel in one request, an array. While all
- * connections carry something, what comes meanwhile waits and travels together too: the busier, the larger the arrays.
+ * **Coalescing.** Batches that are made in one turn of the event loop travel in one request, as an array. While every
+ * connection is busy, new batches wait and travel together too: the busier the client, the larger the arrays.
  *
- * **In order.** Requests on different connections can overtake each other. So a call stays here while another one is
- * under way that has to do with one of the same keys, counters or locks, and everything behind it that has to do with
- * its own stays too. Calls on one key are done in the order in which they were made, awaited or not, and also when they
- * had to be sent again.
+ * **Order.** Requests on different connections can overtake each other. So a call stays queued while a call on one of
+ * the same keys, counters or locks is in flight. Later calls that share a name with a queued call stay queued too.
+ * Calls on one key therefore run in the order in which they were made, awaited or not, even when they are sent again.
  *
- *     call ─► pending ─► (end of the turn, or a request came back) ─► array ─► under way ─► answered
- *                └── a name is busy, or every place is taken: stays ──┘
+ *     call ─► queued ─► (end of the turn, or a request came back) ─► array ─► in flight ─► answered
+ *               └── a name is busy, or every connection is: stays ──┘
  */
 import type { CallSender } from './call-sender.ts';
 import { PendingCall, type Answer, type Call } from './pending-call.ts';
 
-/** Batches of one array; more than the server's `limits.batch_operations_max` would be refused and halved. */
+/** Batches in one array. The server refuses more than `limits.batch_operations_max`, and the sender halves them. */
 const arrayLengthMax = 1000;
-/** The server shares 64 MiB of reply out among the batches of an array: so each may read one value of 1 MiB. */
+/** The server divides 64 MiB of reply among the batches of an array, so each can read one value of 1 MiB. */
 const arrayLengthMaxReading = 60;
-/** Characters of one array's text. */
+/** Characters in the text of one array. */
 const arrayTextMax = 1 << 20;
 
 export interface QueuedCall extends Call {
-  /** What it has to do with: see `namesIn`. */
+  /** What it reads or writes, see `namesIn`. */
   readonly names: readonly string[];
-  /** Text of a batch that may travel in an array; undefined: it travels alone. */
+  /** Text of a batch that can travel in an array; undefined: it travels alone. */
   readonly batch?: string;
-  /** Its reply has a value that was read. */
+  /** Its reply holds a value. */
   readonly reads?: boolean;
 }
 
@@ -81,11 +80,11 @@ export class CallQueue {
     });
   }
 
-  /** Sends whatever can go. */
+  /** Sends every call that need not wait. */
   #dispatch(): void {
     const { connections, coalesce } = this.#sender.settings;
     const staying: QueueEntry[] = [];
-    /** What those that stay have to do with. */
+    /** Names of the calls that stay. */
     const blocked = new Set<string>();
     let array = new BatchBuilder();
     let i = 0;
@@ -122,7 +121,7 @@ export class CallQueue {
   }
 }
 
-/** An array that is being put together. */
+/** Collects the batches of one array. */
 class BatchBuilder {
   readonly calls: QueueEntry[] = [];
   readonly names = new Set<string>();

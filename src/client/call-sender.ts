@@ -1,18 +1,19 @@
 /**
- * Carries calls to the server until each has an answer: one HTTP request for one call, or for an array of batches.
+ * Sends calls to the server until each is settled: one HTTP request for one call, or for an array of batches.
  *
  *     attempt ─► reply ─────────────► resolved, or rejected with the error of its code
- *        ▲         │ passing (overloaded, draining, …): nothing was done
+ *        ▲         │ transient (overloaded, draining, …): the server did nothing
  *        │         ▼
- *        └──── backoff ◄── no reply: not sent, or it may be sent twice (a read, a write under an id)
+ *        └──── backoff ◄── no reply: not sent, or safe to repeat (a read, a write with an id)
  *                  │
  *                  └─► time is up: `unreachable` or, for a write that was sent, `outcome_unknown`
  *
- * An array is answered call by call, so that each goes its own way from there; those that need another attempt stay
- * together and in order. The server refuses an array as a whole when one of its batches is malformed or not allowed:
- * then it is halved, until the culprit stands alone.
+ * The reply to an array answers each call separately. Calls that need another attempt stay together and in order. The
+ * server refuses a whole array if one of its batches is malformed or not allowed. The sender then halves the array
+ * until the culprit is alone.
  *
- * Before the first call, the server is asked for its version: a wrong URL and an old server are told in one clear line.
+ * Before the first call the sender checks the server's version, so that a wrong URL or an old server is reported in one
+ * clear line.
  */
 import type { Settings } from './options.ts';
 import { errorOfReply, NotDragonLockError, OutcomeUnknownError, UnreachableError, ClosedError } from './errors.ts';
@@ -26,11 +27,11 @@ import { TransportError, type Transport, type WireReply } from './transport.ts';
 export interface CallSenderDependencies {
   readonly transport: Transport;
   readonly clock: LeaseClock;
-  /** 0 to 1. */
+  /** From 0 to 1. */
   readonly random: () => number;
 }
 
-/** One attempt gets this part of a call's timeout, so that a connection that went dead leaves time for others. */
+/** Share of a call's timeout for one attempt, so that a dead connection leaves time for other attempts. */
 const attemptPart = 1 / 3;
 
 export class CallSender {
@@ -38,7 +39,7 @@ export class CallSender {
   readonly clock: LeaseClock;
   readonly #transport: Transport;
   readonly #random: () => number;
-  /** Resolves when the server has told a version that will do. */
+  /** Resolves once the server has reported a supported version. */
   #versionCheck: Promise<void> | undefined;
   #versionChecked = false;
   #closed = false;
@@ -51,7 +52,7 @@ export class CallSender {
     this.#random = random;
   }
 
-  /** The server has answered, and its version will do. */
+  /** The server has reported a supported version. */
   get versionChecked(): boolean {
     return this.#versionChecked;
   }
@@ -60,14 +61,14 @@ export class CallSender {
     return this.#closed;
   }
 
-  /** One call, by itself. */
+  /** Sends one call by itself. */
   call(call: Call): Promise<Answer> {
     return new Promise((resolve, reject) => {
       void this.send([new PendingCall(call, this.clock.mark(), resolve, reject)]);
     });
   }
 
-  /** Settles all of them; never rejects. More than one: an array of batches, none of which waits. */
+  /** Settles all calls; never rejects. Several calls form an array of batches, and none of them waits in the server. */
   async send(calls: readonly PendingCall[]): Promise<void> {
     try {
       if (!this.#versionChecked) await this.#checkVersion(calls);
@@ -88,13 +89,13 @@ export class CallSender {
     for (let attempt = 1; open.length > 0; attempt += 1) {
       if (this.#closed) throw new ClosedError();
       const sentAt = this.clock.mark();
-      let failed: Failed[];
+      let failed: FailedCall[];
       let hintMs = 0;
       try {
         const reply = await this.#attempt(open);
         if (reply.status >= 400 && open.length > 1) {
           const error = this.#errorOf(reply);
-          // One of them spoils the others, and nothing was done: which one, the halves will tell.
+          // One batch made the server refuse all of them, and nothing was done. Halving finds it.
           if (!isTransient(error.code)) return await this.#sendHalves(open);
           failed = open.map((pending) => ({ pending, error }));
         } else {
@@ -124,7 +125,7 @@ export class CallSender {
     const waitMs = call.waitMs ?? 0;
     const leftMs = this.#leftMs(first!);
     const attemptMs = waitMs + this.#timeoutMs(call) * attemptPart;
-    if (leftMs <= 0) throw new TransportError(new Error('its time was up before it could be sent'), false, true);
+    if (leftMs <= 0) throw new TransportError(new Error('the timeout passed before the request was sent'), false, true);
     return this.#transport.send({
       method: call.method,
       path: call.path,
@@ -136,9 +137,9 @@ export class CallSender {
     });
   }
 
-  /** Tells each how its reply reads. @returns those that may be sent again, because nothing was done */
-  #settle(open: readonly PendingCall[], reply: WireReply, sentAt: Mark): Failed[] {
-    const failed: Failed[] = [];
+  /** Settles each call by its reply. @returns the calls to send again, because the server did nothing for them */
+  #settle(open: readonly PendingCall[], reply: WireReply, sentAt: Mark): FailedCall[] {
+    const failed: FailedCall[] = [];
     const json = this.#json(reply);
     const items = open.length === 1 ? [{ Status: reply.status, ...(json as Body) }] : (json as Body[]);
     for (const [i, pending] of open.entries()) {
@@ -157,9 +158,9 @@ export class CallSender {
     return failed;
   }
 
-  /** There was no reply. @returns those that may be sent again */
-  #lost(open: readonly PendingCall[], error: TransportError): Failed[] {
-    const failed: Failed[] = [];
+  /** Handles a missing reply. @returns the calls to send again */
+  #lost(open: readonly PendingCall[], error: TransportError): FailedCall[] {
+    const failed: FailedCall[] = [];
     for (const pending of open) {
       if (pending.settled) continue;
       pending.sent ||= error.sent;
@@ -170,8 +171,8 @@ export class CallSender {
     return failed;
   }
 
-  /** Rejects those whose time would be up behind the delay. */
-  #withTimeLeft(failed: readonly Failed[], delayMs: number): PendingCall[] {
+  /** Rejects the calls whose time is up after the delay. @returns the others */
+  #withTimeLeft(failed: readonly FailedCall[], delayMs: number): PendingCall[] {
     const open: PendingCall[] = [];
     for (const { pending, error } of failed) {
       if (pending.settled) continue;
@@ -184,10 +185,9 @@ export class CallSender {
   #lostError(pending: PendingCall, cause: TransportError): DragonLockError {
     const { url } = this.settings;
     if (pending.sent && pending.call.retry !== 'safe') {
-      return new OutcomeUnknownError(
-        `No reply from ${url} (${cause.message}): what was asked may have happened or not.`,
-        { cause },
-      );
+      return new OutcomeUnknownError(`No reply from ${url} (${cause.message}): the write may have happened or not.`, {
+        cause,
+      });
     }
     return new UnreachableError(`Cannot reach ${url} (${cause.message}).`, { cause });
   }
@@ -202,14 +202,14 @@ export class CallSender {
       const json: unknown = JSON.parse(text);
       if (typeof json === 'object' && json !== null) return json;
     } catch {
-      // Told below.
+      // Reported below.
     }
     throw this.#unexpectedResponse({ status, boot });
   }
 
   #unexpectedResponse({ status, boot }: Pick<WireReply, 'status' | 'boot'>): DragonLockError {
-    const who = boot === undefined ? 'is not a Dragon Lock server' : 'speaks of what this client does not know';
-    return new NotDragonLockError(`What answers at ${this.settings.url} ${who} (status ${status}).`, { status });
+    const who = boot === undefined ? 'is not a Dragon Lock server' : 'sent a reply that this client does not know';
+    return new NotDragonLockError(`The server at ${this.settings.url} ${who} (status ${status}).`, { status });
   }
 
   #timeoutMs(call: Call): number {
@@ -220,29 +220,29 @@ export class CallSender {
     return this.#timeoutMs(call) + (call.waitMs ?? 0) - this.clock.since(startedAt);
   }
 
-  /** Before the next attempt of something that goes on for ever. */
+  /** Waits before the next attempt of a call that is repeated without end. */
   async pause(attempt: number, signal: AbortSignal | undefined): Promise<void> {
     await this.#pause(backoffMs(attempt, 0, this.#random()), signal);
   }
 
-  /** Ends early when whoever it is for gives up, or the client is closed. */
-  async #pause(delayMs: number, asker: AbortSignal | undefined): Promise<void> {
-    const signal = asker === undefined ? this.#onClose.signal : AbortSignal.any([this.#onClose.signal, asker]);
+  /** Rejects early if the caller's signal aborts or the client is closed. */
+  async #pause(delayMs: number, caller: AbortSignal | undefined): Promise<void> {
+    const signal = caller === undefined ? this.#onClose.signal : AbortSignal.any([this.#onClose.signal, caller]);
     signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
-      const give = (): void => {
+      const abort = (): void => {
         clear();
         reject(signal.reason as Error);
       };
       const clear = this.clock.pause(delayMs, () => {
-        signal.removeEventListener('abort', give);
+        signal.removeEventListener('abort', abort);
         resolve();
       });
-      signal.addEventListener('abort', give, { once: true });
+      signal.addEventListener('abort', abort, { once: true });
     });
   }
 
-  /** The calls in hand wait for it as long as they would for their own reply. */
+  /** Checks the server's version. The calls wait for it no longer than for their own reply. */
   async #checkVersion(calls: readonly PendingCall[]): Promise<void> {
     const longest = Math.max(...calls.map((pending) => this.#leftMs(pending)));
     const signal = calls.length === 1 ? calls[0]!.call.signal : undefined;
@@ -262,7 +262,7 @@ export class CallSender {
   }
 }
 
-interface Failed {
+interface FailedCall {
   readonly pending: PendingCall;
   readonly error: DragonLockError | TransportError;
 }

@@ -1,9 +1,9 @@
 /**
- * The client. One of it serves a whole process: it keeps its connections, and calls that are made together travel
- * together (`call-queue.ts`). It is closed with `close`, or by `await using`.
+ * The client. One client serves a whole process: it keeps its connections open, and calls that are made together travel
+ * together (`call-queue.ts`). Close it with `close` or `await using`.
  *
- * Every call ends within `timeout`, plus what it waits for by itself: with a result, or with an error whose class says
- * what is known (`errors.ts`).
+ * Every call ends within `timeout` plus the wait that it asks the server for. It ends with a result, or with an error
+ * whose class says what is known (`errors.ts`).
  */
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch, BatchResult } from './batch.ts';
@@ -22,7 +22,7 @@ import { StoreCalls, type CallOptions } from './store-calls.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
 import { Watches } from './watches.ts';
 
-/** What tests replace. */
+/** Tests replace these. */
 export interface ClientDependencies {
   readonly transport?: (settings: Settings) => Transport;
   readonly clock?: LeaseClock;
@@ -30,7 +30,7 @@ export interface ClientDependencies {
   readonly defer?: (run: () => void) => void;
 }
 
-/** A server that is away keeps no process from ending: what was not given back then ends with its ttl. */
+/** Milliseconds. An unreachable server does not keep the process alive: unreleased locks then end with their ttl. */
 const closeMsMax = 3000;
 
 export class DragonLock implements AsyncDisposable {
@@ -80,26 +80,26 @@ export class DragonLock implements AsyncDisposable {
     };
   }
 
-  /** Everything or nothing, in one commit. */
+  /** Runs a batch: everything or nothing, in one commit. */
   batch(batch: Batch, options?: CallOptions): Promise<BatchResult> {
     return this.#calls.batch(batch, options);
   }
 
   /**
-   * Takes a lock, and keeps it until it is released: `await using lock = await client.lock('order:7')`.
-   * @throws NotLockedError when it is busy and the wait ran out
+   * Takes a lock and renews it until it is released: `await using lock = await client.lock('order:7')`.
+   * @throws NotLockedError if the lock is busy and the wait ran out
    */
   async lock(id: string, options: LockOptions = {}): Promise<Lock> {
     const acquisition = await acquire(this.#locks, this.#acquireContext, id, options);
     return new Lock(acquisition, (batch) => this.#calls.batch(batch));
   }
 
-  /** Runs the function while the lock is held, and gives the lock back however it ends. */
+  /** Runs the function while the lock is held, and releases the lock however the function ends. */
   withLock<Result>(id: string, options: LockOptions, run: (lock: Lock) => Result | Promise<Result>): Promise<Result> {
     return this.#while(this.lock(id, options), run);
   }
 
-  /** Takes a lock that lives in the server's memory only: faster, and gone at a restart. */
+  /** Takes a lock that lives only in the server's memory: faster, and lost at a restart. */
   async mutex(id: string, options: LockOptions = {}): Promise<Mutex> {
     return new Mutex(await acquire(this.#mutexes, this.#acquireContext, id, options));
   }
@@ -112,13 +112,13 @@ export class DragonLock implements AsyncDisposable {
     return this.#while(this.mutex(id, options), run);
   }
 
-  /** Of the server. */
+  /** Asks the server for its version. */
   async version(): Promise<{ readonly version: string; readonly boot: string }> {
     const { body } = await this.#sender.call({ method: 'GET', path: '/version', retry: 'safe' });
     return { version: String(body['Version']), boot: String(body['Boot']) };
   }
 
-  /** Gives back the locks that are still held, lets go of everything else. Calls under way fail with `ClosedError`. */
+  /** Releases the locks that are still held. Calls in flight fail with `ClosedError`. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -141,9 +141,9 @@ export class DragonLock implements AsyncDisposable {
   }
 
   /**
-   * What the function throws goes before anything that the release has to say. Behind a function that went well, a lock
-   * that turns out to have been lost is an error: somebody else may have been at it. A release of which nobody knows
-   * whether it arrived is none: the lock then ends with its ttl.
+   * An error of the function takes precedence over an error of the release. After a function that succeeded, a lost
+   * lock is an error, because another client may have held it meanwhile. A release whose outcome is unknown is no
+   * error: the lock then ends with its ttl.
    */
   async #while<Held extends HeldLock, Result>(
     acquired: Promise<Held>,

@@ -1,4 +1,4 @@
-/** How durable locks and mutexes in memory are asked for: the same moves, in different words. */
+/** Requests for durable locks and for mutexes in memory: the same steps, with different calls of the HTTP API. */
 import { lockName, mutexName } from './batch.ts';
 import { invalid } from './checks.ts';
 import type { Call } from './pending-call.ts';
@@ -9,11 +9,11 @@ export interface AcquireRequest {
   readonly owner: string;
   readonly ttlMs: number;
   readonly meta: unknown;
-  /** What is left of the wait. */
+  /** Milliseconds left of the wait. */
   readonly leftMs: () => number;
 }
 
-/** `batch`: its text, if it may travel in an array. */
+/** `batch`: the text of the batch, if the call can travel in an array. */
 export type LockCall = Pick<Call, 'method' | 'path' | 'body'> & { readonly batch?: string };
 
 export interface LockFamily {
@@ -21,8 +21,8 @@ export interface LockFamily {
   nameOf(id: string): string;
   acquire(request: AcquireRequest): LockCall;
   renew(of: { id: string; fence: number; owner: string; ttlMs: number }): LockCall;
-  giveBack(of: { id: string; fence: number }): LockCall;
-  giveBackByOwner(id: string, owner: string): LockCall;
+  release(of: { id: string; fence: number }): LockCall;
+  releaseByOwner(id: string, owner: string): LockCall;
 }
 
 export function durableLocks(account: string): LockFamily {
@@ -44,8 +44,8 @@ export function durableLocks(account: string): LockFamily {
     },
     renew: ({ id, fence, ttlMs }) =>
       batchCall(JSON.stringify({ LockID: id, UnlockID: id, Unlock: fence, LockDur: ttlMs / 1000 })),
-    giveBack: ({ id, fence }) => batchCall(JSON.stringify({ UnlockID: id, Unlock: fence })),
-    giveBackByOwner: (id, owner) => ({
+    release: ({ id, fence }) => batchCall(JSON.stringify({ UnlockID: id, Unlock: fence })),
+    releaseByOwner: (id, owner) => ({
       method: 'DELETE',
       path: pathOf(account, 'lock', id, { id: owner }),
     }),
@@ -59,7 +59,7 @@ export function mutexes(account: string): LockFamily {
     acquire({ id, owner, ttlMs, meta, leftMs }) {
       if (meta !== undefined && typeof meta !== 'string')
         throw invalid(`meta: expected a string for a mutex, got ${typeof meta}`);
-      // The path says how long to wait; a second attempt asks for as long as the first, and is cut off by its timeout.
+      // The path holds the wait, so a second attempt asks for as long as the first. Its timeout ends it.
       return {
         method: 'POST',
         path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000, wait: leftMs() / 1000, meta }),
@@ -69,7 +69,7 @@ export function mutexes(account: string): LockFamily {
       method: 'POST',
       path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000 }),
     }),
-    giveBack: ({ id, fence }) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { lock: fence }) }),
-    giveBackByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { id: owner }) }),
+    release: ({ id, fence }) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { lock: fence }) }),
+    releaseByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { id: owner }) }),
   };
 }
