@@ -1,8 +1,8 @@
 /**
- * `npm run build:client`: makes dist/client, the npm package that users of a server install: plain JavaScript with types
- * and source maps, for any Node that is still maintained. The server is not in it; it runs from its sources.
+ * `npm run build:client` makes dist/client, the npm package for users of a server: plain JavaScript with types and
+ * source maps, for every maintained Node. It does not contain the server, which runs from its sources.
  *
- * What is compiled is whatever the entries import (`files` in tsconfig.client.json, the same as here). `npm pack
+ * The compiler follows the imports of the entries below (the same as `files` in tsconfig.client.json). `npm pack
  * ./dist/client` makes the file to publish.
  */
 import { spawnSync } from 'node:child_process';
@@ -10,16 +10,16 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What can be imported, and from which file. */
+/** Entries of the package and their files. */
 const entries = {
   '.': 'client/exports',
   './store': 'client/store/exports',
 } as const satisfies Record<string, string>;
 
-/** Commands; each is in tsconfig.client.json too. */
+/** Commands of the package; each is in tsconfig.client.json too. */
 const commands = { dragonlock: 'cli/main' } as const satisfies Record<string, string>;
 
-/** Of those of package.json; everything else there is the server's. */
+/** The dependencies of package.json that the client needs; the others belong to the server. */
 const dependencies = ['commander', 'undici'] as const;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -36,7 +36,7 @@ const { status } = spawnSync(
 );
 if (status !== 0) process.exit(1);
 
-// The compiler rewrites what is imported in the JavaScript only.
+// The compiler rewrites import paths in JavaScript only, not in declarations.
 for (const file of fs.readdirSync(out, { recursive: true, encoding: 'utf8' })) {
   if (!file.endsWith('.d.ts')) continue;
   const text = fs.readFileSync(path.join(out, file), 'utf8');

@@ -1,12 +1,12 @@
 /**
- * Competing consumers: workers on several machines share a list of jobs, and each job is done by one of them. Each has a
- * lock, and the result goes back only over the pair that was read under it. One worker breaks down in the middle of its first
- * job; when its lease is over, another takes the job up.
+ * Competing consumers: workers on several machines share a list of jobs, and one worker does each job. A lock guards
+ * each job, and a worker writes its result only over the pair that it read under the lock. One worker breaks down in
+ * the middle of its first job. After its lease ends, another worker takes the job over.
  *
- *     node examples/competing-consumers.ts                       on a Dragon Lock server: DRAGONLOCK_URL, _ACCOUNT, _TOKEN
- *     node examples/competing-consumers.ts --dynamodb <table>    on DynamoDB, as AWS_REGION and the like say
+ *     node examples/competing-consumers.ts                       Dragon Lock: DRAGONLOCK_URL, _ACCOUNT, _TOKEN
+ *     node examples/competing-consumers.ts --dynamodb <table>    DynamoDB: AWS_REGION and the other AWS variables
  *
- * Outside of this repository the imports are 'dragonlock' and 'dragonlock/store'.
+ * Outside this repository, import from 'dragonlock' and 'dragonlock/store'.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -25,11 +25,11 @@ interface Job {
   readonly doneBy?: string;
 }
 
-/** How long the jobs of a worker stay locked when it is gone. */
+/** Milliseconds for which a job stays locked after its worker has died. */
 const ttl = 2000;
 const workMs = 50;
 
-/** Works until every job is done. */
+/** Works until all jobs are done. */
 async function consume(store: Store, worker: string, breaksDown = false): Promise<void> {
   const heart = new AbortController();
   for (;;) {
@@ -38,7 +38,7 @@ async function consume(store: Store, worker: string, breaksDown = false): Promis
     if (first === undefined) return;
     const taken = await takeOne(store, open, heart.signal);
     if (taken === undefined) {
-      // Others are at all of them. One may not come back, so we stand in line.
+      // Other workers hold all open jobs. One of them may be dead, so wait for its lock.
       const lock = store.newLock(`locks/${first.key}`, { ttl });
       await lock.lock();
       await lock.unlock();
@@ -62,7 +62,7 @@ async function openJobs(store: Store): Promise<KVPair[]> {
   return jobs.filter(({ value }) => (value as Job).doneBy === undefined);
 }
 
-/** The first job that nobody is at. */
+/** Locks the first free job. */
 async function takeOne(
   store: Store,
   jobs: readonly KVPair[],
@@ -72,7 +72,7 @@ async function takeOne(
     const lock = store.newLock(`locks/${key}`, { ttl, renewalStop, noPolling: true });
     try {
       const { fence } = await lock.lock();
-      // It may have been done since the list was made.
+      // Another worker may have done it since the list was made.
       const job = await store.get(key);
       if ((job.value as Job).doneBy === undefined) return { lock, job, fence };
       await lock.unlock();

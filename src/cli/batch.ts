@@ -22,7 +22,7 @@ export function addBatch(program: Command, invocation: Invocation): void {
       if (typeof batch !== 'object' || batch === null) throw new UsageError(`${file}: wanted an object or an array`);
       const calls = await directCalls({ ...invocation.connection(), account: invocation.account() });
       try {
-        const reply = await calls.call({ ...repeatable(batch), body: () => text });
+        const reply = await calls.call({ ...retryOptions(batch), body: () => text });
         invocation.terminal.json(reply);
       } finally {
         await calls.close();
@@ -33,12 +33,12 @@ export function addBatch(program: Command, invocation: Invocation): void {
 const reading = new Set(['KVGet', 'Check', 'Guard']);
 
 /** How it may be sent again: under an id of its own, if it has none and takes no lock. */
-function repeatable(batch: object): Pick<Call, 'effect' | 'idempotencyKey' | 'waitMs'> {
-  if (Array.isArray(batch)) return { effect: 'once' };
+function retryOptions(batch: object): Pick<Call, 'retry' | 'idempotencyKey' | 'waitMs'> {
+  if (Array.isArray(batch)) return { retry: 'unsafe' };
   const { LockID, LockWait, IdempotencyIDs, IdempotencyMode } = batch as Readonly<Record<string, unknown>>;
   const waitMs = typeof LockWait === 'number' ? LockWait * 1000 : 0;
-  if (Object.keys(batch).every((field) => reading.has(field))) return { effect: 'read' };
-  if (IdempotencyMode === 'replay') return { effect: 'repeatable', waitMs };
-  if (IdempotencyIDs !== undefined || LockID !== undefined) return { effect: 'once', waitMs };
-  return { effect: 'repeatable', idempotencyKey: randomUUID() };
+  if (Object.keys(batch).every((field) => reading.has(field))) return { retry: 'safe' };
+  if (IdempotencyMode === 'replay') return { retry: 'idempotent', waitMs };
+  if (IdempotencyIDs !== undefined || LockID !== undefined) return { retry: 'unsafe', waitMs };
+  return { retry: 'idempotent', idempotencyKey: randomUUID() };
 }

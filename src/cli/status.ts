@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import { UnreachableError } from '../client/errors.ts';
-import { needVersion } from '../client/server-version.ts';
+import { requireVersion } from '../client/server-version.ts';
 import { directCalls, type DirectCalls } from './raw-calls.ts';
 import { sayDuration } from './durations.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -48,7 +48,7 @@ interface Status {
 
 async function askStatus(calls: DirectCalls, url: string): Promise<Status> {
   const version = await ask(calls, url, '/version');
-  needVersion(version.body['Version'], url);
+  requireVersion(version.body['Version'], url);
   const ready = await ask(calls, url, '/readyz');
   let latencyMs = Infinity;
   for (let i = 0; i < pings; i += 1) {

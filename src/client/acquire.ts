@@ -1,35 +1,35 @@
 /**
- * From "I want this lock" to a lease.
+ * Acquires a lock or a mutex.
  *
- * Each acquire has an owner id of its own, made here. Under it a request that lost its reply can be sent again: whoever
- * holds the lock under that id already is given it again, and whoever still stands in line keeps the place. And under
- * it the lock is given back when nobody wants it any more: an acquire that is aborted closes its connection, at which
- * the server takes it out of the line; if the grant was on its way just then, the release by owner catches it.
+ * Each acquire makes an owner id of its own. With that id a request whose reply was lost can be sent again: the server
+ * returns the same grant to an owner that already holds the lock, and an owner that still waits keeps its place. An
+ * aborted acquire closes its connection, and the server then takes it out of the wait queue. The grant may already be
+ * on its way at that moment, so the client also releases the lock by owner.
  *
- * A grant that was waited for counts from a moment that nobody here knows: between the sending and the reply. If that is
- * long ago, measured by the ttl, the lease is extended once before it is handed out, so that there is a sending to
- * measure it from.
+ * After a wait, the client does not know when its lease began: the server granted it at some moment between the request
+ * and the reply. If the request is old, measured by the ttl, the client renews the lease once before it returns the
+ * lock, and counts from the renewal instead.
  */
 import { randomUUID } from 'node:crypto';
 import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
-import type { Carrier } from './call-sender.ts';
+import type { CallSender } from './call-sender.ts';
 import type { Answer, Call } from './pending-call.ts';
 import { anId, invalid } from './checks.ts';
 import { DragonLockError, LockLostError, NotLockedError } from './errors.ts';
 import type { Mark } from './lease-clock.ts';
 import type { LockFamily } from './lock-family.ts';
-import { ttlMin, type Held, type HeldLock, type LockOptions } from './lock.ts';
+import { ttlMin, type Acquisition, type HeldLock, type LockOptions } from './lock.ts';
 import type { Recover } from './batch.ts';
 
 const ttlMsDefault = 30_000;
 const waitMsDefault = 30_000;
 
 export interface AcquireContext {
-  readonly carrier: Carrier;
-  /** Through the lane: in order with the client's other calls. */
+  readonly sender: CallSender;
+  /** Sends through the call queue: in order with the client's other calls. */
   run(call: Call, names: readonly string[], batch?: string): Promise<Answer>;
-  readonly held: Set<HeldLock>;
-  /** Something that goes on behind the caller's back, and that closing waits for. */
+  readonly heldLocks: Set<HeldLock>;
+  /** Registers work that outlives the call. `close` waits for it. */
   background(work: Promise<unknown>): void;
 }
 
@@ -38,10 +38,10 @@ export async function acquire(
   context: AcquireContext,
   id: string,
   options: LockOptions,
-): Promise<Held> {
+): Promise<Acquisition> {
   const { ttlMs, waitMs } = checked(id, options);
-  const { carrier } = context;
-  const { clock } = carrier;
+  const { sender } = context;
+  const { clock } = sender;
   const owner = randomUUID();
   const startedAt = clock.mark();
   const leftMs = (): number => Math.max(0, waitMs - clock.since(startedAt));
@@ -49,16 +49,16 @@ export async function acquire(
   signal?.throwIfAborted();
   try {
     for (;;) {
-      const ask = family.ask({ id, owner, ttlMs, meta, leftMs: waitMs === 0 ? () => 0 : leftMs });
-      const call: Call = { ...ask, effect: 'repeatable', waitMs: leftMs(), signal };
-      const answer = await (waitMs === 0 ? context.run(call, [family.nameOf(id)], ask.batch) : carrier.call(call));
+      const request = family.acquire({ id, owner, ttlMs, meta, leftMs: waitMs === 0 ? () => 0 : leftMs });
+      const call: Call = { ...request, retry: 'idempotent', waitMs: leftMs(), signal };
+      const answer = await (waitMs === 0 ? context.run(call, [family.nameOf(id)], request.batch) : sender.call(call));
       const { Lock: fence, Recover: recover } = answer.body as { Lock: number; Recover?: WireRecover };
       const sentAt = await confirmed(family, context, { id, fence, owner, ttlMs }, answer.sentAt);
       if (sentAt === undefined && leftMs() > 0) continue;
       if (sentAt === undefined) {
         throw new NotLockedError(
           'not_locked',
-          `The lock ${JSON.stringify(id)} was granted, and had expired before word of it came.`,
+          `The lock ${JSON.stringify(id)} was granted, but expired before the reply came.`,
         );
       }
       signal?.throwIfAborted();
@@ -69,17 +69,17 @@ export async function acquire(
         ttlMs,
         sentAt,
         clock,
-        held: context.held,
-        renew: (ttl, timeoutMs) => renew(family, carrier, { id, fence, owner, ttlMs: ttl }, timeoutMs),
-        giveBack: async () => {
-          await context.run(...giveBackCall(family, { id, fence }));
+        heldLocks: context.heldLocks,
+        renew: (ttl, timeoutMs) => renew(family, sender, { id, fence, owner, ttlMs: ttl }, timeoutMs),
+        release: async () => {
+          await context.run(...releaseCall(family, { id, fence }));
         },
       };
     }
   } catch (error) {
-    // Whoever was refused has nothing to give back; anything else may have got it.
+    // A refused acquire has nothing to give back. After any other failure the lock may have been granted.
     if (!(error instanceof DragonLockError) || error.code === 'outcome_unknown') {
-      context.background(forget(family, context, id, owner));
+      context.background(abandon(family, context, id, owner));
     }
     throw error;
   }
@@ -98,37 +98,37 @@ interface WireRecover {
   readonly Why: 'expired' | 'forced';
 }
 
-/** @returns from when the lease is to be counted; undefined: it has ended already */
+/** Renews a grant that may be old. @returns the time to count the lease from; undefined: the lease has ended */
 async function confirmed(
   family: LockFamily,
-  { carrier }: AcquireContext,
+  { sender }: AcquireContext,
   lessee: Lessee,
   sentAt: Mark,
 ): Promise<Mark | undefined> {
-  if (carrier.clock.since(sentAt) < lessee.ttlMs / 4) return sentAt;
+  if (sender.clock.since(sentAt) < lessee.ttlMs / 4) return sentAt;
   try {
-    return await renew(family, carrier, lessee, undefined);
+    return await renew(family, sender, lessee, undefined);
   } catch (error) {
     if (error instanceof LockLostError) return undefined;
     throw error;
   }
 }
 
-/** Not through the lane: a renewal must not stand behind what is guarded. */
+/** Bypasses the call queue: a renewal must not wait for the calls that the lock guards. */
 async function renew(
   family: LockFamily,
-  carrier: Carrier,
+  sender: CallSender,
   lessee: Lessee,
   timeoutMs: number | undefined,
 ): Promise<Mark> {
-  const answer = await carrier.call({ ...family.renew(lessee), effect: 'repeatable', timeoutMs });
+  const answer = await sender.call({ ...family.renew(lessee), retry: 'idempotent', timeoutMs });
   const { Lock: fence } = answer.body as { Lock: number };
   if (fence !== lessee.fence) {
-    // A mutex that was lost is granted anew when its owner asks again: that is another holding, not this one.
-    await carrier.call({ ...family.giveBack({ id: lessee.id, fence }), effect: 'repeatable', timeoutMs });
+    // The server grants a lost mutex anew when its owner asks again. That is another lease, not this one.
+    await sender.call({ ...family.release({ id: lessee.id, fence }), retry: 'idempotent', timeoutMs });
     throw new LockLostError(
       'lock_lost',
-      `The ${family.kind} ${JSON.stringify(lessee.id)} was lost: it is held anew, under fence ${fence}.`,
+      `The ${family.kind} ${JSON.stringify(lessee.id)} was lost, and then granted anew with fence ${fence}.`,
       {
         details: { LockID: lessee.id, Why: 'unknown' },
       },
@@ -137,14 +137,14 @@ async function renew(
   return answer.sentAt;
 }
 
-function giveBackCall(family: LockFamily, of: { id: string; fence: number }): [Call, string[], string | undefined] {
-  const { batch, ...call } = family.giveBack(of);
-  return [{ ...call, effect: 'repeatable' }, [family.nameOf(of.id)], batch];
+function releaseCall(family: LockFamily, of: { id: string; fence: number }): [Call, string[], string | undefined] {
+  const { batch, ...call } = family.release(of);
+  return [{ ...call, retry: 'idempotent' }, [family.nameOf(of.id)], batch];
 }
 
-/** Gives back what was perhaps granted and is not wanted; behind the request that asked for it, if that is under way. */
-async function forget(family: LockFamily, context: AcquireContext, id: string, owner: string): Promise<void> {
-  const call: Call = { ...family.giveBackByOwner(id, owner), effect: 'repeatable' };
+/** Releases what may have been granted to an abandoned acquire; if its request is in flight, after that request. */
+async function abandon(family: LockFamily, context: AcquireContext, id: string, owner: string): Promise<void> {
+  const call: Call = { ...family.releaseByOwner(id, owner), retry: 'idempotent' };
   await context.run(call, [family.nameOf(id)]).catch(() => undefined);
 }
 
@@ -154,9 +154,9 @@ function checked(
 ): { ttlMs: number; waitMs: number } {
   anId(id, 'id');
   if (!(ttl >= ttlMin && ttl <= lockDurMsMax)) {
-    throw invalid(`ttl: ${ttl}; wanted ${ttlMin} to ${lockDurMsMax} milliseconds`);
+    throw invalid(`ttl: expected ${ttlMin} to ${lockDurMsMax} milliseconds, got ${ttl}`);
   }
-  if (!(wait >= 0 && wait <= waitMsMax)) throw invalid(`wait: ${wait}; wanted 0 to ${waitMsMax} milliseconds`);
+  if (!(wait >= 0 && wait <= waitMsMax)) throw invalid(`wait: expected 0 to ${waitMsMax} milliseconds, got ${wait}`);
   return { ttlMs: ttl, waitMs: wait };
 }
 

@@ -1,6 +1,6 @@
 /**
- * A batch as callers write it, and its way to the wire and back. Names are those of the HTTP API in the manner of
- * JavaScript; a handle of a lock is called `fence` here, after what it is for. All durations are milliseconds.
+ * A batch as callers write it, and its conversion to and from the wire. Names follow the HTTP API, in JavaScript's
+ * case; the fencing token, `Lock` on the wire, is `fence` here. All durations are milliseconds.
  */
 import { InvalidError } from './errors.ts';
 import { anId, seconds } from './checks.ts';
@@ -8,15 +8,15 @@ import { anId, seconds } from './checks.ts';
 export interface Batch {
   /** Only while these locks are held under these fences. */
   readonly guard?: readonly Guard[] | undefined;
-  /** Only if the keys have these versions; 0: does not exist. */
+  /** Only if the keys have these versions; 0: the key does not exist. */
   readonly check?: readonly { readonly key: string; readonly version: number }[] | undefined;
   readonly atomic?: readonly AtomicOperation[] | undefined;
-  /** Keys to read, as they are before this batch's `set`. */
+  /** Keys to read. The values are those from before this batch's `set`. */
   readonly get?: readonly string[] | undefined;
   readonly set?: readonly SetOperation[] | undefined;
-  /** Take this lock first. Nothing renews it: `client.lock` does. */
+  /** Take this lock first. Nothing renews it, unlike a lock of `client.lock`. */
   readonly lock?: BatchLock | undefined;
-  /** Give this lock back in the same commit. The same id as in `lock`: extend it. Without a fence: by force. */
+  /** Release this lock in the same commit. With the id of `lock`: extend it. Without a fence: release by force. */
   readonly unlock?: { readonly id: string; readonly fence?: number | undefined } | undefined;
   readonly idempotency?: BatchIdempotency | undefined;
 }
@@ -35,7 +35,7 @@ export type AtomicOperation =
 export type SetOperation =
   | {
       readonly key: string;
-      /** Anything that JSON can hold. */
+      /** Any JSON value. */
       readonly value: unknown;
       /** Only if the key has this version; 0: only if it does not exist. */
       readonly version?: number | undefined;
@@ -55,12 +55,12 @@ export interface BatchLock {
 export interface BatchIdempotency {
   readonly ids: readonly string[];
   readonly ttl?: number | undefined;
-  /** A duplicate is refused with the first reply in the error, or answered with it. Default: refuse. */
+  /** A duplicate is refused with an error that holds the first reply, or answered with that reply. Default: refuse. */
   readonly mode?: 'refuse' | 'replay' | undefined;
 }
 
 export interface BatchResult {
-  /** The commit, or what was read at. */
+  /** The revision of the commit, or of the read. */
   readonly rev: number;
   /** In the order of `atomic`. */
   readonly atomic: readonly CounterResult[];
@@ -87,9 +87,9 @@ export interface Entry<Value = unknown> {
 
 export interface SetResult {
   readonly key: string;
-  /** 0 behind a delete. */
+  /** 0 after a delete. */
   readonly version: number;
-  /** Behind a delete: whether there was anything. */
+  /** After a delete: whether the key existed. */
   readonly deleted?: boolean;
 }
 
@@ -100,7 +100,7 @@ export interface Grant {
   readonly recover?: Recover;
 }
 
-/** How the holder before ended, who did not give the lock back. */
+/** How the lease of the previous holder ended, if that holder did not release the lock. */
 export interface Recover {
   readonly fence: number;
   readonly meta?: unknown;
@@ -110,7 +110,7 @@ export interface Recover {
 /** Members of a body in the HTTP API. */
 export type WireBatch = Record<string, unknown>;
 
-/** @throws InvalidError, before anything was sent */
+/** @throws InvalidError, before anything is sent */
 export function toWire(batch: Batch): WireBatch {
   const wire: WireBatch = {};
   if (batch.guard?.length)
@@ -157,13 +157,13 @@ function setToWire(operation: SetOperation): object {
   if (value === undefined || typeof value === 'function' || typeof value === 'symbol') {
     throw new InvalidError(
       'invalid',
-      `The value of ${JSON.stringify(operation.key)} is ${typeof value}; wanted what JSON can hold, null for nothing`,
+      `The value of ${JSON.stringify(operation.key)}: expected JSON (null for nothing), got ${typeof value}`,
     );
   }
   return { Key, Value: value, Version, TTL: ttl === undefined ? undefined : seconds(ttl, 'set.ttl') };
 }
 
-/** What the server answers to a batch, as `POST /db/:acc` documents it. */
+/** The reply to a batch, as documented for `POST /db/:acc`. */
 interface WireResult {
   readonly Rev: number;
   readonly Atomic?: readonly { Key: string; Value: number; Old: number }[];
@@ -208,7 +208,7 @@ export function entryOf({ Key, Version, Value, TillMs }: WireEntry): Entry | und
   return TillMs === undefined ? entry : { ...entry, till: TillMs };
 }
 
-/** Everything that the batch reads or writes: what must keep its order among the calls of one client. */
+/** Names everything that the batch reads or writes. Calls of one client that share a name keep their order. */
 export function namesIn(batch: Batch): string[] {
   const names: string[] = [];
   for (const { id } of batch.guard ?? []) names.push(lockName(id));

@@ -1,63 +1,62 @@
 /**
- * The lane that calls take which do not wait in the server. It does two things for them.
+ * Queue of the calls that do not wait in the server. It coalesces them and keeps their order.
  *
- * **Together.** Batches that are asked for in one turn of the event loop travel in one request, an array. While all
- * connections carry something, what comes meanwhile waits and travels together too: the busier, the larger the arrays.
+ * **Coalescing.** Batches that are made in one turn of the event loop travel in one request, as an array. While every
+ * connection is busy, new batches wait and travel together too: the busier the client, the larger the arrays.
  *
- * **In order.** Requests on different connections can overtake each other. So a call stays here while another one is
- * under way that has to do with one of the same keys, counters or locks, and everything behind it that has to do with
- * its own stays too. Calls on one key are done in the order in which they were made, awaited or not, and also when they
- * had to be sent again.
+ * **Order.** Requests on different connections can overtake each other. So a call stays queued while a call on one of
+ * the same keys, counters or locks is in flight. Later calls that share a name with a queued call stay queued too.
+ * Calls on one key therefore run in the order in which they were made, awaited or not, even when they are sent again.
  *
- *     call ─► pending ─► (end of the turn, or a request came back) ─► array ─► under way ─► answered
- *                └── a name is busy, or every place is taken: stays ──┘
+ *     call ─► queued ─► (end of the turn, or a request came back) ─► array ─► in flight ─► answered
+ *               └── a name is busy, or every connection is: stays ──┘
  */
-import type { Carrier } from './call-sender.ts';
-import { Parcel, type Answer, type Call } from './pending-call.ts';
+import type { CallSender } from './call-sender.ts';
+import { PendingCall, type Answer, type Call } from './pending-call.ts';
 
-/** Batches of one array; more than the server's `limits.batch_operations_max` would be refused and halved. */
+/** Batches in one array. The server refuses more than `limits.batch_operations_max`, and the sender halves them. */
 const arrayLengthMax = 1000;
-/** The server shares 64 MiB of reply out among the batches of an array: so each may read one value of 1 MiB. */
+/** The server divides 64 MiB of reply among the batches of an array, so each can read one value of 1 MiB. */
 const arrayLengthMaxReading = 60;
-/** Characters of one array's text. */
+/** Characters in the text of one array. */
 const arrayTextMax = 1 << 20;
 
-export interface LaneCall extends Call {
-  /** What it has to do with: see `namesIn`. */
+export interface QueuedCall extends Call {
+  /** What it reads or writes, see `namesIn`. */
   readonly names: readonly string[];
-  /** Text of a batch that may travel in an array; undefined: it travels alone. */
+  /** Text of a batch that can travel in an array; undefined: it travels alone. */
   readonly batch?: string;
-  /** Its reply has a value that was read. */
+  /** Its reply holds a value. */
   readonly reads?: boolean;
 }
 
-interface Waiting {
-  readonly parcel: Parcel;
-  readonly call: LaneCall;
+interface QueueEntry {
+  readonly pending: PendingCall;
+  readonly call: QueuedCall;
 }
 
-export class Lane {
-  readonly #carrier: Carrier;
+export class CallQueue {
+  readonly #sender: CallSender;
   readonly #defer: (run: () => void) => void;
-  #pending: Waiting[] = [];
+  #queued: QueueEntry[] = [];
   readonly #busy = new Set<string>();
-  #underWay = 0;
+  #inFlight = 0;
   #scheduled = false;
 
-  constructor(carrier: Carrier, defer: (run: () => void) => void) {
-    this.#carrier = carrier;
+  constructor(sender: CallSender, defer: (run: () => void) => void) {
+    this.#sender = sender;
     this.#defer = defer;
   }
 
-  run(call: LaneCall): Promise<Answer> {
+  run(call: QueuedCall): Promise<Answer> {
     const { signal } = call;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     return new Promise((resolve, reject) => {
       if (signal === undefined) {
-        this.#join({ call, parcel: new Parcel(call, this.#carrier.clock.mark(), resolve, reject) });
+        this.#enqueue({ call, pending: new PendingCall(call, this.#sender.clock.mark(), resolve, reject) });
         return;
       }
-      const giveUp = (): void => parcel.reject(signal.reason);
+      const giveUp = (): void => pending.reject(signal.reason);
       const free = (): void => signal.removeEventListener('abort', giveUp);
       const settle =
         <T>(how: (value: T) => void) =>
@@ -65,78 +64,78 @@ export class Lane {
           free();
           how(value);
         };
-      const parcel = new Parcel(call, this.#carrier.clock.mark(), settle(resolve), settle(reject));
+      const pending = new PendingCall(call, this.#sender.clock.mark(), settle(resolve), settle(reject));
       signal.addEventListener('abort', giveUp, { once: true });
-      this.#join({ call, parcel });
+      this.#enqueue({ call, pending });
     });
   }
 
-  #join(waiting: Waiting): void {
-    this.#pending.push(waiting);
+  #enqueue(entry: QueueEntry): void {
+    this.#queued.push(entry);
     if (this.#scheduled) return;
     this.#scheduled = true;
     this.#defer(() => {
       this.#scheduled = false;
-      this.#depart();
+      this.#dispatch();
     });
   }
 
-  /** Sends whatever can go. */
-  #depart(): void {
-    const { connections, coalesce } = this.#carrier.settings;
-    const stays: Waiting[] = [];
-    /** What those that stay have to do with. */
+  /** Sends every call that need not wait. */
+  #dispatch(): void {
+    const { connections, coalesce } = this.#sender.settings;
+    const staying: QueueEntry[] = [];
+    /** Names of the calls that stay. */
     const blocked = new Set<string>();
-    let array = new Loading();
+    let array = new BatchBuilder();
     let i = 0;
-    for (; i < this.#pending.length && this.#underWay < connections; i += 1) {
-      const waiting = this.#pending[i]!;
-      const { call, parcel } = waiting;
-      if (parcel.settled) continue;
-      const joins = coalesce && call.batch !== undefined;
-      if (joins && !array.hasRoomFor(call)) {
+    for (; i < this.#queued.length && this.#inFlight < connections; i += 1) {
+      const entry = this.#queued[i]!;
+      const { call, pending } = entry;
+      if (pending.settled) continue;
+      const batched = coalesce && call.batch !== undefined;
+      if (batched && !array.hasSpaceFor(call)) {
         this.#send(array.calls);
-        array = new Loading();
+        array = new BatchBuilder();
       }
       const mustWait = (name: string): boolean =>
-        this.#busy.has(name) || blocked.has(name) || (!joins && array.names.has(name));
+        this.#busy.has(name) || blocked.has(name) || (!batched && array.names.has(name));
       if (call.names.some(mustWait)) {
         for (const name of call.names) blocked.add(name);
-        stays.push(waiting);
-      } else if (joins) array.add(waiting);
-      else this.#send([waiting]);
+        staying.push(entry);
+      } else if (batched) array.add(entry);
+      else this.#send([entry]);
     }
-    const rest = this.#pending.slice(i);
+    const rest = this.#queued.slice(i);
     if (array.calls.length > 0) this.#send(array.calls);
-    this.#pending = stays.concat(rest);
+    this.#queued = staying.concat(rest);
   }
 
-  #send(departing: readonly Waiting[]): void {
-    this.#underWay += 1;
-    for (const { call } of departing) for (const name of call.names) this.#busy.add(name);
-    void this.#carrier.carry(departing.map(({ parcel }) => parcel)).then(() => {
-      this.#underWay -= 1;
-      for (const { call } of departing) for (const name of call.names) this.#busy.delete(name);
-      if (!this.#scheduled) this.#depart();
+  #send(entries: readonly QueueEntry[]): void {
+    this.#inFlight += 1;
+    for (const { call } of entries) for (const name of call.names) this.#busy.add(name);
+    void this.#sender.send(entries.map(({ pending }) => pending)).then(() => {
+      this.#inFlight -= 1;
+      for (const { call } of entries) for (const name of call.names) this.#busy.delete(name);
+      if (!this.#scheduled) this.#dispatch();
     });
   }
 }
 
-/** An array that is being put together. */
-class Loading {
-  readonly calls: Waiting[] = [];
+/** Collects the batches of one array. */
+class BatchBuilder {
+  readonly calls: QueueEntry[] = [];
   readonly names = new Set<string>();
   #text = 0;
   #reads = false;
 
-  hasRoomFor({ batch, reads }: LaneCall): boolean {
+  hasSpaceFor({ batch, reads }: QueuedCall): boolean {
     const most = this.#reads || reads === true ? arrayLengthMaxReading : arrayLengthMax;
     return this.calls.length === 0 || (this.calls.length < most && this.#text + batch!.length <= arrayTextMax);
   }
 
-  add(waiting: Waiting): void {
-    const { names, batch, reads } = waiting.call;
-    this.calls.push(waiting);
+  add(entry: QueueEntry): void {
+    const { names, batch, reads } = entry.call;
+    this.calls.push(entry);
     for (const name of names) this.names.add(name);
     this.#text += batch!.length;
     this.#reads ||= reads === true;

@@ -1,23 +1,23 @@
-/** What can be refused without asking the server, so that it never spoils the calls beside it. */
+/** Checks made before a call is sent, so that an invalid call never makes the server refuse its whole array. */
 import { keyBytesMax } from '../shared/limits.ts';
 import { InvalidError } from './errors.ts';
 
-/** A key or id. @throws InvalidError */
+/** Checks a key or id. @throws InvalidError */
 export function anId(id: string, name: string): string {
-  // A character is at most three bytes for each unit of its length.
+  // UTF-8 needs at most three bytes for each UTF-16 code unit.
   const fits =
     typeof id === 'string' && id.length > 0 && (id.length * 3 <= keyBytesMax || Buffer.byteLength(id) <= keyBytesMax);
   if (!fits || !id.isWellFormed() || id.includes('\0')) {
     const got = typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : typeof id;
-    throw invalid(`${name}: ${got}; wanted a string of 1 to ${keyBytesMax} bytes of well-formed UTF-8 without NUL`);
+    throw invalid(`${name}: expected 1 to ${keyBytesMax} bytes of well-formed UTF-8 without NUL, got ${got}`);
   }
   return id;
 }
 
-/** Of milliseconds, for the wire. @throws InvalidError */
+/** Converts milliseconds for the wire. @throws InvalidError */
 export function seconds(ms: number, name: string): number {
   if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0) {
-    throw invalid(`${name}: ${String(ms)}; wanted a number of milliseconds`);
+    throw invalid(`${name}: expected a number of milliseconds, got ${String(ms)}`);
   }
   return ms / 1000;
 }

@@ -1,4 +1,4 @@
-/** Counters: integers within ±(2^53−1). One that does not exist counts as 0. */
+/** Counters: integers within ±(2^53−1). A counter that does not exist counts as 0. */
 import { counterName, type AtomicOperation } from './batch.ts';
 import { anId } from './checks.ts';
 import { NotFoundError } from './errors.ts';
@@ -6,7 +6,7 @@ import { pathOf } from './paths.ts';
 import type { CallOptions, StoreCalls } from './store-calls.ts';
 
 export interface CounterSetOptions extends CallOptions {
-  /** Only if it is this now. Otherwise: `PreconditionFailedError`. */
+  /** Only if the counter has this value. Otherwise: `PreconditionFailedError`. */
   readonly ifEq?: number | undefined;
 }
 
@@ -48,7 +48,7 @@ export class Counters {
     return this.#atomic({ key, min }, options);
   }
 
-  /** It does not exist any more. @returns what it was */
+  /** Deletes it. @returns its last value */
   async reset(key: string, options?: CallOptions): Promise<number> {
     const path = pathOf(this.#account, 'counter', anId(key, 'key'));
     return Number((await this.#calls.rest('DELETE', path, [counterName(key)], options))['Old']);

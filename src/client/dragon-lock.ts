@@ -1,18 +1,18 @@
 /**
- * The client. One of it serves a whole process: it keeps its connections, and calls that are made together travel
- * together (`call-queue.ts`). It is closed with `close`, or by `await using`.
+ * The client. One client serves a whole process: it keeps its connections open, and calls that are made together travel
+ * together (`call-queue.ts`). Close it with `close` or `await using`.
  *
- * Every call ends within `timeout`, plus what it waits for by itself: with a result, or with an error whose class says
- * what is known (`errors.ts`).
+ * Every call ends within `timeout` plus the wait that it asks the server for. It ends with a result, or with an error
+ * whose class says what is known (`errors.ts`).
  */
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch, BatchResult } from './batch.ts';
-import { Carrier } from './call-sender.ts';
+import { CallSender } from './call-sender.ts';
 import { Counters } from './counters.ts';
 import { LockLostError } from './errors.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
-import { Lane } from './call-queue.ts';
+import { CallQueue } from './call-queue.ts';
 import { durableLocks, mutexes, type LockFamily } from './lock-family.ts';
 import { Lock, Mutex, type HeldLock, type LockOptions } from './lock.ts';
 import { Locks } from './locks.ts';
@@ -22,15 +22,15 @@ import { StoreCalls, type CallOptions } from './store-calls.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
 import { Watches } from './watches.ts';
 
-/** What tests replace. */
-export interface ClientSeams {
+/** Tests replace these. */
+export interface ClientDependencies {
   readonly transport?: (settings: Settings) => Transport;
   readonly clock?: LeaseClock;
   readonly random?: () => number;
   readonly defer?: (run: () => void) => void;
 }
 
-/** A server that is away keeps no process from ending: what was not given back then ends with its ttl. */
+/** Milliseconds. An unreachable server does not keep the process alive: unreleased locks then end with their ttl. */
 const closeMsMax = 3000;
 
 export class DragonLock implements AsyncDisposable {
@@ -41,38 +41,38 @@ export class DragonLock implements AsyncDisposable {
   readonly watch: Watches;
   readonly account: string;
   readonly url: string;
-  readonly #carrier: Carrier;
+  readonly #sender: CallSender;
   readonly #calls: StoreCalls;
   readonly #acquireContext: AcquireContext;
   readonly #locks: LockFamily;
   readonly #mutexes: LockFamily;
-  readonly #held = new Set<HeldLock>();
+  readonly #heldLocks = new Set<HeldLock>();
   readonly #background = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
-  constructor(options: DragonLockOptions = {}, seams: ClientSeams = {}) {
+  constructor(options: DragonLockOptions = {}, dependencies: ClientDependencies = {}) {
     const settings = settingsOf(options, process.env);
     const { account, url } = settings;
     this.account = account;
     this.url = url;
-    this.#carrier = new Carrier(settings, {
-      transport: seams.transport?.(settings) ?? new HttpTransport(settings),
-      clock: seams.clock ?? systemLeaseClock,
-      random: seams.random ?? Math.random,
+    this.#sender = new CallSender(settings, {
+      transport: dependencies.transport?.(settings) ?? new HttpTransport(settings),
+      clock: dependencies.clock ?? systemLeaseClock,
+      random: dependencies.random ?? Math.random,
     });
-    const lane = new Lane(this.#carrier, seams.defer ?? setImmediate);
-    this.#calls = new StoreCalls(lane, this.#carrier);
+    const queue = new CallQueue(this.#sender, dependencies.defer ?? setImmediate);
+    this.#calls = new StoreCalls(queue, this.#sender);
     this.kv = new KeyValues(this.#calls, account);
     this.counter = new Counters(this.#calls, account);
     this.sequence = new Sequences(this.#calls, account);
     this.locks = new Locks(this.#calls, account);
-    this.watch = new Watches(this.#carrier, this.kv);
+    this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);
     this.#acquireContext = {
-      carrier: this.#carrier,
-      run: (call, names, batch) => lane.run({ ...call, names, ...(batch !== undefined && { batch }) }),
-      held: this.#held,
+      sender: this.#sender,
+      run: (call, names, batch) => queue.run({ ...call, names, ...(batch !== undefined && { batch }) }),
+      heldLocks: this.#heldLocks,
       background: (work) => {
         this.#background.add(work);
         void work.finally(() => this.#background.delete(work));
@@ -80,26 +80,26 @@ export class DragonLock implements AsyncDisposable {
     };
   }
 
-  /** Everything or nothing, in one commit. */
+  /** Runs a batch: everything or nothing, in one commit. */
   batch(batch: Batch, options?: CallOptions): Promise<BatchResult> {
     return this.#calls.batch(batch, options);
   }
 
   /**
-   * Takes a lock, and keeps it until it is released: `await using lock = await client.lock('order:7')`.
-   * @throws NotLockedError when it is busy and the wait ran out
+   * Takes a lock and renews it until it is released: `await using lock = await client.lock('order:7')`.
+   * @throws NotLockedError if the lock is busy and the wait ran out
    */
   async lock(id: string, options: LockOptions = {}): Promise<Lock> {
-    const held = await acquire(this.#locks, this.#acquireContext, id, options);
-    return new Lock(held, (batch) => this.#calls.batch(batch));
+    const acquisition = await acquire(this.#locks, this.#acquireContext, id, options);
+    return new Lock(acquisition, (batch) => this.#calls.batch(batch));
   }
 
-  /** Runs the function while the lock is held, and gives the lock back however it ends. */
+  /** Runs the function while the lock is held, and releases the lock however the function ends. */
   withLock<Result>(id: string, options: LockOptions, run: (lock: Lock) => Result | Promise<Result>): Promise<Result> {
     return this.#while(this.lock(id, options), run);
   }
 
-  /** Takes a lock that lives in the server's memory only: faster, and gone at a restart. */
+  /** Takes a lock that lives only in the server's memory: faster, and lost at a restart. */
   async mutex(id: string, options: LockOptions = {}): Promise<Mutex> {
     return new Mutex(await acquire(this.#mutexes, this.#acquireContext, id, options));
   }
@@ -112,13 +112,13 @@ export class DragonLock implements AsyncDisposable {
     return this.#while(this.mutex(id, options), run);
   }
 
-  /** Of the server. */
+  /** Asks the server for its version. */
   async version(): Promise<{ readonly version: string; readonly boot: string }> {
-    const { body } = await this.#carrier.call({ method: 'GET', path: '/version', effect: 'read' });
+    const { body } = await this.#sender.call({ method: 'GET', path: '/version', retry: 'safe' });
     return { version: String(body['Version']), boot: String(body['Boot']) };
   }
 
-  /** Gives back the locks that are still held, lets go of everything else. Calls under way fail with `ClosedError`. */
+  /** Releases the locks that are still held. Calls in flight fail with `ClosedError`. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -130,20 +130,20 @@ export class DragonLock implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const givenBack = (async () => {
-      await Promise.allSettled([...this.#held].map((lock) => lock.release()));
+      await Promise.allSettled([...this.#heldLocks].map((lock) => lock.release()));
       await Promise.allSettled(this.#background);
     })();
     const late = Promise.withResolvers<void>();
-    const clear = this.#carrier.clock.pause(closeMsMax, late.resolve);
+    const clear = this.#sender.clock.pause(closeMsMax, late.resolve);
     await Promise.race([givenBack, late.promise]);
     clear();
-    await this.#carrier.close();
+    await this.#sender.close();
   }
 
   /**
-   * What the function throws goes before anything that the release has to say. Behind a function that went well, a lock
-   * that turns out to have been lost is an error: somebody else may have been at it. A release of which nobody knows
-   * whether it arrived is none: the lock then ends with its ttl.
+   * An error of the function takes precedence over an error of the release. After a function that succeeded, a lost
+   * lock is an error, because another client may have held it meanwhile. A release whose outcome is unknown is no
+   * error: the lock then ends with its ttl.
    */
   async #while<Held extends HeldLock, Result>(
     acquired: Promise<Held>,

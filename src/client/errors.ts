@@ -1,26 +1,26 @@
 /**
- * What can go wrong, one class each. Those with a code of the server are made from its registry, so that a new code
- * does not compile until it has a class; the others are what only a client can see: nobody answered, the outcome is
- * not known, the other side is no Dragon Lock.
+ * One class for each error. The classes of server errors are keyed by the server's registry, so a new code does not
+ * compile until it has a class. The others are errors that only a client can see: no reply came, the outcome is
+ * unknown, the other side is not a Dragon Lock server.
  *
  * Program against `instanceof` or `code`. `retryable` says whether the very same call may succeed later.
  */
 import { errorCodes, type ErrorCode } from '../protocol/errors.ts';
 
-/** Codes of errors that no server sends. */
+/** Codes of the errors that only a client raises. */
 export const clientCodes = {
-  unreachable: { retryable: true, meaning: 'Nobody answered in time, and nothing was changed by this call.' },
+  unreachable: { retryable: true, meaning: 'No server answered in time, and this call changed nothing.' },
   outcome_unknown: {
     retryable: false,
-    meaning: 'A write was sent and its reply never came: it may have happened or not, and will not happen later.',
+    meaning: 'A write was sent and its reply never came: it may have happened or not, but it will not happen later.',
   },
-  not_dragonlock: { retryable: false, meaning: 'What answers at the URL is not a Dragon Lock server.' },
-  server_too_old: { retryable: false, meaning: 'The server is older than what this client needs.' },
+  not_dragonlock: { retryable: false, meaning: 'The server at the URL is not a Dragon Lock server.' },
+  server_too_old: { retryable: false, meaning: 'The server is older than this client requires.' },
   lease_unknown: {
     retryable: false,
-    meaning: 'A lock may have ended: it could not be renewed before the time at which it may have expired.',
+    meaning: 'A lock may have ended: it was not renewed before the time at which it may have expired.',
   },
-  released: { retryable: false, meaning: 'A lock was used behind its release.' },
+  released: { retryable: false, meaning: 'A lock was used after its release.' },
   closed: { retryable: false, meaning: 'The client was closed.' },
 } as const satisfies Record<string, { retryable: boolean; meaning: string }>;
 
@@ -30,9 +30,9 @@ export interface DragonLockErrorOptions {
   readonly cause?: unknown;
   /** HTTP status, if there was a reply. */
   readonly status?: number;
-  /** Under which the server's log may have more. */
+  /** Finds the request in the server's log. */
   readonly requestId?: string;
-  /** The reply's body, as it came. */
+  /** The body of the reply, unchanged. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
@@ -66,12 +66,12 @@ export class NotFoundError extends DragonLockError {}
 
 /** The lock is busy, and the wait (if any) ran out. */
 export class NotLockedError extends DragonLockError {
-  /** Whoever is in the way; absent if the lock is free and only its line is in the way. */
+  /** The current holder; undefined if the lock is free and other requests wait for it. */
   get holder(): LockHolder | undefined {
     return holderOf(this.details['Holder']);
   }
 
-  /** Requests in line. */
+  /** Number of waiting requests. */
   get waiters(): number {
     return Number(this.details['Waiters'] ?? 0);
   }
@@ -90,7 +90,7 @@ export function holderOf(value: unknown): LockHolder | undefined {
   return { meta: Meta, till: Number(TillMs), since: Number(Since) };
 }
 
-/** The lock is not held (any more) under this fence. */
+/** The lock is not held under this fence, or no longer. */
 export class LockLostError extends DragonLockError {
   get lockId(): string | undefined {
     return this.details['LockID'] as string | undefined;
@@ -107,7 +107,7 @@ export class VersionMismatchError extends DragonLockError {
     return String(this.details['Key']);
   }
 
-  /** What it is now; 0: there is no such key. */
+  /** The current version; 0: there is no such key. */
   get version(): number {
     return Number(this.details['Version']);
   }
@@ -118,7 +118,7 @@ export class PreconditionFailedError extends DragonLockError {
     return String(this.details['Key']);
   }
 
-  /** What the counter is now. */
+  /** The current value of the counter. */
   get value(): number {
     return Number(this.details['Value']);
   }
@@ -126,13 +126,13 @@ export class PreconditionFailedError extends DragonLockError {
 
 export class OverflowError extends DragonLockError {}
 
-/** One of the batch's own idempotency ids was used before. */
+/** An earlier request used one of the batch's idempotency ids. */
 export class DuplicateRequestError extends DragonLockError {
   get ids(): readonly string[] {
     return (this.details['IDs'] ?? []) as readonly string[];
   }
 
-  /** Whether the first request asked for the same. */
+  /** Whether the first request was the same. */
   get same(): boolean {
     return this.details['Same'] === true;
   }
@@ -142,7 +142,7 @@ export class DuplicateRequestError extends DragonLockError {
     return Number(this.details['Rev']);
   }
 
-  /** What the first was answered, as the server sent it. */
+  /** The reply to the first request, as the server sent it. */
   get response(): unknown {
     return this.details['Response'];
   }
@@ -194,7 +194,7 @@ const classOf = {
   quota_exceeded: QuotaExceededError,
 } as const satisfies Record<ErrorCode, typeof DragonLockError>;
 
-/** The error of a reply. `body`: its JSON; anything else than an error body of this server gives `undefined`. */
+/** Makes the error of a reply from its JSON. @returns undefined if `body` is not an error body of Dragon Lock */
 export function errorOfReply(status: number, body: unknown): DragonLockError | undefined {
   if (typeof body !== 'object' || body === null) return undefined;
   const details = body as Record<string, unknown>;
@@ -202,18 +202,18 @@ export function errorOfReply(status: number, body: unknown): DragonLockError | u
   if (typeof Code !== 'string' || typeof Message !== 'string') return undefined;
   const options = { status, details, ...(typeof RequestID === 'string' && { requestId: RequestID }) };
   if (Object.hasOwn(classOf, Code)) return new classOf[Code as ErrorCode](Code as ErrorCode, Message, options);
-  // A code that is newer than this client: what it means for a retry is told by its status.
+  // The code is newer than this client. The status says whether a retry can help.
   return new DragonLockError(status >= 500 ? 'internal' : 'invalid', `${Code}: ${Message}`, options);
 }
 
-/** Nobody answered, and nothing was changed by this call. */
+/** No server answered in time, and this call changed nothing. */
 export class UnreachableError extends DragonLockError {
   constructor(message: string, options?: DragonLockErrorOptions) {
     super('unreachable', message, options);
   }
 }
 
-/** A write was sent and its reply never came. */
+/** A write was sent and its reply never came: it may have happened or not. */
 export class OutcomeUnknownError extends DragonLockError {
   constructor(message: string, options?: DragonLockErrorOptions) {
     super('outcome_unknown', message, options);
@@ -232,7 +232,7 @@ export class ServerTooOldError extends DragonLockError {
   }
 }
 
-/** The reason of a lock's signal, when the lease could not be renewed in time: it may have ended, or not. */
+/** Reason of a lock's signal if the lease was not renewed in time: it may have ended or not. */
 export class LeaseUnknownError extends DragonLockError {
   constructor(message: string, options?: DragonLockErrorOptions) {
     super('lease_unknown', message, options);

@@ -6,7 +6,7 @@ import type { CallOptions, StoreCalls } from './store-calls.ts';
 export interface SetOptions extends CallOptions {
   /** Only if the key has this version; 0: only if it does not exist. Otherwise: `VersionMismatchError`. */
   readonly version?: number | undefined;
-  /** Milliseconds until it expires; without it, it does not. */
+  /** Milliseconds until the key expires; undefined: never. */
   readonly ttl?: number | undefined;
 }
 
@@ -16,16 +16,16 @@ export interface DeleteOptions extends CallOptions {
 
 export interface PageOptions extends CallOptions {
   readonly prefix?: string | undefined;
-  /** Only keys behind this one: `after` of the page before. */
+  /** Only keys after this one: `after` of the previous page. */
   readonly after?: string | undefined;
   /** Default 100, at most 1000. */
   readonly limit?: number | undefined;
 }
 
-/** One moment of what is under a prefix, in the byte order of the keys. */
+/** Entries under a prefix at one moment, in byte order of the keys. */
 export interface Page<Value = unknown> {
   readonly entries: readonly Entry<Value>[];
-  /** Go on with this; absent: that was all. */
+  /** Pass it for the next page; absent: this is the last page. */
   readonly after?: string;
   readonly rev: number;
 }
@@ -45,7 +45,7 @@ export class KeyValues {
     return get[0] as Entry<Value> | undefined;
   }
 
-  /** Of one moment, in the order of the keys; undefined where there is none. */
+  /** Reads several keys at one moment, in the given order; undefined where there is no such key. */
   async getAll<Value = unknown>(
     keys: readonly string[],
     options?: CallOptions,
@@ -59,7 +59,7 @@ export class KeyValues {
     return first(await this.#calls.batch({ set: [{ key, value, version, ttl }] }, { signal })).version;
   }
 
-  /** @returns whether there was anything to delete */
+  /** @returns whether the key existed */
   async delete(key: string, { version, signal }: DeleteOptions = {}): Promise<boolean> {
     return first(await this.#calls.batch({ set: [{ key, delete: true, version }] }, { signal })).deleted === true;
   }
@@ -75,7 +75,7 @@ export class KeyValues {
     };
   }
 
-  /** Everything under a prefix, page after page. Each page is one moment, and a later one than the page before. */
+  /** Iterates over everything under a prefix. Each page shows one moment, later than the page before it. */
   async *list<Value = unknown>(
     prefix: string,
     options: Omit<PageOptions, 'prefix'> = {},

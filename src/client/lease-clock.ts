@@ -1,9 +1,9 @@
 /**
- * The clock that leases are measured with. It must never show less time than has passed at the server.
+ * Clock for leases. It must never show less time than has passed at the server.
  *
- * The monotonic clock stands still while a computer sleeps, so the wall clock is looked at too, and the one that has gone
- * further counts. A wall clock that is set back changes nothing; one that is set forwards may end a lease early, which
- * costs a renewal, where the other mistake would cost the exclusion.
+ * The monotonic clock stops while a computer sleeps. So this clock also reads the wall clock and takes whichever
+ * advanced further. Setting the wall clock back changes nothing. Setting it forward may end a lease early, which costs
+ * a renewal; the opposite mistake would cost mutual exclusion.
  */
 import { systemAfter } from '../shared/clock.ts';
 
@@ -14,11 +14,11 @@ export interface Mark {
 
 export interface LeaseClock {
   mark(): Mark;
-  /** Milliseconds. */
+  /** Milliseconds since `mark`. */
   since(mark: Mark): number;
-  /** Calls `run` after so many milliseconds, and keeps no process alive for it. @returns how to take that back */
+  /** Calls `run` after `delayMs` without keeping the process alive. Returns a function that cancels it. */
   after(delayMs: number, run: () => void): () => void;
-  /** The same for what somebody waits for: the process stays. */
+  /** Like `after`, but keeps the process alive, because a caller waits for it. */
   pause(delayMs: number, run: () => void): () => void;
 }
 

@@ -1,18 +1,17 @@
 /**
- * How long a lock may be believed in, seen from here.
+ * Keeps a lease renewed, and knows how long the client may rely on it.
  *
- * The server counts a lease from the moment at which it handles the request, which is no earlier than the moment at which
- * the request was sent. So measured from the sending, by a clock that does not fall behind, the lease cannot have ended
- * before its ttl is over. `unknown` comes a little before that, and nothing that happens here can make it late: whoever
- * looks at the signal makes it look at the clock first, so that an event loop that was blocked, or a process that was
- * stopped, finds it fired when it runs again, before any timer has.
+ * The server counts a lease from the moment it handles the request, which is never before the client sent it. So if the
+ * client counts from the send time, with a clock that does not fall behind, the lease cannot end before its ttl is
+ * over. The state becomes `unknown` slightly earlier. Nothing in this process can delay that: every read of the signal
+ * checks the clock first. After a blocked event loop or a stopped process, the signal has fired before any timer runs.
  *
- *     held ──renewed──► held                       every third of the ttl, by a new sending
- *     held ──the server says so──► lost            expired, forced, given back
+ *     held ──renewed──► held                       every third of the ttl, by a new request
+ *     held ──the server says so──► lost            expired, forced, released
  *     held ──no renewal in time──► unknown         the lease may have ended
  *     held ──release──► released                   the signal stays silent
  *
- * The three on the right are final: a signal cannot be taken back, and what was begun in doubt should not go on.
+ * The last three states are final: a signal cannot be reset, and work that began in doubt should not go on.
  */
 import { LeaseUnknownError, LockLostError, ReleasedError } from './errors.ts';
 import type { DragonLockError } from './errors.ts';
@@ -20,67 +19,67 @@ import type { LeaseClock, Mark } from './lease-clock.ts';
 
 export type LeaseState = 'held' | 'lost' | 'unknown' | 'released';
 
-export interface LeaseOptions {
+export interface LeaseKeeperOptions {
   /** For messages: `lock "order:7"`. */
   readonly name: string;
   readonly ttlMs: number;
   readonly clock: LeaseClock;
-  /** When the request was sent that got or extended it last. */
+  /** When the client sent the last request that granted or renewed the lease. */
   readonly sentAt: Mark;
   /**
-   * Extends it at the server; gives up after `timeoutMs`. @returns when that request was sent
-   * @throws LockLostError when it is not held any more; anything else: not known, to be tried again
+   * Renews the lease at the server; gives up after `timeoutMs`. @returns when the request was sent
+   * @throws LockLostError if the lock is no longer held; any other error: unknown, to be tried again
    */
   renew(timeoutMs: number): Promise<Mark>;
 }
 
-/** What clocks may differ by over one ttl, and by how much a deadline may be early at the server. */
+/** Covers clock drift over one ttl, and a deadline that fires early at the server. */
 function marginMs(ttlMs: number): number {
   return 10 + ttlMs / 100;
 }
 
-export class Lease {
+export class LeaseKeeper {
   readonly signal: AbortSignal;
-  readonly #options: LeaseOptions;
+  readonly #options: LeaseKeeperOptions;
   readonly #controller = new AbortController();
   #state: LeaseState = 'held';
-  /** From here on the ttl is counted. */
+  /** The ttl counts from here. */
   #sentAt: Mark;
   #ttlMs: number;
   #renewing: Promise<void> | undefined;
   /** Why the last renewal failed. */
   #failure: unknown;
-  /** Counted from `#sentAt`, milliseconds. */
+  /** Milliseconds after `#sentAt`. */
   #nextRenewal: number;
   #clearTimer: () => void = () => {};
 
-  constructor(options: LeaseOptions) {
+  constructor(options: LeaseKeeperOptions) {
     this.#options = options;
     this.#sentAt = options.sentAt;
     this.#ttlMs = options.ttlMs;
     this.#nextRenewal = options.ttlMs / 3;
-    this.signal = clockedSignal(this.#controller.signal, () => this.#look());
+    this.signal = clockedSignal(this.#controller.signal, () => this.#checkClock());
     this.#schedule();
   }
 
   get state(): LeaseState {
-    this.#look();
+    this.#checkClock();
     return this.#state;
   }
 
-  /** Milliseconds until `unknown`, unless it is renewed; 0 if it is not held. */
+  /** Milliseconds until `unknown` without a renewal; 0 if the lease is not held. */
   get remaining(): number {
     return this.state === 'held' ? this.#endMs - this.#options.clock.since(this.#sentAt) : 0;
   }
 
-  /** @throws why it is not held */
+  /** @throws the reason if the lease is not held */
   assertHeld(): void {
     const { name } = this.#options;
     if (this.state === 'released') throw new ReleasedError(`The ${name} was released.`);
     if (this.#state !== 'held') throw this.#controller.signal.reason;
   }
 
-  /** The server has extended it. */
+  /** Notes that the server has renewed the lease. */
   extended(sentAt: Mark, ttlMs: number = this.#ttlMs): void {
     if (this.state !== 'held') return;
     this.#sentAt = sentAt;
@@ -89,12 +88,12 @@ export class Lease {
     this.#schedule();
   }
 
-  /** The server has said that it is not held. */
+  /** Notes that the server reported the lock as not held. */
   lost(error: LockLostError): void {
     this.#end('lost', error);
   }
 
-  /** Nobody relies on it any more. @returns how it stood until now */
+  /** Stops the renewals; the signal stays silent. @returns the state before */
   release(): LeaseState {
     const state = this.state;
     if (state === 'held') this.#end('released');
@@ -105,7 +104,7 @@ export class Lease {
     return this.#ttlMs - marginMs(this.#ttlMs);
   }
 
-  #look(): void {
+  #checkClock(): void {
     if (this.#state !== 'held' || this.#options.clock.since(this.#sentAt) < this.#endMs) return;
     const { name } = this.#options;
     const message = `The ${name} may have expired: it was not renewed within its ttl of ${this.#ttlMs} ms.`;
@@ -123,11 +122,11 @@ export class Lease {
     this.#clearTimer();
     const age = this.#options.clock.since(this.#sentAt);
     const due = this.#renewing === undefined ? Math.min(this.#nextRenewal, this.#endMs) : this.#endMs;
-    this.#clearTimer = this.#options.clock.after(Math.max(0, due - age), () => this.#wake());
+    this.#clearTimer = this.#options.clock.after(Math.max(0, due - age), () => this.#onTimer());
   }
 
-  #wake(): void {
-    this.#look();
+  #onTimer(): void {
+    this.#checkClock();
     if (this.#state !== 'held') return;
     const age = this.#options.clock.since(this.#sentAt);
     if (this.#renewing === undefined && age >= this.#nextRenewal) this.#renewing = this.#renew(this.#endMs - age);
@@ -150,18 +149,18 @@ export class Lease {
   }
 }
 
-/** The same signal, that looks at the clock before it says anything. */
-function clockedSignal(signal: AbortSignal, look: () => void): AbortSignal {
-  const ask = (name: 'aborted' | 'reason'): unknown => {
-    look();
+/** Makes the signal check the clock at every read. */
+function clockedSignal(signal: AbortSignal, checkClock: () => void): AbortSignal {
+  const read = (name: 'aborted' | 'reason'): unknown => {
+    checkClock();
     return Reflect.get(AbortSignal.prototype, name, signal);
   };
   return Object.defineProperties(signal, {
-    aborted: { get: () => ask('aborted') },
-    reason: { get: () => ask('reason') },
+    aborted: { get: () => read('aborted') },
+    reason: { get: () => read('reason') },
     throwIfAborted: {
       value(): void {
-        look();
+        checkClock();
         AbortSignal.prototype.throwIfAborted.call(signal);
       },
     },

@@ -1,37 +1,37 @@
-/** How durable locks and mutexes in memory are asked for: the same moves, in different words. */
+/** Requests for durable locks and for mutexes in memory: the same steps, with different calls of the HTTP API. */
 import { lockName, mutexName } from './batch.ts';
 import { invalid } from './checks.ts';
 import type { Call } from './pending-call.ts';
 import { pathOf } from './paths.ts';
 
-export interface Asking {
+export interface AcquireRequest {
   readonly id: string;
   readonly owner: string;
   readonly ttlMs: number;
   readonly meta: unknown;
-  /** What is left of the wait. */
+  /** Milliseconds left of the wait. */
   readonly leftMs: () => number;
 }
 
-/** `batch`: its text, if it may travel in an array. */
-export type FamilyCall = Pick<Call, 'method' | 'path' | 'body'> & { readonly batch?: string };
+/** `batch`: the text of the batch, if the call can travel in an array. */
+export type LockCall = Pick<Call, 'method' | 'path' | 'body'> & { readonly batch?: string };
 
 export interface LockFamily {
   readonly kind: 'lock' | 'mutex';
   nameOf(id: string): string;
-  ask(asking: Asking): FamilyCall;
-  renew(of: { id: string; fence: number; owner: string; ttlMs: number }): FamilyCall;
-  giveBack(of: { id: string; fence: number }): FamilyCall;
-  giveBackByOwner(id: string, owner: string): FamilyCall;
+  acquire(request: AcquireRequest): LockCall;
+  renew(of: { id: string; fence: number; owner: string; ttlMs: number }): LockCall;
+  release(of: { id: string; fence: number }): LockCall;
+  releaseByOwner(id: string, owner: string): LockCall;
 }
 
 export function durableLocks(account: string): LockFamily {
   const path = `/db/${account}`;
-  const batchCall = (batch: string): FamilyCall => ({ method: 'POST', path, body: () => batch, batch });
+  const batchCall = (batch: string): LockCall => ({ method: 'POST', path, body: () => batch, batch });
   return {
     kind: 'lock',
     nameOf: lockName,
-    ask({ id, owner, ttlMs, meta, leftMs }) {
+    acquire({ id, owner, ttlMs, meta, leftMs }) {
       const body = (): string =>
         JSON.stringify({
           LockID: id,
@@ -44,8 +44,8 @@ export function durableLocks(account: string): LockFamily {
     },
     renew: ({ id, fence, ttlMs }) =>
       batchCall(JSON.stringify({ LockID: id, UnlockID: id, Unlock: fence, LockDur: ttlMs / 1000 })),
-    giveBack: ({ id, fence }) => batchCall(JSON.stringify({ UnlockID: id, Unlock: fence })),
-    giveBackByOwner: (id, owner) => ({
+    release: ({ id, fence }) => batchCall(JSON.stringify({ UnlockID: id, Unlock: fence })),
+    releaseByOwner: (id, owner) => ({
       method: 'DELETE',
       path: pathOf(account, 'lock', id, { id: owner }),
     }),
@@ -56,10 +56,10 @@ export function mutexes(account: string): LockFamily {
   return {
     kind: 'mutex',
     nameOf: mutexName,
-    ask({ id, owner, ttlMs, meta, leftMs }) {
+    acquire({ id, owner, ttlMs, meta, leftMs }) {
       if (meta !== undefined && typeof meta !== 'string')
-        throw invalid(`meta: ${typeof meta}; wanted a string for a mutex`);
-      // The path says how long to wait; a second attempt asks for as long as the first, and is cut off by its timeout.
+        throw invalid(`meta: expected a string for a mutex, got ${typeof meta}`);
+      // The path holds the wait, so a second attempt asks for as long as the first. Its timeout ends it.
       return {
         method: 'POST',
         path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000, wait: leftMs() / 1000, meta }),
@@ -69,7 +69,7 @@ export function mutexes(account: string): LockFamily {
       method: 'POST',
       path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000 }),
     }),
-    giveBack: ({ id, fence }) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { lock: fence }) }),
-    giveBackByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { id: owner }) }),
+    release: ({ id, fence }) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { lock: fence }) }),
+    releaseByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { id: owner }) }),
   };
 }

@@ -1,24 +1,24 @@
-/** A lock that is held: what may be done with it, and how it is given back. */
+/** A held lock: what a client can do with it, and how it is released. */
 import type { Batch, BatchResult, Recover } from './batch.ts';
 import { LockLostError, ReleasedError } from './errors.ts';
-import { Lease, type LeaseState } from './lease.ts';
+import { LeaseKeeper, type LeaseState } from './lease.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 
 export interface LockOptions {
-  /** Milliseconds after which it ends if nobody renews it; while it is held, it is renewed. Default 30,000. */
+  /** Milliseconds after which the lock ends without a renewal. The client renews a held lock. Default 30,000. */
   readonly ttl?: number | undefined;
-  /** Milliseconds to stand in line for it, at most 300,000; 0: try once. Default 30,000. */
+  /** Milliseconds to wait for the lock, at most 300,000; 0: try once. Default 30,000. */
   readonly wait?: number | undefined;
-  /** Gives the place in line up; nothing more once it is held. */
+  /** Stops waiting; has no effect once the lock is held. */
   readonly signal?: AbortSignal | undefined;
-  /** Shown to whoever finds it busy. JSON, at most 1 KiB. */
+  /** Shown to clients that find the lock busy. JSON, at most 1 KiB. */
   readonly meta?: unknown;
 }
 
-/** Milliseconds. A lease must outlive a few round trips; less is surely a mistake in the unit. */
+/** Milliseconds. A lease must outlive a few round trips; less is almost certainly seconds passed as milliseconds. */
 export const ttlMin = 100;
 
-export interface Held {
+export interface Acquisition {
   readonly id: string;
   readonly fence: number;
   readonly recover: Recover | undefined;
@@ -27,48 +27,48 @@ export interface Held {
   readonly clock: LeaseClock;
   renew(ttlMs: number, timeoutMs: number | undefined): Promise<Mark>;
   /** @throws LockLostError */
-  giveBack(): Promise<void>;
-  /** Of the client that it belongs to. */
-  readonly held: Set<HeldLock>;
+  release(): Promise<void>;
+  /** All held locks of the client. */
+  readonly heldLocks: Set<HeldLock>;
 }
 
-/** What a lock and a mutex have in common. */
+/** Common base of locks and mutexes. */
 export abstract class HeldLock implements AsyncDisposable {
   readonly id: string;
-  /** Grows with every holder of this lock, for ever. Let whatever is protected refuse a lower one. */
+  /** The fencing token: grows with every holder of this lock. Let every protected resource refuse a lower one. */
   readonly fence: number;
-  /** Set if the holder before did not give it back: what it guards may be half done. */
+  /** Set if the previous holder did not release the lock: the guarded work may be half done. */
   readonly recover: Recover | undefined;
   /**
-   * Fires before the lease can have ended, with a `LockLostError` (the server said so) or a `LeaseUnknownError` (it could
-   * not be renewed in time) for its reason.
+   * Fires before the lease can have ended. Its reason is a `LockLostError` (the server reported it) or a
+   * `LeaseUnknownError` (the lease was not renewed in time).
    */
   readonly signal: AbortSignal;
-  protected readonly lease: Lease;
-  readonly #held: Held;
+  protected readonly lease: LeaseKeeper;
+  readonly #acquisition: Acquisition;
   #released: Promise<void> | undefined;
 
-  constructor(kind: 'lock' | 'mutex', held: Held) {
-    this.id = held.id;
-    this.fence = held.fence;
-    this.recover = held.recover;
-    this.#held = held;
-    this.lease = new Lease({
-      name: `${kind} ${JSON.stringify(held.id)}`,
-      ttlMs: held.ttlMs,
-      clock: held.clock,
-      sentAt: held.sentAt,
-      renew: (timeoutMs) => held.renew(held.ttlMs, timeoutMs),
+  constructor(kind: 'lock' | 'mutex', acquisition: Acquisition) {
+    this.id = acquisition.id;
+    this.fence = acquisition.fence;
+    this.recover = acquisition.recover;
+    this.#acquisition = acquisition;
+    this.lease = new LeaseKeeper({
+      name: `${kind} ${JSON.stringify(acquisition.id)}`,
+      ttlMs: acquisition.ttlMs,
+      clock: acquisition.clock,
+      sentAt: acquisition.sentAt,
+      renew: (timeoutMs) => acquisition.renew(acquisition.ttlMs, timeoutMs),
     });
     this.signal = this.lease.signal;
-    held.held.add(this);
+    acquisition.heldLocks.add(this);
   }
 
   get state(): LeaseState {
     return this.lease.state;
   }
 
-  /** Milliseconds for which it is certainly still held, if nothing renews it. */
+  /** Milliseconds for which the lock is certainly held without a renewal. */
   get remaining(): number {
     return Math.max(0, this.lease.remaining);
   }
@@ -79,23 +79,23 @@ export abstract class HeldLock implements AsyncDisposable {
   }
 
   /**
-   * Gives it back; again: the same promise.
-   * @throws LockLostError when it was lost before, so that somebody else may have had it meanwhile
+   * Releases the lock. A second call returns the same promise.
+   * @throws LockLostError if the lock was lost before, so another client may have held it meanwhile
    */
   release(): Promise<void> {
     this.#released ??= this.#release();
     return this.#released;
   }
 
-  /** `release` for `await using`: says nothing of what fails, so that it hides no error of the block. */
+  /** `release` for `await using`. Swallows its errors, so that they do not hide an error of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release().catch(() => undefined);
   }
 
-  /** It was given back by something else than `release`. */
+  /** Notes that a batch has released the lock. */
   protected wasReleased(): void {
     this.lease.release();
-    this.#held.held.delete(this);
+    this.#acquisition.heldLocks.delete(this);
     this.#released ??= Promise.resolve();
   }
 
@@ -105,27 +105,27 @@ export abstract class HeldLock implements AsyncDisposable {
 
   async #release(): Promise<void> {
     const state = this.lease.release();
-    this.#held.held.delete(this);
+    this.#acquisition.heldLocks.delete(this);
     if (state === 'lost') throw this.signal.reason;
-    await this.#held.giveBack();
+    await this.#acquisition.release();
   }
 }
 
 export type RunBatch = (batch: Batch) => Promise<BatchResult>;
 
-/** A durable lock: it survives restarts of the server, and can guard batches. */
+/** A durable lock. It survives restarts of the server and can guard batches. */
 export class Lock extends HeldLock {
   readonly #run: RunBatch;
 
-  constructor(held: Held, run: RunBatch) {
-    super('lock', held);
+  constructor(acquisition: Acquisition, run: RunBatch) {
+    super('lock', acquisition);
     this.#run = run;
   }
 
   /**
-   * A batch that happens only while this lock is held: the server decides, in the same commit.
-   * @param options `release`: the lock is given back in that commit too
-   * @throws LockLostError, and whatever a batch throws
+   * Runs a batch only while this lock is held. The server checks it in the same commit.
+   * @param options `release`: also releases the lock in that commit
+   * @throws LockLostError, and every error of a batch
    */
   async batch(batch: Batch, options: { readonly release?: boolean } = {}): Promise<BatchResult> {
     this.assertNotReleased();
@@ -142,9 +142,9 @@ export class Lock extends HeldLock {
   }
 }
 
-/** A lock in the server's memory: no disk in the path, gone at a restart. */
+/** A lock in the server's memory: no disk in the path, lost at a restart. */
 export class Mutex extends HeldLock {
-  constructor(held: Held) {
-    super('mutex', held);
+  constructor(acquisition: Acquisition) {
+    super('mutex', acquisition);
   }
 }

@@ -1,4 +1,4 @@
-/** Locks from outside: who holds what. Taking one is `client.lock`. */
+/** Inspects and forces locks. `client.lock` takes one. */
 import { lockName } from './batch.ts';
 import { anId } from './checks.ts';
 import { LockLostError } from './errors.ts';
@@ -9,7 +9,7 @@ import type { CallOptions, StoreCalls } from './store-calls.ts';
 export interface LockInfo {
   readonly id: string;
   readonly locked: boolean;
-  /** Requests in line. */
+  /** Number of waiting requests. */
   readonly waiters: number;
   readonly meta?: unknown;
   /** Milliseconds since the epoch, by the server's clock; only of a lock that is held. */
@@ -19,7 +19,7 @@ export interface LockInfo {
 
 export interface LockPage {
   readonly locks: readonly LockInfo[];
-  /** Go on with this; absent: that was all. */
+  /** Pass it for the next page; absent: this is the last page. */
   readonly after?: string;
   readonly rev: number;
 }
@@ -39,7 +39,7 @@ export class Locks {
     return infoOf({ ...body, LockID: id } as unknown as WireLock);
   }
 
-  /** Whether the lock is held under this fence, right now. For whoever was handed one, and may be asked too late. */
+  /** Whether the lock is held under this fence right now. For a service that receives fences, perhaps too late. */
   async isHeld(id: string, fence: number, options?: CallOptions): Promise<boolean> {
     try {
       await this.#calls.rest('GET', pathOf(this.#account, 'lock', anId(id, 'id'), { fence }), [lockName(id)], options);
@@ -50,7 +50,7 @@ export class Locks {
     }
   }
 
-  /** Held locks, in the byte order of their ids. */
+  /** One page of the held locks, in byte order of their ids. */
   async page({ prefix, after, limit, signal }: PageOptions = {}): Promise<LockPage> {
     const path = pathOf(this.#account, 'lock', undefined, { prefix, after, limit });
     const body = await this.#calls.rest('GET', path, [], { signal });
@@ -67,7 +67,7 @@ export class Locks {
     } while (after !== undefined);
   }
 
-  /** Takes a lock away from whoever holds it. Needs the scope `force`; its holder finds it lost. */
+  /** Takes the lock away from its holder, whose lock is then lost. Requires the scope `force`. */
   async force(id: string, options?: CallOptions): Promise<void> {
     await this.#calls.batch({ unlock: { id } }, options);
   }

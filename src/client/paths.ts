@@ -1,7 +1,7 @@
 type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock';
 type Query = Readonly<Record<string, string | number | undefined>>;
 
-/** `/db/acc/kv/a%2Fb?ver=3`; without an id: the list of such things. */
+/** Makes a path such as `/db/acc/kv/a%2Fb?ver=3`; without an id, the path of the list. */
 export function pathOf(account: string, thing: Thing, id: string | undefined, query: Query = {}): string {
   const text = Object.entries(query)
     .filter(([, value]) => value !== undefined)

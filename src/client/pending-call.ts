@@ -1,25 +1,25 @@
-/** A call to the server, and its way to an answer. */
+/** A call to the server, and its state until it is settled. */
 import type { Mark } from './lease-clock.ts';
 
-/** What sending it twice does. */
-export type Effect =
-  /** Nothing. */
-  | 'read'
-  /** It happens once: it has an id, an owner or a handle. */
-  | 'repeatable'
-  /** It may happen twice. */
-  | 'once';
+/** Whether a call can be sent again, in the terms of RFC 9110 §9.2. */
+export type Retry =
+  /** It only reads. */
+  | 'safe'
+  /** Sent twice, it happens once: it has an id, an owner or a fence. */
+  | 'idempotent'
+  /** Sent twice, it may happen twice. */
+  | 'unsafe';
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
-  /** Made for each attempt, because what is left of a wait shrinks. */
+  /** Called for each attempt, because the rest of a wait shrinks. */
   readonly body?: (() => string) | undefined;
   readonly idempotencyKey?: string | undefined;
-  readonly effect: Effect;
-  /** Milliseconds that the server may hold the reply back. */
+  readonly retry: Retry;
+  /** Milliseconds for which the server may delay the reply. */
   readonly waitMs?: number | undefined;
-  /** Milliseconds for everything beyond `waitMs`. Default: the client's timeout. */
+  /** Milliseconds in addition to `waitMs`. Default: the client's timeout. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -27,21 +27,21 @@ export interface Call {
 export interface Answer {
   readonly status: number;
   readonly body: Body;
-  /** When the attempt that was answered was sent. */
+  /** When the answered attempt was sent. */
   readonly sentAt: Mark;
 }
 
 export type Body = Readonly<Record<string, unknown>>;
 
-/** A call on its way. */
-export class Parcel {
+/** A call that is not settled yet. */
+export class PendingCall {
   readonly call: Call;
   readonly startedAt: Mark;
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: unknown) => void;
-  /** Somebody has been told how it ended. */
+  /** The caller has its result or error. */
   settled = false;
-  /** The server may have seen it. */
+  /** The server may have received it. */
   sent = false;
 
   constructor(call: Call, startedAt: Mark, resolve: (answer: Answer) => void, reject: (error: unknown) => void) {

@@ -1,9 +1,9 @@
-/** When something may be sent again, and after how long. */
+/** Which errors to retry, and after what delay. */
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { ClientErrorCode } from './errors.ts';
 
-/** Replies behind which nothing was done, and which pass. (`disk_full` may last: whoever asked should know at once.) */
-const passing: ReadonlySet<ErrorCode | ClientErrorCode> = new Set([
+/** After these the server has done nothing, and a retry can succeed. (`disk_full` may last: report it at once.) */
+const transientCodes: ReadonlySet<ErrorCode | ClientErrorCode> = new Set([
   'overloaded',
   'draining',
   'rate_limited',
@@ -11,18 +11,18 @@ const passing: ReadonlySet<ErrorCode | ClientErrorCode> = new Set([
   'request_in_progress',
 ] satisfies ErrorCode[]);
 
-export function passes(code: ErrorCode | ClientErrorCode): boolean {
-  return passing.has(code);
+export function isTransient(code: ErrorCode | ClientErrorCode): boolean {
+  return transientCodes.has(code);
 }
 
 const firstMs = 25;
 const longestMs = 2000;
 
 /**
- * Doubles, with jitter over its upper half, so that clients that failed together do not come back together.
+ * Doubles the delay, with jitter over its upper half, so that clients that failed together do not retry together.
  * @param attempt the number of attempts that have failed
- * @param atLeastMs what the server asked for
- * @param random 0 to 1
+ * @param atLeastMs the delay that the server asked for
+ * @param random from 0 to 1
  */
 export function backoffMs(attempt: number, atLeastMs: number, random: number): number {
   const most = Math.max(atLeastMs, Math.min(longestMs, firstMs * 2 ** attempt));

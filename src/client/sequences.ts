@@ -5,7 +5,7 @@ import { NotFoundError } from './errors.ts';
 import { pathOf } from './paths.ts';
 import type { CallOptions, StoreCalls } from './store-calls.ts';
 
-/** Both belong to it. */
+/** Both ends are included. */
 export interface Block {
   readonly from: number;
   readonly to: number;
@@ -24,14 +24,14 @@ export class Sequences {
     return (await this.block(key, 1, options)).to;
   }
 
-  /** The next `n` numbers. */
+  /** Takes the next `n` numbers. */
   async block(key: string, n: number, options?: CallOptions): Promise<Block> {
     const path = pathOf(this.#account, 'sequence', anId(key, 'key'), { n });
     const { From, To } = await this.#calls.rest('POST', path, [sequenceName(key)], options);
     return { from: Number(From), to: Number(To) };
   }
 
-  /** The last number taken; 0 if there is none yet. */
+  /** @returns the last number taken; 0 if there is none */
   async get(key: string, options?: CallOptions): Promise<number> {
     try {
       const path = pathOf(this.#account, 'sequence', anId(key, 'key'));
@@ -42,7 +42,7 @@ export class Sequences {
     }
   }
 
-  /** It starts anew, from 1. */
+  /** Starts the sequence again from 1. */
   async reset(key: string, options?: CallOptions): Promise<void> {
     const path = pathOf(this.#account, 'sequence', anId(key, 'key'));
     await this.#calls.rest('DELETE', path, [sequenceName(key)], options);

@@ -1,15 +1,17 @@
 import { NotDragonLockError, ServerTooOldError } from './errors.ts';
 
-/** The first server with everything that this client asks for. */
+/** The first version that has everything this client uses. */
 export const oldestServer = '0.1.0';
 
 /** @throws NotDragonLockError, ServerTooOldError */
-export function needVersion(version: unknown, url: string): void {
+export function requireVersion(version: unknown, url: string): void {
   if (typeof version !== 'string' || !/^\d+\.\d+\.\d+/.test(version)) {
-    throw new NotDragonLockError(`What answers at ${url} is not a Dragon Lock server (/version tells no version).`);
+    throw new NotDragonLockError(`The server at ${url} is not a Dragon Lock server (/version reports no version).`);
   }
   if (isOlder(version, oldestServer)) {
-    throw new ServerTooOldError(`The server at ${url} has version ${version}; wanted ${oldestServer} or newer.`);
+    throw new ServerTooOldError(
+      `The server at ${url} is too old: expected version ${oldestServer} or newer, got ${version}.`,
+    );
   }
 }
 

@@ -1,26 +1,26 @@
-/** The calls that do not wait: batches and what can be said as one go through the lane as such, the rest as REST. */
+/** Sends the calls that do not wait through the call queue: batches as batches, the rest as REST calls. */
 import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
-import type { Carrier } from './call-sender.ts';
-import type { Answer, Call, Effect } from './pending-call.ts';
+import type { CallSender } from './call-sender.ts';
+import type { Answer, Call, Retry } from './pending-call.ts';
 import { DuplicateRequestError } from './errors.ts';
-import type { Lane } from './call-queue.ts';
+import type { CallQueue } from './call-queue.ts';
 import type { Settings } from './options.ts';
 import { retryId } from './retry-id.ts';
 
 export interface CallOptions {
-  /** Rejects the call with the signal's reason. What was sent by then may still happen. */
+  /** Rejects the call with the signal's reason. A request that was already sent may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export class StoreCalls {
-  readonly #lane: Lane;
-  readonly #carrier: Carrier;
+  readonly #queue: CallQueue;
+  readonly #sender: CallSender;
   readonly #settings: Settings;
 
-  constructor(lane: Lane, carrier: Carrier) {
-    this.#lane = lane;
-    this.#carrier = carrier;
-    this.#settings = carrier.settings;
+  constructor(queue: CallQueue, sender: CallSender) {
+    this.#queue = queue;
+    this.#sender = sender;
+    this.#settings = sender.settings;
   }
 
   async batch(batch: Batch, { signal }: CallOptions = {}): Promise<BatchResult> {
@@ -31,14 +31,14 @@ export class StoreCalls {
       method: 'POST',
       path: `/db/${this.#settings.account}`,
       body: () => text,
-      effect: effectOf(batch, ownId !== undefined),
+      retry: ownId === undefined ? retryOf(batch) : 'idempotent',
       waitMs: batch.lock?.wait ?? 0,
       signal,
     };
     try {
       return fromWire((await this.#run(call, batch, text)).body);
     } catch (error) {
-      // The reply of our own first try was lost, and here it is.
+      // The reply to our own first attempt was lost. The error holds it.
       if (ownId !== undefined && error instanceof DuplicateRequestError && error.ids.includes(ownId)) {
         return fromWire(error.response as object);
       }
@@ -46,7 +46,7 @@ export class StoreCalls {
     }
   }
 
-  /** A call that no batch can say. @returns the reply's body */
+  /** Sends a call that cannot be written as a batch. @returns the body of the reply */
   async rest(
     method: Call['method'],
     path: string,
@@ -54,28 +54,28 @@ export class StoreCalls {
     { signal }: CallOptions = {},
   ): Promise<Answer['body']> {
     const read = method === 'GET';
-    const id = !read && this.#settings.retryWrites ? retryId(this.#carrier.clock.mark().wallMs) : undefined;
-    const effect: Effect = read ? 'read' : id === undefined ? 'once' : 'repeatable';
-    return (await this.#lane.run({ method, path, idempotencyKey: id, effect, signal, names })).body;
+    const id = !read && this.#settings.retryWrites ? retryId(this.#sender.clock.mark().wallMs) : undefined;
+    const retry: Retry = read ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
+    return (await this.#queue.run({ method, path, idempotencyKey: id, retry, signal, names })).body;
   }
 
   #run(call: Call, batch: Batch, text: string): Promise<Answer> {
     const reads = batch.get?.length ?? 0;
     const names = namesIn(batch);
-    if (call.waitMs) return this.#carrier.call(call);
-    // Several values may be more than what an array leaves for one reply.
-    if (reads > 1) return this.#lane.run({ ...call, names });
-    return this.#lane.run({ ...call, names, batch: text, reads: reads > 0 });
+    if (call.waitMs) return this.#sender.call(call);
+    // Several values may exceed the share of one batch in the reply to an array.
+    if (reads > 1) return this.#queue.run({ ...call, names });
+    return this.#queue.run({ ...call, names, batch: text, reads: reads > 0 });
   }
 
-  /** @returns the id under which the batch may be sent again, if it needs one */
+  /** Adds an id with which the batch can be sent again, if it needs one. @returns the id */
   #addId(batch: Batch, wire: Record<string, unknown>): string | undefined {
     if (!this.#settings.retryWrites || !needsId(batch)) return undefined;
-    const id = retryId(this.#carrier.clock.mark().wallMs);
+    const id = retryId(this.#sender.clock.mark().wallMs);
     wire['IdempotencyIDs'] = [...(batch.idempotency?.ids ?? []), id];
     if (batch.idempotency === undefined) {
       wire['IdempotencyMode'] = 'replay';
-      // Nothing is sent again behind the timeout.
+      // The client sends nothing again after the timeout.
       wire['IdempotencyTTL'] = (this.#settings.timeoutMs * 2) / 1000;
     }
     return id;
@@ -83,22 +83,18 @@ export class StoreCalls {
 }
 
 /**
- * A batch that takes a lock gets no id: the server keeps such a lock for whoever comes back for it, even when its client
- * has gone. It may be sent again if it has an owner and does nothing else.
+ * A batch that takes a lock gets no id: with an id, the server would keep the lock for a retry even after its client
+ * has gone. Such a batch can be sent again if it has an owner and does nothing else.
  */
 function needsId(batch: Batch): boolean {
-  return natureOf(batch) === 'once' && batch.lock === undefined;
+  return retryOf(batch) === 'unsafe' && batch.lock === undefined;
 }
 
-function effectOf(batch: Batch, hasId: boolean): Effect {
-  return hasId ? 'repeatable' : natureOf(batch);
-}
-
-/** What sending it twice does, as it stands. */
-function natureOf({ guard, atomic, set, lock, unlock, idempotency }: Batch): Effect {
-  if (idempotency?.mode === 'replay') return 'repeatable';
-  if (idempotency !== undefined || atomic?.length || set?.length) return 'once';
-  if (lock !== undefined) return lock.owner !== undefined && unlock === undefined ? 'repeatable' : 'once';
-  if (unlock !== undefined) return unlock.fence !== undefined && !guard?.length ? 'repeatable' : 'once';
-  return 'read';
+/** Classifies a batch as it stands, without an id of the client. */
+function retryOf({ guard, atomic, set, lock, unlock, idempotency }: Batch): Retry {
+  if (idempotency?.mode === 'replay') return 'idempotent';
+  if (idempotency !== undefined || atomic?.length || set?.length) return 'unsafe';
+  if (lock !== undefined) return lock.owner !== undefined && unlock === undefined ? 'idempotent' : 'unsafe';
+  if (unlock !== undefined) return unlock.fence !== undefined && !guard?.length ? 'idempotent' : 'unsafe';
+  return 'safe';
 }

@@ -1,47 +1,47 @@
 /**
- * One HTTP exchange, and what is known when it fails: whether the server can have seen the request. Everything above
- * decides on that what may be sent again. Tests put their own in its place.
+ * One HTTP exchange. If it fails, the error says whether the server can have received the request; the callers decide
+ * by that what to send again. Tests replace the transport.
  *
- * Calls that wait in the server have connections of their own, so that they never stand in the way of others.
- * Requests are not pipelined: when a connection breaks, undici sends what stood behind the first one again by itself,
- * which for a write could be once too often.
+ * Calls that wait in the server have connections of their own, so that they never block other calls. Requests are not
+ * pipelined: when a connection breaks, undici resends the requests after the first one by itself, which could repeat a
+ * write.
  */
 import { Pool, errors } from 'undici';
 import type { Settings } from './options.ts';
 
 export interface WireRequest {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** From the server's root on, escaped: `/db/acc/kv/a%2Fb`. */
+  /** Relative to the server's URL, escaped: `/db/acc/kv/a%2Fb`. */
   readonly path: string;
   readonly body?: string | undefined;
   readonly idempotencyKey?: string | undefined;
-  /** No reply by then: it counts as lost. Milliseconds. */
+  /** Milliseconds after which the reply counts as lost. */
   readonly timeoutMs: number;
-  /** The server may hold it back for long. */
+  /** The server may delay the reply for long. */
   readonly waits: boolean;
-  /** Closes the connection. */
+  /** Aborting it closes the connection. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface WireReply {
   readonly status: number;
   readonly text: string;
-  /** Which start of the server answered; undefined: not a Dragon Lock. */
+  /** Identifies the start of the server that answered; undefined: not a Dragon Lock server. */
   readonly boot: string | undefined;
   readonly retryAfterMs: number | undefined;
 }
 
 export interface Transport {
-  /** @throws TransportError, or the reason of the signal */
+  /** @throws TransportError, or the signal's reason */
   send(request: WireRequest): Promise<WireReply>;
   close(): Promise<void>;
 }
 
 export class TransportError extends Error {
   override readonly name = 'TransportError';
-  /** The server may have seen the request. */
+  /** The server may have received the request. */
   readonly sent: boolean;
-  /** Asking again will not help: a name that does not resolve, a certificate that is not valid. */
+  /** A retry will not help: the name does not resolve, the certificate is invalid. */
   readonly permanent: boolean;
 
   constructor(cause: unknown, sent: boolean, permanent: boolean) {
@@ -59,7 +59,7 @@ export class HttpTransport implements Transport {
 
   constructor({ url, token, connections, timeoutMs }: Settings) {
     const { origin, pathname } = new URL(url);
-    // The timeouts are ours (`timeoutMs` of each request).
+    // `timeoutMs` of each request replaces undici's timeouts.
     const common = {
       pipelining: 1,
       connect: { timeout: timeoutMs },
@@ -123,7 +123,7 @@ class LateReply extends Error {
   }
 }
 
-/** Of errors that say so for certain: no connection came about. */
+/** Whether the error proves that no connection came about. */
 function isBeforeSending(error: unknown): boolean {
   if (error instanceof errors.ConnectTimeoutError) return true;
   if (error instanceof AggregateError) return error.errors.every(isBeforeSending);
@@ -140,11 +140,11 @@ function isCertificate(code: string | undefined): boolean {
   return code !== undefined && /^(ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)|^EPROTO$/.test(code);
 }
 
-/** In one line. */
+/** Describes the error in one line. */
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join(', ');
   if (!(error instanceof Error)) return String(error);
-  // Of OpenSSL, whose messages are dumps of its state.
+  // The messages of OpenSSL are dumps of its state.
   if ('library' in error && 'reason' in error) return `TLS: ${String(error.reason)}`;
   return (error.message || error.name).replaceAll(/\s*\n\s*/g, ' ');
 }

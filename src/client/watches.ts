@@ -1,23 +1,22 @@
 /**
- * Watches, as async iterators: `for await (const … of client.watch.key('flag'))`. They go on over lost connections and
- * restarts of the server, until they are left (`break`), their signal fires, or the client is closed.
+ * Watches as async iterators: `for await (const … of client.watch.key('flag'))`. They survive lost connections and
+ * restarts of the server. They end when the loop is left (`break`), their signal fires, or the client is closed.
  *
- * **Keys** show the latest state: what happens between two looks is seen as one change. **A prefix** shows every commit,
- * in order, each once, none missing. It begins with a list, to which the commits that follow apply; and when it could
- * not keep up, and the server's history does not reach back to where it stood, there is another list, which stands for
- * whatever was missed.
+ * **Keys** show the latest state: several changes between two polls appear as one. **A prefix** shows every commit, in
+ * order, each once, none missing. It begins with a list, and the commits that follow apply to it. If the watch lags so
+ * far that the server's history no longer reaches back to its position, another list replaces the missed commits.
  */
 import { entryOf, type Entry, type WireEntry } from './batch.ts';
-import type { Carrier } from './call-sender.ts';
+import type { CallSender } from './call-sender.ts';
 import { anId } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';
-import { passes } from './retry.ts';
+import { isTransient } from './retry.ts';
 import { TransportError } from './transport.ts';
 
 /** Milliseconds that one request waits in the server. */
 const pollMs = 30_000;
-/** Keys of one request. */
+/** Keys in one request. */
 const keysMax = 1000;
 
 export interface WatchOptions {
@@ -25,7 +24,7 @@ export interface WatchOptions {
 }
 
 export interface WatchKeyOptions extends WatchOptions {
-  /** Begin with what differs from this; 0: does not exist. Default: begin with what there is. */
+  /** Begin with the first state of another version; 0: the key does not exist. Default: the current state. */
   readonly version?: number | undefined;
 }
 
@@ -34,12 +33,12 @@ export type KeyState<Value = unknown> =
   | { readonly kind: 'none'; readonly key: string; readonly version: 0; readonly expired: boolean };
 
 export interface WatchPrefixOptions extends WatchOptions {
-  /** Begin with the commits behind this revision, instead of a list: `rev` of what was seen last. */
+  /** Begin with the commits after this revision instead of a list: `rev` of the last event seen. */
   readonly after?: number | undefined;
 }
 
 export type PrefixEvent<Value = unknown> =
-  /** Everything there is under the prefix: it takes the place of what was known before. */
+  /** Everything under the prefix. It replaces what the watcher knew before. */
   | { readonly kind: 'list'; readonly entries: readonly Entry<Value>[]; readonly rev: number }
   /** One commit. */
   | { readonly kind: 'commit'; readonly changes: readonly Change<Value>[]; readonly rev: number };
@@ -55,11 +54,11 @@ export type Change<Value = unknown> =
   | { readonly kind: 'delete'; readonly key: string; readonly expired: boolean };
 
 export class Watches {
-  readonly #carrier: Carrier;
+  readonly #sender: CallSender;
   readonly #kv: KeyValues;
 
-  constructor(carrier: Carrier, kv: KeyValues) {
-    this.#carrier = carrier;
+  constructor(sender: CallSender, kv: KeyValues) {
+    this.#sender = sender;
     this.#kv = kv;
   }
 
@@ -70,7 +69,7 @@ export class Watches {
     return this.keys<Value>([version === undefined ? key : { key, version }], { signal });
   }
 
-  /** The latest state of each, and whatever changes in any of them. A key may come with the version that is known. */
+  /** The current state of each key, then each change. A key can come with the version that the watcher knows. */
   async *keys<Value = unknown>(
     keys: readonly (string | { readonly key: string; readonly version: number })[],
     { signal }: WatchOptions = {},
@@ -144,16 +143,16 @@ export class Watches {
     }
   }
 
-  /** @returns undefined when nothing has happened */
+  /** @returns undefined if nothing has happened */
   async #poll(body: object, signal: AbortSignal | undefined): Promise<Readonly<Record<string, unknown>> | undefined> {
     const text = JSON.stringify(body);
     const answer = await this.#persist(
       () =>
-        this.#carrier.call({
+        this.#sender.call({
           method: 'POST',
-          path: `/watch/${this.#carrier.settings.account}`,
+          path: `/watch/${this.#sender.settings.account}`,
           body: () => text,
-          effect: 'read',
+          retry: 'safe',
           waitMs: pollMs,
           signal,
         }),
@@ -162,22 +161,22 @@ export class Watches {
     return answer.status === 204 ? undefined : answer.body;
   }
 
-  /** A watch outlives any downtime: it is tried again for as long as somebody listens. */
+  /** Retries without end: a watch outlives any downtime for as long as its loop runs. */
   async #persist<Result>(ask: () => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await ask();
       } catch (error) {
-        const passing = error instanceof DragonLockError && (error.code === 'unreachable' || passes(error.code));
-        if (!passing || this.#carrier.closed || this.#isHopeless(error)) throw error;
-        await this.#carrier.pause(attempt, signal);
+        const transient = error instanceof DragonLockError && (error.code === 'unreachable' || isTransient(error.code));
+        if (!transient || this.#sender.closed || this.#isHopeless(error)) throw error;
+        await this.#sender.pause(attempt, signal);
       }
     }
   }
 
-  /** A server that never answered, at an address that can never answer: a mistake in the settings, not a downtime. */
+  /** No server ever answered, and this address never can: a mistake in the settings, not a downtime. */
   #isHopeless({ cause }: DragonLockError): boolean {
-    return !this.#carrier.greeted && cause instanceof TransportError && cause.permanent;
+    return !this.#sender.versionChecked && cause instanceof TransportError && cause.permanent;
   }
 }
 
@@ -218,8 +217,8 @@ function changeOf<Value>(event: WireEvent): Change<Value> {
 }
 
 /**
- * What a list has shown already. Its pages are of different moments, and the watch goes on from the first: a commit that
- * one of the later pages shows must not be told again, behind its back.
+ * Knows what a list has shown. Its pages show different moments, and the watch continues from the first one. A commit
+ * that a later page already shows must not be reported again.
  */
 class Pages {
   readonly #pages: { readonly upTo: Buffer | undefined; readonly rev: number }[] = [];

@@ -6,7 +6,7 @@ import { clientUnderTest, type ClientUnderTest } from './fake-transport.ts';
 
 const granted = { Lock: 5, TillMs: 0, TTLMs: 0, Now: 0, Rev: 5 };
 
-void test('an acquire that is sent again has the same owner, and waits for what is left', async () => {
+void test('an acquire that is sent again has the same owner, and waits for the rest of the time', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locked = client.lock('x', { wait: 10_000, ttl: 30_000 });
   await settled();
@@ -32,7 +32,7 @@ void test('two acquires have two owners', async () => {
   assert.notEqual(a.batches[0]?.['LockOwner'], b.batches[0]?.['LockOwner']);
 });
 
-void test('a grant that was long waited for is extended before it counts, from that sending on', async () => {
+void test('a grant after a long wait is extended before it counts, from the time of that request', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locked = client.lock('x', { ttl: 3000, wait: 60_000 });
   await settled();
@@ -47,7 +47,7 @@ void test('a grant that was long waited for is extended before it counts, from t
   assert.equal(Math.round(lock.remaining), 3000 - 40 - 500);
 });
 
-void test('a grant that had expired before word of it came is waited for again', async () => {
+void test('a grant that expired before its reply came is waited for again', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locked = client.lock('x', { ttl: 3000, wait: 60_000 });
   await settled();
@@ -58,7 +58,7 @@ void test('a grant that had expired before word of it came is waited for again',
   assert.equal((await locked).fence, 9);
 });
 
-void test('an aborted acquire closes its connection, and gives back what may have been granted', async () => {
+void test('an aborted acquire closes its connection, and releases what may have been granted', async () => {
   const { client, transport } = clientUnderTest();
   const controller = new AbortController();
   const rejected = assert.rejects(client.lock('x', { signal: controller.signal }), /enough/);
@@ -73,7 +73,7 @@ void test('an aborted acquire closes its connection, and gives back what may hav
   assert.equal(release.request.path, `/db/acc/lock/x?id=${String(asked.batches[0]?.['LockOwner'])}`);
 });
 
-void test('a try that is aborted while it travels with others is given back behind them', async () => {
+void test('a try that is aborted in flight is released after the array it travels with', async () => {
   const { client, transport } = clientUnderTest();
   const controller = new AbortController();
   const rejected = assert.rejects(client.lock('x', { wait: 0, signal: controller.signal }), /enough/);
@@ -90,7 +90,7 @@ void test('a try that is aborted while it travels with others is given back behi
   assert.equal(transport.take().request.method, 'DELETE');
 });
 
-void test('whoever is refused the lock has nothing to give back', async () => {
+void test('a refused acquire releases nothing', async () => {
   const { client, transport } = clientUnderTest();
   const rejected = assert.rejects(client.lock('x', { wait: 0 }), NotLockedError);
   await settled();
@@ -121,7 +121,7 @@ void test('a guarded batch that is not awaited is done before the release', asyn
   await released;
 });
 
-void test('a renewal does not stand behind a guarded batch', async () => {
+void test('a renewal does not wait for a guarded batch', async () => {
   const { transport, lock, clock } = await lockedClient();
   void lock.batch({ set: [{ key: 'a', value: 1 }] });
   await clock.pass(1000);
@@ -138,7 +138,7 @@ void test('a guarded batch that finds the lock lost fires the signal', async () 
   assert.ok(lock.signal.reason instanceof LockLostError);
 });
 
-void test('await using hides no error of the block', async () => {
+void test('await using does not hide an error of its block', async () => {
   const { transport, lock } = await lockedClient();
   const block = (async () => {
     await using held = lock;
@@ -150,8 +150,8 @@ void test('await using hides no error of the block', async () => {
   await rejected;
 });
 
-void test('withLock throws what its function throws, and a loss behind one that went well', async () => {
-  for (const [fails, reply, wanted] of [
+void test('withLock throws the error of its function, and a lost lock after a function that succeeds', async () => {
+  for (const [fails, reply, expected] of [
     [true, 'lock_lost', /of the function/],
     [false, 'lock_lost', LockLostError],
     [false, 'internal', undefined],
@@ -161,15 +161,15 @@ void test('withLock throws what its function throws, and a loss behind one that 
       if (fails) throw new Error('of the function');
       return lock.fence;
     });
-    const outcome = wanted === undefined ? running : assert.rejects(running, wanted);
+    const outcome = expected === undefined ? running : assert.rejects(running, expected);
     await settled();
     await transport.take().reply(200, granted);
     await transport.take().fails(reply, reply === 'internal' ? 500 : 409);
-    assert.equal(await outcome, wanted === undefined ? 5 : undefined);
+    assert.equal(await outcome, expected === undefined ? 5 : undefined);
   }
 });
 
-void test('a mutex that was granted anew to its owner is another holding: lost, and given back', async () => {
+void test('a mutex granted anew to its owner is another lease: the first is lost, the second released', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locking = client.mutex('m', { ttl: 3000 });
   await settled();
@@ -185,7 +185,7 @@ void test('a mutex that was granted anew to its owner is another holding: lost, 
   assert.equal(mutex.state, 'lost');
 });
 
-void test('closing the client gives back what it holds', async () => {
+void test('closing the client releases the locks that it holds', async () => {
   const { client, transport, lock } = await lockedClient();
   const closed = client.close();
   await settled();

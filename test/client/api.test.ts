@@ -1,4 +1,4 @@
-/** The client against a real server: what the examples of docs/client.md leave out. */
+/** Tests the client against a real server, beyond the examples of docs/client.md. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { once } from 'node:events';
@@ -31,7 +31,7 @@ function connect(options: DragonLockOptions = {}): DragonLock {
   return client;
 }
 
-/** What is wrong with a client's settings is one line that names it. */
+/** Checks that each call reports the wrong setting in one line. */
 async function isTold(
   options: DragonLockOptions,
   kind: new (...parameters: never[]) => Error,
@@ -48,7 +48,7 @@ async function isTold(
   }
 }
 
-void test('a wrong token, account or URL is told in one line', async (t: TestContext) => {
+void test('a wrong token, account or URL is reported in one line', async (t: TestContext) => {
   const page = http
     .createServer((_, response) => response.writeHead(404).end('<h1>not here</h1>'))
     .listen(0, '127.0.0.1');
@@ -78,14 +78,14 @@ void test('a wrong token, account or URL is told in one line', async (t: TestCon
   }
 });
 
-void test('where nobody listens, watches wait and everything else says so in time', async () => {
+void test('if no server listens, watches wait and other calls fail in time', async () => {
   const client = connect({ url: 'http://127.0.0.1:9', timeout: 300 });
   await assert.rejects(client.kv.get('a'), { code: 'unreachable', message: /Cannot reach .*ECONNREFUSED/ });
   const signal = AbortSignal.timeout(1000);
   await assert.rejects(client.watch.key('a', { signal }).next(), { name: 'TimeoutError' });
 });
 
-void test('one batch that is not allowed does not spoil what travels with it', async () => {
+void test('a forbidden batch does not fail the calls that travel with it', async () => {
   await connect().kv.set('readable', 1);
   const reader = connect({ token: 'reader' });
   const [set, got] = await Promise.allSettled([reader.kv.set('x', 1), reader.kv.get('readable')]);
@@ -103,7 +103,7 @@ void test('large values travel and come back, many at once', async () => {
   await assert.rejects(client.kv.set('too large', 'x'.repeat(70_000)), { code: 'too_large' });
 });
 
-void test('a list goes on over its pages, of keys and of locks', async () => {
+void test('a list of keys or of locks continues over its pages', async () => {
   const client = connect();
   const keys = Array.from({ length: 25 }, (_, n) => `page/${String(n).padStart(2, '0')}`);
   await Promise.all(keys.map((key) => client.kv.set(key, key)));
@@ -121,7 +121,7 @@ void test('a list goes on over its pages, of keys and of locks', async () => {
   await Promise.all(locks.map((lock) => lock.release()));
 });
 
-void test('several keys are watched at once: what there is, then what changes', async () => {
+void test('a watch of several keys shows their current state, then each change', async () => {
   const client = connect();
   await client.kv.set('w/a', 1);
   const seen: string[] = [];
@@ -134,13 +134,13 @@ void test('several keys are watched at once: what there is, then what changes', 
   assert.deepEqual(seen, ['w/a 1', 'w/b none', 'w/b 2', 'w/a none']);
 });
 
-void test('a watch that cannot keep up is given another list, and goes on behind it', async () => {
+void test('a watch that cannot keep up gets another list, and continues after it', async () => {
   const client = connect();
   await client.kv.set('slow/0', 0);
   const watch = client.watch.prefix('slow/');
   const next = async (): Promise<PrefixEvent> => (await watch.next()).value;
   assert.equal((await next()).kind, 'list');
-  // Nobody reads on while the history that it would need goes away.
+  // The watch stops reading until the server has trimmed the history that it needs.
   const value = 'x'.repeat(60_000);
   const start = (await client.kv.get('slow/0'))!.version;
   for (let round = 0; ; round += 1) {
@@ -171,7 +171,7 @@ void test('closing the client ends its watches and calls', async () => {
   await assert.rejects(client.kv.get('a'), { code: 'closed' });
 });
 
-void test('a server that another one replaces is asked again', async (t) => {
+void test('the client reaches the server that replaces another at its address', async (t) => {
   const other = await ServerUnderTest.forTest(t);
   const client = connect({ url: other.url, token: undefined });
   const { boot } = await client.version();

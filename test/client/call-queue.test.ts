@@ -4,7 +4,7 @@ import { InvalidError, VersionMismatchError } from '../../src/client/errors.ts';
 import { settled } from './fake-clock.ts';
 import { clientUnderTest, type Exchange } from './fake-transport.ts';
 
-void test('calls of one turn are one request, those of another turn another', async () => {
+void test('calls of one turn share a request, and calls of another turn have another', async () => {
   const { client, transport } = clientUnderTest();
   const first = [client.kv.set('a', 1), client.counter.add('n'), client.kv.get('b')];
   await settled();
@@ -17,14 +17,14 @@ void test('calls of one turn are one request, those of another turn another', as
     one.batches.map((batch) => batch['KVSet'] ?? batch['Atomic'] ?? batch['KVGet']),
     [[{ Key: 'a', Value: 1 }], [{ Key: 'n', Add: 1 }], ['b']],
   );
-  assert.ok(!one.request.body?.includes('"c"') && two.request.body?.startsWith('{'), 'one alone is no array');
+  assert.ok(!one.request.body?.includes('"c"') && two.request.body?.startsWith('{'), 'a single call is no array');
   await one.succeed();
   await two.succeed();
   assert.deepEqual(await Promise.all(first), [7, 1, { key: 'b', version: 7, value: 'v' }]);
   assert.equal((await second)?.key, 'c');
 });
 
-void test('what is asked for is what was meant when it was asked for', async () => {
+void test('a call sends its arguments as they were when it was made', async () => {
   const { client, transport } = clientUnderTest();
   const value = { n: 1 };
   const set = client.kv.set('a', value);
@@ -60,7 +60,7 @@ void test('each call of an array has its own result or error', async () => {
   assert.equal(b.reason.requestId, 'boot-7');
 });
 
-void test('a call on a key that is under way waits for it, and so does what comes behind', async () => {
+void test('a call on a key that is in flight waits for it, and so do the calls after it', async () => {
   const { client, transport } = clientUnderTest();
   void client.kv.set('a', 1);
   await settled();
@@ -76,7 +76,7 @@ void test('a call on a key that is under way waits for it, and so does what come
   await settled();
   const other = transport.take();
   assert.match(other.request.body ?? '', /"c"/);
-  assert.equal(transport.exchanges.length, 0, 'b waits behind the batch that waits for a');
+  assert.equal(transport.exchanges.length, 0, 'b waits for the batch that waits for a');
   await other.succeed();
   assert.equal(transport.exchanges.length, 0);
   await first.succeed();
@@ -114,7 +114,7 @@ void test('order is kept while a request is being sent again', async () => {
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('more than there are connections for waits, and travels together', async () => {
+void test('calls beyond the number of connections wait, and travel together', async () => {
   const { client, transport } = clientUnderTest({ connections: 2 });
   for (let n = 0; n < 10; n += 1) {
     void client.kv.get(`k${n}`);
@@ -135,7 +135,7 @@ void test('an array has at most as many batches, reads and characters as the ser
   assert.deepEqual(lengths, [1000, 500, 60, 41, 1, 1]);
 });
 
-void test('a batch that is refused spoils none of those it travelled with', async () => {
+void test('a refused batch does not fail the batches that it travelled with', async () => {
   const { client, transport } = clientUnderTest();
   const outcomes = Promise.allSettled(['a', 'b', 'bad', 'd'].map((key) => client.kv.set(key, 1)));
   await settled();
@@ -153,7 +153,7 @@ void test('a batch that is refused spoils none of those it travelled with', asyn
   assert.ok(requests <= 6, `${requests} requests`);
 });
 
-void test('what cannot be right is refused before it travels', async () => {
+void test('an invalid call is refused before it is sent', async () => {
   const { client, transport } = clientUnderTest();
   const calls = [
     client.kv.get(''),
@@ -172,7 +172,7 @@ void test('what cannot be right is refused before it travels', async () => {
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('a call that is aborted before it leaves is not sent, one that is under way is let go', async () => {
+void test('a call aborted in the queue is not sent, and a call aborted in flight rejects at once', async () => {
   const { client, transport } = clientUnderTest();
   const [early, late] = [new AbortController(), new AbortController()];
   const first = client.kv.set('a', 1, { signal: early.signal });
@@ -189,7 +189,7 @@ void test('a call that is aborted before it leaves is not sent, one that is unde
   assert.equal(await third, 7);
 });
 
-void test('without coalescing each call is a request, and the order is the same', async () => {
+void test('without coalescing each call is a request of its own, in the same order', async () => {
   const { client, transport } = clientUnderTest({ coalesce: false });
   void client.kv.set('a', 1);
   void client.kv.set('b', 1);

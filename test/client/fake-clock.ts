@@ -1,4 +1,4 @@
-/** A lease clock that stands still until it is told, and shows a sleeping computer: wall time without monotonic time. */
+/** A lease clock that a test moves. It can also show a sleeping computer: wall time passes, monotonic time does not. */
 import type { LeaseClock, Mark } from '../../src/client/lease-clock.ts';
 
 export class FakeClock implements LeaseClock {
@@ -26,23 +26,23 @@ export class FakeClock implements LeaseClock {
     return this.after(delayMs, run);
   }
 
-  /** When the next timer is due, in milliseconds from now. */
+  /** Milliseconds until the next timer is due. */
   get nextMs(): number | undefined {
     return this.#timers.length === 0 ? undefined : Math.min(...this.#timers.map(({ at }) => at)) - this.#monotonicMs;
   }
 
-  /** Time passes, and nothing runs: a blocked event loop, a stopped process. */
+  /** Lets time pass while nothing runs, as in a blocked event loop or a stopped process. */
   passBlocked(ms: number): void {
     this.#monotonicMs += ms;
     this.#wallMs += ms;
   }
 
-  /** The computer sleeps. */
+  /** Lets time pass while the computer sleeps. */
   passAsleep(ms: number): void {
     this.#wallMs += ms;
   }
 
-  /** Time passes, timers run when they are due, and what they start runs until it waits for something. */
+  /** Lets time pass, runs each timer when it is due, and waits until the work that it starts is blocked. */
   async pass(ms: number): Promise<void> {
     const end = this.#monotonicMs + ms;
     for (;;) {
@@ -58,7 +58,7 @@ export class FakeClock implements LeaseClock {
   }
 }
 
-/** Every promise that can go on without time or the network has gone on. */
+/** Resolves once no promise can proceed without time or the network. */
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,4 +1,4 @@
-/** A client on a fake clock, whose requests a test answers one by one. */
+/** A client on a fake clock and a fake transport. The test answers its requests one by one. */
 import assert from 'node:assert/strict';
 import { DragonLock } from '../../src/client/dragon-lock.ts';
 import type { DragonLockOptions } from '../../src/client/options.ts';
@@ -17,7 +17,7 @@ export class Exchange {
     request.signal?.addEventListener('abort', () => reject(request.signal?.reason));
   }
 
-  /** The batches in it. */
+  /** The batches in the request. */
   get batches(): readonly Record<string, unknown>[] {
     const body: unknown = JSON.parse(this.request.body ?? '{}');
     return (Array.isArray(body) ? body : [body]) as Record<string, unknown>[];
@@ -32,7 +32,7 @@ export class Exchange {
     await this.reply(status, { Code: code, Message: code, RequestID: 'boot-1' }, retryAfterMs);
   }
 
-  /** Each batch of an array, or the only one, answers with the number of its place. */
+  /** Answers each batch with success; the revision is its position in the array, from 1. */
   async succeed(): Promise<void> {
     const bodies = this.batches.map((batch, i) => ({ Status: 200, Rev: i + 1, ...resultOf(batch) }));
     await this.reply(200, bodies.length === 1 ? bodies[0] : bodies);
@@ -46,7 +46,7 @@ export class Exchange {
 
 export class FakeTransport implements Transport {
   readonly exchanges: Exchange[] = [];
-  /** What `/version` answers; undefined: the test answers by itself. */
+  /** The version that `/version` reports; undefined: the test answers the request. */
   version: string | undefined = '0.1.0';
 
   send(request: WireRequest): Promise<WireReply> {
@@ -66,7 +66,7 @@ export class FakeTransport implements Transport {
     return Promise.resolve();
   }
 
-  /** The next request that was sent. */
+  /** Removes and returns the oldest request. */
   take(): Exchange {
     return this.exchanges.shift() ?? assert.fail('a request was sent');
   }
@@ -78,7 +78,7 @@ export interface ClientUnderTest {
   readonly clock: FakeClock;
 }
 
-/** @param random what stands for each random number */
+/** @param random replaces each random number */
 export function clientUnderTest(options: DragonLockOptions = {}, random = 1): ClientUnderTest {
   const transport = new FakeTransport();
   const clock = new FakeClock();

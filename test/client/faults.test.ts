@@ -1,6 +1,6 @@
 /**
- * The client while things go wrong: the server killed in the middle of everything, this process stopped or its event loop
- * blocked, acquires given up at the worst moment.
+ * Tests the client under faults: the server is killed in the middle of everything, this process is stopped or its event
+ * loop is blocked, acquires are aborted at the worst moment.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -12,13 +12,13 @@ import { DragonLock, LeaseUnknownError, LockLostError, NotLockedError, type Lock
 import { ServerUnderTest } from '../support/server-under-test.ts';
 
 const holderFile = fileURLToPath(new URL('holder-process.ts', import.meta.url));
-/** Long enough for a server to come back on a busy machine. */
+/** Milliseconds. Long enough for a server to restart on a busy machine. */
 const timeout = 60_000;
 
 interface Setup {
   readonly server: ServerUnderTest;
   readonly client: DragonLock;
-  /** On the same port. */
+  /** Restarts the server on the same port. */
   readonly killAndStart: () => Promise<void>;
 }
 
@@ -30,7 +30,7 @@ async function setUp(t: Parameters<typeof ServerUnderTest.forTest>[0]): Promise<
   return { server, client, killAndStart: () => server.restart('kill', { listen }) };
 }
 
-void test('the server is killed in the middle of everything: writes happen once, watches miss nothing, locks keep their order', {
+void test('after kills of the server, each write happened once, watches missed nothing, and locks kept their order', {
   timeout: 180_000,
 }, async (t) => {
   const { client, killAndStart } = await setUp(t);
@@ -104,7 +104,7 @@ void test('the server is killed in the middle of everything: writes happen once,
   }
   run.stop = true;
   await Promise.all(all);
-  assert.ok(inTheMiddle > 0, 'calls were under way when it was killed');
+  assert.ok(inTheMiddle > 0, 'calls were in flight when it was killed');
 
   assert.equal(await client.counter.get('n'), run.added, 'each add happened once');
   assert.equal(await client.counter.get('sections'), run.sections, 'no section was lost or done twice');
@@ -118,7 +118,7 @@ void test('the server is killed in the middle of everything: writes happen once,
   assert.deepEqual(seen, written, 'every commit, in order, once');
 });
 
-void test('a process that was stopped past its ttl finds the signal fired, and its guarded write refused', {
+void test('a process stopped past its ttl finds the signal fired, and its guarded write is refused', {
   timeout: 120_000,
 }, async (t) => {
   const { client, server } = await setUp(t);
@@ -141,7 +141,7 @@ void test('a process that was stopped past its ttl finds the signal fired, and i
   assert.equal((await client.kv.get('guarded'))?.value, 'in time');
 });
 
-void test('behind a blocked event loop the signal has fired, and a guarded write is refused', async (t) => {
+void test('after a blocked event loop the signal has fired, and a guarded write is refused', async (t) => {
   const { client } = await setUp(t);
   const lock = await client.lock('x', { ttl: 300 });
   lock.assertHeld();
@@ -152,7 +152,7 @@ void test('behind a blocked event loop the signal has fired, and a guarded write
   await assert.rejects(lock.release(), LockLostError);
 });
 
-void test('while the server is away the signal fires within the ttl; a lock that outlives that is kept', async (t) => {
+void test('while the server is down the signal fires within the ttl; a lock with a longer ttl is kept', async (t) => {
   const { client, server, killAndStart } = await setUp(t);
   const short = await client.lock('short', { ttl: 1000 });
   const long = await client.lock('long', { ttl: 3_600_000 });
@@ -178,7 +178,7 @@ void test('locks are renewed for as long as they are held', async (t) => {
   assert.equal(await client.locks.isHeld('x', lock.fence), true);
 });
 
-void test('whoever gives an acquire up gives the place in line back, and a grant that was on its way', async (t) => {
+void test('an aborted acquire leaves the wait queue, and releases a grant that was on its way', async (t) => {
   const { client, server } = await setUp(t);
   const first = await client.lock('x');
   const patience = new AbortController();
@@ -217,7 +217,7 @@ void test('whoever gives an acquire up gives the place in line back, and a grant
   assert.ok(gaveUp > 0, 'acquires were given up');
 });
 
-void test('a lock that is busy is refused when the wait is over, and the holder is told of', async (t) => {
+void test('a busy lock is refused after the wait, with its holder in the error', async (t) => {
   const { client } = await setUp(t);
   await using lock = await client.lock('x', { meta: { who: 'me' } });
   await assert.rejects(client.lock('x', { wait: 50 }), (error: Error) => {

@@ -1,6 +1,6 @@
 /**
- * A process that holds a lock, for tests that stop it. It tells on stdout, a line of JSON each: that it has the lock, and
- * when it is written to, what its lock says right then, and what becomes of a guarded write.
+ * A process that holds a lock, for tests that stop it. It prints lines of JSON: first the fence of its lock; then, once
+ * it receives input, the state of the lock's signal and the outcome of a guarded write.
  */
 import { DragonLock } from '../../src/client/exports.ts';
 

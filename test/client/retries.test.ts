@@ -12,7 +12,7 @@ import { backoffMs } from '../../src/client/retry.ts';
 import { settled } from './fake-clock.ts';
 import { clientUnderTest } from './fake-transport.ts';
 
-void test('a write that lost its reply is sent again under the same id', async () => {
+void test('a write without a reply is sent again with the same id', async () => {
   const { client, transport, clock } = clientUnderTest();
   const added = client.counter.add('n', 5);
   await settled();
@@ -54,7 +54,7 @@ void test('a write without an id is sent again only if nothing was sent or done'
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('ids of the caller keep their meaning: only our own first try counts as ours', async () => {
+void test('ids of the caller keep their meaning: only the id of the client marks its own first attempt', async () => {
   const { client, transport, clock } = clientUnderTest();
   const batch = { idempotency: { ids: ['order-1'] }, atomic: [{ key: 'n', add: 1 }] };
   const mine = client.batch(batch);
@@ -76,7 +76,7 @@ void test('ids of the caller keep their meaning: only our own first try counts a
   await rejected;
 });
 
-void test('reads are sent again, whatever became of the first', async () => {
+void test('reads are sent again after any loss', async () => {
   const { client, transport, clock } = clientUnderTest();
   const got = client.kv.get('a');
   await settled();
@@ -88,7 +88,7 @@ void test('reads are sent again, whatever became of the first', async () => {
   assert.equal((await got)?.value, 'v');
 });
 
-void test('what passes is tried again after what the server asks for, what does not is told at once', async () => {
+void test('a transient error is retried after the delay of the server, any other rejects at once', async () => {
   const { client, transport, clock } = clientUnderTest();
   const got = client.kv.get('a');
   await settled();
@@ -102,7 +102,7 @@ void test('what passes is tried again after what the server asks for, what does 
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('within an array only those that were put off are sent again, in order', async () => {
+void test('of an array only the overloaded batches are sent again, in order', async () => {
   const { client, transport, clock } = clientUnderTest();
   const outcomes = Promise.all(['a', 'b', 'c'].map((key) => client.kv.set(key, key)));
   await settled();
@@ -118,14 +118,14 @@ void test('within an array only those that were put off are sent again, in order
   assert.deepEqual(await outcomes, [5, 7, 7]);
 });
 
-for (const [how, wanted] of [
+for (const [how, expected] of [
   ['a read', UnreachableError],
   ['a write', OutcomeUnknownError],
 ] as const) {
-  void test(`${how} that nobody answers ends within its timeout`, async () => {
+  void test(`${how} without a reply ends within its timeout`, async () => {
     const { client, transport, clock } = clientUnderTest({ timeout: 3000 });
     const call = how === 'a read' ? client.kv.get('a') : client.kv.set('a', 1);
-    const rejected = assert.rejects(call, wanted);
+    const rejected = assert.rejects(call, expected);
     await settled();
     let attempts = 0;
     let passedMs = 0;
@@ -148,7 +148,7 @@ for (const [how, wanted] of [
   });
 }
 
-void test('a server that drains for longer than the timeout is told as such', async () => {
+void test('a server that drains for longer than the timeout is reported as draining', async () => {
   const { client, transport, clock } = clientUnderTest({ timeout: 1000 });
   const rejected = assert.rejects(client.kv.get('a'), DrainingError);
   await settled();
@@ -159,7 +159,7 @@ void test('a server that drains for longer than the timeout is told as such', as
   await rejected;
 });
 
-void test('what can never be reached is not tried again', async () => {
+void test('a permanent transport error is not retried', async () => {
   const { client, transport } = clientUnderTest();
   const rejected = assert.rejects(client.kv.get('a'), UnreachableError);
   await settled();
@@ -168,15 +168,15 @@ void test('what can never be reached is not tried again', async () => {
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('an old server, and one that is none, are told in one line, before anything is sent', async () => {
-  for (const [version, wanted] of [
-    ['0.0.9', { name: 'ServerTooOldError', message: /has version 0\.0\.9; wanted 0\.1\.0 or newer/ }],
+void test('an old server and a foreign server are reported in one line, before any call is sent', async () => {
+  for (const [version, expected] of [
+    ['0.0.9', { name: 'ServerTooOldError', message: /is too old: expected version 0\.1\.0 or newer, got 0\.0\.9/ }],
     ['nginx', { name: 'NotDragonLockError', message: /http:\/\/127\.0\.0\.1:8081 is not a Dragon Lock server/ }],
   ] as const) {
     const { client, transport } = clientUnderTest();
     transport.version = version;
-    await assert.rejects(client.kv.set('a', 1), wanted);
-    await assert.rejects(client.lock('a'), wanted);
+    await assert.rejects(client.kv.set('a', 1), expected);
+    await assert.rejects(client.lock('a'), expected);
     assert.equal(transport.exchanges.length, 0);
   }
   const { client, transport } = clientUnderTest();
@@ -188,7 +188,7 @@ void test('an old server, and one that is none, are told in one line, before any
   assert.ok(ServerTooOldError.prototype instanceof Error);
 });
 
-void test('pauses double up to two seconds, and are spread over their upper half', () => {
+void test('delays double up to two seconds, with jitter over their upper half', () => {
   assert.deepEqual(
     [1, 2, 3, 10, 50].map((attempt) => backoffMs(attempt, 0, 1)),
     [50, 100, 200, 2000, 2000],

@@ -1,7 +1,7 @@
 /**
- * Runs the `ts` examples of README.md, docs/client.md and docs/store.md, each a module of its own, one after the other against one
- * server, and one DynamoDB in memory; a `text` block right behind one is what it must print. An example that does not
- * make a client or a store of its own is given one.
+ * Runs the `ts` examples of README.md, docs/client.md and docs/store.md one after the other, each as a module, against
+ * one server and one DynamoDB in memory. A `text` block right after an example is its expected output. An example that
+ * makes no client or store gets one.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -27,12 +27,11 @@ interface Example {
   readonly prints: string | undefined;
 }
 
-void test('docs/client.md: every example compiles, and prints what it says', (t) =>
-  runExamples(t, 'docs/client.md', 12));
+void test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/client.md', 12));
 
 void test('README.md: its example of the client compiles and runs', (t) => runExamples(t, 'README.md', 1));
 
-void test('docs/store.md: every example compiles, and prints what it says', async (t) => {
+void test('docs/store.md: every example compiles and prints its output', async (t) => {
   const dynamoDb = await startDynamoDb({ withTable: false });
   t.after(() => dynamoDb.close());
   await runExamples(t, 'docs/store.md', 5, dynamoDb.environment);
@@ -67,7 +66,7 @@ async function runExamples(
   for (const [i, { place, prints }] of examples.slice(0, printed.length).entries()) {
     if (prints !== undefined) assert.equal(masked(printed[i]!), masked(prints), `${place}: ${stderr}`);
   }
-  assert.equal(child.exitCode, 0, `behind ${examples[printed.length - 1]?.place}: ${stderr}`);
+  assert.equal(child.exitCode, 0, `after ${examples[printed.length - 1]?.place}: ${stderr}`);
   assert.equal(printed.length, examples.length);
 }
 
@@ -96,7 +95,7 @@ function moduleOf(code: string, url: string): string {
   return `${given.filter((line) => line !== false).join('\n')}\n${own}\nexport {};\n`;
 }
 
-/** As a user's compiler would see them. */
+/** Type-checks the examples as a user's compiler would. */
 function compile(directory: string, files: readonly string[]): void {
   const config = path.join(directory, 'tsconfig.json');
   const extending = path.join(root, 'tsconfig.json');
@@ -110,7 +109,7 @@ function compile(directory: string, files: readonly string[]): void {
   assert.equal(status, 0, stdout);
 }
 
-/** Numbers of revisions differ from run to run. */
+/** Hides the fences, which differ from run to run. */
 function masked(text: string): string {
   return text.trimEnd().replaceAll(/(fence) \d+/g, '$1 #');
 }

@@ -11,7 +11,7 @@
  * holder is always the first to know.
  */
 import { LockLostError } from '../errors.ts';
-import { Lease as KeptLease } from '../lease.ts';
+import { LeaseKeeper } from '../lease.ts';
 import type { Mark } from '../lease-clock.ts';
 import { checkTtl, type Lease, type Locker, type LockOptions } from './store.ts';
 import { LockAcquireCancelled, LockAcquireFailed } from './store-errors.ts';
@@ -41,7 +41,7 @@ export interface Grant {
 
 interface Held {
   readonly grant: Grant;
-  readonly lease: KeptLease;
+  readonly lease: LeaseKeeper;
 }
 
 export class StoreLocker implements Locker {
@@ -104,11 +104,11 @@ export class StoreLocker implements Locker {
     return grant;
   }
 
-  #keep(grant: Grant): KeptLease {
+  #keep(grant: Grant): LeaseKeeper {
     const { ttl, noRenewal = false, renewalStop } = this.#options;
     // What is not renewed stays as it is until its time is over.
     const never = new Promise<never>(() => {});
-    return new KeptLease({
+    return new LeaseKeeper({
       name: `lock ${JSON.stringify(this.#key)}`,
       ttlMs: checkTtl(ttl),
       clock: this.#surroundings.clock,
