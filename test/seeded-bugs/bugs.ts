@@ -607,7 +607,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'those who wait in DynamoDB look in step',
     file: 'src/client/store/dynamodb-lock.ts',
-    find: 'pollMs * (0.5 + surroundings.random())',
+    find: 'pollMs * (0.5 + environment.random())',
     replace: 'pollMs',
     caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'those who wait look at different moments' },
   },
@@ -628,7 +628,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a put to DynamoDB is sent again in doubt',
     file: 'src/client/store/dynamodb-table.ts',
-    find: 'tries === triesMax || change.blind === true',
+    find: 'tries === triesMax || change.unsafeToRepeat === true',
     replace: 'tries === triesMax',
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,

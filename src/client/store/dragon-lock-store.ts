@@ -20,11 +20,11 @@ import {
   type WatchOptions,
 } from './store.ts';
 import { KeyExists, KeyModified, KeyNotFound } from './store-errors.ts';
-import { isAborted, systemSurroundings, type Surroundings } from './environment.ts';
+import { isAborted, systemEnvironment, type Environment } from './environment.ts';
 
 export interface DragonLockStoreOptions {
   readonly client: DragonLock;
-  readonly surroundings?: Surroundings;
+  readonly environment?: Environment;
 }
 
 /** Pairs that one request lists: the server's largest page. */
@@ -32,11 +32,11 @@ const pageLength = 1000;
 
 export class DragonLockStore implements WatchableStore {
   readonly #client: DragonLock;
-  readonly #surroundings: Surroundings;
+  readonly #environment: Environment;
 
-  constructor({ client, surroundings = systemSurroundings }: DragonLockStoreOptions) {
+  constructor({ client, environment = systemEnvironment }: DragonLockStoreOptions) {
     this.#client = client;
-    this.#surroundings = surroundings;
+    this.#environment = environment;
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
@@ -68,7 +68,7 @@ export class DragonLockStore implements WatchableStore {
     const { previous, value = null } = options;
     const ttl = this.#ttlOf(options);
     // The server tells when it expires only to who reads it: here it is told by our own clock.
-    const expires = ttl === undefined ? undefined : this.#surroundings.clock.mark().wallMs + ttl;
+    const expires = ttl === undefined ? undefined : this.#environment.clock.mark().wallMs + ttl;
     try {
       const version = await this.#client.kv.set(key, value, { ttl, version: previous?.version ?? 0 });
       return pairOf({ key, version, value, ...(expires !== undefined && { till: expires }) });
@@ -94,10 +94,10 @@ export class DragonLockStore implements WatchableStore {
       key,
       ttlMs: checkTtl(options.ttl),
       client: this.#client,
-      surroundings: this.#surroundings,
+      environment: this.#environment,
       ...(options.value !== undefined && { value: options.value }),
     });
-    return new StoreLocker(key, lock, options, this.#surroundings);
+    return new StoreLocker(key, lock, options, this.#environment);
   }
 
   async *watch(key: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair | undefined, void, undefined> {
@@ -141,7 +141,7 @@ export class DragonLockStore implements WatchableStore {
     if (previous === undefined || options.ttl !== undefined || options.noExpiry !== undefined) return ttlOf(options);
     if (previous.expires === undefined) return undefined;
     // What is over by our clock may not be so by the server's, which decides.
-    return Math.max(1, previous.expires - this.#surroundings.clock.mark().wallMs);
+    return Math.max(1, previous.expires - this.#environment.clock.mark().wallMs);
   }
 }
 

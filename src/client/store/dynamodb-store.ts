@@ -11,7 +11,7 @@
  */
 import { OutcomeUnknownError } from '../errors.ts';
 import { DynamoDbLock } from './dynamodb-lock.ts';
-import { DynamoDbTable, numberOf, textOf, type Change, type DynamoDbCalls, type Item } from './dynamodb-table.ts';
+import { DynamoDbTable, numberOf, textOf, type ItemChange, type DynamoDbCalls, type Item } from './dynamodb-table.ts';
 import { StoreLocker } from './locker.ts';
 import {
   checkTtl,
@@ -25,7 +25,7 @@ import {
   type Store,
 } from './store.ts';
 import { KeyExists, KeyModified, KeyNotFound } from './store-errors.ts';
-import { systemSurroundings, type Surroundings } from './environment.ts';
+import { systemEnvironment, type Environment } from './environment.ts';
 
 export interface DynamoDbStoreOptions {
   /** A `DynamoDB` client of `@aws-sdk/client-dynamodb`. */
@@ -35,7 +35,7 @@ export interface DynamoDbStoreOptions {
   readonly partition: string;
   /** How often a lock that is waited for is looked at, give or take a half: by default every second. */
   readonly pollMs?: number;
-  readonly surroundings?: Surroundings;
+  readonly environment?: Environment;
 }
 
 /** How long after its end an item may be cleared away: longer than any request is on its way. */
@@ -45,20 +45,23 @@ export class DynamoDbStore implements Store {
   readonly #table: DynamoDbTable;
   readonly #partition: string;
   readonly #pollMs: number;
-  readonly #surroundings: Surroundings;
+  readonly #environment: Environment;
 
-  constructor({ client, tableName, partition, pollMs = 1000, surroundings }: DynamoDbStoreOptions) {
+  constructor({ client, tableName, partition, pollMs = 1000, environment }: DynamoDbStoreOptions) {
     if (partition === '' || partition.includes('#')) {
       throw new RangeError(`partition: "${partition}" is no partition; wanted is a name without "#"`);
     }
     this.#table = new DynamoDbTable(client, tableName);
     this.#partition = partition;
     this.#pollMs = pollMs;
-    this.#surroundings = surroundings ?? systemSurroundings;
+    this.#environment = environment ?? systemEnvironment;
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
-    await this.#table.change({ ...this.#writing(key, options.value, this.#deadlineIn(ttlOf(options))), blind: true });
+    await this.#table.change({
+      ...this.#putChange(key, options.value, this.#deadlineIn(ttlOf(options))),
+      unsafeToRepeat: true,
+    });
   }
 
   async get(key: string, { consistent = true }: ReadOptions = {}): Promise<KVPair> {
@@ -76,8 +79,8 @@ export class DynamoDbStore implements Store {
 
   async delete(key: string): Promise<void> {
     await this.#table.change({
-      ...this.#deleting(key),
-      blind: true,
+      ...this.#deleteChange(key),
+      unsafeToRepeat: true,
       condition: 'attribute_exists(#nonce) AND attribute_not_exists(#deleted)',
     });
   }
@@ -92,18 +95,18 @@ export class DynamoDbStore implements Store {
     const isPlain = options.ttl === undefined && options.noExpiry === undefined;
     const deadline = isPlain ? previous.expires : this.#deadlineIn(ttlOf(options));
     const changed = await this.#table.change({
-      ...this.#writing(key, options.value, deadline),
-      ...this.#replacing(previous),
+      ...this.#putChange(key, options.value, deadline),
+      ...this.#ifUnchanged(previous),
     });
     if (changed.kind === 'done' && changed.item !== undefined) return pairOf(changed.item);
-    if (changed.kind === 'refused' && !changed.sure) throw overtaken(key);
+    if (changed.kind === 'refused' && !changed.sure) throw outcomeUnknown(key);
     throw new KeyModified(`The key "${key}" is not version ${previous.version} any more.`);
   }
 
   async atomicDelete(key: string, previous: KVPair): Promise<void> {
-    const changed = await this.#table.change({ ...this.#deleting(key), ...this.#replacing(previous) });
+    const changed = await this.#table.change({ ...this.#deleteChange(key), ...this.#ifUnchanged(previous) });
     if (changed.kind === 'done') return;
-    if (!changed.sure) throw overtaken(key);
+    if (!changed.sure) throw outcomeUnknown(key);
     if (this.#live(changed.item) === undefined) throw new KeyNotFound(`There is no key "${key}".`);
     throw new KeyModified(`The key "${key}" is not version ${previous.version} any more.`);
   }
@@ -115,7 +118,7 @@ export class DynamoDbStore implements Store {
       pollMs: this.#pollMs,
       partition: this.#partition,
       table: this.#table,
-      surroundings: this.#surroundings,
+      environment: this.#environment,
       ...(options.value !== undefined && {
         shown: {
           put: (fence, ttlMs) => this.#show(key, options.value, fence, ttlMs),
@@ -123,7 +126,7 @@ export class DynamoDbStore implements Store {
         },
       }),
     });
-    return new StoreLocker(key, lock, options, this.#surroundings);
+    return new StoreLocker(key, lock, options, this.#environment);
   }
 
   /** The condition is what was seen: nothing, or something that is over. */
@@ -134,25 +137,25 @@ export class DynamoDbStore implements Store {
       if (this.#live(over) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
       const nonce = textOf(over, 'nonce');
       const changed = await this.#table.change({
-        ...this.#writing(key, options.value, this.#deadlineIn(ttlMs)),
+        ...this.#putChange(key, options.value, this.#deadlineIn(ttlMs)),
         ...(nonce === undefined
           ? { condition: 'attribute_not_exists(#nonce)' }
           : { condition: '#nonce = :over', values: { over: { S: nonce } } }),
       });
       if (changed.kind === 'done') return pairOf(changed.item ?? {});
-      if (!changed.sure) throw overtaken(key);
+      if (!changed.sure) throw outcomeUnknown(key);
       // Somebody has written it meanwhile: there may be a pair now.
     }
   }
 
   /** The pair of a lock that is held. Whoever has been overtaken by a later fence leaves it alone. */
   async #show(key: string, value: unknown, fence: number, ttlMs: number): Promise<void> {
-    const writing = this.#writing(key, value, this.#deadlineIn(ttlMs));
+    const change = this.#putChange(key, value, this.#deadlineIn(ttlMs));
     await this.#table.change({
-      ...writing,
-      set: { ...writing.set, fence: { N: String(fence) } },
-      remove: writing.remove.filter((attribute) => attribute !== 'fence'),
-      blind: true,
+      ...change,
+      set: { ...change.set, fence: { N: String(fence) } },
+      remove: change.remove.filter((attribute) => attribute !== 'fence'),
+      unsafeToRepeat: true,
       condition:
         'attribute_not_exists(#fence) OR #fence < :fence OR (#fence = :fence AND attribute_not_exists(#deleted))',
     });
@@ -160,16 +163,16 @@ export class DynamoDbStore implements Store {
 
   async #hide(key: string, fence: number): Promise<void> {
     await this.#table.change({
-      ...this.#deleting(key),
-      blind: true,
+      ...this.#deleteChange(key),
+      unsafeToRepeat: true,
       condition: '#fence = :shown AND attribute_not_exists(#deleted)',
       values: { shown: { N: String(fence) } },
     });
   }
 
-  #writing(key: string, value: unknown, deadlineMs: number | undefined): Change {
-    const nonce = this.#surroundings.nonce();
-    const timed: Item = deadlineMs === undefined ? {} : timesOf(deadlineMs);
+  #putChange(key: string, value: unknown, deadlineMs: number | undefined): ItemChange {
+    const nonce = this.#environment.nonce();
+    const timed: Item = deadlineMs === undefined ? {} : deadlineAttributes(deadlineMs);
     return {
       id: this.#partition,
       name: key,
@@ -180,9 +183,9 @@ export class DynamoDbStore implements Store {
     };
   }
 
-  #deleting(key: string): Change {
-    const nonce = this.#surroundings.nonce();
-    const { expires } = timesOf(this.#nowMs());
+  #deleteChange(key: string): ItemChange {
+    const nonce = this.#environment.nonce();
+    const { expires } = deadlineAttributes(this.#nowMs());
     return {
       id: this.#partition,
       name: key,
@@ -193,7 +196,7 @@ export class DynamoDbStore implements Store {
     };
   }
 
-  #replacing({ tag, version }: KVPair): Pick<Change, 'condition' | 'values'> {
+  #ifUnchanged({ tag, version }: KVPair): Pick<ItemChange, 'condition' | 'values'> {
     return {
       condition: '#nonce = :previous AND #version = :before AND (attribute_not_exists(#deadline) OR #deadline > :now)',
       values: {
@@ -205,7 +208,7 @@ export class DynamoDbStore implements Store {
   }
 
   #nowMs(): number {
-    return this.#surroundings.clock.mark().wallMs;
+    return this.#environment.clock.mark().wallMs;
   }
 
   #deadlineIn(ttlMs: number | undefined): number | undefined {
@@ -220,7 +223,7 @@ export class DynamoDbStore implements Store {
   }
 }
 
-function timesOf(deadlineMs: number): { deadline: { N: string }; expires: { N: string } } {
+function deadlineAttributes(deadlineMs: number): { deadline: { N: string }; expires: { N: string } } {
   const expires = Math.ceil((deadlineMs + collectAfterMs) / 1000);
   return { deadline: { N: String(deadlineMs) }, expires: { N: String(expires) } };
 }
@@ -236,7 +239,7 @@ function pairOf(item: Item): KVPair {
   };
 }
 
-function overtaken(key: string): OutcomeUnknownError {
+function outcomeUnknown(key: string): OutcomeUnknownError {
   return new OutcomeUnknownError(
     `Whether "${key}" was written is not known: an answer was lost, and others have written it.`,
   );

@@ -50,7 +50,7 @@ export interface DynamoDbCalls {
 export type Item = Record<string, AttributeValue>;
 
 /** One change of one item. */
-export interface Change {
+export interface ItemChange {
   readonly id: string;
   readonly name: string;
   readonly set: Item;
@@ -61,12 +61,12 @@ export interface Change {
   readonly condition?: string;
   readonly values?: Item;
   /** It names nothing that it replaces. It is not sent again when the answer is lost: that could undo a later write. */
-  readonly blind?: true;
+  readonly unsafeToRepeat?: true;
   /** Whether this is what the change leaves. */
   readonly isDone: (item: Item | undefined) => boolean;
 }
 
-export type Changed =
+export type ItemChangeResult =
   | { readonly kind: 'done'; readonly item: Item | undefined }
   /** The condition did not hold. Not `sure`: or it held, and somebody has changed the item since. */
   | { readonly kind: 'refused'; readonly item: Item | undefined; readonly sure: boolean };
@@ -134,7 +134,7 @@ export class DynamoDbTable {
   }
 
   /** @throws OutcomeUnknownError, and what the client says of a request that cannot have done anything */
-  async change(change: Change): Promise<Changed> {
+  async change(change: ItemChange): Promise<ItemChangeResult> {
     const input = this.#inputOf(change);
     for (let tries = 1; ; tries += 1) {
       try {
@@ -145,12 +145,12 @@ export class DynamoDbTable {
         const item = await this.#readAfter(error, change);
         if (change.isDone(item)) return { kind: 'done', item };
         if (isRefusal(error)) return { kind: 'refused', item, sure: tries === 1 && wasSentOnce(error) };
-        if (tries === triesMax || change.blind === true) throw outcomeUnknown(change, error);
+        if (tries === triesMax || change.unsafeToRepeat === true) throw outcomeUnknown(change, error);
       }
     }
   }
 
-  async #readAfter(error: unknown, change: Change): Promise<Item | undefined> {
+  async #readAfter(error: unknown, change: ItemChange): Promise<Item | undefined> {
     try {
       return await this.read(change.id, change.name);
     } catch {
@@ -158,7 +158,7 @@ export class DynamoDbTable {
     }
   }
 
-  #inputOf({ id, name, set, count = [], remove, condition, values }: Change): UpdateItemCommandInput {
+  #inputOf({ id, name, set, count = [], remove, condition, values }: ItemChange): UpdateItemCommandInput {
     const counting = count.map((attribute) => `#${attribute} = if_not_exists(#${attribute}, :zero) + :one`);
     const setting = Object.keys(set).map((attribute) => `#${attribute} = :${attribute}`);
     const assignments = [...setting, ...counting].join(', ');
@@ -204,6 +204,6 @@ function wasSentOnce(error: unknown): boolean {
   return (error as { $metadata?: { attempts?: number } } | undefined)?.$metadata?.attempts === 1;
 }
 
-function outcomeUnknown({ name }: Change, cause: unknown): OutcomeUnknownError {
+function outcomeUnknown({ name }: ItemChange, cause: unknown): OutcomeUnknownError {
   return new OutcomeUnknownError(`Whether "${name}" was written is not known: ${String(cause)}`, { cause });
 }

@@ -2,7 +2,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { systemLeaseClock, type LeaseClock } from '../lease-clock.ts';
 
-export interface Surroundings {
+export interface Environment {
   /**
    * Leases go by its monotonic time, and no two machines compare theirs. Its wall time is for the deadlines of pairs,
    * which other machines read.
@@ -14,7 +14,7 @@ export interface Surroundings {
   random(): number;
 }
 
-export const systemSurroundings: Surroundings = {
+export const systemEnvironment: Environment = {
   clock: systemLeaseClock,
   nonce: () => randomUUID(),
   random: () => randomInt(2 ** 32) / 2 ** 32,
@@ -35,7 +35,7 @@ export function pause(clock: LeaseClock, delayMs: number, signal: AbortSignal | 
 }
 
 /** What the promise says, or an error when it takes too long. */
-export function within<Result>(clock: LeaseClock, timeoutMs: number, promise: Promise<Result>): Promise<Result> {
+export function withTimeout<Result>(clock: LeaseClock, timeoutMs: number, promise: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(timeoutMs, () => reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`)));
     void promise.then(resolve, reject).finally(cancel);

@@ -13,14 +13,14 @@ import type { SetOperation } from '../batch.ts';
 import type { DragonLock } from '../dragon-lock.ts';
 import { LockLostError, NotLockedError, OutcomeUnknownError, VersionMismatchError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
-import type { Grant, LockBackend } from './locker.ts';
-import { isAborted, type Surroundings } from './environment.ts';
+import type { LockGrant, LockBackend } from './locker.ts';
+import { isAborted, type Environment } from './environment.ts';
 
 export interface LockOnServerOptions {
   readonly key: string;
   readonly ttlMs: number;
   readonly client: DragonLock;
-  readonly surroundings: Surroundings;
+  readonly environment: Environment;
   /** The pair under the lock's key while it is held; absent: there is none. */
   readonly value?: unknown;
 }
@@ -37,14 +37,14 @@ export class LockOnServer implements LockBackend {
     this.#options = options;
   }
 
-  async acquire(wait: boolean, signal: AbortSignal | undefined): Promise<Grant | 'busy'> {
-    const { ttlMs, surroundings } = this.#options;
-    const owner = surroundings.nonce();
+  async acquire(wait: boolean, signal: AbortSignal | undefined): Promise<LockGrant | 'busy'> {
+    const { ttlMs, environment } = this.#options;
+    const owner = environment.nonce();
     let unknown = 0;
     while (!isAborted(signal)) {
       try {
         const grant = await this.#ask(owner, wait, signal);
-        const isFresh = surroundings.clock.since(grant.sentAt) < ttlMs / 4;
+        const isFresh = environment.clock.since(grant.sentAt) < ttlMs / 4;
         if (!isFresh) await grant.renew(ttlMs);
         return grant;
       } catch (error) {
@@ -64,15 +64,15 @@ export class LockOnServer implements LockBackend {
     return 'busy';
   }
 
-  async #ask(owner: string, wait: boolean, signal: AbortSignal | undefined): Promise<TenureOnServer> {
-    const { key, ttlMs, client, surroundings } = this.#options;
-    const sentAt = surroundings.clock.mark();
+  async #ask(owner: string, wait: boolean, signal: AbortSignal | undefined): Promise<HeldLockOnServer> {
+    const { key, ttlMs, client, environment } = this.#options;
+    const sentAt = environment.clock.mark();
     const { lock, set } = await client.batch(
       { lock: { id: key, ttl: ttlMs, wait: wait ? waitMs : 0, owner }, set: shownBy(this.#options) },
       { signal },
     );
     if (lock === undefined) throw new TypeError('The server has answered a lock with none.');
-    return new TenureOnServer(this.#options, lock.fence, sentAt, set[0]?.version);
+    return new HeldLockOnServer(this.#options, { fence: lock.fence, sentAt, version: set[0]?.version });
   }
 
   /** Gives back what was perhaps granted to this owner. */
@@ -87,18 +87,18 @@ export class LockOnServer implements LockBackend {
 }
 
 /** The time for which one acquisition has the lock. */
-class TenureOnServer implements Grant {
+class HeldLockOnServer implements LockGrant {
   readonly fence: number;
   readonly #options: LockOnServerOptions;
   #sentAt: Mark;
   /** Of the pair that shows it. */
   #version: number | undefined;
 
-  constructor(options: LockOnServerOptions, fence: number, sentAt: Mark, version: number | undefined) {
+  constructor(options: LockOnServerOptions, granted: { fence: number; sentAt: Mark; version: number | undefined }) {
     this.#options = options;
-    this.fence = fence;
-    this.#sentAt = sentAt;
-    this.#version = version;
+    this.fence = granted.fence;
+    this.#sentAt = granted.sentAt;
+    this.#version = granted.version;
   }
 
   get sentAt(): Mark {
@@ -106,12 +106,12 @@ class TenureOnServer implements Grant {
   }
 
   async renew(timeoutMs: number): Promise<Mark> {
-    const { key, ttlMs, client, surroundings } = this.#options;
+    const { key, ttlMs, client, environment } = this.#options;
     const giveUp = new AbortController();
-    const cancel = surroundings.clock.after(timeoutMs, () =>
+    const cancel = environment.clock.after(timeoutMs, () =>
       giveUp.abort(new Error(`no answer within ${Math.round(timeoutMs)} ms`)),
     );
-    const sentAt = surroundings.clock.mark();
+    const sentAt = environment.clock.mark();
     try {
       const { set } = await client.batch(
         { lock: { id: key, ttl: ttlMs }, unlock: { id: key, fence: this.fence }, set: shownBy(this.#options) },

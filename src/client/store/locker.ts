@@ -15,7 +15,7 @@ import { Lease as KeptLease } from '../lease.ts';
 import type { Mark } from '../lease-clock.ts';
 import { checkTtl, type Lease, type Locker, type LockOptions } from './store.ts';
 import { LockAcquireCancelled, LockAcquireFailed } from './store-errors.ts';
-import { isAborted, type Surroundings } from './environment.ts';
+import { isAborted, type Environment } from './environment.ts';
 
 /** What a locker asks of its backend, for one lock. */
 export interface LockBackend {
@@ -23,10 +23,10 @@ export interface LockBackend {
    * Tries until the lock is ours, or once when `wait` is false. After the signal has aborted it returns soon, with
    * whatever it has by then.
    */
-  acquire(wait: boolean, signal: AbortSignal | undefined): Promise<Grant | 'busy'>;
+  acquire(wait: boolean, signal: AbortSignal | undefined): Promise<LockGrant | 'busy'>;
 }
 
-export interface Grant {
+export interface LockGrant {
   readonly fence: number;
   /** A moment before the lease began. */
   readonly sentAt: Mark;
@@ -40,7 +40,7 @@ export interface Grant {
 }
 
 interface Held {
-  readonly grant: Grant;
+  readonly grant: LockGrant;
   readonly lease: KeptLease;
 }
 
@@ -48,15 +48,15 @@ export class StoreLocker implements Locker {
   readonly #key: string;
   readonly #backend: LockBackend;
   readonly #options: LockOptions;
-  readonly #surroundings: Surroundings;
+  readonly #environment: Environment;
   #waiting = false;
   #held: Held | undefined;
 
-  constructor(key: string, backend: LockBackend, options: LockOptions, surroundings: Surroundings) {
+  constructor(key: string, backend: LockBackend, options: LockOptions, environment: Environment) {
     this.#key = key;
     this.#backend = backend;
     this.#options = options;
-    this.#surroundings = surroundings;
+    this.#environment = environment;
   }
 
   async lock({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Lease> {
@@ -90,7 +90,7 @@ export class StoreLocker implements Locker {
     this.#held = undefined;
   }
 
-  async #acquire(signal: AbortSignal | undefined): Promise<Grant> {
+  async #acquire(signal: AbortSignal | undefined): Promise<LockGrant> {
     const cancelled = (): LockAcquireCancelled =>
       new LockAcquireCancelled(`The wait for the lock "${this.#key}" was cancelled.`, { cause: signal?.reason });
     if (isAborted(signal)) throw cancelled();
@@ -104,14 +104,14 @@ export class StoreLocker implements Locker {
     return grant;
   }
 
-  #keep(grant: Grant): KeptLease {
+  #keep(grant: LockGrant): KeptLease {
     const { ttl, noRenewal = false, renewalStop } = this.#options;
     // What is not renewed stays as it is until its time is over.
     const never = new Promise<never>(() => {});
     return new KeptLease({
       name: `lock ${JSON.stringify(this.#key)}`,
       ttlMs: checkTtl(ttl),
-      clock: this.#surroundings.clock,
+      clock: this.#environment.clock,
       sentAt: grant.sentAt,
       renew: (timeoutMs) => (noRenewal || isAborted(renewalStop) ? never : grant.renew(timeoutMs)),
     });

@@ -4,7 +4,7 @@ import type { WireRequest } from '../../../src/client/transport.ts';
 import { DragonLockStore } from '../../../src/client/store/dragon-lock-store.ts';
 import type { KVPair } from '../../../src/client/store/store.ts';
 import { LockAcquireCancelled } from '../../../src/client/store/store-errors.ts';
-import type { Surroundings } from '../../../src/client/store/environment.ts';
+import type { Environment } from '../../../src/client/store/environment.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 import { storeContract } from './contract.ts';
 import { startDragonLock, type DragonLockUnderTest } from './dragon-lock-under-test.ts';
@@ -127,12 +127,12 @@ function nextAccount(): string {
 
 /** The store of another machine. */
 function open(account: string, loses?: (request: WireRequest) => boolean): DragonLockStore {
-  return new DragonLockStore({ client: server.client(account, loses), surroundings: surroundings() });
+  return new DragonLockStore({ client: server.client(account, loses), environment: newEnvironment() });
 }
 
 const random = seededRandom(1);
 let nonces = 0;
 
-function surroundings(): Surroundings {
+function newEnvironment(): Environment {
   return { clock: time.clock(), nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() };
 }

@@ -41,12 +41,12 @@ function newWorld(random: SeededRandom = seededRandom(1)): World {
     partition,
     machine(of) {
       const net = new FaultyDynamoDb(timeless(dynamoDb.client, time));
-      const surroundings = {
+      const environment = {
         clock: time.clock(of),
         nonce: () => `nonce ${(nonces += 1)}`,
         random: () => random.next(),
       };
-      return { net, store: new DynamoDbStore({ client: net, tableName, partition, surroundings }) };
+      return { net, store: new DynamoDbStore({ client: net, tableName, partition, environment }) };
     },
     async raw(id, name) {
       const { Item } = await dynamoDb.client.getItem({

@@ -46,8 +46,8 @@ for (const seed of seeds) {
       const net = new FaultyDynamoDb(timeless(dynamoDb.client, time));
       nets.push(net);
       const clock = time.clock({ wallSkewMs: (random.next() - 0.5) * 1e9 });
-      const surroundings = { clock, nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() };
-      const store = new DynamoDbStore({ client: net, tableName, partition: `seed ${seed}`, surroundings });
+      const environment = { clock, nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() };
+      const store = new DynamoDbStore({ client: net, tableName, partition: `seed ${seed}`, environment });
       for (let round = 0; round < rounds; round += 1) {
         spoil(net, time, random);
         await hold(store, time, random, holdings);
