@@ -9,7 +9,7 @@ import { UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import type { Invocation } from './invocation.ts';
 import { parseJson } from './kv.ts';
-import { directCalls } from './raw-calls.ts';
+import { rawCalls } from './raw-calls.ts';
 
 export function addBatch(program: Command, invocation: Invocation): void {
   program
@@ -20,7 +20,7 @@ export function addBatch(program: Command, invocation: Invocation): void {
       const text = readInput(file);
       const batch = parseJson(text, file === '-' ? 'stdin' : file);
       if (typeof batch !== 'object' || batch === null) throw new UsageError(`${file}: wanted an object or an array`);
-      const calls = await directCalls({ ...invocation.connection(), account: invocation.account() });
+      const calls = await rawCalls({ ...invocation.connection(), account: invocation.account() });
       try {
         const reply = await calls.call({ ...repeatable(batch), body: () => text });
         invocation.terminal.json(reply);

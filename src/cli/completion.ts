@@ -47,7 +47,7 @@ async function candidates(program: Command, words: readonly string[], invocation
   // Behind it stands somebody else's command.
   if (words.slice(0, -1).includes('--')) return [];
   const current = words.at(-1) ?? '';
-  const { command, place } = placeIn(program, words.slice(0, -1));
+  const { command, place } = commandAt(program, words.slice(0, -1));
   if (current.startsWith('-')) {
     const options = [...command.options, ...program.options, { long: '--help' }];
     return options.flatMap(({ long }) => (long?.startsWith(current) ? [long] : []));
@@ -59,7 +59,7 @@ async function candidates(program: Command, words: readonly string[], invocation
 }
 
 /** Which command the words have come to, and how many arguments of it they have given. */
-function placeIn(program: Command, words: readonly string[]): { command: Command; place: number } {
+function commandAt(program: Command, words: readonly string[]): { command: Command; place: number } {
   let command = program;
   let place = 0;
   for (let i = 0; i < words.length; i += 1) {

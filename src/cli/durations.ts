@@ -13,7 +13,7 @@ export function parseDuration(text: string, option: string): number {
 }
 
 /** For people: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 d`. */
-export function sayDuration(ms: number): string {
+export function formatDuration(ms: number): string {
   if (ms < 1000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
   for (const [most, each, unit] of [
     [120_000, 1000, 's'],

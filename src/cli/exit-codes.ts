@@ -8,7 +8,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 export const exitCodes = {
   done: 0,
   /** The server's answer is no: there is no such key, a condition does not hold. */
-  refused: 1,
+  negative: 1,
   usage: 64,
   unavailable: 69,
   internal: 70,
@@ -22,22 +22,22 @@ export const exitCodes = {
   brokenPipe: 141,
 } as const;
 
-const ofError = {
+const codeOfError = {
   invalid: exitCodes.usage,
   unauthorized: exitCodes.noPermission,
   forbidden: exitCodes.noPermission,
-  not_found: exitCodes.refused,
+  not_found: exitCodes.negative,
   not_locked: exitCodes.notAcquired,
   lock_lost: exitCodes.lost,
-  version_mismatch: exitCodes.refused,
-  precondition_failed: exitCodes.refused,
-  overflow: exitCodes.refused,
-  duplicate_request: exitCodes.refused,
+  version_mismatch: exitCodes.negative,
+  precondition_failed: exitCodes.negative,
+  overflow: exitCodes.negative,
+  duplicate_request: exitCodes.negative,
   request_in_progress: exitCodes.unavailable,
-  compacted: exitCodes.refused,
+  compacted: exitCodes.negative,
   too_large: exitCodes.usage,
   unsupported_media_type: exitCodes.usage,
-  idempotency_mismatch: exitCodes.refused,
+  idempotency_mismatch: exitCodes.negative,
   too_many_waiters: exitCodes.unavailable,
   rate_limited: exitCodes.unavailable,
   internal: exitCodes.internal,
@@ -55,7 +55,7 @@ const ofError = {
 } as const satisfies Record<ErrorCode | ClientErrorCode, number>;
 
 export function exitCodeOf({ code }: DragonLockError): number {
-  return ofError[code];
+  return codeOfError[code];
 }
 
 /** The command was called wrongly, or what it was given cannot be read. */
@@ -64,6 +64,6 @@ export class UsageError extends Error {
 }
 
 /** The answer is no, and that is no fault. The message goes to stderr. */
-export class Refused extends Error {
-  override readonly name = 'Refused';
+export class NegativeResult extends Error {
+  override readonly name = 'NegativeResult';
 }

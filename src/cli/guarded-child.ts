@@ -19,10 +19,16 @@ import type { Writable } from 'node:stream';
 import { systemLeaseClock, type Mark } from '../client/lease-clock.ts';
 import type { HeldLock } from '../client/lock.ts';
 import { systemAfter } from '../shared/clock.ts';
-import { sayDuration } from './durations.ts';
+import { formatDuration } from './durations.ts';
 import { exitCodes } from './exit-codes.ts';
 import { LeaseWatchdog } from './lease-watchdog.ts';
 import { exitCodeOfSignal, onSignals, signalGroup } from './signals.ts';
+
+export interface GuardOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly lock: HeldLock;
+  readonly ttlMs: number;
+}
 
 export type ChildEnd =
   | { readonly kind: 'ended'; readonly exitCode: number }
@@ -30,21 +36,19 @@ export type ChildEnd =
   | { readonly kind: 'lost'; readonly message: string };
 
 /** Becomes the command when it is told that the watchdog knows of it; never, if we are killed before. */
-const gate = 'read -r _ <&3 && exec "$@" 3<&-';
+const waitForGo = 'read -r _ <&3 && exec "$@" 3<&-';
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
-/** How often it is looked whether anybody is left of a group whose leader has gone. */
-const lookMs = 20;
+/** How often it is polled whether anybody is left of a group whose leader has gone. */
+const pollMs = 20;
 
 export async function runGuarded(
   [command, ...args]: readonly string[],
-  env: NodeJS.ProcessEnv,
-  lock: HeldLock,
-  ttlMs: number,
+  { env, lock, ttlMs }: GuardOptions,
 ): Promise<ChildEnd> {
   // First whatever looks after the child, then the child.
   const group = new GuardedGroup(lock, ttlMs);
-  const child = spawn('/bin/sh', ['-c', gate, 'sh', command!, ...args], {
+  const child = spawn('/bin/sh', ['-c', waitForGo, 'sh', command!, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
     detached: true,
     env,
@@ -54,9 +58,9 @@ export async function runGuarded(
     return unstartable(command!, child);
   }
   group.guard(child.pid);
-  const open = child.stdio[3] as Writable;
-  open.on('error', () => undefined);
-  open.end('\n');
+  const go = child.stdio[3] as Writable;
+  go.on('error', () => undefined);
+  go.end('\n');
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   const loss = await group.leaderEnded();
   if (loss !== undefined) return { kind: 'lost', message: loss };
@@ -83,9 +87,9 @@ class GuardedGroup {
   readonly #watchdog: LeaseWatchdog;
   readonly #stopListening: () => void;
   #clearTimer: () => void = () => {};
-  #loss: string | undefined;
+  #lossMessage: string | undefined;
   /** When it was asked to end, and how long it may take for that. */
-  #asked: { readonly at: Mark; readonly graceMs: number } | undefined;
+  #termSent: { readonly at: Mark; readonly graceMs: number } | undefined;
   readonly #killed = Promise.withResolvers<void>();
 
   constructor(lock: HeldLock, ttlMs: number) {
@@ -96,7 +100,7 @@ class GuardedGroup {
     this.#watchdog = new LeaseWatchdog();
     const stops = [
       onSignals(forwarded, (signal) => {
-        this.#look();
+        this.#check();
         signalGroup(this.#leader, signal);
       }),
       // Ctrl-Z reaches us alone. The lease goes on meanwhile, and nothing renews it.
@@ -105,7 +109,7 @@ class GuardedGroup {
         process.kill(process.pid, 'SIGSTOP');
       }),
       onSignals(['SIGCONT'], () => {
-        this.#look();
+        this.#check();
         signalGroup(this.#leader, 'SIGCONT');
       }),
     ];
@@ -118,21 +122,21 @@ class GuardedGroup {
   guard(leader: number): void {
     this.#leader = leader;
     this.#watchdog.guard(leader);
-    this.#lock.signal.addEventListener('abort', () => this.#look(), { once: true });
-    this.#look();
+    this.#lock.signal.addEventListener('abort', () => this.#check(), { once: true });
+    this.#check();
   }
 
   /** The child has ended. @returns how the lease was lost, if it was, when nobody is left of the group */
   async leaderEnded(): Promise<string | undefined> {
-    this.#look();
-    if (this.#loss !== undefined) {
+    this.#check();
+    if (this.#lossMessage !== undefined) {
       while (signalGroup(this.#leader, 0)) {
-        const looked = new Promise<void>((resolve) => void systemAfter(lookMs, resolve));
-        if ((await Promise.race([looked.then(() => 'look'), this.#killed.promise])) === undefined) break;
+        const polled = new Promise<void>((resolve) => void systemAfter(pollMs, resolve));
+        if ((await Promise.race([polled.then(() => 'poll'), this.#killed.promise])) === undefined) break;
       }
     }
     this.release();
-    return this.#loss;
+    return this.#lossMessage;
   }
 
   /** Nobody is left to guard. */
@@ -143,33 +147,33 @@ class GuardedGroup {
   }
 
   /** Also behind a stop: time may have passed that no timer has seen. */
-  #look(): void {
+  #check(): void {
     this.#clearTimer();
-    if (this.#loss !== undefined) return this.#schedule();
+    if (this.#lossMessage !== undefined) return this.#schedule();
     const left = this.#lock.remaining;
     const { aborted } = this.#lock.signal;
     if (!aborted && left > this.#termMs) {
       this.#watchdog.allow(left - this.#killMs);
       // Not only when it is due: renewals are told to the watchdog.
-      this.#clearTimer = systemAfter(Math.min(left - this.#termMs, this.#ttlMs / 6), () => this.#look());
+      this.#clearTimer = systemAfter(Math.min(left - this.#termMs, this.#ttlMs / 6), () => this.#check());
       return;
     }
     const reason: unknown = this.#lock.signal.aborted ? this.#lock.signal.reason : undefined;
-    this.#loss =
+    this.#lossMessage =
       reason instanceof Error
         ? reason.message
-        : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${sayDuration(left)}.`;
+        : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${formatDuration(left)}.`;
     // Of a lease that is over by the clock nothing is left to be gentle with.
     const graceMs = this.#lock.state === 'lost' ? this.#killMs : Math.max(0, left - this.#killMs);
-    this.#asked = { at: systemLeaseClock.mark(), graceMs };
+    this.#termSent = { at: systemLeaseClock.mark(), graceMs };
     signalGroup(this.#leader, 'SIGTERM');
     signalGroup(this.#leader, 'SIGCONT');
     this.#schedule();
   }
 
   #schedule(): void {
-    if (this.#asked === undefined) return;
-    const leftMs = this.#asked.graceMs - systemLeaseClock.since(this.#asked.at);
+    if (this.#termSent === undefined) return;
+    const leftMs = this.#termSent.graceMs - systemLeaseClock.since(this.#termSent.at);
     if (leftMs > 0) {
       this.#clearTimer = systemAfter(leftMs, () => this.#schedule());
       return;

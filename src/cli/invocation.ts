@@ -63,7 +63,7 @@ export class Invocation {
     const options = { ...this.connection(), account: this.account() };
     // Loaded when it is needed: help and completion are quick without it.
     const { DragonLock } = await import('../client/dragon-lock.ts');
-    this.#client = asUsage(() => new DragonLock(options));
+    this.#client = withUsageErrors(() => new DragonLock(options));
     return this.#client;
   }
 
@@ -87,7 +87,7 @@ export class Invocation {
 }
 
 /** What the client says of its options is said of ours. */
-export function asUsage<Result>(make: () => Result): Result {
+export function withUsageErrors<Result>(make: () => Result): Result {
   try {
     return make();
   } catch (error) {

@@ -2,7 +2,7 @@
 import type { Entry } from '../client/batch.ts';
 
 /** Of one line: a key with control characters is written as JSON. */
-export function plainKey(key: string): string {
+export function formatKey(key: string): string {
   return /\p{Cc}/u.test(key) ? JSON.stringify(key) : key;
 }
 

@@ -8,7 +8,7 @@ import type { DragonLock } from '../client/dragon-lock.ts';
 import type { Change } from '../client/watches.ts';
 import { UsageError } from './exit-codes.ts';
 import { parseInteger, type Invocation } from './invocation.ts';
-import { plainKey, wireEntry } from './key-format.ts';
+import { formatKey, wireEntry } from './key-format.ts';
 
 interface WatchOptions {
   readonly prefix?: boolean;
@@ -17,7 +17,7 @@ interface WatchOptions {
   readonly once?: boolean;
 }
 
-type Told = Change & { readonly rev?: number };
+type PrintedChange = Change & { readonly rev?: number };
 
 export function addKvWatch(kv: Command, invocation: Invocation): void {
   kv.command('watch')
@@ -34,21 +34,25 @@ export function addKvWatch(kv: Command, invocation: Invocation): void {
       const version = ifVersion === undefined ? undefined : parseInteger(ifVersion, '--if-version');
       const rev = after === undefined ? undefined : parseInteger(after, '--after');
       const client = await invocation.client();
-      for await (const told of prefix ? changesUnder(client, key, rev) : statesOf(client, key, version)) {
-        show(told, invocation);
+      for await (const change of prefix ? changesUnder(client, key, rev) : statesOf(client, key, version)) {
+        show(change, invocation);
         if (once) return;
       }
     });
 }
 
-async function* statesOf(client: DragonLock, key: string, version: number | undefined): AsyncGenerator<Told> {
+async function* statesOf(client: DragonLock, key: string, version: number | undefined): AsyncGenerator<PrintedChange> {
   for await (const state of client.watch.key(key, { version })) {
     if (state.kind === 'none') yield { kind: 'delete', key, expired: state.expired };
     else yield { kind: 'set', key, version: state.version, value: state.value };
   }
 }
 
-async function* changesUnder(client: DragonLock, prefix: string, after: number | undefined): AsyncGenerator<Told> {
+async function* changesUnder(
+  client: DragonLock,
+  prefix: string,
+  after: number | undefined,
+): AsyncGenerator<PrintedChange> {
   const known = new Map<string, number>();
   for await (const event of client.watch.prefix(prefix, { after })) {
     const { rev } = event;
@@ -68,11 +72,17 @@ async function* changesUnder(client: DragonLock, prefix: string, after: number |
   }
 }
 
-function show(told: Told, { terminal, json }: Invocation): void {
-  if (told.kind === 'set') {
-    if (json) terminal.json({ ...wireEntry(told), Rev: told.rev });
-    else terminal.line(`set ${plainKey(told.key)} ${JSON.stringify(told.value)}`);
+function show(change: PrintedChange, { terminal, json }: Invocation): void {
+  if (change.kind === 'set') {
+    if (json) terminal.json({ ...wireEntry(change), Rev: change.rev });
+    else terminal.line(`set ${formatKey(change.key)} ${JSON.stringify(change.value)}`);
   } else if (json) {
-    terminal.json({ Key: told.key, Version: 0, Deleted: true, ...(told.expired && { Expired: true }), Rev: told.rev });
-  } else terminal.line(`${told.expired ? 'expired' : 'deleted'} ${plainKey(told.key)}`);
+    terminal.json({
+      Key: change.key,
+      Version: 0,
+      Deleted: true,
+      ...(change.expired && { Expired: true }),
+      Rev: change.rev,
+    });
+  } else terminal.line(`${change.expired ? 'expired' : 'deleted'} ${formatKey(change.key)}`);
 }

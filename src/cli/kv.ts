@@ -1,10 +1,10 @@
 /** `dragonlock kv`: get, put, del, list; `watch` is in kv-watch.ts. */
 import type { Command } from 'commander';
 import { parseDuration } from './durations.ts';
-import { Refused, UsageError } from './exit-codes.ts';
+import { NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import { parseInteger, type Invocation } from './invocation.ts';
-import { plainKey, wireEntry } from './key-format.ts';
+import { formatKey, wireEntry } from './key-format.ts';
 import { addKvWatch } from './kv-watch.ts';
 
 export function addKv(program: Command, invocation: Invocation): void {
@@ -22,7 +22,7 @@ function addGet(kv: Command, invocation: Invocation): void {
     .argument('<key>')
     .action(async (key: string) => {
       const entry = await (await invocation.client()).kv.get(key);
-      if (entry === undefined) throw new Refused(`There is no key ${JSON.stringify(key)}.`);
+      if (entry === undefined) throw new NegativeResult(`There is no key ${JSON.stringify(key)}.`);
       const { terminal } = invocation;
       if (invocation.json) return terminal.json(wireEntry(entry));
       const text = typeof entry.value === 'string' ? entry.value : JSON.stringify(entry.value);
@@ -67,7 +67,7 @@ function addDelete(kv: Command, invocation: Invocation): void {
     .action(async (key: string, { ifVersion }: { ifVersion?: string }) => {
       const deleted = await (await invocation.client()).kv.delete(key, { version: versionOf(ifVersion) });
       if (invocation.json) invocation.terminal.json({ Key: key, Version: 0, Deleted: deleted });
-      else if (!deleted) invocation.terminal.say(`There was no key ${JSON.stringify(key)}.`);
+      else if (!deleted) invocation.terminal.errorLine(`There was no key ${JSON.stringify(key)}.`);
     });
 }
 
@@ -91,7 +91,7 @@ function addList(kv: Command, invocation: Invocation): void {
       if (most > 0) {
         for await (const entry of client.kv.list(prefix, { limit: Math.min(most, 1000) })) {
           if (json) terminal.json(wireEntry(entry));
-          else if (keys) terminal.line(plainKey(entry.key));
+          else if (keys) terminal.line(formatKey(entry.key));
           else rows.push([entry.key, String(entry.version), JSON.stringify(entry.value)]);
           seen += 1;
           if (seen >= most) break;

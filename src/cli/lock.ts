@@ -16,11 +16,11 @@ import { LockLostError, NotLockedError } from '../client/errors.ts';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { Lock, LockOptions } from '../client/lock.ts';
 import { lockDurMsMax, waitMsMax } from '../shared/limits.ts';
-import { parseDuration, sayDuration } from './durations.ts';
+import { parseDuration, formatDuration } from './durations.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
 import { runGuarded } from './guarded-child.ts';
 import { parseInteger, type Invocation } from './invocation.ts';
-import { sayMeta } from './locks.ts';
+import { formatMeta } from './locks.ts';
 import { parseJson } from './kv.ts';
 import { Interrupted, onSignals } from './signals.ts';
 
@@ -32,9 +32,15 @@ interface Options {
   readonly meta?: string;
 }
 
+interface Arguments {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly options: Options;
+}
+
 /** Less could not be renewed in time over a network, and leaves no time to end a child. */
 const ttlMsMin = 1000;
-const ending = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 export function addLock(program: Command, invocation: Invocation, argv: readonly string[]): void {
   program
@@ -53,53 +59,48 @@ export function addLock(program: Command, invocation: Invocation, argv: readonly
       if (behindDashes === 0 || behindDashes !== command.length) {
         throw new UsageError('wanted: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
       }
-      invocation.exitCode = await lockAndRun(name, command, options, invocation);
+      invocation.exitCode = await lockAndRun(invocation, { name, command, options });
     });
 }
 
-async function lockAndRun(
-  name: string,
-  command: readonly string[],
-  options: Options,
-  invocation: Invocation,
-): Promise<number> {
+async function lockAndRun(invocation: Invocation, { name, command, options }: Arguments): Promise<number> {
   const { terminal } = invocation;
-  const asked = lockOptions(command, options);
-  const conflict = conflictCode(options);
+  const request = lockOptions(command, options);
+  const conflict = conflictExitCodeOf(options);
   const client = await invocation.client();
   // From one listener to the next, none of these must end us with the lock in hand.
-  onSignals(ending, () => undefined);
+  onSignals(endingSignals, () => undefined);
   let lock: Lock;
   try {
-    lock = await standInLine(client, name, asked);
+    lock = await waitForLock(client, name, request);
   } catch (error) {
     if (error instanceof Interrupted) return error.exitCode;
     if (!(error instanceof NotLockedError)) throw error;
-    terminal.say(sayBusy(name, error));
+    terminal.errorLine(formatBusy(name, error));
     return conflict;
   }
   if (lock.recover !== undefined) {
     const { why, fence, meta } = lock.recover;
-    const who = sayMeta(meta) === '' ? '' : `, ${sayMeta(meta)}`;
-    terminal.say(`The holder before (fence ${fence}${who}) did not give the lock back: it ${ways[why]}.`);
+    const who = formatMeta(meta) === '' ? '' : `, ${formatMeta(meta)}`;
+    terminal.errorLine(`The holder before (fence ${fence}${who}) did not give the lock back: it ${endings[why]}.`);
   }
-  const end = await runGuarded(command, environment(lock), lock, asked.ttl);
+  const end = await runGuarded(command, { env: environment(lock), lock, ttlMs: request.ttl });
   switch (end.kind) {
     case 'lost':
-      terminal.say(`${end.message} The command was ended.`);
+      terminal.errorLine(`${end.message} The command was ended.`);
       return exitCodes.lost;
     case 'unstartable':
-      terminal.say(end.message);
+      terminal.errorLine(end.message);
       break;
     case 'ended':
       break;
   }
-  return giveBack(lock, end.exitCode, invocation);
+  return releaseLock(lock, end.exitCode, invocation);
 }
 
-type Asked = LockOptions & { readonly ttl: number; readonly wait: number };
+type LockRequest = LockOptions & { readonly ttl: number; readonly wait: number };
 
-function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): Asked {
+function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): LockRequest {
   const ttlMs = parseDuration(ttl, '--ttl');
   if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: ${ttl}; wanted 1s to 24h`);
   return {
@@ -112,7 +113,7 @@ function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): 
   };
 }
 
-function conflictCode({ conflictExitCode }: Options): number {
+function conflictExitCodeOf({ conflictExitCode }: Options): number {
   if (conflictExitCode === undefined) return exitCodes.notAcquired;
   const code = parseInteger(conflictExitCode, '--conflict-exit-code');
   if (code < 0 || code > 255) throw new UsageError(`--conflict-exit-code: ${code}; wanted 0 to 255`);
@@ -120,11 +121,11 @@ function conflictCode({ conflictExitCode }: Options): number {
 }
 
 /** The server lets nobody stand longer than `waitMsMax`; then it is the end of the line again. */
-async function standInLine(client: DragonLock, name: string, asked: Asked): Promise<Lock> {
-  const leave = new AbortController();
-  const stopListening = onSignals(ending, (signal) => {
-    if (leave.signal.aborted) process.exit(new Interrupted(signal).exitCode);
-    leave.abort(new Interrupted(signal));
+async function waitForLock(client: DragonLock, name: string, request: LockRequest): Promise<Lock> {
+  const cancel = new AbortController();
+  const stopListening = onSignals(endingSignals, (signal) => {
+    if (cancel.signal.aborted) process.exit(new Interrupted(signal).exitCode);
+    cancel.abort(new Interrupted(signal));
   });
   try {
     const clock = systemLeaseClock;
@@ -132,11 +133,11 @@ async function standInLine(client: DragonLock, name: string, asked: Asked): Prom
     await client.version();
     const startedAt = clock.mark();
     for (;;) {
-      const left = Math.max(0, asked.wait - clock.since(startedAt));
+      const left = Math.max(0, request.wait - clock.since(startedAt));
       try {
-        return await client.lock(name, { ...asked, wait: Math.min(left, waitMsMax), signal: leave.signal });
+        return await client.lock(name, { ...request, wait: Math.min(left, waitMsMax), signal: cancel.signal });
       } catch (error) {
-        if (!(error instanceof NotLockedError) || asked.wait - clock.since(startedAt) <= 0) throw error;
+        if (!(error instanceof NotLockedError) || request.wait - clock.since(startedAt) <= 0) throw error;
       }
     }
   } finally {
@@ -151,35 +152,37 @@ function environment(lock: Lock): NodeJS.ProcessEnv {
 }
 
 /** How the child ended is what counts, unless it ended well under a lock that somebody else may have had. */
-async function giveBack(lock: Lock, exitCode: number, { terminal }: Invocation): Promise<number> {
+async function releaseLock(lock: Lock, exitCode: number, { terminal }: Invocation): Promise<number> {
   const unclear = `The lock ${JSON.stringify(lock.id)} could not be given back`;
-  const stopListening = onSignals(ending, () => {
-    terminal.say(`${unclear} before a second signal; it ends with its ttl.`);
+  const stopListening = onSignals(endingSignals, () => {
+    terminal.errorLine(`${unclear} before a second signal; it ends with its ttl.`);
     process.exit(exitCode);
   });
   try {
     await lock.release();
   } catch (error) {
     if (error instanceof LockLostError) {
-      terminal.say(`The lock ${JSON.stringify(lock.id)} was lost before the command ended: it ${ways[error.why]}.`);
+      terminal.errorLine(
+        `The lock ${JSON.stringify(lock.id)} was lost before the command ended: it ${endings[error.why]}.`,
+      );
       return exitCode === 0 ? exitCodes.lost : exitCode;
     }
-    terminal.say(`${unclear}, and ends with its ttl. ${error instanceof Error ? error.message : String(error)}`);
+    terminal.errorLine(`${unclear}, and ends with its ttl. ${error instanceof Error ? error.message : String(error)}`);
   } finally {
     stopListening();
   }
   return exitCode;
 }
 
-function sayBusy(name: string, { holder, waiters }: NotLockedError): string {
+function formatBusy(name: string, { holder, waiters }: NotLockedError): string {
   const busy = `The lock ${JSON.stringify(name)} is busy`;
   if (holder === undefined) return `${busy}.`;
-  const since = sayDuration(systemLeaseClock.mark().wallMs - holder.since);
+  const since = formatDuration(systemLeaseClock.mark().wallMs - holder.since);
   const others = waiters === 0 ? '' : ` ${waiters} ${waiters === 1 ? 'waits' : 'wait'} for it.`;
-  return `${busy}: held for ${since}${sayMeta(holder.meta) === '' ? '' : ` by ${sayMeta(holder.meta)}`}.${others}`;
+  return `${busy}: held for ${since}${formatMeta(holder.meta) === '' ? '' : ` by ${formatMeta(holder.meta)}`}.${others}`;
 }
 
-const ways = {
+const endings = {
   expired: 'had expired',
   forced: 'was taken away by force',
   released: 'had been given back',

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { LockInfo } from '../client/locks.ts';
-import { sayDuration } from './durations.ts';
-import { Refused } from './exit-codes.ts';
+import { formatDuration } from './durations.ts';
+import { NegativeResult } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
 
 export function addLocks(program: Command, invocation: Invocation): void {
@@ -27,11 +27,11 @@ async function list(prefix: string, invocation: Invocation): Promise<void> {
     if (json) terminal.json(wireLock(lock));
     else {
       const { id, since = now, till = now, waiters, meta } = lock;
-      rows.push([id, sayDuration(now - since), sayDuration(till - now), String(waiters), sayMeta(meta)]);
+      rows.push([id, formatDuration(now - since), formatDuration(till - now), String(waiters), formatMeta(meta)]);
     }
   }
   if (json) return;
-  if (rows.length === 0) terminal.say('No lock is held.');
+  if (rows.length === 0) terminal.errorLine('No lock is held.');
   else terminal.table(['NAME', 'HELD FOR', 'ENDS IN', 'WAITERS', 'HOLDER'], rows);
 }
 
@@ -39,11 +39,13 @@ async function list(prefix: string, invocation: Invocation): Promise<void> {
 async function force(name: string, invocation: Invocation): Promise<void> {
   const client = await invocation.client();
   const lock = await client.locks.get(name);
-  if (!lock.locked) throw new Refused(`The lock ${JSON.stringify(name)} is not held.`);
+  if (!lock.locked) throw new NegativeResult(`The lock ${JSON.stringify(name)} is not held.`);
   await client.locks.force(name);
   if (invocation.json) invocation.terminal.json(wireLock(lock));
   else
-    invocation.terminal.say(`The lock ${JSON.stringify(name)} was taken from ${sayMeta(lock.meta) || 'its holder'}.`);
+    invocation.terminal.errorLine(
+      `The lock ${JSON.stringify(name)} was taken from ${formatMeta(lock.meta) || 'its holder'}.`,
+    );
 }
 
 function wireLock({ id, locked, waiters, meta, since, till }: LockInfo): object {
@@ -51,7 +53,7 @@ function wireLock({ id, locked, waiters, meta, since, till }: LockInfo): object 
 }
 
 /** `Meta` as `dragonlock lock` writes it, or as somebody else did. */
-export function sayMeta(meta: unknown): string {
+export function formatMeta(meta: unknown): string {
   if (meta === undefined || meta === null) return '';
   if (typeof meta === 'string') return meta;
   if (typeof meta === 'object' && 'Host' in meta && 'Pid' in meta && 'Command' in meta) {

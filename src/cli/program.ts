@@ -8,7 +8,7 @@ import { DragonLockError } from '../client/errors.ts';
 import { addBatch } from './batch.ts';
 import { addCompletion } from './completion.ts';
 import { addCounter } from './counter.ts';
-import { exitCodeOf, exitCodes, Refused, UsageError } from './exit-codes.ts';
+import { exitCodeOf, exitCodes, NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import { Invocation } from './invocation.ts';
 import { addKv } from './kv.ts';
@@ -62,29 +62,29 @@ export function build(program: Command, invocation: Invocation, argv: readonly s
 }
 
 function report(error: unknown, { terminal, json }: Invocation): number {
-  const say = (code: string, message: string, details: object = {}): void => {
-    if (json) terminal.sayJson({ ...details, Code: code, Message: message });
-    else terminal.say(message);
+  const print = (code: string, message: string, details: object = {}): void => {
+    if (json) terminal.errorJson({ ...details, Code: code, Message: message });
+    else terminal.errorLine(message);
   };
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return exitCodes.done;
     // Help that nobody asked for has been printed to stderr.
-    if (error.code !== 'commander.help') say('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
+    if (error.code !== 'commander.help') print('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
     return exitCodes.usage;
   }
   if (error instanceof UsageError) {
-    say('usage', error.message);
+    print('usage', error.message);
     return exitCodes.usage;
   }
-  if (error instanceof Refused) {
-    say('refused', error.message);
-    return exitCodes.refused;
+  if (error instanceof NegativeResult) {
+    print('refused', error.message);
+    return exitCodes.negative;
   }
   if (error instanceof DragonLockError) {
-    say(error.code, error.message, error.details);
+    print(error.code, error.message, error.details);
     return exitCodeOf(error);
   }
-  say('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  print('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
   return exitCodes.internal;
 }
 

@@ -2,9 +2,9 @@
 import type { Call } from '../client/pending-call.ts';
 import type { DragonLockOptions } from '../client/options.ts';
 import type { WireReply } from '../client/transport.ts';
-import { asUsage } from './invocation.ts';
+import { withUsageErrors } from './invocation.ts';
 
-export interface DirectCalls {
+export interface RawCalls {
   /** A body for `POST /db/:acc`. @returns the reply's */
   call(batch: Pick<Call, 'effect' | 'idempotencyKey' | 'waitMs' | 'body'>): Promise<unknown>;
   /** One attempt of a GET. @throws TransportError */
@@ -12,24 +12,24 @@ export interface DirectCalls {
   close(): Promise<void>;
 }
 
-export async function directCalls(options: DragonLockOptions): Promise<DirectCalls> {
+export async function rawCalls(options: DragonLockOptions): Promise<RawCalls> {
   const [{ Carrier }, { systemLeaseClock }, { settingsOf }, { HttpTransport }] = await Promise.all([
     import('../client/call-sender.ts'),
     import('../client/lease-clock.ts'),
     import('../client/options.ts'),
     import('../client/transport.ts'),
   ]);
-  const settings = asUsage(() => settingsOf(options, {}));
+  const settings = withUsageErrors(() => settingsOf(options, {}));
   const transport = new HttpTransport(settings);
-  const carrier = new Carrier(settings, { transport, clock: systemLeaseClock, random: Math.random });
+  const sender = new Carrier(settings, { transport, clock: systemLeaseClock, random: Math.random });
   return {
     async call(batch) {
-      const { body } = await carrier.call({ ...batch, method: 'POST', path: `/db/${settings.account}` });
-      // The carrier puts the status into what it hands over, which for an array is an object with its indexes.
+      const { body } = await sender.call({ ...batch, method: 'POST', path: `/db/${settings.account}` });
+      // The sender adds the status to what it returns; for an array that is an object with its indexes as keys.
       const { Status: _, ...reply } = body;
       return '0' in reply ? Object.values(reply) : reply;
     },
     get: (path) => transport.send({ method: 'GET', path, timeoutMs: settings.timeoutMs, waits: false }),
-    close: () => carrier.close(),
+    close: () => sender.close(),
   };
 }

@@ -5,7 +5,7 @@
 import os from 'node:os';
 import type { Command } from 'commander';
 import { threadFile } from '../shared/thread-file.ts';
-import { Refused } from './exit-codes.ts';
+import { NegativeResult } from './exit-codes.ts';
 import { fileExists } from './files.ts';
 import type { Invocation } from './invocation.ts';
 
@@ -49,7 +49,7 @@ export function addConfig(program: Command, invocation: Invocation): void {
             `Valid: listens on ${address}, data in ${data_dir}, shards: ${shards}, tokens: ${tokens.length}`,
           );
       } catch (error) {
-        if (error instanceof ConfigError) throw new Refused(error.problems.join('\n'));
+        if (error instanceof ConfigError) throw new NegativeResult(error.problems.join('\n'));
         throw error;
       }
     });
@@ -66,12 +66,12 @@ interface ConfigModule {
   ConfigError: new (problems: readonly string[]) => Error & { readonly problems: readonly string[] };
 }
 
-/** @throws Refused when there is no server here */
+/** @throws NegativeResult when there is no server here */
 function serverFile(name: string): URL {
   // Not written as an import, so that the npm package is not made to hold the server.
   const file = threadFile(import.meta.url, `../main/${name}`);
   if (!fileExists(file)) {
-    throw new Refused(
+    throw new NegativeResult(
       'The server is not part of the npm package: run this in a checkout of Dragon Lock (there: npm start).',
     );
   }

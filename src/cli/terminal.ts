@@ -38,12 +38,12 @@ export class Terminal {
   }
 
   json(value: unknown): void {
-    this.line(escaped(JSON.stringify(value)));
+    this.line(escapeControls(JSON.stringify(value)));
   }
 
   /** Columns, as wide as they need be; the last one runs on. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): void {
-    const all = [head, ...rows].map((row) => row.map(escaped));
+    const all = [head, ...rows].map((row) => row.map(escapeControls));
     const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
     for (const [i, row] of all.entries()) {
       const text = row
@@ -58,22 +58,22 @@ export class Terminal {
   }
 
   /** To stderr. */
-  say(message: string): void {
-    this.#err.write(`dragonlock: ${this.#discreet(escaped(message))}\n`);
+  errorLine(message: string): void {
+    this.#err.write(`dragonlock: ${this.#redact(escapeControls(message))}\n`);
   }
 
   /** To stderr, for machines. */
-  sayJson(value: unknown): void {
-    this.#err.write(`${this.#discreet(escaped(JSON.stringify(value)))}\n`);
+  errorJson(value: unknown): void {
+    this.#err.write(`${this.#redact(escapeControls(JSON.stringify(value)))}\n`);
   }
 
-  #discreet(text: string): string {
+  #redact(text: string): string {
     return this.secret === undefined ? text : text.replaceAll(this.secret, '***');
   }
 }
 
 /** Control characters as in JSON. Written so that JSON stays the same JSON. */
-export function escaped(text: string): string {
+export function escapeControls(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, (character) => {
     const json = JSON.stringify(character).slice(1, -1);
     return json === character ? `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}` : json;

@@ -7,7 +7,7 @@ import { machineMs, systemAfter } from '../shared/clock.ts';
 import { signalGroup } from './signals.ts';
 
 /** How often it looks whether the group is still there, when nobody is left to tell. */
-const lookMs = 1000;
+const pollMs = 1000;
 
 let leader = 0;
 let killAt = 0;
@@ -32,7 +32,7 @@ function schedule(): void {
   clearTimer();
   if (killAt === 0 && !abandoned) return;
   const leftMs = Math.max(0, killAt - machineMs());
-  clearTimer = systemAfter(abandoned ? Math.min(leftMs, lookMs) : leftMs, () => {
+  clearTimer = systemAfter(abandoned ? Math.min(leftMs, pollMs) : leftMs, () => {
     if (machineMs() < killAt) {
       if (abandoned && !signalGroup(leader, 0)) process.exit();
       return schedule();
