@@ -8,7 +8,7 @@ import type { Call } from '../client/pending-call.ts';
 import { UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import type { Invocation } from './invocation.ts';
-import { parseJson } from './kv.ts';
+import { parseJson } from './parse.ts';
 import { rawCalls } from './raw-calls.ts';
 
 export function addBatch(program: Command, invocation: Invocation): void {

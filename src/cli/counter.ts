@@ -1,7 +1,8 @@
 /** `dragonlock counter`. */
 import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
+import type { Invocation } from './invocation.ts';
+import { parseInteger } from './parse.ts';
 
 export function addCounter(program: Command, invocation: Invocation): void {
   const counter = program.command('counter').description('integers that many may change at once');

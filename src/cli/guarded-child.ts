@@ -19,8 +19,8 @@ import type { Writable } from 'node:stream';
 import { systemLeaseClock, type Mark } from '../client/lease-clock.ts';
 import type { HeldLock } from '../client/lock.ts';
 import { systemAfter } from '../shared/clock.ts';
-import { formatDuration } from './durations.ts';
 import { exitCodes } from './exit-codes.ts';
+import { formatDuration } from './format.ts';
 import { LeaseWatchdog } from './lease-watchdog.ts';
 import { exitCodeOfSignal, onSignals, signalGroup } from './signals.ts';
 

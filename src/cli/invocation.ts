@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
 import type { DragonLockOptions } from '../client/options.ts';
 import { systemAfter } from '../shared/clock.ts';
-import { parseDuration } from './durations.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
 import { readToken } from './files.ts';
+import { parseDuration } from './parse.ts';
 import { Terminal } from './terminal.ts';
 
 export interface GlobalOptions {
@@ -94,13 +94,4 @@ export function withUsageErrors<Result>(make: () => Result): Result {
     if (error instanceof TypeError) throw new UsageError(error.message);
     throw error;
   }
-}
-
-/** An integer that a number holds exactly. */
-export function parseInteger(text: string, name: string): number {
-  const value = Number(text);
-  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new UsageError(`${name}: ${JSON.stringify(text)}; wanted an integer`);
-  }
-  return value;
 }

@@ -7,8 +7,9 @@ import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
 import type { Change } from '../client/watches.ts';
 import { UsageError } from './exit-codes.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
-import { formatKey, wireEntry } from './key-format.ts';
+import { formatKey, wireEntry } from './format.ts';
+import type { Invocation } from './invocation.ts';
+import { parseInteger } from './parse.ts';
 
 interface WatchOptions {
   readonly prefix?: boolean;

@@ -1,11 +1,11 @@
 /** `dragonlock kv`: get, put, del, list; `watch` is in kv-watch.ts. */
 import type { Command } from 'commander';
-import { parseDuration } from './durations.ts';
 import { NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
-import { formatKey, wireEntry } from './key-format.ts';
+import { formatKey, wireEntry } from './format.ts';
+import type { Invocation } from './invocation.ts';
 import { addKvWatch } from './kv-watch.ts';
+import { parseDuration, parseInteger, parseJson } from './parse.ts';
 
 export function addKv(program: Command, invocation: Invocation): void {
   const kv = program.command('kv').description('keys and values');
@@ -99,14 +99,6 @@ function addList(kv: Command, invocation: Invocation): void {
       }
       if (rows.length > 0) terminal.table(['KEY', 'VERSION', 'VALUE'], rows);
     });
-}
-
-export function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new UsageError(`${what}: not JSON (${(error as Error).message})`);
-  }
 }
 
 function versionOf(text: string | undefined): number | undefined {

@@ -16,12 +16,11 @@ import { LockLostError, NotLockedError } from '../client/errors.ts';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { Lock, LockOptions } from '../client/lock.ts';
 import { lockDurMsMax, waitMsMax } from '../shared/limits.ts';
-import { parseDuration, formatDuration } from './durations.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
+import { formatDuration, formatMeta } from './format.ts';
 import { runGuarded } from './guarded-child.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
-import { formatMeta } from './locks.ts';
-import { parseJson } from './kv.ts';
+import type { Invocation } from './invocation.ts';
+import { parseDuration, parseInteger, parseJson } from './parse.ts';
 import { Interrupted, onSignals } from './signals.ts';
 
 interface Options {

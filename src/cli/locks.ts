@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { LockInfo } from '../client/locks.ts';
-import { formatDuration } from './durations.ts';
 import { NegativeResult } from './exit-codes.ts';
+import { formatDuration, formatMeta } from './format.ts';
 import type { Invocation } from './invocation.ts';
 
 export function addLocks(program: Command, invocation: Invocation): void {
@@ -50,15 +50,4 @@ async function force(name: string, invocation: Invocation): Promise<void> {
 
 function wireLock({ id, locked, waiters, meta, since, till }: LockInfo): object {
   return { LockID: id, Locked: locked, Since: since, TillMs: till, Waiters: waiters, Meta: meta };
-}
-
-/** `Meta` as `dragonlock lock` writes it, or as somebody else did. */
-export function formatMeta(meta: unknown): string {
-  if (meta === undefined || meta === null) return '';
-  if (typeof meta === 'string') return meta;
-  if (typeof meta === 'object' && 'Host' in meta && 'Pid' in meta && 'Command' in meta) {
-    const { Host, Pid, Command } = meta as Readonly<Record<string, unknown>>;
-    return `${String(Command)} (${String(Host)}, pid ${String(Pid)})`;
-  }
-  return JSON.stringify(meta);
 }

@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { DragonLockError } from '../client/errors.ts';
 import { addBatch } from './batch.ts';
 import { addCompletion } from './completion.ts';
+import { addConfig } from './config.ts';
 import { addCounter } from './counter.ts';
 import { exitCodeOf, exitCodes, NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
@@ -15,7 +16,7 @@ import { addKv } from './kv.ts';
 import { addLock } from './lock.ts';
 import { addLocks } from './locks.ts';
 import { addSequence } from './sequence.ts';
-import { addConfig, addServe } from './server.ts';
+import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 
 /** @param argv without node and script @returns the exit code */

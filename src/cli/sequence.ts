@@ -1,7 +1,8 @@
 /** `dragonlock seq`. */
 import type { Command } from 'commander';
 import { UsageError } from './exit-codes.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
+import type { Invocation } from './invocation.ts';
+import { parseInteger } from './parse.ts';
 
 export function addSequence(program: Command, invocation: Invocation): void {
   const { terminal } = invocation;

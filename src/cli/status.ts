@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import { UnreachableError } from '../client/errors.ts';
 import { needVersion } from '../client/server-version.ts';
-import { rawCalls, type RawCalls } from './raw-calls.ts';
-import { formatDuration } from './durations.ts';
 import { exitCodes } from './exit-codes.ts';
+import { formatDuration } from './format.ts';
 import type { Invocation } from './invocation.ts';
+import { rawCalls, type RawCalls } from './raw-calls.ts';
 
 const pings = 5;
 
