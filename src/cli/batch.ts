@@ -19,7 +19,9 @@ export function addBatch(program: Command, invocation: Invocation): void {
     .action(async ({ file }: { file: string }) => {
       const text = readInput(file);
       const batch = parseJson(text, file === '-' ? 'stdin' : file);
-      if (typeof batch !== 'object' || batch === null) throw new UsageError(`${file}: wanted an object or an array`);
+      if (typeof batch !== 'object' || batch === null) {
+        throw new UsageError(`${file}: expected an object or an array, got ${batch === null ? 'null' : typeof batch}`);
+      }
       const calls = await rawCalls({ ...invocation.connection(), account: invocation.account() });
       try {
         const reply = await calls.call({ ...repeatable(batch), body: () => text });

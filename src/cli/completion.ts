@@ -32,7 +32,7 @@ export function addCompletion(program: Command, invocation: Invocation): void {
     .description('print a completion script: source <(dragonlock completion bash)')
     .argument('<shell>', 'bash')
     .action((shell: string) => {
-      if (shell !== 'bash') throw new UsageError(`${shell}: wanted bash`);
+      if (shell !== 'bash') throw new UsageError(`shell: expected bash, got ${shell}`);
       invocation.terminal.write(script);
     });
   program

@@ -41,8 +41,8 @@ export function addCounter(program: Command, invocation: Invocation): void {
     .option('--if-eq <m>', 'only if it is M now')
     .action(async (key: string, n: string, { ifEq }: { ifEq?: string }) => {
       const client = await invocation.client();
-      const wanted = ifEq === undefined ? undefined : parseInteger(ifEq, '--if-eq');
-      show(key, await client.counter.set(key, parseInteger(n, 'N'), { ifEq: wanted }));
+      const expected = ifEq === undefined ? undefined : parseInteger(ifEq, '--if-eq');
+      show(key, await client.counter.set(key, parseInteger(n, 'N'), { ifEq: expected }));
     });
   change('max', 'raise it to N if it is lower', '<n>');
   change('min', 'lower it to N if it is higher', '<n>');

@@ -13,7 +13,7 @@ export function readInput(file: string): string {
   }
   const text = bytes.toString('utf8');
   if (!Buffer.from(text).equals(bytes)) {
-    throw new UsageError(`${name}: not UTF-8; wanted text (encode bytes, e.g. with base64)`);
+    throw new UsageError(`${name}: expected UTF-8 text, got other bytes (encode them, e.g. with base64)`);
   }
   return text;
 }
@@ -38,7 +38,7 @@ function readStdin(): Buffer {
 
 export function readToken(file: string): string {
   const token = readInput(file).trim();
-  if (token === '') throw new UsageError(`${file}: empty; wanted a token`);
+  if (token === '') throw new UsageError(`${file}: expected a token, got nothing`);
   return token;
 }
 

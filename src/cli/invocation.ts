@@ -53,7 +53,7 @@ export class Invocation {
 
   account(): string {
     const account = this.global.account || process.env['DRAGONLOCK_ACCOUNT'];
-    if (!account) throw new UsageError('no account: wanted --account NAME or DRAGONLOCK_ACCOUNT');
+    if (!account) throw new UsageError('account: expected --account NAME or DRAGONLOCK_ACCOUNT, got neither');
     return account;
   }
 

@@ -30,8 +30,8 @@ export function addKvWatch(kv: Command, invocation: Invocation): void {
     .option('--once', 'end behind the first line')
     .action(async (key: string, options: WatchOptions) => {
       const { prefix, ifVersion, after, once } = options;
-      if (prefix && ifVersion !== undefined) throw new UsageError('--if-version: not with --prefix; wanted --after');
-      if (!prefix && after !== undefined) throw new UsageError('--after: only with --prefix; wanted --if-version');
+      if (prefix && ifVersion !== undefined) throw new UsageError('with --prefix: expected --after, got --if-version');
+      if (!prefix && after !== undefined) throw new UsageError('without --prefix: expected --if-version, got --after');
       const version = ifVersion === undefined ? undefined : parseInteger(ifVersion, '--if-version');
       const rev = after === undefined ? undefined : parseInteger(after, '--after');
       const client = await invocation.client();

@@ -47,7 +47,9 @@ function addPut(kv: Command, invocation: Invocation): void {
     .option('--if-absent', 'only if there is no such key')
     .option('--ttl <duration>', 'it expires after so long')
     .action(async (key: string, given: string, { jsonValue, ifVersion, ifAbsent, ttl }: PutOptions) => {
-      if (ifAbsent && ifVersion !== undefined) throw new UsageError('--if-absent and --if-version: wanted one of them');
+      if (ifAbsent && ifVersion !== undefined) {
+        throw new UsageError('expected --if-absent or --if-version, got both');
+      }
       const options = {
         version: ifAbsent ? 0 : versionOf(ifVersion),
         ttl: ttl === undefined ? undefined : parseDuration(ttl, '--ttl'),
@@ -104,6 +106,6 @@ function addList(kv: Command, invocation: Invocation): void {
 function versionOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const version = parseInteger(text, '--if-version');
-  if (version < 0) throw new UsageError(`--if-version: ${version}; wanted a version`);
+  if (version < 0) throw new UsageError(`--if-version: expected a version, got ${version}`);
   return version;
 }

@@ -56,7 +56,7 @@ export function addLock(program: Command, invocation: Invocation, argv: readonly
     .action(async (name: string, command: readonly string[], options: Options) => {
       const behindDashes = argv.includes('--') ? argv.length - argv.indexOf('--') - 1 : 0;
       if (behindDashes === 0 || behindDashes !== command.length) {
-        throw new UsageError('wanted: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
+        throw new UsageError('expected: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
       }
       invocation.exitCode = await lockAndRun(invocation, { name, command, options });
     });
@@ -101,7 +101,7 @@ type LockRequest = LockOptions & { readonly ttl: number; readonly wait: number }
 
 function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): LockRequest {
   const ttlMs = parseDuration(ttl, '--ttl');
-  if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: ${ttl}; wanted 1s to 24h`);
+  if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: expected 1s to 24h, got ${ttl}`);
   return {
     ttl: ttlMs,
     wait: wait === false ? 0 : wait === undefined ? Infinity : parseDuration(wait, '--wait'),
@@ -115,7 +115,7 @@ function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): 
 function conflictExitCodeOf({ conflictExitCode }: Options): number {
   if (conflictExitCode === undefined) return exitCodes.notAcquired;
   const code = parseInteger(conflictExitCode, '--conflict-exit-code');
-  if (code < 0 || code > 255) throw new UsageError(`--conflict-exit-code: ${code}; wanted 0 to 255`);
+  if (code < 0 || code > 255) throw new UsageError(`--conflict-exit-code: expected 0 to 255, got ${code}`);
   return code;
 }
 

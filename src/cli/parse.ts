@@ -7,7 +7,7 @@ const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as con
 export function parseDuration(text: string, name: string): number {
   const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text) ?? [];
   if (number === undefined) {
-    throw new UsageError(`${name}: ${JSON.stringify(text)}; wanted a duration such as 500ms, 10s, 5m or 2h`);
+    throw new UsageError(`${name}: expected a duration such as 500ms, 10s, 5m or 2h, got ${JSON.stringify(text)}`);
   }
   return Number(number) * unitMs[unit as keyof typeof unitMs];
 }
@@ -16,7 +16,7 @@ export function parseDuration(text: string, name: string): number {
 export function parseInteger(text: string, name: string): number {
   const value = Number(text);
   if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new UsageError(`${name}: ${JSON.stringify(text)}; wanted an integer`);
+    throw new UsageError(`${name}: expected an integer, got ${JSON.stringify(text)}`);
   }
   return value;
 }

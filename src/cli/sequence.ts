@@ -14,7 +14,7 @@ export function addSequence(program: Command, invocation: Invocation): void {
     .option('--block <n>', 'take N of them; prints the first and the last')
     .action(async (key: string, { block }: { block?: string }) => {
       const n = block === undefined ? 1 : parseInteger(block, '--block');
-      if (n < 1) throw new UsageError(`--block: ${n}; wanted 1 or more`);
+      if (n < 1) throw new UsageError(`--block: expected 1 or more, got ${n}`);
       const { from, to } = await (await invocation.client()).sequence.block(key, n);
       if (invocation.json) terminal.json({ Key: key, From: from, To: to });
       else terminal.line(block === undefined ? String(to) : `${from} ${to}`);

@@ -136,15 +136,15 @@ export function runCommand(t: TestContext, args: readonly string[], options?: Co
   return new CommandUnderTest(t, args, options).ended;
 }
 
-/** Runs it, and holds its exit code against what is wanted. @returns what it has printed to stdout */
+/** Runs the command to its end and asserts its exit code. @returns its stdout */
 export async function prints(
   t: TestContext,
   args: readonly string[],
   options?: CommandOptions,
-  wanted = 0,
+  expectedCode = 0,
 ): Promise<string> {
   const { code, stdout, stderr } = await runCommand(t, args, options);
-  assert.equal(code, wanted, `dragonlock ${args.join(' ')}\nstdout: ${stdout}\nstderr: ${stderr}`);
+  assert.equal(code, expectedCode, `dragonlock ${args.join(' ')}\nstdout: ${stdout}\nstderr: ${stderr}`);
   return stdout;
 }
 

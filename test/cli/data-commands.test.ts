@@ -95,7 +95,7 @@ void test('counter and seq', async (t) => {
 
 void test('batch: JSON of the HTTP API in, its reply out; an array too', async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
-  const batch = (input: string, wanted = 0): Promise<string> => prints(t, ['batch', '-f', '-'], { url, input }, wanted);
+  const batch = (input: string, code = 0): Promise<string> => prints(t, ['batch', '-f', '-'], { url, input }, code);
   const one = JSON.parse(await batch('{"KVSet":{"Key":"a","Value":1},"Atomic":{"Key":"c","Add":2}}')) as object;
   assert.deepEqual(Object.keys(one), ['Atomic', 'KVSet', 'Rev']);
   const many = JSON.parse(await batch('[{"KVGet":"a"},{"Check":{"Key":"a","Version":0}}]')) as { Status: number }[];

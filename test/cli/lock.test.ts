@@ -111,22 +111,22 @@ void test('lock: signals go to the whole group of the child; the second of a kin
   assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'and given back');
 });
 
-void test('lock: wrong calls are 64, with a line that says what was wanted', async (t) => {
-  for (const [args, wanted] of [
+void test('lock: wrong calls are 64, with a line that says what was expected', async (t) => {
+  for (const [args, message] of [
     [['lock'], /missing required argument 'name'/],
-    [['lock', 'job'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', '--'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', 'echo', 'hello'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', 'echo', '--', 'hello'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', '--wait', 'soon', '--', 'true'], /--wait: "soon"; wanted a duration such as/],
-    [['lock', 'job', '--ttl', '1ms', '--', 'true'], /--ttl: 1ms; wanted 1s to 24h/],
-    [['lock', 'job', '-E', '256', '--', 'true'], /--conflict-exit-code: 256; wanted 0 to 255/],
+    [['lock', 'job'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', '--'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', 'echo', 'hello'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', 'echo', '--', 'hello'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', '--wait', 'soon', '--', 'true'], /--wait: expected a duration such as .*, got "soon"/],
+    [['lock', 'job', '--ttl', '1ms', '--', 'true'], /--ttl: expected 1s to 24h, got 1ms/],
+    [['lock', 'job', '-E', '256', '--', 'true'], /--conflict-exit-code: expected 0 to 255, got 256/],
     [['lock', 'job', '--meta', '{', '--', 'true'], /--meta: not JSON/],
     [['lock', 'job', '--tll', '5s', '--', 'true'], /unknown option '--tll' \(Did you mean --ttl\?\)/],
   ] as const) {
     const { code, stdout, stderr } = await runCommand(t, args, { url: 'http://127.0.0.1:1' });
     assert.deepEqual([code, stdout], [64, ''], stderr);
-    assert.match(stderr, wanted);
+    assert.match(stderr, message);
     assert.match(stderr, /^dragonlock: [^\n]+\n$/, 'one line');
   }
 });

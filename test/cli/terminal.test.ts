@@ -85,7 +85,7 @@ void test('completion: bash completes commands, options, and the names of locks 
     .map((line) => line.split(' ').toSorted().join(' '));
   assert.deepEqual(
     lines,
-    cases.map(([, wanted]) => wanted),
+    cases.map(([, candidates]) => candidates),
     stderr,
   );
 });

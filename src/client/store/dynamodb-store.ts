@@ -49,7 +49,7 @@ export class DynamoDbStore implements Store {
 
   constructor({ client, tableName, partition, pollMs = 1000, environment }: DynamoDbStoreOptions) {
     if (partition === '' || partition.includes('#')) {
-      throw new RangeError(`partition: "${partition}" is no partition; wanted is a name without "#"`);
+      throw new RangeError(`partition: expected a name without "#", got "${partition}"`);
     }
     this.#table = new DynamoDbTable(client, tableName);
     this.#partition = partition;

@@ -139,11 +139,11 @@ export const defaultTtlMs = 20_000;
 /** @throws RangeError */
 export function checkTtl(ttl: number = defaultTtlMs): number {
   if (Number.isFinite(ttl) && ttl > 0) return ttl;
-  throw new RangeError(`ttl: ${ttl}; wanted a number of milliseconds above 0`);
+  throw new RangeError(`ttl: expected a number of milliseconds above 0, got ${ttl}`);
 }
 
 /** How long the pair shall be there; `undefined`: for ever. */
 export function ttlOf({ ttl, noExpiry = false }: PutOptions): number | undefined {
-  if (noExpiry && ttl !== undefined) throw new RangeError('ttl and noExpiry: wanted one of them at most');
+  if (noExpiry && ttl !== undefined) throw new RangeError('expected ttl or noExpiry, got both');
   return noExpiry ? undefined : checkTtl(ttl);
 }
