@@ -585,7 +585,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/client/store/dynamodb-lock.ts',
     find: 'this.#seen.sinceMs + this.#seen.leaseMs - nowMs',
     replace: 'this.#seen.sinceMs + this.#seen.leaseMs / 2 - nowMs',
-    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'a holder that hears nothing any more knows' },
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'a holder without replies knows' },
   },
   {
     name: 'a released lock in DynamoDB forgets its fence',
@@ -601,7 +601,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: "{ condition: 'attribute_not_exists(#owner)' }",
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'nobody comes to hold a lock by a request that it has given up on',
+      test: 'no client comes to hold a lock by a request that it has given up on',
     },
   },
   {
@@ -609,14 +609,14 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/client/store/dynamodb-lock.ts',
     find: 'pollMs * (0.5 + environment.random())',
     replace: 'pollMs',
-    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'those who wait look at different moments' },
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'waiters poll at different moments' },
   },
   {
     name: 'a write to DynamoDB whose reply is lost counts as refused',
     file: 'src/client/store/dynamodb-table.ts',
     find: "        if (change.isDone(item)) return { kind: 'done', item };\n",
     replace: '',
-    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'whoever wrote is told that it did, once' },
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'the writer learns that its write happened, once' },
   },
   {
     name: 'a refusal by DynamoDB is believed after a lost reply',
@@ -632,7 +632,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: 'tries === triesMax',
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'a put, which could undo a later one, says so instead',
+      test: 'a put, which could undo a later one, is unknown',
     },
   },
   {
@@ -642,7 +642,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: "? { condition: 'attribute_not_exists(#value)' }",
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'what arrives when its sender has gone on changes nothing',
+      test: 'a write that arrives after its sender has gone on changes nothing',
     },
   },
   {
@@ -652,7 +652,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: '',
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'a wait that is cancelled while its request is under way',
+      test: 'a wait that is cancelled while its request is in flight',
     },
   },
   {

@@ -1,7 +1,7 @@
 /**
- * The store on a Dragon Lock server, by its client. Keys are the server's keys, locks its durable locks: they survive
- * restarts, are granted first come, first served, without polling, and a pair that shows who holds a lock comes, stays
- * and goes in the very commits that grant, renew and release it.
+ * The store on a Dragon Lock server, through its client. Keys are the server's keys, and locks are its durable locks:
+ * they survive restarts, and are granted first come, first served, without polling. The commits that grant, renew and
+ * release a lock also write, renew and delete the pair that shows its holder.
  */
 import type { Entry } from '../batch.ts';
 import { VersionMismatchError } from '../errors.ts';
@@ -27,7 +27,7 @@ export interface DragonLockStoreOptions {
   readonly environment?: Environment;
 }
 
-/** Pairs that one request lists: the server's largest page. */
+/** Pairs in one request of a list: the server's largest page. */
 const pageLength = 1000;
 
 export class DragonLockStore implements WatchableStore {
@@ -67,7 +67,7 @@ export class DragonLockStore implements WatchableStore {
   async atomicPut(key: string, options: AtomicPutOptions = {}): Promise<KVPair> {
     const { previous, value = null } = options;
     const ttl = this.#ttlOf(options);
-    // The server tells when it expires only to who reads it: here it is told by our own clock.
+    // The server returns the deadline to readers only, so compute it by the local clock.
     const expires = ttl === undefined ? undefined : this.#environment.clock.mark().wallMs + ttl;
     try {
       const version = await this.#client.kv.set(key, value, { ttl, version: previous?.version ?? 0 });
@@ -104,7 +104,7 @@ export class DragonLockStore implements WatchableStore {
     let last: number | undefined;
     try {
       for await (const _ of this.#client.watch.key(key, { signal })) {
-        // The watch tells that there is something to see, but not when it expires.
+        // A watch event has no deadline, so read the key.
         const entry = await this.#client.kv.get(key, { signal });
         const version = entry?.version ?? 0;
         if (version === last) continue;
@@ -136,11 +136,11 @@ export class DragonLockStore implements WatchableStore {
     }
   }
 
-  /** What is replaced leaves its deadline, unless told. */
+  /** Keeps the deadline of the replaced pair, unless the options set another. */
   #ttlOf({ previous, ...options }: AtomicPutOptions): number | undefined {
     if (previous === undefined || options.ttl !== undefined || options.noExpiry !== undefined) return ttlOf(options);
     if (previous.expires === undefined) return undefined;
-    // What is over by our clock may not be so by the server's, which decides.
+    // The server's clock decides, and a pair that has expired by the local clock may not have expired by the server's.
     return Math.max(1, previous.expires - this.#environment.clock.mark().wallMs);
   }
 }

@@ -1,18 +1,18 @@
 /**
- * One lock in DynamoDB, where nobody hands it over: whoever wants it looks, and takes it with a condition.
+ * One lock in DynamoDB. DynamoDB hands no lock over, so a waiter polls, and takes the lock by a conditional write.
  *
  *     free ──take: fence + 1, owner, beat──► held ──renew: a new beat──► held
  *      ▲                                     │  │
  *      └──────release: no owner──────────────┘  └─the same beat for a whole lease──► taken over: fence + 1, owner, beat
  *
- * Nobody trusts another's clock. Whoever waits remembers which beat it saw and when, on its own monotonic clock; only
- * when it has seen the same beat for as long as the lease says does it take over, on the condition that it is still this
- * beat. The holder's lease began before its beat was written, so before anyone saw it: by then the holder has given up
- * (the client's `lease.ts`). What was seen is kept between calls, so that a locker that does not poll can take
- * over too when it comes back.
+ * No machine trusts the clock of another. A waiter remembers the heartbeat (the attribute `beat`) that it saw, and
+ * when, on its own monotonic clock. It takes over only after it has seen the same heartbeat for a whole lease, on the
+ * condition that the heartbeat is still the same. The holder's lease began before its heartbeat was written, so before
+ * any waiter saw it: by then the holder has given up (the client's `lease.ts`). A locker keeps what it saw between
+ * calls, so a locker that does not poll can take over too when it is called again.
  *
- * To take names the fence that was seen, to renew and release names the owner. A request that arrives late, after its
- * sender gave up, finds another state and does nothing: nobody comes to own a lock that it has stopped waiting for.
+ * A take names the fence that was seen; a renewal and a release name the owner. A request that arrives after its sender
+ * gave up finds another state and does nothing, so no client comes to own a lock that it has stopped waiting for.
  */
 import { LockLostError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
@@ -34,12 +34,12 @@ export interface DynamoDbLockOptions {
   readonly partition: string;
   readonly table: DynamoDbTable;
   readonly environment: Environment;
-  /** Writes and deletes the pair that is shown while this fence holds the lock. */
+  /** Writes and deletes the pair that shows the holder while this fence holds the lock. */
   readonly shown?: { put(fence: number, ttlMs: number): Promise<void>; delete(fence: number): Promise<void> };
 }
 
-/** Somebody's beat, and when it was first seen. */
-interface Seen {
+/** A holder's heartbeat, and when it was first seen. */
+interface SeenHeartbeat {
   readonly heartbeat: string;
   readonly leaseMs: number;
   readonly sinceMs: number;
@@ -47,7 +47,7 @@ interface Seen {
 
 export class DynamoDbLock implements LockBackend {
   readonly #options: DynamoDbLockOptions;
-  #seen: Seen | undefined;
+  #seen: SeenHeartbeat | undefined;
 
   constructor(options: DynamoDbLockOptions) {
     this.#options = options;
@@ -65,13 +65,13 @@ export class DynamoDbLock implements LockBackend {
       } else if (!isAborted(signal)) {
         const grant = await this.#take(item);
         if (grant !== undefined) return grant;
-        // Another was faster: there is something new to see.
+        // Another client was faster: read the new state.
       }
     }
     return 'busy';
   }
 
-  /** In how many milliseconds it may be taken: 0 when it is free, or its holder has been silent for a whole lease. */
+  /** Milliseconds until the lock may be taken: 0 when it is free, or its holder has been silent for a whole lease. */
   #freeInMs(item: Item | undefined): number {
     const heartbeat = textOf(item, 'beat');
     if (heartbeat === undefined) return 0;
@@ -82,7 +82,7 @@ export class DynamoDbLock implements LockBackend {
     return Math.max(0, this.#seen.sinceMs + this.#seen.leaseMs - nowMs);
   }
 
-  /** Takes what is free or over, in the state in which it was seen. */
+  /** Takes a lock that is free or expired, if it is still in the state that was read. */
   async #take(item: Item | undefined): Promise<LockGrant | undefined> {
     const { ttlMs, environment, shown } = this.#options;
     const owner = environment.nonce();
@@ -103,7 +103,7 @@ export class DynamoDbLock implements LockBackend {
     try {
       await shown?.put(fence, ttlMs);
     } catch (error) {
-      // Nobody is told of this lease. If it cannot be given back, its time will end it.
+      // The caller never learns of this lease. If the release fails too, the lease expires.
       await held.release().catch(() => undefined);
       throw error;
     }
@@ -111,7 +111,7 @@ export class DynamoDbLock implements LockBackend {
   }
 }
 
-/** The time for which one acquisition has the lock. */
+/** One acquisition of the lock, until it is released or lost. */
 class HeldDynamoDbLock implements LockGrant {
   readonly fence: number;
   readonly #options: DynamoDbLockOptions;
@@ -143,11 +143,11 @@ class HeldDynamoDbLock implements LockGrant {
       remove: ['owner', 'beat', 'lease'],
       condition: '#owner = :me',
       values: { me: { S: this.#owner } },
-      // Only who has the lock can free it without a higher fence.
+      // Only the holder can free the lock without a higher fence.
       isDone: (item) => textOf(item, 'owner') === undefined && numberOf(item, 'fence') === this.fence,
     });
     if (changed.kind === 'done') return;
-    // When an answer was lost: before a lease is over, nobody can have had the lock but after us.
+    // A reply was lost. Within our lease, another client can have taken the lock only after our release.
     if (!changed.sure && environment.clock.since(this.#sentAt) < ttlMs) return;
     throw this.#lost();
   }
@@ -170,7 +170,7 @@ class HeldDynamoDbLock implements LockGrant {
       return sentAt;
     }
     if (textOf(changed.item, 'owner') !== this.#owner) throw this.#lost();
-    // A renewal that had been given up on has happened after all.
+    // An earlier renewal timed out here, but DynamoDB applied it.
     this.#heartbeat = textOf(changed.item, 'beat') ?? this.#heartbeat;
     return await this.#renew();
   }
@@ -188,12 +188,12 @@ class HeldDynamoDbLock implements LockGrant {
   }
 }
 
-/** The partition that has the locks of a store. */
+/** The partition for the locks of a store. */
 function locksOf(partition: string): string {
   return `${partition}#locks`;
 }
 
-/** The condition that a lock is as it was seen. */
+/** The condition that a lock is still in the state that was read. */
 function conditionOnSeen(
   fence: number | undefined,
   heartbeat: string | undefined,

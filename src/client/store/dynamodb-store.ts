@@ -1,13 +1,12 @@
 /**
- * The store on a table in DynamoDB, for those who want no server at all. What is in the table, and why it survives lost
- * replies, is in `dynamodb-table.ts`; how its locks change hands, in `dynamodb-lock.ts`.
+ * The store on a table in DynamoDB, for applications without a Dragon Lock server. `dynamodb-table.ts` describes the
+ * table and how it survives lost replies; `dynamodb-lock.ts` describes how locks change hands.
  *
- * DynamoDB deletes what has expired hours late, so every read looks at the deadline, and so does every condition.
- * Deadlines of pairs are wall time, which machines have to agree on to a second or so, as with every such table.
- * Locks do not depend on it.
+ * DynamoDB deletes expired items hours late, so every read and every condition checks the deadline. Deadlines of pairs
+ * are wall time, on which machines must agree to about a second, as with every such table. Locks do not depend on it.
  *
- * `put` and `delete` replace whatever is there and so name nothing that they replace: if one of them is delayed on the
- * network, after its sender gave up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
+ * `put` and `delete` replace any state, so they name none in a condition: if the network delays one of them until its
+ * sender has given up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
  */
 import { OutcomeUnknownError } from '../errors.ts';
 import { DynamoDbLock } from './dynamodb-lock.ts';
@@ -31,14 +30,14 @@ export interface DynamoDbStoreOptions {
   /** A `DynamoDB` client of `@aws-sdk/client-dynamodb`. */
   readonly client: DynamoDbCalls;
   readonly tableName: string;
-  /** Stores of different partitions share a table and nothing else. */
+  /** Stores of different partitions share only the table. */
   readonly partition: string;
-  /** How often a lock that is waited for is looked at, give or take a half: by default every second. */
+  /** Milliseconds between two polls of a waiter, ± a half at random. Default 1,000. */
   readonly pollMs?: number;
   readonly environment?: Environment;
 }
 
-/** How long after its end an item may be cleared away: longer than any request is on its way. */
+/** DynamoDB may delete an item this long after its end: longer than any request is in flight. */
 const collectAfterMs = 3_600_000;
 
 export class DynamoDbStore implements Store {
@@ -129,26 +128,26 @@ export class DynamoDbStore implements Store {
     return new StoreLocker(key, lock, options, this.#environment);
   }
 
-  /** The condition is what was seen: nothing, or something that is over. */
+  /** Creates the key on the condition that it is still as read: absent or expired. */
   async #create(key: string, options: PutOptions): Promise<KVPair> {
     const ttlMs = ttlOf(options);
     for (;;) {
-      const over = await this.#table.read(this.#partition, key);
-      if (this.#live(over) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
-      const nonce = textOf(over, 'nonce');
+      const expired = await this.#table.read(this.#partition, key);
+      if (this.#live(expired) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
+      const nonce = textOf(expired, 'nonce');
       const changed = await this.#table.change({
         ...this.#putChange(key, options.value, this.#deadlineIn(ttlMs)),
         ...(nonce === undefined
           ? { condition: 'attribute_not_exists(#nonce)' }
-          : { condition: '#nonce = :over', values: { over: { S: nonce } } }),
+          : { condition: '#nonce = :expired', values: { expired: { S: nonce } } }),
       });
       if (changed.kind === 'done') return pairOf(changed.item ?? {});
       if (!changed.sure) throw outcomeUnknown(key);
-      // Somebody has written it meanwhile: there may be a pair now.
+      // Another client has written the key meanwhile, so read again.
     }
   }
 
-  /** The pair of a lock that is held. Whoever has been overtaken by a later fence leaves it alone. */
+  /** Writes the pair of a held lock. A holder that a later fence has overtaken leaves the pair alone. */
   async #show(key: string, value: unknown, fence: number, ttlMs: number): Promise<void> {
     const change = this.#putChange(key, value, this.#deadlineIn(ttlMs));
     await this.#table.change({
@@ -215,7 +214,7 @@ export class DynamoDbStore implements Store {
     return ttlMs === undefined ? undefined : Math.ceil(this.#nowMs() + ttlMs);
   }
 
-  /** The item, if there is one whose time is not over. */
+  /** The item, unless it is absent, deleted or expired. */
   #live(item: Item | undefined): Item | undefined {
     if (item === undefined || item['deleted']?.BOOL === true) return undefined;
     const deadlineMs = numberOf(item, 'deadline');
@@ -241,6 +240,6 @@ function pairOf(item: Item): KVPair {
 
 function outcomeUnknown(key: string): OutcomeUnknownError {
   return new OutcomeUnknownError(
-    `Whether "${key}" was written is not known: an answer was lost, and others have written it.`,
+    `It is unknown whether "${key}" was written: a reply was lost, and another client has written the key since.`,
   );
 }

@@ -110,7 +110,7 @@ void test('Dragon Lock: a wait that is cancelled in the moment of the grant leav
   await open(account).newLock('l', { noPolling: true }).lock();
 });
 
-void test('Dragon Lock: what others wrote under the key of a lock stays when it is unlocked', async () => {
+void test('Dragon Lock: a pair that another client wrote under the key of a lock survives the unlock', async () => {
   const store = open(nextAccount());
   const lock = store.newLock('l', { value: 'shown' });
   await time.until(lock.lock());
@@ -125,7 +125,7 @@ function nextAccount(): string {
   return `contract-${accounts}`;
 }
 
-/** The store of another machine. */
+/** Opens the store of another machine. */
 function open(account: string, loses?: (request: WireRequest) => boolean): DragonLockStore {
   return new DragonLockStore({ client: server.client(account, loses), environment: newEnvironment() });
 }
