@@ -1,13 +1,13 @@
 /**
- * How the command ends. A shell script has nothing else to go by, so each code has one meaning, whatever the command.
- * Those above 63 are from sysexits(3); `lock` ends as its child does, with whatever code that is.
+ * The exit codes. They are all that a shell script sees, so each code has one meaning in all commands. The codes above
+ * 63 are from sysexits(3); `lock` ends with the exit code of its child.
  */
 import type { ClientErrorCode, DragonLockError } from '../client/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 
 export const exitCodes = {
   done: 0,
-  /** The server's answer is no: there is no such key, a condition does not hold. */
+  /** The result is negative: there is no such key, a condition does not hold. */
   negative: 1,
   usage: 64,
   unavailable: 69,
@@ -18,7 +18,7 @@ export const exitCodes = {
   noPermission: 77,
   cannotExecute: 126,
   commandNotFound: 127,
-  /** What reads our output has gone: 128 + SIGPIPE. */
+  /** The reader of our output has gone: 128 + SIGPIPE. */
   brokenPipe: 141,
 } as const;
 
@@ -58,12 +58,12 @@ export function exitCodeOf({ code }: DragonLockError): number {
   return codeOfError[code];
 }
 
-/** The command was called wrongly, or what it was given cannot be read. */
+/** The command was called wrongly, or its input cannot be read. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** The answer is no, and that is no fault. The message goes to stderr. */
+/** The result is negative, which is no fault. The message goes to stderr. */
 export class NegativeResult extends Error {
   override readonly name = 'NegativeResult';
 }

@@ -1,8 +1,8 @@
-/** What the command reads from files and from stdin. */
+/** Reads files and stdin. */
 import fs from 'node:fs';
 import { UsageError } from './exit-codes.ts';
 
-/** A file, or `-` for stdin. @throws UsageError */
+/** Reads a file, or stdin for `-`. @throws UsageError */
 export function readInput(file: string): string {
   const name = file === '-' ? 'stdin' : file;
   let bytes: Buffer;
@@ -18,7 +18,7 @@ export function readInput(file: string): string {
   return text;
 }
 
-/** Also of one that is read without blocking, and has nothing just now, as another process may have left it to us. */
+/** Reads stdin to its end. Another process may have left it non-blocking: then it polls while there is no input. */
 function readStdin(): Buffer {
   const chunks: Buffer[] = [];
   const chunk = Buffer.alloc(64 * 1024);

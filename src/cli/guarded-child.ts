@@ -1,17 +1,17 @@
 /**
- * A child that runs only while a lease lasts. It leads a process group of its own, so that whatever it starts ends with
- * it, and has our stdin, stdout and stderr.
+ * A child that runs only while a lease lasts. It leads a process group of its own, so that its descendants end with it,
+ * and has our stdin, stdout and stderr.
  *
  *     running ──little is left of the lease, or it is lost──► SIGTERM ──grace──► SIGKILL ──► lost
  *        │                                                      │
- *        │                                                      └─ nobody is left of the group ──► lost
+ *        │                                                      └─ the group is empty ──► lost
  *        └── the child ends ──► ended
  *
- * What is left is measured from the sending of the last renewal (client/lease.ts). With a quarter of the ttl left, 10 s
- * at most, it has failed more than once; the group is asked to end, and before the last twentieth it is made to. A lease
- * that the server calls lost is another's already, so that little grace is left.
+ * The time left counts from the sending of the last renewal (client/lease.ts). With a quarter of the ttl left, at most
+ * 10 s, several renewals have failed: the group gets SIGTERM, and SIGKILL before the last twentieth. A lease that the
+ * server reports as lost may have a new holder already, so the grace is short then.
  *
- * Being stopped (SIGSTOP) or killed, this process can end nobody: the watchdog does it then (lease-watchdog.ts).
+ * When this process is stopped (SIGSTOP) or killed, it cannot end the group: the watchdog does (lease-watchdog.ts).
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -35,18 +35,18 @@ export type ChildEnd =
   | { readonly kind: 'unstartable'; readonly exitCode: number; readonly message: string }
   | { readonly kind: 'lost'; readonly message: string };
 
-/** Becomes the command when it is told that the watchdog knows of it; never, if we are killed before. */
+/** Becomes the command after we report that the watchdog knows the group; never, if we are killed before. */
 const waitForGo = 'read -r _ <&3 && exec "$@" 3<&-';
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
-/** How often it is polled whether anybody is left of a group whose leader has gone. */
+/** How often to check for processes in a group whose leader has ended. */
 const pollMs = 20;
 
 export async function runGuarded(
   [command, ...args]: readonly string[],
   { env, lock, ttlMs }: GuardOptions,
 ): Promise<ChildEnd> {
-  // First whatever looks after the child, then the child.
+  // Start the guard first, then the child.
   const group = new GuardedGroup(lock, ttlMs);
   const child = spawn('/bin/sh', ['-c', waitForGo, 'sh', command!, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
@@ -78,7 +78,7 @@ async function unstartable(command: string, child: ChildProcess): Promise<ChildE
 }
 
 class GuardedGroup {
-  /** 0: there is none yet. */
+  /** Process id of the child; 0: there is no child yet. */
   #leader = 0;
   readonly #lock: HeldLock;
   readonly #ttlMs: number;
@@ -88,7 +88,7 @@ class GuardedGroup {
   readonly #stopListening: () => void;
   #clearTimer: () => void = () => {};
   #lossMessage: string | undefined;
-  /** When it was asked to end, and how long it may take for that. */
+  /** When the group got SIGTERM, and how long it has until SIGKILL. */
   #termSent: { readonly at: Mark; readonly graceMs: number } | undefined;
   readonly #killed = Promise.withResolvers<void>();
 
@@ -103,7 +103,7 @@ class GuardedGroup {
         this.#check();
         signalGroup(this.#leader, signal);
       }),
-      // Ctrl-Z reaches us alone. The lease goes on meanwhile, and nothing renews it.
+      // Ctrl-Z reaches only this process. The lease runs on meanwhile, and nothing renews it.
       onSignals(['SIGTSTP'], () => {
         signalGroup(this.#leader, 'SIGSTOP');
         process.kill(process.pid, 'SIGSTOP');
@@ -118,7 +118,7 @@ class GuardedGroup {
     };
   }
 
-  /** The child leads a group of its own. */
+  /** Guards the group of this leader from now on. */
   guard(leader: number): void {
     this.#leader = leader;
     this.#watchdog.guard(leader);
@@ -126,7 +126,10 @@ class GuardedGroup {
     this.#check();
   }
 
-  /** The child has ended. @returns how the lease was lost, if it was, when nobody is left of the group */
+  /**
+   * Ends the guard after the child has ended. If the lease is lost, waits first until the group is empty.
+   * @returns how the lease was lost, if it was
+   */
   async leaderEnded(): Promise<string | undefined> {
     this.#check();
     if (this.#lossMessage !== undefined) {
@@ -139,14 +142,14 @@ class GuardedGroup {
     return this.#lossMessage;
   }
 
-  /** Nobody is left to guard. */
+  /** Ends the guard: no child is left, or none was started. */
   release(): void {
     this.#clearTimer();
     this.#stopListening();
     this.#watchdog.dismiss();
   }
 
-  /** Also behind a stop: time may have passed that no timer has seen. */
+  /** Compares lease and clock. It runs after a stop too, because timers do not see the time that passed. */
   #check(): void {
     this.#clearTimer();
     if (this.#lossMessage !== undefined) return this.#schedule();
@@ -154,7 +157,7 @@ class GuardedGroup {
     const { aborted } = this.#lock.signal;
     if (!aborted && left > this.#termMs) {
       this.#watchdog.allow(left - this.#killMs);
-      // Not only when it is due: renewals are told to the watchdog.
+      // Check more often than the deadline needs, to report renewals to the watchdog.
       this.#clearTimer = systemAfter(Math.min(left - this.#termMs, this.#ttlMs / 6), () => this.#check());
       return;
     }
@@ -163,7 +166,7 @@ class GuardedGroup {
       reason instanceof Error
         ? reason.message
         : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${formatDuration(left)}.`;
-    // Of a lease that is over by the clock nothing is left to be gentle with.
+    // A lease that is over by the clock leaves no time for a grace.
     const graceMs = this.#lock.state === 'lost' ? this.#killMs : Math.max(0, left - this.#killMs);
     this.#termSent = { at: systemLeaseClock.mark(), graceMs };
     signalGroup(this.#leader, 'SIGTERM');

@@ -38,7 +38,7 @@ export class Invocation {
     return this.global.json === true;
   }
 
-  /** What to reach the server with. @throws UsageError */
+  /** The options for a connection to the server. @throws UsageError */
   connection(): DragonLockOptions & { readonly url: string } {
     const { global } = this;
     const token = this.#token();
@@ -61,13 +61,13 @@ export class Invocation {
   async client(): Promise<DragonLock> {
     if (this.#client !== undefined) return this.#client;
     const options = { ...this.connection(), account: this.account() };
-    // Loaded when it is needed: help and completion are quick without it.
+    // Load the client only when needed, to keep help and completion fast.
     const { DragonLock } = await import('../client/dragon-lock.ts');
     this.#client = withUsageErrors(() => new DragonLock(options));
     return this.#client;
   }
 
-  /** Lets go of what may be let go quickly; the server does the rest when the connections end. */
+  /** Closes the client, for a short time at most; the server cleans up when the connections end. */
   async close(): Promise<void> {
     if (this.#client === undefined) return;
     const late = new Promise<void>((resolve) => void systemAfter(closeMsMax, resolve));
@@ -80,13 +80,13 @@ export class Invocation {
     if (tokenFile) return readToken(tokenFile);
     const { env } = process;
     if (env['DRAGONLOCK_TOKEN']) return env['DRAGONLOCK_TOKEN'];
-    // Set to nothing is not set.
+    // An empty variable counts as unset. Delete it, so that the client does not read it.
     delete env['DRAGONLOCK_TOKEN'];
     return env['DRAGONLOCK_TOKEN_FILE'] ? readToken(env['DRAGONLOCK_TOKEN_FILE']) : undefined;
   }
 }
 
-/** What the client says of its options is said of ours. */
+/** Turns a TypeError of the client about its options into a UsageError. */
 export function withUsageErrors<Result>(make: () => Result): Result {
   try {
     return make();

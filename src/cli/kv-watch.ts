@@ -1,7 +1,7 @@
 /**
- * `dragonlock kv watch`: one line a change, for as long as it runs; over restarts of the server too. A key shows its
- * latest state, a prefix every commit. When a prefix could not be followed without a gap, what is there now is compared
- * with what was told before, so that the lines still add up to the truth.
+ * `dragonlock kv watch`: prints one line for each change as long as it runs, across restarts of the server too. For a
+ * key it prints the latest state, for a prefix every commit. After a gap in a prefix watch, it compares the current
+ * list with the changes it has printed, so that the lines still add up to the current state.
  */
 import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
@@ -22,12 +22,12 @@ type PrintedChange = Change & { readonly rev?: number };
 
 export function addKvWatch(kv: Command, invocation: Invocation): void {
   kv.command('watch')
-    .description('print what the key is, and each change of it, one a line')
+    .description('print the state of the key and each change of it, one a line')
     .argument('<key>')
-    .option('--prefix', 'KEY is the beginning of many keys')
-    .option('--if-version <n>', 'begin when the key has not this version any more; 0: when it exists')
-    .option('--after <rev>', 'with --prefix: begin with what changed behind this revision')
-    .option('--once', 'end behind the first line')
+    .option('--prefix', 'watch all keys that begin with KEY')
+    .option('--if-version <n>', 'start when the key has another version than N; 0: when it exists')
+    .option('--after <rev>', 'with --prefix: start with the changes after this revision')
+    .option('--once', 'end after the first line')
     .action(async (key: string, options: WatchOptions) => {
       const { prefix, ifVersion, after, once } = options;
       if (prefix && ifVersion !== undefined) throw new UsageError('with --prefix: expected --after, got --if-version');

@@ -18,7 +18,7 @@ export function addKv(program: Command, invocation: Invocation): void {
 
 function addGet(kv: Command, invocation: Invocation): void {
   kv.command('get')
-    .description('print the value: a string as it is, anything else as JSON; exit code 1: there is no such key')
+    .description('print the value: a string as it is, anything else as JSON; exits with 1 if there is no such key')
     .argument('<key>')
     .action(async (key: string) => {
       const entry = await (await invocation.client()).kv.get(key);
@@ -39,13 +39,13 @@ interface PutOptions {
 
 function addPut(kv: Command, invocation: Invocation): void {
   kv.command('put')
-    .description('set the key; the value is kept as a string')
+    .description('set the key; the value is stored as a string')
     .argument('<key>')
-    .argument('<value>', '- reads it from stdin, as it is')
-    .option('-j, --json-value', 'the value is JSON, and kept as that')
+    .argument('<value>', '- reads it from stdin, unchanged')
+    .option('-j, --json-value', 'parse the value as JSON')
     .option('--if-version <n>', 'only if the key has this version')
-    .option('--if-absent', 'only if there is no such key')
-    .option('--ttl <duration>', 'it expires after so long')
+    .option('--if-absent', 'only if the key does not exist')
+    .option('--ttl <duration>', 'the key expires after this')
     .action(async (key: string, given: string, { jsonValue, ifVersion, ifAbsent, ttl }: PutOptions) => {
       if (ifAbsent && ifVersion !== undefined) {
         throw new UsageError('expected --if-absent or --if-version, got both');
@@ -63,7 +63,7 @@ function addPut(kv: Command, invocation: Invocation): void {
 
 function addDelete(kv: Command, invocation: Invocation): void {
   kv.command('del')
-    .description('delete the key; none there is fine')
+    .description('delete the key; a missing key is no error')
     .argument('<key>')
     .option('--if-version <n>', 'only if the key has this version')
     .action(async (key: string, { ifVersion }: { ifVersion?: string }) => {
@@ -81,9 +81,9 @@ interface ListOptions {
 function addList(kv: Command, invocation: Invocation): void {
   kv.command('list')
     .description('list keys in order, with versions and values')
-    .argument('[prefix]', 'only keys that begin so', '')
-    .option('--keys', 'only the keys, one a line')
-    .option('--limit <n>', 'at most so many')
+    .argument('[prefix]', 'only keys that begin with this', '')
+    .option('--keys', 'print only the keys, one a line')
+    .option('--limit <n>', 'list at most N keys')
     .action(async (prefix: string, { keys, limit }: ListOptions) => {
       const { terminal, json } = invocation;
       const most = limit === undefined ? Infinity : parseInteger(limit, '--limit');

@@ -1,13 +1,13 @@
 /**
  * `dragonlock lock NAME -- cmd args…`: runs a command while a lock is held, in the manner of flock(1).
  *
- *     in line ──granted──► child runs ──child ends──► given back ──► the child's exit code
+ *     waiting ──granted──► child runs ──child ends──► released ──► the child's exit code
  *        │                    │
  *        │                    └──lost, or not renewed in time──► group ended before the lease can end ──► 76
  *        └──busy, wait ran out──► 75
  *
- * A signal while it stands in line takes it out of the line; while the child runs, signals are the child's, and how it
- * ends decides; behind that, the lock is given back, and a signal only ends the waiting for that.
+ * A signal during the wait cancels the wait. While the child runs, signals go to the child, and its end decides. After
+ * that the command releases the lock, and a signal only stops the wait for the release.
  */
 import os from 'node:os';
 import type { Command } from 'commander';
@@ -37,25 +37,25 @@ interface Arguments {
   readonly options: Options;
 }
 
-/** Less could not be renewed in time over a network, and leaves no time to end a child. */
+/** A shorter lease could not be renewed in time over a network, and would leave no time to end a child. */
 const ttlMsMin = 1000;
 const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 export function addLock(program: Command, invocation: Invocation, argv: readonly string[]): void {
   program
     .command('lock')
-    .description('run a command while this lock is held')
+    .description('run a command while holding this lock')
     .usage('NAME [options] -- COMMAND [ARGUMENT…]')
-    .argument('<name>', 'of the lock')
-    .argument('[command...]', 'behind --')
-    .option('-w, --wait <duration>', 'stand in line for so long (default: for as long as it takes)')
-    .option('-n, --no-wait', 'do not stand in line: exit code 75 if the lock is busy')
-    .option('--ttl <duration>', 'a holder that vanishes is rid of the lock after this', '30s')
-    .option('-E, --conflict-exit-code <n>', 'instead of 75 when the lock is busy')
-    .option('--meta <json>', 'shown to others, instead of host, process and command')
+    .argument('<name>', 'name of the lock')
+    .argument('[command...]', 'after --')
+    .option('-w, --wait <duration>', 'wait at most this long (default: without limit)')
+    .option('-n, --no-wait', 'do not wait: exit with 75 if the lock is busy')
+    .option('--ttl <duration>', 'the lock expires this long after its holder vanishes', '30s')
+    .option('-E, --conflict-exit-code <n>', 'exit with this instead of 75 if the lock is busy')
+    .option('--meta <json>', 'shown to other clients instead of host, process and command')
     .action(async (name: string, command: readonly string[], options: Options) => {
-      const behindDashes = argv.includes('--') ? argv.length - argv.indexOf('--') - 1 : 0;
-      if (behindDashes === 0 || behindDashes !== command.length) {
+      const afterDashes = argv.includes('--') ? argv.length - argv.indexOf('--') - 1 : 0;
+      if (afterDashes === 0 || afterDashes !== command.length) {
         throw new UsageError('expected: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
       }
       invocation.exitCode = await lockAndRun(invocation, { name, command, options });
@@ -67,7 +67,7 @@ async function lockAndRun(invocation: Invocation, { name, command, options }: Ar
   const request = lockOptions(command, options);
   const conflict = conflictExitCodeOf(options);
   const client = await invocation.client();
-  // From one listener to the next, none of these must end us with the lock in hand.
+  // Between two listeners, none of these signals may end the process while it holds the lock.
   onSignals(endingSignals, () => undefined);
   let lock: Lock;
   try {
@@ -81,7 +81,7 @@ async function lockAndRun(invocation: Invocation, { name, command, options }: Ar
   if (lock.recover !== undefined) {
     const { why, fence, meta } = lock.recover;
     const who = formatMeta(meta) === '' ? '' : `, ${formatMeta(meta)}`;
-    terminal.errorLine(`The holder before (fence ${fence}${who}) did not give the lock back: it ${endings[why]}.`);
+    terminal.errorLine(`The previous holder (fence ${fence}${who}) did not release the lock: it ${endings[why]}.`);
   }
   const end = await runGuarded(command, { env: environment(lock), lock, ttlMs: request.ttl });
   switch (end.kind) {
@@ -119,7 +119,7 @@ function conflictExitCodeOf({ conflictExitCode }: Options): number {
   return code;
 }
 
-/** The server lets nobody stand longer than `waitMsMax`; then it is the end of the line again. */
+/** The server ends a wait after `waitMsMax`; the next request then starts at the end of the wait queue. */
 async function waitForLock(client: DragonLock, name: string, request: LockRequest): Promise<Lock> {
   const cancel = new AbortController();
   const stopListening = onSignals(endingSignals, (signal) => {
@@ -128,7 +128,7 @@ async function waitForLock(client: DragonLock, name: string, request: LockReques
   });
   try {
     const clock = systemLeaseClock;
-    // A server that is not there is told at once, however long the line.
+    // Report an unreachable server at once, however long the wait may be.
     await client.version();
     const startedAt = clock.mark();
     for (;;) {
@@ -145,16 +145,16 @@ async function waitForLock(client: DragonLock, name: string, request: LockReques
 }
 
 function environment(lock: Lock): NodeJS.ProcessEnv {
-  // Rounded down, for a script that compares: until then it is held, even if nothing renews it.
+  // Round down, for a script that compares: until then the lock is held even if nothing renews it.
   const till = Math.floor((systemLeaseClock.mark().wallMs + lock.remaining) / 1000);
   return { ...process.env, DRAGONLOCK_FENCE: String(lock.fence), DRAGONLOCK_TILL: String(till) };
 }
 
-/** How the child ended is what counts, unless it ended well under a lock that somebody else may have had. */
+/** Returns the child's exit code, or 76 if the child succeeded while another client may have held the lock. */
 async function releaseLock(lock: Lock, exitCode: number, { terminal }: Invocation): Promise<number> {
-  const unclear = `The lock ${JSON.stringify(lock.id)} could not be given back`;
+  const notReleased = `The lock ${JSON.stringify(lock.id)} could not be released`;
   const stopListening = onSignals(endingSignals, () => {
-    terminal.errorLine(`${unclear} before a second signal; it ends with its ttl.`);
+    terminal.errorLine(`${notReleased} before a second signal; it ends with its ttl.`);
     process.exit(exitCode);
   });
   try {
@@ -166,7 +166,9 @@ async function releaseLock(lock: Lock, exitCode: number, { terminal }: Invocatio
       );
       return exitCode === 0 ? exitCodes.lost : exitCode;
     }
-    terminal.errorLine(`${unclear}, and ends with its ttl. ${error instanceof Error ? error.message : String(error)}`);
+    terminal.errorLine(
+      `${notReleased}, and ends with its ttl. ${error instanceof Error ? error.message : String(error)}`,
+    );
   } finally {
     stopListening();
   }
@@ -178,12 +180,13 @@ function formatBusy(name: string, { holder, waiters }: NotLockedError): string {
   if (holder === undefined) return `${busy}.`;
   const since = formatDuration(systemLeaseClock.mark().wallMs - holder.since);
   const others = waiters === 0 ? '' : ` ${waiters} ${waiters === 1 ? 'waits' : 'wait'} for it.`;
-  return `${busy}: held for ${since}${formatMeta(holder.meta) === '' ? '' : ` by ${formatMeta(holder.meta)}`}.${others}`;
+  const by = formatMeta(holder.meta) === '' ? '' : ` by ${formatMeta(holder.meta)}`;
+  return `${busy}: held for ${since}${by}.${others}`;
 }
 
 const endings = {
   expired: 'had expired',
   forced: 'was taken away by force',
-  released: 'had been given back',
-  unknown: 'ended, nobody knows how',
+  released: 'had been released',
+  unknown: 'ended for an unknown reason',
 } as const satisfies Record<LockLostError['why'], string>;

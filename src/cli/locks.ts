@@ -1,4 +1,4 @@
-/** `dragonlock locks`: who holds what, and who waits. */
+/** `dragonlock locks`: lists held locks with their holders and waiters, or takes one away. */
 import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { LockInfo } from '../client/locks.ts';
@@ -9,9 +9,9 @@ import type { Invocation } from './invocation.ts';
 export function addLocks(program: Command, invocation: Invocation): void {
   program
     .command('locks')
-    .description('list the locks that are held: holders, waiters')
-    .argument('[prefix]', 'only names that begin so', '')
-    .option('--force-unlock <name>', 'take this lock away from its holder instead (scope force)')
+    .description('list held locks with their holders and waiters')
+    .argument('[prefix]', 'only names that begin with this', '')
+    .option('--force-unlock <name>', 'take this lock from its holder instead (needs the scope force)')
     .action(async (prefix: string, { forceUnlock }: { forceUnlock?: string }) => {
       if (forceUnlock === undefined) await list(prefix, invocation);
       else await force(forceUnlock, invocation);
@@ -35,7 +35,7 @@ async function list(prefix: string, invocation: Invocation): Promise<void> {
   else terminal.table(['NAME', 'HELD FOR', 'ENDS IN', 'WAITERS', 'HOLDER'], rows);
 }
 
-/** Of what is not held, nothing can be taken; the server would not say so. */
+/** Checks first that the lock is held, because the server reports no error if it is not. */
 async function force(name: string, invocation: Invocation): Promise<void> {
   const client = await invocation.client();
   const lock = await client.locks.get(name);

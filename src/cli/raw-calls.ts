@@ -1,13 +1,13 @@
-/** Calls in the words of the HTTP API, carried as the client carries its own: greeted, timed, repeated. */
+/** Calls in the format of the HTTP API, with the client's own version check, timeouts and retries. */
 import type { Call } from '../client/pending-call.ts';
 import type { DragonLockOptions } from '../client/options.ts';
 import type { WireReply } from '../client/transport.ts';
 import { withUsageErrors } from './invocation.ts';
 
 export interface RawCalls {
-  /** A body for `POST /db/:acc`. @returns the reply's */
+  /** Sends a body to `POST /db/:acc`. @returns the body of the reply */
   call(batch: Pick<Call, 'effect' | 'idempotencyKey' | 'waitMs' | 'body'>): Promise<unknown>;
-  /** One attempt of a GET. @throws TransportError */
+  /** Sends a GET once. @throws TransportError */
   get(path: string): Promise<WireReply>;
   close(): Promise<void>;
 }

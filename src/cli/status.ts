@@ -1,4 +1,4 @@
-/** `dragonlock status`: whether the server serves, what it is, and how it does. */
+/** `dragonlock status`: readiness, version, latency and some metrics of the server. */
 import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import { UnreachableError } from '../client/errors.ts';
@@ -13,10 +13,10 @@ const pings = 5;
 export function addStatus(program: Command, invocation: Invocation): void {
   program
     .command('status')
-    .description('version, readiness, latency and some metrics of the server; exit code 69: it does not serve')
+    .description('version, readiness, latency and some metrics of the server; exits with 69 if it does not serve')
     .action(async () => {
       const { url, ...options } = invocation.connection();
-      // Nothing that is asked here belongs to an account.
+      // These requests do not depend on the account.
       const calls = await rawCalls({ ...options, url, account: 'any' });
       try {
         const status = await askStatus(calls, url);
@@ -31,11 +31,11 @@ export function addStatus(program: Command, invocation: Invocation): void {
 
 interface Status {
   readonly URL: string;
-  /** `ready`, or why not. */
+  /** `ready`, or why it is not. */
   readonly State: string;
   readonly Version: string;
   readonly Boot: string;
-  /** Of the quickest of a few round trips. */
+  /** The fastest of a few round trips. */
   readonly LatencyMs: number;
   readonly UptimeMs: number;
   readonly MemoryBytes: number;
@@ -97,7 +97,7 @@ function formatState(message: unknown): string {
   return typeof message === 'string' ? message : 'not ready';
 }
 
-/** Of Prometheus' text format: sums over all labels. */
+/** Parses Prometheus' text format. @returns a function from a metric's name to its sum over all labels */
 function metricsIn(text: string): (name: string) => number {
   const sums = new Map<string, number>();
   for (const [, name, value] of text.matchAll(/^(\w+)(?:\{[^}]*\})? (\S+)$/gm)) {
