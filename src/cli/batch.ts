@@ -1,6 +1,6 @@
 /**
- * `dragonlock batch`: a body of `POST /db/:acc` from a file or stdin, and the server's answer, both as the HTTP API has
- * them. What the client adds is that it can be sent again when its reply was lost.
+ * `dragonlock batch`: sends the body of a `POST /db/:acc` from a file or stdin, and prints the server's reply, both in
+ * the format of the HTTP API. The client makes the request repeatable, so that it can send it again after a lost reply.
  */
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
@@ -8,19 +8,21 @@ import type { Call } from '../client/pending-call.ts';
 import { UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import type { Invocation } from './invocation.ts';
-import { parseJson } from './kv.ts';
-import { directCalls } from './raw-calls.ts';
+import { parseJson } from './parse.ts';
+import { rawCalls } from './raw-calls.ts';
 
 export function addBatch(program: Command, invocation: Invocation): void {
   program
     .command('batch')
-    .description('run a batch of the HTTP API, or an array of them, and print the reply')
-    .requiredOption('-f, --file <file>', 'JSON; - is stdin')
+    .description('run a batch of the HTTP API, or an array of batches, and print the reply')
+    .requiredOption('-f, --file <file>', 'JSON; - reads stdin')
     .action(async ({ file }: { file: string }) => {
       const text = readInput(file);
       const batch = parseJson(text, file === '-' ? 'stdin' : file);
-      if (typeof batch !== 'object' || batch === null) throw new UsageError(`${file}: wanted an object or an array`);
-      const calls = await directCalls({ ...invocation.connection(), account: invocation.account() });
+      if (typeof batch !== 'object' || batch === null) {
+        throw new UsageError(`${file}: expected an object or an array, got ${batch === null ? 'null' : typeof batch}`);
+      }
+      const calls = await rawCalls({ ...invocation.connection(), account: invocation.account() });
       try {
         const reply = await calls.call({ ...retryOptions(batch), body: () => text });
         invocation.terminal.json(reply);
@@ -32,7 +34,7 @@ export function addBatch(program: Command, invocation: Invocation): void {
 
 const reading = new Set(['KVGet', 'Check', 'Guard']);
 
-/** How it may be sent again: under an id of its own, if it has none and takes no lock. */
+/** Decides how a batch may be sent again: under an id of its own if it has no ids and takes no lock. */
 function retryOptions(batch: object): Pick<Call, 'retry' | 'idempotencyKey' | 'waitMs'> {
   if (Array.isArray(batch)) return { retry: 'unsafe' };
   const { LockID, LockWait, IdempotencyIDs, IdempotencyMode } = batch as Readonly<Record<string, unknown>>;

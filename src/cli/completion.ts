@@ -1,7 +1,7 @@
 /**
- * Completion for bash: `source <(dragonlock completion bash)`. The script asks this very command what may come next, so
- * that it never differs from what there is: a hidden `__complete` is given the words so far, and prints candidates. Names
- * of locks and keys are asked from the server, which must be quick about it.
+ * Completion for bash: `source <(dragonlock completion bash)`. The script asks this command for candidates, so that it
+ * never gets out of step: the hidden `__complete` takes the words so far, and prints candidates. It asks the server for
+ * the names of locks and keys, within a short timeout.
  */
 import type { Command } from 'commander';
 import { UsageError } from './exit-codes.ts';
@@ -15,14 +15,14 @@ _dragonlock() {
   current=\${words[-1]}
   COMPREPLY=()
   while IFS= read -r candidate; do
-    # What readline takes for the word begins behind the last colon or equals sign.
+    # For readline, the word begins after the last colon or equals sign.
     [[ $candidate == "$current"* ]] && COMPREPLY+=("\${candidate:\${#current}-\${#2}}")
   done < <("\${words[0]}" __complete -- "\${words[@]:1}" 2>/dev/null)
 }
 complete -o default -F _dragonlock dragonlock
 `;
 
-/** What nobody waits for longer at a key stroke. */
+/** The longest wait after a key stroke. */
 const timeoutMs = 1000;
 const candidatesMax = 200;
 
@@ -32,7 +32,7 @@ export function addCompletion(program: Command, invocation: Invocation): void {
     .description('print a completion script: source <(dragonlock completion bash)')
     .argument('<shell>', 'bash')
     .action((shell: string) => {
-      if (shell !== 'bash') throw new UsageError(`${shell}: wanted bash`);
+      if (shell !== 'bash') throw new UsageError(`shell: expected bash, got ${shell}`);
       invocation.terminal.write(script);
     });
   program
@@ -44,24 +44,24 @@ export function addCompletion(program: Command, invocation: Invocation): void {
 }
 
 async function candidates(program: Command, words: readonly string[], invocation: Invocation): Promise<string[]> {
-  // Behind it stands somebody else's command.
+  // The words after `--` belong to another command.
   if (words.slice(0, -1).includes('--')) return [];
   const current = words.at(-1) ?? '';
-  const { command, place } = placeIn(program, words.slice(0, -1));
+  const { command, argumentCount } = commandAt(program, words.slice(0, -1));
   if (current.startsWith('-')) {
     const options = [...command.options, ...program.options, { long: '--help' }];
     return options.flatMap(({ long }) => (long?.startsWith(current) ? [long] : []));
   }
   const visible = command.commands.map((sub) => sub.name()).filter((name) => !name.startsWith('__'));
   if (visible.length > 0) return visible.filter((name) => name.startsWith(current));
-  if (place > 0) return [];
+  if (argumentCount > 0) return [];
   return namesFor(command, current, invocation).catch(() => []);
 }
 
-/** Which command the words have come to, and how many arguments of it they have given. */
-function placeIn(program: Command, words: readonly string[]): { command: Command; place: number } {
+/** Finds the command that the words lead to, and counts its arguments among them. */
+function commandAt(program: Command, words: readonly string[]): { command: Command; argumentCount: number } {
   let command = program;
-  let place = 0;
+  let argumentCount = 0;
   for (let i = 0; i < words.length; i += 1) {
     const word = words[i]!;
     if (word.startsWith('-')) {
@@ -70,17 +70,17 @@ function placeIn(program: Command, words: readonly string[]): { command: Command
       );
       const values = option?.required === true || option?.optional === true;
       if (values) {
-        // Of the program's own, where and how to ask.
+        // The program's own options say where the server is and how to ask it.
         if (program.options.includes(option)) program.setOptionValue(option.attributeName(), words[i + 1]);
         i += 1;
       }
       continue;
     }
     const next = command.commands.find((sub) => sub.name() === word);
-    if (next === undefined) place += 1;
+    if (next === undefined) argumentCount += 1;
     else command = next;
   }
-  return { command, place };
+  return { command, argumentCount };
 }
 
 async function namesFor(command: Command, prefix: string, invocation: Invocation): Promise<string[]> {

@@ -1,10 +1,11 @@
-/** `dragonlock counter`. */
+/** `dragonlock counter`: get, add, set, max, min, reset. */
 import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
+import type { Invocation } from './invocation.ts';
+import { parseInteger } from './parse.ts';
 
 export function addCounter(program: Command, invocation: Invocation): void {
-  const counter = program.command('counter').description('integers that many may change at once');
+  const counter = program.command('counter').description('integers that many clients may change at once');
   const show = (key: string, value: number): void => {
     if (invocation.json) invocation.terminal.json({ Key: key, Value: value });
     else invocation.terminal.line(String(value));
@@ -30,20 +31,20 @@ export function addCounter(program: Command, invocation: Invocation): void {
         show(key, await client.counter[name](key));
       });
   };
-  read('get', 'print it; 0 if there is none');
-  change('add', 'add N (1 if not given; may be negative), print what it is then', '[n]');
+  read('get', 'print the counter; 0 if there is none');
+  change('add', 'add N (default 1; may be negative), and print the result', '[n]');
   counter
     .command('set')
-    .description('set it to N')
+    .description('set the counter to N')
     .argument('<name>')
     .argument('<n>')
-    .option('--if-eq <m>', 'only if it is M now')
+    .option('--if-eq <m>', 'only if the counter is M')
     .action(async (key: string, n: string, { ifEq }: { ifEq?: string }) => {
       const client = await invocation.client();
-      const wanted = ifEq === undefined ? undefined : parseInteger(ifEq, '--if-eq');
-      show(key, await client.counter.set(key, parseInteger(n, 'N'), { ifEq: wanted }));
+      const expected = ifEq === undefined ? undefined : parseInteger(ifEq, '--if-eq');
+      show(key, await client.counter.set(key, parseInteger(n, 'N'), { ifEq: expected }));
     });
-  change('max', 'raise it to N if it is lower', '<n>');
-  change('min', 'lower it to N if it is higher', '<n>');
-  read('reset', 'delete it, print what it was');
+  change('max', 'raise the counter to N if it is lower', '<n>');
+  change('min', 'lower the counter to N if it is higher', '<n>');
+  read('reset', 'delete the counter, and print its last value');
 }

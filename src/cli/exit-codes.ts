@@ -1,14 +1,14 @@
 /**
- * How the command ends. A shell script has nothing else to go by, so each code has one meaning, whatever the command.
- * Those above 63 are from sysexits(3); `lock` ends as its child does, with whatever code that is.
+ * The exit codes. They are all that a shell script sees, so each code has one meaning in all commands. The codes above
+ * 63 are from sysexits(3); `lock` ends with the exit code of its child.
  */
 import type { ClientErrorCode, DragonLockError } from '../client/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 
 export const exitCodes = {
   done: 0,
-  /** The server's answer is no: there is no such key, a condition does not hold. */
-  refused: 1,
+  /** The result is negative: there is no such key, a condition does not hold. */
+  negative: 1,
   usage: 64,
   unavailable: 69,
   internal: 70,
@@ -18,26 +18,26 @@ export const exitCodes = {
   noPermission: 77,
   cannotExecute: 126,
   commandNotFound: 127,
-  /** What reads our output has gone: 128 + SIGPIPE. */
+  /** The reader of our output has gone: 128 + SIGPIPE. */
   brokenPipe: 141,
 } as const;
 
-const ofError = {
+const codeOfError = {
   invalid: exitCodes.usage,
   unauthorized: exitCodes.noPermission,
   forbidden: exitCodes.noPermission,
-  not_found: exitCodes.refused,
+  not_found: exitCodes.negative,
   not_locked: exitCodes.notAcquired,
   lock_lost: exitCodes.lost,
-  version_mismatch: exitCodes.refused,
-  precondition_failed: exitCodes.refused,
-  overflow: exitCodes.refused,
-  duplicate_request: exitCodes.refused,
+  version_mismatch: exitCodes.negative,
+  precondition_failed: exitCodes.negative,
+  overflow: exitCodes.negative,
+  duplicate_request: exitCodes.negative,
   request_in_progress: exitCodes.unavailable,
-  compacted: exitCodes.refused,
+  compacted: exitCodes.negative,
   too_large: exitCodes.usage,
   unsupported_media_type: exitCodes.usage,
-  idempotency_mismatch: exitCodes.refused,
+  idempotency_mismatch: exitCodes.negative,
   too_many_waiters: exitCodes.unavailable,
   rate_limited: exitCodes.unavailable,
   internal: exitCodes.internal,
@@ -55,15 +55,15 @@ const ofError = {
 } as const satisfies Record<ErrorCode | ClientErrorCode, number>;
 
 export function exitCodeOf({ code }: DragonLockError): number {
-  return ofError[code];
+  return codeOfError[code];
 }
 
-/** The command was called wrongly, or what it was given cannot be read. */
+/** The command was called wrongly, or its input cannot be read. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** The answer is no, and that is no fault. The message goes to stderr. */
-export class Refused extends Error {
-  override readonly name = 'Refused';
+/** The result is negative, which is no fault. The message goes to stderr. */
+export class NegativeResult extends Error {
+  override readonly name = 'NegativeResult';
 }

@@ -1,8 +1,8 @@
-/** What the command reads from files and from stdin. */
+/** Reads files and stdin. */
 import fs from 'node:fs';
 import { UsageError } from './exit-codes.ts';
 
-/** A file, or `-` for stdin. @throws UsageError */
+/** Reads a file, or stdin for `-`. @throws UsageError */
 export function readInput(file: string): string {
   const name = file === '-' ? 'stdin' : file;
   let bytes: Buffer;
@@ -13,12 +13,12 @@ export function readInput(file: string): string {
   }
   const text = bytes.toString('utf8');
   if (!Buffer.from(text).equals(bytes)) {
-    throw new UsageError(`${name}: not UTF-8; wanted text (encode bytes, e.g. with base64)`);
+    throw new UsageError(`${name}: expected UTF-8 text, got other bytes (encode them, e.g. with base64)`);
   }
   return text;
 }
 
-/** Also of one that is read without blocking, and has nothing just now, as another process may have left it to us. */
+/** Reads stdin to its end. Another process may have left it non-blocking: then it polls while there is no input. */
 function readStdin(): Buffer {
   const chunks: Buffer[] = [];
   const chunk = Buffer.alloc(64 * 1024);
@@ -38,7 +38,7 @@ function readStdin(): Buffer {
 
 export function readToken(file: string): string {
   const token = readInput(file).trim();
-  if (token === '') throw new UsageError(`${file}: empty; wanted a token`);
+  if (token === '') throw new UsageError(`${file}: expected a token, got nothing`);
   return token;
 }
 

@@ -1,17 +1,17 @@
 /**
- * A child that runs only while a lease lasts. It leads a process group of its own, so that whatever it starts ends with
- * it, and has our stdin, stdout and stderr.
+ * A child that runs only while a lease lasts. It leads a process group of its own, so that its descendants end with it,
+ * and has our stdin, stdout and stderr.
  *
  *     running ──little is left of the lease, or it is lost──► SIGTERM ──grace──► SIGKILL ──► lost
  *        │                                                      │
- *        │                                                      └─ nobody is left of the group ──► lost
+ *        │                                                      └─ the group is empty ──► lost
  *        └── the child ends ──► ended
  *
- * What is left is measured from the sending of the last renewal (client/lease.ts). With a quarter of the ttl left, 10 s
- * at most, it has failed more than once; the group is asked to end, and before the last twentieth it is made to. A lease
- * that the server calls lost is another's already, so that little grace is left.
+ * The time left counts from the sending of the last renewal (client/lease.ts). With a quarter of the ttl left, at most
+ * 10 s, several renewals have failed: the group gets SIGTERM, and SIGKILL before the last twentieth. A lease that the
+ * server reports as lost may have a new holder already, so the grace is short then.
  *
- * Being stopped (SIGSTOP) or killed, this process can end nobody: the watchdog does it then (lease-watchdog.ts).
+ * When this process is stopped (SIGSTOP) or killed, it cannot end the group: the watchdog does (lease-watchdog.ts).
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,32 +19,36 @@ import type { Writable } from 'node:stream';
 import { systemLeaseClock, type Mark } from '../client/lease-clock.ts';
 import type { HeldLock } from '../client/lock.ts';
 import { systemAfter } from '../shared/clock.ts';
-import { sayDuration } from './durations.ts';
 import { exitCodes } from './exit-codes.ts';
+import { formatDuration } from './format.ts';
 import { LeaseWatchdog } from './lease-watchdog.ts';
 import { exitCodeOfSignal, onSignals, signalGroup } from './signals.ts';
+
+export interface GuardOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly lock: HeldLock;
+  readonly ttlMs: number;
+}
 
 export type ChildEnd =
   | { readonly kind: 'ended'; readonly exitCode: number }
   | { readonly kind: 'unstartable'; readonly exitCode: number; readonly message: string }
   | { readonly kind: 'lost'; readonly message: string };
 
-/** Becomes the command when it is told that the watchdog knows of it; never, if we are killed before. */
-const gate = 'read -r _ <&3 && exec "$@" 3<&-';
+/** Becomes the command after we report that the watchdog knows the group; never, if we are killed before. */
+const waitForGo = 'read -r _ <&3 && exec "$@" 3<&-';
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
-/** How often it is looked whether anybody is left of a group whose leader has gone. */
-const lookMs = 20;
+/** How often to check for processes in a group whose leader has ended. */
+const pollMs = 20;
 
 export async function runGuarded(
   [command, ...args]: readonly string[],
-  env: NodeJS.ProcessEnv,
-  lock: HeldLock,
-  ttlMs: number,
+  { env, lock, ttlMs }: GuardOptions,
 ): Promise<ChildEnd> {
-  // First whatever looks after the child, then the child.
+  // Start the guard first, then the child.
   const group = new GuardedGroup(lock, ttlMs);
-  const child = spawn('/bin/sh', ['-c', gate, 'sh', command!, ...args], {
+  const child = spawn('/bin/sh', ['-c', waitForGo, 'sh', command!, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
     detached: true,
     env,
@@ -54,9 +58,9 @@ export async function runGuarded(
     return unstartable(command!, child);
   }
   group.guard(child.pid);
-  const open = child.stdio[3] as Writable;
-  open.on('error', () => undefined);
-  open.end('\n');
+  const go = child.stdio[3] as Writable;
+  go.on('error', () => undefined);
+  go.end('\n');
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   const loss = await group.leaderEnded();
   if (loss !== undefined) return { kind: 'lost', message: loss };
@@ -74,7 +78,7 @@ async function unstartable(command: string, child: ChildProcess): Promise<ChildE
 }
 
 class GuardedGroup {
-  /** 0: there is none yet. */
+  /** Process id of the child; 0: there is no child yet. */
   #leader = 0;
   readonly #lock: HeldLock;
   readonly #ttlMs: number;
@@ -83,9 +87,9 @@ class GuardedGroup {
   readonly #watchdog: LeaseWatchdog;
   readonly #stopListening: () => void;
   #clearTimer: () => void = () => {};
-  #loss: string | undefined;
-  /** When it was asked to end, and how long it may take for that. */
-  #asked: { readonly at: Mark; readonly graceMs: number } | undefined;
+  #lossMessage: string | undefined;
+  /** When the group got SIGTERM, and how long it has until SIGKILL. */
+  #termSent: { readonly at: Mark; readonly graceMs: number } | undefined;
   readonly #killed = Promise.withResolvers<void>();
 
   constructor(lock: HeldLock, ttlMs: number) {
@@ -96,16 +100,16 @@ class GuardedGroup {
     this.#watchdog = new LeaseWatchdog();
     const stops = [
       onSignals(forwarded, (signal) => {
-        this.#look();
+        this.#check();
         signalGroup(this.#leader, signal);
       }),
-      // Ctrl-Z reaches us alone. The lease goes on meanwhile, and nothing renews it.
+      // Ctrl-Z reaches only this process. The lease runs on meanwhile, and nothing renews it.
       onSignals(['SIGTSTP'], () => {
         signalGroup(this.#leader, 'SIGSTOP');
         process.kill(process.pid, 'SIGSTOP');
       }),
       onSignals(['SIGCONT'], () => {
-        this.#look();
+        this.#check();
         signalGroup(this.#leader, 'SIGCONT');
       }),
     ];
@@ -114,62 +118,65 @@ class GuardedGroup {
     };
   }
 
-  /** The child leads a group of its own. */
+  /** Guards the group of this leader from now on. */
   guard(leader: number): void {
     this.#leader = leader;
     this.#watchdog.guard(leader);
-    this.#lock.signal.addEventListener('abort', () => this.#look(), { once: true });
-    this.#look();
+    this.#lock.signal.addEventListener('abort', () => this.#check(), { once: true });
+    this.#check();
   }
 
-  /** The child has ended. @returns how the lease was lost, if it was, when nobody is left of the group */
+  /**
+   * Ends the guard after the child has ended. If the lease is lost, waits first until the group is empty.
+   * @returns how the lease was lost, if it was
+   */
   async leaderEnded(): Promise<string | undefined> {
-    this.#look();
-    if (this.#loss !== undefined) {
+    this.#check();
+    if (this.#lossMessage !== undefined) {
       while (signalGroup(this.#leader, 0)) {
-        const looked = new Promise<void>((resolve) => void systemAfter(lookMs, resolve));
-        if ((await Promise.race([looked.then(() => 'look'), this.#killed.promise])) === undefined) break;
+        const polled = new Promise<void>((resolve) => void systemAfter(pollMs, resolve));
+        if ((await Promise.race([polled.then(() => 'poll'), this.#killed.promise])) === undefined) break;
       }
     }
     this.release();
-    return this.#loss;
+    return this.#lossMessage;
   }
 
-  /** Nobody is left to guard. */
+  /** Ends the guard: no child is left, or none was started. */
   release(): void {
     this.#clearTimer();
     this.#stopListening();
     this.#watchdog.dismiss();
   }
 
-  /** Also behind a stop: time may have passed that no timer has seen. */
-  #look(): void {
+  /** Compares lease and clock. It runs after a stop too, because timers do not see the time that passed. */
+  #check(): void {
     this.#clearTimer();
-    if (this.#loss !== undefined) return this.#schedule();
+    if (this.#lossMessage !== undefined) return this.#schedule();
     const left = this.#lock.remaining;
     const { aborted } = this.#lock.signal;
     if (!aborted && left > this.#termMs) {
       this.#watchdog.allow(left - this.#killMs);
-      // Not only when it is due: renewals are told to the watchdog.
-      this.#clearTimer = systemAfter(Math.min(left - this.#termMs, this.#ttlMs / 6), () => this.#look());
+      // Check more often than the deadline needs, to report renewals to the watchdog.
+      this.#clearTimer = systemAfter(Math.min(left - this.#termMs, this.#ttlMs / 6), () => this.#check());
       return;
     }
     const reason: unknown = this.#lock.signal.aborted ? this.#lock.signal.reason : undefined;
-    this.#loss =
+    this.#lossMessage =
       reason instanceof Error
         ? reason.message
-        : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${sayDuration(left)}.`;
-    // Of a lease that is over by the clock nothing is left to be gentle with.
+        : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${formatDuration(left)}.`;
+    // A lease that is over by the clock leaves no time for a grace.
     const graceMs = this.#lock.state === 'lost' ? this.#killMs : Math.max(0, left - this.#killMs);
-    this.#asked = { at: systemLeaseClock.mark(), graceMs };
+    this.#termSent = { at: systemLeaseClock.mark(), graceMs };
     signalGroup(this.#leader, 'SIGTERM');
     signalGroup(this.#leader, 'SIGCONT');
     this.#schedule();
   }
 
   #schedule(): void {
-    if (this.#asked === undefined) return;
-    const leftMs = this.#asked.graceMs - systemLeaseClock.since(this.#asked.at);
+    if (this.#termSent === undefined) return;
+    const leftMs = this.#termSent.graceMs - systemLeaseClock.since(this.#termSent.at);
     if (leftMs > 0) {
       this.#clearTimer = systemAfter(leftMs, () => this.#schedule());
       return;

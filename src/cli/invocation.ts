@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
 import type { DragonLockOptions } from '../client/options.ts';
 import { systemAfter } from '../shared/clock.ts';
-import { parseDuration } from './durations.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
 import { readToken } from './files.ts';
+import { parseDuration } from './parse.ts';
 import { Terminal } from './terminal.ts';
 
 export interface GlobalOptions {
@@ -38,7 +38,7 @@ export class Invocation {
     return this.global.json === true;
   }
 
-  /** What to reach the server with. @throws UsageError */
+  /** The options for a connection to the server. @throws UsageError */
   connection(): DragonLockOptions & { readonly url: string } {
     const { global } = this;
     const token = this.#token();
@@ -53,7 +53,7 @@ export class Invocation {
 
   account(): string {
     const account = this.global.account || process.env['DRAGONLOCK_ACCOUNT'];
-    if (!account) throw new UsageError('no account: wanted --account NAME or DRAGONLOCK_ACCOUNT');
+    if (!account) throw new UsageError('account: expected --account NAME or DRAGONLOCK_ACCOUNT, got neither');
     return account;
   }
 
@@ -61,13 +61,13 @@ export class Invocation {
   async client(): Promise<DragonLock> {
     if (this.#client !== undefined) return this.#client;
     const options = { ...this.connection(), account: this.account() };
-    // Loaded when it is needed: help and completion are quick without it.
+    // Load the client only when needed, to keep help and completion fast.
     const { DragonLock } = await import('../client/dragon-lock.ts');
-    this.#client = asUsage(() => new DragonLock(options));
+    this.#client = withUsageErrors(() => new DragonLock(options));
     return this.#client;
   }
 
-  /** Lets go of what may be let go quickly; the server does the rest when the connections end. */
+  /** Closes the client, for a short time at most; the server cleans up when the connections end. */
   async close(): Promise<void> {
     if (this.#client === undefined) return;
     const late = new Promise<void>((resolve) => void systemAfter(closeMsMax, resolve));
@@ -80,27 +80,18 @@ export class Invocation {
     if (tokenFile) return readToken(tokenFile);
     const { env } = process;
     if (env['DRAGONLOCK_TOKEN']) return env['DRAGONLOCK_TOKEN'];
-    // Set to nothing is not set.
+    // An empty variable counts as unset. Delete it, so that the client does not read it.
     delete env['DRAGONLOCK_TOKEN'];
     return env['DRAGONLOCK_TOKEN_FILE'] ? readToken(env['DRAGONLOCK_TOKEN_FILE']) : undefined;
   }
 }
 
-/** What the client says of its options is said of ours. */
-export function asUsage<Result>(make: () => Result): Result {
+/** Turns a TypeError of the client about its options into a UsageError. */
+export function withUsageErrors<Result>(make: () => Result): Result {
   try {
     return make();
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(error.message);
     throw error;
   }
-}
-
-/** An integer that a number holds exactly. */
-export function parseInteger(text: string, name: string): number {
-  const value = Number(text);
-  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new UsageError(`${name}: ${JSON.stringify(text)}; wanted an integer`);
-  }
-  return value;
 }

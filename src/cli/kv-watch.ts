@@ -1,14 +1,15 @@
 /**
- * `dragonlock kv watch`: one line a change, for as long as it runs; over restarts of the server too. A key shows its
- * latest state, a prefix every commit. When a prefix could not be followed without a gap, what is there now is compared
- * with what was told before, so that the lines still add up to the truth.
+ * `dragonlock kv watch`: prints one line for each change as long as it runs, across restarts of the server too. For a
+ * key it prints the latest state, for a prefix every commit. After a gap in a prefix watch, it compares the current
+ * list with the changes it has printed, so that the lines still add up to the current state.
  */
 import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
 import type { Change } from '../client/watches.ts';
 import { UsageError } from './exit-codes.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
-import { plainKey, wireEntry } from './key-format.ts';
+import { formatKey, wireEntry } from './format.ts';
+import type { Invocation } from './invocation.ts';
+import { parseInteger } from './parse.ts';
 
 interface WatchOptions {
   readonly prefix?: boolean;
@@ -17,38 +18,42 @@ interface WatchOptions {
   readonly once?: boolean;
 }
 
-type Told = Change & { readonly rev?: number };
+type PrintedChange = Change & { readonly rev?: number };
 
 export function addKvWatch(kv: Command, invocation: Invocation): void {
   kv.command('watch')
-    .description('print what the key is, and each change of it, one a line')
+    .description('print the state of the key and each change of it, one a line')
     .argument('<key>')
-    .option('--prefix', 'KEY is the beginning of many keys')
-    .option('--if-version <n>', 'begin when the key has not this version any more; 0: when it exists')
-    .option('--after <rev>', 'with --prefix: begin with what changed behind this revision')
-    .option('--once', 'end behind the first line')
+    .option('--prefix', 'watch all keys that begin with KEY')
+    .option('--if-version <n>', 'start when the key has another version than N; 0: when it exists')
+    .option('--after <rev>', 'with --prefix: start with the changes after this revision')
+    .option('--once', 'end after the first line')
     .action(async (key: string, options: WatchOptions) => {
       const { prefix, ifVersion, after, once } = options;
-      if (prefix && ifVersion !== undefined) throw new UsageError('--if-version: not with --prefix; wanted --after');
-      if (!prefix && after !== undefined) throw new UsageError('--after: only with --prefix; wanted --if-version');
+      if (prefix && ifVersion !== undefined) throw new UsageError('with --prefix: expected --after, got --if-version');
+      if (!prefix && after !== undefined) throw new UsageError('without --prefix: expected --if-version, got --after');
       const version = ifVersion === undefined ? undefined : parseInteger(ifVersion, '--if-version');
       const rev = after === undefined ? undefined : parseInteger(after, '--after');
       const client = await invocation.client();
-      for await (const told of prefix ? changesUnder(client, key, rev) : statesOf(client, key, version)) {
-        show(told, invocation);
+      for await (const change of prefix ? changesUnder(client, key, rev) : statesOf(client, key, version)) {
+        show(change, invocation);
         if (once) return;
       }
     });
 }
 
-async function* statesOf(client: DragonLock, key: string, version: number | undefined): AsyncGenerator<Told> {
+async function* statesOf(client: DragonLock, key: string, version: number | undefined): AsyncGenerator<PrintedChange> {
   for await (const state of client.watch.key(key, { version })) {
     if (state.kind === 'none') yield { kind: 'delete', key, expired: state.expired };
     else yield { kind: 'set', key, version: state.version, value: state.value };
   }
 }
 
-async function* changesUnder(client: DragonLock, prefix: string, after: number | undefined): AsyncGenerator<Told> {
+async function* changesUnder(
+  client: DragonLock,
+  prefix: string,
+  after: number | undefined,
+): AsyncGenerator<PrintedChange> {
   const known = new Map<string, number>();
   for await (const event of client.watch.prefix(prefix, { after })) {
     const { rev } = event;
@@ -68,11 +73,17 @@ async function* changesUnder(client: DragonLock, prefix: string, after: number |
   }
 }
 
-function show(told: Told, { terminal, json }: Invocation): void {
-  if (told.kind === 'set') {
-    if (json) terminal.json({ ...wireEntry(told), Rev: told.rev });
-    else terminal.line(`set ${plainKey(told.key)} ${JSON.stringify(told.value)}`);
+function show(change: PrintedChange, { terminal, json }: Invocation): void {
+  if (change.kind === 'set') {
+    if (json) terminal.json({ ...wireEntry(change), Rev: change.rev });
+    else terminal.line(`set ${formatKey(change.key)} ${JSON.stringify(change.value)}`);
   } else if (json) {
-    terminal.json({ Key: told.key, Version: 0, Deleted: true, ...(told.expired && { Expired: true }), Rev: told.rev });
-  } else terminal.line(`${told.expired ? 'expired' : 'deleted'} ${plainKey(told.key)}`);
+    terminal.json({
+      Key: change.key,
+      Version: 0,
+      Deleted: true,
+      ...(change.expired && { Expired: true }),
+      Rev: change.rev,
+    });
+  } else terminal.line(`${change.expired ? 'expired' : 'deleted'} ${formatKey(change.key)}`);
 }

@@ -1,11 +1,11 @@
 /** `dragonlock kv`: get, put, del, list; `watch` is in kv-watch.ts. */
 import type { Command } from 'commander';
-import { parseDuration } from './durations.ts';
-import { Refused, UsageError } from './exit-codes.ts';
+import { NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
-import { plainKey, wireEntry } from './key-format.ts';
+import { formatKey, wireEntry } from './format.ts';
+import type { Invocation } from './invocation.ts';
 import { addKvWatch } from './kv-watch.ts';
+import { parseDuration, parseInteger, parseJson } from './parse.ts';
 
 export function addKv(program: Command, invocation: Invocation): void {
   const kv = program.command('kv').description('keys and values');
@@ -18,11 +18,11 @@ export function addKv(program: Command, invocation: Invocation): void {
 
 function addGet(kv: Command, invocation: Invocation): void {
   kv.command('get')
-    .description('print the value: a string as it is, anything else as JSON; exit code 1: there is no such key')
+    .description('print the value: a string as it is, anything else as JSON; exits with 1 if there is no such key')
     .argument('<key>')
     .action(async (key: string) => {
       const entry = await (await invocation.client()).kv.get(key);
-      if (entry === undefined) throw new Refused(`There is no key ${JSON.stringify(key)}.`);
+      if (entry === undefined) throw new NegativeResult(`There is no key ${JSON.stringify(key)}.`);
       const { terminal } = invocation;
       if (invocation.json) return terminal.json(wireEntry(entry));
       const text = typeof entry.value === 'string' ? entry.value : JSON.stringify(entry.value);
@@ -39,15 +39,17 @@ interface PutOptions {
 
 function addPut(kv: Command, invocation: Invocation): void {
   kv.command('put')
-    .description('set the key; the value is kept as a string')
+    .description('set the key; the value is stored as a string')
     .argument('<key>')
-    .argument('<value>', '- reads it from stdin, as it is')
-    .option('-j, --json-value', 'the value is JSON, and kept as that')
+    .argument('<value>', '- reads it from stdin, unchanged')
+    .option('-j, --json-value', 'parse the value as JSON')
     .option('--if-version <n>', 'only if the key has this version')
-    .option('--if-absent', 'only if there is no such key')
-    .option('--ttl <duration>', 'it expires after so long')
+    .option('--if-absent', 'only if the key does not exist')
+    .option('--ttl <duration>', 'the key expires after this')
     .action(async (key: string, given: string, { jsonValue, ifVersion, ifAbsent, ttl }: PutOptions) => {
-      if (ifAbsent && ifVersion !== undefined) throw new UsageError('--if-absent and --if-version: wanted one of them');
+      if (ifAbsent && ifVersion !== undefined) {
+        throw new UsageError('expected --if-absent or --if-version, got both');
+      }
       const options = {
         version: ifAbsent ? 0 : versionOf(ifVersion),
         ttl: ttl === undefined ? undefined : parseDuration(ttl, '--ttl'),
@@ -61,13 +63,13 @@ function addPut(kv: Command, invocation: Invocation): void {
 
 function addDelete(kv: Command, invocation: Invocation): void {
   kv.command('del')
-    .description('delete the key; none there is fine')
+    .description('delete the key; a missing key is no error')
     .argument('<key>')
     .option('--if-version <n>', 'only if the key has this version')
     .action(async (key: string, { ifVersion }: { ifVersion?: string }) => {
       const deleted = await (await invocation.client()).kv.delete(key, { version: versionOf(ifVersion) });
       if (invocation.json) invocation.terminal.json({ Key: key, Version: 0, Deleted: deleted });
-      else if (!deleted) invocation.terminal.say(`There was no key ${JSON.stringify(key)}.`);
+      else if (!deleted) invocation.terminal.errorLine(`There was no key ${JSON.stringify(key)}.`);
     });
 }
 
@@ -79,9 +81,9 @@ interface ListOptions {
 function addList(kv: Command, invocation: Invocation): void {
   kv.command('list')
     .description('list keys in order, with versions and values')
-    .argument('[prefix]', 'only keys that begin so', '')
-    .option('--keys', 'only the keys, one a line')
-    .option('--limit <n>', 'at most so many')
+    .argument('[prefix]', 'only keys that begin with this', '')
+    .option('--keys', 'print only the keys, one a line')
+    .option('--limit <n>', 'list at most N keys')
     .action(async (prefix: string, { keys, limit }: ListOptions) => {
       const { terminal, json } = invocation;
       const most = limit === undefined ? Infinity : parseInteger(limit, '--limit');
@@ -91,7 +93,7 @@ function addList(kv: Command, invocation: Invocation): void {
       if (most > 0) {
         for await (const entry of client.kv.list(prefix, { limit: Math.min(most, 1000) })) {
           if (json) terminal.json(wireEntry(entry));
-          else if (keys) terminal.line(plainKey(entry.key));
+          else if (keys) terminal.line(formatKey(entry.key));
           else rows.push([entry.key, String(entry.version), JSON.stringify(entry.value)]);
           seen += 1;
           if (seen >= most) break;
@@ -101,17 +103,9 @@ function addList(kv: Command, invocation: Invocation): void {
     });
 }
 
-export function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new UsageError(`${what}: not JSON (${(error as Error).message})`);
-  }
-}
-
 function versionOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const version = parseInteger(text, '--if-version');
-  if (version < 0) throw new UsageError(`--if-version: ${version}; wanted a version`);
+  if (version < 0) throw new UsageError(`--if-version: expected a version, got ${version}`);
   return version;
 }

@@ -1,9 +1,9 @@
 /**
- * A second process that outlives ours for as long as the lease lasts. It is told until when the group may live, and
- * kills it then. While all is well, it is told a later moment in time; so it acts only when we cannot: stopped, swapped
- * out, or killed, at which the pipe to it closes.
+ * A second process that outlives ours as long as the lease lasts. We send it the time until which the group may live,
+ * and it kills the group then. While all is well we send a later time before that; so the watchdog acts only when we
+ * cannot, because we are stopped, swapped out or killed. The pipe to it closes when we are killed.
  *
- * Moments are those of the machine's monotonic clock, which all processes share.
+ * Times are those of the machine's monotonic clock, which all processes share.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ export class LeaseWatchdog {
   readonly #process: ChildProcess;
 
   constructor() {
-    // A group of its own: what is sent to ours, or by a terminal, is not meant for it.
+    // A group of its own, so that signals to our group or from a terminal do not reach it.
     this.#process = spawn(process.execPath, [file], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
@@ -24,7 +24,7 @@ export class LeaseWatchdog {
       cwd: '/',
     });
     this.#process.unref();
-    // Without it, this process still does what it can.
+    // Without a watchdog, this process still guards the group itself.
     this.#process.on('error', () => undefined);
     this.#process.stdin?.on('error', () => undefined);
   }
@@ -33,12 +33,12 @@ export class LeaseWatchdog {
     this.#process.stdin?.write(`${leader}\n`);
   }
 
-  /** The group may live for so many milliseconds from now. */
+  /** Allows the group to live for `ms` from now. */
   allow(ms: number): void {
     this.#process.stdin?.write(`${machineMs() + ms}\n`);
   }
 
-  /** The group has ended. */
+  /** Ends the watchdog, after the group has ended. */
   dismiss(): void {
     this.#process.kill('SIGKILL');
   }

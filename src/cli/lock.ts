@@ -1,13 +1,13 @@
 /**
  * `dragonlock lock NAME -- cmd args…`: runs a command while a lock is held, in the manner of flock(1).
  *
- *     in line ──granted──► child runs ──child ends──► given back ──► the child's exit code
+ *     waiting ──granted──► child runs ──child ends──► released ──► the child's exit code
  *        │                    │
  *        │                    └──lost, or not renewed in time──► group ended before the lease can end ──► 76
  *        └──busy, wait ran out──► 75
  *
- * A signal while it stands in line takes it out of the line; while the child runs, signals are the child's, and how it
- * ends decides; behind that, the lock is given back, and a signal only ends the waiting for that.
+ * A signal during the wait cancels the wait. While the child runs, signals go to the child, and its end decides. After
+ * that the command releases the lock, and a signal only stops the wait for the release.
  */
 import os from 'node:os';
 import type { Command } from 'commander';
@@ -16,12 +16,11 @@ import { LockLostError, NotLockedError } from '../client/errors.ts';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { Lock, LockOptions } from '../client/lock.ts';
 import { lockDurMsMax, waitMsMax } from '../shared/limits.ts';
-import { parseDuration, sayDuration } from './durations.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
+import { formatDuration, formatMeta } from './format.ts';
 import { runGuarded } from './guarded-child.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
-import { sayMeta } from './locks.ts';
-import { parseJson } from './kv.ts';
+import type { Invocation } from './invocation.ts';
+import { parseDuration, parseInteger, parseJson } from './parse.ts';
 import { Interrupted, onSignals } from './signals.ts';
 
 interface Options {
@@ -32,76 +31,77 @@ interface Options {
   readonly meta?: string;
 }
 
-/** Less could not be renewed in time over a network, and leaves no time to end a child. */
+interface Arguments {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly options: Options;
+}
+
+/** A shorter lease could not be renewed in time over a network, and would leave no time to end a child. */
 const ttlMsMin = 1000;
-const ending = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 export function addLock(program: Command, invocation: Invocation, argv: readonly string[]): void {
   program
     .command('lock')
-    .description('run a command while this lock is held')
+    .description('run a command while holding this lock')
     .usage('NAME [options] -- COMMAND [ARGUMENT…]')
-    .argument('<name>', 'of the lock')
-    .argument('[command...]', 'behind --')
-    .option('-w, --wait <duration>', 'stand in line for so long (default: for as long as it takes)')
-    .option('-n, --no-wait', 'do not stand in line: exit code 75 if the lock is busy')
-    .option('--ttl <duration>', 'a holder that vanishes is rid of the lock after this', '30s')
-    .option('-E, --conflict-exit-code <n>', 'instead of 75 when the lock is busy')
-    .option('--meta <json>', 'shown to others, instead of host, process and command')
+    .argument('<name>', 'name of the lock')
+    .argument('[command...]', 'after --')
+    .option('-w, --wait <duration>', 'wait at most this long (default: without limit)')
+    .option('-n, --no-wait', 'do not wait: exit with 75 if the lock is busy')
+    .option('--ttl <duration>', 'the lock expires this long after its holder vanishes', '30s')
+    .option('-E, --conflict-exit-code <n>', 'exit with this instead of 75 if the lock is busy')
+    .option('--meta <json>', 'shown to other clients instead of host, process and command')
     .action(async (name: string, command: readonly string[], options: Options) => {
-      const behindDashes = argv.includes('--') ? argv.length - argv.indexOf('--') - 1 : 0;
-      if (behindDashes === 0 || behindDashes !== command.length) {
-        throw new UsageError('wanted: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
+      const afterDashes = argv.includes('--') ? argv.length - argv.indexOf('--') - 1 : 0;
+      if (afterDashes === 0 || afterDashes !== command.length) {
+        throw new UsageError('expected: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
       }
-      invocation.exitCode = await lockAndRun(name, command, options, invocation);
+      invocation.exitCode = await lockAndRun(invocation, { name, command, options });
     });
 }
 
-async function lockAndRun(
-  name: string,
-  command: readonly string[],
-  options: Options,
-  invocation: Invocation,
-): Promise<number> {
+async function lockAndRun(invocation: Invocation, { name, command, options }: Arguments): Promise<number> {
   const { terminal } = invocation;
-  const asked = lockOptions(command, options);
-  const conflict = conflictCode(options);
+  const request = lockOptions(command, options);
+  const conflict = conflictExitCodeOf(options);
   const client = await invocation.client();
-  // From one listener to the next, none of these must end us with the lock in hand.
-  onSignals(ending, () => undefined);
+  // Between two listeners, none of these signals may end the process while it holds the lock.
+  onSignals(endingSignals, () => undefined);
   let lock: Lock;
   try {
-    lock = await standInLine(client, name, asked);
+    lock = await waitForLock(client, name, request);
   } catch (error) {
     if (error instanceof Interrupted) return error.exitCode;
     if (!(error instanceof NotLockedError)) throw error;
-    terminal.say(sayBusy(name, error));
+    terminal.errorLine(formatBusy(name, error));
     return conflict;
   }
   if (lock.recover !== undefined) {
     const { why, fence, meta } = lock.recover;
-    const who = sayMeta(meta) === '' ? '' : `, ${sayMeta(meta)}`;
-    terminal.say(`The holder before (fence ${fence}${who}) did not give the lock back: it ${ways[why]}.`);
+    const who = formatMeta(meta) === '' ? '' : `, ${formatMeta(meta)}`;
+    terminal.errorLine(`The previous holder (fence ${fence}${who}) did not release the lock: it ${endings[why]}.`);
   }
-  const end = await runGuarded(command, environment(lock), lock, asked.ttl);
+  const end = await runGuarded(command, { env: environment(lock), lock, ttlMs: request.ttl });
   switch (end.kind) {
     case 'lost':
-      terminal.say(`${end.message} The command was ended.`);
+      terminal.errorLine(`${end.message} The command was ended.`);
       return exitCodes.lost;
     case 'unstartable':
-      terminal.say(end.message);
+      terminal.errorLine(end.message);
       break;
     case 'ended':
       break;
   }
-  return giveBack(lock, end.exitCode, invocation);
+  return releaseLock(lock, end.exitCode, invocation);
 }
 
-type Asked = LockOptions & { readonly ttl: number; readonly wait: number };
+type LockRequest = LockOptions & { readonly ttl: number; readonly wait: number };
 
-function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): Asked {
+function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): LockRequest {
   const ttlMs = parseDuration(ttl, '--ttl');
-  if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: ${ttl}; wanted 1s to 24h`);
+  if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: expected 1s to 24h, got ${ttl}`);
   return {
     ttl: ttlMs,
     wait: wait === false ? 0 : wait === undefined ? Infinity : parseDuration(wait, '--wait'),
@@ -112,31 +112,31 @@ function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): 
   };
 }
 
-function conflictCode({ conflictExitCode }: Options): number {
+function conflictExitCodeOf({ conflictExitCode }: Options): number {
   if (conflictExitCode === undefined) return exitCodes.notAcquired;
   const code = parseInteger(conflictExitCode, '--conflict-exit-code');
-  if (code < 0 || code > 255) throw new UsageError(`--conflict-exit-code: ${code}; wanted 0 to 255`);
+  if (code < 0 || code > 255) throw new UsageError(`--conflict-exit-code: expected 0 to 255, got ${code}`);
   return code;
 }
 
-/** The server lets nobody stand longer than `waitMsMax`; then it is the end of the line again. */
-async function standInLine(client: DragonLock, name: string, asked: Asked): Promise<Lock> {
-  const leave = new AbortController();
-  const stopListening = onSignals(ending, (signal) => {
-    if (leave.signal.aborted) process.exit(new Interrupted(signal).exitCode);
-    leave.abort(new Interrupted(signal));
+/** The server ends a wait after `waitMsMax`; the next request then starts at the end of the wait queue. */
+async function waitForLock(client: DragonLock, name: string, request: LockRequest): Promise<Lock> {
+  const cancel = new AbortController();
+  const stopListening = onSignals(endingSignals, (signal) => {
+    if (cancel.signal.aborted) process.exit(new Interrupted(signal).exitCode);
+    cancel.abort(new Interrupted(signal));
   });
   try {
     const clock = systemLeaseClock;
-    // A server that is not there is told at once, however long the line.
+    // Report an unreachable server at once, however long the wait may be.
     await client.version();
     const startedAt = clock.mark();
     for (;;) {
-      const left = Math.max(0, asked.wait - clock.since(startedAt));
+      const left = Math.max(0, request.wait - clock.since(startedAt));
       try {
-        return await client.lock(name, { ...asked, wait: Math.min(left, waitMsMax), signal: leave.signal });
+        return await client.lock(name, { ...request, wait: Math.min(left, waitMsMax), signal: cancel.signal });
       } catch (error) {
-        if (!(error instanceof NotLockedError) || asked.wait - clock.since(startedAt) <= 0) throw error;
+        if (!(error instanceof NotLockedError) || request.wait - clock.since(startedAt) <= 0) throw error;
       }
     }
   } finally {
@@ -145,43 +145,48 @@ async function standInLine(client: DragonLock, name: string, asked: Asked): Prom
 }
 
 function environment(lock: Lock): NodeJS.ProcessEnv {
-  // Rounded down, for a script that compares: until then it is held, even if nothing renews it.
+  // Round down, for a script that compares: until then the lock is held even if nothing renews it.
   const till = Math.floor((systemLeaseClock.mark().wallMs + lock.remaining) / 1000);
   return { ...process.env, DRAGONLOCK_FENCE: String(lock.fence), DRAGONLOCK_TILL: String(till) };
 }
 
-/** How the child ended is what counts, unless it ended well under a lock that somebody else may have had. */
-async function giveBack(lock: Lock, exitCode: number, { terminal }: Invocation): Promise<number> {
-  const unclear = `The lock ${JSON.stringify(lock.id)} could not be given back`;
-  const stopListening = onSignals(ending, () => {
-    terminal.say(`${unclear} before a second signal; it ends with its ttl.`);
+/** Returns the child's exit code, or 76 if the child succeeded while another client may have held the lock. */
+async function releaseLock(lock: Lock, exitCode: number, { terminal }: Invocation): Promise<number> {
+  const notReleased = `The lock ${JSON.stringify(lock.id)} could not be released`;
+  const stopListening = onSignals(endingSignals, () => {
+    terminal.errorLine(`${notReleased} before a second signal; it ends with its ttl.`);
     process.exit(exitCode);
   });
   try {
     await lock.release();
   } catch (error) {
     if (error instanceof LockLostError) {
-      terminal.say(`The lock ${JSON.stringify(lock.id)} was lost before the command ended: it ${ways[error.why]}.`);
+      terminal.errorLine(
+        `The lock ${JSON.stringify(lock.id)} was lost before the command ended: it ${endings[error.why]}.`,
+      );
       return exitCode === 0 ? exitCodes.lost : exitCode;
     }
-    terminal.say(`${unclear}, and ends with its ttl. ${error instanceof Error ? error.message : String(error)}`);
+    terminal.errorLine(
+      `${notReleased}, and ends with its ttl. ${error instanceof Error ? error.message : String(error)}`,
+    );
   } finally {
     stopListening();
   }
   return exitCode;
 }
 
-function sayBusy(name: string, { holder, waiters }: NotLockedError): string {
+function formatBusy(name: string, { holder, waiters }: NotLockedError): string {
   const busy = `The lock ${JSON.stringify(name)} is busy`;
   if (holder === undefined) return `${busy}.`;
-  const since = sayDuration(systemLeaseClock.mark().wallMs - holder.since);
+  const since = formatDuration(systemLeaseClock.mark().wallMs - holder.since);
   const others = waiters === 0 ? '' : ` ${waiters} ${waiters === 1 ? 'waits' : 'wait'} for it.`;
-  return `${busy}: held for ${since}${sayMeta(holder.meta) === '' ? '' : ` by ${sayMeta(holder.meta)}`}.${others}`;
+  const by = formatMeta(holder.meta) === '' ? '' : ` by ${formatMeta(holder.meta)}`;
+  return `${busy}: held for ${since}${by}.${others}`;
 }
 
-const ways = {
+const endings = {
   expired: 'had expired',
   forced: 'was taken away by force',
-  released: 'had been given back',
-  unknown: 'ended, nobody knows how',
+  released: 'had been released',
+  unknown: 'ended for an unknown reason',
 } as const satisfies Record<LockLostError['why'], string>;

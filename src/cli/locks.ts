@@ -1,17 +1,17 @@
-/** `dragonlock locks`: who holds what, and who waits. */
+/** `dragonlock locks`: lists held locks with their holders and waiters, or takes one away. */
 import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { LockInfo } from '../client/locks.ts';
-import { sayDuration } from './durations.ts';
-import { Refused } from './exit-codes.ts';
+import { NegativeResult } from './exit-codes.ts';
+import { formatDuration, formatMeta } from './format.ts';
 import type { Invocation } from './invocation.ts';
 
 export function addLocks(program: Command, invocation: Invocation): void {
   program
     .command('locks')
-    .description('list the locks that are held: holders, waiters')
-    .argument('[prefix]', 'only names that begin so', '')
-    .option('--force-unlock <name>', 'take this lock away from its holder instead (scope force)')
+    .description('list held locks with their holders and waiters')
+    .argument('[prefix]', 'only names that begin with this', '')
+    .option('--force-unlock <name>', 'take this lock from its holder instead (needs the scope force)')
     .action(async (prefix: string, { forceUnlock }: { forceUnlock?: string }) => {
       if (forceUnlock === undefined) await list(prefix, invocation);
       else await force(forceUnlock, invocation);
@@ -27,36 +27,27 @@ async function list(prefix: string, invocation: Invocation): Promise<void> {
     if (json) terminal.json(wireLock(lock));
     else {
       const { id, since = now, till = now, waiters, meta } = lock;
-      rows.push([id, sayDuration(now - since), sayDuration(till - now), String(waiters), sayMeta(meta)]);
+      rows.push([id, formatDuration(now - since), formatDuration(till - now), String(waiters), formatMeta(meta)]);
     }
   }
   if (json) return;
-  if (rows.length === 0) terminal.say('No lock is held.');
+  if (rows.length === 0) terminal.errorLine('No lock is held.');
   else terminal.table(['NAME', 'HELD FOR', 'ENDS IN', 'WAITERS', 'HOLDER'], rows);
 }
 
-/** Of what is not held, nothing can be taken; the server would not say so. */
+/** Checks first that the lock is held, because the server reports no error if it is not. */
 async function force(name: string, invocation: Invocation): Promise<void> {
   const client = await invocation.client();
   const lock = await client.locks.get(name);
-  if (!lock.locked) throw new Refused(`The lock ${JSON.stringify(name)} is not held.`);
+  if (!lock.locked) throw new NegativeResult(`The lock ${JSON.stringify(name)} is not held.`);
   await client.locks.force(name);
   if (invocation.json) invocation.terminal.json(wireLock(lock));
   else
-    invocation.terminal.say(`The lock ${JSON.stringify(name)} was taken from ${sayMeta(lock.meta) || 'its holder'}.`);
+    invocation.terminal.errorLine(
+      `The lock ${JSON.stringify(name)} was taken from ${formatMeta(lock.meta) || 'its holder'}.`,
+    );
 }
 
 function wireLock({ id, locked, waiters, meta, since, till }: LockInfo): object {
   return { LockID: id, Locked: locked, Since: since, TillMs: till, Waiters: waiters, Meta: meta };
-}
-
-/** `Meta` as `dragonlock lock` writes it, or as somebody else did. */
-export function sayMeta(meta: unknown): string {
-  if (meta === undefined || meta === null) return '';
-  if (typeof meta === 'string') return meta;
-  if (typeof meta === 'object' && 'Host' in meta && 'Pid' in meta && 'Command' in meta) {
-    const { Host, Pid, Command } = meta as Readonly<Record<string, unknown>>;
-    return `${String(Command)} (${String(Host)}, pid ${String(Pid)})`;
-  }
-  return JSON.stringify(meta);
 }

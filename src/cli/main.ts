@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-/** The command `dragonlock`; what it can do is in program.ts. */
+/** Entry point of the command `dragonlock`; its commands are in program.ts. */
 import { enableCompileCache } from 'node:module';
 
-// Halves what a start costs, and a script may start it often.
+// Halves the start-up time, and a script may start the command often.
 enableCompileCache();
 const { run } = await import('./program.ts');
 const code = await run(process.argv.slice(2));
-// A turn later, so that word of a reader who has left comes first: it is another exit code.
+// Exit a turn later, so that an EPIPE of stdout comes first: it has another exit code.
 setImmediate(() => process.exit(code));

@@ -1,21 +1,22 @@
 /**
- * The command line as a tree. Options of the whole command are understood anywhere before `--`. Whatever goes wrong
- * ends here: one line on stderr, and the exit code that belongs to it.
+ * The command line as a tree. Global options may stand anywhere before `--`. Every error ends here, as one line on
+ * stderr and its exit code.
  */
 import { findPackageJSON } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { DragonLockError } from '../client/errors.ts';
 import { addBatch } from './batch.ts';
 import { addCompletion } from './completion.ts';
+import { addConfig } from './config.ts';
 import { addCounter } from './counter.ts';
-import { exitCodeOf, exitCodes, Refused, UsageError } from './exit-codes.ts';
+import { exitCodeOf, exitCodes, NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import { Invocation } from './invocation.ts';
 import { addKv } from './kv.ts';
 import { addLock } from './lock.ts';
 import { addLocks } from './locks.ts';
 import { addSequence } from './sequence.ts';
-import { addConfig, addServe } from './server.ts';
+import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 
 /** @param argv without node and script @returns the exit code */
@@ -35,12 +36,12 @@ export async function run(argv: readonly string[]): Promise<number> {
 export function build(program: Command, invocation: Invocation, argv: readonly string[]): void {
   program
     .description('Locks, keys, counters, sequences and batches of a Dragon Lock server.')
-    .option('--url <url>', 'the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)')
-    .option('--account <name>', 'whose locks and keys (DRAGONLOCK_ACCOUNT)')
-    .option('--token <token>', 'seen by others in the list of processes: rather DRAGONLOCK_TOKEN, or')
-    .option('--token-file <file>', 'the token is in this file (DRAGONLOCK_TOKEN_FILE)')
-    .option('--timeout <duration>', 'for one call, retries included (default 15s)')
-    .option('--json', 'print JSON, one document a line, named as in the HTTP API')
+    .option('--url <url>', 'address of the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)')
+    .option('--account <name>', 'account that owns the locks and keys (DRAGONLOCK_ACCOUNT)')
+    .option('--token <token>', 'visible in the list of processes: prefer DRAGONLOCK_TOKEN or --token-file')
+    .option('--token-file <file>', 'read the token from this file (DRAGONLOCK_TOKEN_FILE)')
+    .option('--timeout <duration>', 'for one call, with its retries (default 15s)')
+    .option('--json', 'print JSON, one document a line, with the names of the HTTP API')
     .option('--no-color', 'no colors (also: NO_COLOR)')
     .version(version())
     .configureHelp({ showGlobalOptions: true })
@@ -62,33 +63,33 @@ export function build(program: Command, invocation: Invocation, argv: readonly s
 }
 
 function report(error: unknown, { terminal, json }: Invocation): number {
-  const say = (code: string, message: string, details: object = {}): void => {
-    if (json) terminal.sayJson({ ...details, Code: code, Message: message });
-    else terminal.say(message);
+  const print = (code: string, message: string, details: object = {}): void => {
+    if (json) terminal.errorJson({ ...details, Code: code, Message: message });
+    else terminal.errorLine(message);
   };
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return exitCodes.done;
-    // Help that nobody asked for has been printed to stderr.
-    if (error.code !== 'commander.help') say('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
+    // Commander has already printed the help to stderr.
+    if (error.code !== 'commander.help') print('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
     return exitCodes.usage;
   }
   if (error instanceof UsageError) {
-    say('usage', error.message);
+    print('usage', error.message);
     return exitCodes.usage;
   }
-  if (error instanceof Refused) {
-    say('refused', error.message);
-    return exitCodes.refused;
+  if (error instanceof NegativeResult) {
+    print('refused', error.message);
+    return exitCodes.negative;
   }
   if (error instanceof DragonLockError) {
-    say(error.code, error.message, error.details);
+    print(error.code, error.message, error.details);
     return exitCodeOf(error);
   }
-  say('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  print('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
   return exitCodes.internal;
 }
 
-/** Of the package that this file is in: of the checkout, or of what npm installed. */
+/** The version of the package that contains this file: the checkout, or the installed npm package. */
 function version(): string {
   const file = findPackageJSON(import.meta.url);
   return file === undefined ? 'unknown' : (JSON.parse(readInput(file)) as { version: string }).version;

@@ -1,19 +1,20 @@
-/** `dragonlock seq`. */
+/** `dragonlock seq`: next, get, reset. */
 import type { Command } from 'commander';
 import { UsageError } from './exit-codes.ts';
-import { parseInteger, type Invocation } from './invocation.ts';
+import type { Invocation } from './invocation.ts';
+import { parseInteger } from './parse.ts';
 
 export function addSequence(program: Command, invocation: Invocation): void {
   const { terminal } = invocation;
-  const sequence = program.command('seq').description('numbers from 1, each given out once, without gaps');
+  const sequence = program.command('seq').description('numbers from 1, each issued once, without gaps');
   sequence
     .command('next')
-    .description('take the next number and print it')
+    .description('take the next number, and print it')
     .argument('<name>')
-    .option('--block <n>', 'take N of them; prints the first and the last')
+    .option('--block <n>', 'take N numbers, and print the first and the last')
     .action(async (key: string, { block }: { block?: string }) => {
       const n = block === undefined ? 1 : parseInteger(block, '--block');
-      if (n < 1) throw new UsageError(`--block: ${n}; wanted 1 or more`);
+      if (n < 1) throw new UsageError(`--block: expected 1 or more, got ${n}`);
       const { from, to } = await (await invocation.client()).sequence.block(key, n);
       if (invocation.json) terminal.json({ Key: key, From: from, To: to });
       else terminal.line(block === undefined ? String(to) : `${from} ${to}`);
@@ -29,7 +30,7 @@ export function addSequence(program: Command, invocation: Invocation): void {
     });
   sequence
     .command('reset')
-    .description('begin anew, from 1')
+    .description('start again at 1')
     .argument('<name>')
     .action(async (key: string) => {
       await (await invocation.client()).sequence.reset(key);

@@ -1,7 +1,7 @@
-/** Signals: who listens, and how a process that one has ended exits. */
+/** Signals: listening to them, sending them to a group, and the exit code of a process that a signal has ended. */
 import os from 'node:os';
 
-/** A signal came while nothing was running yet. */
+/** A signal came before the child was started. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
   readonly exitCode: number;
@@ -12,12 +12,12 @@ export class Interrupted extends Error {
   }
 }
 
-/** As shells have it. */
+/** The exit code that a shell reports. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {
   return 128 + os.constants.signals[signal];
 }
 
-/** @returns how to stop listening */
+/** Calls `run` for each of the signals. @returns a function that stops listening */
 export function onSignals(signals: readonly NodeJS.Signals[], run: (signal: NodeJS.Signals) => void): () => void {
   for (const signal of signals) process.on(signal, run);
   return () => {
@@ -25,15 +25,15 @@ export function onSignals(signals: readonly NodeJS.Signals[], run: (signal: Node
   };
 }
 
-/** @returns false: there is no such group any more */
+/** Sends a signal to a process group; 0 only checks for it. @returns false if there is no such group any more */
 export function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
-  // To the system, group 0 would be our own.
+  // Group 0 would be our own group.
   if (leader <= 1) return false;
   try {
     process.kill(-leader, signal);
     return true;
   } catch (error) {
-    // EPERM: somebody in it has become another user, and can be sent nothing.
+    // EPERM: a process of the group runs as another user, and cannot be signalled.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -1,23 +1,23 @@
-/** `dragonlock status`: whether the server serves, what it is, and how it does. */
+/** `dragonlock status`: readiness, version, latency and some metrics of the server. */
 import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import { UnreachableError } from '../client/errors.ts';
 import { requireVersion } from '../client/server-version.ts';
-import { directCalls, type DirectCalls } from './raw-calls.ts';
-import { sayDuration } from './durations.ts';
 import { exitCodes } from './exit-codes.ts';
+import { formatDuration } from './format.ts';
 import type { Invocation } from './invocation.ts';
+import { rawCalls, type RawCalls } from './raw-calls.ts';
 
 const pings = 5;
 
 export function addStatus(program: Command, invocation: Invocation): void {
   program
     .command('status')
-    .description('version, readiness, latency and some metrics of the server; exit code 69: it does not serve')
+    .description('version, readiness, latency and some metrics of the server; exits with 69 if it does not serve')
     .action(async () => {
       const { url, ...options } = invocation.connection();
-      // Nothing that is asked here belongs to an account.
-      const calls = await directCalls({ ...options, url, account: 'any' });
+      // These requests do not depend on the account.
+      const calls = await rawCalls({ ...options, url, account: 'any' });
       try {
         const status = await askStatus(calls, url);
         if (status.State !== 'ready') invocation.exitCode = exitCodes.unavailable;
@@ -31,11 +31,11 @@ export function addStatus(program: Command, invocation: Invocation): void {
 
 interface Status {
   readonly URL: string;
-  /** `ready`, or why not. */
+  /** `ready`, or why it is not. */
   readonly State: string;
   readonly Version: string;
   readonly Boot: string;
-  /** Of the quickest of a few round trips. */
+  /** The fastest of a few round trips. */
   readonly LatencyMs: number;
   readonly UptimeMs: number;
   readonly MemoryBytes: number;
@@ -46,7 +46,7 @@ interface Status {
   readonly DiskFull: boolean;
 }
 
-async function askStatus(calls: DirectCalls, url: string): Promise<Status> {
+async function askStatus(calls: RawCalls, url: string): Promise<Status> {
   const version = await ask(calls, url, '/version');
   requireVersion(version.body['Version'], url);
   const ready = await ask(calls, url, '/readyz');
@@ -59,7 +59,7 @@ async function askStatus(calls: DirectCalls, url: string): Promise<Status> {
   const metrics = metricsIn((await ask(calls, url, '/metrics')).text);
   return {
     URL: url,
-    State: ready.status === 200 ? 'ready' : sayState(ready.body['Message']),
+    State: ready.status === 200 ? 'ready' : formatState(ready.body['Message']),
     Version: String(version.body['Version']),
     Boot: String(version.body['Boot']),
     LatencyMs: Math.round(latencyMs * 100) / 100,
@@ -75,11 +75,7 @@ async function askStatus(calls: DirectCalls, url: string): Promise<Status> {
 
 type Body = Readonly<Record<string, unknown>>;
 
-async function ask(
-  calls: DirectCalls,
-  url: string,
-  path: string,
-): Promise<{ status: number; text: string; body: Body }> {
+async function ask(calls: RawCalls, url: string, path: string): Promise<{ status: number; text: string; body: Body }> {
   try {
     const { status, text } = await calls.get(path);
     return { status, text, body: bodyOf(text) };
@@ -97,11 +93,11 @@ function bodyOf(text: string): Body {
   }
 }
 
-function sayState(message: unknown): string {
+function formatState(message: unknown): string {
   return typeof message === 'string' ? message : 'not ready';
 }
 
-/** Of Prometheus' text format: sums over all labels. */
+/** Parses Prometheus' text format. @returns a function from a metric's name to its sum over all labels */
 function metricsIn(text: string): (name: string) => number {
   const sums = new Map<string, number>();
   for (const [, name, value] of text.matchAll(/^(\w+)(?:\{[^}]*\})? (\S+)$/gm)) {
@@ -117,7 +113,7 @@ function show(status: Status, { terminal }: Invocation): void {
     ['state', DiskFull ? `${status.State}, disk full` : status.State],
     ['version', status.Version],
     ['boot', status.Boot],
-    ['uptime', sayDuration(UptimeMs)],
+    ['uptime', formatDuration(UptimeMs)],
     ['latency', `${LatencyMs} ms`],
     ['memory', `${Math.round(MemoryBytes / 1e6)} MB`],
     ['revision', String(status.Rev)],

@@ -1,12 +1,12 @@
 /**
- * Where words go: data to stdout, everything else to stderr. Both may be a person's terminal or a pipe; nothing but
- * looks depends on which. Of what comes from a server, control characters are written as escapes, so that a key cannot
- * repaint a terminal; only `kv get` prints a value as it is.
+ * The output of the command: data to stdout, everything else to stderr. Each may be a terminal or a pipe; only the
+ * looks depend on that. Control characters in data from a server are escaped, so that a key cannot repaint a terminal;
+ * only `kv get` prints a value unchanged.
  */
 import { exitCodes } from './exit-codes.ts';
 
 export class Terminal {
-  /** What must never be seen. */
+  /** A text that is never printed: the token. */
   secret: string | undefined;
   color: boolean;
   readonly #out = process.stdout;
@@ -15,12 +15,12 @@ export class Terminal {
   constructor() {
     const { env } = process;
     this.color = this.#out.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
-    // `dragonlock kv list | head`: whoever reads has seen enough.
+    // `dragonlock kv list | head`: the reader has enough.
     this.#out.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(exitCodes.brokenPipe);
       throw error;
     });
-    // A child that is guarded must not suffer from nobody listening.
+    // A closed stderr must not end the guard of a child.
     this.#err.on('error', () => undefined);
   }
 
@@ -28,7 +28,7 @@ export class Terminal {
     return this.#out.isTTY;
   }
 
-  /** Data, as it is. */
+  /** Writes data unchanged. */
   write(text: string): void {
     this.#out.write(text);
   }
@@ -38,12 +38,12 @@ export class Terminal {
   }
 
   json(value: unknown): void {
-    this.line(escaped(JSON.stringify(value)));
+    this.line(escapeControls(JSON.stringify(value)));
   }
 
-  /** Columns, as wide as they need be; the last one runs on. */
+  /** Prints columns, each as wide as its longest cell; the last one is not padded. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): void {
-    const all = [head, ...rows].map((row) => row.map(escaped));
+    const all = [head, ...rows].map((row) => row.map(escapeControls));
     const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
     for (const [i, row] of all.entries()) {
       const text = row
@@ -57,23 +57,23 @@ export class Terminal {
     return this.color ? `\x1b[1m${text}\x1b[22m` : text;
   }
 
-  /** To stderr. */
-  say(message: string): void {
-    this.#err.write(`dragonlock: ${this.#discreet(escaped(message))}\n`);
+  /** Prints a message to stderr. */
+  errorLine(message: string): void {
+    this.#err.write(`dragonlock: ${this.#redact(escapeControls(message))}\n`);
   }
 
-  /** To stderr, for machines. */
-  sayJson(value: unknown): void {
-    this.#err.write(`${this.#discreet(escaped(JSON.stringify(value)))}\n`);
+  /** Prints JSON to stderr. */
+  errorJson(value: unknown): void {
+    this.#err.write(`${this.#redact(escapeControls(JSON.stringify(value)))}\n`);
   }
 
-  #discreet(text: string): string {
+  #redact(text: string): string {
     return this.secret === undefined ? text : text.replaceAll(this.secret, '***');
   }
 }
 
-/** Control characters as in JSON. Written so that JSON stays the same JSON. */
-export function escaped(text: string): string {
+/** Escapes control characters as JSON does, so that JSON stays the same JSON. */
+export function escapeControls(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, (character) => {
     const json = JSON.stringify(character).slice(1, -1);
     return json === character ? `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}` : json;

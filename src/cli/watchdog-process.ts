@@ -1,13 +1,13 @@
 /**
- * The process of lease-watchdog.ts. The first line of its stdin is the leader of the group; each further one is a moment:
- * until then the group may live.
+ * The process of lease-watchdog.ts. The first line of its stdin is the leader of the group. Each further line is the
+ * time until which the group may live.
  */
 import { createInterface } from 'node:readline';
 import { machineMs, systemAfter } from '../shared/clock.ts';
 import { signalGroup } from './signals.ts';
 
-/** How often it looks whether the group is still there, when nobody is left to tell. */
-const lookMs = 1000;
+/** How often to check whether the group still exists, after the parent has gone. */
+const pollMs = 1000;
 
 let leader = 0;
 let killAt = 0;
@@ -21,7 +21,7 @@ createInterface({ input: process.stdin })
     schedule();
   })
   .on('close', () => {
-    // Whoever holds the lock is gone, and will renew it no more.
+    // The holder of the lock is gone, and renews it no more.
     abandoned = true;
     if (leader === 0 || !signalGroup(leader, 'SIGTERM')) process.exit();
     signalGroup(leader, 'SIGCONT');
@@ -32,7 +32,7 @@ function schedule(): void {
   clearTimer();
   if (killAt === 0 && !abandoned) return;
   const leftMs = Math.max(0, killAt - machineMs());
-  clearTimer = systemAfter(abandoned ? Math.min(leftMs, lookMs) : leftMs, () => {
+  clearTimer = systemAfter(abandoned ? Math.min(leftMs, pollMs) : leftMs, () => {
     if (machineMs() < killAt) {
       if (abandoned && !signalGroup(leader, 0)) process.exit();
       return schedule();

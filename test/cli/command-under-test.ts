@@ -1,4 +1,4 @@
-/** The command `dragonlock` as its users have it: a process of its own, with arguments, an environment and pipes. */
+/** The command `dragonlock` as users run it: a separate process with arguments, an environment and pipes. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import os from 'node:os';
@@ -8,22 +8,22 @@ import { fileURLToPath } from 'node:url';
 
 export const commandFile = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const compileCache = path.join(os.tmpdir(), 'dragonlock-test-compile-cache');
-/** Anything that takes longer than this is a hang. */
-const patienceMs = 60_000;
+/** Anything that takes longer is a hang. */
+const timeoutMs = 60_000;
 
 export interface CommandOptions {
   readonly url?: string;
   readonly account?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** What stdin has, and then ends. Default: nothing. */
+  /** The content of stdin. Default: empty. */
   readonly input?: string | Buffer;
   readonly cwd?: string;
-  /** Instead of the command itself: something that runs it. */
+  /** A command line that runs the command, instead of the command itself. */
   readonly argv?: readonly string[];
 }
 
 export interface Ended {
-  /** The exit code; of a process that a signal has ended, its name. */
+  /** The exit code, or the name of the signal that ended the process. */
   readonly code: number | NodeJS.Signals;
   readonly stdout: string;
   readonly stderr: string;
@@ -71,7 +71,7 @@ export class CommandUnderTest {
     this.process.kill(signal);
   }
 
-  /** Resolves with the match when what was printed so far fits. */
+  /** Resolves with the match as soon as the output so far matches. */
   printed(pattern: RegExp, where: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
     return this.#inTime(
       `prints ${pattern}`,
@@ -83,7 +83,8 @@ export class CommandUnderTest {
           if (match === null && !over) return;
           this.#onChange.delete(look);
           if (match !== null) resolve(match);
-          else reject(new Error(`It ended (${exitCode ?? signalCode}) before it printed ${pattern}\n${this.#said()}`));
+          else
+            reject(new Error(`It ended (${exitCode ?? signalCode}) before it printed ${pattern}\n${this.#output()}`));
         };
         this.#onChange.add(look);
         look();
@@ -100,7 +101,7 @@ export class CommandUnderTest {
     for (const look of this.#onChange) look();
   }
 
-  #said(): string {
+  #output(): string {
     return `stdout: ${this.stdout}\nstderr: ${this.stderr}`;
   }
 
@@ -108,8 +109,8 @@ export class CommandUnderTest {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new Error(`Not within ${patienceMs} ms: it ${what}\n${this.#said()}`)),
-        patienceMs,
+        () => reject(new Error(`Not within ${timeoutMs} ms: it ${what}\n${this.#output()}`)),
+        timeoutMs,
       );
     });
     try {
@@ -131,25 +132,25 @@ export function environment({ url, account = 'acc', env }: CommandOptions): Node
   };
 }
 
-/** Runs it to its end. */
+/** Runs the command to its end. */
 export function runCommand(t: TestContext, args: readonly string[], options?: CommandOptions): Promise<Ended> {
   return new CommandUnderTest(t, args, options).ended;
 }
 
-/** Runs it, and holds its exit code against what is wanted. @returns what it has printed to stdout */
+/** Runs the command to its end and asserts its exit code. @returns its stdout */
 export async function prints(
   t: TestContext,
   args: readonly string[],
   options?: CommandOptions,
-  wanted = 0,
+  expectedCode = 0,
 ): Promise<string> {
   const { code, stdout, stderr } = await runCommand(t, args, options);
-  assert.equal(code, wanted, `dragonlock ${args.join(' ')}\nstdout: ${stdout}\nstderr: ${stderr}`);
+  assert.equal(code, expectedCode, `dragonlock ${args.join(' ')}\nstdout: ${stdout}\nstderr: ${stderr}`);
   return stdout;
 }
 
-/** Whether a process (or, negative, a group) is there and not just a name that nobody has asked after. */
-export function lives(pid: number): boolean {
+/** Whether a process (or, negative, a group) exists. A zombie exists until its parent has waited for it. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -1,4 +1,4 @@
-/** Wrong URL, token, account, server: one clear line each, and the exit code that belongs to it. */
+/** A wrong URL, token, account or server: the command prints one clear line and exits with the code of that fault. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -10,13 +10,14 @@ import { prints, runCommand, type CommandOptions } from './command-under-test.ts
 
 const token = 'a-very-secret-token';
 
-async function refuses(
-  t: TestContext,
-  code: number,
-  message: RegExp,
-  options: CommandOptions,
-  args: readonly string[] = ['kv', 'get', 'a'],
-): Promise<void> {
+interface Failure extends CommandOptions {
+  readonly code: number;
+  readonly message: RegExp;
+  readonly args?: readonly string[];
+}
+
+async function assertFails(t: TestContext, failure: Failure): Promise<void> {
+  const { code, message, args = ['kv', 'get', 'a'], ...options } = failure;
   const ended = await runCommand(t, [...args, '--timeout', '1s'], options);
   assert.equal(ended.code, code, ended.stderr);
   assert.match(ended.stderr, /^dragonlock: [^\n]+\n$/, 'one line');
@@ -25,25 +26,33 @@ async function refuses(
   assert.ok(!ended.stderr.includes(token), 'the token is shown');
 }
 
-async function stranger(t: TestContext, reply: string): Promise<string> {
+/** Starts an HTTP server that gives every request the same reply. @returns its URL */
+async function foreignServer(t: TestContext, reply: string): Promise<string> {
   const server = http.createServer((_, response) => response.end(reply));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-void test('a wrong URL', async (t) => {
-  await refuses(t, 69, /Cannot reach http:\/\/127\.0\.0\.1:1 \(connect ECONNREFUSED/, { url: 'http://127.0.0.1:1' });
-  await refuses(t, 69, /Cannot reach/, { url: 'http://127.0.0.1:1' }, ['status']);
-  await refuses(t, 64, /url: expected the server's address, .*, got "127\.0\.0\.1"/, { url: '127.0.0.1' });
-  await refuses(t, 69, /is not a Dragon Lock server/, { url: await stranger(t, '<html>') });
-  await refuses(t, 69, /is not a Dragon Lock server/, { url: await stranger(t, '<html>') }, ['status']);
-  await refuses(t, 69, /is too old: expected version 0\.1\.0 or newer, got 0\.0\.9/, {
-    url: await stranger(t, '{"Version":"0.0.9"}'),
+void test('a wrong URL is named in one line', async (t) => {
+  const nobody = 'http://127.0.0.1:1';
+  await assertFails(t, {
+    url: nobody,
+    code: 69,
+    message: /Cannot reach http:\/\/127\.0\.0\.1:1 \(connect ECONNREFUSED/,
   });
+  await assertFails(t, { url: nobody, args: ['status'], code: 69, message: /Cannot reach/ });
+  const notUrl = /url: expected the server's address, .*, got "127\.0\.0\.1"/;
+  await assertFails(t, { url: '127.0.0.1', code: 64, message: notUrl });
+  const html = await foreignServer(t, '<html>');
+  await assertFails(t, { url: html, code: 69, message: /is not a Dragon Lock server/ });
+  await assertFails(t, { url: html, args: ['status'], code: 69, message: /is not a Dragon Lock server/ });
+  const old = await foreignServer(t, '{"Version":"0.0.9"}');
+  const tooOld = /is too old: expected version 0\.1\.0 or newer, got 0\.0\.9/;
+  await assertFails(t, { url: old, code: 69, message: tooOld });
 });
 
-void test('a wrong token, a foreign account, no account; the token may come from a file', async (t) => {
+void test('a wrong token or account is named in one line; the token may come from a file', async (t) => {
   const config = `tokens: [{ token: ${token}, accounts: [acc], scopes: [read, write] }]`;
   const { url, directory } = await ServerUnderTest.forTest(t, { config });
   const file = path.join(directory, 'token');
@@ -52,14 +61,19 @@ void test('a wrong token, a foreign account, no account; the token may come from
   await prints(t, ['kv', 'get', 'a'], { url, env: { DRAGONLOCK_TOKEN_FILE: file } });
   await prints(t, ['kv', 'get', 'a'], { url, env: { DRAGONLOCK_TOKEN: token } });
   const env = { DRAGONLOCK_TOKEN: token };
-  await refuses(t, 77, /token/i, { url });
-  await refuses(t, 77, /token/i, { url, env: { DRAGONLOCK_TOKEN: `${token}-not` } });
-  await refuses(t, 77, /may not use this account/, { url, account: 'other', env });
-  await refuses(t, 77, /force/, { url, env }, ['batch', '-f', fileWith(directory, '{"UnlockID":"job"}')]);
-  await refuses(t, 64, /no account: wanted --account NAME or DRAGONLOCK_ACCOUNT/, { url, account: '', env });
-  await refuses(t, 64, /account: expected .*, got "a b"/, { url, account: 'a b', env });
-  await refuses(t, 64, /token: expected printable ASCII/, { url, env: { DRAGONLOCK_TOKEN: `${token} ${token}` } });
-  await refuses(t, 64, /Cannot read \/no\/such:/, { url, env: { DRAGONLOCK_TOKEN_FILE: '/no/such' } });
+  await assertFails(t, { url, code: 77, message: /token/i });
+  await assertFails(t, { url, env: { DRAGONLOCK_TOKEN: `${token}-not` }, code: 77, message: /token/i });
+  await assertFails(t, { url, account: 'other', env, code: 77, message: /may not use this account/ });
+  const unlock = ['batch', '-f', fileWith(directory, '{"UnlockID":"job"}')];
+  await assertFails(t, { url, env, args: unlock, code: 77, message: /force/ });
+  const noAccount = /account: expected --account NAME or DRAGONLOCK_ACCOUNT, got neither/;
+  await assertFails(t, { url, account: '', env, code: 64, message: noAccount });
+  const badAccount = /account: expected .*, got "a b"/;
+  await assertFails(t, { url, account: 'a b', env, code: 64, message: badAccount });
+  const spaced = { DRAGONLOCK_TOKEN: `${token} ${token}` };
+  await assertFails(t, { url, env: spaced, code: 64, message: /token: expected printable ASCII/ });
+  const missing = { DRAGONLOCK_TOKEN_FILE: '/no/such' };
+  await assertFails(t, { url, env: missing, code: 64, message: /Cannot read \/no\/such:/ });
   const json = await runCommand(t, ['kv', 'get', 'none', '--json'], { url });
   const { Code } = JSON.parse(json.stderr) as { Code: string };
   assert.deepEqual([json.code, Code], [77, 'unauthorized']);
@@ -71,7 +85,7 @@ function fileWith(directory: string, text: string): string {
   return file;
 }
 
-void test('a server that is killed and restarted meanwhile is waited for', async (t) => {
+void test('a call waits for a server that is killed and restarted', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const listen = `127.0.0.1:${server.port}`;

@@ -1,18 +1,18 @@
 /**
- * What `dragonlock lock` is for: the child never outlives the lease. The children here refuse to end (they ignore
- * SIGTERM) and write down the time over and over, so that the last line tells how long they lived.
+ * The purpose of `dragonlock lock`: the child never outlives the lease. The children here ignore SIGTERM and write the
+ * time over and over, so that the last line says how long they lived.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { ServerUnderTest } from '../support/server-under-test.ts';
-import { CommandUnderTest, lives, prints } from './command-under-test.ts';
+import { CommandUnderTest, isAlive, prints } from './command-under-test.ts';
 
-/** Waits for signals, in bash, without a process of its own that they would end. */
+/** Waits for signals in bash, without a child process that the signals would end. */
 const waits = 'exec 3<> <(:); while :; do read -r -t 0.05 -u 3 _; done';
 
-/** A grandchild and its parent, which write down the milliseconds until they are killed. */
+/** A grandchild and its parent, which write the time over and over until they are killed. */
 const stubborn = `
   trap '' TERM INT
   live() { while :; do echo "\${EPOCHREALTIME/./}" >>"$1"; sleep 0.01; done; }
@@ -36,7 +36,7 @@ class Stubborn {
     return Number(group);
   }
 
-  /** Milliseconds since the epoch at which one of them was certainly alive. */
+  /** The last time at which one of them was certainly alive, in milliseconds since the epoch. */
   lastSeenMs(): number {
     const times = ['child', 'grandchild'].map((who) => {
       const lines = fs.readFileSync(`${this.#file}.${who}`, 'utf8').match(/^\d{16}$/gm);
@@ -47,7 +47,7 @@ class Stubborn {
   }
 }
 
-/** When the lease ends, if nothing renews it: seen right behind a renewal, so that the next one is a while off. */
+/** Waits for a renewal, so that the next one is a while off. @returns when the lease ends if nothing renews it */
 async function renewedTillMs(server: ServerUnderTest): Promise<number> {
   const first = await server.ok('GET', '/db/acc/lock/job');
   for (;;) {
@@ -57,10 +57,10 @@ async function renewedTillMs(server: ServerUnderTest): Promise<number> {
 }
 
 async function gone(group: number): Promise<void> {
-  await until('gone', () => !lives(-group));
+  await until('gone', () => !isAlive(-group));
 }
 
-void test('the server is killed: the whole group ends before the lease can end, and the exit code says lost', async (t) => {
+void test('the server is killed: the whole group ends before the lease can, and the exit code says lost', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '4s');
   const group = await child.running();
@@ -74,8 +74,8 @@ void test('the server is killed: the whole group ends before the lease can end, 
   );
   await gone(group);
   const earlyMs = tillMs - child.lastSeenMs();
-  assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms behind the end of the lease`);
-  assert.ok(earlyMs < 2000, `they had ${earlyMs} ms more, which is more than is needed`);
+  assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms after the end of the lease`);
+  assert.ok(earlyMs < 2000, `they had ${earlyMs} ms more, more than needed`);
 });
 
 void test('the server is killed and restarted in time: the lease goes on, and the child with it', async (t) => {
@@ -91,7 +91,7 @@ void test('the server is killed and restarted in time: the lease goes on, and th
   const { code, stderr } = await command.ended;
   assert.deepEqual([code, stderr], [3, '']);
   assert.ok(Since > 0);
-  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'given back to the new server');
+  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'released on the new server');
 });
 
 void test('the lock is taken away by force: the group ends soon, and the exit code says lost', async (t) => {
@@ -105,7 +105,7 @@ void test('the lock is taken away by force: the group ends soon, and the exit co
   await gone(group);
 });
 
-void test('the command is stopped for longer than the ttl: the group is killed meanwhile, in time; woken up, it says lost', async (t) => {
+void test('the command is stopped beyond the ttl: the group is killed in time; continued, it says lost', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '4s');
   const group = await child.running();
@@ -115,7 +115,7 @@ void test('the command is stopped for longer than the ttl: the group is killed m
   const next = await server.ok('POST', '/db/acc/lock/job?id=next&dur=5&wait=30');
   assert.equal(next.Recover?.Why, 'expired');
   const earlyMs = TillMs - child.lastSeenMs();
-  assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms behind the end of the lease`);
+  assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms after the end of the lease`);
   child.command.signal('SIGCONT');
   const { code, stderr } = await child.command.ended;
   assert.equal(code, 76);
@@ -123,7 +123,7 @@ void test('the command is stopped for longer than the ttl: the group is killed m
   await gone(group);
 });
 
-void test('the command and its watchdog are stopped: the group is killed as soon as the command wakes up', async (t) => {
+void test('the command and its watchdog are stopped: the group is killed as soon as the command runs', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '2s');
   const group = await child.running();
@@ -131,14 +131,14 @@ void test('the command and its watchdog are stopped: the group is killed as soon
   assert.equal(stopped.length, 2, 'the command and its watchdog');
   for (const pid of stopped) process.kill(pid, 'SIGSTOP');
   await server.ok('POST', '/db/acc/lock/job?id=next&dur=5&wait=30');
-  assert.equal(lives(group), true, 'nobody was there to end it');
+  assert.equal(isAlive(group), true, 'no process could end it');
   child.command.signal('SIGCONT');
   const { code } = await child.command.ended;
   assert.equal(code, 76);
   await gone(group);
 });
 
-void test('the command is killed: the group is asked to end at once, and killed before the lease can end', async (t) => {
+void test('the command is killed: the group gets SIGTERM at once, and SIGKILL before the lease can end', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '4s');
   const group = await child.running();
@@ -147,7 +147,7 @@ void test('the command is killed: the group is asked to end at once, and killed 
   const { TillMs } = await server.ok('GET', '/db/acc/lock/job');
   await gone(group);
   const earlyMs = TillMs - child.lastSeenMs();
-  assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms behind the end of the lease`);
+  assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms after the end of the lease`);
 
   const script = `trap 'echo asked; exit' TERM; echo held; ${waits}`;
   const args = ['lock', 'other', '--ttl', '1h', '--', 'bash', '-c', script];
@@ -157,7 +157,7 @@ void test('the command is killed: the group is asked to end at once, and killed 
   assert.match((await gentle.ended).stdout, /asked/, 'long before the hour is over');
 });
 
-void test('the server is gone when the child ends: its exit code stays, and a line says that the lock was not given back', async (t) => {
+void test('the server is gone when the child ends: its exit code stays, and a line says so', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const script = `trap 'exit 3' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--timeout', '1s', '--', 'bash', '-c', script];
@@ -167,10 +167,10 @@ void test('the server is gone when the child ends: its exit code stays, and a li
   command.signal('SIGUSR1');
   const { code, stderr } = await command.ended;
   assert.equal(code, 3);
-  assert.match(stderr, /^dragonlock: The lock "job" could not be given back, and ends with its ttl\. .*\n$/);
+  assert.match(stderr, /^dragonlock: The lock "job" could not be released, and ends with its ttl\. .*\n$/);
 });
 
-void test('the lock was lost just before the child ends well: 76, because somebody else may have been at it', async (t) => {
+void test('the lock is lost just before the child succeeds: 76, because another client may have held it', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   for (const [ends, code] of [
     [0, 76],
@@ -191,7 +191,7 @@ void test('the lock was lost just before the child ends well: 76, because somebo
   }
 });
 
-void test('Ctrl-Z stops the child too, and fg goes on with both', async (t) => {
+void test('Ctrl-Z stops the child too, and fg continues both', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const script = `trap 'exit 4' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--ttl', '1h', '--', 'bash', '-c', `echo "pid $$"; ${script}`];
@@ -206,7 +206,7 @@ void test('Ctrl-Z stops the child too, and fg goes on with both', async (t) => {
   assert.equal((await command.ended).code, 4);
 });
 
-/** Nobody tells a test what becomes of a process that is not its child. */
+/** Polls, because a test gets no event from a process that is not its child. */
 async function until(what: string, holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 30_000;
   while (!holds()) {
@@ -215,7 +215,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
-/** As in proc(5): T is stopped. */
+/** The state as in proc(5): T is stopped. */
 function stateOf(pid: number): string | undefined {
   return /\) ([A-Z]) /i.exec(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import { CommandUnderTest, prints, runCommand } from './command-under-test.ts';
 
-void test('lock: the command runs while the lock is held, with fence and till, and its exit code is the exit code', async (t) => {
+void test('lock: runs the command under the lock, passes fence and till, and returns the exit code', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const script = 'echo "fence=$DRAGONLOCK_FENCE till=$DRAGONLOCK_TILL"; read line; echo "$line" "$@"; exit 7';
@@ -16,13 +16,13 @@ void test('lock: the command runs while the lock is held, with fence and till, a
   const left = Number(till) - Date.now() / 1000;
   assert.ok(left > 0 && left <= 60, `${left} s left`);
   const lock = await server.ok('GET', '/db/acc/lock/job');
-  assert.equal(lock.Locked, false, 'given back');
+  assert.equal(lock.Locked, false, 'released');
   const next = await server.ok('POST', '/db/acc/lock/job?id=next&dur=5');
   assert.equal(next.Recover, undefined, 'cleanly');
   assert.ok(next.Lock > Number(fence));
 });
 
-void test('lock: a child that a signal ends gives 128 + its number; one that cannot be run 126 or 127; the lock is given back', async (t) => {
+void test('lock: exits with 128 + n after signal n, with 126 or 127 without a child, and releases', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const lock = ['lock', 'job', '--'];
@@ -36,7 +36,7 @@ void test('lock: a child that a signal ends gives 128 + its number; one that can
   assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false);
 });
 
-void test('lock: busy is 75 and a line that says who has it, or what -E says; nothing is run', async (t) => {
+void test('lock: a busy lock exits with 75, or the code of -E, and names the holder; nothing is run', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const holder = new CommandUnderTest(t, ['lock', 'job', '--', 'sh', '-c', 'echo held; exec sleep 60'], { url });
@@ -51,7 +51,7 @@ void test('lock: busy is 75 and a line that says who has it, or what -E says; no
   assert.equal((await holder.ended).code, 143, 'a signal that was forwarded');
 });
 
-void test('lock: who waits gets the lock when it is given back, in turn', async (t) => {
+void test('lock: waiters get the lock in turn, each when it is released', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const first = new CommandUnderTest(t, ['lock', 'job', '--', 'sh', '-c', 'echo held; exec sleep 60'], { url });
@@ -66,7 +66,7 @@ void test('lock: who waits gets the lock when it is given back, in turn', async 
   assert.equal((await third.ended).stdout, 'third\n');
 });
 
-void test('lock: a signal takes who waits out of the line, with 128 + its number', async (t) => {
+void test('lock: a signal cancels the wait, with exit code 128 + its number', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   await server.ok('POST', '/db/acc/lock/job?id=other&dur=60');
@@ -83,7 +83,7 @@ void test('lock: a signal takes who waits out of the line, with 128 + its number
   }
 });
 
-void test('lock: signals go to the whole group of the child; the second of a kind too, and none ends the command before it', async (t) => {
+void test('lock: every signal goes to the group of the child; none ends the command before the child', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const script = `
@@ -104,29 +104,29 @@ void test('lock: signals go to the whole group of the child; the second of a kin
     command.signal(`SIG${name}`);
     await command.printed(new RegExp(`got-${name}`));
   }
-  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, true, 'held all the while');
+  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, true, 'held all the time');
   command.signal('SIGTERM');
   const { code } = await command.ended;
-  assert.equal(code, 5, 'what the child makes of it');
-  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'and given back');
+  assert.equal(code, 5, 'the exit code of the child');
+  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'and released');
 });
 
-void test('lock: wrong calls are 64, with a line that says what was wanted', async (t) => {
-  for (const [args, wanted] of [
+void test('lock: wrong calls exit with 64, and a line says what was expected', async (t) => {
+  for (const [args, message] of [
     [['lock'], /missing required argument 'name'/],
-    [['lock', 'job'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', '--'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', 'echo', 'hello'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', 'echo', '--', 'hello'], /wanted: dragonlock lock NAME/],
-    [['lock', 'job', '--wait', 'soon', '--', 'true'], /--wait: "soon"; wanted a duration such as/],
-    [['lock', 'job', '--ttl', '1ms', '--', 'true'], /--ttl: 1ms; wanted 1s to 24h/],
-    [['lock', 'job', '-E', '256', '--', 'true'], /--conflict-exit-code: 256; wanted 0 to 255/],
+    [['lock', 'job'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', '--'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', 'echo', 'hello'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', 'echo', '--', 'hello'], /expected: dragonlock lock NAME/],
+    [['lock', 'job', '--wait', 'soon', '--', 'true'], /--wait: expected a duration such as .*, got "soon"/],
+    [['lock', 'job', '--ttl', '1ms', '--', 'true'], /--ttl: expected 1s to 24h, got 1ms/],
+    [['lock', 'job', '-E', '256', '--', 'true'], /--conflict-exit-code: expected 0 to 255, got 256/],
     [['lock', 'job', '--meta', '{', '--', 'true'], /--meta: not JSON/],
     [['lock', 'job', '--tll', '5s', '--', 'true'], /unknown option '--tll' \(Did you mean --ttl\?\)/],
   ] as const) {
     const { code, stdout, stderr } = await runCommand(t, args, { url: 'http://127.0.0.1:1' });
     assert.deepEqual([code, stdout], [64, ''], stderr);
-    assert.match(stderr, wanted);
+    assert.match(stderr, message);
     assert.match(stderr, /^dragonlock: [^\n]+\n$/, 'one line');
   }
 });

@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../docs/server-child.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import { commandFile, CommandUnderTest, environment, prints } from './command-under-test.ts';
 
-/** A directory with `dragonlock` in it, for PATH. */
+/** Makes a directory with `dragonlock` in it, for PATH. */
 function installed(t: { after(run: () => void): void }): string {
   const directory = temporaryDirectory(t);
   const script = `#!/bin/sh\nexec '${process.execPath}' '${commandFile}' "$@"\n`;
@@ -15,7 +15,7 @@ function installed(t: { after(run: () => void): void }): string {
   return directory;
 }
 
-void test('a reader that has seen enough ends the command without a word', async (t) => {
+void test('a reader that closes the pipe ends the command without a message', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const Value = 'x'.repeat(1000);
@@ -30,7 +30,7 @@ void test('a reader that has seen enough ends the command without a word', async
 
 const withoutScript = spawnSync('script', ['--version']).status !== 0 && 'script (util-linux) is not installed';
 
-void test('colors on a terminal only, and not with NO_COLOR or --no-color; the child has the terminal', {
+void test('colors appear only on a terminal, without NO_COLOR and --no-color; the child has the terminal', {
   skip: withoutScript,
 }, async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
@@ -63,7 +63,7 @@ void test('completion: bash completes commands, options, and the names of locks 
     ['dragonlock kv ', 'del get list put watch'],
     ['dragonlock kv put a b --if', '--if-absent --if-version'],
     ['dragonlock kv get z', 'zoo'],
-    // What readline takes for the word begins behind the colon.
+    // For readline, the word begins after the colon.
     ['dragonlock kv get app:', 'one two'],
     ['dragonlock --account acc lock ni', 'nightly'],
     ['dragonlock lock nightly -- ', ''],
@@ -76,7 +76,6 @@ void test('completion: bash completes commands, options, and the names of locks 
   const script = ['source <(dragonlock completion bash)', 'complete -p dragonlock >/dev/null', ...calls].join('\n');
   const { stdout, stderr } = spawnSync('bash', ['-euc', script], {
     encoding: 'utf8',
-    // Their server must be quick; on a busy machine, the test is patient.
     env: { ...environment({ url: server.url }), PATH: `${installed(t)}:${process.env['PATH']}` },
   });
   const lines = stdout
@@ -85,7 +84,7 @@ void test('completion: bash completes commands, options, and the names of locks 
     .map((line) => line.split(' ').toSorted().join(' '));
   assert.deepEqual(
     lines,
-    cases.map(([, wanted]) => wanted),
+    cases.map(([, candidates]) => candidates),
     stderr,
   );
 });

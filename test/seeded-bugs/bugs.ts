@@ -586,7 +586,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/client/store/dynamodb-lock.ts',
     find: 'this.#seen.sinceMs + this.#seen.leaseMs - nowMs',
     replace: 'this.#seen.sinceMs + this.#seen.leaseMs / 2 - nowMs',
-    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'a holder that hears nothing any more knows' },
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'a holder without replies knows' },
   },
   {
     name: 'a released lock in DynamoDB forgets its fence',
@@ -602,22 +602,22 @@ export const seededBugs: readonly SeededBug[] = [
     replace: "{ condition: 'attribute_not_exists(#owner)' }",
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'nobody comes to hold a lock by a request that it has given up on',
+      test: 'no client comes to hold a lock by a request that it has given up on',
     },
   },
   {
     name: 'those who wait in DynamoDB look in step',
     file: 'src/client/store/dynamodb-lock.ts',
-    find: 'pollMs * (0.5 + surroundings.random())',
+    find: 'pollMs * (0.5 + environment.random())',
     replace: 'pollMs',
-    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'those who wait look at different moments' },
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'waiters poll at different moments' },
   },
   {
     name: 'a write to DynamoDB whose reply is lost counts as refused',
     file: 'src/client/store/dynamodb-table.ts',
     find: "        if (change.isDone(item)) return { kind: 'done', item };\n",
     replace: '',
-    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'whoever wrote is told that it did, once' },
+    caughtBy: { file: `${stores}/dynamodb-faults.test.ts`, test: 'the writer learns that its write happened, once' },
   },
   {
     name: 'a refusal by DynamoDB is believed after a lost reply',
@@ -629,11 +629,11 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a put to DynamoDB is sent again in doubt',
     file: 'src/client/store/dynamodb-table.ts',
-    find: 'tries === triesMax || change.blind === true',
+    find: 'tries === triesMax || change.unsafeToRepeat === true',
     replace: 'tries === triesMax',
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'a put, which could undo a later one, says so instead',
+      test: 'a put, which could undo a later one, is unknown',
     },
   },
   {
@@ -643,7 +643,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: "? { condition: 'attribute_not_exists(#value)' }",
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'what arrives when its sender has gone on changes nothing',
+      test: 'a write that arrives after its sender has gone on changes nothing',
     },
   },
   {
@@ -653,7 +653,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: '',
     caughtBy: {
       file: `${stores}/dynamodb-faults.test.ts`,
-      test: 'a wait that is cancelled while its request is under way',
+      test: 'a wait that is cancelled while its request is in flight',
     },
   },
   {

@@ -1,7 +1,7 @@
 /**
- * The store on a Dragon Lock server, by its client. Keys are the server's keys, locks its durable locks: they survive
- * restarts, are granted first come, first served, without polling, and a pair that shows who holds a lock comes, stays
- * and goes in the very commits that grant, renew and release it.
+ * The store on a Dragon Lock server, through its client. Keys are the server's keys, and locks are its durable locks:
+ * they survive restarts, and are granted first come, first served, without polling. The commits that grant, renew and
+ * release a lock also write, renew and delete the pair that shows its holder.
  */
 import type { Entry } from '../batch.ts';
 import { VersionMismatchError } from '../errors.ts';
@@ -20,23 +20,23 @@ import {
   type WatchOptions,
 } from './store.ts';
 import { KeyExists, KeyModified, KeyNotFound } from './store-errors.ts';
-import { isAborted, systemSurroundings, type Surroundings } from './environment.ts';
+import { isAborted, systemEnvironment, type Environment } from './environment.ts';
 
 export interface DragonLockStoreOptions {
   readonly client: DragonLock;
-  readonly surroundings?: Surroundings;
+  readonly environment?: Environment;
 }
 
-/** Pairs that one request lists: the server's largest page. */
+/** Pairs in one request of a list: the server's largest page. */
 const pageLength = 1000;
 
 export class DragonLockStore implements WatchableStore {
   readonly #client: DragonLock;
-  readonly #surroundings: Surroundings;
+  readonly #environment: Environment;
 
-  constructor({ client, surroundings = systemSurroundings }: DragonLockStoreOptions) {
+  constructor({ client, environment = systemEnvironment }: DragonLockStoreOptions) {
     this.#client = client;
-    this.#surroundings = surroundings;
+    this.#environment = environment;
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
@@ -67,8 +67,8 @@ export class DragonLockStore implements WatchableStore {
   async atomicPut(key: string, options: AtomicPutOptions = {}): Promise<KVPair> {
     const { previous, value = null } = options;
     const ttl = this.#ttlOf(options);
-    // The server tells when it expires only to who reads it: here it is told by our own clock.
-    const expires = ttl === undefined ? undefined : this.#surroundings.clock.mark().wallMs + ttl;
+    // The server returns the deadline to readers only, so compute it by the local clock.
+    const expires = ttl === undefined ? undefined : this.#environment.clock.mark().wallMs + ttl;
     try {
       const version = await this.#client.kv.set(key, value, { ttl, version: previous?.version ?? 0 });
       return pairOf({ key, version, value, ...(expires !== undefined && { till: expires }) });
@@ -94,17 +94,17 @@ export class DragonLockStore implements WatchableStore {
       key,
       ttlMs: checkTtl(options.ttl),
       client: this.#client,
-      surroundings: this.#surroundings,
+      environment: this.#environment,
       ...(options.value !== undefined && { value: options.value }),
     });
-    return new StoreLocker(key, lock, options, this.#surroundings);
+    return new StoreLocker(key, lock, options, this.#environment);
   }
 
   async *watch(key: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair | undefined, void, undefined> {
     let last: number | undefined;
     try {
       for await (const _ of this.#client.watch.key(key, { signal })) {
-        // The watch tells that there is something to see, but not when it expires.
+        // A watch event has no deadline, so read the key.
         const entry = await this.#client.kv.get(key, { signal });
         const version = entry?.version ?? 0;
         if (version === last) continue;
@@ -136,12 +136,12 @@ export class DragonLockStore implements WatchableStore {
     }
   }
 
-  /** What is replaced leaves its deadline, unless told. */
+  /** Keeps the deadline of the replaced pair, unless the options set another. */
   #ttlOf({ previous, ...options }: AtomicPutOptions): number | undefined {
     if (previous === undefined || options.ttl !== undefined || options.noExpiry !== undefined) return ttlOf(options);
     if (previous.expires === undefined) return undefined;
-    // What is over by our clock may not be so by the server's, which decides.
-    return Math.max(1, previous.expires - this.#surroundings.clock.mark().wallMs);
+    // The server's clock decides, and a pair that has expired by the local clock may not have expired by the server's.
+    return Math.max(1, previous.expires - this.#environment.clock.mark().wallMs);
   }
 }
 

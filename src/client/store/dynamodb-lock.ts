@@ -1,24 +1,31 @@
 /**
- * One lock in DynamoDB, where nobody hands it over: whoever wants it looks, and takes it with a condition.
+ * One lock in DynamoDB. DynamoDB hands no lock over, so a waiter polls, and takes the lock by a conditional write.
  *
  *     free ──take: fence + 1, owner, beat──► held ──renew: a new beat──► held
  *      ▲                                     │  │
  *      └──────release: no owner──────────────┘  └─the same beat for a whole lease──► taken over: fence + 1, owner, beat
  *
- * Nobody trusts another's clock. Whoever waits remembers which beat it saw and when, on its own monotonic clock; only
- * when it has seen the same beat for as long as the lease says does it take over, on the condition that it is still this
- * beat. The holder's lease began before its beat was written, so before anyone saw it: by then the holder has given up
- * (the client's `lease.ts`). What was seen is kept between calls, so that a locker that does not poll can take
- * over too when it comes back.
+ * No machine trusts the clock of another. A waiter remembers the heartbeat (the attribute `beat`) that it saw, and
+ * when, on its own monotonic clock. It takes over only after it has seen the same heartbeat for a whole lease, on the
+ * condition that the heartbeat is still the same. The holder's lease began before its heartbeat was written, so before
+ * any waiter saw it: by then the holder has given up (the client's `lease.ts`). A locker keeps what it saw between
+ * calls, so a locker that does not poll can take over too when it is called again.
  *
- * To take names the fence that was seen, to renew and release names the owner. A request that arrives late, after its
- * sender gave up, finds another state and does nothing: nobody comes to own a lock that it has stopped waiting for.
+ * A take names the fence that was seen; a renewal and a release name the owner. A request that arrives after its sender
+ * gave up finds another state and does nothing, so no client comes to own a lock that it has stopped waiting for.
  */
 import { LockLostError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
-import { numberOf, textOf, type Change, type Changed, type DynamoDbTable, type Item } from './dynamodb-table.ts';
-import type { Grant, LockBackend } from './locker.ts';
-import { isAborted, pause, within, type Surroundings } from './environment.ts';
+import {
+  numberOf,
+  textOf,
+  type ItemChange,
+  type ItemChangeResult,
+  type DynamoDbTable,
+  type Item,
+} from './dynamodb-table.ts';
+import type { LockGrant, LockBackend } from './locker.ts';
+import { isAborted, pause, withTimeout, type Environment } from './environment.ts';
 
 export interface DynamoDbLockOptions {
   readonly key: string;
@@ -26,97 +33,97 @@ export interface DynamoDbLockOptions {
   readonly pollMs: number;
   readonly partition: string;
   readonly table: DynamoDbTable;
-  readonly surroundings: Surroundings;
-  /** Writes and deletes the pair that is shown while this fence holds the lock. */
+  readonly environment: Environment;
+  /** Writes and deletes the pair that shows the holder while this fence holds the lock. */
   readonly shown?: { put(fence: number, ttlMs: number): Promise<void>; delete(fence: number): Promise<void> };
 }
 
-/** Somebody's beat, and when it was first seen. */
-interface Seen {
-  readonly beat: string;
+/** A holder's heartbeat, and when it was first seen. */
+interface SeenHeartbeat {
+  readonly heartbeat: string;
   readonly leaseMs: number;
   readonly sinceMs: number;
 }
 
 export class DynamoDbLock implements LockBackend {
   readonly #options: DynamoDbLockOptions;
-  #seen: Seen | undefined;
+  #seen: SeenHeartbeat | undefined;
 
   constructor(options: DynamoDbLockOptions) {
     this.#options = options;
   }
 
-  async acquire(wait: boolean, signal: AbortSignal | undefined): Promise<Grant | 'busy'> {
-    const { key, partition, table, pollMs, surroundings } = this.#options;
+  async acquire(wait: boolean, signal: AbortSignal | undefined): Promise<LockGrant | 'busy'> {
+    const { key, partition, table, pollMs, environment } = this.#options;
     while (!isAborted(signal)) {
       const item = await table.read(locksOf(partition), key);
-      const overInMs = this.#overIn(item);
-      if (overInMs > 0) {
+      const freeInMs = this.#freeInMs(item);
+      if (freeInMs > 0) {
         if (!wait) return 'busy';
-        const pollInMs = pollMs * (0.5 + surroundings.random());
-        await pause(surroundings.clock, Math.min(pollInMs, overInMs), signal);
+        const pollInMs = pollMs * (0.5 + environment.random());
+        await pause(environment.clock, Math.min(pollInMs, freeInMs), signal);
       } else if (!isAborted(signal)) {
         const grant = await this.#take(item);
         if (grant !== undefined) return grant;
-        // Another was faster: there is something new to see.
+        // Another client was faster: read the new state.
       }
     }
     return 'busy';
   }
 
-  /** In how many milliseconds it may be taken: 0 when it is free, or its holder has been silent for a whole lease. */
-  #overIn(item: Item | undefined): number {
-    const beat = textOf(item, 'beat');
-    if (beat === undefined) return 0;
-    const nowMs = this.#options.surroundings.clock.mark().monotonicMs;
-    if (this.#seen?.beat !== beat) {
-      this.#seen = { beat, leaseMs: numberOf(item, 'lease') ?? this.#options.ttlMs, sinceMs: nowMs };
+  /** Milliseconds until the lock may be taken: 0 when it is free, or its holder has been silent for a whole lease. */
+  #freeInMs(item: Item | undefined): number {
+    const heartbeat = textOf(item, 'beat');
+    if (heartbeat === undefined) return 0;
+    const nowMs = this.#options.environment.clock.mark().monotonicMs;
+    if (this.#seen?.heartbeat !== heartbeat) {
+      this.#seen = { heartbeat, leaseMs: numberOf(item, 'lease') ?? this.#options.ttlMs, sinceMs: nowMs };
     }
     return Math.max(0, this.#seen.sinceMs + this.#seen.leaseMs - nowMs);
   }
 
-  /** Takes what is free or over, in the state in which it was seen. */
-  async #take(item: Item | undefined): Promise<Grant | undefined> {
-    const { ttlMs, surroundings, shown } = this.#options;
-    const owner = surroundings.nonce();
-    const beat = surroundings.nonce();
-    const sentAt = surroundings.clock.mark();
+  /** Takes a lock that is free or expired, if it is still in the state that was read. */
+  async #take(item: Item | undefined): Promise<LockGrant | undefined> {
+    const { ttlMs, environment, shown } = this.#options;
+    const owner = environment.nonce();
+    const heartbeat = environment.nonce();
+    const sentAt = environment.clock.mark();
     const seenFence = numberOf(item, 'fence');
     const fence = (seenFence ?? 0) + 1;
     const changed = await this.#options.table.change({
       id: locksOf(this.#options.partition),
       name: this.#options.key,
-      set: { owner: { S: owner }, beat: { S: beat }, lease: { N: String(ttlMs) }, fence: { N: String(fence) } },
+      set: { owner: { S: owner }, beat: { S: heartbeat }, lease: { N: String(ttlMs) }, fence: { N: String(fence) } },
       remove: [],
-      ...still(seenFence, textOf(item, 'beat')),
+      ...conditionOnSeen(seenFence, textOf(item, 'beat')),
       isDone: (now) => textOf(now, 'owner') === owner,
     });
     if (changed.kind === 'refused') return undefined;
-    const tenure = new Tenure(this.#options, { owner, fence, beat, sentAt });
+    const held = new HeldDynamoDbLock(this.#options, { owner, fence, heartbeat, sentAt });
     try {
       await shown?.put(fence, ttlMs);
     } catch (error) {
-      // Nobody is told of this lease. If it cannot be given back, its time will end it.
-      await tenure.release().catch(() => undefined);
+      // The caller never learns of this lease. If the release fails too, the lease expires.
+      await held.release().catch(() => undefined);
       throw error;
     }
-    return tenure;
+    return held;
   }
 }
 
-/** The time for which one acquisition has the lock. */
-class Tenure implements Grant {
+/** One acquisition of the lock, until it is released or lost. */
+class HeldDynamoDbLock implements LockGrant {
   readonly fence: number;
   readonly #options: DynamoDbLockOptions;
   readonly #owner: string;
-  #beat: string;
+  #heartbeat: string;
   #sentAt: Mark;
 
-  constructor(options: DynamoDbLockOptions, taken: { owner: string; fence: number; beat: string; sentAt: Mark }) {
+  constructor(options: DynamoDbLockOptions, taken: { owner: string; fence: number; heartbeat: string; sentAt: Mark }) {
     this.#options = options;
     this.fence = taken.fence;
     this.#owner = taken.owner;
-    this.#beat = taken.beat;
+    this.#heartbeat = taken.heartbeat;
     this.#sentAt = taken.sentAt;
   }
 
@@ -125,50 +132,50 @@ class Tenure implements Grant {
   }
 
   renew(timeoutMs: number): Promise<Mark> {
-    return within(this.#options.surroundings.clock, timeoutMs, this.#renew());
+    return withTimeout(this.#options.environment.clock, timeoutMs, this.#renew());
   }
 
   async release(): Promise<void> {
-    const { shown, surroundings, ttlMs } = this.#options;
+    const { shown, environment, ttlMs } = this.#options;
     await shown?.delete(this.fence);
     const changed = await this.#change({
       set: {},
       remove: ['owner', 'beat', 'lease'],
       condition: '#owner = :me',
       values: { me: { S: this.#owner } },
-      // Only who has the lock can free it without a higher fence.
+      // Only the holder can free the lock without a higher fence.
       isDone: (item) => textOf(item, 'owner') === undefined && numberOf(item, 'fence') === this.fence,
     });
     if (changed.kind === 'done') return;
-    // When an answer was lost: before a lease is over, nobody can have had the lock but after us.
-    if (!changed.sure && surroundings.clock.since(this.#sentAt) < ttlMs) return;
+    // A reply was lost. Within our lease, another client can have taken the lock only after our release.
+    if (!changed.sure && environment.clock.since(this.#sentAt) < ttlMs) return;
     throw this.#lost();
   }
 
   async #renew(): Promise<Mark> {
-    const { surroundings, ttlMs, shown } = this.#options;
-    const beat = surroundings.nonce();
-    const sentAt = surroundings.clock.mark();
+    const { environment, ttlMs, shown } = this.#options;
+    const heartbeat = environment.nonce();
+    const sentAt = environment.clock.mark();
     const changed = await this.#change({
-      set: { beat: { S: beat } },
+      set: { beat: { S: heartbeat } },
       remove: [],
       condition: '#owner = :me AND #beat = :last',
-      values: { me: { S: this.#owner }, last: { S: this.#beat } },
-      isDone: (item) => textOf(item, 'beat') === beat,
+      values: { me: { S: this.#owner }, last: { S: this.#heartbeat } },
+      isDone: (item) => textOf(item, 'beat') === heartbeat,
     });
     if (changed.kind === 'done') {
-      this.#beat = beat;
+      this.#heartbeat = heartbeat;
       this.#sentAt = sentAt;
       await shown?.put(this.fence, ttlMs);
       return sentAt;
     }
     if (textOf(changed.item, 'owner') !== this.#owner) throw this.#lost();
-    // A renewal that had been given up on has happened after all.
-    this.#beat = textOf(changed.item, 'beat') ?? this.#beat;
+    // An earlier renewal timed out here, but DynamoDB applied it.
+    this.#heartbeat = textOf(changed.item, 'beat') ?? this.#heartbeat;
     return await this.#renew();
   }
 
-  #change(change: Omit<Change, 'id' | 'name'>): Promise<Changed> {
+  #change(change: Omit<ItemChange, 'id' | 'name'>): Promise<ItemChangeResult> {
     const { table, partition, key } = this.#options;
     return table.change({ id: locksOf(partition), name: key, ...change });
   }
@@ -181,15 +188,18 @@ class Tenure implements Grant {
   }
 }
 
-/** The partition that has the locks of a store. */
+/** The partition for the locks of a store. */
 function locksOf(partition: string): string {
   return `${partition}#locks`;
 }
 
-/** The condition that a lock is as it was seen. */
-function still(fence: number | undefined, beat: string | undefined): Pick<Change, 'condition' | 'values'> {
+/** The condition that a lock is still in the state that was read. */
+function conditionOnSeen(
+  fence: number | undefined,
+  heartbeat: string | undefined,
+): Pick<ItemChange, 'condition' | 'values'> {
   if (fence === undefined) return { condition: 'attribute_not_exists(#fence)' };
   const seen = { seen: { N: String(fence) } };
-  if (beat === undefined) return { condition: '#fence = :seen AND attribute_not_exists(#beat)', values: seen };
-  return { condition: '#fence = :seen AND #beat = :same', values: { ...seen, same: { S: beat } } };
+  if (heartbeat === undefined) return { condition: '#fence = :seen AND attribute_not_exists(#beat)', values: seen };
+  return { condition: '#fence = :seen AND #beat = :same', values: { ...seen, same: { S: heartbeat } } };
 }

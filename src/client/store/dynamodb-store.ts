@@ -1,17 +1,16 @@
 /**
- * The store on a table in DynamoDB, for those who want no server at all. What is in the table, and why it survives lost
- * replies, is in `dynamodb-table.ts`; how its locks change hands, in `dynamodb-lock.ts`.
+ * The store on a table in DynamoDB, for applications without a Dragon Lock server. `dynamodb-table.ts` describes the
+ * table and how it survives lost replies; `dynamodb-lock.ts` describes how locks change hands.
  *
- * DynamoDB deletes what has expired hours late, so every read looks at the deadline, and so does every condition.
- * Deadlines of pairs are wall time, which machines have to agree on to a second or so, as with every such table.
- * Locks do not depend on it.
+ * DynamoDB deletes expired items hours late, so every read and every condition checks the deadline. Deadlines of pairs
+ * are wall time, on which machines must agree to about a second, as with every such table. Locks do not depend on it.
  *
- * `put` and `delete` replace whatever is there and so name nothing that they replace: if one of them is delayed on the
- * network, after its sender gave up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
+ * `put` and `delete` replace any state, so they name none in a condition: if the network delays one of them until its
+ * sender has given up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
  */
 import { OutcomeUnknownError } from '../errors.ts';
 import { DynamoDbLock } from './dynamodb-lock.ts';
-import { DynamoDbTable, numberOf, textOf, type Change, type DynamoDbCalls, type Item } from './dynamodb-table.ts';
+import { DynamoDbTable, numberOf, textOf, type ItemChange, type DynamoDbCalls, type Item } from './dynamodb-table.ts';
 import { StoreLocker } from './locker.ts';
 import {
   checkTtl,
@@ -25,40 +24,43 @@ import {
   type Store,
 } from './store.ts';
 import { KeyExists, KeyModified, KeyNotFound } from './store-errors.ts';
-import { systemSurroundings, type Surroundings } from './environment.ts';
+import { systemEnvironment, type Environment } from './environment.ts';
 
 export interface DynamoDbStoreOptions {
   /** A `DynamoDB` client of `@aws-sdk/client-dynamodb`. */
   readonly client: DynamoDbCalls;
   readonly tableName: string;
-  /** Stores of different partitions share a table and nothing else. */
+  /** Stores of different partitions share only the table. */
   readonly partition: string;
-  /** How often a lock that is waited for is looked at, give or take a half: by default every second. */
+  /** Milliseconds between two polls of a waiter, ± a half at random. Default 1,000. */
   readonly pollMs?: number;
-  readonly surroundings?: Surroundings;
+  readonly environment?: Environment;
 }
 
-/** How long after its end an item may be cleared away: longer than any request is on its way. */
+/** DynamoDB may delete an item this long after its end: longer than any request is in flight. */
 const collectAfterMs = 3_600_000;
 
 export class DynamoDbStore implements Store {
   readonly #table: DynamoDbTable;
   readonly #partition: string;
   readonly #pollMs: number;
-  readonly #surroundings: Surroundings;
+  readonly #environment: Environment;
 
-  constructor({ client, tableName, partition, pollMs = 1000, surroundings }: DynamoDbStoreOptions) {
+  constructor({ client, tableName, partition, pollMs = 1000, environment }: DynamoDbStoreOptions) {
     if (partition === '' || partition.includes('#')) {
-      throw new RangeError(`partition: "${partition}" is no partition; wanted is a name without "#"`);
+      throw new RangeError(`partition: expected a name without "#", got "${partition}"`);
     }
     this.#table = new DynamoDbTable(client, tableName);
     this.#partition = partition;
     this.#pollMs = pollMs;
-    this.#surroundings = surroundings ?? systemSurroundings;
+    this.#environment = environment ?? systemEnvironment;
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
-    await this.#table.change({ ...this.#writing(key, options.value, this.#deadlineIn(ttlOf(options))), blind: true });
+    await this.#table.change({
+      ...this.#putChange(key, options.value, this.#deadlineIn(ttlOf(options))),
+      unsafeToRepeat: true,
+    });
   }
 
   async get(key: string, { consistent = true }: ReadOptions = {}): Promise<KVPair> {
@@ -76,8 +78,8 @@ export class DynamoDbStore implements Store {
 
   async delete(key: string): Promise<void> {
     await this.#table.change({
-      ...this.#deleting(key),
-      blind: true,
+      ...this.#deleteChange(key),
+      unsafeToRepeat: true,
       condition: 'attribute_exists(#nonce) AND attribute_not_exists(#deleted)',
     });
   }
@@ -92,18 +94,18 @@ export class DynamoDbStore implements Store {
     const isPlain = options.ttl === undefined && options.noExpiry === undefined;
     const deadline = isPlain ? previous.expires : this.#deadlineIn(ttlOf(options));
     const changed = await this.#table.change({
-      ...this.#writing(key, options.value, deadline),
-      ...this.#replacing(previous),
+      ...this.#putChange(key, options.value, deadline),
+      ...this.#ifUnchanged(previous),
     });
     if (changed.kind === 'done' && changed.item !== undefined) return pairOf(changed.item);
-    if (changed.kind === 'refused' && !changed.sure) throw overtaken(key);
+    if (changed.kind === 'refused' && !changed.sure) throw outcomeUnknown(key);
     throw new KeyModified(`The key "${key}" is not version ${previous.version} any more.`);
   }
 
   async atomicDelete(key: string, previous: KVPair): Promise<void> {
-    const changed = await this.#table.change({ ...this.#deleting(key), ...this.#replacing(previous) });
+    const changed = await this.#table.change({ ...this.#deleteChange(key), ...this.#ifUnchanged(previous) });
     if (changed.kind === 'done') return;
-    if (!changed.sure) throw overtaken(key);
+    if (!changed.sure) throw outcomeUnknown(key);
     if (this.#live(changed.item) === undefined) throw new KeyNotFound(`There is no key "${key}".`);
     throw new KeyModified(`The key "${key}" is not version ${previous.version} any more.`);
   }
@@ -115,7 +117,7 @@ export class DynamoDbStore implements Store {
       pollMs: this.#pollMs,
       partition: this.#partition,
       table: this.#table,
-      surroundings: this.#surroundings,
+      environment: this.#environment,
       ...(options.value !== undefined && {
         shown: {
           put: (fence, ttlMs) => this.#show(key, options.value, fence, ttlMs),
@@ -123,36 +125,36 @@ export class DynamoDbStore implements Store {
         },
       }),
     });
-    return new StoreLocker(key, lock, options, this.#surroundings);
+    return new StoreLocker(key, lock, options, this.#environment);
   }
 
-  /** The condition is what was seen: nothing, or something that is over. */
+  /** Creates the key on the condition that it is still as read: absent or expired. */
   async #create(key: string, options: PutOptions): Promise<KVPair> {
     const ttlMs = ttlOf(options);
     for (;;) {
-      const over = await this.#table.read(this.#partition, key);
-      if (this.#live(over) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
-      const nonce = textOf(over, 'nonce');
+      const expired = await this.#table.read(this.#partition, key);
+      if (this.#live(expired) !== undefined) throw new KeyExists(`The key "${key}" exists.`);
+      const nonce = textOf(expired, 'nonce');
       const changed = await this.#table.change({
-        ...this.#writing(key, options.value, this.#deadlineIn(ttlMs)),
+        ...this.#putChange(key, options.value, this.#deadlineIn(ttlMs)),
         ...(nonce === undefined
           ? { condition: 'attribute_not_exists(#nonce)' }
-          : { condition: '#nonce = :over', values: { over: { S: nonce } } }),
+          : { condition: '#nonce = :expired', values: { expired: { S: nonce } } }),
       });
       if (changed.kind === 'done') return pairOf(changed.item ?? {});
-      if (!changed.sure) throw overtaken(key);
-      // Somebody has written it meanwhile: there may be a pair now.
+      if (!changed.sure) throw outcomeUnknown(key);
+      // Another client has written the key meanwhile, so read again.
     }
   }
 
-  /** The pair of a lock that is held. Whoever has been overtaken by a later fence leaves it alone. */
+  /** Writes the pair of a held lock. A holder that a later fence has overtaken leaves the pair alone. */
   async #show(key: string, value: unknown, fence: number, ttlMs: number): Promise<void> {
-    const writing = this.#writing(key, value, this.#deadlineIn(ttlMs));
+    const change = this.#putChange(key, value, this.#deadlineIn(ttlMs));
     await this.#table.change({
-      ...writing,
-      set: { ...writing.set, fence: { N: String(fence) } },
-      remove: writing.remove.filter((attribute) => attribute !== 'fence'),
-      blind: true,
+      ...change,
+      set: { ...change.set, fence: { N: String(fence) } },
+      remove: change.remove.filter((attribute) => attribute !== 'fence'),
+      unsafeToRepeat: true,
       condition:
         'attribute_not_exists(#fence) OR #fence < :fence OR (#fence = :fence AND attribute_not_exists(#deleted))',
     });
@@ -160,16 +162,16 @@ export class DynamoDbStore implements Store {
 
   async #hide(key: string, fence: number): Promise<void> {
     await this.#table.change({
-      ...this.#deleting(key),
-      blind: true,
+      ...this.#deleteChange(key),
+      unsafeToRepeat: true,
       condition: '#fence = :shown AND attribute_not_exists(#deleted)',
       values: { shown: { N: String(fence) } },
     });
   }
 
-  #writing(key: string, value: unknown, deadlineMs: number | undefined): Change {
-    const nonce = this.#surroundings.nonce();
-    const timed: Item = deadlineMs === undefined ? {} : timesOf(deadlineMs);
+  #putChange(key: string, value: unknown, deadlineMs: number | undefined): ItemChange {
+    const nonce = this.#environment.nonce();
+    const timed: Item = deadlineMs === undefined ? {} : deadlineAttributes(deadlineMs);
     return {
       id: this.#partition,
       name: key,
@@ -180,9 +182,9 @@ export class DynamoDbStore implements Store {
     };
   }
 
-  #deleting(key: string): Change {
-    const nonce = this.#surroundings.nonce();
-    const { expires } = timesOf(this.#nowMs());
+  #deleteChange(key: string): ItemChange {
+    const nonce = this.#environment.nonce();
+    const { expires } = deadlineAttributes(this.#nowMs());
     return {
       id: this.#partition,
       name: key,
@@ -193,7 +195,7 @@ export class DynamoDbStore implements Store {
     };
   }
 
-  #replacing({ tag, version }: KVPair): Pick<Change, 'condition' | 'values'> {
+  #ifUnchanged({ tag, version }: KVPair): Pick<ItemChange, 'condition' | 'values'> {
     return {
       condition: '#nonce = :previous AND #version = :before AND (attribute_not_exists(#deadline) OR #deadline > :now)',
       values: {
@@ -205,14 +207,14 @@ export class DynamoDbStore implements Store {
   }
 
   #nowMs(): number {
-    return this.#surroundings.clock.mark().wallMs;
+    return this.#environment.clock.mark().wallMs;
   }
 
   #deadlineIn(ttlMs: number | undefined): number | undefined {
     return ttlMs === undefined ? undefined : Math.ceil(this.#nowMs() + ttlMs);
   }
 
-  /** The item, if there is one whose time is not over. */
+  /** The item, unless it is absent, deleted or expired. */
   #live(item: Item | undefined): Item | undefined {
     if (item === undefined || item['deleted']?.BOOL === true) return undefined;
     const deadlineMs = numberOf(item, 'deadline');
@@ -220,7 +222,7 @@ export class DynamoDbStore implements Store {
   }
 }
 
-function timesOf(deadlineMs: number): { deadline: { N: string }; expires: { N: string } } {
+function deadlineAttributes(deadlineMs: number): { deadline: { N: string }; expires: { N: string } } {
   const expires = Math.ceil((deadlineMs + collectAfterMs) / 1000);
   return { deadline: { N: String(deadlineMs) }, expires: { N: String(expires) } };
 }
@@ -236,8 +238,8 @@ function pairOf(item: Item): KVPair {
   };
 }
 
-function overtaken(key: string): OutcomeUnknownError {
+function outcomeUnknown(key: string): OutcomeUnknownError {
   return new OutcomeUnknownError(
-    `Whether "${key}" was written is not known: an answer was lost, and others have written it.`,
+    `It is unknown whether "${key}" was written: a reply was lost, and another client has written the key since.`,
   );
 }

@@ -1,31 +1,31 @@
 /**
- * The table of the DynamoDB backend: what it looks like, and how it is written to.
+ * The table of the DynamoDB backend: its layout, and how it is written.
  *
- * The table has the key `id` + `name`, two strings, as dynalock's has. A store uses two partitions of it: pairs have the
+ * The table has the key `id` + `name`, two strings, like dynalock's. A store uses two partitions of it: pairs have the
  * store's partition as their id, locks have `<partition>#locks`.
  *
- *     a pair   version   a number, one more with each write
- *              nonce     of the write that made it what it is; no two writes share one
+ *     a pair   version   a number, incremented by each write
+ *              nonce     of the last write; no two writes share one
  *              value     JSON
- *              deadline  milliseconds since the epoch; from then on nobody reads it. Absent: it stays
+ *              deadline  milliseconds since the epoch, from which the pair is not readable. Absent: it does not expire
  *              fence     of the lock whose holder wrote it, if one did
- *              deleted   true: it was deleted. What stays for an hour tells who asks again after a broken connection
- *                        whether that was its own deletion
+ *              deleted   true: it was deleted. The item stays for an hour, so that a client that retries after a broken
+ *                        connection can tell whether the deletion was its own
  *              expires   seconds since the epoch, an hour after deadline or deletion: the attribute for DynamoDB's TTL
- *     a lock   owner     nonce of the acquisition that has it. Absent: it is free
- *              beat      nonce of the last acquisition or renewal
- *              lease     milliseconds that it outlives its last beat
+ *     a lock   owner     nonce of the acquisition that holds it. Absent: it is free
+ *              beat      heartbeat: nonce of the last acquisition or renewal
+ *              lease     milliseconds that it outlives its last heartbeat
  *              fence     of the last acquisition. It only grows, and the item is never deleted
  *
- * Three habits close what a lost reply opens:
+ * Three rules make lost replies safe:
  *
- * - A write that has a condition names the very state that it replaces, by a nonce or fence. When it arrives a second time,
- *   or long after its sender gave up, the state is another and nothing happens.
- * - It leaves a nonce of its own. When the answer was lost, reading again tells: our nonce is there, so it happened;
- *   the old state is there, so it has not, and it is safe to send it again. If there is a third, we cannot know and say so
+ * - A conditional write names the exact state that it replaces, by a nonce or fence. When it arrives a second time, or
+ *   long after its sender gave up, the state is another and nothing happens.
+ * - It leaves a nonce of its own. After a lost reply, the store reads the item. With our nonce, the write has happened.
+ *   In the old state, it has not, and it is safe to send it again. In any third state the outcome is unknown
  *   (OutcomeUnknownError).
- * - A refusal is only believed if the request was sent once: the client's own retry of a write that did happen is
- *   refused by its own first try.
+ * - A failed condition is certain only if the request was sent once: when the SDK retries a write that has happened,
+ *   the condition of the retry fails because of the first try.
  */
 import type {
   AttributeValue,
@@ -40,7 +40,7 @@ import type {
 } from '@aws-sdk/client-dynamodb';
 import { OutcomeUnknownError } from '../errors.ts';
 
-/** What is called of the `DynamoDB` client. */
+/** The methods of the `DynamoDB` client that the store calls. */
 export interface DynamoDbCalls {
   getItem(input: GetItemCommandInput): Promise<GetItemCommandOutput>;
   updateItem(input: UpdateItemCommandInput): Promise<UpdateItemCommandOutput>;
@@ -50,28 +50,31 @@ export interface DynamoDbCalls {
 export type Item = Record<string, AttributeValue>;
 
 /** One change of one item. */
-export interface Change {
+export interface ItemChange {
   readonly id: string;
   readonly name: string;
   readonly set: Item;
-  /** Attributes to count up by one, from 0. */
+  /** Attributes to increment by one, from 0. */
   readonly count?: readonly string[];
   readonly remove: readonly string[];
-  /** With `#attribute` for names and `:name` for `values`. */
+  /** Uses `#attribute` for names and `:name` for `values`. */
   readonly condition?: string;
   readonly values?: Item;
-  /** It names nothing that it replaces. It is not sent again when the answer is lost: that could undo a later write. */
-  readonly blind?: true;
-  /** Whether this is what the change leaves. */
+  /**
+   * The condition names no state that it replaces. After a lost reply the change is not sent again, because it could
+   * undo a later write.
+   */
+  readonly unsafeToRepeat?: true;
+  /** Whether the item is what this change leaves. */
   readonly isDone: (item: Item | undefined) => boolean;
 }
 
-export type Changed =
+export type ItemChangeResult =
   | { readonly kind: 'done'; readonly item: Item | undefined }
-  /** The condition did not hold. Not `sure`: or it held, and somebody has changed the item since. */
+  /** The condition did not hold. If not `sure`, it may have held, and another client has changed the item since. */
   | { readonly kind: 'refused'; readonly item: Item | undefined; readonly sure: boolean };
 
-/** For `createTable` of the client. */
+/** The input for `createTable` of the client. */
 export function dynamoDbTable(tableName: string): CreateTableCommandInput {
   return {
     TableName: tableName,
@@ -87,12 +90,12 @@ export function dynamoDbTable(tableName: string): CreateTableCommandInput {
   };
 }
 
-/** For `updateTimeToLive` of the client: without it, nothing that is over is ever cleared away. */
+/** The input for `updateTimeToLive` of the client: without it, DynamoDB never deletes expired items. */
 export function dynamoDbTimeToLive(tableName: string): UpdateTimeToLiveCommandInput {
   return { TableName: tableName, TimeToLiveSpecification: { AttributeName: 'expires', Enabled: true } };
 }
 
-/** How often a write is sent when each answer is lost; the client retries each of them by itself. */
+/** How often a write is sent if each reply is lost; the SDK retries each of these sends itself. */
 const triesMax = 3;
 
 export class DynamoDbTable {
@@ -113,14 +116,14 @@ export class DynamoDbTable {
     return Item;
   }
 
-  /** In the order of their names. */
+  /** Returns items in the order of their names. */
   async list(id: string, prefix: string, consistent: boolean): Promise<Item[]> {
     const items: Item[] = [];
     let from: Item | undefined;
     do {
       const page = await this.#calls.query({
         TableName: this.#tableName,
-        // An empty prefix is refused.
+        // DynamoDB rejects an empty prefix.
         KeyConditionExpression: prefix === '' ? '#id = :id' : '#id = :id AND begins_with(#name, :prefix)',
         ExpressionAttributeNames: { '#id': 'id', ...(prefix !== '' && { '#name': 'name' }) },
         ExpressionAttributeValues: { ':id': { S: id }, ...(prefix !== '' && { ':prefix': { S: prefix } }) },
@@ -133,8 +136,8 @@ export class DynamoDbTable {
     return items;
   }
 
-  /** @throws OutcomeUnknownError, and what the client says of a request that cannot have done anything */
-  async change(change: Change): Promise<Changed> {
+  /** @throws OutcomeUnknownError, and the SDK's error for a request that certainly changed nothing */
+  async change(change: ItemChange): Promise<ItemChangeResult> {
     const input = this.#inputOf(change);
     for (let tries = 1; ; tries += 1) {
       try {
@@ -145,12 +148,12 @@ export class DynamoDbTable {
         const item = await this.#readAfter(error, change);
         if (change.isDone(item)) return { kind: 'done', item };
         if (isRefusal(error)) return { kind: 'refused', item, sure: tries === 1 && wasSentOnce(error) };
-        if (tries === triesMax || change.blind === true) throw outcomeUnknown(change, error);
+        if (tries === triesMax || change.unsafeToRepeat === true) throw outcomeUnknown(change, error);
       }
     }
   }
 
-  async #readAfter(error: unknown, change: Change): Promise<Item | undefined> {
+  async #readAfter(error: unknown, change: ItemChange): Promise<Item | undefined> {
     try {
       return await this.read(change.id, change.name);
     } catch {
@@ -158,7 +161,7 @@ export class DynamoDbTable {
     }
   }
 
-  #inputOf({ id, name, set, count = [], remove, condition, values }: Change): UpdateItemCommandInput {
+  #inputOf({ id, name, set, count = [], remove, condition, values }: ItemChange): UpdateItemCommandInput {
     const counting = count.map((attribute) => `#${attribute} = if_not_exists(#${attribute}, :zero) + :one`);
     const setting = Object.keys(set).map((attribute) => `#${attribute} = :${attribute}`);
     const assignments = [...setting, ...counting].join(', ');
@@ -193,7 +196,7 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ConditionalCheckFailedException';
 }
 
-/** The service understood the request and did not do it, each time that it was sent. */
+/** The service rejected the request, which was sent once, so nothing has changed. */
 function isHarmless(error: unknown): boolean {
   if (isRefusal(error) || !wasSentOnce(error)) return false;
   const { $fault, $metadata } = error as { $fault?: string; $metadata?: { httpStatusCode?: number } };
@@ -204,6 +207,6 @@ function wasSentOnce(error: unknown): boolean {
   return (error as { $metadata?: { attempts?: number } } | undefined)?.$metadata?.attempts === 1;
 }
 
-function outcomeUnknown({ name }: Change, cause: unknown): OutcomeUnknownError {
-  return new OutcomeUnknownError(`Whether "${name}" was written is not known: ${String(cause)}`, { cause });
+function outcomeUnknown({ name }: ItemChange, cause: unknown): OutcomeUnknownError {
+  return new OutcomeUnknownError(`It is unknown whether "${name}" was written: ${String(cause)}`, { cause });
 }

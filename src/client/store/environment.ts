@@ -1,26 +1,26 @@
-/** What a store takes from the world around it: clocks, timers and chance. Tests put their own in its place. */
+/** What a store needs of its environment: clocks, timers and randomness. Tests pass their own. */
 import { randomInt, randomUUID } from 'node:crypto';
 import { systemLeaseClock, type LeaseClock } from '../lease-clock.ts';
 
-export interface Surroundings {
+export interface Environment {
   /**
-   * Leases go by its monotonic time, and no two machines compare theirs. Its wall time is for the deadlines of pairs,
-   * which other machines read.
+   * Leases use its monotonic time, which machines never compare. Deadlines of pairs use its wall time, because other
+   * machines read them.
    */
   readonly clock: LeaseClock;
-  /** A text that nobody has had before, nor will. */
+  /** Returns a string that is unique across all machines and time. */
   nonce(): string;
-  /** 0 ≤ x < 1, to spread out what would happen at once. */
+  /** Returns 0 ≤ x < 1, to spread out polls. */
   random(): number;
 }
 
-export const systemSurroundings: Surroundings = {
+export const systemEnvironment: Environment = {
   clock: systemLeaseClock,
   nonce: () => randomUUID(),
   random: () => randomInt(2 ** 32) / 2 ** 32,
 };
 
-/** Resolves after so many milliseconds, or at once when the signal aborts. Who asks looks at the signal. */
+/** Resolves after `delayMs`, or at once when the signal aborts. The caller checks the signal. */
 export function pause(clock: LeaseClock, delayMs: number, signal: AbortSignal | undefined): Promise<void> {
   if (isAborted(signal)) return Promise.resolve();
   return new Promise((resolve) => {
@@ -34,15 +34,15 @@ export function pause(clock: LeaseClock, delayMs: number, signal: AbortSignal | 
   });
 }
 
-/** What the promise says, or an error when it takes too long. */
-export function within<Result>(clock: LeaseClock, timeoutMs: number, promise: Promise<Result>): Promise<Result> {
+/** Settles as the promise does, or rejects after `timeoutMs`. */
+export function withTimeout<Result>(clock: LeaseClock, timeoutMs: number, promise: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(timeoutMs, () => reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`)));
     void promise.then(resolve, reject).finally(cancel);
   });
 }
 
-/** Asked again after each wait, which a compiler that remembers the first answer does not expect. */
+/** A function, so that the compiler does not narrow `aborted` to its value before an `await`. */
 export function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted ?? false;
 }

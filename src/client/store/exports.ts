@@ -22,5 +22,5 @@ export {
   LockAcquireFailed,
   StoreError,
 } from './store-errors.ts';
-export type { Surroundings } from './environment.ts';
+export type { Environment } from './environment.ts';
 export { LeaseUnknownError, LockLostError, OutcomeUnknownError } from '../errors.ts';

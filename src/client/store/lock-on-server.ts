@@ -1,33 +1,33 @@
 /**
- * One lock of a Dragon Lock server, for a locker. The server has the line, the leases and the fences; what is left to do
- * here is to ask so that no answer that is lost leaves a lock behind.
+ * One lock of a Dragon Lock server, for a locker. The server keeps the wait queue, the leases and the fences. This file
+ * sends the requests in such a way that no lost reply leaves a lock behind.
  *
- * Each acquisition asks under an owner of its own: asking again with the same owner, after a lost answer, gives the
- * same lock. Who stops waiting asks once more, without waiting, and gives back what it finds itself to have. That it was
- * granted in the moment of leaving can only be seen so.
+ * Each acquisition has an owner of its own: a retry with the same owner after a lost reply gets the same lock. A locker
+ * that stops waiting asks once more, without waiting, and releases the lock if it got it. Only so can it see a grant
+ * that was made while it was leaving.
  *
- * A grant that was waited for began at a moment that nobody here knows. When that may be long ago, it is renewed before it is
- * handed out, so that there is a sending to count from.
+ * The client does not know when a grant that it waited for began. If that may be long ago, it renews the lease before
+ * it returns it, and so has the time of a request to count from.
  */
 import type { SetOperation } from '../batch.ts';
 import type { DragonLock } from '../dragon-lock.ts';
 import { LockLostError, NotLockedError, OutcomeUnknownError, VersionMismatchError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
-import type { Grant, LockBackend } from './locker.ts';
-import { isAborted, type Surroundings } from './environment.ts';
+import type { LockGrant, LockBackend } from './locker.ts';
+import { isAborted, type Environment } from './environment.ts';
 
 export interface LockOnServerOptions {
   readonly key: string;
   readonly ttlMs: number;
   readonly client: DragonLock;
-  readonly surroundings: Surroundings;
-  /** The pair under the lock's key while it is held; absent: there is none. */
+  readonly environment: Environment;
+  /** The pair under the lock's key while it is held. Absent: no pair is written. */
   readonly value?: unknown;
 }
 
-/** What one request may stand in line: the server's most. Then the next one begins, at the end of the line. */
+/** How long one request waits: the server's maximum. The next request starts at the end of the wait queue. */
 const waitMs = 300_000;
-/** How often an acquisition is sent again when the client has given up on its answer. */
+/** How often an acquisition is sent again after the client has given up on its reply. */
 const unknownMax = 3;
 
 export class LockOnServer implements LockBackend {
@@ -37,14 +37,14 @@ export class LockOnServer implements LockBackend {
     this.#options = options;
   }
 
-  async acquire(wait: boolean, signal: AbortSignal | undefined): Promise<Grant | 'busy'> {
-    const { ttlMs, surroundings } = this.#options;
-    const owner = surroundings.nonce();
+  async acquire(wait: boolean, signal: AbortSignal | undefined): Promise<LockGrant | 'busy'> {
+    const { ttlMs, environment } = this.#options;
+    const owner = environment.nonce();
     let unknown = 0;
     while (!isAborted(signal)) {
       try {
         const grant = await this.#ask(owner, wait, signal);
-        const isFresh = surroundings.clock.since(grant.sentAt) < ttlMs / 4;
+        const isFresh = environment.clock.since(grant.sentAt) < ttlMs / 4;
         if (!isFresh) await grant.renew(ttlMs);
         return grant;
       } catch (error) {
@@ -54,7 +54,7 @@ export class LockOnServer implements LockBackend {
         } else if (error instanceof OutcomeUnknownError && unknown < unknownMax) {
           unknown += 1;
         } else if (!(error instanceof LockLostError)) {
-          // What was sent may have been granted. If this cannot be told either, its time will end it.
+          // The server may have granted the lock. If the release fails too, the lease expires.
           await this.#giveUp(owner).catch(() => undefined);
           throw error;
         }
@@ -64,18 +64,18 @@ export class LockOnServer implements LockBackend {
     return 'busy';
   }
 
-  async #ask(owner: string, wait: boolean, signal: AbortSignal | undefined): Promise<TenureOnServer> {
-    const { key, ttlMs, client, surroundings } = this.#options;
-    const sentAt = surroundings.clock.mark();
+  async #ask(owner: string, wait: boolean, signal: AbortSignal | undefined): Promise<HeldLockOnServer> {
+    const { key, ttlMs, client, environment } = this.#options;
+    const sentAt = environment.clock.mark();
     const { lock, set } = await client.batch(
       { lock: { id: key, ttl: ttlMs, wait: wait ? waitMs : 0, owner }, set: shownBy(this.#options) },
       { signal },
     );
-    if (lock === undefined) throw new TypeError('The server has answered a lock with none.');
-    return new TenureOnServer(this.#options, lock.fence, sentAt, set[0]?.version);
+    if (lock === undefined) throw new TypeError('The reply to a lock request has no lock.');
+    return new HeldLockOnServer(this.#options, { fence: lock.fence, sentAt, version: set[0]?.version });
   }
 
-  /** Gives back what was perhaps granted to this owner. */
+  /** Releases the lock if it was granted to this owner. */
   async #giveUp(owner: string): Promise<void> {
     try {
       const grant = await this.#ask(owner, false, undefined);
@@ -86,19 +86,19 @@ export class LockOnServer implements LockBackend {
   }
 }
 
-/** The time for which one acquisition has the lock. */
-class TenureOnServer implements Grant {
+/** One acquisition of the lock, until it is released or lost. */
+class HeldLockOnServer implements LockGrant {
   readonly fence: number;
   readonly #options: LockOnServerOptions;
   #sentAt: Mark;
-  /** Of the pair that shows it. */
+  /** Version of the pair that shows the holder. */
   #version: number | undefined;
 
-  constructor(options: LockOnServerOptions, fence: number, sentAt: Mark, version: number | undefined) {
+  constructor(options: LockOnServerOptions, granted: { fence: number; sentAt: Mark; version: number | undefined }) {
     this.#options = options;
-    this.fence = fence;
-    this.#sentAt = sentAt;
-    this.#version = version;
+    this.fence = granted.fence;
+    this.#sentAt = granted.sentAt;
+    this.#version = granted.version;
   }
 
   get sentAt(): Mark {
@@ -106,12 +106,12 @@ class TenureOnServer implements Grant {
   }
 
   async renew(timeoutMs: number): Promise<Mark> {
-    const { key, ttlMs, client, surroundings } = this.#options;
+    const { key, ttlMs, client, environment } = this.#options;
     const giveUp = new AbortController();
-    const cancel = surroundings.clock.after(timeoutMs, () =>
+    const cancel = environment.clock.after(timeoutMs, () =>
       giveUp.abort(new Error(`no answer within ${Math.round(timeoutMs)} ms`)),
     );
-    const sentAt = surroundings.clock.mark();
+    const sentAt = environment.clock.mark();
     try {
       const { set } = await client.batch(
         { lock: { id: key, ttl: ttlMs }, unlock: { id: key, fence: this.fence }, set: shownBy(this.#options) },
@@ -133,7 +133,7 @@ class TenureOnServer implements Grant {
       await client.batch({ unlock, set: [{ key, delete: true, version: this.#version }] });
     } catch (error) {
       if (!(error instanceof VersionMismatchError)) throw error;
-      // Somebody has written under the lock's key: that stays.
+      // Another client has written under the lock's key: keep its pair.
       await client.batch({ unlock });
     }
   }

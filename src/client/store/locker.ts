@@ -1,46 +1,46 @@
 /**
- * A locker: takes a lock from its backend, keeps it by renewing its lease, and gives it back.
+ * A locker: takes a lock from its backend, keeps it by renewing its lease, and releases it.
  *
  *     free ──lock──► waiting ──granted──► held ──unlock──► free
  *      ▲                │ busy, cancelled   │ a renewal is refused, or none gets through in time
  *      └────────────────┘                   ▼
- *                                         lost ──unlock (which tells whether another can have had it), or lock again
+ *                                         lost ──unlock (reports whether another may have held it), or lock again
  *
- * How long a lease may be believed in is up to the client's `lease.ts`: it counts from the sending of the request that
- * began or renewed it, on this machine's clock, renews after a third, and gives up a little before the end. So the
- * holder is always the first to know.
+ * The client's `lease.ts` decides how long a lease counts as held. It counts on this machine's clock, from the sending
+ * of the request that began or renewed the lease; it renews after a third, and gives up a little before the end. So the
+ * holder is always the first to know that its lease is over.
  */
 import { LockLostError } from '../errors.ts';
 import { LeaseKeeper } from '../lease.ts';
 import type { Mark } from '../lease-clock.ts';
 import { checkTtl, type Lease, type Locker, type LockOptions } from './store.ts';
 import { LockAcquireCancelled, LockAcquireFailed } from './store-errors.ts';
-import { isAborted, type Surroundings } from './environment.ts';
+import { isAborted, type Environment } from './environment.ts';
 
-/** What a locker asks of its backend, for one lock. */
+/** What a locker needs of its backend, for one lock. */
 export interface LockBackend {
   /**
-   * Tries until the lock is ours, or once when `wait` is false. After the signal has aborted it returns soon, with
-   * whatever it has by then.
+   * Tries until it gets the lock, or once when `wait` is false. After the signal has aborted it returns soon, with a
+   * grant if it has one by then.
    */
-  acquire(wait: boolean, signal: AbortSignal | undefined): Promise<Grant | 'busy'>;
+  acquire(wait: boolean, signal: AbortSignal | undefined): Promise<LockGrant | 'busy'>;
 }
 
-export interface Grant {
+export interface LockGrant {
   readonly fence: number;
-  /** A moment before the lease began. */
+  /** A time before the lease began. */
   readonly sentAt: Mark;
   /**
-   * Gives up after `timeoutMs`. @returns a moment before the renewed lease began
-   * @throws LockLostError; anything else: it cannot tell, and is asked again
+   * Gives up after `timeoutMs`. @returns a time before the renewed lease began
+   * @throws LockLostError; after any other error the outcome is unknown, and the caller tries again
    */
   renew(timeoutMs: number): Promise<Mark>;
-  /** Once it has succeeded, again changes nothing. @throws LockLostError */
+  /** After a success, another call changes nothing. @throws LockLostError */
   release(): Promise<void>;
 }
 
 interface Held {
-  readonly grant: Grant;
+  readonly grant: LockGrant;
   readonly lease: LeaseKeeper;
 }
 
@@ -48,15 +48,15 @@ export class StoreLocker implements Locker {
   readonly #key: string;
   readonly #backend: LockBackend;
   readonly #options: LockOptions;
-  readonly #surroundings: Surroundings;
+  readonly #environment: Environment;
   #waiting = false;
   #held: Held | undefined;
 
-  constructor(key: string, backend: LockBackend, options: LockOptions, surroundings: Surroundings) {
+  constructor(key: string, backend: LockBackend, options: LockOptions, environment: Environment) {
     this.#key = key;
     this.#backend = backend;
     this.#options = options;
-    this.#surroundings = surroundings;
+    this.#environment = environment;
   }
 
   async lock({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Lease> {
@@ -83,20 +83,20 @@ export class StoreLocker implements Locker {
     try {
       await held.grant.release();
     } catch (error) {
-      // Whoever does not know whether it worked may ask again.
+      // After any other error the outcome is unknown, and the caller may call `unlock` again.
       if (error instanceof LockLostError) this.#held = undefined;
       throw error;
     }
     this.#held = undefined;
   }
 
-  async #acquire(signal: AbortSignal | undefined): Promise<Grant> {
+  async #acquire(signal: AbortSignal | undefined): Promise<LockGrant> {
     const cancelled = (): LockAcquireCancelled =>
       new LockAcquireCancelled(`The wait for the lock "${this.#key}" was cancelled.`, { cause: signal?.reason });
     if (isAborted(signal)) throw cancelled();
     const grant = await this.#backend.acquire(this.#options.noPolling !== true, signal);
     if (isAborted(signal)) {
-      // It came when nobody wanted it any more. If it cannot be given back, its time will end it.
+      // The grant came after the cancellation. If the release fails, the lease expires.
       if (grant !== 'busy') await grant.release().catch(() => undefined);
       throw cancelled();
     }
@@ -104,14 +104,14 @@ export class StoreLocker implements Locker {
     return grant;
   }
 
-  #keep(grant: Grant): LeaseKeeper {
+  #keep(grant: LockGrant): LeaseKeeper {
     const { ttl, noRenewal = false, renewalStop } = this.#options;
-    // What is not renewed stays as it is until its time is over.
+    // A renewal that never settles leaves the lease as it is until it expires.
     const never = new Promise<never>(() => {});
     return new LeaseKeeper({
       name: `lock ${JSON.stringify(this.#key)}`,
       ttlMs: checkTtl(ttl),
-      clock: this.#surroundings.clock,
+      clock: this.#environment.clock,
       sentAt: grant.sentAt,
       renew: (timeoutMs) => (noRenewal || isAborted(renewalStop) ? never : grant.renew(timeoutMs)),
     });

@@ -1,31 +1,31 @@
 /**
- * What a store refuses, with the names that dynalock gives to its errors. What dynalock has no name for is told with the
- * client's, whatever the backend: LockLostError, LeaseUnknownError, OutcomeUnknownError.
+ * The errors of a store, named as in dynalock. Where dynalock has no name, both backends throw the client's errors:
+ * LockLostError, LeaseUnknownError, OutcomeUnknownError.
  */
 
 export abstract class StoreError extends Error {}
 
-/** The key is not there: never was, was deleted, or its time is over. */
+/** The key does not exist: it never did, was deleted, or has expired. */
 export class KeyNotFound extends StoreError {
   override name = 'KeyNotFound';
 }
 
-/** The key was to be created, and is there. */
+/** The key to create exists already. */
 export class KeyExists extends StoreError {
   override name = 'KeyExists';
 }
 
-/** Somebody has written the key since the pair was read. */
+/** The key was written after the pair was read. */
 export class KeyModified extends StoreError {
   override name = 'KeyModified';
 }
 
-/** The signal aborted before the lock was ours. It is not held. */
+/** The signal aborted before the lock was granted. The locker does not hold it. */
 export class LockAcquireCancelled extends StoreError {
   override name = 'LockAcquireCancelled';
 }
 
-/** Another holds the lock, and this locker was told not to wait. */
+/** Another holds the lock, and this locker does not wait. */
 export class LockAcquireFailed extends StoreError {
   override name = 'LockAcquireFailed';
 }

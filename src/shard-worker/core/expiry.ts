@@ -14,7 +14,8 @@ import { resources } from './operations/operations.ts';
 import { timeOut } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
 import { viewLock, type LockRecord } from './state/lease.ts';
-import { accountAndKey, commit } from './state/state.ts';
+import { commit } from './state/commit.ts';
+import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
 

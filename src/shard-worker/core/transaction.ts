@@ -25,7 +25,8 @@ import { listPage } from './operations/operations.ts';
 import { isAvailable, leaveQueue, wait } from './operations/waiting.ts';
 import { isOwnLease } from './state/lease.ts';
 import type { RequestRef } from './state/outbox.ts';
-import { announce, applyRecord, readRevision, type ShardState } from './state/state.ts';
+import { announce } from './state/commit.ts';
+import { applyRecord, readRevision, type ShardState } from './state/state.ts';
 import type { Turn } from './state/turn.ts';
 
 type Message<Kind extends ToShard['kind']> = Extract<ToShard, { kind: Kind }>;

@@ -1,6 +1,6 @@
 /**
- * What every backend of the store promises, told as tests; first the cases that users of dynalock and valkeyrie know from
- * there, then what those do not ask. `dynamodb.test.ts` and `dragon-lock.test.ts` run it.
+ * The contract of every backend of the store, as tests: first the cases of the tests of dynalock and valkeyrie, then
+ * cases that those lack. `dynamodb.test.ts` and `dragon-lock.test.ts` run it.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,12 +15,12 @@ import {
 } from '../../../src/client/store/store-errors.ts';
 
 export interface BackendUnderTest {
-  /** A store of another machine, on the same data. */
+  /** Opens the store of another machine on the same data. */
   open(): Store;
-  /** Lets so many milliseconds pass, for all machines. */
+  /** Lets `ms` pass for all machines. */
   sleep(ms: number): Promise<void>;
   after(ms: number, run: () => void): void;
-  /** Lets time pass until the promise is settled. */
+  /** Lets time pass until the promise settles. */
   until<Result>(promise: Promise<Result>): Promise<Result>;
   close(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     });
   };
 
-  claim('what was put can be read, exists and goes when it is deleted, under nested keys too', async (backend) => {
+  claim('a pair that was put exists, can be read, and goes when it is deleted, nested keys too', async (backend) => {
     const store = backend.open();
     await assert.rejects(store.get('nowhere'), KeyNotFound);
     for (const key of ['app', 'app/', 'app/part/', 'app/part/piece']) {
@@ -54,7 +54,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     }
   });
 
-  claim('a pair is there for 20 s, for as long as told, or for ever', async (backend) => {
+  claim('a pair lives for 20 s, for its ttl, or for ever', async (backend) => {
     const store = backend.open();
     await store.put('default');
     await store.put('short', { value: 1, ttl: 2000 });
@@ -112,7 +112,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     );
   });
 
-  claim('atomicPut creates what is not there, and replaces exactly what was read', async (backend) => {
+  claim('atomicPut creates a missing key, and replaces exactly the pair that was read', async (backend) => {
     const store = backend.open();
     await store.put('counted', { value: 'world' });
     const pair = await store.get('counted');
@@ -131,7 +131,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     await assert.rejects(store.atomicPut('nowhere', { value: 1, previous: created }), KeyModified);
   });
 
-  claim('atomicDelete deletes exactly what was read', async (backend) => {
+  claim('atomicDelete deletes exactly the pair that was read', async (backend) => {
     const store = backend.open();
     await store.put('doomed', { value: 'world' });
     const pair = await store.get('doomed');
@@ -144,7 +144,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     await assert.rejects(store.atomicDelete('nowhere', next), KeyNotFound);
   });
 
-  claim('a pair of before a deletion or an expiry is no previous of the one after it', async (backend) => {
+  claim('a pair from before a deletion or an expiry is no previous of the pair after it', async (backend) => {
     const store = backend.open();
     for (const end of ['deleted', 'expired', 'deleted twice']) {
       const before = await store.atomicPut('again', { value: 1, ttl: 1000 });
@@ -160,7 +160,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     }
   });
 
-  claim('atomicPut leaves the deadline of what it replaces, unless told', async (backend) => {
+  claim('atomicPut keeps the deadline of the pair it replaces, unless told otherwise', async (backend) => {
     const store = backend.open();
     const first = await store.atomicPut('timed', { value: 1, ttl: 5000 });
     await backend.sleep(1000);
@@ -173,7 +173,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     assert.equal((await store.atomicPut('timed', { value: 5, previous: fourth })).expires, undefined);
   });
 
-  claim('of many that create or replace at once, one has it', async (backend) => {
+  claim('of many clients that create or replace at once, one wins', async (backend) => {
     const stores = Array.from({ length: 8 }, () => backend.open());
     const won = async (previous?: KVPair): Promise<KVPair[]> => {
       const tries = stores.map((store, value) => store.atomicPut('contended', { value, previous }));
@@ -237,7 +237,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     assert.ok(taken.fence > lease.fence);
     assert.equal((await other.get('jobs/1')).value, 'foobar');
     await assert.rejects(holder.unlock(), LockLostError);
-    assert.equal((await other.get('jobs/1')).value, 'foobar', 'what the first holder does late changes nothing');
+    assert.equal((await other.get('jobs/1')).value, 'foobar', 'a late unlock of the first holder changes nothing');
     await lock.unlock();
     assert.equal(await other.exists('jobs/1'), false);
   });
@@ -295,7 +295,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     }
   });
 
-  claim('many that want one lock have it one after the other, and all of them get it', async (backend) => {
+  claim('many clients that lock at once hold the lock one after the other, and all of them get it', async (backend) => {
     const fences: number[] = [];
     let inside = 0;
     const work = async (): Promise<void> => {
@@ -317,7 +317,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     assert.equal(new Set(fences).size, 5);
   });
 
-  claim('a locker tells what it cannot do', async (backend) => {
+  claim('a locker rejects calls that its state does not allow', async (backend) => {
     const store = backend.open();
     const lock = store.newLock('jobs/1', { ttl: 2000 });
     await assert.rejects(lock.unlock(), LockLostError);
@@ -328,7 +328,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     assert.throws(() => store.newLock('jobs/1', { ttl: -1 }), RangeError);
   });
 
-  claim('values are whatever JSON can say', async (backend) => {
+  claim('values are anything that JSON can express', async (backend) => {
     const store = backend.open();
     for (const value of [null, false, 0, -1.5e-300, '', 'ü\u0000\ud83d\udc09', [], [[null]], {}, { a: { '': [1] } }]) {
       const pair = await store.atomicPut('json', { value, noExpiry: true });

@@ -1,6 +1,6 @@
 /**
- * A Dragon Lock server in this process, on a disk in memory and in virtual time, with a real port; and clients of it. Time
- * stands still while a request is under way, unless it is one that waits in the server.
+ * A Dragon Lock server in this process with a real port, on a disk in memory and in virtual time, and clients of it.
+ * Time stands still while a request is in flight, unless the request waits in the server.
  */
 import type { AddressInfo } from 'node:net';
 import { DragonLock } from '../../../src/client/dragon-lock.ts';
@@ -14,7 +14,7 @@ import { FaultDisk } from '../../support/fault-disk.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 export interface DragonLockUnderTest {
-  /** A client of another machine. `loses`: the reply to this request, which has happened, is lost. */
+  /** Makes a client of another machine. If `loses` is true for a request, it is carried out and its reply is lost. */
   client(account: string, loses?: (request: WireRequest) => boolean): DragonLock;
   close(): Promise<void>;
 }

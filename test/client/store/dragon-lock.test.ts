@@ -4,7 +4,7 @@ import type { WireRequest } from '../../../src/client/transport.ts';
 import { DragonLockStore } from '../../../src/client/store/dragon-lock-store.ts';
 import type { KVPair } from '../../../src/client/store/store.ts';
 import { LockAcquireCancelled } from '../../../src/client/store/store-errors.ts';
-import type { Surroundings } from '../../../src/client/store/environment.ts';
+import type { Environment } from '../../../src/client/store/environment.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 import { storeContract } from './contract.ts';
 import { startDragonLock, type DragonLockUnderTest } from './dragon-lock-under-test.ts';
@@ -110,7 +110,7 @@ void test('Dragon Lock: a wait that is cancelled in the moment of the grant leav
   await open(account).newLock('l', { noPolling: true }).lock();
 });
 
-void test('Dragon Lock: what others wrote under the key of a lock stays when it is unlocked', async () => {
+void test('Dragon Lock: a pair that another client wrote under the key of a lock survives the unlock', async () => {
   const store = open(nextAccount());
   const lock = store.newLock('l', { value: 'shown' });
   await time.until(lock.lock());
@@ -125,14 +125,14 @@ function nextAccount(): string {
   return `contract-${accounts}`;
 }
 
-/** The store of another machine. */
+/** Opens the store of another machine. */
 function open(account: string, loses?: (request: WireRequest) => boolean): DragonLockStore {
-  return new DragonLockStore({ client: server.client(account, loses), surroundings: surroundings() });
+  return new DragonLockStore({ client: server.client(account, loses), environment: newEnvironment() });
 }
 
 const random = seededRandom(1);
 let nonces = 0;
 
-function surroundings(): Surroundings {
+function newEnvironment(): Environment {
   return { clock: time.clock(), nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() };
 }

@@ -1,4 +1,4 @@
-/** The package has no types of its own; only what is used is declared. */
+/** The package has no types; this declares only what the tests use. */
 declare module 'dynalite' {
   import type { Server } from 'node:http';
   /** A DynamoDB in memory. */

@@ -1,6 +1,6 @@
 /**
- * What goes wrong between a store and DynamoDB: lost replies, lost requests, requests that arrive when nobody waits for
- * them any more, machines whose clocks are wrong. The contract itself is in `contract.ts`.
+ * Faults between a store and DynamoDB: lost replies, lost requests, requests that arrive after their sender gave up,
+ * machines whose clocks are wrong. The contract itself is in `contract.ts`.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -27,7 +27,7 @@ interface World {
   readonly time: VirtualTime;
   readonly partition: string;
   readonly machine: (of?: Machine) => { readonly store: DynamoDbStore; readonly net: FaultyDynamoDb };
-  /** An item as it is in the table. */
+  /** Reads an item as it is in the table. */
   readonly raw: (id: string, name: string) => Promise<Item | undefined>;
 }
 
@@ -41,12 +41,12 @@ function newWorld(random: SeededRandom = seededRandom(1)): World {
     partition,
     machine(of) {
       const net = new FaultyDynamoDb(timeless(dynamoDb.client, time));
-      const surroundings = {
+      const environment = {
         clock: time.clock(of),
         nonce: () => `nonce ${(nonces += 1)}`,
         random: () => random.next(),
       };
-      return { net, store: new DynamoDbStore({ client: net, tableName, partition, surroundings }) };
+      return { net, store: new DynamoDbStore({ client: net, tableName, partition, environment }) };
     },
     async raw(id, name) {
       const { Item } = await dynamoDb.client.getItem({
@@ -59,7 +59,7 @@ function newWorld(random: SeededRandom = seededRandom(1)): World {
 }
 
 for (const fault of ['reply lost', 'sent twice'] satisfies Fault[]) {
-  void test(`${fault}: whoever wrote is told that it did, once`, async () => {
+  void test(`${fault}: the writer learns that its write happened, once`, async () => {
     const { time, machine } = newWorld();
     const { store, net } = machine();
     const failing = async <Result>(run: () => Promise<Result>): Promise<Result> => {
@@ -91,7 +91,7 @@ for (const fault of ['reply lost', 'sent twice'] satisfies Fault[]) {
   });
 }
 
-void test('request lost: it is sent again where that is safe; a put, which could undo a later one, says so instead', async () => {
+void test('request lost: safe writes are sent again; a put, which could undo a later one, is unknown', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   net.faults.push('request lost', 'request lost');
@@ -110,7 +110,7 @@ void test('request lost: it is sent again where that is safe; a put, which could
   assert.equal(net.count, 8);
 });
 
-void test('a write whose reply was lost, and that others have changed since, is not called refused', async () => {
+void test('a write with a lost reply that another client has changed since is not called refused', async () => {
   for (const fault of ['reply lost', 'sent twice'] satisfies Fault[]) {
     const { machine } = newWorld();
     const { store, net } = machine();
@@ -132,7 +132,7 @@ void test('a write whose reply was lost, and that others have changed since, is 
   }
 });
 
-void test('what arrives when its sender has gone on changes nothing', async () => {
+void test('a write that arrives after its sender has gone on changes nothing', async () => {
   const { machine } = newWorld();
   const { store, net } = machine();
   net.faults.push('delayed');
@@ -151,7 +151,7 @@ void test('what arrives when its sender has gone on changes nothing', async () =
   assert.equal(net.count, 3);
 });
 
-void test('nobody comes to hold a lock by a request that it has given up on', async () => {
+void test('no client comes to hold a lock by a request that it has given up on', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   const free = async (): Promise<number> => {
@@ -168,7 +168,7 @@ void test('nobody comes to hold a lock by a request that it has given up on', as
   assert.equal(await free(), 2);
 
   await time.until(lock.lock());
-  // Of the renewal, and of the pair that it shows.
+  // The first fault hits the renewal, the second the write of its pair.
   net.faults.push('delayed', 'delayed');
   await time.sleep(1500);
   await lock.unlock();
@@ -187,7 +187,7 @@ void test('nobody comes to hold a lock by a request that it has given up on', as
   assert.equal(net.count, 4);
 });
 
-void test('a holder that hears nothing any more knows that it has lost before another can have the lock', async () => {
+void test('a holder without replies knows that it has lost the lock before another can have it', async () => {
   for (const wallSkewMs of [-86_400_000, 0, 86_400_000]) {
     const { time, machine } = newWorld();
     const holder = machine();
@@ -214,7 +214,7 @@ void test('a holder that hears nothing any more knows that it has lost before an
   }
 });
 
-void test('a lock that was taken over is told so at the next renewal, and its holder leaves the shown pair alone', async () => {
+void test('a lock that was taken over is lost, and its first holder leaves the shown pair alone', async () => {
   const { time, machine } = newWorld();
   const holder = machine();
   const stopped = new AbortController();
@@ -228,7 +228,7 @@ void test('a lock that was taken over is told so at the next renewal, and its ho
   assert.equal((await holder.store.get('l')).value, 'second');
 });
 
-void test('a lock that its value cannot be shown for is given back', async () => {
+void test('a lock whose value cannot be shown is released', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   net.faults.push(undefined, 'request lost');
@@ -237,7 +237,7 @@ void test('a lock that its value cannot be shown for is given back', async () =>
   assert.equal((await machine().store.newLock('l', { noPolling: true }).lock()).fence, 2);
 });
 
-void test('a wait that is cancelled while its request is under way leaves no lock behind', async () => {
+void test('a wait that is cancelled while its request is in flight leaves no lock behind', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   const giveUp = new AbortController();
@@ -246,10 +246,14 @@ void test('a wait that is cancelled while its request is under way leaves no loc
   const lock = store.newLock('l', { value: 1 });
   await assert.rejects(time.until(lock.lock({ signal: giveUp.signal })), LockAcquireCancelled);
   assert.equal(net.count, 1);
-  assert.equal((await machine().store.newLock('l', { noPolling: true }).lock()).fence, 2, 'it was had, and given back');
+  assert.equal(
+    (await machine().store.newLock('l', { noPolling: true }).lock()).fence,
+    2,
+    'it was granted and released',
+  );
 });
 
-void test('the item of a lock is never cleared away, so that its fence never begins again; what is over is', async () => {
+void test('the item of a lock never expires, so that its fence never begins again; expired pairs do', async () => {
   const { time, partition, machine, raw } = newWorld();
   const { store } = machine();
   const lock = store.newLock('l', { value: 1 });
@@ -272,7 +276,7 @@ void test('the item of a lock is never cleared away, so that its fence never beg
   assert.equal(dynamoDbTable('t').TableName, 't');
 });
 
-void test('those who wait look at different moments', async () => {
+void test('waiters poll at different moments', async () => {
   const { time, machine } = newWorld();
   await time.until(machine().store.newLock('l', { ttl: 300_000 }).lock());
   const looks: number[] = [];
@@ -291,7 +295,7 @@ void test('those who wait look at different moments', async () => {
   assert.ok(moments > looks.length * 0.8, `${looks.length} looks at ${moments} moments`);
 });
 
-void test('a bad partition, table or key is refused as the client says it', async () => {
+void test('a bad partition, table or key is rejected with the error of the SDK', async () => {
   const { machine } = newWorld();
   const { store, net } = machine();
   assert.throws(() => new DynamoDbStore({ client: net, tableName, partition: 'a#locks' }), RangeError);

@@ -1,6 +1,6 @@
 /**
- * Machines with wrong clocks and bad networks compete for one lock and one counter in DynamoDB, in virtual time. Whatever
- * goes wrong, nobody believes to have the lock while another does, fences only grow, and a write that was confirmed has
+ * Machines with wrong clocks and bad networks compete for one lock and one counter in DynamoDB, in virtual time. Under
+ * all faults, no two machines believe that they hold the lock at once, fences only grow, and every confirmed write has
  * happened once.
  *
  *     DRAGONLOCK_STORE_SEED=17 node --test test/client/store/dynamodb-random.test.ts
@@ -46,11 +46,11 @@ for (const seed of seeds) {
       const net = new FaultyDynamoDb(timeless(dynamoDb.client, time));
       nets.push(net);
       const clock = time.clock({ wallSkewMs: (random.next() - 0.5) * 1e9 });
-      const surroundings = { clock, nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() };
-      const store = new DynamoDbStore({ client: net, tableName, partition: `seed ${seed}`, surroundings });
+      const environment = { clock, nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() };
+      const store = new DynamoDbStore({ client: net, tableName, partition: `seed ${seed}`, environment });
       for (let round = 0; round < rounds; round += 1) {
-        spoil(net, time, random);
-        await hold(store, time, random, holdings);
+        injectFaults(net, time, random);
+        await holdLock(store, { time, random, holdings });
         await count(store, tally);
         await net.deliver();
       }
@@ -80,8 +80,8 @@ for (const seed of seeds) {
   });
 }
 
-/** Some of the next writes go wrong, and sometimes the network is down for longer than a lease. */
-function spoil(net: FaultyDynamoDb, time: VirtualTime, random: SeededRandom): void {
+/** Makes some of the next writes fail, and sometimes takes the network down for longer than a lease. */
+function injectFaults(net: FaultyDynamoDb, time: VirtualTime, random: SeededRandom): void {
   for (let write = 0; write < 6; write += 1) {
     net.faults.push(random.next() < 0.4 ? faults[random.below(faults.length)] : undefined);
   }
@@ -92,11 +92,14 @@ function spoil(net: FaultyDynamoDb, time: VirtualTime, random: SeededRandom): vo
   });
 }
 
-/** Locks, does some work, unlocks; whatever the network does with it. */
-async function hold(store: Store, time: VirtualTime, random: SeededRandom, holdings: Holding[]): Promise<void> {
+/** Locks, works and unlocks, and accepts every error that a network fault may cause. */
+async function holdLock(
+  store: Store,
+  { time, random, holdings }: { time: VirtualTime; random: SeededRandom; holdings: Holding[] },
+): Promise<void> {
   const lock = store.newLock('lock', { ttl, value: 'mine' });
   try {
-    const { fence, lost } = await patiently(lock, time);
+    const { fence, lost } = await lockWithRetries(lock, time);
     const holding = { fence, fromMs: time.nowMs, untilMs: Number.POSITIVE_INFINITY };
     holdings.push(holding);
     const isOver = (): void => void (holding.untilMs = Math.min(holding.untilMs, time.nowMs));
@@ -109,8 +112,8 @@ async function hold(store: Store, time: VirtualTime, random: SeededRandom, holdi
   }
 }
 
-/** A network that is down is no reason to give up. */
-async function patiently(lock: Locker, time: VirtualTime): Promise<Lease> {
+/** Tries again when the network is down. */
+async function lockWithRetries(lock: Locker, time: VirtualTime): Promise<Lease> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await lock.lock();

@@ -1,4 +1,4 @@
-/** A DynamoDB in memory (dynalite), behind a client that takes no virtual time and can be told to go wrong. */
+/** A DynamoDB in memory (dynalite), and a client of it whose calls take no virtual time. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { DynamoDB } from '@aws-sdk/client-dynamodb';
@@ -11,7 +11,7 @@ export const tableName = 'coordination';
 
 export interface DynamoDbUnderTest {
   readonly client: DynamoDB;
-  /** For a process whose client shall find it. */
+  /** Environment variables with which the client of another process finds this DynamoDB. */
   readonly environment: Readonly<Record<string, string>>;
   close(): Promise<void>;
 }
@@ -43,7 +43,7 @@ export async function startDynamoDb({ withTable = true } = {}): Promise<DynamoDb
   };
 }
 
-/** Time stands still while it is asked. */
+/** Wraps a client so that virtual time stands still during each call. */
 export function timeless(client: DynamoDbCalls, time: VirtualTime): DynamoDbCalls {
   return {
     getItem: (input) => time.during(() => client.getItem(input)),

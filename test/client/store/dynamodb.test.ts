@@ -23,7 +23,7 @@ storeContract('DynamoDB', async () => {
         client,
         tableName,
         partition,
-        surroundings: { clock: time.clock(), nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() },
+        environment: { clock: time.clock(), nonce: () => `nonce ${(nonces += 1)}`, random: () => random.next() },
       }),
     sleep: (ms) => time.sleep(ms),
     after: (ms, run) => void time.after(ms, run),

@@ -1,28 +1,28 @@
-/** A DynamoDB client whose writes go wrong in the ways that networks know, on demand. Every fault is counted. */
+/** A DynamoDB client whose writes fail on demand, as on a network. It counts every fault. */
 import type { UpdateItemCommandInput, UpdateItemCommandOutput } from '@aws-sdk/client-dynamodb';
 import type { DynamoDbCalls } from '../../../src/client/store/dynamodb-table.ts';
 
 export type Fault =
-  /** It happens, and nobody hears of it. */
+  /** The write is applied, and its reply is lost. */
   | 'reply lost'
-  /** It does not happen. */
+  /** The write is not applied. */
   | 'request lost'
-  /** Nobody hears of it, and it happens when `deliver` is called. */
+  /** The call fails, and the write is applied when `deliver` is called. */
   | 'delayed'
-  /** It happens, the client does not hear of it and sends it again by itself. */
+  /** The write is applied, its reply is lost, and the SDK sends it again itself. */
   | 'sent twice';
 
 export class FaultyDynamoDb implements DynamoDbCalls {
   readonly #calls: DynamoDbCalls;
-  /** For each write in turn, what goes wrong with it; absent: nothing. */
+  /** The fault of each next write in turn; `undefined`: none. */
   readonly faults: (Fault | undefined)[] = [];
-  /** Everything, reads too, fails. */
+  /** Makes every call fail, reads too. */
   isDown = false;
-  /** How many faults have taken effect. */
+  /** Number of faults that have taken effect. */
   count = 0;
   /** Called at each read of a single item. */
   onRead: () => void = () => {};
-  /** Run behind the next write that goes wrong, before anybody reads again. */
+  /** Runs after the next write that fails, before the next read. */
   meanwhile: (() => Promise<void>) | undefined;
   #delayed: UpdateItemCommandInput[] = [];
 
@@ -49,7 +49,7 @@ export class FaultyDynamoDb implements DynamoDbCalls {
     return await this.#fail(fault, input);
   };
 
-  /** What was delayed arrives now. */
+  /** Applies the delayed writes. */
   async deliver(): Promise<void> {
     const delayed = this.#delayed;
     this.#delayed = [];
@@ -84,7 +84,7 @@ export class FaultyDynamoDb implements DynamoDbCalls {
   }
 }
 
-/** As the client throws it after its own retries. */
+/** The error that the SDK throws after its own retries. */
 function timeout(): Error {
   return Object.assign(new Error('socket hang up'), { name: 'TimeoutError', $metadata: { attempts: 3 } });
 }

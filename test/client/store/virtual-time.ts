@@ -1,6 +1,6 @@
 /**
- * Time that passes only when nobody has anything left to do. Requests take real time and no virtual time; when none is
- * under way and everything that they set off has run, the clock jumps to the next timer. So leases of seconds are over in
+ * Time that passes only when nothing is left to run. Requests take real time and no virtual time. When no request is in
+ * flight and all its callbacks have run, the clock jumps to the next timer. So leases of seconds end within
  * milliseconds, and a slow machine changes nothing.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -11,31 +11,31 @@ interface Timer {
   readonly run: () => void;
 }
 
-/** What a machine has of its own. */
+/** The settings of one machine. */
 export interface Machine {
-  /** By how much its wall clock is wrong. */
+  /** The error of its wall clock. */
   readonly wallSkewMs?: number;
 }
 
-/** Virtual time in which everything that is waited for comes. */
-const patienceMs = 3_600_000;
-/** Turns of the event loop in which it comes when nobody waits for any time. */
-const patienceTurns = 100_000;
+/** Maximum virtual time that `until` waits. */
+const untilMsMax = 3_600_000;
+/** Maximum turns of the event loop that `until` waits without any timer. */
+const untilTurnsMax = 100_000;
 
 export class VirtualTime {
   nowMs = 0;
   readonly epochMs = 1_795_000_000_000;
   readonly #timers = new Set<Timer>();
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #inFlight = new Set<Promise<unknown>>();
   readonly #turns: number;
   #clocks = 0;
 
-  /** @param turns of the event loop in which nothing is under way, before time passes: for what cannot be seen here */
+  /** @param turns of the event loop without a request before time passes: some work is invisible here */
   constructor({ turns = 1 }: { readonly turns?: number } = {}) {
     this.#turns = turns;
   }
 
-  /** A clock for another machine: its monotonic time begins anywhere. */
+  /** Makes the clock of another machine; each has its own origin of monotonic time. */
   clock({ wallSkewMs = 0 }: Machine = {}): LeaseClock {
     this.#clocks += 1;
     const bootMs = this.#clocks * 1e6;
@@ -53,50 +53,51 @@ export class VirtualTime {
     return () => void this.#timers.delete(timer);
   }
 
-  /** Time stands still until the call has returned. */
+  /** Runs `call`, and stops time until its promise settles. */
   async during<Result>(call: () => Promise<Result>): Promise<Result> {
     const result = call();
     const settled = result.then(
       () => undefined,
       () => undefined,
     );
-    this.#underWay.add(settled);
-    void settled.then(() => this.#underWay.delete(settled));
+    this.#inFlight.add(settled);
+    void settled.then(() => this.#inFlight.delete(settled));
     return await result;
   }
 
-  /** Lets so many milliseconds pass, and everything happen in them. */
+  /** Lets `ms` pass and fires the timers in them. */
   async sleep(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
-    await this.#quiet();
+    await this.#idle();
     for (let next = this.#next(); next !== undefined && next.atMs <= endMs; next = this.#next()) {
       await this.#fire(next);
     }
     this.nowMs = endMs;
   }
 
-  /** Lets time pass until the promise is settled. */
+  /** Lets time pass until the promise settles. */
   async until<Result>(promise: Promise<Result>): Promise<Result> {
     const outcome = { settled: false };
     const settle = (): void => void (outcome.settled = true);
     promise.then(settle, settle);
-    const endMs = this.nowMs + patienceMs;
+    const endMs = this.nowMs + untilMsMax;
     let idle = 0;
-    for (await this.#quiet(); !outcome.settled; await this.#quiet()) {
+    for (await this.#idle(); !outcome.settled; await this.#idle()) {
       const next = this.#next();
       idle = next === undefined ? idle + 1 : 0;
       if (next !== undefined) await this.#fire(next);
-      if (this.nowMs > endMs || idle > patienceTurns) throw new Error(`it does not come until ${this.nowMs} ms`);
+      if (this.nowMs > endMs || idle > untilTurnsMax)
+        throw new Error(`the promise has not settled by ${this.nowMs} ms`);
     }
     return await promise;
   }
 
-  /** Until what could happen now has happened. */
-  async #quiet(): Promise<void> {
+  /** Waits until everything that can run now has run. */
+  async #idle(): Promise<void> {
     for (let turns = 0; turns < this.#turns; ) {
-      await Promise.all(this.#underWay);
+      await Promise.all(this.#inFlight);
       await nextTurn();
-      turns = this.#underWay.size > 0 ? 0 : turns + 1;
+      turns = this.#inFlight.size > 0 ? 0 : turns + 1;
     }
   }
 
@@ -104,7 +105,7 @@ export class VirtualTime {
     this.#timers.delete(timer);
     this.nowMs = Math.max(this.nowMs, timer.atMs);
     timer.run();
-    await this.#quiet();
+    await this.#idle();
   }
 
   #next(): Timer | undefined {

@@ -8,7 +8,8 @@ import { duplicateReply, findDuplicate, inProgressReply } from '../operations/id
 import { viewDurableLock } from '../operations/lock.ts';
 import { isAvailable, wait } from '../operations/waiting.ts';
 import type { RequestRef } from '../state/outbox.ts';
-import { commit, readRevision, type ShardState } from '../state/state.ts';
+import { commit } from '../state/commit.ts';
+import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import { evaluate, seal } from './evaluate.ts';
 import { batchReply, failedReply } from './render.ts';

@@ -4,20 +4,16 @@
  */
 import type { Entries } from '../../../protocol/entries.ts';
 import type { Failure } from '../../../protocol/errors.ts';
-import { nameOf } from '../../../protocol/footprint.ts';
 import type { AccountId, Revision, ShardId } from '../../../protocol/ids.ts';
 import type { Revisions } from '../../../protocol/journal.ts';
-import { keyEventBody } from '../../../protocol/key-event-body.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
-import { kinds, type CommitRecord } from '../../../protocol/record.ts';
+import type { CommitRecord } from '../../../protocol/record.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { BlockedMessages } from './blocked-messages.ts';
 import { Holds } from './holds.ts';
 import type { LockRecord } from './lease.ts';
-import type { Outbox } from './outbox.ts';
 import { ParsedLocks } from './parsed-locks.ts';
 import { Timers, type Timer } from './timers.ts';
-import type { Turn } from './turn.ts';
 import { WaitQueues, type Waiter } from './wait-queue.ts';
 import { WatchedKeys } from './watched-keys.ts';
 
@@ -122,29 +118,5 @@ export function applyRecord(state: Pick<ShardState, 'entries' | 'owns'>, record:
     if (!state.owns(account, key)) continue;
     if (value === undefined) state.entries.delete(kind, account, key);
     else state.entries.put(kind, account, key, { rev, till, value });
-  }
-}
-
-/** Records a commit of this shard alone: journal, entries, watchers, wait queues. */
-export function commit({ state, out }: Turn, record: CommitRecord): void {
-  out.record(record);
-  applyRecord(state, record);
-  state.lastRev = record.rev;
-  announce(state, record, out);
-}
-
-/** Tells watchers of the keys that a record has changed, and notes the wait queues that may move. */
-export function announce(state: ShardState, record: CommitRecord, out: Outbox): void {
-  const { account, rev } = record;
-  for (const effect of record.effects) {
-    if (effect.kind === kinds.lock) state.waitQueues.noteGrantable('lock', account, effect.key);
-    if (effect.kind !== kinds.kv || state.watched.size === 0) continue;
-    const { key, value, expired } = effect;
-    const version = value === undefined ? 0 : rev;
-    let body: string | undefined;
-    for (const router of state.watched.take(nameOf(account, key))) {
-      body ??= keyEventBody(key, version, value, rev, expired);
-      out.event(router, { account, key, rev, version, body });
-    }
   }
 }

@@ -1,0 +1,31 @@
+/** What follows from a commit: the journal has it, entries change, watchers hear of it, wait queues may move. */
+import { nameOf } from '../../../protocol/footprint.ts';
+import { keyEventBody } from '../../../protocol/key-event-body.ts';
+import { kinds, type CommitRecord } from '../../../protocol/record.ts';
+import type { Outbox } from './outbox.ts';
+import { applyRecord, type ShardState } from './state.ts';
+import type { Turn } from './turn.ts';
+
+/** Records a commit of this shard alone: journal, entries, watchers, wait queues. */
+export function commit({ state, out }: Turn, record: CommitRecord): void {
+  out.record(record);
+  applyRecord(state, record);
+  state.lastRev = record.rev;
+  announce(state, record, out);
+}
+
+/** Tells watchers of the keys that a record has changed, and notes the wait queues that may move. */
+export function announce(state: ShardState, record: CommitRecord, out: Outbox): void {
+  const { account, rev } = record;
+  for (const effect of record.effects) {
+    if (effect.kind === kinds.lock) state.waitQueues.noteGrantable('lock', account, effect.key);
+    if (effect.kind !== kinds.kv || state.watched.size === 0) continue;
+    const { key, value, expired } = effect;
+    const version = value === undefined ? 0 : rev;
+    let body: string | undefined;
+    for (const router of state.watched.take(nameOf(account, key))) {
+      body ??= keyEventBody(key, version, value, rev, expired);
+      out.event(router, { account, key, rev, version, body });
+    }
+  }
+}
