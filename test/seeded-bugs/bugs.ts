@@ -405,8 +405,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an extension revives a lease that has expired',
     file: `${core}/state/lease.ts`,
-    find: '  if (till > now) return { lease: record.lease, till, ended: record.ended };\n',
-    replace: '  if (till > 0) return { lease: record.lease, till, ended: record.ended };\n',
+    find: '  if (till > now) return { lease, till, ended };\n',
+    replace: '  if (till > 0) return { lease, till, ended };\n',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a lease whose expiry could not be committed yet is over' },
   },
   {

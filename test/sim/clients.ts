@@ -8,7 +8,7 @@ import type { Reply } from '../../src/protocol/replies.ts';
 import type { BatchReplySink, ReplySink, Cancelable, WatchedKey } from '../../src/router/dispatcher.ts';
 import { surelyCommitted, type Answer, type Body, type Operation, type Restart } from '../support/checkers/history.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
-import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
+import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
 import { checkReply } from './check-reply.ts';
 import { Lines, SendOrder } from './order.ts';
 import { Violation } from './trace.ts';
@@ -117,7 +117,7 @@ export class Clients {
     }
     for (const account of accounts) {
       for (const [id, { value }] of timeline.entries(kinds.lock, account, Infinity)) {
-        const { lease } = JSON.parse(value!) as LockRecord;
+        const [lease] = decodeLockRecord(value!).holders;
         if (lease !== undefined && lease.handle > timeline.boot.rev && this.lines.heldByNobody(lease.owner))
           throw new Violation(`the lock ${id} is kept for ${lease.owner}, which has vanished`);
       }

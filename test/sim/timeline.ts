@@ -8,7 +8,7 @@
  * given for (I8, I9).
  */
 import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/protocol/record.ts';
-import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
+import { decodeLockRecord, type LockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
 import { lockGraceMs } from '../../src/shared/limits.ts';
 import type { LogRecord } from '../support/checkers/commit-log.ts';
 import { Violation } from './trace.ts';
@@ -74,10 +74,10 @@ export class Timeline {
     return found?.value === undefined ? undefined : found;
   }
 
-  lock(account: string, id: string, rev: number): { record: LockRecord; till: number; rev: number } | undefined {
+  lock(account: string, id: string, rev: number): { record: HeldRecord; till: number; rev: number } | undefined {
     const stored = this.at(kinds.lock, account, id, rev);
     if (stored === undefined) return undefined;
-    return { record: JSON.parse(stored.value!) as LockRecord, till: stored.till, rev: stored.rev };
+    return { record: heldBy(decodeLockRecord(stored.value!)), till: stored.till, rev: stored.rev };
   }
 
   /** Live entries of one kind, in no order. */
@@ -189,8 +189,8 @@ export class Timeline {
   #checkLock({ rev, account }: CommitRecord, { key, value }: Effect): void {
     const before = this.lock(account, key, rev - 1);
     const held = before?.record.lease;
-    const next = value === undefined ? undefined : (JSON.parse(value) as LockRecord);
-    const lease = next?.lease;
+    const next = value === undefined ? undefined : decodeLockRecord(value);
+    const lease = next?.holders[0];
     if (held === undefined || lease?.handle === held.handle) {
       if (held === undefined && lease !== undefined && lease.handle !== rev)
         throw new Violation(`I8: revision ${rev} grants ${key} with handle ${lease.handle}`);
@@ -223,4 +223,12 @@ function earliestEnd(
 
 export function nameOf(kind: Kind, account: string, key: string): string {
   return `${kind}\0${account}\0${key}`;
+}
+
+/** A lock record with its holder at hand. */
+type HeldRecord = LockRecord & { readonly lease?: LockRecord['holders'][number] };
+
+function heldBy(record: LockRecord): HeldRecord {
+  const [lease] = record.holders;
+  return lease === undefined ? record : { ...record, lease };
 }

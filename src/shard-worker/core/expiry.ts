@@ -13,7 +13,8 @@ import { expireMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
 import { timeOut } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
-import { viewLock, type LockRecord } from './state/lease.ts';
+import { viewLock } from './state/lease.ts';
+import { decodeLockRecord } from './state/lock-record.ts';
 import { commit } from './state/commit.ts';
 import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
@@ -73,8 +74,8 @@ function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry):
     assert(kind === kinds.kv || kind === kinds.idempotency, 'only keys, locks and idempotency records expire');
     return { kind, key, till: 0, expired: true };
   }
-  const record = JSON.parse(entry.value) as LockRecord;
-  if (record.lease === undefined) return { kind, key, till: 0, expired: true };
+  const record = decodeLockRecord(entry.value);
+  if (record.holders.length === 0) return { kind, key, till: 0, expired: true };
   // A lease from before this start may have its time extended: it is written down when the old time comes.
   const till = leaseTill(state.boot, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };

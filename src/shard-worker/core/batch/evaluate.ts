@@ -9,10 +9,10 @@ import type { Revision } from '../../../protocol/ids.ts';
 import { sectionNames, sections, type Batch, type SectionName } from '../../../protocol/operations/operations.ts';
 import type { Effect } from '../../../protocol/record.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
-import { assert } from '../../../shared/assert.ts';
 import { BatchEvaluation } from '../operations/batch-evaluation.ts';
 import { findDuplicate, storeEffects, storedReply } from '../operations/idempotency.ts';
 import { sectionBehaviours } from '../operations/operations.ts';
+import { fillFence } from '../state/lock-record.ts';
 import type { Turn } from '../state/turn.ts';
 
 interface Step {
@@ -83,15 +83,7 @@ export function seal(drafts: readonly PendingEffect[], rev: Revision, batch: Bat
   return drafts.map((draft) => {
     const { kind, key, till } = draft;
     if (draft.stores) return { kind, key, till, value: storedReply(batch.idempotency!, body, rev) };
-    if (draft.grants) return { kind, key, till, value: grantWithHandle(draft.value!, rev) };
+    if (draft.grants) return { kind, key, till, value: fillFence(draft.value!, rev) };
     return draft;
   });
-}
-
-/** As `grantEffect` writes it; the revision goes into the text, because parsing a lock with its history costs more. */
-const grantHead = '{"lease":{"handle":0,';
-
-function grantWithHandle(value: string, rev: Revision): string {
-  assert(value.startsWith(grantHead), 'a grant begins with its open handle');
-  return `{"lease":{"handle":${rev},${value.slice(grantHead.length)}`;
 }

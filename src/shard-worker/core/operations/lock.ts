@@ -19,9 +19,9 @@ import {
   leaseToRecover,
   viewLock,
   type Ending,
-  type LockRecord,
   type LockView,
 } from '../state/lease.ts';
+import { decodeLockRecord, encodeLockRecord, type LockRecord } from '../state/lock-record.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision, type Boot, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
@@ -43,26 +43,24 @@ export function viewDurableLock(state: ShardState, account: AccountId, id: strin
  * nobody could renew it while the server was down, and for at most LockDur, should the wall clock have been set back.
  */
 export function leaseTill(boot: Boot, entry: Entry, record: LockRecord): number {
-  if (record.lease === undefined || entry.rev > boot.rev) return entry.till;
-  const { durMs } = record.lease;
+  const [lease] = record.holders;
+  if (lease === undefined || entry.rev > boot.rev) return entry.till;
+  const { durMs } = lease;
   return Math.min(Math.max(entry.till, boot.at + Math.min(durMs, lockGraceMs)), boot.at + durMs);
 }
 
 /** A grant (the handle becomes the commit's revision) or, for the lease's own holder, an extension. */
 export function grantEffect(view: LockView, operation: LockOperation, now: number): PendingEffect {
-  const record = grantLease(view, operation, 0, now);
-  const draft: PendingEffect = {
-    kind: kinds.lock,
-    key: operation.id,
-    till: now + operation.durMs,
-    value: JSON.stringify(record),
-  };
-  return record.lease.handle === 0 ? { ...draft, grants: true } : draft;
+  const { record, lease } = grantLease(view, operation, 0, now);
+  const till = now + operation.durMs;
+  const effect: PendingEffect = { kind: kinds.lock, key: operation.id, till, value: encodeLockRecord(record) };
+  return lease.handle === 0 ? { ...effect, grants: true } : effect;
 }
 
 /** The lock is free from here on, and remembered for a while. */
 export function endEffect(id: string, view: LockView, why: Ending, now: number): PendingEffect {
-  return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value: JSON.stringify(endLease(view, why, now)) };
+  const value = encodeLockRecord(endLease(view, why, now));
+  return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value };
 }
 
 export const guard: SectionBehaviour<'guard'> = {
@@ -155,7 +153,7 @@ export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { accoun
 
 export function listLocks({ state, now }: Turn, command: LockList): Page {
   return pageOfEntries(state, kinds.lock, command, ({ account, key, entry }) => {
-    const record = JSON.parse(entry.value) as LockRecord;
+    const record = decodeLockRecord(entry.value);
     const holder = holderInfo(viewLock(record, leaseTill(state.boot, entry, record), now));
     if (holder === undefined) return undefined;
     return JSON.stringify({ LockID: key, ...holder, Waiters: state.waitQueues.length('lock', account, key) });

@@ -19,9 +19,9 @@ import {
   leaseToRecover,
   viewLock,
   type Ending,
-  type LockRecord,
   type LockView,
 } from '../state/lease.ts';
+import type { LockRecord } from '../state/lock-record.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { accountAndKey, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
@@ -70,10 +70,10 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
   const own = isOwnLease(view, operation);
   if (!own) mutexes.handles += 1;
   assert(mutexes.handles < handlesPerBoot, 'a boot hands out fewer than 2^32 mutexes');
-  const record = grantLease(view, operation, state.boot.number * handlesPerBoot + mutexes.handles, now);
+  const { record, lease } = grantLease(view, operation, state.boot.number * handlesPerBoot + mutexes.handles, now);
   const till = now + operation.durMs;
   const version = put(state, nameOf(account, operation.id), record, till);
-  const { handle } = record.lease;
+  const { handle } = lease;
   const recovered = leaseToRecover(view, operation);
   const result = { handle, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
@@ -94,7 +94,7 @@ export function expireMutex(turn: Turn, name: string): void {
   const mutex = turn.state.mutexes.byName.get(name);
   if (mutex === undefined) return;
   const { account, key } = accountAndKey(name);
-  if (mutex.record.lease === undefined) turn.state.mutexes.byName.delete(name);
+  if (mutex.record.holders.length === 0) turn.state.mutexes.byName.delete(name);
   else endMutex(turn, account, key, 'expired');
 }
 

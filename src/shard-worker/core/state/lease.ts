@@ -14,6 +14,7 @@
  * had lost it": those two must never be confused.
  */
 import { lockHistoryMax } from '../../../shared/limits.ts';
+import type { LockRecord } from './lock-record.ts';
 import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
 
 export type Ending = 'released' | 'expired' | 'forced';
@@ -36,14 +37,6 @@ export interface Lease {
   readonly durMs: number;
 }
 
-/** The JSON that a lock's entry holds. When the lease ends is the entry's `till`. */
-export interface LockRecord {
-  /** Absent: the lock is free and this is only its memory. */
-  readonly lease?: Lease;
-  /** Newest first, at most `lockHistoryMax`. */
-  readonly ended: readonly EndedLease[];
-}
-
 /** A lock as it stands at one moment: its lease, if that has not run out, and its history with the one that has. */
 export interface LockView {
   readonly lease?: Lease;
@@ -54,15 +47,17 @@ export interface LockView {
 export const freeLock: LockView = { till: 0, ended: [] };
 
 /** A lease whose time has passed counts as ended, whether or not its expiry was committed yet. */
-export function viewLock(record: LockRecord, till: number, now: number): LockView {
-  if (record.lease === undefined) return { till: 0, ended: record.ended };
-  if (till > now) return { lease: record.lease, till, ended: record.ended };
-  return { till: 0, ended: pushEnded(record.ended, record.lease, 'expired', till) };
+export function viewLock({ holders, ended }: LockRecord, till: number, now: number): LockView {
+  const [lease] = holders;
+  if (lease === undefined) return { till: 0, ended };
+  if (till > now) return { lease, till, ended };
+  return { till: 0, ended: pushEnded(ended, lease, 'expired', till) };
 }
 
 /** The record after the current lease, if there is one, has ended. */
 export function endLease(view: LockView, why: Ending, now: number): LockRecord {
-  return { ended: view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now) };
+  const ended = view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now);
+  return { ...exclusive, holders: [], ended };
 }
 
 /** Whether this operation continues the lease that is held. */
@@ -72,26 +67,26 @@ export function isOwnLease(view: LockView, operation: LockOperation): boolean {
   return operation.owner !== undefined && view.lease.owner === operation.owner;
 }
 
-/** The record after a grant or an extension. `handle` is used only for a new lease. */
+const exclusive = { mode: 'exclusive', limit: 1 } as const;
+
+/** The record after a grant or an extension, and the holder's lease in it. `handle` is used only for a new lease. */
 export function grantLease(
   view: LockView,
   operation: LockOperation,
   handle: number,
   now: number,
-): LockRecord & { lease: Lease } {
+): { record: LockRecord; lease: Lease } {
   const own = isOwnLease(view, operation) ? view.lease : undefined;
   const owner = own?.owner ?? operation.owner;
   const meta = operation.meta ?? own?.meta;
-  return {
-    lease: {
-      handle: own?.handle ?? handle,
-      ...(owner === undefined ? {} : { owner }),
-      ...(meta === undefined ? {} : { meta }),
-      since: own?.since ?? now,
-      durMs: operation.durMs,
-    },
-    ended: view.ended,
+  const lease: Lease = {
+    handle: own?.handle ?? handle,
+    ...(owner === undefined ? {} : { owner }),
+    ...(meta === undefined ? {} : { meta }),
+    since: own?.since ?? now,
+    durMs: operation.durMs,
   };
+  return { record: { ...exclusive, holders: [lease], ended: view.ended }, lease };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Entry } from '../../../protocol/entries.ts';
-import type { LockRecord } from './lease.ts';
+import { decodeLockRecord, type LockRecord } from './lock-record.ts';
 
 /** The lock that was parsed last, beside the entry that it came from: a command looks at its lock two or three times. */
 export class ParsedLocks {
@@ -9,7 +9,7 @@ export class ParsedLocks {
   of(entry: Entry): LockRecord {
     if (this.#entry !== entry || this.#record === undefined) {
       this.#entry = entry;
-      this.#record = JSON.parse(entry.value) as LockRecord;
+      this.#record = decodeLockRecord(entry.value);
     }
     return this.#record;
   }

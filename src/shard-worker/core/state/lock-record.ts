@@ -1,0 +1,90 @@
+/**
+ * What a lock's entry holds, and its text on disk.
+ *
+ *   version 2   [2, mode, limit, [holder, …], [ended, …]]
+ *     mode      "x": one holder at a time. (Further modes, of readers and of permits, are to come: an older server
+ *               refuses them by their letter.)
+ *     limit     how many may hold it at once
+ *     holder    [fence, since, durMs, owner | null, meta | null]
+ *     ended     [fence, why, at, owner | null, meta | null], newest first
+ *
+ *   version 1   {"lease":{"handle","owner"?,"meta"?,"since","durMs"}?,"ended":[{"handle","why","owner"?,"meta"?,"at"}]}
+ *
+ * Version 1 is still read; a lock is written in version 2 with its next change. The text of a grant begins with an open
+ * fence, which the commit's revision fills: that costs less than to parse the record again.
+ */
+import { assert } from '../../../shared/assert.ts';
+import type { EndedLease, Ending, Lease } from './lease.ts';
+
+export interface LockRecord {
+  readonly mode: LockMode;
+  readonly limit: number;
+  /** Empty: the lock is free and this is only its memory. When a lease ends is the entry's `till`. */
+  readonly holders: readonly Lease[];
+  /** Newest first, at most `lockHistoryMax`. */
+  readonly ended: readonly EndedLease[];
+}
+
+export type LockMode = 'exclusive';
+
+const version = 2;
+const modeLetters = { exclusive: 'x' } as const satisfies Record<LockMode, string>;
+
+type HolderRow = [fence: number, since: number, durMs: number, owner: string | null, meta: string | null];
+type EndedRow = [fence: number, why: Ending, at: number, owner: string | null, meta: string | null];
+type RecordRow = [version: number, mode: string, limit: number, holders: HolderRow[], ended: EndedRow[]];
+
+export function encodeLockRecord({ mode, limit, holders, ended }: LockRecord): string {
+  const row: RecordRow = [
+    version,
+    modeLetters[mode],
+    limit,
+    holders.map(({ handle, since, durMs, owner, meta }) => [handle, since, durMs, owner ?? null, meta ?? null]),
+    ended.map(({ handle, why, at, owner, meta }) => [handle, why, at, owner ?? null, meta ?? null]),
+  ];
+  return JSON.stringify(row);
+}
+
+/** As `encodeLockRecord` begins the text of an exclusive lock whose fence is still open. */
+const openGrant = `[${version},"${modeLetters.exclusive}",1,[[0,`;
+
+/** The text of a grant with its fence: the revision of its commit. */
+export function fillFence(text: string, fence: number): string {
+  assert(text.startsWith(openGrant), 'a grant begins with its open fence');
+  return `${openGrant.slice(0, -2)}${fence},${text.slice(openGrant.length)}`;
+}
+
+/** @throws InvariantError for a version, or a mode, that this server does not know */
+export function decodeLockRecord(text: string): LockRecord {
+  const parsed: unknown = JSON.parse(text);
+  if (!Array.isArray(parsed)) return fromVersion1(parsed as RecordVersion1);
+  const [found, letter, limit, holders, ended] = parsed as RecordRow;
+  assert(found === version && letter === modeLetters.exclusive, 'a lock is in a format that this server knows');
+  return {
+    mode: 'exclusive',
+    limit,
+    holders: holders.map(([handle, since, durMs, owner, meta]) => ({
+      handle,
+      ...(owner === null ? {} : { owner }),
+      ...(meta === null ? {} : { meta }),
+      since,
+      durMs,
+    })),
+    ended: ended.map(([handle, why, at, owner, meta]) => ({
+      handle,
+      why,
+      ...(owner === null ? {} : { owner }),
+      ...(meta === null ? {} : { meta }),
+      at,
+    })),
+  };
+}
+
+interface RecordVersion1 {
+  readonly lease?: Lease;
+  readonly ended: readonly EndedLease[];
+}
+
+function fromVersion1({ lease, ended }: RecordVersion1): LockRecord {
+  return { mode: 'exclusive', limit: 1, holders: lease === undefined ? [] : [lease], ended };
+}

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { InvariantError } from '../../../src/shared/assert.ts';
+import {
+  decodeLockRecord,
+  encodeLockRecord,
+  fillFence,
+  type LockRecord,
+} from '../../../src/shard-worker/core/state/lock-record.ts';
+
+const held: LockRecord = {
+  mode: 'exclusive',
+  limit: 1,
+  holders: [{ handle: 7, owner: 'o"1', meta: '{"a":[1]}', since: 1000, durMs: 30_000 }],
+  ended: [
+    { handle: 5, why: 'expired', owner: 'o', meta: '"m"', at: 900 },
+    { handle: 3, why: 'released', at: 800 },
+  ],
+};
+
+describe('lock records', () => {
+  test('are read as they were written', () => {
+    for (const record of [held, { ...held, holders: [] }, { ...held, ended: [] }]) {
+      assert.deepEqual(decodeLockRecord(encodeLockRecord(record)), record);
+    }
+  });
+
+  test('say their version, their mode and their limit first', () => {
+    assert.equal(
+      encodeLockRecord(held),
+      '[2,"x",1,[[7,1000,30000,"o\\"1","{\\"a\\":[1]}"]],[[5,"expired",900,"o","\\"m\\""],[3,"released",800,null,null]]]',
+    );
+  });
+
+  test('of a grant get the fence that its commit fills in', () => {
+    const [lease] = held.holders;
+    const open = encodeLockRecord({ ...held, holders: [{ ...lease!, handle: 0 }] });
+    assert.deepEqual(decodeLockRecord(fillFence(open, 42)), { ...held, holders: [{ ...lease!, handle: 42 }] });
+    assert.throws(() => fillFence(encodeLockRecord(held), 42), InvariantError);
+  });
+
+  test('of version 1 are still read, held and free', () => {
+    const ended =
+      '[{"handle":5,"why":"expired","owner":"o","meta":"\\"m\\"","at":900},{"handle":3,"why":"released","at":800}]';
+    const lease = '{"handle":7,"owner":"o\\"1","meta":"{\\"a\\":[1]}","since":1000,"durMs":30000}';
+    assert.deepEqual(decodeLockRecord(`{"lease":${lease},"ended":${ended}}`), held);
+    assert.deepEqual(decodeLockRecord(`{"ended":${ended}}`), { ...held, holders: [] });
+  });
+
+  test('of a later version, or of a mode that is not known, are refused', () => {
+    assert.throws(() => decodeLockRecord('[3,"x",1,[],[]]'), InvariantError);
+    assert.throws(() => decodeLockRecord('[2,"r",4,[],[]]'), InvariantError);
+  });
+});
