@@ -1,6 +1,7 @@
 /** The journal's own thread, for a server with several shards: feeds a `JournalActor` from the ports of the others. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert, unreachable } from '../shared/assert.ts';
+import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
@@ -15,6 +16,7 @@ const room = new Int32Array(data.room);
 const revisions = new SharedRevisions(data.revisions);
 const writer = new JournalWriter(realDisk, data.directory, data.recovered, revisions, {
   ...data.settings,
+  clock: systemClock(data.clockOrigin),
   log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
   onSpace: (next) => Atomics.store(room, 0, spaceCode(next)),
 });

@@ -48,6 +48,8 @@ export interface JournalThreadData {
   readonly directory: string;
   readonly recovered: RecoveredJournal;
   readonly settings: JournalSettings;
+  /** See `systemClock`. */
+  readonly clockOrigin: number;
   /** See `SharedRevisions`. */
   readonly revisions: SharedArrayBuffer;
   /** One Int32: see `spaceCode`. */

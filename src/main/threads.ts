@@ -58,6 +58,7 @@ export class Threads {
         directory: journalDirectory,
         recovered,
         settings,
+        clockOrigin: performance.timeOrigin,
         revisions: this.revisions,
         room,
         shardPorts: toJournal.map((channel) => channel.port2),

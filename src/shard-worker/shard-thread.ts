@@ -79,6 +79,7 @@ const writer =
   data.journal.kind === 'local'
     ? new JournalWriter(realDisk, data.journalDirectory, data.recovered, revisions, {
         ...data.journal.settings,
+        clock,
         log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
       })
     : undefined;

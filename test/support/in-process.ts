@@ -95,6 +95,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
     ...kept,
     shards,
     log,
+    clock,
     onSpace: (next) => Atomics.store(room, 0, spaceCode(next)),
     schedule: (run, ms) => void after(ms, run),
     elapsedMs: () => clock.now(),

@@ -6,6 +6,8 @@ export interface IntactPart {
   readonly segments: number;
   readonly last: Revision;
   readonly chain: number;
+  /** The time of its last frame; 0: unknown. */
+  readonly at: number;
 }
 
 /** A part of the log that was durable is damaged or missing. The server must not start; nothing was changed. */

@@ -1,5 +1,6 @@
 import { segmentBytesDefault } from './segment.ts';
 import type { JournalSpace } from '../../protocol/journal.ts';
+import type { Clock } from '../../shared/clock.ts';
 
 export type JournalLog = (level: 'info' | 'warn' | 'error', message: string, details?: object) => void;
 
@@ -24,6 +25,8 @@ export interface JournalSettings {
 /** What is injected. */
 export interface JournalHooks {
   readonly log: JournalLog;
+  /** For the time in each frame. */
+  readonly clock: Clock;
   /** Runs something later without keeping the process alive for it. */
   readonly schedule?: (run: () => void, ms: number) => void;
   /** Milliseconds that only grow, with fractions: for the duration of a sync. */
@@ -47,6 +50,7 @@ export function completeOptions(options: JournalOptions): Required<JournalOption
     keepBytes: options.keepBytes ?? 256 * 1024 * 1024,
     retryMs: options.retryMs ?? 1000,
     log: options.log,
+    clock: options.clock,
     schedule: options.schedule ?? ((run, ms) => void setTimeout(run, ms).unref()),
     elapsedMs: options.elapsedMs ?? (() => performance.now()),
     onSpace: options.onSpace ?? (() => undefined),

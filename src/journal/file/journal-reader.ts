@@ -13,7 +13,7 @@ import { assert } from '../../shared/assert.ts';
 import type { Disk, DiskFile } from '../../shared/disk.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
 import { peekRecord, type RecordChunk } from '../../protocol/record.ts';
-import { frameFaults, frameHeaderBytes, type Frame, type FrameFault } from './frame.ts';
+import { frameFaults, type Frame, type FrameFault } from './frame.ts';
 import { JournalCorruption } from './journal-corruption.ts';
 import type { JournalDirectory } from './journal-directory.ts';
 import { walkLog } from './log-walk.ts';
@@ -25,6 +25,8 @@ export interface ReadRecord {
   buffer: Buffer;
   at: number;
   rev: Revision;
+  /** When it was written, in wall-clock milliseconds; 0: unknown. */
+  committedAt: number;
 }
 
 /**
@@ -41,7 +43,7 @@ export function* readRecords(
   const segments = listSegments(disk, directory);
   const start = segments.findLastIndex((segment) => segment.first <= from + 1);
   const walk = walkLog(disk, directory, segments, Math.max(start, 0));
-  const record: ReadRecord = { buffer: Buffer.alloc(0), at: 0, rev: from };
+  const record: ReadRecord = { buffer: Buffer.alloc(0), at: 0, rev: from, committedAt: 0 };
   for (;;) {
     const step = walk.next();
     if (step.done) {
@@ -50,12 +52,13 @@ export function* readRecords(
       const reason = `the log ends at revision ${last}, but it ended at ${to} when it was recovered`;
       throw new JournalCorruption(segments.at(-1)?.name ?? directory, position, reason);
     }
-    const { frame, buffer, at } = step.value;
+    const { frame, buffer, start } = step.value;
     if (frame.last <= from) continue;
-    const end = at + frame.length;
+    const end = start + frame.length;
     record.buffer = buffer;
+    record.committedAt = frame.at;
     let rev: number = frame.first;
-    for (let next = at + frameHeaderBytes; next < end; rev += 1) {
+    for (let next = start + frame.headerBytes; next < end; rev += 1) {
       assert(buffer.readUIntLE(next + 4, 6) === rev, 'the records of a frame have the revisions that it names');
       record.at = next;
       record.rev = revision(rev);
@@ -69,7 +72,12 @@ export function* readRecords(
 
 export type TailRead =
   /** More records, ascending; the bytes stay valid until the next `read`. There may be more yet. */
-  | { readonly kind: 'records'; readonly chunk: RecordChunk & { readonly bytes: Buffer } }
+  | {
+      readonly kind: 'records';
+      readonly chunk: RecordChunk & { readonly bytes: Buffer };
+      /** When they were written: one element for each frame that the records are from, ascending. */
+      readonly times: readonly CommitTime[];
+    }
   /** Still on the way to the first record that was asked for: call again. */
   | { readonly kind: 'seeking' }
   /** Everything up to the given durable revision has been returned. */
@@ -77,11 +85,33 @@ export type TailRead =
   /** The next record is gone; the oldest that can be read is `oldest`. The tail is at its end. */
   | { readonly kind: 'compacted'; readonly oldest: Revision };
 
+/** One frame's share of the records: those after the element before it, up to and including `last`. */
+export interface CommitTime {
+  readonly last: Revision;
+  /** Wall-clock milliseconds; 0: unknown. */
+  readonly committedAt: number;
+}
+
 interface OpenSegment {
   readonly segment: SegmentName;
   readonly file: DiskFile;
-  readonly logId: bigint;
   readonly window: SegmentWindow;
+}
+
+/** What one read may still take of a frame. */
+interface RunLimit {
+  readonly durable: Revision;
+  readonly bytes: number;
+  /** One record is taken even if it is larger than `bytes`. */
+  readonly atLeastOne: boolean;
+}
+
+/** Records that follow each other in a window: bytes `start` to `end` of its buffer. */
+interface Run {
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
+  readonly last: Revision;
 }
 
 /** Returns the records behind a revision, a bounded step at a time, and goes on as the log grows. */
@@ -115,13 +145,14 @@ export class JournalTail {
       if (gone !== undefined) return gone;
     }
     this.#open?.window.forget();
+    const times: CommitTime[] = [];
     let length = 0;
     let count = 0;
     let stepped = 0;
     while (this.#after < durable && stepped < windowBytes) {
       const current = this.#open;
       assert(current !== undefined, 'a tail that reads has a segment open');
-      const frame = current.window.frameAt(this.#offset, current.logId);
+      const frame = current.window.frameAt(this.#offset);
       if (typeof frame === 'string' || frame.first !== this.#passed + 1) {
         if (count > 0) break;
         const gone = this.#nextSegment(current, typeof frame === 'string' ? frame : 'revisions');
@@ -130,8 +161,12 @@ export class JournalTail {
       }
       this.#directory.mark(current.segment, frame.first, this.#offset);
       if (frame.last > this.#after) {
-        const run = this.#run(current.window, frame, durable, windowBytes - length, count === 0);
-        if (run.count > 0) this.#append(length, current.window.buffer, run.start, run.end);
+        const limit = { durable, bytes: windowBytes - length, atLeastOne: count === 0 };
+        const run = this.#run(current.window, frame, limit);
+        if (run.count > 0) {
+          this.#append(length, current.window.buffer.subarray(run.start, run.end));
+          times.push({ last: run.last, committedAt: frame.at });
+        }
         length += run.end - run.start;
         count += run.count;
         this.#after = run.last;
@@ -143,7 +178,8 @@ export class JournalTail {
     }
     if (count === 0) return { kind: this.#after < durable ? 'seeking' : 'idle' };
     const bytes = this.#out.subarray(0, length);
-    return { kind: 'records', chunk: { first: revision(peekRecord(bytes, 0).rev), last: this.#after, count, bytes } };
+    const first = revision(peekRecord(bytes, 0).rev);
+    return { kind: 'records', chunk: { first, last: this.#after, count, bytes }, times };
   }
 
   close(): void {
@@ -151,41 +187,35 @@ export class JournalTail {
     this.#open = undefined;
   }
 
-  /** Which records of the frame are due: those behind `after`, up to `durable`, within `room` bytes (but one at least). */
-  #run(
-    window: SegmentWindow,
-    frame: Frame,
-    durable: Revision,
-    room: number,
-    atLeastOne: boolean,
-  ): { start: number; end: number; count: number; last: Revision } {
+  /** The records of the frame that are due: those after `#after`, within the limit. */
+  #run(window: SegmentWindow, frame: Frame, limit: RunLimit): Run {
     const { buffer, at } = window;
     const frameEnd = at + frame.length;
-    let start = at + frameHeaderBytes;
-    if (frame.first > this.#after && frame.last <= durable && frameEnd - start <= room) {
+    let start = at + frame.headerBytes;
+    if (frame.first > this.#after && frame.last <= limit.durable && frameEnd - start <= limit.bytes) {
       return { start, end: frameEnd, count: frame.count, last: frame.last };
     }
     let rev: number = frame.first;
     for (; rev <= this.#after; rev += 1) start += buffer.readUInt32LE(start);
     let end = start;
     let count = 0;
-    for (; end < frameEnd && rev <= durable; rev += 1) {
+    for (; end < frameEnd && rev <= limit.durable; rev += 1) {
       const bytes = buffer.readUInt32LE(end);
-      if (end + bytes - start > room && !(atLeastOne && count === 0)) break;
+      if (end + bytes - start > limit.bytes && !(limit.atLeastOne && count === 0)) break;
       end += bytes;
       count += 1;
     }
     return { start, end, count, last: count === 0 ? this.#after : revision(rev - 1) };
   }
 
-  #append(length: number, from: Buffer, start: number, end: number): void {
-    const wanted = length + end - start;
-    if (wanted > this.#out.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, Math.min(windowBytes, this.#out.length * 4), 64 * 1024));
+  #append(length: number, records: Buffer): void {
+    const needed = length + records.length;
+    if (needed > this.#out.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(windowBytes, this.#out.length * 4), 64 * 1024));
       this.#out.copy(grown, 0, 0, length);
       this.#out = grown;
     }
-    from.copy(this.#out, length, start, end);
+    records.copy(this.#out, length);
   }
 
   /** Opens the segment that holds the next record, at the nearest frame that is known. */
@@ -232,8 +262,8 @@ export class JournalTail {
     }
     this.#windowBuffer = this.#open?.window.buffer ?? this.#windowBuffer;
     this.close();
-    const window = new SegmentWindow(file, this.#windowBuffer);
-    this.#open = { segment, file, logId: header.logId, window };
+    const window = new SegmentWindow(file, header, this.#windowBuffer);
+    this.#open = { segment, file, window };
     this.#offset = mark.offset;
     this.#passed = revision(mark.first - 1);
     // Everything before it has been returned; revisions that a salvage skipped never existed.

@@ -28,7 +28,7 @@ import { failpoint } from '../../shared/failpoints.ts';
 import { revision, type Revision, type ShardId } from '../../protocol/ids.ts';
 import type { JournalSpace, Revisions } from '../../protocol/journal.ts';
 import type { RecordChunk } from '../../protocol/record.ts';
-import { sealFrame } from './frame.ts';
+import { frameHeaderBytes, frameHeaderBytesOf, journalVersion, sealFrame, type JournalVersion } from './frame.ts';
 import { completeOptions, type JournalOptions } from './journal-options.ts';
 import { BucketCounter, groupRecordsBounds, syncSecondsBounds } from './journal-stats.ts';
 import type { JournalStats } from '../../protocol/stats.ts';
@@ -66,6 +66,10 @@ export class JournalWriter {
   #first: Revision;
   #last: Revision;
   #chain: number;
+  /** The time of the last frame. */
+  #at: number;
+  /** Of the active segment. */
+  #version: JournalVersion;
   #position: number;
   #failure: unknown;
   #dead = false;
@@ -87,6 +91,8 @@ export class JournalWriter {
     this.#logId = recovered.logId;
     this.#last = recovered.last;
     this.#chain = recovered.chain;
+    this.#at = recovered.at;
+    this.#version = recovered.version;
     this.#position = recovered.position;
     this.#queue = new RecordQueue(recovered.last);
     this.#watermarks = Array.from({ length: options.shards }, () => recovered.from);
@@ -196,18 +202,30 @@ export class JournalWriter {
   }
 
   #writeFrame(): void {
-    const { buffer, length, count, first, last } = this.#queue;
-    const header = { previous: this.#chain, logId: this.#logId, first, last, durable: this.#last, count };
-    this.#chain = sealFrame(buffer, length, header);
+    const { count, first, last } = this.#queue;
+    const version = this.#version;
+    // The queue leaves space for a header of the newest version.
+    const frame = this.#queue.buffer.subarray(frameHeaderBytes - frameHeaderBytesOf(version), this.#queue.length);
+    this.#at = Math.max(this.#options.clock.now(), this.#at);
+    this.#chain = sealFrame(frame, {
+      version,
+      previous: this.#chain,
+      logId: this.#logId,
+      first,
+      last,
+      durable: this.#last,
+      count,
+      at: this.#at,
+    });
     failpoint('journal.before-write');
-    this.#file.write(buffer, 0, length, this.#position);
+    this.#file.write(frame, 0, frame.length, this.#position);
     failpoint('journal.written');
     const before = this.#options.elapsedMs();
     this.#file.datasync();
     this.#syncSeconds.observe((this.#options.elapsedMs() - before) / 1000);
     failpoint('journal.synced');
-    this.#position += length;
-    this.#bytesWritten += length;
+    this.#position += frame.length;
+    this.#bytesWritten += frame.length;
     this.#groupRecords.observe(count);
     this.#last = last;
     this.#queue.clear();
@@ -240,12 +258,14 @@ export class JournalWriter {
       first,
       after: this.#last,
       chain: this.#chain,
+      at: this.#at,
     });
     this.#file.close();
     this.#file = next;
     this.#fileBytes = next.size();
     this.#finished.push(finished);
     this.#first = first;
+    this.#version = journalVersion;
     this.#position = segmentHeaderBytes;
     // An urgent one was made beside the regular spare, which is still on its way.
     if (spare === spareName) this.#spare.start();

@@ -1,6 +1,6 @@
 import { joinPath, type Disk } from '../../shared/disk.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
-import { follows, frameFaults, type Frame, type FrameFault } from './frame.ts';
+import { follows, frameFaults, type Frame, type FrameFault, type JournalVersion } from './frame.ts';
 import { JournalCorruption, type IntactPart } from './journal-corruption.ts';
 import { readSegmentHeader, segmentHeaderBytes, type SegmentHeader, type SegmentName } from './segment.ts';
 import { wasWrittenWhole } from './torn-tail.ts';
@@ -11,7 +11,7 @@ export interface WalkedFrame {
   readonly frame: Frame;
   readonly buffer: Buffer;
   /** Where the frame starts in `buffer`. */
-  readonly at: number;
+  readonly start: number;
 }
 
 /** Where the log, or a segment of it, ends. */
@@ -20,6 +20,10 @@ export interface LogEnd {
   /** The last revision in it; of a segment without frames, the one before its first. */
   readonly last: Revision;
   readonly chain: number;
+  /** The time of the last frame; 0: unknown. */
+  readonly at: number;
+  /** Of the segment. */
+  readonly version: JournalVersion;
   /** Byte of the segment behind its last valid frame. */
   readonly position: number;
   /** `nothing-written` is a clean end, everything else a torn tail. */
@@ -48,7 +52,7 @@ export function* walkLog(
   for (const [index, segment] of segments.entries()) {
     if (index < start) continue;
     const intact = (count: number, end: LogEnd | undefined): IntactPart | undefined =>
-      start > 0 || end === undefined ? undefined : { segments: count, last: end.last, chain: end.chain };
+      start > 0 || end === undefined ? undefined : { segments: count, last: end.last, chain: end.chain, at: end.at };
     const file = disk.open(joinPath(directory, segment.name), 'read');
     try {
       const header = readSegmentHeader(file, segment);
@@ -59,10 +63,10 @@ export function* walkLog(
         const reason = `${gap} (the next segment is ${segment.name})`;
         throw new JournalCorruption(name, before.position, reason, intact(index, before));
       }
-      const window = new SegmentWindow(file, buffer);
+      const window = new SegmentWindow(file, header, buffer);
       const end = yield* walkSegment(window, header);
       if (index === segments.length - 1) {
-        const later = window.findLater(end.position, end.logId, end.last);
+        const later = window.findLater(end.position, end.last);
         const cutOff = window.size < header.bytes;
         if (later === undefined && !cutOff && !wasWrittenWhole(window, end.position)) return end;
         if (later === undefined) {
@@ -86,19 +90,19 @@ export function* walkLog(
 }
 
 function* walkSegment(window: SegmentWindow, header: SegmentHeader): Generator<WalkedFrame, LogEnd> {
-  const { logId } = header;
-  let chain = header.chain;
-  // A salvage may have left a gap in the revisions in front of a segment.
+  const { logId, version } = header;
+  let { chain, at } = header;
+  // A salvage may have left a gap in the revisions before a segment.
   let last = revision(header.first - 1);
   let position = segmentHeaderBytes;
+  const end = (fault: FrameFault): LogEnd => ({ logId, version, last, chain, at, position, fault });
   for (;;) {
-    const frame = window.frameAt(position, logId);
-    if (typeof frame === 'string') return { logId, last, chain, position, fault: frame };
+    const frame = window.frameAt(position);
+    if (typeof frame === 'string') return end(frame);
     const fault = follows(frame, chain, last);
-    if (fault !== undefined) return { logId, last, chain, position, fault };
-    yield { frame, buffer: window.buffer, at: window.at };
-    last = frame.last;
-    chain = frame.crc;
+    if (fault !== undefined) return end(fault);
+    yield { frame, buffer: window.buffer, start: window.at };
+    ({ last, crc: chain, at } = frame);
     position += frame.length;
   }
 }

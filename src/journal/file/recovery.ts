@@ -29,6 +29,7 @@ import { assert } from '../../shared/assert.ts';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
+import type { JournalVersion } from './frame.ts';
 import { JournalCorruption } from './journal-corruption.ts';
 import type { JournalLog } from './journal-options.ts';
 import { walkLog, type LogEnd } from './log-walk.ts';
@@ -66,6 +67,10 @@ export interface RecoveredJournal {
   /** The last durable revision; the next one follows it. */
   readonly last: Revision;
   readonly chain: number;
+  /** The time of the last frame, which no later one may precede; 0: unknown. */
+  readonly at: number;
+  /** Of the active segment: its frames go on in this version. */
+  readonly version: JournalVersion;
   /** Oldest first; the last one is the active one. */
   readonly segments: readonly RecoveredSegment[];
   /** Byte of the active segment where the next frame goes. */
@@ -116,6 +121,8 @@ export async function recoverJournal(
     from,
     last: end.last,
     chain: end.chain,
+    at: end.at,
+    version: end.version,
     segments: recovered,
     position: end.position,
     oldest,
@@ -137,6 +144,7 @@ async function createFirstSegment(disk: Disk, directory: string, options: Recove
     // The checkpoints hold everything up to here, and nothing was ever between here and the first revision.
     after: options.from,
     chain: 0,
+    at: 0,
   };
   await createSegment(disk, directory, header, options.segmentBytes ?? segmentBytesDefault);
   // The directory itself may be new, too.

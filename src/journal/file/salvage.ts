@@ -50,7 +50,7 @@ export async function salvageJournal(disk: Disk, directory: string): Promise<Sal
   if (intact !== undefined) {
     next = revision(Math.max(newest, intact.last) + salvageJump);
     const { logId, bytes } = shapeOf(disk, directory, oldest);
-    const header = { logId, first: next, after: intact.last, chain: intact.chain };
+    const header = { logId, first: next, after: intact.last, chain: intact.chain, at: intact.at };
     await createSegment(disk, directory, header, bytes);
   }
   const aside: string[] = [];

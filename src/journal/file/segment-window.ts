@@ -1,5 +1,13 @@
 import type { DiskFile } from '../../shared/disk.ts';
-import { decodeFrame, frameHeaderBytes, frameMagic, peekFrameLength, type Frame, type FrameFault } from './frame.ts';
+import {
+  decodeFrame,
+  frameHeaderBytesOf,
+  frameMagic,
+  peekFrameLength,
+  type Frame,
+  type FrameContext,
+  type FrameFault,
+} from './frame.ts';
 
 export const windowBytes = 1024 * 1024;
 
@@ -9,6 +17,9 @@ export const windowBytes = 1024 * 1024;
  */
 export class SegmentWindow {
   readonly #file: DiskFile;
+  readonly #context: FrameContext;
+  /** Of a frame in this segment. */
+  readonly headerBytes: number;
   readonly size: number;
   buffer: Buffer;
   /** Where in the buffer the frame starts that `frameAt` returned last. */
@@ -16,8 +27,10 @@ export class SegmentWindow {
   #start = 0;
   #length = 0;
 
-  constructor(file: DiskFile, buffer?: Buffer) {
+  constructor(file: DiskFile, context: FrameContext, buffer?: Buffer) {
     this.#file = file;
+    this.#context = context;
+    this.headerBytes = frameHeaderBytesOf(context.version);
     this.size = file.size();
     // A short file needs no more room than its own size.
     this.buffer = buffer ?? Buffer.allocUnsafeSlow(Math.min(windowBytes, this.size));
@@ -29,12 +42,12 @@ export class SegmentWindow {
   }
 
   /** The valid frame at a byte of the file, or why there is none. */
-  frameAt(offset: number, logId: bigint): Frame | FrameFault {
-    if (!this.#load(offset, frameHeaderBytes)) return 'nothing-written';
-    const length = peekFrameLength(this.buffer, this.at);
+  frameAt(offset: number): Frame | FrameFault {
+    if (!this.#load(offset, this.headerBytes)) return 'nothing-written';
+    const length = peekFrameLength(this.buffer, this.at, this.#context.version);
     if (typeof length === 'string') return length;
     if (offset + length > this.size || !this.#load(offset, length)) return 'cut-off';
-    return decodeFrame(this.buffer, this.at, logId);
+    return decodeFrame(this.buffer, this.at, this.#context);
   }
 
   /** The bytes at `offset`, whatever they are, until the next call; undefined when the file ends before. */
@@ -43,17 +56,17 @@ export class SegmentWindow {
   }
 
   /** The first valid frame of this log at or behind `offset` with revisions above `last`, wherever it starts. */
-  findLater(offset: number, logId: bigint, last: number): { offset: number; frame: Frame } | undefined {
-    for (let from = offset; this.#load(from, frameHeaderBytes); ) {
+  findLater(offset: number, last: number): { offset: number; frame: Frame } | undefined {
+    for (let from = offset; this.#load(from, this.headerBytes); ) {
       const bytes = this.#start + this.#length - from;
       const hit = this.buffer.indexOf(frameMagic, this.at);
       if (hit < 0 || hit >= this.#length) {
         // A magic may straddle the steps.
-        from += bytes - frameHeaderBytes + 1;
+        from += bytes - this.headerBytes + 1;
         continue;
       }
       const place = this.#start + hit;
-      const frame = this.frameAt(place, logId);
+      const frame = this.frameAt(place);
       if (typeof frame !== 'string' && frame.last > last) return { offset: place, frame };
       from = place + 1;
     }

@@ -12,14 +12,20 @@
  * file's metadata and never meets a full disk. Its first 512 bytes, a sector of their own, are the header:
  *
  *    0  magic    8 bytes "DRAGLOCK"
- *    8  version  u32     1
- *   12  crc      u32     CRC-32 of bytes 16-47
+ *    8  version  u32     2
+ *   12  crc      u32     CRC-32 of bytes 16-51
  *   16  log id   u64
  *   24  first    u48     the first revision that this segment may hold
  *   30  after    u48     the last revision of the segment before it; first - 1, unless a salvage left a gap
  *   36  chain    u32     crc of the last frame of the segment before it, or 0
  *   40  bytes    u48     size of the file: a shorter one was cut off behind our back
- *   46  zero     2 bytes
+ *   46  at       u48     the time of the last frame before this segment; 0: there is none, or its time is unknown
+ *
+ * Version 1 is read as well. Its header ends at byte 45, its crc covers bytes 16-47, and its frames hold no time (see
+ * `frame.ts`). New segments always have version 2. A log that a version-1 server wrote is continued as it is: recovery
+ * copies its last segment byte for byte, because every checksum in the chain covers the header before it, and the writer
+ * fills the rest of that segment with version-1 frames. So a start after an upgrade needs no disk space, and a crash in
+ * it leaves nothing new. The next segment has version 2, and with it the log has times.
  *
  * Life of a segment, and what a crash leaves at each step:
  *
@@ -40,6 +46,7 @@ import { crc32 } from 'node:zlib';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
+import { journalVersion, type JournalVersion } from './frame.ts';
 
 export const segmentHeaderBytes = 512;
 export const segmentBytesDefault = 64 * 1024 * 1024;
@@ -48,16 +55,22 @@ export const spareTmpName = 'spare.tmp';
 export const oldName = 'old.tmp';
 
 const magic = Buffer.from('DRAGLOCK', 'latin1');
-const formatVersion = 1;
-const headerUsedBytes = 48;
+/** By version: up to where the header's checksum reaches. */
+const headerUsedBytes = { 1: 48, 2: 52 } as const satisfies Record<JournalVersion, number>;
 const zeroStepBytes = 1024 * 1024;
 const namePattern = /^journal-(\d{16})\.log$/;
 
+/** A header as it is written: the version is the newest one, and the size is that of the file. */
+export type NewSegmentHeader = Omit<SegmentHeader, 'version' | 'bytes'>;
+
 export interface SegmentHeader {
+  readonly version: JournalVersion;
   readonly logId: bigint;
   readonly first: Revision;
   readonly after: Revision;
   readonly chain: number;
+  /** The time of the last frame before it; 0: unknown. */
+  readonly at: number;
   /** Size of the whole file, as it was made. */
   readonly bytes: number;
 }
@@ -81,16 +94,17 @@ export function listSegments(disk: Disk, directory: string): SegmentName[] {
   return segments.toSorted((a, b) => a.first - b.first);
 }
 
-export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+export function encodeSegmentHeader(header: Omit<SegmentHeader, 'version'>): Buffer {
   const buffer = Buffer.alloc(segmentHeaderBytes);
   magic.copy(buffer);
-  buffer.writeUInt32LE(formatVersion, 8);
+  buffer.writeUInt32LE(journalVersion, 8);
   buffer.writeBigUInt64LE(header.logId, 16);
   buffer.writeUIntLE(header.first, 24, 6);
   buffer.writeUIntLE(header.after, 30, 6);
   buffer.writeUInt32LE(header.chain, 36);
   buffer.writeUIntLE(header.bytes, 40, 6);
-  buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes)), 12);
+  buffer.writeUIntLE(header.at, 46, 6);
+  buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes[journalVersion])), 12);
   return buffer;
 }
 
@@ -100,7 +114,7 @@ export class UnsupportedFormat extends Error {
 
   constructor(version: number, file: string) {
     super(
-      `The journal segment ${file} has format version ${version}; this server reads ${formatVersion}. Nothing was changed. ` +
+      `The journal segment ${file} has format version ${version}; this server reads up to ${journalVersion}. Nothing was changed. ` +
         'Start the version of the server that wrote it.',
     );
   }
@@ -111,15 +125,17 @@ export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader
   if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
   if (!buffer.subarray(0, magic.length).equals(magic)) return 'the file does not begin as a journal segment';
   const version = buffer.readUInt32LE(8);
-  if (version !== formatVersion) throw new UnsupportedFormat(version, file);
-  if (crc32(buffer.subarray(16, headerUsedBytes)) !== buffer.readUInt32LE(12)) {
+  if (version !== 1 && version !== 2) throw new UnsupportedFormat(version, file);
+  if (crc32(buffer.subarray(16, headerUsedBytes[version])) !== buffer.readUInt32LE(12)) {
     return 'the checksum of the segment header does not match its content';
   }
   return {
+    version,
     logId: buffer.readBigUInt64LE(16),
     first: revision(buffer.readUIntLE(24, 6)),
     after: revision(buffer.readUIntLE(30, 6)),
     chain: buffer.readUInt32LE(36),
+    at: version === 1 ? 0 : buffer.readUIntLE(46, 6),
     bytes: buffer.readUIntLE(40, 6),
   };
 }
@@ -151,7 +167,7 @@ export function writeZerosNow(disk: Disk, directory: string, name: string, bytes
 export async function createSegment(
   disk: Disk,
   directory: string,
-  header: Omit<SegmentHeader, 'bytes'>,
+  header: NewSegmentHeader,
   segmentBytes: number,
 ): Promise<void> {
   const name = segmentName(header.first);
@@ -169,7 +185,7 @@ export async function createSegment(
 }
 
 /** Turns a zero-filled, durable file into the segment `header.first`; returns it open for writing. */
-export function useSpare(disk: Disk, directory: string, spare: string, header: Omit<SegmentHeader, 'bytes'>): DiskFile {
+export function useSpare(disk: Disk, directory: string, spare: string, header: NewSegmentHeader): DiskFile {
   const from = joinPath(directory, spare);
   const file = disk.open(from, 'write');
   file.write(encodeSegmentHeader({ ...header, bytes: file.size() }), 0, segmentHeaderBytes, 0);

@@ -16,14 +16,14 @@
  * The price: a disk that leaves anything but old or new content in a sector makes the start refuse rather than drop an
  * unacknowledged write; `salvage` then says what is lost.
  */
-import { frameHeaderBytes, frameLengthIfHeaderIntact, matchesWithOneBitOfItsLastByte } from './frame.ts';
+import { frameLengthIfHeaderIntact, matchesWithOneBitOfItsLastByte } from './frame.ts';
 import type { SegmentWindow } from './segment-window.ts';
 
 const sectorBytes = 512;
 const scanStepBytes = 64 * 1024;
 
 export function wasWrittenWhole(window: SegmentWindow, offset: number): boolean {
-  const header = window.bytesAt(offset, frameHeaderBytes);
+  const header = window.bytesAt(offset, window.headerBytes);
   if (header === undefined) return false;
   const length = frameLengthIfHeaderIntact(header);
   const frame = length === undefined ? undefined : window.bytesAt(offset, length);
@@ -35,7 +35,7 @@ export function wasWrittenWhole(window: SegmentWindow, offset: number): boolean 
 
 /** Whether every sector of a header was written, and anything behind it: then so was the header, as a whole. */
 function standsBehindItsHeader(window: SegmentWindow, offset: number): boolean {
-  const start = offset + frameHeaderBytes;
+  const start = offset + window.headerBytes;
   const sectorsEnd = Math.min(window.size, Math.ceil(start / sectorBytes) * sectorBytes);
   const sectors = window.bytesAt(offset, sectorsEnd - offset);
   if (sectors === undefined || hasEmptySector(sectors, offset)) return false;

@@ -51,6 +51,7 @@ export async function open(disk: Disk, options: OpenOptions = {}): Promise<OpenJ
     log: (_level, message) => logged.push(message),
     schedule: (run) => scheduled.push(run),
     elapsedMs: () => 0,
+    clock: { now: () => 1_700_000_000_000 },
     ...options,
   });
   const tick = (): void => {

@@ -67,6 +67,28 @@ void test('tail: returns every record once, in order, over rotation, while the w
   }
 });
 
+void test('tail: tells when each record was written', async () => {
+  const disk = new FaultDisk(1);
+  let now = 1000;
+  const journal = await open(disk, { clock: { now: () => now } });
+  for (const count of [2, 1, 3]) {
+    write(journal, count, text);
+    now += 1000;
+  }
+  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(1));
+  const timesUpTo = (durable: number): number[][] => {
+    const read = tail.read(rev(durable));
+    return read.kind === 'records' ? read.times.map(({ last, committedAt }) => [last, committedAt]) : [];
+  };
+  assert.deepEqual(timesUpTo(4), [
+    [2, 1000],
+    [3, 2000],
+    [4, 3000],
+  ]);
+  assert.deepEqual(timesUpTo(6), [[6, 3000]]);
+  assert.deepEqual(timesUpTo(6), []);
+});
+
 void test('tail: never returns what lies behind the durable revision that it was given', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { shardId } from '../../../src/protocol/ids.ts';
 import { LocalJournal } from '../../../src/journal/local-journal.ts';
+import { readRecords } from '../../../src/journal/file/journal-reader.ts';
 import { listSegments } from '../../../src/journal/file/segment.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
 import {
@@ -67,6 +68,21 @@ void test('journal: interleaving chunks of two shards are written in revision or
     readAll(disk).map((record) => record.text),
     ['a', 'b', 'b', 'a', 'a', 'b'],
   );
+});
+
+void test('journal: a frame holds the time at which it was written, which never falls, over restarts too', async () => {
+  let disk = new FaultDisk(1);
+  const clock = { now: () => times.shift()! };
+  const times = [1000, 3000, 2000, 3500];
+  const first = await open(disk, { clock });
+  while (times.length > 0) write(first, 2);
+  await first.writer.close();
+  disk = disk.restart();
+  times.push(500, 3499, 4000);
+  const second = await open(disk, { clock, from: 8 });
+  while (times.length > 0) write(second, 1);
+  const found = Array.from(readRecords(disk, directory, rev(0)), ({ committedAt }) => committedAt);
+  assert.deepEqual(found, [1000, 1000, 3000, 3000, 3000, 3000, 3500, 3500, 3500, 3500, 4000]);
 });
 
 void test('journal: a full segment is followed by the spare, and all of it is read back', async () => {

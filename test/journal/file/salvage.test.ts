@@ -61,6 +61,7 @@ void test('salvage: keeps what stands before the damage, and revisions that were
   assert.equal(lost?.next, next);
   const journal = await open(disk.powerCut(3), { keepBytes: Infinity });
   assert.equal(journal.revisions.current(), next - 1);
+  assert.equal(journal.recovered.at, 1_700_000_000_000, 'times go on from the last one that was kept');
 });
 
 void test('salvage: the log goes on behind the gap, for replay, tails and further starts', async () => {
