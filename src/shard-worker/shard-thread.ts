@@ -11,6 +11,7 @@ import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { ThreadCheckpointWriter } from '../storage/checkpoint/checkpoint-link.ts';
 import { ThreadJournal } from '../journal/journal-link.ts';
+import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import { JournalWriter } from '../journal/file/journal-writer.ts';
 import { LocalJournal } from '../journal/local-journal.ts';
 import type { JournalSettings } from '../journal/file/journal-options.ts';
@@ -95,8 +96,7 @@ const { store, checkpointer, owns, replayed } = await openShard({
   limits: data.limits,
   checkpoint: lmdb.shard(shard),
   writer: afterJournal(checkpointWriter, journal, revisions),
-  disk: realDisk,
-  journalDirectory: data.journalDirectory,
+  source: new FileJournalSource(realDisk, data.journalDirectory),
   last: data.recovered.last,
   yieldTurn,
 });

@@ -8,7 +8,7 @@
  */
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
 import { JournalActor } from '../../src/journal/journal-actor.ts';
-import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
+import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
 import { ThreadJournal } from '../../src/journal/journal-link.ts';
 import type { JournalLog, JournalSettings } from '../../src/journal/file/journal-options.ts';
 import { allocateSpace, spaceCode, type DurableMessage, type ToJournal } from '../../src/journal/journal-wire.ts';
@@ -117,8 +117,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         limits,
         checkpoint: checkpoints[shard]!,
         writer: afterJournal(writerOf(shard), journalOf(shard), revisions),
-        disk,
-        journalDirectory,
+        source: new FileJournalSource(disk, journalDirectory),
         last: recovered.last,
         yieldTurn: () => new Promise((resolve) => turns(resolve)),
       });
@@ -163,7 +162,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
   const made = links.map((row, index) => {
     const turns = queue<() => void>(`router ${index}`, (run) => run());
     const prefixWatches = new PrefixWatches({
-      directory: new JournalDirectory(disk, journalDirectory),
+      source: new FileJournalSource(disk, journalDirectory),
       durable: () => revisions.durable(),
       limits,
       counts,

@@ -1,5 +1,5 @@
 /**
- * Reading the journal: `readRecords` for a replay, when nobody writes, and `JournalTail` for watches, beside a writer
+ * Reading the journal: `readRecords` for a replay, when nobody writes, and `FileJournalTail` for watches, beside a writer
  * in another thread.
  *
  * Why a tail needs no lock. The writer makes a revision durable in shared memory after its fdatasync, so that the frame
@@ -12,22 +12,14 @@
 import { assert } from '../../shared/assert.ts';
 import type { Disk, DiskFile } from '../../shared/disk.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
-import { peekRecord, type RecordChunk } from '../../protocol/record.ts';
+import type { CommitTime, JournalRecord, JournalTail, TailRead } from '../../protocol/journal.ts';
+import { peekRecord } from '../../protocol/record.ts';
 import { frameFaults, type Frame, type FrameFault } from './frame.ts';
 import { JournalCorruption } from './journal-corruption.ts';
 import type { JournalDirectory } from './journal-directory.ts';
 import { walkLog } from './log-walk.ts';
 import { listSegments, readSegmentHeader, type SegmentName } from './segment.ts';
 import { SegmentWindow, windowBytes } from './segment-window.ts';
-
-/** The record at byte `at` of `buffer`, for `decodeRecord`. The same object each time: use it before the next step. */
-export interface ReadRecord {
-  buffer: Buffer;
-  at: number;
-  rev: Revision;
-  /** When it was written, in wall-clock milliseconds; 0: unknown. */
-  committedAt: number;
-}
 
 /**
  * Every record above `from` of a log that has been recovered, in order.
@@ -39,11 +31,11 @@ export function* readRecords(
   directory: string,
   from: Revision,
   to?: Revision,
-): Generator<ReadRecord, void> {
+): Generator<JournalRecord, void> {
   const segments = listSegments(disk, directory);
   const start = segments.findLastIndex((segment) => segment.first <= from + 1);
   const walk = walkLog(disk, directory, segments, Math.max(start, 0));
-  const record: ReadRecord = { buffer: Buffer.alloc(0), at: 0, rev: from, committedAt: 0 };
+  const record: Mutable<JournalRecord> = { buffer: Buffer.alloc(0), at: 0, rev: from, committedAt: 0 };
   for (;;) {
     const step = walk.next();
     if (step.done) {
@@ -70,27 +62,7 @@ export function* readRecords(
   }
 }
 
-export type TailRead =
-  /** More records, ascending; the bytes stay valid until the next `read`. There may be more yet. */
-  | {
-      readonly kind: 'records';
-      readonly chunk: RecordChunk & { readonly bytes: Buffer };
-      /** When they were written: one element for each frame that the records are from, ascending. */
-      readonly times: readonly CommitTime[];
-    }
-  /** Still on the way to the first record that was asked for: call again. */
-  | { readonly kind: 'seeking' }
-  /** Everything up to the given durable revision has been returned. */
-  | { readonly kind: 'idle' }
-  /** The next record is gone; the oldest that can be read is `oldest`. The tail is at its end. */
-  | { readonly kind: 'compacted'; readonly oldest: Revision };
-
-/** One frame's share of the records: those after the element before it, up to and including `last`. */
-export interface CommitTime {
-  readonly last: Revision;
-  /** Wall-clock milliseconds; 0: unknown. */
-  readonly committedAt: number;
-}
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 interface OpenSegment {
   readonly segment: SegmentName;
@@ -115,7 +87,7 @@ interface Run {
 }
 
 /** Returns the records behind a revision, a bounded step at a time, and goes on as the log grows. */
-export class JournalTail {
+export class FileJournalTail implements JournalTail {
   readonly #directory: JournalDirectory;
   /** The last revision returned. */
   #after: Revision;

@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as yieldTurn } from 'node:timers/promises';
 import path from 'node:path';
 import { LocalCheckpointWriter } from '../../storage/checkpoint/checkpoint-link.ts';
+import { FileJournalSource } from '../../journal/file/file-journal-source.ts';
 import type { JournalLog } from '../../journal/file/journal-options.ts';
 import { recoverJournal, type RecoveredJournal } from '../../journal/file/recovery.ts';
 import { revision, shardId, type Revision } from '../../protocol/ids.ts';
@@ -79,6 +80,7 @@ async function changeShards(
   log: JournalLog,
 ): Promise<void> {
   log('info', `Repartitioning the store from ${layout.shards} to ${config.shards} shards`);
+  const source = new FileJournalSource(realDisk, journalDirectoryOf(config.data_dir));
   for (let index = 0; index < layout.shards; index += 1) {
     const shard = shardId(index);
     const { checkpointer } = await openShard({
@@ -87,8 +89,7 @@ async function changeShards(
       limits: config.limits,
       checkpoint: store.shard(shard),
       writer: new LocalCheckpointWriter((id) => store.shard(id)),
-      disk: realDisk,
-      journalDirectory: journalDirectoryOf(config.data_dir),
+      source,
       last: recovered.last,
       yieldTurn,
     });

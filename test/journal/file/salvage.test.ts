@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JournalDirectory } from '../../../src/journal/file/journal-directory.ts';
-import { JournalTail } from '../../../src/journal/file/journal-reader.ts';
+import { FileJournalTail } from '../../../src/journal/file/journal-reader.ts';
 import { salvageJournal, salvageJump } from '../../../src/journal/file/salvage.ts';
 import { listSegments } from '../../../src/journal/file/segment.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
@@ -70,7 +70,7 @@ void test('salvage: the log goes on behind the gap, for replay, tails and furthe
   const next = lost?.next ?? 0;
   const journal = await open(disk, { keepBytes: Infinity });
   const shared = new JournalDirectory(disk, directory);
-  const early = new JournalTail(shared, rev(kept - 1));
+  const early = new FileJournalTail(shared, rev(kept - 1));
   assert.equal(early.read(journal.revisions.durable()).kind, 'records');
   assert.equal(early.read(journal.revisions.durable()).kind, 'idle');
   for (let group = 0; group < 40; group += 1) {
@@ -86,7 +86,7 @@ void test('salvage: the log goes on behind the gap, for replay, tails and furthe
     next + 119,
     'a checkpoint that is ahead of what was kept',
   );
-  const tail = new JournalTail(shared, rev(0));
+  const tail = new FileJournalTail(shared, rev(0));
   let count = 0;
   for (let read = tail.read(rev(next + 119)); read.kind !== 'idle'; read = tail.read(rev(next + 119))) {
     assert.ok(read.kind === 'records');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JournalDirectory } from '../../../src/journal/file/journal-directory.ts';
-import { JournalTail, readRecords } from '../../../src/journal/file/journal-reader.ts';
+import { FileJournalTail, readRecords } from '../../../src/journal/file/journal-reader.ts';
 import { salvageJournal, salvageJump } from '../../../src/journal/file/salvage.ts';
 import { listSegments, readSegmentHeader } from '../../../src/journal/file/segment.ts';
 import type { FaultDisk } from '../../support/fault-disk.ts';
@@ -108,7 +108,7 @@ void test('version 1: a tail reads from one version into the next', async () => 
   }
   const durable = journal.revisions.durable();
   for (const after of [0, 3, 12, 17, 30]) {
-    const tail = new JournalTail(new JournalDirectory(disk, directory), rev(after));
+    const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(after));
     const revs: number[] = [];
     let time = 0;
     for (let read = tail.read(durable); read.kind !== 'idle'; read = tail.read(durable)) {
