@@ -32,7 +32,9 @@ export async function writeJournal(
   const directory = path.join(dataDirectory, 'journal');
   const recovered = await recoverJournal(realDisk, directory, { from: revision(0), segmentBytes, randomBytes, log });
   const revisions = new LocalRevisions(recovered.last);
-  const writer = new JournalWriter(realDisk, directory, recovered, revisions, {
+  const writer = new JournalWriter(realDisk, directory, {
+    recovered,
+    revisions,
     shards: 1,
     segmentBytes,
     log,

@@ -11,7 +11,7 @@ export type JournalSpace = 'open' | 'reserve' | 'full';
 export interface Journal {
   /** Hands over one turn's records, ascending. The journal writes them in revision order over all shards. */
   append(chunk: RecordChunk): void;
-  /** Calls `reached` once everything up to `rev`, which is not durable yet, is on disk. May call from within `append`. */
+  /** Calls `reached` once everything up to `rev`, not durable yet, is on disk. May call it from within `append`. */
   whenDurable(rev: Revision, reached: () => void): void;
   space(): JournalSpace;
   /** Tells the journal that the checkpoint of this shard holds everything up to `watermark`: older segments may go. */

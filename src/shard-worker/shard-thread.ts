@@ -48,7 +48,7 @@ export interface ShardThreadData {
   readonly checkpointPort: MessagePort;
   readonly journal:
     | { readonly kind: 'local'; readonly settings: JournalSettings }
-    | { readonly kind: 'thread'; readonly port: MessagePort; readonly room: SharedArrayBuffer };
+    | { readonly kind: 'thread'; readonly port: MessagePort; readonly space: SharedArrayBuffer };
 }
 
 export type ShardFromMain =
@@ -78,7 +78,9 @@ const revisions = new SharedRevisions(data.revisions);
 
 const writer =
   data.journal.kind === 'local'
-    ? new JournalWriter(realDisk, data.journalDirectory, data.recovered, revisions, {
+    ? new JournalWriter(realDisk, data.journalDirectory, {
+        recovered: data.recovered,
+        revisions,
         ...data.journal.settings,
         clock,
         log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
@@ -86,7 +88,7 @@ const writer =
     : undefined;
 const local = writer === undefined ? undefined : new LocalJournal(writer);
 const journal: Journal =
-  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.room) : local!;
+  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.space) : local!;
 
 const lmdb = new LmdbStore(data.dataDirectory);
 const checkpointWriter = new ThreadCheckpointWriter(data.checkpointPort);

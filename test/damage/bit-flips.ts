@@ -1,8 +1,8 @@
 /**
  * One bit of a log flips, anywhere: in a frame, in a segment's header, behind the end. The start is refused, with the
  * file and the place and without a change to anything; or it finds everything that was acknowledged, because the bit is
- * one that nobody reads. Anything else is a silent loss. In the sectors where the next frame's header would stand, a bit
- * may pass for what is left of a frame: there, both are right.
+ * one that nobody reads. Anything else is a silent loss. In the sectors where the next frame's header would stand, a
+ * bit may pass for what is left of a frame: there, both are right.
  */
 import assert from 'node:assert/strict';
 import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';

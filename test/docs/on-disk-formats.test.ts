@@ -1,4 +1,4 @@
-/** Encodes real headers and records, and looks for every field where docs/on-disk-formats.md says that it stands. */
+/** Encodes real headers and records, and looks for every field at the place that docs/on-disk-formats.md names. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
@@ -39,7 +39,7 @@ function fieldsUnder(heading: string, table: string[][] = tableUnder(markdown, h
   );
 }
 
-/** What stands in the field, whatever its type. */
+/** The content of the field, according to its type. */
 function valueOf(bytes: Buffer, field: Field | undefined, start = 0): number | bigint | string {
   assert.ok(field !== undefined, 'the field is documented');
   const at = start + field.at;
@@ -144,8 +144,8 @@ void test('record and effects are as documented', () => {
   const keyAt = start + (effect.get('key')?.at ?? 0);
   assert.ok(bytes.subarray(keyAt, keyAt + key.length).equals(key));
 
-  const behindKey = markdown.slice(markdown.indexOf('Behind the key of a put:'));
-  const put = fieldsUnder('Put', tableUnder(`# Put\n${behindKey}`, 'Put'));
+  const afterKey = markdown.slice(markdown.indexOf('After the key of a put:'));
+  const put = fieldsUnder('Put', tableUnder(`# Put\n${afterKey}`, 'Put'));
   const putAt = keyAt + key.length;
   assert.deepEqual(
     ['till', 'value length'].map((name) => valueOf(bytes, put.get(name), putAt)),

@@ -98,7 +98,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'a missing segment is refused' },
   },
   {
-    name: 'a valid frame behind a bad one is overlooked',
+    name: 'a valid frame after a bad one is overlooked',
     file: 'src/journal/file/segment-window.ts',
     find: "if (typeof frame !== 'string' && frame.last > last) return { offset: place, frame };",
     replace: '',
@@ -133,11 +133,11 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/journal/file/version-1.test.ts', test: 'every record is read, and its time is unknown' },
   },
   {
-    name: 'the rest of a torn frame stays behind the end',
+    name: 'the rest of a torn frame stays after the end',
     file: 'src/journal/file/recovery.ts',
     find: 'copyBytes(source, copy, bytes);',
     replace: 'copyBytes(source, copy, source.size());',
-    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'stale bytes behind the end are ignored and gone' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'stale bytes after the end are ignored and gone' },
   },
   {
     name: 'a torn frame is taken for valid',

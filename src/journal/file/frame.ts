@@ -1,9 +1,9 @@
 /**
  * The journal on disk: frames.
  *
- * A group commit is one frame. Frames follow each other in segments (see `segment.ts`) without padding and form a chain:
- * each frame carries the checksum of the frame before it, and its own checksum covers that field. A frame is therefore
- * valid in one place of one log only. All integers are little-endian.
+ * A group commit is one frame. Frames follow each other in segments (see `segment.ts`) without padding and form a
+ * chain: each frame carries the checksum of the frame before it, and its own checksum covers that field. A frame is
+ * therefore valid in one place of one log only. All integers are little-endian.
  *
  *    0  magic      u32   ff 44 4c fe; ff and fe never occur in UTF-8, so no user's text looks like a frame
  *    4  crc        u32   CRC-32 of byte 8 to the end of the frame
@@ -54,7 +54,7 @@ export function frameHeaderBytesOf(version: JournalVersion): number {
   return version === 1 ? 48 : frameHeaderBytes;
 }
 
-export interface FrameHeader {
+interface FrameHeader {
   readonly version: JournalVersion;
   readonly previous: number;
   readonly logId: bigint;
@@ -73,7 +73,7 @@ export interface Frame extends FrameHeader {
   readonly crc: number;
 }
 
-/** Why there is no valid frame at a place. */
+/** Why no valid frame stands at a place. */
 export type FrameFault = 'nothing-written' | 'no-frame' | 'cut-off' | 'checksum' | 'other-log' | 'chain' | 'revisions';
 
 export const frameFaults = {
@@ -110,16 +110,16 @@ export function sealFrame(buffer: Buffer, header: FrameHeader): number {
   return crc;
 }
 
-/** The length of the whole frame, if its header, given alone, is as it was written. */
+/** The length of the whole frame, if the header, given alone, is as it was written. */
 export function frameLengthIfHeaderIntact(header: Buffer): number | undefined {
   if (header.readUInt32LE(0) !== magic || header.readUInt16LE(checkAt) !== headerCheck(header, 0)) return undefined;
-  // Sixteen bits match by chance now and then.
+  // The 16 bits of `check` match by chance now and then.
   const [first, last] = [header.readUIntLE(24, 6), header.readUIntLE(30, 6)];
   if (header.readUIntLE(36, 6) !== first - 1 || header.readUInt32LE(42) !== last - first + 1) return undefined;
   return header.readUInt32LE(crcStart);
 }
 
-/** Whether a frame whose last byte is zero is whole but for one bit of that byte. */
+/** Whether a frame whose last byte is zero would be valid if one bit of that byte were set. */
 export function matchesWithOneBitOfItsLastByte(frame: Buffer): boolean {
   const crc = frame.readUInt32LE(4);
   const before = crc32(frame.subarray(crcStart, frame.length - 1));

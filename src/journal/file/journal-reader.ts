@@ -1,13 +1,14 @@
 /**
- * Reading the journal: `readRecords` for a replay, when nobody writes, and `FileJournalTail` for watches, beside a writer
- * in another thread.
+ * Reading the journal: `readRecords` for a replay, while nobody writes, and `FileJournalTail` for watches, while
+ * another thread writes.
  *
- * Why a tail needs no lock. The writer makes a revision durable in shared memory after its fdatasync, so that the frame
- * that ends there is whole when the tail has seen it; and it never changes a byte in front of that. The tail reads
- * nothing that the given durable revision does not cover, and forgets what else came along in its buffer.
- * A segment that was trimmed may be filled with zeros and used again while it is open here. It has lost its name before
- * that: whatever does not look as it should is damage only when the segment is still in the directory, and otherwise
- * what was to be read is `compacted`.
+ * Why a tail needs no lock. The writer sets the durable revision in shared memory after its fdatasync, so a frame is
+ * whole once the tail has seen its last revision as durable; and the writer never changes a byte before the end of that
+ * frame. The tail returns nothing above the given durable revision, and drops everything else that its buffer holds.
+ *
+ * A segment that was trimmed may be filled with zeros and used again while a tail has it open. It loses its name before
+ * that. So unexpected content is damage only if the segment is still in the directory; otherwise the records that the
+ * tail was to read next are `compacted`.
  */
 import { assert } from '../../shared/assert.ts';
 import type { Disk, DiskFile } from '../../shared/disk.ts';
@@ -22,8 +23,8 @@ import { listSegments, readSegmentHeader, type SegmentName } from './segment.ts'
 import { SegmentWindow, windowBytes } from './segment-window.ts';
 
 /**
- * Every record above `from` of a log that has been recovered, in order.
- * @param to the log's last revision as recovery found it: ending before it is corruption.
+ * Yields every record above `from` of a log that has been recovered, in order.
+ * @param to the log's last revision as recovery found it: if the log ends before it, that is corruption
  * @throws JournalCorruption
  */
 export function* readRecords(
@@ -86,13 +87,13 @@ interface Run {
   readonly last: Revision;
 }
 
-/** Returns the records behind a revision, a bounded step at a time, and goes on as the log grows. */
+/** Reads through one open segment at a time; `JournalTail` says what it returns. */
 export class FileJournalTail implements JournalTail {
   readonly #directory: JournalDirectory;
   /** The last revision returned. */
   #after: Revision;
   #open: OpenSegment | undefined;
-  /** The next frame, and the last revision before it. */
+  /** Where the next frame begins, and the last revision before it. */
   #offset = 0;
   #passed: Revision;
   #out: Buffer = Buffer.alloc(0);
@@ -104,12 +105,10 @@ export class FileJournalTail implements JournalTail {
     this.#passed = after;
   }
 
-  /** The last revision that was returned: where a tail must start to go on from here. */
   get position(): Revision {
     return this.#after;
   }
 
-  /** Up to 1 MiB of records (or one record that is larger), none above `durable`. Synchronous, bounded. */
   read(durable: Revision): TailRead {
     if (this.#after >= durable) return { kind: 'idle' };
     if (this.#open === undefined) {
@@ -190,10 +189,10 @@ export class FileJournalTail implements JournalTail {
     records.copy(this.#out, length);
   }
 
-  /** Opens the segment that holds the next record, at the nearest frame that is known. */
+  /** Opens the segment that holds the next record, at the nearest known frame. */
   #position(): TailRead | undefined {
     const next = revision(this.#after + 1);
-    // Twice, because a segment may be trimmed between listing and opening it.
+    // Twice, because a segment may be trimmed after it was listed and before it is opened.
     for (let attempt = 0; attempt < 2; attempt += 1) {
       this.#directory.refresh();
       const segment = this.#directory.holding(next);
@@ -202,11 +201,11 @@ export class FileJournalTail implements JournalTail {
     return { kind: 'compacted', oldest: this.#directory.oldest };
   }
 
-  /** Goes on behind the end of a segment. What stands there must follow what was read. */
+  /** Continues after the end of a segment. The next segment must follow what was read. */
   #nextSegment(current: OpenSegment, fault: FrameFault): TailRead | undefined {
     const passed = this.#passed;
-    if (this.#directory.behind(current.segment.first) === undefined) this.#directory.refresh();
-    const next = this.#directory.behind(current.segment.first);
+    if (this.#directory.next(current.segment.first) === undefined) this.#directory.refresh();
+    const next = this.#directory.next(current.segment.first);
     const offset = this.#offset;
     if (next !== undefined) {
       const entered = this.#enter(next, this.#directory.nearest(next, next.first), passed);
@@ -217,7 +216,7 @@ export class FileJournalTail implements JournalTail {
     throw new JournalCorruption(current.segment.name, offset, `${frameFaults[fault]}, although it is durable`);
   }
 
-  /** @param passed what the segment must follow; absent: it is entered from outside. */
+  /** @param passed the last revision that the segment must follow; absent: the tail starts in this segment */
   #enter(segment: SegmentName, mark: { first: Revision; offset: number }, passed?: Revision): boolean {
     const file = this.#directory.open(segment);
     if (file === undefined) return false;
@@ -238,7 +237,7 @@ export class FileJournalTail implements JournalTail {
     this.#open = { segment, file, window };
     this.#offset = mark.offset;
     this.#passed = revision(mark.first - 1);
-    // Everything before it has been returned; revisions that a salvage skipped never existed.
+    // Everything before the segment has been returned. Revisions that a salvage skipped never existed.
     if (passed !== undefined && this.#after < this.#passed) this.#after = this.#passed;
     return true;
   }

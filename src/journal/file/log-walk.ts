@@ -7,7 +7,7 @@ import { wasWrittenWhole } from './torn-tail.ts';
 import { SegmentWindow } from './segment-window.ts';
 
 /** A valid frame, until the next step of the walk. */
-export interface WalkedFrame {
+interface WalkedFrame {
   readonly frame: Frame;
   readonly buffer: Buffer;
   /** Where the frame starts in `buffer`. */
@@ -17,27 +17,29 @@ export interface WalkedFrame {
 /** Where the log, or a segment of it, ends. */
 export interface LogEnd {
   readonly logId: bigint;
-  /** The last revision in it; of a segment without frames, the one before its first. */
+  /** The last revision in it; for a segment without frames, the one before the segment's first. */
   readonly last: Revision;
   readonly chain: number;
   /** The time of the last frame; 0: unknown. */
   readonly at: number;
   /** Of the segment. */
   readonly version: JournalVersion;
-  /** Byte of the segment behind its last valid frame. */
+  /** The byte of the segment after its last valid frame. */
   readonly position: number;
-  /** `nothing-written` is a clean end, everything else a torn tail. */
+  /** `nothing-written` is a clean end; everything else is a torn tail. */
   readonly fault: FrameFault;
 }
 
 /**
- * Reads the log from segment `start` (an index into `segments`) to its end, checking every frame and that each follows
+ * Reads the log from segment `start` (an index into `segments`) to its end. Checks every frame, and that each follows
  * the one before it.
  *
- * Where a frame is not valid, three things can be true. Another segment follows: then this one must have ended right
- * here, which the next header proves by naming the last revision and checksum before it; whatever stands behind is
- * left over and harmless. A later frame of this log is valid, or this one was written whole, or the file was made longer
- * than it is: then something durable is damaged. Otherwise it is the end.
+ * Where a frame is not valid, there are three cases:
+ *   - Another segment follows. Then this one must have ended right here: the next header proves it with the last
+ *     revision and checksum before that segment. Bytes after the end are left over and harmless.
+ *   - A later frame of this log is valid, or this one was written whole, or the file was longer when it was made. Then
+ *     something durable is damaged.
+ *   - Otherwise the log ends here.
  *
  * @throws JournalCorruption
  */
@@ -77,7 +79,7 @@ export function* walkLog(
         }
         const reason =
           `${frameFaults[end.fault]}, but a valid frame with revisions ${later.frame.first} to ${later.frame.last} ` +
-          `stands behind it at byte ${later.offset}`;
+          `stands after it at byte ${later.offset}`;
         throw new JournalCorruption(segment.name, end.position, reason, intact(index + 1, end));
       }
       before = end;
@@ -92,7 +94,7 @@ export function* walkLog(
 function* walkSegment(window: SegmentWindow, header: SegmentHeader): Generator<WalkedFrame, LogEnd> {
   const { logId, version } = header;
   let { chain, at } = header;
-  // A salvage may have left a gap in the revisions before a segment.
+  // A salvage may have left a gap in the revisions before this segment.
   let last = revision(header.first - 1);
   let position = segmentHeaderBytes;
   const end = (fault: FrameFault): LogEnd => ({ logId, version, last, chain, at, position, fault });
@@ -108,8 +110,8 @@ function* walkSegment(window: SegmentWindow, header: SegmentHeader): Generator<W
 }
 
 function gapBefore(header: SegmentHeader, before: LogEnd): string | undefined {
-  if (header.logId !== before.logId) return 'the segment behind it belongs to another log';
+  if (header.logId !== before.logId) return 'the segment after it belongs to another log';
   if (header.after === before.last && header.chain === before.chain) return undefined;
-  if (header.after <= before.last) return 'the segment behind it does not follow its last frame';
+  if (header.after <= before.last) return 'the segment after it does not follow its last frame';
   return `${frameFaults[before.fault]}; revisions ${before.last + 1} to ${header.after} are missing`;
 }

@@ -1,15 +1,15 @@
 /**
- * Segments: the files that frames stand in.
+ * Segments: the files that hold the frames.
  *
  *   journal-0000000000000001.log   a finished segment; the number is its first revision
  *   journal-0000000000004711.log   the newest one is the active one
  *   spare.log                      the next one, zero-filled and durable
- *   old.tmp                        one that nobody needs any more, of which the next spare is made
- *   *.tmp                          something that was being made when the process ended: removed at start
+ *   old.tmp                        a segment that is not needed any more; the next spare is made of it
+ *   *.tmp                          a file that was being made when the process ended: removed at start
  *   *.damaged                      set aside by a salvage, never read
  *
- * A segment has its full size from the start (64 MiB of zeros, fsynced), so that writing a frame never changes the
- * file's metadata and never meets a full disk. Its first 512 bytes, a sector of their own, are the header:
+ * A segment has its full size from the start (64 MiB of zeros, fsynced). So writing a frame never changes the file's
+ * metadata and never meets a full disk. Its first 512 bytes, a sector of their own, are the header:
  *
  *    0  magic    8 bytes "DRAGLOCK"
  *    8  version  u32     2
@@ -18,29 +18,29 @@
  *   24  first    u48     the first revision that this segment may hold
  *   30  after    u48     the last revision of the segment before it; first - 1, unless a salvage left a gap
  *   36  chain    u32     crc of the last frame of the segment before it, or 0
- *   40  bytes    u48     size of the file: a shorter one was cut off behind our back
+ *   40  bytes    u48     size of the file; if the file is shorter now, something else truncated it
  *   46  at       u48     the time of the last frame before this segment; 0: there is none, or its time is unknown
  *
  * Version 1 is read as well. Its header ends at byte 45, its crc covers bytes 16-47, and its frames hold no time (see
  * `frame.ts`). New segments always have version 2. A log that a version-1 server wrote is continued as it is: recovery
- * copies its last segment byte for byte, because every checksum in the chain covers the header before it, and the writer
- * fills the rest of that segment with version-1 frames. So a start after an upgrade needs no disk space, and a crash in
- * it leaves nothing new. The next segment has version 2, and with it the log has times.
+ * copies its last segment byte for byte, because every checksum in the chain covers the header before it, and the
+ * writer fills the rest of that segment with version-1 frames. So a start after an upgrade needs no disk space, and a
+ * crash in it leaves nothing new. The next segment has version 2, and with it the log has times.
  *
  * Life of a segment, and what a crash leaves at each step:
  *
  *   writeZeros spare.tmp ─► rename to spare.log ─► sync directory      a .tmp or a spare: removed at start
- *   write header ─► datasync ─► rename to journal-N.log                the spare with a header: removed at start,
- *                                                                      nothing was acknowledged from it
+ *   write header ─► datasync ─► rename to journal-N.log                the spare with a header: removed at start;
+ *                                                                      nothing in it was acknowledged
  *   ─► sync directory                                                  an empty active segment, or still none: the
  *                                                                      segment before it is complete either way
  *   frames …                                                           see `frame.ts`
- *   unlink, oldest first ─► sync directory after each one              a log that begins earlier or later, without a gap
+ *   unlink, oldest first ─► sync directory after each one              a log that begins earlier or later, with no gap
  *   or: rename to old.tmp ─► sync directory                            the same; the file is removed at start
- *   ─► rename to spare.tmp ─► writeZeros, as above                     a file of a known size becomes the next spare: no
- *                                                                      room is needed, no page of memory is new
+ *   ─► rename to spare.tmp ─► writeZeros, as above                     a file of the right size becomes the next spare:
+ *                                                                      no disk space and no new page is needed
  *
- * The next step begins only when the one before it is durable. A segment's name therefore promises a whole header.
+ * Each step begins only after the one before it is durable. So a file with a segment's name has a whole header.
  */
 import { crc32 } from 'node:zlib';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
@@ -61,7 +61,7 @@ const zeroStepBytes = 1024 * 1024;
 const namePattern = /^journal-(\d{16})\.log$/;
 
 /** A header as it is written: the version is the newest one, and the size is that of the file. */
-export type NewSegmentHeader = Omit<SegmentHeader, 'version' | 'bytes'>;
+type NewSegmentHeader = Omit<SegmentHeader, 'version' | 'bytes'>;
 
 export interface SegmentHeader {
   readonly version: JournalVersion;
@@ -84,7 +84,7 @@ export function segmentName(first: Revision): string {
   return `journal-${String(first).padStart(16, '0')}.log`;
 }
 
-/** The segments of the directory, oldest first, by their names. */
+/** Lists the segments of the directory by their names, oldest first. */
 export function listSegments(disk: Disk, directory: string): SegmentName[] {
   const segments: SegmentName[] = [];
   for (const name of disk.list(directory)) {
@@ -108,19 +108,19 @@ export function encodeSegmentHeader(header: Omit<SegmentHeader, 'version'>): Buf
   return buffer;
 }
 
-/** Not damage, so nothing that a salvage may touch: most likely a newer server has written here. */
+/** A newer server has most likely written here. This is not damage, so a salvage must not touch it. */
 export class UnsupportedFormat extends Error {
   override name = 'UnsupportedFormat';
 
   constructor(version: number, file: string) {
     super(
-      `The journal segment ${file} has format version ${version}; this server reads up to ${journalVersion}. Nothing was changed. ` +
-        'Start the version of the server that wrote it.',
+      `The journal segment ${file} has format version ${version}; this server reads up to ${journalVersion}. ` +
+        'Nothing was changed. Start the version of the server that wrote it.',
     );
   }
 }
 
-/** The header of `file`, or what is wrong with it. @throws UnsupportedFormat */
+/** Returns the header of `file`, or what is wrong with it. @throws UnsupportedFormat */
 export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader | string {
   if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
   if (!buffer.subarray(0, magic.length).equals(magic)) return 'the file does not begin as a journal segment';
@@ -151,7 +151,7 @@ export function readSegmentHeader(file: DiskFile, segment: SegmentName): Segment
   return header;
 }
 
-/** Zero-fills `name` without returning to the event loop: for when the spare is needed and not ready. */
+/** Zero-fills `name` without returning to the event loop, for when the spare is needed and not ready. */
 export function writeZerosNow(disk: Disk, directory: string, name: string, bytes: number): void {
   const file = disk.open(joinPath(directory, name), 'create');
   try {
@@ -163,7 +163,7 @@ export function writeZerosNow(disk: Disk, directory: string, name: string, bytes
   }
 }
 
-/** Makes a segment that nothing writes to yet, durable with its name. */
+/** Makes a segment that nothing writes to yet, and makes it durable with its name. */
 export async function createSegment(
   disk: Disk,
   directory: string,
@@ -184,7 +184,7 @@ export async function createSegment(
   disk.syncDirectory(directory);
 }
 
-/** Turns a zero-filled, durable file into the segment `header.first`; returns it open for writing. */
+/** Turns a zero-filled, durable file into the segment `header.first`. Returns it open for writing. */
 export function useSpare(disk: Disk, directory: string, spare: string, header: NewSegmentHeader): DiskFile {
   const from = joinPath(directory, spare);
   const file = disk.open(from, 'write');
@@ -203,13 +203,13 @@ export function removeSegment(disk: Disk, directory: string, name: string): void
   trimmed(disk, directory);
 }
 
-/** As `removeSegment`, but keeps the file under a name that is no segment's, to be filled with zeros and used again. */
+/** As `removeSegment`, but keeps the file as `old.tmp`, to be filled with zeros and used again. */
 export function retireSegment(disk: Disk, directory: string, name: string): void {
   disk.rename(joinPath(directory, name), joinPath(directory, oldName));
   trimmed(disk, directory);
 }
 
-/** The directory is synced each time, so that no crash can leave a gap between two segments. */
+/** Syncs the directory each time, so that no crash can leave a gap between two segments. */
 function trimmed(disk: Disk, directory: string): void {
   disk.syncDirectory(directory);
   failpoint('journal.segment-trimmed');
@@ -220,13 +220,13 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** The file system has no room, which passes; every other error does not. */
+/** Whether the file system is out of space, which passes. No other error does. */
 export function isDiskFull(error: unknown): boolean {
   const code = errorCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
-/** Removes a file that may be missing. */
+/** Removes a file, which may be missing. */
 export function unlinkIfPresent(disk: Disk, directory: string, name: string): void {
   try {
     disk.unlink(joinPath(directory, name));

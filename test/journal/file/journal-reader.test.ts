@@ -22,7 +22,7 @@ import {
 
 const text = 't'.repeat(300);
 
-/** What the tail returns until it is idle or at its end. */
+/** Reads the tail until it is idle or at its end. */
 function drain(tail: FileJournalTail, durable: number): { revs: number[]; steps: number; compacted?: number } {
   const revs: number[] = [];
   for (let steps = 1; ; steps += 1) {
@@ -89,14 +89,14 @@ void test('tail: tells when each record was written', async () => {
   assert.deepEqual(timesUpTo(6), []);
 });
 
-void test('tail: never returns what lies behind the durable revision that it was given', async () => {
+void test('tail: never returns a record after the durable revision that it was given', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   write(journal, 10, text);
   const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(0));
   assert.deepEqual(drain(tail, 4).revs, range(1, 4), 'not even within a frame');
   assert.deepEqual(drain(tail, 4).revs, []);
-  // Written, but the sync fails: nobody may see it.
+  // Written, but the sync fails: no tail may return it.
   disk.inject = (call) => (call.operation === 'datasync' ? 'EIO' : undefined);
   enqueue(journal, 2, text);
   assert.throws(() => journal.writer.flush(), /EIO/);
@@ -105,7 +105,7 @@ void test('tail: never returns what lies behind the durable revision that it was
   assert.deepEqual(drain(tail, journal.revisions.durable()).revs, range(5, 10));
 });
 
-void test('tail: what was trimmed is compacted, also in a segment that was open and is used again by now', async () => {
+void test('tail: what was trimmed is compacted, also in a segment that was open and has been used again', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: segmentBytes });
   const shared = new JournalDirectory(disk, directory);

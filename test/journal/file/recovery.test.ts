@@ -25,7 +25,7 @@ import { rewriteAsVersion1 } from './version-1-log.ts';
 
 const text = 't'.repeat(300);
 
-/** A log of `groups` frames with 3 records each, closed; and where the frames of each segment stand. */
+/** A closed log of `groups` frames with three records each. */
 async function logOf(groups: number, version: JournalVersion = 2): Promise<FaultDisk> {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: Infinity });
@@ -51,7 +51,7 @@ function framesOf(disk: FaultDisk, file: string): number[] {
   return offsets;
 }
 
-/** Starting is refused, names the place, and changes nothing. */
+/** Checks that the start is refused and changes nothing. Returns the error, which names the place. */
 async function refused(disk: FaultDisk, options: { from?: number } = {}): Promise<JournalCorruption> {
   const before = disk.snapshot();
   let found: unknown;
@@ -71,7 +71,7 @@ void test('recovery: a new directory becomes an empty log, and stays one', async
   assert.deepEqual(await recover(disk.powerCut(1)), first);
 });
 
-void test('recovery: a new log may begin behind a revision, as a restore needs it', async () => {
+void test('recovery: a new log may begin after any revision, as a restore needs it', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { from: 5_000, createAfter: 1_000_005_000 });
   write(journal, 2);
@@ -140,21 +140,24 @@ void test('recovery: a last frame that ends with a single bit, and has lost it, 
   await refused(disk.restart());
 });
 
-forEachVersion('recovery: a last frame whose beginning was overwritten is refused, with whatever', async (version) => {
-  const disk = await logOf(4, version);
-  const file = pathOf(disk, -1);
-  const start = framesOf(disk, file).at(-1) ?? 0;
-  for (let length = 1; length < 300; length += 7) {
-    for (const byte of [0, 0x20]) {
-      const damaged = disk.powerCut(1);
-      damaged.damage(file, (bytes) => bytes.fill(byte, start, start + length));
-      const sectorEnds = Math.ceil((start + 1) / sectorBytes) * sectorBytes;
-      // A whole part of a sector that is zero may never have been written.
-      if (byte === 0 && start + length >= sectorEnds) assert.equal((await recover(damaged)).last, 9);
-      else assert.equal((await refused(damaged)).offset, start, `${length} times ${byte}`);
+forEachVersion(
+  'recovery: a last frame whose beginning was overwritten is refused, whatever overwrote it',
+  async (version) => {
+    const disk = await logOf(4, version);
+    const file = pathOf(disk, -1);
+    const start = framesOf(disk, file).at(-1) ?? 0;
+    for (let length = 1; length < 300; length += 7) {
+      for (const byte of [0, 0x20]) {
+        const damaged = disk.powerCut(1);
+        damaged.damage(file, (bytes) => bytes.fill(byte, start, start + length));
+        const sectorEnds = Math.ceil((start + 1) / sectorBytes) * sectorBytes;
+        // A whole part of a sector that is zero may never have been written.
+        if (byte === 0 && start + length >= sectorEnds) assert.equal((await recover(damaged)).last, 9);
+        else assert.equal((await refused(damaged)).offset, start, `${length} times ${byte}`);
+      }
     }
-  }
-});
+  },
+);
 
 forEachVersion(
   'recovery: a last segment that is shorter than it was made is refused, wherever it was cut',
@@ -255,7 +258,7 @@ void test('recovery: a segment or a frame of another log is refused', async () =
   }
 });
 
-void test('recovery: a watermark at the end of the log is fine, one behind it is refused, one before it is replayed', async () => {
+void test('recovery: a watermark at the end of the log is fine, one after it is refused, one before it is replayed', async () => {
   const disk = await logOf(40);
   assert.equal((await recover(disk.powerCut(1), { from: 120 })).last, 120);
   await refused(disk.powerCut(1), { from: 121 });
@@ -278,7 +281,7 @@ void test('recovery: a log that was trimmed beyond the watermark is refused', as
   await refused(disk.powerCut(1), { from: second - 2 });
 });
 
-void test('recovery: stale bytes behind the end are ignored and gone afterwards', async () => {
+void test('recovery: stale bytes after the end are ignored and gone afterwards', async () => {
   for (const full of [false, true]) {
     const disk = await logOf(6);
     const file = pathOf(disk, -1);
@@ -306,7 +309,7 @@ void test('recovery: doing it again changes nothing', async () => {
   assert.deepEqual(disk.snapshot(), after);
 });
 
-void test('recovery: left-overs of preparations are removed', async () => {
+void test('recovery: leftovers of preparations are removed', async () => {
   const disk = await logOf(3);
   for (const name of ['spare.tmp', 'urgent.tmp', 'spare.log', 'journal-0000000000000001.log.tmp']) {
     await disk.writeZeros(`${directory}/${name}`, 700);

@@ -64,7 +64,7 @@ void test('salvage: keeps what stands before the damage, and revisions that were
   assert.equal(journal.recovered.at, 1_700_000_000_000, 'times go on from the last one that was kept');
 });
 
-void test('salvage: the log goes on behind the gap, for replay, tails and further starts', async () => {
+void test('salvage: the log continues after the gap, for replay, tails and further starts', async () => {
   const disk = await damagedLog();
   const { kept = rev(0), lost } = await salvageJournal(disk, directory);
   const next = lost?.next ?? 0;

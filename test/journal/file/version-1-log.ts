@@ -1,6 +1,6 @@
 /**
- * Logs of format version 1, which no server writes from the start any more: a real one, as a server of that time left
- * it, and any log rewritten in that format.
+ * Logs of format version 1, which no server begins any more: a real one, as a server of that time left it, and any log
+ * rewritten in that format.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -13,7 +13,7 @@ import { directory } from './journal-fixture.ts';
 
 const fixtures = path.join(import.meta.dirname, 'fixtures/version-1');
 
-/** Revisions 1 to 17 in two segments of 2 KiB and eight frames; the files hold them as hex, without the zeros at the end. */
+/** Revisions 1 to 17: eight frames in two segments of 2 KiB. The files are hex, without the zeros at the end. */
 export function version1Disk(): FaultDisk {
   const files = fs.readdirSync(fixtures).map((file) => {
     const hex = fs.readFileSync(path.join(fixtures, file), 'latin1').replaceAll('\n', '');
