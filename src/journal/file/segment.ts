@@ -25,7 +25,10 @@
  * `frame.ts`). New segments always have version 2. A log that a version-1 server wrote is continued as it is: recovery
  * copies its last segment byte for byte, because every checksum in the chain covers the header before it, and the
  * writer fills the rest of that segment with version-1 frames. So a start after an upgrade needs no disk space, and a
- * crash in it leaves nothing new. The next segment has version 2, and with it the log has times.
+ * crash in it leaves nothing new. The next segment has version 2, and with it the log has times. The checksum does not
+ * cover `version`, but no flip of one bit turns 1 into 2 or back, and the two checksums cover different bytes.
+ *
+ * `at` is for a segment that has no frame yet: a start finds the last time there without reading the segment before.
  *
  * Life of a segment, and what a crash leaves at each step:
  *
