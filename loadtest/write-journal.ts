@@ -9,6 +9,7 @@ import { recoverJournal } from '../src/journal/file/recovery.ts';
 import { accountId, revision } from '../src/protocol/ids.ts';
 import { kinds, RecordWriter } from '../src/protocol/record.ts';
 import { LocalRevisions } from '../src/protocol/wire/revisions.ts';
+import { systemClock } from '../src/shared/clock.ts';
 import { realDisk } from '../src/shared/disk.ts';
 
 export interface WrittenJournal {
@@ -31,7 +32,14 @@ export async function writeJournal(
   const directory = path.join(dataDirectory, 'journal');
   const recovered = await recoverJournal(realDisk, directory, { from: revision(0), segmentBytes, randomBytes, log });
   const revisions = new LocalRevisions(recovered.last);
-  const writer = new JournalWriter(realDisk, directory, recovered, revisions, { shards: 1, segmentBytes, log });
+  const writer = new JournalWriter(realDisk, directory, {
+    recovered,
+    revisions,
+    shards: 1,
+    segmentBytes,
+    log,
+    clock: systemClock(),
+  });
   const records = new RecordWriter();
   let written = 0;
   let count = 0;

@@ -71,6 +71,19 @@ void test('a subfolder imports only subfolders below it', () => {
   }
 });
 
+void test("the journal's files are known to the journal and to those who put the server together", () => {
+  // Everybody else takes a `Journal` or a `JournalSource`: the log may be somewhere else one day.
+  const composing = new Exceptions(['src/front-end/front-end.ts', 'src/shard-worker/shard-thread.ts']);
+  for (const [file, text] of source) {
+    if (/^src\/(journal|main)\//.test(file)) continue;
+    for (const { target } of importsOf(file, text)) {
+      if (!target.startsWith('src/journal/file/')) continue;
+      assert.ok(composing.has(file), `${file} imports ${target}: take a Journal or a JournalSource instead`);
+    }
+  }
+  composing.assertAllUsed();
+});
+
 void test('no file imports itself over others', () => {
   const files = new Map(
     tracked.filter((name) => /^(src|loadtest)\/.*\.ts$/.test(name)).map((name) => [name, read(name)]),

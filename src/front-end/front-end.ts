@@ -5,7 +5,7 @@
 import diagnostics from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { JournalDirectory } from '../journal/file/journal-directory.ts';
+import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
@@ -86,14 +86,14 @@ export class FrontEnd {
       defer: setImmediate,
       after: systemAfter,
     };
-    const directory = new JournalDirectory(realDisk, journalDirectory);
+    const source = new FileJournalSource(realDisk, journalDirectory);
     const router = new Router({
       ...common,
       index,
       links: ports.shards.map((port, shard) => {
         return new ThreadShardLink(port, new ReplyCredit(ports.credit, index * ports.shards.length + shard));
       }),
-      prefixWatches: new PrefixWatches({ ...common, directory }),
+      prefixWatches: new PrefixWatches({ ...common, source }),
       journalStats,
     });
     ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));

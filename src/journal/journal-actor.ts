@@ -1,29 +1,29 @@
 /**
- * What the journal does with its messages when it does not run in a shard's own thread:
+ * The journal's message loop when it does not run in a shard's own thread:
  *
  *   a message arrives ─► turn: drain every port ─► flush one frame ─► tell ─► another turn if it wrote one
  *
- * What arrives while a frame is being synced is drained before the next one, and so shares its fdatasync. Turns follow
- * each other by `defer`, which lets the preparation of the spare segment go on beside them. It owns no thread and no
- * port: journal-thread.ts feeds it from MessagePorts, `test/support/in-process.ts` from a simulator's queues.
- * Nothing is caught here: an error ends the thread, and with it the process.
+ * Messages that arrive while a frame is being synced are drained before the next frame, and so share its fdatasync. The
+ * actor starts each turn with `defer`, so that the spare segment is prepared between the turns. It owns no thread and
+ * no port: journal-thread.ts feeds it from MessagePorts, `test/support/in-process.ts` from a simulator's queues. It
+ * catches nothing: an error ends the thread, and with it the process.
  */
 import type { Revision } from '../protocol/ids.ts';
 import { unreachable } from '../shared/assert.ts';
 import { DurabilityWaiters } from './durability-waiters.ts';
-import type { ToJournal } from './journal-wire.ts';
+import type { JournalFromShard } from './journal-wire.ts';
 import type { JournalWriter } from './file/journal-writer.ts';
 
-export interface JournalActorOptions {
+interface JournalActorOptions {
   readonly writer: JournalWriter;
-  /** By shard: takes the next message that has arrived on its port, if there is one. */
-  readonly receive: readonly (() => ToJournal | undefined)[];
+  /** By shard: takes the next message that has arrived on the shard's port, if there is one. */
+  readonly receive: readonly (() => JournalFromShard | undefined)[];
   readonly durable: () => Revision;
-  /** Tells every router. */
+  /** Tells every router what is durable. */
   readonly tellRouters: (durable: Revision) => void;
-  /** Tells a shard that has waited for it: others need not be woken with every commit. */
+  /** Tells a shard that has waited for this revision; the others are not woken with every commit. */
   readonly tellShard: (shard: number, durable: Revision) => void;
-  /** Runs something in a turn of its own. */
+  /** Calls `run` in an event-loop turn of its own. */
   readonly defer: (run: () => void) => void;
 }
 
@@ -41,14 +41,14 @@ export class JournalActor {
     });
   }
 
-  /** A message of this shard has arrived. */
-  take(shard: number, message: ToJournal): void {
+  /** Handles a message that has arrived from this shard. */
+  take(shard: number, message: JournalFromShard): void {
     if (this.#closed) return;
     this.#handle(shard, message);
     this.#scheduleTurn();
   }
 
-  /** Shards have stopped by now: writes what they sent. */
+  /** Writes what the shards have sent. They have stopped by now. */
   close(): void {
     this.#drain();
     while (this.#options.writer.flush());
@@ -74,7 +74,7 @@ export class JournalActor {
     });
   }
 
-  #handle(shard: number, message: ToJournal): void {
+  #handle(shard: number, message: JournalFromShard): void {
     switch (message.kind) {
       case 'append':
         return this.#options.writer.enqueue(message, true);

@@ -1,26 +1,36 @@
 /** The journal's own thread, for a server with several shards: feeds a `JournalActor` from the ports of the others. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert, unreachable } from '../shared/assert.ts';
+import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
-import type { DurableMessage, FromMain, JournalThreadData, ToJournal, ToMain } from './journal-wire.ts';
+import type {
+  DurableMessage,
+  JournalFromMain,
+  JournalThreadData,
+  JournalFromShard,
+  JournalToMain,
+} from './journal-wire.ts';
 import { spaceCode } from './journal-wire.ts';
 import { JournalWriter } from './file/journal-writer.ts';
 
 const data: JournalThreadData = workerData;
 const main = parentPort;
 assert(main !== null, 'the journal thread is a worker');
-const room = new Int32Array(data.room);
+const space = new Int32Array(data.space);
 const revisions = new SharedRevisions(data.revisions);
-const writer = new JournalWriter(realDisk, data.directory, data.recovered, revisions, {
+const writer = new JournalWriter(realDisk, data.directory, {
+  recovered: data.recovered,
+  revisions,
   ...data.settings,
+  clock: systemClock(data.clockOrigin),
   log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
-  onSpace: (next) => Atomics.store(room, 0, spaceCode(next)),
+  onSpace: (next) => Atomics.store(space, 0, spaceCode(next)),
 });
 const actor = new JournalActor({
   writer,
-  receive: data.shardPorts.map((port) => () => receiveMessageOnPort(port)?.message as ToJournal | undefined),
+  receive: data.shardPorts.map((port) => () => receiveMessageOnPort(port)?.message as JournalFromShard | undefined),
   durable: () => revisions.durable(),
   tellRouters: (durable) => {
     for (const port of data.routerPorts) port.postMessage({ kind: 'durable', durable } satisfies DurableMessage);
@@ -31,9 +41,9 @@ const actor = new JournalActor({
   defer: setImmediate,
 });
 
-data.shardPorts.forEach((port, shard) => port.on('message', (message: ToJournal) => actor.take(shard, message)));
+data.shardPorts.forEach((port, shard) => port.on('message', (message: JournalFromShard) => actor.take(shard, message)));
 
-main.on('message', (message: FromMain) => {
+main.on('message', (message: JournalFromMain) => {
   switch (message.kind) {
     case 'journal-stats':
       return toMain({ kind: 'journal-stats', id: message.id, stats: writer.stats() });
@@ -44,7 +54,7 @@ main.on('message', (message: FromMain) => {
   }
 });
 
-/** Writes what the shards have sent, and lets the thread end. */
+/** Writes what the shards have sent, then lets the thread end. */
 function close(): void {
   actor.close();
   for (const port of data.shardPorts) port.close();
@@ -52,6 +62,6 @@ function close(): void {
   void writer.close().then(() => main?.close());
 }
 
-function toMain(message: ToMain): void {
+function toMain(message: JournalToMain): void {
   main?.postMessage(message, []);
 }

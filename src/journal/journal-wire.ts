@@ -1,12 +1,12 @@
 /**
- * What crosses between the journal's thread and the others.
+ * The messages between the journal's thread and the others.
  *
  *   shard   ──append, checkpointed, await──►  journal        one port each; bytes are transferred, not copied
  *   shard   ◄──durable, when awaited────────  journal  ──durable, each time──►  router
  *   main    ──journal-stats, close──►  journal  ──journal-stats, log──►  main
  *
- * What a shard asks before every commit, whether there is room, stands in shared memory instead. So do the revision
- * counter and the durable revision, which is set before any `durable` message leaves.
+ * Before every commit a shard asks whether there is space: that stands in shared memory instead. So do the revision
+ * counter and the durable revision, which the journal sets before it sends any `durable` message.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { unreachable } from '../shared/assert.ts';
@@ -16,7 +16,7 @@ import type { JournalSettings } from './file/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import type { RecoveredJournal } from './file/recovery.ts';
 
-export type ToJournal =
+export type JournalFromShard =
   | {
       readonly kind: 'append';
       readonly first: Revision;
@@ -25,7 +25,7 @@ export type ToJournal =
       readonly bytes: Uint8Array<ArrayBuffer>;
     }
   | { readonly kind: 'checkpointed'; readonly shard: ShardId; readonly watermark: Revision }
-  /** The shard wants to be told when this revision is durable. */
+  /** Asks for a `durable` message once this revision is durable. */
   | { readonly kind: 'await'; readonly rev: Revision };
 
 export interface DurableMessage {
@@ -33,9 +33,9 @@ export interface DurableMessage {
   readonly durable: Revision;
 }
 
-export type FromMain = { readonly kind: 'journal-stats'; readonly id: number } | { readonly kind: 'close' };
+export type JournalFromMain = { readonly kind: 'journal-stats'; readonly id: number } | { readonly kind: 'close' };
 
-export type ToMain =
+export type JournalToMain =
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats }
   | {
       readonly kind: 'log';
@@ -48,10 +48,12 @@ export interface JournalThreadData {
   readonly directory: string;
   readonly recovered: RecoveredJournal;
   readonly settings: JournalSettings;
+  /** See `systemClock`. */
+  readonly clockOrigin: number;
   /** See `SharedRevisions`. */
   readonly revisions: SharedArrayBuffer;
   /** One Int32: see `spaceCode`. */
-  readonly room: SharedArrayBuffer;
+  readonly space: SharedArrayBuffer;
   readonly shardPorts: readonly MessagePort[];
   readonly routerPorts: readonly MessagePort[];
 }
@@ -60,8 +62,8 @@ export function allocateSpace(): SharedArrayBuffer {
   return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 }
 
-export function spaceCode(room: JournalSpace): number {
-  switch (room) {
+export function spaceCode(space: JournalSpace): number {
+  switch (space) {
     case 'open':
       return 0;
     case 'reserve':
@@ -69,7 +71,7 @@ export function spaceCode(room: JournalSpace): number {
     case 'full':
       return 2;
     default:
-      return unreachable(room);
+      return unreachable(space);
   }
 }
 

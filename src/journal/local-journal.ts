@@ -5,9 +5,9 @@ import { DurabilityWaiters } from './durability-waiters.ts';
 import type { JournalWriter } from './file/journal-writer.ts';
 
 /**
- * The journal in the shard's own thread, for a server with one shard. `append` returns when its records are durable,
- * and has called the listeners by then; only on a full disk are they called later. It refuses nothing: whoever takes a
- * revision asks `room` before (the shard asserts it), and a revision once taken must get into the log.
+ * The journal in the shard's own thread, for a server with one shard. When `append` returns, its records are durable
+ * and the listeners have been called; only on a full disk that happens later. It refuses nothing: the shard asks for
+ * `space` before it takes a revision (it asserts that), and a revision that was taken must get into the log.
  */
 export class LocalJournal implements Journal {
   readonly #writer: JournalWriter;
@@ -23,7 +23,7 @@ export class LocalJournal implements Journal {
     while (this.#writer.flush());
   }
 
-  /** Called each time more is on disk. */
+  /** Calls `listener` each time more is on disk. */
   onDurable(listener: (durable: Revision) => void): void {
     this.#writer.onDurable(listener);
   }
@@ -33,7 +33,7 @@ export class LocalJournal implements Journal {
   }
 
   space(): JournalSpace {
-    return this.#writer.room;
+    return this.#writer.space;
   }
 
   checkpointed(shard: ShardId, watermark: Revision): void {

@@ -9,7 +9,12 @@ import type { FrontEndPorts } from '../front-end/ports.ts';
 import type { CheckpointThreadData } from '../storage/checkpoint/checkpoint-thread.ts';
 import type { JournalLog, JournalSettings } from '../journal/file/journal-options.ts';
 import type { JournalStats } from '../protocol/stats.ts';
-import { allocateSpace, type FromMain, type JournalThreadData, type ToMain } from '../journal/journal-wire.ts';
+import {
+  allocateSpace,
+  type JournalFromMain,
+  type JournalThreadData,
+  type JournalToMain,
+} from '../journal/journal-wire.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { bootShard } from '../shard-worker/open-shard.ts';
@@ -25,7 +30,7 @@ export class Threads {
   readonly frontEnds: readonly FrontEndPorts[];
   readonly revisions: SharedArrayBuffer;
   readonly #shards: readonly ShardLink[];
-  readonly #journal: WorkerLink<FromMain, ToMain> | undefined;
+  readonly #journal: WorkerLink<JournalFromMain, JournalToMain> | undefined;
   readonly #checkpoint: WorkerLink<never, never>;
 
   constructor(config: Config, opened: OpenedDataDirectory, log: JournalLog, onFatal: (error: unknown) => void) {
@@ -50,7 +55,7 @@ export class Threads {
       onFatal,
     });
 
-    const room = allocateSpace();
+    const space = allocateSpace();
     const toJournal = shards === 1 ? [] : channels(shards);
     const journalToRouter = shards === 1 ? [] : channels(http.threads);
     if (shards > 1) {
@@ -58,8 +63,9 @@ export class Threads {
         directory: journalDirectory,
         recovered,
         settings,
+        clockOrigin: performance.timeOrigin,
         revisions: this.revisions,
-        room,
+        space,
         shardPorts: toJournal.map((channel) => channel.port2),
         routerPorts: journalToRouter.map((channel) => channel.port2),
       };
@@ -90,7 +96,7 @@ export class Threads {
         routerPorts: toRouter.map((row) => row[shard]!.port2),
         credit,
         checkpointPort: toCheckpoint[shard]!.port1,
-        journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1, room },
+        journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1, space },
       };
       return shardLink(data, log, onFatal);
     });
@@ -151,7 +157,7 @@ function shardLink(data: ShardThreadData, log: JournalLog, onFatal: (error: unkn
   return { link, replayed: link.step('replayed') };
 }
 
-function logged(message: ShardToMain | ToMain, log: JournalLog): void {
+function logged(message: ShardToMain | JournalToMain, log: JournalLog): void {
   if (message.kind === 'log') log(message.level, message.message, message.details);
 }
 

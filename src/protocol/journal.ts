@@ -1,5 +1,6 @@
 /**
- * The seam between shards and the log: what a shard needs of a journal, whichever thread, or one day machine, it is on.
+ * The seams between the log and everything else: `Journal` writes it, `JournalSource` reads it. Neither says where the
+ * log is: in the same thread, in another one or, some day, on another machine.
  */
 import type { RecordChunk } from './record.ts';
 import type { Revision, ShardId } from './ids.ts';
@@ -8,20 +9,69 @@ import type { Revision, ShardId } from './ids.ts';
 export type JournalSpace = 'open' | 'reserve' | 'full';
 
 export interface Journal {
-  /** Hands over one turn's records, ascending. They are written in revision order over all shards. */
+  /** Hands over one turn's records, ascending. The journal writes them in revision order over all shards. */
   append(chunk: RecordChunk): void;
-  /** Calls back, in a turn of its own or within `append`, once everything up to `rev` is on disk, which it is not yet. */
+  /** Calls `reached` once everything up to `rev`, not durable yet, is on disk. May call it from within `append`. */
   whenDurable(rev: Revision, reached: () => void): void;
   space(): JournalSpace;
-  /** Everything of this shard up to and including `watermark` is in the checkpoint: older segments may go. */
+  /** Tells the journal that the checkpoint of this shard holds everything up to `watermark`: older segments may go. */
   checkpointed(shard: ShardId, watermark: Revision): void;
 }
 
-/**
- * The counter from which every commit takes its revision, and the durable revision behind it. Shared by all threads.
- */
+export interface JournalSource {
+  /**
+   * Reads the records after `after` in order, while nobody writes.
+   * @param last the last revision that recovery found: if the log ends before it, that is corruption
+   */
+  replay(after: Revision, last: Revision): Iterable<JournalRecord>;
+  /** Reads the records after `after` while the journal is written. Tails of one source share what they know of it. */
+  tail(after: Revision): JournalTail;
+}
+
+/** One record, for `decodeRecord`. The source returns the same object each time: use it before the next step. */
+export interface JournalRecord {
+  readonly buffer: Buffer;
+  /** Where the record begins in `buffer`. */
+  readonly at: number;
+  readonly rev: Revision;
+  /** When it was written, in wall-clock milliseconds; 0: unknown. */
+  readonly committedAt: number;
+}
+
+/** Returns the records after a revision, a bounded step at a time, and goes on as the log grows. */
+export interface JournalTail {
+  /** The last revision that was returned: a new tail that starts here continues this one. */
+  readonly position: Revision;
+  /** Returns up to 1 MiB of records, or one record that is larger, none above `durable`. Synchronous, bounded. */
+  read(durable: Revision): TailRead;
+  close(): void;
+}
+
+export type TailRead =
+  /** More records, ascending; the bytes stay valid until the next `read`. There may be more yet. */
+  | {
+      readonly kind: 'records';
+      readonly chunk: RecordChunk & { readonly bytes: Buffer };
+      /** When they were written: one element for each frame that the records are from, ascending. */
+      readonly times: readonly CommitTime[];
+    }
+  /** Still on the way to the first record that was asked for: call again. */
+  | { readonly kind: 'seeking' }
+  /** Everything up to the given durable revision has been returned. */
+  | { readonly kind: 'idle' }
+  /** The next record is gone; the oldest that can be read is `oldest`. The tail is at its end. */
+  | { readonly kind: 'compacted'; readonly oldest: Revision };
+
+/** One frame's share of the records: those after the element before it, up to and including `last`. */
+export interface CommitTime {
+  readonly last: Revision;
+  /** Wall-clock milliseconds; 0: unknown. */
+  readonly committedAt: number;
+}
+
+/** The counter that gives every commit its revision, and the durable revision. All threads share both. */
 export interface Revisions {
-  /** Takes the next revision. Whoever takes one hands its record to the journal in the same turn. */
+  /** Takes the next revision. The caller hands its record to the journal in the same turn. */
   next(): Revision;
   /** The highest revision taken so far. */
   current(): Revision;

@@ -5,11 +5,9 @@
  */
 import { ownerOf } from '../protocol/partition.ts';
 import type { AccountId, Revision, ShardId } from '../protocol/ids.ts';
-import type { Journal, Revisions } from '../protocol/journal.ts';
+import type { Journal, JournalSource, Revisions } from '../protocol/journal.ts';
 import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
 import { serverAccount } from '../protocol/ids.ts';
-import { readRecords } from '../journal/file/journal-reader.ts';
-import type { Disk } from '../shared/disk.ts';
 import type { Limits } from '../shared/limits.ts';
 import { applyRecord, type Boot } from './core/state/state.ts';
 import { Checkpointer, type CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
@@ -22,8 +20,7 @@ export interface OpenShardOptions {
   readonly limits: Limits;
   readonly checkpoint: CheckpointStore;
   readonly writer: CheckpointWriter;
-  readonly disk: Disk;
-  readonly journalDirectory: string;
+  readonly source: JournalSource;
   /** The last revision of the recovered journal. */
   readonly last: Revision;
   readonly yieldTurn: () => Promise<void>;
@@ -37,14 +34,14 @@ export interface OpenedShard {
 }
 
 export async function openShard(options: OpenShardOptions): Promise<OpenedShard> {
-  const { shard, shards, limits, checkpoint, writer, disk, journalDirectory, last, yieldTurn } = options;
+  const { shard, shards, limits, checkpoint, writer, source, last, yieldTurn } = options;
   const store = new ShardStore(checkpoint);
   const watermark = checkpoint.watermark();
   const memtableBytesMax = limits.memtable_bytes_max;
   const checkpointer = new Checkpointer({ shard, store, writer, memtableBytesMax, watermark, yieldTurn });
   const owns = (account: AccountId, key: string): boolean => ownerOf(account, key, shards) === shard;
   let replayed = 0;
-  for (const { buffer, at, rev } of readRecords(disk, journalDirectory, watermark, last)) {
+  for (const { buffer, at, rev } of source.replay(watermark, last)) {
     applyRecord({ entries: store, owns }, decodeRecord(buffer, at));
     replayed += 1;
     // Nobody writes beside a replay, so that the memtable may grow to its full size first: fewer, larger checkpoints.

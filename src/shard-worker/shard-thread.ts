@@ -11,6 +11,7 @@ import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { ThreadCheckpointWriter } from '../storage/checkpoint/checkpoint-link.ts';
 import { ThreadJournal } from '../journal/journal-link.ts';
+import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import { JournalWriter } from '../journal/file/journal-writer.ts';
 import { LocalJournal } from '../journal/local-journal.ts';
 import type { JournalSettings } from '../journal/file/journal-options.ts';
@@ -47,7 +48,7 @@ export interface ShardThreadData {
   readonly checkpointPort: MessagePort;
   readonly journal:
     | { readonly kind: 'local'; readonly settings: JournalSettings }
-    | { readonly kind: 'thread'; readonly port: MessagePort; readonly room: SharedArrayBuffer };
+    | { readonly kind: 'thread'; readonly port: MessagePort; readonly space: SharedArrayBuffer };
 }
 
 export type ShardFromMain =
@@ -77,14 +78,17 @@ const revisions = new SharedRevisions(data.revisions);
 
 const writer =
   data.journal.kind === 'local'
-    ? new JournalWriter(realDisk, data.journalDirectory, data.recovered, revisions, {
+    ? new JournalWriter(realDisk, data.journalDirectory, {
+        recovered: data.recovered,
+        revisions,
         ...data.journal.settings,
+        clock,
         log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
       })
     : undefined;
 const local = writer === undefined ? undefined : new LocalJournal(writer);
 const journal: Journal =
-  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.room) : local!;
+  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.space) : local!;
 
 const lmdb = new LmdbStore(data.dataDirectory);
 const checkpointWriter = new ThreadCheckpointWriter(data.checkpointPort);
@@ -94,8 +98,7 @@ const { store, checkpointer, owns, replayed } = await openShard({
   limits: data.limits,
   checkpoint: lmdb.shard(shard),
   writer: afterJournal(checkpointWriter, journal, revisions),
-  disk: realDisk,
-  journalDirectory: data.journalDirectory,
+  source: new FileJournalSource(realDisk, data.journalDirectory),
   last: data.recovered.last,
   yieldTurn,
 });

@@ -1,13 +1,13 @@
 /**
  * One bit of a log flips, anywhere: in a frame, in a segment's header, behind the end. The start is refused, with the
  * file and the place and without a change to anything; or it finds everything that was acknowledged, because the bit is
- * one that nobody reads. Anything else is a silent loss. In the sectors where the next frame's header would stand, a bit
- * may pass for what is left of a frame: there, both are right.
+ * one that nobody reads. Anything else is a silent loss. In the sectors where the next frame's header would stand, a
+ * bit may pass for what is left of a frame: there, both are right.
  */
 import assert from 'node:assert/strict';
 import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';
 import { readRecords } from '../../src/journal/file/journal-reader.ts';
-import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
+import { frameHeaderBytesOf, type JournalVersion } from '../../src/journal/file/frame.ts';
 import { segmentHeaderBytes, UnsupportedFormat } from '../../src/journal/file/segment.ts';
 import { directory, recover } from '../journal/file/journal-fixture.ts';
 import { sectorBytes } from '../support/fault-disk.ts';
@@ -33,8 +33,8 @@ export interface BitFlips {
 
 const logBytes = 150 * 1024;
 
-export async function flipBits(random: SeededRandom, count: number): Promise<BitFlips> {
-  const log = await makeLog(random, logBytes);
+export async function flipBits(random: SeededRandom, count: number, version: JournalVersion): Promise<BitFlips> {
+  const log = await makeLog(random, logBytes, version);
   const acknowledged = framesBehind(log, 0);
   const done: BitFlips = { flips: 0, refused: 0, harmless: 0 };
   for (; done.flips < count; done.flips += 1) {
@@ -58,12 +58,12 @@ export async function flipBits(random: SeededRandom, count: number): Promise<Bit
 }
 
 /** What a segment's header says; nobody reads the rest of its sector. */
-const headerReadBytes = 48;
+const headerReadBytes = { 1: 48, 2: 52 };
 
 async function judge(log: Log, index: number, byte: number, acknowledged: Buffer, done: BitFlips): Promise<void> {
   const segment = log.segments[index]!;
-  const read = byte < segmentHeaderBytes ? byte < headerReadBytes : byte < segment.end;
-  const nextHeader = Math.ceil((segment.end + frameHeaderBytes) / sectorBytes) * sectorBytes;
+  const read = byte < segmentHeaderBytes ? byte < headerReadBytes[log.version] : byte < segment.end;
+  const nextHeader = Math.ceil((segment.end + frameHeaderBytesOf(log.version)) / sectorBytes) * sectorBytes;
   const atTheEnd = byte >= segment.end && byte < nextHeader;
   const disk = diskOf(log.segments);
   const changes = countChanges(disk);

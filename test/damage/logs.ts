@@ -3,11 +3,12 @@
  * shared by everything that is tried on them: a disk is made of them for each attempt, at next to no cost, because
  * recovery never changes a segment in place unless the disk is full.
  */
-import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
+import { frameHeaderBytesOf, type JournalVersion } from '../../src/journal/file/frame.ts';
 import { segmentHeaderBytes } from '../../src/journal/file/segment.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { kinds, RecordWriter, type Effect } from '../../src/protocol/record.ts';
 import { directory, open, settle } from '../journal/file/journal-fixture.ts';
+import { rewriteAsVersion1 } from '../journal/file/version-1-log.ts';
 import { FaultDisk, type DiskOperation } from '../support/fault-disk.ts';
 import { keepFiles } from '../support/keep-files.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -31,12 +32,14 @@ export interface Segment {
 }
 
 export interface Log {
+  /** Of every segment. */
+  readonly version: JournalVersion;
   readonly segments: readonly Segment[];
   readonly last: number;
 }
 
 /** With at least so many bytes in frames. */
-export async function makeLog(random: SeededRandom, bytes: number): Promise<Log> {
+export async function makeLog(random: SeededRandom, bytes: number, version: JournalVersion): Promise<Log> {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { segmentBytes, keepBytes: Infinity, frameBytesMax: 8 * 1024 });
   const writer = new RecordWriter();
@@ -52,9 +55,10 @@ export async function makeLog(random: SeededRandom, bytes: number): Promise<Log>
     await settle();
   }
   await journal.writer.close();
+  if (version === 1) rewriteAsVersion1(disk);
   const files = [...disk.snapshot()].filter(([file]) => file.endsWith('.log') && file.includes('/journal-'));
   const segments = files.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([file, content]) => segmentOf(file, content));
-  return { segments, last: journal.revisions.durable() };
+  return { version, segments, last: journal.revisions.durable() };
 }
 
 /** Nothing ends with a character of a single bit, see "The fuzzers" in docs/testing.md. */
@@ -71,7 +75,7 @@ function effects(random: SeededRandom): Effect[] {
 function segmentOf(file: string, bytes: Buffer): Segment {
   const frames: Frame[] = [];
   let start = segmentHeaderBytes;
-  while (start + frameHeaderBytes <= bytes.length && bytes.readUInt32LE(start) !== 0) {
+  while (start + 12 <= bytes.length && bytes.readUInt32LE(start) !== 0) {
     const end = start + bytes.readUInt32LE(start + 8);
     frames.push({ start, end, last: bytes.readUIntLE(start + 30, 6) });
     start = end;
@@ -114,9 +118,10 @@ export function nameOf({ file }: Segment): string {
 
 /** Records behind `from`, up to `to`, as they stand in the log: one piece for each segment. */
 export function framesBehind(log: Log, from: number): Buffer {
+  const headerBytes = frameHeaderBytesOf(log.version);
   return Buffer.concat(
     log.segments.flatMap(({ bytes, frames }) =>
-      frames.filter(({ last }) => last > from).map(({ start, end }) => bytes.subarray(start + frameHeaderBytes, end)),
+      frames.filter(({ last }) => last > from).map(({ start, end }) => bytes.subarray(start + headerBytes, end)),
     ),
   );
 }

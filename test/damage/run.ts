@@ -14,10 +14,12 @@ if ((what !== 'tails' && what !== 'flips') || !Number.isSafeInteger(seed)) {
 }
 try {
   const random = seededRandom(seed);
+  // One log in four is of the older format.
+  const version = seed % 4 === 0 ? 1 : 2;
   const done =
     what === 'tails'
-      ? await tearTails(random, Number(countText ?? 65_536))
-      : await flipBits(random, Number(countText ?? 4000));
+      ? await tearTails(random, Number(countText ?? 65_536), version)
+      : await flipBits(random, Number(countText ?? 4000), version);
   console.log(JSON.stringify({ logs: 1, ...done }));
 } catch (error) {
   console.error(error);

@@ -7,6 +7,7 @@
  * And for every eighth byte: the frame that it is in has lost a part of its sectors, whichever.
  */
 import assert from 'node:assert/strict';
+import type { JournalVersion } from '../../src/journal/file/frame.ts';
 import { segmentHeaderBytes } from '../../src/journal/file/segment.ts';
 import { open, readAll, recover, write } from '../journal/file/journal-fixture.ts';
 import { sectorBytes } from '../support/fault-disk.ts';
@@ -22,8 +23,8 @@ export interface TornTails {
   wentOn: number;
 }
 
-export async function tearTails(random: SeededRandom, lastBytes: number): Promise<TornTails> {
-  const log = await makeLog(random, lastBytes + segmentBytes);
+export async function tearTails(random: SeededRandom, lastBytes: number, version: JournalVersion): Promise<TornTails> {
+  const log = await makeLog(random, lastBytes + segmentBytes, version);
   const done: TornTails = { tails: 0, withinFrames: 0, lostSectors: 0, wentOn: 0 };
   for (let index = log.segments.length - 1; done.tails < lastBytes; index -= 1) {
     assert.ok(index > 0, 'the log is long enough');

@@ -1,4 +1,4 @@
-/** Encodes real headers and records, and looks for every field where docs/on-disk-formats.md says that it stands. */
+/** Encodes real headers and records, and looks for every field at the place that docs/on-disk-formats.md names. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
@@ -39,7 +39,7 @@ function fieldsUnder(heading: string, table: string[][] = tableUnder(markdown, h
   );
 }
 
-/** What stands in the field, whatever its type. */
+/** The content of the field, according to its type. */
 function valueOf(bytes: Buffer, field: Field | undefined, start = 0): number | bigint | string {
   assert.ok(field !== undefined, 'the field is documented');
   const at = start + field.at;
@@ -48,7 +48,14 @@ function valueOf(bytes: Buffer, field: Field | undefined, start = 0): number | b
   return bytes.subarray(at, at + Number.parseInt(field.type, 10)).toString('latin1');
 }
 
-const header = { logId: 0x1122334455667788n, first: revision(4711), after: revision(4710), chain: 0xcafe, bytes: 9999 };
+const header = {
+  logId: 0x1122334455667788n,
+  first: revision(4711),
+  after: revision(4710),
+  chain: 0xcafe,
+  bytes: 9999,
+  at: 1_800_000_000_001,
+};
 
 void test('the segment header is as documented', () => {
   const bytes = encodeSegmentHeader(header);
@@ -56,14 +63,18 @@ void test('the segment header is as documented', () => {
   const value = (name: string) => valueOf(bytes, fields.get(name));
   assert.equal(value('magic'), fields.get('magic')?.meaning.replaceAll('`', ''));
   assert.equal(value('version'), Number(fields.get('version')?.meaning));
-  assert.match(fields.get('crc')?.meaning ?? '', /bytes 16 to 47/);
-  assert.equal(value('crc'), crc32(bytes.subarray(16, 48)));
-  assert.deepEqual(
-    [value('log id'), value('first'), value('after'), value('chain'), value('bytes')],
-    [header.logId, header.first, header.after, header.chain, header.bytes],
-  );
-  assert.equal(bytes.subarray(48).toString('hex'), '00'.repeat(segmentHeaderBytes - 48));
-  assert.match(markdown, new RegExp(`${segmentHeaderBytes} bytes, of which 48 are used`));
+  assert.match(fields.get('crc')?.meaning ?? '', /bytes 16 to 51/);
+  assert.equal(value('crc'), crc32(bytes.subarray(16, 52)));
+  assert.deepEqual(['log id', 'first', 'after', 'chain', 'bytes', 'at'].map(value), [
+    header.logId,
+    header.first,
+    header.after,
+    header.chain,
+    header.bytes,
+    header.at,
+  ]);
+  assert.equal(bytes.subarray(52).toString('hex'), '00'.repeat(segmentHeaderBytes - 52));
+  assert.match(markdown, new RegExp(`${segmentHeaderBytes} bytes, of which 52 are used`));
   assert.match(markdown, new RegExp(`${segmentBytesDefault / 1024 / 1024} MiB by default`));
 });
 
@@ -91,20 +102,23 @@ void test('the frame is as documented', () => {
   const record = oneRecord();
   const bytes = Buffer.concat([Buffer.alloc(frameHeaderBytes), record]);
   const revisions = { first: revision(4712), last: revision(4712), durable: revision(4711), count: 1 };
-  const crc = sealFrame(bytes, bytes.length, { previous: 0xbeef, logId: header.logId, ...revisions });
+  const at = 1_800_000_000_002;
+  const crc = sealFrame(bytes, { version: 2, previous: 0xbeef, logId: header.logId, ...revisions, at });
   const fields = fieldsUnder('Frame');
   const value = (name: string) => valueOf(bytes, fields.get(name));
   const magic = fields.get('magic')?.meaning.replaceAll(/[` ]/g, '') ?? '';
   assert.equal(Buffer.from(String(value('magic')), 'latin1').toString('hex'), magic);
   assert.deepEqual([value('crc'), value('length'), value('previous')], [crc, bytes.length, 0xbeef]);
   assert.equal(crc, crc32(bytes.subarray(8)));
-  assert.deepEqual(['log id', 'first', 'last', 'durable', 'count', 'check'].map(value), [
+  assert.deepEqual(['log id', 'first', 'last', 'durable', 'count', 'check', 'at', 'zero'].map(value), [
     header.logId,
     4712,
     4712,
     4711,
     1,
     crc32(bytes.subarray(8, 46)) & 0xffff,
+    at,
+    '\0\0',
   ]);
   assert.match(markdown, new RegExp(`a header of ${frameHeaderBytes} bytes, then records`));
 });
@@ -130,8 +144,8 @@ void test('record and effects are as documented', () => {
   const keyAt = start + (effect.get('key')?.at ?? 0);
   assert.ok(bytes.subarray(keyAt, keyAt + key.length).equals(key));
 
-  const behindKey = markdown.slice(markdown.indexOf('Behind the key of a put:'));
-  const put = fieldsUnder('Put', tableUnder(`# Put\n${behindKey}`, 'Put'));
+  const afterKey = markdown.slice(markdown.indexOf('After the key of a put:'));
+  const put = fieldsUnder('Put', tableUnder(`# Put\n${afterKey}`, 'Put'));
   const putAt = keyAt + key.length;
   assert.deepEqual(
     ['till', 'value length'].map((name) => valueOf(bytes, put.get(name), putAt)),

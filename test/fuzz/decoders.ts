@@ -3,7 +3,13 @@
  * documented one, nothing read from outside what was given, and what is valid says the same wherever it stands.
  */
 import assert from 'node:assert/strict';
-import { decodeFrame, frameFaults, frameHeaderBytes, sealFrame } from '../../src/journal/file/frame.ts';
+import {
+  decodeFrame,
+  frameFaults,
+  frameHeaderBytesOf,
+  sealFrame,
+  type JournalVersion,
+} from '../../src/journal/file/frame.ts';
 import { SegmentWindow } from '../../src/journal/file/segment-window.ts';
 import { decodeSegmentHeader, encodeSegmentHeader, UnsupportedFormat } from '../../src/journal/file/segment.ts';
 import { wasWrittenWhole } from '../../src/journal/file/torn-tail.ts';
@@ -23,15 +29,19 @@ export const fuzzDecoders: Fuzz = (seed, count, onProgress) =>
   );
 
 function fuzzFrame(random: SeededRandom, tally: Tally): void {
-  const whole = aFrame(random);
+  const version = aVersion(random);
+  const whole = aFrame(random, version);
   const bytes = damaged(random, whole);
   const at = chance(random, 0.8) ? 0 : random.below(bytes.length + 1);
-  const verdict = decodeFrame(bytes, at, logId);
+  const verdict = decodeFrame(bytes, at, { logId, version });
   if (typeof verdict === 'string') {
     assert.ok(verdict in frameFaults, verdict);
     return tally.note(`frame ${verdict}`);
   }
-  assert.ok(verdict.length > frameHeaderBytes && at + verdict.length <= bytes.length, 'a frame lies within its bytes');
+  assert.ok(
+    verdict.length > verdict.headerBytes && at + verdict.length <= bytes.length,
+    'a frame lies within its bytes',
+  );
   assert.equal(verdict.count, verdict.last - verdict.first + 1);
   // Whatever passes the checksum is the frame that was sealed, for all that 32 bits can tell.
   assert.ok(bytes.subarray(at, at + verdict.length).equals(whole), 'only what was sealed is valid');
@@ -39,16 +49,17 @@ function fuzzFrame(random: SeededRandom, tally: Tally): void {
 }
 
 function fuzzWindow(random: SeededRandom, tally: Tally): void {
-  const frames = Array.from({ length: 1 + random.below(4) }, () => aFrame(random));
+  const version = aVersion(random);
+  const frames = Array.from({ length: 1 + random.below(4) }, () => aFrame(random, version));
   const parts = [Buffer.alloc(random.below(600)), ...frames, Buffer.alloc(600)];
   const starts = parts.map((_, i) => Buffer.concat(parts.slice(0, i)).length);
   const bytes = damaged(random, Buffer.concat(parts));
-  const window = new SegmentWindow(strictFile(bytes), Buffer.alloc(64 + random.below(900)));
+  const window = new SegmentWindow(strictFile(bytes), { logId, version }, Buffer.alloc(64 + random.below(900)));
   for (let step = 0; step < 4; step += 1) {
     const offset = chance(random, 0.5) ? pick(random, starts) : random.below(bytes.length + 100);
-    const frame = window.frameAt(offset, logId);
+    const frame = window.frameAt(offset);
     tally.note(`window ${typeof frame === 'string' ? frame : 'valid'}`);
-    const later = window.findLater(offset, logId, random.below(3));
+    const later = window.findLater(offset, random.below(3));
     if (later !== undefined) assert.ok(later.offset >= offset, 'what is found stands behind the place');
     wasWrittenWhole(window, offset);
   }
@@ -60,13 +71,14 @@ function fuzzHeader(random: SeededRandom, tally: Tally): void {
     first: revision(random.below(2 ** 31) + 1),
     after: revision(random.below(2 ** 31)),
     chain: random.below(2 ** 31),
+    at: random.below(2 ** 31),
     bytes: random.below(2 ** 31),
   });
   const bytes = damaged(random, header);
   try {
     const verdict = decodeSegmentHeader(bytes, 'journal-1.log');
     tally.note(typeof verdict === 'string' ? 'header refused' : 'header valid');
-    if (typeof verdict !== 'string') assert.ok(bytes.subarray(0, 48).equals(header.subarray(0, 48)));
+    if (typeof verdict !== 'string') assert.ok(bytes.subarray(0, 52).equals(header.subarray(0, 52)));
   } catch (error) {
     assert.ok(error instanceof UnsupportedFormat, String(error));
     tally.note('header of another format');
@@ -106,18 +118,24 @@ function damaged(random: SeededRandom, bytes: Buffer): Buffer {
   return way === 1 ? randomBytes(random, random.below(700)) : mutated(random, bytes);
 }
 
-function aFrame(random: SeededRandom): Buffer {
+function aVersion(random: SeededRandom): JournalVersion {
+  return chance(random, 0.3) ? 1 : 2;
+}
+
+function aFrame(random: SeededRandom, version: JournalVersion): Buffer {
   const first = 1 + random.below(1000);
   const count = 1 + random.below(4);
   const records = encoded(Array.from({ length: count }, (_, i) => aRecord(random, first + i)));
-  const frame = Buffer.concat([Buffer.alloc(frameHeaderBytes), records]);
-  sealFrame(frame, frame.length, {
+  const frame = Buffer.concat([Buffer.alloc(frameHeaderBytesOf(version)), records]);
+  sealFrame(frame, {
+    version,
     previous: random.below(2 ** 31),
     logId,
     first: revision(first),
     last: revision(first + count - 1),
     durable: revision(first - 1),
     count,
+    at: random.below(2 ** 31),
   });
   return frame;
 }

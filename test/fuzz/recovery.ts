@@ -325,6 +325,7 @@ function tamper(random: SeededRandom, files: Files, journal: Journal): Damage {
         first: revision(first),
         after: revision(after),
         chain: random.below(2 ** 31),
+        at: random.below(2 ** 31),
         bytes: 2512,
       };
       files.set(segmentFile(first), Buffer.concat([encodeSegmentHeader(header), Buffer.alloc(2000)]));

@@ -12,9 +12,9 @@ import { ThreadJournal } from '../../src/journal/journal-link.ts';
 import {
   allocateSpace,
   type DurableMessage,
-  type FromMain,
+  type JournalFromMain,
   type JournalThreadData,
-  type ToMain,
+  type JournalToMain,
 } from '../../src/journal/journal-wire.ts';
 import { workerUrls } from '../../src/main/worker-urls.ts';
 import { WorkerLink } from '../../src/shared/worker-link.ts';
@@ -22,7 +22,10 @@ import { chunkOf, open, range, readAll, recover, revisionsOf, settle, write } fr
 
 const segmentBytes = 1024 * 1024;
 
-function startJournal(data: JournalThreadData, onFatal: (error: unknown) => void): WorkerLink<FromMain, ToMain> {
+function startJournal(
+  data: JournalThreadData,
+  onFatal: (error: unknown) => void,
+): WorkerLink<JournalFromMain, JournalToMain> {
   const ports = [...data.shardPorts, ...data.routerPorts];
   return new WorkerLink({ url: workerUrls.journal, name: 'journal', workerData: data, ports, onFatal });
 }
@@ -53,7 +56,7 @@ void test('journal thread: two shards append, routers are told each time and sha
   const directory = temporary(t);
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
   const memory = SharedRevisions.allocate(recovered.last);
-  const room = allocateSpace();
+  const space = allocateSpace();
   const channels = [new MessageChannel(), new MessageChannel()];
   const router = new MessageChannel();
   const thread = startJournal(
@@ -61,15 +64,16 @@ void test('journal thread: two shards append, routers are told each time and sha
       directory,
       recovered,
       settings: { shards: 2, segmentBytes },
+      clockOrigin: performance.timeOrigin,
       revisions: memory,
-      room,
+      space,
       shardPorts: channels.map((channel) => channel.port2),
       routerPorts: [router.port2],
     },
     (error) => assert.fail(String(error)),
   );
   const revisions = new SharedRevisions(memory);
-  const shards = channels.map((channel) => new ThreadJournal(channel.port1, room));
+  const shards = channels.map((channel) => new ThreadJournal(channel.port1, space));
   const total = 4000;
   const told = Promise.withResolvers<void>();
   let highest = 0;
@@ -79,7 +83,7 @@ void test('journal thread: two shards append, routers are told each time and sha
     highest = durable;
     if (durable === total) told.resolve();
   });
-  // Asked for before there is anything, in the middle, and when it is there already.
+  // Revisions to wait for: before there is any record, in the middle, and already durable.
   const reached: number[] = [];
   const waitFor = (shard: ThreadJournal, rev: number): Promise<void> => {
     return new Promise((resolve) => {
@@ -122,20 +126,21 @@ void test('journal thread: an error in it reaches the main thread', async (t) =>
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
   const channel = new MessageChannel();
   const failed = Promise.withResolvers<unknown>();
-  const room = allocateSpace();
+  const space = allocateSpace();
   const thread = startJournal(
     {
       directory,
       recovered,
       settings: { shards: 1, segmentBytes },
+      clockOrigin: performance.timeOrigin,
       revisions: SharedRevisions.allocate(recovered.last),
-      room,
+      space,
       shardPorts: [channel.port2],
       routerPorts: [],
     },
     failed.resolve,
   );
-  const shard = new ThreadJournal(channel.port1, room);
+  const shard = new ThreadJournal(channel.port1, space);
   shard.append(chunkOf([{ rev: 1, text: 'a' }]));
   shard.append(chunkOf([{ rev: 1, text: 'a' }]));
   assert.match(String(await failed.promise), /journalled once/);

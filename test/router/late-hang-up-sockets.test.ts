@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
-import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
+import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
 import { Connection } from '../../src/front-end/http/sockets/disconnects.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
@@ -84,7 +84,7 @@ function routerOver(shard: FakeShard): Router {
     ...shared,
     index: 0,
     links: [shard],
-    prefixWatches: new PrefixWatches({ ...shared, directory: new JournalDirectory(new FaultDisk(1), '/journal') }),
+    prefixWatches: new PrefixWatches({ ...shared, source: new FileJournalSource(new FaultDisk(1), '/journal') }),
     journalStats: () => Promise.reject(new Error('there is none')),
   });
 }

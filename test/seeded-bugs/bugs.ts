@@ -98,7 +98,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'a missing segment is refused' },
   },
   {
-    name: 'a valid frame behind a bad one is overlooked',
+    name: 'a valid frame after a bad one is overlooked',
     file: 'src/journal/file/segment-window.ts',
     find: "if (typeof frame !== 'string' && frame.last > last) return { offset: place, frame };",
     replace: '',
@@ -107,7 +107,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the checksum is not compared',
     file: 'src/journal/file/frame.ts',
-    find: "  if (crc32(buffer.subarray(at + crcStart, at + length)) !== crc) return 'checksum';\n",
+    find: "  if (crc32(buffer.subarray(offset + crcStart, offset + length)) !== crc) return 'checksum';\n",
     replace: '',
     caughtBy: { file: 'test/journal/file/frame.test.ts', test: 'a change of any single bit is found' },
   },
@@ -119,21 +119,37 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/journal/file/frame.test.ts', test: 'is out of the chain' },
   },
   {
-    name: 'the rest of a torn frame stays behind the end',
+    name: "a frame's time may fall",
+    file: 'src/journal/file/journal-writer.ts',
+    find: 'this.#at = Math.max(this.#options.clock.now(), this.#at);',
+    replace: 'this.#at = this.#options.clock.now();',
+    caughtBy: { file: 'test/journal/file/journal-writer.test.ts', test: 'which never falls, over restarts too' },
+  },
+  {
+    name: 'version 1 headers are read as version 2',
+    file: 'src/journal/file/frame.ts',
+    find: 'return version === 1 ? 48 : frameHeaderBytes;',
+    replace: 'return version < 1 ? 48 : frameHeaderBytes;',
+    caughtBy: { file: 'test/journal/file/version-1.test.ts', test: 'every record is read, and its time is unknown' },
+  },
+  {
+    name: 'the rest of a torn frame stays after the end',
     file: 'src/journal/file/recovery.ts',
     find: 'copyBytes(source, copy, bytes);',
     replace: 'copyBytes(source, copy, source.size());',
-    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'stale bytes behind the end are ignored and gone' },
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'stale bytes after the end are ignored and gone' },
   },
   {
     name: 'a torn frame is taken for valid',
     file: 'src/journal/file/segment-window.ts',
-    find: '    return decodeFrame(this.buffer, this.at, logId);',
+    find: '    return decodeFrame(this.buffer, this.at, this.#context);',
     replace:
-      "    const found = decodeFrame(this.buffer, this.at, logId);\n    if (found !== 'checksum') return found;\n" +
+      "    const found = decodeFrame(this.buffer, this.at, this.#context);\n    if (found !== 'checksum') return found;\n" +
       '    const b = this.buffer.subarray(this.at);\n    const [first, last] = [b.readUIntLE(24, 6), b.readUIntLE(30, 6)];\n' +
       '    const count = b.readUInt32LE(42);\n    const [crc, previous] = [b.readUInt32LE(4), b.readUInt32LE(12)];\n' +
-      '    return { length, crc, previous, logId, first, last, durable: first - 1, count } as unknown as Frame;',
+      '    const { headerBytes } = this;\n' +
+      '    const header = { ...this.#context, headerBytes, length, crc, previous, at: 0 };\n' +
+      '    return { ...header, first, last, durable: first - 1, count } as unknown as Frame;',
     caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'torn at any byte is dropped' },
   },
   {

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
 import { revision, shardId } from '../../src/protocol/ids.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
@@ -135,8 +136,7 @@ test('a start leaves half of the memtable to the writes that come beside the fir
       limits: { ...defaultLimits, memtable_bytes_max: memtableBytesMax },
       checkpoint,
       writer: new LocalCheckpointWriter(() => checkpoint),
-      disk: server.disk,
-      journalDirectory: '/data/journal',
+      source: new FileJournalSource(server.disk, '/data/journal'),
       last: revision(Rev),
       yieldTurn: () => Promise.resolve(),
     });

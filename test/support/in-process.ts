@@ -8,10 +8,15 @@
  */
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
 import { JournalActor } from '../../src/journal/journal-actor.ts';
-import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
+import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
 import { ThreadJournal } from '../../src/journal/journal-link.ts';
 import type { JournalLog, JournalSettings } from '../../src/journal/file/journal-options.ts';
-import { allocateSpace, spaceCode, type DurableMessage, type ToJournal } from '../../src/journal/journal-wire.ts';
+import {
+  allocateSpace,
+  spaceCode,
+  type DurableMessage,
+  type JournalFromShard,
+} from '../../src/journal/journal-wire.ts';
 import { JournalWriter } from '../../src/journal/file/journal-writer.ts';
 import { LocalJournal } from '../../src/journal/local-journal.ts';
 import { recoverJournal } from '../../src/journal/file/recovery.ts';
@@ -88,20 +93,23 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
   const from = revision(Math.min(...checkpoints.map((checkpoint) => checkpoint.watermark())));
   const recovered = await recoverJournal(disk, journalDirectory, { from, randomBytes, log, ...segments });
   const revisions = new LocalRevisions(recovered.last);
-  const room = new Int32Array(allocateSpace());
-  const writer = new JournalWriter(disk, journalDirectory, recovered, revisions, {
+  const space = new Int32Array(allocateSpace());
+  const writer = new JournalWriter(disk, journalDirectory, {
+    recovered,
+    revisions,
     ...options.journal,
     ...segments,
     ...kept,
     shards,
     log,
-    onSpace: (next) => Atomics.store(room, 0, spaceCode(next)),
+    clock,
+    onSpace: (next) => Atomics.store(space, 0, spaceCode(next)),
     schedule: (run, ms) => void after(ms, run),
     elapsedMs: () => clock.now(),
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   const shardIds = checkpoints.map((_, index) => shardId(index));
-  const apart = shards === 1 ? undefined : journalApart(writer, revisions, room, queue, shardIds, routers);
+  const apart = shards === 1 ? undefined : journalApart(writer, { revisions, space, queue, shardIds, routers });
   const local = new LocalJournal(writer);
   const journalOf = (shard: ShardId): Journal => apart?.journals[shard] ?? local;
 
@@ -116,8 +124,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         limits,
         checkpoint: checkpoints[shard]!,
         writer: afterJournal(writerOf(shard), journalOf(shard), revisions),
-        disk,
-        journalDirectory,
+        source: new FileJournalSource(disk, journalDirectory),
         last: recovered.last,
         yieldTurn: () => new Promise((resolve) => turns(resolve)),
       });
@@ -162,7 +169,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
   const made = links.map((row, index) => {
     const turns = queue<() => void>(`router ${index}`, (run) => run());
     const prefixWatches = new PrefixWatches({
-      directory: new JournalDirectory(disk, journalDirectory),
+      source: new FileJournalSource(disk, journalDirectory),
       durable: () => revisions.durable(),
       limits,
       counts,
@@ -198,15 +205,16 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
   };
 }
 
+interface JournalApartOptions {
+  readonly revisions: Revisions;
+  readonly space: Int32Array<SharedArrayBuffer>;
+  readonly queue: MakeQueue;
+  readonly shardIds: readonly ShardId[];
+  readonly routers: number;
+}
+
 /** The journal behind queues, as if it had a thread of its own. */
-function journalApart(
-  writer: JournalWriter,
-  revisions: Revisions,
-  room: Int32Array<SharedArrayBuffer>,
-  queue: MakeQueue,
-  shards: readonly ShardId[],
-  routers: number,
-) {
+function journalApart(writer: JournalWriter, { revisions, space, queue, shardIds, routers }: JournalApartOptions) {
   const turns = queue<() => void>('journal', (run) => run());
   const listeners: ((durable: DurableMessage['durable']) => void)[] = [];
   const toRouters = Array.from({ length: routers }, (_, router) =>
@@ -224,13 +232,13 @@ function journalApart(
     tellShard: (shard, durable) => toShards[shard]!({ kind: 'durable', durable }),
     defer: turns,
   });
-  const journals = shards.map((shard) => {
+  const journals = shardIds.map((shard) => {
     const heard: ((message: DurableMessage) => void)[] = [];
     toShards.push(
       queue<DurableMessage>(`journal > shard ${shard}`, (message) => heard.forEach((hear) => hear(message))),
     );
-    const post = queue<ToJournal>(`shard ${shard} > journal`, (message) => actor.take(shard, message));
-    return new ThreadJournal({ postMessage: post, on: (_, listener) => heard.push(listener) }, room.buffer);
+    const post = queue<JournalFromShard>(`shard ${shard} > journal`, (message) => actor.take(shard, message));
+    return new ThreadJournal({ postMessage: post, on: (_, listener) => heard.push(listener) }, space.buffer);
   });
   const onDurable = (router: number, listener: (durable: DurableMessage['durable']) => void): void => {
     listeners[router] = listener;

@@ -17,7 +17,7 @@ import {
   encodeToShard,
   type ToShardWire,
 } from '../../src/protocol/wire/shard-wire.ts';
-import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
+import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
 import type { ReplySink, Cancelable } from '../../src/router/dispatcher.ts';
 import { PrefixWatches } from '../../src/router/watch/prefix-watches.ts';
 import { RouterCounts } from '../../src/router/router-counts.ts';
@@ -152,7 +152,7 @@ export class RouterUnderTest {
         limits,
         counts,
         prefixWatches: new PrefixWatches({
-          directory: new JournalDirectory(new FaultDisk(1), '/journal'),
+          source: new FileJournalSource(new FaultDisk(1), '/journal'),
           durable: () => this.#revisions.durable(),
           limits,
           counts,

@@ -1,26 +1,28 @@
 import type { Revision } from '../../protocol/ids.ts';
 
-/** Everything in front of the damage: what a salvage keeps. */
+/** Everything before the damage, which a salvage keeps. */
 export interface IntactPart {
-  /** How many of the log's segments, counted from the oldest, are whole or at least begin well. */
+  /** How many of the log's segments are whole or begin with valid frames, counted from the oldest. */
   readonly segments: number;
   readonly last: Revision;
   readonly chain: number;
+  /** The time of its last frame; 0: unknown. */
+  readonly at: number;
 }
 
-/** A part of the log that was durable is damaged or missing. The server must not start; nothing was changed. */
+/** A part of the log that was durable is damaged or missing. The server must not start; the reader changed nothing. */
 export class JournalCorruption extends Error {
   override name = 'JournalCorruption';
   readonly file: string;
   readonly offset: number;
   readonly reason: string;
-  /** Absent when the log was not read from its beginning. */
+  /** Absent if the log was not read from its beginning. */
   readonly intact: IntactPart | undefined;
 
   constructor(file: string, offset: number, reason: string, intact?: IntactPart) {
     super(
-      `The journal is damaged in ${file} at byte ${offset}: ${reason}. Nothing was changed. Restore a backup, or keep ` +
-        'what stands before the damage and set the rest aside with: npm run salvage -- --data-dir DIR',
+      `The journal is damaged in ${file} at byte ${offset}: ${reason}. Nothing was changed. Restore a backup, or ` +
+        'keep what stands before the damage and set the rest aside with: npm run salvage -- --data-dir DIR',
     );
     this.file = file;
     this.offset = offset;

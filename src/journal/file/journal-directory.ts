@@ -10,8 +10,8 @@ interface Mark {
 const markBytes = 64 * 1024;
 
 /**
- * What several tails know together about a directory that another thread writes to: its segments, and a sparse index
- * from revisions to frames, which grows as the tails read. The list is read again only when a tail finds no way on.
+ * The list of segments and a sparse index from revisions to frames, for a directory that another thread writes to.
+ * Several tails share it. The index grows as they read; the list is read again only when a tail finds no next frame.
  */
 export class JournalDirectory {
   readonly #disk: Disk;
@@ -37,17 +37,17 @@ export class JournalDirectory {
     for (const first of this.#marks.keys()) if (first < oldest) this.#marks.delete(first);
   }
 
-  /** The segment that holds `rev`, if any does. */
+  /** The segment that holds `rev`, or undefined. */
   holding(rev: Revision): SegmentName | undefined {
     return this.#segments.findLast((segment) => segment.first <= rev);
   }
 
-  /** The segment behind the one that begins with `first`. */
-  behind(first: Revision): SegmentName | undefined {
+  /** The segment after the one that begins with `first`. */
+  next(first: Revision): SegmentName | undefined {
     return this.#segments.find((segment) => segment.first > first);
   }
 
-  /** Opens a segment, or says nothing when it has been trimmed meanwhile. */
+  /** Opens a segment; returns undefined if it has been trimmed meanwhile. */
   open(segment: SegmentName): DiskFile | undefined {
     try {
       return this.#disk.open(joinPath(this.#path, segment.name), 'read');
@@ -57,7 +57,7 @@ export class JournalDirectory {
     }
   }
 
-  /** A frame that begins with revision `first` stands at `offset`. Remembered every 64 KiB. */
+  /** Notes that the frame with the first revision `first` stands at `offset`. Keeps one mark every 64 KiB. */
   mark(segment: SegmentName, first: Revision, offset: number): void {
     let marks = this.#marks.get(segment.first);
     if (marks === undefined) this.#marks.set(segment.first, (marks = []));
@@ -65,7 +65,7 @@ export class JournalDirectory {
     if (before === undefined || offset >= before.offset + markBytes) marks.push({ first, offset });
   }
 
-  /** The nearest known frame at or before `rev`: its first revision and offset, at worst the segment's beginning. */
+  /** The nearest known frame at or before `rev`; at worst, the beginning of the segment. */
   nearest(segment: SegmentName, rev: Revision): Mark {
     const marks = this.#marks.get(segment.first)?.findLast((mark) => mark.first <= rev);
     return marks ?? { first: segment.first, offset: segmentHeaderBytes };

@@ -1,40 +1,43 @@
 import { segmentBytesDefault } from './segment.ts';
 import type { JournalSpace } from '../../protocol/journal.ts';
+import type { Clock } from '../../shared/clock.ts';
 
 export type JournalLog = (level: 'info' | 'warn' | 'error', message: string, details?: object) => void;
 
-/** What can be set; all of it can cross to a thread. */
+/** The part of the options that is plain data and can be sent to a thread. */
 export interface JournalSettings {
   /** How many shards report checkpoints. Segments go only when all of them have passed. */
   readonly shards: number;
-  /** Size of new segments. A record larger than a segment cannot be written: see `assertLimits`. */
+  /** Size of new segments. A record that is larger than a segment cannot be written: see `assertLimits`. */
   readonly segmentBytes?: number;
-  /** One frame; only a single record that is larger makes a larger frame. */
+  /** Of one frame. Only a single record that is larger makes a larger frame. */
   readonly frameBytesMax?: number;
-  /** Without a spare and with less than this left in the active segment, `room` is `reserve`. */
+  /** Without a spare and with less than this left in the active segment, `space` is `reserve`. */
   readonly reserveBytes?: number;
-  /** Without a spare and with less than this left, `room` is `full`: twice the largest frame of a small commit. */
+  /** Without a spare and with less than this left, `space` is `full`: twice the largest frame of a small commit. */
   readonly fullBytes?: number;
-  /** Finished segments that are kept for readers although every shard has checkpointed them. */
+  /** Of finished segments that stay for readers although every shard has checkpointed them. */
   readonly keepBytes?: number;
   /** Between two attempts to prepare a spare on a full disk. */
   readonly retryMs?: number;
 }
 
-/** What is injected. */
-export interface JournalHooks {
+/** The part of the options that is injected. */
+interface JournalHooks {
   readonly log: JournalLog;
-  /** Runs something later without keeping the process alive for it. */
+  /** The time that each frame holds. */
+  readonly clock: Clock;
+  /** Calls `run` after `ms` milliseconds, without keeping the process alive for it. */
   readonly schedule?: (run: () => void, ms: number) => void;
-  /** Milliseconds that only grow, with fractions: for the duration of a sync. */
+  /** A monotonic clock in milliseconds, with fractions, that measures syncs. */
   readonly elapsedMs?: () => number;
-  /** `room` has changed. */
-  readonly onSpace?: (room: JournalSpace) => void;
-  /** Something failed outside of any call. It must take the process down; by default it is thrown uncaught. */
+  /** `space` has changed. */
+  readonly onSpace?: (space: JournalSpace) => void;
+  /** Something failed outside of any call. This must take the process down; by default the error is thrown uncaught. */
   readonly onFailure?: (error: unknown) => void;
 }
 
-export type JournalOptions = JournalSettings & JournalHooks;
+export interface JournalOptions extends JournalSettings, JournalHooks {}
 
 export function completeOptions(options: JournalOptions): Required<JournalOptions> {
   const segmentBytes = options.segmentBytes ?? segmentBytesDefault;
@@ -47,6 +50,7 @@ export function completeOptions(options: JournalOptions): Required<JournalOption
     keepBytes: options.keepBytes ?? 256 * 1024 * 1024,
     retryMs: options.retryMs ?? 1000,
     log: options.log,
+    clock: options.clock,
     schedule: options.schedule ?? ((run, ms) => void setTimeout(run, ms).unref()),
     elapsedMs: options.elapsedMs ?? (() => performance.now()),
     onSpace: options.onSpace ?? (() => undefined),

@@ -5,7 +5,7 @@ export const syncSecondsBounds = [
   0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1,
 ];
 
-/** Counts into fixed buckets; observing costs a short search and no memory. */
+/** Counts values in fixed buckets. `observe` costs a short search and allocates nothing. */
 export class BucketCounter {
   readonly #bounds: readonly number[];
   readonly #counts: Float64Array;

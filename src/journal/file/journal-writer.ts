@@ -1,26 +1,27 @@
 /**
  * Writes the journal: one frame and one fdatasync for everything that has arrived meanwhile (group commit).
  *
- * It does not know which thread it runs in and calls nobody back but its listeners. A frame goes
+ * It does not know which thread it runs in and calls nothing back but its listeners. A frame goes
  *
  *   enqueue … ─► seal ─► [rotate] ─► write ─► fdatasync ─► setDurable ─► listeners (replies leave) ─► next frame
  *
- * and nothing else happens in between. What a crash leaves: before the fdatasync returns, any part of the frame, which
- * recovery drops or, when it is whole, keeps: nobody was answered. Afterwards the whole frame.
+ * and nothing else happens in between. What a crash leaves: before the fdatasync returns, any part of the frame. No
+ * client was answered yet, so recovery may drop it, or keep it if it is whole. Afterwards, the whole frame.
  *
- * After the first error of a write, sync, rename or close nothing can be said about what is on disk (the kernel marks
- * a page clean although it was not written, so that a second fsync would lie): the error is thrown, every later call
- * throws too, and the caller ends the process. Recovery rewrites what it found, see `recovery.ts`.
+ * After the first error of a write, sync, rename or close the content of the disk is unknown: the kernel marks a page
+ * clean although it was not written, so a second fsync would lie. The writer throws the error, every later call throws
+ * too, and the caller ends the process. Recovery rewrites what it finds, see `recovery.ts`.
  *
- * Room. Only a new segment needs disk space, and one is kept ready (`spare-segment.ts`). While that fails, `room` tells
- * the shards what may still be written into the rest of the active segment:
+ * Space. Only a new segment needs disk space, and one is kept ready (`spare-segment.ts`). While that fails, `space`
+ * tells the shards what they may still write into the rest of the active segment:
  *
  *   open      a spare exists, or is being prepared, or much of the active segment is left
  *   reserve   no spare for lack of disk space, and less than `reserveBytes` left
  *   full      …and less than `fullBytes` left
  *
- * Records whose revision was taken just before `room` changed are never refused, which would leave a hole in the
- * revisions: when they do not fit any more, they wait in memory, unacknowledged, and are written when a spare exists.
+ * A shard may have taken a revision just before `space` changed. The writer never refuses its records, which would
+ * leave a hole in the revisions: if they do not fit any more, they wait in memory, unacknowledged, until a spare
+ * exists.
  */
 import { assert } from '../../shared/assert.ts';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
@@ -28,7 +29,7 @@ import { failpoint } from '../../shared/failpoints.ts';
 import { revision, type Revision, type ShardId } from '../../protocol/ids.ts';
 import type { JournalSpace, Revisions } from '../../protocol/journal.ts';
 import type { RecordChunk } from '../../protocol/record.ts';
-import { sealFrame } from './frame.ts';
+import { frameHeaderBytes, frameHeaderBytesOf, journalVersion, sealFrame, type JournalVersion } from './frame.ts';
 import { completeOptions, type JournalOptions } from './journal-options.ts';
 import { BucketCounter, groupRecordsBounds, syncSecondsBounds } from './journal-stats.ts';
 import type { JournalStats } from '../../protocol/stats.ts';
@@ -46,6 +47,12 @@ interface FinishedSegment {
 }
 
 const urgentName = 'urgent.tmp';
+
+export interface JournalWriterOptions extends JournalOptions {
+  readonly recovered: RecoveredJournal;
+  /** Of all shards; they start at the end of the recovered log. */
+  readonly revisions: Revisions;
+}
 
 export class JournalWriter {
   readonly #disk: Disk;
@@ -66,20 +73,19 @@ export class JournalWriter {
   #first: Revision;
   #last: Revision;
   #chain: number;
+  /** The time of the last frame. */
+  #at: number;
+  /** Of the active segment. */
+  #version: JournalVersion;
   #position: number;
   #failure: unknown;
   #dead = false;
-  /** The next frame does not fit and there is no spare. */
+  /** The next frame does not fit, and there is no spare. */
   #blocked = false;
-  #room: JournalSpace = 'open';
+  #space: JournalSpace = 'open';
 
-  constructor(
-    disk: Disk,
-    directory: string,
-    recovered: RecoveredJournal,
-    revisions: Revisions,
-    options: JournalOptions,
-  ) {
+  constructor(disk: Disk, directory: string, options: JournalWriterOptions) {
+    const { recovered, revisions } = options;
     this.#disk = disk;
     this.#directory = directory;
     this.#revisions = revisions;
@@ -87,6 +93,8 @@ export class JournalWriter {
     this.#logId = recovered.logId;
     this.#last = recovered.last;
     this.#chain = recovered.chain;
+    this.#at = recovered.at;
+    this.#version = recovered.version;
     this.#position = recovered.position;
     this.#queue = new RecordQueue(recovered.last);
     this.#watermarks = Array.from({ length: options.shards }, () => recovered.from);
@@ -113,12 +121,12 @@ export class JournalWriter {
     this.#trim();
   }
 
-  /** What may be written. Ask before a revision is taken; reading it costs nothing. */
-  get room(): JournalSpace {
-    return this.#room;
+  /** What may be written. A shard asks before it takes a revision; reading it costs nothing. */
+  get space(): JournalSpace {
+    return this.#space;
   }
 
-  /** Records that are not durable yet wait for a lower revision, the next flush or disk space. */
+  /** Whether every record that was enqueued is durable. The others wait for a lower revision, a flush or disk space. */
   get idle(): boolean {
     return this.#queue.count === 0 && this.#queue.waiting === 0;
   }
@@ -129,7 +137,7 @@ export class JournalWriter {
 
   /**
    * Takes records into the next frame, or keeps them until every lower revision has arrived.
-   * @param owned the bytes will not change after this call; otherwise they are copied if they have to wait.
+   * @param owned the bytes do not change after this call; otherwise they are copied if they have to wait
    */
   enqueue(chunk: RecordChunk, owned = false): void {
     this.#assertAlive();
@@ -138,7 +146,7 @@ export class JournalWriter {
 
   /**
    * Writes one frame and waits until it is on disk.
-   * @returns false when there is nothing to write, or no room for it until a spare exists.
+   * @returns false if there is nothing to write, or no space for it until a spare exists
    */
   flush(): boolean {
     this.#assertAlive();
@@ -147,7 +155,7 @@ export class JournalWriter {
     try {
       if (this.#position + this.#queue.length > this.#fileBytes && !this.#rotate()) {
         this.#blocked = true;
-        this.#updateRoom();
+        this.#updateSpace();
         return false;
       }
       this.#writeFrame();
@@ -159,7 +167,7 @@ export class JournalWriter {
     return true;
   }
 
-  /** Everything of this shard up to `watermark` is in its checkpoint. */
+  /** The checkpoint of this shard holds everything up to `watermark`. */
   checkpointed(shard: ShardId, watermark: Revision): void {
     this.#assertAlive();
     const before = this.#watermarks[shard];
@@ -181,12 +189,12 @@ export class JournalWriter {
       syncSeconds: this.#syncSeconds.snapshot(),
       bytesWritten: this.#bytesWritten,
       segments: this.#finished.length + 1,
-      room: this.#room,
+      room: this.#space,
       oldestRevision: this.oldestRevision(),
     };
   }
 
-  /** Ends the writer; what was not flushed is gone. Resolves when nothing touches the directory any more. */
+  /** Ends the writer; records that were not flushed are lost. Resolves when nothing touches the directory any more. */
   async close(): Promise<void> {
     const wasDead = this.#dead;
     this.#poison(new Error('The journal is closed'));
@@ -196,33 +204,45 @@ export class JournalWriter {
   }
 
   #writeFrame(): void {
-    const { buffer, length, count, first, last } = this.#queue;
-    const header = { previous: this.#chain, logId: this.#logId, first, last, durable: this.#last, count };
-    this.#chain = sealFrame(buffer, length, header);
+    const { count, first, last } = this.#queue;
+    const version = this.#version;
+    // The queue leaves space for a header of the newest version.
+    const frame = this.#queue.buffer.subarray(frameHeaderBytes - frameHeaderBytesOf(version), this.#queue.length);
+    this.#at = Math.max(this.#options.clock.now(), this.#at);
+    this.#chain = sealFrame(frame, {
+      version,
+      previous: this.#chain,
+      logId: this.#logId,
+      first,
+      last,
+      durable: this.#last,
+      count,
+      at: this.#at,
+    });
     failpoint('journal.before-write');
-    this.#file.write(buffer, 0, length, this.#position);
+    this.#file.write(frame, 0, frame.length, this.#position);
     failpoint('journal.written');
     const before = this.#options.elapsedMs();
     this.#file.datasync();
     this.#syncSeconds.observe((this.#options.elapsedMs() - before) / 1000);
     failpoint('journal.synced');
-    this.#position += length;
-    this.#bytesWritten += length;
+    this.#position += frame.length;
+    this.#bytesWritten += frame.length;
     this.#groupRecords.observe(count);
     this.#last = last;
     this.#queue.clear();
-    this.#updateRoom();
+    this.#updateSpace();
     this.#revisions.setDurable(last);
   }
 
-  /** What fits: a whole frame when there is a segment to put it in, else what is left of the active one. */
+  /** A whole frame if there is a segment to put it in, otherwise what is left of the active one. */
   #frameLimit(): number {
     const { frameBytesMax } = this.#options;
     if (this.#spare.state === 'ready' || this.#spare.state === 'preparing') return frameBytesMax;
     return Math.min(frameBytesMax, this.#fileBytes - this.#position);
   }
 
-  /** Makes the spare the active segment. False: there is none, for lack of disk space. */
+  /** Makes the spare the active segment. Returns false if there is none, for lack of disk space. */
   #rotate(): boolean {
     const { segmentBytes, log } = this.#options;
     assert(this.#queue.length <= segmentBytes - segmentHeaderBytes, 'a frame fits into a segment');
@@ -240,20 +260,22 @@ export class JournalWriter {
       first,
       after: this.#last,
       chain: this.#chain,
+      at: this.#at,
     });
     this.#file.close();
     this.#file = next;
     this.#fileBytes = next.size();
     this.#finished.push(finished);
     this.#first = first;
+    this.#version = journalVersion;
     this.#position = segmentHeaderBytes;
-    // An urgent one was made beside the regular spare, which is still on its way.
+    // An urgent segment was made in addition: the regular spare is still being prepared.
     if (spare === spareName) this.#spare.start();
     this.#trim();
     return true;
   }
 
-  /** Zero-fills a segment while everybody waits: a fast writer must not meet "disk full" on an empty disk. */
+  /** Zero-fills a segment while all commits wait: a fast writer must not meet "disk full" on an empty disk. */
   #prepareNow(): boolean {
     try {
       writeZerosNow(this.#disk, this.#directory, urgentName, this.#options.segmentBytes);
@@ -266,7 +288,7 @@ export class JournalWriter {
     }
   }
 
-  /** Removes segments that no shard needs for a replay and that are too old for readers. */
+  /** Removes segments that no shard needs for a replay and that are older than what is kept for readers. */
   #trim(): void {
     const needed = Math.min(...this.#watermarks);
     let kept = this.#finished.reduce((sum, segment) => sum + segment.bytes, 0);
@@ -291,20 +313,20 @@ export class JournalWriter {
       this.#blocked = false;
       while (this.flush());
     }
-    this.#updateRoom();
+    this.#updateSpace();
   }
 
-  #updateRoom(): void {
+  #updateSpace(): void {
     const left = this.#fileBytes - this.#position;
-    let room: JournalSpace = 'open';
-    if (this.#blocked) room = 'full';
-    else if (this.#spare.state === 'failed' && left < this.#options.fullBytes) room = 'full';
-    else if (this.#spare.state === 'failed' && left < this.#options.reserveBytes) room = 'reserve';
-    if (room === this.#room) return;
-    this.#room = room;
-    const level = room === 'open' ? 'info' : 'warn';
-    this.#options.log(level, 'What the journal has room for has changed', { room });
-    this.#options.onSpace(room);
+    let space: JournalSpace = 'open';
+    if (this.#blocked) space = 'full';
+    else if (this.#spare.state === 'failed' && left < this.#options.fullBytes) space = 'full';
+    else if (this.#spare.state === 'failed' && left < this.#options.reserveBytes) space = 'reserve';
+    if (space === this.#space) return;
+    this.#space = space;
+    const level = space === 'open' ? 'info' : 'warn';
+    this.#options.log(level, 'The disk space for the journal has changed', { space });
+    this.#options.onSpace(space);
   }
 
   #poison(error: unknown): void {

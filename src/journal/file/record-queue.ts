@@ -1,14 +1,14 @@
 /**
  * Puts the records of several shards into revision order, straight into the buffer of the next frame.
  *
- * A shard hands over a chunk: ascending revisions, with gaps where other shards took theirs. The chunk whose first
- * revision is the next one in line goes into the frame at once; every other one waits, filed under the revision that
- * it continues with, until the log gets there. When a chunk has no gaps it is copied as a whole, and never looked into.
+ * A shard hands over a chunk: ascending revisions, with gaps where other shards took theirs. If the chunk's first
+ * revision is the next one of the log, it goes into the frame at once. Every other chunk waits, filed under its next
+ * revision, until the log gets there. A chunk without gaps is copied as a whole, and its records are not parsed.
  *
  *       shard 0:  5 6 . . 9          frame: 5 6            waiting: 9 → chunk of shard 0
  *       shard 1:      7 8            frame: 5 6 7 8 9      waiting: nothing
  *
- * The frame takes no more than its limit, unless one record alone is larger than that.
+ * The frame takes no more than its limit, unless a single record is larger.
  */
 import { assert } from '../../shared/assert.ts';
 import { peekRecord, type RecordChunk } from '../../protocol/record.ts';
@@ -24,12 +24,12 @@ interface Cursor {
 }
 
 export class RecordQueue {
-  /** The frame being built: room for its header, then records. */
+  /** The frame being built: space for the longest header, then records. */
   buffer = Buffer.allocUnsafeSlow(16 * 1024);
   /** Bytes of the frame so far, header included. */
   length = frameHeaderBytes;
   count = 0;
-  /** The last revision in the frame, or before it while it is empty. */
+  /** The last revision in the frame; while it is empty, the one before it. */
   #last: number;
   readonly #waiting = new Map<number, Cursor>();
 
@@ -50,7 +50,7 @@ export class RecordQueue {
     return this.#waiting.size;
   }
 
-  /** `owned`: nobody will change the bytes any more, so that what has to wait need not be copied. */
+  /** @param owned nobody changes the bytes after this call, so a chunk that has to wait need not be copied */
   add(chunk: RecordChunk, owned: boolean, limit: number): void {
     const { first, last, count, bytes } = chunk;
     assert(count > 0 && last - first + 1 >= count, 'a chunk holds ascending revisions');
@@ -68,7 +68,7 @@ export class RecordQueue {
     this.fill(limit);
   }
 
-  /** Moves what has become contiguous into the frame. */
+  /** Moves waiting records into the frame as far as they continue it. */
   fill(limit: number): void {
     for (;;) {
       const cursor = this.#waiting.get(this.#last + 1);
@@ -81,7 +81,7 @@ export class RecordQueue {
     }
   }
 
-  /** The frame is on disk: starts the next one. */
+  /** Starts the next frame, after this one is on disk. */
   clear(): void {
     this.length = frameHeaderBytes;
     this.count = 0;
@@ -92,7 +92,7 @@ export class RecordQueue {
     this.#waiting.set(cursor.next, cursor);
   }
 
-  /** Moves records from the cursor's front into the frame, as long as they are next in line and fit. */
+  /** Moves records from the front of the cursor into the frame, as long as they continue it and fit. */
   #take(cursor: Cursor, limit: number): void {
     if (cursor.next !== this.#last + 1) return;
     const rest = cursor.bytes.length - cursor.at;
@@ -126,14 +126,14 @@ export class RecordQueue {
   }
 
   #copy(cursor: Cursor, bytes: number, count: number): void {
-    const wanted = this.length + bytes;
-    if (wanted > this.buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, this.buffer.length * 2));
+    const needed = this.length + bytes;
+    if (needed > this.buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
       this.buffer.copy(grown, 0, 0, this.length);
       this.buffer = grown;
     }
     cursor.bytes.copy(this.buffer, this.length, cursor.at, cursor.at + bytes);
-    this.length = wanted;
+    this.length = needed;
     this.count += count;
     this.#last += count;
   }

@@ -1,27 +1,29 @@
 /**
- * Opening the journal at start.
+ * Opens the journal at start.
  *
- *   list ─► check headers ─► walk the frames from the lowest watermark on ─► remove left-overs ─► copy the tail ─► serve
+ *   list ─► check headers ─► walk the frames from the lowest watermark on ─► remove leftovers ─► copy the tail ─► serve
  *           └──────────── damage: throw, nothing was changed ────────────┘
  *
- * What refuses the start, because it was durable once: a damaged frame or a hole with a valid frame behind it, in this
- * or a later segment; a missing segment; a segment or frame of another log; a log that begins behind, or ends before,
- * what the checkpoints need. A bad last frame is a torn tail and was never acknowledged: it is dropped.
+ * These refuse the start, because something was durable once: a damaged frame or a hole with a valid frame after it, in
+ * this or a later segment; a missing segment; a segment or frame of another log; a log that begins after, or ends
+ * before, what the checkpoints need. A bad last frame is a torn tail and was never acknowledged: recovery drops it.
  *
  * Why the tail is copied. After a failed fsync the kernel may keep pages as clean that the disk never got. A process
- * that restarts would read them back, take them for durable, and lose them with the next power cut. So whatever was
- * found valid in the last segment is written again, to a fresh zero-filled file that replaces it. This also leaves
- * nothing of a torn frame behind the end, where a later crash could mistake it for something.
- * On a full disk the server must still start (else nobody could delete anything): then the tail is rewritten in place,
- * the same bytes over themselves and zeros behind them.
+ * that restarts would read them back, take them for durable, and lose them with the next power cut. So recovery writes
+ * the valid part of the last segment again, to a fresh zero-filled file that replaces it. This also removes the rest of
+ * a torn frame, which a later start could mistake for something. The copy is byte for byte, header included, so a
+ * segment keeps its version (see `segment.ts`).
+ *
+ * On a full disk the server must still start, or no client could delete anything. Then recovery rewrites the tail in
+ * place: the same bytes over themselves, and zeros after them.
  *
  * What a crash leaves at each step:
  *   first start, before the rename       a .tmp and no segment: the next start begins anew
- *   after removing left-overs            nothing that recovery reads was touched
+ *   after removing leftovers             nothing that recovery reads was touched
  *   while copying to journal-N.log.tmp   the old tail, and a .tmp that is removed
  *   after the rename, before the sync    the old tail or the new one, which hold the same valid frames
- *   while rewriting in place             every sector of the valid part holds the same bytes before and after; behind
- *                                        it there is only what was not valid anyway
+ *   while rewriting in place             every sector of the valid part holds the same bytes before and after; what
+ *                                        stands after the valid part was not valid anyway
  * So recovery may be repeated any number of times, and gives the same log.
  */
 import path from 'node:path';
@@ -29,6 +31,7 @@ import { assert } from '../../shared/assert.ts';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
+import type { JournalVersion } from './frame.ts';
 import { JournalCorruption } from './journal-corruption.ts';
 import type { JournalLog } from './journal-options.ts';
 import { walkLog, type LogEnd } from './log-walk.ts';
@@ -42,10 +45,10 @@ import {
 } from './segment.ts';
 import { unlinkIfPresent, type SegmentName } from './segment.ts';
 
-export interface RecoverOptions {
+interface RecoverOptions {
   /** The lowest watermark of all shards: the checkpoints hold everything up to it. */
   readonly from: Revision;
-  /** Where a log that does not exist yet begins: behind this revision. A restore jumps ahead with it. */
+  /** A log that does not exist yet begins after this revision. A restore jumps ahead with it. */
   readonly createAfter?: Revision;
   readonly segmentBytes?: number;
   /** Eight random bytes: the id of a new log. */
@@ -53,22 +56,26 @@ export interface RecoverOptions {
   readonly log: JournalLog;
 }
 
-export interface RecoveredSegment extends SegmentName {
-  /** Of the last segment: the last revision of the log. */
+interface RecoveredSegment extends SegmentName {
+  /** For the last segment: the last revision of the log. */
   readonly last: Revision;
   readonly bytes: number;
 }
 
-/** Plain data, so that it can cross to the journal's thread. */
+/** Plain data, so that it can be sent to the journal's thread. */
 export interface RecoveredJournal {
   readonly logId: bigint;
   readonly from: Revision;
-  /** The last durable revision; the next one follows it. */
+  /** The last durable revision. */
   readonly last: Revision;
   readonly chain: number;
+  /** The time of the last frame: no later frame may have an earlier one. 0: unknown. */
+  readonly at: number;
+  /** Of the active segment: the writer continues it in this version. */
+  readonly version: JournalVersion;
   /** Oldest first; the last one is the active one. */
   readonly segments: readonly RecoveredSegment[];
-  /** Byte of the active segment where the next frame goes. */
+  /** The byte of the active segment where the next frame goes. */
   readonly position: number;
   /** The first revision that can be read. */
   readonly oldest: Revision;
@@ -76,7 +83,7 @@ export interface RecoveredJournal {
 
 const copyStepBytes = 1024 * 1024;
 
-/** @throws JournalCorruption, and whatever the disk says. */
+/** @throws JournalCorruption, UnsupportedFormat, and errors of the disk */
 export async function recoverJournal(
   disk: Disk,
   directory: string,
@@ -105,7 +112,7 @@ export async function recoverJournal(
       reason: end.fault,
     });
   }
-  if (names.length > 0) await renewTail(disk, directory, active.name, end.position, log);
+  if (names.length > 0) await renewTail(disk, directory, { name: active.name, bytes: end.position, log });
   const recovered = segments.map(({ name, first }, index) => {
     const next = known[index + 1];
     return { name, first, last: next?.after ?? end.last, bytes: known[index]?.bytes ?? 0 };
@@ -116,6 +123,8 @@ export async function recoverJournal(
     from,
     last: end.last,
     chain: end.chain,
+    at: end.at,
+    version: end.version,
     segments: recovered,
     position: end.position,
     oldest,
@@ -134,16 +143,17 @@ async function createFirstSegment(disk: Disk, directory: string, options: Recove
   const header = {
     logId: Buffer.from(options.randomBytes(8)).readBigUInt64LE(0),
     first: revision(last + 1),
-    // The checkpoints hold everything up to here, and nothing was ever between here and the first revision.
+    // The checkpoints hold everything up to here, and no revision between here and the first one ever existed.
     after: options.from,
     chain: 0,
+    at: 0,
   };
   await createSegment(disk, directory, header, options.segmentBytes ?? segmentBytesDefault);
-  // The directory itself may be new, too.
+  // The directory itself may be new too.
   disk.syncDirectory(path.dirname(directory));
 }
 
-/** Every segment, those too that no replay needs: who resumes a watch reads them. */
+/** Checks every segment, including those that no replay needs: a resumed watch reads them. */
 function checkHeaders(
   disk: Disk,
   directory: string,
@@ -183,8 +193,14 @@ function findEnd(disk: Disk, directory: string, segments: readonly SegmentName[]
   }
 }
 
-/** Replaces a segment by a fresh copy of its first `bytes` bytes, zeros behind them. */
-async function renewTail(disk: Disk, directory: string, name: string, bytes: number, log: JournalLog): Promise<void> {
+interface RenewTailOptions {
+  readonly name: string;
+  readonly bytes: number;
+  readonly log: JournalLog;
+}
+
+/** Replaces a segment by a fresh copy of its first `bytes` bytes with zeros after them. */
+async function renewTail(disk: Disk, directory: string, { name, bytes, log }: RenewTailOptions): Promise<void> {
   const target = joinPath(directory, name);
   const tmp = `${target}.tmp`;
   const source = disk.open(target, 'write');

@@ -1,14 +1,14 @@
 /**
- * Cutting a damaged journal at the first damage. Only ever run because somebody asked for it: what stands behind the
- * damage was acknowledged and is given up.
+ * Cuts a damaged journal at the first damage. It runs only when an operator asks for it: the records after the damage
+ * were acknowledged and are given up.
  *
- * The cut is one new, empty segment. Its header names the last revision and checksum before the damage, which proves
- * to every reader that the damaged segment ends there; what stands behind stays in the file, for whoever wants to look.
- * Segments behind the damaged one are renamed to `*.damaged`. Revisions that are lost have been seen as versions and
- * fencing tokens and must never come again, so that the new segment begins a billion revisions later.
+ * The cut is one new, empty segment. Its header names the last revision and checksum before the damage, which proves to
+ * every reader that the damaged segment ends there. The rest of that segment stays in the file for inspection. Segments
+ * after the damaged one are renamed to `*.damaged`. Clients have seen the lost revisions as versions and fencing
+ * tokens, so these must never come again: the new segment begins a billion revisions later.
  *
- * The new segment is made first: until the last of the later segments is out of the way, the log does not fit together
- * and every start is refused. A salvage that was interrupted is run again.
+ * The new segment is made first. Until the last of the later segments is renamed, the log has a gap or an overlap, and
+ * every start is refused. An operator runs an interrupted salvage again.
  */
 import { joinPath, type Disk } from '../../shared/disk.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
@@ -17,20 +17,20 @@ import { walkLog } from './log-walk.ts';
 import { createSegment, listSegments, readSegmentHeader, type SegmentName } from './segment.ts';
 
 export interface SalvageReport {
-  /** The last revision that was kept; absent when nothing could be, or there is no journal. */
+  /** The last revision that was kept; absent if nothing could be kept, or there is no journal. */
   readonly kept: Revision | undefined;
-  /** What was cut off; absent when the journal is undamaged, and nothing was done. */
+  /** What was cut off; absent if the journal is undamaged, and nothing was done. */
   readonly lost: SalvageLoss | undefined;
 }
 
-export interface SalvageLoss {
-  /** Where the damage is, and what it is. */
+interface SalvageLoss {
+  /** Where the damage is; `reason` says what it is. */
   readonly file: string;
   readonly offset: number;
   readonly reason: string;
   /** The highest revision that the name of a segment proves to have existed; more may be lost. */
   readonly atLeastTo: Revision;
-  /** The revision that the log goes on with; absent when nothing could be kept. */
+  /** The revision that the log continues with; absent if nothing could be kept. */
   readonly next: Revision | undefined;
   /** Files that were set aside. */
   readonly aside: readonly string[];
@@ -50,7 +50,7 @@ export async function salvageJournal(disk: Disk, directory: string): Promise<Sal
   if (intact !== undefined) {
     next = revision(Math.max(newest, intact.last) + salvageJump);
     const { logId, bytes } = shapeOf(disk, directory, oldest);
-    const header = { logId, first: next, after: intact.last, chain: intact.chain };
+    const header = { logId, first: next, after: intact.last, chain: intact.chain, at: intact.at };
     await createSegment(disk, directory, header, bytes);
   }
   const aside: string[] = [];

@@ -1,59 +1,72 @@
 import type { DiskFile } from '../../shared/disk.ts';
-import { decodeFrame, frameHeaderBytes, frameMagic, peekFrameLength, type Frame, type FrameFault } from './frame.ts';
+import {
+  decodeFrame,
+  frameHeaderBytesOf,
+  frameMagic,
+  peekFrameLength,
+  type Frame,
+  type FrameContext,
+  type FrameFault,
+} from './frame.ts';
 
 export const windowBytes = 1024 * 1024;
 
 /**
- * Reads a segment through one buffer, a step at a time. The buffer grows only for a frame that is larger than a step.
- * Frames that it returns point into `buffer` at `at`, until the next call.
+ * Reads a segment through one buffer, a step at a time. The buffer grows only for a frame that is larger than a step. A
+ * frame that it returns stands at byte `at` of `buffer` until the next call.
  */
 export class SegmentWindow {
   readonly #file: DiskFile;
+  readonly #context: FrameContext;
+  /** Of a frame in this segment. */
+  readonly headerBytes: number;
   readonly size: number;
   buffer: Buffer;
-  /** Where in the buffer the frame starts that `frameAt` returned last. */
+  /** Where in `buffer` the last frame that `frameAt` returned starts. */
   at = 0;
   #start = 0;
   #length = 0;
 
-  constructor(file: DiskFile, buffer?: Buffer) {
+  constructor(file: DiskFile, context: FrameContext, buffer?: Buffer) {
     this.#file = file;
+    this.#context = context;
+    this.headerBytes = frameHeaderBytesOf(context.version);
     this.size = file.size();
-    // A short file needs no more room than its own size.
+    // A short file needs no larger buffer than its own size.
     this.buffer = buffer ?? Buffer.allocUnsafeSlow(Math.min(windowBytes, this.size));
   }
 
-  /** Forgets what was read: the writer may have written behind it since. */
+  /** Drops what was read: the writer may have written more since then. */
   forget(): void {
     this.#length = 0;
   }
 
-  /** The valid frame at a byte of the file, or why there is none. */
-  frameAt(offset: number, logId: bigint): Frame | FrameFault {
-    if (!this.#load(offset, frameHeaderBytes)) return 'nothing-written';
-    const length = peekFrameLength(this.buffer, this.at);
+  /** Returns the valid frame at a byte of the file, or why there is none. */
+  frameAt(offset: number): Frame | FrameFault {
+    if (!this.#load(offset, this.headerBytes)) return 'nothing-written';
+    const length = peekFrameLength(this.buffer, this.at, this.#context.version);
     if (typeof length === 'string') return length;
     if (offset + length > this.size || !this.#load(offset, length)) return 'cut-off';
-    return decodeFrame(this.buffer, this.at, logId);
+    return decodeFrame(this.buffer, this.at, this.#context);
   }
 
-  /** The bytes at `offset`, whatever they are, until the next call; undefined when the file ends before. */
+  /** Returns the bytes at `offset`, valid until the next call; undefined if the file is too short. */
   bytesAt(offset: number, length: number): Buffer | undefined {
     return this.#load(offset, length) ? this.buffer.subarray(this.at, this.at + length) : undefined;
   }
 
-  /** The first valid frame of this log at or behind `offset` with revisions above `last`, wherever it starts. */
-  findLater(offset: number, logId: bigint, last: number): { offset: number; frame: Frame } | undefined {
-    for (let from = offset; this.#load(from, frameHeaderBytes); ) {
+  /** Finds the first valid frame of this log that starts at any byte from `offset` on, with revisions above `last`. */
+  findLater(offset: number, last: number): { offset: number; frame: Frame } | undefined {
+    for (let from = offset; this.#load(from, this.headerBytes); ) {
       const bytes = this.#start + this.#length - from;
       const hit = this.buffer.indexOf(frameMagic, this.at);
       if (hit < 0 || hit >= this.#length) {
-        // A magic may straddle the steps.
-        from += bytes - frameHeaderBytes + 1;
+        // A magic may straddle two steps.
+        from += bytes - this.headerBytes + 1;
         continue;
       }
       const place = this.#start + hit;
-      const frame = this.frameAt(place, logId);
+      const frame = this.frameAt(place);
       if (typeof frame !== 'string' && frame.last > last) return { offset: place, frame };
       from = place + 1;
     }

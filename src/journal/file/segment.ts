@@ -1,45 +1,55 @@
 /**
- * Segments: the files that frames stand in.
+ * Segments: the files that hold the frames.
  *
  *   journal-0000000000000001.log   a finished segment; the number is its first revision
  *   journal-0000000000004711.log   the newest one is the active one
  *   spare.log                      the next one, zero-filled and durable
- *   old.tmp                        one that nobody needs any more, of which the next spare is made
- *   *.tmp                          something that was being made when the process ended: removed at start
+ *   old.tmp                        a segment that is not needed any more; the next spare is made of it
+ *   *.tmp                          a file that was being made when the process ended: removed at start
  *   *.damaged                      set aside by a salvage, never read
  *
- * A segment has its full size from the start (64 MiB of zeros, fsynced), so that writing a frame never changes the
- * file's metadata and never meets a full disk. Its first 512 bytes, a sector of their own, are the header:
+ * A segment has its full size from the start (64 MiB of zeros, fsynced). So writing a frame never changes the file's
+ * metadata and never meets a full disk. Its first 512 bytes, a sector of their own, are the header:
  *
  *    0  magic    8 bytes "DRAGLOCK"
- *    8  version  u32     1
- *   12  crc      u32     CRC-32 of bytes 16-47
+ *    8  version  u32     2
+ *   12  crc      u32     CRC-32 of bytes 16-51
  *   16  log id   u64
  *   24  first    u48     the first revision that this segment may hold
  *   30  after    u48     the last revision of the segment before it; first - 1, unless a salvage left a gap
  *   36  chain    u32     crc of the last frame of the segment before it, or 0
- *   40  bytes    u48     size of the file: a shorter one was cut off behind our back
- *   46  zero     2 bytes
+ *   40  bytes    u48     size of the file; if the file is shorter now, something else truncated it
+ *   46  at       u48     the time of the last frame before this segment; 0: there is none, or its time is unknown
+ *
+ * Version 1 is read as well. Its header ends at byte 45, its crc covers bytes 16-47, and its frames hold no time (see
+ * `frame.ts`). New segments always have version 2. A log that a version-1 server wrote is continued as it is: recovery
+ * copies its last segment byte for byte, because every checksum in the chain covers the header before it, and the
+ * writer fills the rest of that segment with version-1 frames. So a start after an upgrade needs no disk space, and a
+ * crash in it leaves nothing new. The next segment has version 2, and with it the log has times. The checksum does not
+ * cover `version`, but no flip of one bit turns 1 into 2 or back, and the two checksums cover different bytes.
+ *
+ * `at` is for a segment that has no frame yet: a start finds the last time there without reading the segment before.
  *
  * Life of a segment, and what a crash leaves at each step:
  *
  *   writeZeros spare.tmp ─► rename to spare.log ─► sync directory      a .tmp or a spare: removed at start
- *   write header ─► datasync ─► rename to journal-N.log                the spare with a header: removed at start,
- *                                                                      nothing was acknowledged from it
+ *   write header ─► datasync ─► rename to journal-N.log                the spare with a header: removed at start;
+ *                                                                      nothing in it was acknowledged
  *   ─► sync directory                                                  an empty active segment, or still none: the
  *                                                                      segment before it is complete either way
  *   frames …                                                           see `frame.ts`
- *   unlink, oldest first ─► sync directory after each one              a log that begins earlier or later, without a gap
+ *   unlink, oldest first ─► sync directory after each one              a log that begins earlier or later, with no gap
  *   or: rename to old.tmp ─► sync directory                            the same; the file is removed at start
- *   ─► rename to spare.tmp ─► writeZeros, as above                     a file of a known size becomes the next spare: no
- *                                                                      room is needed, no page of memory is new
+ *   ─► rename to spare.tmp ─► writeZeros, as above                     a file of the right size becomes the next spare:
+ *                                                                      no disk space and no new page is needed
  *
- * The next step begins only when the one before it is durable. A segment's name therefore promises a whole header.
+ * Each step begins only after the one before it is durable. So a file with a segment's name has a whole header.
  */
 import { crc32 } from 'node:zlib';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
+import { journalVersion, type JournalVersion } from './frame.ts';
 
 export const segmentHeaderBytes = 512;
 export const segmentBytesDefault = 64 * 1024 * 1024;
@@ -48,16 +58,22 @@ export const spareTmpName = 'spare.tmp';
 export const oldName = 'old.tmp';
 
 const magic = Buffer.from('DRAGLOCK', 'latin1');
-const formatVersion = 1;
-const headerUsedBytes = 48;
+/** By version: up to where the header's checksum reaches. */
+const headerUsedBytes = { 1: 48, 2: 52 } as const satisfies Record<JournalVersion, number>;
 const zeroStepBytes = 1024 * 1024;
 const namePattern = /^journal-(\d{16})\.log$/;
 
+/** A header as it is written: the version is the newest one, and the size is that of the file. */
+type NewSegmentHeader = Omit<SegmentHeader, 'version' | 'bytes'>;
+
 export interface SegmentHeader {
+  readonly version: JournalVersion;
   readonly logId: bigint;
   readonly first: Revision;
   readonly after: Revision;
   readonly chain: number;
+  /** The time of the last frame before it; 0: unknown. */
+  readonly at: number;
   /** Size of the whole file, as it was made. */
   readonly bytes: number;
 }
@@ -71,7 +87,7 @@ export function segmentName(first: Revision): string {
   return `journal-${String(first).padStart(16, '0')}.log`;
 }
 
-/** The segments of the directory, oldest first, by their names. */
+/** Lists the segments of the directory by their names, oldest first. */
 export function listSegments(disk: Disk, directory: string): SegmentName[] {
   const segments: SegmentName[] = [];
   for (const name of disk.list(directory)) {
@@ -81,45 +97,48 @@ export function listSegments(disk: Disk, directory: string): SegmentName[] {
   return segments.toSorted((a, b) => a.first - b.first);
 }
 
-export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+export function encodeSegmentHeader(header: Omit<SegmentHeader, 'version'>): Buffer {
   const buffer = Buffer.alloc(segmentHeaderBytes);
   magic.copy(buffer);
-  buffer.writeUInt32LE(formatVersion, 8);
+  buffer.writeUInt32LE(journalVersion, 8);
   buffer.writeBigUInt64LE(header.logId, 16);
   buffer.writeUIntLE(header.first, 24, 6);
   buffer.writeUIntLE(header.after, 30, 6);
   buffer.writeUInt32LE(header.chain, 36);
   buffer.writeUIntLE(header.bytes, 40, 6);
-  buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes)), 12);
+  buffer.writeUIntLE(header.at, 46, 6);
+  buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes[journalVersion])), 12);
   return buffer;
 }
 
-/** Not damage, so nothing that a salvage may touch: most likely a newer server has written here. */
+/** A newer server has most likely written here. This is not damage, so a salvage must not touch it. */
 export class UnsupportedFormat extends Error {
   override name = 'UnsupportedFormat';
 
   constructor(version: number, file: string) {
     super(
-      `The journal segment ${file} has format version ${version}; this server reads ${formatVersion}. Nothing was changed. ` +
-        'Start the version of the server that wrote it.',
+      `The journal segment ${file} has format version ${version}; this server reads up to ${journalVersion}. ` +
+        'Nothing was changed. Start the version of the server that wrote it.',
     );
   }
 }
 
-/** The header of `file`, or what is wrong with it. @throws UnsupportedFormat */
+/** Returns the header of `file`, or what is wrong with it. @throws UnsupportedFormat */
 export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader | string {
   if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
   if (!buffer.subarray(0, magic.length).equals(magic)) return 'the file does not begin as a journal segment';
   const version = buffer.readUInt32LE(8);
-  if (version !== formatVersion) throw new UnsupportedFormat(version, file);
-  if (crc32(buffer.subarray(16, headerUsedBytes)) !== buffer.readUInt32LE(12)) {
+  if (version !== 1 && version !== 2) throw new UnsupportedFormat(version, file);
+  if (crc32(buffer.subarray(16, headerUsedBytes[version])) !== buffer.readUInt32LE(12)) {
     return 'the checksum of the segment header does not match its content';
   }
   return {
+    version,
     logId: buffer.readBigUInt64LE(16),
     first: revision(buffer.readUIntLE(24, 6)),
     after: revision(buffer.readUIntLE(30, 6)),
     chain: buffer.readUInt32LE(36),
+    at: version === 1 ? 0 : buffer.readUIntLE(46, 6),
     bytes: buffer.readUIntLE(40, 6),
   };
 }
@@ -135,7 +154,7 @@ export function readSegmentHeader(file: DiskFile, segment: SegmentName): Segment
   return header;
 }
 
-/** Zero-fills `name` without returning to the event loop: for when the spare is needed and not ready. */
+/** Zero-fills `name` without returning to the event loop, for when the spare is needed and not ready. */
 export function writeZerosNow(disk: Disk, directory: string, name: string, bytes: number): void {
   const file = disk.open(joinPath(directory, name), 'create');
   try {
@@ -147,11 +166,11 @@ export function writeZerosNow(disk: Disk, directory: string, name: string, bytes
   }
 }
 
-/** Makes a segment that nothing writes to yet, durable with its name. */
+/** Makes a segment that nothing writes to yet, and makes it durable with its name. */
 export async function createSegment(
   disk: Disk,
   directory: string,
-  header: Omit<SegmentHeader, 'bytes'>,
+  header: NewSegmentHeader,
   segmentBytes: number,
 ): Promise<void> {
   const name = segmentName(header.first);
@@ -168,8 +187,8 @@ export async function createSegment(
   disk.syncDirectory(directory);
 }
 
-/** Turns a zero-filled, durable file into the segment `header.first`; returns it open for writing. */
-export function useSpare(disk: Disk, directory: string, spare: string, header: Omit<SegmentHeader, 'bytes'>): DiskFile {
+/** Turns a zero-filled, durable file into the segment `header.first`. Returns it open for writing. */
+export function useSpare(disk: Disk, directory: string, spare: string, header: NewSegmentHeader): DiskFile {
   const from = joinPath(directory, spare);
   const file = disk.open(from, 'write');
   file.write(encodeSegmentHeader({ ...header, bytes: file.size() }), 0, segmentHeaderBytes, 0);
@@ -187,13 +206,13 @@ export function removeSegment(disk: Disk, directory: string, name: string): void
   trimmed(disk, directory);
 }
 
-/** As `removeSegment`, but keeps the file under a name that is no segment's, to be filled with zeros and used again. */
+/** As `removeSegment`, but keeps the file as `old.tmp`, to be filled with zeros and used again. */
 export function retireSegment(disk: Disk, directory: string, name: string): void {
   disk.rename(joinPath(directory, name), joinPath(directory, oldName));
   trimmed(disk, directory);
 }
 
-/** The directory is synced each time, so that no crash can leave a gap between two segments. */
+/** Syncs the directory each time, so that no crash can leave a gap between two segments. */
 function trimmed(disk: Disk, directory: string): void {
   disk.syncDirectory(directory);
   failpoint('journal.segment-trimmed');
@@ -204,13 +223,13 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** The file system has no room, which passes; every other error does not. */
+/** Whether the file system is out of space, which passes. No other error does. */
 export function isDiskFull(error: unknown): boolean {
   const code = errorCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
-/** Removes a file that may be missing. */
+/** Removes a file, which may be missing. */
 export function unlinkIfPresent(disk: Disk, directory: string, name: string): void {
   try {
     disk.unlink(joinPath(directory, name));

@@ -1,5 +1,5 @@
 /**
- * Keeps one spare segment ready, so that a full disk is met here, beside the work, and not by a commit.
+ * Keeps one spare segment ready, so that this background work meets a full disk, and not a commit.
  *
  *             ┌────────────────── use ◄──────────────┐
  *             ▼                                      │
@@ -7,16 +7,16 @@
  *          │   ▲
  *   ENOSPC │   │ every second
  *          ▼   │
- *         failed          any other error: the owner is told, and takes the process down
+ *         failed          any other error: the owner is told, and ends the process
  *
- * A segment that nobody needs any more is not unlinked but kept here, one at a time, and the next spare is made of it.
- * A failed attempt removes what it wrote, because the room may be just what a checkpoint needs to let old segments go.
+ * One segment that is not needed any more is kept instead of unlinked, and the next spare is made of it. A failed
+ * attempt removes what it wrote: a checkpoint may need just that space, and lets old segments go.
  */
 import { joinPath, type Disk } from '../../shared/disk.ts';
 import type { JournalLog } from './journal-options.ts';
 import { isDiskFull, oldName, retireSegment, spareName, spareTmpName, unlinkIfPresent } from './segment.ts';
 
-export interface SpareKeeperOptions {
+interface SpareSegmentOptions {
   readonly segmentBytes: number;
   readonly retryMs: number;
   readonly schedule: (run: () => void, ms: number) => void;
@@ -29,14 +29,14 @@ export interface SpareKeeperOptions {
 export class SpareSegment {
   readonly #disk: Disk;
   readonly #directory: string;
-  readonly #options: SpareKeeperOptions;
+  readonly #options: SpareSegmentOptions;
   #state: 'preparing' | 'ready' | 'failed' | 'closed' = 'preparing';
   #attempt: Promise<void> = Promise.resolve();
   #retrying = false;
-  /** There is an old segment that the next spare can be made of. */
+  /** There is an old segment, and the next spare can be made of it. */
   #old = false;
 
-  constructor(disk: Disk, directory: string, options: SpareKeeperOptions) {
+  constructor(disk: Disk, directory: string, options: SpareSegmentOptions) {
     this.#disk = disk;
     this.#directory = directory;
     this.#options = options;
@@ -46,16 +46,16 @@ export class SpareSegment {
     return this.#state;
   }
 
-  /** The spare is gone, or there is none yet: makes one. */
+  /** Starts to make a spare: there is none yet, or it has been used. */
   start(): void {
     this.#state = 'preparing';
     this.#begin();
   }
 
   /**
-   * Takes a segment that nobody needs any more as the stuff of the next spare: its blocks are allocated, and its pages in
-   * memory, if it has any, are too.
-   * @returns whether it is gone from the log; false: there is one already
+   * Keeps a segment that is not needed any more for the next spare: its blocks are allocated, and so are its pages in
+   * memory, if it has any.
+   * @returns whether the segment has left the log; false: another one is kept already
    */
   retire(name: string): boolean {
     if (this.#old) return false;
@@ -64,15 +64,15 @@ export class SpareSegment {
     return true;
   }
 
-  /** The disk turned out to be full elsewhere. */
+  /** Tells it that the disk was full for another file. */
   fail(error: unknown): void {
     if (this.#state === 'failed') return;
     this.#state = 'failed';
     const reason = error instanceof Error ? error.message : String(error);
-    this.#options.log('warn', 'There is no room for the next journal segment; trying again', { reason });
+    this.#options.log('warn', 'No disk space for the next journal segment; trying again', { reason });
   }
 
-  /** Resolves when no attempt is under way any more. */
+  /** Resolves when no attempt is running any more. */
   close(): Promise<void> {
     this.#state = 'closed';
     return this.#attempt;
@@ -103,7 +103,7 @@ export class SpareSegment {
       onChange();
       return;
     }
-    if (wasFailed) log('info', 'There is room for the next journal segment again');
+    if (wasFailed) log('info', 'There is disk space for the next journal segment again');
     this.#state = 'ready';
     onChange();
   }

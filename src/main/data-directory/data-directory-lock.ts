@@ -1,6 +1,6 @@
 /**
- * One data directory, one process. The lock is the kernel's, on an open file: it ends with the process, however that
- * ends, so there is nothing stale to clean up. Who holds it is written into the file for the one who is refused.
+ * One data directory, one process. The kernel holds the lock on an open file: it ends with the process, however that
+ * ends, so no stale lock is ever left. The file holds the process id, for the message of a second server.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ export class DataDirectoryInUse extends Error {
   override name = 'DataDirectoryInUse';
 }
 
-/** Creates the directory if need be. @throws DataDirectoryInUse; what the operating system says */
+/** Creates the directory if it is missing. @throws DataDirectoryInUse, and errors of the file system */
 export function lockDataDirectory(directory: string): { release(): void } {
   fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
   const file = path.join(directory, 'lock');

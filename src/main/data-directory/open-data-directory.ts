@@ -1,8 +1,8 @@
 /**
- * The data directory at start, before any shard runs: journal recovered, store matched to it, layout matched to the
- * number of shards that is configured.
+ * Opens the data directory at start, before any shard runs: recovers the journal, checks that the store belongs to it,
+ * and changes the layout if another number of shards is configured.
  *
- *   <data_dir>/lock       who uses it (data-directory-lock.ts)
+ *   <data_dir>/lock       the process that uses it (data-directory-lock.ts)
  *   <data_dir>/journal/   the log: the truth
  *   <data_dir>/store/     LMDB: checkpoints of the shards
  */
@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as yieldTurn } from 'node:timers/promises';
 import path from 'node:path';
 import { LocalCheckpointWriter } from '../../storage/checkpoint/checkpoint-link.ts';
+import { FileJournalSource } from '../../journal/file/file-journal-source.ts';
 import type { JournalLog } from '../../journal/file/journal-options.ts';
 import { recoverJournal, type RecoveredJournal } from '../../journal/file/recovery.ts';
 import { revision, shardId, type Revision } from '../../protocol/ids.ts';
@@ -33,7 +34,7 @@ export function journalDirectoryOf(dataDirectory: string): string {
   return path.join(dataDirectory, 'journal');
 }
 
-/** @throws JournalCorruption, StoreMismatch, and what the disk says: then nothing may be served. */
+/** @throws JournalCorruption, StoreMismatch, and errors of the disk: then the server must not serve. */
 export async function openDataDirectory(config: Config, log: JournalLog): Promise<OpenedDataDirectory> {
   const journalDirectory = journalDirectoryOf(config.data_dir);
   const store = new LmdbStore(config.data_dir);
@@ -50,7 +51,7 @@ export async function openDataDirectory(config: Config, log: JournalLog): Promis
       if (recovered.oldest > 1) {
         throw new StoreMismatch(
           `The store in ${config.data_dir}/store is empty, but the journal begins at revision ${recovered.oldest}: ` +
-            'everything before is missing. Put the store back, or start with an empty data directory.',
+            'everything before it is missing. Put the store back, or start with an empty data directory.',
         );
       }
       store.writeLayout({ format: storeFormat, logId, shards: config.shards, generation: 1 });
@@ -59,26 +60,29 @@ export async function openDataDirectory(config: Config, log: JournalLog): Promis
     if (layout.logId !== logId) {
       throw new StoreMismatch(
         `The store belongs to the journal ${layout.logId}, but the directory holds the journal ${logId}: ` +
-          'parts of two data directories were mixed. Put the ones that belong together back.',
+          'parts of two data directories were mixed. Put parts that belong together back.',
       );
     }
     clearOtherGenerations(store);
-    if (layout.shards !== config.shards) await changeShards(config, store, layout, recovered, log);
+    if (layout.shards !== config.shards) await changeShards({ config, store, layout, recovered, log });
     return { journalDirectory, recovered };
   } finally {
     await store.close();
   }
 }
 
-/** Brings the old shards up to the end of the journal, then lays them out anew. */
-async function changeShards(
-  config: Config,
-  store: LmdbStore,
-  layout: Layout,
-  recovered: RecoveredJournal,
-  log: JournalLog,
-): Promise<void> {
+interface ChangeShardsOptions {
+  readonly config: Config;
+  readonly store: LmdbStore;
+  readonly layout: Layout;
+  readonly recovered: RecoveredJournal;
+  readonly log: JournalLog;
+}
+
+/** Checkpoints the old shards up to the end of the journal, then moves their entries to the new ones. */
+async function changeShards({ config, store, layout, recovered, log }: ChangeShardsOptions): Promise<void> {
   log('info', `Repartitioning the store from ${layout.shards} to ${config.shards} shards`);
+  const source = new FileJournalSource(realDisk, journalDirectoryOf(config.data_dir));
   for (let index = 0; index < layout.shards; index += 1) {
     const shard = shardId(index);
     const { checkpointer } = await openShard({
@@ -87,14 +91,13 @@ async function changeShards(
       limits: config.limits,
       checkpoint: store.shard(shard),
       writer: new LocalCheckpointWriter((id) => store.shard(id)),
-      disk: realDisk,
-      journalDirectory: journalDirectoryOf(config.data_dir),
+      source,
       last: recovered.last,
       yieldTurn,
     });
     if ((await checkpointer.start(recovered.last)) === 'no-space') {
       throw new Error(
-        'There is no disk space to repartition the store; make room, or start with the former number of shards.',
+        'There is no disk space to repartition the store; free some, or start with the former number of shards.',
       );
     }
   }

@@ -1,9 +1,9 @@
 /**
- * `npm run salvage -- --data-dir DIR`: for a journal that the server refuses to start with. What stands before the first
- * damage is kept, the rest is set aside (journal/file/salvage.ts says how, and docs/operations.md when). The server must be
- * down: the data directory's lock is taken first.
+ * `npm run salvage -- --data-dir DIR`: repairs a journal that the server refuses to start with. It keeps what stands
+ * before the first damage and sets the rest aside (journal/file/salvage.ts says how, and docs/operations.md when). The
+ * server must be down: salvage takes the lock of the data directory first.
  *
- * Exit codes: 0 the journal can be started with; 1 it cannot, the message says why.
+ * Exit codes: 0 the server can start with the journal; 1 it cannot, the message says why.
  */
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -20,7 +20,7 @@ process.exitCode = await run(process.argv.slice(2));
 async function run(argv: readonly string[]): Promise<number> {
   const directory = dataDirectoryIn(argv);
   if (directory === undefined) return fail(usage);
-  // Before the lock, which would create the directory: a name with a typo must not leave one behind.
+  // Checked before the lock, which would create the directory: a mistyped name must not leave one.
   const journal = journalDirectoryOf(directory);
   if (!fs.existsSync(journal))
     return fail(`There is no journal in ${directory}; expected the data directory of a server.`);

@@ -13,8 +13,7 @@ import type { AccountId, Revision } from '../../protocol/ids.ts';
 import { revision } from '../../protocol/ids.ts';
 import { decodeRecord, peekAccount, peekRecord, type RecordChunk } from '../../protocol/record.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
-import { JournalTail } from '../../journal/file/journal-reader.ts';
-import type { JournalDirectory } from '../../journal/file/journal-directory.ts';
+import type { JournalSource, JournalTail } from '../../protocol/journal.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, PrefixWatch, StreamSink } from '../dispatcher.ts';
@@ -22,7 +21,7 @@ import type { RouterCounts } from '../router-counts.ts';
 import { PollReader, prefixEvents, StreamReader, type PrefixReader } from './prefix-readers.ts';
 
 export interface PrefixWatchesOptions {
-  readonly directory: JournalDirectory;
+  readonly source: JournalSource;
   /** The highest revision on disk, at this very moment. */
   readonly durable: () => Revision;
   readonly limits: Limits;
@@ -104,7 +103,7 @@ export class PrefixWatches {
 
   #add(reader: PrefixReader): void {
     if (this.#live === undefined || reader.position < this.#live.position) {
-      const tail = new JournalTail(this.#options.directory, reader.position);
+      const tail = this.#options.source.tail(reader.position);
       this.#catchingUp.set(reader, tail);
       return this.#catchUp(reader);
     }

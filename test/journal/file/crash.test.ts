@@ -1,7 +1,7 @@
 /**
- * Ends the process at every single disk call of a life of the journal (start, append, rotate, trim), cuts the power,
- * and ends the next start at every call, too. The claim each time: what was acknowledged is there with the content
- * that was acknowledged; what is there beyond it is whole, in order, and was handed over; nothing refuses the start.
+ * Ends the process at every single disk call of a life of the journal (start, append, rotate, trim), cuts the power, and
+ * ends the next start at every call too. The claim each time: every acknowledged record is there with its content; what
+ * is there beyond these is whole, in order, and was handed over; the start is never refused.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -25,9 +25,9 @@ import type { OpenJournal } from './journal-fixture.ts';
 const keepBytes = segmentBytes;
 
 interface Life {
-  /** Revision → text, of what was acknowledged last. */
+  /** Revision → text, of everything acknowledged. */
   readonly acknowledged: Map<number, string>;
-  /** Of what was handed over. */
+  /** The same, of everything handed over. */
   readonly handedOver: Map<number, string>;
   watermark: number;
 }
@@ -36,7 +36,7 @@ function newLife(): Life {
   return { acknowledged: new Map(), handedOver: new Map(), watermark: 0 };
 }
 
-/** Starts, appends `groups` groups, and notes what may be relied on. Returns when done or when the disk crashes. */
+/** Starts, appends `groups` groups, and notes what was acknowledged. Returns when done or when the disk crashes. */
 async function live(disk: FaultDisk, life: Life, groups: number, word: string): Promise<void> {
   try {
     const journal = await open(disk, { from: life.watermark, keepBytes, onFailure: () => undefined });
@@ -75,7 +75,7 @@ function check(disk: FaultDisk, life: Life, what: string): void {
   }
 }
 
-/** After a crash only what is found is history; what was not found may come again with other content. */
+/** After a crash only the records that are found count; the others may come again with other content. */
 async function restarted(disk: FaultDisk, life: Life, what: string): Promise<void> {
   const { last } = await recover(disk, { from: life.watermark });
   check(disk, life, what);

@@ -16,7 +16,7 @@ export interface OpenJournal {
   readonly recovered: RecoveredJournal;
   readonly revisions: LocalRevisions;
   readonly writer: JournalWriter;
-  /** Runs what was scheduled for later, once. */
+  /** Runs once what was scheduled for later. */
   readonly tick: () => void;
   readonly logged: string[];
 }
@@ -42,7 +42,9 @@ export async function open(disk: Disk, options: OpenOptions = {}): Promise<OpenJ
   const revisions = new LocalRevisions(recovered.last);
   const logged: string[] = [];
   const scheduled: (() => void)[] = [];
-  const writer = new JournalWriter(disk, options.path ?? directory, recovered, revisions, {
+  const writer = new JournalWriter(disk, options.path ?? directory, {
+    recovered,
+    revisions,
     shards: 1,
     segmentBytes,
     frameBytesMax: 4 * 1024,
@@ -51,6 +53,7 @@ export async function open(disk: Disk, options: OpenOptions = {}): Promise<OpenJ
     log: (_level, message) => logged.push(message),
     schedule: (run) => scheduled.push(run),
     elapsedMs: () => 0,
+    clock: { now: () => 1_700_000_000_000 },
     ...options,
   });
   const tick = (): void => {
@@ -73,7 +76,7 @@ export function chunkOf(records: readonly Written[]): RecordChunk {
   return writer.take();
 }
 
-/** Takes the next revisions and hands their records over, without a flush. */
+/** Takes the next revisions and hands their records over without a flush. */
 export function enqueue(journal: OpenJournal, count: number, text = 'x'): void {
   journal.writer.enqueue(chunkOf(Array.from({ length: count }, () => ({ rev: journal.revisions.next(), text }))));
 }
@@ -101,7 +104,7 @@ export function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-/** Lets everything asynchronous that is ready happen. */
+/** Lets asynchronous work that is ready run. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

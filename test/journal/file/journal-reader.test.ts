@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { shardId } from '../../../src/protocol/ids.ts';
 import { JournalCorruption } from '../../../src/journal/file/journal-corruption.ts';
 import { JournalDirectory } from '../../../src/journal/file/journal-directory.ts';
-import { JournalTail, readRecords } from '../../../src/journal/file/journal-reader.ts';
+import { FileJournalTail, readRecords } from '../../../src/journal/file/journal-reader.ts';
 import { listSegments } from '../../../src/journal/file/segment.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
@@ -22,8 +22,8 @@ import {
 
 const text = 't'.repeat(300);
 
-/** What the tail returns until it is idle or at its end. */
-function drain(tail: JournalTail, durable: number): { revs: number[]; steps: number; compacted?: number } {
+/** Reads the tail until it is idle or at its end. */
+function drain(tail: FileJournalTail, durable: number): { revs: number[]; steps: number; compacted?: number } {
   const revs: number[] = [];
   for (let steps = 1; ; steps += 1) {
     const read = tail.read(rev(durable));
@@ -45,7 +45,7 @@ void test('tail: returns every record once, in order, over rotation, while the w
   const random = seededRandom(3);
   const tails = range(0, 5).map((start) => ({
     start,
-    tail: new JournalTail(shared, rev(start)),
+    tail: new FileJournalTail(shared, rev(start)),
     revs: [] as number[],
   }));
   for (let group = 0; group < 120; group += 1) {
@@ -63,18 +63,40 @@ void test('tail: returns every record once, in order, over rotation, while the w
     tail.close();
   }
   for (const start of [0, 1, 77, durable - 1, durable]) {
-    assert.deepEqual(drain(new JournalTail(shared, rev(start)), durable).revs, range(start + 1, durable));
+    assert.deepEqual(drain(new FileJournalTail(shared, rev(start)), durable).revs, range(start + 1, durable));
   }
 });
 
-void test('tail: never returns what lies behind the durable revision that it was given', async () => {
+void test('tail: tells when each record was written', async () => {
+  const disk = new FaultDisk(1);
+  let now = 1000;
+  const journal = await open(disk, { clock: { now: () => now } });
+  for (const count of [2, 1, 3]) {
+    write(journal, count, text);
+    now += 1000;
+  }
+  const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(1));
+  const timesUpTo = (durable: number): number[][] => {
+    const read = tail.read(rev(durable));
+    return read.kind === 'records' ? read.times.map(({ last, committedAt }) => [last, committedAt]) : [];
+  };
+  assert.deepEqual(timesUpTo(4), [
+    [2, 1000],
+    [3, 2000],
+    [4, 3000],
+  ]);
+  assert.deepEqual(timesUpTo(6), [[6, 3000]]);
+  assert.deepEqual(timesUpTo(6), []);
+});
+
+void test('tail: never returns a record after the durable revision that it was given', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   write(journal, 10, text);
-  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(0));
   assert.deepEqual(drain(tail, 4).revs, range(1, 4), 'not even within a frame');
   assert.deepEqual(drain(tail, 4).revs, []);
-  // Written, but the sync fails: nobody may see it.
+  // Written, but the sync fails: no tail may return it.
   disk.inject = (call) => (call.operation === 'datasync' ? 'EIO' : undefined);
   enqueue(journal, 2, text);
   assert.throws(() => journal.writer.flush(), /EIO/);
@@ -83,13 +105,13 @@ void test('tail: never returns what lies behind the durable revision that it was
   assert.deepEqual(drain(tail, journal.revisions.durable()).revs, range(5, 10));
 });
 
-void test('tail: what was trimmed is compacted, also in a segment that was open and is used again by now', async () => {
+void test('tail: what was trimmed is compacted, also in a segment that was open and has been used again', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: segmentBytes });
   const shared = new JournalDirectory(disk, directory);
-  const lost = new JournalTail(shared, rev(0));
-  const kept = new JournalTail(shared, rev(0));
-  const unopened = new JournalTail(shared, rev(0));
+  const lost = new FileJournalTail(shared, rev(0));
+  const kept = new FileJournalTail(shared, rev(0));
+  const unopened = new FileJournalTail(shared, rev(0));
   write(journal, 3, text);
   assert.deepEqual(drain(lost, 3).revs, range(1, 3));
   assert.deepEqual(drain(kept, 3).revs, range(1, 3));
@@ -112,8 +134,8 @@ void test('tail: what was trimmed is compacted, also in a segment that was open 
   assert.deepEqual(end.revs, [], 'another segment stands where it had read');
   assert.equal(end.compacted, oldest);
   assert.deepEqual(drain(unopened, durable), { revs: [], steps: 1, compacted: oldest });
-  assert.deepEqual(drain(new JournalTail(shared, rev(oldest - 2)), durable).compacted, oldest);
-  assert.deepEqual(drain(new JournalTail(shared, rev(oldest - 1)), durable).revs, range(oldest, durable));
+  assert.deepEqual(drain(new FileJournalTail(shared, rev(oldest - 2)), durable).compacted, oldest);
+  assert.deepEqual(drain(new FileJournalTail(shared, rev(oldest - 1)), durable).revs, range(oldest, durable));
   assert.deepEqual(drain(kept, durable).revs.at(-1), durable);
 });
 
@@ -126,7 +148,7 @@ void test('tail: a segment that is trimmed and filled with zeros between its ope
   }
   const durable = journal.revisions.durable();
   const [first, second] = listSegments(disk, directory);
-  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(0));
   let trimmed = 0;
   disk.inject = ({ operation, name }) => {
     if (operation !== 'read' || name !== first?.name || trimmed > 0) return undefined;
@@ -149,7 +171,7 @@ void test('tail: frames and records larger than a step come in bounded chunks', 
   enqueue(journal, 30, 's');
   assert.equal(journal.writer.flush(), true);
   assert.equal(journal.writer.stats().groupRecords.count, 1, 'all in one frame');
-  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(0));
   const { revs, steps } = drain(tail, 61);
   assert.deepEqual(revs, range(1, 61));
   assert.ok(steps > 4);
@@ -160,14 +182,14 @@ void test('tail: a restart at a recent revision reads little', async () => {
   const big = 8 * 1024 * 1024;
   const journal = await open(disk, { segmentBytes: big });
   const shared = new JournalDirectory(disk, directory);
-  const hub = new JournalTail(shared, rev(0));
+  const hub = new FileJournalTail(shared, rev(0));
   for (let group = 0; group < 1500; group += 1) write(journal, 10, text);
   const durable = journal.revisions.durable();
   assert.equal(drain(hub, durable).revs.length, durable);
   assert.equal(listSegments(disk, directory).length, 1);
-  const late = new JournalTail(shared, rev(durable - 50));
+  const late = new FileJournalTail(shared, rev(durable - 50));
   assert.deepEqual(drain(late, durable), { revs: range(durable - 49, durable), steps: 2 });
-  const cold = new JournalTail(new JournalDirectory(disk, directory), rev(durable - 50));
+  const cold = new FileJournalTail(new JournalDirectory(disk, directory), rev(durable - 50));
   assert.ok(drain(cold, durable).steps >= 5, 'without the index it seeks, in bounded steps');
 });
 
@@ -177,7 +199,7 @@ void test('tail: durable content that is damaged is an error, never a silent end
   write(journal, 2, text);
   write(journal, 2, text);
   disk.damage(pathOf(disk, 0), (bytes) => bytes.fill(0, 1300, 1310));
-  const tail = new JournalTail(new JournalDirectory(disk, directory), rev(0));
+  const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(0));
   assert.throws(() => drain(tail, 4), JournalCorruption);
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { shardId } from '../../../src/protocol/ids.ts';
 import { LocalJournal } from '../../../src/journal/local-journal.ts';
+import { readRecords } from '../../../src/journal/file/journal-reader.ts';
 import { listSegments } from '../../../src/journal/file/segment.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
 import {
@@ -69,6 +70,21 @@ void test('journal: interleaving chunks of two shards are written in revision or
   );
 });
 
+void test('journal: a frame holds the time at which it was written, which never falls, over restarts too', async () => {
+  let disk = new FaultDisk(1);
+  const clock = { now: () => times.shift()! };
+  const times = [1000, 3000, 2000, 3500];
+  const first = await open(disk, { clock });
+  while (times.length > 0) write(first, 2);
+  await first.writer.close();
+  disk = disk.restart();
+  times.push(500, 3499, 4000);
+  const second = await open(disk, { clock, from: 8 });
+  while (times.length > 0) write(second, 1);
+  const found = Array.from(readRecords(disk, directory, rev(0)), ({ committedAt }) => committedAt);
+  assert.deepEqual(found, [1000, 1000, 3000, 3000, 3000, 3000, 3500, 3500, 3500, 3500, 4000]);
+});
+
 void test('journal: a full segment is followed by the spare, and all of it is read back', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
@@ -88,7 +104,7 @@ void test('journal: when the spare is only slow, one is made at once and nobody 
   await settle();
   disk.gate = gate.promise;
   for (let group = 0; group < 60; group += 1) {
-    assert.equal(journal.writer.room, 'open');
+    assert.equal(journal.writer.space, 'open');
     write(journal, 3, text);
     assert.equal(journal.revisions.durable(), (group + 1) * 3);
   }
@@ -100,32 +116,32 @@ void test('journal: when the spare is only slow, one is made at once and nobody 
 
 void test('journal: a full disk is told before it is met, and passes by itself', async () => {
   const disk = new FaultDisk(1);
-  const rooms: string[] = [];
+  const spaces: string[] = [];
   disk.freeBytes = segmentBytes + 10_000;
-  const journal = await open(disk, { onSpace: (room) => rooms.push(room) });
+  const journal = await open(disk, { onSpace: (space) => spaces.push(space) });
   await settle();
   assert.ok(disk.injected > 0, 'the disk was full');
   assert.equal(disk.freeBytes, 10_000, 'an attempt that failed leaves nothing behind');
-  assert.equal(journal.writer.room, 'open');
-  while (journal.writer.room === 'open') write(journal, 1, text);
-  assert.equal(journal.writer.room, 'reserve');
-  while (journal.writer.room === 'reserve') write(journal, 1, text);
-  assert.equal(journal.writer.room, 'full');
+  assert.equal(journal.writer.space, 'open');
+  while (journal.writer.space === 'open') write(journal, 1, text);
+  assert.equal(journal.writer.space, 'reserve');
+  while (journal.writer.space === 'reserve') write(journal, 1, text);
+  assert.equal(journal.writer.space, 'full');
   assert.equal(journal.revisions.durable(), journal.revisions.current(), 'everything accepted is on disk');
   journal.tick();
   await settle();
-  assert.equal(journal.writer.room, 'full');
+  assert.equal(journal.writer.space, 'full');
   disk.freeBytes = 10 * segmentBytes;
   journal.tick();
   await settle();
-  assert.equal(journal.writer.room, 'open');
+  assert.equal(journal.writer.space, 'open');
   write(journal, 100, text);
-  assert.deepEqual(rooms, ['reserve', 'full', 'open']);
+  assert.deepEqual(spaces, ['reserve', 'full', 'open']);
   assert.deepEqual(revisionsOf(readAll(disk)), range(1, journal.revisions.durable()));
-  assert.equal(journal.logged.filter((line) => line.startsWith('There is no room')).length, 1, 'logged once');
+  assert.equal(journal.logged.filter((line) => line.startsWith('No disk space')).length, 1, 'logged once');
 });
 
-void test('journal: what was on its way when the disk became full waits for room and loses nothing', async () => {
+void test('journal: what was on its way when the disk became full waits for space and loses nothing', async () => {
   const disk = new FaultDisk(1);
   disk.freeBytes = segmentBytes;
   const journal = await open(disk);
@@ -133,7 +149,7 @@ void test('journal: what was on its way when the disk became full waits for room
   write(journal, 60, text);
   const durable = journal.revisions.durable();
   assert.ok(disk.injected > 0 && durable > 0 && durable < 60);
-  assert.equal(journal.writer.room, 'full');
+  assert.equal(journal.writer.space, 'full');
   assert.equal(journal.writer.flush(), false);
   const local = new LocalJournal(journal.writer);
   local.append(chunkOf([{ rev: journal.revisions.next(), text: 'its revision was taken before' }]));
@@ -142,7 +158,7 @@ void test('journal: what was on its way when the disk became full waits for room
   journal.tick();
   await settle();
   assert.equal(journal.revisions.durable(), 61);
-  assert.equal(journal.writer.room, 'open');
+  assert.equal(journal.writer.space, 'open');
   assert.deepEqual(revisionsOf(readAll(disk)), range(1, 61));
 });
 
@@ -222,7 +238,7 @@ void test('journal: segments go when every shard has passed them, oldest first, 
   assert.equal(journal.writer.oldestRevision(), all.at(-3)?.first);
 });
 
-void test('journal: spares are made of trimmed segments, which takes no room; one at most is kept for that', async () => {
+void test('journal: spares are made of trimmed segments, which takes no space; one at most is kept for that', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: 0 });
   const writeSegments = async (count: number) => {
@@ -241,7 +257,7 @@ void test('journal: spares are made of trimmed segments, which takes no room; on
   disk.freeBytes = 0;
   await writeSegments(3);
   assert.equal(disk.injected, 0);
-  assert.equal(journal.writer.room, 'open');
+  assert.equal(journal.writer.space, 'open');
   assert.equal(disk.list(directory).length, 3);
 
   const durable = journal.revisions.durable();

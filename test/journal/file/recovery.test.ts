@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { frameHeaderBytes, frameMagic } from '../../../src/journal/file/frame.ts';
+import { frameHeaderBytesOf, frameMagic, type JournalVersion } from '../../../src/journal/file/frame.ts';
 import { accountId } from '../../../src/protocol/ids.ts';
 import { kinds, RecordWriter } from '../../../src/protocol/record.ts';
 import { JournalCorruption } from '../../../src/journal/file/journal-corruption.ts';
+import { readRecords } from '../../../src/journal/file/journal-reader.ts';
 import { listSegments, segmentHeaderBytes, UnsupportedFormat } from '../../../src/journal/file/segment.ts';
 import { FaultDisk, sectorBytes } from '../../support/fault-disk.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
@@ -15,15 +16,17 @@ import {
   range,
   readAll,
   recover,
+  rev,
   revisionsOf,
   segmentBytes,
 } from './journal-fixture.ts';
 import { settle, write } from './journal-fixture.ts';
+import { rewriteAsVersion1 } from './version-1-log.ts';
 
 const text = 't'.repeat(300);
 
-/** A log of `groups` frames with 3 records each, closed; and where the frames of each segment stand. */
-async function logOf(groups: number): Promise<FaultDisk> {
+/** A closed log of `groups` frames with three records each. */
+async function logOf(groups: number, version: JournalVersion = 2): Promise<FaultDisk> {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: Infinity });
   for (let group = 0; group < groups; group += 1) {
@@ -31,7 +34,12 @@ async function logOf(groups: number): Promise<FaultDisk> {
     await settle();
   }
   await journal.writer.close();
+  if (version === 1) rewriteAsVersion1(disk);
   return disk.restart();
+}
+
+function forEachVersion(name: string, run: (version: JournalVersion) => Promise<void>): void {
+  for (const version of [1, 2] as const) void test(`${name} (version ${version})`, () => run(version));
 }
 
 function framesOf(disk: FaultDisk, file: string): number[] {
@@ -43,7 +51,7 @@ function framesOf(disk: FaultDisk, file: string): number[] {
   return offsets;
 }
 
-/** Starting is refused, names the place, and changes nothing. */
+/** Checks that the start is refused and changes nothing. Returns the error, which names the place. */
 async function refused(disk: FaultDisk, options: { from?: number } = {}): Promise<JournalCorruption> {
   const before = disk.snapshot();
   let found: unknown;
@@ -63,7 +71,7 @@ void test('recovery: a new directory becomes an empty log, and stays one', async
   assert.deepEqual(await recover(disk.powerCut(1)), first);
 });
 
-void test('recovery: a new log may begin behind a revision, as a restore needs it', async () => {
+void test('recovery: a new log may begin after any revision, as a restore needs it', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { from: 5_000, createAfter: 1_000_005_000 });
   write(journal, 2);
@@ -72,8 +80,8 @@ void test('recovery: a new log may begin behind a revision, as a restore needs i
   await refused(disk.powerCut(1), { from: 4_999 });
 });
 
-void test('recovery: a last frame that is torn at any byte is dropped, and the log goes on', async () => {
-  const disk = await logOf(4);
+forEachVersion('recovery: a last frame that is torn at any byte is dropped, and the log goes on', async (version) => {
+  const disk = await logOf(4, version);
   const file = pathOf(disk, -1);
   const start = framesOf(disk, file).at(-1) ?? 0;
   const end = start + disk.contents(file).readUInt32LE(start + 8);
@@ -89,8 +97,8 @@ void test('recovery: a last frame that is torn at any byte is dropped, and the l
   }
 });
 
-void test('recovery: a last frame that lacks any of its sectors is dropped', async () => {
-  const disk = await logOf(4);
+forEachVersion('recovery: a last frame that lacks any of its sectors is dropped', async (version) => {
+  const disk = await logOf(4, version);
   const file = pathOf(disk, -1);
   const start = framesOf(disk, file).at(-1) ?? 0;
   const end = start + disk.contents(file).readUInt32LE(start + 8);
@@ -101,20 +109,23 @@ void test('recovery: a last frame that lacks any of its sectors is dropped', asy
   }
 });
 
-void test('recovery: a last frame that was written whole and has changed since is refused, bit by bit', async () => {
-  const disk = await logOf(4);
-  const file = pathOf(disk, -1);
-  const start = framesOf(disk, file).at(-1) ?? 0;
-  const end = start + disk.contents(file).readUInt32LE(start + 8);
-  for (let bit = start * 8; bit < end * 8; bit += 1) {
-    const damaged = disk.powerCut(1);
-    damaged.damage(file, (bytes) => {
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-    });
-    const error = await refused(damaged);
-    assert.equal(error.offset, start, `bit ${bit}`);
-  }
-});
+forEachVersion(
+  'recovery: a last frame that was written whole and has changed since is refused, bit by bit',
+  async (version) => {
+    const disk = await logOf(4, version);
+    const file = pathOf(disk, -1);
+    const start = framesOf(disk, file).at(-1) ?? 0;
+    const end = start + disk.contents(file).readUInt32LE(start + 8);
+    for (let bit = start * 8; bit < end * 8; bit += 1) {
+      const damaged = disk.powerCut(1);
+      damaged.damage(file, (bytes) => {
+        bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      });
+      const error = await refused(damaged);
+      assert.equal(error.offset, start, `bit ${bit}`);
+    }
+  },
+);
 
 void test('recovery: a last frame that ends with a single bit, and has lost it, is refused', async () => {
   const disk = new FaultDisk(1);
@@ -129,36 +140,42 @@ void test('recovery: a last frame that ends with a single bit, and has lost it, 
   await refused(disk.restart());
 });
 
-void test('recovery: a last frame whose beginning was overwritten is refused, with whatever', async () => {
-  const disk = await logOf(4);
-  const file = pathOf(disk, -1);
-  const start = framesOf(disk, file).at(-1) ?? 0;
-  for (let length = 1; length < 300; length += 7) {
-    for (const byte of [0, 0x20]) {
-      const damaged = disk.powerCut(1);
-      damaged.damage(file, (bytes) => bytes.fill(byte, start, start + length));
-      const sectorEnds = Math.ceil((start + 1) / sectorBytes) * sectorBytes;
-      // A whole part of a sector that is zero may never have been written.
-      if (byte === 0 && start + length >= sectorEnds) assert.equal((await recover(damaged)).last, 9);
-      else assert.equal((await refused(damaged)).offset, start, `${length} times ${byte}`);
+forEachVersion(
+  'recovery: a last frame whose beginning was overwritten is refused, whatever overwrote it',
+  async (version) => {
+    const disk = await logOf(4, version);
+    const file = pathOf(disk, -1);
+    const start = framesOf(disk, file).at(-1) ?? 0;
+    for (let length = 1; length < 300; length += 7) {
+      for (const byte of [0, 0x20]) {
+        const damaged = disk.powerCut(1);
+        damaged.damage(file, (bytes) => bytes.fill(byte, start, start + length));
+        const sectorEnds = Math.ceil((start + 1) / sectorBytes) * sectorBytes;
+        // A whole part of a sector that is zero may never have been written.
+        if (byte === 0 && start + length >= sectorEnds) assert.equal((await recover(damaged)).last, 9);
+        else assert.equal((await refused(damaged)).offset, start, `${length} times ${byte}`);
+      }
     }
-  }
-});
+  },
+);
 
-void test('recovery: a last segment that is shorter than it was made is refused, wherever it was cut', async () => {
-  const disk = await logOf(4);
-  const file = pathOf(disk, -1);
-  const whole = disk.contents(file);
-  for (const bytes of [...framesOf(disk, file), segmentHeaderBytes + 5, whole.length - 1, 100, 0]) {
-    const cut = new FaultDisk(1);
-    const { name } = listSegments(disk, directory).at(-1)!;
-    cut.open(file, 'create').write(whole, 0, bytes, 0);
-    assert.equal((await refused(cut)).file, name, `${bytes} bytes`);
-  }
-});
+forEachVersion(
+  'recovery: a last segment that is shorter than it was made is refused, wherever it was cut',
+  async (version) => {
+    const disk = await logOf(4, version);
+    const file = pathOf(disk, -1);
+    const whole = disk.contents(file);
+    for (const bytes of [...framesOf(disk, file), segmentHeaderBytes + 5, whole.length - 1, 100, 0]) {
+      const cut = new FaultDisk(1);
+      const { name } = listSegments(disk, directory).at(-1)!;
+      cut.open(file, 'create').write(whole, 0, bytes, 0);
+      assert.equal((await refused(cut)).file, name, `${bytes} bytes`);
+    }
+  },
+);
 
-void test('recovery: a flipped bit in any other frame is refused with its place', async () => {
-  const disk = await logOf(40);
+forEachVersion('recovery: a flipped bit in any other frame is refused with its place', async (version) => {
+  const disk = await logOf(40, version);
   assert.ok(listSegments(disk, directory).length >= 3);
   const random = seededRandom(11);
   for (const index of [0, 1, -1]) {
@@ -168,7 +185,7 @@ void test('recovery: a flipped bit in any other frame is refused with its place'
     for (const start of index === -1 ? frames.slice(0, -1) : frames) {
       const length = disk.contents(file).readUInt32LE(start + 8);
       for (let round = 0; round < 12; round += 1) {
-        const at = start + (round < 6 ? random.below(frameHeaderBytes) : random.below(length));
+        const at = start + (round < 6 ? random.below(frameHeaderBytesOf(version)) : random.below(length));
         const damaged = disk.powerCut(1);
         damaged.damage(file, (bytes) => {
           bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
@@ -181,9 +198,9 @@ void test('recovery: a flipped bit in any other frame is refused with its place'
   }
 });
 
-void test('recovery: a flipped bit in a segment header is refused', async () => {
-  const disk = await logOf(40);
-  for (let at = 0; at < 40; at += 1) {
+forEachVersion('recovery: a flipped bit in a segment header is refused', async (version) => {
+  const disk = await logOf(40, version);
+  for (let at = 0; at < (version === 1 ? 48 : 52); at += 1) {
     const damaged = disk.powerCut(1);
     damaged.damage(pathOf(disk, 1), (bytes) => {
       bytes[at] = (bytes[at] ?? 0) ^ 4;
@@ -195,8 +212,8 @@ void test('recovery: a flipped bit in a segment header is refused', async () => 
   }
 });
 
-void test('recovery: a zeroed hole is refused, wherever it is', async () => {
-  const disk = await logOf(40);
+forEachVersion('recovery: a zeroed hole is refused, wherever it is', async (version) => {
+  const disk = await logOf(40, version);
   for (const index of [0, 1, -1]) {
     const file = pathOf(disk, index);
     const frames = framesOf(disk, file);
@@ -211,8 +228,8 @@ void test('recovery: a zeroed hole is refused, wherever it is', async () => {
   }
 });
 
-void test('recovery: a missing segment is refused', async () => {
-  const disk = await logOf(40);
+forEachVersion('recovery: a missing segment is refused', async (version) => {
+  const disk = await logOf(40, version);
   const segments = listSegments(disk, directory);
   const first = disk.powerCut(1);
   first.unlink(pathOf(first, 0));
@@ -241,7 +258,7 @@ void test('recovery: a segment or a frame of another log is refused', async () =
   }
 });
 
-void test('recovery: a watermark at the end of the log is fine, one behind it is refused, one before it is replayed', async () => {
+void test('recovery: a watermark at the end of the log is fine, one after it is refused, one before it is replayed', async () => {
   const disk = await logOf(40);
   assert.equal((await recover(disk.powerCut(1), { from: 120 })).last, 120);
   await refused(disk.powerCut(1), { from: 121 });
@@ -264,7 +281,7 @@ void test('recovery: a log that was trimmed beyond the watermark is refused', as
   await refused(disk.powerCut(1), { from: second - 2 });
 });
 
-void test('recovery: stale bytes behind the end are ignored and gone afterwards', async () => {
+void test('recovery: stale bytes after the end are ignored and gone afterwards', async () => {
   for (const full of [false, true]) {
     const disk = await logOf(6);
     const file = pathOf(disk, -1);
@@ -292,7 +309,7 @@ void test('recovery: doing it again changes nothing', async () => {
   assert.deepEqual(disk.snapshot(), after);
 });
 
-void test('recovery: left-overs of preparations are removed', async () => {
+void test('recovery: leftovers of preparations are removed', async () => {
   const disk = await logOf(3);
   for (const name of ['spare.tmp', 'urgent.tmp', 'spare.log', 'journal-0000000000000001.log.tmp']) {
     await disk.writeZeros(`${directory}/${name}`, 700);
@@ -322,5 +339,28 @@ void test('recovery: what only the page cache held after a failed sync is on dis
     for (let seed = 1; seed <= 20; seed += 1) {
       assert.deepEqual(revisionsOf(readAll(restarted.powerCut(seed))), range(1, 10));
     }
+  }
+});
+
+void test('recovery: the time of the last frame is found, also when the active segment has no frame yet', async () => {
+  const disk = new FaultDisk(1);
+  let now = 1000;
+  const journal = await open(disk, { keepBytes: Infinity, clock: { now: () => (now += 10) } });
+  while (listSegments(disk, directory).length < 2) {
+    write(journal, 3, text);
+    await settle();
+  }
+  await journal.writer.close();
+  const times = new Map(Array.from(readRecords(disk, directory, rev(0)), (record) => [record.rev, record.committedAt]));
+  const whole = await recover(disk.restart(), { from: journal.revisions.durable() });
+  assert.equal(whole.at, times.get(journal.revisions.durable()));
+
+  // As a crash between the rotation and the write leaves it.
+  const active = listSegments(disk, directory).at(-1)!.first;
+  const empty = disk.restart();
+  empty.damage(pathOf(disk, -1), (bytes) => bytes.fill(0, segmentHeaderBytes));
+  for (const from of [0, active - 1]) {
+    const recovered = await recover(empty.restart(), { from });
+    assert.deepEqual([recovered.last, recovered.at], [active - 1, times.get(rev(active - 1))]);
   }
 });

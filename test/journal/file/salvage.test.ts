@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JournalDirectory } from '../../../src/journal/file/journal-directory.ts';
-import { JournalTail } from '../../../src/journal/file/journal-reader.ts';
+import { FileJournalTail } from '../../../src/journal/file/journal-reader.ts';
 import { salvageJournal, salvageJump } from '../../../src/journal/file/salvage.ts';
 import { listSegments } from '../../../src/journal/file/segment.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
@@ -61,15 +61,16 @@ void test('salvage: keeps what stands before the damage, and revisions that were
   assert.equal(lost?.next, next);
   const journal = await open(disk.powerCut(3), { keepBytes: Infinity });
   assert.equal(journal.revisions.current(), next - 1);
+  assert.equal(journal.recovered.at, 1_700_000_000_000, 'times go on from the last one that was kept');
 });
 
-void test('salvage: the log goes on behind the gap, for replay, tails and further starts', async () => {
+void test('salvage: the log continues after the gap, for replay, tails and further starts', async () => {
   const disk = await damagedLog();
   const { kept = rev(0), lost } = await salvageJournal(disk, directory);
   const next = lost?.next ?? 0;
   const journal = await open(disk, { keepBytes: Infinity });
   const shared = new JournalDirectory(disk, directory);
-  const early = new JournalTail(shared, rev(kept - 1));
+  const early = new FileJournalTail(shared, rev(kept - 1));
   assert.equal(early.read(journal.revisions.durable()).kind, 'records');
   assert.equal(early.read(journal.revisions.durable()).kind, 'idle');
   for (let group = 0; group < 40; group += 1) {
@@ -85,7 +86,7 @@ void test('salvage: the log goes on behind the gap, for replay, tails and furthe
     next + 119,
     'a checkpoint that is ahead of what was kept',
   );
-  const tail = new JournalTail(shared, rev(0));
+  const tail = new FileJournalTail(shared, rev(0));
   let count = 0;
   for (let read = tail.read(rev(next + 119)); read.kind !== 'idle'; read = tail.read(rev(next + 119))) {
     assert.ok(read.kind === 'records');

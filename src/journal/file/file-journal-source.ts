@@ -1,0 +1,28 @@
+import type { Revision } from '../../protocol/ids.ts';
+import type { JournalRecord, JournalSource, JournalTail } from '../../protocol/journal.ts';
+import type { Disk } from '../../shared/disk.ts';
+import { JournalDirectory } from './journal-directory.ts';
+import { FileJournalTail, readRecords } from './journal-reader.ts';
+
+/** The journal in a directory, for those who only read it. One for each thread: its tails share one index. */
+export class FileJournalSource implements JournalSource {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  /** Made with the first tail: a shard, which only replays, never lists the directory for it. */
+  #shared: JournalDirectory | undefined;
+
+  constructor(disk: Disk, directory: string) {
+    this.#disk = disk;
+    this.#directory = directory;
+  }
+
+  /** @throws JournalCorruption while it is read */
+  replay(after: Revision, last: Revision): Iterable<JournalRecord> {
+    return readRecords(this.#disk, this.#directory, after, last);
+  }
+
+  tail(after: Revision): JournalTail {
+    this.#shared ??= new JournalDirectory(this.#disk, this.#directory);
+    return new FileJournalTail(this.#shared, after);
+  }
+}
