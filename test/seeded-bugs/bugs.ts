@@ -333,8 +333,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the order per key is lost behind a batch over several shards',
     file: 'src/router/transaction/transaction-order.ts',
-    find: 'if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) {',
-    replace: 'if (scope !== undefined) {',
+    find: 'if (!this.#underWay.conflicts(footprint) && !this.#waitingFootprints.conflicts(footprint)) {',
+    replace: 'if (footprint !== undefined) {',
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'keeps the order per key' },
   },
   {

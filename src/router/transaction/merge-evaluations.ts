@@ -1,4 +1,4 @@
-/** The parts of one batch, evaluated by several shards, put together: every item was evaluated by exactly one of them. */
+/** Merges the evaluations of one batch by several shards; exactly one of them has evaluated each item. */
 import type { Duplicate, Evaluation, FailedItem, Results } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
 
@@ -12,7 +12,9 @@ export function mergeEvaluations(parts: readonly Evaluation[]): Evaluation {
   };
 }
 
-/** In the order in which one shard would look at them, so that the first failure does not depend on who owns what. */
+/**
+ * The order in which one shard checks them, so that the first failure does not depend on which shard owns which key.
+ */
 function placeOf({ field, code }: FailedItem): number {
   const bracket = field.indexOf('[');
   const name = bracket < 0 ? field : field.slice(0, bracket);
