@@ -1,9 +1,9 @@
 import { failure, type ErrorCode, type Failure } from '../protocol/errors.ts';
 
 /**
- * Why a request is not let in. Everywhere else a client's mistake is a value; while a request is being taken apart it
- * unwinds as an exception, because every one of some fifty small checks would otherwise hand its caller either a result
- * or a failure to pass on. It never leaves the edge: `data-route.ts` and the error handler turn it into its failure.
+ * Why the front end refuses a request. Everywhere else a client's mistake is a value. While a request is parsed it is
+ * an exception, because otherwise each of some fifty small checks would return either a result or a failure to pass on.
+ * It never leaves the front end: `data-route.ts` and the error handler turn it into its failure.
  */
 export class Refusal extends Error {
   override name = 'Refusal';
@@ -19,12 +19,12 @@ export function refuse(code: ErrorCode, message: string, details?: Readonly<Reco
   throw new Refusal(failure(code, message, details));
 }
 
-/** 400 for one field: `path: what was wrong, what was expected`. */
+/** Refuses one field with 400: `path: expected …, got …`. */
 export function refuseField(path: string, why: string): never {
   throw new Refusal(failure('invalid', path === '' ? why : `${path}: ${why}`));
 }
 
-/** A value as a message shows it: short, and never more than its beginning. */
+/** Formats a value for a message: short, and of a long value only the beginning. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';

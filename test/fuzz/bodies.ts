@@ -133,7 +133,7 @@ class EdgeOverCore implements Dispatcher {
       config,
       dispatcher: this,
       index: 0,
-      memory: allocateSharedCounters(config),
+      counters: allocateSharedCounters(config),
       boot: 'boot',
       version: '0',
       log: { error: (details) => void this.#errors.push(details), warn: () => undefined },

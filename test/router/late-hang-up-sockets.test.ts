@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
 import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
-import { Connection } from '../../src/front-end/http/sockets/disconnects.ts';
+import { Disconnects } from '../../src/front-end/http/sockets/disconnects.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import type { Grant, Reply } from '../../src/protocol/replies.ts';
@@ -28,10 +28,10 @@ test('a client whose end arrived before its grant gets none, although no connect
   const router = routerOver(shard);
   const { client, served } = await connected(t);
   const delivered: Reply[] = [];
-  const connection = Connection.of(served);
+  const disconnects = Disconnects.of(served);
   const waiting = {
     get disconnected() {
-      return connection.gone;
+      return disconnects.disconnected;
     },
     deliver: (reply: Reply) => void delivered.push(reply),
   };

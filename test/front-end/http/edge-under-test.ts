@@ -30,7 +30,7 @@ export function makeContext(t: TestContext, yaml = '', now?: AppOptions['now']):
     app: buildApp({
       config,
       index: 0,
-      memory: allocateSharedCounters(config),
+      counters: allocateSharedCounters(config),
       dispatcher,
       boot: 'boot7',
       version: '1.2.3',
