@@ -1,7 +1,7 @@
 /**
  * The disk fails for real: strace lets the K-th fdatasync of the process return EIO. From then on there is no success
- * any more (whether the data is on the disk, nobody can tell), the process ends by itself, with code 70, or with 1 when it
- * does not serve yet, and the next one serves everything that was acknowledged.
+ * any more (whether the data is on the disk, nobody can tell), the process ends by itself, with code 70, or with 1 when
+ * it does not serve yet, and the next one serves everything that was acknowledged.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

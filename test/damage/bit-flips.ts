@@ -1,8 +1,8 @@
 /**
- * One bit of a log flips, anywhere: in a frame, in a segment's header, behind the end. The start is refused, with the
- * file and the place and without a change to anything; or it finds everything that was acknowledged, because the bit is
- * one that nobody reads. Anything else is a silent loss. In the sectors where the next frame's header would stand, a bit
- * may pass for what is left of a frame: there, both are right.
+ * Flips one bit of a log anywhere: in a frame, in a segment's header, after the end. The start is refused, names file
+ * and place, and changes nothing; or it finds everything that was acknowledged, because recovery never reads that bit.
+ * Anything else is a silent loss. In the sectors of the next frame's header, a bit may look like the remains of a
+ * frame: there, both are right.
  */
 import assert from 'node:assert/strict';
 import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';
@@ -16,7 +16,7 @@ import {
   countChanges,
   damaged,
   diskOf,
-  framesBehind,
+  framesAfter,
   makeLog,
   nameOf,
   nothing,
@@ -35,12 +35,12 @@ const logBytes = 150 * 1024;
 
 export async function flipBits(random: SeededRandom, count: number): Promise<BitFlips> {
   const log = await makeLog(random, logBytes);
-  const acknowledged = framesBehind(log, 0);
+  const acknowledged = framesAfter(log, 0);
   const done: BitFlips = { flips: 0, refused: 0, harmless: 0 };
   for (; done.flips < count; done.flips += 1) {
-    // Now and then where nothing is written yet, otherwise over all that is.
-    const behind = random.below(20) === 0;
-    const sizes = log.segments.map(({ bytes, end }) => (behind ? bytes.length : end));
+    // Now and then where nothing is written yet, otherwise within the written bytes.
+    const afterEnd = random.below(20) === 0;
+    const sizes = log.segments.map(({ bytes, end }) => (afterEnd ? bytes.length : end));
     let byte = random.below(sizes.reduce((sum, size) => sum + size, 0));
     let index = 0;
     while (byte >= sizes[index]!) byte -= sizes[index++]!;
@@ -48,7 +48,7 @@ export async function flipBits(random: SeededRandom, count: number): Promise<Bit
     const bit = 1 << random.below(8);
     bytes[byte]! ^= bit;
     try {
-      await judge(log, index, byte, acknowledged, done);
+      await judge({ log, index, byte, acknowledged }, done);
     } catch (error) {
       throw damaged(`bit ${bit} of byte ${byte} of ${log.segments[index]!.file} flipped`, log.segments, error);
     }
@@ -57,10 +57,17 @@ export async function flipBits(random: SeededRandom, count: number): Promise<Bit
   return done;
 }
 
-/** What a segment's header says; nobody reads the rest of its sector. */
+/** The used bytes of a segment's header; recovery does not read the rest of its sector. */
 const headerReadBytes = 48;
 
-async function judge(log: Log, index: number, byte: number, acknowledged: Buffer, done: BitFlips): Promise<void> {
+interface Flip {
+  readonly log: Log;
+  readonly index: number;
+  readonly byte: number;
+  readonly acknowledged: Buffer;
+}
+
+async function judge({ log, index, byte, acknowledged }: Flip, done: BitFlips): Promise<void> {
   const segment = log.segments[index]!;
   const read = byte < segmentHeaderBytes ? byte < headerReadBytes : byte < segment.end;
   const nextHeader = Math.ceil((segment.end + frameHeaderBytes) / sectorBytes) * sectorBytes;
@@ -71,7 +78,7 @@ async function judge(log: Log, index: number, byte: number, acknowledged: Buffer
   try {
     recovered = await recover(disk, { segmentBytes });
   } catch (error) {
-    assert.ok(read || atTheEnd, `a bit that nobody reads stops the start: ${String(error)}`);
+    assert.ok(read || atTheEnd, `a bit that recovery does not read stops the start: ${String(error)}`);
     assert.equal(changes(), 0, 'a start that is refused changes nothing');
     if (!(error instanceof UnsupportedFormat)) {
       assert.ok(error instanceof JournalCorruption, String(error));
