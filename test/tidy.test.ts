@@ -32,7 +32,7 @@ const sublevels: Readonly<Record<string, readonly string[]>> = {
   'src/client': ['.', 'store'],
 };
 
-void test('a folder imports only folders below it', () => {
+test('a folder imports only folders below it', () => {
   for (const [file, text] of source) {
     const folder = file.split('/')[1] ?? '';
     const height = (levels as readonly string[]).indexOf(folder);
@@ -53,7 +53,7 @@ void test('a folder imports only folders below it', () => {
   }
 });
 
-void test('a subfolder imports only subfolders below it', () => {
+test('a subfolder imports only subfolders below it', () => {
   for (const [folder, order] of Object.entries(sublevels)) {
     const levelOf = (file: string): number => {
       const [first = '', ...deeper] = file.slice(folder.length + 1).split('/');
@@ -71,7 +71,7 @@ void test('a subfolder imports only subfolders below it', () => {
   }
 });
 
-void test('no file imports itself over others', () => {
+test('no file imports itself over others', () => {
   const files = new Map(
     tracked.filter((name) => /^(src|loadtest)\/.*\.ts$/.test(name)).map((name) => [name, read(name)]),
   );
@@ -85,7 +85,7 @@ void test('no file imports itself over others', () => {
   for (const file of files.keys()) visit(file, []);
 });
 
-void test('core/ imports nothing that does I/O', () => {
+test('core/ imports nothing that does I/O', () => {
   const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|text)\.ts$|sorted-btree$)/;
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;
@@ -93,7 +93,7 @@ void test('core/ imports nothing that does I/O', () => {
   }
 });
 
-void test('time comes from shared/clock.ts, randomness from the composition root', () => {
+test('time comes from shared/clock.ts, randomness from the composition root', () => {
   // Wall time beside the monotonic one, which stands still while a client's computer sleeps.
   assertOnlyIn(/\bDate\.now\b|\bnew Date\b/, ['src/client/lease-clock.ts']);
   assertOnlyIn(/\bperformance\.(now|timeOrigin)\b/, [
@@ -129,7 +129,7 @@ void test('time comes from shared/clock.ts, randomness from the composition root
   }
 });
 
-void test('files are touched in few places', () => {
+test('files are touched in few places', () => {
   assertOnlyIn(/from 'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
     'src/storage/lmdb/lmdb-store.ts',
@@ -140,7 +140,7 @@ void test('files are touched in few places', () => {
   ]);
 });
 
-void test('no source file is longer than 300 lines', () => {
+test('no source file is longer than 300 lines', () => {
   const longer = new Exceptions(['src/journal/file/journal-writer.ts', 'src/router/router.ts']);
   for (const [file, text] of source) {
     const lines = text.split('\n').length - 1;
@@ -148,7 +148,7 @@ void test('no source file is longer than 300 lines', () => {
   }
 });
 
-void test('nothing is of type any, and nothing is left to do in a comment', () => {
+test('nothing is of type any, and nothing is left to do in a comment', () => {
   const unfinished = /\b(TO\x44O|FIX\x4dE)\b/;
   for (const file of tracked.filter((name) => name.endsWith('.ts'))) {
     const text = read(file);
@@ -157,7 +157,7 @@ void test('nothing is of type any, and nothing is left to do in a comment', () =
   }
 });
 
-void test('the documents list every error code and every failpoint', () => {
+test('the documents list every error code and every failpoint', () => {
   const codes = tableUnder(read('docs/errors.md'), 'Errors').map(([name]) => name);
   assert.deepEqual(codes, Object.keys(errorCodes));
   const documented = tableUnder(read('CONTRIBUTING.md'), 'Failpoints').map(([name]) => name);
@@ -168,7 +168,7 @@ void test('the documents list every error code and every failpoint', () => {
   }
 });
 
-void test('links in the documents lead somewhere', () => {
+test('links in the documents lead somewhere', () => {
   assert.ok(documents.length >= 10);
   for (const document of documents) {
     for (const { target, line } of links(read(document))) {
@@ -182,7 +182,7 @@ void test('links in the documents lead somewhere', () => {
   }
 });
 
-void test('files that comments and documents name exist', () => {
+test('files that comments and documents name exist', () => {
   const names = tracked.filter((file) => file.endsWith('.ts'));
   const exists = (name: string): boolean => names.some((file) => file === name || file.endsWith(`/${name}`));
   const texts = [
@@ -196,7 +196,7 @@ void test('files that comments and documents name exist', () => {
   }
 });
 
-void test('nothing names a machine, a package host or an issue, and words are used for one thing', () => {
+test('nothing names a machine, a package host or an issue, and words are used for one thing', () => {
   // In pieces, so that this file may be looked at too.
   const machine = new RegExp(['(?<![\\w.:])/(wo', 'rk|ro', 'ot|ho', 'me)/[a-z]|\\.\\./sha', 'red/[A-Z]'].join(''));
   const packageHost = new RegExp(['\\b(np', 'mjs|regis', 'try\\.[a-z]+\\.[a-z]+|arti', 'factory)\\b'].join(''), 'i');

@@ -356,7 +356,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: 'return view.lease === undefined;',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
-      test: 'nobody barges in between its reservation',
+      test: 'no other owner gets it between reservation',
     },
   },
   {
@@ -378,7 +378,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/router/router.ts',
     find: '    else if (reply.grant !== undefined) this.#returnGrant(reply.grant);\n',
     replace: '',
-    caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next in line' },
+    caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next waiter' },
   },
   {
     name: 'a lease that nobody was told of is taken back by force',
