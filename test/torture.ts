@@ -9,7 +9,7 @@
  *
  * Each step is a child process with seeds of its own (test/torture/steps.ts). One line says what runs, one line a step
  * what it has done and injected. At the first failure it stops, says what failed, keeps all that the step has said and
- * left behind, and prints the one command that repeats it. In the end: what was done in all, and how far each figure
+ * left, and prints the one command that repeats it. In the end it prints what was done in all, and how far each figure
  * (test/torture/figures.ts) has been reached; below one that was to be reached the exit code is 1.
  */
 import fs from 'node:fs';

@@ -31,7 +31,7 @@ if (missing !== undefined) {
   }
 }
 
-/** The K-th fdatasync of whichever thread gets there first. */
+/** The K-th fdatasync of any thread. */
 async function failAt(k: number, shards: number, { t, server, seed, keep }: Trial): Promise<void> {
   const history = new History();
   keep('history.json', () => history.asText());

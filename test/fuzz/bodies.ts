@@ -33,16 +33,16 @@ const account = accountId('acme');
 const limits = { ...defaultLimits, value_bytes_max: 2000, batch_operations_max: 20, waiters_per_lock_max: 2 };
 
 export const fuzzBodies: Fuzz = async (seed, count, onProgress) => {
-  const edge = new EdgeOverCore();
+  const door = new DoorOverCore();
   try {
     return await fuzzEach({ target: 'bodies', seed, count, onProgress }, (random, tally) => {
       const core = new CoreUnderTest({ limits });
-      if (chance(random, 0.02)) return edge.history(core, random, tally);
+      if (chance(random, 0.02)) return door.history(core, random, tally);
       for (let step = 1 + random.below(12); step > 0; step -= 1) oneBody(core, random, tally);
       return undefined;
     });
   } finally {
-    await edge.close();
+    await door.close();
   }
 };
 
@@ -122,7 +122,7 @@ function describe(error: unknown): string {
 }
 
 /** The HTTP door on a core, without router and threads. */
-class EdgeOverCore implements Dispatcher {
+class DoorOverCore implements Dispatcher {
   readonly #app: FastifyInstance;
   readonly #errors: object[] = [];
   #core = new CoreUnderTest({ limits });
@@ -164,7 +164,7 @@ class EdgeOverCore implements Dispatcher {
         const { Code, Message } = response.json<{ Code: string; Message: string }>();
         assert.ok(Code in errorCodes && Message.length > 0, asked);
       }
-      tally.note(`edge: ${response.statusCode}`);
+      tally.note(`http: ${response.statusCode}`);
     }
   }
 

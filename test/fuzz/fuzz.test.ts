@@ -15,7 +15,7 @@ const runs = {
     count: 600,
     meets: ['status 200', 'status 400', 'valid connections', 'spoilt, answered', 'no reply, closed'],
   },
-  bodies: { count: 1000, meets: ['answered: batch', 'refused: invalid', 'refused: too_large', 'edge: 200', 'waits'] },
+  bodies: { count: 1000, meets: ['answered: batch', 'refused: invalid', 'refused: too_large', 'http: 200', 'waits'] },
   decoders: {
     count: 20_000,
     meets: ['frame valid', 'frame checksum', 'record valid', 'record refused', 'header valid'],

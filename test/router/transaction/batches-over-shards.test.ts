@@ -240,14 +240,14 @@ describe('a batch over several shards with a lock', () => {
     const server = new RouterUnderTest({ shards });
     const holder = await server.ok(lock(l2));
     const waiting = await server.ask(lock(l2, { waitMs: 5000 }, { set: [{ key: k0, value: '1' }] }));
-    const behind = await server.ask(lock(l2, { waitMs: 5000 }));
-    assert.ok(waiting.waits && behind.waits);
+    const later = await server.ask(lock(l2, { waitMs: 5000 }));
+    assert.ok(waiting.waits && later.waits);
     await server.ok(set(k0, 'meanwhile'));
     await server.ok(unlock(l2, { handle: holder.Lock }));
     assert.equal(waiting.code, 'ok');
-    assert.ok(behind.waits);
+    assert.ok(later.waits);
     await server.ok(unlock(l2, { handle: waiting.body.Lock }));
-    assert.equal(behind.code, 'ok');
+    assert.equal(later.code, 'ok');
     assert.equal((await server.ok(get(k0))).KV[0]!.Value, 1);
     assert.deepEqual(server.leftovers(), {});
   });

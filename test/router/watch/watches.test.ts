@@ -50,10 +50,10 @@ for (const shards of shardCounts) {
       assert.ok(waiting.waits);
       const { Rev } = await server.ok(set('k', 1));
       assert.deepEqual(waiting.body, { Key: 'k', Version: Rev, Value: 1, Rev });
-      const behind = watchKeys(server, [{ key: 'k', version: Rev - 1 }]);
+      const outdated = watchKeys(server, [{ key: 'k', version: Rev - 1 }]);
       const upToDate = watchKeys(server, [{ key: 'k', version: Rev }]);
       await server.settle();
-      assert.equal(behind.body['Value'], 1);
+      assert.equal(outdated.body['Value'], 1);
       assert.ok(upToDate.waits);
       await server.ok(remove('k'));
       assert.equal(upToDate.body['Deleted'], true);
