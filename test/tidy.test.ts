@@ -32,7 +32,7 @@ const sublevels: Readonly<Record<string, readonly string[]>> = {
   'src/client': ['.', 'store'],
 };
 
-void test('a folder imports only folders below it', () => {
+test('a folder imports only folders below it', () => {
   for (const [file, text] of source) {
     const folder = file.split('/')[1] ?? '';
     const height = (levels as readonly string[]).indexOf(folder);
@@ -53,7 +53,7 @@ void test('a folder imports only folders below it', () => {
   }
 });
 
-void test('a subfolder imports only subfolders below it', () => {
+test('a subfolder imports only subfolders below it', () => {
   for (const [folder, order] of Object.entries(sublevels)) {
     const levelOf = (file: string): number => {
       const [first = '', ...deeper] = file.slice(folder.length + 1).split('/');
@@ -71,7 +71,7 @@ void test('a subfolder imports only subfolders below it', () => {
   }
 });
 
-void test("the journal's files are known to the journal and to those who put the server together", () => {
+test("the journal's files are known to the journal and to those who put the server together", () => {
   // Everybody else takes a `Journal` or a `JournalSource`: the log may be somewhere else one day.
   const composing = new Exceptions(['src/front-end/front-end.ts', 'src/shard-worker/shard-thread.ts']);
   for (const [file, text] of source) {
@@ -84,7 +84,7 @@ void test("the journal's files are known to the journal and to those who put the
   composing.assertAllUsed();
 });
 
-void test('no file imports itself over others', () => {
+test('no file imports itself over others', () => {
   const files = new Map(
     tracked.filter((name) => /^(src|loadtest)\/.*\.ts$/.test(name)).map((name) => [name, read(name)]),
   );
@@ -98,7 +98,7 @@ void test('no file imports itself over others', () => {
   for (const file of files.keys()) visit(file, []);
 });
 
-void test('core/ imports nothing that does I/O', () => {
+test('core/ imports nothing that does I/O', () => {
   const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|text)\.ts$|sorted-btree$)/;
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;
@@ -106,7 +106,7 @@ void test('core/ imports nothing that does I/O', () => {
   }
 });
 
-void test('time comes from shared/clock.ts, randomness from the composition root', () => {
+test('time comes from shared/clock.ts, randomness from the composition root', () => {
   // Wall time beside the monotonic one, which stands still while a client's computer sleeps.
   assertOnlyIn(/\bDate\.now\b|\bnew Date\b/, ['src/client/lease-clock.ts']);
   assertOnlyIn(/\bperformance\.(now|timeOrigin)\b/, [
@@ -142,7 +142,7 @@ void test('time comes from shared/clock.ts, randomness from the composition root
   }
 });
 
-void test('files are touched in few places', () => {
+test('files are touched in few places', () => {
   assertOnlyIn(/from 'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
     'src/storage/lmdb/lmdb-store.ts',
@@ -153,7 +153,7 @@ void test('files are touched in few places', () => {
   ]);
 });
 
-void test('no source file is longer than 300 lines', () => {
+test('no source file is longer than 300 lines', () => {
   const longer = new Exceptions(['src/journal/file/journal-writer.ts', 'src/router/router.ts']);
   for (const [file, text] of source) {
     const lines = text.split('\n').length - 1;
@@ -161,7 +161,7 @@ void test('no source file is longer than 300 lines', () => {
   }
 });
 
-void test('nothing is of type any, and nothing is left to do in a comment', () => {
+test('nothing is of type any, and nothing is left to do in a comment', () => {
   const unfinished = /\b(TO\x44O|FIX\x4dE)\b/;
   for (const file of tracked.filter((name) => name.endsWith('.ts'))) {
     const text = read(file);
@@ -170,7 +170,7 @@ void test('nothing is of type any, and nothing is left to do in a comment', () =
   }
 });
 
-void test('the documents list every error code and every failpoint', () => {
+test('the documents list every error code and every failpoint', () => {
   const codes = tableUnder(read('docs/errors.md'), 'Errors').map(([name]) => name);
   assert.deepEqual(codes, Object.keys(errorCodes));
   const documented = tableUnder(read('CONTRIBUTING.md'), 'Failpoints').map(([name]) => name);
@@ -181,7 +181,7 @@ void test('the documents list every error code and every failpoint', () => {
   }
 });
 
-void test('links in the documents lead somewhere', () => {
+test('links in the documents lead somewhere', () => {
   assert.ok(documents.length >= 10);
   for (const document of documents) {
     for (const { target, line } of links(read(document))) {
@@ -195,7 +195,7 @@ void test('links in the documents lead somewhere', () => {
   }
 });
 
-void test('files that comments and documents name exist', () => {
+test('files that comments and documents name exist', () => {
   const names = tracked.filter((file) => file.endsWith('.ts'));
   const exists = (name: string): boolean => names.some((file) => file === name || file.endsWith(`/${name}`));
   const texts = [
@@ -209,7 +209,7 @@ void test('files that comments and documents name exist', () => {
   }
 });
 
-void test('nothing names a machine, a package host or an issue, and words are used for one thing', () => {
+test('nothing names a machine, a package host or an issue, and words are used for one thing', () => {
   // In pieces, so that this file may be looked at too.
   const machine = new RegExp(['(?<![\\w.:])/(wo', 'rk|ro', 'ot|ho', 'me)/[a-z]|\\.\\./sha', 'red/[A-Z]'].join(''));
   const packageHost = new RegExp(['\\b(np', 'mjs|regis', 'try\\.[a-z]+\\.[a-z]+|arti', 'factory)\\b'].join(''), 'i');
@@ -226,7 +226,7 @@ void test('nothing names a machine, a package host or an issue, and words are us
   }
 });
 
-void test('each decision has a status, and the list of decisions repeats it', () => {
+test('each decision has a status, and the list of decisions repeats it', () => {
   const listed = tableUnder(read('docs/decisions/README.md'), 'Decisions').map(([, status]) => status);
   const records = documents.filter((file) => /^docs\/decisions\/\d{4}-/.test(file)).toSorted();
   const statuses = records.map((file) => {

@@ -9,7 +9,7 @@
  *
  * Each step is a child process with seeds of its own (test/torture/steps.ts). One line says what runs, one line a step
  * what it has done and injected. At the first failure it stops, says what failed, keeps all that the step has said and
- * left behind, and prints the one command that repeats it. In the end: what was done in all, and how far each figure
+ * left, and prints the one command that repeats it. In the end it prints what was done in all, and how far each figure
  * (test/torture/figures.ts) has been reached; below one that was to be reached the exit code is 1.
  */
 import fs from 'node:fs';
@@ -78,7 +78,8 @@ async function take(name: StepName): Promise<boolean> {
     if (outcome.code !== 0) throw new Error(outcome.hung ? 'it hangs' : `exit code ${outcome.code}`);
     report.add(name, seed, outcome.seconds, counts);
   } catch (error) {
-    tellFailure(name, seed, run, outcome, own, error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    reportFailure({ name, seed, run, outcome, own, why });
     return false;
   }
   fs.rmSync(own, { recursive: true, force: true });
@@ -89,19 +90,23 @@ async function take(name: StepName): Promise<boolean> {
   return true;
 }
 
-function tellFailure(
-  name: StepName,
-  seed: number,
-  run: Run,
-  { said, seconds }: Outcome,
-  own: string,
-  why: string,
-): void {
+interface FailedStep {
+  readonly name: StepName;
+  readonly seed: number;
+  readonly run: Run;
+  readonly outcome: Outcome;
+  /** The directory of the step. */
+  readonly own: string;
+  readonly why: string;
+}
+
+function reportFailure({ name, seed, run, outcome, own, why }: FailedStep): void {
+  const { said, seconds } = outcome;
   console.error(`\n${said.slice(-8000)}`);
   console.error(`\nFAILED  ${name}, seed ${seed}, after ${Math.round(seconds)} s: ${why}`);
-  console.error(`kept:   ${own} (output.txt is all that was said)`);
+  console.error(`kept:   ${own} (output.txt is its whole output)`);
   for (const [, place] of said.matchAll(/[Kk]ept for a look: (\S+)/g)) console.error(`kept:   ${place}`);
-  // What failed within the step knows best.
+  // The failed part of the step knows the exact command.
   const command = [...said.matchAll(/(?:again|repeat with): (.*)$/gm)].at(-1)?.[1] ?? commandOf(run);
   console.error(`again:  ${command}`);
   fs.writeFileSync(path.join(own, 'again.txt'), `${name}, seed ${seed}: ${why}\n${command}\n${commandOf(run)}\n`);

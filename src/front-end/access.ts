@@ -1,19 +1,19 @@
 /**
- * Who may do what. Tokens are known by their SHA-256 only: the hash of the presented one finds its entry, and is then
- * compared in constant time, so that neither the lookup nor the comparison tells how much of a guess was right.
+ * What a client may do. The server knows only the SHA-256 of each token. It finds the entry by the hash of the
+ * presented token, then compares in constant time, so that neither step reveals how much of a guess was right.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import { operationsOf, sectionNames, sections, specOf, type Command } from '../protocol/operations/operations.ts';
 import type { Scope, TokenConfig } from './config-schema.ts';
 import { refuse } from '../protocol/refusal.ts';
 
-/** What the bearer of one token may do. */
+/** The accounts and scopes of one token. */
 export interface Access {
   readonly accounts: ReadonlySet<string> | '*';
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Without configured tokens (on a loopback address only) everyone may do everything. */
+/** Without configured tokens (on a loopback address only) every client may do everything. */
 export const openAccess: Access = { accounts: '*', scopes: new Set(['read', 'write', 'force', 'admin']) };
 
 interface KnownToken {
@@ -33,7 +33,7 @@ export class TokenIndex {
     );
   }
 
-  /** @returns undefined for a missing, malformed or unknown token: callers tell nobody which */
+  /** @returns undefined for a missing, malformed or unknown token; callers do not tell the client which */
   find(authorization: string | undefined): Access | undefined {
     if (authorization === undefined) return undefined;
     const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1];

@@ -1,6 +1,6 @@
 /**
- * What config.yml may hold, and what holds without it. The schema describes the file; `Config` is what the server gets:
- * complete, checked, tokens by their hash only.
+ * The schema of config.yml and its defaults. The schema describes the file; `Config` is what the server gets: complete,
+ * checked, and with tokens only as hashes.
  */
 import { Type, type Static } from 'typebox';
 import { defaultLimits, type Limits } from '../shared/limits.ts';
@@ -49,7 +49,7 @@ const tokenSchema = Type.Object(
   { ...closed, expected: '{token or sha256, accounts, scopes}' },
 );
 
-/** Smallest values that a server can work with at all. */
+/** The smallest values with which a server can work at all. */
 const limitMinima: Readonly<Record<keyof Limits, number>> = {
   body_bytes_max: 1024,
   value_bytes_max: 1,
@@ -113,7 +113,7 @@ export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonl
 export interface Listen {
   /** Without brackets. */
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
 }
 

@@ -1,7 +1,9 @@
 /**
- * A further front end (`http.threads` > 1): the same as the first, in a thread of its own, on the same port.
+ * A further front end (`http.threads` > 1): like the first, but in a thread of its own, on the same port.
  *
- *   "ready" ─► "listen" from main ─► "listening" (503) ─► "serve" from main ─► "serving" ─► "drain" ─► "drained" ─► "close"
+ *   ready ─► "listen" ─► listening (503) ─► "serve" ─► serving ─► "drain" ─► drained ─► "close"
+ *
+ * Quoted are the messages from the main thread; the others are the steps that the thread reports.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JournalStats } from '../protocol/stats.ts';
@@ -17,7 +19,7 @@ export type FrontEndFromMain =
   | { readonly kind: 'close' }
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats };
 
-/** A step of its life; each comes once. */
+/** A step of a front end's life; each comes once. */
 export type FrontEndStep = 'ready' | 'listening' | 'serving' | 'drained';
 
 export type FrontEndToMain =
@@ -39,7 +41,7 @@ const frontEnd = new FrontEnd({
   },
 });
 
-// What rejects in here ends the thread, and with it the process.
+// A rejection in here ends the thread, and with it the process.
 main.on('message', (message: FrontEndFromMain) => {
   switch (message.kind) {
     case 'listen':

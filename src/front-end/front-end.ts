@@ -1,6 +1,6 @@
 /**
- * One front end: a router with its own ports to every shard, and Fastify in front of it. It listens from the first
- * moment, so that /livez and /readyz tell about a long recovery; data calls are answered 503 until it serves.
+ * One front end: a router with its own ports to every shard, and Fastify in front of it. It listens from the start, so
+ * that /livez and /readyz report a long recovery. It answers data calls with 503 until it serves.
  */
 import diagnostics from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
@@ -32,7 +32,7 @@ export interface FrontEndOptions {
   /** Changes with every start. */
   readonly boot: string;
   readonly version: string;
-  readonly memory: SharedCounters;
+  readonly counters: SharedCounters;
   readonly log: FrontEndLog;
 }
 
@@ -43,9 +43,9 @@ export interface Backend {
   readonly journalStats: () => Promise<JournalStats>;
 }
 
-/** How long replies may take to leave once the server drains. */
+/** How long replies may take to leave after the server has drained. */
 const closeMsMax = 5000;
-/** How often it says how long its event loop was idle. */
+/** How often a front end reports how long its event loop was idle. */
 const loopReportMs = 1000;
 
 export class FrontEnd {
@@ -64,12 +64,12 @@ export class FrontEnd {
     this.#reportLoad();
   }
 
-  /** Resolves when nothing is left to be done before it listens. */
+  /** Resolves when the front end is ready to listen. */
   async ready(): Promise<void> {
     await this.#app.ready();
   }
 
-  /** @returns where it listens, as a URL. @throws EADDRINUSE and its like */
+  /** @returns the URL at which it listens. @throws EADDRINUSE and its like */
   async listen(port: number): Promise<string> {
     const { http, listen } = this.#options.config;
     const shared = http.threads > 1 ? { reusePort: true } : {};
@@ -78,11 +78,11 @@ export class FrontEnd {
 
   serve({ ports, revisions: sharedRevisions, journalDirectory, journalStats }: Backend): void {
     const revisions = new SharedRevisions(sharedRevisions);
-    const { index, config, memory } = this.#options;
+    const { index, config, counters } = this.#options;
     const common = {
       durable: () => revisions.durable(),
       limits: config.limits,
-      counts: new RouterCounts(memory.routers, config.shards),
+      counts: new RouterCounts(counters.routers, config.shards),
       defer: setImmediate,
       after: systemAfter,
     };
@@ -101,13 +101,13 @@ export class FrontEnd {
     this.#state = 'serving';
   }
 
-  /** Refuses new requests, answers everyone who waits, lets replies leave. */
+  /** Refuses new requests, answers every waiting client, lets replies leave. */
   async drain(): Promise<void> {
     this.#state = 'draining';
     await this.#router?.drain();
   }
 
-  /** After every front end has drained: every shard commits and checkpoints. */
+  /** Makes every shard commit and checkpoint. Call after every front end has drained. */
   async closeShards(): Promise<void> {
     await this.#router?.close();
   }
@@ -119,11 +119,11 @@ export class FrontEnd {
     clearTimeout(deadline);
   }
 
-  /** Into the memory that `/metrics` reads: how many connections this thread has, and how busy it is. */
+  /** Counts for `/metrics` how many connections this thread has, and how busy it is. */
   #reportLoad(): void {
-    const { index, memory } = this.#options;
-    const metrics = new RequestMetrics(memory.metrics, index, processMs);
-    // Of every server of this thread: for `localhost` Fastify makes one for each of its addresses.
+    const { index, counters } = this.#options;
+    const metrics = new RequestMetrics(counters.metrics, index, processMs);
+    // Counts every server of this thread: for `localhost` Fastify makes one for each of its addresses.
     diagnostics.subscribe('net.server.socket', (message) => {
       const { socket } = message as { socket: Socket };
       metrics.connections(1);
@@ -136,17 +136,17 @@ export class FrontEnd {
     setInterval(report, loopReportMs).unref();
   }
 
-  /** The edge is built before there is a router; until then its gate lets nothing through that would need one. */
+  /** The HTTP door is built before there is a router; until then its gate lets no request through that needs one. */
   #lateDispatcher(): Dispatcher {
     const router = (): Router => {
       assert(this.#router !== undefined, 'data calls are refused until the server serves');
       return this.#router;
     };
     return {
-      request: (command, client) => router().request(command, client),
-      requestAll: (batches, client) => router().requestAll(batches, client),
-      watchKeys: (account, keys, waitMs, client) => router().watchKeys(account, keys, waitMs, client),
-      watchPrefix: (watch, client) => router().watchPrefix(watch, client),
+      request: (command, sink) => router().request(command, sink),
+      requestAll: (batches, sink) => router().requestAll(batches, sink),
+      watchKeys: (account, keys, waitMs, sink) => router().watchKeys(account, keys, waitMs, sink),
+      watchPrefix: (watch, sink) => router().watchPrefix(watch, sink),
       streamPrefix: (watch, sink) => router().streamPrefix(watch, sink),
       stats: () => router().stats(),
     };

@@ -1,7 +1,7 @@
 /**
- * `/metrics`: what the edge counted and what the dispatcher knows of shards and journal, as Prometheus metrics. Nothing
- * here runs between scrapes. Names end in their unit; labels are bounded: operation, status, front end, shard. Any front
- * end answers for the whole process.
+ * `/metrics`: what front ends counted and what the dispatcher knows of shards and journal, as Prometheus metrics.
+ * Nothing here runs between scrapes. Names end in their unit; labels are bounded: operation, status, front end, shard.
+ * Any front end answers for the whole process.
  */
 import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
 import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
@@ -20,37 +20,37 @@ export function metricsRegistry(context: RouteContext): Scrape {
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
-  const behind = new Registry();
-  const refreshBehind: Refreshers = [];
-  addShardMetrics(behind, refreshBehind);
-  addServerMetrics(behind, refreshBehind);
+  const backend = new Registry();
+  const refreshBackend: Refreshers = [];
+  addShardMetrics(backend, refreshBackend);
+  addServerMetrics(backend, refreshBackend);
   return {
     contentType: own.contentType,
     async metrics() {
       for (const refresh of refreshOwn) refresh();
       const text = await own.metrics();
-      // Before the shards serve, and after they have stopped, there is nobody to ask.
+      // Before the shards serve, and after they have stopped, no shard can answer.
       if (context.lifecycle.state() !== 'serving') return text;
       const stats = await context.dispatcher.stats();
-      for (const refresh of refreshBehind) refresh(stats);
-      return `${text}\n${await behind.metrics()}`;
+      for (const refresh of refreshBackend) refresh(stats);
+      return `${text}\n${await backend.metrics()}`;
     },
   };
 }
 
-/** Each brings some metrics up to date for a scrape. */
+/** Each updates some metrics before a scrape. */
 type Refreshers = ((stats: ServerStats) => void)[];
 
 function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: RouteContext): void {
   const requests = new Counter({
     name: 'dragonlock_requests_total',
-    help: 'Requests answered, by operation and HTTP status (499: the client hung up first)',
+    help: 'Requests answered, by operation and HTTP status (499: the client disconnected first)',
     labelNames: ['operation', 'status'],
     registers: [registry],
   });
   const broken = new Counter({
     name: 'dragonlock_broken_connections_total',
-    help: 'Connections closed because what came was not HTTP, or came too slowly',
+    help: 'Connections closed because the input was not HTTP, or came too slowly',
     registers: [registry],
   });
   refreshers.push(() => {
@@ -75,7 +75,7 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
 function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boot, version }: RouteContext): void {
   const info = new Gauge({
     name: 'dragonlock_info',
-    help: 'Always 1; the labels say what runs',
+    help: 'Always 1; the labels name the running version',
     labelNames: ['version', 'boot', 'node'],
     registers: [registry],
   });
@@ -133,7 +133,7 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
       for (const shard of stats.shards) metric.inc({ shard: shard.shard }, read(shard));
     });
   };
-  add(Gauge, 'dragonlock_shard_queued_commands', 'Handed over to the shard and not yet taken up', (s) => s.queued);
+  add(Gauge, 'dragonlock_shard_queued_commands', 'Commands sent to the shard and not yet started', (s) => s.queued);
   add(Gauge, 'dragonlock_shard_waiters', 'Requests that wait for a lock or mutex', (s) => s.waiters);
   add(
     Gauge,
@@ -141,7 +141,7 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
     'Commands that wait for a batch over several shards',
     (s) => s.blocked,
   );
-  add(Gauge, 'dragonlock_shard_watched_keys', 'Keys that somebody watches', (s) => s.watchedKeys);
+  add(Gauge, 'dragonlock_shard_watched_keys', 'Keys with at least one watcher', (s) => s.watchedKeys);
   add(Gauge, 'dragonlock_shard_memtable_entries', 'Entries newer than the checkpoint', (s) => s.memtableEntries);
   add(
     Gauge,
@@ -152,7 +152,7 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
   add(Gauge, 'dragonlock_shard_watermark_revision', 'Everything up to here is in the checkpoint', (s) => s.watermark);
   add(Counter, 'dragonlock_shard_checkpoints_total', 'Checkpoints written', (s) => s.checkpoints);
   add(Counter, 'dragonlock_shard_commits_total', 'Revisions that the shard took', (s) => s.commits);
-  add(Counter, 'dragonlock_shard_turns_total', 'Times that the shard drained its mailbox', (s) => s.turns);
+  add(Counter, 'dragonlock_shard_turns_total', 'Times the shard drained its mailbox', (s) => s.turns);
 }
 
 function addServerMetrics(registry: Registry, refreshers: Refreshers): void {
@@ -166,11 +166,11 @@ function addServerMetrics(registry: Registry, refreshers: Refreshers): void {
   gauge('dragonlock_journal_segments', 'Files of the journal', (s) => s.journal.segments);
   gauge(
     'dragonlock_journal_oldest_revision',
-    'A watch can resume behind this revision',
+    'A watch can resume after this revision',
     (s) => s.journal.oldestRevision,
   );
-  gauge('dragonlock_journal_full', '0: room for all writes, 1: only for what frees space, 2: for none', (s) =>
-    s.journal.room === 'open' ? 0 : s.journal.room === 'reserve' ? 1 : 2,
+  gauge('dragonlock_journal_full', '0: space for all writes, 1: only for what frees space, 2: for none', (s) =>
+    s.journal.space === 'open' ? 0 : s.journal.space === 'reserve' ? 1 : 2,
   );
   const bytes = new Counter({
     name: 'dragonlock_journal_written_bytes_total',
@@ -197,8 +197,8 @@ interface Series {
 }
 
 /**
- * The library's own histogram counts observations one by one; ours were counted elsewhere. So what is registered is an
- * object that has what a scrape asks of a metric: its name and a `get` that answers finished lines.
+ * The library's histogram counts observations one by one; ours were counted elsewhere. So this registers an object with
+ * the members that a scrape needs: a name, and a `get` that returns finished samples.
  */
 function addHistogram(registry: Registry, name: string, help: string, series: () => readonly Series[]): void {
   const metric = {

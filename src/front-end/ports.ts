@@ -1,10 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
 
-/** What one front end needs to reach everything behind it. */
+/** The ports of one front end to shards and journal. */
 export interface FrontEndPorts {
   readonly shards: readonly MessagePort[];
-  /** Of all front ends and shards, see `ReplyCredit`. */
+  /** Shared by all front ends and shards; see `ReplyCredit`. */
   readonly credit: SharedArrayBuffer;
-  /** Tells what is durable; absent when the only shard does. */
+  /** Reports the durable revision; absent with one shard, which reports it itself. */
   readonly journal: MessagePort | undefined;
 }

@@ -1,17 +1,17 @@
 /**
- * A bucket for each account, whichever front end its requests come through: `perSecond` requests a second, of which one
- * second's worth may come at once. A request that is let in may cost more than is left (an array of batches): the account
- * is then in debt, and later ones wait.
+ * One leaky bucket for each account, shared by all front ends: `perSecond` requests a second, and one second's worth
+ * may come at once. An admitted request may cost more than is left (an array of batches): then the account is in debt,
+ * and its later requests are refused until it has paid.
  *
  * The buckets are a table in shared memory, in sets of `ways`; an account belongs to one set, by its hash:
  *
- *     Int32 mutex │ for each bucket: Float64 fill, Float64 at │ Int32 hash │ Uint8 length of the name, its 64 characters
+ *     Int32 mutex │ for each bucket: Float64 fill, Float64 at │ Int32 hash │ Uint8 length of name, its 64 characters
  *
- * `fill` says how much of the bucket was used up at the millisecond `at`: a request pours in 1000, a millisecond takes
- * out `perSecond`, and at 1000 × `perSecond` it is full. All are whole numbers, so nothing is ever rounded. A bucket
- * that has run empty says nothing, and goes to the next account that needs one. When all of a set are in use, which
- * takes more than `ways` accounts of one set within a second, whoever finds no place is let in and not counted: nobody
- * is ever refused for what others do.
+ * `fill` is how much of the bucket was used up at the millisecond `at`: a request pours in 1000, a millisecond drains
+ * `perSecond`, and at 1000 × `perSecond` the bucket is full. All are whole numbers, so nothing is ever rounded. An
+ * empty bucket carries no information and goes to the next account that needs one. All buckets of a set are in use only
+ * when more than `ways` of its accounts send within a second. An account that then finds no bucket is admitted and not
+ * counted: no account is ever refused because of others.
  */
 import type { AccountId } from '../protocol/ids.ts';
 import { assert } from '../shared/assert.ts';
@@ -43,7 +43,7 @@ export class RateLimiter {
     this.#table = perSecond === 0 ? undefined : new Table(memory);
   }
 
-  /** Nothing, when there is no limit. */
+  /** Allocates the table; empty when there is no limit. */
   static allocate(perSecond: number): SharedArrayBuffer {
     return new SharedArrayBuffer(perSecond === 0 ? 0 : offsets.end);
   }
@@ -53,7 +53,7 @@ export class RateLimiter {
     return this.#table === undefined || this.#pour(this.#table, account, 1, 'if it fits');
   }
 
-  /** `requests` more than the one that was admitted. */
+  /** Charges `requests` in addition to the admitted one. */
   charge(account: AccountId, requests: number): void {
     if (this.#table !== undefined) this.#pour(this.#table, account, requests, 'in any case');
   }
@@ -61,7 +61,7 @@ export class RateLimiter {
   #pour(table: Table, account: AccountId, requests: number, how: 'if it fits' | 'in any case'): boolean {
     const hash = hashOf(account);
     return table.mutex.run(() => {
-      // Read in here, so that of two threads the later one does not bring the earlier time.
+      // Read under the mutex, so that the later of two threads does not bring the earlier time.
       const now = Math.floor(this.#now());
       const bucket = table.find(account, hash, (fill, at) => fill <= (now - at) * this.#perSecond);
       if (bucket === undefined) return true;
@@ -74,7 +74,7 @@ export class RateLimiter {
   }
 }
 
-/** Only to be touched under its mutex. */
+/** Access it only under its mutex. */
 class Table {
   readonly mutex: SharedMutex;
   readonly #levels: Float64Array;
@@ -101,7 +101,7 @@ class Table {
     this.#levels[bucket * 2 + 1] = at;
   }
 
-  /** The account's bucket, or one that has run empty, made its own; undefined when its set has no place. */
+  /** Returns the account's bucket, or an empty one that becomes its own; undefined when its set is full. */
   find(account: AccountId, hash: number, empty: (fill: number, at: number) => boolean): number | undefined {
     const first = (hash & (sets - 1)) * ways;
     let spare: number | undefined;
@@ -132,7 +132,7 @@ class Table {
   }
 }
 
-/** FNV-1a, folded so that its low bits depend on all of it. */
+/** FNV-1a, folded so that its low bits depend on all bits. */
 function hashOf(account: AccountId): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < account.length; i += 1) hash = Math.imul(hash ^ account.charCodeAt(i), 0x01000193);

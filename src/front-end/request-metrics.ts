@@ -1,10 +1,10 @@
 /**
- * What front ends count: plain numbers in typed arrays, because they are touched by every request. Each front end has a
- * row of its own in memory that all of them share, and is the only one to write there. So whichever answers `/metrics`
- * adds up all rows, and asks nobody, who might not answer. `metrics-registry.ts` turns the sums into Prometheus' form.
+ * What front ends count: plain numbers in typed arrays, because every request touches them. All front ends share the
+ * memory; each has a row of its own and is the only one to write it. The front end that answers `/metrics` adds up all
+ * rows, and need not ask a thread that might not answer. `metrics-registry.ts` turns the sums into Prometheus' form.
  * Labels are the operation and the status; never a key, an account or anything else that a client can make up.
  *
- *     a row, in Float64:  broken connections │ open connections │ loop started at │ loop idle for │
+ *     one row of Float64: broken connections │ open connections │ loop started at │ loop idle for │
  *                         for each operation: count by status (600), count by bucket (25), seconds
  */
 import { callList, type CallName } from '../protocol/operations/operations.ts';
@@ -44,7 +44,7 @@ export class RequestMetrics {
   readonly #rows: readonly Float64Array[];
   readonly #own: Float64Array;
 
-  /** @param frontEnd whose row this one writes */
+  /** @param frontEnd index of the row to write */
   constructor(memory: SharedArrayBuffer, frontEnd: number, now: () => number) {
     this.now = now;
     const rowBytes = rowCells * Float64Array.BYTES_PER_ELEMENT;
@@ -67,7 +67,7 @@ export class RequestMetrics {
     this.#own[start + statusMax + bucketCount]! += ms / 1000;
   }
 
-  /** What came could not even be read as HTTP. */
+  /** Counts a connection whose input could not be read as HTTP. */
   countBrokenConnection(): void {
     this.#own[cells.brokenConnections]! += 1;
   }
@@ -91,7 +91,7 @@ export class RequestMetrics {
     return this.#rows.map((row) => {
       const startedAt = row[cells.loopStartedAt]!;
       const idle = row[cells.loopIdleMs]! / (now - startedAt);
-      // Idle time is known as of a moment ago; a loop that has not begun is not busy.
+      // Idle time was reported a moment ago; a loop that has not begun is not busy.
       const busyShare = startedAt === 0 ? 0 : Math.min(1, Math.max(0, 1 - idle));
       return { connections: row[cells.connections]!, busyShare };
     });
@@ -107,7 +107,7 @@ export class RequestMetrics {
     }
   }
 
-  /** Seconds from the request's head to its reply, waiting included; undefined for an operation that never occurred. */
+  /** Seconds from the head of a request to its reply, waiting included; undefined if the operation never occurred. */
   durations(operation: Operation): Histogram | undefined {
     const start = startOf.get(operation)! + statusMax;
     const counts: number[] = [];
@@ -125,13 +125,13 @@ export class RequestMetrics {
 
 export interface FrontEndLoad {
   readonly connections: number;
-  /** Of the time since its event loop started. */
+  /** Share of the time since its event loop started. */
   readonly busyShare: number;
 }
 
 const bucketBounds = Array.from({ length: bucketCount - 1 }, (_, i) => (firstBucketMicros * 2 ** i) / 1e6);
 
-/** The first bucket whose bound is not below. */
+/** Returns the first bucket whose bound is not below. */
 function bucketOf(micros: number): number {
   if (micros <= firstBucketMicros) return 0;
   const doublings = 32 - Math.clz32(Math.min(Math.ceil(micros / firstBucketMicros) - 1, 0x7fffffff));

@@ -1,6 +1,6 @@
 /**
- * What all front ends of a server share, in memory that every thread sees. It is made once, before the first of them; a
- * server with one front end, and tests of the edge, use the same.
+ * Counters that all front ends of a server share, in memory of all threads. The server allocates them once, before the
+ * first front end. A server with one front end, and tests of the HTTP door, use the same.
  */
 import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';

@@ -1,25 +1,25 @@
 /**
- * With `reusePort` the kernel lets every process of the same user join in on a port, and gives each connection to one of
- * them: two servers with different data would share their clients, and nobody would be told. So the address is first
- * taken the plain way, which fails when anybody listens there, and given up for the way with `reusePort`.
+ * With `reusePort` the kernel lets every process of the same user listen on a port, and gives each connection to one of
+ * them: two servers with different data would share their clients without notice. So this process first listens without
+ * `reusePort`, which fails when another one listens there, then closes that and listens with `reusePort`.
  *
- * Between the two, another server could do the same. Therefore it all happens while this process holds a name that only
- * one can hold: one of the kernel's abstract socket addresses, which lives in the same network namespace as the port,
- * belongs to no file, and ends with the process. Whoever does not get the name waits until its holder is done, and then
- * finds the address in use, or free.
+ * Between the two steps another server could do the same. So this process holds a name meanwhile that only one can
+ * hold: one of the kernel's abstract socket addresses. It lives in the same network namespace as the port, belongs to
+ * no file, and ends with the process. A second server waits for the name; once it has it, the port is either free or in
+ * use, and the check is reliable.
  */
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import net from 'node:net';
 import type { Listen } from '../front-end/config-schema.ts';
 
-/** Runs `listen` when nobody else listens there, or can begin to before it is done. @throws EADDRINUSE and its like */
+/** Runs `listen` while no other server listens there, or can begin to. @throws EADDRINUSE and its like */
 export async function withExclusivePort<T>({ host, port }: Listen, listen: () => Promise<T>): Promise<T> {
-  // Any free one: the kernel gives one that nobody has.
+  // The kernel chooses a free port.
   if (port === 0) return listen();
   const name = await takeName(`\0dragonlock-port-${port}`);
   try {
-    // `localhost` is several; one that this machine does not have is the listener's matter.
+    // `localhost` has several addresses. If this machine lacks one, `listen` deals with that.
     for (const { address } of await lookup(host, { all: true })) await tryAddress(address, port);
     return await listen();
   } finally {
@@ -46,11 +46,11 @@ async function takeName(path: string): Promise<{ release(): void }> {
   }
 }
 
-/** The holder closes what connects to it when it is done, and so does the kernel when it dies. */
+/** Resolves when the holder is done, which closes its connections, or dies: then the kernel closes them. */
 function released(path: string): Promise<void> {
   return new Promise((resolve) => {
     const socket = net.connect({ path });
-    // Refused, or reset: it was released in this very moment.
+    // Refused, or reset: the name was released in this very moment.
     socket.on('error', () => {});
     socket.on('close', () => resolve());
     socket.resume();

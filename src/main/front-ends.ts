@@ -1,7 +1,7 @@
 /**
- * All front ends of the server: the first runs in main's thread, each further one in a thread of its own. All of them
- * listen before the first answers anything, so that connections are spread over them from the start, also those of
- * clients that have been waiting for a restart; whom the kernel gives to which is decided once, when they connect.
+ * All front ends of the server. The first runs in the main thread, each further one in a thread of its own. All of them
+ * listen before the first answers anything: the kernel assigns a connection to a front end once, when it is opened, and
+ * clients that have waited for a restart connect at once.
  */
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
@@ -23,7 +23,7 @@ export class FrontEnds {
   readonly #options: FrontEndsOptions;
   readonly #first: FrontEnd;
   readonly #further: readonly FurtherFrontEnd[];
-  #journalStats: () => Promise<JournalStats> = () => Promise.reject(new Error('nobody asks before it serves'));
+  #journalStats: () => Promise<JournalStats> = () => Promise.reject(new Error('not serving yet'));
 
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
     this.#options = options;
@@ -41,9 +41,9 @@ export class FrontEnds {
     const { http, listen } = this.#options.config;
     if (http.threads === 1) return this.#first.listen(listen.port);
     const url = await withExclusivePort(listen, () => this.#first.listen(listen.port));
-    // With port 0, all of them go where the first one has got to.
+    // With port 0, all of them use the port that the first one got.
     const port = Number(new URL(url).port);
-    await Promise.all(this.#further.map((one) => one.does({ kind: 'listen', port }, 'listening')));
+    await Promise.all(this.#further.map((one) => one.request({ kind: 'listen', port }, 'listening')));
     return url;
   }
 
@@ -52,18 +52,22 @@ export class FrontEnds {
     const backends = threads.frontEnds.map((ports) => ({ ports, revisions, journalDirectory }));
     this.#journalStats = () => threads.journalStats();
     this.#first.serve({ ...backends[0]!, journalStats: this.#journalStats });
-    await Promise.all(this.#further.map((one, i) => one.does({ kind: 'serve', backend: backends[i + 1]! }, 'serving')));
+    await Promise.all(
+      this.#further.map((one, i) => one.request({ kind: 'serve', backend: backends[i + 1]! }, 'serving')),
+    );
   }
 
-  /** Refuse new requests, answer everyone who waits; then the shards commit and checkpoint; then replies have left. */
+  /**
+   * Refuses new requests and answers every waiting client, lets shards commit and checkpoint, waits for the replies.
+   */
   async close(): Promise<void> {
-    await Promise.all([this.#first.drain(), ...this.#further.map((one) => one.does({ kind: 'drain' }, 'drained'))]);
+    await Promise.all([this.#first.drain(), ...this.#further.map((one) => one.request({ kind: 'drain' }, 'drained'))]);
     await this.#first.closeShards();
     await Promise.all([this.#first.close(), ...this.#further.map((one) => one.close())]);
   }
 }
 
-/** A front end in a thread of its own, as main sees it. */
+/** The main thread's end of a front end in a thread of its own. */
 class FurtherFrontEnd {
   readonly #link: WorkerLink<FrontEndFromMain, FrontEndToMain>;
   readonly #steps: Readonly<Record<FrontEndStep, Promise<unknown>>>;
@@ -109,8 +113,8 @@ class FurtherFrontEnd {
     await this.#steps[step];
   }
 
-  /** Resolves when the thread has said that this step is done. One that fails takes the process down. */
-  does(message: FrontEndFromMain, step: FrontEndStep): Promise<void> {
+  /** Sends a message. Resolves when the thread has reported the step; a failure takes the process down. */
+  request(message: FrontEndFromMain, step: FrontEndStep): Promise<void> {
     const { shards, journal } = message.kind === 'serve' ? message.backend.ports : noPorts;
     this.#link.send(message, [...shards, ...(journal === undefined ? [] : [journal])]);
     return this.step(step);

@@ -1,10 +1,11 @@
 /**
- * The server: `npm start`. Everything is put together here, in the order in which it must happen:
+ * The server: `npm start`. This file composes it, in this order:
  *
- *   config ─► data directory locked ─► listening (503) ─► recovered ─► threads ─► serving ─► SIGTERM ─► drained ─► exit 0
+ *   config ─► data directory locked ─► listening (503) ─► recovered ─► threads ─► serving ─► SIGTERM ─► drained
+ *     ─► exit 0
  *
- * Exit codes: 0 stopped on request; 1 cannot start, the message says why; 70 something broke while running, and the
- * process went down on purpose, because what it has acknowledged is on disk and a restart is the way back.
+ * Exit codes: 0 stopped on request; 1 cannot start, the message says why; 70 something broke while running. The process
+ * then goes down on purpose, because everything that it has acknowledged is on disk and a restart recovers it.
  */
 import { randomBytes } from 'node:crypto';
 import os from 'node:os';
@@ -33,7 +34,7 @@ try {
   process.stderr.write(`${error.message}\n`);
   process.exit(exitCannotStart);
 }
-// Written before the call returns: the line that says why the process goes down is the last thing that it does.
+// Synchronous, because writing the fatal line is the last thing that the process does.
 const log = pino(
   { level: config.log.level, redact: ['token', 'authorization', '*.token', '*.authorization'] },
   pino.destination({ dest: 1, sync: true }),
@@ -55,8 +56,8 @@ async function run(config: Config): Promise<void> {
   process.on('SIGINT', () => stop());
   const lock = lockDataDirectory(config.data_dir);
   const boot = randomBytes(6).toString('hex');
-  const memory = allocateSharedCounters(config);
-  const frontEnds = new FrontEnds({ config, boot, version: manifest.version, memory, log }, goDown);
+  const counters = allocateSharedCounters(config);
+  const frontEnds = new FrontEnds({ config, boot, version: manifest.version, counters, log }, goDown);
   const url = await frontEnds.listen();
   log.info(
     { url, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
@@ -82,7 +83,7 @@ async function run(config: Config): Promise<void> {
   };
 }
 
-/** Nothing has been answered yet, and recovery may be cut short anywhere. */
+/** The server has answered nothing yet, and recovery may stop anywhere. */
 function stopWhileStarting(): void {
   exit(0, 'Stopped while starting');
 }

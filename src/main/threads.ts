@@ -1,8 +1,9 @@
 /**
- * The threads behind the front ends, wired together: shards, the checkpoint thread and, with several shards, the
- * journal's own thread. Every pair that talks has a channel of its own; main itself is never in the path of a request.
+ * Starts and connects the threads that serve the front ends: shards, the checkpoint thread and, with several shards,
+ * the journal's thread. Every two threads that talk have a channel of their own; the main thread is never in the path
+ * of a request.
  *
- * A thread that throws takes the process down: half a server is the one thing nobody can use.
+ * A thread that throws takes the process down: half a server is of no use to anybody.
  */
 import { MessageChannel, type ResourceLimits } from 'node:worker_threads';
 import type { FrontEndPorts } from '../front-end/ports.ts';
@@ -29,7 +30,7 @@ import { workerUrls } from './worker-urls.ts';
 export class Threads {
   readonly frontEnds: readonly FrontEndPorts[];
   readonly revisions: SharedArrayBuffer;
-  readonly #shards: readonly ShardLink[];
+  readonly #shards: readonly StartedShard[];
   readonly #journal: WorkerLink<JournalFromMain, JournalToMain> | undefined;
   readonly #checkpoint: WorkerLink<never, never>;
 
@@ -98,11 +99,11 @@ export class Threads {
         checkpointPort: toCheckpoint[shard]!.port1,
         journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1, space },
       };
-      return shardLink(data, log, onFatal);
+      return startShard(data, log, onFatal);
     });
   }
 
-  /** Replays, counts the start, begins to serve. */
+  /** Replays the journal, counts the start, begins to serve. */
   async start(): Promise<{ boot: Boot; replayed: number }> {
     const replayed = await Promise.all(this.#shards.map(({ replayed }) => replayed));
     const counting = this.#shards[bootShard(this.#shards.length)]!;
@@ -123,9 +124,9 @@ export class Threads {
     return answer.stats;
   }
 
-  /** Everything is committed and checkpointed: ends the threads. */
+  /** Ends the threads. Call when everything is committed and checkpointed. */
   async stop(): Promise<void> {
-    // It ends with the last of the shards.
+    // The checkpoint thread ends with the last shard.
     this.#checkpoint.mayEnd();
     await Promise.all(this.#shards.map(({ link }) => link.stop({ kind: 'stop' })));
     await this.#journal?.stop({ kind: 'close' });
@@ -133,18 +134,19 @@ export class Threads {
 }
 
 /**
- * Two thirds of what V8 would let the young generation grow to. What a shard keeps is not on its heap (memtable.ts), and
- * the messages of a few turns fit. With 24 MB, arrays of 100 had it collect ninety times a second, for a sixth of its time.
+ * Two thirds of what V8 would let the young generation grow to. A shard keeps its entries off the heap (memtable.ts),
+ * and the messages of a few turns fit. With 24 MB, arrays of 100 batches caused 90 collections a second, a sixth of the
+ * time.
  */
 const shardResources: ResourceLimits = { maxYoungGenerationSizeMb: 48 };
 
-interface ShardLink {
+interface StartedShard {
   readonly link: WorkerLink<ShardFromMain, ShardToMain>;
-  /** Asked for at once: a shard may be done before anybody looks. */
+  /** Requested at once, because a shard may be done before `start` awaits it. */
   readonly replayed: Promise<Extract<ShardToMain, { kind: 'replayed' }>>;
 }
 
-function shardLink(data: ShardThreadData, log: JournalLog, onFatal: (error: unknown) => void): ShardLink {
+function startShard(data: ShardThreadData, log: JournalLog, onFatal: (error: unknown) => void): StartedShard {
   const link = new WorkerLink<ShardFromMain, ShardToMain>({
     url: workerUrls.shard,
     name: `shard-${data.shard}`,

@@ -1,4 +1,4 @@
-/** Every thread that the server starts, and its file. */
+/** The file of every thread that the server starts. */
 import { threadFile } from '../shared/thread-file.ts';
 
 export const workerUrls = {

@@ -31,7 +31,7 @@ export interface JournalStats {
   readonly syncSeconds: Histogram;
   readonly bytesWritten: number;
   readonly segments: number;
-  readonly room: JournalSpace;
+  readonly space: JournalSpace;
   readonly oldestRevision: number;
 }
 

@@ -1,13 +1,12 @@
 /**
- * What is under way, by a number that is used once. A `Map` does the same, but not at the rate of every request: when V8
- * rehashes a Map, the table before it keeps a pointer to the one that follows, and all that was in it. Once one such
- * table has grown old, it keeps every later one alive, each with the requests of its moment, until the next full
- * collection: half of all requests were then copied and promoted before they were found to be garbage, a fifth of the
- * front end's time.
+ * Requests in flight, by an id that is used once. A `Map` does the same, but is too slow at the rate of every request.
+ * When V8 rehashes a Map, the old table keeps a pointer to the new one, and keeps its own entries. Once one such table
+ * has moved to the old generation, it keeps every later one alive, with its requests, until the next full collection.
+ * V8 then copied and promoted half of all requests before it found them to be garbage: a fifth of the front end's time.
  *
- * So this is an array that is a power of two long, in which a number has the place of its last bits. A number whose
- * place is taken (by somebody who waits for a lock, say) is skipped; at most half of the places are taken, so that one
- * number in two is skipped at worst. Growing moves nobody into anybody's place.
+ * So this is an array whose length is a power of two, and the low bits of an id are its place. An id whose place is
+ * taken (by a request that waits for a lock, say) is skipped. At most half of the places are taken, so at worst one id
+ * in two is skipped. Growing never moves two entries to the same place.
  */
 import { assert } from '../shared/assert.ts';
 
@@ -23,7 +22,7 @@ export class InFlightTable<Value> {
   #places: (Place<Value> | undefined)[] = emptyPlaces(placesAtFirst);
   #size = 0;
 
-  /** @param nextId gives every number once, ascending; others may draw from it too */
+  /** @param nextId returns every id once, ascending; others may draw from it too */
   constructor(nextId: () => number) {
     this.#nextId = nextId;
   }
@@ -32,7 +31,7 @@ export class InFlightTable<Value> {
     return this.#size;
   }
 
-  /** @returns the number under which the value is found */
+  /** @returns the id of the value */
   add(value: Value): number {
     if (this.#size * 2 >= this.#places.length) this.#grow();
     let id = this.#nextId();
@@ -47,7 +46,7 @@ export class InFlightTable<Value> {
     return place?.id === id ? place.value : undefined;
   }
 
-  /** Gets it out. */
+  /** Removes a value and returns it. */
   take(id: number): Value | undefined {
     const at = this.#placeOf(id);
     const place = this.#places[at];
@@ -57,7 +56,7 @@ export class InFlightTable<Value> {
     return place.value;
   }
 
-  /** Numbers are larger than what `&` can take. */
+  /** Ids are larger than what `&` can take. */
   #placeOf(id: number): number {
     return id % this.#places.length;
   }
@@ -68,7 +67,7 @@ export class InFlightTable<Value> {
     for (const place of before) {
       if (place === undefined) continue;
       const at = this.#placeOf(place.id);
-      assert(this.#places[at] === undefined, 'numbers that differ in their last bits still do with one bit more');
+      assert(this.#places[at] === undefined, 'ids that differ in their low bits still do with one bit more');
       this.#places[at] = place;
     }
   }

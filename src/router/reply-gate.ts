@@ -1,7 +1,7 @@
 /**
- * Holds back what depends on a revision until that revision is on disk: the promise of the whole server in one place.
- * What must wait leaves in the order in which its shard sent it; what is durable already waits for nobody, so that a
- * mutex, which has no disk in its path, is not held up by the commits of others.
+ * Holds each reply until the revision that it depends on is on disk: the promise of the whole server in one place.
+ * Replies that wait leave in the order in which their shard sent them. A reply whose revision is durable already leaves
+ * at once, so that the commits of others never delay a mutex, which has no disk in its path.
  */
 import type { Revision } from '../protocol/ids.ts';
 
@@ -12,42 +12,41 @@ interface Held {
 
 export class ReplyGate {
   #durable: Revision;
-  readonly #lanes: { held: Held[]; head: number }[];
+  readonly #queues: { held: Held[]; head: number }[];
 
-  /** One lane a shard. */
-  constructor(lanes: number, durable: Revision) {
+  constructor(queues: number, durable: Revision) {
     this.#durable = durable;
-    this.#lanes = Array.from({ length: lanes }, () => ({ held: [], head: 0 }));
+    this.#queues = Array.from({ length: queues }, () => ({ held: [], head: 0 }));
   }
 
   get durable(): Revision {
     return this.#durable;
   }
 
-  /** Calls `release` once `rev` is durable: maybe at once. */
-  pass(lane: number, rev: Revision, release: () => void): void {
+  /** Calls `release` once `rev` is durable, which may be at once. */
+  pass(queue: number, rev: Revision, release: () => void): void {
     if (rev <= this.#durable) release();
-    else this.#lanes[lane]!.held.push({ rev, release });
+    else this.#queues[queue]!.held.push({ rev, release });
   }
 
   advance(durable: Revision): void {
     if (durable <= this.#durable) return;
     this.#durable = durable;
-    for (const lane of this.#lanes) this.#drain(lane);
+    for (const queue of this.#queues) this.#drain(queue);
   }
 
-  #drain(lane: { held: Held[]; head: number }): void {
-    while (lane.head < lane.held.length && lane.held[lane.head]!.rev <= this.#durable) {
-      const { release } = lane.held[lane.head]!;
-      lane.head += 1;
+  #drain(queue: { held: Held[]; head: number }): void {
+    while (queue.head < queue.held.length && queue.held[queue.head]!.rev <= this.#durable) {
+      const { release } = queue.held[queue.head]!;
+      queue.head += 1;
       release();
     }
-    if (lane.head === lane.held.length) {
-      lane.held = [];
-      lane.head = 0;
-    } else if (lane.head > 1024) {
-      lane.held = lane.held.slice(lane.head);
-      lane.head = 0;
+    if (queue.head === queue.held.length) {
+      queue.held = [];
+      queue.head = 0;
+    } else if (queue.head > 1024) {
+      queue.held = queue.held.slice(queue.head);
+      queue.head = 0;
     }
   }
 }

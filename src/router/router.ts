@@ -1,9 +1,9 @@
 /**
- * The router of one front end: which shard gets a command, what becomes of its reply.
+ * The router of one front end: it sends each command to its shards and delivers the reply.
  *
- * Commands of one turn of the event loop travel to a shard as one message. Replies come back finished; the gate holds
- * each until what it depends on is durable; a reply that hands out a lock to a client that has vanished is turned into
- * taking the lock back. Batches over several shards are carried by a `Coordinator`.
+ * All commands of one turn of the event loop travel to a shard as one message. Shards send finished replies, and the
+ * gate holds each until everything that it depends on is durable. When the client of a granted lock has disconnected,
+ * the router returns the grant to the shard. A `Coordinator` runs each batch over several shards.
  */
 import { failure } from '../protocol/errors.ts';
 import type { AccountId, Revision } from '../protocol/ids.ts';
@@ -15,7 +15,7 @@ import { assert } from '../shared/assert.ts';
 import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
 import { BatchArrayItem } from './batch-array/batch-array-item.ts';
-import { BatchArrayRequests, type BegunMessages } from './batch-array/batch-array-requests.ts';
+import { BatchArrayRequests, type BatchArray } from './batch-array/batch-array-requests.ts';
 import { TransactionOrder } from './transaction/transaction-order.ts';
 import { Coordinator, type Participants } from './transaction/coordinator.ts';
 import type {
@@ -50,9 +50,9 @@ export interface RouterOptions {
   /** The highest revision on disk, at this very moment. */
   readonly durable: () => Revision;
   readonly limits: Limits;
-  /** What all front ends count together. */
+  /** Shared by all front ends. */
   readonly counts: RouterCounts;
-  /** Changes over prefixes come from the journal, not from the shards. */
+  /** Reads changes under a prefix from the journal, not from the shards. */
   readonly prefixWatches: PrefixWatches;
   readonly journalStats: () => Promise<JournalStats>;
   /** Runs at the end of the current turn of the event loop. */
@@ -61,11 +61,11 @@ export interface RouterOptions {
 }
 
 interface InFlight {
-  readonly client: ReplySink;
+  readonly sink: ReplySink;
   readonly shard: number;
   /** Waits for a lock: not counted against the limit of requests in flight. */
   readonly waits: boolean;
-  /** The client has vanished, whether or not it says so itself. */
+  /** The client has disconnected, even if `sink` does not say so. */
   cancelled: boolean;
 }
 
@@ -84,16 +84,16 @@ export class Router implements Dispatcher {
   #transactions = 0;
   #draining = false;
   #idle: (() => void) | undefined;
-  readonly #carrier: Participants;
+  readonly #participants: Participants;
   readonly #order: TransactionOrder;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     const shards = options.links.length;
-    // Transactions have a lane of their own behind those of the shards.
+    // The last queue is that of transactions.
     this.#gate = new ReplyGate(shards + 1, options.durable());
     this.#outgoing = options.links.map(() => []);
-    this.#order = new TransactionOrder(options.counts.behindTransactions, options.limits.inflight_per_shard_max);
+    this.#order = new TransactionOrder(options.counts.awaitingTransactions, options.limits.inflight_per_shard_max);
     this.#arrays = new BatchArrayRequests({
       nextId: () => this.#newId(),
       inFlight: options.counts.inFlight,
@@ -103,13 +103,13 @@ export class Router implements Dispatcher {
       returnGrant: (grant) => this.#returnGrant(grant),
     });
     this.#keyWatches = new KeyWatches({
-      request: (command, client) => this.request(command, client),
+      request: (command, sink) => this.request(command, sink),
       unwatch: (account, key) => this.#send(ownerOf(account, key, shards), { kind: 'unwatch', account, key }),
       limits: options.limits,
       count: options.counts.keyWatches,
       after: options.after,
     });
-    this.#carrier = {
+    this.#participants = {
       shards,
       ask: (shard, message) => {
         const { promise: answer, resolve } = Promise.withResolvers<TransactionAnswer>();
@@ -123,30 +123,30 @@ export class Router implements Dispatcher {
     options.links.forEach((link, shard) => link.onMessage((message) => this.#receive(shard, message)));
   }
 
-  request(command: Command, client: ReplySink): Cancelable {
-    if (this.#draining) return this.#refuse(client, goingDown);
-    if (this.#options.links.length === 1) return this.#toShard(command, 0, client);
-    return this.#admit(command, client, (shard) => this.#toShard(command, shard, client));
+  request(command: Command, sink: ReplySink): Cancelable {
+    if (this.#draining) return this.#refuse(sink, goingDown);
+    if (this.#options.links.length === 1) return this.#toShard(command, 0, sink);
+    return this.#admit(command, sink, (shard) => this.#toShard(command, shard, sink));
   }
 
-  requestAll(batches: readonly Batch[], client: BatchReplySink): Cancelable {
-    const begun: BegunMessages = [];
-    const pendings = batches.map((batch, place) => {
-      if (this.#draining) return this.#refuse(new BatchArrayItem(client, place), goingDown);
-      if (this.#options.links.length === 1) return this.#toArray(batch, place, 0, client, begun);
-      const item = new BatchArrayItem(client, place);
-      return this.#admit(batch, item, (shard) => this.#toArray(batch, place, shard, client, begun));
+  requestAll(batches: readonly Batch[], sink: BatchReplySink): Cancelable {
+    const array: BatchArray = { sink, begun: [] };
+    const cancelables = batches.map((batch, place) => {
+      if (this.#draining) return this.#refuse(new BatchArrayItem(sink, place), goingDown);
+      if (this.#options.links.length === 1) return this.#toArray(array, batch, place, 0);
+      const item = new BatchArrayItem(sink, place);
+      return this.#admit(batch, item, (shard) => this.#toArray(array, batch, place, shard));
     });
-    return { cancel: () => pendings.forEach((pending) => pending.cancel()) };
+    return { cancel: () => cancelables.forEach((cancelable) => cancelable.cancel()) };
   }
 
-  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: ReplySink): Cancelable {
-    return this.#keyWatches.watch(account, keys, waitMs, client);
+  watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, sink: ReplySink): Cancelable {
+    return this.#keyWatches.watch(account, keys, waitMs, sink);
   }
 
-  watchPrefix(watch: PrefixWatch, client: ReplySink): Cancelable {
-    if (this.#draining) return this.#refuse(client, goingDown);
-    return this.#options.prefixWatches.watch(watch, client);
+  watchPrefix(watch: PrefixWatch, sink: ReplySink): Cancelable {
+    if (this.#draining) return this.#refuse(sink, goingDown);
+    return this.#options.prefixWatches.watch(watch, sink);
   }
 
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable {
@@ -157,7 +157,7 @@ export class Router implements Dispatcher {
 
   async stats(): Promise<ServerStats> {
     const { links, counts, durable, journalStats } = this.#options;
-    // As of now: what is ahead of the question will be done when it is answered.
+    // Read now: shards answer after they have worked off the commands that were sent before the question.
     const inFlight = counts.inFlight.map((count) => count.value);
     const shards = links.map(
       (_, shard) =>
@@ -179,13 +179,13 @@ export class Router implements Dispatcher {
     };
   }
 
-  /** More is on disk: told by the journal's thread, or by the shard that writes the journal itself. */
+  /** Takes a higher durable revision from the journal's thread, or from the shard that writes the journal itself. */
   advance(durable: Revision): void {
     this.#gate.advance(durable);
     this.#options.prefixWatches.advance();
   }
 
-  /** Answers everyone who waits, refuses what is new, and resolves when every reply is out. */
+  /** Answers every waiting client, refuses new requests, and resolves when every reply is out. */
   async drain(): Promise<void> {
     this.#draining = true;
     this.#keyWatches.drain();
@@ -194,7 +194,7 @@ export class Router implements Dispatcher {
     if (!this.#isIdle) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
-  /** After `drain`: every shard commits and checkpoints. */
+  /** Call after `drain`. Makes every shard commit and checkpoint. */
   async close(): Promise<void> {
     await Promise.all(
       this.#options.links.map(
@@ -208,47 +208,47 @@ export class Router implements Dispatcher {
     );
   }
 
-  /** Sets out when every transaction before it that shares a key is through: by itself when one shard is enough. */
-  #admit(command: Command, client: ReplySink, toShard: (shard: number) => Cancelable): Cancelable {
+  /** Starts a command once every earlier transaction that shares a key with it has ended. */
+  #admit(command: Command, sink: ReplySink, toShard: (shard: number) => Cancelable): Cancelable {
     const shards = shardsOf(command, this.#options.links.length);
     if (shards.length === 1 && this.#order.idle) return toShard(shards[0]!);
-    const scope = footprintOf(command);
-    let pending: Cancelable | undefined;
+    const footprint = footprintOf(command);
+    let started: Cancelable | undefined;
     let cancelled = false;
-    const admitted = this.#order.admit(scope, () => {
+    const admitted = this.#order.admit(footprint, () => {
       if (cancelled) return;
-      pending = shards.length > 1 ? this.#carry(command, shards, scope, client) : toShard(shards[0]!);
+      started = shards.length > 1 ? this.#coordinate(command, shards, footprint, sink) : toShard(shards[0]!);
     });
-    if (!admitted) return this.#refuse(client, overloaded);
+    if (!admitted) return this.#refuse(sink, overloaded);
     return {
       cancel: () => {
         cancelled = true;
-        pending?.cancel();
+        started?.cancel();
       },
     };
   }
 
-  #toArray(batch: Batch, place: number, shard: number, client: BatchReplySink, begun: BegunMessages): Cancelable {
-    const taken = this.#arrays.add(batch, place, shard, client, begun);
-    return taken ? uncancellable : this.#refuse(new BatchArrayItem(client, place), overloaded);
+  #toArray(array: BatchArray, batch: Batch, place: number, shard: number): Cancelable {
+    const taken = this.#arrays.add(array, batch, place, shard);
+    return taken ? uncancellable : this.#refuse(new BatchArrayItem(array.sink, place), overloaded);
   }
 
-  #toShard(command: Command, shard: number, client: ReplySink): Cancelable {
-    const id = this.#enter(command, shard, client);
+  #toShard(command: Command, shard: number, sink: ReplySink): Cancelable {
+    const id = this.#enter(command, shard, sink);
     if (id === undefined) return uncancellable;
     this.#send(shard, { kind: 'request', id, command });
     return waitsForLock(command) ? { cancel: () => this.#cancel(id) } : uncancellable;
   }
 
-  /** Counts a request as under way, at the first shard that it needs, or refuses it. */
-  #enter(command: Command, shard: number, client: ReplySink): number | undefined {
+  /** Counts a request as in flight at `shard`, the first that it needs, or refuses it. */
+  #enter(command: Command, shard: number, sink: ReplySink): number | undefined {
     const waits = waitsForLock(command);
     const { limits, counts } = this.#options;
     if (!waits && !counts.inFlight[shard]!.take(limits.inflight_per_shard_max)) {
-      this.#refuse(client, overloaded);
+      this.#refuse(sink, overloaded);
       return undefined;
     }
-    return this.#inFlight.add({ client, shard, waits, cancelled: false });
+    return this.#inFlight.add({ sink, shard, waits, cancelled: false });
   }
 
   #receive(shard: number, message: FromShard): void {
@@ -265,9 +265,10 @@ export class Router implements Dispatcher {
   }
 
   /**
-   * Who has waited for a lock may have hung up meanwhile. The event loop looks at the connections first, so that one whose
-   * end has arrived gets no grant. What is deferred once would still run in this turn, whose look may be long over when
-   * the thread was busy, or without CPU; what is deferred twice runs behind the look of the next.
+   * Answers a request. A client may have disconnected while it waited for a lock. Deferring twice runs this in the next
+   * turn of the event loop, after libuv has polled the sockets, so that a pending disconnect is seen before the grant
+   * is sent. Deferring once would run it in this turn, whose poll may be long past if the thread was busy or had no
+   * CPU.
    */
   #finish(id: number, reply: Reply): void {
     const waited = reply.grant !== undefined && this.#inFlight.get(id)?.waits === true;
@@ -280,7 +281,7 @@ export class Router implements Dispatcher {
     const request = this.#inFlight.take(id);
     assert(request !== undefined, 'a request is answered once');
     if (!request.waits) this.#options.counts.inFlight[request.shard]!.give();
-    if (!request.cancelled && !request.client.disconnected) request.client.deliver(reply);
+    if (!request.cancelled && !request.sink.disconnected) request.sink.deliver(reply);
     else if (reply.grant !== undefined) this.#returnGrant(reply.grant);
     this.#checkIdle();
   }
@@ -295,7 +296,7 @@ export class Router implements Dispatcher {
     this.#send(shard, { kind: 'grant.return', grant });
   }
 
-  /** The shard answers in any case, whether the request has left the line or was granted before: then it is over. */
+  /** The shard answers in any case: the request has left the wait queue, or was granted before. */
   #cancel(id: number): void {
     const request = this.#inFlight.get(id);
     if (request === undefined || request.cancelled) return;
@@ -303,33 +304,34 @@ export class Router implements Dispatcher {
     this.#send(request.shard, { kind: 'cancel', id });
   }
 
-  #carry(command: Command, shards: readonly number[], scope: Footprint, client: ReplySink): Cancelable {
-    const lane = this.#options.links.length;
-    const id = this.#enter(command, shards[0]!, client);
+  #coordinate(command: Command, shards: readonly number[], footprint: Footprint, sink: ReplySink): Cancelable {
+    const queue = this.#options.links.length;
+    const id = this.#enter(command, shards[0]!, sink);
     if (id === undefined) return uncancellable;
     this.#transactions += 1;
-    const run = new Coordinator(`${this.#options.index}:${this.#transactions}`, this.#carrier);
+    const coordinator = new Coordinator(`${this.#options.index}:${this.#transactions}`, this.#participants);
     const waits = waitsForLock(command);
-    if (!waits) this.#order.begin(scope);
-    const reply = command.kind === 'batch' ? run.batch(command, shards) : run.list(listOf(command), shards);
-    // A rejection is a bug: unhandled, it takes the process down.
+    if (!waits) this.#order.begin(footprint);
+    const reply =
+      command.kind === 'batch' ? coordinator.batch(command, shards) : coordinator.list(listOf(command), shards);
+    // A rejection is a bug: as it is unhandled, it takes the process down.
     void reply.then((done) => {
-      // Its messages to all shards are on their way: what follows cannot overtake it any more.
-      if (!waits) this.#order.end(scope);
-      this.#gate.pass(lane, done.rev, () => this.#finish(id, done));
+      // Its messages to all shards have been sent: later commands cannot overtake it any more.
+      if (!waits) this.#order.end(footprint);
+      this.#gate.pass(queue, done.rev, () => this.#finish(id, done));
     });
     return {
       cancel: () => {
         const request = this.#inFlight.get(id);
         if (request === undefined || request.cancelled) return;
         request.cancelled = true;
-        run.cancel();
+        coordinator.cancel();
       },
     };
   }
 
-  #refuse(client: ReplySink, why: Parameters<typeof failureReply>[1]): Cancelable {
-    client.deliver(failureReply(this.#gate.durable, why));
+  #refuse(sink: ReplySink, why: Parameters<typeof failureReply>[1]): Cancelable {
+    sink.deliver(failureReply(this.#gate.durable, why));
     return uncancellable;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The wire between a router and one shard. `ThreadShardLink` crosses to the shard's thread, `QueueShardLink` goes through
- * a queue in the same thread (tests, simulation, debugging): the same router and the same actor either way.
+ * The wire between a router and one shard. `ThreadShardLink` crosses to the shard's thread; `QueueShardLink` uses a
+ * queue in the same thread (tests, simulation, debugging). Router and shard actor are the same either way.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
@@ -41,7 +41,7 @@ export class ThreadShardLink implements ShardLink {
   }
 }
 
-/** The same arrays by way of a queue that is not a MessagePort. */
+/** Passes the same wire arrays through a queue that is not a MessagePort. */
 export class QueueShardLink implements ShardLink {
   readonly #post: (wire: ToShardWire) => void;
   #listener: (message: FromShard) => void = () => {};
@@ -58,7 +58,7 @@ export class QueueShardLink implements ShardLink {
     this.#listener = listener;
   }
 
-  /** What the shard has posted to this router arrives here. */
+  /** Takes a message that the shard has posted to this router. */
   deliver(wire: FromShardWire): void {
     this.#listener(decodeFromShard(wire));
   }

@@ -33,7 +33,7 @@ import type { ShardState } from './core/state/state.ts';
 const turnMessagesMax = 1024;
 /** Of answers and of records, after which a turn ends early: each has to fit into one message, and into memory. */
 const turnBytesMax = 4 * 1024 * 1024;
-/** Looks again this soon when something is due that cannot end yet (its key is held, or there is no room to write). */
+/** Looks again this soon when something is due that cannot end yet (its key is held, or there is no space to write). */
 const retryMs = 5;
 /** Front ends that have much to take are looked at again after this long. */
 const congestedMs = 1;
@@ -88,7 +88,7 @@ export class ShardActor {
     this.#options = options;
     this.#turnOut = new TurnOutbox(options.state, this.#records);
     this.#announced = options.state.revisions.durable();
-    // After a full disk the journal writes what waited when it finds room, outside of any turn.
+    // After a full disk the journal writes what waited when it finds space, outside of any turn.
     options.announce?.onDurable(() => {
       if (!this.#inTurn) this.#send();
     });
@@ -142,7 +142,7 @@ export class ShardActor {
     const { journal, checkpoints, state } = this.#options;
     this.#commits += this.#records.count;
     if (this.#records.count > 0) {
-      assert(state.outOfSpace?.space !== 'full', 'nothing is written when the journal has no room');
+      assert(state.outOfSpace?.space !== 'full', 'nothing is written when the journal has no space');
       checkpoints.journalled(this.#records.byteLength);
       journal.append(this.#records.take());
     }

@@ -1,4 +1,4 @@
-/** A broken invariant. It is never caught to carry on: the process goes down and recovery restores the state. */
+/** A broken invariant. No code catches it to carry on: the process goes down and recovery restores the state. */
 export class InvariantError extends Error {
   override name = 'InvariantError';
 }
@@ -8,7 +8,7 @@ export function assert(condition: unknown, what: string): asserts condition {
   if (!condition) throw new InvariantError(`invariant broken: ${what}`);
 }
 
-/** Ends a `switch` over a union: a kind that was forgotten does not compile, and fails loudly if it arrives anyway. */
+/** Ends a `switch` over a union: a forgotten kind does not compile, and throws if it arrives anyway. */
 export function unreachable(value: never): never {
   throw new InvariantError(`invariant broken: unexpected value ${JSON.stringify(value)}`);
 }

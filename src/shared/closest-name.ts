@@ -1,4 +1,4 @@
-/** The name that a misspelt one most likely meant; undefined when none is near. */
+/** Returns the name that `misspelt` most likely means; undefined when none is close. */
 export function nearestName(misspelt: string, names: readonly string[]): string | undefined {
   const wanted = misspelt.slice(0, 64).toLowerCase();
   let best: string | undefined;
@@ -13,7 +13,7 @@ export function nearestName(misspelt: string, names: readonly string[]): string 
   return best;
 }
 
-/** Levenshtein's: characters to insert, remove or replace. */
+/** Levenshtein distance: how many characters to insert, remove or replace. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -1,9 +1,9 @@
 /**
- * The few file operations that durability stands on, as an interface: production uses the real file system, tests and
- * the simulator one that loses, tears and refuses. Calls are synchronous, because the thread that uses them has
- * nothing better to do than to wait for the disk; only preparing a segment happens beside the work.
+ * The few file operations that durability depends on, as an interface. Production uses the real file system; tests and
+ * the simulator use one that loses, tears and refuses writes. Calls are synchronous, because the calling thread has
+ * nothing better to do than to wait for the disk. Only the preparation of a segment runs in the background.
  *
- * Every method throws what the operating system says (`error.code`: ENOSPC, EIO, …). Nobody retries an fsync.
+ * Every method throws the error of the operating system (`error.code`: ENOSPC, EIO, …). No caller retries an fsync.
  */
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
@@ -21,8 +21,8 @@ export interface Disk {
   /** Makes renames, creations and removals in the directory durable. */
   syncDirectory(directory: string): void;
   /**
-   * Fills the file with `bytes` zeros, durable in itself (not its directory entry); done without blocking. One that is
-   * there, of that size, is overwritten where it stands: that takes no room.
+   * Fills the file with `bytes` zeros without blocking. The content is durable, the directory entry is not. An existing
+   * file of that size is overwritten in place, which takes no space.
    */
   writeZeros(file: string, bytes: number): Promise<void>;
 }
@@ -65,8 +65,8 @@ export const realDisk: Disk = {
     const handle = await fsp.open(file, fs.constants.O_CREAT | fs.constants.O_RDWR | fs.constants.O_DSYNC);
     try {
       const zeros = Buffer.alloc(Math.min(zeroBytes, bytes));
-      // A little at a time, so that a commit beside it never waits behind the whole file; more at a time where that is
-      // quick, because each step also waits for the thread's turn.
+      // Small writes, so that a concurrent commit never waits for the whole file. Larger ones on a fast disk, because
+      // each write also waits for a turn of this thread.
       let chunks = 1;
       for (let at = 0; at < bytes; ) {
         const started = processMs();

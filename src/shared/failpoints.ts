@@ -1,7 +1,7 @@
 /**
- * Named places at which a test can end the process as a power cut would. Armed through the environment, e.g.
- * `DRAGONLOCK_FAILPOINT=journal.written:3` kills the process the third time it passes there; unarmed, a failpoint is
- * one comparison. The list is the tests' list too.
+ * Named places at which a test can end the process as a power cut would. The environment arms one:
+ * `DRAGONLOCK_FAILPOINT=journal.written:3` kills the process the third time that it passes there. An unarmed failpoint
+ * costs one comparison. The crash tests iterate this list.
  */
 export const failpoints = [
   'journal.before-write',

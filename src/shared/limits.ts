@@ -1,6 +1,6 @@
 /**
- * Every limit of the server, with its unit in its name. Those in `limits` can be set in config.yml; the others follow
- * from a format and are fixed. Over a limit is an error reply, never growth.
+ * Every limit of the server, with its unit in its name. config.yml can set those in `Limits`; the others follow from a
+ * format and are fixed. Exceeding a limit gives an error reply, never growth.
  */
 import { assert } from './assert.ts';
 
@@ -11,7 +11,7 @@ export interface Limits {
   readonly value_bytes_max: number;
   /** Operations of one batch, all lists together; also the batches of one array body. */
   readonly batch_operations_max: number;
-  /** Requests in flight to one shard, those that wait for a lock not counted; as many wait behind transactions. */
+  /** Requests in flight to one shard, without those that wait for a lock; as many more may wait for transactions. */
   readonly inflight_per_shard_max: number;
   /** Requests that wait for one lock or mutex. */
   readonly waiters_per_lock_max: number;
@@ -19,19 +19,19 @@ export interface Limits {
   readonly waiters_per_shard_max: number;
   /** Mutexes in memory of one shard: held, or free for less than ten seconds. */
   readonly mutexes_per_shard_max: number;
-  /** Watches of keys open at once; and as many prefix watches and event streams together. */
+  /** Watches of keys open at once, and as many prefix watches and event streams together. */
   readonly watchers_max: number;
   /** Bytes that an event stream may have unsent before it is closed. */
   readonly stream_buffer_bytes_max: number;
-  /** Bytes of replies that clients have not taken yet, shared out among front ends; over it the oldest connections go. */
+  /** Bytes of replies that clients have not read yet, divided among front ends; over it the oldest are disconnected. */
   readonly unread_bytes_max: number;
-  /** Bytes of bodies that have arrived in part, shared out among front ends; over it the oldest are answered 503. */
+  /** Bytes of bodies that have arrived in part, divided among front ends; over it the oldest are answered 503. */
   readonly arriving_bytes_max: number;
   /** Requests a second of one account; 0 = no limit. */
   readonly account_requests_per_second: number;
-  /** Size of the store on disk, the journal not counted; over it only deletes and unlocks are accepted. */
+  /** Size of the store on disk, without the journal; over it only deletes and unlocks are accepted. */
   readonly store_bytes_max: number;
-  /** Memory for what is newer than the last checkpoint, per shard; a checkpoint starts at half of it. */
+  /** Memory of one shard for entries newer than its last checkpoint; a checkpoint starts at half of it. */
   readonly memtable_bytes_max: number;
 }
 
@@ -58,7 +58,7 @@ export const lockMetaBytesMax = 1024;
 export const lockDurMsMax = 24 * 60 * 60 * 1000;
 export const waitMsMax = 300 * 1000;
 export const watchWaitMsDefault = 30 * 1000;
-/** KV and idempotency records may live for ten years; more is surely a mistake in the unit. */
+/** KV and idempotency records may live for ten years; longer is almost certainly a mistake in the unit. */
 export const ttlMsMax = 10 * 366 * 24 * 60 * 60 * 1000;
 export const idempotencyTtlMsDefault = 24 * 60 * 60 * 1000;
 /** Nesting of a JSON value. */
@@ -68,29 +68,29 @@ export const pageLimitDefault = 100;
 export const pageLimitMax = 1000;
 /** Bytes of keys and values in one page; a page ends early rather than exceed it by more than one entry. */
 export const pageBytesMax = 4 * 1024 * 1024;
-/** Bytes of the values in one reply; an array body shares out four times as much among its batches. */
+/** Bytes of the values in one reply; the batches of an array body share four times as much. */
 export const replyBytesMax = 16 * 1024 * 1024;
 export const arrayReplyBytesMax = 64 * 1024 * 1024;
-/** Bytes that the expiry of entries adds to one commit before another is begun. */
+/** Bytes that the expiry of entries adds to one commit before it begins another. */
 export const expiryCommitBytesMax = 256 * 1024;
-/** Ended leases that a lock remembers, so that a repeated unlock gets a true answer. */
+/** Ended leases that a lock remembers, so that a repeated unlock gets a correct answer. */
 export const lockHistoryMax = 8;
 /** How long a free lock is remembered. */
 export const lockHistoryMs = 60 * 60 * 1000;
 /** How long a free mutex is remembered. */
 export const mutexHistoryMs = 10 * 1000;
-/** At start, a lock whose owner could not renew while the server was down is held for at least this much longer. */
+/** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
 /** Expired entries that one turn of a shard removes. */
 export const expiryBatchMax = 1000;
-/** Entries that one page of a list looks at. */
+/** Entries that one page of a list reads. */
 export const pageScanMax = 10_000;
 /** ±(2^53−1): the range of counters, sequences and versions. */
 export const integerMax = Number.MAX_SAFE_INTEGER;
 /** Heartbeat comment of an event stream. */
 export const streamHeartbeatMs = 15 * 1000;
 
-/** Relations that the rest of the code relies on; checked once, at start. */
+/** Checks, once at start, the relations that the rest of the code relies on. */
 export function assertLimits(limits: Limits, segmentBytes: number): void {
   assert(limits.value_bytes_max <= limits.body_bytes_max, 'limits.value_bytes_max ≤ limits.body_bytes_max');
   assert(limits.body_bytes_max * 4 <= segmentBytes, 'journal.segment_bytes ≥ 4 × limits.body_bytes_max');

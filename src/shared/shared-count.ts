@@ -1,13 +1,13 @@
-/** A count in shared memory: a limit that all threads observe together, exactly. */
+/** A counter in shared memory: a limit that all threads together observe exactly. */
 import { assert } from './assert.ts';
 
-/** Counts of one memory are this far apart, so that threads that count different things do not fight for a cache line. */
+/** Distance of two counters in the buffer: two threads that count different things do not contend for a cache line. */
 export const sharedCountBytes = 64;
 
 export class SharedCount {
   readonly #cell: Int32Array<SharedArrayBuffer>;
 
-  /** @param place the how-manieth count of this memory */
+  /** @param place index of this counter in the shared buffer */
   constructor(memory: SharedArrayBuffer, place: number) {
     this.#cell = new Int32Array(memory, place * sharedCountBytes, 1);
   }
@@ -16,7 +16,7 @@ export class SharedCount {
     return Atomics.load(this.#cell, 0);
   }
 
-  /** Counts one more, unless there are `max` already. */
+  /** Adds one. @returns false when there are `max` already */
   take(max: number): boolean {
     for (let seen = this.value; seen < max; ) {
       const found = Atomics.compareExchange(this.#cell, 0, seen, seen + 1);
@@ -26,7 +26,7 @@ export class SharedCount {
     return false;
   }
 
-  /** Takes some back. */
+  /** Subtracts what `take` has added. */
   give(count = 1): void {
     const before = Atomics.sub(this.#cell, 0, count);
     assert(before >= count, 'what is given back was taken');

@@ -1,10 +1,10 @@
 /**
  * Mutual exclusion between threads for a few instructions on shared memory: one Int32.
  *
- *     free 0 ──lock──► held 1 ──another wants it──► contended 2 ──unlock──► free 0, one of those who sleep is woken
+ *     free 0 ──lock──► held 1 ──another thread waits──► contended 2 ──unlock──► free 0, one sleeping thread is woken
  *
- * Who comes second sleeps in the kernel, so that a holder whose core was taken away costs nobody a spinning core. It is
- * not reentrant. A thread that dies while it holds it leaves it held; but a thread that dies takes the process down.
+ * A waiting thread sleeps in the kernel: if the scheduler suspends the holder, no core spins. The mutex is not
+ * reentrant. A thread that dies while it holds the mutex leaves it held, but such a death takes the process down.
  */
 const free = 0;
 const held = 1;
@@ -20,7 +20,7 @@ export class SharedMutex {
 
   run<T>(critical: () => T): T {
     if (Atomics.compareExchange(this.#cell, 0, free, held) !== free) {
-      // Whoever has slept takes it as contended: others may sleep still.
+      // After waking, lock as contended: other threads may still be asleep.
       while (Atomics.exchange(this.#cell, 0, contended) !== free) Atomics.wait(this.#cell, 0, contended);
     }
     try {

@@ -1,11 +1,11 @@
 /**
  * The owner's end of a worker thread. A message from the worker is one of three things:
  *
- *   a step    `kind` was asked for with `step`: each arrives once, and resolves its promise
- *   an answer `id` is that of an `ask`
- *   the rest  `onMessage` gets it: log lines, and questions that the worker asks
+ *   a step    its `kind` was passed to `step`; it arrives once and resolves that promise
+ *   an answer its `id` is that of an `ask`
+ *   the rest  goes to `onMessage`: log lines, and questions that the worker asks
  *
- * A thread that throws, or ends before it was told to, is fatal: half a server is the one thing nobody can use.
+ * A thread that throws, or ends before it was told to, is fatal: half a server is of no use to anybody.
  */
 import { once } from 'node:events';
 import { Worker, type MessagePort, type ResourceLimits } from 'node:worker_threads';
@@ -17,10 +17,10 @@ interface Message {
 
 export interface WorkerLinkOptions<FromWorker extends Message> {
   readonly url: URL;
-  /** Also names the thread for debuggers and in the message when it ends. */
+  /** Names the thread for debuggers, and in the message when it ends. */
   readonly name: string;
   readonly workerData: unknown;
-  /** Ports in `workerData`, which belong to the worker from now on. */
+  /** Ports in `workerData`, which are transferred to the worker. */
   readonly ports: readonly MessagePort[];
   readonly resourceLimits?: ResourceLimits;
   readonly onFatal: (error: unknown) => void;
@@ -44,7 +44,9 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
     });
   }
 
-  /** Resolves when the worker has sent `kind`. Ask before the worker can send it: in the turn that made the link. */
+  /**
+   * Resolves when the worker has sent `kind`. Call it before the worker can send that: in the turn that made the link.
+   */
   async step<Kind extends FromWorker['kind']>(kind: Kind): Promise<Extract<FromWorker, { kind: Kind }>> {
     return (await this.#step(kind).promise) as Extract<FromWorker, { kind: Kind }>;
   }
@@ -53,7 +55,7 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
     this.#worker.postMessage(message, [...ports]);
   }
 
-  /** Sends a question; resolves with the message of the worker that has the same id. */
+  /** Sends a question. Resolves with the worker's message that has the same id. */
   ask(kind: ToWorker['kind']): Promise<FromWorker> {
     const id = this.#nextId++;
     return new Promise((resolve) => {
@@ -62,7 +64,7 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
     });
   }
 
-  /** From now on the thread may end by itself. */
+  /** Allows the thread to end from now on. */
   mayEnd(): void {
     this.#mayEnd = true;
   }

@@ -46,14 +46,14 @@ const get = { op: 'get' } as const;
 const set = (value: string, version?: number): RegisterInput =>
   version === undefined ? { op: 'set', value } : { op: 'set', value, version };
 
-void test('register: reads may fall on either side of a write that they overlap', () => {
+test('register: reads may fall on either side of a write that they overlap', () => {
   const write = call(0, 10, set('a'), { version: 5 });
   const before = call(1, 2, get, { version: 0 });
   const after = call(3, 4, get, { version: 5, value: 'a' });
   assert.equal(register([write, before, after]).verdict, 'ok');
 });
 
-void test('register: a read that goes back behind another is caught, by its name', () => {
+test('register: a read that goes back behind another is caught, by its name', () => {
   const write = call(0, 10, set('a'), { version: 5 });
   const after = call(1, 2, get, { version: 5, value: 'a' });
   const stale = call(3, 4, get, { version: 0 });
@@ -62,7 +62,7 @@ void test('register: a read that goes back behind another is caught, by its name
   assert.match(verdict.message, new RegExp(`operation ${stale.id} `));
 });
 
-void test('register: of two creations one fails; if both succeed it is caught', () => {
+test('register: of two creations one fails; if both succeed it is caught', () => {
   const first = call(0, 10, set('a', 0), { version: 5 });
   assert.equal(register([first, call(0, 10, set('b', 0), { mismatch: 5 })]).verdict, 'ok');
   assert.equal(register([first, call(0, 10, set('b', 0), { version: 6 })]).verdict, 'violation');
@@ -70,13 +70,13 @@ void test('register: of two creations one fails; if both succeed it is caught', 
   assert.equal(register([first, deleted, call(13, 14, set('b', 0), { version: 7 })]).verdict, 'ok');
 });
 
-void test('register: versions that come again, or go back, are caught', () => {
+test('register: versions that come again, or go back, are caught', () => {
   const first = call(0, 1, set('a'), { version: 5 });
   assert.equal(register([first, call(2, 3, set('b'), { version: 5 })]).verdict, 'violation');
   assert.equal(register([first, call(2, 3, set('b'), { version: 4 })]).verdict, 'violation');
 });
 
-void test('register: a write without an answer may happen at any later time, or never, but not before it was sent', () => {
+test('register: a write without an answer may happen at any later time, or never, but not before it was sent', () => {
   const unknown = unanswered(5, set('a'));
   const nothing = { version: 0 } as const;
   const written = { version: 9, value: 'a' } as const;
@@ -90,7 +90,7 @@ void test('register: a write without an answer may happen at any later time, or 
   );
 });
 
-void test('counter: a lost addition is caught, overlapping ones are put in order', () => {
+test('counter: a lost addition is caught, overlapping ones are put in order', () => {
   const add = { op: 'add', n: 1 } as const;
   const both = [call(0, 10, add, { value: 2, old: 1 }), call(0, 10, add, { value: 1, old: 0 })];
   assert.equal(counter([...both, call(11, 12, get, { value: 2 })]).verdict, 'ok');
@@ -100,7 +100,7 @@ void test('counter: a lost addition is caught, overlapping ones are put in order
   assert.equal(counter([...both, unanswered(3, add), call(11, 12, get, { value: 4 })]).verdict, 'violation');
 });
 
-void test('sequence: a number that is given out twice is caught, and one that is left out unless somebody may have it', () => {
+test('sequence: a number that is given out twice is caught, and one that is left out unless somebody may have it', () => {
   const next = { op: 'next' } as const;
   const one = call(0, 10, next, { from: 1, to: 1 });
   assert.equal(sequence([one, call(0, 10, { op: 'next', n: 3 } as const, { from: 2, to: 4 })]).verdict, 'ok');
@@ -109,7 +109,7 @@ void test('sequence: a number that is given out twice is caught, and one that is
   assert.equal(sequence([one, unanswered(2, next), call(5, 10, next, { from: 3, to: 3 })]).verdict, 'ok');
 });
 
-void test('lock: two holders are caught, unless the first may have ended', () => {
+test('lock: two holders are caught, unless the first may have ended', () => {
   const take = { op: 'acquire', durMs: 100 } as const;
   const first = call(0, 1, take, { handle: 5, till: 100 });
   assert.equal(lock([first, call(10, 20, take, { handle: 6, till: 120 })]).verdict, 'violation');
@@ -123,7 +123,7 @@ void test('lock: two holders are caught, unless the first may have ended', () =>
   );
 });
 
-void test('lock: fencing tokens that go back and late releases that succeed are caught', () => {
+test('lock: fencing tokens that go back and late releases that succeed are caught', () => {
   const take = { op: 'acquire', durMs: 100 } as const;
   const first = call(0, 1, take, { handle: 5, till: 100 });
   const release = { op: 'release', handle: 5 } as const;
@@ -137,7 +137,7 @@ void test('lock: fencing tokens that go back and late releases that succeed are 
   );
 });
 
-void test('a search that runs out of steps is undecided, never ok', () => {
+test('a search that runs out of steps is undecided, never ok', () => {
   const adds = Array.from({ length: 14 }, (_, i) => call(0, 10, { op: 'add', n: 2 ** i } as const, { value: -1 }));
   const verdict = checkLinearizable(
     counterModel,
@@ -147,7 +147,7 @@ void test('a search that runs out of steps is undecided, never ok', () => {
   assert.equal(verdict.verdict, 'undecided');
 });
 
-void test('random histories of one copy pass, and a changed value is nearly always caught', (t) => {
+test('random histories of one copy pass, and a changed value is nearly always caught', (t) => {
   const random = seededRandom(Number(process.env['DRAGONLOCK_SEED'] ?? 20_261_120));
   let caught = 0;
   const runs = 100;

@@ -34,7 +34,7 @@ const five = [event('a/1', 5), event('a/2', 5)];
 const six = [gone('a/2', 6)];
 const nine = [event('a/3', 9)];
 
-void test('streams that keep all promises pass: whole, resumed, in one piece or many, with bookmarks, empty', () => {
+test('streams that keep all promises pass: whole, resumed, in one piece or many, with bookmarks, empty', () => {
   const good = [
     stream(0, [two, five, six, nine]),
     stream(0, [[...two, ...five], 5, [...six, ...nine], 9]),
@@ -70,7 +70,7 @@ const bad: Readonly<Record<keyof typeof watchValidators, readonly [WatchStream, 
 };
 
 for (const [name, cases] of Object.entries(bad)) {
-  void test(`${name}: what breaks it is caught and named`, () => {
+  test(`${name}: what breaks it is caught and named`, () => {
     for (const [streams, message] of cases) {
       const found = watchValidators[name as keyof typeof watchValidators]([streams], history);
       assert.match(found.map((violation) => violation.message).join('\n'), message);
@@ -79,7 +79,7 @@ for (const [name, cases] of Object.entries(bad)) {
   });
 }
 
-void test('any event that is left out before the last, doubled, moved or changed is caught', () => {
+test('any event that is left out before the last, doubled, moved or changed is caught', () => {
   const whole = [...two, ...five, ...six, ...nine];
   assert.deepEqual(checkWatches([stream(0, [whole])], history), []);
   for (let i = 0; i < whole.length - 1; i++) {

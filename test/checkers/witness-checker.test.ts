@@ -22,7 +22,7 @@ import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { batch, get, kvList, lock, once, set, watch } from '../support/commands.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
 
-void test('keys: writes, conditions, deletes and reads in order pass', () => {
+test('keys: writes, conditions, deletes and reads in order pass', () => {
   passes(
     clients()
       .ok(get('a'), read(1, missing('a')))
@@ -40,7 +40,7 @@ void test('keys: writes, conditions, deletes and reads in order pass', () => {
   );
 });
 
-void test('a lost write is caught where it is missed', () => {
+test('a lost write is caught where it is missed', () => {
   caught(
     clients()
       .ok(set('a', 'x'), wrote(1, 'a'))
@@ -50,7 +50,7 @@ void test('a lost write is caught where it is missed', () => {
   );
 });
 
-void test('a stale read is caught, by its content and by its revision', () => {
+test('a stale read is caught, by its content and by its revision', () => {
   caught(written().ok(get('a'), read(2, found('a', 1, 'x'))), 3, /operation 3 .*Version: expected 2, got 1/);
   caught(
     written().ok(get('a'), read(1, found('a', 1, 'x'))),
@@ -60,7 +60,7 @@ void test('a stale read is caught, by its content and by its revision', () => {
   caught(written().ok(get('a'), read(2, found('a', 2, 'x'))), 3, /Value: expected "y", got "x"/);
 });
 
-void test('a torn batch is caught: one of its keys is there, the other is not', () => {
+test('a torn batch is caught: one of its keys is there, the other is not', () => {
   const torn = clients()
     .ok(sets('a', 'b'), wrote(1, 'a', 'b'))
     .ok(get('a', 'b'), read(1, found('a', 1, 1), missing('b')));
@@ -74,7 +74,7 @@ void test('a torn batch is caught: one of its keys is there, the other is not', 
   );
 });
 
-void test('a reused revision is caught, and one that nobody can have taken', () => {
+test('a reused revision is caught, and one that nobody can have taken', () => {
   const twice = clients().ok(set('a', 'x'), wrote(1, 'a')).ok(set('b', 'x'), wrote(1, 'b'));
   const { violations } = checkWitness(twice.history);
   assert.match(
@@ -98,7 +98,7 @@ void test('a reused revision is caught, and one that nobody can have taken', () 
 const leaves = (call: Command): Clients => clients().ok(set('a', 'x'), wrote(1, 'a')).unanswered(call);
 const then = (made: Clients, ms: number, rev: number): Clients => made.wait(ms).ok(set('b', 'x'), wrote(rev, 'b'));
 
-void test('what was never answered may take one revision more for each thing it left that ends by itself, in its time', () => {
+test('what was never answered may take one revision more for each thing it left that ends by itself, in its time', () => {
   // The stored reply of what changed nothing else.
   const onceOnly = batch({ ...once('i', { ttlMs: 5000 }), get: ['a'] });
   passes(then(leaves(onceOnly), 6000, 4));
@@ -115,18 +115,18 @@ void test('what was never answered may take one revision more for each thing it 
   caughtGap(then(leaves(lock('l', { durMs: 100 })), 200, 5), 4);
 });
 
-void test('a commit with a lower revision than one that was told before is caught', () => {
+test('a commit with a lower revision than one that was told before is caught', () => {
   const made = clients().ok(set('a', 'x'), wrote(2, 'a')).ok(set('b', 'x'), wrote(1, 'b'));
   caught(made, 2, /committed at revision 1, though revision 2 had been told before/);
 });
 
-void test('sequences: a number that is given out twice, or left out, is caught', () => {
+test('sequences: a number that is given out twice, or left out, is caught', () => {
   passes(twoNumbers(2));
   caught(twoNumbers(1), 2, /Value: expected 3, got 2/);
   caught(twoNumbers(3), 2, /Value: expected 3, got 4/);
 });
 
-void test('counters: a lost addition is caught, an IfEq that fails names the value', () => {
+test('counters: a lost addition is caught, an IfEq that fails names the value', () => {
   const add = batch({ counter: [{ key: 'c', op: 'add', n: 1 }] });
   caught(clients().ok(add, added(1, 1)).ok(add, added(1, 2)), 2, /Atomic\[0\]\.Value: expected 2, got 1/);
   const ifEq = batch({ counter: [{ key: 'c', op: 'set', n: 9, ifEq: 7 }] });
@@ -138,7 +138,7 @@ void test('counters: a lost addition is caught, an IfEq that fails names the val
   );
 });
 
-void test('idempotency: the same answer again, or told that it is another payload', () => {
+test('idempotency: the same answer again, or told that it is another payload', () => {
   const asked = batch({ set: [{ key: 'a', value: '1' }], ...once('i') });
   const replay = batch({ set: [{ key: 'a', value: '1' }], ...once('i', { mode: 'replay' }) });
   const other = batch({ set: [{ key: 'a', value: '2' }], ...once('i', { mode: 'replay', fingerprint: 'g' }) });
@@ -152,7 +152,7 @@ void test('idempotency: the same answer again, or told that it is another payloa
   caught(first().refused(asked, { ...duplicate, Response: wrote(1, 'b') }), 2, /Response\.KVSet\[0\]\.Key/);
 });
 
-void test('acknowledged and lost after a restart is caught; unacknowledged and lost is not', () => {
+test('acknowledged and lost after a restart is caught; unacknowledged and lost is not', () => {
   const acknowledged = clients()
     .ok(sets('a'), wrote(1, 'a'))
     .restart()
@@ -167,7 +167,7 @@ void test('acknowledged and lost after a restart is caught; unacknowledged and l
   );
 });
 
-void test('an unknown outcome is there whole or not at all', () => {
+test('an unknown outcome is there whole or not at all', () => {
   passes(unansweredPair().ok(get('a', 'b'), read(3, found('a', 2, 1), found('b', 2, 1))));
   passes(unansweredPair().ok(get('a', 'b'), read(3, missing('a'), missing('b'))));
   caught(
@@ -179,7 +179,7 @@ void test('an unknown outcome is there whole or not at all', () => {
   assert.notEqual(checkWitness(twice.history).violations.length, 0);
 });
 
-void test('an unknown outcome does not happen after a restart, nor although its condition failed, nor twice', () => {
+test('an unknown outcome does not happen after a restart, nor although its condition failed, nor twice', () => {
   const late = clients()
     .ok(sets('x'), wrote(1, 'x'))
     .unanswered(sets('a'))
@@ -211,7 +211,7 @@ void test('an unknown outcome does not happen after a restart, nor although its 
   );
 });
 
-void test('an error of the server, and a success without a revision, are caught', () => {
+test('an error of the server, and a success without a revision, are caught', () => {
   caught(clients().answered(sets('a'), 500, { Code: 'internal' }), 1, /answered with an error of the server/);
   caught(clients().ok(sets('a'), { KVSet: [] }), 1, /succeeded without a Rev/);
 });

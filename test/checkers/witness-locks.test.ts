@@ -29,7 +29,7 @@ const lockAndMutex = (): Clients =>
     .ok(lock('x'), granted(1010, 1))
     .ok(mlock('m'), granted(1020, 7, 1));
 
-void test('locks: a second holder is caught, before the end of the first', () => {
+test('locks: a second holder is caught, before the end of the first', () => {
   passes(
     clients()
       .ok(lock('l'), granted(1010, 1))
@@ -42,7 +42,7 @@ void test('locks: a second holder is caught, before the end of the first', () =>
   assert.match(violations[1]!.message, /operation 2 .*handle 2 while it was held with handle 1 .*operation 1/);
 });
 
-void test('locks: what expires does so at its time, not before, and is remembered for the next holder', () => {
+test('locks: what expires does so at its time, not before, and is remembered for the next holder', () => {
   const Recover = { Lock: 1, Why: 'expired' };
   passes(
     shortLease()
@@ -68,7 +68,7 @@ void test('locks: what expires does so at its time, not before, and is remembere
   );
 });
 
-void test('locks: a lost lease is not given back, a repeated unlock is told so', () => {
+test('locks: a lost lease is not given back, a repeated unlock is told so', () => {
   passes(takenAndReleased().ok(unlock('l', { handle: 1 }), { Rev: 2 }));
   caught(
     takenAndReleased().refused(unlock('l', { handle: 1 }), lostLock('l', 'expired', 'Unlock')),
@@ -90,7 +90,7 @@ const endedTwice = (handle: number, EndedMs: number): Clients =>
     .ok(lock('l'), granted(1560, 4))
     .refused(extend('l', 1), lostLock('l', 'released', 'Unlock', { EndedMs }));
 
-void test('locks: a lease whose release was never answered and repeated ended at one of the two, and at no other time', () => {
+test('locks: a lease whose release was never answered and repeated ended at one of the two, and at no other time', () => {
   // `node test/checkers/run.ts 489` in short: the second unlock was taken for the one that ended the lease.
   passes(endedTwice(1, 1020));
   passes(endedTwice(1, 1530));
@@ -100,7 +100,7 @@ void test('locks: a lease whose release was never answered and repeated ended at
   caught(endedTwice(9, 1020), 5, /EndedMs: expected a time from 1524 to 1541, got 1020/);
 });
 
-void test('locks: a fencing token that goes back is caught, over a restart too', () => {
+test('locks: a fencing token that goes back is caught, over a restart too', () => {
   const made = clients()
     .ok(lock('l'), granted(1010, 5))
     .ok(unlock('l', { handle: 5 }), { Rev: 6 })
@@ -113,7 +113,7 @@ void test('locks: a fencing token that goes back is caught, over a restart too',
   );
 });
 
-void test('locks: a restart lengthens a lease by the grace and no more, and ends mutexes', () => {
+test('locks: a restart lengthens a lease by the grace and no more, and ends mutexes', () => {
   passes(shortLeaseAndRestart().wait(50).refused(lock('l'), heldUntil(1180)));
   caught(
     shortLeaseAndRestart().wait(50).refused(lock('l'), heldUntil(1110)),
@@ -133,7 +133,7 @@ void test('locks: a restart lengthens a lease by the grace and no more, and ends
   );
 });
 
-void test('a guard that did not hold is caught', () => {
+test('a guard that did not hold is caught', () => {
   const made = clients()
     .ok(lock('l'), granted(1010, 1))
     .ok(unlock('l', { handle: 1 }), { Rev: 2 });

@@ -20,7 +20,7 @@ import type { Batch, Command } from '../../src/protocol/operations/operations.ts
 const seed = Number(process.env['DRAGONLOCK_SEED'] ?? 20_261_125);
 const exact = { clockToleranceMs: 0 };
 
-void test('random histories of the core, with its log: every revision is somebody’s, and nothing is undecided', (t) => {
+test('random histories of the core, with its log: every revision is somebody’s, and nothing is undecided', (t) => {
   const counts = { operations: 0, happened: 0, unseen: 0 };
   for (let number = seed; number < seed + 60; number++) {
     const random = seededRandom(number);
@@ -94,7 +94,7 @@ function withoutAnswer({ operations, ...rest }: History, call: Command): History
 }
 
 for (const [what, wrong] of Object.entries(done)) {
-  void test(`a server that does ${what}, for somebody who is never answered, is caught by its log`, (t) => {
+  test(`a server that does ${what}, for somebody who is never answered, is caught by its log`, (t) => {
     const counts = { tried: 0, caught: 0, 'caught without the log': 0, 'undecided without the log': 0 };
     for (let number = seed; number < seed + 60; number++) {
       const random = seededRandom(number);
@@ -132,7 +132,7 @@ const says = (made: Clients, ...records: LogEffect[][]): string[] =>
     ({ verdict, message }) => `${verdict}: ${message}`,
   );
 
-void test('a stored reply and its end are those of a batch that was never answered, and of no other', () => {
+test('a stored reply and its end are those of a batch that was never answered, and of no other', () => {
   // `node test/checkers/run.ts 1598` in short: the checker knew only the first of the two.
   const asked = batch({ ...once('i', { ttlMs: 5000 }), get: ['a'] });
   const made = (): Clients =>
@@ -150,7 +150,7 @@ void test('a stored reply and its end are those of a batch that was never answer
   assert.match(says(made(), first, [stored(reply)], over)[0]!, /operation 3 .* at revision 4.*not its own/);
 });
 
-void test('a lease that was never told may be taken back, one that was told may not', () => {
+test('a lease that was never told may be taken back, one that was told may not', () => {
   const lease = { handle: 1, since: 1010, durMs: 10_000 };
   const held = [effect('lock', 'l', { lease, ended: [] }, 11_010)];
   const grantable = [effect('lock', 'l', { ended: [{ handle: 1, why: 'released', at: 1020 }] }, 3_601_020)];
@@ -161,7 +161,7 @@ void test('a lease that was never told may be taken back, one that was told may 
   assert.deepEqual(says(told().unanswered(unlock('l', { handle: 1 })), held, grantable), []);
 });
 
-void test('of several who could have taken a revision those step aside who could have taken another', () => {
+test('of several who could have taken a revision those step aside who could have taken another', () => {
   const placement = new Placement<string>();
   assert.equal(placement.place(1, ['a', 'b'], false), 'a');
   assert.equal(placement.place(2, ['a'], false), 'a');

@@ -18,7 +18,7 @@ const servers = { 'the model': () => new ModelServer(), 'the core': () => new Co
 for (const [name, start] of Object.entries(servers)) {
   for (const revOfFailures of [true, false]) {
     const how = revOfFailures ? 'with all revisions' : 'as HTTP tells them';
-    void test(`random histories of ${name} pass, ${how}, with starts`, () => {
+    test(`random histories of ${name} pass, ${how}, with starts`, () => {
       fc.assert(
         fc.property(fc.noShrink(fc.nat()), fc.integer({ min: 1, max: 400 }), (number, operations) => {
           const history = randomHistory(start(), seededRandom(number), { operations, revOfFailures, lost: 0 });
@@ -28,7 +28,7 @@ for (const [name, start] of Object.entries(servers)) {
       );
     });
 
-    void test(`random histories of ${name} with lost answers have no violation, and few undecided, ${how}`, (t) => {
+    test(`random histories of ${name} with lost answers have no violation, and few undecided, ${how}`, (t) => {
       const counts = { histories: 60, undecided: 0, happened: 0, unseen: 0 };
       for (let number = 0; number < counts.histories; number++) {
         const random = seededRandom(seed + number);
@@ -113,7 +113,7 @@ for (const { lost, least, leastOfAll } of [
   { lost: 0, least: 0.95, leastOfAll: 0.98 },
   { lost: 20, least: 0.7, leastOfAll: 0.9 },
 ]) {
-  void test(`one change in a history with ${lost / 10} % lost answers is caught, nearly always`, (t) => {
+  test(`one change in a history with ${lost / 10} % lost answers is caught, nearly always`, (t) => {
     const all = { tried: 0, caught: 0, undecided: 0 };
     for (const [name, mutation] of Object.entries(mutations)) {
       const here = { tried: 0, caught: 0, undecided: 0 };
@@ -140,7 +140,7 @@ for (const { lost, least, leastOfAll } of [
   });
 }
 
-void test('a long history is checked much faster than it was made', (t) => {
+test('a long history is checked much faster than it was made', (t) => {
   const history = randomHistory(new ModelServer(), seededRandom(seed), { operations: 20_000, lost: 0, things: 50 });
   const started = performance.now();
   const { violations } = checkWitness(history, exact);

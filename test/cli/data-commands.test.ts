@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import { CommandUnderTest, prints, runCommand } from './command-under-test.ts';
 
-void test('kv: put and get keep text byte for byte and JSON as JSON; a failed condition exits with 1', async (t) => {
+test('kv: put and get keep text byte for byte and JSON as JSON; a failed condition exits with 1', async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
   await prints(t, ['kv', 'put', 'a', '{"not": "parsed"}'], { url });
   assert.equal(await prints(t, ['kv', 'get', 'a'], { url }), '{"not": "parsed"}\n');
@@ -28,7 +28,7 @@ void test('kv: put and get keep text byte for byte and JSON as JSON; a failed co
   await prints(t, ['kv', 'put', 'n', '-'], { url, input: Buffer.from([0xff]) }, 64);
 });
 
-void test('kv list: prints keys in order, as a table, JSON or names; control characters are escaped', async (t) => {
+test('kv list: prints keys in order, as a table, JSON or names; control characters are escaped', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   await server.batch({ KVSet: [1, 2, 3].map((n) => ({ Key: `k/${n}`, Value: n })) });
@@ -44,7 +44,7 @@ void test('kv list: prints keys in order, as a table, JSON or names; control cha
   assert.equal(await prints(t, ['kv', 'list', 'none/'], { url }), '');
 });
 
-void test('kv watch: prints a line for each change, across a restart of the server', async (t) => {
+test('kv watch: prints a line for each change, across a restart of the server', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const listen = `127.0.0.1:${server.port}`;
   const { url } = server;
@@ -74,7 +74,7 @@ void test('kv watch: prints a line for each change, across a restart of the serv
   assert.equal(again, 'set color "green"\n');
 });
 
-void test('counter and seq: print values; a condition that does not hold exits with 1', async (t) => {
+test('counter and seq: print values; a condition that does not hold exits with 1', async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
   const counter = async (...args: string[]): Promise<string> => (await prints(t, ['counter', ...args], { url })).trim();
   assert.equal(await counter('get', 'c'), '0');
@@ -93,7 +93,7 @@ void test('counter and seq: print values; a condition that does not hold exits w
   assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
 });
 
-void test('batch: reads JSON of the HTTP API and prints its reply, for an array too', async (t) => {
+test('batch: reads JSON of the HTTP API and prints its reply, for an array too', async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
   const batch = (input: string, code = 0): Promise<string> => prints(t, ['batch', '-f', '-'], { url, input }, code);
   const one = JSON.parse(await batch('{"KVSet":{"Key":"a","Value":1},"Atomic":{"Key":"c","Add":2}}')) as object;
@@ -109,7 +109,7 @@ void test('batch: reads JSON of the HTTP API and prints its reply, for an array 
   await prints(t, ['batch', '-f', '/no/such/file'], { url }, 64);
 });
 
-void test('locks: lists holders and waiters; --force-unlock takes a lock away', async (t) => {
+test('locks: lists holders and waiters; --force-unlock takes a lock away', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   assert.equal(await prints(t, ['locks'], { url }), '');
@@ -125,7 +125,7 @@ void test('locks: lists holders and waiters; --force-unlock takes a lock away', 
   await prints(t, ['locks', '--force-unlock', 'job'], { url }, 1);
 });
 
-void test('status, config check and serve', async (t) => {
+test('status, config check and serve', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url, directory, boot } = server;
   assert.match(

@@ -34,7 +34,7 @@ async function foreignServer(t: TestContext, reply: string): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-void test('a wrong URL is named in one line', async (t) => {
+test('a wrong URL is named in one line', async (t) => {
   const nobody = 'http://127.0.0.1:1';
   await assertFails(t, {
     url: nobody,
@@ -52,7 +52,7 @@ void test('a wrong URL is named in one line', async (t) => {
   await assertFails(t, { url: old, code: 69, message: tooOld });
 });
 
-void test('a wrong token or account is named in one line; the token may come from a file', async (t) => {
+test('a wrong token or account is named in one line; the token may come from a file', async (t) => {
   const config = `tokens: [{ token: ${token}, accounts: [acc], scopes: [read, write] }]`;
   const { url, directory } = await ServerUnderTest.forTest(t, { config });
   const file = path.join(directory, 'token');
@@ -85,7 +85,7 @@ function fileWith(directory: string, text: string): string {
   return file;
 }
 
-void test('a call waits for a server that is killed and restarted', async (t) => {
+test('a call waits for a server that is killed and restarted', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const listen = `127.0.0.1:${server.port}`;

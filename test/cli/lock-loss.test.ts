@@ -60,7 +60,7 @@ async function gone(group: number): Promise<void> {
   await until('gone', () => !isAlive(-group));
 }
 
-void test('the server is killed: the whole group ends before the lease can, and the exit code says lost', async (t) => {
+test('the server is killed: the whole group ends before the lease can, and the exit code says lost', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '4s');
   const group = await child.running();
@@ -78,7 +78,7 @@ void test('the server is killed: the whole group ends before the lease can, and 
   assert.ok(earlyMs < 2000, `they had ${earlyMs} ms more, more than needed`);
 });
 
-void test('the server is killed and restarted in time: the lease goes on, and the child with it', async (t) => {
+test('the server is killed and restarted in time: the lease goes on, and the child with it', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const script = `trap 'exit 3' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--ttl', '20s', '--', 'bash', '-c', script];
@@ -94,7 +94,7 @@ void test('the server is killed and restarted in time: the lease goes on, and th
   assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'released on the new server');
 });
 
-void test('the lock is taken away by force: the group ends soon, and the exit code says lost', async (t) => {
+test('the lock is taken away by force: the group ends soon, and the exit code says lost', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '6s');
   const group = await child.running();
@@ -105,7 +105,7 @@ void test('the lock is taken away by force: the group ends soon, and the exit co
   await gone(group);
 });
 
-void test('the command is stopped beyond the ttl: the group is killed in time; continued, it says lost', async (t) => {
+test('the command is stopped beyond the ttl: the group is killed in time; continued, it says lost', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '4s');
   const group = await child.running();
@@ -123,7 +123,7 @@ void test('the command is stopped beyond the ttl: the group is killed in time; c
   await gone(group);
 });
 
-void test('the command and its watchdog are stopped: the group is killed as soon as the command runs', async (t) => {
+test('the command and its watchdog are stopped: the group is killed as soon as the command runs', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '2s');
   const group = await child.running();
@@ -138,7 +138,7 @@ void test('the command and its watchdog are stopped: the group is killed as soon
   await gone(group);
 });
 
-void test('the command is killed: the group gets SIGTERM at once, and SIGKILL before the lease can end', async (t) => {
+test('the command is killed: the group gets SIGTERM at once, and SIGKILL before the lease can end', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const child = new Stubborn(t, server, '4s');
   const group = await child.running();
@@ -157,7 +157,7 @@ void test('the command is killed: the group gets SIGTERM at once, and SIGKILL be
   assert.match((await gentle.ended).stdout, /asked/, 'long before the hour is over');
 });
 
-void test('the server is gone when the child ends: its exit code stays, and a line says so', async (t) => {
+test('the server is gone when the child ends: its exit code stays, and a line says so', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const script = `trap 'exit 3' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--timeout', '1s', '--', 'bash', '-c', script];
@@ -170,7 +170,7 @@ void test('the server is gone when the child ends: its exit code stays, and a li
   assert.match(stderr, /^dragonlock: The lock "job" could not be released, and ends with its ttl\. .*\n$/);
 });
 
-void test('the lock is lost just before the child succeeds: 76, because another client may have held it', async (t) => {
+test('the lock is lost just before the child succeeds: 76, because another client may have held it', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   for (const [ends, code] of [
     [0, 76],
@@ -191,7 +191,7 @@ void test('the lock is lost just before the child succeeds: 76, because another 
   }
 });
 
-void test('Ctrl-Z stops the child too, and fg continues both', async (t) => {
+test('Ctrl-Z stops the child too, and fg continues both', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const script = `trap 'exit 4' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--ttl', '1h', '--', 'bash', '-c', `echo "pid $$"; ${script}`];

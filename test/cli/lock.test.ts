@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import { CommandUnderTest, prints, runCommand } from './command-under-test.ts';
 
-void test('lock: runs the command under the lock, passes fence and till, and returns the exit code', async (t) => {
+test('lock: runs the command under the lock, passes fence and till, and returns the exit code', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const script = 'echo "fence=$DRAGONLOCK_FENCE till=$DRAGONLOCK_TILL"; read line; echo "$line" "$@"; exit 7';
@@ -22,7 +22,7 @@ void test('lock: runs the command under the lock, passes fence and till, and ret
   assert.ok(next.Lock > Number(fence));
 });
 
-void test('lock: exits with 128 + n after signal n, with 126 or 127 without a child, and releases', async (t) => {
+test('lock: exits with 128 + n after signal n, with 126 or 127 without a child, and releases', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const lock = ['lock', 'job', '--'];
@@ -36,7 +36,7 @@ void test('lock: exits with 128 + n after signal n, with 126 or 127 without a ch
   assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false);
 });
 
-void test('lock: a busy lock exits with 75, or the code of -E, and names the holder; nothing is run', async (t) => {
+test('lock: a busy lock exits with 75, or the code of -E, and names the holder; nothing is run', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const holder = new CommandUnderTest(t, ['lock', 'job', '--', 'sh', '-c', 'echo held; exec sleep 60'], { url });
@@ -51,7 +51,7 @@ void test('lock: a busy lock exits with 75, or the code of -E, and names the hol
   assert.equal((await holder.ended).code, 143, 'a signal that was forwarded');
 });
 
-void test('lock: waiters get the lock in turn, each when it is released', async (t) => {
+test('lock: waiters get the lock in turn, each when it is released', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const first = new CommandUnderTest(t, ['lock', 'job', '--', 'sh', '-c', 'echo held; exec sleep 60'], { url });
@@ -66,7 +66,7 @@ void test('lock: waiters get the lock in turn, each when it is released', async 
   assert.equal((await third.ended).stdout, 'third\n');
 });
 
-void test('lock: a signal cancels the wait, with exit code 128 + its number', async (t) => {
+test('lock: a signal cancels the wait, with exit code 128 + its number', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   await server.ok('POST', '/db/acc/lock/job?id=other&dur=60');
@@ -83,7 +83,7 @@ void test('lock: a signal cancels the wait, with exit code 128 + its number', as
   }
 });
 
-void test('lock: every signal goes to the group of the child; none ends the command before the child', async (t) => {
+test('lock: every signal goes to the group of the child; none ends the command before the child', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const script = `
@@ -111,7 +111,7 @@ void test('lock: every signal goes to the group of the child; none ends the comm
   assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'and released');
 });
 
-void test('lock: wrong calls exit with 64, and a line says what was expected', async (t) => {
+test('lock: wrong calls exit with 64, and a line says what was expected', async (t) => {
   for (const [args, message] of [
     [['lock'], /missing required argument 'name'/],
     [['lock', 'job'], /expected: dragonlock lock NAME/],

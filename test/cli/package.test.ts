@@ -8,7 +8,7 @@ import { root } from '../docs/server-child.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import { CommandUnderTest, runCommand } from './command-under-test.ts';
 
-void test('the built command runs, has its watchdog, and says where to get the server', async (t) => {
+test('the built command runs, has its watchdog, and says where to get the server', async (t) => {
   const built = spawnSync(process.execPath, [path.join(root, 'build/client-package.ts')], { encoding: 'utf8' });
   assert.equal(built.status, 0, built.stdout + built.stderr);
   const out = path.join(root, 'dist/client');

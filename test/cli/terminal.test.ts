@@ -15,7 +15,7 @@ function installed(t: { after(run: () => void): void }): string {
   return directory;
 }
 
-void test('a reader that closes the pipe ends the command without a message', async (t) => {
+test('a reader that closes the pipe ends the command without a message', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
   const Value = 'x'.repeat(1000);
@@ -30,7 +30,7 @@ void test('a reader that closes the pipe ends the command without a message', as
 
 const withoutScript = spawnSync('script', ['--version']).status !== 0 && 'script (util-linux) is not installed';
 
-void test('colors appear only on a terminal, without NO_COLOR and --no-color; the child has the terminal', {
+test('colors appear only on a terminal, without NO_COLOR and --no-color; the child has the terminal', {
   skip: withoutScript,
 }, async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
@@ -48,7 +48,7 @@ void test('colors appear only on a terminal, without NO_COLOR and --no-color; th
   assert.match(await onTerminal(['lock', 'job', '--', 'sh', '-c', '"test -t 0 && test -t 1 && echo both"']), /both/);
 });
 
-void test('completion: bash completes commands, options, and the names of locks and keys', async (t) => {
+test('completion: bash completes commands, options, and the names of locks and keys', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   await server.batch({
     KVSet: [
@@ -89,7 +89,7 @@ void test('completion: bash completes commands, options, and the names of locks 
   );
 });
 
-void test('--help and --version', async (t) => {
+test('--help and --version', async (t) => {
   assert.match(await prints(t, ['--version']), /^\d+\.\d+\.\d+\n$/);
   const help = await prints(t, ['--help']);
   for (const name of ['lock', 'locks', 'kv', 'counter', 'seq', 'batch', 'status', 'serve', 'config', 'completion']) {

@@ -6,7 +6,7 @@ import { clientUnderTest, type ClientUnderTest } from './fake-transport.ts';
 
 const granted = { Lock: 5, TillMs: 0, TTLMs: 0, Now: 0, Rev: 5 };
 
-void test('an acquire that is sent again has the same owner, and waits for the rest of the time', async () => {
+test('an acquire that is sent again has the same owner, and waits for the rest of the time', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locked = client.lock('x', { wait: 10_000, ttl: 30_000 });
   await settled();
@@ -23,7 +23,7 @@ void test('an acquire that is sent again has the same owner, and waits for the r
   assert.equal((await locked).fence, 5);
 });
 
-void test('two acquires have two owners', async () => {
+test('two acquires have two owners', async () => {
   const { client, transport } = clientUnderTest();
   void client.lock('x');
   void client.lock('x');
@@ -32,7 +32,7 @@ void test('two acquires have two owners', async () => {
   assert.notEqual(a.batches[0]?.['LockOwner'], b.batches[0]?.['LockOwner']);
 });
 
-void test('a grant after a long wait is extended before it counts, from the time of that request', async () => {
+test('a grant after a long wait is extended before it counts, from the time of that request', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locked = client.lock('x', { ttl: 3000, wait: 60_000 });
   await settled();
@@ -47,7 +47,7 @@ void test('a grant after a long wait is extended before it counts, from the time
   assert.equal(Math.round(lock.remaining), 3000 - 40 - 500);
 });
 
-void test('a grant that expired before its reply came is waited for again', async () => {
+test('a grant that expired before its reply came is waited for again', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locked = client.lock('x', { ttl: 3000, wait: 60_000 });
   await settled();
@@ -58,7 +58,7 @@ void test('a grant that expired before its reply came is waited for again', asyn
   assert.equal((await locked).fence, 9);
 });
 
-void test('an aborted acquire closes its connection, and releases what may have been granted', async () => {
+test('an aborted acquire closes its connection, and releases what may have been granted', async () => {
   const { client, transport } = clientUnderTest();
   const controller = new AbortController();
   const rejected = assert.rejects(client.lock('x', { signal: controller.signal }), /enough/);
@@ -73,7 +73,7 @@ void test('an aborted acquire closes its connection, and releases what may have 
   assert.equal(release.request.path, `/db/acc/lock/x?id=${String(asked.batches[0]?.['LockOwner'])}`);
 });
 
-void test('a try that is aborted in flight is released after the array it travels with', async () => {
+test('a try that is aborted in flight is released after the array it travels with', async () => {
   const { client, transport } = clientUnderTest();
   const controller = new AbortController();
   const rejected = assert.rejects(client.lock('x', { wait: 0, signal: controller.signal }), /enough/);
@@ -90,7 +90,7 @@ void test('a try that is aborted in flight is released after the array it travel
   assert.equal(transport.take().request.method, 'DELETE');
 });
 
-void test('a refused acquire releases nothing', async () => {
+test('a refused acquire releases nothing', async () => {
   const { client, transport } = clientUnderTest();
   const rejected = assert.rejects(client.lock('x', { wait: 0 }), NotLockedError);
   await settled();
@@ -109,7 +109,7 @@ async function lockedClient(): Promise<
   return { ...made, lock: await locking };
 }
 
-void test('a guarded batch that is not awaited is done before the release', async () => {
+test('a guarded batch that is not awaited is done before the release', async () => {
   const { transport, lock } = await lockedClient();
   void lock.batch({ set: [{ key: 'a', value: 1 }] });
   const released = lock.release();
@@ -121,14 +121,14 @@ void test('a guarded batch that is not awaited is done before the release', asyn
   await released;
 });
 
-void test('a renewal does not wait for a guarded batch', async () => {
+test('a renewal does not wait for a guarded batch', async () => {
   const { transport, lock, clock } = await lockedClient();
   void lock.batch({ set: [{ key: 'a', value: 1 }] });
   await clock.pass(1000);
   assert.equal(transport.exchanges.length, 2);
 });
 
-void test('a guarded batch that finds the lock lost fires the signal', async () => {
+test('a guarded batch that finds the lock lost fires the signal', async () => {
   const { transport, lock } = await lockedClient();
   const rejected = assert.rejects(lock.batch({ set: [{ key: 'a', value: 1 }] }), LockLostError);
   await settled();
@@ -138,7 +138,7 @@ void test('a guarded batch that finds the lock lost fires the signal', async () 
   assert.ok(lock.signal.reason instanceof LockLostError);
 });
 
-void test('await using does not hide an error of its block', async () => {
+test('await using does not hide an error of its block', async () => {
   const { transport, lock } = await lockedClient();
   const block = (async () => {
     await using held = lock;
@@ -150,7 +150,7 @@ void test('await using does not hide an error of its block', async () => {
   await rejected;
 });
 
-void test('withLock throws the error of its function, and a lost lock after a function that succeeds', async () => {
+test('withLock throws the error of its function, and a lost lock after a function that succeeds', async () => {
   for (const [fails, reply, expected] of [
     [true, 'lock_lost', /of the function/],
     [false, 'lock_lost', LockLostError],
@@ -169,7 +169,7 @@ void test('withLock throws the error of its function, and a lost lock after a fu
   }
 });
 
-void test('a mutex granted anew to its owner is another lease: the first is lost, the second released', async () => {
+test('a mutex granted anew to its owner is another lease: the first is lost, the second released', async () => {
   const { client, transport, clock } = clientUnderTest();
   const locking = client.mutex('m', { ttl: 3000 });
   await settled();
@@ -185,7 +185,7 @@ void test('a mutex granted anew to its owner is another lease: the first is lost
   assert.equal(mutex.state, 'lost');
 });
 
-void test('closing the client releases the locks that it holds', async () => {
+test('closing the client releases the locks that it holds', async () => {
   const { client, transport, lock } = await lockedClient();
   const closed = client.close();
   await settled();

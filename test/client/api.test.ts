@@ -48,7 +48,7 @@ async function isTold(
   }
 }
 
-void test('a wrong token, account or URL is reported in one line', async (t: TestContext) => {
+test('a wrong token, account or URL is reported in one line', async (t: TestContext) => {
   const page = http
     .createServer((_, response) => response.writeHead(404).end('<h1>not here</h1>'))
     .listen(0, '127.0.0.1');
@@ -78,14 +78,14 @@ void test('a wrong token, account or URL is reported in one line', async (t: Tes
   }
 });
 
-void test('if no server listens, watches wait and other calls fail in time', async () => {
+test('if no server listens, watches wait and other calls fail in time', async () => {
   const client = connect({ url: 'http://127.0.0.1:9', timeout: 300 });
   await assert.rejects(client.kv.get('a'), { code: 'unreachable', message: /Cannot reach .*ECONNREFUSED/ });
   const signal = AbortSignal.timeout(1000);
   await assert.rejects(client.watch.key('a', { signal }).next(), { name: 'TimeoutError' });
 });
 
-void test('a forbidden batch does not fail the calls that travel with it', async () => {
+test('a forbidden batch does not fail the calls that travel with it', async () => {
   await connect().kv.set('readable', 1);
   const reader = connect({ token: 'reader' });
   const [set, got] = await Promise.allSettled([reader.kv.set('x', 1), reader.kv.get('readable')]);
@@ -93,7 +93,7 @@ void test('a forbidden batch does not fail the calls that travel with it', async
   assert.ok(got.status === 'fulfilled' && got.value?.value === 1);
 });
 
-void test('large values travel and come back, many at once', async () => {
+test('large values travel and come back, many at once', async () => {
   const client = connect();
   const value = 'x'.repeat(60_000);
   const keys = Array.from({ length: 40 }, (_, n) => `large/${n}`);
@@ -103,7 +103,7 @@ void test('large values travel and come back, many at once', async () => {
   await assert.rejects(client.kv.set('too large', 'x'.repeat(70_000)), { code: 'too_large' });
 });
 
-void test('a list of keys or of locks continues over its pages', async () => {
+test('a list of keys or of locks continues over its pages', async () => {
   const client = connect();
   const keys = Array.from({ length: 25 }, (_, n) => `page/${String(n).padStart(2, '0')}`);
   await Promise.all(keys.map((key) => client.kv.set(key, key)));
@@ -121,7 +121,7 @@ void test('a list of keys or of locks continues over its pages', async () => {
   await Promise.all(locks.map((lock) => lock.release()));
 });
 
-void test('a watch of several keys shows their current state, then each change', async () => {
+test('a watch of several keys shows their current state, then each change', async () => {
   const client = connect();
   await client.kv.set('w/a', 1);
   const seen: string[] = [];
@@ -134,7 +134,7 @@ void test('a watch of several keys shows their current state, then each change',
   assert.deepEqual(seen, ['w/a 1', 'w/b none', 'w/b 2', 'w/a none']);
 });
 
-void test('a watch that cannot keep up gets another list, and continues after it', async () => {
+test('a watch that cannot keep up gets another list, and continues after it', async () => {
   const client = connect();
   await client.kv.set('slow/0', 0);
   const watch = client.watch.prefix('slow/');
@@ -162,7 +162,7 @@ void test('a watch that cannot keep up gets another list, and continues after it
   assert.deepEqual(commit.changes, [{ kind: 'set', key: 'slow/0', version: commit.rev, value: 'after' }]);
 });
 
-void test('closing the client ends its watches and calls', async () => {
+test('closing the client ends its watches and calls', async () => {
   const client = connect();
   const watching = assert.rejects(client.watch.key('never', { version: 0 }).next(), { code: 'closed' });
   await server.watchers(1);
@@ -171,7 +171,7 @@ void test('closing the client ends its watches and calls', async () => {
   await assert.rejects(client.kv.get('a'), { code: 'closed' });
 });
 
-void test('the client reaches the server that replaces another at its address', async (t) => {
+test('the client reaches the server that replaces another at its address', async (t) => {
   const other = await ServerUnderTest.forTest(t);
   const client = connect({ url: other.url, token: undefined });
   const { boot } = await client.version();

@@ -4,7 +4,7 @@ import { InvalidError, VersionMismatchError } from '../../src/client/errors.ts';
 import { settled } from './fake-clock.ts';
 import { clientUnderTest, type Exchange } from './fake-transport.ts';
 
-void test('calls of one turn share a request, and calls of another turn have another', async () => {
+test('calls of one turn share a request, and calls of another turn have another', async () => {
   const { client, transport } = clientUnderTest();
   const first = [client.kv.set('a', 1), client.counter.add('n'), client.kv.get('b')];
   await settled();
@@ -24,7 +24,7 @@ void test('calls of one turn share a request, and calls of another turn have ano
   assert.equal((await second)?.key, 'c');
 });
 
-void test('a call sends its arguments as they were when it was made', async () => {
+test('a call sends its arguments as they were when it was made', async () => {
   const { client, transport } = clientUnderTest();
   const value = { n: 1 };
   const set = client.kv.set('a', value);
@@ -34,7 +34,7 @@ void test('a call sends its arguments as they were when it was made', async () =
   void set;
 });
 
-void test('each call of an array has its own result or error', async () => {
+test('each call of an array has its own result or error', async () => {
   const { client, transport } = clientUnderTest();
   const outcomes = Promise.allSettled([
     client.kv.set('a', 1),
@@ -60,7 +60,7 @@ void test('each call of an array has its own result or error', async () => {
   assert.equal(b.reason.requestId, 'boot-7');
 });
 
-void test('a call on a key that is in flight waits for it, and so do the calls after it', async () => {
+test('a call on a key that is in flight waits for it, and so do the calls after it', async () => {
   const { client, transport } = clientUnderTest();
   void client.kv.set('a', 1);
   await settled();
@@ -85,7 +85,7 @@ void test('a call on a key that is in flight waits for it, and so do the calls a
   assert.deepEqual(second.batches[1]?.['KVGet'], ['b']);
 });
 
-void test('a call that cannot travel in an array keeps its place too', async () => {
+test('a call that cannot travel in an array keeps its place too', async () => {
   const { client, transport } = clientUnderTest();
   void client.counter.add('n', 5);
   void client.counter.get('n');
@@ -101,7 +101,7 @@ void test('a call that cannot travel in an array keeps its place too', async () 
   assert.match(transport.take().request.body ?? '', /"Add":6/);
 });
 
-void test('order is kept while a request is being sent again', async () => {
+test('order is kept while a request is being sent again', async () => {
   const { client, transport, clock } = clientUnderTest();
   void client.kv.set('a', 1);
   await settled();
@@ -114,7 +114,7 @@ void test('order is kept while a request is being sent again', async () => {
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('calls beyond the number of connections wait, and travel together', async () => {
+test('calls beyond the number of connections wait, and travel together', async () => {
   const { client, transport } = clientUnderTest({ connections: 2 });
   for (let n = 0; n < 10; n += 1) {
     void client.kv.get(`k${n}`);
@@ -125,7 +125,7 @@ void test('calls beyond the number of connections wait, and travel together', as
   assert.equal(transport.exchanges[1]?.batches.length, 8);
 });
 
-void test('an array has at most as many batches, reads and characters as the server takes', async () => {
+test('an array has at most as many batches, reads and characters as the server takes', async () => {
   const { client, transport } = clientUnderTest({ connections: 1000 });
   for (let n = 0; n < 1500; n += 1) void client.kv.set(`s${n}`, n);
   for (let n = 0; n < 100; n += 1) void client.kv.get(`g${n}`);
@@ -135,7 +135,7 @@ void test('an array has at most as many batches, reads and characters as the ser
   assert.deepEqual(lengths, [1000, 500, 60, 41, 1, 1]);
 });
 
-void test('a refused batch does not fail the batches that it travelled with', async () => {
+test('a refused batch does not fail the batches that it travelled with', async () => {
   const { client, transport } = clientUnderTest();
   const outcomes = Promise.allSettled(['a', 'b', 'bad', 'd'].map((key) => client.kv.set(key, 1)));
   await settled();
@@ -153,7 +153,7 @@ void test('a refused batch does not fail the batches that it travelled with', as
   assert.ok(requests <= 6, `${requests} requests`);
 });
 
-void test('an invalid call is refused before it is sent', async () => {
+test('an invalid call is refused before it is sent', async () => {
   const { client, transport } = clientUnderTest();
   const calls = [
     client.kv.get(''),
@@ -172,7 +172,7 @@ void test('an invalid call is refused before it is sent', async () => {
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('a call aborted in the queue is not sent, and a call aborted in flight rejects at once', async () => {
+test('a call aborted in the queue is not sent, and a call aborted in flight rejects at once', async () => {
   const { client, transport } = clientUnderTest();
   const [early, late] = [new AbortController(), new AbortController()];
   const first = client.kv.set('a', 1, { signal: early.signal });
@@ -189,7 +189,7 @@ void test('a call aborted in the queue is not sent, and a call aborted in flight
   assert.equal(await third, 7);
 });
 
-void test('without coalescing each call is a request of its own, in the same order', async () => {
+test('without coalescing each call is a request of its own, in the same order', async () => {
   const { client, transport } = clientUnderTest({ coalesce: false });
   void client.kv.set('a', 1);
   void client.kv.set('b', 1);

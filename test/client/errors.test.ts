@@ -8,7 +8,7 @@ import { readDoc, tableUnder } from '../docs/markdown.ts';
 const { DragonLockError } = exported;
 
 for (const [code, { status, retryable }] of Object.entries(errorCodes)) {
-  void test(`${code} has a class of its own, exported under its name`, () => {
+  test(`${code} has a class of its own, exported under its name`, () => {
     const name = `${code.replaceAll(/(^|_)([a-z])/g, (_, _bar, letter: string) => letter.toUpperCase())}Error`;
     const known = (exported as Record<string, unknown>)[name];
     assert.ok(typeof known === 'function', name);
@@ -22,7 +22,7 @@ for (const [code, { status, retryable }] of Object.entries(errorCodes)) {
   });
 }
 
-void test('an error has the members of its code', () => {
+test('an error has the members of its code', () => {
   const busy = made(exported.NotLockedError, {
     Code: 'not_locked',
     Holder: { Meta: 'm', Till: 2, TillMs: 1500, Since: 1000 },
@@ -34,13 +34,13 @@ void test('an error has the members of its code', () => {
   assert.equal(made(exported.LockLostError, { Code: 'lock_lost', LockID: 'l', Why: 'expired' }).why, 'expired');
 });
 
-void test('an unknown code is reported, and any other body is no reply of this server', () => {
+test('an unknown code is reported, and any other body is no reply of this server', () => {
   assert.match(errorOfReply(409, { Code: 'new_code', Message: 'm' })?.message ?? '', /new_code: m/);
   for (const body of [null, 'text', {}, { Code: 5 }, { Code: 'invalid' }])
     assert.equal(errorOfReply(400, body), undefined);
 });
 
-void test('the document lists the errors that only a client raises', () => {
+test('the document lists the errors that only a client raises', () => {
   const rows = tableUnder(readDoc('docs/client.md'), 'When things go wrong');
   assert.deepEqual(
     rows.map(([code, name, retry, meaning]) => [code, Object.hasOwn(exported, String(name)), retry === 'yes', meaning]),

@@ -30,7 +30,7 @@ async function setUp(t: Parameters<typeof ServerUnderTest.forTest>[0]): Promise<
   return { server, client, killAndStart: () => server.restart('kill', { listen }) };
 }
 
-void test('after kills of the server, each write happened once, watches missed nothing, and locks kept their order', {
+test('after kills of the server, each write happened once, watches missed nothing, and locks kept their order', {
   timeout: 180_000,
 }, async (t) => {
   const { client, killAndStart } = await setUp(t);
@@ -118,7 +118,7 @@ void test('after kills of the server, each write happened once, watches missed n
   assert.deepEqual(seen, written, 'every commit, in order, once');
 });
 
-void test('a process stopped past its ttl finds the signal fired, and its guarded write is refused', {
+test('a process stopped past its ttl finds the signal fired, and its guarded write is refused', {
   timeout: 120_000,
 }, async (t) => {
   const { client, server } = await setUp(t);
@@ -141,7 +141,7 @@ void test('a process stopped past its ttl finds the signal fired, and its guarde
   assert.equal((await client.kv.get('guarded'))?.value, 'in time');
 });
 
-void test('after a blocked event loop the signal has fired, and a guarded write is refused', async (t) => {
+test('after a blocked event loop the signal has fired, and a guarded write is refused', async (t) => {
   const { client } = await setUp(t);
   const lock = await client.lock('x', { ttl: 300 });
   lock.assertHeld();
@@ -152,7 +152,7 @@ void test('after a blocked event loop the signal has fired, and a guarded write 
   await assert.rejects(lock.release(), LockLostError);
 });
 
-void test('while the server is down the signal fires within the ttl; a lock with a longer ttl is kept', async (t) => {
+test('while the server is down the signal fires within the ttl; a lock with a longer ttl is kept', async (t) => {
   const { client, server, killAndStart } = await setUp(t);
   const short = await client.lock('short', { ttl: 1000 });
   const long = await client.lock('long', { ttl: 3_600_000 });
@@ -167,7 +167,7 @@ void test('while the server is down the signal fires within the ttl; a lock with
   await long.release();
 });
 
-void test('locks are renewed for as long as they are held', async (t) => {
+test('locks are renewed for as long as they are held', async (t) => {
   const { client } = await setUp(t);
   await using lock = await client.lock('x', { ttl: 3000 });
   await using mutex = await client.mutex('x', { ttl: 3000 });
@@ -178,7 +178,7 @@ void test('locks are renewed for as long as they are held', async (t) => {
   assert.equal(await client.locks.isHeld('x', lock.fence), true);
 });
 
-void test('an aborted acquire leaves the wait queue, and releases a grant that was on its way', async (t) => {
+test('an aborted acquire leaves the wait queue, and releases a grant that was on its way', async (t) => {
   const { client, server } = await setUp(t);
   const first = await client.lock('x');
   const patience = new AbortController();
@@ -217,7 +217,7 @@ void test('an aborted acquire leaves the wait queue, and releases a grant that w
   assert.ok(gaveUp > 0, 'acquires were given up');
 });
 
-void test('a busy lock is refused after the wait, with its holder in the error', async (t) => {
+test('a busy lock is refused after the wait, with its holder in the error', async (t) => {
   const { client } = await setUp(t);
   await using lock = await client.lock('x', { meta: { who: 'me' } });
   await assert.rejects(client.lock('x', { wait: 50 }), (error: Error) => {

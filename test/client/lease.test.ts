@@ -33,7 +33,7 @@ function leaseUnderTest(): { clock: FakeClock; lease: LeaseKeeper; renewals: Ren
   return { clock, lease, renewals };
 }
 
-void test('it is renewed at a third of the ttl, counted from each request', async () => {
+test('it is renewed at a third of the ttl, counted from each request', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   await clock.pass(999);
   assert.equal(renewals.length, 0);
@@ -52,7 +52,7 @@ void test('it is renewed at a third of the ttl, counted from each request', asyn
   assert.equal(lease.state, 'held');
 });
 
-void test('without a renewal the signal fires before the ttl is over, with the state unknown', async () => {
+test('without a renewal the signal fires before the ttl is over, with the state unknown', async () => {
   const { clock, lease } = leaseUnderTest();
   const fired: unknown[] = [];
   lease.signal.addEventListener('abort', () => fired.push(lease.signal.reason));
@@ -64,7 +64,7 @@ void test('without a renewal the signal fires before the ttl is over, with the s
   assert.throws(() => lease.assertHeld(), LeaseUnknownError);
 });
 
-void test("a failed renewal is tried again, and its error is the cause of the signal's reason", async () => {
+test("a failed renewal is tried again, and its error is the cause of the signal's reason", async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   const down = new Error('down');
   for (let n = 0; n < 40; n += 1) {
@@ -76,7 +76,7 @@ void test("a failed renewal is tried again, and its error is the cause of the si
   assert.equal((lease.signal.reason as Error).cause, down);
 });
 
-void test('when the server reports the lock as lost, the signal fires at once', async () => {
+test('when the server reports the lock as lost, the signal fires at once', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   await clock.pass(1000);
   const lost = new LockLostError('lock_lost', 'it expired', { details: { LockID: 'x', Why: 'expired' } });
@@ -87,7 +87,7 @@ void test('when the server reports the lock as lost, the signal fires at once', 
   assert.equal(lost.why, 'expired');
 });
 
-void test('after a blocked event loop the signal has fired before any timer has run', () => {
+test('after a blocked event loop the signal has fired before any timer has run', () => {
   for (const look of [
     ({ lease }: { lease: LeaseKeeper }): boolean => lease.signal.aborted,
     ({ lease }: { lease: LeaseKeeper }): boolean => lease.signal.reason instanceof LeaseUnknownError,
@@ -101,7 +101,7 @@ void test('after a blocked event loop the signal has fired before any timer has 
   }
 });
 
-void test('the time for which the computer slept counts', () => {
+test('the time for which the computer slept counts', () => {
   const { clock, lease } = leaseUnderTest();
   clock.passAsleep(ttlMs - 100);
   assert.equal(lease.signal.aborted, false);
@@ -109,7 +109,7 @@ void test('the time for which the computer slept counts', () => {
   assert.equal(lease.signal.aborted, true);
 });
 
-void test('a reply that comes too late does not revive the lease', async () => {
+test('a reply that comes too late does not revive the lease', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   await clock.pass(1000);
   clock.passBlocked(2500);
@@ -118,7 +118,7 @@ void test('a reply that comes too late does not revive the lease', async () => {
   assert.equal(lease.state, 'unknown');
 });
 
-void test('a release keeps the signal silent, and ends the renewals', async () => {
+test('a release keeps the signal silent, and ends the renewals', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   assert.equal(lease.release(), 'held');
   await clock.pass(10 * ttlMs);
@@ -128,7 +128,7 @@ void test('a release keeps the signal silent, and ends the renewals', async () =
   assert.throws(() => lease.assertHeld(), ReleasedError);
 });
 
-void test("under any failures of renewals, the signal has fired before the server's lease ends", async () => {
+test("under any failures of renewals, the signal has fired before the server's lease ends", async () => {
   const step = fc.record({
     kind: fc.constantFrom('pass' as const, 'blocked' as const, 'answer' as const, 'fail' as const),
     ms: fc.integer({ min: 1, max: 2 * ttlMs }),

@@ -63,7 +63,7 @@ const error = new VersionMismatchError('version_mismatch', String(n));
 export const code: string = error.code + lock.fence.toFixed();
 `;
 
-void test('packed and installed into an empty project, it works on Node 22, and its types are right', async (t) => {
+test('packed and installed into an empty project, it works on Node 22, and its types are right', async (t) => {
   const directory = temporaryDirectory(t);
   run(process.execPath, [path.join(root, 'build/client-package.ts')], root);
   const packed = run('npm', ['pack', path.join(root, 'dist/client'), '--silent'], directory).trim();

@@ -12,7 +12,7 @@ import { backoffMs } from '../../src/client/retry.ts';
 import { settled } from './fake-clock.ts';
 import { clientUnderTest } from './fake-transport.ts';
 
-void test('a write without a reply is sent again with the same id', async () => {
+test('a write without a reply is sent again with the same id', async () => {
   const { client, transport, clock } = clientUnderTest();
   const added = client.counter.add('n', 5);
   await settled();
@@ -28,7 +28,7 @@ void test('a write without a reply is sent again with the same id', async () => 
   assert.equal(await added, 5);
 });
 
-void test('a sequence has its id in the header', async () => {
+test('a sequence has its id in the header', async () => {
   const { client, transport, clock } = clientUnderTest();
   void client.sequence.next('s');
   await settled();
@@ -39,7 +39,7 @@ void test('a sequence has its id in the header', async () => {
   assert.equal(transport.take().request.idempotencyKey, first.request.idempotencyKey);
 });
 
-void test('a write without an id is sent again only if nothing was sent or done', async () => {
+test('a write without an id is sent again only if nothing was sent or done', async () => {
   const { client, transport, clock } = clientUnderTest({ retryWrites: false });
   const set = client.kv.set('a', 1);
   await settled();
@@ -54,7 +54,7 @@ void test('a write without an id is sent again only if nothing was sent or done'
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('ids of the caller keep their meaning: only the id of the client marks its own first attempt', async () => {
+test('ids of the caller keep their meaning: only the id of the client marks its own first attempt', async () => {
   const { client, transport, clock } = clientUnderTest();
   const batch = { idempotency: { ids: ['order-1'] }, atomic: [{ key: 'n', add: 1 }] };
   const mine = client.batch(batch);
@@ -76,7 +76,7 @@ void test('ids of the caller keep their meaning: only the id of the client marks
   await rejected;
 });
 
-void test('reads are sent again after any loss', async () => {
+test('reads are sent again after any loss', async () => {
   const { client, transport, clock } = clientUnderTest();
   const got = client.kv.get('a');
   await settled();
@@ -88,7 +88,7 @@ void test('reads are sent again after any loss', async () => {
   assert.equal((await got)?.value, 'v');
 });
 
-void test('a transient error is retried after the delay of the server, any other rejects at once', async () => {
+test('a transient error is retried after the delay of the server, any other rejects at once', async () => {
   const { client, transport, clock } = clientUnderTest();
   const got = client.kv.get('a');
   await settled();
@@ -102,7 +102,7 @@ void test('a transient error is retried after the delay of the server, any other
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('of an array only the overloaded batches are sent again, in order', async () => {
+test('of an array only the overloaded batches are sent again, in order', async () => {
   const { client, transport, clock } = clientUnderTest();
   const outcomes = Promise.all(['a', 'b', 'c'].map((key) => client.kv.set(key, key)));
   await settled();
@@ -122,7 +122,7 @@ for (const [how, expected] of [
   ['a read', UnreachableError],
   ['a write', OutcomeUnknownError],
 ] as const) {
-  void test(`${how} without a reply ends within its timeout`, async () => {
+  test(`${how} without a reply ends within its timeout`, async () => {
     const { client, transport, clock } = clientUnderTest({ timeout: 3000 });
     const call = how === 'a read' ? client.kv.get('a') : client.kv.set('a', 1);
     const rejected = assert.rejects(call, expected);
@@ -148,7 +148,7 @@ for (const [how, expected] of [
   });
 }
 
-void test('a server that drains for longer than the timeout is reported as draining', async () => {
+test('a server that drains for longer than the timeout is reported as draining', async () => {
   const { client, transport, clock } = clientUnderTest({ timeout: 1000 });
   const rejected = assert.rejects(client.kv.get('a'), DrainingError);
   await settled();
@@ -159,7 +159,7 @@ void test('a server that drains for longer than the timeout is reported as drain
   await rejected;
 });
 
-void test('a permanent transport error is not retried', async () => {
+test('a permanent transport error is not retried', async () => {
   const { client, transport } = clientUnderTest();
   const rejected = assert.rejects(client.kv.get('a'), UnreachableError);
   await settled();
@@ -168,7 +168,7 @@ void test('a permanent transport error is not retried', async () => {
   assert.equal(transport.exchanges.length, 0);
 });
 
-void test('an old server and a foreign server are reported in one line, before any call is sent', async () => {
+test('an old server and a foreign server are reported in one line, before any call is sent', async () => {
   for (const [version, expected] of [
     ['0.0.9', { name: 'ServerTooOldError', message: /is too old: expected version 0\.1\.0 or newer, got 0\.0\.9/ }],
     ['nginx', { name: 'NotDragonLockError', message: /http:\/\/127\.0\.0\.1:8081 is not a Dragon Lock server/ }],
@@ -188,7 +188,7 @@ void test('an old server and a foreign server are reported in one line, before a
   assert.ok(ServerTooOldError.prototype instanceof Error);
 });
 
-void test('delays double up to two seconds, with jitter over their upper half', () => {
+test('delays double up to two seconds, with jitter over their upper half', () => {
   assert.deepEqual(
     [1, 2, 3, 10, 50].map((attempt) => backoffMs(attempt, 0, 1)),
     [50, 100, 200, 2000, 2000],

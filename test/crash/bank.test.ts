@@ -24,10 +24,10 @@ class Bank {
   transfers = 0;
   conflicts = 0;
   reads = 0;
-  /** The newest version of each account that anyone was told of. */
+  /** The newest version of each account that any client was told. */
   readonly #told = new Map<string, number>();
 
-  /** All balances, of one moment; undefined when the server has died. */
+  /** Reads all balances, as of one moment; undefined when the server has died. */
   async readAll(client: CrashClient): Promise<Map<string, Balance> | undefined> {
     const before = new Map(this.#told);
     const answer = await client.ask('POST', db, { KVGet: accounts });
@@ -48,7 +48,7 @@ class Bank {
     return balances;
   }
 
-  /** Moves money between two or three accounts, only if nobody has touched them. False: the server has died. */
+  /** Moves money between two or three accounts if they have not changed. @returns false when the server has died */
   async transfer(client: CrashClient, random: SeededRandom): Promise<boolean> {
     const balances = await this.readAll(client);
     if (balances === undefined) return false;
@@ -77,7 +77,7 @@ class Bank {
     return true;
   }
 
-  /** Each balance is what was paid in and what was moved, so that KV and counters agree too. */
+  /** Checks that each balance is the initial one plus all transfers, so that KV and counters agree too. */
   async checkCounters(client: CrashClient): Promise<void> {
     const balances = await this.readAll(client);
     const moved = await client.must('POST', db, { Atomic: accounts.map((key) => ({ Key: `moved-${key}`, Add: 0 })) });

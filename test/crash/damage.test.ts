@@ -1,5 +1,5 @@
 /**
- * Damage to the real files of a journal, behind the server's back.
+ * Damages the real files of a journal while the server is down.
  *
  *   the last frame cut short               a torn tail: it is dropped, all before it is served
  *   a byte changed, in whatever frame      something durable is damaged: no start, and the place is named
@@ -57,7 +57,7 @@ trial(
         await server.kill();
         continue;
       }
-      // What is written next takes the revision that nobody was told of, and survives too.
+      // The next write takes the revision that was never acknowledged, and survives too.
       const { Rev } = await client.must('POST', db, { KVSet: { Key: `after ${i}`, Value: i } });
       await client.close();
       await server.kill();

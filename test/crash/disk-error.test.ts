@@ -1,7 +1,7 @@
 /**
  * The disk fails for real: strace lets the K-th fdatasync of the process return EIO. From then on there is no success
- * any more (whether the data is on the disk, nobody can tell), the process ends by itself, with code 70, or with 1 when it
- * does not serve yet, and the next one serves everything that was acknowledged.
+ * any more (whether the data is on the disk, nobody can tell), the process ends by itself, with code 70, or with 1 when
+ * it does not serve yet, and the next one serves everything that was acknowledged.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -31,7 +31,7 @@ if (missing !== undefined) {
   }
 }
 
-/** The K-th fdatasync of whichever thread gets there first. */
+/** The K-th fdatasync of any thread. */
 async function failAt(k: number, shards: number, { t, server, seed, keep }: Trial): Promise<void> {
   const history = new History();
   keep('history.json', () => history.asText());

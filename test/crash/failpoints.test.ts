@@ -1,6 +1,6 @@
 /**
- * The process ends, as in a power cut, at every named place of src/shared/failpoints.ts. One that is never passed fails
- * the test.
+ * The process ends, as in a power cut, at every failpoint of src/shared/failpoints.ts. A failpoint that is never passed
+ * fails the test.
  */
 import assert from 'node:assert/strict';
 import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
@@ -22,21 +22,21 @@ trial(
     await server.start({ shards: 3, threads });
     for (const [round, name] of failpoints.entries()) {
       const way = waysToFailpoints[name];
-      // Something to recover, whatever comes next.
+      // So that there is something to recover in any case.
       const load = new Load(server, history, { seed, round: 2 * round });
       const running = meanwhile(load.run());
       await load.answers(40, running);
       const diedAt = Date.now();
       await server.kill();
       await running;
-      await dieAt(trial, history, name, way, round, diedAt);
+      await dieAt(trial, history, { name, way, round, diedAt });
       const again = Date.now();
       await server.start({ shards: way.shards, threads });
       history.restarted(server.launchedAt, again);
       const client = server.client();
       await history.check(client);
       if (name === 'journal.segment-trimmed') {
-        assert((await history.rereadHistory(client)).oldest > 0, 'the watch tells that older history is gone');
+        assert((await history.rereadHistory(client)).oldest > 0, 'the watch reports that older history is compacted');
       }
       await client.close();
     }
@@ -45,14 +45,15 @@ trial(
   },
 );
 
-async function dieAt(
-  { server, seed }: Trial,
-  history: History,
-  name: Failpoint,
-  way: WayToFailpoint,
-  round: number,
-  diedAt: number,
-): Promise<void> {
+interface Death {
+  readonly name: Failpoint;
+  readonly way: WayToFailpoint;
+  readonly round: number;
+  /** When the server before this one died. */
+  readonly diedAt: number;
+}
+
+async function dieAt({ server, seed }: Trial, history: History, { name, way, round, diedAt }: Death): Promise<void> {
   const { shards, padBytes, keepBytes, passes } = way;
   server.launch({ shards, threads, failpoint: `${name}:${passes}`, ...(keepBytes !== undefined && { keepBytes }) });
   history.restarted(server.launchedAt, diedAt);

@@ -1,8 +1,8 @@
 /**
- * What real clients see over real sockets while the server is killed, at random and at its failpoints, is a possible
- * history: for the witness checker as a whole, for the search for a linearization thing by thing, for the watch
- * validators event by event. In `npm test` a few kills; `DRAGONLOCK_CRASH_OPERATIONS` (of each life) asks for a long
- * history over every failpoint.
+ * Kills the server at random and at its failpoints while real clients use it over real sockets. The history that they
+ * see must be possible: for the witness checker as a whole, for the search for a linearization object by object, for
+ * the watch validators event by event. `npm test` kills a few times; `DRAGONLOCK_CRASH_OPERATIONS` (of each life) asks
+ * for a long history over every failpoint.
  */
 import assert from 'node:assert/strict';
 import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
@@ -46,7 +46,7 @@ trial(
     const witness = checkWitness(history);
     const checkedMs = performance.now() - checking;
     const told = checkToldChanges(history, all);
-    // What is no longer kept can no longer be compared.
+    // Compacted history can no longer be compared.
     const kept = streams.filter(({ after }) => after >= all.after);
     const watches = checkWatches([...kept, all], commitsIn(all));
     const search = searchKeys(history, { mayExpire });

@@ -1,6 +1,6 @@
 /**
- * kill -9 at random moments, over and over on one data directory: what was acknowledged is there afterwards, and
- * nothing is there by halves. `DRAGONLOCK_CRASH_ROUNDS` sets how often.
+ * Kills the server with -9 at random moments, again and again on one data directory: everything acknowledged is there
+ * afterwards, and nothing is there by halves. `DRAGONLOCK_CRASH_ROUNDS` sets how often.
  */
 import assert from 'node:assert/strict';
 import { History } from '../support/crash-history.ts';
@@ -125,7 +125,7 @@ trial(
     assert.equal((await client.ask('POST', '/db/acc', rival))?.body.Code, 'not_locked');
     const extended = await client.must('POST', '/db/acc', mine);
     assert.equal(extended.Lock, Lock, 'the handle stays');
-    // Nobody renews it any more: it ends, and the next holder is told.
+    // No client renews it any more: it ends, and the next holder is told.
     const next = await client.must('POST', '/db/acc', { ...rival, LockWait: 10 });
     assert(Date.now() >= extended.TillMs - 25, 'a lock never ends early');
     assert.deepEqual(next.Recover, { Lock, Why: 'expired' });

@@ -16,7 +16,7 @@ import {
   countChanges,
   damaged,
   diskOf,
-  framesBehind,
+  framesAfter,
   makeLog,
   nameOf,
   nothing,
@@ -35,12 +35,12 @@ const logBytes = 150 * 1024;
 
 export async function flipBits(random: SeededRandom, count: number, version: JournalVersion): Promise<BitFlips> {
   const log = await makeLog(random, logBytes, version);
-  const acknowledged = framesBehind(log, 0);
+  const acknowledged = framesAfter(log, 0);
   const done: BitFlips = { flips: 0, refused: 0, harmless: 0 };
   for (; done.flips < count; done.flips += 1) {
-    // Now and then where nothing is written yet, otherwise over all that is.
-    const behind = random.below(20) === 0;
-    const sizes = log.segments.map(({ bytes, end }) => (behind ? bytes.length : end));
+    // Now and then where nothing is written yet, otherwise within the written bytes.
+    const afterEnd = random.below(20) === 0;
+    const sizes = log.segments.map(({ bytes, end }) => (afterEnd ? bytes.length : end));
     let byte = random.below(sizes.reduce((sum, size) => sum + size, 0));
     let index = 0;
     while (byte >= sizes[index]!) byte -= sizes[index++]!;
@@ -48,7 +48,7 @@ export async function flipBits(random: SeededRandom, count: number, version: Jou
     const bit = 1 << random.below(8);
     bytes[byte]! ^= bit;
     try {
-      await judge(log, index, byte, acknowledged, done);
+      await judge({ log, index, byte, acknowledged }, done);
     } catch (error) {
       throw damaged(`bit ${bit} of byte ${byte} of ${log.segments[index]!.file} flipped`, log.segments, error);
     }
@@ -60,7 +60,14 @@ export async function flipBits(random: SeededRandom, count: number, version: Jou
 /** What a segment's header says; nobody reads the rest of its sector. */
 const headerReadBytes = { 1: 48, 2: 52 };
 
-async function judge(log: Log, index: number, byte: number, acknowledged: Buffer, done: BitFlips): Promise<void> {
+interface Flip {
+  readonly log: Log;
+  readonly index: number;
+  readonly byte: number;
+  readonly acknowledged: Buffer;
+}
+
+async function judge({ log, index, byte, acknowledged }: Flip, done: BitFlips): Promise<void> {
   const segment = log.segments[index]!;
   const read = byte < segmentHeaderBytes ? byte < headerReadBytes[log.version] : byte < segment.end;
   const nextHeader = Math.ceil((segment.end + frameHeaderBytesOf(log.version)) / sectorBytes) * sectorBytes;
@@ -71,7 +78,7 @@ async function judge(log: Log, index: number, byte: number, acknowledged: Buffer
   try {
     recovered = await recover(disk, { segmentBytes });
   } catch (error) {
-    assert.ok(read || atTheEnd, `a bit that nobody reads stops the start: ${String(error)}`);
+    assert.ok(read || atTheEnd, `a bit that recovery does not read stops the start: ${String(error)}`);
     assert.equal(changes(), 0, 'a start that is refused changes nothing');
     if (!(error instanceof UnsupportedFormat)) {
       assert.ok(error instanceof JournalCorruption, String(error));

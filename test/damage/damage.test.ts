@@ -1,4 +1,4 @@
-/** A part of what `npm run torture -- --only torn-tails,bit-flips` does at every byte, and by the ten thousand. */
+/** A sample of `npm run torture -- --only torn-tails,bit-flips`, which tries every byte and ten thousands of bits. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../support/seeded-random.ts';
@@ -10,7 +10,7 @@ const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(
 
 for (const version of [1, 2] as const) {
   const tails = version === 1 ? 2000 : 6000;
-  void test(`version ${version}: a log that is torn at any of its last bytes is served up to the frame before, and goes on from there`, async (t) => {
+  test(`version ${version}: a log that is torn at any of its last bytes is served up to the frame before, and goes on from there`, async (t) => {
     const done = await tearTails(seededRandom(seed), tails, version).catch(repeat);
     t.diagnostic(JSON.stringify({ seed, ...done }));
     assert.equal(done.tails, tails);
@@ -18,7 +18,7 @@ for (const version of [1, 2] as const) {
   });
 
   const flips = version === 1 ? 500 : 1500;
-  void test(`version ${version}: a flipped bit anywhere in a log is found and named, or loses nothing`, async (t) => {
+  test(`version ${version}: a flipped bit anywhere in a log is found and named, or loses nothing`, async (t) => {
     const done = await flipBits(seededRandom(seed), flips, version).catch(repeat);
     t.diagnostic(JSON.stringify({ seed, ...done }));
     assert.equal(done.refused + done.harmless, flips);

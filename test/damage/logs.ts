@@ -1,7 +1,7 @@
 /**
- * Logs to damage: a few segments of frames of all sizes, with records of all kinds, closed cleanly. Their bytes are
- * shared by everything that is tried on them: a disk is made of them for each attempt, at next to no cost, because
- * recovery never changes a segment in place unless the disk is full.
+ * Logs to damage: a few segments of frames of all sizes, with records of all kinds, closed cleanly. All attempts share
+ * their bytes: each makes a disk of them at almost no cost, because recovery never changes a segment in place unless
+ * the disk is full.
  */
 import { frameHeaderBytesOf, type JournalVersion } from '../../src/journal/file/frame.ts';
 import { segmentHeaderBytes } from '../../src/journal/file/segment.ts';
@@ -27,7 +27,7 @@ export interface Segment {
   /** The last revision before it. */
   readonly after: number;
   readonly frames: readonly Frame[];
-  /** Behind the last frame. */
+  /** After the last frame. */
   readonly end: number;
 }
 
@@ -61,7 +61,7 @@ export async function makeLog(random: SeededRandom, bytes: number, version: Jour
   return { version, segments, last: journal.revisions.durable() };
 }
 
-/** Nothing ends with a character of a single bit, see "The fuzzers" in docs/testing.md. */
+/** No record ends with a character of a single bit; see "The fuzzers" in docs/testing.md. */
 function effects(random: SeededRandom): Effect[] {
   return Array.from({ length: 1 + random.below(3) }, () => {
     const kind = [kinds.kv, kinds.counter, kinds.sequence, kinds.lock][random.below(4)]!;
@@ -85,7 +85,7 @@ function segmentOf(file: string, bytes: Buffer): Segment {
 
 export type Files = readonly { readonly file: string; readonly bytes: Buffer }[];
 
-/** Keeps the files as they are, and says where. */
+/** Keeps the files as they are. @returns an error that says where */
 export function damaged(what: string, files: Files, cause: unknown): Error {
   const kept = keepFiles(
     'damage',
@@ -94,7 +94,7 @@ export function damaged(what: string, files: Files, cause: unknown): Error {
   return new Error(`${what}: ${String(cause)}\nkept for a look: ${kept}`, { cause });
 }
 
-/** A disk with these files; it shares their bytes. */
+/** Makes a disk with these files; it shares their bytes. */
 export function diskOf(files: Files): FaultDisk {
   const inodes = files.map(({ file, bytes }) => [file, { cache: bytes, medium: bytes, dirty: new Set<number>() }]);
   return new FaultDisk(1, new Map(inodes as [string, never][]));
@@ -102,7 +102,7 @@ export function diskOf(files: Files): FaultDisk {
 
 const changing = new Set<DiskOperation>(['rename', 'unlink', 'writeZeros', 'write']);
 
-/** How many calls change something, from now on. */
+/** Counts, from now on, the calls that change something. */
 export function countChanges(disk: FaultDisk): () => number {
   let changes = 0;
   disk.inject = ({ operation }) => {
@@ -117,7 +117,7 @@ export function nameOf({ file }: Segment): string {
 }
 
 /** Records behind `from`, up to `to`, as they stand in the log: one piece for each segment. */
-export function framesBehind(log: Log, from: number): Buffer {
+export function framesAfter(log: Log, from: number): Buffer {
   const headerBytes = frameHeaderBytesOf(log.version);
   return Buffer.concat(
     log.segments.flatMap(({ bytes, frames }) =>

@@ -1,10 +1,10 @@
 /**
- * A log that ends anywhere: for each of the last bytes of a log, the log as it was when the machine lost power in the
- * moment in which that byte was to be written. The byte and all behind it are zeros (a segment is zero-filled before it
- * is used), and later segments are not there yet. The start must find every frame in front of it, byte for byte, and
- * nothing else; from there it must go on.
+ * A log that ends anywhere: for each of the last bytes of a log, the log as it was if the machine lost power when that
+ * byte was to be written. The byte and all later ones are zeros (a segment is zero-filled before it is used), and later
+ * segments do not exist yet. The start must find every earlier frame, byte for byte, and nothing else, and go on from
+ * there.
  *
- * And for every eighth byte: the frame that it is in has lost a part of its sectors, whichever.
+ * For every eighth byte, its frame has also lost some of its sectors at random.
  */
 import assert from 'node:assert/strict';
 import type { JournalVersion } from '../../src/journal/file/frame.ts';
@@ -17,7 +17,7 @@ import { damaged, diskOf, makeLog, segmentBytes, type Files, type Frame, type Lo
 export interface TornTails {
   /** Bytes at which a log was cut. */
   tails: number;
-  /** Of these, within a frame, which is lost with it. */
+  /** Cuts within a frame, which is lost with them. */
   withinFrames: number;
   lostSectors: number;
   wentOn: number;
@@ -28,19 +28,20 @@ export async function tearTails(random: SeededRandom, lastBytes: number, version
   const done: TornTails = { tails: 0, withinFrames: 0, lostSectors: 0, wentOn: 0 };
   for (let index = log.segments.length - 1; done.tails < lastBytes; index -= 1) {
     assert.ok(index > 0, 'the log is long enough');
-    await tearSegment(log, index, lastBytes, random, done);
+    await tearSegment({ log, index, lastBytes, random }, done);
   }
   return done;
 }
 
-/** From its end towards its beginning: one more byte is zero each time. */
-async function tearSegment(
-  log: Log,
-  index: number,
-  lastBytes: number,
-  random: SeededRandom,
-  done: TornTails,
-): Promise<void> {
+interface SegmentToTear {
+  readonly log: Log;
+  readonly index: number;
+  readonly lastBytes: number;
+  readonly random: SeededRandom;
+}
+
+/** Cuts a segment from its end towards its beginning: one more byte is zero each time. */
+async function tearSegment({ log, index, lastBytes, random }: SegmentToTear, done: TornTails): Promise<void> {
   const segment = log.segments[index]!;
   const bytes = Buffer.from(segment.bytes);
   const files = [...log.segments.slice(0, index), { file: segment.file, bytes }];
@@ -59,7 +60,7 @@ async function tearSegment(
 
 interface Torn {
   readonly files: Files;
-  /** Of the last segment. */
+  /** The content of the last segment. */
   readonly bytes: Buffer;
   readonly segment: Segment;
   readonly torn: Frame;
@@ -86,7 +87,7 @@ async function tearAt(cut: number, tear: Torn, random: SeededRandom, done: TornT
   }
 }
 
-/** The log ends where the torn frame begins, and its last segment is as it was then. */
+/** Checks that the log ends where the torn frame begins, and that its last segment is as it was then. */
 async function startsBefore({ files, segment, torn, whole }: Torn): Promise<void> {
   const disk = diskOf(files);
   const recovered = await recover(disk, { from: segment.after, segmentBytes });
@@ -94,13 +95,13 @@ async function startsBefore({ files, segment, torn, whole }: Torn): Promise<void
   assert.equal(recovered.position, torn.start, 'where the log ends');
   const renewed = disk.contents(segment.file);
   assert.equal(renewed.length, segment.bytes.length, 'the size');
-  assert.ok(renewed.compare(segment.bytes, 0, torn.start, 0, torn.start) === 0, 'what stands before it');
-  assert.ok(renewed.compare(zeros, 0, renewed.length - torn.start, torn.start) === 0, 'nothing stands behind it');
+  assert.ok(renewed.compare(segment.bytes, 0, torn.start, 0, torn.start) === 0, 'the bytes before it');
+  assert.ok(renewed.compare(zeros, 0, renewed.length - torn.start, torn.start) === 0, 'only zeros after it');
 }
 
 const zeros = Buffer.alloc(segmentBytes);
 
-/** False: it has only one. */
+/** Zeros some sectors of a frame. @returns false when nothing changes, as with a frame of one sector */
 function loseSectors(bytes: Buffer, { bytes: whole }: Segment, { start, end }: Frame, random: SeededRandom): boolean {
   whole.copy(bytes, start, start, end);
   const first = Math.floor(start / sectorBytes);
@@ -118,7 +119,7 @@ function loseSectors(bytes: Buffer, { bytes: whole }: Segment, { start, end }: F
   return changed;
 }
 
-/** What is written next stands behind what was found, over a power cut too. */
+/** Checks that new records follow the recovered ones, over a power cut too. */
 async function goesOn(files: Files, last: number, seed: number): Promise<void> {
   const disk = diskOf(files);
   const journal = await open(disk, { from: 0, segmentBytes, keepBytes: Infinity });

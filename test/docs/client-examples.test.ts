@@ -27,11 +27,11 @@ interface Example {
   readonly prints: string | undefined;
 }
 
-void test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/client.md', 12));
+test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/client.md', 12));
 
-void test('README.md: its example of the client compiles and runs', (t) => runExamples(t, 'README.md', 1));
+test('README.md: its example of the client compiles and runs', (t) => runExamples(t, 'README.md', 1));
 
-void test('docs/store.md: every example compiles and prints its output', async (t) => {
+test('docs/store.md: every example compiles and prints its output', async (t) => {
   const dynamoDb = await startDynamoDb({ withTable: false });
   t.after(() => dynamoDb.close());
   await runExamples(t, 'docs/store.md', 5, dynamoDb.environment);

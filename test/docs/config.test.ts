@@ -16,14 +16,14 @@ function flat(config: object, prefix = ''): [string, string][] {
 const markdown = readDoc('docs/config.md');
 const rows = tableUnder(markdown, 'Keys');
 
-void test('docs/config.md lists every key with its default, in the order of config.yml', () => {
+test('docs/config.md lists every key with its default, in the order of config.yml', () => {
   const documented = rows.map(([key, value]) => [key, value]);
   assert.deepEqual(documented, flat(configDefaults));
   assert.deepEqual(documented, flat(parse(readDoc('config.yml')) as object));
   assert.deepEqual(Object.keys(configSchema.properties), Object.keys(configDefaults));
 });
 
-void test('docs/config.md gives each key the unit that its name has', () => {
+test('docs/config.md gives each key the unit that its name has', () => {
   for (const [key = '', , unit = ''] of rows) {
     if (key.includes('bytes')) assert.equal(unit, 'bytes', key);
     else if (key.endsWith('_ms')) assert.equal(unit, 'ms', key);
@@ -32,7 +32,7 @@ void test('docs/config.md gives each key the unit that its name has', () => {
   }
 });
 
-void test('docs/config.md names every field of a token, every scope and every log level', () => {
+test('docs/config.md names every field of a token, every scope and every log level', () => {
   const fields = tableUnder(markdown, 'Tokens').map(([field]) => field);
   assert.deepEqual(fields, Object.keys(configSchema.properties.tokens.items.properties));
   const named = codeSpans(markdown);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { errorCodes } from '../../src/protocol/errors.ts';
 import { readDoc, tableUnder } from './markdown.ts';
 
-void test('docs/errors.md lists every code, with its status, whether to retry, and its meaning', () => {
+test('docs/errors.md lists every code, with its status, whether to retry, and its meaning', () => {
   const documented = tableUnder(readDoc('docs/errors.md'), 'Errors');
   const real = Object.entries(errorCodes).map(([code, { status, retryable, meaning }]) => [
     code,

@@ -57,7 +57,7 @@ const header = {
   at: 1_800_000_000_001,
 };
 
-void test('the segment header is as documented', () => {
+test('the segment header is as documented', () => {
   const bytes = encodeSegmentHeader(header);
   const fields = fieldsUnder('Segment header');
   const value = (name: string) => valueOf(bytes, fields.get(name));
@@ -78,7 +78,7 @@ void test('the segment header is as documented', () => {
   assert.match(markdown, new RegExp(`${segmentBytesDefault / 1024 / 1024} MiB by default`));
 });
 
-void test('the names of the files of the journal are as documented', () => {
+test('the names of the files of the journal are as documented', () => {
   const names = tableUnder(markdown, "The journal's files").map(([name]) => name ?? '');
   assert.ok(names.includes(segmentName(revision(4711))));
   assert.ok(names.includes(spareName));
@@ -98,7 +98,7 @@ function oneRecord(): Buffer {
   return Buffer.from(writer.take().bytes);
 }
 
-void test('the frame is as documented', () => {
+test('the frame is as documented', () => {
   const record = oneRecord();
   const bytes = Buffer.concat([Buffer.alloc(frameHeaderBytes), record]);
   const revisions = { first: revision(4712), last: revision(4712), durable: revision(4711), count: 1 };
@@ -123,7 +123,7 @@ void test('the frame is as documented', () => {
   assert.match(markdown, new RegExp(`a header of ${frameHeaderBytes} bytes, then records`));
 });
 
-void test('record and effects are as documented', () => {
+test('record and effects are as documented', () => {
   const bytes = oneRecord();
   const record = fieldsUnder('Record');
   assert.deepEqual(
@@ -163,7 +163,7 @@ void test('record and effects are as documented', () => {
   assert.equal(expiry + 4 + 1, bytes.length);
 });
 
-void test('every kind is documented with its letter', () => {
+test('every kind is documented with its letter', () => {
   const documented = tableUnder(markdown, 'Kinds').map(([kind, letter]) => [kind, letter]);
   assert.deepEqual(
     documented,
@@ -172,7 +172,7 @@ void test('every kind is documented with its letter', () => {
   assert.match(markdown, new RegExp(`newest first, at most ${lockHistoryMax}\\.`));
 });
 
-void test('storage keys and values are as documented', () => {
+test('storage keys and values are as documented', () => {
   const keys = Object.fromEntries(tableUnder(markdown, 'Storage keys'));
   const entry = storageKey(kinds.kv, accountId('ab'), 'c');
   assert.equal(keys['entry'], 'account length u8, account, kind u8, key in UTF-8');
@@ -191,7 +191,7 @@ void test('storage keys and values are as documented', () => {
   assert.ok(codeSpans(markdown).has(`{"format": ${storeFormat}, "logId", "shards", "generation"}`));
 });
 
-void test('keys belong to the shards that are documented', () => {
+test('keys belong to the shards that are documented', () => {
   const rows = tableUnder(markdown, 'Which shard');
   assert.ok(rows.length >= 3);
   for (const [account = '', key = '', ...owners] of rows) {

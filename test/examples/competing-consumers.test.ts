@@ -7,12 +7,12 @@ import { test } from 'node:test';
 import { root, startServer, temporaryDirectory } from '../docs/server-child.ts';
 import { startDynamoDb, tableName } from '../client/store/dynamodb-under-test.ts';
 
-void test('competing consumers do each job once on a Dragon Lock server, even the job of a failed worker', async (t) => {
+test('competing consumers do each job once on a Dragon Lock server, even the job of a failed worker', async (t) => {
   const { url } = await startServer(t, path.join(temporaryDirectory(t), 'data'));
   await competeWith([], { DRAGONLOCK_URL: url, DRAGONLOCK_ACCOUNT: 'demo' });
 });
 
-void test('competing consumers do each job once on DynamoDB, even the job of a failed worker', async (t) => {
+test('competing consumers do each job once on DynamoDB, even the job of a failed worker', async (t) => {
   const dynamoDb = await startDynamoDb();
   t.after(() => dynamoDb.close());
   await competeWith(['--dynamodb', tableName], dynamoDb.environment);

@@ -10,7 +10,7 @@ function limiterOf(perSecond: number) {
   return { clock, memory, limiter };
 }
 
-void test('rates: two front ends have one bucket, and 3 a second are exactly 3, for hours', () => {
+test('rates: two front ends have one bucket, and 3 a second are exactly 3, for hours', () => {
   const { clock, memory, limiter } = limiterOf(3);
   const other = new RateLimiter(memory, 3, () => clock.now);
   const account = accountId('shop');
@@ -20,11 +20,11 @@ void test('rates: two front ends have one bucket, and 3 a second are exactly 3, 
     clock.now = 5_000_000 + ms;
     for (const asked of [limiter, other, other]) admitted += Number(asked.admit(account));
   }
-  // What the bucket held at first, and what flowed in until the last try.
+  // The initial content of the bucket, and the inflow until the last attempt.
   assert.equal(admitted, 3 + Math.floor((seconds - 0.1) * 3));
 });
 
-void test('rates: with more accounts than there is room for, nobody is refused for what others do', () => {
+test('rates: with more accounts than the table holds, no account is refused because of others', () => {
   const { clock, limiter } = limiterOf(1);
   const accounts = Array.from({ length: 100_000 }, (_, i) => accountId(`account-${i}`));
   for (const account of accounts) assert.equal(limiter.admit(account), true, `the first request of ${account}`);
@@ -33,10 +33,14 @@ void test('rates: with more accounts than there is room for, nobody is refused f
   assert(uncounted <= 100_000 - 60_000, `most have found one: ${uncounted} have not`);
   clock.now += 1000;
   const late = accountId('late');
-  assert.deepEqual([limiter.admit(late), limiter.admit(late)], [true, false], 'a second later there is room again');
+  assert.deepEqual(
+    [limiter.admit(late), limiter.admit(late)],
+    [true, false],
+    'a second later there is a free bucket again',
+  );
 });
 
-void test('rates: an account in debt keeps its bucket until it has paid', () => {
+test('rates: an account in debt keeps its bucket until it has paid', () => {
   const { clock, limiter } = limiterOf(1);
   const debtor = accountId('a'.repeat(64));
   assert.equal(limiter.admit(debtor), true);
@@ -48,7 +52,7 @@ void test('rates: an account in debt keeps its bucket until it has paid', () => 
   assert.equal(limiter.admit(debtor), true);
 });
 
-void test('rates: without a limit nothing is kept and everyone is let in', () => {
+test('rates: without a limit nothing is stored and every request is admitted', () => {
   const memory = RateLimiter.allocate(0);
   assert.equal(memory.byteLength, 0);
   const limiter = new RateLimiter(memory, 0, () => assert.fail('the clock is not even read'));

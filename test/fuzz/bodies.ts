@@ -1,10 +1,10 @@
 /**
- * JSON bodies, by grammar: for every call that takes one, bodies that are all right, and the same with fields that are
- * wrong, missing, unknown or extreme. A body is either refused, in words that name the field, or becomes a command that
- * crosses to a shard unchanged and that the core answers. Nothing else may come of it, whatever it holds.
+ * JSON bodies, by grammar: for every call with a body, valid bodies, and the same with fields that are wrong, missing,
+ * unknown or extreme. A body is either refused with a message that names the field, or becomes a command that crosses
+ * to a shard unchanged and that the core answers. Nothing else may happen, whatever the body holds.
  *
- * One input is a short history on a fresh core, so that bodies meet locks, keys and idempotency ids of earlier ones. A
- * part of them goes the whole way through the HTTP edge.
+ * One input is a short history on a fresh core, so that bodies meet locks, keys and idempotency ids of earlier ones.
+ * Some of them go the whole way through the HTTP door.
  */
 import assert from 'node:assert/strict';
 import type { FastifyInstance } from 'fastify';
@@ -34,16 +34,16 @@ const account = accountId('acme');
 const limits = { ...defaultLimits, value_bytes_max: 2000, batch_operations_max: 20, waiters_per_lock_max: 2 };
 
 export const fuzzBodies: Fuzz = async (seed, count, onProgress) => {
-  const edge = new EdgeOverCore();
+  const door = new DoorOverCore();
   try {
-    return await fuzzEach('bodies', seed, count, onProgress, (random, tally) => {
+    return await fuzzEach({ target: 'bodies', seed, count, onProgress }, (random, tally) => {
       const core = new CoreUnderTest({ limits });
-      if (chance(random, 0.02)) return edge.history(core, random, tally);
+      if (chance(random, 0.02)) return door.history(core, random, tally);
       for (let step = 1 + random.below(12); step > 0; step -= 1) oneBody(core, random, tally);
       return undefined;
     });
   } finally {
-    await edge.close();
+    await door.close();
   }
 };
 
@@ -104,7 +104,7 @@ function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: Se
   }
 }
 
-/** `field: what was wrong`, or a word about the body as a whole. */
+/** `field: what was wrong`, or a message about the body as a whole. */
 function assertNamesField(message: string, text: string): void {
   const fits = /^(The body is|.+?: \S)/s;
   assert.match(message, fits, `a refusal names what is wrong: ${text.slice(0, 500)}`);
@@ -122,8 +122,8 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-/** The HTTP edge with the core behind it, in place of router and threads. */
-class EdgeOverCore implements Dispatcher {
+/** The HTTP door on a core, without router and threads. */
+class DoorOverCore implements Dispatcher {
   readonly #app: FastifyInstance;
   readonly #errors: object[] = [];
   #core = new CoreUnderTest({ limits });
@@ -134,7 +134,7 @@ class EdgeOverCore implements Dispatcher {
       config,
       dispatcher: this,
       index: 0,
-      memory: allocateSharedCounters(config),
+      counters: allocateSharedCounters(config),
       boot: 'boot',
       version: '0',
       log: { error: (details) => void this.#errors.push(details), warn: () => undefined },
@@ -165,7 +165,7 @@ class EdgeOverCore implements Dispatcher {
         const { Code, Message } = response.json<{ Code: string; Message: string }>();
         assert.ok(Code in errorCodes && Message.length > 0, asked);
       }
-      tally.note(`edge: ${response.statusCode}`);
+      tally.note(`http: ${response.statusCode}`);
     }
   }
 
@@ -175,7 +175,7 @@ class EdgeOverCore implements Dispatcher {
 
   request(command: Command, client: ReplySink): Cancelable {
     const asked = this.#core.ask(command);
-    // Nobody comes to free the lock: time does.
+    // No client unlocks: time ends the wait.
     if (asked.waits) this.#core.advance(400_000);
     client.deliver(asked.reply!);
     return { cancel: () => undefined };
@@ -200,7 +200,7 @@ class EdgeOverCore implements Dispatcher {
   }
 
   stats(): never {
-    throw new Error('nobody asks for metrics here');
+    throw new Error('expected no request for metrics');
   }
 
   #nothing(client: ReplySink): Cancelable {
@@ -239,7 +239,7 @@ function restUrl(random: SeededRandom, method: string): string {
   return usual === '' ? path : `${path}?${usual}`;
 }
 
-/** JSON as a piece of text: so that what no JavaScript value can say is sent, too. */
+/** JSON as text, so that it can hold more than JavaScript values can express. */
 export function bodyText(random: SeededRandom, call: 'batch' | 'watch' | 'value' | undefined): string {
   const part = { batch: batchText, watch: watchText, value: anyText };
   const text = part[call ?? pick(random, ['batch', 'watch', 'value'] as const)](random);
@@ -255,7 +255,7 @@ export function bodyText(random: SeededRandom, call: 'batch' | 'watch' | 'value'
 type Part = (random: SeededRandom) => string;
 type Fields = readonly (readonly [name: string, value: Part, often: number])[];
 
-/** Fields by their likelihood; now and then one is missing, twice there, unknown or of another type. */
+/** Fields by their likelihood; now and then one is missing, repeated, unknown or of another type. */
 function object(random: SeededRandom, fields: Fields): string {
   const members: string[] = [];
   for (const [name, value, often] of fields) {
@@ -385,7 +385,7 @@ const batchFields: Fields = [
     0.5,
   ],
 ];
-/** What belongs together is there together, mostly. */
+/** Fields that belong together mostly occur together. */
 const lockFields: Fields = batchFields
   .filter(([name]) => !['Guard', 'Check', 'Atomic', 'UnlockID', 'Unlock'].includes(name))
   .map(([name, value, often]) => {

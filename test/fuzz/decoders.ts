@@ -1,6 +1,6 @@
 /**
- * Frames, segment headers and records out of bytes that are anything: a verdict every time. No other exception than the
- * documented one, nothing read from outside what was given, and what is valid says the same wherever it stands.
+ * Decodes frames, segment headers and records from arbitrary bytes: there must be a verdict every time. A decoder
+ * throws only the documented exception, reads nothing outside of its bytes, and gives the same result at any offset.
  */
 import assert from 'node:assert/strict';
 import {
@@ -24,7 +24,7 @@ import { mutated, randomBytes } from './mutate-bytes.ts';
 const logId = 0x1234_5678_9abc_def0n;
 
 export const fuzzDecoders: Fuzz = (seed, count, onProgress) =>
-  fuzzEach('decoders', seed, count, onProgress, (random, tally) =>
+  fuzzEach({ target: 'decoders', seed, count, onProgress }, (random, tally) =>
     pick(random, [fuzzFrame, fuzzWindow, fuzzHeader, fuzzRecord])(random, tally),
   );
 
@@ -43,7 +43,7 @@ function fuzzFrame(random: SeededRandom, tally: Tally): void {
     'a frame lies within its bytes',
   );
   assert.equal(verdict.count, verdict.last - verdict.first + 1);
-  // Whatever passes the checksum is the frame that was sealed, for all that 32 bits can tell.
+  // A frame that passes the checksum is the sealed one, as far as 32 bits can tell.
   assert.ok(bytes.subarray(at, at + verdict.length).equals(whole), 'only what was sealed is valid');
   tally.note('frame valid');
 }
@@ -85,7 +85,7 @@ function fuzzHeader(random: SeededRandom, tally: Tally): void {
   }
 }
 
-/** Twice, among other bytes: a decoder that looks beyond its record says two things. */
+/** Decodes twice, among different bytes: a decoder that reads beyond its record gives two results. */
 function fuzzRecord(random: SeededRandom, tally: Tally): void {
   const bytes = damaged(random, encoded([aRecord(random, 1 + random.below(2 ** 31))]));
   const claimed = bytes.length < 4 ? Infinity : bytes.readUInt32LE(0);

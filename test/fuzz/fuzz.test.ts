@@ -1,4 +1,4 @@
-/** A few seconds of each fuzzer; `npm run torture` runs them for as long as it is told. */
+/** A few seconds of each fuzzer; `npm run torture` runs them for any length. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fuzzers, type FuzzTarget } from './fuzzers.ts';
@@ -6,7 +6,7 @@ import { readReplies } from './read-replies.ts';
 
 interface Run {
   readonly count: number;
-  /** What a run of this length meets; if not, it has tested little. */
+  /** Outcomes that a run of this length must meet; otherwise it has tested little. */
   readonly meets: readonly string[];
 }
 
@@ -15,7 +15,7 @@ const runs = {
     count: 600,
     meets: ['status 200', 'status 400', 'valid connections', 'spoilt, answered', 'no reply, closed'],
   },
-  bodies: { count: 1000, meets: ['answered: batch', 'refused: invalid', 'refused: too_large', 'edge: 200', 'waits'] },
+  bodies: { count: 1000, meets: ['answered: batch', 'refused: invalid', 'refused: too_large', 'http: 200', 'waits'] },
   decoders: {
     count: 20_000,
     meets: ['frame valid', 'frame checksum', 'record valid', 'record refused', 'header valid'],
@@ -33,7 +33,7 @@ const runs = {
 
 for (const target of Object.keys(fuzzers) as FuzzTarget[]) {
   const { count, meets } = runs[target];
-  test(`fuzz: ${target}: whatever is put in, only what was promised comes out`, async (t) => {
+  test(`fuzz: ${target}: any input gives a promised outcome`, async (t) => {
     const given = process.env['DRAGONLOCK_FUZZ_SEED'];
     const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
     const report = await fuzzers[target](seed, count);
@@ -43,7 +43,7 @@ for (const target of Object.keys(fuzzers) as FuzzTarget[]) {
   });
 }
 
-test('fuzz: what is no HTTP reply is told from what is one', () => {
+test('fuzz: the reader of replies finds those that are not HTTP', () => {
   const reply = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
   const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n';
   assert.deepEqual(readReplies(Buffer.from(reply + chunked + reply)), {

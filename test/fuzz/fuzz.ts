@@ -1,12 +1,12 @@
 /**
- * What all fuzzers share. A fuzzer runs `count` inputs; input i is made from the seed `seed + i` and nothing else, so
- * that a failure is repeated by its own seed and a count of 1.
+ * Shared by all fuzzers. A fuzzer runs `count` inputs. Input i depends on the seed `seed + i` alone, so that a failure
+ * can be repeated with its own seed and a count of 1.
  */
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 
 export interface FuzzReport {
   readonly inputs: number;
-  /** What came of the inputs: how often. A run that never met something interesting has tested nothing. */
+  /** How often each outcome occurred. A run that never met something interesting has tested nothing. */
   readonly seen: Readonly<Record<string, number>>;
 }
 
@@ -31,18 +31,21 @@ export class FuzzFailure extends Error {
   }
 }
 
-/** One input; throws when the promise that is being tested is broken. */
+/** Runs one input; throws when the tested promise is broken. */
 export type OneInput = (random: SeededRandom, tally: Tally, seed: number) => void | Promise<void>;
 
-/** Runs `inFlight` inputs at a time, in order of their seeds. */
-export async function fuzzEach(
-  target: string,
-  seed: number,
-  count: number,
-  onProgress: Progress | undefined,
-  one: OneInput,
-  inFlight = 1,
-): Promise<FuzzReport> {
+export interface FuzzOptions {
+  readonly target: string;
+  readonly seed: number;
+  readonly count: number;
+  readonly onProgress: Progress | undefined;
+  /** Inputs that run at the same time. */
+  readonly inFlight?: number;
+}
+
+/** Runs the inputs in order of their seeds. */
+export async function fuzzEach(options: FuzzOptions, one: OneInput): Promise<FuzzReport> {
+  const { target, seed, count, onProgress, inFlight = 1 } = options;
   const tally = new Tally();
   let next = 0;
   let told = performance.now();
@@ -62,7 +65,7 @@ export async function fuzzEach(
       if (onProgress !== undefined && performance.now() - told > 500) {
         told = performance.now();
         onProgress(tally);
-        // Timers and signals have their turn.
+        // Let timers and signals run.
         await new Promise((resolve) => setImmediate(resolve));
       }
     }

@@ -1,7 +1,7 @@
 /**
- * Bytes on a socket of a real server: valid requests, pipelined, chunked, and mutated in every way, cut into pieces at
- * any byte. Whatever is sent: no 5xx, replies that are HTTP, a connection that ends soon after the client's end, a
- * process that lives, and a next client that is served.
+ * Sends bytes to a socket of a real server: valid requests, pipelined, chunked, mutated in every way, cut into pieces
+ * at any byte. Whatever is sent: no 5xx, all replies are HTTP, the connection ends soon after the client's end, the
+ * process lives, and the server serves the next client.
  */
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
@@ -12,7 +12,7 @@ import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
 import { mutated, randomBytes } from './mutate-bytes.ts';
 import { readReplies } from './read-replies.ts';
 
-/** How long the server waits; whatever takes much longer than this hangs. */
+/** How long the server waits; a connection that takes much longer hangs. */
 const timeoutMs = 3000;
 const patienceMs = 60_000;
 const config = `
@@ -35,7 +35,7 @@ export const fuzzHttp: Fuzz = async (seed, count, onProgress) => {
       sent += 1;
       if (sent % checkEvery === 0) await servesOthers(server, sent);
     };
-    const report = await fuzzEach('http', seed, count, onProgress, one, inFlight);
+    const report = await fuzzEach({ target: 'http', seed, count, onProgress, inFlight }, one);
     await servesOthers(server, sent);
     await server.stop();
     passed = true;
@@ -45,7 +45,7 @@ export const fuzzHttp: Fuzz = async (seed, count, onProgress) => {
   }
 };
 
-/** As if nothing had happened; and nothing has: what was cut off never counts as a write. */
+/** Checks that the server works, and that no request that was cut off counts as a write. */
 async function servesOthers(server: ServerUnderTest, n: number): Promise<void> {
   const { Rev } = await server.ok('POST', '/db/other', { KVSet: { Key: 'k', Value: n } });
   const { KV } = await server.ok('POST', '/db/other', { KVGet: 'k' });
@@ -73,7 +73,7 @@ async function oneConnection(server: ServerUnderTest, random: SeededRandom, tall
   });
   await sendInPieces(socket, bytes, random);
   if (valid) await within(Promise.race([answered.promise, closed]), bytes);
-  // Gone without a word, silent for as long as the server likes, or a clean end.
+  // The client destroys the socket, stays silent until the server closes, or ends cleanly.
   const ending = random.below(100);
   if (ending < 10 && !valid) socket.destroy();
   else if (ending > 10) socket.end();
@@ -87,16 +87,19 @@ async function oneConnection(server: ServerUnderTest, random: SeededRandom, tall
     tally.note(`status ${status}`);
   }
   if (valid && statuses.length !== requests.length) {
-    // On a machine that hardly runs, even what is right may be too slow for the server's patience.
+    // On a very slow machine, even a valid request may exceed the server's timeouts.
     if (performance.now() - began < timeoutMs) assert.fail(`every request has its reply: ${shown()}`);
     tally.note('valid, too slow');
   }
-  // What stands behind the request that broke the connection, nobody looks at.
+  // The server ignores everything after the request that broke the connection.
   tally.note('requests taken', Math.max(1, statuses.length));
   tally.note(valid ? 'valid connections' : statuses.length === 0 ? `no reply, ${end}` : 'spoilt, answered');
 }
 
-/** Noise; or all of it mutated, which mostly ends the connection; or single bytes of some, so that most are read to the end. */
+/**
+ * Noise; or all of it mutated, which mostly ends the connection; or single bytes of some, so that most are read to the
+ * end.
+ */
 function spoilt(random: SeededRandom, requests: readonly Buffer[]): Buffer {
   const bytes = Buffer.concat(requests);
   if (chance(random, 0.03)) return randomBytes(random, random.below(3000));
@@ -120,7 +123,7 @@ async function within<T>(something: Promise<T>, bytes: Buffer): Promise<T> {
   const late = new Promise<never>((_, reject) => {
     const hangs = (): void => {
       const asked = JSON.stringify(bytes.toString('latin1').slice(0, 1500));
-      reject(new Error(`the connection hangs, ${patienceMs} ms behind ${asked}`));
+      reject(new Error(`the connection hangs, ${patienceMs} ms after ${asked}`));
     };
     timer = setTimeout(hangs, patienceMs);
   });

@@ -1,4 +1,4 @@
-/** Damage to bytes: what a bad cable, disk, copy or attacker may make of them. */
+/** Damages bytes as a bad cable, disk, copy or attacker may. */
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { pick } from './fuzz.ts';
 
@@ -11,7 +11,7 @@ export function randomBytes(random: SeededRandom, length: number): Buffer {
   return bytes;
 }
 
-/** A changed copy; of another length, perhaps. */
+/** Returns a changed copy, perhaps of another length. */
 export function mutated(random: SeededRandom, bytes: Buffer): Buffer {
   let changed = Buffer.from(bytes);
   for (let times = 1 + random.below(3); times > 0; times -= 1) changed = mutateOnce(random, changed);

@@ -1,7 +1,7 @@
-/** Takes the bytes of a connection apart into HTTP replies, strictly. */
+/** Parses the bytes of a connection into HTTP replies, strictly. */
 export interface Replies {
   readonly statuses: readonly number[];
-  /** What stands there instead of a reply. A reply that has not arrived to its end is no problem, and is not counted. */
+  /** Why the bytes are not a reply. A reply that has not fully arrived is no problem, and is not counted. */
   readonly problem: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export function readReplies(bytes: Buffer): Replies {
   return { statuses, problem: undefined };
 }
 
-/** Where the reply ends: behind what there is, when it has not arrived yet. */
+/** Returns the end of the reply: beyond the text if it has not fully arrived. */
 function bodyEnd(text: string, start: number, status: number, head: string): number | string {
   if (status < 200 || status === 204 || status === 304) return start;
   const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];

@@ -1,13 +1,13 @@
 /**
- * Start on a journal whose directory was tampered with. Whatever was done to it, there are two outcomes:
+ * Starts on a journal whose directory was tampered with. There are two outcomes, whatever the damage:
  *
- *   recovered   what is found is a prefix of what was acknowledged, byte for byte, and can be gone on from
+ *   recovered   the found records are a prefix of the acknowledged ones, byte for byte, and the journal can go on
  *   refused     JournalCorruption or UnsupportedFormat, which name the file and the place; nothing was changed
  *
- * A prefix that lacks acknowledged revisions is a silent loss. It is allowed only where nothing on the disk tells it from
- * the end of a log: where the first frame that is gone looks as if a part of it had never been written (see
- * `src/journal/file/torn-tail.ts`), or where it and everything behind it is missing as a file. Both need damage to
- * more than a bit; after the flip of a single bit anything that is lost is a failure.
+ * A prefix that lacks acknowledged revisions is a silent loss. It is allowed only where nothing on the disk
+ * distinguishes it from the end of a log: where the first lost frame looks as if a part of it had never been written
+ * (see `src/journal/file/torn-tail.ts`), or where the files of it and of everything after it are missing. Both need
+ * damage to more than one bit; after the flip of a single bit any loss is a failure.
  */
 import assert from 'node:assert/strict';
 import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
@@ -47,27 +47,27 @@ interface Frame {
 
 interface Journal {
   readonly files: ReadonlyMap<string, Buffer>;
-  /** The same directory at some moment before. */
+  /** The same directory at some earlier moment. */
   readonly earlier: ReadonlyMap<string, Buffer>;
-  /** What stands behind the record's length and in front of the next record: by revision. */
+  /** The bytes of each record, by revision. */
   readonly records: ReadonlyMap<number, Buffer>;
   readonly frames: readonly Frame[];
   readonly last: number;
 }
 
-/** What was done: single flips are judged more strictly. */
+/** The kind of damage: single flips are judged more strictly. */
 interface Damage {
   readonly name: string;
   /** Where a single bit was flipped. */
   readonly flipped?: string;
 }
 
-/** A journal costs more than a recovery: each is damaged in so many ways, by inputs in a row. */
+/** Consecutive inputs that damage the same journal, because making one costs more than a recovery. */
 const inputsPerJournal = 64;
 
 export const fuzzRecovery: Fuzz = (seed, count, onProgress) => {
   let made: { readonly number: number; readonly journal: Journal } | undefined;
-  return fuzzEach('recovery', seed, count, onProgress, async (random, tally, own) => {
+  return fuzzEach({ target: 'recovery', seed, count, onProgress }, async (random, tally, own) => {
     const number = Math.floor(own / inputsPerJournal);
     if (made?.number !== number) made = { number, journal: await aJournal(seededRandom(~number)) };
     const { journal } = made;
@@ -75,7 +75,7 @@ export const fuzzRecovery: Fuzz = (seed, count, onProgress) => {
     const damage = tamper(random, files, journal);
     const from = chance(random, 0.7) ? 0 : random.below(journal.last + 1);
     try {
-      await judge(journal, files, damage, from, random, tally);
+      await judge({ journal, files, damage, from }, random, tally);
     } catch (error) {
       const what = `${damage.name} ${damage.flipped ?? ''}, checkpoints up to ${from}`;
       const kept = keepFiles('fuzz-recovery', files);
@@ -84,7 +84,7 @@ export const fuzzRecovery: Fuzz = (seed, count, onProgress) => {
   });
 };
 
-/** The files of a directory, by name. Their bytes are the journal's own until something is to be changed in them. */
+/** The files of a directory, by name. They share the journal's bytes until `toChange` copies them. */
 class Files extends Map<string, Buffer> {
   toChange(name: string): Buffer {
     const copy = Buffer.from(this.get(name)!);
@@ -93,14 +93,16 @@ class Files extends Map<string, Buffer> {
   }
 }
 
-async function judge(
-  journal: Journal,
-  files: ReadonlyMap<string, Buffer>,
-  damage: Damage,
-  from: number,
-  random: SeededRandom,
-  tally: Tally,
-): Promise<void> {
+interface DamagedJournal {
+  readonly journal: Journal;
+  readonly files: ReadonlyMap<string, Buffer>;
+  readonly damage: Damage;
+  /** The revision up to which there are checkpoints. */
+  readonly from: number;
+}
+
+async function judge(damaged: DamagedJournal, random: SeededRandom, tally: Tally): Promise<void> {
+  const { journal, files, damage, from } = damaged;
   const disk = diskWith(files);
   const changes = countChanges(disk);
   let opened: OpenJournal;
@@ -125,12 +127,12 @@ async function judge(
     assert.ok(excuse !== undefined, `silently lost revisions ${last + 1} to ${journal.last}`);
     tally.note(`lost, ${excuse}: ${damage.name}`);
   } else tally.note(`recovered: ${damage.name}`);
-  // It goes on from there, and a power cut later everything is still as it was found.
+  // The journal goes on from there, and after a power cut everything is still as it was found.
   const more = 1 + random.below(3);
   write(opened, more, 'more');
   await opened.writer.close();
   const again = disk.powerCut(random.below(2 ** 31));
-  assert.equal((await recover(again, { from })).last, last + more, 'what was written behind it is there');
+  assert.equal((await recover(again, { from })).last, last + more, 'the records written after it are there');
   assertPrefix(again, journal, from, last);
 }
 
@@ -161,10 +163,12 @@ function assertPrefix(disk: FaultDisk, journal: Journal, from: number, to: numbe
   assert.equal(next, to + 1, 'everything up to the end is found');
 }
 
-/** Why nothing on the disk tells that this frame, and all behind it, ever was; undefined: something does. */
+/**
+ * Returns why nothing on the disk shows that this frame and all later ones ever existed; undefined if something does.
+ */
 function looksLikeTheEnd(frame: Frame, files: ReadonlyMap<string, Buffer>): string | undefined {
   const bytes = files.get(frame.file);
-  if (bytes === undefined) return 'files gone';
+  if (bytes === undefined) return 'files missing';
   for (let at = frame.start; at < frame.end; ) {
     const end = Math.min(frame.end, at + sectorBytes - (at % sectorBytes));
     if (bytes.subarray(at, end).every((byte) => byte === 0)) return 'a sector unwritten';
@@ -174,8 +178,8 @@ function looksLikeTheEnd(frame: Frame, files: ReadonlyMap<string, Buffer>): stri
 }
 
 /**
- * A segment of this very log, well made, that was put where the checkpoints end: what stands before it is not read.
- * No damage makes one; it takes somebody who copies segments between two copies of one data directory.
+ * A valid segment of this very log that was put where the checkpoints end: recovery does not read the segments before
+ * it. No damage makes one; a person must copy segments between two copies of one data directory.
  */
 function forged(journal: Journal, files: ReadonlyMap<string, Buffer>, from: number): string | undefined {
   const name = segmentFile(from + 1);
@@ -183,8 +187,8 @@ function forged(journal: Journal, files: ReadonlyMap<string, Buffer>, from: numb
 }
 
 /**
- * A frame that ends with the first byte of a sector, and that byte is a single bit (the end of a deleted key, `@` or a
- * space): without it the frame is what a write leaves that the disk never finished. One frame in a hundred thousand.
+ * A frame whose last byte is the first of a sector and has a single bit (the end of a deleted key, `@` or a space).
+ * Without that bit the frame looks like an unfinished write. One frame in a hundred thousand is like this.
  */
 function aloneInItsSector({ file, end }: Frame, files: ReadonlyMap<string, Buffer>): string | undefined {
   const last = end - 1;
@@ -195,7 +199,7 @@ function diskWith(files: ReadonlyMap<string, Buffer>): FaultDisk {
   return diskOf(Array.from(files, ([name, bytes]) => ({ file: `${directory}/${name}`, bytes })));
 }
 
-/** Some frames of some records, in one or several segments; everything in it was acknowledged. */
+/** Makes some frames of some records, in one or several segments; everything in it is acknowledged. */
 async function aJournal(random: SeededRandom): Promise<Journal> {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: chance(random, 0.8) ? Infinity : segmentBytes });
@@ -222,7 +226,7 @@ async function aJournal(random: SeededRandom): Promise<Journal> {
 }
 
 function aRecord(random: SeededRandom, rev: number): CommitRecord {
-  // `@` and the space are a single bit: where a frame ends with one, a flip leaves a zero.
+  // `@` and the space have a single bit: where a frame ends with one, a flip leaves a zero.
   const key = pick(random, ['k', 'a@', 'b ', 'key/'.repeat(1 + random.below(20))]);
   const gone = chance(random, 0.25);
   const value = JSON.stringify('v'.repeat(random.below(random.below(6) === 0 ? 3000 : 500)));
@@ -264,7 +268,7 @@ function tamper(random: SeededRandom, files: Files, journal: Journal): Damage {
     case 0:
       return { name: 'a bit of a frame', flipped: flip(random, inFrame(), within(random, target)) };
     case 1: {
-      // The ends of frames are where a flip can look like something that was not written.
+      // At the ends of frames a flip can look like an unfinished write.
       const end = chance(random, 0.5) ? target.end - 1 : target.start + random.below(frameHeaderBytes);
       return { name: "a bit of a frame's ends", flipped: flip(random, inFrame(), end) };
     }
@@ -315,7 +319,7 @@ function tamper(random: SeededRandom, files: Files, journal: Journal): Damage {
     }
     case 11:
       files.set(segmentFile(journal.last + 1 + random.below(10)), Buffer.from(bytes));
-      return { name: 'a segment copied behind the end' };
+      return { name: 'a segment copied after the end' };
     case 12: {
       const first = chance(random, 0.5) ? journal.last + 1 : random.below(200);
       const logId = chance(random, 0.5) ? 7n : 0x0707070707070707n;

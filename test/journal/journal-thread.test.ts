@@ -36,7 +36,7 @@ function temporary(t: TestContext): string {
   return path.join(directory, 'journal');
 }
 
-void test('real disk: a log is written over several segments, recovered, and goes on', async (t) => {
+test('real disk: a log is written over several segments, recovered, and goes on', async (t) => {
   const directory = temporary(t);
   const options = { path: directory, segmentBytes, frameBytesMax: 256 * 1024, keepBytes: Infinity };
   for (const start of [0, 600]) {
@@ -52,7 +52,7 @@ void test('real disk: a log is written over several segments, recovered, and goe
   assert.deepEqual(revisionsOf(readAll(realDisk, 0, directory)), range(1, 1200));
 });
 
-void test('journal thread: two shards append, routers are told each time and shards when they have asked, and all of it is in the log', async (t) => {
+test('journal thread: two shards append, routers are told each time and shards when they have asked, and all of it is in the log', async (t) => {
   const directory = temporary(t);
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
   const memory = SharedRevisions.allocate(recovered.last);
@@ -121,7 +121,7 @@ void test('journal thread: two shards append, routers are told each time and sha
   assert.deepEqual(revisionsOf(readAll(realDisk, 0, directory)), range(1, total));
 });
 
-void test('journal thread: an error in it reaches the main thread', async (t) => {
+test('journal thread: an error in it reaches the main thread', async (t) => {
   const directory = temporary(t);
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
   const channel = new MessageChannel();

@@ -1,7 +1,7 @@
 /**
- * The wall clock jumps by hours (libfaketime, Debian's package `faketime`; the monotonic clock stays as it is): under a
- * running server nothing ends early or late; over a restart a lock is held for as long as it was given, from the start
- * on, whatever the clock says. Where libfaketime is not installed this is skipped: the simulator's clocks jump as well.
+ * The wall clock jumps by hours (libfaketime, Debian's package `faketime`); the monotonic clock does not. Under a
+ * running server nothing ends early or late. Over a restart a lock is held for its whole duration from the start on,
+ * whatever the clock shows. Without libfaketime this is skipped: the simulator's clocks jump as well.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -19,7 +19,7 @@ const skip = library === undefined ? 'libfaketime is not there (Debian: apt-get 
 const hour = 3600;
 const jumps = full ? [1, -1, 3, -5, 26, -48, 0].map((hours) => hours * hour) : [3 * hour, -5 * hour];
 const durMs = sized(1000, 4000);
-/** What a busy machine may add. */
+/** The delay that a busy machine may add. */
 const slackMs = 5000;
 
 trial(
@@ -45,7 +45,7 @@ trial(
       const over = timed(waiting[2]!, '/db/jump', { LockID: `busy${i}`, LockDur: 600, LockWait: seconds });
       await clock.set(jump);
       effective += 1;
-      // As long as all of it certainly holds, it does.
+      // While every lease certainly holds, all must hold.
       for (let last = false; !last; last = machineMs() > from + durMs * 0.5) {
         const asked = await client.ask('GET', `/db/jump/lock/l${i}?fence=${lock.Lock}`);
         const read = await client.ask('GET', `/db/jump/kv/k${i}`);
@@ -108,7 +108,7 @@ trial(
   { skip },
 );
 
-/** The server's wall clock: so many seconds beside the real one, as stands in a file that libfaketime reads each time. */
+/** The server's wall clock: its offset in seconds is in a file that libfaketime reads each time. */
 class WallClock {
   readonly #server: CrashServer;
   readonly #file: string;
@@ -132,7 +132,7 @@ class WallClock {
     };
   }
 
-  /** All at once: it is read at any moment. */
+  /** Replaces the file at once, because it is read at any moment. */
   write(seconds: number): void {
     fs.writeFileSync(`${this.#file}.new`, `${seconds < 0 ? '' : '+'}${seconds}\n`);
     fs.renameSync(`${this.#file}.new`, this.#file);

@@ -1,11 +1,11 @@
 /**
- * Sockets that close in the millisecond of the grant. In each round one client holds the lock, a doomed one is the first
- * in line and a live one the second; the holder unlocks, and around that moment the doomed one's socket closes, by FIN, by
- * RST or by half. The lock is then the doomed one's only if the reply had left before its end arrived; otherwise it is the
- * live one's at once.
+ * Sockets that close in the millisecond of the grant. In each round one client holds the lock, a doomed one is the
+ * first waiter and a live one the second. The holder unlocks, and around that moment the socket of the doomed client
+ * closes, by FIN, by RST or by half. The doomed client then has the lock only if the reply was sent before the close
+ * arrived; otherwise the live one has it at once.
  *
- * Whoever closes one half only still hears what the server says, so there it is known whether the reply had left: then
- * it says nothing and has nothing, or it has the handle, and gives the lock back.
+ * A client that closes only one half still reads, so it knows whether the reply was sent: it gets nothing and has
+ * nothing, or it gets the handle and unlocks.
  */
 import assert from 'node:assert/strict';
 import { sleep, trial } from '../support/crash-trial.ts';
@@ -14,15 +14,15 @@ import type { SeededRandom } from '../support/seeded-random.ts';
 import { sized } from './scale.ts';
 
 const rounds = sized(30, 200);
-/** On a busy machine it is waited longer that nobody has the lock: then fewer rounds have to do, but not fewer than these. */
+/** On a busy machine each round waits longer until the lock is free: fewer rounds must do, but not fewer than these. */
 const roundsMin = 30;
 /** Of the rounds of one way and one family. */
 const roundsMsMax = 5000;
 const families = ['lock', 'mlock'] as const;
 const ways = ['FIN', 'RST', 'half'] as const;
-/** Of the leases, and of the waits: nobody gets anything by waiting for these to end. */
+/** Length of leases and waits: too long for any client to get the lock because one ends. */
 const farSeconds = 120;
-/** At once, on a machine that is busy; a grant that was kept would take two minutes. */
+/** "At once" on a busy machine; a grant to a dead client would take two minutes. */
 const atOnceMs = 3000;
 
 type Family = (typeof families)[number];
@@ -33,7 +33,7 @@ interface Counts {
   before: number;
   /** Closed after that, and got nothing. */
   raced: number;
-  /** The reply had left before the end arrived. */
+  /** The reply was sent before the close arrived. */
   delivered: number;
   readonly gapsMs: number[];
 }
@@ -73,11 +73,11 @@ trial(
 
 class Scene {
   readonly #family: Family;
-  /** Of who holds the lock, and of who asks how many wait. */
+  /** Connection of the holder, which also asks how many clients wait. */
   readonly #holder: RawConnection;
   readonly #port: number;
   readonly #random: SeededRandom;
-  /** From an unlock to the grant that follows, as it was in the last rounds. */
+  /** Time from an unlock to the next grant, in the last rounds. */
   #grantMs = 1;
 
   constructor(family: Family, holder: RawConnection, port: number, random: SeededRandom) {
@@ -103,7 +103,7 @@ class Scene {
     let sentAt: number;
     if (closeAfterMs < 0) {
       close(doomed, way);
-      // What the half that is closed puts on its way leaves in the next turn of this loop.
+      // The FIN of the closed half is sent in the next turn of this loop.
       if (way === 'half') await new Promise((resolve) => doomed.socket.once('finish', resolve));
       spin(-closeAfterMs);
       sentAt = performance.now();
@@ -111,7 +111,7 @@ class Scene {
     } else {
       sentAt = performance.now();
       unlocked = unlock();
-      // A reply that is there already is read by nobody: this turn does not end before the close.
+      // A reply that has arrived already is not read: this turn does not end before the close.
       spin(closeAfterMs);
       close(doomed, way);
     }
@@ -142,7 +142,7 @@ class Scene {
     const handle = handleIn(granted);
     assert(handle > held, 'handles grow');
     const last = await this.#holder.ask(...this.#unlockCall(handle));
-    // If what was forced was not the doomed one's, the next has had the lock a little later than we waited.
+    // If the doomed client did not have the lock, the next client got it a little later than we waited.
     if (outcome.kind === 'nobody' && last?.status === 200) counts.delivered += 1;
     else if (outcome.kind !== 'doomed') {
       if (closeAfterMs < 0) counts.before += 1;
@@ -169,7 +169,7 @@ class Scene {
     return this.#family === 'lock' ? ['DELETE', `/db/race/lock/x${query}`] : ['POST', `/db/race/munlock/x${query}`];
   }
 
-  /** How long nobody must have the lock before it is taken to be the doomed one's. */
+  /** How long the lock must seem free before the doomed client counts as its holder. */
   get #quietMs(): number {
     return Math.max(15, 10 * this.#grantMs);
   }
@@ -190,7 +190,7 @@ class Scene {
 
 type Outcome = { readonly kind: 'next' | 'doomed'; readonly reply: RawReply | undefined } | { readonly kind: 'nobody' };
 
-/** The doomed one listens to the end: it has the lock, or the next has. */
+/** The doomed client reads to the end: it has the lock, or the next client has. */
 async function heard(dead: Promise<RawReply | undefined>, next: Promise<RawReply | undefined>): Promise<Outcome> {
   const reply = await Promise.race([dead, next.then(() => undefined)]);
   return reply === undefined ? silence(next, atOnceMs) : { kind: 'doomed', reply };
@@ -218,7 +218,7 @@ function close({ socket }: RawConnection, way: Way): void {
   }
 }
 
-/** A timer is too coarse. */
+/** Spins, because a timer is too coarse. */
 function spin(forMs: number): void {
   const until = performance.now() + forMs;
   while (performance.now() < until);

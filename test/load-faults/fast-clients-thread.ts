@@ -1,4 +1,4 @@
-/** The fast clients themselves, in a thread of their own: what keeps the test busy must not count as the server's delay. */
+/** The fast clients, in a thread of their own, so that work of the test does not count as delay of the server. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { RawConnection } from '../support/raw-connection.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Clients that do nothing wrong, and what they feel of those who do: durable writes at a fixed rate over a few
- * connections, measured window by window, without and with the fault in turn, so that a slow minute of the machine meets
- * both. The verdict is on the medians of the windows' p99.
+ * Measures how much well-behaved clients suffer from others: durable writes at a fixed rate over a few connections,
+ * window by window, alternately without and with the fault, so that a slow minute of the machine affects both. The
+ * verdict compares the medians of the windows' p99.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads';
 const floorMs = 25;
 const ratioMax = 2;
 const pairsMin = 3;
-/** When the verdict is against the server, more windows are measured before it is believed. */
+/** After a verdict against the server, more windows are measured to confirm it. */
 const pairsMax = 9;
 
 export interface Verdict {
@@ -32,7 +32,7 @@ export class FastClients {
     const worker = new Worker(file, { workerData: { port, clients, perSecond } });
     await once(worker, 'message');
     const fast = new FastClients(worker);
-    // The first requests find code that is not compiled yet.
+    // The first requests run code that is not compiled yet.
     await fast.window(1000);
     return fast;
   }
@@ -47,7 +47,7 @@ export class FastClients {
     return latencies;
   }
 
-  /** In turn without and with the fault. `apply` resolves when it has taken hold, `lift` when it is over. */
+  /** Measures alternately without and with the fault. `apply` resolves when it is in effect, `lift` when it is over. */
   async compare(
     fault: { readonly apply: () => Promise<void>; readonly lift: () => Promise<void> },
     windowMs: number,

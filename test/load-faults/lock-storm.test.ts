@@ -1,7 +1,7 @@
 /**
- * Many clients, few locks, and everything that goes wrong with them: waits that run out, leases that run out, clients that
- * vanish or stand still, a server that is killed and one that stands still for longer than any lease. Judged by what the
- * clients saw (storm-ledger.ts), and by the history of what they wrote under guard.
+ * Many clients and few locks, with all faults: waits that time out, leases that end, clients that disconnect or are
+ * stopped, a server that is killed or stopped for longer than any lease. The verdict follows from what the clients saw
+ * (storm-ledger.ts), and from the history of their guarded writes.
  */
 import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
@@ -36,7 +36,7 @@ trial(
     keep('calls.jsonl', () => calls.map((call) => JSON.stringify(call)).join('\n'));
     try {
       await storm.start();
-      // Twice, since it is up to chance whether those who are stopped hold something at that moment.
+      // Twice, because the stopped clients hold a lock at that moment only by chance.
       const kinds: Fault['kind'][] = ['kill', 'stop clients', 'stop', 'stop clients'];
       for (let n = 0; n < faultsOfEach * kinds.length; n += 1) {
         await sleep(calmMs + random.below(calmMs * 0.3));
@@ -159,7 +159,9 @@ async function historyOfWrites(server: CrashServer): Promise<WatchEvent[]> {
   return events;
 }
 
-/** What was written under guard, answered or not, is in the order of the handles; all that was acknowledged is there. */
+/**
+ * Checks that guarded writes, answered or not, are in the order of the handles, and that no acknowledged one is lost.
+ */
 function judgeWrites(events: readonly WatchEvent[], calls: readonly Call[]): number {
   const handles = new Map<string, number>();
   for (const { Key, Value, Rev } of events) {

@@ -1,7 +1,7 @@
 /**
- * Watchers by the thousand, of three kinds, that come back whenever the server does: who polls one key with the version
- * that it has, who polls a prefix with a cursor, who reads a stream of events and resumes with `Last-Event-ID`. Each ends
- * when it has seen the last change, and has kept what it saw.
+ * Thousands of watchers that come back whenever the server does, of three kinds. One polls a key with its version, one
+ * polls a prefix with a cursor, one reads a stream of events and resumes with `Last-Event-ID`. Each ends when it has
+ * seen the last change, and keeps what it saw.
  */
 import assert, { AssertionError } from 'node:assert/strict';
 import { sleep } from '../support/crash-trial.ts';
@@ -14,23 +14,23 @@ export const endKey = 'w/zz-end';
 const target = '/watch/many';
 const waitSeconds = 60;
 
-/** Values tell in which round they were written: so a watcher knows how far it has come. */
+/** Values hold the round in which they were written, so a watcher knows how far it has come. */
 export interface Written {
   readonly round: number;
   readonly last: boolean;
 }
 
-/** What all watchers share. */
+/** Shared by all watchers. */
 export class Gallery {
   round = 0;
-  /** Polls and streams that the server has before it. */
+  /** Polls and streams that the server has not answered. */
   open = 0;
-  /** Requests that ended without an answer: the server went away under them. */
+  /** Requests that ended without an answer, because the server died. */
   cut = 0;
   streamsResumed = 0;
   /** Requests that this process, which is busy with all the others, began to send too late for the server. */
   tooSlow = 0;
-  /** Who has seen the change of this round that touches every key. */
+  /** Watchers that have seen the change of this round that touches every key. */
   arrived = 0;
   lastArrivedAt = 0;
   /** Undefined while the server is down. */
@@ -57,7 +57,7 @@ export class Gallery {
     if (this.arrived === this.#expected) this.#allArrived.resolve();
   }
 
-  /** A version has one content, for all and for ever. */
+  /** Checks that a version has one content, for all watchers and forever. */
   agree(key: string, version: number, value: unknown): void {
     const [name, text] = [`${key} ${version}`, JSON.stringify(value)];
     const known = this.#contents.get(name);
@@ -81,7 +81,7 @@ export class Gallery {
     this.#moved = Promise.withResolvers();
   }
 
-  /** The test has ended, by whatever: nobody comes back any more. */
+  /** The test has ended for any reason: no watcher comes back any more. */
   end(): void {
     this.#over = true;
     this.#moved.resolve();
@@ -117,7 +117,7 @@ abstract class Watcher {
 abstract class PollingWatcher extends Watcher {
   #connection: RawConnection | undefined;
 
-  /** One answer of status 200 or 204, however many servers it takes. */
+  /** Returns one answer of status 200 or 204, over any number of restarts. */
   protected async poll(body: unknown): Promise<{ status: number; body: string }> {
     for (;;) {
       while (this.#connection === undefined || this.#connection.socket.destroyed) {
@@ -168,7 +168,7 @@ export class KeyWatcher extends PollingWatcher {
   }
 }
 
-/** Whoever follows a prefix: all changes, in order, each as `Rev Key`. */
+/** The changes that a watcher of a prefix has seen, in order, each as `Rev Key`. */
 export interface Follower {
   readonly seen: readonly string[];
 }

@@ -1,6 +1,6 @@
 /**
- * Whether a process's memory is flat. What a collector does between two readings is noise, so a level is the lowest of
- * several readings, and the level after the last rounds is held against the one after the first: a leak grows with every
+ * Checks that the memory of a process is flat. Collections between two readings are noise, so a level is the lowest of
+ * several readings. The level after the last rounds is compared with that after the first: a leak grows with every
  * round, a plateau does not.
  */
 import assert from 'node:assert/strict';
@@ -42,7 +42,7 @@ export class Memory {
     this.#levels.push(lowest);
   }
 
-  /** The highest that was ever seen, in MiB. */
+  /** The highest reading, in MiB. */
   get peakMib(): number {
     return Math.round(this.#peak / mib);
   }

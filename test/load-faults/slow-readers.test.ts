@@ -1,6 +1,6 @@
 /**
- * Clients that ask and do not read. Of what they leave the server keeps a bounded part, for a bounded time, and those who
- * read do not feel it.
+ * Clients that send requests and do not read. The server holds a bounded part of their replies for a bounded time, and
+ * clients that read are not slowed down.
  */
 import assert from 'node:assert/strict';
 import { trial } from '../support/crash-trial.ts';
@@ -36,7 +36,7 @@ trial(
     let cutOff = 0;
     for (let round = 0; round < rounds; round += 1) {
       const streams = await open();
-      // Each takes what fits into the kernel's buffers and the limit, and then no more.
+      // Each reply fills the kernel's buffers and the limit, and then stops.
       for (let n = 0, left = readers; left > 0; n += 1) {
         assert(n < 60, `${left} streams are open after ${n} changes that nobody reads`);
         await writer.must('POST', '/db/slow/kv/s', value);
@@ -47,12 +47,12 @@ trial(
       await closeAll(streams);
       await memory.level();
     }
-    // Not before: their connections would stand idle for longer than the server keeps them.
+    // Not earlier: their connections would be idle for longer than the server keeps them.
     const fast = await FastClients.start(server.port);
     let streams: RawConnection[] = [];
     const verdict = await fast.compare(
       {
-        // Nothing is read of what has come, and it stays like that.
+        // From now on nothing is read.
         apply: async () => {
           streams = await open();
           for (let n = 0; n < 4; n += 1) await writer.must('POST', '/db/slow/kv/s', 'x'.repeat(64 * 1024));
@@ -77,7 +77,7 @@ trial(
   import.meta.url,
   async ({ t, server, seed }) => {
     const unreadMib = sized(32, 128);
-    /** As many as may leave their replies, each of some 4 MB, in our memory. */
+    /** As many clients as may leave their replies, about 4 MB each, in the server's memory. */
     const stayers = sized(6, 24);
     const writeTimeoutMs = sized(1500, 15_000);
     const limits = `limits: { unread_bytes_max: ${unreadMib * mib} }`;
@@ -87,7 +87,7 @@ trial(
     for (const key of keys) await client.must('POST', `/db/slow/kv/${key}`, 'x'.repeat(900 * 1024));
     const own = openFiles(server.pid);
     const memory = new Memory(server.pid);
-    /** Large reads that were asked for with success, as the server counts them. */
+    /** Successful large reads, as the server counts them. */
     const largeReads = async (): Promise<number> => {
       const answer = await client.ask('GET', '/metrics');
       const count = /^dragonlock_requests_total\{operation="kv_list",status="200"\} (\d+)$/m.exec(
@@ -106,9 +106,9 @@ trial(
       await closeAll(deaf);
       await memory.level();
     }
-    // What is compared is that they are there, deaf, with all that may be kept of them; not the reading for them, which is
-    // work as for anybody who asks for as much.
-    // Not before, as above.
+    // Compares the time in which they do not read and the server holds as much as it may. Serving their large reads is
+    // not compared: that is work as for any client.
+    // Not earlier, as above.
     const fast = await FastClients.start(server.port);
     let deaf: RawConnection[] = [];
     const verdict = await fast.compare(

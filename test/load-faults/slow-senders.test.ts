@@ -1,6 +1,6 @@
 /**
- * Clients that send slowly, or stop: in the head, in the body, or in the middle of 8 MiB. The timeouts end them, what is
- * kept of them has a limit, and those who send as they should do not feel it.
+ * Clients that send slowly, or stop: in the head, in the body, or in the middle of 8 MiB. Timeouts end them, the bytes
+ * held for them have a limit, and well-behaved clients are not slowed down.
  */
 import assert from 'node:assert/strict';
 import { trial, sleep } from '../support/crash-trial.ts';
@@ -13,7 +13,7 @@ import { sized, tooFewFiles } from './scale.ts';
 const senders = sized(60, 1000);
 const windowMs = sized(700, 2000);
 const rounds = 4;
-/** Of what the bodies hold in all at full scale: a fraction. */
+/** A fraction of the bytes that all bodies hold at full scale. */
 const arrivingMib = sized(64, 128);
 const nothing = (): void => {};
 const truthful = new Set(['', '400 invalid', '503 overloaded']);
@@ -43,7 +43,7 @@ trial(
     const body = JSON.stringify({ KVSet: [{ Key: 'slow', Value: 'x'.repeat(900) }] });
     const request = requestBytes('POST', '/db/slow', JSON.parse(body));
     const large = `POST /db/slow HTTP/1.1\r\nHost: x\r\nContent-Length: ${8 * mib}\r\n\r\n`;
-    /** So fast that the limit is reached, or, while others are measured, so slowly that what is sent in all is no load by itself. */
+    /** Fast enough to reach the limit, or, while others are measured, so slow that the sending itself is no load. */
     const paces = {
       filling: { piece: Buffer.alloc(mib / 4, 0x20), everyMs: 10 },
       slow: { piece: Buffer.alloc(16 * 1024, 0x20), everyMs: senders },
@@ -52,7 +52,7 @@ trial(
     let slow: RawConnection[] = [];
     let stop = nothing;
 
-    /** Begins what a client does, and never ends it. */
+    /** Begins a request and never ends it. */
     const begin = ({ socket }: RawConnection, i: number, timers: NodeJS.Timeout[]): void => {
       switch (i % 4) {
         case 0: {
@@ -89,7 +89,7 @@ trial(
       const timers: NodeJS.Timeout[] = [];
       stop = () => timers.forEach(clearTimeout);
       slow.forEach((connection, i) => begin(connection, i, timers));
-      // What is sent of the large bodies is there by then.
+      // By then the sent parts of the large bodies have arrived.
       await sleep(sized(500, 2500));
     };
     const lift = async (): Promise<void> => {

@@ -1,10 +1,10 @@
-/** SIGSTOP: a process that stands still, whose sockets and timers go on without it. */
+/** SIGSTOP: stops a process, while its sockets and timers go on. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { machineMs } from '../../src/shared/clock.ts';
 import { sleep } from '../support/crash-trial.ts';
 
-/** Stops a process for so long, and lets it go on. @returns when it certainly stood still, on the machine's clock */
+/** Stops a process for a time, then continues it. @returns when it was certainly stopped, on the machine's clock */
 export async function standStill(
   pid: number,
   ms: number,

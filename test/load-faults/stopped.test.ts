@@ -1,7 +1,7 @@
 /**
- * A server that stands still (SIGSTOP) for longer than leases and waits last. Its clock goes on: what has run out
- * meanwhile has run out when it wakes up, in the order of time, before anything that arrived meanwhile is looked at; and
- * what has not is as it was. (The lock storm does the same to a crowd; here each answer is known beforehand.)
+ * A server that is stopped (SIGSTOP) for longer than leases and waits last. Its clock goes on. When it continues, it
+ * first ends all leases and waits that have run out, in the order of time, and only then handles messages that arrived
+ * meanwhile; everything else is as before. (The lock storm does the same to many clients; here each answer is known.)
  */
 import assert from 'node:assert/strict';
 import { machineMs } from '../../src/shared/clock.ts';
@@ -15,7 +15,7 @@ const rounds = sized(1, 25);
 const shortMs = sized(1000, 1500);
 const stopMs = shortMs * 1.3;
 const longMs = shortMs * 3;
-/** What a busy machine may add. */
+/** The delay that a busy machine may add. */
 const slackMs = 5000;
 
 const names = ['holder', 'heir', 'keeper', 'rival', 'late', 'watcher', 'writer', 'other'] as const;
@@ -62,7 +62,7 @@ async function stand(
 
   const longFrom = machineMs();
   const kept = await keeper.must('POST', '/db/still', { LockID: lock('long'), LockDur: longMs / 1000 });
-  const behind = answered(rival, { LockID: lock('long'), LockDur: 60, LockWait: 60 });
+  const later = answered(rival, { LockID: lock('long'), LockDur: 60, LockWait: 60 });
   await waits(other, lock('long'));
   // A lock that is held all along: this wait ends while the server stands still.
   const far = await writer.must('POST', '/db/still', { LockID: lock('far'), LockDur: 60 });
@@ -90,9 +90,9 @@ async function stand(
   });
   const planned = from < shortFrom + shortMs && to > machineMs() - shortMs && to < longFrom + longMs;
   if (!planned) {
-    // The machine was so busy that other things ran out than were meant to: once more.
+    // The machine was so busy that other leases or waits ran out than intended: try again.
     await writer.must('POST', '/db/still', { KVSet: [{ Key: `s/${round}`, Value: round }] });
-    await Promise.all([next, behind, over, change, extension, guarded]);
+    await Promise.all([next, later, over, change, extension, guarded]);
     return;
   }
   count('stops');
@@ -122,7 +122,7 @@ async function stand(
 
   const guardedAnswer = await guarded!;
   assert.equal(guardedAnswer.status, 200, 'the long lease held all along');
-  const after = await behind;
+  const after = await later;
   assert(after.at >= longFrom + longMs, 'the long lease did not end early');
   assert(after.at < longFrom + longMs + slackMs, 'and not late: time passed while the server stood still');
   assert(after.body.Lock > guardedAnswer.body.Rev, 'the guarded write was before the next holder');
@@ -141,7 +141,7 @@ async function answered(client: CrashClient, body: unknown): Promise<{ status: n
   return { status: answer.status, body: answer.body, at: machineMs() };
 }
 
-/** @returns when somebody stands in line for the lock */
+/** Resolves when a client waits for the lock. */
 async function waits(client: CrashClient, lock: string): Promise<void> {
   for (;;) {
     const { Waiters } = (await client.must('GET', `/db/still/lock/${lock}`)) as AnswerBody & { Waiters: number };

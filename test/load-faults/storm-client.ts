@@ -1,6 +1,6 @@
 /**
- * One client of a lock storm: it asks for locks, uses what it gets, and gives it back, lets it run out or vanishes, at
- * random. Handles that it has had are tried again later. It writes down what it saw, and judges nothing.
+ * One client of a lock storm. At random it acquires locks, uses them, and unlocks, lets the lease end or disconnects.
+ * Later it tries old handles again. It records what it saw, and judges nothing.
  */
 import { ownerOf } from '../../src/protocol/partition.ts';
 import { accountId } from '../../src/protocol/ids.ts';
@@ -29,7 +29,7 @@ export interface Surroundings {
   readonly calls: Call[];
   readonly stopped: () => boolean;
   readonly server: () => Whereabouts;
-  /** One of them has got a lock. */
+  /** Called when one of the clients has got a lock. */
   readonly held: () => void;
 }
 
@@ -46,7 +46,7 @@ export class StormClient {
   readonly #random: SeededRandom;
   readonly #stale: Held[] = [];
   #connection: RawConnection | undefined;
-  /** For what proves that the other one waits. */
+  /** For the request that proves that the other one waits. */
   #second: RawConnection | undefined;
   #life = 0;
   #attempts = 0;
@@ -63,7 +63,7 @@ export class StormClient {
       if (this.#random.next() < 0.4) await this.#tryStale();
       await this.#takeTurn();
     }
-    // What was held before the last restart is refused all the same.
+    // A lease from before the last restart is refused all the same.
     await this.#tryStale();
     this.#connection?.socket.destroy();
     this.#second?.socket.destroy();
@@ -186,7 +186,7 @@ export class StormClient {
     return port === 0 ? undefined : RawConnection.open(port);
   }
 
-  /** An id that the lock's own shard keeps: then the shard that knows of the id knows of the place in line. */
+  /** An id that the lock's own shard keeps: the shard that knows the id then knows the place in the wait queue. */
   #idBeside(lock: string, name: string): string {
     const { shards } = this.#options;
     for (let n = 0; ; n += 1) {

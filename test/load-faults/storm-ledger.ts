@@ -1,10 +1,10 @@
 /**
- * What the clients of a lock storm saw, and whether it can have happened under locks that keep their word. Nothing is
- * asked of the server: the verdict follows from when requests were sent and answered (a clock that all processes of the
+ * Records what the clients of a lock storm saw, and judges whether correct locks can behave like that. It asks the
+ * server nothing: the verdict follows from the times of requests and answers (on a clock that all processes of the
  * machine share), and from the revisions in the answers.
  *
- * A lease that was acknowledged is certain until `sentAt + LockDur` of the last request that was told so, for the server
- * counts from a moment that cannot be before the request was sent, or until its release was sent, if that is earlier.
+ * An acknowledged lease is certain until `sentAt + LockDur` of the last request that was granted it, because the server
+ * cannot count from before the request was sent; or until its release was sent, if that is earlier.
  */
 import assert from 'node:assert/strict';
 
@@ -20,18 +20,18 @@ export interface Call {
   /** 0 for all but `acquire`. */
   readonly waitMs: number;
   readonly sentAt: number;
-  /** When another request proved that this one stands in line: whoever asks after that stands behind it. */
+  /** When another request proved that this one waits: every later request comes after it in the wait queue. */
   inLineAt?: number;
-  /** Of the lease; of an `acquire` what it was answered. */
+  /** Handle of the lease; for an `acquire`, the one in the answer. */
   handle?: number;
-  /** Absent: it was never answered. */
+  /** Absent: the request was never answered. */
   answeredAt?: number;
   status?: number;
   code?: string;
   rev?: number;
 }
 
-/** Something that was done to the server, or to one of the clients' processes. */
+/** A fault of the server, or of one of the clients' processes. */
 export interface Fault {
   readonly kind: 'kill' | 'stop' | 'stop clients';
   readonly process?: number;
@@ -51,7 +51,7 @@ interface Lease {
   releasedAt: number;
 }
 
-/** What a busy machine may add to any answer. */
+/** The delay that a busy machine may add to any answer. */
 const slackMs = 5000;
 /** A timer's grain, and the rounding of two clocks. */
 const grainMs = 25;
@@ -63,7 +63,7 @@ export type Counts = Record<
   | 'releases'
   | 'waits that ran out'
   | 'unanswered'
-  | 'orders in line proven'
+  | 'orders in wait queue proven'
   | 'stale handles refused'
   | 'stale handles refused after a restart'
   | 'leases that ended by time'
@@ -83,7 +83,7 @@ export function judge(calls: readonly Call[], faults: readonly Fault[]): Counts 
     releases: 0,
     'waits that ran out': 0,
     unanswered: 0,
-    'orders in line proven': 0,
+    'orders in wait queue proven': 0,
     'stale handles refused': 0,
     'stale handles refused after a restart': 0,
     'leases that ended by time': 0,
@@ -108,7 +108,7 @@ export function judge(calls: readonly Call[], faults: readonly Fault[]): Counts 
   return counts;
 }
 
-/** Ascending by handle. One handle belongs to one owner, whoever asks how often. */
+/** The leases, ascending by handle. One handle belongs to one owner, however often clients ask. */
 function leasesOf(calls: readonly Call[]): Lease[] {
   const leases = new Map<number, Lease>();
   for (const call of calls) {
@@ -141,7 +141,7 @@ function certainUntil({ keptUntil, releaseSentAt }: Lease): number {
   return Math.min(keptUntil, releaseSentAt);
 }
 
-/** Nobody has a lock before the time of those with lower handles has passed. */
+/** Checks that no client has a lock before the leases with lower handles have ended. */
 function judgeHolders(leases: readonly Lease[], counts: Counts): void {
   let before: Lease | undefined;
   for (const lease of leases) {
@@ -153,7 +153,7 @@ function judgeHolders(leases: readonly Lease[], counts: Counts): void {
   }
 }
 
-/** Whoever asks after another was answered gets a higher handle. */
+/** Checks that a request that was sent after another was answered gets a higher handle. */
 function judgeGrowth(calls: readonly Call[], leases: readonly Lease[]): void {
   const answers = leases.toSorted((a, b) => a.firstAnsweredAt - b.firstAnsweredAt);
   const grants = calls.filter(({ kind, status }) => kind === 'acquire' && status === 200);
@@ -168,7 +168,7 @@ function judgeGrowth(calls: readonly Call[], leases: readonly Lease[]): void {
   }
 }
 
-/** For each lease the one with a higher handle that its client heard of first. */
+/** For each lease, the one with a higher handle that its client learned of first. */
 function successorsOf(leases: readonly Lease[]): (Lease | undefined)[] {
   const successors: (Lease | undefined)[] = [];
   let first: Lease | undefined;
@@ -179,7 +179,7 @@ function successorsOf(leases: readonly Lease[]): (Lease | undefined)[] {
   return successors;
 }
 
-/** What was done with a handle was accepted while its lease held, and refused when it had ended. */
+/** Checks that calls with a handle were accepted while its lease held, and refused after it had ended. */
 function judgeUse(
   call: Call,
   leases: readonly Lease[],
@@ -216,10 +216,10 @@ function judgeUse(
   if (call.life > lease.life) counts['stale handles refused after a restart'] += 1;
 }
 
-/** First come, first served, among those of whom it is known who came first. */
+/** Checks FIFO order among requests whose order of arrival is known. */
 function judgeLine(calls: readonly Call[], counts: Counts): void {
   for (const ofLife of Map.groupBy(calls, ({ life }) => life).values()) {
-    // Who asks again for the lease that it has does not stand in line, and is told the handle of old.
+    // An owner that asks again for its own lease does not wait, and gets the old handle.
     const granted = ofLife.filter(({ kind, rev, handle }) => kind === 'acquire' && rev !== undefined && rev === handle);
     const proven = granted
       .filter(({ inLineAt }) => inLineAt !== undefined)
@@ -232,12 +232,12 @@ function judgeLine(calls: readonly Call[], counts: Counts): void {
       }
       if (last === undefined) continue;
       wrong(last.handle! < call.handle!, 'who came later was served first', { earlier: last, later: call });
-      if (last.answeredAt! > call.sentAt) counts['orders in line proven'] += 1;
+      if (last.answeredAt! > call.sentAt) counts['orders in wait queue proven'] += 1;
     }
   }
 }
 
-/** Nobody waits past its LockWait, nor is sent away before. */
+/** Checks that no request waits longer than its LockWait, and that none is refused earlier. */
 function judgeWait(call: Call, faults: readonly Fault[], counts: Counts): void {
   if (call.answeredAt === undefined) {
     counts.unanswered += 1;

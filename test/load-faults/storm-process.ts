@@ -1,4 +1,4 @@
-/** Some clients of a lock storm in a process of their own, which can be stopped without stopping the others. */
+/** Some clients of a lock storm, in a process of their own that can be stopped alone. */
 import assert from 'node:assert/strict';
 import { StormClient, type StormOptions, type Whereabouts } from './storm-client.ts';
 import type { Call } from './storm-ledger.ts';

@@ -1,6 +1,6 @@
 /**
- * Ten thousand watchers and a server that is killed while they wait: all of them come back at once, and in the end have
- * seen the last version; who follows a prefix has seen every change once, in order, over all restarts.
+ * Ten thousand watchers of a server that is killed while they wait. All of them come back at once, and in the end have
+ * seen the last version. Watchers of a prefix have seen every change once, in order, over all restarts.
  */
 import assert from 'node:assert/strict';
 import { meanwhile, sleep, trial } from '../support/crash-trial.ts';
@@ -63,7 +63,7 @@ trial(
   },
 );
 
-/** So many that there are files enough; the test says so when they are fewer than wanted. */
+/** As many watchers as there are file descriptors for; the test reports when they are fewer than intended. */
 function affordable(count: number): number {
   return tooFewFiles(count) === false || count < 100 ? count : affordable(Math.floor(count * 0.9));
 }
@@ -72,7 +72,7 @@ class Scene {
   readonly gallery = new Gallery();
   readonly keyWatchers: readonly KeyWatcher[];
   readonly followers: readonly (PrefixWatcher | StreamWatcher)[];
-  /** `Rev Key` of what was answered. */
+  /** `Rev Key` of each acknowledged change. */
   readonly acknowledged = new Set<string>();
   readonly #server: CrashServer;
   readonly #random: SeededRandom;

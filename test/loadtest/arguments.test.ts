@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BadArguments, choose, parseArguments } from '../../loadtest/arguments.ts';
 import { allRows } from '../../loadtest/rows/all-rows.ts';
 
-void test('a command line that makes no sense is refused, and the message says what was expected', () => {
+test('a command line that makes no sense is refused, and the message says what was expected', () => {
   const refused: readonly [string[], RegExp][] = [
     [['--latency', '5'], /--latency: expected 0, 1 or 10, got 5/],
     [['--latency', ''], /--latency: expected/],
@@ -28,7 +28,7 @@ void test('a command line that makes no sense is refused, and the message says w
   }
 });
 
-void test('an absent flag has its default', () => {
+test('an absent flag has its default', () => {
   const usual = parseArguments([], 8);
   assert.deepEqual(
     [usual.seconds, usual.repeats, usual.peers, usual.generators, usual.latencies],
@@ -41,7 +41,7 @@ void test('an absent flag has its default', () => {
   assert.equal(remote.generators, 1);
 });
 
-void test('rows are chosen by name, group or prefix; a name that matches nothing is refused', () => {
+test('rows are chosen by name, group or prefix; a name that matches nothing is refused', () => {
   const rows = allRows([0]);
   assert.equal(choose(rows, []).length, rows.length);
   assert.deepEqual(
@@ -53,12 +53,12 @@ void test('rows are chosen by name, group or prefix; a name that matches nothing
   assert.throws(() => choose(rows, ['kv-65B']), /There is no row kv-65B/);
 });
 
-void test('row names are unique, with any choice of latencies', () => {
+test('row names are unique, with any choice of latencies', () => {
   const names = allRows([0, 1, 10]).map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
 });
 
-void test('the original table is complete: 24 scenarios for each latency, by their names', () => {
+test('the original table is complete: 24 scenarios for each latency, by their names', () => {
   const titles = allRows([0])
     .filter(({ group }) => group === 'seed')
     .map(({ title }) => title);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { OpenLoop, poissonArrivals, type Arrivals } from '../../loadtest/load/arrivals.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 
-void test('arrivals have the requested rate and order, and the gaps of a Poisson process', () => {
+test('arrivals have the requested rate and order, and the gaps of a Poisson process', () => {
   const random = seededRandom(7);
   const arrivals = poissonArrivals(1000, () => random.next());
   const dues = Array.from({ length: 100_000 }, () => arrivals.next());
@@ -48,7 +48,7 @@ function drive(
   return { latencies, left: loop.unanswered(untilMs) };
 }
 
-void test('a stall counts for every request that it delays, not once', () => {
+test('a stall counts for every request that it delays, not once', () => {
   // One stall of 500 ms: a closed loop would see only a slow request for each connection.
   const stalled = drive(4, 1000, (now) => (now >= 200 && now < 204 ? 500 : 0.5)).latencies;
   const slow = stalled.filter((ms) => ms > 100).length;
@@ -57,13 +57,13 @@ void test('a stall counts for every request that it delays, not once', () => {
   assert.equal(calm.filter((ms) => ms > 100).length, 0);
 });
 
-void test('a request without an answer when time is up has waited since its due time', () => {
+test('a request without an answer when time is up has waited since its due time', () => {
   const { latencies, left } = drive(2, 100, (now) => (now < 50 ? 0.5 : Infinity));
   assert.equal(latencies.length + left.length, 100, 'every arrival is either answered or left');
   assert.ok(Math.max(...left) >= 49 && left.length >= 49);
 });
 
-void test('a server that is too slow gets no fewer requests: the queue grows', () => {
+test('a server that is too slow gets no fewer requests: the queue grows', () => {
   const random = seededRandom(3);
   const sent: number[] = [];
   const loop = new OpenLoop<string>(

@@ -95,7 +95,7 @@ function lockSpec(port: number, more: Partial<LoadSpec> = {}): LoadSpec {
   };
 }
 
-void test('a pair is counted once, by its unlock, and nothing stays locked', async (t) => {
+test('a pair is counted once, by its unlock, and nothing stays locked', async (t) => {
   const server = await lockServer(t);
   const result = await runGenerator(lockSpec(server.port), 2, clock, ignoreSpawn);
   assert.ok(result.units > 10);
@@ -107,7 +107,7 @@ void test('a pair is counted once, by its unlock, and nothing stays locked', asy
   assert.ok(result.generator.cores > 0 && result.generator.coresMax === 2);
 });
 
-void test('a simulated latency delays each request, and is not part of its measured latency', async (t) => {
+test('a simulated latency delays each request, and is not part of its measured latency', async (t) => {
   const server = await lockServer(t);
   const result = await runGenerator(lockSpec(server.port, { latencyMs: 10, seconds: 1 }), 1, clock, ignoreSpawn);
   const most = (8 * result.seconds * 1000) / 10;
@@ -115,12 +115,12 @@ void test('a simulated latency delays each request, and is not part of its measu
   assert.ok(result.requests > 8);
 });
 
-void test('a reply that is no success fails the run', async (t) => {
+test('a reply that is no success fails the run', async (t) => {
   const server = await lockServer(t, (seen) => (seen === 20 ? 503 : 200));
   await assert.rejects(runGenerator(lockSpec(server.port), 1, clock, ignoreSpawn), /was answered 503/);
 });
 
-void test('writes through the client count if each is answered with a version of its own', async (t) => {
+test('writes through the client count if each is answered with a version of its own', async (t) => {
   const server = await writeServer(t);
   const result = await runClient(clientSpec(server.port), clock, ignoreSpawn);
   assert.ok(result.units > 10);
@@ -129,12 +129,12 @@ void test('writes through the client count if each is answered with a version of
   assert.ok(result.generator.cores > 0 && result.latency!.p50Ms > 0);
 });
 
-void test('a write through the client that is answered with an older version fails the run', async (t) => {
+test('a write through the client that is answered with an older version fails the run', async (t) => {
   const server = await writeServer(t, (write) => (write === 500 ? 1 : write));
   await assert.rejects(runClient(clientSpec(server.port), clock, ignoreSpawn), /has version 1; expected one after/);
 });
 
-void test('an open loop sends each request that falls due, and reports how late', async (t) => {
+test('an open loop sends each request that falls due, and reports how late', async (t) => {
   const server = await lockServer(t);
   const spec = lockSpec(server.port, { arrivalsPerSecond: 200, seconds: 1, connections: 16 });
   const result = await runGenerator(spec, 1, clock, ignoreSpawn);
@@ -142,7 +142,7 @@ void test('an open loop sends each request that falls due, and reports how late'
   assert.ok(result.generator.lateP99Ms !== undefined);
 });
 
-void test('wrk: replies that are no success fail the run; requests become units', () => {
+test('wrk: replies that are no success fail the run; requests become units', () => {
   const summary = { micros: 2e6, requests: 100, shares: [1, 2, 3000, 4, 5, 6, 7000, 8, 9], max: 10, bad: 0, broken: 0 };
   const result = readWrkResult(`noise\nRESULT ${JSON.stringify(summary)}\n`, 100, 1, 0.5);
   assert.deepEqual(
@@ -157,7 +157,7 @@ void test('wrk: replies that are no success fail the run; requests become units'
   assert.throws(() => readWrkResult('connection refused', 1, 1, 0), /without a result/);
 });
 
-void test('redis-benchmark: the rate is read by the name of its column', () => {
+test('redis-benchmark: the rate is read by the name of its column', () => {
   const head =
     '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"';
   const result = readRedisBenchmarkResult(
@@ -172,7 +172,7 @@ void test('redis-benchmark: the rate is read by the name of its column', () => {
   assert.throws(() => readRedisBenchmarkResult('Could not connect', 1, 1), /without a result/);
 });
 
-void test('pgbench: failed transactions fail the run', () => {
+test('pgbench: failed transactions fail the run', () => {
   const output =
     'number of transactions actually processed: 3000\nnumber of failed transactions: 0 (0.000%)\ntps = 1500.5 (without initial connection time)\n';
   const result = readPgbenchResult(output, [1000, 2000, 3000], 1, 1);
@@ -184,7 +184,7 @@ void test('pgbench: failed transactions fail the run', () => {
   );
 });
 
-void test('group commits are the difference of two metrics readings, each commit in one bucket', () => {
+test('group commits are the difference of two metrics readings, each commit in one bucket', () => {
   const commits = groupCommits(metrics(1, 1, 1, 1), metrics(2, 5, 11, 101));
   assert.ok(commits);
   assert.deepEqual(commits.sizes, [

@@ -23,7 +23,7 @@ function leftovers(): string[] {
   return fs.readdirSync(root).filter((name) => name.startsWith('.loadtest-'));
 }
 
-void test('a quick run measures its rows, writes its four files and leaves nothing else', async (t) => {
+test('a quick run measures its rows, writes its four files and leaves nothing else', async (t) => {
   const out = path.join(temporaryDirectory(t), 'results');
   const before = leftovers();
   const rows = ['--only', 'lock-contended,seed-watch-1x100', '--latency', '0', '--no-peers', '--repeats', '1'];
@@ -57,7 +57,7 @@ void test('a quick run measures its rows, writes its four files and leaves nothi
   }
 });
 
-void test('with --target a running server is loaded and goes on running', async (t) => {
+test('with --target a running server is loaded and goes on running', async (t) => {
   const directory = temporaryDirectory(t);
   const { url, server } = await startServer(t, path.join(directory, 'data'));
   const out = path.join(directory, 'results');
@@ -73,7 +73,7 @@ void test('with --target a running server is loaded and goes on running', async 
   assert.equal(server.process.exitCode, null);
 });
 
-void test('on SIGTERM it ends what it started and removes its data', async () => {
+test('on SIGTERM it ends what it started and removes its data', async () => {
   const before = leftovers();
   const args = [bench, '--only', 'kv-64B-64', '--no-peers', '--seconds', '30'];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -95,7 +95,7 @@ void test('on SIGTERM it ends what it started and removes its data', async () =>
   assert.deepEqual(leftovers(), before);
 });
 
-void test('an unknown row is refused before anything is started', async () => {
+test('an unknown row is refused before anything is started', async () => {
   const { code, output } = await loadtest(['--only', 'kv-65B-64']);
   assert.equal(code, 1);
   assert.match(output, /There is no row kv-65B-64/);

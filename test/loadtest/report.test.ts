@@ -106,7 +106,7 @@ const report: Report = {
   ],
 };
 
-void test('ours comes first, and each peer has the median of its ratios', () => {
+test('ours comes first, and each peer has the median of its ratios', () => {
   assert.deepEqual(
     contestants.map(({ title, median, ratio }) => [title, median, ratio]),
     [
@@ -117,7 +117,7 @@ void test('ours comes first, and each peer has the median of its ratios', () => 
   );
 });
 
-void test('a goal is met, missed, or, without the peer, not measured', () => {
+test('a goal is met, missed, or, without the peer, not measured', () => {
   assert.deepEqual(
     goals.map(({ text, met }) => [text, met]),
     [
@@ -131,7 +131,7 @@ void test('a goal is met, missed, or, without the peer, not measured', () => {
   assert.equal(goals[2]?.measured, 'not measured');
 });
 
-void test('the page is self-contained, and names of servers and machines are escaped', () => {
+test('the page is self-contained, and names of servers and machines are escaped', () => {
   const html = renderHtml(report);
   assert.doesNotMatch(html, /(src|href)=|@import|url\(/);
   assert.match(html, /prefers-color-scheme:dark/);
@@ -154,7 +154,7 @@ void test('the page is self-contained, and names of servers and machines are esc
   assert.equal(opened, closed);
 });
 
-void test('terminal, Markdown and picture show the same figures', () => {
+test('terminal, Markdown and picture show the same figures', () => {
   for (const text of [renderTerminal(report), renderMarkdown(report), renderHtml(report)]) {
     assert.match(text, /0\.750 × Redis/);
     assert.match(text, /≥ 3 × etcd/);
@@ -167,21 +167,21 @@ void test('terminal, Markdown and picture show the same figures', () => {
   assert.doesNotMatch(picture, /NaN|undefined/);
 });
 
-void test('a report of one failed row can be rendered', () => {
+test('a report of one failed row can be rendered', () => {
   const failed = { ...report, rows: report.rows.slice(2) };
   for (const text of [renderTerminal(failed), renderMarkdown(failed), renderHtml(failed)])
     assert.match(text, /it fell/);
   assert.match(renderSummary(failed), /<\/svg>/);
 });
 
-void test('putInto replaces only the text between the marks', () => {
+test('putInto replaces only the text between the marks', () => {
   const document = `before\n${begin}\nold\n${end}\nafter\n`;
   assert.equal(putInto(document, 'new\n'), `before\n${begin}\n\nnew\n\n${end}\nafter\n`);
   assert.equal(putInto(putInto(document, 'x\n'), 'new\n'), putInto(document, 'new\n'));
   assert.throws(() => putInto('no marks', 'new'), /lacks its marks/);
 });
 
-void test('docs/performance.md has every row with a goal, and the README shows the picture', () => {
+test('docs/performance.md has every row with a goal, and the README shows the picture', () => {
   const document = fs.readFileSync(path.join(root, 'docs/performance.md'), 'utf8');
   const table = document.slice(document.indexOf(begin), document.indexOf(end));
   for (const { title, goals: expected = [] } of goalRows) {

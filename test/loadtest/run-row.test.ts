@@ -57,7 +57,7 @@ function rowOf(contestants: readonly ServerContestant[]): Row {
   return { name: 'row', title: 'row', group: 'goals', unit: 'x/s', better: 'more', contestants, goals };
 }
 
-void test('contestants take turns A B A B A B, alone, and ratios compare neighbouring runs', async () => {
+test('contestants take turns A B A B A B, alone, and ratios compare neighbouring runs', async () => {
   const servers = new FakeServers();
   const row = rowOf([servers.contestant('dragonlock', [30, 10, 33]), servers.contestant('redis', [10, 5, 11])]);
   const result = await runRow(row, { seconds: 1, warmUpSeconds: 0.5, repeats: 3, run: servers.run() });
@@ -68,7 +68,7 @@ void test('contestants take turns A B A B A B, alone, and ratios compare neighbo
   assert.deepEqual([result.contestants[1]?.ratio, result.goals[0]?.met, result.error], [3, true, undefined]);
 });
 
-void test('a failing peer is named and left out; its goal is not measured', async () => {
+test('a failing peer is named and left out; its goal is not measured', async () => {
   const servers = new FakeServers();
   const sides = [
     servers.contestant('dragonlock', [9, 9, 9]),
@@ -87,7 +87,7 @@ void test('a failing peer is named and left out; its goal is not measured', asyn
   assert.equal(result.goals[0]?.met, undefined);
 });
 
-void test('if ours fails, the row fails, and every server is stopped', async () => {
+test('if ours fails, the row fails, and every server is stopped', async () => {
   const servers = new FakeServers();
   const sides = [servers.contestant('dragonlock', [1], 0), servers.contestant('redis', [1])];
   await assert.rejects(

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { LatencyHistogram } from '../../loadtest/load/histogram.ts';
 import { median, medianBy, pairedRatio, quantile, short } from '../../loadtest/statistics.ts';
 
-void test('a median is the middle value, or the mean of the middle two', () => {
+test('a median is the middle value, or the mean of the middle two', () => {
   assert.equal(median([9, 1, 5]), 5);
   assert.equal(median([4, 1, 3, 2]), 2.5);
   assert.throws(() => median([]), /median of nothing/);
@@ -15,7 +15,7 @@ void test('a median is the middle value, or the mean of the middle two', () => {
   assert.equal(quantile([1, 2, 3, 4], 0.5), 3);
 });
 
-void test('a ratio compares neighbouring runs, not the medians', () => {
+test('a ratio compares neighbouring runs, not the medians', () => {
   // The machine was slower in the second round: both sides lost, and the ratio stays.
   assert.equal(pairedRatio([30, 10, 33], [10, 5, 11]), 3);
   // The medians' ratio would be 30 / 10 = 3; the rounds had 0.1, 3 and 1.
@@ -23,7 +23,7 @@ void test('a ratio compares neighbouring runs, not the medians', () => {
   assert.throws(() => pairedRatio([1, 2], [1]), /cannot be paired/);
 });
 
-void test('quantiles of a histogram are within 4 % of the truth, and never below it', () => {
+test('quantiles of a histogram are within 4 % of the truth, and never below it', () => {
   const durations = fc.array(fc.integer({ min: 0, max: 60_000_000 }), { minLength: 1, maxLength: 400 });
   fc.assert(
     fc.property(durations, fc.constantFrom(0.1, 0.5, 0.9, 0.99, 0.999, 1), (micros, q) => {
@@ -36,7 +36,7 @@ void test('quantiles of a histogram are within 4 % of the truth, and never below
   );
 });
 
-void test('histograms of several processes add up to one of all values', () => {
+test('histograms of several processes add up to one of all values', () => {
   const parts = [new LatencyHistogram(), new LatencyHistogram()];
   const all = new LatencyHistogram();
   for (let micros = 0; micros < 3_000_000; micros += 1009) {
@@ -51,7 +51,7 @@ void test('histograms of several processes add up to one of all values', () => {
   assert.equal(new LatencyHistogram().quantile(0.99), 0);
 });
 
-void test('figures have three significant digits', () => {
+test('figures have three significant digits', () => {
   assert.deepEqual([0.012_34, 1.005, 42.123, 99.97, 1234.5, Number.NaN].map(short), [
     '0.0123',
     '1.00',

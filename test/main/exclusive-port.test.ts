@@ -1,4 +1,4 @@
-/** The kernel's part in it is real: sockets of this process stand for those of several servers. */
+/** With the real kernel: sockets of this process stand for those of several servers. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -28,7 +28,7 @@ async function freePort(t: TestContext): Promise<number> {
   return port;
 }
 
-void test('a port: of many that want it at once exactly one gets it, and the others hear that it is in use', async (t) => {
+test('a port: of many servers that start at once exactly one gets it, and the others fail as in use', async (t) => {
   const port = await freePort(t);
   const tries = Array.from({ length: 20 }, () =>
     withExclusivePort({ host: '127.0.0.1', port }, async () => {
@@ -43,7 +43,7 @@ void test('a port: of many that want it at once exactly one gets it, and the oth
   await join(t, port);
 });
 
-void test('a port: who comes while another is between the two ways to take it waits, and is refused', async (t) => {
+test('a port: a server that comes while another is between the two steps waits, and is refused', async (t) => {
   const port = await freePort(t);
   const entered = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
@@ -59,7 +59,7 @@ void test('a port: who comes while another is between the two ways to take it wa
     return join(t, port);
   });
   const refused = assert.rejects(second, /EADDRINUSE/);
-  // Turns enough for the second to get in, if nothing kept it out.
+  // Enough turns for the second to get in, if nothing kept it out.
   for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   goOn.resolve();
   await first;
@@ -67,7 +67,7 @@ void test('a port: who comes while another is between the two ways to take it wa
   assert.equal(bothIn, false);
 });
 
-void test('a port: a listener on every address, or on one of several, is in the way too, another address is not', async (t) => {
+test('a port: a listener on all addresses, or on one of several, conflicts; on another it does not', async (t) => {
   const everywhere = portOf(await join(t, 0, '0.0.0.0'));
   const refused = withExclusivePort({ host: '127.0.0.1', port: everywhere }, () => join(t, everywhere));
   await assert.rejects(refused, /EADDRINUSE/);
@@ -83,7 +83,7 @@ void test('a port: a listener on every address, or on one of several, is in the 
   await withExclusivePort({ host: '127.0.0.2', port: here }, () => join(t, here, '127.0.0.2'));
 });
 
-void test('a port: who has stopped listening is not in the way, although connections are still open', async (t) => {
+test('a port: a server that has stopped listening does not conflict, even with open connections', async (t) => {
   const old = await join(t, 0);
   const port = portOf(old);
   const client = net.connect({ host: '127.0.0.1', port });
@@ -94,7 +94,7 @@ void test('a port: who has stopped listening is not in the way, although connect
   assert.equal(client.destroyed, false);
 });
 
-void test('a port: a listener that fails passes its error on, and leaves the port to others', async (t) => {
+test('a port: a listener that fails passes its error on, and frees the port', async (t) => {
   const port = await freePort(t);
   const fails = withExclusivePort({ host: '127.0.0.1', port }, () => Promise.reject(new Error('no files left')));
   await assert.rejects(fails, /no files left/);

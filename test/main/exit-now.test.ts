@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 
 const endNowFile = new URL('../../src/main/exit-now.ts', import.meta.url).href;
-/** The thread cannot be ended before its child has; so long it would hold up `process.exit`. */
+/** The thread cannot be ended before its child has; `process.exit` would wait that long. */
 const stuckSeconds = 30;
 const script = `
   import { Worker } from 'node:worker_threads';
@@ -14,7 +14,7 @@ const script = `
   new Worker(busy, { eval: true, execArgv: [] }).on('message', () => setTimeout(exitNow, 200, 70));
 `;
 
-void test('a process that goes down ends with its code, though one of its threads is stuck', async () => {
+test('a process that goes down ends with its code, though one of its threads is stuck', async () => {
   const started = performance.now();
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
   assert.deepEqual(await once(child, 'exit'), [70, null]);

@@ -8,18 +8,18 @@ function counter(from = 0): () => number {
   return () => (last += 1);
 }
 
-test('a number finds what was added under it, until it is taken, and never anything else', () => {
+test('an id finds its own value until it is taken, and never another', () => {
   const seed = 7;
   const random = seededRandom(seed);
-  const ring = new InFlightTable<string>(counter());
+  const table = new InFlightTable<string>(counter());
   const model = new Map<number, string>();
-  const gone: number[] = [];
+  const taken: number[] = [];
   for (let step = 0; step < 50_000; step += 1) {
-    // Grows to thousands and shrinks again, so that the ring grows while it is in use and numbers are skipped.
+    // Grows to thousands and shrinks again, so that the table grows while it is in use, and ids are skipped.
     if (random.next() < (step % 20_000 < 10_000 ? 0.7 : 0.3)) {
       const value = `value ${step}`;
-      const id = ring.add(value);
-      assert(!model.has(id), `a number is given once (seed ${seed}, step ${step})`);
+      const id = table.add(value);
+      assert(!model.has(id), `an id is used once (seed ${seed}, step ${step})`);
       model.set(id, value);
     } else {
       const id = model
@@ -27,36 +27,36 @@ test('a number finds what was added under it, until it is taken, and never anyth
         .drop(random.below(Math.min(model.size, 64) || 1))
         .next().value;
       if (id === undefined) continue;
-      assert.equal(ring.get(id), model.get(id));
-      assert.equal(ring.take(id), model.get(id));
+      assert.equal(table.get(id), model.get(id));
+      assert.equal(table.take(id), model.get(id));
       model.delete(id);
-      gone.push(id);
+      taken.push(id);
     }
-    assert.equal(ring.size, model.size);
+    assert.equal(table.size, model.size);
   }
-  for (const [id, value] of model) assert.equal(ring.get(id), value);
-  for (const id of gone.slice(-5000)) assert.equal(ring.take(id), undefined, 'taken once');
+  for (const [id, value] of model) assert.equal(table.get(id), value);
+  for (const id of taken.slice(-5000)) assert.equal(table.take(id), undefined, 'taken once');
 });
 
-test('numbers of others are skipped, and numbers beyond 2^32 are fine', () => {
+test('ids that others draw are skipped, and ids beyond 2^32 work', () => {
   const next = counter(2 ** 40);
-  const ring = new InFlightTable<number>(next);
+  const table = new InFlightTable<number>(next);
   const ids = Array.from({ length: 3000 }, (_, i) => {
     next();
-    return ring.add(i);
+    return table.add(i);
   });
   assert.equal(new Set(ids).size, ids.length);
-  ids.forEach((id, i) => assert.equal(ring.take(id), i));
-  assert.equal(ring.size, 0);
+  ids.forEach((id, i) => assert.equal(table.take(id), i));
+  assert.equal(table.size, 0);
 });
 
-test('one that stays for long is skipped over, round after round', () => {
-  const ring = new InFlightTable<string>(counter());
-  const stays = ring.add('waits for a lock');
+test('the place of an entry that stays is skipped, round after round', () => {
+  const table = new InFlightTable<string>(counter());
+  const stays = table.add('waits for a lock');
   for (let i = 0; i < 100_000; i += 1) {
-    const id = ring.add('comes and goes');
+    const id = table.add('comes and goes');
     assert.notEqual(id, stays);
-    assert.equal(ring.take(id), 'comes and goes');
+    assert.equal(table.take(id), 'comes and goes');
   }
-  assert.equal(ring.take(stays), 'waits for a lock');
+  assert.equal(table.take(stays), 'waits for a lock');
 });

@@ -1,6 +1,6 @@
 /**
- * A router on the real event loop. Connections are looked at once in each of its turns; a message that comes behind that
- * look, because the thread was busy or had no CPU, must not hand a lock to somebody whose end has arrived meanwhile.
+ * A router on the real event loop, which polls connections once in each turn. A message that arrives after the poll,
+ * because the thread was busy or had no CPU, must not grant a lock to a client that has disconnected meanwhile.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
 import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
-import { Connection } from '../../src/front-end/http/sockets/disconnects.ts';
+import { Disconnects } from '../../src/front-end/http/sockets/disconnects.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import type { Grant, Reply } from '../../src/protocol/replies.ts';
@@ -23,15 +23,15 @@ import { FaultDisk } from '../support/fault-disk.ts';
 const rev = revision(1);
 const grant: Grant = { account: acme, id: 'l', handle: 2, mutex: false, version: 2 };
 
-test('a client whose end arrived before its grant gets none, although no connection was looked at in between', async (t) => {
+test('a client that disconnected before its grant gets none, even without a poll in between', async (t) => {
   const shard = new FakeShard();
   const router = routerOver(shard);
   const { client, served } = await connected(t);
   const delivered: Reply[] = [];
-  const connection = Connection.of(served);
+  const disconnects = Disconnects.of(served);
   const waiting = {
     get disconnected() {
-      return connection.gone;
+      return disconnects.disconnected;
     },
     deliver: (reply: Reply) => void delivered.push(reply),
   };
@@ -46,7 +46,7 @@ test('a client whose end arrived before its grant gets none, although no connect
   const [request] = shard.got;
   assert(request?.kind === 'request');
 
-  // Its callback runs where the loop handles what it has found: it looks for more in its next turn.
+  // The callback runs in the poll phase, after the poll: the loop polls again in its next turn.
   await new Promise<void>((resolve) =>
     fs.stat('.', () => {
       client.resetAndDestroy();

@@ -7,7 +7,7 @@ import type { Command } from '../../src/protocol/operations/operations.ts';
 const account = accountId('acc');
 const lock = (waitMs: number): Command => ({ kind: 'mutex.lock', account, lock: { id: 'm', durMs: 60_000, waitMs } });
 
-test('a grant to one who waited leaves a turn after it came: a hang-up that is read meanwhile sends it to the next', async () => {
+test('a grant to a waiter is sent one turn later: a disconnect that is read meanwhile passes it on', async () => {
   const server = new RouterUnderTest({ shards: 1 });
   const { Lock: handle } = await server.ok(lock(0));
   const first = server.send(lock(60_000));
@@ -17,8 +17,8 @@ test('a grant to one who waited leaves a turn after it came: a hang-up that is r
   assert(typeof handle === 'number');
   const unlock = server.send({ kind: 'mutex.unlock', account, unlock: { id: 'm', handle } });
   while (unlock.waits) assert(await server.step(), 'the unlock is answered');
-  assert(first.waits, 'what came with the same message as the answer to the unlock has not left yet');
-  // Its connection has ended, and the news of that was read in this very turn.
+  assert(first.waits, 'the grant that came in the same message as the answer to the unlock has not been sent yet');
+  // Its connection has ended, and the end was read in this very turn.
   first.disconnected = true;
   await server.settle();
   assert.equal(first.reply, undefined);

@@ -6,7 +6,7 @@ import { batch, get, inspect, kvList, lock, mlock, set, unlock } from '../suppor
 import { keyOn, RouterUnderTest } from '../support/router-under-test.ts';
 
 describe('reply gate', () => {
-  test('lets pass what is durable, holds what is not, and keeps the order of what it holds', () => {
+  test('passes what is durable, holds what is not, and keeps the order of what it holds', () => {
     const gate = new ReplyGate(2, revision(5));
     const out: string[] = [];
     gate.pass(0, revision(5), () => out.push('a'));
@@ -73,7 +73,7 @@ describe('nothing leaves before it is durable', () => {
     );
   });
 
-  test('a grant to a waiter waits for the unlock that grantable the lock', async () => {
+  test('a grant to a waiter waits for the unlock that made the lock grantable', async () => {
     const server = new RouterUnderTest({ shards: 1 });
     const { Lock } = await server.ok(lock('l'));
     const waiting = await server.ask(lock('l', { waitMs: 1000 }));
@@ -116,8 +116,8 @@ describe('nothing leaves before it is durable', () => {
   });
 });
 
-describe('a client that is gone', () => {
-  test('when its grant arrives gives the lock to the next in line, durable lock and mutex alike', async () => {
+describe('a client that has disconnected', () => {
+  test('when its grant arrives gives the lock to the next waiter, durable lock and mutex alike', async () => {
     const server = new RouterUnderTest({ shards: 2 });
     for (const take of [lock, mlock]) {
       server.journalStands = true;
@@ -128,7 +128,7 @@ describe('a client that is gone', () => {
       gone.disconnected = true;
       server.journalStands = false;
       await server.settle();
-      // A mutex is granted without the journal, so that its reply was there before.
+      // A mutex is granted without the journal, so its reply came before the disconnect.
       if (take === mlock) {
         assert.equal(gone.code, 'ok');
         next.hangUp();
@@ -137,7 +137,7 @@ describe('a client that is gone', () => {
     }
   });
 
-  test('while it waits leaves the line, and a drain does not wait for it', async () => {
+  test('while it waits leaves the wait queue, and a drain does not wait for it', async () => {
     const server = new RouterUnderTest({ shards: 1 });
     const { Lock } = await server.ok(lock('l'));
     const gone = await server.ask(lock('l', { waitMs: 60_000 }));
@@ -152,7 +152,7 @@ describe('a client that is gone', () => {
     await drained;
   });
 
-  test('whose grant and whose farewell cross on their way holds nothing', async () => {
+  test('whose grant and whose cancel cross on their way holds nothing', async () => {
     const server = new RouterUnderTest({ shards: 1 });
     const { Lock } = await server.ok(lock('l'));
     const gone = await server.ask(lock('l', { waitMs: 60_000 }));
@@ -168,7 +168,7 @@ describe('a client that is gone', () => {
 });
 
 describe('limits and drain', () => {
-  test('more requests in flight than allowed are refused at once; those that wait for a lock do not count', async () => {
+  test('more requests in flight than allowed are refused at once; waits for a lock do not count', async () => {
     const server = new RouterUnderTest({ shards: 2, limits: { inflight_per_shard_max: 2 } });
     const [a, b] = [keyOn(0, 2), keyOn(1, 2)];
     await server.ok(lock(a, { durMs: 60_000 }));
@@ -188,7 +188,7 @@ describe('limits and drain', () => {
     await server.ok(set(a, 2));
   });
 
-  test('drain answers everyone: waiters, watchers, batches over several shards, and refuses what comes', async () => {
+  test('drain answers waiters, watchers and batches over several shards, and refuses new requests', async () => {
     const server = new RouterUnderTest({ shards: 3 });
     const { account } = batch({});
     const l = keyOn(2, 3, 0, 'lock');

@@ -10,7 +10,7 @@ import type { AskedClient } from '../support/router-under-test.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
 
-/** What a run has to have seen. Watches are seen through `watchKeys`, which answers or waits. */
+/** Outcomes that a run must meet. Watches are observed through `watchKeys`, which answers or waits. */
 const outcomes = [
   'lock:ok not_locked wait:ran-out owner:took-over extend:ok extend:lock_lost unlock:ok unlock:lock_lost',
   'guard:ok guard:lock_lost check:ok check:version_mismatch set:ok set:version_mismatch delete:ok delete:version_mismatch',
@@ -45,7 +45,7 @@ class Run {
   readonly #model: NaiveServer;
   readonly #comparison: Comparison;
   readonly #open = new Map<number, AskedClient>();
-  /** Who watches a key. */
+  /** The watcher of each key. */
   readonly #watching = new Map<string, AskedClient>();
   readonly #covered: Set<string>;
 
@@ -107,7 +107,7 @@ class Run {
     for (const [key, watcher] of this.#watching) assert.ok(watcher.waits, `nothing has happened to ${key}`);
   }
 
-  /** One watcher a key at a time; the model knows keys, not watchers. */
+  /** One watcher for each key at a time, because the model knows keys, not watchers. */
   async #watch(key: string, version: number): Promise<void> {
     if (this.#watching.has(key)) return;
     const client = this.#server.client();

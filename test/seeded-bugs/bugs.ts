@@ -350,8 +350,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the order per key is lost behind a batch over several shards',
     file: 'src/router/transaction/transaction-order.ts',
-    find: 'if (!this.#underWay.conflicts(scope) && !this.#waitingScopes.conflicts(scope)) {',
-    replace: 'if (scope !== undefined) {',
+    find: 'if (!this.#underWay.conflicts(footprint) && !this.#waitingFootprints.conflicts(footprint)) {',
+    replace: 'if (footprint !== undefined) {',
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'keeps the order per key' },
   },
   {
@@ -373,7 +373,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: 'return view.lease === undefined;',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
-      test: 'nobody barges in between its reservation',
+      test: 'no other owner gets it between reservation',
     },
   },
   {
@@ -395,7 +395,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/router/router.ts',
     find: '    else if (reply.grant !== undefined) this.#returnGrant(reply.grant);\n',
     replace: '',
-    caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next in line' },
+    caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next waiter' },
   },
   {
     name: 'a lease that nobody was told of is taken back by force',

@@ -39,7 +39,7 @@ test('locks: a waiter is granted in the moment of the unlock, without delay', as
   assert(typical < 500, `a typical wake-up takes ${typical} ms`);
 });
 
-test('locks: first come, first served, and nobody barges in', async () => {
+test('locks: first come, first served, and no request overtakes the waiters', async () => {
   const held = await server.batch(lockBody, 'fifo');
   const order: number[] = [];
   const waiting: Promise<void>[] = [];
@@ -57,7 +57,7 @@ test('locks: first come, first served, and nobody barges in', async () => {
     server.batch({ UnlockID: 'l', Unlock: held.Lock }, 'fifo'),
     server.call('POST', '/db/fifo', lockBody),
   ]);
-  assert.equal(barging.status, 409, 'who does not wait is refused while others stand in line');
+  assert.equal(barging.status, 409, 'a request without a wait is refused while others wait');
   await Promise.all(waiting);
   assert.deepEqual(order, [0, 1, 2, 3, 4]);
 });
@@ -146,7 +146,7 @@ test('locks: a lease ends at its time: never early, and not late', async () => {
   assert.deepEqual(next.Recover, { Lock: held.Lock, Why: 'expired' });
 });
 
-test('locks: a waiter that cannot be satisfied any more leaves the lock to the next', async () => {
+test('locks: a waiter whose conditions fail meanwhile leaves the lock to the next', async () => {
   const held = await server.batch(lockBody, 'cond');
   const failing = server.batchFails(
     'version_mismatch',
@@ -194,7 +194,7 @@ test('locks over REST: inspection shows the state, and ?fence= tells whether a h
   assert.equal((await server.fails('lock_lost', 'GET', `/db/inspect/lock/l?fence=${Lock}`)).Why, 'released');
 });
 
-test('locks: the same owner asking again takes over its own place in line', async () => {
+test('locks: the same owner asking again takes over its own place in the wait queue', async () => {
   const held = await server.batch(lockBody, 'place');
   const first = server.call('POST', '/db/place', { ...lockBody, LockWait: 30, LockOwner: 'o' });
   await server.waiters(1);

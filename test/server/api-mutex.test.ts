@@ -1,4 +1,7 @@
-/** Mutexes in memory: the same queue and fencing as durable locks. That they are gone at restart is in `restarts.test.ts`. */
+/**
+ * Mutexes in memory: the same queue and fencing as durable locks. That they are gone at restart is in
+ * `restarts.test.ts`.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isPending, serverForFile, untilTime } from '../support/server-under-test.ts';
@@ -53,14 +56,14 @@ test('mutexes: an unlock tells the truth', async () => {
   assert.equal((await server.fails('lock_lost', 'POST', `/db/truth/munlock/a?lock=${third.Lock}`)).Why, 'forced');
 });
 
-test('mutexes: a lease that ends goes to the next in line at its time', async () => {
+test('mutexes: the lock of a lease that ends goes to the next waiter at that time', async () => {
   const held = await server.ok('POST', '/db/expire/mlock/a?dur=0.2');
   const next = await server.ok('POST', '/db/expire/mlock/a?dur=1&wait=15');
   const late = next.Now - held.TillMs;
   assert(late >= 0 && late < 250, `granted ${late} ms after the end`);
 });
 
-test('mutexes: a wait runs out, and a client that hangs up leaves the line', async () => {
+test('mutexes: a wait times out, and a client that disconnects leaves the wait queue', async () => {
   const held = await server.ok('POST', '/db/gone/mlock/a?dur=30');
   await server.fails('not_locked', 'POST', '/db/gone/mlock/a?dur=30&wait=0.05');
   const hangUp = new AbortController();

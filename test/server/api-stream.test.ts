@@ -7,7 +7,7 @@ import { StreamReader } from '../support/stream-reader.ts';
 
 const server = serverForFile();
 
-/** Opened first and looked at last: the heartbeat comes every 15 s. */
+/** Opened first and checked last, because the heartbeat comes every 15 s. */
 let quiet: StreamReader;
 test('stream: is open before anything happens', async () => {
   quiet = await StreamReader.open(`${server.url}/watch/quiet?prefix=p/`);
@@ -90,7 +90,7 @@ test('stream: a reader that does not keep up is closed, never skipped, and resum
   try {
     for (let block = await slow.nextCommit(); block !== undefined; block = await slow.nextCommit()) seen.push(block.id);
   } catch {
-    // Cut off in the middle of a block: that is how it learns of it.
+    // The stream ends in the middle of a block: so the client notices.
   }
   assert(seen.length < revisions.length, 'it was cut off before the end');
   const again = await StreamReader.open(url, { 'last-event-id': String(seen.at(-1) ?? start.Rev) });
@@ -98,7 +98,7 @@ test('stream: a reader that does not keep up is closed, never skipped, and resum
     const block = await again.nextCommit();
     assert(
       block !== undefined,
-      'history is sent as fast as it is read: who reads is never cut off, however far behind',
+      'history is sent as fast as it is read: a client that reads is never disconnected, however far it lags',
     );
     seen.push(block.id);
   }
@@ -124,14 +124,14 @@ test('stream: when the server stops, a reader is told, and its connection ends',
   await stopped;
 });
 
-test('stream: every 15 s a heartbeat, with a bookmark behind what was of no interest', async () => {
+test('stream: every 15 s a heartbeat, with a bookmark after changes of no interest', async () => {
   const first = await quiet.next();
   const { Rev } = await server.ok('POST', '/db/quiet/kv/other', 1);
   const beat = await quiet.next(17_000);
   assert.deepEqual(beat?.comments, ['heartbeat']);
   assert(
     first?.id !== undefined && beat?.id !== undefined && beat.id >= Rev,
-    `bookmark ${beat?.id} at or behind ${Rev}`,
+    `bookmark ${beat?.id} at or after ${Rev}`,
   );
   quiet.close();
 });

@@ -100,7 +100,7 @@ test('watch: thousands wait for one key, and all are answered', async () => {
   await server.watchers(0);
 });
 
-test('watch: a client that hangs up is forgotten', async () => {
+test('watch: the watcher of a client that disconnects is removed', async () => {
   const hangUp = new AbortController();
   const gone = [
     server.call('POST', '/watch/gone', { ID: 'k' }, { signal: hangUp.signal }),
@@ -113,7 +113,7 @@ test('watch: a client that hangs up is forgotten', async () => {
   await eventually('no key is watched', async () => (await server.metric('dragonlock_shard_watched_keys')) === 0);
 });
 
-test('watch a prefix: every change behind the cursor, in order, whole batches', async () => {
+test('watch a prefix: every change after the cursor, in order, whole batches', async () => {
   const start = await server.ok('GET', '/db/prefix/kv?prefix=p/');
   const one = await server.batch(
     {

@@ -1,4 +1,4 @@
-/** Whatever a client sends: a documented refusal that says where, never a 5xx, and nothing has changed afterwards. */
+/** Any bad input gets a documented refusal that names the place, never a 5xx, and changes nothing. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
@@ -226,7 +226,7 @@ const garbage: readonly (readonly [what: string, bytes: string | Buffer])[] = [
   ['a header of 100 KB', `GET /livez HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(100_000)}\r\n\r\n`],
 ];
 
-test('bad input: bytes that are not HTTP get a 400 or a closed connection, and harm nobody', async (t) => {
+test('bad input: bytes that are not HTTP get a 400 or a closed connection, and harm no other client', async (t) => {
   for (const [what, bytes] of garbage) {
     await t.test(what, async () => {
       const socket = server.connect();
@@ -248,7 +248,7 @@ test('bad input: bytes that are not HTTP get a 400 or a closed connection, and h
   assert.deepEqual(await state(), untouched);
 });
 
-test('bad input: a client that leaves in the middle of a body leaves nothing behind', async () => {
+test('bad input: a client that disconnects in the middle of a body leaves no trace', async () => {
   for (let i = 0; i < 20; i += 1) {
     const socket = server.connect();
     await once(socket, 'connect');

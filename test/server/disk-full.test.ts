@@ -1,6 +1,6 @@
 /**
- * A disk that is really full: a small tmpfs of our own. Writes are refused with 507, what was acknowledged stays, reads,
- * unlocks and deletes go on, and the server comes back by itself when there is room.
+ * A disk that is really full: a small tmpfs. Writes are refused with 507, acknowledged data stays, reads, unlocks and
+ * deletes go on, and the server recovers by itself when there is space.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -30,7 +30,7 @@ after(() => {
   fs.rmSync(directory, { recursive: true, force: true });
 });
 
-/** Takes all the room that is left. */
+/** Takes all remaining space. */
 function fill(): void {
   const file = fs.openSync(filler, 'a');
   for (const size of [mib, 4096]) {

@@ -1,6 +1,6 @@
 /**
- * Two front ends of one server, on connections that are known to be on different ones: what is answered through one is
- * seen through the other, what is limited is limited once, and a stop or a bug in one is the whole server's.
+ * Two front ends of one server, over connections that are known to be on different ones: changes answered through one
+ * are seen through the other, limits hold once for both, and a stop or a bug in one is that of the whole server.
  */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
@@ -58,7 +58,7 @@ class OneConnection {
   }
 }
 
-/** Connections on the front ends 0 and 1. Whose connection is whose, the server's own count says. */
+/** Opens connections on the front ends 0 and 1. The server's own count says which is which. */
 async function onBoth(t: TestContext, server: ServerUnderTest): Promise<[OneConnection, OneConnection]> {
   const found: (OneConnection | undefined)[] = [undefined, undefined];
   const opened: OneConnection[] = [];
@@ -74,7 +74,7 @@ async function onBoth(t: TestContext, server: ServerUnderTest): Promise<[OneConn
     await connection.ok('GET', '/livez');
     const after = await observer.connections();
     const grown = after.flatMap((count, i) => (count > before[i]! ? [i] : []));
-    // A connection of the set-up may have closed meanwhile: that tells nothing.
+    // A connection of the setup may have closed meanwhile, which says nothing.
     if (grown.length === 1) found[grown[0]!] ??= connection;
     before = after;
   }
@@ -100,7 +100,7 @@ for (const shards of [1, 3]) {
       assert.deepEqual(new Set(list.KV.map(({ Version }) => Version)), new Set([batch.Rev]));
       assert(list.Rev >= batch.Rev);
       assert.equal((await a.ok('GET', `/db/acc/lock/l${i}`)).Locked, true);
-      // Nothing is ahead of the other's clock, and what has happened needs no waiting.
+      // No revision is ahead of what the other front end knows, and past changes need no waiting.
       const poll = await a.ok('POST', '/watch/acc', { Prefix: 'b', After: batch.Rev - 1, Wait: 20 });
       assert.deepEqual(new Set(poll.Events.map(({ Rev }) => Rev)), new Set([batch.Rev]));
       const nothing = await a.call('POST', '/watch/acc', { Prefix: 'b', After: batch.Rev, Wait: 0.001 });
@@ -203,7 +203,7 @@ test('errors: no two have one RequestID, through whichever front end', async (t)
   assert.equal(ids.size, 6);
 });
 
-test('stop: everyone who waits is told, through both front ends, and the exit code is 0', async (t) => {
+test('stop: every waiting client is answered, through both front ends, and the exit code is 0', async (t) => {
   const server = await ServerUnderTest.forTest(t, { config: 'shards: 3\nhttp: { threads: 2 }' });
   await server.ok('POST', '/db/acc/lock/l?dur=60');
   const keys = Array.from({ length: 8 }, (_, i) => ({ Key: `k${i}`, Value: 1 }));

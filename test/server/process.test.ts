@@ -279,7 +279,7 @@ test('start: a last frame that was torn by a crash is dropped, wherever it was t
   }
 });
 
-test('connections: a client that closes in the middle of everything harms nobody', async (t) => {
+test('connections: a client that closes in the middle of everything harms no other client', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   for (let i = 0; i < 50; i += 1) {
     const socket = server.connect();

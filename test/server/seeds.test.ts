@@ -1,4 +1,6 @@
-/** The examples and call lists of the READMEs that this server was asked for, sent as they stand there (as valid JSON). */
+/**
+ * The examples and call lists of the READMEs that this server was asked for, sent as they stand there (as valid JSON).
+ */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { test } from 'node:test';

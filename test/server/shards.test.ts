@@ -1,4 +1,4 @@
-/** The same calls with one shard and three, behind one front end and two; and a number of shards that changes. */
+/** The same calls with one shard and three, with one front end and two; and a number of shards that changes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReplyBody } from '../support/reply-body.ts';
@@ -74,7 +74,7 @@ for (const config of layouts) {
       }
     });
 
-    await t.test('a batch over many shards waits for its lock in line, and is granted at the unlock', async () => {
+    await t.test('a batch over many shards waits for its lock, and is granted it at the unlock', async () => {
       const held = await server.batch({ LockID: 'l', LockDur: 60 });
       const order: number[] = [];
       const waiting: Promise<void>[] = [];
@@ -96,7 +96,7 @@ for (const config of layouts) {
       assert((await server.batch({ KVGet: keys })).KV.every(({ Value }) => Value === 'by 2'));
     });
 
-    await t.test('a client that vanishes while its batch waits leaves the line', async () => {
+    await t.test('a client that disconnects while its batch waits leaves the wait queue', async () => {
       const held = await server.batch({ LockID: 'v', LockDur: 60 });
       const hangUp = new AbortController();
       const waiting = server.batch(
@@ -175,7 +175,7 @@ for (const config of layouts) {
       assert.equal((await server.ok('POST', '/db/acc/sequence/key-3')).Value, 2);
     });
 
-    await t.test('a stop tells everyone who waits', async () => {
+    await t.test('a stop answers every waiting client', async () => {
       const waiting = [
         server.batchFails('draining', {
           LockID: 'to-1',

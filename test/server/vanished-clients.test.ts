@@ -1,4 +1,4 @@
-/** Clients that vanish: they leave every line at once, and a lock granted to one of them goes to the next. */
+/** Clients that disconnect leave every wait queue at once, and a lock granted to one of them goes to the next. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -30,7 +30,7 @@ const ways = [
 
 for (const kind of ['lock', 'mlock'] as const) {
   for (const [how, vanish] of ways) {
-    test(`${kind}: ${how} while it waits: it leaves the line, and the next is granted without delay`, async () => {
+    test(`${kind}: ${how} while it waits: it leaves the wait queue, and the next is granted without delay`, async () => {
       const path = `/db/acc/${kind}/${encodeURIComponent(how)}`;
       const held = await server.ok('POST', `${path}?dur=60`);
       const dead = await sendRaw(`POST ${path}?dur=60&wait=60`);
@@ -61,7 +61,7 @@ for (const kind of ['lock', 'mlock'] as const) {
       const next = server.ok('POST', `${path}?dur=60&wait=60`);
       await server.waiters(2);
       const unlocking = await sendRaw();
-      // The server meets both at once: first the unlock, whose grant is for the connection that closed right behind it.
+      // The server reads both at once: first the unlock, whose grant is for the connection that closed right after it.
       await whileStopped(server.pid, () => {
         unlocking.write(bytesOf(unlockOf(held.Lock)));
         if (round % 2 === 0) dead.destroy();
@@ -91,7 +91,7 @@ function call(methodAndTarget: string): Promise<ReplyBody> {
   return server.ok(method, target);
 }
 
-test('a dead waiter costs nobody anything: a hundred of them leave at once', async () => {
+test('dead waiters delay no other client: a hundred of them leave at once', async () => {
   const held = await server.ok('POST', '/db/acc/lock/crowd?dur=60');
   const dead = await Promise.all(Array.from({ length: 100 }, () => sendRaw('POST /db/acc/lock/crowd?dur=60&wait=60')));
   await server.waiters(100);

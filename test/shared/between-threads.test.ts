@@ -1,4 +1,4 @@
-/** What several threads do to one memory at once: the test's threads run the real code, as fast as they can. */
+/** Several threads run the real code on one shared buffer as fast as they can. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { SharedCount, sharedCountBytes } from '../../src/shared/shared-count.ts'
 
 const threads = 3;
 
-/** Runs the body in several threads with the same memory, and sums up what they return. */
+/** Runs the body in several threads with the same buffer. Returns the sum of their results. */
 async function inThreads(memory: SharedArrayBuffer, imports: string, body: string): Promise<number> {
   const source = `
     import { parentPort, workerData as memory } from 'node:worker_threads';
@@ -34,7 +34,7 @@ const importCount = importOf('SharedCount', 'shared/shared-count.ts');
 const importMutex = importOf('SharedMutex', 'shared/shared-mutex.ts');
 const importLimiter = importOf('RateLimiter', 'front-end/rate-limiter.ts');
 
-void test('shared count: threads together never take more than the limit, and never less', async () => {
+test('shared count: threads together take exactly the limit', async () => {
   const memory = new SharedArrayBuffer(sharedCountBytes * 2);
   const body =
     'const count = new SharedCount(memory, 1); let n = 0; for (let i = 0; i < 1e5; i++) n += count.take(150001); return n;';
@@ -46,7 +46,7 @@ void test('shared count: threads together never take more than the limit, and ne
   assert.equal(new SharedCount(memory, 0).value, 0, 'its neighbour is another count');
 });
 
-void test('shared mutex: what is read and written under it by many threads is never lost', async () => {
+test('shared mutex: no update that threads make under it is lost', async () => {
   const memory = new SharedArrayBuffer(16);
   const body = `
     const mutex = new SharedMutex(new Int32Array(memory, 0, 1));
@@ -58,7 +58,7 @@ void test('shared mutex: what is read and written under it by many threads is ne
   assert.equal(new Int32Array(memory, 0, 1)[0], 0, 'and it is free in the end');
 });
 
-void test('rates: an account has its share once over all threads, to the request', async () => {
+test('rates: an account has its share once over all threads, to the request', async () => {
   const memory = RateLimiter.allocate(5000);
   const body = `
     const limiter = new RateLimiter(memory, 5000, () => 1000);

@@ -1,7 +1,7 @@
 /**
- * The clients of a simulated server: they ask, wait, vanish, and believe nothing: every answer is checked when it
- * arrives, and what must hold between answers (lines are first come first served, mutex handles grow, nobody waits for
- * something that is there) as far as clients can know it.
+ * The clients of a simulated server. They send requests, wait and disconnect, and check every answer when it arrives.
+ * They also check what must hold between answers, as far as clients can know it: wait queues are FIFO, mutex handles
+ * grow, no client waits for something that is available.
  */
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
@@ -10,7 +10,7 @@ import { surelyCommitted, type Answer, type Body, type Operation, type Restart }
 import type { ReplyBody } from '../support/reply-body.ts';
 import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
 import { checkReply } from './check-reply.ts';
-import { Lines, SendOrder } from './order.ts';
+import { WaitOrder, SendOrder } from './order.ts';
 import { Violation } from './trace.ts';
 import { checkKeyWatch, PrefixWatcher } from './watchers.ts';
 import { accounts, keys, type Request } from './workload.ts';
@@ -22,10 +22,10 @@ interface Asked extends ReplySink {
   readonly request: Request;
   readonly router: number;
   readonly sentAt: number;
-  /** The highest handle of its mutex that anybody knew. */
+  /** The highest handle of its mutex that any client knew. */
   readonly mutexFloor: number;
   pending: Cancelable | undefined;
-  /** Everything that was asked in the same body, this included: it has one client. */
+  /** All requests of the same body, this one included: they have one client. */
   together: readonly Asked[];
 }
 
@@ -39,9 +39,9 @@ interface KeyWatch extends ReplySink {
 const underWayMax = 14;
 
 export class Clients {
-  readonly lines = new Lines();
+  readonly waitOrder = new WaitOrder();
   readonly #order: SendOrder;
-  /** For checkers that replay a whole history. */
+  /** Recorded for checkers that replay a whole history. */
   readonly operations: Operation[] = [];
   readonly restarts: Restart[] = [];
   readonly #world: World;
@@ -66,7 +66,7 @@ export class Clients {
     return this.#underWay.size + this.#keyWatches.size;
   }
 
-  /** One thing that some client does. */
+  /** Makes one client do one thing. */
   act(): void {
     const { random, server } = this.#world;
     if (server === undefined) return;
@@ -86,7 +86,7 @@ export class Clients {
   serverDied(): void {
     this.#diedAt = this.#world.now;
     for (const asked of this.#underWay) this.operations.push(this.#unanswered.get(asked.request.number)!);
-    this.lines.restarted();
+    this.waitOrder.restarted();
     this.#order.restarted();
     this.#unanswered.clear();
     this.#underWay.clear();
@@ -94,7 +94,7 @@ export class Clients {
     for (const watcher of this.#prefixWatchers) watcher.forget();
   }
 
-  /** All messages have arrived and all is durable: who still waits must have a reason. */
+  /** Call when all messages have arrived and all is durable: every request that still waits must have a reason. */
   checkIdle(): void {
     const { timeline, now } = this.#world;
     for (const watcher of this.#prefixWatchers) watcher.checkIdle();
@@ -118,13 +118,13 @@ export class Clients {
     for (const account of accounts) {
       for (const [id, { value }] of timeline.entries(kinds.lock, account, Infinity)) {
         const [lease] = decodeLockRecord(value!).holders;
-        if (lease !== undefined && lease.handle > timeline.boot.rev && this.lines.heldByNobody(lease.owner))
+        if (lease !== undefined && lease.handle > timeline.boot.rev && this.waitOrder.heldByVanished(lease.owner))
           throw new Violation(`the lock ${id} is kept for ${lease.owner}, which has vanished`);
       }
     }
   }
 
-  /** Nothing moves any more: who still waits must have a reason. */
+  /** Call when nothing moves any more: every request that still waits must have a reason. */
   finish(): void {
     const { timeline } = this.#world;
     for (const watcher of this.#prefixWatchers) watcher.resume();
@@ -146,7 +146,7 @@ export class Clients {
     asked.pending = server!.routers[router]!.request(request.command, asked);
   }
 
-  /** Of what comes next, those that may stand in one array body do; the others are asked by themselves, before it. */
+  /** Sends the next requests: those that may be in an array body as one array, the others before it, one by one. */
   #askArray(): void {
     const { server, random, routers, workload, counts } = this.#world;
     const requests = Array.from({ length: 2 + random.below(5) }, () => workload.next());
@@ -170,7 +170,7 @@ export class Clients {
     }
   }
 
-  /** Notes that it is asked now. */
+  /** Records that the request is sent now. */
   #begin(request: Request, router: number): Asked {
     const world = this.#world;
     const { number, command, what } = request;
@@ -188,9 +188,9 @@ export class Clients {
     };
     asked.together = [asked];
     this.#underWay.add(asked);
-    this.lines.asked(request);
+    this.waitOrder.asked(request);
     this.#order.sent(router, number);
-    // Time may stand still while the server starts, and whose life it was must be told apart.
+    // Time may stand still while the server starts, but requests of two lives must be distinguishable.
     const sentAt = Math.max(world.now, this.#diedAt + 0.001);
     this.#unanswered.set(number, { id: number, client: number, call: command, sentAt });
     return asked;
@@ -201,7 +201,7 @@ export class Clients {
     const { request, sentAt } = asked;
     const { number, command, what } = request;
     trace.note(`answer ${number} ${reply.rev} ${reply.status} ${reply.body}`);
-    if (asked.disconnected) throw new Violation(`request ${number} is answered, and its client is gone`);
+    if (asked.disconnected) throw new Violation(`request ${number} is answered, but its client has disconnected`);
     if (!this.#underWay.delete(asked)) throw new Violation(`request ${number} is answered twice`);
     this.#world.show(reply.rev, `the answer to request ${number}`);
     const answeredAt = Math.floor(now);
@@ -210,22 +210,22 @@ export class Clients {
     counts.add(`${what}: ${reply.status === 200 ? 'ok' : body.Code}`);
     if (command.kind === 'mutex.lock' && reply.status === 200) this.#mutexGranted(command, body.Lock, asked.mutexFloor);
     workload.answered(command, reply.status, body);
-    if (reply.status === 200) this.lines.granted(request, body);
+    if (reply.status === 200) this.waitOrder.granted(request, body);
     const asOperation = this.#unanswered.get(number)!;
     const at = Math.max(now, asOperation.sentAt);
     const whole = { at, status: reply.status, body: JSON.parse(reply.body) as Body, rev: reply.rev };
     const answer: Answer = reply.replayed ? { ...whole, replayed: true } : whole;
-    // A refusal may come early, before what it shares with others was looked at.
+    // A refusal may come early, before the shard has looked at the shared keys.
     const happened = reply.status === 200 && !reply.replayed;
     if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
     this.operations.push({ ...asOperation, answer });
     this.#unanswered.delete(number);
   }
 
-  /** Handles that were known when it was asked for are lower, but for the owner's own: over restarts too. */
+  /** Handles that were known when the request was sent are lower, except the owner's own: over restarts too. */
   #mutexGranted(command: Extract<Command, { kind: 'mutex.lock' }>, handle: number, floor: number): void {
     const name = `${command.account}/${command.lock.id}`;
-    if (handle < floor) throw new Violation(`I8: mutex handle ${handle} behind ${floor}`);
+    if (handle < floor) throw new Violation(`I8: mutex handle ${handle} after ${floor}`);
     this.#mutexHandles.set(name, Math.max(this.#mutexHandles.get(name) ?? 0, handle));
   }
 
@@ -239,7 +239,7 @@ export class Clients {
         each.disconnected = true;
         if (!this.#underWay.delete(each)) continue;
         this.operations.push(this.#unanswered.get(each.request.number)!);
-        this.lines.vanished(each.request);
+        this.waitOrder.vanished(each.request);
       }
     } else {
       client.disconnected = true;
@@ -255,7 +255,7 @@ export class Clients {
     const asked = new Map<string, number>();
     for (let i = 1 + random.below(2); i > 0; i -= 1) {
       const key = keys[random.below(keys.length)]!;
-      // Mostly what is there, so that there is something to wait for.
+      // Mostly the current version, so that there is something to wait for.
       const version = timeline.at(kinds.kv, account, key, timeline.shown)?.rev ?? 0;
       asked.set(key, random.below(5) === 0 ? 0 : version);
     }
@@ -278,7 +278,7 @@ export class Clients {
     if (!this.#keyWatches.delete(watch)) throw new Violation('a key watch is answered twice');
     counts.add(`watch key: ${reply.status}`);
     this.#world.show(reply.rev, 'a key watch');
-    checkKeyWatch(timeline, watch.account, watch.asked, reply, Math.floor(now));
+    checkKeyWatch({ timeline, account: watch.account, asked: watch.asked, now: Math.floor(now) }, reply);
   }
 
   #watchPrefix(): void {

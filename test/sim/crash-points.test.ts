@@ -1,6 +1,6 @@
 /**
- * Every disk call of some workloads is a crash point, each with several samples of what the power cut keeps, and behind
- * each a recovery that is cut short too. See sweep.ts, which does the same for as many workloads as it is told.
+ * Every disk call of some workloads is a crash point, each with several samples of what the power cut keeps. After each
+ * follows a recovery that is cut short too. sweep.ts does the same for any number of workloads.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const script = new URL('sweep.ts', import.meta.url).pathname;
 
-void test('a crash at any disk call loses nothing that was answered, and the start behind it succeeds', async () => {
+test('a crash at any disk call loses nothing that was answered, and the next start succeeds', async () => {
   const parts = await Promise.all([sweep('1..4'), sweep('5..8')]);
   const points = parts.reduce((sum, part) => sum + part.points, 0);
   assert.ok(points > 200, `${points} crash points`);

@@ -1,11 +1,11 @@
-/** What breaks around a simulated server: disk calls, disk space, the wall clock. Each counts when it takes effect. */
+/** Faults around a simulated server: disk calls, disk space, the wall clock. Each counts when it takes effect. */
 import type { DiskCall, DiskOperation } from '../support/fault-disk.ts';
 import type { World } from './world.ts';
 
-/** A call of these never fails here: it is not what durability stands on. */
+/** These calls never fail here: durability does not depend on them. */
 const safe = new Set<DiskOperation>(['size', 'list', 'close', 'mkdir']);
 const needsSpace = new Set<DiskOperation>(['write', 'writeZeros', 'rename', 'open', 'syncDirectory']);
-/** What waited for disk space goes on when the next attempt at a spare segment is made. */
+/** Commits that waited for disk space go on at the next attempt to prepare a spare segment. */
 const recoversMs = 1000;
 
 export class Faults {
@@ -17,7 +17,7 @@ export class Faults {
     this.#world = world;
   }
 
-  /** One of the next calls is the end of the process, or fails. */
+  /** Makes one of the next calls end the process, or fail. */
   armCall(what: 'power' | 'EIO' | 'ENOSPC', within: number): void {
     const { disk, random } = this.#world;
     const at = disk.calls + 1 + random.below(within);
@@ -28,7 +28,7 @@ export class Faults {
     this.failFrom(at, what);
   }
 
-  /** The first call from this number on that may fail does, once. */
+  /** From this number on, the first call that may fail does so, once. */
   failFrom(at: number, what: 'EIO' | 'ENOSPC'): void {
     const world = this.#world;
     const { disk, trace, counts } = world;
@@ -37,7 +37,7 @@ export class Faults {
       disk.inject = undefined;
       trace.note(`${what} for ${operation}`);
       counts.add(`${what} ${operation}`);
-      // A spare segment that found no space is tried again later, and commits may wait for it.
+      // The server tries again later to prepare a spare segment, and commits may wait for it.
       if (what === 'ENOSPC') this.#fullUntil = world.now + recoversMs;
       return what;
     };
@@ -50,7 +50,7 @@ export class Faults {
     if (random.below(2) === 0) this.checkpointRoom = false;
   }
 
-  /** Things may wait for space still. */
+  /** Commits may still wait for space. */
   diskWasFull(): boolean {
     const { disk, now } = this.#world;
     if (disk.freeBytes !== Infinity) this.#fullUntil = now + recoversMs;
@@ -62,7 +62,7 @@ export class Faults {
     return this.checkpointRoom;
   }
 
-  /** Wall time is all there is over a restart, and it may be wrong. The disk may be full when it is over. */
+  /** A restart has only wall time, which may be wrong. The disk may be full after it. */
   jumpClock(): void {
     const world = this.#world;
     const { random, counts, disk, timeline } = world;

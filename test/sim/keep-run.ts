@@ -1,11 +1,11 @@
-/** What a run that has failed leaves for a look: its disk, its history, and every event up to the end. */
+/** Keeps of a failed run its disk, its history, and every event up to the end. */
 import { keepFiles } from '../support/keep-files.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** @returns the directory */
 export async function keepRun(options: WorldOptions, failed: World): Promise<string> {
   const { operations, restarts } = failed.clients;
-  // The same once more, now with every event told: a seed is a run.
+  // Runs the same seed again, now with every event printed.
   const lines: string[] = [];
   await new World({ ...options, print: (line) => void lines.push(line) }).run().catch(() => undefined);
   return keepFiles(`sim-${options.seed}`, [

@@ -1,4 +1,4 @@
-/** The journal as it stands on a simulated disk: read whole, or damaged. */
+/** Reads the journal of a simulated disk whole, or damages it. */
 import { readRecords } from '../../src/journal/file/journal-reader.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import { decodeRecord, type CommitRecord } from '../../src/protocol/record.ts';
@@ -7,7 +7,7 @@ import type { SeededRandom } from '../support/seeded-random.ts';
 
 export const journalDirectory = '/data/journal';
 
-/** Every record that can still be read. It is the checker who reads: no fault is armed, no call counts. */
+/** Returns every record that can still be read. The checker reads, so no fault is armed and no call counts. */
 export function readLog(disk: FaultDisk): CommitRecord[] {
   const { crashAt, calls } = disk;
   disk.crashAt = Infinity;
@@ -21,7 +21,7 @@ export function readLog(disk: FaultDisk): CommitRecord[] {
 }
 
 /**
- * Flips a bit of a frame that a replay needs and behind which there is a durable one.
+ * Flips a bit of a frame that a replay needs and that a durable one follows.
  * @returns where; undefined: there is no such frame
  */
 export function damage(disk: FaultDisk, watermark: number, synced: number, random: SeededRandom): string | undefined {
@@ -37,7 +37,7 @@ function segmentsOf(disk: FaultDisk): string[] {
   return disk.list(journalDirectory).filter((name) => /^journal-\d+\.log$/.test(name));
 }
 
-/** By walking over their lengths; a header that lacks a sector is the end. */
+/** Finds the frames by their lengths; a header that lacks a sector is the end. */
 function* framesOf(
   disk: FaultDisk,
   watermark: number,

@@ -1,6 +1,6 @@
 /**
- * What came first: for each lock those who stand in line, as they arrived at its shard, and for each front end the
- * requests that share a key, as they were sent. Whoever came first is served first.
+ * Checks that the first request is served first: for each lock the waiters, in the order in which they arrived at its
+ * shard, and for each front end the requests that share a key, in the order in which they were sent.
  */
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { ToShard } from '../../src/protocol/wire/shard-messages.ts';
@@ -18,17 +18,17 @@ interface Granted {
   readonly handle: number;
 }
 
-export class Lines {
+export class WaitOrder {
   /** Grants that came after another of the same lock. */
   compared = 0;
   /** Owner → place of its arrival. */
   readonly #arrived = new Map<string, number>();
   readonly #granted = new Map<string, Granted[]>();
-  /** Owners that asked more than once: nothing is said about them. */
+  /** Owners that sent more than one request: they are not checked. */
   readonly #repeated = new Set<string>();
   readonly #askedOnce = new Set<string>();
   readonly #vanished = new Set<string>();
-  /** Leases that their holders know of, and those that somebody asked to end: over restarts too. */
+  /** Leases that their holders know of, and those that a client asked to end: over restarts too. */
   readonly #known = new Set<string>();
   readonly #givenBack = new Set<string>();
 
@@ -46,26 +46,32 @@ export class Lines {
   /** Messages arrive at a shard. */
   arrived(messages: readonly ToShard[]): void {
     for (const message of messages) {
-      for (const ask of asksOf(message)) {
-        if (ask?.owner !== undefined && !this.#arrived.has(ask.owner)) this.#arrived.set(ask.owner, this.#arrived.size);
+      for (const lock of locksOf(message)) {
+        if (lock?.owner !== undefined && !this.#arrived.has(lock.owner))
+          this.#arrived.set(lock.owner, this.#arrived.size);
       }
     }
   }
 
   granted({ command, number }: Request, body: ReplyBody): void {
-    const ask = lockOf(command);
-    if (command.kind === 'batch' && ask !== undefined) this.#known.add(`${command.account} ${ask.id} ${body.Lock}`);
-    const arrived = this.#arrived.get(ask?.owner ?? '');
-    if (ask?.owner === undefined || ask.extend !== undefined || arrived === undefined || this.#repeated.has(ask.owner))
+    const lock = lockOf(command);
+    if (command.kind === 'batch' && lock !== undefined) this.#known.add(`${command.account} ${lock.id} ${body.Lock}`);
+    const arrived = this.#arrived.get(lock?.owner ?? '');
+    if (
+      lock?.owner === undefined ||
+      lock.extend !== undefined ||
+      arrived === undefined ||
+      this.#repeated.has(lock.owner)
+    )
       return;
-    const name = `${command.kind} ${command.account} ${ask.id}`;
+    const name = `${command.kind} ${command.account} ${lock.id}`;
     let others = this.#granted.get(name);
     if (others === undefined) this.#granted.set(name, (others = []));
     if (others.length > 0) this.compared += 1;
     for (const other of others) {
       if (other.arrived < arrived === other.handle < body.Lock) continue;
       throw new Violation(
-        `requests ${number} and ${other.number} got the lock ${ask.id} in another order than they came`,
+        `requests ${number} and ${other.number} got the lock ${lock.id} in another order than they came`,
       );
     }
     others.push({ number, arrived, handle: body.Lock });
@@ -77,13 +83,13 @@ export class Lines {
   }
 
   vanished({ command }: Request): void {
-    const ask = lockOf(command);
+    const lock = lockOf(command);
     const once = command.kind === 'batch' && command.idempotency !== undefined;
-    if (ask?.owner !== undefined && !once) this.#vanished.add(ask.owner);
+    if (lock?.owner !== undefined && !once) this.#vanished.add(lock.owner);
   }
 
-  /** A lease that nobody knows of: its only request has vanished, before it was answered. */
-  heldByNobody(owner: string | undefined): boolean {
+  /** A lease that no client knows of: its only request was cancelled before it was answered. */
+  heldByVanished(owner: string | undefined): boolean {
     return owner !== undefined && this.#vanished.has(owner) && !this.#repeated.has(owner);
   }
 
@@ -99,7 +105,7 @@ interface Sent {
   readonly account: AccountId;
   readonly keys: ReadonlySet<string>;
   readonly rev: number;
-  /** What reads and refusals say may be of a later moment than that of the key that is shared. */
+  /** Without a commit, reads and refusals may show a later moment than that of the shared key. */
   readonly commits: boolean;
 }
 
@@ -115,7 +121,7 @@ export class SendOrder {
     sent.set(number, sent.size);
   }
 
-  /** Nobody's order depends on how long a wait for a lock takes. */
+  /** Requests that wait for a lock are not checked: no order depends on how long that takes. */
   answered(router: number, { command, number }: Request, rev: number, commits: boolean): void {
     if (command.kind !== 'batch' || (command.lock?.waitMs ?? 0) > 0) return;
     const { sent, answered } = this.#routers[router]!;
@@ -126,7 +132,8 @@ export class SendOrder {
       const sentBefore = (sent.get(other.number) ?? 0) < (sent.get(number) ?? 0);
       if (sentBefore === other.rev < rev) continue;
       throw new Violation(
-        `requests ${number} (${rev}) and ${other.number} (${other.rev}) share a key, and happened in another order than they were sent`,
+        `requests ${number} (${rev}) and ${other.number} (${other.rev}) share a key, ` +
+          'and were applied in another order than they were sent',
       );
     }
     answered.push({ number, account: command.account, keys, rev, commits });
@@ -140,7 +147,7 @@ export class SendOrder {
   }
 }
 
-function asksOf(message: ToShard): (LockOperation | undefined)[] {
+function locksOf(message: ToShard): (LockOperation | undefined)[] {
   switch (message.kind) {
     case 'transaction.reserve':
       return [message.lock];

@@ -1,15 +1,15 @@
 /**
  * Runs seeds of the simulator.
  *
- *   node test/sim/run.ts --seeds 1..2000          until one fails; --json prints what was counted
- *   node test/sim/run.ts --seed 17 --trace        one, with everything that happens
- *   node test/sim/run.ts --minutes 30             from a new seed on, as long as that
+ *   node test/sim/run.ts --seeds 1..2000          until one fails; --json prints the counts
+ *   node test/sim/run.ts --seed 17 --trace        one seed, and prints every event
+ *   node test/sim/run.ts --minutes 30             from a new seed on, for 30 minutes
  *
  *   node test/sim/run.ts --seed 3 --crash 17,4 --cut 1 --trace     the process ends at these disk calls (see sweep.ts)
  *
  *   node test/sim/run.ts --seed 3 --crash Infinity --fail EIO:17 --trace     this disk call fails
  *
- * --keep-going does not stop at the first failure; --digests prints a checksum of everything that happened, seed by seed;
+ * --keep-going does not stop at the first failure. --digests prints a checksum of all events of each seed.
  * --twice 10 runs every tenth seed once more, which must give the same trace.
  */
 import { parseArgs } from 'node:util';

@@ -1,18 +1,18 @@
 /**
- * The one thing in a simulation that decides what happens next.
+ * Decides, alone, what happens next in a simulation.
  *
- * Whatever a thread would do later stands in a line: the messages of one direction of one channel, the deferred work of
- * one thread. A line is first come, first served; which line moves next is drawn from the seed, and now and then one line
- * is made slow, so that messages arrive as late as threads could make them. Timers whose time has come are drawn among
- * the lines; time itself moves only when the simulator says so. All of it ends with `kill`: a process that has died does
- * nothing more, and neither does what it still tries to put into a line.
+ * All deferred work waits in queues: one for the messages of each direction of a channel, one for the deferred work of
+ * each thread. Each queue is FIFO. The seed decides which queue moves next, and now and then makes one queue slow, so
+ * that messages arrive as late as threads could make them. Due timers are drawn among the queues; time itself moves
+ * only when the simulator moves it. `kill` ends everything: a dead process does nothing more, and all that it still
+ * tries to put into a queue is dropped.
  */
 import type { After } from '../../src/shared/clock.ts';
 import type { MakeQueue } from '../support/in-process.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { Trace } from './trace.ts';
 
-interface Line {
+interface Queue {
   readonly name: string;
   readonly waiting: (() => void)[];
 }
@@ -27,15 +27,15 @@ export class Scheduler {
   readonly #random: SeededRandom;
   readonly #trace: Trace;
   readonly #now: () => number;
-  /** Lines in which something waits. */
-  readonly #ready: Line[] = [];
+  /** Queues that are not empty. */
+  readonly #ready: Queue[] = [];
   #timers: Timer[] = [];
   #timerCount = 0;
   #slow: string | undefined;
   #dead = false;
-  /** The line, or timer, that moved last. */
+  /** The queue, or timer, that moved last. */
   current = '';
-  /** Messages that were delivered although an older one of another line was waiting. */
+  /** Messages that were delivered before an older one of another queue. */
   overtakings = 0;
   /** Steps of other threads within a disk call. */
   meanwhiles = 0;
@@ -47,11 +47,11 @@ export class Scheduler {
   }
 
   readonly queue: MakeQueue = (name, deliver) => {
-    const line: Line = { name, waiting: [] };
+    const queue: Queue = { name, waiting: [] };
     return (message) => {
       if (this.#dead) return;
-      line.waiting.push(() => deliver(message));
-      if (line.waiting.length === 1) this.#ready.push(line);
+      queue.waiting.push(() => deliver(message));
+      if (queue.waiting.length === 1) this.#ready.push(queue);
     };
   };
 
@@ -66,17 +66,17 @@ export class Scheduler {
   };
 
   /**
-   * Other threads go on while one waits for its disk: some of the lines that `others` names move, within the call. What
-   * promises make of it comes later.
+   * Lets other threads go on while one waits for its disk: some of the queues that `others` accepts move within the
+   * call. Promises that this settles run later.
    */
-  meanwhile(others: (line: string) => boolean, failed: (error: unknown) => void): void {
+  meanwhile(others: (queue: string) => boolean, failed: (error: unknown) => void): void {
     for (let steps = this.#random.below(6); steps > 0; steps -= 1) {
       const ready = this.#ready.filter(({ name }) => others(name));
-      const line = ready[this.#random.below(ready.length || 1)];
-      if (line === undefined) return;
-      const next = line.waiting.shift()!;
-      if (line.waiting.length === 0) this.#ready.splice(this.#ready.indexOf(line), 1);
-      this.#trace.note(`meanwhile ${line.name}`);
+      const queue = ready[this.#random.below(ready.length || 1)];
+      if (queue === undefined) return;
+      const next = queue.waiting.shift()!;
+      if (queue.waiting.length === 0) this.#ready.splice(this.#ready.indexOf(queue), 1);
+      this.#trace.note(`meanwhile ${queue.name}`);
       this.meanwhiles += 1;
       try {
         next();
@@ -86,7 +86,7 @@ export class Scheduler {
     }
   }
 
-  /** Lets one line move, or one timer ring. False: nothing can happen at this moment. */
+  /** Moves one queue, or fires one timer. @returns false when nothing can happen at this moment */
   step(): boolean {
     const due = this.#due();
     const count = this.#ready.length + due.length;
@@ -94,8 +94,8 @@ export class Scheduler {
     if (this.#random.below(40) === 0) this.#slow = this.#ready[this.#random.below(this.#ready.length || 1)]?.name;
     let index = this.#random.below(count);
     if (this.#ready[index]?.name === this.#slow && this.#random.below(20) > 0) index = this.#random.below(count);
-    const line = this.#ready[index];
-    if (line === undefined) {
+    const queue = this.#ready[index];
+    if (queue === undefined) {
       const timer = due[index - this.#ready.length]!;
       this.#timers = this.#timers.filter((other) => other !== timer);
       this.current = `timer ${timer.number}`;
@@ -104,10 +104,10 @@ export class Scheduler {
       return true;
     }
     if (index > 0) this.overtakings += 1;
-    const next = line.waiting.shift()!;
-    if (line.waiting.length === 0) this.#ready.splice(index, 1);
-    this.current = line.name;
-    this.#trace.note(line.name);
+    const next = queue.waiting.shift()!;
+    if (queue.waiting.length === 0) this.#ready.splice(index, 1);
+    this.current = queue.name;
+    this.#trace.note(queue.name);
     next();
     return true;
   }
@@ -135,7 +135,7 @@ export class Scheduler {
   }
 }
 
-/** Whatever promises make of the last step has happened when this resolves; nothing else can happen meanwhile. */
+/** Resolves when all promises that the last step has settled have run; nothing else can happen meanwhile. */
 export function promisesSettle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,6 +1,7 @@
 /**
- * The checkpoint thread of a simulation: one line of commits in, one line of answers out for each shard, so that a
- * process can die before a checkpoint is durable, or behind it and before its shard was told. Sometimes there is no room.
+ * The checkpoint thread of a simulation: for each shard one queue of commits in and one queue of answers out. So a
+ * process can die before a checkpoint is durable, or after that and before its shard learns of it. Sometimes there is
+ * no space.
  */
 import type { MakeQueue } from '../support/in-process.ts';
 import type { ShardId } from '../../src/protocol/ids.ts';
@@ -28,7 +29,7 @@ export function checkpointThread(
           const gathered = slices;
           slices = [];
           commits(() => {
-            if (!hasRoom()) return answers(() => reject(new NoSpaceError('there is no room for the checkpoint')));
+            if (!hasRoom()) return answers(() => reject(new NoSpaceError('no space left for the checkpoint')));
             targets[shard]!.apply(gathered, watermark);
             applied();
             answers(resolve);

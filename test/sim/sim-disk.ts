@@ -1,7 +1,7 @@
 /**
- * The disk as one life of the process sees it: a `FaultDisk`, with two things added. What is not done in a moment (to
- * fill a segment with zeros) takes turns of the scheduler. And whoever checks is shown each frame when it is written,
- * and again when the file that it stands in was synced.
+ * The disk of one life of the process: a `FaultDisk` with two additions. Long operations (filling a segment with zeros)
+ * take several turns of the scheduler. The checker sees each frame when it is written, and again when its file was
+ * synced.
  */
 import type { Disk, DiskFile } from '../../src/shared/disk.ts';
 import { frameHeaderBytes, frameMagic } from '../../src/journal/file/frame.ts';
@@ -11,11 +11,11 @@ import type { FaultDisk } from '../support/fault-disk.ts';
 
 export interface FrameWatcher {
   written(records: readonly CommitRecord[]): void;
-  /** The frame that ends with this revision is on the medium. */
+  /** Called when the frame that ends with this revision is on the medium. */
   synced(last: number): void;
-  /** The file is gone under this name. */
+  /** Called when no file has this name any more. */
   removed(file: string): void;
-  /** The journal waits for its disk: the other threads go on. */
+  /** Called while the journal waits for its disk: the other threads go on. */
   meanwhile(): void;
 }
 
@@ -69,7 +69,7 @@ export class SimDisk implements Disk {
       ...handle,
       write(buffer, offset, length, position) {
         const records = position < segmentHeaderBytes ? undefined : recordsIn(buffer, offset, length);
-        // Told before: a write that is cut short may be whole on the disk all the same.
+        // Reported before the write: one that is cut short may still be whole on the disk.
         if (records !== undefined) {
           watcher.written(records);
           watcher.meanwhile();
@@ -87,7 +87,7 @@ export class SimDisk implements Disk {
   }
 }
 
-/** The records of a frame, if that is what is written. */
+/** Returns the records of a frame, if a frame is written. */
 function recordsIn(bytes: Uint8Array, offset: number, length: number): CommitRecord[] | undefined {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length);
   if (length < frameHeaderBytes || buffer.readUInt32LE(0) !== magic || buffer.readUInt32LE(8) !== length)

@@ -1,4 +1,4 @@
-/** One seed, one run. What a run finds is an error with the seed in it; rejections that nobody looks after belong to it. */
+/** Runs one seed. Violations become errors that name the seed, and so do unhandled rejections. */
 import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { keepRun } from './keep-run.ts';
 import { Violation, type Counts } from './trace.ts';
@@ -7,7 +7,7 @@ import { World, type WorldOptions } from './world.ts';
 export interface Outcome {
   readonly trace: string;
   readonly counts: Counts;
-  /** Disk calls of each life. */
+  /** The disk calls of each life. */
   readonly diskCalls: readonly number[];
   readonly world: World;
 }
@@ -36,8 +36,8 @@ export async function simulate(options: WorldOptions): Promise<Outcome> {
 }
 
 /**
- * The whole history once more, by a model that explains every answer and every revision (see replay-by-log.ts). It goes
- * by one clock, so that runs in which the clock was set back have to do without.
+ * Replays the whole history by a model that explains every answer and every revision (see replay-by-log.ts). The model
+ * has one clock, so runs in which the clock was set back are not replayed.
  */
 function checkHistory(world: World): void {
   if (world.counts.get('clock set back') > 0) return;
@@ -46,7 +46,7 @@ function checkHistory(world: World): void {
   // The server's clock has whole milliseconds.
   const { violations, compared, unknown } = checkWitness({ operations, restarts, log }, { clockToleranceMs: 1 });
   world.counts.add('answer compared with the model', compared);
-  world.counts.add('grant compared with an earlier one', world.clients.lines.compared);
+  world.counts.add('grant compared with an earlier one', world.clients.waitOrder.compared);
   world.counts.add('commit of an operation that was never answered', unknown.happened);
   if (violations.length > 0)
     throw new Violation(

@@ -1,7 +1,7 @@
 /**
- * Thousands of seeds: the real routers, shards and journal on a simulated clock, disk and scheduler (see world.ts), each
- * answer checked against what is on the disk. In processes of their own, because a failure may be a rejection that nobody
- * looks after. A kind of fault that never took effect is a failure too: then nothing was tested.
+ * Runs thousands of seeds: the real routers, shards and journal on a simulated clock, disk and scheduler (see
+ * world.ts), and checks each answer against the disk. Seeds run in processes of their own, because a failure may be an
+ * unhandled rejection. A kind of fault that never took effect is a failure too: then nothing was tested.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -16,11 +16,11 @@ interface Summary {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-/** What must have happened at least once over all seeds. */
+/** Events that must have happened at least once over all seeds. */
 const mustHappen = [
   'power cut between two steps',
   'power cut inside a disk call',
-  'power cut behind an answer',
+  'power cut after an answer',
   'crash during recovery',
   'torn frame',
   'process ended by EIO',
@@ -77,7 +77,7 @@ const mustSucceed = [
   'mutex unlock',
 ];
 
-void test('2,000 seeds: what was answered is true, durable and whole, whatever breaks', async () => {
+test('2,000 seeds: what was answered is true, durable and whole, whatever breaks', async () => {
   const parts = await Promise.all([simulate('1..1000'), simulate('1001..2000')]);
   assert.equal(parts[0].runs + parts[1].runs, 2000);
   const count = (name: string): number => parts.reduce((sum, { counts }) => sum + (counts[name] ?? 0), 0);
@@ -85,7 +85,7 @@ void test('2,000 seeds: what was answered is true, durable and whole, whatever b
   assert.deepEqual(never, [], 'all of these must take effect at least once');
 });
 
-void test('the same seed is the same run, event by event', async () => {
+test('the same seed is the same run, event by event', async () => {
   const [first, second] = await Promise.all([digests(), digests()]);
   assert.equal(first.split('\n').length, 41);
   assert.equal(first, second);
@@ -101,7 +101,7 @@ async function digests(): Promise<string> {
   return stdout;
 }
 
-/** The child says which seed failed, why, and how to repeat it. */
+/** The child prints which seed failed, why, and how to repeat it. */
 function explain(error: Error & { stderr?: string }): never {
   throw new Error(error.stderr ?? error.message, { cause: error });
 }

@@ -1,4 +1,4 @@
-/** The real server on what is simulated: disk, clock, queues, timers, checkpoints. */
+/** Starts the real server on a simulated disk, clock, queues, timers and checkpoints. */
 import { startInProcess, type InProcess, type MakeQueue } from '../support/in-process.ts';
 import { decodeToShard, type ToShardWire } from '../../src/protocol/wire/shard-wire.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
@@ -20,18 +20,18 @@ export interface ServerSettings {
 
 const isToShard = /^router \d+ > shard \d+$/;
 
-/** @throws what recovery finds, and what the disk says: by its promise */
+/** Rejects with the error of recovery or of the disk. */
 export function startServer(world: World, settings: ServerSettings): Promise<InProcess> {
   const { segmentBytes, keepBytes, memtableBytes, scheduler, checkpoints, hasCheckpointRoom } = settings;
   const { shards, routers, timeline, counts, trace, random } = world;
   const queue: MakeQueue = (name, deliver) =>
     scheduler.queue(name, (message) => {
-      if (isToShard.test(name)) world.clients.lines.arrived(decodeToShard(message as ToShardWire));
+      if (isToShard.test(name)) world.clients.waitOrder.arrived(decodeToShard(message as ToShardWire));
       deliver(message);
     });
   // With one shard the journal is in the shard's thread, and only front ends go on while it waits for the disk.
-  const isOtherThread = (line: string): boolean =>
-    /(^|> )router \d$/.test(line) || (shards > 1 && /(^|> |turns of )shard \d$/.test(line));
+  const isOtherThread = (name: string): boolean =>
+    /(^|> )router \d$/.test(name) || (shards > 1 && /(^|> |turns of )shard \d$/.test(name));
   const disk = new SimDisk(
     world.disk,
     queue<() => void>('disk', (run) => run()),

@@ -1,7 +1,7 @@
 /**
- * Every crash point of some workloads: the process ends at each disk call of its first life, one after the other, with
- * several samples of what the power cut keeps; and at some calls of the recovery behind it. And every call that may fails
- * once, with EIO and with ENOSPC. A workload is a seed.
+ * Sweeps every crash point of some workloads. The process ends at each disk call of its first life, one after the
+ * other, with several samples of what the power cut keeps, and at some calls of the recovery after it. Every call that
+ * may fail also fails once, with EIO and with ENOSPC. A workload is a seed.
  *
  *   node test/sim/sweep.ts --seeds 1..5 --cuts 2 --recoveries 1 --errors [--json]
  */
@@ -21,7 +21,7 @@ const { values } = parseArgs({
   },
 });
 const [first, last] = values.seeds.split('..').map(Number);
-/** Disk calls at which a first life ended; behind them, calls of a recovery; calls that failed. */
+/** Disk calls at which a first life ended, calls at which a later recovery ended, and calls that failed. */
 let points = 0;
 let recoveries = 0;
 let errors = 0;
@@ -38,7 +38,7 @@ for (let seed = first!; seed <= last! && go(); seed += 1) {
     for (let more = 0; more < Number(values.recoveries); more += 1) {
       const crashAtCalls = [call, 1 + random.below(40)];
       const outcome = await attempt({ seed, crashAtCalls, cut: more });
-      // It may have been the end of a life that went on, as well.
+      // The failed call may also have ended a life that went on.
       if (outcome?.diskCalls[1] === crashAtCalls[1]) recoveries += 1;
     }
     if (!values.errors) continue;

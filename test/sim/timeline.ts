@@ -1,14 +1,14 @@
 /**
- * Everything that was ever committed, by revision: the truth against which all else is compared. It is fed with the
- * frames on their way to the disk, forgets what a power cut took back, and knows each entry as of each revision.
+ * All commits by revision: the truth against which everything else is compared. It takes the frames on their way to the
+ * disk, drops those that a power cut undid, and knows each entry as of each revision.
  *
- * What it checks by itself, whatever was asked: revisions are dense, and one that was shown keeps its content (I4);
- * what was shown is on the medium (I1, I3); a write is whole (I2, I6): each value of a test names its request; the sum
- * over the accounts of the bank stays the same (I6); a lock has one holder, whose lease ends no earlier than it was
- * given for (I8, I9).
+ * It checks by itself: revisions are dense, and a revision that was shown keeps its content (I4); what was shown is on
+ * the medium (I1, I3); a write is whole (I2, I6), since each value of a test names its request; the sum over the
+ * accounts of the bank stays the same (I6); a lock has one holder, whose lease ends no earlier than granted (I8, I9).
  */
 import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/protocol/record.ts';
-import { decodeLockRecord, type LockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
+import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
+import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
 import { lockGraceMs } from '../../src/shared/limits.ts';
 import type { LogRecord } from '../support/checkers/commit-log.ts';
 import { Violation } from './trace.ts';
@@ -24,9 +24,9 @@ export interface Stored {
 export const bankPrefix = 'bank-';
 
 export class Timeline {
-  /** What is on the medium for sure. */
+  /** Up to here everything is certainly on the medium. */
   synced = 0;
-  /** The highest revision that anybody was shown. */
+  /** The highest revision that any client was shown. */
   shown = 0;
   /** Wall-clock milliseconds and revision of the last start. */
   boot = { at: 0, rev: 0 };
@@ -39,8 +39,8 @@ export class Timeline {
   readonly #mayRelease: (account: string, id: string, handle: number) => boolean;
 
   /**
-   * @param expectedKeys what a request that writes this number puts: key → value
-   * @param mayRelease whether anybody has asked to give this lease back, or nobody knows that he has it
+   * @param expectedKeys returns the key → value pairs of the request that writes this number
+   * @param mayRelease returns whether a client has asked to unlock this lease, or no client knows that it holds it
    */
   constructor(
     now: () => number,
@@ -52,7 +52,7 @@ export class Timeline {
     this.#mayRelease = mayRelease;
   }
 
-  /** The last revision that was ever written and not taken back. */
+  /** The last revision that was written and not undone. */
   get last(): number {
     return Math.max(0, this.#records.length - 1);
   }
@@ -61,14 +61,14 @@ export class Timeline {
     return this.#records[rev];
   }
 
-  /** All that was ever written and not taken back, as checkers read it. */
+  /** All records that were written and not undone, as checkers read them. */
   log(): LogRecord[] {
     return this.#records.flatMap((record) =>
       record === undefined ? [] : [{ ...record, by: Math.floor(this.#writtenAt[record.rev]!) }],
     );
   }
 
-  /** As of the revision; expiry that was not committed yet is not looked at. */
+  /** Returns the entry as of the revision, without regard to an expiry that was not committed yet. */
   at(kind: Kind, account: string, key: string, rev: number): Stored | undefined {
     const found = this.#versions.get(nameOf(kind, account, key))?.findLast((version) => version.rev <= rev);
     return found?.value === undefined ? undefined : found;
@@ -80,7 +80,7 @@ export class Timeline {
     return { record: heldBy(decodeLockRecord(stored.value!)), till: stored.till, rev: stored.rev };
   }
 
-  /** Live entries of one kind, in no order. */
+  /** Returns the live entries of one kind, in no order. */
   *entries(kind: Kind, account: string, rev: number): Generator<[key: string, Stored]> {
     const start = nameOf(kind, account, '');
     for (const [name, versions] of this.#versions) {
@@ -90,7 +90,7 @@ export class Timeline {
     }
   }
 
-  /** One line for each entry, as of now. */
+  /** Returns one line for each entry, as of now. */
   digest(accounts: readonly string[]): string {
     const lines: string[] = [];
     for (const kind of Object.values(kinds)) {
@@ -104,12 +104,12 @@ export class Timeline {
     return lines.toSorted().join('\n');
   }
 
-  /** A frame goes to the disk. */
+  /** Takes a frame that goes to the disk. */
   written(records: readonly CommitRecord[]): void {
     for (const record of records) {
       const { rev } = record;
       if (rev <= this.shown) throw new Violation(`I4: revision ${rev} was shown, and is written again`);
-      if (rev > this.last + 1) throw new Violation(`I4: revision ${rev} is written behind ${this.last}: not dense`);
+      if (rev > this.last + 1) throw new Violation(`I4: revision ${rev} is written after ${this.last}: not dense`);
       if (rev <= this.synced) throw new Violation(`I4: revision ${rev} is durable, and is written again`);
       this.#cutBehind(rev - 1);
       this.#check(record);
@@ -128,14 +128,14 @@ export class Timeline {
     if (last > this.synced) this.synced = last;
   }
 
-  /** Something with this revision has left the server. */
+  /** Call when something with this revision has left the server. */
   show(rev: number, what: string): void {
     if (rev > this.synced)
       throw new Violation(`I3: ${what} depends on revision ${rev}; on the medium is ${this.synced}`);
     if (rev > this.shown) this.shown = rev;
   }
 
-  /** The log was recovered, and ends here. */
+  /** Call when the log was recovered, and ends here. */
   recovered(last: number, log: Iterable<CommitRecord>): void {
     if (last < this.shown) throw new Violation(`I1: revision ${this.shown} was shown, and the log ends at ${last}`);
     if (last > this.last) throw new Violation(`I2: the log ends at ${last}, but only ${this.last} was ever written`);
@@ -172,7 +172,7 @@ export class Timeline {
     if (bank !== 0) throw new Violation(`I6: revision ${record.rev} changes the sum over the bank by ${bank}`);
   }
 
-  /** All that the request puts, and nothing else, is in the one record. */
+  /** Checks that the one record holds everything that the request puts, and nothing else. */
   #checkWhole(record: CommitRecord, value: string): void {
     const { op } = JSON.parse(value) as { op: number };
     const expected = this.#expectedKeys(op);

@@ -1,4 +1,4 @@
-/** What happened, as a checksum, and as text for whoever wants to read it. Two runs of one seed have the same. */
+/** The events of a run, as a checksum and optionally as text. Two runs of one seed have the same. */
 import { crc32 } from 'node:zlib';
 
 export class Trace {
@@ -24,7 +24,7 @@ export class Trace {
   }
 }
 
-/** How often something happened over all runs: faults that took effect, commands that succeeded. */
+/** How often things happened over all runs: faults that took effect, commands that succeeded. */
 export class Counts {
   readonly #counts = new Map<string, number>();
 
@@ -45,7 +45,7 @@ export class Counts {
   }
 }
 
-/** A run has shown something that must not be. */
+/** A run has broken an invariant. */
 export class Violation extends Error {
   override name = 'Violation';
 }

@@ -1,7 +1,7 @@
 /**
- * Clients that watch: single keys, prefixes poll by poll, prefixes as a stream. A prefix watcher remembers where it got to
- * over crashes and restarts, and is told everything behind that exactly once, in order, each commit whole (I10), or is
- * refused with `compacted`.
+ * Clients that watch single keys, prefixes poll by poll, or prefixes as a stream. A prefix watcher remembers its
+ * position over crashes and restarts. It must get every later event exactly once, in order, each commit whole (I10), or
+ * be refused with `compacted`.
  */
 import type { AccountId } from '../../src/protocol/ids.ts';
 import { revision } from '../../src/protocol/ids.ts';
@@ -24,7 +24,7 @@ interface Event {
 }
 
 export interface Seen {
-  /** Something left the server that depends on this revision. */
+  /** Call when something that depends on this revision has left the server. */
   readonly show: (rev: number, what: string) => void;
   readonly counts: Counts;
   readonly random: SeededRandom;
@@ -39,7 +39,7 @@ export class PrefixWatcher {
   #position: number | undefined;
   #pending: Cancelable | undefined;
   #resume: (() => void) | undefined;
-  /** Told apart from what an earlier watch still says. */
+  /** Distinguishes this watch from an earlier one that may still answer. */
   #watch = 0;
 
   constructor(seen: Seen, account: AccountId, prefix: string, streams: boolean) {
@@ -53,17 +53,17 @@ export class PrefixWatcher {
     return this.#pending !== undefined;
   }
 
-  /** Where it has got to, when it has been told everything up to there. */
+  /** The revision up to which the watcher has been given everything. */
   get position(): number {
     return this.#position ?? 0;
   }
 
-  /** All messages have arrived: what is durable must have been told. */
+  /** Call when all messages have arrived: the watcher must have every durable event. */
   checkIdle(): void {
     if (!this.waits || this.#resume !== undefined || this.#position === undefined) return;
     const missing = this.#expected(this.#position, this.#seen.timeline.synced);
     if (missing.length > 0)
-      throw new Violation(`I10: a watcher after ${this.#position} was not told of ${missing.join(' ')}`);
+      throw new Violation(`I10: a watcher after ${this.#position} did not get ${missing.join(' ')}`);
   }
 
   start(router: Router): void {
@@ -88,14 +88,14 @@ export class PrefixWatcher {
     if (this.#pending !== undefined) this.#pending = pending;
   }
 
-  /** The reader of a stream takes more. */
+  /** Lets the reader of a stream take more. */
   resume(): void {
     const resume = this.#resume;
     this.#resume = undefined;
     resume?.();
   }
 
-  /** The client goes, and comes back later from where it was. */
+  /** The client disconnects, and comes back later at its position. */
   leave(): void {
     this.#watch += 1;
     this.#pending?.cancel();
@@ -103,7 +103,7 @@ export class PrefixWatcher {
     this.#resume = undefined;
   }
 
-  /** The server has died. */
+  /** Call when the server has died. */
   forget(): void {
     this.#watch += 1;
     this.#pending = undefined;
@@ -159,7 +159,7 @@ export class PrefixWatcher {
       throw new Violation(`I10: a watch after ${this.position} is answered ${status} ${body}`);
   }
 
-  /** Everything behind the position up to `rev` must be just these events. */
+  /** Checks that the events after the position, up to `rev`, are exactly these. */
   #take(events: readonly Event[], rev: number): void {
     this.#seen.show(rev, 'a prefix watch');
     if (this.#position !== undefined) {
@@ -167,7 +167,7 @@ export class PrefixWatcher {
       const found = events.map(show);
       if (expected.join('\n') !== found.join('\n')) {
         throw new Violation(
-          `I10: behind ${this.#position} up to ${rev}\n  expected: ${expected.join(' ')}\n  got:      ${found.join(' ')}`,
+          `I10: after ${this.#position} up to ${rev}\n  expected: ${expected.join(' ')}\n  got:      ${found.join(' ')}`,
         );
       }
     }
@@ -195,14 +195,16 @@ function show({ Key, Version, Rev, Value, Deleted, Expired }: Event): string {
   return `${Rev} ${Key}@${Version}${Deleted ? ' deleted' : ''}${Expired ? ' expired' : ''}${Value === undefined ? '' : JSON.stringify(Value)}`;
 }
 
-/** What a watch of single keys was answered. */
-export function checkKeyWatch(
-  timeline: Timeline,
-  account: AccountId,
-  asked: ReadonlyMap<string, number>,
-  reply: Reply,
-  now: number,
-): void {
+export interface CheckedKeyWatch {
+  readonly timeline: Timeline;
+  readonly account: AccountId;
+  /** Key → the version that the watcher has. */
+  readonly asked: ReadonlyMap<string, number>;
+  readonly now: number;
+}
+
+/** Checks the reply to a watch of single keys. */
+export function checkKeyWatch({ timeline, account, asked, now }: CheckedKeyWatch, reply: Reply): void {
   if (reply.status === 204) return;
   const { Code, Key, Version, Deleted, Rev } = JSON.parse(reply.body) as ReplyBody;
   if (Code !== undefined) {
@@ -210,10 +212,10 @@ export function checkKeyWatch(
     throw new Violation(`a key watch is answered ${reply.body}`);
   }
   if (asked.get(Key) === Version)
-    throw new Violation(`I10: a watcher that has version ${Version} of ${Key} is told of it`);
+    throw new Violation(`I10: a watcher that has version ${Version} of ${Key} gets it again`);
   if (Rev !== reply.rev) throw new Violation(`an event of ${Rev} waited for ${reply.rev}`);
   const entry = timeline.at(kinds.kv, account, Key, Rev);
   const over = entry !== undefined && entry.till !== 0 && entry.till <= now;
   const right = Version === 0 ? Deleted && (entry === undefined || over) : entry?.rev === Version;
-  if (!right) throw new Violation(`I10: a watcher is told ${reply.body}; at ${Rev} it is ${JSON.stringify(entry)}`);
+  if (!right) throw new Violation(`I10: a watcher gets ${reply.body}; at ${Rev} the entry is ${JSON.stringify(entry)}`);
 }

@@ -1,11 +1,11 @@
 /**
- * One run: a server that is started, asked, broken and started again, all of it drawn from one seed.
+ * One run: a server is started, gets requests, is broken and started again, all of it drawn from one seed.
  *
  *   start (real recovery; may be cut short, again and again) ─► live: clients, time and faults ─► one of
- *      power   the machine loses power at any step, or inside any disk call, or right behind an answer
+ *      power   the machine loses power at any step, or inside any disk call, or right after an answer
  *      error   a disk call fails with EIO: the process dies, a few steps later, with or without the machine
  *      clean   drained, checkpointed, closed
- *   ─► start … ─► at last: no more faults; everybody is answered; clean stop; the content is that of the whole log
+ *   ─► start … ─► at last: no more faults; every client is answered; clean stop; the content is that of the whole log
  */
 import { setImmediate as settled } from 'node:timers/promises';
 import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';
@@ -28,11 +28,11 @@ import { accounts, Workload } from './workload.ts';
 export interface WorldOptions {
   readonly seed: number;
   readonly print?: (line: string) => void;
-  /** Instead of faults: the process ends at exactly these disk calls, one life after the other. */
+  /** Without random faults, the process ends at exactly these disk calls, one in each life. */
   readonly crashAtCalls?: readonly number[];
-  /** Beside those: this call of the first life, or the first one behind it that may, fails. */
+  /** In addition, this call of the first life fails, or the first later one that may fail. */
   readonly failAtCall?: { readonly call: number; readonly code: 'EIO' | 'ENOSPC' };
-  /** Tells apart what several power cuts at one place keep. */
+  /** Distinguishes several power cuts at one place, which keep different sectors. */
   readonly cut?: number;
 }
 
@@ -56,7 +56,7 @@ export class World {
   #scheduler: Scheduler;
   #failure: { readonly error: unknown } | undefined;
   /** The last answer was followed by a power cut. */
-  #cutBehindAnswer = Infinity;
+  #cutAfterAnswer = Infinity;
   readonly #faults: Faults;
   #damaged = false;
   readonly #checkpoints: MemoryCheckpointStore[];
@@ -73,7 +73,7 @@ export class World {
     this.timeline = new Timeline(
       () => this.now,
       (op) => this.workload.puts.get(op),
-      (account, id, handle) => this.clients.lines.mayRelease(account, id, handle),
+      (account, id, handle) => this.clients.waitOrder.mayRelease(account, id, handle),
     );
     this.shards = 1 + random.below(3);
     this.routers = 1 + random.below(2);
@@ -86,7 +86,7 @@ export class World {
       segmentBytes: 4096 << random.below(3),
       keepBytes: [0, 16 * 1024, 256 * 1024][random.below(3)]!,
       memtableBytes: [2000, 8000, 64 * 1024][random.below(3)]!,
-      // How often time moves although something could happen, and how often a client asks.
+      // How often time moves although something could happen, and how often a client sends a request.
       hurry: [0.01, 0.05, 0.2][random.below(3)]!,
       asks: [0.1, 0.25, 0.5][random.below(3)]!,
     };
@@ -107,13 +107,13 @@ export class World {
     await this.#finish();
   }
 
-  /** Something left the server: whatever it depends on must be on the medium. */
+  /** Call when something leaves the server: everything that it depends on must be on the medium. */
   show(rev: number, what: string): void {
     this.timeline.show(rev, what);
-    this.#cutBehindAnswer -= 1;
+    this.#cutAfterAnswer -= 1;
   }
 
-  /** A promise was rejected, and nobody looked after it: that takes a process down. */
+  /** Call on an unhandled rejection, which would take the process down. */
   failed(error: unknown): void {
     this.#failure ??= { error };
   }
@@ -123,7 +123,7 @@ export class World {
     return ends[this.random.below(ends.length)]!;
   }
 
-  /** False: it was to end, and did, before it served. */
+  /** @returns false when the process was to end, and did, before it served */
   async #start(crashAtCall?: number): Promise<boolean> {
     this.#armFailure();
     for (let attempt = 0; ; attempt += 1) {
@@ -150,7 +150,7 @@ export class World {
     }
   }
 
-  /** False: the process died on the way. */
+  /** @returns false when the process died during the start */
   async #tryToStart(): Promise<boolean> {
     this.#scheduler = this.#newScheduler();
     this.#failure = undefined;
@@ -171,7 +171,7 @@ export class World {
     return true;
   }
 
-  /** What recovery found must be what was written; the content must be that of the log. */
+  /** Checks that recovery found what was written, and that the content is that of the log. */
   #started(): void {
     const { boot, states } = this.server!;
     const log = readLog(this.disk);
@@ -202,9 +202,9 @@ export class World {
     let full = 0;
     for (let step = 0; step < steps && this.#failure === undefined; step += 1) {
       if (step === endAt && (end === 'power' || end === 'clean')) break;
-      if (step === endAt && end === 'answer') this.#cutBehindAnswer = 1;
-      if (this.#cutBehindAnswer <= 0) {
-        this.counts.add('power cut behind an answer');
+      if (step === endAt && end === 'answer') this.#cutAfterAnswer = 1;
+      if (this.#cutAfterAnswer <= 0) {
+        this.counts.add('power cut after an answer');
         break;
       }
       if (this.disk.freeBytes !== Infinity) {
@@ -250,19 +250,19 @@ export class World {
   }
 
   #kill(): void {
-    this.trace.note('the process is gone');
+    this.trace.note('the process has ended');
     this.diskCalls.push(this.disk.calls);
     this.counts.add('overtaking', this.#scheduler.overtakings);
     this.counts.add('step while the disk is busy', this.#scheduler.meanwhiles);
     this.#scheduler.kill();
     this.server = undefined;
     this.#failure = undefined;
-    this.#cutBehindAnswer = Infinity;
+    this.#cutAfterAnswer = Infinity;
     this.#faults.checkpointRoom = true;
     this.clients.serverDied();
   }
 
-  /** No faults any more: everybody is answered, and what is left is what the log says. */
+  /** Without further faults every client is answered, and the content is that of the log. */
   async #finish(): Promise<void> {
     this.disk.freeBytes = Infinity;
     this.trace.note('no more faults');
@@ -279,7 +279,7 @@ export class World {
     this.#kill();
   }
 
-  /** A bit of the durable log flips: a start must refuse. Then everything goes on as if it had not. */
+  /** Flips a bit of the durable log: a start must refuse it. Then flips it back. */
   async #damage(): Promise<void> {
     const healthy = this.disk;
     const watermark = Math.min(...this.#checkpoints.map((checkpoint) => checkpoint.watermark()));
@@ -354,7 +354,7 @@ export class World {
     if (error instanceof Violation) throw error;
   }
 
-  /** To the next timer, or a little. */
+  /** Moves time to the next timer, or a little. */
   #passTime(toTimer: boolean): void {
     const healthy = this.server !== undefined && this.#failure === undefined && !this.#faults.diskWasFull();
     if (toTimer && healthy) this.clients.checkIdle();

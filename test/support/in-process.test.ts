@@ -32,7 +32,7 @@ function reply(ask: (client: ReplySink) => void): Promise<Reply> {
   return new Promise((resolve) => ask({ disconnected: false, deliver: resolve }));
 }
 
-void test('one shard: a watcher of one front end hears of what was written through another', async () => {
+test('one shard: a watcher of one front end hears of what was written through another', async () => {
   const server = await start(new FaultDisk(1), 2);
   const [one, other] = server.routers;
   const seen = reply((client) =>
@@ -47,7 +47,7 @@ void test('one shard: a watcher of one front end hears of what was written throu
   await server.stop();
 });
 
-void test('one shard: a reply that waited for disk space leaves when there is some, without further traffic', async () => {
+test('one shard: a reply that waited for disk space leaves when there is some, without further traffic', async () => {
   const disk = new FaultDisk(1);
   const server = await start(disk, 1);
   disk.freeBytes = 0;

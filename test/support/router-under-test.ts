@@ -183,7 +183,7 @@ export class RouterUnderTest {
   sendArray(batches: readonly Batch[], router = 0): AskedClient[] {
     const clients = batches.map(() => this.client());
     const pending = this.routers[router]!.requestAll(batches, {
-      get gone() {
+      get disconnected() {
         return clients[0]!.disconnected;
       },
       deliver: (place, reply) => clients[place]!.deliver(reply),

@@ -1,6 +1,6 @@
 /**
- * The figures to reach: how much of each kind of torture must have passed before we believe it. Steps say which of their
- * counts go towards which figure (see steps.ts); `npm run torture -- --figures` runs them until all are reached.
+ * The figures to reach: how much of each kind of torture must have passed before we believe it. Steps say which of
+ * their counts go towards which figure (see steps.ts); `npm run torture -- --figures` runs them until all are reached.
  */
 import { failpoints } from '../../src/shared/failpoints.ts';
 import { seededBugs } from '../seeded-bugs/bugs.ts';

@@ -9,7 +9,7 @@ export class Report {
   done = 0;
   readonly #totals = new Map<string, number>();
   readonly #reached = new Map<Figure, number>();
-  /** By step: the first seed and the one behind the last. */
+  /** By step: the first seed and the one after the last. */
   readonly #seeds = new Map<StepName, { readonly from: number; readonly to: number }>();
   readonly #seconds = new Map<StepName, number>();
 

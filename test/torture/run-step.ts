@@ -1,6 +1,6 @@
 /**
- * One step as a child process. All it says goes to a file, all it leaves behind lies beside it (TMPDIR is its own), and
- * a step that takes much longer than it should is a hang.
+ * Runs one step as a child process. Its output goes to a file, and its other files lie beside that (TMPDIR is its own).
+ * A step that takes much longer than it should counts as hanging.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
@@ -81,7 +81,7 @@ export function endRunning(): void {
   }
 }
 
-/** As /proc has them; elsewhere nobody is known. */
+/** From /proc; elsewhere none are known. */
 function descendants(pid: number): number[] {
   if (!fs.existsSync('/proc/self/stat')) return [];
   const parents = new Map<number, number>();

@@ -1,9 +1,9 @@
 /**
  * What torture runs: each step is a child process that takes about half a minute, so that all have their turn.
  *
- * A step that is added here needs three things of its child. It takes its seed from its arguments or its environment; it
- * exits with another code than 0 when something is wrong, and prints what repeats it behind `again:` or `repeat with:`;
- * and what it has done and injected it prints as JSON, a line by itself or a test's diagnostic:
+ * A step that is added here needs three things of its child. It takes its seed from its arguments or its environment;
+ * it exits with another code than 0 when something is wrong, and prints what repeats it after `again:` or `repeat
+ * with:`; and what it has done and injected it prints as JSON, a line by itself or a test's diagnostic:
  *
  *   {"rounds":12,"effective":11}
  *
@@ -13,17 +13,17 @@
 import type { Figure } from './figures.ts';
 
 export interface Step {
-  /** So many seeds are used up by one run: the next one begins behind them. */
+  /** How many seeds one run uses: the next one begins after them. */
   readonly seeds: number;
   readonly run: (seed: number) => Run;
   readonly counts?: Partial<Readonly<Record<Figure, string>>>;
-  /** It is always the same: once is enough. */
+  /** The step is always the same: once is enough. */
   readonly once?: true;
 }
 
 export interface Run {
   readonly env?: Readonly<Record<string, string>>;
-  /** Behind `node`. */
+  /** The arguments of `node`. */
   readonly argv: readonly string[];
 }
 

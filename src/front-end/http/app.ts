@@ -34,7 +34,7 @@ export interface AppOptions {
   readonly dispatcher: Dispatcher;
   /** Which front end this is. */
   readonly index: number;
-  readonly memory: Pick<SharedCounters, 'metrics' | 'rates'>;
+  readonly counters: Pick<SharedCounters, 'metrics' | 'rates'>;
   /** Changes with every start; sent with every reply, and the first part of every RequestID. */
   readonly boot: string;
   readonly version: string;
@@ -93,7 +93,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
 }
 
 function makeContext(options: AppOptions): RouteContext {
-  const { dispatcher, index, memory, boot, version, log, lifecycle, now } = options;
+  const { dispatcher, index, counters, boot, version, log, lifecycle, now } = options;
   const { limits, http } = options.config;
   let requestIds = 0;
   return {
@@ -103,8 +103,8 @@ function makeContext(options: AppOptions): RouteContext {
     log,
     lifecycle,
     limits,
-    rateLimiter: new RateLimiter(memory.rates, limits.account_requests_per_second, now ?? processMs),
-    metrics: new RequestMetrics(memory.metrics, index, now ?? (() => performance.now())),
+    rateLimiter: new RateLimiter(counters.rates, limits.account_requests_per_second, now ?? processMs),
+    metrics: new RequestMetrics(counters.metrics, index, now ?? (() => performance.now())),
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     nextRequestId() {
       requestIds += 1;

@@ -1,7 +1,7 @@
 /**
- * Reads request bodies, for every content type: as text whose bytes are known to be UTF-8, and no more. Parsing is left
- * to the call, which knows what it wants. Fastify's own JSON parser would replace bad bytes without a word, and its way
- * to any parser costs a twentieth of a request.
+ * Reads request bodies of every content type as text that is known to be UTF-8, and leaves parsing to the call.
+ * Fastify's JSON parser would silently replace bad bytes, and calling any parser through Fastify costs a twentieth of a
+ * request.
  */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
@@ -13,8 +13,8 @@ import { Refusal } from '../../protocol/refusal.ts';
 export type MediaType = 'json' | 'text' | 'other';
 
 /**
- * A body without a content type is JSON; so is one that claims to be a form, since that is what `curl -d '{…}'` says of
- * whatever it sends.
+ * A body without a content type is JSON. So is one that claims to be a form, because `curl -d '{…}'` claims that of
+ * every body.
  */
 export function mediaType(header: string | undefined): MediaType {
   if (header === undefined || header === 'application/json') return 'json';
@@ -23,7 +23,7 @@ export function mediaType(header: string | undefined): MediaType {
   return name === 'text/plain' ? 'text' : 'other';
 }
 
-/** Bodies that are not complete; over the limit of what is kept of them the oldest are given up. */
+/** Bodies that are not complete; over their byte limit the oldest are given up. */
 export type ArrivingBodies = ByteBudget<BodyReader>;
 
 export function arrivingBodies(bytesMax: number): ArrivingBodies {
@@ -33,14 +33,14 @@ export function arrivingBodies(bytesMax: number): ArrivingBodies {
 export interface BodyOptions {
   readonly limits: Limits;
   readonly arriving: ArrivingBodies;
-  /** text/plain is taken, too. */
+  /** Accept text/plain too. */
   readonly text: boolean;
 }
 
-/** `body`: undefined when there is none. The error is a `Refusal`, or what the connection died of. */
+/** `body` is undefined when there is none. The error is a `Refusal`, or the error of the connection. */
 export type BodyRead = (error: Error | undefined, body: string | undefined) => void;
 
-/** Calls `done` once: before it returns when there is nothing to read, or what is announced is refused. */
+/** Calls `done` once; before it returns if there is nothing to read, or if the headers are refused. */
 export function readBody(request: IncomingMessage, options: BodyOptions, done: BodyRead): void {
   const { headers } = request;
   const length = headers['content-length'];
@@ -59,11 +59,11 @@ export function readBody(request: IncomingMessage, options: BodyOptions, done: B
 }
 
 /**
- * One body. Nearly always it comes as one chunk, and that is all. Of more chunks a copy grows, twice as large each time:
- * who sends byte by byte would otherwise have us keep a buffer for each byte.
+ * One body. Nearly always it comes as one chunk. Further chunks are copied into one buffer that doubles: otherwise a
+ * client that sends byte by byte would make us hold a buffer for each byte.
  */
 class BodyReader {
-  /** As announced; infinite when it was not. */
+  /** From Content-Length; infinite without one. */
   readonly #length: number;
   readonly #bytesMax: number;
   readonly #arriving: ArrivingBodies;
@@ -80,14 +80,14 @@ class BodyReader {
   }
 
   take(chunk: Buffer): void {
-    // What comes behind a refusal is read and dropped.
+    // Chunks after a refusal are read and dropped.
     if (this.#finished) return;
     const before = this.#bytes;
     this.#bytes += chunk.length;
     if (this.#bytes > this.#bytesMax) return this.finish(new Refusal(tooLarge(this.#bytesMax)));
     if (before === 0) this.#kept = chunk;
     else this.#append(chunk, before);
-    if (this.#bytes < this.#length) this.#arriving.keeps(this, this.#kept.length);
+    if (this.#bytes < this.#length) this.#arriving.hold(this, this.#kept.length);
   }
 
   end(): void {
@@ -104,7 +104,7 @@ class BodyReader {
     if (this.#finished) return;
     this.#finished = true;
     this.#kept = nothing;
-    this.#arriving.forget(this);
+    this.#arriving.release(this);
     this.#done(error, body);
   }
 
@@ -121,7 +121,7 @@ class BodyReader {
 const nothing = Buffer.alloc(0);
 const tooSlow = failure(
   'overloaded',
-  'Too much is kept of bodies that arrive slowly (limits.arriving_bytes_max), and this one was the oldest; nothing was done',
+  'Slow bodies hold too many bytes (limits.arriving_bytes_max), and this one was the oldest; nothing was done',
 );
 const notUtf8 = failure('invalid', 'The body is not UTF-8');
 

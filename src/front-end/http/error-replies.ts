@@ -1,6 +1,6 @@
 /**
- * Whatever goes wrong outside a call, in our form: what Fastify and Node's HTTP parser refuse, paths and methods that do
- * not exist, and bugs. A bug is logged with the RequestID that the client was shown.
+ * Answers errors outside of a call in our own form: requests that Fastify or Node's HTTP parser refuse, paths and
+ * methods that do not exist, and bugs. A bug is logged with the RequestID that the client got.
  */
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -17,20 +17,20 @@ declare module 'fastify' {
 }
 
 export function answerFailures(app: FastifyInstance, context: RouteContext): void {
-  app.setErrorHandler((error: EdgeError, request, reply) => answerError(context, error, request, reply));
+  app.setErrorHandler((error: RequestError, request, reply) => answerError(context, error, request, reply));
   const paths = pathsOf(app);
   app.setNotFoundHandler((request, reply) => {
     new Exchange(context, 'unknown', reply.raw).refuse(noSuchCall(request, paths));
   });
 }
 
-/** Fastify's, Node's, or anything that was thrown. */
-type EdgeError = Error & { readonly code?: string; readonly statusCode?: number };
+/** An error of Fastify or Node, or anything that was thrown. */
+type RequestError = Error & { readonly code?: string; readonly statusCode?: number };
 
-/** Also for errors that Fastify meets before there is a route. */
+/** Answers an error of a route, or of Fastify before it has found a route. */
 export function answerError(
   context: RouteContext,
-  error: EdgeError,
+  error: RequestError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
@@ -57,8 +57,8 @@ function exchangeFor(context: RouteContext, request: FastifyRequest, reply: Fast
   return new Exchange(context, request.routeOptions.config?.operation ?? 'unknown', reply.raw);
 }
 
-/** What a client did; undefined for what we did. */
-function knownFailure(error: EdgeError): Failure | undefined {
+/** Returns the failure that a client caused; undefined for a bug. */
+function knownFailure(error: RequestError): Failure | undefined {
   if (error instanceof Refusal) return error.failure;
   switch (error.code) {
     case 'FST_ERR_BAD_URL':
@@ -70,7 +70,7 @@ function knownFailure(error: EdgeError): Failure | undefined {
     case 'ECONNRESET':
       return failure('invalid', 'The connection closed before the body was complete');
     default:
-      // Fastify marks what a client caused with a status; an exception of our own has none.
+      // Fastify gives errors of clients a status; an exception of our own has none.
       return error.code?.startsWith('FST_ERR') && (error.statusCode ?? 500) < 500
         ? failure('invalid', error.message)
         : undefined;
@@ -106,13 +106,15 @@ function matches(pattern: string, path: string): boolean {
   return new RegExp(`^${pattern.replace(':acc', '[^/]+').replace(':id', '.+')}$`).test(path);
 }
 
-/** For `server.on('clientError')`: bytes that are not HTTP, headers over Node's limit, a request that came too slowly. */
+/**
+ * For `server.on('clientError')`: input that is not HTTP, headers over Node's limit, a request that came too slowly.
+ */
 export function answerBrokenConnection(context: RouteContext, error: NodeJS.ErrnoException, socket: Socket): void {
-  // Its request has its answer, and the connection is being closed behind it.
+  // Its request has been answered, and the connection is being closed.
   if (socket.writableEnded) return void socket.destroy();
   context.metrics.countBrokenConnection();
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
-  // In the middle of an earlier reply on the same connection, another head would be read as part of its body.
+  // In the middle of an earlier reply on this connection, a client would read another head as part of the body.
   if (inTheMiddleOfAReply(socket)) return void socket.destroy();
   const refused = brokenReason(error.code);
   const body = withRequestId(failureBody(refused), context.nextRequestId());
@@ -141,7 +143,7 @@ function brokenReason(code: string | undefined): Failure {
   }
 }
 
-/** As Node's own handler asks it. */
+/** Checks the same as Node's own handler. */
 function inTheMiddleOfAReply(socket: Socket & { _httpMessage?: { headersSent?: boolean } }): boolean {
   // oxlint-disable-next-line no-underscore-dangle -- there is no public way from a socket to its reply
   return socket._httpMessage?.headersSent === true;

@@ -1,12 +1,12 @@
 /**
  * One reader of server-sent events. A commit is one block: its revision as `id:`, each of its events as one `data:`
- * line, so that a reader resumes behind a whole commit or before it, never within. A block with nothing but an `id:`
- * moves the point to resume from without an event.
+ * line, so that a reader resumes after a whole commit or before it, never within. A block with only an `id:` moves the
+ * point to resume from without an event.
  *
- *     opened ──first word, or openAfterMs──► streaming ──end, overflow, hang-up──► ended
+ *     opened ──first block, or openAfterMs──► streaming ──end, overflow, disconnect──► ended
  *        └──end(reply)──► answered with that reply as plain JSON (410 compacted)
  *
- * A reader that does not keep up is cut off, never skipped: it comes back with `Last-Event-ID`.
+ * A reader that does not keep up is disconnected and skips nothing: it comes back with `Last-Event-ID`.
  */
 import type { Revision } from '../../protocol/ids.ts';
 import type { Reply } from '../../protocol/replies.ts';
@@ -15,7 +15,7 @@ import type { Limits } from '../../shared/limits.ts';
 import type { Exchange } from './exchange.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
 
-/** How long the head of the reply waits for a refusal; browsers report a stream as open only when they have seen it. */
+/** How long the head of the reply waits for a refusal; browsers report a stream as open only after the head. */
 const openAfterMs = 250;
 
 export interface StreamContext {
@@ -31,7 +31,7 @@ export class EventStream implements StreamSink {
   readonly #openTimer: NodeJS.Timeout;
   #state: 'opened' | 'streaming' | 'ended' = 'opened';
   #bookmark: Revision | undefined;
-  /** It has something unsent, and is closed when none of it moves. */
+  /** Data is unsent, and the connection is closed when none of it moves. */
   #stalling = false;
 
   constructor(exchange: Exchange, context: StreamContext, onEnd: (stream: EventStream) => void) {
@@ -41,12 +41,12 @@ export class EventStream implements StreamSink {
     this.#openTimer = setTimeout(() => this.#start(), openAfterMs).unref();
   }
 
-  /** @returns what the exchange cancels when the connection closes */
-  follow(pending: Cancelable): Cancelable {
+  /** @returns the handle that the exchange cancels when the connection closes */
+  follow(cancelable: Cancelable): Cancelable {
     return {
       cancel: () => {
         this.#close();
-        pending.cancel();
+        cancelable.cancel();
       },
     };
   }
@@ -65,7 +65,7 @@ export class EventStream implements StreamSink {
   }
 
   bookmark(rev: Revision): boolean {
-    // The first one says where the stream begins; later ones can wait for the next heartbeat.
+    // The first bookmark is where the stream begins; later ones can wait for the next heartbeat.
     if (this.#state === 'opened') return this.#send(`id: ${rev}\n\n`);
     this.#bookmark = rev;
     return this.#state === 'streaming';
@@ -82,7 +82,7 @@ export class EventStream implements StreamSink {
     this.#finish();
   }
 
-  /** Every 15 s: shows proxies and readers that the connection lives, and passes on how far there was nothing. */
+  /** Every 15 s: shows proxies and readers that the connection lives, and sends the latest bookmark. */
   heartbeat(): void {
     if (this.#state !== 'streaming') return;
     const bookmark = this.#bookmark === undefined ? '' : `id: ${this.#bookmark}\n`;
@@ -107,13 +107,13 @@ export class EventStream implements StreamSink {
   }
 
   /**
-   * Ends a stream whose reader has left too much unread. Asked before more is written: one commit may be larger than the
-   * limit, and a reader that has read everything before it must be able to get it.
+   * Ends a stream whose reader has left too much unread. Called before more is written: one commit may be larger than
+   * the limit, and a reader that has read everything before it must be able to get it.
    */
   #isBehind(): boolean {
     const { res } = this.#exchange;
     if (this.#state !== 'streaming' || res.writableLength <= this.#context.limits.stream_buffer_bytes_max) return false;
-    // What is unsent will never be read: there is no polite way to end.
+    // The reader will never read what is unsent, so the stream cannot end cleanly.
     this.#close();
     this.#exchange.finish(200);
     res.destroy();
@@ -132,7 +132,7 @@ export class EventStream implements StreamSink {
       'text/event-stream',
       'Cache-Control',
       'no-cache',
-      // nginx would hold events back until its buffer is full.
+      // Otherwise nginx would buffer events until its buffer is full.
       'X-Accel-Buffering',
       'no',
     ]);
@@ -153,10 +153,10 @@ export class EventStream implements StreamSink {
   }
 }
 
-/** Blocks of commits by their events, which readers of one prefix share. */
+/** The blocks of commits, by their events, which readers of one prefix share. */
 const blocks = new WeakMap<readonly string[], Buffer>();
 
-/** Made once for all readers: what a thousand of them leave unread is there once. */
+/** Makes the block once for all readers: a thousand readers that lag hold one buffer. */
 function commitBlock(rev: Revision, events: readonly string[]): Buffer {
   const known = blocks.get(events);
   if (known !== undefined) return known;

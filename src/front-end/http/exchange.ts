@@ -1,45 +1,45 @@
 /**
- * One request and the one reply to it: what the dispatcher knows as the `Client`. It writes straight to Node's response
- * (measured no slower than Fastify's `reply.send`, and the same for calls, failures and streams), takes itself off the
- * connection, and counts.
+ * One request and the one reply to it: the `ReplySink` of the dispatcher. It writes straight to Node's response
+ * (measured no slower than Fastify's `reply.send`, and the same for calls, failures and streams), leaves the
+ * connection's ring, and counts the request.
  */
 import type { ServerResponse } from 'node:http';
 import { errorCodes, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
-import { Connection, type UnderWay } from './sockets/disconnects.ts';
+import { Disconnects, type DisconnectListener } from './sockets/disconnects.ts';
 import { closeLingering } from './sockets/lingering-close.ts';
 import type { Operation, RequestMetrics } from '../request-metrics.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
 
-/** What every exchange of one app shares. */
+/** Shared by all exchanges of one app. */
 export interface ReplyContext {
   readonly boot: string;
   readonly metrics: RequestMetrics;
   readonly unread: UnreadReplies;
-  /** Of the next error reply. */
+  /** Returns the RequestID of the next error reply. */
   nextRequestId(): string;
   draining(): boolean;
 }
 
 const jsonType = 'application/json; charset=utf-8';
-/** Seconds after which a client may try again that met an overload or a restart. */
+/** Seconds after which a client may try again after an overload or a restart. */
 const retryAfter = '1';
-/** Counted for a request whose client hung up; nobody is sent it. */
-const clientGoneStatus = 499;
-/** A request whose body is shorter is read to its end behind an early refusal, so that the connection can be kept. */
+/** Counted for a request whose client disconnected; never sent. */
+const clientDisconnectedStatus = 499;
+/** A shorter body is read to its end after an early refusal, so that the connection can be kept. */
 const unreadBodyBytesMax = 64 * 1024;
 
-export class Exchange implements ReplySink, UnderWay {
-  previous: UnderWay = this;
-  next: UnderWay = this;
+export class Exchange implements ReplySink, DisconnectListener {
+  previous: DisconnectListener = this;
+  next: DisconnectListener = this;
   readonly res: ServerResponse;
   readonly #context: ReplyContext;
-  /** Under which it is counted; known better once the body was read. */
+  /** The operation under which the request is counted; refined after the body was read. */
   operation: Operation;
   readonly #startedAt: number;
-  readonly #connection: Connection;
-  #pending: Cancelable | undefined;
+  readonly #disconnects: Disconnects;
+  #cancelable: Cancelable | undefined;
   #done = false;
 
   constructor(context: ReplyContext, operation: Operation, res: ServerResponse) {
@@ -47,25 +47,25 @@ export class Exchange implements ReplySink, UnderWay {
     this.#context = context;
     this.operation = operation;
     this.#startedAt = context.metrics.now();
-    this.#connection = Connection.of(res.req.socket);
+    this.#disconnects = Disconnects.of(res.req.socket);
   }
 
   get disconnected(): boolean {
-    return this.#connection.gone;
+    return this.#disconnects.disconnected;
   }
 
-  /** The request is under way; when the connection closes, it is cancelled. */
-  wait(pending: Cancelable): void {
+  /** The request is in flight. Cancels it when the connection closes. */
+  wait(cancelable: Cancelable): void {
     // A dispatcher may have answered before it returned.
     if (this.#done) return;
-    this.#pending = pending;
-    if (this.#connection.gone) this.hangUp();
-    else this.#connection.add(this);
+    this.#cancelable = cancelable;
+    if (this.#disconnects.disconnected) this.onDisconnect();
+    else this.#disconnects.add(this);
   }
 
-  hangUp(): void {
-    this.finish(clientGoneStatus);
-    this.#pending?.cancel();
+  onDisconnect(): void {
+    this.finish(clientDisconnectedStatus);
+    this.#cancelable?.cancel();
   }
 
   deliver(reply: Reply): void {
@@ -80,7 +80,7 @@ export class Exchange implements ReplySink, UnderWay {
   /** For replies that are not JSON, written by the caller (an event stream): only ends and counts the exchange. */
   finish(status: number): void {
     this.#done = true;
-    this.#connection.remove(this);
+    this.#disconnects.remove(this);
     this.#context.metrics.count(this.operation, status, this.#startedAt);
   }
 
@@ -91,7 +91,7 @@ export class Exchange implements ReplySink, UnderWay {
   #write(status: number, body: string, replayed: true | undefined): void {
     if (this.#done) return;
     this.finish(status);
-    if (this.#connection.gone) return;
+    if (this.#disconnects.disconnected) return;
     const headers = ['Dragonlock-Boot', this.#context.boot];
     const bytes = Buffer.byteLength(body);
     if (status !== 204) headers.push('Content-Type', jsonType, 'Content-Length', String(bytes));
@@ -106,7 +106,7 @@ export class Exchange implements ReplySink, UnderWay {
     if (status === 429 || status === 503) headers.push('Retry-After', retryAfter);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;
-    // Answered 503, it may have been given up because the rest does not come.
+    // A body that is answered 503 may have been given up because the rest does not arrive.
     const lengthMax = status === 503 ? 0 : unreadBodyBytesMax;
     const long = asked['transfer-encoding'] !== undefined || Number(asked['content-length'] ?? 0) > lengthMax;
     const unread = long && !complete;

@@ -1,15 +1,15 @@
-/** What all routes share: made once by `buildApp`, read by everything in `routes/` and `plugins/`. */
+/** What all routes share. `buildApp` makes it once. */
 import type { Limits } from '../../shared/limits.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 
-/** `starting`: recovery runs; `draining`: SIGTERM came. In both, no data call is served. */
+/** `starting`: recovery runs. `draining`: SIGTERM came. In both states no data call is served. */
 export interface Lifecycle {
   state(): 'starting' | 'serving' | 'draining';
 }
 
-/** The part of a pino logger that the edge uses. */
+/** The part of a pino logger that a front end uses. */
 export interface FrontEndLog {
   error(details: object, message: string): void;
   warn(details: object, message: string): void;

@@ -189,7 +189,7 @@ export class JournalWriter {
       syncSeconds: this.#syncSeconds.snapshot(),
       bytesWritten: this.#bytesWritten,
       segments: this.#finished.length + 1,
-      room: this.#space,
+      space: this.#space,
       oldestRevision: this.oldestRevision(),
     };
   }

@@ -1,4 +1,4 @@
-/** config.yml: read, checked against its schema, and able to say at which line and column something stands. */
+/** Reads config.yml, checks it against its schema, and reports problems with line and column. */
 import { Ajv, type ErrorObject } from 'ajv';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { configSchema, type ConfigFile } from '../../front-end/config-schema.ts';
@@ -26,7 +26,7 @@ export class ConfigFileReader {
     this.#need = need;
   }
 
-  /** @returns what fits of the file; what does not is in `problems` */
+  /** @returns the content of the file, or nothing of it when it has `problems` */
   read(readFile: (file: string) => string): ConfigFile {
     const text = this.#text(readFile);
     if (text === undefined) return {};
@@ -34,7 +34,7 @@ export class ConfigFileReader {
     for (const error of document.errors) this.problem(`${this.#at(error.pos[0])}: ${error.message}`);
     if (document.errors.length > 0) return {};
     this.#document = document;
-    // A file of nothing but comments.
+    // A file may have nothing but comments.
     const content: unknown = document.toJS() ?? {};
     if (fits(content)) return content;
     for (const error of mostTelling(fits.errors ?? [])) this.#shapeProblem(error);
@@ -49,7 +49,7 @@ export class ConfigFileReader {
     this.problem(`${this.place(path)}: ${why}`);
   }
 
-  /** `config.yml:12:3: limits.foo`; without line and column when the file does not have it. */
+  /** Returns `config.yml:12:3: limits.foo`, without line and column when the file does not have the key. */
   place(path: ConfigPath): string {
     const offset = this.#offsetOf(path);
     const name = pathText(path);
@@ -82,7 +82,7 @@ export class ConfigFileReader {
       return this.problemAt(path, `${String(error.params['missingProperty'])} is missing`);
     }
     const expected: unknown = error.parentSchema?.['expected'];
-    // A token must not turn up in a terminal or a log.
+    // A token must not appear in a terminal or a log.
     const got = path.at(-1) === 'token' ? '' : `, got ${shown(error.data ?? undefined)}`;
     this.problemAt(
       path,
@@ -90,7 +90,7 @@ export class ConfigFileReader {
     );
   }
 
-  /** Of the key, where there is one, since that is where people look. */
+  /** The offset of the key if there is one, because people look there. */
   #offsetOf(path: ConfigPath): number | undefined {
     const last = path.at(-1);
     const parent: unknown =
@@ -109,7 +109,7 @@ export class ConfigFileReader {
   }
 }
 
-/** Of a union that fits in no branch Ajv reports every branch, and then the union itself: that one is enough. */
+/** When a value fits no branch of a union, Ajv reports every branch and then the union; keeps only the union. */
 function mostTelling(errors: readonly ErrorObject[]): ErrorObject[] {
   const unions = errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => schemaPath);
   const seen = new Set<string>();

@@ -1,7 +1,7 @@
 /**
- * From command line, environment and config.yml to the `Config` of the server: a flag wins over the environment, the
- * environment over the file, the file over the defaults. Everything that is wrong is reported at once, each with its
- * place: `config.yml:12:3: limits.body_bytes_max: expected an integer of at least 1024 (bytes), got "8MB"`.
+ * Makes the `Config` of the server from command line, environment and config.yml. A flag wins over the environment, the
+ * environment over the file, the file over the defaults. One error reports all problems, each with its place:
+ * `config.yml:12:3: limits.body_bytes_max: expected an integer of at least 1024 (bytes), got "8MB"`.
  */
 import { hash } from 'node:crypto';
 import fs from 'node:fs';
@@ -18,7 +18,7 @@ export const usage = `Usage: node src/main/server.ts [--config FILE] [--listen H
   --data-dir DIRECTORY  default: ./data; also DRAGONLOCK_DATA_DIR
 `;
 
-/** The server cannot start with this configuration. The message is complete, for people, and may have several lines. */
+/** The server cannot start with this configuration. The message is for people and may have several lines. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
   readonly problems: readonly string[];
@@ -39,7 +39,7 @@ export interface ConfigSources {
   readonly readFile?: (file: string) => string;
 }
 
-/** More front ends than this only if somebody has measured that they help. */
+/** `auto` starts no more front ends: measure first whether more help. */
 const frontEndsAutoMax = 4;
 
 /** @throws ConfigError */
@@ -97,7 +97,7 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 
 type Source = readonly [name: string, value: string | undefined];
 
-/** An environment variable that is set to nothing counts as not set. */
+/** An empty environment variable counts as not set. */
 function firstGiven(...sources: readonly [...Source[], readonly [string, string]]): { name: string; value: string } {
   for (const [name, value] of sources) {
     if (value !== undefined && value !== '') return { name, value };
@@ -140,7 +140,7 @@ function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileR
   });
 }
 
-/** What `assertLimits` insists on, said in the words of the file. */
+/** Reports, in the terms of the file, the relations that `assertLimits` asserts. */
 function checkRelations({ limits, journal }: Merged, file: ConfigFileReader): void {
   if (limits.value_bytes_max > limits.body_bytes_max) {
     file.problemAt(

@@ -1,7 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import type { Listen } from '../../front-end/config-schema.ts';
 
-/** `127.0.0.1:8081`, `localhost:0`, `[::1]:8081`; undefined for anything else. */
+/** Parses `127.0.0.1:8081`, `localhost:0`, `[::1]:8081`; returns undefined for anything else. */
 export function parseListen(text: string): Listen | undefined {
   const bracketed = /^\[([^\]]+)\]:(\d{1,5})$/.exec(text);
   const plain = /^([A-Za-z0-9.-]+):(\d{1,5})$/.exec(text);
@@ -9,7 +9,7 @@ export function parseListen(text: string): Listen | undefined {
   const port = Number(bracketed?.[2] ?? plain?.[2]);
   if (host === undefined || port > 65_535) return undefined;
   if (bracketed !== null && !isIPv6(host)) return undefined;
-  // Digits and dots that are no address would be looked up as a name.
+  // DNS would look up digits and dots that are not an address as a name.
   if (plain !== null && /^[\d.]+$/.test(host) && !isIPv4(host)) return undefined;
   return { host, port };
 }
@@ -18,7 +18,7 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-/** Only this machine can connect. */
+/** Returns whether only this machine can connect. */
 export function isLoopback(host: string): boolean {
   if (isIPv4(host)) return loopback.check(host, 'ipv4');
   return isIPv6(host) ? loopback.check(host, 'ipv6') : host.toLowerCase() === 'localhost';

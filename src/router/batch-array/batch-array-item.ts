@@ -1,21 +1,21 @@
 import type { Reply } from '../../protocol/replies.ts';
 import type { BatchReplySink, ReplySink } from '../dispatcher.ts';
 
-/** One batch of an array where a client of its own is wanted. */
+/** The sink of one batch of an array. */
 export class BatchArrayItem implements ReplySink {
-  readonly #client: BatchReplySink;
+  readonly #sink: BatchReplySink;
   readonly #place: number;
 
-  constructor(client: BatchReplySink, place: number) {
-    this.#client = client;
+  constructor(sink: BatchReplySink, place: number) {
+    this.#sink = sink;
     this.#place = place;
   }
 
   get disconnected(): boolean {
-    return this.#client.gone;
+    return this.#sink.disconnected;
   }
 
   deliver(reply: Reply): void {
-    this.#client.deliver(this.#place, reply);
+    this.#sink.deliver(this.#place, reply);
   }
 }

@@ -1,8 +1,8 @@
 /**
- * The batches of array bodies under way. Each is a request of its own, counts as one and has its own reply, but they
- * travel together: one message to each shard, one number for all of it, and one answer for each turn that works some of
- * them off. A message takes batches only while it is the last one on its way to its shard, so that no batch overtakes
- * what was sent before it.
+ * The batches of array bodies in flight. Each is a request of its own, counts as one and has its own reply, but they
+ * travel together: one message to each shard, one id for the message, and one answer for each turn in which the shard
+ * works some of them off. A message takes batches only while it is the last one on its way to its shard, so that no
+ * batch overtakes an earlier message.
  */
 import type { Answer, ToShard } from '../../protocol/wire/shard-messages.ts';
 import type { Grant } from '../../protocol/replies.ts';
@@ -12,7 +12,7 @@ import type { BatchReplySink } from '../dispatcher.ts';
 import { InFlightTable } from '../in-flight-table.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
 
-export interface ArrayRequestsOptions {
+export interface BatchArrayRequestsOptions {
   readonly nextId: () => number;
   /** By shard, see `RouterCounts`. */
   readonly inFlight: readonly SharedCount[];
@@ -23,8 +23,12 @@ export interface ArrayRequestsOptions {
   readonly returnGrant: (grant: Grant) => void;
 }
 
-/** The messages of one array body that were begun, by shard. */
-export type BegunMessages = (Begun | undefined)[];
+/** One array body on its way to the shards. */
+export interface BatchArray {
+  readonly sink: BatchReplySink;
+  /** The messages that were begun, by shard. */
+  readonly begun: (Begun | undefined)[];
+}
 
 interface Begun {
   readonly message: { readonly kind: 'array'; readonly id: number; readonly batches: Batch[] };
@@ -32,36 +36,36 @@ interface Begun {
 }
 
 interface InFlight {
-  readonly client: BatchReplySink;
+  readonly sink: BatchReplySink;
   readonly shard: number;
-  /** Of each batch of the message: its place in the array. */
+  /** For each batch of the message, its place in the array. */
   readonly places: number[];
   answered: number;
 }
 
 export class BatchArrayRequests {
-  readonly #options: ArrayRequestsOptions;
+  readonly #options: BatchArrayRequestsOptions;
   readonly #inFlight: InFlightTable<InFlight>;
 
-  constructor(options: ArrayRequestsOptions) {
+  constructor(options: BatchArrayRequestsOptions) {
     this.#options = options;
     this.#inFlight = new InFlightTable(options.nextId);
   }
 
-  /** Messages that are not answered in full. */
+  /** Messages that are not fully answered. */
   get size(): number {
     return this.#inFlight.size;
   }
 
   /**
-   * Sends a batch along with those before it.
+   * Sends a batch together with the earlier ones of its array.
    * @returns false when too many requests are in flight
    */
-  add(batch: Batch, place: number, shard: number, client: BatchReplySink, begun: BegunMessages): boolean {
+  add({ sink, begun }: BatchArray, batch: Batch, place: number, shard: number): boolean {
     if (!this.#options.inFlight[shard]!.take(this.#options.inFlightMax)) return false;
     let open = begun[shard];
     if (open === undefined || open.message !== this.#options.lastSent(shard)) {
-      const array: InFlight = { client, shard, places: [], answered: 0 };
+      const array: InFlight = { sink, shard, places: [], answered: 0 };
       begun[shard] = open = { array, message: { kind: 'array', id: this.#inFlight.add(array), batches: [] } };
       this.#options.send(shard, open.message);
     }
@@ -70,7 +74,7 @@ export class BatchArrayRequests {
     return true;
   }
 
-  /** Some of a message's batches are answered, and durable. */
+  /** Delivers the replies to some batches of a message; they are durable. */
   answer({ id, items }: Extract<Answer, { kind: 'items' }>): void {
     const array = this.#inFlight.get(id);
     assert(array !== undefined, 'a batch of an array is answered once');
@@ -79,7 +83,7 @@ export class BatchArrayRequests {
     if (array.answered === array.places.length) this.#inFlight.take(id);
     this.#options.inFlight[array.shard]!.give(items.length);
     for (const { item, reply } of items) {
-      if (!array.client.gone) array.client.deliver(array.places[item]!, reply);
+      if (!array.sink.disconnected) array.sink.deliver(array.places[item]!, reply);
       else if (reply.grant !== undefined) this.#options.returnGrant(reply.grant);
     }
   }

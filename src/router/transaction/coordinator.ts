@@ -1,13 +1,14 @@
 /**
- * A command over several shards: the transaction's course.
+ * The coordinator of a transaction: a command over several shards.
  *
  *   claim ─► reserve ─► hold shard a ─► hold shard b ─► … ─► commit on the last ─► durable ─► apply on all ─► reply
  *     └──────────┴────────────┴───────────────┴─── refused: release everything ───────────────────────────► reply
  *
- * Shards are visited in ascending order, so that two transactions can never wait for each other; a lock is waited for before
- * any hold is placed, so that nobody's keys are held for longer than the few messages a commit takes. The commit is one
- * record in the journal: a crash leaves all of it or nothing. Holds are let go only when it is durable and applied, so
- * that no reader ever sees one shard's half. What a shard does at each stop is in shard-worker/core/transaction.ts.
+ * It visits shards in ascending order, so that two transactions can never wait for each other. It waits for a lock
+ * before it places any hold, so that keys are held no longer than the few messages that a commit takes. The commit is
+ * one record in the journal: a crash leaves all of it or nothing. Holds are released only after it is durable and
+ * applied, so that no reader ever sees one shard's half. shard-worker/core/transaction.ts says what a shard does at
+ * each step.
  */
 import type { Revision } from '../../protocol/ids.ts';
 import { revision } from '../../protocol/ids.ts';
@@ -24,10 +25,10 @@ import type { Batch, ListCommand } from '../../protocol/operations/operations.ts
 
 type WithoutId<Message> = Message extends { id: number } ? Omit<Message, 'id'> : never;
 
-/** What a run needs of its router. */
+/** How a coordinator reaches the shards. */
 export interface Participants {
   readonly shards: number;
-  /** Sends a message to a shard and resolves with its answer. Returns the message's id too, so that it can be cancelled. */
+  /** Sends a message to a shard. Returns the shard's answer, and the message's id, with which it can be cancelled. */
   ask(shard: number, message: WithoutId<ToShard>): { id: number; answer: Promise<TransactionAnswer> };
   tell(shard: number, message: ToShard): void;
   durable(rev: Revision): Promise<void>;
@@ -35,18 +36,18 @@ export interface Participants {
 
 export class Coordinator {
   readonly #transaction: string;
-  readonly #carrier: Participants;
+  readonly #participants: Participants;
   readonly #visited = new Set<number>();
   /** The wait for the lock, while it lasts. */
   #waiting: { shard: number; id: number } | undefined;
   #cancelled = false;
 
-  constructor(transaction: string, carrier: Participants) {
+  constructor(transaction: string, participants: Participants) {
     this.#transaction = transaction;
-    this.#carrier = carrier;
+    this.#participants = participants;
   }
 
-  /** Resolves with a reply whose revision may still have to become durable. */
+  /** Runs a batch. Resolves with a reply whose revision may not be durable yet. */
   async batch(batch: Batch, shards: readonly number[]): Promise<Reply> {
     const refused = await this.#takeLock(batch);
     if (refused !== undefined) return this.#release(refused);
@@ -74,10 +75,10 @@ export class Coordinator {
     });
     assert(done.kind === 'committed', 'a commit is answered as such');
     if (!done.written) return this.#release(done.reply);
-    await this.#carrier.durable(done.rev);
+    await this.#participants.durable(done.rev);
     failpoint('transaction.committed');
     for (const shard of this.#visited) {
-      this.#carrier.tell(shard, {
+      this.#participants.tell(shard, {
         kind: 'transaction.apply',
         transaction: this.#transaction,
         rev: done.rev,
@@ -88,7 +89,7 @@ export class Coordinator {
     return done.reply;
   }
 
-  /** One page over all shards, as of one moment. */
+  /** Lists one page over all shards, as of one moment. */
   async list(command: ListCommand, shards: readonly number[]): Promise<Reply> {
     const pages: Page[] = [];
     let rev = 0;
@@ -102,30 +103,31 @@ export class Coordinator {
   }
 
   /**
-   * The client has vanished. Only a wait for a lock can be given up; all else is over in a moment anyway. The lock may
-   * have been reserved before the shard hears of it, so that its answer decides nothing: the run ends behind it.
+   * The client has disconnected. Only a wait for a lock can be cancelled; all else is over in a moment anyway. The
+   * shard may have reserved the lock before it hears of it, so its answer decides nothing: the transaction ends after
+   * it.
    */
   cancel(): void {
     this.#cancelled = true;
     if (this.#waiting === undefined) return;
     const { shard, id } = this.#waiting;
-    this.#carrier.tell(shard, { kind: 'cancel', id });
+    this.#participants.tell(shard, { kind: 'cancel', id });
   }
 
   async #takeLock(batch: Batch): Promise<Reply | undefined> {
     const { account, lock, idempotency } = batch;
     if (lock === undefined || lock.extend !== undefined) return undefined;
-    // A retry must find its stored reply before it finds the lock taken, by itself as likely as not.
+    // A retry must find its stored reply before it finds the lock taken, probably by its own first attempt.
     if (idempotency !== undefined) {
-      for (const shard of owners(account, idempotency.ids, this.#carrier.shards)) {
+      for (const shard of owners(account, idempotency.ids, this.#participants.shards)) {
         const claimed = await this.#ask(shard, { kind: 'transaction.claim', transaction: this.#transaction, batch });
         if (claimed.kind === 'reply') return claimed.reply;
       }
       if (this.#cancelled) return cancelled;
     }
-    const shard = ownerOf(account, lock.id, this.#carrier.shards);
+    const shard = ownerOf(account, lock.id, this.#participants.shards);
     this.#visited.add(shard);
-    const { id, answer } = this.#carrier.ask(shard, {
+    const { id, answer } = this.#participants.ask(shard, {
       kind: 'transaction.reserve',
       transaction: this.#transaction,
       account,
@@ -140,15 +142,15 @@ export class Coordinator {
 
   #ask(shard: number, message: WithoutId<ToShard>): Promise<TransactionAnswer> {
     this.#visited.add(shard);
-    return this.#carrier.ask(shard, message).answer;
+    return this.#participants.ask(shard, message).answer;
   }
 
   #release(reply: Reply): Reply {
     for (const shard of this.#visited)
-      this.#carrier.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });
+      this.#participants.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });
     return reply;
   }
 }
 
-/** Nobody is there to be told. */
+/** Never sent: the client has disconnected. */
 const cancelled = failureReply(revision(0), failure('not_locked', 'The request was cancelled while it waited.'));

@@ -1,4 +1,4 @@
-/** The parts of one batch, evaluated by several shards, put together: every item was evaluated by exactly one of them. */
+/** Merges the evaluations of one batch by several shards; exactly one of them has evaluated each item. */
 import type { Duplicate, Evaluation } from '../../protocol/wire/shard-messages.ts';
 import type { Results } from '../../protocol/operations/operations.ts';
 

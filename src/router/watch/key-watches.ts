@@ -1,6 +1,7 @@
 /**
- * Everyone who waits for a key to change. The shard is asked once a watcher ("is it still at this version?") and tells
- * of the next change once a front end, with a finished reply: ten thousand watchers of one key share one text.
+ * All watchers that wait for a key to change. The front end asks the shard once for each watcher ("is it still at this
+ * version?"). The shard reports the next change once to each front end, with a finished reply: ten thousand watchers of
+ * one key share one text.
  */
 import { failure } from '../../protocol/errors.ts';
 import type { AccountId, Revision } from '../../protocol/ids.ts';
@@ -17,17 +18,17 @@ import type { WatchKey } from '../../protocol/operations/watch.ts';
 interface Watcher {
   readonly account: AccountId;
   readonly keys: readonly WatchedKey[];
-  readonly client: ReplySink;
-  /** The questions to the shards. One that has not set out yet (behind a batch over several shards) never does. */
+  readonly sink: ReplySink;
+  /** The questions to the shards. Cancelling one that still waits for a batch over several shards stops it. */
   readonly asked: Cancelable[];
-  /** Takes back the end of the wait. */
+  /** Cancels the timer that ends the wait. */
   stopWaiting: () => void;
   done: boolean;
 }
 
 export interface KeyWatchesOptions {
   /** Asks a shard, by way of the router. */
-  readonly request: (command: WatchKey, client: ReplySink) => Cancelable;
+  readonly request: (command: WatchKey, sink: ReplySink) => Cancelable;
   readonly unwatch: (account: AccountId, key: string) => void;
   readonly limits: Limits;
   /** Of all front ends. */
@@ -37,7 +38,7 @@ export interface KeyWatchesOptions {
 
 export class KeyWatches {
   readonly #options: KeyWatchesOptions;
-  /** Account NUL key → who waits for it, with the version that each has. */
+  /** Account NUL key → the watchers of the key, with the version that each has. */
   readonly #waiting = new Map<string, Map<Watcher, number>>();
   readonly #watchers = new Set<Watcher>();
 
@@ -45,12 +46,12 @@ export class KeyWatches {
     this.#options = options;
   }
 
-  watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: ReplySink): Cancelable {
-    const watcher: Watcher = { account, keys, client, asked: [], stopWaiting: () => {}, done: false };
+  watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, sink: ReplySink): Cancelable {
+    const watcher: Watcher = { account, keys, sink, asked: [], stopWaiting: () => {}, done: false };
     const { limits, count, after } = this.#options;
     if (!count.take(limits.watchers_max)) {
       const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
-      client.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
+      sink.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
       return { cancel: () => {} };
     }
     this.#watchers.add(watcher);
@@ -67,8 +68,8 @@ export class KeyWatches {
   }
 
   /**
-   * The change is durable. A watcher that knows this very version already goes on waiting, and the shard is asked again,
-   * since its interest has ended with the change. (One that waits for a key whose expiry was still to be committed.)
+   * Takes a change that is durable. A watcher that already has this version goes on waiting, and asks the shard again,
+   * because the change has ended its interest. (It watches a key whose expiry was not committed yet.)
    */
   changed(event: KeyEvent): void {
     const reply: Reply = { rev: event.rev, status: 200, body: event.body };
@@ -98,7 +99,7 @@ export class KeyWatches {
   #finish(watcher: Watcher, reply: Reply): void {
     if (watcher.done) return;
     this.#leave(watcher);
-    if (!watcher.client.disconnected) watcher.client.deliver(reply);
+    if (!watcher.sink.disconnected) watcher.sink.deliver(reply);
   }
 
   #leave(watcher: Watcher): void {

@@ -1,4 +1,4 @@
-/** The two kinds of readers of a prefix: one answers a request and is done, one feeds a stream until it ends. */
+/** The two readers of a prefix: `PollReader` answers one request, `StreamReader` feeds a stream until it ends. */
 import type { AccountId, Revision } from '../../protocol/ids.ts';
 import { kinds, type CommitRecord } from '../../protocol/record.ts';
 import type { Reply } from '../../protocol/replies.ts';
@@ -9,18 +9,18 @@ import type { PrefixWatch, StreamSink } from '../dispatcher.ts';
 export interface PrefixReader {
   readonly account: AccountId;
   readonly prefix: string;
-  /** Everything up to here was handed to it. */
+  /** The reader has been given everything up to here. */
   readonly position: Revision;
-  /** One commit that is of interest. */
+  /** Takes one commit with events under the prefix. */
   commit(rev: Revision, events: readonly string[], pace: 'live' | 'history'): void;
-  /** Whether it takes more history now; if not, `resume` is called when it does. */
+  /** Returns whether it takes more history now; if not, calls `resume` when it does. */
   ready(resume: () => void): boolean;
-  /** It has seen all that is durable, up to and including `position`. */
+  /** The reader has seen everything that is durable, up to and including `position`. */
   caughtUp(position: Revision): void;
   end(reply: Reply): void;
 }
 
-/** The events of one commit under a prefix, as JSON texts. */
+/** Returns the events of one commit under a prefix, as JSON texts. */
 export function prefixEvents(record: CommitRecord, prefix: string): string[] {
   const events: string[] = [];
   for (const { kind, key, value, expired } of record.effects) {
@@ -72,7 +72,7 @@ export class PollReader implements PrefixReader {
     if (this.#events.length > 0) this.#reply();
   }
 
-  /** No event, but the revision reached: who watches on from there reads nothing twice. */
+  /** Returns no event, but the revision reached: a watch that resumes from there reads nothing twice. */
   timedOut(): Reply {
     return this.#page();
   }
@@ -99,7 +99,7 @@ export class StreamReader implements PrefixReader {
   readonly #sink: StreamSink;
   readonly #leave: () => void;
   #position: Revision;
-  /** The stream was told where it stands. */
+  /** The stream has been told its position. */
   #bookmarked = false;
   #done = false;
 

@@ -1,12 +1,13 @@
 /**
- * Watches over a prefix: the journal, read back. The log holds every commit of every shard in order, whole and durable,
- * also those from before a restart, so a watch is a reader of the log and all that is promised of it (ordered, unique,
- * atomic, no gap, resumable) follows from the log. It costs the shards nothing, and nobody anything while nobody watches.
+ * Watches over a prefix read the journal back. The log holds every commit of every shard in order, whole and durable,
+ * also from before a restart. So a watch is a reader of the log, and all its promises (ordered, unique, atomic, no gap,
+ * resumable) follow from the log. It costs the shards nothing, and nothing at all while no client watches.
  *
  *   after a cursor in the past          up to date
- *   catching up, a tail of its own ───► live, on the one tail that all share ───► answered, timed out or gone
+ *   catching up, a tail of its own ───► live, on the one tail that all share ───► answered, timed out or disconnected
  *
- * A reader that is up to date when the shared tail is too joins it; the tail is read on whenever more is durable.
+ * A watcher that lags reads through its own tail; all watchers that are up to date share one. A reader joins the shared
+ * tail once both are up to date. The shared tail is read whenever more is durable.
  */
 import { failure } from '../../protocol/errors.ts';
 import type { AccountId, Revision } from '../../protocol/ids.ts';
@@ -27,7 +28,7 @@ export interface PrefixWatchesOptions {
   readonly limits: Limits;
   /** Of all front ends. */
   readonly counts: Pick<RouterCounts, 'prefixWatches' | 'streams'>;
-  /** Runs something after the events that are waiting now. */
+  /** Calls `run` after the events that are waiting now. */
   readonly defer: (run: () => void) => void;
   readonly after: After;
 }
@@ -43,17 +44,17 @@ export class PrefixWatches {
     this.#options = options;
   }
 
-  watch(watch: PrefixWatch, client: ReplySink): Cancelable {
+  watch(watch: PrefixWatch, sink: ReplySink): Cancelable {
     const refused = this.#refusal(watch.after);
     if (refused !== undefined) {
-      client.deliver(refused);
+      sink.deliver(refused);
       return { cancel: () => {} };
     }
     const stopWaiting = this.#options.after(watch.waitMs, () => this.#end(reader, reader.timedOut()));
     const reader = new PollReader(watch, watch.after ?? this.#options.durable(), (reply) => {
       stopWaiting();
       this.#remove(reader);
-      if (!client.disconnected) client.deliver(reply);
+      if (!sink.disconnected) sink.deliver(reply);
     });
     this.#add(reader);
     return {
@@ -76,7 +77,7 @@ export class PrefixWatches {
     return { cancel: () => this.#remove(reader) };
   }
 
-  /** More is on disk. */
+  /** Call when more is durable. */
   advance(): void {
     if (this.#live === undefined || this.#pumping) return;
     this.#pumping = true;
@@ -89,11 +90,13 @@ export class PrefixWatches {
     for (const reader of [...this.#liveReaders, ...this.#catchingUp.keys()]) this.#end(reader, reply);
   }
 
-  /** Undefined: it is counted, and must be added. */
+  /** Returns why a watch is refused. Undefined: the watch is counted, and the caller must add it. */
   #refusal(after: Revision | undefined): Reply | undefined {
     const { limits, durable, counts } = this.#options;
     if (after !== undefined && after > durable()) {
-      const message = `After: revision ${after} is ahead of this server, which is at ${durable()}; list again and watch from there.`;
+      const message =
+        `After: revision ${after} is ahead of this server, which is at ${durable()}; ` +
+        'list again and watch from there.';
       return failureReply(revision(0), failure('invalid', message));
     }
     if (counts.prefixWatches.take(limits.watchers_max)) return undefined;
@@ -111,7 +114,7 @@ export class PrefixWatches {
     this.advance();
   }
 
-  /** One step, then the others have their turn. */
+  /** Reads one step, then lets the other events run. */
   #catchUp(reader: PrefixReader): void {
     const tail = this.#catchingUp.get(reader);
     if (tail === undefined || !reader.ready(() => this.#catchUp(reader))) return;
@@ -128,7 +131,7 @@ export class PrefixWatches {
         reader.caughtUp(tail.position);
         return this.#goLive(reader);
     }
-    // It may have been answered, and removed, by what it was handed.
+    // The records may have answered the reader, which removes it.
     if (this.#catchingUp.has(reader)) this.#options.defer(() => this.#catchUp(reader));
   }
 
@@ -138,7 +141,7 @@ export class PrefixWatches {
     this.#catchingUp.delete(reader);
     if (this.#live === undefined) this.#live = tail;
     else tail.close();
-    // The shared tail may be behind; this reader ignores what it has seen already.
+    // The shared tail may lag; this reader ignores what it has seen already.
     this.#liveReaders.add(reader);
     this.advance();
   }
@@ -159,7 +162,7 @@ export class PrefixWatches {
       case 'seeking':
         break;
       case 'idle': {
-        // A reader that is answered leaves, and the last one to leave closes the tail.
+        // An answered reader leaves, and the last one to leave closes the tail.
         const { position } = this.#live;
         for (const reader of this.#liveReaders) reader.caughtUp(position);
         return;
@@ -187,7 +190,7 @@ export class PrefixWatches {
 
 const none: readonly PrefixReader[] = [];
 
-/** Hands each commit of a chunk to those who read its account. */
+/** Passes each commit of a chunk to the readers of its account. */
 function hand(
   chunk: RecordChunk & { readonly bytes: Buffer },
   pace: 'live' | 'history',
@@ -197,7 +200,7 @@ function hand(
     const readers = [...readersOf(peekAccount(chunk.bytes, at))];
     if (readers.length === 0) continue;
     const record = decodeRecord(chunk.bytes, at);
-    // Readers of one prefix share what they are handed.
+    // Readers of one prefix share the same events.
     const byPrefix = new Map<string, readonly string[]>();
     for (const reader of readers) {
       if (record.rev <= reader.position) continue;

@@ -27,7 +27,7 @@ export interface BackendUnderTest {
 
 export function storeContract(name: string, start: () => Promise<BackendUnderTest>): void {
   const claim = (what: string, run: (backend: BackendUnderTest) => Promise<void>): void => {
-    void test(`${name}: ${what}`, async () => {
+    test(`${name}: ${what}`, async () => {
       const backend = await start();
       try {
         await run(backend);

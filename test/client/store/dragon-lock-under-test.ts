@@ -38,7 +38,7 @@ export async function startDragonLock(time: VirtualTime): Promise<DragonLockUnde
     config,
     dispatcher: server.router,
     index: 0,
-    memory: allocateSharedCounters(config),
+    counters: allocateSharedCounters(config),
     boot: 'boot1',
     version: '0.1.0',
     log: { error: () => {}, warn: () => {} },

@@ -27,7 +27,7 @@ storeContract('Dragon Lock', async () => {
   };
 });
 
-void test('Dragon Lock: watch shows a key as it is, and again at each change', async () => {
+test('Dragon Lock: watch shows a key as it is, and again at each change', async () => {
   const store = open(nextAccount());
   const stop = new AbortController();
   const states = store.watch('flag', { signal: stop.signal })[Symbol.asyncIterator]();
@@ -49,7 +49,7 @@ void test('Dragon Lock: watch shows a key as it is, and again at each change', a
   assert.deepEqual(await time.until(last), { done: true, value: undefined });
 });
 
-void test('Dragon Lock: watchTree shows all pairs under a prefix, and again at each change', async () => {
+test('Dragon Lock: watchTree shows all pairs under a prefix, and again at each change', async () => {
   const store = open(nextAccount());
   await store.put('tree/b', { value: 1, noExpiry: true });
   await store.put('other', { value: 1, noExpiry: true });
@@ -73,7 +73,7 @@ void test('Dragon Lock: watchTree shows all pairs under a prefix, and again at e
   assert.deepEqual(await time.until(last), { done: true, value: undefined });
 });
 
-void test('Dragon Lock: a lock whose grant got lost on its way is had all the same', async () => {
+test('Dragon Lock: a lock whose grant got lost on its way is had all the same', async () => {
   for (const waits of [false, true]) {
     const account = nextAccount();
     const first = open(account).newLock('l', { ttl: 3000, noRenewal: true });
@@ -91,7 +91,7 @@ void test('Dragon Lock: a lock whose grant got lost on its way is had all the sa
   }
 });
 
-void test('Dragon Lock: a wait that is cancelled in the moment of the grant leaves no lock behind', async () => {
+test('Dragon Lock: a wait that is cancelled in the moment of the grant leaves no lock behind', async () => {
   const account = nextAccount();
   const giveUp = new AbortController();
   let granted = 0;
@@ -110,7 +110,7 @@ void test('Dragon Lock: a wait that is cancelled in the moment of the grant leav
   await open(account).newLock('l', { noPolling: true }).lock();
 });
 
-void test('Dragon Lock: a pair that another client wrote under the key of a lock survives the unlock', async () => {
+test('Dragon Lock: a pair that another client wrote under the key of a lock survives the unlock', async () => {
   const store = open(nextAccount());
   const lock = store.newLock('l', { value: 'shown' });
   await time.until(lock.lock());

@@ -59,7 +59,7 @@ function newWorld(random: SeededRandom = seededRandom(1)): World {
 }
 
 for (const fault of ['reply lost', 'sent twice'] satisfies Fault[]) {
-  void test(`${fault}: the writer learns that its write happened, once`, async () => {
+  test(`${fault}: the writer learns that its write happened, once`, async () => {
     const { time, machine } = newWorld();
     const { store, net } = machine();
     const failing = async <Result>(run: () => Promise<Result>): Promise<Result> => {
@@ -91,7 +91,7 @@ for (const fault of ['reply lost', 'sent twice'] satisfies Fault[]) {
   });
 }
 
-void test('request lost: safe writes are sent again; a put, which could undo a later one, is unknown', async () => {
+test('request lost: safe writes are sent again; a put, which could undo a later one, is unknown', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   net.faults.push('request lost', 'request lost');
@@ -110,7 +110,7 @@ void test('request lost: safe writes are sent again; a put, which could undo a l
   assert.equal(net.count, 8);
 });
 
-void test('a write with a lost reply that another client has changed since is not called refused', async () => {
+test('a write with a lost reply that another client has changed since is not called refused', async () => {
   for (const fault of ['reply lost', 'sent twice'] satisfies Fault[]) {
     const { machine } = newWorld();
     const { store, net } = machine();
@@ -132,7 +132,7 @@ void test('a write with a lost reply that another client has changed since is no
   }
 });
 
-void test('a write that arrives after its sender has gone on changes nothing', async () => {
+test('a write that arrives after its sender has gone on changes nothing', async () => {
   const { machine } = newWorld();
   const { store, net } = machine();
   net.faults.push('delayed');
@@ -151,7 +151,7 @@ void test('a write that arrives after its sender has gone on changes nothing', a
   assert.equal(net.count, 3);
 });
 
-void test('no client comes to hold a lock by a request that it has given up on', async () => {
+test('no client comes to hold a lock by a request that it has given up on', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   const free = async (): Promise<number> => {
@@ -187,7 +187,7 @@ void test('no client comes to hold a lock by a request that it has given up on',
   assert.equal(net.count, 4);
 });
 
-void test('a holder without replies knows that it has lost the lock before another can have it', async () => {
+test('a holder without replies knows that it has lost the lock before another can have it', async () => {
   for (const wallSkewMs of [-86_400_000, 0, 86_400_000]) {
     const { time, machine } = newWorld();
     const holder = machine();
@@ -214,7 +214,7 @@ void test('a holder without replies knows that it has lost the lock before anoth
   }
 });
 
-void test('a lock that was taken over is lost, and its first holder leaves the shown pair alone', async () => {
+test('a lock that was taken over is lost, and its first holder leaves the shown pair alone', async () => {
   const { time, machine } = newWorld();
   const holder = machine();
   const stopped = new AbortController();
@@ -228,7 +228,7 @@ void test('a lock that was taken over is lost, and its first holder leaves the s
   assert.equal((await holder.store.get('l')).value, 'second');
 });
 
-void test('a lock whose value cannot be shown is released', async () => {
+test('a lock whose value cannot be shown is released', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   net.faults.push(undefined, 'request lost');
@@ -237,7 +237,7 @@ void test('a lock whose value cannot be shown is released', async () => {
   assert.equal((await machine().store.newLock('l', { noPolling: true }).lock()).fence, 2);
 });
 
-void test('a wait that is cancelled while its request is in flight leaves no lock behind', async () => {
+test('a wait that is cancelled while its request is in flight leaves no lock behind', async () => {
   const { time, machine } = newWorld();
   const { store, net } = machine();
   const giveUp = new AbortController();
@@ -253,7 +253,7 @@ void test('a wait that is cancelled while its request is in flight leaves no loc
   );
 });
 
-void test('the item of a lock never expires, so that its fence never begins again; expired pairs do', async () => {
+test('the item of a lock never expires, so that its fence never begins again; expired pairs do', async () => {
   const { time, partition, machine, raw } = newWorld();
   const { store } = machine();
   const lock = store.newLock('l', { value: 1 });
@@ -276,7 +276,7 @@ void test('the item of a lock never expires, so that its fence never begins agai
   assert.equal(dynamoDbTable('t').TableName, 't');
 });
 
-void test('waiters poll at different moments', async () => {
+test('waiters poll at different moments', async () => {
   const { time, machine } = newWorld();
   await time.until(machine().store.newLock('l', { ttl: 300_000 }).lock());
   const looks: number[] = [];
@@ -295,7 +295,7 @@ void test('waiters poll at different moments', async () => {
   assert.ok(moments > looks.length * 0.8, `${looks.length} looks at ${moments} moments`);
 });
 
-void test('a bad partition, table or key is rejected with the error of the SDK', async () => {
+test('a bad partition, table or key is rejected with the error of the SDK', async () => {
   const { machine } = newWorld();
   const { store, net } = machine();
   assert.throws(() => new DynamoDbStore({ client: net, tableName, partition: 'a#locks' }), RangeError);

@@ -34,7 +34,7 @@ interface Holding {
 }
 
 for (const seed of seeds) {
-  void test(`seed ${seed}: one holder at a time, growing fences, and every confirmed write once`, async () => {
+  test(`seed ${seed}: one holder at a time, growing fences, and every confirmed write once`, async () => {
     const repeat = `DRAGONLOCK_STORE_SEED=${seed} node --test test/client/store/dynamodb-random.test.ts`;
     const time = new VirtualTime();
     const random = seededRandom(seed);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
-import { makeContext } from './edge-under-test.ts';
+import { makeDoor } from './http-door-under-test.ts';
 
 const yaml = `
 tokens:
@@ -57,27 +57,27 @@ const matrix: readonly (readonly ['GET' | 'POST' | 'DELETE', string, unknown, Al
 ];
 
 for (const [method, url, body, allowed] of matrix) {
-  test(`${method} ${url} ${JSON.stringify(body) ?? ''} is for the scopes that it needs`, async (t) => {
-    const edge = makeContext(t, yaml);
+  test(`${method} ${url} ${JSON.stringify(body) ?? ''} requires its scopes`, async (t) => {
+    const door = makeDoor(t, yaml);
     for (const [token, status] of Object.entries(allowed)) {
-      const before = edge.dispatcher.asked.length;
-      const response = await edge.send(method, url, body, { authorization: `Bearer ${token}` });
+      const before = door.dispatcher.asked.length;
+      const response = await door.send(method, url, body, { authorization: `Bearer ${token}` });
       assert.equal(response.statusCode, status, `${token}: ${response.body}`);
-      assert.equal(edge.dispatcher.asked.length > before, status === 200);
+      assert.equal(door.dispatcher.asked.length > before, status === 200);
       if (status === 403) assert.match(response.body, /"Code":"forbidden"/);
     }
   });
 }
 
 test('a stream needs the scope read', async (t) => {
-  const edge = makeContext(t, yaml);
-  const response = await edge.send('GET', '/watch/shop', undefined, { authorization: 'Bearer writer' });
+  const door = makeDoor(t, yaml);
+  const response = await door.send('GET', '/watch/shop', undefined, { authorization: 'Bearer writer' });
   assert.equal(response.statusCode, 403);
-  assert.deepEqual(edge.dispatcher.asked, []);
+  assert.deepEqual(door.dispatcher.asked, []);
 });
 
-test('a missing, malformed or unknown token is 401, before account, body and path parameters are looked at', async (t) => {
-  const edge = makeContext(t, yaml);
+test('a missing, malformed or unknown token is 401, before account, body and path are checked', async (t) => {
+  const door = makeDoor(t, yaml);
   for (const authorization of [
     undefined,
     '',
@@ -89,40 +89,40 @@ test('a missing, malformed or unknown token is 401, before account, body and pat
     'Bearer reader x',
   ]) {
     const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
-    const response = await edge.send('POST', '/db/sh%20op', '{', headers);
+    const response = await door.send('POST', '/db/sh%20op', '{', headers);
     const { Code }: { Code: string } = response.json();
     assert.deepEqual([response.statusCode, Code], [401, 'unauthorized'], String(authorization));
     assert.equal(response.headers['www-authenticate'], 'Bearer');
   }
-  assert.equal((await edge.send('POST', '/db/shop', set, { authorization: 'bearer writer' })).statusCode, 200);
+  assert.equal((await door.send('POST', '/db/shop', set, { authorization: 'bearer writer' })).statusCode, 200);
 });
 
-test('a foreign account gets the same answer whatever is asked of it', async (t) => {
-  const edge = makeContext(t, yaml);
+test('every call to a foreign account gets the same answer', async (t) => {
+  const door = makeDoor(t, yaml);
   const headers = { authorization: 'Bearer reader' };
   const answers = new Set<string>();
   for (const account of ['blog', 'nobody', 'sh%20op', 'a'.repeat(65)]) {
-    const response = await edge.send('GET', `/db/${account}/kv/a`, undefined, headers);
+    const response = await door.send('GET', `/db/${account}/kv/a`, undefined, headers);
     const { Code, Message }: { Code: string; Message: string } = response.json();
     answers.add(`${response.statusCode} ${Code} ${Message}`);
   }
   assert.deepEqual([...answers], ['403 forbidden This token may not use this account']);
-  assert.deepEqual(edge.dispatcher.asked, []);
+  assert.deepEqual(door.dispatcher.asked, []);
 });
 
 test('without tokens everything is allowed, except to web pages of another origin', async (t) => {
-  const edge = makeContext(t);
-  assert.equal((await edge.send('DELETE', '/db/shop/lock/a')).statusCode, 200);
+  const door = makeDoor(t);
+  assert.equal((await door.send('DELETE', '/db/shop/lock/a')).statusCode, 200);
   const host = '127.0.0.1:8081';
-  const from = (origin: string) => edge.send('POST', '/db/shop', set, { host, origin });
+  const from = (origin: string) => door.send('POST', '/db/shop', set, { host, origin });
   assert.equal((await from('http://evil.example')).statusCode, 403);
   assert.equal((await from('null')).statusCode, 403);
   assert.equal((await from(`http://${host}`)).statusCode, 200);
 });
 
 test('health, version and metrics need no token', async (t) => {
-  const edge = makeContext(t, yaml);
+  const door = makeDoor(t, yaml);
   for (const url of ['/livez', '/readyz', '/version', '/metrics']) {
-    assert.equal((await edge.send('GET', url)).statusCode, 200, url);
+    assert.equal((await door.send('GET', url)).statusCode, 200, url);
   }
 });

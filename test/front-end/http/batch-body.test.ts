@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeContext } from './edge-under-test.ts';
+import { makeDoor } from './http-door-under-test.ts';
 
 const batch = { kind: 'batch', account: 'my_env', format: 'batch' };
 
@@ -87,10 +87,10 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
 
 for (const [claim, body, command] of accepted) {
   test(`batch: ${claim} is understood`, async (t) => {
-    const edge = makeContext(t);
-    const response = await edge.send('POST', '/db/my_env', body);
+    const door = makeDoor(t);
+    const response = await door.send('POST', '/db/my_env', body);
     assert.equal(response.statusCode, 200, response.body);
-    assert.deepEqual(JSON.parse(JSON.stringify(edge.dispatcher.commands)), [command]);
+    assert.deepEqual(JSON.parse(JSON.stringify(door.dispatcher.commands)), [command]);
   });
 }
 
@@ -177,28 +177,28 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
 for (const [body, message] of refused) {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   test(`batch ${text} is refused with 400 and the field`, async (t) => {
-    const edge = makeContext(t);
-    const response = await edge.send('POST', '/db/my_env', text);
+    const door = makeDoor(t);
+    const response = await door.send('POST', '/db/my_env', text);
     const { Code, Message }: { Code: string; Message: string } = response.json();
     if (typeof message === 'string') assert.equal(Message, message);
     else assert.match(Message, message);
     assert.equal(response.statusCode, 400);
     assert.equal(Code, 'invalid');
-    assert.deepEqual(edge.dispatcher.commands, []);
+    assert.deepEqual(door.dispatcher.commands, []);
   });
 }
 
 test('batch: ids in the body refuse a duplicate, or replay on demand, for as long as asked', async (t) => {
-  const edge = makeContext(t);
-  await edge.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' });
-  await edge.send('POST', '/db/a', {
+  const door = makeDoor(t);
+  await door.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' });
+  await door.send('POST', '/db/a', {
     ...set,
     IdempotencyIDs: ['x', 'y', 'x'],
     IdempotencyTTL: 1.5,
     IdempotencyMode: 'replay',
   });
-  await edge.send('POST', '/db/a', { ...set, IdempotencyTTL: 60 }, { 'idempotency-key': 'z' });
-  const asks = edge.dispatcher.commands.map((command) => (command.kind === 'batch' ? command.idempotency : undefined));
+  await door.send('POST', '/db/a', { ...set, IdempotencyTTL: 60 }, { 'idempotency-key': 'z' });
+  const asks = door.dispatcher.commands.map((command) => (command.kind === 'batch' ? command.idempotency : undefined));
   const fingerprint = asks[0]?.fingerprint;
   assert.deepEqual(asks, [
     { ids: ['x'], ttlMs: 86_400_000, mode: 'refuse', fingerprint },
@@ -208,20 +208,20 @@ test('batch: ids in the body refuse a duplicate, or replay on demand, for as lon
 });
 
 test('batch: ids in both header and body are refused, and the header with an array', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   const header = { 'idempotency-key': 'z' };
-  assert.equal((await edge.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' }, header)).statusCode, 400);
-  assert.match((await edge.send('POST', '/db/a', [set], header)).body, /Idempotency-Key: not for an array/);
-  assert.deepEqual(edge.dispatcher.commands, []);
+  assert.equal((await door.send('POST', '/db/a', { ...set, IdempotencyIDs: 'x' }, header)).statusCode, 400);
+  assert.match((await door.send('POST', '/db/a', [set], header)).body, /Idempotency-Key: not for an array/);
+  assert.deepEqual(door.dispatcher.commands, []);
 });
 
-test('array: every batch is its own request, handed over in order in one turn, answered in order with its status', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = (command) =>
+test('array: every batch is a request, dispatched in one turn, answered in order with its status', async (t) => {
+  const door = makeDoor(t);
+  door.dispatcher.reply = (command) =>
     command?.kind === 'batch' && command.get?.[0] === 'b'
       ? { status: 409, body: '{"Code":"not_locked","Message":"busy"}' }
       : { body: command?.kind === 'batch' && command.get?.[0] === 'c' ? '{}' : '{"Rev":3}' };
-  const response = await edge.send('POST', '/db/acc', [{ KVGet: 'a' }, { KVGet: 'b' }, { KVGet: 'c' }]);
+  const response = await door.send('POST', '/db/acc', [{ KVGet: 'a' }, { KVGet: 'b' }, { KVGet: 'c' }]);
   assert.equal(response.statusCode, 200);
   assert.deepEqual(response.json(), [
     { Status: 200, Rev: 3 },
@@ -229,13 +229,13 @@ test('array: every batch is its own request, handed over in order in one turn, a
     { Status: 200 },
   ]);
   assert.deepEqual(
-    edge.dispatcher.commands.map((command) => command.kind === 'batch' && command.get),
+    door.dispatcher.commands.map((command) => command.kind === 'batch' && command.get),
     [['a'], ['b'], ['c']],
   );
 });
 
-test('batch: over its limits are 413, and nothing is handed over', async (t) => {
-  const edge = makeContext(t, 'limits: {batch_operations_max: 3, value_bytes_max: 20, body_bytes_max: 2000}');
+test('batch: over its limits is 413, and nothing is dispatched', async (t) => {
+  const door = makeDoor(t, 'limits: {batch_operations_max: 3, value_bytes_max: 20, body_bytes_max: 2000}');
   const tooLarge: readonly (readonly [unknown, RegExp])[] = [
     [
       {
@@ -253,15 +253,15 @@ test('batch: over its limits are 413, and nothing is handed over', async (t) => 
     [{ KVSet: { Key: 'a', Value: 'x'.repeat(2000) } }, /body is too large; expected at most 2000 bytes/],
   ];
   for (const [body, message] of tooLarge) {
-    const response = await edge.send('POST', '/db/acc', body);
+    const response = await door.send('POST', '/db/acc', body);
     const { Code, Message }: { Code: string; Message: string } = response.json();
     assert.match(Message, message);
     assert.deepEqual([response.statusCode, Code], [413, 'too_large']);
   }
-  assert.deepEqual(edge.dispatcher.commands, []);
-  assert.equal((await edge.send('POST', '/db/acc', { KVSet: { Key: 'a', Value: 'é'.repeat(9) } })).statusCode, 200);
+  assert.deepEqual(door.dispatcher.commands, []);
+  assert.equal((await door.send('POST', '/db/acc', { KVSet: { Key: 'a', Value: 'é'.repeat(9) } })).statusCode, 200);
   assert.equal(
-    (await edge.send('POST', '/db/acc', { LockID: 'a', LockDur: 1, LockMeta: 'x'.repeat(1022) })).statusCode,
+    (await door.send('POST', '/db/acc', { LockID: 'a', LockDur: 1, LockMeta: 'x'.repeat(1022) })).statusCode,
     200,
   );
 });

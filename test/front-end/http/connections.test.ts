@@ -3,16 +3,16 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { revision } from '../../../src/protocol/ids.ts';
-import { makeContext, type EdgeUnderTest } from './edge-under-test.ts';
+import { makeDoor, type HttpDoorUnderTest } from './http-door-under-test.ts';
 
 /** A listening app, and a raw connection to it. */
 async function connect(
   t: TestContext,
-  edge: EdgeUnderTest,
+  door: HttpDoorUnderTest,
   options: net.SocketConstructorOpts = {},
 ): Promise<net.Socket> {
-  if (!edge.app.server.listening) await edge.app.listen({ port: 0, host: '127.0.0.1' });
-  const address = edge.app.server.address();
+  if (!door.app.server.listening) await door.app.listen({ port: 0, host: '127.0.0.1' });
+  const address = door.app.server.address();
   assert.ok(address !== null && typeof address === 'object');
   const socket = net.connect({ ...options, port: address.port, host: '127.0.0.1' });
   t.after(() => socket.destroy());
@@ -24,7 +24,7 @@ function post(url: string, body: string): string {
   return `POST ${url} HTTP/1.1\r\nHost: x\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
-/** Everything that the server sends until it closes. */
+/** Reads everything that the server sends until it closes. */
 async function everything(socket: net.Socket): Promise<string> {
   let text = '';
   for await (const chunk of socket) text += String(chunk);
@@ -41,10 +41,10 @@ async function receive(socket: net.Socket, until: RegExp): Promise<string> {
 }
 
 test('a connection that closes cancels every request that waits on it, pipelined ones too', async (t) => {
-  const edge = makeContext(t);
-  const { dispatcher } = edge;
+  const door = makeDoor(t);
+  const { dispatcher } = door;
   dispatcher.reply = undefined;
-  const socket = await connect(t, edge);
+  const socket = await connect(t, door);
   const lock = '{"LockID":"a","LockDur":1,"LockWait":300}';
   socket.write(post('/db/a', lock) + post('/watch/a', '{"ID":"k"}') + post('/db/a', '[{"KVGet":"x"},{"KVGet":"y"}]'));
   await dispatcher.until(() => dispatcher.asked.length === 4);
@@ -56,38 +56,38 @@ test('a connection that closes cancels every request that waits on it, pipelined
   dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{}' });
 });
 
-test('between requests a socket has the listeners of Node alone, and its end is heard of all the same', async (t) => {
-  const edge = makeContext(t);
-  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
-  const socket = await connect(t, edge);
+test('between requests a socket has only Node’s listeners, and its close is detected all the same', async (t) => {
+  const door = makeDoor(t);
+  const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, door);
   const [server] = await accepted;
   socket.write(post('/db/a', '{"KVGet":"k"}'));
   await receive(socket, /HTTP\/1.1 200/);
-  // One of Node's HTTP server; with another beside it V8 keeps garbage: see on-socket-close.ts.
+  // Node's HTTP server has one; with a second one V8 keeps garbage: see on-socket-close.ts.
   assert.equal(server.listenerCount('close'), 1);
-  edge.dispatcher.reply = undefined;
+  door.dispatcher.reply = undefined;
   socket.write(post('/db/a', '{"LockID":"a","LockDur":1,"LockWait":300}'));
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 2);
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 2);
   socket.destroy();
-  await edge.dispatcher.until(() => edge.dispatcher.asked[1]!.cancelled);
+  await door.dispatcher.until(() => door.dispatcher.asked[1]!.cancelled);
 });
 
 test('pipelined requests are answered in order, whatever order the replies come in', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = undefined;
-  const socket = await connect(t, edge);
+  const door = makeDoor(t);
+  door.dispatcher.reply = undefined;
+  const socket = await connect(t, door);
   socket.write(post('/db/a', '{"KVGet":"one"}') + post('/db/a', '{"KVGet":"two"}'));
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 2);
-  edge.dispatcher.asked[1]?.client?.deliver({ rev: revision(2), status: 200, body: '{"n":2}' });
-  edge.dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{"n":1}' });
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 2);
+  door.dispatcher.asked[1]?.client?.deliver({ rev: revision(2), status: 200, body: '{"n":2}' });
+  door.dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{"n":1}' });
   assert.match(await receive(socket, /"n":2/), /\{"n":1\}HTTP\/1\.1 200 OK[\s\S]*\{"n":2\}$/);
 });
 
-test('a connection that answered its requests keeps only one close listener, and nothing under way', async (t) => {
-  const edge = makeContext(t);
+test('a connection that answered its requests keeps only one close listener, and no request in flight', async (t) => {
+  const door = makeDoor(t);
   const served: net.Socket[] = [];
-  edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
-  const socket = await connect(t, edge);
+  door.app.server.on('connection', (socket: net.Socket) => served.push(socket));
+  const socket = await connect(t, door);
   socket.write(post('/db/a', '{"KVGet":"x"}'));
   await receive(socket, /"Rev":7/);
   const listeners = served[0]?.listenerCount('close');
@@ -99,7 +99,7 @@ test('a connection that answered its requests keeps only one close listener, and
   socket.destroy();
   await once(served[0] ?? assert.fail('no connection'), 'close');
   assert.equal(
-    edge.dispatcher.asked.some(({ cancelled }) => cancelled),
+    door.dispatcher.asked.some(({ cancelled }) => cancelled),
     false,
   );
 });
@@ -123,8 +123,8 @@ const broken: readonly (readonly [claim: string, bytes: string, status: number, 
 
 for (const [claim, bytes, status, message] of broken) {
   test(`${claim}: a JSON error, and the connection closes`, async (t) => {
-    const edge = makeContext(t);
-    const socket = await connect(t, edge);
+    const door = makeDoor(t);
+    const socket = await connect(t, door);
     socket.write(bytes);
     const [head = '', body = ''] = (await everything(socket)).split('\r\n\r\n');
     assert.match(head, new RegExp(`^HTTP/1.1 ${status} `));
@@ -137,57 +137,57 @@ for (const [claim, bytes, status, message] of broken) {
 }
 
 test('a request whose head does not arrive in time is refused', async (t) => {
-  const edge = makeContext(t, 'http: {header_timeout_ms: 20, request_timeout_ms: 40}');
-  const socket = await connect(t, edge);
+  const door = makeDoor(t, 'http: {header_timeout_ms: 20, request_timeout_ms: 40}');
+  const socket = await connect(t, door);
   socket.write('POST /db/a HT');
   assert.match(await everything(socket), /^HTTP\/1\.1 400 Bad Request[\s\S]*came too slowly/);
 });
 
-test('a body over the limit is refused while it arrives, with or without a length, and the connection closes', async (t) => {
-  const edge = makeContext(t, 'limits: {body_bytes_max: 2000, value_bytes_max: 1000}');
+test('a body over the limit is refused as it arrives, with or without a length; the connection closes', async (t) => {
+  const door = makeDoor(t, 'limits: {body_bytes_max: 2000, value_bytes_max: 1000}');
   for (const head of ['Content-Length: 100000000', 'Transfer-Encoding: chunked']) {
-    const socket = await connect(t, edge);
+    const socket = await connect(t, door);
     const chunk = 'x'.repeat(0xbb8);
     socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\nbb8\r\n${chunk}\r\n`);
     const text = await everything(socket);
     assert.match(text, /^HTTP\/1\.1 413 /);
     assert.match(text, /Connection: close/i);
   }
-  assert.deepEqual(edge.dispatcher.asked, []);
+  assert.deepEqual(door.dispatcher.asked, []);
 });
 
-test('a client that leaves in the middle of its body leaves no trace', async (t) => {
-  const edge = makeContext(t);
+test('a client that disconnects in the middle of its body leaves no trace', async (t) => {
+  const door = makeDoor(t);
   const served: net.Socket[] = [];
-  edge.app.server.on('connection', (one: net.Socket) => served.push(one));
-  const socket = await connect(t, edge);
+  door.app.server.on('connection', (one: net.Socket) => served.push(one));
+  const socket = await connect(t, door);
   socket.write('POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
-  await once(edge.app.server, 'request');
+  await once(door.app.server, 'request');
   socket.destroy();
   await once(served[0] ?? assert.fail('no connection'), 'close');
-  assert.deepEqual(edge.dispatcher.asked, []);
-  assert.deepEqual(edge.logged, []);
+  assert.deepEqual(door.dispatcher.asked, []);
+  assert.deepEqual(door.logged, []);
 });
 
 test('stream: it opens before the first event, and closing it cancels the watch', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = undefined;
-  const socket = await connect(t, edge);
+  const door = makeDoor(t);
+  door.dispatcher.reply = undefined;
+  const socket = await connect(t, door);
   socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
   assert.match(await receive(socket, /\r\n\r\n/), /^HTTP\/1\.1 200 OK[\s\S]*text\/event-stream/);
   socket.destroy();
-  await edge.dispatcher.until(() => edge.dispatcher.asked[0]?.cancelled === true);
-  assert.equal(edge.dispatcher.asked[0]?.sink?.commit(revision(1), ['{}']), false);
+  await door.dispatcher.until(() => door.dispatcher.asked[0]?.cancelled === true);
+  assert.equal(door.dispatcher.asked[0]?.sink?.commit(revision(1), ['{}']), false);
 });
 
 test('stream: a reader that does not keep up is closed when its unsent bytes pass the limit', async (t) => {
-  const edge = makeContext(t, 'limits: {stream_buffer_bytes_max: 65536}');
-  edge.dispatcher.reply = undefined;
-  const socket = await connect(t, edge);
+  const door = makeDoor(t, 'limits: {stream_buffer_bytes_max: 65536}');
+  door.dispatcher.reply = undefined;
+  const socket = await connect(t, door);
   socket.pause();
   socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
-  const sink = edge.dispatcher.asked[0]?.sink ?? assert.fail('no stream');
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
+  const sink = door.dispatcher.asked[0]?.sink ?? assert.fail('no stream');
   const event = JSON.stringify('x'.repeat(8000));
   let rev = 0;
   while (sink.commit(revision(++rev), [event])) assert.ok(rev < 100_000, 'it is never closed');
@@ -197,54 +197,54 @@ test('stream: a reader that does not keep up is closed when its unsent bytes pas
   await once(socket, 'close');
 });
 
-test('while it drains, the server closes connections behind its replies', async (t) => {
-  const edge = makeContext(t);
-  const socket = await connect(t, edge);
-  edge.state = 'draining';
+test('while it drains, the server closes connections after its replies', async (t) => {
+  const door = makeDoor(t);
+  const socket = await connect(t, door);
+  door.state = 'draining';
   socket.write(post('/db/a', '{"KVGet":"x"}'));
   assert.match(await everything(socket), /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"draining"/);
 });
 
-/** The body of a batch, so many bytes long. */
+/** Makes the body of a batch of the given length. */
 function value(length: number): string {
   return `{"KVSet":{"Key":"k","Value":"${'x'.repeat(length - 32)}"}}`;
 }
 
 const large = JSON.stringify('x'.repeat(16_000_000));
 
-test('a client that takes nothing of its reply is disconnected after write_timeout_ms', async (t) => {
-  const edge = makeContext(t, 'http: {write_timeout_ms: 50}');
-  edge.dispatcher.reply = () => ({ status: 200, body: large });
-  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
-  const socket = await connect(t, edge);
+test('a client that reads nothing of its reply is disconnected after write_timeout_ms', async (t) => {
+  const door = makeDoor(t, 'http: {write_timeout_ms: 50}');
+  door.dispatcher.reply = () => ({ status: 200, body: large });
+  const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, door);
   const [served] = await accepted;
   socket.pause();
   socket.write(post('/db/a', '{"KVGet":"x"}'));
   await once(served, 'close');
 });
 
-test('over unread_bytes_max the connections that are behind for longest are closed, and those that read are not', async (t) => {
-  const edge = makeContext(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 20000000}');
-  edge.dispatcher.reply = () => ({ status: 200, body: large });
+test('over unread_bytes_max the connections that lagged longest are closed, those that read are not', async (t) => {
+  const door = makeDoor(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 20000000}');
+  door.dispatcher.reply = () => ({ status: 200, body: large });
   const served: net.Socket[] = [];
-  edge.app.server.on('connection', (socket: net.Socket) => served.push(socket));
-  const first = await connect(t, edge);
+  door.app.server.on('connection', (socket: net.Socket) => served.push(socket));
+  const first = await connect(t, door);
   first.pause();
   first.write(post('/db/a', '{"KVGet":"x"}'));
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
   assert.equal(served[0]?.destroyed, false, 'one alone is within the limit');
-  const second = await connect(t, edge);
+  const second = await connect(t, door);
   second.write(post('/db/a', '{"KVGet":"x"}'));
   assert.match(await receive(second, /x"$/), /^HTTP\/1\.1 200/);
   assert.equal(served[0]?.destroyed, true);
   assert.equal(served[1]?.destroyed, false);
 });
 
-test('a connection that was behind many times, and caught up each time, keeps no listener of each', async (t) => {
-  const edge = makeContext(t, 'http: {threads: 1}');
-  edge.dispatcher.reply = () => ({ status: 200, body: large });
-  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
-  const socket = await connect(t, edge);
+test('a connection that lagged and caught up many times keeps no listener of each time', async (t) => {
+  const door = makeDoor(t, 'http: {threads: 1}');
+  door.dispatcher.reply = () => ({ status: 200, body: large });
+  const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = await connect(t, door);
   const [served] = await accepted;
   const listeners: number[] = [];
   for (let i = 0; i < 3; i += 1) {
@@ -256,30 +256,30 @@ test('a connection that was behind many times, and caught up each time, keeps no
 });
 
 test('a reply that is larger than unread_bytes_max arrives all the same when its client reads', async (t) => {
-  const edge = makeContext(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 1000000}');
-  edge.dispatcher.reply = () => ({ status: 200, body: large });
-  const socket = await connect(t, edge);
+  const door = makeDoor(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 1000000}');
+  door.dispatcher.reply = () => ({ status: 200, body: large });
+  const socket = await connect(t, door);
   socket.write(post('/db/a', '{"KVGet":"x"}'));
   assert.match(await receive(socket, /x"$/), /^HTTP\/1\.1 200/);
 });
 
 const arriving = (length: number): string => `POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
 
-test('over arriving_bytes_max the body that has been arriving for longest is answered 503, and the others come through', async (t) => {
-  const edge = makeContext(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
+test('over arriving_bytes_max the body that has been arriving for longest is 503, the others succeed', async (t) => {
+  const door = makeDoor(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
   const body = value(200_000);
-  const slow = await connect(t, edge);
+  const slow = await connect(t, door);
   const replied = everything(slow);
-  const begun = once(edge.app.server, 'request');
+  const begun = once(door.app.server, 'request');
   slow.write(arriving(body.length) + body.slice(0, -1));
   await begun;
-  const fast = await connect(t, edge);
+  const fast = await connect(t, door);
   fast.write(arriving(body.length) + body.slice(0, 150_000));
   assert.match(await replied, /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"overloaded".*arriving_bytes_max/);
   fast.write(body.slice(150_000));
   assert.match(await receive(fast, /"Rev":7/), /^HTTP\/1\.1 200/);
-  assert.equal(edge.dispatcher.asked.length, 1, 'nothing was done of the other');
-  // What ended counts no more: as much again comes through, one after the other.
+  assert.equal(door.dispatcher.asked.length, 1, 'the other body was not dispatched');
+  // Ended bodies do not count any more: as much again comes through, one after the other.
   for (let i = 0; i < 5; i += 1) {
     fast.write(arriving(body.length) + body.slice(0, 199_000));
     fast.write(body.slice(199_000));
@@ -289,31 +289,31 @@ test('over arriving_bytes_max the body that has been arriving for longest is ans
 
 /** Two bodies too many of 900 bytes; the first of them is given up. */
 async function giveUp(t: TestContext, options: net.SocketConstructorOpts = {}) {
-  const edge = makeContext(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 1024}');
+  const door = makeDoor(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 1024}');
   const body = value(900);
-  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
-  const slow = await connect(t, edge, options);
+  const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
+  const slow = await connect(t, door, options);
   const [served] = await accepted;
-  const begun = once(edge.app.server, 'request');
+  const begun = once(door.app.server, 'request');
   slow.write(arriving(body.length) + body.slice(0, 700));
   await begun;
-  const other = await connect(t, edge);
+  const other = await connect(t, door);
   const answered = once(served, 'finish');
   other.write(arriving(body.length) + body.slice(0, 700));
   await answered;
   other.destroy();
-  return { edge, slow, served, rest: body.slice(700) };
+  return { door, slow, served, rest: body.slice(700) };
 }
 
-test('a body that is given up is answered once, however short it is, and its connection is closed behind the answer', async (t) => {
+test('a body that is given up is answered once, however short it is, and then its connection is closed', async (t) => {
   const { slow } = await giveUp(t);
   const said = await everything(slow);
   assert.equal(said.match(/HTTP\/1\.1/g)?.length, 1, said);
   assert.match(said, /^HTTP\/1\.1 503 [\s\S]*Connection: close[\s\S]*"Code":"overloaded"[^\n]*}$/);
 });
 
-test('whose body was given up and who goes on sending is not reset before the answer was read, and nothing of it is done', async (t) => {
-  const { edge, slow, served, rest } = await giveUp(t);
+test('a client that goes on sending a given-up body reads its answer before a reset; nothing is done', async (t) => {
+  const { door, slow, served, rest } = await giveUp(t);
   const later = rest + post('/db/a', '{"KVGet":"later"}') + post('/db/a', value(300_000));
   const expected = served.bytesRead + later.length;
   const closed = once(served, 'close');
@@ -321,18 +321,18 @@ test('whose body was given up and who goes on sending is not reset before the an
   assert.match(await everything(slow), /^HTTP\/1\.1 503 [^]*"Code":"overloaded"[^\n]*}$/);
   await closed;
   assert.equal(served.bytesRead, expected);
-  assert.equal(edge.dispatcher.asked.length, 0);
+  assert.equal(door.dispatcher.asked.length, 0);
 });
 
-test('whose body was given up and who never closes its half is closed soon', async (t) => {
+test('a client whose body was given up, and that never closes its half, is closed soon', async (t) => {
   const { slow, served } = await giveUp(t, { allowHalfOpen: true });
   assert.match(await receive(slow, /}$/), /^HTTP\/1\.1 503/);
   await once(served, 'close');
 });
 
 test('a body that comes in many pieces, with or without a length, is the same as in one', async (t) => {
-  const edge = makeContext(t);
-  const socket = await connect(t, edge);
+  const door = makeDoor(t);
+  const socket = await connect(t, door);
   socket.setNoDelay(true);
   const body = '{"KVSet":{"Key":"k","Value":"\u{1f600}xyz"}}';
   const bytes = [...Buffer.from(body)].map((byte) => Buffer.of(byte));
@@ -344,7 +344,7 @@ test('a body that comes in many pieces, with or without a length, is the same as
     for (const piece of pieces[i]!) await new Promise((resolve) => socket.write(piece, resolve));
     assert.match(await receive(socket, /"Rev":7/), /^HTTP\/1\.1 200/);
   }
-  const [first, second] = edge.dispatcher.commands;
+  const [first, second] = door.dispatcher.commands;
   assert.deepEqual(first, second);
   assert.match(JSON.stringify(first), /\u{1f600}xyz/u);
 });

@@ -27,7 +27,7 @@ export interface Asked {
 
 export class FakeDispatcher implements Dispatcher {
   readonly asked: Asked[] = [];
-  /** Undefined: nothing is answered until the test does it. */
+  /** Undefined: the test answers. */
   reply: ((command: Command | undefined) => Partial<Reply>) | undefined = () => ({});
   #listeners: (() => void)[] = [];
 
@@ -40,8 +40,8 @@ export class FakeDispatcher implements Dispatcher {
   }
 
   requestAll(batches: readonly Batch[], client: BatchReplySink): Cancelable {
-    const pendings = batches.map((batch, place) => this.request(batch, new BatchArrayItem(client, place)));
-    return { cancel: () => pendings.forEach((pending) => pending.cancel()) };
+    const cancelables = batches.map((batch, place) => this.request(batch, new BatchArrayItem(client, place)));
+    return { cancel: () => cancelables.forEach((cancelable) => cancelable.cancel()) };
   }
 
   watchKeys(account: AccountId, keys: readonly WatchedKey[], waitMs: number, client: ReplySink): Cancelable {
@@ -60,7 +60,7 @@ export class FakeDispatcher implements Dispatcher {
     return Promise.resolve(stats);
   }
 
-  /** Resolves when at least `count` requests have come, and been cancelled if so asked. */
+  /** Resolves when `holds`, which is checked after every change, returns true. */
   async until(holds: () => boolean): Promise<void> {
     while (!holds()) {
       await new Promise<void>((resolve) => this.#listeners.push(resolve));
@@ -114,7 +114,7 @@ const stats: ServerStats = {
     syncSeconds: histogram,
     bytesWritten: 12_345,
     segments: 2,
-    room: 'open',
+    space: 'open',
     oldestRevision: 5,
   },
   durable: 70,

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { makeContext } from './edge-under-test.ts';
+import { makeDoor } from './http-door-under-test.ts';
 
-test('a client is gone from the moment in which the end of its connection was read, before it closes', async (t) => {
-  const edge = makeContext(t);
-  const { dispatcher } = edge;
+test('a client counts as disconnected once the end of its connection was read, before it closes', async (t) => {
+  const door = makeDoor(t);
+  const { dispatcher } = door;
   dispatcher.reply = undefined;
-  await edge.app.listen({ port: 0, host: '127.0.0.1' });
-  const accepted = once(edge.app.server, 'connection') as Promise<[net.Socket]>;
-  const socket = net.connect((edge.app.server.address() as net.AddressInfo).port, '127.0.0.1');
+  await door.app.listen({ port: 0, host: '127.0.0.1' });
+  const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
+  const socket = net.connect((door.app.server.address() as net.AddressInfo).port, '127.0.0.1');
   socket.on('error', () => {});
   const [served] = await accepted;
   socket.write('POST /db/a/lock/l?wait=60 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n');

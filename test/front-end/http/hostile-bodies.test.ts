@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { makeContext } from './edge-under-test.ts';
+import { makeDoor } from './http-door-under-test.ts';
 
 const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 const valued = (value: string): string => `{"KVSet":{"Key":"a","Value":${value}}}`;
@@ -43,19 +43,19 @@ const hostile: readonly (readonly [claim: string, body: string | Buffer, message
 ];
 
 for (const [claim, body, message] of hostile) {
-  test(`hostile body: ${claim} is 400, and nothing is handed over`, async (t) => {
-    const edge = makeContext(t);
-    const response = await edge.send('POST', '/db/acc', body);
+  test(`hostile body: ${claim} is 400, and nothing is dispatched`, async (t) => {
+    const door = makeDoor(t);
+    const response = await door.send('POST', '/db/acc', body);
     const { Code, Message, RequestID }: { Code: string; Message: string; RequestID: string } = response.json();
     assert.match(Message, message);
     assert.deepEqual([response.statusCode, Code, RequestID], [400, 'invalid', 'boot7-0-1']);
-    assert.deepEqual(edge.dispatcher.asked, []);
-    assert.deepEqual(edge.logged, []);
+    assert.deepEqual(door.dispatcher.asked, []);
+    assert.deepEqual(door.logged, []);
   });
 }
 
-test('what is only unusual is kept: the greatest integer, fractions, 128 levels, repeated members, lone surrogates in a value', async (t) => {
-  const edge = makeContext(t);
+test('unusual values are kept: greatest integer, fractions, 128 levels, repeated members, lone surrogates', async (t) => {
+  const door = makeDoor(t);
   const kept: readonly (readonly [string, string])[] = [
     ['9007199254740991', '9007199254740991'],
     ['1.5e-300', '1.5e-300'],
@@ -65,14 +65,14 @@ test('what is only unusual is kept: the greatest integer, fractions, 128 levels,
     ['{"constructor":{"prototype":1}}', '{"constructor":{"prototype":1}}'],
   ];
   for (const [value, stored] of kept) {
-    assert.equal((await edge.send('POST', '/db/acc', valued(value))).statusCode, 200);
-    const command = edge.dispatcher.commands.at(-1);
+    assert.equal((await door.send('POST', '/db/acc', valued(value))).statusCode, 200);
+    const command = door.dispatcher.commands.at(-1);
     assert.equal(command?.kind === 'batch' && command.set?.[0]?.value, stored);
   }
 });
 
 test('other content types are 415 before the body is read', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   for (const type of [
     'text/plain',
     'application/xml',
@@ -80,11 +80,11 @@ test('other content types are 415 before the body is read', async (t) => {
     'multipart/form-data; boundary=x',
     'nonsense',
   ]) {
-    const response = await edge.send('POST', '/db/acc', '{"KVGet":"a"}', { 'content-type': type });
+    const response = await door.send('POST', '/db/acc', '{"KVGet":"a"}', { 'content-type': type });
     const { Code }: { Code: string } = response.json();
     assert.deepEqual([response.statusCode, Code], [415, 'unsupported_media_type'], type);
   }
-  assert.deepEqual(edge.dispatcher.asked, []);
+  assert.deepEqual(door.dispatcher.asked, []);
 });
 
 const fieldNames = [
@@ -120,7 +120,7 @@ const fieldNames = [
   '__proto__',
 ];
 
-/** JSON texts that look like bodies: known names in wrong places, numbers and strings from the edges. */
+/** JSON texts that look like bodies: known names in wrong places, extreme numbers and strings. */
 const { text: likelyText } = fc.letrec<{ text: string; object: string; list: string; leaf: string }>((tie) => ({
   leaf: fc.oneof(
     fc.constantFrom(
@@ -146,8 +146,8 @@ const { text: likelyText } = fc.letrec<{ text: string; object: string; list: str
   text: fc.oneof({ maxDepth: 4 }, tie('leaf'), tie('object'), tie('list')),
 }));
 
-test('no body whatsoever is a 5xx, and every refusal has a code and a message', async (t) => {
-  const edge = makeContext(t);
+test('no body gives a 5xx, and every refusal has a code and a message', async (t) => {
+  const door = makeDoor(t);
   const body = fc.oneof(
     likelyText,
     fc.string(),
@@ -156,9 +156,9 @@ test('no body whatsoever is a 5xx, and every refusal has a code and a message', 
   const url = fc.constantFrom('/db/acc', '/watch/acc', '/db/acc/kv/a');
   await fc.assert(
     fc.asyncProperty(url, body, async (path, payload) => {
-      const before = edge.dispatcher.asked.length;
-      const response = await edge.send('POST', path, payload);
-      if (response.statusCode === 200) return assert.equal(edge.dispatcher.asked.length > before, true);
+      const before = door.dispatcher.asked.length;
+      const response = await door.send('POST', path, payload);
+      if (response.statusCode === 200) return assert.equal(door.dispatcher.asked.length > before, true);
       assert.equal(
         response.statusCode === 400 || response.statusCode === 413,
         true,
@@ -166,15 +166,15 @@ test('no body whatsoever is a 5xx, and every refusal has a code and a message', 
       );
       const { Code, Message, RequestID }: Record<string, string> = response.json();
       assert.ok(Code && Message && RequestID, response.body);
-      assert.equal(edge.dispatcher.asked.length, before);
+      assert.equal(door.dispatcher.asked.length, before);
     }),
     { numRuns: 1500 },
   );
-  assert.deepEqual(edge.logged, []);
+  assert.deepEqual(door.logged, []);
 });
 
-test('no path or query whatsoever is a 5xx', async (t) => {
-  const edge = makeContext(t);
+test('no path or query gives a 5xx', async (t) => {
+  const door = makeDoor(t);
   const piece = fc.constantFrom(
     'db',
     'watch',
@@ -204,13 +204,13 @@ test('no path or query whatsoever is a 5xx', async (t) => {
         fc.webPath().map((path) => `/${path}`),
       ),
       async (method, url) => {
-        // A stream that is opened has no end that an injected request could see.
+        // An open stream has no end that an injected request could see.
         fc.pre(!(method === 'GET' && /^\/+watch\/+[^/?]+\/*(\?.*)?$/.test(url)));
-        const response = await edge.app.inject({ method, url });
+        const response = await door.app.inject({ method, url });
         assert.equal(response.statusCode < 500, true, `${method} ${url}: ${response.statusCode} ${response.body}`);
       },
     ),
     { numRuns: 500 },
   );
-  assert.deepEqual(edge.logged, []);
+  assert.deepEqual(door.logged, []);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeContext } from './edge-under-test.ts';
+import { makeDoor } from './http-door-under-test.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 type Case = readonly [method: 'GET' | 'POST' | 'DELETE', url: string, body: unknown, command: object];
@@ -139,9 +139,9 @@ const cases: readonly Case[] = [
 
 for (const [method, url, body, command] of cases) {
   test(`${method} ${url.slice(0, 80)} becomes its command`, async (t) => {
-    const edge = makeContext(t);
-    const { statusCode, headers, body: text } = await edge.send(method, url, body);
-    assert.deepEqual(JSON.parse(JSON.stringify(edge.dispatcher.commands)), [command]);
+    const door = makeDoor(t);
+    const { statusCode, headers, body: text } = await door.send(method, url, body);
+    assert.deepEqual(JSON.parse(JSON.stringify(door.dispatcher.commands)), [command]);
     assert.equal(statusCode, 200);
     assert.equal(text, '{"Rev":7}');
     assert.equal(headers['dragonlock-boot'], 'boot7');
@@ -150,17 +150,17 @@ for (const [method, url, body, command] of cases) {
 }
 
 test('a header Idempotency-Key makes any REST write replayable, under the fingerprint of its command', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   const key = { 'idempotency-key': 'once-1' };
-  await edge.send('POST', '/db/shop/kv/a', 1, key);
-  await edge.send('POST', '/db/shop/kv/a', ' 1 ', key);
-  await edge.send('POST', '/db/shop/kv/a', 2, key);
-  await edge.send('POST', '/db/shop/counter/a', undefined, key);
-  await edge.send('POST', '/db/shop/sequence/a', undefined, key);
-  await edge.send('POST', '/db/shop/lock/a', undefined, key);
-  await edge.send('DELETE', '/db/shop/lock/a', undefined, key);
-  await edge.send('DELETE', '/db/shop/kv/a', undefined, key);
-  const asks = edge.dispatcher.commands.map((command) => (command.kind === 'batch' ? command.idempotency : undefined));
+  await door.send('POST', '/db/shop/kv/a', 1, key);
+  await door.send('POST', '/db/shop/kv/a', ' 1 ', key);
+  await door.send('POST', '/db/shop/kv/a', 2, key);
+  await door.send('POST', '/db/shop/counter/a', undefined, key);
+  await door.send('POST', '/db/shop/sequence/a', undefined, key);
+  await door.send('POST', '/db/shop/lock/a', undefined, key);
+  await door.send('DELETE', '/db/shop/lock/a', undefined, key);
+  await door.send('DELETE', '/db/shop/kv/a', undefined, key);
+  const asks = door.dispatcher.commands.map((command) => (command.kind === 'batch' ? command.idempotency : undefined));
   assert.equal(asks.length, 8);
   for (const ask of asks) {
     assert.deepEqual(
@@ -174,9 +174,9 @@ test('a header Idempotency-Key makes any REST write replayable, under the finger
 });
 
 test('a replayed reply says so in a header', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = () => ({ replayed: true });
-  const { headers } = await edge.send('POST', '/db/shop/kv/a', 1, { 'idempotency-key': 'x' });
+  const door = makeDoor(t);
+  door.dispatcher.reply = () => ({ replayed: true });
+  const { headers } = await door.send('POST', '/db/shop/kv/a', 1, { 'idempotency-key': 'x' });
   assert.equal(headers['idempotent-replayed'], 'true');
 });
 
@@ -190,9 +190,9 @@ const texts: readonly (readonly [type: string, payload: string, value: string])[
 
 for (const [type, payload, value] of texts) {
   test(`kv set stores ${type} ${JSON.stringify(payload)} as ${value}`, async (t) => {
-    const edge = makeContext(t);
-    await edge.send('POST', '/db/shop/kv/a', payload, { 'content-type': type });
-    const [command] = edge.dispatcher.commands;
+    const door = makeDoor(t);
+    await door.send('POST', '/db/shop/kv/a', payload, { 'content-type': type });
+    const [command] = door.dispatcher.commands;
     assert.deepEqual(command?.kind === 'batch' && command.set, [{ key: 'a', value }]);
   });
 }
@@ -233,32 +233,32 @@ const refused: readonly (readonly [method: 'GET' | 'POST' | 'DELETE', url: strin
 
 for (const [method, url, message] of refused) {
   test(`${method} ${url.slice(0, 60)} is refused with 400 and the parameter`, async (t) => {
-    const edge = makeContext(t);
-    const response = await edge.send(method, url);
+    const door = makeDoor(t);
+    const response = await door.send(method, url);
     const body: { Code: string; Message: string; RequestID: string } = response.json();
     assert.match(body.Message, message);
     assert.equal(response.statusCode, 400);
     assert.equal(body.Code, 'invalid');
     assert.equal(body.RequestID, 'boot7-0-1');
-    assert.deepEqual(edge.dispatcher.commands, [] satisfies Command[]);
+    assert.deepEqual(door.dispatcher.commands, [] satisfies Command[]);
   });
 }
 
 test('calls that take no body refuse one', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   for (const url of ['counter/c', 'sequence/c', 'lock/c', 'mlock/c', 'munlock/c']) {
-    const response = await edge.send('POST', `/db/shop/${url}`, { add: 5 });
+    const response = await door.send('POST', `/db/shop/${url}`, { add: 5 });
     assert.equal(response.statusCode, 400);
     assert.match(response.body, /takes no body/);
   }
-  assert.equal((await edge.send('DELETE', '/db/shop/kv/c', { ver: 5 })).statusCode, 400);
-  assert.deepEqual(edge.dispatcher.commands, []);
+  assert.equal((await door.send('DELETE', '/db/shop/kv/c', { ver: 5 })).statusCode, 400);
+  assert.deepEqual(door.dispatcher.commands, []);
 });
 
 test('a mutex refuses the header Idempotency-Key', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   for (const url of ['/db/shop/mlock/m', '/db/shop/munlock/m?lock=1']) {
-    const response = await edge.send('POST', url, undefined, { 'idempotency-key': 'x' });
+    const response = await door.send('POST', url, undefined, { 'idempotency-key': 'x' });
     assert.equal(response.statusCode, 400);
     assert.match(response.body, /Idempotency-Key: not for what lives in memory only/);
   }

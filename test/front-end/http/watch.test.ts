@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventStream } from '../../../src/front-end/http/event-stream.ts';
 import { revision } from '../../../src/protocol/ids.ts';
-import { makeContext } from './edge-under-test.ts';
+import { makeDoor } from './http-door-under-test.ts';
 
 const accepted: readonly (readonly [body: unknown, asked: object])[] = [
   [
@@ -35,9 +35,9 @@ const accepted: readonly (readonly [body: unknown, asked: object])[] = [
 
 for (const [body, asked] of accepted) {
   test(`watch ${JSON.stringify(body)} is understood`, async (t) => {
-    const edge = makeContext(t);
-    assert.equal((await edge.send('POST', '/watch/acc', body)).statusCode, 200);
-    const [{ client, cancelled, ...got } = assert.fail('nothing was asked')] = edge.dispatcher.asked;
+    const door = makeDoor(t);
+    assert.equal((await door.send('POST', '/watch/acc', body)).statusCode, 200);
+    const [{ client, cancelled, ...got } = assert.fail('nothing was asked')] = door.dispatcher.asked;
     assert.ok(client !== undefined && !cancelled);
     assert.deepEqual(got, asked);
   });
@@ -65,20 +65,20 @@ const refused: readonly (readonly [body: unknown, message: RegExp])[] = [
 
 for (const [body, message] of refused) {
   test(`watch ${JSON.stringify(body).slice(0, 60)} is refused with 400 and the field`, async (t) => {
-    const edge = makeContext(t);
-    const response = await edge.send('POST', '/watch/acc', JSON.stringify(body));
+    const door = makeDoor(t);
+    const response = await door.send('POST', '/watch/acc', JSON.stringify(body));
     assert.match(response.json<{ Message: string }>().Message, message);
     assert.equal(response.statusCode, 400);
-    assert.deepEqual(edge.dispatcher.asked, []);
+    assert.deepEqual(door.dispatcher.asked, []);
   });
 }
 
 test('stream: one block for each commit, ids to resume from, and its end when the server drains', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = undefined;
-  const reply = edge.send('GET', '/watch/acc?prefix=a%2F&after=5');
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
-  const [{ watch, sink } = assert.fail('no stream')] = edge.dispatcher.asked;
+  const door = makeDoor(t);
+  door.dispatcher.reply = undefined;
+  const reply = door.send('GET', '/watch/acc?prefix=a%2F&after=5');
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
+  const [{ watch, sink } = assert.fail('no stream')] = door.dispatcher.asked;
   assert.deepEqual(watch, { account: 'acc', prefix: 'a/', after: 5 });
   assert.equal(sink?.bookmark(revision(6)), true);
   assert.equal(sink.commit(revision(8), ['{"Key":"a/1"}', '{"Key":"a/2"}']), true);
@@ -97,24 +97,24 @@ test('stream: one block for each commit, ids to resume from, and its end when th
 });
 
 test('stream: Last-Event-ID wins over after; a broken one is refused', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   const url = '/watch/acc?prefix=&after=5';
-  const reply = edge.send('GET', url, undefined, { 'last-event-id': '77' });
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
-  assert.equal(edge.dispatcher.asked[0]?.watch?.after, 77);
+  const reply = door.send('GET', url, undefined, { 'last-event-id': '77' });
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
+  assert.equal(door.dispatcher.asked[0]?.watch?.after, 77);
   await assert.rejects(reply);
   for (const id of ['abc', '-1', '1.5', '99999999999999999']) {
-    const response = await edge.send('GET', url, undefined, { 'last-event-id': id });
+    const response = await door.send('GET', url, undefined, { 'last-event-id': id });
     assert.deepEqual([response.statusCode, response.json<{ Code: string }>().Code], [400, 'invalid']);
   }
 });
 
-test('stream: history that is gone is a plain 410 before the stream starts', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = undefined;
-  const reply = edge.send('GET', '/watch/acc?prefix=a&after=1');
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
-  edge.dispatcher.asked[0]?.sink?.end({
+test('stream: compacted history is a plain 410 before the stream starts', async (t) => {
+  const door = makeDoor(t);
+  door.dispatcher.reply = undefined;
+  const reply = door.send('GET', '/watch/acc?prefix=a&after=1');
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
+  door.dispatcher.asked[0]?.sink?.end({
     rev: revision(9),
     status: 410,
     body: '{"Code":"compacted","Message":"gone","Oldest":5}',
@@ -124,12 +124,12 @@ test('stream: history that is gone is a plain 410 before the stream starts', asy
   assert.deepEqual(response.json(), { Code: 'compacted', Message: 'gone', Oldest: 5, RequestID: 'boot7-0-1' });
 });
 
-test('stream: a heartbeat passes on the latest bookmark, and a commit behind it makes that needless', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = undefined;
-  const reply = edge.send('GET', '/watch/acc?prefix=');
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === 1);
-  const stream = edge.dispatcher.asked[0]?.sink;
+test('stream: a heartbeat sends the latest bookmark, unless a commit came after it', async (t) => {
+  const door = makeDoor(t);
+  door.dispatcher.reply = undefined;
+  const reply = door.send('GET', '/watch/acc?prefix=');
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
+  const stream = door.dispatcher.asked[0]?.sink;
   assert.ok(stream instanceof EventStream);
   stream.heartbeat();
   stream.bookmark(revision(1));
@@ -144,11 +144,11 @@ test('stream: a heartbeat passes on the latest bookmark, and a commit behind it 
   assert.equal((await reply).body, 'id: 1\n\n: heartbeat\n\n: heartbeat\nid: 3\n\nid: 5\ndata: {}\n\n: heartbeat\n\n');
 });
 
-test('streams that are handed the same commit send the same buffer: what all of them leave unread is there once', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = undefined;
+test('streams of the same commit send the same buffer, so that unread data is in memory once', async (t) => {
+  const door = makeDoor(t);
+  door.dispatcher.reply = undefined;
   const written: Uint8Array[] = [];
-  edge.app.addHook('onRequest', (_request, { raw }, done) => {
+  door.app.addHook('onRequest', (_request, { raw }, done) => {
     const write = raw.write.bind(raw) as (chunk: string | Uint8Array) => boolean;
     raw.write = (chunk: string | Uint8Array): boolean => {
       if (typeof chunk !== 'string') written.push(chunk);
@@ -156,10 +156,10 @@ test('streams that are handed the same commit send the same buffer: what all of 
     };
     done();
   });
-  const replies = [1, 2, 3].map(() => edge.send('GET', '/watch/acc?prefix='));
-  await edge.dispatcher.until(() => edge.dispatcher.asked.length === replies.length);
+  const replies = [1, 2, 3].map(() => door.send('GET', '/watch/acc?prefix='));
+  await door.dispatcher.until(() => door.dispatcher.asked.length === replies.length);
   const events = ['{"a":1}', '{"b":2}'];
-  for (const { sink } of edge.dispatcher.asked) {
+  for (const { sink } of door.dispatcher.asked) {
     assert.ok(sink?.commit(revision(5), events));
     sink?.end();
   }

@@ -88,7 +88,7 @@ function copyOf(life: Life): Life {
 
 const groups = 40;
 
-void test('crash: at every disk call of a life, nothing acknowledged is lost and nothing is half there', async () => {
+test('crash: at every disk call of a life, nothing acknowledged is lost and nothing is half there', async () => {
   const whole = new FaultDisk(1);
   await live(whole, newLife(), groups, 'a');
   let acknowledged = 0;
@@ -112,7 +112,7 @@ void test('crash: at every disk call of a life, nothing acknowledged is lost and
   assert.ok(acknowledged > 50);
 });
 
-void test('crash: at every disk call of a recovery, the next one finds the same', async () => {
+test('crash: at every disk call of a recovery, the next one finds the same', async () => {
   const first = new FaultDisk(5);
   await live(first, newLife(), groups, 'a');
   let crashes = 0;
@@ -158,7 +158,7 @@ async function filled(): Promise<{ disk: FaultDisk; journal: OpenJournal }> {
   return { disk, journal };
 }
 
-void test('crash: while many segments are trimmed at once, no gap is left between those that stay', async () => {
+test('crash: while many segments are trimmed at once, no gap is left between those that stay', async () => {
   const whole = await filled();
   const before = whole.disk.calls;
   const { segments } = whole.journal.writer.stats();

@@ -37,7 +37,7 @@ function decoded(buffer: Buffer, version: JournalVersion = 2): Frame {
   return frame;
 }
 
-void test('frame: what was sealed is decoded', () => {
+test('frame: what was sealed is decoded', () => {
   const big = 2 ** 47;
   for (const version of versions) {
     const frame = decoded(sealed(big, 3, 77, version), version);
@@ -47,7 +47,7 @@ void test('frame: what was sealed is decoded', () => {
   }
 });
 
-void test('frame: a change of any single bit is found', () => {
+test('frame: a change of any single bit is found', () => {
   for (const version of versions) {
     const buffer = sealed(5, 2, 1, version);
     for (let bit = 0; bit < buffer.length * 8; bit += 1) {
@@ -58,7 +58,7 @@ void test('frame: a change of any single bit is found', () => {
   }
 });
 
-void test('frame: a frame that is cut off anywhere is not valid', () => {
+test('frame: a frame that is cut off anywhere is not valid', () => {
   for (const version of versions) {
     const buffer = sealed(5, 2, 1, version);
     for (let length = 0; length < buffer.length; length += 1) {
@@ -71,7 +71,7 @@ void test('frame: a frame that is cut off anywhere is not valid', () => {
   }
 });
 
-void test('frame: a frame of another log is refused, and one that follows another frame is out of the chain', () => {
+test('frame: a frame of another log is refused, and one that follows another frame is out of the chain', () => {
   const buffer = sealed(5, 2, 1);
   assert.equal(decodeFrame(buffer, 0, { logId: logId + 1n, version: 2 }), 'other-log');
   const frame = decoded(buffer);

@@ -38,7 +38,7 @@ function drain(tail: FileJournalTail, durable: number): { revs: number[]; steps:
   }
 }
 
-void test('tail: returns every record once, in order, over rotation, while the writer goes on', async () => {
+test('tail: returns every record once, in order, over rotation, while the writer goes on', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: Infinity });
   const shared = new JournalDirectory(disk, directory);
@@ -67,7 +67,7 @@ void test('tail: returns every record once, in order, over rotation, while the w
   }
 });
 
-void test('tail: tells when each record was written', async () => {
+test('tail: tells when each record was written', async () => {
   const disk = new FaultDisk(1);
   let now = 1000;
   const journal = await open(disk, { clock: { now: () => now } });
@@ -89,7 +89,7 @@ void test('tail: tells when each record was written', async () => {
   assert.deepEqual(timesUpTo(6), []);
 });
 
-void test('tail: never returns a record after the durable revision that it was given', async () => {
+test('tail: never returns a record after the durable revision that it was given', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   write(journal, 10, text);
@@ -105,7 +105,7 @@ void test('tail: never returns a record after the durable revision that it was g
   assert.deepEqual(drain(tail, journal.revisions.durable()).revs, range(5, 10));
 });
 
-void test('tail: what was trimmed is compacted, also in a segment that was open and has been used again', async () => {
+test('tail: what was trimmed is compacted, also in a segment that was open and has been used again', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: segmentBytes });
   const shared = new JournalDirectory(disk, directory);
@@ -139,7 +139,7 @@ void test('tail: what was trimmed is compacted, also in a segment that was open 
   assert.deepEqual(drain(kept, durable).revs.at(-1), durable);
 });
 
-void test('tail: a segment that is trimmed and filled with zeros between its opening and its reading is compacted', async () => {
+test('tail: a segment that is trimmed and filled with zeros between its opening and its reading is compacted', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: 0 });
   while (listSegments(disk, directory).length < 2) {
@@ -161,7 +161,7 @@ void test('tail: a segment that is trimmed and filled with zeros between its ope
   assert.equal(trimmed, 1);
 });
 
-void test('tail: frames and records larger than a step come in bounded chunks', async () => {
+test('tail: frames and records larger than a step come in bounded chunks', async () => {
   const disk = new FaultDisk(1);
   const options = { segmentBytes: 16 * 1024 * 1024, frameBytesMax: 8 * 1024 * 1024 };
   const journal = await open(disk, options);
@@ -177,7 +177,7 @@ void test('tail: frames and records larger than a step come in bounded chunks', 
   assert.ok(steps > 4);
 });
 
-void test('tail: a restart at a recent revision reads little', async () => {
+test('tail: a restart at a recent revision reads little', async () => {
   const disk = new FaultDisk(1);
   const big = 8 * 1024 * 1024;
   const journal = await open(disk, { segmentBytes: big });
@@ -193,7 +193,7 @@ void test('tail: a restart at a recent revision reads little', async () => {
   assert.ok(drain(cold, durable).steps >= 5, 'without the index it seeks, in bounded steps');
 });
 
-void test('tail: durable content that is damaged is an error, never a silent end', async () => {
+test('tail: durable content that is damaged is an error, never a silent end', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   write(journal, 2, text);
@@ -203,7 +203,7 @@ void test('tail: durable content that is damaged is an error, never a silent end
   assert.throws(() => drain(tail, 4), JournalCorruption);
 });
 
-void test('replay: a log that ends before the revision that recovery found is an error', async () => {
+test('replay: a log that ends before the revision that recovery found is an error', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   write(journal, 4, text);

@@ -20,7 +20,7 @@ import { settle, write } from './journal-fixture.ts';
 
 const text = 't'.repeat(300);
 
-void test('journal: one flush writes everything that has arrived as one frame with one sync', async () => {
+test('journal: one flush writes everything that has arrived as one frame with one sync', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   await settle();
@@ -38,7 +38,7 @@ void test('journal: one flush writes everything that has arrived as one frame wi
   assert.deepEqual(groupRecords.counts.slice(3, 5), [0, 1]);
 });
 
-void test('journal: nothing is durable before its sync has returned', async () => {
+test('journal: nothing is durable before its sync has returned', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   await settle();
@@ -57,7 +57,7 @@ void test('journal: nothing is durable before its sync has returned', async () =
   assert.deepEqual([journal.revisions.durable(), told], [3, [3]]);
 });
 
-void test('journal: interleaving chunks of two shards are written in revision order', async () => {
+test('journal: interleaving chunks of two shards are written in revision order', async () => {
   const disk = new FaultDisk(1);
   const { writer } = await open(disk, { shards: 2 });
   writer.enqueue(chunkOf([2, 3, 6].map((at) => ({ rev: at, text: 'b' }))));
@@ -70,7 +70,7 @@ void test('journal: interleaving chunks of two shards are written in revision or
   );
 });
 
-void test('journal: a frame holds the time at which it was written, which never falls, over restarts too', async () => {
+test('journal: a frame holds the time at which it was written, which never falls, over restarts too', async () => {
   let disk = new FaultDisk(1);
   const clock = { now: () => times.shift()! };
   const times = [1000, 3000, 2000, 3500];
@@ -85,7 +85,7 @@ void test('journal: a frame holds the time at which it was written, which never 
   assert.deepEqual(found, [1000, 1000, 3000, 3000, 3000, 3000, 3500, 3500, 3500, 3500, 4000]);
 });
 
-void test('journal: a full segment is followed by the spare, and all of it is read back', async () => {
+test('journal: a full segment is followed by the spare, and all of it is read back', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   for (let group = 0; group < 60; group += 1) {
@@ -97,7 +97,7 @@ void test('journal: a full segment is followed by the spare, and all of it is re
   assert.deepEqual(revisionsOf(readAll(disk, 100)), range(101, 180));
 });
 
-void test('journal: when the spare is only slow, one is made at once and nobody is refused', async () => {
+test('journal: when the spare is only slow, one is made at once and nobody is refused', async () => {
   const disk = new FaultDisk(1);
   const gate = Promise.withResolvers<void>();
   const journal = await open(disk);
@@ -114,7 +114,7 @@ void test('journal: when the spare is only slow, one is made at once and nobody 
   assert.deepEqual(revisionsOf(readAll(disk)), range(1, 240));
 });
 
-void test('journal: a full disk is told before it is met, and passes by itself', async () => {
+test('journal: a full disk is told before it is met, and passes by itself', async () => {
   const disk = new FaultDisk(1);
   const spaces: string[] = [];
   disk.freeBytes = segmentBytes + 10_000;
@@ -141,7 +141,7 @@ void test('journal: a full disk is told before it is met, and passes by itself',
   assert.equal(journal.logged.filter((line) => line.startsWith('No disk space')).length, 1, 'logged once');
 });
 
-void test('journal: what was on its way when the disk became full waits for space and loses nothing', async () => {
+test('journal: what was on its way when the disk became full waits for space and loses nothing', async () => {
   const disk = new FaultDisk(1);
   disk.freeBytes = segmentBytes;
   const journal = await open(disk);
@@ -163,7 +163,7 @@ void test('journal: what was on its way when the disk became full waits for spac
 });
 
 for (const operation of ['write', 'datasync'] as const) {
-  void test(`journal: after an error of ${operation} there is no further success`, async () => {
+  test(`journal: after an error of ${operation} there is no further success`, async () => {
     const disk = new FaultDisk(1);
     const journal = await open(disk);
     await settle();
@@ -186,7 +186,7 @@ for (const operation of ['write', 'datasync'] as const) {
 }
 
 for (const operation of ['open', 'write', 'datasync', 'rename', 'syncDirectory', 'close'] as const) {
-  void test(`journal: an error of ${operation} while the segment changes poisons the writer`, async () => {
+  test(`journal: an error of ${operation} while the segment changes poisons the writer`, async () => {
     const disk = new FaultDisk(1);
     const journal = await open(disk);
     await settle();
@@ -207,7 +207,7 @@ for (const operation of ['open', 'write', 'datasync', 'rename', 'syncDirectory',
   });
 }
 
-void test('journal: an I/O error while the spare is prepared takes the process down', async () => {
+test('journal: an I/O error while the spare is prepared takes the process down', async () => {
   const disk = new FaultDisk(1);
   disk.inject = (call) => (call.operation === 'writeZeros' && call.name === 'spare.tmp' ? 'EIO' : undefined);
   const failures: unknown[] = [];
@@ -218,7 +218,7 @@ void test('journal: an I/O error while the spare is prepared takes the process d
   assert.throws(() => journal.writer.flush(), /takes nothing more/);
 });
 
-void test('journal: segments go when every shard has passed them, oldest first, but for the kept window', async () => {
+test('journal: segments go when every shard has passed them, oldest first, but for the kept window', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { shards: 2, keepBytes: 2 * segmentBytes });
   for (let group = 0; group < 80; group += 1) {
@@ -238,7 +238,7 @@ void test('journal: segments go when every shard has passed them, oldest first, 
   assert.equal(journal.writer.oldestRevision(), all.at(-3)?.first);
 });
 
-void test('journal: spares are made of trimmed segments, which takes no space; one at most is kept for that', async () => {
+test('journal: spares are made of trimmed segments, which takes no space; one at most is kept for that', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { keepBytes: 0 });
   const writeSegments = async (count: number) => {
@@ -270,7 +270,7 @@ void test('journal: spares are made of trimmed segments, which takes no space; o
   assert.deepEqual(revisionsOf(readAll(again, durable)), range(durable + 1, durable + 3));
 });
 
-void test('journal: a trimmed segment of another size than new ones have is removed', async () => {
+test('journal: a trimmed segment of another size than new ones have is removed', async () => {
   const disk = new FaultDisk(1);
   const before = await open(disk);
   write(before, 3, text);
@@ -285,13 +285,13 @@ void test('journal: a trimmed segment of another size than new ones have is remo
   assert.deepEqual(next.list(directory).slice(1), ['spare.log']);
 });
 
-void test('journal: a checkpoint of what is not durable is a broken invariant', async () => {
+test('journal: a checkpoint of what is not durable is a broken invariant', async () => {
   const journal = await open(new FaultDisk(1));
   enqueue(journal, 1);
   assert.throws(() => journal.writer.checkpointed(shardId(0), rev(1)), /only what is durable/);
 });
 
-void test('local journal: append returns when its records are durable, and has said so', async () => {
+test('local journal: append returns when its records are durable, and has said so', async () => {
   const disk = new FaultDisk(1);
   const { writer } = await open(disk);
   const journal = new LocalJournal(writer);

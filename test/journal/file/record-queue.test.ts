@@ -23,7 +23,7 @@ function drain(queue: RecordQueue, limit: number): Written[] {
   return records;
 }
 
-void test('record queue: chunks of several shards in any order come out in revision order, whole, within the limit', () => {
+test('record queue: chunks of several shards in any order come out in revision order, whole, within the limit', () => {
   for (let seed = 1; seed <= 300; seed += 1) {
     const random = seededRandom(seed);
     const shards = 1 + random.below(4);
@@ -57,7 +57,7 @@ void test('record queue: chunks of several shards in any order come out in revis
   }
 });
 
-void test('record queue: a record waits for every lower revision', () => {
+test('record queue: a record waits for every lower revision', () => {
   const queue = new RecordQueue(rev(4));
   queue.add(
     chunkOf([
@@ -74,7 +74,7 @@ void test('record queue: a record waits for every lower revision', () => {
   assert.deepEqual(revisionsOf(drain(queue, 4096)), [7, 8]);
 });
 
-void test('record queue: a revision that comes twice is a broken invariant', () => {
+test('record queue: a revision that comes twice is a broken invariant', () => {
   const queue = new RecordQueue(rev(0));
   queue.add(chunkOf([{ rev: 1, text: 'a' }]), false, 4096);
   assert.throws(() => queue.add(chunkOf([{ rev: 1, text: 'a' }]), false, 4096), /journalled once/);

@@ -64,14 +64,14 @@ async function refused(disk: FaultDisk, options: { from?: number } = {}): Promis
   return found;
 }
 
-void test('recovery: a new directory becomes an empty log, and stays one', async () => {
+test('recovery: a new directory becomes an empty log, and stays one', async () => {
   const disk = new FaultDisk(1);
   const first = await recover(disk);
   assert.deepEqual([first.last, first.oldest, first.position], [0, 1, segmentHeaderBytes]);
   assert.deepEqual(await recover(disk.powerCut(1)), first);
 });
 
-void test('recovery: a new log may begin after any revision, as a restore needs it', async () => {
+test('recovery: a new log may begin after any revision, as a restore needs it', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk, { from: 5_000, createAfter: 1_000_005_000 });
   write(journal, 2);
@@ -127,7 +127,7 @@ forEachVersion(
   },
 );
 
-void test('recovery: a last frame that ends with a single bit, and has lost it, is refused', async () => {
+test('recovery: a last frame that ends with a single bit, and has lost it, is refused', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   const records = new RecordWriter();
@@ -245,7 +245,7 @@ forEachVersion('recovery: a missing segment is refused', async (version) => {
   assert.match((await refused(all, { from: 1 })).reason, /there is no journal/);
 });
 
-void test('recovery: a segment or a frame of another log is refused', async () => {
+test('recovery: a segment or a frame of another log is refused', async () => {
   const disk = await logOf(40);
   const other = await logOf(40);
   for (const at of [1, 2]) {
@@ -258,7 +258,7 @@ void test('recovery: a segment or a frame of another log is refused', async () =
   }
 });
 
-void test('recovery: a watermark at the end of the log is fine, one after it is refused, one before it is replayed', async () => {
+test('recovery: a watermark at the end of the log is fine, one after it is refused, one before it is replayed', async () => {
   const disk = await logOf(40);
   assert.equal((await recover(disk.powerCut(1), { from: 120 })).last, 120);
   await refused(disk.powerCut(1), { from: 121 });
@@ -267,12 +267,12 @@ void test('recovery: a watermark at the end of the log is fine, one after it is 
   assert.deepEqual(revisionsOf(readAll(disk, 60)), range(61, 120));
 });
 
-void test('recovery: a journal that is gone is refused, when checkpoints tell that there was one', async () => {
+test('recovery: a journal that is gone is refused, when checkpoints tell that there was one', async () => {
   await refused(new FaultDisk(1), { from: 1 });
   await refused(new FaultDisk(1), { from: 5000 });
 });
 
-void test('recovery: a log that was trimmed beyond the watermark is refused', async () => {
+test('recovery: a log that was trimmed beyond the watermark is refused', async () => {
   const disk = await logOf(40);
   const second = listSegments(disk, directory)[1]?.first ?? 0;
   disk.unlink(pathOf(disk, 0));
@@ -281,7 +281,7 @@ void test('recovery: a log that was trimmed beyond the watermark is refused', as
   await refused(disk.powerCut(1), { from: second - 2 });
 });
 
-void test('recovery: stale bytes after the end are ignored and gone afterwards', async () => {
+test('recovery: stale bytes after the end are ignored and gone afterwards', async () => {
   for (const full of [false, true]) {
     const disk = await logOf(6);
     const file = pathOf(disk, -1);
@@ -301,7 +301,7 @@ void test('recovery: stale bytes after the end are ignored and gone afterwards',
   }
 });
 
-void test('recovery: doing it again changes nothing', async () => {
+test('recovery: doing it again changes nothing', async () => {
   const disk = await logOf(20);
   const first = await recover(disk);
   const after = disk.snapshot();
@@ -309,7 +309,7 @@ void test('recovery: doing it again changes nothing', async () => {
   assert.deepEqual(disk.snapshot(), after);
 });
 
-void test('recovery: leftovers of preparations are removed', async () => {
+test('recovery: leftovers of preparations are removed', async () => {
   const disk = await logOf(3);
   for (const name of ['spare.tmp', 'urgent.tmp', 'spare.log', 'journal-0000000000000001.log.tmp']) {
     await disk.writeZeros(`${directory}/${name}`, 700);
@@ -318,7 +318,7 @@ void test('recovery: leftovers of preparations are removed', async () => {
   assert.deepEqual(disk.list(directory), ['journal-0000000000000001.log']);
 });
 
-void test('recovery: what only the page cache held after a failed sync is on disk before it is believed', async () => {
+test('recovery: what only the page cache held after a failed sync is on disk before it is believed', async () => {
   for (const full of [false, true]) {
     const disk = await logOf(3);
     const journal = await open(disk);
@@ -342,7 +342,7 @@ void test('recovery: what only the page cache held after a failed sync is on dis
   }
 });
 
-void test('recovery: the time of the last frame is found, also when the active segment has no frame yet', async () => {
+test('recovery: the time of the last frame is found, also when the active segment has no frame yet', async () => {
   const disk = new FaultDisk(1);
   let now = 1000;
   const journal = await open(disk, { keepBytes: Infinity, clock: { now: () => (now += 10) } });

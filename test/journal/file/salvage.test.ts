@@ -30,7 +30,7 @@ async function damagedLog(segment = 1, at = 5000): Promise<FaultDisk> {
   return disk.restart();
 }
 
-void test('salvage: an undamaged journal is left alone', async () => {
+test('salvage: an undamaged journal is left alone', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   write(journal, 3);
@@ -40,7 +40,7 @@ void test('salvage: an undamaged journal is left alone', async () => {
   assert.deepEqual(disk.snapshot(), before);
 });
 
-void test('salvage: keeps what stands before the damage, and revisions that were lost never come again', async () => {
+test('salvage: keeps what stands before the damage, and revisions that were lost never come again', async () => {
   const disk = await damagedLog();
   const segments = listSegments(disk, directory);
   const bytes = new Set([...disk.snapshot().values()].map(String));
@@ -64,7 +64,7 @@ void test('salvage: keeps what stands before the damage, and revisions that were
   assert.equal(journal.recovered.at, 1_700_000_000_000, 'times go on from the last one that was kept');
 });
 
-void test('salvage: the log continues after the gap, for replay, tails and further starts', async () => {
+test('salvage: the log continues after the gap, for replay, tails and further starts', async () => {
   const disk = await damagedLog();
   const { kept = rev(0), lost } = await salvageJournal(disk, directory);
   const next = lost?.next ?? 0;
@@ -95,7 +95,7 @@ void test('salvage: the log continues after the gap, for replay, tails and furth
   assert.equal(count, expected.length);
 });
 
-void test('salvage: one that is interrupted at any disk call still refuses the start, and is finished by the next one', async () => {
+test('salvage: one that is interrupted at any disk call still refuses the start, and is finished by the next one', async () => {
   const base = await damagedLog(0);
   const whole = base.restart();
   const { kept } = await salvageJournal(whole, directory);
@@ -118,7 +118,7 @@ void test('salvage: one that is interrupted at any disk call still refuses the s
   assert.ok(refusals > 10);
 });
 
-void test('salvage: when the first header is damaged everything is set aside, and no start takes that for a new journal', async () => {
+test('salvage: when the first header is damaged everything is set aside, and no start takes that for a new journal', async () => {
   const disk = await damagedLog(0, 0);
   const { kept, lost } = await salvageJournal(disk, directory);
   assert.equal(kept, undefined);

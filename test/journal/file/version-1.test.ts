@@ -45,7 +45,7 @@ function openAt(disk: FaultDisk, now: number, from = 0): Promise<OpenJournal> {
   return open(disk, { ...small, from, clock: { now: () => now } });
 }
 
-void test('version 1: every record is read, and its time is unknown', () => {
+test('version 1: every record is read, and its time is unknown', () => {
   const disk = version1Disk();
   assert.deepEqual(versionsOf(disk), [1, 1]);
   assert.deepEqual(
@@ -55,7 +55,7 @@ void test('version 1: every record is read, and its time is unknown', () => {
   assert.deepEqual(new Set(timesOf(disk, 0)), new Set([0]));
 });
 
-void test('version 1: a start goes on in the last segment as it is, and every later segment has version 2 and times', async () => {
+test('version 1: a start goes on in the last segment as it is, and every later segment has version 2 and times', async () => {
   const disk = version1Disk();
   const first = await openAt(disk, 5000);
   assert.deepEqual([first.recovered.last, first.recovered.at, first.recovered.version], [17, 0, 1]);
@@ -89,7 +89,7 @@ void test('version 1: a start goes on in the last segment as it is, and every la
   assert.deepEqual([again.last, again.at, again.version], [42, 7000, 2]);
 });
 
-void test('version 1: on a full disk a start goes on with what is left of the last segment', async () => {
+test('version 1: on a full disk a start goes on with what is left of the last segment', async () => {
   const disk = version1Disk();
   disk.freeBytes = 100;
   const journal = await openAt(disk, 5000);
@@ -99,7 +99,7 @@ void test('version 1: on a full disk a start goes on with what is left of the la
   assert.deepEqual(revisionsOf(readAll(disk.powerCut(1))), range(1, 18));
 });
 
-void test('version 1: a tail reads from one version into the next', async () => {
+test('version 1: a tail reads from one version into the next', async () => {
   const disk = version1Disk();
   const journal = await openAt(disk, 5000);
   for (let group = 0; group < 12; group += 1) {
@@ -127,7 +127,7 @@ void test('version 1: a tail reads from one version into the next', async () => 
   }
 });
 
-void test('version 1: a salvage cuts it before the damage, and the log goes on in version 2', async () => {
+test('version 1: a salvage cuts it before the damage, and the log goes on in version 2', async () => {
   const disk = version1Disk();
   disk.damage(pathOf(disk, 0), (bytes) => (bytes[700]! ^= 4));
   await assert.rejects(recover(disk, small), /damaged/);

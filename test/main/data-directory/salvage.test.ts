@@ -33,7 +33,7 @@ function damage(directory: string, text: string): void {
   fs.writeFileSync(path.join(journal, name), bytes);
 }
 
-void test('salvage: a damaged journal that no start accepts is cut, and the server starts with what stood before', async (t) => {
+test('salvage: a damaged journal that no start accepts is cut, and the server starts with what stood before', async (t) => {
   const directory = await killedAfterThreeWrites(t);
   damage(directory, 'value of b');
   const refused = new ServerChild(directory);
@@ -52,13 +52,13 @@ void test('salvage: a damaged journal that no start accepts is cut, and the serv
   assert.equal(await server.end('SIGTERM'), 0);
 });
 
-void test('salvage: a whole journal is left alone', async (t) => {
+test('salvage: a whole journal is left alone', async (t) => {
   const directory = await killedAfterThreeWrites(t);
   const { status, stdout } = salvage('--data-dir', directory);
   assert.deepEqual([status, stdout], [0, 'The journal is whole, up to revision 4: nothing was changed.\n']);
 });
 
-void test('salvage: a directory that is in use, or holds no journal, is refused', async (t) => {
+test('salvage: a directory that is in use, or holds no journal, is refused', async (t) => {
   const directory = temporaryDirectory(t);
   await startServer(t, directory);
   const inUse = salvage('--data-dir', directory);

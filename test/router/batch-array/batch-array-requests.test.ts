@@ -1,4 +1,4 @@
-/** The batches of an array body: they travel together, and are requests of their own all the same. */
+/** The batches of an array body travel together, but each is a request of its own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { batch, get, lock, once, set } from '../../support/commands.ts';
@@ -26,7 +26,7 @@ test('the batches of an array travel as one message to each shard', async () => 
   for (const [i, client] of clients.entries()) assert.equal(client.body.KVSet[0]!.Key, keys[i]);
 });
 
-test('batches of one array that share a key happen in their order, whatever they have to wait for', async () => {
+test('batches of one array that share a key are applied in their order, whatever they wait for', async () => {
   let overShards = 0;
   for (let seed = 1; seed <= 40; seed += 1) {
     const random = seededRandom(seed);
@@ -69,7 +69,7 @@ test('batches of one array that share a key happen in their order, whatever they
   assert.ok(overShards > 50, `${overShards} batches were over several shards`);
 });
 
-test('each batch of an array is all or nothing by itself, and its reply says what became of it', async () => {
+test('each batch of an array is all or nothing by itself, and has a reply of its own', async () => {
   const server = new RouterUnderTest({ shards: 1 });
   const clients = server.sendArray([
     set('a', 1, { version: 0 }),
@@ -96,7 +96,7 @@ test('each batch of an array is all or nothing by itself, and its reply says wha
   );
 });
 
-test('nobody hears of a batch before it is durable', async () => {
+test('no batch is answered before it is durable', async () => {
   const server = new RouterUnderTest({ shards: 2 });
   server.journalStands = true;
   const keys = [keyOn(0, 2), keyOn(1, 2), keyOn(0, 2, 1)];
@@ -114,7 +114,7 @@ test('nobody hears of a batch before it is durable', async () => {
   );
 });
 
-test('each batch counts as a request in flight: those beyond the limit are refused, and all are given back', async () => {
+test('each batch counts as a request in flight: those over the limit are refused, the count returns to 0', async () => {
   for (const shards of [1, 2]) {
     const server = new RouterUnderTest({ shards, limits: { inflight_per_shard_max: 3 } });
     const key = keyOn(shards - 1, shards);
@@ -131,7 +131,7 @@ test('each batch counts as a request in flight: those beyond the limit are refus
   }
 });
 
-test('a lock that an array was granted goes to the next in line when its client has gone', async () => {
+test('a lock that an array was granted goes to the next waiter when its client has disconnected', async () => {
   const server = new RouterUnderTest({ shards: 2 });
   const [client] = server.sendArray([set(keyOn(0, 2), 1), lock('l'), set(keyOn(1, 2), 1)]);
   const next = server.send(lock('l', { waitMs: 60_000 }));
@@ -141,7 +141,7 @@ test('a lock that an array was granted goes to the next in line when its client 
   assert.equal(next.code, 'ok');
 });
 
-test('a server that goes down answers the arrays that are under way, and refuses what comes later', async () => {
+test('a server that goes down answers the arrays in flight, and refuses later requests', async () => {
   const server = new RouterUnderTest({ shards: 2 });
   server.journalStands = true;
   const keys = [keyOn(0, 2), keyOn(1, 2)];
@@ -155,7 +155,7 @@ test('a server that goes down answers the arrays that are under way, and refuses
     late.map(({ code }) => code),
     ['draining', 'draining'],
   );
-  assert.equal(drained, false, 'it waits for what is under way');
+  assert.equal(drained, false, 'it waits for the arrays in flight');
   server.journalStands = false;
   await server.settle();
   assert.deepEqual(

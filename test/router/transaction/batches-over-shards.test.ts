@@ -68,7 +68,7 @@ describe('a batch over several shards', () => {
     assert.deepEqual(server.leftovers(), {});
   });
 
-  test('with a failing condition on any shard changes nothing and lets go of everything', async () => {
+  test('with a failing condition on any shard changes nothing and releases every hold', async () => {
     const conditions: [string, Partial<Batch>, string][] = [k0, k1, k2].flatMap((key): typeof conditions => [
       ['Check', { check: [{ key, version: 9 }] }, 'version_mismatch'],
       ['Guard', { guard: [{ id: key, handle: 9 }] }, 'lock_lost'],
@@ -134,7 +134,7 @@ describe('a batch over several shards', () => {
           }),
           router,
         );
-        // KV has no arithmetic: the sender knows the balances, and sends through one router, in order.
+        // KV has no arithmetic: the client knows the balances, and sends through one router, in order.
         balances[from]! -= i;
         balances[to]! += i;
         server.send(
@@ -160,7 +160,7 @@ describe('a batch over several shards', () => {
     }
   });
 
-  test('in opposite directions, many at once: none waits for ever', async () => {
+  test('in opposite directions, many at once: none waits forever', async () => {
     for (let seed = 1; seed <= 10; seed++) {
       const server = new RouterUnderTest({ shards, routers: 2, seed });
       const asked = Array.from({ length: 30 }, (_, i) => {
@@ -184,7 +184,7 @@ describe('a batch over several shards', () => {
     }
   });
 
-  test('keeps the order per key of what one client sends behind it', async () => {
+  test('keeps the order per key of what one client sends after it', async () => {
     for (let seed = 1; seed <= 10; seed++) {
       const server = new RouterUnderTest({ shards, seed });
       server.send(batch({ set: [k0, k1, k2].map((key) => ({ key, value: '"first"' })) }));
@@ -212,7 +212,7 @@ describe('a batch over several shards', () => {
     const touched = server.send(get(k0), 1);
     const list = server.send(kvList('k'), 1);
     await server.settle();
-    assert.ok(touched.waits && list.waits, 'what the batch will change is not readable before it is durable');
+    assert.ok(touched.waits && list.waits, 'a change of the batch is not readable before it is durable');
     const other = keyOn(0, shards, 5, 'other');
     server.send(set(other, 1), 1);
     await server.settle();
@@ -236,23 +236,23 @@ describe('a batch over several shards with a lock', () => {
     assert.deepEqual(server.leftovers(), {});
   });
 
-  test('waits for it without holding anything, is granted in turn, and goes on when its turn has come', async () => {
+  test('waits for it without holding anything, is granted it in turn, and then goes on', async () => {
     const server = new RouterUnderTest({ shards });
     const holder = await server.ok(lock(l2));
     const waiting = await server.ask(lock(l2, { waitMs: 5000 }, { set: [{ key: k0, value: '1' }] }));
-    const behind = await server.ask(lock(l2, { waitMs: 5000 }));
-    assert.ok(waiting.waits && behind.waits);
+    const later = await server.ask(lock(l2, { waitMs: 5000 }));
+    assert.ok(waiting.waits && later.waits);
     await server.ok(set(k0, 'meanwhile'));
     await server.ok(unlock(l2, { handle: holder.Lock }));
     assert.equal(waiting.code, 'ok');
-    assert.ok(behind.waits);
+    assert.ok(later.waits);
     await server.ok(unlock(l2, { handle: waiting.body.Lock }));
-    assert.equal(behind.code, 'ok');
+    assert.equal(later.code, 'ok');
     assert.equal((await server.ok(get(k0))).KV[0]!.Value, 1);
     assert.deepEqual(server.leftovers(), {});
   });
 
-  test('whose wait runs out is told so, and nothing is left of it', async () => {
+  test('whose wait times out is refused, and leaves nothing', async () => {
     const server = new RouterUnderTest({ shards });
     await server.ok(lock(l2, { durMs: 60_000 }));
     const waiting = await server.ask(lock(l2, { waitMs: 1000 }, { ...once('id'), set: [{ key: k0, value: '1' }] }));
@@ -274,7 +274,7 @@ describe('a batch over several shards with a lock', () => {
     assert.deepEqual(server.leftovers(), {});
   });
 
-  test('nobody barges in between its reservation and its commit, in every order of steps', async () => {
+  test('no other owner gets it between reservation and commit, in every order of steps', async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const server = new RouterUnderTest({ shards, routers: 2, seed });
       const holder = await server.ok(lock(l2));
@@ -292,7 +292,7 @@ describe('a batch over several shards with a lock', () => {
     }
   });
 
-  test('an owner whose lease ends under way does not barge past those who wait', async () => {
+  test('an owner whose lease ends on the way does not overtake the waiters', async () => {
     const server = new RouterUnderTest({ shards, routers: 2 });
     await server.ok(lock(l2, { owner: 'o', durMs: 1000 }));
     const waiting = await server.ask(lock(l2, { waitMs: 60_000 }, { set: [{ key: k1, value: '1' }] }), 1);
@@ -306,7 +306,7 @@ describe('a batch over several shards with a lock', () => {
     assert.deepEqual(server.leftovers(), {});
   });
 
-  test('extends by handle, and gives one lock back for another on another shard, in one commit', async () => {
+  test('extends by handle, and swaps one lock for another on another shard, in one commit', async () => {
     const server = new RouterUnderTest({ shards });
     const held = await server.ok(lock(l2));
     const more = await server.ok(batch({ lock: extend(l2, held.Lock).lock!, set: [{ key: k0, value: '1' }] }));
@@ -322,8 +322,8 @@ describe('a batch over several shards with a lock', () => {
   });
 });
 
-describe('a client that vanishes while its batch over several shards', () => {
-  test('waits for a lock leaves the line at once, and the next is granted', async () => {
+describe('a client that disconnects while its batch over several shards', () => {
+  test('waits for a lock leaves the wait queue at once, and the next is granted', async () => {
     const server = new RouterUnderTest({ shards });
     const holder = await server.ok(lock(l2));
     const gone = await server.ask(lock(l2, { waitMs: 60_000 }, { ...once('id'), set: [{ key: k0, value: '1' }] }));
@@ -339,7 +339,7 @@ describe('a client that vanishes while its batch over several shards', () => {
     await drained;
   });
 
-  test('is at any step leaves neither lock nor line behind, whatever the moment', async () => {
+  test('is at any step leaves neither a lock nor a place in a wait queue', async () => {
     let cancelled = 0;
     for (let moment = 0; moment < 60; moment++) {
       const server = new RouterUnderTest({ shards, seed: moment });
@@ -355,7 +355,7 @@ describe('a client that vanishes while its batch over several shards', () => {
       gone.hangUp();
       await server.settle();
       assert.equal(grantable.code, 'ok');
-      // Under an idempotency id the lock is kept, if it was taken, for whoever asks again.
+      // Under an idempotency id a granted lock is kept for the retry.
       if (moment % 4 === 0) await server.ok(unlock(l2, { handle: (await server.ok(ask)).Lock }));
       assert.equal((await server.ok(lock(l2, { waitMs: 1000 }))).Recover, undefined, `moment ${moment}`);
       assert.deepEqual(server.leftovers(), {}, `moment ${moment}`);
@@ -363,10 +363,10 @@ describe('a client that vanishes while its batch over several shards', () => {
       await server.settle();
       await drained;
     }
-    assert.ok(cancelled > 20, `${cancelled} clients vanished before they were answered`);
+    assert.ok(cancelled > 20, `${cancelled} clients disconnected before they were answered`);
   });
 
-  test('a lock request that is held back behind a batch never joins the line', async () => {
+  test('a lock request that is blocked by a batch never joins the wait queue', async () => {
     const server = new RouterUnderTest({ shards, routers: 2 });
     await server.ok(lock(l2, { durMs: 60_000 }));
     server.journalStands = true;
@@ -410,7 +410,7 @@ describe('idempotency over several shards', () => {
     assert.equal((await server.ok(batch({ counter: [{ key: k1, op: 'get', n: 0 }] }))).Atomic[0]!.Value, 1);
   });
 
-  test('while the first waits for its lock the others are told that it is in progress', async () => {
+  test('while the first waits for its lock the others are refused as in progress', async () => {
     const server = new RouterUnderTest({ shards });
     const holder = await server.ok(lock(l2));
     const asked = lock(l2, { waitMs: 5000 }, { ...once(ids), set: [{ key: k1, value: '1' }] });
@@ -425,7 +425,7 @@ describe('idempotency over several shards', () => {
     assert.deepEqual(server.leftovers(), {});
   });
 
-  test('many at once under one id: exactly one happens, in every order of steps', async () => {
+  test('many at once under one id: exactly one is applied, in every order of steps', async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const server = new RouterUnderTest({ shards, routers: 2, seed });
       const asked = Array.from({ length: 8 }, (_, i) =>

@@ -50,10 +50,10 @@ for (const shards of shardCounts) {
       assert.ok(waiting.waits);
       const { Rev } = await server.ok(set('k', 1));
       assert.deepEqual(waiting.body, { Key: 'k', Version: Rev, Value: 1, Rev });
-      const behind = watchKeys(server, [{ key: 'k', version: Rev - 1 }]);
+      const outdated = watchKeys(server, [{ key: 'k', version: Rev - 1 }]);
       const upToDate = watchKeys(server, [{ key: 'k', version: Rev }]);
       await server.settle();
-      assert.equal(behind.body['Value'], 1);
+      assert.equal(outdated.body['Value'], 1);
       assert.ok(upToDate.waits);
       await server.ok(remove('k'));
       assert.equal(upToDate.body['Deleted'], true);
@@ -64,7 +64,7 @@ for (const shards of shardCounts) {
       assert.ok(server.running.states.every(({ watched }) => watched.size === 0));
     });
 
-    test('of several keys answer with the first that differs, once, and leave nothing behind', async (context) => {
+    test('of several keys answer with the first that differs, once, and leave no watcher', async (context) => {
       const server = await ServerInMemory.start(context, { shards });
       const keys = Array.from({ length: 6 }, (_, i) => ({ key: `k${i}`, version: 0 }));
       const waiting = watchKeys(server, keys);
@@ -246,7 +246,7 @@ for (const shards of shardCounts) {
       assert.deepEqual([ahead.code, ahead.status], ['invalid', 400]);
     });
 
-    test('a watcher that vanishes is forgotten, and one that never could be read is not answered', async (context) => {
+    test('a watcher that disconnects is removed, and one that never could read is not answered', async (context) => {
       const server = await ServerInMemory.start(context, { shards });
       const gone = watchPrefix(server, '', undefined);
       await server.settle();
@@ -277,7 +277,7 @@ for (const shards of shardCounts) {
       assert.equal((await server.until(server.running.router.stats())).streams, 0);
     });
 
-    test('a stream that catches up past those who are live gets nothing twice, whatever the moment', async (context) => {
+    test('a stream that catches up past the live readers gets nothing twice, whatever the moment', async (context) => {
       for (let moment = 0; moment < 12; moment++) {
         const server = await ServerInMemory.start(context, { shards });
         const { Rev } = await server.ok(set('a', 0));
@@ -329,7 +329,7 @@ test('drain answers every kind of watcher', async (context: TestContext) => {
   assert.equal(told.at(-1), 'end');
 });
 
-test('streams of one prefix are handed the very same events', async (context) => {
+test('streams of one prefix share the very same events', async (context) => {
   const server = await ServerInMemory.start(context, { shards: 1 });
   const handed: (readonly string[])[] = [];
   const sink = { ...streamSink([]), commit: (_rev: number, events: readonly string[]) => handed.push(events) > 0 };

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { InvariantError } from '../../../src/shared/assert.ts';
-import {
-  decodeLockRecord,
-  encodeLockRecord,
-  fillFence,
-  type LockRecord,
-} from '../../../src/shard-worker/core/state/lock-record.ts';
+import { decodeLockRecord, encodeLockRecord, fillFence } from '../../../src/shard-worker/core/state/lock-record.ts';
+import type { LockRecord } from '../../../src/shard-worker/core/state/lease.ts';
 
 const held: LockRecord = {
   mode: 'exclusive',

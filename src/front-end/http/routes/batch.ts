@@ -77,7 +77,7 @@ class ArrayReplies implements BatchReplySink {
     this.#missing = items;
   }
 
-  get gone(): boolean {
+  get disconnected(): boolean {
     return this.#exchange.disconnected;
   }
 

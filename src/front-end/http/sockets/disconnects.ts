@@ -1,48 +1,48 @@
 /**
- * One TCP connection, and what is under way on it. A client that hangs up must leave every queue at once, so each
- * request has to hear of it; but a listener for each request would cost more than the request. So each socket is listened
- * to once, and the requests in flight (more than one when a client pipelines) hang in a ring on it.
+ * Tells the requests in flight on one TCP connection that it has closed. The request of a client that disconnects must
+ * leave every queue at once, but a listener for each request would cost more than the request. So each socket has one
+ * listener, and its requests in flight (more than one when a client pipelines) form a ring.
  */
 import type { Socket } from 'node:net';
 import { onSocketClose } from './on-socket-close.ts';
 
-/** Something under way on a connection: a link of the ring. */
-export interface UnderWay {
-  previous: UnderWay;
-  next: UnderWay;
+/** A request in flight on a connection: a link of the ring. */
+export interface DisconnectListener {
+  previous: DisconnectListener;
+  next: DisconnectListener;
   /** The connection has closed. */
-  hangUp(): void;
+  onDisconnect(): void;
 }
 
-const connectionKey = Symbol('connection');
-type TrackedSocket = Socket & { [connectionKey]?: Connection };
+const disconnectsKey = Symbol('disconnects');
+type TrackedSocket = Socket & { [disconnectsKey]?: Disconnects };
 
-export class Connection implements UnderWay {
-  previous: UnderWay = this;
-  next: UnderWay = this;
+export class Disconnects implements DisconnectListener {
+  previous: DisconnectListener = this;
+  next: DisconnectListener = this;
   readonly #socket: Socket;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
   }
 
-  /** Nobody is there to read a reply: true from the moment in which the end was read, some turns before `close`. */
-  get gone(): boolean {
+  /** No client can read a reply: true once the end of the input has been read, some turns before `close`. */
+  get disconnected(): boolean {
     return this.#socket.destroyed || this.#socket.readableEnded;
   }
 
-  static of(socket: Socket): Connection {
+  static of(socket: Socket): Disconnects {
     const tracked = socket as TrackedSocket;
-    return (tracked[connectionKey] ??= Connection.#track(tracked));
+    return (tracked[disconnectsKey] ??= Disconnects.#track(tracked));
   }
 
-  static #track(socket: Socket): Connection {
-    const connection = new Connection(socket);
-    if (!socket.destroyed) onSocketClose(socket, () => connection.hangUp());
-    return connection;
+  static #track(socket: Socket): Disconnects {
+    const disconnects = new Disconnects(socket);
+    if (!socket.destroyed) onSocketClose(socket, () => disconnects.onDisconnect());
+    return disconnects;
   }
 
-  add(entry: UnderWay): void {
+  add(entry: DisconnectListener): void {
     entry.previous = this.previous;
     entry.next = this;
     this.previous.next = entry;
@@ -50,18 +50,18 @@ export class Connection implements UnderWay {
   }
 
   /** Harmless for an entry that is not in the ring (its links lead to itself). */
-  remove(entry: UnderWay): void {
+  remove(entry: DisconnectListener): void {
     entry.previous.next = entry.next;
     entry.next.previous = entry.previous;
     entry.previous = entry;
     entry.next = entry;
   }
 
-  hangUp(): void {
+  onDisconnect(): void {
     while (this.next !== this) {
       const entry = this.next;
       this.remove(entry);
-      entry.hangUp();
+      entry.onDisconnect();
     }
   }
 }

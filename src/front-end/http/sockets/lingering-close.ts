@@ -1,22 +1,22 @@
 /**
- * The end of a connection whose request was answered before its body was there. Its client may still be sending: if the
- * socket were closed now, what arrives would be answered with a reset, and on the client's side a reset overtakes a reply
- * that has not been read. So first only our half is closed, behind the reply. What still comes is dropped, and is never
- * parsed: a client that was told `Connection: close` must not find that a later request was done. When the client has
- * closed its half too, or `lingerMs` later, the socket is closed.
+ * Closes a connection whose request was answered before its body had arrived. The client may still be sending: if we
+ * closed the socket now, the kernel would answer its data with a reset, and a reset makes a client lose a reply that it
+ * has not read yet. So we first close only our half, after the reply. Further input is dropped and never parsed: a
+ * client that was told `Connection: close` must not find that a later request was done. The socket is closed when the
+ * client has closed its half too, or after `lingerMs`.
  */
 import type { Socket } from 'node:net';
 import { systemAfter } from '../../../shared/clock.ts';
 import { onSocketClose } from './on-socket-close.ts';
 
-/** For a client to hear that it is over, with a slow network in between. */
+/** Enough for a client on a slow network to read the reply. */
 const lingerMs = 1000;
 
-/** Behind the last reply, which says `Connection: close`, Node calls `destroySoon`; from now on it does this instead. */
+/** Replaces `destroySoon`, which Node calls after the last reply, the one that says `Connection: close`. */
 export function closeLingering(socket: Socket): void {
   socket.destroySoon = () => {
     socket.end();
-    // Also takes the socket away from the parser, which reads past JavaScript as long as nobody listens.
+    // A listener also takes the socket away from the parser, which otherwise reads without JavaScript.
     socket.removeAllListeners('data').on('data', drop);
     onSocketClose(
       socket,
@@ -26,5 +26,5 @@ export function closeLingering(socket: Socket): void {
 }
 
 function drop(): void {
-  // Nobody waits for it.
+  // No request waits for it.
 }

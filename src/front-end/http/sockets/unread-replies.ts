@@ -1,10 +1,10 @@
 /**
- * Clients that do not read. What the kernel does not take of a reply stays in our memory, and only the client decides for
- * how long. So both have an end: a connection that takes nothing of what waits for it for `stallMs` is closed; and when
- * more than `bytesMax` of replies wait, those connections are closed that are behind for longest (byte-budget.ts). Nothing
- * is lost with the connection but the reply: a client that comes back asks again, as after any broken connection.
+ * Limits for clients that do not read. The part of a reply that the kernel does not accept stays in our memory, and
+ * only the client decides for how long. So both have a limit. A connection that reads nothing for `stallMs` while data
+ * waits for it is closed. When more than `bytesMax` of replies wait, the connections that have lagged longest are
+ * closed (byte-budget.ts). Only the reply is lost: the client asks again, as after any broken connection.
  *
- * Event streams have a limit of their own, for each stream (`stream_buffer_bytes_max`), and only the stall in common.
+ * Event streams share only the stall limit; each has a limit of its own (`stream_buffer_bytes_max`).
  */
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
@@ -18,42 +18,42 @@ export interface UnreadRepliesOptions {
 
 export class UnreadReplies {
   readonly #stallMs: number;
-  /** Of connections that are behind. */
-  readonly #kept: ByteBudget<Socket>;
-  /** Once behind: one listener for the connection's life, not one for each reply that it was slow to take. */
-  readonly #heard = new WeakSet<Socket>();
+  /** Of connections that lag. */
+  readonly #unread: ByteBudget<Socket>;
+  /** Sockets that have lagged once. Each is watched once for its life, not once for each reply that it read slowly. */
+  readonly #watched = new WeakSet<Socket>();
 
   constructor({ bytesMax, stallMs }: UnreadRepliesOptions) {
     this.#stallMs = stallMs;
-    this.#kept = new ByteBudget(bytesMax, (socket) => socket.destroy());
+    this.#unread = new ByteBudget(bytesMax, (socket) => socket.destroy());
   }
 
-  /** A whole reply of so many bytes was written; nearly always the kernel has taken it already. */
+  /** Call after a whole reply of `bytes` was written; nearly always the kernel has accepted it already. */
   written(res: ServerResponse, bytes: number): void {
     if (res.writableLength === 0) return;
     const { socket } = res.req;
-    // A request that was injected has none.
+    // An injected request has none.
     if (!(socket instanceof Socket)) return;
     this.stallEnds(socket);
     if (socket.destroyed) return;
-    if (!this.#heard.has(socket)) {
-      this.#heard.add(socket);
-      onSocketClose(socket, () => this.#kept.forget(socket));
+    if (!this.#watched.has(socket)) {
+      this.#watched.add(socket);
+      onSocketClose(socket, () => this.#unread.release(socket));
     }
-    // Behind `finish`, Node sets the timeout of an idle connection.
+    // After `finish`, Node sets the timeout of an idle connection.
     res.once('finish', () => this.#taken(socket, bytes));
-    this.#kept.keeps(socket, this.#kept.of(socket) + bytes);
+    this.#unread.hold(socket, this.#unread.heldFor(socket) + bytes);
   }
 
-  /** From now on the connection is closed when none of what waits for its client moves for `stallMs`. */
+  /** Closes the connection from now on when none of the waiting data moves for `stallMs`. */
   stallEnds(socket: Socket): void {
-    // Node sees progress within a write too, and destroys the socket if nobody listens for the timeout.
+    // Node sees progress within a write too, and destroys the socket if there is no listener for the timeout.
     socket.setTimeout(this.#stallMs);
   }
 
   #taken(socket: Socket, bytes: number): void {
-    const left = this.#kept.of(socket) - bytes;
-    if (left > 0) this.#kept.keeps(socket, left);
-    else this.#kept.forget(socket);
+    const left = this.#unread.heldFor(socket) - bytes;
+    if (left > 0) this.#unread.hold(socket, left);
+    else this.#unread.release(socket);
   }
 }

@@ -20,8 +20,9 @@ import {
   viewLock,
   type Ending,
   type LockView,
+  type LockRecord,
 } from '../state/lease.ts';
-import { decodeLockRecord, encodeLockRecord, type LockRecord } from '../state/lock-record.ts';
+import { decodeLockRecord, encodeLockRecord } from '../state/lock-record.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision, type Boot, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';

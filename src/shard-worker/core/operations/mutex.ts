@@ -20,8 +20,8 @@ import {
   viewLock,
   type Ending,
   type LockView,
+  type LockRecord,
 } from '../state/lease.ts';
-import type { LockRecord } from '../state/lock-record.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { accountAndKey, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';

@@ -14,7 +14,6 @@
  * had lost it": those two must never be confused.
  */
 import { lockHistoryMax } from '../../../shared/limits.ts';
-import type { LockRecord } from './lock-record.ts';
 import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
 
 export type Ending = 'released' | 'expired' | 'forced';
@@ -36,6 +35,18 @@ export interface Lease {
   readonly since: number;
   readonly durMs: number;
 }
+
+/** What a lock's entry holds; `lock-record.ts` has its text. */
+export interface LockRecord {
+  readonly mode: LockMode;
+  readonly limit: number;
+  /** Empty: the lock is free and this is only its memory. When a lease ends is the entry's `till`. */
+  readonly holders: readonly Lease[];
+  /** Newest first, at most `lockHistoryMax`. */
+  readonly ended: readonly EndedLease[];
+}
+
+export type LockMode = 'exclusive';
 
 /** A lock as it stands at one moment: its lease, if that has not run out, and its history with the one that has. */
 export interface LockView {

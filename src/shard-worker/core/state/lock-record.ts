@@ -1,5 +1,5 @@
 /**
- * What a lock's entry holds, and its text on disk.
+ * The text of a lock's entry on disk.
  *
  *   version 2   [2, mode, limit, [holder, …], [ended, …]]
  *     mode      "x": one holder at a time. (Further modes, of readers and of permits, are to come: an older server
@@ -14,18 +14,7 @@
  * fence, which the commit's revision fills: that costs less than to parse the record again.
  */
 import { assert } from '../../../shared/assert.ts';
-import type { EndedLease, Ending, Lease } from './lease.ts';
-
-export interface LockRecord {
-  readonly mode: LockMode;
-  readonly limit: number;
-  /** Empty: the lock is free and this is only its memory. When a lease ends is the entry's `till`. */
-  readonly holders: readonly Lease[];
-  /** Newest first, at most `lockHistoryMax`. */
-  readonly ended: readonly EndedLease[];
-}
-
-export type LockMode = 'exclusive';
+import type { EndedLease, Ending, Lease, LockMode, LockRecord } from './lease.ts';
 
 const version = 2;
 const modeLetters = { exclusive: 'x' } as const satisfies Record<LockMode, string>;

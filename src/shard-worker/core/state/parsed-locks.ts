@@ -1,5 +1,6 @@
 import type { Entry } from '../../../protocol/entries.ts';
-import { decodeLockRecord, type LockRecord } from './lock-record.ts';
+import { decodeLockRecord } from './lock-record.ts';
+import type { LockRecord } from './lease.ts';
 
 /** The lock that was parsed last, beside the entry that it came from: a command looks at its lock two or three times. */
 export class ParsedLocks {

@@ -11,7 +11,7 @@ import type { CommitRecord } from '../../../protocol/record.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { BlockedMessages } from './blocked-messages.ts';
 import { Holds } from './holds.ts';
-import type { LockRecord } from './lock-record.ts';
+import type { LockRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
 import { Timers, type Timer } from './timers.ts';
 import { WaitQueues, type Waiter } from './wait-queue.ts';

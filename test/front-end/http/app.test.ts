@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeContext } from './edge-under-test.ts';
+import { makeDoor } from './http-door-under-test.ts';
 
-test('an unknown path names the paths that there are, a known one its methods', async (t) => {
-  const edge = makeContext(t);
-  const unknown = await edge.send('GET', '/nope');
+test('the error for an unknown path names all paths, that for a known one its methods', async (t) => {
+  const door = makeDoor(t);
+  const unknown = await door.send('GET', '/nope');
   assert.equal(unknown.statusCode, 404);
   assert.match(unknown.body, /"Code":"not_found","Message":"There is no \/nope; there are .*\/db\/:acc\/kv\/:id, /);
-  const method = await edge.app.inject({
+  const method = await door.app.inject({
     method: 'PUT',
     url: '/db/a/kv/x',
     payload: '{',
@@ -15,84 +15,84 @@ test('an unknown path names the paths that there are, a known one its methods', 
   });
   assert.equal(method.statusCode, 404);
   assert.match(method.body, /There is no PUT \/db\/a\/kv\/x; \/db\/:acc\/kv\/:id takes GET, POST, DELETE/);
-  assert.equal((await edge.app.inject({ method: 'HEAD', url: '/livez' })).statusCode, 404);
-  assert.equal((await edge.send('GET', '/db/a/')).statusCode, 404);
+  assert.equal((await door.app.inject({ method: 'HEAD', url: '/livez' })).statusCode, 404);
+  assert.equal((await door.send('GET', '/db/a/')).statusCode, 404);
 });
 
 test('every reply carries Dragonlock-Boot, and every error its own RequestID', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   const replies = [
-    await edge.send('GET', '/livez'),
-    await edge.send('GET', '/metrics'),
-    await edge.send('GET', '/nope'),
-    await edge.send('GET', '/db/a/kv/%ff'),
-    await edge.send('POST', '/db/a', '{'),
+    await door.send('GET', '/livez'),
+    await door.send('GET', '/metrics'),
+    await door.send('GET', '/nope'),
+    await door.send('GET', '/db/a/kv/%ff'),
+    await door.send('POST', '/db/a', '{'),
   ];
   for (const { headers } of replies) assert.equal(headers['dragonlock-boot'], 'boot7');
   const ids = replies.slice(2).map((reply) => reply.json<{ RequestID: string }>().RequestID);
   assert.deepEqual(ids, ['boot7-0-1', 'boot7-0-2', 'boot7-0-3']);
 });
 
-test('an error from behind keeps its members and gets a RequestID; 429 and 503 say when to retry', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = () => ({ status: 409, body: '{"Code":"not_locked","Message":"busy","Waiters":3}' });
-  const busy = await edge.send('POST', '/db/a/lock/l');
+test('an error of the dispatcher keeps its members and gets a RequestID; 429 and 503 say when to retry', async (t) => {
+  const door = makeDoor(t);
+  door.dispatcher.reply = () => ({ status: 409, body: '{"Code":"not_locked","Message":"busy","Waiters":3}' });
+  const busy = await door.send('POST', '/db/a/lock/l');
   assert.deepEqual(busy.json(), { Code: 'not_locked', Message: 'busy', Waiters: 3, RequestID: 'boot7-0-1' });
   assert.equal(busy.headers['retry-after'], undefined);
   for (const status of [429, 503]) {
-    edge.dispatcher.reply = () => ({ status, body: '{"Code":"overloaded","Message":"full"}' });
-    assert.equal((await edge.send('POST', '/db/a/lock/l')).headers['retry-after'], '1');
+    door.dispatcher.reply = () => ({ status, body: '{"Code":"overloaded","Message":"full"}' });
+    assert.equal((await door.send('POST', '/db/a/lock/l')).headers['retry-after'], '1');
   }
 });
 
 test('204 has neither body nor content type', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.reply = () => ({ status: 204, body: '' });
-  const response = await edge.send('POST', '/watch/a', { ID: 'k', Wait: 1 });
+  const door = makeDoor(t);
+  door.dispatcher.reply = () => ({ status: 204, body: '' });
+  const response = await door.send('POST', '/watch/a', { ID: 'k', Wait: 1 });
   assert.deepEqual([response.statusCode, response.body], [204, '']);
   assert.equal(response.headers['content-type'], undefined);
 });
 
-test('a bug behind a call is 500 internal, logged under the RequestID that the client is shown', async (t) => {
-  const edge = makeContext(t);
-  edge.dispatcher.request = () => {
+test('a bug in a call is 500 internal, logged under the RequestID that the client gets', async (t) => {
+  const door = makeDoor(t);
+  door.dispatcher.request = () => {
     throw new Error('secret detail');
   };
-  const response = await edge.send('POST', '/db/a/kv/x', 1);
+  const response = await door.send('POST', '/db/a/kv/x', 1);
   assert.equal(response.statusCode, 500);
   const { Code, Message, RequestID }: Record<string, string> = response.json();
   assert.deepEqual([Code, RequestID], ['internal', 'boot7-0-1']);
   assert.doesNotMatch(Message ?? '', /secret/);
-  assert.equal(edge.logged.length, 1);
-  assert.match(JSON.stringify(edge.logged), /boot7-0-1/);
+  assert.equal(door.logged.length, 1);
+  assert.match(JSON.stringify(door.logged), /boot7-0-1/);
 });
 
 test('while starting or draining data calls are 503, /readyz too, and /livez stays 200', async (t) => {
-  const edge = makeContext(t);
+  const door = makeDoor(t);
   for (const state of ['starting', 'draining'] as const) {
-    edge.state = state;
-    for (const response of [await edge.send('GET', '/db/a/kv/x'), await edge.send('GET', '/readyz')]) {
+    door.state = state;
+    for (const response of [await door.send('GET', '/db/a/kv/x'), await door.send('GET', '/readyz')]) {
       assert.equal(response.statusCode, 503);
       assert.equal(response.json<{ Code: string }>().Code, 'draining');
       assert.equal(response.headers['retry-after'], '1');
       assert.equal(response.headers.connection === 'close', state === 'draining');
     }
-    assert.equal((await edge.send('GET', '/livez')).statusCode, 200);
+    assert.equal((await door.send('GET', '/livez')).statusCode, 200);
   }
-  edge.state = 'serving';
-  assert.equal((await edge.send('GET', '/readyz')).statusCode, 200);
-  assert.deepEqual((await edge.send('GET', '/version')).json(), {
+  door.state = 'serving';
+  assert.equal((await door.send('GET', '/readyz')).statusCode, 200);
+  assert.deepEqual((await door.send('GET', '/version')).json(), {
     Version: '1.2.3',
     Boot: 'boot7',
     Node: process.versions.node,
   });
 });
 
-test('an account over its rate is 429 until its bucket refills; others are not held up; an array costs its batches', async (t) => {
+test('an account over its rate is 429 until its bucket refills; an array costs its batches', async (t) => {
   let now = 0;
-  const edge = makeContext(t, 'limits: {account_requests_per_second: 2}', () => now);
+  const door = makeDoor(t, 'limits: {account_requests_per_second: 2}', () => now);
   const status = async (account: string, body: unknown = { KVGet: 'a' }) =>
-    (await edge.send('POST', `/db/${account}`, body)).statusCode;
+    (await door.send('POST', `/db/${account}`, body)).statusCode;
   assert.deepEqual([await status('a'), await status('a'), await status('a')], [200, 200, 429]);
   assert.equal(await status('b'), 200);
   now = 500;
@@ -105,13 +105,13 @@ test('an account over its rate is 429 until its bucket refills; others are not h
   assert.equal(await status('a'), 200);
 });
 
-test('/metrics counts by operation and status, and tells of shards and journal, never of keys or accounts', async (t) => {
+test('/metrics counts by operation and status, and reports shards and journal, never keys or accounts', async (t) => {
   let now = 0;
-  const edge = makeContext(t, '', () => (now += 0.05));
-  await edge.send('POST', '/db/secretacc', { KVGet: 'secretkey' });
-  await edge.send('POST', '/db/secretacc', [{ KVGet: 'secretkey' }]);
-  await edge.send('POST', '/db/secretacc/kv/secretkey?x=1', 1);
-  const response = await edge.send('GET', '/metrics');
+  const door = makeDoor(t, '', () => (now += 0.05));
+  await door.send('POST', '/db/secretacc', { KVGet: 'secretkey' });
+  await door.send('POST', '/db/secretacc', [{ KVGet: 'secretkey' }]);
+  await door.send('POST', '/db/secretacc/kv/secretkey?x=1', 1);
+  const response = await door.send('GET', '/metrics');
   assert.equal(response.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
   for (const line of [
     'dragonlock_requests_total{operation="batch",status="200"} 1',
@@ -130,6 +130,6 @@ test('/metrics counts by operation and status, and tells of shards and journal, 
     assert.ok(response.body.includes(`${line}\n`), `${line}\n\n${response.body}`);
   }
   assert.doesNotMatch(response.body, /secret/);
-  const again = await edge.send('GET', '/metrics');
+  const again = await door.send('GET', '/metrics');
   assert.ok(again.body.includes('dragonlock_shard_commits_total{shard="0"} 70\n'), 'a second scrape does not add up');
 });

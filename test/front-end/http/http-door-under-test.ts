@@ -1,4 +1,4 @@
-/** An app with a fake dispatcher behind it, and short ways to send it requests. */
+/** The HTTP door with a fake dispatcher, and short ways to send it requests. */
 import type { TestContext } from 'node:test';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { buildApp, type AppOptions } from '../../../src/front-end/http/app.ts';
@@ -7,10 +7,10 @@ import { allocateSharedCounters } from '../../../src/front-end/shared-counters.t
 import type { Config } from '../../../src/front-end/config-schema.ts';
 import { FakeDispatcher } from './fake-dispatcher.ts';
 
-export interface EdgeUnderTest {
+export interface HttpDoorUnderTest {
   readonly app: FastifyInstance;
   readonly dispatcher: FakeDispatcher;
-  /** What was logged as an error. */
+  /** The details of logged errors. */
   readonly logged: object[];
   state: 'starting' | 'serving' | 'draining';
   send(
@@ -21,21 +21,21 @@ export interface EdgeUnderTest {
   ): Promise<LightMyRequestResponse>;
 }
 
-export function makeContext(t: TestContext, yaml = '', now?: AppOptions['now']): EdgeUnderTest {
+export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now']): HttpDoorUnderTest {
   const dispatcher = new FakeDispatcher();
   const config = configOf(yaml);
   const logged: object[] = [];
   const log = { error: (details: object) => void logged.push(details), warn: () => {} };
-  const edge: EdgeUnderTest = {
+  const door: HttpDoorUnderTest = {
     app: buildApp({
       config,
       index: 0,
-      memory: allocateSharedCounters(config),
+      counters: allocateSharedCounters(config),
       dispatcher,
       boot: 'boot7',
       version: '1.2.3',
       log,
-      lifecycle: { state: () => edge.state },
+      lifecycle: { state: () => door.state },
       ...(now && { now }),
     }),
     dispatcher,
@@ -48,11 +48,11 @@ export function makeContext(t: TestContext, yaml = '', now?: AppOptions['now']):
         options.payload = JSON.stringify(body);
         options.headers = { 'content-type': 'application/json', ...headers };
       }
-      return edge.app.inject(options);
+      return door.app.inject(options);
     },
   };
-  t.after(() => edge.app.close());
-  return edge;
+  t.after(() => door.app.close());
+  return door;
 }
 
 export function configOf(yaml: string): Config {
