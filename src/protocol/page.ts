@@ -33,7 +33,7 @@ export function pageReply(command: ListCommand, page: Page, rev: Revision): Repl
   const { list } = commands[command.kind];
   const more = page.after === undefined ? '' : `"More":true,"After":${JSON.stringify(page.after)},`;
   const body = `{"${list}":[${page.rows.map((row) => row.body).join(',')}],${more}"Rev":${rev}}`;
-  return { rev, status: 200, body };
+  return { rev, outcome: 'ok', body };
 }
 
 /** UTF-8 byte order, which differs from JavaScript's where surrogate pairs meet U+E000–U+FFFF. */

@@ -1,13 +1,18 @@
+import { failureBody, type ErrorCode, type Failure } from './errors.ts';
 import type { AccountId, Revision } from './ids.ts';
-import { errorCodes, failureBody, type Failure } from './errors.ts';
 
-/** What a shard answers to one command: a finished HTTP reply that may leave once `rev` is durable. */
+/**
+ * How a request ended, in words that every door understands. `ok`: `body` says what came of it. `none`: nothing came, a
+ * watch or a wait ran out. `registered`: only inside the server, an event will follow. Anything else is an error code.
+ */
+export type Outcome = 'ok' | 'none' | 'registered' | ErrorCode;
+
+/** What a shard answers to one command: finished, and may leave once `rev` is durable. */
 export interface Reply {
   /** The highest revision that this reply depends on. */
   readonly rev: Revision;
-  /** HTTP status. 0 only inside the server: "registered, an event will follow" (watch). */
-  readonly status: number;
-  /** A complete JSON object as text. Errors lack only the RequestID. Empty for 204. */
+  readonly outcome: Outcome;
+  /** A complete JSON object as text. Errors lack only the RequestID. Empty for `none` and `registered`. */
   readonly body: string;
   /** The stored reply of an earlier request with the same idempotency id. */
   readonly replayed?: true;
@@ -26,5 +31,9 @@ export interface Grant {
 }
 
 export function failureReply(rev: Revision, f: Failure): Reply {
-  return { rev, status: errorCodes[f.code].status, body: failureBody(f) };
+  return { rev, outcome: f.code, body: failureBody(f) };
+}
+
+export function isFailure(outcome: Outcome): outcome is ErrorCode {
+  return outcome !== 'ok' && outcome !== 'none' && outcome !== 'registered';
 }

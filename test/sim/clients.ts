@@ -157,7 +157,7 @@ export class Clients {
     const router = random.below(routers);
     const asked = inArray.map((request) => this.#begin(request, router));
     const client: BatchReplySink = {
-      get gone() {
+      get disconnected() {
         return asked[0]!.disconnected;
       },
       deliver: (place, reply) => asked[place]!.deliver(reply),

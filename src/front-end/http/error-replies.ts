@@ -4,9 +4,10 @@
  */
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { errorCodes, failure, failureBody, type Failure } from '../../protocol/errors.ts';
+import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { RouteContext } from './route-context.ts';
 import { Exchange, withRequestId } from './exchange.ts';
+import { statusOf } from './status.ts';
 import type { Operation } from '../request-metrics.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 
@@ -118,7 +119,7 @@ export function answerBrokenConnection(context: RouteContext, error: NodeJS.Errn
   if (inTheMiddleOfAReply(socket)) return void socket.destroy();
   const refused = brokenReason(error.code);
   const body = withRequestId(failureBody(refused), context.nextRequestId());
-  const { status } = errorCodes[refused.code];
+  const status = statusOf(refused.code);
   const head = [
     `HTTP/1.1 ${status} ${status === 413 ? 'Content Too Large' : 'Bad Request'}`,
     `Dragonlock-Boot: ${context.boot}`,

@@ -4,8 +4,10 @@
  * connection's ring, and counts the request.
  */
 import type { ServerResponse } from 'node:http';
-import { errorCodes, failureBody, type Failure } from '../../protocol/errors.ts';
-import type { Reply } from '../../protocol/replies.ts';
+import { failureBody, type Failure } from '../../protocol/errors.ts';
+import { isFailure, type Reply } from '../../protocol/replies.ts';
+import { assert } from '../../shared/assert.ts';
+import { statusOf } from './status.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
 import { Disconnects, type DisconnectListener } from './sockets/disconnects.ts';
 import { closeLingering } from './sockets/lingering-close.ts';
@@ -69,12 +71,14 @@ export class Exchange implements ReplySink, DisconnectListener {
   }
 
   deliver(reply: Reply): void {
-    if (reply.status >= 400) this.#fail(reply.status, reply.body, this.#context.nextRequestId());
-    else this.#write(reply.status, reply.body, reply.replayed);
+    const { outcome, body, replayed } = reply;
+    assert(outcome !== 'registered', 'a watch is answered when something happened');
+    if (isFailure(outcome)) this.#fail(statusOf(outcome), body, this.#context.nextRequestId());
+    else this.#write(statusOf(outcome), body, replayed);
   }
 
   refuse(failure: Failure, requestId: string = this.#context.nextRequestId()): void {
-    this.#fail(errorCodes[failure.code].status, failureBody(failure), requestId);
+    this.#fail(statusOf(failure.code), failureBody(failure), requestId);
   }
 
   /** For replies that are not JSON, written by the caller (an event stream): only ends and counts the exchange. */

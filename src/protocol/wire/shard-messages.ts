@@ -45,7 +45,7 @@ export type ToShard =
       readonly rev: Revision;
     }
   /** Durable: apply the part that was evaluated under the hold, and let go. */
-  | { readonly kind: 'transaction.apply'; readonly transaction: string; readonly rev: Revision; readonly body: string }
+  | { readonly kind: 'transaction.apply'; readonly transaction: string; readonly rev: Revision; readonly stored: string }
   /** Let go of everything, claim, reservation and hold, without a change. */
   | { readonly kind: 'transaction.release'; readonly transaction: string }
   | { readonly kind: 'stats'; readonly id: number }
@@ -92,12 +92,21 @@ export type TransactionAnswer =
   | { readonly kind: 'reply'; readonly reply: Reply }
   | { readonly kind: 'held'; readonly evaluation: Evaluation; readonly rev: Revision }
   | { readonly kind: 'rows'; readonly page: Page; readonly rev: Revision }
-  | { readonly kind: 'committed'; readonly reply: Reply; readonly rev: Revision; readonly written: boolean };
+  | {
+      readonly kind: 'committed';
+      readonly reply: Reply;
+      readonly rev: Revision;
+      readonly written: boolean;
+      /** What idempotency ids keep of the reply; empty without ids. */
+      readonly stored: string;
+    };
 
 /** An effect that still lacks the revision of its commit. */
 export interface PendingEffect extends Effect {
   /** The value is a lock record whose new lease takes the commit's revision as its handle. */
   readonly grants?: true;
+  /** Where in the key the commit's revision goes, see `openPlace`. */
+  readonly opens?: number;
   /** The value is the stored reply of an idempotent request, which exists only once the reply is written. */
   readonly stores?: true;
 }
@@ -111,12 +120,11 @@ export interface Evaluation {
   readonly duplicate?: Duplicate;
 }
 
+/** The stored reply of an earlier request, and the ids that it is found under. */
 export interface Duplicate {
   readonly ids: readonly string[];
-  readonly fingerprint: string;
-  readonly status: number;
-  readonly body: string;
-  readonly rev: Revision;
+  /** The text of the entry. */
+  readonly stored: string;
 }
 
 /** One condition that does not hold, as it is listed in the error reply. */

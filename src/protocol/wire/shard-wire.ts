@@ -8,15 +8,17 @@
  *
  *   id, batch        −1, id, batches        JSON text
  *
- * From a shard, `[durable, [id, rev, status, body, extra, …], other]`: `extra` is 0, 1 (replayed) or the grant as JSON
+ * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is 0, 1 (replayed) or the grant as JSON
  * text; `other` is 0 or the JSON text of everything that is rare. Of an array body, those items are answered that one
- * turn has worked off: `id, rev, −n, n × (item, rev, status, body, extra)`.
+ * turn has worked off: `id, rev, −n, n × (item, rev, outcome, body, extra)`. An outcome
+ * is its index in a list that both sides have.
  */
 import { unreachable } from '../../shared/assert.ts';
 import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
 import { revision, type Revision } from '../ids.ts';
 import type { Answer, TransactionAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
-import type { Grant, Reply } from '../replies.ts';
+import { errorCodes, type ErrorCode } from '../errors.ts';
+import type { Grant, Outcome, Reply } from '../replies.ts';
 
 export type { ToShardWire } from './batch-wire.ts';
 export type FromShardWire = [durable: number, replies: (number | string)[], other: string | 0];
@@ -55,11 +57,11 @@ export function encodeFromShard(message: FromShard): FromShardWire {
   for (const answer of replies) {
     if (answer.kind === 'one') {
       const { id, reply } = answer;
-      flat.push(id, reply.rev, reply.status, reply.body, extraOf(reply));
+      flat.push(id, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
       continue;
     }
     flat.push(answer.id, answer.rev, -answer.items.length);
-    for (const { item, reply } of answer.items) flat.push(item, reply.rev, reply.status, reply.body, extraOf(reply));
+    for (const { item, reply } of answer.items) flat.push(item, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
   }
   const quiet = events.length + transactions.length + stats.length + closed.length === 0;
   return [durable, flat, quiet ? 0 : JSON.stringify({ events, transactions, stats, closed })];
@@ -70,15 +72,15 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
   for (let at = 0; at < flat.length; ) {
     const id = flat[at] as number;
     const rev = revision(flat[at + 1] as number);
-    const status = flat[at + 2] as number;
+    const outcome = flat[at + 2] as number;
     at += 3;
-    if (status >= 0) {
-      replies.push({ kind: 'one', id, reply: replyOf(rev, status, flat[at] as string, flat[at + 1]!) });
+    if (outcome >= 0) {
+      replies.push({ kind: 'one', id, reply: replyOf(rev, outcome, flat[at] as string, flat[at + 1]!) });
       at += 2;
       continue;
     }
     const items: ItemReply[] = [];
-    for (; items.length < -status; at += 5) {
+    for (; items.length < -outcome; at += 5) {
       const itemRev = revision(flat[at + 1] as number);
       const reply = replyOf(itemRev, flat[at + 2] as number, flat[at + 3] as string, flat[at + 4]!);
       items.push({ item: flat[at] as number, reply });
@@ -92,12 +94,15 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
   return { durable: revision(durable), replies, ...rare };
 }
 
+const outcomes: readonly Outcome[] = ['ok', 'none', 'registered', ...(Object.keys(errorCodes) as ErrorCode[])];
+const outcomeIndex = new Map(outcomes.map((outcome, index) => [outcome, index]));
+
 function extraOf(reply: Reply): number | string {
   return reply.grant !== undefined ? JSON.stringify(reply.grant) : reply.replayed ? 1 : 0;
 }
 
-function replyOf(rev: Revision, status: number, body: string, extra: number | string): Reply {
-  const reply: Reply = { rev, status, body };
+function replyOf(rev: Revision, outcome: number, body: string, extra: number | string): Reply {
+  const reply: Reply = { rev, outcome: outcomes[outcome]!, body };
   if (extra === 0) return reply;
   return extra === 1 ? { ...reply, replayed: true } : { ...reply, grant: JSON.parse(extra as string) as Grant };
 }

@@ -82,7 +82,7 @@ export class Coordinator {
         kind: 'transaction.apply',
         transaction: this.#transaction,
         rev: done.rev,
-        body: done.reply.body,
+        stored: done.stored,
       });
     }
     failpoint('transaction.applied');

@@ -72,7 +72,7 @@ export class KeyWatches {
    * because the change has ended its interest. (It watches a key whose expiry was not committed yet.)
    */
   changed(event: KeyEvent): void {
-    const reply: Reply = { rev: event.rev, status: 200, body: event.body };
+    const reply: Reply = { rev: event.rev, outcome: 'ok', body: event.body };
     for (const [watcher, version] of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
       if (version !== event.version) this.#finish(watcher, reply);
       else this.#ask(watcher, event.key, version);
@@ -89,7 +89,7 @@ export class KeyWatches {
     const asker: ReplySink = {
       disconnected: false,
       deliver: (reply) => {
-        if (reply.status !== 0) this.#finish(watcher, reply);
+        if (reply.outcome !== 'registered') this.#finish(watcher, reply);
       },
     };
     const command: WatchKey = { kind: 'watch.key', account: watcher.account, key, version };
@@ -121,4 +121,4 @@ export class KeyWatches {
   }
 }
 
-const nothing: Reply = { rev: 0 as Revision, status: 204, body: '' };
+const nothing: Reply = { rev: 0 as Revision, outcome: 'none', body: '' };

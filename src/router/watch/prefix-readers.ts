@@ -89,7 +89,7 @@ export class PollReader implements PrefixReader {
 
   #page(): Reply {
     const rev = this.#position;
-    return { rev, status: 200, body: `{"Events":[${this.#events.join(',')}],"Rev":${rev}}` };
+    return { rev, outcome: 'ok', body: `{"Events":[${this.#events.join(',')}],"Rev":${rev}}` };
   }
 }
 

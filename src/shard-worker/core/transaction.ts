@@ -14,7 +14,7 @@ import type { Batch } from '../../protocol/operations/operations.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import type { PendingEffect, ToShard } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
-import { commitOf, earlierReply, refusalOf } from './batch/batch.ts';
+import { answeredOf, commitOf, earlierReply, refusalOf } from './batch/batch.ts';
 import { evaluate, seal } from './batch/evaluate.ts';
 import { batchReply } from './batch/render.ts';
 import { fullReply, spaceReply } from './batch/space.ts';
@@ -97,27 +97,26 @@ function lockReply({ state, now }: Turn, transaction: string, batch: Batch): Rep
 
 /** All shards hold: the batch happens here and now, or a condition failed. */
 export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<'transaction.commit'>): void {
-  const { state, now, out } = turn;
+  const { state, out } = turn;
   // `rev` is the highest that any shard's part was read at.
   const { batch, evaluation, rev } = message;
   const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
-  if (refusal !== undefined) return out.transaction(ref, { kind: 'committed', reply: refusal, rev, written: false });
+  if (refusal !== undefined) return out.transaction(ref, { kind: 'committed', reply: refusal, rev, written: false, stored: '' });
   if (evaluation.pending.length === 0) {
-    const reply = batchReply({ batch, results: evaluation.results, rev, now });
-    return out.transaction(ref, { kind: 'committed', reply, rev, written: false });
+    const reply = batchReply(batch, answeredOf(turn, batch, evaluation, rev));
+    return out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
   }
-  const { record, reply } = commitOf(turn, batch, evaluation);
+  const { record, reply, stored } = commitOf(turn, batch, evaluation);
   out.record(record);
-  out.transaction(ref, { kind: 'committed', reply, rev: record.rev, written: true });
+  out.transaction(ref, { kind: 'committed', reply, rev: record.rev, written: true, stored });
 }
 
 /** The commit is durable. What this shard evaluated under the hold becomes its state. */
 export function applyTransaction({ state, out }: Turn, message: Message<'transaction.apply'>): void {
-  const { transaction, rev, body } = message;
+  const { transaction, rev, stored } = message;
   const hold = state.holds.get(transaction);
   assert(hold?.command.kind === 'batch', 'a transaction is applied where it holds');
-  const batch = hold.command;
-  const record = { rev, account: batch.account, effects: seal(hold.pending, rev, batch, body) };
+  const record = { rev, account: hold.command.account, effects: seal(hold.pending, rev, stored) };
   applyRecord(state, record);
   if (rev > state.lastRev) state.lastRev = rev;
   announce(state, record, out);

@@ -26,7 +26,10 @@ export function withIdempotency(batch: Batch, options: IdempotencyOptions | unde
 /** 132 bits are enough to tell any two commands apart. */
 const fingerprintChars = 22;
 
-/** Of the command, not of the body's text: spaces, and a list of one written without brackets, make no difference. */
-function fingerprintOf(batch: Batch): string {
-  return hash('sha256', JSON.stringify(batch), 'base64url').slice(0, fingerprintChars);
+/**
+ * Of the operations, not of the body's text: spaces, and a list of one written without brackets, make no difference. Nor
+ * does the format of the reply: a retry through another call, or another door, is the same request.
+ */
+function fingerprintOf({ format: _, ...asked }: Batch): string {
+  return hash('sha256', JSON.stringify(asked), 'base64url').slice(0, fingerprintChars);
 }

@@ -2,7 +2,9 @@
 import type { FastifyInstance } from 'fastify';
 import { revision } from '../../../protocol/ids.ts';
 import { arrayReplyBytesMax } from '../../../shared/limits.ts';
-import type { Reply } from '../../../protocol/replies.ts';
+import { isFailure, type Reply } from '../../../protocol/replies.ts';
+import { assert } from '../../../shared/assert.ts';
+import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
@@ -86,13 +88,15 @@ class ArrayReplies implements BatchReplySink {
     if (reply.rev > this.#highest) this.#highest = reply.rev;
     this.#missing -= 1;
     if (this.#missing > 0) return;
-    this.#exchange.deliver({ rev: revision(this.#highest), status: 200, body: `[${this.#texts.join(',')}]` });
+    this.#exchange.deliver({ rev: revision(this.#highest), outcome: 'ok', body: `[${this.#texts.join(',')}]` });
   }
 }
 
 /** `{"Status":200, …the members of the reply}` */
 function itemText(reply: Reply, context: RouteContext): string {
-  const body = reply.status >= 400 ? withRequestId(reply.body, context.nextRequestId()) : reply.body;
+  const { outcome } = reply;
+  assert(outcome !== 'registered', 'a batch is answered with what came of it');
+  const body = isFailure(outcome) ? withRequestId(reply.body, context.nextRequestId()) : reply.body;
   const members = body.slice(1);
-  return `{"Status":${reply.status}${members === '}' ? '' : ','}${members}`;
+  return `{"Status":${statusOf(outcome)}${members === '}' ? '' : ','}${members}`;
 }

@@ -9,7 +9,7 @@ export function healthRoutes(app: FastifyInstance, context: RouteContext): void 
   const options = { config: { operation: 'server' } } as const;
   const answer = (reply: FastifyReply, body: object): void => {
     const exchange = new Exchange(context, 'server', reply.raw);
-    exchange.deliver({ rev: revision(0), status: 200, body: JSON.stringify(body) });
+    exchange.deliver({ rev: revision(0), outcome: 'ok', body: JSON.stringify(body) });
   };
 
   /** The process answers: nothing to restart it for. */

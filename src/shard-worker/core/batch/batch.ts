@@ -4,7 +4,8 @@ import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
 import type { Evaluation } from '../../../protocol/wire/shard-messages.ts';
-import { duplicateReply, findDuplicate, inProgressReply } from '../operations/idempotency.ts';
+import type { Answered } from '../operations/behaviour.ts';
+import { findDuplicate, inProgressReply } from '../operations/idempotency.ts';
 import { viewDurableLock } from '../operations/lock.ts';
 import { isAvailable, wait } from '../operations/waiting.ts';
 import type { RequestRef } from '../state/outbox.ts';
@@ -15,6 +16,7 @@ import { evaluate, seal } from './evaluate.ts';
 import { batchReply, failedReply } from './render.ts';
 import { replyTooLarge } from './reply-size.ts';
 import { fullReply, spaceReply } from './space.ts';
+import { duplicateReply, storedReply } from './stored-reply.ts';
 
 export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   const { state, now, out } = turn;
@@ -33,18 +35,18 @@ export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
 export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
   if (batch.idempotency === undefined) return undefined;
   const duplicate = findDuplicate(turn, batch);
-  if (duplicate !== undefined) return duplicateReply(batch.idempotency, duplicate, readRevision(turn.state));
+  if (duplicate !== undefined) return duplicateReply(batch, duplicate, readRevision(turn.state));
   return inProgressReply(turn.state, batch);
 }
 
 /** The lock, if one was asked for, is there to be taken: now the batch happens, or fails as a whole. */
 export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
-  const { state, now, out } = turn;
+  const { state, out } = turn;
   const evaluation = evaluate(turn, batch);
   const refusal = refusalOf(state, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.pending.length === 0)
-    return out.reply(ref, batchReply({ batch, results: evaluation.results, rev: readRevision(state), now }));
+    return out.reply(ref, batchReply(batch, answeredOf(turn, batch, evaluation, readRevision(state))));
   const { record, reply } = commitOf(turn, batch, evaluation);
   commit(turn, record);
   out.reply(ref, reply);
@@ -53,20 +55,25 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
 /** @param rev what the evaluation has read at; absent: what this shard knows */
 export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluation, rev?: Revision): Reply | undefined {
   const { duplicate, results } = evaluation;
-  if (duplicate !== undefined) return duplicateReply(batch.idempotency!, duplicate, rev ?? readRevision(state));
+  if (duplicate !== undefined) return duplicateReply(batch, duplicate, rev ?? readRevision(state));
   const tooLarge = replyTooLarge(batch, results, state.limits);
   const failed = tooLarge === undefined ? evaluation.failed : [...evaluation.failed, tooLarge];
   return failed.length === 0 ? undefined : failedReply(failed, rev ?? readRevision(state));
 }
 
-/** Takes a revision. The record and the reply of the batch that commits with it. */
+/** Takes a revision. The record and the reply of the batch that commits with it, and what its ids keep of the reply. */
 export function commitOf(
-  { now, out }: Turn,
+  turn: Turn,
   batch: Batch,
-  { pending, results }: Evaluation,
-): { record: CommitRecord; reply: Reply } {
-  const rev = out.nextRevision();
-  const reply = batchReply({ batch, results, rev, now });
-  const effects = seal(pending, rev, batch, reply.body);
-  return { record: { rev, account: batch.account, effects }, reply };
+  evaluation: Evaluation,
+): { record: CommitRecord; reply: Reply; stored: string } {
+  const rev = turn.out.nextRevision();
+  const answered = answeredOf(turn, batch, evaluation, rev);
+  const stored = storedReply(batch, answered);
+  const effects = seal(evaluation.pending, rev, stored);
+  return { record: { rev, account: batch.account, effects }, reply: batchReply(batch, answered), stored };
+}
+
+export function answeredOf({ now }: Turn, batch: Batch, { results }: Evaluation, rev: Revision): Answered {
+  return { asked: batch, results, rev, now };
 }

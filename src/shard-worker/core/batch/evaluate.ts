@@ -10,9 +10,10 @@ import { sectionNames, sections, type Batch, type SectionName } from '../../../p
 import type { Effect } from '../../../protocol/record.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import { BatchEvaluation } from '../operations/batch-evaluation.ts';
-import { findDuplicate, storeEffects, storedReply } from '../operations/idempotency.ts';
+import { findDuplicate, storeEffects } from '../operations/idempotency.ts';
 import { sectionBehaviours } from '../operations/operations.ts';
 import { fillFence } from '../state/lock-record.ts';
+import { fillPlace } from '../state/places.ts';
 import type { Turn } from '../state/turn.ts';
 
 interface Step {
@@ -77,13 +78,14 @@ function runStep(evaluation: BatchEvaluation, { name, list, key, run }: Step, pl
   return results;
 }
 
-/** Gives drafts the revision of their commit, and the stored reply its text. */
-export function seal(drafts: readonly PendingEffect[], rev: Revision, batch: Batch, body: string): readonly Effect[] {
-  if (!drafts.some(({ stores, grants }) => stores ?? grants)) return drafts;
-  return drafts.map((draft) => {
-    const { kind, key, till } = draft;
-    if (draft.stores) return { kind, key, till, value: storedReply(batch.idempotency!, body, rev) };
-    if (draft.grants) return { kind, key, till, value: fillFence(draft.value!, rev) };
-    return draft;
+/** Gives effects the revision of their commit, and idempotency ids what they keep of the reply. */
+export function seal(pending: readonly PendingEffect[], rev: Revision, stored: string): readonly Effect[] {
+  if (!pending.some(({ stores, grants, opens }) => stores ?? grants ?? opens !== undefined)) return pending;
+  return pending.map((effect) => {
+    const { kind, till, value, opens } = effect;
+    const key = opens === undefined ? effect.key : fillPlace(effect.key, opens, rev);
+    if (effect.stores) return { kind, key, till, value: stored };
+    if (effect.grants) return { kind, key, till, value: fillFence(value!, rev) };
+    return opens === undefined ? effect : { kind, key, till, ...(value === undefined ? {} : { value }) };
   });
 }

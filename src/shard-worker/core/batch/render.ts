@@ -1,23 +1,28 @@
 /** Replies as JSON text. The text is finished here, once; the front end only passes it on. */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import { sectionNames } from '../../../protocol/operations/operations.ts';
+import { sectionNames, type Batch } from '../../../protocol/operations/operations.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
 import type { Answered } from '../operations/behaviour.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
-/** The reply to a batch that went through. */
-export function batchReply(answered: Answered): Reply {
-  const { batch, rev } = answered;
-  const format = batch.format === 'batch' ? undefined : formatBehaviours[batch.format];
-  const missing = format?.missing?.(answered);
+/** The reply to a batch that went through, or whose one read found nothing. */
+export function batchReply(batch: Batch, answered: Answered): Reply {
+  const { rev } = answered;
+  const missing = batch.format === 'batch' ? undefined : formatBehaviours[batch.format].missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
-  const members = format === undefined ? batchMembers(answered) : format.members(answered);
-  const reply: Reply = { rev, status: 200, body: `{${members}"Rev":${rev}}` };
-  const grant = grantOf(answered);
+  const reply: Reply = { rev, outcome: 'ok', body: replyBody(answered) };
+  const grant = grantOf(batch, answered);
   return grant === undefined ? reply : { ...reply, grant };
+}
+
+/** The text of a success, in the format that was asked for. */
+export function replyBody(answered: Answered): string {
+  const { format } = answered.asked;
+  const members = format === 'batch' ? batchMembers(answered) : formatBehaviours[format].members(answered);
+  return `{${members}"Rev":${answered.rev}}`;
 }
 
 function batchMembers(answered: Answered): string {

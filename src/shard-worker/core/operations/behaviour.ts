@@ -11,14 +11,23 @@ import type {
   ResultOf,
   Results,
   SectionName,
+  Sections,
 } from '../../../protocol/operations/operations.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 
+/** What a reply says of the operations of a batch: their names. A batch is one. */
+export type Asked = Pick<Batch, 'format'> & {
+  readonly [Name in ResultName]?: Sections[Name]['list'] extends true
+    ? readonly NameOf<OperationOf<Name>>[]
+    : NameOf<OperationOf<Name>>;
+};
+type NameOf<Operation> = Operation extends string ? string : Pick<Operation, Extract<keyof Operation, 'key' | 'id'>>;
+
 /** A batch that went through, for its reply. `rev` is its commit, or what it read at. */
 export interface Answered {
-  readonly batch: Batch;
+  readonly asked: Asked;
   readonly results: Results;
   readonly rev: Revision;
   readonly now: number;

@@ -30,7 +30,7 @@ export const counter: SectionBehaviour<'counter'> = {
     return { value, old: from };
   },
   members: (answered) =>
-    `"Atomic":[${answered.batch.counter!.map((_, i) => `{${counterMembers(answered, i)}}`).join(',')}],`,
+    `"Atomic":[${answered.asked.counter!.map((_, i) => `{${counterMembers(answered, i)}}`).join(',')}],`,
 };
 
 function moved(from: number, { op, n }: CounterOperation): number {
@@ -49,15 +49,15 @@ const oneCounter: FormatBehaviour = { members: (answered) => `${counterMembers(a
 export const formats = {
   'counter.get': {
     ...oneCounter,
-    missing: ({ batch, results }) =>
-      results.counter![0]!.value === undefined ? `There is no counter ${quoted(batch.counter![0]!.key)}.` : undefined,
+    missing: ({ asked, results }) =>
+      results.counter![0]!.value === undefined ? `There is no counter ${quoted(asked.counter![0]!.key)}.` : undefined,
   },
   'counter.add': oneCounter,
   'counter.reset': oneCounter,
 } satisfies Record<string, FormatBehaviour>;
 
-function counterMembers({ batch, results }: Answered, i: number): string {
+function counterMembers({ asked, results }: Answered, i: number): string {
   const { value, old } = results.counter![i]!;
-  const name = quoted(batch.counter![i]!.key);
+  const name = quoted(asked.counter![i]!.key);
   return `"Key":${name},"Value":${value ?? 0}${old === undefined ? '' : `,"Old":${old}`}`;
 }

@@ -33,8 +33,8 @@ export const get: SectionBehaviour<'get'> = {
     if (entry === undefined) return { version: 0 };
     return { version: entry.rev, value: entry.value, ...(entry.till === 0 ? {} : { till: entry.till }) };
   },
-  members: ({ batch, results }) =>
-    `"KV":[${batch.get!.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`,
+  members: ({ asked, results }) =>
+    `"KV":[${asked.get!.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`,
 };
 
 export const set: SectionBehaviour<'set'> = {
@@ -56,8 +56,8 @@ export const set: SectionBehaviour<'set'> = {
     writeSet.put({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
     return lapsed ? 'missing' : 'deleted';
   },
-  members({ batch, results, rev }) {
-    const operations = batch.set!;
+  members({ asked, results, rev }) {
+    const operations = asked.set!;
     let text = '';
     for (let i = 0; i < operations.length; i += 1) {
       const head = `${i === 0 ? '' : ','}{"Key":${quoted(operations[i]!.key)},"Version":`;
@@ -70,13 +70,13 @@ export const set: SectionBehaviour<'set'> = {
 
 export const formats = {
   'kv.get': {
-    members: ({ batch, results }) => `${getMembers(batch.get![0]!, results.get![0]!)},`,
-    missing: ({ batch, results }) =>
-      results.get![0]!.value === undefined ? `There is no key ${quoted(batch.get![0]!)}.` : undefined,
+    members: ({ asked, results }) => `${getMembers(asked.get![0]!, results.get![0]!)},`,
+    missing: ({ asked, results }) =>
+      results.get![0]!.value === undefined ? `There is no key ${quoted(asked.get![0]!)}.` : undefined,
   },
-  'kv.set': { members: ({ batch, rev }) => `"Key":${quoted(batch.set![0]!.key)},"Version":${rev},` },
+  'kv.set': { members: ({ asked, rev }) => `"Key":${quoted(asked.set![0]!.key)},"Version":${rev},` },
   'kv.delete': {
-    members: ({ batch, results }) => `"Key":${quoted(batch.set![0]!.key)},"Deleted":${results.set![0] === 'deleted'},`,
+    members: ({ asked, results }) => `"Key":${quoted(asked.set![0]!.key)},"Deleted":${results.set![0] === 'deleted'},`,
   },
 } satisfies Record<string, FormatBehaviour>;
 
@@ -94,14 +94,14 @@ export function listKeys({ state, now }: Turn, command: KvList): Page {
   });
 }
 
-/** The current value if the version differs; otherwise status 0, and the front end hears of the next change. */
+/** The current value if the version differs; otherwise the front end is registered, and hears of the next change. */
 export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, key, version }: WatchKey): void {
   const rev = readRevision(state);
   const stored = state.entries.get(kinds.kv, account, key);
   const entry = stored !== undefined && stored.till !== 0 && stored.till <= now ? undefined : stored;
   const current = entry?.rev ?? 0;
   if (current !== version)
-    return out.reply(ref, { rev, status: 200, body: keyEventBody(key, current, entry?.value, rev) });
+    return out.reply(ref, { rev, outcome: 'ok', body: keyEventBody(key, current, entry?.value, rev) });
   state.watched.add(nameOf(account, key), ref.router);
-  out.reply(ref, { rev, status: 0, body: '' });
+  out.reply(ref, { rev, outcome: 'registered', body: '' });
 }

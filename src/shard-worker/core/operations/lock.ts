@@ -5,6 +5,7 @@
 import type { Entry } from '../../../protocol/entries.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { LockInspect, LockList, LockOperation } from '../../../protocol/operations/lock.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { Page } from '../../../protocol/page.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { failureReply, type Grant } from '../../../protocol/replies.ts';
@@ -134,7 +135,7 @@ export const formats = {
  * What the reply to a batch hands out, which is taken back should nobody be there to get it. A lease that goes on is
  * none: an extension had the lock before, and a retry under an idempotency id is answered with it from the record.
  */
-export function grantOf({ batch, results, rev }: Answered): Grant | undefined {
+export function grantOf(batch: Batch, { results, rev }: Answered): Grant | undefined {
   if (results.lock?.handle !== 0 || batch.idempotency !== undefined) return undefined;
   return { account: batch.account, id: batch.lock!.id, handle: rev, mutex: false, version: rev };
 }
@@ -149,7 +150,7 @@ export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { accoun
   const holder = holderInfo(view);
   const Waiters = state.waitQueues.length('lock', account, id);
   const body = JSON.stringify({ Locked: holder !== undefined, ...holder, Waiters, Rev: rev });
-  out.reply(ref, { rev, status: 200, body });
+  out.reply(ref, { rev, outcome: 'ok', body });
 }
 
 export function listLocks({ state, now }: Turn, command: LockList): Page {

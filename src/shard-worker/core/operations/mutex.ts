@@ -59,7 +59,7 @@ export function unlockMutex(turn: Turn, ref: RequestRef, { account, unlock }: Mu
   if (answer.kind === 'lost') {
     return out.reply(ref, failureReply(rev, lockLost('unlock', unlock, view, answer.ended)));
   }
-  out.reply(ref, { rev, status: 200, body: `{"Rev":${rev}}` });
+  out.reply(ref, { rev, outcome: 'ok', body: `{"Rev":${rev}}` });
   if (answer.kind === 'release') endMutex(turn, account, unlock.id, answer.why);
 }
 
@@ -77,7 +77,7 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
   const recovered = leaseToRecover(view, operation);
   const result = { handle, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
-  const reply: Reply = { rev, status: 200, body: `{${leaseMembers(result, handle, now)}"Rev":${rev}}` };
+  const reply: Reply = { rev, outcome: 'ok', body: `{${leaseMembers(result, handle, now)}"Rev":${rev}}` };
   // A client that has the mutex already keeps it, should the answer find nobody.
   out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, handle, mutex: true, version } });
 }

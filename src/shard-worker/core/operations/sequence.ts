@@ -27,17 +27,17 @@ export const sequence: SectionBehaviour<'sequence'> = {
 
 export const formats = {
   'sequence.get': {
-    members: ({ batch, results }) => `"Key":${quoted(batch.sequence!.key)},"Value":${results.sequence!.to},`,
-    missing: ({ batch, results }) =>
+    members: ({ asked, results }) => `"Key":${quoted(asked.sequence!.key)},"Value":${results.sequence!.to},`,
+    missing: ({ asked, results }) =>
       results.sequence!.to === undefined
-        ? `Nothing was taken from the sequence ${quoted(batch.sequence!.key)} yet.`
+        ? `Nothing was taken from the sequence ${quoted(asked.sequence!.key)} yet.`
         : undefined,
   },
   'sequence.next': {
-    members({ batch, results }) {
+    members({ asked, results }) {
       const { from, to } = results.sequence!;
-      return `"Key":${quoted(batch.sequence!.key)},"Value":${to},"From":${from},"To":${to},`;
+      return `"Key":${quoted(asked.sequence!.key)},"Value":${to},"From":${from},"To":${to},`;
     },
   },
-  'sequence.reset': { members: ({ batch }) => `"Key":${quoted(batch.sequence!.key)},"Value":0,` },
+  'sequence.reset': { members: ({ asked }) => `"Key":${quoted(asked.sequence!.key)},"Value":0,` },
 } satisfies Record<string, FormatBehaviour>;

@@ -1,0 +1,90 @@
+/**
+ * What an idempotency id keeps of a success: not its text, but what came of it, so that a retry gets the reply in the
+ * form that it asks for, through whichever door it comes.
+ *
+ *   version 2   [2, fingerprint, rev, now, asked, results]
+ *     asked     the format, and the names of the operations that have results
+ *     results   as the batch was evaluated, see `Results`
+ *
+ *   version 1   {"fingerprint","status","body","rev"}: the text of the reply over HTTP
+ *
+ * Version 1 is still answered, with its text. Its fingerprint is of another form, so that no difference can be told.
+ */
+import { failure } from '../../../protocol/errors.ts';
+import type { Revision } from '../../../protocol/ids.ts';
+import { operationsOf, sections, type Batch, type ResultName, type Results } from '../../../protocol/operations/operations.ts';
+import { failureReply, type Reply } from '../../../protocol/replies.ts';
+import type { Duplicate } from '../../../protocol/wire/shard-messages.ts';
+import { assert } from '../../../shared/assert.ts';
+import type { Answered, Asked } from '../operations/behaviour.ts';
+import { replyBody } from './render.ts';
+
+const version = 2;
+
+type Row = [version: number, fingerprint: string, rev: Revision, now: number, asked: Asked, results: Results];
+
+interface Version1 {
+  readonly fingerprint: string;
+  readonly body: string;
+  readonly rev: Revision;
+}
+
+/** The text of the entry under each of the batch's idempotency ids; empty for a batch without. */
+export function storedReply(batch: Batch, { results, rev, now }: Answered): string {
+  if (batch.idempotency === undefined) return '';
+  const row: Row = [version, batch.idempotency.fingerprint, rev, now, namesIn(batch, results), results];
+  return JSON.stringify(row);
+}
+
+/** The answer to a batch under an id that was used before. @param rev what the answer was read at */
+export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision): Reply {
+  const { mode, fingerprint } = batch.idempotency!;
+  const before = parse(stored);
+  const same = before.fingerprint === undefined || before.fingerprint === fingerprint;
+  const names = JSON.stringify(ids);
+  if (mode === 'replay') {
+    if (same) return { rev, outcome: 'ok', body: before.body(batch.format), replayed: true };
+    const message = `The idempotency id ${names} was used before with another payload; use a new id for a new request.`;
+    return failureReply(rev, failure('idempotency_mismatch', message, { IDs: ids, Rev: before.rev }));
+  }
+  const message = `The idempotency id ${names} was used before; Response is what was answered then.`;
+  const Response = JSON.parse(before.body()) as unknown;
+  return failureReply(rev, failure('duplicate_request', message, { IDs: ids, Rev: before.rev, Same: same, Response }));
+}
+
+interface Parsed {
+  /** Absent: it cannot be compared. */
+  readonly fingerprint?: string;
+  readonly rev: Revision;
+  /** @param format that of the retry; absent: as it was answered */
+  body(format?: Batch['format']): string;
+}
+
+function parse(text: string): Parsed {
+  const parsed: unknown = JSON.parse(text);
+  if (!Array.isArray(parsed)) {
+    const { rev, body } = parsed as Version1;
+    return { rev, body: () => body };
+  }
+  const [found, fingerprint, rev, now, asked, results] = parsed as Row;
+  assert(found === version, 'a stored reply is in a format that this server knows');
+  return {
+    fingerprint,
+    rev,
+    body: (format = asked.format) => replyBody({ asked: { ...asked, format }, results, rev, now }),
+  };
+}
+
+function namesIn(batch: Batch, results: Results): Asked {
+  const names: Record<string, unknown> = { format: batch.format };
+  for (const name of Object.keys(results) as ResultName[]) {
+    const list = operationsOf(batch, name).map(nameOfOperation);
+    names[name] = sections[name].list ? list : list[0];
+  }
+  return names as unknown as Asked;
+}
+
+function nameOfOperation(operation: string | { readonly key: string } | { readonly id: string }): unknown {
+  if (typeof operation === 'string') return operation;
+  return 'key' in operation ? { key: operation.key } : { id: operation.id };
+}
