@@ -2,7 +2,8 @@
 import type { Command } from '../../src/protocol/commands.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { LogRecord } from '../support/checkers/commit-log.ts';
-import type { Answer, Body } from '../support/checkers/history.ts';
+import type { Answer } from '../support/checkers/history.ts';
+import type { Body } from '../support/contract/expected.ts';
 import type { AnsweringServer } from '../support/checkers/random-history.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
 

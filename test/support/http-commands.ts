@@ -7,7 +7,7 @@
  */
 import type { Batch, Command, LockOperation } from '../../src/protocol/commands.ts';
 import { accountId } from '../../src/protocol/ids.ts';
-import type { Body } from './checkers/history.ts';
+import type { Body } from './contract/expected.ts';
 import { RandomCommands } from './checkers/random-history.ts';
 import type { SeededRandom } from './seeded-random.ts';
 

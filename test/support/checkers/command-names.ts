@@ -1,6 +1,6 @@
 /** What commands touch, by the names of the model. */
 import type { Command } from '../../../src/protocol/commands.ts';
-import { nameOf, type Kind } from './model-state.ts';
+import { nameOf, type Kind } from '../contract/state.ts';
 
 /** Every name that a command reads or writes; of a list none. */
 export function namesOf(call: Command): string[] {

@@ -3,9 +3,9 @@
  * after all that was told before its time.
  */
 import type { Command } from '../../../src/protocol/commands.ts';
-import type { Span } from './expected.ts';
-import { lockMemoryMs } from './model-leases.ts';
-import type { Change, Entry, KvEntry, LockEntry } from './model-state.ts';
+import type { Span } from '../contract/expected.ts';
+import { lockMemoryMs } from '../contract/lease.ts';
+import { tillOf, type Change } from '../contract/state.ts';
 import type { Explainer } from './revision-gaps.ts';
 
 interface Ending {
@@ -85,11 +85,4 @@ function endsLeftBy(call: Command): { readonly afterMs: number; readonly lease?:
   if (lock !== undefined) ends.push({ afterMs: 0, lease: true });
   if (lock !== undefined || unlock !== undefined) ends.push({ afterMs: lockMemoryMs });
   return ends;
-}
-
-function tillOf(entry: Entry): Span | undefined {
-  const { till } = entry as KvEntry;
-  if (till !== undefined) return till;
-  const { lease, forget } = entry as LockEntry;
-  return lease?.till ?? forget;
 }

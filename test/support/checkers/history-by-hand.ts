@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Command } from '../../../src/protocol/commands.ts';
 import { batch, lock, next, set, unlock } from '../commands.ts';
-import type { Answer, Body, History, Operation, Restart } from './history.ts';
+import type { Body } from '../contract/expected.ts';
+import type { Answer, History, Operation, Restart } from './history.ts';
 import { checkWitness } from './witness-checker.ts';
 
 /** A history in the making: each operation is sent 10 ms after the one before, and answered after 5. */

@@ -8,7 +8,8 @@
  * counts as not answered.
  */
 import type { Command } from '../../../src/protocol/commands.ts';
-import type { Answer, Body, History, Operation } from './history.ts';
+import type { Body } from '../contract/expected.ts';
+import type { Answer, History, Operation } from './history.ts';
 import { checkLinearizable, type SequentialModel, type TimedCall, type Verdict } from './linearizability.ts';
 import { isAfter } from './real-time.ts';
 import {

@@ -7,7 +7,8 @@ import type { CounterOperation, Batch, Command, LockOperation, SetOperation } fr
 import { accountId } from '../../../src/protocol/ids.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { LogRecord } from './commit-log.ts';
-import type { Answer, Body, History, Operation, Restart } from './history.ts';
+import type { Body } from '../contract/expected.ts';
+import type { Answer, History, Operation, Restart } from './history.ts';
 
 export interface AnsweringServer {
   /** Milliseconds. */
