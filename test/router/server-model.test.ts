@@ -9,7 +9,7 @@ import { difference } from '../support/contract/expected.ts';
 import { nameOf, type KvEntry } from '../support/contract/state.ts';
 import { keyEvent } from '../support/contract/watch.ts';
 import { startOfTime } from '../support/core-under-test.ts';
-import { historyOf, seeded, stepsOf, type History } from '../support/random-commands.ts';
+import { historyOf, seeded, stepsOf, type History } from '../support/generators/model-histories.ts';
 import type { AskedClient } from '../support/router-under-test.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
 

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { Comparison, type Said } from '../../support/contract/comparison.ts';
 import { difference } from '../../support/contract/expected.ts';
 import { CoreUnderTest, startOfTime, type Asked } from '../../support/core-under-test.ts';
-import { historyOf, seeded, stepsOf, type History } from '../../support/random-commands.ts';
+import { historyOf, seeded, stepsOf, type History } from '../../support/generators/model-histories.ts';
 
 /** What a run has to have seen at least once: every kind of command, succeeding and, where it can, failing. */
 export const outcomes = [
