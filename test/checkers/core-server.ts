@@ -1,7 +1,9 @@
 /** The core of one shard as a server that random histories can be taken from. */
+import { replyStatus } from '../support/reply-status.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { LogRecord } from '../support/checkers/commit-log.ts';
-import type { Answer, Body } from '../support/checkers/history.ts';
+import type { Answer } from '../support/checkers/history.ts';
+import type { Body } from '../support/contract/expected.ts';
 import type { AnsweringServer } from '../support/checkers/random-history.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
@@ -18,7 +20,8 @@ export class CoreServer implements AnsweringServer {
     const asked = this.#core.ask(command);
     return () => {
       if (asked.reply === undefined) return undefined;
-      const { status, body, rev, replayed } = asked.reply;
+      const { body, rev, replayed } = asked.reply;
+      const status = replyStatus(asked.reply);
       return { status, body: JSON.parse(body) as Body, rev, ...(replayed ? { replayed } : {}) };
     };
   }

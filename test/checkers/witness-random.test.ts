@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { asSeen, type Body, type History, type Operation } from '../support/checkers/history.ts';
+import { asSeen, type History, type Operation } from '../support/checkers/history.ts';
+import type { Body } from '../support/contract/expected.ts';
 import { ModelServer } from '../support/checkers/model-server.ts';
 import { randomHistory } from '../support/checkers/random-history.ts';
 import { assertWitness, checkWitness } from '../support/checkers/witness-checker.ts';

@@ -28,6 +28,7 @@ import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
 import { jsonText } from '../../src/protocol/operations/fields.ts';
 import { Refusal } from '../../src/protocol/refusal.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import { replyStatus } from '../support/reply-status.ts';
 
 const account = accountId('acme');
 /** Small, so that limits are met. */
@@ -111,11 +112,14 @@ function assertNamesField(message: string, text: string): void {
 }
 
 function assertReply(reply: Reply): void {
-  if (reply.status === 0 || reply.status === 204) return;
+  if (replyStatus(reply) === 0 || replyStatus(reply) === 204) return;
   const body = JSON.parse(reply.body) as { Code?: string; Message?: string };
-  if (reply.status === 200) return;
+  if (replyStatus(reply) === 200) return;
   const entry = errorCodes[body.Code as keyof typeof errorCodes];
-  assert.ok(entry?.status === reply.status && entry.status < 500 && body.Message, `a known failure: ${reply.body}`);
+  assert.ok(
+    entry?.status === replyStatus(reply) && entry.status < 500 && body.Message,
+    `a known failure: ${reply.body}`,
+  );
 }
 
 function describe(error: unknown): string {
@@ -204,7 +208,7 @@ class DoorOverCore implements Dispatcher {
   }
 
   #nothing(client: ReplySink): Cancelable {
-    client.deliver({ rev: revision(0), status: 204, body: '' });
+    client.deliver({ rev: revision(0), outcome: 'none', body: '' });
     return { cancel: () => undefined };
   }
 }

@@ -50,7 +50,7 @@ test('a client that disconnected before its grant gets none, even without a poll
   await new Promise<void>((resolve) =>
     fs.stat('.', () => {
       client.resetAndDestroy();
-      shard.tell({ replies: [{ kind: 'one', id: request.id, reply: { rev, status: 200, body: '{}', grant } }] });
+      shard.tell({ replies: [{ kind: 'one', id: request.id, reply: { rev, outcome: 'ok', body: '{}', grant } }] });
       resolve();
     }),
   );

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
-import { Comparison, type Said } from '../support/compare-with-model.ts';
 import { acme, batch, kvList, lockList } from '../support/commands.ts';
+import { Comparison, type Said } from '../support/contract/comparison.ts';
+import type { ContractServer } from '../support/contract/contract-server.ts';
+import { difference } from '../support/contract/expected.ts';
+import { nameOf, type KvEntry } from '../support/contract/state.ts';
+import { keyEvent } from '../support/contract/watch.ts';
 import { startOfTime } from '../support/core-under-test.ts';
-import { NaiveServer } from '../support/naive-server.ts';
-import { historyOf, seeded, stepsOf, type History } from '../support/random-commands.ts';
+import { historyOf, seeded, stepsOf, type History } from '../support/generators/model-histories.ts';
 import type { AskedClient } from '../support/router-under-test.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
@@ -42,7 +45,7 @@ for (const shards of [1, 3]) {
 
 class Run {
   readonly #server: ServerInMemory;
-  readonly #model: NaiveServer;
+  readonly #model: ContractServer;
   readonly #comparison: Comparison;
   readonly #open = new Map<number, AskedClient>();
   /** The watcher of each key. */
@@ -51,14 +54,14 @@ class Run {
 
   constructor(server: ServerInMemory, covered: Set<string>) {
     this.#server = server;
-    this.#model = new NaiveServer(startOfTime, server.running.states.length);
-    this.#comparison = new Comparison(this.#model);
+    this.#comparison = new Comparison(startOfTime, server.running.states.length);
+    this.#model = this.#comparison.model;
     this.#covered = covered;
   }
 
   async history(history: History): Promise<Set<string>> {
     let ref = 0;
-    for (const step of stepsOf(history, this.#model, true)) {
+    for (const step of stepsOf(history, this.#model.state, true)) {
       ref += 1;
       switch (step.kind) {
         case 'command':
@@ -67,8 +70,7 @@ class Run {
             break;
           }
           this.#open.set(ref, await this.#server.ask(step.command));
-          this.#model.submit(ref, step.command);
-          this.#compare();
+          this.#compare(() => this.#model.submit(ref, step.command));
           break;
         case 'advance':
           await this.#advance(step.ms);
@@ -86,24 +88,22 @@ class Run {
     return this.#comparison.covered;
   }
 
-  #compare(): void {
+  #compare(happens: () => void): void {
     const said: Said[] = [];
     for (const [ref, client] of this.#open) {
       if (client.reply === undefined) continue;
       this.#open.delete(ref);
       said.push({ ref, reply: client.reply });
     }
-    this.#comparison.step(said);
-    for (const expected of this.#model.events) {
+    for (const expected of this.#comparison.step(said, happens)) {
       const watcher = this.#watching.get(expected.key);
       if (watcher === undefined) continue;
       this.#watching.delete(expected.key);
       const { Rev, ...body } = watcher.body;
-      assert.deepEqual(body, expected.body());
-      if (expected.commit !== undefined) assert.equal(Rev, expected.commit.rev);
+      assert.equal(difference(expected.body, body), undefined);
+      if (expected.rev !== undefined) assert.equal(Rev, expected.rev);
       this.#covered.add('watch:event');
     }
-    this.#model.events = [];
     for (const [key, watcher] of this.#watching) assert.ok(watcher.waits, `nothing has happened to ${key}`);
   }
 
@@ -113,19 +113,15 @@ class Run {
     const client = this.#server.client();
     this.#server.running.router.watchKeys(acme, [{ key, version }], 24 * 60 * 60 * 1000, client);
     await this.#server.settle();
-    const now = this.#model.keys.get(key);
-    if ((now?.commit.rev ?? 0) === version) {
+    const item = this.#model.state.get(nameOf('kv', acme, key)) as KvEntry | undefined;
+    if ((item?.version ?? 0) === version) {
       assert.ok(client.waits);
-      this.#model.watched.add(key);
+      this.#model.watched.add(nameOf('kv', acme, key));
       this.#watching.set(key, client);
       return;
     }
     const { Rev: _, ...body } = client.body;
-    const wanted =
-      now === undefined
-        ? { Key: key, Version: 0, Deleted: true }
-        : { Key: key, Version: now.commit.rev, Value: now.value };
-    assert.deepEqual(body, wanted);
+    assert.equal(difference(keyEvent(key, item, false), body), undefined);
     this.#covered.add('watch:answered');
   }
 
@@ -133,12 +129,10 @@ class Run {
     const end = this.#server.now + ms;
     for (let at = this.#model.nextEnd(); at <= end; at = this.#model.nextEnd()) {
       await this.#server.advance(at - this.#server.now);
-      this.#model.passTo(at);
-      this.#compare();
+      this.#compare(() => this.#model.passTo(at));
     }
     await this.#server.advance(end - this.#server.now);
-    this.#model.passTo(end);
-    this.#compare();
+    this.#compare(() => this.#model.passTo(end));
   }
 
   async #cancel(pick: number): Promise<void> {
@@ -148,8 +142,7 @@ class Run {
     this.#open.get(gone)!.hangUp();
     this.#open.delete(gone);
     await this.#server.settle();
-    this.#model.cancel(gone);
-    this.#compare();
+    this.#compare(() => this.#model.cancel(gone));
   }
 
   async #restart(how: 'stop' | 'crash', downMs: number, seed: number): Promise<void> {
@@ -165,22 +158,20 @@ class Run {
       this.#covered.add('watch:gone');
     }
     this.#watching.clear();
-    this.#model.restart(this.#server.now, how);
-    this.#compare();
+    this.#compare(() => this.#model.restart(this.#server.now, how));
     await this.#compareAll();
   }
 
   /** Everything that can be read. */
   async #compareAll(): Promise<void> {
-    const counters = [...this.#model.counters.keys()];
-    const counter = counters.map((key) => ({ key, op: 'get' as const, n: 0 }));
+    const counters = this.#model.state.keys('counter', acme, '', undefined);
+    const counter = Array.from(counters, (key) => ({ key, op: 'get' as const, n: 0 }));
     const commands: Command[] = [kvList('', { limit: 1000 }), lockList('', { limit: 1000 })];
     if (counter.length > 0) commands.push(batch({ counter }));
     for (const [i, command] of commands.entries()) {
       const ref = -1 - i;
       this.#open.set(ref, await this.#server.ask(command));
-      this.#model.submit(ref, command);
-      this.#compare();
+      this.#compare(() => this.#model.submit(ref, command));
     }
   }
 }

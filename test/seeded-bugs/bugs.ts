@@ -476,9 +476,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a replay ignores that the payload is another',
-    file: `${core}/operations/idempotency.ts`,
-    find: 'const same = duplicate.fingerprint === operation.fingerprint;',
-    replace: 'const same = duplicate.fingerprint.length > 0;',
+    file: `${core}/batch/stored-reply.ts`,
+    find: 'const same = before.fingerprint === undefined || before.fingerprint === fingerprint;',
+    replace: 'const same = fingerprint.length > 0;',
     caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'another payload is 422' },
   },
   {

@@ -6,7 +6,8 @@
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import type { BatchReplySink, ReplySink, Cancelable, WatchedKey } from '../../src/router/dispatcher.ts';
-import { surelyCommitted, type Answer, type Body, type Operation, type Restart } from '../support/checkers/history.ts';
+import { surelyCommitted, type Answer, type Operation, type Restart } from '../support/checkers/history.ts';
+import { Span, type Body } from '../support/contract/expected.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
 import { checkReply } from './check-reply.ts';
@@ -16,6 +17,7 @@ import { checkKeyWatch, PrefixWatcher } from './watchers.ts';
 import { accounts, keys, type Request } from './workload.ts';
 import type { World } from './world.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import { replyStatus } from '../support/reply-status.ts';
 
 interface Asked extends ReplySink {
   disconnected: boolean;
@@ -200,23 +202,23 @@ export class Clients {
     const { trace, counts, timeline, workload, now } = this.#world;
     const { request, sentAt } = asked;
     const { number, command, what } = request;
-    trace.note(`answer ${number} ${reply.rev} ${reply.status} ${reply.body}`);
+    trace.note(`answer ${number} ${reply.rev} ${replyStatus(reply)} ${reply.body}`);
     if (asked.disconnected) throw new Violation(`request ${number} is answered, but its client has disconnected`);
     if (!this.#underWay.delete(asked)) throw new Violation(`request ${number} is answered twice`);
     this.#world.show(reply.rev, `the answer to request ${number}`);
-    const answeredAt = Math.floor(now);
-    checkReply(timeline, { command, sentAt, answeredAt, reply });
     const body = JSON.parse(reply.body) as ReplyBody;
-    counts.add(`${what}: ${reply.status === 200 ? 'ok' : body.Code}`);
-    if (command.kind === 'mutex.lock' && reply.status === 200) this.#mutexGranted(command, body.Lock, asked.mutexFloor);
-    workload.answered(command, reply.status, body);
-    if (reply.status === 200) this.waitOrder.granted(request, body);
     const asOperation = this.#unanswered.get(number)!;
     const at = Math.max(now, asOperation.sentAt);
-    const whole = { at, status: reply.status, body: JSON.parse(reply.body) as Body, rev: reply.rev };
+    const whole = { at, status: replyStatus(reply), body: JSON.parse(reply.body) as Body, rev: reply.rev };
     const answer: Answer = reply.replayed ? { ...whole, replayed: true } : whole;
-    // A refusal may come early, before the shard has looked at the shared keys.
-    const happened = reply.status === 200 && !reply.replayed;
+    checkReply(timeline, asOperation, answer, new Span(sentAt, Math.floor(now)));
+    counts.add(`${what}: ${replyStatus(reply) === 200 ? 'ok' : body.Code}`);
+    if (command.kind === 'mutex.lock' && replyStatus(reply) === 200)
+      this.#mutexGranted(command, body.Lock, asked.mutexFloor);
+    workload.answered(command, replyStatus(reply), body);
+    if (replyStatus(reply) === 200) this.waitOrder.granted(request, body);
+    // A refusal may come early, before what it shares with others was looked at.
+    const happened = replyStatus(reply) === 200 && !reply.replayed;
     if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
     this.operations.push({ ...asOperation, answer });
     this.#unanswered.delete(number);
@@ -274,9 +276,9 @@ export class Clients {
 
   #changed(watch: KeyWatch, reply: Reply): void {
     const { counts, timeline, now, trace } = this.#world;
-    trace.note(`changed ${reply.rev} ${reply.status} ${reply.body}`);
+    trace.note(`changed ${reply.rev} ${replyStatus(reply)} ${reply.body}`);
     if (!this.#keyWatches.delete(watch)) throw new Violation('a key watch is answered twice');
-    counts.add(`watch key: ${reply.status}`);
+    counts.add(`watch key: ${replyStatus(reply)}`);
     this.#world.show(reply.rev, 'a key watch');
     checkKeyWatch({ timeline, account: watch.account, asked: watch.asked, now: Math.floor(now) }, reply);
   }

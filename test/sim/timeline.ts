@@ -202,7 +202,7 @@ export class Timeline {
     if (ended.why === 'released' && !this.#mayRelease(account, key, held.handle)) {
       throw new Violation(`I9: revision ${rev} releases ${key} under its holder ${held.handle}`);
     }
-    const earliest = earliestEnd(before!, held.durMs, this.boot);
+    const earliest = leaseEnd(before!, held.durMs, this.boot);
     if (ended.why === 'expired' && this.#now() < earliest) {
       throw new Violation(
         `I9: the lease ${held.handle} of ${key} ends at ${this.#now()}, and was given until ${earliest}`,
@@ -212,7 +212,7 @@ export class Timeline {
 }
 
 /** A lease from before this start lasts for at least min(LockDur, 10 s) from the start, and at most LockDur. */
-function earliestEnd(
+export function leaseEnd(
   lock: { readonly till: number; readonly rev: number },
   durMs: number,
   boot: { readonly at: number; readonly rev: number },

@@ -13,6 +13,7 @@ import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { Timeline } from './timeline.ts';
 import { Violation, type Counts } from './trace.ts';
+import { replyStatus } from '../support/reply-status.ts';
 
 interface Event {
   readonly Key: string;
@@ -142,14 +143,16 @@ export class PrefixWatcher {
   #answered(watch: number, reply: Reply): void {
     if (watch !== this.#watch) throw new Violation('a watch is answered that was cancelled');
     this.forget();
-    if (reply.status !== 200) return this.#refused(reply);
+    if (replyStatus(reply) !== 200) return this.#refused(reply);
     const { Events, Rev } = JSON.parse(reply.body) as { Events: Event[]; Rev: number };
     if (Rev !== reply.rev) throw new Violation(`a page up to ${Rev} waited for ${reply.rev}`);
     this.#take(Events, Rev);
     if (Events.length > 0) this.#seen.counts.add('prefix page');
   }
 
-  #refused({ status, body }: Reply): void {
+  #refused(reply: Reply): void {
+    const { body } = reply;
+    const status = replyStatus(reply);
     const { Code, Oldest } = JSON.parse(body) as ReplyBody;
     this.#seen.counts.add(`watch ${Code}`);
     if (Code === 'compacted') {
@@ -205,7 +208,7 @@ export interface CheckedKeyWatch {
 
 /** Checks the reply to a watch of single keys. */
 export function checkKeyWatch({ timeline, account, asked, now }: CheckedKeyWatch, reply: Reply): void {
-  if (reply.status === 204) return;
+  if (replyStatus(reply) === 204) return;
   const { Code, Key, Version, Deleted, Rev } = JSON.parse(reply.body) as ReplyBody;
   if (Code !== undefined) {
     if (Code === 'draining') return;

@@ -4,17 +4,22 @@
  * it is stale. Each run has favourites, drawn from its seed, so that many runs differ more than many requests of one do.
  */
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
+import { count } from '../support/generators/counter.ts';
+import { Habits, type Named } from '../support/generators/habits.ts';
+import { once } from '../support/generators/idempotency.ts';
+import { kv, put, putIf } from '../support/generators/kv.ts';
+import { exchange, extend, guard, lock, take } from '../support/generators/lock.ts';
+import { mutex } from '../support/generators/mutex.ts';
+import { sequence } from '../support/generators/sequence.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { bankPrefix } from './timeline.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
-import type { LockOperation } from '../../src/protocol/operations/lock.ts';
-import type { SetOperation } from '../../src/protocol/operations/kv.ts';
+import type { LockOperation, UnlockOperation } from '../../src/protocol/operations/lock.ts';
 
 export const accounts: readonly AccountId[] = [accountId('acme'), accountId('acme.2')];
 
 export const keys = ['a', 'b', 'c', 'd/1', 'd/2', 'd/3'];
-const locks = ['l1', 'l2', 'a'];
 const bank = [0, 1, 2, 3].map((number) => `${bankPrefix}${number}`);
 
 export interface Request {
@@ -29,34 +34,79 @@ interface Kept {
   readonly handle: number;
 }
 
+/** What is asked, by its name in the coverage; what stands twice is asked twice as often. */
+const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Command])[] = [
+  ['set', (h) => ({ set: [put(h, h.name('kv'))] })],
+  ['set if version', (h) => ({ set: [putIf(h, h.name('kv'))] })],
+  ['delete', (h) => ({ set: [{ key: h.name('kv') }, ...(h.below(2) === 0 ? [put(h, h.name('kv'))] : [])] })],
+  ['set many', (h) => ({ set: putSome(h, 4), get: h.some('kv', 3) })],
+  [
+    'check',
+    (h) => {
+      const check = h.some('kv', 2).map((key) => ({ key, version: h.knownVersion(key) }));
+      return { check, set: [put(h, h.name('kv'))], get: [h.name('kv')] };
+    },
+  ],
+  ['get', (h) => ({ get: h.some('kv', 4) })],
+  ['transfer', (h) => ({ counter: transfer(h) })],
+  ['audit', () => ({ counter: bank.map((key) => ({ key, op: 'get' as const, n: 0 })) })],
+  ['counter', (h) => ({ counter: [count(h, 'n', ['add', 'set', 'max', 'min', 'reset'])] })],
+  ['sequence', sequence['sequence.next']],
+  ['lock', (h) => ({ lock: take(h) })],
+  ['lock', (h) => ({ lock: take(h) })],
+  [
+    'lock and set',
+    (h) => {
+      const set = putSome(h, 2);
+      return { lock: take(h), set };
+    },
+  ],
+  ['unlock', lock['lock.release']],
+  ['unlock', lock['lock.release']],
+  ['guard', (h) => ({ guard: guard(h), set: [put(h, h.name('kv'))] })],
+  ['extend', (h) => ({ lock: extend(h) })],
+  ['one lock for another', exchange],
+  [
+    'once',
+    (h) => {
+      const idempotency = once(h, 2);
+      const locked = h.below(3) === 0 ? { lock: take(h) } : {};
+      return { idempotency, set: putSome(h, 2), ...locked };
+    },
+  ],
+  ['list', kv['kv.list']],
+  ['list locks', lock['lock.list']],
+  ['inspect', lock['lock.inspect']],
+  ['mutex', mutex['mutex.lock']],
+  ['mutex unlock', mutex['mutex.unlock']],
+];
+
 export class Workload {
   /** What a request with this number puts. */
   readonly puts = new Map<number, ReadonlyMap<string, string>>();
-  readonly #random: SeededRandom;
-  readonly #versions = new Map<string, number>();
-  readonly #handles: Kept[] = [];
-  readonly #mutexHandles: Kept[] = [];
+  readonly #habits: SimHabits;
   readonly #idempotent: Request[] = [];
   readonly #favourites: readonly number[];
-  #numbers = 0;
 
   constructor(random: SeededRandom) {
-    this.#random = random;
-    this.#favourites = Array.from({ length: 1 + random.below(6) }, () => random.below(this.#mix.length));
+    this.#habits = new SimHabits(random);
+    this.#favourites = Array.from({ length: 1 + random.below(6) }, () => random.below(mix.length));
   }
 
   next(): Request {
-    const random = this.#random;
-    this.#numbers += 1;
-    const number = this.#numbers;
-    const account = accounts[random.below(6) === 0 ? 1 : 0]!;
-    const retry = this.#idempotent[random.below(Math.max(1, this.#idempotent.length))];
-    if (retry !== undefined && random.below(12) === 0)
-      return { number, command: this.#retry(retry.command), what: 'retry' };
-    const favourite = this.#favourites[random.below(this.#favourites.length)]!;
-    const make = this.#mix[random.below(3) > 0 ? favourite : random.below(this.#mix.length)]!;
-    const [what, command] = make(account, number);
-    const request = { number, command, what };
+    const h = this.#habits;
+    h.request += 1;
+    const number = h.request;
+    h.account = accounts[h.below(6) === 0 ? 1 : 0]!;
+    const retry = this.#idempotent[h.below(Math.max(1, this.#idempotent.length))];
+    if (retry !== undefined && h.below(12) === 0) return { number, command: this.#retry(retry.command), what: 'retry' };
+    const favourite = this.#favourites[h.below(this.#favourites.length)]!;
+    const [name, make] = mix[h.below(3) > 0 ? favourite : h.below(mix.length)]!;
+    const made = make(h);
+    const command: Command =
+      made.kind === undefined ? { kind: 'batch', account: h.account, format: 'batch', ...made } : (made as Command);
+    const forces = name === 'unlock' && (command as Batch).unlock!.handle === undefined;
+    const request = { number, command, what: forces ? 'force' : name };
     if (command.kind === 'batch') {
       const puts = new Map<string, string>();
       for (const { key, value } of command.set ?? []) {
@@ -71,164 +121,126 @@ export class Workload {
 
   /** Remembers what may be used again. */
   answered(command: Command, status: number, body: ReplyBody): void {
-    if (status !== 200) return;
-    if (command.kind === 'mutex.lock') this.#mutexHandles.push({ id: command.lock.id, handle: body.Lock });
-    if (command.kind !== 'batch') return;
-    if (command.lock !== undefined && body.Lock !== undefined)
-      this.#handles.push({ id: command.lock.id, handle: body.Lock });
-    for (const { Key, Version } of [...(body.KV ?? []), ...(body.KVSet ?? [])]) this.#versions.set(Key, Version);
-  }
-
-  readonly #mix: readonly ((account: AccountId, number: number) => [string, Command])[] = [
-    (account, number) => ['set', batch(account, { set: [this.#put(this.#key(), number)] })],
-    (account, number) => ['set if version', batch(account, { set: [this.#conditional(this.#key(), number)] })],
-    (account, number) => [
-      'delete',
-      batch(account, { set: [{ key: this.#key() }, ...this.#maybe(() => this.#put(this.#key(), number))] }),
-    ],
-    (account, number) => {
-      const set = this.#some(keys, 4).map((key) => this.#put(key, number));
-      return ['set many', batch(account, { set, get: this.#some(keys, 3) })];
-    },
-    (account, number) => {
-      const check = this.#some(keys, 2).map((key) => ({ key, version: this.#versions.get(key) ?? 0 }));
-      return ['check', batch(account, { check, set: [this.#put(this.#key(), number)], get: [this.#key()] })];
-    },
-    (account) => ['get', batch(account, { get: this.#some(keys, 4) })],
-    (account) => {
-      const [from, to] = this.#some(bank, 2);
-      const n = 1 + this.#random.below(9);
-      const counter = [
-        { key: from!, op: 'add' as const, n: -n },
-        { key: to ?? from!, op: 'add' as const, n },
-      ];
-      return ['transfer', batch(account, { counter })];
-    },
-    (account) => ['audit', batch(account, { counter: bank.map((key) => ({ key, op: 'get' as const, n: 0 })) })],
-    (account) => {
-      const op = (['add', 'set', 'max', 'min', 'reset'] as const)[this.#random.below(5)]!;
-      const ifEq = this.#random.below(4) === 0 ? { ifEq: this.#random.below(3) } : {};
-      return ['counter', batch(account, { counter: [{ key: 'n', op, n: this.#random.below(5), ...ifEq }] })];
-    },
-    (account) => {
-      const n = 1 + this.#random.below(3);
-      return ['sequence', batch(account, { format: 'sequence.next', sequence: { key: 'seq', op: 'next', n } })];
-    },
-    (account, number) => ['lock', batch(account, { lock: this.#lock(number) })],
-    (account, number) => ['lock', batch(account, { lock: this.#lock(number) })],
-    (account, number) => {
-      const set = this.#some(keys, 2).map((key) => this.#put(key, number));
-      return ['lock and set', batch(account, { lock: this.#lock(number), set })];
-    },
-    (account) => this.#unlock(account),
-    (account) => this.#unlock(account),
-    (account, number) => {
-      const { id, handle } = this.#handle(this.#handles);
-      return ['guard', batch(account, { guard: [{ id, handle }], set: [this.#put(this.#key(), number)] })];
-    },
-    (account) => {
-      const { id, handle } = this.#handle(this.#handles);
-      return ['extend', batch(account, { lock: { id, durMs: this.#durMs(), waitMs: 0, extend: handle } })];
-    },
-    (account, number) => {
-      const { id, handle } = this.#handle(this.#handles);
-      // The edge takes the same id twice for an extension.
-      const other = locks.find((lock) => lock !== id)!;
-      return [
-        'one lock for another',
-        batch(account, { lock: { ...this.#lock(number), id: other }, unlock: { id, handle } }),
-      ];
-    },
-    (account, number) => {
-      const ids = this.#some(['i1', 'i2', 'i3', 'i4'], 2);
-      const mode = this.#random.below(2) === 0 ? 'refuse' : 'replay';
-      const idempotency = { ids, ttlMs: 500 + this.#random.below(20_000), mode, fingerprint: `f${number}` } as const;
-      const locked = this.#random.below(3) === 0 ? { lock: this.#lock(number) } : {};
-      const set = this.#some(keys, 2).map((key) => this.#put(key, number));
-      return ['once', batch(account, { idempotency, set, ...locked })];
-    },
-    (account) => [
-      'list',
-      { kind: 'kv.list', account, prefix: this.#random.below(2) === 0 ? '' : 'd/', limit: 1 + this.#random.below(6) },
-    ],
-    (account) => ['list locks', { kind: 'lock.list', account, prefix: '', limit: 10 }],
-    (account) => {
-      const { id, handle } = this.#handle(this.#handles);
-      return [
-        'inspect',
-        { kind: 'lock.inspect', account, id, ...(this.#random.below(2) === 0 ? { fence: handle } : {}) },
-      ];
-    },
-    (account, number) => ['mutex', { kind: 'mutex.lock', account, lock: { ...this.#lock(number), id: 'm' } }],
-    (account) => [
-      'mutex unlock',
-      { kind: 'mutex.unlock', account, unlock: { id: 'm', handle: this.#handle(this.#mutexHandles).handle } },
-    ],
-  ];
-
-  #unlock(account: AccountId): [string, Command] {
-    const { id, handle } = this.#handle(this.#handles);
-    const force = this.#random.below(8) === 0;
-    return [
-      force ? 'force' : 'unlock',
-      batch(account, { format: 'lock.release', unlock: force ? { id } : { id, handle } }),
-    ];
+    if (status === 200) this.#habits.learn(command, body);
   }
 
   /** The very same request, or another one under its id. */
   #retry(command: Command): Command {
-    if (command.kind !== 'batch' || this.#random.below(5) > 0) return command;
+    if (command.kind !== 'batch' || this.#habits.below(5) > 0) return command;
     return { ...command, idempotency: { ...command.idempotency!, fingerprint: 'another' } };
-  }
-
-  #put(key: string, number: number): SetOperation {
-    const value = JSON.stringify({
-      op: number,
-      pad: 'x'.repeat(this.#random.below(10) === 0 ? 700 : this.#random.below(40)),
-    });
-    const ttl = this.#random.below(5) === 0 ? { ttlMs: 50 + this.#random.below(3000) } : {};
-    return { key, value, ...ttl };
-  }
-
-  #conditional(key: string, number: number): SetOperation {
-    return { ...this.#put(key, number), version: this.#random.below(3) === 0 ? 0 : (this.#versions.get(key) ?? 0) };
-  }
-
-  #lock(number: number): LockOperation {
-    const owner = this.#random.below(6) === 0 ? { owner: `again${this.#random.below(2)}` } : { owner: `o${number}` };
-    const meta = this.#random.below(3) === 0 ? { meta: `"m${number}"` } : {};
-    const waitMs = this.#random.below(3) === 0 ? 0 : this.#random.below(6000);
-    return { id: locks[this.#random.below(locks.length)]!, durMs: this.#durMs(), waitMs, ...owner, ...meta };
-  }
-
-  #durMs(): number {
-    return 50 + this.#random.below(this.#random.below(4) === 0 ? 30_000 : 2000);
-  }
-
-  #handle(kept: readonly Kept[]): Kept {
-    // Mostly the latest ones.
-    const back = this.#random.below(3) === 0 ? this.#random.below(kept.length + 1) : this.#random.below(3);
-    return kept.at(-1 - back) ?? { id: 'l1', handle: 1 };
-  }
-
-  #key(): string {
-    return keys[this.#random.below(keys.length)]!;
-  }
-
-  #some(from: readonly string[], most: number): string[] {
-    const count = 1 + this.#random.below(most);
-    const left = [...from];
-    return Array.from(
-      { length: Math.min(count, left.length) },
-      () => left.splice(this.#random.below(left.length), 1)[0]!,
-    );
-  }
-
-  #maybe<Item>(make: () => Item): Item[] {
-    return this.#random.below(2) === 0 ? [make()] : [];
   }
 }
 
-function batch(account: AccountId, parts: Partial<Omit<Batch, 'kind'>>): Batch {
-  return { kind: 'batch', account, format: 'batch', ...parts };
+function putSome(h: SimHabits, most: number): NonNullable<Batch['set']> {
+  return h.some('kv', most).map((key) => put(h, key));
+}
+
+/** The sum over the bank stays the same. */
+function transfer(h: SimHabits): NonNullable<Batch['counter']> {
+  const [from, to] = h.take(bank, 2);
+  const n = 1 + h.below(9);
+  return [
+    { key: from!, op: 'add', n: -n },
+    { key: to ?? from!, op: 'add', n },
+  ];
+}
+
+class SimHabits extends Habits {
+  /** The number of the request that is made. */
+  request = 0;
+  override readonly prefixes = ['', 'd/'];
+  readonly names = {
+    kv: keys,
+    counter: ['n'],
+    sequence: ['seq'],
+    lock: ['l1', 'l2', 'a'],
+    mutex: ['m'],
+    id: ['i1', 'i2', 'i3', 'i4'],
+  };
+  readonly #versions = new Map<string, number>();
+  readonly #handles = { lock: [] as Kept[], mutex: [] as Kept[] };
+
+  learn(command: Command, { Lock, KV, KVSet }: ReplyBody): void {
+    if (command.kind === 'mutex.lock') this.#handles.mutex.push({ id: command.lock.id, handle: Lock });
+    if (command.kind !== 'batch') return;
+    if (command.lock !== undefined && Lock !== undefined)
+      this.#handles.lock.push({ id: command.lock.id, handle: Lock });
+    for (const { Key, Version } of [...(KV ?? []), ...(KVSet ?? [])]) this.#versions.set(Key, Version);
+  }
+
+  knownVersion(key: string): number {
+    return this.#versions.get(key) ?? 0;
+  }
+
+  override version(key: string): number {
+    return this.below(3) === 0 ? 0 : this.knownVersion(key);
+  }
+
+  handle(noun: 'lock' | 'mutex'): number {
+    return this.held(noun).handle;
+  }
+
+  /** Mostly one of the latest. */
+  override held(noun: 'lock' | 'mutex'): Kept {
+    const kept = this.#handles[noun];
+    const back = this.below(3) === 0 ? this.below(kept.length + 1) : this.below(3);
+    return kept.at(-1 - back) ?? { id: this.names[noun][0]!, handle: 1 };
+  }
+
+  override proof(noun: 'lock' | 'mutex', handle: number): Omit<UnlockOperation, 'id'> {
+    return noun === 'lock' && this.below(8) === 0 ? {} : { handle };
+  }
+
+  /** It names its request, which is how a commit is told to be whole. */
+  value(): string {
+    const pad = 'x'.repeat(this.below(10) === 0 ? 700 : this.below(40));
+    return JSON.stringify({ op: this.request, pad });
+  }
+
+  ttl(): { ttlMs?: number } {
+    return this.below(5) === 0 ? { ttlMs: 50 + this.below(3000) } : {};
+  }
+
+  override owner(): Pick<LockOperation, 'owner'> {
+    return this.below(6) === 0 ? { owner: `again${this.below(2)}` } : { owner: `o${this.request}` };
+  }
+
+  override meta(): Pick<LockOperation, 'meta'> {
+    return this.below(3) === 0 ? { meta: `"m${this.request}"` } : {};
+  }
+
+  waitMs(): number {
+    return this.below(3) === 0 ? 0 : this.below(6000);
+  }
+
+  durMs(): number {
+    return 50 + this.below(this.below(4) === 0 ? 30_000 : 2000);
+  }
+
+  override rememberMs(): number {
+    return 500 + this.below(20_000);
+  }
+
+  override fingerprint(): string {
+    return `f${this.request}`;
+  }
+
+  override number(): number {
+    return this.below(5);
+  }
+
+  override ifEq(): { ifEq?: number } {
+    return this.below(4) === 0 ? { ifEq: this.below(3) } : {};
+  }
+
+  /** Different ones. */
+  override some(noun: Named, most: number): string[] {
+    return this.take(this.names[noun], most);
+  }
+
+  take(from: readonly string[], most: number): string[] {
+    const left = [...from];
+    const length = Math.min(1 + this.below(most), left.length);
+    return Array.from({ length }, () => left.splice(this.below(left.length), 1)[0]!);
+  }
 }

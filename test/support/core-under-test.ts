@@ -18,6 +18,7 @@ import type { Turn } from '../../src/shard-worker/core/state/turn.ts';
 import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { digestOf, MapEntries } from './map-entries.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
+import { replyStatus } from './reply-status.ts';
 
 export const startOfTime = 1_700_000_000_000;
 
@@ -58,7 +59,7 @@ export class Asked {
 
   get status(): number {
     if (this.reply === undefined) throw new Error('there is no reply yet');
-    return this.reply.status;
+    return replyStatus(this.reply);
   }
 
   get body(): Body {

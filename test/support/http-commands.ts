@@ -1,54 +1,58 @@
 /**
- * What the clients of an HTTP history ask: the random commands of the checkers, as far as HTTP can say them, in a hurry
+ * What the clients of an HTTP history ask: the random commands of the checkers as far as HTTP can say them, in a hurry
  * (all times are shorter, so that waits and leases end within a run), and what those do not have: watches of a key,
  * resets, lists of locks, one lock for another, batches over many keys, the very same request again.
  *
  * Keys with an odd number may have a TTL; the others never have, which lets a search for a linearization take them.
  */
-import { accountId } from '../../src/protocol/ids.ts';
-import type { Body } from './checkers/history.ts';
-import { RandomCommands } from './checkers/random-history.ts';
+import { historyChances, historyMix } from './checkers/random-history.ts';
+import type { Body } from './contract/expected.ts';
+import { CommandGenerator, type Mix } from './generators/generators.ts';
+import { put } from './generators/kv.ts';
+import { LearningHabits } from './generators/learning-habits.ts';
+import { exchange } from './generators/lock.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
-import type { LockOperation } from '../../src/protocol/operations/lock.ts';
 
 export interface HttpCommandsOptions {
   /** How many keys, locks and so on there are. */
   readonly things: number;
-  /** What is added to each value. */
-  readonly padBytes?: number;
 }
 
-type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
-
-const account = accountId('acme');
-const hurry = 0.2;
+const specialMix: Mix = { 'lock.list': 1, 'counter.reset': 1, 'sequence.reset': 1, 'watch.key': 2 };
 /** So many idempotent requests are remembered, to be sent again; by the server for so long, over restarts too. */
 const rememberedMax = 30;
 const rememberedMs = 30_000;
 
 export class HttpCommands {
-  padBytes: number;
-  readonly #random: SeededRandom;
-  readonly #things: number;
-  readonly #commands: RandomCommands;
-  readonly #versions = new Map<string, number>();
-  readonly #handles = new Map<string, number>();
+  readonly #habits: HttpHabits;
+  readonly #usual: CommandGenerator;
+  readonly #special: CommandGenerator;
   readonly #idempotent: Batch[] = [];
-  #count = 0;
 
-  constructor(random: SeededRandom, { things, padBytes = 0 }: HttpCommandsOptions) {
-    this.#random = random;
-    this.#things = things;
-    this.padBytes = padBytes;
-    this.#commands = new RandomCommands(random, things);
+  constructor(random: SeededRandom, { things }: HttpCommandsOptions) {
+    this.#habits = new HttpHabits(random, things);
+    this.#usual = new CommandGenerator(this.#habits, historyMix, { chances: historyChances });
+    this.#special = new CommandGenerator(this.#habits, specialMix, { chances: historyChances });
+  }
+
+  /** What is added to each value. */
+  set padBytes(bytes: number) {
+    this.#habits.padBytes = bytes;
   }
 
   next(): Command {
-    const dice = this.#random.below(100);
-    if (dice < 12) return this.#special(dice);
-    const command = this.#commands.next();
-    return command.kind === 'batch' ? this.#fit(command) : inAHurry(command);
+    const h = this.#habits;
+    const dice = h.below(100);
+    const batch = { kind: 'batch', account: h.account, format: 'batch' } as const;
+    if (dice < 5) return this.#special.next();
+    if (dice < 7) return { ...batch, ...exchange(h) };
+    if (dice < 9) {
+      const set = h.distinct('kv', 4).map((key) => put(h, key));
+      return { ...batch, set, get: h.distinct('kv', 3), counter: [{ key: h.name('counter'), op: 'add', n: 1 }] };
+    }
+    const again = dice < 12 ? this.#idempotent[h.below(this.#idempotent.length)] : undefined;
+    return again ?? this.#remembered(this.#usual.next());
   }
 
   /** Several for one array body: batches that do not wait, and that refuse what is known (a replay could not be told). */
@@ -69,88 +73,51 @@ export class HttpCommands {
   }
 
   learn(call: Command, body: Body): void {
-    this.#commands.learn(call, body);
-    for (const { Key, Version } of [...(body.KV ?? []), ...(body.KVSet ?? [])]) this.#versions.set(Key!, Version!);
-    if (call.kind === 'batch' && call.lock && body.Lock !== undefined) this.#handles.set(call.lock.id, body.Lock);
+    this.#habits.learn(call, body);
   }
 
-  #special(dice: number): Command {
-    const rest = { kind: 'batch', account, format: 'batch' } as const;
-    const key = this.#name('k');
-    switch (dice) {
-      case 0:
-        return { kind: 'lock.list', account, prefix: 'l', limit: 1 + this.#random.below(4) };
-      case 1:
-        return { ...rest, format: 'counter.reset', counter: [{ key: this.#name('c'), op: 'reset', n: 0 }] };
-      case 2:
-        return { ...rest, format: 'sequence.reset', sequence: { key: this.#name('s'), op: 'reset', n: 1 } };
-      case 3:
-      case 4: {
-        const [id, other] = this.#distinct('l', 2);
-        const lock: LockOperation = { id: id!, durMs: 300, waitMs: this.#random.below(2) * 100 };
-        return { ...rest, lock, unlock: { id: other!, handle: this.#handles.get(other!) ?? 1 } };
-      }
-      case 5:
-      case 6:
-        return { kind: 'watch.key', account, key, version: this.#versions.get(key) ?? 0 };
-      case 7:
-      case 8: {
-        const set = this.#distinct('k', 4).map((one) => ({ key: one, value: this.#value() }));
-        return this.#fit({
-          ...rest,
-          set,
-          get: this.#distinct('k', 3),
-          counter: [{ key: this.#name('c'), op: 'add', n: 1 }],
-        });
-      }
-      default:
-        return this.#idempotent[this.#random.below(this.#idempotent.length)] ?? { ...rest, get: [key] };
-    }
+  #remembered(command: Command): Command {
+    if (command.kind !== 'batch' || command.idempotency === undefined) return command;
+    const batch = withFingerprint(command);
+    if (this.#idempotent.push(batch) > rememberedMax) this.#idempotent.shift();
+    return batch;
+  }
+}
+
+class HttpHabits extends LearningHabits {
+  padBytes = 0;
+
+  override value(): string {
+    const value = super.value();
+    if (this.padBytes === 0) return value;
+    return JSON.stringify({ value, pad: 'x'.repeat(this.below(2 * this.padBytes)) });
   }
 
-  #fit(command: Batch): Batch {
-    const batch: Mutable<Batch> = { ...command };
-    const { lock, set, idempotency, format } = command;
-    if (lock !== undefined) {
-      const meta = lock.meta !== undefined && format === 'lock.acquire' ? { meta: JSON.stringify(lock.meta) } : {};
-      batch.lock = { ...shorter(lock), ...meta };
-    }
-    if (set !== undefined) {
-      batch.set = set.map(({ key, value, version, ttlMs }) => ({
-        key,
-        ...(value !== undefined && { value: this.#padded(value) }),
-        ...(version !== undefined && { version }),
-        ...(ttlMs !== undefined && mayExpire(key) && { ttlMs: ttlMs * hurry }),
-      }));
-    }
-    const { kind: _, account: __, format: ___, idempotency: ____, ...parts } = batch;
-    // An empty batch would be malformed.
-    if (Object.keys(parts).length === 0) batch.get = [this.#name('k')];
-    if (idempotency === undefined) return batch;
-    const whole = withFingerprint({ ...batch, idempotency: { ...idempotency, ttlMs: rememberedMs } });
-    if (this.#idempotent.push(whole) > rememberedMax) this.#idempotent.shift();
-    return whole;
+  override ttl(key: string): { ttlMs?: number } {
+    return mayExpire(key) ? super.ttl(key) : {};
   }
 
-  #value(): string {
-    this.#count += 1;
-    return JSON.stringify(`x${this.#count}`);
+  override durMs(): number {
+    return super.durMs() / 5;
   }
 
-  #padded(value: string): string {
-    return this.padBytes === 0
-      ? value
-      : JSON.stringify({ value, pad: 'x'.repeat(this.#random.below(2 * this.padBytes)) });
+  override waitMs(): number {
+    return super.waitMs() / 5;
   }
 
-  #name(letter: string): string {
-    return `${letter}${this.#random.below(this.#things)}`;
+  override rememberMs(): number {
+    return rememberedMs;
   }
 
-  #distinct(letter: string, count: number): string[] {
-    const names = new Set<string>();
-    while (names.size < Math.min(count, this.#things)) names.add(this.#name(letter));
-    return [...names];
+  /** A string, because that is what a query can say. */
+  override meta(): { meta?: string } {
+    const { meta } = super.meta();
+    return meta === undefined ? {} : { meta: JSON.stringify(meta) };
+  }
+
+  distinct(noun: 'kv', count: number): string[] {
+    const left = [...this.names[noun]];
+    return Array.from({ length: Math.min(count, left.length) }, () => left.splice(this.below(left.length), 1)[0]!);
   }
 }
 
@@ -164,12 +131,4 @@ function withFingerprint(batch: Batch): Batch {
   if (batch.idempotency === undefined) return batch;
   const { idempotency, ...payload } = batch;
   return { ...batch, idempotency: { ...idempotency, fingerprint: JSON.stringify(payload) } };
-}
-
-function inAHurry(command: Exclude<Command, Batch>): Command {
-  return command.kind === 'mutex.lock' ? { ...command, lock: shorter(command.lock) } : command;
-}
-
-function shorter(lock: LockOperation): LockOperation {
-  return { ...lock, durMs: lock.durMs * hurry, waitMs: lock.waitMs * hurry };
 }

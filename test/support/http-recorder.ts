@@ -9,7 +9,8 @@
  * from what overlapped.
  */
 import assert from 'node:assert/strict';
-import type { Answer, Body, History, Operation, Restart } from './checkers/history.ts';
+import type { Answer, History, Operation, Restart } from './checkers/history.ts';
+import type { Body } from './contract/expected.ts';
 import type { WatchEvent, WatchResponse, WatchStream } from './checkers/watch-validators.ts';
 import type { CrashClient, CrashServer } from './crash-server.ts';
 import { meanwhile } from './crash-trial.ts';

@@ -9,6 +9,7 @@ import { MemoryCheckpointStore } from './memory-checkpoint-store.ts';
 import { acme, set } from './commands.ts';
 import { FaultDisk } from './fault-disk.ts';
 import type { ReplyBody } from './reply-body.ts';
+import { replyStatus } from './reply-status.ts';
 
 function start(disk: FaultDisk, routers: number): Promise<InProcess> {
   return startInProcess({
@@ -57,11 +58,11 @@ test('one shard: a reply that waited for disk space leaves when there is some, w
     const asked = reply((client) => server.router.request(set(`k${i}`, 'x'.repeat(700)), client));
     const first = await Promise.race([asked, new Promise<undefined>((resolve) => setTimeout(resolve, 50, undefined))]);
     if (first !== undefined) {
-      replies.push(first.status);
+      replies.push(replyStatus(first));
       continue;
     }
     disk.freeBytes = Infinity;
-    replies.push((await asked).status, undefined);
+    replies.push(replyStatus(await asked), undefined);
   }
   assert.deepEqual(replies.slice(-2), [200, undefined], 'one request has waited, and was answered');
   await server.stop();

@@ -32,6 +32,7 @@ import { MapEntries } from './map-entries.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
 import { noCheckpoints } from './no-checkpoints.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import { replyStatus } from './reply-status.ts';
 
 /** A client of the router: remembers its reply, and hangs up when the test says so. */
 export class AskedClient implements ReplySink {
@@ -64,7 +65,7 @@ export class AskedClient implements ReplySink {
 
   get status(): number {
     if (this.reply === undefined) throw new Error('there is no reply yet');
-    return this.reply.status;
+    return replyStatus(this.reply);
   }
 
   get body(): Body {

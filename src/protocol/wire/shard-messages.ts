@@ -45,7 +45,12 @@ export type ToShard =
       readonly rev: Revision;
     }
   /** Durable: apply the part that was evaluated under the hold, and let go. */
-  | { readonly kind: 'transaction.apply'; readonly transaction: string; readonly rev: Revision; readonly stored: string }
+  | {
+      readonly kind: 'transaction.apply';
+      readonly transaction: string;
+      readonly rev: Revision;
+      readonly stored: string;
+    }
   /** Let go of everything, claim, reservation and hold, without a change. */
   | { readonly kind: 'transaction.release'; readonly transaction: string }
   | { readonly kind: 'stats'; readonly id: number }

@@ -61,7 +61,8 @@ export function encodeFromShard(message: FromShard): FromShardWire {
       continue;
     }
     flat.push(answer.id, answer.rev, -answer.items.length);
-    for (const { item, reply } of answer.items) flat.push(item, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
+    for (const { item, reply } of answer.items)
+      flat.push(item, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
   }
   const quiet = events.length + transactions.length + stats.length + closed.length === 0;
   return [durable, flat, quiet ? 0 : JSON.stringify({ events, transactions, stats, closed })];

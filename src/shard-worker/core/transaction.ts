@@ -101,7 +101,8 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   // `rev` is the highest that any shard's part was read at.
   const { batch, evaluation, rev } = message;
   const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
-  if (refusal !== undefined) return out.transaction(ref, { kind: 'committed', reply: refusal, rev, written: false, stored: '' });
+  if (refusal !== undefined)
+    return out.transaction(ref, { kind: 'committed', reply: refusal, rev, written: false, stored: '' });
   if (evaluation.pending.length === 0) {
     const reply = batchReply(batch, answeredOf(turn, batch, evaluation, rev));
     return out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });

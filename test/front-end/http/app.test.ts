@@ -35,7 +35,7 @@ test('every reply carries Dragonlock-Boot, and every error its own RequestID', a
 
 test('an error of the dispatcher keeps its members and gets a RequestID; 429 and 503 say when to retry', async (t) => {
   const door = makeDoor(t);
-  door.dispatcher.reply = () => ({ status: 409, body: '{"Code":"not_locked","Message":"busy","Waiters":3}' });
+  door.dispatcher.reply = () => ({ outcome: 'not_locked', body: '{"Code":"not_locked","Message":"busy","Waiters":3}' });
   const busy = await door.send('POST', '/db/a/lock/l');
   assert.deepEqual(busy.json(), { Code: 'not_locked', Message: 'busy', Waiters: 3, RequestID: 'boot7-0-1' });
   assert.equal(busy.headers['retry-after'], undefined);
@@ -47,7 +47,7 @@ test('an error of the dispatcher keeps its members and gets a RequestID; 429 and
 
 test('204 has neither body nor content type', async (t) => {
   const door = makeDoor(t);
-  door.dispatcher.reply = () => ({ status: 204, body: '' });
+  door.dispatcher.reply = () => ({ outcome: 'none', body: '' });
   const response = await door.send('POST', '/watch/a', { ID: 'k', Wait: 1 });
   assert.deepEqual([response.statusCode, response.body], [204, '']);
   assert.equal(response.headers['content-type'], undefined);

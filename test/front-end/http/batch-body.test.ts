@@ -219,7 +219,7 @@ test('array: every batch is a request, dispatched in one turn, answered in order
   const door = makeDoor(t);
   door.dispatcher.reply = (command) =>
     command?.kind === 'batch' && command.get?.[0] === 'b'
-      ? { status: 409, body: '{"Code":"not_locked","Message":"busy"}' }
+      ? { outcome: 'not_locked', body: '{"Code":"not_locked","Message":"busy"}' }
       : { body: command?.kind === 'batch' && command.get?.[0] === 'c' ? '{}' : '{"Rev":3}' };
   const response = await door.send('POST', '/db/acc', [{ KVGet: 'a' }, { KVGet: 'b' }, { KVGet: 'c' }]);
   assert.equal(response.statusCode, 200);

@@ -53,7 +53,7 @@ test('a connection that closes cancels every request that waits on it, pipelined
   await dispatcher.until(() => dispatcher.asked.every(({ cancelled }) => cancelled));
   assert.ok(dispatcher.asked.every(({ client }) => client?.disconnected));
   // Too late, and harmless.
-  dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{}' });
+  dispatcher.asked[0]?.client?.deliver({ rev: revision(1), outcome: 'ok', body: '{}' });
 });
 
 test('between requests a socket has only Node’s listeners, and its close is detected all the same', async (t) => {
@@ -78,8 +78,8 @@ test('pipelined requests are answered in order, whatever order the replies come 
   const socket = await connect(t, door);
   socket.write(post('/db/a', '{"KVGet":"one"}') + post('/db/a', '{"KVGet":"two"}'));
   await door.dispatcher.until(() => door.dispatcher.asked.length === 2);
-  door.dispatcher.asked[1]?.client?.deliver({ rev: revision(2), status: 200, body: '{"n":2}' });
-  door.dispatcher.asked[0]?.client?.deliver({ rev: revision(1), status: 200, body: '{"n":1}' });
+  door.dispatcher.asked[1]?.client?.deliver({ rev: revision(2), outcome: 'ok', body: '{"n":2}' });
+  door.dispatcher.asked[0]?.client?.deliver({ rev: revision(1), outcome: 'ok', body: '{"n":1}' });
   assert.match(await receive(socket, /"n":2/), /\{"n":1\}HTTP\/1\.1 200 OK[\s\S]*\{"n":2\}$/);
 });
 
@@ -214,7 +214,7 @@ const large = JSON.stringify('x'.repeat(16_000_000));
 
 test('a client that reads nothing of its reply is disconnected after write_timeout_ms', async (t) => {
   const door = makeDoor(t, 'http: {write_timeout_ms: 50}');
-  door.dispatcher.reply = () => ({ status: 200, body: large });
+  door.dispatcher.reply = () => ({ outcome: 'ok', body: large });
   const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
   const socket = await connect(t, door);
   const [served] = await accepted;
@@ -225,7 +225,7 @@ test('a client that reads nothing of its reply is disconnected after write_timeo
 
 test('over unread_bytes_max the connections that lagged longest are closed, those that read are not', async (t) => {
   const door = makeDoor(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 20000000}');
-  door.dispatcher.reply = () => ({ status: 200, body: large });
+  door.dispatcher.reply = () => ({ outcome: 'ok', body: large });
   const served: net.Socket[] = [];
   door.app.server.on('connection', (socket: net.Socket) => served.push(socket));
   const first = await connect(t, door);
@@ -242,7 +242,7 @@ test('over unread_bytes_max the connections that lagged longest are closed, thos
 
 test('a connection that lagged and caught up many times keeps no listener of each time', async (t) => {
   const door = makeDoor(t, 'http: {threads: 1}');
-  door.dispatcher.reply = () => ({ status: 200, body: large });
+  door.dispatcher.reply = () => ({ outcome: 'ok', body: large });
   const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
   const socket = await connect(t, door);
   const [served] = await accepted;
@@ -257,7 +257,7 @@ test('a connection that lagged and caught up many times keeps no listener of eac
 
 test('a reply that is larger than unread_bytes_max arrives all the same when its client reads', async (t) => {
   const door = makeDoor(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 1000000}');
-  door.dispatcher.reply = () => ({ status: 200, body: large });
+  door.dispatcher.reply = () => ({ outcome: 'ok', body: large });
   const socket = await connect(t, door);
   socket.write(post('/db/a', '{"KVGet":"x"}'));
   assert.match(await receive(socket, /x"$/), /^HTTP\/1\.1 200/);

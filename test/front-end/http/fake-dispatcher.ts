@@ -72,7 +72,7 @@ export class FakeDispatcher implements Dispatcher {
     const { client, command, sink } = asked;
     const { reply } = this;
     if (client !== undefined && reply !== undefined) {
-      setImmediate(() => client.deliver({ rev: revision(7), status: 200, body: '{"Rev":7}', ...reply(command) }));
+      setImmediate(() => client.deliver({ rev: revision(7), outcome: 'ok', body: '{"Rev":7}', ...reply(command) }));
     }
     if (sink !== undefined && reply !== undefined) setImmediate(() => sink.end());
     this.#changed();

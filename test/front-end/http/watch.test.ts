@@ -83,7 +83,7 @@ test('stream: one block for each commit, ids to resume from, and its end when th
   assert.equal(sink?.bookmark(revision(6)), true);
   assert.equal(sink.commit(revision(8), ['{"Key":"a/1"}', '{"Key":"a/2"}']), true);
   assert.equal(sink.bookmark(revision(9)), true);
-  sink.end({ rev: revision(9), status: 503, body: '{"Code":"draining","Message":"stopping"}' });
+  sink.end({ rev: revision(9), outcome: 'draining', body: '{"Code":"draining","Message":"stopping"}' });
   assert.equal(sink.commit(revision(10), []), false);
   const { statusCode, headers, body } = await reply;
   assert.equal(statusCode, 200);
@@ -116,7 +116,7 @@ test('stream: compacted history is a plain 410 before the stream starts', async 
   await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
   door.dispatcher.asked[0]?.sink?.end({
     rev: revision(9),
-    status: 410,
+    outcome: 'compacted',
     body: '{"Code":"compacted","Message":"gone","Oldest":5}',
   });
   const response = await reply;

@@ -16,7 +16,7 @@ const account = accountId('acc');
 const smallest: Batch = { kind: 'batch', account, format: 'kv.get' };
 
 function reply(rev: number, body: string, more: Partial<Reply> = {}): Reply {
-  return { rev: revision(rev), status: 200, body, ...more };
+  return { rev: revision(rev), outcome: 'ok', body, ...more };
 }
 
 /** Each member alone, and all of them together: what is forgotten on the wire is missing from one of these. */
@@ -85,12 +85,12 @@ test('answers arrive as they were sent, to one request and to batches of an arra
         id: 2 ** 40,
         rev: revision(5),
         items: [
-          { item: 3, reply: reply(0, '{}', { status: 409 }) },
+          { item: 3, reply: reply(0, '{}', { outcome: 'version_mismatch' }) },
           { item: 4, reply: reply(5, '{"a":"ключ"}', { grant }) },
           { item: 0, reply: reply(2 ** 40, '{}', { replayed: true }) },
         ],
       },
-      { kind: 'one', id: 3, reply: reply(2, '', { status: 0 }) },
+      { kind: 'one', id: 3, reply: reply(2, '', { outcome: 'registered' }) },
       { kind: 'items', id: 4, rev: revision(1), items: [{ item: 0, reply: reply(1, '{}') }] },
       { kind: 'one', id: 5, reply: reply(7, '{}', { grant }) },
     ],

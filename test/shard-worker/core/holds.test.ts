@@ -120,7 +120,7 @@ describe('while a key is held', () => {
     core.ok(unlock('l', { handle: Lock }));
     assert.ok(waiting.waits);
     assert.equal(core.ask(lock('l')).code, 'not_locked', 'it is kept for the head of the line');
-    core.send({ kind: 'transaction.apply', transaction: 'b', rev: core.nextRevision(), body: '' });
+    core.send({ kind: 'transaction.apply', transaction: 'b', rev: core.nextRevision(), stored: '' });
     assert.equal(waiting.code, 'ok');
     assert.equal(core.ok(get('held')).KV[0]!.Value, 1);
   });

@@ -1,5 +1,5 @@
 /** What commands touch, by the names of the model. */
-import { nameOf, type Kind } from './model-state.ts';
+import { nameOf, type Kind } from '../contract/state.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 /** Every name that a command reads or writes; of a list none. */

@@ -2,10 +2,11 @@
  * The log of a server, where a test can read it. It tells what every revision holds, asked for or not, so that nothing
  * has to be guessed; and what it holds is compared with what the model makes of the same command, member by member.
  */
-import { difference, Json, Span } from './expected.ts';
-import type { Body } from './history.ts';
-import { describeName, type Change, type Ended, type Entry, type Lease, type LockEntry } from './model-state.ts';
-import type { KvEntry, NumberEntry, StoredEntry } from './model-state.ts';
+import { readStoredReply } from '../../../src/shard-worker/core/batch/stored-reply.ts';
+import { decodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
+import { difference, Json, Span, type Body } from '../contract/expected.ts';
+import { describeName, type Change, type Ended, type Entry, type Lease, type LockEntry } from '../contract/state.ts';
+import type { KvEntry, NumberEntry, StoredEntry } from '../contract/state.ts';
 
 export interface LogRecord {
   readonly rev: number;
@@ -97,8 +98,8 @@ function lockShape({ lease, ended, forget }: LockEntry): object {
 
 /** The stored reply of an id: what was answered, or should have been. */
 export function storedIn(value: string): { readonly fingerprint: string; readonly body: Body; readonly rev: number } {
-  const { fingerprint, body, rev } = JSON.parse(value) as { fingerprint: string; body: string; rev: number };
-  return { fingerprint, body: JSON.parse(body) as Body, rev };
+  const { fingerprint = '', rev, body } = readStoredReply(value);
+  return { fingerprint, body: JSON.parse(body()) as Body, rev };
 }
 
 interface LoggedLock {
@@ -116,7 +117,8 @@ interface LoggedLock {
 }
 
 export function lockIn(value: string): LoggedLock {
-  const { lease, ended } = JSON.parse(value) as LoggedLock;
+  const { holders, ended } = decodeLockRecord(value);
+  const [lease] = holders;
   return { ...(lease === undefined ? {} : { lease: withMeta(lease) }), ended: ended.map(withMeta) };
 }
 
@@ -125,7 +127,8 @@ function withMeta<Item extends { readonly meta?: unknown }>(item: Item): Item {
   return item.meta === undefined ? item : { ...item, meta: JSON.parse(item.meta as string) as unknown };
 }
 
-function entryOf(name: string, value: string, till: number, rev: number): Entry {
+/** What the log holds, as the model would remember it. */
+export function entryOf(name: string, value: string, till: number, rev: number): Entry {
   switch (name[0]) {
     case 'k':
       return { version: rev, value: new Json(value), ...(till === 0 ? {} : { till: exactly(till) }) };

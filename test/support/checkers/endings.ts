@@ -2,9 +2,9 @@
  * What ends by itself takes a revision that nobody asked for: which those may be, for `revision-gaps.ts`. An end comes
  * after all that was told before its time.
  */
-import type { Span } from './expected.ts';
-import { lockMemoryMs } from './model-leases.ts';
-import type { Change, Entry, KvEntry, LockEntry } from './model-state.ts';
+import type { Span } from '../contract/expected.ts';
+import { lockMemoryMs } from '../contract/lease.ts';
+import { tillOf, type Change } from '../contract/state.ts';
 import type { Explainer } from './revision-gaps.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -85,11 +85,4 @@ function endsLeftBy(call: Command): { readonly afterMs: number; readonly lease?:
   if (lock !== undefined) ends.push({ afterMs: 0, lease: true });
   if (lock !== undefined || unlock !== undefined) ends.push({ afterMs: lockMemoryMs });
   return ends;
-}
-
-function tillOf(entry: Entry): Span | undefined {
-  const { till } = entry as KvEntry;
-  if (till !== undefined) return till;
-  const { lease, forget } = entry as LockEntry;
-  return lease?.till ?? forget;
 }

@@ -1,7 +1,8 @@
 /** What an answer shows of the commits of others: versions, handles and stored replies, each with its revision. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Answer, Body, Operation } from './history.ts';
-import { nameOf } from './model-state.ts';
+import type { Body } from '../contract/expected.ts';
+import type { Answer, Operation } from './history.ts';
+import { nameOf } from '../contract/state.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
 export interface Evidence {

@@ -1,7 +1,8 @@
 /** Histories written down by hand, with the replies that belong in them, and what tests ask of the checker. */
 import assert from 'node:assert/strict';
 import { batch, lock, next, set, unlock } from '../commands.ts';
-import type { Answer, Body, History, Operation, Restart } from './history.ts';
+import type { Body } from '../contract/expected.ts';
+import type { Answer, History, Operation, Restart } from './history.ts';
 import { checkWitness } from './witness-checker.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 

@@ -10,6 +10,7 @@
  * time in a test on one machine). They need not be whole numbers. A server that starts again is an event of its own:
  * mutexes and waiters are gone, leases get their grace, and what was asked before cannot happen after.
  */
+import type { Body } from '../contract/expected.ts';
 import type { LogRecord } from './commit-log.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -55,34 +56,6 @@ export interface Restart {
   readonly rev?: number;
 }
 
-/** The members of replies that checkers look at, all of which may be missing. */
-export interface Body {
-  readonly [member: string]: unknown;
-  readonly Rev?: number;
-  readonly Now?: number;
-  readonly Code?: string;
-  readonly Lock?: number;
-  readonly TillMs?: number;
-  readonly Holder?: Body;
-  readonly Waiters?: number;
-  readonly Recover?: Body;
-  readonly Failed?: readonly Body[];
-  readonly Atomic?: readonly Body[];
-  readonly KV?: readonly Body[];
-  readonly KVSet?: readonly Body[];
-  readonly Locks?: readonly Body[];
-  readonly Key?: string;
-  readonly LockID?: string;
-  readonly Version?: number;
-  readonly Value?: unknown;
-  readonly Deleted?: boolean;
-  readonly Old?: number;
-  readonly More?: boolean;
-  readonly After?: string;
-  readonly IDs?: readonly string[];
-  readonly Response?: Body;
-}
-
 /** What a checker has to say. Undecided: it may be a fault, and may be an unknown outcome that was guessed wrong. */
 export interface Violation {
   readonly verdict: 'violation' | 'undecided';
@@ -114,12 +87,6 @@ function describeCall(call: Command): string {
   const asked = JSON.stringify({ ...rest, format: undefined, idempotency: undefined });
   const what = kind === 'batch' && call.format !== 'batch' ? call.format : kind;
   return `${what} ${asked.length > 160 ? `${asked.slice(0, 160)}…` : asked}`;
-}
-
-/** `{"Key":…}` in one line, cut where nobody reads on. */
-export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 240 ? `${text.slice(0, 240)}…` : text;
 }
 
 /** Whether a command can change anything that has a revision. */

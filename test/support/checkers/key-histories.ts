@@ -7,7 +7,8 @@
  * only, because a start lengthens leases. Of a long history the first calls are taken; what was answered behind them
  * counts as not answered.
  */
-import type { Answer, Body, History, Operation } from './history.ts';
+import type { Body } from '../contract/expected.ts';
+import type { Answer, History, Operation } from './history.ts';
 import { checkLinearizable, type SequentialModel, type TimedCall, type Verdict } from './linearizability.ts';
 import { isAfter } from './real-time.ts';
 import {

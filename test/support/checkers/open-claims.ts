@@ -1,6 +1,6 @@
 /** Claims: failures and replays that do not say when they were true, but have to have been within their window. */
 import { namesOf } from './command-names.ts';
-import type { Change } from './model-state.ts';
+import type { Change } from '../contract/state.ts';
 import type { Claim } from './witness-checker.ts';
 
 export interface ClaimJudge {

@@ -13,12 +13,12 @@
 import { changesDiffer, changesIn, effectDiffers, isStart, lockIn, nameIn, storedIn } from './commit-log.ts';
 import type { LogEffect, LogRecord } from './commit-log.ts';
 import { changedBy } from './command-names.ts';
-import { Span } from './expected.ts';
+import { Span } from '../contract/expected.ts';
 import { describe, type Answer, type Operation, type Restart, type Violation } from './history.ts';
-import { end, lockMemoryMs, lockNow } from './model-leases.ts';
-import type { Outcome } from './model-moment.ts';
-import { describeName, ModelState, type KvEntry, type LockEntry, type StoredEntry } from './model-state.ts';
-import { accept, restart, step, type StepResult } from './model-step.ts';
+import { end, lockMemoryMs, lockNow, restart } from '../contract/lease.ts';
+import type { Outcome } from '../contract/moment.ts';
+import { describeName, ContractState, type KvEntry, type LockEntry, type StoredEntry } from '../contract/state.ts';
+import { accept, step, type StepResult } from './step.ts';
 import { OpenClaims, type ClaimJudge } from './open-claims.ts';
 import { Placement } from './placement.ts';
 import type { Claim, Happening } from './witness-checker.ts';
@@ -39,7 +39,7 @@ export class ReplayByLog implements ClaimJudge {
   readonly #toleranceMs: number;
   readonly #placement = new Placement<Unanswered>();
   readonly #byName = new Map<string, Unanswered[]>();
-  readonly #state = new ModelState();
+  readonly #state = new ContractState();
   readonly #by = new Map<number, Operation>();
   readonly #violations: Violation[] = [];
   #claims = new OpenClaims([], this);

@@ -1,11 +1,11 @@
 /** The replay itself: happenings in the order of their revisions, claims in their windows, and what is left over. */
-import { Span } from './expected.ts';
+import { Span } from '../contract/expected.ts';
 import { describe, type Answer, type Operation, type Restart, type Violation } from './history.ts';
-import { lockMemoryMs, whatUnlockDoes } from './model-leases.ts';
-import { compareUtf8, ModelState, nameOf, type LockEntry } from './model-state.ts';
-import { accept, restart, step, type StepResult } from './model-step.ts';
+import { lockMemoryMs, restart, whatUnlockDoes } from '../contract/lease.ts';
+import { compareUtf8, ContractState, nameOf, type LockEntry } from '../contract/state.ts';
+import { accept, step, type StepResult } from './step.ts';
 import { Endings } from './endings.ts';
-import type { Outcome } from './model-moment.ts';
+import type { Outcome } from '../contract/moment.ts';
 import { OpenClaims, type ClaimJudge } from './open-claims.ts';
 import { isAfter } from './real-time.ts';
 import { unexplainedGaps } from './revision-gaps.ts';
@@ -18,7 +18,7 @@ type Agreed = Extract<StepResult, { ok: true }>;
 
 export class Replay implements ClaimJudge {
   commits = 0;
-  readonly #state = new ModelState();
+  readonly #state = new ContractState();
   readonly #restarts: readonly Restart[];
   readonly #unknown: UnknownOutcomes;
   readonly #toleranceMs: number;

@@ -3,7 +3,8 @@
  * each commit that is in it was acknowledged, or was never answered, or is the end of keys that had a TTL.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { describe, show, surelyCommitted, type History, type Operation, type Violation } from './history.ts';
+import { show } from '../contract/expected.ts';
+import { describe, surelyCommitted, type History, type Operation, type Violation } from './history.ts';
 import type { Commit, WatchStream } from './watch-validators.ts';
 
 export function commitsIn({ responses }: WatchStream): Commit[] {

@@ -11,13 +11,13 @@
  * The search is greedy and bounded. What it chooses among alternatives may turn out wrong later: names that could have
  * been touched otherwise are remembered as doubtful, and what goes wrong with them is `undecided`, not a violation.
  */
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 import { evidenceIn } from './evidence.ts';
 import { changedBy, namesOf, setBy, withoutNames } from './command-names.ts';
-import { Span } from './expected.ts';
+import { Span } from '../contract/expected.ts';
 import { mayCommit, type Answer, type Operation } from './history.ts';
-import { nameOf, type Entry, type ModelState } from './model-state.ts';
-import { step, type StepResult } from './model-step.ts';
-import type { Command } from '../../../src/protocol/operations/operations.ts';
+import { nameOf, type Entry, type ContractState } from '../contract/state.ts';
+import { step, type StepResult } from './step.ts';
 
 export interface Unknown {
   readonly operation: Operation;
@@ -193,7 +193,7 @@ export class UnknownOutcomes {
    * `rev` itself is free for them when the one who asks only reads.
    */
   explain(
-    state: ModelState,
+    state: ContractState,
     names: readonly string[],
     rev: number,
     agrees: () => StepResult,

@@ -11,7 +11,8 @@
  *   bookmarkable  a revision that was reported as reached has no change at or below it still to come
  */
 import { isDeepStrictEqual } from 'node:util';
-import { show, type Violation } from './history.ts';
+import { show } from '../contract/expected.ts';
+import { type Violation } from './history.ts';
 
 export interface WatchEvent {
   readonly Key: string;

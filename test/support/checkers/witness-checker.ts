@@ -16,7 +16,7 @@
  * and `request_in_progress` only say that nothing was done, which the replay holds them to); mutexes beyond
  * `lease-intervals.ts`. After a violation what it touched is left out, so that one fault is reported once.
  */
-import { Span } from './expected.ts';
+import { Span } from '../contract/expected.ts';
 import {
   claimedRevision,
   describe,
@@ -143,7 +143,8 @@ export function assertWitness(
   throw new Error(`${violations.length} faults in ${operations} operations:\n${shown.join('\n')}`);
 }
 
-function faultOf(operation: Operation, answer: Answer): string | undefined {
+/** What is wrong with an answer by itself, whatever happened. */
+export function faultOf(operation: Operation, answer: Answer): string | undefined {
   const { status, body, rev, replayed } = answer;
   if (status === 500) return `${describe(operation)} was answered with an error of the server: ${JSON.stringify(body)}`;
   if (status !== 200) return undefined;
@@ -155,7 +156,7 @@ function faultOf(operation: Operation, answer: Answer): string | undefined {
 }
 
 /** Whether the model has something to say about it. */
-function isCompared({ kind }: Operation['call'], { status, body }: Answer): boolean {
+export function isCompared({ kind }: Operation['call'], { status, body }: Answer): boolean {
   if (kind === 'mutex.lock' || kind === 'mutex.unlock') return false;
   if (status === 200) return true;
   const { Code = '' } = body;

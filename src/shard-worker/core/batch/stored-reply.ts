@@ -12,7 +12,13 @@
  */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import { operationsOf, sections, type Batch, type ResultName, type Results } from '../../../protocol/operations/operations.ts';
+import {
+  operationsOf,
+  sections,
+  type Batch,
+  type ResultName,
+  type Results,
+} from '../../../protocol/operations/operations.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { Duplicate } from '../../../protocol/wire/shard-messages.ts';
 import { assert } from '../../../shared/assert.ts';
@@ -39,7 +45,7 @@ export function storedReply(batch: Batch, { results, rev, now }: Answered): stri
 /** The answer to a batch under an id that was used before. @param rev what the answer was read at */
 export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision): Reply {
   const { mode, fingerprint } = batch.idempotency!;
-  const before = parse(stored);
+  const before = readStoredReply(stored);
   const same = before.fingerprint === undefined || before.fingerprint === fingerprint;
   const names = JSON.stringify(ids);
   if (mode === 'replay') {
@@ -52,7 +58,8 @@ export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Re
   return failureReply(rev, failure('duplicate_request', message, { IDs: ids, Rev: before.rev, Same: same, Response }));
 }
 
-interface Parsed {
+/** What is kept of the first reply under an id. */
+export interface StoredReply {
   /** Absent: it cannot be compared. */
   readonly fingerprint?: string;
   readonly rev: Revision;
@@ -60,7 +67,7 @@ interface Parsed {
   body(format?: Batch['format']): string;
 }
 
-function parse(text: string): Parsed {
+export function readStoredReply(text: string): StoredReply {
   const parsed: unknown = JSON.parse(text);
   if (!Array.isArray(parsed)) {
     const { rev, body } = parsed as Version1;

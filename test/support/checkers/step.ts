@@ -1,18 +1,22 @@
 /**
- * One step of the model: does this answer agree with the contract, here and now? And the model as a server of its own,
- * which is where known-good histories come from.
+ * One step of a replay: does this answer agree with the contract, here and now?
  *
  * When an entry's end lies within the time in which the operation may have happened, either may be true. Then all
  * combinations are tried (there are seldom more than one or two such entries), and what agrees with the answer is kept:
  * an entry that was seen to be over at some revision is over at all later ones.
  */
-import { difference, plain, Span } from './expected.ts';
-import type { Answer, Body, Restart } from './history.ts';
-import { outcomeOf } from './model.ts';
-import { graceMs } from './model-leases.ts';
-import type { Moment, Outcome } from './model-moment.ts';
-import type { Entry, LockEntry, ModelState } from './model-state.ts';
+import { outcomeOf } from '../contract/contract.ts';
+import { anyNumber, difference, plain, Span, type Body } from '../contract/expected.ts';
+import type { Contents, Moment, Outcome } from '../contract/moment.ts';
+import type { ContractState, Entry } from '../contract/state.ts';
+import type { Answer } from './history.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
+
+/** What a step needs of a state: what is in it, and which of its entries were seen to be over. */
+export interface ReplayState extends Contents {
+  readonly mutexHandle: number;
+  wasGone(entry: Entry, rev: number): boolean;
+}
 
 export type StepResult =
   | {
@@ -24,6 +28,8 @@ export type StepResult =
     }
   | { readonly ok: false; readonly explanation: string };
 
+const waiters = (): typeof anyNumber => anyNumber;
+
 /** More entries that may or may not be over than this are not tried in all combinations. */
 const guessedMax = 6;
 
@@ -32,7 +38,7 @@ const guessedMax = 6;
  * question is whether it can have succeeded. `allows` may object to an outcome that agrees otherwise.
  */
 export function step(
-  state: ModelState,
+  state: ReplayState,
   call: Command,
   rev: number,
   now: Span,
@@ -46,6 +52,8 @@ export function step(
   if (body?.Now !== undefined && !answer?.replayed && (body.Now < now.lo || body.Now > now.hi)) {
     return { ok: false, explanation: `Now: expected a time from ${now.lo} to ${now.hi}, got ${body.Now}` };
   }
+  // Any handle will do that is higher than all before.
+  const mutexHandle = Math.max(state.mutexHandle + 1, body?.Lock ?? 0);
   let explanation = '';
   const guessed: { readonly name: string; readonly entry: Entry }[] = [];
   for (let guess = 0; guess < 1 << Math.min(guessed.length, guessedMax) || guess === 0; guess++) {
@@ -58,7 +66,7 @@ export function step(
       if (at < 0) at = guessed.push({ name, entry }) - 1;
       return at < guessedMax && ((guess >> at) & 1) === 1;
     };
-    const moment: Moment = { state, now: exactly, rev, said: body, over: isOver };
+    const moment: Moment = { state, now: exactly, rev, mutexHandle, said: body, over: isOver, waiters };
     const outcome = outcomeOf(moment, call);
     const found = disagreement(outcome, answer) ?? allows?.(outcome);
     if (found === undefined) {
@@ -107,57 +115,8 @@ function listedKeys(call: Command, body: Body): Set<unknown> | undefined {
 }
 
 /** What was decided by a step becomes the state. */
-export function accept(state: ModelState, rev: number, { outcome, over }: Extract<StepResult, { ok: true }>): void {
+export function accept(state: ContractState, rev: number, { outcome, over }: Extract<StepResult, { ok: true }>): void {
   for (const entry of over) state.seenGone(entry, rev);
   state.apply(outcome.changes);
   if (outcome.changes.length > 0) state.rev = Math.max(state.rev, rev);
-}
-
-/** The server was down: mutexes are gone, and leases last a little longer. */
-export function restart(
-  state: ModelState,
-  { downAt, startedAt, upAt }: Restart,
-  toleranceMs: number,
-  names: Iterable<string> = state.entries.keys(),
-): void {
-  for (const name of names) {
-    const entry = state.entries.get(name);
-    if (entry === undefined) continue;
-    if (name.startsWith('m')) state.apply([{ name }]);
-    const { lease } = entry as LockEntry;
-    if (!name.startsWith('l') || lease === undefined) continue;
-    const till = (before: number, start: number): number =>
-      Math.min(Math.max(before, start + Math.min(lease.durMs, graceMs)), start + lease.durMs);
-    const extended = new Span(till(lease.till.lo, startedAt - toleranceMs), till(lease.till.hi, upAt + toleranceMs));
-    const maybeOver = lease.maybeOver ?? (lease.till.lo <= downAt + toleranceMs ? lease.till : undefined);
-    const changed = { ...lease, till: extended, ...(maybeOver === undefined ? {} : { maybeOver }) };
-    state.apply([{ name, entry: { ...(entry as LockEntry), lease: changed } }]);
-  }
-}
-
-/** What the model would answer, as a server without delay: the next revision, and its state moves on. */
-export function respond(state: ModelState, call: Command, now: number): Omit<Answer, 'at'> {
-  const over = (_name: string, _entry: Entry, till: Span): boolean => till.lo <= now;
-  const moment = (rev: number): Moment => ({ state, now: new Span(now, now), rev, said: undefined, over });
-  const next = outcomeOf(moment(state.rev + 1), call);
-  const outcome = next.changes.some(({ name }) => !name.startsWith('m')) ? next : outcomeOf(moment(state.rev), call);
-  const changes = outcome.changes.map((change) => {
-    const stored = change.name.startsWith('i') ? { ...change.entry, body: plain(outcome.body) } : change.entry;
-    return { ...change, ...(stored === undefined ? {} : { entry: stored as Entry }) };
-  });
-  accept(state, outcome === next ? state.rev + 1 : state.rev, {
-    ok: true,
-    outcome: { ...outcome, changes },
-    over: [],
-    guessed: [],
-  });
-  const body = plain(outcome.body) as Body;
-  if (typeof body.Lock === 'number' && call.kind === 'mutex.lock')
-    state.mutexHandle = Math.max(state.mutexHandle, body.Lock);
-  const { Field: _, ...first } = body.Failed?.[0] ?? {};
-  return {
-    status: outcome.status,
-    body: { ...first, ...body },
-    ...(outcome.replayed ? { replayed: true } : {}),
-  };
 }

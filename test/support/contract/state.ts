@@ -2,8 +2,8 @@
  * What the model remembers: one map from names to immutable entries, so that a step is a list of changes and can be
  * undone. A name is a letter for the kind of thing, the account and the key.
  */
-import type { Body } from './history.ts';
-import type { Json, Span } from './expected.ts';
+import type { Body, Json, Span } from './expected.ts';
+import type { Contents } from './moment.ts';
 
 export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'stored';
 
@@ -76,7 +76,15 @@ export function describeName(name: string): string {
   return `${nouns[kind] ?? kind} ${JSON.stringify(name.slice(at + 1))} of account ${name.slice(1, at)}`;
 }
 
-export class ModelState {
+/** When an entry ends by itself, or when what it remembers is forgotten. */
+export function tillOf(entry: Entry): Span | undefined {
+  const { till } = entry as KvEntry;
+  if (till !== undefined) return till;
+  const { lease, forget } = entry as LockEntry;
+  return lease?.till ?? forget;
+}
+
+export class ContractState implements Contents {
   readonly entries = new Map<string, Entry>();
   /** The highest revision that was committed. */
   rev = 0;
@@ -86,8 +94,8 @@ export class ModelState {
   readonly #sorted = new Map<string, string[]>();
   #log: { readonly name: string; readonly before: Entry | undefined }[] | undefined;
 
-  get(kind: Kind, account: string, key: string): Entry | undefined {
-    return this.entries.get(nameOf(kind, account, key));
+  get(name: string): Entry | undefined {
+    return this.entries.get(name);
   }
 
   apply(changes: readonly Change[]): void {
@@ -125,7 +133,7 @@ export class ModelState {
     return at !== undefined && at < rev;
   }
 
-  /** Keys of one kind in the byte order of UTF-8, behind `after` and with the prefix. */
+  /** Keys of one kind in the byte order of UTF-8, after `after` and with the prefix. */
   *keys(kind: Kind, account: string, prefix: string, after: string | undefined): Generator<string> {
     const head = nameOf(kind, account, '');
     let sorted = this.#sorted.get(head);

@@ -3,7 +3,34 @@
  * clock exactly, so a time is a span; values are JSON text, as they were asked to be stored.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { show, type Body } from './history.ts';
+
+/** The members of replies that checkers look at, all of which may be missing. */
+export interface Body {
+  readonly [member: string]: unknown;
+  readonly Rev?: number;
+  readonly Now?: number;
+  readonly Code?: string;
+  readonly Lock?: number;
+  readonly TillMs?: number;
+  readonly Holder?: Body;
+  readonly Waiters?: number;
+  readonly Recover?: Body;
+  readonly Failed?: readonly Body[];
+  readonly Atomic?: readonly Body[];
+  readonly KV?: readonly Body[];
+  readonly KVSet?: readonly Body[];
+  readonly Locks?: readonly Body[];
+  readonly Key?: string;
+  readonly LockID?: string;
+  readonly Version?: number;
+  readonly Value?: unknown;
+  readonly Deleted?: boolean;
+  readonly Old?: number;
+  readonly More?: boolean;
+  readonly After?: string;
+  readonly IDs?: readonly string[];
+  readonly Response?: Body;
+}
 
 /** A time between two moments, both of them possible. */
 export class Span {
@@ -107,4 +134,10 @@ export function plain(expected: unknown): unknown {
   if (Array.isArray(expected)) return expected.map(plain);
   const members = Object.entries(expected).filter(([, value]) => value !== undefined);
   return Object.fromEntries(members.map(([name, value]) => [name, plain(value)]));
+}
+
+/** `{"Key":…}` in one line, cut where nobody reads on. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 240 ? `${text.slice(0, 240)}…` : text;
 }

@@ -1,0 +1,79 @@
+/**
+ * The whole contract once more, naively: what a command does to a state, and what is answered. It is written from the
+ * contract alone and shares no code with the server. Nothing here changes the state: an outcome lists the changes.
+ *
+ * One model serves three users. The model tests predict each reply of a random history (`contract-server.ts`). The
+ * witness checker explains replies after the fact, at their revisions (`../checkers/step.ts`). The simulator asks it
+ * about each answer when it arrives (`../../sim/check-reply.ts`).
+ *
+ * Time is a span, because a checker does not know when exactly something happened. Whether an entry has ended whose end
+ * lies within that span is asked of `Moment.over`, which may guess. One who predicts has spans of no length.
+ */
+import { counter } from './counter.ts';
+import type { Body } from './expected.ts';
+import { idempotency } from './idempotency.ts';
+import { kv } from './kv.ts';
+import { lock } from './lock.ts';
+import { done, refuse, Turn, type Moment, type Outcome, type Performed } from './moment.ts';
+import { mutex } from './mutex.ts';
+import { sequence } from './sequence.ts';
+import { watch } from './watch.ts';
+import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
+
+/** What one noun has to say. */
+interface Noun {
+  /** Answers a batch before anything else of it is looked at. */
+  early?(at: Moment, batch: Batch): Outcome | undefined;
+  /** Notes the noun's changes and failures in the turn, and says what it adds to the reply. */
+  perform?(turn: Turn, batch: Batch): Performed;
+  /** What is stored with the reply. */
+  stored?(at: Moment, batch: Batch, body: Body): Outcome['changes'];
+  /** The commands of its own. */
+  readonly commands?: object;
+}
+
+/** Failures are listed in this order, and the first gives the refusal its code. */
+const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, counter, sequence, watch];
+
+const commands = { ...kv.commands, ...lock.commands, ...mutex.commands, ...watch.commands } satisfies {
+  readonly [Kind in Exclude<Command['kind'], 'batch'>]: (
+    at: Moment,
+    command: Extract<Command, { kind: Kind }>,
+  ) => Outcome;
+};
+
+export function outcomeOf(at: Moment, command: Command): Outcome {
+  if (command.kind === 'batch') return batchOutcome(at, command);
+  return (commands[command.kind] as (at: Moment, command: Command) => Outcome)(at, command);
+}
+
+/** All of a batch happens, or nothing. */
+function batchOutcome(at: Moment, batch: Batch): Outcome {
+  for (const noun of nouns) {
+    const early = noun.early?.(at, batch);
+    if (early !== undefined) return early;
+  }
+  const turn = new Turn(at, batch.account);
+  const members = {};
+  let reply: object | undefined;
+  for (const noun of nouns) {
+    const performed = noun.perform?.(turn, batch);
+    if (performed === undefined) continue;
+    if ('reply' in performed) reply = performed.reply;
+    else Object.assign(members, performed.members);
+  }
+  const [first] = turn.failed as Body[];
+  if (first !== undefined) {
+    const { Field: _, Code, ...details } = first;
+    return refuse(Code!, { ...details, Failed: turn.failed });
+  }
+  const body = batch.format === 'batch' ? members : reply;
+  if (body === undefined) return refuse('not_found');
+  const outcome = done(
+    at,
+    body,
+    Array.from(turn.changes, ([name, entry]) => (entry === undefined ? { name } : { name, entry })),
+  );
+  const stored = nouns.flatMap((noun) => noun.stored?.(at, batch, outcome.body as Body) ?? []);
+  return stored.length === 0 ? outcome : { ...outcome, changes: [...outcome.changes, ...stored] };
+}

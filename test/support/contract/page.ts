@@ -1,0 +1,28 @@
+/** A page of a list. */
+import { done, type Moment, type Outcome } from './moment.ts';
+import { compareUtf8 } from './state.ts';
+import type { KvList } from '../../../src/protocol/operations/kv.ts';
+import type { LockList } from '../../../src/protocol/operations/lock.ts';
+
+/** `row` shows one key; undefined: there is nothing to list under it. */
+export function page(at: Moment, call: KvList | LockList, row: (key: string) => object | undefined): Outcome {
+  const { account, prefix, after, limit } = call;
+  const [kind, member] = call.kind === 'kv.list' ? (['kv', 'KV'] as const) : (['lock', 'Locks'] as const);
+  const rows: object[] = [];
+  // A page may be shorter than was asked for: where it ended is taken from the reply.
+  const last = at.said?.More === true ? at.said.After : undefined;
+  let more = last;
+  let before = '';
+  for (const key of at.state.keys(kind, account, prefix, after)) {
+    if (last !== undefined && compareUtf8(key, last) > 0) break;
+    const shown = row(key);
+    if (shown === undefined) continue;
+    if (rows.length === limit) {
+      more = before;
+      break;
+    }
+    rows.push(shown);
+    before = key;
+  }
+  return done(at, { [member]: rows, ...(more === undefined ? {} : { More: true, After: more }) });
+}

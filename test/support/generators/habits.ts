@@ -1,0 +1,107 @@
+/**
+ * How a random client asks: its names, its times, what it knows. The makers of this folder, one file a noun, draw from
+ * it, so that the model tests, the histories and the simulator share one maker for each thing that can be asked.
+ */
+import { accountId } from '../../../src/protocol/ids.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
+import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
+
+export type Named = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id';
+
+export abstract class Habits {
+  readonly random: SeededRandom;
+  account = accountId('acme');
+  abstract readonly names: Readonly<Record<Named, readonly string[]>>;
+  readonly owners: readonly string[] = ['o0', 'o0', 'o0', 'o1'];
+  readonly prefixes: readonly string[] = [''];
+  readonly limitMax: number = 6;
+
+  constructor(random: SeededRandom) {
+    this.random = random;
+  }
+
+  /** As far as the client knows; 0: there is none. */
+  abstract knownVersion(key: string): number;
+  /** Of the lock or mutex of that name, mostly the one that holds it. */
+  abstract handle(noun: 'lock' | 'mutex', id: string): number;
+  /** As JSON. */
+  abstract value(): string;
+  abstract ttl(key: string): { readonly ttlMs?: number };
+  abstract durMs(): number;
+  abstract waitMs(): number;
+
+  below(bound: number): number {
+    return this.random.below(bound);
+  }
+
+  /** True in so many of a hundred cases. */
+  chance(percent: number): boolean {
+    return this.below(100) < percent;
+  }
+
+  one<Item>(items: readonly Item[]): Item {
+    return items.length === 1 ? items[0]! : items[this.below(items.length)]!;
+  }
+
+  name(noun: Named): string {
+    return this.one(this.names[noun]);
+  }
+
+  /** Up to so many names; one may come twice. */
+  some(noun: Named, most: number): string[] {
+    return Array.from({ length: 1 + this.below(most) }, () => this.name(noun));
+  }
+
+  /** To expect: mostly the one that the key has. */
+  version(key: string): number {
+    const how = this.below(100);
+    return how < 20 ? 0 : this.knownVersion(key) + (how < 30 ? 1 : 0);
+  }
+
+  held(noun: 'lock' | 'mutex'): { readonly id: string; readonly handle: number } {
+    const id = this.name(noun);
+    return { id, handle: this.handle(noun, id) };
+  }
+
+  owner(): Pick<LockOperation, 'owner'> {
+    return this.chance(50) ? { owner: this.one(this.owners) } : {};
+  }
+
+  /** As JSON. */
+  meta(): Pick<LockOperation, 'meta'> {
+    return this.chance(30) ? { meta: String(this.below(5)) } : {};
+  }
+
+  /** How a lock or mutex is given back: by handle, by owner, or by force. */
+  proof(_noun: 'lock' | 'mutex', handle: number): Omit<UnlockOperation, 'id'> {
+    const how = this.below(100);
+    return how < 10 ? {} : how < 30 ? { owner: this.one(this.owners) } : { handle };
+  }
+
+  /** How long the ids of a request are remembered. */
+  rememberMs(): number {
+    return this.one([2000, 5000, 30_000]);
+  }
+
+  /** Of what is asked under the ids. */
+  fingerprint(): string {
+    return this.one(['f', 'f', 'f', 'g']);
+  }
+
+  /** How many numbers of a sequence. */
+  count(): number {
+    return 1 + this.below(3);
+  }
+
+  /** To change a counter by, or to. */
+  number(): number {
+    return this.below(20);
+  }
+
+  /** What a counter is expected to be. */
+  ifEq(_key: string, op: CounterOperation['op']): { readonly ifEq?: number } {
+    // HTTP knows it for no other.
+    return op === 'set' && this.chance(50) ? { ifEq: this.below(4) } : {};
+  }
+}

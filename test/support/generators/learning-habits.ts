@@ -1,0 +1,73 @@
+/** Clients of a random history: they ask for few things, over and over, and use again what they were told. */
+import type { Body } from '../contract/expected.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import { Habits, type Named } from './habits.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
+
+export class LearningHabits extends Habits {
+  readonly names: Readonly<Record<Named, readonly string[]>>;
+  override readonly owners = ['o0', 'o1', 'o2'];
+  override readonly prefixes = ['k'];
+  override readonly limitMax: number = 4;
+  readonly #versions = new Map<string, number>();
+  readonly #handles = new Map<string, number>();
+  #values = 0;
+
+  /** `things`: how many keys, locks and so on there are. */
+  constructor(random: SeededRandom, things: number) {
+    super(random);
+    const named = (letter: string, count = things): string[] =>
+      Array.from({ length: count }, (_, i) => `${letter}${i}`);
+    this.names = {
+      kv: named('k'),
+      counter: named('c'),
+      sequence: named('s'),
+      lock: named('l'),
+      mutex: named('m'),
+      id: named('i', things * 4),
+    };
+  }
+
+  learn(call: Command, { KV, KVSet, Rev, Lock }: Body): void {
+    for (const { Key, Version } of [...(KV ?? []), ...(KVSet ?? [])]) this.#versions.set(Key!, Version!);
+    if (call.kind === 'batch' && call.format !== 'batch' && Rev !== undefined)
+      for (const { key } of call.set ?? []) this.#versions.set(key, Rev);
+    if ((call.kind === 'batch' || call.kind === 'mutex.lock') && call.lock && Lock !== undefined) {
+      this.#handles.set(call.lock.id, Lock);
+    }
+  }
+
+  knownVersion(key: string): number {
+    return this.#versions.get(key) ?? 0;
+  }
+
+  override version(key: string): number {
+    return this.chance(20) ? 0 : this.knownVersion(key);
+  }
+
+  handle(_noun: 'lock' | 'mutex', id: string): number {
+    return this.#handles.get(id) ?? 1;
+  }
+
+  /** No two are equal, so that what was read tells who wrote it. */
+  value(): string {
+    this.#values += 1;
+    return JSON.stringify(this.chance(50) ? `v${this.#values}` : { n: this.#values, list: [1, null] });
+  }
+
+  ttl(_key: string): { ttlMs?: number } {
+    return this.chance(15) ? { ttlMs: 1500 } : {};
+  }
+
+  durMs(): number {
+    return this.one([1000, 3000, 15_000]);
+  }
+
+  waitMs(): number {
+    return this.chance(40) ? 800 : 0;
+  }
+
+  override some(noun: Named, most: number): string[] {
+    return super.some(noun, Math.min(most, 2));
+  }
+}
