@@ -1,11 +1,14 @@
 /**
- * Whether one answer can be true, asked of the contract model (`../support/contract/contract.ts`) when it arrives, with
- * the timeline as its state. A commit finds the entries as of the revision before it, and must have left in the log what
- * the model makes of it; a refusal or a read finds the entries as of the revision that it names (I1, I2, I7, I8, I13,
- * I15). An entry may end at any moment between the request and its answer.
+ * Whether one answer can be true, asked of the contract model when the answer arrives, with the timeline as the model's
+ * state (I1, I2, I7, I8, I13, I15).
  *
- * The witness check at the end of a run replays all of it in order, and looks at more; but it goes by one clock, and must
- * pass over the runs in which the clock is set back between two lives.
+ *   a commit    finds the entries as of the revision before it; the log holds what the model makes of it
+ *   the rest    finds the entries as of the revision that it names, and changes nothing
+ *
+ * An entry may end at any moment between the request and its answer.
+ *
+ * The witness check at the end of a run replays the whole history in order and looks at more. It goes by one clock,
+ * though, and passes over the runs in which the clock is set back between two lives: nearly half of all.
  */
 import type { Kind as RecordKind } from '../../src/protocol/record.ts';
 import { changesDiffer, entryOf } from '../support/checkers/commit-log.ts';
@@ -37,12 +40,12 @@ export function checkReply(timeline: Timeline, operation: Operation, answer: Ans
     const record = timeline.record(rev);
     commit = attempt(rev - 1, ({ changes }) => {
       if (record?.account !== call.account || changes.length === 0) return `there is no such commit at revision ${rev}`;
-      // What else is in the commit has ended by itself: the timeline checks that it was over.
+      // Other effects of the commit are ends, and the timeline checks that their time had come.
       return changesDiffer(changes, { ...record, by: now.hi }, () => true);
     });
     if (commit.ok) return;
   }
-  // What may commit or not, such as a deletion of nothing, is right if it is so either way.
+  // A deletion of nothing commits nothing: what may commit or not is right if it is right as either.
   if (commit?.ok === false && surelyCommitted(call, answer)) return fail(`at revision ${rev}: ${commit.explanation}`);
   const read = attempt(rev, ({ changes }) => (changes.length === 0 ? undefined : 'it changes something'));
   if (!read.ok) fail(`reading at revision ${rev}: ${(commit?.ok === false ? commit : read).explanation}`);
@@ -67,7 +70,7 @@ class StateAt implements ReplayState {
     const entry = entryOf(name, stored.value!, stored.till, stored.rev);
     const { lease } = entry as LockEntry;
     if (lease === undefined) return entry;
-    // A start has given it its grace.
+    // Leases get their grace at a start.
     const till = leaseEnd(stored, lease.durMs, this.#timeline.boot);
     return { ...(entry as LockEntry), lease: { ...lease, till: new Span(till, till) } };
   }
@@ -79,7 +82,7 @@ class StateAt implements ReplayState {
       .toSorted(compareUtf8);
   }
 
-  /** What was seen to be over stays so: the clock of one life does not go back, and entries are made anew. */
+  /** Each answer is judged by itself. */
   wasGone(): boolean {
     return false;
   }

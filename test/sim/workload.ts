@@ -1,7 +1,7 @@
 /**
- * What the clients of a simulation ask: every command, on few keys, so that they meet. The values of a request name it,
- * which is how a commit is told to be whole. What was answered before (handles, versions, ids) is used again, also when
- * it is stale. Each run has favourites, drawn from its seed, so that many runs differ more than many requests of one do.
+ * What the clients of a simulation ask: every command, on few keys, so that clients meet. The values of a request name
+ * it, which is how a commit is told to be whole. Clients use again what they were told (handles, versions, ids), also
+ * when it is stale. Each run draws favourites from its seed: many runs differ more than many requests of one run do.
  */
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
 import { count } from '../support/generators/counter.ts';
@@ -34,7 +34,7 @@ interface Kept {
   readonly handle: number;
 }
 
-/** What is asked, by its name in the coverage; what stands twice is asked twice as often. */
+/** The calls by their name in the coverage. One that is listed twice is asked twice as often. */
 const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Command])[] = [
   ['set', (h) => ({ set: [put(h, h.name('kv'))] })],
   ['set if version', (h) => ({ set: [putIf(h, h.name('kv'))] })],

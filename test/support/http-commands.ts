@@ -55,7 +55,7 @@ export class HttpCommands {
     return again ?? this.#remembered(this.#usual.next());
   }
 
-  /** Several for one array body: batches that do not wait, and that refuse what is known (a replay could not be told). */
+  /** Several for one array body: batches that do not wait and that refuse known ids (a replay could not be told). */
   several(count: number): Batch[] {
     const batches: Batch[] = [];
     while (batches.length < count) {

@@ -58,7 +58,7 @@ export class Endings {
     return [...this.#past, ...open.map((ending) => this.#explainer(ending, Infinity))];
   }
 
-  /** What a command left behind of which nobody knows whether it happened: beside its own revision, which is not here. */
+  /** Ends of what a command left, of which nobody knows whether it happened; its own revision is not among them. */
   ofUnknown(call: Command, sentAt: number, from: number, until: number, starts: number): Explainer[] {
     const ends = endsLeftBy(call).filter(({ afterMs }) => sentAt + afterMs <= until);
     return ends.map(({ afterMs, lease }) => {

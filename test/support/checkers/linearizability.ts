@@ -17,7 +17,7 @@
 
 export interface SequentialModel<State, Input, Output> {
   readonly init: State;
-  /** The state after it, or undefined if it cannot have given this output. Without an output anything it may do is right. */
+  /** The state after it; undefined if it cannot have given this output. Without an output, anything goes. */
   readonly step: (
     state: State,
     input: Input,

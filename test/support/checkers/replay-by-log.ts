@@ -2,7 +2,7 @@
  * The replay where the log of the server can be read: every revision belongs to exactly one of
  *
  *   an operation that was answered      at the revision that it claims; the log holds exactly its changes
- *   one that was not                    the log holds what it would change here, and nobody else's place is taken by it:
+ *   one that was not                    the log holds what it would change here, and it takes nobody else's place:
  *                                       of several that could have, `Placement` finds who can have done which
  *   an end                              each effect is that of something whose time has come
  *   a lease that is taken back          that of an operation which was never answered

@@ -105,7 +105,7 @@ export class Replay implements ClaimJudge {
   }
 
   /**
-   * An unlock that is answered 200 may have ended the lease, or be the repetition of one that was never answered and did:
+   * An unlock that is answered 200 may have ended the lease, or may repeat one that was never answered and did:
    * then the lease ended earlier. One that ends it in another way leaves the lock in doubt.
    */
   #orRepeated(result: Agreed, { operation, rev }: Happening): Agreed {
@@ -210,8 +210,8 @@ export class Replay implements ClaimJudge {
   }
 
   /**
-   * A stored reply that nobody was given is known of its revision only: what it says was made up from what is known of the
-   * time before, where something unknown may have happened, however long ago that is.
+   * Of a stored reply that nobody was given only its revision is known: what it says was made up from what is known of
+   * the time before, where something unknown may have happened, however long ago that is.
    */
   #behindStored({ body: { Response: stored, Rev: rev } }: Answer): Unknown | undefined {
     const writer = stored === undefined || rev === undefined ? undefined : this.#by.get(rev);
@@ -223,7 +223,7 @@ export class Replay implements ClaimJudge {
     return step(this.#state, operation.call, this.#state.rev, now, answer);
   }
 
-  /** All that is sent after a start has a higher revision than all before it, so that the first to be sent after tells. */
+  /** All that is sent after a start has a higher revision than all before it: the first to be sent after it tells. */
   #restartBefore(operation: Operation, rev: number): void {
     for (; this.#restarted < this.#restarts.length; this.#restarted++) {
       const next = this.#restarts[this.#restarted]!;

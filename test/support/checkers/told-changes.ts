@@ -1,5 +1,5 @@
 /**
- * Whether a watch over everything and the answers tell the same: each acknowledged write is in it at its revision, whole;
+ * Whether a watch over everything tells what the answers tell: each acknowledged write is in it at its revision, whole;
  * each commit that is in it was acknowledged, or was never answered, or is the end of keys that had a TTL.
  */
 import { isDeepStrictEqual } from 'node:util';

@@ -256,7 +256,7 @@ export class UnknownOutcomes {
     return { result, chosen };
   }
 
-  /** Where it may have happened: where somebody of its kind did, or else as late as possible, when fewer have read it. */
+  /** Where it may have happened: where one of its kind did, or else as late as possible, when fewer have read it. */
   #revisionsFor(unknown: Unknown, asked: readonly string[], rev: number): number[] {
     const { names, changes, sets, lo, hi } = unknown;
     const written = (name: string): number => this.#written.get(name) ?? 0;

@@ -1,6 +1,6 @@
 /**
  * Revisions are a witness: every reply says at which point of one order it was true. So a history is replayed in that
- * order through the naive model, and every reply is compared with the model's, in O(n log n) over any number of
+ * order through the contract model, and every reply is compared with the model's, in O(n log n) over any number of
  * operations; nothing is searched for but what was never answered.
  *
  *   commits      at their revision, alone                      a claim     what carries no revision (failures and

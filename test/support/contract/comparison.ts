@@ -25,7 +25,11 @@ export class Comparison {
     this.model = new ContractServer(now, { shards, told: (ref) => this.#told.get(ref) });
   }
 
-  /** `happens` does to the model what was done to the server, which `said` this. Returns the events that are expected. */
+  /**
+   * `said`: the server's replies of this step. `happens` does to the model what was done to the server.
+   *
+   * @returns the events that the model expects
+   */
   step(said: readonly Said[], happens: () => void): readonly ExpectedEvent[] {
     const { model } = this;
     this.#told = new Map(said.flatMap(({ ref, reply }) => (reply.body === '' ? [] : [[ref, bodyOf(reply)]])));

@@ -3,8 +3,8 @@
  * shards, journal or messages. It predicts every reply of a random history, and makes histories that are right by
  * definition.
  *
- * It cannot know which revisions and mutex handles a real server hands out. One who compares gives it `told`, which takes
- * them from the real replies; without it the server numbers its commits itself.
+ * It cannot know which revisions and mutex handles a real server hands out. A comparison gives it `told`, which takes
+ * them from the real replies; without `told` it numbers its commits itself.
  */
 import { outcomeOf } from './contract.ts';
 import { Span, type Body } from './expected.ts';
@@ -81,7 +81,7 @@ export class ContractServer {
     this.#serve();
   }
 
-  /** A client vanishes. */
+  /** The client of this request vanishes. */
   cancel(ref: number): void {
     for (const [name, waiters] of this.#waiters) {
       this.#waiters.set(
@@ -112,7 +112,7 @@ export class ContractServer {
     this.#serve();
     for (const waiters of this.#waiters.values()) {
       const late = waiters.filter(({ deadline }) => deadline <= now);
-      // The one that has waited for longest is told first, also when a retry has taken over a place further ahead.
+      // The oldest request is told first, also when a retry has taken over a place further ahead.
       for (const waiter of late.toSorted((a, b) => a.ref - b.ref)) {
         waiters.splice(waiters.indexOf(waiter), 1);
         const { ref, command } = waiter;
@@ -197,7 +197,7 @@ export class ContractServer {
     }
   }
 
-  /** Those who wait for what has become free are granted it, first come, first served. One may free what another wants. */
+  /** Grants what has become free, first come, first served. One who is granted a lock may free another. */
   #serve(): void {
     for (let moved = true; moved; ) {
       moved = false;

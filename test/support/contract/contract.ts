@@ -1,13 +1,15 @@
 /**
- * The whole contract once more, naively: what a command does to a state, and what is answered. It is written from the
- * contract alone and shares no code with the server. Nothing here changes the state: an outcome lists the changes.
+ * The whole contract once more, naively: what a command does to a state, and what the reply says. It is written from
+ * the contract alone and shares no code with the server. Nothing here changes the state: an outcome lists the changes.
  *
- * One model serves three users. The model tests predict each reply of a random history (`contract-server.ts`). The
- * witness checker explains replies after the fact, at their revisions (`../checkers/step.ts`). The simulator asks it
- * about each answer when it arrives (`../../sim/check-reply.ts`).
+ *   model tests        predict each reply of a random history                       contract-server.ts
+ *   witness checker    explains replies after the fact, at their revisions          ../checkers/step.ts
+ *   simulator          asks about each answer when it arrives                       ../../sim/check-reply.ts
  *
- * Time is a span, because a checker does not know when exactly something happened. Whether an entry has ended whose end
- * lies within that span is asked of `Moment.over`, which may guess. One who predicts has spans of no length.
+ * Time is a span, because a checker does not know when exactly something happened. `Moment.over` says whether an entry
+ * has ended whose end lies within the span, and may guess. A prediction has spans of no length.
+ *
+ * A new noun is one file beside this one and one line in `nouns`, and in `commands` if it has commands of its own.
  */
 import { counter } from './counter.ts';
 import type { Body } from './expected.ts';

@@ -101,7 +101,8 @@ export function difference(expected: unknown, actual: unknown, path = 'the body'
 
 function itemsDiffer(expected: readonly unknown[], actual: readonly unknown[], path: string): string | undefined {
   if (expected.length !== actual.length) {
-    return `${path}: expected ${expected.length} items, ${show(plain(expected))}, got ${actual.length}, ${show(actual)}`;
+    const [items, got] = [show(plain(expected)), show(actual)];
+    return `${path}: expected ${expected.length} items, ${items}, got ${actual.length}, ${got}`;
   }
   for (let i = 0; i < expected.length; i++) {
     const found = difference(expected[i], actual[i], `${path}[${i}]`);

@@ -36,7 +36,7 @@ export function lockNow(entry: LockEntry, over: boolean): LockNow {
   return { ended: push(entry.ended, lease, 'expired', at) };
 }
 
-/** Whether the lease is that of whoever asks: by the handle that it extends, otherwise by its owner. */
+/** Whether the operation is the holder's own: by the handle that it extends, otherwise by its owner. */
 export function isOwn(lease: Lease | undefined, { extend, owner }: LockOperation): boolean {
   if (lease === undefined) return false;
   return extend === undefined ? owner !== undefined && owner === lease.owner : extend === lease.handle;
@@ -65,8 +65,8 @@ export function grant(
 }
 
 /**
- * When a lease began. `Now` is the moment of the commit, which is that of the grant, but for a batch over several shards:
- * there the lease counts from the turn of the lock's shard, a few messages before.
+ * When a lease began. `Now` in the reply is the moment of the commit, and the lease begins in that moment, except in a
+ * batch over several shards: there it counts from the turn of the lock's shard, a few messages before.
  */
 function grantedAt({ now, said }: Moment, durMs: number): Span {
   const from = (said?.TillMs ?? NaN) - durMs;
@@ -134,7 +134,7 @@ export function holder({ meta, till, since }: Lease): object {
   return { Meta: meta, Till: till.seconds(), TillMs: till, Since: since };
 }
 
-/** Of a grant. An owner that asks again is told again whom it recovers from; who extends by handle hears nothing new. */
+/** Members of a grant. An owner that asks again is told again whom it recovers from, an extension by handle is not. */
 export function granted(
   { now, said }: Moment,
   before: LockNow,
@@ -156,7 +156,7 @@ function meantBy({ handle, owner }: { handle?: number | undefined; owner?: strin
     handle === undefined ? lease.owner === owner : lease.handle === handle;
 }
 
-/** The newest of the ended; only it keeps its metadata, for the next holder. */
+/** Puts the lease first. Only the newest keeps its metadata, for the next holder. */
 function push(ended: readonly Ended[], lease: Lease, why: Ended['why'], at: Span): Ended[] {
   const { handle, owner, meta } = lease;
   const older = ended.slice(0, endedMax - 1).map((old) => ({ ...old, meta: undefined }));

@@ -1,6 +1,6 @@
 /**
  * What the model remembers: one map from names to immutable entries, so that a step is a list of changes and can be
- * undone. A name is a letter for the kind of thing, the account and the key.
+ * undone. A name is the letter of its kind, the account and the key.
  */
 import type { Body, Json, Span } from './expected.ts';
 import type { Contents } from './moment.ts';
