@@ -137,14 +137,16 @@ test('a stored reply and its end are those of a batch that was never answered, a
   const asked = batch({ ...once('i', { ttlMs: 5000 }), get: ['a'] });
   const made = (): Clients =>
     clients().ok(set('a', 'x'), wrote(1, 'a')).unanswered(asked).wait(6000).ok(set('b', 'x'), wrote(4, 'b'));
-  const reply = { KV: [{ Key: 'a', Version: 1, Value: 'x' }], Rev: 2 };
-  const stored = (body: object): LogEffect =>
-    effect('idempotency', 'i', { fingerprint: 'f', status: 200, body: JSON.stringify(body), rev: 2 }, 6020);
+  const stored = (...get: readonly object[]): LogEffect => {
+    const asked = { format: 'batch', get: get.map(() => 'a') };
+    return effect('idempotency', 'i', [2, 'f', 2, 1020, asked, { get }], 6020);
+  };
+  const reply = { version: 1, value: '"x"' };
   const first = [effect('kv', 'a', 'x')];
   const over = [{ ...effect('idempotency', 'i'), expired: true } as const];
   const last = [effect('kv', 'b', 'x')];
   assert.deepEqual(says(made(), first, [stored(reply)], over, last), []);
-  assert.match(says(made(), first, [stored({ ...reply, KV: [] })], over, last)[0]!, /^violation: Revision 2 .*nobody/);
+  assert.match(says(made(), first, [stored()], over, last)[0]!, /^violation: Revision 2 .*nobody/);
   assert.match(says(made(), first, over, [stored(reply)], last)[0]!, /^violation: Revision 2 belongs to nobody/);
   assert.match(says(made(), first, [stored(reply)], first, last)[0]!, /^violation: Revision 3 belongs to nobody/);
   assert.match(says(made(), first, [stored(reply)], over)[0]!, /operation 3 .* at revision 4.*not its own/);

@@ -285,9 +285,9 @@ export const seededBugs: readonly SeededBug[] = [
     find: '  if (refusal !== undefined) return out.reply(ref, refusal);\n',
     replace:
       '  if (refusal !== undefined) {\n' +
-      '    const used = evaluation.drafts.filter(({ kind }) => kind === kinds.sequence);\n' +
+      '    const used = evaluation.pending.filter(({ kind }) => kind === 0x73);\n' +
       '    const rev = used.length === 0 ? undefined : out.nextRevision();\n' +
-      "    if (rev !== undefined) commit(state, { rev, account: batch.account, effects: seal(used, rev, batch, '') }, out);\n" +
+      "    if (rev !== undefined) commit(turn, { rev, account: batch.account, effects: seal(used, rev, '') });\n" +
       '    return out.reply(ref, refusal);\n' +
       '  }\n',
     caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'a failed batch consumes nothing' },
@@ -387,7 +387,7 @@ export const seededBugs: readonly SeededBug[] = [
     name: 'any owner passes for the holder',
     file: `${core}/state/lease.ts`,
     find: 'return operation.owner !== undefined && view.lease.owner === operation.owner;',
-    replace: 'return ask.owner !== undefined && view.lease.owner !== undefined;',
+    replace: 'return operation.owner !== undefined && view.lease.owner !== undefined;',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'another owner is not the owner' },
   },
   {
@@ -436,7 +436,7 @@ export const seededBugs: readonly SeededBug[] = [
     name: 'any handle unlocks',
     file: `${core}/state/lease.ts`,
     find: 'operation.handle === undefined ? lease.owner === operation.owner : lease.handle === operation.handle;',
-    replace: 'ask.handle === undefined ? lease.owner === ask.owner : lease.handle > 0;',
+    replace: 'operation.handle === undefined ? lease.owner === operation.owner : lease.handle > 0;',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong handle, the handle of another lock' },
   },
   {

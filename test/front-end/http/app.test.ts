@@ -39,8 +39,8 @@ test('an error of the dispatcher keeps its members and gets a RequestID; 429 and
   const busy = await door.send('POST', '/db/a/lock/l');
   assert.deepEqual(busy.json(), { Code: 'not_locked', Message: 'busy', Waiters: 3, RequestID: 'boot7-0-1' });
   assert.equal(busy.headers['retry-after'], undefined);
-  for (const status of [429, 503]) {
-    door.dispatcher.reply = () => ({ status, body: '{"Code":"overloaded","Message":"full"}' });
+  for (const outcome of ['rate_limited', 'overloaded'] as const) {
+    door.dispatcher.reply = () => ({ outcome, body: '{"Code":"overloaded","Message":"full"}' });
     assert.equal((await door.send('POST', '/db/a/lock/l')).headers['retry-after'], '1');
   }
 });
