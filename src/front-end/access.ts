@@ -63,7 +63,7 @@ export interface NeededScopes {
  */
 export function requireScopes(access: Access, command: Command): NeededScopes {
   const needed = scopesOf(command);
-  if (needed.force) requireScope(access, 'force', 'Unlocking without the handle or the owner');
+  if (needed.force) requireScope(access, 'force', 'Unlocking without its fencing token or owner');
   if (needed.write) requireScope(access, 'write', 'Writing');
   if (needed.read) requireScope(access, 'read', 'Reading');
   return needed;

@@ -6,7 +6,7 @@ export const errorCodes = {
   invalid: {
     status: 400,
     retryable: false,
-    meaning: 'The request is malformed; the message names the field and what was wanted.',
+    meaning: 'The request is malformed; the message names the field and what was expected.',
   },
   unauthorized: { status: 401, retryable: false, meaning: 'The bearer token is missing or unknown.' },
   forbidden: {
@@ -23,7 +23,7 @@ export const errorCodes = {
   lock_lost: {
     status: 409,
     retryable: false,
-    meaning: 'The handle does not hold the lock: it expired, was forced, or never was given.',
+    meaning: 'The fencing token does not hold the lock: it expired, was forced, or never was given.',
   },
   version_mismatch: {
     status: 409,
@@ -85,10 +85,10 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** An error that a client caused or must handle: a value, never an exception, inside the server. */
+/** An error that a client caused or must fence: a value, never an exception, inside the server. */
 export interface Failure {
   readonly code: ErrorCode;
-  /** What is wrong and what was wanted. */
+  /** What is wrong and what was expected. */
   readonly message: string;
   /** Further members of the error body, by their JSON names. */
   readonly details?: Readonly<Record<string, unknown>>;

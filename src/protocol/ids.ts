@@ -10,7 +10,7 @@ export type ShardId = Brand<number, 'ShardId'>;
 
 /**
  * A commit number of the whole server: dense, increasing, below 2^53. It is the `Version` of every key that the commit
- * wrote, the handle and fencing token of a lock that it granted, and the cursor of a watch.
+ * wrote, the fencing token of a lock that it granted, and the cursor of a watch.
  */
 export type Revision = Brand<number, 'Revision'>;
 

@@ -23,7 +23,7 @@ export interface Reply {
 export interface Grant {
   readonly account: AccountId;
   readonly id: string;
-  readonly handle: number;
+  readonly fence: number;
   /** An in-memory mutex rather than a durable lock. */
   readonly mutex: boolean;
   /** The lock's version when it was granted: a lock confirmed since then by another request is not given back. */

@@ -111,13 +111,13 @@ test('sequence: a number that is given out twice is caught, and one that is left
 
 test('lock: two holders are caught, unless the first may have ended', () => {
   const take = { op: 'acquire', durMs: 100 } as const;
-  const first = call(0, 1, take, { handle: 5, till: 100 });
-  assert.equal(lock([first, call(10, 20, take, { handle: 6, till: 120 })]).verdict, 'violation');
+  const first = call(0, 1, take, { fence: 5, till: 100 });
+  assert.equal(lock([first, call(10, 20, take, { fence: 6, till: 120 })]).verdict, 'violation');
   assert.equal(lock([first, call(10, 20, take, { ok: false })]).verdict, 'ok');
-  assert.equal(lock([first, call(10, 100, take, { handle: 6, till: 200 })]).verdict, 'ok');
+  assert.equal(lock([first, call(10, 100, take, { fence: 6, till: 200 })]).verdict, 'ok');
   assert.equal(lock([first, call(101, 102, take, { ok: false })]).verdict, 'violation');
   assert.equal(
-    lock([first, unanswered(5, { op: 'release', handle: 5 } as const), call(10, 20, take, { handle: 6, till: 120 })])
+    lock([first, unanswered(5, { op: 'release', fence: 5 } as const), call(10, 20, take, { fence: 6, till: 120 })])
       .verdict,
     'ok',
   );
@@ -125,14 +125,14 @@ test('lock: two holders are caught, unless the first may have ended', () => {
 
 test('lock: fencing tokens that go back and late releases that succeed are caught', () => {
   const take = { op: 'acquire', durMs: 100 } as const;
-  const first = call(0, 1, take, { handle: 5, till: 100 });
-  const release = { op: 'release', handle: 5 } as const;
+  const first = call(0, 1, take, { fence: 5, till: 100 });
+  const release = { op: 'release', fence: 5 } as const;
   const released = call(2, 3, release, { ok: true });
-  assert.equal(lock([first, released, call(4, 5, take, { handle: 4, till: 104 })]).verdict, 'violation');
+  assert.equal(lock([first, released, call(4, 5, take, { fence: 4, till: 104 })]).verdict, 'violation');
   assert.equal(lock([first, released, call(4, 5, release, { ok: true })]).verdict, 'ok');
   assert.equal(lock([first, call(101, 102, release, { ok: true })]).verdict, 'violation');
   assert.equal(
-    lock([first, call(101, 102, { op: 'extend', handle: 5, durMs: 50 } as const, { handle: 5, till: 151 })]).verdict,
+    lock([first, call(101, 102, { op: 'extend', fence: 5, durMs: 50 } as const, { fence: 5, till: 151 })]).verdict,
     'violation',
   );
 });

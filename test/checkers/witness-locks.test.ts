@@ -33,13 +33,13 @@ test('locks: a second holder is caught, before the end of the first', () => {
   passes(
     clients()
       .ok(lock('l'), granted(1010, 1))
-      .ok(unlock('l', { handle: 1 }), { Rev: 2 })
+      .ok(unlock('l', { fence: 1 }), { Rev: 2 })
       .ok(lock('l'), granted(1030, 3)),
   );
   const double = clients().ok(lock('l'), granted(1010, 1)).ok(lock('l'), granted(1020, 2));
   const { violations } = checkWitness(double.history);
   assert.match(violations[0]!.message, /operation 2 .*expected status 409 .*not_locked.*got 200/);
-  assert.match(violations[1]!.message, /operation 2 .*handle 2 while it was held with handle 1 .*operation 1/);
+  assert.match(violations[1]!.message, /operation 2 .*fence 2 while it was held with fencing token 1 .*operation 1/);
 });
 
 test('locks: what expires does so at its time, not before, and is remembered for the next holder', () => {
@@ -69,23 +69,23 @@ test('locks: what expires does so at its time, not before, and is remembered for
 });
 
 test('locks: a lost lease is not given back, a repeated unlock is told so', () => {
-  passes(takenAndReleased().ok(unlock('l', { handle: 1 }), { Rev: 2 }));
+  passes(takenAndReleased().ok(unlock('l', { fence: 1 }), { Rev: 2 }));
   caught(
-    takenAndReleased().refused(unlock('l', { handle: 1 }), lostLock('l', 'expired', 'Unlock')),
+    takenAndReleased().refused(unlock('l', { fence: 1 }), lostLock('l', 'expired', 'Unlock')),
     3,
     /expected status 200/,
   );
-  passes(takenAndForced().refused(unlock('l', { handle: 1 }), lostLock('l', 'forced', 'Unlock', { EndedMs: 1020 })));
-  caught(takenAndForced().ok(unlock('l', { handle: 1 }), { Rev: 2 }), 3, /expected status 409 .*forced/);
+  passes(takenAndForced().refused(unlock('l', { fence: 1 }), lostLock('l', 'forced', 'Unlock', { EndedMs: 1020 })));
+  caught(takenAndForced().ok(unlock('l', { fence: 1 }), { Rev: 2 }), 3, /expected status 409 .*forced/);
 });
 
 /** A first unlock that was never answered, a second that was; behind a start the first cannot happen any more. */
-const endedTwice = (handle: number, EndedMs: number): Clients =>
+const endedTwice = (fence: number, EndedMs: number): Clients =>
   clients()
     .ok(lock('l'), granted(1010, 1))
-    .unanswered(unlock('l', { handle }))
+    .unanswered(unlock('l', { fence }))
     .wait(500)
-    .ok(unlock('l', { handle: 1 }), { Rev: 2 })
+    .ok(unlock('l', { fence: 1 }), { Rev: 2 })
     .restart()
     .ok(lock('l'), granted(1560, 4))
     .refused(extend('l', 1), lostLock('l', 'released', 'Unlock', { EndedMs }));
@@ -103,13 +103,13 @@ test('locks: a lease whose release was never answered and repeated ended at one 
 test('locks: a fencing token that goes back is caught, over a restart too', () => {
   const made = clients()
     .ok(lock('l'), granted(1010, 5))
-    .ok(unlock('l', { handle: 5 }), { Rev: 6 })
+    .ok(unlock('l', { fence: 5 }), { Rev: 6 })
     .restart()
     .ok(lock('l'), granted(1050, 2));
   const messages = checkWitness(made.history, { clockToleranceMs: 6 }).violations.map(({ message }) => message);
   assert.ok(messages.some((message) => /operation 3 .*committed at revision 2, though revision 6/.test(message)));
   assert.ok(
-    messages.some((message) => /handle 2 after handle 5 had been given out: fencing tokens only grow/.test(message)),
+    messages.some((message) => /fence 2 after fence 5 had been given out: fencing tokens only grow/.test(message)),
   );
 });
 
@@ -125,10 +125,10 @@ test('locks: a restart lengthens a lease by the grace and no more, and ends mute
       .restart()
       .ok(mlock('m'), granted(1050, 9, 2)),
   );
-  caught(lockAndMutex().ok(mlock('m'), granted(1030, 8, 1)), 3, /handle 8 while it was held with handle 7/);
+  caught(lockAndMutex().ok(mlock('m'), granted(1030, 8, 1)), 3, /fence 8 while it was held with fencing token 7/);
   passes(
     lockAndMutex()
-      .ok(munlock('m', { handle: 7 }), { Rev: 1 })
+      .ok(munlock('m', { fence: 7 }), { Rev: 1 })
       .ok(mlock('m'), granted(1040, 8, 1)),
   );
 });
@@ -136,9 +136,9 @@ test('locks: a restart lengthens a lease by the grace and no more, and ends mute
 test('a guard that did not hold is caught', () => {
   const made = clients()
     .ok(lock('l'), granted(1010, 1))
-    .ok(unlock('l', { handle: 1 }), { Rev: 2 });
+    .ok(unlock('l', { fence: 1 }), { Rev: 2 });
   caught(
-    made.ok(batch({ guard: [{ id: 'l', handle: 1 }], set: [{ key: 'a', value: '1' }] }), wrote(3, 'a')),
+    made.ok(batch({ guard: [{ id: 'l', fence: 1 }], set: [{ key: 'a', value: '1' }] }), wrote(3, 'a')),
     3,
     /expected status 409/,
   );

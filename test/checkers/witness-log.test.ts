@@ -53,7 +53,7 @@ const done: Readonly<Record<string, Wrong>> = {
   'it for longer': ({ lock: ask, ...call }) =>
     ask === undefined || ask.extend !== undefined ? undefined : [{ ...call, lock: { ...ask, durMs: ask.durMs + 1 } }],
   'it by force': ({ unlock: ask, ...call }) =>
-    ask?.handle === undefined || ask.handle === 1 ? undefined : [{ ...call, unlock: { id: ask.id } }],
+    ask?.fence === undefined || ask.fence === 1 ? undefined : [{ ...call, unlock: { id: ask.id } }],
   'it under no id': ({ idempotency, ...call }) =>
     idempotency === undefined || call.set === undefined ? undefined : [call],
 };
@@ -153,14 +153,14 @@ test('a stored reply and its end are those of a batch that was never answered, a
 });
 
 test('a lease that was never told may be taken back, one that was told may not', () => {
-  const lease = { handle: 1, since: 1010, durMs: 10_000 };
+  const lease = { fence: 1, since: 1010, durMs: 10_000 };
   const held = [effect('lock', 'l', { lease, ended: [] }, 11_010)];
-  const grantable = [effect('lock', 'l', { ended: [{ handle: 1, why: 'released', at: 1020 }] }, 3_601_020)];
+  const grantable = [effect('lock', 'l', { ended: [{ fence: 1, why: 'released', at: 1020 }] }, 3_601_020)];
   assert.deepEqual(says(clients().unanswered(lock('l')), held, grantable), []);
   const body = { Lock: 1, Till: 12, TillMs: 11_010, TTLMs: 10_000, Now: 1010, Rev: 1 };
   const told = (): Clients => clients().ok(lock('l'), body);
   assert.match(says(told(), held, grantable)[0]!, /^violation: Revision 2 belongs to nobody: it changes lock "l"/);
-  assert.deepEqual(says(told().unanswered(unlock('l', { handle: 1 })), held, grantable), []);
+  assert.deepEqual(says(told().unanswered(unlock('l', { fence: 1 })), held, grantable), []);
 });
 
 test('of several who could have taken a revision those step aside who could have taken another', () => {

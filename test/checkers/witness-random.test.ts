@@ -70,7 +70,7 @@ const mutations: Readonly<Record<string, Mutation>> = {
     body['To'] === undefined
       ? undefined
       : { ...body, To: Number(body['To']) + 1, From: Number(body['From']) + 1, Value: Number(body.Value) + 1 },
-  'a handle': (body) => (body.Lock === undefined ? undefined : { ...body, Lock: body.Lock + 1 }),
+  'a fence': (body) => (body.Lock === undefined ? undefined : { ...body, Lock: body.Lock + 1 }),
   'a time': (body) => (body.TillMs === undefined ? undefined : { ...body, TillMs: body.TillMs + 1000 }),
   'a lock that is not held': (body) =>
     body['Locked'] === true ? { Locked: false, Waiters: 0, Rev: body.Rev! } : undefined,

@@ -124,7 +124,7 @@ trial(
     assert(held.TillMs >= server.launchedAt + durMs, `until ${held.TillMs}, launched at ${server.launchedAt}`);
     assert.equal((await client.ask('POST', '/db/acc', rival))?.body.Code, 'not_locked');
     const extended = await client.must('POST', '/db/acc', mine);
-    assert.equal(extended.Lock, Lock, 'the handle stays');
+    assert.equal(extended.Lock, Lock, 'the fence stays');
     // No client renews it any more: it ends, and the next holder is told.
     const next = await client.must('POST', '/db/acc', { ...rival, LockWait: 10 });
     assert(Date.now() >= extended.TillMs - 25, 'a lock never ends early');

@@ -5,7 +5,7 @@
  * arrived; otherwise the live one has it at once.
  *
  * A client that closes only one half still reads, so it knows whether the reply was sent: it gets nothing and has
- * nothing, or it gets the handle and unlocks.
+ * nothing, or it gets the fence and unlocks.
  */
 import assert from 'node:assert/strict';
 import { sleep, trial } from '../support/crash-trial.ts';
@@ -139,9 +139,9 @@ class Scene {
         granted = await next;
         break;
     }
-    const handle = handleIn(granted);
-    assert(handle > held, 'handles grow');
-    const last = await this.#holder.ask(...this.#unlockCall(handle));
+    const fence = handleIn(granted);
+    assert(fence > held, 'fences grow');
+    const last = await this.#holder.ask(...this.#unlockCall(fence));
     // If the doomed client did not have the lock, the next client got it a little later than we waited.
     if (outcome.kind === 'nobody' && last?.status === 200) counts.delivered += 1;
     else if (outcome.kind !== 'doomed') {
@@ -164,8 +164,8 @@ class Scene {
     return `/db/race/${this.#family}/x?dur=${farSeconds}${wait > 0 ? `&wait=${wait}` : ''}`;
   }
 
-  #unlockCall(handle?: number): ['DELETE' | 'POST', string] {
-    const query = handle === undefined ? '' : `?lock=${handle}`;
+  #unlockCall(fence?: number): ['DELETE' | 'POST', string] {
+    const query = fence === undefined ? '' : `?lock=${fence}`;
     return this.#family === 'lock' ? ['DELETE', `/db/race/lock/x${query}`] : ['POST', `/db/race/munlock/x${query}`];
   }
 

@@ -25,7 +25,7 @@ const durMsMax = sized(400, 1500);
 const calmMs = sized(450, 2500);
 
 trial(
-  `lock storm: ${clients} clients, ${locks} locks, kills, stops and stale handles: no two holders, and first come, first served`,
+  `lock storm: ${clients} clients, ${locks} locks, kills, stops and stale fences: no two holders, and first come, first served`,
   import.meta.url,
   async ({ t, server, seed, random, keep }) => {
     const shards = 1 + (seed % 3);
@@ -160,19 +160,19 @@ async function historyOfWrites(server: CrashServer): Promise<WatchEvent[]> {
 }
 
 /**
- * Checks that guarded writes, answered or not, are in the order of the handles, and that no acknowledged one is lost.
+ * Checks that guarded writes, answered or not, are in the order of the fences, and that no acknowledged one is lost.
  */
 function judgeWrites(events: readonly WatchEvent[], calls: readonly Call[]): number {
-  const handles = new Map<string, number>();
+  const fences = new Map<string, number>();
   for (const { Key, Value, Rev } of events) {
-    const before = handles.get(Key) ?? 0;
+    const before = fences.get(Key) ?? 0;
     assert(before <= Number(Value), `${Key} at ${Rev}: written with ${Number(Value)} after ${before}`);
-    handles.set(Key, Number(Value));
+    fences.set(Key, Number(Value));
   }
   const written = new Set(events.map(({ Key, Value, Rev }) => `${Key} ${Rev} ${Number(Value)}`));
   for (const call of calls) {
     if (call.kind !== 'write' || call.status !== 200) continue;
-    assert(written.has(`w/${call.lock} ${call.rev} ${call.handle}`), `it is there: ${JSON.stringify(call)}`);
+    assert(written.has(`w/${call.lock} ${call.rev} ${call.fence}`), `it is there: ${JSON.stringify(call)}`);
   }
   return events.length;
 }

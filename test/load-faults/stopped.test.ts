@@ -1,6 +1,6 @@
 /**
  * A server that is stopped (SIGSTOP) for longer than leases and waits last. Its clock goes on. When it continues, it
- * first ends all leases and waits that have run out, in the order of time, and only then handles messages that arrived
+ * first ends all leases and waits that have run out, in the order of time, and only then fences messages that arrived
  * meanwhile; everything else is as before. (The lock storm does the same to many clients; here each answer is known.)
  */
 import assert from 'node:assert/strict';
@@ -101,7 +101,7 @@ async function stand(
   assert(taken.at >= shortFrom + shortMs, 'the lease did not end early');
   assert(taken.at < to + slackMs, 'nor was it held for long after the server went on');
   assert.deepEqual(taken.body.Recover, { Lock: held.Lock, Why: 'expired' });
-  assert(taken.body.Lock > held.Lock, 'handles grow');
+  assert(taken.body.Lock > held.Lock, 'fences grow');
   count('taken');
   const extended = await extension!;
   assert.deepEqual([extended.status, extended.body.Code], [409, 'lock_lost'], 'nothing revives a lease that ran out');

@@ -1,6 +1,6 @@
 /**
  * One client of a lock storm. At random it acquires locks, uses them, and unlocks, lets the lease end or disconnects.
- * Later it tries old handles again. It records what it saw, and judges nothing.
+ * Later it tries old fences again. It records what it saw, and judges nothing.
  */
 import { ownerOf } from '../../src/protocol/partition.ts';
 import { accountId } from '../../src/protocol/ids.ts';
@@ -37,7 +37,7 @@ export const stormTarget = '/db/storm';
 const account = accountId('storm');
 const staleKept = 6;
 
-type Held = Pick<Call, 'lock' | 'owner' | 'durMs'> & { readonly handle: number };
+type Held = Pick<Call, 'lock' | 'owner' | 'durMs'> & { readonly fence: number };
 
 export class StormClient {
   readonly #name: string;
@@ -84,7 +84,7 @@ export class StormClient {
       await this.#use(held);
     }
     const end = this.#random.next();
-    if (end < 0.6) await this.#tell('release', held, { UnlockID: held.lock, Unlock: held.handle });
+    if (end < 0.6) await this.#tell('release', held, { UnlockID: held.lock, Unlock: held.fence });
     else if (end < 0.8) this.#vanish();
     this.#stale.push(held);
     if (this.#stale.length > staleKept) this.#stale.splice(this.#random.below(this.#stale.length), 1);
@@ -109,7 +109,7 @@ export class StormClient {
     const reply = this.#end(call, await asking);
     if (reply !== 200) return undefined;
     this.#surroundings.held();
-    return { ...asked, handle: call.handle! };
+    return { ...asked, fence: call.fence! };
   }
 
   /** Only the first request with an id that still waits can be in progress; this one changes nothing in any case. */
@@ -122,12 +122,12 @@ export class StormClient {
 
   async #use(held: Held): Promise<void> {
     if (this.#random.next() < 0.35) {
-      const { lock, handle, durMs } = held;
-      return this.#tell('extend', held, { LockID: lock, UnlockID: lock, Unlock: handle, LockDur: durMs / 1000 });
+      const { lock, fence, durMs } = held;
+      return this.#tell('extend', held, { LockID: lock, UnlockID: lock, Unlock: fence, LockDur: durMs / 1000 });
     }
     return this.#tell('write', held, {
-      Guard: [{ LockID: held.lock, Lock: held.handle }],
-      KVSet: [{ Key: `w/${held.lock}`, Value: held.handle }],
+      Guard: [{ LockID: held.lock, Lock: held.fence }],
+      KVSet: [{ Key: `w/${held.lock}`, Value: held.fence }],
     });
   }
 
@@ -140,7 +140,7 @@ export class StormClient {
     const connection = await this.#connected();
     if (connection === undefined) return;
     const call = this.#begin(kind, held, 0);
-    call.handle = held.handle;
+    call.fence = held.fence;
     this.#end(call, await connection.ask('POST', stormTarget, body));
   }
 
@@ -158,7 +158,7 @@ export class StormClient {
     const body = JSON.parse(reply.body) as { Code?: string; Rev?: number; Lock?: number };
     if (body.Code !== undefined) call.code = body.Code;
     if (body.Rev !== undefined) call.rev = body.Rev;
-    if (call.kind === 'acquire' && body.Lock !== undefined) call.handle = body.Lock;
+    if (call.kind === 'acquire' && body.Lock !== undefined) call.fence = body.Lock;
     return reply.status;
   }
 

@@ -23,7 +23,7 @@ export interface Call {
   /** When another request proved that this one waits: every later request comes after it in the wait queue. */
   inLineAt?: number;
   /** Handle of the lease; for an `acquire`, the one in the answer. */
-  handle?: number;
+  fence?: number;
   /** Absent: the request was never answered. */
   answeredAt?: number;
   status?: number;
@@ -40,7 +40,7 @@ export interface Fault {
 }
 
 interface Lease {
-  readonly handle: number;
+  readonly fence: number;
   readonly owner: string;
   readonly process: number;
   readonly life: number;
@@ -64,8 +64,8 @@ export type Counts = Record<
   | 'waits that ran out'
   | 'unanswered'
   | 'orders in wait queue proven'
-  | 'stale handles refused'
-  | 'stale handles refused after a restart'
+  | 'stale fences refused'
+  | 'stale fences refused after a restart'
   | 'leases that ended by time'
   | 'latest answer to a wait, ms'
   | 'kills that met holders and waiters'
@@ -84,8 +84,8 @@ export function judge(calls: readonly Call[], faults: readonly Fault[]): Counts 
     'waits that ran out': 0,
     unanswered: 0,
     'orders in wait queue proven': 0,
-    'stale handles refused': 0,
-    'stale handles refused after a restart': 0,
+    'stale fences refused': 0,
+    'stale fences refused after a restart': 0,
     'leases that ended by time': 0,
     'latest answer to a wait, ms': 0,
     'kills that met holders and waiters': 0,
@@ -108,25 +108,25 @@ export function judge(calls: readonly Call[], faults: readonly Fault[]): Counts 
   return counts;
 }
 
-/** The leases, ascending by handle. One handle belongs to one owner, however often clients ask. */
+/** The leases, ascending by fence. One fence belongs to one owner, however often clients ask. */
 function leasesOf(calls: readonly Call[]): Lease[] {
   const leases = new Map<number, Lease>();
   for (const call of calls) {
     if (call.kind !== 'acquire' || call.status !== 200) continue;
     const { owner, process, life, sentAt } = call;
-    const [handle, answeredAt] = [call.handle!, call.answeredAt!];
-    const lease = leases.get(handle);
+    const [fence, answeredAt] = [call.fence!, call.answeredAt!];
+    const lease = leases.get(fence);
     if (lease === undefined) {
       const never = { keptUntil: 0, releaseSentAt: Infinity, releasedAt: Infinity };
-      leases.set(handle, { handle, owner, process, life, firstSentAt: sentAt, firstAnsweredAt: answeredAt, ...never });
+      leases.set(fence, { fence, owner, process, life, firstSentAt: sentAt, firstAnsweredAt: answeredAt, ...never });
       continue;
     }
-    wrong(lease.owner === owner, `one handle was given to two owners`, { lease, call });
+    wrong(lease.owner === owner, `one fence was given to two owners`, { lease, call });
     lease.firstSentAt = Math.min(lease.firstSentAt, sentAt);
     lease.firstAnsweredAt = Math.min(lease.firstAnsweredAt, answeredAt);
   }
-  for (const { kind, handle, sentAt, durMs, status, answeredAt } of calls) {
-    const lease = leases.get(handle ?? 0);
+  for (const { kind, fence, sentAt, durMs, status, answeredAt } of calls) {
+    const lease = leases.get(fence ?? 0);
     if (lease === undefined) continue;
     if (status === 200 && (kind === 'acquire' || kind === 'extend'))
       lease.keptUntil = Math.max(lease.keptUntil, sentAt + durMs);
@@ -134,14 +134,14 @@ function leasesOf(calls: readonly Call[]): Lease[] {
     lease.releaseSentAt = Math.min(lease.releaseSentAt, sentAt);
     if (status === 200) lease.releasedAt = Math.min(lease.releasedAt, answeredAt!);
   }
-  return [...leases.values()].toSorted((a, b) => a.handle - b.handle);
+  return [...leases.values()].toSorted((a, b) => a.fence - b.fence);
 }
 
 function certainUntil({ keptUntil, releaseSentAt }: Lease): number {
   return Math.min(keptUntil, releaseSentAt);
 }
 
-/** Checks that no client has a lock before the leases with lower handles have ended. */
+/** Checks that no client has a lock before the leases with lower fences have ended. */
 function judgeHolders(leases: readonly Lease[], counts: Counts): void {
   let before: Lease | undefined;
   for (const lease of leases) {
@@ -153,7 +153,7 @@ function judgeHolders(leases: readonly Lease[], counts: Counts): void {
   }
 }
 
-/** Checks that a request that was sent after another was answered gets a higher handle. */
+/** Checks that a request that was sent after another was answered gets a higher fence. */
 function judgeGrowth(calls: readonly Call[], leases: readonly Lease[]): void {
   const answers = leases.toSorted((a, b) => a.firstAnsweredAt - b.firstAnsweredAt);
   const grants = calls.filter(({ kind, status }) => kind === 'acquire' && status === 200);
@@ -161,14 +161,14 @@ function judgeGrowth(calls: readonly Call[], leases: readonly Lease[]): void {
   let highest: Lease | undefined;
   for (const call of grants.toSorted((a, b) => a.sentAt - b.sentAt)) {
     for (; at < answers.length && answers[at]!.firstAnsweredAt < call.sentAt; at += 1) {
-      if (highest === undefined || answers[at]!.handle > highest.handle) highest = answers[at]!;
+      if (highest === undefined || answers[at]!.fence > highest.fence) highest = answers[at]!;
     }
-    if (highest === undefined || (highest.handle === call.handle && highest.owner === call.owner)) continue;
-    wrong(highest.handle < call.handle!, 'handles do not grow', { answeredBefore: highest, call });
+    if (highest === undefined || (highest.fence === call.fence && highest.owner === call.owner)) continue;
+    wrong(highest.fence < call.fence!, 'fences do not grow', { answeredBefore: highest, call });
   }
 }
 
-/** For each lease, the one with a higher handle that its client learned of first. */
+/** For each lease, the one with a higher fence that its client learned of first. */
 function successorsOf(leases: readonly Lease[]): (Lease | undefined)[] {
   const successors: (Lease | undefined)[] = [];
   let first: Lease | undefined;
@@ -179,7 +179,7 @@ function successorsOf(leases: readonly Lease[]): (Lease | undefined)[] {
   return successors;
 }
 
-/** Checks that calls with a handle were accepted while its lease held, and refused after it had ended. */
+/** Checks that calls with a fence were accepted while its lease held, and refused after it had ended. */
 function judgeUse(
   call: Call,
   leases: readonly Lease[],
@@ -187,7 +187,7 @@ function judgeUse(
   counts: Counts,
 ): void {
   if (call.kind === 'acquire' || call.answeredAt === undefined) return;
-  const index = indexOf(leases, call.handle!);
+  const index = indexOf(leases, call.fence!);
   const lease = leases[index]!;
   const next = leases[index + 1];
   const known = successors[index];
@@ -201,10 +201,10 @@ function judgeUse(
       return;
     }
     counts[call.kind === 'write' ? 'writes' : 'extensions'] += 1;
-    wrong(call.rev! > lease.handle, 'it happened before its lease', facts);
-    wrong(next === undefined || call.rev! < next.handle, `a ${call.kind} happened under the next holder`, facts);
-    wrong(successor === undefined, `a stale handle was accepted`, { ...facts, successor });
-    wrong(!(lease.releasedAt < call.sentAt), 'the handle of a released lock was accepted', facts);
+    wrong(call.rev! > lease.fence, 'it happened before its lease', facts);
+    wrong(next === undefined || call.rev! < next.fence, `a ${call.kind} happened under the next holder`, facts);
+    wrong(successor === undefined, `a stale fence was accepted`, { ...facts, successor });
+    wrong(!(lease.releasedAt < call.sentAt), 'the fence of a released lock was accepted', facts);
     return;
   }
   wrong(call.status === 409 && call.code === 'lock_lost', 'wanted 200 or lock_lost', facts);
@@ -212,15 +212,15 @@ function judgeUse(
   const repeated = call.kind === 'release' && lease.releaseSentAt < call.sentAt;
   wrong(repeated || certain <= call.answeredAt, 'a lease ended early', facts);
   if (successor === undefined && !(lease.releasedAt < call.sentAt)) return;
-  counts['stale handles refused'] += 1;
-  if (call.life > lease.life) counts['stale handles refused after a restart'] += 1;
+  counts['stale fences refused'] += 1;
+  if (call.life > lease.life) counts['stale fences refused after a restart'] += 1;
 }
 
 /** Checks FIFO order among requests whose order of arrival is known. */
 function judgeLine(calls: readonly Call[], counts: Counts): void {
   for (const ofLife of Map.groupBy(calls, ({ life }) => life).values()) {
-    // An owner that asks again for its own lease does not wait, and gets the old handle.
-    const granted = ofLife.filter(({ kind, rev, handle }) => kind === 'acquire' && rev !== undefined && rev === handle);
+    // An owner that asks again for its own lease does not wait, and gets the old fence.
+    const granted = ofLife.filter(({ kind, rev, fence }) => kind === 'acquire' && rev !== undefined && rev === fence);
     const proven = granted
       .filter(({ inLineAt }) => inLineAt !== undefined)
       .toSorted((a, b) => a.inLineAt! - b.inLineAt!);
@@ -228,10 +228,10 @@ function judgeLine(calls: readonly Call[], counts: Counts): void {
     let last: Call | undefined;
     for (const call of granted.toSorted((a, b) => a.sentAt - b.sentAt)) {
       for (; at < proven.length && proven[at]!.inLineAt! < call.sentAt; at += 1) {
-        if (last === undefined || proven[at]!.handle! > last.handle!) last = proven[at]!;
+        if (last === undefined || proven[at]!.fence! > last.fence!) last = proven[at]!;
       }
       if (last === undefined) continue;
-      wrong(last.handle! < call.handle!, 'who came later was served first', { earlier: last, later: call });
+      wrong(last.fence! < call.fence!, 'who came later was served first', { earlier: last, later: call });
       if (last.answeredAt! > call.sentAt) counts['orders in wait queue proven'] += 1;
     }
   }
@@ -279,11 +279,11 @@ function countFault(fault: Fault, calls: readonly Call[], leases: readonly Lease
   }
 }
 
-function indexOf(leases: readonly Lease[], handle: number): number {
+function indexOf(leases: readonly Lease[], fence: number): number {
   let [low, high] = [0, leases.length - 1];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (leases[middle]!.handle < handle) low = middle + 1;
+    if (leases[middle]!.fence < fence) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -21,7 +21,7 @@ import { acme, lock } from '../support/commands.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 
 const rev = revision(1);
-const grant: Grant = { account: acme, id: 'l', handle: 2, mutex: false, version: 2 };
+const grant: Grant = { account: acme, id: 'l', fence: 2, mutex: false, version: 2 };
 
 test('a client that disconnected before its grant gets none, even without a poll in between', async (t) => {
   const shard = new FakeShard();

@@ -78,7 +78,7 @@ describe('nothing leaves before it is durable', () => {
     const { Lock } = await server.ok(lock('l'));
     const waiting = await server.ask(lock('l', { waitMs: 1000 }));
     server.journalStands = true;
-    server.send(unlock('l', { handle: Lock }));
+    server.send(unlock('l', { fence: Lock }));
     await server.settle();
     assert.ok(waiting.waits);
     server.journalStands = false;
@@ -145,7 +145,7 @@ describe('a client that has disconnected', () => {
     gone.hangUp();
     await server.settle();
     assert.equal((await server.ok(inspect('l')))['Waiters'], 1);
-    await server.ok(unlock('l', { handle: Lock }));
+    await server.ok(unlock('l', { fence: Lock }));
     assert.equal(next.code, 'ok');
     const drained = server.router.drain();
     await server.settle();
@@ -157,7 +157,7 @@ describe('a client that has disconnected', () => {
     const { Lock } = await server.ok(lock('l'));
     const gone = await server.ask(lock('l', { waitMs: 60_000 }));
     server.journalStands = true;
-    server.send(unlock('l', { handle: Lock }));
+    server.send(unlock('l', { fence: Lock }));
     await server.settle();
     gone.hangUp();
     server.journalStands = false;

@@ -400,7 +400,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a lease that nobody was told of is taken back by force',
     file: `${core}/apply.ts`,
-    find: "format: 'lock.release', unlock: { id, handle } });",
+    find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '2,000 seeds' },
   },
@@ -430,14 +430,14 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/lock.ts`,
     find: '    writeSet.put(grantEffect(view, operation, now));\n',
     replace: '    if (!isOwnLease(view, operation)) writeSet.put(grantEffect(view, operation, now));\n',
-    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'by handle: same handle, Till from now' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'by fence: same fence, Till from now' },
   },
   {
-    name: 'any handle unlocks',
+    name: 'any fence unlocks',
     file: `${core}/state/lease.ts`,
-    find: 'operation.handle === undefined ? lease.owner === operation.owner : lease.handle === operation.handle;',
-    replace: 'operation.handle === undefined ? lease.owner === operation.owner : lease.handle > 0;',
-    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong handle, the handle of another lock' },
+    find: 'operation.fence === undefined ? lease.owner === operation.owner : lease.fence === operation.fence;',
+    replace: 'operation.fence === undefined ? lease.owner === operation.owner : lease.fence > 0;',
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong fence, the fence of another lock' },
   },
   {
     name: 'the unlock of a lease that expired answers 200',
@@ -447,11 +447,11 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'after expiry: lock_lost, expired' },
   },
   {
-    name: 'handles of mutexes begin anew after a restart',
+    name: 'fences of mutexes begin anew after a restart',
     file: `${core}/operations/mutex.ts`,
-    find: 'state.boot.number * handlesPerBoot + mutexes.handles',
-    replace: 'mutexes.handles',
-    caughtBy: { file: `${tests}/core/mutexes.test.ts`, test: 'handles grow over restarts' },
+    find: 'state.boot.number * fencesPerBoot + mutexes.fences',
+    replace: 'mutexes.fences',
+    caughtBy: { file: `${tests}/core/mutexes.test.ts`, test: 'fences grow over restarts' },
   },
   {
     name: 'a lease has no grace after a restart',
@@ -574,8 +574,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a mutex that was granted to a client that has vanished is kept',
     file: `${core}/operations/mutex.ts`,
-    find: 'if (view.lease?.handle === handle && mutex?.timer.seq === version)',
-    replace: 'if (view.lease?.handle === handle && mutex?.timer.seq === 0)',
+    find: 'if (view.lease?.fence === fence && mutex?.timer.seq === version)',
+    replace: 'if (view.lease?.fence === fence && mutex?.timer.seq === 0)',
     caughtBy: { file: `${loadFaults}/closed-at-grant.test.ts`, test: 'nobody dead keeps it' },
   },
   {

@@ -13,7 +13,7 @@ import { seededBugs } from './bugs.ts';
 import { plant, textWith } from './plant.ts';
 
 /** The ends of the chain: disk, gate, lock. */
-const planted = ['a frame is not synced', 'replies leave before the sync', 'any handle unlocks'];
+const planted = ['a frame is not synced', 'replies leave before the sync', 'any fence unlocks'];
 
 test('seeded bugs: each can be planted at exactly one place, and leaves something that can be parsed', () => {
   assert.ok(seededBugs.length >= 25);

@@ -37,7 +37,7 @@ test('batch: everything in one call is one commit', async () => {
     },
     'one',
   );
-  assert.equal(reply.Lock, reply.Rev, 'the handle is the revision of its commit');
+  assert.equal(reply.Lock, reply.Rev, 'the fence is the revision of its commit');
   assert.deepEqual(reply.Atomic, [
     { Key: 'c', Value: 5, Old: 0 },
     { Key: 'c', Value: 10, Old: 5 },

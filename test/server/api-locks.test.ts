@@ -6,7 +6,7 @@ import { isPending, serverForFile, untilTime } from '../support/server-under-tes
 const server = serverForFile();
 const lockBody = { LockID: 'l', LockDur: 30 };
 
-test('locks: without LockWait a busy lock is refused at once, with the holder but never its handle or owner', async () => {
+test('locks: without LockWait a busy lock is refused at once, with the holder but never its fence or owner', async () => {
   const held = await server.batch({ ...lockBody, LockOwner: 'secret-owner', LockMeta: { host: 'h1' } }, 'busy');
   const reply = await server.call('POST', '/db/busy', lockBody);
   assert.equal(reply.status, 409);
@@ -72,7 +72,7 @@ test('locks: LockWait runs out with 409 not_locked, after that long', async () =
   assert.equal(refused.Waiters, 0);
 });
 
-test('locks: the same owner gets the same handle again, and more time', async () => {
+test('locks: the same owner gets the same fence again, and more time', async () => {
   const first = await server.batch({ ...lockBody, LockDur: 10, LockOwner: 'o1' }, 'owner');
   const again = await server.batch({ ...lockBody, LockOwner: 'o1' }, 'owner');
   assert.equal(again.Lock, first.Lock);
@@ -80,7 +80,7 @@ test('locks: the same owner gets the same handle again, and more time', async ()
   await server.batchFails('not_locked', { ...lockBody, LockOwner: 'o2' }, 'owner');
 });
 
-test('locks: an extension keeps the handle and moves Till; a lost lock is never revived', async () => {
+test('locks: an extension keeps the fence and moves Till; a lost lock is never revived', async () => {
   const first = await server.batch({ ...lockBody, LockDur: 0.2, LockMeta: 'm' }, 'extend');
   const longer = await server.batch({ LockID: 'l', UnlockID: 'l', Unlock: first.Lock, LockDur: 0.4 }, 'extend');
   assert.equal(longer.Lock, first.Lock);
@@ -111,7 +111,7 @@ test('locks: an unlock tells the truth', async () => {
   assert.equal(
     (await server.ok('GET', `/db/truth/lock/l?fence=${second.Lock}`)).Locked,
     true,
-    'the old handle frees nothing',
+    'the old fence frees nothing',
   );
   await server.batch({ UnlockID: 'l' }, 'truth');
   const forced = await server.batchFails('lock_lost', { UnlockID: 'l', Unlock: second.Lock }, 'truth');
@@ -161,7 +161,7 @@ test('locks: a waiter whose conditions fail meanwhile leaves the lock to the nex
   assert((await next).Lock > held.Lock);
 });
 
-test('locks over REST: taken by an id, extended by the same id, given back by id or handle', async () => {
+test('locks over REST: taken by an id, extended by the same id, given back by id or fence', async () => {
   const first = await server.ok('POST', '/db/rest/lock/l?id=me&dur=10&meta=host-1');
   const busy = await server.fails('not_locked', 'POST', '/db/rest/lock/l?id=you&dur=10');
   assert.equal(busy.Holder.Meta, 'host-1');
@@ -182,7 +182,7 @@ test('locks over REST: taken by an id, extended by the same id, given back by id
   assert.equal((await server.fails('lock_lost', 'DELETE', '/db/rest/lock/l?id=you')).Why, 'forced');
 });
 
-test('locks over REST: inspection shows the state, and ?fence= tells whether a handle still holds', async () => {
+test('locks over REST: inspection shows the state, and ?fence= tells whether a fence still holds', async () => {
   assert.partialDeepStrictEqual(await server.ok('GET', '/db/inspect/lock/l'), { Locked: false, Waiters: 0 });
   const { Lock, Till, Now } = await server.batch({ ...lockBody, LockOwner: 'secret', LockMeta: [1] }, 'inspect');
   const reply = await server.call('GET', '/db/inspect/lock/l');

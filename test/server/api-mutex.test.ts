@@ -8,17 +8,17 @@ import { isPending, serverForFile, untilTime } from '../support/server-under-tes
 
 const server = serverForFile();
 
-test('mutexes: one at a time, in order of arrival, with growing handles', async () => {
+test('mutexes: one at a time, in order of arrival, with growing fences', async () => {
   const held = await server.ok('POST', '/db/m/mlock/a?dur=30');
   assert.equal((await server.fails('not_locked', 'POST', '/db/m/mlock/a?dur=30')).Holder.Till, held.Till);
   const order: number[] = [];
-  const handles = [held.Lock];
+  const fences = [held.Lock];
   const waiting: Promise<void>[] = [];
   for (let i = 0; i < 4; i += 1) {
     waiting.push(
       server.ok('POST', '/db/m/mlock/a?dur=30&wait=15').then(async ({ Lock }) => {
         order.push(i);
-        handles.push(Lock);
+        fences.push(Lock);
         await server.ok('POST', `/db/m/munlock/a?lock=${Lock}`);
       }),
     );
@@ -28,8 +28,8 @@ test('mutexes: one at a time, in order of arrival, with growing handles', async 
   await Promise.all(waiting);
   assert.deepEqual(order, [0, 1, 2, 3]);
   assert.deepEqual(
-    handles,
-    handles.toSorted((a, b) => a - b),
+    fences,
+    fences.toSorted((a, b) => a - b),
   );
 });
 

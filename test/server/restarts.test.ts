@@ -1,4 +1,4 @@
-/** What holds over restarts, clean or by a crash: locks, handles, revisions, records; and what is gone: mutexes. */
+/** What holds over restarts, clean or by a crash: locks, fences, revisions, records; and what is gone: mutexes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { serverForFile, untilTime } from '../support/server-under-test.ts';
@@ -6,7 +6,7 @@ import { serverForFile, untilTime } from '../support/server-under-test.ts';
 const server = serverForFile();
 
 for (const how of ['stop', 'kill'] as const) {
-  test(`restart after ${how}: locks are still held, extended ones until their new time, and handles grow`, async () => {
+  test(`restart after ${how}: locks are still held, extended ones until their new time, and fences grow`, async () => {
     const account = `locks-${how}`;
     const long = await server.batch({ LockID: 'long', LockDur: 60, LockMeta: 'm', LockOwner: 'o' }, account);
     const extended = await server.batch({ LockID: 'ext', LockDur: 5 }, account);
@@ -35,7 +35,7 @@ for (const how of ['stop', 'kill'] as const) {
   });
 }
 
-test('restart: with no lock on disk handles grow all the same', async () => {
+test('restart: with no lock on disk fences grow all the same', async () => {
   let last = 0;
   for (const how of ['kill', 'stop', 'kill'] as const) {
     const { Lock } = await server.batch({ LockID: 'alone', LockDur: 5 }, 'alone');
@@ -81,7 +81,7 @@ test('restart: what is lost stays lost, and what was released stays released', a
   });
 });
 
-test('restart: mutexes are gone, and their handles grow', async () => {
+test('restart: mutexes are gone, and their fences grow', async () => {
   const before = await server.ok('POST', '/db/acc/mlock/m?dur=60');
   await server.restart('kill');
   const after = await server.ok('POST', '/db/acc/mlock/m?dur=60');

@@ -10,7 +10,7 @@ import { isPending, serverForFile } from '../support/server-under-test.ts';
 const server = serverForFile();
 const run = promisify(execFile);
 
-test('seeds: a lock is taken for 30 seconds, and given back with its handle as a string', async () => {
+test('seeds: a lock is taken for 30 seconds, and given back with its fence as a string', async () => {
   const locked = await server.batch({ LockID: 'ABC', LockDur: 30, LockWait: 30 }, 'my_env');
   assert(Number.isSafeInteger(locked.Lock));
   const seconds = locked.Till - Date.now() / 1000;

@@ -124,15 +124,15 @@ for (const config of layouts) {
       for (let i = 0; i < 10; i += 1) {
         const before = i === 0 ? a : undefined;
         const from = i === 0 ? 'swap-a' : `swap-${i}`;
-        const handle = before?.Lock ?? (await server.batch({ LockID: from, LockDur: 60 })).Lock;
+        const fence = before?.Lock ?? (await server.batch({ LockID: from, LockDur: 60 })).Lock;
         const swapped = await server.batch({
           LockID: `to-${i}`,
           LockDur: 60,
           UnlockID: from,
-          Unlock: handle,
-          Guard: { LockID: from, Lock: handle },
+          Unlock: fence,
+          Guard: { LockID: from, Lock: fence },
         });
-        assert(swapped.Lock > handle);
+        assert(swapped.Lock > fence);
         assert.equal((await server.ok('GET', `/db/acc/lock/${from}`)).Locked, false);
       }
       assert.equal((await server.ok('GET', '/db/acc/lock?prefix=to-')).Locks.length, 10);
@@ -161,9 +161,9 @@ for (const config of layouts) {
       for (const [i, seen] of (await Promise.all(watches)).entries()) assert.equal(seen.Key, `w-${keys[i]}`);
       assert.equal((await several).Value, 1);
       for (const key of keys) assert.equal((await server.ok('POST', `/db/acc/sequence/${key}`)).Value, 1);
-      const handles: number[] = [];
-      for (const key of keys) handles.push((await server.ok('POST', `/db/acc/mlock/${key}`)).Lock);
-      await Promise.all(keys.map((key, i) => server.ok('POST', `/db/acc/munlock/${key}?lock=${handles[i]}`)));
+      const fences: number[] = [];
+      for (const key of keys) fences.push((await server.ok('POST', `/db/acc/mlock/${key}`)).Lock);
+      await Promise.all(keys.map((key, i) => server.ok('POST', `/db/acc/munlock/${key}?lock=${fences[i]}`)));
     });
 
     await t.test('everything is there after a crash', async () => {

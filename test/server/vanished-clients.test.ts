@@ -52,8 +52,8 @@ for (const kind of ['lock', 'mlock'] as const) {
 
   test(`${kind}: a grant that meets a closed connection goes to the next in the same moment`, async () => {
     const path = `/db/race/${kind}/l`;
-    const unlockOf = (handle: number): string =>
-      kind === 'lock' ? `DELETE ${path}?lock=${handle}` : `POST /db/race/munlock/l?lock=${handle}`;
+    const unlockOf = (fence: number): string =>
+      kind === 'lock' ? `DELETE ${path}?lock=${fence}` : `POST /db/race/munlock/l?lock=${fence}`;
     for (let round = 0; round < 20; round += 1) {
       const held = await server.ok('POST', `${path}?dur=60`);
       const dead = await sendRaw(`POST ${path}?dur=60&wait=60`);

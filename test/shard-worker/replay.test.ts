@@ -104,14 +104,14 @@ for (const shards of [1, 3]) {
   });
 }
 
-test('handles and versions grow over restarts, mutexes too', async (context) => {
+test('fences and versions grow over restarts, mutexes too', async (context) => {
   const server = await ServerInMemory.start(context, { shards: 3 });
-  let handle = 0;
+  let fence = 0;
   let mutex = 0;
   for (let round = 0; round < 6; round++) {
     const held = await server.ok(lock(`l${round}`));
-    assert.ok(held.Lock > handle);
-    handle = held.Lock;
+    assert.ok(held.Lock > fence);
+    fence = held.Lock;
     const inMemory = await server.ok(mlock('m'));
     assert.ok(inMemory.Lock > mutex);
     mutex = inMemory.Lock;

@@ -1,6 +1,6 @@
 /**
  * The clients of a simulated server. They send requests, wait and disconnect, and check every answer when it arrives.
- * They also check what must hold between answers, as far as clients can know it: wait queues are FIFO, mutex handles
+ * They also check what must hold between answers, as far as clients can know it: wait queues are FIFO, mutex fences
  * grow, no client waits for something that is available.
  */
 import { kinds } from '../../src/protocol/record.ts';
@@ -24,7 +24,7 @@ interface Asked extends ReplySink {
   readonly request: Request;
   readonly router: number;
   readonly sentAt: number;
-  /** The highest handle of its mutex that any client knew. */
+  /** The highest fence of its mutex that any client knew. */
   readonly mutexFloor: number;
   pending: Cancelable | undefined;
   /** All requests of the same body, this one included: they have one client. */
@@ -120,7 +120,7 @@ export class Clients {
     for (const account of accounts) {
       for (const [id, { value }] of timeline.entries(kinds.lock, account, Infinity)) {
         const [lease] = decodeLockRecord(value!).holders;
-        if (lease !== undefined && lease.handle > timeline.boot.rev && this.waitOrder.heldByVanished(lease.owner))
+        if (lease !== undefined && lease.fence > timeline.boot.rev && this.waitOrder.heldByVanished(lease.owner))
           throw new Violation(`the lock ${id} is kept for ${lease.owner}, which has vanished`);
       }
     }
@@ -225,10 +225,10 @@ export class Clients {
   }
 
   /** Handles that were known when the request was sent are lower, except the owner's own: over restarts too. */
-  #mutexGranted(command: Extract<Command, { kind: 'mutex.lock' }>, handle: number, floor: number): void {
+  #mutexGranted(command: Extract<Command, { kind: 'mutex.lock' }>, fence: number, floor: number): void {
     const name = `${command.account}/${command.lock.id}`;
-    if (handle < floor) throw new Violation(`I8: mutex handle ${handle} after ${floor}`);
-    this.#mutexHandles.set(name, Math.max(this.#mutexHandles.get(name) ?? 0, handle));
+    if (fence < floor) throw new Violation(`I8: mutex fence ${fence} after ${floor}`);
+    this.#mutexHandles.set(name, Math.max(this.#mutexHandles.get(name) ?? 0, fence));
   }
 
   #vanish(from: Set<Asked> | Set<KeyWatch>): void {

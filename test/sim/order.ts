@@ -15,7 +15,7 @@ interface Granted {
   readonly number: number;
   readonly arrived: number;
   /** Handles grow with every grant. */
-  readonly handle: number;
+  readonly fence: number;
 }
 
 export class WaitOrder {
@@ -34,8 +34,8 @@ export class WaitOrder {
 
   asked({ command }: Request): void {
     if (command.kind === 'batch' && command.unlock !== undefined) {
-      const { id, handle } = command.unlock;
-      if (handle !== undefined) this.#givenBack.add(`${command.account} ${id} ${handle}`);
+      const { id, fence } = command.unlock;
+      if (fence !== undefined) this.#givenBack.add(`${command.account} ${id} ${fence}`);
     }
     const owner = lockOf(command)?.owner;
     if (owner === undefined) return;
@@ -69,16 +69,16 @@ export class WaitOrder {
     if (others === undefined) this.#granted.set(name, (others = []));
     if (others.length > 0) this.compared += 1;
     for (const other of others) {
-      if (other.arrived < arrived === other.handle < body.Lock) continue;
+      if (other.arrived < arrived === other.fence < body.Lock) continue;
       throw new Violation(
         `requests ${number} and ${other.number} got the lock ${lock.id} in another order than they came`,
       );
     }
-    others.push({ number, arrived, handle: body.Lock });
+    others.push({ number, arrived, fence: body.Lock });
   }
 
-  mayRelease(account: string, id: string, handle: number): boolean {
-    const lease = `${account} ${id} ${handle}`;
+  mayRelease(account: string, id: string, fence: number): boolean {
+    const lease = `${account} ${id} ${fence}`;
     return !this.#known.has(lease) || this.#givenBack.has(lease);
   }
 

@@ -36,7 +36,7 @@ export class Timeline {
   readonly #versions = new Map<string, Stored[]>();
   readonly #expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined;
 
-  readonly #mayRelease: (account: string, id: string, handle: number) => boolean;
+  readonly #mayRelease: (account: string, id: string, fence: number) => boolean;
 
   /**
    * @param expectedKeys returns the key → value pairs of the request that writes this number
@@ -45,7 +45,7 @@ export class Timeline {
   constructor(
     now: () => number,
     expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined,
-    mayRelease: (account: string, id: string, handle: number) => boolean,
+    mayRelease: (account: string, id: string, fence: number) => boolean,
   ) {
     this.#now = now;
     this.#expectedKeys = expectedKeys;
@@ -191,21 +191,21 @@ export class Timeline {
     const held = before?.record.lease;
     const next = value === undefined ? undefined : decodeLockRecord(value);
     const lease = next?.holders[0];
-    if (held === undefined || lease?.handle === held.handle) {
-      if (held === undefined && lease !== undefined && lease.handle !== rev)
-        throw new Violation(`I8: revision ${rev} grants ${key} with handle ${lease.handle}`);
+    if (held === undefined || lease?.fence === held.fence) {
+      if (held === undefined && lease !== undefined && lease.fence !== rev)
+        throw new Violation(`I8: revision ${rev} grants ${key} with fencing token ${lease.fence}`);
       return;
     }
-    const ended = next?.ended.find(({ handle }) => handle === held.handle);
+    const ended = next?.ended.find(({ fence }) => fence === held.fence);
     if (ended === undefined)
-      throw new Violation(`I8: revision ${rev} takes ${key} from handle ${held.handle}, which has not ended`);
-    if (ended.why === 'released' && !this.#mayRelease(account, key, held.handle)) {
-      throw new Violation(`I9: revision ${rev} releases ${key} under its holder ${held.handle}`);
+      throw new Violation(`I8: revision ${rev} takes ${key} from fence ${held.fence}, which has not ended`);
+    if (ended.why === 'released' && !this.#mayRelease(account, key, held.fence)) {
+      throw new Violation(`I9: revision ${rev} releases ${key} under its holder ${held.fence}`);
     }
     const earliest = leaseEnd(before!, held.durMs, this.boot);
     if (ended.why === 'expired' && this.#now() < earliest) {
       throw new Violation(
-        `I9: the lease ${held.handle} of ${key} ends at ${this.#now()}, and was given until ${earliest}`,
+        `I9: the lease ${held.fence} of ${key} ends at ${this.#now()}, and was given until ${earliest}`,
       );
     }
   }

@@ -1,6 +1,6 @@
 /**
  * What the clients of a simulation ask: every command, on few keys, so that clients meet. The values of a request name
- * it, which is how a commit is told to be whole. Clients use again what they were told (handles, versions, ids), also
+ * it, which is how a commit is told to be whole. Clients use again what they were told (fences, versions, ids), also
  * when it is stale. Each run draws favourites from its seed: many runs differ more than many requests of one run do.
  */
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
@@ -31,7 +31,7 @@ export interface Request {
 
 interface Kept {
   readonly id: string;
-  readonly handle: number;
+  readonly fence: number;
 }
 
 /** The calls by their name in the coverage. One that is listed twice is asked twice as often. */
@@ -105,7 +105,7 @@ export class Workload {
     const made = make(h);
     const command: Command =
       made.kind === undefined ? { kind: 'batch', account: h.account, format: 'batch', ...made } : (made as Command);
-    const forces = name === 'unlock' && (command as Batch).unlock!.handle === undefined;
+    const forces = name === 'unlock' && (command as Batch).unlock!.fence === undefined;
     const request = { number, command, what: forces ? 'force' : name };
     if (command.kind === 'batch') {
       const puts = new Map<string, string>();
@@ -158,13 +158,12 @@ class SimHabits extends Habits {
     id: ['i1', 'i2', 'i3', 'i4'],
   };
   readonly #versions = new Map<string, number>();
-  readonly #handles = { lock: [] as Kept[], mutex: [] as Kept[] };
+  readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };
 
   learn(command: Command, { Lock, KV, KVSet }: ReplyBody): void {
-    if (command.kind === 'mutex.lock') this.#handles.mutex.push({ id: command.lock.id, handle: Lock });
+    if (command.kind === 'mutex.lock') this.#fences.mutex.push({ id: command.lock.id, fence: Lock });
     if (command.kind !== 'batch') return;
-    if (command.lock !== undefined && Lock !== undefined)
-      this.#handles.lock.push({ id: command.lock.id, handle: Lock });
+    if (command.lock !== undefined && Lock !== undefined) this.#fences.lock.push({ id: command.lock.id, fence: Lock });
     for (const { Key, Version } of [...(KV ?? []), ...(KVSet ?? [])]) this.#versions.set(Key, Version);
   }
 
@@ -177,18 +176,18 @@ class SimHabits extends Habits {
   }
 
   handle(noun: 'lock' | 'mutex'): number {
-    return this.held(noun).handle;
+    return this.held(noun).fence;
   }
 
   /** Mostly one of the latest. */
   override held(noun: 'lock' | 'mutex'): Kept {
-    const kept = this.#handles[noun];
+    const kept = this.#fences[noun];
     const back = this.below(3) === 0 ? this.below(kept.length + 1) : this.below(3);
-    return kept.at(-1 - back) ?? { id: this.names[noun][0]!, handle: 1 };
+    return kept.at(-1 - back) ?? { id: this.names[noun][0]!, fence: 1 };
   }
 
-  override proof(noun: 'lock' | 'mutex', handle: number): Omit<UnlockOperation, 'id'> {
-    return noun === 'lock' && this.below(8) === 0 ? {} : { handle };
+  override proof(noun: 'lock' | 'mutex', fence: number): Omit<UnlockOperation, 'id'> {
+    return noun === 'lock' && this.below(8) === 0 ? {} : { fence };
   }
 
   /** It names its request, which is how a commit is told to be whole. */

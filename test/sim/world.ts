@@ -73,7 +73,7 @@ export class World {
     this.timeline = new Timeline(
       () => this.now,
       (op) => this.workload.puts.get(op),
-      (account, id, handle) => this.clients.waitOrder.mayRelease(account, id, handle),
+      (account, id, fence) => this.clients.waitOrder.mayRelease(account, id, fence),
     );
     this.shards = 1 + random.below(3);
     this.routers = 1 + random.below(2);

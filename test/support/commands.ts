@@ -22,8 +22,8 @@ export function unlock(id: string, how: Omit<UnlockOperation, 'id'> = {}): Batch
   return batch({ format: 'lock.release', unlock: { id, ...how } });
 }
 
-export function extend(id: string, handle: number, durMs = 10_000): Batch {
-  return lock(id, { extend: handle, durMs });
+export function extend(id: string, fence: number, durMs = 10_000): Batch {
+  return lock(id, { extend: fence, durMs });
 }
 
 export function set(key: string, value: unknown, more: { version?: number; ttlMs?: number } = {}): Batch {

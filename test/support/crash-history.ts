@@ -79,14 +79,14 @@ export interface Loose {
 export interface OwnLock {
   readonly id: string;
   owner: string;
-  handle: number;
+  fence: number;
   state: 'free' | 'held';
   /** A request that was sent and not answered. */
   inFlight?: 'acquire' | 'extend' | 'release';
 }
 
 interface Lease {
-  readonly handle: number;
+  readonly fence: number;
   readonly client: number;
   durMs: number;
   /** It cannot end before. */
@@ -410,17 +410,17 @@ export class History {
     const at = `${id} at revision ${rev}`;
     for (const { LockID, Lock } of body.Guard ?? []) {
       const lease = this.leases.get(LockID);
-      assert(lease?.handle === Lock, `${at} was guarded by ${Lock}, but ${lease?.handle} holds ${LockID}`);
+      assert(lease?.fence === Lock, `${at} was guarded by ${Lock}, but ${lease?.fence} holds ${LockID}`);
       assert(lease.tillMax >= sentAt, `${at} was guarded by a lease that had ended`);
     }
     const { LockID, UnlockID, Unlock } = body;
     if (UnlockID !== undefined && UnlockID !== LockID) {
       const lease = this.leases.get(UnlockID);
       // The same unlock again is a success, too.
-      const done = this.#released.has(Unlock!) || lease?.handle === Unlock;
-      assert(done, `${at} released ${Unlock}, but ${lease?.handle} holds ${UnlockID}`);
+      const done = this.#released.has(Unlock!) || lease?.fence === Unlock;
+      assert(done, `${at} released ${Unlock}, but ${lease?.fence} holds ${UnlockID}`);
       this.#released.add(Unlock!);
-      if (lease?.handle === Unlock) this.leases.delete(UnlockID);
+      if (lease?.fence === Unlock) this.leases.delete(UnlockID);
     }
     if (LockID === undefined) return;
     const durMs = body.LockDur! * 1000;
@@ -428,26 +428,26 @@ export class History {
     const before = this.leases.get(LockID);
     if (UnlockID === LockID) {
       assert(
-        before !== undefined && before.handle === Unlock,
-        `${at} extended ${Unlock}, but ${before?.handle} holds ${LockID}`,
+        before !== undefined && before.fence === Unlock,
+        `${at} extended ${Unlock}, but ${before?.fence} holds ${LockID}`,
       );
       assert(before.tillMax >= sentAt, `${at} extended a lease that had ended`);
-      if (answer !== undefined) assert.equal(answer.body.Lock, Unlock, `${at}: an extension keeps the handle`);
+      if (answer !== undefined) assert.equal(answer.body.Lock, Unlock, `${at}: an extension keeps the fence`);
       this.leases.set(LockID, { ...before, ...till });
       return;
     }
     if (before !== undefined) {
       const early = before.tillMin - answeredAt;
-      assert(early <= clockSlackMs, `${at}: ${LockID} was granted ${early} ms before the lease ${before.handle} ended`);
+      assert(early <= clockSlackMs, `${at}: ${LockID} was granted ${early} ms before the lease ${before.fence} ended`);
       if (answer !== undefined) {
-        assert.deepEqual(answer.body.Recover, { Lock: before.handle, Why: 'expired' }, `${at}: Recover`);
+        assert.deepEqual(answer.body.Recover, { Lock: before.fence, Why: 'expired' }, `${at}: Recover`);
       }
     } else if (answer !== undefined) {
       assert.equal(answer.body.Recover, undefined, `${at}: the lease before was released`);
     }
-    if (answer !== undefined) assert.equal(answer.body.Lock, rev, `${at}: the handle is the revision of the grant`);
+    if (answer !== undefined) assert.equal(answer.body.Lock, rev, `${at}: the fence is the revision of the grant`);
     if (durMs < shortMs) this.#shortLeases += 1;
-    this.leases.set(LockID, { handle: rev, client, ...till });
+    this.leases.set(LockID, { fence: rev, client, ...till });
   }
 
   #compareGets({ body, answer, id }: Call, rev: number): void {
@@ -508,12 +508,12 @@ export class History {
 
   async #checkLeases(client: CrashClient): Promise<void> {
     for (const [id, lease] of this.leases) {
-      const answer = await client.ask('GET', `${db}/lock/${id}?fence=${lease.handle}`);
+      const answer = await client.ask('GET', `${db}/lock/${id}?fence=${lease.fence}`);
       const now = Date.now();
       assert(answer !== undefined, 'a lock can be inspected');
       if (answer.status === 409) lease.over = true;
       if (lease.tillMin > now + clockSlackMs) {
-        assert.equal(answer.status, 200, `${id} must still be held with ${lease.handle}: ${answer.text}`);
+        assert.equal(answer.status, 200, `${id} must still be held with ${lease.fence}: ${answer.text}`);
         const { TillMs } = answer.body;
         const inTime = TillMs >= lease.tillMin - clockSlackMs && TillMs <= lease.tillMax + clockSlackMs;
         assert(inTime, `${id} lasts until ${TillMs}, not between ${lease.tillMin} and ${lease.tillMax}`);
@@ -585,7 +585,7 @@ export class History {
   /** Asking again with the same owner tells what became of a lock. */
   async #checkOwnLocks(client: CrashClient): Promise<void> {
     for (const lock of this.ownLocks) {
-      const { id, owner, handle, state, inFlight } = lock;
+      const { id, owner, fence, state, inFlight } = lock;
       delete lock.inFlight;
       if (state === 'free' && inFlight === undefined) {
         const { Locked } = await client.must('GET', `${db}/lock/${id}`);
@@ -593,11 +593,11 @@ export class History {
         continue;
       }
       const { Lock, Rev } = await client.must('POST', `${db}/lock/${id}?id=${owner}&dur=600`);
-      if (state === 'held' && inFlight !== 'release') assert.equal(Lock, handle, `${id} keeps its handle`);
-      else assert(Lock === handle || Lock === Rev || state === 'free', `${id}: handle ${Lock} comes from nowhere`);
-      assert(Lock <= Rev, `${id}: a handle is a revision`);
+      if (state === 'held' && inFlight !== 'release') assert.equal(Lock, fence, `${id} keeps its fence`);
+      else assert(Lock === fence || Lock === Rev || state === 'free', `${id}: fence ${Lock} comes from nowhere`);
+      assert(Lock <= Rev, `${id}: a fence is a revision`);
       lock.state = 'held';
-      lock.handle = Lock;
+      lock.fence = Lock;
       this.committed(Rev);
     }
   }

@@ -55,7 +55,7 @@ export class Load {
     const { clients = 16, seed, round } = this.#options;
     const { ownLocks } = this.#history;
     for (let i = ownLocks.length; i < clients; i += 1) {
-      ownLocks.push({ id: `own-${i}`, owner: `own-${i}`, handle: 0, state: 'free' });
+      ownLocks.push({ id: `own-${i}`, owner: `own-${i}`, fence: 0, state: 'free' });
     }
     await Promise.all(
       Array.from({ length: clients }, async (_, i) => {
@@ -161,7 +161,7 @@ export class Load {
       const answer = await client.ask('DELETE', `${db}/lock/${lock.id}?id=${lock.owner}`);
       if (answer === undefined) return false;
       delete lock.inFlight;
-      assert.equal(answer.status, 200, `${lock.id} is held with ${lock.handle}: ${answer.text}`);
+      assert.equal(answer.status, 200, `${lock.id} is held with ${lock.fence}: ${answer.text}`);
       lock.state = 'free';
       lock.owner = `${lock.id}-${this.#newId()}`;
       this.#history.committed(answer.body.Rev);
@@ -174,9 +174,9 @@ export class Load {
     if (!this.#refusable(answer.status, answer.body)) return true;
     assert.equal(answer.status, 200, `${lock.id} is nobody else's: ${answer.text}`);
     const { Lock, Rev } = answer.body;
-    assert.equal(Lock, lock.state === 'held' ? lock.handle : Rev, `the handle of ${lock.id}`);
+    assert.equal(Lock, lock.state === 'held' ? lock.fence : Rev, `the fence of ${lock.id}`);
     lock.state = 'held';
-    lock.handle = Lock;
+    lock.fence = Lock;
     this.#history.committed(Rev);
     return true;
   }
@@ -200,20 +200,20 @@ export class Load {
     return false;
   }
 
-  /** Shared locks, as their clients know of them: lock → client and handle. */
-  #held = new Map<string, { client: number; handle: number }>();
+  /** Shared locks, as their clients know of them: lock → client and fence. */
+  #held = new Map<string, { client: number; fence: number }>();
 
   #holds({ body, client }: Call, answer: AnswerBody): void {
     const { LockID, UnlockID } = body;
     if (UnlockID !== undefined && UnlockID !== LockID) this.#held.delete(UnlockID);
-    if (LockID !== undefined) this.#held.set(LockID, { client, handle: answer.Lock });
+    if (LockID !== undefined) this.#held.set(LockID, { client, fence: answer.Lock });
   }
 
   /** Before a round: what clients hold from earlier ones. */
   resume(): void {
     const soon = Date.now() + 5000;
     for (const [id, lease] of this.#history.leases) {
-      if (lease.tillMin > soon) this.#held.set(id, { client: lease.client, handle: lease.handle });
+      if (lease.tillMin > soon) this.#held.set(id, { client: lease.client, fence: lease.fence });
     }
   }
 
@@ -279,11 +279,11 @@ export class Load {
       const LockDur = random.next() < 0.15 ? 0.1 + random.next() * 0.3 : 600;
       return { LockID: `shared-${random.below(sharedLocks)}`, LockDur, LockOwner: id, ...wait };
     }
-    const [lockId, { handle }] = mine;
+    const [lockId, { fence }] = mine;
     const dice = random.next();
-    if (dice < 0.4) return { UnlockID: lockId, Unlock: handle };
-    if (dice < 0.6) return { LockID: lockId, UnlockID: lockId, Unlock: handle, LockDur: 600 };
-    return { Guard: [{ LockID: lockId, Lock: handle }] };
+    if (dice < 0.4) return { UnlockID: lockId, Unlock: fence };
+    if (dice < 0.6) return { LockID: lockId, UnlockID: lockId, Unlock: fence, LockDur: 600 };
+    return { Guard: [{ LockID: lockId, Lock: fence }] };
   }
 }
 

@@ -37,8 +37,8 @@ export function httpCall(command: Command): HttpCall {
     case 'mutex.lock':
       return { method: 'POST', target: `${db}/mlock/${command.lock.id}${lockQuery(command.lock)}` };
     case 'mutex.unlock': {
-      const { id, handle, owner } = command.unlock;
-      return { method: 'POST', target: `${db}/munlock/${id}${query({ lock: handle, id: owner })}` };
+      const { id, fence, owner } = command.unlock;
+      return { method: 'POST', target: `${db}/munlock/${id}${query({ lock: fence, id: owner })}` };
     }
     case 'watch.key':
       return {
@@ -63,8 +63,8 @@ export function batchBody(batch: Batch): object {
       ...(lock.meta !== undefined && { LockMeta: JSON.parse(lock.meta) as unknown }),
       ...(lock.extend !== undefined && { UnlockID: lock.id, Unlock: lock.extend }),
     }),
-    ...(unlock && { UnlockID: unlock.id, Unlock: unlock.handle }),
-    ...(guard && { Guard: guard.map(({ id, handle }) => ({ LockID: id, Lock: handle })) }),
+    ...(unlock && { UnlockID: unlock.id, Unlock: unlock.fence }),
+    ...(guard && { Guard: guard.map(({ id, fence }) => ({ LockID: id, Lock: fence })) }),
     ...(check && { Check: check.map(({ key, version }) => ({ Key: key, Version: version })) }),
     ...(idempotency && {
       IdempotencyIDs: idempotency.ids,
@@ -109,7 +109,7 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'lock.release':
       return {
         method: 'DELETE',
-        target: `${db}/lock/${unlock!.id}${query({ lock: unlock!.handle, id: unlock!.owner })}`,
+        target: `${db}/lock/${unlock!.id}${query({ lock: unlock!.fence, id: unlock!.owner })}`,
       };
     case 'batch':
       throw new Error('a batch is no REST call');

@@ -22,7 +22,7 @@ export const versionField = Type.Integer({
 });
 export const fenceField = Type.Union(
   [Type.Integer({ minimum: 1, maximum: integerMax }), Type.String({ pattern: '^[1-9][0-9]{0,15}$' })],
-  { expected: 'the handle of a lock: a positive integer, or the same as a string of digits' },
+  { expected: 'the fencing token of a lock: a positive integer, or the same as a string of digits' },
 );
 export const yesOrNo = Type.Boolean({ expected: 'true or false' });
 
@@ -59,7 +59,8 @@ export function prefixOf(text: string, path: string): string {
 /** A lock's fencing token; the schema has made sure of a positive number or a string of up to 16 digits. */
 export function fenceOf(fence: number | string, path: string): number {
   const value = Number(fence);
-  if (!Number.isSafeInteger(value)) return refuseField(path, `expected a handle within 2^53−1, got ${shown(fence)}`);
+  if (!Number.isSafeInteger(value))
+    return refuseField(path, `expected a fencing token within 2^53−1, got ${shown(fence)}`);
   return value;
 }
 

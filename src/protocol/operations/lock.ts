@@ -29,27 +29,27 @@ export interface LockOperation {
   readonly owner?: string;
   /** JSON text. */
   readonly meta?: string;
-  /** Present: extend the lease held with this handle instead of taking the lock. */
+  /** Present: extend the lease held with this fence instead of taking the lock. */
   readonly extend?: number;
 }
 
 export interface LockResult {
   /** 0: the revision of this commit. */
-  readonly handle: number;
+  readonly fence: number;
   readonly till: number;
-  readonly recover?: { readonly handle: number; readonly meta?: string; readonly why: string };
+  readonly recover?: { readonly fence: number; readonly meta?: string; readonly why: string };
 }
 
-/** Give a lock back, by handle or by owner. With neither it is forced, which needs a scope of its own. */
+/** Give a lock back, by fence or by owner. With neither it is forced, which needs a scope of its own. */
 export interface UnlockOperation {
   readonly id: string;
-  readonly handle?: number;
+  readonly fence?: number;
   readonly owner?: string;
 }
 
 export interface GuardOperation {
   readonly id: string;
-  readonly handle: number;
+  readonly fence: number;
 }
 
 const metaLimit = { bytes: lockMetaBytesMax, name: 'the limit of LockMeta' };
@@ -100,7 +100,7 @@ function refuseWithoutLock(body: LockBody, root: string): undefined {
 function extendedFence(body: LockBody, root: string): number | undefined {
   if (body.LockID !== body.UnlockID) return undefined;
   if (body.Unlock === undefined)
-    return refuseField(`${root}Unlock`, 'missing; expected the handle of the lock to extend');
+    return refuseField(`${root}Unlock`, 'missing; expected the fencing token of the lock to extend');
   if (body.LockWait) return refuseField(`${root}LockWait`, 'extending a lock (LockID = UnlockID) never waits');
   return fenceOf(body.Unlock, `${root}Unlock`);
 }
@@ -116,13 +116,13 @@ export const unlockSection = singleSection<UnlockOperation, never>({
       return body.Unlock === undefined ? undefined : refuseField(`${root}Unlock`, 'given without UnlockID');
     if (body.UnlockID === body.LockID) return undefined;
     const id = keyOf(body.UnlockID, `${root}UnlockID`);
-    return body.Unlock === undefined ? { id } : { id, handle: fenceOf(body.Unlock, `${root}Unlock`) };
+    return body.Unlock === undefined ? { id } : { id, fence: fenceOf(body.Unlock, `${root}Unlock`) };
   },
 });
 
 /** Whoever ends a lock without showing that it is theirs ends it by force. */
-export function unlockScope({ handle, owner }: UnlockOperation): Exclude<NeededScope, 'condition'> {
-  return handle === undefined && owner === undefined ? 'force' : 'write';
+export function unlockScope({ fence, owner }: UnlockOperation): Exclude<NeededScope, 'condition'> {
+  return fence === undefined && owner === undefined ? 'force' : 'write';
 }
 
 const guardItem = Type.Object({ LockID: keyField, Lock: fenceField }, { ...closed, expected: '{"LockID","Lock"}' });
@@ -136,7 +136,7 @@ export const guardSection = listSection<GuardOperation, never>({
   read: ({ Guard }: { Guard?: Type.Static<typeof guardItem>[] }, { root }) =>
     Guard?.map((item, i) => ({
       id: keyOf(item.LockID, `${root}Guard[${i}].LockID`),
-      handle: fenceOf(item.Lock, `${root}Guard[${i}].Lock`),
+      fence: fenceOf(item.Lock, `${root}Guard[${i}].Lock`),
     })),
 });
 
@@ -144,7 +144,7 @@ export interface LockInspect {
   readonly kind: 'lock.inspect';
   readonly account: AccountId;
   readonly id: string;
-  /** Succeed only while this handle holds the lock. */
+  /** Succeed only while this fence holds the lock. */
   readonly fence?: number;
 }
 
@@ -182,7 +182,7 @@ export function lockGiven({ id, query }: GivenToCall<typeof lockParameters>): Lo
 
 export function unlockGiven({ id, query }: GivenToCall<typeof unlockParameters>): UnlockOperation {
   const { id: owner, lock } = query;
-  return { id, ...(owner !== undefined && { owner }), ...(lock !== undefined && { handle: lock }) };
+  return { id, ...(owner !== undefined && { owner }), ...(lock !== undefined && { fence: lock }) };
 }
 
 export const lockCalls = {

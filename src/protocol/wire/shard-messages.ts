@@ -108,7 +108,7 @@ export type TransactionAnswer =
 
 /** An effect that still lacks the revision of its commit. */
 export interface PendingEffect extends Effect {
-  /** The value is a lock record whose new lease takes the commit's revision as its handle. */
+  /** The value is a lock record whose new lease takes the commit's revision as its fence. */
   readonly grants?: true;
   /** Where in the key the commit's revision goes, see `openPlace`. */
   readonly opens?: number;

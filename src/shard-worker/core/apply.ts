@@ -95,12 +95,12 @@ function handleCommand(turn: Turn, ref: RequestRef, command: Command): void {
 function returnGrant(turn: Turn, grant: Grant): void {
   if (grant.mutex) return returnMutex(turn, grant);
   const { state, now } = turn;
-  const { account, id, handle } = grant;
+  const { account, id, fence } = grant;
   const entry = state.entries.get(kinds.lock, account, id);
   const view = viewDurableLock(state, account, id, now);
-  if (entry?.rev !== grant.version || view.lease?.handle !== handle) return;
+  if (entry?.rev !== grant.version || view.lease?.fence !== fence) return;
   const nobody: RequestRef = { router: -1, id: 0 };
-  executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, handle } });
+  executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, fence } });
 }
 
 /** A request that is blocked has not begun: it never will. */

@@ -21,14 +21,14 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     },
   ],
   [
-    'a handle as a string',
+    'a fence as a string',
     { UnlockID: 'ABC', Unlock: '1235553' },
-    { ...batch, unlock: { id: 'ABC', handle: 1_235_553 } },
+    { ...batch, unlock: { id: 'ABC', fence: 1_235_553 } },
   ],
   [
-    'a handle as a number',
+    'a fence as a number',
     { UnlockID: 'ABC', Unlock: 1_235_553 },
-    { ...batch, unlock: { id: 'ABC', handle: 1_235_553 } },
+    { ...batch, unlock: { id: 'ABC', fence: 1_235_553 } },
   ],
   ['a forced unlock', { UnlockID: 'ABC' }, { ...batch, unlock: { id: 'ABC' } }],
   [
@@ -42,7 +42,7 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     {
       ...batch,
       lock: { id: 'A', durMs: 1, waitMs: 0, owner: 'me', meta: '{"host":"h1"}' },
-      unlock: { id: 'B', handle: 9 },
+      unlock: { id: 'B', fence: 9 },
     },
   ],
   [
@@ -65,7 +65,7 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     },
     {
       ...batch,
-      guard: [{ id: 'g', handle: 3 }],
+      guard: [{ id: 'g', fence: 3 }],
       check: [{ key: 'c', version: 0 }],
       counter: [
         { key: 'a', op: 'set', n: 0, ifEq: -5 },
@@ -151,12 +151,12 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
   [{ LockID: 'a', LockDur: 1, LockWait: 301 }, 'LockWait: expected a number of seconds, 0 to 300, got 301'],
   [{ LockID: 'a', LockDur: 1, LockWait: -1 }, /^LockWait: /],
   [{ ...set, Unlock: 1 }, 'Unlock: given without UnlockID'],
-  [{ UnlockID: 'a', Unlock: 0 }, /^Unlock: expected the handle of a lock/],
-  [{ UnlockID: 'a', Unlock: '9999999999999999' }, /^Unlock: expected a handle within 2\^53−1/],
-  [{ UnlockID: 'a', Unlock: '1x' }, /^Unlock: expected the handle of a lock/],
-  [{ LockID: 'a', LockDur: 1, UnlockID: 'a' }, 'Unlock: missing; expected the handle of the lock to extend'],
+  [{ UnlockID: 'a', Unlock: 0 }, /^Unlock: expected the fencing token of a lock/],
+  [{ UnlockID: 'a', Unlock: '9999999999999999' }, /^Unlock: expected a fencing token within 2\^53−1/],
+  [{ UnlockID: 'a', Unlock: '1x' }, /^Unlock: expected the fencing token of a lock/],
+  [{ LockID: 'a', LockDur: 1, UnlockID: 'a' }, 'Unlock: missing; expected the fencing token of the lock to extend'],
   [{ LockID: 'a', LockDur: 1, LockWait: 1, UnlockID: 'a', Unlock: 1 }, /^LockWait: extending a lock/],
-  [{ Guard: { LockID: 'a' } }, /^Guard\[0\]\.Lock: missing; expected the handle/],
+  [{ Guard: { LockID: 'a' } }, /^Guard\[0\]\.Lock: missing; expected the fencing token/],
   [{ Check: { Key: 'a' } }, /^Check\[0\]\.Version: missing; expected a version/],
   [{ ...set, IdempotencyTTL: 5 }, 'IdempotencyTTL: given without IdempotencyIDs'],
   [{ ...set, IdempotencyMode: 'replay' }, 'IdempotencyMode: given without IdempotencyIDs'],

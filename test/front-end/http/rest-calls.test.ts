@@ -112,7 +112,7 @@ const cases: readonly Case[] = [
     'DELETE',
     '/db/shop/lock/l?lock=77',
     undefined,
-    { ...batch, format: 'lock.release', unlock: { id: 'l', handle: 77 } },
+    { ...batch, format: 'lock.release', unlock: { id: 'l', fence: 77 } },
   ],
   ['DELETE', '/db/shop/lock/l', undefined, { ...batch, format: 'lock.release', unlock: { id: 'l' } }],
   ['GET', '/db/shop/lock?prefix=x', undefined, { kind: 'lock.list', account: 'shop', prefix: 'x', limit: 100 }],
@@ -132,7 +132,7 @@ const cases: readonly Case[] = [
     'POST',
     '/db/shop/munlock/m?lock=8',
     undefined,
-    { kind: 'mutex.unlock', account: 'shop', unlock: { id: 'm', handle: 8 } },
+    { kind: 'mutex.unlock', account: 'shop', unlock: { id: 'm', fence: 8 } },
   ],
   ['POST', '/db/shop/munlock/m', undefined, { kind: 'mutex.unlock', account: 'shop', unlock: { id: 'm' } }],
 ];

@@ -23,8 +23,8 @@ function reply(rev: number, body: string, more: Partial<Reply> = {}): Reply {
 const members = {
   replyBytesMax: 671_088,
   lock: { id: 'l', durMs: 1, waitMs: 0, owner: 'o', meta: '{"a":[1]}', extend: 7 },
-  unlock: { id: 'u', handle: 2 ** 53 - 1, owner: 'o' },
-  guard: [{ id: 'g', handle: 1 }],
+  unlock: { id: 'u', fence: 2 ** 53 - 1, owner: 'o' },
+  guard: [{ id: 'g', fence: 1 }],
   check: [{ key: 'c', version: 0 }],
   idempotency: { ids: ['i'], ttlMs: 1, mode: 'replay', fingerprint: 'f' },
   sequence: { key: 's', op: 'next', n: 1 },
@@ -75,7 +75,7 @@ test('batches that differ in what an array has in common are no array', () => {
 });
 
 test('answers arrive as they were sent, to one request and to batches of an array', () => {
-  const grant = { account, id: 'l', handle: 5, mutex: false, version: 5 };
+  const grant = { account, id: 'l', fence: 5, mutex: false, version: 5 };
   const message: FromShard = {
     durable: revision(9),
     replies: [

@@ -71,8 +71,8 @@ describe('a batch over several shards', () => {
   test('with a failing condition on any shard changes nothing and releases every hold', async () => {
     const conditions: [string, Partial<Batch>, string][] = [k0, k1, k2].flatMap((key): typeof conditions => [
       ['Check', { check: [{ key, version: 9 }] }, 'version_mismatch'],
-      ['Guard', { guard: [{ id: key, handle: 9 }] }, 'lock_lost'],
-      ['Unlock', { unlock: { id: key, handle: 9 } }, 'lock_lost'],
+      ['Guard', { guard: [{ id: key, fence: 9 }] }, 'lock_lost'],
+      ['Unlock', { unlock: { id: key, fence: 9 } }, 'lock_lost'],
       ['IfEq', { counter: [{ key, op: 'set', n: 1, ifEq: 9 }] }, 'precondition_failed'],
       ['LockID', { lock: { id: key, durMs: 1000, waitMs: 0, extend: 9 } }, 'lock_lost'],
       ['Overflow', { sequence: { key, op: 'next', n: Number.MAX_SAFE_INTEGER } }, 'overflow'],
@@ -94,7 +94,7 @@ describe('a batch over several shards', () => {
 
   test('lists all that fails, in the same order whichever shard owns what', async () => {
     const asked = batch({
-      guard: [{ id: k2, handle: 9 }],
+      guard: [{ id: k2, fence: 9 }],
       check: [
         { key: k1, version: 9 },
         { key: k0, version: 9 },
@@ -243,10 +243,10 @@ describe('a batch over several shards with a lock', () => {
     const later = await server.ask(lock(l2, { waitMs: 5000 }));
     assert.ok(waiting.waits && later.waits);
     await server.ok(set(k0, 'meanwhile'));
-    await server.ok(unlock(l2, { handle: holder.Lock }));
+    await server.ok(unlock(l2, { fence: holder.Lock }));
     assert.equal(waiting.code, 'ok');
     assert.ok(later.waits);
-    await server.ok(unlock(l2, { handle: waiting.body.Lock }));
+    await server.ok(unlock(l2, { fence: waiting.body.Lock }));
     assert.equal(later.code, 'ok');
     assert.equal((await server.ok(get(k0))).KV[0]!.Value, 1);
     assert.deepEqual(server.leftovers(), {});
@@ -268,7 +268,7 @@ describe('a batch over several shards with a lock', () => {
     const holder = await server.ok(lock(l2));
     const failing = await server.ask(lock(l2, { waitMs: 5000 }, { check: [{ key: k0, version: 9 }] }));
     const next = await server.ask(lock(l2, { waitMs: 5000 }));
-    await server.ok(unlock(l2, { handle: holder.Lock }));
+    await server.ok(unlock(l2, { fence: holder.Lock }));
     assert.equal(failing.code, 'version_mismatch');
     assert.equal(next.code, 'ok');
     assert.deepEqual(server.leftovers(), {});
@@ -280,7 +280,7 @@ describe('a batch over several shards with a lock', () => {
       const holder = await server.ok(lock(l2));
       const first = await server.ask(lock(l2, { waitMs: 5000 }, { set: [{ key: k0, value: '1' }] }));
       const second = await server.ask(lock(l2, { waitMs: 5000 }, { set: [{ key: k1, value: '1' }] }), 1);
-      server.send(unlock(l2, { handle: holder.Lock }));
+      server.send(unlock(l2, { fence: holder.Lock }));
       const tries = Array.from({ length: 10 }, (_, i) => server.send(lock(l2), i % 2));
       await server.settle();
       assert.equal(first.code, 'ok', `seed ${seed}`);
@@ -306,12 +306,12 @@ describe('a batch over several shards with a lock', () => {
     assert.deepEqual(server.leftovers(), {});
   });
 
-  test('extends by handle, and swaps one lock for another on another shard, in one commit', async () => {
+  test('extends by fence, and swaps one lock for another on another shard, in one commit', async () => {
     const server = new RouterUnderTest({ shards });
     const held = await server.ok(lock(l2));
     const more = await server.ok(batch({ lock: extend(l2, held.Lock).lock!, set: [{ key: k0, value: '1' }] }));
     assert.equal(more.Lock, held.Lock);
-    const changed = await server.ok(lock(l0, {}, { unlock: { id: l2, handle: held.Lock } }));
+    const changed = await server.ok(lock(l0, {}, { unlock: { id: l2, fence: held.Lock } }));
     assert.equal(changed.Lock, changed.Rev);
     assert.equal((await server.ok(inspect(l2)))['Locked'], false);
     const list = await server.ok(lockList('lock'));
@@ -331,7 +331,7 @@ describe('a client that disconnects while its batch over several shards', () => 
     gone.hangUp();
     await server.settle();
     assert.equal((await server.ok(inspect(l2)))['Waiters'], 1);
-    await server.ok(unlock(l2, { handle: holder.Lock }));
+    await server.ok(unlock(l2, { fence: holder.Lock }));
     assert.equal(next.code, 'ok');
     assert.deepEqual(server.leftovers(), {});
     const drained = server.router.drain();
@@ -348,7 +348,7 @@ describe('a client that disconnects while its batch over several shards', () => 
       const ask = lock(l2, { waitMs: 60_000 }, { ...idempotent, set: [{ key: k0, value: '1' }] });
       const gone = server.send(ask);
       for (let i = 0; i < moment % 8; i++) await server.step();
-      const grantable = server.send(unlock(l2, { handle: holder.Lock }));
+      const grantable = server.send(unlock(l2, { fence: holder.Lock }));
       for (let i = 0; i < moment / 2; i++) await server.step();
       if (!gone.waits) continue;
       cancelled += 1;
@@ -356,7 +356,7 @@ describe('a client that disconnects while its batch over several shards', () => 
       await server.settle();
       assert.equal(grantable.code, 'ok');
       // Under an idempotency id a granted lock is kept for the retry.
-      if (moment % 4 === 0) await server.ok(unlock(l2, { handle: (await server.ok(ask)).Lock }));
+      if (moment % 4 === 0) await server.ok(unlock(l2, { fence: (await server.ok(ask)).Lock }));
       assert.equal((await server.ok(lock(l2, { waitMs: 1000 }))).Recover, undefined, `moment ${moment}`);
       assert.deepEqual(server.leftovers(), {}, `moment ${moment}`);
       const drained = server.router.drain();
@@ -419,7 +419,7 @@ describe('idempotency over several shards', () => {
     assert.equal(second.code, 'request_in_progress');
     const single = await server.ask(batch({ ...once(ids[0]!), set: [{ key: ids[0]!, value: '1' }] }));
     assert.equal(single.code, 'request_in_progress');
-    await server.ok(unlock(l2, { handle: holder.Lock }));
+    await server.ok(unlock(l2, { fence: holder.Lock }));
     assert.equal(first.code, 'ok');
     assert.equal((await server.ask(asked)).code, 'duplicate_request');
     assert.deepEqual(server.leftovers(), {});

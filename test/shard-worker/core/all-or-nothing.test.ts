@@ -5,7 +5,7 @@ import { CoreUnderTest, type Body } from '../../support/core-under-test.ts';
 import { batch, inspect, lock, next, once, set } from '../../support/commands.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
-/** A state in which everything can fail, and the handles to make it. */
+/** A state in which everything can fail, and the fences to make it. */
 function prepared(): { core: CoreUnderTest; held: Body; lost: Body } {
   const core = new CoreUnderTest();
   const lost = core.ok(lock('lost', { durMs: 1000 }));
@@ -24,7 +24,7 @@ function prepared(): { core: CoreUnderTest; held: Body; lost: Body } {
 function effects(held: number): Partial<Batch> {
   return {
     lock: { id: 'new', durMs: 1000, waitMs: 0, owner: 'o', meta: '1' },
-    unlock: { id: 'held', handle: held },
+    unlock: { id: 'held', fence: held },
     ...once('unused'),
     counter: [
       { key: 'c', op: 'add', n: 1 },
@@ -46,18 +46,18 @@ const failing: Failing[] = [
     (all, _, lost) => ({ ...all, lock: { ...all.lock!, id: 'lost', extend: lost.Lock } }),
   ],
   [
-    'an extension with a wrong handle',
+    'an extension with a wrong fence',
     'lock_lost',
     (all, held) => ({ ...all, lock: { ...all.lock!, id: 'busy', extend: held.Lock } }),
   ],
-  ['an unlock that was lost', 'lock_lost', (all, _, lost) => ({ ...all, unlock: { id: 'lost', handle: lost.Lock } })],
+  ['an unlock that was lost', 'lock_lost', (all, _, lost) => ({ ...all, unlock: { id: 'lost', fence: lost.Lock } })],
   [
-    'an unlock with a wrong handle',
+    'an unlock with a wrong fence',
     'lock_lost',
-    (all, held) => ({ ...all, unlock: { id: 'held', handle: held.Lock + 1 } }),
+    (all, held) => ({ ...all, unlock: { id: 'held', fence: held.Lock + 1 } }),
   ],
   ['an unlock by a wrong owner', 'lock_lost', (all) => ({ ...all, unlock: { id: 'held', owner: 'nobody' } })],
-  ['a guard that was lost', 'lock_lost', (all, _, lost) => ({ ...all, guard: [{ id: 'lost', handle: lost.Lock }] })],
+  ['a guard that was lost', 'lock_lost', (all, _, lost) => ({ ...all, guard: [{ id: 'lost', fence: lost.Lock }] })],
   ['a check', 'version_mismatch', (all) => ({ ...all, check: [{ key: 'k', version: 1 }] })],
   ['a check for absence', 'version_mismatch', (all) => ({ ...all, check: [{ key: 'k', version: 0 }] })],
   [
@@ -121,10 +121,10 @@ test('everything or nothing: every condition that fails is listed, under the cod
   const answer = core.ask(
     batch({
       guard: [
-        { id: 'lost', handle: lost.Lock },
-        { id: 'never', handle: 5 },
+        { id: 'lost', fence: lost.Lock },
+        { id: 'never', fence: 5 },
       ],
-      unlock: { id: 'busy', handle: 1 },
+      unlock: { id: 'busy', fence: 1 },
       check: [{ key: 'k', version: 0 }],
       set: [{ key: 'none', value: '1', version: 5 }],
       counter: [
@@ -156,7 +156,7 @@ test('everything or nothing: a waiting batch whose condition fails at last leave
     batch({
       ...effects(held.Lock),
       lock: { id: 'busy', durMs: 1000, waitMs: 120_000 },
-      unlock: { id: 'lost', handle: 3 },
+      unlock: { id: 'lost', fence: 3 },
     }),
   );
   core.advance(59_999);

@@ -117,7 +117,7 @@ describe('while a key is held', () => {
     // In line before the hold is placed: behind it, the request itself would be held back.
     const waiting = core.ask(lock('l', { waitMs: 5000 }, { set: [{ key: 'held', value: '1' }] }));
     core.send({ kind: 'transaction.prepare', id: 900, transaction: 'b', command: set('held', 2) });
-    core.ok(unlock('l', { handle: Lock }));
+    core.ok(unlock('l', { fence: Lock }));
     assert.ok(waiting.waits);
     assert.equal(core.ask(lock('l')).code, 'not_locked', 'it is kept for the head of the line');
     core.send({ kind: 'transaction.apply', transaction: 'b', rev: core.nextRevision(), stored: '' });

@@ -82,7 +82,7 @@ describe('idempotency', () => {
       assert.deepEqual([second.status, second.code], [409, 'request_in_progress']);
     }
     assert.equal(core.ask(batch({ ...once(['other', 'id']), ...add })).code, 'request_in_progress');
-    core.ok(unlock('l', { handle: Lock }));
+    core.ok(unlock('l', { fence: Lock }));
     assert.equal(first.code, 'ok');
     assert.equal(core.ask(lock('l', { waitMs: 5000 }, { ...once('id'), ...add })).code, 'duplicate_request');
   });
@@ -105,7 +105,7 @@ describe('idempotency', () => {
     const core = new CoreUnderTest();
     const asked = lock('l', {}, once('id', { mode: 'replay' }));
     const first = core.ok(asked);
-    core.ok(unlock('l', { handle: first.Lock }));
+    core.ok(unlock('l', { fence: first.Lock }));
     const again = core.ask(asked);
     assert.equal(again.body.Lock, first.Lock);
     assert.equal(again.reply!.grant, undefined);

@@ -332,7 +332,7 @@ describe('lists', () => {
     assert.deepEqual([page.KV.length, page['After']], [4, 'k3']);
   });
 
-  test('of locks show those that are held, with holder and waiters, never handle or owner', () => {
+  test('of locks show those that are held, with holder and waiters, never fence or owner', () => {
     const core = new CoreUnderTest();
     const a = core.ok(lock('a', { owner: 'secret', meta: '{"m":1}' }));
     core.ok(lock('b', { durMs: 1000 }));

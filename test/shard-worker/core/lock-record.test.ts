@@ -7,10 +7,10 @@ import type { LockRecord } from '../../../src/shard-worker/core/state/lease.ts';
 const held: LockRecord = {
   mode: 'exclusive',
   limit: 1,
-  holders: [{ handle: 7, owner: 'o"1', meta: '{"a":[1]}', since: 1000, durMs: 30_000 }],
+  holders: [{ fence: 7, owner: 'o"1', meta: '{"a":[1]}', since: 1000, durMs: 30_000 }],
   ended: [
-    { handle: 5, why: 'expired', owner: 'o', meta: '"m"', at: 900 },
-    { handle: 3, why: 'released', at: 800 },
+    { fence: 5, why: 'expired', owner: 'o', meta: '"m"', at: 900 },
+    { fence: 3, why: 'released', at: 800 },
   ],
 };
 
@@ -30,8 +30,8 @@ describe('lock records', () => {
 
   test('of a grant get the fence that its commit fills in', () => {
     const [lease] = held.holders;
-    const open = encodeLockRecord({ ...held, holders: [{ ...lease!, handle: 0 }] });
-    assert.deepEqual(decodeLockRecord(fillFence(open, 42)), { ...held, holders: [{ ...lease!, handle: 42 }] });
+    const open = encodeLockRecord({ ...held, holders: [{ ...lease!, fence: 0 }] });
+    assert.deepEqual(decodeLockRecord(fillFence(open, 42)), { ...held, holders: [{ ...lease!, fence: 42 }] });
     assert.throws(() => fillFence(encodeLockRecord(held), 42), InvariantError);
   });
 

@@ -4,11 +4,11 @@ import { CoreUnderTest, startOfTime } from '../../support/core-under-test.ts';
 import { acme, batch, extend, get, inspect, lock, mlock, once, set, unlock } from '../../support/commands.ts';
 
 describe('lock: granting', () => {
-  test('the handle is the revision of the commit, and grows with every grant', () => {
+  test('the fence is the revision of the commit, and grows with every grant', () => {
     const core = new CoreUnderTest();
     const first = core.ok(lock('a'));
     assert.equal(first.Lock, first.Rev);
-    core.ok(unlock('a', { handle: first.Lock }));
+    core.ok(unlock('a', { fence: first.Lock }));
     const second = core.ok(lock('a'));
     assert.ok(second.Lock > first.Lock);
   });
@@ -24,7 +24,7 @@ describe('lock: granting', () => {
     assert.equal(waiting.body.TillMs, startOfTime + 1500 + 2600);
   });
 
-  test('a busy lock refuses a try with the holder and the number of waiters, and neither handle nor owner', () => {
+  test('a busy lock refuses a try with the holder and the number of waiters, and neither fence nor owner', () => {
     const core = new CoreUnderTest();
     const held = core.ok(lock('a', { owner: 'secret-owner', meta: '{"who":"me"}', durMs: 10_500 }));
     core.ask(lock('a', { waitMs: 5000, owner: 'other-secret' }));
@@ -47,7 +47,7 @@ describe('lock: granting', () => {
     let { Lock } = core.ok(lock('a'));
     const waiting = Array.from({ length: 5 }, () => core.ask(lock('a', { waitMs: 60_000 })));
     for (const [i, asked] of waiting.entries()) {
-      core.ok(unlock('a', { handle: Lock }));
+      core.ok(unlock('a', { fence: Lock }));
       assert.equal(asked.code, 'ok');
       assert.ok(waiting.slice(i + 1).every((other) => other.waits));
       ({ Lock } = asked.body);
@@ -58,7 +58,7 @@ describe('lock: granting', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
     const waiting = core.ask(lock('a', { waitMs: 1000 }));
-    const grantable = core.ask(unlock('a', { handle: Lock }));
+    const grantable = core.ask(unlock('a', { fence: Lock }));
     assert.equal(waiting.code, 'ok');
     assert.equal(waiting.body.Lock, grantable.body.Rev + 1, 'the very next commit');
     assert.equal(core.ask(lock('a')).code, 'not_locked');
@@ -122,7 +122,7 @@ describe('lock: waiting', () => {
     const next = core.ask(lock('a', { waitMs: 60_000 }));
     core.cancel(gone);
     assert.equal(core.ok(inspect('a'))['Waiters'], 1);
-    core.ok(unlock('a', { handle: Lock }));
+    core.ok(unlock('a', { fence: Lock }));
     assert.equal(next.code, 'ok');
     assert.equal(core.state.waitQueues.size, 0);
   });
@@ -170,7 +170,7 @@ describe('lock: waiting', () => {
     const failing = core.ask(lock('a', { waitMs: 1000 }, { set: [{ key: 'k', value: '1', version: 0 }] }));
     const next = core.ask(lock('a', { waitMs: 1000 }));
     core.ok(set('k', 'meanwhile'));
-    core.ok(unlock('a', { handle: Lock }));
+    core.ok(unlock('a', { fence: Lock }));
     assert.equal(failing.code, 'version_mismatch');
     assert.equal(next.code, 'ok');
     assert.equal(core.ok(get('k')).KV[0]!.Value, 'meanwhile');
@@ -183,14 +183,14 @@ describe('lock: waiting', () => {
       core.ask(lock('a', { waitMs: 1000 }, { check: [{ key: 'k', version: 1 }] })),
     );
     const next = core.ask(lock('a', { waitMs: 1000 }));
-    core.ok(unlock('a', { handle: Lock }));
+    core.ok(unlock('a', { fence: Lock }));
     assert.ok(failing.every(({ code }) => code === 'version_mismatch'));
     assert.equal(next.code, 'ok');
   });
 });
 
 describe('lock: owners', () => {
-  test('the same owner asking again gets the same handle, and a later Till', () => {
+  test('the same owner asking again gets the same fence, and a later Till', () => {
     const core = new CoreUnderTest();
     const first = core.ok(lock('a', { owner: 'o', durMs: 5000 }));
     core.advance(3000);
@@ -220,12 +220,12 @@ describe('lock: owners', () => {
     assert.equal(first.code, 'not_locked');
     assert.equal(core.ok(inspect('a'))['Waiters'], 2);
     core.advance(1000);
-    core.ok(unlock('a', { handle: Lock }));
+    core.ok(unlock('a', { fence: Lock }));
     assert.equal(retry.code, 'ok');
     assert.ok(behind.waits);
   });
 
-  test('another owner is not the owner, and an owner that has lost the lock gets a new handle', () => {
+  test('another owner is not the owner, and an owner that has lost the lock gets a new fence', () => {
     const core = new CoreUnderTest();
     const first = core.ok(lock('a', { owner: 'o', durMs: 1000 }));
     assert.equal(core.ask(lock('a', { owner: 'p' })).code, 'not_locked');
@@ -246,7 +246,7 @@ describe('lock: owners', () => {
 });
 
 describe('lock: extending', () => {
-  test('by handle: same handle, Till from now, one commit', () => {
+  test('by fence: same fence, Till from now, one commit', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a', { durMs: 2000 }));
     core.advance(1500);
@@ -275,17 +275,17 @@ describe('lock: extending', () => {
     const { Lock } = core.ok(lock('a', { durMs: 1000, owner: 'o' }));
     core.jump(1000);
     core.state.outOfSpace = { space: 'full', failure: { code: 'disk_full', message: 'full' } };
-    assert.equal(core.ask(batch({ guard: [{ id: 'a', handle: Lock }] })).code, 'lock_lost');
+    assert.equal(core.ask(batch({ guard: [{ id: 'a', fence: Lock }] })).code, 'lock_lost');
     assert.equal(core.ok(inspect('a'))['Locked'], false);
     core.state.outOfSpace = undefined;
     assert.equal(core.ask(extend('a', Lock)).code, 'lock_lost');
   });
 
-  test('with a wrong, released or forced handle: lock_lost, which says how it ended', () => {
+  test('with a wrong, released or forced fence: lock_lost, which says how it ended', () => {
     const core = new CoreUnderTest();
     const first = core.ok(lock('a'));
     assert.equal(core.ask(extend('a', first.Lock + 7)).body.Why, 'unknown');
-    core.ok(unlock('a', { handle: first.Lock }));
+    core.ok(unlock('a', { fence: first.Lock }));
     assert.equal(core.ask(extend('a', first.Lock)).body.Why, 'released');
     const second = core.ok(lock('a'));
     core.ok(unlock('a'));
@@ -297,14 +297,14 @@ describe('lock: extending', () => {
 });
 
 describe('unlock tells the truth', () => {
-  test('right handle: 200, and the same again: 200 without another commit', () => {
+  test('right fence: 200, and the same again: 200 without another commit', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
-    core.ok(unlock('a', { handle: Lock }));
+    core.ok(unlock('a', { fence: Lock }));
     const digest = core.digest();
-    core.ok(unlock('a', { handle: Lock }));
+    core.ok(unlock('a', { fence: Lock }));
     core.ok(lock('a'));
-    assert.equal(core.ask(unlock('a', { handle: Lock })).code, 'ok', 'still, while the next one holds it');
+    assert.equal(core.ask(unlock('a', { fence: Lock })).code, 'ok', 'still, while the next one holds it');
     assert.equal(core.ok(inspect('a'))['Locked'], true);
     assert.notEqual(core.digest(), digest);
   });
@@ -314,7 +314,7 @@ describe('unlock tells the truth', () => {
       const core = new CoreUnderTest();
       const { Lock } = core.ok(lock('a', { durMs: 1000 }));
       core[pass](1000);
-      const late = core.ask(unlock('a', { handle: Lock }));
+      const late = core.ask(unlock('a', { fence: Lock }));
       assert.equal(late.status, 409);
       assert.deepEqual([late.code, late.body.Why], ['lock_lost', 'expired']);
       assert.equal(late.body['EndedMs'], startOfTime + 1000);
@@ -326,22 +326,22 @@ describe('unlock tells the truth', () => {
     const { Lock } = core.ok(lock('a'));
     const waiting = core.ask(lock('a', { waitMs: 1000 }));
     core.ok(unlock('a'));
-    const late = core.ask(unlock('a', { handle: Lock }));
+    const late = core.ask(unlock('a', { fence: Lock }));
     assert.deepEqual([late.code, late.body.Why], ['lock_lost', 'forced']);
     assert.equal(core.ok(inspect('a', waiting.body.Lock))['Locked'], true);
   });
 
-  test('wrong handle, the handle of another lock, a lock that never was: lock_lost', () => {
+  test('wrong fence, the fence of another lock, a lock that never was: lock_lost', () => {
     const core = new CoreUnderTest();
     const a = core.ok(lock('a'));
     const b = core.ok(lock('b'));
-    for (const [id, handle] of [
+    for (const [id, fence] of [
       ['a', a.Lock + 1000],
       ['a', b.Lock],
       ['b', a.Lock],
       ['never', a.Lock],
     ] as const) {
-      assert.equal(core.ask(unlock(id, { handle })).code, 'lock_lost');
+      assert.equal(core.ask(unlock(id, { fence })).code, 'lock_lost');
     }
     assert.equal(core.ok(inspect('a'))['Locked'], true);
     assert.equal(core.ok(inspect('b'))['Locked'], true);
@@ -368,10 +368,10 @@ describe('unlock tells the truth', () => {
   test('the memory of a free lock ends after an hour, in a commit of its own', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
-    core.ok(unlock('a', { handle: Lock }));
+    core.ok(unlock('a', { fence: Lock }));
     core.advance(60 * 60 * 1000);
     assert.deepEqual(core.records.at(-1)!.effects, [{ kind: 0x6c, key: 'a', till: 0, expired: true }]);
-    assert.equal(core.ask(unlock('a', { handle: Lock })).code, 'lock_lost');
+    assert.equal(core.ask(unlock('a', { fence: Lock })).code, 'lock_lost');
   });
 });
 
@@ -380,7 +380,7 @@ describe('lock: UnlockID beside LockID', () => {
     const core = new CoreUnderTest();
     const a = core.ok(lock('a'));
     const waiting = core.ask(lock('a', { waitMs: 1000 }));
-    const both = core.ok(lock('b', {}, { unlock: { id: 'a', handle: a.Lock } }));
+    const both = core.ok(lock('b', {}, { unlock: { id: 'a', fence: a.Lock } }));
     assert.equal(both.Lock, both.Rev);
     assert.equal(waiting.code, 'ok');
   });
@@ -389,7 +389,7 @@ describe('lock: UnlockID beside LockID', () => {
     const core = new CoreUnderTest();
     const a = core.ok(lock('a', { durMs: 60_000 }));
     core.ok(lock('b', { durMs: 60_000 }));
-    const change = { unlock: { id: 'a', handle: a.Lock } };
+    const change = { unlock: { id: 'a', fence: a.Lock } };
     assert.equal(core.ask(lock('b', {}, change)).code, 'not_locked');
     const waiting = core.ask(lock('b', { waitMs: 1000 }, change));
     assert.equal(core.ok(inspect('a'))['Locked'], true);
@@ -401,16 +401,16 @@ describe('lock: UnlockID beside LockID', () => {
   test('the first is kept when another condition fails, and the second is not taken when the first is lost', () => {
     const core = new CoreUnderTest();
     const a = core.ok(lock('a'));
-    const failing = core.ask(lock('b', {}, { unlock: { id: 'a', handle: a.Lock }, check: [{ key: 'k', version: 4 }] }));
+    const failing = core.ask(lock('b', {}, { unlock: { id: 'a', fence: a.Lock }, check: [{ key: 'k', version: 4 }] }));
     assert.equal(failing.code, 'version_mismatch');
     core.ok(inspect('a', a.Lock));
-    assert.equal(core.ask(lock('b', {}, { unlock: { id: 'a', handle: a.Lock + 1 } })).code, 'lock_lost');
+    assert.equal(core.ask(lock('b', {}, { unlock: { id: 'a', fence: a.Lock + 1 } })).code, 'lock_lost');
     assert.equal(core.ok(inspect('b'))['Locked'], false);
   });
 });
 
 describe('lock: Recover', () => {
-  test('after expiry and force, with handle and meta of the one before; not after a clean release', () => {
+  test('after expiry and force, with fence and meta of the one before; not after a clean release', () => {
     const core = new CoreUnderTest();
     const first = core.ok(lock('a', { durMs: 1000, meta: '{"job":1}' }));
     assert.equal(first.Recover, undefined);
@@ -420,7 +420,7 @@ describe('lock: Recover', () => {
     core.ok(unlock('a'));
     const third = core.ok(lock('a'));
     assert.deepEqual(third.Recover, { Lock: second.Lock, Meta: 'two', Why: 'forced' });
-    core.ok(unlock('a', { handle: third.Lock }));
+    core.ok(unlock('a', { fence: third.Lock }));
     assert.equal(core.ok(lock('a')).Recover, undefined);
   });
 
@@ -478,13 +478,13 @@ describe('lock: grants that find nobody', () => {
 });
 
 describe('lock: fencing and reading', () => {
-  test('Guard holds with the handle of now only', () => {
+  test('Guard holds with the fence of now only', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a', { durMs: 1000 }));
-    const guarded = { guard: [{ id: 'a', handle: Lock }], set: [{ key: 'k', value: '1' }] };
+    const guarded = { guard: [{ id: 'a', fence: Lock }], set: [{ key: 'k', value: '1' }] };
     assert.equal(core.ask(batch(guarded)).code, 'ok');
-    assert.equal(core.ask(batch({ guard: [{ id: 'a', handle: Lock + 1 }] })).code, 'lock_lost');
-    assert.equal(core.ask(batch({ guard: [{ id: 'never', handle: Lock }] })).code, 'lock_lost');
+    assert.equal(core.ask(batch({ guard: [{ id: 'a', fence: Lock + 1 }] })).code, 'lock_lost');
+    assert.equal(core.ask(batch({ guard: [{ id: 'never', fence: Lock }] })).code, 'lock_lost');
     core.advance(1000);
     const late = core.ask(batch(guarded));
     assert.deepEqual([late.code, late.body.Failed[0]!.Field], ['lock_lost', 'Guard[0]']);
@@ -555,7 +555,7 @@ describe('lock: over a restart', () => {
     const core = new CoreUnderTest().restart();
     const { Lock } = core.ok(lock('a', { durMs: 1000 }));
     core.advance(1000);
-    assert.equal(core.ask(unlock('a', { handle: Lock })).body.Why, 'expired');
+    assert.equal(core.ask(unlock('a', { fence: Lock })).body.Why, 'expired');
   });
 
   test('a wall clock that was set back while the server was down makes no lease longer than LockDur', () => {
@@ -573,7 +573,7 @@ describe('lock: over a restart', () => {
   test('what was said of ended leases before is said after', () => {
     const before = new CoreUnderTest();
     const { Lock } = before.ok(lock('a'));
-    before.ok(unlock('a', { handle: Lock }));
-    assert.equal(before.restart().ask(unlock('a', { handle: Lock })).code, 'ok');
+    before.ok(unlock('a', { fence: Lock }));
+    assert.equal(before.restart().ask(unlock('a', { fence: Lock })).code, 'ok');
   });
 });

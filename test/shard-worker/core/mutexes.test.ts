@@ -8,7 +8,7 @@ describe('mutex', () => {
     const core = new CoreUnderTest();
     const digest = core.digest();
     const { Lock } = core.ok(mlock('m'));
-    core.ok(munlock('m', { handle: Lock }));
+    core.ok(munlock('m', { fence: Lock }));
     assert.equal(core.digest(), digest);
     assert.equal(core.records.length, 0);
   });
@@ -29,7 +29,7 @@ describe('mutex', () => {
     let { Lock } = core.ok(mlock('m'));
     const waiting = Array.from({ length: 4 }, () => core.ask(mlock('m', { waitMs: 60_000 })));
     for (const [i, asked] of waiting.entries()) {
-      core.ok(munlock('m', { handle: Lock }));
+      core.ok(munlock('m', { fence: Lock }));
       assert.equal(asked.code, 'ok');
       assert.equal(core.ask(mlock('m')).code, 'not_locked');
       assert.ok(waiting.slice(i + 1).every((other) => other.waits));
@@ -50,20 +50,20 @@ describe('mutex', () => {
   test('unlock tells the truth: right, again, wrong, expired, forced', () => {
     const core = new CoreUnderTest();
     const first = core.ok(mlock('m'));
-    assert.equal(core.ask(munlock('m', { handle: first.Lock + 1 })).code, 'lock_lost');
-    core.ok(munlock('m', { handle: first.Lock }));
-    core.ok(munlock('m', { handle: first.Lock }));
+    assert.equal(core.ask(munlock('m', { fence: first.Lock + 1 })).code, 'lock_lost');
+    core.ok(munlock('m', { fence: first.Lock }));
+    core.ok(munlock('m', { fence: first.Lock }));
     const second = core.ok(mlock('m', { durMs: 1000 }));
     assert.equal(second.Recover, undefined);
     core.advance(1000);
-    assert.equal(core.ask(munlock('m', { handle: second.Lock })).body.Why, 'expired');
+    assert.equal(core.ask(munlock('m', { fence: second.Lock })).body.Why, 'expired');
     const third = core.ok(mlock('m'));
     core.ok(munlock('m'));
-    assert.equal(core.ask(munlock('m', { handle: third.Lock })).body.Why, 'forced');
-    assert.equal(core.ask(munlock('never', { handle: 3 })).code, 'lock_lost');
+    assert.equal(core.ask(munlock('m', { fence: third.Lock })).body.Why, 'forced');
+    assert.equal(core.ask(munlock('never', { fence: 3 })).code, 'lock_lost');
   });
 
-  test('the same owner asking again gets the same handle and a later Till', () => {
+  test('the same owner asking again gets the same fence and a later Till', () => {
     const core = new CoreUnderTest();
     const first = core.ok(mlock('m', { owner: 'o', durMs: 1000 }));
     core.advance(900);
@@ -82,7 +82,7 @@ describe('mutex', () => {
     const retry = core.ok(mlock('m', { owner: 'o' }));
     core.send({ kind: 'grant.return', grant: gone.reply!.grant! });
     assert.ok(waiting.waits);
-    core.ok(munlock('m', { handle: retry.Lock }));
+    core.ok(munlock('m', { fence: retry.Lock }));
     assert.equal(waiting.code, 'ok');
     core.send({ kind: 'grant.return', grant: waiting.reply!.grant! });
     assert.equal(core.ask(mlock('m')).code, 'ok');
@@ -97,18 +97,18 @@ describe('mutex', () => {
     core.cancel(gone);
     core.advance(1000);
     assert.deepEqual([late.code, late.body.Waiters], ['not_locked', 1]);
-    core.ok(munlock('m', { handle: Lock }));
+    core.ok(munlock('m', { fence: Lock }));
     assert.equal(next.code, 'ok');
   });
 
-  test('handles grow over restarts, at which all mutexes are gone', () => {
+  test('fences grow over restarts, at which all mutexes are gone', () => {
     const first = new CoreUnderTest();
-    let handle = 0;
-    for (let i = 0; i < 5; i++) ({ Lock: handle } = first.ok(mlock(`m${i}`)));
+    let fence = 0;
+    for (let i = 0; i < 5; i++) ({ Lock: fence } = first.ok(mlock(`m${i}`)));
     const second = first.restart();
     const again = second.ok(mlock('m0'));
-    assert.ok(again.Lock > handle);
-    assert.equal(second.ask(munlock('m1', { handle })).code, 'lock_lost');
+    assert.ok(again.Lock > fence);
+    assert.equal(second.ask(munlock('m1', { fence })).code, 'lock_lost');
   });
 
   test('memory of free mutexes ends; too many at once are refused', () => {
@@ -117,7 +117,7 @@ describe('mutex', () => {
     core.ok(mlock('b', { durMs: 1000 }));
     assert.equal(core.ask(mlock('c')).code, 'overloaded');
     assert.equal(core.ask(mlock('a')).code, 'not_locked');
-    core.ok(munlock('a', { handle: a.Lock }));
+    core.ok(munlock('a', { fence: a.Lock }));
     core.advance(11_000);
     assert.equal(core.state.mutexes.byName.size, 0);
     assert.equal(core.state.timers.size, 0);

@@ -20,29 +20,29 @@ import {
 
 const counter = (op: 'add' | 'get' | 'reset') => batch({ counter: [{ key: 'c', op, n: 1 }] });
 
-function prepared(): { core: CoreUnderTest; handle: number; more: number } {
+function prepared(): { core: CoreUnderTest; fence: number; more: number } {
   const core = new CoreUnderTest();
   core.ok(set('k', 1));
   core.ok(next('s'));
   core.ok(counter('add'));
   const { Lock } = core.ok(lock('held', { durMs: 60_000 }));
   const { Lock: more } = core.ok(lock('held2', { durMs: 60_000 }));
-  return { core, handle: Lock, more };
+  return { core, fence: Lock, more };
 }
 
 describe('with only the reserve left', () => {
   test('what adds is refused with the reason; reads, unlocks, deletes, resets and mutexes are served', () => {
-    const { core, handle, more } = prepared();
+    const { core, fence, more } = prepared();
     core.state.outOfSpace = { space: 'reserve', failure: failure('quota_exceeded', 'full') };
     const refused = [
       set('k', 2),
       lock('new'),
-      extend('held', handle),
+      extend('held', fence),
       counter('add'),
       next('s'),
       batch({ ...once('id'), get: ['k'] }),
       batch({ set: [{ key: 'k' }, { key: 'j', value: '1' }] }),
-      lock('new', {}, { unlock: { id: 'held', handle } }),
+      lock('new', {}, { unlock: { id: 'held', fence } }),
     ];
     const digest = core.digest();
     for (const command of refused) {
@@ -57,16 +57,16 @@ describe('with only the reserve left', () => {
       counter('get'),
       mlock('m'),
       munlock('m'),
-      batch({ guard: [{ id: 'held', handle }], check: [{ key: 'none', version: 0 }], get: ['k'] }),
+      batch({ guard: [{ id: 'held', fence }], check: [{ key: 'none', version: 0 }], get: ['k'] }),
       remove('k'),
       counter('reset'),
       batch({ sequence: { key: 's', op: 'reset', n: 1 } }),
-      unlock('held', { handle }),
+      unlock('held', { fence }),
       unlock('held2'),
     ];
     for (const command of served) assert.equal(core.ask(command).code, 'ok');
     assert.notEqual(core.digest(), digest);
-    assert.ok(more > handle);
+    assert.ok(more > fence);
   });
 
   test('leases and keys go on expiring, and a waiter that was let in before is granted', () => {
@@ -82,12 +82,12 @@ describe('with only the reserve left', () => {
 
 describe('with nothing left', () => {
   test('only reads and mutexes are served, no revision is taken, and expiry waits', () => {
-    const { core, handle } = prepared();
+    const { core, fence } = prepared();
     core.ok(set('ttl', 1, { ttlMs: 1000 }));
     const waiting = core.ask(lock('held', { waitMs: 120_000 }));
     core.state.outOfSpace = { space: 'full', failure: failure('disk_full', 'full') };
     const digest = core.digest();
-    for (const command of [remove('k'), unlock('held', { handle }), counter('reset'), set('k', 2), lock('new')]) {
+    for (const command of [remove('k'), unlock('held', { fence }), counter('reset'), set('k', 2), lock('new')]) {
       assert.equal(core.ask(command).code, 'disk_full');
     }
     for (const command of [get('k'), kvList(''), inspect('held'), counter('get'), mlock('m')]) {
@@ -113,7 +113,7 @@ describe('with nothing left', () => {
 
 describe('drain', () => {
   test('answers everyone who waits, refuses further waiting, and still serves the rest', () => {
-    const { core, handle } = prepared();
+    const { core, fence } = prepared();
     core.ok(mlock('m', { durMs: 60_000 }));
     const waiting = [
       core.ask(lock('held', { waitMs: 60_000 }, once('id'))),
@@ -125,7 +125,7 @@ describe('drain', () => {
     assert.equal(core.ask(lock('held', { waitMs: 1000 })).code, 'draining');
     assert.equal(core.ask(mlock('m', { waitMs: 1000 })).code, 'draining');
     assert.equal(core.ask(lock('held')).code, 'not_locked');
-    core.ok(unlock('held', { handle }));
+    core.ok(unlock('held', { fence }));
     core.ok(lock('held', { waitMs: 1000 }));
     assert.equal(core.state.inProgress.size + core.state.waitQueues.size, 0);
   });

@@ -103,12 +103,12 @@ export function storedIn(value: string): { readonly fingerprint: string; readonl
 }
 
 interface LoggedLock {
-  readonly lease?: { readonly handle: number; readonly owner?: string; readonly meta?: unknown } & {
+  readonly lease?: { readonly fence: number; readonly owner?: string; readonly meta?: unknown } & {
     readonly since: number;
     readonly durMs: number;
   };
   readonly ended: readonly {
-    readonly handle: number;
+    readonly fence: number;
     readonly why: Ended['why'];
     readonly owner?: string;
     readonly meta?: unknown;

@@ -1,4 +1,4 @@
-/** What an answer shows of the commits of others: versions, handles and stored replies, each with its revision. */
+/** What an answer shows of the commits of others: versions, fences and stored replies, each with its revision. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Body } from '../contract/expected.ts';
 import type { Answer, Operation } from './history.ts';
@@ -58,7 +58,7 @@ function gave(key: string, { Value }: Body): Evidence['wrote'] {
   };
 }
 
-/** A lease that is extended keeps its handle. */
+/** A lease that is extended keeps its fence. */
 function took(id: string): Evidence['wrote'] {
   return ({ call }) => call.kind === 'batch' && call.lock?.id === id && call.lock.extend === undefined;
 }

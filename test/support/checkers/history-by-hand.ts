@@ -65,8 +65,8 @@ export const read = (rev: number, ...items: Body[]): Body => ({ KV: items, Rev: 
 export const missing = (key: string): Body => ({ Key: key, Version: 0 });
 export const sets = (...keys: string[]): Command => batch({ set: keys.map((key) => ({ key, value: '1' })) });
 /** As `Clients` times it: granted when it was sent. */
-export const granted = (sentAt: number, handle: number, rev = handle, ms = 10_000): Body => ({
-  Lock: handle,
+export const granted = (sentAt: number, fence: number, rev = fence, ms = 10_000): Body => ({
+  Lock: fence,
   Till: Math.ceil((sentAt + ms) / 1000),
   TillMs: sentAt + ms,
   TTLMs: ms,
@@ -117,7 +117,7 @@ export const counterIs = (Value: number): Body => ({
 export const takenAndReleased = (): Clients =>
   clients()
     .ok(lock('l'), granted(1010, 1))
-    .ok(unlock('l', { handle: 1 }), { Rev: 2 });
+    .ok(unlock('l', { fence: 1 }), { Rev: 2 });
 
 export const takenAndForced = (): Clients => clients().ok(lock('l'), granted(1010, 1)).ok(unlock('l'), { Rev: 2 });
 

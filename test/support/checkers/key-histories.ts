@@ -181,27 +181,27 @@ function projectLocks(
     const { durMs, owner, extend } = lock;
     // Without a holder nobody says that the lock is held.
     const busy = answer?.body.Code === 'not_locked' && answer.body.Holder !== undefined && extend === undefined;
-    const output = ok ? { handle: answer.body.Lock!, till: answer.body.TillMs! } : busy ? { ok: false } : undefined;
+    const output = ok ? { fence: answer.body.Lock!, till: answer.body.TillMs! } : busy ? { ok: false } : undefined;
     const input: LockInput =
       extend === undefined
         ? { op: 'acquire', durMs, ...(owner !== undefined && { owner }) }
-        : { op: 'extend', handle: extend, durMs };
+        : { op: 'extend', fence: extend, durMs };
     if (answer === undefined || output !== undefined) add(nameOf(lock.id), input, output);
   }
   if (unlock === undefined) return;
-  const { id, handle, owner } = unlock;
+  const { id, fence, owner } = unlock;
   const alone = call.kind === 'mutex.unlock' || (call.kind === 'batch' && call.format === 'lock.release');
   const lost = alone && answer?.body.Code === 'lock_lost';
   const output = ok ? { ok: true } : lost ? { ok: false } : undefined;
-  const forces = handle === undefined && owner === undefined;
+  const forces = fence === undefined && owner === undefined;
   const input: LockInput = forces
     ? { op: 'force' }
-    : { op: 'release', ...(handle !== undefined && { handle }), ...(owner !== undefined && { owner }) };
+    : { op: 'release', ...(fence !== undefined && { fence }), ...(owner !== undefined && { owner }) };
   if (answer === undefined || output !== undefined) add(nameOf(id), input, output);
 }
 
 type Locking = { readonly id: string; readonly durMs: number; readonly owner?: string; readonly extend?: number };
-type Unlocking = { readonly id: string; readonly handle?: number; readonly owner?: string };
+type Unlocking = { readonly id: string; readonly fence?: number; readonly owner?: string };
 
 function registerOf({ Version, Value }: Body): RegisterOutput {
   return Version === 0 ? { version: 0 } : { version: Version!, value: canonical(Value) };

@@ -1,7 +1,7 @@
 /**
  * At most one holder, seen from outside and without trusting a revision: from the moment in which a client was told
  * that it has the lock until the time that it was told, or until somebody asked for the lock to be given back, it has
- * it for certain. Two such times of one lock under two handles must not overlap. This holds for locks and mutexes, and
+ * it for certain. Two such times of one lock under two fences must not overlap. This holds for locks and mutexes, and
  * it is all that can be said of the order of mutexes, which have no revisions.
  *
  * Not checked: that waiters are served in the order in which they came, since nobody outside sees the line.
@@ -12,7 +12,7 @@ import type { LockOperation, UnlockOperation } from '../../../src/protocol/opera
 
 interface Held {
   readonly operation: Operation;
-  readonly handle: number;
+  readonly fence: number;
   readonly owner: string | undefined;
   readonly extends: boolean;
   readonly from: number;
@@ -27,7 +27,7 @@ interface End {
 
 interface Line {
   readonly held: Held[];
-  /** When somebody asked for a lease to end: by handle, by owner, or (under '') by force. */
+  /** When somebody asked for a lease to end: by fence, by owner, or (under '') by force. */
   readonly ends: Map<number | string, End[]>;
 }
 
@@ -47,7 +47,7 @@ export function doubleHolders({ operations, restarts = [] }: History, clockToler
     const given: UnlockOperation | undefined = call.kind === 'mutex.lock' ? undefined : call.unlock;
     // What was refused changed nothing; anything else may have ended a lease.
     if (given && (answer === undefined || answer.status < 300))
-      note(lineOf(call, given.id), given.handle, given.owner, { from: sentAt, over });
+      note(lineOf(call, given.id), given.fence, given.owner, { from: sentAt, over });
     // A shorter extension cuts the longer lease before it.
     if (ask?.extend ?? ask?.owner)
       note(lineOf(call, ask.id), ask.extend, ask.owner, { from: sentAt + ask.durMs - clockToleranceMs, over });
@@ -55,7 +55,7 @@ export function doubleHolders({ operations, restarts = [] }: History, clockToler
     const down = call.kind === 'batch' ? undefined : restarts.find(({ downAt }) => downAt >= sentAt);
     lineOf(call, ask.id).held.push({
       operation,
-      handle: answer.body.Lock,
+      fence: answer.body.Lock,
       owner: ask.owner,
       extends: ask.extend !== undefined,
       from: answer.at,
@@ -65,9 +65,9 @@ export function doubleHolders({ operations, restarts = [] }: History, clockToler
   return [...lines.values()].flatMap((line) => [...overlaps(line)]);
 }
 
-function note({ ends }: Line, handle: number | undefined, owner: string | undefined, end: End): void {
+function note({ ends }: Line, fence: number | undefined, owner: string | undefined, end: End): void {
   // An owner is told apart from a force by its first letter.
-  const by = handle ?? (owner === undefined ? '' : `o${owner}`);
+  const by = fence ?? (owner === undefined ? '' : `o${owner}`);
   const others = ends.get(by);
   if (others === undefined) ends.set(by, [end]);
   else others.push(end);
@@ -75,34 +75,34 @@ function note({ ends }: Line, handle: number | undefined, owner: string | undefi
 
 function* overlaps({ held: told, ends }: Line): Generator<Violation> {
   const firsts = new Map(Array.from(ends, ([by, asked]) => [by, firstSent(asked)]));
-  const grants = new Map(told.flatMap((lease) => (lease.extends ? [] : [[lease.handle, lease]])));
+  const grants = new Map(told.flatMap((lease) => (lease.extends ? [] : [[lease.fence, lease]])));
   const held = told.map((lease) => {
-    const { handle, operation } = lease;
-    // Who extends with a handle says nothing of the owner: that was said when it was granted, if anyone was told.
-    const granted = grants.get(handle);
+    const { fence, operation } = lease;
+    // Who extends with a fence says nothing of the owner: that was said when it was granted, if anyone was told.
+    const granted = grants.get(fence);
     const owners =
       granted === undefined ? [...firsts.keys()].filter((by) => typeof by === 'string') : [`o${granted.owner}`];
-    const asked = [handle, '', ...owners].map((by) => firsts.get(by)?.(operation) ?? Infinity);
+    const asked = [fence, '', ...owners].map((by) => firsts.get(by)?.(operation) ?? Infinity);
     return { ...lease, to: Math.min(lease.to, ...asked) };
   });
   held.sort((a, b) => a.from - b.from);
   let longest: Held | undefined;
   let highest: Held | undefined;
   for (const lease of held) {
-    if (longest !== undefined && longest.handle !== lease.handle && lease.from < Math.min(longest.to, lease.to)) {
-      yield violation(lease, longest, `while it was held with handle ${longest.handle} until at least ${longest.to}`);
-    } else if (highest !== undefined && lease.handle < highest.handle && highest.from < lease.operation.sentAt) {
-      yield violation(lease, highest, `after handle ${highest.handle} had been given out: fencing tokens only grow`);
+    if (longest !== undefined && longest.fence !== lease.fence && lease.from < Math.min(longest.to, lease.to)) {
+      yield violation(lease, longest, `while it was held with fencing token ${longest.fence} until at least ${longest.to}`);
+    } else if (highest !== undefined && lease.fence < highest.fence && highest.from < lease.operation.sentAt) {
+      yield violation(lease, highest, `after fence ${highest.fence} had been given out: fencing tokens only grow`);
     }
     if (longest === undefined || lease.to > longest.to) longest = lease;
-    if (highest === undefined || lease.handle > highest.handle) highest = lease;
+    if (highest === undefined || lease.fence > highest.fence) highest = lease;
   }
 }
 
 function violation(lease: Held, other: Held, how: string): Violation {
   return {
     verdict: 'violation',
-    message: `${describe(lease.operation)} was given handle ${lease.handle} ${how}, by ${describe(other.operation)}.`,
+    message: `${describe(lease.operation)} was given fence ${lease.fence} ${how}, by ${describe(other.operation)}.`,
     operations: [lease.operation.id, other.operation.id],
   };
 }

@@ -212,7 +212,7 @@ export class ReplayByLog implements ClaimJudge {
     const lock = effect && (this.#state.entries.get(nameIn(record, effect)) as LockEntry | undefined);
     if (effect?.value === undefined || more.length > 0 || lock?.lease === undefined) return false;
     const { lease } = lock;
-    const holder = this.#by.get(lease.handle);
+    const holder = this.#by.get(lease.fence);
     if (holder === undefined || holder.answer !== undefined) return false;
     const ended = end(lock, 'released', new Span(lease.since.lo, record.by), lockMemoryMs);
     return effectDiffers(ended, effect, record.rev) === undefined;

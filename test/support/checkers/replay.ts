@@ -175,12 +175,12 @@ export class Replay implements ClaimJudge {
   }
 
   /** A lock that nobody was told of is given back when the server finds that its client is gone. */
-  #mayBeTakenBack({ id, client, call, sentAt }: Operation, handle: number, hi: number): void {
+  #mayBeTakenBack({ id, client, call, sentAt }: Operation, fence: number, hi: number): void {
     if (call.kind !== 'batch' || call.lock === undefined || call.lock.extend !== undefined) return;
-    const unlock = { id: call.lock.id, handle };
+    const unlock = { id: call.lock.id, fence };
     const back = { kind: 'batch', account: call.account, format: 'lock.release', unlock } as const;
     const operation = { id: `${id}, taken back`, client, call: back, sentAt };
-    this.#unknown.add(operation, handle, hi, new Span(sentAt, Infinity));
+    this.#unknown.add(operation, fence, hi, new Span(sentAt, Infinity));
   }
 
   opens({ operation }: Claim): boolean {

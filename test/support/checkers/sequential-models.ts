@@ -118,17 +118,17 @@ export const sequenceModel: SequentialModel<number, SequenceInput, SequenceOutpu
 
 export type LockInput =
   | { readonly op: 'acquire'; readonly durMs: number; readonly owner?: string }
-  | { readonly op: 'extend'; readonly handle: number; readonly durMs: number }
-  | { readonly op: 'release'; readonly handle?: number; readonly owner?: string }
+  | { readonly op: 'extend'; readonly fence: number; readonly durMs: number }
+  | { readonly op: 'release'; readonly fence?: number; readonly owner?: string }
   | { readonly op: 'force' };
 
-/** A handle and until when; or that it was refused: busy, or lost. */
-export type LockOutput = { readonly handle: number; readonly till: number } | { readonly ok: boolean };
+/** A fence and until when; or that it was refused: busy, or lost. */
+export type LockOutput = { readonly fence: number; readonly till: number } | { readonly ok: boolean };
 
 interface Lock {
   readonly held: boolean;
   /** Undefined: nobody was told. */
-  readonly handle: number | undefined;
+  readonly fence: number | undefined;
   readonly owner: string | undefined;
   /** It cannot end by itself before, nor last longer. */
   readonly lo: number;
@@ -144,7 +144,7 @@ interface Lock {
  */
 export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput, LockOutput> {
   return {
-    init: { held: false, handle: undefined, owner: undefined, lo: 0, hi: 0, highest: 0, released: [] },
+    init: { held: false, fence: undefined, owner: undefined, lo: 0, hi: 0, highest: 0, released: [] },
     hash: (lock) => JSON.stringify(lock),
     step: (lock, input, output, { sentAt, answeredAt = Infinity }) => {
       const mayBeOver = !lock.held || lock.lo <= answeredAt + toleranceMs;
@@ -153,10 +153,10 @@ export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput,
       const refused = output !== undefined && 'ok' in output && !output.ok;
       const own = mayBeHeld && isOwn(lock, input);
       if (input.op === 'release') {
-        const again = lock.released.includes(input.handle ?? input.owner ?? 0);
+        const again = lock.released.includes(input.fence ?? input.owner ?? 0);
         if (refused) return (own && !mayBeOver) || again ? undefined : lock;
         if (own) {
-          const by = [lock.handle ?? input.handle, lock.owner].filter((name) => name !== undefined);
+          const by = [lock.fence ?? input.fence, lock.owner].filter((name) => name !== undefined);
           return { ...lock, held: false, released: [...lock.released.slice(-14), ...by] };
         }
         return output === undefined || again ? lock : undefined;
@@ -165,21 +165,21 @@ export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput,
         const could = input.op === 'extend' ? !own || mayBeOver : mayBeHeld && !own;
         return could ? lock : undefined;
       }
-      const given = output !== undefined && 'handle' in output ? output : undefined;
+      const given = output !== undefined && 'fence' in output ? output : undefined;
       // What nobody was told of may be given back as soon as the client is gone.
       const lease = { held: true, lo: given?.till ?? 0, hi: given?.till ?? Infinity };
-      if (own && (given === undefined || lock.handle === undefined || given.handle === lock.handle)) {
-        return { ...lock, ...lease, handle: given?.handle ?? lock.handle };
+      if (own && (given === undefined || lock.fence === undefined || given.fence === lock.fence)) {
+        return { ...lock, ...lease, fence: given?.fence ?? lock.fence };
       }
       if (input.op === 'extend' || !mayBeOver) return output === undefined ? lock : undefined;
-      if (given !== undefined && given.handle <= lock.highest) return undefined;
-      return { ...lock, ...lease, handle: given?.handle, owner: input.owner, highest: given?.handle ?? lock.highest };
+      if (given !== undefined && given.fence <= lock.highest) return undefined;
+      return { ...lock, ...lease, fence: given?.fence, owner: input.owner, highest: given?.fence ?? lock.highest };
     },
   };
 }
 
 function isOwn(lock: Lock, input: Exclude<LockInput, { readonly op: 'force' }>): boolean {
   if (input.op === 'acquire') return input.owner !== undefined && input.owner === lock.owner;
-  if (input.op === 'release' && input.handle === undefined) return input.owner === lock.owner;
-  return lock.handle === undefined ? lock.owner === undefined : lock.handle === input.handle;
+  if (input.op === 'release' && input.fence === undefined) return input.owner === lock.owner;
+  return lock.fence === undefined ? lock.owner === undefined : lock.fence === input.fence;
 }

@@ -52,7 +52,7 @@ export function step(
   if (body?.Now !== undefined && !answer?.replayed && (body.Now < now.lo || body.Now > now.hi)) {
     return { ok: false, explanation: `Now: expected a time from ${now.lo} to ${now.hi}, got ${body.Now}` };
   }
-  // Any handle will do that is higher than all before.
+  // Any fence will do that is higher than all before.
   const mutexHandle = Math.max(state.mutexHandle + 1, body?.Lock ?? 0);
   let explanation = '';
   const guessed: { readonly name: string; readonly entry: Entry }[] = [];

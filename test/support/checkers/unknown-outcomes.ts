@@ -2,7 +2,7 @@
  * Operations that nobody was answered. Each happened once, or not at all, and always as a whole. What they left behind
  * tells which it was, in two ways:
  *
- *   pinned   somebody saw a version, a handle or a stored reply whose revision no answer accounts for: the operation
+ *   pinned   somebody saw a version, a fence or a stored reply whose revision no answer accounts for: the operation
  *            that wrote it is known, and is replayed at that revision like any other
  *   placed   an answer that the model cannot explain may be explained by what was not answered: those that touch the
  *            same things are tried, at revisions that are free, since which nobody has written anything of theirs, and

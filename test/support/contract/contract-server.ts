@@ -3,7 +3,7 @@
  * shards, journal or messages. It predicts every reply of a random history, and makes histories that are right by
  * definition.
  *
- * It cannot know which revisions and mutex handles a real server hands out. A comparison gives it `told`, which takes
+ * It cannot know which revisions and mutex fences a real server hands out. A comparison gives it `told`, which takes
  * them from the real replies; without `told` it numbers its commits itself.
  */
 import { outcomeOf } from './contract.ts';

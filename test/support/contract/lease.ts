@@ -36,17 +36,17 @@ export function lockNow(entry: LockEntry, over: boolean): LockNow {
   return { ended: push(entry.ended, lease, 'expired', at) };
 }
 
-/** Whether the operation is the holder's own: by the handle that it extends, otherwise by its owner. */
+/** Whether the operation is the holder's own: by the fence that it extends, otherwise by its owner. */
 export function isOwn(lease: Lease | undefined, { extend, owner }: LockOperation): boolean {
   if (lease === undefined) return false;
-  return extend === undefined ? owner !== undefined && owner === lease.owner : extend === lease.handle;
+  return extend === undefined ? owner !== undefined && owner === lease.owner : extend === lease.fence;
 }
 
 export function grant(
   at: Moment,
   before: LockNow,
   operation: LockOperation,
-  handle: number,
+  fence: number,
 ): LockEntry & { readonly lease: Lease } {
   const { durMs } = operation;
   const now = grantedAt(at, durMs);
@@ -54,7 +54,7 @@ export function grant(
   const owner = own?.owner ?? operation.owner;
   const meta = operation.meta === undefined ? own?.meta : new Json(operation.meta);
   const lease: Lease = {
-    handle: own?.handle ?? handle,
+    fence: own?.fence ?? fence,
     ...(owner === undefined ? {} : { owner }),
     ...(meta === undefined ? {} : { meta }),
     since: own?.since ?? now,
@@ -80,15 +80,15 @@ export function end(lock: LockNow, why: Ended['why'], now: Span, memoryMs: numbe
 
 export function whatUnlockDoes(
   { lease, ended }: LockNow,
-  { handle, owner }: UnlockOperation,
+  { fence, owner }: UnlockOperation,
 ):
   | { readonly does: 'release'; readonly why: 'released' | 'forced' }
   | { readonly does: 'nothing' }
   | { readonly does: 'fail' } {
-  if (handle === undefined && owner === undefined) {
+  if (fence === undefined && owner === undefined) {
     return lease === undefined ? { does: 'nothing' } : { does: 'release', why: 'forced' };
   }
-  const meant = meantBy({ handle, owner });
+  const meant = meantBy({ fence, owner });
   if (lease !== undefined && meant(lease)) return { does: 'release', why: 'released' };
   return ended.find(meant)?.why === 'released' ? { does: 'nothing' } : { does: 'fail' };
 }
@@ -115,11 +115,11 @@ export function restart(
   }
 }
 
-/** Details of `lock_lost`: why a handle or owner does not hold the lock. */
+/** Details of `lock_lost`: why a fence or owner does not hold the lock. */
 export function lost(
   lock: LockNow,
   id: string,
-  by: { handle?: number | undefined; owner?: string | undefined },
+  by: { fence?: number | undefined; owner?: string | undefined },
 ): object {
   const ended = lock.ended.find(meantBy(by));
   return { LockID: id, Why: ended?.why ?? 'unknown', EndedMs: ended?.at };
@@ -134,32 +134,32 @@ export function holder({ meta, till, since }: Lease): object {
   return { Meta: meta, Till: till.seconds(), TillMs: till, Since: since };
 }
 
-/** Members of a grant. An owner that asks again is told again whom it recovers from, an extension by handle is not. */
+/** Members of a grant. An owner that asks again is told again whom it recovers from, an extension by fence is not. */
 export function granted(
   { now, said }: Moment,
   before: LockNow,
-  { handle, till, durMs }: Lease,
+  { fence, till, durMs }: Lease,
   { extend }: LockOperation,
 ): object {
   const [last] = before.ended;
   const Recover =
     extend === undefined && last !== undefined && last.why !== 'released'
-      ? { Lock: last.handle, Meta: last.meta, Why: last.why }
+      ? { Lock: last.fence, Meta: last.meta, Why: last.why }
       : undefined;
   const left = said?.TillMs === undefined || said.Now === undefined ? durMs : said.TillMs - said.Now;
-  return { Lock: handle, Till: till.seconds(), TillMs: till, TTLMs: left, Recover, Now: now };
+  return { Lock: fence, Till: till.seconds(), TillMs: till, TTLMs: left, Recover, Now: now };
 }
 
-/** Leases of one handle; without a handle those of one owner. */
-function meantBy({ handle, owner }: { handle?: number | undefined; owner?: string | undefined }) {
-  return (lease: { readonly handle: number; readonly owner?: string }): boolean =>
-    handle === undefined ? lease.owner === owner : lease.handle === handle;
+/** Leases of one fence; without a fence those of one owner. */
+function meantBy({ fence, owner }: { fence?: number | undefined; owner?: string | undefined }) {
+  return (lease: { readonly fence: number; readonly owner?: string }): boolean =>
+    fence === undefined ? lease.owner === owner : lease.fence === fence;
 }
 
 /** Puts the lease first. Only the newest keeps its metadata, for the next holder. */
 function push(ended: readonly Ended[], lease: Lease, why: Ended['why'], at: Span): Ended[] {
-  const { handle, owner, meta } = lease;
+  const { fence, owner, meta } = lease;
   const older = ended.slice(0, endedMax - 1).map((old) => ({ ...old, meta: undefined }));
   const kept = why === 'released' || meta === undefined ? {} : { meta };
-  return [{ handle, why, at, ...(owner === undefined ? {} : { owner }), ...kept }, ...older];
+  return [{ fence, why, at, ...(owner === undefined ? {} : { owner }), ...kept }, ...older];
 }

@@ -28,9 +28,9 @@ export const lock = {
   },
 
   perform(turn: Turn, { format, guard, unlock, lock: operation }: Batch): Performed {
-    guard?.forEach(({ id, handle }, i) => {
+    guard?.forEach(({ id, fence }, i) => {
       const guarded = lockAt(turn.at, turn.account, id);
-      if (guarded.lease?.handle !== handle) turn.fail(`Guard[${i}]`, 'lock_lost', lost(guarded, id, { handle }));
+      if (guarded.lease?.fence !== fence) turn.fail(`Guard[${i}]`, 'lock_lost', lost(guarded, id, { fence }));
     });
     if (unlock !== undefined) release(turn, unlock);
     const members = operation && take(turn, operation);
@@ -42,7 +42,7 @@ export const lock = {
     'lock.inspect': (at: Moment, { account, id, fence }: LockInspect): Outcome => {
       const now = lockAt(at, account, id);
       const { lease } = now;
-      if (fence !== undefined && fence !== lease?.handle) return refuse('lock_lost', lost(now, id, { handle: fence }));
+      if (fence !== undefined && fence !== lease?.fence) return refuse('lock_lost', lost(now, id, { fence: fence }));
       const held = lease === undefined ? {} : holder(lease);
       return done(at, { Locked: lease !== undefined, ...held, Waiters: at.waiters(nameOf('lock', account, id)) });
     },
@@ -68,7 +68,7 @@ function take(turn: Turn, operation: LockOperation): object {
   const { id, extend } = operation;
   const before = lockAt(at, account, id);
   if (extend !== undefined && !isOwn(before.lease, operation)) {
-    turn.fail('Unlock', 'lock_lost', lost(before, id, { handle: extend }));
+    turn.fail('Unlock', 'lock_lost', lost(before, id, { fence: extend }));
   }
   const after = grant(at, before, operation, at.rev);
   turn.changes.set(nameOf('lock', account, id), after);

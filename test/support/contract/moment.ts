@@ -7,7 +7,7 @@ export interface Moment {
   readonly now: Span;
   /** Of the commit; of a read, the revision that was read at. */
   readonly rev: number;
-  /** The handle that a mutex gets if it is granted now. It is not a revision. */
+  /** The fence that a mutex gets if it is granted now. It is not a revision. */
   readonly mutexHandle: number;
   /** The reply to be explained, if there is one. The model takes from it only what no model can know. */
   readonly said: Body | undefined;

@@ -1,4 +1,4 @@
-/** Mutexes: locks that are in memory only. Their handles are numbers of their own, not revisions. */
+/** Mutexes: locks that are in memory only. Their fences are numbers of their own, not revisions. */
 import { busy, end, grant, granted, isOwn, leaseAt, lost, mutexMemoryMs, whatUnlockDoes } from './lease.ts';
 import { done, refuse, type Moment, type Outcome } from './moment.ts';
 import { nameOf } from './state.ts';

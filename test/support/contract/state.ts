@@ -29,7 +29,7 @@ export interface LockEntry {
 }
 
 export interface Lease {
-  readonly handle: number;
+  readonly fence: number;
   readonly owner?: string;
   /** JSON text. */
   readonly meta?: Json;
@@ -41,7 +41,7 @@ export interface Lease {
 }
 
 export interface Ended {
-  readonly handle: number;
+  readonly fence: number;
   readonly owner?: string;
   readonly meta?: Json | undefined;
   readonly why: 'released' | 'expired' | 'forced';

@@ -59,9 +59,9 @@ export abstract class Habits {
     return how < 20 ? 0 : this.knownVersion(key) + (how < 30 ? 1 : 0);
   }
 
-  held(noun: 'lock' | 'mutex'): { readonly id: string; readonly handle: number } {
+  held(noun: 'lock' | 'mutex'): { readonly id: string; readonly fence: number } {
     const id = this.name(noun);
-    return { id, handle: this.handle(noun, id) };
+    return { id, fence: this.handle(noun, id) };
   }
 
   owner(): Pick<LockOperation, 'owner'> {
@@ -73,10 +73,10 @@ export abstract class Habits {
     return this.chance(30) ? { meta: String(this.below(5)) } : {};
   }
 
-  /** How a lock or mutex is given back: by handle, by owner, or by force. */
-  proof(_noun: 'lock' | 'mutex', handle: number): Omit<UnlockOperation, 'id'> {
+  /** How a lock or mutex is given back: by fence, by owner, or by force. */
+  proof(_noun: 'lock' | 'mutex', fence: number): Omit<UnlockOperation, 'id'> {
     const how = this.below(100);
-    return how < 10 ? {} : how < 30 ? { owner: this.one(this.owners) } : { handle };
+    return how < 10 ? {} : how < 30 ? { owner: this.one(this.owners) } : { fence };
   }
 
   /** How long the ids of a request are remembered. */

@@ -10,7 +10,7 @@ export class LearningHabits extends Habits {
   override readonly prefixes = ['k'];
   override readonly limitMax: number = 4;
   readonly #versions = new Map<string, number>();
-  readonly #handles = new Map<string, number>();
+  readonly #fences = new Map<string, number>();
   #values = 0;
 
   /** `things`: how many keys, locks and so on there are. */
@@ -33,7 +33,7 @@ export class LearningHabits extends Habits {
     if (call.kind === 'batch' && call.format !== 'batch' && Rev !== undefined)
       for (const { key } of call.set ?? []) this.#versions.set(key, Rev);
     if ((call.kind === 'batch' || call.kind === 'mutex.lock') && call.lock && Lock !== undefined) {
-      this.#handles.set(call.lock.id, Lock);
+      this.#fences.set(call.lock.id, Lock);
     }
   }
 
@@ -46,7 +46,7 @@ export class LearningHabits extends Habits {
   }
 
   handle(_noun: 'lock' | 'mutex', id: string): number {
-    return this.#handles.get(id) ?? 1;
+    return this.#fences.get(id) ?? 1;
   }
 
   /** No two are equal, so that what was read tells who wrote it. */

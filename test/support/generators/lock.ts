@@ -10,13 +10,13 @@ export function take(h: Habits): LockOperation {
 }
 
 export function extend(h: Habits): LockOperation {
-  const { id, handle } = h.held('lock');
-  return { id, durMs: h.durMs(), waitMs: 0, extend: handle };
+  const { id, fence } = h.held('lock');
+  return { id, durMs: h.durMs(), waitMs: 0, extend: fence };
 }
 
 export function giveBack(h: Habits, noun: 'lock' | 'mutex'): UnlockOperation {
-  const { id, handle } = h.held(noun);
-  return { id, ...h.proof(noun, handle) };
+  const { id, fence } = h.held(noun);
+  return { id, ...h.proof(noun, fence) };
 }
 
 export function guard(h: Habits, most = 1): NonNullable<Batch['guard']> {
@@ -43,8 +43,8 @@ export const lock = {
     unlock: giveBack(h, 'lock'),
   }),
   'lock.inspect': (h: Habits): Command => {
-    const { id, handle } = h.held('lock');
-    return { kind: 'lock.inspect', account: h.account, id, ...(h.below(2) === 0 ? { fence: handle } : {}) };
+    const { id, fence } = h.held('lock');
+    return { kind: 'lock.inspect', account: h.account, id, ...(h.below(2) === 0 ? { fence: fence } : {}) };
   },
   'lock.list': (h: Habits): Command => ({ kind: 'lock.list', account: h.account, prefix: '', limit: 10 }),
 };

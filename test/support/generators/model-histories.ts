@@ -105,7 +105,7 @@ class ModelHabits extends Habits {
     const how = this.below(100);
     const stale = leaseOf(id)?.ended[this.below(4)];
     const lease = how < 60 ? leaseOf(id)?.lease : how < 85 ? stale : leaseOf(this.name(noun))?.lease;
-    return lease?.handle ?? 987_654_321;
+    return lease?.fence ?? 987_654_321;
   }
 
   value(): string {

@@ -1,4 +1,4 @@
-/** What is said when a lock is busy or lost. The holder's handle and owner are secrets and never part of it. */
+/** What is said when a lock is busy or lost. The holder's fence and owner are secrets and never part of it. */
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import type { EndedLease, LockView } from '../state/lease.ts';
 import type { UnlockOperation } from '../../../protocol/operations/lock.ts';
@@ -36,12 +36,12 @@ export function lockLost(
   view: LockView,
   ended: EndedLease | undefined,
 ): Failure {
-  const by = presented.handle === undefined ? 'this owner' : `handle ${presented.handle}`;
+  const by = presented.fence === undefined ? 'this owner' : `fencing token ${presented.fence}`;
   const became =
     ended !== undefined
       ? `that lease ${ended.why === 'released' ? 'was released' : ended.why === 'forced' ? 'was ended by force' : 'expired'}`
       : view.lease !== undefined
-        ? `it is held ${presented.handle === undefined ? 'by another owner' : 'with another handle'}`
+        ? `it is held ${presented.fence === undefined ? 'by another owner' : 'with another fencing token'}`
         : 'it is not held, and no such lease is remembered';
   return failure('lock_lost', `Cannot ${verb} lock ${JSON.stringify(presented.id)} with ${by}: ${became}.`, {
     LockID: presented.id,

@@ -51,12 +51,12 @@ export function leaseTill(boot: Boot, entry: Entry, record: LockRecord): number 
   return Math.min(Math.max(entry.till, boot.at + Math.min(durMs, lockGraceMs)), boot.at + durMs);
 }
 
-/** A grant (the handle becomes the commit's revision) or, for the lease's own holder, an extension. */
+/** A grant (the fence becomes the commit's revision) or, for the lease's own holder, an extension. */
 export function grantEffect(view: LockView, operation: LockOperation, now: number): PendingEffect {
   const { record, lease } = grantLease(view, operation, 0, now);
   const till = now + operation.durMs;
   const effect: PendingEffect = { kind: kinds.lock, key: operation.id, till, value: encodeLockRecord(record) };
-  return lease.handle === 0 ? { ...effect, grants: true } : effect;
+  return lease.fence === 0 ? { ...effect, grants: true } : effect;
 }
 
 /** The lock is free from here on, and remembered for a while. */
@@ -66,11 +66,11 @@ export function endEffect(id: string, view: LockView, why: Ending, now: number):
 }
 
 export const guard: SectionBehaviour<'guard'> = {
-  check(evaluation, { id, handle }) {
+  check(evaluation, { id, fence }) {
     const view = viewOf(evaluation, id);
-    if (view.lease?.handle === handle) return;
-    const ended = view.ended.find((lease) => lease.handle === handle);
-    evaluation.fail(lockLost('guard with', { id, handle }, view, ended));
+    if (view.lease?.fence === fence) return;
+    const ended = view.ended.find((lease) => lease.fence === fence);
+    evaluation.fail(lockLost('guard with', { id, fence }, view, ended));
   },
 };
 
@@ -93,8 +93,8 @@ export const lock: SectionBehaviour<'lock'> = {
     const view = viewOf(evaluation, operation.id);
     if (isOwnLease(view, operation)) return;
     if (operation.extend !== undefined) {
-      const ended = view.ended.find((lease) => lease.handle === operation.extend);
-      evaluation.fail(lockLost('extend', { id: operation.id, handle: operation.extend }, view, ended), 'Unlock');
+      const ended = view.ended.find((lease) => lease.fence === operation.extend);
+      evaluation.fail(lockLost('extend', { id: operation.id, fence: operation.extend }, view, ended), 'Unlock');
     } else if (view.lease !== undefined) {
       // Only a batch over several shards gets here: the lease that it wanted to extend has ended and gone to another.
       evaluation.fail(heldByOther(operation.id, view, 0, operation.waitMs));
@@ -104,15 +104,15 @@ export const lock: SectionBehaviour<'lock'> = {
     const { now, writeSet } = evaluation;
     const view = viewOf(evaluation, operation.id);
     writeSet.put(grantEffect(view, operation, now));
-    const handle = isOwnLease(view, operation) ? view.lease!.handle : 0;
+    const fence = isOwnLease(view, operation) ? view.lease!.fence : 0;
     const recover = leaseToRecover(view, operation);
     const till = now + operation.durMs;
-    if (recover === undefined) return { handle, till };
+    if (recover === undefined) return { fence, till };
     const { meta } = recover;
     return {
-      handle,
+      fence,
       till,
-      recover: { handle: recover.handle, why: recover.why, ...(meta === undefined ? {} : { meta }) },
+      recover: { fence: recover.fence, why: recover.why, ...(meta === undefined ? {} : { meta }) },
     };
   },
   members: leaseOf,
@@ -123,7 +123,7 @@ function viewOf({ state, batch, now }: BatchEvaluation, id: string): LockView {
 }
 
 function leaseOf({ results, rev, now }: Answered): string {
-  return leaseMembers(results.lock!, results.lock!.handle || rev, now);
+  return leaseMembers(results.lock!, results.lock!.fence || rev, now);
 }
 
 export const formats = {
@@ -136,16 +136,16 @@ export const formats = {
  * none: an extension had the lock before, and a retry under an idempotency id is answered with it from the record.
  */
 export function grantOf(batch: Batch, { results, rev }: Answered): Grant | undefined {
-  if (results.lock?.handle !== 0 || batch.idempotency !== undefined) return undefined;
-  return { account: batch.account, id: batch.lock!.id, handle: rev, mutex: false, version: rev };
+  if (results.lock?.fence !== 0 || batch.idempotency !== undefined) return undefined;
+  return { account: batch.account, id: batch.lock!.id, fence: rev, mutex: false, version: rev };
 }
 
 export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { account, id, fence }: LockInspect): void {
   const rev = readRevision(state);
   const view = viewDurableLock(state, account, id, now);
-  if (fence !== undefined && view.lease?.handle !== fence) {
-    const ended = view.ended.find((lease) => lease.handle === fence);
-    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, handle: fence }, view, ended)));
+  if (fence !== undefined && view.lease?.fence !== fence) {
+    const ended = view.ended.find((lease) => lease.fence === fence);
+    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, fence: fence }, view, ended)));
   }
   const holder = holderInfo(view);
   const Waiters = state.waitQueues.length('lock', account, id);

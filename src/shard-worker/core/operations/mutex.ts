@@ -1,7 +1,7 @@
 /**
  * Mutexes: locks in memory. The same moves, wait queue and fencing as a durable lock, no disk in the path, gone at
  * restart. Their replies depend on nothing that is not durable yet: they claim the durable revision, and wait for no
- * commit. A handle is boot number × 2³² + a count, so that handles grow over restarts although nothing is written.
+ * commit. A fence is boot number × 2³² + a count, so that fences grow over restarts although nothing is written.
  */
 import { failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
@@ -29,7 +29,7 @@ import { lockLost } from './lock-failures.ts';
 import { leaseMembers } from './lease-members.ts';
 import { isAvailable, wait } from './waiting.ts';
 
-const handlesPerBoot = 2 ** 32;
+const fencesPerBoot = 2 ** 32;
 
 export function viewMutex(state: ShardState, account: AccountId, id: string, now: number): LockView {
   const mutex = state.mutexes.byName.get(nameOf(account, id));
@@ -68,25 +68,25 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
   const { mutexes } = state;
   const view = viewMutex(state, account, operation.id, now);
   const own = isOwnLease(view, operation);
-  if (!own) mutexes.handles += 1;
-  assert(mutexes.handles < handlesPerBoot, 'a boot hands out fewer than 2^32 mutexes');
-  const { record, lease } = grantLease(view, operation, state.boot.number * handlesPerBoot + mutexes.handles, now);
+  if (!own) mutexes.fences += 1;
+  assert(mutexes.fences < fencesPerBoot, 'a boot hands out fewer than 2^32 mutexes');
+  const { record, lease } = grantLease(view, operation, state.boot.number * fencesPerBoot + mutexes.fences, now);
   const till = now + operation.durMs;
   const version = put(state, nameOf(account, operation.id), record, till);
-  const { handle } = lease;
+  const { fence } = lease;
   const recovered = leaseToRecover(view, operation);
-  const result = { handle, till, ...(recovered === undefined ? {} : { recover: recovered }) };
+  const result = { fence, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
-  const reply: Reply = { rev, outcome: 'ok', body: `{${leaseMembers(result, handle, now)}"Rev":${rev}}` };
+  const reply: Reply = { rev, outcome: 'ok', body: `{${leaseMembers(result, fence, now)}"Rev":${rev}}` };
   // A client that has the mutex already keeps it, should the answer find nobody.
-  out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, handle, mutex: true, version } });
+  out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, fence, mutex: true, version } });
 }
 
 /** A grant that found nobody, unless another request has confirmed it since. */
-export function returnMutex(turn: Turn, { account, id, handle, version }: Grant): void {
+export function returnMutex(turn: Turn, { account, id, fence, version }: Grant): void {
   const mutex = turn.state.mutexes.byName.get(nameOf(account, id));
   const view = viewMutex(turn.state, account, id, turn.now);
-  if (view.lease?.handle === handle && mutex?.timer.seq === version) endMutex(turn, account, id, 'released');
+  if (view.lease?.fence === fence && mutex?.timer.seq === version) endMutex(turn, account, id, 'released');
 }
 
 /** The time of a mutex has come: its lease ends, or its memory. */

@@ -63,7 +63,7 @@ export function wait(turn: Turn, request: WaitRequest): void {
  * back meanwhile: then nobody would look at the queue when it ends.
  */
 function wakeAtEnd(state: ShardState, { account, id, name }: WaitQueue, view: LockView): void {
-  if (view.lease === undefined || view.lease.handle > state.boot.rev) return;
+  if (view.lease === undefined || view.lease.fence > state.boot.rev) return;
   const filed = state.entries.get(kinds.lock, account, id)?.till ?? 0;
   if (view.till < filed) state.timers.set(view.till, 'lock', name);
 }

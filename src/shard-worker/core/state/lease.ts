@@ -1,15 +1,15 @@
 /**
  * One lock, as a value, and the moves it can make. Durable locks and in-memory mutexes share this file; they differ in
- * where the value is kept and where handles come from.
+ * where the value is kept and where fences come from.
  *
- *              grant                     release(handle | owner)
+ *              grant                     release(fence | owner)
  *      free ───────────► held ──────────────────────────────────► free, ended[0] = released
  *                        │  ▲
- *                        │  └─ extend(handle) / grant to the same owner: same handle, later till
+ *                        │  └─ extend(fence) / grant to the same owner: same fence, later till
  *                        ├─ till passes ────────────────────────► free, ended[0] = expired
  *                        └─ force ──────────────────────────────► free, ended[0] = forced
  *
- * The handle is the fencing token: the revision of the commit that granted the lock, so that it only ever grows. How
+ * The fence is the fencing token: the revision of the commit that granted the lock, so that it only ever grows. How
  * the last leases ended is kept with the lock, which lets a repeated unlock be told "that worked" and a late one "you
  * had lost it": those two must never be confused.
  */
@@ -19,7 +19,7 @@ import type { LockOperation, UnlockOperation } from '../../../protocol/operation
 export type Ending = 'released' | 'expired' | 'forced';
 
 export interface EndedLease {
-  readonly handle: number;
+  readonly fence: number;
   readonly why: Ending;
   readonly owner?: string;
   readonly meta?: string;
@@ -28,7 +28,7 @@ export interface EndedLease {
 }
 
 export interface Lease {
-  readonly handle: number;
+  readonly fence: number;
   readonly owner?: string;
   /** JSON text. */
   readonly meta?: string;
@@ -74,24 +74,24 @@ export function endLease(view: LockView, why: Ending, now: number): LockRecord {
 /** Whether this operation continues the lease that is held. */
 export function isOwnLease(view: LockView, operation: LockOperation): boolean {
   if (view.lease === undefined) return false;
-  if (operation.extend !== undefined) return view.lease.handle === operation.extend;
+  if (operation.extend !== undefined) return view.lease.fence === operation.extend;
   return operation.owner !== undefined && view.lease.owner === operation.owner;
 }
 
 const exclusive = { mode: 'exclusive', limit: 1 } as const;
 
-/** The record after a grant or an extension, and the holder's lease in it. `handle` is used only for a new lease. */
+/** The record after a grant or an extension, and the holder's lease in it. `fence` is used only for a new lease. */
 export function grantLease(
   view: LockView,
   operation: LockOperation,
-  handle: number,
+  fence: number,
   now: number,
 ): { record: LockRecord; lease: Lease } {
   const own = isOwnLease(view, operation) ? view.lease : undefined;
   const owner = own?.owner ?? operation.owner;
   const meta = operation.meta ?? own?.meta;
   const lease: Lease = {
-    handle: own?.handle ?? handle,
+    fence: own?.fence ?? fence,
     ...(owner === undefined ? {} : { owner }),
     ...(meta === undefined ? {} : { meta }),
     since: own?.since ?? now,
@@ -102,7 +102,7 @@ export function grantLease(
 
 /**
  * What the previous holder left behind when it did not release cleanly. An owner that operations again, since it may have lost
- * the reply, is told again; an extension by handle has been told.
+ * the reply, is told again; an extension by fence has been told.
  */
 export function leaseToRecover(view: LockView, operation: LockOperation): EndedLease | undefined {
   const last = view.ended[0];
@@ -116,11 +116,11 @@ export type UnlockAnswer =
   | { readonly kind: 'lost'; readonly ended?: EndedLease };
 
 export function answerUnlock(view: LockView, operation: UnlockOperation): UnlockAnswer {
-  if (operation.handle === undefined && operation.owner === undefined) {
+  if (operation.fence === undefined && operation.owner === undefined) {
     return view.lease === undefined ? { kind: 'done' } : { kind: 'release', why: 'forced' };
   }
-  const matches = (lease: { readonly handle: number; readonly owner?: string }): boolean =>
-    operation.handle === undefined ? lease.owner === operation.owner : lease.handle === operation.handle;
+  const matches = (lease: { readonly fence: number; readonly owner?: string }): boolean =>
+    operation.fence === undefined ? lease.owner === operation.owner : lease.fence === operation.fence;
   if (view.lease !== undefined && matches(view.lease)) return { kind: 'release', why: 'released' };
   const ended = view.ended.find(matches);
   if (ended?.why === 'released') return { kind: 'done' };
@@ -128,11 +128,11 @@ export function answerUnlock(view: LockView, operation: UnlockOperation): Unlock
 }
 
 function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at: number): EndedLease[] {
-  const { handle, owner, meta } = lease;
+  const { fence, owner, meta } = lease;
   // What to recover concerns the next holder only, so that older metas need not be kept.
   const older = history.slice(0, lockHistoryMax - 1).map(withoutMeta);
   const newest: EndedLease = {
-    handle,
+    fence,
     why,
     ...(owner === undefined ? {} : { owner }),
     ...(meta === undefined || why === 'released' ? {} : { meta }),
@@ -141,6 +141,6 @@ function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at
   return [newest, ...older];
 }
 
-function withoutMeta({ handle, why, owner, at }: EndedLease): EndedLease {
-  return { handle, why, ...(owner === undefined ? {} : { owner }), at };
+function withoutMeta({ fence, why, owner, at }: EndedLease): EndedLease {
+  return { fence, why, ...(owner === undefined ? {} : { owner }), at };
 }

@@ -28,8 +28,8 @@ export function encodeLockRecord({ mode, limit, holders, ended }: LockRecord): s
     version,
     modeLetters[mode],
     limit,
-    holders.map(({ handle, since, durMs, owner, meta }) => [handle, since, durMs, owner ?? null, meta ?? null]),
-    ended.map(({ handle, why, at, owner, meta }) => [handle, why, at, owner ?? null, meta ?? null]),
+    holders.map(({ fence, since, durMs, owner, meta }) => [fence, since, durMs, owner ?? null, meta ?? null]),
+    ended.map(({ fence, why, at, owner, meta }) => [fence, why, at, owner ?? null, meta ?? null]),
   ];
   return JSON.stringify(row);
 }
@@ -52,15 +52,15 @@ export function decodeLockRecord(text: string): LockRecord {
   return {
     mode: 'exclusive',
     limit,
-    holders: holders.map(([handle, since, durMs, owner, meta]) => ({
-      handle,
+    holders: holders.map(([fence, since, durMs, owner, meta]) => ({
+      fence,
       ...(owner === null ? {} : { owner }),
       ...(meta === null ? {} : { meta }),
       since,
       durMs,
     })),
-    ended: ended.map(([handle, why, at, owner, meta]) => ({
-      handle,
+    ended: ended.map(([fence, why, at, owner, meta]) => ({
+      fence,
       why,
       ...(owner === null ? {} : { owner }),
       ...(meta === null ? {} : { meta }),
@@ -69,11 +69,19 @@ export function decodeLockRecord(text: string): LockRecord {
   };
 }
 
+type WithHandle<Lease> = Omit<Lease, 'fence'> & { readonly handle: number };
+
 interface RecordVersion1 {
-  readonly lease?: Lease;
-  readonly ended: readonly EndedLease[];
+  readonly lease?: WithHandle<Lease>;
+  readonly ended: readonly WithHandle<EndedLease>[];
 }
 
 function fromVersion1({ lease, ended }: RecordVersion1): LockRecord {
-  return { mode: 'exclusive', limit: 1, holders: lease === undefined ? [] : [lease], ended };
+  const holders = lease === undefined ? [] : [withFence(lease)];
+  return { mode: 'exclusive', limit: 1, holders, ended: ended.map(withFence) };
+}
+
+/** Version 1 called the fence a handle. */
+function withFence<Rest extends object>({ handle, ...rest }: Rest & { readonly handle: number }) {
+  return { fence: handle, ...rest };
 }

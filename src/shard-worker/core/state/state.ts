@@ -55,7 +55,7 @@ export interface ParticipantState {
 }
 
 export interface Boot {
-  /** Counts the starts of this data directory; the upper part of every mutex handle. */
+  /** Counts the starts of this data directory; the upper part of every mutex fence. */
   readonly number: number;
   /** Locks granted at or before this revision were held while the server was down. */
   readonly rev: Revision;
@@ -66,8 +66,8 @@ export interface Boot {
 export interface Mutexes {
   /** By `nameOf`: held, or free for less than `mutexHistoryMs`. */
   readonly byName: Map<string, Mutex>;
-  /** How many handles this boot has given out. */
-  handles: number;
+  /** How many fences this boot has given out. */
+  fences: number;
 }
 
 export interface Mutex {
@@ -85,7 +85,7 @@ export function newShardState(
     lastRev: given.revisions.durable(),
     waitQueues: new WaitQueues(),
     timers: new Timers(),
-    mutexes: { byName: new Map(), handles: 0 },
+    mutexes: { byName: new Map(), fences: 0 },
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
     watched: new WatchedKeys(),
