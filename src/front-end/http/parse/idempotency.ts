@@ -30,6 +30,6 @@ const fingerprintChars = 22;
  * Of the operations, not of the body's text: spaces, and a list of one written without brackets, make no difference. Nor
  * does the format of the reply: a retry through another call, or another door, is the same request.
  */
-function fingerprintOf({ format: _, ...asked }: Batch): string {
-  return hash('sha256', JSON.stringify(asked), 'base64url').slice(0, fingerprintChars);
+function fingerprintOf(batch: Batch): string {
+  return hash('sha256', JSON.stringify({ ...batch, format: undefined }), 'base64url').slice(0, fingerprintChars);
 }

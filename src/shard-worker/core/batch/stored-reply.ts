@@ -64,7 +64,7 @@ export interface StoredReply {
   readonly fingerprint?: string;
   readonly rev: Revision;
   /** @param format that of the retry; absent: as it was answered */
-  body(format?: Batch['format']): string;
+  readonly body: (format?: Batch['format']) => string;
 }
 
 export function readStoredReply(text: string): StoredReply {
