@@ -98,6 +98,24 @@ test('no file imports itself over others', () => {
   for (const file of files.keys()) visit(file, []);
 });
 
+test('an exported name is one thing: in the server, and in the client with its command', () => {
+  // Each is public in both entry points of the npm package, by the names that their users know.
+  const shared = new Exceptions(['Lease', 'LockOptions', 'WatchOptions']);
+  const spaces: Readonly<Record<string, Map<string, string>>> = { server: new Map(), client: new Map() };
+  for (const [file, text] of source) {
+    const names = /^src\/(client|cli)\//.test(file) ? spaces['client']! : spaces['server']!;
+    const exported = text.matchAll(
+      /^export (?:abstract |async |declare )*(?:class|const|function\*?|interface|type) ([\w$]+)/gm,
+    );
+    for (const [, name = ''] of exported) {
+      const other = names.get(name);
+      if (other !== undefined) assert.ok(shared.has(name), `${name} is exported by ${other} and by ${file}`);
+      names.set(name, file);
+    }
+  }
+  shared.assertAllUsed();
+});
+
 test('core/ imports nothing that does I/O', () => {
   const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|text)\.ts$|sorted-btree$)/;
   for (const [file, text] of source) {

@@ -1,0 +1,201 @@
+/**
+ * Every kind of operation is known wherever it must be: in the documents, the client, the command, the contract model,
+ * the generators, and the seeded bugs. The compiler asks for a row here for each kind; a place that a kind does not
+ * have is named, with the reason.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Command } from 'commander';
+import { build } from '../src/cli/program.ts';
+import { Invocation } from '../src/cli/invocation.ts';
+import { DragonLock } from '../src/client/dragon-lock.ts';
+import { call } from '../src/protocol/operations/call.ts';
+import {
+  calls,
+  commands,
+  sections,
+  type CallName,
+  type CommandKind,
+  type SectionName,
+} from '../src/protocol/operations/operations.ts';
+import { anchors } from './docs/markdown.ts';
+import { root } from './docs/server-child.ts';
+import { seededBugs } from './seeded-bugs/bugs.ts';
+
+/** Why a kind is not there. */
+interface Absent {
+  readonly absent: string;
+}
+
+/** A file of each folder, by the name of the noun. */
+interface Noun {
+  /** Heading in docs/http.md. */
+  readonly docs: string;
+  readonly client: string | Absent;
+  readonly cli: string | Absent;
+  readonly generator: string | Absent;
+  readonly bug: string;
+}
+
+const nouns = {
+  kv: {
+    docs: 'Keys and values',
+    client: 'kv',
+    cli: 'kv',
+    generator: 'kv',
+    bug: 'a KVSet is applied although a Check failed',
+  },
+  counter: {
+    docs: 'Counters',
+    client: 'counters',
+    cli: 'counter',
+    generator: 'counter',
+    bug: 'a counter wraps instead of overflowing',
+  },
+  sequence: {
+    docs: 'Sequences',
+    client: 'sequences',
+    cli: 'sequence',
+    generator: 'sequence',
+    bug: 'a failed batch consumes a sequence number',
+  },
+  lock: { docs: 'Locks', client: 'lock', cli: 'lock', generator: 'lock', bug: 'any fence unlocks' },
+  mutex: {
+    docs: 'Mutexes',
+    client: 'dragon-lock',
+    cli: { absent: 'a mutex ends with the server; a script that must not run twice takes a lock' },
+    generator: 'mutex',
+    bug: 'a mutex is given to whoever asks',
+  },
+  idempotency: {
+    docs: 'Idempotency',
+    client: 'batch',
+    cli: 'batch',
+    generator: 'idempotency',
+    bug: 'a replay ignores that the payload is another',
+  },
+  watch: {
+    docs: 'Watches',
+    client: 'watches',
+    cli: 'kv-watch',
+    generator: { absent: 'a watch changes nothing; test/sim/watchers.ts makes them' },
+    bug: 'a watcher is not asked for again when the version is the one it has',
+  },
+} as const satisfies Record<string, Noun>;
+
+const nounOf = {
+  guard: 'lock',
+  unlock: 'lock',
+  lock: 'lock',
+  check: 'kv',
+  counter: 'counter',
+  sequence: 'sequence',
+  get: 'kv',
+  set: 'kv',
+} as const satisfies Record<SectionName, keyof typeof nouns>;
+
+/** The method of the client, and the subcommand, that make each call. */
+const callers = {
+  'kv.list': { client: 'kv.list', cli: 'kv list' },
+  'kv.get': { client: 'kv.get', cli: 'kv get' },
+  'kv.set': { client: 'kv.set', cli: 'kv put' },
+  'kv.delete': { client: 'kv.delete', cli: 'kv del' },
+  'counter.get': { client: 'counter.get', cli: 'counter get' },
+  'counter.add': { client: 'counter.add', cli: 'counter add' },
+  'counter.reset': { client: 'counter.reset', cli: 'counter reset' },
+  'sequence.get': { client: 'sequence.get', cli: 'seq get' },
+  'sequence.next': { client: 'sequence.next', cli: 'seq next' },
+  'sequence.reset': { client: 'sequence.reset', cli: 'seq reset' },
+  'lock.list': { client: 'locks.list', cli: 'locks' },
+  'lock.get': { client: 'locks.get', cli: 'locks' },
+  'lock.acquire': { client: 'lock', cli: 'lock' },
+  'lock.release': { client: 'locks.force', cli: 'locks' },
+  'mutex.lock': { client: 'mutex', cli: nouns.mutex.cli },
+  'mutex.unlock': { client: 'mutex', cli: nouns.mutex.cli },
+} as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
+
+/** Commands that no call of the table makes. */
+const madeElsewhere = { 'watch.key': 'POST /watch/:acc' } as const satisfies Partial<Record<CommandKind, string>>;
+
+const http = read('docs/http.md');
+
+test('every noun has its files, its section in docs/http.md, and a seeded bug', () => {
+  const headings = anchors(http);
+  for (const [noun, { docs, client, cli, generator, bug }] of Object.entries(nouns)) {
+    assert.ok(headings.has(docs.toLowerCase().replaceAll(' ', '-')), `docs/http.md has a section "${docs}"`);
+    const files = [
+      [client, 'src/client'],
+      [cli, 'src/cli'],
+      [generator, 'test/support/generators'],
+      [noun, 'test/support/contract'],
+      [noun, 'src/protocol/operations'],
+    ] as const;
+    for (const [name, folder] of files) {
+      if (typeof name === 'string') assert.ok(exists(`${folder}/${name}.ts`), `${noun}: ${folder}/${name}.ts is there`);
+    }
+    assert.ok(
+      seededBugs.some(({ name }) => name === bug),
+      `${noun}: there is a seeded bug "${bug}"`,
+    );
+  }
+  const declared = fs.readdirSync(path.join(root, 'src/protocol/operations')).map((file) => file.replace('.ts', ''));
+  const helpers = ['operations', 'section', 'command', 'call', 'fields'];
+  assert.deepEqual(declared.filter((file) => !helpers.includes(file)).toSorted(), Object.keys(nouns).toSorted());
+});
+
+test('every section of a batch is in the documents, in the client and in the contract model', () => {
+  const client = read('src/client/batch.ts');
+  for (const [name, { body, schema }] of Object.entries(sections)) {
+    const noun = nounOf[name as SectionName];
+    const model = read(`test/support/contract/${noun}.ts`);
+    assert.match(model, new RegExp(`\\b${name}\\b`), `test/support/contract/${noun}.ts knows ${name}`);
+    if (Object.keys(schema).length === 0) continue;
+    assert.ok(http.includes(`\`${body}\``), `docs/http.md explains ${body}`);
+    for (const member of Object.keys(schema))
+      assert.match(client, new RegExp(`\\b${member}\\b`), `the client writes ${member}`);
+  }
+});
+
+test('every call is in the documents, in the client and in the command', () => {
+  const client = new DragonLock({ url: 'http://127.0.0.1:1', account: 'a' });
+  const program = new Command('dragonlock');
+  build(program, new Invocation(program), []);
+  for (const [name, { path: route }] of Object.entries(calls)) {
+    const { client: member, cli } = callers[name as CallName];
+    assert.ok(http.includes(`/db/:acc/${route.replace('*', ':id')}`), `docs/http.md has /db/:acc/${route}`);
+    assert.equal(typeof memberOf(client, member), 'function', `the client has ${member}`);
+    if (typeof cli === 'string') assert.ok(subcommand(program, cli), `the command has "${cli}"`);
+  }
+});
+
+test('every command is made by a call, or a route is named that makes it', () => {
+  const made = new Set<string>(
+    Object.values(calls).map(({ command }) => {
+      const make = command as ReturnType<typeof call>['command'];
+      return (make({ account: 'a', id: 'x', query: {}, value: '1' } as never) as { kind: string }).kind;
+    }),
+  );
+  for (const kind of Object.keys(commands))
+    assert.ok(made.has(kind) || kind in madeElsewhere, `${kind} can be asked for`);
+  for (const route of Object.values(madeElsewhere)) assert.ok(http.includes(route), `docs/http.md has ${route}`);
+});
+
+function memberOf(client: DragonLock, name: string): unknown {
+  return name.split('.').reduce<unknown>((value, part) => (value as Record<string, unknown>)[part], client);
+}
+
+function subcommand(program: Command, words: string): boolean {
+  let at: Command | undefined = program;
+  for (const word of words.split(' ')) at = at?.commands.find((command) => command.name() === word);
+  return at !== undefined;
+}
+
+function exists(file: string): boolean {
+  return fs.existsSync(path.join(root, file));
+}
+
+function read(file: string): string {
+  return fs.readFileSync(path.join(root, file), 'utf8');
+}
