@@ -5,9 +5,11 @@
 import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { LocatedEntry } from '../../protocol/entries.ts';
-import { kinds, type Effect } from '../../protocol/record.ts';
+import { kinds } from '../../protocol/record.ts';
+import type { PendingEffect } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
 import { expiryBatchMax, expiryCommitBytesMax } from '../../shared/limits.ts';
+import { seal } from './batch/evaluate.ts';
 import { endEffect, leaseTill } from './operations/lock.ts';
 import { expireMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
@@ -24,7 +26,7 @@ import type { Turn } from './state/turn.ts';
 export function expireEntries(turn: Turn): void {
   const { state, now } = turn;
   if (state.outOfSpace?.space === 'full' || state.entries.nextDeadline() > now) return;
-  const byAccount = new Map<AccountId, { effects: Effect[]; bytes: number }>();
+  const byAccount = new Map<AccountId, { effects: PendingEffect[]; bytes: number }>();
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
     if (state.holds.conflicts({ names: [nameOf(account, key)] })) continue;
@@ -41,8 +43,9 @@ export function expireEntries(turn: Turn): void {
   for (const [account, { effects }] of byAccount) commitExpiry(turn, account, effects);
 }
 
-function commitExpiry(turn: Turn, account: AccountId, effects: readonly Effect[]): void {
-  commit(turn, { rev: turn.out.nextRevision(), account, effects });
+function commitExpiry(turn: Turn, account: AccountId, pending: readonly PendingEffect[]): void {
+  const rev = turn.out.nextRevision();
+  commit(turn, { rev, account, effects: seal(pending, rev, '') });
 }
 
 /** What happens when a timer of each kind falls due. */
@@ -69,7 +72,7 @@ export function expireTimers(turn: Turn): void {
   }
 }
 
-function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): Effect {
+function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
   if (kind !== kinds.lock) {
     assert(kind === kinds.kv || kind === kinds.idempotency, 'only keys, locks and idempotency records expire');
     return { kind, key, till: 0, expired: true };
