@@ -15,7 +15,9 @@ import { call } from '../src/protocol/operations/call.ts';
 import {
   calls,
   commands,
+  sectionNames,
   sections,
+  sectionsIn,
   type CallName,
   type CommandKind,
   type SectionName,
@@ -156,6 +158,13 @@ test('every section of a batch is in the documents, in the client and in the con
     for (const member of Object.keys(schema))
       assert.match(client, new RegExp(`\\b${member}\\b`), `the client writes ${member}`);
   }
+});
+
+test('every section of a batch has a bit of its own', () => {
+  const bits = sectionNames.map((name) => sectionsIn({ [name]: [] }));
+  assert.equal(new Set(bits).size, sectionNames.length);
+  for (const bit of bits) assert.ok(bit > 0 && (bit & (bit - 1)) === 0, 'one bit');
+  assert.equal(sectionsIn({}), 0);
 });
 
 test('every call is in the documents, in the client and in the command', () => {

@@ -81,6 +81,21 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
   return (sections[name].list ? members : [members]) as readonly OperationOf<Name>[];
 }
 
+/** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
+export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
+  const { guard, unlock, lock, check, counter, sequence, get, set } = batch;
+  let bits = 0;
+  if (guard !== undefined) bits |= 1;
+  if (unlock !== undefined) bits |= 2;
+  if (lock !== undefined) bits |= 4;
+  if (check !== undefined) bits |= 8;
+  if (counter !== undefined) bits |= 16;
+  if (sequence !== undefined) bits |= 32;
+  if (get !== undefined) bits |= 64;
+  if (set !== undefined) bits |= 128;
+  return bits;
+}
+
 /** Commands that list what is below a prefix, over all shards. */
 export type ListCommand = KvList | LockList;
 export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;

@@ -12,6 +12,7 @@ import type { Waiter, WaitQueue } from './state/wait-queue.ts';
 /** Serves every queue whose resource may have become free. Called before each command ends. */
 export function serveQueues(turn: Turn): void {
   const { grantable } = turn.state.waitQueues;
+  if (grantable.size === 0) return;
   // To serve a head may free further resources: a Set visits what is added while it is walked.
   for (const queue of grantable) {
     grantable.delete(queue);

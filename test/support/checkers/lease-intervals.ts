@@ -90,7 +90,11 @@ function* overlaps({ held: told, ends }: Line): Generator<Violation> {
   let highest: Held | undefined;
   for (const lease of held) {
     if (longest !== undefined && longest.fence !== lease.fence && lease.from < Math.min(longest.to, lease.to)) {
-      yield violation(lease, longest, `while it was held with fencing token ${longest.fence} until at least ${longest.to}`);
+      yield violation(
+        lease,
+        longest,
+        `while it was held with fencing token ${longest.fence} until at least ${longest.to}`,
+      );
     } else if (highest !== undefined && lease.fence < highest.fence && highest.from < lease.operation.sentAt) {
       yield violation(lease, highest, `after fence ${highest.fence} had been given out: fencing tokens only grow`);
     }

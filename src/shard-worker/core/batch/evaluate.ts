@@ -6,7 +6,13 @@
  * the coordinator puts the evaluations of the shards together (see transaction.ts).
  */
 import type { Revision } from '../../../protocol/ids.ts';
-import { sectionNames, sections, type Batch, type SectionName } from '../../../protocol/operations/operations.ts';
+import {
+  sectionNames,
+  sections,
+  sectionsIn,
+  type Batch,
+  type SectionName,
+} from '../../../protocol/operations/operations.ts';
 import type { Effect } from '../../../protocol/record.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import { BatchEvaluation } from '../operations/batch-evaluation.ts';
@@ -21,44 +27,70 @@ interface Step {
   readonly list: boolean;
   readonly key: (operation: never) => string;
   readonly run: (evaluation: BatchEvaluation, operation: never) => unknown;
+  /** In the order of all steps of all sections. */
+  readonly place: number;
 }
 
-const checks = stepsOf('check');
-const evaluations = stepsOf('evaluate');
+/** What to do for a batch with certain sections: the steps of those, and of no others. */
+interface Plan {
+  readonly checks: readonly Step[];
+  readonly evaluations: readonly Step[];
+}
 
-function stepsOf(step: 'check' | 'evaluate'): readonly Step[] {
-  return sectionNames.flatMap((name) => {
+const checks = stepsOf('check', 0);
+const evaluations = stepsOf('evaluate', sectionNames.length);
+/** By the sections that a batch has, see `sectionsIn`; made when first needed. Nearly all batches share a handful. */
+const plans: (Plan | undefined)[] = [];
+
+function stepsOf(step: 'check' | 'evaluate', firstPlace: number): readonly Step[] {
+  return sectionNames.flatMap((name, index) => {
     const run = sectionBehaviours[name][step];
     const { list, key } = sections[name];
-    return run === undefined ? [] : [{ name, list, key, run }];
+    return run === undefined ? [] : [{ name, list, key, run, place: firstPlace + index }];
+  });
+}
+
+function planOf(batch: Batch): Plan {
+  const present = sectionsIn(batch);
+  return (plans[present] ??= {
+    checks: checks.filter(({ name }) => batch[name] !== undefined),
+    evaluations: evaluations.filter(({ name }) => batch[name] !== undefined),
   });
 }
 
 export function evaluate(turn: Turn, batch: Batch): Evaluation {
-  const duplicate = findDuplicate(turn, batch);
+  const duplicate = batch.idempotency === undefined ? undefined : findDuplicate(turn, batch);
   if (duplicate !== undefined) return { pending: [], results: {}, failed: [], duplicate };
+  const plan = planOf(batch);
   const evaluation = new BatchEvaluation(turn, batch);
-  for (let i = 0; i < checks.length; i += 1) runStep(evaluation, checks[i]!, i);
+  for (const step of plan.checks) runChecks(evaluation, step);
   const results: Record<string, unknown> = {};
-  for (let i = 0; i < evaluations.length; i += 1) {
-    const step = evaluations[i]!;
-    const result = runStep(evaluation, step, checks.length + i);
+  for (const step of plan.evaluations) {
+    const result = runEvaluation(evaluation, step);
     if (result !== undefined) results[step.name] = result;
   }
   const pending = evaluation.writeSet.all();
-  const stored = storeEffects(turn, batch);
-  return {
-    pending: stored.length === 0 ? pending : [...pending, ...stored],
-    results,
-    failed: evaluation.failed,
-  };
+  const { failed } = evaluation;
+  if (batch.idempotency === undefined) return { pending, results, failed };
+  return { pending: [...pending, ...storeEffects(turn, batch)], results, failed };
 }
 
-/** Runs one step of one section; returns its result, or the list of its results with `null` for what others own. */
-function runStep(evaluation: BatchEvaluation, { name, list, key, run }: Step, place: number): unknown {
-  const members = evaluation.batch[name];
-  if (members === undefined) return undefined;
+function runChecks(evaluation: BatchEvaluation, { name, list, key, run, place }: Step): void {
   const { state, batch } = evaluation;
+  const members = batch[name];
+  const operations = (list ? members : [members]) as readonly never[];
+  for (let i = 0; i < operations.length; i += 1) {
+    const operation = operations[i]!;
+    if (!state.owns(batch.account, key(operation))) continue;
+    evaluation.enter(place, name, i);
+    run(evaluation, operation);
+  }
+}
+
+/** Evaluates one section; returns its result, or the list of its results with `null` for what other shards own. */
+function runEvaluation(evaluation: BatchEvaluation, { name, list, key, run, place }: Step): unknown {
+  const { state, batch } = evaluation;
+  const members = batch[name];
   if (!list) {
     if (!state.owns(batch.account, key(members as never))) return undefined;
     evaluation.enter(place, name, 0);
@@ -68,12 +100,10 @@ function runStep(evaluation: BatchEvaluation, { name, list, key, run }: Step, pl
   const results: unknown[] = [];
   for (let i = 0; i < operations.length; i += 1) {
     const operation = operations[i]!;
-    if (!state.owns(batch.account, key(operation))) {
-      results.push(null);
-      continue;
-    }
-    evaluation.enter(place, name, i);
-    results.push(run(evaluation, operation));
+    if (state.owns(batch.account, key(operation))) {
+      evaluation.enter(place, name, i);
+      results.push(run(evaluation, operation));
+    } else results.push(null);
   }
   return results;
 }

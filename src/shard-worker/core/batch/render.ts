@@ -1,36 +1,47 @@
 /** Replies as JSON text. The text is finished here, once; the front end only passes it on. */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import { sectionNames, type Batch } from '../../../protocol/operations/operations.ts';
+import { sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
-import type { Answered } from '../operations/behaviour.ts';
+import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
 /** The reply to a batch that went through, or whose one read found nothing. */
 export function batchReply(batch: Batch, answered: Answered): Reply {
   const { rev } = answered;
-  const missing = batch.format === 'batch' ? undefined : formatBehaviours[batch.format].missing?.(answered);
+  const format = formatOf(batch.format);
+  const missing = format.missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
-  const reply: Reply = { rev, outcome: 'ok', body: replyBody(answered) };
-  const grant = grantOf(batch, answered);
-  return grant === undefined ? reply : { ...reply, grant };
+  const body = `{${format.members(answered)}"Rev":${rev}}`;
+  const grant = answered.results.lock === undefined ? undefined : grantOf(batch, answered);
+  return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
 }
 
 /** The text of a success, in the format that was asked for. */
 export function replyBody(answered: Answered): string {
-  const { format } = answered.asked;
-  const members = format === 'batch' ? batchMembers(answered) : formatBehaviours[format].members(answered);
-  return `{${members}"Rev":${answered.rev}}`;
+  return `{${formatOf(answered.asked.format).members(answered)}"Rev":${answered.rev}}`;
 }
 
+const batchFormat: FormatBehaviour = { members: batchMembers };
+
+function formatOf(format: Batch['format']): FormatBehaviour {
+  return format === 'batch' ? batchFormat : formatBehaviours[format];
+}
+
+type Renderer = NonNullable<FormatBehaviour['members']>;
+
+/** By the sections that a batch has, see `sectionsIn`: what renders them, in the order of the table. */
+const renderers: (readonly Renderer[] | undefined)[] = [];
+
 function batchMembers(answered: Answered): string {
+  const present = sectionsIn(answered.asked);
+  const each = (renderers[present] ??= sectionNames.flatMap((name) =>
+    (present & sectionsIn({ [name]: true })) === 0 ? [] : (sectionBehaviours[name].members ?? []),
+  ));
   let text = '';
-  for (const name of sectionNames) {
-    if (answered.results[name as keyof Answered['results']] === undefined) continue;
-    text += sectionBehaviours[name].members?.(answered) ?? '';
-  }
+  for (const render of each) text += render(answered);
   return text;
 }
 
