@@ -65,7 +65,7 @@ export function endEffect(id: string, view: LockView, why: Ending, now: number):
   return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value };
 }
 
-export const guard: SectionBehaviour<'guard'> = {
+export const guardBehaviour: SectionBehaviour<'guard'> = {
   check(evaluation, { id, fence }) {
     const view = viewOf(evaluation, id);
     if (view.lease?.fence === fence) return;
@@ -74,7 +74,7 @@ export const guard: SectionBehaviour<'guard'> = {
   },
 };
 
-export const unlock: SectionBehaviour<'unlock'> = {
+export const unlockBehaviour: SectionBehaviour<'unlock'> = {
   check(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
     const answer = answerUnlock(view, operation);
@@ -88,7 +88,7 @@ export const unlock: SectionBehaviour<'unlock'> = {
   },
 };
 
-export const lock: SectionBehaviour<'lock'> = {
+export const lockBehaviour: SectionBehaviour<'lock'> = {
   check(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
     if (isOwnLease(view, operation)) return;
@@ -126,7 +126,7 @@ function leaseOf({ results, rev, now }: Answered): string {
   return leaseMembers(results.lock!, results.lock!.fence || rev, now);
 }
 
-export const formats = {
+export const lockFormats = {
   'lock.acquire': { members: leaseOf },
   'lock.release': { members: () => '' },
 } satisfies Record<string, FormatBehaviour>;
@@ -145,7 +145,7 @@ export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { accoun
   const view = viewDurableLock(state, account, id, now);
   if (fence !== undefined && view.lease?.fence !== fence) {
     const ended = view.ended.find((lease) => lease.fence === fence);
-    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, fence: fence }, view, ended)));
+    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, fence }, view, ended)));
   }
   const holder = holderInfo(view);
   const Waiters = state.waitQueues.length('lock', account, id);
