@@ -39,13 +39,13 @@ export function listField<Item extends Type.TSchema>(item: Item, expected: strin
 }
 
 /** A key, a lock id, an owner or an idempotency id. */
-export function keyOf(text: string, path: string): string {
+export function readKey(text: string, path: string): string {
   if (text === '') return refuseField(path, `expected a string of 1 to ${keyBytesMax} bytes, got ""`);
-  return prefixOf(text, path);
+  return readPrefix(text, path);
 }
 
 /** As a key, and may be empty. */
-export function prefixOf(text: string, path: string): string {
+export function readPrefix(text: string, path: string): string {
   if (text.length * 3 > keyBytesMax) {
     const bytes = Buffer.byteLength(text);
     if (bytes > keyBytesMax)
@@ -57,7 +57,7 @@ export function prefixOf(text: string, path: string): string {
 }
 
 /** A lock's fencing token; the schema has made sure of a positive number or a string of up to 16 digits. */
-export function fenceOf(fence: number | string, path: string): number {
+export function readFence(fence: number | string, path: string): number {
   const value = Number(fence);
   if (!Number.isSafeInteger(value))
     return refuseField(path, `expected a fencing token within 2^53−1, got ${shown(fence)}`);
@@ -65,12 +65,12 @@ export function fenceOf(fence: number | string, path: string): number {
 }
 
 /** Seconds to whole milliseconds. Less than one becomes one, since 0 would mean something else. */
-export function msOf(seconds: number): number {
+export function secondsToMs(seconds: number): number {
   return seconds === 0 ? 0 : Math.max(1, Math.round(seconds * 1000));
 }
 
 /** −0 is a number of its own only to JavaScript. */
-export function integerOf(value: number): number {
+export function readInteger(value: number): number {
   return value + 0;
 }
 
@@ -129,3 +129,6 @@ function numberFlaw(value: number): Flaw | undefined {
     why: `this number is kept exactly only within ±(2^53−1), got ${value}; expected it smaller, or as a string`,
   };
 }
+
+// The names by which `kv.ts` and `counter.ts` import these functions.
+export { readInteger as integerOf, readKey as keyOf, secondsToMs as msOf };

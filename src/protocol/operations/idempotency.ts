@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { idempotencyTtlMsDefault, ttlMsMax } from '../../shared/limits.ts';
 import { refuse, refuseField } from '../refusal.ts';
-import { keyField, keyOf, listField, msOf, secondsField } from './fields.ts';
+import { keyField, readKey, listField, secondsToMs, secondsField } from './fields.ts';
 import type { BodyContext } from './section.ts';
 
 export interface IdempotencyRequest {
@@ -38,7 +38,7 @@ export function readIdempotency(
   header: IdempotencyOptions | undefined,
 ): IdempotencyOptions | undefined {
   const { IdempotencyIDs, IdempotencyTTL, IdempotencyMode } = body;
-  const ttlMs = IdempotencyTTL === undefined ? idempotencyTtlMsDefault : msOf(IdempotencyTTL);
+  const ttlMs = IdempotencyTTL === undefined ? idempotencyTtlMsDefault : secondsToMs(IdempotencyTTL);
   if (IdempotencyIDs !== undefined) {
     if (header !== undefined) {
       return refuse(
@@ -46,7 +46,7 @@ export function readIdempotency(
         'IdempotencyIDs: given together with the header Idempotency-Key; expected one of the two',
       );
     }
-    const ids = IdempotencyIDs.map((id, i) => keyOf(id, `${root}IdempotencyIDs[${i}]`));
+    const ids = IdempotencyIDs.map((id, i) => readKey(id, `${root}IdempotencyIDs[${i}]`));
     return { ids: [...new Set(ids)], ttlMs, mode: IdempotencyMode ?? 'refuse' };
   }
   if (header !== undefined) return { ...header, ttlMs };

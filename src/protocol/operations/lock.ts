@@ -9,12 +9,12 @@ import {
   anyJson,
   closed,
   fenceField,
-  fenceOf,
+  readFence,
   jsonText,
   keyField,
-  keyOf,
+  readKey,
   listField,
-  msOf,
+  secondsToMs,
   secondsField,
 } from './fields.ts';
 import { pageOf, pageParameters } from './kv.ts';
@@ -77,10 +77,10 @@ export const lockSection = singleSection<LockOperation, LockResult>({
       return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold LockID for');
     const extend = extendedFence(body, root);
     return {
-      id: keyOf(body.LockID, `${root}LockID`),
-      durMs: msOf(body.LockDur),
-      waitMs: msOf(body.LockWait ?? 0),
-      ...(body.LockOwner !== undefined && { owner: keyOf(body.LockOwner, `${root}LockOwner`) }),
+      id: readKey(body.LockID, `${root}LockID`),
+      durMs: secondsToMs(body.LockDur),
+      waitMs: secondsToMs(body.LockWait ?? 0),
+      ...(body.LockOwner !== undefined && { owner: readKey(body.LockOwner, `${root}LockOwner`) }),
       ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
       ...(extend !== undefined && { extend }),
     };
@@ -102,7 +102,7 @@ function extendedFence(body: LockBody, root: string): number | undefined {
   if (body.Unlock === undefined)
     return refuseField(`${root}Unlock`, 'missing; expected the fencing token of the lock to extend');
   if (body.LockWait) return refuseField(`${root}LockWait`, 'extending a lock (LockID = UnlockID) never waits');
-  return fenceOf(body.Unlock, `${root}Unlock`);
+  return readFence(body.Unlock, `${root}Unlock`);
 }
 
 export const unlockSection = singleSection<UnlockOperation, never>({
@@ -115,8 +115,8 @@ export const unlockSection = singleSection<UnlockOperation, never>({
     if (body.UnlockID === undefined)
       return body.Unlock === undefined ? undefined : refuseField(`${root}Unlock`, 'given without UnlockID');
     if (body.UnlockID === body.LockID) return undefined;
-    const id = keyOf(body.UnlockID, `${root}UnlockID`);
-    return body.Unlock === undefined ? { id } : { id, fence: fenceOf(body.Unlock, `${root}Unlock`) };
+    const id = readKey(body.UnlockID, `${root}UnlockID`);
+    return body.Unlock === undefined ? { id } : { id, fence: readFence(body.Unlock, `${root}Unlock`) };
   },
 });
 
@@ -135,8 +135,8 @@ export const guardSection = listSection<GuardOperation, never>({
   scope: () => 'condition',
   read: ({ Guard }: { Guard?: Type.Static<typeof guardItem>[] }, { root }) =>
     Guard?.map((item, i) => ({
-      id: keyOf(item.LockID, `${root}Guard[${i}].LockID`),
-      fence: fenceOf(item.Lock, `${root}Guard[${i}].Lock`),
+      id: readKey(item.LockID, `${root}Guard[${i}].LockID`),
+      fence: readFence(item.Lock, `${root}Guard[${i}].Lock`),
     })),
 });
 

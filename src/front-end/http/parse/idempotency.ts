@@ -6,13 +6,13 @@ import { hash } from 'node:crypto';
 import { idempotencyTtlMsDefault } from '../../../shared/limits.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
-import { keyOf } from '../../../protocol/operations/fields.ts';
+import { readKey } from '../../../protocol/operations/fields.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 
 /** What the header says; undefined when there is none. */
 export function idempotencyFromHeader(header: string | string[] | undefined): IdempotencyOptions | undefined {
   if (header === undefined) return undefined;
-  const id = keyOf(String(header), 'Idempotency-Key');
+  const id = readKey(String(header), 'Idempotency-Key');
   // Node reads headers as Latin-1: anything else would silently become another id.
   if (!/^[\x20-\x7e]+$/.test(id)) return refuse('invalid', 'Idempotency-Key: expected printable ASCII');
   return { ids: [id], ttlMs: idempotencyTtlMsDefault, mode: 'replay' };

@@ -5,7 +5,7 @@
 import { integerMax } from '../../../shared/limits.ts';
 import { nearestName } from '../../../shared/closest-name.ts';
 import type { CallSpec, QueryParameter, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
-import { jsonText, keyOf, msOf, prefixOf } from '../../../protocol/operations/fields.ts';
+import { jsonText, readKey, secondsToMs, readPrefix } from '../../../protocol/operations/fields.ts';
 import { unreachable } from '../../../shared/assert.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
@@ -52,7 +52,7 @@ export class Query {
       const range = above === 'zero' ? `more than 0, at most ${maxMs / 1000}` : `0 to ${maxMs / 1000}`;
       return refuseField(`?${name}`, `expected a number of seconds, ${range}, got ${shown(text)}`);
     }
-    return msOf(value);
+    return secondsToMs(value);
   }
 }
 
@@ -80,9 +80,9 @@ function valueOf(query: Query, name: string, parameter: QueryParameter): number 
   if (text === undefined) return undefined;
   switch (parameter.type) {
     case 'key':
-      return keyOf(text, `?${name}`);
+      return readKey(text, `?${name}`);
     case 'prefix':
-      return prefixOf(text, `?${name}`);
+      return readPrefix(text, `?${name}`);
     case 'string':
       return jsonText(text, `?${name}`, { bytes: parameter.bytesMax, name: parameter.limitName });
     default:

@@ -7,7 +7,7 @@ import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, queryOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { EventStream } from '../event-stream.ts';
-import { prefixOf } from '../../../protocol/operations/fields.ts';
+import { readPrefix } from '../../../protocol/operations/fields.ts';
 import { refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
 
@@ -27,7 +27,7 @@ export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, c
     ...call('watch_stream', (request, exchange) => {
       const query = queryOf(request, 'prefix', 'after');
       const after = lastEventId(request) ?? query.integer('after', 0);
-      const prefix = prefixOf(query.text('prefix') ?? '', '?prefix');
+      const prefix = readPrefix(query.text('prefix') ?? '', '?prefix');
       requireScope(request.access, 'read', 'Watching');
       const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
       open.add(stream);
