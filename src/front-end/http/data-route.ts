@@ -20,7 +20,7 @@ import { Query } from './parse/query.ts';
 import { readBody, type ArrivingBodies } from './body.ts';
 import { answerError } from './error-replies.ts';
 import type { Operation } from '../request-metrics.ts';
-import { keyOf } from '../../protocol/operations/fields.ts';
+import { readKey } from '../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
 import { refuse, Refusal } from '../../protocol/refusal.ts';
 
@@ -44,6 +44,7 @@ export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
  */
 export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
   return (operation, start, text) => {
+    const call = { context, operation, start };
     const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
     const onRequest = (request: DataRequest, reply: DataReply): void => {
       const refused = gate(request);
@@ -51,7 +52,7 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: Ar
       readBody(request.raw, bodyOptions, (error, body) => {
         if (error !== undefined) return answerError(context, error, request, reply);
         request.body = body;
-        begin(context, operation, start, request, reply);
+        begin(call, request, reply);
       });
     };
     return [{ onRequest, config: { operation } }, neverReached];
@@ -63,9 +64,7 @@ function neverReached(): never {
 }
 
 function begin(
-  context: RouteContext,
-  operation: Operation,
-  start: Start,
+  { context, operation, start }: { context: RouteContext; operation: Operation; start: Start },
   request: DataRequest,
   reply: DataReply,
 ): void {
@@ -85,7 +84,7 @@ export function accountIn(request: DataRequest): AccountId {
 
 /** The rest of the path: `kv/app/config` and `kv/app%2Fconfig` are the same key. */
 export function idIn(request: DataRequest): string {
-  return keyOf(request.params['*'], 'id');
+  return readKey(request.params['*'], 'id');
 }
 
 export function queryOf(request: DataRequest, ...known: readonly string[]): Query {

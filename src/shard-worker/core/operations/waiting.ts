@@ -41,7 +41,8 @@ export function wait(turn: Turn, request: WaitRequest): void {
   const before = state.waitQueues.find(resource, account, operation.id);
   const earlier = before?.sameOwner(operation);
   const takesOver = earlier !== undefined && !earlier.reserved;
-  const refusal = free ? undefined : refuseToWait(state, operation, view, before, takesOver);
+  const waiting = before?.size ?? 0;
+  const refusal = free ? undefined : refuseToWait(state, { operation, view, waiting, takesOver });
   if (refusal !== undefined) return answer(request, refusal, out);
 
   if (takesOver) {
@@ -114,15 +115,17 @@ export function drainWaiters({ state, out }: Turn): void {
   }
 }
 
-function refuseToWait(
-  state: ShardState,
-  operation: LockOperation,
-  view: LockView,
-  queue: WaitQueue | undefined,
-  takesOver: boolean,
-): Reply | undefined {
+interface WaitAttempt {
+  readonly operation: LockOperation;
+  readonly view: LockView;
+  /** How many are in the queue already. */
+  readonly waiting: number;
+  /** The request takes the place of an earlier one of the same owner. */
+  readonly takesOver: boolean;
+}
+
+function refuseToWait(state: ShardState, { operation, view, waiting, takesOver }: WaitAttempt): Reply | undefined {
   const rev = readRevision(state);
-  const waiting = queue?.size ?? 0;
   if (operation.waitMs === 0) return failureReply(rev, heldByOther(operation.id, view, waiting, 0));
   if (state.draining) return drainingReply(state);
   // Taking over its own place makes the queue no longer.
