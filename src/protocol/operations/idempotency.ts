@@ -1,4 +1,4 @@
-/** Idempotency ids: a batch that was done under one is not done again. */
+/** Idempotency ids: a batch that succeeded under one is not executed again. */
 import { Type } from 'typebox';
 import { idempotencyTtlMsDefault, ttlMsMax } from '../../shared/limits.ts';
 import { refuse, refuseField } from '../refusal.ts';
@@ -10,11 +10,11 @@ export interface IdempotencyRequest {
   readonly ttlMs: number;
   /** `refuse` answers 409 duplicate_request; `replay` answers the stored reply. */
   readonly mode: 'refuse' | 'replay';
-  /** Digest of what was asked, so that another payload under the same id is told apart. */
+  /** A digest of the request, which tells another payload under the same id apart. */
   readonly fingerprint: string;
 }
 
-/** What a request says about idempotency, before the fingerprint of its command is known. */
+/** What a request says about idempotency; the fingerprint of its command is not known yet. */
 export type IdempotencyOptions = Omit<IdempotencyRequest, 'fingerprint'>;
 
 export const idempotencySchema = {
@@ -31,7 +31,7 @@ interface IdempotencyBody {
   readonly IdempotencyMode?: 'replay';
 }
 
-/** @param header what the header `Idempotency-Key` says, which is the other way to give an id */
+/** @param header from the header `Idempotency-Key`, the other way to give an id */
 export function readIdempotency(
   body: IdempotencyBody,
   { root }: BodyContext,

@@ -1,4 +1,4 @@
-/** Durable locks: taking, extending, giving back, guarding with one, looking at them. */
+/** Durable locks: acquire, extend, release, guard, inspect and list. */
 import { Type } from 'typebox';
 import { lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
@@ -25,7 +25,7 @@ export interface LockOperation {
   readonly durMs: number;
   /** 0: try once. */
   readonly waitMs: number;
-  /** Chosen by the client for one lock instance; a secret. */
+  /** The client chooses it for one lock instance; a secret. */
   readonly owner?: string;
   /** JSON text. */
   readonly meta?: string;
@@ -40,7 +40,7 @@ export interface LockResult {
   readonly recover?: { readonly fence: number; readonly meta?: string; readonly why: string };
 }
 
-/** Give a lock back, by fence or by owner. With neither it is forced, which needs a scope of its own. */
+/** Releases a lock, by fence or by owner. With neither, the lock is forced, which needs a scope of its own. */
 export interface UnlockOperation {
   readonly id: string;
   readonly fence?: number;
@@ -87,7 +87,7 @@ export const lockSection = singleSection<LockOperation, LockResult>({
   },
 });
 
-/** Nearly every batch has no lock and ends here, so the members are looked at by name first. */
+/** Refuses LockDur and the like without LockID. Nearly every batch has no lock, so a fast check by name comes first. */
 function refuseWithoutLock(body: LockBody, root: string): undefined {
   const { LockDur, LockWait, LockOwner, LockMeta } = body;
   if (LockDur === undefined && LockWait === undefined && LockOwner === undefined && LockMeta === undefined) return;
@@ -96,7 +96,7 @@ function refuseWithoutLock(body: LockBody, root: string): undefined {
   }
 }
 
-/** LockID = UnlockID means: keep the lock that I hold for longer. */
+/** Returns the fence of the lock to extend: LockID = UnlockID extends a lock that the client holds. */
 function extendedFence(body: LockBody, root: string): number | undefined {
   if (body.LockID !== body.UnlockID) return undefined;
   if (body.Unlock === undefined)
@@ -120,7 +120,7 @@ export const unlockSection = singleSection<UnlockOperation, never>({
   },
 });
 
-/** Whoever ends a lock without showing that it is theirs ends it by force. */
+/** Unlocking with neither fence nor owner ends a lock by force, since nothing shows that the client holds it. */
 export function unlockScope({ fence, owner }: UnlockOperation): Exclude<NeededScope, 'condition'> {
   return fence === undefined && owner === undefined ? 'force' : 'write';
 }
@@ -165,7 +165,7 @@ export const lockList = {
 
 const lockDurMsDefault = 30 * 1000;
 
-/** `id` is the owner: chosen by the client for one lock instance, so that a lost reply can be asked for again. */
+/** `id` is the owner. The client chooses it for one lock instance, so that it can ask again after a lost reply. */
 export const lockParameters = {
   id: keyParameter,
   dur: secondsParameter('zero', lockDurMsMax),

@@ -1,6 +1,6 @@
 /**
- * The query of a URL, read strictly: unknown or repeated parameters, broken percent-encoding and numbers that are not
- * plain decimals are refused, so that a typo never runs with a default.
+ * Reads the query of a URL strictly: refuses unknown or repeated parameters, broken percent-encoding and numbers that
+ * are not plain decimals, so that a typo never falls back to a default.
  */
 import { integerMax } from '../../../shared/limits.ts';
 import { nearestName } from '../../../shared/closest-name.ts';
@@ -10,9 +10,9 @@ import { unreachable } from '../../../shared/assert.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
 
-/** What Fastify hands on as `request.query`: the text behind the `?`, for `Query` to read. */
+/** The content of Fastify's `request.query`: the text after the `?`, for `Query` to read. */
 export interface QueryText {
-  // Fastify knows queries only as objects of anything.
+  // Fastify requires that queries are objects with any members.
   readonly [name: string]: unknown;
   readonly text: string;
 }
@@ -20,7 +20,7 @@ export interface QueryText {
 export class Query {
   readonly #values: ReadonlyMap<string, string>;
 
-  /** @param known the parameters that the call takes */
+  /** @param known the names of the call's parameters */
   constructor(query: QueryText, known: readonly string[]) {
     const { text } = query;
     this.#values = text === '' ? noValues : parse(text, known);
@@ -56,7 +56,7 @@ export class Query {
   }
 }
 
-/** The parameters that a call declares. @throws Refusal 400 */
+/** Reads the parameters that a call declares. @throws Refusal 400 */
 export function readQuery<Parameters extends QueryParameters>(
   text: QueryText,
   { query: parameters, onlyOneOf = [] }: Pick<CallSpec<Parameters, unknown>, 'query' | 'onlyOneOf'>,

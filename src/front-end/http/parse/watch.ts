@@ -1,4 +1,4 @@
-/** `POST /watch/:acc`: one key, several keys, or everything below a prefix. The member that is there decides which. */
+/** `POST /watch/:acc`: watches one key, several keys, or all below a prefix. The member that is present decides. */
 import type { AccountId } from '../../../protocol/ids.ts';
 import { revision } from '../../../protocol/ids.ts';
 import type { PrefixWatch, WatchedKey } from '../../../router/dispatcher.ts';

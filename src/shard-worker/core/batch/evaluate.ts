@@ -1,9 +1,10 @@
 /**
- * What a batch would do now: pure reading. All sections check their conditions first, then all work out their effects, in
- * the order of the table. Nothing has happened until `seal` gives the effects a revision and the caller commits them.
+ * Works out what a batch would do now, and only reads. All sections check their conditions first, then all compute
+ * their effects, in the order of the table. Nothing happens until `seal` gives the effects a revision and the caller
+ * commits.
  *
- * A shard evaluates the items that it owns. With one shard, or a batch on one shard, that is the whole batch; otherwise
- * the coordinator puts the evaluations of the shards together (see transaction.ts).
+ * A shard evaluates the items that it owns. If one shard owns all of them, that is the whole batch; otherwise the
+ * coordinator merges the evaluations of the shards (see transaction.ts).
  */
 import type { Revision } from '../../../protocol/ids.ts';
 import { sectionNames, sections, type Batch, type SectionName } from '../../../protocol/operations/operations.ts';
@@ -54,7 +55,7 @@ export function evaluate(turn: Turn, batch: Batch): Evaluation {
   };
 }
 
-/** Runs one step of one section; returns its result, or the list of its results with `null` for what others own. */
+/** Runs one step of one section. Returns its result, or a list of results with `null` for items of other shards. */
 function runStep(evaluation: BatchEvaluation, { name, list, key, run }: Step, place: number): unknown {
   const members = evaluation.batch[name];
   if (members === undefined) return undefined;
@@ -78,7 +79,7 @@ function runStep(evaluation: BatchEvaluation, { name, list, key, run }: Step, pl
   return results;
 }
 
-/** Gives effects the revision of their commit, and idempotency ids what they keep of the reply. */
+/** Fills in the revision of the commit, and the stored reply under each idempotency id. */
 export function seal(pending: readonly PendingEffect[], rev: Revision, stored: string): readonly Effect[] {
   if (!pending.some(({ stores, grants, opens }) => stores ?? grants ?? opens !== undefined)) return pending;
   return pending.map((effect) => {

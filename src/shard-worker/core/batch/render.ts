@@ -1,4 +1,4 @@
-/** Replies as JSON text. The text is finished here, once; the front end only passes it on. */
+/** Renders replies as JSON text. The text is finished here, once; the front end only passes it on. */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import { sectionNames, type Batch } from '../../../protocol/operations/operations.ts';
@@ -8,7 +8,7 @@ import type { Answered } from '../operations/behaviour.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
-/** The reply to a batch that went through, or whose one read found nothing. */
+/** Returns the reply to a batch that succeeded, or whose single read found nothing. */
 export function batchReply(batch: Batch, answered: Answered): Reply {
   const { rev } = answered;
   const missing = batch.format === 'batch' ? undefined : formatBehaviours[batch.format].missing?.(answered);
@@ -18,7 +18,7 @@ export function batchReply(batch: Batch, answered: Answered): Reply {
   return grant === undefined ? reply : { ...reply, grant };
 }
 
-/** The text of a success, in the format that was asked for. */
+/** Returns the text of a success, in the requested format. */
 export function replyBody(answered: Answered): string {
   const { format } = answered.asked;
   const members = format === 'batch' ? batchMembers(answered) : formatBehaviours[format].members(answered);
@@ -34,7 +34,7 @@ function batchMembers(answered: Answered): string {
   return text;
 }
 
-/** All that failed, under the code of the first. */
+/** Lists everything that failed, under the code of the first failure. */
 export function failedReply(failed: readonly FailedItem[], rev: Revision): Reply {
   const [first] = failed;
   const items = failed.map(({ field, code, message, details }) => ({

@@ -61,7 +61,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'watch.key': watchKey,
 };
 
-/** What can be waited for, and how it stands. */
+/** Everything that can be waited for, and how its state is read. */
 export const resources: {
   readonly [Kind in ResourceKind]: {
     view(state: ShardState, account: AccountId, id: string, now: number): LockView;
