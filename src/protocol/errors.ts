@@ -1,6 +1,6 @@
 /**
- * Every error a client can meet, once. HTTP replies, the documentation and the clients derive from this table.
- * `retryable` means: the very same request may succeed later without the caller changing anything.
+ * Every error that a client can meet, once. HTTP replies, the documentation and the clients derive from this table.
+ * `retryable` means that the same request may succeed later without a change by the caller.
  */
 export const errorCodes = {
   invalid: {
@@ -85,10 +85,10 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** An error that a client caused or must fence: a value, never an exception, inside the server. */
+/** An error that a client caused or must handle: a value, never an exception, inside the server. */
 export interface Failure {
   readonly code: ErrorCode;
-  /** What is wrong and what was expected. */
+  /** Says what is wrong and what was expected. */
   readonly message: string;
   /** Further members of the error body, by their JSON names. */
   readonly details?: Readonly<Record<string, unknown>>;
@@ -98,7 +98,7 @@ export function failure(code: ErrorCode, message: string, details?: Readonly<Rec
   return details === undefined ? { code, message } : { code, message, details };
 }
 
-/** The body of an error reply, without the RequestID, which the front end adds. */
+/** Returns the body of an error reply, without the RequestID, which the front end adds. */
 export function failureBody(f: Failure): string {
   return JSON.stringify({ Code: f.code, Message: f.message, ...f.details });
 }

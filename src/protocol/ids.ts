@@ -1,11 +1,11 @@
-/** The nouns that must not be mixed up. They are plain values at run time; only the compiler tells them apart. */
+/** Types that must not be mixed up. They are plain values at run time; only the compiler tells them apart. */
 declare const brand: unique symbol;
 type Brand<Base, Name extends string> = Base & { readonly [brand]: Name };
 
 /** A tenant: 1–64 characters of `A-Za-z0-9._-`. */
 export type AccountId = Brand<string, 'AccountId'>;
 
-/** Index of a shard, 0 … shards-1. */
+/** The index of a shard, 0 … shards-1. */
 export type ShardId = Brand<number, 'ShardId'>;
 
 /**
@@ -28,5 +28,5 @@ export function revision(value: number): Revision {
   return value as Revision;
 }
 
-/** The account of records that belong to the server itself (its boot number). No client can name it. */
+/** The account of the server's own records (its boot number). No client can name it. */
 export const serverAccount = accountId('');

@@ -1,46 +1,46 @@
 /**
- * The seams between the log and everything else: `Journal` writes it, `JournalSource` reads it. Neither says where the
- * log is: in the same thread, in another one or, some day, on another machine.
+ * The interfaces between the log and everything else: `Journal` writes it, `JournalSource` reads it. Neither says where
+ * the log is: in the same thread, in another one or, some day, on another machine.
  */
 import type { RecordChunk } from './record.ts';
 import type { Revision, ShardId } from './ids.ts';
 
-/** What may be written at the moment. `reserve`: only what frees space or gives a lock back. `full`: nothing. */
+/** What may be written at the moment. `reserve`: only what frees space or returns a lock. `full`: nothing. */
 export type JournalSpace = 'open' | 'reserve' | 'full';
 
 export interface Journal {
   /** Hands over one turn's records, ascending. The journal writes them in revision order over all shards. */
   append(chunk: RecordChunk): void;
-  /** Calls `reached` once everything up to `rev`, not durable yet, is on disk. May call it from within `append`. */
+  /** Calls `reached` once everything up to `rev` is on disk, maybe within `append`. `rev` must not be durable yet. */
   whenDurable(rev: Revision, reached: () => void): void;
   space(): JournalSpace;
-  /** Tells the journal that the checkpoint of this shard holds everything up to `watermark`: older segments may go. */
+  /** Tells the journal that this shard's checkpoint holds everything up to `watermark`: older segments may go. */
   checkpointed(shard: ShardId, watermark: Revision): void;
 }
 
 export interface JournalSource {
   /**
-   * Reads the records after `after` in order, while nobody writes.
+   * Reads the records after `after` in order, while no thread writes.
    * @param last the last revision that recovery found: if the log ends before it, that is corruption
    */
   replay(after: Revision, last: Revision): Iterable<JournalRecord>;
-  /** Reads the records after `after` while the journal is written. Tails of one source share what they know of it. */
+  /** Reads the records after `after` while the journal is written. Tails of one source share their knowledge of it. */
   tail(after: Revision): JournalTail;
 }
 
-/** One record, for `decodeRecord`. The source returns the same object each time: use it before the next step. */
+/** One record, for `decodeRecord`. The source reuses the object: use it before the next step. */
 export interface JournalRecord {
   readonly buffer: Buffer;
-  /** Where the record begins in `buffer`. */
+  /** The offset of the record in `buffer`. */
   readonly at: number;
   readonly rev: Revision;
-  /** When it was written, in wall-clock milliseconds; 0: unknown. */
+  /** The time of the write, in wall-clock milliseconds; 0: unknown. */
   readonly committedAt: number;
 }
 
-/** Returns the records after a revision, a bounded step at a time, and goes on as the log grows. */
+/** Returns the records after a revision in bounded steps, and goes on as the log grows. */
 export interface JournalTail {
-  /** The last revision that was returned: a new tail that starts here continues this one. */
+  /** The last revision returned: a new tail that starts here continues this one. */
   readonly position: Revision;
   /** Returns up to 1 MiB of records, or one record that is larger, none above `durable`. Synchronous, bounded. */
   read(durable: Revision): TailRead;
@@ -48,21 +48,21 @@ export interface JournalTail {
 }
 
 export type TailRead =
-  /** More records, ascending; the bytes stay valid until the next `read`. There may be more yet. */
+  /** Records, ascending; the bytes stay valid until the next `read`. More may follow. */
   | {
       readonly kind: 'records';
       readonly chunk: RecordChunk & { readonly bytes: Buffer };
-      /** When they were written: one element for each frame that the records are from, ascending. */
+      /** The times at which they were written: one element for each frame that they come from, ascending. */
       readonly times: readonly CommitTime[];
     }
-  /** Still on the way to the first record that was asked for: call again. */
+  /** The tail has not reached the first requested record yet: call again. */
   | { readonly kind: 'seeking' }
   /** Everything up to the given durable revision has been returned. */
   | { readonly kind: 'idle' }
-  /** The next record is gone; the oldest that can be read is `oldest`. The tail is at its end. */
+  /** The next record was trimmed; the oldest that can be read is `oldest`. The tail has ended. */
   | { readonly kind: 'compacted'; readonly oldest: Revision };
 
-/** One frame's share of the records: those after the element before it, up to and including `last`. */
+/** The time of the records of one frame: those after the preceding element, up to and including `last`. */
 export interface CommitTime {
   readonly last: Revision;
   /** Wall-clock milliseconds; 0: unknown. */

@@ -1,8 +1,8 @@
 import type { Revision } from './ids.ts';
 
 /**
- * A change of a key, or its state, as every form of watch tells it: JSON text. A key that is gone has version 0, which
- * is also the version to wait with for its return. `value` is JSON text; absent: deleted.
+ * Returns a change of a key, or its state, as JSON text, as every form of watch tells it. A key that does not exist has
+ * version 0; watch from version 0 to wait for its return. `value` is JSON text; absent: deleted.
  */
 export function keyEventBody(
   key: string,

@@ -1,4 +1,4 @@
-/** One page of a list, and how the pages of several shards become one. */
+/** Pages of a list, and how the pages of several shards are merged. */
 import type { Revision } from './ids.ts';
 import { commands, type ListCommand } from './operations/operations.ts';
 import type { Reply } from './replies.ts';
@@ -10,13 +10,13 @@ export interface Row {
 }
 
 export interface Page {
-  /** In the byte order of the UTF-8 keys. */
+  /** In byte order of the UTF-8 keys. */
   readonly rows: readonly Row[];
-  /** Present: there may be more behind this key, which was the last that was looked at. */
+  /** Present: there may be more after this key, the last one examined. */
   readonly after?: string;
 }
 
-/** Rows up to where every shard has looked, and at most `limit`. */
+/** Merges the rows up to the key that every shard has reached, and at most `limit` of them. */
 export function mergePages(pages: readonly Page[], limit: number): Page {
   const ends = pages.flatMap(({ after }) => (after === undefined ? [] : [after])).toSorted(compareKeys);
   const [end] = ends;
@@ -28,7 +28,7 @@ export function mergePages(pages: readonly Page[], limit: number): Page {
   return end === undefined ? { rows } : { rows, after: end };
 }
 
-/** `More` is true when there may be more; `After` is what to continue with. */
+/** Renders a page. `More` is true if there may be more; then `After` continues the list. */
 export function pageReply(command: ListCommand, page: Page, rev: Revision): Reply {
   const { list } = commands[command.kind];
   const more = page.after === undefined ? '' : `"More":true,"After":${JSON.stringify(page.after)},`;
@@ -36,7 +36,7 @@ export function pageReply(command: ListCommand, page: Page, rev: Revision): Repl
   return { rev, outcome: 'ok', body };
 }
 
-/** UTF-8 byte order, which differs from JavaScript's where surrogate pairs meet U+E000–U+FFFF. */
+/** Compares by UTF-8 bytes, which differs from JavaScript's order where surrogate pairs meet U+E000–U+FFFF. */
 export function compareKeys(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

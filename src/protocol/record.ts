@@ -1,5 +1,5 @@
 /**
- * Records: what one commit did, as it stands in the journal.
+ * Records: the effects of one commit, as the journal stores them.
  *
  * A record holds effects (key → new content), never the command, so that replay needs neither a clock nor the code
  * that made the decision. All effects of a record belong to one account and share its revision.
@@ -9,13 +9,13 @@
  *
  * Integers are little-endian. `length` counts the whole record with itself. Flags: 1 = put (till and value follow;
  * without it the effect is a deletion), 2 = the deletion is an expiry. `till` is wall-clock milliseconds, 0 = never.
- * The value is JSON text. A record is only ever read behind a frame whose checksum matched, so that a record that does
- * not decode is a bug or a forged file: it throws.
+ * The value is JSON text. The checksum of the frame is verified before a record is read, so a record that does not
+ * decode is a bug or a forged file: it throws.
  */
 import { assert } from '../shared/assert.ts';
 import { accountId, revision, type AccountId, type Revision } from './ids.ts';
 
-/** One letter a kind of entry: it is part of every storage key and of every effect. */
+/** Each kind of entry has a letter, which is part of every storage key and of every effect. */
 export const kinds = {
   kv: 0x6b, // k
   counter: 0x63, // c
@@ -32,7 +32,7 @@ export interface Effect {
   readonly key: string;
   /** JSON text; absent: the entry is deleted. */
   readonly value?: string;
-  /** Wall-clock milliseconds after which the entry is gone; 0 = never. */
+  /** Wall-clock milliseconds at which the entry ends; 0 = never. */
   readonly till: number;
   /** The deletion happens because `till` has passed. */
   readonly expired?: true;
@@ -84,7 +84,7 @@ export class RecordWriter {
   }
 
   /**
-   * Everything appended since the last call, and starts anew.
+   * Returns everything appended since the last call, and starts anew.
    * `bytes` is a view of the writer's own buffer, valid until the next `append`.
    */
   take(): RecordChunk {
@@ -119,9 +119,9 @@ export class RecordWriter {
   }
 
   #reserve(at: number, bytes: number): number {
-    const wanted = at + bytes;
-    if (wanted > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, this.#buffer.length * 2));
+    const needed = at + bytes;
+    if (needed > this.#buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
       this.#buffer.copy(grown, 0, 0, at);
       this.#buffer = grown;
     }
@@ -129,7 +129,7 @@ export class RecordWriter {
   }
 }
 
-/** @returns the offset behind it */
+/** @returns the offset after it */
 function writeUint48(buffer: Buffer, at: number, value: number): number {
   const low = value % 0x1000000;
   const high = (value - low) / 0x1000000;
@@ -142,7 +142,7 @@ function writeUint48(buffer: Buffer, at: number, value: number): number {
   return at + 6;
 }
 
-/** Short texts of ASCII, as accounts and most keys are, are written faster one by one than by a call into native code. */
+/** Writes a text. A loop is faster than a native call for short ASCII, which accounts and most keys are. */
 function writeText(buffer: Buffer, at: number, text: string): number {
   if (text.length > shortTextMax) return buffer.write(text, at, 'utf8');
   for (let i = 0; i < text.length; i += 1) {
@@ -153,7 +153,7 @@ function writeText(buffer: Buffer, at: number, text: string): number {
   return text.length;
 }
 
-/** Several records in ascending revision order, one behind the other. */
+/** Several records in ascending revision order, one after the other. */
 export interface RecordChunk {
   readonly first: Revision;
   readonly last: Revision;
@@ -161,7 +161,7 @@ export interface RecordChunk {
   readonly bytes: Uint8Array;
 }
 
-/** The revision and length of the record at `at`, without decoding it. */
+/** Returns the revision and length of the record at `at`, without decoding it. */
 export function peekRecord(buffer: Buffer, at: number): { rev: Revision; length: number } {
   assert(at + recordHeaderBytes <= buffer.length, 'a record fits into its frame');
   const length = buffer.readUInt32LE(at);
@@ -169,7 +169,7 @@ export function peekRecord(buffer: Buffer, at: number): { rev: Revision; length:
   return { rev: revision(buffer.readUIntLE(at + 4, 6)), length };
 }
 
-/** The account of the record at `at`. */
+/** Returns the account of the record at `at`. */
 export function peekAccount(buffer: Buffer, at: number): AccountId {
   const length = buffer.readUInt8(at + 10);
   return accountId(buffer.toString('latin1', at + recordHeaderBytes, at + recordHeaderBytes + length));

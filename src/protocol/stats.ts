@@ -1,9 +1,9 @@
-/** What every thread counts, for /metrics. */
+/** Counts of all threads, for /metrics. */
 import type { JournalSpace } from './journal.ts';
 
 export interface ShardStats {
   readonly shard: number;
-  /** Commands handed over and not yet taken up. */
+  /** Commands in the mailbox. */
   readonly queued: number;
   readonly waiters: number;
   readonly blocked: number;
@@ -16,7 +16,7 @@ export interface ShardStats {
   readonly turns: number;
 }
 
-/** Cumulative histogram: `counts[i]` observations ≤ `bounds[i]`, the last count for +Inf. */
+/** A cumulative histogram: `counts[i]` observations ≤ `bounds[i]`, the last count for +Inf. */
 export interface Histogram {
   readonly bounds: readonly number[];
   readonly counts: readonly number[];
@@ -39,7 +39,7 @@ export interface ServerStats {
   readonly shards: readonly ShardStats[];
   readonly journal: JournalStats;
   readonly durable: number;
-  /** Of all front ends. */
+  /** Summed over all front ends. */
   readonly watchers: number;
   readonly streams: number;
 }

@@ -3,9 +3,9 @@
  *
  *   turn:  time passes → each message is applied in order → the turn's records go to the journal → replies go out
  *
- * It owns no thread and no port. The shard's thread feeds it from MessagePorts (shard-thread.ts), tests and the simulator
- * from plain calls. Replies are handed on before their records are durable when the journal is on another thread; the
- * router's gate holds them until then.
+ * It owns no thread and no port: the shard's thread feeds it from MessagePorts (shard-thread.ts), tests and the
+ * simulator feed it by plain calls. When the journal is on another thread, replies leave before their records are
+ * durable; the router's gate holds them until then.
  */
 import { assert } from '../shared/assert.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -29,15 +29,15 @@ import type { CoreMessage } from './core/state/core-message.ts';
 import type { Outbox, RequestRef } from './core/state/outbox.ts';
 import type { ShardState } from './core/state/state.ts';
 
-/** Messages of one turn, so that a flood is cut into group commits of bounded latency. */
+/** Limits the messages of one turn, so that a flood is cut into group commits of bounded latency. */
 const turnMessagesMax = 1024;
-/** Of answers and of records, after which a turn ends early: each has to fit into one message, and into memory. */
+/** A turn ends early once its answers or records reach this size: each must fit into one message and into memory. */
 const turnBytesMax = 4 * 1024 * 1024;
-/** Looks again this soon when something is due that cannot end yet (its key is held, or there is no space to write). */
+/** The actor retries this soon when something due cannot end yet: its key is held, or there is no space to write. */
 const retryMs = 5;
-/** Front ends that have much to take are looked at again after this long. */
+/** The actor checks a congested front end again after this long. */
 const congestedMs = 1;
-/** Checkpoints are looked after this often, also when nothing happens. */
+/** The actor sleeps no longer than this, so that checkpoints are considered even when nothing happens. */
 const sleepMsMax = 10 * 1000;
 
 const storeFullMessages = {
@@ -46,15 +46,15 @@ const storeFullMessages = {
   overloaded: 'Writes come faster than checkpoints can be written; try again soon.',
 } as const;
 
-/** When what is newer than the store's last checkpoint goes there. */
+/** Decides when entries newer than the store's last checkpoint are written to it. */
 export interface CheckpointSchedule {
-  /** The turn's records have so many bytes. */
+  /** Reports the size of the records of one turn. */
   journalled(bytes: number): void;
-  /** Called after each turn; starts a checkpoint when one is due. */
+  /** Starts a checkpoint when one is due. Called after each turn. */
   afterTurn(now: number): void;
   /** Checkpoints everything, for a clean stop. */
   finish(): Promise<void>;
-  /** What writes are refused with while the store cannot take more. */
+  /** Returns the code that writes are refused with while the store cannot take more. */
   full(): keyof typeof storeFullMessages | undefined;
   stats(): Pick<ShardStats, 'memtableEntries' | 'memtableBytes' | 'checkpoints' | 'watermark'>;
 }
@@ -66,11 +66,11 @@ export interface ActorOptions {
   readonly checkpoints: CheckpointSchedule;
   /** Hands a turn's results to a front end. */
   readonly send: (router: number, message: FromShard) => void;
-  /** Whether a front end has not taken yet what it was sent before; then the mailbox waits. */
+  /** Returns whether a front end has yet to take what it was sent; if so, the mailbox waits. */
   readonly congested?: () => boolean;
-  /** Asks for `turn` to be called after so many milliseconds; replaces the wish before. */
+  /** Schedules a call of `turn` after `delayMs`. Replaces the previous schedule. */
   readonly wake: (delayMs: number) => void;
-  /** With the journal in this thread: how many front ends there are, who hear from nobody else what is durable. */
+  /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
   readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
 
@@ -88,13 +88,13 @@ export class ShardActor {
     this.#options = options;
     this.#turnOut = new TurnOutbox(options.state, this.#records);
     this.#announced = options.state.revisions.durable();
-    // After a full disk the journal writes what waited when it finds space, outside of any turn.
+    // After a full disk the journal writes its backlog as soon as it finds space, outside of any turn.
     options.announce?.onDurable(() => {
       if (!this.#inTurn) this.#send();
     });
   }
 
-  /** Puts messages into the mailbox. The caller sees to it that `turn` follows. */
+  /** Puts messages into the mailbox. The caller makes sure that `turn` follows. */
   receive(router: number, messages: readonly ToShard[]): void {
     for (const message of messages) {
       if (message.kind !== 'array') {
@@ -106,7 +106,7 @@ export class ShardActor {
     }
   }
 
-  /** Works off the mailbox. */
+  /** Processes the mailbox until it is empty or a front end is congested. */
   turn(): void {
     do {
       if (this.#options.congested?.() === true) return this.#options.wake(congestedMs);
@@ -149,7 +149,7 @@ export class ShardActor {
     this.#send();
   }
 
-  /** Also says what is durable, to those too who have no mail: an expiry answers nobody, and is an event for watchers. */
+  /** Sends mail, and the durable revision also to front ends without mail: an expiry has no reply but is an event. */
   #send(): void {
     const { state, send, announce } = this.#options;
     const durable = state.revisions.durable();
@@ -182,7 +182,7 @@ export class ShardActor {
   #close(router: number, id: number): void {
     const { checkpoints, send, state } = this.#options;
     this.#flush();
-    // A rejection is an unhandled one on purpose: it takes the process down, as every storage error does.
+    // A rejection stays unhandled on purpose: it takes the process down, as every storage error does.
     void checkpoints.finish().then(() => {
       send(router, { durable: state.revisions.durable(), ...emptyMail(), closed: [id] });
     });
@@ -213,7 +213,7 @@ type Mail = {
 
 type ItemsAnswer = { kind: 'items'; id: number; rev: Revision; items: ItemReply[] };
 
-/** The batches of an array follow each other as a rule: their replies then share one answer. */
+/** Replies to consecutive batches of an array, the usual case, share one answer. */
 function answerItem(replies: Mail['replies'], id: number, item: ItemReply): void {
   const { rev } = item.reply;
   const last = replies.at(-1);
@@ -229,12 +229,12 @@ function emptyMail(): Mail {
   return { replies: [], events: [], transactions: [], stats: [], closed: [] };
 }
 
-/** What one turn sends, by front end. */
+/** Collects what one turn sends, by front end. */
 class TurnOutbox implements Outbox {
   readonly #state: ShardState;
   readonly #records: RecordWriter;
   #mail = new Map<number, Mail>();
-  /** Of its answers, in characters, roughly. */
+  /** The approximate length of its answers, in characters. */
   length = 0;
 
   constructor(state: ShardState, records: RecordWriter) {
@@ -251,7 +251,7 @@ class TurnOutbox implements Outbox {
   }
 
   reply(to: RequestRef, reply: Reply): void {
-    // What the shard does by itself, such as taking back a grant, has nobody to answer.
+    // Work that the shard starts itself, such as returning a grant, has nobody to answer.
     if (to.router < 0) return;
     this.length += reply.body.length;
     const { replies } = this.of(to.router);

@@ -1,12 +1,13 @@
 /**
- * The HTTP edge: who asks, what exactly, and is that allowed. What gets through is a validated command for the
- * dispatcher; what comes back is a finished reply. It holds no data, and it never listens: the composition root does,
- * and tests inject requests instead.
+ * The HTTP front end: it authenticates, parses and authorizes requests. It hands validated commands to the dispatcher,
+ * and gets finished replies back. It holds no data, and it never listens: the composition root does, and tests inject
+ * requests instead.
  *
- *     routes/   one file for each kind of thing: how its calls become commands
- *     parse/    bodies and queries to commands; everything a client can get wrong is refused there
- *     plugins/  what holds for all calls: the gate (tokens, accounts, rates), reading bodies, failures
- *     exchange.ts, disconnects.ts, event-stream.ts   one request and its reply, its connection, its stream
+ *     routes/       one file for each kind of call: how a request becomes a command
+ *     parse/        bodies and queries to commands; refuses everything that a client can get wrong
+ *     sockets/      connections: lingering close, disconnects, replies that clients do not read
+ *     auth.ts, body.ts, error-replies.ts    for all calls: tokens, accounts and rates; bodies; failures
+ *     data-route.ts, exchange.ts, event-stream.ts    a data call, one request and its reply, a stream
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
@@ -32,44 +33,44 @@ import { watchRoutes } from './routes/watch.ts';
 export interface AppOptions {
   readonly config: Pick<Config, 'http' | 'limits' | 'tokens'>;
   readonly dispatcher: Dispatcher;
-  /** Which front end this is. */
+  /** The index of this front end. */
   readonly index: number;
   readonly counters: Pick<SharedCounters, 'metrics' | 'rates'>;
-  /** Changes with every start; sent with every reply, and the first part of every RequestID. */
+  /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
   readonly boot: string;
   readonly version: string;
   readonly log: FrontEndLog;
   readonly lifecycle: Lifecycle;
-  /** Milliseconds of a monotonic clock, for durations and rates; by default that of the machine. */
+  /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
   readonly now?: () => number;
 }
 
 /** Node checks connections for timeouts only this often. */
 const timeoutCheckMs = 1000;
-/** Longer than any path that is all right: a longer account or id gets its own message instead. */
+/** Exceeds any valid path, so that an account or id that is too long gets its own message. */
 const paramLengthMax = 16 * 1024;
 
 export function buildApp(options: AppOptions): FastifyInstance {
   const context = makeContext(options);
   const { http, limits, tokens } = options.config;
   const app = fastify({
-    // Not even a null logger's children: what is worth a line is logged by the edge itself.
+    // Not even a null logger's children: the front end logs what is worth a line itself.
     logger: false,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.body_bytes_max,
     exposeHeadRoutes: false,
-    // While it closes, calls still get our own answer.
+    // While the server closes, calls still get our own reply.
     return503OnClosing: false,
     requestTimeout: http.request_timeout_ms,
     keepAliveTimeout: http.keep_alive_timeout_ms,
     http: {
       headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
       connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
-      // There is one site here, and Node's own reply to a missing Host has no body.
+      // The server has one site, and Node's own reply to a missing Host has no body.
       requireHostHeader: false,
     },
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
-    // RequestIDs are made when there is an error to show them with.
+    // A RequestID is made only for an error.
     genReqId: () => '',
     frameworkErrors: (error, request, reply) => answerError(context, error, request, reply),
     clientErrorHandler: (error, socket) => answerBrokenConnection(context, error, socket),
@@ -116,7 +117,7 @@ function makeContext(options: AppOptions): RouteContext {
 
 const noQuery: QueryText = { text: '' };
 
-/** The call knows its parameters, and refuses what Fastify's parser would pass over; see `Query`. */
+/** Keeps the text: the call knows its parameters, and refuses what Fastify's parser would ignore; see `Query`. */
 function keepQuery(text: string): QueryText {
   return text === '' ? noQuery : { text };
 }

@@ -1,6 +1,6 @@
 /**
- * The gate in front of every data call, before its body is read: is the server serving, who asks, may they use this
- * account, and not too often.
+ * The gate of every data call. Before the body is read, it checks that the server is serving, that the token is valid,
+ * that it may use the account, and that the account stays below its rate limit.
  */
 import { failure, type Failure } from '../../protocol/errors.ts';
 import { accountId, accountPattern } from '../../protocol/ids.ts';
@@ -57,8 +57,9 @@ function rateLimited(context: RouteContext): Failure {
 }
 
 /**
- * Without tokens, what protects a developer's server on 127.0.0.1 from the pages that the same developer visits is only
- * the browser, and that lets a page send a form to anyone. Browsers name the page's origin; programs send none.
+ * Returns whether a web page of another origin sent the request. Without tokens, only the browser protects a
+ * developer's server on 127.0.0.1 from the pages that the developer visits, and a browser lets any page send a form to
+ * any server. Browsers name the page's origin; programs send none.
  */
 function isForeignPage(request: DataRequest): boolean {
   const { origin, host } = request.headers;

@@ -1,6 +1,6 @@
 /**
- * The one way in for data calls. A route says which operation it is and how a request becomes a command; whatever it
- * refuses while doing so is answered here. No promise is made for a request: its reply comes by callback.
+ * The common path of all data calls. A route names its operation and turns a request into a command; this file answers
+ * what the route refuses. A request creates no promise: its reply comes by callback.
  */
 import type {
   FastifyReply,
@@ -20,7 +20,7 @@ import { Query } from './parse/query.ts';
 import { readBody, type ArrivingBodies } from './body.ts';
 import { answerError } from './error-replies.ts';
 import type { Operation } from '../request-metrics.ts';
-import { keyOf } from '../../protocol/operations/fields.ts';
+import { readKey } from '../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
 import { refuse, Refusal } from '../../protocol/refusal.ts';
 
@@ -31,19 +31,20 @@ type DataRouteOptions = RouteShorthandOptions<
   RawReplyDefaultExpression,
   DataRoute
 >;
-/** The options of its route, and a handler. */
+/** The route's options, and a handler. */
 export type Call = readonly [options: DataRouteOptions, handler: () => never];
-/** Wraps calls: bound to the app's edge and its gate. */
+/** Defines data calls, bound to the app's context and its gate. */
 export type DefineDataRoute = (operation: Operation, start: Start, text?: 'text') => Call;
-/** Validates the request, and hands it to the dispatcher. Throws `Refusal`. */
+/** Validates the request, and hands it to the dispatcher. @throws Refusal */
 export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
 
 /**
- * A call is over in Fastify's first hook, which never says that it is done: what would follow, reading and validating
- * bodies and serialising replies, is our own.
+ * Serves a call within Fastify's first hook, which never calls back: we read and validate bodies and serialize replies
+ * ourselves.
  */
 export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
   return (operation, start, text) => {
+    const call = { context, operation, start };
     const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
     const onRequest = (request: DataRequest, reply: DataReply): void => {
       const refused = gate(request);
@@ -51,7 +52,7 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: Ar
       readBody(request.raw, bodyOptions, (error, body) => {
         if (error !== undefined) return answerError(context, error, request, reply);
         request.body = body;
-        begin(context, operation, start, request, reply);
+        begin(call, request, reply);
       });
     };
     return [{ onRequest, config: { operation } }, neverReached];
@@ -63,9 +64,7 @@ function neverReached(): never {
 }
 
 function begin(
-  context: RouteContext,
-  operation: Operation,
-  start: Start,
+  { context, operation, start }: { context: RouteContext; operation: Operation; start: Start },
   request: DataRequest,
   reply: DataReply,
 ): void {
@@ -78,21 +77,21 @@ function begin(
   }
 }
 
-/** The account in the path; the gate has checked it. */
+/** Returns the account in the path; the gate has checked it. */
 export function accountIn(request: DataRequest): AccountId {
   return accountId(request.params.acc);
 }
 
-/** The rest of the path: `kv/app/config` and `kv/app%2Fconfig` are the same key. */
+/** Returns the rest of the path: `kv/app/config` and `kv/app%2Fconfig` are the same key. */
 export function idIn(request: DataRequest): string {
-  return keyOf(request.params['*'], 'id');
+  return readKey(request.params['*'], 'id');
 }
 
 export function queryOf(request: DataRequest, ...known: readonly string[]): Query {
   return new Query(request.query, known);
 }
 
-/** The ids of the header `Idempotency-Key`, if any. */
+/** Returns the id of the header `Idempotency-Key`, if there is one. */
 export function idempotencyOf(request: DataRequest): IdempotencyOptions | undefined {
   return idempotencyFromHeader(request.headers['idempotency-key']);
 }

@@ -1,4 +1,4 @@
-/** What all routes share. `buildApp` makes it once. */
+/** The context that all routes share. `buildApp` makes it once. */
 import type { Limits } from '../../shared/limits.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';

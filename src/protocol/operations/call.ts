@@ -1,17 +1,17 @@
 /**
- * REST calls, declared once: a method and a path, the parameters of the query, and the command that they make. Routes,
- * the list in "there is no such path", metric labels and the formats of replies follow from the tables of calls.
+ * REST calls, declared once: method, path, query parameters, and the command that they make. Routes, the list in "there
+ * is no such path", metric labels and the formats of replies follow from the tables of calls.
  */
 import { integerMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 
-/** A parameter of a query. Durations are seconds in a URL and whole milliseconds from there on. */
+/** A query parameter. Durations are seconds in a URL, and whole milliseconds after parsing. */
 export type QueryParameter =
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
   | { readonly type: 'seconds'; readonly above: 'zero' | 'or zero'; readonly maxMs: number }
   | { readonly type: 'key' }
   | { readonly type: 'prefix' }
-  /** Kept as a JSON string: in a query there are no types. */
+  /** Kept as a JSON string, since a query has no types. */
   | { readonly type: 'string'; readonly bytesMax: number; readonly limitName: string };
 
 export type QueryParameters = Readonly<Record<string, QueryParameter>>;
@@ -22,7 +22,7 @@ export type QueryValues<Parameters extends QueryParameters> = {
 
 export interface GivenToCall<Parameters extends QueryParameters> {
   readonly account: AccountId;
-  /** The rest of the path; empty for a path without. */
+  /** The part of the path that matches `*`; empty for a path without one. */
   readonly id: string;
   readonly query: QueryValues<Parameters>;
   /** The body as JSON text, for a call that takes a value. */
@@ -31,11 +31,11 @@ export interface GivenToCall<Parameters extends QueryParameters> {
 
 export interface CallSpec<Parameters extends QueryParameters, Made> {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** Below `/db/:acc/`; `*` is the id, which may hold slashes. */
+  /** Below `/db/:acc/`; `*` is the id, which may contain slashes. */
   readonly path: string;
   readonly summary: string;
   readonly query: Parameters;
-  /** Parameters of which at most one may be given. */
+  /** Parameters that exclude each other. */
   readonly onlyOneOf?: readonly string[];
   /** The body is a value: JSON, or text/plain for a string. Absent: the call takes no body. */
   readonly body?: 'value';

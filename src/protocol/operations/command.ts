@@ -1,4 +1,4 @@
-/** What a command is that is not a batch: declared by noun, in one table with all others (`operations.ts`). */
+/** Declarations of commands other than batches. Each noun's file declares its own; `operations.ts` has the table. */
 import type { AccountId } from '../ids.ts';
 
 interface AnyCommand {
@@ -8,20 +8,20 @@ interface AnyCommand {
 
 export type CommandSpec<Command extends AnyCommand> = {
   readonly scope: (command: Command) => 'read' | 'write' | 'force';
-  /** It may wait for a lock, and is not counted as in flight then. */
+  /** Returns whether it may wait for a lock; then it does not count as in flight. */
   readonly waits?: (command: Command) => boolean;
 } & (
   | {
-      /** Its keys decide on the shard. */
+      /** Its keys decide which shard serves it. */
       readonly keys: (command: Command) => readonly string[];
-      /** It needs nothing that a transaction can hold: it lives in memory, apart from all else. */
+      /** It needs nothing that a transaction can hold, because it lives in memory only. */
       readonly apart?: true;
     }
-  /** A page of all keys below a prefix, from all shards as of one moment: `list` is the member that has the rows. */
+  /** Lists the keys below a prefix, from all shards as of one moment; `list` is the reply's member with the rows. */
   | { readonly prefix: (command: Command) => string; readonly list: string }
 );
 
-/** Which page of a list. `prefix` may be empty; `after` is exclusive; both are keys, not revisions. */
+/** Selects a page of a list. `prefix` may be empty; `after` is exclusive; both are keys, not revisions. */
 export interface PageRequest {
   readonly account: AccountId;
   readonly prefix: string;

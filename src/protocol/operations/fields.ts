@@ -1,6 +1,6 @@
 /**
- * Fields that several operations have: their schemas, and what a schema cannot say. `expected` says in words what a field
- * takes; it is the second half of every message about that field.
+ * Fields that several operations share: their schemas, and checks that a schema cannot express. `expected` says in
+ * words what a field takes; every message about the field has it.
  */
 import { Type } from 'typebox';
 import { integerMax, keyBytesMax, valueDepthMax } from '../../shared/limits.ts';
@@ -38,14 +38,14 @@ export function listField<Item extends Type.TSchema>(item: Item, expected: strin
   return Type.Array(item, { minItems, expected });
 }
 
-/** A key, a lock id, an owner or an idempotency id. */
-export function keyOf(text: string, path: string): string {
+/** Checks a key, a lock id, an owner or an idempotency id. */
+export function readKey(text: string, path: string): string {
   if (text === '') return refuseField(path, `expected a string of 1 to ${keyBytesMax} bytes, got ""`);
-  return prefixOf(text, path);
+  return readPrefix(text, path);
 }
 
-/** As a key, and may be empty. */
-export function prefixOf(text: string, path: string): string {
+/** Checks a prefix: like a key, but it may be empty. */
+export function readPrefix(text: string, path: string): string {
   if (text.length * 3 > keyBytesMax) {
     const bytes = Buffer.byteLength(text);
     if (bytes > keyBytesMax)
@@ -56,30 +56,30 @@ export function prefixOf(text: string, path: string): string {
   return text;
 }
 
-/** A lock's fencing token; the schema has made sure of a positive number or a string of up to 16 digits. */
-export function fenceOf(fence: number | string, path: string): number {
+/** Reads a fencing token. The schema has made sure of a positive number or a string of up to 16 digits. */
+export function readFence(fence: number | string, path: string): number {
   const value = Number(fence);
   if (!Number.isSafeInteger(value))
     return refuseField(path, `expected a fencing token within 2^53−1, got ${shown(fence)}`);
   return value;
 }
 
-/** Seconds to whole milliseconds. Less than one becomes one, since 0 would mean something else. */
-export function msOf(seconds: number): number {
+/** Converts seconds to whole milliseconds. Less than one becomes one, since 0 would mean something else. */
+export function secondsToMs(seconds: number): number {
   return seconds === 0 ? 0 : Math.max(1, Math.round(seconds * 1000));
 }
 
-/** −0 is a number of its own only to JavaScript. */
-export function integerOf(value: number): number {
+/** Turns −0 into 0: only JavaScript tells the two apart. */
+export function readInteger(value: number): number {
   return value + 0;
 }
 
 /**
- * The JSON text under which a value is kept. What JSON can say and we cannot keep is refused rather than bent: integers
- * that a double does not hold, numbers that overflow to infinity, an object member named `__proto__`, endless nesting.
+ * Returns the JSON text that is stored for a value. Refuses JSON that we cannot store unchanged: integers that a double
+ * does not hold, numbers that overflow to infinity, an object member named `__proto__`, nesting without end.
  *
- * @param path where the value stands, for messages: `KVSet[1].Value`
- * @param limit the bytes that it may have, and the name of that limit
+ * @param path the place of the value, for messages: `KVSet[1].Value`
+ * @param limit the maximum of bytes, and the name of that limit
  */
 export function jsonText(
   value: unknown,
@@ -129,3 +129,6 @@ function numberFlaw(value: number): Flaw | undefined {
     why: `this number is kept exactly only within ±(2^53−1), got ${value}; expected it smaller, or as a string`,
   };
 }
+
+// The names by which `kv.ts` and `counter.ts` import these functions.
+export { readInteger as integerOf, readKey as keyOf, secondsToMs as msOf };

@@ -1,8 +1,8 @@
-/** Idempotency ids: a batch that was done under one is not done again. */
+/** Idempotency ids: a batch that succeeded under one is not executed again. */
 import { Type } from 'typebox';
 import { idempotencyTtlMsDefault, ttlMsMax } from '../../shared/limits.ts';
 import { refuse, refuseField } from '../refusal.ts';
-import { keyField, keyOf, listField, msOf, secondsField } from './fields.ts';
+import { keyField, readKey, listField, secondsToMs, secondsField } from './fields.ts';
 import type { BodyContext } from './section.ts';
 
 export interface IdempotencyRequest {
@@ -10,11 +10,11 @@ export interface IdempotencyRequest {
   readonly ttlMs: number;
   /** `refuse` answers 409 duplicate_request; `replay` answers the stored reply. */
   readonly mode: 'refuse' | 'replay';
-  /** Digest of what was asked, so that another payload under the same id is told apart. */
+  /** A digest of the request, which tells another payload under the same id apart. */
   readonly fingerprint: string;
 }
 
-/** What a request says about idempotency, before the fingerprint of its command is known. */
+/** What a request says about idempotency; the fingerprint of its command is not known yet. */
 export type IdempotencyOptions = Omit<IdempotencyRequest, 'fingerprint'>;
 
 export const idempotencySchema = {
@@ -31,14 +31,14 @@ interface IdempotencyBody {
   readonly IdempotencyMode?: 'replay';
 }
 
-/** @param header what the header `Idempotency-Key` says, which is the other way to give an id */
+/** @param header from the header `Idempotency-Key`, the other way to give an id */
 export function readIdempotency(
   body: IdempotencyBody,
   { root }: BodyContext,
   header: IdempotencyOptions | undefined,
 ): IdempotencyOptions | undefined {
   const { IdempotencyIDs, IdempotencyTTL, IdempotencyMode } = body;
-  const ttlMs = IdempotencyTTL === undefined ? idempotencyTtlMsDefault : msOf(IdempotencyTTL);
+  const ttlMs = IdempotencyTTL === undefined ? idempotencyTtlMsDefault : secondsToMs(IdempotencyTTL);
   if (IdempotencyIDs !== undefined) {
     if (header !== undefined) {
       return refuse(
@@ -46,7 +46,7 @@ export function readIdempotency(
         'IdempotencyIDs: given together with the header Idempotency-Key; expected one of the two',
       );
     }
-    const ids = IdempotencyIDs.map((id, i) => keyOf(id, `${root}IdempotencyIDs[${i}]`));
+    const ids = IdempotencyIDs.map((id, i) => readKey(id, `${root}IdempotencyIDs[${i}]`));
     return { ids: [...new Set(ids)], ttlMs, mode: IdempotencyMode ?? 'refuse' };
   }
   if (header !== undefined) return { ...header, ttlMs };

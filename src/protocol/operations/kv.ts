@@ -26,7 +26,7 @@ export interface SetOperation {
   readonly key: string;
   /** The value as JSON text. Absent: delete. */
   readonly value?: string;
-  /** 0: only if there is none. */
+  /** 0: only if the key does not exist. */
   readonly version?: number;
   readonly ttlMs?: number;
 }
@@ -125,7 +125,7 @@ export const pageParameters = {
   limit: integerParameter(1, pageLimitMax),
 } as const;
 
-/** Which page a list call asks for. */
+/** Returns the page that a list call asks for. */
 export function pageOf({ account, query }: GivenToCall<typeof pageParameters>): PageRequest {
   const { prefix = '', after, limit = pageLimitDefault } = query;
   return { account, prefix, ...(after !== undefined && { after }), limit };

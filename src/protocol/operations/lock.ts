@@ -1,4 +1,4 @@
-/** Durable locks: taking, extending, giving back, guarding with one, looking at them. */
+/** Durable locks: acquire, extend, release, guard, inspect and list. */
 import { Type } from 'typebox';
 import { lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
@@ -9,12 +9,12 @@ import {
   anyJson,
   closed,
   fenceField,
-  fenceOf,
+  readFence,
   jsonText,
   keyField,
-  keyOf,
+  readKey,
   listField,
-  msOf,
+  secondsToMs,
   secondsField,
 } from './fields.ts';
 import { pageOf, pageParameters } from './kv.ts';
@@ -25,7 +25,7 @@ export interface LockOperation {
   readonly durMs: number;
   /** 0: try once. */
   readonly waitMs: number;
-  /** Chosen by the client for one lock instance; a secret. */
+  /** The client chooses it for one lock instance; a secret. */
   readonly owner?: string;
   /** JSON text. */
   readonly meta?: string;
@@ -40,7 +40,7 @@ export interface LockResult {
   readonly recover?: { readonly fence: number; readonly meta?: string; readonly why: string };
 }
 
-/** Give a lock back, by fence or by owner. With neither it is forced, which needs a scope of its own. */
+/** Releases a lock, by fence or by owner. With neither, the lock is forced, which needs a scope of its own. */
 export interface UnlockOperation {
   readonly id: string;
   readonly fence?: number;
@@ -77,17 +77,17 @@ export const lockSection = singleSection<LockOperation, LockResult>({
       return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold LockID for');
     const extend = extendedFence(body, root);
     return {
-      id: keyOf(body.LockID, `${root}LockID`),
-      durMs: msOf(body.LockDur),
-      waitMs: msOf(body.LockWait ?? 0),
-      ...(body.LockOwner !== undefined && { owner: keyOf(body.LockOwner, `${root}LockOwner`) }),
+      id: readKey(body.LockID, `${root}LockID`),
+      durMs: secondsToMs(body.LockDur),
+      waitMs: secondsToMs(body.LockWait ?? 0),
+      ...(body.LockOwner !== undefined && { owner: readKey(body.LockOwner, `${root}LockOwner`) }),
       ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
       ...(extend !== undefined && { extend }),
     };
   },
 });
 
-/** Nearly every batch has no lock and ends here, so the members are looked at by name first. */
+/** Refuses LockDur and the like without LockID. Nearly every batch has no lock, so a fast check by name comes first. */
 function refuseWithoutLock(body: LockBody, root: string): undefined {
   const { LockDur, LockWait, LockOwner, LockMeta } = body;
   if (LockDur === undefined && LockWait === undefined && LockOwner === undefined && LockMeta === undefined) return;
@@ -96,13 +96,13 @@ function refuseWithoutLock(body: LockBody, root: string): undefined {
   }
 }
 
-/** LockID = UnlockID means: keep the lock that I hold for longer. */
+/** Returns the fence of the lock to extend: LockID = UnlockID extends a lock that the client holds. */
 function extendedFence(body: LockBody, root: string): number | undefined {
   if (body.LockID !== body.UnlockID) return undefined;
   if (body.Unlock === undefined)
     return refuseField(`${root}Unlock`, 'missing; expected the fencing token of the lock to extend');
   if (body.LockWait) return refuseField(`${root}LockWait`, 'extending a lock (LockID = UnlockID) never waits');
-  return fenceOf(body.Unlock, `${root}Unlock`);
+  return readFence(body.Unlock, `${root}Unlock`);
 }
 
 export const unlockSection = singleSection<UnlockOperation, never>({
@@ -115,12 +115,12 @@ export const unlockSection = singleSection<UnlockOperation, never>({
     if (body.UnlockID === undefined)
       return body.Unlock === undefined ? undefined : refuseField(`${root}Unlock`, 'given without UnlockID');
     if (body.UnlockID === body.LockID) return undefined;
-    const id = keyOf(body.UnlockID, `${root}UnlockID`);
-    return body.Unlock === undefined ? { id } : { id, fence: fenceOf(body.Unlock, `${root}Unlock`) };
+    const id = readKey(body.UnlockID, `${root}UnlockID`);
+    return body.Unlock === undefined ? { id } : { id, fence: readFence(body.Unlock, `${root}Unlock`) };
   },
 });
 
-/** Whoever ends a lock without showing that it is theirs ends it by force. */
+/** Unlocking with neither fence nor owner ends a lock by force, since nothing shows that the client holds it. */
 export function unlockScope({ fence, owner }: UnlockOperation): Exclude<NeededScope, 'condition'> {
   return fence === undefined && owner === undefined ? 'force' : 'write';
 }
@@ -135,8 +135,8 @@ export const guardSection = listSection<GuardOperation, never>({
   scope: () => 'condition',
   read: ({ Guard }: { Guard?: Type.Static<typeof guardItem>[] }, { root }) =>
     Guard?.map((item, i) => ({
-      id: keyOf(item.LockID, `${root}Guard[${i}].LockID`),
-      fence: fenceOf(item.Lock, `${root}Guard[${i}].Lock`),
+      id: readKey(item.LockID, `${root}Guard[${i}].LockID`),
+      fence: readFence(item.Lock, `${root}Guard[${i}].Lock`),
     })),
 });
 
@@ -165,7 +165,7 @@ export const lockList = {
 
 const lockDurMsDefault = 30 * 1000;
 
-/** `id` is the owner: chosen by the client for one lock instance, so that a lost reply can be asked for again. */
+/** `id` is the owner. The client chooses it for one lock instance, so that it can ask again after a lost reply. */
 export const lockParameters = {
   id: keyParameter,
   dur: secondsParameter('zero', lockDurMsMax),

@@ -1,8 +1,8 @@
 /**
- * Everything that a shard can be asked for, in three tables: sections of a batch, other commands, REST calls. The order
- * of `sections` is the order in which a batch is evaluated and its failures are listed.
+ * Everything that a shard can do, in three tables: sections of a batch, other commands, REST calls. The order of
+ * `sections` is the order in which a batch is evaluated and its failures are listed.
  *
- * A new kind is a file beside this one, a line in a table here, and its behaviour in
+ * A new kind needs a file beside this one, a line in a table here, and a behaviour in
  * `shard-worker/core/operations/operations.ts`, which does not compile without it.
  */
 import type { AccountId } from '../ids.ts';
@@ -54,12 +54,12 @@ type MembersOf<Name extends SectionName> = Sections[Name]['list'] extends true
   : OperationOf<Name>;
 type BatchSections = { readonly [Name in SectionName]?: MembersOf<Name> };
 
-/** Every write, and most reads, are one batch: REST calls are batches of one operation with another `format` of reply. */
+/** Every write and most reads are one batch. A REST call is a batch of one operation with another reply `format`. */
 export interface Batch extends BatchSections {
   readonly kind: 'batch';
   readonly account: AccountId;
   readonly format: ReplyFormat;
-  /** Of the values in the reply. Absent: `replyBytesMax`; less for each batch of an array body. */
+  /** Limits the values in the reply. Absent: `replyBytesMax`; less for each batch of an array body. */
   readonly replyBytesMax?: number;
   readonly idempotency?: IdempotencyRequest;
 }
@@ -74,7 +74,7 @@ export type Results = {
     : ResultOf<Name>;
 };
 
-/** The operations of one section of a batch, as a list. */
+/** Returns the operations of one section of a batch, as a list. */
 export function operationsOf<Name extends SectionName>(batch: BatchSections, name: Name): readonly OperationOf<Name>[] {
   const members = batch[name];
   if (members === undefined) return [];
@@ -96,7 +96,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   return bits;
 }
 
-/** Commands that list what is below a prefix, over all shards. */
+/** A command that lists entries below a prefix, over all shards. */
 export type ListCommand = KvList | LockList;
 export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
@@ -113,13 +113,13 @@ export const commands = {
 export const calls = { ...kvCalls, ...counterCalls, ...sequenceCalls, ...lockCalls, ...mutexCalls } as const;
 export type CallName = keyof typeof calls;
 
-/** How a reply is written: `batch` is that of `POST /db/:acc`; the others belong to one call each. */
+/** The format of a reply: `batch` is that of `POST /db/:acc`; each other format belongs to one call. */
 export type ReplyFormat =
   | 'batch'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 
-/** The declaration of a command, whichever it is. */
+/** Returns the declaration of a command. */
 export function specOf(command: Exclude<Command, Batch>): CommandSpec<never> {
   return commands[command.kind];
 }

@@ -1,6 +1,6 @@
 /**
  * Sequences: numbers that are given out once, singly or in blocks. They have REST calls and no member in the body of
- * `POST /db/:acc`: a batch that needs a number and must not leave a gap adds to a counter, which is undone with it.
+ * `POST /db/:acc`: a batch that needs a number without gaps adds to a counter, which a failed batch leaves as it was.
  */
 import { call, integerParameter } from './call.ts';
 import { singleSection } from './section.ts';
@@ -8,18 +8,18 @@ import { singleSection } from './section.ts';
 export interface SequenceOperation {
   readonly key: string;
   readonly op: 'next' | 'get' | 'reset';
-  /** How many numbers `next` reserves, ≥ 1. */
+  /** The count of numbers that `next` reserves, ≥ 1. */
   readonly n: number;
 }
 
 export interface SequenceResult {
-  /** Absent: nothing was taken from it yet. */
+  /** Absent: no number was taken yet. */
   readonly from?: number;
   readonly to?: number;
 }
 
 export const sequenceSection = singleSection<SequenceOperation, SequenceResult>({
-  // The parameter that fails when numbers run out.
+  // Names the parameter that fails when numbers run out.
   body: 'n',
   schema: {},
   key: ({ key }) => key,

@@ -1,4 +1,4 @@
-/** Watches: of one key, of several, or of everything below a prefix. */
+/** Watches of one key, of several keys, or of everything below a prefix. */
 import { Type } from 'typebox';
 import { keyBytesMax, pageLimitMax, waitMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';

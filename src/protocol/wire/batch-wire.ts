@@ -1,14 +1,14 @@
 /**
- * Batches on the wire to a shard (see `protocol/wire/shard-wire.ts`): what every one has stands piece by piece in the flat list, its
- * rare members as JSON text.
+ * Batches on the wire to a shard (see `protocol/wire/shard-wire.ts`): common members are flattened into the list, rare
+ * ones are encoded as JSON text.
  *
  *   account, format, replyBytesMax, rest,  n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq)
- *                                         set                                   get          atomic
+ *                                         set                                   get          counter
  *
  * `rest` is 0 or the JSON text of the batch's other members. Absent: 0 for replyBytesMax and value, −1 for version and
  * ttlMs, '' for ifEq; a list that is absent and one that is empty are the same to a shard.
  *
- * The batches of an array body have the first three pieces in common, and most of them only set keys:
+ * The batches of an array body share the first three pieces, and most of them only set keys:
  *
  *   account, replyBytesMax, n,  n × ( n, n × (key, value, version, ttlMs)    or    −1, all from `rest` on )
  */
@@ -22,7 +22,7 @@ export type ToShardWire = readonly (number | string)[];
 type Pieces = (number | string)[];
 type Mutable<Value> = { -readonly [Member in keyof Value]: Value[Member] };
 
-/** The members of a batch that have no places of their own. */
+/** The members of a batch that are encoded as JSON. */
 type Rest = Omit<Batch, 'kind' | 'account' | 'format' | 'replyBytesMax' | 'set' | 'get' | 'counter'>;
 
 export function putBatch(wire: Pieces, batch: Batch): void {
@@ -150,7 +150,7 @@ function takeAtomic(wire: WireReader): CounterOperation {
   return operation;
 }
 
-/** Goes through a wire from front to back. */
+/** Reads a wire from front to back. */
 export class WireReader {
   readonly #wire: ToShardWire;
   #at = 0;

@@ -1,14 +1,14 @@
 /**
- * How much a shard may send to a front end before that has taken it: a port has no end of its own, and a shard can read
- * large values faster than a front end gets them out. One cell of shared memory for each pair; the shard adds what it
- * sends, the front end subtracts what it has taken, and a shard that is owed too much waits. The front end does so in
- * the turn after: else it would find the port full again and again, and never come to its connections.
+ * Flow control from shard to front end. A MessagePort buffers without limit, and a shard can read large values faster
+ * than a front end can send them. Each pair has one cell of shared memory: the shard adds what it sends, the front end
+ * subtracts what it has taken, and a shard that is owed too much waits. The front end subtracts one turn later;
+ * otherwise it would always find the port full, and its connections would starve.
  */
 const unit = 16 * 1024;
 const owedMax = (4 * 1024 * 1024) / unit;
 
 export class ReplyCredit {
-  /** Messages shorter than this need not be counted. */
+  /** Messages shorter than this count as 0. */
   static readonly small = unit;
   readonly #cells: Int32Array;
   readonly #cell: number;
@@ -26,7 +26,7 @@ export class ReplyCredit {
     return Atomics.load(this.#cells, this.#cell) > owedMax;
   }
 
-  /** Both sides give the same `length` for the same message. */
+  /** Both sides must pass the same `length` for the same message. */
   sent(length: number): void {
     Atomics.add(this.#cells, this.#cell, Math.floor(length / unit));
   }

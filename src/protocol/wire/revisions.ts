@@ -1,7 +1,7 @@
 import { revision, type Revision } from '../ids.ts';
 import type { Revisions } from '../journal.ts';
 
-/** For one thread: a single shard that writes the journal itself, tests and the simulator. */
+/** Revisions in one thread: for a single shard that writes the journal itself, for tests and the simulator. */
 export class LocalRevisions implements Revisions {
   #current: number;
   #durable: number;
@@ -29,7 +29,7 @@ export class LocalRevisions implements Revisions {
   }
 }
 
-/** For several threads: two 64-bit cells in shared memory, the counter and the durable revision. */
+/** Revisions of several threads: two 64-bit cells in shared memory, the counter and the durable revision. */
 export class SharedRevisions implements Revisions {
   readonly #cells: BigInt64Array;
 

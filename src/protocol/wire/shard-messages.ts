@@ -1,7 +1,7 @@
 /**
- * What travels between a front end's router and a shard. One message a turn of the event loop carries many of these;
- * `shard-wire.ts` says how they are written. A batch over several shards is a *transaction* (see router/transaction/coordinator.ts for its
- * course and shard-worker/core/transaction.ts for what a shard does with it).
+ * Messages between a front end's router and a shard. In each turn of the event loop one port message carries many of
+ * them; `shard-wire.ts` says how they are encoded. A batch over several shards is a *transaction*:
+ * router/transaction/coordinator.ts has its phases, shard-worker/core/transaction.ts what a shard does in each.
  */
 import type { AccountId, Revision } from '../ids.ts';
 import type { Effect } from '../record.ts';
@@ -14,13 +14,13 @@ import type { Batch, Command, ListCommand, Results } from '../operations/operati
 
 export type ToShard =
   | { readonly kind: 'request'; readonly id: number; readonly command: Command }
-  /** The batches of an array body that this shard keeps, in order; each is a request of its own. None waits for a lock. */
+  /** The batches of an array body that this shard owns, in order, each a request of its own. None waits for a lock. */
   | { readonly kind: 'array'; readonly id: number; readonly batches: readonly Batch[] }
-  /** The client of this request has vanished. */
+  /** The client of this request has disconnected. */
   | { readonly kind: 'cancel'; readonly id: number }
-  /** A grant that could not be delivered. */
+  /** The client of this grant has disconnected before it was delivered. */
   | { readonly kind: 'grant.return'; readonly grant: Grant }
-  /** Nobody watches this key any more. */
+  /** No client of this front end watches this key any more. */
   | { readonly kind: 'unwatch'; readonly account: AccountId; readonly key: string }
   | { readonly kind: 'transaction.claim'; readonly id: number; readonly transaction: string; readonly batch: Batch }
   | {
@@ -44,19 +44,19 @@ export type ToShard =
       readonly evaluation: Evaluation;
       readonly rev: Revision;
     }
-  /** Durable: apply the part that was evaluated under the hold, and let go. */
+  /** The commit is durable: apply the part that was evaluated under the hold, and release the hold. */
   | {
       readonly kind: 'transaction.apply';
       readonly transaction: string;
       readonly rev: Revision;
       readonly stored: string;
     }
-  /** Let go of everything, claim, reservation and hold, without a change. */
+  /** Release everything (claim, reservation and hold) without a change. */
   | { readonly kind: 'transaction.release'; readonly transaction: string }
   | { readonly kind: 'stats'; readonly id: number }
-  /** Answer everybody who waits with `draining`, refuse further waiting. */
+  /** Answer all waiters with `draining`, and refuse further waiting. */
   | { readonly kind: 'drain' }
-  /** Commit, checkpoint, and say so. */
+  /** Commit, checkpoint, and confirm. */
   | { readonly kind: 'close'; readonly id: number };
 
 export interface FromShard {
@@ -70,11 +70,11 @@ export interface FromShard {
 
 export type Answer =
   | { readonly kind: 'one'; readonly id: number; readonly reply: Reply }
-  /** To some of the batches of an array body: those that were worked off in one turn. `rev` is the highest of theirs. */
+  /** To the batches of an array body that one turn has processed. `rev` is the highest of theirs. */
   | { readonly kind: 'items'; readonly id: number; readonly rev: Revision; readonly items: readonly ItemReply[] };
 
 export interface ItemReply {
-  /** Its place among the batches of the message. */
+  /** Its index among the batches of the message. */
   readonly item: number;
   readonly reply: Reply;
 }
@@ -85,15 +85,15 @@ export interface KeyEvent {
   readonly key: string;
   /** The commit that changed it. */
   readonly rev: Revision;
-  /** The key's version now: `rev`, or 0 when it was deleted. */
+  /** The key's version now: `rev`, or 0 if it was deleted. */
   readonly version: number;
-  /** The finished reply for everyone who watches it. */
+  /** The finished reply for all clients that watch it. */
   readonly body: string;
 }
 
 export type TransactionAnswer =
   | { readonly kind: 'ok' }
-  /** The request is answered already: a duplicate, or the lock was not to be had. */
+  /** The request ends here: it is a duplicate, or the lock was not available. */
   | { readonly kind: 'reply'; readonly reply: Reply }
   | { readonly kind: 'held'; readonly evaluation: Evaluation; readonly rev: Revision }
   | { readonly kind: 'rows'; readonly page: Page; readonly rev: Revision }
@@ -102,7 +102,7 @@ export type TransactionAnswer =
       readonly reply: Reply;
       readonly rev: Revision;
       readonly written: boolean;
-      /** What idempotency ids keep of the reply; empty without ids. */
+      /** What idempotency ids store of the reply; empty without ids. */
       readonly stored: string;
     };
 
@@ -110,13 +110,13 @@ export type TransactionAnswer =
 export interface PendingEffect extends Effect {
   /** The value is a lock record whose new lease takes the commit's revision as its fence. */
   readonly grants?: true;
-  /** Where in the key the commit's revision goes, see `openPlace`. */
+  /** The index in the key at which the commit's revision goes, see `openPlace`. */
   readonly opens?: number;
-  /** The value is the stored reply of an idempotent request, which exists only once the reply is written. */
+  /** The value is the stored reply of an idempotent request, which exists only once the batch commits. */
   readonly stores?: true;
 }
 
-/** What a batch, or the part of it that one shard owns, comes to: nothing of it has happened yet. */
+/** The evaluation of a batch, or of the part that one shard owns. Nothing of it has happened yet. */
 export interface Evaluation {
   readonly pending: readonly PendingEffect[];
   readonly results: Results;
@@ -125,17 +125,17 @@ export interface Evaluation {
   readonly duplicate?: Duplicate;
 }
 
-/** The stored reply of an earlier request, and the ids that it is found under. */
+/** The stored reply of an earlier request, and the ids that it was found under. */
 export interface Duplicate {
   readonly ids: readonly string[];
   /** The text of the entry. */
   readonly stored: string;
 }
 
-/** One condition that does not hold, as it is listed in the error reply. */
+/** One condition that does not hold, as the error reply lists it. */
 export interface FailedItem extends Failure {
   /** `KVSet[1]`, `Guard[0]`, … */
   readonly field: string;
-  /** In the order in which one shard would look: failures of several shards are listed in it. */
+  /** Sorts failures of several shards into the order in which one shard would find them. */
   readonly place: number;
 }

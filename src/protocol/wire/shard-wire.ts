@@ -1,17 +1,17 @@
 /**
- * How messages cross a MessagePort. Cloning objects costs several microseconds each, JSON text one; flat arrays of
- * numbers and strings cost half of that, because a string is copied as memory. So each way there is one flat array a
- * turn, in which what every request does stands piece by piece, and what is rare as JSON text.
+ * How messages cross a MessagePort. Cloning an object costs several microseconds, JSON text one; flat arrays of numbers
+ * and strings cost half of that, because a string is copied as memory. So each turn sends one flat array in each
+ * direction: common members are flattened into it, rare ones are encoded as JSON text.
  *
- * To a shard, a run for each message: a batch begins with its number, the batches of an array body with −1, everything
- * else is one JSON text. How a batch is written stands in `protocol/wire/batch-wire.ts`.
+ * To a shard, each message is a run of pieces: a batch begins with its number, the batches of an array body with −1,
+ * everything else is one JSON text. `protocol/wire/batch-wire.ts` says how a batch is encoded.
  *
  *   id, batch        −1, id, batches        JSON text
  *
  * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is 0, 1 (replayed) or the grant as JSON
- * text; `other` is 0 or the JSON text of everything that is rare. Of an array body, those items are answered that one
- * turn has worked off: `id, rev, −n, n × (item, rev, outcome, body, extra)`. An outcome
- * is its index in a list that both sides have.
+ * text; `other` is 0 or the JSON text of everything rare. Answers to the items of an array body that one turn has
+ * processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`. An outcome is its index in a list that both sides
+ * have.
  */
 import { unreachable } from '../../shared/assert.ts';
 import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
@@ -108,7 +108,7 @@ function replyOf(rev: Revision, outcome: number, body: string, extra: number | s
   return extra === 1 ? { ...reply, replayed: true } : { ...reply, grant: JSON.parse(extra as string) as Grant };
 }
 
-/** Of everything in a message that can be large, in characters; the same on both sides. */
+/** Returns the length of everything in a message that can be large, in characters; the same on both sides. */
 export function messageLength({ replies, events, transactions }: FromShard): number {
   let length = 0;
   for (const answer of replies) {

@@ -1,8 +1,8 @@
 /**
- * `apply`: one message in, a changed state and an outbox out. No await, no I/O, no clock, no randomness: production,
- * the unit tests and the simulator call this very function.
+ * `apply`: takes one message, changes the state, fills the outbox. No await, no I/O, no clock, no randomness:
+ * production, the unit tests and the simulator call this very function.
  *
- * A message that needs a key held by a transaction is blocked, in order, until the hold is gone (see holds.ts).
+ * A message that needs a key held by a transaction is blocked, in order, until the hold is released (see holds.ts).
  */
 import { footprintOf, nameOf, type Footprint } from '../../protocol/footprint.ts';
 import type { Command } from '../../protocol/operations/operations.ts';
@@ -39,13 +39,13 @@ export function apply(turn: Turn, router: number, message: CoreMessage): void {
   handle(turn, router, message);
   serveQueues(turn);
   if (message.kind !== 'transaction.apply' && message.kind !== 'transaction.release') return;
-  blocked.retry(holds, (freed) => {
-    handle(turn, freed.router, freed.message);
+  blocked.retry(holds, ({ router: from, message: unblocked }) => {
+    handle(turn, from, unblocked);
     serveQueues(turn);
   });
 }
 
-/** Time has passed: leases, keys and waits end. Called at the start of each turn. */
+/** Ends the leases, keys and waits whose time has come. Called at the start of each turn. */
 export function passTime(turn: Turn): void {
   expireEntries(turn);
   serveQueues(turn);
@@ -91,7 +91,7 @@ function handleCommand(turn: Turn, ref: RequestRef, command: Command): void {
   run(turn, ref, command);
 }
 
-/** A grant that found nobody: the lock goes to the next waiter, unless another request has confirmed it since. */
+/** Passes a returned grant on to the next waiter, unless another request has confirmed the lock since. */
 function returnGrant(turn: Turn, grant: Grant): void {
   if (grant.mutex) return returnMutex(turn, grant);
   const { state, now } = turn;
@@ -103,7 +103,7 @@ function returnGrant(turn: Turn, grant: Grant): void {
   executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, fence } });
 }
 
-/** A request that is blocked has not begun: it never will. */
+/** Cancels a request. One that is blocked has not begun, and never will. */
 function cancelRequest(turn: Turn, ref: RequestRef): void {
   const { state, out } = turn;
   const blocked = state.blocked.take(
@@ -127,7 +127,7 @@ function footprintOfMessage(message: CoreMessage): Footprint | undefined {
     case 'grant.return':
       return message.grant.mutex ? undefined : { names: [nameOf(message.grant.account, message.grant.id)] };
     case 'unwatch':
-      // Behind the watch that it ends.
+      // It must run after the watch that it ends.
       return { names: [nameOf(message.account, message.key)] };
     case 'transaction.claim':
       return { names: (message.batch.idempotency?.ids ?? []).map((id) => nameOf(message.batch.account, id)) };

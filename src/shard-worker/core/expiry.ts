@@ -1,6 +1,6 @@
 /**
- * Time passing. At the start of each turn everything whose time has come ends, in commits of its own, so that commands
- * of that turn find a store without lapsed entries (and treat those beyond `expiryBatchMax` as gone all the same).
+ * Expiry. At the start of each turn everything whose time has come ends, in commits of its own. So the commands of that
+ * turn find a store without lapsed entries; they treat those beyond `expiryBatchMax` as ended, too.
  */
 import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
@@ -22,7 +22,7 @@ import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
 
-/** Ends entries of the store. An entry under a hold waits for the transaction; with no space to write, all wait. */
+/** Ends lapsed entries of the store. A held entry waits for its transaction; without space to write, all wait. */
 export function expireEntries(turn: Turn): void {
   const { state, now } = turn;
   if (state.outOfSpace?.space === 'full' || state.entries.nextDeadline() > now) return;
@@ -48,7 +48,7 @@ function commitExpiry(turn: Turn, account: AccountId, pending: readonly PendingE
   commit(turn, { rev, account, effects: seal(pending, rev, '') });
 }
 
-/** What happens when a timer of each kind falls due. */
+/** Says what happens when a timer of each kind falls due. */
 const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string) => void } = {
   wait(turn, request) {
     const waiter = turn.state.waitQueues.waiterNamed(request);
@@ -63,7 +63,7 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
   },
 };
 
-/** Ends what lives in memory only: waits and mutexes. Runs after the entries, so that a lock that just expired is granted first. */
+/** Ends waits and mutexes, which live in memory. Runs after the entries, so that an expired lock is granted first. */
 export function expireTimers(turn: Turn): void {
   const { timers } = turn.state;
   for (let due = timers.shiftDue(turn.now); due !== undefined; due = timers.shiftDue(turn.now)) {
@@ -79,7 +79,7 @@ function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry):
   }
   const record = decodeLockRecord(entry.value);
   if (record.holders.length === 0) return { kind, key, till: 0, expired: true };
-  // A lease from before this start may have its time extended: it is written down when the old time comes.
+  // A lease from before this start may last longer than its entry says: write the new time down when the old one comes.
   const till = leaseTill(state.boot, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
   return endEffect(key, viewLock(record, till, now), 'expired', now);

@@ -1,4 +1,4 @@
-/** Grants what became free to the heads of the wait queues. */
+/** Grants resources that became free to the heads of their wait queues. */
 import { footprintOf } from '../../protocol/footprint.ts';
 import { assert } from '../../shared/assert.ts';
 import { executeBatch } from './batch/batch.ts';
@@ -13,7 +13,7 @@ import type { Waiter, WaitQueue } from './state/wait-queue.ts';
 export function serveQueues(turn: Turn): void {
   const { grantable } = turn.state.waitQueues;
   if (grantable.size === 0) return;
-  // To serve a head may free further resources: a Set visits what is added while it is walked.
+  // Serving a head may free further resources: a Set also visits what is added during iteration.
   for (const queue of grantable) {
     grantable.delete(queue);
     serveQueue(turn, queue);
@@ -30,13 +30,13 @@ function serveQueue(turn: Turn, queue: WaitQueue): void {
     if (isBlocked(turn, head)) return void state.waitQueues.blocked.add(queue);
     if (head.work.kind === 'reserve') return reserve(turn, head);
     leaveQueue(state, head);
-    // If the head's conditions fail it is answered so, the lock stays free, and the next waiter has its turn.
+    // If the head's conditions fail, it is refused, the lock stays free, and the next waiter has its turn.
     if (head.work.kind === 'batch') executeBatch(turn, head.ref, head.work);
     else grantMutex(turn, head.ref, head.work);
   }
 }
 
-/** Whether a transaction holds the resource, or another key that the waiting batch needs. */
+/** Returns whether a transaction holds the resource, or another key that the waiting batch needs. */
 function isBlocked({ state: { holds } }: Turn, { queue, work }: Waiter): boolean {
   if (queue.kind === 'mutex') return false;
   assert(work.kind !== 'mutex.lock', 'only batches and transactions wait for a lock');

@@ -1,13 +1,14 @@
 /**
- * A shard's part in a batch over several shards. The router carries the transaction (router/transaction/coordinator.ts); here is what each
- * stop does. Nothing is written before `commit`, and then once, in one record with the effects of all shards.
+ * A shard as participant of a transaction, which is a batch over several shards. The router coordinates it
+ * (router/transaction/coordinator.ts); this file has what a shard does in each phase. Nothing is written before
+ * `commit`, which writes one record with the effects of all shards.
  *
- *   claim    the batch's idempotency ids are new: mark them in progress   (only for batches that operation for a lock)
- *   reserve  stand in line for the lock, keep it for the transaction             (only for batches that take a lock)
- *   hold     hold the keys, evaluate this shard's part                     (every shard, ascending)
- *   commit   take the revision, hand ONE record to the journal             (the last shard)
- *   apply    the record is durable: take over this shard's effects, let go (every shard)
- *   release  let go without a change                                       (on a failed condition, or after a read)
+ *   claim    the batch's idempotency ids are new: mark them in progress          (only for batches that take a lock)
+ *   reserve  join the wait queue of the lock, reserve it for the transaction     (only for batches that take a lock)
+ *   prepare  hold the keys, evaluate this shard's part                           (every shard, ascending)
+ *   commit   take the revision, hand ONE record to the journal                   (the last shard)
+ *   apply    the record is durable: apply this shard's effects, release          (every shard)
+ *   release  release everything without a change                        (after a failed condition, or after a read)
  */
 import { footprintOf } from '../../protocol/footprint.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
@@ -67,7 +68,7 @@ export function prepareTransaction(turn: Turn, ref: RequestRef, message: Message
     hold([]);
     return out.transaction(ref, { kind: 'rows', page: listPage(turn, command), rev: readRevision(state) });
   }
-  // A batch that waited has claimed its idempotency ids; for any other, another one may be waiting under them.
+  // A batch that waited has claimed its idempotency ids; any other may find that a waiting batch has them.
   const claimed = state.transactions.get(transaction)?.claim !== undefined;
   const refusal =
     (claimed ? undefined : inProgressReply(state, command)) ??
@@ -80,8 +81,8 @@ export function prepareTransaction(turn: Turn, ref: RequestRef, message: Message
 }
 
 /**
- * A transaction that was let through because the lease was its own has no place in the queue. If that lease has ended
- * since, the lock belongs to the head of the queue.
+ * Refuses a transaction whose own lease has ended: it skipped the wait queue because it held the lock, and now the lock
+ * belongs to the head of the queue.
  */
 function lockReply({ state, now }: Turn, transaction: string, batch: Batch): Reply | undefined {
   const { account, lock: operation } = batch;
@@ -95,10 +96,10 @@ function lockReply({ state, now }: Turn, transaction: string, batch: Batch): Rep
   return failureReply(readRevision(state), heldByOther(operation.id, view, queue.size, operation.waitMs));
 }
 
-/** All shards hold: the batch happens here and now, or a condition failed. */
+/** Commits the batch, or refuses it if a condition failed. All shards hold its keys. */
 export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<'transaction.commit'>): void {
   const { state, out } = turn;
-  // `rev` is the highest that any shard's part was read at.
+  // `rev` is the highest revision that any shard read its part at.
   const { batch, evaluation, rev } = message;
   const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
   if (refusal !== undefined)
@@ -112,7 +113,7 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   out.transaction(ref, { kind: 'committed', reply, rev: record.rev, written: true, stored });
 }
 
-/** The commit is durable. What this shard evaluated under the hold becomes its state. */
+/** Applies what this shard evaluated under the hold. The commit is durable. */
 export function applyTransaction({ state, out }: Turn, message: Message<'transaction.apply'>): void {
   const { transaction, rev, stored } = message;
   const hold = state.holds.get(transaction);

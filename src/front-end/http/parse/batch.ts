@@ -1,7 +1,7 @@
 /**
- * `POST /db/:acc`: from the parsed JSON of one batch to its command. A list of one, given as the object itself, is
- * written out as a list; then the schema decides on the shape; then each section reads its members. Messages name the
- * field as the client wrote it, after `root` (`[3].` in an array body).
+ * `POST /db/:acc`: turns the parsed JSON of one batch into its command. First a list of one that is given as the object
+ * itself becomes a list; then the schema is checked; then each section reads its members. Messages name the field as
+ * the client wrote it, after `root` (`[3].` in an array body).
  */
 import { Type } from 'typebox';
 import type { AccountId } from '../../../protocol/ids.ts';
@@ -23,7 +23,7 @@ const sectionSchemas: Readonly<Record<string, Type.TSchema>> = Object.assign(
   ...sectionNames.map((name) => sections[name].schema),
 );
 
-/** The body of `POST /db/:acc`, and each item of an array body, after "a list of one" was written out as a list. */
+/** The body of `POST /db/:acc`, or an item of an array body, in which each list of one is a list. */
 const batchBody = Type.Object(
   { ...sectionSchemas, ...idempotencySchema },
   { ...closed, expected: 'a batch: an object such as {"KVSet":{"Key":"a","Value":1}}' },
@@ -33,12 +33,12 @@ const validate = validator(batchBody);
 /** Members that are lists of operations. */
 const operationLists = sectionNames.flatMap((name) => (sections[name].list ? [sections[name].body] : []));
 const lists = [...operationLists, 'IdempotencyIDs'];
-/** The member by which each section is known to be there. */
+/** The member that shows that a section is present. */
 const leadingMembers = sectionNames.flatMap((name) => Object.keys(sections[name].schema).slice(0, 1));
 
 export interface BatchContext extends BodyContext {
   readonly account: AccountId;
-  /** Of the header `Idempotency-Key`. */
+  /** From the header `Idempotency-Key`. */
   readonly header?: IdempotencyOptions | undefined;
 }
 
@@ -64,7 +64,7 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
     batch[name] = members;
     empty = false;
   }
-  // LockID = UnlockID with nothing else is an extension, which the lock's section has read.
+  // LockID = UnlockID with nothing else is not empty: the lock's section has read it as an extension.
   if (empty) {
     return refuseField(`${root}batch`, `nothing to do; expected at least one of ${leadingMembers.join(', ')}`);
   }
@@ -80,10 +80,10 @@ function countOperations(body: Readonly<Record<string, unknown>>): number {
   return count;
 }
 
-/** Replaces, in place, each named member that is not a list (and not null) by a list of it. */
+/** Wraps, in place, each named member that is neither a list nor null in a list. */
 export function writeOutLists(json: unknown, names: readonly string[]): void {
   if (!isRecord(json)) return;
-  // A body has few members: faster than to ask for each name.
+  // A body has few members, so this is faster than a lookup for each name.
   for (const name in json) {
     if (!names.includes(name)) continue;
     const value = json[name];

@@ -6,14 +6,14 @@ import { hash } from 'node:crypto';
 import { idempotencyTtlMsDefault } from '../../../shared/limits.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
-import { keyOf } from '../../../protocol/operations/fields.ts';
+import { readKey } from '../../../protocol/operations/fields.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 
-/** What the header says; undefined when there is none. */
+/** Reads the header; undefined without one. */
 export function idempotencyFromHeader(header: string | string[] | undefined): IdempotencyOptions | undefined {
   if (header === undefined) return undefined;
-  const id = keyOf(String(header), 'Idempotency-Key');
-  // Node reads headers as Latin-1: anything else would silently become another id.
+  const id = readKey(String(header), 'Idempotency-Key');
+  // Node decodes headers as Latin-1: any other encoding would silently become another id.
   if (!/^[\x20-\x7e]+$/.test(id)) return refuse('invalid', 'Idempotency-Key: expected printable ASCII');
   return { ids: [id], ttlMs: idempotencyTtlMsDefault, mode: 'replay' };
 }
@@ -23,12 +23,12 @@ export function withIdempotency(batch: Batch, options: IdempotencyOptions | unde
   return { ...batch, idempotency: { ...options, fingerprint: fingerprintOf(batch) } };
 }
 
-/** 132 bits are enough to tell any two commands apart. */
+/** 132 bits, enough to tell any two commands apart. */
 const fingerprintChars = 22;
 
 /**
- * Of the operations, not of the body's text: spaces, and a list of one written without brackets, make no difference. Nor
- * does the format of the reply: a retry through another call, or another door, is the same request.
+ * Digests the operations, not the text of the body: spaces, and a list of one without brackets, make no difference. Nor
+ * does the format of the reply: a retry through another call, or another front end, is the same request.
  */
 function fingerprintOf(batch: Batch): string {
   return hash('sha256', JSON.stringify({ ...batch, format: undefined }), 'base64url').slice(0, fingerprintChars);

@@ -1,4 +1,4 @@
-/** Bodies are parsed once, here. */
+/** Parses JSON bodies. */
 import { refuse } from '../../../protocol/refusal.ts';
 
 export function parseJson(text: string): unknown {
@@ -10,7 +10,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** A JSON object; a list is none. */
+/** Returns whether the value is a JSON object, and not a list. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,18 +1,18 @@
 /**
- * The query of a URL, read strictly: unknown or repeated parameters, broken percent-encoding and numbers that are not
- * plain decimals are refused, so that a typo never runs with a default.
+ * Reads the query of a URL strictly: refuses unknown or repeated parameters, broken percent-encoding and numbers that
+ * are not plain decimals, so that a typo never falls back to a default.
  */
 import { integerMax } from '../../../shared/limits.ts';
 import { nearestName } from '../../../shared/closest-name.ts';
 import type { CallSpec, QueryParameter, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
-import { jsonText, keyOf, msOf, prefixOf } from '../../../protocol/operations/fields.ts';
+import { jsonText, readKey, secondsToMs, readPrefix } from '../../../protocol/operations/fields.ts';
 import { unreachable } from '../../../shared/assert.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
 
-/** What Fastify hands on as `request.query`: the text behind the `?`, for `Query` to read. */
+/** The content of Fastify's `request.query`: the text after the `?`, for `Query` to read. */
 export interface QueryText {
-  // Fastify knows queries only as objects of anything.
+  // Fastify requires that queries are objects with any members.
   readonly [name: string]: unknown;
   readonly text: string;
 }
@@ -20,7 +20,7 @@ export interface QueryText {
 export class Query {
   readonly #values: ReadonlyMap<string, string>;
 
-  /** @param known the parameters that the call takes */
+  /** @param known the names of the call's parameters */
   constructor(query: QueryText, known: readonly string[]) {
     const { text } = query;
     this.#values = text === '' ? noValues : parse(text, known);
@@ -52,11 +52,11 @@ export class Query {
       const range = above === 'zero' ? `more than 0, at most ${maxMs / 1000}` : `0 to ${maxMs / 1000}`;
       return refuseField(`?${name}`, `expected a number of seconds, ${range}, got ${shown(text)}`);
     }
-    return msOf(value);
+    return secondsToMs(value);
   }
 }
 
-/** The parameters that a call declares. @throws Refusal 400 */
+/** Reads the parameters that a call declares. @throws Refusal 400 */
 export function readQuery<Parameters extends QueryParameters>(
   text: QueryText,
   { query: parameters, onlyOneOf = [] }: Pick<CallSpec<Parameters, unknown>, 'query' | 'onlyOneOf'>,
@@ -80,9 +80,9 @@ function valueOf(query: Query, name: string, parameter: QueryParameter): number 
   if (text === undefined) return undefined;
   switch (parameter.type) {
     case 'key':
-      return keyOf(text, `?${name}`);
+      return readKey(text, `?${name}`);
     case 'prefix':
-      return prefixOf(text, `?${name}`);
+      return readPrefix(text, `?${name}`);
     case 'string':
       return jsonText(text, `?${name}`, { bytes: parameter.bytesMax, name: parameter.limitName });
     default:

@@ -1,6 +1,6 @@
 /**
  * Checks a body against its schema, and says in our words what does not fit: `KVSet[1].Key: expected a string of 1 to
- * 512 bytes, got 7`. Ajv compiles each schema once, at start; nothing is coerced, filled in or removed.
+ * 512 bytes, got 7`. Ajv compiles each schema once, at start. It does not coerce, fill in or remove anything.
  */
 import { Ajv, type ErrorObject } from 'ajv';
 import type { Static, TSchema } from 'typebox';
@@ -8,10 +8,10 @@ import { nearestName } from '../../../shared/closest-name.ts';
 import { refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
 
-// `verbose` only makes errors carry their schema and data; a body that fits costs nothing more.
+// `verbose` only adds schema and data to errors; a body that fits costs nothing more.
 const ajv = new Ajv({ verbose: true, allErrors: false, keywords: ['expected'] });
 
-/** @returns a check that lets a fitting body through with its type, and refuses any other (400). */
+/** @returns a check that returns a fitting body with its type, and refuses any other (400). */
 export function validator<Schema extends TSchema>(schema: Schema): (body: unknown, root?: string) => Static<Schema> {
   const fits = ajv.compile<Static<Schema>>(schema);
   return (body, root = '') => {
@@ -21,7 +21,7 @@ export function validator<Schema extends TSchema>(schema: Schema): (body: unknow
 }
 
 function refuseShape(errors: readonly ErrorObject[], root: string): never {
-  // Of a union that fits in no branch, the last error is the union's own.
+  // If no branch of a union fits, the last error is the union's own.
   const error = errors.at(-1);
   if (error === undefined) return refuseField(root, 'not of the shape that was expected');
   const path = root + fieldPath(error.instancePath);
@@ -46,7 +46,7 @@ function member(path: string, name: string): string {
   return path === '' || path.endsWith('.') ? path + name : `${path}.${name}`;
 }
 
-/** A JSON pointer as people write it: `/KVSet/1/Key` → `KVSet[1].Key`. */
+/** Rewrites a JSON pointer for messages: `/KVSet/1/Key` → `KVSet[1].Key`. */
 function fieldPath(pointer: string): string {
   let path = '';
   for (const escaped of pointer.split('/').slice(1)) {

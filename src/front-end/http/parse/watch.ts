@@ -1,4 +1,4 @@
-/** `POST /watch/:acc`: one key, several keys, or everything below a prefix. The member that is there decides which. */
+/** `POST /watch/:acc`: watches one key, several keys, or all below a prefix. The member that is present decides. */
 import type { AccountId } from '../../../protocol/ids.ts';
 import { revision } from '../../../protocol/ids.ts';
 import type { PrefixWatch, WatchedKey } from '../../../router/dispatcher.ts';
@@ -7,7 +7,7 @@ import { writeOutLists } from './batch.ts';
 import { isRecord } from './json.ts';
 import { validator } from './validate.ts';
 import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/operations/watch.ts';
-import { integerOf, keyOf, msOf, prefixOf } from '../../../protocol/operations/fields.ts';
+import { readInteger, readKey, secondsToMs, readPrefix } from '../../../protocol/operations/fields.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 
 export type WatchAsk =
@@ -30,14 +30,14 @@ export function watchAsk(json: unknown, account: AccountId, limits: Limits): Wat
 }
 
 function waitMs(wait: number | undefined): number {
-  return wait === undefined ? watchWaitMsDefault : msOf(wait);
+  return wait === undefined ? watchWaitMsDefault : secondsToMs(wait);
 }
 
 function oneKey(json: unknown): WatchAsk {
   const body = checkKey(json);
   return {
     kind: 'keys',
-    keys: [{ key: keyOf(body.ID, 'ID'), version: integerOf(body.Version ?? 0) }],
+    keys: [{ key: readKey(body.ID, 'ID'), version: readInteger(body.Version ?? 0) }],
     waitMs: waitMs(body.Wait),
   };
 }
@@ -50,8 +50,8 @@ function severalKeys(json: unknown, limits: Limits): WatchAsk {
     return refuse('too_large', `IDs: ${body.IDs.length} keys; expected at most ${most}`);
   }
   const keys = body.IDs.map((item, i) => ({
-    key: keyOf(item.ID, `IDs[${i}].ID`),
-    version: integerOf(item.Version ?? 0),
+    key: readKey(item.ID, `IDs[${i}].ID`),
+    version: readInteger(item.Version ?? 0),
   }));
   return { kind: 'keys', keys, waitMs: waitMs(body.Wait) };
 }
@@ -60,8 +60,8 @@ function prefixWatch(json: unknown, account: AccountId): PrefixWatch {
   const body = checkPrefix(json);
   return {
     account,
-    prefix: prefixOf(body.Prefix, 'Prefix'),
-    ...(body.After !== undefined && { after: revision(integerOf(body.After)) }),
+    prefix: readPrefix(body.Prefix, 'Prefix'),
+    ...(body.After !== undefined && { after: revision(readInteger(body.After)) }),
     waitMs: waitMs(body.Wait),
     limit: body.Limit ?? pageLimitDefault,
   };

@@ -31,8 +31,8 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, call: D
 }
 
 /**
- * Each item is a request of its own, with its own reply and status. But they are checked together before any of them is
- * handed over: an item that is malformed, or not allowed, refuses the whole array, and nothing has been done.
+ * Hands each item over as a request of its own, with its own reply and status. All items are checked first: one that is
+ * malformed or not allowed refuses the whole array, and nothing is done.
  */
 function startArray(
   context: RouteContext,
@@ -64,7 +64,7 @@ function startArray(
   return context.dispatcher.requestAll(batches, new ArrayReplies(context, exchange, batches.length));
 }
 
-/** The replies to the items of one array, until all are there. */
+/** Collects the replies to the items of one array, and delivers them together. */
 class ArrayReplies implements BatchReplySink {
   readonly #context: RouteContext;
   readonly #exchange: Exchange;
@@ -92,7 +92,7 @@ class ArrayReplies implements BatchReplySink {
   }
 }
 
-/** `{"Status":200, …the members of the reply}` */
+/** Renders one item: `{"Status":200, …the members of the reply}`. */
 function itemText(reply: Reply, context: RouteContext): string {
   const { outcome } = reply;
   assert(outcome !== 'registered', 'a batch is answered with what came of it');

@@ -1,4 +1,4 @@
-/** The REST calls, each made of its declaration: one command with a reply of its own form. */
+/** The REST calls, each made from its declaration: one command with a reply format of its own. */
 import type { FastifyInstance } from 'fastify';
 import type { CallSpec, QueryParameters } from '../../../protocol/operations/call.ts';
 import { jsonText } from '../../../protocol/operations/fields.ts';
@@ -35,7 +35,7 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
     value: spec.body === undefined ? '' : bodyValue(request, limits),
   });
   const scopes = requireScopes(request.access, command);
-  // A read may be asked again anyway.
+  // A read is idempotent anyway.
   if (!scopes.write && !scopes.force) return command;
   const idempotency = idempotencyOf(request);
   if (command.kind === 'batch') return withIdempotency(command, idempotency);
@@ -44,7 +44,7 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?id= instead');
 }
 
-/** JSON as it is, text/plain as a string; either as the JSON text that is kept. */
+/** Returns the body as the JSON text to store: JSON as it is, text/plain as a string. */
 function bodyValue(request: DataRequest, limits: Limits): string {
   const text = request.body ?? '';
   const value = mediaType(request.headers['content-type']) === 'text' ? text : parseJson(text);

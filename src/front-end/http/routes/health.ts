@@ -4,7 +4,7 @@ import { revision } from '../../../protocol/ids.ts';
 import type { RouteContext } from '../route-context.ts';
 import { Exchange } from '../exchange.ts';
 
-/** For supervisors and load balancers: no token, no account data. */
+/** Probes for supervisors and load balancers: no token, no account data. */
 export function healthRoutes(app: FastifyInstance, context: RouteContext): void {
   const options = { config: { operation: 'server' } } as const;
   const answer = (reply: FastifyReply, body: object): void => {
@@ -12,10 +12,10 @@ export function healthRoutes(app: FastifyInstance, context: RouteContext): void 
     exchange.deliver({ rev: revision(0), outcome: 'ok', body: JSON.stringify(body) });
   };
 
-  /** The process answers: nothing to restart it for. */
+  /** The process answers, so there is no reason to restart it. */
   app.get('/livez', options, (_request, reply) => answer(reply, { Status: 'live' }));
 
-  /** Calls would be served. */
+  /** The server serves calls. */
   app.get('/readyz', options, (_request, reply) => {
     const state = context.lifecycle.state();
     if (state === 'serving') return answer(reply, { Status: 'ready' });

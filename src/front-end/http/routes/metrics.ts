@@ -2,10 +2,10 @@ import type { FastifyInstance } from 'fastify';
 import type { RouteContext } from '../route-context.ts';
 import { metricsRegistry } from '../../metrics-registry.ts';
 
-/** `GET /metrics`: Prometheus' text format, without a token and without anything about accounts. */
+/** `GET /metrics`: Prometheus' text format. It needs no token, and has no data about accounts. */
 export function metricsRoutes(app: FastifyInstance, context: RouteContext): void {
   const registry = metricsRegistry(context);
-  // Not on a hot path: Fastify may send this one.
+  // This is not a hot path, so Fastify may send the reply.
   app.get('/metrics', { config: { operation: 'server' } }, async (_request, reply) => {
     const startedAt = context.metrics.now();
     const text = await registry.metrics();

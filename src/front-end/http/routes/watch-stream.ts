@@ -1,4 +1,4 @@
-/** `GET /watch/:acc?prefix=&after=`: every change below a prefix as server-sent events. */
+/** `GET /watch/:acc?prefix=&after=`: streams every change below a prefix as server-sent events. */
 import type { FastifyInstance } from 'fastify';
 import { revision, type Revision } from '../../../protocol/ids.ts';
 import { integerMax, streamHeartbeatMs } from '../../../shared/limits.ts';
@@ -7,13 +7,13 @@ import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, queryOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { EventStream } from '../event-stream.ts';
-import { prefixOf } from '../../../protocol/operations/fields.ts';
+import { readPrefix } from '../../../protocol/operations/fields.ts';
 import { refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
 
 export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   const open = new Set<EventStream>();
-  // One timer for all streams. It does not keep the process alive.
+  // One timer serves all streams. It does not keep the process alive.
   const heartbeat = setInterval(() => {
     for (const stream of open) stream.heartbeat();
   }, streamHeartbeatMs).unref();
@@ -27,7 +27,7 @@ export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, c
     ...call('watch_stream', (request, exchange) => {
       const query = queryOf(request, 'prefix', 'after');
       const after = lastEventId(request) ?? query.integer('after', 0);
-      const prefix = prefixOf(query.text('prefix') ?? '', '?prefix');
+      const prefix = readPrefix(query.text('prefix') ?? '', '?prefix');
       requireScope(request.access, 'read', 'Watching');
       const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
       open.add(stream);
@@ -41,7 +41,7 @@ function revisionOf(after: number): Revision {
   return revision(after);
 }
 
-/** What a browser sends when it connects again: the id of the last block that it has seen. */
+/** Returns the id of the last block that a browser has seen; it sends this header when it reconnects. */
 function lastEventId(request: DataRequest): number | undefined {
   const header = request.headers['last-event-id'];
   if (header === undefined || header === '') return undefined;

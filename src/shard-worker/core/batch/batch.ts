@@ -31,7 +31,7 @@ export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   executeBatch(turn, ref, batch);
 }
 
-/** The answer to a batch whose idempotency id was used before, or is in use. */
+/** Returns the reply to a batch whose idempotency id was used before, or is in use. */
 export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
   if (batch.idempotency === undefined) return undefined;
   const duplicate = findDuplicate(turn, batch);
@@ -39,7 +39,7 @@ export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
   return inProgressReply(turn.state, batch);
 }
 
-/** The lock, if one was asked for, is there to be taken: now the batch happens, or fails as a whole. */
+/** Commits the batch, or fails it as a whole. Precondition: the lock that it asks for, if any, is available. */
 export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   const { state, out } = turn;
   const evaluation = evaluate(turn, batch);
@@ -52,7 +52,7 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   out.reply(ref, reply);
 }
 
-/** @param rev what the evaluation has read at; absent: what this shard knows */
+/** @param rev the revision that the evaluation read at; absent: this shard's own */
 export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluation, rev?: Revision): Reply | undefined {
   const { duplicate, results } = evaluation;
   if (duplicate !== undefined) return duplicateReply(batch, duplicate, rev ?? readRevision(state));
@@ -61,7 +61,7 @@ export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluatio
   return failed.length === 0 ? undefined : failedReply(failed, rev ?? readRevision(state));
 }
 
-/** Takes a revision. The record and the reply of the batch that commits with it, and what its ids keep of the reply. */
+/** Takes a revision. Returns the record and the reply of the batch, and what its idempotency ids store of the reply. */
 export function commitOf(
   turn: Turn,
   batch: Batch,

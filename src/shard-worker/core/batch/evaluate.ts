@@ -1,9 +1,10 @@
 /**
- * What a batch would do now: pure reading. All sections check their conditions first, then all work out their effects, in
- * the order of the table. Nothing has happened until `seal` gives the effects a revision and the caller commits them.
+ * Works out what a batch would do now, and only reads. All sections check their conditions first, then all compute
+ * their effects, in the order of the table. Nothing happens until `seal` gives the effects a revision and the caller
+ * commits.
  *
- * A shard evaluates the items that it owns. With one shard, or a batch on one shard, that is the whole batch; otherwise
- * the coordinator puts the evaluations of the shards together (see transaction.ts).
+ * A shard evaluates the items that it owns. If one shard owns all of them, that is the whole batch; otherwise the
+ * coordinator merges the evaluations of the shards (see transaction.ts).
  */
 import type { Revision } from '../../../protocol/ids.ts';
 import {
@@ -108,7 +109,7 @@ function runEvaluation(evaluation: BatchEvaluation, { name, list, key, run, plac
   return results;
 }
 
-/** Gives effects the revision of their commit, and idempotency ids what they keep of the reply. */
+/** Fills in the revision of the commit, and the stored reply under each idempotency id. */
 export function seal(pending: readonly PendingEffect[], rev: Revision, stored: string): readonly Effect[] {
   if (!pending.some(({ stores, grants, opens }) => stores ?? grants ?? opens !== undefined)) return pending;
   return pending.map((effect) => {

@@ -1,4 +1,4 @@
-/** Replies as JSON text. The text is finished here, once; the front end only passes it on. */
+/** Renders replies as JSON text. The text is finished here, once; the front end only passes it on. */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import { sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
@@ -8,7 +8,7 @@ import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
-/** The reply to a batch that went through, or whose one read found nothing. */
+/** Returns the reply to a batch that succeeded, or whose single read found nothing. */
 export function batchReply(batch: Batch, answered: Answered): Reply {
   const { rev } = answered;
   const format = formatOf(batch.format);
@@ -19,7 +19,7 @@ export function batchReply(batch: Batch, answered: Answered): Reply {
   return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
 }
 
-/** The text of a success, in the format that was asked for. */
+/** Returns the text of a success, in the requested format. */
 export function replyBody(answered: Answered): string {
   return `{${formatOf(answered.asked.format).members(answered)}"Rev":${answered.rev}}`;
 }
@@ -45,7 +45,7 @@ function batchMembers(answered: Answered): string {
   return text;
 }
 
-/** All that failed, under the code of the first. */
+/** Lists everything that failed, under the code of the first failure. */
 export function failedReply(failed: readonly FailedItem[], rev: Revision): Reply {
   const [first] = failed;
   const items = failed.map(({ field, code, message, details }) => ({

@@ -1,6 +1,6 @@
 /**
- * A reply is bounded before anything happens: a batch may read the same large value many times, and an idempotent one
- * keeps a copy of its reply under every id, in the record of its commit.
+ * Bounds a reply before anything happens: a batch may read the same large value many times, and an idempotent batch
+ * stores a copy of its reply under every id, in the record of its commit.
  */
 import { failure } from '../../../protocol/errors.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
@@ -13,12 +13,15 @@ export function replyTooLarge(batch: Batch, results: Results, limits: Limits): F
   for (const item of results.get) bytes += item?.value?.length ?? 0;
   const most = batch.replyBytesMax ?? replyBytesMax;
   if (bytes > most) {
-    const message = `The values that were asked for have ${bytes} bytes together; expected at most ${most} in one reply. Read fewer keys at a time.`;
+    const size = `The requested values have ${bytes} bytes together; expected at most ${most} in one reply.`;
+    const message = `${size} Read fewer keys at a time.`;
     return { field: 'KVGet', place: Infinity, ...failure('too_large', message) };
   }
   const copies = batch.idempotency?.ids.length ?? 0;
   if (bytes * copies > limits.body_bytes_max) {
-    const message = `The reply is kept under each of ${copies} idempotency ids; with ${bytes} bytes of values that is over limits.body_bytes_max (${limits.body_bytes_max}). Read in a batch of its own.`;
+    const limit = `limits.body_bytes_max (${limits.body_bytes_max})`;
+    const why = `The reply is stored under each of ${copies} idempotency ids; its ${bytes} bytes exceed ${limit}.`;
+    const message = `${why} Read in a batch of its own.`;
     return { field: 'KVGet', place: Infinity, ...failure('too_large', message) };
   }
   return undefined;

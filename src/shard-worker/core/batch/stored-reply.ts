@@ -1,14 +1,14 @@
 /**
- * What an idempotency id keeps of a success: not its text, but what came of it, so that a retry gets the reply in the
- * form that it asks for, through whichever door it comes.
+ * What an idempotency id stores of a success: the results, not the text of the reply. So a retry gets the reply in the
+ * format that it asks for, through any front end.
  *
  *   version 2   [2, fingerprint, rev, now, asked, results]
  *     asked     the format, and the names of the operations that have results
- *     results   as the batch was evaluated, see `Results`
+ *     results   of the evaluation, see `Results`
  *
  *   version 1   {"fingerprint","status","body","rev"}: the text of the reply over HTTP
  *
- * Version 1 is still answered, with its text. Its fingerprint is of another form, so that no difference can be told.
+ * Version 1 is still answered, with its text. Its fingerprint has another form, so payloads cannot be compared.
  */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
@@ -35,14 +35,14 @@ interface Version1 {
   readonly rev: Revision;
 }
 
-/** The text of the entry under each of the batch's idempotency ids; empty for a batch without. */
+/** Returns the text of the entry under each of the batch's idempotency ids; empty for a batch without ids. */
 export function storedReply(batch: Batch, { results, rev, now }: Answered): string {
   if (batch.idempotency === undefined) return '';
   const row: Row = [version, batch.idempotency.fingerprint, rev, now, namesIn(batch, results), results];
   return JSON.stringify(row);
 }
 
-/** The answer to a batch under an id that was used before. @param rev what the answer was read at */
+/** Returns the reply to a batch under an id that was used before. @param rev the revision that this was read at */
 export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision): Reply {
   const { mode, fingerprint } = batch.idempotency!;
   const before = readStoredReply(stored);
@@ -58,12 +58,12 @@ export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Re
   return failureReply(rev, failure('duplicate_request', message, { IDs: ids, Rev: before.rev, Same: same, Response }));
 }
 
-/** What is kept of the first reply under an id. */
+/** The first reply under an id. */
 export interface StoredReply {
-  /** Absent: it cannot be compared. */
+  /** Absent: payloads cannot be compared. */
   readonly fingerprint?: string;
   readonly rev: Revision;
-  /** @param format that of the retry; absent: as it was answered */
+  /** @param format the format of the retry; absent: the format of the first reply */
   readonly body: (format?: Batch['format']) => string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A batch while it is evaluated: what it would write, and which conditions fail. Nothing has happened until the write
- * set is sealed with a revision and committed.
+ * A batch under evaluation: what it would write, and which conditions fail. Nothing happens until the write set is
+ * sealed with a revision and committed.
  */
 import type { Entry } from '../../../protocol/entries.ts';
 import type { Failure } from '../../../protocol/errors.ts';
@@ -11,7 +11,7 @@ import type { ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import { WriteSet } from '../state/write-set.ts';
 
-/** More than a batch has operations, so that each step of each section has a range of places. */
+/** Exceeds the operations of any batch, so that each step of each section has a range of places. */
 const placesOfStep = 1e9;
 
 export class BatchEvaluation {
@@ -36,19 +36,19 @@ export class BatchEvaluation {
     return this.turn.now;
   }
 
-  /** From here on failures are those of this operation. `step` grows in the order in which failures are listed. */
+  /** Attributes further failures to this operation. `step` grows in the order in which failures are listed. */
   enter(step: number, section: SectionName, index: number): void {
     this.#step = step;
     this.#section = section;
     this.#index = index;
   }
 
-  /** @param field where it stands in the request, unless that is the operation itself */
+  /** @param field the field of the request that is at fault; by default the operation itself */
   fail(failure: Failure, field: string = this.#field()): void {
     this.failed.push({ field, place: this.#step * placesOfStep + this.#index, ...failure });
   }
 
-  /** The entry, unless its time is over. */
+  /** Returns the entry, unless its time is over. */
   entry(kind: Kind, key: string): Entry | undefined {
     const entry = this.state.entries.get(kind, this.batch.account, key);
     return entry !== undefined && entry.till !== 0 && entry.till <= this.now ? undefined : entry;

@@ -1,4 +1,4 @@
-/** What an operation does, as the tables in `operations.ts` demand it for each declaration in `protocol/operations/`. */
+/** Types of behaviours: `operations.ts` must have one for each declaration in `protocol/operations/`. */
 import type { Revision } from '../../../protocol/ids.ts';
 import type { Page } from '../../../protocol/page.ts';
 import type {
@@ -17,7 +17,7 @@ import type { RequestRef } from '../state/outbox.ts';
 import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 
-/** What a reply says of the operations of a batch: their names. A batch is one. */
+/** What a reply needs of the operations of a batch: their names. A `Batch` is assignable to it. */
 export type Asked = Pick<Batch, 'format'> & {
   readonly [Name in ResultName]?: Sections[Name]['list'] extends true
     ? readonly NameOf<OperationOf<Name>>[]
@@ -25,7 +25,7 @@ export type Asked = Pick<Batch, 'format'> & {
 };
 type NameOf<Operation> = Operation extends string ? string : Pick<Operation, Extract<keyof Operation, 'key' | 'id'>>;
 
-/** A batch that went through, for its reply. `rev` is its commit, or what it read at. */
+/** A batch that succeeded, for its reply. `rev` is the revision of its commit, or the one that it read at. */
 export interface Answered {
   readonly asked: Asked;
   readonly results: Results;
@@ -34,27 +34,27 @@ export interface Answered {
 }
 
 /**
- * Both steps only read. All sections check first, so that an error lists every condition that fails; then each works
- * out its effects, puts them into the write set, and says what its operation comes to.
+ * Both steps only read. All sections check first, so that an error lists every condition that fails. Then each computes
+ * its effects, puts them into the write set, and returns the result of its operation.
  */
 export type SectionBehaviour<Name extends SectionName> = {
   check?(evaluation: BatchEvaluation, operation: OperationOf<Name>): void;
-  /** Its members in the reply to `POST /db/:acc`, as JSON text with a comma after each. */
+  /** Returns its members in the reply to `POST /db/:acc`, as JSON text with a comma after each. */
   members?(answered: Answered): string;
 } & (Name extends ResultName
   ? { evaluate(evaluation: BatchEvaluation, operation: OperationOf<Name>): ResultOf<Name> }
   : { evaluate?(evaluation: BatchEvaluation, operation: OperationOf<Name>): undefined });
 
 export interface FormatBehaviour {
-  /** The reply's members but `Rev`, as JSON text with a comma after each. */
+  /** Returns the reply's members except `Rev`, as JSON text with a comma after each. */
   members(answered: Answered): string;
-  /** Of a call that reads one thing: why it is not found. A batch answers with what it found. */
+  /** Says why a call that reads one thing found nothing. A batch answers with what it found instead. */
   missing?(answered: Answered): string | undefined;
 }
 
 export type CallFormat = Exclude<ReplyFormat, 'batch'>;
 
-/** A command that is answered at once, or waits. */
+/** Answers a command at once, or lets it wait. */
 export type CommandBehaviour<Kind extends Command['kind']> = (
   turn: Turn,
   ref: RequestRef,

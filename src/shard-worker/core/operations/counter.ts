@@ -37,7 +37,7 @@ function moved(from: number, { op, n }: CounterOperation): number {
   return op === 'add' ? from + n : op === 'set' ? n : op === 'max' ? Math.max(from, n) : Math.min(from, n);
 }
 
-/** With what the batch itself has done to the counter so far. */
+/** Returns the counter's value, including what the batch itself has done to it so far. */
 function valueBefore({ writeSet, state, batch }: BatchEvaluation, key: string): number | undefined {
   const pending = writeSet.find(kinds.counter, key);
   const text = pending === undefined ? state.entries.get(kinds.counter, batch.account, key)?.value : pending.value;

@@ -1,7 +1,7 @@
 /**
  * Idempotency ids. The stored reply of a request is an entry of its own, written in the same commit as the request's
  * effects: after a crash there are both or neither, so a retry is answered from the record or runs for the first time.
- * What is stored, and how it becomes a reply again, is in `batch/stored-reply.ts`.
+ * `batch/stored-reply.ts` says what is stored, and how it becomes a reply again.
  */
 import { nameOf } from '../../../protocol/footprint.ts';
 import { failure } from '../../../protocol/errors.ts';
@@ -12,7 +12,7 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 
-/** The ids of this batch that this shard keeps and that were used before. */
+/** Finds the ids of this batch that this shard owns and that were used before. */
 export function findDuplicate({ state, now }: Turn, batch: Batch): Duplicate | undefined {
   let stored: string | undefined;
   const ids: string[] = [];
@@ -26,12 +26,13 @@ export function findDuplicate({ state, now }: Turn, batch: Batch): Duplicate | u
   return stored === undefined ? undefined : { ids, stored };
 }
 
-/** 409 while the first request with one of these ids still waits for its lock. */
+/** Refuses a batch while the first request with one of its ids still waits for its lock. */
 export function inProgressReply(state: ShardState, batch: Batch): Reply | undefined {
   if (state.inProgress.size === 0) return undefined;
   for (const id of batch.idempotency?.ids ?? []) {
     if (!state.inProgress.has(nameOf(batch.account, id))) continue;
-    const message = `The first request with the idempotency id ${JSON.stringify(id)} still waits for its lock; try again later.`;
+    const first = `The first request with the idempotency id ${JSON.stringify(id)}`;
+    const message = `${first} still waits for its lock; try again later.`;
     return failureReply(readRevision(state), failure('request_in_progress', message, { IDs: [id] }));
   }
   return undefined;
@@ -48,7 +49,7 @@ export function markInProgress(state: ShardState, batch: Batch, change: 1 | -1):
   }
 }
 
-/** One entry an id; what is kept of the reply goes in when the batch commits. */
+/** Returns one entry for each id; the stored reply is filled in when the batch commits. */
 export function storeEffects({ state, now }: Turn, batch: Batch): PendingEffect[] {
   const operation = batch.idempotency;
   if (operation === undefined) return [];

@@ -47,11 +47,11 @@ export const set: SectionBehaviour<'set'> = {
       writeSet.put({ kind: kinds.kv, key, till: ttlMs === undefined ? 0 : now + ttlMs, value });
       return 'set';
     }
-    // A delete takes back what this batch set before, and is a commit only if there is something to delete.
+    // A delete undoes an earlier set of this batch. It is a commit only if there is something to delete.
     const stored = state.entries.get(kinds.kv, batch.account, key);
     writeSet.remove(kinds.kv, key);
     if (stored === undefined) return 'missing';
-    // An entry that had lapsed before its end was committed ends so now: its watchers are told that it expired.
+    // The entry has lapsed, but its end is not committed yet: commit it as an expiry, so that watchers are told so.
     const lapsed = stored.till !== 0 && stored.till <= now;
     writeSet.put({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
     return lapsed ? 'missing' : 'deleted';
@@ -94,7 +94,7 @@ export function listKeys({ state, now }: Turn, command: KvList): Page {
   });
 }
 
-/** The current value if the version differs; otherwise the front end is registered, and hears of the next change. */
+/** Answers the current value if the version differs; otherwise registers the front end for the next change. */
 export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, key, version }: WatchKey): void {
   const rev = readRevision(state);
   const stored = state.entries.get(kinds.kv, account, key);

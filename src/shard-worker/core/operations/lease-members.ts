@@ -1,11 +1,14 @@
 import type { LockResult } from '../../../protocol/operations/lock.ts';
 
-/** `"Lock":…,"Till":…,` with the comma behind: what every reply that hands out a lease says of it. */
+/** Renders the lease in a reply that grants one: `"Lock":…,"Till":…,` with a comma after each member. */
 export function leaseMembers(lock: LockResult, fence: number, now: number): string {
-  const { till, recover } = lock;
-  const recovered =
-    recover === undefined
-      ? ''
-      : `"Recover":{"Lock":${recover.fence},${recover.meta === undefined ? '' : `"Meta":${recover.meta},`}"Why":"${recover.why}"},`;
-  return `"Lock":${fence},"Till":${Math.ceil(till / 1000)},"TillMs":${till},"TTLMs":${till - now},${recovered}"Now":${now},`;
+  const { till } = lock;
+  const times = `"Till":${Math.ceil(till / 1000)},"TillMs":${till},"TTLMs":${till - now},`;
+  return `"Lock":${fence},${times}${recoverMember(lock)}"Now":${now},`;
+}
+
+function recoverMember({ recover }: LockResult): string {
+  if (recover === undefined) return '';
+  const meta = recover.meta === undefined ? '' : `"Meta":${recover.meta},`;
+  return `"Recover":{"Lock":${recover.fence},${meta}"Why":"${recover.why}"},`;
 }

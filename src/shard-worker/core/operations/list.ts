@@ -5,7 +5,7 @@ import type { Kind } from '../../../protocol/record.ts';
 import { pageBytesMax, pageScanMax } from '../../../shared/limits.ts';
 import type { ShardState } from '../state/state.ts';
 
-/** One page of the entries of a kind. `render` gives the JSON text of an entry, or undefined for one to pass over. */
+/** Returns one page of the entries of a kind. `render` returns the JSON text of an entry, or undefined to skip it. */
 export function pageOfEntries(
   state: ShardState,
   kind: Kind,
@@ -17,7 +17,7 @@ export function pageOfEntries(
   let scanned = 0;
   let last: string | undefined;
   for (const located of state.entries.range(kind, account, prefix, after)) {
-    // Only now is it known that there is more.
+    // Only this further entry shows that there is more.
     if (last !== undefined && (rows.length >= limit || bytes >= pageBytesMax || scanned >= pageScanMax)) {
       return { rows, after: last };
     }

@@ -1,4 +1,4 @@
-/** What is said when a lock is busy or lost. The holder's fence and owner are secrets and never part of it. */
+/** Failures of busy and lost locks. The holder's fence and owner are secrets and never part of them. */
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import type { EndedLease, LockView } from '../state/lease.ts';
 import type { UnlockOperation } from '../../../protocol/operations/lock.ts';
@@ -30,6 +30,8 @@ export function heldByOther(id: string, view: LockView, waiters: number, waitMs:
   });
 }
 
+const endings = { released: 'was released', forced: 'was ended by force', expired: 'expired' } as const;
+
 export function lockLost(
   verb: 'guard with' | 'unlock' | 'extend',
   presented: UnlockOperation,
@@ -39,7 +41,7 @@ export function lockLost(
   const by = presented.fence === undefined ? 'this owner' : `fencing token ${presented.fence}`;
   const became =
     ended !== undefined
-      ? `that lease ${ended.why === 'released' ? 'was released' : ended.why === 'forced' ? 'was ended by force' : 'expired'}`
+      ? `that lease ${endings[ended.why]}`
       : view.lease !== undefined
         ? `it is held ${presented.fence === undefined ? 'by another owner' : 'with another fencing token'}`
         : 'it is not held, and no such lease is remembered';

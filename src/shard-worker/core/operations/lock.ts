@@ -1,6 +1,6 @@
 /**
- * Durable locks: as they stand in the store, what a batch does with them, and looking at them. The moves themselves are
- * in `state/lease.ts`, waiting is in `waiting.ts`.
+ * Durable locks: how they are read from the store, what a batch does with them, and how clients inspect them. The state
+ * transitions are in `state/lease.ts`, waiting is in `waiting.ts`.
  */
 import type { Entry } from '../../../protocol/entries.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
@@ -41,8 +41,8 @@ export function viewDurableLock(state: ShardState, account: AccountId, id: strin
 }
 
 /**
- * When a lease ends. One that was granted before this start lasts for at least min(LockDur, 10 s) from the start, since
- * nobody could renew it while the server was down, and for at most LockDur, should the wall clock have been set back.
+ * Returns when a lease ends. A lease granted before this start lasts at least min(LockDur, 10 s) from the start, since
+ * nobody could renew it while the server was down. It lasts at most LockDur, in case the wall clock was set back.
  */
 export function leaseTill(boot: Boot, entry: Entry, record: LockRecord): number {
   const [lease] = record.holders;
@@ -51,7 +51,7 @@ export function leaseTill(boot: Boot, entry: Entry, record: LockRecord): number 
   return Math.min(Math.max(entry.till, boot.at + Math.min(durMs, lockGraceMs)), boot.at + durMs);
 }
 
-/** A grant (the fence becomes the commit's revision) or, for the lease's own holder, an extension. */
+/** Returns the effect of a grant, whose fence becomes the commit's revision, or of an extension by the holder. */
 export function grantEffect(view: LockView, operation: LockOperation, now: number): PendingEffect {
   const { record, lease } = grantLease(view, operation, 0, now);
   const till = now + operation.durMs;
@@ -59,13 +59,13 @@ export function grantEffect(view: LockView, operation: LockOperation, now: numbe
   return lease.fence === 0 ? { ...effect, grants: true } : effect;
 }
 
-/** The lock is free from here on, and remembered for a while. */
+/** Returns the effect that frees the lock; its history is kept for `lockHistoryMs`. */
 export function endEffect(id: string, view: LockView, why: Ending, now: number): PendingEffect {
   const value = encodeLockRecord(endLease(view, why, now));
   return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value };
 }
 
-export const guard: SectionBehaviour<'guard'> = {
+export const guardBehaviour: SectionBehaviour<'guard'> = {
   check(evaluation, { id, fence }) {
     const view = viewOf(evaluation, id);
     if (view.lease?.fence === fence) return;
@@ -74,7 +74,7 @@ export const guard: SectionBehaviour<'guard'> = {
   },
 };
 
-export const unlock: SectionBehaviour<'unlock'> = {
+export const unlockBehaviour: SectionBehaviour<'unlock'> = {
   check(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
     const answer = answerUnlock(view, operation);
@@ -88,7 +88,7 @@ export const unlock: SectionBehaviour<'unlock'> = {
   },
 };
 
-export const lock: SectionBehaviour<'lock'> = {
+export const lockBehaviour: SectionBehaviour<'lock'> = {
   check(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
     if (isOwnLease(view, operation)) return;
@@ -96,7 +96,7 @@ export const lock: SectionBehaviour<'lock'> = {
       const ended = view.ended.find((lease) => lease.fence === operation.extend);
       evaluation.fail(lockLost('extend', { id: operation.id, fence: operation.extend }, view, ended), 'Unlock');
     } else if (view.lease !== undefined) {
-      // Only a batch over several shards gets here: the lease that it wanted to extend has ended and gone to another.
+      // Only a batch over several shards gets here: its own lease has ended, and another owner holds the lock now.
       evaluation.fail(heldByOther(operation.id, view, 0, operation.waitMs));
     }
   },
@@ -126,14 +126,14 @@ function leaseOf({ results, rev, now }: Answered): string {
   return leaseMembers(results.lock!, results.lock!.fence || rev, now);
 }
 
-export const formats = {
+export const lockFormats = {
   'lock.acquire': { members: leaseOf },
   'lock.release': { members: () => '' },
 } satisfies Record<string, FormatBehaviour>;
 
 /**
- * What the reply to a batch hands out, which is taken back should nobody be there to get it. A lease that goes on is
- * none: an extension had the lock before, and a retry under an idempotency id is answered with it from the record.
+ * Returns the grant in the reply to a batch, which is returned if the client has disconnected. Two cases are no grant:
+ * an extension had the lock before, and a retry under an idempotency id gets the lock from the stored reply.
  */
 export function grantOf(batch: Batch, { results, rev }: Answered): Grant | undefined {
   if (results.lock?.fence !== 0 || batch.idempotency !== undefined) return undefined;
@@ -145,7 +145,7 @@ export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { accoun
   const view = viewDurableLock(state, account, id, now);
   if (fence !== undefined && view.lease?.fence !== fence) {
     const ended = view.ended.find((lease) => lease.fence === fence);
-    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, fence: fence }, view, ended)));
+    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, fence }, view, ended)));
   }
   const holder = holderInfo(view);
   const Waiters = state.waitQueues.length('lock', account, id);

@@ -1,7 +1,7 @@
 /**
- * Mutexes: locks in memory. The same moves, wait queue and fencing as a durable lock, no disk in the path, gone at
- * restart. Their replies depend on nothing that is not durable yet: they claim the durable revision, and wait for no
- * commit. A fence is boot number × 2³² + a count, so that fences grow over restarts although nothing is written.
+ * Mutexes: locks in memory. They have the transitions, wait queue and fencing of a durable lock, need no disk, and end
+ * with a restart. Their replies claim the durable revision: they depend on no open commit, and wait for none. A fence
+ * is boot number × 2³² + a count, so that fences grow over restarts although nothing is written.
  */
 import { failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
@@ -78,18 +78,18 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
   const result = { fence, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
   const reply: Reply = { rev, outcome: 'ok', body: `{${leaseMembers(result, fence, now)}"Rev":${rev}}` };
-  // A client that has the mutex already keeps it, should the answer find nobody.
+  // A client that had the mutex before keeps it, even if it has disconnected.
   out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, fence, mutex: true, version } });
 }
 
-/** A grant that found nobody, unless another request has confirmed it since. */
+/** Ends the lease of a returned grant, unless another request has confirmed it since. */
 export function returnMutex(turn: Turn, { account, id, fence, version }: Grant): void {
   const mutex = turn.state.mutexes.byName.get(nameOf(account, id));
   const view = viewMutex(turn.state, account, id, turn.now);
   if (view.lease?.fence === fence && mutex?.timer.seq === version) endMutex(turn, account, id, 'released');
 }
 
-/** The time of a mutex has come: its lease ends, or its memory. */
+/** Ends the lease of a mutex, or forgets a free one. Called when its timer falls due. */
 export function expireMutex(turn: Turn, name: string): void {
   const mutex = turn.state.mutexes.byName.get(name);
   if (mutex === undefined) return;
@@ -104,7 +104,7 @@ function endMutex({ state, now }: Turn, account: AccountId, id: string, why: End
   state.waitQueues.noteGrantable('mutex', account, id);
 }
 
-/** Returns the mutex's version, which no other change of it has. */
+/** Stores the mutex. Returns its version, which no other change of it has. */
 function put({ mutexes, timers }: ShardState, name: string, record: LockRecord, till: number): number {
   const before = mutexes.byName.get(name);
   if (before !== undefined) timers.clear(before.timer);

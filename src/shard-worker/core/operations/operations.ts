@@ -8,51 +8,66 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
-import * as counters from './counter.ts';
-import * as keys from './kv.ts';
-import * as locks from './lock.ts';
+import { counter as counterBehaviour, formats as counterFormats } from './counter.ts';
+import {
+  check as checkBehaviour,
+  formats as kvFormats,
+  get as getBehaviour,
+  listKeys,
+  set as setBehaviour,
+  watchKey,
+} from './kv.ts';
+import {
+  guardBehaviour,
+  inspectLock,
+  listLocks,
+  lockBehaviour,
+  lockFormats,
+  unlockBehaviour,
+  viewDurableLock,
+} from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
-import * as sequences from './sequence.ts';
+import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
-  guard: locks.guard,
-  unlock: locks.unlock,
-  lock: locks.lock,
-  check: keys.check,
-  counter: counters.counter,
-  sequence: sequences.sequence,
-  get: keys.get,
-  set: keys.set,
+  guard: guardBehaviour,
+  unlock: unlockBehaviour,
+  lock: lockBehaviour,
+  check: checkBehaviour,
+  counter: counterBehaviour,
+  sequence: sequenceBehaviour,
+  get: getBehaviour,
+  set: setBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
-  ...keys.formats,
-  ...counters.formats,
-  ...sequences.formats,
-  ...locks.formats,
+  ...kvFormats,
+  ...counterFormats,
+  ...sequenceFormats,
+  ...lockFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
-  'kv.list': keys.listKeys,
-  'lock.list': locks.listLocks,
+  'kv.list': listKeys,
+  'lock.list': listLocks,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
   'kv.list': replyPage,
   'lock.list': replyPage,
-  'lock.inspect': locks.inspectLock,
+  'lock.inspect': inspectLock,
   'mutex.lock': lockMutex,
   'mutex.unlock': unlockMutex,
-  'watch.key': keys.watchKey,
+  'watch.key': watchKey,
 };
 
-/** What can be waited for, and how it stands. */
+/** Everything that can be waited for, and how its state is read. */
 export const resources: {
   readonly [Kind in ResourceKind]: {
     view(state: ShardState, account: AccountId, id: string, now: number): LockView;
   };
 } = {
-  lock: { view: locks.viewDurableLock },
+  lock: { view: viewDurableLock },
   mutex: { view: viewMutex },
 };
 

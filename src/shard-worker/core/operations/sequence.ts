@@ -5,7 +5,7 @@ import { integerMax } from '../../../shared/limits.ts';
 import { quoted } from '../../../shared/text.ts';
 import type { FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 
-export const sequence: SectionBehaviour<'sequence'> = {
+export const sequenceBehaviour: SectionBehaviour<'sequence'> = {
   evaluate(evaluation, { key, op, n }) {
     const { writeSet, state, batch } = evaluation;
     const entry = state.entries.get(kinds.sequence, batch.account, key);
@@ -25,7 +25,7 @@ export const sequence: SectionBehaviour<'sequence'> = {
   },
 };
 
-export const formats = {
+export const sequenceFormats = {
   'sequence.get': {
     members: ({ asked, results }) => `"Key":${quoted(asked.sequence!.key)},"Value":${results.sequence!.to},`,
     missing: ({ asked, results }) =>

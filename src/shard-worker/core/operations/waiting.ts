@@ -1,7 +1,7 @@
 /**
- * Waiting for a resource: a lock or a mutex. Code that frees one only notes it (`WaitQueues.grantable`); before the
- * command ends, `serveQueues` grants it to the head of the queue, in the same turn and the same group commit, so that
- * nobody can come in between.
+ * Waiting for a resource: a lock or a mutex. Code that frees a resource only notes its queue (`WaitQueues.grantable`).
+ * Before the command ends, `serveQueues` grants the resource to the head of the queue, in the same turn and the same
+ * group commit, so that no request can get in between.
  */
 import { failure } from '../../../protocol/errors.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
@@ -16,16 +16,16 @@ import { refName, type ResourceKind, type Waiter, type WaitQueue } from '../stat
 import { markInProgress } from './idempotency.ts';
 import { heldByOther } from './lock-failures.ts';
 
-/** A request for a resource that cannot be met at once. */
+/** A request for a resource that cannot be granted at once. */
 export interface WaitRequest extends Pick<Waiter, 'ref' | 'operation' | 'work'> {
   readonly resource: ResourceKind;
   readonly account: AccountId;
   readonly view: LockView;
-  /** The resource is free and its queue empty: the request joins only to be served before the command ends. */
+  /** The resource is free and its queue empty: the request joins the queue, and is served before the command ends. */
   readonly free?: boolean;
 }
 
-/** Whether the operation can be met at once: the lock is free and nobody waits for it, or it is the asker's own. */
+/** Returns whether the resource can be granted at once: it is free and nobody waits, or the requester holds it. */
 export function isAvailable(
   state: ShardState,
   { resource, account, operation, view }: Pick<WaitRequest, 'resource' | 'account' | 'operation' | 'view'>,
@@ -34,14 +34,15 @@ export function isAvailable(
   return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;
 }
 
-/** Joins the queue, or answers why not. */
+/** Lets the request join the wait queue, or refuses it with the reason. */
 export function wait(turn: Turn, request: WaitRequest): void {
   const { state, now, out } = turn;
   const { resource, account, ref, operation, work, view, free = false } = request;
   const before = state.waitQueues.find(resource, account, operation.id);
   const earlier = before?.sameOwner(operation);
   const takesOver = earlier !== undefined && !earlier.reserved;
-  const refusal = free ? undefined : refuseToWait(state, operation, view, before, takesOver);
+  const waiting = before?.size ?? 0;
+  const refusal = free ? undefined : refuseToWait(state, { operation, view, waiting, takesOver });
   if (refusal !== undefined) return answer(request, refusal, out);
 
   if (takesOver) {
@@ -59,8 +60,8 @@ export function wait(turn: Turn, request: WaitRequest): void {
 }
 
 /**
- * A lease from before this start may end before the time that its entry is filed under, when the wall clock was set
- * back meanwhile: then nobody would look at the queue when it ends.
+ * Sets a timer for a lease that ends before the time that its entry is filed under. That happens to a lease from before
+ * this start if the wall clock was set back since; without the timer, nothing would serve the queue when it ends.
  */
 function wakeAtEnd(state: ShardState, { account, id, name }: WaitQueue, view: LockView): void {
   if (view.lease === undefined || view.lease.fence > state.boot.rev) return;
@@ -68,20 +69,20 @@ function wakeAtEnd(state: ShardState, { account, id, name }: WaitQueue, view: Lo
   if (view.till < filed) state.timers.set(view.till, 'lock', name);
 }
 
-/** Takes a waiter out of its queue, wherever it stands. */
+/** Removes a waiter from its queue, wherever it stands. */
 export function leaveQueue(state: ShardState, waiter: Waiter): void {
   state.waitQueues.leave(waiter);
   forget(state, waiter);
 }
 
-/** Everything about a waiter but its place in the queue. */
+/** Forgets everything about a waiter except its place in the queue. */
 function forget(state: ShardState, waiter: Waiter): void {
   if (waiter.timer !== undefined) state.timers.clear(waiter.timer);
   state.waitQueues.forget(waiter);
   if (waiter.work.kind === 'batch') markInProgress(state, waiter.work, -1);
 }
 
-/** LockWait ran out. */
+/** Answers a waiter whose LockWait has run out. */
 export function timeOut({ state, out }: Turn, waiter: Waiter, view: LockView): void {
   const { queue, operation } = waiter;
   const others = queue.size - 1;
@@ -92,19 +93,19 @@ export function timeOut({ state, out }: Turn, waiter: Waiter, view: LockView): v
 }
 
 /**
- * The client has disconnected: if it waits, it leaves the queue at once. It is answered all the same, so that the router
- * can forget the request; the router tells nobody. (A transaction whose lock is reserved has had its answer.)
+ * Removes a waiter whose client has disconnected. The shard still answers it, so that the router can forget the
+ * request; the router drops the answer. (A transaction whose lock is reserved has had its answer.)
  */
 export function cancelWait({ state, out }: Turn, ref: RequestRef): void {
   const waiter = state.waitQueues.waiterOf(ref);
   if (waiter === undefined) return;
   leaveQueue(state, waiter);
   if (!waiter.reserved) answer(waiter, cancelledReply(state), out);
-  // It may have been the head of a queue that stands before a free lock.
+  // It may have been the head of the queue of a free lock.
   state.waitQueues.grantable.add(waiter.queue);
 }
 
-/** Tells everyone who waits that the server is going down. */
+/** Tells all waiters that the server is going down. */
 export function drainWaiters({ state, out }: Turn): void {
   state.draining = true;
   for (const waiter of state.waitQueues.waiters()) {
@@ -114,22 +115,25 @@ export function drainWaiters({ state, out }: Turn): void {
   }
 }
 
-function refuseToWait(
-  state: ShardState,
-  operation: LockOperation,
-  view: LockView,
-  queue: WaitQueue | undefined,
-  takesOver: boolean,
-): Reply | undefined {
+interface WaitAttempt {
+  readonly operation: LockOperation;
+  readonly view: LockView;
+  /** The number of waiters already in the queue. */
+  readonly waiting: number;
+  /** The request takes the place of an earlier one of the same owner. */
+  readonly takesOver: boolean;
+}
+
+function refuseToWait(state: ShardState, { operation, view, waiting, takesOver }: WaitAttempt): Reply | undefined {
   const rev = readRevision(state);
-  const waiting = queue?.size ?? 0;
   if (operation.waitMs === 0) return failureReply(rev, heldByOther(operation.id, view, waiting, 0));
   if (state.draining) return drainingReply(state);
-  // Taking over its own place makes the queue no longer.
+  // Taking over an own place does not lengthen the queue.
   if (takesOver) return undefined;
   const { waiters_per_lock_max, waiters_per_shard_max } = state.limits;
   if (waiting >= waiters_per_lock_max) {
-    const message = `${waiters_per_lock_max} requests wait for the lock ${JSON.stringify(operation.id)} already (limits.waiters_per_lock_max).`;
+    const waiters = `${waiters_per_lock_max} requests wait for the lock ${JSON.stringify(operation.id)} already`;
+    const message = `${waiters} (limits.waiters_per_lock_max).`;
     return failureReply(rev, failure('too_many_waiters', message));
   }
   if (state.waitQueues.size >= waiters_per_shard_max) {

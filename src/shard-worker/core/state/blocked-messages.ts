@@ -1,4 +1,4 @@
-/** Messages that need a held key, in order of arrival, and what they need. */
+/** Messages that need a held key, in order of arrival, with their footprints. */
 import { FootprintSet, type Footprint } from '../../../protocol/footprint.ts';
 import type { CoreMessage } from './core-message.ts';
 import type { Holds } from './holds.ts';
@@ -22,12 +22,12 @@ export class BlockedMessages {
     this.#footprints.add(blocked.footprint);
   }
 
-  /** Whether an earlier message waits for a key of this footprint: then this one waits after it. */
+  /** Returns whether an earlier blocked message needs a key of this footprint; if so, this one must wait after it. */
   conflicts(footprint: Footprint): boolean {
     return this.#footprints.conflicts(footprint);
   }
 
-  /** Takes out the first message that fits. */
+  /** Removes and returns the first message that fits. */
   take(fits: (blocked: BlockedMessage) => boolean): BlockedMessage | undefined {
     const at = this.#messages.findIndex(fits);
     const [taken] = at < 0 ? [] : this.#messages.splice(at, 1);
@@ -35,7 +35,7 @@ export class BlockedMessages {
     return taken;
   }
 
-  /** Runs each message that is not blocked any more, in order of arrival, so that the order per key is kept. */
+  /** Runs each message that is no longer blocked, in order of arrival, so that the order per key is kept. */
   retry(holds: Holds, run: (blocked: BlockedMessage) => void): void {
     if (this.#messages.length === 0) return;
     const waiting = this.#messages;

@@ -1,4 +1,3 @@
-/** What follows from a commit: the journal has it, entries change, watchers hear of it, wait queues may move. */
 import { nameOf } from '../../../protocol/footprint.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
 import { kinds, type CommitRecord } from '../../../protocol/record.ts';
@@ -6,7 +5,7 @@ import type { Outbox } from './outbox.ts';
 import { applyRecord, type ShardState } from './state.ts';
 import type { Turn } from './turn.ts';
 
-/** Records a commit of this shard alone: journal, entries, watchers, wait queues. */
+/** Carries out a commit of this shard alone: writes the record, changes the entries, tells watchers and wait queues. */
 export function commit({ state, out }: Turn, record: CommitRecord): void {
   out.record(record);
   applyRecord(state, record);
@@ -14,7 +13,7 @@ export function commit({ state, out }: Turn, record: CommitRecord): void {
   announce(state, record, out);
 }
 
-/** Tells watchers of the keys that a record has changed, and notes the wait queues that may move. */
+/** Tells watchers about the keys that a record has changed, and notes the wait queues that may advance. */
 export function announce(state: ShardState, record: CommitRecord, out: Outbox): void {
   const { account, rev } = record;
   for (const effect of record.effects) {

@@ -1,9 +1,9 @@
 /**
- * Holds: what keeps a batch over several shards all or nothing for everyone who looks.
+ * Holds: they make a batch over several shards atomic for all readers.
  *
- * While a transaction is on its way, the keys it touches are held on each shard that it has visited. A command that needs a
- * held key is held back; so is a command that needs a key for which an earlier one is held back, so that the order of
- * arrival is kept per key. Other keys go on. A list holds every key under its prefix. Names are those of `nameOf`:
+ * While a transaction runs, each shard that it has visited holds the keys that it touches. A command that needs a held
+ * key is blocked. So is a command that needs a key for which an earlier command is blocked: that keeps the order of
+ * arrival per key. Commands on other keys go on. A list holds every key under its prefix. Names are those of `nameOf`:
  * a KV key, a lock and a counter of the same name share a hold, which costs a little waiting and no correctness.
  */
 import type { Revision } from '../../../protocol/ids.ts';
@@ -15,7 +15,7 @@ export interface Hold {
   readonly transaction: string;
   readonly footprint: Footprint;
   readonly command: Batch | ListCommand;
-  /** The part of the batch that this shard owns, to be applied when the commit is durable. */
+  /** The effects of this shard's part of the batch, to be applied when the commit is durable. */
   readonly pending: readonly PendingEffect[];
   /** The revision counter when the hold was placed: no watermark may pass it. */
   readonly placedAt: Revision;

@@ -1,6 +1,6 @@
 /**
- * One lock, as a value, and the moves it can make. Durable locks and in-memory mutexes share this file; they differ in
- * where the value is kept and where fences come from.
+ * One lock as a value, and its state transitions. Durable locks and in-memory mutexes share this file; they differ in
+ * where the value is stored and where fences come from.
  *
  *              grant                     release(fence | owner)
  *      free ───────────► held ──────────────────────────────────► free, ended[0] = released
@@ -9,9 +9,9 @@
  *                        ├─ till passes ────────────────────────► free, ended[0] = expired
  *                        └─ force ──────────────────────────────► free, ended[0] = forced
  *
- * The fence is the fencing token: the revision of the commit that granted the lock, so that it only ever grows. How
- * the last leases ended is kept with the lock, which lets a repeated unlock be told "that worked" and a late one "you
- * had lost it": those two must never be confused.
+ * The fence is the fencing token: the revision of the commit that granted the lock, so that it only ever grows. The
+ * lock also records how its last leases ended. So a repeated unlock is told "that worked", and a late one "you had lost
+ * it": those two must never be confused.
  */
 import { lockHistoryMax } from '../../../shared/limits.ts';
 import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
@@ -36,11 +36,11 @@ export interface Lease {
   readonly durMs: number;
 }
 
-/** What a lock's entry holds; `lock-record.ts` has its text. */
+/** The content of a lock's entry; `lock-record.ts` has its text. */
 export interface LockRecord {
   readonly mode: LockMode;
   readonly limit: number;
-  /** Empty: the lock is free and this is only its memory. When a lease ends is the entry's `till`. */
+  /** Empty: the lock is free, and the record is only its history. The entry's `till` says when a lease ends. */
   readonly holders: readonly Lease[];
   /** Newest first, at most `lockHistoryMax`. */
   readonly ended: readonly EndedLease[];
@@ -48,7 +48,7 @@ export interface LockRecord {
 
 export type LockMode = 'exclusive';
 
-/** A lock as it stands at one moment: its lease, if that has not run out, and its history with the one that has. */
+/** A lock at one moment. A lease that has run out is part of the history, not the lease. */
 export interface LockView {
   readonly lease?: Lease;
   readonly till: number;
@@ -57,7 +57,7 @@ export interface LockView {
 
 export const freeLock: LockView = { till: 0, ended: [] };
 
-/** A lease whose time has passed counts as ended, whether or not its expiry was committed yet. */
+/** Counts a lease whose time has passed as ended, whether or not its expiry is committed yet. */
 export function viewLock({ holders, ended }: LockRecord, till: number, now: number): LockView {
   const [lease] = holders;
   if (lease === undefined) return { till: 0, ended };
@@ -65,13 +65,13 @@ export function viewLock({ holders, ended }: LockRecord, till: number, now: numb
   return { till: 0, ended: pushEnded(ended, lease, 'expired', till) };
 }
 
-/** The record after the current lease, if there is one, has ended. */
+/** Returns the record after the end of the current lease, if there is one. */
 export function endLease(view: LockView, why: Ending, now: number): LockRecord {
   const ended = view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now);
   return { ...exclusive, holders: [], ended };
 }
 
-/** Whether this operation continues the lease that is held. */
+/** Returns whether this operation continues the current lease. */
 export function isOwnLease(view: LockView, operation: LockOperation): boolean {
   if (view.lease === undefined) return false;
   if (operation.extend !== undefined) return view.lease.fence === operation.extend;
@@ -80,7 +80,7 @@ export function isOwnLease(view: LockView, operation: LockOperation): boolean {
 
 const exclusive = { mode: 'exclusive', limit: 1 } as const;
 
-/** The record after a grant or an extension, and the holder's lease in it. `fence` is used only for a new lease. */
+/** Returns the record after a grant or an extension, and the holder's lease in it. Only a new lease uses `fence`. */
 export function grantLease(
   view: LockView,
   operation: LockOperation,
@@ -101,15 +101,15 @@ export function grantLease(
 }
 
 /**
- * What the previous holder left behind when it did not release cleanly. An owner that operations again, since it may have lost
- * the reply, is told again; an extension by fence has been told.
+ * Returns the previous lease if its holder did not release it. An owner that asks again may have lost the reply, so it
+ * is told again; an extension by fence has been told before.
  */
 export function leaseToRecover(view: LockView, operation: LockOperation): EndedLease | undefined {
   const last = view.ended[0];
   return operation.extend === undefined && last !== undefined && last.why !== 'released' ? last : undefined;
 }
 
-/** `release`: end the lease. `done`: it was released before, nothing to do. `lost`: neither, and what became of it. */
+/** `release`: end the lease. `done`: it was released before. `lost`: neither; `ended` says what became of it. */
 export type UnlockAnswer =
   | { readonly kind: 'release'; readonly why: 'released' | 'forced' }
   | { readonly kind: 'done' }
@@ -129,7 +129,7 @@ export function answerUnlock(view: LockView, operation: UnlockOperation): Unlock
 
 function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at: number): EndedLease[] {
   const { fence, owner, meta } = lease;
-  // What to recover concerns the next holder only, so that older metas need not be kept.
+  // Only the next holder needs the meta, to recover: older ones are dropped.
   const older = history.slice(0, lockHistoryMax - 1).map(withoutMeta);
   const newest: EndedLease = {
     fence,

@@ -2,16 +2,16 @@
  * The text of a lock's entry on disk.
  *
  *   version 2   [2, mode, limit, [holder, …], [ended, …]]
- *     mode      "x": one holder at a time. (Further modes, of readers and of permits, are to come: an older server
- *               refuses them by their letter.)
- *     limit     how many may hold it at once
+ *     mode      "x": one holder at a time. (Modes for readers and for permits are planned: an older server refuses
+ *               them by their letter.)
+ *     limit     the number of holders at once
  *     holder    [fence, since, durMs, owner | null, meta | null]
  *     ended     [fence, why, at, owner | null, meta | null], newest first
  *
  *   version 1   {"lease":{"handle","owner"?,"meta"?,"since","durMs"}?,"ended":[{"handle","why","owner"?,"meta"?,"at"}]}
  *
- * Version 1 is still read; a lock is written in version 2 with its next change. The text of a grant begins with an open
- * fence, which the commit's revision fills: that costs less than to parse the record again.
+ * Version 1 is still read; the next change of a lock writes version 2. The text of a grant begins with an open fence,
+ * which the commit's revision fills: that costs less than parsing the record again.
  */
 import { assert } from '../../../shared/assert.ts';
 import type { EndedLease, Ending, Lease, LockMode, LockRecord } from './lease.ts';
@@ -34,16 +34,16 @@ export function encodeLockRecord({ mode, limit, holders, ended }: LockRecord): s
   return JSON.stringify(row);
 }
 
-/** As `encodeLockRecord` begins the text of an exclusive lock whose fence is still open. */
+/** The beginning of the text that `encodeLockRecord` returns for an exclusive lock whose fence is still open. */
 const openGrant = `[${version},"${modeLetters.exclusive}",1,[[0,`;
 
-/** The text of a grant with its fence: the revision of its commit. */
+/** Fills the fence of a grant with the revision of its commit. */
 export function fillFence(text: string, fence: number): string {
   assert(text.startsWith(openGrant), 'a grant begins with its open fence');
   return `${openGrant.slice(0, -2)}${fence},${text.slice(openGrant.length)}`;
 }
 
-/** @throws InvariantError for a version, or a mode, that this server does not know */
+/** @throws InvariantError for a version or a mode that this server does not know */
 export function decodeLockRecord(text: string): LockRecord {
   const parsed: unknown = JSON.parse(text);
   if (!Array.isArray(parsed)) return fromVersion1(parsed as RecordVersion1);

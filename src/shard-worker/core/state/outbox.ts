@@ -1,17 +1,17 @@
 /**
- * What one turn of a shard sends out: the core fills it, the actor empties it when the turn's records are with the
- * journal. Nothing in it may leave before its revision is durable.
+ * The results of one turn of a shard: the core fills it, the actor empties it when the journal has the turn's records.
+ * Nothing in it may reach a client before its revision is durable.
  */
 import type { Revision } from '../../../protocol/ids.ts';
 import type { CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
 import type { TransactionAnswer, KeyEvent } from '../../../protocol/wire/shard-messages.ts';
 
-/** A request under way: which front end sent it, and the number it gave it. */
+/** A request in flight: the front end that sent it, and the number that it has there. */
 export interface RequestRef {
   readonly router: number;
   readonly id: number;
-  /** Of an array body: which of its batches. */
+  /** The index of the batch within an array body. */
   readonly item?: number;
 }
 

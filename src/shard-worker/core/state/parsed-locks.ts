@@ -2,7 +2,7 @@ import type { Entry } from '../../../protocol/entries.ts';
 import { decodeLockRecord } from './lock-record.ts';
 import type { LockRecord } from './lease.ts';
 
-/** The lock that was parsed last, beside the entry that it came from: a command looks at its lock two or three times. */
+/** Caches the lock that was parsed last, with its entry: a command looks at its lock two or three times. */
 export class ParsedLocks {
   #entry: Entry | undefined;
   #record: LockRecord | undefined;

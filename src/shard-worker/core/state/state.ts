@@ -1,6 +1,6 @@
 /**
- * Everything one shard knows. Only the shard's own thread touches it, one command at a time, so nothing here is ever
- * seen half-changed. `entries` is durable content; the rest lives in memory and is empty after a restart.
+ * Everything that one shard knows. Only the shard's own thread touches it, one command at a time, so no reader ever
+ * sees it half-changed. `entries` is durable content; the rest lives in memory and is empty after a restart.
  */
 import type { Entries } from '../../../protocol/entries.ts';
 import type { Failure } from '../../../protocol/errors.ts';
@@ -22,35 +22,35 @@ export interface ShardState {
   readonly limits: Limits;
   readonly entries: Entries;
   readonly revisions: Revisions;
-  /** Whether this shard is the one that keeps the key. */
+  /** Returns whether this shard owns the key. */
   readonly owns: (account: AccountId, key: string) => boolean;
   /** This start of the server. */
   readonly boot: Boot;
   /** The highest revision whose effects this shard has applied. */
   lastRev: Revision;
 
-  // In memory only, each the business of one file or two.
+  // In memory only, each used by one or two files.
   readonly waitQueues: WaitQueues;
   readonly timers: Timers;
   readonly mutexes: Mutexes;
   readonly parsedLocks: ParsedLocks;
-  /** Idempotency ids of batches that wait for a lock → how many. */
+  /** Idempotency ids of batches that wait for a lock → the number of such batches. */
   readonly inProgress: Map<string, number>;
   readonly watched: WatchedKeys;
   readonly holds: Holds;
   readonly blocked: BlockedMessages;
-  /** What transactions over several shards keep here besides their holds. */
+  /** What transactions keep on this shard besides their holds. */
   readonly transactions: Map<string, ParticipantState>;
-  /** Why writes are refused at the moment, if they are, and what may still be written. */
+  /** Present while writes are refused: the reason, and what may still be written. */
   outOfSpace: { readonly failure: Failure; readonly space: 'reserve' | 'full' } | undefined;
-  /** No more waiting: the server is going down. */
+  /** The server is going down: no request may wait any more. */
   draining: boolean;
 }
 
 export interface ParticipantState {
   /** Its idempotency ids are marked as in progress. */
   readonly claim?: Batch;
-  /** Its place in the queue of its lock, which is reserved for it when it is the head. */
+  /** Its place in the wait queue of its lock. The lock is reserved for it once it is the head. */
   readonly waiter?: Waiter;
 }
 
@@ -66,14 +66,14 @@ export interface Boot {
 export interface Mutexes {
   /** By `nameOf`: held, or free for less than `mutexHistoryMs`. */
   readonly byName: Map<string, Mutex>;
-  /** How many fences this boot has given out. */
+  /** The number of fences that this boot has given out. */
   fences: number;
 }
 
 export interface Mutex {
   readonly record: LockRecord;
   readonly till: number;
-  /** Its `seq` is the mutex's version: no other change of it has the same. */
+  /** Its `seq` is the mutex's version: no other change of it has the same one. */
   readonly timer: Timer;
 }
 
@@ -103,15 +103,15 @@ export function accountAndKey(name: string): { account: AccountId; key: string }
 }
 
 /**
- * The revision that a read may claim: everything acknowledged so far is at or below it, and so is everything that this
- * shard has applied. (Not the shared counter: that would make every read wait for other shards' unfinished commits.)
+ * Returns the revision that a read may claim: it covers everything acknowledged so far, and everything that this shard
+ * has applied. (Not the shared counter: that would make every read wait for other shards' unfinished commits.)
  */
 export function readRevision(state: ShardState): Revision {
   const durable = state.revisions.durable();
   return durable > state.lastRev ? durable : state.lastRev;
 }
 
-/** Takes over the effects of a record that belong to this shard; the one way in which entries ever change. */
+/** Applies the effects of a record that belong to this shard. Entries change in no other way. */
 export function applyRecord(state: Pick<ShardState, 'entries' | 'owns'>, record: CommitRecord): void {
   const { account, rev } = record;
   for (const { kind, key, value, till } of record.effects) {

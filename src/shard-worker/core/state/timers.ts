@@ -1,20 +1,20 @@
 /**
- * What ends at a time and lives in memory: waits whose LockWait runs out, mutexes, the memory of free mutexes. A timer
- * is a row: when, of which kind, and whose. Entries on disk have an index of their own (`Entries.due`); the actor sleeps
- * until the earlier of the two.
+ * Timers of what lives in memory only: LockWait, the leases of mutexes, the history of free mutexes. A timer is a row:
+ * a time, a kind and a key. Entries on disk have an index of their own (`Entries.due`); the actor sleeps until the
+ * earlier of the two.
  */
 import BTree from 'sorted-btree';
 
 /**
- * wait: a request, by `refName`. mutex: a mutex, by `nameOf`. lock: a lock, by `nameOf`, whose lease ends before the time
- * that its entry is filed under.
+ * wait: a request, by `refName`. mutex: a mutex, by `nameOf`. lock: a lock, by `nameOf`, whose lease ends earlier than
+ * its entry says.
  */
 export type TimerKind = 'wait' | 'mutex' | 'lock';
 
 export interface Timer {
   /** Milliseconds on the server's clock. */
   readonly at: number;
-  /** Tells equal times apart, in the order in which they were set. */
+  /** Orders timers with equal times as they were set. */
   readonly seq: number;
   readonly kind: TimerKind;
   readonly key: string;
@@ -35,12 +35,12 @@ export class Timers {
     this.#rows.delete(timer);
   }
 
-  /** Infinity when there is none. */
+  /** Returns the earliest time; Infinity without timers. */
   next(): number {
     return this.#rows.minKey()?.at ?? Infinity;
   }
 
-  /** Takes out the earliest that has passed. */
+  /** Removes and returns the earliest timer that is due. */
   shiftDue(now: number): Timer | undefined {
     const first = this.#rows.minKey();
     if (first === undefined || first.at > now) return undefined;

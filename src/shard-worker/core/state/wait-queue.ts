@@ -3,8 +3,8 @@
  * when their client disconnects or their time runs out, so the queue is an insertion-ordered Map: joining, leaving and
  * taking the head are all O(1).
  *
- * A queue can stand before a free lock in two cases only: its head is a batch over several shards for which the lock is
- * reserved while the other shards are asked, or its head needs a key that such a batch holds. Nobody overtakes.
+ * A free lock has a queue in two cases only: the lock is reserved for the head, a batch over several shards that still
+ * visits the other shards, or the head needs a key that such a batch holds. Nobody overtakes.
  */
 import { nameOf } from '../../../protocol/footprint.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
@@ -14,20 +14,20 @@ import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { RequestRef } from './outbox.ts';
 import type { Timer } from './timers.ts';
 
-/** What can be waited for. */
+/** The kinds of resources that requests can wait for. */
 export type ResourceKind = 'lock' | 'mutex';
 
 export interface Waiter {
   readonly queue: WaitQueue;
   readonly ref: RequestRef;
   readonly operation: LockOperation;
-  /** What to do once the resource is free: execute the batch, grant the mutex, or tell the transaction. */
+  /** The work to do once the resource is free: execute the batch, grant the mutex, or tell the transaction. */
   readonly work: Batch | MutexLock | Reserve;
   /** The place in the queue. */
   readonly ticket: number;
-  /** When LockWait runs out. Absent once the lock is reserved. */
+  /** The end of LockWait. Absent once the lock is reserved. */
   timer?: Timer;
-  /** The lock is kept for this waiter, which is a transaction. */
+  /** The lock is reserved for this waiter, which is a transaction. */
   reserved: boolean;
 }
 
@@ -49,7 +49,7 @@ export class WaitQueue {
     this.id = id;
   }
 
-  /** As holds and footprints name the resource. */
+  /** The name of the resource in holds and footprints. */
   get name(): string {
     return nameOf(this.account, this.id);
   }
@@ -62,7 +62,7 @@ export class WaitQueue {
     return this.#waiters.values().next().value;
   }
 
-  /** A waiter with a ticket that is already in the queue takes that place over. */
+  /** Adds a waiter. If its ticket is already in the queue, it takes that place over. */
   join(waiter: Waiter): void {
     this.#waiters.set(waiter.ticket, waiter);
     if (waiter.operation.owner !== undefined) this.#owners.set(waiter.operation.owner, waiter);
@@ -74,7 +74,7 @@ export class WaitQueue {
     if (owner !== undefined && this.#owners.get(owner) === waiter) this.#owners.delete(owner);
   }
 
-  /** The waiter of the same lock instance: an earlier try, whose connection the client may have lost. */
+  /** Returns the waiter of the same lock instance: an earlier try, whose connection the client may have lost. */
   sameOwner(operation: LockOperation): Waiter | undefined {
     return operation.owner === undefined ? undefined : this.#owners.get(operation.owner);
   }
@@ -93,13 +93,13 @@ export class WaitQueues {
   >;
   /** Every waiter, by `refName`. */
   readonly #byRequest = new Map<string, Waiter>();
-  /** Queues whose resource became free, or may have, within this command: they are served before it ends. */
+  /** Queues whose resource may have become free within this command: they are served before it ends. */
   readonly grantable = new Set<WaitQueue>();
   /** Queues whose head needs a key that a transaction holds. */
   readonly blocked = new Set<WaitQueue>();
   #tickets = 0;
 
-  /** How many wait, in all queues. */
+  /** The number of waiters in all queues. */
   get size(): number {
     return this.#byRequest.size;
   }
@@ -144,7 +144,7 @@ export class WaitQueues {
     return this.#byRequest.get(name);
   }
 
-  /** Forgets the request; its place in the queue stays, for whoever takes it over. */
+  /** Forgets the request. Its place in the queue stays, for a request that takes it over. */
   forget(waiter: Waiter): void {
     this.#byRequest.delete(refName(waiter.ref));
   }
@@ -160,14 +160,14 @@ export class WaitQueues {
     return this.#byRequest.values();
   }
 
-  /** The resource became free, or may have. */
+  /** Notes that the resource may have become free. */
   noteGrantable(kind: ResourceKind, account: AccountId, id: string): void {
     const queue = this.find(kind, account, id);
     if (queue !== undefined) this.grantable.add(queue);
   }
 }
 
-/** How a request is named among waiters. */
+/** Returns the name of a request among waiters. */
 export function refName(ref: RequestRef): string {
   return `${ref.router}:${ref.id}`;
 }

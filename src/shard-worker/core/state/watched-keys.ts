@@ -1,4 +1,4 @@
-/** Watched keys, by `nameOf`, and the front ends that want to hear of the next change of each. */
+/** Watched keys, by `nameOf`, and the front ends to tell about the next change of each. */
 export class WatchedKeys {
   readonly #routers = new Map<string, Set<number>>();
 
@@ -18,7 +18,7 @@ export class WatchedKeys {
     if (routers?.size === 0) this.#routers.delete(name);
   }
 
-  /** Takes out the front ends that watch this key: one change answers all of them. */
+  /** Removes and returns the front ends that watch this key: one change answers all of them. */
   take(name: string): Iterable<number> {
     const routers = this.#routers.get(name);
     if (routers === undefined) return [];

@@ -1,7 +1,7 @@
 /**
- * The drafts of one batch, in the order of the operations that decided: of several for one entry the last counts, and
- * stands where it was made. Nearly every batch has one or two, which are found fastest by looking at each: a `Map` by
- * name cost an eighth of a shard's time, because it has to look the name of each entry up in V8's table of all strings.
+ * The pending effects of one batch, in the order of their operations: the last effect on an entry replaces the earlier
+ * ones, and stands where it was made. Nearly every batch has one or two effects, so a linear search is fastest: a `Map`
+ * by name cost an eighth of a shard's time, because it looks the name of each entry up in V8's table of all strings.
  */
 import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import type { Kind } from '../../../protocol/record.ts';
@@ -10,7 +10,7 @@ const fewMax = 8;
 
 export class WriteSet {
   readonly #few: PendingEffect[] = [];
-  /** Takes over from `#few` when there are many; kinds do not share names. */
+  /** Replaces `#few` when there are many effects. Names include the kind. */
   #byName: Map<string, PendingEffect> | undefined;
 
   find(kind: Kind, key: string): PendingEffect | undefined {
@@ -19,13 +19,13 @@ export class WriteSet {
     return at < 0 ? undefined : this.#few[at];
   }
 
-  put(draft: PendingEffect): void {
-    this.remove(draft.kind, draft.key);
+  put(effect: PendingEffect): void {
+    this.remove(effect.kind, effect.key);
     if (this.#byName !== undefined) {
-      this.#byName.set(nameOf(draft.kind, draft.key), draft);
+      this.#byName.set(nameOf(effect.kind, effect.key), effect);
       return;
     }
-    this.#few.push(draft);
+    this.#few.push(effect);
     if (this.#few.length <= fewMax) return;
     this.#byName = new Map(this.#few.map((each) => [nameOf(each.kind, each.key), each]));
   }
@@ -45,8 +45,8 @@ export class WriteSet {
 
   #indexOf(kind: Kind, key: string): number {
     for (let at = 0; at < this.#few.length; at += 1) {
-      const draft = this.#few[at]!;
-      if (draft.key === key && draft.kind === kind) return at;
+      const effect = this.#few[at]!;
+      if (effect.key === key && effect.kind === kind) return at;
     }
     return -1;
   }
