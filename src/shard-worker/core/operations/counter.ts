@@ -26,6 +26,11 @@ export const counter: SectionBehaviour<'counter'> = {
       const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${operation.n} leaves the range ±(2^53−1).`;
       evaluation.fail(failure('overflow', message, { Key: key, Value: from }));
     }
+    const crossed = boundCrossed(operation, value);
+    if (crossed !== undefined) {
+      const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${operation.n} takes it ${crossed}.`;
+      evaluation.fail(failure('out_of_bounds', message, { Key: key, Value: from }));
+    }
     writeSet.put({ kind: kinds.counter, key, till: 0, value: String(value) });
     return { value, old: from };
   },
@@ -35,6 +40,13 @@ export const counter: SectionBehaviour<'counter'> = {
 
 function moved(from: number, { op, n }: CounterOperation): number {
   return op === 'add' ? from + n : op === 'set' ? n : op === 'max' ? Math.max(from, n) : Math.min(from, n);
+}
+
+/** The bound that an `add` ends beyond. One that starts outside may come closer, and need not reach the range. */
+function boundCrossed({ n, floor, ceil }: CounterOperation, value: number): string | undefined {
+  if (floor !== undefined && n < 0 && value < floor) return `below ${floor}, its floor`;
+  if (ceil !== undefined && n > 0 && value > ceil) return `above ${ceil}, its ceil`;
+  return undefined;
 }
 
 /** With what the batch itself has done to the counter so far. */

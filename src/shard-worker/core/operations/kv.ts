@@ -1,4 +1,4 @@
-/** Keys: conditions on versions, reads, writes, pages, and the watch of one key. */
+/** Keys: conditions on versions and existence, reads, writes, pages, and the watch of one key. */
 import { failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
@@ -23,8 +23,19 @@ function expectVersion(evaluation: BatchEvaluation, key: string, expected: numbe
   evaluation.fail(failure('version_mismatch', message, { Key: key, Version: version }));
 }
 
+function expectExistence(evaluation: BatchEvaluation, key: string, expected: boolean): void {
+  const version = evaluation.entry(kinds.kv, key)?.rev ?? 0;
+  if (expected === version > 0) return;
+  const why = expected ? 'does not exist; it must exist' : `has version ${version}; it must not exist`;
+  const message = `The key ${JSON.stringify(key)} ${why}.`;
+  evaluation.fail(failure('precondition_failed', message, { Key: key, Version: version }));
+}
+
 export const check: SectionBehaviour<'check'> = {
-  check: (evaluation, { key, version }) => expectVersion(evaluation, key, version),
+  check(evaluation, { key, version, exists }) {
+    if (version !== undefined) expectVersion(evaluation, key, version);
+    if (exists !== undefined) expectExistence(evaluation, key, exists);
+  },
 };
 
 export const get: SectionBehaviour<'get'> = {
