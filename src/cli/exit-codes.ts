@@ -3,7 +3,7 @@
  * 63 are from sysexits(3); `lock` ends with the exit code of its child.
  */
 import type { ClientErrorCode, DragonLockError } from '../client/errors.ts';
-import type { ErrorCode } from '../protocol/errors.ts';
+import { errorCodes, type ErrorCode } from '../protocol/errors.ts';
 
 export const exitCodes = {
   done: 0,
@@ -22,29 +22,27 @@ export const exitCodes = {
   brokenPipe: 141,
 } as const;
 
-const codeOfError = {
-  invalid: exitCodes.usage,
-  unauthorized: exitCodes.noPermission,
-  forbidden: exitCodes.noPermission,
-  not_found: exitCodes.negative,
+const codeOfStatus = {
+  400: exitCodes.usage,
+  401: exitCodes.noPermission,
+  403: exitCodes.noPermission,
+  404: exitCodes.negative,
+  409: exitCodes.negative,
+  410: exitCodes.negative,
+  413: exitCodes.usage,
+  415: exitCodes.usage,
+  422: exitCodes.negative,
+  429: exitCodes.unavailable,
+  500: exitCodes.internal,
+  503: exitCodes.unavailable,
+  507: exitCodes.unavailable,
+} as const satisfies Record<(typeof errorCodes)[ErrorCode]['status'], number>;
+
+/** Errors that tell a script something else than their status does, and errors without a status. */
+const codeOfError: Readonly<Partial<Record<ErrorCode, number>> & Record<ClientErrorCode, number>> = {
   not_locked: exitCodes.notAcquired,
   lock_lost: exitCodes.lost,
-  version_mismatch: exitCodes.negative,
-  precondition_failed: exitCodes.negative,
-  overflow: exitCodes.negative,
-  duplicate_request: exitCodes.negative,
   request_in_progress: exitCodes.unavailable,
-  compacted: exitCodes.negative,
-  too_large: exitCodes.usage,
-  unsupported_media_type: exitCodes.usage,
-  idempotency_mismatch: exitCodes.negative,
-  too_many_waiters: exitCodes.unavailable,
-  rate_limited: exitCodes.unavailable,
-  internal: exitCodes.internal,
-  overloaded: exitCodes.unavailable,
-  draining: exitCodes.unavailable,
-  disk_full: exitCodes.unavailable,
-  quota_exceeded: exitCodes.unavailable,
   unreachable: exitCodes.unavailable,
   outcome_unknown: exitCodes.outcomeUnknown,
   not_dragonlock: exitCodes.unavailable,
@@ -52,10 +50,10 @@ const codeOfError = {
   lease_unknown: exitCodes.lost,
   released: exitCodes.internal,
   closed: exitCodes.internal,
-} as const satisfies Record<ErrorCode | ClientErrorCode, number>;
+};
 
-export function exitCodeOf({ code }: DragonLockError): number {
-  return codeOfError[code];
+export function exitCodeOf({ code }: Pick<DragonLockError, 'code'>): number {
+  return codeOfError[code] ?? codeOfStatus[errorCodes[code as ErrorCode].status];
 }
 
 /** The command was called wrongly, or its input cannot be read. */

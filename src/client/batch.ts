@@ -8,8 +8,8 @@ import { anId, seconds } from './checks.ts';
 export interface Batch {
   /** Only while these locks are held under these fences. */
   readonly guard?: readonly Guard[] | undefined;
-  /** Only if the keys have these versions; 0: the key does not exist. */
-  readonly check?: readonly { readonly key: string; readonly version: number }[] | undefined;
+  /** Only if the keys have these versions (0: the key does not exist), or exist or not, as each item says. */
+  readonly check?: readonly CheckOperation[] | undefined;
   readonly atomic?: readonly AtomicOperation[] | undefined;
   /** Keys to read. The values are those from before this batch's `set`. */
   readonly get?: readonly string[] | undefined;
@@ -26,8 +26,18 @@ export interface Guard {
   readonly fence: number;
 }
 
+export type CheckOperation =
+  | { readonly key: string; readonly version: number; readonly exists?: undefined }
+  | { readonly key: string; readonly exists: boolean; readonly version?: undefined };
+
 export type AtomicOperation =
-  | { readonly key: string; readonly add: number }
+  | {
+      readonly key: string;
+      readonly add: number;
+      /** Refused with `OutOfBoundsError` if it would lower the counter below this, or raise it above `ceil`. */
+      readonly floor?: number | undefined;
+      readonly ceil?: number | undefined;
+    }
   | { readonly key: string; readonly max: number }
   | { readonly key: string; readonly min: number }
   | { readonly key: string; readonly set: number; readonly ifEq?: number | undefined };
@@ -115,8 +125,7 @@ export function toWire(batch: Batch): WireBatch {
   const wire: WireBatch = {};
   if (batch.guard?.length)
     wire['Guard'] = batch.guard.map(({ id, fence }) => ({ LockID: anId(id, 'guard.id'), Lock: fence }));
-  if (batch.check?.length)
-    wire['Check'] = batch.check.map(({ key, version }) => ({ Key: anId(key, 'check.key'), Version: version }));
+  if (batch.check?.length) wire['Check'] = batch.check.map(checkToWire);
   if (batch.atomic?.length) wire['Atomic'] = batch.atomic.map(atomicToWire);
   if (batch.get?.length) wire['KVGet'] = batch.get.map((key) => anId(key, 'get'));
   if (batch.set?.length) wire['KVSet'] = batch.set.map(setToWire);
@@ -141,9 +150,13 @@ export function toWire(batch: Batch): WireBatch {
   return wire;
 }
 
+function checkToWire({ key, version, exists }: CheckOperation): object {
+  return { Key: anId(key, 'check.key'), Version: version, Exists: exists };
+}
+
 function atomicToWire(operation: AtomicOperation): object {
   const Key = anId(operation.key, 'atomic.key');
-  if ('add' in operation) return { Key, Add: operation.add };
+  if ('add' in operation) return { Key, Add: operation.add, Floor: operation.floor, Ceil: operation.ceil };
   if ('max' in operation) return { Key, Max: operation.max };
   if ('min' in operation) return { Key, Min: operation.min };
   return { Key, Set: operation.set, IfEq: operation.ifEq };

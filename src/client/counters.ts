@@ -5,6 +5,13 @@ import { NotFoundError } from './errors.ts';
 import { pathOf } from './paths.ts';
 import type { CallOptions, StoreCalls } from './store-calls.ts';
 
+export interface CounterAddOptions extends CallOptions {
+  /** Only if this does not lower the counter below `floor`. Otherwise: `OutOfBoundsError`. */
+  readonly floor?: number | undefined;
+  /** Only if this does not raise the counter above `ceil`. Otherwise: `OutOfBoundsError`. */
+  readonly ceil?: number | undefined;
+}
+
 export interface CounterSetOptions extends CallOptions {
   /** Only if the counter has this value. Otherwise: `PreconditionFailedError`. */
   readonly ifEq?: number | undefined;
@@ -30,8 +37,8 @@ export class Counters {
   }
 
   /** @returns the new value */
-  add(key: string, add = 1, options?: CallOptions): Promise<number> {
-    return this.#atomic({ key, add }, options);
+  add(key: string, add = 1, { floor, ceil, signal }: CounterAddOptions = {}): Promise<number> {
+    return this.#atomic({ key, add, floor, ceil }, { signal });
   }
 
   set(key: string, value: number, { ifEq, signal }: CounterSetOptions = {}): Promise<number> {

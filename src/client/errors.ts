@@ -118,13 +118,30 @@ export class PreconditionFailedError extends DragonLockError {
     return String(this.details['Key']);
   }
 
+  /** The current value of the counter whose `ifEq` does not hold. */
+  get value(): number | undefined {
+    return this.details['Value'] as number | undefined;
+  }
+
+  /** The current version of the key whose `exists` does not hold; 0: there is no such key. */
+  get version(): number | undefined {
+    return this.details['Version'] as number | undefined;
+  }
+}
+
+export class OverflowError extends DragonLockError {}
+
+/** An addition would take a counter beyond its `floor` or `ceil`. */
+export class OutOfBoundsError extends DragonLockError {
+  get key(): string {
+    return String(this.details['Key']);
+  }
+
   /** The current value of the counter. */
   get value(): number {
     return Number(this.details['Value']);
   }
 }
-
-export class OverflowError extends DragonLockError {}
 
 /** An earlier request used one of the batch's idempotency ids. */
 export class DuplicateRequestError extends DragonLockError {
@@ -179,6 +196,7 @@ const classOf = {
   version_mismatch: VersionMismatchError,
   precondition_failed: PreconditionFailedError,
   overflow: OverflowError,
+  out_of_bounds: OutOfBoundsError,
   duplicate_request: DuplicateRequestError,
   request_in_progress: RequestInProgressError,
   compacted: CompactedError,

@@ -7,6 +7,7 @@ export type {
   BatchIdempotency,
   BatchLock,
   BatchResult,
+  CheckOperation,
   CounterResult,
   Entry,
   Grant,
@@ -17,7 +18,7 @@ export type {
 } from './batch.ts';
 export type { CallOptions } from './store-calls.ts';
 export type { DeleteOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
-export type { Counters, CounterSetOptions } from './counters.ts';
+export type { CounterAddOptions, Counters, CounterSetOptions } from './counters.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockOptions, Mutex } from './lock.ts';
@@ -48,6 +49,7 @@ export {
   NotFoundError,
   NotLockedError,
   OutcomeUnknownError,
+  OutOfBoundsError,
   OverflowError,
   OverloadedError,
   PreconditionFailedError,

@@ -8,6 +8,8 @@ import {
   DragonLock,
   ForbiddenError,
   NotDragonLockError,
+  OutOfBoundsError,
+  PreconditionFailedError,
   UnauthorizedError,
   type DragonLockOptions,
   type PrefixEvent,
@@ -101,6 +103,28 @@ test('large values travel and come back, many at once', async () => {
   const got = await Promise.all(keys.map((key) => client.kv.get(key)));
   assert.ok(got.every((entry) => entry?.value === value));
   await assert.rejects(client.kv.set('too large', 'x'.repeat(70_000)), { code: 'too_large' });
+});
+
+test('an addition keeps within its floor and ceil, and a check of existence refuses the whole batch', async () => {
+  const client = connect();
+  assert.equal(await client.counter.add('stock', 3, { ceil: 3 }), 3);
+  await assert.rejects(client.counter.add('stock', 1, { floor: 0, ceil: 3 }), (error: Error) => {
+    assert.ok(error instanceof OutOfBoundsError);
+    assert.deepEqual([error.key, error.value, error.retryable], ['stock', 3, false]);
+    return true;
+  });
+  const buy = {
+    check: [{ key: 'sold', exists: false }],
+    atomic: [{ key: 'stock', add: -2, floor: 0 }],
+    set: [{ key: 'sold', value: 2 }],
+  };
+  assert.equal((await client.batch(buy)).atomic[0]?.value, 1);
+  await assert.rejects(client.batch(buy), (error: Error) => {
+    assert.ok(error instanceof PreconditionFailedError);
+    assert.deepEqual([error.key, (error.version ?? 0) > 0, error.value], ['sold', true, undefined]);
+    return true;
+  });
+  assert.equal(await client.counter.get('stock'), 1);
 });
 
 test('a list of keys or of locks continues over its pages', async () => {

@@ -31,6 +31,9 @@ test('an error has the members of its code', () => {
   assert.deepEqual([busy.holder, busy.waiters], [{ meta: 'm', till: 1500, since: 1000 }, 3]);
   assert.equal(made(exported.CompactedError, { Code: 'compacted', Oldest: 9 }).oldest, 9);
   assert.equal(made(exported.PreconditionFailedError, { Code: 'precondition_failed', Key: 'k', Value: 4 }).value, 4);
+  const existing = made(exported.PreconditionFailedError, { Code: 'precondition_failed', Key: 'k', Version: 3 });
+  assert.deepEqual([existing.value, existing.version], [undefined, 3]);
+  assert.equal(made(exported.OutOfBoundsError, { Code: 'out_of_bounds', Key: 'k', Value: 4 }).value, 4);
   assert.equal(made(exported.LockLostError, { Code: 'lock_lost', LockID: 'l', Why: 'expired' }).why, 'expired');
 });
 

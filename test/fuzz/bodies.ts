@@ -320,6 +320,7 @@ const integers = [
 ];
 const integerText: Part = (random) => pick(random, integers);
 const versionText: Part = (random) => (chance(random, 0.6) ? String(random.below(130)) : pick(random, integers));
+const booleanText: Part = (random) => pick(random, ['true', 'false', 'true', 'false', 'null']);
 const handleText: Part = (random) => {
   const number = String(100 + random.below(30));
   return chance(random, 0.7)
@@ -355,7 +356,7 @@ const batchFields: Fields = [
     list((random) =>
       object(random, [
         ['Key', keyText, 0.98],
-        ['Version', versionText, 0.98],
+        chance(random, 0.7) ? ['Version', versionText, 0.98] : ['Exists', booleanText, 0.98],
       ]),
     ),
     0.15,
@@ -370,6 +371,8 @@ const batchFields: Fields = [
         ['Key', keyText, 0.98],
         [pick(random, ['Add', 'Set', 'Max', 'Min']), integerText, 0.98],
         ['IfEq', integerText, 0.1],
+        ['Floor', integerText, 0.1],
+        ['Ceil', integerText, 0.1],
       ]),
     ),
     0.3,

@@ -268,9 +268,16 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a KVSet is applied although a Check failed',
     file: `${core}/operations/kv.ts`,
-    find: 'check: (evaluation, { key, version }) => expectVersion(evaluation, key, version),',
-    replace: 'check: (evaluation, { key, version }) => version < 0 && expectVersion(evaluation, key, version),',
+    find: '    if (version !== undefined) expectVersion(evaluation, key, version);\n    if (exists',
+    replace: '    if (version === -1) expectVersion(evaluation, key, version);\n    if (exists',
     caughtBy: { file: `${tests}/core/all-or-nothing.test.ts`, test: 'every condition that fails is listed' },
+  },
+  {
+    name: 'an Exists check passes always',
+    file: `${core}/operations/kv.ts`,
+    find: '  if (expected === version > 0) return;\n',
+    replace: '  if (version >= 0) return;\n',
+    caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'holds for what is there or not' },
   },
   {
     name: 'Version 0 overwrites',
@@ -312,6 +319,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: '    if (!Number.isSafeInteger(value)) {\n',
     replace: '    if (Number.isNaN(value)) {\n',
     caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'beyond is overflow and changes nothing' },
+  },
+  {
+    name: 'a floor is not looked at',
+    file: `${core}/operations/counter.ts`,
+    find: '  if (floor !== undefined && n < 0 && value < floor)',
+    replace: '  if (floor === undefined && n < 0 && value < 0)',
+    caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'would pass its floor or ceil changes nothing' },
   },
   {
     name: 'keys of one name in two accounts are one',

@@ -127,6 +127,7 @@ test('errors: the everyday ones', async () => {
   await server.fails('precondition_failed', 'POST', '/db/e', { Atomic: { Key: 'c', Set: 1, IfEq: 2 } }, all);
   await server.ok('POST', `/db/e/counter/c?add=${2 ** 53 - 1}`, undefined, all);
   await server.fails('overflow', 'POST', '/db/e/counter/c', undefined, all);
+  await server.fails('out_of_bounds', 'POST', '/db/e/counter/c?add=-1&floor=9007199254740991', undefined, all);
   const write = { IdempotencyIDs: 'i', Atomic: { Key: 'd', Add: 1 } };
   await server.ok('POST', '/db/e', write, all);
   await server.fails('duplicate_request', 'POST', '/db/e', write, all);

@@ -65,7 +65,7 @@ export function batchBody(batch: Batch): object {
     }),
     ...(unlock && { UnlockID: unlock.id, Unlock: unlock.fence }),
     ...(guard && { Guard: guard.map(({ id, fence }) => ({ LockID: id, Lock: fence })) }),
-    ...(check && { Check: check.map(({ key, version }) => ({ Key: key, Version: version })) }),
+    ...(check && { Check: check.map(({ key, version, exists }) => ({ Key: key, Version: version, Exists: exists })) }),
     ...(idempotency && {
       IdempotencyIDs: idempotency.ids,
       IdempotencyTTL: idempotency.ttlMs / 1000,
@@ -95,7 +95,7 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'counter.get':
       return { method: 'GET', target: counter };
     case 'counter.add':
-      return { method: 'POST', target: `${counter}${query({ add: batch.counter![0]!.n })}` };
+      return { method: 'POST', target: `${counter}${addQuery(batch.counter![0]!)}` };
     case 'counter.reset':
       return { method: 'DELETE', target: counter };
     case 'sequence.get':
@@ -128,9 +128,13 @@ function lockQuery({ durMs, waitMs, owner, meta }: LockOperation): string {
   return query({ dur: durMs / 1000, wait: waitMs === 0 ? undefined : waitMs / 1000, id: owner, meta: text });
 }
 
-function atomicItem({ key, op, n, ifEq }: CounterOperation): object {
+function addQuery({ n, floor, ceil }: CounterOperation): string {
+  return query({ add: n, floor, ceil });
+}
+
+function atomicItem({ key, op, n, ifEq, floor, ceil }: CounterOperation): object {
   const name = { add: 'Add', set: 'Set', max: 'Max', min: 'Min', get: 'Get', reset: 'Reset' }[op];
-  return { Key: key, [name]: n, ...(ifEq !== undefined && { IfEq: ifEq }) };
+  return { Key: key, [name]: n, IfEq: ifEq, Floor: floor, Ceil: ceil };
 }
 
 function setItem({ key, value, version, ttlMs }: SetOperation): object {

@@ -12,6 +12,9 @@ export interface CounterOperation {
   readonly op: 'add' | 'set' | 'max' | 'min' | 'get' | 'reset';
   readonly n: number;
   readonly ifEq?: number;
+  /** Bounds of an `add`: it may move towards a bound from outside, but not beyond one. */
+  readonly floor?: number;
+  readonly ceil?: number;
 }
 
 export interface CounterResult {
@@ -27,6 +30,8 @@ const counterItem = Type.Object(
   {
     Key: keyField,
     Add: Type.Optional(integerField),
+    Floor: Type.Optional(integerField),
+    Ceil: Type.Optional(integerField),
     Set: Type.Optional(integerField),
     IfEq: Type.Optional(integerField),
     Max: Type.Optional(integerField),
@@ -53,9 +58,28 @@ function readCounter(item: Type.Static<typeof counterItem>, path: string): Count
   }
   if (item.IfEq !== undefined && name !== 'Set')
     return refuseField(`${path}.IfEq`, `goes with Set only, not with ${name}`);
+  for (const bound of ['Floor', 'Ceil'] as const) {
+    if (item[bound] !== undefined && name !== 'Add')
+      return refuseField(`${path}.${bound}`, `goes with Add only, not with ${name}`);
+  }
   const key = keyOf(item.Key, `${path}.Key`);
   const operation = { key, op: ops[name], n: integerOf(item[name] ?? 0) };
+  if (item.Floor !== undefined || item.Ceil !== undefined)
+    return { ...operation, ...boundsOf({ floor: item.Floor, ceil: item.Ceil }, `${path}.Floor`) };
   return item.IfEq === undefined ? operation : { ...operation, ifEq: integerOf(item.IfEq) };
+}
+
+/** @param path of the floor, for messages */
+function boundsOf(
+  { floor, ceil }: { readonly floor?: number | undefined; readonly ceil?: number | undefined },
+  path: string,
+): Pick<CounterOperation, 'floor' | 'ceil'> {
+  if (floor !== undefined && ceil !== undefined && floor > ceil)
+    return refuseField(path, `expected at most the upper bound, ${ceil}, got ${floor}`);
+  return {
+    ...(floor !== undefined && { floor: integerOf(floor) }),
+    ...(ceil !== undefined && { ceil: integerOf(ceil) }),
+  };
 }
 
 export const counterCalls = {
@@ -71,9 +95,15 @@ export const counterCalls = {
     method: 'POST',
     path: 'counter/*',
     summary: 'Add to a counter',
-    query: { add: integerParameter(-integerMax) },
-    command: ({ account, id, query: { add = 1 } }) =>
-      ({ kind: 'batch', account, format: 'counter.add', counter: [{ key: id, op: 'add', n: add }] }) as const,
+    query: {
+      add: integerParameter(-integerMax),
+      floor: integerParameter(-integerMax),
+      ceil: integerParameter(-integerMax),
+    },
+    command: ({ account, id, query: { add = 1, floor, ceil } }) => {
+      const operation = { key: id, op: 'add', n: add, ...boundsOf({ floor, ceil }, '?floor') } as const;
+      return { kind: 'batch', account, format: 'counter.add', counter: [operation] } as const;
+    },
   }),
   'counter.reset': call({
     method: 'DELETE',

@@ -40,9 +40,11 @@ export interface GetResult {
   readonly till?: number;
 }
 
+/** Exactly one of `version` and `exists` is there. */
 export interface CheckOperation {
   readonly key: string;
-  readonly version: number;
+  readonly version?: number;
+  readonly exists?: boolean;
 }
 
 const setItem = Type.Object(
@@ -97,17 +99,32 @@ export const getSection = listSection<string, GetResult>({
     ),
 });
 
-const checkItem = Type.Object({ Key: keyField, Version: versionField }, { ...closed, expected: '{"Key","Version"}' });
+const aCheck = '{"Key","Version"} or {"Key","Exists"}';
+const checkItem = Type.Object(
+  { Key: keyField, Version: Type.Optional(versionField), Exists: Type.Optional(yesOrNo) },
+  { ...closed, expected: aCheck },
+);
 
 export const checkSection = listSection<CheckOperation, never>({
   body: 'Check',
-  schema: { Check: Type.Optional(listField(checkItem, 'a list of {"Key","Version"}')) },
+  schema: { Check: Type.Optional(listField(checkItem, `a list of ${aCheck}`)) },
   key: ({ key }) => key,
   effect: () => 'read',
   scope: () => 'condition',
   read: ({ Check }: { Check?: Type.Static<typeof checkItem>[] }, { root }) =>
-    Check?.map((item, i) => ({ key: keyOf(item.Key, `${root}Check[${i}].Key`), version: integerOf(item.Version) })),
+    Check?.map((item, i) => readCheck(item, `${root}Check[${i}]`)),
 });
+
+function readCheck({ Key, Version, Exists }: Type.Static<typeof checkItem>, path: string): CheckOperation {
+  const key = keyOf(Key, `${path}.Key`);
+  if (Exists === undefined) {
+    if (Version === undefined) return refuseField(`${path}.Version`, 'missing; expected a version, or Exists');
+    return { key, version: integerOf(Version) };
+  }
+  if (Version !== undefined)
+    return refuseField(`${path}.Exists`, 'given together with Version; expected one of the two');
+  return { key, exists: Exists };
+}
 
 export interface KvList extends PageRequest {
   readonly kind: 'kv.list';

@@ -2,11 +2,12 @@
  * Batches on the wire to a shard (see `protocol/wire/shard-wire.ts`): common members are flattened into the list, rare
  * ones are encoded as JSON text.
  *
- *   account, format, replyBytesMax, rest,  n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq)
- *                                         set                                   get          counter
+ *   account, format, replyBytesMax, rest,
+ *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil)
+ *   set                                   get          counter
  *
  * `rest` is 0 or the JSON text of the batch's other members. Absent: 0 for replyBytesMax and value, −1 for version and
- * ttlMs, '' for ifEq; a list that is absent and one that is empty are the same to a shard.
+ * ttlMs, '' for ifEq, floor and ceil; a list that is absent and one that is empty are the same to a shard.
  *
  * The batches of an array body share the first three pieces, and most of them only set keys:
  *
@@ -86,7 +87,7 @@ function putMembers(wire: Pieces, batch: Batch): void {
   wire.push(get.length);
   for (const key of get) wire.push(key);
   wire.push(counter.length);
-  for (const { key, op, n, ifEq = '' } of counter) wire.push(key, op, n, ifEq);
+  for (const { key, op, n, ifEq = '', floor = '', ceil = '' } of counter) wire.push(key, op, n, ifEq, floor, ceil);
 }
 
 function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
@@ -147,6 +148,10 @@ function takeAtomic(wire: WireReader): CounterOperation {
   };
   const ifEq = wire.next();
   if (typeof ifEq === 'number') operation.ifEq = ifEq;
+  const floor = wire.next();
+  if (typeof floor === 'number') operation.floor = floor;
+  const ceil = wire.next();
+  if (typeof ceil === 'number') operation.ceil = ceil;
   return operation;
 }
 

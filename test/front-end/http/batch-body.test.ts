@@ -49,12 +49,17 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     'all conditions and operators',
     {
       Guard: [{ LockID: 'g', Lock: '3' }],
-      Check: { Key: 'c', Version: 0 },
+      Check: [
+        { Key: 'c', Version: 0 },
+        { Key: 'd', Exists: false },
+      ],
       Atomic: [
         { Key: 'a', Set: 0, IfEq: -5 },
         { Key: 'b', Max: 2 },
         { Key: 'd', Min: -2 },
         { Key: 'e', Add: -0 },
+        { Key: 'f', Add: -2, Floor: 0 },
+        { Key: 'g', Add: 2, Floor: -0, Ceil: -0 },
       ],
       KVGet: ['x', { Key: 'y' }],
       KVSet: [
@@ -66,12 +71,17 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     {
       ...batch,
       guard: [{ id: 'g', fence: 3 }],
-      check: [{ key: 'c', version: 0 }],
+      check: [
+        { key: 'c', version: 0 },
+        { key: 'd', exists: false },
+      ],
       counter: [
         { key: 'a', op: 'set', n: 0, ifEq: -5 },
         { key: 'b', op: 'max', n: 2 },
         { key: 'd', op: 'min', n: -2 },
         { key: 'e', op: 'add', n: 0 },
+        { key: 'f', op: 'add', n: -2, floor: 0 },
+        { key: 'g', op: 'add', n: 2, floor: 0, ceil: 0 },
       ],
       get: ['x', 'y'],
       set: [
@@ -136,6 +146,13 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
   [{ Atomic: { Key: 'a' } }, 'Atomic[0]: expected one of Add, Set, Max, Min, got none'],
   [{ Atomic: { Key: 'a', Add: 1, Max: 2 } }, 'Atomic[0]: expected only one of Add, Set, Max, Min, got Add and Max'],
   [{ Atomic: { Key: 'a', Add: 1, IfEq: 2 } }, 'Atomic[0].IfEq: goes with Set only, not with Add'],
+  [{ Atomic: { Key: 'a', Set: 1, Floor: 0 } }, 'Atomic[0].Floor: goes with Add only, not with Set'],
+  [{ Atomic: { Key: 'a', Max: 1, Ceil: 0 } }, 'Atomic[0].Ceil: goes with Add only, not with Max'],
+  [{ Atomic: { Key: 'a', Add: 1, Floor: 5, Ceil: 4 } }, 'Atomic[0].Floor: expected at most the upper bound, 4, got 5'],
+  [{ Atomic: { Key: 'a', Add: 1, Floor: 0.5 } }, 'Atomic[0].Floor: expected an integer within ±(2^53−1), got 0.5'],
+  [{ Atomic: { Key: 'a', Add: 1, Ceil: '9' } }, /^Atomic\[0\]\.Ceil: expected an integer/],
+  ['{"Atomic":{"Key":"a","Add":1,"Ceil":9007199254740992}}', /^Atomic\[0\]\.Ceil: expected an integer/],
+  [{ Atomic: { Key: 'a', Floor: 2 } }, 'Atomic[0]: expected one of Add, Set, Max, Min, got none'],
   [{ Atomic: { Key: 'a', IfEq: 2 } }, 'Atomic[0]: expected one of Add, Set, Max, Min, got none'],
   [{ Atomic: { Key: 'a', Add: 1.5 } }, 'Atomic[0].Add: expected an integer within ±(2^53−1), got 1.5'],
   [{ Atomic: { Key: 'a', Add: '1' } }, /^Atomic\[0\]\.Add: /],
@@ -157,7 +174,18 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
   [{ LockID: 'a', LockDur: 1, UnlockID: 'a' }, 'Unlock: missing; expected the fencing token of the lock to extend'],
   [{ LockID: 'a', LockDur: 1, LockWait: 1, UnlockID: 'a', Unlock: 1 }, /^LockWait: extending a lock/],
   [{ Guard: { LockID: 'a' } }, /^Guard\[0\]\.Lock: missing; expected the fencing token/],
-  [{ Check: { Key: 'a' } }, /^Check\[0\]\.Version: missing; expected a version/],
+  [{ Check: { Key: 'a' } }, 'Check[0].Version: missing; expected a version, or Exists'],
+  [
+    {
+      Check: [
+        { Key: 'a', Exists: true },
+        { Key: 'a', Version: 0, Exists: false },
+      ],
+    },
+    'Check[1].Exists: given together with Version; expected one of the two',
+  ],
+  [{ Check: { Key: 'a', Exists: 1 } }, 'Check[0].Exists: expected true or false, got 1'],
+  [{ Check: 'a' }, 'Check[0]: expected {"Key","Version"} or {"Key","Exists"}, got "a"'],
   [{ ...set, IdempotencyTTL: 5 }, 'IdempotencyTTL: given without IdempotencyIDs'],
   [{ ...set, IdempotencyMode: 'replay' }, 'IdempotencyMode: given without IdempotencyIDs'],
   [{ ...set, IdempotencyIDs: ['x'], IdempotencyMode: 'maybe' }, /^IdempotencyMode: expected "replay"/],

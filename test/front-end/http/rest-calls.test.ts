@@ -59,6 +59,12 @@ const cases: readonly Case[] = [
     { ...batch, format: 'counter.add', counter: [{ key: 'c', op: 'add', n: 0 }] },
   ],
   [
+    'POST',
+    '/db/shop/counter/c?add=-5&floor=-10&ceil=0',
+    '',
+    { ...batch, format: 'counter.add', counter: [{ key: 'c', op: 'add', n: -5, floor: -10, ceil: 0 }] },
+  ],
+  [
     'DELETE',
     '/db/shop/counter/c',
     undefined,
@@ -204,6 +210,9 @@ const refused: readonly (readonly [method: 'GET' | 'POST' | 'DELETE', url: strin
   ['POST', '/db/shop/counter/c?add=%2B5', /^\?add: /],
   ['POST', '/db/shop/counter/c?add=', /^\?add: /],
   ['POST', '/db/shop/counter/c?add=1&add=2', /^\?add: given more than once$/],
+  ['POST', '/db/shop/counter/c?floor=x', /^\?floor: expected an integer from −\(2\^53−1\) to 2\^53−1, got "x"$/],
+  ['POST', '/db/shop/counter/c?floor=3&ceil=2', /^\?floor: expected at most the upper bound, 2, got 3$/],
+  ['DELETE', '/db/shop/counter/c?floor=0', /^\?floor: unknown parameter/],
   ['POST', '/db/shop/counter/c?ad=1', /^\?ad: unknown parameter; did you mean add\?$/],
   ['POST', '/db/shop/counter/c?add=%zz', /^\?add: malformed percent-encoding$/],
   ['GET', '/db/shop/counter/c?add=1', /^\?add: unknown parameter; this call takes none$/],

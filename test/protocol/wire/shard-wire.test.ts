@@ -25,7 +25,11 @@ const members = {
   lock: { id: 'l', durMs: 1, waitMs: 0, owner: 'o', meta: '{"a":[1]}', extend: 7 },
   unlock: { id: 'u', fence: 2 ** 53 - 1, owner: 'o' },
   guard: [{ id: 'g', fence: 1 }],
-  check: [{ key: 'c', version: 0 }],
+  check: [
+    { key: 'c', version: 0 },
+    { key: 'd', exists: false },
+    { key: 'e', exists: true },
+  ],
   idempotency: { ids: ['i'], ttlMs: 1, mode: 'replay', fingerprint: 'f' },
   sequence: { key: 's', op: 'next', n: 1 },
   set: [
@@ -41,6 +45,9 @@ const members = {
     { key: 'a', op: 'add', n: -(2 ** 53 - 1) },
     { key: 'b', op: 'set', n: 0, ifEq: 0 },
     { key: 'c', op: 'set', n: 0, ifEq: -1 },
+    { key: 'd', op: 'add', n: -1, floor: 0 },
+    { key: 'e', op: 'add', n: 1, ceil: -1 },
+    { key: 'f', op: 'add', n: 1, floor: -(2 ** 53 - 1), ceil: 2 ** 53 - 1 },
   ],
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];

@@ -60,6 +60,7 @@ const failing: Failing[] = [
   ['a guard that was lost', 'lock_lost', (all, _, lost) => ({ ...all, guard: [{ id: 'lost', fence: lost.Lock }] })],
   ['a check', 'version_mismatch', (all) => ({ ...all, check: [{ key: 'k', version: 1 }] })],
   ['a check for absence', 'version_mismatch', (all) => ({ ...all, check: [{ key: 'k', version: 0 }] })],
+  ['a check of existence', 'precondition_failed', (all) => ({ ...all, check: [{ key: 'k', exists: false }] })],
   [
     'a version of a set',
     'version_mismatch',
@@ -75,6 +76,11 @@ const failing: Failing[] = [
     'overflow of a counter',
     'overflow',
     (all) => ({ ...all, counter: [...all.counter!, { key: 'full', op: 'add', n: 1 }] }),
+  ],
+  [
+    'a floor',
+    'out_of_bounds',
+    (all) => ({ ...all, counter: [...all.counter!, { key: 'c', op: 'add', n: -9, floor: 0 }] }),
   ],
   ['overflow of a sequence', 'overflow', (all) => ({ ...all, sequence: { key: 'full', op: 'next', n: 1 } })],
   ['a used idempotency id', 'duplicate_request', (all) => ({ ...all, ...once(['unused', 'used']) })],
@@ -125,11 +131,15 @@ test('everything or nothing: every condition that fails is listed, under the cod
         { id: 'never', fence: 5 },
       ],
       unlock: { id: 'busy', fence: 1 },
-      check: [{ key: 'k', version: 0 }],
+      check: [
+        { key: 'k', version: 0 },
+        { key: 'none', exists: true },
+      ],
       set: [{ key: 'none', value: '1', version: 5 }],
       counter: [
         { key: 'c', op: 'set', n: 1, ifEq: 1 },
         { key: 'full', op: 'add', n: 1 },
+        { key: 'd', op: 'add', n: -1, floor: 0 },
       ],
       sequence: { key: 'full', op: 'next', n: 1 },
     }),
@@ -142,9 +152,11 @@ test('everything or nothing: every condition that fails is listed, under the cod
       'Guard[1] lock_lost',
       'Unlock lock_lost',
       'Check[0] version_mismatch',
+      'Check[1] precondition_failed',
       'KVSet[0] version_mismatch',
       'Atomic[0] precondition_failed',
       'Atomic[1] overflow',
+      'Atomic[2] out_of_bounds',
       'n overflow',
     ],
   );

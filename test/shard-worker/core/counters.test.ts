@@ -80,6 +80,67 @@ describe('Atomic', () => {
     core.ok(atomic({ key: 'c', op: 'add', n: -1 }, { key: 'c', op: 'add', n: 1 }));
   });
 
+  test('an Add that would pass its floor or ceil changes nothing, and is told the current value', () => {
+    const core = new CoreUnderTest();
+    core.ok(atomic({ key: 'c', op: 'set', n: 1 }));
+    const digest = core.digest();
+    for (const [ask, value] of [
+      [{ key: 'c', op: 'add', n: -2, floor: 0 }, 1],
+      [{ key: 'c', op: 'add', n: 1, ceil: 1 }, 1],
+      [{ key: 'none', op: 'add', n: -1, floor: 0, ceil: 9 }, 0],
+      [{ key: 'none', op: 'add', n: integerMax, floor: 0, ceil: integerMax - 1 }, 0],
+    ] as const) {
+      const failing = core.ask(atomic({ key: 'other', op: 'add', n: 1 }, ask));
+      assert.deepEqual([failing.code, failing.status, failing.body['Value']], ['out_of_bounds', 409, value]);
+      assert.deepEqual([failing.body['Key'], failing.body.Failed[0]!.Field], [ask.key, 'Atomic[1]']);
+    }
+    assert.equal(core.digest(), digest);
+    const reached = core.ok(atomic({ key: 'c', op: 'add', n: -1, floor: 0 }, { key: 'd', op: 'add', n: 3, ceil: 3 }));
+    assert.deepEqual(
+      reached.Atomic.map(({ Value }) => Value),
+      [0, 3],
+    );
+  });
+
+  test('from outside, an Add may come closer to its bound, or stay, but neither leave it nor pass the other', () => {
+    const core = new CoreUnderTest();
+    core.ok(atomic({ key: 'c', op: 'set', n: -10 }));
+    assert.equal(core.ok(atomic({ key: 'c', op: 'add', n: 3, floor: 0 })).Atomic[0]!.Value, -7);
+    assert.equal(core.ok(atomic({ key: 'c', op: 'add', n: 0, floor: 0 })).Atomic[0]!.Value, -7);
+    assert.equal(core.ask(atomic({ key: 'c', op: 'add', n: -1, floor: 0 })).code, 'out_of_bounds');
+    assert.equal(core.ask(atomic({ key: 'c', op: 'add', n: 20, floor: 0, ceil: 9 })).code, 'out_of_bounds');
+    core.ok(atomic({ key: 'c', op: 'set', n: 10 }));
+    assert.equal(core.ok(atomic({ key: 'c', op: 'add', n: -3, ceil: 0 })).Atomic[0]!.Value, 7);
+    assert.equal(core.ask(atomic({ key: 'c', op: 'add', n: 1, ceil: 0 })).code, 'out_of_bounds');
+  });
+
+  test('a bound looks at the counter as the batch has moved it so far; each Add that fails is listed', () => {
+    const core = new CoreUnderTest();
+    core.ok(atomic({ key: 'c', op: 'add', n: 5 }, { key: 'c', op: 'add', n: -5, floor: 0 }));
+    const failing = core.ask(
+      atomic(
+        { key: 'c', op: 'add', n: 2 },
+        { key: 'c', op: 'add', n: -3, floor: 0 },
+        { key: 'd', op: 'add', n: 2, ceil: 1 },
+        { key: 'e', op: 'set', n: 1, ifEq: 1 },
+      ),
+    );
+    assert.deepEqual(
+      failing.body.Failed.map((item) => ({ ...item, Message: undefined })),
+      [
+        { Field: 'Atomic[1]', Code: 'out_of_bounds', Message: undefined, Key: 'c', Value: 2 },
+        { Field: 'Atomic[2]', Code: 'out_of_bounds', Message: undefined, Key: 'd', Value: 0 },
+        { Field: 'Atomic[3]', Code: 'precondition_failed', Message: undefined, Key: 'e', Value: 0 },
+      ],
+    );
+    core.ok(atomic({ key: 'd', op: 'set', n: integerMax }));
+    const both = core.ask(atomic({ key: 'd', op: 'add', n: 1, ceil: 5 }));
+    assert.deepEqual(
+      both.body.Failed.map(({ Code }) => Code),
+      ['overflow', 'out_of_bounds'],
+    );
+  });
+
   test('a counter, a key and a lock of one name are three things; a reset forgets the counter', () => {
     const core = new CoreUnderTest();
     core.ok(lock('x', {}, { counter: [{ key: 'x', op: 'add', n: 3 }], set: [{ key: 'x', value: '"v"' }] }));

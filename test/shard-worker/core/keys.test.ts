@@ -57,6 +57,60 @@ describe('versions', () => {
   });
 });
 
+describe('Check with Exists', () => {
+  test('holds for what is there or not, changes nothing, and else tells the version', () => {
+    const core = new CoreUnderTest();
+    const { Rev } = core.ok(set('k', 1));
+    const digest = core.digest();
+    const [k, none] = [{ key: 'k' }, { key: 'none' }];
+    core.ok(
+      batch({
+        check: [
+          { ...k, exists: true },
+          { ...none, exists: false },
+        ],
+      }),
+    );
+    const failing = core.ask(
+      batch({
+        check: [
+          { ...k, exists: false },
+          { ...none, exists: true },
+          { ...k, version: 0 },
+        ],
+        set: [{ key: 'k', value: '2' }],
+      }),
+    );
+    assert.equal(failing.status, 409);
+    assert.deepEqual(
+      failing.body.Failed.map((item) => ({ ...item, Message: undefined })),
+      [
+        { Field: 'Check[0]', Code: 'precondition_failed', Message: undefined, Key: 'k', Version: Rev },
+        { Field: 'Check[1]', Code: 'precondition_failed', Message: undefined, Key: 'none', Version: 0 },
+        { Field: 'Check[2]', Code: 'version_mismatch', Message: undefined, Key: 'k', Version: Rev },
+      ],
+    );
+    assert.equal(core.digest(), digest);
+  });
+
+  test('sees what was there before the batch', () => {
+    const core = new CoreUnderTest();
+    core.ok(batch({ check: [{ key: 'k', exists: false }], set: [{ key: 'k', value: '1' }] }));
+    core.ok(batch({ check: [{ key: 'k', exists: true }], set: [{ key: 'k' }] }));
+    core.ok(batch({ check: [{ key: 'k', exists: false }] }));
+  });
+
+  test('a key whose time is over does not exist', () => {
+    const core = new CoreUnderTest();
+    core.ok(set('k', 1, { ttlMs: 1000 }));
+    core.advance(999);
+    core.ok(batch({ check: [{ key: 'k', exists: true }] }));
+    core.advance(1);
+    core.ok(batch({ check: [{ key: 'k', exists: false }] }));
+    assert.equal(core.ask(batch({ check: [{ key: 'k', exists: true }] })).code, 'precondition_failed');
+  });
+});
+
 describe('deletes', () => {
   test('without Version: gone, and a no-op without commit when there is nothing', () => {
     const core = new CoreUnderTest();

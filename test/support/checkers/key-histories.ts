@@ -123,7 +123,7 @@ function project(operation: Operation, history: History, { mayExpire }: SearchSa
       calls.registers.push(timed(key, { op: 'set', value: canonical(JSON.parse(ask.value)), ...condition }, output));
     }
   }
-  call.counter?.forEach(({ key, op, n, ifEq }, i) => {
+  call.counter?.forEach(({ key, op, n, ifEq, ...bounds }, i) => {
     const item = success?.Atomic?.[i] ?? success;
     const output = item && { value: item.Value as number, ...(item.Old !== undefined && { old: item.Old }) };
     const input =
@@ -131,7 +131,7 @@ function project(operation: Operation, history: History, { mayExpire }: SearchSa
         ? { op }
         : op === 'set'
           ? { op, n, ...(ifEq !== undefined && { ifEq }) }
-          : { op, n };
+          : { op, n, ...bounds };
     if (op !== 'get' || output !== undefined) calls.counters.push(timed(key, input, output));
   });
   if (call.sequence === undefined) return;
@@ -156,6 +156,11 @@ function projectRefusal(
     calls.registers.push(timed(get![0]!, { op: 'get' }, { version: 0 }));
   }
   if (format === 'counter.get' && missing) calls.counters.push(timed(counter![0]!.key, { op: 'get' }, { value: 0 }));
+  if (format === 'counter.add' && body.Code === 'out_of_bounds') {
+    const { key, n, floor, ceil } = counter![0]!;
+    const bounds = { ...(floor !== undefined && { floor }), ...(ceil !== undefined && { ceil }) };
+    calls.counters.push(timed(key, { op: 'add', n, ...bounds }, { isnt: body.Value as number }));
+  }
   if (format === 'sequence.get' && missing) calls.sequences.push(timed(sequence!.key, { op: 'get' }, { to: 0 }));
   const [ask] = set ?? [];
   if (ask === undefined || body.Code !== 'version_mismatch' || mayExpire(ask.key)) return;

@@ -58,17 +58,18 @@ function named(state: Register, version: number): Register | undefined {
 
 export type CounterInput =
   | { readonly op: 'get' | 'reset' }
-  | { readonly op: 'add' | 'max' | 'min'; readonly n: number }
+  | { readonly op: 'add'; readonly n: number; readonly floor?: number; readonly ceil?: number }
+  | { readonly op: 'max' | 'min'; readonly n: number }
   | { readonly op: 'set'; readonly n: number; readonly ifEq?: number };
 
-/** `old` is told of writes. `isnt`: IfEq failed, and what the counter is. */
+/** `old` is told of writes. `isnt`: IfEq or a bound failed, and what the counter is. */
 export type CounterOutput = { readonly value: number; readonly old?: number } | { readonly isnt: number };
 
 export const counterModel: SequentialModel<number, CounterInput, CounterOutput> = {
   init: 0,
   hash: String,
   step: (state, input, output) => {
-    const fails = input.op === 'set' && input.ifEq !== undefined && input.ifEq !== state;
+    const fails = isRefused(state, input);
     if (output !== undefined && 'isnt' in output) return fails && output.isnt === state ? state : undefined;
     if (fails) return output === undefined ? state : undefined;
     const value = count(state, input);
@@ -77,6 +78,13 @@ export const counterModel: SequentialModel<number, CounterInput, CounterOutput> 
     return output.value === value ? value : undefined;
   },
 };
+
+function isRefused(state: number, input: CounterInput): boolean {
+  if (input.op === 'set') return input.ifEq !== undefined && input.ifEq !== state;
+  if (input.op !== 'add') return false;
+  const { n, floor = -Infinity, ceil = Infinity } = input;
+  return state + n < Math.min(state, floor) || state + n > Math.max(state, ceil);
+}
 
 function count(state: number, input: CounterInput): number {
   switch (input.op) {

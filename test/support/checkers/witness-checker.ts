@@ -66,7 +66,15 @@ export interface Claim {
 }
 
 /** Codes that say no more than that nothing was done. */
-const says = new Set(['version_mismatch', 'precondition_failed', 'overflow', 'lock_lost', 'not_locked', 'not_found']);
+const says = new Set([
+  'version_mismatch',
+  'precondition_failed',
+  'overflow',
+  'out_of_bounds',
+  'lock_lost',
+  'not_locked',
+  'not_found',
+]);
 const saysOfIds = new Set(['duplicate_request', 'idempotency_mismatch']);
 
 export function checkWitness(history: History, options: WitnessOptions = {}): WitnessReport {

@@ -20,7 +20,7 @@ export const counter = {
   },
 };
 
-function count(turn: Turn, field: string, { key, op, n, ifEq }: CounterOperation): object {
+function count(turn: Turn, field: string, { key, op, n, ifEq, floor, ceil }: CounterOperation): object {
   const name = nameOf('counter', turn.account, key);
   const old = numberAt(turn, key);
   const from = old ?? 0;
@@ -32,6 +32,10 @@ function count(turn: Turn, field: string, { key, op, n, ifEq }: CounterOperation
   }
   const value = { add: from + n, set: n, max: Math.max(from, n), min: Math.min(from, n) }[op];
   if (!Number.isSafeInteger(value)) turn.fail(field, 'overflow', { Key: key, Value: from });
+  // An addition may start outside of its bounds, and come closer.
+  const tooLow = floor !== undefined && value < Math.min(from, floor);
+  const tooHigh = ceil !== undefined && value > Math.max(from, ceil);
+  if (tooLow || tooHigh) turn.fail(field, 'out_of_bounds', { Key: key, Value: from });
   turn.changes.set(name, { n: value });
   return { Key: key, Value: value, Old: from };
 }

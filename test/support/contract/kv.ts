@@ -9,7 +9,10 @@ import type { KvList, SetOperation } from '../../../src/protocol/operations/kv.t
 export const kv = {
   /** Reads and conditions see what was there before the batch. */
   perform(turn: Turn, { format, check, get, set }: Batch): Performed {
-    check?.forEach(({ key, version }, i) => expectVersion(turn, `Check[${i}]`, key, version));
+    check?.forEach(({ key, version, exists }, i) => {
+      if (version !== undefined) expectVersion(turn, `Check[${i}]`, key, version);
+      if (exists !== undefined) expectExistence(turn, `Check[${i}]`, key, exists);
+    });
     set?.forEach(({ key, version }, i) => {
       if (version !== undefined) expectVersion(turn, `KVSet[${i}]`, key, version);
     });
@@ -46,6 +49,12 @@ export function keyAt(at: Moment, account: string, key: string): KvEntry | undef
 function expectVersion(turn: Turn, field: string, key: string, expected: number): void {
   const Version = keyAt(turn.at, turn.account, key)?.version ?? 0;
   if (Version !== expected) turn.fail(field, 'version_mismatch', { Key: key, Version });
+}
+
+function expectExistence(turn: Turn, field: string, key: string, expected: boolean): void {
+  const item = keyAt(turn.at, turn.account, key);
+  if ((item !== undefined) !== expected)
+    turn.fail(field, 'precondition_failed', { Key: key, Version: item?.version ?? 0 });
 }
 
 /** Of several changes of one key the last counts. */

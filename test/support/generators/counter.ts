@@ -13,14 +13,14 @@ export function count(
 ): CounterOperation {
   const op = h.one(ops);
   const ifEq = h.ifEq(key, op);
-  return { key, op, n: h.number(), ...ifEq };
+  return { key, op, n: h.number(), ...ifEq, ...h.bounds(op) };
 }
 
 const call = (h: Habits, op: 'get' | 'add' | 'reset', n: number): Command => ({
   kind: 'batch',
   account: h.account,
   format: `counter.${op}`,
-  counter: [{ key: h.name('counter'), op, n }],
+  counter: [{ key: h.name('counter'), op, n, ...h.bounds(op) }],
 });
 
 export const counter = {

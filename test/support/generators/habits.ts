@@ -59,6 +59,11 @@ export abstract class Habits {
     return how < 20 ? 0 : this.knownVersion(key) + (how < 30 ? 1 : 0);
   }
 
+  /** To expect: mostly what the client knows of the key. */
+  exists(key: string): boolean {
+    return this.knownVersion(key) > 0 !== this.chance(20);
+  }
+
   held(noun: 'lock' | 'mutex'): { readonly id: string; readonly fence: number } {
     const id = this.name(noun);
     return { id, fence: this.handle(noun, id) };
@@ -103,5 +108,15 @@ export abstract class Habits {
   ifEq(_key: string, op: CounterOperation['op']): { readonly ifEq?: number } {
     // HTTP knows it for no other.
     return op === 'set' && this.chance(50) ? { ifEq: this.below(4) } : {};
+  }
+
+  /** Of an addition: one, both or none. */
+  bounds(op: CounterOperation['op']): Pick<CounterOperation, 'floor' | 'ceil'> {
+    if (op !== 'add' || this.chance(60)) return {};
+    const how = this.below(3);
+    const floor = this.below(12) - 6;
+    if (how === 0) return { floor };
+    const ceil = floor + this.below(30);
+    return how === 1 ? { ceil } : { floor, ceil };
   }
 }

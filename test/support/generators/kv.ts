@@ -18,7 +18,9 @@ export function change(h: Habits, key: string): SetOperation {
 }
 
 export function check(h: Habits, most: number): NonNullable<Batch['check']> {
-  return h.some('kv', most).map((key) => ({ key, version: h.version(key) }));
+  return h
+    .some('kv', most)
+    .map((key) => (h.chance(30) ? { key, exists: h.exists(key) } : { key, version: h.version(key) }));
 }
 
 export const kv = {

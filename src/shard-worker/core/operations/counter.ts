@@ -6,7 +6,7 @@ import { quoted } from '../../../shared/text.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 
-export const counter: SectionBehaviour<'counter'> = {
+export const counterBehaviour: SectionBehaviour<'counter'> = {
   evaluate(evaluation, operation) {
     const { key, op, ifEq } = operation;
     const { writeSet } = evaluation;
@@ -26,6 +26,11 @@ export const counter: SectionBehaviour<'counter'> = {
       const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${operation.n} leaves the range ±(2^53−1).`;
       evaluation.fail(failure('overflow', message, { Key: key, Value: from }));
     }
+    const crossed = boundCrossed(operation, value);
+    if (crossed !== undefined) {
+      const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${operation.n} takes it ${crossed}.`;
+      evaluation.fail(failure('out_of_bounds', message, { Key: key, Value: from }));
+    }
     writeSet.put({ kind: kinds.counter, key, till: 0, value: String(value) });
     return { value, old: from };
   },
@@ -37,6 +42,13 @@ function moved(from: number, { op, n }: CounterOperation): number {
   return op === 'add' ? from + n : op === 'set' ? n : op === 'max' ? Math.max(from, n) : Math.min(from, n);
 }
 
+/** The bound that an `add` ends beyond. One that starts outside may come closer, and need not reach the range. */
+function boundCrossed({ n, floor, ceil }: CounterOperation, value: number): string | undefined {
+  if (floor !== undefined && n < 0 && value < floor) return `below ${floor}, its floor`;
+  if (ceil !== undefined && n > 0 && value > ceil) return `above ${ceil}, its ceil`;
+  return undefined;
+}
+
 /** Returns the counter's value, including what the batch itself has done to it so far. */
 function valueBefore({ writeSet, state, batch }: BatchEvaluation, key: string): number | undefined {
   const pending = writeSet.find(kinds.counter, key);
@@ -46,7 +58,7 @@ function valueBefore({ writeSet, state, batch }: BatchEvaluation, key: string): 
 
 const oneCounter: FormatBehaviour = { members: (answered) => `${counterMembers(answered, 0)},` };
 
-export const formats = {
+export const counterFormats = {
   'counter.get': {
     ...oneCounter,
     missing: ({ asked, results }) =>

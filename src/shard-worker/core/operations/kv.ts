@@ -1,4 +1,4 @@
-/** Keys: conditions on versions, reads, writes, pages, and the watch of one key. */
+/** Keys: conditions on versions and existence, reads, writes, pages, and the watch of one key. */
 import { failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
@@ -23,11 +23,22 @@ function expectVersion(evaluation: BatchEvaluation, key: string, expected: numbe
   evaluation.fail(failure('version_mismatch', message, { Key: key, Version: version }));
 }
 
-export const check: SectionBehaviour<'check'> = {
-  check: (evaluation, { key, version }) => expectVersion(evaluation, key, version),
+function expectExistence(evaluation: BatchEvaluation, key: string, expected: boolean): void {
+  const version = evaluation.entry(kinds.kv, key)?.rev ?? 0;
+  if (expected === version > 0) return;
+  const why = expected ? 'does not exist; it must exist' : `has version ${version}; it must not exist`;
+  const message = `The key ${JSON.stringify(key)} ${why}.`;
+  evaluation.fail(failure('precondition_failed', message, { Key: key, Version: version }));
+}
+
+export const checkBehaviour: SectionBehaviour<'check'> = {
+  check(evaluation, { key, version, exists }) {
+    if (version !== undefined) expectVersion(evaluation, key, version);
+    if (exists !== undefined) expectExistence(evaluation, key, exists);
+  },
 };
 
-export const get: SectionBehaviour<'get'> = {
+export const getBehaviour: SectionBehaviour<'get'> = {
   evaluate(evaluation, key) {
     const entry = evaluation.entry(kinds.kv, key);
     if (entry === undefined) return { version: 0 };
@@ -37,7 +48,7 @@ export const get: SectionBehaviour<'get'> = {
     `"KV":[${asked.get!.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`,
 };
 
-export const set: SectionBehaviour<'set'> = {
+export const setBehaviour: SectionBehaviour<'set'> = {
   check(evaluation, { key, version }) {
     if (version !== undefined) expectVersion(evaluation, key, version);
   },
@@ -68,7 +79,7 @@ export const set: SectionBehaviour<'set'> = {
   },
 };
 
-export const formats = {
+export const kvFormats = {
   'kv.get': {
     members: ({ asked, results }) => `${getMembers(asked.get![0]!, results.get![0]!)},`,
     missing: ({ asked, results }) =>

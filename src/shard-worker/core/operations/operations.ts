@@ -8,15 +8,8 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
-import { counter as counterBehaviour, formats as counterFormats } from './counter.ts';
-import {
-  check as checkBehaviour,
-  formats as kvFormats,
-  get as getBehaviour,
-  listKeys,
-  set as setBehaviour,
-  watchKey,
-} from './kv.ts';
+import { counterBehaviour, counterFormats } from './counter.ts';
+import { checkBehaviour, getBehaviour, kvFormats, listKeys, setBehaviour, watchKey } from './kv.ts';
 import {
   guardBehaviour,
   inspectLock,
