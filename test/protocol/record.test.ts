@@ -11,7 +11,7 @@ import {
 } from '../../src/protocol/record.ts';
 import { InvariantError } from '../../src/shared/assert.ts';
 
-test('record: an account that is longer than its record is refused, whatever stands behind it', () => {
+test('record: an account that is longer than its record is refused, whatever follows it', () => {
   const writer = new RecordWriter();
   writer.append({ rev: revision(7), account: accountId('acme'), effects: [{ kind: 0x6b, key: 'a', till: 0 }] });
   const bytes = Buffer.concat([writer.take().bytes, Buffer.alloc(100, 'x')]);

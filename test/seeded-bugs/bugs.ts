@@ -207,7 +207,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/replay.test.ts`, test: 'digest(checkpoint + replay) = digest(state before the crash)' },
   },
   {
-    name: 'a record reads its account from behind its end',
+    name: 'a record reads its account from beyond its end',
     file: 'src/protocol/record.ts',
     find: "  assert(at <= end, 'an account fits into its record');\n",
     replace: '',
@@ -332,7 +332,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/protocol/footprint.ts',
     find: 'return `${account}\\0${key}`;',
     replace: 'return `${account.slice(0, 0)}\\0${key}`;',
-    caughtBy: { file: `${tests}/core/holds.test.ts`, test: 'everything that needs it is held back' },
+    caughtBy: { file: `${tests}/core/holds.test.ts`, test: 'everything that needs it is blocked' },
   },
   {
     name: 'one failed condition of another shard is overlooked',
@@ -375,7 +375,7 @@ export const seededBugs: readonly SeededBug[] = [
     replace: 'if (holds.conflicts(blocked.footprint)) {',
     caughtBy: {
       file: `${tests}/core/holds.test.ts`,
-      test: 'what stands behind something that is still held back stays there',
+      test: 'a message after one that is still blocked stays blocked',
     },
   },
 
@@ -423,7 +423,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/waiting.ts`,
     find: '  leaveQueue(state, waiter);\n  if (!waiter.reserved) answer',
     replace: '  forget(state, waiter);\n  if (!waiter.reserved) answer',
-    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a waiter that vanishes leaves at once' },
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a waiter that disconnects leaves at once' },
   },
   {
     name: 'any number may wait',
@@ -567,7 +567,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: histories,
   },
   {
-    name: 'a mutex is given to whoever asks',
+    name: 'a mutex is given to any request',
     file: `${core}/operations/waiting.ts`,
     find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
     replace:
@@ -586,7 +586,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${loadFaults}/lock-storm.test.ts`, test: 'no two holders, and first come, first served' },
   },
   {
-    name: 'a mutex that was granted to a client that has vanished is kept',
+    name: 'a mutex that was granted to a client that has disconnected is kept',
     file: `${core}/operations/mutex.ts`,
     find: 'if (view.lease?.fence === fence && mutex?.timer.seq === version)',
     replace: 'if (view.lease?.fence === fence && mutex?.timer.seq === 0)',

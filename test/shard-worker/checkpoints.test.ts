@@ -15,7 +15,7 @@ import { ShardStore } from '../../src/storage/shard-store.ts';
 import { acme, set } from '../support/commands.ts';
 import { startOfTime } from '../support/core-under-test.ts';
 
-/** One shard's checkpoints, over a journal that is durable as far as the test says. */
+/** The checkpoints of one shard, over a journal whose durable revision the test sets. */
 function shard() {
   const target = new MemoryCheckpointStore();
   const store = new ShardStore(target);
@@ -62,7 +62,7 @@ function promisesSettle(): Promise<void> {
 }
 
 describe('checkpoints of a shard', () => {
-  test('claim the revision counter; while transactions hold keys, no more than when the oldest hold was placed', async () => {
+  test('claim the revision counter, but no more than when the oldest hold was placed', async () => {
     const { target, revisions, state, checkpoints, told, put, durable } = shard();
     put('a');
     const placedAt = revisions.current();
@@ -96,7 +96,7 @@ describe('checkpoints of a shard', () => {
     assert.equal(target.watermark(), 2);
   });
 
-  test('happen once more at a clean stop, however many ask for it, and never beside one that is under way', async () => {
+  test('happen once more at a clean stop, however many ask for it, and never in parallel', async () => {
     const { target, checkpoints, put, durable } = shard();
     put('a');
     durable(1);

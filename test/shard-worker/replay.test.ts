@@ -1,6 +1,6 @@
 /**
- * A start after a crash: the checkpoint, and the journal behind it, are the state before (I5), nothing acknowledged is
- * lost (I1), and a batch over several shards is there on all of them or on none (I2, I6).
+ * A start after a crash: the checkpoint and the journal after it give the state before the crash (I5), nothing
+ * acknowledged is lost (I1), and a batch over several shards is on all of them or on none (I2, I6).
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -58,7 +58,7 @@ for (const shards of [1, 3]) {
     assert.equal(server.digest(), before);
   });
 
-  test(`a crash in the middle of anything loses nothing that was acknowledged, and halves no batch, with ${shards} shards`, async (context) => {
+  test(`a crash in the middle of anything loses nothing acknowledged and halves no batch, with ${shards} shards`, async (context) => {
     let acknowledged = 0;
     let unanswered = 0;
     for (let seed = 1; seed <= 40; seed++) {
@@ -123,7 +123,7 @@ test('fences and versions grow over restarts, mutexes too', async (context) => {
   }
 });
 
-test('a start leaves half of the memtable to the writes that come beside the first checkpoint', async (context) => {
+test('a start leaves half of the memtable to the writes that arrive during the first checkpoint', async (context) => {
   const server = await ServerInMemory.start(context, { shards: 1 });
   for (let i = 0; i < 60; i++) await server.ok(set(`k${i}`, 'x'.repeat(1000)));
   const { Rev } = await server.ok(get('k1'));

@@ -1,6 +1,6 @@
 /**
- * What one turn of a shard hands on has to fit into one message and into memory, however much was asked for at once.
- * Sizes are counted by the test, on a shard without threads: a few large values stand for a thousand.
+ * The results of one turn of a shard must fit into one message and into memory, however much clients ask for at once.
+ * The test counts sizes, on a shard without threads: a few large values stand for a thousand.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -22,10 +22,10 @@ const mib = 1024 * 1024;
 const value = 'x'.repeat(mib - 2);
 const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 const requests = 20;
-/** A turn ends behind the message with which it passes 4 MiB. */
+/** A turn ends after the message with which it passes 4 MiB. */
 const turnMax = (4 + keys.length) * mib + 64 * 1024;
 
-/** One shard; what it sends is taken only when the test says so. */
+/** One shard. The front end takes what it sends only when the test says so. */
 class ShardUnderTest {
   readonly sent: FromShard[] = [];
   readonly journaled: number[] = [];
@@ -71,7 +71,7 @@ class ShardUnderTest {
     return this.answeredItems.length;
   }
 
-  /** Numbers of requests, and of batches of an array. */
+  /** The numbers of requests, and of batches of an array. */
   get answeredItems(): number[] {
     return this.sent.flatMap(({ replies }) =>
       replies.flatMap((answer) => (answer.kind === 'one' ? [answer.id] : answer.items.map(({ item }) => item))),
@@ -93,7 +93,7 @@ class ShardUnderTest {
     this.#actor.turn();
   }
 
-  /** The front end has taken all that it was sent; the shard looks again. */
+  /** The front end takes everything that it was sent; the shard looks again. */
   take(): void {
     for (const length of this.#untaken) this.#credit.taken(length);
     this.#untaken = [];

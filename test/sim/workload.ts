@@ -1,7 +1,7 @@
 /**
- * What the clients of a simulation ask: every command, on few keys, so that clients meet. The values of a request name
- * it, which is how a commit is told to be whole. Clients use again what they were told (fences, versions, ids), also
- * when it is stale. Each run draws favourites from its seed: many runs differ more than many requests of one run do.
+ * The requests of the clients of a simulation: every command, on few keys, so that clients meet. The values of a
+ * request name it, which shows whether a commit is whole. Clients reuse what they were told (fences, versions, ids),
+ * even if it is stale. Each run draws favourites from its seed: many runs differ more than many requests of one run do.
  */
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
 import { count } from '../support/generators/counter.ts';
@@ -25,7 +25,7 @@ const bank = [0, 1, 2, 3].map((number) => `${bankPrefix}${number}`);
 export interface Request {
   readonly number: number;
   readonly command: Command;
-  /** What it is called in the coverage. */
+  /** Its name in the coverage. */
   readonly what: string;
 }
 
@@ -34,7 +34,7 @@ interface Kept {
   readonly fence: number;
 }
 
-/** The calls by their name in the coverage. One that is listed twice is asked twice as often. */
+/** The calls by their name in the coverage. A call that is listed twice is made twice as often. */
 const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Command])[] = [
   ['set', (h) => ({ set: [put(h, h.name('kv'))] })],
   ['set if version', (h) => ({ set: [putIf(h, h.name('kv'))] })],
@@ -119,12 +119,12 @@ export class Workload {
     return request;
   }
 
-  /** Remembers what may be used again. */
+  /** Remembers what clients may reuse. */
   answered(command: Command, status: number, body: ReplyBody): void {
     if (status === 200) this.#habits.learn(command, body);
   }
 
-  /** The very same request, or another one under its id. */
+  /** Returns an earlier request, or another one under its id. */
   #retry(command: Command): Command {
     if (command.kind !== 'batch' || this.#habits.below(5) > 0) return command;
     return { ...command, idempotency: { ...command.idempotency!, fingerprint: 'another' } };
@@ -179,7 +179,7 @@ class SimHabits extends Habits {
     return this.held(noun).fence;
   }
 
-  /** Mostly one of the latest. */
+  /** Returns mostly one of the latest. */
   override held(noun: 'lock' | 'mutex'): Kept {
     const kept = this.#fences[noun];
     const back = this.below(3) === 0 ? this.below(kept.length + 1) : this.below(3);
@@ -190,7 +190,7 @@ class SimHabits extends Habits {
     return noun === 'lock' && this.below(8) === 0 ? {} : { fence };
   }
 
-  /** It names its request, which is how a commit is told to be whole. */
+  /** Returns a value that names its request, which shows whether a commit is whole. */
   value(): string {
     const pad = 'x'.repeat(this.below(10) === 0 ? 700 : this.below(40));
     return JSON.stringify({ op: this.request, pad });

@@ -1,4 +1,4 @@
-/** Commands as the HTTP edge would make them, with what tests seldom care about filled in. */
+/** Makes commands as the HTTP front end would, and fills in what tests seldom care about. */
 import { accountId } from '../../src/protocol/ids.ts';
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
@@ -13,7 +13,7 @@ export function batch(parts: Partial<Omit<Batch, 'kind'>>): Batch {
   return { kind: 'batch', account: acme, format: 'batch', ...parts };
 }
 
-/** A lock for ten seconds; `waitMs` 0 is a try. */
+/** Takes a lock for ten seconds; `waitMs` 0 is a try. */
 export function lock(id: string, ask: Partial<LockOperation> = {}, more: Partial<Omit<Batch, 'kind'>> = {}): Batch {
   return batch({ lock: { id, durMs: 10_000, waitMs: 0, ...ask }, ...more });
 }

@@ -2,7 +2,7 @@
  * The core of one shard on a plain map, with a clock that the test moves and an outbox that remembers everything.
  *
  * Each call is a turn of its own: time passes first, as in the actor. `advance` stops at every deadline on its way, as
- * the actor's timer does; `jump` moves the clock and lets nothing happen, as if the thread had been busy.
+ * the actor's timer does. `jump` only moves the clock, as if the thread had been busy.
  */
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { TransactionAnswer, KeyEvent } from '../../src/protocol/wire/shard-messages.ts';
@@ -22,7 +22,7 @@ import { replyStatus } from './reply-status.ts';
 
 export const startOfTime = 1_700_000_000_000;
 
-/** The members that tests look at; a test that reads one which is not there fails by itself. */
+/** The members that tests read. A test that reads an absent member fails by itself. */
 export interface Body {
   readonly Rev: number;
   readonly Code: string;
@@ -46,7 +46,7 @@ export interface Body {
 export class Asked {
   readonly id: number;
   reply: Reply | undefined;
-  /** How many replies there were before this one. */
+  /** The number of replies before this one. */
   order = -1;
 
   constructor(id: number) {
@@ -88,7 +88,7 @@ export class CoreUnderTest implements Outbox {
   readonly records: CommitRecord[] = [];
   readonly events: { readonly router: number; readonly event: KeyEvent }[] = [];
   readonly transactions: { readonly id: number; readonly answer: TransactionAnswer }[] = [];
-  /** Everything that was taken is durable at once; otherwise when the test says so. */
+  /** True: every revision is durable at once. False: when the test says so. */
   autoDurable = true;
   readonly #asked = new Map<number, Asked>();
   #ids = 0;
@@ -108,7 +108,7 @@ export class CoreUnderTest implements Outbox {
     });
   }
 
-  /** The next start of the server on the same content. */
+  /** Starts the server again on the same content. */
   restart(boot: Partial<Boot> = {}, options: CoreOptions = {}): CoreUnderTest {
     const rev = this.revisions.next();
     this.revisions.setDurable(rev);
@@ -129,7 +129,7 @@ export class CoreUnderTest implements Outbox {
     return asked;
   }
 
-  /** Asks and expects 200. */
+  /** Asks and expects success. */
   ok(command: Command): Body {
     const asked = this.ask(command);
     if (asked.waits || asked.status !== 200) throw new Error(`refused: ${asked.reply?.body ?? 'it waits'}`);
@@ -146,7 +146,7 @@ export class CoreUnderTest implements Outbox {
     this.#settle();
   }
 
-  /** What the actor's timer does. */
+  /** Does what the actor's timer does. */
   turn(): void {
     passTime(this.#turn());
     this.#settle();
@@ -167,7 +167,7 @@ export class CoreUnderTest implements Outbox {
     this.now += ms;
   }
 
-  /** Of the durable content, and of the revision counter, so that a revision that was taken for nothing shows. */
+  /** Digests the durable content and the revision counter, so that a revision that was taken in vain shows. */
   digest(): string {
     if (!(this.entries instanceof MapEntries)) throw new Error('only a map can be digested');
     return `${this.revisions.current()}\n${digestOf(this.entries.all())}`;

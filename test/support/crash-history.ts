@@ -1,10 +1,10 @@
 /**
- * What was asked of a server that may die at any moment, and whether what is there afterwards agrees with it.
+ * The history of requests to a server that may die at any moment, and the check that its content agrees with them.
  *
- * Every batch of the load also sets a key, and every value names the batch that wrote it. So the watch over all keys
- * tells of each batch nobody got an answer to whether it happened, at which revision, and with what: there are no
- * guesses. From then on the revisions are a witness order: all that happened is replayed in it through a naive model,
- * every answer is compared with the model's, and in the end so is the whole state.
+ * Every batch of the load also sets a key, and every value names the batch that wrote it. So for each batch without an
+ * answer the watch over all keys tells whether it happened, at which revision, and with what effects. The revisions are
+ * then a witness order: the check replays all that happened in it through a naive model, compares every answer with the
+ * model's, and in the end the whole state.
  *
  *   acknowledged   must be in the watch at its revision, complete                                        (I1)
  *   unknown        there, complete, or no trace of it                                                    (I2)
@@ -12,8 +12,8 @@
  *   in the watch   must be one of the above, or an expiry that was due; nothing twice, nothing out of order (I10)
  *   a revision     belongs to one commit; one that was seen never changes, over restarts too             (I4)
  *
- * What carries no marker, because it should be as short as REST calls are (counters, sequences, locks of one client),
- * is checked by sums: between what was acknowledged and that plus what is unknown.
+ * Calls that carry no marker, because REST calls should be short (counters, sequences, locks of one client), are
+ * checked by sums: at least what was acknowledged, at most that plus what is unknown.
  */
 import assert from 'node:assert/strict';
 import type { AnswerBody, CrashClient, KvItem, WatchEvent } from './crash-server.ts';
@@ -53,15 +53,15 @@ export interface AtomicItem {
   readonly IfEq?: number;
 }
 
-/** One batch: a request of its own, an item of an array, or a REST call written as the batch that it stands for. */
+/** One batch: a request of its own, an item of an array, or a REST call as the batch that it stands for. */
 export interface Call {
   readonly id: string;
   readonly client: number;
   readonly body: BatchBody;
   readonly sentAt: number;
-  /** The highest revision that anyone had been told when it was sent. */
+  /** The highest revision that any client knew when it was sent. */
   readonly acknowledgedBefore: number;
-  /** Absent: it was never answered. */
+  /** Absent: it got no answer. */
   answer?: { readonly status: number; readonly body: AnswerBody; readonly at: number };
 }
 
@@ -75,13 +75,13 @@ export interface Loose {
   answer?: { readonly status: number; readonly body: AnswerBody; readonly text: string };
 }
 
-/** The lock that only one client asks for, over REST. */
+/** A lock that only one client uses, over REST. */
 export interface OwnLock {
   readonly id: string;
   owner: string;
   fence: number;
   state: 'free' | 'held';
-  /** A request that was sent and not answered. */
+  /** A request without an answer. */
   inFlight?: 'acquire' | 'extend' | 'release';
 }
 
@@ -112,24 +112,24 @@ interface Done {
   readonly recovered: boolean;
 }
 
-/** Clocks of this process and of the server are one, but each rounds as it likes. */
+/** This process and the server have the same clock, but round differently. */
 const clockSlackMs = 25;
-/** "Expiry is a commit of its own within 1 s"; a busy machine gets a little more. */
+/** "Expiry is a commit of its own within 1 s"; a busy machine needs a little more. */
 const expiryLateMs = 3000;
-/** Leases that are shorter than this end by themselves within the test. */
+/** Shorter leases end by themselves within the test. */
 const shortMs = 10_000;
 
 export class History {
   readonly kv = new Map<string, Stored>();
   readonly counters = new Map<string, number>();
   readonly leases = new Map<string, Lease>();
-  /** The highest revision that a reply has named. */
+  /** The highest revision in any reply. */
   acknowledged = 0;
   /** Of the round that runs. */
   calls: Call[] = [];
   loose: Loose[] = [];
   readonly ownLocks: OwnLock[] = [];
-  /** What `npm test` prints, and what tells a test that it tested something. */
+  /** Counts that `npm test` prints; they show that a test tested something. */
   readonly totals = { acknowledged: 0, recovered: 0, lost: 0, refused: 0, replayed: 0, expired: 0, reads: 0, pages: 0 };
   /** Starts that may have taken a revision, since the last check. */
   #boots = 1;
@@ -150,32 +150,32 @@ export class History {
   #shortLeases = 0;
   #diedAt = 0;
 
-  /** A commit without a marker: nobody else may have its revision. */
+  /** Records a commit without a marker: no other commit may have its revision. */
   committed(rev: number): void {
     this.#otherRevs.push(rev);
     this.saw(rev);
   }
 
-  /** Puts a revision that a client was told on record. */
+  /** Records a revision that a client was told. */
   saw(rev: number | undefined): void {
     if (rev !== undefined && rev > this.acknowledged) this.acknowledged = rev;
   }
 
-  /** The process has ended, and another one was launched. */
+  /** Notes that the process has ended, and another one was launched. */
   restarted(launchedAt: number, diedAt: number): void {
     this.#boots += 1;
     this.#lives.push({ launchedAt, diedAt, after: this.acknowledged });
     this.#diedAt = diedAt;
     for (const lease of this.leases.values()) {
       const grace = Math.min(lease.durMs, 10_000);
-      // It may have run out before the process died; then nobody gives it back.
+      // It may have run out before the process died; then no client returns it.
       if (lease.tillMin > diedAt) lease.tillMin = Math.max(lease.tillMin, launchedAt + grace);
       lease.tillMin = Math.min(lease.tillMin, launchedAt + lease.durMs);
       lease.tillMax = Math.max(lease.tillMax, launchedAt + 30_000 + grace);
     }
   }
 
-  /** Everything that can be checked while nothing else runs. */
+  /** Checks everything that can be checked while nothing else runs. */
   async check(client: CrashClient): Promise<void> {
     const sentinel = await this.#sentinel(client);
     const done = await this.#settle(client, sentinel);
@@ -186,7 +186,7 @@ export class History {
     await this.#retry(client, done);
   }
 
-  /** Reads the whole history that is kept once more: what was shown once must be shown again. */
+  /** Reads the whole kept history once more: what it showed before, it must show again. */
   async rereadHistory(client: CrashClient): Promise<{ oldest: number }> {
     let after = 0;
     const first = await client.ask('POST', `/watch/${account}`, { Prefix: '', After: 0, Wait: 1, Limit: 1 });
@@ -205,7 +205,7 @@ export class History {
     return { oldest: after };
   }
 
-  /** All that is known, for whoever looks into a failure. Padding is cut. */
+  /** Returns everything known, for the diagnosis of a failure. Padding is cut. */
   asText(): string {
     const { calls, loose, ownLocks, acknowledged } = this;
     const now = { calls, loose, ownLocks, acknowledged, checkedRev: this.#checkedRev, boots: this.#boots };
@@ -215,7 +215,7 @@ export class History {
     );
   }
 
-  /** A write whose revision is behind everything that was told before. */
+  /** Makes a write whose revision must be after every revision told before. */
   async #sentinel(client: CrashClient): Promise<Call> {
     this.#sentinels += 1;
     const id = `sentinel.${this.#sentinels}`;
@@ -292,7 +292,7 @@ export class History {
     return writes;
   }
 
-  /** All revisions in between are someone's. */
+  /** Checks that every revision in between belongs to a commit. */
   #accountForRevisions(
     writes: readonly Done[],
     events: ReadonlyMap<number, readonly WatchEvent[]>,
@@ -303,7 +303,7 @@ export class History {
     const markers = known.size;
     for (const [rev, list] of events) if (list.every((event) => event.Expired)) known.add(rev);
     this.totals.expired += known.size - markers;
-    // A short lease ends by a commit that nobody asked for, and each start may give it a little more time by another.
+    // A short lease ends by a commit without a request, and each start may prolong it by another commit.
     let unknown = this.#boots + this.#shortLeases * (1 + this.#boots);
     this.#boots = 0;
     this.#shortLeases = 0;
@@ -416,7 +416,7 @@ export class History {
     const { LockID, UnlockID, Unlock } = body;
     if (UnlockID !== undefined && UnlockID !== LockID) {
       const lease = this.leases.get(UnlockID);
-      // The same unlock again is a success, too.
+      // Repeating an unlock is a success, too.
       const done = this.#released.has(Unlock!) || lease?.fence === Unlock;
       assert(done, `${at} released ${Unlock}, but ${lease?.fence} holds ${UnlockID}`);
       this.#released.add(Unlock!);
@@ -477,14 +477,14 @@ export class History {
     );
   }
 
-  /** All keys and all counters. */
+  /** Compares all keys and all counters. */
   async #compareState(client: CrashClient): Promise<void> {
     const rows = new Map<string, KvItem>();
     const askedAt = Date.now();
     for (let after = ''; ; ) {
       const page = await client.must('GET', `${db}/kv?limit=1000${after && `&after=${encodeURIComponent(after)}`}`);
       for (const row of page.KV ?? []) {
-        assert(row.Key > after, `the list is ordered: ${row.Key} behind ${after}`);
+        assert(row.Key > after, `the list is ordered: ${row.Key} after ${after}`);
         after = row.Key;
         rows.set(row.Key, row);
       }
@@ -582,7 +582,7 @@ export class History {
     return answer;
   }
 
-  /** Asking again with the same owner tells what became of a lock. */
+  /** Asks again with the same owner, which tells what became of a lock. */
   async #checkOwnLocks(client: CrashClient): Promise<void> {
     for (const lock of this.ownLocks) {
       const { id, owner, fence, state, inFlight } = lock;
@@ -602,7 +602,7 @@ export class History {
     }
   }
 
-  /** Idempotent batches, sent again: those that happened are answered from the record, the others happen now. */
+  /** Sends idempotent batches again: those that happened are answered from the record, the others happen now. */
   async #retry(client: CrashClient, done: readonly Done[]): Promise<void> {
     const recent = new Set(done.map(({ call }) => call.id));
     const again = this.#idempotent.filter(({ call }, i) => recent.has(call.id) || i % 25 === 0).slice(-60);
@@ -623,7 +623,7 @@ export class History {
     }
   }
 
-  /** Every event in (after, upTo], by revision; ordered, unique, no batch split. */
+  /** Returns every event in (after, upTo], by revision; checks that they are ordered, unique, and split no batch. */
   async #watch(client: CrashClient, after: number, upTo: number): Promise<Map<number, WatchEvent[]>> {
     const found = new Map<number, WatchEvent[]>();
     let position = after;
@@ -636,7 +636,7 @@ export class History {
         Limit: 1000,
       });
       for (const event of page.Events) {
-        assert(event.Rev >= last && event.Rev > position, `the watch is ordered: ${event.Rev} behind ${last}`);
+        assert(event.Rev >= last && event.Rev > position, `the watch is ordered: ${event.Rev} after ${last}`);
         assert(event.Rev <= page.Rev, 'a page does not reach beyond its revision');
         last = event.Rev;
         const list = found.get(last);

@@ -1,4 +1,4 @@
-/** Seeded load for a server that may die at any moment: many clients, one request at a time each, everything recorded. */
+/** Seeded load for a server that may die at any moment: many clients, each with one request at a time, all recorded. */
 import assert from 'node:assert/strict';
 import {
   account,
@@ -26,19 +26,19 @@ const keys = 1500;
 const counters = 12;
 const sharedLocks = 6;
 const db = `/db/${account}`;
-/** What a request may be refused with while nothing is wrong. */
+/** Codes that a request may be refused with while nothing is wrong. */
 const refusals = new Set(['version_mismatch', 'not_locked', 'precondition_failed', 'overloaded', 'lock_lost']);
 
 export class Load {
   readonly #server: CrashServer;
   readonly #history: History;
   readonly #options: LoadOptions;
-  /** The versions that clients know of: true when they were told, perhaps not any more. */
+  /** The versions that clients were told. They may be stale. */
   readonly #versions = new Map<string, number>();
   readonly #counters = new Map<string, number>();
   #stopped = false;
   #ids = 0;
-  /** Requests that were answered. */
+  /** The number of answered requests. */
   #answers = 0;
   #awaited = { answers: Infinity, met: (): void => undefined };
 
@@ -50,7 +50,7 @@ export class Load {
     for (const [key, value] of history.counters) this.#counters.set(key, value);
   }
 
-  /** Runs until the server is dead or `stop` was called; then every client has its answer or will never get one. */
+  /** Runs until the server is dead or `stop` is called; then every client has its answer or will never get one. */
   async run(): Promise<void> {
     const { clients = 16, seed, round } = this.#options;
     const { ownLocks } = this.#history;
@@ -69,7 +69,7 @@ export class Load {
     );
   }
 
-  /** Runs meanwhile, so that there is something to lose: resolves when so many requests were answered, or it is over. */
+  /** Lets the load run, so that there is something to lose. Resolves after this many answers, or at the load's end. */
   async answers(count: number, running: Promise<void>): Promise<void> {
     const met = new Promise<void>((resolve) => {
       this.#awaited = { answers: count, met: resolve };
@@ -117,7 +117,7 @@ export class Load {
     return true;
   }
 
-  /** One key over REST: the shortest write there is. */
+  /** Sets one key over REST, which is the shortest write. */
   async #set(client: CrashClient, number: number, random: SeededRandom): Promise<boolean> {
     const { id, ...call } = this.#newCall(number);
     const item: SetItem = { ...this.#condition(`k/${random.below(keys)}`, random), Value: this.#value(id, random) };
@@ -154,7 +154,7 @@ export class Load {
   }
 
   async #ownLock(client: CrashClient, lock: OwnLock, random: SeededRandom): Promise<boolean> {
-    // What became of it will be looked into first.
+    // A later check finds out first what became of it.
     if (lock.inFlight !== undefined) return true;
     if (lock.state === 'held' && random.next() < 0.5) {
       lock.inFlight = 'release';
@@ -193,7 +193,7 @@ export class Load {
     this.#holds(call, body);
   }
 
-  /** Whether it went through; throws for an error that this load cannot meet. */
+  /** Returns whether it succeeded. Throws for an error that this load cannot cause. */
   #refusable(status: number, body: AnswerBody): boolean {
     if (status === 200) return true;
     assert(refusals.has(body.Code), `an answer that was not to be expected: ${status} ${JSON.stringify(body)}`);

@@ -1,9 +1,9 @@
 /**
  * A real server that tests kill: `node src/main/server.ts` in a process group of its own, real files, real sockets.
  *
- * It is started as often as a test likes on the same directory, and may end at any moment: nothing here waits for an
- * answer that a dead process cannot give. A request is answered, or its outcome is unknown; `ask` tells the two apart
- * and never throws for the second.
+ * A test may start it any number of times on the same directory, and it may end at any moment: nothing here waits for
+ * an answer that a dead process cannot give. A request is answered, or its outcome is unknown; `ask` tells the two
+ * apart and never throws for the second.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -14,15 +14,15 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'undici';
 
-/** Half of what a start costs is compiling; what a process that ended cleanly has compiled is kept for the others. */
+/** Half of a start is compiling. A process that ends cleanly leaves its compiled code here for the others. */
 const compileCache = fileURLToPath(new URL('../../node_modules/.cache/dragonlock-crash', import.meta.url));
 const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
-/** Anything that takes longer than this is a hang; a machine may be very busy. */
+/** Anything longer is a hang; a machine may be very busy. */
 const patienceMs = 120_000;
 
 export interface LaunchOptions {
   readonly shards?: number;
-  /** Front ends; as many as a server has by default when it is left out. */
+  /** The number of front ends; absent: the server's default. */
   readonly threads?: number;
   /** `name:n`, see src/shared/failpoints.ts. */
   readonly failpoint?: string;
@@ -53,7 +53,7 @@ export class CrashServer {
   stderr = '';
   /** By all processes, with the command line of each. */
   saidInAll = '';
-  /** Wall-clock milliseconds at which the running process was launched. */
+  /** Wall-clock milliseconds of the launch of the running process. */
   launchedAt = 0;
   #child: ChildProcess | undefined;
   #exit: Promise<Exit> = Promise.resolve({ code: null, signal: null });
@@ -77,12 +77,12 @@ export class CrashServer {
     return Number(new URL(this.url).port);
   }
 
-  /** Resolves when the process that runs has ended, by whatever. */
+  /** Resolves when the running process has ended, for whatever reason. */
   get exit(): Promise<Exit> {
     return this.#exit;
   }
 
-  /** Starts the process, and no more. Segments and memtables are small, so that rotation and checkpoints happen often. */
+  /** Only starts the process. Segments and memtables are small, so that rotation and checkpoints happen often. */
   launch(options: LaunchOptions = {}): void {
     const { shards = 3, threads, failpoint, keepBytes = 16 << 20, wrapper = [] } = options;
     const { config = [`http: { threads: ${threads ?? 'auto'} }`, ...smallSizes(keepBytes)] } = options;
@@ -129,12 +129,12 @@ export class CrashServer {
     });
   }
 
-  /** Resolves when it serves, with what it says then; undefined when the process has ended before. */
+  /** Resolves when it serves, with its log line; undefined if the process has ended before. */
   async serving(): Promise<LogLine | undefined> {
     return this.#inTime(this.#serving, 'serves');
   }
 
-  /** Launches, and serves. */
+  /** Launches a process that must get to serve. */
   async start(options?: LaunchOptions): Promise<LogLine> {
     this.launch(options);
     const line = await this.serving();
@@ -142,13 +142,13 @@ export class CrashServer {
     return line;
   }
 
-  /** SIGKILL to the whole process group, at once. */
+  /** Sends SIGKILL to the whole process group. */
   async kill(): Promise<Exit> {
     this.#signal('SIGKILL');
     return this.#exit;
   }
 
-  /** SIGTERM: a clean stop. */
+  /** Stops cleanly, by SIGTERM. */
   async stop(): Promise<void> {
     this.#signal('SIGTERM');
     const { code } = await this.ended();
@@ -168,7 +168,7 @@ export class CrashServer {
     return [...this.log.slice(-15).map((line) => JSON.stringify(line)), this.stderr].join('\n');
   }
 
-  /** Ends what runs; removes the files, or says where they are. */
+  /** Ends the process; removes the files, or says where they are. */
   async dispose(keep: boolean): Promise<void> {
     await this.kill();
     if (!keep) fs.rmSync(this.directory, { recursive: true, force: true });
@@ -180,7 +180,7 @@ export class CrashServer {
     try {
       process.kill(-pid, signal);
     } catch {
-      // It has ended in this very moment.
+      // It has just ended.
     }
   }
 
@@ -214,7 +214,7 @@ export interface Answer {
   readonly body: AnswerBody;
 }
 
-/** What replies may hold, as these tests read it. */
+/** The members of replies that these tests read. */
 export interface AnswerBody {
   readonly Status: number;
   readonly Rev: number;
@@ -261,7 +261,7 @@ export class CrashClient {
     this.#client = new Client(url, { pipelining: 1, keepAliveTimeout: 60_000 });
   }
 
-  /** The answer; undefined when there is none, so that nobody knows what became of the request. */
+  /** Returns the answer; undefined without one: then the outcome of the request is unknown. */
   async ask(
     method: 'GET' | 'POST' | 'DELETE',
     target: string,
@@ -289,7 +289,7 @@ export class CrashClient {
     }
   }
 
-  /** A request that must succeed, because nothing is being killed. */
+  /** Makes a request that must succeed, because nothing is being killed. */
   async must(
     method: 'GET' | 'POST' | 'DELETE',
     target: string,

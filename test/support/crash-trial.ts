@@ -1,6 +1,6 @@
 /**
- * A test with a seed and a data directory that is kept when it fails, with the one command that repeats it. Whatever
- * happens to the output, everything stands in that directory: `failure.txt`, `server.log`, what the test `keep`s.
+ * A test with a seed and a data directory. If it fails, the directory stays, with the one command that repeats the
+ * test. Even without the output everything is in that directory: `failure.txt`, `server.log`, what the test `keep`s.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -19,8 +19,8 @@ export interface Trial {
 }
 
 /**
- * `DRAGONLOCK_CRASH_SEED` chooses the seed. It decides what is sent and when the process is killed; which of it the
- * server has got to by then is up to the machine, so that a failure may need a few runs to show again.
+ * `DRAGONLOCK_CRASH_SEED` chooses the seed. It decides what is sent and when the process is killed. How far the server
+ * gets by then depends on the machine, so that a failure may need a few runs to show again.
  */
 export function trial(
   name: string,
@@ -56,12 +56,12 @@ export function trial(
   });
 }
 
-/** For a pattern that means the text itself. */
+/** Escapes a text for a pattern that matches it literally. */
 function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 }
 
-/** What decides the run, as a command line begins with it. */
+/** Returns the environment that decides the run, as the beginning of a command line. */
 function settings(seed: number): string {
   const set = Object.entries(process.env).filter(([name]) => /^DRAGONLOCK_(CRASH_(?!SEED$)|LOAD_)/.test(name));
   return [['DRAGONLOCK_CRASH_SEED', seed], ...set].map(([name, value]) => `${name}=${value}`).join(' ');
@@ -71,7 +71,7 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Something that runs meanwhile: if it fails, that shows when it is awaited, and not before. */
+/** Runs in the background: a failure shows only when it is awaited. */
 export function meanwhile<T>(running: Promise<T>): Promise<T> {
   running.catch(() => undefined);
   return running;

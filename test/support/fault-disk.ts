@@ -5,10 +5,10 @@
  * cut (`powerCut`) keeps of the unsynced 512-byte sectors, and of the unsynced directory operations, any subset,
  * chosen by a seed. A process that dies (`restart`) loses nothing but its open files.
  *
- * Faults: `crashAt` ends the process at the k-th call (every call from then on throws `Crash`; a write may have happened
- * in part). `inject` makes a call fail with a code. After a failed sync the pages are clean and not on the medium, as on
- * Linux. `freeBytes` is what files may still grow by. `injected` counts the faults that took effect: a test that
- * expects some asserts that it is not 0.
+ * Faults: `crashAt` ends the process at the k-th call (every call from then on throws `Crash`; a write may have
+ * happened in part). `inject` makes a call fail with a code. After a failed sync the pages are clean and not on the
+ * medium, as on Linux. `freeBytes` is what files may still grow by. `injected` counts the faults that took effect: a
+ * test that expects some asserts that it is not 0.
  */
 import path from 'node:path';
 import type { Disk, DiskFile } from '../../src/shared/disk.ts';
@@ -56,7 +56,7 @@ type DirectoryChange =
   | { readonly kind: 'unlink'; readonly file: string };
 
 export class FaultDisk implements Disk {
-  /** Returns an error code to fail this call with. */
+  /** Returns an error code if this call must fail. */
   inject: ((call: DiskCall) => string | undefined) | undefined;
   /** The number of the call at which the process ends. */
   crashAt = Infinity;
@@ -81,7 +81,7 @@ export class FaultDisk implements Disk {
     return this.#crashed;
   }
 
-  /** The machine loses power: a new disk with what is on the medium, and any part of what was on its way there. */
+  /** Cuts the power: returns a disk with what is on the medium, and any part of what was on its way there. */
   powerCut(seed: number): FaultDisk {
     const random = seededRandom(seed);
     const files = new Map(this.#durable);
@@ -96,7 +96,7 @@ export class FaultDisk implements Disk {
     return this.#successor(seed, kept);
   }
 
-  /** Only the process ends: the page cache stays, and so does what a failed sync left in it. */
+  /** Ends only the process: the page cache stays, and so does what a failed sync left in it. */
   restart(seed = 1): FaultDisk {
     const next = this.#successor(seed, new Map(this.#durable));
     next.#current = new Map(this.#current);
@@ -104,19 +104,19 @@ export class FaultDisk implements Disk {
     return next;
   }
 
-  /** The content that a reader sees, for tests that damage it. */
+  /** Returns the content that a reader sees, for tests that damage it. */
   contents(file: string): Buffer {
     return this.#inode(file).cache;
   }
 
-  /** Changes a file behind everybody's back, on the medium too. */
+  /** Changes a file without a call, on the medium too. */
   damage(file: string, change: (bytes: Buffer) => void): void {
     const inode = this.#inode(file);
     change(inode.cache);
     change(inode.medium);
   }
 
-  /** File names with their contents, to compare two states. */
+  /** Returns file names with their contents, to compare two states. */
   snapshot(): Map<string, Buffer> {
     return new Map(Array.from(this.#current, ([file, inode]) => [file, Buffer.from(inode.cache)]));
   }
@@ -186,7 +186,7 @@ export class FaultDisk implements Disk {
     try {
       this.#enter('writeZeros', file);
     } catch (error) {
-      // It is many calls in truth, and stops in the middle: of a file that was there, the rest is as it was.
+      // It stands for many calls, and stops in the middle: the rest of an existing file is unchanged.
       const from = Math.floor(this.#random.next() * bytes);
       if (from < before.length) before.copy(inode.cache, from, from);
       throw error;
@@ -201,7 +201,7 @@ export class FaultDisk implements Disk {
       try {
         enter(operation);
       } catch (error) {
-        // The kernel reports the error once and takes the pages for clean.
+        // The kernel reports the error once and considers the pages clean.
         if (!(error instanceof Crash)) inode.dirty.clear();
         throw error;
       }
@@ -233,7 +233,7 @@ export class FaultDisk implements Disk {
         try {
           enter('write');
         } catch (error) {
-          // What a write that failed, or was cut short, has put into the page cache is anybody's guess.
+          // A write that failed or was cut short may have put anything into the page cache.
           put(Math.floor(this.#random.next() * (length + 1)));
           throw error;
         }
@@ -301,8 +301,8 @@ function survivor(inode: Inode, random: SeededRandom): Inode {
 }
 
 /**
- * What a directory says of each name is kept or lost by itself. A rename is about one file: it never moves another that
- * had the name before, should the removal of that one have been lost.
+ * Each name of a directory is kept or lost independently. A rename is about one file: it never moves another file that
+ * had the name before, even if the removal of that file was lost.
  */
 function applyChange(files: Map<string, Inode>, change: DirectoryChange): void {
   switch (change.kind) {

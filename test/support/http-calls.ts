@@ -1,6 +1,6 @@
 /**
- * Commands as the requests that stand for them: what a client sends, so that the HTTP edge makes that very command of
- * it. The body of a batch is the contract's, everything else goes over REST.
+ * Translates a command into the request that a client sends for it, from which the HTTP front end makes that very
+ * command. The body of a batch is the contract's, everything else goes over REST.
  */
 import { unreachable } from '../../src/shared/assert.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
@@ -51,7 +51,7 @@ export function httpCall(command: Command): HttpCall {
   }
 }
 
-/** Only for the shape `batch`. */
+/** Only for the format `batch`. */
 export function batchBody(batch: Batch): object {
   const { lock, unlock, guard, check, idempotency, counter, get, set } = batch;
   return {
@@ -122,7 +122,7 @@ function withKey(call: HttpCall, idempotency: IdempotencyRequest | undefined): H
   return idempotency === undefined ? call : { ...call, headers: { 'idempotency-key': idempotency.ids[0]! } };
 }
 
-/** `meta` is what a query can say: a string. */
+/** `meta` is a string, because a query has no other type. */
 function lockQuery({ durMs, waitMs, owner, meta }: LockOperation): string {
   const text = meta === undefined ? undefined : (JSON.parse(meta) as string);
   return query({ dur: durMs / 1000, wait: waitMs === 0 ? undefined : waitMs / 1000, id: owner, meta: text });

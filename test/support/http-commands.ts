@@ -1,9 +1,9 @@
 /**
- * What the clients of an HTTP history ask: the random commands of the checkers as far as HTTP can say them, in a hurry
- * (all times are shorter, so that waits and leases end within a run), and what those do not have: watches of a key,
- * resets, lists of locks, one lock for another, batches over many keys, the very same request again.
+ * The requests of the clients of an HTTP history: the random commands of the checkers as far as HTTP can express them,
+ * with shorter times, so that waits and leases end within a run. Added are watches of a key, resets, lists of locks,
+ * exchanges of locks, batches over many keys, and repeated requests.
  *
- * Keys with an odd number may have a TTL; the others never have, which lets a search for a linearization take them.
+ * Keys with an odd number may have a TTL. The others never have one, so that a search for a linearization can use them.
  */
 import { historyChances, historyMix } from './checkers/random-history.ts';
 import type { Body } from './contract/expected.ts';
@@ -15,12 +15,12 @@ import type { SeededRandom } from './seeded-random.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 export interface HttpCommandsOptions {
-  /** How many keys, locks and so on there are. */
+  /** The number of keys, locks and so on. */
   readonly things: number;
 }
 
 const specialMix: Mix = { 'lock.list': 1, 'counter.reset': 1, 'sequence.reset': 1, 'watch.key': 2 };
-/** So many idempotent requests are remembered, to be sent again; by the server for so long, over restarts too. */
+/** The number of idempotent requests to send again, and how long the server remembers them, over restarts too. */
 const rememberedMax = 30;
 const rememberedMs = 30_000;
 
@@ -36,7 +36,7 @@ export class HttpCommands {
     this.#special = new CommandGenerator(this.#habits, specialMix, { chances: historyChances });
   }
 
-  /** What is added to each value. */
+  /** Is added to each value. */
   set padBytes(bytes: number) {
     this.#habits.padBytes = bytes;
   }
@@ -55,7 +55,7 @@ export class HttpCommands {
     return again ?? this.#remembered(this.#usual.next());
   }
 
-  /** Several for one array body: batches that do not wait and that refuse known ids (a replay could not be told). */
+  /** Makes one array body: batches that do not wait and that refuse known ids (a replay would not be noticed). */
   several(count: number): Batch[] {
     const batches: Batch[] = [];
     while (batches.length < count) {
@@ -68,7 +68,7 @@ export class HttpCommands {
         ...(idempotency && { idempotency: { ...idempotency, mode: 'refuse' } }),
       });
     }
-    // What is asked in another way is another payload.
+    // The same request in another form is another payload.
     return batches.map((batch) => withFingerprint(batch));
   }
 
@@ -109,7 +109,7 @@ class HttpHabits extends LearningHabits {
     return rememberedMs;
   }
 
-  /** A string, because that is what a query can say. */
+  /** Returns a string, because a query has no other type. */
   override meta(): { meta?: string } {
     const { meta } = super.meta();
     return meta === undefined ? {} : { meta: JSON.stringify(meta) };
@@ -121,12 +121,12 @@ class HttpHabits extends LearningHabits {
   }
 }
 
-/** Keys that never have a TTL change only when somebody asks. */
+/** Keys without a TTL change only by requests. */
 export function mayExpire(key: string): boolean {
   return Number(key.slice(1)) % 2 === 1;
 }
 
-/** As the server sees it: the same payload has the same fingerprint, any other has another. */
+/** Returns a fingerprint as the server's: equal for the same payload, different for any other. */
 function withFingerprint(batch: Batch): Batch {
   if (batch.idempotency === undefined) return batch;
   const { idempotency, ...payload } = batch;

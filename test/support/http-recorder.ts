@@ -1,12 +1,12 @@
 /**
  * Clients and watchers of a real server that may die at any moment, and the history of what they saw, in the form that
- * all checkers read. The server is killed and started again as often as a test likes; the history goes on.
+ * all checkers read. A test may kill and restart the server any number of times; the history goes on.
  *
- *   client    one request at a time, some of them an array of batches; now and then one hangs up on its request
- *   watcher   a long poll or an event stream under a prefix, from where it has got to, over restarts
+ *   client    makes one request at a time, some of them an array of batches; now and then it disconnects early
+ *   watcher   has a long poll or an event stream under a prefix, and resumes at its position after a restart
  *
- * Times are wall time, as fine as the performance clock has it: what was answered before another was sent is told apart
- * from what overlapped.
+ * Times are wall time with the resolution of the performance clock: it tells operations in sequence apart from those
+ * that overlap.
  */
 import assert from 'node:assert/strict';
 import type { Answer, History, Operation, Restart } from './checkers/history.ts';
@@ -31,7 +31,7 @@ interface Stream extends WatchStream {
 }
 
 const account = 'acme';
-/** What says that nothing was done, or that a condition does not hold. Anything else is an error of the server. */
+/** Codes for "nothing was done" and "a condition does not hold". Any other code is an error of the server. */
 const statuses = new Set([200, 204, 404, 409, 422, 429, 503]);
 const watchers = [
   { prefix: '', how: 'poll' },
@@ -44,13 +44,13 @@ export class HttpRecorder {
   readonly operations: Operation[] = [];
   readonly restarts: Restart[] = [];
   readonly streams: Stream[] = [];
-  /** How often what happened. */
+  /** Counts by event. */
   readonly counts = { answered: 0, unanswered: 0, hungUp: 0, pages: 0, resumed: 0, compacted: 0 };
   readonly commands: HttpCommands;
   readonly #server: CrashServer;
   readonly #clients: number;
   readonly #random: SeededRandom;
-  /** By watcher: where it has got to. */
+  /** The position of each watcher. */
   readonly #cursors: number[] = watchers.map(() => 0);
   #ids = 0;
   #downAt = 0;
@@ -70,14 +70,14 @@ export class HttpRecorder {
     return { operations: this.operations, restarts: this.restarts };
   }
 
-  /** Until so many operations more were sent, or the server has died; then nothing is under way any more. */
+  /** Runs until this many further operations were sent, or the server has died. Then nothing is in flight. */
   async run(operations: number): Promise<void> {
     this.#stopAt = this.operations.length + operations;
     this.#killAt = Infinity;
     await this.#run();
   }
 
-  /** kill -9 when so many operations more were sent, with all clients at work. */
+  /** Kills the server (SIGKILL) after this many further operations, with all clients at work. */
   async runAndKill(operations: number): Promise<void> {
     this.#killAt = this.operations.length + operations;
     this.#stopAt = Infinity;
@@ -92,17 +92,17 @@ export class HttpRecorder {
     await watching;
   }
 
-  /** A process was launched, which may or may not get to serve. */
+  /** Notes that a process was launched, which may or may not get to serve. */
   launched(): void {
     this.#launches += 1;
   }
 
-  /** The process is gone, and everyone knows what they will ever know. */
+  /** Notes that the process has ended, and that no client will learn anything more. */
   died(): void {
     this.#downAt = now();
   }
 
-  /** The process that was launched last serves. */
+  /** Notes that the process that was launched last serves. */
   serving(): void {
     const startedAt = this.#server.launchedAt;
     if (this.#downAt > 0) {
@@ -111,7 +111,7 @@ export class HttpRecorder {
     this.#launches = 0;
   }
 
-  /** All changes of keys, as a watch tells them in the end; and where what is kept of it begins. */
+  /** Returns all changes of keys, as a watch at the end tells them, and where the kept history begins. */
   async readWatch(): Promise<Stream> {
     const client = this.#server.client();
     let after = 0;
@@ -209,7 +209,7 @@ export class HttpRecorder {
     }
   }
 
-  /** Whether to go on, from a later cursor. */
+  /** Returns whether to go on, from a later cursor. */
   async #poll(number: number, Prefix: string, take: Take): Promise<boolean> {
     const client = this.#server.client();
     try {

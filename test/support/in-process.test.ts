@@ -33,7 +33,7 @@ function reply(ask: (client: ReplySink) => void): Promise<Reply> {
   return new Promise((resolve) => ask({ disconnected: false, deliver: resolve }));
 }
 
-test('one shard: a watcher of one front end hears of what was written through another', async () => {
+test('one shard: a watcher of one front end hears of a write through another', async () => {
   const server = await start(new FaultDisk(1), 2);
   const [one, other] = server.routers;
   const seen = reply((client) =>
@@ -48,7 +48,7 @@ test('one shard: a watcher of one front end hears of what was written through an
   await server.stop();
 });
 
-test('one shard: a reply that waited for disk space leaves when there is some, without further traffic', async () => {
+test('one shard: a reply that waited for disk space leaves when space is free, without further traffic', async () => {
   const disk = new FaultDisk(1);
   const server = await start(disk, 1);
   disk.freeBytes = 0;

@@ -1,10 +1,10 @@
 /**
- * Everything behind the HTTP edge in one thread: the same routers, actors and journal code as in production, joined by
+ * The server without its HTTP front end, in one thread: the routers, actors and journal code of production, joined by
  * queues instead of MessagePorts. For tests, simulation and stepping through a request in a debugger.
  *
- * The disk, the clock and when a message arrives are the caller's. As in production the journal is part of the shard
- * when there is one, and stands behind queues of its own when there are several. A crash is simulated by forgetting the
- * returned object and starting again on the same disk and checkpoints.
+ * The caller supplies the disk and the clock, and decides when messages arrive. As in production, a single shard has
+ * the journal itself, and several shards reach it through queues. To simulate a crash, drop the returned object and
+ * start again on the same disk and checkpoints.
  */
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
 import { JournalActor } from '../../src/journal/journal-actor.ts';
@@ -43,33 +43,33 @@ import { afterJournal, ShardCheckpoints } from '../../src/shard-worker/checkpoin
 import type { CheckpointWriter } from '../../src/storage/checkpoint/checkpointer.ts';
 import type { CheckpointStore, CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 
-/** Makes one direction of a channel: what is put in is delivered later, one by one, in order. */
+/** Makes one direction of a channel, which delivers its messages later, one by one, in order. */
 export type MakeQueue = <Message>(name: string, deliver: (message: Message) => void) => (message: Message) => void;
 
 export interface InProcessOptions {
   readonly shards: number;
-  /** Front ends. */
+  /** The number of front ends. */
   readonly routers?: number;
   readonly limits: Limits;
   readonly disk: Disk;
   readonly journalDirectory: string;
   readonly segmentBytes?: number;
   readonly keepBytes?: number;
-  /** The rest of what can be set of a journal. */
+  /** The other options of the journal. */
   readonly journal?: Partial<JournalSettings>;
-  /** One a shard. Kept by the caller over a simulated crash. */
+  /** One for each shard. The caller keeps them over a simulated crash. */
   readonly checkpoints: readonly (CheckpointStore & CheckpointTarget)[];
-  /** Who writes them; by default they are written at once. */
+  /** Writes checkpoints; by default at once. */
   readonly checkpointWriter?: (shard: ShardId) => CheckpointWriter;
   readonly clock: Clock;
   /** Runs something after the current call has returned: `setImmediate`, or a simulator's choice. */
   readonly defer: (run: () => void) => void;
-  /** By default everything waits in the one line of `defer`. */
+  /** By default everything waits in the one queue of `defer`. */
   readonly queue?: MakeQueue;
   readonly after: After;
   readonly randomBytes: (count: number) => Uint8Array;
   readonly log: JournalLog;
-  /** A failure outside of any call; by default it is thrown uncaught. */
+  /** Handles a failure outside of any call; by default it is thrown uncaught. */
   readonly onFailure?: (error: unknown) => void;
 }
 
@@ -83,7 +83,7 @@ export interface InProcess {
   stop(): Promise<void>;
 }
 
-/** @throws JournalCorruption, and what the disk says. */
+/** @throws JournalCorruption, and errors of the disk */
 export async function startInProcess(options: InProcessOptions): Promise<InProcess> {
   const { shards, routers = 1, limits, disk, journalDirectory, checkpoints, clock, defer, after } = options;
   const { randomBytes, log } = options;
@@ -154,7 +154,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
       },
       ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
     });
-    // What arrives before the turn has come is part of it.
+    // Messages that arrive before the turn begins are part of it.
     const turns = queue<() => void>(`turns of shard ${shard}`, (run) => run());
     links.forEach((row, router) => {
       const toShard = queue<ToShardWire>(`router ${router} > shard ${shard}`, (wire) => {
@@ -213,7 +213,7 @@ interface JournalApartOptions {
   readonly routers: number;
 }
 
-/** The journal behind queues, as if it had a thread of its own. */
+/** The journal as if it had a thread of its own, joined by queues. */
 function journalApart(writer: JournalWriter, { revisions, space, queue, shardIds, routers }: JournalApartOptions) {
   const turns = queue<() => void>('journal', (run) => run());
   const listeners: ((durable: DurableMessage['durable']) => void)[] = [];
@@ -223,7 +223,7 @@ function journalApart(writer: JournalWriter, { revisions, space, queue, shardIds
   const toShards: ((message: DurableMessage) => void)[] = [];
   const actor = new JournalActor({
     writer,
-    // What has arrived was taken on arrival: a queue of this thread has no other end to drain.
+    // Messages are taken on arrival: a queue within this thread has nothing to drain.
     receive: [],
     durable: () => revisions.durable(),
     tellRouters: (durable) => {

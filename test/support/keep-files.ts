@@ -1,4 +1,4 @@
-/** Writes what a failure leaves into a directory of its own, for a look. */
+/** Writes the files of a failure into a directory of their own, for its diagnosis. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

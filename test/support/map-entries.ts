@@ -1,4 +1,4 @@
-/** A shard's content in the simplest way that can be right: one map, sorted whenever somebody asks for an order. */
+/** A shard's content in the simplest correct form: one map, sorted whenever a caller needs an order. */
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { Kind } from '../../src/protocol/record.ts';
 import type { Entries, Entry, LocatedEntry } from '../../src/protocol/entries.ts';
@@ -45,7 +45,7 @@ export class MapEntries implements Entries {
   }
 }
 
-/** Equal for equal contents, whatever the order in which they came about. */
+/** Returns equal digests for equal contents, whatever the order of the writes. */
 export function digestOf(entries: Iterable<LocatedEntry>): string {
   return Array.from(entries, ({ kind, account, key, entry }) =>
     JSON.stringify([kind, account, key, entry.rev, entry.till, entry.value]),

@@ -1,7 +1,7 @@
 /**
- * A checkpoint in memory, for tests and the simulator: an array of rows in key order, with the same bytes in it as LMDB
- * would have. It survives what the test lets survive. Of LMDB's behaviour it keeps the worst: a reader sees the state
- * as of its last `refresh`, however old.
+ * A checkpoint in memory, for tests and the simulator: an array of rows in key order, with the bytes that LMDB would
+ * have. The test decides what survives. It models the worst of LMDB: a reader sees the state as of its last `refresh`,
+ * however old.
  */
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 import type { Entry } from '../../src/protocol/entries.ts';
@@ -54,7 +54,7 @@ export class MemoryCheckpointStore implements CheckpointStore, CheckpointTarget 
     this.#keys = [...this.#values.keys()].toSorted((a, b) => (a < b ? -1 : 1));
   }
 
-  /** Index of the first key at or behind `key`. */
+  /** Returns the index of the first key at or after `key`. */
   #position(key: StorageKey): number {
     let low = 0;
     let high = this.#keys.length;

@@ -1,7 +1,7 @@
 import { revision } from '../../src/protocol/ids.ts';
 import type { CheckpointSchedule } from '../../src/shard-worker/shard-actor.ts';
 
-/** For actors whose tests are about something else: none is ever made, and there is always room. */
+/** Never makes a checkpoint and always has space, for tests of actors that are about something else. */
 export const noCheckpoints: CheckpointSchedule = {
   journalled: () => {},
   afterTurn: () => {},

@@ -1,7 +1,7 @@
 /**
- * One TCP connection to the server, and full control over it: bytes at any pace, reading or not, requests pipelined, an
- * end by FIN or by RST. Cheap enough to have ten thousand of. It understands what the server sends with a Content-Length
- * or 204; replies come in the order of the requests.
+ * One TCP connection to the server, with full control over it: bytes at any pace, reading or not, pipelined requests,
+ * an end by FIN or by RST. It is cheap enough for ten thousand of them. It understands replies with a Content-Length or
+ * 204; they come in the order of the requests.
  */
 import { once } from 'node:events';
 import net from 'node:net';
@@ -20,10 +20,10 @@ export interface RawOptions {
 
 export class RawConnection {
   readonly socket: net.Socket;
-  /** Resolves when it is over, whoever ended it. */
+  /** Resolves when it is closed, by either side. */
   readonly closed: Promise<void>;
   #waiting: ((reply: RawReply | undefined) => void)[] = [];
-  /** Replies that nobody waited for, such as the last word to a request that was never completed. */
+  /** Replies that no call waited for, such as the reply to an incomplete request. */
   readonly unasked: RawReply[] = [];
   #received = '';
 
@@ -40,7 +40,7 @@ export class RawConnection {
     if (!deaf) socket.setEncoding('latin1').on('data', (text: string) => this.#take(text));
   }
 
-  /** @returns undefined when nobody listens there */
+  /** @returns undefined if no server listens there */
   static async open(port: number, options: RawOptions = {}): Promise<RawConnection | undefined> {
     const socket = net.connect({ host: '127.0.0.1', port, noDelay: true });
     const connection = new RawConnection(socket, options);
@@ -53,7 +53,7 @@ export class RawConnection {
     return connection;
   }
 
-  /** @returns the reply; undefined when the connection ends without one. @param body ASCII */
+  /** @returns the reply; undefined if the connection ends without one. @param body ASCII */
   ask(method: string, target: string, body?: unknown): Promise<RawReply | undefined> {
     const reply = this.reply();
     this.socket.write(requestBytes(method, target, body));
@@ -89,7 +89,7 @@ export function requestBytes(method: string, target: string, body?: unknown): st
   return `${method} ${target} HTTP/1.1\r\nHost: x\r\n${type}Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
 }
 
-/** Many at once, a few at a time: a backlog has an end. @throws when one cannot be opened */
+/** Opens many connections, a few at a time, since a backlog is limited. @throws if one cannot be opened */
 export async function openMany(port: number, count: number, options: RawOptions = {}): Promise<RawConnection[]> {
   const opened: RawConnection[] = [];
   while (opened.length < count) {

@@ -1,6 +1,6 @@
 /**
- * Every member that a reply may have, as tests read them. All are declared present: a test that reads one which is not
- * there compares with undefined, and fails by what it expects.
+ * Every member that a reply may have, as tests read them. All are declared present: a test that reads an absent member
+ * compares undefined with what it expects, and fails.
  */
 import type { ErrorCode } from '../../src/protocol/errors.ts';
 

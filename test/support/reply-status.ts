@@ -1,7 +1,7 @@
 import type { Reply } from '../../src/protocol/replies.ts';
 import { statusOf } from '../../src/front-end/http/status.ts';
 
-/** The HTTP status of a reply; 0: registered, an event will follow. */
+/** Returns the HTTP status of a reply; 0: registered, an event will follow. */
 export function replyStatus({ outcome }: Pick<Reply, 'outcome'>): number {
   return outcome === 'registered' ? 0 : statusOf(outcome);
 }

@@ -1,7 +1,7 @@
 /**
- * One or more routers and the actors of some shards, joined by queues that the test looks into, and a journal that
- * makes things durable when it is told to. Nothing happens by itself: `settle` takes one step after the other (a shard's
- * turn, a message's arrival, a group commit) until none is left, in an order that a seed chooses.
+ * One or more routers and the actors of some shards, joined by queues that the test can inspect, and a journal that
+ * makes records durable on command. Nothing happens by itself: `settle` takes one step after the other (a shard's turn,
+ * a message's arrival, a group commit) until none is left, in an order that a seed chooses.
  */
 import { accountId, revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
@@ -34,12 +34,12 @@ import { noCheckpoints } from './no-checkpoints.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 import { replyStatus } from './reply-status.ts';
 
-/** A client of the router: remembers its reply, and hangs up when the test says so. */
+/** A client of the router: remembers its reply, and disconnects when the test says so. */
 export class AskedClient implements ReplySink {
   disconnected = false;
   reply: Reply | undefined;
   pending: Cancelable | undefined;
-  /** How many replies this server had given before. */
+  /** The number of replies that this server gave before. */
   order = -1;
   readonly #next: () => number;
 
@@ -49,7 +49,7 @@ export class AskedClient implements ReplySink {
 
   deliver(reply: Reply): void {
     if (this.reply !== undefined) throw new Error('a client is answered twice');
-    if (this.disconnected) throw new Error('a client that is gone is answered');
+    if (this.disconnected) throw new Error('a client that has disconnected is answered');
     this.reply = reply;
     this.order = this.#next();
   }
@@ -82,7 +82,7 @@ export interface RouterTestOptions {
   readonly shards: number;
   readonly routers?: number;
   readonly limits?: Partial<Limits>;
-  /** Of the order of steps; without it, first come, first served. */
+  /** Seeds the order of steps; absent: first come, first served. */
   readonly seed?: number;
 }
 
@@ -180,7 +180,7 @@ export class RouterUnderTest {
     return client;
   }
 
-  /** Sends batches as one array; each has a client of its own, and all are gone when the first is. */
+  /** Sends batches as one array. Each has a client of its own, and all have disconnected when the first has. */
   sendArray(batches: readonly Batch[], router = 0): AskedClient[] {
     const clients = batches.map(() => this.client());
     const pending = this.routers[router]!.requestAll(batches, {
@@ -193,7 +193,7 @@ export class RouterUnderTest {
     return clients;
   }
 
-  /** Messages that are on their way to a shard, as the shard will see them. */
+  /** Returns the messages on their way to a shard, as the shard will see them. */
   onTheirWay(shard: number, router = 0): ToShard[] {
     return this.#toShard[router]![shard]!.flatMap((wire) => decodeToShard(wire));
   }
@@ -208,19 +208,19 @@ export class RouterUnderTest {
     return client;
   }
 
-  /** Asks and expects 200. */
+  /** Asks and expects success. */
   async ok(command: Command, router = 0): Promise<Body> {
     const client = await this.ask(command, router);
     if (client.waits || client.status !== 200) throw new Error(`refused: ${client.reply?.body ?? 'it waits'}`);
     return client.body;
   }
 
-  /** Until nothing is left to do at this moment. */
+  /** Takes steps until none is left at this moment. */
   async settle(): Promise<void> {
     while (await this.step());
   }
 
-  /** One step, and what promises make of it. False: there is nothing to do. */
+  /** Takes one step, and runs the promises that it resolves. Returns false if there is nothing to do. */
   async step(): Promise<boolean> {
     await promisesSettle();
     const steps = this.#steps();
@@ -248,7 +248,7 @@ export class RouterUnderTest {
     await this.settle();
   }
 
-  /** Nothing in memory that only something under way may keep. */
+  /** Asserts that no state in memory is left that only a request in flight may keep. */
   leftovers(): Record<string, number> {
     const left: Record<string, number> = {};
     for (const state of this.states) {
@@ -322,7 +322,7 @@ export class RouterUnderTest {
   }
 }
 
-/** A key of account `acme` that this shard keeps, one for each number. */
+/** Returns a key of account `acme` that this shard owns, one for each number. */
 export function keyOn(shard: number, shards: number, number = 0, start = 'k'): string {
   let left = number;
   for (let i = 0; ; i++) {

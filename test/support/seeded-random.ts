@@ -1,8 +1,8 @@
-/** Numbers that look random and repeat with their seed (mulberry32). */
+/** A pseudo-random generator whose numbers repeat with the seed (mulberry32). */
 export interface SeededRandom {
-  /** 0 ≤ x < 1. */
+  /** Returns x, 0 ≤ x < 1. */
   next(): number;
-  /** A whole number, 0 ≤ n < bound. */
+  /** Returns a whole number n, 0 ≤ n < bound. */
   below(bound: number): number;
 }
 

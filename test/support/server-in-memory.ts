@@ -1,6 +1,6 @@
 /**
- * Everything behind the HTTP edge, in this thread, on a disk in memory and a clock that the test moves. It can be
- * stopped and started again, and it can lose power: what was not on the medium is there or not, as a seed decides.
+ * The server without its HTTP front end, in this thread, on a disk in memory and with a clock that the test moves. It
+ * can be stopped and started again, and it can lose power: a seed decides which unsynced data survives.
  */
 import type { TestContext } from 'node:test';
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
@@ -43,7 +43,7 @@ export class ServerInMemory {
     this.checkpoints = Array.from({ length: options.shards }, () => new MemoryCheckpointStore());
   }
 
-  /** Takes over `setTimeout`, by which watches end, for as long as the test runs. */
+  /** Replaces `setTimeout`, by which watches end, while the test runs. */
   static async start(context: TestContext, options: InMemoryOptions): Promise<ServerInMemory> {
     context.mock.timers.reset();
     context.mock.timers.enable({ apis: ['setTimeout'] });
@@ -59,7 +59,7 @@ export class ServerInMemory {
 
   async start(): Promise<void> {
     const { shards, limits, ...rest } = this.#options;
-    // What an earlier start left to do dies with it.
+    // The pending work of an earlier start ends with it.
     const deferred: (() => void)[] = [];
     const timers = new Set<Timer>();
     this.#deferred = deferred;
@@ -86,13 +86,13 @@ export class ServerInMemory {
     await this.settle();
   }
 
-  /** A clean stop. */
+  /** Stops cleanly. */
   async stop(): Promise<void> {
     await this.until(this.running.stop());
     this.#running = undefined;
   }
 
-  /** The machine loses power and starts again. */
+  /** Cuts the power and starts again. */
   async crash(seed: number): Promise<void> {
     this.#running = undefined;
     this.disk = this.disk.powerCut(seed);
@@ -121,7 +121,7 @@ export class ServerInMemory {
     return client.body;
   }
 
-  /** Until nothing is left to do at this moment. */
+  /** Runs until nothing is left to do at this moment. */
   async settle(): Promise<void> {
     for (;;) {
       await promisesSettle();
@@ -130,7 +130,7 @@ export class ServerInMemory {
     }
   }
 
-  /** Runs some of what waits, and what promises make of it. */
+  /** Runs some of the pending work, and the promises that it resolves. */
   async steps(count: number): Promise<void> {
     for (let i = 0; i < count && this.#deferred.length > 0; i++) {
       this.#deferred.shift()!();
@@ -163,7 +163,7 @@ export class ServerInMemory {
     await this.#moveTo(end);
   }
 
-  /** Of all durable content of these accounts. */
+  /** Digests all durable content of these accounts. */
   digest(accounts: readonly AccountId[] = [accountId('acme')]): string {
     const { boot: _, ...content } = kinds;
     return digestOf(

@@ -1,10 +1,10 @@
 /**
- * The whole server as its users have it: `node src/main/server.ts` in a process of its own, real sockets, a real data
- * directory. Nothing of `src` is called; only the registry of error codes is read, to hold every reply against it.
+ * The whole server as users run it: `node src/main/server.ts` in a process of its own, real sockets, a real data
+ * directory. It calls nothing of `src`; it only reads the registry of error codes, to check every reply against it.
  *
- * Every reply that passes through `call` is checked for what API.md promises of all of them: the boot header, `Rev` on
- * success, never a revision older than one acknowledged before the request was sent, and on failure a known code with
- * its status, a message and a RequestID. There is no 500 that a test may expect.
+ * `call` checks what API.md promises of every reply: the boot header, `Rev` on success, never a revision older than one
+ * acknowledged before the request was sent, and on failure a known code with its status, a message and a RequestID. No
+ * test may expect a 500.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -21,15 +21,15 @@ import { errorCodes, type ErrorCode } from '../../src/protocol/errors.ts';
 import type { ReplyBody } from './reply-body.ts';
 
 const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
-/** Halves the time of a start, of which these tests have many. */
+/** Halves the time of a start; these tests have many. */
 const compileCache = path.join(os.tmpdir(), 'dragonlock-test-compile-cache');
-/** Anything that takes longer than this is a hang; a machine may be very busy. */
+/** Anything longer is a hang; a machine may be very busy. */
 const patienceMs = 60_000;
 
 export interface ServerOptions {
   /** Text of a config.yml. */
   readonly config?: string;
-  /** Instead of a fresh one, which is removed in the end. */
+  /** Absent: a fresh directory, which is removed in the end. */
   readonly dataDir?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly listen?: string;
@@ -58,7 +58,7 @@ export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
-  /** The JSON of `text`; an empty object when it is none. */
+  /** The JSON of `text`; an empty object if it is not JSON. */
   readonly body: ReplyBody;
 }
 
@@ -73,7 +73,7 @@ export class ServerUnderTest {
   stderr = '';
   #options: ServerOptions;
   #child: ChildProcess | undefined;
-  /** The process has ended, and all that it said has been read. */
+  /** Resolves when the process has ended and all its output was read. */
   #ended = true;
   #closed: Promise<void> = Promise.resolve();
   #agent = new Agent({ pipelining: 1, connections: null });
@@ -108,7 +108,7 @@ export class ServerUnderTest {
     return Number(new URL(this.url).port);
   }
 
-  /** Starts, and resolves when it serves. */
+  /** Starts the process. Resolves when it serves. */
   async start(options: Partial<ServerOptions> = {}): Promise<void> {
     this.launch(options);
     const serving = await this.logLine((line) => line.msg.startsWith('Serving on'), 'serves');
@@ -119,7 +119,7 @@ export class ServerUnderTest {
     assert.equal(ready.status, 200, 'ready when it says so');
   }
 
-  /** Starts the process, and no more. */
+  /** Only starts the process. */
   launch(options: Partial<ServerOptions> = {}): void {
     assert(this.#child === undefined, 'started once at a time');
     this.#options = { ...this.#options, ...options };
@@ -147,7 +147,7 @@ export class ServerUnderTest {
     });
   }
 
-  /** The first line of the log that fits, whether it was written already or comes. */
+  /** Resolves with the first line of the log that fits, written already or later. */
   async logLine(fits: (line: LogLine) => boolean, what: string): Promise<LogLine> {
     const child = this.#child;
     return new Promise((resolve, reject) => {
@@ -176,17 +176,17 @@ export class ServerUnderTest {
     });
   }
 
-  /** SIGTERM. @returns the exit code */
+  /** Sends SIGTERM. @returns the exit code */
   async terminate(): Promise<number | null> {
     return this.#end('SIGTERM');
   }
 
-  /** A clean stop: SIGTERM, and exit code 0. */
+  /** Stops cleanly: SIGTERM, and exit code 0. */
   async stop(): Promise<void> {
     assert.equal(await this.terminate(), 0, `SIGTERM ends with exit code 0\n${this.#said()}`);
   }
 
-  /** As a power cut: SIGKILL. */
+  /** Kills the process (SIGKILL), as a power cut would. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }
@@ -201,7 +201,7 @@ export class ServerUnderTest {
     await this.start(options);
   }
 
-  /** Ends whatever still runs, and removes the files unless they may explain a failure. */
+  /** Ends the process if it still runs, and removes the files unless they may explain a failure. */
   async dispose(passed: boolean): Promise<void> {
     if (this.#child !== undefined) await this.#end('SIGKILL');
     await this.#agent.destroy();
@@ -236,14 +236,14 @@ export class ServerUnderTest {
     return reply;
   }
 
-  /** A call that must succeed. */
+  /** Makes a call that must succeed. */
   async ok(method: Method, target: string, payload?: unknown, options?: CallOptions): Promise<ReplyBody> {
     const reply = await this.call(method, target, payload, options);
     assert.equal(reply.status, 200, `${method} ${target} ${JSON.stringify(payload) ?? ''} → ${reply.text}`);
     return reply.body;
   }
 
-  /** A call that must fail with this code (and so with its status). */
+  /** Makes a call that must fail with this code (and so with its status). */
   async fails(
     code: ErrorCode,
     method: Method,
@@ -274,7 +274,7 @@ export class ServerUnderTest {
     return Number(line.slice(line.lastIndexOf(' ') + 1));
   }
 
-  /** Resolves when as many wait for a lock or mutex, on all shards together. */
+  /** Resolves when this many requests wait for a lock or mutex, on all shards together. */
   async waiters(count: number): Promise<void> {
     await eventually(`${count} waiters`, async () => (await this.#sum('dragonlock_shard_waiters')) === count);
   }
@@ -289,7 +289,7 @@ export class ServerUnderTest {
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
-  /** A bare connection, for bytes that no HTTP client would send. */
+  /** Opens a bare connection, for bytes that no HTTP client would send. */
   connect(): net.Socket {
     return net.connect({ host: '127.0.0.1', port: this.port, allowHalfOpen: true });
   }
@@ -332,7 +332,7 @@ export class ServerUnderTest {
   }
 }
 
-/** One server for all tests of a file; its files are kept when one of them fails. */
+/** Starts one server for all tests of a file; its files are kept if one of them fails. */
 export function serverForFile(options: ServerOptions = {}): ServerUnderTest {
   const server = ServerUnderTest.prepare(options);
   let passed = true;
@@ -344,7 +344,7 @@ export function serverForFile(options: ServerOptions = {}): ServerUnderTest {
   return server;
 }
 
-/** Asks until it is so. For what can only be seen by asking; everything else is waited for as an event. */
+/** Polls until the condition holds. Only for what has no event to wait for. */
 export async function eventually(what: string, isSo: () => Promise<boolean>, withinMs = 10_000): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!(await isSo())) {
@@ -353,7 +353,7 @@ export async function eventually(what: string, isSo: () => Promise<boolean>, wit
   }
 }
 
-/** Until the wall clock shows this time: for leases and TTLs, which end by nothing else. */
+/** Waits until the wall clock shows this time: for leases and TTLs, which nothing else ends. */
 export async function untilTime(unixMs: number): Promise<void> {
   while (Date.now() < unixMs) await new Promise((resolve) => setTimeout(resolve, unixMs - Date.now() + 1));
 }

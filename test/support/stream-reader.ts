@@ -1,4 +1,4 @@
-/** A reader of server-sent events, as strict as the format: what it does not know, it fails on. */
+/** A strict reader of server-sent events: it fails on anything that the format does not have. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { once } from 'node:events';
@@ -22,7 +22,7 @@ export class StreamReader {
     this.#blocks = blocksOf(response)[Symbol.asyncIterator]();
   }
 
-  /** Resolves when the head of the reply is there, whatever its status. */
+  /** Resolves when the head of the reply has arrived, whatever its status. */
   static async open(url: string, headers: Readonly<Record<string, string>> = {}): Promise<StreamReader> {
     const request = http.get(url, { headers, agent: false });
     request.on('error', () => {});
@@ -40,7 +40,7 @@ export class StreamReader {
     return done ? undefined : value;
   }
 
-  /** The next block that has events; skips bookmarks and heartbeats. */
+  /** Returns the next block that has events; skips bookmarks and heartbeats. */
   async nextCommit(): Promise<{ id: number; events: readonly KeyEvent[] } | undefined> {
     for (;;) {
       const block = await this.next();
@@ -73,7 +73,7 @@ async function* blocksOf(response: http.IncomingMessage): AsyncIterable<StreamBl
       yield parse(text);
     }
   }
-  assert.equal(rest, '', 'the stream ends behind a whole block');
+  assert.equal(rest, '', 'the stream ends after a whole block');
 }
 
 function parse(text: string): StreamBlock {

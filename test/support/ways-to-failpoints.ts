@@ -1,11 +1,11 @@
-/** How crash tests get to each failpoint: a new one needs a line here. */
+/** How crash tests reach each failpoint: a new one needs a line here. */
 import type { Failpoint } from '../../src/shared/failpoints.ts';
 
 export interface WayToFailpoint {
   /** How often it is passed before it ends the process: the last time counts. */
   readonly passes: number;
   readonly shards: number;
-  /** It is passed before the server serves. `perhaps`: when there is something left to do from the run before. */
+  /** It is passed before the server serves. `perhaps`: if work is left from the run before. */
   readonly starting?: true | 'perhaps';
   readonly padBytes?: number;
   readonly keepBytes?: number;

@@ -19,7 +19,7 @@ function reply(rev: number, body: string, more: Partial<Reply> = {}): Reply {
   return { rev: revision(rev), outcome: 'ok', body, ...more };
 }
 
-/** Each member alone, and all of them together: what is forgotten on the wire is missing from one of these. */
+/** Each member alone, and all of them together: one of these shows a member that is lost on the wire. */
 const members = {
   replyBytesMax: 671_088,
   lock: { id: 'l', durMs: 1, waitMs: 0, owner: 'o', meta: '{"a":[1]}', extend: 7 },

@@ -5,7 +5,7 @@ import { CoreUnderTest, type Body } from '../../support/core-under-test.ts';
 import { batch, inspect, lock, next, once, set } from '../../support/commands.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
-/** A state in which everything can fail, and the fences to make it. */
+/** Makes a state in which every condition can fail. Returns the fences for that. */
 function prepared(): { core: CoreUnderTest; held: Body; lost: Body } {
   const core = new CoreUnderTest();
   const lost = core.ok(lock('lost', { durMs: 1000 }));
@@ -175,6 +175,6 @@ test('everything or nothing: a waiting batch whose condition fails at last leave
   const before = core.records.length;
   core.advance(1);
   assert.equal(waiting.code, 'lock_lost');
-  // Only the two leases that ended with this millisecond, in one commit.
+  // One commit, with only the two leases that ended with this millisecond.
   assert.equal(core.records.length, before + 1);
 });

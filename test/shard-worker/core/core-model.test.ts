@@ -6,7 +6,7 @@ import { difference } from '../../support/contract/expected.ts';
 import { CoreUnderTest, startOfTime, type Asked } from '../../support/core-under-test.ts';
 import { historyOf, seeded, stepsOf, type History } from '../../support/generators/model-histories.ts';
 
-/** What a run has to have seen at least once: every kind of command, succeeding and, where it can, failing. */
+/** Each run must see these at least once: every kind of command, with success and, where possible, failure. */
 export const outcomes = [
   'lock:ok try:busy not_locked wait:ran-out owner:took-over extend:ok extend:lock_lost unlock:ok unlock:lock_lost',
   'guard:ok guard:lock_lost check:ok check:version_mismatch check:precondition_failed set:ok set:version_mismatch delete:ok delete:version_mismatch',

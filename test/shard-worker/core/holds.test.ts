@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { acme, batch, get, inspect, kvList, lock, mlock, set, unlock, watch } from '../../support/commands.ts';
 
-/** A batch over several shards holds `held` here; its other keys are elsewhere. */
+/** A batch over several shards holds `held` here; its other keys are on other shards. */
 function withHold(): { core: CoreUnderTest; letGo: () => void } {
   const core = new CoreUnderTest();
   core.send({ kind: 'transaction.prepare', id: 900, transaction: 'b', command: set('held', 'from the transaction') });
@@ -12,7 +12,7 @@ function withHold(): { core: CoreUnderTest; letGo: () => void } {
 }
 
 describe('while a key is held', () => {
-  test('everything that needs it is held back, everything else goes on', () => {
+  test('everything that needs it is blocked, everything else goes on', () => {
     const { core, letGo } = withHold();
     const blocked = [
       core.ask(get('held')),
@@ -39,7 +39,7 @@ describe('while a key is held', () => {
     );
   });
 
-  test('what shares another key with something held back waits behind it, so that the order per key is kept', () => {
+  test('a message that shares another key with a blocked one waits after it, so that the order per key is kept', () => {
     const { core, letGo } = withHold();
     const both = core.ask(
       batch({
@@ -49,21 +49,21 @@ describe('while a key is held', () => {
         ],
       }),
     );
-    const behind = core.ask(get('free'));
+    const later = core.ask(get('free'));
     const list = core.ask(kvList('f'));
     const last = core.ask(set('free', 'last'));
     const other = core.ask(get('other'));
     assert.deepEqual(
-      [both, behind, list, last, other].map(({ waits }) => waits),
+      [both, later, list, last, other].map(({ waits }) => waits),
       [true, true, true, true, false],
     );
     letGo();
-    assert.equal(behind.body.KV[0]!.Value, 'both');
+    assert.equal(later.body.KV[0]!.Value, 'both');
     assert.equal(list.body.KV[0]!.Value, 'both');
     assert.equal(core.ok(get('free')).KV[0]!.Value, 'last');
   });
 
-  test('what stands behind something that is still held back stays there when another hold goes', () => {
+  test('a message after one that is still blocked stays blocked when another hold is released', () => {
     const { core, letGo } = withHold();
     core.send({ kind: 'transaction.prepare', id: 901, transaction: 'c', command: set('elsewhere', 1) });
     const first = core.ask(
@@ -82,21 +82,21 @@ describe('while a key is held', () => {
     assert.equal(core.ok(get('free')).KV[0]!.Value, 'second');
   });
 
-  test('a transaction whose keys are held is held back too, and holds what it needs when its turn has come', () => {
+  test('a transaction whose keys are held is blocked too, and holds what it needs when its turn has come', () => {
     const { core, letGo } = withHold();
     core.send({ kind: 'transaction.prepare', id: 901, transaction: 'c', command: batch({ get: ['held', 'second'] }) });
-    const behind = core.ask(set('second', 1));
+    const later = core.ask(set('second', 1));
     assert.equal(core.transactions.length, 1);
     letGo();
     assert.equal(core.transactions[1]!.answer.kind, 'held');
-    assert.ok(behind.waits);
+    assert.ok(later.waits);
     core.send({ kind: 'transaction.release', transaction: 'c' });
-    assert.equal(behind.code, 'ok');
+    assert.equal(later.code, 'ok');
     assert.equal(core.state.blocked.size + core.state.holds.size, 0);
     assert.ok(!core.state.blocked.conflicts({ names: [], prefix: '' }));
   });
 
-  test('it does not expire before the hold is gone, and then at once', () => {
+  test('it does not expire before the hold is released, and then at once', () => {
     const core = new CoreUnderTest();
     core.ok(set('held', 1, { ttlMs: 1000 }));
     const { Lock } = core.ok(lock('l', { durMs: 1000 }));
@@ -111,15 +111,15 @@ describe('while a key is held', () => {
     assert.equal(core.ask(inspect('l', Lock)).body.Why, 'expired');
   });
 
-  test('a waiter whose batch needs it is granted when the hold is gone, and nobody overtakes it', () => {
+  test('a waiter whose batch needs it is granted when the hold is released, and nobody overtakes it', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('l'));
-    // In line before the hold is placed: behind it, the request itself would be held back.
+    // It joins the wait queue before the hold is placed: after that, the request itself would be blocked.
     const waiting = core.ask(lock('l', { waitMs: 5000 }, { set: [{ key: 'held', value: '1' }] }));
     core.send({ kind: 'transaction.prepare', id: 900, transaction: 'b', command: set('held', 2) });
     core.ok(unlock('l', { fence: Lock }));
     assert.ok(waiting.waits);
-    assert.equal(core.ask(lock('l')).code, 'not_locked', 'it is kept for the head of the line');
+    assert.equal(core.ask(lock('l')).code, 'not_locked', 'it is kept for the head of the wait queue');
     core.send({ kind: 'transaction.apply', transaction: 'b', rev: core.nextRevision(), stored: '' });
     assert.equal(waiting.code, 'ok');
     assert.equal(core.ok(get('held')).KV[0]!.Value, 1);

@@ -87,7 +87,7 @@ describe('idempotency', () => {
     assert.equal(core.ask(lock('l', { waitMs: 5000 }, { ...once('id'), ...add })).code, 'duplicate_request');
   });
 
-  test('a first that timed out, vanished or was displaced by its owner is no longer in progress', () => {
+  test('a first that timed out, disconnected or was displaced by its owner is no longer in progress', () => {
     const core = new CoreUnderTest();
     core.ok(lock('l', { durMs: 60_000 }));
     const ask = (id: string) => core.ask(lock('l', { waitMs: 1000, owner: 'o' }, { ...once(id), ...add }));

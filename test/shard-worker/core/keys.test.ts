@@ -112,7 +112,7 @@ describe('Check with Exists', () => {
 });
 
 describe('deletes', () => {
-  test('without Version: gone, and a no-op without commit when there is nothing', () => {
+  test('without Version: deleted, and a no-op without commit when there is nothing', () => {
     const core = new CoreUnderTest();
     core.ok(set('k', 1));
     assert.deepEqual(core.ok(remove('k')).KVSet, [{ Key: 'k', Version: 0, Deleted: true }]);
@@ -350,7 +350,7 @@ describe('watch.key', () => {
 });
 
 describe('lists', () => {
-  test('are in byte order of the keys, below the prefix, behind After', () => {
+  test('are in byte order of the keys, below the prefix, after After', () => {
     const core = new CoreUnderTest();
     for (const key of ['b', 'a/2', 'a/1', 'a', 'a/', 'é', '\u{1f600}', '\uffff']) core.ok(set(key, 1));
     assert.deepEqual(keysOf(core, ''), ['a', 'a/', 'a/1', 'a/2', 'b', 'é', '\uffff', '\u{1f600}']);

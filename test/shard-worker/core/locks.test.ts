@@ -42,7 +42,7 @@ describe('lock: granting', () => {
     assert.ok(!text.includes(String(held.Lock)) && !text.includes('secret'), text);
   });
 
-  test('the line is strictly first come, first served', () => {
+  test('the wait queue is strictly first come, first served', () => {
     const core = new CoreUnderTest();
     let { Lock } = core.ok(lock('a'));
     const waiting = Array.from({ length: 5 }, () => core.ask(lock('a', { waitMs: 60_000 })));
@@ -54,7 +54,7 @@ describe('lock: granting', () => {
     }
   });
 
-  test('the head of the line is granted in the turn that frees the lock, so that nobody can barge in', () => {
+  test('the head of the wait queue is granted in the turn that frees the lock, so that nobody can barge in', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
     const waiting = core.ask(lock('a', { waitMs: 1000 }));
@@ -74,7 +74,7 @@ describe('lock: granting', () => {
     assert.equal(barging.code, 'not_locked');
   });
 
-  test('whoever comes while others wait stands behind them, also before a free lock', () => {
+  test('a request that arrives while others wait is queued after them, even if the lock is free', () => {
     const core = new CoreUnderTest();
     core.ok(lock('a', { durMs: 1000 }));
     const head = core.ask(lock('a', { waitMs: 60_000, durMs: 1000 }));
@@ -115,7 +115,7 @@ describe('lock: waiting', () => {
     assert.equal(waiting.code, 'ok');
   });
 
-  test('a waiter that vanishes leaves at once: it is not counted, not granted, and the next one is', () => {
+  test('a waiter that disconnects leaves at once: it is not counted, not granted, and the next one is', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
     const gone = core.ask(lock('a', { waitMs: 60_000 }));
@@ -155,7 +155,7 @@ describe('lock: waiting', () => {
     assert.match(other.body.Message, /waiters_per_shard_max/);
   });
 
-  test('an owner that takes its own place in a full line over is not one too many', () => {
+  test('an owner that takes over its own place in a full wait queue is not one too many', () => {
     const core = new CoreUnderTest({ limits: { waiters_per_lock_max: 1, waiters_per_shard_max: 1 } });
     core.ok(lock('a'));
     const first = core.ask(lock('a', { waitMs: 1000, owner: 'o' }));
@@ -164,7 +164,7 @@ describe('lock: waiting', () => {
     assert.ok(retry.waits);
   });
 
-  test('conditions are looked at when the lock is granted; if they fail, the next in line has it in the same turn', () => {
+  test('conditions are checked when the lock is granted; if they fail, the next waiter has it in the same turn', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
     const failing = core.ask(lock('a', { waitMs: 1000 }, { set: [{ key: 'k', value: '1', version: 0 }] }));
@@ -203,7 +203,7 @@ describe('lock: owners', () => {
     assert.equal(core.ask(lock('a')).code, 'ok');
   });
 
-  test('the same owner asking again does not stand in line, even if others do', () => {
+  test('the same owner asking again does not wait, even if others do', () => {
     const core = new CoreUnderTest();
     core.ok(lock('a', { owner: 'o' }));
     const other = core.ask(lock('a', { waitMs: 60_000 }));
@@ -211,18 +211,18 @@ describe('lock: owners', () => {
     assert.ok(other.waits);
   });
 
-  test('a retry of an owner takes its own place in line, and the earlier try is answered', () => {
+  test('a retry of an owner takes over its place in the wait queue, and the earlier try is answered', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
     const first = core.ask(lock('a', { owner: 'o', waitMs: 1000 }));
-    const behind = core.ask(lock('a', { owner: 'p', waitMs: 60_000 }));
+    const later = core.ask(lock('a', { owner: 'p', waitMs: 60_000 }));
     const retry = core.ask(lock('a', { owner: 'o', waitMs: 60_000 }));
     assert.equal(first.code, 'not_locked');
     assert.equal(core.ok(inspect('a'))['Waiters'], 2);
     core.advance(1000);
     core.ok(unlock('a', { fence: Lock }));
     assert.equal(retry.code, 'ok');
-    assert.ok(behind.waits);
+    assert.ok(later.waits);
   });
 
   test('another owner is not the owner, and an owner that has lost the lock gets a new fence', () => {
@@ -281,7 +281,7 @@ describe('lock: extending', () => {
     assert.equal(core.ask(extend('a', Lock)).code, 'lock_lost');
   });
 
-  test('with a wrong, released or forced fence: lock_lost, which says how it ended', () => {
+  test('with a wrong, released or forced fence: lock_lost, which says how the lease ended', () => {
     const core = new CoreUnderTest();
     const first = core.ok(lock('a'));
     assert.equal(core.ask(extend('a', first.Lock + 7)).body.Why, 'unknown');
@@ -433,8 +433,8 @@ describe('lock: Recover', () => {
   });
 });
 
-describe('lock: grants that find nobody', () => {
-  test('go to the next in line in the same turn, and leave nothing to recover', () => {
+describe('lock: grants that are returned', () => {
+  test('go to the next waiter in the same turn, and leave nothing to recover', () => {
     const core = new CoreUnderTest();
     const gone = core.ask(lock('a'));
     const next = core.ask(lock('a', { waitMs: 60_000 }));
@@ -451,7 +451,7 @@ describe('lock: grants that find nobody', () => {
     core.ok(inspect('a', retry.Lock));
   });
 
-  test('are new leases only: an extension that finds nobody leaves the holder its lock', () => {
+  test('are new leases only: an extension that cannot be delivered leaves the holder its lock', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a', { owner: 'o' }));
     assert.equal(core.ask(extend('a', Lock)).reply!.grant, undefined);
@@ -460,7 +460,7 @@ describe('lock: grants that find nobody', () => {
     assert.equal(core.ask(mlock('m', { owner: 'o' })).reply!.grant, undefined);
   });
 
-  test('are kept under an idempotency id: whoever asks again is answered with the lock, and has it', () => {
+  test('are kept under an idempotency id: a client that asks again is answered with the lock, and has it', () => {
     const core = new CoreUnderTest();
     const ask = lock('a', {}, once('i', { mode: 'replay' }));
     assert.equal(core.ask(ask).reply!.grant, undefined);
@@ -500,7 +500,7 @@ describe('lock: fencing and reading', () => {
     assert.equal(core.ask(inspect('a', Lock - 1)).code, 'lock_lost');
   });
 
-  test('an expiry is a commit within the turn of its time, whoever looks', () => {
+  test('an expiry is a commit within the turn of its time, even if nobody looks', () => {
     const core = new CoreUnderTest();
     core.ok(lock('a', { durMs: 1000 }));
     core.advance(999);
@@ -570,7 +570,7 @@ describe('lock: over a restart', () => {
     assert.equal(waiting.code, 'ok');
   });
 
-  test('what was said of ended leases before is said after', () => {
+  test('ended leases are reported after it as before', () => {
     const before = new CoreUnderTest();
     const { Lock } = before.ok(lock('a'));
     before.ok(unlock('a', { fence: Lock }));

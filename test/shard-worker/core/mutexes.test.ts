@@ -24,7 +24,7 @@ describe('mutex', () => {
     assert.equal(core.ask(mlock('m')).code, 'not_locked');
   });
 
-  test('the line is first come, first served, and the head is granted in the turn that frees it', () => {
+  test('the wait queue is first come, first served, and the head is granted in the turn that frees it', () => {
     const core = new CoreUnderTest();
     let { Lock } = core.ok(mlock('m'));
     const waiting = Array.from({ length: 4 }, () => core.ask(mlock('m', { waitMs: 60_000 })));
@@ -74,7 +74,7 @@ describe('mutex', () => {
     core.ok(munlock('m', { owner: 'o' }));
   });
 
-  test('an grant.return grant goes to the next in line, unless its owner has confirmed it since', () => {
+  test('a returned grant goes to the next waiter, unless its owner has confirmed it since', () => {
     const core = new CoreUnderTest();
     const gone = core.ask(mlock('m', { owner: 'o' }));
     const waiting = core.ask(mlock('m', { waitMs: 5000 }));
@@ -88,7 +88,7 @@ describe('mutex', () => {
     assert.equal(core.ask(mlock('m')).code, 'ok');
   });
 
-  test('a waiter that vanishes or runs out of time leaves', () => {
+  test('a waiter that disconnects or runs out of time leaves', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(mlock('m', { durMs: 60_000 }));
     const gone = core.ask(mlock('m', { waitMs: 60_000 }));
@@ -101,7 +101,7 @@ describe('mutex', () => {
     assert.equal(next.code, 'ok');
   });
 
-  test('fences grow over restarts, at which all mutexes are gone', () => {
+  test('fences grow over restarts, which end all mutexes', () => {
     const first = new CoreUnderTest();
     let fence = 0;
     for (let i = 0; i < 5; i++) ({ Lock: fence } = first.ok(mlock(`m${i}`)));

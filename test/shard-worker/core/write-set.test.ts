@@ -5,28 +5,28 @@ import { kinds } from '../../../src/protocol/record.ts';
 import { WriteSet } from '../../../src/shard-worker/core/state/write-set.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 
-test('of the drafts for one entry the last counts, in the place where it was made, be there few or many', () => {
+test('of several effects on one entry the last counts, in the place where it was made, for few and for many', () => {
   const seed = 11;
   const random = seededRandom(seed);
   let many = 0;
   for (let round = 0; round < 500; round += 1) {
-    const drafts = new WriteSet();
+    const writeSet = new WriteSet();
     const model = new Map<string, PendingEffect>();
     const keys = 1 + random.below(30);
     for (let step = 0; step < 60; step += 1) {
       const kind = random.next() < 0.5 ? kinds.kv : kinds.counter;
       const key = `key${random.below(keys)}`;
       const name = `${kind} ${key}`;
-      assert.equal(drafts.find(kind, key), model.get(name), `seed ${seed}, round ${round}, step ${step}`);
+      assert.equal(writeSet.find(kind, key), model.get(name), `seed ${seed}, round ${round}, step ${step}`);
       model.delete(name);
       if (random.next() < 0.2) {
-        drafts.remove(kind, key);
+        writeSet.remove(kind, key);
       } else {
-        const draft: PendingEffect = { kind, key, till: 0, value: String(step) };
-        drafts.put(draft);
-        model.set(name, draft);
+        const effect: PendingEffect = { kind, key, till: 0, value: String(step) };
+        writeSet.put(effect);
+        model.set(name, effect);
       }
-      assert.deepEqual(drafts.all(), [...model.values()], `seed ${seed}, round ${round}, step ${step}`);
+      assert.deepEqual(writeSet.all(), [...model.values()], `seed ${seed}, round ${round}, step ${step}`);
       if (model.size > 8) many += 1;
     }
   }
