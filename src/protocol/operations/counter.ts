@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { integerMax } from '../../shared/limits.ts';
 import { refuseField } from '../refusal.ts';
 import { call, integerParameter } from './call.ts';
-import { closed, integerField, integerOf, keyField, keyOf, listField } from './fields.ts';
+import { closed, integerField, readInteger, keyField, readKey, listField } from './fields.ts';
 import { listSection } from './section.ts';
 
 export interface CounterOperation {
@@ -62,11 +62,11 @@ function readCounter(item: Type.Static<typeof counterItem>, path: string): Count
     if (item[bound] !== undefined && name !== 'Add')
       return refuseField(`${path}.${bound}`, `goes with Add only, not with ${name}`);
   }
-  const key = keyOf(item.Key, `${path}.Key`);
-  const operation = { key, op: ops[name], n: integerOf(item[name] ?? 0) };
+  const key = readKey(item.Key, `${path}.Key`);
+  const operation = { key, op: ops[name], n: readInteger(item[name] ?? 0) };
   if (item.Floor !== undefined || item.Ceil !== undefined)
     return { ...operation, ...boundsOf({ floor: item.Floor, ceil: item.Ceil }, `${path}.Floor`) };
-  return item.IfEq === undefined ? operation : { ...operation, ifEq: integerOf(item.IfEq) };
+  return item.IfEq === undefined ? operation : { ...operation, ifEq: readInteger(item.IfEq) };
 }
 
 /** @param path of the floor, for messages */
@@ -77,8 +77,8 @@ function boundsOf(
   if (floor !== undefined && ceil !== undefined && floor > ceil)
     return refuseField(path, `expected at most the upper bound, ${ceil}, got ${floor}`);
   return {
-    ...(floor !== undefined && { floor: integerOf(floor) }),
-    ...(ceil !== undefined && { ceil: integerOf(ceil) }),
+    ...(floor !== undefined && { floor: readInteger(floor) }),
+    ...(ceil !== undefined && { ceil: readInteger(ceil) }),
   };
 }
 

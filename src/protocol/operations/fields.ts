@@ -129,6 +129,3 @@ function numberFlaw(value: number): Flaw | undefined {
     why: `this number is kept exactly only within ±(2^53−1), got ${value}; expected it smaller, or as a string`,
   };
 }
-
-// The names by which `kv.ts` and `counter.ts` import these functions.
-export { readInteger as integerOf, readKey as keyOf, secondsToMs as msOf };

@@ -10,12 +10,12 @@ import {
   aKey,
   anyJson,
   closed,
-  integerOf,
+  readInteger,
   jsonText,
   keyField,
-  keyOf,
+  readKey,
   listField,
-  msOf,
+  secondsToMs,
   secondsField,
   versionField,
   yesOrNo,
@@ -69,8 +69,8 @@ export const setSection = listSection<SetOperation, SetResult>({
 });
 
 function readSet(item: Type.Static<typeof setItem>, path: string, { limits }: BodyContext): SetOperation {
-  const key = keyOf(item.Key, `${path}.Key`);
-  const condition = item.Version === undefined ? undefined : { version: integerOf(item.Version) };
+  const key = readKey(item.Key, `${path}.Key`);
+  const condition = item.Version === undefined ? undefined : { version: readInteger(item.Version) };
   if (item.Delete === true) {
     if (item.Value !== undefined)
       return refuseField(`${path}.Value`, 'given together with Delete; expected one of the two');
@@ -80,7 +80,7 @@ function readSet(item: Type.Static<typeof setItem>, path: string, { limits }: Bo
   if (item.Value === undefined) return refuseField(path, 'expected Value, or Delete: true');
   const most = { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' };
   const value = jsonText(item.Value, `${path}.Value`, most);
-  return { key, value, ...condition, ...(item.TTL !== undefined && { ttlMs: msOf(item.TTL) }) };
+  return { key, value, ...condition, ...(item.TTL !== undefined && { ttlMs: secondsToMs(item.TTL) }) };
 }
 
 const getItem = Type.Union([keyField, Type.Object({ Key: keyField }, closed)], {
@@ -95,7 +95,7 @@ export const getSection = listSection<string, GetResult>({
   scope: () => 'read',
   read: ({ KVGet }: { KVGet?: Type.Static<typeof getItem>[] }, { root }) =>
     KVGet?.map((item, i) =>
-      typeof item === 'string' ? keyOf(item, `${root}KVGet[${i}]`) : keyOf(item.Key, `${root}KVGet[${i}].Key`),
+      typeof item === 'string' ? readKey(item, `${root}KVGet[${i}]`) : readKey(item.Key, `${root}KVGet[${i}].Key`),
     ),
 });
 
@@ -116,10 +116,10 @@ export const checkSection = listSection<CheckOperation, never>({
 });
 
 function readCheck({ Key, Version, Exists }: Type.Static<typeof checkItem>, path: string): CheckOperation {
-  const key = keyOf(Key, `${path}.Key`);
+  const key = readKey(Key, `${path}.Key`);
   if (Exists === undefined) {
     if (Version === undefined) return refuseField(`${path}.Version`, 'missing; expected a version, or Exists');
-    return { key, version: integerOf(Version) };
+    return { key, version: readInteger(Version) };
   }
   if (Version !== undefined)
     return refuseField(`${path}.Exists`, 'given together with Version; expected one of the two');

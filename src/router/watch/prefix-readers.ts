@@ -25,7 +25,8 @@ export function prefixEvents(record: CommitRecord, prefix: string): string[] {
   const events: string[] = [];
   for (const { kind, key, value, expired } of record.effects) {
     if (kind !== kinds.kv || !key.startsWith(prefix)) continue;
-    events.push(keyEventBody(key, value === undefined ? 0 : record.rev, value, record.rev, expired));
+    const version = value === undefined ? 0 : record.rev;
+    events.push(keyEventBody(record.rev, { key, version, value, expired }));
   }
   return events;
 }

@@ -111,8 +111,10 @@ export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, 
   const stored = state.entries.get(kinds.kv, account, key);
   const entry = stored !== undefined && stored.till !== 0 && stored.till <= now ? undefined : stored;
   const current = entry?.rev ?? 0;
-  if (current !== version)
-    return out.reply(ref, { rev, outcome: 'ok', body: keyEventBody(key, current, entry?.value, rev) });
+  if (current !== version) {
+    const body = keyEventBody(rev, { key, version: current, value: entry?.value });
+    return out.reply(ref, { rev, outcome: 'ok', body });
+  }
   state.watched.add(nameOf(account, key), ref.router);
   out.reply(ref, { rev, outcome: 'registered', body: '' });
 }

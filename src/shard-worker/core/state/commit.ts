@@ -23,7 +23,7 @@ export function announce(state: ShardState, record: CommitRecord, out: Outbox): 
     const version = value === undefined ? 0 : rev;
     let body: string | undefined;
     for (const router of state.watched.take(nameOf(account, key))) {
-      body ??= keyEventBody(key, version, value, rev, expired);
+      body ??= keyEventBody(rev, { key, version, value, expired });
       out.event(router, { account, key, rev, version, body });
     }
   }
