@@ -97,8 +97,8 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (set !== undefined) batch.set = set;
   const get = takeList(wire, takeText);
   if (get !== undefined) batch.get = get;
-  const atomic = takeList(wire, takeAtomic);
-  if (atomic !== undefined) batch.counter = atomic;
+  const counter = takeList(wire, takeCounter);
+  if (counter !== undefined) batch.counter = counter;
 }
 
 function hasNoRest({ lock, unlock, guard, check, idempotency, sequence }: Batch): boolean {
@@ -140,7 +140,7 @@ function takeText(wire: WireReader): string {
   return wire.text();
 }
 
-function takeAtomic(wire: WireReader): CounterOperation {
+function takeCounter(wire: WireReader): CounterOperation {
   const operation: Mutable<CounterOperation> = {
     key: wire.text(),
     op: wire.text() as CounterOperation['op'],

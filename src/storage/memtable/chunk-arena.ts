@@ -6,7 +6,7 @@
  * 1 MiB, and chunks go back to a pool from which the next memtable takes them: loading keys leaves no garbage.
  *
  * A block is named by its place in units of 8 bytes, counted over all chunks: a number that fits into 31 bits. 0 is
- * nobody's place. A block that is grantable is kept for the next one of its size.
+ * nobody's place. A block that is freed is kept for the next one of its size.
  */
 import { assert } from '../../shared/assert.ts';
 
