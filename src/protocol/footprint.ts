@@ -1,12 +1,19 @@
-/** What a command touches, and sets of that: how commands over several shards keep out of each other's way. */
+/**
+ * What a command touches, and sets of that: how commands over several shards keep out of each other's way.
+ *
+ * A client's name has no NUL: the front end refuses it. So an entry that is a part of a thing has the key
+ * `name NUL letter rest`. Shards, footprints and holds look at the name alone: a thing and all its parts are on one
+ * shard, and one hold covers them.
+ */
 import { unreachable } from '../shared/assert.ts';
 import { batchKeys } from './batch-keys.ts';
 import type { Command } from './commands.ts';
 import type { AccountId } from './ids.ts';
 
-/** How a key is named across accounts. Accounts have no NUL. */
+/** The name of a key's thing across accounts: of the key, only what is before its first NUL. Accounts have no NUL. */
 export function nameOf(account: AccountId, key: string): string {
-  return `${account}\0${key}`;
+  const nul = key.indexOf('\0');
+  return `${account}\0${nul === -1 ? key : key.slice(0, nul)}`;
 }
 
 /** What a command needs: single names, or all names that start with a prefix. */

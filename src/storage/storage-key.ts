@@ -16,6 +16,7 @@
 import { accountId, type AccountId } from '../protocol/ids.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
+import { deadlineHeaderBytes } from '../shared/limits.ts';
 
 export type StorageKey = string;
 
@@ -31,7 +32,7 @@ export const deadlinePrefix: StorageKey = '\0e';
 export const deadlineEnd: StorageKey = '\0f';
 export const watermarkKey: StorageKey = '\0mwatermark';
 
-const deadlineHeaderChars = deadlinePrefix.length + 6;
+assert(deadlinePrefix.length + 6 === deadlineHeaderBytes, 'a deadline key begins with two letters and a u48');
 
 const kindByLetter = new Map<number, Kind>(Object.values(kinds).map((kind) => [kind, kind]));
 for (const kind of Object.values<number>(kinds)) {
@@ -86,14 +87,14 @@ export function isMetaKey(key: StorageKey): boolean {
 
 export function tillOf(deadlineKey: StorageKey): number {
   let till = 0;
-  for (let at = deadlinePrefix.length; at < deadlineHeaderChars; at += 1)
+  for (let at = deadlinePrefix.length; at < deadlineHeaderBytes; at += 1)
     till = till * 256 + deadlineKey.charCodeAt(at);
   return till;
 }
 
 /** The storage key of the entry that the deadline belongs to. */
 export function deadlineOwner(deadlineKey: StorageKey): StorageKey {
-  return deadlineKey.slice(deadlineHeaderChars);
+  return deadlineKey.slice(deadlineHeaderBytes);
 }
 
 /** The lowest key behind all those that start with `prefix`. */

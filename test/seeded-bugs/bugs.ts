@@ -300,9 +300,16 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'keys of one name in two accounts are one',
     file: 'src/protocol/footprint.ts',
-    find: 'return `${account}\\0${key}`;',
-    replace: 'return `${account.slice(0, 0)}\\0${key}`;',
+    find: 'return `${account}\\0$',
+    replace: 'return `${account.slice(0, 0)}\\0$',
     caughtBy: { file: `${tests}/core/holds.test.ts`, test: 'everything that needs it is held back' },
+  },
+  {
+    name: 'a hold covers a thing and not its parts',
+    file: 'src/protocol/footprint.ts',
+    find: '${nul === -1 ? key : key.slice(0, nul)}',
+    replace: '${nul === -2 ? "" : key}',
+    caughtBy: { file: 'test/protocol/parts.test.ts', test: 'while a transaction holds their thing they do not expire' },
   },
   {
     name: 'one failed condition of another shard is overlooked',
