@@ -98,6 +98,7 @@ const { store, checkpointer, owns, replayed } = await openShard({
   journalDirectory: data.journalDirectory,
   last: data.recovered.last,
   yieldTurn,
+  log: (level, message, details) => toMain({ kind: 'log', level, message, details }),
 });
 
 main.on('message', (message: ShardFromMain) => {

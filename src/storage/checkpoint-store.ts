@@ -2,8 +2,9 @@
  * What lies below the memtables: a shard's content as of its last checkpoint. Production reads LMDB, tests and the
  * simulator a map. Reading is synchronous; writing goes through a `CheckpointWriter`.
  */
-import type { Revision } from '../protocol/ids.ts';
+import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Entry } from '../protocol/entries.ts';
+import type { Kind } from '../protocol/record.ts';
 import type { StorageKey } from './storage-key.ts';
 
 export interface Chunk<T> {
@@ -21,8 +22,23 @@ export interface CheckpointStore {
   keys(start: StorageKey, end: StorageKey, limit: number): Chunk<true>;
   /** Everything up to and including this revision is in here. 0: nothing yet. */
   watermark(): Revision;
+  counts(): StoredCounts;
   /** Reads from now on see the last commit. */
   refresh(): void;
+}
+
+/** How many entries of one kind an account has in a shard, and their bytes (counts.ts). */
+export interface EntryCount {
+  readonly account: AccountId;
+  readonly kind: Kind;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+export interface StoredCounts {
+  readonly counts: readonly EntryCount[];
+  /** They are those of the content. False in a store that a version without counts wrote last. */
+  readonly current: boolean;
 }
 
 /** Where a checkpoint is written to. */

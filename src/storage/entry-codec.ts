@@ -3,12 +3,19 @@
  *
  *   revision u48 | till u48 | value: JSON text, UTF-8
  *
- * The value is never parsed here. A deadline key has an empty value, the watermark is a bare u48.
+ * The value is never parsed here. A deadline key has an empty value. Of meta records:
+ *
+ *   watermark   revision u48 | 1 u8: the stored counts are those of this content
+ *   count       entries u48 | bytes u48
+ *
+ * The watermark of a version without counts ends after the revision, also when it wrote over one with counts.
  */
 import { revision, type Revision } from '../protocol/ids.ts';
 import type { Entry } from '../protocol/entries.ts';
 
 export const entryHeaderBytes = 12;
+const watermarkBytes = 7;
+const hasCountsFlag = 1;
 
 /** Upper bound of the bytes that `writeEntry` needs: a UTF-16 code unit becomes at most three bytes. */
 export function entryBytesMax(entry: Entry): number {
@@ -36,13 +43,30 @@ export function readEntry(bytes: Buffer): Entry {
 }
 
 export function encodeWatermark(watermark: Revision): Buffer {
-  const bytes = Buffer.alloc(6);
+  const bytes = Buffer.alloc(watermarkBytes);
   bytes.writeUIntLE(watermark, 0, 6);
+  bytes[6] = hasCountsFlag;
   return bytes;
 }
 
 export function decodeWatermark(bytes: Buffer): Revision {
   return revision(readUint48(bytes, 0));
+}
+
+/** Whether the stored counts belong to the content of this watermark. */
+export function hasCounts(watermark: Buffer): boolean {
+  return watermark.length === watermarkBytes && watermark[6] === hasCountsFlag;
+}
+
+export function encodeCount(count: { readonly entries: number; readonly bytes: number }): Buffer {
+  const bytes = Buffer.alloc(12);
+  bytes.writeUIntLE(count.entries, 0, 6);
+  bytes.writeUIntLE(count.bytes, 6, 6);
+  return bytes;
+}
+
+export function decodeCount(bytes: Buffer): { entries: number; bytes: number } {
+  return { entries: readUint48(bytes, 0), bytes: readUint48(bytes, 6) };
 }
 
 // LMDB hands out a view of one reused buffer whose `length` is set by hand: read it byte by byte, within `length`.

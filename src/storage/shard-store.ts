@@ -9,23 +9,26 @@
  * the frozen memtable move content between layers and change nothing of what a reader sees.
  *
  * Deadlines: over all layers, exactly the live entries with a till have exactly one deadline key (see memtable.ts). The
- * deadlines that have passed leave a trail of tombstones until the next checkpoint, and walking it again for each
- * `nextDeadline` would be quadratic. So the store keeps a floor: no live deadline key is below it. It moves up when a
- * scan finds the first live one, and down when an earlier deadline is added.
+ * search for the next one begins at a floor (deadline-floor.ts).
+ *
+ * Counts: every write knows what the entry was, because `belowTill` had it looked up, and what it becomes. A store that
+ * a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
 import type { Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry } from '../protocol/entries.ts';
-import type { CheckpointStore } from './checkpoint-store.ts';
+import type { CheckpointStore, EntryCount } from './checkpoint-store.ts';
+import { countEntries, Counts } from './counts.ts';
+import { DeadlineFloor } from './deadline-floor.ts';
+import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
-import { Memtable, noEntry, type Slot } from './memtable/memtable.ts';
+import { Memtable, noEntry, notCounted, type Slot } from './memtable/memtable.ts';
+import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
 import {
-  deadlineEnd,
   deadlineKey,
   deadlineOwner,
-  deadlinePrefix,
   keyOf,
   parseStorageKey,
   prefixEnd,
@@ -36,6 +39,15 @@ import {
 } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
+/** Values whose bytes are counted beside one slice, which has 256 at most: all are counted when all slices are made. */
+const countedPerSlice = 256;
+/** More values than this do not wait for their bytes to be counted. */
+const uncountedMax = 128 * 1024;
+
+export interface ShardStoreOptions {
+  /** Entries counted so far, while a store without counts is opened. */
+  readonly onCounted?: (entries: number) => void;
+}
 
 export class ShardStore implements Entries {
   readonly #checkpoint: CheckpointStore;
@@ -50,16 +62,15 @@ export class ShardStore implements Entries {
   readonly #entryLayers: readonly Layer<Entry>[];
   readonly #deadlineLayers: readonly Layer<true>[];
 
-  #deadlineFloor: StorageKey = deadlinePrefix;
-  /** The floor is itself a live deadline key. */
-  #deadlineFloorLive = false;
+  readonly #counts = new Counts();
+  readonly #deadlineFloor = new DeadlineFloor();
 
   // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and need not search for
   // either twice.
   #last: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
   #before: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
 
-  constructor(checkpoint: CheckpointStore) {
+  constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
     checkpoint.refresh();
     const writes = (): number => this.#writes;
@@ -74,6 +85,7 @@ export class ShardStore implements Entries {
       { read: (start, end, limit) => this.#frozen?.readDeadlines(start, end, limit) ?? noRows, stamp: moves },
       { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
     ];
+    this.#counts.open(checkpoint.counts(), () => countEntries(this.#entryLayers, options.onCounted));
   }
 
   get(kind: Kind, account: AccountId, key: string): Entry | undefined {
@@ -81,11 +93,11 @@ export class ShardStore implements Entries {
   }
 
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
-    this.#write(storageKey(kind, account, key), entry);
+    this.#write(storageKey(kind, account, key), kind, account, entry);
   }
 
   delete(kind: Kind, account: AccountId, key: string): void {
-    this.#write(storageKey(kind, account, key), undefined);
+    this.#write(storageKey(kind, account, key), kind, account, undefined);
   }
 
   /** Lazy: reads as far as it is iterated, and sees what is written meanwhile behind the place it has reached. */
@@ -99,18 +111,13 @@ export class ShardStore implements Entries {
   }
 
   nextDeadline(): number {
-    if (!this.#deadlineFloorLive && this.#deadlineFloor !== deadlineEnd) {
-      const [first] = mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineEnd);
-      this.#deadlineFloor = first === undefined ? deadlineEnd : first[0];
-      this.#deadlineFloorLive = first !== undefined;
-    }
-    return this.#deadlineFloorLive ? tillOf(this.#deadlineFloor) : Infinity;
+    return this.#deadlineFloor.next(this.#deadlineLayers);
   }
 
   due(now: number, limit: number): LocatedEntry[] {
     const found: LocatedEntry[] = [];
     if (limit <= 0 || this.nextDeadline() > now) return found;
-    for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineKey(now + 1, ''))) {
+    for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor.key, deadlineKey(now + 1, ''))) {
       const at = deadlineOwner(deadline);
       const entry = this.#entryOf(this.#find(at));
       assert(
@@ -121,6 +128,27 @@ export class ShardStore implements Entries {
       if (found.length >= limit) break;
     }
     return found;
+  }
+
+  countOf(account: AccountId, kind: Kind): EntryCount {
+    this.#countBytes();
+    return this.#counts.get(account, kind);
+  }
+
+  /** Of each account and kind that has entries, in no order. */
+  counts(): Iterable<EntryCount> {
+    this.#countBytes();
+    return this.#counts.all();
+  }
+
+  /** Walks all of the content and returns what `counts` should. Changes nothing. */
+  recount(): EntryCount[] {
+    return countEntries(this.#entryLayers);
+  }
+
+  /** The checkpoint has no counts for its content yet. */
+  get countsUnstored(): boolean {
+    return this.#counts.areUnstored;
   }
 
   /** Estimated heap use of both memtables. */
@@ -153,9 +181,22 @@ export class ShardStore implements Entries {
     const frozen = this.#active;
     frozen.freeze();
     this.#frozen = frozen;
+    this.#counts.freeze();
     this.#active = new Memtable(this.#chunks);
     this.#moved();
     return frozen;
+  }
+
+  /** All that the next checkpoint is to store, encoded while the store goes on changing. */
+  *frozenSlices(): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
+    const frozen = this.#frozen;
+    assert(frozen !== undefined, 'a memtable is frozen');
+    for (const slice of encodeSlices(frozen)) {
+      this.#counts.countFrozenBytes(frozen, countedPerSlice);
+      yield slice;
+    }
+    this.#counts.countFrozenBytes(frozen);
+    yield* encodeCountSlices(this.#counts.frozen());
   }
 
   /** The frozen memtable's content is in the checkpoint. */
@@ -163,6 +204,7 @@ export class ShardStore implements Entries {
     assert(this.#frozen !== undefined, 'a memtable is frozen');
     this.#frozen.release();
     this.#frozen = undefined;
+    this.#counts.dropFrozen();
     // A snapshot from before the commit would show the keys as they were before.
     this.#checkpoint.refresh();
     this.#moved();
@@ -203,11 +245,13 @@ export class ShardStore implements Entries {
     return frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);
   }
 
-  #write(at: StorageKey, entry: Entry | undefined): void {
+  #write(at: StorageKey, kind: Kind, account: AccountId, entry: Entry | undefined): void {
     const found = this.#find(at);
     const old = found.slot === 0 ? (found.entry?.till ?? noEntry) : this.#active.till(found.slot);
+    let bytesBelow = 0;
     if (found.slot === 0) {
       if (entry === undefined && old === noEntry) return;
+      if (found.entry !== undefined) bytesBelow = Buffer.byteLength(found.entry.value);
       found.slot = this.#active.add(at, old);
     }
     const { slot } = found;
@@ -215,23 +259,27 @@ export class ShardStore implements Entries {
     const to = entry?.till ?? 0;
     if (from !== to) {
       const belowTill = this.#active.belowTill(slot);
-      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));
-      if (to !== 0) this.#deadlineAdded(this.#active.addDeadline(to, at, belowTill));
+      if (from !== 0) this.#deadlineFloor.removed(this.#active.removeDeadline(from, at, belowTill));
+      if (to !== 0) this.#deadlineFloor.added(this.#active.addDeadline(to, at, belowTill));
     }
     this.#writes += 1;
     found.entry = entry;
     found.isRead = true;
-    if (!this.#active.write(at, slot, entry)) found.slot = 0;
+    if (entry === undefined && this.#active.belowTill(slot) === noEntry) found.slot = 0;
+    let bytes = this.#active.write(at, slot, entry);
+    if (bytes === notCounted) {
+      bytes = 0;
+      this.#counts.touch(account, kind);
+      if (this.#active.uncounted > uncountedMax) this.#counts.countBytes(this.#active, 2);
+    }
+    const entries = (entry === undefined ? 0 : 1) - (old === noEntry ? 0 : 1);
+    bytes += entries * (at.length + entryHeaderBytes) - bytesBelow;
+    if (entries !== 0 || bytes !== 0) this.#counts.add(account, kind, entries, bytes);
   }
 
-  #deadlineAdded(deadline: StorageKey): void {
-    if (deadline > this.#deadlineFloor) return;
-    this.#deadlineFloor = deadline;
-    this.#deadlineFloorLive = true;
-  }
-
-  #deadlineRemoved(deadline: StorageKey): void {
-    if (deadline === this.#deadlineFloor) this.#deadlineFloorLive = false;
+  #countBytes(): void {
+    if (this.#frozen !== undefined) this.#counts.countFrozenBytes(this.#frozen);
+    this.#counts.countBytes(this.#active);
   }
 }
 

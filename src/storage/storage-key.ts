@@ -3,7 +3,7 @@
  *
  *   entry      [account length u8][account][kind u8][key as UTF-8]
  *   deadline   [0]['e'][till, 6 bytes big-endian][storage key of the entry]
- *   meta       [0]['m'][name]
+ *   meta       [0]['m'][name], for a count [0]['m']['c'][account length u8][account][kind u8]
  *
  * A storage key is a string with one character (0–255) per byte. So JavaScript's comparison of two strings is the
  * comparison of their bytes, which is LMDB's order too, and a key of ASCII characters is built by concatenation alone.
@@ -30,7 +30,21 @@ export interface Address {
 export const deadlinePrefix: StorageKey = '\0e';
 /** Behind every deadline key. */
 export const deadlineEnd: StorageKey = '\0f';
-export const watermarkKey: StorageKey = '\0mwatermark';
+/** All meta keys start with it. */
+export const metaPrefix: StorageKey = '\0m';
+/** After every meta key. */
+export const metaEnd: StorageKey = '\0n';
+export const watermarkKey: StorageKey = `${metaPrefix}watermark`;
+/** All keys of counts start with it. */
+export const countPrefix: StorageKey = `${metaPrefix}c`;
+/** After every key of a count. */
+export const countEnd: StorageKey = `${metaPrefix}d`;
+/** Together all keys of entries, in order: what is before, between and after the deadline and the meta keys. */
+export const entryRanges: readonly (readonly [start: StorageKey, end: StorageKey])[] = [
+  ['\0', deadlinePrefix],
+  [deadlineEnd, metaPrefix],
+  [metaEnd, '\xff'],
+];
 
 assert(deadlinePrefix.length + 6 === deadlineHeaderBytes, 'a deadline key begins with two letters and a u48');
 
@@ -82,7 +96,18 @@ export function isDeadlineKey(key: StorageKey): boolean {
 }
 
 export function isMetaKey(key: StorageKey): boolean {
-  return key.startsWith('\0m');
+  return key.startsWith(metaPrefix);
+}
+
+/** Of the row that says how many entries of a kind an account has. */
+export function countKey(account: AccountId, kind: Kind): StorageKey {
+  return countPrefix + storageKey(kind, account, '');
+}
+
+/** Inverse of `countKey`. */
+export function parseCountKey(key: StorageKey): { account: AccountId; kind: Kind } {
+  const { account, kind } = parseStorageKey(key.slice(countPrefix.length));
+  return { account, kind };
 }
 
 export function tillOf(deadlineKey: StorageKey): number {

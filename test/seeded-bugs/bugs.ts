@@ -223,7 +223,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a deadline stays when its key is written again',
     file: 'src/storage/shard-store.ts',
-    find: '      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));\n',
+    find: '      if (from !== 0) this.#deadlineFloor.removed(this.#active.removeDeadline(from, at, belowTill));\n',
     replace: '',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
@@ -235,6 +235,26 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/storage/shard-store.ts',
     find: 'frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);',
     replace: 'frozen?.entry(slot) ?? this.#checkpoint.get(at);',
+    caughtBy: {
+      file: 'test/storage/shard-store-model.test.ts',
+      test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+  {
+    name: 'a replaced entry is counted twice',
+    file: 'src/storage/shard-store.ts',
+    find: '(old === noEntry ? 0 : 1);',
+    replace: '(old === noEntry || entry !== undefined ? 0 : 1);',
+    caughtBy: {
+      file: 'test/storage/shard-store-model.test.ts',
+      test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+  {
+    name: 'counts are of now, not of the checkpoint',
+    file: 'src/storage/counts.ts',
+    find: 'const isNewer = counter.changedAfter === this.#freezes;',
+    replace: 'const isNewer = counter.changedAfter === -2;',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',

@@ -10,9 +10,11 @@ import type { Kind } from '../../src/protocol/record.ts';
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { Checkpointer } from '../../src/storage/checkpoint/checkpointer.ts';
 import type { CheckpointStore, CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
+import { assertCounts, inOrder } from '../support/assert-counts.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
-import { deadlineEnd, deadlineKey, deadlinePrefix, storageKey } from '../../src/storage/storage-key.ts';
+import { encodeWatermark } from '../../src/storage/entry-codec.ts';
+import { deadlineEnd, deadlineKey, deadlinePrefix, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
 import {
   accounts,
   checkpointer,
@@ -41,7 +43,9 @@ type Step =
   | (Place & { readonly do: 'range'; readonly after: string | undefined; readonly limit: number })
   | { readonly do: 'due'; readonly now: number; readonly limit: number; readonly remove: boolean }
   | { readonly do: 'checkpoint'; readonly room: boolean; readonly meanwhile: readonly Step[] }
-  | { readonly do: 'crash' };
+  | { readonly do: 'count' }
+  /** A version without counts had the store until this start. */
+  | { readonly do: 'crash'; readonly withoutCounts: boolean };
 
 const place = {
   kind: fc.constantFrom(...testKinds),
@@ -87,14 +91,15 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
         meanwhile: fc.array(simpleStep, { maxLength: 6 }),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
+    { weight: 1, arbitrary: fc.constant({ do: 'count' as const }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), withoutCounts: fc.boolean() }) },
   ),
   { minLength: 20, maxLength: 150, size: 'max' },
 );
 
 class Run {
   #level: Level;
-  readonly #reopen: () => Promise<Level>;
+  readonly #reopen: (withoutCounts: boolean) => Promise<Level>;
   #store: ShardStore;
   #writer: FlakyWriter;
   #checkpointer: Checkpointer;
@@ -105,7 +110,7 @@ class Run {
   #rev = 0;
   #meanwhile: readonly Step[] = [];
 
-  constructor(level: Level, reopen: () => Promise<Level>) {
+  constructor(level: Level, reopen: (withoutCounts: boolean) => Promise<Level>) {
     this.#level = level;
     this.#reopen = reopen;
     this.#store = new ShardStore(level);
@@ -119,11 +124,16 @@ class Run {
         await this.#checkpoint(step.room, step.meanwhile);
         break;
       case 'crash':
-        this.#level = await this.#reopen();
+        this.#level = await this.#reopen(step.withoutCounts);
         this.#store = new ShardStore(this.#level);
         this.#checkpointer = this.#newCheckpointer();
         this.#oracle = this.#durable.clone();
         this.#frozen = undefined;
+        this.#compareUnstored(step.withoutCounts);
+        this.#compareCounts();
+        break;
+      case 'count':
+        this.#compareCounts();
         break;
       default:
         this.#simple(step);
@@ -146,7 +156,19 @@ class Run {
     assert.deepEqual(index, wanted);
   }
 
+  #compareUnstored(withoutCounts: boolean): void {
+    const { counts, current } = this.#level.counts();
+    if (withoutCounts) assert.ok(!current);
+    assert.equal(this.#store.countsUnstored, !current && (this.#oracle.size > 0 || counts.length > 0));
+  }
+
+  #compareCounts(): void {
+    assertCounts(this.#store);
+    assert.deepEqual(inOrder(this.#store.counts()), inOrder(this.#oracle.counts()));
+  }
+
   #compareAll(): void {
+    this.#compareCounts();
     for (const e of this.#oracle.all()) assert.deepEqual(this.#store.get(e.kind, e.account, e.key), e.entry);
     for (const kind of testKinds) {
       for (const account of accounts) {
@@ -166,6 +188,9 @@ class Run {
     if (room) {
       this.#durable = this.#frozen;
       this.#frozen = undefined;
+      const stored = this.#level.counts();
+      assert.deepEqual(inOrder(stored.counts), inOrder(this.#durable.counts()), 'stored counts are of the freeze');
+      assert.ok(stored.current);
       assert.equal(this.#level.watermark(), this.#checkpointer.watermark);
     } else {
       assert.equal(this.#checkpointer.watermark, before);
@@ -184,7 +209,7 @@ class Run {
     });
   }
 
-  #simple(step: Exclude<Step, { do: 'checkpoint' | 'crash' }>): void {
+  #simple(step: Exclude<Step, { do: 'checkpoint' | 'count' | 'crash' }>): void {
     if (step.do === 'due') {
       const found = this.#store.due(step.now, step.limit);
       const all = this.#oracle.due(step.now);
@@ -239,7 +264,10 @@ test('shard store: over a checkpoint in memory it behaves like a map, whatever h
   await fc.assert(
     fc.asyncProperty(steps, async (steps) => {
       const level = new MemoryCheckpointStore();
-      const run = new Run(level, async () => level);
+      const run = new Run(level, async (withoutCounts) => {
+        if (withoutCounts) level.withoutCounts();
+        return level;
+      });
       for (const step of steps) await run.step(step);
       await run.finish();
     }),
@@ -252,7 +280,10 @@ test('shard store: over LMDB it behaves like a map, closed and opened again in b
     fc.asyncProperty(steps, async (steps) => {
       using directory = temporaryDirectory();
       let store = openStore(directory.path);
-      const run = new Run(store.shard(zero), async () => {
+      const run = new Run(store.shard(zero), async (withoutCounts) => {
+        const level = store.shard(zero);
+        const watermark = encodeWatermark(level.watermark()).subarray(0, 6);
+        if (withoutCounts) store.transaction(() => level.putRaw(watermarkKey, watermark));
         await store.close();
         store = openStore(directory.path);
         return store.shard(zero);

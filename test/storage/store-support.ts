@@ -12,6 +12,7 @@ import {
   type CheckpointWriter,
 } from '../../src/storage/checkpoint/checkpointer.ts';
 import { NoSpaceError, type CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
+import type { EntryCount } from '../../src/storage/checkpoint-store.ts';
 import { LmdbStore } from '../../src/storage/lmdb/lmdb-store.ts';
 import type { ShardStore } from '../../src/storage/shard-store.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
@@ -94,6 +95,18 @@ export class Oracle {
     return this.#withTill()
       .filter((e) => e.entry.till <= now)
       .toSorted((a, b) => a.entry.till - b.entry.till);
+  }
+
+  counts(): EntryCount[] {
+    const counts = new Map<string, EntryCount>();
+    for (const { kind, account, key, entry } of this.all()) {
+      const name = `${kind} ${account}`;
+      const { entries, bytes } = counts.get(name) ?? { entries: 0, bytes: 0 };
+      const keyBytes = 1 + account.length + 1 + Buffer.byteLength(key);
+      const more = keyBytes + 12 + Buffer.byteLength(entry.value);
+      counts.set(name, { account, kind, entries: entries + 1, bytes: bytes + more });
+    }
+    return [...counts.values()];
   }
 
   #withTill(): LocatedEntry[] {

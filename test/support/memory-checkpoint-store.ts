@@ -6,9 +6,10 @@
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 import type { Entry } from '../../src/protocol/entries.ts';
 import type { CheckpointStore, CheckpointTarget, Chunk } from '../../src/storage/checkpoint-store.ts';
-import { decodeWatermark, encodeWatermark, readEntry } from '../../src/storage/entry-codec.ts';
+import type { StoredCounts } from '../../src/storage/checkpoint-store.ts';
+import { decodeCount, decodeWatermark, encodeWatermark, hasCounts, readEntry } from '../../src/storage/entry-codec.ts';
 import { decodeSlice } from '../../src/storage/memtable/slice-codec.ts';
-import { watermarkKey, type StorageKey } from '../../src/storage/storage-key.ts';
+import { countEnd, countPrefix, parseCountKey, watermarkKey, type StorageKey } from '../../src/storage/storage-key.ts';
 
 export class MemoryCheckpointStore implements CheckpointStore, CheckpointTarget {
   #committed: ReadonlyMap<StorageKey, Buffer> = new Map();
@@ -46,6 +47,23 @@ export class MemoryCheckpointStore implements CheckpointStore, CheckpointTarget 
   watermark(): Revision {
     const value = this.#values.get(watermarkKey);
     return value === undefined ? revision(0) : decodeWatermark(value);
+  }
+
+  counts(): StoredCounts {
+    const watermark = this.#values.get(watermarkKey);
+    const rows = this.#keys.slice(this.#position(countPrefix), this.#position(countEnd));
+    return {
+      counts: rows.map((key) => ({ ...parseCountKey(key), ...decodeCount(this.#values.get(key)!) })),
+      current: watermark !== undefined && hasCounts(watermark),
+    };
+  }
+
+  /** Leaves the content as a version without counts writes it: the watermark says that the counts are not current. */
+  withoutCounts(): void {
+    const values = new Map(this.#committed);
+    values.set(watermarkKey, encodeWatermark(this.watermark()).subarray(0, 6));
+    this.#committed = values;
+    this.refresh();
   }
 
   refresh(): void {

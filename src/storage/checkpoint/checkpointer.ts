@@ -12,7 +12,8 @@
  *
  *   freeze     The active memtable becomes the frozen one, with the watermark that belongs to it: every record up to
  *              and including it has been applied to what is frozen or lies below. Both are in memory only.
- *   slices     The frozen memtable is encoded a little at a time, and the shard's turns go on in between. New writes go
+ *   slices     The frozen memtable is encoded a little at a time, the changed counts after it (counts.ts), and the
+ *              shard's turns go on in between. New writes go
  *              to the new active memtable; reads go through active, frozen, LMDB in this order.
  *   committing The writer puts all slices and the watermark into the shard's sub-database in ONE durable transaction.
  *              So LMDB always holds the shard as of exactly one watermark, never half a memtable.
@@ -34,7 +35,6 @@ import type { Revision, ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { NoSpaceError } from '../checkpoint-store.ts';
 import type { ShardStore } from '../shard-store.ts';
-import { encodeSlices } from '../memtable/slice-codec.ts';
 
 /** Where one shard's slices go. One checkpoint at a time. */
 export interface CheckpointWriter {
@@ -148,14 +148,13 @@ export class Checkpointer {
       this.#dirtySince = undefined;
       this.#journalled = 0;
     }
-    const { frozen } = this.#store;
     const covered = this.#frozenWatermark;
-    assert(frozen !== undefined && covered !== undefined, 'a frozen memtable has a watermark');
+    assert(covered !== undefined, 'a frozen memtable has a watermark');
     assert(covered >= this.#committed, 'watermarks do not go back');
     writer.begin(shard);
     const before = this.#store.activeBytes;
     let sent = 0;
-    for (const slice of encodeSlices(frozen)) {
+    for (const slice of this.#store.frozenSlices()) {
       writer.slice(slice);
       sent += 1;
       if (sent * newBytesPerSlice > this.#store.activeBytes - before) await yieldTurn();

@@ -10,18 +10,36 @@ import { revision, type Revision } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import type { Entry } from '../../protocol/entries.ts';
-import { NoSpaceError, type CheckpointStore, type CheckpointTarget, type Chunk } from '../checkpoint-store.ts';
-import { decodeWatermark, encodeWatermark, readEntry } from '../entry-codec.ts';
+import {
+  NoSpaceError,
+  type CheckpointStore,
+  type CheckpointTarget,
+  type Chunk,
+  type EntryCount,
+  type StoredCounts,
+} from '../checkpoint-store.ts';
+import { decodeCount, decodeWatermark, encodeCount, encodeWatermark, hasCounts, readEntry } from '../entry-codec.ts';
 import { decodeSlice } from '../memtable/slice-codec.ts';
-import { watermarkKey, type StorageKey } from '../storage-key.ts';
+import {
+  countEnd,
+  countKey,
+  countPrefix,
+  metaEnd,
+  metaPrefix,
+  parseCountKey,
+  successor,
+  watermarkKey,
+  type StorageKey,
+} from '../storage-key.ts';
 
 /** A chunk ends behind the value that reaches this many bytes. */
 const chunkBytes = 256 * 1024;
+const countsPerChunk = 4096;
 /** What a commit may write besides its rows: the rest of the pages that they are on. */
 const noSpaceMarginBytes = 64 * 1024 * 1024;
 
 export interface LmdbUsage {
-  /** Rows: entries, deadline keys, the watermark. */
+  /** Entries, deadline keys, meta records. */
   readonly rows: number;
   /** Pages in use × page size. */
   readonly bytes: number;
@@ -37,7 +55,6 @@ interface Stats {
 
 export class LmdbShard implements CheckpointStore, CheckpointTarget {
   readonly #database: Database<Buffer, string>;
-
   readonly #freeBytes: () => number;
 
   /** @param freeBytes of the file system that the store is on */
@@ -73,6 +90,11 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
   }
 
   /** Within a transaction of the store. */
+  putCount(count: EntryCount): void {
+    this.#database.putSync(countKey(count.account, count.kind), encodeCount(count));
+  }
+
+  /** Within a transaction of the store. The counts are, or become, those of the content. */
   putWatermark(watermark: Revision): void {
     this.#database.putSync(watermarkKey, encodeWatermark(watermark));
   }
@@ -80,6 +102,28 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
   watermark(): Revision {
     const bytes = this.#database.getBinaryFast(watermarkKey);
     return bytes === undefined ? revision(0) : decodeWatermark(bytes);
+  }
+
+  counts(): StoredCounts {
+    const watermark = this.#database.getBinaryFast(watermarkKey);
+    const current = watermark !== undefined && hasCounts(watermark);
+    const counts: EntryCount[] = [];
+    for (let from: StorageKey | undefined = countPrefix; from !== undefined; ) {
+      const { rows, more }: Chunk<ReturnType<typeof decodeCount>> = this.#chunk(
+        from,
+        countEnd,
+        countsPerChunk,
+        decodeCount,
+      );
+      for (const [key, count] of rows) counts.push({ ...parseCountKey(key), ...count });
+      from = more ? successor(rows.at(-1)![0]) : undefined;
+    }
+    return { counts, current };
+  }
+
+  /** How many rows are meta records. */
+  metaRows(): number {
+    return this.keys(metaPrefix, metaEnd, this.usage().rows).rows.length;
   }
 
   refresh(): void {

@@ -3,7 +3,7 @@
  *
  *   1 clear      sub-databases of any generation that is not the layout's: what an interrupted run left behind
  *   2 copy       every entry and deadline key into generation + 1, to the shard that now owns it, in bounded durable
- *                transactions; last of all the watermarks
+ *                transactions; last of all the counts of what was copied, and the watermarks
  *   3 switch     ONE durable transaction writes the new layout
  *   4 drop       the old generation
  *
@@ -17,6 +17,7 @@
 import { revision, shardId, type AccountId, type Revision, type ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
+import { Counts } from '../counts.ts';
 import type { LmdbShard } from './lmdb-shard.ts';
 import type { Layout, LmdbStore } from './lmdb-store.ts';
 import {
@@ -56,14 +57,13 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
   if (old.shards === shards) return false;
   const generation = old.generation + 1;
   const sources = shardsOf(store, old.shards, old.generation);
-  const targets = shardsOf(store, shards, generation);
+  const targets = shardsOf(store, shards, generation).map((shard) => ({ shard, counts: new Counts() }));
 
   let done = 0;
-  // The watermark is a row of each source, and is not copied.
-  const total = sources.reduce((rows, source) => rows + source.usage().rows - (source.watermark() === 0 ? 0 : 1), 0);
+  const total = sources.reduce((rows, source) => rows + source.usage().rows - source.metaRows(), 0);
   for (const source of sources) {
     for (let from: StorageKey | undefined = '\0'; from !== undefined; ) {
-      const copied = copySome(store, source, targets, from, options);
+      const copied = copySome({ store, source, targets, start: from, ownerOf: options.ownerOf });
       done += copied.rows;
       from = copied.next;
       options.onProgress?.(done, total);
@@ -74,7 +74,10 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
 
   const watermark = lowestWatermark(sources);
   store.transaction(() => {
-    for (const target of targets) target.putWatermark(watermark);
+    for (const { shard, counts } of targets) {
+      for (const count of counts.all()) shard.putCount(count);
+      shard.putWatermark(watermark);
+    }
   });
   failpoint('repartition.copied');
   store.writeLayout({ ...old, shards, generation });
@@ -83,14 +86,17 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
   return true;
 }
 
+interface Copy {
+  readonly store: LmdbStore;
+  readonly source: LmdbShard;
+  /** Shards, and the counts of what they have got so far. */
+  readonly targets: readonly { readonly shard: LmdbShard; readonly counts: Counts }[];
+  readonly start: StorageKey;
+  readonly ownerOf: RepartitionOptions['ownerOf'];
+}
+
 /** One transaction. @returns where to go on; `next` undefined: that was the last row of `source` */
-function copySome(
-  store: LmdbStore,
-  source: LmdbShard,
-  targets: readonly LmdbShard[],
-  start: StorageKey,
-  options: RepartitionOptions,
-): { rows: number; next: StorageKey | undefined } {
+function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: number; next: StorageKey | undefined } {
   const { rows, more } = source.rawRows(start, endOfKeys, rowsPerTransaction);
   const last = rows.at(-1);
   if (last === undefined) return { rows: 0, next: undefined };
@@ -98,10 +104,12 @@ function copySome(
   store.transaction(() => {
     for (const [key, value] of rows) {
       if (isMetaKey(key)) continue;
-      const { account, key: clientKey } = parseStorageKey(isDeadlineKey(key) ? deadlineOwner(key) : key);
-      const target = targets[options.ownerOf(account, clientKey, options.shards)];
+      const isDeadline = isDeadlineKey(key);
+      const { kind, account, key: clientKey } = parseStorageKey(isDeadline ? deadlineOwner(key) : key);
+      const target = targets[ownerOf(account, clientKey, targets.length)];
       assert(target !== undefined, 'a key belongs to one of the shards');
-      target.putRaw(key, value);
+      target.shard.putRaw(key, value);
+      if (!isDeadline) target.counts.add(account, kind, 1, key.length + value.length);
       copied += 1;
     }
   });

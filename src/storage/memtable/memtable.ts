@@ -31,6 +31,9 @@ import { ValueBlocks } from './value-blocks.ts';
 /** In place of a till: there is no entry. */
 export const noEntry = -1;
 
+/** In place of a difference in bytes: it shows when the bytes are counted, and is 0 until then. */
+export const notCounted = -(2 ** 31);
+
 /** One key in a memtable. Its entry changes until the memtable is frozen. 0 is nobody's. */
 export type Slot = number;
 
@@ -60,6 +63,8 @@ export class Memtable {
   readonly #keys: KeyTree;
   readonly #values: ValueBlocks;
   readonly #hot = new Map<StorageKey, Slot>();
+  /** Keys whose values' bytes have changed since they were counted, and some that are gone. */
+  readonly #uncounted: StorageKey[] = [];
   #bytes = 0;
   #frozen = false;
 
@@ -119,29 +124,51 @@ export class Memtable {
   }
 
   /**
-   * Puts `entry` (undefined: a tombstone) into a slot that `find` or `add` returned.
-   * @returns false when the slot is gone, because a tombstone over nothing is not kept
+   * Puts `entry` (undefined: a tombstone) into a slot that `find` or `add` returned. A tombstone over nothing is not
+   * kept: then the slot is gone.
+   * @returns how many bytes the value has more than the one before it, or `notCounted`
    */
-  write(key: StorageKey, slot: Slot, entry: Entry | undefined): boolean {
+  write(key: StorageKey, slot: Slot, entry: Entry | undefined): number {
     assert(!this.#frozen, 'a frozen memtable does not change');
     const old = this.#placeOf(slot);
-    if (old !== 0) this.#bytes -= this.#values.textLength(old);
+    const oldLength = old === 0 ? 0 : this.#values.textLength(old);
+    this.#bytes -= oldLength;
     if (entry !== undefined) {
       const isHot = old > 0 && this.#hot.size < hotKeysMax;
       if (isHot) this.#hot.set(key, slot);
       const place = this.#values.replace(old, entry, isHot || old < 0);
       if (place !== old) this.#setPlace(slot, place);
-      this.#bytes += this.#values.textLength(place);
-      return true;
+      const length = this.#values.textLength(place);
+      this.#bytes += length;
+      if (place > 0) return length - oldLength;
+      if (!this.#values.markUncounted(place)) return 0;
+      this.#uncounted.push(key);
+      return notCounted;
     }
+    const counted = old === 0 ? 0 : this.#values.countedBytes(old);
     this.#values.free(old);
     this.#setPlace(slot, 0);
-    if (this.belowTill(slot) !== noEntry) return true;
+    if (this.belowTill(slot) !== noEntry) return 0 - counted;
     this.#keys.delete(key);
     this.#hot.delete(key);
     this.#bytes -= key.length + slotOverheadBytes;
     if (this.#keys.size === 0) this.#clear();
-    return false;
+    return 0 - counted;
+  }
+
+  /** How many keys `count` has to look at. */
+  get uncounted(): number {
+    return this.#uncounted.length;
+  }
+
+  /** Counts the bytes of up to `limit` values that have changed. `changed`: there are so many more than before. */
+  count(limit: number, changed: (key: StorageKey, bytes: number) => void): void {
+    for (let left = Math.min(limit, this.#uncounted.length); left > 0; left -= 1) {
+      const key = this.#uncounted.pop()!;
+      const slot = this.find(key);
+      const bytes = slot === 0 ? 0 : this.#values.count(this.#placeOf(slot));
+      if (bytes !== 0) changed(key, bytes);
+    }
   }
 
   removeDeadline(till: number, key: StorageKey, belowTill: number): StorageKey {
@@ -168,6 +195,7 @@ export class Memtable {
     this.#keys.clear();
     this.#values.clear();
     this.#hot.clear();
+    this.#uncounted.length = 0;
   }
 
   /** Rows with start ≤ key < end; undefined = tombstone. */
@@ -214,6 +242,7 @@ export class Memtable {
     this.#arena.clear();
     this.#keys.clear();
     this.#values.clear();
+    this.#uncounted.length = 0;
   }
 
   #placeOf(slot: Slot): number {

@@ -4,12 +4,14 @@
  *   slice = row…        row = key length u16 | value length u32 | key | value
  *
  * Integers are little-endian, the key is a storage key, the value what LMDB stores (entry-codec.ts; empty for a
- * deadline key). Value length 0xffffffff: the key is removed. A slice is bounded in rows and bytes, so that encoding
+ * deadline key, or a count). Value length 0xffffffff: the key is removed. A slice is bounded in rows and bytes, so that encoding
  * one keeps the shard's thread for a fraction of a millisecond; one large value makes one large slice.
  */
 import { assert } from '../../shared/assert.ts';
+import type { EntryCount } from '../checkpoint-store.ts';
+import { encodeCount } from '../entry-codec.ts';
 import type { Memtable } from './memtable.ts';
-import type { StorageKey } from '../storage-key.ts';
+import { countKey, type StorageKey } from '../storage-key.ts';
 
 const rowHeaderBytes = 6;
 const removed = 0xffffffff;
@@ -29,11 +31,27 @@ export function* encodeSlices(memtable: Memtable): Generator<Uint8Array<ArrayBuf
     writer.finish(keyBytes, end === undefined ? removed : end - valueAt);
   }
   for (const [key, live] of memtable.deadlines.entries()) {
-    const bytesMax = rowHeaderBytes + key.length;
-    if (!writer.fits(bytesMax)) yield writer.take();
-    const { buffer, at } = writer.reserve(bytesMax);
+    const bytes = rowHeaderBytes + key.length;
+    if (!writer.fits(bytes)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytes);
     buffer.write(key, at + rowHeaderBytes, 'latin1');
     writer.finish(key.length, live === undefined ? removed : 0);
+  }
+  if (!writer.isEmpty) yield writer.take();
+}
+
+/** Zero: the stored count goes. */
+export function* encodeCountSlices(counts: Iterable<EntryCount>): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
+  const writer = new SliceWriter();
+  for (const count of counts) {
+    const key = countKey(count.account, count.kind);
+    const value = count.entries === 0 ? undefined : encodeCount(count);
+    const bytes = rowHeaderBytes + key.length + (value?.length ?? 0);
+    if (!writer.fits(bytes)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytes);
+    const valueAt = at + rowHeaderBytes + buffer.write(key, at + rowHeaderBytes, 'latin1');
+    value?.copy(buffer, valueAt);
+    writer.finish(key.length, value?.length ?? removed);
   }
   if (!writer.isEmpty) yield writer.take();
 }

@@ -5,7 +5,8 @@
  *
  * The text is UTF-8. One that is all ASCII has as many bytes as characters and needs no decoder; any other has its
  * length negated. An entry with a large value, or one that is written again and again, stays an object with its string;
- * its place is a number below 0.
+ * its place is a number below 0. How many bytes such a text has is not known before somebody asks: to find it out with
+ * every write would make writes of hot keys slower by a tenth.
  */
 import { assert } from '../../shared/assert.ts';
 import { revision } from '../../protocol/ids.ts';
@@ -22,6 +23,8 @@ export class ValueBlocks {
   readonly #chunks: readonly Chunk[];
   /** By −1 − place. */
   #objects: (Entry | undefined)[] = [];
+  /** The bytes of its text that have been counted; ~bytes when the text has changed since. */
+  #objectBytes: number[] = [];
   #freeNumbers: number[] = [];
 
   constructor(arena: ChunkArena) {
@@ -51,6 +54,30 @@ export class ValueBlocks {
     return Math.abs(this.#chunks[place >>> chunkShift]!.ints[(place & unitMask) * 2 + 4]!);
   }
 
+  /** The bytes of the text, as far as they have been counted. */
+  countedBytes(place: number): number {
+    if (place > 0) return this.textLength(place);
+    const bytes = this.#objectBytes[-1 - place]!;
+    return bytes < 0 ? ~bytes : bytes;
+  }
+
+  /** The object's text has changed. @returns false when it was known already that its bytes must be counted */
+  markUncounted(place: number): boolean {
+    const bytes = this.#objectBytes[-1 - place]!;
+    if (bytes < 0) return false;
+    this.#objectBytes[-1 - place] = ~bytes;
+    return true;
+  }
+
+  /** Counts the bytes of the text. @returns how many there are more than before */
+  count(place: number): number {
+    if (place >= 0) return 0;
+    const before = this.countedBytes(place);
+    const bytes = Buffer.byteLength(this.#objectAt(place).value);
+    this.#objectBytes[-1 - place] = bytes;
+    return bytes - before;
+  }
+
   /**
    * Puts an entry in the place of an old one, 0 = there is none.
    * @param asObject it will be asked for, or replaced, soon and often
@@ -63,9 +90,11 @@ export class ValueBlocks {
         this.#objects[-1 - old] = entry;
         return old;
       }
+      const counted = old === 0 ? 0 : this.textLength(old);
       this.free(old);
       const number = this.#freeNumbers.pop() ?? this.#objects.length;
       this.#objects[number] = entry;
+      this.#objectBytes[number] = counted;
       return -1 - number;
     }
     const bytes = Buffer.byteLength(value, 'utf8');
@@ -90,6 +119,7 @@ export class ValueBlocks {
   /** After the arena was cleared. */
   clear(): void {
     this.#objects = [];
+    this.#objectBytes = [];
     this.#freeNumbers = [];
   }
 

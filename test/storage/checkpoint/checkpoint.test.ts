@@ -8,6 +8,7 @@ import { ThreadCheckpointWriter } from '../../../src/storage/checkpoint/checkpoi
 import type { CheckpointThreadData } from '../../../src/storage/checkpoint/checkpoint-thread.ts';
 import { MemoryCheckpointStore } from '../../support/memory-checkpoint-store.ts';
 import { ShardStore } from '../../../src/storage/shard-store.ts';
+import { assertCounts } from '../../support/assert-counts.ts';
 import { checkpointer, entry, FlakyWriter, openStore, runChild, temporaryDirectory, zero } from '../store-support.ts';
 
 const a = accountId('a');
@@ -189,6 +190,8 @@ for (const [failpoint, survives] of [
     assert.equal(found.length, survives === 'first' ? 2000 : 1000);
     assert.ok(found.every((e) => e.entry.rev === rev && e.entry.till === rev * 10));
     assert.equal(store.due(1e6, 10_000).length, found.length);
+    assert.equal(store.countOf(a, kv).entries, found.length);
+    assertCounts(store);
     await lmdb.close();
   });
 }

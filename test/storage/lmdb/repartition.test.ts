@@ -7,6 +7,7 @@ import { LocalCheckpointWriter } from '../../../src/storage/checkpoint/checkpoin
 import type { LmdbStore } from '../../../src/storage/lmdb/lmdb-store.ts';
 import { clearOtherGenerations, repartition } from '../../../src/storage/lmdb/repartition.ts';
 import { ShardStore } from '../../../src/storage/shard-store.ts';
+import { assertCounts, inOrder } from '../../support/assert-counts.ts';
 import {
   accounts,
   checkpointer,
@@ -61,7 +62,10 @@ function assertHolds(lmdb: LmdbStore, oracle: Oracle, shards: number): void {
     }
     assert.deepEqual(sorted(store.due(100, 100_000)), sorted(own.due(100)));
     rows += level.usage().rows;
-    assert.equal(level.usage().rows, own.size + own.due(100).length + 1);
+    assert.equal(level.usage().rows, own.size + own.due(100).length + own.counts().length + 1);
+    assert.ok(level.counts().current);
+    assert.deepEqual(inOrder(level.counts().counts), inOrder(own.counts()));
+    assertCounts(store);
     assert.equal(level.watermark(), lmdb.shard(zero).watermark());
   }
   assert.ok(rows > oracle.size);
