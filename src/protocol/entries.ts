@@ -1,7 +1,7 @@
 /**
  * What the core sees of a shard's content: entries under (kind, account, key). In production a memtable over a
- * checkpoint implements it, in unit tests a plain map. A key is a client's name, or `name NUL letter rest` for a part of
- * the thing of that name (footprint.ts).
+ * checkpoint implements it, in unit tests a plain map. A key is a client's name, or `name NUL letter rest` for a part
+ * of the thing of that name (footprint.ts).
  */
 import type { AccountId, Revision } from './ids.ts';
 import type { Kind } from './record.ts';

@@ -61,7 +61,7 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
 
 const bootKey = 'boot';
 
-/** The shard that keeps the count of starts. */
+/** The shard that counts the starts. */
 export function bootShard(shards: number): ShardId {
   return ownerOf(serverAccount, bootKey, shards);
 }

@@ -55,8 +55,8 @@ export const defaultLimits: Limits = {
 /** Bytes of UTF-8 of a key, a lock id, an owner or an idempotency id. */
 export const keyBytesMax = 512;
 /**
- * A storage key: the account with its length; a thing's name and the name of one of its parts; at most 40 bytes for kind,
- * NUL, letter and numbers. A deadline key is 8 bytes longer.
+ * A storage key: the account with its length; a thing's name and the name of one of its parts; at most 40 bytes for
+ * kind, NUL, letter and numbers. A deadline key is 8 bytes longer.
  */
 export const storageKeyBytesMax = 65 + 2 * keyBytesMax + 40;
 export const deadlineHeaderBytes = 8;

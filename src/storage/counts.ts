@@ -4,21 +4,21 @@
  *   bytes of an entry   its storage key and its value as it is stored (entry-codec.ts)
  *
  * Counts are a function of the content and exact at every moment: each write says what the entry was and what it
- * becomes, and replay takes the same way. A checkpoint stores the counts that have changed in its own transaction. So
- * the stored ones are always those of the stored content, whatever a crash leaves.
+ * becomes, and replay writes in the same way. A checkpoint stores the changed counts in its own transaction, so the
+ * stored counts always match the stored content, whatever a crash leaves.
  *
- * The checkpoint is encoded while the shard's turns go on, and needs the counts as they were at the freeze. A counter
- * knows the freeze after which it changed last, and keeps its numbers from before that change:
+ * The shard encodes a checkpoint between its turns, and needs the counts as of the freeze. So a counter remembers after
+ * which freeze it changed last, and keeps its numbers from before that change:
  *
  *   freeze     the changed counters become the frozen ones, and a new list of changed counters begins
  *   change     the first one after a freeze keeps the old numbers and puts the counter on the list
  *   encode     a frozen counter gives the kept numbers if it has changed since, and its own if not
  *   no space   nothing was stored: the frozen counters stay, and the next attempt encodes the same numbers
  *
- * The bytes of a hot key's value are counted late, when somebody asks or the memtable is encoded (memtable.ts). For a
- * frozen memtable the difference belongs to the numbers as of the freeze too.
+ * The memtable counts the bytes of a hot key's value on demand: for a query, or beside the encoding of slices
+ * (value-blocks.ts). For a frozen memtable the difference also belongs to the numbers as of the freeze.
  *
- * In memory there is one counter for each account and kind that has entries, and nothing for each key.
+ * Memory: one counter for each account and kind that has entries, nothing for each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
 import type { Entry } from '../protocol/entries.ts';
@@ -30,31 +30,35 @@ import { mergeLayers, type Layer } from './layer-merge.ts';
 import type { Memtable } from './memtable/memtable.ts';
 import { entryRanges, parseStorageKey } from './storage-key.ts';
 
-/** How often a walk over all entries tells how far it is. */
+/** Values counted with each slice. A slice has at most 256 rows, so the last slice leaves no value uncounted. */
+export const countedPerSlice = 256;
+/** From this number of uncounted values on, each new one has two counted at once. */
+const uncountedMax = 128 * 1024;
+/** A walk reports its progress after this many entries. */
 const entriesPerProgress = 1_000_000;
 
 interface Counter extends EntryCount {
   entries: number;
   bytes: number;
-  /** After how many freezes it changed last; −1: not since the start. */
+  /** The number of freezes before its last change; −1: it has not changed since the start. */
   changedAfter: number;
   entriesBefore: number;
   bytesBefore: number;
-  /** Another kind of the same account. */
+  /** The counter of another kind of the same account. */
   next: Counter | undefined;
 }
 
 export class Counts {
-  /** The counters of an account are a list: it has a few kinds. */
+  /** By account, the first counter of its list: an account has few kinds. */
   readonly #accounts = new Map<AccountId, Counter>();
-  /** The list that was used last. */
+  /** The list used last. */
   #recent: Counter | undefined;
   #freezes = 0;
   #areUnstored = false;
   #changed: Counter[] = [];
   #frozen: readonly Counter[] = [];
 
-  /** @param walk counts the content, for the case that the stored counts are of another one */
+  /** @param walk counts the content; called if the stored counts do not match it */
   open({ counts, current }: StoredCounts, walk: () => readonly EntryCount[]): void {
     for (const { account, kind, entries, bytes } of counts) {
       const counter = this.#counterOf(account, kind);
@@ -62,7 +66,7 @@ export class Counts {
       counter.bytes = bytes;
     }
     if (current) return;
-    // The next checkpoint stores all counts anew, and removes those of which nothing is left.
+    // Marks all counts as changed: the next checkpoint stores them anew and removes those that are zero.
     for (const { account, kind, entries, bytes } of counts) this.add(account, kind, -entries, -bytes);
     for (const { account, kind, entries, bytes } of walk()) this.add(account, kind, entries, bytes);
     this.#areUnstored = this.#changed.length > 0;
@@ -81,6 +85,11 @@ export class Counts {
     assert(counter.entries >= 0, 'a count is never below zero');
   }
 
+  /** Keeps the list of uncounted values short. To be called after each new one. */
+  limitUncounted(active: Memtable): void {
+    if (active.uncounted > uncountedMax) this.countBytes(active, 2);
+  }
+
   /** Counts the bytes of up to `limit` values of the active memtable that have not been counted. */
   countBytes(active: Memtable, limit = Infinity): void {
     active.count(limit, (key, bytes) => {
@@ -89,7 +98,7 @@ export class Counts {
     });
   }
 
-  /** The same for the frozen memtable. Its counters are on the frozen list: they were touched before the freeze. */
+  /** The same for the frozen memtable. Its counters are on the frozen list: a write touched them before the freeze. */
   countFrozenBytes(frozen: Memtable, limit = Infinity): void {
     frozen.count(limit, (key, bytes) => {
       const { account, kind } = parseStorageKey(key);
@@ -99,7 +108,7 @@ export class Counts {
     });
   }
 
-  /** The count will have changed when bytes are counted. */
+  /** Marks a count as changed, because bytes will be counted later. */
   touch(account: AccountId, kind: Kind): void {
     const counter = this.#counterOf(account, kind);
     if (counter.changedAfter !== this.#freezes) this.#keepNumbers(counter);
@@ -128,7 +137,7 @@ export class Counts {
     this.#freezes += 1;
   }
 
-  /** The counts that changed before the freeze, as of the freeze. Zero: the stored count goes. */
+  /** The changed counts, as of the freeze. Zero: the stored count must be removed. */
   *frozen(): Generator<EntryCount, void, undefined> {
     for (const counter of this.#frozen) {
       const { account, kind } = counter;
@@ -139,7 +148,7 @@ export class Counts {
     }
   }
 
-  /** The frozen counts are stored. */
+  /** To be called when the frozen counts are stored. */
   dropFrozen(): void {
     for (const counter of this.#frozen) {
       if (counter.entries === 0 && counter.changedAfter !== this.#freezes) this.#forget(counter);
@@ -192,7 +201,7 @@ export class Counts {
   }
 }
 
-/** Walks all entries. `onProgress`: so many have been counted. */
+/** Counts by walking all entries. Calls `onProgress` now and then with the number so far. */
 export function countEntries(layers: readonly Layer<Entry>[], onProgress?: (entries: number) => void): EntryCount[] {
   const counted = new Counts();
   let entries = 0;

@@ -3,12 +3,12 @@
  *
  *   revision u48 | till u48 | value: JSON text, UTF-8
  *
- * The value is never parsed here. A deadline key has an empty value. Of meta records:
+ * The value is never parsed here. A deadline key has an empty value. Meta records:
  *
- *   watermark   revision u48 | 1 u8: the stored counts are those of this content
+ *   watermark   revision u48 | 1 u8: the stored counts match the content
  *   count       entries u48 | bytes u48
  *
- * The watermark of a version without counts ends after the revision, also when it wrote over one with counts.
+ * A version without counts writes a watermark that ends after the revision, also over one that had the flag.
  */
 import { revision, type Revision } from '../protocol/ids.ts';
 import type { Entry } from '../protocol/entries.ts';
@@ -22,13 +22,13 @@ export function entryBytesMax(entry: Entry): number {
   return entryHeaderBytes + entry.value.length * 3;
 }
 
-/** @returns the offset behind the entry */
+/** @returns the offset after the entry */
 export function writeEntry(buffer: Buffer, at: number, { rev, till, value }: Entry): number {
   const textAt = writeEntryHeader(buffer, at, rev, till);
   return textAt + buffer.write(value, textAt, 'utf8');
 }
 
-/** @returns the offset behind it, where the value's text belongs */
+/** @returns the offset after it, where the value's text belongs */
 export function writeEntryHeader(buffer: Buffer, at: number, rev: number, till: number): number {
   buffer.writeUIntLE(rev, at, 6);
   return buffer.writeUIntLE(till, at + 6, 6);
@@ -53,7 +53,7 @@ export function decodeWatermark(bytes: Buffer): Revision {
   return revision(readUint48(bytes, 0));
 }
 
-/** Whether the stored counts belong to the content of this watermark. */
+/** Whether the stored counts match the content. */
 export function hasCounts(watermark: Buffer): boolean {
   return watermark.length === watermarkBytes && watermark[6] === hasCountsFlag;
 }
@@ -69,7 +69,7 @@ export function decodeCount(bytes: Buffer): { entries: number; bytes: number } {
   return { entries: readUint48(bytes, 0), bytes: readUint48(bytes, 6) };
 }
 
-// LMDB hands out a view of one reused buffer whose `length` is set by hand: read it byte by byte, within `length`.
+// lmdb-js returns a view of one reused buffer and sets its `length` by hand: read it byte by byte, within `length`.
 function readUint48(bytes: Buffer, at: number): number {
   let value = 0;
   for (let index = at + 5; index >= at; index -= 1) value = value * 256 + (bytes[index] ?? 0);

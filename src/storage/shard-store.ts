@@ -2,24 +2,24 @@
  * A shard's content: two memtables over a checkpoint.
  *
  *   active memtable      takes every put and delete
- *   frozen memtable      on its way into the checkpoint (see checkpointer.ts); absent most of the time
+ *   frozen memtable      is being written to the checkpoint (checkpointer.ts); absent most of the time
  *   checkpoint store     LMDB
  *
- * A key is looked up from the top; the first layer that knows it, if only as deleted, decides. Freezing and dropping
- * the frozen memtable move content between layers and change nothing of what a reader sees.
+ * A look-up goes from the top down; the first layer that has the key, even as a tombstone, decides. Freezing a memtable
+ * and dropping it move content between layers; readers see no change.
  *
  * Deadlines: over all layers, exactly the live entries with a till have exactly one deadline key (see memtable.ts). The
  * search for the next one begins at a floor (deadline-floor.ts).
  *
- * Counts: every write knows what the entry was, because `belowTill` had it looked up, and what it becomes. A store that
- * a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
+ * Counts (counts.ts): every write knows what the entry was, because it looks up `belowTill`, and what it becomes. A
+ * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
 import type { Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry } from '../protocol/entries.ts';
-import type { CheckpointStore, EntryCount } from './checkpoint-store.ts';
-import { countEntries, Counts } from './counts.ts';
+import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
+import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineFloor } from './deadline-floor.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
@@ -29,7 +29,7 @@ import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
 import {
   deadlineKey,
   deadlineOwner,
-  keyOf,
+  entryKeyOf,
   parseStorageKey,
   prefixEnd,
   storageKey,
@@ -39,13 +39,8 @@ import {
 } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
-/** Values whose bytes are counted beside one slice, which has 256 at most: all are counted when all slices are made. */
-const countedPerSlice = 256;
-/** More values than this do not wait for their bytes to be counted. */
-const uncountedMax = 128 * 1024;
-
 export interface ShardStoreOptions {
-  /** Entries counted so far, while a store without counts is opened. */
+  /** Called with the entries counted so far, while a store without counts is opened. */
   readonly onCounted?: (entries: number) => void;
 }
 
@@ -55,9 +50,9 @@ export class ShardStore implements Entries {
   #active = new Memtable(this.#chunks);
   #frozen: Memtable | undefined;
 
-  /** Goes up with every put and delete. */
+  /** Increases with every put and delete. */
   #writes = 0;
-  /** Goes up when content moves between layers. */
+  /** Increases when content moves between layers. */
   #moves = 0;
   readonly #entryLayers: readonly Layer<Entry>[];
   readonly #deadlineLayers: readonly Layer<true>[];
@@ -65,10 +60,10 @@ export class ShardStore implements Entries {
   readonly #counts = new Counts();
   readonly #deadlineFloor = new DeadlineFloor();
 
-  // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and need not search for
-  // either twice.
-  #last: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
-  #before: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
+  // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and searches for
+  // neither twice.
+  #last: Found = { key: undefined, slot: 0, entry: undefined, valueBytes: 0, isRead: true };
+  #before: Found = { key: undefined, slot: 0, entry: undefined, valueBytes: 0, isRead: true };
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
@@ -100,13 +95,13 @@ export class ShardStore implements Entries {
     this.#write(storageKey(kind, account, key), kind, account, undefined);
   }
 
-  /** Lazy: reads as far as it is iterated, and sees what is written meanwhile behind the place it has reached. */
+  /** Lazy: reads as far as the caller iterates, and sees later writes to keys after the place it has reached. */
   *range(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<LocatedEntry, void, undefined> {
     const within = storageKey(kind, account, prefix);
-    const behind = after === undefined ? within : successor(storageKey(kind, account, after));
-    const start = behind > within ? behind : within;
+    const next = after === undefined ? within : successor(storageKey(kind, account, after));
+    const start = next > within ? next : within;
     for (const [key, entry] of mergeLayers(this.#entryLayers, start, prefixEnd(within))) {
-      yield { kind, account, key: keyOf(key, account.length), entry };
+      yield { kind, account, key: entryKeyOf(key, account.length), entry };
     }
   }
 
@@ -135,7 +130,7 @@ export class ShardStore implements Entries {
     return this.#counts.get(account, kind);
   }
 
-  /** Of each account and kind that has entries, in no order. */
+  /** One count for each account and kind that has entries, in no order. */
   counts(): Iterable<EntryCount> {
     this.#countBytes();
     return this.#counts.all();
@@ -161,7 +156,7 @@ export class ShardStore implements Entries {
     return this.#active.bytes;
   }
 
-  /** Keys that are newer than the checkpoint, tombstones included. */
+  /** The number of keys newer than the checkpoint, tombstones included. */
   get memtableSize(): number {
     return this.#active.size + (this.#frozen?.size ?? 0);
   }
@@ -175,7 +170,7 @@ export class ShardStore implements Entries {
     return this.#frozen;
   }
 
-  /** Starts a new active memtable; the old one is kept, unchanged, until `dropFrozen`. */
+  /** Starts a new active memtable. The old one stays, unchanged, until `dropFrozen`. */
   freeze(): Memtable {
     assert(this.#frozen === undefined, 'one memtable is frozen at a time');
     const frozen = this.#active;
@@ -187,7 +182,7 @@ export class ShardStore implements Entries {
     return frozen;
   }
 
-  /** All that the next checkpoint is to store, encoded while the store goes on changing. */
+  /** Everything that the next checkpoint stores. The store may change between two slices. */
   *frozenSlices(): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
     const frozen = this.#frozen;
     assert(frozen !== undefined, 'a memtable is frozen');
@@ -199,7 +194,7 @@ export class ShardStore implements Entries {
     yield* encodeCountSlices(this.#counts.frozen());
   }
 
-  /** The frozen memtable's content is in the checkpoint. */
+  /** To be called when the frozen memtable's content is in the checkpoint. */
   dropFrozen(): void {
     assert(this.#frozen !== undefined, 'a memtable is frozen');
     this.#frozen.release();
@@ -217,7 +212,7 @@ export class ShardStore implements Entries {
     forget(this.#before);
   }
 
-  /** Good until the next one. */
+  /** The result is valid until the next call. */
   #find(at: StorageKey): Found {
     if (at === this.#last.key) return this.#last;
     const found = this.#before;
@@ -226,7 +221,7 @@ export class ShardStore implements Entries {
     if (at === found.key) return found;
     found.slot = this.#active.find(at);
     found.isRead = found.slot === 0;
-    found.entry = found.isRead ? this.#below(at) : undefined;
+    found.entry = found.isRead ? this.#below(at, found) : undefined;
     found.key = at;
     return found;
   }
@@ -239,10 +234,13 @@ export class ShardStore implements Entries {
     return found.entry;
   }
 
-  #below(at: StorageKey): Entry | undefined {
+  #below(at: StorageKey, size: ValueSize): Entry | undefined {
     const frozen = this.#frozen;
     const slot = frozen === undefined ? 0 : frozen.find(at);
-    return frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);
+    if (frozen === undefined || slot === 0) return this.#checkpoint.get(at, size);
+    const entry = frozen.entry(slot);
+    size.valueBytes = entry === undefined ? 0 : Buffer.byteLength(entry.value);
+    return entry;
   }
 
   #write(at: StorageKey, kind: Kind, account: AccountId, entry: Entry | undefined): void {
@@ -251,7 +249,7 @@ export class ShardStore implements Entries {
     let bytesBelow = 0;
     if (found.slot === 0) {
       if (entry === undefined && old === noEntry) return;
-      if (found.entry !== undefined) bytesBelow = Buffer.byteLength(found.entry.value);
+      if (old !== noEntry) bytesBelow = found.valueBytes;
       found.slot = this.#active.add(at, old);
     }
     const { slot } = found;
@@ -270,7 +268,7 @@ export class ShardStore implements Entries {
     if (bytes === notCounted) {
       bytes = 0;
       this.#counts.touch(account, kind);
-      if (this.#active.uncounted > uncountedMax) this.#counts.countBytes(this.#active, 2);
+      this.#counts.limitUncounted(this.#active);
     }
     const entries = (entry === undefined ? 0 : 1) - (old === noEntry ? 0 : 1);
     bytes += entries * (at.length + entryHeaderBytes) - bytesBelow;
@@ -283,14 +281,16 @@ export class ShardStore implements Entries {
   }
 }
 
-/** Where a key is. */
-interface Found {
+/** The result of a look-up. */
+interface Found extends ValueSize {
   key: StorageKey | undefined;
-  /** In the active memtable, 0 = it is not there. */
+  /** In the active memtable; 0: the key is not there. */
   slot: Slot;
-  /** Its entry, or the one below when it has no slot. */
+  /** The slot's entry, or the one below if there is no slot. */
   entry: Entry | undefined;
-  /** A slot's entry is read when somebody asks: a blind write does not. */
+  /** Of the entry below, if there is no slot. */
+  valueBytes: number;
+  /** A slot's entry is read on demand: a blind write does not need it. */
   isRead: boolean;
 }
 

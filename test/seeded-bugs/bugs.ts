@@ -233,8 +233,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a slot of the checkpoint outlives its deletion above',
     file: 'src/storage/shard-store.ts',
-    find: 'frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);',
-    replace: 'frozen?.entry(slot) ?? this.#checkpoint.get(at);',
+    find: '    const entry = frozen.entry(slot);\n',
+    replace: '    const entry = frozen.entry(slot) ?? this.#checkpoint.get(at);\n',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',

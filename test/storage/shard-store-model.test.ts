@@ -1,6 +1,7 @@
 /**
  * The store against a naive map, over random sequences of everything that can happen to it: writes, reads, checkpoints
- * with writes in the middle, checkpoints that find no room, crashes that leave only what was committed.
+ * with writes in the middle, checkpoints that find no disk space, crashes that leave only what was committed. Counts are compared with
+ * the oracle's and with a walk over the content.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -42,7 +43,7 @@ type Step =
   | (Place & { readonly do: 'delete' | 'read-then-put' })
   | (Place & { readonly do: 'range'; readonly after: string | undefined; readonly limit: number })
   | { readonly do: 'due'; readonly now: number; readonly limit: number; readonly remove: boolean }
-  | { readonly do: 'checkpoint'; readonly room: boolean; readonly meanwhile: readonly Step[] }
+  | { readonly do: 'checkpoint'; readonly hasSpace: boolean; readonly meanwhile: readonly Step[] }
   | { readonly do: 'count' }
   /** A version without counts had the store until this start. */
   | { readonly do: 'crash'; readonly withoutCounts: boolean };
@@ -87,7 +88,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
       weight: 3,
       arbitrary: fc.record({
         do: fc.constant('checkpoint' as const),
-        room: fc.oneof({ weight: 2, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
+        hasSpace: fc.oneof({ weight: 2, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
         meanwhile: fc.array(simpleStep, { maxLength: 6 }),
       }),
     },
@@ -121,7 +122,7 @@ class Run {
   async step(step: Step): Promise<void> {
     switch (step.do) {
       case 'checkpoint':
-        await this.#checkpoint(step.room, step.meanwhile);
+        await this.#checkpoint(step.hasSpace, step.meanwhile);
         break;
       case 'crash':
         this.#level = await this.#reopen(step.withoutCounts);
@@ -149,11 +150,11 @@ class Run {
     assert.equal(this.#store.memtableBytes, 0);
     assert.equal(this.#store.memtableSize, 0);
     const index = this.#level.keys(deadlinePrefix, deadlineEnd, 10_000).rows.map(([key]) => key);
-    const wanted = this.#oracle
+    const expected = this.#oracle
       .due(Infinity)
       .map((e) => deadlineKey(e.entry.till, storageKey(e.kind, e.account, e.key)))
       .toSorted((a, b) => (a < b ? -1 : 1));
-    assert.deepEqual(index, wanted);
+    assert.deepEqual(index, expected);
   }
 
   #compareUnstored(withoutCounts: boolean): void {
@@ -178,14 +179,14 @@ class Run {
     assert.deepEqual(sorted(this.#store.due(2 ** 48 - 2, 10_000)), sorted(this.#oracle.due(Infinity)));
   }
 
-  async #checkpoint(room: boolean, meanwhile: readonly Step[]): Promise<void> {
+  async #checkpoint(hasSpace: boolean, meanwhile: readonly Step[]): Promise<void> {
     this.#frozen ??= this.#oracle.clone();
-    this.#writer.room = room;
+    this.#writer.hasSpace = hasSpace;
     this.#meanwhile = meanwhile;
     const before = this.#checkpointer.watermark;
     const outcome = await this.#checkpointer.start(revision(this.#rev));
-    assert.equal(outcome, room ? 'done' : 'no-space');
-    if (room) {
+    assert.equal(outcome, hasSpace ? 'done' : 'no-space');
+    if (hasSpace) {
       this.#durable = this.#frozen;
       this.#frozen = undefined;
       const stored = this.#level.counts();

@@ -10,7 +10,7 @@ import {
   deadlinePrefix,
   isDeadlineKey,
   isMetaKey,
-  keyOf,
+  entryKeyOf,
   parseStorageKey,
   prefixEnd,
   storageKey,
@@ -29,7 +29,7 @@ test('storage key: it can be taken apart again', () => {
     fc.property(anyKind, anyAccount, anyKey, (kind, account, key) => {
       const at = storageKey(kind, account, key);
       assert.deepEqual(parseStorageKey(at), { kind, account, key });
-      assert.equal(keyOf(at, account.length), key);
+      assert.equal(entryKeyOf(at, account.length), key);
       assert.ok(!isDeadlineKey(at) && !isMetaKey(at));
     }),
   );

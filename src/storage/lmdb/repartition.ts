@@ -1,18 +1,18 @@
 /**
- * Repartitioning: another number of shards over the same content, at start, before anything else runs.
+ * Repartitioning: divides the same content into another number of shards, at start, before anything else runs.
  *
- *   1 clear      sub-databases of any generation that is not the layout's: what an interrupted run left behind
+ *   1 clear      removes the sub-databases of all generations but the layout's: left-overs of an interrupted run
  *   2 copy       every entry and deadline key into generation + 1, to the shard that now owns it, in bounded durable
- *                transactions; last of all the counts of what was copied, and the watermarks
+ *                transactions; at the end the counts of what was copied, and the watermarks
  *   3 switch     ONE durable transaction writes the new layout
  *   4 drop       the old generation
  *
- * Until the switch the old generation is the store, untouched; a crash leaves a half-built new one, which the next
- * start clears. Behind the switch the new generation is the store; a crash leaves some of the old one, which the next
+ * Until the switch the old generation is the store, untouched. A crash leaves a half-built new one, which the next
+ * start clears. After the switch the new generation is the store. A crash leaves some of the old one, which the next
  * start clears. There is no third state.
  *
  * Precondition: everything in the journal is in the old generation. The new shards then start from the lowest of the
- * old watermarks: replaying what is already in changes nothing (checkpointer.ts).
+ * old watermarks: replaying effects that are already in the store changes nothing (checkpointer.ts).
  */
 import { revision, shardId, type AccountId, type Revision, type ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
@@ -31,25 +31,25 @@ import {
 
 export interface RepartitionOptions {
   readonly shards: number;
-  /** Which of `shards` shards a key belongs to. */
+  /** The shard that owns a key if there are `shards` of them. */
   readonly ownerOf: (account: AccountId, key: string, shards: number) => ShardId;
-  /** Entries and deadline keys copied so far, and all of them. */
+  /** Called with the entries and deadline keys copied so far, and the total. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Called between two transactions, so that the process stays responsive. */
   readonly yieldTurn?: () => Promise<void>;
 }
 
 const rowsPerTransaction = 4096;
-/** Behind every key: an account length is at most 64. */
+/** After every key: an account length is at most 64. */
 const endOfKeys: StorageKey = '\xff';
 
-/** Removes what an interrupted repartitioning left behind. To be called at every start. */
+/** Removes the left-overs of an interrupted repartitioning. To be called at every start. */
 export function clearOtherGenerations(store: LmdbStore): void {
   const current = currentLayout(store).generation;
   for (const generation of store.generations()) if (generation !== current) store.dropGeneration(generation);
 }
 
-/** @returns false when the store has that number of shards already */
+/** @returns false if the store has that number of shards already */
 export async function repartition(store: LmdbStore, options: RepartitionOptions): Promise<boolean> {
   clearOtherGenerations(store);
   const old = currentLayout(store);
@@ -89,13 +89,13 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
 interface Copy {
   readonly store: LmdbStore;
   readonly source: LmdbShard;
-  /** Shards, and the counts of what they have got so far. */
+  /** The shards, with the counts of what each has received. */
   readonly targets: readonly { readonly shard: LmdbShard; readonly counts: Counts }[];
   readonly start: StorageKey;
   readonly ownerOf: RepartitionOptions['ownerOf'];
 }
 
-/** One transaction. @returns where to go on; `next` undefined: that was the last row of `source` */
+/** One transaction. @returns the rows copied and the next key; `next` undefined: `source` has no more rows */
 function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: number; next: StorageKey | undefined } {
   const { rows, more } = source.rawRows(start, endOfKeys, rowsPerTransaction);
   const last = rows.at(-1);
@@ -126,6 +126,6 @@ function lowestWatermark(sources: readonly LmdbShard[]): Revision {
 
 function currentLayout(store: LmdbStore): Layout {
   const layout = store.layout();
-  assert(layout !== undefined, 'a store that is repartitioned has a layout');
+  assert(layout !== undefined, 'a store to repartition has a layout');
   return layout;
 }
