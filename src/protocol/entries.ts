@@ -1,6 +1,7 @@
 /**
- * What the core sees of a shard's content: entries under (kind, account, key). Behind it stand a memtable and a
- * checkpoint; in unit tests a plain map.
+ * What the core sees of a shard's content: entries under (kind, account, key). In production a memtable over a
+ * checkpoint implements it, in unit tests a plain map. A key is a client's name, or `name NUL letter rest` for a part
+ * of the thing of that name (footprint.ts).
  */
 import type { AccountId, Revision } from './ids.ts';
 import type { Kind } from './record.ts';
@@ -25,7 +26,7 @@ export interface Entries {
   get(kind: Kind, account: AccountId, key: string): Entry | undefined;
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void;
   delete(kind: Kind, account: AccountId, key: string): void;
-  /** Entries whose key starts with `prefix` and comes behind `after`, in the byte order of their UTF-8 keys. */
+  /** Entries whose key starts with `prefix` and comes after `after`, in the byte order of their UTF-8 keys. */
   range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
   /** The lowest `till` of all entries; Infinity when none has one. */
   nextDeadline(): number;

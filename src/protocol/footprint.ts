@@ -1,10 +1,17 @@
-/** What a command touches, and sets of that: how commands over several shards keep out of each other's way. */
+/**
+ * What a command touches, and sets of that: how commands over several shards keep out of each other's way.
+ *
+ * A client's name has no NUL: the front end refuses it. So an entry that is a part of a thing has the key
+ * `name NUL letter rest`. Shards, footprints and holds look at the name alone: a thing and all its parts are on one
+ * shard, and one hold covers them.
+ */
 import type { AccountId } from './ids.ts';
 import { operationsOf, sectionNames, sections, specOf, type Batch, type Command } from './operations/operations.ts';
 
-/** How a key is named across accounts. Accounts have no NUL. */
+/** The name of a key's thing across accounts: of the key, only what is before its first NUL. Accounts have no NUL. */
 export function nameOf(account: AccountId, key: string): string {
-  return `${account}\0${key}`;
+  const nul = key.indexOf('\0');
+  return `${account}\0${nul === -1 ? key : key.slice(0, nul)}`;
 }
 
 /** What a command needs: single names, or all names that start with a prefix. */

@@ -1,9 +1,9 @@
 /**
- * When a shard makes a checkpoint, and up to which revision it may claim to hold everything.
+ * When a shard makes a checkpoint, and which watermark the checkpoint gets.
  *
- * The watermark is the revision counter at the freeze, or, while transactions hold keys here, as it stood when the oldest hold
- * was placed: the effects of such a transaction come later. The checkpoint goes to disk only when the journal has everything
- * that it holds; otherwise a crash could leave a commit in the store that the log never heard of.
+ * The watermark is the revision counter at the freeze. While transactions hold keys here, it is the counter as of the
+ * oldest hold, because the effects of that transaction come later. A checkpoint is committed only after the journal
+ * holds everything in it durably; otherwise a crash could leave a commit in the store that is not in the log.
  */
 import { revision, type Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
@@ -12,9 +12,9 @@ import type { ShardState } from './core/state/state.ts';
 import type { Checkpointer, CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
 import type { ShardStore } from '../storage/shard-store.ts';
 
-/** An idle shard moves its watermark this often, so that the journal can let go of what other shards wrote. */
+/** An idle shard moves its watermark this often, so that the journal can remove segments with other shards' records. */
 const idleMs = 60 * 1000;
-/** While the store is over its quota, deletions are checkpointed this soon, to see whether they were enough. */
+/** While the store is over its quota, deletions are checkpointed after this time, to see whether they were enough. */
 const quotaRetryMs = 1000;
 
 export interface ShardCheckpointsOptions {
@@ -48,7 +48,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
     this.#options.checkpointer.journalled(bytes);
   }
 
-  /** Every front end asks for it; it happens once, and no turn starts another checkpoint beside it. */
+  /** Runs once, although every front end calls it. No turn starts another checkpoint meanwhile. */
   finish(): Promise<void> {
     this.#finishing ??= this.#finish();
     return this.#finishing;
@@ -57,7 +57,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
   async #finish(): Promise<void> {
     await this.#running;
     const { store } = this.#options;
-    // A frozen memtable that was left over comes first, then what is newer.
+    // A pending frozen memtable comes first, then the active one.
     for (let left = 2; left > 0; left -= 1) {
       this.#start(this.#lastStart);
       await this.#running;
@@ -93,7 +93,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
   #start(now: number): void {
     const { checkpointer, state } = this.#options;
     this.#lastStart = now;
-    // A rejection stays unhandled on purpose: it takes the process down.
+    // Leaves a rejection unhandled on purpose: it takes the process down.
     this.#running = checkpointer.start(this.#watermark(state)).then((outcome) => {
       const { journal, storeBytes } = this.#options;
       this.#running = undefined;
@@ -110,7 +110,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
   }
 }
 
-/** A writer that commits only when the journal is durable up to everything that the checkpoint may hold. */
+/** Wraps a writer: commits only after the journal holds durably everything that the checkpoint may hold. */
 export function afterJournal(
   writer: CheckpointWriter,
   journal: Journal,
@@ -119,7 +119,7 @@ export function afterJournal(
   let upTo = revision(0);
   return {
     begin(shard) {
-      // Called in the moment of the freeze: nothing frozen is newer than this.
+      // Called right after the freeze: nothing frozen is newer than this.
       upTo = revisions.current();
       writer.begin(shard);
     },

@@ -1,7 +1,7 @@
 /**
  * A shard at start: the checkpoint, and what the journal has beyond it. Effects are whole values, so that replay needs
- * neither the commands nor a clock. When the memtable fills up on the way, a checkpoint is made in between, and one at
- * the end when more than half of it is full.
+ * neither the commands nor a clock. When the memtable fills up during replay, the shard makes a checkpoint, and one at
+ * the end when more than half of the memtable is full, or when the stored content has no counts yet.
  */
 import { ownerOf } from '../protocol/partition.ts';
 import type { AccountId, Revision, ShardId } from '../protocol/ids.ts';
@@ -24,6 +24,7 @@ export interface OpenShardOptions {
   /** The last revision of the recovered journal. */
   readonly last: Revision;
   readonly yieldTurn: () => Promise<void>;
+  readonly log?: (level: 'info', message: string, details: object) => void;
 }
 
 export interface OpenedShard {
@@ -34,8 +35,10 @@ export interface OpenedShard {
 }
 
 export async function openShard(options: OpenShardOptions): Promise<OpenedShard> {
-  const { shard, shards, limits, checkpoint, writer, source, last, yieldTurn } = options;
-  const store = new ShardStore(checkpoint);
+  const { shard, shards, limits, checkpoint, writer, source, last, yieldTurn, log } = options;
+  const onCounted = (entries: number): void =>
+    log?.('info', `Counting the entries of shard ${shard} once: ${entries} so far`, { shard, entries });
+  const store = new ShardStore(checkpoint, { onCounted });
   const watermark = checkpoint.watermark();
   const memtableBytesMax = limits.memtable_bytes_max;
   const checkpointer = new Checkpointer({ shard, store, writer, memtableBytesMax, watermark, yieldTurn });
@@ -44,17 +47,18 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
   for (const { buffer, at, rev } of source.replay(watermark, last)) {
     applyRecord({ entries: store, owns }, decodeRecord(buffer, at));
     replayed += 1;
-    // Nobody writes beside a replay, so that the memtable may grow to its full size first: fewer, larger checkpoints.
+    // Clients do not write during replay, so the memtable may grow to its full size: fewer, larger checkpoints.
     if (store.activeBytes > memtableBytesMax && store.frozen === undefined) await checkpointer.start(rev);
   }
-  // A shard serves beside its checkpoint, for which it needs the other half: without it the first writes were refused.
-  if (store.activeBytes > memtableBytesMax / 2 && store.frozen === undefined) await checkpointer.start(last);
+  // While it makes a checkpoint, a shard that serves needs the other half: without it the first writes were refused.
+  const isDue = store.activeBytes > memtableBytesMax / 2 || store.countsUnstored;
+  if (isDue && store.frozen === undefined) await checkpointer.start(last);
   return { store, checkpointer, owns, replayed };
 }
 
 const bootKey = 'boot';
 
-/** The shard that keeps the count of starts. */
+/** The shard that counts the starts. */
 export function bootShard(shards: number): ShardId {
   return ownerOf(serverAccount, bootKey, shards);
 }

@@ -3,9 +3,9 @@
  *
  *   replay ─► "replayed" to main ─► "boot" from main (one shard counts the start) ─► "serve" ─► turns
  *
- * A turn begins when a message arrives on any port, and takes along what has arrived on all of them: while the journal's
- * fdatasync blocks this thread (with one shard the journal is in here), messages gather, and the next turn commits them
- * as one group.
+ * A turn begins when a message arrives on any port, and takes all messages that have arrived on any of them. While the
+ * journal's fdatasync blocks this thread (with one shard the journal runs here), messages gather, and the next turn
+ * commits them as one group.
  */
 import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
@@ -41,9 +41,9 @@ export interface ShardThreadData {
   readonly recovered: RecoveredJournal;
   readonly revisions: SharedArrayBuffer;
   readonly clockOrigin: number;
-  /** One a front end. */
+  /** One for each front end. */
   readonly routerPorts: readonly MessagePort[];
-  /** Of all front ends and shards, see `ReplyCredit`. */
+  /** For all front ends and shards, see `ReplyCredit`. */
   readonly credit: SharedArrayBuffer;
   readonly checkpointPort: MessagePort;
   readonly journal:
@@ -101,6 +101,7 @@ const { store, checkpointer, owns, replayed } = await openShard({
   source: new FileJournalSource(realDisk, data.journalDirectory),
   last: data.recovered.last,
   yieldTurn,
+  log: (level, message, details) => toMain({ kind: 'log', level, message, details }),
 });
 
 main.on('message', (message: ShardFromMain) => {
@@ -169,7 +170,7 @@ function serve(boot: Boot): void {
   toMain({ kind: 'serving' });
 }
 
-/** Everything is committed and checkpointed by now: lets go of files, so that the thread can end. */
+/** Closes ports and files and ends the thread. Everything is committed and checkpointed by now. */
 async function stop(): Promise<void> {
   clearTimeout(timer);
   for (const port of data.routerPorts) port.close();

@@ -54,6 +54,14 @@ export const defaultLimits: Limits = {
 
 /** Bytes of UTF-8 of a key, a lock id, an owner or an idempotency id. */
 export const keyBytesMax = 512;
+/**
+ * A storage key: the account with its length; a thing's name and the name of one of its parts; at most 40 bytes for
+ * kind, NUL, letter and numbers. A deadline key is 8 bytes longer.
+ */
+export const storageKeyBytesMax = 65 + 2 * keyBytesMax + 40;
+export const deadlineHeaderBytes = 8;
+/** What LMDB takes as a key, with pages of 4 KiB. */
+export const lmdbKeyBytesMax = 1978;
 export const lockMetaBytesMax = 1024;
 export const lockDurMsMax = 24 * 60 * 60 * 1000;
 export const waitMsMax = 300 * 1000;
@@ -93,5 +101,6 @@ export const streamHeartbeatMs = 15 * 1000;
 /** Checks, once at start, the relations that the rest of the code relies on. */
 export function assertLimits(limits: Limits, segmentBytes: number): void {
   assert(limits.value_bytes_max <= limits.body_bytes_max, 'limits.value_bytes_max ≤ limits.body_bytes_max');
+  assert(deadlineHeaderBytes + storageKeyBytesMax <= lmdbKeyBytesMax, 'the longest deadline key fits into LMDB');
   assert(limits.body_bytes_max * 4 <= segmentBytes, 'journal.segment_bytes ≥ 4 × limits.body_bytes_max');
 }

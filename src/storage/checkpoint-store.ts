@@ -1,40 +1,61 @@
 /**
- * What lies below the memtables: a shard's content as of its last checkpoint. Production reads LMDB, tests and the
- * simulator a map. Reading is synchronous; writing goes through a `CheckpointWriter`.
+ * What lies below the memtables: a shard's content as of its last checkpoint. Production reads LMDB; tests and the
+ * simulator read a map. Reads are synchronous; writes go through a `CheckpointWriter`.
  */
-import type { Revision } from '../protocol/ids.ts';
+import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Entry } from '../protocol/entries.ts';
+import type { Kind } from '../protocol/record.ts';
 import type { StorageKey } from './storage-key.ts';
 
-export interface Chunk<T> {
+export interface Rows<T> {
   readonly rows: (readonly [key: StorageKey, value: T])[];
-  /** There may be rows behind the last one. */
+  /** There may be rows after the last one. */
   readonly more: boolean;
 }
 
-/** Chunks are complete when they are returned: no cursor or read transaction stays open behind them. */
+export interface ValueSize {
+  valueBytes: number;
+}
+
+/** Rows are complete when they are returned: no cursor or read transaction stays open. */
 export interface CheckpointStore {
-  get(key: StorageKey): Entry | undefined;
+  /** @param size takes the bytes of the entry's value */
+  get(key: StorageKey, size?: ValueSize): Entry | undefined;
   /** Up to `limit` entries with start ≤ key < end, in order; fewer when their values are large. Entry keys only. */
-  entries(start: StorageKey, end: StorageKey, limit: number): Chunk<Entry>;
+  entries(start: StorageKey, end: StorageKey, limit: number): Rows<Entry>;
   /** Up to `limit` keys with start ≤ key < end, in order. */
-  keys(start: StorageKey, end: StorageKey, limit: number): Chunk<true>;
-  /** Everything up to and including this revision is in here. 0: nothing yet. */
+  keys(start: StorageKey, end: StorageKey, limit: number): Rows<true>;
+  /** The store holds everything up to and including this revision. 0: nothing yet. */
   watermark(): Revision;
-  /** Reads from now on see the last commit. */
+  counts(): StoredCounts;
+  /** Later reads see the last commit. */
   refresh(): void;
 }
 
-/** Where a checkpoint is written to. */
+/** How many entries of one kind an account has in a shard, and their bytes (counts.ts). */
+export interface EntryCount {
+  readonly account: AccountId;
+  readonly kind: Kind;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+export interface StoredCounts {
+  readonly counts: readonly EntryCount[];
+  /** The counts match the content. False if a version without counts wrote the store last. */
+  readonly current: boolean;
+}
+
+/** Takes a checkpoint. */
 export interface CheckpointTarget {
   /**
-   * Puts all rows and the watermark in, in one durable transaction. A slice is not looked at again behind the next.
-   * @throws NoSpaceError when nothing was written
+   * Writes all rows and the watermark in one durable transaction. Does not read a slice again after taking the next.
+   * @throws NoSpaceError if nothing was written
    */
   apply(slices: Iterable<Uint8Array>, watermark: Revision): void;
 }
 
-/** A checkpoint was not written for want of space; nothing of it is in the store. */
+/** A checkpoint was not written for lack of disk space; nothing of it is in the store. */
 export class NoSpaceError extends Error {
   override name = 'NoSpaceError';
 }

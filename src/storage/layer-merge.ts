@@ -1,26 +1,26 @@
 /**
- * Merges a shard's layers, newest first, into one ordered sequence: of rows with the same key the newest wins, and
- * where that is a tombstone the key is left out.
+ * Merges a shard's layers, newest first, into one ordered sequence. Of rows with the same key the newest wins; if that
+ * is a tombstone, the key is left out.
  *
- * Every layer is read in chunks that grow from a few rows to many, so that a caller that stops early pays for little,
- * and nothing stays open between two rows. A layer that changed since its chunk was read (a put while the caller
- * iterates, a checkpoint that moved content down) is read again from behind the last key returned: the sequence
- * is a live view, ordered and without repetitions.
+ * The merge reads every layer in chunks that grow from a few rows to many: a caller that stops early pays little, and
+ * nothing stays open between two rows. If a layer has changed since its chunk was read (a put while the caller
+ * iterates, a checkpoint that moved content down), the merge reads it again from after the last key returned. So the
+ * sequence is a live view, ordered and without repetitions.
  */
 import { assert } from '../shared/assert.ts';
-import type { Chunk } from './checkpoint-store.ts';
+import type { Rows } from './checkpoint-store.ts';
 import { successor, type StorageKey } from './storage-key.ts';
 
 const firstChunkRows = 16;
 const chunkRowsMax = 256;
 
 export interface Layer<T> {
-  read(start: StorageKey, end: StorageKey, limit: number): Chunk<T | undefined>;
-  /** Another number whenever earlier chunks may be stale. */
+  read(start: StorageKey, end: StorageKey, limit: number): Rows<T | undefined>;
+  /** Changes whenever earlier chunks may be stale. */
   stamp(): number;
 }
 
-/** Live rows with start ≤ key < end. `layers`: newest first. */
+/** Live rows with start ≤ key < end. @param layers newest first */
 export function* mergeLayers<T>(
   layers: readonly Layer<T>[],
   start: StorageKey,
@@ -34,7 +34,7 @@ export function* mergeLayers<T>(
     let newest: T | undefined;
     for (const cursor of cursors) {
       const row = cursor.seek(from);
-      // Strictly lower: of equal keys the first layer's row stays.
+      // Strictly lower, so that the first layer wins among equal keys.
       if (row !== undefined && (lowest === undefined || row[0] < lowest)) {
         lowest = row[0];
         newest = row[1];
@@ -49,7 +49,7 @@ export function* mergeLayers<T>(
 class LayerCursor<T> {
   readonly #layer: Layer<T>;
   readonly #end: StorageKey;
-  #rows: Chunk<T | undefined>['rows'] = [];
+  #rows: Rows<T | undefined>['rows'] = [];
   #more = true;
   #index = 0;
   #stamp = Number.NaN;
@@ -60,7 +60,7 @@ class LayerCursor<T> {
     this.#end = end;
   }
 
-  /** The first row at or behind `from`. `from` never goes back. */
+  /** The first row at or after `from`. `from` never decreases. */
   seek(from: StorageKey): readonly [StorageKey, T | undefined] | undefined {
     const stamp = this.#layer.stamp();
     if (stamp !== this.#stamp) {

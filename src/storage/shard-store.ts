@@ -2,31 +2,34 @@
  * A shard's content: two memtables over a checkpoint.
  *
  *   active memtable      takes every put and delete
- *   frozen memtable      on its way into the checkpoint (see checkpointer.ts); absent most of the time
+ *   frozen memtable      is being written to the checkpoint (checkpointer.ts); absent most of the time
  *   checkpoint store     LMDB
  *
- * A key is looked up from the top; the first layer that knows it, if only as deleted, decides. Freezing and dropping
- * the frozen memtable move content between layers and change nothing of what a reader sees.
+ * A look-up goes from the top down; the first layer that has the key, even as a tombstone, decides. Freezing a memtable
+ * and dropping it move content between layers; readers see no change.
  *
  * Deadlines: over all layers, exactly the live entries with a till have exactly one deadline key (see memtable.ts). The
- * deadlines that have passed leave a trail of tombstones until the next checkpoint, and walking it again for each
- * `nextDeadline` would be quadratic. So the store keeps a floor: no live deadline key is below it. It moves up when a
- * scan finds the first live one, and down when an earlier deadline is added.
+ * search for the next one begins at a floor (deadline-floor.ts).
+ *
+ * Counts (counts.ts): every write knows what the entry was, because it looks up `belowTill`, and what it becomes. A
+ * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
 import type { Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry } from '../protocol/entries.ts';
-import type { CheckpointStore } from './checkpoint-store.ts';
+import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
+import { countedPerSlice, countEntries, Counts } from './counts.ts';
+import { DeadlineFloor } from './deadline-floor.ts';
+import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
-import { Memtable, noEntry, type Slot } from './memtable/memtable.ts';
+import { Memtable, noEntry, notCounted, type Slot } from './memtable/memtable.ts';
+import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
 import {
-  deadlineEnd,
   deadlineKey,
   deadlineOwner,
-  deadlinePrefix,
-  keyOf,
+  entryKeyOf,
   parseStorageKey,
   prefixEnd,
   storageKey,
@@ -36,6 +39,10 @@ import {
 } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
+export interface ShardStoreOptions {
+  /** Called with the entries counted so far, while a store without counts is opened. */
+  readonly onCounted?: (entries: number) => void;
+}
 
 export class ShardStore implements Entries {
   readonly #checkpoint: CheckpointStore;
@@ -43,23 +50,22 @@ export class ShardStore implements Entries {
   #active = new Memtable(this.#chunks);
   #frozen: Memtable | undefined;
 
-  /** Goes up with every put and delete. */
+  /** Increases with every put and delete. */
   #writes = 0;
-  /** Goes up when content moves between layers. */
+  /** Increases when content moves between layers. */
   #moves = 0;
   readonly #entryLayers: readonly Layer<Entry>[];
   readonly #deadlineLayers: readonly Layer<true>[];
 
-  #deadlineFloor: StorageKey = deadlinePrefix;
-  /** The floor is itself a live deadline key. */
-  #deadlineFloorLive = false;
+  readonly #counts = new Counts();
+  readonly #deadlineFloor = new DeadlineFloor();
 
-  // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and need not search for
-  // either twice.
-  #last: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
-  #before: Found = { key: undefined, slot: 0, entry: undefined, isRead: true };
+  // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and searches for
+  // neither twice.
+  #last: Found = { key: undefined, slot: 0, entry: undefined, valueBytes: 0, isRead: true };
+  #before: Found = { key: undefined, slot: 0, entry: undefined, valueBytes: 0, isRead: true };
 
-  constructor(checkpoint: CheckpointStore) {
+  constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
     checkpoint.refresh();
     const writes = (): number => this.#writes;
@@ -74,6 +80,7 @@ export class ShardStore implements Entries {
       { read: (start, end, limit) => this.#frozen?.readDeadlines(start, end, limit) ?? noRows, stamp: moves },
       { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
     ];
+    this.#counts.open(checkpoint.counts(), () => countEntries(this.#entryLayers, options.onCounted));
   }
 
   get(kind: Kind, account: AccountId, key: string): Entry | undefined {
@@ -81,36 +88,31 @@ export class ShardStore implements Entries {
   }
 
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
-    this.#write(storageKey(kind, account, key), entry);
+    this.#write(storageKey(kind, account, key), kind, account, entry);
   }
 
   delete(kind: Kind, account: AccountId, key: string): void {
-    this.#write(storageKey(kind, account, key), undefined);
+    this.#write(storageKey(kind, account, key), kind, account, undefined);
   }
 
-  /** Lazy: reads as far as it is iterated, and sees what is written meanwhile behind the place it has reached. */
+  /** Lazy: reads as far as the caller iterates, and sees later writes to keys after the place it has reached. */
   *range(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<LocatedEntry, void, undefined> {
     const within = storageKey(kind, account, prefix);
-    const behind = after === undefined ? within : successor(storageKey(kind, account, after));
-    const start = behind > within ? behind : within;
+    const next = after === undefined ? within : successor(storageKey(kind, account, after));
+    const start = next > within ? next : within;
     for (const [key, entry] of mergeLayers(this.#entryLayers, start, prefixEnd(within))) {
-      yield { kind, account, key: keyOf(key, account.length), entry };
+      yield { kind, account, key: entryKeyOf(key, account.length), entry };
     }
   }
 
   nextDeadline(): number {
-    if (!this.#deadlineFloorLive && this.#deadlineFloor !== deadlineEnd) {
-      const [first] = mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineEnd);
-      this.#deadlineFloor = first === undefined ? deadlineEnd : first[0];
-      this.#deadlineFloorLive = first !== undefined;
-    }
-    return this.#deadlineFloorLive ? tillOf(this.#deadlineFloor) : Infinity;
+    return this.#deadlineFloor.next(this.#deadlineLayers);
   }
 
   due(now: number, limit: number): LocatedEntry[] {
     const found: LocatedEntry[] = [];
     if (limit <= 0 || this.nextDeadline() > now) return found;
-    for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor, deadlineKey(now + 1, ''))) {
+    for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor.key, deadlineKey(now + 1, ''))) {
       const at = deadlineOwner(deadline);
       const entry = this.#entryOf(this.#find(at));
       assert(
@@ -123,6 +125,27 @@ export class ShardStore implements Entries {
     return found;
   }
 
+  countOf(account: AccountId, kind: Kind): EntryCount {
+    this.#countBytes();
+    return this.#counts.get(account, kind);
+  }
+
+  /** One count for each account and kind that has entries, in no order. */
+  counts(): Iterable<EntryCount> {
+    this.#countBytes();
+    return this.#counts.all();
+  }
+
+  /** Walks all of the content and returns what `counts` should. Changes nothing. */
+  recount(): EntryCount[] {
+    return countEntries(this.#entryLayers);
+  }
+
+  /** The checkpoint has no counts for its content yet. */
+  get countsUnstored(): boolean {
+    return this.#counts.areUnstored;
+  }
+
   /** Estimated heap use of both memtables. */
   get memtableBytes(): number {
     return this.#active.bytes + (this.#frozen?.bytes ?? 0);
@@ -133,7 +156,7 @@ export class ShardStore implements Entries {
     return this.#active.bytes;
   }
 
-  /** Keys that are newer than the checkpoint, tombstones included. */
+  /** The number of keys newer than the checkpoint, tombstones included. */
   get memtableSize(): number {
     return this.#active.size + (this.#frozen?.size ?? 0);
   }
@@ -147,22 +170,36 @@ export class ShardStore implements Entries {
     return this.#frozen;
   }
 
-  /** Starts a new active memtable; the old one is kept, unchanged, until `dropFrozen`. */
+  /** Starts a new active memtable. The old one stays, unchanged, until `dropFrozen`. */
   freeze(): Memtable {
     assert(this.#frozen === undefined, 'one memtable is frozen at a time');
     const frozen = this.#active;
     frozen.freeze();
     this.#frozen = frozen;
+    this.#counts.freeze();
     this.#active = new Memtable(this.#chunks);
     this.#moved();
     return frozen;
   }
 
-  /** The frozen memtable's content is in the checkpoint. */
+  /** Everything that the next checkpoint stores. The store may change between two slices. */
+  *frozenSlices(): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
+    const frozen = this.#frozen;
+    assert(frozen !== undefined, 'a memtable is frozen');
+    for (const slice of encodeSlices(frozen)) {
+      this.#counts.countFrozenBytes(frozen, countedPerSlice);
+      yield slice;
+    }
+    this.#counts.countFrozenBytes(frozen);
+    yield* encodeCountSlices(this.#counts.frozen());
+  }
+
+  /** To be called when the frozen memtable's content is in the checkpoint. */
   dropFrozen(): void {
     assert(this.#frozen !== undefined, 'a memtable is frozen');
     this.#frozen.release();
     this.#frozen = undefined;
+    this.#counts.dropFrozen();
     // A snapshot from before the commit would show the keys as they were before.
     this.#checkpoint.refresh();
     this.#moved();
@@ -175,7 +212,7 @@ export class ShardStore implements Entries {
     forget(this.#before);
   }
 
-  /** Good until the next one. */
+  /** The result is valid until the next call. */
   #find(at: StorageKey): Found {
     if (at === this.#last.key) return this.#last;
     const found = this.#before;
@@ -184,7 +221,7 @@ export class ShardStore implements Entries {
     if (at === found.key) return found;
     found.slot = this.#active.find(at);
     found.isRead = found.slot === 0;
-    found.entry = found.isRead ? this.#below(at) : undefined;
+    found.entry = found.isRead ? this.#below(at, found) : undefined;
     found.key = at;
     return found;
   }
@@ -197,17 +234,22 @@ export class ShardStore implements Entries {
     return found.entry;
   }
 
-  #below(at: StorageKey): Entry | undefined {
+  #below(at: StorageKey, size: ValueSize): Entry | undefined {
     const frozen = this.#frozen;
     const slot = frozen === undefined ? 0 : frozen.find(at);
-    return frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);
+    if (frozen === undefined || slot === 0) return this.#checkpoint.get(at, size);
+    const entry = frozen.entry(slot);
+    size.valueBytes = entry === undefined ? 0 : Buffer.byteLength(entry.value);
+    return entry;
   }
 
-  #write(at: StorageKey, entry: Entry | undefined): void {
+  #write(at: StorageKey, kind: Kind, account: AccountId, entry: Entry | undefined): void {
     const found = this.#find(at);
     const old = found.slot === 0 ? (found.entry?.till ?? noEntry) : this.#active.till(found.slot);
+    let bytesBelow = 0;
     if (found.slot === 0) {
       if (entry === undefined && old === noEntry) return;
+      if (old !== noEntry) bytesBelow = found.valueBytes;
       found.slot = this.#active.add(at, old);
     }
     const { slot } = found;
@@ -215,34 +257,40 @@ export class ShardStore implements Entries {
     const to = entry?.till ?? 0;
     if (from !== to) {
       const belowTill = this.#active.belowTill(slot);
-      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));
-      if (to !== 0) this.#deadlineAdded(this.#active.addDeadline(to, at, belowTill));
+      if (from !== 0) this.#deadlineFloor.removed(this.#active.removeDeadline(from, at, belowTill));
+      if (to !== 0) this.#deadlineFloor.added(this.#active.addDeadline(to, at, belowTill));
     }
     this.#writes += 1;
     found.entry = entry;
     found.isRead = true;
-    if (!this.#active.write(at, slot, entry)) found.slot = 0;
+    if (entry === undefined && this.#active.belowTill(slot) === noEntry) found.slot = 0;
+    let bytes = this.#active.write(at, slot, entry);
+    if (bytes === notCounted) {
+      bytes = 0;
+      this.#counts.touch(account, kind);
+      this.#counts.limitUncounted(this.#active);
+    }
+    const entries = (entry === undefined ? 0 : 1) - (old === noEntry ? 0 : 1);
+    bytes += entries * (at.length + entryHeaderBytes) - bytesBelow;
+    if (entries !== 0 || bytes !== 0) this.#counts.add(account, kind, entries, bytes);
   }
 
-  #deadlineAdded(deadline: StorageKey): void {
-    if (deadline > this.#deadlineFloor) return;
-    this.#deadlineFloor = deadline;
-    this.#deadlineFloorLive = true;
-  }
-
-  #deadlineRemoved(deadline: StorageKey): void {
-    if (deadline === this.#deadlineFloor) this.#deadlineFloorLive = false;
+  #countBytes(): void {
+    if (this.#frozen !== undefined) this.#counts.countFrozenBytes(this.#frozen);
+    this.#counts.countBytes(this.#active);
   }
 }
 
-/** Where a key is. */
-interface Found {
+/** The result of a look-up. */
+interface Found extends ValueSize {
   key: StorageKey | undefined;
-  /** In the active memtable, 0 = it is not there. */
+  /** In the active memtable; 0: the key is not there. */
   slot: Slot;
-  /** Its entry, or the one below when it has no slot. */
+  /** The slot's entry, or the one below if there is no slot. */
   entry: Entry | undefined;
-  /** A slot's entry is read when somebody asks: a blind write does not. */
+  /** Of the entry below, if there is no slot. */
+  valueBytes: number;
+  /** A slot's entry is read on demand: a blind write does not need it. */
   isRead: boolean;
 }
 

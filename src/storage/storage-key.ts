@@ -3,19 +3,20 @@
  *
  *   entry      [account length u8][account][kind u8][key as UTF-8]
  *   deadline   [0]['e'][till, 6 bytes big-endian][storage key of the entry]
- *   meta       [0]['m'][name]
+ *   meta       [0]['m'][name], for a count [0]['m']['c'][account length u8][account][kind u8]
  *
- * A storage key is a string with one character (0–255) per byte. So JavaScript's comparison of two strings is the
- * comparison of their bytes, which is LMDB's order too, and a key of ASCII characters is built by concatenation alone.
- * (Plain JavaScript strings would sort a surrogate pair before U+E000–U+FFFF; their UTF-8 sorts behind.)
+ * A storage key is a string with one character (0–255) per byte. So JavaScript compares two keys as LMDB does, byte by
+ * byte, and a key of ASCII characters is built by concatenation alone. (Plain JavaScript strings would sort a surrogate
+ * pair before U+E000–U+FFFF; their UTF-8 sorts after.)
  *
- * The account length in front keeps accounts apart whose names are each other's prefix, and makes "all of one kind of
- * one account" a range. Length 0 is the server's own account: its entries carry a kind letter, and the two letters
- * that are no kind are taken for the deadline index and for meta records.
+ * The leading account length separates accounts whose names are each other's prefix, and makes "all of one kind of one
+ * account" a range. Length 0 is the server's own account: its entries carry a kind letter. The deadline index and the
+ * meta records use two letters that are not kinds.
  */
 import { accountId, type AccountId } from '../protocol/ids.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
+import { deadlineHeaderBytes } from '../shared/limits.ts';
 
 export type StorageKey = string;
 
@@ -27,18 +28,34 @@ export interface Address {
 
 /** All deadline keys start with it. */
 export const deadlinePrefix: StorageKey = '\0e';
-/** Behind every deadline key. */
+/** After every deadline key. */
 export const deadlineEnd: StorageKey = '\0f';
-export const watermarkKey: StorageKey = '\0mwatermark';
+/** All meta keys start with it. */
+export const metaPrefix: StorageKey = '\0m';
+/** After every meta key. */
+export const metaEnd: StorageKey = '\0n';
+export const watermarkKey: StorageKey = `${metaPrefix}watermark`;
+/** All keys of counts start with it. */
+export const countPrefix: StorageKey = `${metaPrefix}c`;
+/** After every key of a count. */
+export const countEnd: StorageKey = `${metaPrefix}d`;
+/** The ranges that hold all entries, in order: before, between and after the deadline keys and the meta keys. */
+export const entryRanges: readonly (readonly [start: StorageKey, end: StorageKey])[] = [
+  ['\0', deadlinePrefix],
+  [deadlineEnd, metaPrefix],
+  [metaEnd, '\xff'],
+];
 
-const deadlineHeaderChars = deadlinePrefix.length + 6;
+assert(deadlinePrefix.length + 6 === deadlineHeaderBytes, 'a deadline key begins with two letters and a u48');
 
 const kindByLetter = new Map<number, Kind>(Object.values(kinds).map((kind) => [kind, kind]));
 for (const kind of Object.values<number>(kinds)) {
   assert(kind !== 0x65 && kind !== 0x6d, 'no kind of entry has the letter of the deadline index or of meta records');
 }
 
-/** @throws InvariantError when the key has lone surrogates: two such keys could become one. The edge refuses them. */
+/**
+ * @throws InvariantError if the key has lone surrogates: two such keys could become one. The front end refuses them.
+ */
 export function storageKey(kind: Kind, account: AccountId, key: string): StorageKey {
   return String.fromCharCode(account.length) + account + String.fromCharCode(kind) + toByteString(key);
 }
@@ -55,8 +72,8 @@ export function parseStorageKey(storageKey: StorageKey): Address {
   };
 }
 
-/** The client's key in a storage key of an account whose name has `accountChars` characters. */
-export function keyOf(storageKey: StorageKey, accountChars: number): string {
+/** The entry's key in a storage key of an account whose name has `accountChars` characters. */
+export function entryKeyOf(storageKey: StorageKey, accountChars: number): string {
   return fromByteString(storageKey.slice(accountChars + 2));
 }
 
@@ -81,22 +98,33 @@ export function isDeadlineKey(key: StorageKey): boolean {
 }
 
 export function isMetaKey(key: StorageKey): boolean {
-  return key.startsWith('\0m');
+  return key.startsWith(metaPrefix);
+}
+
+/** The key of the row that says how many entries of a kind an account has. */
+export function countKey(account: AccountId, kind: Kind): StorageKey {
+  return countPrefix + storageKey(kind, account, '');
+}
+
+/** Inverse of `countKey`. */
+export function parseCountKey(key: StorageKey): { account: AccountId; kind: Kind } {
+  const { account, kind } = parseStorageKey(key.slice(countPrefix.length));
+  return { account, kind };
 }
 
 export function tillOf(deadlineKey: StorageKey): number {
   let till = 0;
-  for (let at = deadlinePrefix.length; at < deadlineHeaderChars; at += 1)
+  for (let at = deadlinePrefix.length; at < deadlineHeaderBytes; at += 1)
     till = till * 256 + deadlineKey.charCodeAt(at);
   return till;
 }
 
 /** The storage key of the entry that the deadline belongs to. */
 export function deadlineOwner(deadlineKey: StorageKey): StorageKey {
-  return deadlineKey.slice(deadlineHeaderChars);
+  return deadlineKey.slice(deadlineHeaderBytes);
 }
 
-/** The lowest key behind all those that start with `prefix`. */
+/** The lowest key after all keys that start with `prefix`. */
 export function prefixEnd(prefix: StorageKey): StorageKey {
   let last = prefix.length - 1;
   while (last >= 0 && prefix.charCodeAt(last) === 0xff) last -= 1;
@@ -104,7 +132,7 @@ export function prefixEnd(prefix: StorageKey): StorageKey {
   return prefix.slice(0, last) + String.fromCharCode(prefix.charCodeAt(last) + 1);
 }
 
-/** The lowest key behind this one. */
+/** The lowest key after this one. */
 export function successor(key: StorageKey): StorageKey {
   return `${key}\0`;
 }
@@ -119,7 +147,7 @@ function fromByteString(bytes: string): string {
   return isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
-// Keys are short: a loop here beats every call into native code.
+// Keys are short: a loop is faster than any call into native code.
 function isAscii(text: string): boolean {
   for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) > 0x7f) return false;
   return true;

@@ -7,6 +7,7 @@ import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
 import { History } from '../support/crash-history.ts';
 import { Load } from '../support/crash-load.ts';
 import { meanwhile, sleep, trial, type Trial } from '../support/crash-trial.ts';
+import { recountDataDirectory } from '../support/recount-data-directory.ts';
 import { waysToFailpoints, type WayToFailpoint } from '../support/ways-to-failpoints.ts';
 
 /** Two starts for each failpoint, and none of them is in a front end. */
@@ -30,6 +31,7 @@ trial(
       await server.kill();
       await running;
       await dieAt(trial, history, { name, way, round, diedAt });
+      await recountDataDirectory(server.dataDir);
       const again = Date.now();
       await server.start({ shards: way.shards, threads });
       history.restarted(server.launchedAt, again);

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { History } from '../support/crash-history.ts';
 import { Load } from '../support/crash-load.ts';
 import { meanwhile, sleep, trial } from '../support/crash-trial.ts';
+import { recountDataDirectory } from '../support/recount-data-directory.ts';
 
 const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 10);
 /** Once more with what was there, once with another number of shards; and of front ends. */
@@ -26,6 +27,7 @@ trial(
     let killedStarting = 0;
     let replayedLess = 0;
     let oldest = 0;
+    let counted = 0;
     let diedAt = Date.now();
     for (let round = 0; round <= rounds; round += 1) {
       const layout = layoutOfRound[round % layoutOfRound.length]!;
@@ -36,6 +38,7 @@ trial(
         await sleep(100 + random.below(500));
         diedAt = Date.now();
         await server.kill();
+        counted += await recountDataDirectory(server.dataDir);
         killedStarting += 1;
       }
       const serving = await server.start(layout);
@@ -68,13 +71,15 @@ trial(
       diedAt = Date.now();
       await server.kill();
       await running;
+      counted += await recountDataDirectory(server.dataDir);
     }
     await server.stop();
     const { totals } = history;
-    t.diagnostic(JSON.stringify({ effective, killedStarting, replayedLess, oldest, ...totals }));
+    t.diagnostic(JSON.stringify({ effective, killedStarting, replayedLess, oldest, counted, ...totals }));
     assert(effective >= rounds * 0.7, `only ${effective} of ${rounds} rounds had something to lose`);
     assert(killedStarting > 0 || rounds < 10, 'some starts were killed');
     assert(replayedLess > 0 || rounds < 10, 'checkpoints spared some replays');
+    assert(counted > 0, 'entries were there to be counted');
     assert(totals.recovered > 0 && totals.replayed > 0 && totals.expired > 0, 'the load met what it is for');
   },
 );

@@ -13,9 +13,9 @@ import { spareName, spareTmpName } from '../../src/journal/file/segment.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { ownerOf } from '../../src/protocol/partition.ts';
 import { kinds, recordHeaderBytes, RecordWriter } from '../../src/protocol/record.ts';
-import { encodeWatermark, entryHeaderBytes, writeEntry } from '../../src/storage/entry-codec.ts';
+import { encodeCount, encodeWatermark, entryHeaderBytes, writeEntry } from '../../src/storage/entry-codec.ts';
 import { storeFormat } from '../../src/storage/lmdb/lmdb-store.ts';
-import { deadlineKey, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
+import { countKey, deadlineKey, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
 import { lockHistoryMax } from '../../src/shared/limits.ts';
 import { codeSpans, readDoc, tableUnder } from './markdown.ts';
 
@@ -181,13 +181,18 @@ test('storage keys and values are as documented', () => {
   assert.equal(deadlineKey(0x010203040506, entry), `\0e\u0001\u0002\u0003\u0004\u0005\u0006${entry}`);
   assert.equal(keys['watermark'], '0, `m`, `watermark`');
   assert.equal(watermarkKey, '\0mwatermark');
+  assert.equal(keys['count'], '0, `m`, `c`, account length u8, account, kind u8');
+  assert.equal(countKey(accountId('ab'), kinds.kv), '\0mc\u0002abk');
 
   const values = Object.fromEntries(tableUnder(markdown, 'Values'));
   assert.equal(values['entry'], `revision u48, till u48, value: ${entryHeaderBytes} bytes and the JSON text`);
   const bytes = Buffer.alloc(64);
   const end = writeEntry(bytes, 0, { rev: revision(7), till: 9, value: '"v"' });
   assert.deepEqual([bytes.readUIntLE(0, 6), bytes.readUIntLE(6, 6), bytes.toString('utf8', 12, end)], [7, 9, '"v"']);
-  assert.equal(encodeWatermark(revision(7)).readUIntLE(0, 6), 7);
+  assert.match(values['watermark'] ?? '', /^revision u48: .*; 1 u8: /);
+  assert.equal(encodeWatermark(revision(7)).toString('hex'), '07000000000001');
+  assert.match(values['count'] ?? '', /^entries u48, bytes u48: /);
+  assert.equal(encodeCount({ entries: 3, bytes: 258 }).toString('hex'), '030000000000020100000000');
   assert.ok(codeSpans(markdown).has(`{"format": ${storeFormat}, "logId", "shards", "generation"}`));
 });
 

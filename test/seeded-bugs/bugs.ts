@@ -239,7 +239,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a deadline stays when its key is written again',
     file: 'src/storage/shard-store.ts',
-    find: '      if (from !== 0) this.#deadlineRemoved(this.#active.removeDeadline(from, at, belowTill));\n',
+    find: '      if (from !== 0) this.#deadlineFloor.removed(this.#active.removeDeadline(from, at, belowTill));\n',
     replace: '',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
@@ -249,8 +249,28 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a slot of the checkpoint outlives its deletion above',
     file: 'src/storage/shard-store.ts',
-    find: 'frozen === undefined || slot === 0 ? this.#checkpoint.get(at) : frozen.entry(slot);',
-    replace: 'frozen?.entry(slot) ?? this.#checkpoint.get(at);',
+    find: '    const entry = frozen.entry(slot);\n',
+    replace: '    const entry = frozen.entry(slot) ?? this.#checkpoint.get(at);\n',
+    caughtBy: {
+      file: 'test/storage/shard-store-model.test.ts',
+      test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+  {
+    name: 'a replaced entry is counted twice',
+    file: 'src/storage/shard-store.ts',
+    find: '(old === noEntry ? 0 : 1);',
+    replace: '(old === noEntry || entry !== undefined ? 0 : 1);',
+    caughtBy: {
+      file: 'test/storage/shard-store-model.test.ts',
+      test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+  {
+    name: 'counts are of now, not of the checkpoint',
+    file: 'src/storage/counts.ts',
+    find: 'const isNewer = counter.changedAfter === this.#freezes;',
+    replace: 'const isNewer = counter.changedAfter === -2;',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',
@@ -330,9 +350,16 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'keys of one name in two accounts are one',
     file: 'src/protocol/footprint.ts',
-    find: 'return `${account}\\0${key}`;',
-    replace: 'return `${account.slice(0, 0)}\\0${key}`;',
+    find: 'return `${account}\\0$',
+    replace: 'return `${account.slice(0, 0)}\\0$',
     caughtBy: { file: `${tests}/core/holds.test.ts`, test: 'everything that needs it is blocked' },
+  },
+  {
+    name: 'a hold covers a thing and not its parts',
+    file: 'src/protocol/footprint.ts',
+    find: '${nul === -1 ? key : key.slice(0, nul)}',
+    replace: '${nul === -2 ? "" : key}',
+    caughtBy: { file: 'test/protocol/parts.test.ts', test: 'while a transaction holds their thing they do not expire' },
   },
   {
     name: 'one failed condition of another shard is overlooked',

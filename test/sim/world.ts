@@ -12,7 +12,9 @@ import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts'
 import type { InProcess } from '../support/in-process.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import { kinds } from '../../src/protocol/record.ts';
+import { inOrder } from '../support/assert-counts.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
+import { ShardStore } from '../../src/storage/shard-store.ts';
 import { Crash, FaultDisk } from '../support/fault-disk.ts';
 import { digestOf } from '../support/map-entries.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
@@ -188,9 +190,20 @@ export class World {
       ),
     );
     const expected = this.timeline.digest(accounts);
+    this.#recount();
     if (content !== expected) throw new Violation(`I5: after the start\n${content}\n--- the log says\n${expected}`);
     this.trace.note(`started at ${boot.rev}`);
     this.counts.add('start');
+  }
+
+  /** Counts are those of the content, at every start and end of a life. */
+  #recount(): void {
+    for (const { entries, shard } of this.server!.states) {
+      if (!(entries instanceof ShardStore)) throw new Violation('a shard has a store');
+      const counts = inOrder(entries.counts()).join('\n');
+      const expected = inOrder(entries.recount()).join('\n');
+      if (counts !== expected) throw new Violation(`I23: shard ${shard} counts\n${counts}\n--- and has\n${expected}`);
+    }
   }
 
   async #live(end: End, steps: number): Promise<void> {
@@ -217,6 +230,7 @@ export class World {
       await this.#step();
     }
     if (full > 0) this.counts.add('steps on a full disk', full);
+    this.#recount();
     await this.#die(end);
   }
 
@@ -271,6 +285,7 @@ export class World {
       await this.#step(false);
     }
     this.clients.finish();
+    this.#recount();
     await this.#stop();
     this.counts.add('disk call', this.disk.calls);
     await this.#tryToStart();

@@ -1,6 +1,7 @@
 /**
  * The store against a naive map, over random sequences of everything that can happen to it: writes, reads, checkpoints
- * with writes in the middle, checkpoints that find no room, crashes that leave only what was committed.
+ * with writes in the middle, checkpoints that find no disk space, crashes that leave only what was committed. Counts are compared with
+ * the oracle's and with a walk over the content.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,9 +11,11 @@ import type { Kind } from '../../src/protocol/record.ts';
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { Checkpointer } from '../../src/storage/checkpoint/checkpointer.ts';
 import type { CheckpointStore, CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
+import { assertCounts, inOrder } from '../support/assert-counts.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
-import { deadlineEnd, deadlineKey, deadlinePrefix, storageKey } from '../../src/storage/storage-key.ts';
+import { encodeWatermark } from '../../src/storage/entry-codec.ts';
+import { deadlineEnd, deadlineKey, deadlinePrefix, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
 import {
   accounts,
   checkpointer,
@@ -40,8 +43,10 @@ type Step =
   | (Place & { readonly do: 'delete' | 'read-then-put' })
   | (Place & { readonly do: 'range'; readonly after: string | undefined; readonly limit: number })
   | { readonly do: 'due'; readonly now: number; readonly limit: number; readonly remove: boolean }
-  | { readonly do: 'checkpoint'; readonly room: boolean; readonly meanwhile: readonly Step[] }
-  | { readonly do: 'crash' };
+  | { readonly do: 'checkpoint'; readonly hasSpace: boolean; readonly meanwhile: readonly Step[] }
+  | { readonly do: 'count' }
+  /** A version without counts had the store until this start. */
+  | { readonly do: 'crash'; readonly withoutCounts: boolean };
 
 const place = {
   kind: fc.constantFrom(...testKinds),
@@ -83,18 +88,19 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
       weight: 3,
       arbitrary: fc.record({
         do: fc.constant('checkpoint' as const),
-        room: fc.oneof({ weight: 2, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
+        hasSpace: fc.oneof({ weight: 2, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
         meanwhile: fc.array(simpleStep, { maxLength: 6 }),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
+    { weight: 1, arbitrary: fc.constant({ do: 'count' as const }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), withoutCounts: fc.boolean() }) },
   ),
   { minLength: 20, maxLength: 150, size: 'max' },
 );
 
 class Run {
   #level: Level;
-  readonly #reopen: () => Promise<Level>;
+  readonly #reopen: (withoutCounts: boolean) => Promise<Level>;
   #store: ShardStore;
   #writer: FlakyWriter;
   #checkpointer: Checkpointer;
@@ -105,7 +111,7 @@ class Run {
   #rev = 0;
   #meanwhile: readonly Step[] = [];
 
-  constructor(level: Level, reopen: () => Promise<Level>) {
+  constructor(level: Level, reopen: (withoutCounts: boolean) => Promise<Level>) {
     this.#level = level;
     this.#reopen = reopen;
     this.#store = new ShardStore(level);
@@ -116,14 +122,19 @@ class Run {
   async step(step: Step): Promise<void> {
     switch (step.do) {
       case 'checkpoint':
-        await this.#checkpoint(step.room, step.meanwhile);
+        await this.#checkpoint(step.hasSpace, step.meanwhile);
         break;
       case 'crash':
-        this.#level = await this.#reopen();
+        this.#level = await this.#reopen(step.withoutCounts);
         this.#store = new ShardStore(this.#level);
         this.#checkpointer = this.#newCheckpointer();
         this.#oracle = this.#durable.clone();
         this.#frozen = undefined;
+        this.#compareUnstored(step.withoutCounts);
+        this.#compareCounts();
+        break;
+      case 'count':
+        this.#compareCounts();
         break;
       default:
         this.#simple(step);
@@ -139,14 +150,26 @@ class Run {
     assert.equal(this.#store.memtableBytes, 0);
     assert.equal(this.#store.memtableSize, 0);
     const index = this.#level.keys(deadlinePrefix, deadlineEnd, 10_000).rows.map(([key]) => key);
-    const wanted = this.#oracle
+    const expected = this.#oracle
       .due(Infinity)
       .map((e) => deadlineKey(e.entry.till, storageKey(e.kind, e.account, e.key)))
       .toSorted((a, b) => (a < b ? -1 : 1));
-    assert.deepEqual(index, wanted);
+    assert.deepEqual(index, expected);
+  }
+
+  #compareUnstored(withoutCounts: boolean): void {
+    const { counts, current } = this.#level.counts();
+    if (withoutCounts) assert.ok(!current);
+    assert.equal(this.#store.countsUnstored, !current && (this.#oracle.size > 0 || counts.length > 0));
+  }
+
+  #compareCounts(): void {
+    assertCounts(this.#store);
+    assert.deepEqual(inOrder(this.#store.counts()), inOrder(this.#oracle.counts()));
   }
 
   #compareAll(): void {
+    this.#compareCounts();
     for (const e of this.#oracle.all()) assert.deepEqual(this.#store.get(e.kind, e.account, e.key), e.entry);
     for (const kind of testKinds) {
       for (const account of accounts) {
@@ -156,16 +179,19 @@ class Run {
     assert.deepEqual(sorted(this.#store.due(2 ** 48 - 2, 10_000)), sorted(this.#oracle.due(Infinity)));
   }
 
-  async #checkpoint(room: boolean, meanwhile: readonly Step[]): Promise<void> {
+  async #checkpoint(hasSpace: boolean, meanwhile: readonly Step[]): Promise<void> {
     this.#frozen ??= this.#oracle.clone();
-    this.#writer.room = room;
+    this.#writer.hasSpace = hasSpace;
     this.#meanwhile = meanwhile;
     const before = this.#checkpointer.watermark;
     const outcome = await this.#checkpointer.start(revision(this.#rev));
-    assert.equal(outcome, room ? 'done' : 'no-space');
-    if (room) {
+    assert.equal(outcome, hasSpace ? 'done' : 'no-space');
+    if (hasSpace) {
       this.#durable = this.#frozen;
       this.#frozen = undefined;
+      const stored = this.#level.counts();
+      assert.deepEqual(inOrder(stored.counts), inOrder(this.#durable.counts()), 'stored counts are of the freeze');
+      assert.ok(stored.current);
       assert.equal(this.#level.watermark(), this.#checkpointer.watermark);
     } else {
       assert.equal(this.#checkpointer.watermark, before);
@@ -184,7 +210,7 @@ class Run {
     });
   }
 
-  #simple(step: Exclude<Step, { do: 'checkpoint' | 'crash' }>): void {
+  #simple(step: Exclude<Step, { do: 'checkpoint' | 'count' | 'crash' }>): void {
     if (step.do === 'due') {
       const found = this.#store.due(step.now, step.limit);
       const all = this.#oracle.due(step.now);
@@ -239,7 +265,10 @@ test('shard store: over a checkpoint in memory it behaves like a map, whatever h
   await fc.assert(
     fc.asyncProperty(steps, async (steps) => {
       const level = new MemoryCheckpointStore();
-      const run = new Run(level, async () => level);
+      const run = new Run(level, async (withoutCounts) => {
+        if (withoutCounts) level.withoutCounts();
+        return level;
+      });
       for (const step of steps) await run.step(step);
       await run.finish();
     }),
@@ -252,7 +281,10 @@ test('shard store: over LMDB it behaves like a map, closed and opened again in b
     fc.asyncProperty(steps, async (steps) => {
       using directory = temporaryDirectory();
       let store = openStore(directory.path);
-      const run = new Run(store.shard(zero), async () => {
+      const run = new Run(store.shard(zero), async (withoutCounts) => {
+        const level = store.shard(zero);
+        const watermark = encodeWatermark(level.watermark()).subarray(0, 6);
+        if (withoutCounts) store.transaction(() => level.putRaw(watermarkKey, watermark));
         await store.close();
         store = openStore(directory.path);
         return store.shard(zero);

@@ -37,7 +37,7 @@ test('range: thousands of keys over three layers come in order, each once, witho
   await lmdb.close();
 });
 
-test('range: it is lazy, and sees what is written behind the place it has reached', () => {
+test('range: it is lazy, and sees what is written after the place it has reached', () => {
   const store = new ShardStore(new MemoryCheckpointStore());
   for (const key of ['b', 'd', 'f']) store.put(kv, a, key, entry(1));
   const seen: string[] = [];

@@ -10,14 +10,15 @@ import {
   deadlinePrefix,
   isDeadlineKey,
   isMetaKey,
-  keyOf,
+  entryKeyOf,
   parseStorageKey,
   prefixEnd,
   storageKey,
   tillOf,
   watermarkKey,
 } from '../../src/storage/storage-key.ts';
-import { compareKeys, keys } from './store-support.ts';
+import { deadlineHeaderBytes, keyBytesMax, lmdbKeyBytesMax, storageKeyBytesMax } from '../../src/shared/limits.ts';
+import { compareKeys, keys, openStore, temporaryDirectory, zero } from './store-support.ts';
 
 const anyKey = fc.oneof(fc.constantFrom(...keys), fc.string({ unit: 'binary', maxLength: 40 }));
 const anyAccount = fc.stringMatching(/^[A-Za-z0-9._-]{0,64}$/).map(accountId);
@@ -28,7 +29,7 @@ test('storage key: it can be taken apart again', () => {
     fc.property(anyKind, anyAccount, anyKey, (kind, account, key) => {
       const at = storageKey(kind, account, key);
       assert.deepEqual(parseStorageKey(at), { kind, account, key });
-      assert.equal(keyOf(at, account.length), key);
+      assert.equal(entryKeyOf(at, account.length), key);
       assert.ok(!isDeadlineKey(at) && !isMetaKey(at));
     }),
   );
@@ -72,4 +73,23 @@ test('deadline key: it sorts by till and leads back to its entry', () => {
     }),
   );
   assert.ok(isMetaKey(watermarkKey) && watermarkKey > deadlineEnd);
+});
+
+test('storage key: the longest one and its deadline key fit into LMDB, which takes no more than is said', async () => {
+  const account = accountId('z'.repeat(64));
+  // A thing's name, NUL and letter, a part's name, a revision of 11 characters and an index of 4.
+  const part = `${'k'.repeat(keyBytesMax)}\0g${'g'.repeat(keyBytesMax)}\0${'v'.repeat(11)}-0000`;
+  const longest = storageKey(kinds.kv, account, part);
+  assert.ok(longest.length <= storageKeyBytesMax);
+  assert.equal(deadlineKey(1, longest).length, longest.length + deadlineHeaderBytes);
+  assert.ok(deadlineHeaderBytes + storageKeyBytesMax <= lmdbKeyBytesMax);
+
+  using directory = temporaryDirectory();
+  const lmdb = openStore(directory.path);
+  const level = lmdb.shard(zero);
+  const put = (key: string): void => lmdb.transaction(() => level.putRaw(key, Buffer.alloc(20)));
+  put(deadlineKey(1, longest));
+  put('k'.repeat(lmdbKeyBytesMax));
+  assert.throws(() => put('k'.repeat(lmdbKeyBytesMax + 1)));
+  await lmdb.close();
 });

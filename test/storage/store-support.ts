@@ -1,4 +1,4 @@
-/** What the store's tests share: a naive oracle, keys that are hard to order, stores in a temporary directory. */
+/** Shared by the store's tests: a naive oracle, keys that are hard to order, stores in a temporary directory. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -12,6 +12,7 @@ import {
   type CheckpointWriter,
 } from '../../src/storage/checkpoint/checkpointer.ts';
 import { NoSpaceError, type CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
+import type { EntryCount } from '../../src/storage/checkpoint-store.ts';
 import { LmdbStore } from '../../src/storage/lmdb/lmdb-store.ts';
 import type { ShardStore } from '../../src/storage/shard-store.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
@@ -46,7 +47,7 @@ export function entry(rev: number, till = 0, value = `{"rev":${rev}}`): Entry {
   return { rev: revision(rev), till, value };
 }
 
-/** The same content as a `ShardStore`, in the simplest way that can be right. */
+/** The content of a `ShardStore` in its simplest correct form. */
 export class Oracle {
   readonly #entries: Map<string, LocatedEntry>;
 
@@ -89,11 +90,23 @@ export class Oracle {
     return Math.min(Infinity, ...this.#withTill().map((e) => e.entry.till));
   }
 
-  /** All of them: those with the same till in no order that matters. */
+  /** All due entries. The order of those with the same till does not matter. */
   due(now: number): LocatedEntry[] {
     return this.#withTill()
       .filter((e) => e.entry.till <= now)
       .toSorted((a, b) => a.entry.till - b.entry.till);
+  }
+
+  counts(): EntryCount[] {
+    const counts = new Map<string, EntryCount>();
+    for (const { kind, account, key, entry } of this.all()) {
+      const name = `${kind} ${account}`;
+      const { entries, bytes } = counts.get(name) ?? { entries: 0, bytes: 0 };
+      const keyBytes = 1 + account.length + 1 + Buffer.byteLength(key);
+      const more = keyBytes + 12 + Buffer.byteLength(entry.value);
+      counts.set(name, { account, kind, entries: entries + 1, bytes: bytes + more });
+    }
+    return [...counts.values()];
   }
 
   #withTill(): LocatedEntry[] {
@@ -110,9 +123,9 @@ export function sorted(entries: readonly LocatedEntry[]): string[] {
   return entries.map((e) => JSON.stringify([e.kind, e.account, e.key, e.entry])).toSorted();
 }
 
-/** Local, and out of room whenever the test says so. */
+/** Writes locally, and has no disk space when the test says so. */
 export class FlakyWriter implements CheckpointWriter {
-  room = true;
+  hasSpace = true;
   readonly #inner: LocalCheckpointWriter;
 
   constructor(targetOf: (shard: ShardId) => CheckpointTarget) {
@@ -128,7 +141,7 @@ export class FlakyWriter implements CheckpointWriter {
   }
 
   async commit(watermark: Revision): Promise<void> {
-    if (!this.room) throw new NoSpaceError('the test has taken all the room');
+    if (!this.hasSpace) throw new NoSpaceError('the test has taken all the space');
     await this.#inner.commit(watermark);
   }
 }
@@ -158,14 +171,14 @@ export function temporaryDirectory(): TemporaryDirectory {
   return { path: directory, [Symbol.dispose]: () => fs.rmSync(directory, { recursive: true, force: true }) };
 }
 
-/** @returns a store with one layout of that many shards; the same again when the directory has one */
+/** Opens the directory's store, or makes one with this number of shards. */
 export function openStore(directory: string, shards = 1): LmdbStore {
   const store = new LmdbStore(directory);
   if (store.layout() === undefined) store.writeLayout({ format: 1, logId: 'ab12', shards, generation: 1 });
   return store;
 }
 
-/** Runs a script of this directory in a process of its own. @returns the signal that ended it */
+/** Runs a script of this directory in its own process. @returns the signal that ended it */
 export function runChild(script: string, args: readonly string[], failpoint?: string): NodeJS.Signals | null {
   const env = failpoint === undefined ? process.env : { ...process.env, DRAGONLOCK_FAILPOINT: failpoint };
   const child = spawnSync(process.execPath, [path.join(import.meta.dirname, script), ...args], { env });
@@ -173,7 +186,7 @@ export function runChild(script: string, args: readonly string[], failpoint?: st
   return child.signal;
 }
 
-/** Any function will do, as long as it spreads. */
+/** Any function that spreads keys will do. */
 export function ownerOf(account: AccountId, key: string, shards: number): ShardId {
   let hash = 7;
   for (const byte of Buffer.from(`${account}/${key}`)) hash = (hash * 31 + byte) % 1_000_003;

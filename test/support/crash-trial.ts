@@ -1,12 +1,14 @@
 /**
  * A test with a seed and a data directory. If it fails, the directory stays, with the one command that repeats the
  * test. Even without the output everything is in that directory: `failure.txt`, `server.log`, what the test `keep`s.
+ * At its end the counts of what the server left behind are compared with the content.
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { CrashServer } from './crash-server.ts';
+import { recountDataDirectory } from './recount-data-directory.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
 
 export interface Trial {
@@ -38,6 +40,8 @@ export function trial(
     let failed = true;
     try {
       await run({ t, server, seed, random: seededRandom(seed), keep });
+      await server.kill();
+      await recountDataDirectory(server.dataDir);
       failed = false;
     } catch (error) {
       const relative = path.relative(process.cwd(), fileURLToPath(file));

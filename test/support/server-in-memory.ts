@@ -10,7 +10,9 @@ import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
 import { MemoryCheckpointStore } from './memory-checkpoint-store.ts';
 import { startOfTime, type Body } from './core-under-test.ts';
 import { FaultDisk } from './fault-disk.ts';
+import { assertCounts } from './assert-counts.ts';
 import { digestOf } from './map-entries.ts';
+import { ShardStore } from '../../src/storage/shard-store.ts';
 import { AskedClient } from './router-under-test.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
 
@@ -165,6 +167,7 @@ export class ServerInMemory {
 
   /** Digests all durable content of these accounts. */
   digest(accounts: readonly AccountId[] = [accountId('acme')]): string {
+    for (const { entries } of this.running.states) if (entries instanceof ShardStore) assertCounts(entries);
     const { boot: _, ...content } = kinds;
     return digestOf(
       this.running.states.flatMap(({ entries }) =>

@@ -1,6 +1,6 @@
 /**
- * Both ways from a shard to whoever writes its checkpoints: the checkpoint thread (checkpoint-thread.ts), or the
- * shard's own thread, for tests and while the journal is replayed at start.
+ * The two writers of a shard's checkpoints: the checkpoint thread (checkpoint-thread.ts), and the shard's own thread,
+ * for tests and for repartitioning at start.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Revision, ShardId } from '../../protocol/ids.ts';
@@ -11,11 +11,11 @@ import type { CheckpointWriter } from './checkpointer.ts';
 /** Shard → checkpoint thread. Each shard has a port of its own. */
 export type CheckpointRequest =
   | { readonly kind: 'checkpoint.begin' }
-  /** `bytes` is transferred. */
+  /** Transfers `bytes`. */
   | { readonly kind: 'checkpoint.slice'; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'checkpoint.commit'; readonly watermark: Revision };
 
-/** Checkpoint thread → shard; one for each commit. Other errors end the thread, and with it the process. */
+/** Checkpoint thread → shard, one for each commit. Any other error ends the thread, and with it the process. */
 export type CheckpointAnswer =
   | { readonly kind: 'checkpoint.committed' }
   | { readonly kind: 'checkpoint.no-space'; readonly message: string };

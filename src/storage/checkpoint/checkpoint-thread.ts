@@ -1,13 +1,13 @@
 /**
  * The checkpoint thread: LMDB's one writer, for all shards.
  *
- * LMDB has one write lock. If every shard wrote its own checkpoint, each would wait in its own thread, with all its
- * clients, for the commits of the others; here they queue, and nobody's turn waits. The thread gathers the slices of a
- * checkpoint until its commit arrives and then writes them in one synchronous, durable transaction: until then it holds
- * no lock, and a shard that stops in the middle leaves nothing behind.
+ * LMDB has one write lock. If every shard wrote its own checkpoint, its thread and all its clients would wait for the
+ * other shards' commits. Here the commits queue, and no shard's turn waits. The thread gathers the slices of a
+ * checkpoint until its commit arrives, then writes them in one synchronous, durable transaction. Before that it holds
+ * no lock, and a shard that stops midway leaves nothing.
  *
- * The thread never answers a failed commit, except for want of space: it throws, its worker ends with an error, and the
- * process goes down. It ends by itself when the last shard has closed its port.
+ * The thread answers a failed commit only if disk space was lacking. On any other error it throws, its worker ends with
+ * an error, and the process goes down. The thread ends when the last shard has closed its port.
  */
 import { workerData, type MessagePort } from 'node:worker_threads';
 import type { Revision } from '../../protocol/ids.ts';
@@ -17,7 +17,7 @@ import { NoSpaceError, type CheckpointTarget } from '../checkpoint-store.ts';
 import { LmdbStore } from '../lmdb/lmdb-store.ts';
 import type { CheckpointAnswer, CheckpointRequest } from './checkpoint-link.ts';
 
-/** `workerData` of this thread; `ports` are in the transfer list as well. The store has its layout already. */
+/** `workerData` of this thread. `ports` are also in the transfer list. The store has its layout already. */
 export interface CheckpointThreadData {
   readonly kind: 'checkpoint-thread';
   readonly dataDirectory: string;
@@ -73,8 +73,8 @@ function commit(target: CheckpointTarget, slices: readonly CheckpointSlice[], wa
 }
 
 /**
- * Ends the memory of each slice when its rows are in the transaction, which takes about as much for its pages. A shard
- * whose commit fails sends everything again.
+ * Frees each slice's memory when its rows are in the transaction, which needs about as much for its pages. After a
+ * failed commit the shard sends everything again.
  */
 function* usedUp(slices: readonly CheckpointSlice[]): Generator<CheckpointSlice, void, undefined> {
   for (const slice of slices) {

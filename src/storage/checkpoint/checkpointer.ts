@@ -1,48 +1,48 @@
 /**
  * Checkpoints: how a memtable gets into LMDB without the shard waiting for it.
  *
- * LMDB makes a commit durable by writing every page that it touches: far too slow for each write, and fine for
- * thousands at once, now and then. The journal already holds everything durably; a checkpoint makes replay short, lets
- * journal segments go and empties the memtable.
+ * LMDB makes a commit durable by writing every page that it touches: too slow for each write, fast enough for thousands
+ * at once. The journal already holds everything durably; a checkpoint makes replay short, lets the journal remove
+ * segments and empties the memtable.
  *
  *            due                      all slices handed over              committed
  *   idle ───────────► freeze, slices ───────────────────────► committing ───────────► drop the frozen memtable, idle
  *                        ▲                                        │
  *                        └──────── next start ◄── no-space ◄───────┘  ENOSPC, map full
  *
- *   freeze     The active memtable becomes the frozen one, with the watermark that belongs to it: every record up to
- *              and including it has been applied to what is frozen or lies below. Both are in memory only.
- *   slices     The frozen memtable is encoded a little at a time, and the shard's turns go on in between. New writes go
- *              to the new active memtable; reads go through active, frozen, LMDB in this order.
+ *   freeze     The active memtable becomes the frozen one, with its watermark: every record up to and including it has
+ *              been applied to the frozen memtable or the layers below. Both are in memory only.
+ *   slices     The shard encodes the frozen memtable a little at a time, then the changed counts (counts.ts), and takes
+ *              turns in between. New writes go to the new active memtable; reads go through active, frozen, LMDB in this
+ *              order.
  *   committing The writer puts all slices and the watermark into the shard's sub-database in ONE durable transaction.
  *              So LMDB always holds the shard as of exactly one watermark, never half a memtable.
- *   drop       The frozen memtable goes, and with it the shard's LMDB snapshot: an old one would show the past.
+ *   drop       The shard drops the frozen memtable and its LMDB snapshot: an old snapshot would show the past.
  *
- * In between, LMDB may already hold the new content while the shard still has the frozen memtable above it: both say
- * the same, no reader can tell.
+ * Before the drop, LMDB may already hold the new content while the shard still has the frozen memtable above it. Both
+ * say the same, so readers see no difference.
  *
  * A crash before the commit leaves the previous checkpoint and its watermark; after it, the new one. Replay starts
- * behind the watermark in either case. It may meet effects that are already in the checkpoint (the watermark stays low
- * while a batch over several shards is under way): effects are whole values and come in order, so that applying them
- * again ends in the same state, deadline index included.
+ * after the watermark in either case. It may meet effects that are already in the checkpoint (the watermark stays low
+ * during a batch over several shards). Effects are whole values and come in order, so applying them again ends in the
+ * same state, deadline index and counts included.
  *
- * No room: nothing was written. The frozen memtable stays, readable as before, together with ITS watermark; what came
- * later is in the active one and must not be covered by it. The next start sends the same slices again. Until then the
- * active memtable may fill up (`memtableFull`), and then writes are refused. Every other error is fatal.
+ * No space: nothing was written. The frozen memtable stays readable and keeps ITS watermark, which must not cover the
+ * later writes in the active one. The next start sends the same slices again. If the active memtable fills up until
+ * then (`memtableFull`), the shard refuses writes. Every other error is fatal.
  */
 import type { Revision, ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { NoSpaceError } from '../checkpoint-store.ts';
 import type { ShardStore } from '../shard-store.ts';
-import { encodeSlices } from '../memtable/slice-codec.ts';
 
-/** Where one shard's slices go. One checkpoint at a time. */
+/** Takes one shard's slices. One checkpoint at a time. */
 export interface CheckpointWriter {
-  /** Starts anew; slices that were not committed are forgotten. */
+  /** Begins a checkpoint and forgets slices that were not committed. */
   begin(shard: ShardId): void;
-  /** The memory of `bytes` is the writer's from now on. */
+  /** Takes over the memory of `bytes`. */
   slice(bytes: Uint8Array<ArrayBuffer>): void;
-  /** Resolves when everything is durable. Rejects with `NoSpaceError` when nothing was written for want of space. */
+  /** Resolves when everything is durable. Rejects with `NoSpaceError` if nothing was written for lack of disk space. */
   commit(watermark: Revision): Promise<void>;
 }
 
@@ -52,22 +52,22 @@ export interface CheckpointerOptions {
   readonly writer: CheckpointWriter;
   /** limits.memtable_bytes_max */
   readonly memtableBytesMax: number;
-  /** Of the last checkpoint, as read from the store at start. */
+  /** The last checkpoint's, as read from the store at start. */
   readonly watermark: Revision;
-  /** Lets the shard take its turns; called between two slices. */
+  /** Lets the shard take its turns. Called between two slices. */
   readonly yieldTurn: () => Promise<void>;
   /** How long a change may stay out of the checkpoint. */
   readonly ageMsMax?: number;
-  /** How many bytes of this shard's records a replay may find behind the checkpoint. */
+  /** How many bytes of this shard's records a replay may find after the checkpoint. */
   readonly journalBytesMax?: number;
-  /** How long to wait after there was no room. */
+  /** How long to wait after a commit found no space. */
   readonly retryMs?: number;
 }
 
 /**
- * Between two turns one slice is sent, and more when writers have been quick: one for so many bytes that are new in the
- * active memtable. A slice stands for four or five times as many, so that all of them are on their way before a quarter
- * or so is full again, and the rest of the time is the commit's.
+ * The checkpointer sends one slice between two turns, and more if clients write fast: one for this many new bytes in
+ * the active memtable. A slice covers four or five times as many bytes, so all slices are sent before the active
+ * memtable is a quarter full again, and the rest of the time is left for the commit.
  */
 const newBytesPerSlice = 12 * 1024;
 
@@ -80,7 +80,7 @@ export class Checkpointer {
   readonly #store: ShardStore;
   #running = false;
   #committed: Revision;
-  /** Belongs to the frozen memtable. */
+  /** The frozen memtable's. */
   #frozenWatermark: Revision | undefined;
   #now = 0;
   #dirtySince: number | undefined;
@@ -94,7 +94,7 @@ export class Checkpointer {
     this.#committed = options.watermark;
   }
 
-  /** Everything up to and including this revision is in the checkpoint: what the journal may be told. */
+  /** Everything up to and including this revision is in the checkpoint. The journal may rely on it. */
   get watermark(): Revision {
     return this.#committed;
   }
@@ -103,12 +103,12 @@ export class Checkpointer {
     return this.#running;
   }
 
-  /** Records of so many bytes have been written. Keys that are written again and again fill the log, not the memtable. */
+  /** Adds bytes of records written. Keys that are written repeatedly fill the log, not the memtable. */
   journalled(bytes: number): void {
     this.#journalled += bytes;
   }
 
-  /** Whether to `start` one. Cheap, to be asked in every turn. */
+  /** Whether to `start` one. Cheap enough for every turn. */
   due(now: number): boolean {
     this.#now = now;
     if (this.#running) return false;
@@ -133,10 +133,10 @@ export class Checkpointer {
   }
 
   /**
-   * Makes one checkpoint. Also without a change since the last one: then only the watermark moves, which frees journal
-   * segments of an idle shard.
+   * Makes one checkpoint. Without a change since the last one only the watermark moves, so that an idle shard lets the
+   * journal remove segments.
    * @param watermark every record up to and including it has been applied, and everything applied is durable in the
-   *   journal. Not used when a frozen memtable is still pending: that one keeps its own.
+   *   journal. Ignored while a frozen memtable is pending: that one keeps its own.
    */
   async start(watermark: Revision): Promise<'done' | 'no-space'> {
     assert(!this.#running, 'a shard makes one checkpoint at a time');
@@ -148,14 +148,13 @@ export class Checkpointer {
       this.#dirtySince = undefined;
       this.#journalled = 0;
     }
-    const { frozen } = this.#store;
     const covered = this.#frozenWatermark;
-    assert(frozen !== undefined && covered !== undefined, 'a frozen memtable has a watermark');
+    assert(covered !== undefined, 'a frozen memtable has a watermark');
     assert(covered >= this.#committed, 'watermarks do not go back');
     writer.begin(shard);
     const before = this.#store.activeBytes;
     let sent = 0;
-    for (const slice of encodeSlices(frozen)) {
+    for (const slice of this.#store.frozenSlices()) {
       writer.slice(slice);
       sent += 1;
       if (sent * newBytesPerSlice > this.#store.activeBytes - before) await yieldTurn();
@@ -163,7 +162,7 @@ export class Checkpointer {
     try {
       await writer.commit(covered);
     } catch (error) {
-      // Anything else leaves `running` set: nothing starts again in a process that is going down.
+      // Any other error leaves `running` set: a process that goes down starts no other checkpoint.
       if (!(error instanceof NoSpaceError)) throw error;
       this.#retryAt = this.#now + (this.#options.retryMs ?? checkpointRetryMs);
       this.#running = false;

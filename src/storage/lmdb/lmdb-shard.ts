@@ -1,27 +1,54 @@
 /**
- * One shard's sub-database: read by the shard, written by whoever makes checkpoints.
+ * One shard's sub-database: the shard reads it, the checkpoint thread writes it.
  *
- * Values are decoded straight from the buffer that LMDB's binding reuses for every read, so nothing of it may be kept.
- * A snapshot that `get` opened ends with the event-loop turn (lmdb-js resets it by a timer); chunks end theirs
- * themselves. A snapshot held for long would keep LMDB from reusing pages.
+ * Values are decoded from the buffer that lmdb-js reuses for every read, so nothing may keep a part of it. lmdb-js ends
+ * the snapshot of a `get` by a timer after the event-loop turn; reads of many rows end theirs themselves. A snapshot
+ * held for long would keep LMDB from reusing pages.
  */
 import type { Database } from 'lmdb';
 import { revision, type Revision } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import type { Entry } from '../../protocol/entries.ts';
-import { NoSpaceError, type CheckpointStore, type CheckpointTarget, type Chunk } from '../checkpoint-store.ts';
-import { decodeWatermark, encodeWatermark, readEntry } from '../entry-codec.ts';
+import {
+  NoSpaceError,
+  type CheckpointStore,
+  type CheckpointTarget,
+  type Rows,
+  type EntryCount,
+  type StoredCounts,
+  type ValueSize,
+} from '../checkpoint-store.ts';
+import {
+  decodeCount,
+  decodeWatermark,
+  encodeCount,
+  encodeWatermark,
+  entryHeaderBytes,
+  hasCounts,
+  readEntry,
+} from '../entry-codec.ts';
 import { decodeSlice } from '../memtable/slice-codec.ts';
-import { watermarkKey, type StorageKey } from '../storage-key.ts';
+import {
+  countEnd,
+  countKey,
+  countPrefix,
+  metaEnd,
+  metaPrefix,
+  parseCountKey,
+  successor,
+  watermarkKey,
+  type StorageKey,
+} from '../storage-key.ts';
 
-/** A chunk ends behind the value that reaches this many bytes. */
+/** A read of many rows ends after the value that reaches this many bytes. */
 const chunkBytes = 256 * 1024;
-/** What a commit may write besides its rows: the rest of the pages that they are on. */
+const countsPerChunk = 4096;
+/** What a commit may write besides its rows: the rest of their pages. */
 const noSpaceMarginBytes = 64 * 1024 * 1024;
 
 export interface LmdbUsage {
-  /** Rows: entries, deadline keys, the watermark. */
+  /** Entries, deadline keys, meta records. */
   readonly rows: number;
   /** Pages in use × page size. */
   readonly bytes: number;
@@ -37,33 +64,34 @@ interface Stats {
 
 export class LmdbShard implements CheckpointStore, CheckpointTarget {
   readonly #database: Database<Buffer, string>;
-
   readonly #freeBytes: () => number;
 
-  /** @param freeBytes of the file system that the store is on */
+  /** @param freeBytes returns the free bytes of the store's file system */
   constructor(database: Database<Buffer, string>, freeBytes: () => number) {
     this.#database = database;
     this.#freeBytes = freeBytes;
   }
 
-  get(key: StorageKey): Entry | undefined {
+  get(key: StorageKey, size?: ValueSize): Entry | undefined {
     const bytes = this.#database.getBinaryFast(key);
-    return bytes === undefined ? undefined : readEntry(bytes);
+    if (bytes === undefined) return undefined;
+    if (size !== undefined) size.valueBytes = bytes.length - entryHeaderBytes;
+    return readEntry(bytes);
   }
 
-  entries(start: StorageKey, end: StorageKey, limit: number): Chunk<Entry> {
+  entries(start: StorageKey, end: StorageKey, limit: number): Rows<Entry> {
     return this.#chunk(start, end, limit, readEntry);
   }
 
-  keys(start: StorageKey, end: StorageKey, limit: number): Chunk<true> {
-    const rows: Chunk<true>['rows'] = [];
+  keys(start: StorageKey, end: StorageKey, limit: number): Rows<true> {
+    const rows: Rows<true>['rows'] = [];
     for (const key of this.#database.getKeys({ start, end, limit })) rows.push([key, true]);
     this.#database.resetReadTxn();
     return { rows, more: rows.length === limit };
   }
 
-  /** Like `entries`, with the bytes of every row as they are stored, whatever it is. */
-  rawRows(start: StorageKey, end: StorageKey, limit: number): Chunk<Buffer> {
+  /** All rows of any sort, with their bytes as stored. */
+  rawRows(start: StorageKey, end: StorageKey, limit: number): Rows<Buffer> {
     return this.#chunk(start, end, limit, (bytes) => Buffer.from(bytes.subarray(0, bytes.length)));
   }
 
@@ -73,6 +101,11 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
   }
 
   /** Within a transaction of the store. */
+  putCount(count: EntryCount): void {
+    this.#database.putSync(countKey(count.account, count.kind), encodeCount(count));
+  }
+
+  /** Within a transaction of the store, which also makes the counts match the content. */
   putWatermark(watermark: Revision): void {
     this.#database.putSync(watermarkKey, encodeWatermark(watermark));
   }
@@ -80,6 +113,28 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
   watermark(): Revision {
     const bytes = this.#database.getBinaryFast(watermarkKey);
     return bytes === undefined ? revision(0) : decodeWatermark(bytes);
+  }
+
+  counts(): StoredCounts {
+    const watermark = this.#database.getBinaryFast(watermarkKey);
+    const current = watermark !== undefined && hasCounts(watermark);
+    const counts: EntryCount[] = [];
+    for (let from: StorageKey | undefined = countPrefix; from !== undefined; ) {
+      const { rows, more }: Rows<ReturnType<typeof decodeCount>> = this.#chunk(
+        from,
+        countEnd,
+        countsPerChunk,
+        decodeCount,
+      );
+      for (const [key, count] of rows) counts.push({ ...parseCountKey(key), ...count });
+      from = more ? successor(rows.at(-1)![0]) : undefined;
+    }
+    return { counts, current };
+  }
+
+  /** The number of meta records. */
+  metaRows(): number {
+    return this.keys(metaPrefix, metaEnd, this.usage().rows).rows.length;
   }
 
   refresh(): void {
@@ -101,7 +156,7 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
         failpoint('checkpoint.before-commit');
       });
     } catch (error) {
-      if (this.#isNoSpace(error, bytes)) throw new NoSpaceError('no room for a checkpoint', { cause: error });
+      if (this.#isNoSpace(error, bytes)) throw new NoSpaceError('no disk space for a checkpoint', { cause: error });
       throw error;
     }
     failpoint('checkpoint.committed');
@@ -115,10 +170,9 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
   }
 
   /**
-   * Whether the commit failed for want of space: disk, quota, or address space. LMDB calls a short write, which is what
-   * a disk that is just filling up gives, an input/output error, so that one is judged by the space left. Trying again
-   * is safe in every case: LMDB never writes over a page that a committed state uses, and a new attempt writes all its
-   * pages anew.
+   * Whether the commit failed for lack of space: disk, quota, or address space. A disk that is filling up gives a short
+   * write, which LMDB reports as an input/output error: then the free space decides. A retry is safe in every case:
+   * LMDB never overwrites a page that a committed state uses, and a new attempt writes all its pages anew.
    */
   #isNoSpace(error: unknown, bytes: number): boolean {
     if (!(error instanceof Error) || !('code' in error)) return false;
@@ -127,11 +181,11 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
     return this.#freeBytes() < bytes + noSpaceMarginBytes;
   }
 
-  #chunk<T>(start: StorageKey, end: StorageKey, limit: number, decode: (bytes: Buffer) => T): Chunk<T> {
-    const rows: Chunk<T>['rows'] = [];
+  #chunk<T>(start: StorageKey, end: StorageKey, limit: number, decode: (bytes: Buffer) => T): Rows<T> {
+    const rows: Rows<T>['rows'] = [];
     let bytes = 0;
     let more = false;
-    // Keys by cursor and values by get: half the cost of a cursor over both, which copies each value first.
+    // Keys by cursor and values by get cost half of a cursor over both, which copies each value first.
     for (const key of this.#database.getKeys({ start, end, limit })) {
       const value = this.#database.getBinaryFast(key);
       if (value === undefined) continue;

@@ -2,17 +2,17 @@
  * The LMDB environment below all shards, in `<data_dir>/store`.
  *
  *   layout                       one record: which sub-databases are the current ones
- *   shard-<i>@<generation>       content of shard i: entries, deadline keys, watermark (storage-key.ts, entry-codec.ts)
+ *   shard-<i>@<generation>       content of shard i, watermark, counts (storage-key.ts, entry-codec.ts)
  *
  * A generation is one partitioning into shards; repartition.ts builds the next one beside it. All commits are
- * synchronous and durable when they return. Only one thread at a time writes (the checkpoint thread, or whoever starts
- * the server up); every shard reads in its own thread, by snapshots that never wait.
+ * synchronous and durable when they return. One thread at a time writes (the checkpoint thread, or the main thread at
+ * start). Every shard reads in its own thread, by snapshots that never wait.
  *
- * Settings that matter. `overlappingSync: false`: a commit returns behind its sync, and the file is plain LMDB with two
- * meta pages. `safeRestore`: after a crash of the machine, open with the last meta page that was surely synced.
- * `mapSize`: address space, not disk; large and fixed, because lmdb-js otherwise remaps the file while other threads
- * read in it (it grows the map by itself: "map full" is only met when address space ends). `maxReaders`: a snapshot each
- * for every thread, with room. The first opener's settings hold for all threads of the process.
+ * Settings that matter. `overlappingSync: false`: a commit returns after its sync, and the file is plain LMDB with two
+ * meta pages. `safeRestore`: after a crash of the machine, LMDB opens with the last meta page that was surely synced.
+ * `mapSize`: address space, not disk. It is large and fixed, because lmdb-js would otherwise remap the file while other
+ * threads read it ("map full" happens only when address space ends: lmdb-js grows the map). `maxReaders`: one snapshot
+ * for every thread, with a margin. The settings of the first open hold for all threads of the process.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -22,7 +22,7 @@ import { assert } from '../../shared/assert.ts';
 import { realDisk } from '../../shared/disk.ts';
 import { LmdbShard } from './lmdb-shard.ts';
 
-/** Of the store on disk; another number means other code. */
+/** The format of the store on disk. This code reads no other. */
 export const storeFormat = 1;
 /** Two generations of sub-databases are open while the store is repartitioned. */
 export const shardsMax = 256;
@@ -31,20 +31,20 @@ const layoutKey = 'layout';
 
 export interface Layout {
   readonly format: number;
-  /** Of the journal that this store is a checkpoint of; hex. */
+  /** The id of the journal that this store is a checkpoint of, in hex. */
   readonly logId: string;
   readonly shards: number;
   readonly generation: number;
 }
 
 export interface LmdbStoreOptions {
-  /** Address space; must exceed what the store may ever grow to. */
+  /** Address space. Must exceed the largest size of the store. */
   readonly mapBytes?: number;
 }
 
 type Binary = Database<Buffer, string>;
 
-// Storage keys go to LMDB as they are, one byte a character, without a buffer in between.
+// Storage keys go to LMDB as they are, one byte a character, without an intermediate buffer.
 const keyEncoder = {
   writeKey: (key: string, target: Buffer, at: number): number => at + target.write(key, at, 'latin1'),
   readKey: (source: Buffer, start: number, end: number): string => source.toString('latin1', start, end),
@@ -66,7 +66,7 @@ export class LmdbStore {
   readonly #freeBytes: () => number;
   readonly #shards = new Map<string, LmdbShard>();
 
-  /** Creates the environment when there is none. @throws what LMDB or the operating system says */
+  /** Creates the environment if there is none. @throws errors of LMDB and of the operating system */
   constructor(dataDirectory: string, options: LmdbStoreOptions = {}) {
     const directory = path.join(dataDirectory, 'store');
     const isNew = !fs.existsSync(path.join(directory, 'data.mdb'));
@@ -79,7 +79,7 @@ export class LmdbStore {
     this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize });
     this.#layout = this.#openDatabase('layout');
     if (isNew) {
-      // LMDB syncs its file, but not the directory entries that lead to it.
+      // LMDB syncs its file, but not the directories above it.
       realDisk.syncDirectory(directory);
       realDisk.syncDirectory(dataDirectory);
     }
@@ -90,7 +90,7 @@ export class LmdbStore {
     const bytes = this.#layout.getBinaryFast(layoutKey);
     if (bytes === undefined) return undefined;
     const layout: Layout = JSON.parse(bytes.toString('utf8', 0, bytes.length));
-    assert(layout.format === storeFormat, `the store has format ${storeFormat} (found ${layout.format})`);
+    assert(layout.format === storeFormat, `expected a store of format ${storeFormat}, got ${layout.format}`);
     return layout;
   }
 
@@ -100,7 +100,7 @@ export class LmdbStore {
     this.transaction(() => this.#layout.putSync(layoutKey, Buffer.from(JSON.stringify(layout))));
   }
 
-  /** Shard `index` of the current generation, or of another. */
+  /** Shard `index` of the given generation, by default the current one. */
   shard(index: ShardId, generation: number = this.#currentLayout().generation): LmdbShard {
     const name = databaseName(index, generation);
     let shard = this.#shards.get(name);
@@ -116,7 +116,7 @@ export class LmdbStore {
     return [...new Set(this.#shardNames().map(generationOf))].toSorted((a, b) => a - b);
   }
 
-  /** Removes the sub-databases of one generation, each in a transaction of its own. */
+  /** Removes the sub-databases of a generation, each in its own transaction. */
   dropGeneration(generation: number): void {
     for (const name of this.#shardNames()) {
       if (generationOf(name) !== generation) continue;
@@ -130,7 +130,7 @@ export class LmdbStore {
     this.#root.transactionSync(work);
   }
 
-  /** Bytes of all pages that the current generation uses. A few microseconds a shard. */
+  /** Bytes of all pages that the current generation uses. Takes a few microseconds a shard. */
   storeBytes(): number {
     const { shards, generation } = this.#currentLayout();
     let bytes = 0;
@@ -144,7 +144,7 @@ export class LmdbStore {
 
   #currentLayout(): Layout {
     const layout = this.layout();
-    assert(layout !== undefined, 'a store that is used has a layout');
+    assert(layout !== undefined, 'the store has a layout');
     return layout;
   }
 
@@ -166,6 +166,6 @@ function databaseName(shard: ShardId, generation: number): string {
 
 function generationOf(name: string): number {
   const generation = Number(name.slice(name.indexOf('@') + 1));
-  assert(Number.isSafeInteger(generation), `a sub-database is named shard-<i>@<generation> (found ${name})`);
+  assert(Number.isSafeInteger(generation), `expected a sub-database shard-<i>@<generation>, got ${name}`);
   return generation;
 }

@@ -1,22 +1,23 @@
 /**
- * Repartitioning: another number of shards over the same content, at start, before anything else runs.
+ * Repartitioning: divides the same content into another number of shards, at start, before anything else runs.
  *
- *   1 clear      sub-databases of any generation that is not the layout's: what an interrupted run left behind
+ *   1 clear      removes the sub-databases of all generations but the layout's: left-overs of an interrupted run
  *   2 copy       every entry and deadline key into generation + 1, to the shard that now owns it, in bounded durable
- *                transactions; last of all the watermarks
+ *                transactions; at the end the counts of what was copied, and the watermarks
  *   3 switch     ONE durable transaction writes the new layout
  *   4 drop       the old generation
  *
- * Until the switch the old generation is the store, untouched; a crash leaves a half-built new one, which the next
- * start clears. Behind the switch the new generation is the store; a crash leaves some of the old one, which the next
+ * Until the switch the old generation is the store, untouched. A crash leaves a half-built new one, which the next
+ * start clears. After the switch the new generation is the store. A crash leaves some of the old one, which the next
  * start clears. There is no third state.
  *
  * Precondition: everything in the journal is in the old generation. The new shards then start from the lowest of the
- * old watermarks: replaying what is already in changes nothing (checkpointer.ts).
+ * old watermarks: replaying effects that are already in the store changes nothing (checkpointer.ts).
  */
 import { revision, shardId, type AccountId, type Revision, type ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
+import { Counts } from '../counts.ts';
 import type { LmdbShard } from './lmdb-shard.ts';
 import type { Layout, LmdbStore } from './lmdb-store.ts';
 import {
@@ -30,25 +31,25 @@ import {
 
 export interface RepartitionOptions {
   readonly shards: number;
-  /** Which of `shards` shards a key belongs to. */
+  /** The shard that owns a key if there are `shards` of them. */
   readonly ownerOf: (account: AccountId, key: string, shards: number) => ShardId;
-  /** Entries and deadline keys copied so far, and all of them. */
+  /** Called with the entries and deadline keys copied so far, and the total. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Called between two transactions, so that the process stays responsive. */
   readonly yieldTurn?: () => Promise<void>;
 }
 
 const rowsPerTransaction = 4096;
-/** Behind every key: an account length is at most 64. */
+/** After every key: an account length is at most 64. */
 const endOfKeys: StorageKey = '\xff';
 
-/** Removes what an interrupted repartitioning left behind. To be called at every start. */
+/** Removes the left-overs of an interrupted repartitioning. To be called at every start. */
 export function clearOtherGenerations(store: LmdbStore): void {
   const current = currentLayout(store).generation;
   for (const generation of store.generations()) if (generation !== current) store.dropGeneration(generation);
 }
 
-/** @returns false when the store has that number of shards already */
+/** @returns false if the store has that number of shards already */
 export async function repartition(store: LmdbStore, options: RepartitionOptions): Promise<boolean> {
   clearOtherGenerations(store);
   const old = currentLayout(store);
@@ -56,14 +57,13 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
   if (old.shards === shards) return false;
   const generation = old.generation + 1;
   const sources = shardsOf(store, old.shards, old.generation);
-  const targets = shardsOf(store, shards, generation);
+  const targets = shardsOf(store, shards, generation).map((shard) => ({ shard, counts: new Counts() }));
 
   let done = 0;
-  // The watermark is a row of each source, and is not copied.
-  const total = sources.reduce((rows, source) => rows + source.usage().rows - (source.watermark() === 0 ? 0 : 1), 0);
+  const total = sources.reduce((rows, source) => rows + source.usage().rows - source.metaRows(), 0);
   for (const source of sources) {
     for (let from: StorageKey | undefined = '\0'; from !== undefined; ) {
-      const copied = copySome(store, source, targets, from, options);
+      const copied = copySome({ store, source, targets, start: from, ownerOf: options.ownerOf });
       done += copied.rows;
       from = copied.next;
       options.onProgress?.(done, total);
@@ -74,7 +74,10 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
 
   const watermark = lowestWatermark(sources);
   store.transaction(() => {
-    for (const target of targets) target.putWatermark(watermark);
+    for (const { shard, counts } of targets) {
+      for (const count of counts.all()) shard.putCount(count);
+      shard.putWatermark(watermark);
+    }
   });
   failpoint('repartition.copied');
   store.writeLayout({ ...old, shards, generation });
@@ -83,14 +86,17 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
   return true;
 }
 
-/** One transaction. @returns where to go on; `next` undefined: that was the last row of `source` */
-function copySome(
-  store: LmdbStore,
-  source: LmdbShard,
-  targets: readonly LmdbShard[],
-  start: StorageKey,
-  options: RepartitionOptions,
-): { rows: number; next: StorageKey | undefined } {
+interface Copy {
+  readonly store: LmdbStore;
+  readonly source: LmdbShard;
+  /** The shards, with the counts of what each has received. */
+  readonly targets: readonly { readonly shard: LmdbShard; readonly counts: Counts }[];
+  readonly start: StorageKey;
+  readonly ownerOf: RepartitionOptions['ownerOf'];
+}
+
+/** One transaction. @returns the rows copied and the next key; `next` undefined: `source` has no more rows */
+function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: number; next: StorageKey | undefined } {
   const { rows, more } = source.rawRows(start, endOfKeys, rowsPerTransaction);
   const last = rows.at(-1);
   if (last === undefined) return { rows: 0, next: undefined };
@@ -98,10 +104,12 @@ function copySome(
   store.transaction(() => {
     for (const [key, value] of rows) {
       if (isMetaKey(key)) continue;
-      const { account, key: clientKey } = parseStorageKey(isDeadlineKey(key) ? deadlineOwner(key) : key);
-      const target = targets[options.ownerOf(account, clientKey, options.shards)];
+      const isDeadline = isDeadlineKey(key);
+      const { kind, account, key: clientKey } = parseStorageKey(isDeadline ? deadlineOwner(key) : key);
+      const target = targets[ownerOf(account, clientKey, targets.length)];
       assert(target !== undefined, 'a key belongs to one of the shards');
-      target.putRaw(key, value);
+      target.shard.putRaw(key, value);
+      if (!isDeadline) target.counts.add(account, kind, 1, key.length + value.length);
       copied += 1;
     }
   });
@@ -118,6 +126,6 @@ function lowestWatermark(sources: readonly LmdbShard[]): Revision {
 
 function currentLayout(store: LmdbStore): Layout {
   const layout = store.layout();
-  assert(layout !== undefined, 'a store that is repartitioned has a layout');
+  assert(layout !== undefined, 'a store to repartition has a layout');
   return layout;
 }

@@ -1,12 +1,12 @@
 /**
- * Memory for many small blocks that all go at once, outside of the JavaScript heap.
+ * Memory for many small blocks that are released together, outside of the JavaScript heap.
  *
- * A memtable of objects and strings takes twice the memory of what it holds, and when it is dropped it stays until V8
- * collects the old generation, which V8 puts off the longer the more there is. Here a block is a few bytes of a chunk of
- * 1 MiB, and chunks go back to a pool from which the next memtable takes them: loading keys leaves no garbage.
+ * A memtable of objects and strings takes twice the memory of its content. After it is dropped, its memory stays until
+ * V8 collects the old generation, and the larger that is, the longer V8 waits. Here a block is a few bytes of a 1 MiB
+ * chunk. Chunks return to a pool, and the next memtable takes them from there: loading keys leaves no garbage.
  *
- * A block is named by its place in units of 8 bytes, counted over all chunks: a number that fits into 31 bits. 0 is
- * nobody's place. A block that is freed is kept for the next one of its size.
+ * A block's place is its offset in units of 8 bytes, counted over all chunks: a number that fits into 31 bits. No block
+ * has place 0. The arena keeps a freed block for the next block of its size.
  */
 import { assert } from '../../shared/assert.ts';
 
@@ -15,14 +15,14 @@ export const chunkBytes = 1024 * 1024;
 export const chunkShift = 17;
 export const unitMask = 2 ** chunkShift - 1;
 
-/** One piece of memory, seen in three ways. */
+/** One piece of memory with three views. */
 export interface Chunk {
   readonly bytes: Buffer<ArrayBuffer>;
   readonly ints: Int32Array;
   readonly doubles: Float64Array;
 }
 
-/** Chunks that nobody uses at the moment. */
+/** Chunks that no arena uses. */
 export class ChunkPool {
   readonly #chunks: Chunk[] = [];
 
@@ -34,7 +34,7 @@ export class ChunkPool {
     return this.#chunks.pop() ?? newChunk();
   }
 
-  /** Keeps as many as are given back here: what was needed once will be needed again, and a lull lets go of the rest. */
+  /** Keeps as many chunks as this call returns: a similar memtable will need them. Frees the rest. */
   giveBack(chunks: readonly Chunk[]): void {
     for (const chunk of chunks) this.#chunks.push(chunk);
     for (const { bytes } of this.#chunks.splice(Math.max(1, chunks.length))) bytes.buffer.transfer(0);
@@ -44,8 +44,8 @@ export class ChunkPool {
 export class ChunkArena {
   readonly chunks: Chunk[] = [];
   readonly #pool: ChunkPool;
-  /** By size in units. */
-  #grantable: (number[] | undefined)[] = [];
+  /** Places of freed blocks, by size in units. */
+  #freeBlocks: (number[] | undefined)[] = [];
   #next = 0;
   #end = 0;
   #used = 0;
@@ -54,16 +54,16 @@ export class ChunkArena {
     this.#pool = pool;
   }
 
-  /** Bytes that have been handed out since the last `clear`, grantable ones included. */
+  /** Bytes allocated since the last `clear`, freed blocks included. */
   get used(): number {
     return this.#used;
   }
 
-  /** The place of a block whose content is undefined. */
+  /** @returns the place of a block with undefined content */
   allocate(bytes: number): number {
     const units = unitsOf(bytes);
-    const grantable = this.#grantable[units]?.pop();
-    if (grantable !== undefined) return grantable;
+    const free = this.#freeBlocks[units]?.pop();
+    if (free !== undefined) return free;
     if (this.#next + units > this.#end) this.#addChunk(units);
     const at = this.#next;
     this.#next += units;
@@ -71,21 +71,21 @@ export class ChunkArena {
     return at;
   }
 
-  /** @param bytes as it was allocated */
+  /** @param bytes the size that was allocated */
   free(at: number, bytes: number): void {
-    (this.#grantable[unitsOf(bytes)] ??= []).push(at);
+    (this.#freeBlocks[unitsOf(bytes)] ??= []).push(at);
   }
 
-  /** All blocks are gone, the memory stays. */
+  /** Drops all blocks and keeps the first chunk. */
   clear(): void {
     if (this.chunks.length > 1) this.#pool.giveBack(this.chunks.splice(1));
-    this.#grantable = [];
+    this.#freeBlocks = [];
     this.#next = 1;
     this.#end = this.chunks.length << chunkShift;
     this.#used = 0;
   }
 
-  /** The memory goes back; whoever still reads a block finds no chunk. */
+  /** Returns all chunks to the pool. Reading a block afterwards finds no chunk. */
   release(): void {
     this.#pool.giveBack(this.chunks.splice(0));
     this.clear();
@@ -100,12 +100,12 @@ export class ChunkArena {
   }
 }
 
-/** What a block of so many bytes takes. */
+/** The size of the block for this many bytes. */
 export function blockBytes(bytes: number): number {
   return unitsOf(bytes) * unitBytes;
 }
 
-/** Above 128 bytes in steps of an eighth, so that values which grow find the blocks of others that have grown. */
+/** Above 128 bytes sizes go in steps of an eighth, so that a growing value can reuse blocks of other values. */
 function unitsOf(bytes: number): number {
   const units = (bytes + unitBytes - 1) >>> 3;
   const step = units < 16 ? 1 : 1 << (28 - Math.clz32(units));

@@ -1,26 +1,26 @@
 /**
  * An ordered set of keys: a B+ tree whose nodes and keys are blocks of an arena.
  *
- *   key     16 bytes of the owner's (see memtable.ts) of which the last four are these:
- *           key length u16 | flags u16 | key, one byte a character
+ *   key     12 bytes of the owner (memtable.ts) | key length u16 | flags u16 | key, one byte a character
  *   nodes   see tree-nodes.ts
  *
- * A key's place never changes. A key that has become a separator stays in memory when it is deleted. Leaves that have become empty stay, until the owner clears the arena: a memtable lives for a minute at most.
+ * A key's place never changes. Deletes never merge nodes: separators and empty leaves stay until the owner clears the
+ * arena. A memtable lives a minute at most, so this is cheaper than rebalancing.
  *
- * A search compares the bytes of each key only from where it can differ: all keys between two neighbours begin with what
- * the two have in common.
+ * A search skips the bytes that cannot differ: all keys between two neighbours begin with the prefix that the two
+ * share.
  */
 import { assert } from '../../shared/assert.ts';
 import { chunkShift, unitMask, type Chunk, type ChunkArena } from './chunk-arena.ts';
 import type { StorageKey } from '../storage-key.ts';
 import { innerNodes, notLeaf, slots, TreeNodes } from './tree-nodes.ts';
 
-/** In front of a key's bytes; all but the last four are the owner's. */
+/** Before a key's bytes: 12 bytes of the owner, length and flags. */
 const keyHeaderBytes = 16;
 
 const keyLengthMask = 0xffff;
 const isSeparator = 0x10000;
-/** From how many characters on a call into native code is faster than a loop. */
+/** Above this length a call into native code is faster than a loop. */
 const loopCharsMax = 24;
 
 export class KeyTree {
@@ -30,14 +30,14 @@ export class KeyTree {
   #root = 0;
   #size = 0;
 
-  // The key that is looked for, and where the search for it has ended. A key is found to be missing and then added.
+  // The last key looked for, and where its search ended: a key is first found missing, then added.
   #sought: StorageKey | undefined;
   #isHere = false;
-  #wanted = Buffer.allocUnsafeSlow(1024);
-  #wantedLength = 0;
+  #soughtBytes = Buffer.allocUnsafeSlow(1024);
+  #soughtLength = 0;
   #leaf = 0;
   #index = 0;
-  /** Inner nodes from the root down, and which way was taken in each. */
+  /** Inner nodes from the root down, and the index of the node that the search took in each. */
   readonly #path: number[] = [];
   readonly #ways: number[] = [];
 
@@ -59,28 +59,29 @@ export class KeyTree {
   /** The place of a new key. It must not be here yet. */
   add(key: StorageKey): number {
     assert(!this.#seek(key), 'a key is added once');
-    assert(this.#wantedLength <= keyLengthMask, 'a key has at most 65535 bytes');
+    assert(this.#soughtLength <= keyLengthMask, 'a key has at most 65535 bytes');
     this.#sought = undefined;
-    const length = this.#wantedLength;
+    const length = this.#soughtLength;
     const at = this.#arena.allocate(keyHeaderBytes + length);
     const { bytes, ints } = this.#chunks[at >>> chunkShift]!;
     ints[(at & unitMask) * 2 + 3] = length;
     const start = (at & unitMask) * 8 + keyHeaderBytes;
-    const wanted = this.#wanted;
-    if (length > loopCharsMax) wanted.copy(bytes, start, 0, length);
-    else for (let i = 0; i < length; i += 1) bytes[start + i] = wanted[i]!;
+    const soughtBytes = this.#soughtBytes;
+    if (length > loopCharsMax) soughtBytes.copy(bytes, start, 0, length);
+    else for (let i = 0; i < length; i += 1) bytes[start + i] = soughtBytes[i]!;
     if (this.#root === 0) this.#root = this.#leaf = this.#nodes.add(0);
     const split = this.#nodes.putIntoLeaf(this.#leaf, this.#index, at);
     if (split !== 0) {
       const separator = this.#slotAt(split, 0);
       this.#markSeparator(separator);
-      this.#root = this.#nodes.putIntoInner(this.#root, this.#path, this.#ways, separator, split);
+      const descent = { root: this.#root, path: this.#path, ways: this.#ways };
+      this.#root = this.#nodes.putIntoInner(descent, separator, split);
     }
     this.#size += 1;
     return at;
   }
 
-  /** The memory is given back too, unless the tree still needs the key to find its way. */
+  /** Frees the key's memory too, unless the key is a separator. */
   delete(key: StorageKey): void {
     assert(this.#seek(key), 'a key that is deleted is here');
     this.#sought = undefined;
@@ -90,11 +91,11 @@ export class KeyTree {
     const count = node[base]! - 1;
     node[base] = count;
     node.copyWithin(base + slots + this.#index, base + slots + this.#index + 1, base + slots + count + 1);
-    if ((this.#keyWord(at) & isSeparator) === 0) this.#arena.free(at, keyHeaderBytes + this.#wantedLength);
+    if ((this.#keyWord(at) & isSeparator) === 0) this.#arena.free(at, keyHeaderBytes + this.#soughtLength);
     this.#size -= 1;
   }
 
-  /** After the arena was cleared. */
+  /** To be called after the arena was cleared. */
   clear(): void {
     this.#root = 0;
     this.#size = 0;
@@ -110,7 +111,7 @@ export class KeyTree {
     return this.#keyWord(at) & keyLengthMask;
   }
 
-  /** @returns the offset behind the key */
+  /** @returns the offset after the key */
   copyKey(at: number, target: Buffer, offset: number): number {
     const start = (at & unitMask) * 8 + keyHeaderBytes;
     return offset + this.#chunks[at >>> chunkShift]!.bytes.copy(target, offset, start, start + this.keyLength(at));
@@ -123,7 +124,7 @@ export class KeyTree {
     this.#seek(start);
     let leaf = this.#leaf;
     let index = this.#index;
-    this.#want(end);
+    this.#setSought(end);
     this.#sought = undefined;
     while (leaf !== 0) {
       const node = this.#intsOf(leaf);
@@ -152,7 +153,7 @@ export class KeyTree {
     }
   }
 
-  /** Ends at the first place at or behind the key. @returns whether the key is there */
+  /** Moves to the first place at or after the key. @returns whether the key is there */
   #seek(key: StorageKey): boolean {
     if (key !== this.#sought) this.#isHere = this.#search(key);
     this.#sought = key;
@@ -160,40 +161,40 @@ export class KeyTree {
   }
 
   #search(key: StorageKey): boolean {
-    this.#want(key);
+    this.#setSought(key);
     this.#path.length = 0;
     this.#ways.length = 0;
     this.#index = 0;
     this.#leaf = this.#root;
     if (this.#root === 0) return false;
     const chunks = this.#chunks;
-    const wanted = this.#wanted;
-    const wantedLength = this.#wantedLength;
+    const soughtBytes = this.#soughtBytes;
+    const soughtLength = this.#soughtLength;
     let node = this.#root;
-    // What the key has in common with the nearest key before and behind that were met on the way.
+    // How much the key shares with the nearest keys before and after it that the search has met.
     let commonLow = 0;
     let commonHigh = 0;
     for (;;) {
       const { ints } = chunks[node >>> chunkShift]!;
       const base = (node & unitMask) * 2;
       const isLeaf = ints[base + 1] !== notLeaf;
-      // Of a leaf: the first key at or behind the wanted one. Of an inner node: the first separator behind it.
+      // In a leaf: finds the first key at or after the sought one. In an inner node: the first separator after it.
       let low = isLeaf ? 0 : 1;
       let high = ints[base]!;
       let isHere = false;
       while (low < high) {
         const middle = (low + high) >>> 1;
-        // As `#compare` does it, which as a call would take half of the time.
+        // Inlined `#compare`: the call took half of the search's time.
         const at = ints[base + slots + middle]!;
         const chunk = chunks[at >>> chunkShift]!;
         const unit = at & unitMask;
         const length = chunk.ints[unit * 2 + 3]! & keyLengthMask;
         const start = unit * 8 + keyHeaderBytes;
         const { bytes } = chunk;
-        const shorter = length < wantedLength ? length : wantedLength;
+        const shorter = length < soughtLength ? length : soughtLength;
         let common = commonLow < commonHigh ? commonLow : commonHigh;
-        while (common < shorter && wanted[common] === bytes[start + common]) common += 1;
-        const order = common < shorter ? wanted[common]! - bytes[start + common]! : wantedLength - length;
+        while (common < shorter && soughtBytes[common] === bytes[start + common]) common += 1;
+        const order = common < shorter ? soughtBytes[common]! - bytes[start + common]! : soughtLength - length;
         if (order > 0) {
           low = middle + 1;
           commonLow = common;
@@ -201,7 +202,7 @@ export class KeyTree {
           high = middle;
           commonHigh = common;
         } else {
-          // Nothing else in the node is as near.
+          // No other key in the node is as near.
           isHere = isLeaf;
           low = isLeaf ? middle : middle + 1;
           commonLow = common;
@@ -219,20 +220,20 @@ export class KeyTree {
     }
   }
 
-  #want(key: StorageKey): void {
+  #setSought(key: StorageKey): void {
     const { length } = key;
-    if (length > this.#wanted.length) this.#wanted = Buffer.allocUnsafeSlow(length * 2);
-    this.#wantedLength = length;
-    const wanted = this.#wanted;
-    if (length > loopCharsMax) wanted.write(key, 0, 'latin1');
-    else for (let i = 0; i < length; i += 1) wanted[i] = key.charCodeAt(i);
+    if (length > this.#soughtBytes.length) this.#soughtBytes = Buffer.allocUnsafeSlow(length * 2);
+    this.#soughtLength = length;
+    const soughtBytes = this.#soughtBytes;
+    if (length > loopCharsMax) soughtBytes.write(key, 0, 'latin1');
+    else for (let i = 0; i < length; i += 1) soughtBytes[i] = key.charCodeAt(i);
   }
 
-  /** Above 0 when the wanted key is behind the one at `at`. */
+  /** Above 0 when the sought key is after the one at `at`. */
   #compare(at: number): number {
     const { bytes } = this.#chunks[at >>> chunkShift]!;
     const start = (at & unitMask) * 8 + keyHeaderBytes;
-    return this.#wanted.compare(bytes, start, start + this.keyLength(at), 0, this.#wantedLength);
+    return this.#soughtBytes.compare(bytes, start, start + this.keyLength(at), 0, this.#soughtLength);
   }
 
   #intsOf(at: number): Int32Array {

@@ -1,20 +1,20 @@
 /**
  * The memtable: an ordered map of everything that is newer than the layer below it, deletions included.
  *
- * Beside each key stands what lies below it (`belowTill`), looked up once, when the key enters the memtable. It answers
- * two questions for nothing afterwards: whether a deletion needs a tombstone, and whether a deadline key does. It stays
- * true for the memtable's whole life, because a checkpoint only moves content between the layers below.
+ * Each key has the till of the entry below it (`belowTill`), looked up once, when the key enters the memtable. From
+ * then on it says whether a deletion needs a tombstone, and whether a deadline key does. It stays true for the
+ * memtable's whole life, because a checkpoint only moves content between the layers below.
  *
  * Deadlines have a tree of their own: deadline key → true, or undefined for "the one below is gone". For an entry whose
  * till changes from `from` to `to`, with `below` = belowTill:
  *
  *   leaving `from`:  below = from → tombstone    otherwise → the key is only here: remove it
- *   entering `to`:   below = to   → our tombstone goes, the one below shows again    otherwise → put it here
+ *   entering `to`:   below = to   → remove our tombstone, the one below shows again    otherwise → put it here
  *
- * so that over all layers exactly the live entries with a till have exactly one deadline key.
+ * So over all layers exactly the live entries with a till have exactly one deadline key.
  *
- * Keys and entries are blocks of an arena (chunk-arena.ts), so that a few hundred thousand of them take half the memory
- * and are no work for the garbage collector. A slot is the place of a key there:
+ * Keys and entries are blocks of an arena (chunk-arena.ts): a few hundred thousand of them take half the memory and
+ * cost the garbage collector nothing. A slot is the place of a key in the arena:
  *
  *   slot    belowTill f64 | place of the entry i32, 0 = a tombstone | key (key-tree.ts)
  *   entry   see value-blocks.ts
@@ -22,7 +22,7 @@
 import sortedBTree from 'sorted-btree';
 import { assert } from '../../shared/assert.ts';
 import type { Entry } from '../../protocol/entries.ts';
-import type { Chunk as Rows } from '../checkpoint-store.ts';
+import type { Rows } from '../checkpoint-store.ts';
 import { ChunkArena, chunkShift, unitMask, type Chunk, type ChunkPool } from './chunk-arena.ts';
 import { KeyTree } from './key-tree.ts';
 import { deadlineKey, type StorageKey } from '../storage-key.ts';
@@ -31,19 +31,22 @@ import { ValueBlocks } from './value-blocks.ts';
 /** In place of a till: there is no entry. */
 export const noEntry = -1;
 
-/** One key in a memtable. Its entry changes until the memtable is frozen. 0 is nobody's. */
+/** In place of a difference in bytes: `count` will tell it, until then it is 0. */
+export const notCounted = -2_147_483_648;
+
+/** One key in a memtable. Its entry changes until the memtable is frozen. No key has slot 0. */
 export type Slot = number;
 
 /**
- * What a key costs besides its own and its value's characters: 60 to 90 bytes here, and in the checkpoint as much again
- * for the pages that LMDB keeps in memory until its commit, of which it fills half.
+ * What a key costs besides its own and its value's characters: 60 to 90 bytes here. A checkpoint costs as much again
+ * for the half-filled pages that LMDB keeps in memory until its commit.
  */
 const slotOverheadBytes = 192;
 const deadlineOverheadBytes = 96;
 // Measured with 200 k keys: wider nodes than the default of 32 make `get` a quarter cheaper.
 const deadlineNodeSize = 128;
 
-/** Keys that are written a second time, up to so many, are found without the tree and written without copying. */
+/** Up to this many keys that are written a second time are found without the tree and written without copying. */
 const hotKeysMax = 128 * 1024;
 
 const BTree = sortedBTree.default;
@@ -60,6 +63,8 @@ export class Memtable {
   readonly #keys: KeyTree;
   readonly #values: ValueBlocks;
   readonly #hot = new Map<StorageKey, Slot>();
+  /** Keys whose values have changed since their bytes were counted. Some of the keys may be gone. */
+  #uncounted: StorageKey[] = [];
   #bytes = 0;
   #frozen = false;
 
@@ -72,7 +77,7 @@ export class Memtable {
 
   /** Estimated use of memory. */
   get bytes(): number {
-    // Keys that came and went have used memory that is free again only when all keys are gone.
+    // The arena does not shrink before all keys are gone.
     return Math.max(this.#bytes, this.#arena.used);
   }
 
@@ -91,7 +96,7 @@ export class Memtable {
     return (this.#hot.size === 0 ? undefined : this.#hot.get(key)) ?? this.#keys.find(key);
   }
 
-  /** An empty slot for a key that is not here yet; `write` must follow. */
+  /** Adds a slot for a key that is not here yet. `write` must follow. */
   add(key: StorageKey, belowTill: number): Slot {
     assert(!this.#frozen, 'a frozen memtable does not change');
     const slot = this.#keys.add(key);
@@ -101,7 +106,7 @@ export class Memtable {
     return slot;
   }
 
-  /** The till of the entry below, 0 = it has none, `noEntry` = nothing is there. */
+  /** The till of the entry below; 0: it has none; `noEntry`: there is no entry below. */
   belowTill(slot: Slot): number {
     return this.#chunks[slot >>> chunkShift]!.doubles[slot & unitMask]!;
   }
@@ -112,36 +117,58 @@ export class Memtable {
     return place === 0 ? undefined : this.#values.get(place);
   }
 
-  /** Of the slot's entry, 0 = it has none; `noEntry` = it is a tombstone. */
+  /** The till of the slot's entry; 0: it has none; `noEntry`: the slot is a tombstone. */
   till(slot: Slot): number {
     const place = this.#placeOf(slot);
     return place === 0 ? noEntry : this.#values.till(place);
   }
 
   /**
-   * Puts `entry` (undefined: a tombstone) into a slot that `find` or `add` returned.
-   * @returns false when the slot is gone, because a tombstone over nothing is not kept
+   * Puts `entry` (undefined: a tombstone) into a slot that `find` or `add` returned. A tombstone over nothing is not
+   * kept: then the slot is gone.
+   * @returns the difference in bytes between this value and the one before it, or `notCounted`
    */
-  write(key: StorageKey, slot: Slot, entry: Entry | undefined): boolean {
+  write(key: StorageKey, slot: Slot, entry: Entry | undefined): number {
     assert(!this.#frozen, 'a frozen memtable does not change');
     const old = this.#placeOf(slot);
-    if (old !== 0) this.#bytes -= this.#values.textLength(old);
+    const oldLength = old === 0 ? 0 : this.#values.textLength(old);
+    this.#bytes -= oldLength;
     if (entry !== undefined) {
       const isHot = old > 0 && this.#hot.size < hotKeysMax;
       if (isHot) this.#hot.set(key, slot);
       const place = this.#values.replace(old, entry, isHot || old < 0);
       if (place !== old) this.#setPlace(slot, place);
-      this.#bytes += this.#values.textLength(place);
-      return true;
+      const length = this.#values.textLength(place);
+      this.#bytes += length;
+      if (place > 0) return length - oldLength;
+      if (!this.#values.markUncounted(place)) return 0;
+      this.#uncounted.push(key);
+      return notCounted;
     }
+    const counted = old === 0 ? 0 : this.#values.countedBytes(old);
     this.#values.free(old);
     this.#setPlace(slot, 0);
-    if (this.belowTill(slot) !== noEntry) return true;
+    if (this.belowTill(slot) !== noEntry) return 0 - counted;
     this.#keys.delete(key);
     this.#hot.delete(key);
     this.#bytes -= key.length + slotOverheadBytes;
     if (this.#keys.size === 0) this.#clear();
-    return false;
+    return 0 - counted;
+  }
+
+  /** How many keys `count` has to look at. */
+  get uncounted(): number {
+    return this.#uncounted.length;
+  }
+
+  /** Counts the bytes of up to `limit` changed values. Calls `changed` with each difference to the count before. */
+  count(limit: number, changed: (key: StorageKey, bytes: number) => void): void {
+    for (let left = Math.min(limit, this.#uncounted.length); left > 0; left -= 1) {
+      const key = this.#uncounted.pop()!;
+      const slot = this.find(key);
+      const bytes = slot === 0 ? 0 : this.#values.count(this.#placeOf(slot));
+      if (bytes !== 0) changed(key, bytes);
+    }
   }
 
   removeDeadline(till: number, key: StorageKey, belowTill: number): StorageKey {
@@ -162,12 +189,13 @@ export class Memtable {
     this.#frozen = true;
   }
 
-  /** Gives its memory back. Nothing may read it any more. */
+  /** Returns its memory to the pool. Nothing may read it afterwards. */
   release(): void {
     this.#arena.release();
     this.#keys.clear();
     this.#values.clear();
     this.#hot.clear();
+    this.#forgetUncounted();
   }
 
   /** Rows with start ≤ key < end; undefined = tombstone. */
@@ -183,7 +211,7 @@ export class Memtable {
     return { rows, more: rows.length >= limit };
   }
 
-  /** All of them, in the order of their keys. The memtable is frozen. */
+  /** All slots in the order of their keys. The memtable is frozen. */
   slots(): Generator<Slot, void, undefined> {
     assert(this.#frozen, 'a memtable is frozen before all of it is read');
     return this.#keys.places();
@@ -193,7 +221,7 @@ export class Memtable {
     return this.#keys.keyLength(slot);
   }
 
-  /** @returns the offset behind the key */
+  /** @returns the offset after the key */
   copyKey(slot: Slot, target: Buffer, at: number): number {
     return this.#keys.copyKey(slot, target, at);
   }
@@ -204,7 +232,7 @@ export class Memtable {
     return place === 0 ? 0 : this.#values.storedBytesMax(place);
   }
 
-  /** Writes the entry as it is stored. @returns the offset behind it; undefined for a tombstone */
+  /** Writes the entry as it is stored. @returns the offset after it; undefined for a tombstone */
   copyEntry(slot: Slot, target: Buffer, at: number): number | undefined {
     const place = this.#placeOf(slot);
     return place === 0 ? undefined : this.#values.copy(place, target, at);
@@ -214,6 +242,11 @@ export class Memtable {
     this.#arena.clear();
     this.#keys.clear();
     this.#values.clear();
+    this.#forgetUncounted();
+  }
+
+  #forgetUncounted(): void {
+    if (this.#uncounted.length > 0) this.#uncounted = [];
   }
 
   #placeOf(slot: Slot): number {

@@ -1,22 +1,24 @@
 /**
- * Slices: a frozen memtable as bytes, a little at a time, on its way to whoever writes the checkpoint.
+ * Slices: a frozen memtable as bytes, a little at a time, on its way to the checkpoint writer.
  *
  *   slice = row…        row = key length u16 | value length u32 | key | value
  *
  * Integers are little-endian, the key is a storage key, the value what LMDB stores (entry-codec.ts; empty for a
- * deadline key). Value length 0xffffffff: the key is removed. A slice is bounded in rows and bytes, so that encoding
- * one keeps the shard's thread for a fraction of a millisecond; one large value makes one large slice.
+ * deadline key, or a count). Value length 0xffffffff: the key is removed. A slice is bounded in rows and bytes, so
+ * encoding one takes the shard's thread a fraction of a millisecond. One large value makes one large slice.
  */
 import { assert } from '../../shared/assert.ts';
+import type { EntryCount } from '../checkpoint-store.ts';
+import { encodeCount } from '../entry-codec.ts';
 import type { Memtable } from './memtable.ts';
-import type { StorageKey } from '../storage-key.ts';
+import { countKey, type StorageKey } from '../storage-key.ts';
 
 const rowHeaderBytes = 6;
 const removed = 0xffffffff;
 const sliceRowsMax = 256;
 const sliceBytes = 64 * 1024;
 
-/** Each slice has memory of its own, to be transferred to another thread, and no more than it needs. */
+/** Each slice has memory of its own, exactly as large as the slice, to be transferred to another thread. */
 export function* encodeSlices(memtable: Memtable): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
   const writer = new SliceWriter();
   for (const slot of memtable.slots()) {
@@ -29,19 +31,35 @@ export function* encodeSlices(memtable: Memtable): Generator<Uint8Array<ArrayBuf
     writer.finish(keyBytes, end === undefined ? removed : end - valueAt);
   }
   for (const [key, live] of memtable.deadlines.entries()) {
-    const bytesMax = rowHeaderBytes + key.length;
-    if (!writer.fits(bytesMax)) yield writer.take();
-    const { buffer, at } = writer.reserve(bytesMax);
+    const bytes = rowHeaderBytes + key.length;
+    if (!writer.fits(bytes)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytes);
     buffer.write(key, at + rowHeaderBytes, 'latin1');
     writer.finish(key.length, live === undefined ? removed : 0);
   }
   if (!writer.isEmpty) yield writer.take();
 }
 
-/** `value` undefined: the key is removed. It is a view of the slice. */
+/** A count of zero removes the stored one. */
+export function* encodeCountSlices(counts: Iterable<EntryCount>): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
+  const writer = new SliceWriter();
+  for (const count of counts) {
+    const key = countKey(count.account, count.kind);
+    const value = count.entries === 0 ? undefined : encodeCount(count);
+    const bytes = rowHeaderBytes + key.length + (value?.length ?? 0);
+    if (!writer.fits(bytes)) yield writer.take();
+    const { buffer, at } = writer.reserve(bytes);
+    const valueAt = at + rowHeaderBytes + buffer.write(key, at + rowHeaderBytes, 'latin1');
+    value?.copy(buffer, valueAt);
+    writer.finish(key.length, value?.length ?? removed);
+  }
+  if (!writer.isEmpty) yield writer.take();
+}
+
+/** `value` is a view of the slice; undefined: the key is removed. */
 export type SliceRow = (key: StorageKey, value: Buffer | undefined) => void;
 
-/** Calls `row` for each row in order. @throws InvariantError when the bytes are no slice. */
+/** Calls `row` for each row in order. @throws InvariantError if the bytes are not a slice */
 export function decodeSlice(slice: Uint8Array, row: SliceRow): void {
   const buffer = Buffer.from(slice.buffer, slice.byteOffset, slice.byteLength);
   for (let at = 0; at < buffer.length; ) {
@@ -69,7 +87,7 @@ class SliceWriter {
     return this.#rows === 0 || (this.#rows < sliceRowsMax && this.#length + bytes <= sliceBytes);
   }
 
-  /** Where the next row begins; `finish` must follow. */
+  /** @returns the place of the next row. `finish` must follow. */
   reserve(bytes: number): { buffer: Buffer; at: number } {
     if (this.#length + bytes > this.#buffer.length) {
       assert(this.#rows === 0, 'a row fits into its slice');
@@ -78,7 +96,7 @@ class SliceWriter {
     return { buffer: this.#buffer, at: this.#length };
   }
 
-  /** @param valueBytes of the row that was reserved last, or `removed` */
+  /** Ends the row that was reserved last. @param valueBytes its length, or `removed` */
   finish(keyBytes: number, valueBytes: number): void {
     this.#buffer.writeUInt16LE(keyBytes, this.#length);
     this.#buffer.writeUInt32LE(valueBytes, this.#length + 2);

@@ -4,18 +4,28 @@
  *   leaf    count i32 | next leaf i32 | places of keys i32 × 126, in order
  *   inner   count i32 | −1 | separators i32 × 63 | nodes i32 × 63
  *
- * Separator i is the place of a key: node i holds what is at or behind it, node i − 1 what is before; the first one is not
- * looked at.
+ * Separator i is the place of a key: node i holds the keys from it on, node i − 1 those before it. The first separator
+ * is never read.
  */
 import { chunkShift, unitMask, type Chunk, type ChunkArena } from './chunk-arena.ts';
 
-/** Where in a node, in numbers of 32 bits, its keys begin; in an inner one also its nodes. */
+/** Index in a node, in 32-bit numbers, at which its keys begin. */
 export const slots = 2;
 const leafKeysMax = 126;
 const innerNodesMax = 63;
+/** Index in an inner node at which its nodes begin. */
 export const innerNodes = slots + innerNodesMax;
 export const notLeaf = -1;
 const nodeBytes = 4 * (slots + leafKeysMax);
+
+/** How a search came from the root to the leaf before a new node. */
+export interface Descent {
+  readonly root: number;
+  /** The inner nodes on the way. */
+  readonly path: readonly number[];
+  /** For each of them, the index of the node that the search took. */
+  readonly ways: readonly number[];
+}
 
 export class TreeNodes {
   readonly #arena: ChunkArena;
@@ -28,14 +38,14 @@ export class TreeNodes {
 
   /**
    * Puts the place of a key into a leaf.
-   * @returns the new leaf behind it when it was full, otherwise 0
+   * @returns the new leaf after it if it was full, otherwise 0
    */
   putIntoLeaf(leaf: number, index: number, key: number): number {
     const ints = this.#intsOf(leaf);
     const base = (leaf & unitMask) * 2;
     const count = ints[base]!;
     if (count < leafKeysMax) {
-      insertInto(ints, base + slots, count, index, key);
+      insertInto(ints, base + slots + index, base + slots + count, key);
       ints[base] = count + 1;
       return 0;
     }
@@ -49,21 +59,21 @@ export class TreeNodes {
     ints[base] = kept;
     ints[base + 1] = right;
     if (index <= kept && kept < count) {
-      insertInto(ints, base + slots, kept, index, key);
+      insertInto(ints, base + slots + index, base + slots + kept, key);
       ints[base] = kept + 1;
     } else {
-      insertInto(rightInts, rightBase + slots, count - kept, index - kept, key);
+      const first = rightBase + slots;
+      insertInto(rightInts, first + index - kept, first + count - kept, key);
       rightInts[rightBase] = count - kept + 1;
     }
     return right;
   }
 
   /**
-   * Makes a new node known to the inner nodes on the path from the root to the leaf before it.
-   * @param ways which of its nodes was taken in each
+   * Adds a new node to the inner nodes above it.
    * @returns the root, which is a new one when the old one was full
    */
-  putIntoInner(root: number, path: readonly number[], ways: readonly number[], firstKey: number, node: number): number {
+  putIntoInner({ root, path, ways }: Descent, firstKey: number, node: number): number {
     let separator = firstKey;
     let right = node;
     for (let level = path.length - 1; level >= 0; level -= 1) {
@@ -73,8 +83,8 @@ export class TreeNodes {
       const count = ints[base]!;
       const index = ways[level]! + 1;
       if (count < innerNodesMax) {
-        insertInto(ints, base + slots, count, index, separator);
-        insertInto(ints, base + innerNodes, count, index, right);
+        insertInto(ints, base + slots + index, base + slots + count, separator);
+        insertInto(ints, base + innerNodes + index, base + innerNodes + count, right);
         ints[base] = count + 1;
         return root;
       }
@@ -89,9 +99,14 @@ export class TreeNodes {
       ints[base] = kept;
       const [target, targetBase, targetIndex] =
         index <= kept && kept < count ? [ints, base, index] : [splitInts, splitBase, index - kept];
-      insertInto(target, targetBase + slots, target[targetBase]!, targetIndex, separator);
-      insertInto(target, targetBase + innerNodes, target[targetBase]!, targetIndex, right);
-      target[targetBase] = target[targetBase]! + 1;
+      const targetCount = target[targetBase]!;
+      for (const [list, value] of [
+        [targetBase + slots, separator],
+        [targetBase + innerNodes, right],
+      ] as const) {
+        insertInto(target, list + targetIndex, list + targetCount, value);
+      }
+      target[targetBase] = targetCount + 1;
       separator = splitInts[splitBase + slots]!;
       right = split;
     }
@@ -106,7 +121,7 @@ export class TreeNodes {
     return above;
   }
 
-  /** @param next the leaf behind it, 0 = none; `notLeaf` for an inner node */
+  /** @param next the leaf after it, 0 = none; `notLeaf` for an inner node */
   add(next: number): number {
     const node = this.#arena.allocate(nodeBytes);
     const ints = this.#intsOf(node);
@@ -121,8 +136,8 @@ export class TreeNodes {
   }
 }
 
-/** Moves what is behind by one, for a list of `count` numbers at `start`. */
-function insertInto(ints: Int32Array, start: number, count: number, index: number, value: number): void {
-  ints.copyWithin(start + index + 1, start + index, start + count);
-  ints[start + index] = value;
+/** Inserts a number into a list that ends before `end`, and moves the numbers from `at` on by one. */
+function insertInto(ints: Int32Array, at: number, end: number, value: number): void {
+  ints.copyWithin(at + 1, at, end);
+  ints[at] = value;
 }

@@ -3,9 +3,10 @@
  *
  *   block   rev f64 | till f64 | bytes of the text i32 | bytes of the block i32 | text
  *
- * The text is UTF-8. One that is all ASCII has as many bytes as characters and needs no decoder; any other has its
- * length negated. An entry with a large value, or one that is written again and again, stays an object with its string;
- * its place is a number below 0.
+ * The text is UTF-8. An ASCII text has as many bytes as characters and needs no decoder; for any other the length is
+ * negated. An entry with a large value, or one that is written repeatedly, stays an object with its string; its place
+ * is a number below 0. The bytes of such a text are counted on demand: counting them in every write would make writes
+ * of hot keys slower by a tenth.
  */
 import { assert } from '../../shared/assert.ts';
 import { revision } from '../../protocol/ids.ts';
@@ -14,7 +15,7 @@ import { blockBytes, chunkShift, unitMask, type Chunk, type ChunkArena } from '.
 import { entryBytesMax, entryHeaderBytes, writeEntry, writeEntryHeader } from '../entry-codec.ts';
 
 const headerBytes = 24;
-/** A value of more characters stays a string: what V8 adds to it no longer matters. */
+/** A longer value stays a string: V8's overhead no longer matters. */
 const inlineCharsMax = 4096;
 
 export class ValueBlocks {
@@ -22,6 +23,8 @@ export class ValueBlocks {
   readonly #chunks: readonly Chunk[];
   /** By −1 − place. */
   #objects: (Entry | undefined)[] = [];
+  /** By the same index: the bytes of the text that were counted last; ~bytes if the text has changed since. */
+  #objectBytes: number[] = [];
   #freeNumbers: number[] = [];
 
   constructor(arena: ChunkArena) {
@@ -45,16 +48,40 @@ export class ValueBlocks {
     return this.#chunks[place >>> chunkShift]!.doubles[(place & unitMask) + 1]!;
   }
 
-  /** In characters, or in bytes where it is not all ASCII. */
+  /** In characters for an object, otherwise in bytes. */
   textLength(place: number): number {
     if (place < 0) return this.#objectAt(place).value.length;
     return Math.abs(this.#chunks[place >>> chunkShift]!.ints[(place & unitMask) * 2 + 4]!);
   }
 
+  /** The bytes of the text that were counted last. */
+  countedBytes(place: number): number {
+    if (place > 0) return this.textLength(place);
+    const bytes = this.#objectBytes[-1 - place]!;
+    return bytes < 0 ? ~bytes : bytes;
+  }
+
+  /** Notes that an object's text has changed. @returns false if that was noted already */
+  markUncounted(place: number): boolean {
+    const bytes = this.#objectBytes[-1 - place]!;
+    if (bytes < 0) return false;
+    this.#objectBytes[-1 - place] = ~bytes;
+    return true;
+  }
+
+  /** Counts the bytes of the text. @returns the difference to the count before */
+  count(place: number): number {
+    if (place >= 0) return 0;
+    const before = this.countedBytes(place);
+    const bytes = Buffer.byteLength(this.#objectAt(place).value);
+    this.#objectBytes[-1 - place] = bytes;
+    return bytes - before;
+  }
+
   /**
-   * Puts an entry in the place of an old one, 0 = there is none.
-   * @param asObject it will be asked for, or replaced, soon and often
-   * @returns where it is now
+   * Puts an entry in the place of an old one; 0: there is no old one.
+   * @param asObject keep it as an object, because it will be read or replaced soon and often
+   * @returns the entry's place
    */
   replace(old: number, entry: Entry, asObject: boolean): number {
     const { value } = entry;
@@ -63,13 +90,15 @@ export class ValueBlocks {
         this.#objects[-1 - old] = entry;
         return old;
       }
+      const counted = old === 0 ? 0 : this.textLength(old);
       this.free(old);
       const number = this.#freeNumbers.pop() ?? this.#objects.length;
       this.#objects[number] = entry;
+      this.#objectBytes[number] = counted;
       return -1 - number;
     }
     const bytes = Buffer.byteLength(value, 'utf8');
-    const place = this.#roomFor(old, bytes);
+    const place = this.#placeFor(old, bytes);
     const chunk = this.#chunks[place >>> chunkShift]!;
     const unit = place & unitMask;
     const isAscii = bytes === value.length;
@@ -87,9 +116,11 @@ export class ValueBlocks {
     this.#freeNumbers.push(-1 - place);
   }
 
-  /** After the arena was cleared. */
+  /** To be called after the arena was cleared. */
   clear(): void {
+    if (this.#objects.length === 0) return;
     this.#objects = [];
+    this.#objectBytes = [];
     this.#freeNumbers = [];
   }
 
@@ -98,7 +129,7 @@ export class ValueBlocks {
     return place < 0 ? entryBytesMax(this.#objectAt(place)) : entryHeaderBytes + this.textLength(place);
   }
 
-  /** Writes the entry as it is stored (entry-codec.ts). @returns the offset behind it */
+  /** Writes the entry as it is stored (entry-codec.ts). @returns the offset after it */
   copy(place: number, target: Buffer, at: number): number {
     if (place < 0) return writeEntry(target, at, this.#objectAt(place));
     const { bytes, doubles } = this.#chunks[place >>> chunkShift]!;
@@ -108,13 +139,13 @@ export class ValueBlocks {
     return textAt + bytes.copy(target, textAt, start, start + this.textLength(place));
   }
 
-  /** The old block when the text fits into it, otherwise a new one instead. */
-  #roomFor(old: number, textBytes: number): number {
-    const wanted = headerBytes + textBytes;
-    if (old > 0 && this.#blockBytesOf(old) >= wanted) return old;
+  /** @returns the old block if the text fits into it; otherwise frees it and allocates a new one */
+  #placeFor(old: number, textBytes: number): number {
+    const needed = headerBytes + textBytes;
+    if (old > 0 && this.#blockBytesOf(old) >= needed) return old;
     this.free(old);
-    const place = this.#arena.allocate(wanted);
-    this.#chunks[place >>> chunkShift]!.ints[(place & unitMask) * 2 + 5] = blockBytes(wanted);
+    const place = this.#arena.allocate(needed);
+    this.#chunks[place >>> chunkShift]!.ints[(place & unitMask) * 2 + 5] = blockBytes(needed);
     return place;
   }
 

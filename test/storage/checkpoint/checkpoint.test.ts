@@ -8,6 +8,7 @@ import { ThreadCheckpointWriter } from '../../../src/storage/checkpoint/checkpoi
 import type { CheckpointThreadData } from '../../../src/storage/checkpoint/checkpoint-thread.ts';
 import { MemoryCheckpointStore } from '../../support/memory-checkpoint-store.ts';
 import { ShardStore } from '../../../src/storage/shard-store.ts';
+import { assertCounts } from '../../support/assert-counts.ts';
 import { checkpointer, entry, FlakyWriter, openStore, runChild, temporaryDirectory, zero } from '../store-support.ts';
 
 const a = accountId('a');
@@ -49,13 +50,13 @@ test('checkpoint: an idle shard moves its watermark without a change', async () 
   assert.equal(level.watermark(), 77);
 });
 
-test('checkpoint: without room everything stays readable, and the retry keeps the watermark of what it writes', async () => {
+test('checkpoint: without disk space everything stays readable, and the retry keeps the watermark of what it writes', async () => {
   const level = new MemoryCheckpointStore();
   const store = new ShardStore(level);
   const writer = new FlakyWriter(() => level);
   const checkpoints = checkpointer(store, level, { writer, memtableBytesMax: 3000, retryMs: 500 });
   store.put(kv, a, 'k', entry(1, 9));
-  writer.room = false;
+  writer.hasSpace = false;
   assert.equal(checkpoints.due(0), false);
   assert.equal(await checkpoints.start(revision(1)), 'no-space');
   store.put(kv, a, 'k', entry(2, 8));
@@ -68,7 +69,7 @@ test('checkpoint: without room everything stays readable, and the retry keeps th
   assert.equal(checkpoints.memtableFull(), true);
   assert.equal(await checkpoints.start(revision(4)), 'no-space');
 
-  writer.room = true;
+  writer.hasSpace = true;
   assert.equal(await checkpoints.start(revision(4)), 'done');
   assert.equal(level.watermark(), 1);
   assert.deepEqual(new ShardStore(level).get(kv, a, 'k'), entry(1, 9));
@@ -102,7 +103,7 @@ test('checkpoint: what is on its way stays readable until its commit has ended',
   assert.deepEqual([checkpoints.watermark, level.watermark()], [1, 1]);
 });
 
-test('checkpoint: an error other than want of room rejects, and no other checkpoint starts', async () => {
+test('checkpoint: an error other than lack of space rejects, and no other checkpoint starts', async () => {
   const level = new MemoryCheckpointStore();
   const store = new ShardStore(level);
   const writer = new FlakyWriter(() => {
@@ -189,6 +190,8 @@ for (const [failpoint, survives] of [
     assert.equal(found.length, survives === 'first' ? 2000 : 1000);
     assert.ok(found.every((e) => e.entry.rev === rev && e.entry.till === rev * 10));
     assert.equal(store.due(1e6, 10_000).length, found.length);
+    assert.equal(store.countOf(a, kv).entries, found.length);
+    assertCounts(store);
     await lmdb.close();
   });
 }

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { revision, serverAccount, shardId } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
+import { ownerOf as realOwnerOf } from '../../../src/protocol/partition.ts';
 import { LocalCheckpointWriter } from '../../../src/storage/checkpoint/checkpoint-link.ts';
 import type { LmdbStore } from '../../../src/storage/lmdb/lmdb-store.ts';
 import { clearOtherGenerations, repartition } from '../../../src/storage/lmdb/repartition.ts';
 import { ShardStore } from '../../../src/storage/shard-store.ts';
+import { assertCounts, inOrder } from '../../support/assert-counts.ts';
 import {
   accounts,
   checkpointer,
@@ -60,7 +62,10 @@ function assertHolds(lmdb: LmdbStore, oracle: Oracle, shards: number): void {
     }
     assert.deepEqual(sorted(store.due(100, 100_000)), sorted(own.due(100)));
     rows += level.usage().rows;
-    assert.equal(level.usage().rows, own.size + own.due(100).length + 1);
+    assert.equal(level.usage().rows, own.size + own.due(100).length + own.counts().length + 1);
+    assert.ok(level.counts().current);
+    assert.deepEqual(inOrder(level.counts().counts), inOrder(own.counts()));
+    assertCounts(store);
     assert.equal(level.watermark(), lmdb.shard(zero).watermark());
   }
   assert.ok(rows > oracle.size);
@@ -126,6 +131,28 @@ for (const [failpoint, shardsAfter] of [
     assertHolds(again, oracle, 3);
     await again.close();
   });
+}
+
+test('repartition: parts stay beside their thing, entries and deadlines alike', async () => {
+  using directory = temporaryDirectory();
+  const lmdb = openStore(directory.path);
+  const store = new ShardStore(lmdb.shard(zero));
+  const [account] = accounts;
+  const names = Array.from({ length: 50 }, (_, i) => `thing-${i}`);
+  for (const key of names.flatMap(keysOf)) store.put(kinds.kv, account!, key, entry(1, 7));
+  await checkpointer(store, lmdb.shard(zero)).start(revision(1));
+  await repartition(lmdb, { shards: 5, ownerOf: realOwnerOf });
+  for (const name of names) {
+    const shard = new ShardStore(lmdb.shard(realOwnerOf(account!, name, 5)));
+    for (const key of keysOf(name)) assert.deepEqual(shard.get(kinds.kv, account!, key), entry(1, 7));
+    const due = new Set(shard.due(7, 1000).map(({ key }) => key));
+    assert.ok(keysOf(name).every((key) => due.has(key)));
+  }
+  await lmdb.close();
+});
+
+function keysOf(name: string): string[] {
+  return [name, `${name}\0m1`, `${name}\0g\0\0`, `${name}\0s\uE000`];
 }
 
 function stop(): never {

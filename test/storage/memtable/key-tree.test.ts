@@ -44,7 +44,7 @@ test('key tree: it takes keys again after all of them were deleted', () => {
   check(tree, new Set());
 });
 
-test('key tree: what is between, before and behind its keys is not in it', () => {
+test('key tree: what is between, before and after its keys is not in it', () => {
   const tree = new KeyTree(new ChunkArena(new ChunkPool()));
   for (const name of names) tree.add(name);
   const known = new Set(names);
@@ -60,25 +60,25 @@ test('key tree: what is between, before and behind its keys is not in it', () =>
 });
 
 function check(tree: KeyTree, gone: ReadonlySet<string>): void {
-  const wanted = sorted.filter((name) => !gone.has(name));
-  assert.equal(tree.size, wanted.length);
+  const expected = sorted.filter((name) => !gone.has(name));
+  assert.equal(tree.size, expected.length);
   assert.deepEqual(
     [...tree.places()].map((at) => tree.keyAt(at)),
-    wanted,
+    expected,
   );
   for (const name of names) {
     const at = tree.find(name);
     assert.equal(at === 0, gone.has(name));
     if (at !== 0) assert.equal(tree.keyAt(at), name);
   }
-  for (let from = 0; from < wanted.length; from += 997) {
+  for (let from = 0; from < expected.length; from += 997) {
     // Starts and ends that are in the tree, and ones that are not.
-    for (const [start, end, first, behind] of [
-      [wanted[from]!, wanted[from + 300] ?? '\xff', from, from + 300],
-      [`${wanted[from]!}\0`, `${wanted[from + 200] ?? '\xff'}\0`, from + 1, from + 201],
+    for (const [start, end, first, last] of [
+      [expected[from]!, expected[from + 300] ?? '\xff', from, from + 300],
+      [`${expected[from]!}\0`, `${expected[from + 200] ?? '\xff'}\0`, from + 1, from + 201],
     ] as const) {
       const found = tree.range(start, end, 250).map((at) => tree.keyAt(at));
-      assert.deepEqual(found, wanted.slice(first, Math.min(behind, first + 250)));
+      assert.deepEqual(found, expected.slice(first, Math.min(last, first + 250)));
     }
   }
 }

@@ -14,7 +14,7 @@ function put(memtable: Memtable, key: string, value: Entry | undefined, below = 
 
 test('memtable: values of every size and alphabet are read and stored as they were written last', () => {
   const memtable = new Memtable(new ChunkPool());
-  const wanted = new Map<string, Entry>();
+  const expected = new Map<string, Entry>();
   const texts = [
     '',
     'a',
@@ -30,9 +30,9 @@ test('memtable: values of every size and alphabet are read and stored as they we
     for (let key = 0; key < texts.length; key += 1) {
       const value = entry((rev += 1), (key % 2) * 2 ** 47, texts[(key * (round + 1)) % texts.length]);
       put(memtable, `k${key}`, value);
-      wanted.set(`k${key}`, value);
+      expected.set(`k${key}`, value);
     }
-    for (const [key, value] of wanted) assert.deepEqual(memtable.entry(memtable.find(key)), value);
+    for (const [key, value] of expected) assert.deepEqual(memtable.entry(memtable.find(key)), value);
   }
   memtable.freeze();
   const stored = new Map<string, Entry>();
@@ -40,7 +40,7 @@ test('memtable: values of every size and alphabet are read and stored as they we
     assert.equal(slice.buffer.byteLength, slice.byteLength);
     decodeSlice(slice, (key, value) => stored.set(key, readEntry(value!)));
   }
-  assert.deepEqual(stored, new Map([...wanted].toSorted(([a], [b]) => (a < b ? -1 : 1))));
+  assert.deepEqual(stored, new Map([...expected].toSorted(([a], [b]) => (a < b ? -1 : 1))));
 });
 
 test('memtable: the memory of one that was dropped is that of the next', () => {
@@ -83,7 +83,7 @@ test('memtable: keys that come and go use the memory of those before them', () =
   assert.ok(memtable.bytes < before + 64 * 1024, `${memtable.bytes} bytes, ${before} before`);
 });
 
-test('memtable: values that grow again and again are counted with what they leave behind', () => {
+test('memtable: values that grow again and again are counted with the blocks that they have left', () => {
   const memtable = new Memtable(new ChunkPool());
   for (let i = 0; i < 100; i += 1) put(memtable, `key-${i}`, entry(1));
   // Deleted in between, so that each is written for the first time.

@@ -1,0 +1,217 @@
+/**
+ * How many entries a shard has, and how many bytes they take, by account and kind.
+ *
+ *   bytes of an entry   its storage key and its value as it is stored (entry-codec.ts)
+ *
+ * Counts are a function of the content and exact at every moment: each write says what the entry was and what it
+ * becomes, and replay writes in the same way. A checkpoint stores the changed counts in its own transaction, so the
+ * stored counts always match the stored content, whatever a crash leaves.
+ *
+ * The shard encodes a checkpoint between its turns, and needs the counts as of the freeze. So a counter remembers after
+ * which freeze it changed last, and keeps its numbers from before that change:
+ *
+ *   freeze     the changed counters become the frozen ones, and a new list of changed counters begins
+ *   change     the first one after a freeze keeps the old numbers and puts the counter on the list
+ *   encode     a frozen counter gives the kept numbers if it has changed since, and its own if not
+ *   no space   nothing was stored: the frozen counters stay, and the next attempt encodes the same numbers
+ *
+ * The memtable counts the bytes of a hot key's value on demand: for a query, or beside the encoding of slices
+ * (value-blocks.ts). For a frozen memtable the difference also belongs to the numbers as of the freeze.
+ *
+ * Memory: one counter for each account and kind that has entries, nothing for each key.
+ */
+import type { AccountId } from '../protocol/ids.ts';
+import type { Entry } from '../protocol/entries.ts';
+import type { Kind } from '../protocol/record.ts';
+import { assert } from '../shared/assert.ts';
+import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
+import { entryHeaderBytes } from './entry-codec.ts';
+import { mergeLayers, type Layer } from './layer-merge.ts';
+import type { Memtable } from './memtable/memtable.ts';
+import { entryRanges, parseStorageKey } from './storage-key.ts';
+
+/** Values counted with each slice. A slice has at most 256 rows, so the last slice leaves no value uncounted. */
+export const countedPerSlice = 256;
+/** From this number of uncounted values on, each new one has two counted at once. */
+const uncountedMax = 128 * 1024;
+/** A walk reports its progress after this many entries. */
+const entriesPerProgress = 1_000_000;
+
+interface Counter extends EntryCount {
+  entries: number;
+  bytes: number;
+  /** The number of freezes before its last change; −1: it has not changed since the start. */
+  changedAfter: number;
+  entriesBefore: number;
+  bytesBefore: number;
+  /** The counter of another kind of the same account. */
+  next: Counter | undefined;
+}
+
+export class Counts {
+  /** By account, the first counter of its list: an account has few kinds. */
+  readonly #accounts = new Map<AccountId, Counter>();
+  /** The list used last. */
+  #recent: Counter | undefined;
+  #freezes = 0;
+  #areUnstored = false;
+  #changed: Counter[] = [];
+  #frozen: readonly Counter[] = [];
+
+  /** @param walk counts the content; called if the stored counts do not match it */
+  open({ counts, current }: StoredCounts, walk: () => readonly EntryCount[]): void {
+    for (const { account, kind, entries, bytes } of counts) {
+      const counter = this.#counterOf(account, kind);
+      counter.entries = entries;
+      counter.bytes = bytes;
+    }
+    if (current) return;
+    // Marks all counts as changed: the next checkpoint stores them anew and removes those that are zero.
+    for (const { account, kind, entries, bytes } of counts) this.add(account, kind, -entries, -bytes);
+    for (const { account, kind, entries, bytes } of walk()) this.add(account, kind, entries, bytes);
+    this.#areUnstored = this.#changed.length > 0;
+  }
+
+  /** The checkpoint has no counts for its content yet. */
+  get areUnstored(): boolean {
+    return this.#areUnstored;
+  }
+
+  add(account: AccountId, kind: Kind, entries: number, bytes: number): void {
+    const counter = this.#counterOf(account, kind);
+    if (counter.changedAfter !== this.#freezes) this.#keepNumbers(counter);
+    counter.entries += entries;
+    counter.bytes += bytes;
+    assert(counter.entries >= 0, 'a count is never below zero');
+  }
+
+  /** Keeps the list of uncounted values short. To be called after each new one. */
+  limitUncounted(active: Memtable): void {
+    if (active.uncounted > uncountedMax) this.countBytes(active, 2);
+  }
+
+  /** Counts the bytes of up to `limit` values of the active memtable that have not been counted. */
+  countBytes(active: Memtable, limit = Infinity): void {
+    active.count(limit, (key, bytes) => {
+      const { account, kind } = parseStorageKey(key);
+      this.add(account, kind, 0, bytes);
+    });
+  }
+
+  /** The same for the frozen memtable. Its counters are on the frozen list: a write touched them before the freeze. */
+  countFrozenBytes(frozen: Memtable, limit = Infinity): void {
+    frozen.count(limit, (key, bytes) => {
+      const { account, kind } = parseStorageKey(key);
+      const counter = this.#counterOf(account, kind);
+      counter.bytes += bytes;
+      if (counter.changedAfter === this.#freezes) counter.bytesBefore += bytes;
+    });
+  }
+
+  /** Marks a count as changed, because bytes will be counted later. */
+  touch(account: AccountId, kind: Kind): void {
+    const counter = this.#counterOf(account, kind);
+    if (counter.changedAfter !== this.#freezes) this.#keepNumbers(counter);
+  }
+
+  get(account: AccountId, kind: Kind): EntryCount {
+    let counter = this.#accounts.get(account);
+    while (counter !== undefined && counter.kind !== kind) counter = counter.next;
+    return { account, kind, entries: counter?.entries ?? 0, bytes: counter?.bytes ?? 0 };
+  }
+
+  /** All that are not zero. */
+  *all(): Generator<EntryCount, void, undefined> {
+    for (const first of this.#accounts.values()) {
+      for (let counter: Counter | undefined = first; counter !== undefined; counter = counter.next) {
+        const { account, kind, entries, bytes } = counter;
+        if (entries > 0) yield { account, kind, entries, bytes };
+      }
+    }
+  }
+
+  freeze(): void {
+    assert(this.#frozen.length === 0, 'counts are frozen once at a time');
+    this.#frozen = this.#changed;
+    this.#changed = [];
+    this.#freezes += 1;
+  }
+
+  /** The changed counts, as of the freeze. Zero: the stored count must be removed. */
+  *frozen(): Generator<EntryCount, void, undefined> {
+    for (const counter of this.#frozen) {
+      const { account, kind } = counter;
+      const isNewer = counter.changedAfter === this.#freezes;
+      const entries = isNewer ? counter.entriesBefore : counter.entries;
+      const bytes = isNewer ? counter.bytesBefore : counter.bytes;
+      yield { account, kind, entries, bytes };
+    }
+  }
+
+  /** To be called when the frozen counts are stored. */
+  dropFrozen(): void {
+    for (const counter of this.#frozen) {
+      if (counter.entries === 0 && counter.changedAfter !== this.#freezes) this.#forget(counter);
+    }
+    this.#frozen = [];
+    this.#areUnstored = false;
+  }
+
+  #counterOf(account: AccountId, kind: Kind): Counter {
+    let first = this.#recent;
+    if (first?.account !== account) {
+      first = this.#accounts.get(account);
+      this.#recent = first;
+    }
+    for (let counter = first; counter !== undefined; counter = counter.next) {
+      if (counter.kind === kind) return counter;
+    }
+    const added = {
+      account,
+      kind,
+      entries: 0,
+      bytes: 0,
+      changedAfter: -1,
+      entriesBefore: 0,
+      bytesBefore: 0,
+      next: first,
+    };
+    this.#accounts.set(account, added);
+    this.#recent = added;
+    return added;
+  }
+
+  #forget(counter: Counter): void {
+    const { account, next } = counter;
+    let before = this.#accounts.get(account);
+    this.#recent = undefined;
+    if (before !== counter) {
+      while (before !== undefined && before.next !== counter) before = before.next;
+      assert(before !== undefined, 'a counter is on the list of its account');
+      before.next = next;
+    } else if (next === undefined) this.#accounts.delete(account);
+    else this.#accounts.set(account, next);
+  }
+
+  #keepNumbers(counter: Counter): void {
+    counter.entriesBefore = counter.entries;
+    counter.bytesBefore = counter.bytes;
+    counter.changedAfter = this.#freezes;
+    this.#changed.push(counter);
+  }
+}
+
+/** Counts by walking all entries. Calls `onProgress` now and then with the number so far. */
+export function countEntries(layers: readonly Layer<Entry>[], onProgress?: (entries: number) => void): EntryCount[] {
+  const counted = new Counts();
+  let entries = 0;
+  for (const [start, end] of entryRanges) {
+    for (const [key, { value }] of mergeLayers(layers, start, end)) {
+      const { account, kind } = parseStorageKey(key);
+      counted.add(account, kind, 1, key.length + entryHeaderBytes + Buffer.byteLength(value));
+      entries += 1;
+      if (entries % entriesPerProgress === 0) onProgress?.(entries);
+    }
+  }
+  return [...counted.all()];
+}
