@@ -40,7 +40,7 @@ export interface Answered {
 export type SectionBehaviour<Name extends SectionName> = {
   check?(evaluation: BatchEvaluation, operation: OperationOf<Name>): void;
   /** Returns its members in the reply to `POST /db/:acc`, as JSON text with a comma after each. */
-  members?(answered: Answered): string;
+  readonly members?: (answered: Answered) => string;
 } & (Name extends ResultName
   ? { evaluate(evaluation: BatchEvaluation, operation: OperationOf<Name>): ResultOf<Name> }
   : { evaluate?(evaluation: BatchEvaluation, operation: OperationOf<Name>): undefined });
