@@ -3,8 +3,7 @@
  * the same simulated latency, a delay in the client before each request. Where the original program counts wrongly,
  * these rows count correctly.
  */
-import type { Load } from './contestants.ts';
-import { ours } from './contestants.ts';
+import { type Load, ours } from './contestants.ts';
 import type { ServerContestant, Row } from './row.ts';
 import { watchReaction } from './watchers.ts';
 

@@ -16,8 +16,14 @@
  * clear line.
  */
 import type { Settings } from './options.ts';
-import { errorOfReply, NotDragonLockError, OutcomeUnknownError, UnreachableError, ClosedError } from './errors.ts';
-import type { DragonLockError } from './errors.ts';
+import {
+  errorOfReply,
+  NotDragonLockError,
+  OutcomeUnknownError,
+  UnreachableError,
+  ClosedError,
+  type DragonLockError,
+} from './errors.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 import { PendingCall, type Answer, type Body, type Call } from './pending-call.ts';
 import { backoffMs, isTransient } from './retry.ts';

@@ -13,8 +13,7 @@
  *
  * The last three states are final: a signal cannot be reset, and work that began in doubt should not go on.
  */
-import { LeaseUnknownError, LockLostError, ReleasedError } from './errors.ts';
-import type { DragonLockError } from './errors.ts';
+import { LeaseUnknownError, LockLostError, ReleasedError, type DragonLockError } from './errors.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 
 export type LeaseState = 'held' | 'lost' | 'unknown' | 'released';

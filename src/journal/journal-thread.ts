@@ -5,14 +5,14 @@ import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
-import type {
-  DurableMessage,
-  JournalFromMain,
-  JournalThreadData,
-  JournalFromShard,
-  JournalToMain,
+import {
+  type DurableMessage,
+  type JournalFromMain,
+  type JournalThreadData,
+  type JournalFromShard,
+  type JournalToMain,
+  spaceCode,
 } from './journal-wire.ts';
-import { spaceCode } from './journal-wire.ts';
 import { JournalWriter } from './file/journal-writer.ts';
 
 const data: JournalThreadData = workerData;

@@ -4,10 +4,9 @@
  * the end when more than half of the memtable is full, or when the stored content has no counts yet.
  */
 import { ownerOf } from '../protocol/partition.ts';
-import type { AccountId, Revision, ShardId } from '../protocol/ids.ts';
+import { type AccountId, type Revision, type ShardId, serverAccount } from '../protocol/ids.ts';
 import type { Journal, JournalSource, Revisions } from '../protocol/journal.ts';
 import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
-import { serverAccount } from '../protocol/ids.ts';
 import type { Limits } from '../shared/limits.ts';
 import { applyRecord, type Boot } from './core/state/state.ts';
 import { Checkpointer, type CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';

@@ -155,12 +155,12 @@ test('a stored reply and its end are those of a batch that was never answered, a
 test('a lease that was never told may be taken back, one that was told may not', () => {
   const lease = { fence: 1, since: 1010, durMs: 10_000 };
   const held = [effect('lock', 'l', { lease, ended: [] }, 11_010)];
-  const grantable = [effect('lock', 'l', { ended: [{ fence: 1, why: 'released', at: 1020 }] }, 3_601_020)];
-  assert.deepEqual(says(clients().unanswered(lock('l')), held, grantable), []);
+  const freed = [effect('lock', 'l', { ended: [{ fence: 1, why: 'released', at: 1020 }] }, 3_601_020)];
+  assert.deepEqual(says(clients().unanswered(lock('l')), held, freed), []);
   const body = { Lock: 1, Till: 12, TillMs: 11_010, TTLMs: 10_000, Now: 1010, Rev: 1 };
   const told = (): Clients => clients().ok(lock('l'), body);
-  assert.match(says(told(), held, grantable)[0]!, /^violation: Revision 2 belongs to nobody: it changes lock "l"/);
-  assert.deepEqual(says(told().unanswered(unlock('l', { fence: 1 })), held, grantable), []);
+  assert.match(says(told(), held, freed)[0]!, /^violation: Revision 2 belongs to nobody: it changes lock "l"/);
+  assert.deepEqual(says(told().unanswered(unlock('l', { fence: 1 })), held, freed), []);
 });
 
 test('of several who could have taken a revision those step aside who could have taken another', () => {

@@ -8,8 +8,9 @@ import {
   segmentBytesDefault,
   segmentHeaderBytes,
   segmentName,
+  spareName,
+  spareTmpName,
 } from '../../src/journal/file/segment.ts';
-import { spareName, spareTmpName } from '../../src/journal/file/segment.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { ownerOf } from '../../src/protocol/partition.ts';
 import { kinds, recordHeaderBytes, RecordWriter } from '../../src/protocol/record.ts';

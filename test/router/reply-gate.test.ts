@@ -73,7 +73,7 @@ describe('nothing leaves before it is durable', () => {
     );
   });
 
-  test('a grant to a waiter waits for the unlock that made the lock grantable', async () => {
+  test('a grant to a waiter waits for the unlock that freed the lock', async () => {
     const server = new RouterUnderTest({ shards: 1 });
     const { Lock } = await server.ok(lock('l'));
     const waiting = await server.ask(lock('l', { waitMs: 1000 }));

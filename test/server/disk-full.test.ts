@@ -89,7 +89,7 @@ for (const [what, config] of cases) {
     await server.ok('DELETE', `/db/acc/kv/${first}`);
     assert((await server.metric('dragonlock_journal_full')) <= 1, 'the reserve is not used up');
     await server.ok('DELETE', `/db/acc/lock/l?lock=${lock.Lock}`);
-    assert((await waiter).Lock > lock.Lock, 'who waited for the lock that was grantable has it');
+    assert((await waiter).Lock > lock.Lock, 'who waited for the lock that was freed has it');
     assert.equal((await server.call('GET', '/readyz')).status, 200);
 
     fs.rmSync(filler);

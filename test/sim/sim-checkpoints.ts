@@ -5,9 +5,8 @@
  */
 import type { MakeQueue } from '../support/in-process.ts';
 import type { ShardId } from '../../src/protocol/ids.ts';
-import { NoSpaceError } from '../../src/storage/checkpoint-store.ts';
+import { NoSpaceError, type CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 import type { CheckpointWriter } from '../../src/storage/checkpoint/checkpointer.ts';
-import type { CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 
 export function checkpointThread(
   queue: MakeQueue,

@@ -3,8 +3,7 @@
  * position over crashes and restarts. It must get every later event exactly once, in order, each commit whole (I10), or
  * be refused with `compacted`.
  */
-import type { AccountId } from '../../src/protocol/ids.ts';
-import { revision } from '../../src/protocol/ids.ts';
+import { type AccountId, revision } from '../../src/protocol/ids.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import type { Cancelable, StreamSink } from '../../src/router/dispatcher.ts';

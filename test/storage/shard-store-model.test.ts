@@ -6,9 +6,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { revision } from '../../src/protocol/ids.ts';
+import { revision, type AccountId } from '../../src/protocol/ids.ts';
 import type { Kind } from '../../src/protocol/record.ts';
-import type { AccountId } from '../../src/protocol/ids.ts';
 import type { Checkpointer } from '../../src/storage/checkpoint/checkpointer.ts';
 import type { CheckpointStore, CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 import { assertCounts, inOrder } from '../support/assert-counts.ts';

@@ -11,8 +11,7 @@ import {
   type CheckpointerOptions,
   type CheckpointWriter,
 } from '../../src/storage/checkpoint/checkpointer.ts';
-import { NoSpaceError, type CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
-import type { EntryCount } from '../../src/storage/checkpoint-store.ts';
+import { NoSpaceError, type CheckpointTarget, type EntryCount } from '../../src/storage/checkpoint-store.ts';
 import { LmdbStore } from '../../src/storage/lmdb/lmdb-store.ts';
 import type { ShardStore } from '../../src/storage/shard-store.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';

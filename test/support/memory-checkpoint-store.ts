@@ -5,8 +5,13 @@
  */
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 import type { Entry } from '../../src/protocol/entries.ts';
-import type { CheckpointStore, CheckpointTarget, Rows, ValueSize } from '../../src/storage/checkpoint-store.ts';
-import type { StoredCounts } from '../../src/storage/checkpoint-store.ts';
+import type {
+  CheckpointStore,
+  CheckpointTarget,
+  Rows,
+  ValueSize,
+  StoredCounts,
+} from '../../src/storage/checkpoint-store.ts';
 import {
   decodeCount,
   decodeWatermark,

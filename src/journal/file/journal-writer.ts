@@ -35,8 +35,16 @@ import { BucketCounter, groupRecordsBounds, syncSecondsBounds } from './journal-
 import type { JournalStats } from '../../protocol/stats.ts';
 import { RecordQueue } from './record-queue.ts';
 import type { RecoveredJournal } from './recovery.ts';
-import { isDiskFull, removeSegment, segmentHeaderBytes, segmentName, spareName, unlinkIfPresent } from './segment.ts';
-import { useSpare, writeZerosNow } from './segment.ts';
+import {
+  isDiskFull,
+  removeSegment,
+  segmentHeaderBytes,
+  segmentName,
+  spareName,
+  unlinkIfPresent,
+  useSpare,
+  writeZerosNow,
+} from './segment.ts';
 import { SpareSegment } from './spare-segment.ts';
 
 interface FinishedSegment {

@@ -42,8 +42,9 @@ import {
   readSegmentHeader,
   segmentBytesDefault,
   spareName,
+  unlinkIfPresent,
+  type SegmentName,
 } from './segment.ts';
-import { unlinkIfPresent, type SegmentName } from './segment.ts';
 
 interface RecoverOptions {
   /** The lowest watermark of all shards: the checkpoints hold everything up to it. */

@@ -3,8 +3,7 @@ import { Type } from 'typebox';
 import { pageLimitDefault, pageLimitMax, ttlMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
-import { call, integerParameter, keyParameter, prefixParameter, secondsParameter } from './call.ts';
-import type { GivenToCall } from './call.ts';
+import { call, integerParameter, keyParameter, prefixParameter, secondsParameter, type GivenToCall } from './call.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
 import {
   aKey,

@@ -96,6 +96,19 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   return bits;
 }
 
+/**
+ * Makes something for each combination of sections, to be found by `sectionsIn`.
+ *
+ * @param make is given which sections the combination has
+ */
+export function bySections<Made>(
+  make: (present: (section: { readonly name: SectionName }) => boolean) => Made,
+): Made[] {
+  return Array.from({ length: 2 ** sectionNames.length }, (_, bits) =>
+    make(({ name }) => (bits & sectionsIn({ [name]: true })) !== 0),
+  );
+}
+
 /** A command that lists entries below a prefix, over all shards. */
 export type ListCommand = KvList | LockList;
 export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;

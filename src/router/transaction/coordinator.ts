@@ -10,8 +10,7 @@
  * applied, so that no reader ever sees one shard's half. shard-worker/core/transaction.ts says what a shard does at
  * each step.
  */
-import type { Revision } from '../../protocol/ids.ts';
-import { revision } from '../../protocol/ids.ts';
+import { type Revision, revision } from '../../protocol/ids.ts';
 import type { TransactionAnswer, Evaluation, ToShard } from '../../protocol/wire/shard-messages.ts';
 import { mergePages, pageReply, type Page } from '../../protocol/page.ts';
 import { ownerOf } from '../../protocol/partition.ts';

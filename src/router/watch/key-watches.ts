@@ -4,8 +4,7 @@
  * one key share one text.
  */
 import { failure } from '../../protocol/errors.ts';
-import type { AccountId, Revision } from '../../protocol/ids.ts';
-import { revision } from '../../protocol/ids.ts';
+import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
 import type { KeyEvent } from '../../protocol/wire/shard-messages.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { nameOf } from '../../protocol/footprint.ts';

@@ -10,8 +10,7 @@
  * tail once both are up to date. The shared tail is read whenever more is durable.
  */
 import { failure } from '../../protocol/errors.ts';
-import type { AccountId, Revision } from '../../protocol/ids.ts';
-import { revision } from '../../protocol/ids.ts';
+import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
 import { decodeRecord, peekAccount, peekRecord, type RecordChunk } from '../../protocol/record.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import type { JournalSource, JournalTail } from '../../protocol/journal.ts';

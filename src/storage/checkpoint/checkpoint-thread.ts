@@ -10,8 +10,7 @@
  * an error, and the process goes down. The thread ends when the last shard has closed its port.
  */
 import { workerData, type MessagePort } from 'node:worker_threads';
-import type { Revision } from '../../protocol/ids.ts';
-import { shardId } from '../../protocol/ids.ts';
+import { type Revision, shardId } from '../../protocol/ids.ts';
 import { unreachable } from '../../shared/assert.ts';
 import { NoSpaceError, type CheckpointTarget } from '../checkpoint-store.ts';
 import { LmdbStore } from '../lmdb/lmdb-store.ts';

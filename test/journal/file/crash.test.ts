@@ -19,8 +19,8 @@ import {
   segmentBytes,
   settle,
   write,
+  type OpenJournal,
 } from './journal-fixture.ts';
-import type { OpenJournal } from './journal-fixture.ts';
 
 const keepBytes = segmentBytes;
 

@@ -15,8 +15,9 @@ import {
   rev,
   revisionsOf,
   segmentBytes,
+  settle,
+  write,
 } from './journal-fixture.ts';
-import { settle, write } from './journal-fixture.ts';
 
 const text = 't'.repeat(300);
 

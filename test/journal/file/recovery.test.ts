@@ -19,8 +19,9 @@ import {
   rev,
   revisionsOf,
   segmentBytes,
+  settle,
+  write,
 } from './journal-fixture.ts';
-import { settle, write } from './journal-fixture.ts';
 import { rewriteAsVersion1 } from './version-1-log.ts';
 
 const text = 't'.repeat(300);

@@ -348,13 +348,13 @@ describe('a client that disconnects while its batch over several shards', () => 
       const ask = lock(l2, { waitMs: 60_000 }, { ...idempotent, set: [{ key: k0, value: '1' }] });
       const gone = server.send(ask);
       for (let i = 0; i < moment % 8; i++) await server.step();
-      const grantable = server.send(unlock(l2, { fence: holder.Lock }));
+      const freed = server.send(unlock(l2, { fence: holder.Lock }));
       for (let i = 0; i < moment / 2; i++) await server.step();
       if (!gone.waits) continue;
       cancelled += 1;
       gone.hangUp();
       await server.settle();
-      assert.equal(grantable.code, 'ok');
+      assert.equal(freed.code, 'ok');
       // Under an idempotency id a granted lock is kept for the retry.
       if (moment % 4 === 0) await server.ok(unlock(l2, { fence: (await server.ok(ask)).Lock }));
       assert.equal((await server.ok(lock(l2, { waitMs: 1000 }))).Recover, undefined, `moment ${moment}`);

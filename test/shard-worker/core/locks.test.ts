@@ -58,9 +58,9 @@ describe('lock: granting', () => {
     const core = new CoreUnderTest();
     const { Lock } = core.ok(lock('a'));
     const waiting = core.ask(lock('a', { waitMs: 1000 }));
-    const grantable = core.ask(unlock('a', { fence: Lock }));
+    const freed = core.ask(unlock('a', { fence: Lock }));
     assert.equal(waiting.code, 'ok');
-    assert.equal(waiting.body.Lock, grantable.body.Rev + 1, 'the very next commit');
+    assert.equal(waiting.body.Lock, freed.body.Rev + 1, 'the very next commit');
     assert.equal(core.ask(lock('a')).code, 'not_locked');
   });
 

@@ -5,8 +5,17 @@
 import { readStoredReply } from '../../../src/shard-worker/core/batch/stored-reply.ts';
 import { decodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
 import { difference, Json, Span, type Body } from '../contract/expected.ts';
-import { describeName, type Change, type Ended, type Entry, type Lease, type LockEntry } from '../contract/state.ts';
-import type { KvEntry, NumberEntry, StoredEntry } from '../contract/state.ts';
+import {
+  describeName,
+  type Change,
+  type Ended,
+  type Entry,
+  type Lease,
+  type LockEntry,
+  type KvEntry,
+  type NumberEntry,
+  type StoredEntry,
+} from '../contract/state.ts';
 
 export interface LogRecord {
   readonly rev: number;

@@ -10,8 +10,17 @@
  *
  * and then the state is that of the log, to the millisecond. Nothing is ever undecided.
  */
-import { changesDiffer, changesIn, effectDiffers, isStart, lockIn, nameIn, storedIn } from './commit-log.ts';
-import type { LogEffect, LogRecord } from './commit-log.ts';
+import {
+  changesDiffer,
+  changesIn,
+  effectDiffers,
+  isStart,
+  lockIn,
+  nameIn,
+  storedIn,
+  type LogEffect,
+  type LogRecord,
+} from './commit-log.ts';
 import { changedBy } from './command-names.ts';
 import { Span } from '../contract/expected.ts';
 import { describe, type Answer, type Operation, type Restart, type Violation } from './history.ts';

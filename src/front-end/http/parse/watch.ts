@@ -1,6 +1,5 @@
 /** `POST /watch/:acc`: watches one key, several keys, or all below a prefix. The member that is present decides. */
-import type { AccountId } from '../../../protocol/ids.ts';
-import { revision } from '../../../protocol/ids.ts';
+import { type AccountId, revision } from '../../../protocol/ids.ts';
 import type { PrefixWatch, WatchedKey } from '../../../router/dispatcher.ts';
 import { pageLimitDefault, watchWaitMsDefault, type Limits } from '../../../shared/limits.ts';
 import { writeOutLists } from './batch.ts';

@@ -8,6 +8,7 @@
  */
 import type { Revision } from '../../../protocol/ids.ts';
 import {
+  bySections,
   sectionNames,
   sections,
   sectionsIn,
@@ -38,10 +39,13 @@ interface Plan {
   readonly evaluations: readonly Step[];
 }
 
-const checks = stepsOf('check', 0);
-const evaluations = stepsOf('evaluate', sectionNames.length);
-/** By the sections that a batch has, see `sectionsIn`; made when first needed. Nearly all batches share a handful. */
-const plans: (Plan | undefined)[] = [];
+/** By the sections that a batch has, see `sectionsIn`. */
+const plans = bySections(
+  (present): Plan => ({
+    checks: stepsOf('check', 0).filter(present),
+    evaluations: stepsOf('evaluate', sectionNames.length).filter(present),
+  }),
+);
 
 function stepsOf(step: 'check' | 'evaluate', firstPlace: number): readonly Step[] {
   return sectionNames.flatMap((name, index) => {
@@ -51,18 +55,10 @@ function stepsOf(step: 'check' | 'evaluate', firstPlace: number): readonly Step[
   });
 }
 
-function planOf(batch: Batch): Plan {
-  const present = sectionsIn(batch);
-  return (plans[present] ??= {
-    checks: checks.filter(({ name }) => batch[name] !== undefined),
-    evaluations: evaluations.filter(({ name }) => batch[name] !== undefined),
-  });
-}
-
 export function evaluate(turn: Turn, batch: Batch): Evaluation {
   const duplicate = batch.idempotency === undefined ? undefined : findDuplicate(turn, batch);
   if (duplicate !== undefined) return { pending: [], results: {}, failed: [], duplicate };
-  const plan = planOf(batch);
+  const plan = plans[sectionsIn(batch)]!;
   const evaluation = new BatchEvaluation(turn, batch);
   for (const step of plan.checks) runChecks(evaluation, step);
   const results: Record<string, unknown> = {};

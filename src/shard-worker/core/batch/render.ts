@@ -1,7 +1,7 @@
 /** Renders replies as JSON text. The text is finished here, once; the front end only passes it on. */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import { sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
+import { bySections, sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
 import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
@@ -30,18 +30,14 @@ function formatOf(format: Batch['format']): FormatBehaviour {
   return format === 'batch' ? batchFormat : formatBehaviours[format];
 }
 
-type Renderer = NonNullable<FormatBehaviour['members']>;
-
-/** By the sections that a batch has, see `sectionsIn`: what renders them, in the order of the table. */
-const renderers: (readonly Renderer[] | undefined)[] = [];
+/** By the sections that a batch has: what renders them, in the order of the table. */
+const renderers = bySections((present) =>
+  sectionNames.filter((name) => present({ name })).flatMap((name) => sectionBehaviours[name].members ?? []),
+);
 
 function batchMembers(answered: Answered): string {
-  const present = sectionsIn(answered.asked);
-  const each = (renderers[present] ??= sectionNames.flatMap((name) =>
-    (present & sectionsIn({ [name]: true })) === 0 ? [] : (sectionBehaviours[name].members ?? []),
-  ));
   let text = '';
-  for (const render of each) text += render(answered);
+  for (const render of renderers[sectionsIn(answered.asked)]!) text += render(answered);
   return text;
 }
 
