@@ -8,7 +8,7 @@ import { JournalWriter } from '../src/journal/file/journal-writer.ts';
 import { recoverJournal } from '../src/journal/file/recovery.ts';
 import { accountId, revision } from '../src/protocol/ids.ts';
 import { kinds, RecordWriter } from '../src/protocol/record.ts';
-import { LocalRevisions } from '../src/protocol/wire/revisions.ts';
+import { SharedRevisions } from '../src/protocol/wire/revisions.ts';
 import { systemClock } from '../src/shared/clock.ts';
 import { realDisk } from '../src/shared/disk.ts';
 
@@ -31,7 +31,7 @@ export async function writeJournal(
 ): Promise<WrittenJournal> {
   const directory = path.join(dataDirectory, 'journal');
   const recovered = await recoverJournal(realDisk, directory, { from: revision(0), segmentBytes, randomBytes, log });
-  const revisions = new LocalRevisions(recovered.last);
+  const revisions = new SharedRevisions(SharedRevisions.allocate(recovered.last));
   const writer = new JournalWriter(realDisk, directory, {
     recovered,
     revisions,

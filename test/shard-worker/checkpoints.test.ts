@@ -5,7 +5,7 @@ import { DurabilityWaiters } from '../../src/journal/durability-waiters.ts';
 import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import { kinds } from '../../src/protocol/record.ts';
-import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
+import { LocalRevisions } from '../support/local-revisions.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { newShardState } from '../../src/shard-worker/core/state/state.ts';
 import { afterJournal, ShardCheckpoints } from '../../src/shard-worker/checkpoint-schedule.ts';

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { revision, shardId } from '../../src/protocol/ids.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import { ReplyCredit } from '../../src/protocol/wire/reply-credit.ts';
-import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
+import { LocalRevisions } from '../support/local-revisions.ts';
 import { messageLength } from '../../src/protocol/wire/shard-wire.ts';
 import { newShardState } from '../../src/shard-worker/core/state/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';

@@ -8,7 +8,7 @@ import { revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { TransactionAnswer, KeyEvent } from '../../src/protocol/wire/shard-messages.ts';
 import type { CommitRecord } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
+import { LocalRevisions } from './local-revisions.ts';
 import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
 import { apply, passTime } from '../../src/shard-worker/core/apply.ts';
 import type { CoreMessage } from '../../src/shard-worker/core/state/core-message.ts';

@@ -22,7 +22,7 @@ import { LocalJournal } from '../../src/journal/local-journal.ts';
 import { recoverJournal } from '../../src/journal/file/recovery.ts';
 import { revision, shardId, type ShardId } from '../../src/protocol/ids.ts';
 import type { Journal, Revisions } from '../../src/protocol/journal.ts';
-import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
+import { LocalRevisions } from './local-revisions.ts';
 import {
   decodeToShard,
   encodeFromShard,

@@ -9,7 +9,7 @@ import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.
 import { ownerOf } from '../../src/protocol/partition.ts';
 import { decodeRecord, peekRecord, type CommitRecord, type RecordChunk } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
-import { LocalRevisions } from '../../src/protocol/wire/revisions.ts';
+import { LocalRevisions } from './local-revisions.ts';
 import {
   decodeFromShard,
   decodeToShard,

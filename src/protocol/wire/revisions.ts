@@ -1,34 +1,6 @@
 import { revision, type Revision } from '../ids.ts';
 import type { Revisions } from '../journal.ts';
 
-/** Revisions in one thread: for a single shard that writes the journal itself, for tests and the simulator. */
-export class LocalRevisions implements Revisions {
-  #current: number;
-  #durable: number;
-
-  constructor(last: Revision) {
-    this.#current = last;
-    this.#durable = last;
-  }
-
-  next(): Revision {
-    this.#current += 1;
-    return revision(this.#current);
-  }
-
-  current(): Revision {
-    return revision(this.#current);
-  }
-
-  durable(): Revision {
-    return revision(this.#durable);
-  }
-
-  setDurable(durable: Revision): void {
-    this.#durable = durable;
-  }
-}
-
 /** Revisions of several threads: two 64-bit cells in shared memory, the counter and the durable revision. */
 export class SharedRevisions implements Revisions {
   readonly #cells: BigInt64Array;

@@ -2,7 +2,7 @@
 import type { Disk } from '../../../src/shared/disk.ts';
 import { accountId, revision, type Revision } from '../../../src/protocol/ids.ts';
 import { decodeRecord, RecordWriter, type RecordChunk } from '../../../src/protocol/record.ts';
-import { LocalRevisions } from '../../../src/protocol/wire/revisions.ts';
+import { LocalRevisions } from '../../support/local-revisions.ts';
 import type { JournalOptions } from '../../../src/journal/file/journal-options.ts';
 import { readRecords } from '../../../src/journal/file/journal-reader.ts';
 import { JournalWriter } from '../../../src/journal/file/journal-writer.ts';
