@@ -30,7 +30,7 @@ function tryRun(
 }
 
 const program = `
-import { DragonLock, NotLockedError, VersionMismatchError, type Entry, type Lock } from 'dragonlock';
+import { DragonLock, NotLockedError } from 'dragonlock';
 
 if (Number(process.versions.node.split('.')[0]) !== 22) throw new Error(process.version);
 const client = new DragonLock({ account: 'acc' });
@@ -51,6 +51,7 @@ await client.close();
 `;
 
 const typed = `
+import { DragonLock, VersionMismatchError, type Entry, type Lock } from 'dragonlock';
 
 await using client = new DragonLock({ account: 'acc' });
 await using lock: Lock = await client.lock('x', { ttl: 1000, meta: { any: 'JSON' } });
