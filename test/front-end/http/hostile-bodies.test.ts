@@ -207,8 +207,9 @@ test('no path or query gives a 5xx', async (t) => {
         fc.webPath().map((path) => `/${path}`),
       ),
       async (method, url) => {
-        // An open stream has no end that an injected request could see.
-        fc.pre(!(method === 'GET' && /^\/+watch\/+[^/?]+\/*(\?.*)?$/.test(url)));
+        // An open stream has no end that an injected request could see. `/../../watch/db` opens one too.
+        const { pathname } = new URL(`http://door${url}`);
+        fc.pre(!(method === 'GET' && /^\/*watch\/+[^/?]+\/*$/.test(pathname)));
         const response = await door.app.inject({ method, url });
         assert.equal(response.statusCode < 500, true, `${method} ${url}: ${response.statusCode} ${response.body}`);
       },
