@@ -385,7 +385,7 @@ export const seededBugs: readonly SeededBug[] = [
     find: "      assert(answer.kind === 'rows', 'a list is answered with rows');\n",
     replace:
       "      assert(answer.kind === 'rows', 'a list is answered with rows');\n" +
-      "      this.#carrier.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });\n",
+      "      this.#participants.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });\n",
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
   },
   {
