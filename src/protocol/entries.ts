@@ -33,3 +33,8 @@ export interface Entries {
   /** Up to `limit` entries with 0 < till ≤ now, lowest `till` first. */
   due(now: number, limit: number): LocatedEntry[];
 }
+
+/** Whether the entry's time is over, even if its end has not been committed yet. */
+export function hasLapsed({ till }: Pick<Entry, 'till'>, now: number): boolean {
+  return till !== 0 && till <= now;
+}

@@ -322,7 +322,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a key is readable after its time',
     file: `${core}/operations/batch-evaluation.ts`,
-    find: 'return entry !== undefined && entry.till !== 0 && entry.till <= this.now ? undefined : entry;',
+    find: 'return entry !== undefined && hasLapsed(entry, this.now) ? undefined : entry;',
     replace: 'return entry;',
     caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'never readable after its instant' },
   },

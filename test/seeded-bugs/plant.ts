@@ -21,7 +21,7 @@ export function textWith(bug: SeededBug): string {
   const text = fs.readFileSync(path.join(root, bug.file), 'utf8');
   const places = text.split(bug.find).length - 1;
   if (places !== 1) {
-    throw new Error(`seeded bug "${bug.name}": its text occurs ${places} times in ${bug.file}; wanted once`);
+    throw new Error(`seeded bug "${bug.name}": expected its text once in ${bug.file}, got ${places} times`);
   }
   return text.replace(bug.find, () => bug.replace);
 }

@@ -2,7 +2,7 @@
  * A batch under evaluation: what it would write, and which conditions fail. Nothing happens until the write set is
  * sealed with a revision and committed.
  */
-import type { Entry } from '../../../protocol/entries.ts';
+import { hasLapsed, type Entry } from '../../../protocol/entries.ts';
 import type { Failure } from '../../../protocol/errors.ts';
 import { sections, type Batch, type SectionName } from '../../../protocol/operations/operations.ts';
 import type { Kind } from '../../../protocol/record.ts';
@@ -51,7 +51,7 @@ export class BatchEvaluation {
   /** Returns the entry, unless its time is over. */
   entry(kind: Kind, key: string): Entry | undefined {
     const entry = this.state.entries.get(kind, this.batch.account, key);
-    return entry !== undefined && entry.till !== 0 && entry.till <= this.now ? undefined : entry;
+    return entry !== undefined && hasLapsed(entry, this.now) ? undefined : entry;
   }
 
   #field(): string {

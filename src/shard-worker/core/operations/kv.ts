@@ -1,4 +1,5 @@
 /** Keys: conditions on versions and existence, reads, writes, pages, and the watch of one key. */
+import { hasLapsed } from '../../../protocol/entries.ts';
 import { failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
@@ -63,7 +64,7 @@ export const setBehaviour: SectionBehaviour<'set'> = {
     writeSet.remove(kinds.kv, key);
     if (stored === undefined) return 'missing';
     // The entry has lapsed, but its end is not committed yet: commit it as an expiry, so that watchers are told so.
-    const lapsed = stored.till !== 0 && stored.till <= now;
+    const lapsed = hasLapsed(stored, now);
     writeSet.put({ kind: kinds.kv, key, till: 0, ...(lapsed ? { expired: true } : {}) });
     return lapsed ? 'missing' : 'deleted';
   },
@@ -99,7 +100,7 @@ function getMembers(key: string, { version, value, till }: GetResult): string {
 
 export function listKeys({ state, now }: Turn, command: KvList): Page {
   return pageOfEntries(state, kinds.kv, command, ({ key, entry }) => {
-    if (entry.till !== 0 && entry.till <= now) return undefined;
+    if (hasLapsed(entry, now)) return undefined;
     const till = entry.till === 0 ? '' : `,"TillMs":${entry.till}`;
     return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${till}}`;
   });
@@ -109,7 +110,7 @@ export function listKeys({ state, now }: Turn, command: KvList): Page {
 export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, key, version }: WatchKey): void {
   const rev = readRevision(state);
   const stored = state.entries.get(kinds.kv, account, key);
-  const entry = stored !== undefined && stored.till !== 0 && stored.till <= now ? undefined : stored;
+  const entry = stored !== undefined && hasLapsed(stored, now) ? undefined : stored;
   const current = entry?.rev ?? 0;
   if (current !== version) {
     const body = keyEventBody(rev, { key, version: current, value: entry?.value });
