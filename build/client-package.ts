@@ -16,11 +16,11 @@ const entries = {
   './store': 'client/store/exports',
 } as const satisfies Record<string, string>;
 
-/** Commands of the package; each is in tsconfig.client.json too. */
-const commands = { dragonlock: 'cli/main' } as const satisfies Record<string, string>;
+/** Commands of the package: each a script that starts the `main` beside it, which is in tsconfig.client.json. */
+const commands = { dragonlock: 'cli/dragonlock' } as const satisfies Record<string, string>;
 
 /** The dependencies of package.json that the client needs; the others belong to the server. */
-const dependencies = ['commander', 'undici'] as const;
+const dependencies = ['undici'] as const;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = path.join(root, 'dist/client');
@@ -61,11 +61,12 @@ const manifest = {
   exports: Object.fromEntries(
     Object.entries(entries).map(([name, file]) => [name, { types: `./${file}.d.ts`, default: `./${file}.js` }]),
   ),
-  bin: Object.fromEntries(Object.entries(commands).map(([name, file]) => [name, `./${file}.js`])),
+  bin: Object.fromEntries(Object.entries(commands).map(([name, file]) => [name, `./${file}`])),
   sideEffects: false,
   dependencies: Object.fromEntries(dependencies.map((name) => [name, own.dependencies[name]])),
   peerDependencies: own.peerDependencies,
   peerDependenciesMeta: own.peerDependenciesMeta,
 };
 fs.writeFileSync(path.join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+for (const file of Object.values(commands)) fs.copyFileSync(path.join(root, 'src', file), path.join(out, file));
 fs.copyFileSync(path.join(root, 'docs/client.md'), path.join(out, 'README.md'));

@@ -161,7 +161,7 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
 });
 
 test('files are touched in few places', () => {
-  assertOnlyIn(/from 'node:fs(\/promises)?'/, [
+  assertOnlyIn(/(from |getBuiltinModule\()'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
     'src/storage/lmdb/lmdb-store.ts',
     'src/main/config/config.ts',

@@ -3,34 +3,28 @@
  * the format of the HTTP API. The client makes the request repeatable, so that it can send it again after a lost reply.
  */
 import { randomUUID } from 'node:crypto';
-import type { Command } from 'commander';
 import type { Call } from '../client/pending-call.ts';
+import type { Run } from './commands.ts';
 import { UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
-import type { Invocation } from './invocation.ts';
 import { parseJson } from './parse.ts';
 import { rawCalls } from './raw-calls.ts';
 
-export function addBatch(program: Command, invocation: Invocation): void {
-  program
-    .command('batch')
-    .description('run a batch of the HTTP API, or an array of batches, and print the reply')
-    .requiredOption('-f, --file <file>', 'JSON; - reads stdin')
-    .action(async ({ file }: { file: string }) => {
-      const text = readInput(file);
-      const batch = parseJson(text, file === '-' ? 'stdin' : file);
-      if (typeof batch !== 'object' || batch === null) {
-        throw new UsageError(`${file}: expected an object or an array, got ${batch === null ? 'null' : typeof batch}`);
-      }
-      const calls = await rawCalls({ ...invocation.connection(), account: invocation.account() });
-      try {
-        const reply = await calls.call({ ...retryOptions(batch), body: () => text });
-        invocation.terminal.json(reply);
-      } finally {
-        await calls.close();
-      }
-    });
-}
+export const runBatch: Run = async (invocation, { options }) => {
+  const file = String(options['file']);
+  const text = readInput(file);
+  const batch = parseJson(text, file === '-' ? 'stdin' : file);
+  if (typeof batch !== 'object' || batch === null) {
+    throw new UsageError(`${file}: expected an object or an array, got ${batch === null ? 'null' : typeof batch}`);
+  }
+  const calls = await rawCalls({ ...invocation.connection(), account: invocation.account() });
+  try {
+    const reply = await calls.call({ ...retryOptions(batch), body: () => text });
+    invocation.terminal.json(reply);
+  } finally {
+    await calls.close();
+  }
+};
 
 const reading = new Set(['KVGet', 'Check', 'Guard']);
 

@@ -1,13 +1,16 @@
 /**
- * Completion for bash: `source <(dragonlock completion bash)`. The script asks this command for candidates, so that it
- * never gets out of step: the hidden `__complete` takes the words so far, and prints candidates. It asks the server for
- * the names of locks and keys, within a short timeout.
+ * Completion for bash, fish and zsh. The scripts ask this command for candidates, so that they never get out of step:
+ * the hidden `__complete` takes the words so far, and prints candidates for the last one, from the table of commands. It
+ * asks the server for the names of locks and keys, within a short timeout.
  */
-import type { Command } from 'commander';
+import { globalOptions, program, shells, type CommandSpec, type Names, type OptionSpec, type Run } from './commands.ts';
 import { UsageError } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
+import { findOption, isGlobal, isOption, visible } from './parse-arguments.ts';
 
-const script = `# bash completion for dragonlock
+const scripts: Readonly<Record<(typeof shells)[number], string>> = {
+  // A name comes from the server: quoted, so that a key such as "$(reboot)" stays a word.
+  bash: `# bash completion for dragonlock
 _dragonlock() {
   local line=\${COMP_LINE:0:COMP_POINT} current words candidate
   read -r -a words <<<"$line"
@@ -16,82 +19,100 @@ _dragonlock() {
   COMPREPLY=()
   while IFS= read -r candidate; do
     # For readline, the word begins after the last colon or equals sign.
-    [[ $candidate == "$current"* ]] && COMPREPLY+=("\${candidate:\${#current}-\${#2}}")
+    [[ $candidate == "$current"* ]] && COMPREPLY+=("$(printf '%q' "\${candidate:\${#current}-\${#2}}")")
   done < <("\${words[0]}" __complete -- "\${words[@]:1}" 2>/dev/null)
 }
 complete -o default -F _dragonlock dragonlock
-`;
+`,
+  fish: `# fish completion for dragonlock
+function __dragonlock_candidates
+    set -l words (commandline -opc)
+    $words[1] __complete -- $words[2..-1] (commandline -ct) 2>/dev/null
+end
+complete -c dragonlock -n 'not contains -- -- (commandline -opc)' -f -a '(__dragonlock_candidates)'
+`,
+  zsh: `#compdef dragonlock
+# zsh completion for dragonlock
+_dragonlock() {
+  local -a candidates
+  candidates=("\${(@f)$("\${(Q)words[1]}" __complete -- "\${(@Q)words[2,CURRENT-1]}" "\${(Q)PREFIX}" 2>/dev/null)}")
+  candidates=(\${candidates:#})
+  if ((\${#candidates})); then compadd -- "\${candidates[@]}"; else _default; fi
+}
+if [[ \${funcstack[1]} == _dragonlock ]]; then _dragonlock; else compdef _dragonlock dragonlock; fi
+`,
+};
 
 /** The longest wait after a key stroke. */
 const timeoutMs = 1000;
 const candidatesMax = 200;
 
-export function addCompletion(program: Command, invocation: Invocation): void {
-  program
-    .command('completion')
-    .description('print a completion script: source <(dragonlock completion bash)')
-    .argument('<shell>', 'bash')
-    .action((shell: string) => {
-      if (shell !== 'bash') throw new UsageError(`shell: expected bash, got ${shell}`);
-      invocation.terminal.write(script);
-    });
-  program
-    .command('__complete', { hidden: true })
-    .argument('[words...]')
-    .action(async (words: readonly string[]) => {
-      for (const candidate of await candidates(program, words, invocation)) invocation.terminal.line(candidate);
-    });
-}
+export const printScript: Run = ({ terminal }, { args }) => {
+  const shell = shells.find((known) => known === args[0]);
+  if (shell === undefined) throw new UsageError(`shell: expected ${shells.join(', ')}, got ${args[0]!}`);
+  terminal.write(scripts[shell]);
+  return Promise.resolve();
+};
 
-async function candidates(program: Command, words: readonly string[], invocation: Invocation): Promise<string[]> {
+export const printCandidates: Run = async (invocation, { args }) => {
+  const found = await candidates(args, invocation);
+  // A name with control characters cannot stand on a command line.
+  invocation.terminal.write(found.flatMap((name) => (/\p{Cc}/u.test(name) ? [] : [`${name}\n`])).join(''));
+};
+
+async function candidates(words: readonly string[], invocation: Invocation): Promise<string[]> {
   // The words after `--` belong to another command.
   if (words.slice(0, -1).includes('--')) return [];
   const current = words.at(-1) ?? '';
-  const { command, argumentCount } = commandAt(program, words.slice(0, -1));
+  const { command, argumentCount, valueOf } = placeOf(words.slice(0, -1), invocation);
+  if (valueOf !== undefined) return namesFor(valueOf.names, current, invocation);
   if (current.startsWith('-')) {
-    const options = [...command.options, ...program.options, { long: '--help' }];
-    return options.flatMap(({ long }) => (long?.startsWith(current) ? [long] : []));
+    const options: readonly OptionSpec[] = [...(command.options ?? []), ...globalOptions];
+    return options.map(({ long }) => `--${long}`).filter((name) => name.startsWith(current));
   }
-  const visible = command.commands.map((sub) => sub.name()).filter((name) => !name.startsWith('__'));
-  if (visible.length > 0) return visible.filter((name) => name.startsWith(current));
-  if (argumentCount > 0) return [];
-  return namesFor(command, current, invocation).catch(() => []);
+  if (command.commands !== undefined) return visible(command).filter((name) => name.startsWith(current));
+  return namesFor(command.args?.[argumentCount]?.names, current, invocation);
 }
 
-/** Finds the command that the words lead to, and counts its arguments among them. */
-function commandAt(program: Command, words: readonly string[]): { command: Command; argumentCount: number } {
+interface Place {
+  readonly command: CommandSpec;
+  readonly argumentCount: number;
+  /** The next word is the value of this option. */
+  readonly valueOf: OptionSpec | undefined;
+}
+
+/** Finds the command that the words lead to, and notes the global options, which say where the server is. */
+function placeOf(words: readonly string[], invocation: Invocation): Place {
   let command = program;
   let argumentCount = 0;
   for (let i = 0; i < words.length; i += 1) {
     const word = words[i]!;
-    if (word.startsWith('-')) {
-      const option = [...command.options, ...program.options].find(
-        ({ long, short }) => word === long || word === short,
-      );
-      const values = option?.required === true || option?.optional === true;
-      if (values) {
-        // The program's own options say where the server is and how to ask it.
-        if (program.options.includes(option)) program.setOptionValue(option.attributeName(), words[i + 1]);
-        i += 1;
-      }
+    if (isOption(word)) {
+      const option = findOption(word, command);
+      if (option?.value === undefined) continue;
+      i += 1;
+      const value = words[i];
+      if (value === undefined) return { command, argumentCount, valueOf: option };
+      if (isGlobal(option)) invocation.setGlobal(option.long, value);
       continue;
     }
-    const next = command.commands.find((sub) => sub.name() === word);
+    const next = command.commands?.find(({ name }) => name === word);
     if (next === undefined) argumentCount += 1;
     else command = next;
   }
-  return { command, argumentCount };
+  return { command, argumentCount, valueOf: undefined };
 }
 
-async function namesFor(command: Command, prefix: string, invocation: Invocation): Promise<string[]> {
-  const path = `${command.parent?.name()} ${command.name()}`;
-  if (path === 'dragonlock completion') return ['bash'];
-  const ofKeys = /^kv (get|put|del|list|watch)$/.test(path);
-  const ofLocks = /^dragonlock (lock|locks)$/.test(path);
-  if (!ofKeys && !ofLocks) return [];
-  const { DragonLock } = await import('../client/dragon-lock.ts');
-  const options = { ...invocation.connection(), account: invocation.account(), timeout: timeoutMs };
-  await using client = new DragonLock(options);
-  if (ofKeys) return (await client.kv.page({ prefix, limit: candidatesMax })).entries.map(({ key }) => key);
-  return (await client.locks.page({ prefix, limit: candidatesMax })).locks.map(({ id }) => id);
+async function namesFor(names: Names | undefined, prefix: string, invocation: Invocation): Promise<string[]> {
+  if (names === undefined) return [];
+  if (typeof names !== 'string') return names.filter((name) => name.startsWith(prefix));
+  try {
+    const client = await invocation.client({ timeout: timeoutMs });
+    const page = { prefix, limit: candidatesMax };
+    if (names === 'key') return (await client.kv.page(page)).entries.map(({ key }) => key);
+    return (await client.locks.page(page)).locks.map(({ id }) => id);
+  } catch {
+    // No account, or no server: nothing to propose.
+    return [];
+  }
 }

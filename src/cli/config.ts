@@ -1,39 +1,26 @@
 /** `dragonlock config check`: validates a configuration with the server's own code. Only a checkout has the server. */
 import os from 'node:os';
-import type { Command } from 'commander';
+import type { Run } from './commands.ts';
 import { NegativeResult } from './exit-codes.ts';
-import type { Invocation } from './invocation.ts';
 import { serverFile } from './server-file.ts';
 
-export function addConfig(program: Command, invocation: Invocation): void {
-  program
-    .command('config')
-    .description('the configuration of the server')
-    .command('check')
-    .description('list the errors of a configuration, each with its place; exits with 1 if there are any')
-    .option('--config <file>', 'default: config.yml in the working directory, if there is one')
-    .action(async ({ config }: { config?: string }) => {
-      const { loadConfig, ConfigError } = (await import(serverFile('config/config').href)) as ConfigModule;
-      const argv = config === undefined ? [] : ['--config', config];
-      try {
-        const { listen, data_dir, shards, tokens } = loadConfig({
-          argv,
-          env: process.env,
-          cores: os.availableParallelism(),
-        });
-        const { terminal, json } = invocation;
-        const address = `${listen.host}:${listen.port}`;
-        if (json) terminal.json({ listen: address, data_dir, shards, tokens: tokens.length });
-        else
-          terminal.line(
-            `Valid: listens on ${address}, data in ${data_dir}, shards: ${shards}, tokens: ${tokens.length}`,
-          );
-      } catch (error) {
-        if (error instanceof ConfigError) throw new NegativeResult(error.problems.join('\n'));
-        throw error;
-      }
+export const checkConfig: Run = async ({ terminal, json }, { options }) => {
+  const { loadConfig, ConfigError } = (await import(serverFile('config/config').href)) as ConfigModule;
+  const { config } = options;
+  try {
+    const { listen, data_dir, shards, tokens } = loadConfig({
+      argv: typeof config === 'string' ? ['--config', config] : [],
+      env: process.env,
+      cores: os.availableParallelism(),
     });
-}
+    const address = `${listen.host}:${listen.port}`;
+    if (json) terminal.json({ listen: address, data_dir, shards, tokens: tokens.length });
+    else terminal.line(`Valid: listens on ${address}, data in ${data_dir}, shards: ${shards}, tokens: ${tokens.length}`);
+  } catch (error) {
+    if (error instanceof ConfigError) throw new NegativeResult(error.problems.join('\n'));
+    throw error;
+  }
+};
 
 /** The part of main/config/config.ts that is used here. Importing its types would put the file into the npm package. */
 interface ConfigModule {

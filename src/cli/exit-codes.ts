@@ -12,6 +12,7 @@ export const exitCodes = {
   usage: 64,
   unavailable: 69,
   internal: 70,
+  /** Nobody knows whether it happened: no reply came, or it could not be printed. */
   outcomeUnknown: 74,
   notAcquired: 75,
   lost: 76,
@@ -59,6 +60,17 @@ export function exitCodeOf({ code }: Pick<DragonLockError, 'code'>): number {
 /** The command was called wrongly, or its input cannot be read. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+/** Stdout cannot be written: its reader has gone, or a disk is full. */
+export class OutputError extends Error {
+  override readonly name = 'OutputError';
+  readonly brokenPipe: boolean;
+
+  constructor(cause: NodeJS.ErrnoException) {
+    super(`Cannot write to stdout: ${cause.message}`, { cause });
+    this.brokenPipe = cause.code === 'EPIPE';
+  }
 }
 
 /** The result is negative, which is no fault. The message goes to stderr. */

@@ -1,6 +1,8 @@
-/** Reads files and stdin. */
-import fs from 'node:fs';
+/** Reads files and stdin, and writes to descriptors. */
 import { UsageError } from './exit-codes.ts';
+
+// An import would load all that the module offers, promises and streams too.
+const fs = process.getBuiltinModule('node:fs');
 
 /** Reads a file, or stdin for `-`. @throws UsageError */
 export function readInput(file: string): string {
@@ -31,9 +33,29 @@ function readStdin(): Buffer {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EOF') return Buffer.concat(chunks);
       if (code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      sleepShortly();
     }
   }
+}
+
+/**
+ * Writes all of the text before it returns, so that an exit afterwards loses nothing. Another process may have left
+ * the descriptor non-blocking: then it polls while the pipe is full.
+ */
+export function writeAll(descriptor: number, text: string): void {
+  let bytes: Buffer = Buffer.from(text);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(fs.writeSync(descriptor, bytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      sleepShortly();
+    }
+  }
+}
+
+function sleepShortly(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
 }
 
 export function readToken(file: string): string {
@@ -42,6 +64,24 @@ export function readToken(file: string): string {
   return token;
 }
 
-export function fileExists(file: URL): boolean {
+/** Reads a file of /proc. @returns undefined if there is none, or it is not for us */
+export function readProc(file: string): Buffer | undefined {
+  try {
+    return fs.readFileSync(`/proc/${file}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The descriptors that are open, or undefined where the system does not tell. */
+export function openDescriptors(): ReadonlySet<number> | undefined {
+  try {
+    return new Set(fs.readdirSync('/proc/self/fd').map(Number));
+  } catch {
+    return undefined;
+  }
+}
+
+export function fileExists(file: URL | string): boolean {
   return fs.existsSync(file);
 }

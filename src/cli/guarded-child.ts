@@ -11,23 +11,25 @@
  * 10 s, several renewals have failed: the group gets SIGTERM, and SIGKILL before the last twentieth. A lease that the
  * server reports as lost may have a new holder already, so the grace is short then.
  *
- * When this process is stopped (SIGSTOP) or killed, it cannot end the group: the watchdog does (lease-watchdog.ts).
+ * When this process is stopped (SIGSTOP) or killed, it cannot end the group: the watchdog does (lease-watchdog.ts). After
+ * a suspend of the machine, timers go on as if no time had passed. So the guard looks at the clock several times a second.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import type { Writable } from 'node:stream';
-import { systemLeaseClock, type Mark } from '../client/lease-clock.ts';
+import type { LeaseClock, Mark } from '../client/lease-clock.ts';
 import type { HeldLock } from '../client/lock.ts';
-import { systemAfter } from '../shared/clock.ts';
+import { systemAfter, type After } from '../shared/clock.ts';
+import { bootLeaseClock } from './boot-clock.ts';
 import { exitCodes } from './exit-codes.ts';
 import { formatDuration } from './format.ts';
 import { LeaseWatchdog } from './lease-watchdog.ts';
 import { exitCodeOfSignal, onSignals, signalGroup } from './signals.ts';
+import type { Start } from './start-command.ts';
 
 export interface GuardOptions {
-  readonly env: NodeJS.ProcessEnv;
   readonly lock: HeldLock;
   readonly ttlMs: number;
+  /** These were ignored when we were started, and stay so. */
+  readonly ignoredSignals: readonly NodeJS.Signals[];
 }
 
 export type ChildEnd =
@@ -35,56 +37,44 @@ export type ChildEnd =
   | { readonly kind: 'unstartable'; readonly exitCode: number; readonly message: string }
   | { readonly kind: 'lost'; readonly message: string };
 
-/** Becomes the command after we report that the watchdog knows the group; never, if we are killed before. */
-const waitForGo = 'read -r _ <&3 && exec "$@" 3<&-';
-
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
 /** How often to check for processes in a group whose leader has ended. */
 const pollMs = 20;
 
-export async function runGuarded(
-  [command, ...args]: readonly string[],
-  { env, lock, ttlMs }: GuardOptions,
-): Promise<ChildEnd> {
+/** The longest time for which a command runs on after a suspend. */
+const tickMs = 200;
+
+export async function runGuarded(start: () => Start, options: GuardOptions): Promise<ChildEnd> {
   // Start the guard first, then the child.
-  const group = new GuardedGroup(lock, ttlMs);
-  const child = spawn('/bin/sh', ['-c', waitForGo, 'sh', command!, ...args], {
-    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-    detached: true,
-    env,
-  });
+  const group = new GuardedGroup(options);
+  const { process: child, go } = start();
   if (child.pid === undefined) {
     group.release();
-    return unstartable(command!, child);
+    const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
+    return { kind: 'unstartable', exitCode: exitCodes.cannotExecute, message: `Cannot run: ${error.message}` };
   }
   group.guard(child.pid);
-  const go = child.stdio[3] as Writable;
-  go.on('error', () => undefined);
-  go.end('\n');
+  go();
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   const loss = await group.leaderEnded();
   if (loss !== undefined) return { kind: 'lost', message: loss };
   return { kind: 'ended', exitCode: code ?? exitCodeOfSignal(signal!) };
 }
 
-async function unstartable(command: string, child: ChildProcess): Promise<ChildEnd> {
-  const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException];
-  const notFound = error.code === 'ENOENT';
-  return {
-    kind: 'unstartable',
-    exitCode: notFound ? exitCodes.commandNotFound : exitCodes.cannotExecute,
-    message: `Cannot run ${JSON.stringify(command)}: ${notFound ? 'not found' : error.message}`,
-  };
+export interface GroupDependencies {
+  readonly clock: LeaseClock;
+  readonly after: After;
+  readonly signalGroup: (leader: number, signal: NodeJS.Signals | 0) => boolean;
+  readonly watchdog: Pick<LeaseWatchdog, 'guard' | 'allow' | 'dismiss'>;
 }
 
-class GuardedGroup {
+export class GuardedGroup {
   /** Process id of the child; 0: there is no child yet. */
   #leader = 0;
   readonly #lock: HeldLock;
-  readonly #ttlMs: number;
   readonly #termMs: number;
   readonly #killMs: number;
-  readonly #watchdog: LeaseWatchdog;
+  readonly #dependencies: GroupDependencies;
   readonly #stopListening: () => void;
   #clearTimer: () => void = () => {};
   #lossMessage: string | undefined;
@@ -92,25 +82,31 @@ class GuardedGroup {
   #termSent: { readonly at: Mark; readonly graceMs: number } | undefined;
   readonly #killed = Promise.withResolvers<void>();
 
-  constructor(lock: HeldLock, ttlMs: number) {
+  /** @param dependencies tests replace them */
+  constructor({ lock, ttlMs, ignoredSignals }: GuardOptions, dependencies?: GroupDependencies) {
     this.#lock = lock;
-    this.#ttlMs = ttlMs;
     this.#termMs = Math.min(ttlMs / 4, 10_000);
     this.#killMs = Math.min(ttlMs / 20, 1000);
-    this.#watchdog = new LeaseWatchdog();
+    this.#dependencies = dependencies ?? {
+      clock: bootLeaseClock,
+      after: systemAfter,
+      signalGroup,
+      watchdog: new LeaseWatchdog(ttlMs / 20),
+    };
+    const heard = (signal: NodeJS.Signals): boolean => !ignoredSignals.includes(signal);
     const stops = [
-      onSignals(forwarded, (signal) => {
+      onSignals(forwarded.filter(heard), (signal) => {
         this.#check();
-        signalGroup(this.#leader, signal);
+        this.#dependencies.signalGroup(this.#leader, signal);
       }),
       // Ctrl-Z reaches only this process. The lease runs on meanwhile, and nothing renews it.
-      onSignals(['SIGTSTP'], () => {
-        signalGroup(this.#leader, 'SIGSTOP');
+      onSignals((['SIGTSTP'] as const).filter(heard), () => {
+        this.#dependencies.signalGroup(this.#leader, 'SIGSTOP');
         process.kill(process.pid, 'SIGSTOP');
       }),
       onSignals(['SIGCONT'], () => {
         this.#check();
-        signalGroup(this.#leader, 'SIGCONT');
+        this.#dependencies.signalGroup(this.#leader, 'SIGCONT');
       }),
     ];
     this.#stopListening = () => {
@@ -121,7 +117,7 @@ class GuardedGroup {
   /** Guards the group of this leader from now on. */
   guard(leader: number): void {
     this.#leader = leader;
-    this.#watchdog.guard(leader);
+    this.#dependencies.watchdog.guard(leader, this.#lock.remaining - this.#killMs);
     this.#lock.signal.addEventListener('abort', () => this.#check(), { once: true });
     this.#check();
   }
@@ -133,8 +129,8 @@ class GuardedGroup {
   async leaderEnded(): Promise<string | undefined> {
     this.#check();
     if (this.#lossMessage !== undefined) {
-      while (signalGroup(this.#leader, 0)) {
-        const polled = new Promise<void>((resolve) => void systemAfter(pollMs, resolve));
+      while (this.#dependencies.signalGroup(this.#leader, 0)) {
+        const polled = new Promise<void>((resolve) => void this.#dependencies.after(pollMs, resolve));
         if ((await Promise.race([polled.then(() => 'poll'), this.#killed.promise])) === undefined) break;
       }
     }
@@ -146,7 +142,7 @@ class GuardedGroup {
   release(): void {
     this.#clearTimer();
     this.#stopListening();
-    this.#watchdog.dismiss();
+    this.#dependencies.watchdog.dismiss();
   }
 
   /** Compares lease and clock. It runs after a stop too, because timers do not see the time that passed. */
@@ -156,9 +152,9 @@ class GuardedGroup {
     const left = this.#lock.remaining;
     const { aborted } = this.#lock.signal;
     if (!aborted && left > this.#termMs) {
-      this.#watchdog.allow(left - this.#killMs);
-      // Check more often than the deadline needs, to report renewals to the watchdog.
-      this.#clearTimer = systemAfter(Math.min(left - this.#termMs, this.#ttlMs / 6), () => this.#check());
+      this.#dependencies.watchdog.allow(left - this.#killMs);
+      // A suspend is seen, and renewals are reported to the watchdog, between two of these.
+      this.#clearTimer = this.#dependencies.after(Math.min(left - this.#termMs, tickMs), () => this.#check());
       return;
     }
     const reason: unknown = this.#lock.signal.aborted ? this.#lock.signal.reason : undefined;
@@ -168,20 +164,20 @@ class GuardedGroup {
         : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${formatDuration(left)}.`;
     // A lease that is over by the clock leaves no time for a grace.
     const graceMs = this.#lock.state === 'lost' ? this.#killMs : Math.max(0, left - this.#killMs);
-    this.#termSent = { at: systemLeaseClock.mark(), graceMs };
-    signalGroup(this.#leader, 'SIGTERM');
-    signalGroup(this.#leader, 'SIGCONT');
+    this.#termSent = { at: this.#dependencies.clock.mark(), graceMs };
+    this.#dependencies.signalGroup(this.#leader, 'SIGTERM');
+    this.#dependencies.signalGroup(this.#leader, 'SIGCONT');
     this.#schedule();
   }
 
   #schedule(): void {
     if (this.#termSent === undefined) return;
-    const leftMs = this.#termSent.graceMs - systemLeaseClock.since(this.#termSent.at);
+    const leftMs = this.#termSent.graceMs - this.#dependencies.clock.since(this.#termSent.at);
     if (leftMs > 0) {
-      this.#clearTimer = systemAfter(leftMs, () => this.#schedule());
+      this.#clearTimer = this.#dependencies.after(leftMs, () => this.#schedule());
       return;
     }
-    signalGroup(this.#leader, 'SIGKILL');
+    this.#dependencies.signalGroup(this.#leader, 'SIGKILL');
     this.#killed.resolve();
   }
 }

@@ -1,69 +1,77 @@
 /** One run of the command: its global options, its terminal, its client. */
-import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
+import type { LeaseClock } from '../client/lease-clock.ts';
 import type { DragonLockOptions } from '../client/options.ts';
 import { systemAfter } from '../shared/clock.ts';
+import type { Options } from './commands.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
 import { readToken } from './files.ts';
+import type { Launch } from './launch.ts';
 import { parseDuration } from './parse.ts';
 import { Terminal } from './terminal.ts';
-
-export interface GlobalOptions {
-  readonly url?: string;
-  readonly account?: string;
-  readonly token?: string;
-  readonly tokenFile?: string;
-  readonly timeout?: string;
-  readonly json?: boolean;
-  readonly color: boolean;
-}
 
 const closeMsMax = 2000;
 
 export class Invocation {
   readonly terminal = new Terminal();
+  readonly launch: Launch;
   exitCode: number = exitCodes.done;
-  readonly #program: Command;
+  #globals: Options = {};
   #client: DragonLock | undefined;
 
-  constructor(program: Command) {
-    this.#program = program;
+  constructor(launch: Launch) {
+    this.launch = launch;
   }
 
-  get global(): GlobalOptions {
-    return this.#program.opts<GlobalOptions>();
+  set globals(options: Options) {
+    this.#globals = options;
+    if (options['no-color']) this.terminal.color = false;
+  }
+
+  setGlobal(name: string, value: string): void {
+    this.globals = { ...this.#globals, [name]: value };
   }
 
   get json(): boolean {
-    return this.global.json === true;
+    return this.#globals['json'] === true;
   }
 
   /** The options for a connection to the server. @throws UsageError */
   connection(): DragonLockOptions & { readonly url: string } {
-    const { global } = this;
+    const timeout = this.#global('timeout');
     const token = this.#token();
     this.terminal.secret = token;
     return {
-      url: global.url || process.env['DRAGONLOCK_URL'] || 'http://127.0.0.1:8081',
+      url: this.#global('url') || process.env['DRAGONLOCK_URL'] || 'http://127.0.0.1:8081',
       token,
-      timeout: global.timeout === undefined ? undefined : parseDuration(global.timeout, '--timeout'),
+      timeout: timeout === undefined ? undefined : parseDuration(timeout, '--timeout'),
       coalesce: false,
     };
   }
 
   account(): string {
-    const account = this.global.account || process.env['DRAGONLOCK_ACCOUNT'];
+    const account = this.#global('account') || process.env['DRAGONLOCK_ACCOUNT'];
     if (!account) throw new UsageError('account: expected --account NAME or DRAGONLOCK_ACCOUNT, got neither');
     return account;
   }
 
-  /** @throws UsageError */
-  async client(): Promise<DragonLock> {
+  /** @param more replaces options of the connection; a clock for leases @throws UsageError */
+  async client(more: { readonly timeout?: number; readonly clock?: LeaseClock } = {}): Promise<DragonLock> {
     if (this.#client !== undefined) return this.#client;
-    const options = { ...this.connection(), account: this.account() };
+    const { clock, ...replaced } = more;
+    const options = { ...this.connection(), account: this.account(), ...replaced };
     // Load the client only when needed, to keep help and completion fast.
-    const { DragonLock } = await import('../client/dragon-lock.ts');
-    this.#client = withUsageErrors(() => new DragonLock(options));
+    const [{ DragonLock }, { NodeTransport }] = await Promise.all([
+      import('../client/dragon-lock.ts'),
+      import('./node-transport.ts'),
+    ]);
+    this.#client = withUsageErrors(
+      () =>
+        new DragonLock(options, {
+          transport: (settings) => new NodeTransport(settings),
+          ...(clock !== undefined && { clock }),
+        }),
+    );
     return this.#client;
   }
 
@@ -74,8 +82,14 @@ export class Invocation {
     await Promise.race([this.#client.close(), late]);
   }
 
+  #global(name: string): string | undefined {
+    const value = this.#globals[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+
   #token(): string | undefined {
-    const { token, tokenFile } = this.global;
+    const token = this.#global('token');
+    const tokenFile = this.#global('token-file');
     if (token) return token;
     if (tokenFile) return readToken(tokenFile);
     const { env } = process;

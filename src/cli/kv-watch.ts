@@ -3,44 +3,29 @@
  * key it prints the latest state, for a prefix every commit. After a gap in a prefix watch, it compares the current
  * list with the changes it has printed, so that the lines still add up to the current state.
  */
-import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
 import type { Change } from '../client/watches.ts';
+import type { Run } from './commands.ts';
 import { UsageError } from './exit-codes.ts';
 import { formatKey, wireEntry } from './format.ts';
 import type { Invocation } from './invocation.ts';
 import { parseInteger } from './parse.ts';
 
-interface WatchOptions {
-  readonly prefix?: boolean;
-  readonly ifVersion?: string;
-  readonly after?: string;
-  readonly once?: boolean;
-}
-
 type PrintedChange = Change & { readonly rev?: number };
 
-export function addKvWatch(kv: Command, invocation: Invocation): void {
-  kv.command('watch')
-    .description('print the state of the key and each change of it, one a line')
-    .argument('<key>')
-    .option('--prefix', 'watch all keys that begin with KEY')
-    .option('--if-version <n>', 'start when the key has another version than N; 0: when it exists')
-    .option('--after <rev>', 'with --prefix: start with the changes after this revision')
-    .option('--once', 'end after the first line')
-    .action(async (key: string, options: WatchOptions) => {
-      const { prefix, ifVersion, after, once } = options;
-      if (prefix && ifVersion !== undefined) throw new UsageError('with --prefix: expected --after, got --if-version');
-      if (!prefix && after !== undefined) throw new UsageError('without --prefix: expected --if-version, got --after');
-      const version = ifVersion === undefined ? undefined : parseInteger(ifVersion, '--if-version');
-      const rev = after === undefined ? undefined : parseInteger(after, '--after');
-      const client = await invocation.client();
-      for await (const change of prefix ? changesUnder(client, key, rev) : statesOf(client, key, version)) {
-        show(change, invocation);
-        if (once) return;
-      }
-    });
-}
+export const watchKey: Run = async (invocation, { args, options }) => {
+  const key = args[0]!;
+  const { prefix, once, after, 'if-version': ifVersion } = options;
+  if (prefix && ifVersion !== undefined) throw new UsageError('with --prefix: expected --after, got --if-version');
+  if (!prefix && after !== undefined) throw new UsageError('without --prefix: expected --if-version, got --after');
+  const version = typeof ifVersion === 'string' ? parseInteger(ifVersion, '--if-version') : undefined;
+  const rev = typeof after === 'string' ? parseInteger(after, '--after') : undefined;
+  const client = await invocation.client();
+  for await (const change of prefix ? changesUnder(client, key, rev) : statesOf(client, key, version)) {
+    show(change, invocation);
+    if (once) return;
+  }
+};
 
 async function* statesOf(client: DragonLock, key: string, version: number | undefined): AsyncGenerator<PrintedChange> {
   for await (const state of client.watch.key(key, { version })) {

@@ -10,26 +10,19 @@
  * that the command releases the lock, and a signal only stops the wait for the release.
  */
 import os from 'node:os';
-import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
 import { LockLostError, NotLockedError } from '../client/errors.ts';
-import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { Lock, LockOptions } from '../client/lock.ts';
 import { lockDurMsMax, waitMsMax } from '../shared/limits.ts';
+import { bootLeaseClock } from './boot-clock.ts';
+import type { Options, Run } from './commands.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
 import { formatDuration, formatMeta } from './format.ts';
 import { runGuarded } from './guarded-child.ts';
 import type { Invocation } from './invocation.ts';
 import { parseDuration, parseInteger, parseJson } from './parse.ts';
 import { Interrupted, onSignals } from './signals.ts';
-
-interface Options {
-  /** false: `--no-wait`. */
-  readonly wait?: string | false;
-  readonly ttl: string;
-  readonly conflictExitCode?: string;
-  readonly meta?: string;
-}
+import { CommandStart } from './start-command.ts';
 
 interface Arguments {
   readonly name: string;
@@ -39,43 +32,29 @@ interface Arguments {
 
 /** A shorter lease could not be renewed in time over a network, and would leave no time to end a child. */
 const ttlMsMin = 1000;
-const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
-export function addLock(program: Command, invocation: Invocation, argv: readonly string[]): void {
-  program
-    .command('lock')
-    .description('run a command while holding this lock')
-    .usage('NAME [options] -- COMMAND [ARGUMENT…]')
-    .argument('<name>', 'name of the lock')
-    .argument('[command...]', 'after --')
-    .option('-w, --wait <duration>', 'wait at most this long (default: without limit)')
-    .option('-n, --no-wait', 'do not wait: exit with 75 if the lock is busy')
-    .option('--ttl <duration>', 'the lock expires this long after its holder vanishes', '30s')
-    .option('-E, --conflict-exit-code <n>', 'exit with this instead of 75 if the lock is busy')
-    .option('--meta <json>', 'shown to other clients instead of host, process and command')
-    .action(async (name: string, command: readonly string[], options: Options) => {
-      const afterDashes = argv.includes('--') ? argv.length - argv.indexOf('--') - 1 : 0;
-      if (afterDashes === 0 || afterDashes !== command.length) {
-        throw new UsageError('expected: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
-      }
-      invocation.exitCode = await lockAndRun(invocation, { name, command, options });
-    });
-}
+export const runLock: Run = async (invocation, { args: [name = '', ...command], afterDashes, options }) => {
+  if (afterDashes === undefined || afterDashes.length === 0 || afterDashes.length !== command.length) {
+    throw new UsageError('expected: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
+  }
+  invocation.exitCode = await lockAndRun(invocation, { name, command, options });
+};
 
 async function lockAndRun(invocation: Invocation, { name, command, options }: Arguments): Promise<number> {
-  const { terminal } = invocation;
+  const { terminal, launch } = invocation;
   const request = lockOptions(command, options);
   const conflict = conflictExitCodeOf(options);
-  const client = await invocation.client();
+  const start = new CommandStart(launch, command.length);
+  const client = await invocation.client({ clock: bootLeaseClock });
   // Between two listeners, none of these signals may end the process while it holds the lock.
-  onSignals(endingSignals, () => undefined);
+  onSignals(endingSignals(invocation), () => undefined);
   let lock: Lock;
   try {
-    lock = await waitForLock(client, name, request);
+    lock = await waitForLock(client, name, { request, invocation });
   } catch (error) {
     if (error instanceof Interrupted) return error.exitCode;
     if (!(error instanceof NotLockedError)) throw error;
-    terminal.errorLine(formatBusy(name, error));
+    terminal.errorLine(`${formatBusy(name, error)}${formatOthers(error, 'for it')}`);
     return conflict;
   }
   if (lock.recover !== undefined) {
@@ -83,7 +62,8 @@ async function lockAndRun(invocation: Invocation, { name, command, options }: Ar
     const who = formatMeta(meta) === '' ? '' : `, ${formatMeta(meta)}`;
     terminal.errorLine(`The previous holder (fence ${fence}${who}) did not release the lock: it ${endings[why]}.`);
   }
-  const end = await runGuarded(command, { env: environment(lock), lock, ttlMs: request.ttl });
+  const { ignoredSignals } = launch;
+  const end = await runGuarded(() => start.start(variables(lock)), { lock, ttlMs: request.ttl, ignoredSignals });
   switch (end.kind) {
     case 'lost':
       terminal.errorLine(`${end.message} The command was ended.`);
@@ -97,39 +77,55 @@ async function lockAndRun(invocation: Invocation, { name, command, options }: Ar
   return releaseLock(lock, end.exitCode, invocation);
 }
 
+/** They cancel the wait, unless they were ignored when we were started. */
+function endingSignals({ launch }: Invocation): NodeJS.Signals[] {
+  const all = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+  return all.filter((signal) => !launch.ignoredSignals.includes(signal));
+}
+
 type LockRequest = LockOptions & { readonly ttl: number; readonly wait: number };
 
-function lockOptions(command: readonly string[], { ttl, wait, meta }: Options): LockRequest {
-  const ttlMs = parseDuration(ttl, '--ttl');
-  if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: expected 1s to 24h, got ${ttl}`);
+function lockOptions(command: readonly string[], { ttl = '30s', wait, 'no-wait': noWait, meta }: Options): LockRequest {
+  const ttlMs = parseDuration(String(ttl), '--ttl');
+  if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: expected 1s to 24h, got ${String(ttl)}`);
   return {
     ttl: ttlMs,
-    wait: wait === false ? 0 : wait === undefined ? Infinity : parseDuration(wait, '--wait'),
+    wait: noWait ? 0 : typeof wait === 'string' ? parseDuration(wait, '--wait') : Infinity,
     meta:
-      meta === undefined
-        ? { Host: os.hostname(), Pid: process.pid, Command: command[0]!.slice(0, 200) }
-        : parseJson(meta, '--meta'),
+      typeof meta === 'string'
+        ? parseJson(meta, '--meta')
+        : { Host: os.hostname(), Pid: process.pid, Command: command[0]!.slice(0, 200).toWellFormed() },
   };
 }
 
-function conflictExitCodeOf({ conflictExitCode }: Options): number {
-  if (conflictExitCode === undefined) return exitCodes.notAcquired;
-  const code = parseInteger(conflictExitCode, '--conflict-exit-code');
+function conflictExitCodeOf({ 'conflict-exit-code': text }: Options): number {
+  if (typeof text !== 'string') return exitCodes.notAcquired;
+  const code = parseInteger(text, '--conflict-exit-code');
   if (code < 0 || code > 255) throw new UsageError(`--conflict-exit-code: expected 0 to 255, got ${code}`);
   return code;
 }
 
-/** The server ends a wait after `waitMsMax`; the next request then starts at the end of the wait queue. */
-async function waitForLock(client: DragonLock, name: string, request: LockRequest): Promise<Lock> {
+interface Wait {
+  readonly request: LockRequest;
+  readonly invocation: Invocation;
+}
+
+async function waitForLock(client: DragonLock, name: string, { request, invocation }: Wait): Promise<Lock> {
   const cancel = new AbortController();
-  const stopListening = onSignals(endingSignals, (signal) => {
+  let erase = (): void => undefined;
+  const stopListening = onSignals(endingSignals(invocation), (signal) => {
     if (cancel.signal.aborted) process.exit(new Interrupted(signal).exitCode);
     cancel.abort(new Interrupted(signal));
   });
   try {
-    const clock = systemLeaseClock;
+    const clock = bootLeaseClock;
     // Report an unreachable server at once, however long the wait may be.
     await client.version();
+    if (invocation.terminal.showsErrors && !invocation.json && request.wait > 0) {
+      const atOnce = await tryAtOnce(client, name, { ...request, signal: cancel.signal });
+      if (!(atOnce instanceof NotLockedError)) return atOnce;
+      erase = invocation.terminal.transient(formatWait(name, atOnce));
+    }
     const startedAt = clock.mark();
     for (;;) {
       const left = Math.max(0, request.wait - clock.since(startedAt));
@@ -140,20 +136,32 @@ async function waitForLock(client: DragonLock, name: string, request: LockReques
       }
     }
   } finally {
+    erase();
     stopListening();
   }
 }
 
-function environment(lock: Lock): NodeJS.ProcessEnv {
+/** For somebody who looks on: asks once without a wait, because only a refusal names the holder. */
+async function tryAtOnce(client: DragonLock, name: string, options: LockOptions): Promise<Lock | NotLockedError> {
+  try {
+    return await client.lock(name, { ...options, wait: 0 });
+  } catch (error) {
+    if (error instanceof NotLockedError) return error;
+    throw error;
+  }
+}
+
+function variables(lock: Lock): Readonly<Record<string, string>> {
   // Round down, for a script that compares: until then the lock is held even if nothing renews it.
-  const till = Math.floor((systemLeaseClock.mark().wallMs + lock.remaining) / 1000);
-  return { ...process.env, DRAGONLOCK_FENCE: String(lock.fence), DRAGONLOCK_TILL: String(till) };
+  const till = Math.floor((bootLeaseClock.mark().wallMs + lock.remaining) / 1000);
+  return { DRAGONLOCK_FENCE: String(lock.fence), DRAGONLOCK_TILL: String(till) };
 }
 
 /** Returns the child's exit code, or 76 if the child succeeded while another client may have held the lock. */
-async function releaseLock(lock: Lock, exitCode: number, { terminal }: Invocation): Promise<number> {
+async function releaseLock(lock: Lock, exitCode: number, invocation: Invocation): Promise<number> {
+  const { terminal } = invocation;
   const notReleased = `The lock ${JSON.stringify(lock.id)} could not be released`;
-  const stopListening = onSignals(endingSignals, () => {
+  const stopListening = onSignals(endingSignals(invocation), () => {
     terminal.errorLine(`${notReleased} before a second signal; it ends with its ttl.`);
     process.exit(exitCode);
   });
@@ -175,13 +183,20 @@ async function releaseLock(lock: Lock, exitCode: number, { terminal }: Invocatio
   return exitCode;
 }
 
-function formatBusy(name: string, { holder, waiters }: NotLockedError): string {
+function formatBusy(name: string, { holder }: NotLockedError): string {
   const busy = `The lock ${JSON.stringify(name)} is busy`;
   if (holder === undefined) return `${busy}.`;
-  const since = formatDuration(systemLeaseClock.mark().wallMs - holder.since);
-  const others = waiters === 0 ? '' : ` ${waiters} ${waiters === 1 ? 'waits' : 'wait'} for it.`;
+  const since = formatDuration(bootLeaseClock.mark().wallMs - holder.since);
   const by = formatMeta(holder.meta) === '' ? '' : ` by ${formatMeta(holder.meta)}`;
-  return `${busy}: held for ${since}${by}.${others}`;
+  return `${busy}: held for ${since}${by}.`;
+}
+
+function formatOthers({ waiters }: NotLockedError, what: string): string {
+  return waiters === 0 ? '' : ` ${waiters} ${waiters === 1 ? 'waits' : 'wait'} ${what}.`;
+}
+
+function formatWait(name: string, error: NotLockedError): string {
+  return `Waiting. ${formatBusy(name, error)}${formatOthers(error, 'before us')}`;
 }
 
 const endings = {

@@ -1,22 +1,16 @@
 /** `dragonlock locks`: lists held locks with their holders and waiters, or takes one away. */
-import type { Command } from 'commander';
+import type { Run } from './commands.ts';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { LockInfo } from '../client/locks.ts';
 import { NegativeResult } from './exit-codes.ts';
 import { formatDuration, formatMeta } from './format.ts';
 import type { Invocation } from './invocation.ts';
 
-export function addLocks(program: Command, invocation: Invocation): void {
-  program
-    .command('locks')
-    .description('list held locks with their holders and waiters')
-    .argument('[prefix]', 'only names that begin with this', '')
-    .option('--force-unlock <name>', 'take this lock from its holder instead (needs the scope force)')
-    .action(async (prefix: string, { forceUnlock }: { forceUnlock?: string }) => {
-      if (forceUnlock === undefined) await list(prefix, invocation);
-      else await force(forceUnlock, invocation);
-    });
-}
+export const runLocks: Run = async (invocation, { args, options }) => {
+  const forceUnlock = options['force-unlock'];
+  if (typeof forceUnlock === 'string') await force(forceUnlock, invocation);
+  else await list(args[0] ?? '', invocation);
+};
 
 async function list(prefix: string, invocation: Invocation): Promise<void> {
   const { terminal, json } = invocation;

@@ -1,10 +1,9 @@
 #!/usr/bin/env node
-/** Entry point of the command `dragonlock`; its commands are in program.ts. */
+/** Entry point of the command `dragonlock` in Node; the file `dragonlock` beside it starts Node. */
 import { enableCompileCache } from 'node:module';
 
 // Halves the start-up time, and a script may start the command often.
 enableCompileCache();
 const { run } = await import('./program.ts');
-const code = await run(process.argv.slice(2));
-// Exit a turn later, so that an EPIPE of stdout comes first: it has another exit code.
-setImmediate(() => process.exit(code));
+// What was printed has left already (terminal.ts), so nothing is lost here.
+process.exit(await run(process.argv.slice(2)));

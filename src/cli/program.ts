@@ -1,31 +1,23 @@
-/**
- * The command line as a tree. Global options may stand anywhere before `--`. Every error ends here, as one line on
- * stderr and its exit code.
- */
-import { findPackageJSON } from 'node:module';
-import { Command, CommanderError } from 'commander';
+/** Runs one command line. Every error ends here, as one line on stderr and its exit code. */
 import { DragonLockError } from '../client/errors.ts';
-import { addBatch } from './batch.ts';
-import { addCompletion } from './completion.ts';
-import { addConfig } from './config.ts';
-import { addCounter } from './counter.ts';
-import { exitCodeOf, exitCodes, NegativeResult, UsageError } from './exit-codes.ts';
-import { readInput } from './files.ts';
+import { exitCodeOf, exitCodes, NegativeResult, OutputError, UsageError } from './exit-codes.ts';
 import { Invocation } from './invocation.ts';
-import { addKv } from './kv.ts';
-import { addLock } from './lock.ts';
-import { addLocks } from './locks.ts';
-import { addSequence } from './sequence.ts';
-import { addServe } from './serve.ts';
-import { addStatus } from './status.ts';
+import { takeLaunch } from './launch.ts';
+import { parseArguments, requireArguments, type ParsedCommand } from './parse-arguments.ts';
 
 /** @param argv without node and script @returns the exit code */
 export async function run(argv: readonly string[]): Promise<number> {
-  const program = new Command('dragonlock');
-  const invocation = new Invocation(program);
-  build(program, invocation, argv);
+  const launch = takeLaunch(argv.length);
+  const invocation = new Invocation(launch);
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    const parsed = parseArguments(argv, (options) => (invocation.globals = options));
+    invocation.globals = parsed.globals;
+    if (!(await showHelp(parsed, invocation))) {
+      requireArguments(parsed);
+      launch.requireText(ownCount(parsed, argv));
+      const command = await parsed.path.at(-1)!.load!();
+      await command(invocation, parsed);
+    }
     await invocation.close();
     return invocation.exitCode;
   } catch (error) {
@@ -33,33 +25,31 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-export function build(program: Command, invocation: Invocation, argv: readonly string[]): void {
-  program
-    .description('Locks, keys, counters, sequences and batches of a Dragon Lock server.')
-    .option('--url <url>', 'address of the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)')
-    .option('--account <name>', 'account that owns the locks and keys (DRAGONLOCK_ACCOUNT)')
-    .option('--token <token>', 'visible in the list of processes: prefer DRAGONLOCK_TOKEN or --token-file')
-    .option('--token-file <file>', 'read the token from this file (DRAGONLOCK_TOKEN_FILE)')
-    .option('--timeout <duration>', 'for one call, with its retries (default 15s)')
-    .option('--json', 'print JSON, one document a line, with the names of the HTTP API')
-    .option('--no-color', 'no colors (also: NO_COLOR)')
-    .version(version())
-    .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: () => undefined })
-    .exitOverride()
-    .hook('preAction', () => {
-      if (!invocation.global.color) invocation.terminal.color = false;
-    });
-  addLock(program, invocation, argv);
-  addLocks(program, invocation);
-  addKv(program, invocation);
-  addCounter(program, invocation);
-  addSequence(program, invocation);
-  addBatch(program, invocation);
-  addStatus(program, invocation);
-  addServe(program);
-  addConfig(program, invocation);
-  addCompletion(program, invocation);
+/** The arguments that are for us; the others of `lock` are handed on as they are. */
+function ownCount({ path, afterDashes }: ParsedCommand, argv: readonly string[]): number {
+  return path.at(-1)!.name === 'lock' ? argv.length - (afterDashes?.length ?? 0) : argv.length;
+}
+
+/** @returns whether help or the version was asked for, and is printed */
+async function showHelp(parsed: ParsedCommand, invocation: Invocation): Promise<boolean> {
+  const { path, globals, args } = parsed;
+  const { terminal } = invocation;
+  const asked = globals['help'] === true || (path.length === 1 && args[0] === 'help');
+  if (globals['version'] === true) {
+    const { version } = await import('./version.ts');
+    terminal.line(version());
+    return true;
+  }
+  if (!asked && path.at(-1)!.load !== undefined) return false;
+  const { helpFor } = await import('./help.ts');
+  const help = helpFor(path, args.slice(1));
+  if (asked) terminal.write(help);
+  else {
+    // A group of commands by itself does nothing.
+    terminal.errorText(help);
+    invocation.exitCode = exitCodes.usage;
+  }
+  return true;
 }
 
 function report(error: unknown, { terminal, json }: Invocation): number {
@@ -67,11 +57,10 @@ function report(error: unknown, { terminal, json }: Invocation): number {
     if (json) terminal.errorJson({ ...details, Code: code, Message: message });
     else terminal.errorLine(message);
   };
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return exitCodes.done;
-    // Commander has already printed the help to stderr.
-    if (error.code !== 'commander.help') print('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
-    return exitCodes.usage;
+  if (error instanceof OutputError) {
+    if (error.brokenPipe) return exitCodes.brokenPipe;
+    print('output', error.message);
+    return exitCodes.outcomeUnknown;
   }
   if (error instanceof UsageError) {
     print('usage', error.message);
@@ -87,10 +76,4 @@ function report(error: unknown, { terminal, json }: Invocation): number {
   }
   print('internal', error instanceof Error ? (error.stack ?? error.message) : String(error));
   return exitCodes.internal;
-}
-
-/** The version of the package that contains this file: the checkout, or the installed npm package. */
-function version(): string {
-  const file = findPackageJSON(import.meta.url);
-  return file === undefined ? 'unknown' : (JSON.parse(readInput(file)) as { version: string }).version;
 }

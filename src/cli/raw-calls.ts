@@ -13,14 +13,14 @@ export interface RawCalls {
 }
 
 export async function rawCalls(options: DragonLockOptions): Promise<RawCalls> {
-  const [{ CallSender }, { systemLeaseClock }, { settingsOf }, { HttpTransport }] = await Promise.all([
+  const [{ CallSender }, { systemLeaseClock }, { settingsOf }, { NodeTransport }] = await Promise.all([
     import('../client/call-sender.ts'),
     import('../client/lease-clock.ts'),
     import('../client/options.ts'),
-    import('../client/transport.ts'),
+    import('./node-transport.ts'),
   ]);
   const settings = withUsageErrors(() => settingsOf(options, {}));
-  const transport = new HttpTransport(settings);
+  const transport = new NodeTransport(settings);
   const sender = new CallSender(settings, { transport, clock: systemLeaseClock, random: Math.random });
   return {
     async call(batch) {

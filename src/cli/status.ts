@@ -1,8 +1,8 @@
 /** `dragonlock status`: readiness, version, latency and some metrics of the server. */
-import type { Command } from 'commander';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import { UnreachableError } from '../client/errors.ts';
 import { requireVersion } from '../client/server-version.ts';
+import type { Run } from './commands.ts';
 import { exitCodes } from './exit-codes.ts';
 import { formatDuration } from './format.ts';
 import type { Invocation } from './invocation.ts';
@@ -10,24 +10,19 @@ import { rawCalls, type RawCalls } from './raw-calls.ts';
 
 const pings = 5;
 
-export function addStatus(program: Command, invocation: Invocation): void {
-  program
-    .command('status')
-    .description('version, readiness, latency and some metrics of the server; exits with 69 if it does not serve')
-    .action(async () => {
-      const { url, ...options } = invocation.connection();
-      // These requests do not depend on the account.
-      const calls = await rawCalls({ ...options, url, account: 'any' });
-      try {
-        const status = await askStatus(calls, url);
-        if (status.State !== 'ready') invocation.exitCode = exitCodes.unavailable;
-        if (invocation.json) invocation.terminal.json(status);
-        else show(status, invocation);
-      } finally {
-        await calls.close();
-      }
-    });
-}
+export const showStatus: Run = async (invocation) => {
+  const { url, ...options } = invocation.connection();
+  // These requests do not depend on the account.
+  const calls = await rawCalls({ ...options, url, account: 'any' });
+  try {
+    const status = await askStatus(calls, url);
+    if (status.State !== 'ready') invocation.exitCode = exitCodes.unavailable;
+    if (invocation.json) invocation.terminal.json(status);
+    else show(status, invocation);
+  } finally {
+    await calls.close();
+  }
+};
 
 interface Status {
   readonly URL: string;

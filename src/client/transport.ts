@@ -6,7 +6,7 @@
  * pipelined: when a connection breaks, undici resends the requests after the first one by itself, which could repeat a
  * write.
  */
-import { Pool, errors } from 'undici';
+import type { Pool } from 'undici';
 import type { Settings } from './options.ts';
 
 export interface WireRequest {
@@ -52,8 +52,9 @@ export class TransportError extends Error {
 }
 
 export class HttpTransport implements Transport {
-  readonly #calls: Pool;
-  readonly #waits: Pool;
+  /** undici loads with the first request, because the command has a transport of its own and starts often. */
+  readonly #connect: () => Promise<Pools>;
+  #pools: Promise<Pools> | undefined;
   readonly #prefix: string;
   readonly #headers: Readonly<Record<string, string>>;
 
@@ -67,14 +68,20 @@ export class HttpTransport implements Transport {
       bodyTimeout: 0,
       keepAliveTimeout: 30_000,
     };
-    this.#calls = new Pool(origin, { ...common, connections });
-    this.#waits = new Pool(origin, { ...common, connections: null });
+    this.#connect = async () => {
+      const { Pool } = await import('undici');
+      return {
+        calls: new Pool(origin, { ...common, connections }),
+        waits: new Pool(origin, { ...common, connections: null }),
+      };
+    };
     this.#prefix = pathname.replace(/\/$/, '');
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
   async send({ method, path, body, idempotencyKey, timeoutMs, waits, signal }: WireRequest): Promise<WireReply> {
     signal?.throwIfAborted();
+    const { calls, waits: waiting } = await (this.#pools ??= this.#connect());
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(new LateReply(timeoutMs)), timeoutMs);
     try {
@@ -82,7 +89,7 @@ export class HttpTransport implements Transport {
         statusCode,
         headers,
         body: replyBody,
-      } = await (waits ? this.#waits : this.#calls).request({
+      } = await (waits ? waiting : calls).request({
         method,
         path: this.#prefix + path,
         headers: {
@@ -111,11 +118,17 @@ export class HttpTransport implements Transport {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#calls.destroy(), this.#waits.destroy()]);
+    const pools = await this.#pools;
+    if (pools !== undefined) await Promise.all([pools.calls.destroy(), pools.waits.destroy()]);
   }
 }
 
-class LateReply extends Error {
+interface Pools {
+  readonly calls: Pool;
+  readonly waits: Pool;
+}
+
+export class LateReply extends Error {
   override readonly name = 'LateReply';
 
   constructor(timeoutMs: number) {
@@ -124,16 +137,16 @@ class LateReply extends Error {
 }
 
 /** Whether the error proves that no connection came about. */
-function isBeforeSending(error: unknown): boolean {
-  if (error instanceof errors.ConnectTimeoutError) return true;
+export function isBeforeSending(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(isBeforeSending);
   const { syscall, code } = error as NodeJS.ErrnoException;
-  return syscall === 'connect' || syscall === 'getaddrinfo' || isCertificate(code);
+  return code === 'UND_ERR_CONNECT_TIMEOUT' || syscall === 'connect' || syscall === 'getaddrinfo' || isCertificate(code);
 }
 
-function isPermanent(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOTFOUND' || isCertificate(code) || error instanceof errors.HTTPParserError;
+/** Whether a retry cannot help. */
+export function isPermanent(error: unknown): boolean {
+  const { code, name } = error as NodeJS.ErrnoException;
+  return code === 'ENOTFOUND' || isCertificate(code) || name === 'HTTPParserError' || code?.startsWith('HPE_') === true;
 }
 
 function isCertificate(code: string | undefined): boolean {
