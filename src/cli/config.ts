@@ -15,7 +15,8 @@ export const checkConfig: Run = async ({ terminal, json }, { options }) => {
     });
     const address = `${listen.host}:${listen.port}`;
     if (json) terminal.json({ listen: address, data_dir, shards, tokens: tokens.length });
-    else terminal.line(`Valid: listens on ${address}, data in ${data_dir}, shards: ${shards}, tokens: ${tokens.length}`);
+    else
+      terminal.line(`Valid: listens on ${address}, data in ${data_dir}, shards: ${shards}, tokens: ${tokens.length}`);
   } catch (error) {
     if (error instanceof ConfigError) throw new NegativeResult(error.problems.join('\n'));
     throw error;

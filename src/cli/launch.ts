@@ -1,13 +1,15 @@
 /**
  * How this command was started, byte for byte. Node decodes arguments and variables as UTF-8, which loses other bytes;
- * its process keeps them in /proc. It also sets ignored signals to their defaults and raises the soft limit of open
- * files, before any JavaScript runs. The file `dragonlock`, which starts Node, has noted both in a variable:
+ * its process keeps them in /proc. It also sets ignored signals to their defaults, raises the soft limit of open files,
+ * and keeps descriptors from children, before any JavaScript runs. The file `dragonlock`, which starts Node, has noted
+ * these in a variable:
  *
- *     DRAGONLOCK_LAUNCH     process id of that shell, its mask of ignored signals in hex, its soft limit
+ *     DRAGONLOCK_LAUNCH     process id of that shell, its mask of ignored signals in hex, its soft limit, and for `lock`
+ *                           each descriptor above 2 that was open
  *     DRAGONLOCK_LAUNCH_n   pieces of its environment in base64, for `lock`
  *
- * If Node was started without it, the environment is this process's own, no signal counts as ignored, and the limit is
- * that of the parent process, if both may raise it to the same number.
+ * If Node was started without it, the environment is this process's own, no signal counts as ignored, no descriptor as
+ * given, and the limit is that of the parent process, if both may raise it to the same number.
  */
 import os from 'node:os';
 import { UsageError } from './exit-codes.ts';
@@ -26,6 +28,8 @@ export interface Launch {
   readonly ignoredSignals: readonly NodeJS.Signals[];
   /** Undefined: unknown, or as it is now. */
   readonly openFiles: OpenFiles | undefined;
+  /** Above 2: those that were opened for the command. */
+  readonly descriptors: readonly number[];
   /** @throws UsageError if one of the first `count` arguments is not UTF-8, because it would be another name then */
   requireText(count: number): void;
 }
@@ -35,7 +39,8 @@ const variable = 'DRAGONLOCK_LAUNCH';
 /** Takes the notes out of `process.env`. @param count of the arguments without node and script */
 export function takeLaunch(count: number): Launch {
   const { notes, pieces } = takeNotes(process.env);
-  const args = count === 0 ? [] : (entriesOf(readProc('self/cmdline'))?.slice(-count) ?? asBytes(process.argv.slice(-count)));
+  const args =
+    count === 0 ? [] : (entriesOf(readProc('self/cmdline'))?.slice(-count) ?? asBytes(process.argv.slice(-count)));
   return {
     args,
     get environment() {
@@ -45,6 +50,7 @@ export function takeLaunch(count: number): Launch {
       return own.filter((entry) => !entry.toString('latin1').startsWith(variable));
     },
     ignoredSignals: notes === undefined ? [] : signalsIn(notes.ignored),
+    descriptors: notes?.descriptors ?? [],
     get openFiles() {
       return openFiles(notes?.soft);
     },
@@ -65,17 +71,21 @@ export function isText(bytes: Buffer): boolean {
 interface Notes {
   readonly ignored: bigint;
   readonly soft: number;
+  readonly descriptors: readonly number[];
 }
 
 function takeNotes(env: NodeJS.ProcessEnv): { notes: Notes | undefined; pieces: string[] } {
-  const [pid, ignored = '', soft = ''] = (env[variable] ?? '').split(' ');
+  const [pid, ignored = '', soft = '', ...descriptors] = (env[variable] ?? '').split(' ');
   const pieces: string[] = [];
   for (let i = 0; env[`${variable}_${i}`] !== undefined; i += 1) pieces.push(env[`${variable}_${i}`]!);
   for (const name of Object.keys(env)) if (name.startsWith(variable)) delete env[name];
   // Other notes are those of a process further up. As process 1 the shell stays, as our parent.
   const ours = Number(pid) === process.pid || (Number(pid) === process.ppid && process.ppid === 1);
   if (!ours || !/^[\da-f]+$/i.test(ignored)) return { notes: undefined, pieces: [] };
-  return { notes: { ignored: BigInt(`0x${ignored}`), soft: Number(soft) }, pieces };
+  return {
+    notes: { ignored: BigInt(`0x${ignored}`), soft: Number(soft), descriptors: descriptors.map(Number) },
+    pieces,
+  };
 }
 
 /** The kernel writes each entry with a NUL after it. */

@@ -112,7 +112,7 @@ interface Wait {
 
 async function waitForLock(client: DragonLock, name: string, { request, invocation }: Wait): Promise<Lock> {
   const cancel = new AbortController();
-  let erase = (): void => undefined;
+  let erase: (() => void) | undefined;
   const stopListening = onSignals(endingSignals(invocation), (signal) => {
     if (cancel.signal.aborted) process.exit(new Interrupted(signal).exitCode);
     cancel.abort(new Interrupted(signal));
@@ -136,7 +136,7 @@ async function waitForLock(client: DragonLock, name: string, { request, invocati
       }
     }
   } finally {
-    erase();
+    erase?.();
     stopListening();
   }
 }

@@ -28,9 +28,7 @@ export class NodeTransport implements Transport {
     this.#prefix = this.#url.pathname.replace(/\/$/, '');
     // An import would load all that the module offers, and with it half of Node.
     this.#module =
-      this.#url.protocol === 'https:'
-        ? process.getBuiltinModule('node:https')
-        : process.getBuiltinModule('node:http');
+      this.#url.protocol === 'https:' ? process.getBuiltinModule('node:https') : process.getBuiltinModule('node:http');
     this.#agent = new this.#module.Agent({ keepAlive: true });
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }

@@ -97,7 +97,8 @@ export function visible({ commands = [] }: CommandSpec): string[] {
 function* optionsIn(word: string): Generator<{ name: string; value: string | undefined }> {
   if (word.startsWith('--')) {
     const [, name = word, value] = /^(--[^=]+)=([^]*)$/.exec(word) ?? [];
-    return yield { name, value };
+    yield { name, value };
+    return;
   }
   for (let i = 1; i < word.length; i += 1) {
     yield { name: `-${word[i]!}`, value: i + 1 < word.length ? word.slice(i + 1) : undefined };

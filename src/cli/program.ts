@@ -4,11 +4,13 @@ import { exitCodeOf, exitCodes, NegativeResult, OutputError, UsageError } from '
 import { Invocation } from './invocation.ts';
 import { takeLaunch } from './launch.ts';
 import { parseArguments, requireArguments, type ParsedCommand } from './parse-arguments.ts';
+import { keepIgnoring } from './signals.ts';
 
 /** @param argv without node and script @returns the exit code */
 export async function run(argv: readonly string[]): Promise<number> {
   const launch = takeLaunch(argv.length);
   const invocation = new Invocation(launch);
+  keepIgnoring(launch.ignoredSignals);
   try {
     const parsed = parseArguments(argv, (options) => (invocation.globals = options));
     invocation.globals = parsed.globals;

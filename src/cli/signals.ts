@@ -25,6 +25,27 @@ export function onSignals(signals: readonly NodeJS.Signals[], run: (signal: Node
   };
 }
 
+/** Node has reset these: without a listener they would end or stop this process. */
+const resettable: readonly NodeJS.Signals[] = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGTERM',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGTSTP',
+  'SIGTTIN',
+  'SIGTTOU',
+  'SIGXCPU',
+];
+
+/** Goes on ignoring the signals that were ignored when this process was started. */
+export function keepIgnoring(ignored: readonly NodeJS.Signals[]): void {
+  const reset = resettable.filter((signal) => ignored.includes(signal));
+  onSignals(reset, () => undefined);
+}
+
 /** Sends a signal to a process group; 0 only checks for it. @returns false if there is no such group any more */
 export function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
   // Group 0 would be our own group.

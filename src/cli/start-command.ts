@@ -10,6 +10,7 @@
  * call execve with any bytes. Where there is no Perl, /bin/sh does the same, and refuses what a shell cannot hand on.
  *
  * The pipe is at a high descriptor, because lower ones may have been opened for the command.
+ * Descriptors beyond that one are not handed on.
  */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import type { Writable } from 'node:stream';
@@ -36,6 +37,8 @@ pop @f;
 my ($execve, $prlimit, $soft, $hard, $ignored, $count) = splice @f, 0, 6;
 my @argv = splice @f, 0, $count;
 syscall $prlimit + 0, 0, 7, pack('Q2', $soft, $hard), 0 if length $soft;
+# Perl itself ignores this one.
+$SIG{FPE} = 'DEFAULT';
 $SIG{$_} = 'IGNORE' for split / /, $ignored;
 my ($command) = @argv;
 my ($path) = map { /^PATH=(.*)/s ? $1 : () } @f;
@@ -69,7 +72,7 @@ const perl = '/usr/bin/perl';
 export interface Start {
   readonly process: ChildProcess;
   /** Lets the process become the command. */
-  go(): void;
+  readonly go: () => void;
 }
 
 export class CommandStart {
@@ -110,7 +113,10 @@ export class CommandStart {
     const nul = Buffer.alloc(1);
     const text = [Buffer.from(String(fields.length)), ...fields].flatMap((field) => [field, nul]);
     const descriptor = freeDescriptor(200);
-    return waiting(spawn(perl, ['-e', perlProgram, String(descriptor)], { ...options(descriptor), env: {} }), text);
+    return waiting(
+      spawn(perl, ['-e', perlProgram, String(descriptor)], { ...this.#options(descriptor), env: {} }),
+      text,
+    );
   }
 
   #byShell(environment: readonly Buffer[]): Start {
@@ -120,8 +126,17 @@ export class CommandStart {
     const env = Object.fromEntries(environment.map((entry) => parts(entry.toString('utf8'))));
     const argv = this.#argv.map((argument) => argument.toString('utf8'));
     const ignored = ignoredSignals.map((name) => name.slice(3)).join(' ');
-    const child = spawn('/bin/sh', ['-c', shellProgram(descriptor), 'sh', ...argv], { ...options(descriptor), env });
+    const child = spawn('/bin/sh', ['-c', shellProgram(descriptor), 'sh', ...argv], {
+      ...this.#options(descriptor),
+      env,
+    });
     return waiting(child, [Buffer.from(`${openFiles?.soft ?? '-'} ${ignored}\n`)]);
+  }
+
+  #options(pipe: number): { stdio: StdioOptions; detached: true } {
+    const { descriptors } = this.#launch;
+    const others = Array.from({ length: pipe - 3 }, (_, i) => (descriptors.includes(i + 3) ? i + 3 : 'ignore'));
+    return { stdio: ['inherit', 'inherit', 'inherit', ...others, 'pipe'], detached: true };
   }
 
   #requirePlain(): void {
@@ -129,11 +144,16 @@ export class CommandStart {
     for (const entry of this.#environment) {
       const [name] = parts(entry.toString('utf8'));
       if (isText(entry) && /^[a-z_]\w*$/i.test(name) && entry.includes('=') && !seen.has(name)) seen.add(name);
-      else throw new UsageError(`environment: ${perl} is needed to hand on ${JSON.stringify(name)} (unset it, or install Perl)`);
+      else
+        throw new UsageError(
+          `environment: ${perl} is needed to hand on ${JSON.stringify(name)} (unset it, or install Perl)`,
+        );
     }
     const argument = this.#argv.find((bytes) => !isText(bytes));
     if (argument !== undefined) {
-      throw new UsageError(`command: expected UTF-8 where there is no ${perl}, got ${JSON.stringify(String(argument))}`);
+      throw new UsageError(
+        `command: expected UTF-8 where there is no ${perl}, got ${JSON.stringify(String(argument))}`,
+      );
     }
   }
 }
@@ -148,12 +168,6 @@ function waiting(child: ChildProcess, text: readonly Buffer[]): Start {
 function parts(entry: string): [string, string] {
   const at = entry.indexOf('=');
   return at < 0 ? [entry, ''] : [entry.slice(0, at), entry.slice(at + 1)];
-}
-
-/** `ignore` leaves a descriptor above 2 as it is. */
-function options(descriptor: number): { stdio: StdioOptions; detached: true } {
-  const untouched = Array.from({ length: descriptor - 3 }, () => 'ignore' as const);
-  return { stdio: ['inherit', 'inherit', 'inherit', ...untouched, 'pipe'], detached: true };
 }
 
 /** The highest free descriptor up to `most`. Node's own are low, and close by themselves in a child. */

@@ -140,7 +140,9 @@ export class LateReply extends Error {
 export function isBeforeSending(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(isBeforeSending);
   const { syscall, code } = error as NodeJS.ErrnoException;
-  return code === 'UND_ERR_CONNECT_TIMEOUT' || syscall === 'connect' || syscall === 'getaddrinfo' || isCertificate(code);
+  return (
+    code === 'UND_ERR_CONNECT_TIMEOUT' || syscall === 'connect' || syscall === 'getaddrinfo' || isCertificate(code)
+  );
 }
 
 /** Whether a retry cannot help. */

@@ -7,6 +7,8 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 export const commandFile = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+/** What users start: it starts Node with the file above. */
+export const commandScript = fileURLToPath(new URL('../../src/cli/dragonlock', import.meta.url));
 const compileCache = path.join(os.tmpdir(), 'dragonlock-test-compile-cache');
 /** Anything that takes longer is a hang. */
 const timeoutMs = 60_000;

@@ -51,7 +51,8 @@ class Stubborn {
 async function renewedTillMs(server: ServerUnderTest): Promise<number> {
   const first = await server.ok('GET', '/db/acc/lock/job');
   for (;;) {
-    const { TillMs } = await server.ok('GET', '/db/acc/lock/job');
+    const { Locked, TillMs } = await server.ok('GET', '/db/acc/lock/job');
+    assert.ok(Locked, 'held');
     if (TillMs > first.TillMs) return TillMs;
   }
 }

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { root } from '../docs/server-child.ts';
+import { root, temporaryDirectory } from '../docs/server-child.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import { CommandUnderTest, runCommand } from './command-under-test.ts';
 
@@ -17,9 +17,13 @@ test('the built command runs, has its watchdog, and says where to get the server
     version: string;
   };
   const file = path.join(out, manifest.bin.dragonlock);
-  assert.match(fs.readFileSync(file, 'utf8'), /^#!\/usr\/bin\/env node\n/);
+  assert.match(fs.readFileSync(file, 'utf8'), /^#!\/bin\/sh\n/);
+  fs.accessSync(file, fs.constants.X_OK);
+  // As npm installs it: a link in a folder of PATH.
+  const link = path.join(temporaryDirectory(t), 'dragonlock');
+  fs.symlinkSync(file, link);
   assert.equal(fs.existsSync(path.join(out, 'main')), false, 'without the server');
-  const command = (...args: string[]): readonly string[] => [process.execPath, file, ...args];
+  const command = (...args: string[]): readonly string[] => [link, ...args];
 
   const version = await runCommand(t, [], { argv: command('--version') });
   assert.deepEqual(version, { code: 0, stdout: `${manifest.version}\n`, stderr: '' });

@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { temporaryDirectory } from '../docs/server-child.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
-import { commandFile, CommandUnderTest, environment, prints } from './command-under-test.ts';
+import { commandFile, commandScript, CommandUnderTest, environment, prints } from './command-under-test.ts';
 
 /** Makes a directory with `dragonlock` in it, for PATH. */
 function installed(t: { after(run: () => void): void }): string {
   const directory = temporaryDirectory(t);
-  const script = `#!/bin/sh\nexec '${process.execPath}' '${commandFile}' "$@"\n`;
-  fs.writeFileSync(path.join(directory, 'dragonlock'), script, { mode: 0o755 });
+  fs.symlinkSync(commandScript, path.join(directory, 'dragonlock'));
   return directory;
 }
 
@@ -58,6 +57,7 @@ test('completion: bash completes commands, options, and the names of locks and k
     ],
   });
   await server.ok('POST', '/db/acc/lock/nightly?id=a&dur=60');
+  await server.batch({ KVSet: { Key: 'evil$(reboot)', Value: 1 } });
   const cases: readonly (readonly [string, string])[] = [
     ['dragonlock cou', 'counter'],
     ['dragonlock kv ', 'del get list put watch'],
@@ -67,7 +67,11 @@ test('completion: bash completes commands, options, and the names of locks and k
     ['dragonlock kv get app:', 'one two'],
     ['dragonlock --account acc lock ni', 'nightly'],
     ['dragonlock lock nightly -- ', ''],
-    ['dragonlock completion ', 'bash'],
+    ['dragonlock locks --force-unlock n', 'nightly'],
+    ['dragonlock batch -f ', ''],
+    // Quoted, so that it stays one word.
+    ['dragonlock kv get ev', 'evil\\$\\(reboot\\)'],
+    ['dragonlock completion ', 'bash fish zsh'],
   ];
   const calls = cases.map(([line]) => {
     const word = /[^\s:=]*$/.exec(line)![0];
@@ -87,6 +91,66 @@ test('completion: bash completes commands, options, and the names of locks and k
     cases.map(([, candidates]) => candidates),
     stderr,
   );
+});
+
+const completed = ['dragonlock cou', 'dragonlock kv get z', 'dragonlock --account acc lock ni', 'dragonlock kv '];
+const proposals = ['counter', 'zoo', 'nightly', 'del get list put watch'];
+
+async function assertCompletes(t: TestContext, shell: string, script: (line: string) => string): Promise<void> {
+  const server = await ServerUnderTest.forTest(t);
+  await server.batch({ KVSet: { Key: 'zoo', Value: 3 } });
+  await server.ok('POST', '/db/acc/lock/nightly?id=a&dur=60');
+  const env = { ...environment({ url: server.url }), PATH: `${installed(t)}:${process.env['PATH']}` };
+  const found = completed.map((line) => {
+    const { stdout, stderr } = spawnSync(shell, ['-c', script(line)], { encoding: 'utf8', env });
+    assert.equal(stderr, '');
+    return stdout.split('\n').filter(Boolean).toSorted().join(' ');
+  });
+  assert.deepEqual(found, proposals);
+}
+
+test('completion: fish completes commands and names', {
+  skip: spawnSync('fish', ['--version']).status !== 0 && 'fish is not installed',
+}, async (t) => {
+  await assertCompletes(t, 'fish', (line) => `dragonlock completion fish | source; complete -C '${line}' | cut -f1`);
+});
+
+test('completion: zsh completes commands and names', {
+  skip: spawnSync('zsh', ['--version']).status !== 0 && 'zsh is not installed',
+}, async (t) => {
+  // Outside of its line editor zsh has no completion; the function is called as the editor would.
+  await assertCompletes(
+    t,
+    'zsh',
+    (line: string): string => `
+    compdef() { :; }; _default() { :; }; compadd() { print -rl -- "\${@[2,-1]}"; }
+    source <(dragonlock completion zsh)
+    line='${line}'; words=("\${(@s: :)line}"); CURRENT=\${#words}; PREFIX=\${words[CURRENT]}; _dragonlock`,
+  );
+});
+
+test('on a terminal a wait says whom it waits for, and erases the line; elsewhere it is quiet', {
+  skip: withoutScript,
+}, async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  await server.ok('POST', '/db/acc/lock/job?id=other&dur=60&meta=%22deploy%22');
+  const given = `'${commandScript}' lock job -w 300ms`;
+  const onTerminal = (more = ''): Promise<{ code: number | string; stdout: string }> =>
+    new CommandUnderTest(t, [], {
+      url,
+      argv: ['script', '-qec', `${given} ${more} -- echo ran`, '/dev/null'],
+      env: { TERM: 'xterm' },
+    }).ended;
+  const shown = await onTerminal();
+  assert.equal(shown.code, 75);
+  assert.match(
+    shown.stdout.replaceAll('\u001b', 'ESC'),
+    /^dragonlock: Waiting\. The lock "job" is busy: held for [\d.]+ m?s[^\r\n]*\rESC\[Kdragonlock: The lock "job" is busy/,
+  );
+  assert.ok(!(await onTerminal('--json')).stdout.includes('Waiting'));
+  const quiet = new CommandUnderTest(t, [], { url, argv: ['sh', '-c', `${given} -- echo ran`] });
+  assert.doesNotMatch((await quiet.ended).stderr, /Waiting/);
 });
 
 test('--help and --version', async (t) => {
