@@ -2,10 +2,7 @@
  * The command line as a table: parsing, help and completion are derived from it, and each command loads its own file
  * only when it runs, so that a short call starts fast.
  */
-import type { Invocation } from './invocation.ts';
-
-/** Values by the long name without dashes; an option without a value is `true`. */
-export type Options = Readonly<Record<string, string | true>>;
+import type { Invocation, Options } from './invocation.ts';
 
 export interface Parsed {
   readonly args: readonly string[];

@@ -3,12 +3,14 @@ import type { DragonLock } from '../client/dragon-lock.ts';
 import type { LeaseClock } from '../client/lease-clock.ts';
 import type { DragonLockOptions } from '../client/options.ts';
 import { systemAfter } from '../shared/clock.ts';
-import type { Options } from './commands.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
 import { readToken } from './files.ts';
 import type { Launch } from './launch.ts';
 import { parseDuration } from './parse.ts';
 import { Terminal } from './terminal.ts';
+
+/** Values by the long name without dashes; an option without a value is `true`. */
+export type Options = Readonly<Record<string, string | true>>;
 
 const closeMsMax = 2000;
 

@@ -4,8 +4,9 @@
  * a value may be joined. Negative numbers and a single `-` are arguments.
  */
 import { nearestName } from '../shared/closest-name.ts';
-import { globalOptions, program, type CommandSpec, type OptionSpec, type Options, type Parsed } from './commands.ts';
+import { globalOptions, program, type CommandSpec, type OptionSpec, type Parsed } from './commands.ts';
 import { UsageError } from './exit-codes.ts';
+import type { Options } from './invocation.ts';
 
 export interface ParsedCommand extends Parsed {
   /** From the program down to the command. */

