@@ -224,6 +224,10 @@ export class Clients {
     if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
     this.operations.push({ ...asOperation, answer });
     this.#unanswered.delete(number);
+    // A watch after a write that an earlier watcher may not have heard of yet.
+    if (happened && command.kind === 'batch' && command.set !== undefined && this.#keyWatches.size > 0) {
+      if (this.#world.random.below(4) === 0) this.#watchKeys();
+    }
   }
 
   /** Handles that were known when the request was sent are lower, except the owner's own: over restarts too. */
