@@ -25,6 +25,7 @@ const histories = {
 };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
+const pipelines = 'test/front-end/http/sockets/pipelines.test.ts';
 
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
@@ -534,7 +535,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a watcher is not asked for again when the version is the one it has',
     file: 'src/router/watch/key-watches.ts',
-    find: '      else this.#ask(watcher, event.key, version);\n',
+    find: '      else this.#ask(interest);\n',
     replace: '',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'hear of its return' },
   },
@@ -565,6 +566,60 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'const after = oldest - 1;',
     replace: 'const after = oldest - 2;',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'a cursor older than what is kept' },
+  },
+  {
+    name: 'a watch is answered by a change from before it',
+    file: 'src/router/watch/key-watches.ts',
+    find: 'this.#registered !== undefined && event.rev > this.#registered',
+    replace: 'event.rev > 0',
+    caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'a change on its way for an earlier watcher' },
+  },
+  {
+    name: 'a watch says that nothing happened before its shard has answered',
+    file: 'src/router/watch/key-watches.ts',
+    find: 'if (watcher.unanswered === 0) this.#finish(watcher, nothing);',
+    replace: 'this.#finish(watcher, nothing);',
+    caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'said only once the shard has said so' },
+  },
+  {
+    name: 'a poll ends before it has read what was durable when it began',
+    file: 'src/router/watch/prefix-readers.ts',
+    find: 'if (this.#position >= this.#target) this.#reply();',
+    replace: 'this.#reply();',
+    caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'first reads what was durable when it began' },
+  },
+
+  // The order of one connection.
+  {
+    name: 'a request overtakes one whose body has not ended',
+    file: 'src/front-end/http/sockets/request-order.ts',
+    find: 'return this.#taken === 0 && !this.#advancing;',
+    replace: 'return true;',
+    caughtBy: { file: pipelines, test: 'a request without a body does not overtake one with a body' },
+  },
+  {
+    name: 'a watch of a prefix begins before what was sent before it',
+    file: 'src/front-end/http/sockets/request-order.ts',
+    find: 'if (!earlier.awaitsReply) return begin();',
+    replace: 'if (begin !== undefined) return begin();',
+    caughtBy: { file: pipelines, test: 'a prefix watch shows what was sent after it' },
+  },
+  {
+    name: 'a request begins after its connection has closed',
+    file: 'src/front-end/http/sockets/request-order.ts',
+    find: 'if (this.#socket.destroyed) request.drop();',
+    replace: 'if (next > 5000) request.drop();',
+    caughtBy: { file: pipelines, test: 'what has not begun never begins' },
+  },
+  {
+    name: 'a batch over several shards keeps no order because it might wait',
+    file: 'src/router/router.ts',
+    find: '    this.#order.begin(footprint);\n',
+    replace: '    if (waitsForLock(command)) keepsOrder = false;\n    else this.#order.begin(footprint);\n',
+    caughtBy: {
+      file: 'test/router/transaction/batches-over-shards.test.ts',
+      test: 'that may wait keeps the order per key while its lock is free',
+    },
   },
 
   // Seen by clients of a real server that is killed.

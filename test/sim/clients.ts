@@ -35,6 +35,8 @@ interface KeyWatch extends ReplySink {
   disconnected: boolean;
   readonly account: (typeof accounts)[number];
   readonly asked: ReadonlyMap<string, number>;
+  /** The highest revision that any client had seen when it was sent. */
+  readonly shown: number;
   pending: Cancelable | undefined;
 }
 
@@ -222,6 +224,10 @@ export class Clients {
     if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
     this.operations.push({ ...asOperation, answer });
     this.#unanswered.delete(number);
+    // A watch after a write that an earlier watcher may not have heard of yet.
+    if (happened && command.kind === 'batch' && command.set !== undefined && this.#keyWatches.size > 0) {
+      if (this.#world.random.below(4) === 0) this.#watchKeys();
+    }
   }
 
   /** Handles that were known when the request was sent are lower, except the owner's own: over restarts too. */
@@ -265,6 +271,7 @@ export class Clients {
       disconnected: false,
       account,
       asked,
+      shown: timeline.shown,
       pending: undefined,
       deliver: (reply) => this.#changed(watch, reply),
     };
@@ -280,7 +287,7 @@ export class Clients {
     if (!this.#keyWatches.delete(watch)) throw new Violation('a key watch is answered twice');
     counts.add(`watch key: ${replyStatus(reply)}`);
     this.#world.show(reply.rev, 'a key watch');
-    checkKeyWatch({ timeline, account: watch.account, asked: watch.asked, now: Math.floor(now) }, reply);
+    checkKeyWatch({ ...watch, timeline, now: Math.floor(now) }, reply);
   }
 
   #watchPrefix(): void {
