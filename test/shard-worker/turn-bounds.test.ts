@@ -16,6 +16,7 @@ import { startOfTime } from '../support/core-under-test.ts';
 import { get, set } from '../support/commands.ts';
 import { MapEntries } from '../support/map-entries.ts';
 import { noCheckpoints } from '../support/no-checkpoints.ts';
+import { workMeter } from '../support/work-meter.ts';
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 
 const mib = 1024 * 1024;
@@ -32,6 +33,8 @@ class ShardUnderTest {
   readonly #credit = new ReplyCredit(ReplyCredit.allocate(1), 0);
   readonly #actor: ShardActor;
   #untaken: number[] = [];
+  /** The shard wants another turn at once. */
+  #again = false;
   wakes = 0;
 
   constructor() {
@@ -62,8 +65,12 @@ class ShardUnderTest {
         this.#credit.sent(length);
         this.#untaken.push(length);
       },
-      congested: () => this.#credit.exhausted,
-      wake: () => (this.wakes += 1),
+      congestion: () => this.#credit.exhausted,
+      meter: workMeter(),
+      wake: (delayMs) => {
+        this.#again = delayMs === 0;
+        if (delayMs > 0) this.wakes += 1;
+      },
     });
   }
 
@@ -85,19 +92,26 @@ class ShardUnderTest {
   ask(commands: readonly Batch[]): void {
     const messages = commands.map((command, id): ToShard => ({ kind: 'request', id, command }));
     this.#actor.receive(0, messages);
-    this.#actor.turn();
+    this.#turns();
   }
 
   askArray(batches: readonly Batch[]): void {
     this.#actor.receive(0, [{ kind: 'array', id: 1, batches }]);
-    this.#actor.turn();
+    this.#turns();
+  }
+
+  #turns(): void {
+    do {
+      this.#again = false;
+      this.#actor.turn();
+    } while (this.#again);
   }
 
   /** The front end takes everything that it was sent; the shard looks again. */
   take(): void {
     for (const length of this.#untaken) this.#credit.taken(length);
     this.#untaken = [];
-    this.#actor.turn();
+    this.#turns();
   }
 }
 
