@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { revision, shardId } from '../../src/protocol/ids.ts';
+import { accountId, revision, shardId } from '../../src/protocol/ids.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import { ReplyCredit } from '../../src/protocol/wire/reply-credit.ts';
 import { LocalRevisions } from '../support/local-revisions.ts';
@@ -100,6 +100,14 @@ class ShardUnderTest {
     this.#turns();
   }
 
+  arrive(messages: readonly ToShard[]): void {
+    this.#actor.receive(0, messages);
+  }
+
+  oneTurn(): void {
+    this.#actor.turn();
+  }
+
   #turns(): void {
     do {
       this.#again = false;
@@ -173,3 +181,19 @@ test('one answer to several batches of an array depends on the highest revision 
   assert.equal(answer.rev, Math.max(...revs));
   assert(answer.rev > revs[0]!);
 });
+
+test('whatever one account has sent, another account is answered in the turn in which its request arrives', () => {
+  const shard = new ShardUnderTest();
+  shard.arrive(Array.from({ length: 1000 }, (_, id) => ask('busy', id)));
+  shard.oneTurn();
+  const before = shard.answered;
+  assert.ok(before > 0 && before < 500, `a turn is short: ${before} were answered`);
+  shard.arrive([ask('calm', 5000)]);
+  shard.oneTurn();
+  assert.ok(shard.answeredItems.includes(5000));
+  assert.ok(shard.answered < 1000, 'the other account has a backlog still');
+});
+
+function ask(account: string, id: number): ToShard {
+  return { kind: 'request', id, command: { ...get('k'), account: accountId(account) } };
+}
