@@ -21,7 +21,6 @@ const footprints = fc
   }));
 
 function meets(a: Footprint, b: Footprint): boolean {
-  const under = (name: string, prefix: string | undefined): boolean => prefix !== undefined && name.startsWith(prefix);
   return (
     a.names.some((name) => b.names.includes(name) || under(name, b.prefix)) ||
     b.names.some((name) => under(name, a.prefix)) ||
@@ -132,4 +131,8 @@ interface TestCommand {
 function command(name: string, n: number): TestCommand {
   const account = accounts[0]!;
   return { account, footprint: { names: [nameOf(account, name)] }, n };
+}
+
+function under(name: string, prefix: string | undefined): boolean {
+  return prefix !== undefined && name.startsWith(prefix);
 }
