@@ -70,6 +70,12 @@ interface InFlight {
   cancelled: boolean;
 }
 
+/** A question of a transaction to a shard. */
+interface TransactionAsked {
+  readonly resolve: (answer: TransactionAnswer) => void;
+  readonly onWaiting: (() => void) | undefined;
+}
+
 export class Router implements Dispatcher {
   readonly #options: RouterOptions;
   readonly #gate: ReplyGate;
@@ -78,7 +84,7 @@ export class Router implements Dispatcher {
   #flushing = false;
   readonly #inFlight = new InFlightTable<InFlight>(() => this.#newId());
   readonly #arrays: BatchArrayRequests;
-  readonly #transactionAnswers = new InFlightTable<(answer: TransactionAnswer) => void>(() => this.#newId());
+  readonly #transactionAnswers = new InFlightTable<TransactionAsked>(() => this.#newId());
   readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
   readonly #closeAnswers = new Map<number, () => void>();
   #nextId = 0;
@@ -116,9 +122,9 @@ export class Router implements Dispatcher {
     });
     this.#participants = {
       shards,
-      ask: (shard, message) => {
+      ask: (shard, message, onWaiting) => {
         const { promise: answer, resolve } = Promise.withResolvers<TransactionAnswer>();
-        const id = this.#transactionAnswers.add(resolve);
+        const id = this.#transactionAnswers.add({ resolve, onWaiting });
         this.#send(shard, { ...message, id });
         return { id, answer };
       },
@@ -263,7 +269,10 @@ export class Router implements Dispatcher {
       else this.#gate.pass(shard, answer.reply.rev, () => this.#finish(answer.id, answer.reply));
     }
     for (const event of message.events) this.#gate.pass(shard, event.rev, () => this.#keyWatches.changed(event));
-    for (const { id, answer } of message.transactions) this.#transactionAnswers.take(id)?.(answer);
+    for (const { id, answer } of message.transactions) {
+      if (answer.kind === 'waiting') this.#transactionAnswers.get(id)?.onWaiting?.();
+      else this.#transactionAnswers.take(id)?.resolve(answer);
+    }
     for (const { id, stats } of message.stats) take(this.#statsAnswers, id)?.(stats);
     for (const id of message.closed) take(this.#closeAnswers, id)?.();
     this.#checkIdle();
@@ -316,14 +325,20 @@ export class Router implements Dispatcher {
     this.#transactions += 1;
     const name = `${this.#options.index}:${this.#transactions}`;
     const coordinator = new Coordinator(name, command.account, this.#participants);
-    const waits = waitsForLock(command);
-    if (!waits) this.#order.begin(footprint);
+    let keepsOrder = true;
+    const endOrder = (): void => {
+      if (keepsOrder) this.#order.end(command.account, footprint);
+      keepsOrder = false;
+    };
+    this.#order.begin(footprint);
     const reply =
-      command.kind === 'batch' ? coordinator.batch(command, shards) : coordinator.list(listOf(command), shards);
+      command.kind === 'batch'
+        ? coordinator.batch(command, shards, endOrder)
+        : coordinator.list(listOf(command), shards);
     // A rejection is a bug: as it is unhandled, it takes the process down.
     void reply.then((done) => {
       // Its messages to all shards have been sent: later commands cannot overtake it any more.
-      if (!waits) this.#order.end(command.account, footprint);
+      endOrder();
       this.#gate.pass(queue, done.rev, () => this.#finish(id, done));
     });
     return {

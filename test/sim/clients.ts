@@ -35,6 +35,8 @@ interface KeyWatch extends ReplySink {
   disconnected: boolean;
   readonly account: (typeof accounts)[number];
   readonly asked: ReadonlyMap<string, number>;
+  /** The highest revision that any client had seen when it was sent. */
+  readonly shown: number;
   pending: Cancelable | undefined;
 }
 
@@ -265,6 +267,7 @@ export class Clients {
       disconnected: false,
       account,
       asked,
+      shown: timeline.shown,
       pending: undefined,
       deliver: (reply) => this.#changed(watch, reply),
     };
@@ -280,7 +283,7 @@ export class Clients {
     if (!this.#keyWatches.delete(watch)) throw new Violation('a key watch is answered twice');
     counts.add(`watch key: ${replyStatus(reply)}`);
     this.#world.show(reply.rev, 'a key watch');
-    checkKeyWatch({ timeline, account: watch.account, asked: watch.asked, now: Math.floor(now) }, reply);
+    checkKeyWatch({ ...watch, timeline, now: Math.floor(now) }, reply);
   }
 
   #watchPrefix(): void {

@@ -79,7 +79,8 @@ export class PrefixWatcher {
     if (!this.#streams) {
       const waitMs = this.#seen.random.below(4000);
       const limit = 1 + this.#seen.random.below(5);
-      const deliver = (reply: Reply): void => this.#answered(watch, reply);
+      const { shown } = this.#seen.timeline;
+      const deliver = (reply: Reply): void => this.#answered(watch, reply, { limit, shown });
       const pending = router.watchPrefix({ ...ask, waitMs, limit }, { disconnected: false, deliver });
       if (this.#pending !== undefined) this.#pending = pending;
       return;
@@ -139,12 +140,15 @@ export class PrefixWatcher {
     };
   }
 
-  #answered(watch: number, reply: Reply): void {
+  #answered(watch: number, reply: Reply, { limit, shown }: { limit: number; shown: number }): void {
     if (watch !== this.#watch) throw new Violation('a watch is answered that was cancelled');
     this.forget();
     if (replyStatus(reply) !== 200) return this.#refused(reply);
     const { Events, Rev } = JSON.parse(reply.body) as { Events: Event[]; Rev: number };
     if (Rev !== reply.rev) throw new Violation(`a page up to ${Rev} waited for ${reply.rev}`);
+    // A full page ends where it is full.
+    if (Events.length < limit && Rev < shown)
+      throw new Violation(`I10: a prefix watch ends at ${Rev}, after ${shown} was shown`);
     this.#take(Events, Rev);
     if (Events.length > 0) this.#seen.counts.add('prefix page');
   }
@@ -203,10 +207,12 @@ export interface CheckedKeyWatch {
   /** Key → the version that the watcher has. */
   readonly asked: ReadonlyMap<string, number>;
   readonly now: number;
+  /** The highest revision that any client had seen when the watch was sent. */
+  readonly shown: number;
 }
 
 /** Checks the reply to a watch of single keys. */
-export function checkKeyWatch({ timeline, account, asked, now }: CheckedKeyWatch, reply: Reply): void {
+export function checkKeyWatch({ timeline, account, asked, now, shown }: CheckedKeyWatch, reply: Reply): void {
   if (replyStatus(reply) === 204) return;
   const { Code, Key, Version, Deleted, Rev } = JSON.parse(reply.body) as ReplyBody;
   if (Code !== undefined) {
@@ -216,6 +222,7 @@ export function checkKeyWatch({ timeline, account, asked, now }: CheckedKeyWatch
   if (asked.get(Key) === Version)
     throw new Violation(`I10: a watcher that has version ${Version} of ${Key} gets it again`);
   if (Rev !== reply.rev) throw new Violation(`an event of ${Rev} waited for ${reply.rev}`);
+  if (Rev < shown) throw new Violation(`I10: a watcher gets ${reply.body}, after ${shown} was shown`);
   const entry = timeline.at(kinds.kv, account, Key, Rev);
   const over = entry !== undefined && entry.till !== 0 && entry.till <= now;
   const right = Version === 0 ? Deleted && (entry === undefined || over) : entry?.rev === Version;

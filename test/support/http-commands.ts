@@ -127,7 +127,7 @@ export function mayExpire(key: string): boolean {
 }
 
 /** Returns a fingerprint as the server's: equal for the same payload, different for any other. */
-function withFingerprint(batch: Batch): Batch {
+export function withFingerprint(batch: Batch): Batch {
   if (batch.idempotency === undefined) return batch;
   const { idempotency, ...payload } = batch;
   return { ...batch, idempotency: { ...idempotency, fingerprint: JSON.stringify(payload) } };

@@ -1,6 +1,7 @@
 /**
  * The common path of all data calls. A route names its operation and turns a request into a command; this file answers
- * what the route refuses. A request creates no promise: its reply comes by callback.
+ * what the route refuses. A request creates no promise: its reply comes by callback. Each is taken when the earlier ones
+ * of its connection have begun: see `RequestOrder`.
  */
 import type {
   FastifyReply,
@@ -9,15 +10,17 @@ import type {
   RawServerDefault,
   RouteShorthandOptions,
 } from 'fastify';
+import { failure } from '../../protocol/errors.ts';
 import { accountId, type AccountId } from '../../protocol/ids.ts';
 import type { DataRequest, DataRoute, Gate } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
 import type { RouteContext } from './route-context.ts';
-import { Exchange } from './exchange.ts';
+import { clientDisconnectedStatus, Exchange } from './exchange.ts';
 import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
 import { readBody, type ArrivingBodies } from './body.ts';
+import { RequestOrder } from './sockets/request-order.ts';
 import { answerError } from './error-replies.ts';
 import type { Operation } from '../request-metrics.ts';
 import { readKey } from '../../protocol/operations/fields.ts';
@@ -46,18 +49,37 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: Ar
   return (operation, start, text) => {
     const call = { context, operation, start };
     const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
-    const onRequest = (request: DataRequest, reply: DataReply): void => {
+    const take = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
+      order.enter();
       const refused = gate(request);
-      if (refused !== undefined) return new Exchange(context, operation, reply.raw).refuse(refused);
+      if (refused !== undefined) {
+        new Exchange(context, operation, reply.raw).refuse(refused);
+        return order.leave();
+      }
       readBody(request.raw, bodyOptions, (error, body) => {
-        if (error !== undefined) return answerError(context, error, request, reply);
         request.body = body;
-        begin(call, request, reply);
+        if (error === undefined) begin(call, request, reply);
+        else answerError(context, error, request, reply);
+        order.leave();
       });
+    };
+    const onRequest = (request: DataRequest, reply: DataReply): void => {
+      const order = RequestOrder.of(request.raw.socket);
+      if (order.idle) return take(request, reply, order);
+      const waits = order.wait({
+        take: () => take(request, reply, order),
+        drop: () => new Exchange(context, operation, reply.raw).finish(clientDisconnectedStatus),
+      });
+      if (!waits) new Exchange(context, operation, reply.raw).refuse(tooManyAtOnce);
     };
     return [{ onRequest, config: { operation } }, neverReached];
   };
 }
+
+const tooManyAtOnce = failure(
+  'overloaded',
+  'Too many requests of this connection wait for its earlier ones; nothing was done. Send fewer at once.',
+);
 
 function neverReached(): never {
   throw new InvariantError('invariant broken: a call is over before its handler');

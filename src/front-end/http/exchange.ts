@@ -11,6 +11,7 @@ import { statusOf } from './status.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
 import { Disconnects, type DisconnectListener } from './sockets/disconnects.ts';
 import { closeLingering } from './sockets/lingering-close.ts';
+import { RequestOrder } from './sockets/request-order.ts';
 import type { Operation, RequestMetrics } from '../request-metrics.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
 
@@ -28,7 +29,7 @@ const jsonType = 'application/json; charset=utf-8';
 /** Seconds after which a client may try again after an overload or a restart. */
 const retryAfter = '1';
 /** Counted for a request whose client disconnected; never sent. */
-const clientDisconnectedStatus = 499;
+export const clientDisconnectedStatus = 499;
 /** A shorter body is read to its end after an early refusal, so that the connection can be kept. */
 const unreadBodyBytesMax = 64 * 1024;
 
@@ -39,6 +40,8 @@ export class Exchange implements ReplySink, DisconnectListener {
   readonly #context: ReplyContext;
   /** The operation under which the request is counted; refined after the body was read. */
   operation: Operation;
+  /** It may wait for a lock or a change: see `RequestOrder`. */
+  waits = false;
   readonly #startedAt: number;
   readonly #disconnects: Disconnects;
   #cancelable: Cancelable | undefined;
@@ -63,6 +66,22 @@ export class Exchange implements ReplySink, DisconnectListener {
     this.#cancelable = cancelable;
     if (this.#disconnects.disconnected) this.onDisconnect();
     else this.#disconnects.add(this);
+  }
+
+  /** Starts a call that reads the journal, not the shards: once the earlier requests of its connection are answered. */
+  afterReplies(start: () => Cancelable): Cancelable {
+    this.waits = true;
+    let started: Cancelable | undefined;
+    let cancelled = false;
+    RequestOrder.of(this.res.req.socket).afterReplies(() => {
+      if (!cancelled) started = start();
+    });
+    return {
+      cancel: () => {
+        cancelled = true;
+        started?.cancel();
+      },
+    };
   }
 
   onDisconnect(): void {

@@ -94,6 +94,8 @@ export interface KeyEvent {
 
 export type TransactionAnswer =
   | { readonly kind: 'ok' }
+  /** The lock is not free; another answer follows when the wait ends. */
+  | { readonly kind: 'waiting' }
   /** The request ends here: it is a duplicate, or the lock was not available. */
   | { readonly kind: 'reply'; readonly reply: Reply }
   | { readonly kind: 'held'; readonly evaluation: Evaluation; readonly rev: Revision }

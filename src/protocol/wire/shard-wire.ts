@@ -123,6 +123,7 @@ export function messageLength({ replies, events, transactions }: FromShard): num
 export function answerLength(answer: TransactionAnswer): number {
   switch (answer.kind) {
     case 'ok':
+    case 'waiting':
       return 0;
     case 'reply':
     case 'committed':

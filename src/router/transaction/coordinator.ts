@@ -27,8 +27,15 @@ type WithoutId<Message> = Message extends { id: number } ? Omit<Message, 'id'> :
 /** How a coordinator reaches the shards. */
 export interface Participants {
   readonly shards: number;
-  /** Sends a message to a shard. Returns the shard's answer, and the message's id, with which it can be cancelled. */
-  ask(shard: number, message: WithoutId<ToShard>): { id: number; answer: Promise<TransactionAnswer> };
+  /**
+   * Sends a message to a shard. Returns the shard's answer, and the message's id, with which it can be cancelled. Calls
+   * `onWaiting` if the shard says first that the answer will take time.
+   */
+  ask(
+    shard: number,
+    message: WithoutId<ToShard>,
+    onWaiting?: () => void,
+  ): { id: number; answer: Promise<TransactionAnswer> };
   tell(shard: number, message: ToShard): void;
   durable(rev: Revision): Promise<void>;
 }
@@ -48,9 +55,12 @@ export class Coordinator {
     this.#participants = participants;
   }
 
-  /** Runs a batch. Resolves with a reply whose revision may not be durable yet. */
-  async batch(batch: Batch, shards: readonly number[]): Promise<Reply> {
-    const refused = await this.#takeLock(batch);
+  /**
+   * Runs a batch. Resolves with a reply whose revision may not be durable yet. Calls `onWaiting` if its lock is not
+   * free: nobody knows how long it takes from there.
+   */
+  async batch(batch: Batch, shards: readonly number[], onWaiting: () => void): Promise<Reply> {
+    const refused = await this.#takeLock(batch, onWaiting);
     if (refused !== undefined) return this.#release(refused);
     const parts: Evaluation[] = [];
     let rev = 0;
@@ -116,7 +126,7 @@ export class Coordinator {
     this.#participants.tell(shard, { kind: 'cancel', id, account: this.#account });
   }
 
-  async #takeLock(batch: Batch): Promise<Reply | undefined> {
+  async #takeLock(batch: Batch, onWaiting: () => void): Promise<Reply | undefined> {
     const { account, lock, idempotency } = batch;
     if (lock === undefined || lock.extend !== undefined) return undefined;
     // A retry must find its stored reply before it finds the lock taken, probably by its own first attempt.
@@ -129,12 +139,8 @@ export class Coordinator {
     }
     const shard = ownerOf(account, lock.id, this.#participants.shards);
     this.#visited.add(shard);
-    const { id, answer } = this.#participants.ask(shard, {
-      kind: 'transaction.reserve',
-      transaction: this.#transaction,
-      account,
-      lock,
-    });
+    const reserve = { kind: 'transaction.reserve', transaction: this.#transaction, account, lock } as const;
+    const { id, answer } = this.#participants.ask(shard, reserve, onWaiting);
     this.#waiting = { shard, id };
     const reserved = await answer;
     this.#waiting = undefined;

@@ -51,7 +51,7 @@ export class TransactionOrder {
     return true;
   }
 
-  /** A transaction starts. Not for one that waits for a lock: no command's order may depend on how long that takes. */
+  /** A transaction starts. It ends here when it has to wait for its lock: no command may depend on how long that takes. */
   begin(footprint: Footprint): void {
     this.#underWay.add(footprint);
   }

@@ -1,7 +1,16 @@
 /**
- * All watchers that wait for a key to change. The front end asks the shard once for each watcher ("is it still at this
- * version?"). The shard reports the next change once to each front end, with a finished reply: ten thousand watchers of
- * one key share one text.
+ * All watchers that wait for a key to change. The front end asks the shard once for each watcher and key ("is it still
+ * at this version?"). The shard reports the next change once to each front end, with a finished reply: ten thousand
+ * watchers of one key share one text.
+ *
+ *   asked ──another version──► answered
+ *     └──registered at R──► waits ──a change after R──► answered (asked again if it is the version that it has)
+ *
+ * Only the shard's own answer tells what the key was when the watch began. A change that the shard reported before it
+ * took the question is older than what it answers, and may still be on its way here for an earlier watcher: the client
+ * may know of later ones, through this front end or another. So a watcher ignores every change up to the revision at
+ * which it was registered. For the same reason a watch does not end with "nothing happened" before the shard has
+ * answered, however short its wait is (docs/decisions/0039-a-watch-begins-at-its-shard.md).
  */
 import { failure } from '../../protocol/errors.ts';
 import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
@@ -16,13 +25,52 @@ import type { WatchKey } from '../../protocol/operations/watch.ts';
 
 interface Watcher {
   readonly account: AccountId;
-  readonly keys: readonly WatchedKey[];
   readonly sink: ReplySink;
-  /** The questions to the shards. Cancelling one that still waits for a batch over several shards stops it. */
-  readonly asked: Cancelable[];
+  readonly interests: Interest[];
+  /** Questions that the shards have not answered yet. */
+  unanswered: number;
+  /** The wait has run out; the watcher ends when all its questions are answered. */
+  late: boolean;
   /** Cancels the timer that ends the wait. */
   stopWaiting: () => void;
   done: boolean;
+}
+
+/** One key of a watcher: takes the shard's answer to the question, then the changes that come after it. */
+class Interest implements ReplySink {
+  readonly disconnected = false;
+  readonly key: string;
+  readonly version: number;
+  readonly watcher: Watcher;
+  /** The last question. Cancelling one that still waits for a batch over several shards stops it. */
+  asked: Cancelable | undefined;
+  /** The shard reports every change after this revision; undefined: it has not answered yet. */
+  #registered: Revision | undefined;
+  readonly #watches: KeyWatches;
+
+  constructor(watches: KeyWatches, watcher: Watcher, { key, version }: WatchedKey) {
+    this.#watches = watches;
+    this.watcher = watcher;
+    this.key = key;
+    this.version = version;
+  }
+
+  /** A new question is on its way. */
+  ask(): void {
+    this.#registered = undefined;
+    this.watcher.unanswered += 1;
+  }
+
+  deliver(reply: Reply): void {
+    this.watcher.unanswered -= 1;
+    if (reply.outcome === 'registered') this.#registered = reply.rev;
+    this.#watches.answered(this.watcher, reply);
+  }
+
+  /** Returns whether the shard made this change after it had registered this interest. */
+  concerns(event: KeyEvent): boolean {
+    return this.#registered !== undefined && event.rev > this.#registered;
+  }
 }
 
 export interface KeyWatchesOptions {
@@ -37,8 +85,8 @@ export interface KeyWatchesOptions {
 
 export class KeyWatches {
   readonly #options: KeyWatchesOptions;
-  /** Account NUL key → the watchers of the key, with the version that each has. */
-  readonly #waiting = new Map<string, Map<Watcher, number>>();
+  /** Account NUL key → the interests in it. */
+  readonly #waiting = new Map<string, Set<Interest>>();
   readonly #watchers = new Set<Watcher>();
 
   constructor(options: KeyWatchesOptions) {
@@ -46,7 +94,15 @@ export class KeyWatches {
   }
 
   watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, sink: ReplySink): Cancelable {
-    const watcher: Watcher = { account, keys, sink, asked: [], stopWaiting: () => {}, done: false };
+    const watcher: Watcher = {
+      account,
+      sink,
+      interests: [],
+      unanswered: 0,
+      late: false,
+      stopWaiting: () => {},
+      done: false,
+    };
     const { limits, count, after } = this.#options;
     if (!count.take(limits.watchers_max)) {
       const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
@@ -54,14 +110,16 @@ export class KeyWatches {
       return { cancel: () => {} };
     }
     this.#watchers.add(watcher);
-    watcher.stopWaiting = after(waitMs, () => this.#finish(watcher, nothing));
-    for (const { key, version } of keys) {
+    watcher.stopWaiting = after(waitMs, () => this.#runOut(watcher));
+    for (const watched of keys) {
       if (watcher.done) break;
-      const name = nameOf(account, key);
+      const interest = new Interest(this, watcher, watched);
+      watcher.interests.push(interest);
+      const name = nameOf(account, watched.key);
       const waiting = this.#waiting.get(name);
-      if (waiting === undefined) this.#waiting.set(name, new Map([[watcher, version]]));
-      else waiting.set(watcher, version);
-      this.#ask(watcher, key, version);
+      if (waiting === undefined) this.#waiting.set(name, new Set([interest]));
+      else waiting.add(interest);
+      this.#ask(interest);
     }
     return { cancel: () => this.#leave(watcher) };
   }
@@ -72,10 +130,17 @@ export class KeyWatches {
    */
   changed(event: KeyEvent): void {
     const reply: Reply = { rev: event.rev, outcome: 'ok', body: event.body };
-    for (const [watcher, version] of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
-      if (version !== event.version) this.#finish(watcher, reply);
-      else this.#ask(watcher, event.key, version);
+    for (const interest of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
+      if (!interest.concerns(event)) continue;
+      if (interest.version !== event.version) this.#finish(interest.watcher, reply);
+      else this.#ask(interest);
     }
+  }
+
+  /** Takes a shard's answer to a question of this watcher. */
+  answered(watcher: Watcher, reply: Reply): void {
+    if (reply.outcome !== 'registered') this.#finish(watcher, reply);
+    else if (watcher.late) this.#runOut(watcher);
   }
 
   drain(): void {
@@ -84,15 +149,17 @@ export class KeyWatches {
       this.#finish(watcher, failureReply(revision(0), failure('draining', message)));
   }
 
-  #ask(watcher: Watcher, key: string, version: number): void {
-    const asker: ReplySink = {
-      disconnected: false,
-      deliver: (reply) => {
-        if (reply.outcome !== 'registered') this.#finish(watcher, reply);
-      },
-    };
+  #ask(interest: Interest): void {
+    const { watcher, key, version } = interest;
+    interest.ask();
     const command: WatchKey = { kind: 'watch.key', account: watcher.account, key, version };
-    watcher.asked.push(this.#options.request(command, asker));
+    interest.asked = this.#options.request(command, interest);
+  }
+
+  /** Ends the wait. Until every shard has answered, nobody knows that nothing has happened. */
+  #runOut(watcher: Watcher): void {
+    watcher.late = true;
+    if (watcher.unanswered === 0) this.#finish(watcher, nothing);
   }
 
   #finish(watcher: Watcher, reply: Reply): void {
@@ -107,15 +174,15 @@ export class KeyWatches {
     watcher.stopWaiting();
     this.#watchers.delete(watcher);
     this.#options.count.give();
-    for (const asked of watcher.asked) asked.cancel();
-    for (const { key } of watcher.keys) {
-      const name = nameOf(watcher.account, key);
+    for (const interest of watcher.interests) {
+      interest.asked?.cancel();
+      const name = nameOf(watcher.account, interest.key);
       const waiting = this.#waiting.get(name);
       if (waiting === undefined) continue;
-      waiting.delete(watcher);
+      waiting.delete(interest);
       if (waiting.size > 0) continue;
       this.#waiting.delete(name);
-      this.#options.unwatch(watcher.account, key);
+      this.#options.unwatch(watcher.account, interest.key);
     }
   }
 }

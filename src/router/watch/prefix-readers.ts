@@ -15,6 +15,8 @@ export interface PrefixReader {
   commit(rev: Revision, events: readonly string[], pace: 'live' | 'history'): void;
   /** Returns whether it takes more history now; if not, calls `resume` when it does. */
   ready(resume: () => void): boolean;
+  /** The reader has been handed everything up to and including `position`; more is to follow. */
+  handed(position: Revision): void;
   /** The reader has seen everything that is durable, up to and including `position`. */
   caughtUp(position: Revision): void;
   end(reply: Reply): void;
@@ -31,21 +33,30 @@ export function prefixEvents(record: CommitRecord, prefix: string): string[] {
   return events;
 }
 
+/**
+ * Even when its wait runs out, a poll is not answered before it has read all that was durable when it began: otherwise
+ * it would say "no event" of what was acknowledged before.
+ */
 export class PollReader implements PrefixReader {
   readonly account: AccountId;
   readonly prefix: string;
   readonly #limit: number;
+  /** What was durable when the poll began. */
+  readonly #target: Revision;
   readonly #answer: (reply: Reply) => void;
   readonly #events: string[] = [];
   #bytes = 0;
   #position: Revision;
+  /** The wait has run out. */
+  #late = false;
   #done = false;
 
-  constructor(watch: PrefixWatch, position: Revision, answer: (reply: Reply) => void) {
+  constructor(watch: PrefixWatch, durable: Revision, answer: (reply: Reply) => void) {
     this.account = watch.account;
     this.prefix = watch.prefix;
     this.#limit = watch.limit;
-    this.#position = position;
+    this.#position = watch.after ?? durable;
+    this.#target = durable;
     this.#answer = answer;
   }
 
@@ -67,15 +78,21 @@ export class PollReader implements PrefixReader {
     return true;
   }
 
+  handed(position: Revision): void {
+    if (this.#late) this.caughtUp(position);
+  }
+
   caughtUp(position: Revision): void {
     if (this.#done || position < this.#position) return;
     this.#position = position;
     if (this.#events.length > 0) this.#reply();
+    else if (this.#late) this.runOut();
   }
 
-  /** Returns no event, but the revision reached: a watch that resumes from there reads nothing twice. */
-  timedOut(): Reply {
-    return this.#page();
+  /** Ends the wait: answers what there is, and the revision reached, so that the next poll reads nothing twice. */
+  runOut(): void {
+    this.#late = true;
+    if (this.#position >= this.#target) this.#reply();
   }
 
   end(reply: Reply): void {
@@ -85,12 +102,8 @@ export class PollReader implements PrefixReader {
   }
 
   #reply(): void {
-    this.end(this.#page());
-  }
-
-  #page(): Reply {
     const rev = this.#position;
-    return { rev, outcome: 'ok', body: `{"Events":[${this.#events.join(',')}],"Rev":${rev}}` };
+    this.end({ rev, outcome: 'ok', body: `{"Events":[${this.#events.join(',')}],"Rev":${rev}}` });
   }
 }
 
@@ -126,6 +139,10 @@ export class StreamReader implements PrefixReader {
 
   ready(resume: () => void): boolean {
     return this.#sink.ready(resume);
+  }
+
+  handed(): void {
+    // A stream tells its position only when it is up to date.
   }
 
   caughtUp(position: Revision): void {

@@ -49,8 +49,8 @@ export class PrefixWatches {
       sink.deliver(refused);
       return { cancel: () => {} };
     }
-    const stopWaiting = this.#options.after(watch.waitMs, () => this.#end(reader, reader.timedOut()));
-    const reader = new PollReader(watch, watch.after ?? this.#options.durable(), (reply) => {
+    const stopWaiting = this.#options.after(watch.waitMs, () => reader.runOut());
+    const reader = new PollReader(watch, this.#options.durable(), (reply) => {
       stopWaiting();
       this.#remove(reader);
       if (!sink.disconnected) sink.deliver(reply);
@@ -121,10 +121,12 @@ export class PrefixWatches {
     switch (step.kind) {
       case 'records':
         hand(step.chunk, 'history', (account) => (reader.account === account ? [reader] : none));
+        reader.handed(tail.position);
         break;
       case 'compacted':
         return this.#end(reader, compactedReply(step.oldest));
       case 'seeking':
+        reader.handed(tail.position);
         break;
       case 'idle':
         reader.caughtUp(tail.position);
@@ -153,6 +155,7 @@ export class PrefixWatches {
       case 'records': {
         const byAccount = Map.groupBy(this.#liveReaders, (reader) => reader.account);
         hand(step.chunk, 'live', (account) => byAccount.get(account) ?? none);
+        for (const reader of this.#liveReaders) reader.handed(step.chunk.last);
         break;
       }
       case 'compacted':

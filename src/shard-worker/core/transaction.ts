@@ -55,6 +55,7 @@ export function reserveLock(turn: Turn, ref: RequestRef, message: Message<'trans
   if (waiter === undefined) return;
   state.transactions.set(transaction, { ...state.transactions.get(transaction), waiter });
   if (free) state.waitQueues.grantable.add(waiter.queue);
+  else out.transaction(ref, { kind: 'waiting' });
 }
 
 export function prepareTransaction(turn: Turn, ref: RequestRef, message: Message<'transaction.prepare'>): void {

@@ -252,6 +252,26 @@ describe('a batch over several shards with a lock', () => {
     assert.deepEqual(server.leftovers(), {});
   });
 
+  test('that may wait keeps the order per key while its lock is free, and holds nothing up once it waits', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const server = new RouterUnderTest({ shards, seed });
+      const free = server.send(lock(l2, { waitMs: 5000 }, { set: [{ key: k0, value: '"locked"' }] }));
+      const read = server.send(get(k0));
+      const waiting = server.send(lock(l2, { waitMs: 5000 }, { set: [{ key: k0, value: '"later"' }] }));
+      const meanwhile = server.send(set(k0, 'meanwhile'));
+      await server.settle();
+      assert.equal(read.body.KV[0]!.Value, 'locked', `seed ${seed}`);
+      assert.ok(waiting.waits && meanwhile.code === 'ok');
+      // Held by the first, waited for by the second: the unlock behind both must get through.
+      const unlocked = server.send(unlock(l2, { fence: free.body.Lock }));
+      await server.settle();
+      assert.equal(unlocked.code, 'ok');
+      assert.equal((await server.ok(get(k0))).KV[0]!.Value, 'later');
+      await server.ok(unlock(l2, { fence: waiting.body.Lock }));
+      assert.deepEqual(server.leftovers(), {});
+    }
+  });
+
   test('whose wait times out is refused, and leaves nothing', async () => {
     const server = new RouterUnderTest({ shards });
     await server.ok(lock(l2, { durMs: 60_000 }));

@@ -13,6 +13,7 @@ import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
 import { batchCommand } from '../parse/batch.ts';
 import { parseJson } from '../parse/json.ts';
+import { waitsForLock } from '../../../protocol/operations/operations.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
@@ -25,6 +26,7 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, call: D
       const header = idempotencyOf(request);
       const batch = batchCommand(json, { account: accountIn(request), limits: context.limits, header, root: '' });
       requireScopes(request.access, batch);
+      exchange.waits = waitsForLock(batch);
       return context.dispatcher.request(batch, exchange);
     }),
   );

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { CallSpec, QueryParameters } from '../../../protocol/operations/call.ts';
 import { jsonText } from '../../../protocol/operations/fields.ts';
-import { callList, type Command } from '../../../protocol/operations/operations.ts';
+import { callList, waitsForLock, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { requireScopes } from '../../access.ts';
@@ -19,7 +19,11 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, dataRout
   for (const [name, spec] of callList) {
     const [options, handler] = dataRoute(
       operationOfCall(name),
-      (request, exchange) => context.dispatcher.request(commandOf(spec, request, context.limits), exchange),
+      (request, exchange) => {
+        const command = commandOf(spec, request, context.limits);
+        exchange.waits = waitsForLock(command);
+        return context.dispatcher.request(command, exchange);
+      },
       spec.body === 'value' ? 'text' : undefined,
     );
     app.route<DataRoute>({ method: spec.method, url: `/db/:acc/${spec.path}`, ...options, handler });

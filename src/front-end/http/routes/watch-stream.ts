@@ -32,7 +32,7 @@ export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, c
       const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
       open.add(stream);
       const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
-      return stream.follow(context.dispatcher.streamPrefix(watch, stream));
+      return stream.follow(exchange.afterReplies(() => context.dispatcher.streamPrefix(watch, stream)));
     }),
   );
 }

@@ -8,6 +8,7 @@ import { watchAsk } from '../parse/watch.ts';
 
 /** `POST /watch/:acc`: long polls. */
 export function watchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
+  const { dispatcher } = context;
   app.post<DataRoute>(
     '/watch/:acc',
     ...call('watch', (request, exchange) => {
@@ -15,9 +16,9 @@ export function watchRoutes(app: FastifyInstance, context: RouteContext, call: D
       const account = accountIn(request);
       const ask = watchAsk(parseJson(request.body ?? ''), account, context.limits);
       requireScope(request.access, 'read', 'Watching');
-      return ask.kind === 'prefix'
-        ? context.dispatcher.watchPrefix(ask.watch, exchange)
-        : context.dispatcher.watchKeys(account, ask.keys, ask.waitMs, exchange);
+      if (ask.kind === 'prefix') return exchange.afterReplies(() => dispatcher.watchPrefix(ask.watch, exchange));
+      exchange.waits = true;
+      return dispatcher.watchKeys(account, ask.keys, ask.waitMs, exchange);
     }),
   );
 }

@@ -10,6 +10,8 @@ import { onSocketClose } from './on-socket-close.ts';
 export interface DisconnectListener {
   previous: DisconnectListener;
   next: DisconnectListener;
+  /** It may wait for a lock or a change: no later request waits for its reply. */
+  readonly waits: boolean;
   /** The connection has closed. */
   onDisconnect(): void;
 }
@@ -20,6 +22,9 @@ type TrackedSocket = Socket & { [disconnectsKey]?: Disconnects };
 export class Disconnects implements DisconnectListener {
   previous: DisconnectListener = this;
   next: DisconnectListener = this;
+  readonly waits = true;
+  /** Called when a request has left the ring. */
+  onLeave: (() => void) | undefined;
   readonly #socket: Socket;
 
   private constructor(socket: Socket) {
@@ -29,6 +34,13 @@ export class Disconnects implements DisconnectListener {
   /** No client can read a reply: true once the end of the input has been read, some turns before `close`. */
   get disconnected(): boolean {
     return this.#socket.destroyed || this.#socket.readableEnded;
+  }
+
+  /** A request is in flight that does not wait for a lock or a change. */
+  get awaitsReply(): boolean {
+    let entry = this.next;
+    while (entry !== this && entry.waits) entry = entry.next;
+    return entry !== this;
   }
 
   static of(socket: Socket): Disconnects {
@@ -55,6 +67,7 @@ export class Disconnects implements DisconnectListener {
     entry.next.previous = entry.previous;
     entry.previous = entry;
     entry.next = entry;
+    this.onLeave?.();
   }
 
   onDisconnect(): void {
