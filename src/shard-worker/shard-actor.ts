@@ -3,7 +3,7 @@
  *
  *   turn:  time passes → each message is applied in order → the turn's records go to the journal → replies go out
  *
- * A turn takes messages for a few milliseconds at most, from each account in turn (mailbox.ts), so that whatever one
+ * A turn takes messages for a few milliseconds at most, from each account in turn (`FairQueue`), so that whatever one
  * account sends, the others wait for one turn and one message of its.
  *
  * It owns no thread and no port: the shard's thread feeds it from MessagePorts (shard-thread.ts), tests and the
@@ -24,7 +24,7 @@ import { accountOf, type CoreMessage } from './core/state/core-message.ts';
 import type { ShardState } from './core/state/state.ts';
 import type { Turn } from './core/state/turn.ts';
 import { emptyMail, TurnOutbox } from './turn-outbox.ts';
-import { Mailbox } from './mailbox.ts';
+import { FairQueue } from '../shared/fair-queue.ts';
 
 /** Limits the messages of one turn, so that a flood is cut into group commits of bounded latency. */
 const turnMessagesMax = 1024;
@@ -86,7 +86,7 @@ interface Letter {
 
 export class ShardActor {
   readonly #options: ActorOptions;
-  readonly #mailbox = new Mailbox<Letter>();
+  readonly #mailbox = new FairQueue<Letter>();
   /** The front end that has asked the shard to close, and the number of its request. */
   #closing: { readonly router: number; readonly id: number } | undefined;
   readonly #records = new RecordWriter();
