@@ -7,7 +7,7 @@ const busy = 'busy';
 const calm = 'calm';
 
 /** Takes items of a fixed cost until none is left, and returns them in order. */
-function takeAll(a fair queue: FairQueue<string>, micros: (item: string) => number): string[] {
+function takeAll(queue: FairQueue<string>, micros: (item: string) => number): string[] {
   const taken: string[] = [];
   for (let item = queue.take(false); item !== undefined; item = queue.take(false)) {
     taken.push(item);
