@@ -5,6 +5,7 @@
  * `name NUL letter rest`. Shards, footprints and holds look at the name alone: a thing and all its parts are on one
  * shard, and one hold covers them.
  */
+import BTree from 'sorted-btree';
 import type { AccountId } from './ids.ts';
 import { operationsOf, sectionNames, sections, specOf, type Batch, type Command } from './operations/operations.ts';
 
@@ -41,43 +42,82 @@ export function footprintOf(command: Command): Footprint {
   return { names: spec.apart === true ? [] : spec.keys(command as never).map((key) => nameOf(account, key)) };
 }
 
+/**
+ * Footprints that are added and removed. Names and prefixes stand in order: those under a prefix are neighbours, so no
+ * question takes longer because of how many there are, whoever added them.
+ */
 export class FootprintSet {
-  readonly #names = new Map<string, number>();
-  readonly #prefixes = new Map<string, number>();
+  readonly #names = new Tally();
+  readonly #prefixes = new Tally();
+  /** How many different prefixes there are of each length. */
+  readonly #lengths = new Map<number, number>();
 
   get empty(): boolean {
     return this.#names.size === 0 && this.#prefixes.size === 0;
   }
 
-  add(scope: Footprint): void {
-    for (const name of scope.names) increment(this.#names, name);
-    if (scope.prefix !== undefined) increment(this.#prefixes, scope.prefix);
+  /** The number of different names and prefixes. */
+  get names(): number {
+    return this.#names.size + this.#prefixes.size;
   }
 
-  remove(scope: Footprint): void {
-    for (const name of scope.names) decrement(this.#names, name);
-    if (scope.prefix !== undefined) decrement(this.#prefixes, scope.prefix);
+  add({ names, prefix }: Footprint): void {
+    for (const name of names) this.#names.add(name);
+    if (prefix !== undefined && this.#prefixes.add(prefix))
+      this.#lengths.set(prefix.length, (this.#lengths.get(prefix.length) ?? 0) + 1);
   }
 
-  conflicts(scope: Footprint): boolean {
-    for (const name of scope.names) {
-      if (this.#names.has(name)) return true;
-      for (const prefix of this.#prefixes.keys()) if (name.startsWith(prefix)) return true;
+  remove({ names, prefix }: Footprint): void {
+    for (const name of names) this.#names.remove(name);
+    if (prefix === undefined || !this.#prefixes.remove(prefix)) return;
+    const left = this.#lengths.get(prefix.length)! - 1;
+    if (left > 0) this.#lengths.set(prefix.length, left);
+    else this.#lengths.delete(prefix.length);
+  }
+
+  conflicts({ names, prefix }: Footprint): boolean {
+    for (const name of names) if (this.#names.has(name) || this.#hasPrefixOf(name)) return true;
+    if (prefix === undefined) return false;
+    return this.#hasPrefixOf(prefix) || this.#prefixes.hasUnder(prefix) || this.#names.hasUnder(prefix);
+  }
+
+  #hasPrefixOf(name: string): boolean {
+    for (const length of this.#lengths.keys()) {
+      if (length <= name.length && this.#prefixes.has(name.slice(0, length))) return true;
     }
-    const wanted = scope.prefix;
-    if (wanted === undefined) return false;
-    for (const prefix of this.#prefixes.keys()) if (prefix.startsWith(wanted) || wanted.startsWith(prefix)) return true;
-    for (const name of this.#names.keys()) if (name.startsWith(wanted)) return true;
     return false;
   }
 }
 
-function increment(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
-}
+/** Counts equal texts, in order. */
+class Tally {
+  readonly #counts = new BTree.default<string, number>(undefined, (a, b) => (a < b ? -1 : a === b ? 0 : 1));
 
-function decrement(counts: Map<string, number>, name: string): void {
-  const left = (counts.get(name) ?? 0) - 1;
-  if (left > 0) counts.set(name, left);
-  else counts.delete(name);
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  has(text: string): boolean {
+    return this.#counts.has(text);
+  }
+
+  /** Returns whether a text starts with `prefix`. */
+  hasUnder(prefix: string): boolean {
+    return this.#counts.nextHigherKey(prefix)?.startsWith(prefix) === true || this.#counts.has(prefix);
+  }
+
+  /** @returns true: it is the first */
+  add(text: string): boolean {
+    const before = this.#counts.get(text) ?? 0;
+    this.#counts.set(text, before + 1);
+    return before === 0;
+  }
+
+  /** @returns true: it was the last */
+  remove(text: string): boolean {
+    const left = (this.#counts.get(text) ?? 0) - 1;
+    if (left > 0) this.#counts.set(text, left);
+    else this.#counts.delete(text);
+    return left <= 0;
+  }
 }

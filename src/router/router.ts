@@ -62,6 +62,7 @@ export interface RouterOptions {
 
 interface InFlight {
   readonly sink: ReplySink;
+  readonly account: AccountId;
   readonly shard: number;
   /** Waits for a lock: not counted against the limit of requests in flight. */
   readonly waits: boolean;
@@ -99,7 +100,11 @@ export class Router implements Dispatcher {
     // The last queue is that of transactions.
     this.#gate = new ReplyGate(shards + 1, options.durable());
     this.#outgoing = options.links.map(() => []);
-    this.#order = new TransactionOrder(options.counts.awaitingTransactions, options.limits.inflight_per_shard_max);
+    this.#order = new TransactionOrder({
+      count: options.counts.awaitingTransactions,
+      waitingMax: options.limits.inflight_per_shard_max,
+      defer: options.defer,
+    });
     this.#arrays = new BatchArrayRequests({
       nextId: () => this.#newId(),
       inFlight: options.counts.inFlight,
@@ -221,7 +226,7 @@ export class Router implements Dispatcher {
     const footprint = footprintOf(command);
     let started: Cancelable | undefined;
     let cancelled = false;
-    const admitted = this.#order.admit(footprint, () => {
+    const admitted = this.#order.admit(command.account, footprint, () => {
       if (cancelled) return;
       started = shards.length > 1 ? this.#coordinate(command, shards, footprint, sink) : toShard(shards[0]!);
     });
@@ -254,7 +259,7 @@ export class Router implements Dispatcher {
       this.#refuse(sink, overloaded);
       return undefined;
     }
-    return this.#inFlight.add({ sink, shard, waits, cancelled: false });
+    return this.#inFlight.add({ sink, account: command.account, shard, waits, cancelled: false });
   }
 
   #receive(shard: number, message: FromShard): void {
@@ -310,7 +315,7 @@ export class Router implements Dispatcher {
     const request = this.#inFlight.get(id);
     if (request === undefined || request.cancelled) return;
     request.cancelled = true;
-    this.#send(request.shard, { kind: 'cancel', id });
+    this.#send(request.shard, { kind: 'cancel', id, account: request.account });
   }
 
   #coordinate(command: Command, shards: readonly number[], footprint: Footprint, sink: ReplySink): Cancelable {
@@ -318,10 +323,11 @@ export class Router implements Dispatcher {
     const id = this.#enter(command, shards[0]!, sink);
     if (id === undefined) return uncancellable;
     this.#transactions += 1;
-    const coordinator = new Coordinator(`${this.#options.index}:${this.#transactions}`, this.#participants);
+    const name = `${this.#options.index}:${this.#transactions}`;
+    const coordinator = new Coordinator(name, command.account, this.#participants);
     let keepsOrder = true;
     const endOrder = (): void => {
-      if (keepsOrder) this.#order.end(footprint);
+      if (keepsOrder) this.#order.end(command.account, footprint);
       keepsOrder = false;
     };
     this.#order.begin(footprint);

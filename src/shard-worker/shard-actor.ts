@@ -3,34 +3,33 @@
  *
  *   turn:  time passes → each message is applied in order → the turn's records go to the journal → replies go out
  *
+ * A turn takes messages for a few milliseconds at most, from each account in turn (`FairQueue`), so that whatever one
+ * account sends, the others wait for one turn and one message of its.
+ *
  * It owns no thread and no port: the shard's thread feeds it from MessagePorts (shard-thread.ts), tests and the
  * simulator feed it by plain calls. When the journal is on another thread, replies leave before their records are
  * durable; the router's gate holds them until then.
  */
 import { assert } from '../shared/assert.ts';
 import type { Clock } from '../shared/clock.ts';
-import type { Revision } from '../protocol/ids.ts';
+import { serverAccount } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { failure } from '../protocol/errors.ts';
-import type {
-  Answer,
-  TransactionAnswer,
-  FromShard,
-  ItemReply,
-  KeyEvent,
-  ToShard,
-} from '../protocol/wire/shard-messages.ts';
-import { answerLength } from '../protocol/wire/shard-wire.ts';
-import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
-import type { Reply } from '../protocol/replies.ts';
+import type { FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
+import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
+import { RecordWriter } from '../protocol/record.ts';
 import type { ShardStats } from '../protocol/stats.ts';
 import { apply, passTime } from './core/apply.ts';
-import type { CoreMessage } from './core/state/core-message.ts';
-import type { Outbox, RequestRef } from './core/state/outbox.ts';
+import { accountOf, type CoreMessage } from './core/state/core-message.ts';
 import type { ShardState } from './core/state/state.ts';
+import type { Turn } from './core/state/turn.ts';
+import { emptyMail, TurnOutbox } from './turn-outbox.ts';
+import { FairQueue } from '../shared/fair-queue.ts';
 
 /** Limits the messages of one turn, so that a flood is cut into group commits of bounded latency. */
 const turnMessagesMax = 1024;
+/** A turn takes no further message after this long: it may have met dear ones. */
+const turnMicrosMax = 4000;
 /** A turn ends early once its answers or records reach this size: each must fit into one message and into memory. */
 const turnBytesMax = 4 * 1024 * 1024;
 /** The actor retries this soon when something due cannot end yet: its key is held, or there is no space to write. */
@@ -66,17 +65,30 @@ export interface ActorOptions {
   readonly checkpoints: CheckpointSchedule;
   /** Hands a turn's results to a front end. */
   readonly send: (router: number, message: FromShard) => void;
-  /** Returns whether a front end has yet to take what it was sent; if so, the mailbox waits. */
-  readonly congested?: () => boolean;
-  /** Schedules a call of `turn` after `delayMs`. Replaces the previous schedule. */
+  /**
+   * Returns what must wait because front ends have yet to take what they were sent: `large`: requests of accounts that
+   * have had large answers; `all`: every message.
+   */
+  readonly congestion: () => 'none' | 'large' | 'all';
+  /** Returns the microseconds that this thread has worked, since an arbitrary moment. */
+  readonly meter: () => number;
+  /** Schedules a call of `turn` after `delayMs`; 0: after the events that are waiting now. Replaces the previous one. */
   readonly wake: (delayMs: number) => void;
   /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
   readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
 
+interface Letter {
+  /** The front end that sent it; −1: the core. */
+  readonly router: number;
+  readonly message: CoreMessage | Extract<ToShard, { kind: 'stats' }>;
+}
+
 export class ShardActor {
   readonly #options: ActorOptions;
-  readonly #mailbox: { router: number; message: Exclude<ToShard, { kind: 'array' }> | CoreMessage }[] = [];
+  readonly #mailbox = new FairQueue<Letter>();
+  /** The front end that has asked the shard to close, and the number of its request. */
+  #closing: { readonly router: number; readonly id: number } | undefined;
   readonly #records = new RecordWriter();
   readonly #turnOut: TurnOutbox;
   #commits = 0;
@@ -97,45 +109,77 @@ export class ShardActor {
   /** Puts messages into the mailbox. The caller makes sure that `turn` follows. */
   receive(router: number, messages: readonly ToShard[]): void {
     for (const message of messages) {
-      if (message.kind !== 'array') {
-        this.#mailbox.push({ router, message });
-        continue;
+      switch (message.kind) {
+        case 'array':
+          message.batches.forEach((batch, item) =>
+            this.#mailbox.push(batch.account, { router, message: { kind: 'item', id: message.id, item, batch } }),
+          );
+          break;
+        case 'close':
+          this.#closing = { router, id: message.id };
+          break;
+        case 'stats':
+          this.#mailbox.push(serverAccount, { router, message });
+          break;
+        default:
+          this.#mailbox.push(accountOf(message), { router, message });
       }
-      const { id, batches } = message;
-      batches.forEach((batch, item) => this.#mailbox.push({ router, message: { kind: 'item', id, item, batch } }));
     }
   }
 
-  /** Processes the mailbox until it is empty or a front end is congested. */
+  /** Takes one turn. Where more is left to do, it asks to be woken: at once, or when the front ends can take more. */
   turn(): void {
-    do {
-      if (this.#options.congested?.() === true) return this.#options.wake(congestedMs);
-      this.#turn();
-    } while (this.#mailbox.length > 0);
-  }
-
-  #turn(): void {
-    const { state, clock, checkpoints } = this.#options;
+    const { state, clock, checkpoints, congestion, wake } = this.#options;
+    const congested = congestion();
+    if (congested === 'all') return wake(congestedMs);
+    if (congested === 'none') this.#mailbox.release();
     const now = clock.now();
     this.#turns += 1;
     this.#inTurn = true;
     state.outOfSpace = this.#outOfSpace();
     const turn = { state, now, out: this.#turnOut };
-    passTime(turn);
-    let taken = 0;
-    const most = Math.min(this.#mailbox.length, turnMessagesMax);
-    while (taken < most && this.#turnOut.length + this.#records.byteLength < turnBytesMax) {
-      const { router, message } = this.#mailbox[taken]!;
-      taken += 1;
-      if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
-      else if (message.kind === 'close') this.#close(router, message.id);
-      else apply(turn, router, message);
-    }
-    this.#mailbox.splice(0, taken);
+    const moreIsDue = passTime(turn);
+    this.#keepOwnMessages();
+    const left = this.#takeMessages(turn, congested === 'large');
     this.#flush();
+    if (this.#closing !== undefined && this.#mailbox.size === 0) this.#close(this.#closing);
     checkpoints.afterTurn(now);
-    this.#sleep(now);
+    if (left === 'some' || moreIsDue) wake(0);
+    else this.#sleep(now, left);
     this.#inTurn = false;
+  }
+
+  /** @returns `some`: more messages can be taken at once; `held back`: all that are left wait for the front ends */
+  #takeMessages(turn: Turn, congested: boolean): 'none' | 'some' | 'held back' {
+    const { meter } = this.#options;
+    const start = meter();
+    let before = start;
+    for (let taken = 0; this.#mailbox.size > 0; taken += 1) {
+      const full = taken >= turnMessagesMax || this.#turnOut.length + this.#records.byteLength >= turnBytesMax;
+      if (full || before - start >= turnMicrosMax) return 'some';
+      const letter = this.#mailbox.take(congested);
+      if (letter === undefined) return 'held back';
+      const length = this.#turnOut.length;
+      this.#handle(turn, letter);
+      this.#keepOwnMessages();
+      const after = meter();
+      this.#mailbox.charge(after - before, this.#turnOut.length - length >= ReplyCredit.small);
+      before = after;
+    }
+    return 'none';
+  }
+
+  #handle(turn: Turn, { router, message }: Letter): void {
+    if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
+    else apply(turn, router, message);
+  }
+
+  /** Puts what the core has left for later in front of the account's other messages. */
+  #keepOwnMessages(): void {
+    const { ownMessages } = this.#options.state;
+    if (ownMessages.length === 0) return;
+    for (const message of ownMessages) this.#mailbox.pushFirst(message.account, { router: -1, message });
+    ownMessages.length = 0;
   }
 
   #flush(): void {
@@ -173,15 +217,16 @@ export class ShardActor {
     return full === undefined ? undefined : { space: 'reserve', failure: failure(full, storeFullMessages[full]) };
   }
 
-  #sleep(now: number): void {
+  #sleep(now: number, left: 'none' | 'held back'): void {
     const { state, wake } = this.#options;
     const at = Math.min(state.entries.nextDeadline(), state.timers.next());
-    wake(at <= now ? retryMs : Math.min(at - now, sleepMsMax));
+    const most = left === 'held back' ? congestedMs : sleepMsMax;
+    wake(Math.min(at <= now ? retryMs : at - now, most));
   }
 
-  #close(router: number, id: number): void {
+  #close({ router, id }: { readonly router: number; readonly id: number }): void {
     const { checkpoints, send, state } = this.#options;
-    this.#flush();
+    this.#closing = undefined;
     // A rejection stays unhandled on purpose: it takes the process down, as every storage error does.
     void checkpoints.finish().then(() => {
       send(router, { durable: state.revisions.durable(), ...emptyMail(), closed: [id] });
@@ -192,7 +237,7 @@ export class ShardActor {
     const { state, checkpoints } = this.#options;
     return {
       shard: state.shard,
-      queued: this.#mailbox.length,
+      queued: this.#mailbox.size,
       waiters: state.waitQueues.size,
       blocked: state.blocked.size,
       watchedKeys: state.watched.size,
@@ -200,85 +245,5 @@ export class ShardActor {
       turns: this.#turns,
       ...checkpoints.stats(),
     };
-  }
-}
-
-type Mail = {
-  replies: (Extract<Answer, { kind: 'one' }> | ItemsAnswer)[];
-  events: KeyEvent[];
-  transactions: { id: number; answer: TransactionAnswer }[];
-  stats: { id: number; stats: ShardStats }[];
-  closed: number[];
-};
-
-type ItemsAnswer = { kind: 'items'; id: number; rev: Revision; items: ItemReply[] };
-
-/** Replies to consecutive batches of an array, the usual case, share one answer. */
-function answerItem(replies: Mail['replies'], id: number, item: ItemReply): void {
-  const { rev } = item.reply;
-  const last = replies.at(-1);
-  if (last?.kind !== 'items' || last.id !== id) {
-    replies.push({ kind: 'items', id, rev, items: [item] });
-    return;
-  }
-  last.items.push(item);
-  if (rev > last.rev) last.rev = rev;
-}
-
-function emptyMail(): Mail {
-  return { replies: [], events: [], transactions: [], stats: [], closed: [] };
-}
-
-/** Collects what one turn sends, by front end. */
-class TurnOutbox implements Outbox {
-  readonly #state: ShardState;
-  readonly #records: RecordWriter;
-  #mail = new Map<number, Mail>();
-  /** The approximate length of its answers, in characters. */
-  length = 0;
-
-  constructor(state: ShardState, records: RecordWriter) {
-    this.#state = state;
-    this.#records = records;
-  }
-
-  nextRevision(): Revision {
-    return this.#state.revisions.next();
-  }
-
-  record(commit: CommitRecord): void {
-    this.#records.append(commit);
-  }
-
-  reply(to: RequestRef, reply: Reply): void {
-    // Work that the shard starts itself, such as returning a grant, has nobody to answer.
-    if (to.router < 0) return;
-    this.length += reply.body.length;
-    const { replies } = this.of(to.router);
-    if (to.item === undefined) replies.push({ kind: 'one', id: to.id, reply });
-    else answerItem(replies, to.id, { item: to.item, reply });
-  }
-
-  event(router: number, event: KeyEvent): void {
-    this.length += event.body.length;
-    this.of(router).events.push(event);
-  }
-
-  transaction(to: RequestRef, answer: TransactionAnswer): void {
-    this.length += answerLength(answer);
-    this.of(to.router).transactions.push({ id: to.id, answer });
-  }
-
-  of(router: number): Mail {
-    let mail = this.#mail.get(router);
-    if (mail === undefined) this.#mail.set(router, (mail = emptyMail()));
-    return mail;
-  }
-
-  take(): Map<number, Mail> {
-    const mail = this.#mail;
-    this.#mail = new Map();
-    this.length = 0;
-    return mail;
   }
 }

@@ -3,9 +3,9 @@
  *
  *   replay ─► "replayed" to main ─► "boot" from main (one shard counts the start) ─► "serve" ─► turns
  *
- * A turn begins when a message arrives on any port, and takes all messages that have arrived on any of them. While the
- * journal's fdatasync blocks this thread (with one shard the journal runs here), messages gather, and the next turn
- * commits them as one group.
+ * A turn begins when a message arrives on any port, or when the last turn has left some; all messages that have arrived
+ * on any port are in the mailbox by then. While the journal's fdatasync blocks this thread (with one shard the journal
+ * runs here), messages gather, and the next turn commits them as one group.
  */
 import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
@@ -23,7 +23,7 @@ import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { decodeToShard, encodeFromShard, messageLength, type ToShardWire } from '../protocol/wire/shard-wire.ts';
 import { assert, unreachable } from '../shared/assert.ts';
-import { systemClock } from '../shared/clock.ts';
+import { systemClock, threadMicros } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import type { Limits } from '../shared/limits.ts';
 import { newShardState, type Boot } from './core/state/state.ts';
@@ -121,6 +121,7 @@ main.on('message', (message: ShardFromMain) => {
 toMain({ kind: 'replayed', records: replayed });
 
 let timer: NodeJS.Timeout | undefined;
+let immediate: NodeJS.Immediate | undefined;
 
 function serve(boot: Boot): void {
   const state = newShardState({ shard, limits: data.limits, entries: store, revisions, owns, boot });
@@ -142,10 +143,14 @@ function serve(boot: Boot): void {
       if (length >= ReplyCredit.small) credits[router]!.sent(length);
       data.routerPorts[router]!.postMessage(encodeFromShard(message));
     },
-    congested: () => credits.some(({ exhausted }) => exhausted),
+    congestion: () => congestionOf(credits),
+    meter: threadMicros,
     wake: (delayMs) => {
       clearTimeout(timer);
-      timer = setTimeout(() => actor.turn(), delayMs);
+      clearImmediate(immediate);
+      // Messages that have arrived meanwhile are taken into account before the next turn.
+      if (delayMs === 0) immediate = setImmediate(turn);
+      else timer = setTimeout(turn, delayMs);
     },
     ...(local !== undefined && {
       announce: { routers: data.routerPorts.length, onDurable: (listener) => local.onDurable(listener) },
@@ -155,24 +160,34 @@ function serve(boot: Boot): void {
   data.routerPorts.forEach((port, router) => {
     port.on('message', (wire: ToShardWire) => {
       take(router, wire);
-      drain();
-      actor.turn();
+      turn();
     });
   });
-  const drain = (): void => {
+  const turn = (): void => {
     data.routerPorts.forEach((port, router) => {
       for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
         take(router, next.message as ToShardWire);
       }
     });
+    actor.turn();
   };
-  actor.turn();
+  turn();
   toMain({ kind: 'serving' });
+}
+
+function congestionOf(credits: readonly ReplyCredit[]): 'none' | 'large' | 'all' {
+  let most: 'none' | 'large' = 'none';
+  for (const { exhausted } of credits) {
+    if (exhausted === 'all') return 'all';
+    if (exhausted === 'large') most = 'large';
+  }
+  return most;
 }
 
 /** Closes ports and files and ends the thread. Everything is committed and checkpointed by now. */
 async function stop(): Promise<void> {
   clearTimeout(timer);
+  clearImmediate(immediate);
   for (const port of data.routerPorts) port.close();
   checkpointWriter.close();
   if (data.journal.kind === 'thread') data.journal.port.close();

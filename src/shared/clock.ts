@@ -26,6 +26,11 @@ export function processMs(): number {
   return seconds * 1000 + nanoseconds / 1e6;
 }
 
+/** Microseconds of a monotonic clock of this thread, since an arbitrary moment. */
+export function threadMicros(): number {
+  return performance.now() * 1000;
+}
+
 /** Calls `run` after `delayMs`. Returns a function that cancels it. */
 export type After = (delayMs: number, run: () => void) => () => void;
 

@@ -75,7 +75,7 @@ export const valueDepthMax = 128;
 export const pageLimitDefault = 100;
 export const pageLimitMax = 1000;
 /** Bytes of keys and values in one page; a page ends early rather than exceed it by more than one entry. */
-export const pageBytesMax = 4 * 1024 * 1024;
+export const pageBytesMax = 1024 * 1024;
 /** Bytes of the values in one reply; the batches of an array body share four times as much. */
 export const replyBytesMax = 16 * 1024 * 1024;
 export const arrayReplyBytesMax = 64 * 1024 * 1024;
@@ -89,10 +89,10 @@ export const lockHistoryMs = 60 * 60 * 1000;
 export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
-/** Expired entries that one turn of a shard removes. */
-export const expiryBatchMax = 1000;
-/** Entries that one page of a list reads. */
-export const pageScanMax = 10_000;
+/** Expired entries that one turn of a shard removes, and timers in memory that it runs. */
+export const expiryBatchMax = 500;
+/** Entries that one page of a list reads. A shard does nothing else meanwhile: about a millisecond. */
+export const pageScanMax = 1000;
 /** ±(2^53−1): the range of counters, sequences and versions. */
 export const integerMax = Number.MAX_SAFE_INTEGER;
 /** Heartbeat comment of an event stream. */

@@ -75,7 +75,7 @@ test('parts: while a transaction holds their thing they do not expire, and after
   core.turn();
   assert.ok(core.entries.get(kinds.kv, acme, part) !== undefined);
   assert.equal(core.entries.get(kinds.kv, acme, 'heldless\0x1'), undefined);
-  core.send({ kind: 'transaction.release', transaction: 't' });
+  core.send({ kind: 'transaction.release', transaction: 't', account: acme });
   core.turn();
   assert.equal(core.entries.get(kinds.kv, acme, part), undefined);
 });

@@ -386,25 +386,55 @@ export const seededBugs: readonly SeededBug[] = [
     find: "      assert(answer.kind === 'rows', 'a list is answered with rows');\n",
     replace:
       "      assert(answer.kind === 'rows', 'a list is answered with rows');\n" +
-      "      this.#participants.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });\n",
+      "      this.#participants.tell(shard, { kind: 'transaction.release', transaction: this.#transaction, account: this.#account });\n",
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'is seen on all shards or on none' },
   },
   {
     name: 'the order per key is lost behind a batch over several shards',
     file: 'src/router/transaction/transaction-order.ts',
-    find: 'if (!this.#underWay.conflicts(footprint) && !this.#waitingFootprints.conflicts(footprint)) {',
+    find: 'if (!this.#underWay.conflicts(footprint) && !this.#waiting.conflicts(footprint)) {',
     replace: 'if (footprint !== undefined) {',
     caughtBy: { file: 'test/router/transaction/batches-over-shards.test.ts', test: 'keeps the order per key' },
   },
   {
     name: 'what was blocked is run out of order',
-    file: `${core}/state/blocked-messages.ts`,
-    find: 'if (holds.conflicts(blocked.footprint) || still.conflicts(blocked.footprint)) {',
-    replace: 'if (holds.conflicts(blocked.footprint)) {',
+    file: 'src/protocol/footprint-queue.ts',
+    find: 'if (blocked(footprint) || kept.conflicts(footprint)) {',
+    replace: 'if (blocked(footprint)) {',
     caughtBy: {
       file: `${tests}/core/holds.test.ts`,
       test: 'a message after one that is still blocked stays blocked',
     },
+  },
+
+  // Work: one account does not keep the others waiting.
+  {
+    name: 'a shard serves accounts in order of arrival',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: '        default:\n          this.#mailbox.push(accountOf(message), { router, message });',
+    replace: '        default:\n          this.#mailbox.push(serverAccount, { router, message });',
+    caughtBy: { file: 'test/shard-worker/turn-bounds.test.ts', test: 'another account is answered in the turn' },
+  },
+  {
+    name: 'a freed lock runs all its waiters at once',
+    file: `${core}/serve-queues.ts`,
+    find: '    if (left < 0) {',
+    replace: '    if (left < -1e9) {',
+    caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'a freed lock whose waiters all fail' },
+  },
+  {
+    name: 'what is left of a wait queue stands behind later requests',
+    file: `${core}/serve-queues.ts`,
+    find: "      state.ownMessages.push({ kind: 'queue.serve', resource: queue.kind, account: queue.account, id: queue.id });\n",
+    replace: '',
+    caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'a freed lock whose waiters all fail' },
+  },
+  {
+    name: 'a lock waits for the end of its entry, behind all others that are due',
+    file: `${core}/expiry.ts`,
+    find: "    if (state.outOfSpace?.space !== 'full') state.waitQueues.grantable.add(queue);\n",
+    replace: '',
+    caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'a lock is granted when its lease ends, though' },
   },
 
   // Locks: I8, I9, I14.
@@ -822,7 +852,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a turn answers as much as is asked for at once',
     file: 'src/shard-worker/shard-actor.ts',
-    find: ' && this.#turnOut.length + this.#records.byteLength < turnBytesMax',
+    find: ' || this.#turnOut.length + this.#records.byteLength >= turnBytesMax',
     replace: '',
     caughtBy: { file: `${tests}/turn-bounds.test.ts`, test: 'committed in groups of bounded size' },
   },

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { revision, shardId } from '../../src/protocol/ids.ts';
+import { accountId, revision, shardId } from '../../src/protocol/ids.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
 import { ReplyCredit } from '../../src/protocol/wire/reply-credit.ts';
 import { LocalRevisions } from '../support/local-revisions.ts';
@@ -16,6 +16,7 @@ import { startOfTime } from '../support/core-under-test.ts';
 import { get, set } from '../support/commands.ts';
 import { MapEntries } from '../support/map-entries.ts';
 import { noCheckpoints } from '../support/no-checkpoints.ts';
+import { workMeter } from '../support/work-meter.ts';
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 
 const mib = 1024 * 1024;
@@ -32,6 +33,8 @@ class ShardUnderTest {
   readonly #credit = new ReplyCredit(ReplyCredit.allocate(1), 0);
   readonly #actor: ShardActor;
   #untaken: number[] = [];
+  /** The shard wants another turn at once. */
+  #again = false;
   wakes = 0;
 
   constructor() {
@@ -62,8 +65,12 @@ class ShardUnderTest {
         this.#credit.sent(length);
         this.#untaken.push(length);
       },
-      congested: () => this.#credit.exhausted,
-      wake: () => (this.wakes += 1),
+      congestion: () => this.#credit.exhausted,
+      meter: workMeter(),
+      wake: (delayMs) => {
+        this.#again = delayMs === 0;
+        if (delayMs > 0) this.wakes += 1;
+      },
     });
   }
 
@@ -85,19 +92,34 @@ class ShardUnderTest {
   ask(commands: readonly Batch[]): void {
     const messages = commands.map((command, id): ToShard => ({ kind: 'request', id, command }));
     this.#actor.receive(0, messages);
-    this.#actor.turn();
+    this.#turns();
   }
 
   askArray(batches: readonly Batch[]): void {
     this.#actor.receive(0, [{ kind: 'array', id: 1, batches }]);
+    this.#turns();
+  }
+
+  arrive(messages: readonly ToShard[]): void {
+    this.#actor.receive(0, messages);
+  }
+
+  oneTurn(): void {
     this.#actor.turn();
+  }
+
+  #turns(): void {
+    do {
+      this.#again = false;
+      this.#actor.turn();
+    } while (this.#again);
   }
 
   /** The front end takes everything that it was sent; the shard looks again. */
   take(): void {
     for (const length of this.#untaken) this.#credit.taken(length);
     this.#untaken = [];
-    this.#actor.turn();
+    this.#turns();
   }
 }
 
@@ -159,3 +181,19 @@ test('one answer to several batches of an array depends on the highest revision 
   assert.equal(answer.rev, Math.max(...revs));
   assert(answer.rev > revs[0]!);
 });
+
+test('whatever one account has sent, another account is answered in the turn in which its request arrives', () => {
+  const shard = new ShardUnderTest();
+  shard.arrive(Array.from({ length: 1000 }, (_, id) => ask('busy', id)));
+  shard.oneTurn();
+  const before = shard.answered;
+  assert.ok(before > 0 && before < 500, `a turn is short: ${before} were answered`);
+  shard.arrive([ask('calm', 5000)]);
+  shard.oneTurn();
+  assert.ok(shard.answeredItems.includes(5000));
+  assert.ok(shard.answered < 1000, 'the other account has a backlog still');
+});
+
+function ask(account: string, id: number): ToShard {
+  return { kind: 'request', id, command: { ...get('k'), account: accountId(account) } };
+}

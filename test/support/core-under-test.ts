@@ -18,6 +18,7 @@ import type { Turn } from '../../src/shard-worker/core/state/turn.ts';
 import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { digestOf, MapEntries } from './map-entries.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
+import { acme } from './commands.ts';
 import { replyStatus } from './reply-status.ts';
 
 export const startOfTime = 1_700_000_000_000;
@@ -137,19 +138,27 @@ export class CoreUnderTest implements Outbox {
   }
 
   cancel(asked: Asked): void {
-    this.send({ kind: 'cancel', id: asked.id });
+    this.send({ kind: 'cancel', id: asked.id, account: acme });
   }
 
   send(message: CoreMessage, router = 0): void {
     passTime(this.#turn());
     apply(this.#turn(), router, message);
+    this.#goOn();
     this.#settle();
   }
 
   /** Does what the actor's timer does. */
   turn(): void {
     passTime(this.#turn());
+    this.#goOn();
     this.#settle();
+  }
+
+  /** Hands the core what it has left for later. */
+  #goOn(): void {
+    const { ownMessages } = this.state;
+    for (let own = ownMessages.shift(); own !== undefined; own = ownMessages.shift()) apply(this.#turn(), -1, own);
   }
 
   advance(ms: number): void {

@@ -6,6 +6,7 @@
  * the journal itself, and several shards reach it through queues. To simulate a crash, drop the returned object and
  * start again on the same disk and checkpoints.
  */
+import { workMeter } from './work-meter.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
 import { JournalActor } from '../../src/journal/journal-actor.ts';
 import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
@@ -148,6 +149,8 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
       journal,
       checkpoints: new ShardCheckpoints({ state, store, checkpointer, journal, storeBytes: () => 0 }),
       send: (router, message) => toRouters[router]!(encodeFromShard(message)),
+      congestion: () => 'none',
+      meter: workMeter(),
       wake: (delayMs) => {
         cancels[shard]?.();
         cancels[shard] = after(delayMs, () => actor.turn());

@@ -3,6 +3,7 @@
  * makes records durable on command. Nothing happens by itself: `settle` takes one step after the other (a shard's turn,
  * a message's arrival, a group commit) until none is left, in an order that a seed chooses.
  */
+import { workMeter } from './work-meter.ts';
 import { accountId, revision, shardId, type Revision } from '../../src/protocol/ids.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import type { FromShard, ToShard } from '../../src/protocol/wire/shard-messages.ts';
@@ -140,6 +141,8 @@ export class RouterUnderTest {
           journal: this.#journal(),
           checkpoints: noCheckpoints,
           send: (router, message) => this.#fromShard[router]![index]!.push(encodeFromShard(message)),
+          congestion: () => 'none',
+          meter: workMeter(),
           wake: (delayMs) => (this.#wakeAt[index] = this.now + delayMs),
         }),
     );
@@ -261,7 +264,7 @@ export class RouterUnderTest {
         waiters: state.waitQueues.size,
         inProgress: state.inProgress.size,
         waitQueues: state.waitQueues.openQueues,
-        blockedQueues: state.waitQueues.blocked.size,
+        blockedQueues: state.waitQueues.blockedQueues,
         watched: state.watched.size,
       };
       for (const [name, size] of Object.entries(sizes)) if (size > 0) left[name] = (left[name] ?? 0) + size;
@@ -283,6 +286,14 @@ export class RouterUnderTest {
           },
         });
       });
+    });
+    this.#wakeAt.forEach((wake, shard) => {
+      if (wake > this.now) return;
+      const run = (): void => {
+        this.#wakeAt[shard] = Infinity;
+        this.#actors[shard]!.turn();
+      };
+      steps.push({ run });
     });
     this.#fromShard.forEach((queues, router) => {
       if (this.deaf.has(router)) return;

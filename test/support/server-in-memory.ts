@@ -77,6 +77,7 @@ export class ServerInMemory {
       clock: { now: () => this.now },
       defer: (run) => void deferred.push(run),
       after: (delayMs, run) => {
+        if (delayMs === 0) return soon(deferred, run);
         const timer = { at: this.now + delayMs, run };
         timers.add(timer);
         return () => timers.delete(timer);
@@ -190,4 +191,13 @@ export class ServerInMemory {
 
 function promisesSettle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Runs after the work that is pending now. Returns a function that cancels it. */
+function soon(deferred: (() => void)[], run: () => void): () => void {
+  let cancelled = false;
+  deferred.push(() => {
+    if (!cancelled) run();
+  });
+  return () => (cancelled = true);
 }

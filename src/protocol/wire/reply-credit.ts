@@ -5,7 +5,10 @@
  * otherwise it would always find the port full, and its connections would starve.
  */
 const unit = 16 * 1024;
-const owedMax = (4 * 1024 * 1024) / unit;
+/** Over this, requests of accounts with large answers wait. */
+const largeOwedMax = (4 * 1024 * 1024) / unit;
+/** Over this, all requests wait. */
+const owedMax = (32 * 1024 * 1024) / unit;
 
 export class ReplyCredit {
   /** Messages shorter than this count as 0. */
@@ -22,8 +25,10 @@ export class ReplyCredit {
     return new SharedArrayBuffer(cells * Int32Array.BYTES_PER_ELEMENT);
   }
 
-  get exhausted(): boolean {
-    return Atomics.load(this.#cells, this.#cell) > owedMax;
+  /** What the shard must let wait until the front end has taken more. */
+  get exhausted(): 'none' | 'large' | 'all' {
+    const owed = Atomics.load(this.#cells, this.#cell);
+    return owed > owedMax ? 'all' : owed > largeOwedMax ? 'large' : 'none';
   }
 
   /** Both sides must pass the same `length` for the same message. */

@@ -17,7 +17,7 @@ export type ToShard =
   /** The batches of an array body that this shard owns, in order, each a request of its own. None waits for a lock. */
   | { readonly kind: 'array'; readonly id: number; readonly batches: readonly Batch[] }
   /** The client of this request has disconnected. */
-  | { readonly kind: 'cancel'; readonly id: number }
+  | { readonly kind: 'cancel'; readonly id: number; readonly account: AccountId }
   /** The client of this grant has disconnected before it was delivered. */
   | { readonly kind: 'grant.return'; readonly grant: Grant }
   /** No client of this front end watches this key any more. */
@@ -48,11 +48,12 @@ export type ToShard =
   | {
       readonly kind: 'transaction.apply';
       readonly transaction: string;
+      readonly account: AccountId;
       readonly rev: Revision;
       readonly stored: string;
     }
   /** Release everything (claim, reservation and hold) without a change. */
-  | { readonly kind: 'transaction.release'; readonly transaction: string }
+  | { readonly kind: 'transaction.release'; readonly transaction: string; readonly account: AccountId }
   | { readonly kind: 'stats'; readonly id: number }
   /** Answer all waiters with `draining`, and refuse further waiting. */
   | { readonly kind: 'drain' }

@@ -10,7 +10,7 @@
  * applied, so that no reader ever sees one shard's half. shard-worker/core/transaction.ts says what a shard does at
  * each step.
  */
-import { type Revision, revision } from '../../protocol/ids.ts';
+import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
 import type { TransactionAnswer, Evaluation, ToShard } from '../../protocol/wire/shard-messages.ts';
 import { mergePages, pageReply, type Page } from '../../protocol/page.ts';
 import { ownerOf } from '../../protocol/partition.ts';
@@ -42,14 +42,16 @@ export interface Participants {
 
 export class Coordinator {
   readonly #transaction: string;
+  readonly #account: AccountId;
   readonly #participants: Participants;
   readonly #visited = new Set<number>();
   /** The wait for the lock, while it lasts. */
   #waiting: { shard: number; id: number } | undefined;
   #cancelled = false;
 
-  constructor(transaction: string, participants: Participants) {
+  constructor(transaction: string, account: AccountId, participants: Participants) {
     this.#transaction = transaction;
+    this.#account = account;
     this.#participants = participants;
   }
 
@@ -90,6 +92,7 @@ export class Coordinator {
       this.#participants.tell(shard, {
         kind: 'transaction.apply',
         transaction: this.#transaction,
+        account: this.#account,
         rev: done.rev,
         stored: done.stored,
       });
@@ -120,7 +123,7 @@ export class Coordinator {
     this.#cancelled = true;
     if (this.#waiting === undefined) return;
     const { shard, id } = this.#waiting;
-    this.#participants.tell(shard, { kind: 'cancel', id });
+    this.#participants.tell(shard, { kind: 'cancel', id, account: this.#account });
   }
 
   async #takeLock(batch: Batch, onWaiting: () => void): Promise<Reply | undefined> {
@@ -152,7 +155,11 @@ export class Coordinator {
 
   #release(reply: Reply): Reply {
     for (const shard of this.#visited)
-      this.#participants.tell(shard, { kind: 'transaction.release', transaction: this.#transaction });
+      this.#participants.tell(shard, {
+        kind: 'transaction.release',
+        transaction: this.#transaction,
+        account: this.#account,
+      });
     return reply;
   }
 }

@@ -4,30 +4,35 @@
  * overtake it. So such a command waits here until the transaction has ended, and so does every later command that
  * shares a key with a waiting one. Commands on other keys go on. With one shard none of this is ever used.
  */
+import { FootprintQueue, type WaitingCommand } from '../../protocol/footprint-queue.ts';
 import { FootprintSet, type Footprint } from '../../protocol/footprint.ts';
+import type { AccountId } from '../../protocol/ids.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
 
-interface Waiting {
-  readonly footprint: Footprint;
+interface Waiting extends WaitingCommand {
   readonly start: () => void;
 }
 
-export class TransactionOrder {
-  readonly #underWay = new FootprintSet();
-  #waiting: Waiting[] = [];
-  readonly #waitingFootprints = new FootprintSet();
-  readonly #count: SharedCount;
-  readonly #waitingMax: number;
+export interface TransactionOrderOptions {
+  /** Counts the commands that wait here, in all front ends together: at most `waitingMax`. */
+  readonly count: SharedCount;
+  readonly waitingMax: number;
+  /** Runs at the end of the current turn of the event loop. */
+  readonly defer: (run: () => void) => void;
+}
 
-  /** @param count of commands that wait here, in all front ends together: at most `waitingMax` */
-  constructor(count: SharedCount, waitingMax: number) {
-    this.#count = count;
-    this.#waitingMax = waitingMax;
+export class TransactionOrder {
+  readonly #options: TransactionOrderOptions;
+  readonly #underWay = new FootprintSet();
+  readonly #waiting = new FootprintQueue<Waiting>();
+
+  constructor(options: TransactionOrderOptions) {
+    this.#options = options;
   }
 
   /** Nothing is under way and nothing waits: any command may start. */
   get idle(): boolean {
-    return this.#underWay.empty && this.#waiting.length === 0;
+    return this.#underWay.empty && this.#waiting.size === 0;
   }
 
   /**
@@ -35,14 +40,14 @@ export class TransactionOrder {
    *
    * @returns false when it would have to wait, and too many already do
    */
-  admit(footprint: Footprint, start: () => void): boolean {
-    if (!this.#underWay.conflicts(footprint) && !this.#waitingFootprints.conflicts(footprint)) {
+  admit(account: AccountId, footprint: Footprint, start: () => void): boolean {
+    if (!this.#underWay.conflicts(footprint) && !this.#waiting.conflicts(footprint)) {
       start();
       return true;
     }
-    if (!this.#count.take(this.#waitingMax)) return false;
-    this.#waiting.push({ footprint, start });
-    this.#waitingFootprints.add(footprint);
+    const { count, waitingMax } = this.#options;
+    if (!count.take(waitingMax)) return false;
+    this.#waiting.add({ account, footprint, start });
     return true;
   }
 
@@ -51,21 +56,20 @@ export class TransactionOrder {
     this.#underWay.add(footprint);
   }
 
-  end(footprint: Footprint): void {
+  end(account: AccountId, footprint: Footprint): void {
     this.#underWay.remove(footprint);
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    const still = new FootprintSet();
-    for (const item of waiting) {
-      if (this.#underWay.conflicts(item.footprint) || still.conflicts(item.footprint)) {
-        this.#waiting.push(item);
-        still.add(item.footprint);
-        continue;
-      }
-      this.#waitingFootprints.remove(item.footprint);
-      this.#count.give();
-      item.start();
-    }
+    this.#release(account);
+  }
+
+  #release(account: AccountId): void {
+    const more = this.#waiting.release(
+      account,
+      (footprint) => this.#underWay.conflicts(footprint),
+      ({ start }) => {
+        this.#options.count.give();
+        start();
+      },
+    );
+    if (more) this.#options.defer(() => this.#release(account));
   }
 }

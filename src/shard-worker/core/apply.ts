@@ -5,6 +5,7 @@
  * A message that needs a key held by a transaction is blocked, in order, until the hold is released (see holds.ts).
  */
 import { footprintOf, nameOf, type Footprint } from '../../protocol/footprint.ts';
+import type { AccountId } from '../../protocol/ids.ts';
 import type { Command } from '../../protocol/operations/operations.ts';
 import { kinds } from '../../protocol/record.ts';
 import type { Grant } from '../../protocol/replies.ts';
@@ -16,7 +17,7 @@ import { returnMutex } from './operations/mutex.ts';
 import { commandBehaviours } from './operations/operations.ts';
 import { cancelledReply, cancelWait, drainWaiters } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
-import type { CoreMessage } from './state/core-message.ts';
+import { accountOf, type CoreMessage } from './state/core-message.ts';
 import type { RequestRef } from './state/outbox.ts';
 import type { Turn } from './state/turn.ts';
 import {
@@ -33,24 +34,40 @@ export function apply(turn: Turn, router: number, message: CoreMessage): void {
   if (holds.size > 0 || blocked.size > 0) {
     const footprint = footprintOfMessage(message);
     if (footprint !== undefined && (holds.conflicts(footprint) || blocked.conflicts(footprint))) {
-      return blocked.add({ router, message, footprint });
+      return blocked.add({ account: accountOf(message), router, message, footprint });
     }
   }
   handle(turn, router, message);
   serveQueues(turn);
-  if (message.kind !== 'transaction.apply' && message.kind !== 'transaction.release') return;
-  blocked.retry(holds, ({ router: from, message: unblocked }) => {
-    handle(turn, from, unblocked);
-    serveQueues(turn);
-  });
+  if (
+    message.kind === 'transaction.apply' ||
+    message.kind === 'transaction.release' ||
+    message.kind === 'blocked.retry'
+  )
+    retryBlocked(turn, message.account);
 }
 
-/** Ends the leases, keys and waits whose time has come. Called at the start of each turn. */
-export function passTime(turn: Turn): void {
-  expireEntries(turn);
+function retryBlocked(turn: Turn, account: AccountId): void {
+  const { holds, blocked, ownMessages } = turn.state;
+  const more = blocked.retry(account, holds, ({ router, message }) => {
+    handle(turn, router, message);
+    serveQueues(turn);
+  });
+  if (more) ownMessages.push({ kind: 'blocked.retry', account });
+}
+
+/**
+ * Ends leases, keys and waits whose time has come, at most `expiryBatchMax` of each sort. Called at the start of each
+ * turn.
+ *
+ * @returns whether more is due than one turn ends
+ */
+export function passTime(turn: Turn): boolean {
+  const moreEntries = expireEntries(turn);
   serveQueues(turn);
-  expireTimers(turn);
+  const moreTimers = expireTimers(turn);
   serveQueues(turn);
+  return moreEntries || moreTimers;
 }
 
 function handle(turn: Turn, router: number, message: CoreMessage): void {
@@ -77,7 +94,11 @@ function handle(turn: Turn, router: number, message: CoreMessage): void {
     case 'transaction.apply':
       return applyTransaction(turn, message);
     case 'transaction.release':
-      return releaseTransaction(state, message.transaction);
+      return releaseTransaction(state, message);
+    case 'queue.serve':
+      return state.waitQueues.noteGrantable(message.resource, message.account, message.id);
+    case 'blocked.retry':
+      return;
     case 'drain':
       return drainWaiters(turn);
     default:
@@ -106,12 +127,7 @@ function returnGrant(turn: Turn, grant: Grant): void {
 /** Cancels a request. One that is blocked has not begun, and never will. */
 function cancelRequest(turn: Turn, ref: RequestRef): void {
   const { state, out } = turn;
-  const blocked = state.blocked.take(
-    ({ router, message }) =>
-      router === ref.router &&
-      (message.kind === 'request' || message.kind === 'transaction.reserve') &&
-      message.id === ref.id,
-  );
+  const blocked = state.blocked.take(ref);
   if (blocked === undefined) return cancelWait(turn, ref);
   const reply = cancelledReply(state);
   if (blocked.message.kind === 'request') out.reply(ref, reply);

@@ -22,14 +22,24 @@ import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
 
-/** Ends lapsed entries of the store. A held entry waits for its transaction; without space to write, all wait. */
-export function expireEntries(turn: Turn): void {
+/**
+ * Ends lapsed entries of the store. A held entry waits for its transaction; without space to write, all wait.
+ *
+ * @returns whether there may be more that can end
+ */
+export function expireEntries(turn: Turn): boolean {
   const { state, now } = turn;
-  if (state.outOfSpace?.space === 'full' || state.entries.nextDeadline() > now) return;
+  if (state.outOfSpace?.space === 'full' || state.entries.nextDeadline() > now) return false;
+  let looked = 0;
+  let held = 0;
   const byAccount = new Map<AccountId, { effects: PendingEffect[]; bytes: number }>();
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
-    if (state.holds.conflicts({ names: [nameOf(account, key)] })) continue;
+    looked += 1;
+    if (state.holds.conflicts({ names: [nameOf(account, key)] })) {
+      held += 1;
+      continue;
+    }
     let ending = byAccount.get(account);
     if (ending === undefined) byAccount.set(account, (ending = { effects: [], bytes: 0 }));
     const effect = expiryEffect(turn, located);
@@ -41,6 +51,7 @@ export function expireEntries(turn: Turn): void {
     byAccount.delete(account);
   }
   for (const [account, { effects }] of byAccount) commitExpiry(turn, account, effects);
+  return looked === expiryBatchMax && held < looked;
 }
 
 function commitExpiry(turn: Turn, account: AccountId, pending: readonly PendingEffect[]): void {
@@ -59,17 +70,28 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
   mutex: expireMutex,
   lock({ state }, name) {
     const { account, key } = accountAndKey(name);
-    state.waitQueues.noteGrantable('lock', account, key);
+    const queue = state.waitQueues.find('lock', account, key);
+    assert(queue !== undefined, 'a queue that closed has no timer');
+    delete queue.leaseTimer;
+    // Without space to write, the lease goes on until its entry can end.
+    if (state.outOfSpace?.space !== 'full') state.waitQueues.grantable.add(queue);
   },
 };
 
-/** Ends waits and mutexes, which live in memory. Runs after the entries, so that an expired lock is granted first. */
-export function expireTimers(turn: Turn): void {
+/**
+ * Ends waits and mutexes, which live in memory. Runs after the entries, so that an expired lock is granted first.
+ *
+ * @returns whether more are due
+ */
+export function expireTimers(turn: Turn): boolean {
   const { timers } = turn.state;
-  for (let due = timers.shiftDue(turn.now); due !== undefined; due = timers.shiftDue(turn.now)) {
+  for (let left = expiryBatchMax; left > 0; left -= 1) {
+    const due = timers.shiftDue(turn.now);
+    if (due === undefined) return false;
     timerBehaviours[due.kind](turn, due.key);
     if (due.kind === 'mutex') serveQueues(turn);
   }
+  return true;
 }
 
 function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {

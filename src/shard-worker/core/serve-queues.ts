@@ -1,39 +1,70 @@
-/** Grants resources that became free to the heads of their wait queues. */
+/**
+ * Grants resources that became free to the heads of their wait queues.
+ *
+ * A head whose conditions fail is refused, and the next has its turn: a freed lock can make any number of waiters run.
+ * So one command runs at most `operationsMax` operations of waiting batches. For what is left the core sends itself a
+ * message; nobody gets in between, because a request joins a queue that exists.
+ */
 import { footprintOf } from '../../protocol/footprint.ts';
+import type { MutexLock } from '../../protocol/operations/mutex.ts';
+import { operationsOf, sectionNames, type Batch } from '../../protocol/operations/operations.ts';
 import { assert } from '../../shared/assert.ts';
 import { executeBatch } from './batch/batch.ts';
 import { grantMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
-import { leaveQueue } from './operations/waiting.ts';
+import { leaveQueue, wakeAtEnd } from './operations/waiting.ts';
 import { isOwnLease } from './state/lease.ts';
 import type { Turn } from './state/turn.ts';
 import type { Waiter, WaitQueue } from './state/wait-queue.ts';
+
+const operationsMax = 256;
 
 /** Serves every queue whose resource may have become free. Called before each command ends. */
 export function serveQueues(turn: Turn): void {
   const { grantable } = turn.state.waitQueues;
   if (grantable.size === 0) return;
+  let left = operationsMax;
   // Serving a head may free further resources: a Set also visits what is added during iteration.
   for (const queue of grantable) {
     grantable.delete(queue);
-    serveQueue(turn, queue);
+    left = serveQueue(turn, queue, left);
   }
 }
 
-function serveQueue(turn: Turn, queue: WaitQueue): void {
+/** @returns how many operations are left after this queue, which counts as one at least */
+function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
   const { state, now } = turn;
-  for (;;) {
+  for (let left = operations - 1; ; ) {
     const head = queue.head();
-    if (head === undefined || head.reserved) return;
+    if (head === undefined || head.reserved) return left;
+    if (left < 0) {
+      state.ownMessages.push({ kind: 'queue.serve', resource: queue.kind, account: queue.account, id: queue.id });
+      return left;
+    }
     const view = resources[queue.kind].view(state, queue.account, queue.id, now);
-    if (view.lease !== undefined && !isOwnLease(view, head.operation)) return;
-    if (isBlocked(turn, head)) return void state.waitQueues.blocked.add(queue);
-    if (head.work.kind === 'reserve') return reserve(turn, head);
+    if (view.lease !== undefined && !isOwnLease(view, head.operation)) {
+      wakeAtEnd(state, queue, view);
+      return left;
+    }
+    if (isBlocked(turn, head)) {
+      state.waitQueues.block(queue);
+      return left;
+    }
+    if (head.work.kind === 'reserve') {
+      reserve(turn, head);
+      return left;
+    }
     leaveQueue(state, head);
+    left -= operationsIn(head.work);
     // If the head's conditions fail, it is refused, the lock stays free, and the next waiter has its turn.
     if (head.work.kind === 'batch') executeBatch(turn, head.ref, head.work);
     else grantMutex(turn, head.ref, head.work);
   }
+}
+
+function operationsIn(work: Batch | MutexLock): number {
+  if (work.kind !== 'batch') return 1;
+  return sectionNames.reduce((sum, name) => sum + operationsOf(work, name).length, 0);
 }
 
 /** Returns whether a transaction holds the resource, or another key that the waiting batch needs. */

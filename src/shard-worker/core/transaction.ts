@@ -123,10 +123,13 @@ export function applyTransaction({ state, out }: Turn, message: Message<'transac
   applyRecord(state, record);
   if (rev > state.lastRev) state.lastRev = rev;
   announce(state, record, out);
-  releaseTransaction(state, transaction);
+  releaseTransaction(state, message);
 }
 
-export function releaseTransaction(state: ShardState, transaction: string): void {
+export function releaseTransaction(
+  state: ShardState,
+  { transaction, account }: Message<'transaction.release' | 'transaction.apply'>,
+): void {
   const { holds, transactions, waitQueues } = state;
   holds.release(transaction);
   const { claim, waiter } = transactions.get(transaction) ?? {};
@@ -136,6 +139,5 @@ export function releaseTransaction(state: ShardState, transaction: string): void
     leaveQueue(state, waiter);
     waitQueues.grantable.add(waiter.queue);
   }
-  for (const queue of waitQueues.blocked) waitQueues.grantable.add(queue);
-  waitQueues.blocked.clear();
+  waitQueues.unblock(account);
 }

@@ -68,7 +68,7 @@ test('the batches of an array arrive as they were sent, each member alone and al
     { kind: 'array', id: 2 ** 40, batches: [...alone, { ...item, ...others }, { ...item, set: [{ key: 'k' }] }] },
     { kind: 'request', id: 3, command: { ...smallest, set: members.set } },
     { kind: 'array', id: 4, batches: [{ kind: 'batch', account, format: 'batch', set: members.set }] },
-    { kind: 'cancel', id: 3 },
+    { kind: 'cancel', id: 3, account },
   ];
   assert.deepEqual(decodeToShard(encodeToShard(messages)), messages);
 });
@@ -120,7 +120,7 @@ test('answers arrive as they were sent, to one request and to batches of an arra
 test('messages of all sorts keep their order on one wire', () => {
   const messages: ToShard[] = [
     { kind: 'request', id: 0, command: { ...smallest, get: ['k'] } },
-    { kind: 'cancel', id: 1 },
+    { kind: 'cancel', id: 1, account },
     { kind: 'request', id: 2 ** 40, command: { kind: 'watch.key', account, key: 'k', version: 0 } },
     { kind: 'request', id: 3, command: { ...smallest, format: 'kv.set', set: members.set } },
     { kind: 'drain' },

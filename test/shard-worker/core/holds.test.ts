@@ -8,7 +8,7 @@ function withHold(): { core: CoreUnderTest; letGo: () => void } {
   const core = new CoreUnderTest();
   core.send({ kind: 'transaction.prepare', id: 900, transaction: 'b', command: set('held', 'from the transaction') });
   assert.equal(core.transactions[0]!.answer.kind, 'held');
-  return { core, letGo: () => core.send({ kind: 'transaction.release', transaction: 'b' }) };
+  return { core, letGo: () => core.send({ kind: 'transaction.release', transaction: 'b', account: acme }) };
 }
 
 describe('while a key is held', () => {
@@ -77,7 +77,7 @@ describe('while a key is held', () => {
     const second = core.ask(set('free', 'second'));
     letGo();
     assert.deepEqual([first.waits, second.waits], [true, true]);
-    core.send({ kind: 'transaction.release', transaction: 'c' });
+    core.send({ kind: 'transaction.release', transaction: 'c', account: acme });
     assert.ok(second.order > first.order);
     assert.equal(core.ok(get('free')).KV[0]!.Value, 'second');
   });
@@ -90,7 +90,7 @@ describe('while a key is held', () => {
     letGo();
     assert.equal(core.transactions[1]!.answer.kind, 'held');
     assert.ok(later.waits);
-    core.send({ kind: 'transaction.release', transaction: 'c' });
+    core.send({ kind: 'transaction.release', transaction: 'c', account: acme });
     assert.equal(later.code, 'ok');
     assert.equal(core.state.blocked.size + core.state.holds.size, 0);
     assert.ok(!core.state.blocked.conflicts({ names: [], prefix: '' }));
@@ -105,7 +105,7 @@ describe('while a key is held', () => {
     core.jump(1000);
     core.turn();
     assert.equal(core.records.length, records);
-    core.send({ kind: 'transaction.release', transaction: 'b' });
+    core.send({ kind: 'transaction.release', transaction: 'b', account: acme });
     core.turn();
     assert.equal(core.records.length, records + 1);
     assert.equal(core.ask(inspect('l', Lock)).body.Why, 'expired');
@@ -120,7 +120,7 @@ describe('while a key is held', () => {
     core.ok(unlock('l', { fence: Lock }));
     assert.ok(waiting.waits);
     assert.equal(core.ask(lock('l')).code, 'not_locked', 'it is kept for the head of the wait queue');
-    core.send({ kind: 'transaction.apply', transaction: 'b', rev: core.nextRevision(), stored: '' });
+    core.send({ kind: 'transaction.apply', transaction: 'b', account: acme, rev: core.nextRevision(), stored: '' });
     assert.equal(waiting.code, 'ok');
     assert.equal(core.ok(get('held')).KV[0]!.Value, 1);
   });

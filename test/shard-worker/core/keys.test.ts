@@ -299,7 +299,7 @@ describe('TTL', () => {
 
   test('more keys than one turn ends are all ended, one commit an account and turn', () => {
     const core = new CoreUnderTest();
-    for (let i = 0; i < 1500; i++) core.ok({ ...set(`k${i}`, 1, { ttlMs: 1000 }), account: accountId(`a${i % 2}`) });
+    for (let i = 0; i < 600; i++) core.ok({ ...set(`k${i}`, 1, { ttlMs: 1000 }), account: accountId(`a${i % 2}`) });
     const before = core.records.length;
     core.jump(1000);
     core.turn();
@@ -381,7 +381,7 @@ describe('lists', () => {
 
   test('a page ends early when it is large', () => {
     const core = new CoreUnderTest();
-    for (let i = 0; i < 6; i++) core.ok(set(`k${i}`, 'x'.repeat(1024 * 1024)));
+    for (let i = 0; i < 6; i++) core.ok(set(`k${i}`, 'x'.repeat(256 * 1024)));
     const page = core.ok(kvList(''));
     assert.deepEqual([page.KV.length, page['After']], [4, 'k3']);
   });

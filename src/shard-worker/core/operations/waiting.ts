@@ -6,7 +6,6 @@
 import { failure } from '../../../protocol/errors.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { LockOperation } from '../../../protocol/operations/lock.ts';
-import { kinds } from '../../../protocol/record.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import { isOwnLease, type LockView } from '../state/lease.ts';
 import type { Outbox, RequestRef } from '../state/outbox.ts';
@@ -56,22 +55,27 @@ export function wait(turn: Turn, request: WaitRequest): void {
   joined.timer = state.timers.set(now + operation.waitMs, 'wait', refName(ref));
   state.waitQueues.join(joined);
   if (work.kind === 'batch') markInProgress(state, work, 1);
-  if (resource === 'lock') wakeAtEnd(state, queue, view);
+  wakeAtEnd(state, queue, view);
 }
 
 /**
- * Sets a timer for a lease that ends before the time that its entry is filed under. That happens to a lease from before
- * this start if the wall clock was set back since; without the timer, nothing would serve the queue when it ends.
+ * Has the queue of a lock served when the current lease ends. The end of the lease's entry would do that too, but it
+ * may be late: other entries may fall due before it, by the million, and a lease from before this start may end before
+ * the time that its entry is filed under. (A mutex has a timer of its own.)
  */
-function wakeAtEnd(state: ShardState, { account, id, name }: WaitQueue, view: LockView): void {
-  if (view.lease === undefined || view.lease.fence > state.boot.rev) return;
-  const filed = state.entries.get(kinds.lock, account, id)?.till ?? 0;
-  if (view.till < filed) state.timers.set(view.till, 'lock', name);
+export function wakeAtEnd({ timers }: ShardState, queue: WaitQueue, { lease, till }: LockView): void {
+  if (queue.kind !== 'lock' || lease === undefined) return;
+  // A timer that comes too early finds the lease extended, and is set again.
+  if (queue.leaseTimer !== undefined && queue.leaseTimer.at <= till) return;
+  if (queue.leaseTimer !== undefined) timers.clear(queue.leaseTimer);
+  queue.leaseTimer = timers.set(till, 'lock', queue.name);
 }
 
 /** Removes a waiter from its queue, wherever it stands. */
 export function leaveQueue(state: ShardState, waiter: Waiter): void {
+  const { queue } = waiter;
   state.waitQueues.leave(waiter);
+  if (queue.size === 0 && queue.leaseTimer !== undefined) state.timers.clear(queue.leaseTimer);
   forget(state, waiter);
 }
 

@@ -10,6 +10,7 @@ import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { CommitRecord } from '../../../protocol/record.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { BlockedMessages } from './blocked-messages.ts';
+import type { OwnMessage } from './core-message.ts';
 import { Holds } from './holds.ts';
 import type { LockRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
@@ -39,6 +40,8 @@ export interface ShardState {
   readonly watched: WatchedKeys;
   readonly holds: Holds;
   readonly blocked: BlockedMessages;
+  /** What the core has left for later: the actor puts it in front of the account's other messages. */
+  readonly ownMessages: OwnMessage[];
   /** What transactions keep on this shard besides their holds. */
   readonly transactions: Map<string, ParticipantState>;
   /** Present while writes are refused: the reason, and what may still be written. */
@@ -91,6 +94,7 @@ export function newShardState(
     watched: new WatchedKeys(),
     holds: new Holds(),
     blocked: new BlockedMessages(),
+    ownMessages: [],
     transactions: new Map(),
     outOfSpace: undefined,
     draining: false,

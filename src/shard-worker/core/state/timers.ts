@@ -6,8 +6,8 @@
 import BTree from 'sorted-btree';
 
 /**
- * wait: a request, by `refName`. mutex: a mutex, by `nameOf`. lock: a lock, by `nameOf`, whose lease ends earlier than
- * its entry says.
+ * wait: a request, by `refName`. mutex: a mutex, by `nameOf`. lock: a lock that requests wait for, by `nameOf`, when its
+ * lease ends.
  */
 export type TimerKind = 'wait' | 'mutex' | 'lock';
 

@@ -42,6 +42,8 @@ export class WaitQueue {
   readonly id: string;
   readonly #waiters = new Map<number, Waiter>();
   readonly #owners = new Map<string, Waiter>();
+  /** For a lock: falls due when the current lease ends, or before. */
+  leaseTimer?: Timer;
 
   constructor(kind: ResourceKind, account: AccountId, id: string) {
     this.kind = kind;
@@ -95,8 +97,8 @@ export class WaitQueues {
   readonly #byRequest = new Map<string, Waiter>();
   /** Queues whose resource may have become free within this command: they are served before it ends. */
   readonly grantable = new Set<WaitQueue>();
-  /** Queues whose head needs a key that a transaction holds. */
-  readonly blocked = new Set<WaitQueue>();
+  /** Queues whose head needs a key that a transaction holds. Accounts share no keys. */
+  readonly #blocked = new Map<AccountId, Set<WaitQueue>>();
   #tickets = 0;
 
   /** The number of waiters in all queues. */
@@ -158,6 +160,23 @@ export class WaitQueues {
 
   waiters(): Iterable<Waiter> {
     return this.#byRequest.values();
+  }
+
+  /** The head of the queue needs a key that a transaction holds. */
+  block(queue: WaitQueue): void {
+    const blocked = this.#blocked.get(queue.account);
+    if (blocked === undefined) this.#blocked.set(queue.account, new Set([queue]));
+    else blocked.add(queue);
+  }
+
+  /** A transaction of the account has released its keys. */
+  unblock(account: AccountId): void {
+    for (const queue of this.#blocked.get(account) ?? []) this.grantable.add(queue);
+    this.#blocked.delete(account);
+  }
+
+  get blockedQueues(): number {
+    return this.#blocked.values().reduce((sum, { size }) => sum + size, 0);
   }
 
   /** Notes that the resource may have become free. */

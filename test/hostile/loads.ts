@@ -1,0 +1,175 @@
+/**
+ * An arsenal of hostile loads: what one token can send in order to keep the server from serving the others. Each is a
+ * few connections that send chunks of pipelined requests, one chunk after the other, as soon as the last is answered.
+ */
+export interface Load {
+  readonly name: string;
+  readonly connections: number;
+  /** Requests that are sent once, one connection after the other, before the load begins. */
+  readonly prepare?: readonly Buffer[];
+  /** Returns what a connection sends next. `n` counts all chunks of all its connections. */
+  readonly chunk: (n: number) => Chunk;
+}
+
+export interface Chunk {
+  readonly bytes: Buffer;
+  /** How many replies the connection waits for; 0: it does not read, and sends on. */
+  readonly replies: number;
+}
+
+export const evilToken = 'evil-token';
+const account = 'evil';
+
+export function request(method: string, path: string, body?: unknown): Buffer {
+  const text = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
+  const head = `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${evilToken}\r\n`;
+  const about = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n`;
+  return Buffer.from(`${head}${body === undefined ? '' : about}\r\n${text}`);
+}
+
+function times(count: number, each: Buffer): Chunk {
+  return { bytes: Buffer.concat(Array.from({ length: count }, () => each)), replies: count };
+}
+
+function list<Item>(count: number, item: (i: number) => Item): Item[] {
+  return Array.from({ length: count }, (_, i) => item(i));
+}
+
+const batch = (body: unknown): Buffer => request('POST', `/db/${account}`, body);
+const kib = 1024;
+const mib = 1024 * kib;
+const megabyteKeys = list(15, (i) => `large/${i}`);
+
+/** Leases that end at once: the locks stay in the store for an hour, free. */
+const tombstones = list(10, (n) => batch(list(1000, (i) => ({ LockID: `gone/${n}/${i}`, LockDur: 0.05 }))));
+const largeValues = megabyteKeys.map((Key) => batch({ KVSet: { Key, Value: 'v'.repeat(mib - 100) } }));
+const manyKeys = list(20, (n) => batch({ KVSet: list(1000, (i) => ({ Key: `many/${n}/${i}`, Value: i })) }));
+
+const deep = '['.repeat(7 * mib);
+const lists = `[${'[],'.repeat(2 * mib)}[]]`;
+const members = JSON.stringify({
+  KVSet: { Key: 'm', Value: Object.fromEntries(list(60_000, (i) => [`member${i}`, 1])) },
+});
+
+export const loads: readonly Load[] = [
+  {
+    name: 'lists over 10,000 locks that are free',
+    connections: 4,
+    prepare: tombstones,
+    chunk: () => times(250, request('GET', `/db/${account}/lock?limit=1`)),
+  },
+  {
+    name: 'pages of 1,000 keys, pipelined',
+    connections: 8,
+    prepare: manyKeys,
+    chunk: () => times(50, request('GET', `/db/${account}/kv?prefix=many/&limit=1000`)),
+  },
+  {
+    name: 'batches of 1,000 writes',
+    connections: 16,
+    chunk: (n) => ({
+      bytes: batch({ KVSet: list(1000, (i) => ({ Key: `b/${i}`, Value: n })) }),
+      replies: 1,
+    }),
+  },
+  {
+    name: 'batches of 7 MiB',
+    connections: 4,
+    chunk: (n) => ({
+      bytes: batch({ KVSet: list(7, (i) => ({ Key: `big/${n % 4}/${i}`, Value: 'v'.repeat(mib - 100) })) }),
+      replies: 1,
+    }),
+  },
+  {
+    name: 'arrays of 1,000 batches',
+    connections: 8,
+    chunk: (n) => ({
+      bytes: batch(list(1000, (i) => ({ KVSet: { Key: `a/${n % 100}/${i}`, Value: i } }))),
+      replies: 1,
+    }),
+  },
+  {
+    name: 'reads of 15 MiB',
+    connections: 8,
+    prepare: largeValues,
+    chunk: () => times(2, batch({ KVGet: megabyteKeys })),
+  },
+  {
+    name: 'reads of 15 MiB that nobody takes',
+    connections: 8,
+    prepare: largeValues,
+    chunk: () => ({ ...times(2, batch({ KVGet: megabyteKeys })), replies: 0 }),
+  },
+  {
+    name: 'watches of 1,000 keys each that end at once',
+    connections: 8,
+    chunk: (n) =>
+      times(10, request('POST', `/watch/${account}`, { IDs: list(1000, (i) => ({ ID: `w/${n}/${i}` })), Wait: 0.001 })),
+  },
+  {
+    name: 'readers of all history',
+    connections: 16,
+    prepare: [...largeValues, ...manyKeys],
+    chunk: () => times(4, request('POST', `/watch/${account}`, { Prefix: 'nothing', After: 1, Wait: 0.001 })),
+  },
+  { name: 'JSON of 7 MiB of [', connections: 4, chunk: () => ({ bytes: batch(deep), replies: 1 }) },
+  { name: 'JSON of two million lists', connections: 4, chunk: () => ({ bytes: batch(lists), replies: 1 }) },
+  { name: 'values of 60,000 members', connections: 4, chunk: () => ({ bytes: batch(members), replies: 1 }) },
+  {
+    name: 'reads pipelined by the thousand',
+    connections: 16,
+    chunk: () => times(1000, request('GET', `/db/${account}/kv/k`)),
+  },
+  {
+    name: 'writes pipelined by the thousand',
+    connections: 16,
+    chunk: () => times(1000, request('POST', `/db/${account}/kv/k`, 1)),
+  },
+  {
+    name: 'writes over 400 connections',
+    connections: 400,
+    chunk: () => times(1, request('POST', `/db/${account}/kv/k`, 1)),
+  },
+  {
+    name: 'waiters that all end in the same moment',
+    connections: 8,
+    chunk: (n) => times(500, batch({ LockID: `w${n % 2}`, LockDur: 60, LockWait: 0.5 })),
+  },
+  {
+    name: 'waiters whose conditions fail, by the thousand',
+    connections: 4,
+    prepare: [batch({ KVSet: { Key: 'taken', Value: 1 } })],
+    chunk: () => {
+      const failing = {
+        LockID: 'f',
+        LockDur: 10,
+        LockWait: 10,
+        Check: list(200, () => ({ Key: 'taken', Version: 0 })),
+      };
+      const take = batch({ LockID: 'f', LockDur: 0.05, LockWait: 10 });
+      const bytes = Buffer.concat([take, ...list(200, () => batch(failing))]);
+      return { bytes, replies: 201 };
+    },
+  },
+  {
+    name: 'keys that expire by the thousand',
+    connections: 8,
+    chunk: (n) => ({
+      bytes: batch({ KVSet: list(1000, (i) => ({ Key: `t/${n}/${i}`, Value: i, TTL: 1 })) }),
+      replies: 1,
+    }),
+  },
+  {
+    name: 'mutexes that end by the thousand',
+    connections: 8,
+    chunk: (n) => {
+      const bytes = Buffer.concat(list(500, (i) => request('POST', `/db/${account}/mlock/x${n}-${i}?dur=0.5`)));
+      return { bytes, replies: 500 };
+    },
+  },
+  {
+    name: 'metrics, pipelined',
+    connections: 8,
+    chunk: () => times(50, request('GET', '/metrics')),
+  },
+];

@@ -1,0 +1,75 @@
+/**
+ * `node test/hostile/run.ts [--seconds 5] [--only TEXT] [--calm]`: runs each hostile load beside a calm account, one
+ * after the other, each on a server of its own, and prints how the calm account was served.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { ServerUnderTest } from '../support/server-under-test.ts';
+import { bystanderToken, type Served } from './bystander.ts';
+import { evilToken, loads } from './loads.ts';
+
+export const hostileConfig = `
+tokens:
+  - {token: ${evilToken}, accounts: [evil], scopes: [read, write]}
+  - {token: ${bystanderToken}, accounts: [calm], scopes: [read, write]}
+`;
+
+export interface Outcome extends Served {
+  readonly attacker: string;
+}
+
+/** Lives beside a load for some seconds. Without a load: the account is alone. */
+export async function liveBeside(server: ServerUnderTest, load: string | undefined, seconds: number): Promise<Outcome> {
+  const attacker = load === undefined ? undefined : await attack(server.port, load, seconds + 1);
+  const child = spawn(process.execPath, [file('./bystander.ts'), `${server.port}`, `${seconds}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.on('data', (data: Buffer) => (text += data.toString()));
+  await once(child, 'close');
+  const served = JSON.parse(text) as Served;
+  return { ...served, attacker: (await attacker?.ended) ?? '' };
+}
+
+async function attack(port: number, load: string, seconds: number): Promise<{ ended: Promise<string> }> {
+  const child = spawn(process.execPath, [file('./attacker.ts'), `${port}`, load, `${seconds}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface(child.stdout);
+  const ended = new Promise<string>((resolve) => {
+    let last = '';
+    lines.on('line', (line) => (last = line));
+    child.on('close', () => resolve(last));
+  });
+  await once(lines, 'line');
+  return { ended };
+}
+
+function file(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '5' },
+      only: { type: 'string', default: '' },
+      calm: { type: 'boolean' },
+    },
+  });
+  const seconds = Number(values.seconds);
+  const chosen = loads.map(({ name }) => name).filter((name) => name.includes(values.only));
+  for (const load of values.calm === true ? [undefined] : [undefined, ...chosen]) {
+    const server = ServerUnderTest.prepare({ config: hostileConfig });
+    await server.start();
+    const { p50, p99, max, failed, leasesLost, attacker } = await liveBeside(server, load, seconds);
+    console.log(
+      `${(load ?? 'nobody else').padEnd(48)} p50 ${p50}  p99 ${p99}  max ${max} ms` +
+        `${failed > 0 ? `  FAILED ${failed}` : ''}${leasesLost > 0 ? `  LEASES LOST ${leasesLost}` : ''}   ${attacker}`,
+    );
+    await server.dispose(true);
+  }
+}

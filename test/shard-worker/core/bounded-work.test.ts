@@ -1,0 +1,119 @@
+/** Whatever one account has waiting, one command and one turn do a bounded part of it, and the rest follows in order. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { accountId } from '../../../src/protocol/ids.ts';
+import { kinds } from '../../../src/protocol/record.ts';
+import { apply, passTime } from '../../../src/shard-worker/core/apply.ts';
+import { acme, batch, get, kvList, lock, mlock, set, unlock } from '../../support/commands.ts';
+import { Asked, CoreUnderTest } from '../../support/core-under-test.ts';
+
+test('a freed lock whose waiters all fail runs a bounded number of them in one command, and then the others', () => {
+  const core = new CoreUnderTest();
+  const { Lock } = core.ok(lock('l'));
+  core.ok(set('taken', 1));
+  const failing = { check: [{ key: 'taken', version: 0 }], get: Array.from({ length: 20 }, (_, i) => `k${i}`) };
+  const waiting = Array.from({ length: 200 }, () => core.ask(lock('l', { waitMs: 60_000 }, failing)));
+  const last = core.ask(lock('l', { waitMs: 60_000 }));
+  const command = unlock('l', { fence: Lock });
+  apply({ state: core.state, now: core.now, out: core }, 0, { kind: 'request', id: askedId(core), command });
+  const answered = waiting.filter(({ waits }) => !waits).length;
+  assert.ok(answered > 0 && answered <= 14, `${answered} have run`);
+  assert.equal(core.state.ownMessages.length, 1);
+  // The lock is free, but whoever comes now stands behind those that wait.
+  const late = core.ask(lock('l', { waitMs: 60_000 }));
+  assert.deepEqual(
+    waiting.map(({ code }) => code),
+    waiting.map(() => 'version_mismatch'),
+  );
+  assert.deepEqual([last.code, late.waits], ['ok', true]);
+});
+
+/** A request of its own, whose answer nobody looks at. */
+function askedId(core: CoreUnderTest): number {
+  const asked: Asked = core.ask(get('nothing'));
+  asked.reply = undefined;
+  return asked.id;
+}
+
+test('more waits than one turn ends are all ended, over several turns', () => {
+  const core = new CoreUnderTest();
+  core.ok(mlock('m', { durMs: 60_000 }));
+  const waiting = Array.from({ length: 1200 }, () => core.ask(mlock('m', { waitMs: 1000 })));
+  core.jump(1000);
+  const turn = (): boolean => passTime({ state: core.state, now: core.now, out: core });
+  const left: number[] = [];
+  for (let more = true; more; left.push(waiting.filter(({ waits }) => waits).length)) more = turn();
+  assert.deepEqual(left, [700, 200, 0]);
+});
+
+test('a lock is granted when its lease ends, though a million keys of another account are due before it', () => {
+  const core = new CoreUnderTest();
+  const other = accountId('other');
+  core.ok(lock('l', { durMs: 1000 }));
+  const waiting = core.ask(lock('l', { waitMs: 60_000 }));
+  for (let i = 0; i < 5000; i += 1)
+    core.entries.put(kinds.kv, other, `k${i}`, { rev: core.revisions.next(), till: core.now + 900, value: '1' });
+  core.jump(1000);
+  core.turn();
+  assert.equal(waiting.code, 'ok');
+  assert.ok(core.entries.nextDeadline() < core.now, 'most of the keys are yet to be ended');
+});
+
+test('a wait ends with the lease that it waits for, however often that was extended meanwhile', () => {
+  const core = new CoreUnderTest();
+  const { Lock } = core.ok(lock('l', { durMs: 1000 }));
+  const waiting = core.ask(lock('l', { waitMs: 60_000 }));
+  for (let i = 0; i < 3; i += 1) {
+    core.advance(900);
+    core.ok(lock('l', { durMs: 1000, extend: Lock }));
+  }
+  core.ok(lock('l', { durMs: 500, extend: Lock }));
+  core.advance(499);
+  assert.ok(waiting.waits);
+  core.advance(1);
+  assert.equal(waiting.code, 'ok');
+  assert.equal(core.state.timers.size, 0);
+});
+
+test('messages that a hold had blocked run a bounded number at a time, in order', () => {
+  const core = new CoreUnderTest();
+  core.send({ kind: 'transaction.prepare', id: 900, transaction: 't', command: set('held', 0) });
+  const asked = Array.from({ length: 100 }, (_, i) => core.ask(set('held', i)));
+  const cancelled = core.ask(lock('held', { waitMs: 1000 }));
+  core.cancel(cancelled);
+  assert.equal(cancelled.code, 'not_locked');
+  const turn = { state: core.state, now: core.now, out: core };
+  apply(turn, 0, { kind: 'transaction.release', transaction: 't', account: acme });
+  const ran = asked.filter(({ waits }) => !waits).length;
+  assert.ok(ran > 0 && ran < 50, `${ran} have run`);
+  const late = core.ask(set('held', 'late'));
+  assert.deepEqual(
+    [...asked, late].map(({ order }) => order),
+    [...asked, late].map((_, i) => asked[0]!.order + i),
+  );
+});
+
+test('one page looks at a bounded number of entries, and says where to go on', () => {
+  const core = new CoreUnderTest();
+  for (let i = 0; i < 2500; i += 1)
+    core.entries.put(kinds.kv, acme, `k${`${i}`.padStart(5, '0')}`, {
+      rev: core.revisions.next(),
+      till: core.now,
+      value: '1',
+    });
+  core.ok(set('l', 1));
+  const page = core.ok(kvList('k'));
+  // Two turns have ended 500 entries each before; the page looks at the next thousand.
+  assert.deepEqual([page.KV.length, page['More'], page['After']], [0, true, 'k01999']);
+});
+
+test('batches of one account do not wait behind a retry of another', () => {
+  const core = new CoreUnderTest();
+  const other = accountId('other');
+  core.send({ kind: 'transaction.prepare', id: 900, transaction: 't', command: set('held', 0) });
+  core.send({ kind: 'transaction.prepare', id: 901, transaction: 'u', command: { ...set('held', 0), account: other } });
+  const mine = core.ask(set('held', 1));
+  const theirs = core.ask({ ...batch({ get: ['held'] }), account: other });
+  core.send({ kind: 'transaction.release', transaction: 'u', account: other });
+  assert.deepEqual([mine.waits, theirs.waits], [true, false]);
+});
