@@ -3,6 +3,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
+import { postLog } from '../shared/thread-log.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
 import {
@@ -24,8 +25,9 @@ const writer = new JournalWriter(realDisk, data.directory, {
   recovered: data.recovered,
   revisions,
   ...data.settings,
-  clock: systemClock(data.clockOrigin),
-  log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
+  clock: systemClock(data.clock),
+  log: (level, message, details) =>
+    postLog(main, { kind: 'log', level, message, ...(details && { details }) } satisfies JournalToMain),
   onSpace: (next) => Atomics.store(space, 0, spaceCode(next)),
 });
 const actor = new JournalActor({

@@ -139,7 +139,12 @@ export class ServerUnderTest {
       this.logs.push(parsed as LogLine);
       for (const look of this.#onLog) look();
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    // Why a server cannot start is a line for people; tests find it beside the log.
+    createInterface({ input: child.stderr }).on('line', (msg) => {
+      this.stderr += `${msg}\n`;
+      this.logs.push({ level: 60, msg });
+      for (const look of this.#onLog) look();
+    });
     this.#ended = false;
     this.#closed = once(child, 'close').then(() => {
       this.#ended = true;
