@@ -37,8 +37,10 @@ let ids = 0;
 const frontEnd = new FrontEnd({
   ...data,
   log: {
-    warn: (details, message) => postLog(main, { kind: 'log', level: 'warn', message, details } satisfies FrontEndToMain),
-    error: (details, message) => postLog(main, { kind: 'log', level: 'error', message, details } satisfies FrontEndToMain),
+    warn: (details, message) =>
+      postLog(main, { kind: 'log', level: 'warn', message, details } satisfies FrontEndToMain),
+    error: (details, message) =>
+      postLog(main, { kind: 'log', level: 'error', message, details } satisfies FrontEndToMain),
   },
 });
 

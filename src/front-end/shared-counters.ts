@@ -4,6 +4,7 @@
  */
 import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';
+import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { allocateClock } from '../shared/clock.ts';
@@ -18,6 +19,8 @@ export interface SharedCounters {
   readonly routers: SharedArrayBuffer;
   /** The server's time, see `systemClock`. */
   readonly clock: SharedArrayBuffer;
+  /** See `ConnectionLimits`. */
+  readonly connections: SharedArrayBuffer;
   /** A `SharedCount` of lines that the log has lost. */
   readonly lostLogLines: SharedArrayBuffer;
 }
@@ -31,6 +34,7 @@ export function allocateSharedCounters(config: {
     metrics: RequestMetrics.allocate(config.http.threads),
     rates: RateLimiter.allocate(config.limits.account_requests_per_second),
     routers: RouterCounts.allocate(config.shards),
+    connections: ConnectionLimits.allocate(),
     clock: allocateClock(),
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
   };

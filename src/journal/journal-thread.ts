@@ -2,7 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock } from '../shared/clock.ts';
-import { realDisk } from '../shared/disk.ts';
+import { diskWithReserve } from '../shared/reserved-disk.ts';
 import { postLog } from '../shared/thread-log.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
@@ -21,7 +21,7 @@ const main = parentPort;
 assert(main !== null, 'the journal thread is a worker');
 const space = new Int32Array(data.space);
 const revisions = new SharedRevisions(data.revisions);
-const writer = new JournalWriter(realDisk, data.directory, {
+const writer = new JournalWriter(diskWithReserve(data.directory), data.directory, {
   recovered: data.recovered,
   revisions,
   ...data.settings,

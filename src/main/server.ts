@@ -23,6 +23,7 @@ import { openDataDirectory } from './data-directory/open-data-directory.ts';
 import { exitNow } from './exit-now.ts';
 import { FrontEnds } from './front-ends.ts';
 import { openLog } from './log.ts';
+import { connectionsFor, openFilesMax } from './open-files.ts';
 import { ServerClock } from './server-clock.ts';
 import { startErrorLine } from './start-error.ts';
 import { Threads } from './threads.ts';
@@ -66,7 +67,13 @@ async function run(config: Config): Promise<void> {
   process.on('SIGINT', () => stop());
   const lock = lockDataDirectory(config.data_dir);
   const boot = randomBytes(6).toString('hex');
-  const frontEnds = new FrontEnds({ config, boot, version: manifest.version, counters, log }, goDown);
+  const { connectionsMax, warning } = connectionsFor(openFilesMax(), config);
+  if (warning !== undefined) log.warn(warning);
+  const limits = { ...config.limits, connections_max: connectionsMax };
+  const frontEnds = new FrontEnds(
+    { config: { ...config, limits }, boot, version: manifest.version, counters, log },
+    goDown,
+  );
   const url = await frontEnds.listen();
   log.info(
     { url, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
@@ -97,7 +104,8 @@ async function run(config: Config): Promise<void> {
 /** @param floor the time of the journal's last frame */
 function startClock(dataDirectory: string, floor: number): ServerClock {
   const kept = readClockFile(dataDirectory);
-  if (kept === 'damaged') log.warn(`${dataDirectory}/clock is damaged, and ignored: the server takes the machine's time`);
+  if (kept === 'damaged')
+    log.warn(`${dataDirectory}/clock is damaged, and ignored: the server takes the machine's time`);
   const options = {
     memory: counters.clock,
     sources: { wall: wallMs, monotonic: processMs, machine: readMachineClock },

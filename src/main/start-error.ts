@@ -6,9 +6,10 @@ import { UnsupportedFormat } from '../journal/file/segment.ts';
 import { DataDirectoryInUse } from './data-directory/data-directory-lock.ts';
 import { StoreMismatch } from './data-directory/open-data-directory.ts';
 import { PortHeld } from './exclusive-port.ts';
+import { TooFewFiles } from './open-files.ts';
 
 /** The message of each says all. */
-const told = [JournalCorruption, UnsupportedFormat, DataDirectoryInUse, StoreMismatch, PortHeld];
+const told = [JournalCorruption, UnsupportedFormat, DataDirectoryInUse, StoreMismatch, PortHeld, TooFewFiles];
 
 const chooseAddress = 'choose another address (--listen)';
 const listenReasons: Readonly<Record<string, string>> = {

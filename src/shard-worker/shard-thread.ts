@@ -25,6 +25,7 @@ import { decodeToShard, encodeFromShard, messageLength, type ToShardWire } from 
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
+import { diskWithReserve } from '../shared/reserved-disk.ts';
 import { postLog } from '../shared/thread-log.ts';
 import type { Limits } from '../shared/limits.ts';
 import { newShardState, type Boot } from './core/state/state.ts';
@@ -80,7 +81,7 @@ const revisions = new SharedRevisions(data.revisions);
 
 const writer =
   data.journal.kind === 'local'
-    ? new JournalWriter(realDisk, data.journalDirectory, {
+    ? new JournalWriter(diskWithReserve(data.journalDirectory), data.journalDirectory, {
         recovered: data.recovered,
         revisions,
         ...data.journal.settings,

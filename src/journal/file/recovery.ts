@@ -37,7 +37,7 @@ import type { JournalLog } from './journal-options.ts';
 import { walkLog, type LogEnd } from './log-walk.ts';
 import {
   createSegment,
-  isDiskFull,
+  isOutOfRoom,
   listSegments,
   readSegmentHeader,
   segmentBytesDefault,
@@ -209,9 +209,9 @@ async function renewTail(disk: Disk, directory: string, { name, bytes, log }: Re
     try {
       await disk.writeZeros(tmp, source.size());
     } catch (error) {
-      if (!isDiskFull(error)) throw error;
+      if (!isOutOfRoom(error)) throw error;
       unlinkIfPresent(disk, directory, `${name}.tmp`);
-      log('warn', 'The disk is full: the end of the journal is rewritten in place', { file: name });
+      log('warn', 'No room for another file: the end of the journal is rewritten in place', { file: name });
       copyBytes(source, source, bytes);
       zeroBytes(source, bytes);
       source.sync();

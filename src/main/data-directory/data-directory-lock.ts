@@ -12,7 +12,10 @@ export class DataDirectoryInUse extends Error {
 }
 
 /** Creates the directory if it is missing. @throws DataDirectoryInUse, and errors of the file system */
-export function lockDataDirectory(directory: string, disk: Pick<Disk, 'syncDirectory'> = realDisk): { release(): void } {
+export function lockDataDirectory(
+  directory: string,
+  disk: Pick<Disk, 'syncDirectory'> = realDisk,
+): { release(): void } {
   makeDirectories(path.resolve(directory));
   const file = path.join(directory, 'lock');
   const isNew = !fs.existsSync(file);
