@@ -91,7 +91,12 @@ async function namesFor(command: Command, prefix: string, invocation: Invocation
   if (!ofKeys && !ofLocks) return [];
   const { DragonLock } = await import('../client/dragon-lock.ts');
   const options = { ...invocation.connection(), account: invocation.account(), timeout: timeoutMs };
-  await using client = new DragonLock(options);
-  if (ofKeys) return (await client.kv.page({ prefix, limit: candidatesMax })).entries.map(({ key }) => key);
-  return (await client.locks.page({ prefix, limit: candidatesMax })).locks.map(({ id }) => id);
+  const client = new DragonLock(options);
+  // Not `await using`, which Node 22 cannot read.
+  try {
+    if (ofKeys) return (await client.kv.page({ prefix, limit: candidatesMax })).entries.map(({ key }) => key);
+    return (await client.locks.page({ prefix, limit: candidatesMax })).locks.map(({ id }) => id);
+  } finally {
+    await client.close();
+  }
 }

@@ -34,7 +34,7 @@ const exitBroken = 70;
 const argv = process.argv.slice(2);
 const asked = askedFor(argv);
 if (asked !== undefined) {
-  writeText(1, asked === 'help' ? usage : `dragonlock ${manifest.version}\n`);
+  writeText(1, asked === 'help' ? usage : `${manifest.version}\n`);
   process.exit(0);
 }
 let config: Config;

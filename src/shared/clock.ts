@@ -40,7 +40,10 @@ export function systemClock(memory: SharedArrayBuffer = allocateClock()): Clock 
   const threadStart = processMs() - performance.now();
   let last = 0;
   return {
-    now: () => (last = Math.max(last, Math.floor(threadStart + performance.now() + Number(Atomics.load(cell, 0))))),
+    now() {
+      const at = threadStart + performance.now() + Number(Atomics.load(cell, 0));
+      return (last = Math.max(last, Math.floor(at)));
+    },
   };
 }
 
