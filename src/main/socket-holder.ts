@@ -6,14 +6,13 @@ import fs from 'node:fs';
  * @returns undefined when this user may not see it
  */
 export function socketHolder(name: string): string | undefined {
-  const inodes = read('/proc/net/unix')
+  const rows = read('/proc/net/unix')
     .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[7] === name)
-    .map((fields) => `socket:[${fields[6]}]`);
+    .map((line) => line.trim().split(/\s+/));
+  const sockets = new Set(rows.filter((fields) => fields[7] === name).map((fields) => `socket:[${fields[6]}]`));
   for (const pid of entries('/proc').filter((entry) => /^\d+$/.test(entry))) {
     const files = entries(`/proc/${pid}/fd`).map((fd) => target(`/proc/${pid}/fd/${fd}`));
-    if (files.some((file) => inodes.includes(file))) return `process ${pid} (${read(`/proc/${pid}/comm`).trim()})`;
+    if (files.some((file) => sockets.has(file))) return `process ${pid} (${read(`/proc/${pid}/comm`).trim()})`;
   }
   return undefined;
 }

@@ -109,7 +109,7 @@ export class CrashServer {
     createInterface({ input: child.stderr }).on('line', (msg) => {
       this.stderr += `${msg}\n`;
       this.saidInAll += `${msg}\n`;
-      this.log.push({ level: 60, msg } as LogLine);
+      this.log.push({ level: 60, msg });
     });
     this.#exit = new Promise((resolve) => {
       child.on('error', (error) => (this.stderr += error.message));

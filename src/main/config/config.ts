@@ -21,11 +21,8 @@ export const usage = `Usage: npm start -- [--config FILE] [--listen HOST:PORT] [
 docs/config.md has all settings.
 `;
 
-/** What the command line asks for instead of a server. */
-export type Asked = 'help' | 'version';
-
-/** @returns undefined: a server */
-export function askedFor(argv: readonly string[]): Asked | undefined {
+/** @returns what the command line asks for instead of a server; undefined: a server */
+export function askedFor(argv: readonly string[]): 'help' | 'version' | undefined {
   // Whatever else is there, or is wrong: somebody who asks for help gets it.
   if (argv.includes('--help') || argv.includes('-h')) return 'help';
   return argv.includes('--version') ? 'version' : undefined;
