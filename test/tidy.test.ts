@@ -192,6 +192,10 @@ test('nothing is of type any, and nothing is left to do in a comment', () => {
   }
 });
 
+test('the sources have no syntax that Node 22 cannot read', () => {
+  for (const [file, text] of source) lacks(code(text), /^\s*(await )?using \w+ =/m, file);
+});
+
 test('the documents list every error code and every failpoint', () => {
   const codes = tableUnder(read('docs/errors.md'), 'Errors').map(([name]) => name);
   assert.deepEqual(codes, Object.keys(errorCodes));
