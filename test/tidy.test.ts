@@ -126,7 +126,7 @@ test('core/ imports nothing that does I/O', () => {
 
 test('time comes from shared/clock.ts, randomness from the composition root', () => {
   // Wall time beside the monotonic one, which stands still while a client's computer sleeps.
-  assertOnlyIn(/\bDate\.now\b|\bnew Date\b/, ['src/client/lease-clock.ts']);
+  assertOnlyIn(/\bDate\.now\b|\bnew Date\b/, ['src/client/lease-clock.ts', 'src/shared/clock.ts']);
   assertOnlyIn(/\bperformance\.(now|timeOrigin)\b/, [
     'src/shared/clock.ts',
     'src/client/lease-clock.ts',
@@ -134,8 +134,6 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
     'src/journal/file/journal-options.ts',
     'src/front-end/http/app.ts',
     'src/main/server.ts',
-    // The clock's origin, for all threads.
-    'src/main/threads.ts',
   ]);
   assertOnlyIn(/\bset(Timeout|Interval)\(/, [
     'src/journal/file/journal-options.ts',
@@ -163,9 +161,15 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
 test('files are touched in few places', () => {
   assertOnlyIn(/(from |getBuiltinModule\()'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
+    'src/shared/reserved-disk.ts',
+    'src/shared/raw-output.ts',
     'src/storage/lmdb/lmdb-store.ts',
     'src/main/config/config.ts',
     'src/main/data-directory/data-directory-lock.ts',
+    'src/main/data-directory/clock-file.ts',
+    // They read /proc.
+    'src/main/open-files.ts',
+    'src/main/socket-holder.ts',
     'src/main/data-directory/salvage.ts',
     'src/cli/files.ts',
   ]);
@@ -186,6 +190,10 @@ test('nothing is of type any, and nothing is left to do in a comment', () => {
     lacks(withoutStrings(code(text)), /\bas any\b|<any[>,]|[:|] any\b *[;,)=|>[\]]/, file);
     lacks(text, unfinished, file);
   }
+});
+
+test('the sources have no syntax that Node 22 cannot read', () => {
+  for (const [file, text] of source) lacks(code(text), /^\s*(await )?using \w+ =/m, file);
 });
 
 test('the documents list every error code and every failpoint', () => {

@@ -59,6 +59,8 @@ const limitMinima: Readonly<Record<keyof Limits, number>> = {
   waiters_per_shard_max: 0,
   mutexes_per_shard_max: 0,
   watchers_max: 0,
+  connections_max: 1,
+  connections_per_address_max: 1,
   stream_buffer_bytes_max: 1024,
   unread_bytes_max: 1024,
   arriving_bytes_max: 1024,

@@ -8,6 +8,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JournalStats } from '../protocol/stats.ts';
 import { assert, unreachable } from '../shared/assert.ts';
+import { postLog } from '../shared/thread-log.ts';
 import { FrontEnd, type Backend, type FrontEndOptions } from './front-end.ts';
 
 export type FrontEndThreadData = Omit<FrontEndOptions, 'log'>;
@@ -36,8 +37,10 @@ let ids = 0;
 const frontEnd = new FrontEnd({
   ...data,
   log: {
-    warn: (details, message) => toMain({ kind: 'log', level: 'warn', message, details }),
-    error: (details, message) => toMain({ kind: 'log', level: 'error', message, details }),
+    warn: (details, message) =>
+      postLog(main, { kind: 'log', level: 'warn', message, details } satisfies FrontEndToMain),
+    error: (details, message) =>
+      postLog(main, { kind: 'log', level: 'error', message, details } satisfies FrontEndToMain),
   },
 });
 

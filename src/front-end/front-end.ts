@@ -3,7 +3,7 @@
  * that /livez and /readyz report a long recovery. It answers data calls with 503 until it serves.
  */
 import diagnostics from 'node:diagnostics_channel';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
@@ -22,6 +22,8 @@ import { buildApp } from './http/app.ts';
 import type { Config } from './config-schema.ts';
 import type { FrontEndLog } from './http/route-context.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import { rawErrorReply } from './http/error-replies.ts';
+import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { onSocketClose } from './http/sockets/on-socket-close.ts';
 import type { FrontEndPorts } from './ports.ts';
@@ -47,11 +49,15 @@ export interface Backend {
 const closeMsMax = 5000;
 /** How often a front end reports how long its event loop was idle. */
 const loopReportMs = 1000;
+const acceptToldEveryMs = 10_000;
 
 export class FrontEnd {
   readonly #options: FrontEndOptions;
   readonly #app: FastifyInstance;
   #router: Router | undefined;
+  /** Those whose errors are heard. */
+  readonly #servers = new WeakSet<Server>();
+  #acceptToldMs = -Infinity;
   #state: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: FrontEndOptions) {
@@ -61,7 +67,7 @@ export class FrontEnd {
       dispatcher: this.#lateDispatcher(),
       lifecycle: { state: () => this.#state },
     });
-    this.#reportLoad();
+    this.#watchLoad();
   }
 
   /** Resolves when the front end is ready to listen. */
@@ -73,7 +79,9 @@ export class FrontEnd {
   async listen(port: number): Promise<string> {
     const { http, listen } = this.#options.config;
     const shared = http.threads > 1 ? { reusePort: true } : {};
-    return this.#app.listen({ host: listen.host, port, backlog: 4096, ...shared });
+    const url = await this.#app.listen({ host: listen.host, port, backlog: 4096, ...shared });
+    this.#survive(this.#app.server);
+    return url;
   }
 
   serve({ ports, revisions: sharedRevisions, journalDirectory, journalStats }: Backend): void {
@@ -119,21 +127,40 @@ export class FrontEnd {
     clearTimeout(deadline);
   }
 
-  /** Counts for `/metrics` how many connections this thread has, and how busy it is. */
-  #reportLoad(): void {
-    const { index, counters } = this.#options;
+  /** Limits connections, counts them for `/metrics`, and how busy this thread is. */
+  #watchLoad(): void {
+    const { index, boot, config, counters } = this.#options;
     const metrics = new RequestMetrics(counters.metrics, index, processMs);
-    // Counts every server of this thread: for `localhost` Fastify makes one for each of its addresses.
+    let refusals = 0;
+    const limits = new ConnectionLimits(counters.connections, {
+      limits: config.limits,
+      reply: (refused) => rawErrorReply(boot, `${boot}-${index}-c${++refusals}`, refused),
+    });
+    // Hears of every server of this thread: for `localhost` Fastify makes one for each of its addresses.
     diagnostics.subscribe('net.server.socket', (message) => {
-      const { socket } = message as { socket: Socket };
+      const { socket } = message as { socket: Socket & { readonly server?: Server } };
+      if (socket.server !== undefined) this.#survive(socket.server);
       metrics.connections(1);
       onSocketClose(socket, () => metrics.connections(-1));
+      limits.admit(socket);
     });
     const report = (): void => {
       const { idle, active } = performance.eventLoopUtilization();
       if (idle + active > 0) metrics.loop(processMs() - idle - active, idle);
     };
     setInterval(report, loopReportMs).unref();
+  }
+
+  /** Without a free file the kernel keeps a connection waiting; that is no reason to go down. */
+  #survive(server: Server): void {
+    if (this.#servers.has(server)) return;
+    this.#servers.add(server);
+    server.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.syscall !== 'accept') throw error;
+      if (processMs() < this.#acceptToldMs + acceptToldEveryMs) return;
+      this.#acceptToldMs = processMs();
+      this.#options.log.warn({ err: error }, 'A connection could not be accepted');
+    });
   }
 
   /** The HTTP door is built before there is a router; until then its gate lets no request through that needs one. */

@@ -5,7 +5,7 @@
  */
 import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
 import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
-import { processMs } from '../shared/clock.ts';
+import { processMs, wallMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
 import { operations } from './request-metrics.ts';
 
@@ -72,7 +72,8 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
   );
 }
 
-function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boot, version }: RouteContext): void {
+function addProcessMetrics(registry: Registry, refreshers: (() => void)[], context: RouteContext): void {
+  const { boot, version, serverTime, lostLogLines } = context;
   const info = new Gauge({
     name: 'dragonlock_info',
     help: 'Always 1; the labels name the running version',
@@ -95,7 +96,20 @@ function addProcessMetrics(registry: Registry, refreshers: (() => void)[], { boo
     help: 'CPU time of all threads, user and system',
     registers: [registry],
   });
+  const lost = new Counter({
+    name: 'dragonlock_log_lines_lost_total',
+    help: 'Lines of the log that could not be written',
+    registers: [registry],
+  });
+  const clockOffset = new Gauge({
+    name: 'dragonlock_clock_offset_seconds',
+    help: 'By how much the machine’s clock is ahead of the server’s time',
+    registers: [registry],
+  });
   refreshers.push(() => {
+    lost.reset();
+    lost.inc(lostLogLines.value);
+    clockOffset.set((wallMs() - serverTime()) / 1000);
     memory.set(process.memoryUsage.rss());
     uptime.set(process.uptime());
     const { user, system } = process.cpuUsage();

@@ -4,8 +4,11 @@
  */
 import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';
+import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { allocateClock } from '../shared/clock.ts';
+import { sharedCountBytes } from '../shared/shared-count.ts';
 
 export interface SharedCounters {
   /** See `RequestMetrics`. */
@@ -14,6 +17,12 @@ export interface SharedCounters {
   readonly rates: SharedArrayBuffer;
   /** See `RouterCounts`. */
   readonly routers: SharedArrayBuffer;
+  /** The server's time, see `systemClock`. */
+  readonly clock: SharedArrayBuffer;
+  /** See `ConnectionLimits`. */
+  readonly connections: SharedArrayBuffer;
+  /** A `SharedCount` of lines that the log has lost. */
+  readonly lostLogLines: SharedArrayBuffer;
 }
 
 export function allocateSharedCounters(config: {
@@ -25,5 +34,8 @@ export function allocateSharedCounters(config: {
     metrics: RequestMetrics.allocate(config.http.threads),
     rates: RateLimiter.allocate(config.limits.account_requests_per_second),
     routers: RouterCounts.allocate(config.shards),
+    connections: ConnectionLimits.allocate(),
+    clock: allocateClock(),
+    lostLogLines: new SharedArrayBuffer(sharedCountBytes),
   };
 }

@@ -2,7 +2,8 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock } from '../shared/clock.ts';
-import { realDisk } from '../shared/disk.ts';
+import { diskWithReserve } from '../shared/reserved-disk.ts';
+import { postLog } from '../shared/thread-log.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { JournalActor } from './journal-actor.ts';
 import {
@@ -20,12 +21,13 @@ const main = parentPort;
 assert(main !== null, 'the journal thread is a worker');
 const space = new Int32Array(data.space);
 const revisions = new SharedRevisions(data.revisions);
-const writer = new JournalWriter(realDisk, data.directory, {
+const writer = new JournalWriter(diskWithReserve(data.directory), data.directory, {
   recovered: data.recovered,
   revisions,
   ...data.settings,
-  clock: systemClock(data.clockOrigin),
-  log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
+  clock: systemClock(data.clock),
+  log: (level, message, details) =>
+    postLog(main, { kind: 'log', level, message, ...(details && { details }) } satisfies JournalToMain),
   onSpace: (next) => Atomics.store(space, 0, spaceCode(next)),
 });
 const actor = new JournalActor({

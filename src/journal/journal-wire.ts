@@ -49,7 +49,7 @@ export interface JournalThreadData {
   readonly recovered: RecoveredJournal;
   readonly settings: JournalSettings;
   /** See `systemClock`. */
-  readonly clockOrigin: number;
+  readonly clock: SharedArrayBuffer;
   /** See `SharedRevisions`. */
   readonly revisions: SharedArrayBuffer;
   /** One Int32: see `spaceCode`. */

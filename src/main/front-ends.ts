@@ -40,7 +40,8 @@ export class FrontEnds {
     await Promise.all([this.#first.ready(), ...this.#further.map((one) => one.step('ready'))]);
     const { http, listen } = this.#options.config;
     if (http.threads === 1) return this.#first.listen(listen.port);
-    const url = await withExclusivePort(listen, () => this.#first.listen(listen.port));
+    const onWait = (message: string): void => this.#options.log.warn({}, message);
+    const url = await withExclusivePort(listen, () => this.#first.listen(listen.port), { onWait });
     // With port 0, all of them use the port that the first one got.
     const port = Number(new URL(url).port);
     await Promise.all(this.#further.map((one) => one.request({ kind: 'listen', port }, 'listening')));

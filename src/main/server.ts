@@ -9,36 +9,47 @@
  */
 import { randomBytes } from 'node:crypto';
 import os from 'node:os';
-import { pino, type Logger } from 'pino';
 import manifest from '../../package.json' with { type: 'json' };
-import { JournalCorruption } from '../journal/file/journal-corruption.ts';
-import { UnsupportedFormat } from '../journal/file/segment.ts';
-import type { JournalLog } from '../journal/file/journal-options.ts';
-import { ConfigError, loadConfig } from './config/config.ts';
 import type { Config } from '../front-end/config-schema.ts';
-import { DataDirectoryInUse, lockDataDirectory } from './data-directory/data-directory-lock.ts';
-import { exitNow } from './exit-now.ts';
 import { allocateSharedCounters } from '../front-end/shared-counters.ts';
+import type { JournalLog } from '../journal/file/journal-options.ts';
+import { processMs, systemEvery, wallMs } from '../shared/clock.ts';
+import { writeText } from '../shared/raw-output.ts';
+import { SharedCount } from '../shared/shared-count.ts';
+import { askedFor, ConfigError, loadConfig, usage } from './config/config.ts';
+import { readClockFile, readMachineClock, writeClockFile } from './data-directory/clock-file.ts';
+import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
+import { openDataDirectory } from './data-directory/open-data-directory.ts';
+import { exitNow } from './exit-now.ts';
 import { FrontEnds } from './front-ends.ts';
-import { openDataDirectory, StoreMismatch } from './data-directory/open-data-directory.ts';
+import { openLog } from './log.ts';
+import { connectionsFor, openFilesMax } from './open-files.ts';
+import { ServerClock } from './server-clock.ts';
+import { startErrorLine } from './start-error.ts';
 import { Threads } from './threads.ts';
 
 const exitCannotStart = 1;
 const exitBroken = 70;
 
+const argv = process.argv.slice(2);
+const asked = askedFor(argv);
+if (asked !== undefined) {
+  writeText(1, asked === 'help' ? usage : `${manifest.version}\n`);
+  process.exit(0);
+}
 let config: Config;
 try {
-  config = loadConfig({ argv: process.argv.slice(2), env: process.env, cores: os.availableParallelism() });
+  config = loadConfig({ argv, env: process.env, cores: os.availableParallelism() });
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
-  process.stderr.write(`${error.message}\n`);
+  writeText(2, `${error.message}\n`);
   process.exit(exitCannotStart);
 }
-// Synchronous, because writing the fatal line is the last thing that the process does.
-const log = pino(
-  { level: config.log.level, redact: ['token', 'authorization', '*.token', '*.authorization'] },
-  pino.destination({ dest: 1, sync: true }),
-);
+const counters = allocateSharedCounters(config);
+const lostLogLines = new SharedCount(counters.lostLogLines, 0);
+const { log, flushLast } = openLog(config.log.level, systemEvery, (lines) => lostLogLines.add(lines));
+// Node writes its warnings there. A reader that has gone must not end the server.
+process.stderr.on('error', () => undefined);
 
 process.on('uncaughtException', goDown);
 process.on('unhandledRejection', goDown);
@@ -56,16 +67,22 @@ async function run(config: Config): Promise<void> {
   process.on('SIGINT', () => stop());
   const lock = lockDataDirectory(config.data_dir);
   const boot = randomBytes(6).toString('hex');
-  const counters = allocateSharedCounters(config);
-  const frontEnds = new FrontEnds({ config, boot, version: manifest.version, counters, log }, goDown);
+  const { connectionsMax, warning } = connectionsFor(openFilesMax(), config);
+  if (warning !== undefined) log.warn(warning);
+  const limits = { ...config.limits, connections_max: connectionsMax };
+  const frontEnds = new FrontEnds(
+    { config: { ...config, limits }, boot, version: manifest.version, counters, log },
+    goDown,
+  );
   const url = await frontEnds.listen();
   log.info(
     { url, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
     'Listening; recovering',
   );
 
-  const opened = await openDataDirectory(config, threadLog(log));
-  const threads = new Threads(config, opened, threadLog(log), goDown);
+  const opened = await openDataDirectory(config, journalLog);
+  const clock = startClock(config.data_dir, opened.recovered.at);
+  const threads = new Threads({ config, opened, clock: counters.clock, log: journalLog, onFatal: goDown });
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory);
   const startMs = Math.round(performance.now() - started);
@@ -77,10 +94,26 @@ async function run(config: Config): Promise<void> {
       log.info('Draining');
       await frontEnds.close();
       await threads.stop();
+      clock.stop();
       lock.release();
       exit(0, 'Stopped');
     })();
   };
+}
+
+/** @param floor the time of the journal's last frame */
+function startClock(dataDirectory: string, floor: number): ServerClock {
+  const kept = readClockFile(dataDirectory);
+  if (kept === 'damaged')
+    log.warn(`${dataDirectory}/clock is damaged, and ignored: the server takes the machine's time`);
+  const options = {
+    memory: counters.clock,
+    sources: { wall: wallMs, monotonic: processMs, machine: readMachineClock },
+    every: systemEvery,
+    keep: writeClockFile.bind(undefined, dataDirectory),
+    log: journalLog,
+  };
+  return new ServerClock(options, typeof kept === 'string' ? undefined : kept, floor);
 }
 
 /** The server has answered nothing yet, and recovery may stop anywhere. */
@@ -94,28 +127,25 @@ function stoppingAlready(): void {
 
 function exit(code: number, message: string): never {
   log.info(message);
+  flushLast();
   process.exit(code);
 }
 
 function refuseToStart(error: unknown): never {
-  const known =
-    error instanceof JournalCorruption ||
-    error instanceof UnsupportedFormat ||
-    error instanceof DataDirectoryInUse ||
-    error instanceof StoreMismatch;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (known) log.fatal(error.message);
-  else if (code === 'EADDRINUSE')
-    log.fatal(`Cannot listen on ${config.listen.host}:${config.listen.port}: the address is in use.`);
-  else log.fatal({ err: error }, 'Cannot start');
+  const line = startErrorLine(error, config);
+  if (line === undefined) log.fatal({ err: error }, 'Cannot start');
+  flushLast();
+  writeText(2, `${line ?? `Cannot start: ${String(error)}`}\n`);
   process.exit(exitCannotStart);
 }
 
 function goDown(error: unknown): never {
-  log.fatal({ err: error }, 'Going down; what was acknowledged is on disk, and a restart recovers it');
+  const message = 'Going down; what was acknowledged is on disk, and a restart recovers it';
+  log.fatal({ err: error }, message);
+  if (!flushLast()) writeText(2, `${message}: ${error instanceof Error ? error.stack : String(error)}\n`);
   exitNow(exitBroken);
 }
 
-function threadLog(logger: Logger): JournalLog {
-  return (level, message, details) => logger[level](details ?? {}, message);
+function journalLog(...[level, message, details]: Parameters<JournalLog>): void {
+  log[level](details ?? {}, message);
 }

@@ -27,6 +27,15 @@ import type { Config } from '../front-end/config-schema.ts';
 import type { OpenedDataDirectory } from './data-directory/open-data-directory.ts';
 import { workerUrls } from './worker-urls.ts';
 
+export interface ThreadsOptions {
+  readonly config: Config;
+  readonly opened: OpenedDataDirectory;
+  /** See `systemClock`. */
+  readonly clock: SharedArrayBuffer;
+  readonly log: JournalLog;
+  readonly onFatal: (error: unknown) => void;
+}
+
 export class Threads {
   readonly frontEnds: readonly FrontEndPorts[];
   readonly revisions: SharedArrayBuffer;
@@ -34,7 +43,7 @@ export class Threads {
   readonly #journal: WorkerLink<JournalFromMain, JournalToMain> | undefined;
   readonly #checkpoint: WorkerLink<never, never>;
 
-  constructor(config: Config, opened: OpenedDataDirectory, log: JournalLog, onFatal: (error: unknown) => void) {
+  constructor({ config, opened, clock, log, onFatal }: ThreadsOptions) {
     const { shards, http, journal } = config;
     const { recovered, journalDirectory } = opened;
     this.revisions = SharedRevisions.allocate(recovered.last);
@@ -64,7 +73,7 @@ export class Threads {
         directory: journalDirectory,
         recovered,
         settings,
-        clockOrigin: performance.timeOrigin,
+        clock,
         revisions: this.revisions,
         space,
         shardPorts: toJournal.map((channel) => channel.port2),
@@ -93,7 +102,7 @@ export class Threads {
         journalDirectory,
         recovered,
         revisions: this.revisions,
-        clockOrigin: performance.timeOrigin,
+        clock,
         routerPorts: toRouter.map((row) => row[shard]!.port2),
         credit,
         checkpointPort: toCheckpoint[shard]!.port1,

@@ -70,12 +70,17 @@ export const errorCodes = {
     retryable: true,
     meaning: 'A bug in the server; the log has the details under the same RequestID.',
   },
-  overloaded: { status: 503, retryable: true, meaning: 'Too many requests are in flight; nothing was done.' },
+  overloaded: {
+    status: 503,
+    retryable: true,
+    meaning: 'Too many requests are in flight, or too many connections open; nothing was done.',
+  },
   draining: { status: 503, retryable: true, meaning: 'The server is starting or stopping; nothing was done.' },
   disk_full: {
     status: 507,
     retryable: true,
-    meaning: 'There is no disk space for a write. Reads, unlocks and deletes are still served.',
+    meaning:
+      'There is no room for a write: no disk space, or no more open files. Reads, unlocks and deletes are still served.',
   },
   quota_exceeded: {
     status: 507,

@@ -211,7 +211,13 @@ export class ShardActor {
     const space = this.#options.journal.space();
     if (space !== 'open') {
       const left = space === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
-      return { space, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
+      return {
+        space,
+        failure: failure(
+          'disk_full',
+          `There is no room for the journal: no disk space, or no more open files. ${left}`,
+        ),
+      };
     }
     const full = this.#options.checkpoints.full();
     return full === undefined ? undefined : { space: 'reserve', failure: failure(full, storeFullMessages[full]) };

@@ -25,6 +25,8 @@ import { decodeToShard, encodeFromShard, messageLength, type ToShardWire } from 
 import { assert, unreachable } from '../shared/assert.ts';
 import { systemClock, threadMicros } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
+import { diskWithReserve } from '../shared/reserved-disk.ts';
+import { postLog } from '../shared/thread-log.ts';
 import type { Limits } from '../shared/limits.ts';
 import { newShardState, type Boot } from './core/state/state.ts';
 import { commitBoot, openShard } from './open-shard.ts';
@@ -40,7 +42,8 @@ export interface ShardThreadData {
   readonly journalDirectory: string;
   readonly recovered: RecoveredJournal;
   readonly revisions: SharedArrayBuffer;
-  readonly clockOrigin: number;
+  /** See `systemClock`. */
+  readonly clock: SharedArrayBuffer;
   /** One for each front end. */
   readonly routerPorts: readonly MessagePort[];
   /** For all front ends and shards, see `ReplyCredit`. */
@@ -73,17 +76,18 @@ const data = workerData as ShardThreadData;
 assert(parentPort !== null, 'a shard runs in a worker');
 const main = parentPort;
 const shard = shardId(data.shard);
-const clock = systemClock(data.clockOrigin);
+const clock = systemClock(data.clock);
 const revisions = new SharedRevisions(data.revisions);
 
 const writer =
   data.journal.kind === 'local'
-    ? new JournalWriter(realDisk, data.journalDirectory, {
+    ? new JournalWriter(diskWithReserve(data.journalDirectory), data.journalDirectory, {
         recovered: data.recovered,
         revisions,
         ...data.journal.settings,
         clock,
-        log: (level, message, details) => toMain({ kind: 'log', level, message, ...(details && { details }) }),
+        log: (level, message, details) =>
+          postLog(main, { kind: 'log', level, message, ...(details && { details }) } satisfies ShardToMain),
       })
     : undefined;
 const local = writer === undefined ? undefined : new LocalJournal(writer);
@@ -101,7 +105,7 @@ const { store, checkpointer, owns, replayed } = await openShard({
   source: new FileJournalSource(realDisk, data.journalDirectory),
   last: data.recovered.last,
   yieldTurn,
-  log: (level, message, details) => toMain({ kind: 'log', level, message, details }),
+  log: (level, message, details) => postLog(main, { kind: 'log', level, message, details } satisfies ShardToMain),
 });
 
 main.on('message', (message: ShardFromMain) => {

@@ -1,20 +1,55 @@
 /**
  * The server's only source of time.
  *
- * The process reads wall time once, when it starts, and adds a monotonic clock to it from then on. So a wall clock that
- * is set forwards or backwards under a running server ends no lock early and keeps none too long. Across a restart
- * there is only wall time: locks then get a grace period (see `leaseTill` in core/operations/lock.ts), and the
- * journal's times stand still until the clock has caught up (see `frame.ts`).
+ * The server has a time of its own: wall time when its data directory was first used, and from then on what a
+ * monotonic clock adds. So a wall clock that is set forwards or backwards, under a running server or between two
+ * starts, ends no lock early and keeps nothing too long. One number in shared memory leads from the process's monotonic
+ * clock to that time. `main/server-clock.ts` sets it at start and moves it slowly towards wall time.
  */
 export interface Clock {
-  /** Whole milliseconds since the Unix epoch; never runs backwards within one process. */
+  /** Whole milliseconds, about those since the Unix epoch; never runs backwards within one thread. */
   now(): number;
 }
 
-/** All threads of one process pass the same `origin`, so that they agree. */
-export function systemClock(origin: number = performance.timeOrigin): Clock {
-  const offset = performance.timeOrigin - origin;
-  return { now: () => Math.floor(origin + offset + performance.now()) };
+/** Memory for one clock that all threads of the process read: at first it shows wall time. */
+export function allocateClock(): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
+  setClock(memory, wallMs());
+  return memory;
+}
+
+/** From now on all threads read `time`, and go on from there. Only one thread may set the clock. */
+export function setClock(memory: SharedArrayBuffer, time: number, atProcessMs = processMs()): void {
+  Atomics.store(new BigInt64Array(memory), 0, BigInt(Math.round(time - atProcessMs)));
+}
+
+/** The time now, for those who look only now and then. */
+export function readClock(memory: SharedArrayBuffer, atProcessMs = processMs()): number {
+  return Math.floor(atProcessMs + Number(Atomics.load(new BigInt64Array(memory), 0)));
+}
+
+/** Moves the clock by whole milliseconds. A thread that has seen a later time sees time stand still meanwhile. */
+export function shiftClock(memory: SharedArrayBuffer, byMs: number): void {
+  Atomics.add(new BigInt64Array(memory), 0, BigInt(byMs));
+}
+
+/** The clock of this thread. Threads that pass the same memory agree. */
+export function systemClock(memory: SharedArrayBuffer = allocateClock()): Clock {
+  const cell = new BigInt64Array(memory);
+  // `performance.now` is cheaper than `processMs`, but each thread counts from its own start.
+  const threadStart = processMs() - performance.now();
+  let last = 0;
+  return {
+    now() {
+      const at = threadStart + performance.now() + Number(Atomics.load(cell, 0));
+      return (last = Math.max(last, Math.floor(at)));
+    },
+  };
+}
+
+/** Milliseconds since the Unix epoch as the machine sees it now. Nothing that must hold may depend on it. */
+export function wallMs(): number {
+  return Date.now();
 }
 
 /**
@@ -43,3 +78,11 @@ export const systemAfter: After = (delayMs, run) => {
 export function machineMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
+
+/** Calls `run` every `everyMs`, without keeping the process alive. Returns a function that ends that. */
+export type Every = (everyMs: number, run: () => void) => () => void;
+
+export const systemEvery: Every = (everyMs, run) => {
+  const timer = setInterval(run, everyMs).unref();
+  return () => clearInterval(timer);
+};

@@ -21,6 +21,10 @@ export interface Limits {
   readonly mutexes_per_shard_max: number;
   /** Watches of keys open at once, and as many prefix watches and event streams together. */
   readonly watchers_max: number;
+  /** Open connections; fewer when the process may not open as many files. */
+  readonly connections_max: number;
+  /** Open connections of one address; of IPv6, of one network of 64 bits. */
+  readonly connections_per_address_max: number;
   /** Bytes that an event stream may have unsent before it is closed. */
   readonly stream_buffer_bytes_max: number;
   /** Bytes of replies that clients have not read yet, divided among front ends; over it the oldest are disconnected. */
@@ -44,6 +48,8 @@ export const defaultLimits: Limits = {
   waiters_per_shard_max: 100_000,
   mutexes_per_shard_max: 1_000_000,
   watchers_max: 100_000,
+  connections_max: 100_000,
+  connections_per_address_max: 20_000,
   stream_buffer_bytes_max: 4 * 1024 * 1024,
   unread_bytes_max: 256 * 1024 * 1024,
   arriving_bytes_max: 256 * 1024 * 1024,

@@ -26,6 +26,11 @@ export class SharedCount {
     return false;
   }
 
+  /** Adds without a limit. */
+  add(count: number): void {
+    Atomics.add(this.#cell, 0, count);
+  }
+
   /** Subtracts what `take` has added. */
   give(count = 1): void {
     const before = Atomics.sub(this.#cell, 0, count);

@@ -7,6 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { revision, shardId } from '../../src/protocol/ids.ts';
 import { SharedRevisions } from '../../src/protocol/wire/revisions.ts';
+import { allocateClock } from '../../src/shared/clock.ts';
 import { realDisk } from '../../src/shared/disk.ts';
 import { ThreadJournal } from '../../src/journal/journal-link.ts';
 import {
@@ -64,7 +65,7 @@ test('journal thread: two shards append, routers are told each time and shards w
       directory,
       recovered,
       settings: { shards: 2, segmentBytes },
-      clockOrigin: performance.timeOrigin,
+      clock: allocateClock(),
       revisions: memory,
       space,
       shardPorts: channels.map((channel) => channel.port2),
@@ -132,7 +133,7 @@ test('journal thread: an error in it reaches the main thread', async (t) => {
       directory,
       recovered,
       settings: { shards: 1, segmentBytes },
-      clockOrigin: performance.timeOrigin,
+      clock: allocateClock(),
       revisions: SharedRevisions.allocate(recovered.last),
       space,
       shardPorts: [channel.port2],

@@ -100,3 +100,62 @@ test('a port: a listener that fails passes its error on, and frees the port', as
   await assert.rejects(fails, /no files left/);
   await withExclusivePort({ host: '127.0.0.1', port }, () => join(t, port));
 });
+
+/** Time passes when the test says so. */
+function timers() {
+  const set: { ms: number; run: () => void }[] = [];
+  return {
+    after: (ms: number, run: () => void) => {
+      const timer = { ms, run };
+      set.push(timer);
+      return () => void set.splice(set.indexOf(timer), 1);
+    },
+    /** Runs those that are due within `ms`. */
+    pass: (ms: number): void => {
+      for (const timer of set.filter((one) => one.ms <= ms)) {
+        set.splice(set.indexOf(timer), 1);
+        timer.run();
+      }
+    },
+  };
+}
+
+for (const accepts of [true, false]) {
+  test(`a port: whoever holds the name and ${accepts ? 'accepts' : 'does not accept'} is named after a second, and a start gives up`, async (t) => {
+    const port = await freePort(t);
+    const held: net.Socket[] = [];
+    const holder = net.createServer((socket) => held.push(socket));
+    t.after(() => {
+      holder.close();
+      for (const socket of held) socket.destroy();
+    });
+    // One that does not accept has the backlog full after the first.
+    holder.listen({ path: `\0dragonlock-port-${port}`, ...(!accepts && { backlog: 0 }) });
+    await once(holder, 'listening');
+    const { after, pass } = timers();
+    const told: string[] = [];
+    let ended = false;
+    const waits = withExclusivePort({ host: '127.0.0.1', port }, () => join(t, port), {
+      onWait: (message) => told.push(message),
+      after,
+    }).finally(() => (ended = true));
+    const refused = assert.rejects(waits, (error: Error) => {
+      assert.match(
+        error.message,
+        new RegExp(`process ${process.pid} \\(.*\\) holds the socket @dragonlock-port-${port},`),
+      );
+      assert.match(error.message, /End that process, or choose another port/);
+      return error.name === 'PortHeld';
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    pass(999);
+    assert.deepEqual(told, []);
+    pass(1000);
+    assert.match(told[0]!, new RegExp(`^Waiting for process ${process.pid} `));
+    assert.equal(ended, false);
+    pass(10_000);
+    const looks = setInterval(pass, 1, 100);
+    await refused;
+    clearInterval(looks);
+  });
+}

@@ -707,12 +707,60 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'time that a thread has slept through counts twice',
     file: 'src/shared/clock.ts',
-    find: '  return { now: () => Math.floor(origin + offset + performance.now()) };',
+    find: '  let last = 0;\n  return {\n    now() {\n      const at = ',
     replace:
-      '  let [last, slept] = [0, 0];\n  return {\n    now: () => {\n      const at = performance.now();\n' +
-      '      if (at - last > 700) slept += at - last;\n      last = at;\n' +
-      '      return Math.floor(origin + offset + at + slept);\n    },\n  };',
+      '  let [last, seen, slept] = [0, 0, 0];\n  return {\n    now() {\n      const here = performance.now();\n' +
+      '      if (here - seen > 700) slept += here - seen;\n      seen = here;\n      const at = slept + ',
     caughtBy: { file: `${loadFaults}/stopped.test.ts`, test: 'leases end in time, never early' },
+  },
+  {
+    name: 'a start takes the time of the machine as it is',
+    file: 'src/main/server-clock.ts',
+    find: '  return Math.max(time, kept.time, floor);',
+    replace: '  return Math.max(wall, time * 0);',
+    caughtBy: { file: 'test/main/server-clock.test.ts', test: 'what is left of each duration stays' },
+  },
+  {
+    name: 'a machine that was started again takes wall time as it is',
+    file: 'src/main/server-clock.ts',
+    find: ': wall - (kept.wall - kept.time);',
+    replace: ': wall;',
+    caughtBy: { file: 'test/main/server-clock.test.ts', test: 'a wall clock that was set right ends nothing' },
+  },
+  {
+    name: 'the time may begin before the last frame of the journal',
+    file: 'src/main/server-clock.ts',
+    find: 'return Math.max(time, kept.time, floor);',
+    replace: 'return time;',
+    caughtBy: { file: 'test/main/server-clock.test.ts', test: 'no start begins before the last frame' },
+  },
+  {
+    name: 'wall time that jumps ahead is followed at once',
+    file: 'src/main/server-clock.ts',
+    find: 'this.#ticks % forwardTicks === 0) shiftClock(memory, 1);',
+    replace: 'this.#ticks > 0) shiftClock(memory, offset);',
+    caughtBy: { file: 'test/main/server-clock.test.ts', test: 'wall time that jumps ahead is followed by 1 ms' },
+  },
+  {
+    name: 'a process without open files takes its disk for broken',
+    file: 'src/journal/file/segment.ts',
+    find: ' || isOutOfFiles(error);',
+    replace: ' || (isOutOfFiles(error) && false);',
+    caughtBy: { file: 'test/journal/file/journal-writer.test.ts', test: 'is no room, not a broken disk' },
+  },
+  {
+    name: 'the names that lead to a new data directory are not synced',
+    file: 'src/main/data-directory/data-directory-lock.ts',
+    find: '      disk.syncDirectory(path.dirname(at));\n',
+    replace: '',
+    caughtBy: { file: 'test/main/data-directory/data-directory-lock.test.ts', test: 'every name that leads to it' },
+  },
+  {
+    name: 'a connection too many is let in',
+    file: 'src/front-end/http/sockets/connection-limits.ts',
+    find: 'if (before < mostPerAddress) return',
+    replace: 'if (before <= mostPerAddress) return',
+    caughtBy: { file: 'test/server/connections.test.ts', test: 'over the limit of its address' },
   },
   {
     name: 'a stream that comes back begins where it began',

@@ -105,9 +105,11 @@ export class CrashServer {
     this.url = '';
     this.#child = child;
     this.saidInAll += `--- ${shards} shards, failpoint ${failpoint ?? 'none'}, process ${child.pid}\n`;
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.stderr += text;
-      this.saidInAll += text;
+    // Why a server cannot start is a line for people; tests find it beside the log.
+    createInterface({ input: child.stderr }).on('line', (msg) => {
+      this.stderr += `${msg}\n`;
+      this.saidInAll += `${msg}\n`;
+      this.log.push({ level: 60, msg });
     });
     this.#exit = new Promise((resolve) => {
       child.on('error', (error) => (this.stderr += error.message));

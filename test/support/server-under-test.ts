@@ -33,6 +33,10 @@ export interface ServerOptions {
   readonly dataDir?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly listen?: string;
+  /** A command in front of Node's. */
+  readonly wrapper?: readonly string[];
+  /** What its standard output goes to instead of the test: then there is no log to wait for. */
+  readonly stdout?: number;
 }
 
 export type Method = 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH' | 'OPTIONS';
@@ -119,27 +123,43 @@ export class ServerUnderTest {
     assert.equal(ready.status, 200, 'ready when it says so');
   }
 
+  /** Resolves when it serves, for one whose log cannot be read. */
+  async answers(): Promise<void> {
+    const ready = async (): Promise<boolean> => {
+      const reply = await request(`${this.url}/readyz`, { dispatcher: this.#agent }).catch(() => undefined);
+      await reply?.body.dump();
+      return reply?.statusCode === 200;
+    };
+    await eventually('the server serves', ready, patienceMs);
+  }
+
   /** Only starts the process. */
   launch(options: Partial<ServerOptions> = {}): void {
     assert(this.#child === undefined, 'started once at a time');
     this.#options = { ...this.#options, ...options };
-    const { config, env, listen = '127.0.0.1:0' } = this.#options;
+    const { config, env, listen = '127.0.0.1:0', wrapper = [], stdout = 'pipe' } = this.#options;
     fs.writeFileSync(path.join(this.directory, 'config.yml'), config ?? '');
-    const argv = [serverFile, '--listen', listen, '--data-dir', this.dataDir];
-    const child = spawn(process.execPath, argv, {
+    const argv = [...wrapper, process.execPath, serverFile, '--listen', listen, '--data-dir', this.dataDir];
+    const child = spawn(argv[0]!, argv.slice(1), {
       cwd: this.directory,
       env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', stdout, 'pipe'],
     });
     this.logs = [];
     this.stderr = '';
     this.#child = child;
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const parsed: unknown = line.startsWith('{') ? JSON.parse(line) : { level: 30, msg: line };
-      this.logs.push(parsed as LogLine);
+    if (child.stdout !== null)
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        const parsed: unknown = line.startsWith('{') ? JSON.parse(line) : { level: 30, msg: line };
+        this.logs.push(parsed as LogLine);
+        for (const look of this.#onLog) look();
+      });
+    // Why a server cannot start is a line for people; tests find it beside the log.
+    createInterface({ input: child.stderr! }).on('line', (msg) => {
+      this.stderr += `${msg}\n`;
+      this.logs.push({ level: 60, msg });
       for (const look of this.#onLog) look();
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     this.#ended = false;
     this.#closed = once(child, 'close').then(() => {
       this.#ended = true;

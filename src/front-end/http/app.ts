@@ -11,7 +11,8 @@
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
-import { processMs } from '../../shared/clock.ts';
+import { processMs, readClock } from '../../shared/clock.ts';
+import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
@@ -35,7 +36,7 @@ export interface AppOptions {
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
-  readonly counters: Pick<SharedCounters, 'metrics' | 'rates'>;
+  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'clock' | 'lostLogLines'>;
   /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
   readonly boot: string;
   readonly version: string;
@@ -107,6 +108,8 @@ function makeContext(options: AppOptions): RouteContext {
     rateLimiter: new RateLimiter(counters.rates, limits.account_requests_per_second, now ?? processMs),
     metrics: new RequestMetrics(counters.metrics, index, now ?? (() => performance.now())),
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
+    serverTime: () => readClock(counters.clock),
+    lostLogLines: new SharedCount(counters.lostLogLines, 0),
     nextRequestId() {
       requestIds += 1;
       return `${boot}-${index}-${requestIds}`;

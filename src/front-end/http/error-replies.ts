@@ -2,6 +2,7 @@
  * Answers errors outside of a call in our own form: requests that Fastify or Node's HTTP parser refuse, paths and
  * methods that do not exist, and bugs. A bug is logged with the RequestID that the client got.
  */
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
@@ -118,16 +119,22 @@ export function answerBrokenConnection(context: RouteContext, error: NodeJS.Errn
   // In the middle of an earlier reply on this connection, a client would read another head as part of the body.
   if (inTheMiddleOfAReply(socket)) return void socket.destroy();
   const refused = brokenReason(error.code);
-  const body = withRequestId(failureBody(refused), context.nextRequestId());
+  socket.end(rawErrorReply(context.boot, context.nextRequestId(), refused), () => socket.destroy());
+}
+
+/** The bytes of a reply outside of a request that Node knows; the connection closes after it. */
+export function rawErrorReply(boot: string, requestId: string, refused: Failure): string {
+  const body = withRequestId(failureBody(refused), requestId);
   const status = statusOf(refused.code);
   const head = [
-    `HTTP/1.1 ${status} ${status === 413 ? 'Content Too Large' : 'Bad Request'}`,
-    `Dragonlock-Boot: ${context.boot}`,
+    `HTTP/1.1 ${status} ${status === 413 ? 'Content Too Large' : STATUS_CODES[status]}`,
+    `Dragonlock-Boot: ${boot}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
+    ...(status === 503 ? ['Retry-After: 1'] : []),
     'Connection: close',
   ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
 function brokenReason(code: string | undefined): Failure {

@@ -1,5 +1,6 @@
 /** The context that all routes share. `buildApp` makes it once. */
 import type { Limits } from '../../shared/limits.ts';
+import type { SharedCount } from '../../shared/shared-count.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
@@ -22,4 +23,7 @@ export interface RouteContext extends ReplyContext {
   readonly version: string;
   readonly rateLimiter: RateLimiter;
   readonly log: FrontEndLog;
+  /** Milliseconds since the Unix epoch as the server counts them, see shared/clock.ts. */
+  readonly serverTime: () => number;
+  readonly lostLogLines: SharedCount;
 }

@@ -16,8 +16,11 @@
  * tells the shards what they may still write into the rest of the active segment:
  *
  *   open      a spare exists, or is being prepared, or much of the active segment is left
- *   reserve   no spare for lack of disk space, and less than `reserveBytes` left
+ *   reserve   no spare for lack of room, and less than `reserveBytes` left
  *   full      …and less than `fullBytes` left
+ *
+ * "Room" is disk space and open files: both come back, and neither says anything of the content of the disk. With a
+ * spare, only opening it may lack a file; then the frame waits as well, and is tried again.
  *
  * A shard may have taken a revision just before `space` changed. The writer never refuses its records, which would
  * leave a hole in the revisions: if they do not fit any more, they wait in memory, unacknowledged, until a spare
@@ -36,13 +39,14 @@ import type { JournalStats } from '../../protocol/stats.ts';
 import { RecordQueue } from './record-queue.ts';
 import type { RecoveredJournal } from './recovery.ts';
 import {
-  isDiskFull,
+  isOutOfRoom,
   removeSegment,
   segmentHeaderBytes,
   segmentName,
   spareName,
   unlinkIfPresent,
   useSpare,
+  type OpenSpare,
   writeZerosNow,
 } from './segment.ts';
 import { SpareSegment } from './spare-segment.ts';
@@ -90,6 +94,8 @@ export class JournalWriter {
   #dead = false;
   /** The next frame does not fit, and there is no spare. */
   #blocked = false;
+  /** An attempt to open the next segment is scheduled. */
+  #opensLater = false;
   #space: JournalSpace = 'open';
 
   constructor(disk: Disk, directory: string, options: JournalWriterOptions) {
@@ -263,7 +269,9 @@ export class JournalWriter {
     const first = revision(this.#last + 1);
     // The segment that ends here was synced with its last frame.
     const finished = { name: segmentName(this.#first), first: this.#first, last: this.#last, bytes: this.#fileBytes };
-    const next = useSpare(this.#disk, this.#directory, spare, {
+    const opened = this.#openSpare(spare);
+    if (opened === undefined) return false;
+    const next = useSpare(this.#disk, this.#directory, opened, {
       logId: this.#logId,
       first,
       after: this.#last,
@@ -283,13 +291,36 @@ export class JournalWriter {
     return true;
   }
 
+  /** @returns undefined when no file can be opened; the frame is tried again soon */
+  #openSpare(name: string): OpenSpare | undefined {
+    try {
+      return { name, file: this.#disk.open(joinPath(this.#directory, name), 'write') };
+    } catch (error) {
+      if (!isOutOfRoom(error)) throw error;
+      if (name === urgentName) unlinkIfPresent(this.#disk, this.#directory, urgentName);
+      this.#openLater(error);
+      return undefined;
+    }
+  }
+
+  #openLater(error: unknown): void {
+    if (this.#opensLater) return;
+    this.#opensLater = true;
+    const { schedule, retryMs, log } = this.#options;
+    log('warn', 'The next journal segment cannot be opened; trying again', { err: error });
+    schedule(() => {
+      this.#opensLater = false;
+      this.#spareChanged();
+    }, retryMs);
+  }
+
   /** Zero-fills a segment while all commits wait: a fast writer must not meet "disk full" on an empty disk. */
   #prepareNow(): boolean {
     try {
       writeZerosNow(this.#disk, this.#directory, urgentName, this.#options.segmentBytes);
       return true;
     } catch (error) {
-      if (!isDiskFull(error)) throw error;
+      if (!isOutOfRoom(error)) throw error;
       unlinkIfPresent(this.#disk, this.#directory, urgentName);
       this.#spare.fail(error);
       return false;

@@ -37,7 +37,7 @@ import type { JournalLog } from './journal-options.ts';
 import { walkLog, type LogEnd } from './log-walk.ts';
 import {
   createSegment,
-  isDiskFull,
+  isOutOfRoom,
   listSegments,
   readSegmentHeader,
   segmentBytesDefault,
@@ -55,6 +55,8 @@ interface RecoverOptions {
   /** Eight random bytes: the id of a new log. */
   readonly randomBytes: (count: number) => Uint8Array;
   readonly log: JournalLog;
+  /** Called now and then while the log is read, so that the process may be told to stop. */
+  readonly yieldTurn?: () => Promise<void>;
 }
 
 interface RecoveredSegment extends SegmentName {
@@ -83,6 +85,7 @@ export interface RecoveredJournal {
 }
 
 const copyStepBytes = 1024 * 1024;
+const framesPerTurn = 64;
 
 /** @throws JournalCorruption, UnsupportedFormat, and errors of the disk */
 export async function recoverJournal(
@@ -96,7 +99,7 @@ export async function recoverJournal(
   const segments = names.length === 0 ? listSegments(disk, directory) : names;
   const { from, log } = options;
   const known = checkHeaders(disk, directory, segments, from);
-  const end = findEnd(disk, directory, segments, from);
+  const end = await findEnd(disk, directory, segments, options);
   if (end.last < from) {
     const reason = `the log ends at revision ${end.last}, but a checkpoint holds revision ${from}`;
     throw new JournalCorruption(segments.at(-1)?.name ?? directory, end.position, reason);
@@ -185,12 +188,18 @@ function checkHeaders(
   });
 }
 
-function findEnd(disk: Disk, directory: string, segments: readonly SegmentName[], from: Revision): LogEnd {
+async function findEnd(
+  disk: Disk,
+  directory: string,
+  segments: readonly SegmentName[],
+  { from, yieldTurn }: Pick<RecoverOptions, 'from' | 'yieldTurn'>,
+): Promise<LogEnd> {
   const start = segments.findLastIndex((segment) => segment.first <= from + 1);
   const walk = walkLog(disk, directory, segments, Math.max(start, 0));
-  for (;;) {
+  for (let frames = 1; ; frames += 1) {
     const step = walk.next();
     if (step.done) return step.value;
+    if (frames % framesPerTurn === 0) await yieldTurn?.();
   }
 }
 
@@ -209,9 +218,9 @@ async function renewTail(disk: Disk, directory: string, { name, bytes, log }: Re
     try {
       await disk.writeZeros(tmp, source.size());
     } catch (error) {
-      if (!isDiskFull(error)) throw error;
+      if (!isOutOfRoom(error)) throw error;
       unlinkIfPresent(disk, directory, `${name}.tmp`);
-      log('warn', 'The disk is full: the end of the journal is rewritten in place', { file: name });
+      log('warn', 'No room for another file: the end of the journal is rewritten in place', { file: name });
       copyBytes(source, source, bytes);
       zeroBytes(source, bytes);
       source.sync();

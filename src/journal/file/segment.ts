@@ -48,6 +48,7 @@
 import { crc32 } from 'node:zlib';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
+import { isOutOfFiles } from '../../shared/reserved-disk.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
 import { journalVersion, type JournalVersion } from './frame.ts';
 
@@ -187,14 +188,17 @@ export async function createSegment(
   disk.syncDirectory(directory);
 }
 
+export interface OpenSpare {
+  readonly name: string;
+  readonly file: DiskFile;
+}
+
 /** Turns a zero-filled, durable file into the segment `header.first`. Returns it open for writing. */
-export function useSpare(disk: Disk, directory: string, spare: string, header: NewSegmentHeader): DiskFile {
-  const from = joinPath(directory, spare);
-  const file = disk.open(from, 'write');
+export function useSpare(disk: Disk, directory: string, { name, file }: OpenSpare, header: NewSegmentHeader): DiskFile {
   file.write(encodeSegmentHeader({ ...header, bytes: file.size() }), 0, segmentHeaderBytes, 0);
   file.datasync();
   failpoint('journal.segment-prepared');
-  disk.rename(from, joinPath(directory, segmentName(header.first)));
+  disk.rename(joinPath(directory, name), joinPath(directory, segmentName(header.first)));
   disk.syncDirectory(directory);
   failpoint('journal.segment-renamed');
   return file;
@@ -223,10 +227,10 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** Whether the file system is out of space, which passes. No other error does. */
-export function isDiskFull(error: unknown): boolean {
+/** Whether there is no room for another file: disk space, quota or open files are used up. That passes; nothing else does. */
+export function isOutOfRoom(error: unknown): boolean {
   const code = errorCode(error);
-  return code === 'ENOSPC' || code === 'EDQUOT';
+  return code === 'ENOSPC' || code === 'EDQUOT' || isOutOfFiles(error);
 }
 
 /** Removes a file, which may be missing. */

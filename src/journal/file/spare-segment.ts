@@ -1,11 +1,12 @@
 /**
- * Keeps one spare segment ready, so that this background work meets a full disk, and not a commit.
+ * Keeps one spare segment ready, so that this background work meets a full disk, and not a commit. Open files that are
+ * used up (EMFILE, ENFILE) are a lack of room too.
  *
  *             ┌────────────────── use ◄──────────────┐
  *             ▼                                      │
  *        preparing ──── zeros on disk, renamed ───► ready
  *          │   ▲
- *   ENOSPC │   │ every second
+ *  no room │   │ every second
  *          ▼   │
  *         failed          any other error: the owner is told, and ends the process
  *
@@ -14,7 +15,7 @@
  */
 import { joinPath, type Disk } from '../../shared/disk.ts';
 import type { JournalLog } from './journal-options.ts';
-import { isDiskFull, oldName, retireSegment, spareName, spareTmpName, unlinkIfPresent } from './segment.ts';
+import { isOutOfRoom, oldName, retireSegment, spareName, spareTmpName, unlinkIfPresent } from './segment.ts';
 
 interface SpareSegmentOptions {
   readonly segmentBytes: number;
@@ -64,12 +65,12 @@ export class SpareSegment {
     return true;
   }
 
-  /** Tells it that the disk was full for another file. */
+  /** Tells it that there was no room for another file. */
   fail(error: unknown): void {
     if (this.#state === 'failed') return;
     this.#state = 'failed';
     const reason = error instanceof Error ? error.message : String(error);
-    this.#options.log('warn', 'No disk space for the next journal segment; trying again', { reason });
+    this.#options.log('warn', 'No room for the next journal segment; trying again', { reason });
   }
 
   /** Resolves when no attempt is running any more. */
@@ -96,14 +97,14 @@ export class SpareSegment {
       this.#disk.syncDirectory(this.#directory);
     } catch (error) {
       if (this.#state === 'closed') return;
-      if (!isDiskFull(error)) throw error;
+      if (!isOutOfRoom(error)) throw error;
       unlinkIfPresent(this.#disk, this.#directory, spareTmpName);
       this.fail(error);
       this.#retryLater();
       onChange();
       return;
     }
-    if (wasFailed) log('info', 'There is disk space for the next journal segment again');
+    if (wasFailed) log('info', 'There is room for the next journal segment again');
     this.#state = 'ready';
     onChange();
   }

@@ -11,12 +11,22 @@ import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
 import { isLoopback, parseListen } from './listen-address.ts';
 
-export const usage = `Usage: node src/main/server.ts [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
+export const usage = `Usage: npm start -- [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
 
   --config FILE         default: config.yml in the working directory, if there is one
   --listen HOST:PORT    default: 127.0.0.1:8081; also DRAGONLOCK_LISTEN; port 0 takes any free one
   --data-dir DIRECTORY  default: ./data; also DRAGONLOCK_DATA_DIR
+  --help, --version     print this, or the version, and exit
+
+docs/config.md has all settings.
 `;
+
+/** @returns what the command line asks for instead of a server; undefined: a server */
+export function askedFor(argv: readonly string[]): 'help' | 'version' | undefined {
+  // Whatever else is there, or is wrong: somebody who asks for help gets it.
+  if (argv.includes('--help') || argv.includes('-h')) return 'help';
+  return argv.includes('--version') ? 'version' : undefined;
+}
 
 /** The server cannot start with this configuration. The message is for people and may have several lines. */
 export class ConfigError extends Error {

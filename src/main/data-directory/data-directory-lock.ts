@@ -5,15 +5,20 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { tryLock } from 'fs-native-extensions';
+import { realDisk, type Disk } from '../../shared/disk.ts';
 
 export class DataDirectoryInUse extends Error {
   override name = 'DataDirectoryInUse';
 }
 
 /** Creates the directory if it is missing. @throws DataDirectoryInUse, and errors of the file system */
-export function lockDataDirectory(directory: string): { release(): void } {
-  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+export function lockDataDirectory(
+  directory: string,
+  disk: Pick<Disk, 'syncDirectory'> = realDisk,
+): { release(): void } {
+  makeDirectories(path.resolve(directory));
   const file = path.join(directory, 'lock');
+  const isNew = !fs.existsSync(file);
   const fd = fs.openSync(file, 'a+', 0o600);
   if (!tryLock(fd)) {
     const holder = fs.readFileSync(fd, 'utf8').trim();
@@ -25,5 +30,34 @@ export function lockDataDirectory(directory: string): { release(): void } {
   }
   fs.ftruncateSync(fd);
   fs.writeSync(fd, `pid ${process.pid}\n`);
+  if (isNew) syncPathTo(path.resolve(directory), disk);
   return { release: () => fs.closeSync(fd) };
+}
+
+/** One level at a time: under `/proc` Node's recursive `mkdir` would never return. */
+function makeDirectories(directory: string): void {
+  if (fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = path.dirname(directory);
+  if (parent !== directory) makeDirectories(parent);
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+  }
+}
+
+/**
+ * Makes the names that lead to a directory durable when it is used for the first time, whoever made them: a power cut
+ * must not take a whole data directory away. A parent that this user cannot read is somebody else's, and is left out.
+ */
+function syncPathTo(directory: string, disk: Pick<Disk, 'syncDirectory'>): void {
+  for (let at = directory; at !== path.dirname(at); at = path.dirname(at)) {
+    try {
+      disk.syncDirectory(path.dirname(at));
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EINVAL' && code !== 'EROFS') throw error;
+    }
+  }
 }

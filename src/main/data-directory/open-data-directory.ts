@@ -45,6 +45,7 @@ export async function openDataDirectory(config: Config, log: JournalLog): Promis
       segmentBytes: config.journal.segment_bytes,
       randomBytes: (count) => randomBytes(count),
       log,
+      yieldTurn,
     });
     const logId = recovered.logId.toString(16).padStart(16, '0');
     if (layout === undefined) {

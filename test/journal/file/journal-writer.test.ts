@@ -139,7 +139,7 @@ test('journal: a full disk is told before it is met, and passes by itself', asyn
   write(journal, 100, text);
   assert.deepEqual(spaces, ['reserve', 'full', 'open']);
   assert.deepEqual(revisionsOf(readAll(disk)), range(1, journal.revisions.durable()));
-  assert.equal(journal.logged.filter((line) => line.startsWith('No disk space')).length, 1, 'logged once');
+  assert.equal(journal.logged.filter((line) => line.startsWith('No room')).length, 1, 'logged once');
 });
 
 test('journal: what was on its way when the disk became full waits for space and loses nothing', async () => {
@@ -162,6 +162,44 @@ test('journal: what was on its way when the disk became full waits for space and
   assert.equal(journal.writer.space, 'open');
   assert.deepEqual(revisionsOf(readAll(disk)), range(1, 61));
 });
+
+for (const code of ['EMFILE', 'ENFILE'] as const) {
+  test(`journal: ${code} at the next segment is no room, not a broken disk: what is written waits, and goes on`, async () => {
+    const disk = new FaultDisk(1);
+    const journal = await open(disk);
+    await settle();
+    disk.inject = ({ operation, name }) => (operation === 'open' && name === 'spare.log' ? code : undefined);
+    while (journal.writer.space === 'open') write(journal, 1, text);
+    assert.ok(disk.injected > 0);
+    const durable = journal.revisions.durable();
+    assert.equal(journal.writer.space, 'full', 'nothing more is accepted');
+    journal.tick();
+    journal.tick();
+    assert.equal(journal.revisions.durable(), durable);
+    disk.inject = undefined;
+    journal.tick();
+    assert.equal(journal.writer.space, 'open');
+    assert.equal(journal.revisions.durable(), journal.revisions.current());
+    write(journal, 10, text);
+    assert.deepEqual(revisionsOf(readAll(disk)), range(1, journal.revisions.current()));
+    assert.equal(journal.logged.filter((line) => line.includes('cannot be opened')).length, 3, 'once an attempt');
+  });
+
+  test(`journal: ${code} while the spare is prepared passes by itself`, async () => {
+    const disk = new FaultDisk(1);
+    disk.inject = ({ operation, name }) => (operation === 'writeZeros' && name === 'spare.tmp' ? code : undefined);
+    const journal = await open(disk);
+    await settle();
+    assert.ok(disk.injected > 0);
+    while (journal.writer.space !== 'full') write(journal, 1, text);
+    disk.inject = undefined;
+    journal.tick();
+    await settle();
+    assert.equal(journal.writer.space, 'open');
+    write(journal, 10, text);
+    assert.deepEqual(revisionsOf(readAll(disk)), range(1, journal.revisions.current()));
+  });
+}
 
 for (const operation of ['write', 'datasync'] as const) {
   test(`journal: after an error of ${operation} there is no further success`, async () => {

@@ -1,0 +1,122 @@
+/** What keeps a server from starting is one line for people on standard error, with what to do, and exit code 1. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
+
+function temporary(t: TestContext): string {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-start-'));
+  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(cwd: string, ...args: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, [serverFile, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode, stdout, stderr };
+}
+
+async function refused(t: TestContext, reason: RegExp, ...args: readonly string[]): Promise<void> {
+  const directory = temporary(t);
+  const ended = await run(directory, '--data-dir', path.join(directory, 'data'), '--listen', '127.0.0.1:0', ...args);
+  assert.equal(ended.code, 1, ended.stderr);
+  assert.match(ended.stderr, reason);
+  assert.equal(ended.stderr.trimEnd().split('\n').length, 1, `one line: ${ended.stderr}`);
+  assert.doesNotMatch(ended.stdout, /"level":60|stack/);
+}
+
+/** Root may write everywhere. */
+const notRoot = process.getuid?.() === 0 ? 'root may do everything' : false;
+
+test('start: a data directory that is a file, below a file, below a link to nowhere, or in /proc', async (t) => {
+  const directory = temporary(t);
+  const file = path.join(directory, 'file');
+  fs.writeFileSync(file, '');
+  fs.symlinkSync('/nowhere/at/all', path.join(directory, 'link'));
+  const what = /^Cannot use the data directory .*choose another data directory \(--data-dir\)\. \[E[A-Z]+\]$/m;
+  await Promise.all([
+    refused(t, what, '--data-dir', file),
+    refused(t, what, '--data-dir', path.join(file, 'below')),
+    refused(t, what, '--data-dir', path.join(directory, 'link')),
+    refused(t, what, '--data-dir', '/proc/no/such/place'),
+  ]);
+});
+
+test('start: parts of a data directory that are not what they should be', async (t) => {
+  const directory = temporary(t);
+  for (const part of ['store', 'journal']) {
+    fs.mkdirSync(path.join(directory, part));
+    fs.writeFileSync(path.join(directory, part, part), '');
+  }
+  fs.mkdirSync(path.join(directory, 'lock-is-one', 'lock'), { recursive: true });
+  const what = /^Cannot use the data directory .* \[E[A-Z]+\]$/m;
+  await Promise.all([
+    refused(t, what, '--data-dir', path.join(directory, 'store')),
+    refused(t, what, '--data-dir', path.join(directory, 'journal')),
+    refused(t, what, '--data-dir', path.join(directory, 'lock-is-one')),
+  ]);
+});
+
+test('start: a data directory of another user', { skip: notRoot }, async (t) => {
+  await refused(t, /this user has no right to.*chown.*\[EACCES\]$/m, '--data-dir', '/var/lib/dragonlock-not-ours');
+});
+
+test('start: an address that is in use, not of this machine, or a name without one', async (t) => {
+  const other = net.createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as net.AddressInfo;
+  const directory = temporary(t);
+  const config = path.join(directory, 'config.yml');
+  fs.writeFileSync(config, 'tokens: [{ token: x, accounts: "*", scopes: [read] }]');
+  await Promise.all([
+    refused(t, /^Cannot listen on 127\.0\.0\.1:\d+: the address is in use\. Stop/, '--listen', `127.0.0.1:${port}`),
+    refused(t, /^Cannot listen on 192\.0\.2\.1:9: .*does not have/, '--config', config, '--listen', '192.0.2.1:9'),
+    refused(t, /^Cannot listen on no\.invalid:9: the name/, '--config', config, '--listen', 'no.invalid:9'),
+  ]);
+});
+
+test('start: a configuration that is missing or cannot be read', async (t) => {
+  const directory = temporary(t);
+  await refused(t, /^nowhere\.yml: cannot be read/, '--config', 'nowhere.yml');
+  await refused(t, /cannot be read: EISDIR/, '--config', directory);
+});
+
+test('start: --help and --version are answered, whatever else is there', async (t) => {
+  const directory = temporary(t);
+  const help = await run(directory, '--data-dir', '/proc/x', '--help');
+  assert.deepEqual([help.code, help.stderr], [0, '']);
+  assert.match(help.stdout, /^Usage: .*--config FILE/);
+  const version = await run(directory, '--version');
+  assert.deepEqual([version.code, version.stderr], [0, '']);
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('start: every level of a data directory that is made for it is made, for this user only', async (t) => {
+  const directory = temporary(t);
+  const data = path.join(directory, 'a', 'b', 'c');
+  const child = spawn(process.execPath, [serverFile, '--data-dir', data, '--listen', '127.0.0.1:0'], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  for await (const chunk of child.stdout) if (String(chunk).includes('Serving')) child.kill('SIGTERM');
+  if (child.exitCode === null) await once(child, 'exit');
+  assert.equal(child.exitCode, 0);
+  for (const level of ['a', 'a/b', 'a/b/c']) {
+    assert.equal(fs.statSync(path.join(directory, level)).mode & 0o777, 0o700, level);
+  }
+});
