@@ -22,6 +22,7 @@ import { bootShard } from '../shard-worker/open-shard.ts';
 import type { Boot } from '../shard-worker/core/state/state.ts';
 import type { ShardFromMain, ShardThreadData, ShardToMain } from '../shard-worker/shard-thread.ts';
 import { assert } from '../shared/assert.ts';
+import { recordBytesMax } from '../shared/limits.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import type { OpenedDataDirectory } from './data-directory/open-data-directory.ts';
@@ -89,6 +90,7 @@ export class Threads {
         shard,
         shards,
         limits: config.limits,
+        recordBytesMax: recordBytesMax(journal.segment_bytes),
         dataDirectory: config.data_dir,
         journalDirectory,
         recovered,

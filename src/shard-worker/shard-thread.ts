@@ -36,6 +36,8 @@ export interface ShardThreadData {
   readonly shard: number;
   readonly shards: number;
   readonly limits: Limits;
+  /** See `recordBytesMax` in shared/limits.ts. */
+  readonly recordBytesMax: number;
   readonly dataDirectory: string;
   readonly journalDirectory: string;
   readonly recovered: RecoveredJournal;
@@ -123,7 +125,8 @@ toMain({ kind: 'replayed', records: replayed });
 let timer: NodeJS.Timeout | undefined;
 
 function serve(boot: Boot): void {
-  const state = newShardState({ shard, limits: data.limits, entries: store, revisions, owns, boot });
+  const { limits, recordBytesMax } = data;
+  const state = newShardState({ shard, limits, entries: store, revisions, owns, recordBytesMax, boot });
   const checkpoints = new ShardCheckpoints({
     state,
     store,

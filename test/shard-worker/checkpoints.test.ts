@@ -34,6 +34,7 @@ function shard() {
     entries: store,
     revisions,
     owns: () => true,
+    recordBytesMax: Infinity,
     boot: { number: 1, rev: revision(0), at: startOfTime },
   });
   const checkpointer = new Checkpointer({

@@ -44,6 +44,7 @@ class ShardUnderTest {
       entries,
       revisions,
       owns: () => true,
+      recordBytesMax: Infinity,
       boot,
     });
     this.#actor = new ShardActor({

@@ -23,7 +23,7 @@ import { PrefixWatches } from '../../src/router/watch/prefix-watches.ts';
 import { RouterCounts } from '../../src/router/router-counts.ts';
 import { Router } from '../../src/router/router.ts';
 import { systemAfter } from '../../src/shared/clock.ts';
-import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
+import { defaultLimits, recordBytesMax, type Limits } from '../../src/shared/limits.ts';
 import { newShardState, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
 import { startOfTime, type Body } from './core-under-test.ts';
@@ -82,6 +82,7 @@ export interface RouterTestOptions {
   readonly shards: number;
   readonly routers?: number;
   readonly limits?: Partial<Limits>;
+  readonly recordBytesMax?: number;
   /** Seeds the order of steps; absent: first come, first served. */
   readonly seed?: number;
 }
@@ -127,6 +128,7 @@ export class RouterUnderTest {
         entries: new MapEntries(),
         revisions: this.#revisions,
         owns: (account, key) => ownerOf(account, key, shards) === index,
+        recordBytesMax: options.recordBytesMax ?? recordBytesMax(64 * 1024 * 1024),
         boot: { number: 1, rev: revision(0), at: this.now },
       }),
     );
