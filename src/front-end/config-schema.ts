@@ -82,9 +82,7 @@ function limitUnit(name: string): string {
 }
 
 const limitsSchema = Type.Object(
-  Object.fromEntries(
-    Object.entries(limitRanges).map(([name, [min, max]]) => [name, count(min, limitUnit(name), max)]),
-  ),
+  Object.fromEntries(Object.entries(limitRanges).map(([name, [min, max]]) => [name, count(min, limitUnit(name), max)])),
   { ...closed, expected: 'an object' },
 );
 

@@ -13,8 +13,6 @@
  * id counts as unused.
  */
 const start = '[3,';
-/** The bytes of the longest pointer: the id has at most 512 bytes, each of which may become six. */
-export const pointerBytesMax = start.length + 6 * 512 + 3;
 
 export function pointerTo(id: string): string {
   return `${start}${JSON.stringify(id)}]`;

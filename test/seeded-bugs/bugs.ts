@@ -516,6 +516,27 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'the record is in the commit of the effects' },
   },
   {
+    name: 'a record may be larger than a segment',
+    file: `${core}/batch/batch.ts`,
+    find: 'recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax)',
+    replace: 'recordTooLarge(batch, evaluation.pending, tail, 8 * state.recordBytesMax)',
+    caughtBy: { file: `${tests}/core/record-size.test.ts`, test: 'fits, or is refused without a trace' },
+  },
+  {
+    name: 'an id whose reply another shard has is replayed without it',
+    file: `${core}/state/state.ts`,
+    find: 'holder === undefined ? replyUnder(record, pointed) : pointerTo(holder)',
+    replace: 'holder === undefined ? written : pointerTo(holder)',
+    caughtBy: { file: `${tests}/replay.test.ts`, test: 'ids on several shards share one reply' },
+  },
+  {
+    name: 'a repartition parts an id from its reply',
+    file: 'src/storage/lmdb/repartition.ts',
+    find: 'ownerOf(account, pointed, targets.length) !== owner',
+    replace: 'ownerOf(account, pointed, targets.length) === owner',
+    caughtBy: { file: 'test/storage/lmdb/repartition.test.ts', test: 'gets the reply' },
+  },
+  {
     name: 'a replay ignores that the payload is another',
     file: `${core}/batch/stored-reply.ts`,
     find: 'const same = before.fingerprint === undefined || before.fingerprint === fingerprint;',

@@ -11,7 +11,7 @@ import { defaultLimits } from '../../src/shared/limits.ts';
 import { openShard } from '../../src/shard-worker/open-shard.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { batch, get, lock, mlock, next, once, remove, set, unlock } from '../support/commands.ts';
-import type { AskedClient } from '../support/router-under-test.ts';
+import { keyOn, type AskedClient } from '../support/router-under-test.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
@@ -103,6 +103,32 @@ for (const shards of [1, 3]) {
     assert.ok(acknowledged > 100 && (shards === 1 || unanswered > 10), `${acknowledged} and ${unanswered}`);
   });
 }
+
+test('ids on several shards share one reply in the log; each answers with it after a crash, a stop and replay', async (context) => {
+  const shards = 3;
+  const ids = [0, 0, 1, 1, 2, 2].map((shard, i) => keyOn(shard, shards, i, 'id'));
+  for (const order of [ids, ids.toReversed()]) {
+    const server = await ServerInMemory.start(context, { shards });
+    const add = { counter: [{ key: 'visits', op: 'add', n: 1 }] } as const;
+    const first = await server.ok(batch({ ...once(order), ...add }));
+    const digest = server.digest();
+    const check = async (): Promise<void> => {
+      assert.equal(server.digest(), digest);
+      for (const id of order) {
+        const again = await server.ask(batch({ ...once(id, { mode: 'replay' }), ...add }));
+        assert.deepEqual([again.status, again.body], [200, first]);
+      }
+    };
+    await check();
+    await server.crash(1);
+    await check();
+    await server.stop();
+    await server.start();
+    await check();
+    await server.advance(60_000);
+    await server.ok(batch({ ...once(order), ...add }));
+  }
+});
 
 test('fences and versions grow over restarts, mutexes too', async (context) => {
   const server = await ServerInMemory.start(context, { shards: 3 });

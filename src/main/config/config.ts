@@ -1,7 +1,7 @@
 /**
  * Makes the `Config` of the server from command line, environment and config.yml. A flag wins over the environment, the
  * environment over the file, the file over the defaults. One error reports all problems, each with its place:
- * `config.yml:12:3: limits.body_bytes_max: expected an integer of at least 1024 (bytes), got "8MB"`.
+ * `config.yml:12:3: limits.body_bytes_max: expected an integer from 1024 to 33554432 (bytes), got "8MB"`.
  */
 import { hash } from 'node:crypto';
 import fs from 'node:fs';

@@ -6,7 +6,7 @@
 import { failure } from '../../../protocol/errors.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { effectBytes, effectBytesMax, recordHeaderBytes } from '../../../protocol/record.ts';
-import { pointerBytesMax } from '../../../protocol/stored-reply-pointer.ts';
+import { pointerTo } from '../../../protocol/stored-reply-pointer.ts';
 import type { FailedItem, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import { storedReplyBytesMax } from './stored-reply.ts';
 
@@ -36,7 +36,10 @@ export function recordTooLarge(
 
 function storedBytes({ idempotency }: Batch, tail: string): number {
   if (idempotency === undefined) return 0;
-  return storedReplyBytesMax(tail) + (idempotency.ids.length - 1) * pointerBytesMax;
+  const { ids } = idempotency;
+  // Any of the ids may be the one that the others point to.
+  const pointer = ids.length === 1 ? 0 : Math.max(...ids.map((id) => Buffer.byteLength(pointerTo(id))));
+  return storedReplyBytesMax(tail) + (ids.length - 1) * pointer;
 }
 
 function partsOf(batch: Batch, tail: string): string {

@@ -39,12 +39,16 @@ interface Version1 {
 
 /** Returns the text of what a batch's idempotency ids store, but for the head; empty for a batch without ids. */
 export function storedTail(batch: Batch, results: Results): string {
-  return batch.idempotency === undefined ? '' : `${JSON.stringify(namesIn(batch, results))},${JSON.stringify(results)}]`;
+  return batch.idempotency === undefined
+    ? ''
+    : `${JSON.stringify(namesIn(batch, results))},${JSON.stringify(results)}]`;
 }
 
 /** Returns the whole text. @param tail from `storedTail` */
 export function storedReply({ idempotency }: Batch, { rev, now }: Pick<Answered, 'rev' | 'now'>, tail: string): string {
-  return idempotency === undefined ? '' : `[${version},${JSON.stringify(idempotency.fingerprint)},${rev},${now},${tail}`;
+  return idempotency === undefined
+    ? ''
+    : `[${version},${JSON.stringify(idempotency.fingerprint)},${rev},${now},${tail}`;
 }
 
 /** Returns the most bytes that the whole text takes. */
