@@ -25,6 +25,8 @@ import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ShardStats } from '../protocol/stats.ts';
 import { apply, passTime } from './core/apply.ts';
+import { takeEpoch } from './core/take-epoch.ts';
+import type { Turn } from './core/state/turn.ts';
 import type { CoreMessage } from './core/state/core-message.ts';
 import type { Outbox, RequestRef } from './core/state/outbox.ts';
 import type { ShardState } from './core/state/state.ts';
@@ -70,6 +72,8 @@ export interface ActorOptions {
   readonly congested?: () => boolean;
   /** Schedules a call of `turn` after `delayMs`. Replaces the previous schedule. */
   readonly wake: (delayMs: number) => void;
+  /** Asks the shard that counts epochs for one, which comes to `addEpoch`. Called once until then. */
+  readonly askForEpoch?: () => void;
   /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
   readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
@@ -83,6 +87,8 @@ export class ShardActor {
   #turns = 0;
   #announced: number;
   #inTurn = false;
+  #askedForEpoch = false;
+  readonly #epochTakers: ((epoch: number) => void)[] = [];
 
   constructor(options: ActorOptions) {
     this.#options = options;
@@ -106,6 +112,18 @@ export class ShardActor {
     }
   }
 
+  /** Adds fences for mutexes. */
+  addEpoch(epoch: number): void {
+    this.#askedForEpoch = false;
+    this.#options.state.mutexes.fences.add(epoch);
+  }
+
+  /** Takes an epoch, on the shard that counts them. Calls `taken` when that is durable; on a full disk it waits. */
+  takeEpoch(taken: (epoch: number) => void): void {
+    this.#epochTakers.push(taken);
+    this.#options.wake(0);
+  }
+
   /** Processes the mailbox until it is empty or a front end is congested. */
   turn(): void {
     do {
@@ -122,6 +140,7 @@ export class ShardActor {
     state.outOfSpace = this.#outOfSpace();
     const turn = { state, now, out: this.#turnOut };
     passTime(turn);
+    this.#takeEpochs(turn);
     let taken = 0;
     const most = Math.min(this.#mailbox.length, turnMessagesMax);
     while (taken < most && this.#turnOut.length + this.#records.byteLength < turnBytesMax) {
@@ -133,9 +152,24 @@ export class ShardActor {
     }
     this.#mailbox.splice(0, taken);
     this.#flush();
+    this.#lookAtFences();
     checkpoints.afterTurn(now);
     this.#sleep(now);
     this.#inTurn = false;
+  }
+
+  #takeEpochs(turn: Turn): void {
+    if (this.#epochTakers.length === 0 || turn.state.outOfSpace?.space === 'full') return;
+    for (const taken of this.#epochTakers.splice(0)) {
+      const { epoch, rev } = takeEpoch(turn);
+      this.#options.journal.whenDurable(rev, () => taken(epoch));
+    }
+  }
+
+  #lookAtFences(): void {
+    if (this.#askedForEpoch || !this.#options.state.mutexes.fences.low) return;
+    this.#askedForEpoch = true;
+    this.#options.askForEpoch?.();
   }
 
   #flush(): void {

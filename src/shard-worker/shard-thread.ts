@@ -1,7 +1,7 @@
 /**
  * A shard's thread: opens the shard, then feeds the actor.
  *
- *   replay ─► "replayed" to main ─► "boot" from main (one shard counts the start) ─► "serve" ─► turns
+ *   replay ─► "replayed" to main ─► "boot" from main (one shard takes the epoch of this start) ─► "serve" ─► turns
  *
  * A turn begins when a message arrives on any port, and takes all messages that have arrived on any of them. While the
  * journal's fdatasync blocks this thread (with one shard the journal runs here), messages gather, and the next turn
@@ -56,6 +56,10 @@ export interface ShardThreadData {
 export type ShardFromMain =
   | { readonly kind: 'boot' }
   | { readonly kind: 'serve'; readonly boot: Boot }
+  /** To the shard that counts epochs. */
+  | { readonly kind: 'take-epoch'; readonly id: number }
+  /** To the shard that has asked for one. */
+  | { readonly kind: 'epoch'; readonly epoch: number }
   | { readonly kind: 'journal-stats'; readonly id: number }
   | { readonly kind: 'stop' };
 
@@ -63,6 +67,8 @@ export type ShardToMain =
   | { readonly kind: 'replayed'; readonly records: number }
   | { readonly kind: 'booted'; readonly boot: Boot }
   | { readonly kind: 'serving' }
+  | { readonly kind: 'ask-for-epoch' }
+  | { readonly kind: 'epoch-taken'; readonly id: number; readonly epoch: number }
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats }
   | {
       readonly kind: 'log';
@@ -112,6 +118,10 @@ main.on('message', (message: ShardFromMain) => {
       return void commitBoot(store, journal, revisions, clock.now()).then((boot) => toMain({ kind: 'booted', boot }));
     case 'serve':
       return serve(message.boot);
+    case 'take-epoch':
+      return serving!.takeEpoch((epoch) => toMain({ kind: 'epoch-taken', id: message.id, epoch }));
+    case 'epoch':
+      return serving!.addEpoch(message.epoch);
     case 'journal-stats':
       return toMain({ kind: 'journal-stats', id: message.id, stats: writer!.stats() });
     case 'stop':
@@ -123,6 +133,8 @@ main.on('message', (message: ShardFromMain) => {
 toMain({ kind: 'replayed', records: replayed });
 
 let timer: NodeJS.Timeout | undefined;
+/** From `serve` on. */
+let serving: ShardActor | undefined;
 
 function serve(boot: Boot): void {
   const { limits, recordBytesMax } = data;
@@ -150,6 +162,7 @@ function serve(boot: Boot): void {
       clearTimeout(timer);
       timer = setTimeout(() => actor.turn(), delayMs);
     },
+    askForEpoch: () => toMain({ kind: 'ask-for-epoch' }),
     ...(local !== undefined && {
       announce: { routers: data.routerPorts.length, onDurable: (listener) => local.onDurable(listener) },
     }),
@@ -169,6 +182,7 @@ function serve(boot: Boot): void {
       }
     });
   };
+  serving = actor;
   actor.turn();
   toMain({ kind: 'serving' });
 }

@@ -490,7 +490,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'fences of mutexes begin anew after a restart',
     file: `${core}/operations/mutex.ts`,
-    find: 'state.boot.number * fencesPerBoot + mutexes.fences',
+    find: 'state.boot.epoch * fencesPerBoot + mutexes.fences',
     replace: 'mutexes.fences',
     caughtBy: { file: `${tests}/core/mutexes.test.ts`, test: 'fences grow over restarts' },
   },

@@ -35,7 +35,7 @@ function shard() {
     revisions,
     owns: () => true,
     recordBytesMax: Infinity,
-    boot: { number: 1, rev: revision(0), at: startOfTime },
+    boot: { epoch: 1, rev: revision(0), at: startOfTime },
   });
   const checkpointer = new Checkpointer({
     shard: state.shard,

@@ -36,7 +36,7 @@ class ShardUnderTest {
 
   constructor() {
     const revisions = new LocalRevisions(revision(1));
-    const boot = { number: 1, rev: revision(0), at: startOfTime };
+    const boot = { epoch: 1, rev: revision(0), at: startOfTime };
     const entries = new MapEntries();
     const state = newShardState({
       shard: shardId(0),

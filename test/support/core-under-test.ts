@@ -106,7 +106,7 @@ export class CoreUnderTest implements Outbox {
       revisions: this.revisions,
       owns: () => true,
       recordBytesMax: options.recordBytesMax ?? recordBytesMax(64 * 1024 * 1024),
-      boot: { number: 1, rev: revision(0), at: this.now, ...options.boot },
+      boot: { epoch: 1, rev: revision(0), at: this.now, ...options.boot },
     });
   }
 
@@ -118,7 +118,7 @@ export class CoreUnderTest implements Outbox {
       entries: this.entries,
       revisions: this.revisions,
       now: this.now,
-      boot: { number: this.state.boot.number + 1, rev, at: this.now, ...boot },
+      boot: { epoch: this.state.boot.epoch + 1, rev, at: this.now, ...boot },
       ...options,
     });
   }

@@ -139,6 +139,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
 
   const links: QueueShardLink[][] = Array.from({ length: routers }, () => []);
   const cancels: (() => void)[] = [];
+  const actors: ShardActor[] = [];
   const states = shardIds.map((shard) => {
     const { store, checkpointer, owns } = opened[shard]!;
     const state = newShardState({ shard, limits, entries: store, revisions, owns, recordBytesMax, boot });
@@ -156,8 +157,10 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         cancels[shard]?.();
         cancels[shard] = after(delayMs, () => actor.turn());
       },
+      askForEpoch: () => defer(() => actors[counting]!.takeEpoch((epoch) => defer(() => actor.addEpoch(epoch)))),
       ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
     });
+    actors[shard] = actor;
     // Messages that arrive before the turn begins are part of it.
     const turns = queue<() => void>(`turns of shard ${shard}`, (run) => run());
     links.forEach((row, router) => {

@@ -129,7 +129,7 @@ export class RouterUnderTest {
         revisions: this.#revisions,
         owns: (account, key) => ownerOf(account, key, shards) === index,
         recordBytesMax: options.recordBytesMax ?? recordBytesMax(64 * 1024 * 1024),
-        boot: { number: 1, rev: revision(0), at: this.now },
+        boot: { epoch: 1, rev: revision(0), at: this.now },
       }),
     );
     this.#actors = this.states.map(

@@ -3,6 +3,7 @@
  * sees it half-changed. `entries` is durable content; the rest lives in memory and is empty after a restart.
  */
 import type { Entries } from '../../../protocol/entries.ts';
+import { Fences } from '../../../protocol/epochs.ts';
 import type { Failure } from '../../../protocol/errors.ts';
 import type { AccountId, Revision, ShardId } from '../../../protocol/ids.ts';
 import type { Revisions } from '../../../protocol/journal.ts';
@@ -59,8 +60,8 @@ export interface ParticipantState {
 }
 
 export interface Boot {
-  /** Counts the starts of this data directory; the upper part of every mutex fence. */
-  readonly number: number;
+  /** The epoch that this start has taken: the upper part of the first mutex fences. */
+  readonly epoch: number;
   /** Locks granted at or before this revision were held while the server was down. */
   readonly rev: Revision;
   /** Wall-clock milliseconds. */
@@ -70,8 +71,7 @@ export interface Boot {
 export interface Mutexes {
   /** By `nameOf`: held, or free for less than `mutexHistoryMs`. */
   readonly byName: Map<string, Mutex>;
-  /** The number of fences that this boot has given out. */
-  fences: number;
+  readonly fences: Fences;
 }
 
 export interface Mutex {
@@ -89,7 +89,7 @@ export function newShardState(
     lastRev: given.revisions.durable(),
     waitQueues: new WaitQueues(),
     timers: new Timers(),
-    mutexes: { byName: new Map(), fences: 0 },
+    mutexes: { byName: new Map(), fences: new Fences(given.boot.epoch) },
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
     watched: new WatchedKeys(),
