@@ -48,6 +48,13 @@ const storeFullMessages = {
   overloaded: 'Writes come faster than checkpoints can be written; try again soon.',
 } as const;
 
+/** Revisions have 48 bits on disk. The last ones are for starts and for what other shards write in this very turn. */
+const lastRevision = 2 ** 48 - 2 ** 30;
+const noRevisions = failure(
+  'quota_exceeded',
+  'The 2^48 revisions of this data directory are used up. Only reads are served: copy the content to a new one.',
+);
+
 /** Decides when entries newer than the store's last checkpoint are written to it. */
 export interface CheckpointSchedule {
   /** Reports the size of the records of one turn. */
@@ -203,6 +210,7 @@ export class ShardActor {
       const left = space === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
       return { space, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
     }
+    if (this.#options.state.lastRev >= lastRevision) return { space: 'full', failure: noRevisions };
     const full = this.#options.checkpoints.full();
     return full === undefined ? undefined : { space: 'reserve', failure: failure(full, storeFullMessages[full]) };
   }
