@@ -21,12 +21,12 @@ import type {
   ToShard,
 } from '../protocol/wire/shard-messages.ts';
 import { answerLength } from '../protocol/wire/shard-wire.ts';
+import { lastRevision, noRevisionsLeft } from '../protocol/last-revision.ts';
 import { RecordWriter, type CommitRecord } from '../protocol/record.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ShardStats } from '../protocol/stats.ts';
 import { apply, passTime } from './core/apply.ts';
-import { takeEpoch } from './core/take-epoch.ts';
-import type { Turn } from './core/state/turn.ts';
+import { EpochExchange } from './epoch-exchange.ts';
 import type { CoreMessage } from './core/state/core-message.ts';
 import type { Outbox, RequestRef } from './core/state/outbox.ts';
 import type { ShardState } from './core/state/state.ts';
@@ -47,13 +47,6 @@ const storeFullMessages = {
   quota_exceeded: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
   overloaded: 'Writes come faster than checkpoints can be written; try again soon.',
 } as const;
-
-/** Revisions have 48 bits on disk. The last ones are for starts and for what other shards write in this very turn. */
-const lastRevision = 2 ** 48 - 2 ** 30;
-const noRevisions = failure(
-  'quota_exceeded',
-  'The 2^48 revisions of this data directory are used up. Only reads are served: copy the content to a new one.',
-);
 
 /** Decides when entries newer than the store's last checkpoint are written to it. */
 export interface CheckpointSchedule {
@@ -79,13 +72,14 @@ export interface ActorOptions {
   readonly congested?: () => boolean;
   /** Schedules a call of `turn` after `delayMs`. Replaces the previous schedule. */
   readonly wake: (delayMs: number) => void;
-  /** Asks the shard that counts epochs for one, which comes to `addEpoch`. Called once until then. */
+  /** Asks the shard that counts epochs for one, which comes to `epochs.add`. */
   readonly askForEpoch?: () => void;
   /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
   readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
 
 export class ShardActor {
+  readonly epochs: EpochExchange;
   readonly #options: ActorOptions;
   readonly #mailbox: { router: number; message: Exclude<ToShard, { kind: 'array' }> | CoreMessage }[] = [];
   readonly #records = new RecordWriter();
@@ -94,13 +88,12 @@ export class ShardActor {
   #turns = 0;
   #announced: number;
   #inTurn = false;
-  #askedForEpoch = false;
-  readonly #epochTakers: ((epoch: number) => void)[] = [];
 
   constructor(options: ActorOptions) {
     this.#options = options;
     this.#turnOut = new TurnOutbox(options.state, this.#records);
     this.#announced = options.state.revisions.durable();
+    this.epochs = new EpochExchange(options);
     // After a full disk the journal writes its backlog as soon as it finds space, outside of any turn.
     options.announce?.onDurable(() => {
       if (!this.#inTurn) this.#send();
@@ -119,18 +112,6 @@ export class ShardActor {
     }
   }
 
-  /** Adds fences for mutexes. */
-  addEpoch(epoch: number): void {
-    this.#askedForEpoch = false;
-    this.#options.state.mutexes.fences.add(epoch);
-  }
-
-  /** Takes an epoch, on the shard that counts them. Calls `taken` when that is durable; on a full disk it waits. */
-  takeEpoch(taken: (epoch: number) => void): void {
-    this.#epochTakers.push(taken);
-    this.#options.wake(0);
-  }
-
   /** Processes the mailbox until it is empty or a front end is congested. */
   turn(): void {
     do {
@@ -147,7 +128,7 @@ export class ShardActor {
     state.outOfSpace = this.#outOfSpace();
     const turn = { state, now, out: this.#turnOut };
     passTime(turn);
-    this.#takeEpochs(turn);
+    this.epochs.begin(turn);
     let taken = 0;
     const most = Math.min(this.#mailbox.length, turnMessagesMax);
     while (taken < most && this.#turnOut.length + this.#records.byteLength < turnBytesMax) {
@@ -159,24 +140,10 @@ export class ShardActor {
     }
     this.#mailbox.splice(0, taken);
     this.#flush();
-    this.#lookAtFences();
+    this.epochs.end();
     checkpoints.afterTurn(now);
     this.#sleep(now);
     this.#inTurn = false;
-  }
-
-  #takeEpochs(turn: Turn): void {
-    if (this.#epochTakers.length === 0 || turn.state.outOfSpace?.space === 'full') return;
-    for (const taken of this.#epochTakers.splice(0)) {
-      const { epoch, rev } = takeEpoch(turn);
-      this.#options.journal.whenDurable(rev, () => taken(epoch));
-    }
-  }
-
-  #lookAtFences(): void {
-    if (this.#askedForEpoch || !this.#options.state.mutexes.fences.low) return;
-    this.#askedForEpoch = true;
-    this.#options.askForEpoch?.();
   }
 
   #flush(): void {
@@ -210,7 +177,7 @@ export class ShardActor {
       const left = space === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
       return { space, failure: failure('disk_full', `There is no disk space for the journal. ${left}`) };
     }
-    if (this.#options.state.lastRev >= lastRevision) return { space: 'full', failure: noRevisions };
+    if (this.#options.state.lastRev >= lastRevision) return { space: 'full', failure: noRevisionsLeft };
     const full = this.#options.checkpoints.full();
     return full === undefined ? undefined : { space: 'reserve', failure: failure(full, storeFullMessages[full]) };
   }

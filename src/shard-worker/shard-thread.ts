@@ -119,9 +119,9 @@ main.on('message', (message: ShardFromMain) => {
     case 'serve':
       return serve(message.boot);
     case 'take-epoch':
-      return serving!.takeEpoch((epoch) => toMain({ kind: 'epoch-taken', id: message.id, epoch }));
+      return serving!.epochs.take((epoch) => toMain({ kind: 'epoch-taken', id: message.id, epoch }));
     case 'epoch':
-      return serving!.addEpoch(message.epoch);
+      return serving!.epochs.add(message.epoch);
     case 'journal-stats':
       return toMain({ kind: 'journal-stats', id: message.id, stats: writer!.stats() });
     case 'stop':

@@ -489,10 +489,17 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'fences of mutexes begin anew after a restart',
-    file: `${core}/operations/mutex.ts`,
-    find: 'state.boot.epoch * fencesPerBoot + mutexes.fences',
-    replace: 'mutexes.fences',
+    file: `${core}/state/state.ts`,
+    find: 'new Fences(given.boot.epoch)',
+    replace: 'new Fences(1)',
     caughtBy: { file: `${tests}/core/mutexes.test.ts`, test: 'fences grow over restarts' },
+  },
+  {
+    name: 'an epoch of fences is used again after a crash',
+    file: 'src/protocol/epochs.ts',
+    find: ': stored + 1;',
+    replace: ': stored;',
+    caughtBy: { file: `${tests}/replay.test.ts`, test: 'a shard takes a further epoch before its fences end' },
   },
   {
     name: 'a lease has no grace after a restart',

@@ -157,7 +157,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         cancels[shard]?.();
         cancels[shard] = after(delayMs, () => actor.turn());
       },
-      askForEpoch: () => defer(() => actors[counting]!.takeEpoch((epoch) => defer(() => actor.addEpoch(epoch)))),
+      askForEpoch: () => defer(() => actors[counting]!.epochs.take((epoch) => defer(() => actor.epochs.add(epoch)))),
       ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
     });
     actors[shard] = actor;

@@ -83,6 +83,8 @@ export interface RouterTestOptions {
   readonly routers?: number;
   readonly limits?: Partial<Limits>;
   readonly recordBytesMax?: number;
+  /** The last revision before the test. */
+  readonly last?: Revision;
   /** Seeds the order of steps; absent: first come, first served. */
   readonly seed?: number;
 }
@@ -98,7 +100,7 @@ export class RouterUnderTest {
   readonly routers: readonly Router[];
   readonly states: readonly ShardState[];
   readonly records: CommitRecord[] = [];
-  readonly #revisions = new LocalRevisions(revision(1000));
+  readonly #revisions: LocalRevisions;
   readonly #handedOver = new Map<number, CommitRecord>();
   readonly #listeners: ((durable: Revision) => void)[] = [];
   readonly #actors: ShardActor[];
@@ -114,6 +116,7 @@ export class RouterUnderTest {
   constructor(options: RouterTestOptions) {
     const { shards, routers = 1 } = options;
     const limits = { ...defaultLimits, ...options.limits };
+    this.#revisions = new LocalRevisions(options.last ?? revision(1000));
     this.#random = options.seed === undefined ? undefined : seededRandom(options.seed);
     const grid = <Item>(make: () => Item): Item[][] =>
       Array.from({ length: routers }, () => Array.from({ length: shards }, make));
