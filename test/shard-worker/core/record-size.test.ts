@@ -106,11 +106,10 @@ describe('the record of a commit', () => {
   test('what ends in one turn is cut into records that fit half of the smallest segment', () => {
     const most = recordBytesMax(segmentBytesMin);
     const core = new CoreUnderTest({ recordBytesMax: most });
-    const owner = (n: number): string => `${n}`.padEnd(512, hostile);
     const meta = `"${'\\"'.repeat(511)}"`;
     for (let n = 0; n < 9; n += 1) {
       for (let i = 0; i < 60; i += 1)
-        core.ok(lock(`${i}`.padEnd(512, hostile), { owner: owner(n), meta, durMs: 1000 }));
+        core.ok(lock(`${i}`.padEnd(512, hostile), { owner: `${n}`.padEnd(512, hostile), meta, durMs: 1000 }));
       core.advance(1000);
     }
     for (let i = 0; i < 2_000; i += 1) core.ok(set(`${i}`.padEnd(512, hostile), 1, { ttlMs: 1000 }));

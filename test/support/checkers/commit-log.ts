@@ -48,7 +48,7 @@ export function nameIn({ account }: LogRecord, { kind, key }: LogEffect): string
 }
 
 /** The record with the reply under each of its idempotency ids. The log has it once, and points to it. */
-export function withReplies(record: LogRecord): LogRecord {
+export function withReplies<Logged extends { readonly effects: readonly LogEffect[] }>(record: Logged): Logged {
   const effects = record.effects.map((effect) => {
     const pointed = effect.kind === kinds.idempotency ? pointedIdOf(effect.value ?? '') : undefined;
     if (pointed === undefined) return effect;
