@@ -3,7 +3,7 @@
  * checked, and with tokens only as hashes.
  */
 import { Type, type Static } from 'typebox';
-import { defaultLimits, type Limits } from '../shared/limits.ts';
+import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
@@ -13,11 +13,9 @@ export type Scope = (typeof scopes)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-function count(min: number, unit: string, max: number = Number.MAX_SAFE_INTEGER) {
-  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
-  return Type.Optional(
-    Type.Integer({ minimum: min, maximum: max, expected: `an integer ${range}${unit && ` (${unit})`}` }),
-  );
+function count(min: number, unit: string, max: number) {
+  const expected = `an integer from ${min} to ${max}${unit && ` (${unit})`}`;
+  return Type.Optional(Type.Integer({ minimum: min, maximum: max, expected }));
 }
 
 function threadsUpTo(max: number) {
@@ -28,7 +26,8 @@ function threadsUpTo(max: number) {
   );
 }
 
-const timeout = count(1, 'milliseconds', 24 * 60 * 60 * 1000);
+/** Node looks for connections that are late every second, or as often as the shortest of these times. */
+const timeout = count(10, 'milliseconds', 24 * 60 * 60 * 1000);
 
 const tokenSchema = Type.Object(
   {
@@ -49,24 +48,36 @@ const tokenSchema = Type.Object(
   { ...closed, expected: '{token or sha256, accounts, scopes}' },
 );
 
-/** The smallest values with which a server can work at all. */
-const limitMinima: Readonly<Record<keyof Limits, number>> = {
-  body_bytes_max: 1024,
-  value_bytes_max: 1,
-  batch_operations_max: 1,
-  inflight_per_shard_max: 1,
-  waiters_per_lock_max: 0,
-  waiters_per_shard_max: 0,
-  mutexes_per_shard_max: 0,
-  watchers_max: 0,
-  connections_max: 1,
-  connections_per_address_max: 1,
-  stream_buffer_bytes_max: 1024,
-  unread_bytes_max: 1024,
-  arriving_bytes_max: 1024,
-  account_requests_per_second: 0,
-  store_bytes_max: mib,
-  memtable_bytes_max: mib,
+/** More entries in a `Map` end the process: V8 takes 2^24. */
+const countMax = 10_000_000;
+/** Of memory that clients may hold: any more is a mistake in the unit. */
+const budgetMax = 2 ** 40;
+
+/**
+ * The smallest and the largest value with which a server works: a test starts one with each of them.
+ *
+ * A text in V8 has at most 2^29 − 24 characters, and a reply may be eight times as long as its request.
+ */
+const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: number]>> = {
+  body_bytes_max: [1024, 32 * mib],
+  value_bytes_max: [1, replyBytesMax],
+  batch_operations_max: [1, 10_000],
+  inflight_per_shard_max: [1, countMax],
+  waiters_per_lock_max: [0, countMax],
+  // Each may have 16 idempotency ids.
+  waiters_per_shard_max: [0, countMax / 10],
+  mutexes_per_shard_max: [0, countMax],
+  watchers_max: [0, countMax],
+  connections_max: [1, countMax],
+  connections_per_address_max: [1, countMax],
+  stream_buffer_bytes_max: [1024, budgetMax],
+  unread_bytes_max: [1024, budgetMax],
+  arriving_bytes_max: [1024, budgetMax],
+  account_requests_per_second: [0, countMax],
+  // Half of the address space that LMDB gets.
+  store_bytes_max: [mib, 2 ** 39],
+  // A memtable's places are numbers of 31 bits, in units of 8 bytes.
+  memtable_bytes_max: [mib, 2 ** 32],
 };
 
 function limitUnit(name: string): string {
@@ -74,7 +85,7 @@ function limitUnit(name: string): string {
 }
 
 const limitsSchema = Type.Object(
-  Object.fromEntries(Object.entries(limitMinima).map(([name, min]) => [name, count(min, limitUnit(name))])),
+  Object.fromEntries(Object.entries(limitRanges).map(([name, [min, max]]) => [name, count(min, limitUnit(name), max)])),
   { ...closed, expected: 'an object' },
 );
 
@@ -99,7 +110,15 @@ export const configSchema = Type.Object(
       ),
     ),
     limits: Type.Optional(limitsSchema),
-    journal: Type.Optional(Type.Object({ segment_bytes: count(mib, 'bytes'), keep_bytes: count(0, 'bytes') }, section)),
+    journal: Type.Optional(
+      Type.Object(
+        {
+          segment_bytes: count(segmentBytesMin, 'bytes', segmentBytesMax),
+          keep_bytes: count(0, 'bytes', 2 ** 50),
+        },
+        section,
+      ),
+    ),
     log: Type.Optional(
       Type.Object(
         { level: Type.Optional(Type.Enum(logLevels, { expected: `one of ${logLevels.join(', ')}` })) },

@@ -86,7 +86,7 @@ async function run(config: Config): Promise<void> {
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory);
   const startMs = Math.round(performance.now() - started);
-  log.info({ url, boot, start: counted.number, revision: counted.rev, replayed, startMs }, `Serving on ${url}`);
+  log.info({ url, boot, epoch: counted.epoch, revision: counted.rev, replayed, startMs }, `Serving on ${url}`);
 
   stop = () => {
     stop = stoppingAlready;

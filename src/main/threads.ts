@@ -22,6 +22,7 @@ import { bootShard } from '../shard-worker/open-shard.ts';
 import type { Boot } from '../shard-worker/core/state/state.ts';
 import type { ShardFromMain, ShardThreadData, ShardToMain } from '../shard-worker/shard-thread.ts';
 import { assert } from '../shared/assert.ts';
+import { recordBytesMax } from '../shared/limits.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import type { OpenedDataDirectory } from './data-directory/open-data-directory.ts';
@@ -98,6 +99,7 @@ export class Threads {
         shard,
         shards,
         limits: config.limits,
+        recordBytesMax: recordBytesMax(journal.segment_bytes),
         dataDirectory: config.data_dir,
         journalDirectory,
         recovered,
@@ -108,11 +110,11 @@ export class Threads {
         checkpointPort: toCheckpoint[shard]!.port1,
         journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1, space },
       };
-      return startShard(data, log, onFatal);
+      return startShard(data, log, { onFatal, onEpochNeeded: () => void this.#sendEpoch(shard) });
     });
   }
 
-  /** Replays the journal, counts the start, begins to serve. */
+  /** Replays the journal, takes an epoch, begins to serve. */
   async start(): Promise<{ boot: Boot; replayed: number }> {
     const replayed = await Promise.all(this.#shards.map(({ replayed }) => replayed));
     const counting = this.#shards[bootShard(this.#shards.length)]!;
@@ -125,6 +127,13 @@ export class Threads {
       }),
     );
     return { boot, replayed: Math.max(...replayed.map(({ records }) => records)) };
+  }
+
+  /** Gives a shard more fences for its mutexes, see `protocol/epochs.ts`. */
+  async #sendEpoch(shard: number): Promise<void> {
+    const taken = await this.#shards[bootShard(this.#shards.length)]!.link.ask('take-epoch');
+    assert(taken.kind === 'epoch-taken', 'a question for an epoch is answered with one');
+    this.#shards[shard]!.link.send({ kind: 'epoch', epoch: taken.epoch });
   }
 
   async journalStats(): Promise<JournalStats> {
@@ -155,7 +164,12 @@ interface StartedShard {
   readonly replayed: Promise<Extract<ShardToMain, { kind: 'replayed' }>>;
 }
 
-function startShard(data: ShardThreadData, log: JournalLog, onFatal: (error: unknown) => void): StartedShard {
+interface ShardEvents {
+  readonly onFatal: (error: unknown) => void;
+  readonly onEpochNeeded: () => void;
+}
+
+function startShard(data: ShardThreadData, log: JournalLog, { onFatal, onEpochNeeded }: ShardEvents): StartedShard {
   const link = new WorkerLink<ShardFromMain, ShardToMain>({
     url: workerUrls.shard,
     name: `shard-${data.shard}`,
@@ -163,7 +177,7 @@ function startShard(data: ShardThreadData, log: JournalLog, onFatal: (error: unk
     ports: [...data.routerPorts, data.checkpointPort, ...(data.journal.kind === 'thread' ? [data.journal.port] : [])],
     resourceLimits: shardResources,
     onFatal,
-    onMessage: (message) => logged(message, log),
+    onMessage: (message) => (message.kind === 'ask-for-epoch' ? onEpochNeeded() : logged(message, log)),
   });
   return { link, replayed: link.step('replayed') };
 }

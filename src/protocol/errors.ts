@@ -48,7 +48,11 @@ export const errorCodes = {
     retryable: false,
     meaning: 'The watch cursor is older than the history that is kept: list again and watch from there.',
   },
-  too_large: { status: 413, retryable: false, meaning: 'The body or a value is over its limit.' },
+  too_large: {
+    status: 413,
+    retryable: false,
+    meaning: 'The body, a value, a list, or what would be written or answered is over its limit.',
+  },
   unsupported_media_type: {
     status: 415,
     retryable: false,

@@ -28,5 +28,5 @@ export function revision(value: number): Revision {
   return value as Revision;
 }
 
-/** The account of the server's own records (its boot number). No client can name it. */
+/** The account of the server's own records (the last epoch). No client can name it. */
 export const serverAccount = accountId('');

@@ -51,6 +51,21 @@ const shortTextMax = 32;
 const flagPut = 1;
 const flagExpired = 2;
 
+/** Space for what a commit fills in: a fence in a lock record, a revision in a key. */
+const openBytesMax = 32;
+
+/** Returns a bound of the bytes that an effect takes in a record, without looking at each character. */
+export function effectBytesMax({ key, value }: Pick<Effect, 'key' | 'value'>): number {
+  const text = key.length + (value === undefined ? 0 : value.length);
+  return effectHeaderBytes + putHeaderBytes + openBytesMax + 3 * text;
+}
+
+/** As `effectBytesMax`, but counts the bytes of the texts. */
+export function effectBytes({ key, value }: Pick<Effect, 'key' | 'value'>): number {
+  const text = Buffer.byteLength(key) + (value === undefined ? 0 : Buffer.byteLength(value));
+  return effectHeaderBytes + putHeaderBytes + openBytesMax + text;
+}
+
 /** Appends records to one growing buffer, so that a turn of the shard hands the journal a single piece of memory. */
 export class RecordWriter {
   #buffer = Buffer.allocUnsafeSlow(16 * 1024);

@@ -3,6 +3,7 @@
  * neither the commands nor a clock. When the memtable fills up during replay, the shard makes a checkpoint, and one at
  * the end when more than half of the memtable is full, or when the stored content has no counts yet.
  */
+import { bootKey, epochEffect, nextEpoch } from '../protocol/epochs.ts';
 import { ownerOf } from '../protocol/partition.ts';
 import { type AccountId, type Revision, type ShardId, serverAccount } from '../protocol/ids.ts';
 import type { Journal, JournalSource, Revisions } from '../protocol/journal.ts';
@@ -55,14 +56,12 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
   return { store, checkpointer, owns, replayed };
 }
 
-const bootKey = 'boot';
-
-/** The shard that counts the starts. */
+/** The shard that counts the epochs. */
 export function bootShard(shards: number): ShardId {
   return ownerOf(serverAccount, bootKey, shards);
 }
 
-/** Counts this start: the one commit before the first request. Durable when it resolves. */
+/** Takes the epoch of this start: the one commit before the first request. Durable when it resolves. */
 export async function commitBoot(
   store: ShardStore,
   journal: Journal,
@@ -70,17 +69,13 @@ export async function commitBoot(
   now: number,
 ): Promise<Boot> {
   const before = store.get(kinds.boot, serverAccount, bootKey);
-  const number = Number(before?.value ?? 0) + 1;
+  const epoch = nextEpoch(Number(before?.value ?? 0));
   const rev = revisions.next();
   const durable = new Promise<void>((resolve) => journal.whenDurable(rev, resolve));
   const records = new RecordWriter();
-  records.append({
-    rev,
-    account: serverAccount,
-    effects: [{ kind: kinds.boot, key: bootKey, till: 0, value: String(number) }],
-  });
-  store.put(kinds.boot, serverAccount, bootKey, { rev, till: 0, value: String(number) });
+  records.append({ rev, account: serverAccount, effects: [epochEffect(epoch)] });
+  store.put(kinds.boot, serverAccount, bootKey, { rev, till: 0, value: String(epoch) });
   journal.append(records.take());
   await durable;
-  return { number, rev, at: now };
+  return { epoch, rev, at: now };
 }

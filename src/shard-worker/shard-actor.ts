@@ -16,10 +16,12 @@ import { serverAccount } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import { failure } from '../protocol/errors.ts';
 import type { FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
+import { lastRevision, noRevisionsLeft } from '../protocol/last-revision.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { RecordWriter } from '../protocol/record.ts';
 import type { ShardStats } from '../protocol/stats.ts';
 import { apply, passTime } from './core/apply.ts';
+import { EpochExchange } from './epoch-exchange.ts';
 import { accountOf, type CoreMessage } from './core/state/core-message.ts';
 import type { ShardState } from './core/state/state.ts';
 import type { Turn } from './core/state/turn.ts';
@@ -74,6 +76,8 @@ export interface ActorOptions {
   readonly meter: () => number;
   /** Schedules a call of `turn` after `delayMs`; 0: after the events that are waiting now. Replaces the previous one. */
   readonly wake: (delayMs: number) => void;
+  /** Asks the shard that counts epochs for one, which comes to `epochs.add`. */
+  readonly askForEpoch?: () => void;
   /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
   readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
@@ -85,6 +89,7 @@ interface Letter {
 }
 
 export class ShardActor {
+  readonly epochs: EpochExchange;
   readonly #options: ActorOptions;
   readonly #mailbox = new FairQueue<Letter>();
   /** The front end that has asked the shard to close, and the number of its request. */
@@ -100,6 +105,7 @@ export class ShardActor {
     this.#options = options;
     this.#turnOut = new TurnOutbox(options.state, this.#records);
     this.#announced = options.state.revisions.durable();
+    this.epochs = new EpochExchange(options);
     // After a full disk the journal writes its backlog as soon as it finds space, outside of any turn.
     options.announce?.onDurable(() => {
       if (!this.#inTurn) this.#send();
@@ -139,9 +145,11 @@ export class ShardActor {
     state.outOfSpace = this.#outOfSpace();
     const turn = { state, now, out: this.#turnOut };
     const moreIsDue = passTime(turn);
+    this.epochs.begin(turn);
     this.#keepOwnMessages();
     const left = this.#takeMessages(turn, congested === 'large');
     this.#flush();
+    this.epochs.end();
     if (this.#closing !== undefined && this.#mailbox.size === 0) this.#close(this.#closing);
     checkpoints.afterTurn(now);
     if (left === 'some' || moreIsDue) wake(0);
@@ -219,6 +227,7 @@ export class ShardActor {
         ),
       };
     }
+    if (this.#options.state.lastRev >= lastRevision) return { space: 'full', failure: noRevisionsLeft };
     const full = this.#options.checkpoints.full();
     return full === undefined ? undefined : { space: 'reserve', failure: failure(full, storeFullMessages[full]) };
   }

@@ -1,7 +1,7 @@
 /**
  * A shard's thread: opens the shard, then feeds the actor.
  *
- *   replay ─► "replayed" to main ─► "boot" from main (one shard counts the start) ─► "serve" ─► turns
+ *   replay ─► "replayed" to main ─► "boot" from main (one shard takes the epoch of this start) ─► "serve" ─► turns
  *
  * A turn begins when a message arrives on any port, or when the last turn has left some; all messages that have arrived
  * on any port are in the mailbox by then. While the journal's fdatasync blocks this thread (with one shard the journal
@@ -38,6 +38,8 @@ export interface ShardThreadData {
   readonly shard: number;
   readonly shards: number;
   readonly limits: Limits;
+  /** See `recordBytesMax` in shared/limits.ts. */
+  readonly recordBytesMax: number;
   readonly dataDirectory: string;
   readonly journalDirectory: string;
   readonly recovered: RecoveredJournal;
@@ -57,6 +59,10 @@ export interface ShardThreadData {
 export type ShardFromMain =
   | { readonly kind: 'boot' }
   | { readonly kind: 'serve'; readonly boot: Boot }
+  /** To the shard that counts epochs. */
+  | { readonly kind: 'take-epoch'; readonly id: number }
+  /** To the shard that has asked for one. */
+  | { readonly kind: 'epoch'; readonly epoch: number }
   | { readonly kind: 'journal-stats'; readonly id: number }
   | { readonly kind: 'stop' };
 
@@ -64,6 +70,8 @@ export type ShardToMain =
   | { readonly kind: 'replayed'; readonly records: number }
   | { readonly kind: 'booted'; readonly boot: Boot }
   | { readonly kind: 'serving' }
+  | { readonly kind: 'ask-for-epoch' }
+  | { readonly kind: 'epoch-taken'; readonly id: number; readonly epoch: number }
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats }
   | {
       readonly kind: 'log';
@@ -114,6 +122,10 @@ main.on('message', (message: ShardFromMain) => {
       return void commitBoot(store, journal, revisions, clock.now()).then((boot) => toMain({ kind: 'booted', boot }));
     case 'serve':
       return serve(message.boot);
+    case 'take-epoch':
+      return serving!.epochs.take((epoch) => toMain({ kind: 'epoch-taken', id: message.id, epoch }));
+    case 'epoch':
+      return serving!.epochs.add(message.epoch);
     case 'journal-stats':
       return toMain({ kind: 'journal-stats', id: message.id, stats: writer!.stats() });
     case 'stop':
@@ -126,9 +138,12 @@ toMain({ kind: 'replayed', records: replayed });
 
 let timer: NodeJS.Timeout | undefined;
 let immediate: NodeJS.Immediate | undefined;
+/** From `serve` on. */
+let serving: ShardActor | undefined;
 
 function serve(boot: Boot): void {
-  const state = newShardState({ shard, limits: data.limits, entries: store, revisions, owns, boot });
+  const { limits, recordBytesMax } = data;
+  const state = newShardState({ shard, limits, entries: store, revisions, owns, recordBytesMax, boot });
   const checkpoints = new ShardCheckpoints({
     state,
     store,
@@ -156,6 +171,7 @@ function serve(boot: Boot): void {
       if (delayMs === 0) immediate = setImmediate(turn);
       else timer = setTimeout(turn, delayMs);
     },
+    askForEpoch: () => toMain({ kind: 'ask-for-epoch' }),
     ...(local !== undefined && {
       announce: { routers: data.routerPorts.length, onDurable: (listener) => local.onDurable(listener) },
     }),
@@ -175,6 +191,7 @@ function serve(boot: Boot): void {
     });
     actor.turn();
   };
+  serving = actor;
   turn();
   toMain({ kind: 'serving' });
 }

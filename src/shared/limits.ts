@@ -80,6 +80,8 @@ export const valueDepthMax = 128;
 /** Entries of one page of a list, and events of one prefix watch. */
 export const pageLimitDefault = 100;
 export const pageLimitMax = 1000;
+/** Ids of one batch. Each is an entry of its own, and all are in the record of the commit. */
+export const idempotencyIdsMax = 16;
 /** Bytes of keys and values in one page; a page ends early rather than exceed it by more than one entry. */
 export const pageBytesMax = 1024 * 1024;
 /** Bytes of the values in one reply; the batches of an array body share four times as much. */
@@ -104,9 +106,33 @@ export const integerMax = Number.MAX_SAFE_INTEGER;
 /** Heartbeat comment of an event stream. */
 export const streamHeartbeatMs = 15 * 1000;
 
-/** Checks, once at start, the relations that the rest of the code relies on. */
-export function assertLimits(limits: Limits, segmentBytes: number): void {
-  assert(limits.value_bytes_max <= limits.body_bytes_max, 'limits.value_bytes_max ≤ limits.body_bytes_max');
-  assert(deadlineHeaderBytes + storageKeyBytesMax <= lmdbKeyBytesMax, 'the longest deadline key fits into LMDB');
-  assert(limits.body_bytes_max * 4 <= segmentBytes, 'journal.segment_bytes ≥ 4 × limits.body_bytes_max');
+/** Bytes of one file of the journal. */
+export const segmentBytesMin = 1024 * 1024;
+export const segmentBytesMax = 1024 * 1024 * 1024;
+const recordBytesMost = 64 * 1024 * 1024;
+
+/**
+ * Bytes of the record of one commit. A record must fit into a segment, whatever a batch consists of: it takes a revision
+ * only if it does (core/batch/record-size.ts). Half of a segment leaves room for headers, and is at least twice
+ * `body_bytes_max`. Half of the smallest one, 512 KiB, holds every record that the server writes of itself: those of an
+ * expiry end with the effect that reaches `expiryCommitBytesMax`, and the largest lock record takes 47 KB, which counts
+ * as three times as much.
+ */
+export function recordBytesMax(segmentBytes: number): number {
+  return Math.min(Math.floor(segmentBytes / 2), recordBytesMost);
 }
+
+/** One key of config.yml must leave room for another: `outer` is at least `times` × `inner`. */
+export interface LimitRelation {
+  readonly inner: string;
+  readonly times: number;
+  readonly outer: string;
+}
+
+/** What the rest of the code relies on. A start with other values is refused. */
+export const limitRelations: readonly LimitRelation[] = [
+  { inner: 'limits.value_bytes_max', times: 1, outer: 'limits.body_bytes_max' },
+  { inner: 'limits.body_bytes_max', times: 4, outer: 'journal.segment_bytes' },
+];
+
+assert(deadlineHeaderBytes + storageKeyBytesMax <= lmdbKeyBytesMax, 'the longest deadline key fits into LMDB');

@@ -520,10 +520,17 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'fences of mutexes begin anew after a restart',
-    file: `${core}/operations/mutex.ts`,
-    find: 'state.boot.number * fencesPerBoot + mutexes.fences',
-    replace: 'mutexes.fences',
+    file: `${core}/state/state.ts`,
+    find: 'new Fences(given.boot.epoch)',
+    replace: 'new Fences(1)',
     caughtBy: { file: `${tests}/core/mutexes.test.ts`, test: 'fences grow over restarts' },
+  },
+  {
+    name: 'an epoch of fences is used again after a crash',
+    file: 'src/protocol/epochs.ts',
+    find: ': stored + 1;',
+    replace: ': stored;',
+    caughtBy: { file: `${tests}/replay.test.ts`, test: 'a shard takes a further epoch before its fences end' },
   },
   {
     name: 'a lease has no grace after a restart',
@@ -545,6 +552,27 @@ export const seededBugs: readonly SeededBug[] = [
       '  commit(turn, { ...record, effects: effects! });\n' +
       '  if (stored!.length > 0) commit(turn, { ...record, rev: out.nextRevision(), effects: stored! });\n',
     caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'the record is in the commit of the effects' },
+  },
+  {
+    name: 'a record may be larger than a segment',
+    file: `${core}/batch/batch.ts`,
+    find: 'recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax)',
+    replace: 'recordTooLarge(batch, evaluation.pending, tail, 8 * state.recordBytesMax)',
+    caughtBy: { file: `${tests}/core/record-size.test.ts`, test: 'fits, or is refused without a trace' },
+  },
+  {
+    name: 'an id whose reply another shard has is replayed without it',
+    file: `${core}/state/state.ts`,
+    find: 'holder === undefined ? replyUnder(record, pointed) : pointerTo(holder)',
+    replace: 'holder === undefined ? written : pointerTo(holder)',
+    caughtBy: { file: `${tests}/replay.test.ts`, test: 'ids on several shards share one reply' },
+  },
+  {
+    name: 'a repartition parts an id from its reply',
+    file: 'src/storage/lmdb/repartition.ts',
+    find: 'ownerOf(account, pointed, targets.length) !== owner',
+    replace: 'ownerOf(account, pointed, targets.length) === owner',
+    caughtBy: { file: 'test/storage/lmdb/repartition.test.ts', test: 'gets the reply' },
   },
   {
     name: 'a replay ignores that the payload is another',

@@ -34,7 +34,8 @@ function shard() {
     entries: store,
     revisions,
     owns: () => true,
-    boot: { number: 1, rev: revision(0), at: startOfTime },
+    recordBytesMax: Infinity,
+    boot: { epoch: 1, rev: revision(0), at: startOfTime },
   });
   const checkpointer = new Checkpointer({
     shard: state.shard,

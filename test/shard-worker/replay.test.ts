@@ -6,12 +6,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
-import { revision, shardId } from '../../src/protocol/ids.ts';
+import { bootKey, epochEffect, Fences, fencesPerEpoch } from '../../src/protocol/epochs.ts';
+import { revision, serverAccount, shardId } from '../../src/protocol/ids.ts';
+import type { Journal } from '../../src/protocol/journal.ts';
+import { decodeRecord, kinds, type RecordChunk } from '../../src/protocol/record.ts';
+import { ShardStore } from '../../src/storage/shard-store.ts';
+import { LocalRevisions } from '../support/local-revisions.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
-import { openShard } from '../../src/shard-worker/open-shard.ts';
+import { commitBoot, openShard } from '../../src/shard-worker/open-shard.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { batch, get, lock, mlock, next, once, remove, set, unlock } from '../support/commands.ts';
-import type { AskedClient } from '../support/router-under-test.ts';
+import { keyOn, type AskedClient } from '../support/router-under-test.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
@@ -104,6 +109,32 @@ for (const shards of [1, 3]) {
   });
 }
 
+test('ids on several shards share one reply in the log; each answers with it after a crash, a stop and replay', async (context) => {
+  const shards = 3;
+  const ids = [0, 0, 1, 1, 2, 2].map((shard, i) => keyOn(shard, shards, i, 'id'));
+  for (const order of [ids, ids.toReversed()]) {
+    const server = await ServerInMemory.start(context, { shards });
+    const add = { counter: [{ key: 'visits', op: 'add', n: 1 }] } as const;
+    const first = await server.ok(batch({ ...once(order), ...add }));
+    const digest = server.digest();
+    const check = async (): Promise<void> => {
+      assert.equal(server.digest(), digest);
+      for (const id of order) {
+        const again = await server.ask(batch({ ...once(id, { mode: 'replay' }), ...add }));
+        assert.deepEqual([again.status, again.body], [200, first]);
+      }
+    };
+    await check();
+    await server.crash(1);
+    await check();
+    await server.stop();
+    await server.start();
+    await check();
+    await server.advance(60_000);
+    await server.ok(batch({ ...once(order), ...add }));
+  }
+});
+
 test('fences and versions grow over restarts, mutexes too', async (context) => {
   const server = await ServerInMemory.start(context, { shards: 3 });
   let fence = 0;
@@ -121,6 +152,48 @@ test('fences and versions grow over restarts, mutexes too', async (context) => {
       await server.start();
     }
   }
+});
+
+for (const shards of [1, 3]) {
+  test(`a shard takes a further epoch before its fences end, and they grow over a crash, with ${shards} shards`, async (context) => {
+    const server = await ServerInMemory.start(context, { shards });
+    let last = 0;
+    for (let round = 0; round < 3; round++) {
+      for (let epochs = 0; epochs < 2; epochs += 1) {
+        for (const { mutexes } of server.running.states) {
+          let fence: number | undefined = 0;
+          for (let i = 0; i < 0.6 * fencesPerEpoch && fence !== undefined; i += 1) fence = mutexes.fences.next();
+          assert.notEqual(fence, undefined);
+        }
+        const { Lock } = await server.ok(mlock(`m${epochs}`, { durMs: 1000 }));
+        assert.ok(Lock > last);
+        last = Lock;
+        // Every shard has to take a turn, to see that its fences are low.
+        for (let i = 0; i < 20; i += 1) await server.ok(mlock(`other${i}`, { durMs: 1000 }));
+        await server.advance(20_000);
+      }
+      for (let i = 0; i < 20; i += 1) last = Math.max(last, (await server.ok(mlock(`late${i}`, { durMs: 1000 }))).Lock);
+      await server.crash(round);
+      assert.ok((await server.ok(mlock('again', { durMs: 1000 }))).Lock > last);
+    }
+  });
+}
+
+test('a data directory that has counted 17 starts goes on above their fences', async () => {
+  const store = new ShardStore(new MemoryCheckpointStore());
+  const rev = revision(1);
+  store.put(kinds.boot, serverAccount, bootKey, { rev, till: 0, value: '17' });
+  const chunks: RecordChunk[] = [];
+  const journal: Journal = {
+    append: (chunk) => void chunks.push({ ...chunk, bytes: Buffer.from(chunk.bytes) }),
+    whenDurable: (_, reached) => reached(),
+    space: () => 'open',
+    checkpointed: () => {},
+  };
+  const { epoch } = await commitBoot(store, journal, new LocalRevisions(rev), 0);
+  assert.ok(new Fences(epoch).next()! > 17 * 2 ** 32 + 2 ** 32 - 1);
+  assert.deepEqual(decodeRecord(Buffer.from(chunks[0]!.bytes), 0).effects, [epochEffect(epoch)]);
+  assert.equal((await commitBoot(store, journal, new LocalRevisions(rev), 0)).epoch, epoch + 1);
 });
 
 test('a start leaves half of the memtable to the writes that arrive during the first checkpoint', async (context) => {

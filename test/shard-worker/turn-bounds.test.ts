@@ -39,7 +39,7 @@ class ShardUnderTest {
 
   constructor() {
     const revisions = new LocalRevisions(revision(1));
-    const boot = { number: 1, rev: revision(0), at: startOfTime };
+    const boot = { epoch: 1, rev: revision(0), at: startOfTime };
     const entries = new MapEntries();
     const state = newShardState({
       shard: shardId(0),
@@ -47,6 +47,7 @@ class ShardUnderTest {
       entries,
       revisions,
       owns: () => true,
+      recordBytesMax: Infinity,
       boot,
     });
     this.#actor = new ShardActor({

@@ -10,7 +10,7 @@ import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/prot
 import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
 import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
 import { lockGraceMs } from '../../src/shared/limits.ts';
-import type { LogRecord } from '../support/checkers/commit-log.ts';
+import { withReplies, type LogRecord } from '../support/checkers/commit-log.ts';
 import { Violation } from './trace.ts';
 
 export interface Stored {
@@ -57,8 +57,10 @@ export class Timeline {
     return Math.max(0, this.#records.length - 1);
   }
 
+  /** With the reply under each idempotency id, where the log has pointers. */
   record(rev: number): CommitRecord | undefined {
-    return this.#records[rev];
+    const record = this.#records[rev];
+    return record === undefined ? undefined : withReplies(record);
   }
 
   /** All records that were written and not undone, as checkers read them. */
@@ -115,7 +117,7 @@ export class Timeline {
       this.#check(record);
       this.#records[rev] = record;
       this.#writtenAt[rev] = this.#now();
-      for (const { kind, key, till, value, expired } of record.effects) {
+      for (const { kind, key, till, value, expired } of withReplies(record).effects) {
         const name = nameOf(kind, record.account, key);
         let versions = this.#versions.get(name);
         if (versions === undefined) this.#versions.set(name, (versions = []));

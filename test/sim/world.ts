@@ -16,6 +16,8 @@ import { inOrder } from '../support/assert-counts.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
 import { Crash, FaultDisk } from '../support/fault-disk.ts';
+import { pointedIdOf } from '../../src/protocol/stored-reply-pointer.ts';
+import type { Entries, LocatedEntry } from '../../src/protocol/entries.ts';
 import { digestOf } from '../support/map-entries.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { Clients } from './clients.ts';
@@ -185,7 +187,9 @@ export class World {
     const content = digestOf(
       states.flatMap(({ entries }) =>
         accounts.flatMap((account) =>
-          Object.values(kinds).flatMap((kind) => [...entries.range(kind, accountId(account), '')]),
+          Object.values(kinds).flatMap((kind) =>
+            Array.from(entries.range(kind, accountId(account), ''), (located) => this.#withReply(entries, located)),
+          ),
         ),
       ),
     );
@@ -194,6 +198,19 @@ export class World {
     if (content !== expected) throw new Violation(`I5: after the start\n${content}\n--- the log says\n${expected}`);
     this.trace.note(`started at ${boot.rev}`);
     this.counts.add('start');
+  }
+
+  /** Follows the pointer of an idempotency id. One that has outlived its reply is what it was in the log. */
+  #withReply(entries: Entries, located: LocatedEntry): LocatedEntry {
+    const { kind, account, key, entry } = located;
+    const pointed = kind === kinds.idempotency ? pointedIdOf(entry.value) : undefined;
+    if (pointed === undefined) return located;
+    const holder = entries.get(kind, account, pointed);
+    const logged = this.timeline
+      .record(entry.rev)
+      ?.effects.find((effect) => effect.key === key && effect.kind === kind);
+    const value = holder?.rev === entry.rev ? holder.value : (logged?.value ?? entry.value);
+    return { kind, account, key, entry: { ...entry, value } };
   }
 
   /** Counts are those of the content, at every start and end of a life. */

@@ -9,7 +9,7 @@ import type { TransactionAnswer, KeyEvent } from '../../src/protocol/wire/shard-
 import type { CommitRecord } from '../../src/protocol/record.ts';
 import type { Reply } from '../../src/protocol/replies.ts';
 import { LocalRevisions } from './local-revisions.ts';
-import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
+import { defaultLimits, recordBytesMax, type Limits } from '../../src/shared/limits.ts';
 import { apply, passTime } from '../../src/shard-worker/core/apply.ts';
 import type { CoreMessage } from '../../src/shard-worker/core/state/core-message.ts';
 import type { Entries } from '../../src/protocol/entries.ts';
@@ -79,6 +79,7 @@ export interface CoreOptions {
   readonly boot?: Partial<Boot>;
   readonly revisions?: LocalRevisions;
   readonly now?: number;
+  readonly recordBytesMax?: number;
 }
 
 export class CoreUnderTest implements Outbox {
@@ -105,7 +106,8 @@ export class CoreUnderTest implements Outbox {
       entries: this.entries,
       revisions: this.revisions,
       owns: () => true,
-      boot: { number: 1, rev: revision(0), at: this.now, ...options.boot },
+      recordBytesMax: options.recordBytesMax ?? recordBytesMax(64 * 1024 * 1024),
+      boot: { epoch: 1, rev: revision(0), at: this.now, ...options.boot },
     });
   }
 
@@ -117,7 +119,7 @@ export class CoreUnderTest implements Outbox {
       entries: this.entries,
       revisions: this.revisions,
       now: this.now,
-      boot: { number: this.state.boot.number + 1, rev, at: this.now, ...boot },
+      boot: { epoch: this.state.boot.epoch + 1, rev, at: this.now, ...boot },
       ...options,
     });
   }

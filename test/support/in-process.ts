@@ -20,7 +20,9 @@ import {
 } from '../../src/journal/journal-wire.ts';
 import { JournalWriter } from '../../src/journal/file/journal-writer.ts';
 import { LocalJournal } from '../../src/journal/local-journal.ts';
+import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
 import { recoverJournal } from '../../src/journal/file/recovery.ts';
+import { segmentBytesDefault, segmentHeaderBytes } from '../../src/journal/file/segment.ts';
 import { revision, shardId, type ShardId } from '../../src/protocol/ids.ts';
 import type { Journal, Revisions } from '../../src/protocol/journal.ts';
 import { LocalRevisions } from './local-revisions.ts';
@@ -131,14 +133,17 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
       });
     }),
   );
+  // The segments of tests are too small to leave half of one empty.
+  const recordBytesMax = (options.segmentBytes ?? segmentBytesDefault) - segmentHeaderBytes - frameHeaderBytes;
   const counting = bootShard(shards);
   const boot = await commitBoot(opened[counting]!.store, journalOf(counting), revisions, clock.now());
 
   const links: QueueShardLink[][] = Array.from({ length: routers }, () => []);
   const cancels: (() => void)[] = [];
+  const actors: ShardActor[] = [];
   const states = shardIds.map((shard) => {
     const { store, checkpointer, owns } = opened[shard]!;
-    const state = newShardState({ shard, limits, entries: store, revisions, owns, boot });
+    const state = newShardState({ shard, limits, entries: store, revisions, owns, recordBytesMax, boot });
     const journal = journalOf(shard);
     const toRouters = links.map((_, router) =>
       queue<FromShardWire>(`shard ${shard} > router ${router}`, (wire) => links[router]![shard]!.deliver(wire)),
@@ -155,8 +160,10 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         cancels[shard]?.();
         cancels[shard] = after(delayMs, () => actor.turn());
       },
+      askForEpoch: () => defer(() => actors[counting]!.epochs.take((epoch) => defer(() => actor.epochs.add(epoch)))),
       ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
     });
+    actors[shard] = actor;
     // Messages that arrive before the turn begins are part of it.
     const turns = queue<() => void>(`turns of shard ${shard}`, (run) => run());
     links.forEach((row, router) => {

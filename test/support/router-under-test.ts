@@ -24,7 +24,7 @@ import { PrefixWatches } from '../../src/router/watch/prefix-watches.ts';
 import { RouterCounts } from '../../src/router/router-counts.ts';
 import { Router } from '../../src/router/router.ts';
 import { systemAfter } from '../../src/shared/clock.ts';
-import { defaultLimits, type Limits } from '../../src/shared/limits.ts';
+import { defaultLimits, recordBytesMax, type Limits } from '../../src/shared/limits.ts';
 import { newShardState, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
 import { startOfTime, type Body } from './core-under-test.ts';
@@ -83,6 +83,9 @@ export interface RouterTestOptions {
   readonly shards: number;
   readonly routers?: number;
   readonly limits?: Partial<Limits>;
+  readonly recordBytesMax?: number;
+  /** The last revision before the test. */
+  readonly last?: Revision;
   /** Seeds the order of steps; absent: first come, first served. */
   readonly seed?: number;
 }
@@ -100,7 +103,7 @@ export class RouterUnderTest {
   readonly routers: readonly Router[];
   readonly states: readonly ShardState[];
   readonly records: CommitRecord[] = [];
-  readonly #revisions = new LocalRevisions(revision(1000));
+  readonly #revisions: LocalRevisions;
   readonly #handedOver = new Map<number, CommitRecord>();
   readonly #listeners: ((durable: Revision) => void)[] = [];
   readonly #actors: ShardActor[];
@@ -116,6 +119,7 @@ export class RouterUnderTest {
   constructor(options: RouterTestOptions) {
     const { shards, routers = 1 } = options;
     const limits = { ...defaultLimits, ...options.limits };
+    this.#revisions = new LocalRevisions(options.last ?? revision(1000));
     this.#random = options.seed === undefined ? undefined : seededRandom(options.seed);
     const grid = <Item>(make: () => Item): Item[][] =>
       Array.from({ length: routers }, () => Array.from({ length: shards }, make));
@@ -130,7 +134,8 @@ export class RouterUnderTest {
         entries: new MapEntries(),
         revisions: this.#revisions,
         owns: (account, key) => ownerOf(account, key, shards) === index,
-        boot: { number: 1, rev: revision(0), at: this.now },
+        recordBytesMax: options.recordBytesMax ?? recordBytesMax(64 * 1024 * 1024),
+        boot: { epoch: 1, rev: revision(0), at: this.now },
       }),
     );
     this.#actors = this.states.map(

@@ -76,6 +76,11 @@ export const steps = {
     counts: { 'EIO at the K-th fdatasync': 'injected' },
   },
   'disk-full': { seeds: 1, run: () => testFile('test/server/disk-full.test.ts'), once: true },
+  'config-extremes': {
+    seeds: 1,
+    run: () => testFile('test/main/config/extremes.test.ts', { DRAGONLOCK_LOAD_SCALE: 'full' }),
+    once: true,
+  },
   'lock-storm': loadFault('lock-storm'),
   'watch-restarts': loadFault('watch-restarts'),
   'closed-at-grant': loadFault('closed-at-grant'),

@@ -66,6 +66,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
     keepAliveTimeout: http.keep_alive_timeout_ms,
     http: {
       headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
+      // Node compares the two before Fastify sets its own option.
+      requestTimeout: http.request_timeout_ms,
       connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
       // The server has one site, and Node's own reply to a missing Host has no body.
       requireHostHeader: false,

@@ -1,4 +1,4 @@
-import { segmentBytesDefault } from './segment.ts';
+import { segmentBytesDefault, segmentHeaderBytes } from './segment.ts';
 import type { JournalSpace } from '../../protocol/journal.ts';
 import type { Clock } from '../../shared/clock.ts';
 
@@ -8,9 +8,9 @@ export type JournalLog = (level: 'info' | 'warn' | 'error', message: string, det
 export interface JournalSettings {
   /** How many shards report checkpoints. Segments go only when all of them have passed. */
   readonly shards: number;
-  /** Size of new segments. A record that is larger than a segment cannot be written: see `assertLimits`. */
+  /** Size of new segments. A record that is larger than a segment cannot be written: see `recordBytesMax`. */
   readonly segmentBytes?: number;
-  /** Of one frame. Only a single record that is larger makes a larger frame. */
+  /** Of one frame, at most what a segment holds. Only a single record that is larger makes a larger frame. */
   readonly frameBytesMax?: number;
   /** Without a spare and with less than this left in the active segment, `space` is `reserve`. */
   readonly reserveBytes?: number;
@@ -44,7 +44,7 @@ export function completeOptions(options: JournalOptions): Required<JournalOption
   return {
     shards: options.shards,
     segmentBytes,
-    frameBytesMax: options.frameBytesMax ?? 8 * 1024 * 1024,
+    frameBytesMax: Math.min(options.frameBytesMax ?? 8 * 1024 * 1024, segmentBytes - segmentHeaderBytes),
     reserveBytes: options.reserveBytes ?? segmentBytes / 4,
     fullBytes: options.fullBytes ?? 256 * 1024,
     keepBytes: options.keepBytes ?? 256 * 1024 * 1024,

@@ -1,12 +1,12 @@
 /**
  * Makes the `Config` of the server from command line, environment and config.yml. A flag wins over the environment, the
  * environment over the file, the file over the defaults. One error reports all problems, each with its place:
- * `config.yml:12:3: limits.body_bytes_max: expected an integer of at least 1024 (bytes), got "8MB"`.
+ * `config.yml:12:3: limits.body_bytes_max: expected an integer from 1024 to 33554432 (bytes), got "8MB"`.
  */
 import { hash } from 'node:crypto';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
-import { assertLimits } from '../../shared/limits.ts';
+import { limitRelations } from '../../shared/limits.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
 import { isLoopback, parseListen } from './listen-address.ts';
@@ -83,7 +83,6 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   }
   checkRelations(merged, file);
   if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
-  assertLimits(merged.limits, merged.journal.segment_bytes);
   const { limits, journal, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
@@ -150,18 +149,19 @@ function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileR
   });
 }
 
-/** Reports, in the terms of the file, the relations that `assertLimits` asserts. */
-function checkRelations({ limits, journal }: Merged, file: ConfigFileReader): void {
-  if (limits.value_bytes_max > limits.body_bytes_max) {
-    file.problemAt(
-      ['limits', 'value_bytes_max'],
-      `expected at most limits.body_bytes_max (${limits.body_bytes_max}), got ${limits.value_bytes_max}`,
-    );
+/** Reports, in the terms of the file, which of `limitRelations` do not hold. */
+function checkRelations(merged: Merged, file: ConfigFileReader): void {
+  for (const { inner, times, outer } of limitRelations) {
+    const [least, got] = [times * valueAt(merged, inner), valueAt(merged, outer)];
+    if (least <= got) continue;
+    const product = times === 1 ? inner : `${times} × ${inner}`;
+    if (times === 1) file.problemAt(inner.split('.'), `expected at most ${outer} (${got}), got ${least}`);
+    else file.problemAt(outer.split('.'), `expected at least ${product} (${least}), got ${got}`);
   }
-  if (limits.body_bytes_max * 4 > journal.segment_bytes) {
-    file.problemAt(
-      ['journal', 'segment_bytes'],
-      `expected at least 4 × limits.body_bytes_max (${limits.body_bytes_max * 4}), got ${journal.segment_bytes}`,
-    );
-  }
+}
+
+/** @param name of a key within a section: `limits.body_bytes_max` */
+function valueAt(merged: Merged, name: string): number {
+  const [section = '', key = ''] = name.split('.');
+  return (merged as unknown as Record<string, Record<string, number>>)[section]![key]!;
 }

@@ -1,6 +1,6 @@
 /** Idempotency ids: a batch that succeeded under one is not executed again. */
 import { Type } from 'typebox';
-import { idempotencyTtlMsDefault, ttlMsMax } from '../../shared/limits.ts';
+import { idempotencyIdsMax, idempotencyTtlMsDefault, ttlMsMax } from '../../shared/limits.ts';
 import { refuse, refuseField } from '../refusal.ts';
 import { keyField, readKey, listField, secondsToMs, secondsField } from './fields.ts';
 import type { BodyContext } from './section.ts';
@@ -45,6 +45,10 @@ export function readIdempotency(
         'invalid',
         'IdempotencyIDs: given together with the header Idempotency-Key; expected one of the two',
       );
+    }
+    if (IdempotencyIDs.length > idempotencyIdsMax) {
+      const got = `${root}IdempotencyIDs: ${IdempotencyIDs.length} ids`;
+      return refuse('too_large', `${got}; expected at most ${idempotencyIdsMax} of one batch`);
     }
     const ids = IdempotencyIDs.map((id, i) => readKey(id, `${root}IdempotencyIDs[${i}]`));
     return { ids: [...new Set(ids)], ttlMs, mode: IdempotencyMode ?? 'refuse' };

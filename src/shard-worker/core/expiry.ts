@@ -5,7 +5,7 @@
 import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { LocatedEntry } from '../../protocol/entries.ts';
-import { kinds } from '../../protocol/record.ts';
+import { effectBytesMax, kinds } from '../../protocol/record.ts';
 import type { PendingEffect } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
 import { expiryBatchMax, expiryCommitBytesMax } from '../../shared/limits.ts';
@@ -44,9 +44,9 @@ export function expireEntries(turn: Turn): boolean {
     if (ending === undefined) byAccount.set(account, (ending = { effects: [], bytes: 0 }));
     const effect = expiryEffect(turn, located);
     ending.effects.push(effect);
-    ending.bytes += key.length + (effect.value?.length ?? 0);
+    ending.bytes += effectBytesMax(effect);
     if (ending.bytes < expiryCommitBytesMax) continue;
-    // A record must fit into a segment of the journal.
+    // The record stays below `recordBytesMax` of the smallest segment, also with one more lock of the largest kind.
     commitExpiry(turn, account, ending.effects);
     byAccount.delete(account);
   }

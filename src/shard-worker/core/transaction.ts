@@ -17,8 +17,10 @@ import type { PendingEffect, ToShard } from '../../protocol/wire/shard-messages.
 import { assert } from '../../shared/assert.ts';
 import { answeredOf, commitOf, earlierReply, refusalOf } from './batch/batch.ts';
 import { evaluate, seal } from './batch/evaluate.ts';
-import { batchReply } from './batch/render.ts';
+import { recordTooLarge } from './batch/record-size.ts';
+import { batchReply, failedReply } from './batch/render.ts';
 import { fullReply, spaceReply } from './batch/space.ts';
+import { storedTail } from './batch/stored-reply.ts';
 import { inProgressReply, markInProgress } from './operations/idempotency.ts';
 import { heldByOther } from './operations/lock-failures.ts';
 import { viewDurableLock } from './operations/lock.ts';
@@ -102,14 +104,15 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   const { state, out } = turn;
   // `rev` is the highest revision that any shard read its part at.
   const { batch, evaluation, rev } = message;
+  const answer = (reply: Reply): void =>
+    out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
   const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
-  if (refusal !== undefined)
-    return out.transaction(ref, { kind: 'committed', reply: refusal, rev, written: false, stored: '' });
-  if (evaluation.pending.length === 0) {
-    const reply = batchReply(batch, answeredOf(turn, batch, evaluation, rev));
-    return out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
-  }
-  const { record, reply, stored } = commitOf(turn, batch, evaluation);
+  if (refusal !== undefined) return answer(refusal);
+  if (evaluation.pending.length === 0) return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev)));
+  const tail = storedTail(batch, evaluation.results);
+  const tooLarge = recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax);
+  if (tooLarge !== undefined) return answer(failedReply([tooLarge], rev));
+  const { record, reply, stored } = commitOf(turn, batch, evaluation, tail);
   out.record(record);
   out.transaction(ref, { kind: 'committed', reply, rev: record.rev, written: true, stored });
 }

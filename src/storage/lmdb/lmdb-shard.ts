@@ -95,6 +95,12 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
     return this.#chunk(start, end, limit, (bytes) => Buffer.from(bytes.subarray(0, bytes.length)));
   }
 
+  /** One row, with its bytes as stored. */
+  raw(key: StorageKey): Buffer | undefined {
+    const bytes = this.#database.getBinaryFast(key);
+    return bytes === undefined ? undefined : Buffer.from(bytes.subarray(0, bytes.length));
+  }
+
   /** Within a transaction of the store. */
   putRaw(key: StorageKey, value: Buffer): void {
     this.#database.putSync(key, value);

@@ -11,13 +11,19 @@
  * start clears. After the switch the new generation is the store. A crash leaves some of the old one, which the next
  * start clears. There is no third state.
  *
+ * An idempotency id that points to the stored reply of another one (protocol/stored-reply-pointer.ts) gets the reply
+ * itself if the two part.
+ *
  * Precondition: everything in the journal is in the old generation. The new shards then start from the lowest of the
  * old watermarks: replaying effects that are already in the store changes nothing (checkpointer.ts).
  */
 import { revision, shardId, type AccountId, type Revision, type ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
+import { kinds } from '../../protocol/record.ts';
+import { pointedIdOf } from '../../protocol/stored-reply-pointer.ts';
 import { Counts } from '../counts.ts';
+import { readEntry } from '../entry-codec.ts';
 import type { LmdbShard } from './lmdb-shard.ts';
 import type { Layout, LmdbStore } from './lmdb-store.ts';
 import {
@@ -25,6 +31,7 @@ import {
   isDeadlineKey,
   isMetaKey,
   parseStorageKey,
+  storageKey,
   successor,
   type StorageKey,
 } from '../storage-key.ts';
@@ -106,14 +113,24 @@ function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: num
       if (isMetaKey(key)) continue;
       const isDeadline = isDeadlineKey(key);
       const { kind, account, key: clientKey } = parseStorageKey(isDeadline ? deadlineOwner(key) : key);
-      const target = targets[ownerOf(account, clientKey, targets.length)];
+      const owner = ownerOf(account, clientKey, targets.length);
+      const target = targets[owner];
       assert(target !== undefined, 'a key belongs to one of the shards');
-      target.shard.putRaw(key, value);
-      if (!isDeadline) target.counts.add(account, kind, 1, key.length + value.length);
+      const pointed = isDeadline || kind !== kinds.idempotency ? undefined : pointedIdOf(readEntry(value).value);
+      const parted = pointed !== undefined && ownerOf(account, pointed, targets.length) !== owner;
+      const moved = parted ? replyFor(source, storageKey(kind, account, pointed), value) : value;
+      target.shard.putRaw(key, moved);
+      if (!isDeadline) target.counts.add(account, kind, 1, key.length + moved.length);
       copied += 1;
     }
   });
   return { rows: copied, next: more ? successor(last[0]) : undefined };
+}
+
+/** Returns the reply that a pointer leads to; the pointer itself if it has outlived its reply. */
+function replyFor(source: LmdbShard, pointed: StorageKey, pointer: Buffer): Buffer {
+  const reply = source.raw(pointed);
+  return reply !== undefined && readEntry(reply).rev === readEntry(pointer).rev ? reply : pointer;
 }
 
 function shardsOf(store: LmdbStore, shards: number, generation: number): LmdbShard[] {

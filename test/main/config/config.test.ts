@@ -65,7 +65,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n  body_byte_max: 1', 'config.yml:2:3: limits.body_byte_max: unknown key; did you mean body_bytes_max?'],
   [
     'limits:\n  body_bytes_max: 8MB',
-    'config.yml:2:3: limits.body_bytes_max: expected an integer of at least 1024 (bytes), got "8MB"',
+    'config.yml:2:3: limits.body_bytes_max: expected an integer from 1024 to 33554432 (bytes), got "8MB"',
   ],
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [

@@ -111,6 +111,22 @@ describe('mutex', () => {
     assert.equal(second.ask(munlock('m1', { fence })).code, 'lock_lost');
   });
 
+  test('when the fences of an epoch are used up, mutexes are refused until there is another; renewals need none', () => {
+    const core = new CoreUnderTest();
+    const held = core.ok(mlock('held', { owner: 'o', durMs: 60_000 }));
+    let last = held.Lock;
+    for (let fence = core.state.mutexes.fences.next(); fence !== undefined; fence = core.state.mutexes.fences.next()) {
+      last = fence;
+    }
+    const waiting = core.ask(mlock('held', { waitMs: 60_000 }));
+    assert.deepEqual([core.ask(mlock('m')).status, core.ask(mlock('m')).code], [503, 'overloaded']);
+    assert.equal(core.ok(mlock('held', { owner: 'o', durMs: 60_000 })).Lock, held.Lock);
+    core.state.mutexes.fences.add(9);
+    core.ok(munlock('held', { owner: 'o' }));
+    assert.ok(waiting.body.Lock > last);
+    assert.ok(core.ok(mlock('m')).Lock > waiting.body.Lock);
+  });
+
   test('memory of free mutexes ends; too many at once are refused', () => {
     const core = new CoreUnderTest({ limits: { mutexes_per_shard_max: 2 } });
     const a = core.ok(mlock('a', { durMs: 60_000 }));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { revision, serverAccount, shardId } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
+import { pointedIdOf, pointerTo } from '../../../src/protocol/stored-reply-pointer.ts';
 import { ownerOf as realOwnerOf } from '../../../src/protocol/partition.ts';
 import { LocalCheckpointWriter } from '../../../src/storage/checkpoint/checkpoint-link.ts';
 import type { LmdbStore } from '../../../src/storage/lmdb/lmdb-store.ts';
@@ -148,6 +149,35 @@ test('repartition: parts stay beside their thing, entries and deadlines alike', 
     const due = new Set(shard.due(7, 1000).map(({ key }) => key));
     assert.ok(keysOf(name).every((key) => due.has(key)));
   }
+  await lmdb.close();
+});
+
+test('repartition: an id that parts from the reply it points to gets the reply; the others keep their pointers', async () => {
+  using directory = temporaryDirectory();
+  const lmdb = openStore(directory.path);
+  const store = new ShardStore(lmdb.shard(zero));
+  const [account] = accounts;
+  const ids = Array.from({ length: 16 }, (_, i) => `id-${i}`);
+  const reply = '[2,"f",1,1,{"format":"batch"},{}]';
+  ids.forEach((id, i) => store.put(kinds.idempotency, account!, id, entry(1, 7, i === 0 ? reply : pointerTo(ids[0]!))));
+  // It has outlived its reply: the entry that it points to is of another commit.
+  store.put(kinds.idempotency, account!, 'old', entry(0, 7, pointerTo(ids[0]!)));
+  await checkpointer(store, lmdb.shard(zero)).start(revision(1));
+  let parted = 0;
+  for (const shards of [2, 5, 1]) {
+    await repartition(lmdb, { shards, ownerOf: realOwnerOf });
+    for (const id of ids) {
+      const shard = new ShardStore(lmdb.shard(realOwnerOf(account!, id, shards)));
+      const value = shard.get(kinds.idempotency, account!, id)?.value;
+      const pointed = pointedIdOf(value!);
+      if (pointed === undefined && id !== ids[0]) parted += 1;
+      assert.equal(pointed === undefined ? value : shard.get(kinds.idempotency, account!, pointed)?.value, reply);
+      assertCounts(shard);
+    }
+    const old = new ShardStore(lmdb.shard(realOwnerOf(account!, 'old', shards)));
+    assert.equal(old.get(kinds.idempotency, account!, 'old')?.value, pointerTo(ids[0]!));
+  }
+  assert.ok(parted > 0);
   await lmdb.close();
 });
 

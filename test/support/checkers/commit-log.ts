@@ -2,6 +2,8 @@
  * The log of a server, where a test can read it. It tells what every revision holds, asked for or not, so that nothing
  * has to be guessed; and what it holds is compared with what the model makes of the same command, member by member.
  */
+import { kinds } from '../../../src/protocol/record.ts';
+import { pointedIdOf } from '../../../src/protocol/stored-reply-pointer.ts';
 import { readStoredReply } from '../../../src/shard-worker/core/batch/stored-reply.ts';
 import { decodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
 import { difference, Json, Span, type Body } from '../contract/expected.ts';
@@ -43,6 +45,17 @@ export function isStart({ effects: [first] }: LogRecord): boolean {
 /** As the model names it. */
 export function nameIn({ account }: LogRecord, { kind, key }: LogEffect): string {
   return `${String.fromCharCode(kind)}${account}\0${key}`;
+}
+
+/** The record with the reply under each of its idempotency ids. The log has it once, and points to it. */
+export function withReplies<Logged extends { readonly effects: readonly LogEffect[] }>(record: Logged): Logged {
+  const effects = record.effects.map((effect) => {
+    const pointed = effect.kind === kinds.idempotency ? pointedIdOf(effect.value ?? '') : undefined;
+    if (pointed === undefined) return effect;
+    const value = record.effects.find(({ kind, key }) => kind === kinds.idempotency && key === pointed)?.value;
+    return value === undefined ? effect : { ...effect, value };
+  });
+  return { ...record, effects };
 }
 
 /** What is in the log, as the model would remember it, with exact times. */

@@ -19,6 +19,7 @@ import {
   nameIn,
   storedIn,
   type LogEffect,
+  withReplies,
   type LogRecord,
 } from './commit-log.ts';
 import { changedBy } from './command-names.ts';
@@ -60,7 +61,7 @@ export class ReplayByLog implements ClaimJudge {
     restarts: readonly Restart[],
     toleranceMs: number,
   ) {
-    this.#log = log;
+    this.#log = log.map(withReplies);
     this.#restarts = restarts;
     this.#toleranceMs = toleranceMs;
     for (const one of unanswered) {

@@ -14,9 +14,10 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import { evaluate, seal } from './evaluate.ts';
 import { batchReply, failedReply } from './render.ts';
+import { recordTooLarge } from './record-size.ts';
 import { replyTooLarge } from './reply-size.ts';
 import { fullReply, spaceReply } from './space.ts';
-import { duplicateReply, storedReply } from './stored-reply.ts';
+import { duplicateReply, storedReply, storedTail } from './stored-reply.ts';
 
 export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   const { state, now, out } = turn;
@@ -47,7 +48,10 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.pending.length === 0)
     return out.reply(ref, batchReply(batch, answeredOf(turn, batch, evaluation, readRevision(state))));
-  const { record, reply } = commitOf(turn, batch, evaluation);
+  const tail = storedTail(batch, evaluation.results);
+  const tooLarge = recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax);
+  if (tooLarge !== undefined) return out.reply(ref, failedReply([tooLarge], readRevision(state)));
+  const { record, reply } = commitOf(turn, batch, evaluation, tail);
   commit(turn, record);
   out.reply(ref, reply);
 }
@@ -56,20 +60,25 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
 export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluation, rev?: Revision): Reply | undefined {
   const { duplicate, results } = evaluation;
   if (duplicate !== undefined) return duplicateReply(batch, duplicate, rev ?? readRevision(state));
-  const tooLarge = replyTooLarge(batch, results, state.limits);
+  const tooLarge = replyTooLarge(batch, results);
   const failed = tooLarge === undefined ? evaluation.failed : [...evaluation.failed, tooLarge];
   return failed.length === 0 ? undefined : failedReply(failed, rev ?? readRevision(state));
 }
 
-/** Takes a revision. Returns the record and the reply of the batch, and what its idempotency ids store of the reply. */
+/**
+ * Takes a revision. Returns the record and the reply of the batch, and what its idempotency ids store of the reply.
+ * Precondition: the record is not too large.
+ * @param tail from `storedTail`
+ */
 export function commitOf(
   turn: Turn,
   batch: Batch,
   evaluation: Evaluation,
+  tail: string,
 ): { record: CommitRecord; reply: Reply; stored: string } {
   const rev = turn.out.nextRevision();
   const answered = answeredOf(turn, batch, evaluation, rev);
-  const stored = storedReply(batch, answered);
+  const stored = storedReply(batch, answered, tail);
   const effects = seal(evaluation.pending, rev, stored);
   return { record: { rev, account: batch.account, effects }, reply: batchReply(batch, answered), stored };
 }

@@ -16,6 +16,7 @@ import {
   type SectionName,
 } from '../../../protocol/operations/operations.ts';
 import type { Effect } from '../../../protocol/record.ts';
+import { pointerTo } from '../../../protocol/stored-reply-pointer.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import { BatchEvaluation } from '../operations/batch-evaluation.ts';
 import { findDuplicate, storeEffects } from '../operations/idempotency.ts';
@@ -105,13 +106,18 @@ function runEvaluation(evaluation: BatchEvaluation, { name, list, key, run, plac
   return results;
 }
 
-/** Fills in the revision of the commit, and the stored reply under each idempotency id. */
+/** Fills in the revision of the commit, the stored reply under the first idempotency id, and pointers to it. */
 export function seal(pending: readonly PendingEffect[], rev: Revision, stored: string): readonly Effect[] {
   if (!pending.some(({ stores, grants, opens }) => stores ?? grants ?? opens !== undefined)) return pending;
+  let holder: string | undefined;
   return pending.map((effect) => {
     const { kind, till, value, opens } = effect;
     const key = opens === undefined ? effect.key : fillPlace(effect.key, opens, rev);
-    if (effect.stores) return { kind, key, till, value: stored };
+    if (effect.stores) {
+      const text = holder === undefined ? stored : pointerTo(holder);
+      holder ??= key;
+      return { kind, key, till, value: text };
+    }
     if (effect.grants) return { kind, key, till, value: fillFence(value!, rev) };
     return opens === undefined ? effect : { kind, key, till, ...(value === undefined ? {} : { value }) };
   });

@@ -1,6 +1,6 @@
 /**
  * What an idempotency id stores of a success: the results, not the text of the reply. So a retry gets the reply in the
- * format that it asks for, through any front end.
+ * format that it asks for, through any front end. Several ids of one batch share one (protocol/stored-reply-pointer.ts).
  *
  *   version 2   [2, fingerprint, rev, now, asked, results]
  *     asked     the format, and the names of the operations that have results
@@ -28,6 +28,8 @@ import { replyBody } from './render.ts';
 const version = 2;
 
 type Row = [version: number, fingerprint: string, rev: Revision, now: number, asked: Asked, results: Results];
+/** What surrounds the last two members of a row: brackets, version, fingerprint, revision, time. */
+const rowHeadBytesMax = 100;
 
 interface Version1 {
   readonly fingerprint: string;
@@ -35,16 +37,34 @@ interface Version1 {
   readonly rev: Revision;
 }
 
-/** Returns the text of the entry under each of the batch's idempotency ids; empty for a batch without ids. */
-export function storedReply(batch: Batch, { results, rev, now }: Answered): string {
-  if (batch.idempotency === undefined) return '';
-  const row: Row = [version, batch.idempotency.fingerprint, rev, now, namesIn(batch, results), results];
-  return JSON.stringify(row);
+/** Returns the text of what a batch's idempotency ids store, but for the head; empty for a batch without ids. */
+export function storedTail(batch: Batch, results: Results): string {
+  return batch.idempotency === undefined
+    ? ''
+    : `${JSON.stringify(namesIn(batch, results))},${JSON.stringify(results)}]`;
+}
+
+/** Returns the whole text. @param tail from `storedTail` */
+export function storedReply({ idempotency }: Batch, { rev, now }: Pick<Answered, 'rev' | 'now'>, tail: string): string {
+  return idempotency === undefined
+    ? ''
+    : `[${version},${JSON.stringify(idempotency.fingerprint)},${rev},${now},${tail}`;
+}
+
+/** Returns the most bytes that the whole text takes. */
+export function storedReplyBytesMax(tail: string): number {
+  return rowHeadBytesMax + Buffer.byteLength(tail);
 }
 
 /** Returns the reply to a batch under an id that was used before. @param rev the revision that this was read at */
 export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision): Reply {
   const { mode, fingerprint } = batch.idempotency!;
+  if (batch.replyBytesMax !== undefined && stored.length > batch.replyBytesMax) {
+    const names = JSON.stringify(ids);
+    const size = `The reply that the idempotency id ${names} has stored takes ${stored.length} bytes`;
+    const message = `${size}; expected at most ${batch.replyBytesMax} in this array. Send the batch alone.`;
+    return failureReply(rev, failure('too_large', message, { IDs: ids }));
+  }
   const before = readStoredReply(stored);
   const same = before.fingerprint === undefined || before.fingerprint === fingerprint;
   const names = JSON.stringify(ids);

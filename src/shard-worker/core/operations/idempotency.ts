@@ -3,11 +3,14 @@
  * effects: after a crash there are both or neither, so a retry is answered from the record or runs for the first time.
  * `batch/stored-reply.ts` says what is stored, and how it becomes a reply again.
  */
+import type { Entry } from '../../../protocol/entries.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
+import type { AccountId } from '../../../protocol/ids.ts';
 import { failure } from '../../../protocol/errors.ts';
 import type { PendingEffect, Duplicate } from '../../../protocol/wire/shard-messages.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
+import { pointedIdOf } from '../../../protocol/stored-reply-pointer.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
@@ -20,10 +23,20 @@ export function findDuplicate({ state, now }: Turn, batch: Batch): Duplicate | u
     if (!state.owns(batch.account, id)) continue;
     const entry = state.entries.get(kinds.idempotency, batch.account, id);
     if (entry === undefined || entry.till <= now) continue;
-    stored ??= entry.value;
+    const reply = replyOf(state, batch.account, entry);
+    if (reply === undefined) continue;
+    stored ??= reply;
     ids.push(id);
   }
   return stored === undefined ? undefined : { ids, stored };
+}
+
+/** Follows a pointer. Undefined: it has outlived its reply. */
+function replyOf({ entries }: ShardState, account: AccountId, entry: Entry): string | undefined {
+  const pointed = pointedIdOf(entry.value);
+  if (pointed === undefined) return entry.value;
+  const holder = entries.get(kinds.idempotency, account, pointed);
+  return holder?.rev === entry.rev ? holder.value : undefined;
 }
 
 /** Refuses a batch while the first request with one of its ids still waits for its lock. */
@@ -49,7 +62,7 @@ export function markInProgress(state: ShardState, batch: Batch, change: 1 | -1):
   }
 }
 
-/** Returns one entry for each id; the stored reply is filled in when the batch commits. */
+/** Returns one entry for each id; the stored reply, and pointers to it, are filled in when the batch commits. */
 export function storeEffects({ state, now }: Turn, batch: Batch): PendingEffect[] {
   const operation = batch.idempotency;
   if (operation === undefined) return [];

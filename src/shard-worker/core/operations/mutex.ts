@@ -1,14 +1,13 @@
 /**
  * Mutexes: locks in memory. They have the transitions, wait queue and fencing of a durable lock, need no disk, and end
- * with a restart. Their replies claim the durable revision: they depend on no open commit, and wait for none. A fence
- * is boot number × 2³² + a count, so that fences grow over restarts although nothing is written.
+ * with a restart. Their replies claim the durable revision: they depend on no open commit, and wait for none. Fences
+ * grow over restarts although no grant is written: see `protocol/epochs.ts`.
  */
 import { failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { MutexLock, MutexUnlock } from '../../../protocol/operations/mutex.ts';
 import { failureReply, type Grant, type Reply } from '../../../protocol/replies.ts';
-import { assert } from '../../../shared/assert.ts';
 import { mutexHistoryMs } from '../../../shared/limits.ts';
 import {
   answerUnlock,
@@ -28,8 +27,6 @@ import type { Turn } from '../state/turn.ts';
 import { lockLost } from './lock-failures.ts';
 import { leaseMembers } from './lease-members.ts';
 import { isAvailable, wait } from './waiting.ts';
-
-const fencesPerBoot = 2 ** 32;
 
 export function viewMutex(state: ShardState, account: AccountId, id: string, now: number): LockView {
   const mutex = state.mutexes.byName.get(nameOf(account, id));
@@ -63,14 +60,19 @@ export function unlockMutex(turn: Turn, ref: RequestRef, { account, unlock }: Mu
   if (answer.kind === 'release') endMutex(turn, account, unlock.id, answer.why);
 }
 
+const noFences = failure(
+  'overloaded',
+  'No fencing token is left for a mutex until the journal has written that more are given out; try again soon.',
+);
+
 export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: MutexLock): void {
   const { account, lock: operation } = command;
   const { mutexes } = state;
   const view = viewMutex(state, account, operation.id, now);
   const own = isOwnLease(view, operation);
-  if (!own) mutexes.fences += 1;
-  assert(mutexes.fences < fencesPerBoot, 'a boot hands out fewer than 2^32 mutexes');
-  const { record, lease } = grantLease(view, operation, state.boot.number * fencesPerBoot + mutexes.fences, now);
+  const next = own ? view.lease!.fence : mutexes.fences.next();
+  if (next === undefined) return out.reply(ref, failureReply(state.revisions.durable(), noFences));
+  const { record, lease } = grantLease(view, operation, next, now);
   const till = now + operation.durMs;
   const version = put(state, nameOf(account, operation.id), record, till);
   const { fence } = lease;

@@ -3,11 +3,14 @@
  * sees it half-changed. `entries` is durable content; the rest lives in memory and is empty after a restart.
  */
 import type { Entries } from '../../../protocol/entries.ts';
+import { Fences } from '../../../protocol/epochs.ts';
 import type { Failure } from '../../../protocol/errors.ts';
 import type { AccountId, Revision, ShardId } from '../../../protocol/ids.ts';
 import type { Revisions } from '../../../protocol/journal.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
-import type { CommitRecord } from '../../../protocol/record.ts';
+import { kinds, type CommitRecord } from '../../../protocol/record.ts';
+import { pointedIdOf, pointerTo } from '../../../protocol/stored-reply-pointer.ts';
+import { assert } from '../../../shared/assert.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { BlockedMessages } from './blocked-messages.ts';
 import type { OwnMessage } from './core-message.ts';
@@ -25,6 +28,8 @@ export interface ShardState {
   readonly revisions: Revisions;
   /** Returns whether this shard owns the key. */
   readonly owns: (account: AccountId, key: string) => boolean;
+  /** Of the record of one commit, see `recordBytesMax`. */
+  readonly recordBytesMax: number;
   /** This start of the server. */
   readonly boot: Boot;
   /** The highest revision whose effects this shard has applied. */
@@ -58,8 +63,8 @@ export interface ParticipantState {
 }
 
 export interface Boot {
-  /** Counts the starts of this data directory; the upper part of every mutex fence. */
-  readonly number: number;
+  /** The epoch that this start has taken: the upper part of the first mutex fences. */
+  readonly epoch: number;
   /** Locks granted at or before this revision were held while the server was down. */
   readonly rev: Revision;
   /** Wall-clock milliseconds. */
@@ -69,8 +74,7 @@ export interface Boot {
 export interface Mutexes {
   /** By `nameOf`: held, or free for less than `mutexHistoryMs`. */
   readonly byName: Map<string, Mutex>;
-  /** The number of fences that this boot has given out. */
-  fences: number;
+  readonly fences: Fences;
 }
 
 export interface Mutex {
@@ -81,14 +85,14 @@ export interface Mutex {
 }
 
 export function newShardState(
-  given: Pick<ShardState, 'shard' | 'limits' | 'entries' | 'revisions' | 'owns' | 'boot'>,
+  given: Pick<ShardState, 'shard' | 'limits' | 'entries' | 'revisions' | 'owns' | 'recordBytesMax' | 'boot'>,
 ): ShardState {
   return {
     ...given,
     lastRev: given.revisions.durable(),
     waitQueues: new WaitQueues(),
     timers: new Timers(),
-    mutexes: { byName: new Map(), fences: 0 },
+    mutexes: { byName: new Map(), fences: new Fences(given.boot.epoch) },
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
     watched: new WatchedKeys(),
@@ -115,12 +119,31 @@ export function readRevision(state: ShardState): Revision {
   return durable > state.lastRev ? durable : state.lastRev;
 }
 
-/** Applies the effects of a record that belong to this shard. Entries change in no other way. */
+/**
+ * Applies the effects of a record that belong to this shard. Entries change in no other way. Where idempotency ids point
+ * to one that another shard owns, the first of them gets the reply, and the others point to it.
+ */
 export function applyRecord(state: Pick<ShardState, 'entries' | 'owns'>, record: CommitRecord): void {
   const { account, rev } = record;
-  for (const { kind, key, value, till } of record.effects) {
+  /** The first of this shard's ids that point to another shard's. */
+  let holder: string | undefined;
+  for (const { kind, key, value: written, till } of record.effects) {
     if (!state.owns(account, key)) continue;
+    let value = written;
+    if (kind === kinds.idempotency && value !== undefined) {
+      const pointed = pointedIdOf(value);
+      if (pointed !== undefined && !state.owns(account, pointed)) {
+        value = holder === undefined ? replyUnder(record, pointed) : pointerTo(holder);
+        holder ??= key;
+      }
+    }
     if (value === undefined) state.entries.delete(kind, account, key);
     else state.entries.put(kind, account, key, { rev, till, value });
   }
+}
+
+function replyUnder({ effects }: CommitRecord, id: string): string {
+  const value = effects.find(({ kind, key }) => kind === kinds.idempotency && key === id)?.value;
+  assert(value !== undefined, 'a record with a pointer has the reply that it leads to');
+  return value;
 }
