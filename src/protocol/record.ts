@@ -27,6 +27,9 @@ export const kinds = {
 
 export type Kind = (typeof kinds)[keyof typeof kinds];
 
+/** Under it the server's own account has the number of starts. */
+export const bootKey = 'boot';
+
 export interface Effect {
   readonly kind: Kind;
   readonly key: string;

@@ -6,7 +6,7 @@
 import { ownerOf } from '../protocol/partition.ts';
 import { type AccountId, type Revision, type ShardId, serverAccount } from '../protocol/ids.ts';
 import type { Journal, JournalSource, Revisions } from '../protocol/journal.ts';
-import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
+import { bootKey, decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
 import type { Limits } from '../shared/limits.ts';
 import { applyRecord, type Boot } from './core/state/state.ts';
 import { Checkpointer, type CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
@@ -54,8 +54,6 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
   if (isDue && store.frozen === undefined) await checkpointer.start(last);
   return { store, checkpointer, owns, replayed };
 }
-
-const bootKey = 'boot';
 
 /** The shard that counts the starts. */
 export function bootShard(shards: number): ShardId {
