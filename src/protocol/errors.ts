@@ -46,7 +46,9 @@ export const errorCodes = {
   compacted: {
     status: 410,
     retryable: false,
-    meaning: 'The watch cursor is older than the history that is kept: list again and watch from there.',
+    meaning:
+      'The watch cursor is older than the history that is kept, or history after it is damaged: ' +
+      'list again and watch from there.',
   },
   too_large: { status: 413, retryable: false, meaning: 'The body or a value is over its limit.' },
   unsupported_media_type: {
@@ -70,7 +72,11 @@ export const errorCodes = {
     retryable: true,
     meaning: 'A bug in the server; the log has the details under the same RequestID.',
   },
-  overloaded: { status: 503, retryable: true, meaning: 'Too many requests are in flight; nothing was done.' },
+  overloaded: {
+    status: 503,
+    retryable: true,
+    meaning: 'Too many requests are in flight, or too many files are open; nothing was done.',
+  },
   draining: { status: 503, retryable: true, meaning: 'The server is starting or stopping; nothing was done.' },
   disk_full: {
     status: 507,
