@@ -86,7 +86,7 @@ export class FrontEnd {
 
   serve({ ports, revisions: sharedRevisions, journalDirectory, journalStats }: Backend): void {
     const revisions = new SharedRevisions(sharedRevisions);
-    const { index, config, counters } = this.#options;
+    const { index, config, counters, log } = this.#options;
     const common = {
       durable: () => revisions.durable(),
       limits: config.limits,
@@ -94,7 +94,10 @@ export class FrontEnd {
       defer: setImmediate,
       after: systemAfter,
     };
-    const source = new FileJournalSource(realDisk, journalDirectory);
+    const source = new FileJournalSource(realDisk, journalDirectory, (place) => {
+      if (!common.counts.historyDamage.found(place)) return;
+      log.error(place, 'History cannot be read here; watches that come to it are answered 410, all else is served');
+    });
     const router = new Router({
       ...common,
       index,

@@ -186,6 +186,27 @@ function addServerMetrics(registry: Registry, refreshers: Refreshers): void {
   gauge('dragonlock_journal_full', '0: space for all writes, 1: only for what frees space, 2: for none', (s) =>
     s.journal.space === 'open' ? 0 : s.journal.space === 'reserve' ? 1 : 2,
   );
+  gauge(
+    'dragonlock_history_damaged_first_revision',
+    'The lowest revision that a watch found damaged; 0: none',
+    (s) => s.historyDamage.firstRevision,
+  );
+  gauge(
+    'dragonlock_history_damaged_last_revision',
+    'The highest revision that a watch found damaged; 0: none',
+    (s) => s.historyDamage.lastRevision,
+  );
+  const damage = [
+    { pick: 'places', name: 'dragonlock_history_damaged_places_total', help: 'Damaged places that watches found' },
+    { pick: 'refused', name: 'dragonlock_history_damaged_reads_total', help: 'Watches ended by damaged history' },
+  ] as const;
+  for (const { pick, name, help } of damage) {
+    const counter = new Counter({ name, help, registers: [registry] });
+    refreshers.push((stats) => {
+      counter.reset();
+      counter.inc(stats.historyDamage[pick]);
+    });
+  }
   const bytes = new Counter({
     name: 'dragonlock_journal_written_bytes_total',
     help: 'Bytes appended to the journal',

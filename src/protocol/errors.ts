@@ -46,7 +46,9 @@ export const errorCodes = {
   compacted: {
     status: 410,
     retryable: false,
-    meaning: 'The watch cursor is older than the history that is kept: list again and watch from there.',
+    meaning:
+      'The watch cursor is older than the history that is kept, or history after it is damaged: ' +
+      'list again and watch from there.',
   },
   too_large: {
     status: 413,
@@ -77,7 +79,7 @@ export const errorCodes = {
   overloaded: {
     status: 503,
     retryable: true,
-    meaning: 'Too many requests are in flight, or too many connections open; nothing was done.',
+    meaning: 'Too many requests are in flight, or too many connections or files open; nothing was done.',
   },
   draining: { status: 503, retryable: true, meaning: 'The server is starting or stopping; nothing was done.' },
   disk_full: {

@@ -59,8 +59,22 @@ export type TailRead =
   | { readonly kind: 'seeking' }
   /** Everything up to the given durable revision has been returned. */
   | { readonly kind: 'idle' }
-  /** The next record was trimmed; the oldest that can be read is `oldest`. The tail has ended. */
-  | { readonly kind: 'compacted'; readonly oldest: Revision };
+  /** The next record was trimmed, or a salvage lost it; the oldest that can be read is `oldest`. The tail has ended. */
+  | { readonly kind: 'compacted'; readonly oldest: Revision }
+  /** The next record cannot be read: its place is damaged. What comes after it can, from `oldest` on. The tail has ended. */
+  | { readonly kind: 'damaged'; readonly oldest: Revision }
+  /** There are too many files open. Nothing is lost: call again later. */
+  | { readonly kind: 'busy' };
+
+/** A place of the log that cannot be read: found once, by the first tail that comes to it. */
+export interface DamagedPlace {
+  readonly file: string;
+  readonly offset: number;
+  readonly reason: string;
+  /** The revisions that cannot be read, as far as it is known. */
+  readonly first: Revision;
+  readonly last: Revision;
+}
 
 /** The time of the records of one frame: those after the preceding element, up to and including `last`. */
 export interface CommitTime {

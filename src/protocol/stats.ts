@@ -35,6 +35,17 @@ export interface JournalStats {
   readonly oldestRevision: number;
 }
 
+/** What readers of the journal's history found damaged. */
+export interface HistoryDamageStats {
+  /** Places found since the server started. */
+  readonly places: number;
+  /** Readers that were ended, because what they were to read next could not be read. */
+  readonly refused: number;
+  /** The lowest and the highest revision in these places; 0: none. */
+  readonly firstRevision: number;
+  readonly lastRevision: number;
+}
+
 export interface ServerStats {
   readonly shards: readonly ShardStats[];
   readonly journal: JournalStats;
@@ -42,4 +53,5 @@ export interface ServerStats {
   /** Summed over all front ends. */
   readonly watchers: number;
   readonly streams: number;
+  readonly historyDamage: HistoryDamageStats;
 }

@@ -3,6 +3,7 @@
  * that a connection happens to be on. A server with one front end uses the same.
  */
 import { SharedCount, sharedCountBytes } from '../shared/shared-count.ts';
+import { HistoryDamage } from './watch/history-damage.ts';
 
 const places = { keyWatches: 0, prefixWatches: 1, streams: 2, awaitingTransactions: 3, inFlight: 4 };
 
@@ -17,6 +18,7 @@ export class RouterCounts {
   readonly awaitingTransactions: SharedCount;
   /** By shard: requests in flight, without those that wait for a lock. */
   readonly inFlight: readonly SharedCount[];
+  readonly historyDamage: HistoryDamage;
 
   constructor(memory: SharedArrayBuffer, shards: number) {
     this.keyWatches = new SharedCount(memory, places.keyWatches);
@@ -24,9 +26,10 @@ export class RouterCounts {
     this.streams = new SharedCount(memory, places.streams);
     this.awaitingTransactions = new SharedCount(memory, places.awaitingTransactions);
     this.inFlight = Array.from({ length: shards }, (_, shard) => new SharedCount(memory, places.inFlight + shard));
+    this.historyDamage = new HistoryDamage(memory, (places.inFlight + shards) * sharedCountBytes);
   }
 
   static allocate(shards: number): SharedArrayBuffer {
-    return new SharedArrayBuffer((places.inFlight + shards) * sharedCountBytes);
+    return new SharedArrayBuffer((places.inFlight + shards) * sharedCountBytes + HistoryDamage.bytes);
   }
 }

@@ -187,6 +187,7 @@ export class Router implements Dispatcher {
       durable: durable(),
       watchers: counts.keyWatches.value + counts.prefixWatches.value - counts.streams.value,
       streams: counts.streams.value,
+      historyDamage: counts.historyDamage.stats(),
     };
   }
 

@@ -21,10 +21,15 @@ export const failpoints = [
 
 export type Failpoint = (typeof failpoints)[number];
 
+/** Those of `npm run salvage`, which no server passes. */
+export const salvageFailpoints = ['salvage.header-mended', 'salvage.log-continued', 'salvage.set-aside'] as const;
+
+type AnyFailpoint = Failpoint | (typeof salvageFailpoints)[number];
+
 const [armed, nth] = (process.env['DRAGONLOCK_FAILPOINT'] ?? '').split(':');
 let passes = 0;
 
-export function failpoint(name: Failpoint): void {
+export function failpoint(name: AnyFailpoint): void {
   if (name !== armed) return;
   passes += 1;
   if (passes >= Number(nth ?? 1)) process.kill(process.pid, 'SIGKILL');

@@ -1,8 +1,9 @@
-/** A sample of `npm run torture -- --only torn-tails,bit-flips`, which tries every byte and ten thousands of bits. */
+/** A sample of `npm run torture -- --only torn-tails,bit-flips,salvages`: every byte, and ten thousands of damages. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../support/seeded-random.ts';
 import { flipBits } from './bit-flips.ts';
+import { salvageAndRead } from './salvage-and-readers.ts';
 import { tearTails } from './torn-tails.ts';
 
 const given = process.env['DRAGONLOCK_SEED'];
@@ -25,6 +26,14 @@ for (const version of [1, 2] as const) {
     assert.ok(done.refused > flips * 0.8 && done.harmless > 0);
   });
 }
+
+const salvages = 150;
+test('a salvage keeps all that a plain start would serve, and readers end where damage begins', async (t) => {
+  const done = await salvageAndRead(seededRandom(seed), salvages).catch(repeat);
+  t.diagnostic(JSON.stringify({ seed, ...done }));
+  assert.equal(done.salvages, salvages);
+  assert.ok(done.nothingToDo > 0 && done.headersMended > 0 && done.cut > 0 && done.ended > 0);
+});
 
 function repeat(error: unknown): never {
   console.error(`again: DRAGONLOCK_SEED=${seed} node --test test/damage/damage.test.ts`);

@@ -156,8 +156,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a last frame that was damaged is dropped in silence',
     file: 'src/journal/file/log-walk.ts',
-    find: '!wasWrittenWhole(window, end.position)) return end;',
-    replace: 'true) return end;',
+    find: 'return wasWrittenWhole(window, end.position) ? ',
+    replace: 'return window.size < 0 ? ',
     caughtBy: {
       file: 'test/journal/file/recovery.test.ts',
       test: 'was written whole and has changed since is refused',
@@ -179,10 +179,49 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'revisions that a salvage lost come again',
-    file: 'src/journal/file/salvage.ts',
-    find: 'revision(Math.max(newest, intact.last) + salvageJump)',
-    replace: 'revision(intact.last + 1)',
+    file: 'src/journal/file/leap.ts',
+    find: 'revision(seen.revision + revisionJump)',
+    replace: 'revision(seen.revision + 1)',
     caughtBy: { file: 'test/journal/file/salvage.test.ts', test: 'revisions that were lost never come again' },
+  },
+  {
+    name: 'the boot number does not jump at a salvage',
+    file: 'src/journal/file/leap.ts',
+    find: 'epoch: nextEpoch(seen.epoch) + epochJump,',
+    replace: 'epoch: seen.epoch,',
+    caughtBy: { file: 'test/journal/file/salvage.test.ts', test: 'everything that must never come again' },
+  },
+  {
+    name: 'a salvage ignores the watermarks',
+    file: 'src/journal/file/salvage.ts',
+    find: 'heads.map(foreign), lowest);',
+    replace: 'heads.map(foreign), revision(lowest && 0));',
+    caughtBy: { file: 'test/journal/file/salvage.test.ts', test: 'damage below all watermarks costs nothing' },
+  },
+  {
+    name: 'readers pass over what a salvage lost',
+    file: 'src/journal/file/journal-reader.ts',
+    find: "return this.#passed > passed ? { kind: 'compacted', oldest: next.first } : undefined;",
+    replace: 'return undefined;',
+    caughtBy: { file: 'test/journal/file/salvage.test.ts', test: 'readers must not cross it' },
+  },
+  {
+    name: 'damage that a reader comes to ends the process',
+    file: 'src/journal/file/journal-reader.ts',
+    find: '    const { segment, offset, first, reason } = place;\n',
+    replace:
+      '    const { segment, offset, first, reason } = place;\n    throw new JournalCorruption(segment.name, offset, reason);\n',
+    caughtBy: {
+      file: 'test/journal/file/journal-reader.test.ts',
+      test: 'damage ends it with what can be read after it',
+    },
+  },
+  {
+    name: 'damage in what a replay needs is passed over',
+    file: 'src/journal/file/log-walk.ts',
+    find: 'if (later === undefined || later.frame.first > from + 1) {',
+    replace: 'if (later === undefined) {',
+    caughtBy: { file: 'test/journal/file/recovery.test.ts', test: 'a frame below all watermarks may be damaged' },
   },
   {
     name: 'a journal that is gone begins anew, with revisions that were shown',

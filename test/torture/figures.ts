@@ -20,6 +20,7 @@ export const figures = {
   'EIO at the K-th fdatasync': { target: 200, unit: 'each K of 1 to 100, with one shard and with three' },
   'torn tails': { target: 5 * 65_536, unit: 'a byte of the last 64 KiB of 5 logs' },
   'bit flips': { target: 20_000, unit: 'a bit of a log, none lost in silence' },
+  salvages: { target: 20_000, unit: 'a log with damage and checkpoints, salvaged, and its history read' },
   'witness-checked operations': { target: 5_000_000 },
   'searched histories': { target: 1000, unit: 'a history searched for a linearization' },
   'fuzz inputs: http': { target: 1_000_000, unit: 'a request that a server took, or refused with its connection' },

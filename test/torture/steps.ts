@@ -66,6 +66,11 @@ export const steps = {
     run: (seed) => ({ argv: ['test/damage/run.ts', 'flips', String(seed), '5000'] }),
     counts: { 'bit flips': 'flips' },
   },
+  salvages: {
+    seeds: 1,
+    run: (seed) => ({ argv: ['test/damage/run.ts', 'salvages', String(seed), '2000'] }),
+    counts: { salvages: 'salvages' },
+  },
   eio: {
     seeds: 1,
     // Ten at a time, so that ten seeds in a row are all of 1 to 100.

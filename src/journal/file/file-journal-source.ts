@@ -1,5 +1,5 @@
 import type { Revision } from '../../protocol/ids.ts';
-import type { JournalRecord, JournalSource, JournalTail } from '../../protocol/journal.ts';
+import type { DamagedPlace, JournalRecord, JournalSource, JournalTail } from '../../protocol/journal.ts';
 import type { Disk } from '../../shared/disk.ts';
 import { JournalDirectory } from './journal-directory.ts';
 import { FileJournalTail, readRecords } from './journal-reader.ts';
@@ -11,9 +11,13 @@ export class FileJournalSource implements JournalSource {
   /** Made with the first tail: a shard, which only replays, never lists the directory for it. */
   #shared: JournalDirectory | undefined;
 
-  constructor(disk: Disk, directory: string) {
+  readonly #onDamage: ((place: DamagedPlace) => void) | undefined;
+
+  /** @param onDamage is told of each place that a tail cannot read, once */
+  constructor(disk: Disk, directory: string, onDamage?: (place: DamagedPlace) => void) {
     this.#disk = disk;
     this.#directory = directory;
+    this.#onDamage = onDamage;
   }
 
   /** @throws JournalCorruption while it is read */
@@ -22,7 +26,7 @@ export class FileJournalSource implements JournalSource {
   }
 
   tail(after: Revision): JournalTail {
-    this.#shared ??= new JournalDirectory(this.#disk, this.#directory);
+    this.#shared ??= new JournalDirectory(this.#disk, this.#directory, this.#onDamage);
     return new FileJournalTail(this.#shared, after);
   }
 }

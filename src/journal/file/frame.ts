@@ -74,12 +74,21 @@ export interface Frame extends FrameHeader {
 }
 
 /** Why no valid frame stands at a place. */
-export type FrameFault = 'nothing-written' | 'no-frame' | 'cut-off' | 'checksum' | 'other-log' | 'chain' | 'revisions';
+export type FrameFault =
+  | 'nothing-written'
+  | 'no-frame'
+  | 'cut-off'
+  | 'unreadable'
+  | 'checksum'
+  | 'other-log'
+  | 'chain'
+  | 'revisions';
 
 export const frameFaults = {
   'nothing-written': 'no frame has been written here',
   'no-frame': 'no frame starts here',
   'cut-off': 'the frame is longer than the rest of its segment',
+  unreadable: 'the disk does not give back what was written here',
   checksum: 'the checksum of the frame does not match its content',
   'other-log': 'the frame belongs to another log',
   chain: 'the frame does not follow the one before it',

@@ -1,6 +1,16 @@
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';
+import type { DamagedPlace } from '../../protocol/journal.ts';
+import type { ResumePoint } from './damage-search.ts';
 import { errorCode, listSegments, segmentHeaderBytes, type SegmentName } from './segment.ts';
+
+/** A place that no tail can read, and where to go on after it. */
+export interface KnownDamage {
+  /** The next frame of the same segment; absent: there is none that is known. */
+  readonly resume?: ResumePoint;
+  /** What was durable when there was none. */
+  readonly searchedAt: Revision;
+}
 
 interface Mark {
   readonly first: Revision;
@@ -8,22 +18,28 @@ interface Mark {
 }
 
 const markBytes = 64 * 1024;
+/** Places beyond that are searched again. */
+const damagesMax = 1024;
 
 /**
  * The list of segments and a sparse index from revisions to frames, for a directory that another thread writes to.
- * Several tails share it. The index grows as they read; the list is read again only when a tail finds no next frame.
+ * Several tails share it. The index grows as they read; the list is read again only when a tail finds no next frame. It
+ * also knows the places that no tail could read.
  */
 export class JournalDirectory {
   readonly #disk: Disk;
-  readonly #path: string;
+  readonly path: string;
   #segments: readonly SegmentName[] = [];
   /** First revision of a segment → marks in it, ascending. */
   readonly #marks = new Map<Revision, Mark[]>();
+  readonly #damages = new Map<string, KnownDamage>();
+  readonly #onDamage: (place: DamagedPlace) => void;
 
-  constructor(disk: Disk, directory: string) {
+  /** @param onDamage is told of each damaged place once */
+  constructor(disk: Disk, directory: string, onDamage: (place: DamagedPlace) => void = () => {}) {
     this.#disk = disk;
-    this.#path = directory;
-    this.refresh();
+    this.path = directory;
+    this.#onDamage = onDamage;
   }
 
   /** The first revision of the oldest segment when the list was last read. */
@@ -32,7 +48,7 @@ export class JournalDirectory {
   }
 
   refresh(): void {
-    this.#segments = listSegments(this.#disk, this.#path);
+    this.#segments = listSegments(this.#disk, this.path);
     const oldest = this.oldest;
     for (const first of this.#marks.keys()) if (first < oldest) this.#marks.delete(first);
   }
@@ -47,10 +63,30 @@ export class JournalDirectory {
     return this.#segments.find((segment) => segment.first > first);
   }
 
+  /** Whether the segment still had its name when the list was last read. */
+  has(segment: SegmentName): boolean {
+    return this.#segments.some(({ first }) => first === segment.first);
+  }
+
+  damageAt(file: string, offset: number): KnownDamage | undefined {
+    return this.#damages.get(`${file}:${offset}`);
+  }
+
+  /** Remembers a place that cannot be read, so that no tail searches behind it again. */
+  noteDamage(place: DamagedPlace, found: KnownDamage): void {
+    const key = `${place.file}:${place.offset}`;
+    const isNew = !this.#damages.has(key);
+    this.#damages.set(key, found);
+    if (!isNew) return;
+    const [oldest] = this.#damages.keys();
+    if (this.#damages.size > damagesMax && oldest !== undefined) this.#damages.delete(oldest);
+    this.#onDamage(place);
+  }
+
   /** Opens a segment; returns undefined if it has been trimmed meanwhile. */
   open(segment: SegmentName): DiskFile | undefined {
     try {
-      return this.#disk.open(joinPath(this.#path, segment.name), 'read');
+      return this.#disk.open(joinPath(this.path, segment.name), 'read');
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return undefined;
       throw error;

@@ -1,12 +1,14 @@
 /**
  * Opens the journal at start.
  *
- *   list ─► check headers ─► walk the frames from the lowest watermark on ─► remove leftovers ─► copy the tail ─► serve
- *           └──────────── damage: throw, nothing was changed ────────────┘
+ *   list ─► read headers ─► walk the frames from the lowest watermark on ─► remove leftovers ─► copy the tail ─► serve
+ *           └─────────── damage: throw, nothing was changed ────────────┘
  *
- * These refuse the start, because something was durable once: a damaged frame or a hole with a valid frame after it, in
- * this or a later segment; a missing segment; a segment or frame of another log; a log that begins after, or ends
- * before, what the checkpoints need. A bad last frame is a torn tail and was never acknowledged: recovery drops it.
+ * These refuse the start, because something that a replay needs was durable once: a damaged frame or a hole with a valid
+ * frame after it, in this or a later segment; a missing segment; a segment or frame of another log; a log that begins
+ * after, or ends before, what the checkpoints need. A bad last frame is a torn tail and was never acknowledged: recovery
+ * drops it. Damage to what every checkpoint holds costs nothing but history: the start logs it and goes on, and readers
+ * of watches that come to it are answered `compacted` (see `journal-reader.ts`).
  *
  * Why the tail is copied. After a failed fsync the kernel may keep pages as clean that the disk never got. A process
  * that restarts would read them back, take them for durable, and lose them with the next power cut. So recovery writes
@@ -34,12 +36,12 @@ import { revision, type Revision } from '../../protocol/ids.ts';
 import type { JournalVersion } from './frame.ts';
 import { JournalCorruption } from './journal-corruption.ts';
 import type { JournalLog } from './journal-options.ts';
+import { damagedBefore, readHeads, replayStart, type DamagedHistory, type SegmentHead } from './log-heads.ts';
 import { walkLog, type LogEnd } from './log-walk.ts';
 import {
   createSegment,
   isOutOfRoom,
   listSegments,
-  readSegmentHeader,
   segmentBytesDefault,
   spareName,
   unlinkIfPresent,
@@ -98,11 +100,22 @@ export async function recoverJournal(
   if (names.length === 0) await createFirstSegment(disk, directory, options);
   const segments = names.length === 0 ? listSegments(disk, directory) : names;
   const { from, log } = options;
-  const known = checkHeaders(disk, directory, segments, from);
-  const end = await findEnd(disk, directory, segments, options);
-  if (end.last < from) {
-    const reason = `the log ends at revision ${end.last}, but a checkpoint holds revision ${from}`;
-    throw new JournalCorruption(segments.at(-1)?.name ?? directory, end.position, reason);
+  const heads = readHeads(disk, directory, segments);
+  const inspection = inspectingLog(disk, directory, heads, from);
+  let step = inspection.next();
+  for (let frames = 1; step.done !== true; frames += 1) {
+    if (frames % framesPerTurn === 0) await options.yieldTurn?.();
+    step = inspection.next();
+  }
+  const { end, damaged } = step.value;
+  for (const { file, offset, reason, first, last } of damaged) {
+    log('warn', 'History is damaged that no replay needs; watches that come to it are answered 410', {
+      file,
+      offset,
+      reason,
+      first,
+      last,
+    });
   }
   for (const name of disk.list(directory)) {
     if (name === spareName || name.endsWith('.tmp')) unlinkIfPresent(disk, directory, name);
@@ -117,9 +130,10 @@ export async function recoverJournal(
     });
   }
   if (names.length > 0) await renewTail(disk, directory, { name: active.name, bytes: end.position, log });
-  const recovered = segments.map(({ name, first }, index) => {
-    const next = known[index + 1];
-    return { name, first, last: next?.after ?? end.last, bytes: known[index]?.bytes ?? 0 };
+  const recovered = heads.map(({ name, first, bytes }, index) => {
+    const next = heads[index + 1];
+    const last = next === undefined ? end.last : (next.header?.after ?? revision(next.first - 1));
+    return { name, first, last, bytes };
   });
   const oldest = segments[0]?.first ?? revision(1);
   return {
@@ -152,54 +166,51 @@ async function createFirstSegment(disk: Disk, directory: string, options: Recove
     chain: 0,
     at: 0,
   };
-  await createSegment(disk, directory, header, options.segmentBytes ?? segmentBytesDefault);
+  await createSegment(disk, directory, { header, bytes: options.segmentBytes ?? segmentBytesDefault });
   // The directory itself may be new too.
   disk.syncDirectory(path.dirname(directory));
 }
 
-/** Checks every segment, including those that no replay needs: a resumed watch reads them. */
-function checkHeaders(
-  disk: Disk,
-  directory: string,
-  segments: readonly SegmentName[],
-  from: Revision,
-): { after: Revision; bytes: number }[] {
-  let logId: bigint | undefined;
-  return segments.map((segment, index) => {
-    const file = disk.open(joinPath(directory, segment.name), 'read');
-    try {
-      const header = readSegmentHeader(file, segment);
-      if (typeof header === 'string') throw new JournalCorruption(segment.name, 0, header);
-      if (header.logId !== (logId ??= header.logId)) {
-        throw new JournalCorruption(segment.name, 0, 'the segment belongs to another log');
-      }
-      if (index === 0 && header.after > from) {
-        const reason = `the log begins with revision ${header.first}, but revision ${from + 1} is needed`;
-        throw new JournalCorruption(segment.name, 0, reason);
-      }
-      const previous = segments[index - 1];
-      if (previous !== undefined && header.after < previous.first - 1) {
-        throw new JournalCorruption(segment.name, 0, `the segment does not follow ${previous.name}`);
-      }
-      return { after: header.after, bytes: file.size() };
-    } finally {
-      file.close();
-    }
-  });
+export interface InspectedLog {
+  readonly end: LogEnd;
+  /** What no replay needs and cannot be read, as far as it was met. */
+  readonly damaged: readonly DamagedHistory[];
 }
 
-async function findEnd(
+/**
+ * Reads everything that a replay after `from` needs, and changes nothing.
+ * @throws JournalCorruption, UnsupportedFormat if not all of it is there: then no server may start with this log
+ */
+export function inspectLog(disk: Disk, directory: string, heads: readonly SegmentHead[], from: Revision): InspectedLog {
+  const inspection = inspectingLog(disk, directory, heads, from);
+  for (;;) {
+    const step = inspection.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** As `inspectLog`; yields after each frame. */
+function* inspectingLog(
   disk: Disk,
   directory: string,
-  segments: readonly SegmentName[],
-  { from, yieldTurn }: Pick<RecoverOptions, 'from' | 'yieldTurn'>,
-): Promise<LogEnd> {
-  const start = segments.findLastIndex((segment) => segment.first <= from + 1);
-  const walk = walkLog(disk, directory, segments, Math.max(start, 0));
-  for (let frames = 1; ; frames += 1) {
+  heads: readonly SegmentHead[],
+  from: Revision,
+): Generator<void, InspectedLog, undefined> {
+  const start = replayStart(directory, heads, from);
+  const damaged = damagedBefore(heads, start);
+  const walk = walkLog(disk, directory, heads, { start, from, onSkipped: (damage) => damaged.push(damage) });
+  for (;;) {
     const step = walk.next();
-    if (step.done) return step.value;
-    if (frames % framesPerTurn === 0) await yieldTurn?.();
+    if (step.done !== true) {
+      yield;
+      continue;
+    }
+    const end = step.value;
+    if (end.last >= from) return { end, damaged };
+    const reason = `the log ends at revision ${end.last}, but a checkpoint holds revision ${from}`;
+    const { logId, last, chain, at, position } = end;
+    const intact = { segments: heads.length, logId, last, chain, at };
+    throw new JournalCorruption(heads.at(-1)?.name ?? directory, position, reason, intact);
   }
 }
 

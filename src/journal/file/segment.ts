@@ -6,7 +6,7 @@
  *   spare.log                      the next one, zero-filled and durable
  *   old.tmp                        a segment that is not needed any more; the next spare is made of it
  *   *.tmp                          a file that was being made when the process ended: removed at start
- *   *.damaged                      set aside by a salvage, never read
+ *   *.damaged                      set aside by a salvage, never read by the server
  *
  * A segment has its full size from the start (64 MiB of zeros, fsynced). So writing a frame never changes the file's
  * metadata and never meets a full disk. Its first 512 bytes, a sector of their own, are the header:
@@ -26,7 +26,9 @@
  * copies its last segment byte for byte, because every checksum in the chain covers the header before it, and the
  * writer fills the rest of that segment with version-1 frames. So a start after an upgrade needs no disk space, and a
  * crash in it leaves nothing new. The next segment has version 2, and with it the log has times. The checksum does not
- * cover `version`, but no flip of one bit turns 1 into 2 or back, and the two checksums cover different bytes.
+ * cover `version`, but no flip of one bit turns 1 into 2 or back, and the two checksums cover different bytes. The
+ * checksum of any later version has to differ from both, too: a header with an unknown version and a known checksum is
+ * damaged, and was not written by a newer server.
  *
  * `at` is for a segment that has no frame yet: a start finds the last time there without reading the segment before.
  *
@@ -98,17 +100,19 @@ export function listSegments(disk: Disk, directory: string): SegmentName[] {
   return segments.toSorted((a, b) => a.first - b.first);
 }
 
-export function encodeSegmentHeader(header: Omit<SegmentHeader, 'version'>): Buffer {
+/** @param header of the newest version, if it names none */
+export function encodeSegmentHeader(header: Omit<SegmentHeader, 'version'> & { version?: JournalVersion }): Buffer {
+  const { version = journalVersion } = header;
   const buffer = Buffer.alloc(segmentHeaderBytes);
   magic.copy(buffer);
-  buffer.writeUInt32LE(journalVersion, 8);
+  buffer.writeUInt32LE(version, 8);
   buffer.writeBigUInt64LE(header.logId, 16);
   buffer.writeUIntLE(header.first, 24, 6);
   buffer.writeUIntLE(header.after, 30, 6);
   buffer.writeUInt32LE(header.chain, 36);
   buffer.writeUIntLE(header.bytes, 40, 6);
-  buffer.writeUIntLE(header.at, 46, 6);
-  buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes[journalVersion])), 12);
+  if (version > 1) buffer.writeUIntLE(header.at, 46, 6);
+  buffer.writeUInt32LE(crc32(buffer.subarray(16, headerUsedBytes[version])), 12);
   return buffer;
 }
 
@@ -129,10 +133,13 @@ export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader
   if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
   if (!buffer.subarray(0, magic.length).equals(magic)) return 'the file does not begin as a journal segment';
   const version = buffer.readUInt32LE(8);
-  if (version !== 1 && version !== 2) throw new UnsupportedFormat(version, file);
-  if (crc32(buffer.subarray(16, headerUsedBytes[version])) !== buffer.readUInt32LE(12)) {
-    return 'the checksum of the segment header does not match its content';
+  if (version !== 1 && version !== 2) {
+    // Every version has a checksum over other bytes. So one that matches tells which version this was.
+    const written = ([1, 2] as const).find((known) => checksumMatches(buffer, known));
+    if (written === undefined) throw new UnsupportedFormat(version, file);
+    return `the header names format version ${version}, but its checksum is that of version ${written}`;
   }
+  if (!checksumMatches(buffer, version)) return 'the checksum of the segment header does not match its content';
   return {
     version,
     logId: buffer.readBigUInt64LE(16),
@@ -142,6 +149,10 @@ export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader
     at: version === 1 ? 0 : buffer.readUIntLE(46, 6),
     bytes: buffer.readUIntLE(40, 6),
   };
+}
+
+function checksumMatches(buffer: Buffer, version: JournalVersion): boolean {
+  return crc32(buffer.subarray(16, headerUsedBytes[version])) === buffer.readUInt32LE(12);
 }
 
 /** Reads the header of an open segment and compares it with the file's name. */
@@ -167,12 +178,19 @@ export function writeZerosNow(disk: Disk, directory: string, name: string, bytes
   }
 }
 
+/** What a new segment is made of. */
+interface NewSegment {
+  readonly header: NewSegmentHeader;
+  readonly bytes: number;
+  /** Its first frame, if it begins with one. */
+  readonly frame?: Buffer;
+}
+
 /** Makes a segment that nothing writes to yet, and makes it durable with its name. */
 export async function createSegment(
   disk: Disk,
   directory: string,
-  header: NewSegmentHeader,
-  segmentBytes: number,
+  { header, bytes: segmentBytes, frame }: NewSegment,
 ): Promise<void> {
   const name = segmentName(header.first);
   const tmp = joinPath(directory, `${name}.tmp`);
@@ -180,6 +198,7 @@ export async function createSegment(
   const file = disk.open(tmp, 'write');
   try {
     file.write(encodeSegmentHeader({ ...header, bytes: segmentBytes }), 0, segmentHeaderBytes, 0);
+    if (frame !== undefined) file.write(frame, 0, frame.length, segmentHeaderBytes);
     file.sync();
   } finally {
     file.close();
@@ -231,6 +250,17 @@ export function errorCode(error: unknown): string | undefined {
 export function isOutOfRoom(error: unknown): boolean {
   const code = errorCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT' || isOutOfFiles(error);
+}
+
+/** Whether the medium does not give back what was written. What a client or an operator can change is not among them. */
+export function isUnreadable(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'EIO' || code === 'EBADMSG' || code === 'EUCLEAN';
+}
+
+/** Whether it is an error of the operating system; anything else that is thrown is a bug. */
+export function isSystemError(error: unknown): error is Error {
+  return /^E[A-Z0-9]+$/.test(errorCode(error) ?? '');
 }
 
 /** Removes a file, which may be missing. */

@@ -20,14 +20,7 @@ export function lockDataDirectory(
   const file = path.join(directory, 'lock');
   const isNew = !fs.existsSync(file);
   const fd = fs.openSync(file, 'a+', 0o600);
-  if (!tryLock(fd)) {
-    const holder = fs.readFileSync(fd, 'utf8').trim();
-    fs.closeSync(fd);
-    throw new DataDirectoryInUse(
-      `The data directory ${directory} is in use by another server${holder === '' ? '' : ` (${holder})`}. ` +
-        'Stop that one, or give this one a data directory of its own (--data-dir).',
-    );
-  }
+  lockFile(fd, directory);
   fs.ftruncateSync(fd);
   fs.writeSync(fd, `pid ${process.pid}\n`);
   if (isNew) syncPathTo(path.resolve(directory), disk);
@@ -60,4 +53,24 @@ function syncPathTo(directory: string, disk: Pick<Disk, 'syncDirectory'>): void 
       if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EINVAL' && code !== 'EROFS') throw error;
     }
   }
+}
+
+/** Locks it for one who only reads, and changes not even the lock's file. @throws as `lockDataDirectory` */
+export function lockDataDirectoryToRead(directory: string): { release(): void } {
+  const file = path.join(directory, 'lock');
+  // Without the file no server has ever used the directory, or somebody has copied it without.
+  if (!fs.existsSync(file)) return { release: () => {} };
+  const fd = fs.openSync(file, 'r+');
+  lockFile(fd, directory);
+  return { release: () => fs.closeSync(fd) };
+}
+
+function lockFile(fd: number, directory: string): void {
+  if (tryLock(fd)) return;
+  const holder = fs.readFileSync(fd, 'utf8').trim();
+  fs.closeSync(fd);
+  throw new DataDirectoryInUse(
+    `The data directory ${directory} is in use by another server${holder === '' ? '' : ` (${holder})`}. ` +
+      'Stop that one, or give this one a data directory of its own (--data-dir).',
+  );
 }

@@ -26,7 +26,7 @@ export interface PrefixWatchesOptions {
   readonly durable: () => Revision;
   readonly limits: Limits;
   /** Of all front ends. */
-  readonly counts: Pick<RouterCounts, 'prefixWatches' | 'streams'>;
+  readonly counts: Pick<RouterCounts, 'prefixWatches' | 'streams' | 'historyDamage'>;
   /** Calls `run` after the events that are waiting now. */
   readonly defer: (run: () => void) => void;
   readonly after: After;
@@ -125,6 +125,11 @@ export class PrefixWatches {
         break;
       case 'compacted':
         return this.#end(reader, compactedReply(step.oldest));
+      case 'damaged':
+        this.#options.counts.historyDamage.refused();
+        return this.#end(reader, damagedReply(step.oldest));
+      case 'busy':
+        return this.#end(reader, busyReply);
       case 'seeking':
         reader.handed(tail.position);
         break;
@@ -161,6 +166,17 @@ export class PrefixWatches {
       case 'compacted':
         for (const reader of this.#liveReaders) this.#end(reader, compactedReply(step.oldest));
         return;
+      case 'damaged':
+        for (const reader of this.#liveReaders) {
+          this.#options.counts.historyDamage.refused();
+          this.#end(reader, damagedReply(step.oldest));
+        }
+        return;
+      case 'busy':
+        // These readers have what they need but for one file. If all came back at once, they would need more.
+        this.#pumping = true;
+        this.#options.after(busyRetryMs, () => this.#pump());
+        return;
       case 'seeking':
         break;
       case 'idle': {
@@ -191,6 +207,8 @@ export class PrefixWatches {
 }
 
 const none: readonly PrefixReader[] = [];
+/** Between two attempts to read on when there are too many files open. */
+const busyRetryMs = 100;
 
 /** Passes each commit of a chunk to the readers of its account. */
 function hand(
@@ -213,8 +231,18 @@ function hand(
   }
 }
 
-function compactedReply(oldest: Revision): Reply {
+/** Damaged history is gone for good, so the client has to do the same as when it was trimmed. */
+function damagedReply(oldest: Revision): Reply {
+  return compactedReply(oldest, 'is damaged; the log of the server says where');
+}
+
+const busyReply = failureReply(
+  revision(0),
+  failure('overloaded', 'The server has too many files open to read the history; nothing was missed: try again.'),
+);
+
+function compactedReply(oldest: Revision, state = 'is gone'): Reply {
   const after = oldest - 1;
-  const message = `The history up to revision ${after} is gone; list again, or watch after ${after} or later.`;
+  const message = `The history up to revision ${after} ${state}; list again, or watch after ${after} or later.`;
   return failureReply(revision(0), failure('compacted', message, { Oldest: after }));
 }

@@ -15,6 +15,7 @@
  * for every thread, with a margin. The settings of the first open hold for all threads of the process.
  */
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { shardId, type ShardId } from '../../protocol/ids.ts';
@@ -40,6 +41,8 @@ export interface Layout {
 export interface LmdbStoreOptions {
   /** Address space. Must exceed the largest size of the store. */
   readonly mapBytes?: number;
+  /** Only reads, and writes nothing into the data directory: LMDB's table of readers goes into a temporary one. */
+  readonly readOnly?: boolean;
 }
 
 type Binary = Database<Buffer, string>;
@@ -65,10 +68,20 @@ export class LmdbStore {
   readonly #layout: Binary;
   readonly #freeBytes: () => number;
   readonly #shards = new Map<string, LmdbShard>();
+  readonly #temporary: string | undefined;
+
+  /** Whether there is a store. An empty file is none: LMDB makes one of it. */
+  static exists(dataDirectory: string): boolean {
+    const stat = fs.statSync(path.join(dataDirectory, 'store', 'data.mdb'), { throwIfNoEntry: false });
+    return stat !== undefined && stat.size > 0;
+  }
 
   /** Creates the environment if there is none. @throws errors of LMDB and of the operating system */
   constructor(dataDirectory: string, options: LmdbStoreOptions = {}) {
-    const directory = path.join(dataDirectory, 'store');
+    const stored = path.join(dataDirectory, 'store');
+    const { readOnly = false } = options;
+    if (readOnly) this.#temporary = linkTo(stored);
+    const directory = this.#temporary ?? stored;
     const isNew = !fs.existsSync(path.join(directory, 'data.mdb'));
     fs.mkdirSync(directory, { recursive: true });
     this.#freeBytes = () => {
@@ -76,7 +89,7 @@ export class LmdbStore {
       return bavail * bsize;
     };
     const mapSize = options.mapBytes ?? mapBytesDefault;
-    this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize });
+    this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize, readOnly });
     this.#layout = this.#openDatabase('layout');
     if (isNew) {
       // LMDB syncs its file, but not the directories above it.
@@ -140,6 +153,7 @@ export class LmdbStore {
 
   async close(): Promise<void> {
     await this.#root.close();
+    if (this.#temporary !== undefined) fs.rmSync(this.#temporary, { recursive: true, force: true });
   }
 
   #currentLayout(): Layout {
@@ -158,6 +172,13 @@ export class LmdbStore {
     const options = { ...databaseOptions, name };
     return this.#root.openDB<Buffer, string>(options);
   }
+}
+
+/** A directory of its own, in which LMDB finds the file. */
+function linkTo(stored: string): string {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-store-'));
+  fs.symlinkSync(path.resolve(stored, 'data.mdb'), path.join(directory, 'data.mdb'));
+  return directory;
 }
 
 function databaseName(shard: ShardId, generation: number): string {

@@ -120,4 +120,5 @@ const stats: ServerStats = {
   durable: 70,
   watchers: 1,
   streams: 0,
+  historyDamage: { places: 2, refused: 9, firstRevision: 20, lastRevision: 31 },
 };

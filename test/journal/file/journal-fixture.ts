@@ -33,7 +33,7 @@ export function recover(disk: Disk, options: OpenOptions = {}): Promise<Recovere
     ...(options.createAfter !== undefined && { createAfter: revision(options.createAfter) }),
     segmentBytes: options.segmentBytes ?? segmentBytes,
     randomBytes: (count) => Buffer.alloc(count, 7),
-    log: () => undefined,
+    log: options.log ?? (() => undefined),
   });
 }
 

@@ -4,7 +4,8 @@ import { shardId } from '../../../src/protocol/ids.ts';
 import { JournalCorruption } from '../../../src/journal/file/journal-corruption.ts';
 import { JournalDirectory } from '../../../src/journal/file/journal-directory.ts';
 import { FileJournalTail, readRecords } from '../../../src/journal/file/journal-reader.ts';
-import { listSegments } from '../../../src/journal/file/segment.ts';
+import { listSegments, segmentHeaderBytes, type SegmentName } from '../../../src/journal/file/segment.ts';
+import type { DamagedPlace } from '../../../src/protocol/journal.ts';
 import { FaultDisk } from '../../support/fault-disk.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 import {
@@ -22,13 +23,22 @@ import {
 
 const text = 't'.repeat(300);
 
+interface Drained {
+  readonly revs: number[];
+  readonly steps: number;
+  readonly compacted?: number;
+  readonly damaged?: number;
+}
+
 /** Reads the tail until it is idle or at its end. */
-function drain(tail: FileJournalTail, durable: number): { revs: number[]; steps: number; compacted?: number } {
+function drain(tail: FileJournalTail, durable: number): Drained {
   const revs: number[] = [];
   for (let steps = 1; ; steps += 1) {
     const read = tail.read(rev(durable));
     if (read.kind === 'idle') return { revs, steps };
     if (read.kind === 'compacted') return { revs, steps, compacted: read.oldest };
+    if (read.kind === 'damaged') return { revs, steps, damaged: read.oldest };
+    assert.ok(read.kind !== 'busy');
     if (read.kind === 'seeking') continue;
     const { bytes, first, last, count } = read.chunk;
     const before = revs.length;
@@ -193,14 +203,97 @@ test('tail: a restart at a recent revision reads little', async () => {
   assert.ok(drain(cold, durable).steps >= 5, 'without the index it seeks, in bounded steps');
 });
 
-test('tail: durable content that is damaged is an error, never a silent end', async () => {
+/** Three segments or more, all of it durable. */
+async function segmented(): Promise<{ disk: FaultDisk; durable: number; segments: readonly SegmentName[] }> {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk, { keepBytes: Infinity });
+  while (listSegments(disk, directory).length < 4) {
+    write(journal, 3, text);
+    await settle();
+  }
+  return { disk, durable: journal.revisions.durable(), segments: listSegments(disk, directory) };
+}
+
+test('tail: damage ends it with what can be read after it, is told of once, and leaves other tails alone', async () => {
+  const { disk, durable, segments } = await segmented();
+  // The second frame of the second segment.
+  const start = segmentHeaderBytes + disk.contents(pathOf(disk, 1)).readUInt32LE(segmentHeaderBytes + 8);
+  disk.damage(pathOf(disk, 1), (bytes) => bytes.fill(0, start + 100, start + 110));
+  const places: DamagedPlace[] = [];
+  const shared = new JournalDirectory(disk, directory, (place) => places.push(place));
+  const first = segments[1]!.first + 3;
+  for (let reader = 0; reader < 20; reader += 1) {
+    const { revs, damaged } = drain(new FileJournalTail(shared, rev(0)), durable);
+    assert.deepEqual(revs, range(1, first - 1), 'everything before it');
+    assert.equal(damaged, first + 3);
+  }
+  const reason = 'the checksum of the frame does not match its content, although it is durable';
+  assert.deepEqual(places, [{ file: segments[1]!.name, offset: start, reason, first, last: first + 2 }]);
+  for (const after of [first, first + 1])
+    assert.equal(drain(new FileJournalTail(shared, rev(after)), durable).damaged, first + 3);
+  for (const after of [first + 2, first + 10, durable - 1]) {
+    const revs = range(after + 1, durable);
+    assert.deepEqual(drain(new FileJournalTail(shared, rev(after)), durable).revs, revs, 'the place is passed over');
+    assert.deepEqual(drain(new FileJournalTail(new JournalDirectory(disk, directory), rev(after)), durable).revs, revs);
+  }
+});
+
+test('tail: damage up to the end of what is durable ends it there, and it goes on with what is written next', async () => {
   const disk = new FaultDisk(1);
   const journal = await open(disk);
   write(journal, 2, text);
   write(journal, 2, text);
-  disk.damage(pathOf(disk, 0), (bytes) => bytes.fill(0, 1300, 1310));
-  const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(0));
-  assert.throws(() => drain(tail, 4), JournalCorruption);
+  const second = segmentHeaderBytes + disk.contents(pathOf(disk, 0)).readUInt32LE(segmentHeaderBytes + 8);
+  disk.damage(pathOf(disk, 0), (bytes) => bytes.fill(0, second, second + 10));
+  const places: DamagedPlace[] = [];
+  const shared = new JournalDirectory(disk, directory, (place) => places.push(place));
+  assert.deepEqual(drain(new FileJournalTail(shared, rev(1)), 4), { revs: [2], steps: 2, damaged: 5 });
+  const fresh = new FileJournalTail(shared, rev(4));
+  assert.deepEqual(drain(fresh, 4).revs, []);
+  write(journal, 2, text);
+  assert.deepEqual(drain(fresh, 6).revs, [5, 6]);
+  assert.equal(drain(new FileJournalTail(shared, rev(0)), 6).damaged, 5);
+  assert.equal(places.length, 1);
+});
+
+test('tail: a damaged header costs its own segment, a missing file its own revisions', async () => {
+  for (const harm of ['header', 'missing', 'unreadable'] as const) {
+    const { disk, durable, segments } = await segmented();
+    const [, { name }, { first: resume }] = segments as [SegmentName, SegmentName, SegmentName];
+    if (harm === 'header') disk.damage(pathOf(disk, 1), (bytes) => (bytes[20]! ^= 1));
+    if (harm === 'missing') disk.unlink(pathOf(disk, 1));
+    if (harm === 'unreadable')
+      disk.inject = (call) => (call.operation === 'read' && call.name === name ? 'EIO' : undefined);
+    const shared = new JournalDirectory(disk, directory);
+    const { revs, damaged } = drain(new FileJournalTail(shared, rev(0)), durable);
+    assert.deepEqual([revs.at(-1), damaged], [segments[1]!.first - 1, resume], harm);
+    assert.deepEqual(drain(new FileJournalTail(shared, rev(resume - 1)), durable).revs, range(resume, durable), harm);
+    assert.equal(drain(new FileJournalTail(shared, rev(resume - 2)), durable).damaged, resume, harm);
+  }
+});
+
+test('tail: an error of the disk ends it, too many open files are waited for, and a bug is still thrown', async () => {
+  const { disk, durable } = await segmented();
+  for (const operation of ['list', 'open', 'read', 'size'] as const) {
+    for (const code of ['EIO', 'EACCES', 'ENOENT', 'EMFILE', 'ENFILE']) {
+      const tail = new FileJournalTail(new JournalDirectory(disk, directory), rev(0));
+      const before = disk.injected;
+      disk.inject = (call) => (call.operation === operation ? code : undefined);
+      let read = tail.read(rev(durable));
+      for (let steps = 0; read.kind === 'seeking' && steps < 10; steps += 1) read = tail.read(rev(durable));
+      disk.inject = undefined;
+      assert.ok(disk.injected > before);
+      const outOfFiles = code === 'EMFILE' || code === 'ENFILE';
+      const trimmed = operation === 'open' && code === 'ENOENT';
+      assert.equal(read.kind, outOfFiles ? 'busy' : trimmed ? 'compacted' : 'damaged', `${operation} ${code}`);
+      if (outOfFiles) assert.deepEqual(drain(tail, durable).revs, range(1, durable), 'it goes on when it can');
+    }
+  }
+  disk.crashAt = disk.calls + 1;
+  assert.throws(
+    () => new FileJournalTail(new JournalDirectory(disk, directory), rev(0)).read(rev(durable)),
+    /ends at call/,
+  );
 });
 
 test('replay: a log that ends before the revision that recovery found is an error', async () => {

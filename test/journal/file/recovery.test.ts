@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { frameHeaderBytesOf, frameMagic, type JournalVersion } from '../../../src/journal/file/frame.ts';
 import { accountId } from '../../../src/protocol/ids.ts';
 import { kinds, RecordWriter } from '../../../src/protocol/record.ts';
@@ -199,17 +200,79 @@ forEachVersion('recovery: a flipped bit in any other frame is refused with its p
   }
 });
 
-forEachVersion('recovery: a flipped bit in a segment header is refused', async (version) => {
-  const disk = await logOf(40, version);
-  for (let at = 0; at < (version === 1 ? 48 : 52); at += 1) {
-    const damaged = disk.powerCut(1);
-    damaged.damage(pathOf(disk, 1), (bytes) => {
-      bytes[at] = (bytes[at] ?? 0) ^ 4;
-    });
-    // Where the replay begins makes no difference.
-    const from = at % 2 === 0 ? 0 : 120;
-    if (at >= 8 && at < 12) await assert.rejects(recover(damaged, { from }), UnsupportedFormat);
-    else assert.equal((await refused(damaged, { from })).offset, 0);
+forEachVersion(
+  'recovery: a flipped bit in a segment header is refused where a replay needs it, and is told of elsewhere',
+  async (version) => {
+    const disk = await logOf(40, version);
+    const [, second, third] = listSegments(disk, directory);
+    for (let at = 0; at < (version === 1 ? 48 : 52); at += 1) {
+      const damaged = disk.powerCut(1);
+      damaged.damage(pathOf(disk, 1), (bytes) => {
+        bytes[at] = (bytes[at] ?? 0) ^ 4;
+      });
+      const needed = third!.first - 2;
+      for (const from of [0, needed]) assert.equal((await refused(damaged, { from })).offset, 0, `byte ${at}`);
+      const warned: object[] = [];
+      for (const from of [third!.first - 1, 120]) {
+        const { last } = await recover(damaged, {
+          from,
+          log: (_level, _message, details) => warned.push(details ?? {}),
+        });
+        assert.equal(last, 120, `byte ${at}`);
+      }
+      const history = { file: second!.name, offset: 0, first: second!.first, last: third!.first - 1 };
+      assert.equal(warned.length, 2);
+      assert.partialDeepStrictEqual(warned[0], history);
+    }
+  },
+);
+
+test('recovery: a header of a version that is not known, with its own checksum, is not taken for damage', async () => {
+  const disk = await logOf(40);
+  disk.damage(pathOf(disk, 1), (bytes) => {
+    bytes.writeUInt32LE(3, 8);
+    bytes.writeUInt32LE(crc32(bytes.subarray(8, 60)), 12);
+  });
+  await assert.rejects(recover(disk), UnsupportedFormat);
+});
+
+forEachVersion(
+  'recovery: a frame below all watermarks may be damaged, and everything above them is served',
+  async (version) => {
+    const disk = await logOf(40, version);
+    const file = pathOf(disk, 1);
+    const frames = framesOf(disk, file);
+    const lasts = frames.map((start) => disk.contents(file).readUIntLE(start + 30, 6));
+    const random = seededRandom(5);
+    for (const [number, start] of frames.slice(0, -2).entries()) {
+      const length = disk.contents(file).readUInt32LE(start + 8);
+      const damaged = disk.powerCut(1);
+      const at = start + random.below(length);
+      damaged.damage(file, (bytes) => (bytes[at]! ^= 1 << random.below(8)));
+      const last = lasts[number]!;
+      // The watermark stands at the end of the damaged frame: the lowest with which nobody needs it.
+      const { last: end } = await recover(damaged.restart(), { from: last });
+      assert.equal(end, 120);
+      assert.deepEqual(revisionsOf(readAll(damaged, last)), range(last + 1, 120));
+      assert.equal((await refused(damaged, { from: last - 1 })).offset, start);
+    }
+  },
+);
+
+test('recovery: a sector that the disk cannot read is damage where a replay needs it, and never the end of the log', async () => {
+  const disk = await logOf(40);
+  const segments = listSegments(disk, directory);
+  for (const [index, segment] of segments.entries()) {
+    const bad = disk.restart();
+    bad.inject = ({ operation, name }) => (operation === 'read' && name === segment.name ? 'EIO' : undefined);
+    const needed = { from: Math.max(0, segment.first - 1) };
+    await assert.rejects(
+      recover(bad, needed),
+      (error) => error instanceof JournalCorruption && /EIO/.test(error.message),
+    );
+    const next = segments[index + 1];
+    if (next !== undefined) assert.equal((await recover(bad, { from: next.first - 1 })).last, 120);
+    assert.ok(bad.injected > 0);
   }
 });
 

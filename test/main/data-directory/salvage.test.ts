@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { salvageJump } from '../../../src/journal/file/salvage.ts';
+import { revisionJump } from '../../../src/journal/file/leap.ts';
 import { root, ServerChild, startServer, temporaryDirectory } from '../../docs/server-child.ts';
 
 function salvage(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
@@ -43,12 +43,12 @@ test('salvage: a damaged journal that no start accepts is cut, and the server st
   const { status, stdout } = salvage('--data-dir', directory);
   assert.equal(status, 0);
   // The start of the server was revision 1, a was 2.
-  assert.match(stdout, /Kept: everything up to revision 2\. Lost: revisions from 3 on/);
+  assert.match(stdout, /Kept: everything up to revision 2\. Lost: revisions 3\.\.4/);
 
   const { url, server } = await startServer(t, directory);
   const found: unknown = await (await fetch(`${url}/db/demo/kv`)).json();
   assert.partialDeepStrictEqual(found, { KV: [{ Key: 'a', Version: 2, Value: 'the value of a' }] });
-  assert.ok((found as { Rev: number }).Rev > salvageJump, 'no revision is given out twice');
+  assert.ok((found as { Rev: number }).Rev > revisionJump, 'no revision is given out twice');
   assert.equal(await server.end('SIGTERM'), 0);
 });
 

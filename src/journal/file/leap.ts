@@ -1,0 +1,70 @@
+/**
+ * What the server has given out and must never give out again, whatever a salvage loses. All of it is here, and all of it
+ * jumps together: a number that is added to the server and lives in the log belongs into `GivenOut`.
+ *
+ *   revision      versions, fencing tokens of locks, cursors of watches. A revision that was lost has been seen by
+ *                 clients; the log continues a billion revisions after the highest one that there is any trace of.
+ *   epoch         fencing tokens of mutexes come from epochs (protocol/epochs.ts). Those whose record is lost are not
+ *                 known, so it jumps by more starts and millions of grants than a lost part of the log can hold.
+ *   committedAt   the time of a frame, which never falls within a log. It does not have to jump, only not to fall behind
+ *                 any frame that there is a trace of.
+ *
+ * What is not in the log repeats without this: `Dragonlock-Boot` and the ids of requests are random for each start. The
+ * id of the log stays: a revision is never used twice, so no block of the part that was cut off passes for a later one.
+ * Values of counters and sequences do not jump: they are data, and go back with the log to what was kept.
+ */
+import { epochEffect, nextEpoch } from '../../protocol/epochs.ts';
+import { RecordWriter } from '../../protocol/record.ts';
+import { revision, serverAccount, type Revision } from '../../protocol/ids.ts';
+import { frameHeaderBytes, journalVersion, sealFrame } from './frame.ts';
+
+/** The highest of each. */
+export interface GivenOut {
+  readonly revision: Revision;
+  readonly epoch: number;
+  /** Wall-clock milliseconds. */
+  readonly committedAt: number;
+}
+
+export const revisionJump = 1_000_000_000;
+/** Of 2^33 epochs: room for eight thousand salvages. */
+export const epochJump = 2 ** 20;
+
+/** From what was given out to what may be given out next. */
+export function leap(seen: GivenOut): GivenOut {
+  return {
+    revision: revision(seen.revision + revisionJump),
+    // The entry may hold a number of starts still.
+    epoch: nextEpoch(seen.epoch) + epochJump,
+    committedAt: seen.committedAt,
+  };
+}
+
+interface LogBefore {
+  readonly logId: bigint;
+  /** The crc of the frame before it. */
+  readonly chain: number;
+}
+
+/** The first frame after the cut: the one commit that makes a replay know what must not come again. */
+export function frameOfLeap(to: GivenOut, { logId, chain }: LogBefore): Buffer {
+  const records = new RecordWriter();
+  records.append({
+    rev: to.revision,
+    account: serverAccount,
+    effects: [epochEffect(to.epoch)],
+  });
+  const { bytes } = records.take();
+  const frame = Buffer.concat([Buffer.alloc(frameHeaderBytes), bytes]);
+  sealFrame(frame, {
+    version: journalVersion,
+    previous: chain,
+    logId,
+    first: to.revision,
+    last: to.revision,
+    durable: revision(to.revision - 1),
+    count: 1,
+    at: to.committedAt,
+  });
+  return frame;
+}
