@@ -81,7 +81,7 @@ export const valueDepthMax = 128;
 export const pageLimitDefault = 100;
 export const pageLimitMax = 1000;
 /** Ids of one batch. Each is an entry of its own, and all are in the record of the commit. */
-export const idempotencyIdsMax = 16;
+export const idempotencyIdsMax = 32;
 /** Bytes of keys and values in one page; a page ends early rather than exceed it by more than one entry. */
 export const pageBytesMax = 1024 * 1024;
 /** Bytes of the values in one reply; the batches of an array body share four times as much. */

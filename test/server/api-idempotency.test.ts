@@ -35,16 +35,16 @@ test('idempotency: one used id among new ones refuses the whole request', async 
   await server.batch({ IdempotencyIDs: 'new', Atomic: { Key: 'c', Add: 1 } }, 'one');
 });
 
-test('idempotency: 16 ids of one batch share its reply, and more are refused, also in an array', async () => {
-  const ids = Array.from({ length: 16 }, (_, i) => `${i}`.padEnd(512, '\u0001'));
+test('idempotency: 32 ids of one batch share its reply, and more are refused, also in an array', async () => {
+  const ids = Array.from({ length: 32 }, (_, i) => `${i}`.padEnd(512, '\u0001'));
   const request = { IdempotencyIDs: ids, IdempotencyMode: 'replay', KVSet: { Key: 'k', Value: 1 }, KVGet: 'k' };
   const first = await server.batch(request, 'many');
   for (const id of ids) assert.deepEqual(await server.batch({ ...request, IdempotencyIDs: id }, 'many'), first);
   const tooMany = { ...request, IdempotencyIDs: [...ids, 'x'] };
   const refused = await server.batchFails('too_large', tooMany, 'many');
-  assert.equal(refused.Message, 'IdempotencyIDs: 17 ids; expected at most 16 of one batch');
+  assert.equal(refused.Message, 'IdempotencyIDs: 33 ids; expected at most 32 of one batch');
   const inArray = await server.fails('too_large', 'POST', '/db/many', [request, tooMany]);
-  assert.match(inArray.Message, /^\[1\]\.IdempotencyIDs: 17 ids/);
+  assert.match(inArray.Message, /^\[1\]\.IdempotencyIDs: 33 ids/);
   const flood = Array.from({ length: 700_000 }, (_, i) => `${i}`);
   await server.batchFails('too_large', { IdempotencyIDs: flood, KVSet: { Key: 'k', Value: 1 } }, 'many');
   const hostile = Array.from({ length: 1000 }, (_, i) => ({ Key: `${i}`.padEnd(508, '\u0001'), Value: 1 }));

@@ -14,6 +14,7 @@
  * valid frame, a step at a time, and the directory remembers the place, so that it is searched and told of once. A tail
  * whose next record is after the place passes over it; any other one has ended, with `damaged`.
  */
+import { isOutOfFiles } from '../../shared/reserved-disk.ts';
 import { assert } from '../../shared/assert.ts';
 import type { Disk, DiskFile } from '../../shared/disk.ts';
 import { revision, type Revision } from '../../protocol/ids.ts';

@@ -88,7 +88,7 @@ describe('the record of a commit', () => {
   test('the reply counts once, however many ids store it', () => {
     const core = new CoreUnderTest({ recordBytesMax: 100_000 });
     core.ok(set('large', 'x'.repeat(50_000)));
-    const ids = Array.from({ length: 16 }, (_, i) => `id-${i}`);
+    const ids = Array.from({ length: 32 }, (_, i) => `id-${i}`);
     const body = core.ok(batch({ ...once(ids), ...get('large'), counter: [{ key: 'c', op: 'add', n: 1 }] }));
     const [, record] = core.records;
     assert.ok(bytesOf(record!) < 60_000);
@@ -158,7 +158,7 @@ function randomBatch(random: SeededRandom, i: number): Batch {
     ...(random.below(4) === 0 ? {} : { value: JSON.stringify(text(600)) }),
   }));
   const counters = Array.from({ length: random.below(20) }, (_, n) => ({ key: key(n), op: 'add', n: 1 }) as const);
-  const ids = Array.from({ length: random.below(17) }, (_, n) => `${i}-${n}`.padEnd(1 + random.below(500), hostile));
+  const ids = Array.from({ length: random.below(33) }, (_, n) => `${i}-${n}`.padEnd(1 + random.below(500), hostile));
   const owner = `o${i}`.padEnd(1 + random.below(500), hostile);
   return batch({
     set: sets,
