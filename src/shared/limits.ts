@@ -97,6 +97,8 @@ export const pageScanMax = 10_000;
 export const integerMax = Number.MAX_SAFE_INTEGER;
 /** Heartbeat comment of an event stream. */
 export const streamHeartbeatMs = 15 * 1000;
+/** How long an event stream waits for a starting server; proxies take no longer silence between heartbeats either. */
+export const streamHoldMsMax = streamHeartbeatMs;
 
 /** Checks, once at start, the relations that the rest of the code relies on. */
 export function assertLimits(limits: Limits, segmentBytes: number): void {

@@ -9,6 +9,7 @@ import type {
   RawServerDefault,
   RouteShorthandOptions,
 } from 'fastify';
+import { failure } from '../../protocol/errors.ts';
 import { accountId, type AccountId } from '../../protocol/ids.ts';
 import type { DataRequest, DataRoute, Gate } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
@@ -17,12 +18,14 @@ import type { RouteContext } from './route-context.ts';
 import { Exchange } from './exchange.ts';
 import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
-import { readBody, type ArrivingBodies } from './body.ts';
+import { hasBody, readBody, type ArrivingBodies } from './body.ts';
 import { answerError } from './error-replies.ts';
+import { HeldStreams } from './held-streams.ts';
 import type { Operation } from '../request-metrics.ts';
 import { readKey } from '../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
 import { refuse, Refusal } from '../../protocol/refusal.ts';
+import { shown } from '../../shared/text.ts';
 
 type DataReply = FastifyReply<DataRoute>;
 type DataRouteOptions = RouteShorthandOptions<
@@ -34,7 +37,7 @@ type DataRouteOptions = RouteShorthandOptions<
 /** The route's options, and a handler. */
 export type Call = readonly [options: DataRouteOptions, handler: () => never];
 /** Defines data calls, bound to the app's context and its gate. */
-export type DefineDataRoute = (operation: Operation, start: Start, text?: 'text') => Call;
+export type DefineDataRoute = (operation: Operation, start: Start, special?: 'text' | 'stream') => Call;
 /** Validates the request, and hands it to the dispatcher. @throws Refusal */
 export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
 
@@ -43,32 +46,41 @@ export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
  * ourselves.
  */
 export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
-  return (operation, start, text) => {
-    const call = { context, operation, start };
-    const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
+  const held = new HeldStreams(context);
+  return (operation, start, special) => {
+    const call = { context, start };
+    const bodyOptions = { limits: context.limits, arriving, text: special === 'text' };
     const onRequest = (request: DataRequest, reply: DataReply): void => {
       const refused = gate(request);
       if (refused !== undefined) return new Exchange(context, operation, reply.raw).refuse(refused);
       readBody(request.raw, bodyOptions, (error, body) => {
         if (error !== undefined) return answerError(context, error, request, reply);
         request.body = body;
-        begin(call, request, reply);
+        begin(call, request, reply, new Exchange(context, operation, reply.raw));
       });
     };
-    return [{ onRequest, config: { operation } }, neverReached];
+    const onStreamRequest = (request: DataRequest, reply: DataReply): void => {
+      const exchange = new Exchange(context, operation, reply.raw);
+      exchange.eventSource = request.headers.accept?.includes('text/event-stream') ?? false;
+      if (hasBody(request.raw)) return exchange.refuse(noBodyForStreams);
+      held.serve({ exchange, gate: () => gate(request), begin: () => begin(call, request, reply, exchange) });
+    };
+    return [{ onRequest: special === 'stream' ? onStreamRequest : onRequest, config: { operation } }, neverReached];
   };
 }
+
+const noBodyForStreams = failure('invalid', 'GET takes no body here; expected ?prefix and ?after, or POST');
 
 function neverReached(): never {
   throw new InvariantError('invariant broken: a call is over before its handler');
 }
 
 function begin(
-  { context, operation, start }: { context: RouteContext; operation: Operation; start: Start },
+  { context, start }: { context: RouteContext; start: Start },
   request: DataRequest,
   reply: DataReply,
+  exchange: Exchange,
 ): void {
-  const exchange = new Exchange(context, operation, reply.raw);
   try {
     exchange.wait(start(request, exchange));
   } catch (error) {
@@ -96,8 +108,11 @@ export function idempotencyOf(request: DataRequest): IdempotencyOptions | undefi
   return idempotencyFromHeader(request.headers['idempotency-key']);
 }
 
-export function requireNoBody(request: DataRequest): void {
-  if (request.body !== undefined && request.body !== '') {
-    refuse('invalid', 'This call takes no body; expected what it needs in the query, e.g. ?add=5');
-  }
+/** @param parameters of the call, which take the place of a body */
+export function requireNoBody(request: DataRequest, parameters: readonly string[]): void {
+  if (request.body === undefined || request.body === '') return;
+  const got = `${request.method} takes no body here, got ${shown(request.body)}`;
+  if (parameters.length === 0) return refuse('invalid', `${got}; expected none`);
+  const names = parameters.map((name) => `?${name}`).join(', ');
+  refuse('invalid', `${got}; expected its parameters in the URL (${names})`);
 }
