@@ -28,6 +28,7 @@ const codeOfStatus = {
   401: exitCodes.noPermission,
   403: exitCodes.noPermission,
   404: exitCodes.negative,
+  405: exitCodes.usage,
   409: exitCodes.negative,
   410: exitCodes.negative,
   413: exitCodes.usage,

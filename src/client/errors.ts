@@ -176,6 +176,7 @@ export class CompactedError extends DragonLockError {
 }
 
 export class TooLargeError extends DragonLockError {}
+export class MethodNotAllowedError extends DragonLockError {}
 export class UnsupportedMediaTypeError extends DragonLockError {}
 export class IdempotencyMismatchError extends DragonLockError {}
 export class TooManyWaitersError extends DragonLockError {}
@@ -191,6 +192,7 @@ const classOf = {
   unauthorized: UnauthorizedError,
   forbidden: ForbiddenError,
   not_found: NotFoundError,
+  method_not_allowed: MethodNotAllowedError,
   not_locked: NotLockedError,
   lock_lost: LockLostError,
   version_mismatch: VersionMismatchError,

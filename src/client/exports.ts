@@ -62,6 +62,7 @@ export {
   TooManyWaitersError,
   UnauthorizedError,
   UnreachableError,
+  MethodNotAllowedError,
   UnsupportedMediaTypeError,
   VersionMismatchError,
   type ClientErrorCode,

@@ -47,7 +47,7 @@ export function durableLocks(account: string): LockFamily {
     release: ({ id, fence }) => batchCall(JSON.stringify({ UnlockID: id, Unlock: fence })),
     releaseByOwner: (id, owner) => ({
       method: 'DELETE',
-      path: pathOf(account, 'lock', id, { id: owner }),
+      path: pathOf(account, 'lock', id, { owner }),
     }),
   };
 }
@@ -62,14 +62,14 @@ export function mutexes(account: string): LockFamily {
       // The path holds the wait, so a second attempt asks for as long as the first. Its timeout ends it.
       return {
         method: 'POST',
-        path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000, wait: leftMs() / 1000, meta }),
+        path: pathOf(account, 'mlock', id, { owner, dur: ttlMs / 1000, wait: leftMs() / 1000, meta }),
       };
     },
     renew: ({ id, owner, ttlMs }) => ({
       method: 'POST',
-      path: pathOf(account, 'mlock', id, { id: owner, dur: ttlMs / 1000 }),
+      path: pathOf(account, 'mlock', id, { owner, dur: ttlMs / 1000 }),
     }),
     release: ({ id, fence }) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { lock: fence }) }),
-    releaseByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { id: owner }) }),
+    releaseByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { owner }) }),
   };
 }

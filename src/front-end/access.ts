@@ -7,14 +7,16 @@ import { operationsOf, sectionNames, sections, specOf, type Command } from '../p
 import type { Scope, TokenConfig } from './config-schema.ts';
 import { refuse } from '../protocol/refusal.ts';
 
-/** The accounts and scopes of one token. */
+/** What one token may do, and whose it is. */
 export interface Access {
+  /** Of the token; empty without configured tokens. */
+  readonly name: string;
   readonly accounts: ReadonlySet<string> | '*';
   readonly scopes: ReadonlySet<Scope>;
 }
 
 /** Without configured tokens (on a loopback address only) every client may do everything. */
-export const openAccess: Access = { accounts: '*', scopes: new Set(['read', 'write', 'force', 'admin']) };
+export const openAccess: Access = { name: '', accounts: '*', scopes: new Set(['read', 'write', 'force', 'admin']) };
 
 interface KnownToken {
   readonly digest: Buffer;
@@ -26,8 +28,8 @@ export class TokenIndex {
 
   constructor(tokens: readonly TokenConfig[]) {
     this.#byHash = new Map(
-      tokens.map(({ sha256, accounts, scopes }) => {
-        const access: Access = { accounts: accounts === '*' ? '*' : new Set(accounts), scopes: new Set(scopes) };
+      tokens.map(({ sha256, name, accounts, scopes }) => {
+        const access: Access = { name, accounts: accounts === '*' ? '*' : new Set(accounts), scopes: new Set(scopes) };
         return [sha256, { digest: Buffer.from(sha256, 'hex'), access }];
       }),
     );

@@ -26,6 +26,9 @@ function threadsUpTo(max: number) {
   );
 }
 
+/** A name of letters, digits, hyphens and dots, an IPv4 address, or an IPv6 address with or without brackets. */
+const hostPattern = '^([A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?|\\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\\]?)$';
+
 /** Node looks for connections that are late every second, or as often as the shortest of these times. */
 const timeout = count(10, 'milliseconds', 24 * 60 * 60 * 1000);
 
@@ -34,6 +37,12 @@ const tokenSchema = Type.Object(
     token: Type.Optional(Type.String({ pattern: '^\\S+$', expected: 'the token as text, without spaces' })),
     sha256: Type.Optional(
       Type.String({ pattern: '^[0-9a-fA-F]{64}$', expected: 'the SHA-256 of the token: 64 hex digits' }),
+    ),
+    name: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9._-]{1,64}$',
+        expected: 'a name for logs, not a secret: 1 to 64 characters of A-Z a-z 0-9 . _ -',
+      }),
     ),
     accounts: Type.Union(
       [Type.Literal('*'), Type.Array(Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' }), { minItems: 1 })],
@@ -45,7 +54,7 @@ const tokenSchema = Type.Object(
       expected: `a list of ${scopes.join(', ')}`,
     }),
   },
-  { ...closed, expected: '{token or sha256, accounts, scopes}' },
+  { ...closed, expected: '{token or sha256, name, accounts, scopes}' },
 );
 
 /** More entries in a `Map` end the process: V8 takes 2^24. */
@@ -101,6 +110,15 @@ export const configSchema = Type.Object(
       Type.Object(
         {
           threads: threadsUpTo(64),
+          hosts: Type.Optional(
+            Type.Array(
+              Type.String({
+                pattern: hostPattern,
+                expected: 'a host name or an IP address, without a port, such as dragonlock.internal',
+              }),
+              { uniqueItems: true, expected: 'a list of host names' },
+            ),
+          ),
           header_timeout_ms: timeout,
           request_timeout_ms: timeout,
           keep_alive_timeout_ms: timeout,
@@ -141,6 +159,8 @@ export interface Listen {
 export interface TokenConfig {
   /** Hex, lower case. */
   readonly sha256: string;
+  /** Says in logs whose token it is; unique, and no secret. */
+  readonly name: string;
   readonly accounts: readonly string[] | '*';
   readonly scopes: readonly Scope[];
 }
@@ -152,6 +172,8 @@ export interface Config {
   readonly tokens: readonly TokenConfig[];
   readonly http: {
     readonly threads: number;
+    /** Names under which a server without tokens is served, besides loopback addresses. */
+    readonly hosts: readonly string[];
     readonly header_timeout_ms: number;
     readonly request_timeout_ms: number;
     readonly keep_alive_timeout_ms: number;
@@ -170,6 +192,7 @@ export const configDefaults = {
   tokens: [],
   http: {
     threads: 'auto',
+    hosts: [],
     header_timeout_ms: 10_000,
     request_timeout_ms: 60_000,
     keep_alive_timeout_ms: 72_000,

@@ -59,13 +59,21 @@ export class FrontEnd {
   readonly #servers = new WeakSet<Server>();
   #acceptToldMs = -Infinity;
   #state: 'starting' | 'serving' | 'draining' = 'starting';
+  /** Run once when the server is not starting any more. */
+  readonly #whenStarted = new Set<() => void>();
 
   constructor(options: FrontEndOptions) {
     this.#options = options;
     this.#app = buildApp({
       ...options,
       dispatcher: this.#lateDispatcher(),
-      lifecycle: { state: () => this.#state },
+      lifecycle: {
+        state: () => this.#state,
+        onceStarted: (run) => {
+          this.#whenStarted.add(run);
+          return () => this.#whenStarted.delete(run);
+        },
+      },
     });
     this.#watchLoad();
   }
@@ -109,13 +117,18 @@ export class FrontEnd {
     });
     ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
     this.#router = router;
-    this.#state = 'serving';
+    this.#enter('serving');
   }
 
   /** Refuses new requests, answers every waiting client, lets replies leave. */
   async drain(): Promise<void> {
-    this.#state = 'draining';
+    this.#enter('draining');
     await this.#router?.drain();
+  }
+
+  #enter(state: 'serving' | 'draining'): void {
+    this.#state = state;
+    for (const run of this.#whenStarted) run();
   }
 
   /** Makes every shard commit and checkpoint. Call after every front end has drained. */

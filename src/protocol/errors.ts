@@ -12,12 +12,17 @@ export const errorCodes = {
   forbidden: {
     status: 403,
     retryable: false,
-    meaning: 'The token may not use this account, or lacks the scope the call needs.',
+    meaning: 'The token may not use this account, or lacks the scope the call needs; or the host is not served.',
   },
   not_found: {
     status: 404,
     retryable: false,
     meaning: 'There is no such path, or the one thing that was read does not exist.',
+  },
+  method_not_allowed: {
+    status: 405,
+    retryable: false,
+    meaning: 'The path does not take this method; the header Allow lists those that it takes.',
   },
   not_locked: { status: 409, retryable: true, meaning: 'The lock is busy and LockWait (if any) ran out.' },
   lock_lost: {
@@ -58,7 +63,7 @@ export const errorCodes = {
   unsupported_media_type: {
     status: 415,
     retryable: false,
-    meaning: 'The body is neither JSON nor, where allowed, text/plain.',
+    meaning: 'The body is not JSON in plain UTF-8, nor, with ?as=text, text.',
   },
   idempotency_mismatch: {
     status: 422,

@@ -105,6 +105,8 @@ export const pageScanMax = 1000;
 export const integerMax = Number.MAX_SAFE_INTEGER;
 /** Heartbeat comment of an event stream. */
 export const streamHeartbeatMs = 15 * 1000;
+/** How long an event stream waits for a starting server; proxies take no longer silence between heartbeats either. */
+export const streamHoldMsMax = streamHeartbeatMs;
 
 /** Bytes of one file of the journal. */
 export const segmentBytesMin = 1024 * 1024;

@@ -70,7 +70,7 @@ test('an aborted acquire closes its connection, and releases what may have been 
   await settled();
   const release = transport.take();
   assert.equal(release.request.method, 'DELETE');
-  assert.equal(release.request.path, `/db/acc/lock/x?id=${String(asked.batches[0]?.['LockOwner'])}`);
+  assert.equal(release.request.path, `/db/acc/lock/x?owner=${String(asked.batches[0]?.['LockOwner'])}`);
 });
 
 test('a try that is aborted in flight is released after the array it travels with', async () => {
@@ -174,7 +174,7 @@ test('a mutex granted anew to its owner is another lease: the first is lost, the
   const locking = client.mutex('m', { ttl: 3000 });
   await settled();
   const asked = transport.take();
-  assert.match(asked.request.path, /^\/db\/acc\/mlock\/m\?id=[\w-]+&dur=3&wait=/);
+  assert.match(asked.request.path, /^\/db\/acc\/mlock\/m\?owner=[\w-]+&dur=3&wait=/);
   await asked.reply(200, granted);
   const mutex = await locking;
   await clock.pass(1000);

@@ -142,7 +142,7 @@ class DoorOverCore implements Dispatcher {
       boot: 'boot',
       version: '0',
       log: { error: (details) => void this.#errors.push(details), warn: () => undefined },
-      lifecycle: { state: () => 'serving' },
+      lifecycle: { state: () => 'serving', onceStarted: () => () => undefined },
     });
   }
 

@@ -95,17 +95,17 @@ test('errors: a token may do what its scopes say, and no more', async () => {
     ['reader', false, 'POST', '/db/a/counter/c'],
     ['reader', false, 'POST', '/db/a/lock/l'],
     ['reader', false, 'POST', '/db/a/mlock/l'],
-    ['reader', false, 'DELETE', '/db/a/lock/l'],
+    ['reader', false, 'DELETE', '/db/a/lock/l?force=1'],
     ['writer', true, 'POST', '/db/a', { KVSet: { Key: 'k', Value: 1 } }],
     ['writer', true, 'POST', '/db/a/lock/l?id=w'],
     ['writer', true, 'DELETE', '/db/a/lock/l?id=w'],
-    ['writer', false, 'DELETE', '/db/a/lock/l'],
+    ['writer', false, 'DELETE', '/db/a/lock/l?force=1'],
     ['writer', false, 'POST', '/db/a', { UnlockID: 'l' }],
-    ['writer', false, 'POST', '/db/a/munlock/m'],
+    ['writer', false, 'POST', '/db/a/munlock/m?force=1'],
     ['writer', false, 'GET', '/db/a/kv/k'],
     ['writer', false, 'GET', '/db/a/kv'],
     ['writer', false, 'GET', '/watch/a'],
-    ['forcer', true, 'DELETE', '/db/a/lock/l'],
+    ['forcer', true, 'DELETE', '/db/a/lock/l?force=1'],
     ['forcer', true, 'POST', '/db/a', { UnlockID: 'l' }],
     ['forcer', false, 'POST', '/db/a/kv/k', {}],
   ];
@@ -120,6 +120,7 @@ test('errors: the everyday ones', async () => {
   await server.fails('invalid', 'POST', '/db/e', { KVSett: [] }, all);
   await server.fails('not_found', 'GET', '/db/e/kv/none', undefined, all);
   await server.fails('not_found', 'GET', '/nowhere', undefined, all);
+  await server.fails('method_not_allowed', 'DELETE', '/db/e', undefined, all);
   await server.ok('POST', '/db/e/lock/l?id=x&dur=30', undefined, all);
   await server.fails('not_locked', 'POST', '/db/e/lock/l?id=y', undefined, all);
   await server.fails('lock_lost', 'DELETE', '/db/e/lock/l?id=y', undefined, all);

@@ -84,7 +84,7 @@ test('idempotency: the header works on every write over REST, and on a batch', a
     ['DELETE', '/db/hdr6/counter/c', undefined],
     ['DELETE', '/db/hdr7/kv/k', undefined],
     ['DELETE', '/db/hdr8/sequence/s', undefined],
-    ['DELETE', '/db/hdr9/lock/l', undefined],
+    ['DELETE', '/db/hdr9/lock/l?force=1', undefined],
   ] as const;
   for (const [method, target, payload] of writes) {
     const first = await server.call(method, target, payload, { headers });

@@ -55,11 +55,11 @@ test('kv: any key of 1 to 512 bytes works, in the path as in a batch', async () 
 });
 
 test('kv: text/plain is kept as a string; JSON needs no content type', async () => {
-  await server.ok('POST', '/db/text/kv/t', 'plain {"x"} ü', {
+  await server.ok('POST', '/db/text/kv/t?as=text', 'plain {"x"} ü', {
     headers: { 'content-type': 'text/plain; charset=utf-8' },
   });
   assert.equal((await server.ok('GET', '/db/text/kv/t')).Value, 'plain {"x"} ü');
-  await server.ok('POST', '/db/text/kv/t', '', { headers: { 'content-type': 'text/plain' } });
+  await server.ok('POST', '/db/text/kv/t?as=text', '', { headers: { 'content-type': 'text/plain' } });
   assert.equal((await server.ok('GET', '/db/text/kv/t')).Value, '');
   await server.ok('POST', '/db/text/kv/t', '{"x":1}');
   assert.deepEqual((await server.ok('GET', '/db/text/kv/t')).Value, { x: 1 });
@@ -153,9 +153,9 @@ test('kv: a key that expired can be created anew in the same moment', async () =
 
 test('kv: a value may have 1 MiB of JSON, and not a byte more', async () => {
   const mib = 1024 * 1024;
-  await server.ok('POST', '/db/large/kv/k', 'x'.repeat(mib - 2), { headers: { 'content-type': 'text/plain' } });
+  await server.ok('POST', '/db/large/kv/k?as=text', 'x'.repeat(mib - 2), { headers: { 'content-type': 'text/plain' } });
   assert.equal((await server.ok('GET', '/db/large/kv/k')).Value, 'x'.repeat(mib - 2));
-  await server.fails('too_large', 'POST', '/db/large/kv/k', 'x'.repeat(mib - 1), {
+  await server.fails('too_large', 'POST', '/db/large/kv/k?as=text', 'x'.repeat(mib - 1), {
     headers: { 'content-type': 'text/plain' },
   });
   await server.batchFails('too_large', { KVSet: { Key: 'k', Value: 'ü'.repeat(mib / 2) } }, 'large');

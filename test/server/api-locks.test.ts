@@ -163,9 +163,11 @@ test('locks: a waiter whose conditions fail meanwhile leaves the lock to the nex
 
 test('locks over REST: taken by an id, extended by the same id, given back by id or fence', async () => {
   const first = await server.ok('POST', '/db/rest/lock/l?id=me&dur=10&meta=host-1');
+  assert.equal(first.Extended, undefined);
   const busy = await server.fails('not_locked', 'POST', '/db/rest/lock/l?id=you&dur=10');
   assert.equal(busy.Holder.Meta, 'host-1');
-  const again = await server.ok('POST', '/db/rest/lock/l?id=me&dur=20');
+  const again = await server.ok('POST', '/db/rest/lock/l?owner=me&dur=20');
+  assert.equal(again.Extended, true);
   assert.equal(again.Lock, first.Lock);
   assert(again.TillMs > first.TillMs);
   await server.fails('lock_lost', 'DELETE', '/db/rest/lock/l?id=you');
@@ -178,7 +180,7 @@ test('locks over REST: taken by an id, extended by the same id, given back by id
   await server.ok('DELETE', `/db/rest/lock/l?lock=${second.Lock}`);
   const third = await waiting;
   assert(third.Lock > second.Lock);
-  await server.ok('DELETE', '/db/rest/lock/l');
+  await server.ok('DELETE', '/db/rest/lock/l?force=1');
   assert.equal((await server.fails('lock_lost', 'DELETE', '/db/rest/lock/l?id=you')).Why, 'forced');
 });
 

@@ -51,8 +51,13 @@ test('mutexes: an unlock tells the truth', async () => {
   assert.equal((await server.fails('lock_lost', 'POST', `/db/truth/munlock/a?lock=${second.Lock}`)).Why, 'expired');
   const third = await server.ok('POST', '/db/truth/mlock/a?dur=30&id=me');
   assert.deepEqual(third.Recover, { Lock: second.Lock, Why: 'expired' });
-  assert.equal((await server.ok('POST', '/db/truth/mlock/a?dur=30&id=me')).Lock, third.Lock, 'the same id extends');
-  await server.ok('POST', '/db/truth/munlock/a');
+  const again = await server.ok('POST', '/db/truth/mlock/a?dur=30&owner=me');
+  assert.deepEqual(
+    [again.Lock, again.Extended, third.Extended],
+    [third.Lock, true, undefined],
+    'the same owner extends',
+  );
+  await server.ok('POST', '/db/truth/munlock/a?force=1');
   assert.equal((await server.fails('lock_lost', 'POST', `/db/truth/munlock/a?lock=${third.Lock}`)).Why, 'forced');
 });
 

@@ -120,11 +120,11 @@ type BadCall = readonly [method: Method, target: string, code: ErrorCode, messag
 const calls: readonly BadCall[] = [
   ['GET', '/', 'not_found', /There is no \//],
   ['GET', '/db', 'not_found', /There is no/],
-  ['GET', '/db/acc', 'not_found', /takes POST/],
-  ['PUT', '/db/acc/kv/k', 'not_found', /takes GET, POST, DELETE/, '1'],
-  ['PATCH', '/db/acc/kv/k', 'not_found', /takes/, '1'],
-  ['OPTIONS', '/db/acc/kv/k', 'not_found', /takes/],
-  ['DELETE', '/db/acc/mlock/k', 'not_found', /takes POST/],
+  ['GET', '/db/acc', 'method_not_allowed', /takes POST/],
+  ['PUT', '/db/acc/kv/k', 'method_not_allowed', /takes GET, HEAD, POST, DELETE/, '1'],
+  ['PATCH', '/db/acc/kv/k', 'method_not_allowed', /takes/, '1'],
+  ['OPTIONS', '/db/acc/kv/k', 'method_not_allowed', /takes/],
+  ['DELETE', '/db/acc/mlock/k', 'method_not_allowed', /takes POST/],
   ['GET', '/db/acc/kv/', 'invalid', /^id: /],
   ['GET', `/db/acc/kv/${long}`, 'invalid', /^id: .*512/],
   ['GET', '/db/acc/kv/a%00b', 'invalid', /NUL/],
@@ -216,14 +216,14 @@ const garbage: readonly (readonly [what: string, bytes: string | Buffer])[] = [
   ['a TLS hello', Buffer.from('160301020001000001fc0303', 'hex')],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['a request line only', 'POST /db/acc\r\n\r\n'],
-  ['two lengths', 'POST /db/acc HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n{}  '],
+  ['two lengths', 'POST /db/acc HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n{}  '],
   [
     'a length and chunks',
-    'POST /db/acc HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'POST /db/acc HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
   ],
-  ['a bad chunk', 'POST /db/acc HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
-  ['a bare newline in a header', 'GET /livez HTTP/1.1\r\nHost: x\r\nX: a\nb\r\n\r\n'],
-  ['a header of 100 KB', `GET /livez HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(100_000)}\r\n\r\n`],
+  ['a bad chunk', 'POST /db/acc HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
+  ['a bare newline in a header', 'GET /livez HTTP/1.1\r\nHost: localhost\r\nX: a\nb\r\n\r\n'],
+  ['a header of 100 KB', `GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ${'a'.repeat(100_000)}\r\n\r\n`],
 ];
 
 test('bad input: bytes that are not HTTP get a 400 or a closed connection, and harm no other client', async (t) => {
@@ -252,7 +252,9 @@ test('bad input: a client that disconnects in the middle of a body leaves no tra
   for (let i = 0; i < 20; i += 1) {
     const socket = server.connect();
     await once(socket, 'connect');
-    socket.write('POST /db/acc HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"KVSet":{"Key":"k","Value":2}}');
+    socket.write(
+      'POST /db/acc HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"KVSet":{"Key":"k","Value":2}}',
+    );
     socket.destroy();
   }
   assert.deepEqual(await state(), untouched);

@@ -6,7 +6,8 @@ import { test, type TestContext } from 'node:test';
 import { RawConnection } from '../support/raw-connection.ts';
 import { ServerUnderTest, eventually } from '../support/server-under-test.ts';
 
-const request = 'POST /db/acc/kv/k HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n1';
+const request =
+  'POST /db/acc/kv/k HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n1';
 
 async function connectTo(t: TestContext, server: ServerUnderTest, localAddress = '127.0.0.1'): Promise<net.Socket> {
   const socket = net.connect({ host: '127.0.0.1', port: server.port, localAddress });

@@ -96,11 +96,11 @@ test('seeds: keys are set, read and deleted, with and without a version check', 
 });
 
 test('seeds: a mutex blocks the next one until it is unlocked', async () => {
-  await server.ok('POST', '/db/1/mlock/m?dur=30&wait=15');
+  const first = await server.ok('POST', '/db/1/mlock/m?dur=30&wait=15');
   const second = server.ok('POST', '/db/1/mlock/m?dur=30&wait=15');
   await server.waiters(1);
   assert(await isPending(second));
-  await server.ok('POST', '/db/1/munlock/m');
+  await server.ok('POST', `/db/1/munlock/m?lock=${first.Lock}`);
   await second;
 });
 
@@ -111,7 +111,8 @@ test('seeds: a lock is checked, set and deleted', async () => {
   await server.ok('DELETE', '/db/1/lock/l?id=123');
   assert.equal((await server.ok('GET', '/db/1/lock/l')).Locked, false);
   await server.ok('POST', '/db/1/lock/l?id=123&dur=30');
-  await server.ok('DELETE', '/db/1/lock/l');
+  await server.fails('invalid', 'DELETE', '/db/1/lock/l');
+  await server.ok('DELETE', '/db/1/lock/l?force=1');
   assert.equal((await server.ok('GET', '/db/1/lock/l')).Locked, false);
 });
 

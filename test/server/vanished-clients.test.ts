@@ -19,7 +19,7 @@ async function sendRaw(call?: string): Promise<Socket> {
 }
 
 function bytesOf(call: string): string {
-  return `${call} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`;
+  return `${call} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n`;
 }
 
 const ways = [

@@ -44,7 +44,7 @@ export async function openDoor(t: TestContext, shards: number, yaml = ''): Promi
     boot: 'boot7',
     version: '1.2.3',
     log: { error: (details) => t.diagnostic(JSON.stringify(details)), warn: () => {} },
-    lifecycle: { state: () => 'serving' },
+    lifecycle: { state: () => 'serving', onceStarted: () => () => {} },
   });
   await app.listen({ port: 0, host: '127.0.0.1' });
   let closed: Promise<void> | undefined;

@@ -38,7 +38,7 @@ export function httpCall(command: Command): HttpCall {
       return { method: 'POST', target: `${db}/mlock/${command.lock.id}${lockQuery(command.lock)}` };
     case 'mutex.unlock': {
       const { id, fence, owner } = command.unlock;
-      return { method: 'POST', target: `${db}/munlock/${id}${query({ lock: fence, id: owner })}` };
+      return { method: 'POST', target: `${db}/munlock/${id}${unlockQuery({ fence, owner })}` };
     }
     case 'watch.key':
       return {
@@ -109,13 +109,18 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'lock.release':
       return {
         method: 'DELETE',
-        target: `${db}/lock/${unlock!.id}${query({ lock: unlock!.fence, id: unlock!.owner })}`,
+        target: `${db}/lock/${unlock!.id}${unlockQuery(unlock!)}`,
       };
     case 'batch':
       throw new Error('a batch is no REST call');
     default:
       return unreachable(format);
   }
+}
+
+/** With neither fence nor owner, the lock is forced. */
+function unlockQuery({ fence, owner }: { readonly fence?: number | undefined; readonly owner?: string | undefined }) {
+  return query({ lock: fence, owner, force: fence === undefined && owner === undefined ? 1 : undefined });
 }
 
 function withKey(call: HttpCall, idempotency: IdempotencyRequest | undefined): HttpCall {

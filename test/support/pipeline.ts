@@ -14,7 +14,7 @@ export interface PipelinedReply {
 
 /** A body is sent as JSON; a Buffer as it is. */
 export function callBytes({ method, target, body, headers = {} }: HttpCall, framing: Framing = 'length'): Buffer {
-  const lines = [`${method} ${target} HTTP/1.1`, 'Host: x'];
+  const lines = [`${method} ${target} HTTP/1.1`, 'Host: localhost'];
   for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
   if (body === undefined) return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
   const text: Buffer = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));

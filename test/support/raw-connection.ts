@@ -86,7 +86,7 @@ export class RawConnection {
 export function requestBytes(method: string, target: string, body?: unknown): string {
   const text = body === undefined ? '' : JSON.stringify(body);
   const type = body === undefined ? '' : 'Content-Type: application/json\r\n';
-  return `${method} ${target} HTTP/1.1\r\nHost: x\r\n${type}Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
+  return `${method} ${target} HTTP/1.1\r\nHost: localhost\r\n${type}Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
 }
 
 /** Opens many connections, a few at a time, since a backlog is limited. @throws if one cannot be opened */

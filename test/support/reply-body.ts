@@ -15,6 +15,8 @@ export interface ReplyBody {
   readonly Till: number;
   readonly TillMs: number;
   readonly TTLMs: number;
+  /** Absent: a new lease. */
+  readonly Extended?: true;
   readonly Recover: { readonly Lock: number; readonly Meta: unknown; readonly Why: string };
   readonly Holder: { readonly Meta: unknown; readonly Till: number; readonly TillMs: number; readonly Since: number };
   readonly Waiters: number;

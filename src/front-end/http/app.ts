@@ -6,7 +6,8 @@
  *     routes/       one file for each kind of call: how a request becomes a command
  *     parse/        bodies and queries to commands; refuses everything that a client can get wrong
  *     sockets/      connections: lingering close, disconnects, replies that clients do not read
- *     auth.ts, body.ts, error-replies.ts    for all calls: tokens, accounts and rates; bodies; failures
+ *     head-check.ts, auth.ts, body.ts, error-replies.ts    for all calls: hosts and headers; tokens, accounts and rates;
+ *                   bodies; failures
  *     data-route.ts, exchange.ts, event-stream.ts    a data call, one request and its reply, a stream
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
@@ -19,7 +20,9 @@ import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import type { SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './auth.ts';
+import { headCheck } from './head-check.ts';
 import { arrivingBodies } from './body.ts';
+import { Exchange } from './exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
@@ -32,7 +35,7 @@ import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'tokens'>;
+  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'tokens'>;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
@@ -75,7 +78,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
     // A RequestID is made only for an error.
     genReqId: () => '',
-    frameworkErrors: (error, request, reply) => answerError(context, error, request, reply),
+    frameworkErrors(error, request, reply) {
+      const refused = context.checkHead(request.raw);
+      if (refused !== undefined) return new Exchange(context, 'unknown', reply.raw).refuse(refused);
+      answerError(context, error, request, reply);
+    },
     clientErrorHandler: (error, socket) => answerBrokenConnection(context, error, socket),
   });
   app.decorateRequest('access');
@@ -107,6 +114,7 @@ function makeContext(options: AppOptions): RouteContext {
     log,
     lifecycle,
     limits,
+    checkHead: headCheck(options.config),
     rateLimiter: new RateLimiter(counters.rates, limits.account_requests_per_second, now ?? processMs),
     metrics: new RequestMetrics(counters.metrics, index, now ?? (() => performance.now())),
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),

@@ -1,6 +1,6 @@
 /**
- * The gate of every data call. Before the body is read, it checks that the server is serving, that the token is valid,
- * that it may use the account, and that the account stays below its rate limit.
+ * The gate of every data call. Before the body is read, it checks that the head is right, that the token is valid, that
+ * it may use the account, that the server is serving, and that the account stays below its rate limit.
  */
 import { failure, type Failure } from '../../protocol/errors.ts';
 import { accountId, accountPattern } from '../../protocol/ids.ts';
@@ -19,14 +19,16 @@ declare module 'fastify' {
 export function authGate(context: RouteContext, tokens: readonly TokenConfig[]): Gate {
   const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
   return (request) => {
-    const state = context.lifecycle.state();
-    if (state !== 'serving') return notServing(state);
+    const badHead = context.checkHead(request.raw);
+    if (badHead !== undefined) return badHead;
     const access = index === undefined ? openAccess : index.find(request.headers.authorization);
     if (access === undefined) return unauthorized;
     if (index === undefined && isForeignPage(request)) return foreignPage;
     const { acc } = request.params;
     if (access.accounts !== '*' && !access.accounts.has(acc)) return foreignAccount;
     if (!accountPattern.test(acc)) return badAccount(acc);
+    const state = context.lifecycle.state();
+    if (state !== 'serving') return state === 'starting' ? starting : stopping;
     if (!context.rateLimiter.admit(accountId(acc))) return rateLimited(context);
     request.access = access;
     return undefined;
@@ -44,12 +46,9 @@ function badAccount(acc: string): Failure {
   return failure('invalid', `account: expected 1 to 64 characters of A-Z a-z 0-9 . _ -, got ${shown(acc)}`);
 }
 
-function notServing(state: 'starting' | 'draining'): Failure {
-  return failure(
-    'draining',
-    `The server is ${state === 'starting' ? 'starting' : 'stopping'}; nothing was done, try again`,
-  );
-}
+/** An event stream waits for the end of this. */
+export const starting = failure('draining', 'The server is starting; nothing was done, try again');
+const stopping = failure('draining', 'The server is stopping; nothing was done, try again');
 
 function rateLimited(context: RouteContext): Failure {
   const most = context.limits.account_requests_per_second;

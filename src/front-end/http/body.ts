@@ -9,19 +9,7 @@ import { failure } from '../../protocol/errors.ts';
 import type { Limits } from '../../shared/limits.ts';
 import { ByteBudget } from '../byte-budget.ts';
 import { Refusal } from '../../protocol/refusal.ts';
-
-export type MediaType = 'json' | 'text' | 'other';
-
-/**
- * A body without a content type is JSON. So is one that claims to be a form, because `curl -d '{…}'` claims that of
- * every body.
- */
-export function mediaType(header: string | undefined): MediaType {
-  if (header === undefined || header === 'application/json') return 'json';
-  const name = header.split(';', 1)[0]?.trim().toLowerCase();
-  if (name === 'application/json' || name === 'application/x-www-form-urlencoded' || name === '') return 'json';
-  return name === 'text/plain' ? 'text' : 'other';
-}
+import { refusedMedia } from './media-type.ts';
 
 /** Bodies that are not complete; over their byte limit the oldest are given up. */
 export type ArrivingBodies = ByteBudget<BodyReader>;
@@ -40,16 +28,18 @@ export interface BodyOptions {
 /** `body` is undefined when there is none. The error is a `Refusal`, or the error of the connection. */
 export type BodyRead = (error: Error | undefined, body: string | undefined) => void;
 
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return length === undefined ? headers['transfer-encoding'] !== undefined : length !== '0';
+}
+
 /** Calls `done` once; before it returns if there is nothing to read, or if the headers are refused. */
 export function readBody(request: IncomingMessage, options: BodyOptions, done: BodyRead): void {
+  if (!hasBody(request)) return done(undefined, undefined);
   const { headers } = request;
+  const refused = refusedMedia(headers, options.text);
+  if (refused !== undefined) return done(new Refusal(refused), undefined);
   const length = headers['content-length'];
-  const empty = length === undefined ? headers['transfer-encoding'] === undefined : length === '0';
-  if (empty || request.method === 'GET') return done(undefined, undefined);
-  const media = mediaType(headers['content-type']);
-  if (media === 'other' || (media === 'text' && !options.text)) {
-    return done(new Refusal(unsupported(headers['content-type'], options.text)), undefined);
-  }
   const bytesMax = options.limits.body_bytes_max;
   if (Number(length) > bytesMax) return done(new Refusal(tooLarge(bytesMax)), undefined);
   const reader = new BodyReader(Number(length ?? Infinity), bytesMax, options.arriving, done);
@@ -92,7 +82,7 @@ class BodyReader {
 
   end(): void {
     const whole = this.#kept.subarray(0, this.#bytes);
-    if (!isUtf8(whole)) return this.finish(new Refusal(notUtf8));
+    if (!isUtf8(whole)) return this.finish(new Refusal(notUtf8(whole)));
     this.finish(undefined, whole.toString('utf8'));
   }
 
@@ -123,14 +113,23 @@ const tooSlow = failure(
   'overloaded',
   'Slow bodies hold too many bytes (limits.arriving_bytes_max), and this one was the oldest; nothing was done',
 );
-const notUtf8 = failure('invalid', 'The body is not UTF-8');
 
 function tooLarge(bytesMax: number) {
   return failure('too_large', `The body is too large; expected at most ${bytesMax} bytes (limits.body_bytes_max)`);
 }
 
-function unsupported(contentType: string | undefined, text: boolean) {
-  const expected = `application/json${text ? ' or text/plain' : ''}`;
-  const got = JSON.stringify(String(contentType).slice(0, 100));
-  return failure('unsupported_media_type', `Content-Type: expected ${expected}, got ${got}`);
+/** The first bytes may tell what came instead. */
+function notUtf8(body: Buffer) {
+  const what = knownBeginnings.find(([bytes]) => body.subarray(0, bytes.length).equals(bytes))?.[1];
+  return failure(
+    'invalid',
+    `The body is not UTF-8${what === undefined ? '' : ` but ${what}; expected JSON, uncompressed`}`,
+  );
 }
+
+const knownBeginnings: readonly (readonly [bytes: Buffer, what: string])[] = [
+  [Buffer.of(0x1f, 0x8b), 'gzip'],
+  [Buffer.of(0x28, 0xb5, 0x2f, 0xfd), 'zstd'],
+  [Buffer.of(0xff, 0xfe), 'UTF-16'],
+  [Buffer.of(0xfe, 0xff), 'UTF-16'],
+];

@@ -19,13 +19,15 @@ import type { RouteContext } from './route-context.ts';
 import { clientDisconnectedStatus, Exchange } from './exchange.ts';
 import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
-import { readBody, type ArrivingBodies } from './body.ts';
+import { hasBody, readBody, type ArrivingBodies } from './body.ts';
 import { RequestOrder } from './sockets/request-order.ts';
 import { answerError } from './error-replies.ts';
+import { HeldStreams } from './held-streams.ts';
 import type { Operation } from '../request-metrics.ts';
 import { readKey } from '../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
 import { refuse, Refusal } from '../../protocol/refusal.ts';
+import { shown } from '../../shared/text.ts';
 
 type DataReply = FastifyReply<DataRoute>;
 type DataRouteOptions = RouteShorthandOptions<
@@ -37,7 +39,7 @@ type DataRouteOptions = RouteShorthandOptions<
 /** The route's options, and a handler. */
 export type Call = readonly [options: DataRouteOptions, handler: () => never];
 /** Defines data calls, bound to the app's context and its gate. */
-export type DefineDataRoute = (operation: Operation, start: Start, text?: 'text') => Call;
+export type DefineDataRoute = (operation: Operation, start: Start, special?: 'text' | 'stream') => Call;
 /** Validates the request, and hands it to the dispatcher. @throws Refusal */
 export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
 
@@ -46,10 +48,11 @@ export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
  * ourselves.
  */
 export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
-  return (operation, start, text) => {
-    const call = { context, operation, start };
-    const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
-    const take = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
+  const held = new HeldStreams(context);
+  return (operation, start, special) => {
+    const call = { context, start };
+    const bodyOptions = { limits: context.limits, arriving, text: special === 'text' };
+    const takeCall = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
       order.enter();
       const refused = gate(request);
       if (refused !== undefined) {
@@ -58,11 +61,18 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: Ar
       }
       readBody(request.raw, bodyOptions, (error, body) => {
         request.body = body;
-        if (error === undefined) begin(call, request, reply);
+        if (error === undefined) begin(call, request, reply, new Exchange(context, operation, reply.raw));
         else answerError(context, error, request, reply);
         order.leave();
       });
     };
+    const takeStream = (request: DataRequest, reply: DataReply): void => {
+      const exchange = new Exchange(context, operation, reply.raw);
+      exchange.eventSource = request.headers.accept?.includes('text/event-stream') ?? false;
+      if (hasBody(request.raw)) return exchange.refuse(noBodyForStreams);
+      held.serve({ exchange, gate: () => gate(request), begin: () => begin(call, request, reply, exchange) });
+    };
+    const take = special === 'stream' ? takeStream : takeCall;
     const onRequest = (request: DataRequest, reply: DataReply): void => {
       const order = RequestOrder.of(request.raw.socket);
       if (order.idle) return take(request, reply, order);
@@ -80,17 +90,18 @@ const tooManyAtOnce = failure(
   'overloaded',
   'Too many requests of this connection wait for its earlier ones; nothing was done. Send fewer at once.',
 );
+const noBodyForStreams = failure('invalid', 'GET takes no body here; expected ?prefix and ?after, or POST');
 
 function neverReached(): never {
   throw new InvariantError('invariant broken: a call is over before its handler');
 }
 
 function begin(
-  { context, operation, start }: { context: RouteContext; operation: Operation; start: Start },
+  { context, start }: { context: RouteContext; start: Start },
   request: DataRequest,
   reply: DataReply,
+  exchange: Exchange,
 ): void {
-  const exchange = new Exchange(context, operation, reply.raw);
   try {
     exchange.wait(start(request, exchange));
   } catch (error) {
@@ -118,8 +129,11 @@ export function idempotencyOf(request: DataRequest): IdempotencyOptions | undefi
   return idempotencyFromHeader(request.headers['idempotency-key']);
 }
 
-export function requireNoBody(request: DataRequest): void {
-  if (request.body !== undefined && request.body !== '') {
-    refuse('invalid', 'This call takes no body; expected what it needs in the query, e.g. ?add=5');
-  }
+/** @param parameters of the call, which take the place of a body */
+export function requireNoBody(request: DataRequest, parameters: readonly string[]): void {
+  if (request.body === undefined || request.body === '') return;
+  const got = `${request.method} takes no body here, got ${shown(request.body)}`;
+  if (parameters.length === 0) return refuse('invalid', `${got}; expected none`);
+  const names = parameters.map((name) => `?${name}`).join(', ');
+  refuse('invalid', `${got}; expected its parameters in the URL (${names})`);
 }

@@ -9,6 +9,7 @@ import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { RouteContext } from './route-context.ts';
 import { Exchange, withRequestId } from './exchange.ts';
 import { statusOf } from './status.ts';
+import type { Access } from '../access.ts';
 import type { Operation } from '../request-metrics.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 
@@ -19,10 +20,16 @@ declare module 'fastify' {
 }
 
 export function answerFailures(app: FastifyInstance, context: RouteContext): void {
-  app.setErrorHandler((error: RequestError, request, reply) => answerError(context, error, request, reply));
   const paths = pathsOf(app);
-  app.setNotFoundHandler((request, reply) => {
-    new Exchange(context, 'unknown', reply.raw).refuse(noSuchCall(request, paths));
+  const answerNoSuchCall = (request: FastifyRequest, reply: FastifyReply): void => {
+    const refused = context.checkHead(request.raw) ?? noSuchCall(request, paths);
+    new Exchange(context, 'unknown', reply.raw).refuse(refused);
+  };
+  app.setNotFoundHandler(answerNoSuchCall);
+  app.setErrorHandler((error: RequestError, request, reply) => {
+    // Fastify looks at the body before it calls the handler above.
+    if (request.is404 && error.code?.startsWith('FST_ERR')) answerNoSuchCall(request, reply);
+    else answerError(context, error, request, reply);
   });
 }
 
@@ -40,7 +47,14 @@ export function answerError(
   if (known === undefined) {
     const id = context.nextRequestId();
     context.log.error(
-      { err: error, requestId: id, method: request.method, url: request.url.split('?', 1)[0] },
+      {
+        err: error,
+        requestId: id,
+        method: request.method,
+        url: request.url.split('?', 1)[0],
+        // Undefined for a request that did not come so far.
+        tokenName: (request.access as Access | undefined)?.name,
+      },
       'request failed',
     );
     return abandon(context, id, request, reply);
@@ -79,46 +93,65 @@ function knownFailure(error: RequestError): Failure | undefined {
   }
 }
 
-/** The methods of each path, as people write it: `/db/:acc/kv/:id`. */
-type Paths = ReadonlyMap<string, readonly string[]>;
+/** A path as people write it, `/db/:acc/kv/:id`, what it matches, and the methods that it takes. */
+interface Path {
+  readonly pattern: string;
+  readonly matches: RegExp;
+  readonly methods: string[];
+}
 
 /** Filled as routes are added. */
-function pathsOf(app: FastifyInstance): Paths {
-  const paths = new Map<string, string[]>();
+function pathsOf(app: FastifyInstance): readonly Path[] {
+  const paths: Path[] = [];
   app.addHook('onRoute', ({ method, url }) => {
-    const path = url.replace('*', ':id');
-    const methods = paths.get(path);
-    if (methods === undefined) paths.set(path, [method].flat());
-    else methods.push(...[method].flat());
+    const pattern = url.replace('*', ':id');
+    let path = paths.find((known) => known.pattern === pattern);
+    if (path === undefined) {
+      const matches = new RegExp(`^${pattern.replace(':acc', '[^/]+').replace(':id', '.+')}$`);
+      paths.push((path = { pattern, matches, methods: [] }));
+    }
+    path.methods.push(...[method].flat());
   });
   return paths;
 }
 
 /** Names the methods that the path takes; for an unknown path, all paths. */
-function noSuchCall(request: FastifyRequest, paths: Paths): Failure {
-  const path = (request.url.split('?', 1)[0] ?? '').slice(0, 200);
-  const known = [...paths].find(([pattern]) => matches(pattern, path));
-  if (known === undefined)
-    return failure('not_found', `There is no ${path}; there are ${[...paths.keys()].join(', ')}`);
-  const [pattern, methods] = known;
-  return failure('not_found', `There is no ${request.method} ${path}; ${pattern} takes ${methods.join(', ')}`);
+function noSuchCall({ url, method }: FastifyRequest, paths: readonly Path[]): Failure {
+  const path = url.split('?', 1)[0] ?? '';
+  const shownPath = path.slice(0, 200);
+  const known = paths.find(({ matches }) => matches.test(path));
+  if (known === undefined) {
+    const all = paths.map(({ pattern }) => pattern).join(', ');
+    return failure('not_found', `There is no ${shownPath}; there are ${all}`);
+  }
+  const { pattern, methods } = known;
+  const below = paths.find((other) => other.pattern === `${pattern}/:id` && other.methods.includes(method));
+  const hint = below === undefined ? howToSend(methods) : `; the id is missing: ${below.pattern} takes ${method}`;
+  const message = `There is no ${method} ${shownPath}; ${pattern} takes ${methods.join(', ')}${hint}`;
+  return failure('method_not_allowed', message, { Allow: methods.join(', ') });
 }
 
-function matches(pattern: string, path: string): boolean {
-  return new RegExp(`^${pattern.replace(':acc', '[^/]+').replace(':id', '.+')}$`).test(path);
+function howToSend(methods: readonly string[]): string {
+  return methods.includes('GET') ? '' : ` (curl -X ${methods[0]})`;
+}
+
+/** What Node's parser tells: the packet that it could not read, and where it stopped. (Fastify types it as JSON.) */
+interface BrokenConnection extends NodeJS.ErrnoException {
+  readonly rawPacket?: unknown;
+  readonly bytesParsed?: number;
 }
 
 /**
  * For `server.on('clientError')`: input that is not HTTP, headers over Node's limit, a request that came too slowly.
  */
-export function answerBrokenConnection(context: RouteContext, error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerBrokenConnection(context: RouteContext, error: BrokenConnection, socket: Socket): void {
   // Its request has been answered, and the connection is being closed.
   if (socket.writableEnded) return void socket.destroy();
   context.metrics.countBrokenConnection();
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
   // In the middle of an earlier reply on this connection, a client would read another head as part of the body.
   if (inTheMiddleOfAReply(socket)) return void socket.destroy();
-  const refused = brokenReason(error.code);
+  const refused = brokenReason(error);
   socket.end(rawErrorReply(context.boot, context.nextRequestId(), refused), () => socket.destroy());
 }
 
@@ -128,6 +161,7 @@ export function rawErrorReply(boot: string, requestId: string, refused: Failure)
   const status = statusOf(refused.code);
   const head = [
     `HTTP/1.1 ${status} ${status === 413 ? 'Content Too Large' : STATUS_CODES[status]}`,
+    ...(status === 405 ? [`Allow: ${String(refused.details?.['Allow'])}`] : []),
     `Dragonlock-Boot: ${boot}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
@@ -137,8 +171,11 @@ export function rawErrorReply(boot: string, requestId: string, refused: Failure)
   return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
-function brokenReason(code: string | undefined): Failure {
+function brokenReason(error: BrokenConnection): Failure {
+  const { code } = error;
   switch (code) {
+    case 'HPE_INVALID_METHOD':
+      return unknownMethod(error) ?? failure('invalid', `This is not HTTP/1.1 (${code})`);
     case 'HPE_HEADER_OVERFLOW':
       return failure('too_large', 'The request head is too large; expected at most 16 KiB');
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -150,6 +187,21 @@ function brokenReason(code: string | undefined): Failure {
       return failure('invalid', `This is not HTTP/1.1 (${code ?? 'malformed'})`);
   }
 }
+
+/** Returns the failure of a request whose method Node's parser does not know; undefined if it is no request at all. */
+function unknownMethod({ rawPacket, bytesParsed = 0 }: BrokenConnection): Failure | undefined {
+  if (!Buffer.isBuffer(rawPacket)) return undefined;
+  // The parser stops within the method.
+  const begin = rawPacket.lastIndexOf('\n', bytesParsed) + 1;
+  const line = rawPacket.subarray(begin, begin + 200).toString('latin1');
+  const method = /^([A-Za-z][\w!#$%&'*+.^`|~-]*) \S+ HTTP\/1\.[01]\r?\n/.exec(line)?.[1];
+  if (method === undefined) return undefined;
+  return failure('method_not_allowed', `There is no method ${method}; expected one of ${allMethods}`, {
+    Allow: allMethods,
+  });
+}
+
+const allMethods = 'GET, HEAD, POST, DELETE';
 
 /** Checks the same as Node's own handler. */
 function inTheMiddleOfAReply(socket: Socket & { _httpMessage?: { headersSent?: boolean } }): boolean {

@@ -42,10 +42,14 @@ export class Exchange implements ReplySink, DisconnectListener {
   operation: Operation;
   /** It may wait for a lock or a change: see `RequestOrder`. */
   waits = false;
+  /** The client is an EventSource, which gives up for good when the reply has any other status than 200. */
+  eventSource = false;
   readonly #startedAt: number;
   readonly #disconnects: Disconnects;
   #cancelable: Cancelable | undefined;
   #done = false;
+  /** Methods of the path, for a 405. */
+  #allow = '';
 
   constructor(context: ReplyContext, operation: Operation, res: ServerResponse) {
     this.res = res;
@@ -65,7 +69,7 @@ export class Exchange implements ReplySink, DisconnectListener {
     if (this.#done) return;
     this.#cancelable = cancelable;
     if (this.#disconnects.disconnected) this.onDisconnect();
-    else this.#disconnects.add(this);
+    else if (this.next === this) this.#disconnects.add(this);
   }
 
   /** Starts a call that reads the journal, not the shards: once the earlier requests of its connection are answered. */
@@ -97,6 +101,7 @@ export class Exchange implements ReplySink, DisconnectListener {
   }
 
   refuse(failure: Failure, requestId: string = this.#context.nextRequestId()): void {
+    if (failure.code === 'method_not_allowed') this.#allow = String(failure.details?.['Allow']);
     this.#fail(statusOf(failure.code), failureBody(failure), requestId);
   }
 
@@ -108,7 +113,28 @@ export class Exchange implements ReplySink, DisconnectListener {
   }
 
   #fail(status: number, body: string, requestId: string): void {
-    this.#write(status, withRequestId(body, requestId), undefined);
+    const text = withRequestId(body, requestId);
+    if (this.eventSource && isTemporary(status)) this.#failStream(status, text);
+    else this.#write(status, text, undefined);
+  }
+
+  /** Ends a stream before it begins, so that an EventSource connects again. It is counted under its status. */
+  #failStream(status: number, body: string): void {
+    if (this.#done) return;
+    this.finish(status);
+    if (this.#disconnects.disconnected) return;
+    const text = `retry: ${Number(retryAfter) * 1000}\nevent: failure\ndata: ${body}\n\n`;
+    this.res.writeHead(200, [
+      'Dragonlock-Boot',
+      this.#context.boot,
+      'Content-Type',
+      'text/event-stream',
+      'Cache-Control',
+      'no-cache',
+      'Connection',
+      'close',
+    ]);
+    this.res.end(text);
   }
 
   #write(status: number, body: string, replayed: true | undefined): void {
@@ -127,6 +153,7 @@ export class Exchange implements ReplySink, DisconnectListener {
 
   #addFailureHeaders(status: number, headers: string[]): void {
     if (status === 429 || status === 503) headers.push('Retry-After', retryAfter);
+    if (status === 405) headers.push('Allow', this.#allow);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;
     // A body that is answered 503 may have been given up because the rest does not arrive.
@@ -136,6 +163,11 @@ export class Exchange implements ReplySink, DisconnectListener {
     if (unread) closeLingering(this.res.req.socket);
     if (unread || this.#context.draining()) headers.push('Connection', 'close');
   }
+}
+
+/** Returns whether the same request may be answered otherwise in a moment. */
+function isTemporary(status: number): boolean {
+  return status === 429 || status === 500 || status === 503;
 }
 
 /** @param body a JSON object with at least one member, as every error body has */

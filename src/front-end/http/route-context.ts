@@ -4,10 +4,13 @@ import type { SharedCount } from '../../shared/shared-count.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
+import type { HeadCheck } from './head-check.ts';
 
 /** `starting`: recovery runs. `draining`: SIGTERM came. In both states no data call is served. */
 export interface Lifecycle {
   state(): 'starting' | 'serving' | 'draining';
+  /** Calls `run` once when the server is not starting any more. Returns a function that cancels it. */
+  onceStarted(run: () => void): () => void;
 }
 
 /** The part of a pino logger that a front end uses. */
@@ -19,6 +22,7 @@ export interface FrontEndLog {
 export interface RouteContext extends ReplyContext {
   readonly dispatcher: Dispatcher;
   readonly limits: Limits;
+  readonly checkHead: HeadCheck;
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly rateLimiter: RateLimiter;

@@ -134,9 +134,13 @@ function merge(file: ConfigFile): Merged {
   };
 }
 
+/** Digits of a token's hash that are its name when it has none. */
+const nameDigits = 8;
+
 function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileReader): TokenConfig[] {
   const seen = new Map<string, number>();
-  return listed.map(({ token, sha256, accounts, scopes }, i) => {
+  const names = new Map<string, number>();
+  return listed.map(({ token, sha256, name: given, accounts, scopes }, i) => {
     if ((token === undefined) === (sha256 === undefined)) {
       file.problemAt(['tokens', i], `expected either token or sha256, got ${token === undefined ? 'none' : 'both'}`);
     }
@@ -145,7 +149,17 @@ function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileR
     if (before !== undefined)
       file.problemAt(['tokens', i], `the same token as tokens[${before}]; expected each only once`);
     seen.set(digest, i);
-    return { sha256: digest, accounts, scopes };
+    if (given !== undefined && given === token)
+      file.problemAt(['tokens', i, 'name'], 'the token itself; expected a name, which logs may show');
+    const name = given ?? digest.slice(0, nameDigits);
+    const namesake = names.get(name);
+    if (namesake !== undefined && before === undefined)
+      file.problemAt(
+        ['tokens', i],
+        `the same name as tokens[${namesake}], ${JSON.stringify(name)}; expected each only once`,
+      );
+    names.set(name, i);
+    return { sha256: digest, name, accounts, scopes };
   });
 }
 

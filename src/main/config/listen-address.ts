@@ -1,4 +1,4 @@
-import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { Listen } from '../../front-end/config-schema.ts';
 
 /** Parses `127.0.0.1:8081`, `localhost:0`, `[::1]:8081`; returns undefined for anything else. */
@@ -14,12 +14,4 @@ export function parseListen(text: string): Listen | undefined {
   return { host, port };
 }
 
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-/** Returns whether only this machine can connect. */
-export function isLoopback(host: string): boolean {
-  if (isIPv4(host)) return loopback.check(host, 'ipv4');
-  return isIPv6(host) ? loopback.check(host, 'ipv6') : host.toLowerCase() === 'localhost';
-}
+export { isLoopback } from '../../shared/loopback.ts';

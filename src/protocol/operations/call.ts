@@ -11,6 +11,8 @@ export type QueryParameter =
   | { readonly type: 'seconds'; readonly above: 'zero' | 'or zero'; readonly maxMs: number }
   | { readonly type: 'key' }
   | { readonly type: 'prefix' }
+  /** Says something by being there. */
+  | { readonly type: 'word'; readonly word: string }
   /** Kept as a JSON string, since a query has no types. */
   | { readonly type: 'string'; readonly bytesMax: number; readonly limitName: string };
 
@@ -37,7 +39,9 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
   readonly query: Parameters;
   /** Parameters that exclude each other. */
   readonly onlyOneOf?: readonly string[];
-  /** The body is a value: JSON, or text/plain for a string. Absent: the call takes no body. */
+  /** What to say when none of them is given; absent: none is needed. */
+  readonly withoutAny?: string;
+  /** The body is a value: JSON, or with `?as=text` a string. Absent: the call takes no body. */
   readonly body?: 'value';
   readonly command: (given: GivenToCall<Parameters>) => Made;
 }
@@ -55,6 +59,10 @@ export function integerParameter(min: number, max: number = integerMax) {
 
 export function secondsParameter(above: 'zero' | 'or zero', maxMs: number) {
   return { type: 'seconds', above, maxMs } as const;
+}
+
+export function wordParameter(word: string) {
+  return { type: 'word', word } as const;
 }
 
 export const keyParameter = { type: 'key' } as const;

@@ -3,7 +3,15 @@ import { Type } from 'typebox';
 import { pageLimitDefault, pageLimitMax, ttlMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
-import { call, integerParameter, keyParameter, prefixParameter, secondsParameter, type GivenToCall } from './call.ts';
+import {
+  call,
+  integerParameter,
+  keyParameter,
+  prefixParameter,
+  secondsParameter,
+  wordParameter,
+  type GivenToCall,
+} from './call.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
 import {
   aKey,
@@ -166,7 +174,7 @@ export const kvCalls = {
     method: 'POST',
     path: 'kv/*',
     summary: 'Set a key',
-    query: { ver: integerParameter(0), ttl: secondsParameter('zero', ttlMsMax) },
+    query: { ver: integerParameter(0), ttl: secondsParameter('zero', ttlMsMax), as: wordParameter('text') },
     body: 'value',
     command: ({ account, id, query: { ver, ttl }, value }) => {
       const set = {

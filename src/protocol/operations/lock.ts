@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
-import { call, integerParameter, keyParameter, secondsParameter, type GivenToCall } from './call.ts';
+import { call, integerParameter, keyParameter, secondsParameter, wordParameter, type GivenToCall } from './call.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
 import {
   anyJson,
@@ -165,23 +165,39 @@ export const lockList = {
 
 const lockDurMsDefault = 30 * 1000;
 
-/** `id` is the owner. The client chooses it for one lock instance, so that it can ask again after a lost reply. */
+/**
+ * The client chooses the owner for one lock instance, so that it can ask again after a lost reply. `id` is its first
+ * name, which scripts have.
+ */
 export const lockParameters = {
+  owner: keyParameter,
   id: keyParameter,
   dur: secondsParameter('zero', lockDurMsMax),
   wait: secondsParameter('or zero', waitMsMax),
   meta: { type: 'string', bytesMax: metaLimit.bytes, limitName: metaLimit.name },
 } as const;
 
-export const unlockParameters = { id: keyParameter, lock: integerParameter(1) } as const;
+export const unlockParameters = {
+  owner: keyParameter,
+  id: keyParameter,
+  lock: integerParameter(1),
+  force: wordParameter('1'),
+} as const;
+
+/** Parameters of which a call may have one. */
+export const ownerNames = ['owner', 'id'] as const;
+export const waysToUnlock = ['owner', 'id', 'lock', 'force'] as const;
+/** Refuses an unlock with none of them, because it would end the lease of anybody. */
+export const noWayToUnlock =
+  "nothing shows that it is yours; expected ?owner= or ?lock= of your lease, or ?force=1 to end anybody's";
 
 export function lockGiven({ id, query }: GivenToCall<typeof lockParameters>): LockOperation {
-  const { id: owner, dur = lockDurMsDefault, wait = 0, meta } = query;
+  const { id: firstName, owner = firstName, dur = lockDurMsDefault, wait = 0, meta } = query;
   return { id, durMs: dur, waitMs: wait, ...(owner !== undefined && { owner }), ...(meta !== undefined && { meta }) };
 }
 
 export function unlockGiven({ id, query }: GivenToCall<typeof unlockParameters>): UnlockOperation {
-  const { id: owner, lock } = query;
+  const { id: firstName, owner = firstName, lock } = query;
   return { id, ...(owner !== undefined && { owner }), ...(lock !== undefined && { fence: lock }) };
 }
 
@@ -206,6 +222,7 @@ export const lockCalls = {
     path: 'lock/*',
     summary: 'Take a lock, or extend it',
     query: lockParameters,
+    onlyOneOf: ownerNames,
     command: (given) =>
       ({ kind: 'batch', account: given.account, format: 'lock.acquire', lock: lockGiven(given) }) as const,
   }),
@@ -214,7 +231,8 @@ export const lockCalls = {
     path: 'lock/*',
     summary: 'Give a lock back',
     query: unlockParameters,
-    onlyOneOf: ['id', 'lock'],
+    onlyOneOf: waysToUnlock,
+    withoutAny: noWayToUnlock,
     command: (given) =>
       ({ kind: 'batch', account: given.account, format: 'lock.release', unlock: unlockGiven(given) }) as const,
   }),

@@ -5,9 +5,12 @@ import type { CommandSpec } from './command.ts';
 import {
   lockGiven,
   lockParameters,
+  noWayToUnlock,
+  ownerNames,
   unlockGiven,
   unlockParameters,
   unlockScope,
+  waysToUnlock,
   type LockOperation,
   type UnlockOperation,
 } from './lock.ts';
@@ -43,6 +46,7 @@ export const mutexCalls = {
     path: 'mlock/*',
     summary: 'Take a lock in memory',
     query: lockParameters,
+    onlyOneOf: ownerNames,
     command: (given) => ({ kind: 'mutex.lock', account: given.account, lock: lockGiven(given) }) as const,
   }),
   'mutex.unlock': call({
@@ -50,7 +54,8 @@ export const mutexCalls = {
     path: 'munlock/*',
     summary: 'Give a lock in memory back',
     query: unlockParameters,
-    onlyOneOf: ['id', 'lock'],
+    onlyOneOf: waysToUnlock,
+    withoutAny: noWayToUnlock,
     command: (given) => ({ kind: 'mutex.unlock', account: given.account, unlock: unlockGiven(given) }) as const,
   }),
 } as const;

@@ -42,7 +42,7 @@ export async function startDragonLock(time: VirtualTime): Promise<DragonLockUnde
     boot: 'boot1',
     version: '0.1.0',
     log: { error: () => {}, warn: () => {} },
-    lifecycle: { state: () => 'serving' },
+    lifecycle: { state: () => 'serving', onceStarted: () => () => undefined },
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;

@@ -47,11 +47,12 @@ const matrix: readonly (readonly ['GET' | 'POST' | 'DELETE', string, unknown, Al
   ['GET', '/db/shop/lock', undefined, reading],
   ['POST', '/db/shop/lock/a', undefined, writing],
   ['DELETE', '/db/shop/lock/a?id=me', undefined, writing],
+  ['DELETE', '/db/shop/lock/a?owner=me', undefined, writing],
   ['DELETE', '/db/shop/lock/a?lock=1', undefined, writing],
-  ['DELETE', '/db/shop/lock/a', undefined, forcing],
+  ['DELETE', '/db/shop/lock/a?force=1', undefined, forcing],
   ['POST', '/db/shop/mlock/a', undefined, writing],
   ['POST', '/db/shop/munlock/a?lock=1', undefined, writing],
-  ['POST', '/db/shop/munlock/a', undefined, forcing],
+  ['POST', '/db/shop/munlock/a?force=1', undefined, forcing],
   ['POST', '/watch/shop', { ID: 'a', Version: 0 }, reading],
   ['POST', '/watch/shop', { Prefix: '' }, reading],
 ];
@@ -112,7 +113,7 @@ test('every call to a foreign account gets the same answer', async (t) => {
 
 test('without tokens everything is allowed, except to web pages of another origin', async (t) => {
   const door = makeDoor(t);
-  assert.equal((await door.send('DELETE', '/db/shop/lock/a')).statusCode, 200);
+  assert.equal((await door.send('DELETE', '/db/shop/lock/a?force=1')).statusCode, 200);
   const host = '127.0.0.1:8081';
   const from = (origin: string) => door.send('POST', '/db/shop', set, { host, origin });
   assert.equal((await from('http://evil.example')).statusCode, 403);

@@ -21,7 +21,7 @@ async function connect(
 }
 
 function post(url: string, body: string): string {
-  return `POST ${url} HTTP/1.1\r\nHost: x\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  return `POST ${url} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 /** Reads everything that the server sends until it closes. */
@@ -108,17 +108,22 @@ const broken: readonly (readonly [claim: string, bytes: string, status: number, 
   ['bytes that are not HTTP', 'hello\r\n\r\n', 400, /not HTTP\/1\.1/],
   [
     'a malformed Content-Length',
-    'POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n',
+    'POST /db/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n',
     400,
     /^Content-Length: /,
   ],
   [
     'two kinds of length',
-    'POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc',
+    'POST /db/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc',
     400,
     /./,
   ],
-  ['a head over 16 KiB', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 413, /head is too large/],
+  [
+    'a head over 16 KiB',
+    `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+    413,
+    /head is too large/,
+  ],
 ];
 
 for (const [claim, bytes, status, message] of broken) {
@@ -148,7 +153,7 @@ test('a body over the limit is refused as it arrives, with or without a length; 
   for (const head of ['Content-Length: 100000000', 'Transfer-Encoding: chunked']) {
     const socket = await connect(t, door);
     const chunk = 'x'.repeat(0xbb8);
-    socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\nbb8\r\n${chunk}\r\n`);
+    socket.write(`POST /db/a HTTP/1.1\r\nHost: localhost\r\n${head}\r\n\r\nbb8\r\n${chunk}\r\n`);
     const text = await everything(socket);
     assert.match(text, /^HTTP\/1\.1 413 /);
     assert.match(text, /Connection: close/i);
@@ -161,7 +166,7 @@ test('a client that disconnects in the middle of its body leaves no trace', asyn
   const served: net.Socket[] = [];
   door.app.server.on('connection', (one: net.Socket) => served.push(one));
   const socket = await connect(t, door);
-  socket.write('POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
+  socket.write('POST /db/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{');
   await once(door.app.server, 'request');
   socket.destroy();
   await once(served[0] ?? assert.fail('no connection'), 'close');
@@ -173,7 +178,7 @@ test('stream: it opens before the first event, and closing it cancels the watch'
   const door = makeDoor(t);
   door.dispatcher.reply = undefined;
   const socket = await connect(t, door);
-  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
+  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: localhost\r\n\r\n');
   assert.match(await receive(socket, /\r\n\r\n/), /^HTTP\/1\.1 200 OK[\s\S]*text\/event-stream/);
   socket.destroy();
   await door.dispatcher.until(() => door.dispatcher.asked[0]?.cancelled === true);
@@ -185,7 +190,7 @@ test('stream: a reader that does not keep up is closed when its unsent bytes pas
   door.dispatcher.reply = undefined;
   const socket = await connect(t, door);
   socket.pause();
-  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: x\r\n\r\n');
+  socket.write('GET /watch/a?prefix= HTTP/1.1\r\nHost: localhost\r\n\r\n');
   await door.dispatcher.until(() => door.dispatcher.asked.length === 1);
   const sink = door.dispatcher.asked[0]?.sink ?? assert.fail('no stream');
   const event = JSON.stringify('x'.repeat(8000));
@@ -263,7 +268,8 @@ test('a reply that is larger than unread_bytes_max arrives all the same when its
   assert.match(await receive(socket, /x"$/), /^HTTP\/1\.1 200/);
 });
 
-const arriving = (length: number): string => `POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
+const arriving = (length: number): string =>
+  `POST /db/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${length}\r\n\r\n`;
 
 test('over arriving_bytes_max the body that has been arriving for longest is 503, the others succeed', async (t) => {
   const door = makeDoor(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 300000}');
@@ -340,7 +346,7 @@ test('a body that comes in many pieces, with or without a length, is the same as
   const heads = [`Content-Length: ${bytes.length}`, 'Transfer-Encoding: chunked'];
   const pieces = [bytes, [...chunked, Buffer.from('0\r\n\r\n')]];
   for (const [i, head] of heads.entries()) {
-    socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\n`);
+    socket.write(`POST /db/a HTTP/1.1\r\nHost: localhost\r\n${head}\r\n\r\n`);
     for (const piece of pieces[i]!) await new Promise((resolve) => socket.write(piece, resolve));
     assert.match(await receive(socket, /"Rev":7/), /^HTTP\/1\.1 200/);
   }

@@ -13,7 +13,7 @@ test('a client counts as disconnected once the end of its connection was read, b
   const socket = net.connect((door.app.server.address() as net.AddressInfo).port, '127.0.0.1');
   socket.on('error', () => {});
   const [served] = await accepted;
-  socket.write('POST /db/a/lock/l?wait=60 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n');
+  socket.write('POST /db/a/lock/l?wait=60 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n');
   await dispatcher.until(() => dispatcher.asked.length === 1);
   const [asked] = dispatcher.asked;
   assert.equal(asked?.client?.disconnected, false);

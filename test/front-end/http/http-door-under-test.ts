@@ -25,6 +25,8 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now']): Ht
   const dispatcher = new FakeDispatcher();
   const config = configOf(yaml);
   const logged: object[] = [];
+  const whenStarted = new Set<() => void>();
+  let state: HttpDoorUnderTest['state'] = 'serving';
   const log = { error: (details: object) => void logged.push(details), warn: () => {} };
   const door: HttpDoorUnderTest = {
     app: buildApp({
@@ -35,12 +37,24 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now']): Ht
       boot: 'boot7',
       version: '1.2.3',
       log,
-      lifecycle: { state: () => door.state },
+      lifecycle: {
+        state: () => state,
+        onceStarted(run) {
+          whenStarted.add(run);
+          return () => whenStarted.delete(run);
+        },
+      },
       ...(now && { now }),
     }),
     dispatcher,
     logged,
-    state: 'serving',
+    get state() {
+      return state;
+    },
+    set state(next) {
+      state = next;
+      if (next !== 'starting') for (const run of whenStarted) run();
+    },
     send(method, url, body, headers = {}) {
       const options: InjectOptions = { method, url, headers };
       if (typeof body === 'string' || Buffer.isBuffer(body)) options.payload = body;

@@ -120,7 +120,7 @@ const cases: readonly Case[] = [
     undefined,
     { ...batch, format: 'lock.release', unlock: { id: 'l', fence: 77 } },
   ],
-  ['DELETE', '/db/shop/lock/l', undefined, { ...batch, format: 'lock.release', unlock: { id: 'l' } }],
+  ['DELETE', '/db/shop/lock/l?force=1', undefined, { ...batch, format: 'lock.release', unlock: { id: 'l' } }],
   ['GET', '/db/shop/lock?prefix=x', undefined, { kind: 'lock.list', account: 'shop', prefix: 'x', limit: 100 }],
   [
     'POST',
@@ -140,7 +140,7 @@ const cases: readonly Case[] = [
     undefined,
     { kind: 'mutex.unlock', account: 'shop', unlock: { id: 'm', fence: 8 } },
   ],
-  ['POST', '/db/shop/munlock/m', undefined, { kind: 'mutex.unlock', account: 'shop', unlock: { id: 'm' } }],
+  ['POST', '/db/shop/munlock/m?force=1', undefined, { kind: 'mutex.unlock', account: 'shop', unlock: { id: 'm' } }],
 ];
 
 for (const [method, url, body, command] of cases) {
@@ -164,7 +164,7 @@ test('a header Idempotency-Key makes any REST write replayable, under the finger
   await door.send('POST', '/db/shop/counter/a', undefined, key);
   await door.send('POST', '/db/shop/sequence/a', undefined, key);
   await door.send('POST', '/db/shop/lock/a', undefined, key);
-  await door.send('DELETE', '/db/shop/lock/a', undefined, key);
+  await door.send('DELETE', '/db/shop/lock/a?force=1', undefined, key);
   await door.send('DELETE', '/db/shop/kv/a', undefined, key);
   const asks = door.dispatcher.commands.map((command) => (command.kind === 'batch' ? command.idempotency : undefined));
   assert.equal(asks.length, 8);
@@ -197,7 +197,8 @@ const texts: readonly (readonly [type: string, payload: string, value: string])[
 for (const [type, payload, value] of texts) {
   test(`kv set stores ${type} ${JSON.stringify(payload)} as ${value}`, async (t) => {
     const door = makeDoor(t);
-    await door.send('POST', '/db/shop/kv/a', payload, { 'content-type': type });
+    const as = type.startsWith('text/') ? '?as=text' : '';
+    await door.send('POST', `/db/shop/kv/a${as}`, payload, { 'content-type': type });
     const [command] = door.dispatcher.commands;
     assert.deepEqual(command?.kind === 'batch' && command.set, [{ key: 'a', value }]);
   });
@@ -212,10 +213,11 @@ const refused: readonly (readonly [method: 'GET' | 'POST' | 'DELETE', url: strin
   ['POST', '/db/shop/counter/c?add=1&add=2', /^\?add: given more than once$/],
   ['POST', '/db/shop/counter/c?floor=x', /^\?floor: expected an integer from −\(2\^53−1\) to 2\^53−1, got "x"$/],
   ['POST', '/db/shop/counter/c?floor=3&ceil=2', /^\?floor: expected at most the upper bound, 2, got 3$/],
-  ['DELETE', '/db/shop/counter/c?floor=0', /^\?floor: unknown parameter/],
+  ['DELETE', '/db/shop/counter/c?floor=0', /^\?floor: unknown parameter of DELETE; did you mean POST\?/],
   ['POST', '/db/shop/counter/c?ad=1', /^\?ad: unknown parameter; did you mean add\?$/],
   ['POST', '/db/shop/counter/c?add=%zz', /^\?add: malformed percent-encoding$/],
-  ['GET', '/db/shop/counter/c?add=1', /^\?add: unknown parameter; this call takes none$/],
+  ['GET', '/db/shop/counter/c?add=1', /^\?add: unknown parameter of GET; did you mean POST\? \(curl -X POST\)$/],
+  ['GET', '/db/shop/kv/k?x=1', /^\?x: unknown parameter; this call takes none$/],
   ['DELETE', '/db/shop/kv/a?ver=1e3', /^\?ver: expected an integer from 0/],
   ['DELETE', '/db/shop/kv/a?ver=-1', /^\?ver: /],
   ['GET', '/db/shop/kv?limit=0', /^\?limit: expected an integer from 1 to 1000, got "0"$/],

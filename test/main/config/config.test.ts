@@ -165,3 +165,27 @@ test('listen: host:port, [IPv6]:port and port 0 are read, everything else is not
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'localhost.example', '::ffff:8.8.8.8'])
     assert.equal(isLoopback(host), false, host);
 });
+
+test('tokens have a name, by default of their hash; each is unique, and none is the token itself', () => {
+  const named = load(
+    'tokens: [{token: a, name: shop, accounts: "*", scopes: [read]}, {token: b, accounts: "*", scopes: [read]}]',
+  );
+  assert.deepEqual(
+    named.tokens.map(({ name }) => name),
+    ['shop', '3e23e816'],
+  );
+  const other = 'accounts: "*", scopes: [read]';
+  assert.match(
+    problems(`tokens: [{token: a, name: x, ${other}}, {token: b, name: x, ${other}}]`).join(),
+    /the same name/,
+  );
+  assert.match(problems(`tokens: [{token: secret, name: secret, ${other}}]`).join(), /the token itself/);
+  assert.match(problems(`tokens: [{token: a, name: "a b", ${other}}]`).join(), /tokens\[0\]\.name: expected a name/);
+});
+
+test('http.hosts takes names and addresses, without scheme, port or pattern', () => {
+  assert.deepEqual(load('http: {hosts: [dragon.internal, 10.0.0.1, "fd00::1", "[fd00::2]"]}').http.hosts.length, 4);
+  for (const host of ['"*"', 'http://a', 'a:80', '""', '"a b"', 'a/b']) {
+    assert.match(problems(`http: {hosts: [${host}]}`).join(), /http\.hosts\[0\]: expected a host name/, host);
+  }
+});

@@ -123,7 +123,9 @@ async function freePort(): Promise<number> {
 
 async function askEverything(server: ServerUnderTest, config: Config): Promise<void> {
   const { limits } = config;
-  const hasTime = Object.values(config.http).every((value) => value >= 1000 || value === config.http.threads);
+  const hasTime = Object.values(config.http).every(
+    (value) => typeof value !== 'number' || value >= 1000 || value === config.http.threads,
+  );
   /** An answer, whatever it is, but for 500. With the shortest timeouts the connection may close instead. */
   const ask = async (method: Method, target: string, body?: unknown): Promise<number> => {
     try {

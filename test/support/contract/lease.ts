@@ -146,8 +146,9 @@ export function granted(
     extend === undefined && last !== undefined && last.why !== 'released'
       ? { Lock: last.fence, Meta: last.meta, Why: last.why }
       : undefined;
+  const Extended = before.lease?.fence === fence ? true : undefined;
   const left = said?.TillMs === undefined || said.Now === undefined ? durMs : said.TillMs - said.Now;
-  return { Lock: fence, Till: till.seconds(), TillMs: till, TTLMs: left, Recover, Now: now };
+  return { Lock: fence, Till: till.seconds(), TillMs: till, TTLMs: left, Extended, Recover, Now: now };
 }
 
 /** Leases of one fence; without a fence those of one owner. */

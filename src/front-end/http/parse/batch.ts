@@ -5,7 +5,7 @@
  */
 import { Type } from 'typebox';
 import type { AccountId } from '../../../protocol/ids.ts';
-import { closed } from '../../../protocol/operations/fields.ts';
+import { anyJson, closed } from '../../../protocol/operations/fields.ts';
 import {
   idempotencySchema,
   readIdempotency,
@@ -15,7 +15,8 @@ import { sectionNames, sections, type Batch } from '../../../protocol/operations
 import type { BodyContext } from '../../../protocol/operations/section.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { withIdempotency } from './idempotency.ts';
-import { isRecord } from './json.ts';
+import { isRecord, parseJson } from './json.ts';
+import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';
 
 const sectionSchemas: Readonly<Record<string, Type.TSchema>> = Object.assign(
@@ -29,6 +30,15 @@ const batchBody = Type.Object(
   { ...closed, expected: 'a batch: an object such as {"KVSet":{"Key":"a","Value":1}}' },
 );
 const validate = validator(batchBody);
+
+const values = valueMembers(membersOfAnyJson(batchBody));
+
+/** Parses the body: one batch, or an array of them; `batchCommand` reads each. @throws Refusal 400 */
+export function parseBatches(text: string): unknown {
+  const json = parseJson(text);
+  refuseRepeatedMembers(text, json, values);
+  return json;
+}
 
 /** Members that are lists of operations. */
 const operationLists = sectionNames.flatMap((name) => (sections[name].list ? [sections[name].body] : []));
@@ -69,6 +79,22 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
     return refuseField(`${root}batch`, `nothing to do; expected at least one of ${leadingMembers.join(', ')}`);
   }
   return withIdempotency(batch, readIdempotency(body, context, header));
+}
+
+/** Names the members, at any depth of a schema, that may hold any JSON. */
+function membersOfAnyJson(schema: object): Set<string> {
+  const names = new Set<string>();
+  for (const [name, part] of Object.entries(schema)) {
+    if (typeof part !== 'object' || part === null) continue;
+    if (isAnyJson(part)) names.add(name);
+    for (const inner of membersOfAnyJson(part as object)) names.add(inner);
+  }
+  return names;
+}
+
+/** `Type.Optional` makes a copy, so the words tell. */
+function isAnyJson(schema: { readonly expected?: unknown }): boolean {
+  return schema.expected === (anyJson as { readonly expected?: unknown }).expected;
 }
 
 function countOperations(body: Readonly<Record<string, unknown>>): number {

@@ -17,13 +17,16 @@ export interface QueryText {
   readonly text: string;
 }
 
+/** Returns what to do about a parameter that this call does not know, if there is more to say than its names. */
+export type UnknownHint = (name: string) => string | undefined;
+
 export class Query {
   readonly #values: ReadonlyMap<string, string>;
 
   /** @param known the names of the call's parameters */
-  constructor(query: QueryText, known: readonly string[]) {
+  constructor(query: QueryText, known: readonly string[], hintOf?: UnknownHint) {
     const { text } = query;
-    this.#values = text === '' ? noValues : parse(text, known);
+    this.#values = text === '' ? noValues : parse(text, known, hintOf);
   }
 
   text(name: string): string | undefined {
@@ -59,17 +62,24 @@ export class Query {
 /** Reads the parameters that a call declares. @throws Refusal 400 */
 export function readQuery<Parameters extends QueryParameters>(
   text: QueryText,
-  { query: parameters, onlyOneOf = [] }: Pick<CallSpec<Parameters, unknown>, 'query' | 'onlyOneOf'>,
+  {
+    query: parameters,
+    onlyOneOf = [],
+    withoutAny,
+  }: Pick<CallSpec<Parameters, unknown>, 'query' | 'onlyOneOf' | 'withoutAny'>,
+  hintOf?: UnknownHint,
 ): QueryValues<Parameters> {
-  const query = new Query(text, Object.keys(parameters));
+  const query = new Query(text, Object.keys(parameters), hintOf);
   const values: Record<string, number | string> = {};
   for (const [name, parameter] of Object.entries(parameters)) {
     const value = valueOf(query, name, parameter);
     if (value !== undefined) values[name] = value;
   }
-  if (onlyOneOf.length > 0 && onlyOneOf.every((name) => name in values)) {
-    return refuse('invalid', `${onlyOneOf.map((name) => `?${name}`).join(' and ')}: expected only one of them`);
+  const rivals = onlyOneOf.filter((name) => name in values);
+  if (rivals.length > 1) {
+    return refuse('invalid', `${rivals.map((name) => `?${name}`).join(' and ')}: expected only one of them`);
   }
+  if (rivals.length === 0 && withoutAny !== undefined) return refuse('invalid', `query: ${withoutAny}`);
   return values as QueryValues<Parameters>;
 }
 
@@ -83,6 +93,8 @@ function valueOf(query: Query, name: string, parameter: QueryParameter): number 
       return readKey(text, `?${name}`);
     case 'prefix':
       return readPrefix(text, `?${name}`);
+    case 'word':
+      return text === parameter.word ? text : refuseField(`?${name}`, `expected ${parameter.word}, got ${shown(text)}`);
     case 'string':
       return jsonText(text, `?${name}`, { bytes: parameter.bytesMax, name: parameter.limitName });
     default:
@@ -92,7 +104,7 @@ function valueOf(query: Query, name: string, parameter: QueryParameter): number 
 
 const noValues: ReadonlyMap<string, string> = new Map();
 
-function parse(text: string, known: readonly string[]): ReadonlyMap<string, string> {
+function parse(text: string, known: readonly string[], hintOf?: UnknownHint): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const pair of text.split('&')) {
     if (pair === '') continue;
@@ -100,6 +112,8 @@ function parse(text: string, known: readonly string[]): ReadonlyMap<string, stri
     const name = decode(at === -1 ? pair : pair.slice(0, at), 'name');
     if (!known.includes(name)) {
       const meant = nearestName(name, known);
+      const elsewhere = hintOf?.(name);
+      if (elsewhere !== undefined) refuseField(`?${name.slice(0, 64)}`, elsewhere);
       const hint =
         meant !== undefined
           ? `did you mean ${meant}?`

@@ -3,7 +3,8 @@ import { type AccountId, revision } from '../../../protocol/ids.ts';
 import type { PrefixWatch, WatchedKey } from '../../../router/dispatcher.ts';
 import { pageLimitDefault, watchWaitMsDefault, type Limits } from '../../../shared/limits.ts';
 import { writeOutLists } from './batch.ts';
-import { isRecord } from './json.ts';
+import { isRecord, parseJson } from './json.ts';
+import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';
 import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/operations/watch.ts';
 import { readInteger, readKey, secondsToMs, readPrefix } from '../../../protocol/operations/fields.ts';
@@ -17,7 +18,16 @@ const checkKey = validator(watchKeyBody);
 const checkKeys = validator(watchKeysBody);
 const checkPrefix = validator(watchPrefixBody);
 const forms = ['ID', 'IDs', 'Prefix'];
+const noValues = valueMembers([]);
 
+/** Parses the body, for `watchAsk`. @throws Refusal 400 */
+export function parseWatch(text: string): unknown {
+  const json = parseJson(text);
+  refuseRepeatedMembers(text, json, noValues);
+  return json;
+}
+
+/** @throws Refusal */
 export function watchAsk(json: unknown, account: AccountId, limits: Limits): WatchAsk {
   const given = isRecord(json) ? forms.filter((name) => Object.hasOwn(json, name)) : [];
   if (given.length !== 1) {

@@ -11,8 +11,7 @@ import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
-import { batchCommand } from '../parse/batch.ts';
-import { parseJson } from '../parse/json.ts';
+import { batchCommand, parseBatches } from '../parse/batch.ts';
 import { waitsForLock } from '../../../protocol/operations/operations.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 
@@ -21,7 +20,7 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, call: D
     '/db/:acc',
     ...call('batch', (request, exchange) => {
       queryOf(request);
-      const json = parseJson(request.body ?? '');
+      const json = parseBatches(request.body ?? '');
       if (Array.isArray(json)) return startArray(context, json, request, exchange);
       const header = idempotencyOf(request);
       const batch = batchCommand(json, { account: accountIn(request), limits: context.limits, header, root: '' });

@@ -7,8 +7,9 @@ import { refuse } from '../../../protocol/refusal.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { requireScopes } from '../../access.ts';
 import { operationOfCall } from '../../request-metrics.ts';
-import { mediaType } from '../body.ts';
+import { mediaType } from '../media-type.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
+import { shown } from '../../../shared/text.ts';
 import { accountIn, idempotencyOf, idIn, requireNoBody, type DefineDataRoute } from '../data-route.ts';
 import { withIdempotency } from '../parse/idempotency.ts';
 import { parseJson } from '../parse/json.ts';
@@ -26,17 +27,19 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, dataRout
       },
       spec.body === 'value' ? 'text' : undefined,
     );
-    app.route<DataRoute>({ method: spec.method, url: `/db/:acc/${spec.path}`, ...options, handler });
+    const method = spec.method === 'GET' ? ['GET', 'HEAD'] : spec.method;
+    app.route<DataRoute>({ method, url: `/db/:acc/${spec.path}`, ...options, handler });
   }
 }
 
 function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, limits: Limits): Command {
-  if (spec.body === undefined && spec.method !== 'GET') requireNoBody(request);
+  const query = readQuery(request.query, spec, (name) => takenByAnother(spec, name));
+  if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
   const command = spec.command({
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',
-    query: readQuery(request.query, spec),
-    value: spec.body === undefined ? '' : bodyValue(request, limits),
+    query,
+    value: spec.body === undefined ? '' : bodyValue(request, query['as'] === 'text', limits),
   });
   const scopes = requireScopes(request.access, command);
   // A read is idempotent anyway.
@@ -45,12 +48,25 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   if (command.kind === 'batch') return withIdempotency(command, idempotency);
   if (idempotency === undefined) return command;
   // A replay would need a record on disk.
-  return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?id= instead');
+  return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?owner= instead');
 }
 
-/** Returns the body as the JSON text to store: JSON as it is, text/plain as a string. */
-function bodyValue(request: DataRequest, limits: Limits): string {
+/** Returns a hint if the same path knows the parameter with another method: who takes a lock may forget `-X POST`. */
+function takenByAnother({ path, method }: CallSpec<QueryParameters, Command>, name: string): string | undefined {
+  const other = callList.find(([, spec]) => spec.path === path && spec.method !== method && name in spec.query)?.[1];
+  if (other === undefined) return undefined;
+  return `unknown parameter of ${method}; did you mean ${other.method}? (curl -X ${other.method})`;
+}
+
+/** Returns the body as the JSON text to store: JSON as it is, or with `?as=text` the body as a string. */
+function bodyValue(request: DataRequest, asText: boolean, limits: Limits): string {
   const text = request.body ?? '';
-  const value = mediaType(request.headers['content-type']) === 'text' ? text : parseJson(text);
+  const type = request.headers['content-type'];
+  if (!asText && text !== '' && mediaType(type) === 'text') {
+    const why = 'as fetch() sends for a string';
+    const message = `Content-Type: expected application/json, got ${shown(type)}, ${why}; to keep text, add ?as=text`;
+    return refuse('unsupported_media_type', message);
+  }
+  const value = asText ? text : parseJson(text, 'JSON, or text with ?as=text');
   return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
 }

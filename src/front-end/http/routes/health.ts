@@ -3,26 +3,26 @@ import { failure } from '../../../protocol/errors.ts';
 import { revision } from '../../../protocol/ids.ts';
 import type { RouteContext } from '../route-context.ts';
 import { Exchange } from '../exchange.ts';
+import { serverRoute } from '../server-route.ts';
 
 /** Probes for supervisors and load balancers: no token, no account data. */
 export function healthRoutes(app: FastifyInstance, context: RouteContext): void {
-  const options = { config: { operation: 'server' } } as const;
   const answer = (reply: FastifyReply, body: object): void => {
     const exchange = new Exchange(context, 'server', reply.raw);
     exchange.deliver({ rev: revision(0), outcome: 'ok', body: JSON.stringify(body) });
   };
 
   /** The process answers, so there is no reason to restart it. */
-  app.get('/livez', options, (_request, reply) => answer(reply, { Status: 'live' }));
+  serverRoute(app, context, '/livez', (reply) => answer(reply, { Status: 'live' }));
 
   /** The server serves calls. */
-  app.get('/readyz', options, (_request, reply) => {
+  serverRoute(app, context, '/readyz', (reply) => {
     const state = context.lifecycle.state();
     if (state === 'serving') return answer(reply, { Status: 'ready' });
     new Exchange(context, 'server', reply.raw).refuse(failure('draining', `The server is ${state}`));
   });
 
-  app.get('/version', options, (_request, reply) =>
+  serverRoute(app, context, '/version', (reply) =>
     answer(reply, { Version: context.version, Boot: context.boot, Node: process.versions.node }),
   );
 }

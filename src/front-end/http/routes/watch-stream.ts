@@ -24,16 +24,20 @@ export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, c
 
   app.get<DataRoute>(
     '/watch/:acc',
-    ...call('watch_stream', (request, exchange) => {
-      const query = queryOf(request, 'prefix', 'after');
-      const after = lastEventId(request) ?? query.integer('after', 0);
-      const prefix = readPrefix(query.text('prefix') ?? '', '?prefix');
-      requireScope(request.access, 'read', 'Watching');
-      const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
-      open.add(stream);
-      const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
-      return stream.follow(exchange.afterReplies(() => context.dispatcher.streamPrefix(watch, stream)));
-    }),
+    ...call(
+      'watch_stream',
+      (request, exchange) => {
+        const query = queryOf(request, 'prefix', 'after');
+        const after = lastEventId(request) ?? query.integer('after', 0);
+        const prefix = readPrefix(query.text('prefix') ?? '', '?prefix');
+        requireScope(request.access, 'read', 'Watching');
+        const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
+        open.add(stream);
+        const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
+        return stream.follow(exchange.afterReplies(() => context.dispatcher.streamPrefix(watch, stream)));
+      },
+      'stream',
+    ),
   );
 }
 

@@ -3,8 +3,7 @@ import { requireScope } from '../../access.ts';
 import type { DataRoute } from '../data-request.ts';
 import { accountIn, queryOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
-import { parseJson } from '../parse/json.ts';
-import { watchAsk } from '../parse/watch.ts';
+import { parseWatch, watchAsk } from '../parse/watch.ts';
 
 /** `POST /watch/:acc`: long polls. */
 export function watchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
@@ -14,7 +13,7 @@ export function watchRoutes(app: FastifyInstance, context: RouteContext, call: D
     ...call('watch', (request, exchange) => {
       queryOf(request);
       const account = accountIn(request);
-      const ask = watchAsk(parseJson(request.body ?? ''), account, context.limits);
+      const ask = watchAsk(parseWatch(request.body ?? ''), account, context.limits);
       requireScope(request.access, 'read', 'Watching');
       if (ask.kind === 'prefix') return exchange.afterReplies(() => dispatcher.watchPrefix(ask.watch, exchange));
       exchange.waits = true;

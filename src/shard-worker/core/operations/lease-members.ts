@@ -1,10 +1,13 @@
 import type { LockResult } from '../../../protocol/operations/lock.ts';
 
-/** Renders the lease in a reply that grants one: `"Lock":…,"Till":…,` with a comma after each member. */
-export function leaseMembers(lock: LockResult, fence: number, now: number): string {
+/**
+ * Renders the lease in a reply that grants or extends one: `"Lock":…,"Till":…,` with a comma after each member.
+ * `Extended` tells a client that it had the lock before: if it did not know that, another has the same owner.
+ */
+export function leaseMembers(lock: LockResult, fence: number, now: number, extended: boolean): string {
   const { till } = lock;
   const times = `"Till":${Math.ceil(till / 1000)},"TillMs":${till},"TTLMs":${till - now},`;
-  return `"Lock":${fence},${times}${recoverMember(lock)}"Now":${now},`;
+  return `"Lock":${fence},${times}${extended ? '"Extended":true,' : ''}${recoverMember(lock)}"Now":${now},`;
 }
 
 function recoverMember({ recover }: LockResult): string {

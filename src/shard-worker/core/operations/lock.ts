@@ -123,7 +123,8 @@ function viewOf({ state, batch, now }: BatchEvaluation, id: string): LockView {
 }
 
 function leaseOf({ results, rev, now }: Answered): string {
-  return leaseMembers(results.lock!, results.lock!.fence || rev, now);
+  const { fence } = results.lock!;
+  return leaseMembers(results.lock!, fence || rev, now, fence !== 0);
 }
 
 export const lockFormats = {

@@ -79,7 +79,7 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
   const recovered = leaseToRecover(view, operation);
   const result = { fence, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
-  const reply: Reply = { rev, outcome: 'ok', body: `{${leaseMembers(result, fence, now)}"Rev":${rev}}` };
+  const reply: Reply = { rev, outcome: 'ok', body: `{${leaseMembers(result, fence, now, own)}"Rev":${rev}}` };
   // A client that had the mutex before keeps it, even if it has disconnected.
   out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, fence, mutex: true, version } });
 }

@@ -1,0 +1,21 @@
+/** What every path asks of a request's head, before anything else: one of each header, and a host that is served. */
+import type { IncomingMessage } from 'node:http';
+import { failure, type Failure } from '../../protocol/errors.ts';
+import type { Config } from '../config-schema.ts';
+import { hostCheck } from './hosts.ts';
+import { repeatedHeader } from './repeated-headers.ts';
+
+/** Returns why the request is refused; undefined if its head is right. */
+export type HeadCheck = (request: IncomingMessage) => Failure | undefined;
+
+export function headCheck({ http, listen, tokens }: Pick<Config, 'http' | 'listen' | 'tokens'>): HeadCheck {
+  const checkHost = tokens.length > 0 ? undefined : hostCheck([listen.host, ...http.hosts]);
+  return (request) => {
+    const repeated = repeatedHeader(request);
+    if (repeated !== undefined) return repeated;
+    if (request.headers.host === undefined && request.httpVersion !== '1.0') return noHost;
+    return checkHost?.(request);
+  };
+}
+
+const noHost = failure('invalid', 'Host: missing; expected this header, as HTTP/1.1 demands');
