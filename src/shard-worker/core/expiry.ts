@@ -22,6 +22,9 @@ import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
 
+/** A wait that has run out while a transaction holds its lock is looked at again this soon. */
+const heldRetryMs = 5;
+
 /**
  * Ends lapsed entries of the store. A held entry waits for its transaction; without space to write, all wait.
  *
@@ -64,7 +67,12 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
   wait(turn, request) {
     const waiter = turn.state.waitQueues.waiterNamed(request);
     assert(waiter !== undefined, 'a request that left its queue has no timer');
-    const { kind, account, id } = waiter.queue;
+    const { kind, account, id, name } = waiter.queue;
+    if (kind === 'lock' && turn.state.holds.conflicts({ names: [name] })) {
+      // A transaction is about to change the lock, and the change may be durable already: the answer must show it.
+      waiter.timer = turn.state.timers.set(turn.now + heldRetryMs, 'wait', request);
+      return;
+    }
     timeOut(turn, waiter, resources[kind].view(turn.state, account, id, turn.now));
   },
   mutex: expireMutex,

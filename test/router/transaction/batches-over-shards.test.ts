@@ -272,6 +272,20 @@ describe('a batch over several shards with a lock', () => {
     }
   });
 
+  test('that gives a lock away while a wait for it runs out: the waiter is granted it', async () => {
+    const server = new RouterUnderTest({ shards });
+    const holder = await server.ok(lock(l2, { durMs: 60_000 }));
+    const waiting = await server.ask(lock(l2, { waitMs: 1000 }));
+    server.journalStands = true;
+    const exchange = server.send(batch({ unlock: { id: l2, fence: holder.Lock }, set: [{ key: k0, value: '1' }] }));
+    await server.advance(2000);
+    assert.ok(exchange.waits && waiting.waits, 'nobody may say yet whether the lock is free');
+    server.journalStands = false;
+    await server.settle();
+    assert.deepEqual([exchange.code, waiting.code], ['ok', 'ok']);
+    assert.deepEqual(server.leftovers(), {});
+  });
+
   test('whose wait times out is refused, and leaves nothing', async () => {
     const server = new RouterUnderTest({ shards });
     await server.ok(lock(l2, { durMs: 60_000 }));

@@ -38,11 +38,11 @@ for (const shards of shardCounts) {
     const kinds = new Set<string>();
     await fc.assert(
       fc.asyncProperty(historyOf(40), async ({ seed, steps }) => {
-        const { port, close } = await openDoor(t, shards);
+        const door = await openDoor(t, shards);
         const random = seededRandom(seed);
         const commands = new HttpCommands(random, { things: 3 });
         const comparison = new Comparison(startOfTime, shards);
-        const connection = await Pipeline.open(port);
+        const connection = await Pipeline.open(door.port);
         let ref = 0;
         let known = 0;
         for (let round = 0; round < rounds; round += 1) {
@@ -68,7 +68,7 @@ for (const shards of shardCounts) {
           if (shards === 1) ascending(sent, replies);
         }
         connection.socket.destroy();
-        await close();
+        await door.close();
       }),
       seeded(12),
     );
