@@ -12,7 +12,8 @@ export type Retry =
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  readonly path: string;
+  /** A function is called for each attempt. */
+  readonly path: string | (() => string);
   /** Called for each attempt, because the rest of a wait shrinks. */
   readonly body?: (() => string) | undefined;
   readonly idempotencyKey?: string | undefined;

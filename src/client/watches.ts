@@ -176,7 +176,7 @@ export class Watches {
 
   /** No server ever answered, and this address never can: a mistake in the settings, not a downtime. */
   #isHopeless({ cause }: DragonLockError): boolean {
-    return !this.#sender.versionChecked && cause instanceof TransportError && cause.permanent;
+    return !this.#sender.contacted && cause instanceof TransportError && cause.permanent;
   }
 }
 

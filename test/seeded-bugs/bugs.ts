@@ -761,7 +761,7 @@ export const seededBugs: readonly SeededBug[] = [
     name: 'a write without an id is sent twice',
     file: 'src/client/call-sender.ts',
     find: "(!error.sent || pending.call.retry !== 'unsafe')",
-    replace: 'true',
+    replace: '(true)',
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a write without an id is sent again only' },
   },
   {
