@@ -43,6 +43,7 @@ export class OpenLocks {
   /** `close` waits for this work. */
   track<Result>(work: Promise<Result>): Promise<Result> {
     this.#work.add(work);
+    this.#parent?.track(work);
     const forget = (): void => void this.#work.delete(work);
     work.then(forget, forget);
     return work;
@@ -53,8 +54,8 @@ export class OpenLocks {
    * @throws ClosedError if it is closed already; the reason of a signal that has fired; the error of the acquire
    */
   acquire<Held>(caller: AbortSignal | undefined, run: (signal: AbortSignal) => Promise<Held>): Promise<Held> {
-    const here = (signal: AbortSignal | undefined): Promise<Held> => this.track(this.#acquire(signal, run));
-    return this.#parent === undefined ? here(caller) : this.#parent.acquire(caller, here);
+    const here = (signal: AbortSignal | undefined): Promise<Held> => this.#acquire(signal, run);
+    return this.track(this.#parent === undefined ? here(caller) : this.#parent.acquire(caller, here));
   }
 
   async #acquire<Held>(caller: AbortSignal | undefined, run: (signal: AbortSignal) => Promise<Held>): Promise<Held> {

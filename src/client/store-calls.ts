@@ -1,4 +1,5 @@
 /** Sends the calls that do not wait through the call queue: batches as batches, the rest as REST calls. */
+import { ttlMsMax } from '../shared/limits.ts';
 import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call, Retry } from './pending-call.ts';
@@ -76,7 +77,7 @@ export class StoreCalls {
     if (batch.idempotency === undefined) {
       wire['IdempotencyMode'] = 'replay';
       // The client sends nothing again after the timeout.
-      wire['IdempotencyTTL'] = (this.#settings.timeoutMs * 2) / 1000;
+      wire['IdempotencyTTL'] = Math.min(this.#settings.timeoutMs * 2, ttlMsMax) / 1000;
     }
     return id;
   }

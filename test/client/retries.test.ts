@@ -201,15 +201,15 @@ test('a reply of a gateway is no reply: what can be repeated is asked again', as
     const calls = [client.kv.get('a'), client.kv.set('b', 1), client.counter.add('n', 5)];
     const next = client.sequence.next('s');
     await settled();
-    const [array, alone] = [transport.take(), transport.take()];
-    await array.gateway(status, text);
+    const [alone, array] = [transport.take(), transport.take()];
     await alone.gateway(status, text);
+    await array.gateway(status, text);
     await clock.pass(50);
-    const [again, aloneAgain] = [transport.take(), transport.take()];
+    const [aloneAgain, again] = [transport.take(), transport.take()];
     assert.equal(again.request.body, array.request.body, `${status} ${text}`);
     assert.equal(aloneAgain.request.idempotencyKey, alone.request.idempotencyKey);
     await again.succeed();
-    await aloneAgain.reply(200, { Key: 's', Value: 3, Rev: 1 });
+    await aloneAgain.reply(200, { From: 3, To: 3, Rev: 1 });
     assert.deepEqual(await Promise.all(calls), [{ key: 'a', version: 7, value: 'v' }, 7, 5]);
     assert.equal(await next, 3);
   }

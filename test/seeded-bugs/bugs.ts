@@ -716,7 +716,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a store leaves a lock behind that was granted as its wait was cancelled',
     file: 'src/client/store/lock-on-server.ts',
-    find: "    await this.#giveUp(owner);\n    return 'busy';",
+    find: "    await this.#giveUp(owner, wait);\n    return 'busy';",
     replace: "    return 'busy';",
     caughtBy: { file: `${stores}/dragon-lock.test.ts`, test: 'a wait that is cancelled in the moment of the grant' },
   },
@@ -746,7 +746,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an acquire that is given up leaves its grant behind',
     file: 'src/client/acquire.ts',
-    find: '      context.background(abandon(family, context, id, owner));\n',
+    find: '      open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));\n',
     replace: '',
     caughtBy: { file: 'test/client/acquire.test.ts', test: 'releases what may have been granted' },
   },

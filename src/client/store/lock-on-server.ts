@@ -13,22 +13,30 @@ import type { SetOperation } from '../batch.ts';
 import type { DragonLock } from '../dragon-lock.ts';
 import { LockLostError, NotLockedError, OutcomeUnknownError, VersionMismatchError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
+import type { OpenLocks } from '../open-locks.ts';
+import { backoffMs } from '../retry.ts';
 import type { LockGrant, LockBackend } from './locker.ts';
-import { isAborted, type Environment } from './environment.ts';
+import { isAborted, pause, type Environment } from './environment.ts';
 
 export interface LockOnServerOptions {
   readonly key: string;
   readonly ttlMs: number;
   readonly client: DragonLock;
   readonly environment: Environment;
+  /** Of the store: work that outlives an acquire. */
+  readonly open: OpenLocks;
   /** The pair under the lock's key while it is held. Absent: no pair is written. */
   readonly value?: unknown;
 }
 
 /** How long one request waits: the server's maximum. The next request starts at the end of the wait queue. */
 const waitMs = 300_000;
-/** How often an acquisition is sent again after the client has given up on its reply. */
-const unknownMax = 3;
+/** How often in a row an acquisition is sent again after the client has given up on its reply: for about 10 seconds. */
+const unknownMax = 10;
+/** A gateway that cuts each wait after this time, or later, may do so for ever. */
+const waitedMsMin = 1000;
+/** Milliseconds for a request that takes the place of one in the wait queue, and ends at once. */
+const shortestWaitMs = 1;
 
 export class LockOnServer implements LockBackend {
   readonly #options: LockOnServerOptions;
@@ -42,8 +50,9 @@ export class LockOnServer implements LockBackend {
     const owner = environment.nonce();
     let unknown = 0;
     while (!isAborted(signal)) {
+      const askedAt = environment.clock.mark();
       try {
-        const grant = await this.#ask(owner, wait, signal);
+        const grant = await this.#ask(owner, wait ? waitMs : 0, signal);
         const isFresh = environment.clock.since(grant.sentAt) < ttlMs / 4;
         if (!isFresh) await grant.renew(ttlMs);
         return grant;
@@ -52,36 +61,53 @@ export class LockOnServer implements LockBackend {
         if (error instanceof NotLockedError) {
           if (!wait) return 'busy';
         } else if (error instanceof OutcomeUnknownError && unknown < unknownMax) {
+          if (wait && environment.clock.since(askedAt) >= waitedMsMin) unknown = 0;
           unknown += 1;
+          await pause(environment.clock, backoffMs(unknown, 0, environment.random()), signal);
         } else if (!(error instanceof LockLostError)) {
           // The server may have granted the lock. If the release fails too, the lease expires.
-          await this.#giveUp(owner).catch(() => undefined);
+          await this.#giveUp(owner, wait).catch(() => undefined);
           throw error;
         }
       }
     }
-    await this.#giveUp(owner);
+    await this.#giveUp(owner, wait);
     return 'busy';
   }
 
-  async #ask(owner: string, wait: boolean, signal: AbortSignal | undefined): Promise<HeldLockOnServer> {
+  async #ask(owner: string, waitMs: number, signal: AbortSignal | undefined): Promise<HeldLockOnServer> {
     const { key, ttlMs, client, environment } = this.#options;
     const sentAt = environment.clock.mark();
     const { lock, set } = await client.batch(
-      { lock: { id: key, ttl: ttlMs, wait: wait ? waitMs : 0, owner }, set: shownBy(this.#options) },
+      { lock: { id: key, ttl: ttlMs, wait: waitMs, owner }, set: shownBy(this.#options) },
       { signal },
     );
     if (lock === undefined) throw new TypeError('The reply to a lock request has no lock.');
     return new HeldLockOnServer(this.#options, { fence: lock.fence, sentAt, version: set[0]?.version });
   }
 
-  /** Releases the lock if it was granted to this owner. */
-  async #giveUp(owner: string): Promise<void> {
-    try {
-      const grant = await this.#ask(owner, false, undefined);
-      await grant.release();
-    } catch (error) {
-      if (!(error instanceof NotLockedError || error instanceof LockLostError)) throw error;
+  /**
+   * Releases the lock if it was granted to this owner. The request may still wait at the server, because a proxy can
+   * keep up the connection of a client that has gone. Another one takes its place in the queue, and ends at once.
+   */
+  async #giveUp(owner: string, waited: boolean): Promise<void> {
+    const released = await this.#release(owner, 0);
+    if (waited && !released) this.#options.open.track(this.#release(owner, shortestWaitMs).catch(() => undefined));
+  }
+
+  /** @returns whether the lock was granted to this owner */
+  async #release(owner: string, waitMs: number): Promise<boolean> {
+    const { environment } = this.#options;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const grant = await this.#ask(owner, waitMs, undefined);
+        await grant.release();
+        return true;
+      } catch (error) {
+        if (error instanceof NotLockedError || error instanceof LockLostError) return false;
+        if (!(error instanceof OutcomeUnknownError) || attempt > unknownMax) throw error;
+        await pause(environment.clock, backoffMs(attempt, 0, environment.random()), undefined);
+      }
     }
   }
 }
