@@ -11,7 +11,8 @@
 import { OutcomeUnknownError } from '../errors.ts';
 import { OpenLocks } from '../open-locks.ts';
 import { DynamoDbLock } from './dynamodb-lock.ts';
-import { DynamoDbTable, numberOf, textOf, type ItemChange, type DynamoDbCalls, type Item } from './dynamodb-table.ts';
+import type { DynamoDbCalls, Item } from './dynamodb-calls.ts';
+import { DynamoDbTable, numberOf, textOf, type ItemChange } from './dynamodb-table.ts';
 import { StoreLocker } from './locker.ts';
 import {
   checkTtl,
