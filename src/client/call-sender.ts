@@ -150,7 +150,7 @@ export class CallSender {
       idempotencyKey: call.idempotencyKey,
       timeoutMs: Math.min(leftMs, attemptMs),
       waits: waitMs > 0,
-      signal: open.length === 1 ? call.signal : undefined,
+      signal: open.length === 1 && call.ordered !== true ? call.signal : undefined,
     });
   }
 

@@ -23,6 +23,11 @@ export interface Call {
   /** Milliseconds in addition to `waitMs`. Default: the client's timeout. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Calls behind it keep their order: its request goes on after an abort, because one whose connection was closed may
+   * still happen at any time.
+   */
+  readonly ordered?: boolean | undefined;
 }
 
 export interface Answer {

@@ -87,24 +87,23 @@ export class LockOnServer implements LockBackend {
   }
 
   /**
-   * Releases the lock if it was granted to this owner. The request may still wait at the server, because a proxy can
-   * keep up the connection of a client that has gone. Another one takes its place in the queue, and ends at once.
+   * Releases the lock if it was granted to this owner. A request that waited may reach the server after this, or still
+   * wait there, because a proxy can keep up the connection of a client that has gone. So this is done once more, by a
+   * request that takes the place in the queue and ends at once.
    */
   async #giveUp(owner: string, waited: boolean): Promise<void> {
-    const released = await this.#release(owner, 0);
-    if (waited && !released) this.#options.open.track(this.#release(owner, shortestWaitMs).catch(() => undefined));
+    await this.#release(owner, 0);
+    if (waited) this.#options.open.track(this.#release(owner, shortestWaitMs).catch(() => undefined));
   }
 
-  /** @returns whether the lock was granted to this owner */
-  async #release(owner: string, waitMs: number): Promise<boolean> {
+  async #release(owner: string, waitMs: number): Promise<void> {
     const { environment } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
       try {
         const grant = await this.#ask(owner, waitMs, undefined);
-        await grant.release();
-        return true;
+        return await grant.release();
       } catch (error) {
-        if (error instanceof NotLockedError || error instanceof LockLostError) return false;
+        if (error instanceof NotLockedError || error instanceof LockLostError) return;
         if (!(error instanceof OutcomeUnknownError) || attempt > unknownMax) throw error;
         await pause(environment.clock, backoffMs(attempt, 0, environment.random()), undefined);
       }
