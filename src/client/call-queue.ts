@@ -65,7 +65,12 @@ export class CallQueue {
           free();
           how(value);
         };
-      const pending = new PendingCall({ ...call, ordered: true }, this.#sender.clock.mark(), settle(resolve), settle(reject));
+      const pending = new PendingCall(
+        { ...call, ordered: call.retry !== 'safe' },
+        this.#sender.clock.mark(),
+        settle(resolve),
+        settle(reject),
+      );
       signal.addEventListener('abort', giveUp, { once: true });
       this.#enqueue({ call, pending });
     });

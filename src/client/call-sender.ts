@@ -142,7 +142,8 @@ export class CallSender {
     const waitMs = call.waitMs ?? 0;
     const leftMs = this.#leftMs(first!);
     const attemptMs = waitMs + this.#timeoutMs(call) * attemptPart;
-    if (leftMs <= 0) throw new TransportError(new Error('the timeout passed before the request was sent'), false, false);
+    if (leftMs <= 0)
+      throw new TransportError(new Error('the timeout passed before the request was sent'), false, false);
     return this.#transport.send({
       method: call.method,
       path: typeof call.path === 'string' ? call.path : call.path(),
@@ -193,7 +194,8 @@ export class CallSender {
       if (pending.settled) continue;
       if (this.#leftMs(pending) > delayMs) open.push(pending);
       // An attempt before may have been carried out, whatever the last one says.
-      else if (error instanceof TransportError || this.#inDoubt(pending)) pending.reject(this.#lostError(pending, error));
+      else if (error instanceof TransportError || this.#inDoubt(pending))
+        pending.reject(this.#lostError(pending, error));
       else pending.reject(error);
     }
     return open;
@@ -219,9 +221,12 @@ export class CallSender {
 
   #unknownReply({ status }: WireReply): DragonLockError {
     const { url } = this.settings;
-    return new NotDragonLockError(`The server at ${url} sent a reply that this client does not know (status ${status}).`, {
-      status,
-    });
+    return new NotDragonLockError(
+      `The server at ${url} sent a reply that this client does not know (status ${status}).`,
+      {
+        status,
+      },
+    );
   }
 
   #timeoutMs(call: Call): number {

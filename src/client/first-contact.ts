@@ -49,7 +49,10 @@ export class FirstContact {
     const giveUp = (): void => over.reject(signal?.reason);
     const clears = calls.map((pending) =>
       this.#options.atDeadline(pending, () => {
-        this.#rejectLost([pending], question.failure ?? new TransportError(new Error('no reply in time'), false, false));
+        this.#rejectLost(
+          [pending],
+          question.failure ?? new TransportError(new Error('no reply in time'), false, false),
+        );
         if (calls.every(({ settled }) => settled)) over.resolve();
       }),
     );
@@ -97,7 +100,9 @@ export class FirstContact {
         return;
       } catch (error) {
         const transient =
-          error instanceof TransportError ? !error.permanent : error instanceof DragonLockError && isTransient(error.code);
+          error instanceof TransportError
+            ? !error.permanent
+            : error instanceof DragonLockError && isTransient(error.code);
         if (!transient) {
           this.#stop(question, error as Error);
           throw error;

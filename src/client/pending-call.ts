@@ -24,8 +24,8 @@ export interface Call {
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
-   * Calls behind it keep their order: its request goes on after an abort, because one whose connection was closed may
-   * still happen at any time.
+   * It changes something, and calls behind it keep their order: its request goes on after an abort, because one whose
+   * connection was closed may still happen at any time.
    */
   readonly ordered?: boolean | undefined;
 }

@@ -28,13 +28,7 @@
  *   the condition of the retry fails because of the first try.
  */
 import { OutcomeUnknownError } from '../errors.ts';
-import type {
-  DynamoDbCalls,
-  Item,
-  TableDefinition,
-  TimeToLiveDefinition,
-  UpdateItemInput,
-} from './dynamodb-calls.ts';
+import type { DynamoDbCalls, Item, TableDefinition, TimeToLiveDefinition, UpdateItemInput } from './dynamodb-calls.ts';
 
 /** One change of one item. */
 export interface ItemChange {
