@@ -31,11 +31,18 @@ export interface ClientDependencies {
   readonly defer?: (run: () => void) => void;
 }
 
-const openLocks = new WeakMap<DragonLock, OpenLocks>();
+interface Internals {
+  readonly open: OpenLocks;
+  readonly calls: StoreCalls;
+}
 
-/** The locks of the client, for a store that is closed with it. */
-export function openLocksOf(client: DragonLock): OpenLocks | undefined {
-  return openLocks.get(client);
+const internals = new WeakMap<DragonLock, Internals>();
+
+/** What a store on this client uses of it, beyond its API. */
+export function internalsOf(client: DragonLock): Internals {
+  const known = internals.get(client);
+  if (known === undefined) throw new TypeError('client: expected a DragonLock of the same copy of this package');
+  return known;
 }
 
 export class DragonLock implements AsyncDisposable {
@@ -73,7 +80,7 @@ export class DragonLock implements AsyncDisposable {
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);
-    openLocks.set(this, this.#open);
+    internals.set(this, { open: this.#open, calls: this.#calls });
     this.#acquireContext = {
       sender: this.#sender,
       run: (call, names, batch) => queue.run({ ...call, names, ...(batch !== undefined && { batch }) }),
@@ -83,7 +90,7 @@ export class DragonLock implements AsyncDisposable {
 
   /** Runs a batch: everything or nothing, in one commit. */
   batch(batch: Batch, options?: CallOptions): Promise<BatchResult> {
-    return this.#calls.batch(batch, options);
+    return this.#calls.batch(batch, { signal: options?.signal });
   }
 
   /**

@@ -24,7 +24,8 @@ export class StoreCalls {
     this.#settings = sender.settings;
   }
 
-  async batch(batch: Batch, { signal }: CallOptions = {}): Promise<BatchResult> {
+  /** @param retry tells more of the batch than can be seen of it */
+  async batch(batch: Batch, { signal, retry }: CallOptions & { retry?: Retry } = {}): Promise<BatchResult> {
     const wire = toWire(batch);
     const ownId = this.#addId(batch, wire);
     const text = JSON.stringify(wire);
@@ -32,7 +33,7 @@ export class StoreCalls {
       method: 'POST',
       path: `/db/${this.#settings.account}`,
       body: () => text,
-      retry: ownId === undefined ? retryOf(batch) : 'idempotent',
+      retry: retry ?? (ownId === undefined ? retryOf(batch) : 'idempotent'),
       waitMs: batch.lock?.wait ?? 0,
       signal,
     };

@@ -765,6 +765,27 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a write without an id is sent again only' },
   },
   {
+    name: 'a page of a gateway is taken for a foreign server',
+    file: 'src/client/server-reply.ts',
+    find: 'if (of.contacted || status >= 500',
+    replace: 'if (status >= 500',
+    caughtBy: { file: 'test/client/retries.test.ts', test: 'a reply of a gateway is no reply' },
+  },
+  {
+    name: 'a client that is closed forgets what it is acquiring',
+    file: 'src/client/open-locks.ts',
+    find: '    for (const acquire of this.#acquires) acquire.abort(new ClosedError());\n',
+    replace: '',
+    caughtBy: { file: 'test/client/closing.test.ts', test: 'takes all of them out of the wait queue' },
+  },
+  {
+    name: 'a write that was given up is overtaken by the next one',
+    file: 'src/client/call-queue.ts',
+    find: "ordered: call.retry !== 'safe'",
+    replace: 'ordered: false',
+    caughtBy: { file: 'test/client/call-queue.test.ts', test: 'order is kept behind a call that was given up' },
+  },
+  {
     name: 'a turn answers as much as is asked for at once',
     file: 'src/shard-worker/shard-actor.ts',
     find: ' && this.#turnOut.length + this.#records.byteLength < turnBytesMax',

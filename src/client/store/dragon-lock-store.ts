@@ -5,7 +5,7 @@
  */
 import type { Entry } from '../batch.ts';
 import { VersionMismatchError } from '../errors.ts';
-import { openLocksOf, type DragonLock } from '../dragon-lock.ts';
+import { internalsOf, type DragonLock } from '../dragon-lock.ts';
 import { leavable } from '../leavable.ts';
 import { OpenLocks } from '../open-locks.ts';
 import { LockOnServer } from './lock-on-server.ts';
@@ -41,7 +41,7 @@ export class DragonLockStore implements WatchableStore {
   constructor({ client, environment = systemEnvironment }: DragonLockStoreOptions) {
     this.#client = client;
     this.#environment = environment;
-    this.#open = new OpenLocks(openLocksOf(client));
+    this.#open = new OpenLocks(internalsOf(client).open);
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
@@ -99,6 +99,7 @@ export class DragonLockStore implements WatchableStore {
       key,
       ttlMs: checkTtl(options.ttl),
       client: this.#client,
+      calls: internalsOf(this.#client).calls,
       environment: this.#environment,
       open: this.#open,
       ...(options.value !== undefined && { value: options.value }),

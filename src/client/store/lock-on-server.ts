@@ -14,14 +14,16 @@ import type { DragonLock } from '../dragon-lock.ts';
 import { LockLostError, NotLockedError, OutcomeUnknownError, VersionMismatchError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
 import type { OpenLocks } from '../open-locks.ts';
-import { backoffMs } from '../retry.ts';
+import type { StoreCalls } from '../store-calls.ts';
 import type { LockGrant, LockBackend } from './locker.ts';
-import { isAborted, pause, type Environment } from './environment.ts';
+import { isAborted, type Environment } from './environment.ts';
 
 export interface LockOnServerOptions {
   readonly key: string;
   readonly ttlMs: number;
   readonly client: DragonLock;
+  /** Of the client. */
+  readonly calls: StoreCalls;
   readonly environment: Environment;
   /** Of the store: work that outlives an acquire. */
   readonly open: OpenLocks;
@@ -31,10 +33,8 @@ export interface LockOnServerOptions {
 
 /** How long one request waits: the server's maximum. The next request starts at the end of the wait queue. */
 const waitMs = 300_000;
-/** How often in a row an acquisition is sent again after the client has given up on its reply: for about 10 seconds. */
-const unknownMax = 10;
-/** A gateway that cuts each wait after this time, or later, may do so for ever. */
-const waitedMsMin = 1000;
+/** How often an acquisition is sent again after the client has given up on its reply. */
+const unknownMax = 3;
 /** Milliseconds for a request that takes the place of one in the wait queue, and ends at once. */
 const shortestWaitMs = 1;
 
@@ -50,7 +50,6 @@ export class LockOnServer implements LockBackend {
     const owner = environment.nonce();
     let unknown = 0;
     while (!isAborted(signal)) {
-      const askedAt = environment.clock.mark();
       try {
         const grant = await this.#ask(owner, wait ? waitMs : 0, signal);
         const isFresh = environment.clock.since(grant.sentAt) < ttlMs / 4;
@@ -61,9 +60,7 @@ export class LockOnServer implements LockBackend {
         if (error instanceof NotLockedError) {
           if (!wait) return 'busy';
         } else if (error instanceof OutcomeUnknownError && unknown < unknownMax) {
-          if (wait && environment.clock.since(askedAt) >= waitedMsMin) unknown = 0;
           unknown += 1;
-          await pause(environment.clock, backoffMs(unknown, 0, environment.random()), signal);
         } else if (!(error instanceof LockLostError)) {
           // The server may have granted the lock. If the release fails too, the lease expires.
           await this.#giveUp(owner, wait).catch(() => undefined);
@@ -76,11 +73,12 @@ export class LockOnServer implements LockBackend {
   }
 
   async #ask(owner: string, waitMs: number, signal: AbortSignal | undefined): Promise<HeldLockOnServer> {
-    const { key, ttlMs, client, environment } = this.#options;
+    const { key, ttlMs, calls, environment } = this.#options;
     const sentAt = environment.clock.mark();
-    const { lock, set } = await client.batch(
+    // Its owner makes it the same acquisition when it is sent again, and the key of the pair belongs to the lock.
+    const { lock, set } = await calls.batch(
       { lock: { id: key, ttl: ttlMs, wait: waitMs, owner }, set: shownBy(this.#options) },
-      { signal },
+      { signal, retry: 'idempotent' },
     );
     if (lock === undefined) throw new TypeError('The reply to a lock request has no lock.');
     return new HeldLockOnServer(this.#options, { fence: lock.fence, sentAt, version: set[0]?.version });
@@ -97,16 +95,11 @@ export class LockOnServer implements LockBackend {
   }
 
   async #release(owner: string, waitMs: number): Promise<void> {
-    const { environment } = this.#options;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const grant = await this.#ask(owner, waitMs, undefined);
-        return await grant.release();
-      } catch (error) {
-        if (error instanceof NotLockedError || error instanceof LockLostError) return;
-        if (!(error instanceof OutcomeUnknownError) || attempt > unknownMax) throw error;
-        await pause(environment.clock, backoffMs(attempt, 0, environment.random()), undefined);
-      }
+    try {
+      const grant = await this.#ask(owner, waitMs, undefined);
+      await grant.release();
+    } catch (error) {
+      if (!(error instanceof NotLockedError || error instanceof LockLostError)) throw error;
     }
   }
 }
