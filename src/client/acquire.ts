@@ -92,7 +92,7 @@ export async function acquire(
     // A refused acquire has nothing to give back, and neither has one that was never sent.
     const doubtful = granted || !(error instanceof DragonLockError) || doubtfulCodes.has(error.code);
     if (doubtful && sender.contacted) {
-      open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));
+      void open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));
     }
     throw error;
   }

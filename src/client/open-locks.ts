@@ -43,7 +43,7 @@ export class OpenLocks {
   /** `close` waits for this work. */
   track<Result>(work: Promise<Result>): Promise<Result> {
     this.#work.add(work);
-    this.#parent?.track(work);
+    void this.#parent?.track(work);
     const forget = (): void => void this.#work.delete(work);
     work.then(forget, forget);
     return work;

@@ -37,7 +37,7 @@ const timerMsMax = 2 ** 31 - 1;
 /** Calls `run` after `delayMs`, however long that is. With `unref` the timer does not keep the process alive. */
 export function startTimer(delayMs: number, run: () => void, unref = false): () => void {
   const restMs = delayMs - timerMsMax;
-  let clearRest = (): void => {};
+  let clearRest: (() => void) | undefined;
   const next =
     restMs <= 0
       ? run
@@ -48,7 +48,7 @@ export function startTimer(delayMs: number, run: () => void, unref = false): () 
   if (unref) timer.unref();
   return () => {
     clearTimeout(timer);
-    clearRest();
+    clearRest?.();
   };
 }
 

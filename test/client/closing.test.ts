@@ -38,9 +38,9 @@ test('closed at any moment of an acquire, a client leaves no lock behind', async
     );
     for (let step = 0; step < steps; step += 1) await fake.step(random);
     const closing = client.close();
-    let closed = false;
-    void closing.then(() => (closed = true));
-    for (let step = 0; step < 100 && !closed; step += 1) await fake.step(random);
+    const run = { closed: false };
+    void closing.then(() => (run.closed = true));
+    for (let step = 0; step < 100 && !run.closed; step += 1) await fake.step(random);
     await Promise.all([closing, outcome]);
     assert.deepEqual([...fake.held.keys()], [], `${way}, wait ${wait}, closed after ${steps} steps, seed ${seed}`);
   }
@@ -148,5 +148,5 @@ test('a grant whose renewal fails before it is returned is released', async () =
     if (transport.exchanges.some(({ request }) => request.method === 'DELETE')) break;
   }
   await rejected;
-  assert.match(transport.take().request.path as string, /^\/db\/acc\/lock\/x\?id=/);
+  assert.match(transport.take().request.path, /^\/db\/acc\/lock\/x\?id=/);
 });

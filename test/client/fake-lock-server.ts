@@ -75,8 +75,8 @@ export class FakeLockServer implements Transport {
 
   #batch({ LockID, LockOwner, UnlockID, Unlock, KVSet }: Body): Body {
     const sets = ((KVSet ?? []) as Body[]).map(({ Key }) => ({ Key, Version: 1 }));
-    if (LockID !== undefined) return { ...this.#lock(`lock ${String(LockID)}`, LockOwner as string), KVSet: sets };
-    return { ...this.#unlock(`lock ${String(UnlockID)}`, { fence: Number(Unlock) }), KVSet: sets };
+    if (LockID !== undefined) return { ...this.#lock(`lock ${LockID as string}`, LockOwner as string), KVSet: sets };
+    return { ...this.#unlock(`lock ${UnlockID as string}`, { fence: Number(Unlock) }), KVSet: sets };
   }
 
   #lock(name: string, owner: string | undefined): Body {

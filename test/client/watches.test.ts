@@ -38,8 +38,8 @@ const loops: Readonly<Record<string, (made: ClientUnderTest, signal?: AbortSigna
   'watch.prefix, its list': ({ client }, signal) => client.watch.prefix('a/', { signal }),
   'kv.list': ({ client }, signal) => client.kv.list('a/', { signal }),
   'locks.list': ({ client }, signal) => client.locks.list('a/', { signal }),
-  'store.watch': ({ client }) => new DragonLockStore({ client }).watch('a') as Loop,
-  'store.watchTree': ({ client }) => new DragonLockStore({ client }).watchTree('a/') as Loop,
+  'store.watch': ({ client }) => new DragonLockStore({ client }).watch('a'),
+  'store.watchTree': ({ client }) => new DragonLockStore({ client }).watchTree('a/'),
 };
 
 for (const [name, open] of Object.entries(loops)) {
@@ -55,7 +55,7 @@ for (const [name, open] of Object.entries(loops)) {
       if (how === 'dispose') await loop[Symbol.asyncDispose]();
       assert.deepEqual(
         await Promise.all([first, second, loop.next()]),
-        Array(3).fill({ done: true, value: undefined }),
+        [1, 2, 3].map(() => ({ done: true, value: undefined })),
       );
       assert.deepEqual(await loop.return('again'), { done: true, value: 'again' });
       await settled();

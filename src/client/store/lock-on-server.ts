@@ -91,7 +91,7 @@ export class LockOnServer implements LockBackend {
    */
   async #giveUp(owner: string, waited: boolean): Promise<void> {
     await this.#release(owner, 0);
-    if (waited) this.#options.open.track(this.#release(owner, shortestWaitMs).catch(() => undefined));
+    if (waited) void this.#options.open.track(this.#release(owner, shortestWaitMs).catch(() => undefined));
   }
 
   async #release(owner: string, waitMs: number): Promise<void> {
