@@ -767,8 +767,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a page of a gateway is taken for a foreign server',
     file: 'src/client/server-reply.ts',
-    find: 'if (of.contacted || status >= 500',
-    replace: 'if (status >= 500',
+    find: 'return json;\n  throw noReply(reply);',
+    replace: "return json;\n  throw new NotDragonLockError('It is not a Dragon Lock server.');",
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a reply of a gateway is no reply' },
   },
   {
