@@ -926,7 +926,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a store leaves a lock behind that was granted as its wait was cancelled',
     file: 'src/client/store/lock-on-server.ts',
-    find: "    await this.#giveUp(owner);\n    return 'busy';",
+    find: "    await this.#giveUp(owner, wait);\n    return 'busy';",
     replace: "    return 'busy';",
     caughtBy: { file: `${stores}/dragon-lock.test.ts`, test: 'a wait that is cancelled in the moment of the grant' },
   },
@@ -956,7 +956,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an acquire that is given up leaves its grant behind',
     file: 'src/client/acquire.ts',
-    find: '      context.background(abandon(family, context, id, owner));\n',
+    find: '      void open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));\n',
     replace: '',
     caughtBy: { file: 'test/client/acquire.test.ts', test: 'releases what may have been granted' },
   },
@@ -971,8 +971,29 @@ export const seededBugs: readonly SeededBug[] = [
     name: 'a write without an id is sent twice',
     file: 'src/client/call-sender.ts',
     find: "(!error.sent || pending.call.retry !== 'unsafe')",
-    replace: 'true',
+    replace: '(true)',
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a write without an id is sent again only' },
+  },
+  {
+    name: 'a page of a gateway is taken for a foreign server',
+    file: 'src/client/server-reply.ts',
+    find: 'return json;\n  throw noReply(reply);',
+    replace: "return json;\n  throw new NotDragonLockError('It is not a Dragon Lock server.');",
+    caughtBy: { file: 'test/client/retries.test.ts', test: 'a reply of a gateway is no reply' },
+  },
+  {
+    name: 'a client that is closed forgets what it is acquiring',
+    file: 'src/client/open-locks.ts',
+    find: '    for (const acquire of this.#acquires) acquire.abort(new ClosedError());\n',
+    replace: '',
+    caughtBy: { file: 'test/client/closing.test.ts', test: 'takes all of them out of the wait queue' },
+  },
+  {
+    name: 'a write that was given up is overtaken by the next one',
+    file: 'src/client/call-queue.ts',
+    find: "ordered: call.retry !== 'safe'",
+    replace: 'ordered: false',
+    caughtBy: { file: 'test/client/call-queue.test.ts', test: 'order is kept behind a call that was given up' },
   },
   {
     name: 'a turn answers as much as is asked for at once',
