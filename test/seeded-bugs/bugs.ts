@@ -986,7 +986,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/client/open-locks.ts',
     find: '    for (const acquire of this.#acquires) acquire.abort(new ClosedError());\n',
     replace: '',
-    caughtBy: { file: 'test/client/closing.test.ts', test: 'takes all of them out of the wait queue' },
+    caughtBy: { file: 'test/client/closing.test.ts', test: 'a close without a server ends within its bound' },
   },
   {
     name: 'a write that was given up is overtaken by the next one',
