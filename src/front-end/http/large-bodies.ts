@@ -51,7 +51,7 @@ export class LargeBodies {
   read<Kind extends BodyKind>(body: LargeBody<Kind>): void {
     const waiting = new Waiting(body as unknown as LargeBody);
     this.#queue.push(body.account, waiting);
-    this.#options.arriving.hold(waiting, body.bytes.buffer.byteLength, body.account);
+    this.#options.arriving.hold(waiting, body.bytes.buffer.byteLength);
     this.#next();
   }
 
@@ -79,7 +79,14 @@ export class LargeBodies {
   #start(): WorkerLink<BodyToRead, BodyWasRead> {
     const { url, limits, onFatal } = this.#options;
     const workerData: BodyThreadData = { limits };
-    return new WorkerLink({ url, name: 'bodies', workerData, ports: [], onFatal, onMessage: (read) => this.#answer(read) });
+    return new WorkerLink({
+      url,
+      name: 'bodies',
+      workerData,
+      ports: [],
+      onFatal,
+      onMessage: (read) => this.#answer(read),
+    });
   }
 
   #answer(read: BodyWasRead): void {

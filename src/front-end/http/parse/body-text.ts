@@ -6,7 +6,10 @@ export function textOfBody(body: Buffer): string {
   if (isUtf8(body)) return body.toString('utf8');
   // The first bytes may tell what came instead.
   const what = knownBeginnings.find(([bytes]) => body.subarray(0, bytes.length).equals(bytes))?.[1];
-  return refuse('invalid', `The body is not UTF-8${what === undefined ? '' : ` but ${what}; expected JSON, uncompressed`}`);
+  return refuse(
+    'invalid',
+    `The body is not UTF-8${what === undefined ? '' : ` but ${what}; expected JSON, uncompressed`}`,
+  );
 }
 
 const knownBeginnings: readonly (readonly [bytes: Buffer, what: string])[] = [

@@ -40,8 +40,15 @@ port.on('message', (body: BodyToRead) => port.postMessage(read(body)));
 
 function read({ kind, given, bytes }: BodyToRead): BodyWasRead {
   try {
-    const content = contentOfBody(kind, textOfBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)), given as never, limits);
-    return kind === 'batch' ? { kind: 'batches', wire: wireOf(content as BodyContent<'batch'>) } : { kind: 'content', content: content as BodyContent<'value'> };
+    const content = contentOfBody(
+      kind,
+      textOfBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)),
+      given as never,
+      limits,
+    );
+    return kind === 'batch'
+      ? { kind: 'batches', wire: wireOf(content as BodyContent<'batch'>) }
+      : { kind: 'content', content: content as BodyContent<'value'> };
   } catch (error) {
     if (error instanceof Refusal) return { kind: 'refused', failure: error.failure };
     throw error;
