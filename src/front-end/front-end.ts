@@ -35,6 +35,8 @@ export interface FrontEndOptions {
   readonly boot: string;
   readonly version: string;
   readonly counters: SharedCounters;
+  /** The URL of the file that reads large bodies. */
+  readonly bodyThread: string;
   readonly log: FrontEndLog;
 }
 
@@ -67,6 +69,7 @@ export class FrontEnd {
     this.#app = buildApp({
       ...options,
       dispatcher: this.#lateDispatcher(),
+      bodyThread: { url: new URL(options.bodyThread), onFatal: endThread },
       lifecycle: {
         state: () => this.#state,
         onceStarted: (run) => {
@@ -194,4 +197,9 @@ export class FrontEnd {
       stats: () => router().stats(),
     };
   }
+}
+
+/** Thrown outside of any call, it ends this thread, and with it the process. */
+function endThread(error: unknown): void {
+  throw error;
 }

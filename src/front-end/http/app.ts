@@ -12,7 +12,7 @@
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
-import { processMs, readClock } from '../../shared/clock.ts';
+import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
@@ -22,6 +22,8 @@ import type { QueryText } from './parse/query.ts';
 import { authGate } from './auth.ts';
 import { headCheck } from './head-check.ts';
 import { arrivingBodies } from './body.ts';
+import { LargeBodies, type LargeBodiesOptions } from './large-bodies.ts';
+import { RequestTurns } from './request-turns.ts';
 import { Exchange } from './exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
@@ -45,6 +47,8 @@ export interface AppOptions {
   readonly version: string;
   readonly log: FrontEndLog;
   readonly lifecycle: Lifecycle;
+  /** Absent: requests read large bodies in this thread. */
+  readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
   readonly now?: () => number;
 }
@@ -86,14 +90,13 @@ export function buildApp(options: AppOptions): FastifyInstance {
     clientErrorHandler: (error, socket) => answerBrokenConnection(context, error, socket),
   });
   app.decorateRequest('access');
+  app.decorateRequest('content');
   app.removeAllContentTypeParsers();
   answerFailures(app, context);
 
-  const call = dataRouteDefiner(
-    context,
-    authGate(context, tokens),
-    arrivingBodies(limits.arriving_bytes_max / http.threads),
-  );
+  app.addHook('onClose', async () => context.largeBodies?.close());
+
+  const call = dataRouteDefiner(context, authGate(context, tokens));
   batchRoutes(app, context, call);
   callRoutes(app, context, call);
   watchRoutes(app, context, call);
@@ -104,8 +107,10 @@ export function buildApp(options: AppOptions): FastifyInstance {
 }
 
 function makeContext(options: AppOptions): RouteContext {
-  const { dispatcher, index, counters, boot, version, log, lifecycle, now } = options;
+  const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
   const { limits, http } = options.config;
+  const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
+  const meter = threadMicros;
   let requestIds = 0;
   return {
     dispatcher,
@@ -125,6 +130,9 @@ function makeContext(options: AppOptions): RouteContext {
       return `${boot}-${index}-${requestIds}`;
     },
     draining: () => lifecycle.state() === 'draining',
+    arriving,
+    turns: new RequestTurns({ meter, defer: setImmediate }),
+    largeBodies: bodyThread && new LargeBodies({ ...bodyThread, limits, arriving, meter }),
   };
 }
 

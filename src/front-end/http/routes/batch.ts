@@ -1,67 +1,51 @@
 /** `POST /db/:acc`: one batch, or an array of them. */
 import type { FastifyInstance } from 'fastify';
 import { revision } from '../../../protocol/ids.ts';
-import { arrayReplyBytesMax } from '../../../shared/limits.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
 import { assert } from '../../../shared/assert.ts';
 import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { accountIn, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
+import { accountIn, bodyOf, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
-import { batchCommand, parseBatches } from '../parse/batch.ts';
-import { waitsForLock } from '../../../protocol/operations/operations.ts';
-import { refuse, refuseField } from '../../../protocol/refusal.ts';
+import { waitsForLock, type Batch } from '../../../protocol/operations/operations.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
+  const body = (request: DataRequest) => {
+    queryOf(request);
+    return ['batch', { account: accountIn(request), header: idempotencyOf(request) }] as const;
+  };
   app.post<DataRoute>(
     '/db/:acc',
-    ...call('batch', (request, exchange) => {
-      queryOf(request);
-      const json = parseBatches(request.body ?? '');
-      if (Array.isArray(json)) return startArray(context, json, request, exchange);
-      const header = idempotencyOf(request);
-      const batch = batchCommand(json, { account: accountIn(request), limits: context.limits, header, root: '' });
-      requireScopes(request.access, batch);
-      exchange.waits = waitsForLock(batch);
-      return context.dispatcher.request(batch, exchange);
-    }),
+    ...call(
+      'batch',
+      (request, exchange) => {
+        const content = bodyOf(request, body(request), context.limits);
+        if (!('kind' in content)) return startArray(context, content, request, exchange);
+        requireScopes(request.access, content);
+        exchange.waits = waitsForLock(content);
+        return context.dispatcher.request(content, exchange);
+      },
+      { body },
+    ),
   );
 }
 
 /**
- * Hands each item over as a request of its own, with its own reply and status. All items are checked first: one that is
- * malformed or not allowed refuses the whole array, and nothing is done.
+ * Hands each item over as a request of its own, with its own reply and status. One that is not allowed refuses the
+ * whole array, and nothing is done.
  */
 function startArray(
   context: RouteContext,
-  items: readonly unknown[],
+  batches: readonly Batch[],
   request: DataRequest,
   exchange: Exchange,
 ): Cancelable {
   exchange.operation = 'batch_array';
-  const { limits } = context;
-  if (idempotencyOf(request) !== undefined) {
-    return refuse('invalid', 'Idempotency-Key: not for an array of batches; expected IdempotencyIDs in each of them');
-  }
-  if (items.length === 0) return refuse('invalid', 'body: expected at least one batch, got an empty list');
-  if (items.length > limits.batch_operations_max) {
-    const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
-    return refuse('too_large', `body: ${items.length} batches; expected at most ${most}`);
-  }
-  const account = accountIn(request);
-  const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
-  const batches = items.map((item, i) => {
-    const batch = batchCommand(item, { account, limits, root: `[${i}].` });
-    if (batch.lock !== undefined && batch.lock.waitMs > 0) {
-      refuseField(`[${i}].LockWait`, 'not within an array of batches; expected 0 or absent');
-    }
-    requireScopes(request.access, batch);
-    return { ...batch, replyBytesMax };
-  });
-  context.rateLimiter.charge(account, batches.length - 1);
+  for (const batch of batches) requireScopes(request.access, batch);
+  context.rateLimiter.charge(accountIn(request), batches.length - 1);
   return context.dispatcher.requestAll(batches, new ArrayReplies(context, exchange, batches.length));
 }
 
