@@ -3,7 +3,7 @@
  * checked, and with tokens only as hashes.
  */
 import { Type, type Static } from 'typebox';
-import { defaultLimits, type Limits } from '../shared/limits.ts';
+import { accountShares, defaultLimits, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
@@ -62,6 +62,18 @@ const limitMinima: Readonly<Record<keyof Limits, number>> = {
   stream_buffer_bytes_max: 1024,
   unread_bytes_max: 1024,
   arriving_bytes_max: 1024,
+  inflight_bytes_max: 1024,
+  waiting_bytes_max: 1024,
+  watching_bytes_max: 1024,
+  history_bytes_max: 1024,
+  account_inflight_max: 0,
+  account_waiters_max: 0,
+  account_watchers_max: 0,
+  account_mutexes_per_shard_max: 0,
+  account_connections_max: 0,
+  account_inflight_bytes_max: 0,
+  account_waiting_bytes_max: 0,
+  account_watching_bytes_max: 0,
   account_requests_per_second: 0,
   store_bytes_max: mib,
   memtable_bytes_max: mib,
@@ -71,9 +83,32 @@ function limitUnit(name: string): string {
   return name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second, 0 = no limit' : '';
 }
 
+/** Limits that may be `auto`: a share of a limit of the server. */
+type AutoLimit = keyof typeof accountShares;
+
+function limitSchema(name: string, min: number) {
+  if (!(name in accountShares)) return count(min, limitUnit(name));
+  const expected = `"auto", or an integer of at least 0 (${limitUnit(name) || '0 = no limit'})`;
+  return Type.Optional(Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 0 })], { expected }));
+}
+
 const limitsSchema = Type.Object(
-  Object.fromEntries(Object.entries(limitMinima).map(([name, min]) => [name, count(min, limitUnit(name))])),
+  Object.fromEntries(Object.entries(limitMinima).map(([name, min]) => [name, limitSchema(name, min)])),
   { ...closed, expected: 'an object' },
+);
+
+const ownLimit = count(0, '0 = no limit');
+const accountSchema = Type.Object(
+  {
+    name: Type.String({
+      pattern: '^[A-Za-z0-9._-]{1,64}$',
+      expected: 'an account (1 to 64 characters of A-Z a-z 0-9 . _ -)',
+    }),
+    requests_per_second: ownLimit,
+    waiters_max: ownLimit,
+    watchers_max: ownLimit,
+  },
+  { ...closed, expected: '{name, requests_per_second, waiters_max, watchers_max}' },
 );
 
 const section = { ...closed, expected: 'an object' };
@@ -97,6 +132,9 @@ export const configSchema = Type.Object(
       ),
     ),
     limits: Type.Optional(limitsSchema),
+    accounts: Type.Optional(
+      Type.Array(accountSchema, { expected: 'a list of {name, requests_per_second, waiters_max, watchers_max}' }),
+    ),
     journal: Type.Optional(Type.Object({ segment_bytes: count(mib, 'bytes'), keep_bytes: count(0, 'bytes') }, section)),
     log: Type.Optional(
       Type.Object(
@@ -108,7 +146,19 @@ export const configSchema = Type.Object(
   section,
 );
 
-export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonly limits?: Partial<Limits> };
+/** The limits as in the file. */
+export type LimitsInFile = {
+  readonly [Name in keyof Limits]: Name extends AutoLimit ? Limits[Name] | 'auto' : Limits[Name];
+};
+export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonly limits?: Partial<LimitsInFile> };
+
+/** Limits of a single account, instead of those for all. */
+export interface AccountConfig {
+  readonly name: string;
+  readonly requests_per_second?: number | undefined;
+  readonly waiters_max?: number | undefined;
+  readonly watchers_max?: number | undefined;
+}
 
 export interface Listen {
   /** Without brackets. */
@@ -137,6 +187,7 @@ export interface Config {
     readonly write_timeout_ms: number;
   };
   readonly limits: Limits;
+  readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly log: { readonly level: LogLevel };
 }
@@ -154,7 +205,17 @@ export const configDefaults = {
     keep_alive_timeout_ms: 72_000,
     write_timeout_ms: 30_000,
   },
-  limits: defaultLimits,
+  limits: {
+    ...defaultLimits,
+    account_inflight_max: 'auto',
+    account_waiters_max: 'auto',
+    account_watchers_max: 'auto',
+    account_mutexes_per_shard_max: 'auto',
+    account_inflight_bytes_max: 'auto',
+    account_waiting_bytes_max: 'auto',
+    account_watching_bytes_max: 'auto',
+  },
+  accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   log: { level: 'info' },
 } as const satisfies Required<ConfigFile>;

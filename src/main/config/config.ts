@@ -6,9 +6,15 @@
 import { hash } from 'node:crypto';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
-import { assertLimits } from '../../shared/limits.ts';
+import { accountShare, accountShares, assertLimits, type Limits } from '../../shared/limits.ts';
 import { ConfigFileReader } from './config-file.ts';
-import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
+import {
+  configDefaults,
+  type Config,
+  type ConfigFile,
+  type LimitsInFile,
+  type TokenConfig,
+} from '../../front-end/config-schema.ts';
 import { isLoopback, parseListen } from './listen-address.ts';
 
 export const usage = `Usage: node src/main/server.ts [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
@@ -74,11 +80,11 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   checkRelations(merged, file);
   if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
   assertLimits(merged.limits, merged.journal.segment_bytes);
-  const { limits, journal, log } = merged;
+  const { limits, accounts, journal, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
   const http = { ...merged.http, threads };
-  return { listen, data_dir: dataDir, shards, tokens, http, limits, journal, log };
+  return { listen, data_dir: dataDir, shards, tokens, http, limits, accounts, journal, log };
 }
 
 function readText(file: string): string {
@@ -119,10 +125,19 @@ function merge(file: ConfigFile): Merged {
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,
     http: { ...configDefaults.http, ...file.http },
-    limits: { ...configDefaults.limits, ...file.limits },
+    limits: withShares({ ...configDefaults.limits, ...file.limits }),
+    accounts: file.accounts ?? configDefaults.accounts,
     journal: { ...configDefaults.journal, ...file.journal },
     log: { ...configDefaults.log, ...file.log },
   };
+}
+
+/** Gives each account's limit that is `auto` its share of the server's. */
+function withShares(limits: LimitsInFile): Limits {
+  const shares = Object.entries(accountShares).flatMap(([mine, all]) =>
+    limits[mine as keyof typeof accountShares] === 'auto' ? [[mine, accountShare(limits[all])]] : [],
+  );
+  return { ...limits, ...Object.fromEntries(shares) } as Limits;
 }
 
 function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileReader): TokenConfig[] {
@@ -141,7 +156,27 @@ function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileR
 }
 
 /** Reports, in the terms of the file, the relations that `assertLimits` asserts. */
-function checkRelations({ limits, journal }: Merged, file: ConfigFileReader): void {
+function checkRelations({ limits, accounts, journal }: Merged, file: ConfigFileReader): void {
+  for (const [mine, all] of Object.entries(accountShares)) {
+    const limit = limits[mine as keyof typeof accountShares];
+    if (limit <= limits[all]) continue;
+    file.problemAt(['limits', mine], `expected at most limits.${all} (${limits[all]}), got ${limit}`);
+  }
+  const names = new Map<string, number>();
+  accounts.forEach(({ name, waiters_max = 0, watchers_max = 0 }, i) => {
+    const before = names.get(name);
+    if (before !== undefined)
+      file.problemAt(['accounts', i, 'name'], `the same account as accounts[${before}]; expected each only once`);
+    names.set(name, i);
+    const { waiters_per_shard_max, watchers_max: watchers } = limits;
+    if (waiters_max > waiters_per_shard_max) {
+      const expected = `expected at most limits.waiters_per_shard_max (${waiters_per_shard_max})`;
+      file.problemAt(['accounts', i, 'waiters_max'], `${expected}, got ${waiters_max}`);
+    }
+    if (watchers_max > watchers) {
+      file.problemAt(['accounts', i, 'watchers_max'], `expected at most limits.watchers_max (${watchers}), got ${watchers_max}`);
+    }
+  });
   if (limits.value_bytes_max > limits.body_bytes_max) {
     file.problemAt(
       ['limits', 'value_bytes_max'],

@@ -10,14 +10,15 @@ import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { nameOf } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
-import type { SharedCount } from '../../shared/shared-count.ts';
 import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
 import type { WatchKey } from '../../protocol/operations/watch.ts';
+import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
 interface Watcher {
   readonly account: AccountId;
   readonly keys: readonly WatchedKey[];
   readonly sink: ReplySink;
+  readonly load: WatchLoad;
   /** The questions to the shards. Cancelling one that still waits for a batch over several shards stops it. */
   readonly asked: Cancelable[];
   /** Cancels the timer that ends the wait. */
@@ -31,7 +32,7 @@ export interface KeyWatchesOptions {
   readonly unwatch: (account: AccountId, key: string) => void;
   readonly limits: Limits;
   /** Of all front ends. */
-  readonly count: SharedCount;
+  readonly counts: WatchCounts;
   readonly after: After;
 }
 
@@ -40,19 +41,22 @@ export class KeyWatches {
   /** Account NUL key → the watchers of the key, with the version that each has. */
   readonly #waiting = new Map<string, Map<Watcher, number>>();
   readonly #watchers = new Set<Watcher>();
+  readonly #loads: WatchLoads;
 
   constructor(options: KeyWatchesOptions) {
     this.#options = options;
+    this.#loads = new WatchLoads(options.limits, options.counts);
   }
 
   watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, sink: ReplySink): Cancelable {
-    const watcher: Watcher = { account, keys, sink, asked: [], stopWaiting: () => {}, done: false };
-    const { limits, count, after } = this.#options;
-    if (!count.take(limits.watchers_max)) {
-      const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
-      sink.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
+    const load: WatchLoad = { kind: 'keyWatches', use: this.#loads.use(account), bytes: watchBytes(keys) };
+    const refused = this.#loads.take(load);
+    if (refused !== undefined) {
+      sink.deliver(failureReply(revision(0), refused));
       return { cancel: () => {} };
     }
+    const watcher: Watcher = { account, keys, sink, load, asked: [], stopWaiting: () => {}, done: false };
+    const { after } = this.#options;
     this.#watchers.add(watcher);
     watcher.stopWaiting = after(waitMs, () => this.#finish(watcher, nothing));
     for (const { key, version } of keys) {
@@ -87,6 +91,7 @@ export class KeyWatches {
   #ask(watcher: Watcher, key: string, version: number): void {
     const asker: ReplySink = {
       disconnected: false,
+      bytes: questionBytes,
       deliver: (reply) => {
         if (reply.outcome !== 'registered') this.#finish(watcher, reply);
       },
@@ -106,7 +111,7 @@ export class KeyWatches {
     watcher.done = true;
     watcher.stopWaiting();
     this.#watchers.delete(watcher);
-    this.#options.count.give();
+    this.#loads.give(watcher.load);
     for (const asked of watcher.asked) asked.cancel();
     for (const { key } of watcher.keys) {
       const name = nameOf(watcher.account, key);
@@ -120,4 +125,6 @@ export class KeyWatches {
   }
 }
 
+/** The watch itself is counted with its keys. */
+const questionBytes = 256;
 const nothing: Reply = { rev: 0 as Revision, outcome: 'none', body: '' };
