@@ -3,7 +3,7 @@
  * checked, and with tokens only as hashes.
  */
 import { Type, type Static } from 'typebox';
-import { accountShares, defaultLimits, type Limits } from '../shared/limits.ts';
+import { defaultLimits, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
@@ -80,20 +80,13 @@ const limitMinima: Readonly<Record<keyof Limits, number>> = {
 };
 
 function limitUnit(name: string): string {
-  return name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second, 0 = no limit' : '';
-}
-
-/** Limits that may be `auto`: a share of a limit of the server. */
-type AutoLimit = keyof typeof accountShares;
-
-function limitSchema(name: string, min: number) {
-  if (!(name in accountShares)) return count(min, limitUnit(name));
-  const expected = `"auto", or an integer of at least 0 (${limitUnit(name) || '0 = no limit'})`;
-  return Type.Optional(Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 0 })], { expected }));
+  const none = name.startsWith('account_') ? '0 = no limit' : '';
+  const unit = name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second' : '';
+  return unit !== '' && none !== '' ? `${unit}, ${none}` : `${unit}${none}`;
 }
 
 const limitsSchema = Type.Object(
-  Object.fromEntries(Object.entries(limitMinima).map(([name, min]) => [name, limitSchema(name, min)])),
+  Object.fromEntries(Object.entries(limitMinima).map(([name, min]) => [name, count(min, limitUnit(name))])),
   { ...closed, expected: 'an object' },
 );
 
@@ -146,11 +139,7 @@ export const configSchema = Type.Object(
   section,
 );
 
-/** The limits as in the file. */
-export type LimitsInFile = {
-  readonly [Name in keyof Limits]: Name extends AutoLimit ? Limits[Name] | 'auto' : Limits[Name];
-};
-export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonly limits?: Partial<LimitsInFile> };
+export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonly limits?: Partial<Limits> };
 
 /** Limits of a single account, instead of those for all. */
 export interface AccountConfig {
@@ -205,16 +194,7 @@ export const configDefaults = {
     keep_alive_timeout_ms: 72_000,
     write_timeout_ms: 30_000,
   },
-  limits: {
-    ...defaultLimits,
-    account_inflight_max: 'auto',
-    account_waiters_max: 'auto',
-    account_watchers_max: 'auto',
-    account_mutexes_per_shard_max: 'auto',
-    account_inflight_bytes_max: 'auto',
-    account_waiting_bytes_max: 'auto',
-    account_watching_bytes_max: 'auto',
-  },
+  limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   log: { level: 'info' },

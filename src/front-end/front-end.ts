@@ -12,6 +12,7 @@ import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import type { Dispatcher } from '../router/dispatcher.ts';
 import { PrefixWatches } from '../router/watch/prefix-watches.ts';
+import { AccountCounts } from '../router/account-counts.ts';
 import { RouterCounts } from '../router/router-counts.ts';
 import { Router } from '../router/router.ts';
 import { ThreadShardLink } from '../router/shard-link.ts';
@@ -21,7 +22,7 @@ import { realDisk } from '../shared/disk.ts';
 import { buildApp } from './http/app.ts';
 import type { Config } from './config-schema.ts';
 import type { FrontEndLog } from './http/route-context.ts';
-import type { SharedCounters } from './shared-counters.ts';
+import { ownLimitsOf, type SharedCounters } from './shared-counters.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { onSocketClose } from './http/sockets/on-socket-close.ts';
 import type { FrontEndPorts } from './ports.ts';
@@ -51,13 +52,16 @@ const loopReportMs = 1000;
 export class FrontEnd {
   readonly #options: FrontEndOptions;
   readonly #app: FastifyInstance;
+  readonly #accounts: AccountCounts;
   #router: Router | undefined;
   #state: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: FrontEndOptions) {
     this.#options = options;
+    this.#accounts = new AccountCounts(options.counters.accounts, ownLimitsOf(options.config.accounts));
     this.#app = buildApp({
       ...options,
+      accounts: this.#accounts,
       dispatcher: this.#lateDispatcher(),
       lifecycle: { state: () => this.#state },
     });
@@ -82,7 +86,8 @@ export class FrontEnd {
     const common = {
       durable: () => revisions.durable(),
       limits: config.limits,
-      counts: new RouterCounts(counters.routers, config.shards),
+      counts: new RouterCounts(counters.routers, config.shards, this.#accounts),
+      frontEnds: config.http.threads,
       defer: setImmediate,
       after: systemAfter,
     };

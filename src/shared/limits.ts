@@ -89,8 +89,8 @@ export const defaultLimits: Limits = {
 };
 
 /**
- * The server's limit that each limit of an account is a share of: half of it with `auto`, so that no account can use up
- * what others need.
+ * The server's limit that each limit of an account is a share of: half of it at most, if config.yml does not say
+ * otherwise, so that no account can use up what others need.
  */
 export const accountShares = {
   account_inflight_max: 'inflight_per_shard_max',
@@ -105,7 +105,7 @@ export const accountShares = {
 /** A server whose limit is this small has one tenant: its accounts get all of it. */
 const shareMin = 1000;
 
-/** Returns the limit that `auto` means, given that of the server. */
+/** Returns the most that an account has by default of a limit of the server. */
 export function accountShare(server: number): number {
   return Math.min(server, Math.max(shareMin, Math.floor(server / 2)));
 }

@@ -13,6 +13,7 @@ import { accountId, type AccountId } from '../../protocol/ids.ts';
 import type { DataRequest, DataRoute, Gate } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
+import { RequestLoads } from '../../router/request-loads.ts';
 import type { RouteContext } from './route-context.ts';
 import { Exchange } from './exchange.ts';
 import { idempotencyFromHeader } from './parse/idempotency.ts';
@@ -69,8 +70,12 @@ function begin(
   reply: DataReply,
 ): void {
   const exchange = new Exchange(context, operation, reply.raw);
+  if (request.body !== undefined) exchange.bytes = RequestLoads.bytesOf(request.body.length);
   try {
-    exchange.wait(start(request, exchange));
+    const cancelable = start(request, exchange);
+    // What follows of it is in the command: nobody needs the text while the request waits.
+    request.body = undefined;
+    exchange.wait(cancelable);
   } catch (error) {
     if (error instanceof Refusal) exchange.refuse(error.failure);
     else answerError(context, error as Error, request, reply);

@@ -5,6 +5,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { failureBody, type Failure } from '../../protocol/errors.ts';
+import { requestBytes } from '../../router/memory-costs.ts';
 import { isFailure, type Reply } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
 import { statusOf } from './status.ts';
@@ -36,6 +37,8 @@ export class Exchange implements ReplySink, DisconnectListener {
   previous: DisconnectListener = this;
   next: DisconnectListener = this;
   readonly res: ServerResponse;
+  /** As the dispatcher counts it, with the body. */
+  bytes: number = requestBytes;
   readonly #context: ReplyContext;
   /** The operation under which the request is counted; refined after the body was read. */
   operation: Operation;

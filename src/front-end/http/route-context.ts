@@ -2,6 +2,7 @@
 import type { Limits } from '../../shared/limits.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
+import type { AccountCounts } from '../../router/account-counts.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 
 /** `starting`: recovery runs. `draining`: SIGTERM came. In both states no data call is served. */
@@ -21,5 +22,6 @@ export interface RouteContext extends ReplyContext {
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly rateLimiter: RateLimiter;
+  readonly accounts: AccountCounts;
   readonly log: FrontEndLog;
 }

@@ -8,13 +8,7 @@ import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { accountShare, accountShares, assertLimits, type Limits } from '../../shared/limits.ts';
 import { ConfigFileReader } from './config-file.ts';
-import {
-  configDefaults,
-  type Config,
-  type ConfigFile,
-  type LimitsInFile,
-  type TokenConfig,
-} from '../../front-end/config-schema.ts';
+import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
 import { isLoopback, parseListen } from './listen-address.ts';
 
 export const usage = `Usage: node src/main/server.ts [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
@@ -125,18 +119,19 @@ function merge(file: ConfigFile): Merged {
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,
     http: { ...configDefaults.http, ...file.http },
-    limits: withShares({ ...configDefaults.limits, ...file.limits }),
+    limits: limitsOf(file.limits ?? {}),
     accounts: file.accounts ?? configDefaults.accounts,
     journal: { ...configDefaults.journal, ...file.journal },
     log: { ...configDefaults.log, ...file.log },
   };
 }
 
-/** Gives each account's limit that is `auto` its share of the server's. */
-function withShares(limits: LimitsInFile): Limits {
-  const shares = Object.entries(accountShares).flatMap(([mine, all]) =>
-    limits[mine as keyof typeof accountShares] === 'auto' ? [[mine, accountShare(limits[all])]] : [],
-  );
+/** What the file leaves out has its default; a limit of accounts leaves something of the server's to others. */
+function limitsOf(file: Partial<Limits>): Limits {
+  const limits = { ...configDefaults.limits, ...file };
+  const shares = Object.entries(accountShares)
+    .filter(([mine]) => !(mine in file))
+    .map(([mine, all]) => [mine, Math.min(limits[mine as keyof Limits], accountShare(limits[all]))]);
   return { ...limits, ...Object.fromEntries(shares) } as Limits;
 }
 

@@ -83,6 +83,10 @@ class ArrayReplies implements BatchReplySink {
     return this.#exchange.disconnected;
   }
 
+  get bytes(): number {
+    return this.#exchange.bytes;
+  }
+
   deliver(item: number, reply: Reply): void {
     this.#texts[item] = itemText(reply, this.#context);
     if (reply.rev > this.#highest) this.#highest = reply.rev;

@@ -66,6 +66,8 @@ export interface Boot {
 export interface Mutexes {
   /** By `nameOf`: held, or free for less than `mutexHistoryMs`. */
   readonly byName: Map<string, Mutex>;
+  /** How many of them each account has. */
+  readonly ofAccount: Map<AccountId, number>;
   /** The number of fences that this boot has given out. */
   fences: number;
 }
@@ -85,7 +87,7 @@ export function newShardState(
     lastRev: given.revisions.durable(),
     waitQueues: new WaitQueues(),
     timers: new Timers(),
-    mutexes: { byName: new Map(), fences: 0 },
+    mutexes: { byName: new Map(), ofAccount: new Map(), fences: 0 },
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
     watched: new WatchedKeys(),
