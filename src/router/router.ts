@@ -265,14 +265,14 @@ export class Router implements Dispatcher {
   /** Counts a request as in flight at `shard`, the first that it needs, or refuses it. */
   #enter(shard: number, request: InFlight): number | undefined {
     const { limits, counts } = this.#options;
-    const refused = this.#loads.takeOne(request);
-    if (refused !== undefined) {
-      this.#drop(request, refused);
+    if (!request.waits && !counts.inFlight[shard]!.take(limits.inflight_per_shard_max)) {
+      this.#drop(request, overloaded);
       return undefined;
     }
-    if (!request.waits && !counts.inFlight[shard]!.take(limits.inflight_per_shard_max)) {
-      request.use.give('inFlight');
-      this.#drop(request, overloaded);
+    const refused = this.#loads.takeOne(request);
+    if (refused !== undefined) {
+      if (!request.waits) counts.inFlight[shard]!.give();
+      this.#drop(request, refused);
       return undefined;
     }
     request.shard = shard;

@@ -70,14 +70,15 @@ export class BatchArrayRequests {
    */
   add({ sink, begun, load }: BatchArray, batch: Batch, place: number, shard: number): Failure | undefined {
     const { loads, inFlight, inFlightMax } = this.#options;
+    if (!inFlight[shard]!.take(inFlightMax)) {
+      loads.drop(load);
+      return overloaded;
+    }
     const refused = loads.takeOne(load);
     if (refused !== undefined) {
+      inFlight[shard]!.give();
       loads.drop(load);
       return refused;
-    }
-    if (!inFlight[shard]!.take(inFlightMax)) {
-      loads.give(load);
-      return overloaded;
     }
     let open = begun[shard];
     if (open === undefined || open.message !== this.#options.lastSent(shard)) {

@@ -36,19 +36,20 @@ export class WatchLoads {
     const { use, kind, bytes } = load;
     const { watchers_max, account_watchers_max, watching_bytes_max, account_watching_bytes_max } = this.#limits;
     const counts = this.#counts;
+    /** Gives back what was taken, the last first. */
     const undo: (() => void)[] = [() => counts.accounts.release(use)];
     const refuse = (why: Failure): Failure => {
       for (const step of undo) step();
       return why;
     };
+    if (!counts[kind].take(watchers_max))
+      return refuse(tooMany(`${watchers_max} watchers are open`, 'watchers_max', 'watchers', watchers_max));
+    undo.unshift(() => counts[kind].give());
     if (!use.take('watchers', account_watchers_max)) {
       const limit = use.limit('watchers', account_watchers_max);
       return refuse(tooMany(`${limit} watchers of this account are open`, 'account_watchers_max', 'watchers', limit));
     }
     undo.unshift(() => use.give('watchers'));
-    if (!counts[kind].take(watchers_max))
-      return refuse(tooMany(`${watchers_max} watchers are open`, 'watchers_max', 'watchers', watchers_max));
-    undo.unshift(() => counts[kind].give());
     if (!use.takeBytes('watchingBytes', bytes, account_watching_bytes_max)) {
       const limit = account_watching_bytes_max;
       const who = `Watches of this account hold ${limit} bytes`;
