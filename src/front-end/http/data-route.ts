@@ -20,6 +20,7 @@ import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
 import { readBody, type ArrivingBodies } from './body.ts';
 import { answerError } from './error-replies.ts';
+import { Pipeline } from './sockets/pipeline.ts';
 import type { Operation } from '../request-metrics.ts';
 import { readKey } from '../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
@@ -48,6 +49,9 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: Ar
     const call = { context, operation, start };
     const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
     const onRequest = (request: DataRequest, reply: DataReply): void => {
+      Pipeline.of(request.raw.socket).begin(() => serve(request, reply));
+    };
+    const serve = (request: DataRequest, reply: DataReply): void => {
       const refused = gate(request);
       if (refused !== undefined) return new Exchange(context, operation, reply.raw).refuse(refused);
       readBody(request.raw, bodyOptions, (error, body) => {

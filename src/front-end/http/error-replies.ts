@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { RouteContext } from './route-context.ts';
+import { Pipeline } from './sockets/pipeline.ts';
 import { Exchange, withRequestId } from './exchange.ts';
 import { statusOf } from './status.ts';
 import type { Operation } from '../request-metrics.ts';
@@ -21,7 +22,9 @@ export function answerFailures(app: FastifyInstance, context: RouteContext): voi
   app.setErrorHandler((error: RequestError, request, reply) => answerError(context, error, request, reply));
   const paths = pathsOf(app);
   app.setNotFoundHandler((request, reply) => {
-    new Exchange(context, 'unknown', reply.raw).refuse(noSuchCall(request, paths));
+    Pipeline.of(request.raw.socket).begin(() => {
+      new Exchange(context, 'unknown', reply.raw).refuse(noSuchCall(request, paths));
+    });
   });
 }
 

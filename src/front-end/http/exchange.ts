@@ -11,6 +11,7 @@ import { assert } from '../../shared/assert.ts';
 import { statusOf } from './status.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
 import { Disconnects, type DisconnectListener } from './sockets/disconnects.ts';
+import { Pipeline } from './sockets/pipeline.ts';
 import { closeLingering } from './sockets/lingering-close.ts';
 import type { Operation, RequestMetrics } from '../request-metrics.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
@@ -84,10 +85,35 @@ export class Exchange implements ReplySink, DisconnectListener {
     this.#fail(statusOf(failure.code), failureBody(failure), requestId);
   }
 
+  /** Answers with a text that others are given too. */
+  deliverShared(contentType: string, text: Buffer): void {
+    if (this.#done) return;
+    this.finish(200);
+    if (this.#disconnects.disconnected) return;
+    const { boot, unread } = this.#context;
+    this.res.writeHead(200, [
+      'Dragonlock-Boot',
+      boot,
+      'Content-Type',
+      contentType,
+      'Content-Length',
+      String(text.length),
+    ]);
+    this.res.end(text);
+    // However many have not read it, there is one copy.
+    unread.written(this.res, 0);
+  }
+
+  /** The account of the request's connection. */
+  get account(): string | undefined {
+    return this.#disconnects.account;
+  }
+
   /** For replies that are not JSON, written by the caller (an event stream): only ends and counts the exchange. */
   finish(status: number): void {
     this.#done = true;
     this.#disconnects.remove(this);
+    Pipeline.of(this.res.req.socket).answered();
     this.#context.metrics.count(this.operation, status, this.#startedAt);
   }
 
