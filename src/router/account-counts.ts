@@ -42,6 +42,11 @@ export class AccountCounts {
     return new SharedArrayBuffer(cellsBytes + AccountTable.bytes(sets));
   }
 
+  /** How many accounts this thread uses. */
+  get used(): number {
+    return this.#used.size;
+  }
+
   /** Call `release` once for each call. */
   use(account: AccountId): AccountUse {
     let use = this.#used.get(account);

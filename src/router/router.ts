@@ -125,7 +125,7 @@ export class Router implements Dispatcher {
       tell: (shard, message) => this.#send(shard, message),
       durable: (rev) => new Promise((resolve) => this.#gate.pass(shards, rev, resolve)),
     };
-    options.links.forEach((link, shard) => link.onMessage((message) => this.#receive(shard, message)));
+    options.links.forEach((link, shard) => link.onMessage((message, taken) => this.#receive(shard, message, taken)));
   }
 
   request(command: Command, sink: ReplySink): Cancelable {
@@ -285,13 +285,15 @@ export class Router implements Dispatcher {
     return this.#refuse(request.sink, why);
   }
 
-  #receive(shard: number, message: FromShard): void {
+  #receive(shard: number, message: FromShard, taken?: () => void): void {
     this.advance(message.durable);
     for (const answer of message.replies) {
       if (answer.kind === 'items') this.#gate.pass(shard, answer.rev, () => this.#answerItems(answer));
       else this.#gate.pass(shard, answer.reply.rev, () => this.#finish(answer.id, answer.reply));
     }
     for (const event of message.events) this.#gate.pass(shard, event.rev, () => this.#keyWatches.changed(event));
+    // While the disk stands still, replies stay in the gate: without the credit for them, the shard adds only so many.
+    if (taken !== undefined) this.#gate.pass(shard, highestOf(message), taken);
     for (const { id, answer } of message.transactions) this.#transactionAnswers.take(id)?.(answer);
     for (const { id, stats } of message.stats) take(this.#statsAnswers, id)?.(stats);
     for (const id of message.closed) take(this.#closeAnswers, id)?.();
@@ -410,6 +412,17 @@ interface Spanning {
 
 const goingDown = failure('draining', 'The server is going down; nothing was done. Try again soon.');
 const uncancellable: Cancelable = { cancel: () => {} };
+
+/** Returns the revision with which the last reply and event of a message leave the gate. */
+function highestOf({ replies, events }: FromShard): Revision {
+  let highest = 0 as Revision;
+  for (const answer of replies) {
+    const rev = answer.kind === 'one' ? answer.reply.rev : answer.rev;
+    if (rev > highest) highest = rev;
+  }
+  for (const { rev } of events) if (rev > highest) highest = rev;
+  return highest;
+}
 
 function listOf(command: Exclude<Command, Batch>): ListCommand {
   assert('list' in commands[command.kind], 'only batches and lists span shards');

@@ -49,7 +49,9 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: Ar
     const call = { context, operation, start };
     const bodyOptions = { limits: context.limits, arriving, text: text === 'text' };
     const onRequest = (request: DataRequest, reply: DataReply): void => {
-      Pipeline.of(request.raw.socket).begin(() => serve(request, reply));
+      const pipeline = Pipeline.of(request.raw.socket);
+      if (pipeline.enter()) serve(request, reply);
+      else pipeline.wait(() => serve(request, reply));
     };
     const serve = (request: DataRequest, reply: DataReply): void => {
       const refused = gate(request);

@@ -31,15 +31,23 @@ export class Pipeline {
     return (pipelined[pipelineKey] ??= new Pipeline(socket));
   }
 
-  /** Begins a request, now or when it may; it ends with `answered`. */
+  /** Counts a request that may begin now; it ends with `answered`. @returns false: call `wait` */
+  enter(): boolean {
+    if (!this.#isFree || this.#waiting.length > 0) return false;
+    this.#unanswered += 1;
+    return true;
+  }
+
+  /** Begins a request when it may. */
+  wait(run: () => void): void {
+    this.#waiting.push(run);
+    this.#hold();
+  }
+
+  /** Begins a request, now or when it may. */
   begin(run: () => void): void {
-    if (this.#isFree && this.#waiting.length === 0) {
-      this.#unanswered += 1;
-      run();
-    } else {
-      this.#waiting.push(run);
-      this.#hold();
-    }
+    if (this.enter()) run();
+    else this.wait(run);
   }
 
   /** A request that was begun has its reply. */
