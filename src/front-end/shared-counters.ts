@@ -37,7 +37,9 @@ export function allocateSharedCounters(config: {
 
 /** The rates of the accounts that have their own. */
 export function ratesOf(accounts: Accounts): OwnRates {
-  const own = accounts.flatMap(({ name, requests_per_second: rate }) => (rate === undefined ? [] : [[name, rate] as const]));
+  const own = accounts.flatMap(({ name, requests_per_second: rate }) =>
+    rate === undefined ? [] : [[name, rate] as const],
+  );
   return new Map(own);
 }
 

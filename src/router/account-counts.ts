@@ -15,7 +15,15 @@ import { bytesUnit, giveUnits, takeUnits, unitsOf } from '../shared/shared-count
 const sets = 1024;
 const places = sets * AccountTable.ways;
 
-const counted = ['connections', 'inFlight', 'waiters', 'watchers', 'inFlightBytes', 'waitingBytes', 'watchingBytes'] as const;
+const counted = [
+  'connections',
+  'inFlight',
+  'waiters',
+  'watchers',
+  'inFlightBytes',
+  'waitingBytes',
+  'watchingBytes',
+] as const;
 export type Counted = (typeof counted)[number];
 
 const cellOf = Object.fromEntries(counted.map((name, i) => [name, i + 1])) as Readonly<Record<Counted, number>>;

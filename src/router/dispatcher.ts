@@ -29,6 +29,8 @@ export interface BatchReplySink {
 
 /** Handle to cancel a request in flight. */
 export interface Cancelable {
+  /** The request waits for a lock or a change, and does no work. */
+  readonly waits?: boolean;
   /** The client has disconnected: takes its request out of every queue at once. */
   cancel(): void;
 }

@@ -146,7 +146,12 @@ export class Router implements Dispatcher {
       return uncancellable;
     }
     const { account } = batches[0]!;
-    const load: Load = { use: this.#loads.use(account), bytes: sink.bytes ?? requestBytes, waits: false, unanswered: batches.length };
+    const load: Load = {
+      use: this.#loads.use(account),
+      bytes: sink.bytes ?? requestBytes,
+      waits: false,
+      unanswered: batches.length,
+    };
     const refused = this.#loads.takeBytes(load);
     if (refused !== undefined) {
       for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, refused));
@@ -243,6 +248,7 @@ export class Router implements Dispatcher {
     });
     if (!admitted) return this.#drop(request, overloaded);
     return {
+      waits: request.waits,
       cancel: () => {
         cancelled = true;
         started?.cancel();
@@ -259,7 +265,7 @@ export class Router implements Dispatcher {
     const id = this.#enter(shard, request);
     if (id === undefined) return uncancellable;
     this.#send(shard, { kind: 'request', id, command });
-    return request.waits ? { cancel: () => this.#cancel(id) } : uncancellable;
+    return request.waits ? { waits: true, cancel: () => this.#cancel(id) } : uncancellable;
   }
 
   /** Counts a request as in flight at `shard`, the first that it needs, or refuses it. */
@@ -358,6 +364,7 @@ export class Router implements Dispatcher {
       this.#gate.pass(queue, done.rev, () => this.#finish(id, done));
     });
     return {
+      waits,
       cancel: () => {
         if (this.#inFlight.get(id) === undefined || request.cancelled) return;
         request.cancelled = true;

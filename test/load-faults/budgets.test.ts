@@ -18,15 +18,16 @@ const budgets = {
   waiting: sized(48, 256),
   watching: sized(32, 256),
   history: sized(32, 128),
-  unread: sized(32, 256),
+  unread: sized(48, 256),
   arriving: sized(32, 128),
 };
-const budgetsMib = Object.values(budgets).reduce((sum, one) => sum + one);
+const memtable = 32;
+const budgetsMib = Object.values(budgets).reduce((sum, one) => sum + one, memtable);
 const config = [
   'http: { threads: 2 }',
   `limits: { ${Object.entries(budgets)
     .map(([name, inMib]) => `${name}_bytes_max: ${inMib * mib}`)
-    .join(', ')}, memtable_bytes_max: ${32 * mib} }`,
+    .join(', ')}, memtable_bytes_max: ${memtable * mib} }`,
 ];
 
 /** A test that runs `run` beside a bystander. @param run returns figures for the report */
@@ -118,7 +119,8 @@ flood(`${streams} event streams from the past that are not read`, streams, async
   for (const { socket } of deaf) socket.write(requestBytes('GET', '/watch/flood?prefix=&after=1'));
   // A stream is counted as a request when it ends.
   const endedNow = async (): Promise<number> => gauge(server, 'dragonlock_requests_total{operation="watch_stream"');
-  const over = async (): Promise<boolean> => (await endedNow()) + (await gauge(server, 'dragonlock_streams')) >= streams;
+  const over = async (): Promise<boolean> =>
+    (await endedNow()) + (await gauge(server, 'dragonlock_streams')) >= streams;
   await eventually('all are open, or were closed', over, 120_000);
   // Each reads as far as its client lets it.
   for (let n = 0; n < 20; n += 1) await client.must('POST', '/db/flood/kv/k', n);
@@ -142,17 +144,25 @@ flood(`${scrapers} connections that pipeline GET /metrics and do not read`, scra
   return counts;
 });
 
-const readers = sized(10, 40);
-flood(`${readers} connections that pipeline lists and arrays of reads, and do not read`, readers, async ({ server }) => {
-  const client = server.client();
-  const keys = Array.from({ length: 8 }, (_, i) => `k${i}`);
-  for (const key of keys) await client.must('POST', `/db/flood/kv/${key}`, 'x'.repeat(900_000));
-  const deaf = await openMany(server.port, readers, { deaf: true });
-  const list = requestBytes('GET', '/db/flood/kv?prefix=').repeat(20);
-  const array = requestBytes('POST', '/db/flood', keys.map((key) => ({ KVGet: [key] }))).repeat(20);
-  for (const [n, { socket }] of deaf.entries()) socket.write(n % 2 === 0 ? list : array);
-  for (let n = 0; n < sized(20, 100); n += 1) await client.must('POST', '/db/flood/kv/k', n);
-  await closeAll(deaf);
-  await client.close();
-  return { readers };
-});
+const readers = sized(8, 40);
+flood(
+  `${readers} connections that pipeline lists and arrays of reads, and do not read`,
+  readers,
+  async ({ server }) => {
+    const client = server.client();
+    const keys = Array.from({ length: 8 }, (_, i) => `k${i}`);
+    for (const key of keys) await client.must('POST', `/db/flood/kv/${key}`, 'x'.repeat(900_000));
+    const deaf = await openMany(server.port, readers, { deaf: true });
+    const list = requestBytes('GET', '/db/flood/kv?prefix=').repeat(20);
+    const array = requestBytes(
+      'POST',
+      '/db/flood',
+      keys.map((key) => ({ KVGet: [key] })),
+    ).repeat(20);
+    for (const [n, { socket }] of deaf.entries()) socket.write(n % 2 === 0 ? list : array);
+    for (let n = 0; n < sized(20, 100); n += 1) await client.must('POST', '/db/flood/kv/k', n);
+    await closeAll(deaf);
+    await client.close();
+    return { readers };
+  },
+);

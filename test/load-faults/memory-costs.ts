@@ -24,8 +24,22 @@ const watchers = /^dragonlock_watchers\S* (\d+)$/m;
 const lock = (n: number, value: string): string =>
   requestBytes('POST', '/db/a', { LockID: 'l', LockDur: 30, LockWait: 300, KVSet: { Key: `k${n}`, Value: value } });
 const kinds: readonly Kind[] = [
-  { name: 'waiter, own connection', count: 6000, pipelined: 1, atOnce: 500, gauge: waiters, request: (n) => lock(n, '') },
-  { name: 'waiter, pipelined', count: 20_000, pipelined: 250, atOnce: 500, gauge: waiters, request: (n) => lock(n, '') },
+  {
+    name: 'waiter, own connection',
+    count: 6000,
+    pipelined: 1,
+    atOnce: 500,
+    gauge: waiters,
+    request: (n) => lock(n, ''),
+  },
+  {
+    name: 'waiter, pipelined',
+    count: 20_000,
+    pipelined: 250,
+    atOnce: 500,
+    gauge: waiters,
+    request: (n) => lock(n, ''),
+  },
   {
     name: 'waiter, 1 MB body',
     count: 100,
@@ -87,7 +101,9 @@ async function measure({ name, count, pipelined, atOnce, gauge, request }: Kind)
   for (let n = 0; n < 300; n += 1) await client.must('POST', `/db/a/kv/warm${n}`, 'x'.repeat(10_000));
   await memory.level();
   const [before, after] = memory.levelsMib as [number, number];
-  console.log(`${name}: ${Math.round(((after - before) * mib) / count)} bytes each (${before} → ${after} MiB, peak ${memory.peakMib})`);
+  console.log(
+    `${name}: ${Math.round(((after - before) * mib) / count)} bytes each (${before} → ${after} MiB, peak ${memory.peakMib})`,
+  );
   await closeAll(connections);
   await client.close();
   await server.kill();

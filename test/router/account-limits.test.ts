@@ -39,14 +39,21 @@ for (const shards of [1, 3]) {
       assert.equal(timedOut.code, 'not_locked');
       gone.hangUp();
       await server.settle();
-      await server.ok(unlock(a, { fence: Number(Lock) }));
+      await server.ok(unlock(a, { fence: Lock }));
       assert.equal(granted.code, 'ok');
       const drained = [0, 1, 0].map((router) => server.send(lock(a, { waitMs: 60_000 }), router));
       await server.settle();
-      assert.deepEqual(drained.map(({ waits }) => waits), [true, true, true], 'three have room again');
+      assert.deepEqual(
+        drained.map(({ waits }) => waits),
+        [true, true, true],
+        'three have room again',
+      );
       await Promise.all([...server.routers.map((router) => router.drain()), server.settle()]);
       await server.settle();
-      assert.deepEqual(drained.map(({ code }) => code), ['draining', 'draining', 'draining']);
+      assert.deepEqual(
+        drained.map(({ code }) => code),
+        ['draining', 'draining', 'draining'],
+      );
       assert.deepEqual(server.leftovers(), {});
     });
 
@@ -61,7 +68,10 @@ for (const shards of [1, 3]) {
       const others = server.send(ofOther(set('k', 1)), 1);
       server.journalStands = false;
       await server.settle();
-      assert.deepEqual([...sent, array[0]!, others].map(({ code }) => code), ['ok', 'ok', 'ok', 'ok']);
+      assert.deepEqual(
+        [...sent, array[0]!, others].map(({ code }) => code),
+        ['ok', 'ok', 'ok', 'ok'],
+      );
       const several = batch({ set: keys.map((key) => ({ key, value: '2' })) });
       await Promise.all([1, 2, 3].map(() => server.ok(several)));
       assert.deepEqual(server.leftovers(), {});
@@ -83,7 +93,10 @@ for (const shards of [1, 3]) {
       const full = server.send(ofOther(set(keys[3]!, 1)));
       assert.deepEqual(quotaOf(full), ['overloaded', 'inflight_bytes', 5 * requestBytes]);
       const array = server.sendArray([set(keys[4]!, 1), set(keys[5]!, 1)]);
-      assert.deepEqual(array.map(({ code }) => code), ['rate_limited', 'rate_limited']);
+      assert.deepEqual(
+        array.map(({ code }) => code),
+        ['rate_limited', 'rate_limited'],
+      );
       server.journalStands = false;
       await server.settle();
       await server.ok(mlock('m', { durMs: 60_000 }));
@@ -112,7 +125,12 @@ for (const shards of [1, 3]) {
       assert.deepEqual(quotaOf(watch(800, 1)), ['too_many_waiters', 'watching_bytes', 2 * 1024 * 1024]);
       const key = watch(1, 1);
       const ended: unknown[] = [];
-      const sink = { commit: () => true, ready: () => true, bookmark: () => true, end: (reply: unknown) => ended.push(reply) };
+      const sink = {
+        commit: () => true,
+        ready: () => true,
+        bookmark: () => true,
+        end: (reply: unknown) => ended.push(reply),
+      };
       const stream = server.routers[0]!.streamPrefix({ account, prefix: '' }, sink);
       assert.deepEqual(quotaOf(watch(1, 1)), ['too_many_waiters', 'watchers', 3]);
       const prefix = server.client();
@@ -139,7 +157,10 @@ test('an account in config.yml may have limits of its own; 0 is none', () => {
   const [one, two] = [new AccountCounts(memory, own), new AccountCounts(memory, own)];
   const small = one.use(accountId('small'));
   const smallToo = two.use(accountId('small'));
-  assert.deepEqual([small.take('waiters', 5), smallToo.take('waiters', 5), smallToo.value('waiters')], [true, false, 1]);
+  assert.deepEqual(
+    [small.take('waiters', 5), smallToo.take('waiters', 5), smallToo.value('waiters')],
+    [true, false, 1],
+  );
   const free = one.use(accountId('free'));
   for (let i = 0; i < 10; i += 1) assert.ok(free.take('waiters', 5));
 });
@@ -159,4 +180,3 @@ test('with more accounts in use than there are places, no account is refused bec
   const late = counts.use(accountId('late'));
   assert.deepEqual([late.take('waiters', 1), late.take('waiters', 1)], [true, false], 'its place counts from 0');
 });
-

@@ -46,6 +46,7 @@ export class Exchange implements ReplySink, DisconnectListener {
   readonly #startedAt: number;
   readonly #disconnects: Disconnects;
   #cancelable: Cancelable | undefined;
+  #waits = false;
   #done = false;
 
   constructor(context: ReplyContext, operation: Operation, res: ServerResponse) {
@@ -65,6 +66,11 @@ export class Exchange implements ReplySink, DisconnectListener {
     // A dispatcher may have answered before it returned.
     if (this.#done) return;
     this.#cancelable = cancelable;
+    if (cancelable.waits === true) {
+      // It is bounded by limits of its own, and must not keep later requests from coming in.
+      this.#waits = true;
+      Pipeline.of(this.res.req.socket).answered();
+    }
     if (this.#disconnects.disconnected) this.onDisconnect();
     else this.#disconnects.add(this);
   }
@@ -113,7 +119,7 @@ export class Exchange implements ReplySink, DisconnectListener {
   finish(status: number): void {
     this.#done = true;
     this.#disconnects.remove(this);
-    Pipeline.of(this.res.req.socket).answered();
+    if (!this.#waits) Pipeline.of(this.res.req.socket).answered();
     this.#context.metrics.count(this.operation, status, this.#startedAt);
   }
 

@@ -169,7 +169,10 @@ function checkRelations({ limits, accounts, journal }: Merged, file: ConfigFileR
       file.problemAt(['accounts', i, 'waiters_max'], `${expected}, got ${waiters_max}`);
     }
     if (watchers_max > watchers) {
-      file.problemAt(['accounts', i, 'watchers_max'], `expected at most limits.watchers_max (${watchers}), got ${watchers_max}`);
+      file.problemAt(
+        ['accounts', i, 'watchers_max'],
+        `expected at most limits.watchers_max (${watchers}), got ${watchers_max}`,
+      );
     }
   });
   if (limits.value_bytes_max > limits.body_bytes_max) {

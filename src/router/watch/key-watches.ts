@@ -67,7 +67,7 @@ export class KeyWatches {
       else waiting.set(watcher, version);
       this.#ask(watcher, key, version);
     }
-    return { cancel: () => this.#leave(watcher) };
+    return { waits: true, cancel: () => this.#leave(watcher) };
   }
 
   /**

@@ -74,6 +74,7 @@ export class PrefixWatches {
     this.#loadOf.set(reader, load);
     this.#add(reader);
     return {
+      waits: true,
       cancel: () => {
         stopWaiting();
         this.#remove(reader);
@@ -147,9 +148,14 @@ export class PrefixWatches {
     const step = tail.read(this.#options.durable());
     switch (step.kind) {
       case 'records':
-        hand(step.chunk, 'history', (account) => {
-          return reader.account === account && this.#catchingUp.get(reader)?.tail === tail ? [reader] : none;
-        }, () => this.#isParked(reader, reader.position));
+        hand(
+          step.chunk,
+          'history',
+          (account) => {
+            return reader.account === account && this.#catchingUp.get(reader)?.tail === tail ? [reader] : none;
+          },
+          () => this.#isParked(reader, reader.position),
+        );
         break;
       case 'compacted':
         return this.#end(reader, compactedReply(step.oldest));

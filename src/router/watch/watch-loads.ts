@@ -76,6 +76,7 @@ export class WatchLoads {
 }
 
 function tooMany(who: string, limit: string, quota: string, max: number): Failure {
-  const what = quota === 'watchers' ? 'end some, or watch several keys, or a prefix, with one' : 'watch fewer keys, or a prefix';
+  const what =
+    quota === 'watchers' ? 'end some, or watch several keys, or a prefix, with one' : 'watch fewer keys, or a prefix';
   return failure('too_many_waiters', `${who} already (limits.${limit}); ${what}.`, { Quota: quota, Limit: max });
 }

@@ -2,13 +2,13 @@
  * Back-pressure for pipelined requests. A client may send any number of requests over one connection before it reads a
  * reply, and Node begins all that one read brings, some two thousand. Each costs memory until its reply has left. So a
  * connection has at most `unansweredMax` requests at work, and begins none while more than `unreadBytesMax` of its
- * replies are unread. Further requests wait in their order, and while one waits nothing more is read from the socket.
- * (So a client that pipelines that much, and then disconnects, is noticed only after some of its requests are answered.)
+ * replies are unread. Further requests stand in their order, and while one does nothing more is read from the socket.
+ * Requests that wait for a lock or a change do not count: they are bounded by limits of their own.
  */
 import { Socket } from 'node:net';
 
-export const unansweredMax = 256;
-export const unreadBytesMax = 256 * 1024;
+const unansweredMax = 16;
+const unreadBytesMax = 256 * 1024;
 
 const pipelineKey = Symbol('pipeline');
 type PipelinedSocket = Socket & { [pipelineKey]?: Pipeline };
@@ -56,9 +56,14 @@ export class Pipeline {
     if (this.#waiting.length > 0) process.nextTick(() => this.#next());
   }
 
-  /** Sets how much of its replies is unread. */
+  /** A reply of this length is unread. */
   unread(bytes: number): void {
-    this.#unreadBytes = bytes;
+    this.#unreadBytes += bytes;
+  }
+
+  /** A reply that was unread has left. */
+  read(bytes: number): void {
+    this.#unreadBytes -= bytes;
     if (this.#waiting.length > 0) process.nextTick(() => this.#next());
   }
 

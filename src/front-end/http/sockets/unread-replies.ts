@@ -57,9 +57,12 @@ export class UnreadReplies {
     }
     const bytes = bodyBytes + replyOverheadBytes;
     // After `finish`, Node sets the timeout of an idle connection.
-    res.once('finish', () => this.#taken(socket, bytes));
+    res.once('finish', () => {
+      Pipeline.of(socket).read(bodyBytes);
+      this.#taken(socket, bytes);
+    });
     const before = this.#unread.heldFor(socket);
-    Pipeline.of(socket).unread(before + bytes);
+    Pipeline.of(socket).unread(bodyBytes);
     // The limit of a connection alone: one reply may be larger, several may not.
     if (before > 0 && before + bytes > this.#bytesMax) return void socket.destroy();
     this.#unread.hold(socket, before + bytes, Disconnects.of(socket).account);
@@ -84,6 +87,5 @@ export class UnreadReplies {
     const left = this.#unread.heldFor(socket) - bytes;
     if (left > 0) this.#unread.hold(socket, left);
     else this.#unread.release(socket);
-    Pipeline.of(socket).unread(Math.max(0, left));
   }
 }
