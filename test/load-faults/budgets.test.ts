@@ -15,7 +15,7 @@ import { sized, tooFewFiles } from './scale.ts';
 /** In MiB; the limits that a flood can fill. */
 const budgets = {
   inflight: sized(32, 128),
-  waiting: sized(48, 256),
+  waiting: sized(96, 256),
   watching: sized(32, 256),
   history: sized(32, 128),
   unread: sized(48, 256),

@@ -62,8 +62,15 @@ test('2,100 mutexes, pipelined waits and watches of one account leave room for a
   const waits = ask((n) => requestBytes('POST', `/db/greedy/lock/l?id=w${n}&dur=300&wait=300`));
   await eventually('a thousand wait', async () => (await waiting()) >= 1000);
   assert.ok((await waiting()) <= 1001, 'and the one of the bystander');
+  const watching = await openMany(server.port, 9);
+  for (const { socket } of watching) {
+    const one = requestBytes('POST', '/watch/greedy', { ID: 'k', Version: 0, Wait: 300 });
+    socket.write(one.repeat(234));
+  }
+  // Of the 2,106 watches a thousand are open; the refusals stand behind them.
+  await eventually('a thousand watch', async () => (await server.metric('dragonlock_watchers')) >= 1000);
   await bystander.stop(5);
-  await closeAll(connections);
+  await closeAll([...connections, ...watching]);
   await waits;
   await server.waiters(0);
   const free = await server.call('POST', '/db/greedy/lock/l?id=late&dur=300&wait=0.1');
