@@ -100,6 +100,7 @@ export class RouterUnderTest {
   journalStands = false;
   /** Front ends that get no message from any shard for now: those stay on their way. */
   readonly deaf = new Set<number>();
+  readonly counts: RouterCounts;
   readonly routers: readonly Router[];
   readonly states: readonly ShardState[];
   readonly records: CommitRecord[] = [];
@@ -152,6 +153,7 @@ export class RouterUnderTest {
         }),
     );
     const counts = new RouterCounts(RouterCounts.allocate(shards), shards);
+    this.counts = counts;
     this.routers = Array.from({ length: routers }, (_, index) => {
       const router = new Router({
         index,
@@ -260,7 +262,15 @@ export class RouterUnderTest {
 
   /** Asserts that no state in memory is left that only a request in flight may keep. */
   leftovers(): Record<string, number> {
-    const left: Record<string, number> = {};
+    const { accounts, inFlightBytes, waitingBytes, watchingBytes } = this.counts;
+    const left: Record<string, number> = Object.fromEntries(
+      Object.entries({
+        accounts: accounts.used,
+        inFlightBytes: inFlightBytes.value,
+        waitingBytes: waitingBytes.value,
+        watchingBytes: watchingBytes.value,
+      }).filter(([, count]) => count > 0),
+    );
     for (const state of this.states) {
       const sizes = {
         holds: state.holds.size,

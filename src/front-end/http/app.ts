@@ -17,7 +17,8 @@ import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
-import type { SharedCounters } from '../shared-counters.ts';
+import { AccountCounts } from '../../router/account-counts.ts';
+import { ownLimitsOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './auth.ts';
 import { headCheck } from './head-check.ts';
@@ -37,11 +38,13 @@ import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'tokens'>;
+  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens'>;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
-  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'clock' | 'lostLogLines'>;
+  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines'>;
+  /** Of this thread, if it counts already. */
+  readonly accounts?: AccountCounts;
   /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
   readonly boot: string;
   readonly version: string;
@@ -108,7 +111,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
 
 function makeContext(options: AppOptions): RouteContext {
   const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
-  const { limits, http } = options.config;
+  const { limits, http, accounts } = options.config;
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
   const meter = threadMicros;
   let requestIds = 0;
@@ -120,7 +123,13 @@ function makeContext(options: AppOptions): RouteContext {
     lifecycle,
     limits,
     checkHead: headCheck(options.config),
-    rateLimiter: new RateLimiter(counters.rates, limits.account_requests_per_second, now ?? processMs),
+    accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
+    rateLimiter: new RateLimiter(
+      counters.rates,
+      limits.account_requests_per_second,
+      now ?? processMs,
+      ratesOf(accounts),
+    ),
     metrics: new RequestMetrics(counters.metrics, index, now ?? (() => performance.now())),
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     serverTime: () => readClock(counters.clock),

@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import { failure } from '../../protocol/errors.ts';
 import type { Limits } from '../../shared/limits.ts';
 import { ByteBudget } from '../byte-budget.ts';
+import { Disconnects } from './sockets/disconnects.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 import { refusedMedia } from './media-type.ts';
 
@@ -41,7 +42,8 @@ export function readBody(request: IncomingMessage, options: BodyOptions, done: B
   const length = headers['content-length'];
   const bytesMax = options.limits.body_bytes_max;
   if (Number(length) > bytesMax) return done(new Refusal(tooLarge(bytesMax)), undefined);
-  const reader = new BodyReader(Number(length ?? Infinity), bytesMax, options.arriving, done);
+  const { account } = Disconnects.of(request.socket);
+  const reader = new BodyReader(Number(length ?? Infinity), { ...options, account }, done);
   request.on('data', (chunk: Buffer<ArrayBuffer>) => reader.take(chunk));
   request.on('end', () => reader.end());
   request.on('error', (error) => reader.finish(error));
@@ -56,15 +58,17 @@ class BodyReader {
   readonly #length: number;
   readonly #bytesMax: number;
   readonly #arriving: ArrivingBodies;
-  readonly #done: BodyRead;
+  readonly #account: string | undefined;
+  #done: BodyRead;
   #kept: Buffer<ArrayBuffer> = nothing;
   #bytes = 0;
   #finished = false;
 
-  constructor(length: number, bytesMax: number, arriving: ArrivingBodies, done: BodyRead) {
+  constructor(length: number, options: BodyOptions & { readonly account: string | undefined }, done: BodyRead) {
     this.#length = length;
-    this.#bytesMax = bytesMax;
-    this.#arriving = arriving;
+    this.#bytesMax = options.limits.body_bytes_max;
+    this.#arriving = options.arriving;
+    this.#account = options.account;
     this.#done = done;
   }
 
@@ -76,7 +80,7 @@ class BodyReader {
     if (this.#bytes > this.#bytesMax) return this.finish(new Refusal(tooLarge(this.#bytesMax)));
     if (before === 0) this.#kept = chunk;
     else this.#append(chunk, before);
-    if (this.#bytes < this.#length) this.#arriving.hold(this, this.#kept.length);
+    if (this.#bytes < this.#length) this.#arriving.hold(this, this.#kept.length, this.#account);
   }
 
   end(): void {

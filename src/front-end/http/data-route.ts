@@ -15,6 +15,7 @@ import { accountId, type AccountId } from '../../protocol/ids.ts';
 import type { DataRequest, DataRoute, Gate } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
+import { RequestLoads } from '../../router/request-loads.ts';
 import type { RouteContext } from './route-context.ts';
 import { clientDisconnectedStatus, Exchange } from './exchange.ts';
 import { largeBodyBytes, type LargeBodies, type Refused } from './large-bodies.ts';
@@ -101,21 +102,22 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate): DefineDataR
         else context.turns.run(request.params.acc, run);
       });
     };
-    const takeStream = (request: DataRequest, reply: DataReply): void => {
+    const takeStream = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
+      order.enter();
       const exchange = new Exchange(context, operation, reply.raw);
       exchange.eventSource = request.headers.accept?.includes('text/event-stream') ?? false;
-      if (hasBody(request.raw)) return exchange.refuse(noBodyForStreams);
-      held.serve({ exchange, gate: () => gate(request), begin: () => begin(call, request, reply, exchange) });
+      if (hasBody(request.raw)) exchange.refuse(noBodyForStreams);
+      else held.serve({ exchange, gate: () => gate(request), begin: () => begin(call, request, reply, exchange) });
+      order.leave();
     };
     const take = stream ? takeStream : takeCall;
     const onRequest = (request: DataRequest, reply: DataReply): void => {
       const order = RequestOrder.of(request.raw.socket);
       if (order.idle) return take(request, reply, order);
-      const waits = order.wait({
+      order.wait({
         take: () => take(request, reply, order),
         drop: () => new Exchange(context, operation, reply.raw).finish(clientDisconnectedStatus),
       });
-      if (!waits) new Exchange(context, operation, reply.raw).refuse(tooManyAtOnce);
     };
     return [{ onRequest, config: { operation } }, neverReached];
   };
@@ -155,10 +157,6 @@ export function bodyOf<Kind extends BodyKind>(
   return content as BodyContent<Kind>;
 }
 
-const tooManyAtOnce = failure(
-  'overloaded',
-  'Too many requests of this connection wait for its earlier ones; nothing was done. Send fewer at once.',
-);
 const noBodyForStreams = failure('invalid', 'GET takes no body here; expected ?prefix and ?after, or POST');
 
 function neverReached(): never {
@@ -171,8 +169,12 @@ function begin(
   reply: DataReply,
   exchange: Exchange,
 ): void {
+  if (request.body !== undefined) exchange.bytes = RequestLoads.bytesOf(request.body.length);
   try {
-    exchange.wait(start(request, exchange));
+    const cancelable = start(request, exchange);
+    // What follows of it is in the command: nobody needs the text while the request waits.
+    request.body = undefined;
+    exchange.wait(cancelable);
   } catch (error) {
     if (error instanceof Refusal) exchange.refuse(error.failure);
     else answerError(context, error as Error, request, reply);

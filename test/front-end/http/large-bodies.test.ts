@@ -42,7 +42,7 @@ test('what is wrong with a large body is told as with a small one', async (t) =>
     await refused('/db/a', [{ LockID: 'l', LockDur: 1, LockWait: 1 }, { KVSet: { Key: 'k', Value: long } }]),
     'invalid',
   );
-  assert.equal(await refused('/db/a/kv/k', JSON.stringify('v'.repeat(1024 * 1024))), 'invalid');
+  assert.equal(await refused('/db/a/kv/k', JSON.stringify('v'.repeat(1024 * 1024))), 'too_large');
 });
 
 test('requests of one connection take effect in order around a large body', async (t) => {

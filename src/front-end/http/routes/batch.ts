@@ -11,6 +11,7 @@ import { accountIn, bodyOf, queryOf, idempotencyOf, type DefineDataRoute } from 
 import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
 import { waitsForLock, type Batch } from '../../../protocol/operations/operations.ts';
+import type { UnreadOwner } from '../sockets/unread-replies.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   const body = (request: DataRequest) => {
@@ -46,16 +47,27 @@ function startArray(
   exchange.operation = 'batch_array';
   for (const batch of batches) requireScopes(request.access, batch);
   context.rateLimiter.charge(accountIn(request), batches.length - 1);
-  return context.dispatcher.requestAll(batches, new ArrayReplies(context, exchange, batches.length));
+  const replies = new ArrayReplies(context, exchange, batches.length);
+  const cancelable = context.dispatcher.requestAll(batches, replies);
+  return {
+    cancel: () => {
+      replies.cancel();
+      cancelable.cancel();
+    },
+  };
 }
 
+/** Fewer bytes of a reply are not counted while it is collected. */
+const countedBytes = 64 * 1024;
+
 /** Collects the replies to the items of one array, and delivers them together. */
-class ArrayReplies implements BatchReplySink {
+class ArrayReplies implements BatchReplySink, UnreadOwner {
   readonly #context: RouteContext;
   readonly #exchange: Exchange;
   readonly #texts: string[];
   #missing: number;
   #highest = 0;
+  #bytes = 0;
 
   constructor(context: RouteContext, exchange: Exchange, items: number) {
     this.#context = context;
@@ -68,12 +80,36 @@ class ArrayReplies implements BatchReplySink {
     return this.#exchange.disconnected;
   }
 
+  get bytes(): number {
+    return this.#exchange.bytes;
+  }
+
   deliver(item: number, reply: Reply): void {
-    this.#texts[item] = itemText(reply, this.#context);
+    const text = itemText(reply, this.#context);
+    this.#texts[item] = text;
     if (reply.rev > this.#highest) this.#highest = reply.rev;
     this.#missing -= 1;
-    if (this.#missing > 0) return;
+    this.#bytes += text.length;
+    if (this.#missing > 0) return this.#count();
+    this.#context.unread.release(this);
     this.#exchange.deliver({ rev: revision(this.#highest), outcome: 'ok', body: `[${this.#texts.join(',')}]` });
+  }
+
+  /** The client has disconnected. */
+  cancel(): void {
+    this.#context.unread.release(this);
+    this.#texts.length = 0;
+  }
+
+  /** Other clients leave too much unread. Some of the batches may be done: their replies are lost with the connection. */
+  evict(): void {
+    this.#exchange.res.destroy();
+  }
+
+  /** Counts what is collected, once it is worth it. */
+  #count(): void {
+    if (this.#bytes < countedBytes || this.disconnected) return;
+    this.#context.unread.hold(this, this.#bytes, this.#exchange.account);
   }
 }
 
