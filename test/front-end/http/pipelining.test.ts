@@ -5,7 +5,7 @@ import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { makeDoor, type HttpDoorUnderTest } from './http-door-under-test.ts';
 
-const get = 'GET /db/a/kv/k HTTP/1.1\r\nHost: x\r\n\r\n';
+const get = 'GET /db/a/kv/k HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
 async function connect(t: TestContext, door: HttpDoorUnderTest): Promise<{ socket: net.Socket; served: net.Socket }> {
   await door.app.listen({ port: 0, host: '127.0.0.1' });
@@ -44,7 +44,7 @@ test('requests that wait keep no later one from being begun', async (t) => {
   const door = makeDoor(t);
   door.dispatcher.reply = undefined;
   const { socket } = await connect(t, door);
-  socket.write('POST /db/a/lock/l?wait=60 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'.repeat(300));
+  socket.write('POST /db/a/lock/l?wait=60 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n'.repeat(300));
   await door.dispatcher.until(() => door.dispatcher.asked.length === 300);
   socket.destroy();
 });
@@ -56,7 +56,7 @@ test('a body behind requests that are held back is read to its end', async (t) =
   socket.pause();
   const body = JSON.stringify({ KVSet: { Key: 'k', Value: 'y'.repeat(200_000) } });
   socket.write(get.repeat(100));
-  socket.write(`POST /db/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  socket.write(`POST /db/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   socket.write(get.repeat(10));
   await door.dispatcher.until(() => door.dispatcher.asked.length > 0);
   await replies(socket, 111);
@@ -72,7 +72,7 @@ test('those who scrape /metrics at once share one text', async (t) => {
     if (Buffer.isBuffer(data)) texts.add(data);
     return end(data as never, ...more);
   }) as typeof served.write;
-  socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(16));
+  socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(16));
   await replies(socket, 16);
   assert.ok(texts.size <= 3, `${texts.size} texts for 16 readers`);
 });
