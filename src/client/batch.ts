@@ -1,9 +1,8 @@
 /**
- * A batch as callers write it, and its conversion to and from the wire. Names follow the HTTP API, in JavaScript's
- * case; the fencing token, `Lock` on the wire, is `fence` here. All durations are milliseconds.
+ * A batch as callers write it, and its result. Names follow the HTTP API, in JavaScript's case; the fencing token, `Lock`
+ * on the wire, is `fence` here. Durations are milliseconds, or have their unit.
  */
-import { InvalidError } from './errors.ts';
-import { anId, seconds } from './checks.ts';
+import type { Duration } from './checks.ts';
 
 export interface Batch {
   /** Only while these locks are held under these fences. */
@@ -49,22 +48,28 @@ export type SetOperation =
       readonly value: unknown;
       /** Only if the key has this version; 0: only if it does not exist. */
       readonly version?: number | undefined;
-      /** Milliseconds until it expires. */
-      readonly ttl?: number | undefined;
+      /** Milliseconds, or `'60s'`, until it expires; undefined: never. */
+      readonly ttl?: Duration | undefined;
     }
   | { readonly key: string; readonly delete: true; readonly version?: number | undefined };
 
 export interface BatchLock {
   readonly id: string;
-  readonly ttl: number;
-  readonly wait?: number | undefined;
+  /** Milliseconds, or `'60s'`, after which the lock ends. At most 24 hours. */
+  readonly ttl: Duration;
+  /** Milliseconds, or `'60s'`, to wait for the lock, at most 5 minutes. Default 0: try once. */
+  readonly wait?: Duration | undefined;
+  /** Whoever asks again with the same owner gets the same grant. Absent: each request is another owner. */
   readonly owner?: string | undefined;
+  /** JSON, shown to clients that find the lock busy. At most 1 KiB. */
   readonly meta?: unknown;
 }
 
 export interface BatchIdempotency {
+  /** If one of these ids was used before, within its ttl, the batch is a duplicate. */
   readonly ids: readonly string[];
-  readonly ttl?: number | undefined;
+  /** Milliseconds, or `'1d'`, for which the server remembers the ids. Default 24 hours. */
+  readonly ttl?: Duration | undefined;
   /** A duplicate is refused with an error that holds the first reply, or answered with that reply. Default: refuse. */
   readonly mode?: 'refuse' | 'replay' | undefined;
 }
@@ -115,65 +120,6 @@ export interface Recover {
   readonly fence: number;
   readonly meta?: unknown;
   readonly why: 'expired' | 'forced';
-}
-
-/** Members of a body in the HTTP API. */
-export type WireBatch = Record<string, unknown>;
-
-/** @throws InvalidError, before anything is sent */
-export function toWire(batch: Batch): WireBatch {
-  const wire: WireBatch = {};
-  if (batch.guard?.length)
-    wire['Guard'] = batch.guard.map(({ id, fence }) => ({ LockID: anId(id, 'guard.id'), Lock: fence }));
-  if (batch.check?.length) wire['Check'] = batch.check.map(checkToWire);
-  if (batch.atomic?.length) wire['Atomic'] = batch.atomic.map(atomicToWire);
-  if (batch.get?.length) wire['KVGet'] = batch.get.map((key) => anId(key, 'get'));
-  if (batch.set?.length) wire['KVSet'] = batch.set.map(setToWire);
-  if (batch.lock !== undefined) {
-    const { id, ttl, wait, owner, meta } = batch.lock;
-    wire['LockID'] = anId(id, 'lock.id');
-    wire['LockDur'] = seconds(ttl, 'lock.ttl');
-    if (wait) wire['LockWait'] = seconds(wait, 'lock.wait');
-    if (owner !== undefined) wire['LockOwner'] = anId(owner, 'lock.owner');
-    if (meta !== undefined) wire['LockMeta'] = meta;
-  }
-  if (batch.unlock !== undefined) {
-    wire['UnlockID'] = anId(batch.unlock.id, 'unlock.id');
-    if (batch.unlock.fence !== undefined) wire['Unlock'] = batch.unlock.fence;
-  }
-  if (batch.idempotency !== undefined) {
-    const { ids, ttl, mode } = batch.idempotency;
-    wire['IdempotencyIDs'] = ids.map((id) => anId(id, 'idempotency.ids'));
-    if (ttl !== undefined) wire['IdempotencyTTL'] = seconds(ttl, 'idempotency.ttl');
-    if (mode === 'replay') wire['IdempotencyMode'] = mode;
-  }
-  return wire;
-}
-
-function checkToWire({ key, version, exists }: CheckOperation): object {
-  return { Key: anId(key, 'check.key'), Version: version, Exists: exists };
-}
-
-function atomicToWire(operation: AtomicOperation): object {
-  const Key = anId(operation.key, 'atomic.key');
-  if ('add' in operation) return { Key, Add: operation.add, Floor: operation.floor, Ceil: operation.ceil };
-  if ('max' in operation) return { Key, Max: operation.max };
-  if ('min' in operation) return { Key, Min: operation.min };
-  return { Key, Set: operation.set, IfEq: operation.ifEq };
-}
-
-function setToWire(operation: SetOperation): object {
-  const Key = anId(operation.key, 'set.key');
-  const Version = operation.version;
-  if ('delete' in operation) return { Key, Delete: true, Version };
-  const { value, ttl } = operation;
-  if (value === undefined || typeof value === 'function' || typeof value === 'symbol') {
-    throw new InvalidError(
-      'invalid',
-      `The value of ${JSON.stringify(operation.key)}: expected JSON (null for nothing), got ${typeof value}`,
-    );
-  }
-  return { Key, Value: value, Version, TTL: ttl === undefined ? undefined : seconds(ttl, 'set.ttl') };
 }
 
 /** The reply to a batch, as documented for `POST /db/:acc`. */

@@ -17,11 +17,12 @@ export type {
   SetResult,
 } from './batch.ts';
 export type { CallOptions } from './store-calls.ts';
+export type { Duration } from './checks.ts';
 export type { DeleteOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, Counters, CounterSetOptions } from './counters.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';
-export type { HeldLock, Lock, LockOptions, Mutex } from './lock.ts';
+export type { HeldLock, Lock, LockBatchOptions, LockOptions, Mutex } from './lock.ts';
 export type { LeaseState } from './lease.ts';
 export type {
   Change,

@@ -11,12 +11,14 @@
  *     held ──the server says so──► lost            expired, forced, released
  *     held ──no renewal in time──► unknown         the lease may have ended
  *     held ──release──► released                   the signal stays silent
+ *     held ──interrupt──► released                 the process is about to end; the signal fires
  *
  * The last three states are final: a signal cannot be reset, and work that began in doubt should not go on.
  */
 import { LeaseUnknownError, LockLostError, ReleasedError, type DragonLockError } from './errors.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 
+/** `lost`: the server reported that the lease ended. `unknown`: it was not renewed in time, and may have ended. */
 export type LeaseState = 'held' | 'lost' | 'unknown' | 'released';
 
 export interface LeaseKeeperOptions {
@@ -94,6 +96,11 @@ export class LeaseKeeper {
   /** Notes that the server reported the lock as not held. */
   lost(error: LockLostError): void {
     this.#end('lost', error);
+  }
+
+  /** Notes that the lock is being released while its user is still at work: the signal fires. */
+  interrupt(reason: ReleasedError): void {
+    this.#end('released', reason);
   }
 
   /** Stops the renewals; the signal stays silent. @returns the state before */

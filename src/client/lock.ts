@@ -1,15 +1,22 @@
 /** A held lock: what a client can do with it, and how it is released. */
 import type { Batch, BatchResult, Recover } from './batch.ts';
+import { batchNames } from './batch-to-wire.ts';
+import { invalid, type Duration } from './checks.ts';
 import { LockLostError, ReleasedError } from './errors.ts';
 import { LeaseKeeper, type LeaseState } from './lease.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 import type { OpenLocks } from './open-locks.ts';
+import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 
+/** Options of `client.lock` and `client.mutex`. */
 export interface LockOptions {
-  /** Milliseconds after which the lock ends without a renewal. The client renews a held lock. Default 30,000. */
-  readonly ttl?: number | undefined;
-  /** Milliseconds to wait for the lock, at most 300,000; 0: try once. Default 30,000. */
-  readonly wait?: number | undefined;
+  /**
+   * Milliseconds, or `'30s'`, `'5m'`, after which the lock ends without a renewal, at most 24 hours. The client renews a
+   * held lock. Default 30,000.
+   */
+  readonly ttl?: Duration | undefined;
+  /** Milliseconds, or `'30s'`, to wait for the lock, at most 300,000; 0: try once. Default 30,000. */
+  readonly wait?: Duration | undefined;
   /** Stops waiting; has no effect once the lock is held. */
   readonly signal?: AbortSignal | undefined;
   /** Shown to clients that find the lock busy. JSON, at most 1 KiB. */
@@ -35,6 +42,7 @@ export interface Acquisition {
 
 /** Common base of locks and mutexes. */
 export abstract class HeldLock implements AsyncDisposable {
+  /** Name of the lock. */
   readonly id: string;
   /** The fencing token: grows with every holder of this lock. Let every protected resource refuse a lower one. */
   readonly fence: number;
@@ -65,6 +73,7 @@ export abstract class HeldLock implements AsyncDisposable {
     acquisition.open.hold(this);
   }
 
+  /** Whether it is held, as far as this client knows. Checks the clock at each use. */
   get state(): LeaseState {
     return this.lease.state;
   }
@@ -74,7 +83,7 @@ export abstract class HeldLock implements AsyncDisposable {
     return Math.max(0, this.lease.remaining);
   }
 
-  /** @throws LockLostError, LeaseUnknownError, or ReleasedError */
+  /** Does nothing while the lock is held. @throws LockLostError, LeaseUnknownError, or ReleasedError */
   assertHeld(): void {
     this.lease.assertHeld();
   }
@@ -91,6 +100,11 @@ export abstract class HeldLock implements AsyncDisposable {
   /** `release` for `await using`. Swallows its errors, so that they do not hide an error of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release().catch(() => undefined);
+  }
+
+  /** @internal The process is about to end: fires the signal, before the release. */
+  interrupt(reason: ReleasedError): void {
+    this.lease.interrupt(reason);
   }
 
   /** Notes that a batch has released the lock. */
@@ -114,6 +128,14 @@ export abstract class HeldLock implements AsyncDisposable {
 
 export type RunBatch = (batch: Batch) => Promise<BatchResult>;
 
+/** Options of `lock.batch`. */
+export interface LockBatchOptions {
+  /** Also releases the lock, in the same commit. Default false. */
+  readonly release?: boolean | undefined;
+}
+
+const lockBatchNames: NamesOf<LockBatchOptions> = { release: true };
+
 /** A durable lock. It survives restarts of the server and can guard batches. */
 export class Lock extends HeldLock {
   readonly #run: RunBatch;
@@ -128,10 +150,16 @@ export class Lock extends HeldLock {
    * @param options `release`: also releases the lock in that commit
    * @throws LockLostError, and every error of a batch
    */
-  async batch(batch: Batch, options: { readonly release?: boolean } = {}): Promise<BatchResult> {
+  async batch(batch: Batch, options: LockBatchOptions = {}): Promise<BatchResult> {
+    checkOptions(options, lockBatchNames);
+    checkOptions(batch, batchNames);
+    checkList(batch.guard, 'guard');
     this.assertNotReleased();
     const { id, fence } = this;
     const guard = [...(batch.guard ?? []), { id, fence }];
+    if (options.release === true && batch.unlock !== undefined) {
+      throw invalid('release: given together with unlock; expected one of the two');
+    }
     try {
       const result = await this.#run({ ...batch, guard, ...(options.release === true && { unlock: { id, fence } }) });
       if (options.release === true) this.wasReleased();

@@ -24,4 +24,5 @@ export {
   StoreError,
 } from './store-errors.ts';
 export type { Environment } from './environment.ts';
-export { LeaseUnknownError, LockLostError, OutcomeUnknownError } from '../errors.ts';
+export type { Duration } from '../checks.ts';
+export { InvalidError, LeaseUnknownError, LockLostError, OutcomeUnknownError } from '../errors.ts';

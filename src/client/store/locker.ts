@@ -13,8 +13,8 @@
 import { LockLostError } from '../errors.ts';
 import { LeaseKeeper } from '../lease.ts';
 import type { Mark } from '../lease-clock.ts';
-import type { OpenLocks } from '../open-locks.ts';
-import { checkTtl, type Lease, type Locker, type LockOptions } from './store.ts';
+import type { OpenLocks, Releasable } from '../open-locks.ts';
+import { checkTtl, storeOptions, type Lease, type Locker, type LockOptions, type WatchOptions } from './store.ts';
 import { LockAcquireCancelled, LockAcquireFailed } from './store-errors.ts';
 import { isAborted, type Environment } from './environment.ts';
 
@@ -60,7 +60,10 @@ export class StoreLocker implements Locker {
   readonly #options: LockOptions;
   readonly #environment: Environment;
   readonly #open: OpenLocks;
-  readonly #releasable = { release: () => this.unlock() };
+  readonly #releasable: Releasable = {
+    release: () => this.unlock(),
+    interrupt: (reason) => this.#held?.lease.interrupt(reason),
+  };
   #waiting = false;
   #held: Held | undefined;
 
@@ -72,7 +75,9 @@ export class StoreLocker implements Locker {
     this.#open = open;
   }
 
-  async lock({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Lease> {
+  async lock(options: WatchOptions = {}): Promise<Lease> {
+    storeOptions.signal(options);
+    const { signal } = options;
     if (this.#waiting || this.#held?.lease.state === 'held') {
       throw new LockAcquireFailed(`Cannot lock "${this.#key}": this locker holds it or waits for it already.`);
     }
