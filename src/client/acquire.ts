@@ -12,6 +12,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
+import { currentCaller } from './caller.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call } from './pending-call.ts';
 import { anId, durationMs } from './checks.ts';
@@ -50,6 +51,7 @@ export async function acquire(
   id: string,
   options: LockOptions & { readonly signal: AbortSignal },
 ): Promise<Acquisition> {
+  const caller = currentCaller();
   const { ttlMs, waitMs } = checked(id, options);
   const { sender, open } = context;
   const { clock } = sender;
@@ -82,6 +84,7 @@ export async function acquire(
         ttlMs,
         sentAt,
         clock,
+        caller,
         open,
         // Closing waits for it: a renewal that arrives after the release can take a mutex anew.
         renew: (ttl, timeoutMs) => open.track(renew(family, sender, { id, fence, owner, ttlMs: ttl }, timeoutMs)),

@@ -1,4 +1,5 @@
 /** Counters: integers within ±(2^53−1). A counter that does not exist counts as 0. */
+import { showCallers } from './caller.ts';
 import { counterName, type AtomicOperation } from './batch.ts';
 import { anId } from './checks.ts';
 import { NotFoundError } from './errors.ts';
@@ -23,6 +24,10 @@ const setNames: NamesOf<CounterSetOptions> = { ifEq: true, signal: true };
 
 /** Counters: `client.counter`. One that does not exist counts as 0. */
 export class Counters {
+  static {
+    showCallers(this, 'get', 'add', 'set', 'max', 'min', 'reset');
+  }
+
   readonly #calls: StoreCalls;
   readonly #account: string;
 

@@ -5,6 +5,7 @@
  * Every call ends within `timeout` plus the wait that it asks the server for. It ends with a result, or with an error
  * whose class says what is known (`errors.ts`).
  */
+import { showCallers } from './caller.ts';
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch, BatchResult } from './batch.ts';
 import { CallSender } from './call-sender.ts';
@@ -55,6 +56,10 @@ type Section<Held, Result> = (held: Held) => Result | Promise<Result>;
 
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
+  static {
+    showCallers(this, 'batch', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
+  }
+
   /** Keys with values, versions and expiry. */
   readonly kv: KeyValues;
   /** Counters: integers that are added to, and set. */

@@ -5,6 +5,7 @@
  *
  * Program against `instanceof` or `code`. `retryable` says whether the very same call may succeed later.
  */
+import { TracedError } from './caller.ts';
 import { errorCodes, type ErrorCode } from '../protocol/errors.ts';
 
 /** Codes of the errors that only a client raises. */
@@ -36,7 +37,7 @@ export interface DragonLockErrorOptions {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-export class DragonLockError extends Error {
+export class DragonLockError extends TracedError {
   readonly code: ErrorCode | ClientErrorCode;
   /** The very same call may succeed later. */
   readonly retryable: boolean;

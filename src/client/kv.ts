@@ -1,4 +1,5 @@
 /** Keys and values. */
+import { showCallers } from './caller.ts';
 import { entryOf, type BatchResult, type Entry, type SetResult, type WireEntry } from './batch.ts';
 import { anInteger, gotText, invalid, type Duration } from './checks.ts';
 import { leavable } from './leavable.ts';
@@ -57,6 +58,10 @@ export function checkListArguments(prefix: string, options: Omit<PageOptions, 'p
 
 /** Keys with values, versions and expiry: `client.kv`. */
 export class KeyValues {
+  static {
+    showCallers(this, 'get', 'getAll', 'set', 'delete', 'page', 'list');
+  }
+
   readonly #calls: StoreCalls;
   readonly #account: string;
 

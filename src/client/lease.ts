@@ -15,6 +15,7 @@
  *
  * The last three states are final: a signal cannot be reset, and work that began in doubt should not go on.
  */
+import { withCaller, type Caller } from './caller.ts';
 import { LeaseUnknownError, LockLostError, ReleasedError, type DragonLockError } from './errors.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 
@@ -28,6 +29,8 @@ export interface LeaseKeeperOptions {
   readonly clock: LeaseClock;
   /** When the client sent the last request that granted or renewed the lease. */
   readonly sentAt: Mark;
+  /** Of the call that took the lock: where the reason of the signal comes from. */
+  readonly caller?: Caller | undefined;
   /**
    * Renews the lease at the server; gives up after `timeoutMs`. @returns when the request was sent
    * @throws LockLostError if the lock is no longer held; any other error: unknown, to be tried again
@@ -125,7 +128,7 @@ export class LeaseKeeper {
     if (this.#state !== 'held') return;
     this.#state = state;
     this.#clearTimer();
-    if (reason !== undefined) this.#controller.abort(reason);
+    if (reason !== undefined) this.#controller.abort(withCaller(reason, this.#options.caller));
   }
 
   #schedule(): void {

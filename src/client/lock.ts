@@ -1,4 +1,5 @@
 /** A held lock: what a client can do with it, and how it is released. */
+import { callerOf, showCallers, withCaller, type Caller } from './caller.ts';
 import type { Batch, BatchResult, Recover } from './batch.ts';
 import { batchNames } from './batch-to-wire.ts';
 import { invalid, type Duration } from './checks.ts';
@@ -33,6 +34,7 @@ export interface Acquisition {
   readonly ttlMs: number;
   readonly sentAt: Mark;
   readonly clock: LeaseClock;
+  readonly caller: Caller | undefined;
   renew(ttlMs: number, timeoutMs: number | undefined): Promise<Mark>;
   /** @throws LockLostError */
   release(): Promise<void>;
@@ -67,6 +69,7 @@ export abstract class HeldLock implements AsyncDisposable {
       ttlMs: acquisition.ttlMs,
       clock: acquisition.clock,
       sentAt: acquisition.sentAt,
+      caller: acquisition.caller,
       renew: (timeoutMs) => acquisition.renew(acquisition.ttlMs, timeoutMs),
     });
     this.signal = this.lease.signal;
@@ -93,7 +96,7 @@ export abstract class HeldLock implements AsyncDisposable {
    * @throws LockLostError if the lock was lost before, so another client may have held it meanwhile
    */
   release(): Promise<void> {
-    this.#released ??= this.#release();
+    this.#released ??= this.#release(callerOf(HeldLock.prototype.release));
     return this.#released;
   }
 
@@ -118,11 +121,15 @@ export abstract class HeldLock implements AsyncDisposable {
     if (this.lease.state === 'released') throw new ReleasedError(`The lock ${JSON.stringify(this.id)} was released.`);
   }
 
-  async #release(): Promise<void> {
+  async #release(caller: Caller): Promise<void> {
     const state = this.lease.release();
     this.#acquisition.open.forget(this);
     if (state === 'lost') throw this.signal.reason;
-    await this.#acquisition.release();
+    try {
+      await this.#acquisition.release();
+    } catch (error) {
+      throw withCaller(error, caller);
+    }
   }
 }
 
@@ -138,6 +145,10 @@ const lockBatchNames: NamesOf<LockBatchOptions> = { release: true };
 
 /** A durable lock. It survives restarts of the server and can guard batches. */
 export class Lock extends HeldLock {
+  static {
+    showCallers(this, 'batch');
+  }
+
   readonly #run: RunBatch;
 
   constructor(acquisition: Acquisition, run: RunBatch) {

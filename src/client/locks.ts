@@ -1,4 +1,5 @@
 /** Inspects and forces locks. `client.lock` takes one. */
+import { showCallers } from './caller.ts';
 import { lockName } from './batch.ts';
 import { anId, anInteger } from './checks.ts';
 import { LockLostError } from './errors.ts';
@@ -35,6 +36,10 @@ export interface LockPage {
 
 /** Looks at durable locks, and takes them away: `client.locks`. */
 export class Locks {
+  static {
+    showCallers(this, 'get', 'isHeld', 'page', 'list', 'force');
+  }
+
   readonly #calls: StoreCalls;
   readonly #account: string;
 

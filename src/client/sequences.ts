@@ -1,4 +1,5 @@
 /** Sequences: numbers from 1, without gaps. */
+import { showCallers } from './caller.ts';
 import { sequenceName } from './batch.ts';
 import { anId, anInteger } from './checks.ts';
 import { NotFoundError } from './errors.ts';
@@ -15,6 +16,10 @@ export interface Block {
 
 /** Sequences: `client.sequence`. They count from 1, without gaps. */
 export class Sequences {
+  static {
+    showCallers(this, 'next', 'block', 'get', 'reset');
+  }
+
   readonly #calls: StoreCalls;
   readonly #account: string;
 

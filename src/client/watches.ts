@@ -7,6 +7,7 @@
  * order, each once, none missing. It begins with a list, and the commits that follow apply to it. If the watch lags so
  * far that the server's history no longer reaches back to its position, another list replaces the missed commits.
  */
+import { showCallers } from './caller.ts';
 import { entryOf, type Entry, type WireEntry } from './batch.ts';
 import type { CallSender } from './call-sender.ts';
 import { anId, anInteger, gotText, invalid } from './checks.ts';
@@ -70,6 +71,10 @@ const itemNames = { key: true, version: true } as const;
 
 /** Watches: `client.watch`. Each is an async iterator that ends with its loop, its signal, or the client. */
 export class Watches {
+  static {
+    showCallers(this, 'key', 'keys', 'prefix');
+  }
+
   readonly #sender: CallSender;
   readonly #kv: KeyValues;
 

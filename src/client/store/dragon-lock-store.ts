@@ -3,6 +3,7 @@
  * they survive restarts, and are granted first come, first served, without polling. The commits that grant, renew and
  * release a lock also write, renew and delete the pair that shows its holder.
  */
+import { showCallers } from '../caller.ts';
 import type { Entry } from '../batch.ts';
 import { VersionMismatchError } from '../errors.ts';
 import { internalsOf, type DragonLock } from '../dragon-lock.ts';
@@ -46,6 +47,10 @@ const optionNames: NamesOf<DragonLockStoreOptions> = { client: true, environment
 
 /** A store on a Dragon Lock server. */
 export class DragonLockStore implements WatchableStore {
+  static {
+    showCallers(this, 'put', 'get', 'list', 'delete', 'exists', 'atomicPut', 'atomicDelete', 'newLock', 'watch', 'watchTree');
+  }
+
   readonly #client: DragonLock;
   readonly #environment: Environment;
   /** Closing the client gives them back too. */

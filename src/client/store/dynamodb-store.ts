@@ -8,6 +8,7 @@
  * `put` and `delete` replace any state, so they name none in a condition: if the network delays one of them until its
  * sender has given up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
  */
+import { showCallers } from '../caller.ts';
 import { durationMs, gotText, type Duration } from '../checks.ts';
 import { OutcomeUnknownError } from '../errors.ts';
 import { onEndingSignal } from '../exit-signals.ts';
@@ -65,6 +66,10 @@ const collectAfterMs = 3_600_000;
 
 /** A store in a table of DynamoDB. */
 export class DynamoDbStore implements Store {
+  static {
+    showCallers(this, 'put', 'get', 'list', 'delete', 'exists', 'atomicPut', 'atomicDelete', 'newLock');
+  }
+
   readonly #table: DynamoDbTable;
   readonly #partition: string;
   readonly #pollMs: number;

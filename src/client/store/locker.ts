@@ -10,6 +10,7 @@
  * of the request that began or renewed the lease; it renews after a third, and gives up a little before the end. So the
  * holder is always the first to know that its lease is over.
  */
+import { currentCaller, showCallers, type Caller } from '../caller.ts';
 import { LockLostError } from '../errors.ts';
 import { LeaseKeeper } from '../lease.ts';
 import type { Mark } from '../lease-clock.ts';
@@ -55,6 +56,10 @@ export interface StoreLockerOptions {
 }
 
 export class StoreLocker implements Locker {
+  static {
+    showCallers(this, 'lock', 'unlock');
+  }
+
   readonly #key: string;
   readonly #backend: LockBackend;
   readonly #options: LockOptions;
@@ -78,6 +83,7 @@ export class StoreLocker implements Locker {
   async lock(options: WatchOptions = {}): Promise<Lease> {
     storeOptions.signal(options);
     const { signal } = options;
+    const caller = currentCaller();
     if (this.#waiting || this.#held?.lease.state === 'held') {
       throw new LockAcquireFailed(`Cannot lock "${this.#key}": this locker holds it or waits for it already.`);
     }
@@ -86,7 +92,7 @@ export class StoreLocker implements Locker {
     try {
       return await this.#open.acquire(signal, async (stop) => {
         const grant = await this.#acquire(stop);
-        const lease = this.#keep(grant);
+        const lease = this.#keep(grant, caller);
         this.#held = { grant, lease };
         this.#open.hold(this.#releasable);
         return { fence: grant.fence, lost: lease.signal };
@@ -128,7 +134,7 @@ export class StoreLocker implements Locker {
     return new LockAcquireCancelled(`The wait for the lock "${this.#key}" was cancelled.`, { cause });
   }
 
-  #keep(grant: LockGrant): LeaseKeeper {
+  #keep(grant: LockGrant, caller: Caller | undefined): LeaseKeeper {
     const { ttl, noRenewal = false, renewalStop } = this.#options;
     // A renewal that never settles leaves the lease as it is until it expires.
     const never = new Promise<never>(() => {});
@@ -137,6 +143,7 @@ export class StoreLocker implements Locker {
       ttlMs: checkTtl(ttl),
       clock: this.#environment.clock,
       sentAt: grant.sentAt,
+      caller,
       renew: (timeoutMs) => (noRenewal || isAborted(renewalStop) ? never : grant.renew(timeoutMs)),
     });
   }
