@@ -1,4 +1,6 @@
 /** The package `dragonlock`, name by name. */
+import './check-node.ts';
+
 export { DragonLock } from './dragon-lock.ts';
 export type { DragonLockOptions } from './options.ts';
 export type {

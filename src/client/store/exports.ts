@@ -1,4 +1,6 @@
 /** The package `dragonlock/store`, name by name. */
+import '../check-node.ts';
+
 export { DragonLockStore, type DragonLockStoreOptions } from './dragon-lock-store.ts';
 export { DynamoDbStore, type DynamoDbStoreOptions } from './dynamodb-store.ts';
 export type { DynamoDbCalls } from './dynamodb-calls.ts';
