@@ -5,7 +5,7 @@
  */
 import type { Command } from 'commander';
 import type { DragonLock } from '../client/dragon-lock.ts';
-import type { Change } from '../client/watches.ts';
+import type { Change } from '../client/watch-events.ts';
 import { UsageError } from './exit-codes.ts';
 import { formatKey, wireEntry } from './format.ts';
 import type { Invocation } from './invocation.ts';

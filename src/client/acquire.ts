@@ -190,10 +190,7 @@ async function abandon(
   }
 }
 
-function checked(
-  id: string,
-  options: LockOptions,
-): { ttlMs: number; waitMs: number } {
+function checked(id: string, options: LockOptions): { ttlMs: number; waitMs: number } {
   anId(id, 'id');
   const { ttl = ttlMsDefault, wait = waitMsDefault, meta } = options;
   if (meta !== undefined) checkJson(meta, 'meta');

@@ -3,7 +3,15 @@
  * that the caller has written: the server would name the fields of the wire, and count in seconds.
  */
 import { lockDurMsMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';
-import type { AtomicOperation, Batch, BatchIdempotency, BatchLock, CheckOperation, Guard, SetOperation } from './batch.ts';
+import type {
+  AtomicOperation,
+  Batch,
+  BatchIdempotency,
+  BatchLock,
+  CheckOperation,
+  Guard,
+  SetOperation,
+} from './batch.ts';
 import { anId, anInteger, durationMs, invalid, type Duration, type MsRange } from './checks.ts';
 import { checkJson } from './json-values.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
@@ -106,7 +114,7 @@ function setToWire(operation: SetOperation, i: number): object {
   const Version = integerIf(operation.version, `${place}.version`, 0);
   if ('delete' in operation) {
     checkOptions(operation, deleteNames, place);
-    if (operation.delete !== true) throw invalid(`${place}.delete: expected true, or value instead`);
+    if (!operation.delete) throw invalid(`${place}.delete: expected true, or value instead`);
     return { Key, Delete: true, Version };
   }
   const { value, ttl } = operation;

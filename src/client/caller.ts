@@ -79,6 +79,6 @@ function framesOf({ stack }: Caller): string {
 
 function copyOf(error: TracedError): TracedError {
   const { stack: _, ...own } = Object.getOwnPropertyDescriptors(error);
-  const copy = Reflect.construct(Error, [], error.constructor as new () => TracedError) as TracedError;
+  const copy = Reflect.construct(Error, [], error.constructor as new () => TracedError);
   return Object.defineProperties(copy, own);
 }

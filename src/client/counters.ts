@@ -7,6 +7,7 @@ import { checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
 import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
 
+/** Options of `counter.add`. */
 export interface CounterAddOptions extends CallOptions {
   /** Only if this does not lower the counter below `floor`. Otherwise: `OutOfBoundsError`. */
   readonly floor?: number | undefined;
@@ -14,6 +15,7 @@ export interface CounterAddOptions extends CallOptions {
   readonly ceil?: number | undefined;
 }
 
+/** Options of `counter.set`. */
 export interface CounterSetOptions extends CallOptions {
   /** Only if the counter has this value. Otherwise: `PreconditionFailedError`. */
   readonly ifEq?: number | undefined;

@@ -84,6 +84,7 @@ export class DragonLock implements AsyncDisposable {
   #ignoreSignals: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
+  /** @throws TypeError that names the option */
   constructor(options: DragonLockOptions = {}, dependencies: ClientDependencies = {}) {
     const settings = settingsOf(options, process.env);
     const { account, url } = settings;
@@ -212,7 +213,9 @@ type SectionArguments<Held, Result> =
   | [options: LockOptions | undefined, run: Section<Held, Result>];
 
 /** Tells the options from the function: the options may be left out. @throws InvalidError */
-function sectionOf<Held, Result>(rest: SectionArguments<Held, Result>): {
+function sectionOf<Held, Result>(
+  rest: SectionArguments<Held, Result>,
+): {
   readonly options: LockOptions | undefined;
   readonly run: Section<Held, Result>;
 } {

@@ -33,8 +33,8 @@ export type {
   WatchKeyOptions,
   WatchOptions,
   WatchPrefixOptions,
-  Watches,
-} from './watches.ts';
+} from './watch-events.ts';
+export type { Watches } from './watches.ts';
 export {
   ClosedError,
   CompactedError,

@@ -7,6 +7,7 @@ import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
 import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
 
+/** Options of `kv.set`. */
 export interface SetOptions extends CallOptions {
   /** Only if the key has this version; 0: only if it does not exist. Otherwise: `VersionMismatchError`. */
   readonly version?: number | undefined;
@@ -14,11 +15,13 @@ export interface SetOptions extends CallOptions {
   readonly ttl?: Duration | undefined;
 }
 
+/** Options of `kv.delete`. */
 export interface DeleteOptions extends CallOptions {
   /** Only if the key has this version. Otherwise: `VersionMismatchError`. */
   readonly version?: number | undefined;
 }
 
+/** Options of `kv.page`, `kv.list`, `locks.page` and `locks.list`. */
 export interface PageOptions extends CallOptions {
   /** Only what begins with it. Default: everything. */
   readonly prefix?: string | undefined;

@@ -96,7 +96,7 @@ export abstract class HeldLock implements AsyncDisposable {
    * @throws LockLostError if the lock was lost before, so another client may have held it meanwhile
    */
   release(): Promise<void> {
-    this.#released ??= this.#release(callerOf(HeldLock.prototype.release));
+    this.#released ??= this.#release(callerOf(Reflect.get(HeldLock.prototype, 'release')));
     return this.#released;
   }
 

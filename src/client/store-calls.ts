@@ -12,6 +12,7 @@ import { checkOptions, type NamesOf } from './option-names.ts';
 import type { Settings } from './options.ts';
 import { retryId } from './retry-id.ts';
 
+/** Options of every call. */
 export interface CallOptions {
   /** Rejects the call with the signal's reason. A request that was already sent may still happen. */
   readonly signal?: AbortSignal | undefined;

@@ -15,6 +15,14 @@ import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';
 import { leavable } from './leavable.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
+import type {
+  Change,
+  KeyState,
+  PrefixEvent,
+  WatchKeyOptions,
+  WatchOptions,
+  WatchPrefixOptions,
+} from './watch-events.ts';
 import { isTransient } from './retry.ts';
 import { TransportError } from './transport.ts';
 
@@ -22,47 +30,6 @@ import { TransportError } from './transport.ts';
 const pollMs = 30_000;
 /** Keys in one request. */
 const keysMax = 1000;
-
-/** Options of every watch. */
-export interface WatchOptions {
-  /** Ends the watch from outside: its loop throws the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Options of a watch of one key. */
-export interface WatchKeyOptions extends WatchOptions {
-  /** Begin with the first state of another version; 0: the key does not exist. Default: the current state. */
-  readonly version?: number | undefined;
-}
-
-/** What a watch of keys shows: the key has a value, or there is no such key. */
-export type KeyState<Value = unknown> =
-  | { readonly kind: 'value'; readonly key: string; readonly version: number; readonly value: Value }
-  | { readonly kind: 'none'; readonly key: string; readonly version: 0; readonly expired: boolean };
-
-/** Options of a watch of a prefix. */
-export interface WatchPrefixOptions extends WatchOptions {
-  /** Begin with the commits after this revision instead of a list: `rev` of the last event seen. */
-  readonly after?: number | undefined;
-}
-
-/** What a watch of a prefix shows. */
-export type PrefixEvent<Value = unknown> =
-  /** Everything under the prefix. It replaces what the watcher knew before. */
-  | { readonly kind: 'list'; readonly entries: readonly Entry<Value>[]; readonly rev: number }
-  /** One commit. */
-  | { readonly kind: 'commit'; readonly changes: readonly Change<Value>[]; readonly rev: number };
-
-/** One change of a commit. */
-export type Change<Value = unknown> =
-  | {
-      readonly kind: 'set';
-      readonly key: string;
-      readonly version: number;
-      readonly value: Value;
-      readonly till?: number;
-    }
-  | { readonly kind: 'delete'; readonly key: string; readonly expired: boolean };
 
 const watchNames: NamesOf<WatchOptions> = { signal: true };
 const keyNames: NamesOf<WatchKeyOptions> = { version: true, signal: true };
@@ -84,10 +51,7 @@ export class Watches {
   }
 
   /** The current state of a key, then each change. */
-  key<Value = unknown>(
-    key: string,
-    options: WatchKeyOptions = {},
-  ): AsyncGenerator<KeyState<Value>, never, undefined> {
+  key<Value = unknown>(key: string, options: WatchKeyOptions = {}): AsyncGenerator<KeyState<Value>, never, undefined> {
     checkOptions(options, keyNames);
     anId(key, 'key');
     const { version, signal } = options;

@@ -19,7 +19,7 @@ function isOfHere(error: unknown, what: string): void {
 async function failureOf(call: () => unknown, fail: () => Promise<void>): Promise<unknown> {
   let failure: unknown = 'no error';
   const result = call();
-  const pending = result instanceof Promise ? result : (result as AsyncGenerator<unknown>).next();
+  const pending = result instanceof Promise ? result : (result as AsyncGenerator).next();
   void (pending as Promise<unknown>).then(undefined, (error: unknown) => {
     failure = error;
   });
@@ -139,7 +139,8 @@ test("a signal's reason is thrown as it is", async () => {
 });
 
 test('stacks without frames, or that are no text, leave the message', async () => {
-  const { stackTraceLimit, prepareStackTrace } = Error;
+  const { stackTraceLimit } = Error;
+  const prepareStackTrace: unknown = Reflect.get(Error, 'prepareStackTrace');
   const { client } = clientUnderTest();
   try {
     Error.stackTraceLimit = 0;
@@ -151,7 +152,7 @@ test('stacks without frames, or that are no text, leave the message', async () =
     assert.match((odd as Error).stack ?? '', /^InvalidError: key: expected [^\n]*$/);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    Error.prepareStackTrace = prepareStackTrace;
+    Reflect.set(Error, 'prepareStackTrace', prepareStackTrace);
   }
 });
 
@@ -161,7 +162,7 @@ test('every public method of the classes shows its caller', () => {
     method(): void {}
   }
   showCallers(Sample, 'method');
-  const wrapper = String(Sample.prototype.method);
+  const wrapper = String(Reflect.get(Sample.prototype, 'method'));
   const { client } = clientUnderTest();
   const store = new DragonLockStore({ client });
   /** These cannot fail, or show their callers by other means. */

@@ -42,7 +42,10 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     assert.equal(await child.nextLine(), 'held');
     await server.waiters(1);
     child.process.kill(signal);
-    assert.equal(await child.nextLine(), `told released The lock was released, because the process received ${signal}.`);
+    assert.equal(
+      await child.nextLine(),
+      `told released The lock was released, because the process received ${signal}.`,
+    );
     assert.equal(await child.nextLine(), 'acquire closed');
     assert.equal(await child.exitSignal(), signal);
     for (const id of ['section', 'locker']) await isFree(id);

@@ -48,7 +48,19 @@ const optionNames: NamesOf<DragonLockStoreOptions> = { client: true, environment
 /** A store on a Dragon Lock server. */
 export class DragonLockStore implements WatchableStore {
   static {
-    showCallers(this, 'put', 'get', 'list', 'delete', 'exists', 'atomicPut', 'atomicDelete', 'newLock', 'watch', 'watchTree');
+    showCallers(
+      this,
+      'put',
+      'get',
+      'list',
+      'delete',
+      'exists',
+      'atomicPut',
+      'atomicDelete',
+      'newLock',
+      'watch',
+      'watchTree',
+    );
   }
 
   readonly #client: DragonLock;
@@ -56,6 +68,7 @@ export class DragonLockStore implements WatchableStore {
   /** Closing the client gives them back too. */
   readonly #open: OpenLocks;
 
+  /** @throws TypeError that names the option */
   constructor(options: DragonLockStoreOptions) {
     asTypeError(() => checkOptions(options, optionNames));
     const { client, environment = systemEnvironment } = options;

@@ -18,6 +18,7 @@ import { asTypeError } from '../options.ts';
 import { OpenLocks } from '../open-locks.ts';
 import { DynamoDbLock } from './dynamodb-lock.ts';
 import type { DynamoDbCalls, Item } from './dynamodb-calls.ts';
+import { deadlineAttributes, pairOf } from './dynamodb-pair.ts';
 import { DynamoDbTable, numberOf, textOf, type ItemChange } from './dynamodb-table.ts';
 import { StoreLocker } from './locker.ts';
 import {
@@ -61,9 +62,6 @@ const optionNames: NamesOf<DynamoDbStoreOptions> = {
   environment: true,
 };
 
-/** DynamoDB may delete an item this long after its end: longer than any request is in flight. */
-const collectAfterMs = 3_600_000;
-
 /** A store in a table of DynamoDB. */
 export class DynamoDbStore implements Store {
   static {
@@ -79,6 +77,7 @@ export class DynamoDbStore implements Store {
   /** Set with `releaseOnSignals`: stops listening. */
   readonly #ignoreSignals: (() => void) | undefined;
 
+  /** @throws TypeError that names the option */
   constructor(options: DynamoDbStoreOptions) {
     asTypeError(() => checkOptions(options, optionNames));
     const { client, tableName, partition, pollMs = 1000, releaseOnSignals = false, environment } = options;
@@ -282,22 +281,6 @@ export class DynamoDbStore implements Store {
     const deadlineMs = numberOf(item, 'deadline');
     return deadlineMs === undefined || deadlineMs > this.#nowMs() ? item : undefined;
   }
-}
-
-function deadlineAttributes(deadlineMs: number): { deadline: { N: string }; expires: { N: string } } {
-  const expires = Math.ceil((deadlineMs + collectAfterMs) / 1000);
-  return { deadline: { N: String(deadlineMs) }, expires: { N: String(expires) } };
-}
-
-function pairOf(item: Item): KVPair {
-  const expires = numberOf(item, 'deadline');
-  return {
-    key: textOf(item, 'name') ?? '',
-    value: JSON.parse(textOf(item, 'value') ?? 'null'),
-    version: numberOf(item, 'version') ?? 0,
-    tag: textOf(item, 'nonce') ?? '',
-    ...(expires !== undefined && { expires }),
-  };
 }
 
 function outcomeUnknown(key: string): OutcomeUnknownError {

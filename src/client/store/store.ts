@@ -15,7 +15,6 @@ import { ttlMsMax } from '../../shared/limits.ts';
 import { checkOptions, type NamesOf } from '../option-names.ts';
 
 /** Keys with versions, and locks, on one of two backends. */
-
 export interface Store extends AsyncDisposable {
   /** Writes a key, whether it exists or not. */
   put(key: string, options?: PutOptions): Promise<void>;
