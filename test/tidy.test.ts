@@ -141,8 +141,6 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
     'src/journal/file/journal-options.ts',
     'src/shard-worker/shard-thread.ts',
     'src/shared/clock.ts',
-    'src/client/lease-clock.ts',
-    'src/client/transport.ts',
     'src/front-end/http/event-stream.ts',
     'src/front-end/front-end.ts',
     'src/front-end/http/routes/watch-stream.ts',

@@ -25,8 +25,7 @@ import { FirstContact } from './first-contact.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 import { PendingCall, type Answer, type Body, type Call } from './pending-call.ts';
 import { backoffMs, gatewayHintMs, isTransient } from './retry.ts';
-import { serverReply } from './server-reply.ts';
-import { requireVersion } from './server-version.ts';
+import { checkVersionReply, serverReply } from './server-reply.ts';
 import { TransportError, type Transport, type WireReply } from './transport.ts';
 
 export interface CallSenderDependencies {
@@ -105,7 +104,7 @@ export class CallSender {
       let hintMs = 0;
       try {
         const reply = await this.#attempt(open);
-        const json = serverReply(reply, { url: this.settings.url, contacted: true });
+        const json = serverReply(reply);
         if (reply.status >= 400 && open.length > 1) {
           const error = this.#errorOf(reply, json);
           // One batch made the server refuse all of them, and nothing was done. Halving finds it.
@@ -263,9 +262,7 @@ export class CallSender {
     const { url, timeoutMs } = this.settings;
     const request = { method: 'GET', path: '/version', timeoutMs: timeoutMs * attemptPart, waits: false } as const;
     const reply = await this.#transport.send({ ...request, signal });
-    const json = serverReply(reply, { url, contacted: false });
-    if (reply.status >= 400) throw this.#errorOf(reply, json);
-    requireVersion((json as Body)['Version'], url);
+    checkVersionReply(reply, url);
   }
 }
 

@@ -10,29 +10,43 @@
  *     one or none      no                   408, 425, 429, 5xx  no reply
  *     one or none      no                   any other           of a foreign server
  */
-import { NotDragonLockError } from './errors.ts';
+import { errorOfReply, NotDragonLockError } from './errors.ts';
+import { requireVersion } from './server-version.ts';
 import { TransportError, type WireReply } from './transport.ts';
 
 /** Statuses below 500 with which a gateway asks to come again. */
 const comeAgain: ReadonlySet<number> = new Set([408, 425, 429]);
 
-/**
- * @param of `contacted`: a Dragon Lock server has answered at this URL before
- * @returns the JSON of the server's reply
- * @throws TransportError if it is no reply, NotDragonLockError if it is of a foreign server
- */
-export function serverReply(reply: WireReply, of: { readonly url: string; readonly contacted: boolean }): object {
-  const { status, text, boot, retryAfterMs } = reply;
-  const json = jsonOf(text);
+/** @returns the JSON of a server's reply, after first contact. @throws TransportError if the reply is no reply */
+export function serverReply(reply: WireReply): object {
+  const { status, text, boot } = reply;
   if (boot !== undefined && status === 204) return {};
+  const json = jsonOf(text);
   if (boot !== undefined && json !== undefined) return json;
-  if (of.contacted || status >= 500 || comeAgain.has(status)) {
-    const cause = new Error(`a gateway replied with status ${status}`);
-    throw new TransportError(cause, true, false, retryAfterMs);
+  throw noReply(reply);
+}
+
+/**
+ * Checks the reply to the first question, `GET /version`.
+ * @throws TransportError if it is no reply; the server's error; NotDragonLockError, ServerTooOldError
+ */
+export function checkVersionReply(reply: WireReply, url: string): void {
+  const { status, text, boot } = reply;
+  const json = jsonOf(text);
+  const ours = boot !== undefined && json !== undefined;
+  if (!ours && (status >= 500 || comeAgain.has(status))) throw noReply(reply);
+  let what = `status ${status}`;
+  if (status < 400 && json !== undefined && 'Version' in json) {
+    requireVersion(json.Version, url);
+    if (ours) return;
+    what = 'no header Dragonlock-Boot: does a proxy remove it?';
   }
-  const hint =
-    json !== undefined && 'Version' in json ? 'no header Dragonlock-Boot: does a proxy remove it?' : `status ${status}`;
-  throw new NotDragonLockError(`The server at ${of.url} is not a Dragon Lock server (${hint}).`, { status });
+  const error = ours ? errorOfReply(status, json) : undefined;
+  throw error ?? new NotDragonLockError(`The server at ${url} is not a Dragon Lock server (${what}).`, { status });
+}
+
+function noReply({ status, retryAfterMs }: WireReply): TransportError {
+  return new TransportError(new Error(`a gateway replied with status ${status}`), true, false, retryAfterMs);
 }
 
 function jsonOf(text: string): object | undefined {

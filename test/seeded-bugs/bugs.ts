@@ -767,8 +767,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a page of a gateway is taken for a foreign server',
     file: 'src/client/server-reply.ts',
-    find: 'if (of.contacted || status >= 500',
-    replace: 'if (status >= 500',
+    find: 'return json;\n  throw noReply(reply);',
+    replace: "return json;\n  throw new NotDragonLockError('It is not a Dragon Lock server.');",
     caughtBy: { file: 'test/client/retries.test.ts', test: 'a reply of a gateway is no reply' },
   },
   {
@@ -776,7 +776,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/client/open-locks.ts',
     find: '    for (const acquire of this.#acquires) acquire.abort(new ClosedError());\n',
     replace: '',
-    caughtBy: { file: 'test/client/closing.test.ts', test: 'takes all of them out of the wait queue' },
+    caughtBy: { file: 'test/client/closing.test.ts', test: 'a close without a server ends within its bound' },
   },
   {
     name: 'a write that was given up is overtaken by the next one',
