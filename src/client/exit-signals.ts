@@ -21,7 +21,8 @@ let ending = false;
 
 /** Calls `giveBack` once such a signal comes. @returns a function that takes it off again */
 export function onEndingSignal(giveBack: GiveBack): () => void {
-  if (givers.size === 0) for (const signal of endingSignals) process.on(signal, onSignal);
+  // In front of the others: a listener for one signal is gone once it has been called.
+  if (givers.size === 0) for (const signal of endingSignals) process.prependListener(signal, onSignal);
   givers.add(giveBack);
   return () => {
     // The listeners stay until the process has ended: without one, the next signal would end it too early.
@@ -36,15 +37,18 @@ function stopListening(): void {
 
 function onSignal(signal: EndingSignal): void {
   // The second one is of somebody who does not want to wait. An application that listens decides for itself.
-  if (ending) return endBy(signal);
-  ending = true;
   const isOurs = !othersListen(signal);
+  if (ending) {
+    if (isOurs) endBy(signal);
+    return;
+  }
+  ending = true;
   if (isOurs) process.on('uncaughtException', onUncaught);
   const reason = new ReleasedError(`The lock was released, because the process received ${signal}.`);
   void Promise.allSettled([...givers].map((giveBack) => giveBack(reason))).then(() => {
     ending = false;
-    endBy(signal);
-    // An application that listens lives on.
+    // An application that listens, or has begun to, lives on.
+    if (isOurs && !othersListen(signal)) endBy(signal);
     process.off('uncaughtException', onUncaught);
     if (givers.size === 0) stopListening();
   });
@@ -54,9 +58,8 @@ function othersListen(signal: EndingSignal): boolean {
   return process.listeners(signal).some((listener) => listener !== onSignal);
 }
 
-/** Ends the process as the signal would have ended it, unless the application listens to it. */
+/** Ends the process as the signal would have ended it. */
 function endBy(signal: EndingSignal): void {
-  if (othersListen(signal)) return;
   stopListening();
   process.kill(process.pid, signal);
   // The kernel keeps a signal without a listener from the first process of a container.

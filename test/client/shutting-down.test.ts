@@ -55,24 +55,34 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
-test('an application that listens to the signal itself decides when it ends', async (t) => {
-  const child = start(
-    t,
-    `
-      process.on('SIGTERM', () => console.log('heard'));
-      const { signal } = await client.lock('own', { ttl: 300_000 });
+for (const [how, when] of [
+  ['on', 'before'],
+  ['once', 'before'],
+  ['once', 'after'],
+] as const) {
+  test(`an application that listens itself, ${how} and ${when} the client, decides when it ends`, async (t) => {
+    const child = runProgram(
+      t,
+      server.url,
+      `
+      ${when === 'before' ? 'await client.close();' : ''}
+      process.${how}('SIGTERM', () => console.log('heard'));
+      const worker = new DragonLock({ account: 'acc', releaseOnSignals: true });
+      const { signal } = await ${when === 'before' ? 'worker' : 'client'}.lock('own', { ttl: 300_000 });
       console.log('held');
       await once(signal, 'abort');
-      await client.close();
+      await Promise.all([worker.close(), client.close()]);
       process.exitCode = 7;
     `,
-  );
-  assert.equal(await child.nextLine(), 'held');
-  child.process.kill('SIGTERM');
-  assert.equal(await child.nextLine(), 'heard');
-  assert.equal(await child.exitCode(), 7);
-  await isFree('own');
-});
+      optIn,
+    );
+    assert.equal(await child.nextLine(), 'held');
+    child.process.kill('SIGTERM');
+    assert.equal(await child.nextLine(), 'heard');
+    assert.equal(await child.exitCode(), 7);
+    await isFree('own');
+  });
+}
 
 test('several clients of a process have all been released before it ends', async (t) => {
   const child = start(
