@@ -219,7 +219,7 @@ function sectionOf<Held, Result>(
   readonly options: LockOptions | undefined;
   readonly run: Section<Held, Result>;
 } {
-  const [options, run] = rest.length === 1 || typeof rest[0] === 'function' ? [undefined, rest[0]] : rest;
+  const [options, run] = typeof rest[0] === 'function' ? [undefined, rest[0]] : [rest[0], rest[1]];
   if (typeof run !== 'function') throw invalid(`the function to run: expected a function, got ${gotText(run)}`);
   return { options, run };
 }

@@ -109,19 +109,22 @@ test('what a held lock rejects with shows its call, and its signal shows who too
   );
   isOfHere(batch, 'lock.batch');
   isOfHere(lock.signal.reason, 'signal');
+  assert.match((lock.signal.reason as Error).stack ?? '', /at held /);
   isOfHere(await failureOf(() => lock.release(), settled), 'release of a lost lock');
   const other = await held(clientUnderTest());
   assert.equal(other.state, 'held');
 });
 
 test('one error that ends many calls shows each its own caller', async () => {
-  const { client } = clientUnderTest();
+  const { client, transport } = clientUnderTest();
+  const first = (): Promise<unknown> => client.kv.get('a').catch((error: unknown) => error);
+  const second = (): Promise<unknown> => client.kv.get('b').catch((error: unknown) => error);
+  // Both are waiting for first contact, and end with one error.
+  transport.version = undefined;
+  const pending = Promise.all([first(), second()]);
+  await settled();
   await client.close();
-  const failures: unknown[] = [];
-  const first = (): Promise<unknown> => client.kv.get('a');
-  const second = (): Promise<unknown> => client.kv.get('b');
-  for (const call of [first, second]) failures.push(await failureOf(call, settled));
-  const [a, b] = failures as [Error, Error];
+  const [a, b] = (await pending) as [Error, Error];
   for (const error of [a, b]) isOfHere(error, error.message);
   assert.match(a.stack!, /first/);
   assert.match(b.stack!, /second/);
