@@ -2,13 +2,18 @@
  * `npm run build:client` makes dist/client, the npm package for users of a server: plain JavaScript with types and
  * source maps, for every maintained Node. It does not contain the server, which runs from its sources.
  *
- * The compiler follows the imports of the entries below (the same as `files` in tsconfig.client.json). `npm pack
- * ./dist/client` makes the file to publish.
+ * The compiler follows the imports of the entries below (the same as `files` in tsconfig.client.json, and in
+ * tsconfig.client-commonjs.json). `npm pack ./dist/client` makes the file to publish.
+ *
+ * The package has everything twice. Node takes the ES modules, by `import` and by `require` (condition `module-sync`),
+ * so a process has one copy. What cannot load ES modules by `require` gets CommonJS: Jest, and Node before 20.19, which
+ * is then told which Node it needs.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { oldestNode } from '../src/client/node-version.ts';
 
 /** Entries of the package and their files. */
 const entries = {
@@ -26,15 +31,12 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const out = path.join(root, 'dist/client');
 
 fs.rmSync(out, { recursive: true, force: true });
-const { status } = spawnSync(
-  process.execPath,
-  [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.client.json'],
-  {
-    cwd: root,
-    stdio: 'inherit',
-  },
-);
-if (status !== 0) process.exit(1);
+for (const project of ['tsconfig.client.json', 'tsconfig.client-commonjs.json']) {
+  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
+  const { status } = spawnSync(process.execPath, [tsc, '-p', project], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(1);
+}
+fs.writeFileSync(path.join(out, 'commonjs/package.json'), '{"type":"commonjs"}\n');
 
 // The compiler rewrites import paths in JavaScript only, not in declarations.
 for (const file of fs.readdirSync(out, { recursive: true, encoding: 'utf8' })) {
@@ -57,12 +59,22 @@ const manifest = {
   version: own.version,
   description: 'Client of Dragon Lock: durable locks, key-value with watches, counters, sequences and atomic batches.',
   type: 'module',
-  engines: { node: '>=22.19' },
+  engines: { node: `>=${oldestNode}` },
   exports: Object.fromEntries(
-    Object.entries(entries).map(([name, file]) => [name, { types: `./${file}.d.ts`, default: `./${file}.js` }]),
+    Object.entries(entries).map(([name, file]) => [
+      name,
+      {
+        types: `./${file}.d.ts`,
+        'module-sync': `./${file}.js`,
+        import: `./${file}.js`,
+        require: `./commonjs/${file}.js`,
+        default: `./${file}.js`,
+      },
+    ]),
   ),
   bin: Object.fromEntries(Object.entries(commands).map(([name, file]) => [name, `./${file}`])),
-  sideEffects: false,
+  // An old Node is told so by this import alone.
+  sideEffects: ['./client/check-node.js', './commonjs/client/check-node.js', './cli/*.js'],
   dependencies: Object.fromEntries(dependencies.map((name) => [name, own.dependencies[name]])),
   peerDependencies: own.peerDependencies,
   peerDependenciesMeta: own.peerDependenciesMeta,

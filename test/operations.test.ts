@@ -146,7 +146,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
 });
 
 test('every section of a batch is in the documents, in the client and in the contract model', () => {
-  const client = read('src/client/batch.ts');
+  const client = read('src/client/batch-to-wire.ts');
   for (const [name, { body, schema }] of Object.entries(sections)) {
     const noun = nounOf[name as SectionName];
     const model = read(`test/support/contract/${noun}.ts`);

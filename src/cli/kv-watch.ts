@@ -4,7 +4,7 @@
  * list with the changes it has printed, so that the lines still add up to the current state.
  */
 import type { DragonLock } from '../client/dragon-lock.ts';
-import type { Change } from '../client/watches.ts';
+import type { Change } from '../client/watch-events.ts';
 import type { Run } from './commands.ts';
 import { UsageError } from './exit-codes.ts';
 import { formatKey, wireEntry } from './format.ts';

@@ -1,15 +1,12 @@
 /** Turns the text of arguments and options into values. Each throws a UsageError that names the argument. */
+import { aDurationText, msOfText } from '../shared/durations.ts';
 import { UsageError } from './exit-codes.ts';
-
-const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Takes `500ms`, `10s`, `1.5m`, `24h` or `7d`; a bare number is seconds, as for flock(1). @returns milliseconds */
 export function parseDuration(text: string, name: string): number {
-  const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text) ?? [];
-  if (number === undefined) {
-    throw new UsageError(`${name}: expected a duration such as 500ms, 10s, 5m or 2h, got ${JSON.stringify(text)}`);
-  }
-  return Number(number) * unitMs[unit as keyof typeof unitMs];
+  const ms = msOfText(/^[\d.]+$/.test(text) ? `${text}s` : text);
+  if (ms === undefined) throw new UsageError(`${name}: expected ${aDurationText}, got ${JSON.stringify(text)}`);
+  return ms;
 }
 
 /** Takes an integer that a JavaScript number holds exactly. */

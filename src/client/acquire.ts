@@ -12,11 +12,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
+import { currentCaller } from './caller.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call } from './pending-call.ts';
-import { anId, invalid } from './checks.ts';
+import { anId, durationMs } from './checks.ts';
+import { inClientNames } from './client-names.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import { DragonLockError, LockLostError, NotLockedError, type ClientErrorCode } from './errors.ts';
+import { checkJson } from './json-values.ts';
 import type { Mark } from './lease-clock.ts';
 import type { LockFamily } from './lock-family.ts';
 import { ttlMin, type Acquisition, type LockOptions } from './lock.ts';
@@ -48,6 +51,7 @@ export async function acquire(
   id: string,
   options: LockOptions & { readonly signal: AbortSignal },
 ): Promise<Acquisition> {
+  const caller = currentCaller();
   const { ttlMs, waitMs } = checked(id, options);
   const { sender, open } = context;
   const { clock } = sender;
@@ -80,6 +84,7 @@ export async function acquire(
         ttlMs,
         sentAt,
         clock,
+        caller,
         open,
         // Closing waits for it: a renewal that arrives after the release can take a mutex anew.
         renew: (ttl, timeoutMs) => open.track(renew(family, sender, { id, fence, owner, ttlMs: ttl }, timeoutMs)),
@@ -94,9 +99,12 @@ export async function acquire(
     if (doubtful && sender.contacted) {
       void open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));
     }
-    throw error;
+    throw inClientNames(error, renaming);
   }
 }
+
+/** The options of a lock, as messages of the server would name them. */
+const renaming = { 'lock.': '', 'dur:': 'ttl:' } as const;
 
 export interface Lessee {
   readonly id: string;
@@ -182,16 +190,14 @@ async function abandon(
   }
 }
 
-function checked(
-  id: string,
-  { ttl = ttlMsDefault, wait = waitMsDefault }: LockOptions,
-): { ttlMs: number; waitMs: number } {
+function checked(id: string, options: LockOptions): { ttlMs: number; waitMs: number } {
   anId(id, 'id');
-  if (!(ttl >= ttlMin && ttl <= lockDurMsMax)) {
-    throw invalid(`ttl: expected ${ttlMin} to ${lockDurMsMax} milliseconds, got ${ttl}`);
-  }
-  if (!(wait >= 0 && wait <= waitMsMax)) throw invalid(`wait: expected 0 to ${waitMsMax} milliseconds, got ${wait}`);
-  return { ttlMs: ttl, waitMs: wait };
+  const { ttl = ttlMsDefault, wait = waitMsDefault, meta } = options;
+  if (meta !== undefined) checkJson(meta, 'meta');
+  return {
+    ttlMs: durationMs(ttl, 'ttl', { min: ttlMin, max: lockDurMsMax }),
+    waitMs: durationMs(wait, 'wait', { min: 0, max: waitMsMax }),
+  };
 }
 
 function recoverOf(wire: WireRecover | undefined): Recover | undefined {

@@ -1,74 +1,142 @@
 /**
- * A batch as callers write it, and its conversion to and from the wire. Names follow the HTTP API, in JavaScript's
- * case; the fencing token, `Lock` on the wire, is `fence` here. All durations are milliseconds.
+ * A batch as callers write it, and its result. Names follow the HTTP API, in JavaScript's case; the fencing token, `Lock`
+ * on the wire, is `fence` here. Durations are milliseconds, or have their unit.
  */
-import { InvalidError } from './errors.ts';
-import { anId, seconds } from './checks.ts';
+import type { Duration } from './checks.ts';
 
+/** What a batch does: everything or nothing, in one commit. */
 export interface Batch {
-  /** Only while these locks are held under these fences. */
+  /** Only while these locks are held under these fences. Otherwise: `LockLostError`. */
   readonly guard?: readonly Guard[] | undefined;
   /** Only if the keys have these versions (0: the key does not exist), or exist or not, as each item says. */
   readonly check?: readonly CheckOperation[] | undefined;
+  /** Changes of counters. */
   readonly atomic?: readonly AtomicOperation[] | undefined;
   /** Keys to read. The values are those from before this batch's `set`. */
   readonly get?: readonly string[] | undefined;
+  /** Keys to write, and to delete. */
   readonly set?: readonly SetOperation[] | undefined;
   /** Take this lock first. Nothing renews it, unlike a lock of `client.lock`. */
   readonly lock?: BatchLock | undefined;
   /** Release this lock in the same commit. With the id of `lock`: extend it. Without a fence: release by force. */
-  readonly unlock?: { readonly id: string; readonly fence?: number | undefined } | undefined;
+  readonly unlock?:
+    | {
+        /** Name of the lock. */
+        readonly id: string;
+        /** The fencing token under which it is held. */
+        readonly fence?: number | undefined;
+      }
+    | undefined;
+  /** Ids of the caller that make a repeated batch happen once. */
   readonly idempotency?: BatchIdempotency | undefined;
 }
 
+/** A lock that must be held. A `Lock` of this client is one, too. */
 export interface Guard {
+  /** Name of the lock. */
   readonly id: string;
+  /** The fencing token under which it must be held. */
   readonly fence: number;
 }
 
+/** A condition on a key. Otherwise: `VersionMismatchError`, or `PreconditionFailedError` for `exists`. */
 export type CheckOperation =
-  | { readonly key: string; readonly version: number; readonly exists?: undefined }
-  | { readonly key: string; readonly exists: boolean; readonly version?: undefined };
+  | {
+      /** The key. */
+      readonly key: string;
+      /** The version that it must have; 0: it must not exist. */
+      readonly version: number;
+      /** Not together with `version`. */
+      readonly exists?: undefined;
+    }
+  | {
+      /** The key. */
+      readonly key: string;
+      /** Whether it must exist. */
+      readonly exists: boolean;
+      /** Not together with `exists`. */
+      readonly version?: undefined;
+    };
 
+/** A change of a counter. */
 export type AtomicOperation =
   | {
+      /** Name of the counter. */
       readonly key: string;
+      /** Is added; may be negative. */
       readonly add: number;
       /** Refused with `OutOfBoundsError` if it would lower the counter below this, or raise it above `ceil`. */
       readonly floor?: number | undefined;
+      /** Refused with `OutOfBoundsError` if it would raise the counter above this. */
       readonly ceil?: number | undefined;
     }
-  | { readonly key: string; readonly max: number }
-  | { readonly key: string; readonly min: number }
-  | { readonly key: string; readonly set: number; readonly ifEq?: number | undefined };
+  | {
+      /** Name of the counter. */
+      readonly key: string;
+      /** Raises the counter to this if it is lower. */
+      readonly max: number;
+    }
+  | {
+      /** Name of the counter. */
+      readonly key: string;
+      /** Lowers the counter to this if it is higher. */
+      readonly min: number;
+    }
+  | {
+      /** Name of the counter. */
+      readonly key: string;
+      /** Sets the counter to this. */
+      readonly set: number;
+      /** Only if the counter has this value. Otherwise: `PreconditionFailedError`. */
+      readonly ifEq?: number | undefined;
+    };
 
+/** Writes a key, or deletes it. */
 export type SetOperation =
   | {
+      /** The key. */
       readonly key: string;
       /** Any JSON value. */
       readonly value: unknown;
       /** Only if the key has this version; 0: only if it does not exist. */
       readonly version?: number | undefined;
-      /** Milliseconds until it expires. */
-      readonly ttl?: number | undefined;
+      /** Milliseconds, or `'60s'`, until it expires; undefined: never. */
+      readonly ttl?: Duration | undefined;
     }
-  | { readonly key: string; readonly delete: true; readonly version?: number | undefined };
+  | {
+      /** The key. */
+      readonly key: string;
+      /** Deletes it. A missing key is no error. */
+      readonly delete: true;
+      /** Only if the key has this version. */
+      readonly version?: number | undefined;
+    };
 
+/** A lock that a batch takes. */
 export interface BatchLock {
+  /** Name of the lock. */
   readonly id: string;
-  readonly ttl: number;
-  readonly wait?: number | undefined;
+  /** Milliseconds, or `'60s'`, after which the lock ends. At most 24 hours. */
+  readonly ttl: Duration;
+  /** Milliseconds, or `'60s'`, to wait for the lock, at most 5 minutes. Default 0: try once. */
+  readonly wait?: Duration | undefined;
+  /** Whoever asks again with the same owner gets the same grant. Absent: each request is another owner. */
   readonly owner?: string | undefined;
+  /** JSON, shown to clients that find the lock busy. At most 1 KiB. */
   readonly meta?: unknown;
 }
 
+/** Ids that make a repeated batch happen once. */
 export interface BatchIdempotency {
+  /** If one of these ids was used before, within its ttl, the batch is a duplicate. */
   readonly ids: readonly string[];
-  readonly ttl?: number | undefined;
+  /** Milliseconds, or `'1d'`, for which the server remembers the ids. Default 24 hours. */
+  readonly ttl?: Duration | undefined;
   /** A duplicate is refused with an error that holds the first reply, or answered with that reply. Default: refuse. */
   readonly mode?: 'refuse' | 'replay' | undefined;
 }
 
+/** What a batch has done. */
 export interface BatchResult {
   /** The revision of the commit, or of the read. */
   readonly rev: number;
@@ -78,102 +146,60 @@ export interface BatchResult {
   readonly get: readonly (Entry | undefined)[];
   /** In the order of `set`. */
   readonly set: readonly SetResult[];
+  /** The lock that the batch has taken or extended. */
   readonly lock?: Grant;
 }
 
+/** A counter after its change. */
 export interface CounterResult {
+  /** Name of the counter. */
   readonly key: string;
+  /** The new value. */
   readonly value: number;
+  /** The value before. */
   readonly old: number;
 }
 
+/** A key with its value. */
 export interface Entry<Value = unknown> {
+  /** The key. */
   readonly key: string;
+  /** The revision of the commit that has written it. Grows with each write. */
   readonly version: number;
+  /** Any JSON. */
   readonly value: Value;
   /** When it expires, if it does: milliseconds since the epoch, by the server's clock. */
   readonly till?: number;
 }
 
+/** A key after it was written or deleted. */
 export interface SetResult {
+  /** The key. */
   readonly key: string;
-  /** 0 after a delete. */
+  /** The new version; 0 after a delete. */
   readonly version: number;
   /** After a delete: whether the key existed. */
   readonly deleted?: boolean;
 }
 
+/** A lock that a batch has taken. */
 export interface Grant {
+  /** The fencing token. Grows with every holder of the lock. */
   readonly fence: number;
-  /** Milliseconds since the epoch, by the server's clock. */
+  /** When the lock ends: milliseconds since the epoch, by the server's clock. */
   readonly till: number;
+  /** Set if the previous holder did not release the lock. */
   readonly recover?: Recover;
 }
 
 /** How the lease of the previous holder ended, if that holder did not release the lock. */
 export interface Recover {
+  /** The fencing token of that holder. */
   readonly fence: number;
+  /** What that holder has passed as `meta`. */
   readonly meta?: unknown;
+  /** Its lease ran out, or was ended by force. */
   readonly why: 'expired' | 'forced';
-}
-
-/** Members of a body in the HTTP API. */
-export type WireBatch = Record<string, unknown>;
-
-/** @throws InvalidError, before anything is sent */
-export function toWire(batch: Batch): WireBatch {
-  const wire: WireBatch = {};
-  if (batch.guard?.length)
-    wire['Guard'] = batch.guard.map(({ id, fence }) => ({ LockID: anId(id, 'guard.id'), Lock: fence }));
-  if (batch.check?.length) wire['Check'] = batch.check.map(checkToWire);
-  if (batch.atomic?.length) wire['Atomic'] = batch.atomic.map(atomicToWire);
-  if (batch.get?.length) wire['KVGet'] = batch.get.map((key) => anId(key, 'get'));
-  if (batch.set?.length) wire['KVSet'] = batch.set.map(setToWire);
-  if (batch.lock !== undefined) {
-    const { id, ttl, wait, owner, meta } = batch.lock;
-    wire['LockID'] = anId(id, 'lock.id');
-    wire['LockDur'] = seconds(ttl, 'lock.ttl');
-    if (wait) wire['LockWait'] = seconds(wait, 'lock.wait');
-    if (owner !== undefined) wire['LockOwner'] = anId(owner, 'lock.owner');
-    if (meta !== undefined) wire['LockMeta'] = meta;
-  }
-  if (batch.unlock !== undefined) {
-    wire['UnlockID'] = anId(batch.unlock.id, 'unlock.id');
-    if (batch.unlock.fence !== undefined) wire['Unlock'] = batch.unlock.fence;
-  }
-  if (batch.idempotency !== undefined) {
-    const { ids, ttl, mode } = batch.idempotency;
-    wire['IdempotencyIDs'] = ids.map((id) => anId(id, 'idempotency.ids'));
-    if (ttl !== undefined) wire['IdempotencyTTL'] = seconds(ttl, 'idempotency.ttl');
-    if (mode === 'replay') wire['IdempotencyMode'] = mode;
-  }
-  return wire;
-}
-
-function checkToWire({ key, version, exists }: CheckOperation): object {
-  return { Key: anId(key, 'check.key'), Version: version, Exists: exists };
-}
-
-function atomicToWire(operation: AtomicOperation): object {
-  const Key = anId(operation.key, 'atomic.key');
-  if ('add' in operation) return { Key, Add: operation.add, Floor: operation.floor, Ceil: operation.ceil };
-  if ('max' in operation) return { Key, Max: operation.max };
-  if ('min' in operation) return { Key, Min: operation.min };
-  return { Key, Set: operation.set, IfEq: operation.ifEq };
-}
-
-function setToWire(operation: SetOperation): object {
-  const Key = anId(operation.key, 'set.key');
-  const Version = operation.version;
-  if ('delete' in operation) return { Key, Delete: true, Version };
-  const { value, ttl } = operation;
-  if (value === undefined || typeof value === 'function' || typeof value === 'symbol') {
-    throw new InvalidError(
-      'invalid',
-      `The value of ${JSON.stringify(operation.key)}: expected JSON (null for nothing), got ${typeof value}`,
-    );
-  }
-  return { Key, Value: value, Version, TTL: ttl === undefined ? undefined : seconds(ttl, 'set.ttl') };
 }
 
 /** The reply to a batch, as documented for `POST /db/:acc`. */

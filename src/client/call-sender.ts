@@ -13,8 +13,8 @@
  * until the culprit is alone.
  */
 import type { Settings } from './options.ts';
+import { errorOfReply } from './error-of-reply.ts';
 import {
-  errorOfReply,
   NotDragonLockError,
   OutcomeUnknownError,
   UnreachableError,

@@ -1,10 +1,13 @@
 /** Counters: integers within ±(2^53−1). A counter that does not exist counts as 0. */
+import { showCallers } from './caller.ts';
 import { counterName, type AtomicOperation } from './batch.ts';
 import { anId } from './checks.ts';
 import { NotFoundError } from './errors.ts';
+import { checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
-import type { CallOptions, StoreCalls } from './store-calls.ts';
+import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
 
+/** Options of `counter.add`. */
 export interface CounterAddOptions extends CallOptions {
   /** Only if this does not lower the counter below `floor`. Otherwise: `OutOfBoundsError`. */
   readonly floor?: number | undefined;
@@ -12,12 +15,21 @@ export interface CounterAddOptions extends CallOptions {
   readonly ceil?: number | undefined;
 }
 
+/** Options of `counter.set`. */
 export interface CounterSetOptions extends CallOptions {
   /** Only if the counter has this value. Otherwise: `PreconditionFailedError`. */
   readonly ifEq?: number | undefined;
 }
 
+const addNames: NamesOf<CounterAddOptions> = { floor: true, ceil: true, signal: true };
+const setNames: NamesOf<CounterSetOptions> = { ifEq: true, signal: true };
+
+/** Counters: `client.counter`. One that does not exist counts as 0. */
 export class Counters {
+  static {
+    showCallers(this, 'get', 'add', 'set', 'max', 'min', 'reset');
+  }
+
   readonly #calls: StoreCalls;
   readonly #account: string;
 
@@ -26,7 +38,9 @@ export class Counters {
     this.#account = account;
   }
 
+  /** @returns the value; 0 if there is no such counter */
   async get(key: string, options?: CallOptions): Promise<number> {
+    checkCallOptions(options);
     try {
       const path = pathOf(this.#account, 'counter', anId(key, 'key'));
       return Number((await this.#calls.rest('GET', path, [counterName(key)], options))['Value']);
@@ -36,32 +50,41 @@ export class Counters {
     }
   }
 
-  /** @returns the new value */
-  add(key: string, add = 1, { floor, ceil, signal }: CounterAddOptions = {}): Promise<number> {
-    return this.#atomic({ key, add, floor, ceil }, { signal });
+  /** Adds a number, which may be negative; 1 if there is none. @returns the new value */
+  async add(key: string, add = 1, options: CounterAddOptions = {}): Promise<number> {
+    checkOptions(options, addNames);
+    const { floor, ceil, signal } = options;
+    return await this.#atomic({ key, add, floor, ceil }, signal);
   }
 
-  set(key: string, value: number, { ifEq, signal }: CounterSetOptions = {}): Promise<number> {
-    return this.#atomic({ key, set: value, ifEq }, { signal });
+  /** @returns the new value */
+  async set(key: string, value: number, options: CounterSetOptions = {}): Promise<number> {
+    checkOptions(options, setNames);
+    const { ifEq, signal } = options;
+    return await this.#atomic({ key, set: value, ifEq }, signal);
   }
 
   /** Raises it to `max` if it is lower. @returns the new value */
-  max(key: string, max: number, options?: CallOptions): Promise<number> {
-    return this.#atomic({ key, max }, options);
+  async max(key: string, max: number, options?: CallOptions): Promise<number> {
+    checkCallOptions(options);
+    return await this.#atomic({ key, max }, options?.signal);
   }
 
   /** Lowers it to `min` if it is higher. @returns the new value */
-  min(key: string, min: number, options?: CallOptions): Promise<number> {
-    return this.#atomic({ key, min }, options);
+  async min(key: string, min: number, options?: CallOptions): Promise<number> {
+    checkCallOptions(options);
+    return await this.#atomic({ key, min }, options?.signal);
   }
 
   /** Deletes it. @returns its last value */
   async reset(key: string, options?: CallOptions): Promise<number> {
+    checkCallOptions(options);
     const path = pathOf(this.#account, 'counter', anId(key, 'key'));
     return Number((await this.#calls.rest('DELETE', path, [counterName(key)], options))['Old']);
   }
 
-  async #atomic(operation: AtomicOperation, options?: CallOptions): Promise<number> {
-    return (await this.#calls.batch({ atomic: [operation] }, options)).atomic[0]!.value;
+  async #atomic(operation: AtomicOperation, signal: AbortSignal | undefined): Promise<number> {
+    const renaming = { 'atomic[0].set': 'value', 'atomic[0].': '' };
+    return (await this.#calls.batch({ atomic: [operation] }, { signal, renaming })).atomic[0]!.value;
   }
 }

@@ -5,11 +5,14 @@
  * Every call ends within `timeout` plus the wait that it asks the server for. It ends with a result, or with an error
  * whose class says what is known (`errors.ts`).
  */
+import { showCallers } from './caller.ts';
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch, BatchResult } from './batch.ts';
 import { CallSender } from './call-sender.ts';
 import { Counters } from './counters.ts';
+import { gotText, invalid } from './checks.ts';
 import { LockLostError } from './errors.ts';
+import { onEndingSignal } from './exit-signals.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
 import { CallQueue } from './call-queue.ts';
@@ -17,9 +20,10 @@ import { durableLocks, mutexes, type LockFamily } from './lock-family.ts';
 import { Lock, Mutex, type HeldLock, type LockOptions } from './lock.ts';
 import { Locks } from './locks.ts';
 import { OpenLocks } from './open-locks.ts';
+import { checkOptions, type NamesOf } from './option-names.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
 import { Sequences } from './sequences.ts';
-import { StoreCalls, type CallOptions } from './store-calls.ts';
+import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
 import { Watches } from './watches.ts';
 
@@ -45,13 +49,30 @@ export function internalsOf(client: DragonLock): Internals {
   return known;
 }
 
+const lockNames: NamesOf<LockOptions> = { ttl: true, wait: true, signal: true, meta: true };
+
+/** What runs while a lock is held. */
+type Section<Held, Result> = (held: Held) => Result | Promise<Result>;
+
+/** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
+  static {
+    showCallers(this, 'batch', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
+  }
+
+  /** Keys with values, versions and expiry. */
   readonly kv: KeyValues;
+  /** Counters: integers that are added to, and set. */
   readonly counter: Counters;
+  /** Sequences: numbers from 1, without gaps. */
   readonly sequence: Sequences;
+  /** Looks at durable locks, and takes them away. `lock` takes one. */
   readonly locks: Locks;
+  /** Watches of keys and prefixes, as async iterators. */
   readonly watch: Watches;
+  /** The account whose keys and locks these are. */
   readonly account: string;
+  /** The URL of the server, without a slash at its end. */
   readonly url: string;
   readonly #sender: CallSender;
   readonly #calls: StoreCalls;
@@ -59,8 +80,11 @@ export class DragonLock implements AsyncDisposable {
   readonly #locks: LockFamily;
   readonly #mutexes: LockFamily;
   readonly #open = new OpenLocks();
+  /** Set with `releaseOnSignals`: stops listening. */
+  #ignoreSignals: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
+  /** @throws TypeError that names the option */
   constructor(options: DragonLockOptions = {}, dependencies: ClientDependencies = {}) {
     const settings = settingsOf(options, process.env);
     const { account, url } = settings;
@@ -86,11 +110,18 @@ export class DragonLock implements AsyncDisposable {
       run: (call, names, batch) => queue.run({ ...call, names, ...(batch !== undefined && { batch }) }),
       open: this.#open,
     };
+    if (settings.releaseOnSignals) {
+      this.#ignoreSignals = onEndingSignal((reason) => {
+        this.#open.interrupt(reason);
+        return this.close();
+      });
+    }
   }
 
   /** Runs a batch: everything or nothing, in one commit. */
-  batch(batch: Batch, options?: CallOptions): Promise<BatchResult> {
-    return this.#calls.batch(batch, { signal: options?.signal });
+  async batch(batch: Batch, options?: CallOptions): Promise<BatchResult> {
+    checkCallOptions(options);
+    return await this.#calls.batch(batch, { signal: options?.signal });
   }
 
   /**
@@ -98,6 +129,7 @@ export class DragonLock implements AsyncDisposable {
    * @throws NotLockedError if the lock is busy and the wait ran out
    */
   async lock(id: string, options: LockOptions = {}): Promise<Lock> {
+    checkOptions(options, lockNames);
     return this.#open.acquire(options.signal, async (signal) => {
       const acquisition = await acquire(this.#locks, this.#acquireContext, id, { ...options, signal });
       return new Lock(acquisition, (batch) => this.#calls.batch(batch));
@@ -105,24 +137,28 @@ export class DragonLock implements AsyncDisposable {
   }
 
   /** Runs the function while the lock is held, and releases the lock however the function ends. */
-  withLock<Result>(id: string, options: LockOptions, run: (lock: Lock) => Result | Promise<Result>): Promise<Result> {
-    return this.#while(this.lock(id, options), run);
+  withLock<Result>(id: string, run: Section<Lock, Result>): Promise<Result>;
+  withLock<Result>(id: string, options: LockOptions | undefined, run: Section<Lock, Result>): Promise<Result>;
+  async withLock<Result>(id: string, ...rest: SectionArguments<Lock, Result>): Promise<Result> {
+    const { options, run } = sectionOf(rest);
+    return await this.#while(this.lock(id, options), run);
   }
 
   /** Takes a lock that lives only in the server's memory: faster, and lost at a restart. */
   async mutex(id: string, options: LockOptions = {}): Promise<Mutex> {
+    checkOptions(options, lockNames);
     return this.#open.acquire(
       options.signal,
       async (signal) => new Mutex(await acquire(this.#mutexes, this.#acquireContext, id, { ...options, signal })),
     );
   }
 
-  withMutex<Result>(
-    id: string,
-    options: LockOptions,
-    run: (mutex: Mutex) => Result | Promise<Result>,
-  ): Promise<Result> {
-    return this.#while(this.mutex(id, options), run);
+  /** Runs the function while the mutex is held, and releases the mutex however the function ends. */
+  withMutex<Result>(id: string, run: Section<Mutex, Result>): Promise<Result>;
+  withMutex<Result>(id: string, options: LockOptions | undefined, run: Section<Mutex, Result>): Promise<Result>;
+  async withMutex<Result>(id: string, ...rest: SectionArguments<Mutex, Result>): Promise<Result> {
+    const { options, run } = sectionOf(rest);
+    return await this.#while(this.mutex(id, options), run);
   }
 
   /** Asks the server for its version. */
@@ -140,6 +176,7 @@ export class DragonLock implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** `close` for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -147,6 +184,7 @@ export class DragonLock implements AsyncDisposable {
   async #close(): Promise<void> {
     await this.#open.close(this.#sender.clock);
     await this.#sender.close();
+    this.#ignoreSignals?.();
   }
 
   /**
@@ -154,10 +192,7 @@ export class DragonLock implements AsyncDisposable {
    * lock is an error, because another client may have held it meanwhile. A release whose outcome is unknown is no
    * error: the lock then ends with its ttl.
    */
-  async #while<Held extends HeldLock, Result>(
-    acquired: Promise<Held>,
-    run: (held: Held) => Result | Promise<Result>,
-  ): Promise<Result> {
+  async #while<Held extends HeldLock, Result>(acquired: Promise<Held>, run: Section<Held, Result>): Promise<Result> {
     const held = await acquired;
     let result: Result;
     try {
@@ -171,4 +206,20 @@ export class DragonLock implements AsyncDisposable {
     });
     return result;
   }
+}
+
+type SectionArguments<Held, Result> =
+  | [run: Section<Held, Result>]
+  | [options: LockOptions | undefined, run: Section<Held, Result>];
+
+/** Tells the options from the function: the options may be left out. @throws InvalidError */
+function sectionOf<Held, Result>(
+  rest: SectionArguments<Held, Result>,
+): {
+  readonly options: LockOptions | undefined;
+  readonly run: Section<Held, Result>;
+} {
+  const [options, run] = typeof rest[0] === 'function' ? [undefined, rest[0]] : [rest[0], rest[1]];
+  if (typeof run !== 'function') throw invalid(`the function to run: expected a function, got ${gotText(run)}`);
+  return { options, run };
 }

@@ -1,10 +1,10 @@
 /**
- * One class for each error. The classes of server errors are keyed by the server's registry, so a new code does not
- * compile until it has a class. The others are errors that only a client can see: no reply came, the outcome is
+ * One class for each error. Those of server errors have their codes in `error-of-reply.ts`. The others are errors that only a client can see: no reply came, the outcome is
  * unknown, the other side is not a Dragon Lock server.
  *
  * Program against `instanceof` or `code`. `retryable` says whether the very same call may succeed later.
  */
+import { TracedError } from './caller.ts';
 import { errorCodes, type ErrorCode } from '../protocol/errors.ts';
 
 /** Codes of the errors that only a client raises. */
@@ -24,6 +24,7 @@ export const clientCodes = {
   closed: { retryable: false, meaning: 'The client was closed.' },
 } as const satisfies Record<string, { retryable: boolean; meaning: string }>;
 
+/** The codes of errors that only a client raises. */
 export type ClientErrorCode = keyof typeof clientCodes;
 
 export interface DragonLockErrorOptions {
@@ -36,12 +37,17 @@ export interface DragonLockErrorOptions {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-export class DragonLockError extends Error {
+/** What all errors of the client have in common. Program against the classes, or `code`. */
+export class DragonLockError extends TracedError {
+  /** What is wrong, in one word for programs. */
   readonly code: ErrorCode | ClientErrorCode;
   /** The very same call may succeed later. */
   readonly retryable: boolean;
+  /** HTTP status, if there was a reply. */
   readonly status: number | undefined;
+  /** Finds the request in the server's log. */
   readonly requestId: string | undefined;
+  /** The body of the reply, unchanged, in the names of the HTTP API. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode | ClientErrorCode, message: string, options: DragonLockErrorOptions = {}) {
@@ -59,9 +65,13 @@ export class DragonLockError extends Error {
   }
 }
 
+/** An argument is wrong; the message names it and what was expected. */
 export class InvalidError extends DragonLockError {}
+/** The token is missing or unknown. */
 export class UnauthorizedError extends DragonLockError {}
+/** The token may not use this account, or lacks the scope that the call needs. */
 export class ForbiddenError extends DragonLockError {}
+/** What was read does not exist. */
 export class NotFoundError extends DragonLockError {}
 
 /** The lock is busy, and the wait (if any) ran out. */
@@ -77,10 +87,13 @@ export class NotLockedError extends DragonLockError {
   }
 }
 
+/** Who holds a lock. */
 export interface LockHolder {
+  /** What the holder has passed as `meta`. */
   readonly meta: unknown;
-  /** Milliseconds since the epoch, by the server's clock. */
+  /** When it ends without a renewal: milliseconds since the epoch, by the server's clock. */
   readonly till: number;
+  /** When the holder took it: milliseconds since the epoch, by the server's clock. */
   readonly since: number;
 }
 
@@ -92,6 +105,7 @@ export function holderOf(value: unknown): LockHolder | undefined {
 
 /** The lock is not held under this fence, or no longer. */
 export class LockLostError extends DragonLockError {
+  /** Name of the lock. */
   get lockId(): string | undefined {
     return this.details['LockID'] as string | undefined;
   }
@@ -102,7 +116,9 @@ export class LockLostError extends DragonLockError {
   }
 }
 
+/** A key does not have the version that the call named. */
 export class VersionMismatchError extends DragonLockError {
+  /** The key, or the counter. */
   get key(): string {
     return String(this.details['Key']);
   }
@@ -113,7 +129,9 @@ export class VersionMismatchError extends DragonLockError {
   }
 }
 
+/** An `exists` or `ifEq` does not hold. */
 export class PreconditionFailedError extends DragonLockError {
+  /** The key, or the counter. */
   get key(): string {
     return String(this.details['Key']);
   }
@@ -129,10 +147,12 @@ export class PreconditionFailedError extends DragonLockError {
   }
 }
 
+/** A counter or sequence would leave the range ±(2^53−1). */
 export class OverflowError extends DragonLockError {}
 
 /** An addition would take a counter beyond its `floor` or `ceil`. */
 export class OutOfBoundsError extends DragonLockError {
+  /** Name of the counter. */
   get key(): string {
     return String(this.details['Key']);
   }
@@ -145,6 +165,7 @@ export class OutOfBoundsError extends DragonLockError {
 
 /** An earlier request used one of the batch's idempotency ids. */
 export class DuplicateRequestError extends DragonLockError {
+  /** The ids of the batch that were used before. */
   get ids(): readonly string[] {
     return (this.details['IDs'] ?? []) as readonly string[];
   }
@@ -165,6 +186,7 @@ export class DuplicateRequestError extends DragonLockError {
   }
 }
 
+/** The first request with this id is still running. */
 export class RequestInProgressError extends DragonLockError {}
 
 /** The cursor of a watch is older than the kept history. */
@@ -175,56 +197,28 @@ export class CompactedError extends DragonLockError {
   }
 }
 
+/** The request, a value or the reply is too large. */
 export class TooLargeError extends DragonLockError {}
+/** The path does not take this method: a bug of the client, or another server. */
 export class MethodNotAllowedError extends DragonLockError {}
+/** The server does not take this content type. */
 export class UnsupportedMediaTypeError extends DragonLockError {}
+/** An idempotency id was used before, for another request. */
 export class IdempotencyMismatchError extends DragonLockError {}
+/** Too many requests wait already. */
 export class TooManyWaitersError extends DragonLockError {}
+/** The account has sent too many requests. */
 export class RateLimitedError extends DragonLockError {}
+/** The server has failed; its log says why. */
 export class InternalError extends DragonLockError {}
+/** The server has too much to do; it has done nothing for this call. */
 export class OverloadedError extends DragonLockError {}
+/** The server is about to stop; it has done nothing for this call. */
 export class DrainingError extends DragonLockError {}
+/** The server's disk is full: it only reads, deletes and releases. */
 export class DiskFullError extends DragonLockError {}
+/** The store is as large as it may be: only deletes and releases are accepted. */
 export class QuotaExceededError extends DragonLockError {}
-
-const classOf = {
-  invalid: InvalidError,
-  unauthorized: UnauthorizedError,
-  forbidden: ForbiddenError,
-  not_found: NotFoundError,
-  method_not_allowed: MethodNotAllowedError,
-  not_locked: NotLockedError,
-  lock_lost: LockLostError,
-  version_mismatch: VersionMismatchError,
-  precondition_failed: PreconditionFailedError,
-  overflow: OverflowError,
-  out_of_bounds: OutOfBoundsError,
-  duplicate_request: DuplicateRequestError,
-  request_in_progress: RequestInProgressError,
-  compacted: CompactedError,
-  too_large: TooLargeError,
-  unsupported_media_type: UnsupportedMediaTypeError,
-  idempotency_mismatch: IdempotencyMismatchError,
-  too_many_waiters: TooManyWaitersError,
-  rate_limited: RateLimitedError,
-  internal: InternalError,
-  overloaded: OverloadedError,
-  draining: DrainingError,
-  disk_full: DiskFullError,
-  quota_exceeded: QuotaExceededError,
-} as const satisfies Record<ErrorCode, typeof DragonLockError>;
-
-/** Makes the error of a reply from its JSON. @returns undefined if `body` is not an error body of Dragon Lock */
-export function errorOfReply(status: number, body: unknown): DragonLockError | undefined {
-  if (typeof body !== 'object' || body === null) return undefined;
-  const details = body as Record<string, unknown>;
-  const { Code, Message, RequestID } = details;
-  if (typeof Code !== 'string' || typeof Message !== 'string') return undefined;
-  const options = { status, details, ...(typeof RequestID === 'string' && { requestId: RequestID }) };
-  if (Object.hasOwn(classOf, Code)) return new classOf[Code as ErrorCode](Code as ErrorCode, Message, options);
-  // The code is newer than this client. The status says whether a retry can help.
-  return new DragonLockError(status >= 500 ? 'internal' : 'invalid', `${Code}: ${Message}`, options);
-}
 
 /** No server answered in time, and this call changed nothing. */
 export class UnreachableError extends DragonLockError {
@@ -240,12 +234,14 @@ export class OutcomeUnknownError extends DragonLockError {
   }
 }
 
+/** The server at the URL is not a Dragon Lock server. */
 export class NotDragonLockError extends DragonLockError {
   constructor(message: string, options?: DragonLockErrorOptions) {
     super('not_dragonlock', message, options);
   }
 }
 
+/** The server is older than this client requires. */
 export class ServerTooOldError extends DragonLockError {
   constructor(message: string, options?: DragonLockErrorOptions) {
     super('server_too_old', message, options);
@@ -259,12 +255,14 @@ export class LeaseUnknownError extends DragonLockError {
   }
 }
 
+/** A lock was used after its release; or was released because the process is about to end. */
 export class ReleasedError extends DragonLockError {
   constructor(message: string) {
     super('released', message);
   }
 }
 
+/** The client was closed. */
 export class ClosedError extends DragonLockError {
   constructor(message = 'The client was closed.') {
     super('closed', message);

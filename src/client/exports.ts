@@ -1,4 +1,6 @@
 /** The package `dragonlock`, name by name. */
+import './check-node.ts';
+
 export { DragonLock } from './dragon-lock.ts';
 export type { DragonLockOptions } from './options.ts';
 export type {
@@ -17,11 +19,12 @@ export type {
   SetResult,
 } from './batch.ts';
 export type { CallOptions } from './store-calls.ts';
+export type { Duration } from './checks.ts';
 export type { DeleteOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, Counters, CounterSetOptions } from './counters.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';
-export type { HeldLock, Lock, LockOptions, Mutex } from './lock.ts';
+export type { HeldLock, Lock, LockBatchOptions, LockOptions, Mutex } from './lock.ts';
 export type { LeaseState } from './lease.ts';
 export type {
   Change,
@@ -30,8 +33,8 @@ export type {
   WatchKeyOptions,
   WatchOptions,
   WatchPrefixOptions,
-  Watches,
-} from './watches.ts';
+} from './watch-events.ts';
+export type { Watches } from './watches.ts';
 export {
   ClosedError,
   CompactedError,

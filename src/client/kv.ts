@@ -1,37 +1,70 @@
 /** Keys and values. */
+import { showCallers } from './caller.ts';
 import { entryOf, type BatchResult, type Entry, type SetResult, type WireEntry } from './batch.ts';
+import { anInteger, gotText, invalid, type Duration } from './checks.ts';
 import { leavable } from './leavable.ts';
+import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
-import type { CallOptions, StoreCalls } from './store-calls.ts';
+import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
 
+/** Options of `kv.set`. */
 export interface SetOptions extends CallOptions {
   /** Only if the key has this version; 0: only if it does not exist. Otherwise: `VersionMismatchError`. */
   readonly version?: number | undefined;
-  /** Milliseconds until the key expires; undefined: never. */
-  readonly ttl?: number | undefined;
+  /** Milliseconds, or `'60s'`, `'5m'`, `'2h'`, until the key expires; undefined: never. */
+  readonly ttl?: Duration | undefined;
 }
 
+/** Options of `kv.delete`. */
 export interface DeleteOptions extends CallOptions {
+  /** Only if the key has this version. Otherwise: `VersionMismatchError`. */
   readonly version?: number | undefined;
 }
 
+/** Options of `kv.page`, `kv.list`, `locks.page` and `locks.list`. */
 export interface PageOptions extends CallOptions {
+  /** Only what begins with it. Default: everything. */
   readonly prefix?: string | undefined;
   /** Only keys after this one: `after` of the previous page. */
   readonly after?: string | undefined;
-  /** Default 100, at most 1000. */
+  /** Entries of one page. Default 100, at most 1000. */
   readonly limit?: number | undefined;
 }
 
 /** Entries under a prefix at one moment, in byte order of the keys. */
 export interface Page<Value = unknown> {
+  /** In byte order of the keys. */
   readonly entries: readonly Entry<Value>[];
   /** Pass it for the next page; absent: this is the last page. */
   readonly after?: string;
+  /** The revision that the page shows. */
   readonly rev: number;
 }
 
+const setNames: NamesOf<SetOptions> = { version: true, ttl: true, signal: true };
+const deleteNames: NamesOf<DeleteOptions> = { version: true, signal: true };
+const pageNames: NamesOf<PageOptions> = { prefix: true, after: true, limit: true, signal: true };
+const listNames: NamesOf<Omit<PageOptions, 'prefix'>> = { after: true, limit: true, signal: true };
+
+/** Checks the options of a page. @throws InvalidError */
+export function checkPage(options: PageOptions): void {
+  checkOptions(options, pageNames);
+  if (options.limit !== undefined) anInteger(options.limit, 'limit', 1);
+}
+
+/** Checks the arguments of a list. @throws InvalidError */
+export function checkListArguments(prefix: string, options: Omit<PageOptions, 'prefix'>): void {
+  if (typeof prefix !== 'string') throw invalid(`prefix: expected a string, got ${gotText(prefix)}`);
+  checkOptions(options, listNames);
+  if (options.limit !== undefined) anInteger(options.limit, 'limit', 1);
+}
+
+/** Keys with values, versions and expiry: `client.kv`. */
 export class KeyValues {
+  static {
+    showCallers(this, 'get', 'getAll', 'set', 'delete', 'page', 'list');
+  }
+
   readonly #calls: StoreCalls;
   readonly #account: string;
 
@@ -42,7 +75,8 @@ export class KeyValues {
 
   /** @returns undefined if there is no such key */
   async get<Value = unknown>(key: string, options?: CallOptions): Promise<Entry<Value> | undefined> {
-    const { get } = await this.#calls.batch({ get: [key] }, options);
+    checkCallOptions(options);
+    const { get } = await this.#calls.batch({ get: [key] }, { signal: options?.signal, renaming: { 'get[0]': 'key' } });
     return get[0] as Entry<Value> | undefined;
   }
 
@@ -51,21 +85,32 @@ export class KeyValues {
     keys: readonly string[],
     options?: CallOptions,
   ): Promise<readonly (Entry<Value> | undefined)[]> {
+    checkCallOptions(options);
+    checkList(keys, 'keys');
     if (keys.length === 0) return [];
-    return (await this.#calls.batch({ get: keys }, options)).get as readonly (Entry<Value> | undefined)[];
+    const call = { signal: options?.signal, renaming: { 'get[': 'keys[' } };
+    return (await this.#calls.batch({ get: keys }, call)).get as readonly (Entry<Value> | undefined)[];
   }
 
   /** @returns the key's new version, which is the revision of the commit */
-  async set(key: string, value: unknown, { version, ttl, signal }: SetOptions = {}): Promise<number> {
-    return first(await this.#calls.batch({ set: [{ key, value, version, ttl }] }, { signal })).version;
+  async set(key: string, value: unknown, options: SetOptions = {}): Promise<number> {
+    checkOptions(options, setNames);
+    const { version, ttl, signal } = options;
+    return first(await this.#calls.batch({ set: [{ key, value, version, ttl }] }, { signal, renaming })).version;
   }
 
   /** @returns whether the key existed */
-  async delete(key: string, { version, signal }: DeleteOptions = {}): Promise<boolean> {
-    return first(await this.#calls.batch({ set: [{ key, delete: true, version }] }, { signal })).deleted === true;
+  async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
+    checkOptions(options, deleteNames);
+    const { version, signal } = options;
+    const set = [{ key, delete: true, version }] as const;
+    return first(await this.#calls.batch({ set }, { signal, renaming })).deleted === true;
   }
 
-  async page<Value = unknown>({ prefix, after, limit, signal }: PageOptions = {}): Promise<Page<Value>> {
+  /** One page of the keys under a prefix, at one moment. */
+  async page<Value = unknown>(options: PageOptions = {}): Promise<Page<Value>> {
+    checkPage(options);
+    const { prefix, after, limit, signal } = options;
     const path = pathOf(this.#account, 'kv', undefined, { prefix, after, limit });
     const body = await this.#calls.rest('GET', path, [], { signal });
     const { KV, More, After, Rev } = body as unknown as WirePage;
@@ -81,6 +126,7 @@ export class KeyValues {
     prefix: string,
     options: Omit<PageOptions, 'prefix'> = {},
   ): AsyncGenerator<Entry<Value>, void, undefined> {
+    checkListArguments(prefix, options);
     return leavable(options.signal, (signal) => this.#list<Value>(prefix, { ...options, signal }));
   }
 
@@ -96,6 +142,9 @@ export class KeyValues {
     } while (after !== undefined);
   }
 }
+
+/** The batch of one operation. */
+const renaming = { 'set[0].': '' } as const;
 
 interface WirePage {
   readonly KV: readonly WireEntry[];

@@ -11,12 +11,15 @@
  *     held ──the server says so──► lost            expired, forced, released
  *     held ──no renewal in time──► unknown         the lease may have ended
  *     held ──release──► released                   the signal stays silent
+ *     held ──interrupt──► released                 the process is about to end; the signal fires
  *
  * The last three states are final: a signal cannot be reset, and work that began in doubt should not go on.
  */
+import { withCaller, type Caller } from './caller.ts';
 import { LeaseUnknownError, LockLostError, ReleasedError, type DragonLockError } from './errors.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 
+/** `lost`: the server reported that the lease ended. `unknown`: it was not renewed in time, and may have ended. */
 export type LeaseState = 'held' | 'lost' | 'unknown' | 'released';
 
 export interface LeaseKeeperOptions {
@@ -26,6 +29,8 @@ export interface LeaseKeeperOptions {
   readonly clock: LeaseClock;
   /** When the client sent the last request that granted or renewed the lease. */
   readonly sentAt: Mark;
+  /** Of the call that took the lock: where the reason of the signal comes from. */
+  readonly caller?: Caller | undefined;
   /**
    * Renews the lease at the server; gives up after `timeoutMs`. @returns when the request was sent
    * @throws LockLostError if the lock is no longer held; any other error: unknown, to be tried again
@@ -96,6 +101,11 @@ export class LeaseKeeper {
     this.#end('lost', error);
   }
 
+  /** Notes that the lock is being released while its user is still at work: the signal fires. */
+  interrupt(reason: ReleasedError): void {
+    this.#end('released', reason);
+  }
+
   /** Stops the renewals; the signal stays silent. @returns the state before */
   release(): LeaseState {
     const state = this.state;
@@ -118,7 +128,7 @@ export class LeaseKeeper {
     if (this.#state !== 'held') return;
     this.#state = state;
     this.#clearTimer();
-    if (reason !== undefined) this.#controller.abort(reason);
+    if (reason !== undefined) this.#controller.abort(withCaller(reason, this.#options.caller));
   }
 
   #schedule(): void {

@@ -3,6 +3,8 @@
  * watch of something that never changes would never end. Here `return` and `throw` fire the signal of what waits. The
  * pending `next` then resolves as done.
  */
+import { currentCaller, withCaller } from './caller.ts';
+
 type Generator<Item, Last> = AsyncGenerator<Item, Last, undefined>;
 
 /** @param make stops waiting when the signal fires: the caller's has fired, or the generator is left */
@@ -10,6 +12,7 @@ export function leavable<Item, Last>(
   caller: AbortSignal | undefined,
   make: (signal: AbortSignal) => Generator<Item, Last>,
 ): Generator<Item, Last> {
+  const from = currentCaller();
   const stop = new AbortController();
   const abort = (): void => stop.abort(caller?.reason);
   const inner = make(stop.signal);
@@ -39,7 +42,7 @@ export function leavable<Item, Last>(
       } catch (error) {
         end();
         if (left) return done;
-        throw error;
+        throw withCaller(error, from);
       }
     },
     return: leave,

@@ -1,15 +1,23 @@
 /** A held lock: what a client can do with it, and how it is released. */
+import { callerOf, showCallers, withCaller, type Caller } from './caller.ts';
 import type { Batch, BatchResult, Recover } from './batch.ts';
+import { batchNames } from './batch-to-wire.ts';
+import { invalid, type Duration } from './checks.ts';
 import { LockLostError, ReleasedError } from './errors.ts';
 import { LeaseKeeper, type LeaseState } from './lease.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 import type { OpenLocks } from './open-locks.ts';
+import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 
+/** Options of `client.lock` and `client.mutex`. */
 export interface LockOptions {
-  /** Milliseconds after which the lock ends without a renewal. The client renews a held lock. Default 30,000. */
-  readonly ttl?: number | undefined;
-  /** Milliseconds to wait for the lock, at most 300,000; 0: try once. Default 30,000. */
-  readonly wait?: number | undefined;
+  /**
+   * Milliseconds, or `'30s'`, `'5m'`, after which the lock ends without a renewal, at most 24 hours. The client renews a
+   * held lock. Default 30,000.
+   */
+  readonly ttl?: Duration | undefined;
+  /** Milliseconds, or `'30s'`, to wait for the lock, at most 300,000; 0: try once. Default 30,000. */
+  readonly wait?: Duration | undefined;
   /** Stops waiting; has no effect once the lock is held. */
   readonly signal?: AbortSignal | undefined;
   /** Shown to clients that find the lock busy. JSON, at most 1 KiB. */
@@ -26,6 +34,7 @@ export interface Acquisition {
   readonly ttlMs: number;
   readonly sentAt: Mark;
   readonly clock: LeaseClock;
+  readonly caller: Caller | undefined;
   renew(ttlMs: number, timeoutMs: number | undefined): Promise<Mark>;
   /** @throws LockLostError */
   release(): Promise<void>;
@@ -35,6 +44,7 @@ export interface Acquisition {
 
 /** Common base of locks and mutexes. */
 export abstract class HeldLock implements AsyncDisposable {
+  /** Name of the lock. */
   readonly id: string;
   /** The fencing token: grows with every holder of this lock. Let every protected resource refuse a lower one. */
   readonly fence: number;
@@ -59,12 +69,14 @@ export abstract class HeldLock implements AsyncDisposable {
       ttlMs: acquisition.ttlMs,
       clock: acquisition.clock,
       sentAt: acquisition.sentAt,
+      caller: acquisition.caller,
       renew: (timeoutMs) => acquisition.renew(acquisition.ttlMs, timeoutMs),
     });
     this.signal = this.lease.signal;
     acquisition.open.hold(this);
   }
 
+  /** Whether it is held, as far as this client knows. Checks the clock at each use. */
   get state(): LeaseState {
     return this.lease.state;
   }
@@ -74,7 +86,7 @@ export abstract class HeldLock implements AsyncDisposable {
     return Math.max(0, this.lease.remaining);
   }
 
-  /** @throws LockLostError, LeaseUnknownError, or ReleasedError */
+  /** Does nothing while the lock is held. @throws LockLostError, LeaseUnknownError, or ReleasedError */
   assertHeld(): void {
     this.lease.assertHeld();
   }
@@ -84,13 +96,18 @@ export abstract class HeldLock implements AsyncDisposable {
    * @throws LockLostError if the lock was lost before, so another client may have held it meanwhile
    */
   release(): Promise<void> {
-    this.#released ??= this.#release();
+    this.#released ??= this.#release(callerOf(Reflect.get(HeldLock.prototype, 'release')));
     return this.#released;
   }
 
   /** `release` for `await using`. Swallows its errors, so that they do not hide an error of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release().catch(() => undefined);
+  }
+
+  /** @internal The process is about to end: fires the signal, before the release. */
+  interrupt(reason: ReleasedError): void {
+    this.lease.interrupt(reason);
   }
 
   /** Notes that a batch has released the lock. */
@@ -104,18 +121,34 @@ export abstract class HeldLock implements AsyncDisposable {
     if (this.lease.state === 'released') throw new ReleasedError(`The lock ${JSON.stringify(this.id)} was released.`);
   }
 
-  async #release(): Promise<void> {
+  async #release(caller: Caller): Promise<void> {
     const state = this.lease.release();
     this.#acquisition.open.forget(this);
     if (state === 'lost') throw this.signal.reason;
-    await this.#acquisition.release();
+    try {
+      await this.#acquisition.release();
+    } catch (error) {
+      throw withCaller(error, caller);
+    }
   }
 }
 
 export type RunBatch = (batch: Batch) => Promise<BatchResult>;
 
+/** Options of `lock.batch`. */
+export interface LockBatchOptions {
+  /** Also releases the lock, in the same commit. Default false. */
+  readonly release?: boolean | undefined;
+}
+
+const lockBatchNames: NamesOf<LockBatchOptions> = { release: true };
+
 /** A durable lock. It survives restarts of the server and can guard batches. */
 export class Lock extends HeldLock {
+  static {
+    showCallers(this, 'batch');
+  }
+
   readonly #run: RunBatch;
 
   constructor(acquisition: Acquisition, run: RunBatch) {
@@ -128,10 +161,16 @@ export class Lock extends HeldLock {
    * @param options `release`: also releases the lock in that commit
    * @throws LockLostError, and every error of a batch
    */
-  async batch(batch: Batch, options: { readonly release?: boolean } = {}): Promise<BatchResult> {
+  async batch(batch: Batch, options: LockBatchOptions = {}): Promise<BatchResult> {
+    checkOptions(options, lockBatchNames);
+    checkOptions(batch, batchNames);
+    checkList(batch.guard, 'guard');
     this.assertNotReleased();
     const { id, fence } = this;
     const guard = [...(batch.guard ?? []), { id, fence }];
+    if (options.release === true && batch.unlock !== undefined) {
+      throw invalid('release: given together with unlock; expected one of the two');
+    }
     try {
       const result = await this.#run({ ...batch, guard, ...(options.release === true && { unlock: { id, fence } }) });
       if (options.release === true) this.wasReleased();

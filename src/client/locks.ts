@@ -1,31 +1,45 @@
 /** Inspects and forces locks. `client.lock` takes one. */
+import { showCallers } from './caller.ts';
 import { lockName } from './batch.ts';
-import { anId } from './checks.ts';
+import { anId, anInteger } from './checks.ts';
 import { LockLostError } from './errors.ts';
 import { leavable } from './leavable.ts';
 import { pathOf } from './paths.ts';
-import type { PageOptions } from './kv.ts';
-import type { CallOptions, StoreCalls } from './store-calls.ts';
+import { checkListArguments, checkPage, type PageOptions } from './kv.ts';
+import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
 
+/** A lock as the server sees it. */
 export interface LockInfo {
+  /** Name of the lock. */
   readonly id: string;
+  /** Whether anybody holds it. */
   readonly locked: boolean;
   /** Number of waiting requests. */
   readonly waiters: number;
+  /** What the holder has passed as `meta`. */
   readonly meta?: unknown;
-  /** Milliseconds since the epoch, by the server's clock; only of a lock that is held. */
+  /** When it was taken: milliseconds since the epoch, by the server's clock; only of a lock that is held. */
   readonly since?: number;
+  /** When it ends without a renewal: milliseconds since the epoch, by the server's clock; only of a held lock. */
   readonly till?: number;
 }
 
+/** Held locks at one moment. */
 export interface LockPage {
+  /** In byte order of their ids. */
   readonly locks: readonly LockInfo[];
   /** Pass it for the next page; absent: this is the last page. */
   readonly after?: string;
+  /** The revision that the page shows. */
   readonly rev: number;
 }
 
+/** Looks at durable locks, and takes them away: `client.locks`. */
 export class Locks {
+  static {
+    showCallers(this, 'get', 'isHeld', 'page', 'list', 'force');
+  }
+
   readonly #calls: StoreCalls;
   readonly #account: string;
 
@@ -34,7 +48,9 @@ export class Locks {
     this.#account = account;
   }
 
+  /** Who holds the lock, and how many wait for it. A lock that nobody holds is `locked: false`. */
   async get(id: string, options?: CallOptions): Promise<LockInfo> {
+    checkCallOptions(options);
     const path = pathOf(this.#account, 'lock', anId(id, 'id'));
     const body = await this.#calls.rest('GET', path, [lockName(id)], options);
     return infoOf({ ...body, LockID: id } as unknown as WireLock);
@@ -42,8 +58,10 @@ export class Locks {
 
   /** Whether the lock is held under this fence right now. For a service that receives fences, perhaps too late. */
   async isHeld(id: string, fence: number, options?: CallOptions): Promise<boolean> {
+    checkCallOptions(options);
+    const path = pathOf(this.#account, 'lock', anId(id, 'id'), { fence: anInteger(fence, 'fence', 1) });
     try {
-      await this.#calls.rest('GET', pathOf(this.#account, 'lock', anId(id, 'id'), { fence }), [lockName(id)], options);
+      await this.#calls.rest('GET', path, [lockName(id)], options);
       return true;
     } catch (error) {
       if (error instanceof LockLostError) return false;
@@ -52,14 +70,18 @@ export class Locks {
   }
 
   /** One page of the held locks, in byte order of their ids. */
-  async page({ prefix, after, limit, signal }: PageOptions = {}): Promise<LockPage> {
+  async page(options: PageOptions = {}): Promise<LockPage> {
+    checkPage(options);
+    const { prefix, after, limit, signal } = options;
     const path = pathOf(this.#account, 'lock', undefined, { prefix, after, limit });
     const body = await this.#calls.rest('GET', path, [], { signal });
     const { Locks, More, After, Rev } = body as unknown as WireLockPage;
     return { locks: Locks.map((row) => infoOf({ ...row, Locked: true })), rev: Rev, ...(More && { after: After! }) };
   }
 
+  /** Iterates over the held locks whose ids begin with the prefix. Each page shows one moment. */
   list(prefix: string, options: Omit<PageOptions, 'prefix'> = {}): AsyncGenerator<LockInfo, void, undefined> {
+    checkListArguments(prefix, options);
     return leavable(options.signal, (signal) => this.#list(prefix, { ...options, signal }));
   }
 
@@ -74,7 +96,8 @@ export class Locks {
 
   /** Takes the lock away from its holder, whose lock is then lost. Requires the scope `force`. */
   async force(id: string, options?: CallOptions): Promise<void> {
-    await this.#calls.batch({ unlock: { id } }, options);
+    checkCallOptions(options);
+    await this.#calls.batch({ unlock: { id } }, { signal: options?.signal, renaming: { 'unlock.': '' } });
   }
 }
 

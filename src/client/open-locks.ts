@@ -7,11 +7,13 @@
  *
  * Without that, each of them would stay locked at the server until its ttl is over.
  */
-import { ClosedError } from './errors.ts';
+import { ClosedError, type ReleasedError } from './errors.ts';
 import type { LeaseClock } from './lease-clock.ts';
 
 export interface Releasable {
   release(): Promise<void>;
+  /** Tells those who work under the lock that it is being given back: its signal fires. */
+  interrupt(reason: ReleasedError): void;
 }
 
 /** Milliseconds. An unreachable server does not keep the process alive: unreleased locks then end with their ttl. */
@@ -71,6 +73,11 @@ export class OpenLocks {
       this.#acquires.delete(own);
       caller?.removeEventListener('abort', abort);
     }
+  }
+
+  /** Fires the signals of the locks that are held. */
+  interrupt(reason: ReleasedError): void {
+    for (const lock of this.#held) lock.interrupt(reason);
   }
 
   /** Gives everything back, as far as that is possible within 3 seconds. */

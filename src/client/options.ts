@@ -1,13 +1,20 @@
+import { anInteger, durationMs, gotText, type Duration } from './checks.ts';
+import { InvalidError } from './errors.ts';
+import { optionFault, type NamesOf } from './option-names.ts';
+
 /** Options of a client, with their defaults from the environment. */
 export interface DragonLockOptions {
   /** URL of the server. Default: `DRAGONLOCK_URL`, or `http://127.0.0.1:8081`. */
   readonly url?: string | undefined;
-  /** Default: `DRAGONLOCK_ACCOUNT`. */
+  /** The account whose keys and locks these are. Default: `DRAGONLOCK_ACCOUNT`. */
   readonly account?: string | undefined;
-  /** Default: `DRAGONLOCK_TOKEN`; without it, the client sends no token. */
+  /** The token that the server knows. Default: `DRAGONLOCK_TOKEN`; without it, the client sends no token. */
   readonly token?: string | undefined;
-  /** Milliseconds for one call with all its retries, in addition to the wait that it asks for. Default 15,000. */
-  readonly timeout?: number | undefined;
+  /**
+   * Milliseconds, or `'15s'`, for one call with all its retries, in addition to the wait that it asks for. Default
+   * 15,000.
+   */
+  readonly timeout?: Duration | undefined;
   /** Calls of one turn of the event loop travel in one request. Default true. */
   readonly coalesce?: boolean | undefined;
   /**
@@ -17,6 +24,11 @@ export interface DragonLockOptions {
   readonly retryWrites?: boolean | undefined;
   /** Connections for calls that do not wait; each waiting call and each watch has one of its own. Default 8. */
   readonly connections?: number | undefined;
+  /**
+   * On SIGTERM and SIGINT, closes the client, so that nothing stays locked for its ttl, and then ends the process by the
+   * same signal, unless the application listens to it too. Default false.
+   */
+  readonly releaseOnSignals?: boolean | undefined;
 }
 
 export interface Settings {
@@ -28,15 +40,30 @@ export interface Settings {
   readonly coalesce: boolean;
   readonly retryWrites: boolean;
   readonly connections: number;
+  readonly releaseOnSignals: boolean;
 }
+
+const optionNames: NamesOf<DragonLockOptions> = {
+  url: true,
+  account: true,
+  token: true,
+  timeout: true,
+  coalesce: true,
+  retryWrites: true,
+  connections: true,
+  releaseOnSignals: true,
+};
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Combines options and environment. @throws TypeError that names the option */
 export function settingsOf(options: DragonLockOptions, environment: Environment): Settings {
+  const fault = optionFault(options, optionNames);
+  if (fault !== undefined) throw new TypeError(fault);
   const url = options.url ?? set(environment['DRAGONLOCK_URL']) ?? 'http://127.0.0.1:8081';
   const account = options.account ?? set(environment['DRAGONLOCK_ACCOUNT']);
   const token = options.token ?? set(environment['DRAGONLOCK_TOKEN']);
+  if (typeof url !== 'string') throw new TypeError(`url: expected a string, got ${gotText(url)}`);
   if (account === undefined) {
     throw new TypeError('account: expected it as an option or in DRAGONLOCK_ACCOUNT, got neither');
   }
@@ -50,10 +77,11 @@ export function settingsOf(options: DragonLockOptions, environment: Environment)
     url: baseUrl(url),
     account,
     token,
-    timeoutMs: positive(options.timeout ?? 15_000, 'timeout', 'milliseconds'),
-    coalesce: options.coalesce ?? true,
-    retryWrites: options.retryWrites ?? true,
-    connections: positive(options.connections ?? 8, 'connections', 'a whole number'),
+    timeoutMs: asTypeError(() => durationMs(options.timeout ?? 15_000, 'timeout')),
+    coalesce: yesOrNo(options.coalesce ?? true, 'coalesce'),
+    retryWrites: yesOrNo(options.retryWrites ?? true, 'retryWrites'),
+    connections: asTypeError(() => anInteger(options.connections ?? 8, 'connections', 1)),
+    releaseOnSignals: yesOrNo(options.releaseOnSignals ?? false, 'releaseOnSignals'),
   };
 }
 
@@ -72,7 +100,16 @@ function baseUrl(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-function positive(value: number, name: string, what: string): number {
-  if (!Number.isFinite(value) || value <= 0) throw new TypeError(`${name}: expected ${what} above 0, got ${value}`);
+function yesOrNo(value: boolean, name: string): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`${name}: expected true or false, got ${gotText(value)}`);
   return value;
+}
+
+/** A constructor has no server to ask and throws at once: its mistakes are TypeErrors. */
+export function asTypeError<Result>(check: () => Result): Result {
+  try {
+    return check();
+  } catch (error) {
+    throw error instanceof InvalidError ? new TypeError(error.message) : error;
+  }
 }

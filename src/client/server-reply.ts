@@ -10,7 +10,8 @@
  *     one or none      no                   408, 425, 429, 5xx  no reply
  *     one or none      no                   any other           of a foreign server
  */
-import { errorOfReply, NotDragonLockError } from './errors.ts';
+import { errorOfReply } from './error-of-reply.ts';
+import { NotDragonLockError } from './errors.ts';
 import { requireVersion } from './server-version.ts';
 import { TransportError, type WireReply } from './transport.ts';
 

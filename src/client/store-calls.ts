@@ -1,16 +1,36 @@
 /** Sends the calls that do not wait through the call queue: batches as batches, the rest as REST calls. */
 import { ttlMsMax } from '../shared/limits.ts';
-import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
+import { fromWire, namesIn, type Batch, type BatchResult } from './batch.ts';
+import { toWire } from './batch-to-wire.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call, Retry } from './pending-call.ts';
+import { durationMs } from './checks.ts';
+import { inClientNames, type Renaming } from './client-names.ts';
 import { DuplicateRequestError } from './errors.ts';
 import type { CallQueue } from './call-queue.ts';
+import { checkOptions, type NamesOf } from './option-names.ts';
 import type { Settings } from './options.ts';
 import { retryId } from './retry-id.ts';
 
+/** Options of every call. */
 export interface CallOptions {
   /** Rejects the call with the signal's reason. A request that was already sent may still happen. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What only calls of the client know of a batch. */
+export interface BatchCallOptions extends CallOptions {
+  /** Tells more of the batch than can be seen of it. */
+  readonly retry?: Retry;
+  /** The names that the caller has written, for messages. */
+  readonly renaming?: Renaming;
+}
+
+const callNames: NamesOf<CallOptions> = { signal: true };
+
+/** @throws InvalidError */
+export function checkCallOptions(options: CallOptions | undefined): void {
+  checkOptions(options, callNames);
 }
 
 export class StoreCalls {
@@ -24,8 +44,15 @@ export class StoreCalls {
     this.#settings = sender.settings;
   }
 
-  /** @param retry tells more of the batch than can be seen of it */
-  async batch(batch: Batch, { signal, retry }: CallOptions & { retry?: Retry } = {}): Promise<BatchResult> {
+  async batch(batch: Batch, options: BatchCallOptions = {}): Promise<BatchResult> {
+    try {
+      return await this.#batch(batch, options);
+    } catch (error) {
+      throw inClientNames(error, options.renaming);
+    }
+  }
+
+  async #batch(batch: Batch, { signal, retry }: BatchCallOptions): Promise<BatchResult> {
     const wire = toWire(batch);
     const ownId = this.#addId(batch, wire);
     const text = JSON.stringify(wire);
@@ -34,7 +61,7 @@ export class StoreCalls {
       path: `/db/${this.#settings.account}`,
       body: () => text,
       retry: retry ?? (ownId === undefined ? retryOf(batch) : 'idempotent'),
-      waitMs: batch.lock?.wait ?? 0,
+      waitMs: batch.lock?.wait === undefined ? 0 : durationMs(batch.lock.wait, 'lock.wait', { min: 0 }),
       signal,
     };
     try {
@@ -58,7 +85,11 @@ export class StoreCalls {
     const read = method === 'GET';
     const id = !read && this.#settings.retryWrites ? retryId(this.#sender.clock.mark().wallMs) : undefined;
     const retry: Retry = read ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
-    return (await this.#queue.run({ method, path, idempotencyKey: id, retry, signal, names })).body;
+    try {
+      return (await this.#queue.run({ method, path, idempotencyKey: id, retry, signal, names })).body;
+    } catch (error) {
+      throw inClientNames(error);
+    }
   }
 
   #run(call: Call, batch: Batch, text: string): Promise<Answer> {

@@ -7,12 +7,22 @@
  * order, each once, none missing. It begins with a list, and the commits that follow apply to it. If the watch lags so
  * far that the server's history no longer reaches back to its position, another list replaces the missed commits.
  */
+import { showCallers } from './caller.ts';
 import { entryOf, type Entry, type WireEntry } from './batch.ts';
 import type { CallSender } from './call-sender.ts';
-import { anId } from './checks.ts';
+import { anId, anInteger, gotText, invalid } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';
 import { leavable } from './leavable.ts';
+import { checkList, checkOptions, type NamesOf } from './option-names.ts';
+import type {
+  Change,
+  KeyState,
+  PrefixEvent,
+  WatchKeyOptions,
+  WatchOptions,
+  WatchPrefixOptions,
+} from './watch-events.ts';
 import { isTransient } from './retry.ts';
 import { TransportError } from './transport.ts';
 
@@ -21,41 +31,17 @@ const pollMs = 30_000;
 /** Keys in one request. */
 const keysMax = 1000;
 
-export interface WatchOptions {
-  readonly signal?: AbortSignal | undefined;
-}
+const watchNames: NamesOf<WatchOptions> = { signal: true };
+const keyNames: NamesOf<WatchKeyOptions> = { version: true, signal: true };
+const prefixNames: NamesOf<WatchPrefixOptions> = { after: true, signal: true };
+const itemNames = { key: true, version: true } as const;
 
-export interface WatchKeyOptions extends WatchOptions {
-  /** Begin with the first state of another version; 0: the key does not exist. Default: the current state. */
-  readonly version?: number | undefined;
-}
-
-export type KeyState<Value = unknown> =
-  | { readonly kind: 'value'; readonly key: string; readonly version: number; readonly value: Value }
-  | { readonly kind: 'none'; readonly key: string; readonly version: 0; readonly expired: boolean };
-
-export interface WatchPrefixOptions extends WatchOptions {
-  /** Begin with the commits after this revision instead of a list: `rev` of the last event seen. */
-  readonly after?: number | undefined;
-}
-
-export type PrefixEvent<Value = unknown> =
-  /** Everything under the prefix. It replaces what the watcher knew before. */
-  | { readonly kind: 'list'; readonly entries: readonly Entry<Value>[]; readonly rev: number }
-  /** One commit. */
-  | { readonly kind: 'commit'; readonly changes: readonly Change<Value>[]; readonly rev: number };
-
-export type Change<Value = unknown> =
-  | {
-      readonly kind: 'set';
-      readonly key: string;
-      readonly version: number;
-      readonly value: Value;
-      readonly till?: number;
-    }
-  | { readonly kind: 'delete'; readonly key: string; readonly expired: boolean };
-
+/** Watches: `client.watch`. Each is an async iterator that ends with its loop, its signal, or the client. */
 export class Watches {
+  static {
+    showCallers(this, 'key', 'keys', 'prefix');
+  }
+
   readonly #sender: CallSender;
   readonly #kv: KeyValues;
 
@@ -64,19 +50,30 @@ export class Watches {
     this.#kv = kv;
   }
 
-  key<Value = unknown>(
-    key: string,
-    { version, signal }: WatchKeyOptions = {},
-  ): AsyncGenerator<KeyState<Value>, never, undefined> {
+  /** The current state of a key, then each change. */
+  key<Value = unknown>(key: string, options: WatchKeyOptions = {}): AsyncGenerator<KeyState<Value>, never, undefined> {
+    checkOptions(options, keyNames);
+    anId(key, 'key');
+    const { version, signal } = options;
+    if (version !== undefined) anInteger(version, 'version', 0);
     return this.keys<Value>([version === undefined ? key : { key, version }], { signal });
   }
 
   /** The current state of each key, then each change. A key can come with the version that the watcher knows. */
   keys<Value = unknown>(
     keys: readonly (string | { readonly key: string; readonly version: number })[],
-    { signal }: WatchOptions = {},
+    options: WatchOptions = {},
   ): AsyncGenerator<KeyState<Value>, never, undefined> {
-    return leavable(signal, (stop) => this.#keys<Value>(keys, stop));
+    checkOptions(options, watchNames);
+    checkList(keys, 'keys');
+    for (const [i, item] of keys.entries()) {
+      if (typeof item !== 'string') {
+        checkOptions(item, itemNames, `keys[${i}]`);
+        anInteger(item.version, `keys[${i}].version`, 0);
+      }
+      anId(typeof item === 'string' ? item : item.key, `keys[${i}]`);
+    }
+    return leavable(options.signal, (stop) => this.#keys<Value>(keys, stop));
   }
 
   async *#keys<Value>(
@@ -86,8 +83,8 @@ export class Watches {
     const versions = new Map<string, number>();
     const unknown: string[] = [];
     for (const item of keys) {
-      if (typeof item === 'string') unknown.push(anId(item, 'key'));
-      else versions.set(anId(item.key, 'key'), item.version);
+      if (typeof item === 'string') unknown.push(item);
+      else versions.set(item.key, item.version);
     }
     for (let i = 0; i < unknown.length; i += keysMax) {
       const part = unknown.slice(i, i + keysMax);
@@ -114,10 +111,15 @@ export class Watches {
     }
   }
 
+  /** Everything under a prefix, then each commit that changes it: in order, each once, none missing. */
   prefix<Value = unknown>(
     prefix: string,
-    { after, signal }: WatchPrefixOptions = {},
+    options: WatchPrefixOptions = {},
   ): AsyncGenerator<PrefixEvent<Value>, never, undefined> {
+    checkOptions(options, prefixNames);
+    if (typeof prefix !== 'string') throw invalid(`prefix: expected a string, got ${gotText(prefix)}`);
+    const { after, signal } = options;
+    if (after !== undefined) anInteger(after, 'after', 0);
     return leavable(signal, (stop) => this.#prefix<Value>(prefix, after, stop));
   }
 

@@ -104,6 +104,7 @@ export const errorCodes = {
   },
 } as const satisfies Record<string, { status: number; retryable: boolean; meaning: string }>;
 
+/** What is wrong, in one word for programs. */
 export type ErrorCode = keyof typeof errorCodes;
 
 /** An error that a client caused or must handle: a value, never an exception, inside the server. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as exported from '../../src/client/exports.ts';
-import { clientCodes, errorOfReply } from '../../src/client/errors.ts';
+import { errorOfReply } from '../../src/client/error-of-reply.ts';
+import { clientCodes } from '../../src/client/errors.ts';
 import { errorCodes } from '../../src/protocol/errors.ts';
 import { readDoc, tableUnder } from '../docs/markdown.ts';
 

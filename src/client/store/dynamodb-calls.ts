@@ -6,8 +6,11 @@
 
 /** The methods of the `DynamoDB` client that the store calls. */
 export interface DynamoDbCalls {
+  /** Reads one item. */
   getItem(input: GetItemInput): Promise<{ readonly Item?: Item | undefined }>;
+  /** Changes one item, on a condition. */
   updateItem(input: UpdateItemInput): Promise<UpdateItemOutput>;
+  /** Reads the items of a partition. */
   query(input: QueryInput): Promise<QueryOutput>;
 }
 

@@ -8,14 +8,23 @@
  * `put` and `delete` replace any state, so they name none in a condition: if the network delays one of them until its
  * sender has given up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
  */
+import { showCallers } from '../caller.ts';
+import { durationMs, gotText, type Duration } from '../checks.ts';
 import { OutcomeUnknownError } from '../errors.ts';
+import { onEndingSignal } from '../exit-signals.ts';
+import { checkJson } from '../json-values.ts';
+import { checkOptions, type NamesOf } from '../option-names.ts';
+import { asTypeError } from '../options.ts';
 import { OpenLocks } from '../open-locks.ts';
 import { DynamoDbLock } from './dynamodb-lock.ts';
 import type { DynamoDbCalls, Item } from './dynamodb-calls.ts';
+import { deadlineAttributes, pairOf } from './dynamodb-pair.ts';
 import { DynamoDbTable, numberOf, textOf, type ItemChange } from './dynamodb-table.ts';
 import { StoreLocker } from './locker.ts';
 import {
+  checkPrevious,
   checkTtl,
+  storeOptions,
   ttlOf,
   type AtomicPutOptions,
   type KVPair,
@@ -28,51 +37,84 @@ import {
 import { KeyExists, KeyModified, KeyNotFound } from './store-errors.ts';
 import { systemEnvironment, type Environment } from './environment.ts';
 
+/** Options of a store in DynamoDB. */
 export interface DynamoDbStoreOptions {
   /** A `DynamoDB` client of `@aws-sdk/client-dynamodb`. */
   readonly client: DynamoDbCalls;
+  /** A table made from `dynamoDbTable`. */
   readonly tableName: string;
   /** Stores of different partitions share only the table. */
   readonly partition: string;
-  /** Milliseconds between two polls of a waiter, ± a half at random. Default 1,000. */
-  readonly pollMs?: number;
+  /** Milliseconds, or `'1s'`, between two polls of a waiter, ± a half at random. Default 1,000. */
+  readonly pollMs?: Duration;
+  /** As of the client: on SIGTERM and SIGINT, closes the store, and then ends the process. Default false. */
+  readonly releaseOnSignals?: boolean;
+  /** Clocks and randomness, for tests. */
   readonly environment?: Environment;
 }
 
-/** DynamoDB may delete an item this long after its end: longer than any request is in flight. */
-const collectAfterMs = 3_600_000;
+const optionNames: NamesOf<DynamoDbStoreOptions> = {
+  client: true,
+  tableName: true,
+  partition: true,
+  pollMs: true,
+  releaseOnSignals: true,
+  environment: true,
+};
 
+/** A store in a table of DynamoDB. */
 export class DynamoDbStore implements Store {
+  static {
+    showCallers(this, 'put', 'get', 'list', 'delete', 'exists', 'atomicPut', 'atomicDelete', 'newLock');
+  }
+
   readonly #table: DynamoDbTable;
   readonly #partition: string;
   readonly #pollMs: number;
   readonly #environment: Environment;
   readonly #open = new OpenLocks();
 
-  constructor({ client, tableName, partition, pollMs = 1000, environment }: DynamoDbStoreOptions) {
-    if (partition === '' || partition.includes('#')) {
-      throw new RangeError(`partition: expected a name without "#", got "${partition}"`);
+  /** Set with `releaseOnSignals`: stops listening. */
+  readonly #ignoreSignals: (() => void) | undefined;
+
+  /** @throws TypeError that names the option */
+  constructor(options: DynamoDbStoreOptions) {
+    asTypeError(() => checkOptions(options, optionNames));
+    const { client, tableName, partition, pollMs = 1000, releaseOnSignals = false, environment } = options;
+    if (typeof partition !== 'string' || partition === '' || partition.includes('#')) {
+      throw new TypeError(`partition: expected a name without "#", got ${gotText(partition)}`);
     }
     this.#table = new DynamoDbTable(client, tableName);
     this.#partition = partition;
-    this.#pollMs = pollMs;
+    this.#pollMs = asTypeError(() => durationMs(pollMs, 'pollMs'));
     this.#environment = environment ?? systemEnvironment;
+    if (releaseOnSignals) {
+      this.#ignoreSignals = onEndingSignal((reason) => {
+        this.#open.interrupt(reason);
+        return this.close();
+      });
+    }
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
+    storeOptions.put(options);
     await this.#table.change({
       ...this.#putChange(key, options.value, this.#deadlineIn(ttlOf(options))),
       unsafeToRepeat: true,
     });
   }
 
-  async get(key: string, { consistent = true }: ReadOptions = {}): Promise<KVPair> {
+  async get(key: string, options: ReadOptions = {}): Promise<KVPair> {
+    storeOptions.read(options);
+    const { consistent = true } = options;
     const item = this.#live(await this.#table.read(this.#partition, key, consistent));
     if (item === undefined) throw new KeyNotFound(`There is no key "${key}".`);
     return pairOf(item);
   }
 
-  async list(prefix: string, { consistent = true }: ReadOptions = {}): Promise<KVPair[]> {
+  async list(prefix: string, options: ReadOptions = {}): Promise<KVPair[]> {
+    storeOptions.read(options);
+    const { consistent = true } = options;
     const items = await this.#table.list(this.#partition, prefix, consistent);
     const pairs = items.filter((item) => this.#live(item) !== undefined).map((item) => pairOf(item));
     if (pairs.length === 0) throw new KeyNotFound(`There is no key that begins with "${prefix}".`);
@@ -87,11 +129,14 @@ export class DynamoDbStore implements Store {
     });
   }
 
-  async exists(key: string, { consistent = true }: ReadOptions = {}): Promise<boolean> {
+  async exists(key: string, options: ReadOptions = {}): Promise<boolean> {
+    storeOptions.read(options);
+    const { consistent = true } = options;
     return this.#live(await this.#table.read(this.#partition, key, consistent)) !== undefined;
   }
 
   async atomicPut(key: string, options: AtomicPutOptions = {}): Promise<KVPair> {
+    storeOptions.atomicPut(options);
     const { previous } = options;
     if (previous === undefined) return await this.#create(key, options);
     const isPlain = options.ttl === undefined && options.noExpiry === undefined;
@@ -106,6 +151,7 @@ export class DynamoDbStore implements Store {
   }
 
   async atomicDelete(key: string, previous: KVPair): Promise<void> {
+    checkPrevious(previous);
     const changed = await this.#table.change({ ...this.#deleteChange(key), ...this.#ifUnchanged(previous) });
     if (changed.kind === 'done') return;
     if (!changed.sure) throw outcomeUnknown(key);
@@ -114,6 +160,8 @@ export class DynamoDbStore implements Store {
   }
 
   newLock(key: string, options: LockOptions = {}): Locker {
+    storeOptions.lock(options);
+    if (options.value !== undefined) checkJson(options.value, 'value');
     const lock = new DynamoDbLock({
       key,
       ttlMs: checkTtl(options.ttl),
@@ -131,8 +179,9 @@ export class DynamoDbStore implements Store {
     return new StoreLocker({ key, backend: lock, options, environment: this.#environment, open: this.#open });
   }
 
-  close(): Promise<void> {
-    return this.#open.close(this.#environment.clock);
+  async close(): Promise<void> {
+    await this.#open.close(this.#environment.clock);
+    this.#ignoreSignals?.();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -181,6 +230,7 @@ export class DynamoDbStore implements Store {
   }
 
   #putChange(key: string, value: unknown, deadlineMs: number | undefined): ItemChange {
+    if (value !== undefined) checkJson(value, 'value');
     const nonce = this.#environment.nonce();
     const timed: Item = deadlineMs === undefined ? {} : deadlineAttributes(deadlineMs);
     return {
@@ -231,22 +281,6 @@ export class DynamoDbStore implements Store {
     const deadlineMs = numberOf(item, 'deadline');
     return deadlineMs === undefined || deadlineMs > this.#nowMs() ? item : undefined;
   }
-}
-
-function deadlineAttributes(deadlineMs: number): { deadline: { N: string }; expires: { N: string } } {
-  const expires = Math.ceil((deadlineMs + collectAfterMs) / 1000);
-  return { deadline: { N: String(deadlineMs) }, expires: { N: String(expires) } };
-}
-
-function pairOf(item: Item): KVPair {
-  const expires = numberOf(item, 'deadline');
-  return {
-    key: textOf(item, 'name') ?? '',
-    value: JSON.parse(textOf(item, 'value') ?? 'null'),
-    version: numberOf(item, 'version') ?? 0,
-    tag: textOf(item, 'nonce') ?? '',
-    ...(expires !== undefined && { expires }),
-  };
 }
 
 function outcomeUnknown(key: string): OutcomeUnknownError {

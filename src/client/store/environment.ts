@@ -2,6 +2,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { systemLeaseClock, type LeaseClock } from '../lease-clock.ts';
 
+/** Clocks and randomness of a store. */
 export interface Environment {
   /**
    * Leases use its monotonic time, which machines never compare. Deadlines of pairs use its wall time, because other

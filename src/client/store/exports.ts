@@ -1,4 +1,6 @@
 /** The package `dragonlock/store`, name by name. */
+import '../check-node.ts';
+
 export { DragonLockStore, type DragonLockStoreOptions } from './dragon-lock-store.ts';
 export { DynamoDbStore, type DynamoDbStoreOptions } from './dynamodb-store.ts';
 export type { DynamoDbCalls } from './dynamodb-calls.ts';
@@ -24,4 +26,5 @@ export {
   StoreError,
 } from './store-errors.ts';
 export type { Environment } from './environment.ts';
-export { LeaseUnknownError, LockLostError, OutcomeUnknownError } from '../errors.ts';
+export type { Duration } from '../checks.ts';
+export { InvalidError, LeaseUnknownError, LockLostError, OutcomeUnknownError } from '../errors.ts';

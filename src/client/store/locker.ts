@@ -10,11 +10,12 @@
  * of the request that began or renewed the lease; it renews after a third, and gives up a little before the end. So the
  * holder is always the first to know that its lease is over.
  */
+import { currentCaller, showCallers, type Caller } from '../caller.ts';
 import { LockLostError } from '../errors.ts';
 import { LeaseKeeper } from '../lease.ts';
 import type { Mark } from '../lease-clock.ts';
-import type { OpenLocks } from '../open-locks.ts';
-import { checkTtl, type Lease, type Locker, type LockOptions } from './store.ts';
+import type { OpenLocks, Releasable } from '../open-locks.ts';
+import { checkTtl, storeOptions, type Lease, type Locker, type LockOptions, type WatchOptions } from './store.ts';
 import { LockAcquireCancelled, LockAcquireFailed } from './store-errors.ts';
 import { isAborted, type Environment } from './environment.ts';
 
@@ -55,12 +56,19 @@ export interface StoreLockerOptions {
 }
 
 export class StoreLocker implements Locker {
+  static {
+    showCallers(this, 'lock', 'unlock');
+  }
+
   readonly #key: string;
   readonly #backend: LockBackend;
   readonly #options: LockOptions;
   readonly #environment: Environment;
   readonly #open: OpenLocks;
-  readonly #releasable = { release: () => this.unlock() };
+  readonly #releasable: Releasable = {
+    release: () => this.unlock(),
+    interrupt: (reason) => this.#held?.lease.interrupt(reason),
+  };
   #waiting = false;
   #held: Held | undefined;
 
@@ -72,7 +80,10 @@ export class StoreLocker implements Locker {
     this.#open = open;
   }
 
-  async lock({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Lease> {
+  async lock(options: WatchOptions = {}): Promise<Lease> {
+    storeOptions.signal(options);
+    const { signal } = options;
+    const caller = currentCaller();
     if (this.#waiting || this.#held?.lease.state === 'held') {
       throw new LockAcquireFailed(`Cannot lock "${this.#key}": this locker holds it or waits for it already.`);
     }
@@ -81,7 +92,7 @@ export class StoreLocker implements Locker {
     try {
       return await this.#open.acquire(signal, async (stop) => {
         const grant = await this.#acquire(stop);
-        const lease = this.#keep(grant);
+        const lease = this.#keep(grant, caller);
         this.#held = { grant, lease };
         this.#open.hold(this.#releasable);
         return { fence: grant.fence, lost: lease.signal };
@@ -123,7 +134,7 @@ export class StoreLocker implements Locker {
     return new LockAcquireCancelled(`The wait for the lock "${this.#key}" was cancelled.`, { cause });
   }
 
-  #keep(grant: LockGrant): LeaseKeeper {
+  #keep(grant: LockGrant, caller: Caller | undefined): LeaseKeeper {
     const { ttl, noRenewal = false, renewalStop } = this.#options;
     // A renewal that never settles leaves the lease as it is until it expires.
     const never = new Promise<never>(() => {});
@@ -132,6 +143,7 @@ export class StoreLocker implements Locker {
       ttlMs: checkTtl(ttl),
       clock: this.#environment.clock,
       sentAt: grant.sentAt,
+      caller,
       renew: (timeoutMs) => (noRenewal || isAborted(renewalStop) ? never : grant.renew(timeoutMs)),
     });
   }

@@ -2,8 +2,10 @@
  * The errors of a store, named as in dynalock. Where dynalock has no name, both backends throw the client's errors:
  * LockLostError, LeaseUnknownError, OutcomeUnknownError.
  */
+import { TracedError } from '../caller.ts';
 
-export abstract class StoreError extends Error {}
+/** What all errors of a store have in common. */
+export abstract class StoreError extends TracedError {}
 
 /** The key does not exist: it never did, was deleted, or has expired. */
 export class KeyNotFound extends StoreError {

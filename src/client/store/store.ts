@@ -8,9 +8,13 @@
  * a backend guarantees, and `test/client/store/` checks both backends against it.
  *
  * Keys have 1 to 512 bytes of UTF-8 without NUL. Values are anything that JSON can express; `undefined` stands for
- * null. All durations are milliseconds, as in the client.
+ * null. Durations are milliseconds or have their unit, as in the client.
  */
+import { durationMs, invalid, type Duration } from '../checks.ts';
+import { ttlMsMax } from '../../shared/limits.ts';
+import { checkOptions, type NamesOf } from '../option-names.ts';
 
+/** Keys with versions, and locks, on one of two backends. */
 export interface Store extends AsyncDisposable {
   /** Writes a key, whether it exists or not. */
   put(key: string, options?: PutOptions): Promise<void>;
@@ -28,6 +32,7 @@ export interface Store extends AsyncDisposable {
   /** Deletes a key. A missing key is no error. */
   delete(key: string): Promise<void>;
 
+  /** Whether there is such a key. */
   exists(key: string, options?: ReadOptions): Promise<boolean>;
 
   /**
@@ -68,8 +73,11 @@ export interface WatchableStore extends Store {
   watchTree(prefix: string, options?: WatchOptions): AsyncIterable<KVPair[]>;
 }
 
+/** A key with its value. */
 export interface KVPair {
+  /** The key. */
   readonly key: string;
+  /** Any JSON. */
   readonly value: unknown;
   /** Grows with each write of the key. In DynamoDB it may start again some time after a deletion. */
   readonly version: number;
@@ -79,31 +87,38 @@ export interface KVPair {
   readonly expires?: number;
 }
 
+/** Options of `put`. */
 export interface PutOptions {
+  /** Any JSON. Default null. */
   readonly value?: unknown;
-  /** Lifetime of the pair. Default 20 s, as in dynalock. */
-  readonly ttl?: number;
+  /** Lifetime of the pair: milliseconds, or `'60s'`, `'5m'`, `'2h'`. Default 20 s, as in dynalock. */
+  readonly ttl?: Duration;
   /** The pair never expires. */
   readonly noExpiry?: boolean;
 }
 
+/** Options of `atomicPut`. */
 export interface AtomicPutOptions extends PutOptions {
   /** The pair to replace. Its deadline is kept, unless `ttl` or `noExpiry` is given. */
   readonly previous?: KVPair | undefined;
 }
 
+/** Options of calls that read. */
 export interface ReadOptions {
   /** `false` allows a slightly stale read where that is cheaper: in DynamoDB it costs half. */
   readonly consistent?: boolean;
 }
 
+/** Options of watches. */
 export interface WatchOptions {
+  /** Ends the watch. */
   readonly signal?: AbortSignal;
 }
 
+/** Options of `newLock`. */
 export interface LockOptions {
-  /** How long the lock outlives a holder that does not release it. Default 20 s. */
-  readonly ttl?: number;
+  /** How long the lock outlives a holder that does not release it: milliseconds, or `'30s'`. Default 20 s. */
+  readonly ttl?: Duration;
   /** Written as a pair under the lock's key while the lock is held. Absent: no pair is written. */
   readonly value?: unknown;
   /** Stops the renewal: the lock is then held until its lease expires. */
@@ -114,6 +129,7 @@ export interface LockOptions {
   readonly noPolling?: boolean;
 }
 
+/** Takes and gives back one lock, as often as you like. */
 export interface Locker {
   /**
    * Waits for the lock. The signal ends the waiting; it does nothing once the lock is held.
@@ -123,10 +139,11 @@ export interface Locker {
    */
   lock(options?: { readonly signal?: AbortSignal }): Promise<Lease>;
 
-  /** @throws LockLostError when this locker did not hold the lock any more, or never did */
+  /** Gives the lock back. @throws LockLostError when this locker did not hold the lock any more, or never did */
   unlock(): Promise<void>;
 }
 
+/** What a locker has while it holds its lock. */
 export interface Lease {
   /**
    * The fencing token: larger than that of every earlier lease of this lock, for ever. Send it with each write under
@@ -142,14 +159,37 @@ export interface Lease {
 
 export const defaultTtlMs = 20_000;
 
-/** @throws RangeError */
-export function checkTtl(ttl: number = defaultTtlMs): number {
-  if (Number.isFinite(ttl) && ttl > 0) return ttl;
-  throw new RangeError(`ttl: expected a number of milliseconds above 0, got ${ttl}`);
+const putNames: NamesOf<PutOptions> = { value: true, ttl: true, noExpiry: true };
+const atomicPutNames: NamesOf<AtomicPutOptions> = { ...putNames, previous: true };
+const readNames: NamesOf<ReadOptions> = { consistent: true };
+const signalNames: NamesOf<WatchOptions> = { signal: true };
+const lockNames: NamesOf<LockOptions> = { ttl: true, value: true, renewalStop: true, noRenewal: true, noPolling: true };
+
+/** The checks of options, which both backends share. Each throws an InvalidError. */
+export const storeOptions = {
+  put: (options: PutOptions): void => checkOptions(options, putNames),
+  atomicPut: (options: AtomicPutOptions): void => {
+    checkOptions(options, atomicPutNames);
+    if (options.previous !== undefined) checkPrevious(options.previous);
+  },
+  read: (options: ReadOptions): void => checkOptions(options, readNames),
+  signal: (options: WatchOptions): void => checkOptions(options, signalNames),
+  lock: (options: LockOptions): void => checkOptions(options, lockNames),
+} as const;
+
+/** @throws InvalidError */
+export function checkPrevious(previous: KVPair): void {
+  if (typeof previous === 'object' && previous !== null && Number.isSafeInteger(previous.version)) return;
+  throw invalid('previous: expected a pair that was read before');
+}
+
+/** @returns milliseconds. @throws InvalidError */
+export function checkTtl(ttl: Duration = defaultTtlMs): number {
+  return durationMs(ttl, 'ttl', { max: ttlMsMax });
 }
 
 /** The lifetime of the pair in milliseconds; `undefined`: it never expires. */
 export function ttlOf({ ttl, noExpiry = false }: PutOptions): number | undefined {
-  if (noExpiry && ttl !== undefined) throw new RangeError('expected ttl or noExpiry, got both');
+  if (noExpiry && ttl !== undefined) throw invalid('ttl: given together with noExpiry; expected one of the two');
   return noExpiry ? undefined : checkTtl(ttl);
 }

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LeaseUnknownError, LockLostError } from '../../../src/client/errors.ts';
+import { InvalidError, LeaseUnknownError, LockLostError } from '../../../src/client/errors.ts';
 import type { KVPair, Locker, LockOptions, Store } from '../../../src/client/store/store.ts';
 import {
   KeyExists,
@@ -73,8 +73,8 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     await store.put('stays', { value: 2, ttl: 1000 });
     await backend.sleep(1100);
     await assert.rejects(there, KeyNotFound);
-    await assert.rejects(store.put('both', { ttl: 1000, noExpiry: true }), RangeError);
-    await assert.rejects(store.put('never', { ttl: 0 }), RangeError);
+    await assert.rejects(store.put('both', { ttl: 1000, noExpiry: true }), InvalidError);
+    await assert.rejects(store.put('never', { ttl: 0 }), InvalidError);
   });
 
   claim('a list has every pair under its prefix, in order, and KeyNotFound for none', async (backend) => {
@@ -344,7 +344,7 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     await assert.rejects(lock.lock(), LockAcquireFailed);
     await lock.unlock();
     await assert.rejects(lock.unlock(), LockLostError);
-    assert.throws(() => store.newLock('jobs/1', { ttl: -1 }), RangeError);
+    assert.throws(() => store.newLock('jobs/1', { ttl: -1 }), InvalidError);
   });
 
   claim('values are anything that JSON can express', async (backend) => {

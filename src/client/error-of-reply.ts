@@ -1,0 +1,68 @@
+/** The class of each error of the server, keyed by its registry: a new code does not compile until it has a class. */
+import type { ErrorCode } from '../protocol/errors.ts';
+import {
+  CompactedError,
+  DiskFullError,
+  DragonLockError,
+  DrainingError,
+  DuplicateRequestError,
+  ForbiddenError,
+  IdempotencyMismatchError,
+  InternalError,
+  InvalidError,
+  LockLostError,
+  MethodNotAllowedError,
+  NotFoundError,
+  NotLockedError,
+  OutOfBoundsError,
+  OverflowError,
+  OverloadedError,
+  PreconditionFailedError,
+  QuotaExceededError,
+  RateLimitedError,
+  RequestInProgressError,
+  TooLargeError,
+  TooManyWaitersError,
+  UnauthorizedError,
+  UnsupportedMediaTypeError,
+  VersionMismatchError,
+} from './errors.ts';
+
+const classOf = {
+  invalid: InvalidError,
+  unauthorized: UnauthorizedError,
+  forbidden: ForbiddenError,
+  not_found: NotFoundError,
+  method_not_allowed: MethodNotAllowedError,
+  not_locked: NotLockedError,
+  lock_lost: LockLostError,
+  version_mismatch: VersionMismatchError,
+  precondition_failed: PreconditionFailedError,
+  overflow: OverflowError,
+  out_of_bounds: OutOfBoundsError,
+  duplicate_request: DuplicateRequestError,
+  request_in_progress: RequestInProgressError,
+  compacted: CompactedError,
+  too_large: TooLargeError,
+  unsupported_media_type: UnsupportedMediaTypeError,
+  idempotency_mismatch: IdempotencyMismatchError,
+  too_many_waiters: TooManyWaitersError,
+  rate_limited: RateLimitedError,
+  internal: InternalError,
+  overloaded: OverloadedError,
+  draining: DrainingError,
+  disk_full: DiskFullError,
+  quota_exceeded: QuotaExceededError,
+} as const satisfies Record<ErrorCode, typeof DragonLockError>;
+
+/** Makes the error of a reply from its JSON. @returns undefined if `body` is not an error body of Dragon Lock */
+export function errorOfReply(status: number, body: unknown): DragonLockError | undefined {
+  if (typeof body !== 'object' || body === null) return undefined;
+  const details = body as Record<string, unknown>;
+  const { Code, Message, RequestID } = details;
+  if (typeof Code !== 'string' || typeof Message !== 'string') return undefined;
+  const options = { status, details, ...(typeof RequestID === 'string' && { requestId: RequestID }) };
+  if (Object.hasOwn(classOf, Code)) return new classOf[Code as ErrorCode](Code as ErrorCode, Message, options);
+  // The code is newer than this client. The status says whether a retry can help.
+  return new DragonLockError(status >= 500 ? 'internal' : 'invalid', `${Code}: ${Message}`, options);
+}
