@@ -155,9 +155,10 @@ export class Router implements Dispatcher {
       for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, goingDown));
       return uncancellable;
     }
-    const { account } = batches[0]!;
+    const [first] = batches;
+    if (first === undefined) return uncancellable;
     const load: Load = {
-      use: this.#loads.use(account),
+      use: this.#loads.use(first.account),
       bytes: sink.bytes ?? requestBytes,
       waits: false,
       unanswered: batches.length,

@@ -83,7 +83,7 @@ flood(`${waiters} requests of 7 MiB wait for one lock`, waiters, async ({ server
     connection.socket.write(bytes);
     // A few at a time: what arrives has a limit of its own.
     const settled = async (): Promise<boolean> => refused + (await waiting()) >= n;
-    if (n % 4 === 3) await eventually('they wait or are refused', settled, 120_000);
+    if (n % 4 === 3) await eventually('they wait or are refused', settled, 600_000);
   }
   const counts = { waiting: await waiting(), refused };
   assert(refused > 0, JSON.stringify(counts));
@@ -102,7 +102,7 @@ flood(`${watches} watches of 1,000 keys each`, watches, async ({ server }) => {
     void connection.reply().then(() => (refused += 1));
     connection.socket.write(requestBytes('POST', '/watch/flood', { IDs, Wait: 300 }));
     const settled = async (): Promise<boolean> => refused + (await watching()) >= n;
-    if (n % 20 === 19) await eventually('they watch or are refused', settled, 120_000);
+    if (n % 20 === 19) await eventually('they watch or are refused', settled, 600_000);
   }
   const counts = { watching: await watching(), refused };
   assert(counts.watching > 5 && refused > 0, JSON.stringify(counts));
@@ -121,7 +121,7 @@ flood(`${streams} event streams from the past that are not read`, streams, async
   const endedNow = async (): Promise<number> => gauge(server, 'dragonlock_requests_total{operation="watch_stream"');
   const over = async (): Promise<boolean> =>
     (await endedNow()) + (await gauge(server, 'dragonlock_streams')) >= streams;
-  await eventually('all are open, or were closed', over, 120_000);
+  await eventually('all are open, or were closed', over, 600_000);
   // Each reads as far as its client lets it.
   for (let n = 0; n < 20; n += 1) await client.must('POST', '/db/flood/kv/k', n);
   const counts = { open: await gauge(server, 'dragonlock_streams'), ended: await endedNow() };
@@ -144,7 +144,7 @@ flood(`${scrapers} connections that pipeline GET /metrics and do not read`, scra
   return counts;
 });
 
-const readers = sized(8, 40);
+const readers = sized(5, 40);
 flood(
   `${readers} connections that pipeline lists and arrays of reads, and do not read`,
   readers,
