@@ -690,7 +690,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a request overtakes one whose body has not ended',
     file: 'src/front-end/http/sockets/request-order.ts',
-    find: 'return this.#taken === 0 && !this.#advancing;',
+    find: 'return this.#taken === 0 && !this.#advancing && this.#waiting.length === 0 && this.#isFree;',
     replace: 'return true;',
     caughtBy: { file: pipelines, test: 'a request without a body does not overtake one with a body' },
   },
@@ -1046,7 +1046,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'every pipelined request is begun at once',
-    file: 'src/front-end/http/sockets/pipeline.ts',
+    file: 'src/front-end/http/sockets/request-order.ts',
     find: 'return this.#unanswered < unansweredMax && this.#unreadBytes <= unreadBytesMax;',
     replace: 'return true;',
     caughtBy: { file: 'test/front-end/http/pipelining.test.ts', test: 'few are begun before the first is read' },

@@ -20,6 +20,7 @@ import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, PrefixWatch, StreamSink } from '../dispatcher.ts';
 import { historyReaderBytes } from '../memory-costs.ts';
 import type { RouterCounts } from '../router-counts.ts';
+import { busyReply, compactedReply, damagedReply } from './history-replies.ts';
 import { HistoryTurns } from './history-turns.ts';
 import { EventTexts, PollReader, StreamReader, type PrefixReader } from './prefix-readers.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
@@ -293,20 +294,4 @@ function hand(
     }
     if (stop()) return;
   }
-}
-
-/** Damaged history is gone for good, so the client has to do the same as when it was trimmed. */
-function damagedReply(oldest: Revision): Reply {
-  return compactedReply(oldest, 'is damaged; the log of the server says where');
-}
-
-const busyReply = failureReply(
-  revision(0),
-  failure('overloaded', 'The server has too many files open to read the history; nothing was missed: try again.'),
-);
-
-function compactedReply(oldest: Revision, state = 'is gone'): Reply {
-  const after = oldest - 1;
-  const message = `The history up to revision ${after} ${state}; list again, or watch after ${after} or later.`;
-  return failureReply(revision(0), failure('compacted', message, { Oldest: after }));
 }
