@@ -659,7 +659,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'the cursor to resume with is one too low',
-    file: 'src/router/watch/prefix-watches.ts',
+    file: 'src/router/watch/history-replies.ts',
     find: 'const after = oldest - 1;',
     replace: 'const after = oldest - 2;',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'a cursor older than what is kept' },

@@ -37,8 +37,8 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, dataRout
 }
 
 function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, limits: Limits): Command {
-  const query = queryIn(spec, request);
   if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
+  const query = queryIn(spec, request);
   const command = spec.command({
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',

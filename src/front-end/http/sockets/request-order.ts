@@ -25,7 +25,7 @@
 import { Socket } from 'node:net';
 import { Disconnects } from './disconnects.ts';
 
-const unansweredMax = 64;
+const unansweredMax = 32;
 const unreadBytesMax = 256 * 1024;
 /** Once so many wait, the socket is not read until all of them have begun. */
 const waitingMax = 16;

@@ -229,14 +229,13 @@ test('pipeline: of a connection that sends on while its requests wait, only so m
     before = parsed;
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   }
-  assert.ok(parsed < 7000, `${parsed} of ${count} requests were parsed`);
+  assert.ok(parsed < 4000, `${parsed} of ${count} requests were parsed`);
   assert.equal(dispatcher.asked.length, 1, 'none of them has begun');
   dispatcher.reply = () => ({});
   dispatcher.asked[0]!.client!.deliver(ok);
   await dispatcher.until(() => dispatcher.asked.length > 1);
   dispatcher.asked[1]!.client!.deliver(ok);
   const replies = await connection.take(count + 2);
-  const refused = replies.filter(({ status }) => status !== 200);
-  assert.ok(refused.length > 0 && refused.every(({ status, body }) => status === 503 && body.includes('earlier ones')));
-  assert.ok(dispatcher.asked.length >= 4000, `${dispatcher.asked.length} have begun`);
+  assert.ok(replies.every(({ status }) => status === 200));
+  assert.equal(dispatcher.asked.length, count + 2, 'in the end all have begun');
 });
