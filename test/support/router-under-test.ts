@@ -112,6 +112,7 @@ export class RouterUnderTest {
   readonly #fromShard: ReturnType<typeof encodeFromShard>[][][];
   readonly #arrive: ((message: FromShard) => void)[][];
   readonly #wakeAt: number[];
+  readonly #counts: RouterCounts;
   #deferred: (() => void)[] = [];
   readonly #random: SeededRandom | undefined;
   #replies = 0;
@@ -151,7 +152,7 @@ export class RouterUnderTest {
           wake: (delayMs) => (this.#wakeAt[index] = this.now + delayMs),
         }),
     );
-    const counts = new RouterCounts(RouterCounts.allocate(shards), shards);
+    const counts = (this.#counts = new RouterCounts(RouterCounts.allocate(shards), shards));
     this.routers = Array.from({ length: routers }, (_, index) => {
       const router = new Router({
         index,
@@ -260,7 +261,10 @@ export class RouterUnderTest {
 
   /** Asserts that no state in memory is left that only a request in flight may keep. */
   leftovers(): Record<string, number> {
+    const { inFlight, awaitingTransactions } = this.#counts;
     const left: Record<string, number> = {};
+    if (awaitingTransactions.value > 0) left['awaitingTransactions'] = awaitingTransactions.value;
+    for (const { value } of inFlight) if (value > 0) left['inFlight'] = (left['inFlight'] ?? 0) + value;
     for (const state of this.states) {
       const sizes = {
         holds: state.holds.size,
