@@ -139,8 +139,6 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
     'src/journal/file/journal-options.ts',
     'src/shard-worker/shard-thread.ts',
     'src/shared/clock.ts',
-    'src/client/lease-clock.ts',
-    'src/client/transport.ts',
     'src/front-end/http/event-stream.ts',
     'src/front-end/front-end.ts',
     'src/front-end/http/routes/watch-stream.ts',
@@ -161,6 +159,8 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
 test('files are touched in few places', () => {
   assertOnlyIn(/(from |getBuiltinModule\()'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
+    // The id of its thread.
+    'src/front-end/http/parse/body-thread.ts',
     'src/shared/reserved-disk.ts',
     'src/shared/raw-output.ts',
     'src/storage/lmdb/lmdb-store.ts',

@@ -15,10 +15,12 @@ import { waitMsMax, lockDurMsMax } from '../shared/limits.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call } from './pending-call.ts';
 import { anId, invalid } from './checks.ts';
-import { DragonLockError, LockLostError, NotLockedError } from './errors.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
+import { DragonLockError, LockLostError, NotLockedError, type ClientErrorCode } from './errors.ts';
 import type { Mark } from './lease-clock.ts';
 import type { LockFamily } from './lock-family.ts';
-import { ttlMin, type Acquisition, type HeldLock, type LockOptions } from './lock.ts';
+import { ttlMin, type Acquisition, type LockOptions } from './lock.ts';
+import type { OpenLocks } from './open-locks.ts';
 import type { Recover } from './batch.ts';
 
 const ttlMsDefault = 30_000;
@@ -28,32 +30,41 @@ export interface AcquireContext {
   readonly sender: CallSender;
   /** Sends through the call queue: in order with the client's other calls. */
   run(call: Call, names: readonly string[], batch?: string): Promise<Answer>;
-  readonly heldLocks: Set<HeldLock>;
-  /** Registers work that outlives the call. `close` waits for it. */
-  background(work: Promise<unknown>): void;
+  readonly open: OpenLocks;
 }
 
+/** After these the server may have granted the lock. */
+const doubtfulCodes: ReadonlySet<string> = new Set([
+  'outcome_unknown',
+  'closed',
+  'not_dragonlock',
+  'internal',
+] satisfies (ErrorCode | ClientErrorCode)[]);
+
+/** @param options with the signal of `OpenLocks`: it fires when the client is closed, too */
 export async function acquire(
   family: LockFamily,
   context: AcquireContext,
   id: string,
-  options: LockOptions,
+  options: LockOptions & { readonly signal: AbortSignal },
 ): Promise<Acquisition> {
   const { ttlMs, waitMs } = checked(id, options);
-  const { sender } = context;
+  const { sender, open } = context;
   const { clock } = sender;
   const owner = randomUUID();
   const startedAt = clock.mark();
   const leftMs = (): number => Math.max(0, waitMs - clock.since(startedAt));
   const { signal, meta } = options;
-  signal?.throwIfAborted();
+  let granted = false;
   try {
     for (;;) {
       const request = family.acquire({ id, owner, ttlMs, meta, leftMs: waitMs === 0 ? () => 0 : leftMs });
       const call: Call = { ...request, retry: 'idempotent', waitMs: leftMs(), signal };
       const answer = await (waitMs === 0 ? context.run(call, [family.nameOf(id)], request.batch) : sender.call(call));
       const { Lock: fence, Recover: recover } = answer.body as { Lock: number; Recover?: WireRecover };
-      const sentAt = await confirmed(family, context, { id, fence, owner, ttlMs }, answer.sentAt);
+      granted = true;
+      const sentAt = await confirmed(family, context, { id, fence, owner, ttlMs, signal }, answer.sentAt);
+      granted = sentAt !== undefined;
       if (sentAt === undefined && leftMs() > 0) continue;
       if (sentAt === undefined) {
         throw new NotLockedError(
@@ -61,7 +72,7 @@ export async function acquire(
           `The lock ${JSON.stringify(id)} was granted, but expired before the reply came.`,
         );
       }
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       return {
         id,
         fence,
@@ -69,17 +80,19 @@ export async function acquire(
         ttlMs,
         sentAt,
         clock,
-        heldLocks: context.heldLocks,
-        renew: (ttl, timeoutMs) => renew(family, sender, { id, fence, owner, ttlMs: ttl }, timeoutMs),
+        open,
+        // Closing waits for it: a renewal that arrives after the release can take a mutex anew.
+        renew: (ttl, timeoutMs) => open.track(renew(family, sender, { id, fence, owner, ttlMs: ttl }, timeoutMs)),
         release: async () => {
           await context.run(...releaseCall(family, { id, fence }));
         },
       };
     }
   } catch (error) {
-    // A refused acquire has nothing to give back. After any other failure the lock may have been granted.
-    if (!(error instanceof DragonLockError) || error.code === 'outcome_unknown') {
-      context.background(abandon(family, context, id, owner));
+    // A refused acquire has nothing to give back, and neither has one that was never sent.
+    const doubtful = granted || !(error instanceof DragonLockError) || doubtfulCodes.has(error.code);
+    if (doubtful && sender.contacted) {
+      void open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));
     }
     throw error;
   }
@@ -90,6 +103,7 @@ export interface Lessee {
   readonly fence: number;
   readonly owner: string;
   readonly ttlMs: number;
+  readonly signal?: AbortSignal;
 }
 
 interface WireRecover {
@@ -121,7 +135,8 @@ async function renew(
   lessee: Lessee,
   timeoutMs: number | undefined,
 ): Promise<Mark> {
-  const answer = await sender.call({ ...family.renew(lessee), retry: 'idempotent', timeoutMs });
+  const { signal } = lessee;
+  const answer = await sender.call({ ...family.renew(lessee), retry: 'idempotent', timeoutMs, signal });
   const { Lock: fence } = answer.body as { Lock: number };
   if (fence !== lessee.fence) {
     // The server grants a lost mutex anew when its owner asks again. That is another lease, not this one.
@@ -142,10 +157,29 @@ function releaseCall(family: LockFamily, of: { id: string; fence: number }): [Ca
   return [{ ...call, retry: 'idempotent' }, [family.nameOf(of.id)], batch];
 }
 
-/** Releases what may have been granted to an abandoned acquire; if its request is in flight, after that request. */
-async function abandon(family: LockFamily, context: AcquireContext, id: string, owner: string): Promise<void> {
-  const call: Call = { ...family.releaseByOwner(id, owner), retry: 'idempotent' };
-  await context.run(call, [family.nameOf(id)]).catch(() => undefined);
+/**
+ * Releases what may have been granted to an abandoned acquire; if its request is in flight, after that request. The
+ * acquire may still wait at the server, because a proxy can keep up the connection of a client that has gone. Another
+ * request of the same owner takes its place in the queue, and ends at once.
+ */
+async function abandon(
+  family: LockFamily,
+  context: AcquireContext,
+  { id, owner, ttlMs, waited }: { id: string; owner: string; ttlMs: number; waited: boolean },
+): Promise<void> {
+  const name = [family.nameOf(id)];
+  try {
+    await context.run({ ...family.releaseByOwner(id, owner), retry: 'idempotent' }, name);
+  } catch (error) {
+    if (!(waited && error instanceof LockLostError)) return;
+    const { batch: _, ...last } = family.acquire({ id, owner, ttlMs, meta: undefined, leftMs: () => 1 });
+    try {
+      const { body } = await context.run({ ...last, retry: 'idempotent', waitMs: 1 }, name);
+      await context.run(...releaseCall(family, { id, fence: Number(body['Lock']) }));
+    } catch {
+      // The usual case: somebody else has the lock, and nobody waits for us any more.
+    }
+  }
 }
 
 function checked(

@@ -6,7 +6,8 @@
  *
  * **Order.** Requests on different connections can overtake each other. So a call stays queued while a call on one of
  * the same keys, counters or locks is in flight. Later calls that share a name with a queued call stay queued too.
- * Calls on one key therefore run in the order in which they were made, awaited or not, even when they are sent again.
+ * Calls on one key therefore run in the order in which they were made, awaited or not, even when they are sent again or
+ * given up.
  *
  *     call ─► queued ─► (end of the turn, or a request came back) ─► array ─► in flight ─► answered
  *               └── a name is busy, or every connection is: stays ──┘
@@ -64,7 +65,12 @@ export class CallQueue {
           free();
           how(value);
         };
-      const pending = new PendingCall(call, this.#sender.clock.mark(), settle(resolve), settle(reject));
+      const pending = new PendingCall(
+        { ...call, ordered: call.retry !== 'safe' },
+        this.#sender.clock.mark(),
+        settle(resolve),
+        settle(reject),
+      );
       signal.addEventListener('abort', giveUp, { once: true });
       this.#enqueue({ call, pending });
     });

@@ -4,16 +4,13 @@
  *     attempt ─► reply ─────────────► resolved, or rejected with the error of its code
  *        ▲         │ transient (overloaded, draining, …): the server did nothing
  *        │         ▼
- *        └──── backoff ◄── no reply: not sent, or safe to repeat (a read, a write with an id)
+ *        └──── backoff ◄── no reply, or one of a gateway: not sent, or safe to repeat (a read, a write with an id)
  *                  │
  *                  └─► time is up: `unreachable` or, for a write that was sent, `outcome_unknown`
  *
  * The reply to an array answers each call separately. Calls that need another attempt stay together and in order. The
  * server refuses a whole array if one of its batches is malformed or not allowed. The sender then halves the array
  * until the culprit is alone.
- *
- * Before the first call the sender checks the server's version, so that a wrong URL or an old server is reported in one
- * clear line.
  */
 import type { Settings } from './options.ts';
 import {
@@ -24,10 +21,11 @@ import {
   ClosedError,
   type DragonLockError,
 } from './errors.ts';
+import { FirstContact } from './first-contact.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 import { PendingCall, type Answer, type Body, type Call } from './pending-call.ts';
-import { backoffMs, isTransient } from './retry.ts';
-import { requireVersion } from './server-version.ts';
+import { backoffMs, gatewayHintMs, isTransient } from './retry.ts';
+import { checkVersionReply, serverReply } from './server-reply.ts';
 import { TransportError, type Transport, type WireReply } from './transport.ts';
 
 export interface CallSenderDependencies {
@@ -45,9 +43,7 @@ export class CallSender {
   readonly clock: LeaseClock;
   readonly #transport: Transport;
   readonly #random: () => number;
-  /** Resolves once the server has reported a supported version. */
-  #versionCheck: Promise<void> | undefined;
-  #versionChecked = false;
+  readonly #contact: FirstContact;
   #closed = false;
   readonly #onClose = new AbortController();
 
@@ -56,11 +52,18 @@ export class CallSender {
     this.#transport = transport;
     this.clock = clock;
     this.#random = random;
+    this.#contact = new FirstContact({
+      ask: (signal) => this.#askVersion(signal),
+      pause: (delayMs, signal) => this.#pause(delayMs, signal),
+      atDeadline: (pending, run) => clock.pause(Math.max(0, this.#leftMs(pending)), run),
+      lostError: (pending, cause) => this.#lostError(pending, cause),
+      random,
+    });
   }
 
-  /** The server has reported a supported version. */
-  get versionChecked(): boolean {
-    return this.#versionChecked;
+  /** The server has reported a supported version. Before that, no call was sent. */
+  get contacted(): boolean {
+    return this.#contact.made;
   }
 
   get closed(): boolean {
@@ -77,7 +80,7 @@ export class CallSender {
   /** Settles all calls; never rejects. Several calls form an array of batches, and none of them waits in the server. */
   async send(calls: readonly PendingCall[]): Promise<void> {
     try {
-      if (!this.#versionChecked) await this.#checkVersion(calls);
+      if (!this.#contact.made) await this.#contact.waitFor(calls);
       await this.#sendUntilSettled(calls);
     } catch (error) {
       for (const pending of calls) if (!pending.settled) pending.reject(error);
@@ -86,7 +89,9 @@ export class CallSender {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#onClose.abort(new ClosedError());
+    const reason = new ClosedError();
+    this.#onClose.abort(reason);
+    this.#contact.close(reason);
     await this.#transport.close();
   }
 
@@ -99,20 +104,25 @@ export class CallSender {
       let hintMs = 0;
       try {
         const reply = await this.#attempt(open);
+        const json = serverReply(reply);
         if (reply.status >= 400 && open.length > 1) {
-          const error = this.#errorOf(reply);
+          const error = this.#errorOf(reply, json);
           // One batch made the server refuse all of them, and nothing was done. Halving finds it.
           if (!isTransient(error.code)) return await this.#sendHalves(open);
           failed = open.map((pending) => ({ pending, error }));
         } else {
-          failed = this.#settle(open, reply, sentAt);
+          failed = this.#settle(open, { reply, json, sentAt });
         }
         hintMs = failed.length > 0 ? (reply.retryAfterMs ?? 0) : 0;
       } catch (error) {
         if (!(error instanceof TransportError)) throw error;
         failed = this.#lost(open, error);
+        hintMs = gatewayHintMs(error.retryAfterMs);
       }
-      const delayMs = backoffMs(attempt, hintMs, this.#random());
+      const random = this.#random();
+      // A wait that was cut on its way has taken its time already.
+      const waitedMs = open.length === 1 && open[0]!.call.waitMs ? this.clock.since(sentAt) : 0;
+      const delayMs = Math.max(backoffMs(attempt, hintMs, random) - waitedMs, backoffMs(1, hintMs, random));
       open = this.#withTimeLeft(failed, delayMs);
       if (open.length > 0) await this.#pause(delayMs, open.length === 1 ? open[0]!.call.signal : undefined);
       open = open.filter((pending) => !pending.settled);
@@ -131,22 +141,22 @@ export class CallSender {
     const waitMs = call.waitMs ?? 0;
     const leftMs = this.#leftMs(first!);
     const attemptMs = waitMs + this.#timeoutMs(call) * attemptPart;
-    if (leftMs <= 0) throw new TransportError(new Error('the timeout passed before the request was sent'), false, true);
+    if (leftMs <= 0)
+      throw new TransportError(new Error('the timeout passed before the request was sent'), false, false);
     return this.#transport.send({
       method: call.method,
-      path: call.path,
+      path: typeof call.path === 'string' ? call.path : call.path(),
       body: open.length === 1 ? call.body?.() : `[${open.map((pending) => pending.call.body!()).join(',')}]`,
       idempotencyKey: call.idempotencyKey,
       timeoutMs: Math.min(leftMs, attemptMs),
       waits: waitMs > 0,
-      signal: open.length === 1 ? call.signal : undefined,
+      signal: open.length === 1 && call.ordered !== true ? call.signal : undefined,
     });
   }
 
   /** Settles each call by its reply. @returns the calls to send again, because the server did nothing for them */
-  #settle(open: readonly PendingCall[], reply: WireReply, sentAt: Mark): FailedCall[] {
+  #settle(open: readonly PendingCall[], { reply, json, sentAt }: Received): FailedCall[] {
     const failed: FailedCall[] = [];
-    const json = this.#json(reply);
     const items = open.length === 1 ? [{ Status: reply.status, ...(json as Body) }] : (json as Body[]);
     for (const [i, pending] of open.entries()) {
       const body = items[i] ?? {};
@@ -156,8 +166,8 @@ export class CallSender {
         pending.resolve({ status, body, sentAt });
         continue;
       }
-      const error = open.length === 1 ? this.#errorOf(reply) : errorOfReply(status, body);
-      if (error === undefined) pending.reject(this.#unexpectedResponse(reply));
+      const error = open.length === 1 ? this.#errorOf(reply, json) : errorOfReply(status, body);
+      if (error === undefined) pending.reject(this.#unknownReply(reply));
       else if (isTransient(error.code)) failed.push({ pending, error });
       else pending.reject(error);
     }
@@ -170,8 +180,7 @@ export class CallSender {
     for (const pending of open) {
       if (pending.settled) continue;
       pending.sent ||= error.sent;
-      const again = !error.permanent && (!error.sent || pending.call.retry !== 'unsafe');
-      if (again) failed.push({ pending, error });
+      if (!error.sent || pending.call.retry !== 'unsafe') failed.push({ pending, error });
       else pending.reject(this.#lostError(pending, error));
     }
     return failed;
@@ -183,14 +192,21 @@ export class CallSender {
     for (const { pending, error } of failed) {
       if (pending.settled) continue;
       if (this.#leftMs(pending) > delayMs) open.push(pending);
-      else pending.reject(error instanceof TransportError ? this.#lostError(pending, error) : error);
+      // An attempt before may have been carried out, whatever the last one says.
+      else if (error instanceof TransportError || this.#inDoubt(pending))
+        pending.reject(this.#lostError(pending, error));
+      else pending.reject(error);
     }
     return open;
   }
 
-  #lostError(pending: PendingCall, cause: TransportError): DragonLockError {
+  #inDoubt({ sent, call }: PendingCall): boolean {
+    return sent && call.retry !== 'safe';
+  }
+
+  #lostError(pending: PendingCall, cause: Error): DragonLockError {
     const { url } = this.settings;
-    if (pending.sent && pending.call.retry !== 'safe') {
+    if (this.#inDoubt(pending)) {
       return new OutcomeUnknownError(`No reply from ${url} (${cause.message}): the write may have happened or not.`, {
         cause,
       });
@@ -198,24 +214,18 @@ export class CallSender {
     return new UnreachableError(`Cannot reach ${url} (${cause.message}).`, { cause });
   }
 
-  #errorOf(reply: WireReply): DragonLockError {
-    return errorOfReply(reply.status, this.#json(reply)) ?? this.#unexpectedResponse(reply);
+  #errorOf(reply: WireReply, json: object): DragonLockError {
+    return errorOfReply(reply.status, json) ?? this.#unknownReply(reply);
   }
 
-  #json({ status, text, boot }: WireReply): unknown {
-    if (status === 204) return {};
-    try {
-      const json: unknown = JSON.parse(text);
-      if (typeof json === 'object' && json !== null) return json;
-    } catch {
-      // Reported below.
-    }
-    throw this.#unexpectedResponse({ status, boot });
-  }
-
-  #unexpectedResponse({ status, boot }: Pick<WireReply, 'status' | 'boot'>): DragonLockError {
-    const who = boot === undefined ? 'is not a Dragon Lock server' : 'sent a reply that this client does not know';
-    return new NotDragonLockError(`The server at ${this.settings.url} ${who} (status ${status}).`, { status });
+  #unknownReply({ status }: WireReply): DragonLockError {
+    const { url } = this.settings;
+    return new NotDragonLockError(
+      `The server at ${url} sent a reply that this client does not know (status ${status}).`,
+      {
+        status,
+      },
+    );
   }
 
   #timeoutMs(call: Call): number {
@@ -248,33 +258,21 @@ export class CallSender {
     });
   }
 
-  /** Checks the server's version. The calls wait for it no longer than for their own reply. */
-  async #checkVersion(calls: readonly PendingCall[]): Promise<void> {
-    const longest = Math.max(...calls.map((pending) => this.#leftMs(pending)));
-    const signal = calls.length === 1 ? calls[0]!.call.signal : undefined;
-    signal?.throwIfAborted();
-    this.#versionCheck ??= this.#fetchVersion(Math.max(longest, 1)).finally(() => (this.#versionCheck = undefined));
-    await (signal === undefined ? this.#versionCheck : Promise.race([this.#versionCheck, aborted(signal)]));
+  async #askVersion(signal: AbortSignal): Promise<void> {
+    const { url, timeoutMs } = this.settings;
+    const request = { method: 'GET', path: '/version', timeoutMs: timeoutMs * attemptPart, waits: false } as const;
+    const reply = await this.#transport.send({ ...request, signal });
+    checkVersionReply(reply, url);
   }
+}
 
-  async #fetchVersion(timeoutMs: number): Promise<void> {
-    const call: Call = { method: 'GET', path: '/version', retry: 'safe', timeoutMs };
-    const body = await new Promise<Answer>((resolve, reject) => {
-      const pending = new PendingCall(call, this.clock.mark(), resolve, reject);
-      this.#sendUntilSettled([pending]).catch(reject);
-    });
-    requireVersion(body.body['Version'], this.settings.url);
-    this.#versionChecked = true;
-  }
+interface Received {
+  readonly reply: WireReply;
+  readonly json: object;
+  readonly sentAt: Mark;
 }
 
 interface FailedCall {
   readonly pending: PendingCall;
   readonly error: DragonLockError | TransportError;
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) =>
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
-  );
 }

@@ -16,6 +16,7 @@ import { CallQueue } from './call-queue.ts';
 import { durableLocks, mutexes, type LockFamily } from './lock-family.ts';
 import { Lock, Mutex, type HeldLock, type LockOptions } from './lock.ts';
 import { Locks } from './locks.ts';
+import { OpenLocks } from './open-locks.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
 import { Sequences } from './sequences.ts';
 import { StoreCalls, type CallOptions } from './store-calls.ts';
@@ -30,8 +31,19 @@ export interface ClientDependencies {
   readonly defer?: (run: () => void) => void;
 }
 
-/** Milliseconds. An unreachable server does not keep the process alive: unreleased locks then end with their ttl. */
-const closeMsMax = 3000;
+interface Internals {
+  readonly open: OpenLocks;
+  readonly calls: StoreCalls;
+}
+
+const internals = new WeakMap<DragonLock, Internals>();
+
+/** What a store on this client uses of it, beyond its API. */
+export function internalsOf(client: DragonLock): Internals {
+  const known = internals.get(client);
+  if (known === undefined) throw new TypeError('client: expected a DragonLock of the same copy of this package');
+  return known;
+}
 
 export class DragonLock implements AsyncDisposable {
   readonly kv: KeyValues;
@@ -46,8 +58,7 @@ export class DragonLock implements AsyncDisposable {
   readonly #acquireContext: AcquireContext;
   readonly #locks: LockFamily;
   readonly #mutexes: LockFamily;
-  readonly #heldLocks = new Set<HeldLock>();
-  readonly #background = new Set<Promise<unknown>>();
+  readonly #open = new OpenLocks();
   #closing: Promise<void> | undefined;
 
   constructor(options: DragonLockOptions = {}, dependencies: ClientDependencies = {}) {
@@ -69,20 +80,17 @@ export class DragonLock implements AsyncDisposable {
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);
+    internals.set(this, { open: this.#open, calls: this.#calls });
     this.#acquireContext = {
       sender: this.#sender,
       run: (call, names, batch) => queue.run({ ...call, names, ...(batch !== undefined && { batch }) }),
-      heldLocks: this.#heldLocks,
-      background: (work) => {
-        this.#background.add(work);
-        void work.finally(() => this.#background.delete(work));
-      },
+      open: this.#open,
     };
   }
 
   /** Runs a batch: everything or nothing, in one commit. */
   batch(batch: Batch, options?: CallOptions): Promise<BatchResult> {
-    return this.#calls.batch(batch, options);
+    return this.#calls.batch(batch, { signal: options?.signal });
   }
 
   /**
@@ -90,8 +98,10 @@ export class DragonLock implements AsyncDisposable {
    * @throws NotLockedError if the lock is busy and the wait ran out
    */
   async lock(id: string, options: LockOptions = {}): Promise<Lock> {
-    const acquisition = await acquire(this.#locks, this.#acquireContext, id, options);
-    return new Lock(acquisition, (batch) => this.#calls.batch(batch));
+    return this.#open.acquire(options.signal, async (signal) => {
+      const acquisition = await acquire(this.#locks, this.#acquireContext, id, { ...options, signal });
+      return new Lock(acquisition, (batch) => this.#calls.batch(batch));
+    });
   }
 
   /** Runs the function while the lock is held, and releases the lock however the function ends. */
@@ -101,7 +111,10 @@ export class DragonLock implements AsyncDisposable {
 
   /** Takes a lock that lives only in the server's memory: faster, and lost at a restart. */
   async mutex(id: string, options: LockOptions = {}): Promise<Mutex> {
-    return new Mutex(await acquire(this.#mutexes, this.#acquireContext, id, options));
+    return this.#open.acquire(
+      options.signal,
+      async (signal) => new Mutex(await acquire(this.#mutexes, this.#acquireContext, id, { ...options, signal })),
+    );
   }
 
   withMutex<Result>(
@@ -118,7 +131,10 @@ export class DragonLock implements AsyncDisposable {
     return { version: String(body['Version']), boot: String(body['Boot']) };
   }
 
-  /** Releases the locks that are still held. Calls in flight fail with `ClosedError`. */
+  /**
+   * Releases the locks that are still held, and gives up those that are being acquired, within 3 seconds. Then ends the
+   * connections. Calls and watches in flight fail with `ClosedError`.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -129,14 +145,7 @@ export class DragonLock implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const givenBack = (async () => {
-      await Promise.allSettled([...this.#heldLocks].map((lock) => lock.release()));
-      await Promise.allSettled(this.#background);
-    })();
-    const late = Promise.withResolvers<void>();
-    const clear = this.#sender.clock.pause(closeMsMax, late.resolve);
-    await Promise.race([givenBack, late.promise]);
-    clear();
+    await this.#open.close(this.#sender.clock);
     await this.#sender.close();
   }
 

@@ -1,5 +1,6 @@
 /** Keys and values. */
 import { entryOf, type BatchResult, type Entry, type SetResult, type WireEntry } from './batch.ts';
+import { leavable } from './leavable.ts';
 import { pathOf } from './paths.ts';
 import type { CallOptions, StoreCalls } from './store-calls.ts';
 
@@ -76,9 +77,16 @@ export class KeyValues {
   }
 
   /** Iterates over everything under a prefix. Each page shows one moment, later than the page before it. */
-  async *list<Value = unknown>(
+  list<Value = unknown>(
     prefix: string,
     options: Omit<PageOptions, 'prefix'> = {},
+  ): AsyncGenerator<Entry<Value>, void, undefined> {
+    return leavable(options.signal, (signal) => this.#list<Value>(prefix, { ...options, signal }));
+  }
+
+  async *#list<Value>(
+    prefix: string,
+    options: Omit<PageOptions, 'prefix'>,
   ): AsyncGenerator<Entry<Value>, void, undefined> {
     let { after } = options;
     do {

@@ -5,7 +5,7 @@
  * advanced further. Setting the wall clock back changes nothing. Setting it forward may end a lease early, which costs
  * a renewal; the opposite mistake would cost mutual exclusion.
  */
-import { systemAfter } from '../shared/clock.ts';
+import { startTimer, systemAfter } from '../shared/clock.ts';
 
 export interface Mark {
   readonly monotonicMs: number;
@@ -25,10 +25,6 @@ export interface LeaseClock {
 export const systemLeaseClock: LeaseClock = {
   mark: () => ({ monotonicMs: performance.now(), wallMs: Date.now() }),
   since: ({ monotonicMs, wallMs }) => Math.max(performance.now() - monotonicMs, Date.now() - wallMs),
-  after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    timer.unref();
-    return () => clearTimeout(timer);
-  },
+  after: (delayMs, run) => startTimer(delayMs, run, true),
   pause: systemAfter,
 };

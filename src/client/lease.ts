@@ -5,6 +5,7 @@
  * client counts from the send time, with a clock that does not fall behind, the lease cannot end before its ttl is
  * over. The state becomes `unknown` slightly earlier. Nothing in this process can delay that: every read of the signal
  * checks the clock first. After a blocked event loop or a stopped process, the signal has fired before any timer runs.
+ * Timers stand still while a computer sleeps. So a short one looks at the clock again and again, for those who listen.
  *
  *     held ──renewed──► held                       every third of the ttl, by a new request
  *     held ──the server says so──► lost            expired, forced, released
@@ -31,6 +32,9 @@ export interface LeaseKeeperOptions {
    */
   renew(timeoutMs: number): Promise<Mark>;
 }
+
+/** Milliseconds after which the clock is looked at, at the latest. */
+const lookMsMax = 500;
 
 /** Covers clock drift over one ttl, and a deadline that fires early at the server. */
 function marginMs(ttlMs: number): number {
@@ -121,7 +125,9 @@ export class LeaseKeeper {
     this.#clearTimer();
     const age = this.#options.clock.since(this.#sentAt);
     const due = this.#renewing === undefined ? Math.min(this.#nextRenewal, this.#endMs) : this.#endMs;
-    this.#clearTimer = this.#options.clock.after(Math.max(0, due - age), () => this.#onTimer());
+    // A held lock keeps the process alive: its user may wait for nothing but the signal.
+    const delayMs = Math.min(Math.max(0, due - age), lookMsMax);
+    this.#clearTimer = this.#options.clock.pause(delayMs, () => this.#onTimer());
   }
 
   #onTimer(): void {

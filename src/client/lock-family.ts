@@ -59,10 +59,9 @@ export function mutexes(account: string): LockFamily {
     acquire({ id, owner, ttlMs, meta, leftMs }) {
       if (meta !== undefined && typeof meta !== 'string')
         throw invalid(`meta: expected a string for a mutex, got ${typeof meta}`);
-      // The path holds the wait, so a second attempt asks for as long as the first. Its timeout ends it.
       return {
         method: 'POST',
-        path: pathOf(account, 'mlock', id, { owner, dur: ttlMs / 1000, wait: leftMs() / 1000, meta }),
+        path: () => pathOf(account, 'mlock', id, { owner, dur: ttlMs / 1000, wait: leftMs() / 1000, meta }),
       };
     },
     renew: ({ id, owner, ttlMs }) => ({

@@ -3,6 +3,7 @@ import type { Batch, BatchResult, Recover } from './batch.ts';
 import { LockLostError, ReleasedError } from './errors.ts';
 import { LeaseKeeper, type LeaseState } from './lease.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
+import type { OpenLocks } from './open-locks.ts';
 
 export interface LockOptions {
   /** Milliseconds after which the lock ends without a renewal. The client renews a held lock. Default 30,000. */
@@ -28,8 +29,8 @@ export interface Acquisition {
   renew(ttlMs: number, timeoutMs: number | undefined): Promise<Mark>;
   /** @throws LockLostError */
   release(): Promise<void>;
-  /** All held locks of the client. */
-  readonly heldLocks: Set<HeldLock>;
+  /** All open locks of the client. */
+  readonly open: OpenLocks;
 }
 
 /** Common base of locks and mutexes. */
@@ -61,7 +62,7 @@ export abstract class HeldLock implements AsyncDisposable {
       renew: (timeoutMs) => acquisition.renew(acquisition.ttlMs, timeoutMs),
     });
     this.signal = this.lease.signal;
-    acquisition.heldLocks.add(this);
+    acquisition.open.hold(this);
   }
 
   get state(): LeaseState {
@@ -95,7 +96,7 @@ export abstract class HeldLock implements AsyncDisposable {
   /** Notes that a batch has released the lock. */
   protected wasReleased(): void {
     this.lease.release();
-    this.#acquisition.heldLocks.delete(this);
+    this.#acquisition.open.forget(this);
     this.#released ??= Promise.resolve();
   }
 
@@ -105,7 +106,7 @@ export abstract class HeldLock implements AsyncDisposable {
 
   async #release(): Promise<void> {
     const state = this.lease.release();
-    this.#acquisition.heldLocks.delete(this);
+    this.#acquisition.open.forget(this);
     if (state === 'lost') throw this.signal.reason;
     await this.#acquisition.release();
   }

@@ -2,6 +2,7 @@
 import { lockName } from './batch.ts';
 import { anId } from './checks.ts';
 import { LockLostError } from './errors.ts';
+import { leavable } from './leavable.ts';
 import { pathOf } from './paths.ts';
 import type { PageOptions } from './kv.ts';
 import type { CallOptions, StoreCalls } from './store-calls.ts';
@@ -58,7 +59,11 @@ export class Locks {
     return { locks: Locks.map((row) => infoOf({ ...row, Locked: true })), rev: Rev, ...(More && { after: After! }) };
   }
 
-  async *list(prefix: string, options: Omit<PageOptions, 'prefix'> = {}): AsyncGenerator<LockInfo, void, undefined> {
+  list(prefix: string, options: Omit<PageOptions, 'prefix'> = {}): AsyncGenerator<LockInfo, void, undefined> {
+    return leavable(options.signal, (signal) => this.#list(prefix, { ...options, signal }));
+  }
+
+  async *#list(prefix: string, options: Omit<PageOptions, 'prefix'>): AsyncGenerator<LockInfo, void, undefined> {
     let { after } = options;
     do {
       const page: LockPage = await this.page({ ...options, prefix, after });

@@ -34,9 +34,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Combines options and environment. @throws TypeError that names the option */
 export function settingsOf(options: DragonLockOptions, environment: Environment): Settings {
-  const url = options.url ?? environment['DRAGONLOCK_URL'] ?? 'http://127.0.0.1:8081';
-  const account = options.account ?? environment['DRAGONLOCK_ACCOUNT'];
-  const token = options.token ?? environment['DRAGONLOCK_TOKEN'];
+  const url = options.url ?? set(environment['DRAGONLOCK_URL']) ?? 'http://127.0.0.1:8081';
+  const account = options.account ?? set(environment['DRAGONLOCK_ACCOUNT']);
+  const token = options.token ?? set(environment['DRAGONLOCK_TOKEN']);
   if (account === undefined) {
     throw new TypeError('account: expected it as an option or in DRAGONLOCK_ACCOUNT, got neither');
   }
@@ -55,6 +55,11 @@ export function settingsOf(options: DragonLockOptions, environment: Environment)
     retryWrites: options.retryWrites ?? true,
     connections: positive(options.connections ?? 8, 'connections', 'a whole number'),
   };
+}
+
+/** A variable that is set to nothing counts as unset, as in a shell. */
+function set(variable: string | undefined): string | undefined {
+  return variable === '' ? undefined : variable;
 }
 
 function baseUrl(text: string): string {

@@ -12,7 +12,8 @@ export type Retry =
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  readonly path: string;
+  /** A function is called for each attempt. */
+  readonly path: string | (() => string);
   /** Called for each attempt, because the rest of a wait shrinks. */
   readonly body?: (() => string) | undefined;
   readonly idempotencyKey?: string | undefined;
@@ -22,6 +23,11 @@ export interface Call {
   /** Milliseconds in addition to `waitMs`. Default: the client's timeout. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * It changes something, and calls behind it keep their order: its request goes on after an abort, because one whose
+   * connection was closed may still happen at any time.
+   */
+  readonly ordered?: boolean | undefined;
 }
 
 export interface Answer {

@@ -28,3 +28,8 @@ export function backoffMs(attempt: number, atLeastMs: number, random: number): n
   const most = Math.max(atLeastMs, Math.min(longestMs, firstMs * 2 ** attempt));
   return most * (1 + random) * 0.5;
 }
+
+/** The delay that a gateway asks for, within bounds: it may be a fixed text that knows nothing of the server behind. */
+export function gatewayHintMs(retryAfterMs: number | undefined): number {
+  return Math.min(retryAfterMs ?? 0, longestMs);
+}

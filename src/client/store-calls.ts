@@ -1,4 +1,5 @@
 /** Sends the calls that do not wait through the call queue: batches as batches, the rest as REST calls. */
+import { ttlMsMax } from '../shared/limits.ts';
 import { fromWire, namesIn, toWire, type Batch, type BatchResult } from './batch.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call, Retry } from './pending-call.ts';
@@ -23,7 +24,8 @@ export class StoreCalls {
     this.#settings = sender.settings;
   }
 
-  async batch(batch: Batch, { signal }: CallOptions = {}): Promise<BatchResult> {
+  /** @param retry tells more of the batch than can be seen of it */
+  async batch(batch: Batch, { signal, retry }: CallOptions & { retry?: Retry } = {}): Promise<BatchResult> {
     const wire = toWire(batch);
     const ownId = this.#addId(batch, wire);
     const text = JSON.stringify(wire);
@@ -31,7 +33,7 @@ export class StoreCalls {
       method: 'POST',
       path: `/db/${this.#settings.account}`,
       body: () => text,
-      retry: ownId === undefined ? retryOf(batch) : 'idempotent',
+      retry: retry ?? (ownId === undefined ? retryOf(batch) : 'idempotent'),
       waitMs: batch.lock?.wait ?? 0,
       signal,
     };
@@ -76,7 +78,7 @@ export class StoreCalls {
     if (batch.idempotency === undefined) {
       wire['IdempotencyMode'] = 'replay';
       // The client sends nothing again after the timeout.
-      wire['IdempotencyTTL'] = (this.#settings.timeoutMs * 2) / 1000;
+      wire['IdempotencyTTL'] = Math.min(this.#settings.timeoutMs * 2, ttlMsMax) / 1000;
     }
     return id;
   }

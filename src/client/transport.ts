@@ -7,6 +7,7 @@
  * write.
  */
 import type { Pool } from 'undici';
+import { systemAfter } from '../shared/clock.ts';
 import type { Settings } from './options.ts';
 
 export interface WireRequest {
@@ -26,7 +27,7 @@ export interface WireRequest {
 export interface WireReply {
   readonly status: number;
   readonly text: string;
-  /** Identifies the start of the server that answered; undefined: not a Dragon Lock server. */
+  /** Identifies the start of the server that answered; undefined: the reply is not of a Dragon Lock server. */
   readonly boot: string | undefined;
   readonly retryAfterMs: number | undefined;
 }
@@ -41,13 +42,19 @@ export class TransportError extends Error {
   override readonly name = 'TransportError';
   /** The server may have received the request. */
   readonly sent: boolean;
-  /** A retry will not help: the name does not resolve, the certificate is invalid. */
+  /**
+   * The name does not resolve, the certificate is invalid: a mistake in the settings, unless the server has answered
+   * before.
+   */
   readonly permanent: boolean;
+  /** After which time a gateway wants to be asked again. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(cause: unknown, sent: boolean, permanent: boolean) {
+  constructor(cause: unknown, sent: boolean, permanent: boolean, retryAfterMs?: number) {
     super(describe(cause), { cause });
     this.sent = sent;
     this.permanent = permanent;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -83,7 +90,7 @@ export class HttpTransport implements Transport {
     signal?.throwIfAborted();
     const { calls, waits: waiting } = await (this.#pools ??= this.#connect());
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new LateReply(timeoutMs)), timeoutMs);
+    const clear = systemAfter(timeoutMs, () => late.abort(new LateReply(timeoutMs)));
     try {
       const {
         statusCode,
@@ -113,7 +120,7 @@ export class HttpTransport implements Transport {
       if (signal?.aborted) throw signal.reason;
       throw new TransportError(error, !isBeforeSending(error), isPermanent(error));
     } finally {
-      clearTimeout(timer);
+      clear();
     }
   }
 

@@ -1,6 +1,7 @@
 /**
  * Watches as async iterators: `for await (const … of client.watch.key('flag'))`. They survive lost connections and
- * restarts of the server. They end when the loop is left (`break`), their signal fires, or the client is closed.
+ * restarts of the server. They end when the loop is left (`break`, or `return()` at any time), their signal fires, or
+ * the client is closed.
  *
  * **Keys** show the latest state: several changes between two polls appear as one. **A prefix** shows every commit, in
  * order, each once, none missing. It begins with a list, and the commits that follow apply to it. If the watch lags so
@@ -11,6 +12,7 @@ import type { CallSender } from './call-sender.ts';
 import { anId } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';
+import { leavable } from './leavable.ts';
 import { isTransient } from './retry.ts';
 import { TransportError } from './transport.ts';
 
@@ -70,9 +72,16 @@ export class Watches {
   }
 
   /** The current state of each key, then each change. A key can come with the version that the watcher knows. */
-  async *keys<Value = unknown>(
+  keys<Value = unknown>(
     keys: readonly (string | { readonly key: string; readonly version: number })[],
     { signal }: WatchOptions = {},
+  ): AsyncGenerator<KeyState<Value>, never, undefined> {
+    return leavable(signal, (stop) => this.#keys<Value>(keys, stop));
+  }
+
+  async *#keys<Value>(
+    keys: readonly (string | { readonly key: string; readonly version: number })[],
+    signal: AbortSignal,
   ): AsyncGenerator<KeyState<Value>, never, undefined> {
     const versions = new Map<string, number>();
     const unknown: string[] = [];
@@ -96,6 +105,8 @@ export class Watches {
       const seen = await this.#poll({ IDs, Wait: pollMs / 1000 }, signal);
       if (seen === undefined) continue;
       const { Key, Version, Value, Expired } = seen as unknown as WireState;
+      // The server looks at the keys in order. To its end with this one, so that it cannot hide changes of the others.
+      versions.delete(Key);
       versions.set(Key, Version);
       yield Version === 0
         ? { kind: 'none', key: Key, version: 0, expired: Expired === true }
@@ -103,9 +114,17 @@ export class Watches {
     }
   }
 
-  async *prefix<Value = unknown>(
+  prefix<Value = unknown>(
     prefix: string,
     { after, signal }: WatchPrefixOptions = {},
+  ): AsyncGenerator<PrefixEvent<Value>, never, undefined> {
+    return leavable(signal, (stop) => this.#prefix<Value>(prefix, after, stop));
+  }
+
+  async *#prefix<Value>(
+    prefix: string,
+    after: number | undefined,
+    signal: AbortSignal,
   ): AsyncGenerator<PrefixEvent<Value>, never, undefined> {
     let rev = after;
     let pages = new Pages();
@@ -176,7 +195,7 @@ export class Watches {
 
   /** No server ever answered, and this address never can: a mistake in the settings, not a downtime. */
   #isHopeless({ cause }: DragonLockError): boolean {
-    return !this.#sender.versionChecked && cause instanceof TransportError && cause.permanent;
+    return !this.#sender.contacted && cause instanceof TransportError && cause.permanent;
   }
 }
 

@@ -60,7 +60,7 @@ const tokenSchema = Type.Object(
 /** More entries in a `Map` end the process: V8 takes 2^24. */
 const countMax = 10_000_000;
 /** Of memory that clients may hold: any more is a mistake in the unit. */
-const budgetMax = 2 ** 40;
+const budgetMax = 2 ** 38;
 
 /**
  * The smallest and the largest value with which a server works: a test starts one with each of them.
@@ -82,6 +82,18 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   stream_buffer_bytes_max: [1024, budgetMax],
   unread_bytes_max: [1024, budgetMax],
   arriving_bytes_max: [1024, budgetMax],
+  inflight_bytes_max: [1024, budgetMax],
+  waiting_bytes_max: [1024, budgetMax],
+  watching_bytes_max: [1024, budgetMax],
+  history_bytes_max: [1024, budgetMax],
+  account_inflight_max: [0, countMax],
+  account_waiters_max: [0, countMax],
+  account_watchers_max: [0, countMax],
+  account_mutexes_per_shard_max: [0, countMax],
+  account_connections_max: [0, countMax],
+  account_inflight_bytes_max: [0, budgetMax],
+  account_waiting_bytes_max: [0, budgetMax],
+  account_watching_bytes_max: [0, budgetMax],
   account_requests_per_second: [0, countMax],
   // Half of the address space that LMDB gets.
   store_bytes_max: [mib, 2 ** 39],
@@ -90,12 +102,28 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
 };
 
 function limitUnit(name: string): string {
-  return name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second, 0 = no limit' : '';
+  const none = name.startsWith('account_') ? '0 = no limit' : '';
+  const unit = name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second' : '';
+  return unit !== '' && none !== '' ? `${unit}, ${none}` : `${unit}${none}`;
 }
 
 const limitsSchema = Type.Object(
   Object.fromEntries(Object.entries(limitRanges).map(([name, [min, max]]) => [name, count(min, limitUnit(name), max)])),
   { ...closed, expected: 'an object' },
+);
+
+const ownLimit = count(0, '0 = no limit', countMax);
+const accountSchema = Type.Object(
+  {
+    name: Type.String({
+      pattern: '^[A-Za-z0-9._-]{1,64}$',
+      expected: 'an account (1 to 64 characters of A-Z a-z 0-9 . _ -)',
+    }),
+    requests_per_second: ownLimit,
+    waiters_max: ownLimit,
+    watchers_max: ownLimit,
+  },
+  { ...closed, expected: '{name, requests_per_second, waiters_max, watchers_max}' },
 );
 
 const section = { ...closed, expected: 'an object' };
@@ -128,6 +156,9 @@ export const configSchema = Type.Object(
       ),
     ),
     limits: Type.Optional(limitsSchema),
+    accounts: Type.Optional(
+      Type.Array(accountSchema, { expected: 'a list of {name, requests_per_second, waiters_max, watchers_max}' }),
+    ),
     journal: Type.Optional(
       Type.Object(
         {
@@ -148,6 +179,14 @@ export const configSchema = Type.Object(
 );
 
 export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonly limits?: Partial<Limits> };
+
+/** Limits of a single account, instead of those for all. */
+export interface AccountConfig {
+  readonly name: string;
+  readonly requests_per_second?: number | undefined;
+  readonly waiters_max?: number | undefined;
+  readonly watchers_max?: number | undefined;
+}
 
 export interface Listen {
   /** Without brackets. */
@@ -180,6 +219,7 @@ export interface Config {
     readonly write_timeout_ms: number;
   };
   readonly limits: Limits;
+  readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly log: { readonly level: LogLevel };
 }
@@ -199,6 +239,7 @@ export const configDefaults = {
     write_timeout_ms: 30_000,
   },
   limits: defaultLimits,
+  accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   log: { level: 'info' },
 } as const satisfies Required<ConfigFile>;

@@ -12,6 +12,7 @@ import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import type { Dispatcher } from '../router/dispatcher.ts';
 import { PrefixWatches } from '../router/watch/prefix-watches.ts';
+import { AccountCounts } from '../router/account-counts.ts';
 import { RouterCounts } from '../router/router-counts.ts';
 import { Router } from '../router/router.ts';
 import { ThreadShardLink } from '../router/shard-link.ts';
@@ -21,7 +22,7 @@ import { realDisk } from '../shared/disk.ts';
 import { buildApp } from './http/app.ts';
 import type { Config } from './config-schema.ts';
 import type { FrontEndLog } from './http/route-context.ts';
-import type { SharedCounters } from './shared-counters.ts';
+import { ownLimitsOf, type SharedCounters } from './shared-counters.ts';
 import { rawErrorReply } from './http/error-replies.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -35,6 +36,8 @@ export interface FrontEndOptions {
   readonly boot: string;
   readonly version: string;
   readonly counters: SharedCounters;
+  /** The URL of the file that reads large bodies. */
+  readonly bodyThread: string;
   readonly log: FrontEndLog;
 }
 
@@ -54,6 +57,7 @@ const acceptToldEveryMs = 10_000;
 export class FrontEnd {
   readonly #options: FrontEndOptions;
   readonly #app: FastifyInstance;
+  readonly #accounts: AccountCounts;
   #router: Router | undefined;
   /** Those whose errors are heard. */
   readonly #servers = new WeakSet<Server>();
@@ -64,9 +68,12 @@ export class FrontEnd {
 
   constructor(options: FrontEndOptions) {
     this.#options = options;
+    this.#accounts = new AccountCounts(options.counters.accounts, ownLimitsOf(options.config.accounts));
     this.#app = buildApp({
       ...options,
+      accounts: this.#accounts,
       dispatcher: this.#lateDispatcher(),
+      bodyThread: { url: new URL(options.bodyThread), onFatal: endThread },
       lifecycle: {
         state: () => this.#state,
         onceStarted: (run) => {
@@ -98,7 +105,8 @@ export class FrontEnd {
     const common = {
       durable: () => revisions.durable(),
       limits: config.limits,
-      counts: new RouterCounts(counters.routers, config.shards),
+      counts: new RouterCounts(counters.routers, config.shards, this.#accounts),
+      frontEnds: config.http.threads,
       defer: setImmediate,
       after: systemAfter,
     };
@@ -194,4 +202,9 @@ export class FrontEnd {
       stats: () => router().stats(),
     };
   }
+}
+
+/** Thrown outside of any call, it ends this thread, and with it the process. */
+function endThread(error: unknown): void {
+  throw error;
 }

@@ -2,10 +2,11 @@
  * Counters that all front ends of a server share, in memory of all threads. The server allocates them once, before the
  * first front end. A server with one front end, and tests of the HTTP door, use the same.
  */
+import { AccountCounts, type OwnLimits } from '../router/account-counts.ts';
 import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
-import { RateLimiter } from './rate-limiter.ts';
+import { RateLimiter, type OwnRates } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { allocateClock } from '../shared/clock.ts';
 import { sharedCountBytes } from '../shared/shared-count.ts';
@@ -23,19 +24,43 @@ export interface SharedCounters {
   readonly connections: SharedArrayBuffer;
   /** A `SharedCount` of lines that the log has lost. */
   readonly lostLogLines: SharedArrayBuffer;
+  /** See `AccountCounts`. */
+  readonly accounts: SharedArrayBuffer;
 }
+
+type Accounts = Config['accounts'];
 
 export function allocateSharedCounters(config: {
   readonly http: Pick<Config['http'], 'threads'>;
   readonly shards: number;
   readonly limits: Pick<Config['limits'], 'account_requests_per_second'>;
+  readonly accounts: Accounts;
 }): SharedCounters {
   return {
     metrics: RequestMetrics.allocate(config.http.threads),
-    rates: RateLimiter.allocate(config.limits.account_requests_per_second),
+    rates: RateLimiter.allocate(config.limits.account_requests_per_second, ratesOf(config.accounts)),
     routers: RouterCounts.allocate(config.shards),
     connections: ConnectionLimits.allocate(),
     clock: allocateClock(),
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
+    accounts: AccountCounts.allocate(),
   };
+}
+
+/** The rates of the accounts that have their own. */
+export function ratesOf(accounts: Accounts): OwnRates {
+  const own = accounts.flatMap(({ name, requests_per_second: rate }) =>
+    rate === undefined ? [] : [[name, rate] as const],
+  );
+  return new Map(own);
+}
+
+/** The other limits of the accounts that have their own. */
+export function ownLimitsOf(accounts: Accounts): OwnLimits {
+  return new Map(
+    accounts.map(({ name, waiters_max: waiters, watchers_max: watchers }) => [
+      name,
+      { ...(waiters !== undefined && { waiters }), ...(watchers !== undefined && { watchers }) },
+    ]),
+  );
 }

@@ -17,7 +17,7 @@ import { withExclusivePort } from './exclusive-port.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
-export type FrontEndsOptions = Omit<FrontEndOptions, 'index'>;
+export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread'>;
 
 export class FrontEnds {
   readonly #options: FrontEndsOptions;
@@ -27,12 +27,14 @@ export class FrontEnds {
 
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
     this.#options = options;
-    const { log, ...data } = options;
+    const bodyThread = workerUrls.bodies.href;
+    const { log, ...rest } = options;
+    const data = { ...rest, bodyThread };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
       (_, i) => new FurtherFrontEnd({ ...data, index: i + 1 }, log, () => this.#journalStats(), onFatal),
     );
-    this.#first = new FrontEnd({ ...options, index: 0 });
+    this.#first = new FrontEnd({ ...options, bodyThread, index: 0 });
   }
 
   /** @returns where they listen, as a URL. @throws EADDRINUSE and its like */

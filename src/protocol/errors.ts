@@ -73,9 +73,13 @@ export const errorCodes = {
   too_many_waiters: {
     status: 429,
     retryable: true,
-    meaning: 'The queue of this lock, or the number of waiting requests, is at its limit.',
+    meaning: 'The queue of this lock, or what waits or watches, is at its limit; `Quota` and `Limit` name it.',
   },
-  rate_limited: { status: 429, retryable: true, meaning: 'The account sends more requests a second than its limit.' },
+  rate_limited: {
+    status: 429,
+    retryable: true,
+    meaning: 'The account uses more than its limit of requests or mutexes; `Quota` and `Limit` name it.',
+  },
   internal: {
     status: 500,
     retryable: true,

@@ -12,6 +12,8 @@ import type { Batch, Command } from '../protocol/operations/operations.ts';
 export interface ReplySink {
   /** The connection is closed; a lock granted to it must go to the next in the wait queue. */
   readonly disconnected: boolean;
+  /** Memory that the request takes until it is answered (`RequestLoads.bytesOf`); absent: it has no body. */
+  readonly bytes?: number;
   /** Called at most once, and only when everything that the reply depends on is durable. */
   deliver(reply: Reply): void;
 }
@@ -19,12 +21,16 @@ export interface ReplySink {
 /** Receives the replies to an array of batches. */
 export interface BatchReplySink {
   readonly disconnected: boolean;
+  /** As in `ReplySink`, of all batches together. */
+  readonly bytes?: number;
   /** As `ReplySink.deliver`, once for each place of the array. */
   deliver(place: number, reply: Reply): void;
 }
 
 /** Handle to cancel a request in flight. */
 export interface Cancelable {
+  /** The request waits for a lock or a change, and does no work. */
+  readonly waits?: boolean;
   /** The client has disconnected: takes its request out of every queue at once. */
   cancel(): void;
 }

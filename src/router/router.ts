@@ -5,7 +5,7 @@
  * gate holds each until everything that it depends on is durable. When the client of a granted lock has disconnected,
  * the router returns the grant to the shard. A `Coordinator` runs each batch over several shards.
  */
-import { failure } from '../protocol/errors.ts';
+import { failure, type Failure } from '../protocol/errors.ts';
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Answer, TransactionAnswer, FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
 import { failureReply, type Grant, type Reply } from '../protocol/replies.ts';
@@ -15,7 +15,7 @@ import { assert } from '../shared/assert.ts';
 import type { After } from '../shared/clock.ts';
 import type { Limits } from '../shared/limits.ts';
 import { BatchArrayItem } from './batch-array/batch-array-item.ts';
-import { BatchArrayRequests, type BatchArray } from './batch-array/batch-array-requests.ts';
+import { BatchArrayRequests, overloaded, type BatchArray } from './batch-array/batch-array-requests.ts';
 import { TransactionOrder } from './transaction/transaction-order.ts';
 import { Coordinator, type Participants } from './transaction/coordinator.ts';
 import type {
@@ -33,6 +33,8 @@ import { KeyWatches } from './watch/key-watches.ts';
 import type { PrefixWatches } from './watch/prefix-watches.ts';
 import { ReplyGate } from './reply-gate.ts';
 import type { RouterCounts } from './router-counts.ts';
+import { requestBytes } from './memory-costs.ts';
+import { RequestLoads, type Load } from './request-loads.ts';
 import { shardsOf } from './route.ts';
 import type { ShardLink } from './shard-link.ts';
 import {
@@ -60,12 +62,11 @@ export interface RouterOptions {
   readonly after: After;
 }
 
-interface InFlight {
+interface InFlight extends Load {
   readonly sink: ReplySink;
-  readonly account: AccountId;
-  readonly shard: number;
-  /** Waits for a lock: not counted against the limit of requests in flight. */
-  readonly waits: boolean;
+  /** What it is a part of, if that is counted as one: an array body. */
+  readonly part: Load | undefined;
+  shard: number;
   /** The client has disconnected, even if `sink` does not say so. */
   cancelled: boolean;
 }
@@ -84,6 +85,7 @@ export class Router implements Dispatcher {
   #flushing = false;
   readonly #inFlight = new InFlightTable<InFlight>(() => this.#newId());
   readonly #arrays: BatchArrayRequests;
+  readonly #loads: RequestLoads;
   readonly #transactionAnswers = new InFlightTable<TransactionAsked>(() => this.#newId());
   readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
   readonly #closeAnswers = new Map<number, () => void>();
@@ -105,7 +107,9 @@ export class Router implements Dispatcher {
       waitingMax: options.limits.inflight_per_shard_max,
       defer: options.defer,
     });
+    this.#loads = new RequestLoads(options.limits, options.counts);
     this.#arrays = new BatchArrayRequests({
+      loads: this.#loads,
       nextId: () => this.#newId(),
       inFlight: options.counts.inFlight,
       inFlightMax: options.limits.inflight_per_shard_max,
@@ -117,7 +121,7 @@ export class Router implements Dispatcher {
       request: (command, sink) => this.request(command, sink),
       unwatch: (account, key) => this.#send(ownerOf(account, key, shards), { kind: 'unwatch', account, key }),
       limits: options.limits,
-      count: options.counts.keyWatches,
+      counts: options.counts,
       after: options.after,
     });
     this.#participants = {
@@ -131,22 +135,44 @@ export class Router implements Dispatcher {
       tell: (shard, message) => this.#send(shard, message),
       durable: (rev) => new Promise((resolve) => this.#gate.pass(shards, rev, resolve)),
     };
-    options.links.forEach((link, shard) => link.onMessage((message) => this.#receive(shard, message)));
+    options.links.forEach((link, shard) => link.onMessage((message, taken) => this.#receive(shard, message, taken)));
   }
 
   request(command: Command, sink: ReplySink): Cancelable {
     if (this.#draining) return this.#refuse(sink, goingDown);
-    if (this.#options.links.length === 1) return this.#toShard(command, 0, sink);
-    return this.#admit(command, sink, (shard) => this.#toShard(command, shard, sink));
+    const use = this.#loads.use(command.account);
+    const bytes = sink.bytes ?? requestBytes;
+    const waits = waitsForLock(command);
+    const request: InFlight = { sink, part: undefined, shard: 0, cancelled: false, use, bytes, waits, unanswered: 1 };
+    const refused = this.#loads.takeBytes(request);
+    if (refused !== undefined) return this.#refuse(sink, refused);
+    if (this.#options.links.length === 1) return this.#toShard(command, 0, request);
+    return this.#admit(command, request, (shard) => this.#toShard(command, shard, request));
   }
 
   requestAll(batches: readonly Batch[], sink: BatchReplySink): Cancelable {
-    const array: BatchArray = { sink, begun: [] };
+    if (this.#draining) {
+      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, goingDown));
+      return uncancellable;
+    }
+    const { account } = batches[0]!;
+    const load: Load = {
+      use: this.#loads.use(account),
+      bytes: sink.bytes ?? requestBytes,
+      waits: false,
+      unanswered: batches.length,
+    };
+    const refused = this.#loads.takeBytes(load);
+    if (refused !== undefined) {
+      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, refused));
+      return uncancellable;
+    }
+    const array: BatchArray = { sink, begun: [], load };
     const cancelables = batches.map((batch, place) => {
-      if (this.#draining) return this.#refuse(new BatchArrayItem(sink, place), goingDown);
       if (this.#options.links.length === 1) return this.#toArray(array, batch, place, 0);
       const item = new BatchArrayItem(sink, place);
-      return this.#admit(batch, item, (shard) => this.#toArray(array, batch, place, shard));
+      const request: InFlight = { ...load, sink: item, part: load, shard: 0, cancelled: false };
+      return this.#admit(batch, request, (shard) => this.#toArray(array, batch, place, shard));
     });
     return { cancel: () => cancelables.forEach((cancelable) => cancelable.cancel()) };
   }
@@ -221,18 +247,19 @@ export class Router implements Dispatcher {
   }
 
   /** Starts a command once every earlier transaction that shares a key with it has ended. */
-  #admit(command: Command, sink: ReplySink, toShard: (shard: number) => Cancelable): Cancelable {
+  #admit(command: Command, request: InFlight, toShard: (shard: number) => Cancelable): Cancelable {
     const shards = shardsOf(command, this.#options.links.length);
     if (shards.length === 1 && this.#order.idle) return toShard(shards[0]!);
     const footprint = footprintOf(command);
     let started: Cancelable | undefined;
     let cancelled = false;
     const admitted = this.#order.admit(command.account, footprint, () => {
-      if (cancelled) return;
-      started = shards.length > 1 ? this.#coordinate(command, shards, footprint, sink) : toShard(shards[0]!);
+      if (cancelled) return this.#loads.drop(request.part ?? request);
+      started = shards.length > 1 ? this.#coordinate(command, { shards, footprint, request }) : toShard(shards[0]!);
     });
-    if (!admitted) return this.#refuse(sink, overloaded);
+    if (!admitted) return this.#drop(request, overloaded);
     return {
+      waits: request.waits,
       cancel: () => {
         cancelled = true;
         started?.cancel();
@@ -241,35 +268,49 @@ export class Router implements Dispatcher {
   }
 
   #toArray(array: BatchArray, batch: Batch, place: number, shard: number): Cancelable {
-    const taken = this.#arrays.add(array, batch, place, shard);
-    return taken ? uncancellable : this.#refuse(new BatchArrayItem(array.sink, place), overloaded);
+    const refused = this.#arrays.add(array, batch, place, shard);
+    return refused === undefined ? uncancellable : this.#refuse(new BatchArrayItem(array.sink, place), refused);
   }
 
-  #toShard(command: Command, shard: number, sink: ReplySink): Cancelable {
-    const id = this.#enter(command, shard, sink);
+  #toShard(command: Command, shard: number, request: InFlight): Cancelable {
+    const id = this.#enter(shard, request);
     if (id === undefined) return uncancellable;
     this.#send(shard, { kind: 'request', id, command });
-    return waitsForLock(command) ? { cancel: () => this.#cancel(id) } : uncancellable;
+    return request.waits ? { waits: true, cancel: () => this.#cancel(id) } : uncancellable;
   }
 
   /** Counts a request as in flight at `shard`, the first that it needs, or refuses it. */
-  #enter(command: Command, shard: number, sink: ReplySink): number | undefined {
-    const waits = waitsForLock(command);
+  #enter(shard: number, request: InFlight): number | undefined {
     const { limits, counts } = this.#options;
-    if (!waits && !counts.inFlight[shard]!.take(limits.inflight_per_shard_max)) {
-      this.#refuse(sink, overloaded);
+    if (!request.waits && !counts.inFlight[shard]!.take(limits.inflight_per_shard_max)) {
+      this.#drop(request, overloaded);
       return undefined;
     }
-    return this.#inFlight.add({ sink, account: command.account, shard, waits, cancelled: false });
+    const refused = this.#loads.takeOne(request);
+    if (refused !== undefined) {
+      if (!request.waits) counts.inFlight[shard]!.give();
+      this.#drop(request, refused);
+      return undefined;
+    }
+    request.shard = shard;
+    return this.#inFlight.add(request);
   }
 
-  #receive(shard: number, message: FromShard): void {
+  /** Refuses a request whose memory is counted. */
+  #drop(request: InFlight, why: Failure): Cancelable {
+    this.#loads.drop(request.part ?? request);
+    return this.#refuse(request.sink, why);
+  }
+
+  #receive(shard: number, message: FromShard, taken?: () => void): void {
     this.advance(message.durable);
     for (const answer of message.replies) {
       if (answer.kind === 'items') this.#gate.pass(shard, answer.rev, () => this.#answerItems(answer));
       else this.#gate.pass(shard, answer.reply.rev, () => this.#finish(answer.id, answer.reply));
     }
     for (const event of message.events) this.#gate.pass(shard, event.rev, () => this.#keyWatches.changed(event));
+    // While the disk stands still, replies stay in the gate: without the credit for them, the shard adds only so many.
+    if (taken !== undefined) this.#gate.pass(shard, highestOf(message), taken);
     for (const { id, answer } of message.transactions) {
       if (answer.kind === 'waiting') this.#transactionAnswers.get(id)?.onWaiting?.();
       else this.#transactionAnswers.take(id)?.resolve(answer);
@@ -296,6 +337,7 @@ export class Router implements Dispatcher {
     const request = this.#inFlight.take(id);
     assert(request !== undefined, 'a request is answered once');
     if (!request.waits) this.#options.counts.inFlight[request.shard]!.give();
+    this.#loads.give(request.part ?? request);
     if (!request.cancelled && !request.sink.disconnected) request.sink.deliver(reply);
     else if (reply.grant !== undefined) this.#returnGrant(reply.grant);
     this.#checkIdle();
@@ -316,12 +358,12 @@ export class Router implements Dispatcher {
     const request = this.#inFlight.get(id);
     if (request === undefined || request.cancelled) return;
     request.cancelled = true;
-    this.#send(request.shard, { kind: 'cancel', id, account: request.account });
+    this.#send(request.shard, { kind: 'cancel', id, account: request.use.account });
   }
 
-  #coordinate(command: Command, shards: readonly number[], footprint: Footprint, sink: ReplySink): Cancelable {
+  #coordinate(command: Command, { shards, footprint, request }: Spanning): Cancelable {
     const queue = this.#options.links.length;
-    const id = this.#enter(command, shards[0]!, sink);
+    const id = this.#enter(shards[0]!, request);
     if (id === undefined) return uncancellable;
     this.#transactions += 1;
     const name = `${this.#options.index}:${this.#transactions}`;
@@ -343,16 +385,16 @@ export class Router implements Dispatcher {
       this.#gate.pass(queue, done.rev, () => this.#finish(id, done));
     });
     return {
+      waits: request.waits,
       cancel: () => {
-        const request = this.#inFlight.get(id);
-        if (request === undefined || request.cancelled) return;
+        if (this.#inFlight.get(id) === undefined || request.cancelled) return;
         request.cancelled = true;
         coordinator.cancel();
       },
     };
   }
 
-  #refuse(sink: ReplySink, why: Parameters<typeof failureReply>[1]): Cancelable {
+  #refuse(sink: ReplySink, why: Failure): Cancelable {
     sink.deliver(failureReply(this.#gate.durable, why));
     return uncancellable;
   }
@@ -389,12 +431,26 @@ export class Router implements Dispatcher {
   }
 }
 
+/** A command over several shards. */
+interface Spanning {
+  readonly shards: readonly number[];
+  readonly footprint: Footprint;
+  readonly request: InFlight;
+}
+
 const goingDown = failure('draining', 'The server is going down; nothing was done. Try again soon.');
-const overloaded = failure(
-  'overloaded',
-  'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.',
-);
 const uncancellable: Cancelable = { cancel: () => {} };
+
+/** Returns the revision with which the last reply and event of a message leave the gate. */
+function highestOf({ replies, events }: FromShard): Revision {
+  let highest = 0 as Revision;
+  for (const answer of replies) {
+    const rev = answer.kind === 'one' ? answer.reply.rev : answer.rev;
+    if (rev > highest) highest = rev;
+  }
+  for (const { rev } of events) if (rev > highest) highest = rev;
+  return highest;
+}
 
 function listOf(command: Exclude<Command, Batch>): ListCommand {
   assert('list' in commands[command.kind], 'only batches and lists span shards');

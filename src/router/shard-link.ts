@@ -15,7 +15,8 @@ import {
 
 export interface ShardLink {
   send(messages: readonly ToShard[]): void;
-  onMessage(listener: (message: FromShard) => void): void;
+  /** @param listener calls `taken`, if given, once it keeps nothing of the message any more */
+  onMessage(listener: (message: FromShard, taken?: () => void) => void): void;
 }
 
 export class ThreadShardLink implements ShardLink {
@@ -31,12 +32,12 @@ export class ThreadShardLink implements ShardLink {
     this.#port.postMessage(encodeToShard(messages));
   }
 
-  onMessage(listener: (message: FromShard) => void): void {
+  onMessage(listener: (message: FromShard, taken?: () => void) => void): void {
     this.#port.on('message', (wire: FromShardWire) => {
       const message = decodeFromShard(wire);
       const length = messageLength(message);
-      if (length >= ReplyCredit.small) setImmediate(() => this.#credit.taken(length));
-      listener(message);
+      if (length < ReplyCredit.small) listener(message);
+      else listener(message, () => setImmediate(() => this.#credit.taken(length)));
     });
   }
 }

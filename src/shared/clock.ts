@@ -69,10 +69,28 @@ export function threadMicros(): number {
 /** Calls `run` after `delayMs`. Returns a function that cancels it. */
 export type After = (delayMs: number, run: () => void) => () => void;
 
-export const systemAfter: After = (delayMs, run) => {
-  const timer = setTimeout(run, delayMs);
-  return () => clearTimeout(timer);
-};
+export const systemAfter: After = (delayMs, run) => startTimer(delayMs, run);
+
+/** `setTimeout` runs at once when it is asked for a longer delay. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** Calls `run` after `delayMs`, however long that is. With `unref` the timer does not keep the process alive. */
+export function startTimer(delayMs: number, run: () => void, unref = false): () => void {
+  const restMs = delayMs - timerMsMax;
+  let clearRest: (() => void) | undefined;
+  const next =
+    restMs <= 0
+      ? run
+      : () => {
+          clearRest = startTimer(restMs, run, unref);
+        };
+  const timer = setTimeout(next, Math.min(delayMs, timerMsMax));
+  if (unref) timer.unref();
+  return () => {
+    clearTimeout(timer);
+    clearRest?.();
+  };
+}
 
 /** Milliseconds of a monotonic clock that all processes of this machine share, since an arbitrary moment. */
 export function machineMs(): number {

@@ -31,6 +31,30 @@ export interface Limits {
   readonly unread_bytes_max: number;
   /** Bytes of bodies that have arrived in part, divided among front ends; over it the oldest are answered 503. */
   readonly arriving_bytes_max: number;
+  /** Memory of requests that shards have not answered, without those that wait for a lock. */
+  readonly inflight_bytes_max: number;
+  /** Memory of requests that wait for a lock or mutex, with all that they will write. */
+  readonly waiting_bytes_max: number;
+  /** Memory of open watches and event streams. */
+  readonly watching_bytes_max: number;
+  /** Memory of those who read history, divided among front ends; it says how many read at a time. */
+  readonly history_bytes_max: number;
+  /** Requests in flight of one account, without those that wait for a lock; 0 = no limit, as in all of one account. */
+  readonly account_inflight_max: number;
+  /** Requests of one account that wait for a lock or mutex. */
+  readonly account_waiters_max: number;
+  /** Watches of keys and prefixes of one account, and event streams, open at once. */
+  readonly account_watchers_max: number;
+  /** Mutexes of one account in memory of one shard. */
+  readonly account_mutexes_per_shard_max: number;
+  /** Connections whose last request was for one account. */
+  readonly account_connections_max: number;
+  /** As `inflight_bytes_max`, of one account. */
+  readonly account_inflight_bytes_max: number;
+  /** As `waiting_bytes_max`, of one account. */
+  readonly account_waiting_bytes_max: number;
+  /** As `watching_bytes_max`, of one account. */
+  readonly account_watching_bytes_max: number;
   /** Requests a second of one account; 0 = no limit. */
   readonly account_requests_per_second: number;
   /** Size of the store on disk, without the journal; over it only deletes and unlocks are accepted. */
@@ -53,10 +77,44 @@ export const defaultLimits: Limits = {
   stream_buffer_bytes_max: 4 * 1024 * 1024,
   unread_bytes_max: 256 * 1024 * 1024,
   arriving_bytes_max: 256 * 1024 * 1024,
+  inflight_bytes_max: 256 * 1024 * 1024,
+  waiting_bytes_max: 256 * 1024 * 1024,
+  watching_bytes_max: 256 * 1024 * 1024,
+  history_bytes_max: 128 * 1024 * 1024,
+  account_inflight_max: 25_000,
+  account_waiters_max: 50_000,
+  account_watchers_max: 50_000,
+  account_mutexes_per_shard_max: 500_000,
+  account_connections_max: 20_000,
+  account_inflight_bytes_max: 128 * 1024 * 1024,
+  account_waiting_bytes_max: 128 * 1024 * 1024,
+  account_watching_bytes_max: 128 * 1024 * 1024,
   account_requests_per_second: 0,
   store_bytes_max: 64 * 1024 * 1024 * 1024,
   memtable_bytes_max: 128 * 1024 * 1024,
 };
+
+/**
+ * The server's limit that each limit of an account is a share of: half of it at most, if config.yml does not say
+ * otherwise, so that no account can use up what others need.
+ */
+export const accountShares = {
+  account_inflight_max: 'inflight_per_shard_max',
+  account_waiters_max: 'waiters_per_shard_max',
+  account_watchers_max: 'watchers_max',
+  account_mutexes_per_shard_max: 'mutexes_per_shard_max',
+  account_inflight_bytes_max: 'inflight_bytes_max',
+  account_waiting_bytes_max: 'waiting_bytes_max',
+  account_watching_bytes_max: 'watching_bytes_max',
+} as const satisfies Partial<Record<keyof Limits, keyof Limits>>;
+
+/** A server whose limit is this small has one tenant: its accounts get all of it. */
+const shareMin = 1000;
+
+/** Returns the most that an account has by default of a limit of the server. */
+export function accountShare(server: number): number {
+  return Math.min(server, Math.max(shareMin, Math.floor(server / 2)));
+}
 
 /** Bytes of UTF-8 of a key, a lock id, an owner or an idempotency id. */
 export const keyBytesMax = 512;

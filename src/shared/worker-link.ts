@@ -33,6 +33,7 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
   readonly #answers = new Map<number, (answer: FromWorker) => void>();
   #nextId = 1;
   #mayEnd = false;
+  #terminated = false;
 
   constructor(options: WorkerLinkOptions<FromWorker>) {
     const { url, name, workerData, ports, resourceLimits = {}, onFatal, onMessage } = options;
@@ -40,7 +41,8 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
     this.#worker.on('message', (message: FromWorker) => this.#receive(message, onMessage));
     this.#worker.on('error', onFatal);
     this.#worker.on('exit', (code) => {
-      if (code !== 0 || !this.#mayEnd) onFatal(new Error(`The thread ${name} has ended with code ${code}`));
+      if (!this.#terminated && (code !== 0 || !this.#mayEnd))
+        onFatal(new Error(`The thread ${name} has ended with code ${code}`));
     });
   }
 
@@ -51,8 +53,9 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
     return (await this.#step(kind).promise) as Extract<FromWorker, { kind: Kind }>;
   }
 
-  send(message: ToWorker, ports: readonly MessagePort[] = []): void {
-    this.#worker.postMessage(message, [...ports]);
+  /** @param transfer ports and memory in `message` that become the worker's */
+  send(message: ToWorker, transfer: readonly (MessagePort | ArrayBuffer)[] = []): void {
+    this.#worker.postMessage(message, [...transfer]);
   }
 
   /** Sends a question. Resolves with the worker's message that has the same id. */
@@ -78,7 +81,7 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
   }
 
   async terminate(): Promise<void> {
-    this.mayEnd();
+    this.#terminated = true;
     await this.#worker.terminate();
   }
 

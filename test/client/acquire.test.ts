@@ -23,6 +23,17 @@ test('an acquire that is sent again has the same owner, and waits for the rest o
   assert.equal((await locked).fence, 5);
 });
 
+test('a mutex that is asked for again is waited for during the rest of the time', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  void client.mutex('m', { wait: 10_000 });
+  await settled();
+  await clock.pass(4000);
+  await transport.take().gateway(504);
+  await clock.pass(50);
+  const wait = Number(new URL(transport.take().request.path, 'http://server').searchParams.get('wait'));
+  assert.ok(wait > 5 && wait <= 6, `${wait} s`);
+});
+
 test('two acquires have two owners', async () => {
   const { client, transport } = clientUnderTest();
   void client.lock('x');

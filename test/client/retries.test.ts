@@ -159,13 +159,145 @@ test('a server that drains for longer than the timeout is reported as draining',
   await rejected;
 });
 
-test('a permanent transport error is not retried', async () => {
-  const { client, transport } = clientUnderTest();
+test('a permanent transport error is final before first contact, and a passing one after it', async () => {
+  const { client, transport, clock } = clientUnderTest();
+  transport.version = undefined;
   const rejected = assert.rejects(client.kv.get('a'), UnreachableError);
   await settled();
   await transport.take().breaks('for good');
   await rejected;
   assert.equal(transport.exchanges.length, 0);
+
+  transport.version = '0.1.0';
+  const got = client.kv.get('a');
+  await settled();
+  await transport.take().breaks('for good');
+  await clock.pass(50);
+  await transport.take().succeed();
+  assert.equal((await got)?.value, 'v');
+});
+
+const gatewayReplies = [
+  [502, '<html><h1>502 Bad Gateway</h1></html>'],
+  [503, 'no server is available'],
+  [504, ''],
+  [500, '{"error":"upstream"}'],
+  [520, '<html>'],
+  [530, '<html>'],
+  [429, 'slow down'],
+  [408, ''],
+  [425, ''],
+  [404, 'default backend - 404'],
+  [413, '<html>'],
+  [302, ''],
+  [200, '<html>Welcome to our Wi-Fi</html>'],
+  [200, '{"ok":true}'],
+  [204, ''],
+] as const;
+
+test('a reply of a gateway is no reply: what can be repeated is asked again', async () => {
+  for (const [status, text] of gatewayReplies) {
+    const { client, transport, clock } = clientUnderTest();
+    const calls = [client.kv.get('a'), client.kv.set('b', 1), client.counter.add('n', 5)];
+    const next = client.sequence.next('s');
+    await settled();
+    const [alone, array] = [transport.take(), transport.take()];
+    await alone.gateway(status, text);
+    await array.gateway(status, text);
+    await clock.pass(50);
+    const [aloneAgain, again] = [transport.take(), transport.take()];
+    assert.equal(again.request.body, array.request.body, `${status} ${text}`);
+    assert.equal(aloneAgain.request.idempotencyKey, alone.request.idempotencyKey);
+    await again.succeed();
+    await aloneAgain.reply(200, { From: 3, To: 3, Rev: 1 });
+    assert.deepEqual(await Promise.all(calls), [{ key: 'a', version: 7, value: 'v' }, 7, 5]);
+    assert.equal(await next, 3);
+  }
+});
+
+test('a reply of a gateway leaves the outcome of a write unknown if it cannot be repeated', async () => {
+  for (const [status, text] of gatewayReplies) {
+    const { client, transport } = clientUnderTest({ retryWrites: false });
+    const rejected = assert.rejects(client.kv.set('a', 1), OutcomeUnknownError, `${status} ${text}`);
+    await settled();
+    await transport.take().gateway(status, text);
+    await rejected;
+    assert.equal(transport.exchanges.length, 0);
+  }
+});
+
+test('while only a gateway answers, a read ends as unreachable, a write as unknown, each in time', async () => {
+  for (const [how, expected] of [
+    ['a read', UnreachableError],
+    ['a write', OutcomeUnknownError],
+  ] as const) {
+    const { client, transport, clock } = clientUnderTest({ timeout: 3000 });
+    const call = how === 'a read' ? client.kv.get('a') : client.kv.set('a', 1);
+    const rejected = assert.rejects(call, (error: Error) => {
+      assert.ok(error instanceof expected, String(error));
+      assert.match(error.message, /gateway replied with status 503/);
+      return true;
+    });
+    let attempts = 0;
+    for (let ms = 0; ms < 3000; ms += 10) {
+      // A fixed Retry-After of a maintenance page must not end the call early.
+      for (const exchange of transport.exchanges.splice(0)) {
+        attempts += 1;
+        await exchange.gateway(503, 'maintenance', 3_600_000);
+      }
+      await clock.pass(10);
+    }
+    await rejected;
+    assert.ok(attempts >= 2 && attempts < 20, `${attempts} attempts`);
+  }
+});
+
+test('before first contact a gateway is asked again, and what is behind it is a foreign server or the right one', async () => {
+  for (const [status, text] of gatewayReplies) {
+    const { client, transport, clock } = clientUnderTest();
+    transport.version = undefined;
+    const got = client.kv.get('a');
+    const outcome = got.then(
+      (entry) => entry?.value,
+      (error: unknown) => error,
+    );
+    await settled();
+    await transport.take().gateway(status, text);
+    if (status < 500 && ![408, 425, 429].includes(status)) {
+      assert.ok((await outcome) instanceof NotDragonLockError, `${status} ${text}`);
+      assert.equal(transport.exchanges.length, 0);
+      continue;
+    }
+    await clock.pass(50);
+    await transport.take().reply(200, { Version: '0.1.0' });
+    await transport.take().succeed();
+    assert.equal(await outcome, 'v', `${status} ${text}`);
+  }
+});
+
+test('a server whose header a proxy removes is told of in these words', async () => {
+  const { client, transport } = clientUnderTest();
+  transport.version = undefined;
+  const rejected = assert.rejects(client.kv.get('a'), { name: 'NotDragonLockError', message: /Dragonlock-Boot/ });
+  await settled();
+  await transport.take().gateway(200, '{"Version":"0.1.0","Boot":"b"}');
+  await rejected;
+});
+
+test('a write whose first reply was lost is in doubt, even if the server refuses the attempts after it', async () => {
+  const { client, transport, clock } = clientUnderTest({ timeout: 1000 });
+  const rejected = assert.rejects(client.kv.set('a', 1), (error: Error) => {
+    assert.ok(error instanceof OutcomeUnknownError, String(error));
+    assert.ok(error.cause instanceof DrainingError);
+    return true;
+  });
+  await settled();
+  await transport.take().breaks('sent');
+  for (let n = 0; n < 20; n += 1) {
+    await clock.pass(100);
+    for (const exchange of transport.exchanges.splice(0)) await exchange.fails('draining', 503);
+  }
+  await rejected;
 });
 
 test('an old server and a foreign server are reported in one line, before any call is sent', async () => {

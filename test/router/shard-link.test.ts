@@ -27,9 +27,10 @@ test('shard link: the credit for messages of every size is given back, one turn 
   const memory = ReplyCredit.allocate(2);
   const [credit, owed] = [new ReplyCredit(memory, 1), new Int32Array(memory)];
   const taken: number[] = [];
-  new ThreadShardLink(port2, credit).onMessage((message) => {
-    assert.ok(messageLength(message) < ReplyCredit.small || owed[1]! > 0, 'not yet: else the port is always full');
+  let release: (() => void) | undefined;
+  new ThreadShardLink(port2, credit).onMessage((message, give) => {
     taken.push(messageLength(message));
+    release = give;
   });
   const messages = [
     ...[1, 16 * kib - 1, 16 * kib, 16 * kib + 1, 100_000, 1024 * kib - 1, 1024 * kib, 3000 * kib].map((length) =>
@@ -43,7 +44,13 @@ test('shard link: the credit for messages of every size is given back, one turn 
     port1.postMessage(encodeFromShard(message));
     await arrived;
     await nextTurn();
+    const isSmall = messageLength(message) < ReplyCredit.small;
+    assert.equal(release === undefined, isSmall);
+    assert.equal(owed[1] === 0, isSmall, 'not as long as the router keeps something of the message');
+    release?.();
+    assert.equal(owed[1] === 0, isSmall, 'nor in this turn: else the port is always full');
     await nextTurn();
+    release = undefined;
     assert.deepEqual([...owed], [0, 0], `after ${messageLength(message)} characters`);
   }
   assert.deepEqual(taken, messages.map(messageLength));

@@ -100,6 +100,7 @@ export class RouterUnderTest {
   journalStands = false;
   /** Front ends that get no message from any shard for now: those stay on their way. */
   readonly deaf = new Set<number>();
+  readonly counts: RouterCounts;
   readonly routers: readonly Router[];
   readonly states: readonly ShardState[];
   readonly records: CommitRecord[] = [];
@@ -110,9 +111,10 @@ export class RouterUnderTest {
   /** [router][shard] */
   readonly #toShard: ToShardWire[][][];
   readonly #fromShard: ReturnType<typeof encodeFromShard>[][][];
-  readonly #arrive: ((message: FromShard) => void)[][];
+  readonly #arrive: ((message: FromShard, taken: () => void) => void)[][];
   readonly #wakeAt: number[];
-  readonly #counts: RouterCounts;
+  /** Messages for which the router has not given the credit back. */
+  #untaken = 0;
   #deferred: (() => void)[] = [];
   readonly #random: SeededRandom | undefined;
   #replies = 0;
@@ -152,13 +154,14 @@ export class RouterUnderTest {
           wake: (delayMs) => (this.#wakeAt[index] = this.now + delayMs),
         }),
     );
-    const counts = (this.#counts = new RouterCounts(RouterCounts.allocate(shards), shards));
+    const counts = new RouterCounts(RouterCounts.allocate(shards), shards);
+    this.counts = counts;
     this.routers = Array.from({ length: routers }, (_, index) => {
       const router = new Router({
         index,
         links: this.states.map((_, shard) => ({
           send: (messages: readonly ToShard[]) => void this.#toShard[index]![shard]!.push(encodeToShard(messages)),
-          onMessage: (listener: (message: FromShard) => void) => (this.#arrive[index]![shard] = listener),
+          onMessage: (listener) => (this.#arrive[index]![shard] = listener),
         })),
         durable: () => this.#revisions.durable(),
         limits,
@@ -261,10 +264,18 @@ export class RouterUnderTest {
 
   /** Asserts that no state in memory is left that only a request in flight may keep. */
   leftovers(): Record<string, number> {
-    const { inFlight, awaitingTransactions } = this.#counts;
-    const left: Record<string, number> = {};
-    if (awaitingTransactions.value > 0) left['awaitingTransactions'] = awaitingTransactions.value;
-    for (const { value } of inFlight) if (value > 0) left['inFlight'] = (left['inFlight'] ?? 0) + value;
+    const { accounts, inFlight, inFlightBytes, waitingBytes, watchingBytes, awaitingTransactions } = this.counts;
+    const left: Record<string, number> = Object.fromEntries(
+      Object.entries({
+        accounts: accounts.used,
+        inFlightBytes: inFlightBytes.value,
+        waitingBytes: waitingBytes.value,
+        watchingBytes: watchingBytes.value,
+        awaitingTransactions: awaitingTransactions.value,
+        inFlight: inFlight.reduce((sum, { value }) => sum + value, 0),
+        untaken: this.#untaken,
+      }).filter(([, count]) => count > 0),
+    );
     for (const state of this.states) {
       const sizes = {
         holds: state.holds.size,
@@ -308,7 +319,11 @@ export class RouterUnderTest {
       if (this.deaf.has(router)) return;
       queues.forEach((queue, shard) => {
         if (queue.length === 0) return;
-        steps.push({ run: () => this.#arrive[router]![shard]!(decodeFromShard(queue.shift()!)) });
+        const run = (): void => {
+          this.#untaken += 1;
+          this.#arrive[router]![shard]!(decodeFromShard(queue.shift()!), () => (this.#untaken -= 1));
+        };
+        steps.push({ run });
       });
     });
     if (!this.journalStands && this.#handedOver.has(this.#revisions.durable() + 1)) {

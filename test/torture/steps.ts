@@ -93,6 +93,7 @@ export const steps = {
   'clock-jumps': { ...loadFault('clock-jumps'), once: true },
   'slow-readers': loadFault('slow-readers', { 'slow clients': 'readers' }),
   'slow-senders': loadFault('slow-senders', { 'slow clients': 'senders' }),
+  budgets: loadFault('budgets'),
   'fuzz-http': fuzz('http', 20_000, 'requests taken'),
   'fuzz-bodies': fuzz('bodies', 20_000, 'bodies'),
   'fuzz-decoders': fuzz('decoders', 1_000_000),

@@ -5,7 +5,9 @@
  */
 import type { Entry } from '../batch.ts';
 import { VersionMismatchError } from '../errors.ts';
-import type { DragonLock } from '../dragon-lock.ts';
+import { internalsOf, type DragonLock } from '../dragon-lock.ts';
+import { leavable } from '../leavable.ts';
+import { OpenLocks } from '../open-locks.ts';
 import { LockOnServer } from './lock-on-server.ts';
 import { StoreLocker } from './locker.ts';
 import {
@@ -33,10 +35,13 @@ const pageLength = 1000;
 export class DragonLockStore implements WatchableStore {
   readonly #client: DragonLock;
   readonly #environment: Environment;
+  /** Closing the client gives them back too. */
+  readonly #open: OpenLocks;
 
   constructor({ client, environment = systemEnvironment }: DragonLockStoreOptions) {
     this.#client = client;
     this.#environment = environment;
+    this.#open = new OpenLocks(internalsOf(client).open);
   }
 
   async put(key: string, options: PutOptions = {}): Promise<void> {
@@ -94,13 +99,31 @@ export class DragonLockStore implements WatchableStore {
       key,
       ttlMs: checkTtl(options.ttl),
       client: this.#client,
+      calls: internalsOf(this.#client).calls,
       environment: this.#environment,
+      open: this.#open,
       ...(options.value !== undefined && { value: options.value }),
     });
-    return new StoreLocker(key, lock, options, this.#environment);
+    return new StoreLocker({ key, backend: lock, options, environment: this.#environment, open: this.#open });
   }
 
-  async *watch(key: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair | undefined, void, undefined> {
+  watch(key: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair | undefined, void, undefined> {
+    return leavable(signal, (stop) => this.#watch(key, stop));
+  }
+
+  watchTree(prefix: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair[], void, undefined> {
+    return leavable(signal, (stop) => this.#watchTree(prefix, stop));
+  }
+
+  close(): Promise<void> {
+    return this.#open.close(this.#environment.clock);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async *#watch(key: string, signal: AbortSignal): AsyncGenerator<KVPair | undefined, void, undefined> {
     let last: number | undefined;
     try {
       for await (const _ of this.#client.watch.key(key, { signal })) {
@@ -116,7 +139,7 @@ export class DragonLockStore implements WatchableStore {
     }
   }
 
-  async *watchTree(prefix: string, { signal }: WatchOptions = {}): AsyncGenerator<KVPair[], void, undefined> {
+  async *#watchTree(prefix: string, signal: AbortSignal): AsyncGenerator<KVPair[], void, undefined> {
     const pairs = new Map<string, KVPair>();
     try {
       for await (const event of this.#client.watch.prefix(prefix, { signal })) {

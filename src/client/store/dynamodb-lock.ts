@@ -16,14 +16,8 @@
  */
 import { LockLostError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
-import {
-  numberOf,
-  textOf,
-  type ItemChange,
-  type ItemChangeResult,
-  type DynamoDbTable,
-  type Item,
-} from './dynamodb-table.ts';
+import type { Item } from './dynamodb-calls.ts';
+import { numberOf, textOf, type ItemChange, type ItemChangeResult, type DynamoDbTable } from './dynamodb-table.ts';
 import type { LockGrant, LockBackend } from './locker.ts';
 import { isAborted, pause, withTimeout, type Environment } from './environment.ts';
 

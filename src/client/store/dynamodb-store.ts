@@ -9,8 +9,10 @@
  * sender has given up, it can undo a later write. Where that matters, use `atomicPut` and `atomicDelete`.
  */
 import { OutcomeUnknownError } from '../errors.ts';
+import { OpenLocks } from '../open-locks.ts';
 import { DynamoDbLock } from './dynamodb-lock.ts';
-import { DynamoDbTable, numberOf, textOf, type ItemChange, type DynamoDbCalls, type Item } from './dynamodb-table.ts';
+import type { DynamoDbCalls, Item } from './dynamodb-calls.ts';
+import { DynamoDbTable, numberOf, textOf, type ItemChange } from './dynamodb-table.ts';
 import { StoreLocker } from './locker.ts';
 import {
   checkTtl,
@@ -45,6 +47,7 @@ export class DynamoDbStore implements Store {
   readonly #partition: string;
   readonly #pollMs: number;
   readonly #environment: Environment;
+  readonly #open = new OpenLocks();
 
   constructor({ client, tableName, partition, pollMs = 1000, environment }: DynamoDbStoreOptions) {
     if (partition === '' || partition.includes('#')) {
@@ -125,7 +128,15 @@ export class DynamoDbStore implements Store {
         },
       }),
     });
-    return new StoreLocker(key, lock, options, this.#environment);
+    return new StoreLocker({ key, backend: lock, options, environment: this.#environment, open: this.#open });
+  }
+
+  close(): Promise<void> {
+    return this.#open.close(this.#environment.clock);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   /** Creates the key on the condition that it is still as read: absent or expired. */

@@ -27,27 +27,8 @@
  * - A failed condition is certain only if the request was sent once: when the SDK retries a write that has happened,
  *   the condition of the retry fails because of the first try.
  */
-import type {
-  AttributeValue,
-  CreateTableCommandInput,
-  GetItemCommandInput,
-  GetItemCommandOutput,
-  QueryCommandInput,
-  QueryCommandOutput,
-  UpdateItemCommandInput,
-  UpdateItemCommandOutput,
-  UpdateTimeToLiveCommandInput,
-} from '@aws-sdk/client-dynamodb';
 import { OutcomeUnknownError } from '../errors.ts';
-
-/** The methods of the `DynamoDB` client that the store calls. */
-export interface DynamoDbCalls {
-  getItem(input: GetItemCommandInput): Promise<GetItemCommandOutput>;
-  updateItem(input: UpdateItemCommandInput): Promise<UpdateItemCommandOutput>;
-  query(input: QueryCommandInput): Promise<QueryCommandOutput>;
-}
-
-export type Item = Record<string, AttributeValue>;
+import type { DynamoDbCalls, Item, TableDefinition, TimeToLiveDefinition, UpdateItemInput } from './dynamodb-calls.ts';
 
 /** One change of one item. */
 export interface ItemChange {
@@ -75,7 +56,7 @@ export type ItemChangeResult =
   | { readonly kind: 'refused'; readonly item: Item | undefined; readonly sure: boolean };
 
 /** The input for `createTable` of the client. */
-export function dynamoDbTable(tableName: string): CreateTableCommandInput {
+export function dynamoDbTable(tableName: string): TableDefinition {
   return {
     TableName: tableName,
     BillingMode: 'PAY_PER_REQUEST',
@@ -91,7 +72,7 @@ export function dynamoDbTable(tableName: string): CreateTableCommandInput {
 }
 
 /** The input for `updateTimeToLive` of the client: without it, DynamoDB never deletes expired items. */
-export function dynamoDbTimeToLive(tableName: string): UpdateTimeToLiveCommandInput {
+export function dynamoDbTimeToLive(tableName: string): TimeToLiveDefinition {
   return { TableName: tableName, TimeToLiveSpecification: { AttributeName: 'expires', Enabled: true } };
 }
 
@@ -161,7 +142,7 @@ export class DynamoDbTable {
     }
   }
 
-  #inputOf({ id, name, set, count = [], remove, condition, values }: ItemChange): UpdateItemCommandInput {
+  #inputOf({ id, name, set, count = [], remove, condition, values }: ItemChange): UpdateItemInput {
     const counting = count.map((attribute) => `#${attribute} = if_not_exists(#${attribute}, :zero) + :one`);
     const setting = Object.keys(set).map((attribute) => `#${attribute} = :${attribute}`);
     const assignments = [...setting, ...counting].join(', ');

@@ -1,7 +1,8 @@
 /** The package `dragonlock/store`, name by name. */
 export { DragonLockStore, type DragonLockStoreOptions } from './dragon-lock-store.ts';
 export { DynamoDbStore, type DynamoDbStoreOptions } from './dynamodb-store.ts';
-export { dynamoDbTable, dynamoDbTimeToLive, type DynamoDbCalls } from './dynamodb-table.ts';
+export type { DynamoDbCalls } from './dynamodb-calls.ts';
+export { dynamoDbTable, dynamoDbTimeToLive } from './dynamodb-table.ts';
 export type {
   AtomicPutOptions,
   KVPair,

@@ -13,6 +13,8 @@ import type { SetOperation } from '../batch.ts';
 import type { DragonLock } from '../dragon-lock.ts';
 import { LockLostError, NotLockedError, OutcomeUnknownError, VersionMismatchError } from '../errors.ts';
 import type { Mark } from '../lease-clock.ts';
+import type { OpenLocks } from '../open-locks.ts';
+import type { StoreCalls } from '../store-calls.ts';
 import type { LockGrant, LockBackend } from './locker.ts';
 import { isAborted, type Environment } from './environment.ts';
 
@@ -20,7 +22,11 @@ export interface LockOnServerOptions {
   readonly key: string;
   readonly ttlMs: number;
   readonly client: DragonLock;
+  /** Of the client. */
+  readonly calls: StoreCalls;
   readonly environment: Environment;
+  /** Of the store: work that outlives an acquire. */
+  readonly open: OpenLocks;
   /** The pair under the lock's key while it is held. Absent: no pair is written. */
   readonly value?: unknown;
 }
@@ -29,6 +35,8 @@ export interface LockOnServerOptions {
 const waitMs = 300_000;
 /** How often an acquisition is sent again after the client has given up on its reply. */
 const unknownMax = 3;
+/** Milliseconds for a request that takes the place of one in the wait queue, and ends at once. */
+const shortestWaitMs = 1;
 
 export class LockOnServer implements LockBackend {
   readonly #options: LockOnServerOptions;
@@ -43,7 +51,7 @@ export class LockOnServer implements LockBackend {
     let unknown = 0;
     while (!isAborted(signal)) {
       try {
-        const grant = await this.#ask(owner, wait, signal);
+        const grant = await this.#ask(owner, wait ? waitMs : 0, signal);
         const isFresh = environment.clock.since(grant.sentAt) < ttlMs / 4;
         if (!isFresh) await grant.renew(ttlMs);
         return grant;
@@ -55,30 +63,40 @@ export class LockOnServer implements LockBackend {
           unknown += 1;
         } else if (!(error instanceof LockLostError)) {
           // The server may have granted the lock. If the release fails too, the lease expires.
-          await this.#giveUp(owner).catch(() => undefined);
+          await this.#giveUp(owner, wait).catch(() => undefined);
           throw error;
         }
       }
     }
-    await this.#giveUp(owner);
+    await this.#giveUp(owner, wait);
     return 'busy';
   }
 
-  async #ask(owner: string, wait: boolean, signal: AbortSignal | undefined): Promise<HeldLockOnServer> {
-    const { key, ttlMs, client, environment } = this.#options;
+  async #ask(owner: string, waitMs: number, signal: AbortSignal | undefined): Promise<HeldLockOnServer> {
+    const { key, ttlMs, calls, environment } = this.#options;
     const sentAt = environment.clock.mark();
-    const { lock, set } = await client.batch(
-      { lock: { id: key, ttl: ttlMs, wait: wait ? waitMs : 0, owner }, set: shownBy(this.#options) },
-      { signal },
+    // Its owner makes it the same acquisition when it is sent again, and the key of the pair belongs to the lock.
+    const { lock, set } = await calls.batch(
+      { lock: { id: key, ttl: ttlMs, wait: waitMs, owner }, set: shownBy(this.#options) },
+      { signal, retry: 'idempotent' },
     );
     if (lock === undefined) throw new TypeError('The reply to a lock request has no lock.');
     return new HeldLockOnServer(this.#options, { fence: lock.fence, sentAt, version: set[0]?.version });
   }
 
-  /** Releases the lock if it was granted to this owner. */
-  async #giveUp(owner: string): Promise<void> {
+  /**
+   * Releases the lock if it was granted to this owner. A request that waited may reach the server after this, or still
+   * wait there, because a proxy can keep up the connection of a client that has gone. So this is done once more, by a
+   * request that takes the place in the queue and ends at once.
+   */
+  async #giveUp(owner: string, waited: boolean): Promise<void> {
+    await this.#release(owner, 0);
+    if (waited) void this.#options.open.track(this.#release(owner, shortestWaitMs).catch(() => undefined));
+  }
+
+  async #release(owner: string, waitMs: number): Promise<void> {
     try {
-      const grant = await this.#ask(owner, false, undefined);
+      const grant = await this.#ask(owner, waitMs, undefined);
       await grant.release();
     } catch (error) {
       if (!(error instanceof NotLockedError || error instanceof LockLostError)) throw error;

@@ -13,6 +13,7 @@
 import { LockLostError } from '../errors.ts';
 import { LeaseKeeper } from '../lease.ts';
 import type { Mark } from '../lease-clock.ts';
+import type { OpenLocks } from '../open-locks.ts';
 import { checkTtl, type Lease, type Locker, type LockOptions } from './store.ts';
 import { LockAcquireCancelled, LockAcquireFailed } from './store-errors.ts';
 import { isAborted, type Environment } from './environment.ts';
@@ -44,31 +45,47 @@ interface Held {
   readonly lease: LeaseKeeper;
 }
 
+export interface StoreLockerOptions {
+  readonly key: string;
+  readonly backend: LockBackend;
+  readonly options: LockOptions;
+  readonly environment: Environment;
+  /** Of the store: what it gives back when it is closed. */
+  readonly open: OpenLocks;
+}
+
 export class StoreLocker implements Locker {
   readonly #key: string;
   readonly #backend: LockBackend;
   readonly #options: LockOptions;
   readonly #environment: Environment;
+  readonly #open: OpenLocks;
+  readonly #releasable = { release: () => this.unlock() };
   #waiting = false;
   #held: Held | undefined;
 
-  constructor(key: string, backend: LockBackend, options: LockOptions, environment: Environment) {
+  constructor({ key, backend, options, environment, open }: StoreLockerOptions) {
     this.#key = key;
     this.#backend = backend;
     this.#options = options;
     this.#environment = environment;
+    this.#open = open;
   }
 
   async lock({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Lease> {
     if (this.#waiting || this.#held?.lease.state === 'held') {
       throw new LockAcquireFailed(`Cannot lock "${this.#key}": this locker holds it or waits for it already.`);
     }
+    if (isAborted(signal)) throw this.#cancelled(signal?.reason);
     this.#waiting = true;
     try {
-      const grant = await this.#acquire(signal);
-      const lease = this.#keep(grant);
-      this.#held = { grant, lease };
-      return { fence: grant.fence, lost: lease.signal };
+      return await this.#open.acquire(signal, async (stop) => {
+        const grant = await this.#acquire(stop);
+        const lease = this.#keep(grant);
+        this.#held = { grant, lease };
+        this.#open.hold(this.#releasable);
+        return { fence: grant.fence, lost: lease.signal };
+      });
     } finally {
       this.#waiting = false;
     }
@@ -80,6 +97,7 @@ export class StoreLocker implements Locker {
       throw new LockLostError('lock_lost', `Cannot unlock "${this.#key}": this locker does not hold it.`);
     }
     held.lease.release();
+    this.#open.forget(this.#releasable);
     try {
       await held.grant.release();
     } catch (error) {
@@ -90,18 +108,19 @@ export class StoreLocker implements Locker {
     this.#held = undefined;
   }
 
-  async #acquire(signal: AbortSignal | undefined): Promise<LockGrant> {
-    const cancelled = (): LockAcquireCancelled =>
-      new LockAcquireCancelled(`The wait for the lock "${this.#key}" was cancelled.`, { cause: signal?.reason });
-    if (isAborted(signal)) throw cancelled();
+  async #acquire(signal: AbortSignal): Promise<LockGrant> {
     const grant = await this.#backend.acquire(this.#options.noPolling !== true, signal);
     if (isAborted(signal)) {
       // The grant came after the cancellation. If the release fails, the lease expires.
       if (grant !== 'busy') await grant.release().catch(() => undefined);
-      throw cancelled();
+      throw this.#cancelled(signal.reason);
     }
     if (grant === 'busy') throw new LockAcquireFailed(`Cannot lock "${this.#key}": another holds it.`);
     return grant;
+  }
+
+  #cancelled(cause: unknown): LockAcquireCancelled {
+    return new LockAcquireCancelled(`The wait for the lock "${this.#key}" was cancelled.`, { cause });
   }
 
   #keep(grant: LockGrant): LeaseKeeper {

@@ -11,7 +11,7 @@
  * null. All durations are milliseconds, as in the client.
  */
 
-export interface Store {
+export interface Store extends AsyncDisposable {
   /** Writes a key, whether it exists or not. */
   put(key: string, options?: PutOptions): Promise<void>;
 
@@ -48,6 +48,12 @@ export interface Store {
 
   /** Makes a locker for the lock of this name, not locked yet. Each competing caller needs its own. */
   newLock(key: string, options?: LockOptions): Locker;
+
+  /**
+   * Releases the locks that lockers of this store hold, and cancels those that wait, within 3 seconds. The client that
+   * the store was made with stays open.
+   */
+  close(): Promise<void>;
 }
 
 /** A store that reports changes. */

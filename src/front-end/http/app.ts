@@ -12,16 +12,19 @@
  */
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
-import { processMs, readClock } from '../../shared/clock.ts';
+import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
-import type { SharedCounters } from '../shared-counters.ts';
+import { AccountCounts } from '../../router/account-counts.ts';
+import { ownLimitsOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './auth.ts';
 import { headCheck } from './head-check.ts';
 import { arrivingBodies } from './body.ts';
+import { LargeBodies, type LargeBodiesOptions } from './large-bodies.ts';
+import { RequestTurns } from './request-turns.ts';
 import { Exchange } from './exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
@@ -35,16 +38,20 @@ import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'tokens'>;
+  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens'>;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
-  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'clock' | 'lostLogLines'>;
+  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines'>;
+  /** Of this thread, if it counts already. */
+  readonly accounts?: AccountCounts;
   /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
   readonly boot: string;
   readonly version: string;
   readonly log: FrontEndLog;
   readonly lifecycle: Lifecycle;
+  /** Absent: requests read large bodies in this thread. */
+  readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
   readonly now?: () => number;
 }
@@ -86,14 +93,13 @@ export function buildApp(options: AppOptions): FastifyInstance {
     clientErrorHandler: (error, socket) => answerBrokenConnection(context, error, socket),
   });
   app.decorateRequest('access');
+  app.decorateRequest('content');
   app.removeAllContentTypeParsers();
   answerFailures(app, context);
 
-  const call = dataRouteDefiner(
-    context,
-    authGate(context, tokens),
-    arrivingBodies(limits.arriving_bytes_max / http.threads),
-  );
+  app.addHook('onClose', async () => context.largeBodies?.close());
+
+  const call = dataRouteDefiner(context, authGate(context, tokens));
   batchRoutes(app, context, call);
   callRoutes(app, context, call);
   watchRoutes(app, context, call);
@@ -104,8 +110,10 @@ export function buildApp(options: AppOptions): FastifyInstance {
 }
 
 function makeContext(options: AppOptions): RouteContext {
-  const { dispatcher, index, counters, boot, version, log, lifecycle, now } = options;
-  const { limits, http } = options.config;
+  const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
+  const { limits, http, accounts } = options.config;
+  const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
+  const meter = threadMicros;
   let requestIds = 0;
   return {
     dispatcher,
@@ -115,7 +123,13 @@ function makeContext(options: AppOptions): RouteContext {
     lifecycle,
     limits,
     checkHead: headCheck(options.config),
-    rateLimiter: new RateLimiter(counters.rates, limits.account_requests_per_second, now ?? processMs),
+    accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
+    rateLimiter: new RateLimiter(
+      counters.rates,
+      limits.account_requests_per_second,
+      now ?? processMs,
+      ratesOf(accounts),
+    ),
     metrics: new RequestMetrics(counters.metrics, index, now ?? (() => performance.now())),
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     serverTime: () => readClock(counters.clock),
@@ -125,6 +139,9 @@ function makeContext(options: AppOptions): RouteContext {
       return `${boot}-${index}-${requestIds}`;
     },
     draining: () => lifecycle.state() === 'draining',
+    arriving,
+    turns: new RequestTurns({ meter, defer: setImmediate }),
+    largeBodies: bodyThread && new LargeBodies({ ...bodyThread, limits, arriving, meter }),
   };
 }
 

@@ -8,6 +8,7 @@ import { openAccess, TokenIndex, type Access } from '../access.ts';
 import type { DataRequest, Gate } from './data-request.ts';
 import type { TokenConfig } from '../config-schema.ts';
 import type { RouteContext } from './route-context.ts';
+import { Disconnects } from './sockets/disconnects.ts';
 import { shown } from '../../shared/text.ts';
 
 declare module 'fastify' {
@@ -29,7 +30,13 @@ export function authGate(context: RouteContext, tokens: readonly TokenConfig[]):
     if (!accountPattern.test(acc)) return badAccount(acc);
     const state = context.lifecycle.state();
     if (state !== 'serving') return state === 'starting' ? starting : stopping;
-    if (!context.rateLimiter.admit(accountId(acc))) return rateLimited(context);
+    const account = accountId(acc);
+    if (!context.rateLimiter.admit(account)) return rateLimited(context.rateLimiter.rateOf(account));
+    const { account_connections_max } = context.limits;
+    const connection = Disconnects.of(request.raw.socket);
+    if (!connection.belongsTo(account, context.accounts, account_connections_max)) {
+      return tooManyConnections(account_connections_max);
+    }
     request.access = access;
     return undefined;
   };
@@ -50,9 +57,16 @@ function badAccount(acc: string): Failure {
 export const starting = failure('draining', 'The server is starting; nothing was done, try again');
 const stopping = failure('draining', 'The server is stopping; nothing was done, try again');
 
-function rateLimited(context: RouteContext): Failure {
-  const most = context.limits.account_requests_per_second;
-  return failure('rate_limited', `Too many requests of this account; expected at most ${most} a second`);
+function rateLimited(most: number): Failure {
+  const message = `Too many requests of this account; expected at most ${most} a second`;
+  return failure('rate_limited', message, { Quota: 'requests', Limit: most });
+}
+
+function tooManyConnections(most: number): Failure {
+  const message =
+    `${most} connections of this account are open already (limits.account_connections_max); ` +
+    'nothing was done, use those that are open';
+  return failure('rate_limited', message, { Quota: 'connections', Limit: most });
 }
 
 /**

@@ -1,18 +1,18 @@
 /**
- * Reads request bodies of every content type as text that is known to be UTF-8, and leaves parsing to the call.
+ * Reads request bodies of every content type, and leaves their text (parse/body-text.ts) and parsing to the call.
  * Fastify's JSON parser would silently replace bad bytes, and calling any parser through Fastify costs a twentieth of a
  * request.
  */
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { failure } from '../../protocol/errors.ts';
 import type { Limits } from '../../shared/limits.ts';
 import { ByteBudget } from '../byte-budget.ts';
+import { Disconnects } from './sockets/disconnects.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 import { refusedMedia } from './media-type.ts';
 
 /** Bodies that are not complete; over their byte limit the oldest are given up. */
-export type ArrivingBodies = ByteBudget<BodyReader>;
+export type ArrivingBodies = ByteBudget<{ giveUp(): void }>;
 
 export function arrivingBodies(bytesMax: number): ArrivingBodies {
   return new ByteBudget(bytesMax, (reader) => reader.giveUp());
@@ -26,7 +26,7 @@ export interface BodyOptions {
 }
 
 /** `body` is undefined when there is none. The error is a `Refusal`, or the error of the connection. */
-export type BodyRead = (error: Error | undefined, body: string | undefined) => void;
+export type BodyRead = (error: Error | undefined, body: Buffer<ArrayBuffer> | undefined) => void;
 
 export function hasBody({ headers }: IncomingMessage): boolean {
   const length = headers['content-length'];
@@ -42,8 +42,9 @@ export function readBody(request: IncomingMessage, options: BodyOptions, done: B
   const length = headers['content-length'];
   const bytesMax = options.limits.body_bytes_max;
   if (Number(length) > bytesMax) return done(new Refusal(tooLarge(bytesMax)), undefined);
-  const reader = new BodyReader(Number(length ?? Infinity), bytesMax, options.arriving, done);
-  request.on('data', (chunk: Buffer) => reader.take(chunk));
+  const { account } = Disconnects.of(request.socket);
+  const reader = new BodyReader(Number(length ?? Infinity), { ...options, account }, done);
+  request.on('data', (chunk: Buffer<ArrayBuffer>) => reader.take(chunk));
   request.on('end', () => reader.end());
   request.on('error', (error) => reader.finish(error));
 }
@@ -57,19 +58,21 @@ class BodyReader {
   readonly #length: number;
   readonly #bytesMax: number;
   readonly #arriving: ArrivingBodies;
-  readonly #done: BodyRead;
-  #kept: Buffer = nothing;
+  readonly #account: string | undefined;
+  #done: BodyRead;
+  #kept: Buffer<ArrayBuffer> = nothing;
   #bytes = 0;
   #finished = false;
 
-  constructor(length: number, bytesMax: number, arriving: ArrivingBodies, done: BodyRead) {
+  constructor(length: number, options: BodyOptions & { readonly account: string | undefined }, done: BodyRead) {
     this.#length = length;
-    this.#bytesMax = bytesMax;
-    this.#arriving = arriving;
+    this.#bytesMax = options.limits.body_bytes_max;
+    this.#arriving = options.arriving;
+    this.#account = options.account;
     this.#done = done;
   }
 
-  take(chunk: Buffer): void {
+  take(chunk: Buffer<ArrayBuffer>): void {
     // Chunks after a refusal are read and dropped.
     if (this.#finished) return;
     const before = this.#bytes;
@@ -77,20 +80,18 @@ class BodyReader {
     if (this.#bytes > this.#bytesMax) return this.finish(new Refusal(tooLarge(this.#bytesMax)));
     if (before === 0) this.#kept = chunk;
     else this.#append(chunk, before);
-    if (this.#bytes < this.#length) this.#arriving.hold(this, this.#kept.length);
+    if (this.#bytes < this.#length) this.#arriving.hold(this, this.#kept.length, this.#account);
   }
 
   end(): void {
-    const whole = this.#kept.subarray(0, this.#bytes);
-    if (!isUtf8(whole)) return this.finish(new Refusal(notUtf8(whole)));
-    this.finish(undefined, whole.toString('utf8'));
+    this.finish(undefined, this.#kept.subarray(0, this.#bytes));
   }
 
   giveUp(): void {
     this.finish(new Refusal(tooSlow));
   }
 
-  finish(error: Error | undefined, body?: string): void {
+  finish(error: Error | undefined, body?: Buffer<ArrayBuffer>): void {
     if (this.#finished) return;
     this.#finished = true;
     this.#kept = nothing;
@@ -117,19 +118,3 @@ const tooSlow = failure(
 function tooLarge(bytesMax: number) {
   return failure('too_large', `The body is too large; expected at most ${bytesMax} bytes (limits.body_bytes_max)`);
 }
-
-/** The first bytes may tell what came instead. */
-function notUtf8(body: Buffer) {
-  const what = knownBeginnings.find(([bytes]) => body.subarray(0, bytes.length).equals(bytes))?.[1];
-  return failure(
-    'invalid',
-    `The body is not UTF-8${what === undefined ? '' : ` but ${what}; expected JSON, uncompressed`}`,
-  );
-}
-
-const knownBeginnings: readonly (readonly [bytes: Buffer, what: string])[] = [
-  [Buffer.of(0x1f, 0x8b), 'gzip'],
-  [Buffer.of(0x28, 0xb5, 0x2f, 0xfd), 'zstd'],
-  [Buffer.of(0xff, 0xfe), 'UTF-16'],
-  [Buffer.of(0xfe, 0xff), 'UTF-16'],
-];

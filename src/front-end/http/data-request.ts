@@ -6,8 +6,8 @@ import type { QueryText } from './parse/query.ts';
 export interface DataRoute extends RouteGenericInterface {
   Params: { readonly acc: string; readonly '*': string };
   Querystring: QueryText;
-  /** The text that `front-end/http/body.ts` reads; undefined without a body. */
-  Body: string | undefined;
+  /** What `front-end/http/body.ts` has read; undefined without a body. */
+  Body: Buffer<ArrayBuffer> | undefined;
 }
 
 export type DataRequest = FastifyRequest<DataRoute>;

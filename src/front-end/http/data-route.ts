@@ -15,11 +15,15 @@ import { accountId, type AccountId } from '../../protocol/ids.ts';
 import type { DataRequest, DataRoute, Gate } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
+import { RequestLoads } from '../../router/request-loads.ts';
 import type { RouteContext } from './route-context.ts';
 import { clientDisconnectedStatus, Exchange } from './exchange.ts';
+import { largeBodyBytes, type LargeBodies, type Refused } from './large-bodies.ts';
+import { contentOfBody, type BodyContent, type BodyGiven, type BodyKind } from './parse/body-kinds.ts';
+import { textOfBody } from './parse/body-text.ts';
 import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
-import { hasBody, readBody, type ArrivingBodies } from './body.ts';
+import { hasBody, readBody } from './body.ts';
 import { RequestOrder } from './sockets/request-order.ts';
 import { answerError } from './error-replies.ts';
 import { HeldStreams } from './held-streams.ts';
@@ -27,6 +31,7 @@ import type { Operation } from '../request-metrics.ts';
 import { readKey } from '../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
 import { refuse, Refusal } from '../../protocol/refusal.ts';
+import type { Limits } from '../../shared/limits.ts';
 import { shown } from '../../shared/text.ts';
 
 type DataReply = FastifyReply<DataRoute>;
@@ -39,19 +44,40 @@ type DataRouteOptions = RouteShorthandOptions<
 /** The route's options, and a handler. */
 export type Call = readonly [options: DataRouteOptions, handler: () => never];
 /** Defines data calls, bound to the app's context and its gate. */
-export type DefineDataRoute = (operation: Operation, start: Start, special?: 'text' | 'stream') => Call;
+export type DefineDataRoute = (operation: Operation, start: Start, options?: CallOptions) => Call;
 /** Validates the request, and hands it to the dispatcher. @throws Refusal */
 export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
+
+export interface CallOptions {
+  /** The call takes `text/plain` too. */
+  readonly text?: boolean;
+  /** An event stream. */
+  readonly stream?: boolean;
+  /** The call reads its body by `bodyOf`, with just these arguments. Absent: it has none. */
+  readonly body?: BodyArguments;
+}
+
+/** Returns the kind of the body, and what its reader is given. @throws Refusal */
+export type BodyArguments<Kind extends BodyKind = BodyKind> = (
+  request: DataRequest,
+) => readonly [kind: Kind, given: BodyGiven<Kind>];
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The content of a large body, or why it is refused; see `bodyOf`. */
+    content: BodyContent<BodyKind> | Refused | undefined;
+  }
+}
 
 /**
  * Serves a call within Fastify's first hook, which never calls back: we read and validate bodies and serialize replies
  * ourselves.
  */
-export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: ArrivingBodies): DefineDataRoute {
+export function dataRouteDefiner(context: RouteContext, gate: Gate): DefineDataRoute {
   const held = new HeldStreams(context);
-  return (operation, start, special) => {
+  return (operation, start, { text = false, stream = false, body: bodyArguments } = {}) => {
     const call = { context, start };
-    const bodyOptions = { limits: context.limits, arriving, text: special === 'text' };
+    const bodyOptions = { limits: context.limits, arriving: context.arriving, text };
     const takeCall = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
       order.enter();
       const refused = gate(request);
@@ -60,36 +86,77 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate, arriving: Ar
         return order.leave();
       }
       readBody(request.raw, bodyOptions, (error, body) => {
+        const exchange = new Exchange(context, operation, reply.raw);
+        if (error !== undefined) {
+          answerError(context, error, request, reply);
+          return order.leave();
+        }
         request.body = body;
-        if (error === undefined) begin(call, request, reply, new Exchange(context, operation, reply.raw));
-        else answerError(context, error, request, reply);
-        order.leave();
+        const run = (): void => {
+          if (request.raw.socket.destroyed) exchange.finish(clientDisconnectedStatus);
+          else begin(call, request, reply, exchange);
+          order.leave();
+        };
+        if (isLarge(body) && bodyArguments !== undefined && context.largeBodies !== undefined)
+          readLarge(context.largeBodies, request, bodyArguments, run);
+        else context.turns.run(request.params.acc, run);
       });
     };
-    const takeStream = (request: DataRequest, reply: DataReply): void => {
+    const takeStream = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
+      order.enter();
       const exchange = new Exchange(context, operation, reply.raw);
       exchange.eventSource = request.headers.accept?.includes('text/event-stream') ?? false;
-      if (hasBody(request.raw)) return exchange.refuse(noBodyForStreams);
-      held.serve({ exchange, gate: () => gate(request), begin: () => begin(call, request, reply, exchange) });
+      if (hasBody(request.raw)) exchange.refuse(noBodyForStreams);
+      else held.serve({ exchange, gate: () => gate(request), begin: () => begin(call, request, reply, exchange) });
+      order.leave();
     };
-    const take = special === 'stream' ? takeStream : takeCall;
+    const take = stream ? takeStream : takeCall;
     const onRequest = (request: DataRequest, reply: DataReply): void => {
       const order = RequestOrder.of(request.raw.socket);
       if (order.idle) return take(request, reply, order);
-      const waits = order.wait({
+      order.wait({
         take: () => take(request, reply, order),
         drop: () => new Exchange(context, operation, reply.raw).finish(clientDisconnectedStatus),
       });
-      if (!waits) new Exchange(context, operation, reply.raw).refuse(tooManyAtOnce);
     };
     return [{ onRequest, config: { operation } }, neverReached];
   };
 }
 
-const tooManyAtOnce = failure(
-  'overloaded',
-  'Too many requests of this connection wait for its earlier ones; nothing was done. Send fewer at once.',
-);
+function isLarge(body: Buffer | undefined): body is Buffer<ArrayBuffer> {
+  return body !== undefined && body.length > largeBodyBytes;
+}
+
+/** Has the body thread read the body, and then goes on with `run`. */
+function readLarge(bodies: LargeBodies, request: DataRequest, bodyArguments: BodyArguments, run: () => void): void {
+  try {
+    const [kind, given] = bodyArguments(request);
+    const account = request.params.acc;
+    const done = (content: BodyContent<BodyKind> | Refused): void => {
+      request.content = content;
+      run();
+    };
+    bodies.read({ account, kind, given, bytes: request.body!, done });
+    request.body = undefined;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    request.content = { refused: error.failure };
+    run();
+  }
+}
+
+/** Reads the body of a request. @throws Refusal */
+export function bodyOf<Kind extends BodyKind>(
+  request: DataRequest,
+  [kind, given]: ReturnType<BodyArguments<Kind>>,
+  limits: Limits,
+): BodyContent<Kind> {
+  const { content, body } = request;
+  if (content === undefined) return contentOfBody(kind, body === undefined ? '' : textOfBody(body), given, limits);
+  if (typeof content === 'object' && 'refused' in content) throw new Refusal(content.refused);
+  return content as BodyContent<Kind>;
+}
+
 const noBodyForStreams = failure('invalid', 'GET takes no body here; expected ?prefix and ?after, or POST');
 
 function neverReached(): never {
@@ -102,8 +169,12 @@ function begin(
   reply: DataReply,
   exchange: Exchange,
 ): void {
+  if (request.body !== undefined) exchange.bytes = RequestLoads.bytesOf(request.body.length);
   try {
-    exchange.wait(start(request, exchange));
+    const cancelable = start(request, exchange);
+    // What follows of it is in the command: nobody needs the text while the request waits.
+    request.body = undefined;
+    exchange.wait(cancelable);
   } catch (error) {
     if (error instanceof Refusal) exchange.refuse(error.failure);
     else answerError(context, error as Error, request, reply);
@@ -131,8 +202,8 @@ export function idempotencyOf(request: DataRequest): IdempotencyOptions | undefi
 
 /** @param parameters of the call, which take the place of a body */
 export function requireNoBody(request: DataRequest, parameters: readonly string[]): void {
-  if (request.body === undefined || request.body === '') return;
-  const got = `${request.method} takes no body here, got ${shown(request.body)}`;
+  if (request.body === undefined || request.body.length === 0) return;
+  const got = `${request.method} takes no body here, got ${shown(textOfBody(request.body))}`;
   if (parameters.length === 0) return refuse('invalid', `${got}; expected none`);
   const names = parameters.map((name) => `?${name}`).join(', ');
   refuse('invalid', `${got}; expected its parameters in the URL (${names})`);

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { RouteContext } from './route-context.ts';
+import { RequestOrder } from './sockets/request-order.ts';
 import { Exchange, withRequestId } from './exchange.ts';
 import { statusOf } from './status.ts';
 import type { Access } from '../access.ts';
@@ -22,8 +23,10 @@ declare module 'fastify' {
 export function answerFailures(app: FastifyInstance, context: RouteContext): void {
   const paths = pathsOf(app);
   const answerNoSuchCall = (request: FastifyRequest, reply: FastifyReply): void => {
-    const refused = context.checkHead(request.raw) ?? noSuchCall(request, paths);
-    new Exchange(context, 'unknown', reply.raw).refuse(refused);
+    RequestOrder.of(request.raw.socket).run(() => {
+      const refused = context.checkHead(request.raw) ?? noSuchCall(request, paths);
+      new Exchange(context, 'unknown', reply.raw).refuse(refused);
+    });
   };
   app.setNotFoundHandler(answerNoSuchCall);
   app.setErrorHandler((error: RequestError, request, reply) => {

@@ -6,17 +6,23 @@
  *     opened ──first block, or openAfterMs──► streaming ──end, overflow, disconnect──► ended
  *        └──end(reply)──► answered with that reply as plain JSON (410 compacted)
  *
- * A reader that does not keep up is disconnected and skips nothing: it comes back with `Last-Event-ID`.
+ * A reader that does not keep up is disconnected and skips nothing: it comes back with `Last-Event-ID`. What readers
+ * have not been sent is counted with all replies that nobody reads (unread-replies.ts), each block once.
  */
 import type { Revision } from '../../protocol/ids.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import type { Cancelable, StreamSink } from '../../router/dispatcher.ts';
 import type { Limits } from '../../shared/limits.ts';
 import type { Exchange } from './exchange.ts';
-import type { UnreadReplies } from './sockets/unread-replies.ts';
+import type { UnreadOwner, UnreadReplies } from './sockets/unread-replies.ts';
 
 /** How long the head of the reply waits for a refusal; browsers report a stream as open only after the head. */
 const openAfterMs = 250;
+
+/** A reader of history is given more while it has less than this unsent. */
+const historyUnsentBytesMax = 64 * 1024;
+/** What a block in the queue of a socket costs besides its bytes. */
+const blockEntryBytes = 512;
 
 export interface StreamContext {
   readonly boot: string;
@@ -31,6 +37,8 @@ export class EventStream implements StreamSink {
   readonly #openTimer: NodeJS.Timeout;
   #state: 'opened' | 'streaming' | 'ended' = 'opened';
   #bookmark: Revision | undefined;
+  /** The last blocks, as far as they may be unsent. */
+  #unsent: Block[] = [];
   /** Data is unsent, and the connection is closed when none of it moves. */
   #stalling = false;
 
@@ -54,12 +62,15 @@ export class EventStream implements StreamSink {
   commit(rev: Revision, events: readonly string[], pace: 'live' | 'history' = 'live'): boolean {
     if (pace === 'live' && this.#isBehind()) return false;
     this.#bookmark = undefined;
-    return this.#send(commitBlock(rev, events));
+    const block = blockOf(rev, events, this.#context.unread);
+    const sent = this.#send(block.bytes);
+    if (sent) this.#keep(block);
+    return sent;
   }
 
   ready(resume: () => void): boolean {
     const { res } = this.#exchange;
-    if (this.#state !== 'streaming' || !res.writableNeedDrain) return true;
+    if (this.#state !== 'streaming' || res.writableLength <= historyUnsentBytesMax) return true;
     res.once('drain', resume);
     return false;
   }
@@ -100,10 +111,33 @@ export class EventStream implements StreamSink {
       this.#context.unread.stallEnds(res.req.socket);
       res.once('drain', () => {
         this.#stalling = false;
+        this.#forgetSent();
         res.req.socket.setTimeout(0);
       });
     }
     return true;
+  }
+
+  /** Holds a block until it is sent. */
+  #keep(block: Block): void {
+    const { res } = this.#exchange;
+    if (res.writableLength === 0 && this.#unsent.length === 0) return;
+    this.#unsent.push(block);
+    block.hold(this, this.#exchange.account);
+    this.#forgetSent();
+  }
+
+  #forgetSent(): void {
+    let first = this.#unsent.length;
+    for (let unsent = this.#exchange.res.writableLength; first > 0 && unsent > 0; first -= 1) {
+      unsent -= this.#unsent[first - 1]!.bytes.length;
+    }
+    for (const block of this.#unsent.splice(0, first)) block.release(this);
+  }
+
+  /** Disconnects the reader, to free what it has not been sent. */
+  evict(): void {
+    this.#exchange.res.destroy();
   }
 
   /**
@@ -149,20 +183,46 @@ export class EventStream implements StreamSink {
   #close(): void {
     this.#state = 'ended';
     clearTimeout(this.#openTimer);
+    for (const block of this.#unsent.splice(0)) block.release(this);
     this.#onEnd(this);
   }
 }
 
-/** The blocks of commits, by their events, which readers of one prefix share. */
-const blocks = new WeakMap<readonly string[], Buffer>();
+/** A commit for the readers of one prefix: one buffer, however many of them lag. */
+class Block implements UnreadOwner {
+  readonly bytes: Buffer;
+  readonly #unread: UnreadReplies;
+  readonly #lagging = new Set<EventStream>();
 
-/** Makes the block once for all readers: a thousand readers that lag hold one buffer. */
-function commitBlock(rev: Revision, events: readonly string[]): Buffer {
+  constructor(bytes: Buffer, unread: UnreadReplies) {
+    this.bytes = bytes;
+    this.#unread = unread;
+  }
+
+  hold(stream: EventStream, account: string | undefined): void {
+    this.#lagging.add(stream);
+    this.#unread.hold(this, this.bytes.length + this.#lagging.size * blockEntryBytes, account);
+  }
+
+  release(stream: EventStream): void {
+    this.#lagging.delete(stream);
+    if (this.#lagging.size === 0) this.#unread.release(this);
+  }
+
+  evict(): void {
+    for (const stream of this.#lagging) stream.evict();
+  }
+}
+
+/** The blocks of commits, by their events, which readers of one prefix share. */
+const blocks = new WeakMap<readonly string[], Block>();
+
+function blockOf(rev: Revision, events: readonly string[], unread: UnreadReplies): Block {
   const known = blocks.get(events);
   if (known !== undefined) return known;
   let text = `id: ${rev}\n`;
   for (const event of events) text += `data: ${event}\n`;
-  const block = Buffer.from(`${text}\n`);
+  const block = new Block(Buffer.from(`${text}\n`), unread);
   blocks.set(events, block);
   return block;
 }

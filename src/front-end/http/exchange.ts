@@ -5,6 +5,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { failureBody, type Failure } from '../../protocol/errors.ts';
+import { requestBytes } from '../../router/memory-costs.ts';
 import { isFailure, type Reply } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
 import { statusOf } from './status.ts';
@@ -37,6 +38,8 @@ export class Exchange implements ReplySink, DisconnectListener {
   previous: DisconnectListener = this;
   next: DisconnectListener = this;
   readonly res: ServerResponse;
+  /** As the dispatcher counts it, with the body. */
+  bytes: number = requestBytes;
   readonly #context: ReplyContext;
   /** The operation under which the request is counted; refined after the body was read. */
   operation: Operation;
@@ -47,6 +50,7 @@ export class Exchange implements ReplySink, DisconnectListener {
   readonly #startedAt: number;
   readonly #disconnects: Disconnects;
   #cancelable: Cancelable | undefined;
+  #waits = false;
   #done = false;
   /** Methods of the path, for a 405. */
   #allow = '';
@@ -68,6 +72,11 @@ export class Exchange implements ReplySink, DisconnectListener {
     // A dispatcher may have answered before it returned.
     if (this.#done) return;
     this.#cancelable = cancelable;
+    if (cancelable.waits === true) {
+      // It is bounded by limits of its own, and must not keep later requests from coming in.
+      this.#waits = true;
+      RequestOrder.of(this.res.req.socket).answered();
+    }
     if (this.#disconnects.disconnected) this.onDisconnect();
     else if (this.next === this) this.#disconnects.add(this);
   }
@@ -105,10 +114,35 @@ export class Exchange implements ReplySink, DisconnectListener {
     this.#fail(statusOf(failure.code), failureBody(failure), requestId);
   }
 
+  /** Answers with a text that others are given too. */
+  deliverShared(contentType: string, text: Buffer): void {
+    if (this.#done) return;
+    this.finish(200);
+    if (this.#disconnects.disconnected) return;
+    const { boot, unread } = this.#context;
+    this.res.writeHead(200, [
+      'Dragonlock-Boot',
+      boot,
+      'Content-Type',
+      contentType,
+      'Content-Length',
+      String(text.length),
+    ]);
+    this.res.end(text);
+    // However many have not read it, there is one copy.
+    unread.written(this.res, 0);
+  }
+
+  /** The account of the request's connection. */
+  get account(): string | undefined {
+    return this.#disconnects.account;
+  }
+
   /** For replies that are not JSON, written by the caller (an event stream): only ends and counts the exchange. */
   finish(status: number): void {
     this.#done = true;
     this.#disconnects.remove(this);
+    if (!this.#waits) RequestOrder.of(this.res.req.socket).answered();
     this.#context.metrics.count(this.operation, status, this.#startedAt);
   }
 

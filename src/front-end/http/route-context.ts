@@ -3,7 +3,11 @@ import type { Limits } from '../../shared/limits.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
+import type { AccountCounts } from '../../router/account-counts.ts';
+import type { ArrivingBodies } from './body.ts';
+import type { LargeBodies } from './large-bodies.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
+import type { RequestTurns } from './request-turns.ts';
 import type { HeadCheck } from './head-check.ts';
 
 /** `starting`: recovery runs. `draining`: SIGTERM came. In both states no data call is served. */
@@ -26,8 +30,13 @@ export interface RouteContext extends ReplyContext {
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly rateLimiter: RateLimiter;
+  readonly accounts: AccountCounts;
   readonly log: FrontEndLog;
   /** Milliseconds since the Unix epoch as the server counts them, see shared/clock.ts. */
   readonly serverTime: () => number;
   readonly lostLogLines: SharedCount;
+  readonly arriving: ArrivingBodies;
+  readonly turns: RequestTurns;
+  /** Absent: requests read large bodies themselves. */
+  readonly largeBodies: LargeBodies | undefined;
 }

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
-import { limitRelations } from '../../shared/limits.ts';
+import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
 import { isLoopback, parseListen } from './listen-address.ts';
@@ -82,12 +82,13 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
     );
   }
   checkRelations(merged, file);
+  checkAccounts(merged, file);
   if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
-  const { limits, journal, log } = merged;
+  const { limits, accounts, journal, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
   const http = { ...merged.http, threads };
-  return { listen, data_dir: dataDir, shards, tokens, http, limits, journal, log };
+  return { listen, data_dir: dataDir, shards, tokens, http, limits, accounts, journal, log };
 }
 
 function readText(file: string): string {
@@ -128,7 +129,8 @@ function merge(file: ConfigFile): Merged {
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,
     http: { ...configDefaults.http, ...file.http },
-    limits: { ...configDefaults.limits, ...file.limits },
+    limits: limitsOf(file.limits ?? {}),
+    accounts: file.accounts ?? configDefaults.accounts,
     journal: { ...configDefaults.journal, ...file.journal },
     log: { ...configDefaults.log, ...file.log },
   };
@@ -136,6 +138,15 @@ function merge(file: ConfigFile): Merged {
 
 /** Digits of a token's hash that are its name when it has none. */
 const nameDigits = 8;
+
+/** What the file leaves out has its default; a limit of accounts leaves something of the server's to others. */
+function limitsOf(file: Partial<Limits>): Limits {
+  const limits = { ...configDefaults.limits, ...file };
+  const shares = Object.entries(accountShares)
+    .filter(([mine]) => !(mine in file))
+    .map(([mine, all]) => [mine, Math.min(limits[mine as keyof Limits], accountShare(limits[all]))]);
+  return { ...limits, ...Object.fromEntries(shares) } as Limits;
+}
 
 function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileReader): TokenConfig[] {
   const seen = new Map<string, number>();
@@ -160,6 +171,33 @@ function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileR
       );
     names.set(name, i);
     return { sha256: digest, name, accounts, scopes };
+  });
+}
+
+/** Reports, in the terms of the file, which limits of accounts are beyond those of the server, or given twice. */
+function checkAccounts({ limits, accounts }: Merged, file: ConfigFileReader): void {
+  for (const [mine, all] of Object.entries(accountShares)) {
+    const limit = limits[mine as keyof typeof accountShares];
+    if (limit <= limits[all]) continue;
+    file.problemAt(['limits', mine], `expected at most limits.${all} (${limits[all]}), got ${limit}`);
+  }
+  const names = new Map<string, number>();
+  accounts.forEach(({ name, waiters_max = 0, watchers_max = 0 }, i) => {
+    const before = names.get(name);
+    if (before !== undefined)
+      file.problemAt(['accounts', i, 'name'], `the same account as accounts[${before}]; expected each only once`);
+    names.set(name, i);
+    const { waiters_per_shard_max, watchers_max: watchers } = limits;
+    if (waiters_max > waiters_per_shard_max) {
+      const expected = `expected at most limits.waiters_per_shard_max (${waiters_per_shard_max})`;
+      file.problemAt(['accounts', i, 'waiters_max'], `${expected}, got ${waiters_max}`);
+    }
+    if (watchers_max > watchers) {
+      file.problemAt(
+        ['accounts', i, 'watchers_max'],
+        `expected at most limits.watchers_max (${watchers}), got ${watchers_max}`,
+      );
+    }
   });
 }
 

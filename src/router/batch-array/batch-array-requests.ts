@@ -10,9 +10,13 @@ import { assert } from '../../shared/assert.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
 import type { BatchReplySink } from '../dispatcher.ts';
 import { InFlightTable } from '../in-flight-table.ts';
+import type { Failure } from '../../protocol/errors.ts';
+import { failure } from '../../protocol/errors.ts';
+import type { Load, RequestLoads } from '../request-loads.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
 
 export interface BatchArrayRequestsOptions {
+  readonly loads: RequestLoads;
   readonly nextId: () => number;
   /** By shard, see `RouterCounts`. */
   readonly inFlight: readonly SharedCount[];
@@ -26,6 +30,8 @@ export interface BatchArrayRequestsOptions {
 /** One array body on its way to the shards. */
 export interface BatchArray {
   readonly sink: BatchReplySink;
+  /** Of all its batches. */
+  readonly load: Load;
   /** The messages that were begun, by shard. */
   readonly begun: (Begun | undefined)[];
 }
@@ -37,6 +43,7 @@ interface Begun {
 
 interface InFlight {
   readonly sink: BatchReplySink;
+  readonly load: Load;
   readonly shard: number;
   /** For each batch of the message, its place in the array. */
   readonly places: number[];
@@ -59,19 +66,29 @@ export class BatchArrayRequests {
 
   /**
    * Sends a batch together with the earlier ones of its array.
-   * @returns false when too many requests are in flight
+   * @returns why it is refused
    */
-  add({ sink, begun }: BatchArray, batch: Batch, place: number, shard: number): boolean {
-    if (!this.#options.inFlight[shard]!.take(this.#options.inFlightMax)) return false;
+  add({ sink, begun, load }: BatchArray, batch: Batch, place: number, shard: number): Failure | undefined {
+    const { loads, inFlight, inFlightMax } = this.#options;
+    if (!inFlight[shard]!.take(inFlightMax)) {
+      loads.drop(load);
+      return overloaded;
+    }
+    const refused = loads.takeOne(load);
+    if (refused !== undefined) {
+      inFlight[shard]!.give();
+      loads.drop(load);
+      return refused;
+    }
     let open = begun[shard];
     if (open === undefined || open.message !== this.#options.lastSent(shard)) {
-      const array: InFlight = { sink, shard, places: [], answered: 0 };
+      const array: InFlight = { sink, load, shard, places: [], answered: 0 };
       begun[shard] = open = { array, message: { kind: 'array', id: this.#inFlight.add(array), batches: [] } };
       this.#options.send(shard, open.message);
     }
     open.message.batches.push(batch);
     open.array.places.push(place);
-    return true;
+    return undefined;
   }
 
   /** Delivers the replies to some batches of a message; they are durable. */
@@ -82,9 +99,16 @@ export class BatchArrayRequests {
     assert(array.answered <= array.places.length, 'a batch of an array is answered once');
     if (array.answered === array.places.length) this.#inFlight.take(id);
     this.#options.inFlight[array.shard]!.give(items.length);
+    for (let left = items.length; left > 0; left -= 1) this.#options.loads.give(array.load);
     for (const { item, reply } of items) {
       if (!array.sink.disconnected) array.sink.deliver(array.places[item]!, reply);
       else if (reply.grant !== undefined) this.#options.returnGrant(reply.grant);
     }
   }
 }
+
+export const overloaded = failure(
+  'overloaded',
+  'Too many requests are in flight (limits.inflight_per_shard_max); nothing was done.',
+  { Quota: 'inflight' },
+);

@@ -19,13 +19,17 @@ import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { nameOf } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
-import type { SharedCount } from '../../shared/shared-count.ts';
 import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
 import type { WatchKey } from '../../protocol/operations/watch.ts';
+import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
+
+/** Of a question; the watch itself is counted with its keys. */
+const questionBytes = 256;
 
 interface Watcher {
   readonly account: AccountId;
   readonly sink: ReplySink;
+  readonly load: WatchLoad;
   readonly interests: Interest[];
   /** Questions that the shards have not answered yet. */
   unanswered: number;
@@ -39,6 +43,7 @@ interface Watcher {
 /** One key of a watcher: takes the shard's answer to the question, then the changes that come after it. */
 class Interest implements ReplySink {
   readonly disconnected = false;
+  readonly bytes = questionBytes;
   readonly key: string;
   readonly version: number;
   readonly watcher: Watcher;
@@ -79,7 +84,7 @@ export interface KeyWatchesOptions {
   readonly unwatch: (account: AccountId, key: string) => void;
   readonly limits: Limits;
   /** Of all front ends. */
-  readonly count: SharedCount;
+  readonly counts: WatchCounts;
   readonly after: After;
 }
 
@@ -88,27 +93,31 @@ export class KeyWatches {
   /** Account NUL key → the interests in it. */
   readonly #waiting = new Map<string, Set<Interest>>();
   readonly #watchers = new Set<Watcher>();
+  readonly #loads: WatchLoads;
 
   constructor(options: KeyWatchesOptions) {
     this.#options = options;
+    this.#loads = new WatchLoads(options.limits, options.counts);
   }
 
   watch(account: AccountId, keys: readonly WatchedKey[], waitMs: number, sink: ReplySink): Cancelable {
+    const load: WatchLoad = { kind: 'keyWatches', use: this.#loads.use(account), bytes: watchBytes(keys) };
+    const refused = this.#loads.take(load);
+    if (refused !== undefined) {
+      sink.deliver(failureReply(revision(0), refused));
+      return { cancel: () => {} };
+    }
     const watcher: Watcher = {
       account,
       sink,
+      load,
       interests: [],
       unanswered: 0,
       late: false,
       stopWaiting: () => {},
       done: false,
     };
-    const { limits, count, after } = this.#options;
-    if (!count.take(limits.watchers_max)) {
-      const message = `${limits.watchers_max} watchers are open already (limits.watchers_max).`;
-      sink.deliver(failureReply(revision(0), failure('too_many_waiters', message)));
-      return { cancel: () => {} };
-    }
+    const { after } = this.#options;
     this.#watchers.add(watcher);
     watcher.stopWaiting = after(waitMs, () => this.#runOut(watcher));
     for (const watched of keys) {
@@ -121,7 +130,7 @@ export class KeyWatches {
       else waiting.add(interest);
       this.#ask(interest);
     }
-    return { cancel: () => this.#leave(watcher) };
+    return { waits: true, cancel: () => this.#leave(watcher) };
   }
 
   /**
@@ -173,7 +182,7 @@ export class KeyWatches {
     watcher.done = true;
     watcher.stopWaiting();
     this.#watchers.delete(watcher);
-    this.#options.count.give();
+    this.#loads.give(watcher.load);
     for (const interest of watcher.interests) {
       interest.asked?.cancel();
       const name = nameOf(watcher.account, interest.key);

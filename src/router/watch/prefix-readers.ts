@@ -22,15 +22,25 @@ export interface PrefixReader {
   end(reply: Reply): void;
 }
 
-/** Returns the events of one commit under a prefix, as JSON texts. */
-export function prefixEvents(record: CommitRecord, prefix: string): string[] {
-  const events: string[] = [];
-  for (const { kind, key, value, expired } of record.effects) {
-    if (kind !== kinds.kv || !key.startsWith(prefix)) continue;
-    const version = value === undefined ? 0 : record.rev;
-    events.push(keyEventBody(record.rev, { key, version, value, expired }));
+/** The events of one commit, as JSON texts, each made once for all readers. */
+export class EventTexts {
+  readonly #record: CommitRecord;
+  readonly #texts: (string | undefined)[] = [];
+
+  constructor(record: CommitRecord) {
+    this.#record = record;
   }
-  return events;
+
+  under(prefix: string): string[] {
+    const { rev, effects } = this.#record;
+    const events: string[] = [];
+    effects.forEach(({ kind, key, value, expired }, i) => {
+      if (kind !== kinds.kv || !key.startsWith(prefix)) return;
+      const version = value === undefined ? 0 : rev;
+      events.push((this.#texts[i] ??= keyEventBody(rev, { key, version, value, expired })));
+    });
+    return events;
+  }
 }
 
 /**

@@ -242,6 +242,25 @@ export function storeContract(name: string, start: () => Promise<BackendUnderTes
     assert.equal(await other.exists('jobs/1'), false);
   });
 
+  claim('a store that is closed releases what its lockers hold, and ends what they wait for', async (backend) => {
+    const store = backend.open();
+    const held = store.newLock('jobs/1', { ttl: 3_600_000, value: 'me' });
+    const { lost } = await backend.until(held.lock());
+    const busy = backend.open().newLock('jobs/2', { ttl: 3_600_000 });
+    await backend.until(busy.lock());
+    const waiting = assert.rejects(backend.until(store.newLock('jobs/2').lock()), LockAcquireCancelled);
+    await backend.sleep(2000);
+    await backend.until(store.close());
+    await waiting;
+    assert.equal(lost.aborted, false);
+    await assert.rejects(store.newLock('jobs/3').lock(), { code: 'closed' });
+    const next = backend.open();
+    assert.equal(await next.exists('jobs/1'), false);
+    await backend.until(next.newLock('jobs/1', { noPolling: true }).lock());
+    await busy.unlock();
+    await backend.until(next.newLock('jobs/2', { noPolling: true }).lock());
+  });
+
   claim('a wait ends when its signal does, and then the lock is not held', async (backend) => {
     const { holder } = await held(backend, { ttl: 2000 });
     const lock = backend.open().newLock('jobs/1', { ttl: 3000 });

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { LeaseUnknownError, LockLostError, OutcomeUnknownError } from '../../../src/client/errors.ts';
 import { DynamoDbStore } from '../../../src/client/store/dynamodb-store.ts';
-import { dynamoDbTable, dynamoDbTimeToLive, type Item } from '../../../src/client/store/dynamodb-table.ts';
+import type { Item } from '../../../src/client/store/dynamodb-calls.ts';
+import { dynamoDbTable, dynamoDbTimeToLive } from '../../../src/client/store/dynamodb-table.ts';
 import {
   KeyExists,
   KeyNotFound,

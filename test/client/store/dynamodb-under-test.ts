@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { DynamoDB } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
-import { type DynamoDbCalls, dynamoDbTable } from '../../../src/client/store/dynamodb-table.ts';
+import type { DynamoDbCalls } from '../../../src/client/store/dynamodb-calls.ts';
+import { dynamoDbTable } from '../../../src/client/store/dynamodb-table.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 export const tableName = 'coordination';

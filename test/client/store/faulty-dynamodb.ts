@@ -1,6 +1,5 @@
 /** A DynamoDB client whose writes fail on demand, as on a network. It counts every fault. */
-import type { UpdateItemCommandInput, UpdateItemCommandOutput } from '@aws-sdk/client-dynamodb';
-import type { DynamoDbCalls } from '../../../src/client/store/dynamodb-table.ts';
+import type { DynamoDbCalls, UpdateItemInput, UpdateItemOutput } from '../../../src/client/store/dynamodb-calls.ts';
 
 export type Fault =
   /** The write is applied, and its reply is lost. */
@@ -24,7 +23,7 @@ export class FaultyDynamoDb implements DynamoDbCalls {
   onRead: () => void = () => {};
   /** Runs after the next write that fails, before the next read. */
   meanwhile: (() => Promise<void>) | undefined;
-  #delayed: UpdateItemCommandInput[] = [];
+  #delayed: UpdateItemInput[] = [];
 
   constructor(calls: DynamoDbCalls) {
     this.#calls = calls;
@@ -56,7 +55,7 @@ export class FaultyDynamoDb implements DynamoDbCalls {
     for (const input of delayed) await this.#calls.updateItem(input).catch(() => undefined);
   }
 
-  async #fail(fault: Fault, input: UpdateItemCommandInput): Promise<UpdateItemCommandOutput> {
+  async #fail(fault: Fault, input: UpdateItemInput): Promise<UpdateItemOutput> {
     if (fault === 'delayed') this.#delayed.push(input);
     if (fault === 'reply lost') await this.#calls.updateItem(input).catch(() => undefined);
     if (fault === 'sent twice') {

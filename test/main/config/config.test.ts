@@ -70,7 +70,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, data_dir, shards, tokens, http, limits, journal, log',
+    'config.yml:1:1: colour: unknown key; known are listen, data_dir, shards, tokens, http, limits, accounts, journal, log',
   ],
   ['shards: 0', 'config.yml:1:1: shards: expected "auto", or an integer from 1 to 256, got 0'],
   [

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { accountId } from '../../../src/protocol/ids.ts';
 import { CoreUnderTest, startOfTime } from '../../support/core-under-test.ts';
 import { lock, mlock, munlock } from '../../support/commands.ts';
 
@@ -138,5 +139,21 @@ describe('mutex', () => {
     assert.equal(core.state.mutexes.byName.size, 0);
     assert.equal(core.state.timers.size, 0);
     core.ok(mlock('c'));
+  });
+
+  test('an account has a limit of its own, and its place is free when a mutex is forgotten', () => {
+    const core = new CoreUnderTest({ limits: { mutexes_per_shard_max: 3, account_mutexes_per_shard_max: 2 } });
+    const other = { ...mlock('a', { durMs: 60_000 }), account: accountId('other') };
+    const a = core.ok(mlock('a', { durMs: 60_000 }));
+    core.ok(mlock('b', { durMs: 1000 }));
+    const third = core.ask(mlock('c'));
+    assert.deepEqual([third.code, third.body['Quota'], third.body['Limit']], ['rate_limited', 'mutexes', 2]);
+    core.ok(other);
+    assert.equal(core.ask(mlock('c')).code, 'overloaded', 'now the shard is full, too');
+    core.ok(munlock('a', { fence: a.Lock }));
+    core.advance(11_000);
+    assert.deepEqual([...core.state.mutexes.ofAccount], [[accountId('other'), 1]]);
+    core.ok(mlock('c', { durMs: 60_000 }));
+    core.ok(mlock('d', { durMs: 60_000 }));
   });
 });

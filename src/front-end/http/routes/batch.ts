@@ -1,77 +1,73 @@
 /** `POST /db/:acc`: one batch, or an array of them. */
 import type { FastifyInstance } from 'fastify';
 import { revision } from '../../../protocol/ids.ts';
-import { arrayReplyBytesMax } from '../../../shared/limits.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
 import { assert } from '../../../shared/assert.ts';
 import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { accountIn, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
+import { accountIn, bodyOf, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
-import { batchCommand, parseBatches } from '../parse/batch.ts';
-import { waitsForLock } from '../../../protocol/operations/operations.ts';
-import { refuse, refuseField } from '../../../protocol/refusal.ts';
+import { waitsForLock, type Batch } from '../../../protocol/operations/operations.ts';
+import type { UnreadOwner } from '../sockets/unread-replies.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
+  const body = (request: DataRequest) => {
+    queryOf(request);
+    return ['batch', { account: accountIn(request), header: idempotencyOf(request) }] as const;
+  };
   app.post<DataRoute>(
     '/db/:acc',
-    ...call('batch', (request, exchange) => {
-      queryOf(request);
-      const json = parseBatches(request.body ?? '');
-      if (Array.isArray(json)) return startArray(context, json, request, exchange);
-      const header = idempotencyOf(request);
-      const batch = batchCommand(json, { account: accountIn(request), limits: context.limits, header, root: '' });
-      requireScopes(request.access, batch);
-      exchange.waits = waitsForLock(batch);
-      return context.dispatcher.request(batch, exchange);
-    }),
+    ...call(
+      'batch',
+      (request, exchange) => {
+        const content = bodyOf(request, body(request), context.limits);
+        if (!('kind' in content)) return startArray(context, content, request, exchange);
+        requireScopes(request.access, content);
+        exchange.waits = waitsForLock(content);
+        return context.dispatcher.request(content, exchange);
+      },
+      { body },
+    ),
   );
 }
 
 /**
- * Hands each item over as a request of its own, with its own reply and status. All items are checked first: one that is
- * malformed or not allowed refuses the whole array, and nothing is done.
+ * Hands each item over as a request of its own, with its own reply and status. One that is not allowed refuses the
+ * whole array, and nothing is done.
  */
 function startArray(
   context: RouteContext,
-  items: readonly unknown[],
+  batches: readonly Batch[],
   request: DataRequest,
   exchange: Exchange,
 ): Cancelable {
   exchange.operation = 'batch_array';
-  const { limits } = context;
-  if (idempotencyOf(request) !== undefined) {
-    return refuse('invalid', 'Idempotency-Key: not for an array of batches; expected IdempotencyIDs in each of them');
-  }
-  if (items.length === 0) return refuse('invalid', 'body: expected at least one batch, got an empty list');
-  if (items.length > limits.batch_operations_max) {
-    const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
-    return refuse('too_large', `body: ${items.length} batches; expected at most ${most}`);
-  }
-  const account = accountIn(request);
-  const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
-  const batches = items.map((item, i) => {
-    const batch = batchCommand(item, { account, limits, root: `[${i}].` });
-    if (batch.lock !== undefined && batch.lock.waitMs > 0) {
-      refuseField(`[${i}].LockWait`, 'not within an array of batches; expected 0 or absent');
-    }
-    requireScopes(request.access, batch);
-    return { ...batch, replyBytesMax };
-  });
-  context.rateLimiter.charge(account, batches.length - 1);
-  return context.dispatcher.requestAll(batches, new ArrayReplies(context, exchange, batches.length));
+  for (const batch of batches) requireScopes(request.access, batch);
+  context.rateLimiter.charge(accountIn(request), batches.length - 1);
+  const replies = new ArrayReplies(context, exchange, batches.length);
+  const cancelable = context.dispatcher.requestAll(batches, replies);
+  return {
+    cancel: () => {
+      replies.cancel();
+      cancelable.cancel();
+    },
+  };
 }
 
+/** Fewer bytes of a reply are not counted while it is collected. */
+const countedBytes = 64 * 1024;
+
 /** Collects the replies to the items of one array, and delivers them together. */
-class ArrayReplies implements BatchReplySink {
+class ArrayReplies implements BatchReplySink, UnreadOwner {
   readonly #context: RouteContext;
   readonly #exchange: Exchange;
   readonly #texts: string[];
   #missing: number;
   #highest = 0;
+  #bytes = 0;
 
   constructor(context: RouteContext, exchange: Exchange, items: number) {
     this.#context = context;
@@ -84,12 +80,36 @@ class ArrayReplies implements BatchReplySink {
     return this.#exchange.disconnected;
   }
 
+  get bytes(): number {
+    return this.#exchange.bytes;
+  }
+
   deliver(item: number, reply: Reply): void {
-    this.#texts[item] = itemText(reply, this.#context);
+    const text = itemText(reply, this.#context);
+    this.#texts[item] = text;
     if (reply.rev > this.#highest) this.#highest = reply.rev;
     this.#missing -= 1;
-    if (this.#missing > 0) return;
+    this.#bytes += text.length;
+    if (this.#missing > 0) return this.#count();
+    this.#context.unread.release(this);
     this.#exchange.deliver({ rev: revision(this.#highest), outcome: 'ok', body: `[${this.#texts.join(',')}]` });
+  }
+
+  /** The client has disconnected. */
+  cancel(): void {
+    this.#context.unread.release(this);
+    this.#texts.length = 0;
+  }
+
+  /** Other clients leave too much unread. Some of the batches may be done: their replies are lost with the connection. */
+  evict(): void {
+    this.#exchange.res.destroy();
+  }
+
+  /** Counts what is collected, once it is worth it. */
+  #count(): void {
+    if (this.#bytes < countedBytes || this.disconnected) return;
+    this.#context.unread.hold(this, this.#bytes, this.#exchange.account);
   }
 }
 

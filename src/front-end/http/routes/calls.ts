@@ -1,18 +1,22 @@
 /** The REST calls, each made from its declaration: one command with a reply format of its own. */
 import type { FastifyInstance } from 'fastify';
-import type { CallSpec, QueryParameters } from '../../../protocol/operations/call.ts';
-import { jsonText } from '../../../protocol/operations/fields.ts';
+import type { CallSpec, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
 import { callList, waitsForLock, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { requireScopes } from '../../access.ts';
 import { operationOfCall } from '../../request-metrics.ts';
-import { mediaType } from '../media-type.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { shown } from '../../../shared/text.ts';
-import { accountIn, idempotencyOf, idIn, requireNoBody, type DefineDataRoute } from '../data-route.ts';
+import {
+  accountIn,
+  bodyOf,
+  idempotencyOf,
+  idIn,
+  requireNoBody,
+  type BodyArguments,
+  type DefineDataRoute,
+} from '../data-route.ts';
 import { withIdempotency } from '../parse/idempotency.ts';
-import { parseJson } from '../parse/json.ts';
 import { readQuery } from '../parse/query.ts';
 import type { RouteContext } from '../route-context.ts';
 
@@ -25,7 +29,7 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, dataRout
         exchange.waits = waitsForLock(command);
         return context.dispatcher.request(command, exchange);
       },
-      spec.body === 'value' ? 'text' : undefined,
+      spec.body === 'value' ? { text: true, body: (request) => valueArguments(spec, request) } : {},
     );
     const method = spec.method === 'GET' ? ['GET', 'HEAD'] : spec.method;
     app.route<DataRoute>({ method, url: `/db/:acc/${spec.path}`, ...options, handler });
@@ -33,13 +37,13 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, dataRout
 }
 
 function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, limits: Limits): Command {
-  const query = readQuery(request.query, spec, (name) => takenByAnother(spec, name));
+  const query = queryIn(spec, request);
   if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
   const command = spec.command({
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',
     query,
-    value: spec.body === undefined ? '' : bodyValue(request, query['as'] === 'text', limits),
+    value: spec.body === undefined ? '' : bodyOf(request, valueArguments(spec, request, query), limits),
   });
   const scopes = requireScopes(request.access, command);
   // A read is idempotent anyway.
@@ -51,22 +55,21 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?owner= instead');
 }
 
+function valueArguments(
+  spec: CallSpec<QueryParameters, Command>,
+  request: DataRequest,
+  query = queryIn(spec, request),
+): ReturnType<BodyArguments<'value'>> {
+  return ['value', { contentType: request.headers['content-type'], asText: query['as'] === 'text' }];
+}
+
+function queryIn(spec: CallSpec<QueryParameters, Command>, request: DataRequest): QueryValues<QueryParameters> {
+  return readQuery(request.query, spec, (name) => takenByAnother(spec, name));
+}
+
 /** Returns a hint if the same path knows the parameter with another method: who takes a lock may forget `-X POST`. */
 function takenByAnother({ path, method }: CallSpec<QueryParameters, Command>, name: string): string | undefined {
   const other = callList.find(([, spec]) => spec.path === path && spec.method !== method && name in spec.query)?.[1];
   if (other === undefined) return undefined;
   return `unknown parameter of ${method}; did you mean ${other.method}? (curl -X ${other.method})`;
-}
-
-/** Returns the body as the JSON text to store: JSON as it is, or with `?as=text` the body as a string. */
-function bodyValue(request: DataRequest, asText: boolean, limits: Limits): string {
-  const text = request.body ?? '';
-  const type = request.headers['content-type'];
-  if (!asText && text !== '' && mediaType(type) === 'text') {
-    const why = 'as fetch() sends for a string';
-    const message = `Content-Type: expected application/json, got ${shown(type)}, ${why}; to keep text, add ?as=text`;
-    return refuse('unsupported_media_type', message);
-  }
-  const value = asText ? text : parseJson(text, 'JSON, or text with ?as=text');
-  return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
 }

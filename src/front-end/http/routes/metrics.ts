@@ -1,16 +1,49 @@
 import type { FastifyInstance } from 'fastify';
+import { systemAfter } from '../../../shared/clock.ts';
+import { RequestOrder } from '../sockets/request-order.ts';
+import { Exchange } from '../exchange.ts';
 import type { RouteContext } from '../route-context.ts';
 import { metricsRegistry } from '../../metrics-registry.ts';
 import { serverRoute } from '../server-route.ts';
 
+/** A text is made at most this often; those who ask meanwhile share the next one. */
+const makeEveryMs = 100;
+
 /** `GET /metrics`: Prometheus' text format. It needs no token, and has no data about accounts. */
 export function metricsRoutes(app: FastifyInstance, context: RouteContext): void {
   const registry = metricsRegistry(context);
-  // This is not a hot path, so Fastify may send the reply.
-  serverRoute(app, context, '/metrics', async (reply) => {
-    const startedAt = context.metrics.now();
-    const text = await registry.metrics();
-    context.metrics.count('server', 200, startedAt);
-    return reply.header('Dragonlock-Boot', context.boot).type(registry.contentType).send(text);
+  const texts = new SharedTexts(async () => Buffer.from(await registry.metrics()));
+  serverRoute(app, context, '/metrics', (reply) => {
+    reply.hijack();
+    RequestOrder.of(reply.raw.req.socket).run(() => {
+      const exchange = new Exchange(context, 'server', reply.raw);
+      exchange.wait({ cancel: () => {} });
+      // A rejection is a bug: as it is unhandled, it takes the process down.
+      void texts.next().then((text) => exchange.deliverShared(registry.contentType, text));
+    });
   });
+}
+
+/** Makes a text for all who ask for it at about the same time, after the last of them has asked. */
+class SharedTexts {
+  readonly #make: () => Promise<Buffer>;
+  #next: Promise<Buffer> | undefined;
+  #before: Promise<unknown> = Promise.resolve();
+
+  constructor(make: () => Promise<Buffer>) {
+    this.#make = make;
+  }
+
+  next(): Promise<Buffer> {
+    return (this.#next ??= this.#afterTheLast());
+  }
+
+  async #afterTheLast(): Promise<Buffer> {
+    await this.#before;
+    this.#next = undefined;
+    const text = this.#make();
+    const pause = new Promise<void>((resolve) => void systemAfter(makeEveryMs, resolve));
+    this.#before = Promise.allSettled([text, pause]);
+    return text;
+  }
 }

@@ -36,7 +36,7 @@ export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, c
         const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
         return stream.follow(exchange.afterReplies(() => context.dispatcher.streamPrefix(watch, stream)));
       },
-      'stream',
+      { stream: true },
     ),
   );
 }

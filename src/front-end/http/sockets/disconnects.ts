@@ -2,8 +2,13 @@
  * Tells the requests in flight on one TCP connection that it has closed. The request of a client that disconnects must
  * leave every queue at once, but a listener for each request would cost more than the request. So each socket has one
  * listener, and its requests in flight (more than one when a client pipelines) form a ring.
+ *
+ * A connection also counts for an account: that of its last request. So a proxy that sends the requests of many accounts
+ * over one connection has one, and each connection counts once.
  */
 import type { Socket } from 'node:net';
+import type { AccountId } from '../../../protocol/ids.ts';
+import type { AccountCounts, AccountUse } from '../../../router/account-counts.ts';
 import { onSocketClose } from './on-socket-close.ts';
 
 /** A request in flight on a connection: a link of the ring. */
@@ -26,6 +31,7 @@ export class Disconnects implements DisconnectListener {
   /** Called when a request has left the ring. */
   onLeave: (() => void) | undefined;
   readonly #socket: Socket;
+  #account: { readonly use: AccountUse; readonly counts: AccountCounts } | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -54,6 +60,30 @@ export class Disconnects implements DisconnectListener {
     return disconnects;
   }
 
+  /** The account of the last request; undefined before the first. */
+  get account(): AccountId | undefined {
+    return this.#account?.use.account;
+  }
+
+  /** Counts the connection for this account from now on. @returns false if the account has `max` connections already */
+  belongsTo(account: AccountId, counts: AccountCounts, max: number): boolean {
+    if (this.#account?.use.account === account || this.#socket.destroyed) return true;
+    const use = counts.use(account);
+    if (!use.take('connections', max)) {
+      counts.release(use);
+      return false;
+    }
+    this.#leaveAccount();
+    this.#account = { use, counts };
+    return true;
+  }
+
+  #leaveAccount(): void {
+    this.#account?.use.give('connections');
+    this.#account?.counts.release(this.#account.use);
+    this.#account = undefined;
+  }
+
   add(entry: DisconnectListener): void {
     entry.previous = this.previous;
     entry.next = this;
@@ -71,6 +101,7 @@ export class Disconnects implements DisconnectListener {
   }
 
   onDisconnect(): void {
+    this.#leaveAccount();
     while (this.next !== this) {
       const entry = this.next;
       this.remove(entry);

@@ -1,27 +1,34 @@
 /**
- * Begins the requests of one connection in the order in which they were sent. A request begins when its message is
- * handed to the router, which keeps the order from there on. Node does not keep it up to there: it parses as many heads
- * as one read brings, and a body ends some ticks after its last byte. So a request without a body would begin before
- * one with a body that was sent first.
+ * The requests of one connection: in which order they begin, and how many may be at work.
+ *
+ * They begin in the order in which they were sent. A request begins when its message is handed to the router, which keeps
+ * the order from there on. Node does not keep it up to there: it parses as many heads as one read brings, and a body
+ * ends some ticks after its last byte. So a request without a body would begin before one with a body that was sent
+ * first.
  *
  *   idle ──enter──► taken: checked, its body read ──leave──► begun: the next of those that wait is taken, or idle
  *
  * While one is taken, those that follow wait here, unread and unchecked. They never wait for a client: by HTTP's framing
  * they came after the last byte of every earlier body. Nor do they wait for the reply to a request that has begun, with
- * one exception. Watches of a prefix read the journal, not the shards, and so cannot be ordered by the router: they
- * begin when the earlier requests are answered (`afterReplies`), but for those that wait for a lock or a change.
+ * two exceptions:
  *
- * When the connection has closed, none of those that wait begins: what has begun is a prefix of what was sent.
+ *   - Watches of a prefix read the journal, not the shards, and so cannot be ordered by the router: they begin when the
+ *     earlier requests are answered (`afterReplies`), but for those that wait for a lock or a change.
+ *   - A client may send any number of requests before it reads a reply, and Node begins all that one read brings, some two
+ *     thousand. Each costs memory until its reply has left. So a connection has at most `unansweredMax` requests at work,
+ *     and begins none while more than `unreadBytesMax` of its replies are unread. Requests that wait for a lock or a
+ *     change do not count: they are bounded by limits of their own.
+ *
+ * While more than a few wait, nothing more is read from the socket. When the connection has closed, none of those that
+ * wait begins: what has begun is a prefix of what was sent.
  */
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { Disconnects } from './disconnects.ts';
 
-/**
- * Requests of one connection that may wait. One read of 64 KiB brings some two thousand at most, and a body is never
- * waited for longer than that; only behind a watch of a prefix may this be met. Those beyond it are refused, and once
- * Node has enough replies that cannot leave yet, it reads the connection no further.
- */
-const waitingMax = 4096;
+const unansweredMax = 64;
+const unreadBytesMax = 256 * 1024;
+/** Once so many wait, the socket is not read until all of them have begun. */
+const waitingMax = 16;
 
 /** A request that waits for its turn. */
 export interface WaitingRequest {
@@ -38,8 +45,14 @@ export class RequestOrder {
   readonly #socket: Socket;
   /** Reasons why the next request may not be taken yet. */
   #taken = 0;
+  /** Requests at work whose replies are not written. */
+  #unanswered = 0;
+  #unreadBytes = 0;
   #waiting: WaitingRequest[] = [];
   #advancing = false;
+  /** Nothing is read. */
+  #held = false;
+  #resumable = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -52,24 +65,53 @@ export class RequestOrder {
 
   /** A request that comes now is taken at once. */
   get idle(): boolean {
-    return this.#taken === 0 && !this.#advancing;
+    return this.#taken === 0 && !this.#advancing && this.#waiting.length === 0 && this.#isFree;
   }
 
-  /** Waits for the earlier requests to begin. Returns false when too many already do. */
-  wait(request: WaitingRequest): boolean {
-    if (this.#waiting.length >= waitingMax) return false;
+  /** Waits for the earlier requests to begin. */
+  wait(request: WaitingRequest): void {
     this.#waiting.push(request);
-    return true;
+    if (this.#waiting.length >= waitingMax || !this.#isFree) this.#hold();
   }
 
-  /** A request is taken. Call `leave` when it has begun, or was refused. */
+  /** Runs, when it is its turn, what answers a request without anything else. */
+  run(answer: () => void): void {
+    const take = (): void => {
+      this.enter();
+      answer();
+      this.leave();
+    };
+    if (this.idle) take();
+    else this.wait({ take, drop: () => {} });
+  }
+
+  /** A request is taken. Call `leave` when it has begun, or was refused, and `answered` when it has its reply. */
   enter(): void {
     this.#taken += 1;
+    this.#unanswered += 1;
   }
 
   leave(): void {
     this.#taken -= 1;
-    if (this.#waiting.length > 0 && !this.#advancing) this.#advance();
+    if (this.#waiting.length > 0) this.#advance();
+  }
+
+  /** A request at work has its reply, or turns out to wait for a lock or a change. */
+  answered(): void {
+    // One that was dropped never was at work.
+    if (this.#unanswered > 0) this.#unanswered -= 1;
+    if (this.#waiting.length > 0) process.nextTick(() => this.#advance());
+  }
+
+  /** A reply of this length is unread. */
+  unread(bytes: number): void {
+    this.#unreadBytes += bytes;
+  }
+
+  /** A reply that was unread has left. */
+  read(bytes: number): void {
+    this.#unreadBytes -= bytes;
+    if (this.#waiting.length > 0) process.nextTick(() => this.#advance());
   }
 
   /**
@@ -79,7 +121,7 @@ export class RequestOrder {
   afterReplies(begin: () => void): void {
     const earlier = Disconnects.of(this.#socket);
     if (!earlier.awaitsReply) return begin();
-    this.enter();
+    this.#taken += 1;
     earlier.onLeave = () => {
       if (earlier.awaitsReply) return;
       earlier.onLeave = undefined;
@@ -91,11 +133,18 @@ export class RequestOrder {
     };
   }
 
+  get #isFree(): boolean {
+    return this.#unanswered < unansweredMax && this.#unreadBytes <= unreadBytesMax;
+  }
+
   /** Takes what waits, until one of them waits for its body, or for replies. */
   #advance(): void {
+    if (this.#advancing) return;
     this.#advancing = true;
     let next = 0;
-    while (this.#taken === 0 && next < this.#waiting.length) {
+    while (next < this.#waiting.length && (this.#socket.destroyed || (this.#taken === 0 && this.#isFree))) {
+      // The last one may need more of its body.
+      if (next === this.#waiting.length - 1) this.#release();
       const request = this.#waiting[next]!;
       next += 1;
       if (this.#socket.destroyed) request.drop();
@@ -103,5 +152,22 @@ export class RequestOrder {
     }
     this.#waiting.splice(0, next);
     this.#advancing = false;
+  }
+
+  #hold(): void {
+    if (this.#held) return;
+    this.#held = true;
+    this.#socket.pause();
+    if (this.#resumable || !(this.#socket instanceof Socket)) return;
+    // Node resumes the socket itself, when a reply has left or when somebody reads a body.
+    this.#resumable = true;
+    const resume = this.#socket.resume.bind(this.#socket);
+    this.#socket.resume = () => (this.#held ? this.#socket : resume());
+  }
+
+  #release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#socket.resume();
   }
 }

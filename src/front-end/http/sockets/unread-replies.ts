@@ -1,35 +1,50 @@
 /**
  * Limits for clients that do not read. The part of a reply that the kernel does not accept stays in our memory, and
  * only the client decides for how long. So both have a limit. A connection that reads nothing for `stallMs` while data
- * waits for it is closed. When more than `bytesMax` of replies wait, the connections that have lagged longest are
- * closed (byte-budget.ts). Only the reply is lost: the client asks again, as after any broken connection.
+ * waits for it is closed. When more than `bytesMax` wait, connections are closed: those that have lagged longest, of the
+ * account that has the most unread (byte-budget.ts). Only the reply is lost: the client asks again, as after any broken
+ * connection; a stream resumes from its last event.
  *
- * Event streams share only the stall limit; each has a limit of its own (`stream_buffer_bytes_max`).
+ * Counted are replies, blocks of event streams (a block that many streams have not sent is one copy, and counts once),
+ * and replies to arrays of batches that are not complete.
  */
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { ByteBudget } from '../../byte-budget.ts';
+import { Disconnects } from './disconnects.ts';
 import { onSocketClose } from './on-socket-close.ts';
+import { RequestOrder } from './request-order.ts';
 
 export interface UnreadRepliesOptions {
   readonly bytesMax: number;
   readonly stallMs: number;
 }
 
+/** Something in memory that waits for clients. */
+export interface UnreadOwner {
+  /** Frees it: closes the connections that it waits for. */
+  evict(): void;
+}
+
+/** What an unread reply costs besides its body: response, head, exchange. */
+const replyOverheadBytes = 4 * 1024;
+
 export class UnreadReplies {
+  readonly #bytesMax: number;
   readonly #stallMs: number;
   /** Of connections that lag. */
-  readonly #unread: ByteBudget<Socket>;
+  readonly #unread: ByteBudget<Socket | UnreadOwner>;
   /** Sockets that have lagged once. Each is watched once for its life, not once for each reply that it read slowly. */
   readonly #watched = new WeakSet<Socket>();
 
   constructor({ bytesMax, stallMs }: UnreadRepliesOptions) {
+    this.#bytesMax = bytesMax;
     this.#stallMs = stallMs;
-    this.#unread = new ByteBudget(bytesMax, (socket) => socket.destroy());
+    this.#unread = new ByteBudget(bytesMax, (owner) => (owner instanceof Socket ? owner.destroy() : owner.evict()));
   }
 
-  /** Call after a whole reply of `bytes` was written; nearly always the kernel has accepted it already. */
-  written(res: ServerResponse, bytes: number): void {
+  /** Call after a whole reply of `bodyBytes` was written; nearly always the kernel has accepted it already. */
+  written(res: ServerResponse, bodyBytes: number): void {
     if (res.writableLength === 0) return;
     const { socket } = res.req;
     // An injected request has none.
@@ -40,9 +55,26 @@ export class UnreadReplies {
       this.#watched.add(socket);
       onSocketClose(socket, () => this.#unread.release(socket));
     }
+    const bytes = bodyBytes + replyOverheadBytes;
     // After `finish`, Node sets the timeout of an idle connection.
-    res.once('finish', () => this.#taken(socket, bytes));
-    this.#unread.hold(socket, this.#unread.heldFor(socket) + bytes);
+    res.once('finish', () => {
+      RequestOrder.of(socket).read(bodyBytes);
+      this.#taken(socket, bytes);
+    });
+    const before = this.#unread.heldFor(socket);
+    RequestOrder.of(socket).unread(bodyBytes);
+    // The limit of a connection alone: one reply may be larger, several may not.
+    if (before > 0 && before + bytes > this.#bytesMax) return void socket.destroy();
+    this.#unread.hold(socket, before + bytes, Disconnects.of(socket).account);
+  }
+
+  /** Counts what waits for clients and is no whole reply. */
+  hold(owner: UnreadOwner, bytes: number, account: string | undefined): void {
+    this.#unread.hold(owner, bytes, account);
+  }
+
+  release(owner: UnreadOwner): void {
+    this.#unread.release(owner);
   }
 
   /** Closes the connection from now on when none of the waiting data moves for `stallMs`. */

@@ -3,7 +3,7 @@
  * with a restart. Their replies claim the durable revision: they depend on no open commit, and wait for none. Fences
  * grow over restarts although no grant is written: see `protocol/epochs.ts`.
  */
-import { failure } from '../../../protocol/errors.ts';
+import { failure, type Failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { MutexLock, MutexUnlock } from '../../../protocol/operations/mutex.ts';
@@ -36,16 +36,28 @@ export function viewMutex(state: ShardState, account: AccountId, id: string, now
 export function lockMutex(turn: Turn, ref: RequestRef, command: MutexLock): void {
   const { state, now, out } = turn;
   const { account, lock: operation } = command;
-  const { mutexes_per_shard_max } = state.limits;
-  const { byName } = state.mutexes;
-  if (byName.size >= mutexes_per_shard_max && !byName.has(nameOf(account, operation.id))) {
-    const message = `There are ${mutexes_per_shard_max} mutexes in memory already (limits.mutexes_per_shard_max).`;
-    return out.reply(ref, failureReply(state.revisions.durable(), failure('overloaded', message)));
-  }
+  const full = isFull(state, account, operation.id);
+  if (full !== undefined) return out.reply(ref, failureReply(state.revisions.durable(), full));
   const view = viewMutex(state, account, operation.id, now);
   const request = { resource: 'mutex', account, ref, operation, work: command, view } as const;
   if (isAvailable(state, request)) grantMutex(turn, ref, command);
   else wait(turn, request);
+}
+
+/** Returns why there can be no further mutex. */
+function isFull({ limits, mutexes }: ShardState, account: AccountId, id: string): Failure | undefined {
+  const { mutexes_per_shard_max: all, account_mutexes_per_shard_max: mine } = limits;
+  const { byName, ofAccount } = mutexes;
+  const isFullForAll = byName.size >= all;
+  const isFullForAccount = mine > 0 && (ofAccount.get(account) ?? 0) >= mine;
+  if ((!isFullForAll && !isFullForAccount) || byName.has(nameOf(account, id))) return undefined;
+  const forgotten = 'a free one is forgotten after ten seconds.';
+  if (isFullForAll) {
+    const message = `There are ${all} mutexes in memory already (limits.mutexes_per_shard_max); ${forgotten}`;
+    return failure('overloaded', message, { Quota: 'mutexes', Limit: all });
+  }
+  const message = `This account has ${mine} mutexes in memory (limits.account_mutexes_per_shard_max); ${forgotten}`;
+  return failure('rate_limited', message, { Quota: 'mutexes', Limit: mine });
 }
 
 export function unlockMutex(turn: Turn, ref: RequestRef, { account, unlock }: MutexUnlock): void {
@@ -96,7 +108,7 @@ export function expireMutex(turn: Turn, name: string): void {
   const mutex = turn.state.mutexes.byName.get(name);
   if (mutex === undefined) return;
   const { account, key } = accountAndKey(name);
-  if (mutex.record.holders.length === 0) turn.state.mutexes.byName.delete(name);
+  if (mutex.record.holders.length === 0) forget(turn.state, name);
   else endMutex(turn, account, key, 'expired');
 }
 
@@ -110,7 +122,20 @@ function endMutex({ state, now }: Turn, account: AccountId, id: string, why: End
 function put({ mutexes, timers }: ShardState, name: string, record: LockRecord, till: number): number {
   const before = mutexes.byName.get(name);
   if (before !== undefined) timers.clear(before.timer);
+  else count(mutexes, name, 1);
   const timer = timers.set(till, 'mutex', name);
   mutexes.byName.set(name, { record, till, timer });
   return timer.seq;
+}
+
+function forget({ mutexes }: ShardState, name: string): void {
+  mutexes.byName.delete(name);
+  count(mutexes, name, -1);
+}
+
+function count({ ofAccount }: ShardState['mutexes'], name: string, change: 1 | -1): void {
+  const { account } = accountAndKey(name);
+  const mutexes = (ofAccount.get(account) ?? 0) + change;
+  if (mutexes > 0) ofAccount.set(account, mutexes);
+  else ofAccount.delete(account);
 }

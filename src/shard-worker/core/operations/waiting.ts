@@ -138,11 +138,13 @@ function refuseToWait(state: ShardState, { operation, view, waiting, takesOver }
   if (waiting >= waiters_per_lock_max) {
     const waiters = `${waiters_per_lock_max} requests wait for the lock ${JSON.stringify(operation.id)} already`;
     const message = `${waiters} (limits.waiters_per_lock_max).`;
-    return failureReply(rev, failure('too_many_waiters', message));
+    const details = { Quota: 'waiters', Limit: waiters_per_lock_max };
+    return failureReply(rev, failure('too_many_waiters', message, details));
   }
   if (state.waitQueues.size >= waiters_per_shard_max) {
     const message = `${waiters_per_shard_max} requests wait for locks already (limits.waiters_per_shard_max).`;
-    return failureReply(rev, failure('too_many_waiters', message));
+    const details = { Quota: 'waiters', Limit: waiters_per_shard_max };
+    return failureReply(rev, failure('too_many_waiters', message, details));
   }
   return undefined;
 }

@@ -74,6 +74,8 @@ export interface Boot {
 export interface Mutexes {
   /** By `nameOf`: held, or free for less than `mutexHistoryMs`. */
   readonly byName: Map<string, Mutex>;
+  /** How many of them each account has. */
+  readonly ofAccount: Map<AccountId, number>;
   readonly fences: Fences;
 }
 
@@ -92,7 +94,7 @@ export function newShardState(
     lastRev: given.revisions.durable(),
     waitQueues: new WaitQueues(),
     timers: new Timers(),
-    mutexes: { byName: new Map(), fences: new Fences(given.boot.epoch) },
+    mutexes: { byName: new Map(), ofAccount: new Map(), fences: new Fences(given.boot.epoch) },
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
     watched: new WatchedKeys(),

@@ -1,0 +1,85 @@
+/**
+ * The kinds of bodies, and how each is read. A reader works on plain data, so that it can run in the thread of the
+ * request or, for a large body, in the body thread (body-thread.ts): the result is the same.
+ */
+import type { AccountId } from '../../../protocol/ids.ts';
+import { jsonText } from '../../../protocol/operations/fields.ts';
+import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
+import { refuse, refuseField } from '../../../protocol/refusal.ts';
+import { arrayReplyBytesMax, type Limits } from '../../../shared/limits.ts';
+import { shown } from '../../../shared/text.ts';
+import { mediaType } from '../media-type.ts';
+import { batchCommand, parseBatches } from './batch.ts';
+import { parseJson } from './json.ts';
+import { parseWatch, watchAsk, type WatchAsk } from './watch.ts';
+
+interface BodyKinds {
+  /** One batch, or an array of them. */
+  readonly batch: {
+    readonly given: { readonly account: AccountId; readonly header: IdempotencyOptions | undefined };
+    readonly read: Batch | readonly Batch[];
+  };
+  /** The value to store, as JSON text. */
+  readonly value: {
+    readonly given: { readonly contentType: string | undefined; readonly asText: boolean };
+    readonly read: string;
+  };
+  readonly watch: { readonly given: { readonly account: AccountId }; readonly read: WatchAsk };
+}
+
+export type BodyKind = keyof BodyKinds;
+/** What a reader needs of the request besides its body. */
+export type BodyGiven<Kind extends BodyKind> = BodyKinds[Kind]['given'];
+export type BodyContent<Kind extends BodyKind> = BodyKinds[Kind]['read'];
+
+type Readers = {
+  readonly [Kind in BodyKind]: (text: string, given: BodyGiven<Kind>, limits: Limits) => BodyContent<Kind>;
+};
+
+const readers: Readers = {
+  batch(text, { account, header }, limits) {
+    const json = parseBatches(text);
+    if (!Array.isArray(json)) return batchCommand(json, { account, limits, header, root: '' });
+    if (header !== undefined)
+      return refuse('invalid', 'Idempotency-Key: not for an array of batches; expected IdempotencyIDs in each of them');
+    return batchArray(json, account, limits);
+  },
+  value(text, { contentType, asText }, limits) {
+    if (!asText && text !== '' && mediaType(contentType) === 'text') {
+      const why = 'as fetch() sends for a string';
+      const message = `Content-Type: expected application/json, got ${shown(contentType!)}, ${why}; to keep text, add ?as=text`;
+      return refuse('unsupported_media_type', message);
+    }
+    const value = asText ? text : parseJson(text, 'JSON, or text with ?as=text');
+    return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
+  },
+  watch: (text, { account }, limits) => watchAsk(parseWatch(text), account, limits),
+};
+
+/** @throws Refusal */
+export function contentOfBody<Kind extends BodyKind>(
+  kind: Kind,
+  text: string,
+  given: BodyGiven<Kind>,
+  limits: Limits,
+): BodyContent<Kind> {
+  return readers[kind](text, given, limits);
+}
+
+/** All items are checked first: one that is malformed refuses the whole array, and nothing is done. */
+function batchArray(items: readonly unknown[], account: AccountId, limits: Limits): Batch[] {
+  if (items.length === 0) return refuse('invalid', 'body: expected at least one batch, got an empty list');
+  if (items.length > limits.batch_operations_max) {
+    const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
+    return refuse('too_large', `body: ${items.length} batches; expected at most ${most}`);
+  }
+  const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
+  return items.map((item, i) => {
+    const batch = batchCommand(item, { account, limits, root: `[${i}].` });
+    if (batch.lock !== undefined && batch.lock.waitMs > 0) {
+      refuseField(`[${i}].LockWait`, 'not within an array of batches; expected 0 or absent');
+    }
+    return { ...batch, replyBytesMax };
+  });
+}
