@@ -61,7 +61,7 @@ test('shared mutex: no update that threads make under it is lost', async () => {
   assert.equal(new Int32Array(memory, 0, 1)[0], 0, 'and it is free in the end');
 });
 
-test('shared mutex: a thread that sleeps before it is woken by the one that leaves', async () => {
+test('shared mutex: a thread that sleeps before it is woken by the one that leaves', { timeout: 20_000 }, async (t) => {
   const memory = new SharedArrayBuffer(8);
   const [cell, pause] = [new Int32Array(memory, 0, 1), new Int32Array(memory, 4, 1)];
   const mutex = new SharedMutex(cell);
@@ -72,6 +72,7 @@ test('shared mutex: a thread that sleeps before it is woken by the one that leav
     parentPort.on('message', () => mutex.run(() => parentPort.postMessage('was in')));
     parentPort.postMessage('ready');`;
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), { workerData: memory });
+  t.after(() => worker.terminate());
   await once(worker, 'message');
   for (let round = 0; round < 10; round += 1) {
     const wasIn = once(worker, 'message');
@@ -83,7 +84,6 @@ test('shared mutex: a thread that sleeps before it is woken by the one that leav
     });
     await wasIn;
   }
-  await worker.terminate();
 });
 
 test('rates: an account has its share once over all threads, to the request', async () => {

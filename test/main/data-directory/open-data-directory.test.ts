@@ -8,7 +8,8 @@ import { openDataDirectory, StoreMismatch } from '../../../src/main/data-directo
 import { temporaryDirectory } from '../../docs/server-child.ts';
 
 function open(directory: string): ReturnType<typeof openDataDirectory> {
-  const yaml = 'shards: 1\njournal:\n  segment_bytes: 1048576\nlimits:\n  body_bytes_max: 65536\n  value_bytes_max: 65536\n';
+  const yaml =
+    'shards: 1\njournal:\n  segment_bytes: 1048576\nlimits:\n  body_bytes_max: 65536\n  value_bytes_max: 65536\n';
   const argv = ['--data-dir', directory];
   return openDataDirectory(loadConfig({ argv, env: {}, cores: 1, readFile: () => yaml }), () => {});
 }

@@ -84,7 +84,11 @@ function crowded(till: (now: number) => number): { core: CoreUnderTest; entries:
   const entries = new CountedEntries();
   const core = new CoreUnderTest({ entries });
   const free = encodeLockRecord({ mode: 'exclusive', limit: 1, holders: [], ended: [] });
-  const values: Partial<Record<Kind, string>> = { [kinds.kv]: '1', [kinds.lock]: free, [kinds.idempotency]: '[2,"f",1,1,{"format":"batch"},{}]' };
+  const values: Partial<Record<Kind, string>> = {
+    [kinds.kv]: '1',
+    [kinds.lock]: free,
+    [kinds.idempotency]: '[2,"f",1,1,{"format":"batch"},{}]',
+  };
   for (let i = 0; i < things; i += 1) {
     const key = `t${`${i}`.padStart(5, '0')}`;
     for (const kind of [kinds.kv, kinds.lock, kinds.idempotency, kinds.counter, kinds.sequence]) {
