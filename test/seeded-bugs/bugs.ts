@@ -1173,4 +1173,18 @@ export const seededBugs: readonly SeededBug[] = [
     replace: 'router + data.shard',
     caughtBy: { file: 'test/server/front-ends.test.ts', test: 'large replies go on for ever' },
   },
+  {
+    name: 'a shard that waits for what is durable already waits for the next commit',
+    file: 'src/journal/journal-actor.ts',
+    find: 'if (durable() >= rev) tellShard',
+    replace: 'if (durable() > rev) tellShard',
+    caughtBy: { file: 'test/journal/journal-actor.test.ts', test: 'at once if it is already' },
+  },
+  {
+    name: 'a shard asks for one further epoch in its life',
+    file: 'src/shard-worker/epoch-exchange.ts',
+    find: '    this.#asked = false;\n',
+    replace: '',
+    caughtBy: { file: `${tests}/epoch-exchange.test.ts`, test: 'each time that its fences are low' },
+  },
 ];
