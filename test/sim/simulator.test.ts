@@ -30,7 +30,6 @@ const mustHappen = [
   'EIO rename',
   'EIO syncDirectory',
   'EIO read',
-  'EIO mkdir',
   'EMFILE open',
   'EMFILE writeZeros',
   'ENFILE open',
