@@ -146,6 +146,19 @@ for (const shards of [1, 3]) {
   });
 }
 
+test('large replies go on for ever, from every shard through either front end', { timeout: 60_000 }, async (t) => {
+  const server = await ServerUnderTest.forTest(t, { config: 'shards: 2\nhttp: { threads: 2 }' });
+  const both = await onBoth(t, server);
+  const keys = Array.from({ length: 8 }, (_, i) => `large${i}`);
+  const value = 'x'.repeat(900_000);
+  for (const key of keys) await both[0].ok('POST', `/db/acc/kv/${key}`, value);
+  // From each shard to each front end go more bytes than may ever be on their way.
+  for (let i = 0; i < 3 * keys.length; i += 1) {
+    const read = both.map((connection) => connection.ok('GET', `/db/acc/kv/${keys[i % keys.length]}`));
+    for (const { Value } of await Promise.all(read)) assert.equal(Value, value);
+  }
+});
+
 test('metrics: either front end tells of both', async (t) => {
   const server = await ServerUnderTest.forTest(t, { config: 'http: { threads: 2 }' });
   const both = await onBoth(t, server);

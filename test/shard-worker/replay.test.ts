@@ -10,12 +10,13 @@ import { bootKey, epochEffect, Fences, fencesPerEpoch } from '../../src/protocol
 import { revision, serverAccount, shardId } from '../../src/protocol/ids.ts';
 import type { Journal } from '../../src/protocol/journal.ts';
 import { decodeRecord, kinds, type RecordChunk } from '../../src/protocol/record.ts';
+import type { CheckpointWriter } from '../../src/storage/checkpoint/checkpointer.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
 import { LocalRevisions } from '../support/local-revisions.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { commitBoot, openShard } from '../../src/shard-worker/open-shard.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
-import { batch, get, lock, mlock, next, once, remove, set, unlock } from '../support/commands.ts';
+import { acme, batch, get, lock, mlock, next, once, remove, set, unlock } from '../support/commands.ts';
 import { keyOn, type AskedClient } from '../support/router-under-test.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { ServerInMemory } from '../support/server-in-memory.ts';
@@ -217,6 +218,46 @@ test('a start leaves half of the memtable to the writes that arrive during the f
     assert.ok(store.memtableBytes <= memtableBytesMax / 2, `${store.memtableBytes} of ${memtableBytesMax} are in use`);
   }
   assert.ok(leftOver.size > 5, 'what is left over differs');
+});
+
+test('a start that is cut short right after one of its checkpoints loses nothing', async (context) => {
+  const server = await ServerInMemory.start(context, { shards: 1 });
+  for (let i = 0; i < 60; i++) await server.ok(set(`k${i}`, 'x'.repeat(1000)));
+  const { Rev } = await server.ok(get('k1'));
+  let cutShort = 0;
+  for (let commits = 1; commits <= 5; commits += 1) {
+    const checkpoint = new MemoryCheckpointStore();
+    const inner = new LocalCheckpointWriter(() => checkpoint);
+    let left = commits;
+    const writer: CheckpointWriter = {
+      begin: (shard) => inner.begin(shard),
+      slice: (bytes) => inner.slice(bytes),
+      async commit(watermark) {
+        if (left === 0) throw new Error('the process has ended');
+        await inner.commit(watermark);
+        left -= 1;
+      },
+    };
+    const start = (memtableBytesMax: number): ReturnType<typeof openShard> =>
+      openShard({
+        shard: shardId(0),
+        shards: 1,
+        limits: { ...defaultLimits, memtable_bytes_max: memtableBytesMax },
+        checkpoint,
+        writer,
+        source: new FileJournalSource(server.disk, '/data/journal'),
+        last: revision(Rev),
+        yieldTurn: () => Promise.resolve(),
+      });
+    await start(10_000).then(
+      () => {},
+      () => (cutShort += 1),
+    );
+    left = Infinity;
+    const { store } = await start(1_000_000);
+    assert.equal([...store.range(kinds.kv, acme, '')].length, 60, `after ${commits} commits`);
+  }
+  assert.ok(cutShort > 3);
 });
 
 function randomCommand(random: SeededRandom, i: number): Command {

@@ -4,9 +4,12 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { RateLimiter } from '../../src/front-end/rate-limiter.ts';
+import { SharedMutex } from '../../src/shared/shared-mutex.ts';
 import { SharedCount, sharedCountBytes } from '../../src/shared/shared-count.ts';
 
 const threads = 3;
+/** See shared-mutex.ts. */
+const contended = 2;
 
 /** Runs the body in several threads with the same buffer. Returns the sum of their results. */
 async function inThreads(memory: SharedArrayBuffer, imports: string, body: string): Promise<number> {
@@ -56,6 +59,31 @@ test('shared mutex: no update that threads make under it is lost', async () => {
   await inThreads(memory, importMutex, body);
   assert.equal(new Float64Array(memory, 8, 1)[0], threads * 2e5);
   assert.equal(new Int32Array(memory, 0, 1)[0], 0, 'and it is free in the end');
+});
+
+test('shared mutex: a thread that sleeps before it is woken by the one that leaves', { timeout: 20_000 }, async (t) => {
+  const memory = new SharedArrayBuffer(8);
+  const [cell, pause] = [new Int32Array(memory, 0, 1), new Int32Array(memory, 4, 1)];
+  const mutex = new SharedMutex(cell);
+  const source = `
+    import { parentPort, workerData as memory } from 'node:worker_threads';
+    ${importMutex}
+    const mutex = new SharedMutex(new Int32Array(memory, 0, 1));
+    parentPort.on('message', () => mutex.run(() => parentPort.postMessage('was in')));
+    parentPort.postMessage('ready');`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), { workerData: memory });
+  t.after(() => worker.terminate());
+  await once(worker, 'message');
+  for (let round = 0; round < 10; round += 1) {
+    const wasIn = once(worker, 'message');
+    mutex.run(() => {
+      worker.postMessage('go');
+      while (Atomics.load(cell, 0) !== contended) Atomics.wait(pause, 0, 0, 1);
+      // It says so before it sleeps. If it has not slept yet, this round shows nothing.
+      Atomics.wait(pause, 0, 0, 5);
+    });
+    await wasIn;
+  }
 });
 
 test('rates: an account has its share once over all threads, to the request', async () => {

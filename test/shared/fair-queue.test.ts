@@ -55,6 +55,30 @@ test('a fair queue: whoever sends one item after the other does not stay in fron
   assert.ok(served >= 10, `the backlog was served ${served} times of 40`);
 });
 
+test('a fair queue: what goes on with an earlier item comes before the others of its account', () => {
+  const queue = new FairQueue<string>();
+  for (const item of ['first', 'second', 'third']) queue.push(busy, item);
+  assert.equal(queue.take(false), 'first');
+  queue.charge(1, false);
+  queue.pushFirst(busy, 'the rest of the first');
+  assert.deepEqual(
+    takeAll(queue, () => 1),
+    ['the rest of the first', 'second', 'third'],
+  );
+  assert.equal(queue.size, 0);
+});
+
+test('a fair queue: an item that took a second costs its account some rounds, not the second', () => {
+  const queue = new FairQueue<string>();
+  queue.push(busy, 'slow');
+  queue.take(false);
+  queue.charge(1_000_000, false);
+  queue.push(busy, 'next');
+  for (let i = 0; i < 2000; i += 1) queue.push(calm, 'calm');
+  const before = takeAll(queue, () => 100).indexOf('next');
+  assert.ok(before > 50 && before < 300, `${before} items of another account came first`);
+});
+
 test('a fair queue: while front ends are congested, only accounts with large answers wait', () => {
   const queue = new FairQueue<string>();
   for (let i = 0; i < 3; i += 1) queue.push(busy, `busy${i}`);

@@ -157,6 +157,8 @@ export class Clients {
     const { account } = requests[0]!.command;
     const inArray = requests.filter(({ command }) => mayBeInArray(command) && command.account === account);
     for (const request of requests) if (!inArray.includes(request)) this.#ask(request);
+    // No door passes on an empty array.
+    if (inArray.length === 0) return;
     if (inArray.length > 1) counts.add('array');
     const router = random.below(routers);
     const asked = inArray.map((request) => this.#begin(request, router));

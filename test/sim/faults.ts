@@ -2,9 +2,24 @@
 import type { DiskCall, DiskOperation } from '../support/fault-disk.ts';
 import type { World } from './world.ts';
 
-/** These calls never fail here: durability does not depend on them. */
-const safe = new Set<DiskOperation>(['size', 'list', 'close', 'mkdir']);
-const needsSpace = new Set<DiskOperation>(['write', 'writeZeros', 'rename', 'open', 'syncDirectory']);
+/** The calls that may fail with a code. `size`, `list` and `close` never do here: durability does not depend on them. */
+const mayFail = {
+  EIO: ['mkdir', 'open', 'rename', 'unlink', 'syncDirectory', 'writeZeros', 'read', 'write', 'datasync', 'sync'],
+  ENOSPC: ['mkdir', 'write', 'writeZeros', 'rename', 'open', 'syncDirectory'],
+  // Those that need a file. The journal's directory is open while it serves (`diskWithReserve`).
+  EMFILE: ['open', 'writeZeros'],
+  ENFILE: ['open', 'writeZeros'],
+  EACCES: ['mkdir', 'open', 'rename', 'unlink', 'syncDirectory', 'writeZeros'],
+} as const satisfies Record<string, readonly DiskOperation[]>;
+
+export type FailureCode = keyof typeof mayFail;
+
+export const failureCodes = Object.keys(mayFail) as FailureCode[];
+
+/** What a server that serves lives through: it waits for room, and then goes on. All else ends it. */
+const passes = new Set<FailureCode>(['ENOSPC', 'EMFILE', 'ENFILE']);
+/** A reader of history ends alone when its call fails. */
+const onlyRead = new Set<DiskOperation>(['open', 'read']);
 /** Commits that waited for disk space go on at the next attempt to prepare a spare segment. */
 const recoversMs = 1000;
 
@@ -12,13 +27,14 @@ export class Faults {
   checkpointRoom = true;
   readonly #world: World;
   #fullUntil = 0;
+  #fatal: string | undefined;
 
   constructor(world: World) {
     this.#world = world;
   }
 
   /** Makes one of the next calls end the process, or fail. */
-  armCall(what: 'power' | 'EIO' | 'ENOSPC', within: number): void {
+  armCall(what: 'power' | FailureCode, within: number): void {
     const { disk, random } = this.#world;
     const at = disk.calls + 1 + random.below(within);
     if (what === 'power') {
@@ -29,18 +45,27 @@ export class Faults {
   }
 
   /** From this number on, the first call that may fail does so, once. */
-  failFrom(at: number, what: 'EIO' | 'ENOSPC'): void {
+  failFrom(at: number, what: FailureCode): void {
+    const operations: readonly DiskOperation[] = mayFail[what];
     const world = this.#world;
     const { disk, trace, counts } = world;
     disk.inject = ({ number, operation }: DiskCall) => {
-      if (number < at || safe.has(operation) || (what === 'ENOSPC' && !needsSpace.has(operation))) return undefined;
+      if (number < at || !operations.includes(operation)) return undefined;
       disk.inject = undefined;
       trace.note(`${what} for ${operation}`);
       counts.add(`${what} ${operation}`);
       // The server tries again later to prepare a spare segment, and commits may wait for it.
-      if (what === 'ENOSPC') this.#fullUntil = world.now + recoversMs;
+      if (passes.has(what)) this.#fullUntil = world.now + recoversMs;
+      else if (!onlyRead.has(operation)) this.#fatal = `${what} for ${operation}`;
       return what;
     };
+  }
+
+  /** The failure of this life that must have ended the process. */
+  takeFatal(): string | undefined {
+    const fatal = this.#fatal;
+    this.#fatal = undefined;
+    return fatal;
   }
 
   fillDisk(): void {

@@ -13,6 +13,7 @@
  * --twice 10 runs every tenth seed once more, which must give the same trace.
  */
 import { parseArgs } from 'node:util';
+import { failureCodes, type FailureCode } from './faults.ts';
 import { simulate } from './simulate.ts';
 import { Counts } from './trace.ts';
 
@@ -72,9 +73,10 @@ if (values.json) console.log(JSON.stringify(summary));
 else if (values.seed === undefined && !values.digests) console.log(summary);
 process.exitCode = failed.length > 0 ? 1 : 0;
 
-function failure(): { failAtCall?: { call: number; code: 'EIO' | 'ENOSPC' } } {
-  const [code, call] = values.fail?.split(':') ?? [];
-  return code === 'EIO' || code === 'ENOSPC' ? { failAtCall: { call: Number(call), code } } : {};
+function failure(): { failAtCall?: { call: number; code: FailureCode } } {
+  const [named, call] = values.fail?.split(':') ?? [];
+  const code = failureCodes.find((known) => known === named);
+  return code === undefined ? {} : { failAtCall: { call: Number(call), code } };
 }
 
 function range(): [number, number] {

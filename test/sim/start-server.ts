@@ -63,7 +63,7 @@ export function startServer(world: World, settings: ServerSettings): Promise<InP
     log: (level, message) => {
       trace.note(`log ${level}: ${message}`);
       if (message.startsWith('Dropped')) counts.add('torn frame');
-      if (message.startsWith('The disk is full')) counts.add('start on a full disk');
+      if (message.startsWith('No room for another file')) counts.add('start on a full disk');
     },
     onFailure: (error) => world.failed(error),
   });

@@ -1,12 +1,13 @@
 /**
  * Sweeps every crash point of some workloads. The process ends at each disk call of its first life, one after the
  * other, with several samples of what the power cut keeps, and at some calls of the recovery after it. Every call that
- * may fail also fails once, with EIO and with ENOSPC. A workload is a seed.
+ * may fail also fails once, with each code of faults.ts. A workload is a seed.
  *
  *   node test/sim/sweep.ts --seeds 1..5 --cuts 2 --recoveries 1 --errors [--json]
  */
 import { parseArgs } from 'node:util';
 import { seededRandom } from '../support/seeded-random.ts';
+import { failureCodes } from './faults.ts';
 import { simulate, type Outcome } from './simulate.ts';
 import type { WorldOptions } from './world.ts';
 
@@ -42,7 +43,7 @@ for (let seed = first!; seed <= last! && go(); seed += 1) {
       if (outcome?.diskCalls[1] === crashAtCalls[1]) recoveries += 1;
     }
     if (!values.errors) continue;
-    for (const code of ['EIO', 'ENOSPC'] as const) {
+    for (const code of failureCodes) {
       const outcome = await attempt({ seed, crashAtCalls: [Infinity], failAtCall: { call, code } });
       if (outcome?.counts.entries().some(([name]) => name.startsWith(`${code} `))) errors += 1;
     }

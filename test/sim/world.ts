@@ -21,7 +21,7 @@ import type { Entries, LocatedEntry } from '../../src/protocol/entries.ts';
 import { digestOf } from '../support/map-entries.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { Clients } from './clients.ts';
-import { Faults } from './faults.ts';
+import { failureCodes, Faults, type FailureCode } from './faults.ts';
 import { damage, readLog } from './log-on-disk.ts';
 import { Scheduler } from './scheduler.ts';
 import { startServer } from './start-server.ts';
@@ -35,7 +35,7 @@ export interface WorldOptions {
   /** Without random faults, the process ends at exactly these disk calls, one in each life. */
   readonly crashAtCalls?: readonly number[];
   /** In addition, this call of the first life fails, or the first later one that may fail. */
-  readonly failAtCall?: { readonly call: number; readonly code: 'EIO' | 'ENOSPC' };
+  readonly failAtCall?: { readonly call: number; readonly code: FailureCode };
   /** Distinguishes several power cuts at one place, which keep different sectors. */
   readonly cut?: number;
 }
@@ -125,6 +125,10 @@ export class World {
   #drawEnd(): End {
     const ends: readonly End[] = ['power', 'power', 'call', 'call', 'answer', 'error', 'error', 'clean'];
     return ends[this.random.below(ends.length)]!;
+  }
+
+  #drawCode(): FailureCode {
+    return this.random.below(2) === 0 ? 'EIO' : failureCodes[this.random.below(failureCodes.length)]!;
   }
 
   /** @returns false when the process was to end, and did, before it served */
@@ -227,7 +231,7 @@ export class World {
     const { random } = this;
     const endAt = Math.floor(steps * Math.sqrt(random.next()));
     if (end === 'call') this.#faults.armCall('power', 1 + random.below(200));
-    if (end === 'error') this.#faults.armCall(random.below(4) === 0 ? 'ENOSPC' : 'EIO', 1 + random.below(200));
+    if (end === 'error') this.#faults.armCall(this.#drawCode(), 1 + random.below(200));
     this.trace.note(`life: ${end}`);
     let full = 0;
     for (let step = 0; step < steps && this.#failure === undefined; step += 1) {
@@ -247,6 +251,8 @@ export class World {
       await this.#step();
     }
     if (full > 0) this.counts.add('steps on a full disk', full);
+    const fatal = this.#faults.takeFatal();
+    if (fatal !== undefined && this.#failure === undefined) throw new Violation(`the server goes on after ${fatal}`);
     this.#recount();
     await this.#die(end);
   }
@@ -256,7 +262,8 @@ export class World {
     if (this.#failure !== undefined && !this.disk.crashed) {
       const { error } = this.#failure;
       const code = codeOf(error);
-      if (code !== 'EIO' && code !== 'ENOSPC') throw error;
+      // Files that are used up end no server: whatever lacks one waits.
+      if (code !== 'EIO' && code !== 'ENOSPC' && code !== 'EACCES') throw error;
       this.counts.add(`process ended by ${code}`);
       // Other threads go on until the process has gone down.
       for (let more = this.random.below(8); more > 0; more -= 1) await this.#step();
@@ -361,7 +368,7 @@ export class World {
       });
     }
     const { error } = this.#failure ?? {};
-    if (error === undefined || error instanceof Crash || codeOf(error) === 'EIO' || codeOf(error) === 'ENOSPC') return;
+    if (error === undefined || error instanceof Crash || failureCodes.some((code) => code === codeOf(error))) return;
     if (!(error instanceof JournalCorruption && this.#damaged)) throw error;
   }
 

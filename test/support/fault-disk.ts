@@ -5,6 +5,10 @@
  * cut (`powerCut`) keeps of the unsynced 512-byte sectors, and of the unsynced directory operations, any subset,
  * chosen by a seed. A process that dies (`restart`) loses nothing but its open files.
  *
+ * A directory that `mkdir` makes is a name in its parent: until that is synced, a power cut may take it away with all
+ * that is in it, however often the directory itself was synced. Its parents, and directories that nobody makes, are
+ * there from the start.
+ *
  * Faults: `crashAt` ends the process at the k-th call (every call from then on throws `Crash`; a write may have
  * happened in part). `inject` makes a call fail with a code. After a failed sync the pages are clean and not on the
  * medium, as on Linux. `freeBytes` is what files may still grow by. `injected` counts the faults that took effect: a
@@ -70,6 +74,10 @@ export class FaultDisk implements Disk {
   #current: Map<string, Inode>;
   readonly #durable: Map<string, Inode>;
   #changes: DirectoryChange[] = [];
+  /** What `mkdir` has made. */
+  #directories = new Set<string>();
+  /** Those of them whose names are not on the medium. */
+  #unsyncedDirectories = new Set<string>();
 
   constructor(seed: number, files = new Map<string, Inode>()) {
     this.#random = seededRandom(seed);
@@ -86,6 +94,8 @@ export class FaultDisk implements Disk {
     const random = seededRandom(seed);
     const files = new Map(this.#durable);
     for (const change of this.#changes) if (random.next() < 0.5) applyChange(files, change);
+    const lost = [...this.#unsyncedDirectories].filter(() => random.next() < 0.5);
+    for (const file of files.keys()) if (lost.some((directory) => file.startsWith(`${directory}/`))) files.delete(file);
     const kept = new Map<string, Inode>();
     const copies = new Map<Inode, Inode>();
     for (const [file, inode] of files) {
@@ -93,7 +103,9 @@ export class FaultDisk implements Disk {
       if (copy === undefined) copies.set(inode, (copy = survivor(inode, random)));
       kept.set(file, copy);
     }
-    return this.#successor(seed, kept);
+    const next = this.#successor(seed, kept);
+    next.#directories = this.#directories.difference(new Set(lost));
+    return next;
   }
 
   /** Ends only the process: the page cache stays, and so does what a failed sync left in it. */
@@ -101,6 +113,8 @@ export class FaultDisk implements Disk {
     const next = this.#successor(seed, new Map(this.#durable));
     next.#current = new Map(this.#current);
     next.#changes = [...this.#changes];
+    next.#directories = new Set(this.#directories);
+    next.#unsyncedDirectories = new Set(this.#unsyncedDirectories);
     return next;
   }
 
@@ -131,6 +145,9 @@ export class FaultDisk implements Disk {
 
   mkdir(directory: string): void {
     this.#enter('mkdir', directory);
+    if (this.#directories.has(directory)) return;
+    this.#directories.add(directory);
+    this.#unsyncedDirectories.add(directory);
   }
 
   open(file: string, mode: 'create' | 'write' | 'read'): DiskFile {
@@ -166,6 +183,8 @@ export class FaultDisk implements Disk {
       else rest.push(change);
     }
     this.#changes = rest;
+    for (const made of this.#unsyncedDirectories)
+      if (path.dirname(made) === directory) this.#unsyncedDirectories.delete(made);
   }
 
   async writeZeros(file: string, bytes: number): Promise<void> {

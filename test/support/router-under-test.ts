@@ -111,8 +111,10 @@ export class RouterUnderTest {
   /** [router][shard] */
   readonly #toShard: ToShardWire[][][];
   readonly #fromShard: ReturnType<typeof encodeFromShard>[][][];
-  readonly #arrive: ((message: FromShard) => void)[][];
+  readonly #arrive: ((message: FromShard, taken: () => void) => void)[][];
   readonly #wakeAt: number[];
+  /** Messages for which the router has not given the credit back. */
+  #untaken = 0;
   #deferred: (() => void)[] = [];
   readonly #random: SeededRandom | undefined;
   #replies = 0;
@@ -159,7 +161,7 @@ export class RouterUnderTest {
         index,
         links: this.states.map((_, shard) => ({
           send: (messages: readonly ToShard[]) => void this.#toShard[index]![shard]!.push(encodeToShard(messages)),
-          onMessage: (listener: (message: FromShard) => void) => (this.#arrive[index]![shard] = listener),
+          onMessage: (listener) => (this.#arrive[index]![shard] = listener),
         })),
         durable: () => this.#revisions.durable(),
         limits,
@@ -262,13 +264,16 @@ export class RouterUnderTest {
 
   /** Asserts that no state in memory is left that only a request in flight may keep. */
   leftovers(): Record<string, number> {
-    const { accounts, inFlightBytes, waitingBytes, watchingBytes } = this.counts;
+    const { accounts, inFlight, inFlightBytes, waitingBytes, watchingBytes, awaitingTransactions } = this.counts;
     const left: Record<string, number> = Object.fromEntries(
       Object.entries({
         accounts: accounts.used,
         inFlightBytes: inFlightBytes.value,
         waitingBytes: waitingBytes.value,
         watchingBytes: watchingBytes.value,
+        awaitingTransactions: awaitingTransactions.value,
+        inFlight: inFlight.reduce((sum, { value }) => sum + value, 0),
+        untaken: this.#untaken,
       }).filter(([, count]) => count > 0),
     );
     for (const state of this.states) {
@@ -314,7 +319,11 @@ export class RouterUnderTest {
       if (this.deaf.has(router)) return;
       queues.forEach((queue, shard) => {
         if (queue.length === 0) return;
-        steps.push({ run: () => this.#arrive[router]![shard]!(decodeFromShard(queue.shift()!)) });
+        const run = (): void => {
+          this.#untaken += 1;
+          this.#arrive[router]![shard]!(decodeFromShard(queue.shift()!), () => (this.#untaken -= 1));
+        };
+        steps.push({ run });
       });
     });
     if (!this.journalStands && this.#handedOver.has(this.#revisions.durable() + 1)) {

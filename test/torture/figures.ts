@@ -14,7 +14,7 @@ export interface Target {
 export const figures = {
   'simulator seeds': { target: 5000, unit: 'a run of the whole server, with faults' },
   'simulated crash points': { target: 200_000, unit: 'a disk call at which a simulated server ends' },
-  'simulated disk errors': { target: 20_000, unit: 'a disk call that fails, with EIO or ENOSPC' },
+  'simulated disk errors': { target: 20_000, unit: 'a disk call that fails, with the code of an error' },
   'kill -9 rounds': { target: 300, unit: 'a kill under load with something to lose' },
   'failpoint kills': { target: 20 * failpoints.length, unit: `20 at each of ${failpoints.length} failpoints` },
   'EIO at the K-th fdatasync': { target: 200, unit: 'each K of 1 to 100, with one shard and with three' },

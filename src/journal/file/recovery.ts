@@ -20,6 +20,7 @@
  * place: the same bytes over themselves, and zeros after them.
  *
  * What a crash leaves at each step:
+ *   after making the directory           no directory, or an empty one: no segment is in it before its name is durable
  *   first start, before the rename       a .tmp and no segment: the next start begins anew
  *   after removing leftovers             nothing that recovery reads was touched
  *   while copying to journal-N.log.tmp   the old tail, and a .tmp that is removed
@@ -96,6 +97,8 @@ export async function recoverJournal(
   options: RecoverOptions,
 ): Promise<RecoveredJournal> {
   disk.mkdir(directory);
+  // At every start: the process that made the directory may have died before this.
+  disk.syncDirectory(path.dirname(directory));
   const names = listSegments(disk, directory);
   if (names.length === 0) await createFirstSegment(disk, directory, options);
   const segments = names.length === 0 ? listSegments(disk, directory) : names;
@@ -167,8 +170,6 @@ async function createFirstSegment(disk: Disk, directory: string, options: Recove
     at: 0,
   };
   await createSegment(disk, directory, { header, bytes: options.segmentBytes ?? segmentBytesDefault });
-  // The directory itself may be new too.
-  disk.syncDirectory(path.dirname(directory));
 }
 
 export interface InspectedLog {

@@ -17,13 +17,12 @@ export function lockDataDirectory(
   disk: Pick<Disk, 'syncDirectory'> = realDisk,
 ): { release(): void } {
   makeDirectories(path.resolve(directory));
-  const file = path.join(directory, 'lock');
-  const isNew = !fs.existsSync(file);
-  const fd = fs.openSync(file, 'a+', 0o600);
+  const fd = fs.openSync(path.join(directory, 'lock'), 'a+', 0o600);
   lockFile(fd, directory);
+  // Whoever has written an id into the file has done this before.
+  if (fs.fstatSync(fd).size === 0) syncPathTo(path.resolve(directory), disk);
   fs.ftruncateSync(fd);
   fs.writeSync(fd, `pid ${process.pid}\n`);
-  if (isNew) syncPathTo(path.resolve(directory), disk);
   return { release: () => fs.closeSync(fd) };
 }
 

@@ -20,7 +20,7 @@ import path from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { shardId, type ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
-import { realDisk } from '../../shared/disk.ts';
+import { realDisk, type Disk } from '../../shared/disk.ts';
 import { LmdbShard } from './lmdb-shard.ts';
 
 /** The format of the store on disk. This code reads no other. */
@@ -43,6 +43,7 @@ export interface LmdbStoreOptions {
   readonly mapBytes?: number;
   /** Only reads, and writes nothing into the data directory: LMDB's table of readers goes into a temporary one. */
   readonly readOnly?: boolean;
+  readonly disk?: Pick<Disk, 'syncDirectory'>;
 }
 
 type Binary = Database<Buffer, string>;
@@ -82,7 +83,6 @@ export class LmdbStore {
     const { readOnly = false } = options;
     if (readOnly) this.#temporary = linkTo(stored);
     const directory = this.#temporary ?? stored;
-    const isNew = !fs.existsSync(path.join(directory, 'data.mdb'));
     fs.mkdirSync(directory, { recursive: true });
     this.#freeBytes = () => {
       const { bavail, bsize } = fs.statfsSync(directory);
@@ -91,10 +91,12 @@ export class LmdbStore {
     const mapSize = options.mapBytes ?? mapBytesDefault;
     this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize, readOnly });
     this.#layout = this.#openDatabase('layout');
-    if (isNew) {
-      // LMDB syncs its file, but not the directories above it.
-      realDisk.syncDirectory(directory);
-      realDisk.syncDirectory(dataDirectory);
+    if (!readOnly && this.layout() === undefined) {
+      // LMDB syncs its file, but not the directories above it. Until there is a layout nobody has relied on the file,
+      // and a process that has made it may have died before it could sync them.
+      const { disk = realDisk } = options;
+      disk.syncDirectory(directory);
+      disk.syncDirectory(dataDirectory);
     }
   }
 

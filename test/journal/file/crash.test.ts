@@ -105,8 +105,10 @@ test('crash: at every disk call of a life, nothing acknowledged is lost and noth
       const next = seed === 1 ? disk.restart() : disk.powerCut(call * 1000 + seed);
       await restarted(next, after, what);
       await live(next, after, 3, 'b');
-      const again = next.powerCut(seed);
-      await restarted(again, after, `${what}, and lived on`);
+      // A process that has only died may have left names in the page cache, which its successor has to make durable.
+      const cuts = seed === 1 ? [1, 2, 3, 4, 5, 6] : [seed];
+      for (const cut of cuts)
+        await restarted(next.powerCut(call * 100 + cut), copyOf(after), `${what}, and lived on, power cut ${cut}`);
     }
   }
   assert.ok(acknowledged > 50);

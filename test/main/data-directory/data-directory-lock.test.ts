@@ -26,6 +26,9 @@ test('a data directory that is used for the first time: every name that leads to
   const before = synced.length;
   lockDataDirectory(directory, disk).release();
   assert.equal(synced.length, before, 'later starts have nothing to sync there');
+  fs.writeFileSync(path.join(directory, 'lock'), '');
+  lockDataDirectory(directory, disk).release();
+  assert.equal(synced.length, 2 * before, 'but do it if the process that made the file has died before it had');
   const failing = { syncDirectory: () => assert.fail('EIO') };
   assert.throws(() => lockDataDirectory(path.join(root, 'other'), failing), /EIO/);
 });

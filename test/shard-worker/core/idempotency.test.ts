@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
-import { batch, inspect, lock, next, once, set, unlock } from '../../support/commands.ts';
+import { accountId } from '../../../src/protocol/ids.ts';
+import { kinds } from '../../../src/protocol/record.ts';
+import { acme, batch, inspect, lock, next, once, set, unlock } from '../../support/commands.ts';
 
 const add = { counter: [{ key: 'c', op: 'add', n: 1 }] } as const;
 
@@ -39,6 +41,30 @@ describe('idempotency', () => {
     core.ok(batch({ ...once(['a', 'b']), ...add }));
     assert.equal(core.records.length, 1);
     assert.equal(core.records[0]!.effects.length, 3);
+  });
+
+  test('an id is free at its end, though its expiry waits behind thousands of others, and is then used anew', () => {
+    const core = new CoreUnderTest();
+    const command = batch({ ...once(['a', 'b'], { ttlMs: 1000 }), ...add });
+    core.ok(command);
+    for (let i = 0; i < 5000; i += 1)
+      core.entries.put(kinds.kv, accountId('other'), `k${i}`, {
+        rev: core.revisions.next(),
+        till: core.now + 900,
+        value: '1',
+      });
+    core.jump(999);
+    assert.equal(core.ask(command).code, 'duplicate_request');
+    core.jump(1);
+    const again = core.ok(batch({ ...once('b', { ttlMs: 1000 }), ...add }));
+    assert.equal(again.Atomic[0]!.Value, 2);
+    assert.ok(
+      core.entries.get(kinds.idempotency, acme, 'a') !== undefined,
+      'the expiry of the first ids is yet to come',
+    );
+    for (let turns = 0; turns < 20; turns += 1) core.turn();
+    assert.equal(core.entries.get(kinds.idempotency, acme, 'a'), undefined);
+    assert.deepEqual(core.ask(command).body['IDs'], ['b'], 'the expiry of the first use does not end the second');
   });
 
   test('only successes are stored: a failed try can be repeated', () => {

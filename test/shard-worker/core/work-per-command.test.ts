@@ -1,0 +1,122 @@
+/**
+ * No command looks at more entries than one page does, however many its account has, live or lapsed. The lists of
+ * sections and commands are the server's own: a new one has to say here how it is asked.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Entries, Entry, LocatedEntry } from '../../../src/protocol/entries.ts';
+import type { AccountId } from '../../../src/protocol/ids.ts';
+import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
+import { kinds, type Kind } from '../../../src/protocol/record.ts';
+import { encodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
+import { pageScanMax } from '../../../src/shared/limits.ts';
+import { acme, batch, inspect, kvList, lock, lockList, mlock, munlock, once, watch } from '../../support/commands.ts';
+import { CoreUnderTest } from '../../support/core-under-test.ts';
+import { MapEntries } from '../../support/map-entries.ts';
+
+const things = 3000;
+/** What a command needs beside the rows of a page: its own entry, and those that it writes. */
+const slack = 30;
+/** A message first ends what is due: so many entries of each kind at most (core/expiry.ts). */
+const endedPerTurn = 500;
+
+/** Counts each entry that is read, written or passed over. */
+class CountedEntries implements Entries {
+  looked = 0;
+  readonly #inner = new MapEntries();
+
+  get(kind: Kind, account: AccountId, key: string): Entry | undefined {
+    this.looked += 1;
+    return this.#inner.get(kind, account, key);
+  }
+
+  put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
+    this.looked += 1;
+    this.#inner.put(kind, account, key, entry);
+  }
+
+  delete(kind: Kind, account: AccountId, key: string): void {
+    this.looked += 1;
+    this.#inner.delete(kind, account, key);
+  }
+
+  *range(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<LocatedEntry> {
+    for (const located of this.#inner.range(kind, account, prefix, after)) {
+      this.looked += 1;
+      yield located;
+    }
+  }
+
+  nextDeadline(): number {
+    return this.#inner.nextDeadline();
+  }
+
+  due(now: number, limit: number): LocatedEntry[] {
+    const due = this.#inner.due(now, limit);
+    this.looked += due.length;
+    return due;
+  }
+}
+
+const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
+  'kv.list': [kvList(''), kvList('nothing'), kvList('t0', { after: 't00005', limit: 1 })],
+  'lock.list': [lockList(''), lockList('nothing'), lockList('t0', { after: 't00005', limit: 1 })],
+  'lock.inspect': [inspect('t00001'), inspect('absent')],
+  'mutex.lock': [mlock('t00001'), mlock('absent')],
+  'mutex.unlock': [munlock('t00001', { fence: 1 }), munlock('absent', { fence: 1 })],
+  'watch.key': [watch('t00001', 0), watch('absent', 0)],
+};
+
+const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> } = {
+  guard: { guard: [{ id: 't00001', fence: 1 }] },
+  unlock: { unlock: { id: 't00001', fence: 1 } },
+  lock: lock('t00001'),
+  check: { check: [{ key: 't00001', version: 1 }] },
+  counter: { counter: [{ key: 't00001', op: 'add', n: 1 }] },
+  sequence: { sequence: { key: 't00001', op: 'next', n: 1 } },
+  get: { get: ['t00001'] },
+  set: { set: [{ key: 't00001', value: '1' }] },
+  idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
+};
+
+/** @param till of all that the account has */
+function crowded(till: (now: number) => number): { core: CoreUnderTest; entries: CountedEntries } {
+  const entries = new CountedEntries();
+  const core = new CoreUnderTest({ entries });
+  const free = encodeLockRecord({ mode: 'exclusive', limit: 1, holders: [], ended: [] });
+  const values: Partial<Record<Kind, string>> = {
+    [kinds.kv]: '1',
+    [kinds.lock]: free,
+    [kinds.idempotency]: '[2,"f",1,1,{"format":"batch"},{}]',
+  };
+  for (let i = 0; i < things; i += 1) {
+    const key = `t${`${i}`.padStart(5, '0')}`;
+    for (const kind of [kinds.kv, kinds.lock, kinds.idempotency, kinds.counter, kinds.sequence]) {
+      const value = values[kind];
+      const ends = value === undefined ? 0 : till(core.now);
+      entries.put(kind, acme, key, { rev: core.revisions.next(), till: ends, value: value ?? '1' });
+    }
+  }
+  return { core, entries };
+}
+
+for (const [what, till, more] of [
+  ['all that it has is live', () => 0, 0],
+  ['the time of all that it has is over', (now: number) => now, endedPerTurn],
+] as const) {
+  test(`a command looks at no more entries than a page has, when ${what}`, () => {
+    const asked = [
+      ...Object.entries(commands).flatMap(([name, list]) => list.map((command) => ({ name, command }))),
+      ...Object.entries(batches).map(([name, parts]) => ({ name, command: batch(parts) })),
+    ];
+    const { core, entries } = crowded(till);
+    const over: string[] = [];
+    for (const { name, command } of asked) {
+      entries.looked = 0;
+      core.ask(command);
+      // Each end that is committed reads its entry, and deletes it.
+      if (entries.looked > pageScanMax + slack + 3 * more) over.push(`${name}: ${entries.looked}`);
+    }
+    assert.deepEqual(over, []);
+  });
+}
