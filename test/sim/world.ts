@@ -369,7 +369,9 @@ export class World {
     }
     const { error } = this.#failure ?? {};
     if (error === undefined || error instanceof Crash || failureCodes.some((code) => code === codeOf(error))) return;
-    if (!(error instanceof JournalCorruption && this.#damaged)) throw error;
+    // A start that cannot read what it needs is refused with the place, as for damage.
+    const isRefused = error instanceof JournalCorruption && (this.#damaged || error.message.includes('EIO: read'));
+    if (!isRefused) throw error;
   }
 
   async #step(withClients = true): Promise<void> {
