@@ -48,6 +48,8 @@ const toldMs = 1000;
 /** A smaller difference of the two clocks may come from reading them at different moments. */
 const sleptMs = 1000;
 const keepTicks = 60;
+/** The boot clock has hundredths of a second. */
+const bootResolutionMs = 20;
 
 /** The server's time at a start. */
 export function timeAtStart(
@@ -59,7 +61,10 @@ export function timeAtStart(
   if (kept === undefined) return Math.max(wall, floor);
   // A container may have a boot clock of its own, which begins anew.
   const sameBoot = machine !== undefined && machine.bootId === kept.bootId && machine.bootMs >= kept.bootMs;
-  const time = sameBoot ? kept.time + machine.bootMs - kept.bootMs : wall - (kept.wall - kept.time);
+  const byWall = wall - (kept.wall - kept.time);
+  const byBoot = sameBoot ? kept.time + machine.bootMs - kept.bootMs : byWall;
+  // Where the two agree, wall time is finer: many restarts must not add up to a difference.
+  const time = Math.abs(byBoot - byWall) > bootResolutionMs ? byBoot : byWall;
   return Math.max(time, kept.time, floor);
 }
 

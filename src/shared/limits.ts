@@ -193,6 +193,11 @@ export interface LimitRelation {
 export const limitRelations: readonly LimitRelation[] = [
   { inner: 'limits.value_bytes_max', times: 1, outer: 'limits.body_bytes_max' },
   { inner: 'limits.body_bytes_max', times: 4, outer: 'journal.segment_bytes' },
+  ...Object.entries(accountShares).map(([mine, all]) => ({
+    inner: `limits.${mine}`,
+    times: 1,
+    outer: `limits.${all}`,
+  })),
 ];
 
 assert(deadlineHeaderBytes + storageKeyBytesMax <= lmdbKeyBytesMax, 'the longest deadline key fits into LMDB');

@@ -29,7 +29,7 @@ async function listen(t: TestContext, answer: (body: string) => { status: number
     request.on('data', (bytes: Buffer) => (body += bytes.toString()));
     request.on('end', () => {
       const { status, text } = answer(body);
-      response.writeHead(status, { 'Content-Length': text.length }).end(text);
+      response.writeHead(status, { 'Content-Length': text.length, 'Dragonlock-Boot': 'fake' }).end(text);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -176,11 +176,6 @@ function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileR
 
 /** Reports, in the terms of the file, which limits of accounts are beyond those of the server, or given twice. */
 function checkAccounts({ limits, accounts }: Merged, file: ConfigFileReader): void {
-  for (const [mine, all] of Object.entries(accountShares)) {
-    const limit = limits[mine as keyof typeof accountShares];
-    if (limit <= limits[all]) continue;
-    file.problemAt(['limits', mine], `expected at most limits.${all} (${limits[all]}), got ${limit}`);
-  }
   const names = new Map<string, number>();
   accounts.forEach(({ name, waiters_max = 0, watchers_max = 0 }, i) => {
     const before = names.get(name);

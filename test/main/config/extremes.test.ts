@@ -20,7 +20,7 @@ type Values = Record<string, Value>;
 
 const full = process.env['DRAGONLOCK_LOAD_SCALE'] === 'full';
 /** They have no smallest and no largest value. */
-const others = ['listen', 'data_dir', 'tokens'];
+const others = ['listen', 'data_dir', 'tokens', 'http.hosts', 'accounts'];
 /** Too slow for `npm test`. */
 const slow: Values = { shards: 256, 'http.threads': 64, 'journal.segment_bytes': 2 ** 30 };
 
@@ -123,15 +123,16 @@ async function freePort(): Promise<number> {
 
 async function askEverything(server: ServerUnderTest, config: Config): Promise<void> {
   const { limits } = config;
+  const hasRoom = Math.min(limits.connections_max, limits.connections_per_address_max) > 16;
   const hasTime = Object.values(config.http).every(
     (value) => typeof value !== 'number' || value >= 1000 || value === config.http.threads,
   );
-  /** An answer, whatever it is, but for 500. With the shortest timeouts the connection may close instead. */
+  /** An answer, whatever it is, but for 500. With the shortest timeouts, or room for few, the connection may close instead. */
   const ask = async (method: Method, target: string, body?: unknown): Promise<number> => {
     try {
       return (await server.call(method, target, body)).status;
     } catch (error) {
-      if (hasTime || error instanceof assert.AssertionError) throw error;
+      if ((hasTime && hasRoom) || error instanceof assert.AssertionError) throw error;
       return 0;
     }
   };

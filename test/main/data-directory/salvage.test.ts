@@ -16,7 +16,7 @@ async function killedAfterThreeWrites(t: Parameters<typeof startServer>[0]): Pro
   const directory = path.join(temporaryDirectory(t), 'data');
   const { url, server } = await startServer(t, directory);
   for (const key of ['a', 'b', 'c']) {
-    const response = await fetch(`${url}/db/demo/kv/${key}`, { method: 'POST', body: `the value of ${key}` });
+    const response = await fetch(`${url}/db/demo/kv/${key}?as=text`, { method: 'POST', body: `the value of ${key}` });
     assert.equal(response.status, 200);
   }
   await server.end('SIGKILL');
