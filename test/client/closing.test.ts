@@ -148,5 +148,5 @@ test('a grant whose renewal fails before it is returned is released', async () =
     if (transport.exchanges.some(({ request }) => request.method === 'DELETE')) break;
   }
   await rejected;
-  assert.match(transport.take().request.path, /^\/db\/acc\/lock\/x\?id=/);
+  assert.match(transport.take().request.path, /^\/db\/acc\/lock\/x\?owner=/);
 });

@@ -62,7 +62,7 @@ export class FakeLockServer implements Transport {
     if (path === '/version') return [{ Status: 200, Version: '0.1.0' }];
     const { pathname, searchParams } = new URL(path, 'http://server');
     const [, , , kind, id] = pathname.split('/');
-    const owner = searchParams.get('id') ?? undefined;
+    const owner = searchParams.get('owner') ?? undefined;
     if (kind === 'lock' && method === 'DELETE') return [this.#unlock(`lock ${id!}`, { owner })];
     if (kind === 'mlock') return [this.#lock(`mutex ${id!}`, owner)];
     if (kind === 'munlock') {

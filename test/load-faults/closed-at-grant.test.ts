@@ -165,7 +165,7 @@ class Scene {
   }
 
   #unlockCall(fence?: number): ['DELETE' | 'POST', string] {
-    const query = fence === undefined ? '' : `?lock=${fence}`;
+    const query = fence === undefined ? '?force=1' : `?lock=${fence}`;
     return this.#family === 'lock' ? ['DELETE', `/db/race/lock/x${query}`] : ['POST', `/db/race/munlock/x${query}`];
   }
 

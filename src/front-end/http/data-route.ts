@@ -92,6 +92,7 @@ export function dataRouteDefiner(context: RouteContext, gate: Gate): DefineDataR
           return order.leave();
         }
         request.body = body;
+        if (body !== undefined) exchange.bytes = RequestLoads.bytesOf(body.length);
         const run = (): void => {
           if (request.raw.socket.destroyed) exchange.finish(clientDisconnectedStatus);
           else begin(call, request, reply, exchange);
@@ -154,7 +155,7 @@ export function bodyOf<Kind extends BodyKind>(
   const { content, body } = request;
   if (content === undefined) return contentOfBody(kind, body === undefined ? '' : textOfBody(body), given, limits);
   if (typeof content === 'object' && 'refused' in content) throw new Refusal(content.refused);
-  return content as BodyContent<Kind>;
+  return content;
 }
 
 const noBodyForStreams = failure('invalid', 'GET takes no body here; expected ?prefix and ?after, or POST');
@@ -169,7 +170,6 @@ function begin(
   reply: DataReply,
   exchange: Exchange,
 ): void {
-  if (request.body !== undefined) exchange.bytes = RequestLoads.bytesOf(request.body.length);
   try {
     const cancelable = start(request, exchange);
     // What follows of it is in the command: nobody needs the text while the request waits.

@@ -8,7 +8,6 @@ const long = 'v'.repeat(100_000);
 
 test('large bodies of every kind are read as small ones are', async (t) => {
   const server = await ServerUnderTest.forTest(t);
-  const keys = (count: number): string[] => Array.from({ length: count }, (_, i) => `${'k'.repeat(100)}${i}`);
   const batch = await server.call('POST', '/db/a', { KVSet: keys(1000).map((Key) => ({ Key, Value: 1 })) });
   assert.deepEqual([batch.status, batch.body.KVSet.length], [200, 1000]);
   const array = await server.call(
@@ -68,15 +67,15 @@ test('while a body takes long to read, other requests are served', async (t) => 
   // Half a second and more for the thread that parses it.
   const deep = Buffer.from('['.repeat(7 * 1024 * 1024)).toString();
   const head = `POST /db/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${deep.length}\r\n\r\n`;
-  let answered = false;
+  const state = { answered: false };
   const reply = connection.reply().then((got) => {
-    answered = true;
+    state.answered = true;
     return got;
   });
   connection.socket.write(head + deep);
   // The last byte has been read when the body thread has the body; until then this is no test.
   let served = 0;
-  while (!answered) {
+  while (!state.answered) {
     assert.equal((await server.call('POST', '/db/b/kv/k', 1)).status, 200);
     served += 1;
   }
@@ -84,3 +83,7 @@ test('while a body takes long to read, other requests are served', async (t) => 
   assert.ok(served > 5, `${served} were served meanwhile`);
   connection.socket.destroy();
 });
+
+function keys(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${'k'.repeat(100)}${i}`);
+}

@@ -7,17 +7,13 @@ import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { accountIn, bodyOf, queryOf, idempotencyOf, type DefineDataRoute } from '../data-route.ts';
+import { accountIn, bodyOf, queryOf, idempotencyOf, type BodyArguments, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
 import { waitsForLock, type Batch } from '../../../protocol/operations/operations.ts';
 import type { UnreadOwner } from '../sockets/unread-replies.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
-  const body = (request: DataRequest) => {
-    queryOf(request);
-    return ['batch', { account: accountIn(request), header: idempotencyOf(request) }] as const;
-  };
   app.post<DataRoute>(
     '/db/:acc',
     ...call(
@@ -120,4 +116,9 @@ function itemText(reply: Reply, context: RouteContext): string {
   const body = isFailure(outcome) ? withRequestId(reply.body, context.nextRequestId()) : reply.body;
   const members = body.slice(1);
   return `{"Status":${statusOf(outcome)}${members === '}' ? '' : ','}${members}`;
+}
+
+function body(request: DataRequest): ReturnType<BodyArguments<'batch'>> {
+  queryOf(request);
+  return ['batch', { account: accountIn(request), header: idempotencyOf(request) }];
 }

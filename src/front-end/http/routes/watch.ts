@@ -1,16 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { requireScope } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
-import { accountIn, bodyOf, queryOf, type DefineDataRoute } from '../data-route.ts';
+import { accountIn, bodyOf, queryOf, type BodyArguments, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 
 /** `POST /watch/:acc`: long polls. */
 export function watchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
   const { dispatcher } = context;
-  const body = (request: DataRequest) => {
-    queryOf(request);
-    return ['watch', { account: accountIn(request) }] as const;
-  };
   app.post<DataRoute>(
     '/watch/:acc',
     ...call(
@@ -25,4 +21,9 @@ export function watchRoutes(app: FastifyInstance, context: RouteContext, call: D
       { body },
     ),
   );
+}
+
+function body(request: DataRequest): ReturnType<BodyArguments<'watch'>> {
+  queryOf(request);
+  return ['watch', { account: accountIn(request) }];
 }
