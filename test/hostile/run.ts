@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ServerUnderTest } from '../support/server-under-test.ts';
-import { bystanderToken, type Served } from './bystander.ts';
+import { bystanderToken, warmUpSeconds, type Served } from './bystander.ts';
 import { evilToken, loads } from './loads.ts';
 
 export const hostileConfig = `
@@ -23,7 +23,7 @@ export interface Outcome extends Served {
 
 /** Lives beside a load for some seconds. Without a load: the account is alone. */
 export async function liveBeside(server: ServerUnderTest, load: string | undefined, seconds: number): Promise<Outcome> {
-  const attacker = load === undefined ? undefined : await attack(server.port, load, seconds + 1);
+  const attacker = load === undefined ? undefined : await attack(server.port, load, warmUpSeconds + seconds + 1);
   const child = spawn(process.execPath, [file('./bystander.ts'), `${server.port}`, `${seconds}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

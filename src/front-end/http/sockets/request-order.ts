@@ -168,6 +168,25 @@ export class RequestOrder {
   #release(): void {
     if (!this.#held) return;
     this.#held = false;
-    this.#socket.resume();
+    readAgain(this.#socket, () => this.#held);
   }
+}
+
+/** Sockets of this thread that are to be read again. */
+const unread: { readonly socket: Socket; readonly held: () => boolean }[] = [];
+
+/**
+ * Reads a socket again, one in each turn of the event loop. What one read brings may take the parser 15 ms; if all those
+ * of a client that has filled many connections were read in the same turn, everybody else would wait for all of them.
+ */
+function readAgain(socket: Socket, held: () => boolean): void {
+  unread.push({ socket, held });
+  if (unread.length === 1) setImmediate(readNext);
+}
+
+function readNext(): void {
+  const next = unread.shift();
+  // It may have to wait again already.
+  if (next !== undefined && !next.held()) next.socket.resume();
+  if (unread.length > 0) setImmediate(readNext);
 }
