@@ -7,7 +7,7 @@
 import { FairQueue } from '../../shared/fair-queue.ts';
 
 /** In one turn of the event loop, requests are begun at once for this long. */
-const atOnceMicros = 1500;
+const atOnceMicros = 3000;
 /** The queue is worked off for this long at a time. */
 const sliceMicros = 3000;
 
