@@ -55,6 +55,10 @@ export const steps = {
     counts: { 'searched histories': 'searched', 'witness-checked operations': 'compared' },
   },
   bank: { seeds: 1, run: (seed) => crash('bank', seed) },
+  hostile: {
+    seeds: 1,
+    run: () => ({ argv: ['--test', 'test/hostile/hostile.test.ts'], env: { DRAGONLOCK_LOAD_SCALE: 'full' } }),
+  },
   damage: { seeds: 1, run: (seed) => crash('damage', seed) },
   'torn-tails': {
     seeds: 1,
