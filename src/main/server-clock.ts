@@ -48,8 +48,11 @@ const toldMs = 1000;
 /** A smaller difference of the two clocks may come from reading them at different moments. */
 const sleptMs = 1000;
 const keepTicks = 60;
-/** The boot clock has hundredths of a second. */
-const bootResolutionMs = 20;
+/**
+ * Clocks that differ by less agree: they are read one after the other by a thread that may have to wait, and the boot
+ * clock has hundredths of a second. At a start wall time is taken then, so that many restarts do not add up.
+ */
+const agreeMs = 250;
 
 /** The server's time at a start. */
 export function timeAtStart(
@@ -61,10 +64,10 @@ export function timeAtStart(
   if (kept === undefined) return Math.max(wall, floor);
   // A container may have a boot clock of its own, which begins anew.
   const sameBoot = machine !== undefined && machine.bootId === kept.bootId && machine.bootMs >= kept.bootMs;
-  const byWall = wall - (kept.wall - kept.time);
+  const offset = kept.wall - kept.time;
+  const byWall = wall - (Math.abs(offset) > agreeMs ? offset : 0);
   const byBoot = sameBoot ? kept.time + machine.bootMs - kept.bootMs : byWall;
-  // Where the two agree, wall time is finer: many restarts must not add up to a difference.
-  const time = Math.abs(byBoot - byWall) > bootResolutionMs ? byBoot : byWall;
+  const time = Math.abs(byBoot - byWall) > agreeMs ? byBoot : byWall;
   return Math.max(time, kept.time, floor);
 }
 

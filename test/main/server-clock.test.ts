@@ -173,3 +173,15 @@ test('a time that cannot be kept is said once, and the server goes on', () => {
   clock.stop();
   assert.deepEqual(lines, ['The time cannot be kept for the next start']);
 });
+
+test('clocks that agree but for how they are read add up to nothing over a hundred restarts', () => {
+  let record: ClockRecord = kept;
+  for (let start = 1; start <= 100; start += 1) {
+    const passed = start * second;
+    // The boot clock is read early and coarsely, and wall time a little after the server's.
+    const now = { wall: wall + passed, machine: { ...machine, bootMs: machine.bootMs + passed - 30 } };
+    const time = timeAtStart(record, now, record.time);
+    assert.equal(time, wall + passed);
+    record = { ...now.machine, time, wall: now.wall + 5 };
+  }
+});

@@ -112,8 +112,11 @@ interface Done {
   readonly recovered: boolean;
 }
 
-/** This process and the server have the same clock, but round differently. */
-const clockSlackMs = 25;
+/**
+ * This process takes wall time when it begins and then counts; the server takes it at each start, and follows it slowly.
+ * On a busy machine a thread may also have to wait between two looks at a clock.
+ */
+const clockSlackMs = 75;
 /** "Expiry is a commit of its own within 1 s"; a busy machine needs a little more. */
 const expiryLateMs = 3000;
 /** Shorter leases end by themselves within the test. */
