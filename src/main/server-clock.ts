@@ -7,6 +7,7 @@
  *
  *   at start         the same boot of the machine   server time then + what the machine's boot clock has advanced
  *                    another boot, or unknown       wall time - the offset that was kept (0 in a new data directory)
+ *                    the two differ by < 250 ms     wall time, which is finer; so is a kept offset below that dropped
  *                    always                         not before the last frame of the journal, nor the time kept
  *   while it runs    the monotonic clock of the process; time that the machine slept is added when it wakes;
  *                    wall time ahead of ours        1 ms in ten seconds is added: a lock of 30 s ends 3 ms early, less
