@@ -21,7 +21,7 @@ const runs = {
     meets: ['frame valid', 'frame checksum', 'record valid', 'record refused', 'header valid'],
   },
   recovery: {
-    count: 150,
+    count: 1000,
     meets: [
       'refused: a bit of a frame',
       'recovered: a bit anywhere',

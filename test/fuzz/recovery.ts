@@ -13,7 +13,9 @@ import assert from 'node:assert/strict';
 import { frameHeaderBytes } from '../../src/journal/file/frame.ts';
 import { JournalCorruption } from '../../src/journal/file/journal-corruption.ts';
 import { readRecords } from '../../src/journal/file/journal-reader.ts';
+import { headerOrFault } from '../../src/journal/file/log-heads.ts';
 import {
+  decodeSegmentHeader,
   encodeSegmentHeader,
   listSegments,
   segmentHeaderBytes,
@@ -115,15 +117,14 @@ async function judge(damaged: DamagedJournal, random: SeededRandom, tally: Tally
   }
   disk.inject = undefined;
   const { last } = opened.recovered;
-  assert.ok(last >= from && last <= journal.last, `recovered up to ${last} of ${journal.last}`);
+  assert.ok(last >= from, `recovered up to ${last}, and checkpoints hold ${from}`);
+  if (forged(journal, files, from)) return tally.note(`begins with a forged segment: ${damage.name}`);
+  assert.ok(last <= journal.last, `recovered up to ${last} of ${journal.last}`);
   assertPrefix(disk, journal, from, last);
   if (last < journal.last) {
     const lost = journal.frames.find((frame) => frame.last > last);
     assert.ok(lost !== undefined);
-    const excuse =
-      damage.flipped === undefined
-        ? (looksLikeTheEnd(lost, files) ?? forged(journal, files, from))
-        : aloneInItsSector(lost, files);
+    const excuse = damage.flipped === undefined ? looksLikeTheEnd(lost, files) : aloneInItsSector(lost, files);
     assert.ok(excuse !== undefined, `silently lost revisions ${last + 1} to ${journal.last}`);
     tally.note(`lost, ${excuse}: ${damage.name}`);
   } else tally.note(`recovered: ${damage.name}`);
@@ -178,12 +179,15 @@ function looksLikeTheEnd(frame: Frame, files: ReadonlyMap<string, Buffer>): stri
 }
 
 /**
- * A valid segment of this very log that was put where the checkpoints end: recovery does not read the segments before
- * it. No damage makes one; a person must copy segments between two copies of one data directory.
+ * Whether the replay begins with a valid segment that the log never had: recovery does not read the segments before it.
+ * No damage makes one; a person must copy segments between two copies of one data directory.
  */
-function forged(journal: Journal, files: ReadonlyMap<string, Buffer>, from: number): string | undefined {
-  const name = segmentFile(from + 1);
-  return files.has(name) && !journal.files.has(name) ? 'a forged segment' : undefined;
+function forged(journal: Journal, files: ReadonlyMap<string, Buffer>, from: number): boolean {
+  const first = listSegments(diskWith(files), directory).findLast(({ name }) => {
+    const header = headerOrFault(() => decodeSegmentHeader(files.get(name)!, name));
+    return typeof header === 'object' && 'after' in header && header.after <= from;
+  });
+  return first !== undefined && !journal.files.has(first.name);
 }
 
 /**

@@ -73,9 +73,14 @@ export function* walkLog(
     const file = disk.open(joinPath(directory, name), 'read');
     try {
       const window = new SegmentWindow(file, header, buffer);
-      const end = yield* walkSegment(window, head, header, options);
+      let skipped = false;
+      const onSkipped = (damage: DamagedHistory): void => {
+        skipped = true;
+        options.onSkipped?.(damage);
+      };
+      const end = yield* walkSegment(window, head, header, { ...options, onSkipped });
       if (index === heads.length - 1) {
-        const reason = damageAtTheEnd(window, header, end);
+        const reason = damageAtTheEnd(window, header, end) ?? (skipped ? unprovedEnd(end) : undefined);
         if (reason === undefined) return end;
         throw new JournalCorruption(name, end.position, reason, intactPart(index + 1, end));
       }
@@ -115,6 +120,14 @@ function damageAtTheEnd(window: SegmentWindow, header: SegmentHeader, end: LogEn
     return `the file has ${window.size} bytes, and had ${header.bytes} when it was made`;
   }
   return wasWrittenWhole(window, end.position) ? `${fault}, although the frame was written whole` : undefined;
+}
+
+/**
+ * A walk that has passed over damage may have gone on with a frame that stands out of its place: then what follows it has
+ * moved too, and is no write that was cut short.
+ */
+function unprovedEnd({ fault }: LogEnd): string | undefined {
+  return fault === 'nothing-written' ? undefined : `${frameFaults[fault]}, and the segment is damaged before it too`;
 }
 
 /** A segment of which nothing is intact does not count. */

@@ -259,6 +259,23 @@ forEachVersion(
   },
 );
 
+test('recovery: a frame out of its place does not lead past damage to an end that loses what follows', async () => {
+  const disk = new FaultDisk(1);
+  const journal = await open(disk);
+  write(journal, 1);
+  await settle();
+  write(journal, 1, text.repeat(3));
+  await journal.writer.close();
+  // The first frame is whole in the other sector, and the second, which follows it there, looks like one cut short.
+  disk.damage(pathOf(disk, -1), (bytes) => {
+    const sector = Buffer.from(bytes.subarray(sectorBytes, 2 * sectorBytes));
+    bytes.copyWithin(sectorBytes, 2 * sectorBytes, 3 * sectorBytes);
+    sector.copy(bytes, 2 * sectorBytes);
+    assert.ok(bytes.subarray(2 * sectorBytes, 2 * sectorBytes + 4).equals(frameMagic));
+  });
+  await refused(disk.restart(), { from: 1 });
+});
+
 test('recovery: a sector that the disk cannot read is damage where a replay needs it, and never the end of the log', async () => {
   const disk = await logOf(40);
   const segments = listSegments(disk, directory);
