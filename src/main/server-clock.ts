@@ -21,7 +21,7 @@
  * What a crash leaves: of the process, the last file, from which the same boot computes exactly; of the machine, perhaps
  * no file. Then the start takes wall time, not before the last frame of the journal.
  */
-import { readClock, setClock, shiftClock, type Every } from '../shared/clock.ts';
+import { clockDifference, readClock, setClock, shiftClock, type Every } from '../shared/clock.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import type { ClockRecord } from './data-directory/clock-file.ts';
 
@@ -90,7 +90,9 @@ export class ServerClock {
     this.#options = options;
     const { memory, sources, every } = options;
     const machine = sources.machine();
-    setClock(memory, timeAtStart(kept, { wall: sources.wall(), machine }, floor), sources.monotonic());
+    const ahead = clockDifference(sources.wall, sources.monotonic);
+    const monotonic = sources.monotonic();
+    setClock(memory, timeAtStart(kept, { wall: monotonic + ahead, machine }, floor), monotonic);
     if (machine !== undefined) this.#read = { monotonic: sources.monotonic(), bootMs: machine.bootMs };
     this.#tell(this.#offset());
     this.#keep(true);
@@ -120,7 +122,8 @@ export class ServerClock {
 
   /** By how much wall time is ahead of the server's. */
   #offset(): number {
-    return Math.round(this.#options.sources.wall() - this.#now());
+    const { wall, monotonic } = this.#options.sources;
+    return Math.round(clockDifference(wall, monotonic) - clockDifference(() => this.#now(), monotonic));
   }
 
   #now(): number {

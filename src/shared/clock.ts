@@ -14,12 +14,12 @@ export interface Clock {
 /** Memory for one clock that all threads of the process read: at first it shows wall time. */
 export function allocateClock(): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
-  setClock(memory, wallMs());
+  setClock(memory, clockDifference(wallMs, processMs), 0);
   return memory;
 }
 
 /** From now on all threads read `time`, and go on from there. Only one thread may set the clock. */
-export function setClock(memory: SharedArrayBuffer, time: number, atProcessMs = processMs()): void {
+export function setClock(memory: SharedArrayBuffer, time: number, atProcessMs: number): void {
   Atomics.store(new BigInt64Array(memory), 0, BigInt(Math.round(time - atProcessMs)));
 }
 
@@ -37,7 +37,7 @@ export function shiftClock(memory: SharedArrayBuffer, byMs: number): void {
 export function systemClock(memory: SharedArrayBuffer = allocateClock()): Clock {
   const cell = new BigInt64Array(memory);
   // `performance.now` is cheaper than `processMs`, but each thread counts from its own start.
-  const threadStart = processMs() - performance.now();
+  const threadStart = clockDifference(processMs, () => performance.now());
   let last = 0;
   return {
     now() {
@@ -59,6 +59,29 @@ export function wallMs(): number {
 export function processMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
+}
+
+/** Pairs of readings closer than this need no better pair. */
+const closeMs = 0.02;
+const readingsMax = 200;
+
+/**
+ * By how much `clock` is ahead of `base`, both in milliseconds. A thread may have to wait for a processor between two
+ * readings, on a busy machine for tens of milliseconds, which would be the error of the difference for good. So `base`
+ * is read before and after `clock`, and the pair that is closest together counts.
+ */
+export function clockDifference(clock: () => number, base: () => number): number {
+  let closest = Infinity;
+  let difference = 0;
+  for (let reading = 0; reading < readingsMax && closest > closeMs; reading += 1) {
+    const before = base();
+    const at = clock();
+    const after = base();
+    if (after - before >= closest) continue;
+    closest = after - before;
+    difference = at - (before + after) / 2;
+  }
+  return difference;
 }
 
 /** Microseconds of a monotonic clock of this thread, since an arbitrary moment. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startTimer } from '../../src/shared/clock.ts';
+import { clockDifference, startTimer } from '../../src/shared/clock.ts';
 
 const dayMs = 24 * 3_600_000;
 
@@ -29,4 +29,16 @@ test('a real timer does not run at once when it is asked for a long time', async
   await new Promise((resolve) => setTimeout(resolve, 20));
   cancel();
   assert.equal(ran, false);
+});
+
+test('the difference of two clocks is exact, however often a thread has to wait between two readings', () => {
+  const waits = [30, 0, 2, 70, 0, 0, 0.004, 0, 9];
+  let time = 0;
+  let readings = 0;
+  const pass = (): number => (time += 0.001 + waits[readings++ % waits.length]!);
+  const difference = clockDifference(
+    () => pass() + 1_000_000,
+    () => pass(),
+  );
+  assert(Math.abs(difference - 1_000_000) < 0.02, `off by ${difference - 1_000_000} ms`);
 });

@@ -112,11 +112,8 @@ interface Done {
   readonly recovered: boolean;
 }
 
-/**
- * This process takes wall time when it begins and then counts; the server takes it at each start, and follows it slowly.
- * On a busy machine a thread may also have to wait between two looks at a clock.
- */
-const clockSlackMs = 150;
+/** This process takes wall time when it begins and then counts; the server takes it at each start, and follows it slowly. */
+const clockSlackMs = 25;
 /** "Expiry is a commit of its own within 1 s"; a busy machine needs a little more. */
 const expiryLateMs = 3000;
 /** Shorter leases end by themselves within the test. */

@@ -18,6 +18,7 @@ import { batchBody, httpCall } from './http-calls.ts';
 import { HttpCommands } from './http-commands.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
 import { StreamReader } from './stream-reader.ts';
+import { clockDifference, wallMs } from '../../src/shared/clock.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
 
 export interface HttpRecorderOptions {
@@ -268,6 +269,8 @@ export class HttpRecorder {
 
 type Take = (events: readonly WatchEvent[], rev: number) => void;
 
+const wallAheadMs = clockDifference(wallMs, () => performance.now());
+
 function now(): number {
-  return performance.timeOrigin + performance.now();
+  return wallAheadMs + performance.now();
 }

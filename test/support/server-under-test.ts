@@ -373,9 +373,13 @@ export async function eventually(what: string, isSo: () => Promise<boolean>, wit
   }
 }
 
-/** Waits until the wall clock shows this time: for leases and TTLs, which nothing else ends. */
+/** The server's time is in whole milliseconds, and its difference from wall time too. */
+const roundedMs = 2;
+
+/** Waits until the server's time is this, by the wall clock: for leases and TTLs, which nothing else ends. */
 export async function untilTime(unixMs: number): Promise<void> {
-  while (Date.now() < unixMs) await new Promise((resolve) => setTimeout(resolve, unixMs - Date.now() + 1));
+  const until = unixMs + roundedMs;
+  while (Date.now() < until) await new Promise((resolve) => setTimeout(resolve, until - Date.now() + 1));
 }
 
 /** Whether it is still pending after every reply to a round trip made meanwhile: a call that waits, waits. */
