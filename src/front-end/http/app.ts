@@ -25,7 +25,7 @@ import { headCheck } from './head-check.ts';
 import { arrivingBodies } from './body.ts';
 import { LargeBodies, type LargeBodiesOptions } from './large-bodies.ts';
 import { RequestTurns } from './request-turns.ts';
-import { Exchange } from './exchange.ts';
+import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
@@ -87,7 +87,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     genReqId: () => '',
     frameworkErrors(error, request, reply) {
       const refused = context.checkHead(request.raw);
-      if (refused !== undefined) return new Exchange(context, 'unknown', reply.raw).refuse(refused);
+      if (refused !== undefined) return new HttpExchange(context, 'unknown', reply.raw).refuse(refused);
       answerError(context, error, request, reply);
     },
     clientErrorHandler: (error, socket) => answerBrokenConnection(context, error, socket),
@@ -99,11 +99,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
 
   app.addHook('onClose', async () => context.largeBodies?.close());
 
-  const call = dataRouteDefiner(context, authGate(context, tokens));
-  batchRoutes(app, context, call);
-  callRoutes(app, context, call);
-  watchRoutes(app, context, call);
-  watchStreamRoutes(app, context, call);
+  const define = dataRouteDefiner(context, authGate(context, tokens));
+  batchRoutes(app, context, define);
+  callRoutes(app, context, define);
+  watchRoutes(app, context, define);
+  watchStreamRoutes(app, context, define);
   healthRoutes(app, context);
   metricsRoutes(app, context);
   return app;
