@@ -5,12 +5,14 @@
  *
  *     routes/       one file for each kind of call: how a request becomes a command
  *     parse/        bodies and queries to commands; refuses everything that a client can get wrong
+ *     lane/         in front of Node's HTTP server: serves plain requests without it
  *     sockets/      connections: lingering close, disconnects, replies that clients do not read
  *     head-check.ts, auth.ts, body.ts, error-replies.ts    for all calls: hosts and headers; tokens, accounts and rates;
  *                   bodies; failures
  *     data-route.ts, exchange.ts, event-stream.ts    a data call, one request and its reply, a stream
  */
-import { fastify, LogController, type FastifyInstance } from 'fastify';
+import { createServer } from 'node:http';
+import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
@@ -29,6 +31,8 @@ import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
+import { Lane } from './lane/lane.ts';
+import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
@@ -64,6 +68,23 @@ const paramLengthMax = 16 * 1024;
 export function buildApp(options: AppOptions): FastifyInstance {
   const context = makeContext(options);
   const { http, limits, tokens } = options.config;
+  let lane: Lane | undefined;
+  const serverFactory: FastifyServerFactory = (handler) => {
+    const server = createServer(
+      {
+        requestTimeout: http.request_timeout_ms,
+        keepAliveTimeout: http.keep_alive_timeout_ms,
+        headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
+        connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
+        // The server has one site, and Node's own reply to a missing Host has no body.
+        requireHostHeader: false,
+      },
+      handler,
+    );
+    // The first server is made before there is a lane; for `localhost` there is one for each of its addresses.
+    lane?.standBefore(server);
+    return server;
+  };
   const app = fastify({
     // Not even a null logger's children: the front end logs what is worth a line itself.
     logger: false,
@@ -72,16 +93,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     exposeHeadRoutes: false,
     // While the server closes, calls still get our own reply.
     return503OnClosing: false,
-    requestTimeout: http.request_timeout_ms,
-    keepAliveTimeout: http.keep_alive_timeout_ms,
-    http: {
-      headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
-      // Node compares the two before Fastify sets its own option.
-      requestTimeout: http.request_timeout_ms,
-      connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
-      // The server has one site, and Node's own reply to a missing Host has no body.
-      requireHostHeader: false,
-    },
+    serverFactory,
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
     // A RequestID is made only for an error.
     genReqId: () => '',
@@ -99,6 +111,19 @@ export function buildApp(options: AppOptions): FastifyInstance {
 
   app.addHook('onClose', async () => context.largeBodies?.close());
 
+  if (http.fast_lane) {
+    lane = new Lane({
+      context,
+      routes: LaneRoutes.of(app),
+      http,
+      failed: (error, socket) => answerBrokenConnection(context, error, socket),
+    });
+    lane.standBefore(app.server);
+    app.addHook('preClose', (done) => {
+      lane?.close();
+      done();
+    });
+  }
   const define = dataRouteDefiner(context, authGate(context, tokens));
   batchRoutes(app, context, define);
   callRoutes(app, context, define);

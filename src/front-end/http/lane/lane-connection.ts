@@ -1,0 +1,293 @@
+/**
+ * One connection of the fast lane. It reads requests, begins them, and writes their replies in order, all those of a
+ * turn at once.
+ *
+ *     open ──a request that is not plain, or late, or the server does not serve──► leaving ──all replies written──► Node's
+ *       └──end, error, hang-up, the server closes──► closed
+ *
+ * A connection that leaves is Node's for good, with every byte from the first request on that the lane has not taken.
+ * While requests may not begin (`RequestOrder`), and while the client does not read, the bytes of later ones are kept
+ * and the socket is not read. A turn of the event loop begins only so many requests of one connection: a chunk of 64 KiB
+ * may hold 1,600 of them.
+ */
+import type { Socket } from 'node:net';
+import { beginCall } from '../data-route.ts';
+import { refusedMedia } from '../media-type.ts';
+import { Disconnects } from '../sockets/disconnects.ts';
+import { onSocketClose } from '../sockets/on-socket-close.ts';
+import { RequestOrder } from '../sockets/request-order.ts';
+import type { HandOver } from '../../request-metrics.ts';
+import type { Lane } from './lane.ts';
+import { LaneExchange } from './lane-exchange.ts';
+import type { LaneRequest } from './lane-request.ts';
+import type { ReplyToWrite } from './reply-text.ts';
+import { RequestReader } from './request-reader.ts';
+
+/** Requests of one connection that a turn of the event loop takes. */
+const takenMax = 16;
+/** A connection that leaves is read until it keeps so much; only so is a hang-up noticed while a request waits. */
+const keptBytesMax = 64 * 1024;
+
+export class LaneConnection {
+  readonly socket: Socket;
+  readonly order: RequestOrder;
+  readonly disconnects: Disconnects;
+  readonly #lane: Lane;
+  readonly #reader: RequestReader;
+  #state: 'open' | 'leaving' | 'closed' = 'open';
+  #whyLeaving: HandOver = 'head';
+  /** In flight, in the order of their replies. */
+  #first: LaneExchange | undefined;
+  #last: LaneExchange | undefined;
+  /** Replies that are to be written in this turn. */
+  #out = '';
+  #outIsAscii = true;
+  #flushing = false;
+  /** Bytes of replies that wait for earlier ones. */
+  #heldBytes = 0;
+  /** Bytes of replies that are counted as unread. */
+  #unreadBytes = 0;
+  #countsWrites = false;
+  #advancing = false;
+  /** A later turn goes on with what is kept. */
+  #deferred = false;
+  #paused = false;
+  #holds = false;
+  #hasRequested = false;
+  /** By the clock of the lane's sweep: since when it is idle, or has kept a request that is not whole. */
+  #since: number;
+
+  constructor(lane: Lane, socket: Socket) {
+    this.#lane = lane;
+    this.socket = socket;
+    this.order = RequestOrder.of(socket);
+    this.disconnects = Disconnects.of(socket);
+    this.#reader = new RequestReader(socket, lane.routes, lane.context.limits.body_bytes_max);
+    this.#since = lane.sweptAt;
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('drain', this.#advance);
+    socket.on('error', this.#onError);
+    socket.on('timeout', this.#onTimeout);
+    onSocketClose(socket, () => this.#onClose());
+  }
+
+  /** The bytes that are not whole requests are too many for the server (`limits.arriving_bytes_max`). */
+  giveUp(): void {
+    this.#holds = false;
+    if (this.#first !== undefined) return void this.socket.destroy();
+    // Not within the count of bytes that has chosen this one.
+    process.nextTick(() => this.#leave('slow'));
+  }
+
+  /** Once a second or more often. */
+  sweep(): void {
+    const { socket } = this;
+    // Another may have taken its input: it is one connection too many, and is being refused.
+    if (this.#state !== 'open' || socket.listenerCount('data', this.#onData) === 0) return;
+    if (this.#first !== undefined || this.#out !== '' || this.#deferred || socket.writableLength > 0) return;
+    const { sweptAt, slowMs, idleMs, sweepMs } = this.#lane;
+    // What happened after a sweep has the time of that sweep.
+    const ms = sweptAt - this.#since - sweepMs;
+    if (this.#reader.keptBytes > 0 || !this.#hasRequested) {
+      if (ms >= slowMs) this.#leave('slow');
+    } else if (ms >= idleMs) {
+      socket.destroySoon();
+    }
+  }
+
+  /** The server closes: an idle connection at once, one at work after its last reply. */
+  close(): void {
+    if (this.#first === undefined && !this.#flushing) this.socket.destroySoon();
+  }
+
+  /** Writes a reply in its turn. */
+  reply(exchange: LaneExchange, reply: Omit<ReplyToWrite, 'last'>): void {
+    const { bodyBytes, body } = reply;
+    const last = this.#lane.closing && exchange === this.#last && this.#reader.keptBytes === 0;
+    const text = this.#lane.texts.make({ ...reply, last });
+    const isAscii = bodyBytes === body.length;
+    if (exchange !== this.#first) {
+      exchange.reply = text;
+      exchange.replyIsAscii = isAscii;
+      this.#heldBytes += text.length;
+      return this.#countUnread();
+    }
+    this.#out += text;
+    this.#outIsAscii &&= isAscii;
+    let next = exchange.following;
+    for (; next?.reply !== undefined; next = next.following) {
+      this.#out += next.reply;
+      this.#outIsAscii &&= next.replyIsAscii;
+      this.#heldBytes -= next.reply.length;
+    }
+    this.#first = next;
+    if (next === undefined) this.#last = undefined;
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#lane.flushSoon(this);
+  }
+
+  /** Writes the replies of this turn. */
+  flush(): void {
+    const { socket } = this;
+    const text = this.#out;
+    this.#flushing = false;
+    this.#out = '';
+    if (socket.destroyed || socket.writableEnded) return;
+    socket.write(text, this.#outIsAscii ? 'latin1' : 'utf8');
+    this.#outIsAscii = true;
+    if (socket.writableLength > 0 || this.#unreadBytes > 0) this.#countUnread();
+    if (this.#first !== undefined) return;
+    this.#since = this.#lane.sweptAt;
+    this.#goOnLeaving();
+    if (this.#lane.closing && this.#reader.keptBytes === 0) socket.destroySoon();
+  }
+
+  readonly #onData = (chunk: Buffer<ArrayBuffer>): void => {
+    if (this.#reader.keptBytes === 0) this.#since = this.#lane.sweptAt;
+    this.#reader.give(chunk);
+    if (this.#state === 'open') this.#advance();
+    else this.#keep(this.#reader.keptBytes >= keptBytesMax);
+  };
+
+  readonly #onEnd = (): void => {
+    const { socket } = this;
+    // Node's parser says what is wrong with half a request.
+    const hands = this.#first === undefined && this.#reader.keptBytes > 0 && !this.#lane.closing;
+    if (hands) this.#leave('head');
+    if (hands && !socket.destroyed) socket.emit('end');
+    else socket.end();
+  };
+
+  readonly #onError = (error: Error): void => this.#lane.failed(error, this.socket);
+
+  readonly #onTimeout = (): void => void this.socket.destroy();
+
+  #onClose(): void {
+    if (this.#state !== 'closed') this.#detach();
+  }
+
+  /** Takes the requests that are kept, as far as they may begin now. */
+  readonly #advance = (): void => {
+    if (this.#advancing || this.#deferred || this.#state !== 'open') return;
+    this.#advancing = true;
+    let taken = 0;
+    let more = this.#reader.keptBytes > 0;
+    let waits = false;
+    while (more) {
+      if (this.socket.destroyed || this.socket.readableEnded) break;
+      waits = !this.order.idle || this.socket.writableNeedDrain || taken === takenMax;
+      if (waits) break;
+      const request = this.#lane.serving ? this.#reader.next() : 'state';
+      if (typeof request === 'string') {
+        if (request !== 'incomplete') this.#leave(request);
+        break;
+      }
+      taken += 1;
+      this.#take(request);
+      more = this.#reader.keptBytes > 0;
+    }
+    this.#advancing = false;
+    if (this.#state !== 'open') return;
+    if (more || this.#holds || this.#paused) this.#keep(waits);
+    if (!waits) return;
+    if (!this.order.idle) this.order.onceIdle(this.#advance);
+    else if (!this.socket.writableNeedDrain) this.#defer();
+  };
+
+  #take(request: LaneRequest): void {
+    const { call } = request;
+    const { order } = this;
+    order.enter();
+    this.#hasRequested = true;
+    const exchange = new LaneExchange(call.context, call.operation, this);
+    if (this.#last === undefined) this.#first = exchange;
+    else this.#last.following = exchange;
+    this.#last = exchange;
+    const refused =
+      call.gate(request) ?? (request.body === undefined ? undefined : refusedMedia(request.headers, call.text));
+    if (refused === undefined) return beginCall(call, request, exchange, order);
+    exchange.refuse(refused);
+    order.leave();
+  }
+
+  #defer(): void {
+    this.#deferred = true;
+    setImmediate(() => {
+      this.#deferred = false;
+      this.#advance();
+    });
+  }
+
+  /** Counts the bytes that are kept. @param pause whether to read no more for now */
+  #keep(pause: boolean): void {
+    const { keptBytes } = this.#reader;
+    const { arriving } = this.#lane.context;
+    this.#holds = keptBytes > 0;
+    if (this.#holds) arriving.hold(this, keptBytes, this.disconnects.account);
+    else arriving.release(this);
+    if (pause === this.#paused) return;
+    this.#paused = pause;
+    if (pause) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  /** Counts what the client has not read, and what waits for earlier replies. */
+  #countUnread(): void {
+    const { socket } = this;
+    if (socket.destroyed) return;
+    const bytes = this.#heldBytes + socket.writableLength;
+    const more = bytes - this.#unreadBytes;
+    this.#unreadBytes = bytes;
+    if (more > 0) this.order.unread(more);
+    else this.order.read(-more);
+    const { unread } = this.#lane.context;
+    unread.lags(socket, bytes);
+    if (socket.writableLength === 0 || this.#countsWrites || socket.writableEnded) return;
+    this.#countsWrites = true;
+    unread.stallEnds(socket);
+    // Called when all before it has left.
+    socket.write('', 'latin1', () => {
+      this.#countsWrites = false;
+      socket.setTimeout(0);
+      this.#countUnread();
+      this.#goOnLeaving();
+    });
+  }
+
+  #leave(why: HandOver): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'leaving';
+    this.#whyLeaving = why;
+    this.#keep(this.#reader.keptBytes >= keptBytesMax);
+    this.#goOnLeaving();
+  }
+
+  #goOnLeaving(): void {
+    if (this.#state === 'leaving' && this.#first === undefined && !this.#flushing && this.#unreadBytes === 0) {
+      this.#handOver();
+    }
+  }
+
+  #handOver(): void {
+    const { socket } = this;
+    this.#detach();
+    if (socket.destroyed) return;
+    this.#lane.context.metrics.countHandOver(this.#whyLeaving);
+    this.#lane.handOver(socket, this.#reader.takeRest());
+    if (this.#paused) socket.resume();
+  }
+
+  #detach(): void {
+    const { socket } = this;
+    this.#state = 'closed';
+    this.#lane.forget(this);
+    this.#lane.context.arriving.release(this);
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.off('drain', this.#advance);
+    socket.off('error', this.#onError);
+    socket.off('timeout', this.#onTimeout);
+  }
+}
