@@ -27,6 +27,9 @@ const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 const pipelines = 'test/front-end/http/sockets/pipelines.test.ts';
 
+const lane = 'src/front-end/http/lane';
+const fuzzedLane = { file: 'test/fuzz/fuzz.test.ts', test: 'fuzz: lane: any input gives a promised outcome' };
+
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
   {
@@ -1193,5 +1196,35 @@ export const seededBugs: readonly SeededBug[] = [
     find: '    this.#asked = false;\n',
     replace: '',
     caughtBy: { file: `${tests}/epoch-exchange.test.ts`, test: 'each time that its fences are low' },
+  },
+
+  // The fast lane: it reads what Node's parser would read.
+  {
+    name: 'the fast lane takes a header that is given twice',
+    file: `${lane}/head-reader.ts`,
+    find: 'if (headers[name] !== undefined) return undefined;',
+    replace: '',
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes any version',
+    file: `${lane}/request-line.ts`,
+    find: "    if (!text.startsWith(version, end)) return text.length < end + version.length ? 'incomplete' : 'unusual';\n",
+    replace: "    if (!text.startsWith('\\r\\n', end + version.length - 2)) return 'unusual';\n",
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a blank before a colon',
+    file: `${lane}/head-reader.ts`,
+    find: String.raw`+):([\t -~]*)`,
+    replace: String.raw`+)[\t ]*:([\t -~]*)`,
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a request with Transfer-Encoding',
+    file: `${lane}/head-reader.ts`,
+    find: "  'transfer-encoding',\n",
+    replace: '',
+    caughtBy: fuzzedLane,
   },
 ];

@@ -16,6 +16,9 @@ export interface Head {
   readonly bodyBytes: number;
 }
 
+/** Returns whether the server refuses every request with these headers; asked once for heads that are the same. */
+export type HeadersCheck = (headers: IncomingHttpHeaders) => boolean;
+
 interface HeaderLine {
   /** With its CRLF. */
   readonly text: string;
@@ -47,6 +50,7 @@ const unusual: ReadonlySet<string> = new Set([
   'last-event-id',
 ]);
 
+const none: readonly HeaderLine[] = [];
 const linesMax = 64;
 /** Of a connection. */
 const rememberedMax = 24;
@@ -56,10 +60,15 @@ const lf = 0x0a;
 export class HeadReader {
   /** Where the head ends, after its empty line; set by `read`. */
   end = 0;
-  #last: Head = { lines: [], headers: {}, bodyBytes: 0 };
+  #last: Head | undefined;
+  readonly #isRefused: HeadersCheck;
   readonly #remembered: HeaderLine[] = [];
   /** The place in `#remembered` after the last line that was found there. */
   #next = 0;
+
+  constructor(isRefused: HeadersCheck) {
+    this.#isRefused = isRefused;
+  }
 
   /**
    * Reads from the first header line on.
@@ -67,7 +76,7 @@ export class HeadReader {
    * @returns `incomplete`: the end is missing; `unusual`: not for the fast lane
    */
   read(text: string, from: number): Head | 'incomplete' | 'unusual' {
-    const before = this.#last.lines;
+    const before = this.#last?.lines ?? none;
     let lines: HeaderLine[] | undefined;
     let at = from;
     let count = 0;
@@ -85,10 +94,10 @@ export class HeadReader {
     if (at + 1 >= text.length) return 'incomplete';
     if (text.charCodeAt(at + 1) !== lf) return 'unusual';
     this.end = at + 2;
-    if (lines === undefined && count === before.length) return this.#last;
+    if (lines === undefined && count === before.length && this.#last !== undefined) return this.#last;
     const head = headOf(lines ?? before.slice(0, count));
-    if (head !== undefined) this.#last = head;
-    return head ?? 'unusual';
+    if (head === undefined || this.#isRefused(head.headers)) return 'unusual';
+    return (this.#last = head);
   }
 
   /** Looks first for the line that came after the last one. */

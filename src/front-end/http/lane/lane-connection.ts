@@ -62,7 +62,7 @@ export class LaneConnection {
     this.socket = socket;
     this.order = RequestOrder.of(socket);
     this.disconnects = Disconnects.of(socket);
-    this.#reader = new RequestReader(socket, lane.routes, lane.context.limits.body_bytes_max);
+    this.#reader = new RequestReader(socket, lane.reading);
     this.#since = lane.sweptAt;
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);

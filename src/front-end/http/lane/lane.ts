@@ -14,6 +14,7 @@ import type { Config } from '../../config-schema.ts';
 import type { RouteContext } from '../route-context.ts';
 import { LaneConnection } from './lane-connection.ts';
 import type { LaneRoutes } from './lane-routes.ts';
+import type { ReaderOptions } from './request-reader.ts';
 import { ReplyTexts } from './reply-text.ts';
 
 export interface LaneOptions {
@@ -31,7 +32,7 @@ const slowMsMax = 1000;
 
 export class Lane {
   readonly context: RouteContext;
-  readonly routes: LaneRoutes;
+  readonly reading: ReaderOptions;
   readonly texts: ReplyTexts;
   readonly failed: LaneOptions['failed'];
   readonly idleMs: number;
@@ -47,7 +48,12 @@ export class Lane {
 
   constructor({ context, routes, http, failed }: LaneOptions) {
     this.context = context;
-    this.routes = routes;
+    this.reading = {
+      routes,
+      bodyMax: context.limits.body_bytes_max,
+      isRefused: (headers) =>
+        context.checkHead({ headers, rawHeaders: [], httpVersion: '1.1', url: '/' }) !== undefined,
+    };
     this.failed = failed;
     this.texts = new ReplyTexts({ boot: context.boot, keepAliveMs: http.keep_alive_timeout_ms });
     this.idleMs = http.keep_alive_timeout_ms;

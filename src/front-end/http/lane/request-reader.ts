@@ -10,13 +10,20 @@
 import { isAscii } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { RequestBody } from '../data-request.ts';
-import { HeadReader } from './head-reader.ts';
+import { HeadReader, type HeadersCheck } from './head-reader.ts';
 import { LaneRequest } from './lane-request.ts';
 import type { LaneRoutes } from './lane-routes.ts';
 import { RequestLineReader } from './request-line.ts';
 
 /** Why the lane does not take a request. */
 export type NotTaken = 'head' | 'body';
+
+export interface ReaderOptions {
+  readonly routes: LaneRoutes;
+  /** Bytes. */
+  readonly bodyMax: number;
+  readonly isRefused: HeadersCheck;
+}
 
 const headBytesMax = 8 * 1024;
 /** A larger body would be read by the body thread. */
@@ -27,7 +34,7 @@ export class RequestReader {
   readonly #socket: Socket;
   readonly #bodyBytesMax: number;
   readonly #line: RequestLineReader;
-  readonly #head = new HeadReader();
+  readonly #head: HeadReader;
   #bytes: Buffer<ArrayBuffer> = nothing;
   /** The bytes that are not used up: from `#at` to `#end`. */
   #at = 0;
@@ -39,9 +46,10 @@ export class RequestReader {
   #textAt = 0;
   #textIsAscii = false;
 
-  constructor(socket: Socket, routes: LaneRoutes, bodyMax: number) {
+  constructor(socket: Socket, { routes, bodyMax, isRefused }: ReaderOptions) {
     this.#socket = socket;
     this.#line = new RequestLineReader(routes);
+    this.#head = new HeadReader(isRefused);
     this.#bodyBytesMax = Math.min(bodyMax, bodyBytesMax);
   }
 
