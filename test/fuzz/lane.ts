@@ -17,11 +17,11 @@ import { mutated } from './mutate-bytes.ts';
 import { parseByNode, type ParsedRequest } from './node-parser.ts';
 
 interface Router {
-  on(method: string, path: string, handler: () => void): void;
+  on(method: string, path: string, handler: () => DataCall): void;
   find(
     method: string,
     path: string,
-  ): { readonly handler: unknown; readonly params: object; searchParams: object } | null;
+  ): { readonly handler: unknown; readonly params: object; searchParams: { readonly text: string } } | null;
 }
 
 const fastifyRequire = createRequire(createRequire(import.meta.url).resolve('fastify'));
@@ -29,7 +29,7 @@ const findMyWay = fastifyRequire('find-my-way') as (options: object) => Router;
 
 const bodyMax = 2000;
 const socket = new Socket();
-const handlers = new Map<DataCall, () => void>();
+const handlers = new Map<DataCall, () => DataCall>();
 const routes = new LaneRoutes();
 const router = findMyWay({ maxParamLength: 16 * 1024, querystringParser: (text: string) => ({ text }) });
 addRoute('POST', '/db/:acc');
@@ -39,7 +39,7 @@ for (const [, { method, path }] of callList) addRoute(method, `/db/:acc/${path}`
 function addRoute(method: string, url: string): void {
   // The reader only passes it on.
   const call = { operation: `${method} ${url}` } as unknown as DataCall;
-  const handler = (): void => {};
+  const handler = (): DataCall => call;
   handlers.set(call, handler);
   routes.add(method, url, call);
   router.on(method, url, handler);
@@ -105,9 +105,9 @@ function assertSame(request: LaneRequest, parsed: ParsedRequest): void {
   }
   for (const name of never) assert.deepEqual(of(name), [], name);
   const found = router.find(method, url);
-  assert.equal(found?.handler, handlers.get(request.call), `the route of ${url}`);
-  assert.deepEqual({ ...found?.params }, paramsOf(request), `the names of ${url}`);
-  assert.equal((found?.searchParams as { text?: string }).text, request.query.text, `the query of ${url}`);
+  assert.ok(found !== null && found.handler === handlers.get(request.call), `the route of ${url}`);
+  assert.deepEqual({ ...found.params }, paramsOf(request), `the names of ${url}`);
+  assert.equal(found.searchParams.text, request.query.text, `the query of ${url}`);
 }
 
 function paramsOf({ params, url }: LaneRequest): object {

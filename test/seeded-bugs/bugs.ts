@@ -1227,4 +1227,25 @@ export const seededBugs: readonly SeededBug[] = [
     replace: '',
     caughtBy: fuzzedLane,
   },
+  {
+    name: 'the fast lane serves any host',
+    file: `${lane}/lane.ts`,
+    find: 'isRefused: (headers) =>',
+    replace: 'isRefused: (headers) => false &&',
+    caughtBy: { file: 'test/front-end/http/lane/both-ways.test.ts', test: 'both ways answer what is not plain' },
+  },
+  {
+    name: 'the fast lane takes a whole chunk of requests in one turn',
+    file: `${lane}/lane-connection.ts`,
+    find: ' || taken === takenMax',
+    replace: '',
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: 1,600 small requests in one chunk' },
+  },
+  {
+    name: 'the fast lane writes a reply before earlier ones',
+    file: `${lane}/lane-replies.ts`,
+    find: 'if (exchange !== this.#first) {',
+    replace: "if (exchange !== this.#first && text === '') {",
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: replies that wait for one before them' },
+  },
 ];

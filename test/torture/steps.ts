@@ -104,6 +104,14 @@ export const steps = {
   'fuzz-decoders': fuzz('decoders', 1_000_000),
   'fuzz-recovery': fuzz('recovery', 100_000),
   'fuzz-lane': fuzz('lane', 200_000),
+  'http-without-lane': {
+    seeds: 1,
+    run: () => ({
+      argv: ['--test', '--test-concurrency=2', 'test/front-end/http/**/*.test.ts', 'test/server/*.test.ts'],
+      env: { DRAGONLOCK_FAST_LANE: 'off' },
+    }),
+    once: true,
+  },
   'core-model': model('test/shard-worker/core/core-model.test.ts'),
   'server-model': model('test/router/server-model.test.ts'),
   'checker-model': model('test/checkers/witness-random.test.ts'),

@@ -20,7 +20,7 @@ async function connect(
   return socket;
 }
 
-/** The fast lane keeps what is not whole, for a second or two; lane.test.ts has its share. */
+/** The fast lane keeps what is not whole, for a second or two; lane/lane.test.ts has its share. */
 const nodesWay = 'http: {fast_lane: false}';
 
 function post(url: string, body: string): string {

@@ -13,15 +13,38 @@
 import type { Socket } from 'node:net';
 import { beginCall } from '../data-route.ts';
 import { refusedMedia } from '../media-type.ts';
-import { Disconnects } from '../sockets/disconnects.ts';
 import { onSocketClose } from '../sockets/on-socket-close.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
+import type { RequestOrder } from '../sockets/request-order.ts';
 import type { HandOver } from '../../request-metrics.ts';
-import type { Lane } from './lane.ts';
 import { LaneExchange } from './lane-exchange.ts';
+import { LaneReplies } from './lane-replies.ts';
 import type { LaneRequest } from './lane-request.ts';
-import type { ReplyToWrite } from './reply-text.ts';
-import { RequestReader } from './request-reader.ts';
+import type { ReplyTexts } from './reply-text.ts';
+import { RequestReader, type ReaderOptions } from './request-reader.ts';
+import type { RouteContext } from '../route-context.ts';
+
+/** What a connection has of the lane that it is in. Times are in milliseconds. */
+export interface ConnectionLane {
+  readonly context: RouteContext;
+  readonly reading: ReaderOptions;
+  readonly texts: ReplyTexts;
+  readonly idleMs: number;
+  readonly slowMs: number;
+  readonly sweepMs: number;
+  /** When the last sweep was. */
+  readonly sweptAt: number;
+  /** Requests are taken; if not, Node's server has to answer them. */
+  readonly serving: boolean;
+  /** The server closes. */
+  readonly closing: boolean;
+  /** Answers a connection that is broken. */
+  readonly failed: (error: Error, socket: Socket) => void;
+  /** Calls `flush` after the event that is being handled. */
+  flushSoon(replies: LaneReplies): void;
+  /** Gives a socket to Node's server, with bytes that were read from it already. */
+  handOver(socket: Socket, rest: Buffer): void;
+  forget(connection: LaneConnection): void;
+}
 
 /** Requests of one connection that a turn of the event loop takes. */
 const takenMax = 16;
@@ -30,24 +53,12 @@ const keptBytesMax = 64 * 1024;
 
 export class LaneConnection {
   readonly socket: Socket;
-  readonly order: RequestOrder;
-  readonly disconnects: Disconnects;
-  readonly #lane: Lane;
+  readonly replies: LaneReplies;
+  readonly #lane: ConnectionLane;
   readonly #reader: RequestReader;
+  readonly #order: RequestOrder;
   #state: 'open' | 'leaving' | 'closed' = 'open';
   #whyLeaving: HandOver = 'head';
-  /** In flight, in the order of their replies. */
-  #first: LaneExchange | undefined;
-  #last: LaneExchange | undefined;
-  /** Replies that are to be written in this turn. */
-  #out = '';
-  #outIsAscii = true;
-  #flushing = false;
-  /** Bytes of replies that wait for earlier ones. */
-  #heldBytes = 0;
-  /** Bytes of replies that are counted as unread. */
-  #unreadBytes = 0;
-  #countsWrites = false;
   #advancing = false;
   /** A later turn goes on with what is kept. */
   #deferred = false;
@@ -57,11 +68,18 @@ export class LaneConnection {
   /** By the clock of the lane's sweep: since when it is idle, or has kept a request that is not whole. */
   #since: number;
 
-  constructor(lane: Lane, socket: Socket) {
+  constructor(lane: ConnectionLane, socket: Socket) {
     this.#lane = lane;
     this.socket = socket;
-    this.order = RequestOrder.of(socket);
-    this.disconnects = Disconnects.of(socket);
+    const { texts, context } = lane;
+    this.replies = new LaneReplies(socket, {
+      texts,
+      unread: context.unread,
+      flushSoon: () => lane.flushSoon(this.replies),
+      onIdle: () => this.#onIdle(),
+      closes: () => lane.closing && this.#reader.keptBytes === 0,
+    });
+    this.#order = this.replies.order;
     this.#reader = new RequestReader(socket, lane.reading);
     this.#since = lane.sweptAt;
     socket.on('data', this.#onData);
@@ -75,7 +93,7 @@ export class LaneConnection {
   /** The bytes that are not whole requests are too many for the server (`limits.arriving_bytes_max`). */
   giveUp(): void {
     this.#holds = false;
-    if (this.#first !== undefined) return void this.socket.destroy();
+    if (!this.replies.idle) return void this.socket.destroy();
     // Not within the count of bytes that has chosen this one.
     process.nextTick(() => this.#leave('slow'));
   }
@@ -85,7 +103,7 @@ export class LaneConnection {
     const { socket } = this;
     // Another may have taken its input: it is one connection too many, and is being refused.
     if (this.#state !== 'open' || socket.listenerCount('data', this.#onData) === 0) return;
-    if (this.#first !== undefined || this.#out !== '' || this.#deferred || socket.writableLength > 0) return;
+    if (!this.replies.idle || !this.replies.read || this.#deferred) return;
     const { sweptAt, slowMs, idleMs, sweepMs } = this.#lane;
     // What happened after a sweep has the time of that sweep.
     const ms = sweptAt - this.#since - sweepMs;
@@ -98,50 +116,7 @@ export class LaneConnection {
 
   /** The server closes: an idle connection at once, one at work after its last reply. */
   close(): void {
-    if (this.#first === undefined && !this.#flushing) this.socket.destroySoon();
-  }
-
-  /** Writes a reply in its turn. */
-  reply(exchange: LaneExchange, reply: Omit<ReplyToWrite, 'last'>): void {
-    const { bodyBytes, body } = reply;
-    const last = this.#lane.closing && exchange === this.#last && this.#reader.keptBytes === 0;
-    const text = this.#lane.texts.make({ ...reply, last });
-    const isAscii = bodyBytes === body.length;
-    if (exchange !== this.#first) {
-      exchange.reply = text;
-      exchange.replyIsAscii = isAscii;
-      this.#heldBytes += text.length;
-      return this.#countUnread();
-    }
-    this.#out += text;
-    this.#outIsAscii &&= isAscii;
-    let next = exchange.following;
-    for (; next?.reply !== undefined; next = next.following) {
-      this.#out += next.reply;
-      this.#outIsAscii &&= next.replyIsAscii;
-      this.#heldBytes -= next.reply.length;
-    }
-    this.#first = next;
-    if (next === undefined) this.#last = undefined;
-    if (this.#flushing) return;
-    this.#flushing = true;
-    this.#lane.flushSoon(this);
-  }
-
-  /** Writes the replies of this turn. */
-  flush(): void {
-    const { socket } = this;
-    const text = this.#out;
-    this.#flushing = false;
-    this.#out = '';
-    if (socket.destroyed || socket.writableEnded) return;
-    socket.write(text, this.#outIsAscii ? 'latin1' : 'utf8');
-    this.#outIsAscii = true;
-    if (socket.writableLength > 0 || this.#unreadBytes > 0) this.#countUnread();
-    if (this.#first !== undefined) return;
-    this.#since = this.#lane.sweptAt;
-    this.#goOnLeaving();
-    if (this.#lane.closing && this.#reader.keptBytes === 0) socket.destroySoon();
+    if (this.replies.idle) this.socket.destroySoon();
   }
 
   readonly #onData = (chunk: Buffer<ArrayBuffer>): void => {
@@ -154,7 +129,7 @@ export class LaneConnection {
   readonly #onEnd = (): void => {
     const { socket } = this;
     // Node's parser says what is wrong with half a request.
-    const hands = this.#first === undefined && this.#reader.keptBytes > 0 && !this.#lane.closing;
+    const hands = this.replies.idle && this.#reader.keptBytes > 0 && !this.#lane.closing;
     if (hands) this.#leave('head');
     if (hands && !socket.destroyed) socket.emit('end');
     else socket.end();
@@ -177,7 +152,7 @@ export class LaneConnection {
     let waits = false;
     while (more) {
       if (this.socket.destroyed || this.socket.readableEnded) break;
-      waits = !this.order.idle || this.socket.writableNeedDrain || taken === takenMax;
+      waits = !this.#order.idle || this.socket.writableNeedDrain || taken === takenMax;
       if (waits) break;
       const request = this.#lane.serving ? this.#reader.next() : 'state';
       if (typeof request === 'string') {
@@ -192,19 +167,17 @@ export class LaneConnection {
     if (this.#state !== 'open') return;
     if (more || this.#holds || this.#paused) this.#keep(waits);
     if (!waits) return;
-    if (!this.order.idle) this.order.onceIdle(this.#advance);
+    if (!this.#order.idle) this.#order.onceIdle(this.#advance);
     else if (!this.socket.writableNeedDrain) this.#defer();
   };
 
   #take(request: LaneRequest): void {
     const { call } = request;
-    const { order } = this;
+    const order = this.#order;
     order.enter();
     this.#hasRequested = true;
-    const exchange = new LaneExchange(call.context, call.operation, this);
-    if (this.#last === undefined) this.#first = exchange;
-    else this.#last.following = exchange;
-    this.#last = exchange;
+    const exchange = new LaneExchange(call.context, call.operation, this.replies);
+    this.replies.add(exchange);
     const refused =
       call.gate(request) ?? (request.body === undefined ? undefined : refusedMedia(request.headers, call.text));
     if (refused === undefined) return beginCall(call, request, exchange, order);
@@ -225,35 +198,12 @@ export class LaneConnection {
     const { keptBytes } = this.#reader;
     const { arriving } = this.#lane.context;
     this.#holds = keptBytes > 0;
-    if (this.#holds) arriving.hold(this, keptBytes, this.disconnects.account);
+    if (this.#holds) arriving.hold(this, keptBytes, this.replies.disconnects.account);
     else arriving.release(this);
     if (pause === this.#paused) return;
     this.#paused = pause;
     if (pause) this.socket.pause();
     else this.socket.resume();
-  }
-
-  /** Counts what the client has not read, and what waits for earlier replies. */
-  #countUnread(): void {
-    const { socket } = this;
-    if (socket.destroyed) return;
-    const bytes = this.#heldBytes + socket.writableLength;
-    const more = bytes - this.#unreadBytes;
-    this.#unreadBytes = bytes;
-    if (more > 0) this.order.unread(more);
-    else this.order.read(-more);
-    const { unread } = this.#lane.context;
-    unread.lags(socket, bytes);
-    if (socket.writableLength === 0 || this.#countsWrites || socket.writableEnded) return;
-    this.#countsWrites = true;
-    unread.stallEnds(socket);
-    // Called when all before it has left.
-    socket.write('', 'latin1', () => {
-      this.#countsWrites = false;
-      socket.setTimeout(0);
-      this.#countUnread();
-      this.#goOnLeaving();
-    });
   }
 
   #leave(why: HandOver): void {
@@ -264,10 +214,15 @@ export class LaneConnection {
     this.#goOnLeaving();
   }
 
+  /** All replies are written. */
+  #onIdle(): void {
+    this.#since = this.#lane.sweptAt;
+    if (this.#state === 'leaving') this.#goOnLeaving();
+    else if (this.#state === 'open' && this.#lane.closing && this.#reader.keptBytes === 0) this.socket.destroySoon();
+  }
+
   #goOnLeaving(): void {
-    if (this.#state === 'leaving' && this.#first === undefined && !this.#flushing && this.#unreadBytes === 0) {
-      this.#handOver();
-    }
+    if (this.#state === 'leaving' && this.replies.idle && this.replies.read) this.#handOver();
   }
 
   #handOver(): void {

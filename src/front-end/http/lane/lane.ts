@@ -12,7 +12,8 @@ import { assert } from '../../../shared/assert.ts';
 import { processMs, systemEvery } from '../../../shared/clock.ts';
 import type { Config } from '../../config-schema.ts';
 import type { RouteContext } from '../route-context.ts';
-import { LaneConnection } from './lane-connection.ts';
+import { LaneConnection, type ConnectionLane } from './lane-connection.ts';
+import type { LaneReplies } from './lane-replies.ts';
 import type { LaneRoutes } from './lane-routes.ts';
 import type { ReaderOptions } from './request-reader.ts';
 import { ReplyTexts } from './reply-text.ts';
@@ -21,7 +22,6 @@ export interface LaneOptions {
   readonly context: RouteContext;
   readonly routes: LaneRoutes;
   readonly http: Pick<Config['http'], 'keep_alive_timeout_ms' | 'header_timeout_ms' | 'request_timeout_ms'>;
-  /** Answers a connection that is broken. */
   readonly failed: (error: Error, socket: Socket) => void;
 }
 
@@ -30,7 +30,7 @@ type AcceptedSocket = Socket & { readonly server: object };
 /** A request that is not whole for so long is left to Node's server, which has timeouts for it. */
 const slowMsMax = 1000;
 
-export class Lane {
+export class Lane implements ConnectionLane {
   readonly context: RouteContext;
   readonly reading: ReaderOptions;
   readonly texts: ReplyTexts;
@@ -38,12 +38,11 @@ export class Lane {
   readonly idleMs: number;
   readonly slowMs: number;
   readonly sweepMs: number;
-  /** Milliseconds of the clock of all threads, at the last sweep. */
   sweptAt = processMs();
   closing = false;
   readonly #connections = new Set<LaneConnection>();
   readonly #listeners = new Map<object, (socket: Socket) => void>();
-  #toFlush: LaneConnection[] = [];
+  #toFlush: LaneReplies[] = [];
   readonly #endSweeps: () => void;
 
   constructor({ context, routes, http, failed }: LaneOptions) {
@@ -79,18 +78,15 @@ export class Lane {
     };
   }
 
-  /** Requests are taken; if not, Node's server has to answer them. */
   get serving(): boolean {
     return this.context.lifecycle.state() === 'serving' && !this.closing;
   }
 
-  /** Writes the replies of a connection after the event that is being handled, together with others. */
-  flushSoon(connection: LaneConnection): void {
-    this.#toFlush.push(connection);
+  flushSoon(replies: LaneReplies): void {
+    this.#toFlush.push(replies);
     if (this.#toFlush.length === 1) process.nextTick(() => this.#flush());
   }
 
-  /** Gives a socket to Node's server, with bytes that were read from it already. */
   handOver(socket: Socket, rest: Buffer): void {
     const listener = this.#listeners.get((socket as AcceptedSocket).server);
     assert(listener !== undefined, 'the socket is of a server that the lane stands before');
@@ -110,9 +106,9 @@ export class Lane {
   }
 
   #flush(): void {
-    const connections = this.#toFlush;
+    const all = this.#toFlush;
     this.#toFlush = [];
-    for (const connection of connections) connection.flush();
+    for (const replies of all) replies.flush();
   }
 
   #sweep(): void {

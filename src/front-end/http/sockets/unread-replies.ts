@@ -61,8 +61,9 @@ export class UnreadReplies {
     this.#set(socket, this.#unread.heldFor(socket) + bytes);
   }
 
-  /** Sets how much of all replies of a connection is unread. */
+  /** Sets how much of all replies of a connection is unread, or waits for a reply before it. */
   lags(socket: Socket, bytes: number): void {
+    socket.setTimeout(socket.writableLength > 0 ? this.#stallMs : 0);
     this.#set(socket, bytes === 0 ? 0 : bytes + replyOverheadBytes);
   }
 

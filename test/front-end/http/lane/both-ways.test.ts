@@ -265,6 +265,10 @@ const halves = [
   'G',
 ];
 
+function bearer(token: string): string {
+  return `Authorization: Bearer ${token}`;
+}
+
 const tokens = `
 tokens:
   - {token: all, accounts: '*', scopes: [read, write]}
@@ -278,7 +282,6 @@ test('both ways refuse with the same bytes: tokens, scopes, rates, connections',
     const door = makeDoor(t, yaml, () => 1000);
     await door.app.listen({ port: 0, host: '127.0.0.1' });
     const one = await Collector.open(t, (door.app.server.address() as net.AddressInfo).port);
-    const bearer = (token: string): string => `Authorization: Bearer ${token}`;
     const requests = [
       request('GET', '/db/acc/kv/k'),
       request('GET', '/db/acc/kv/k', undefined, bearer('unknown')),
