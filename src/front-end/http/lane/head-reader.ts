@@ -116,7 +116,7 @@ export class HeadReader {
   #readLine(text: string, at: number): HeaderLine | 'incomplete' | 'unusual' {
     const end = text.indexOf('\r\n', at);
     if (end === -1) return 'incomplete';
-    const line = lineOf(text.slice(at, end + 2));
+    const line = lineOf(ownCopy(text.slice(at, end + 2)));
     if (line === undefined) return 'unusual';
     // In the place of the line that it differs from, if there is one.
     const same = line.name === undefined ? -1 : this.#remembered.findIndex(({ name }) => name === line.name);
@@ -138,7 +138,7 @@ function lineOf(text: string): HeaderLine | undefined {
   const value = withoutBlanks(parts[2]!);
   const named = known.find((one) => one === name);
   if (named !== undefined && !isTaken(named, value)) return undefined;
-  return { text: ownCopy(text), name: named, value: named === undefined ? '' : ownCopy(value) };
+  return { text, name: named, value: named === undefined ? '' : value };
 }
 
 function isTaken(name: KnownHeader, value: string): boolean {
