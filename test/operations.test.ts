@@ -62,6 +62,13 @@ const nouns = {
     bug: 'a failed batch consumes a sequence number',
   },
   lock: { docs: 'Locks', client: 'lock', cli: 'lock', generator: 'lock', bug: 'any fence unlocks' },
+  limit: {
+    docs: 'Rate limits',
+    client: 'limits',
+    cli: 'limit',
+    generator: 'limit',
+    bug: 'a limit takes more at once than its burst',
+  },
   mutex: {
     docs: 'Mutexes',
     client: 'dragon-lock',
@@ -90,6 +97,7 @@ const nounOf = {
   unlock: 'lock',
   lock: 'lock',
   check: 'kv',
+  limit: 'limit',
   counter: 'counter',
   sequence: 'sequence',
   get: 'kv',
@@ -112,6 +120,7 @@ const callers = {
   'lock.get': { client: 'locks.get', cli: 'locks' },
   'lock.acquire': { client: 'lock', cli: 'lock' },
   'lock.release': { client: 'locks.force', cli: 'locks' },
+  'limit.take': { client: 'limit', cli: 'limit' },
   'mutex.lock': { client: 'mutex', cli: nouns.mutex.cli },
   'mutex.unlock': { client: 'mutex', cli: nouns.mutex.cli },
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;

@@ -233,6 +233,20 @@ const sequence: CommandSpec = {
   ],
 };
 
+const limit: CommandSpec = {
+  name: 'limit',
+  about: 'take from a rate limit, and print what is left; exits with 1 if too little is left',
+  args: [name],
+  options: [
+    { long: 'rate', value: 'n', required: true, about: 'so much comes back in each time of --per' },
+    { long: 'per', value: 'duration', about: 'default 1s' },
+    { long: 'burst', value: 'n', about: 'the most that can be there at once; default: the rate, rounded up' },
+    { long: 'cost', value: 'n', about: 'take N (default 1); 0: only look' },
+    { long: 'wait', value: 'duration', about: 'wait until there is enough, for at most this' },
+  ],
+  load: async () => (await import('./limit.ts')).takeFromLimit,
+};
+
 const others: readonly CommandSpec[] = [
   {
     name: 'batch',
@@ -289,5 +303,5 @@ const others: readonly CommandSpec[] = [
 export const program: CommandSpec = {
   name: 'dragonlock',
   about: 'Locks, keys, counters, sequences and batches of a Dragon Lock server.',
-  commands: [lock, locks, kv, counter, sequence, ...others],
+  commands: [lock, locks, kv, counter, sequence, limit, ...others],
 };
