@@ -1,9 +1,9 @@
 /** `dragonlock limit`: takes from a rate limit. */
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { NegativeResult, UsageError } from './exit-codes.ts';
 import { parseDuration, parseInteger } from './parse.ts';
 
-export const takeFromLimit: Run = async (invocation, { args, options }) => {
+export const limitCommand: Run = async (invocation, { args, options }) => {
   const key = args[0]!;
   const { per, burst, cost, wait } = options;
   const client = await invocation.client();

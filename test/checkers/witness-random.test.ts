@@ -67,8 +67,9 @@ const mutations: Readonly<Record<string, Mutation>> = {
   'an old counter': (body) =>
     changeFirst(body, 'Atomic', (item) => (item.Old === undefined ? undefined : { ...item, Old: item.Old + 1 })),
   'a limit': (body) => {
-    const change = (item: Body): Body => ({ ...item, Left: Number(item['Left']) + 1 });
-    return body['ResetMs'] === undefined || body.Code !== undefined ? changeFirst(body, 'Limit', change) : change(body);
+    return body['ResetMs'] === undefined || body.Code !== undefined
+      ? changeFirst(body, 'Limit', withOneMore)
+      : withOneMore(body);
   },
   'a sequence': (body) =>
     body['To'] === undefined
@@ -87,6 +88,10 @@ const mutations: Readonly<Record<string, Mutation>> = {
     return JSON.stringify({ ...other, Rev: 0 }) === JSON.stringify({ ...body, Rev: 0 }) ? undefined : other;
   },
 };
+
+function withOneMore(item: Body): Body {
+  return { ...item, Left: Number(item['Left']) + 1 };
+}
 
 function changeFirst(
   body: Body,

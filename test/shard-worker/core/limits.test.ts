@@ -161,7 +161,7 @@ const steps = fc.array(
     /** In thousandths of the burst. */
     share: fc.integer({ min: 0, max: 1000 }),
     /** Before it; in thousandths of what the last refusal asked to wait for, or milliseconds. */
-    pause: fc.oneof(fc.constant(1000), fc.integer({ min: 0, max: 1100 })),
+    pause: fc.oneof(fc.constant(1000), fc.constant(0), fc.integer({ min: 0, max: 1100 })),
     waitMs: fc.constantFrom(0, 0, 0, 100, 5000),
   }),
   { minLength: 1, maxLength: 60 },
