@@ -133,6 +133,10 @@ export const watchWaitMsDefault = 30 * 1000;
 /** KV and idempotency records may live for ten years; longer is almost certainly a mistake in the unit. */
 export const ttlMsMax = 10 * 366 * 24 * 60 * 60 * 1000;
 export const idempotencyTtlMsDefault = 24 * 60 * 60 * 1000;
+/** `Rate`, `Per`, and `Burst` and `Cost` of a rate limit. */
+export const limitRateMax = 1_000_000_000;
+export const limitPerMsMax = 31 * 24 * 60 * 60 * 1000;
+export const limitAmountMax = 1_000_000_000;
 /** Nesting of a JSON value. */
 export const valueDepthMax = 128;
 /** Entries of one page of a list, and events of one prefix watch. */

@@ -101,12 +101,13 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function hasNoRest({ lock, unlock, guard, check, idempotency, sequence }: Batch): boolean {
-  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence) === undefined;
+function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit }: Batch): boolean {
+  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit) === undefined;
 }
 
-function restOf({ lock, unlock, guard, check, idempotency, sequence }: Batch): string {
-  return JSON.stringify({ lock, unlock, guard, check, idempotency, sequence } satisfies Record<keyof Rest, unknown>);
+function restOf({ lock, unlock, guard, check, idempotency, sequence, limit }: Batch): string {
+  const rest = { lock, unlock, guard, check, idempotency, sequence, limit } satisfies Record<keyof Rest, unknown>;
+  return JSON.stringify(rest);
 }
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {

@@ -8,8 +8,8 @@
  *
  *   id, batch        −1, id, batches        JSON text
  *
- * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is 0, 1 (replayed) or the grant as JSON
- * text; `other` is 0 or the JSON text of everything rare. Answers to the items of an array body that one turn has
+ * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is the grant as JSON
+ * text, or twice the milliseconds for which the reply is held, and one more if it is replayed; `other` is 0 or the JSON text of everything rare. Answers to the items of an array body that one turn has
  * processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`. An outcome is its index in a list that both sides
  * have.
  */
@@ -99,13 +99,18 @@ const outcomes: readonly Outcome[] = ['ok', 'none', 'registered', ...(Object.key
 const outcomeIndex = new Map(outcomes.map((outcome, index) => [outcome, index]));
 
 function extraOf(reply: Reply): number | string {
-  return reply.grant !== undefined ? JSON.stringify(reply.grant) : reply.replayed ? 1 : 0;
+  return reply.grant !== undefined ? JSON.stringify(reply.grant) : (reply.heldMs ?? 0) * 2 + (reply.replayed ? 1 : 0);
 }
 
 function replyOf(rev: Revision, outcome: number, body: string, extra: number | string): Reply {
   const reply: Reply = { rev, outcome: outcomes[outcome]!, body };
   if (extra === 0) return reply;
-  return extra === 1 ? { ...reply, replayed: true } : { ...reply, grant: JSON.parse(extra as string) as Grant };
+  if (typeof extra === 'string') return { ...reply, grant: JSON.parse(extra) as Grant };
+  return {
+    ...reply,
+    ...(extra % 2 === 1 && { replayed: true }),
+    ...(extra > 1 && { heldMs: Math.floor(extra / 2) }),
+  };
 }
 
 /** Returns the length of everything in a message that can be large, in characters; the same on both sides. */

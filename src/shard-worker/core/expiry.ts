@@ -104,7 +104,10 @@ export function expireTimers(turn: Turn): boolean {
 
 function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
   if (kind !== kinds.lock) {
-    assert(kind === kinds.kv || kind === kinds.idempotency, 'only keys, locks and idempotency records expire');
+    assert(
+      kind === kinds.kv || kind === kinds.idempotency || kind === kinds.limit,
+      'only keys, locks, limits and idempotency records expire',
+    );
     return { kind, key, till: 0, expired: true };
   }
   const record = decodeLockRecord(entry.value);

@@ -106,7 +106,7 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   const { batch, evaluation, rev } = message;
   const answer = (reply: Reply): void =>
     out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
-  const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
+  const refusal = refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return answer(refusal);
   if (evaluation.pending.length === 0) return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev)));
   const tail = storedTail(batch, evaluation.results);

@@ -15,6 +15,7 @@ export function namesOf(call: Command): string[] {
   if (call.guard) for (const { id } of call.guard) names.push(nameOf('lock', account, id));
   if (call.check) for (const { key } of call.check) names.push(nameOf('kv', account, key));
   if (call.idempotency) for (const id of call.idempotency.ids) names.push(nameOf('stored', account, id));
+  if (call.limit) for (const { key } of call.limit) names.push(nameOf('limit', account, key));
   if (call.counter) for (const { key } of call.counter) names.push(nameOf('counter', account, key));
   if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
   if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
@@ -24,11 +25,12 @@ export function namesOf(call: Command): string[] {
 /** Those that it may change. */
 export function changedBy(call: Command): string[] {
   if (call.kind !== 'batch') return [];
-  const { counter, sequence, ...rest } = { ...call, guard: [], check: [], get: [] };
+  const { counter, sequence, limit, ...rest } = { ...call, guard: [], check: [], get: [] };
   return namesOf({
     ...rest,
     ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
     counter: (counter ?? []).filter(({ op }) => op !== 'get'),
+    limit: (limit ?? []).filter(({ cost }) => cost > 0),
   });
 }
 
@@ -36,7 +38,18 @@ export function changedBy(call: Command): string[] {
 export function withoutNames(call: Command, covered: ReadonlySet<string>): Command {
   if (call.kind !== 'batch') return call;
   const stays = (kind: Kind, key: string): boolean => !covered.has(nameOf(kind, call.account, key));
-  const { lock, unlock, sequence, idempotency, guard = [], check = [], counter = [], get = [], set = [] } = call;
+  const {
+    lock,
+    unlock,
+    sequence,
+    idempotency,
+    guard = [],
+    check = [],
+    limit = [],
+    counter = [],
+    get = [],
+    set = [],
+  } = call;
   return {
     kind: 'batch',
     account: call.account,
@@ -47,6 +60,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
     guard: guard.filter(({ id }) => stays('lock', id)),
     check: check.filter(({ key }) => stays('kv', key)),
+    limit: limit.filter(({ key }) => stays('limit', key)),
     counter: counter.filter(({ key }) => stays('counter', key)),
     get: get.filter((key) => stays('kv', key)),
     set: set.filter(({ key }) => stays('kv', key)),

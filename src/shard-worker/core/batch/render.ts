@@ -5,6 +5,7 @@ import { bySections, sectionNames, sectionsIn, type Batch } from '../../../proto
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
 import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
+import { heldMsOf } from '../operations/limit.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
@@ -15,7 +16,10 @@ export function batchReply(batch: Batch, answered: Answered): Reply {
   const missing = format.missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
   const body = `{${format.members(answered)}"Rev":${rev}}`;
-  const grant = answered.results.lock === undefined ? undefined : grantOf(batch, answered);
+  const { lock, limit } = answered.results;
+  const heldMs = limit === undefined ? 0 : heldMsOf(limit);
+  if (heldMs > 0) return { rev, outcome: 'ok', body, heldMs };
+  const grant = lock === undefined ? undefined : grantOf(batch, answered);
   return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
 }
 
