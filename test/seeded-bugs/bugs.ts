@@ -278,12 +278,36 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a deadline stays when its key is written again',
-    file: 'src/storage/shard-store.ts',
-    find: '      if (from !== 0) this.#deadlineFloor.removed(this.#active.removeDeadline(from, at, belowTill));\n',
+    file: 'src/storage/deadline-index.ts',
+    find: '    if (from !== 0) this.#floor.removed(active.deadlines.remove(from, at, belowTill));\n',
     replace: '',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+  {
+    name: 'a deadline that has moved to later fires early',
+    file: 'src/storage/deadline-index.ts',
+    find: '      if (entry.till > tillOf(deadline)) break;\n',
+    replace: '',
+    caughtBy: { file: 'test/storage/shard-store.test.ts', test: 'one call files only so many that have moved' },
+  },
+  {
+    name: 'a deadline that has moved to later is not filed when it comes',
+    file: 'src/storage/deadline-index.ts',
+    find: '    for (const slot of moved) this.#fileUnderTill(slot);\n',
+    replace: '',
+    caughtBy: { file: 'test/storage/shard-store.test.ts', test: 'an entry whose till has moved to later ends then' },
+  },
+  {
+    name: 'a hot key is found by its hash alone',
+    file: 'src/storage/memtable/hot-keys.ts',
+    find: 'if (rows[at] === hash && place !== gone && this.#isAt(place, kind, account, key)) return place;',
+    replace: 'if ((rows[at]! ^ hash) << 22 === 0 && place !== gone) return place;',
+    caughtBy: {
+      file: 'test/storage/memtable/hot-keys.test.ts',
+      test: 'each of many is found, and nothing that is not',
     },
   },
   {
