@@ -579,7 +579,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/apply.ts`,
     find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '2,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in its queue',
