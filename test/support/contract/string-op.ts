@@ -7,6 +7,7 @@ import { Json, Span } from './expected.ts';
 import { keyAt } from './kv.ts';
 import type { Performed, Turn } from './moment.ts';
 import { nameOf, type KvEntry } from './state.ts';
+import { unreachable } from '../../../src/shared/assert.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 import type { SetCondition, SetTill, StringOp } from '../../../src/protocol/operations/string-op.ts';
 
@@ -133,6 +134,8 @@ function result(turn: Turn, op: StringOp): string {
       if (bit !== op.bit) bytes[byte]! ^= 0x80 >> (op.offset % 8);
       return writeBytes(bytes, `:${bit}`);
     }
+    default:
+      return unreachable(op);
   }
 }
 

@@ -11,13 +11,29 @@ import type {
   ValueCondition,
 } from '../../../src/protocol/operations/string-op.ts';
 
-const kinds = [
-  ...['get', 'get', 'set', 'set', 'set', 'set', 'delete', 'expire', 'persist', 'add', 'add', 'addFloat'],
-  ...['append', 'setRange', 'range', 'length', 'exists', 'version', 'getBit', 'setBit'],
-] as const satisfies readonly StringOp['kind'][];
+const shares = {
+  get: 2,
+  set: 4,
+  delete: 1,
+  expire: 1,
+  persist: 1,
+  add: 2,
+  addFloat: 1,
+  append: 1,
+  setRange: 1,
+  range: 1,
+  length: 1,
+  exists: 1,
+  version: 1,
+  getBit: 1,
+  setBit: 1,
+} satisfies Record<Exclude<StringOp['kind'], 'ttl'>, number>;
+const kinds = Object.entries(shares).flatMap(([kind, share]) =>
+  Array.from({ length: share }, () => kind as keyof typeof shares),
+);
 
 export function stringOp(h: Habits, key: string): StringOp {
-  const kind = h.one(kinds as readonly (typeof kinds)[number][]);
+  const kind = h.one(kinds);
   switch (kind) {
     case 'set': {
       const condition = h.chance(40) ? { condition: setCondition(h) } : {};
