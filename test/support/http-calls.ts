@@ -112,6 +112,7 @@ function restCall(db: string, batch: Batch): HttpCall {
         target: `${db}/lock/${unlock!.id}${unlockQuery(unlock!)}`,
       };
     case 'batch':
+    case 'ops':
       throw new Error('a batch is no REST call');
     default:
       return unreachable(format);

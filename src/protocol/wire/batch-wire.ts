@@ -101,12 +101,15 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function hasNoRest({ lock, unlock, guard, check, idempotency, sequence }: Batch): boolean {
-  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence) === undefined;
+function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, ops }: Batch): boolean {
+  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? ops) === undefined;
 }
 
-function restOf({ lock, unlock, guard, check, idempotency, sequence }: Batch): string {
-  return JSON.stringify({ lock, unlock, guard, check, idempotency, sequence } satisfies Record<keyof Rest, unknown>);
+function restOf({ lock, unlock, guard, check, idempotency, sequence, ops }: Batch): string {
+  return JSON.stringify({ lock, unlock, guard, check, idempotency, sequence, ops } satisfies Record<
+    keyof Rest,
+    unknown
+  >);
 }
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {

@@ -49,6 +49,7 @@ const members = {
     { key: 'e', op: 'add', n: 1, ceil: -1 },
     { key: 'f', op: 'add', n: 1, floor: -(2 ** 53 - 1), ceil: 2 ** 53 - 1 },
   ],
+  ops: [{ kind: 'get', key: 'a' }],
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];
 };
