@@ -8,7 +8,7 @@ import { quoted } from '../shared/text.ts';
 
 const bytesStart = '{"$bytes":"';
 const bytesEnd = '"}';
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** Returns the JSON text that is stored for these bytes. */
 export function jsonOfBytes(bytes: Uint8Array): string {
@@ -16,15 +16,28 @@ export function jsonOfBytes(bytes: Uint8Array): string {
   return isUtf8(buffer) ? quoted(buffer.toString('utf8')) : `${bytesStart}${buffer.toString('base64')}${bytesEnd}`;
 }
 
+/** Returns whether this JSON text is a string. */
+export function isString(json: string): boolean {
+  return json.charCodeAt(0) === 0x22;
+}
+
 /** Returns whether this JSON text is that of bytes, in the one form in which the server writes it. */
-export function isBytes(json: string): boolean {
-  return json.startsWith(bytesStart) && json.endsWith(bytesEnd) && base64.test(base64In(json));
+function isBytes(json: string): boolean {
+  if (!json.startsWith(bytesStart) || !json.endsWith(bytesEnd)) return false;
+  const text = base64In(json);
+  return text.length % 4 === 0 && base64.test(text);
 }
 
 /** Returns what a value is for a Redis client. @param json as it is stored: without white space */
 export function bytesOfJson(json: string): Buffer {
-  if (json.charCodeAt(0) === 0x22) return Buffer.from(textOfString(json), 'utf8');
+  if (isString(json)) return Buffer.from(textOfString(json), 'utf8');
   return isBytes(json) ? Buffer.from(base64In(json), 'base64') : Buffer.from(json, 'utf8');
+}
+
+/** Returns the length of those bytes. */
+export function lengthOfJson(json: string): number {
+  if (isString(json)) return Buffer.byteLength(textOfString(json), 'utf8');
+  return isBytes(json) ? Buffer.byteLength(base64In(json), 'base64') : Buffer.byteLength(json, 'utf8');
 }
 
 /** Returns the characters of a JSON string. */
