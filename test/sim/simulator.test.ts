@@ -67,6 +67,8 @@ const mustSucceed = [
   'audit',
   'counter',
   'sequence',
+  'ops',
+  'ops beside others',
   'lock',
   'lock and set',
   'unlock',

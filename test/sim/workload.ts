@@ -11,6 +11,7 @@ import { kv, put, putIf } from '../support/generators/kv.ts';
 import { exchange, extend, guard, lock, take } from '../support/generators/lock.ts';
 import { mutex } from '../support/generators/mutex.ts';
 import { sequence } from '../support/generators/sequence.ts';
+import { stringOps } from '../support/generators/string-op.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { bankPrefix } from './timeline.ts';
@@ -52,6 +53,8 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['audit', () => ({ counter: bank.map((key) => ({ key, op: 'get' as const, n: 0 })) })],
   ['counter', (h) => ({ counter: [count(h, 'n', ['add', 'set', 'max', 'min', 'reset'])] })],
   ['sequence', sequence['sequence.next']],
+  ['ops', (h) => ({ ops: stringOps(h, 5) })],
+  ['ops beside others', (h) => ({ ops: stringOps(h, 3), counter: transfer(h), check: [{ key: 't/1', exists: true }] })],
   ['lock', (h) => ({ lock: take(h) })],
   ['lock', (h) => ({ lock: take(h) })],
   [
@@ -151,6 +154,7 @@ class SimHabits extends Habits {
   override readonly prefixes = ['', 'd/'];
   readonly names = {
     kv: keys,
+    string: ['t/1', 't/2', 't/3'],
     counter: ['n'],
     sequence: ['seq'],
     lock: ['l1', 'l2', 'a'],

@@ -52,6 +52,8 @@ const members = {
   ops: [
     { kind: 'get', key: 'ключ' },
     { kind: 'set', key: 'a', value: '"плюс"' },
+    { kind: 'set', key: 'a', value: '1', condition: { kind: 'nx' } },
+    { kind: 'set', key: 'a', value: '1', old: true },
     { kind: 'set', key: 'a', value: '1', condition: { kind: 'nx' }, old: true },
     { kind: 'set', key: 'a', value: '1', condition: { kind: 'xx' }, till: { kind: 'clear' } },
     { kind: 'set', key: 'a', value: '1', condition: { kind: 'eq', value: '""' }, till: { kind: 'keep' } },

@@ -1,6 +1,7 @@
 /** What commands touch, by the names of the model. */
 import { nameOf, type Kind } from '../contract/state.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
+import { mayWrite } from './string-op-effects.ts';
 
 /** Every name that a command reads or writes; of a list none. */
 export function namesOf(call: Command): string[] {
@@ -18,17 +19,19 @@ export function namesOf(call: Command): string[] {
   if (call.counter) for (const { key } of call.counter) names.push(nameOf('counter', account, key));
   if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
   if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
+  if (call.ops) for (const { key } of call.ops) names.push(nameOf('kv', account, key));
   return names;
 }
 
 /** Those that it may change. */
 export function changedBy(call: Command): string[] {
   if (call.kind !== 'batch') return [];
-  const { counter, sequence, ...rest } = { ...call, guard: [], check: [], get: [] };
+  const { counter, sequence, ops, ...rest } = { ...call, guard: [], check: [], get: [] };
   return namesOf({
     ...rest,
     ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
     counter: (counter ?? []).filter(({ op }) => op !== 'get'),
+    ops: (ops ?? []).filter(mayWrite),
   });
 }
 
@@ -36,7 +39,18 @@ export function changedBy(call: Command): string[] {
 export function withoutNames(call: Command, covered: ReadonlySet<string>): Command {
   if (call.kind !== 'batch') return call;
   const stays = (kind: Kind, key: string): boolean => !covered.has(nameOf(kind, call.account, key));
-  const { lock, unlock, sequence, idempotency, guard = [], check = [], counter = [], get = [], set = [] } = call;
+  const {
+    lock,
+    unlock,
+    sequence,
+    idempotency,
+    guard = [],
+    check = [],
+    counter = [],
+    get = [],
+    set = [],
+    ops = [],
+  } = call;
   return {
     kind: 'batch',
     account: call.account,
@@ -50,6 +64,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     counter: counter.filter(({ key }) => stays('counter', key)),
     get: get.filter((key) => stays('kv', key)),
     set: set.filter(({ key }) => stays('kv', key)),
+    ops: ops.filter(({ key }) => stays('kv', key)),
   };
 }
 

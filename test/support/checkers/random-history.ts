@@ -123,4 +123,5 @@ export const historyChances: Chances = {
   counter: 35,
   get: 60,
   set: 60,
+  ops: 25,
 };

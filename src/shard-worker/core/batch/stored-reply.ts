@@ -67,7 +67,8 @@ export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Re
     return failureReply(rev, failure('too_large', message, { IDs: ids }));
   }
   const before = readStoredReply(stored);
-  const same = before.fingerprint === undefined ? batch.format !== 'ops' : before.fingerprint === fingerprint;
+  const unknown = before.fingerprint === undefined && batch.format !== 'ops';
+  const same = unknown || before.fingerprint === fingerprint;
   const names = JSON.stringify(ids);
   if (mode === 'replay') {
     if (same) return { rev, outcome: 'ok', body: before.body(batch.format), replayed: true };

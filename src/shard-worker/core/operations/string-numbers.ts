@@ -4,8 +4,8 @@ import { isString, textOfString } from '../../../protocol/string-value.ts';
 
 const integer = /^(?:0|-?[1-9]\d{0,18})$/;
 const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
-/** A longer text is no number; Redis has the same limit of its own. */
-const numberCharsMax = 256;
+/** A longer text is no number. The largest double has 309 digits. */
+const numberCharsMax = 512;
 const int64Max = 2n ** 63n;
 
 /** Adds to the integer that a key has; absent, it counts as 0. @returns the JSON text of the sum, and the sum */
