@@ -3,6 +3,7 @@
  * what to do, and how its outcome is written; `connection.ts` does it, alone or as a part of a transaction.
  */
 import type { AccountId } from '../../protocol/ids.ts';
+import type { IdempotencyOptions } from '../../protocol/operations/idempotency.ts';
 import type { Command } from '../../protocol/operations/operations.ts';
 import type { CheckOperation } from '../../protocol/operations/kv.ts';
 import type { GuardOperation } from '../../protocol/operations/lock.ts';
@@ -10,8 +11,9 @@ import type { StringOp, StringOpResult } from '../../protocol/operations/string-
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
-import type { Access } from '../access.ts';
-import type { RespContext } from './resp-context.ts';
+import type { Access, TokenIndex } from '../access.ts';
+import type { RouteContext } from '../http/route-context.ts';
+import type { ScanCursors } from './scan-cursors.ts';
 import type { Writer } from './writer.ts';
 
 /** Part of a batch: alone, or with the other commands of a transaction. */
@@ -25,6 +27,8 @@ export interface OpsPlan {
   readonly guard?: readonly GuardOperation[];
   /** The reply when the batch has failed so; absent, or undefined: an error. */
   readonly failed?: (code: ErrorCode, writer: Writer) => string | undefined;
+  /** The batch is done once under these ids. */
+  readonly idempotency?: IdempotencyOptions;
 }
 
 /** The reply is known at once. */
@@ -53,13 +57,34 @@ export interface StepsPlan {
 
 export type Plan = OpsPlan | TextPlan | CommandPlan | StepsPlan;
 
-export type Group = 'connection' | 'server' | 'string' | 'generic' | 'transactions' | 'pubsub' | 'scripting' | 'dragonlock';
-export type Flag = 'write' | 'readonly' | 'denyoom' | 'fast' | 'loading' | 'stale' | 'noscript' | 'blocking' | 'pubsub' | 'no_auth' | 'admin' | 'allow_busy' | 'movablekeys';
+export type Group =
+  | 'connection'
+  | 'server'
+  | 'string'
+  | 'generic'
+  | 'transactions'
+  | 'pubsub'
+  | 'scripting'
+  | 'dragonlock';
+export type Flag =
+  | 'write'
+  | 'readonly'
+  | 'denyoom'
+  | 'fast'
+  | 'loading'
+  | 'stale'
+  | 'noscript'
+  | 'blocking'
+  | 'pubsub'
+  | 'no_auth'
+  | 'admin'
+  | 'allow_busy'
+  | 'movablekeys';
 
 /** First and last argument that is a key, and the step between two; a negative last counts from the end. */
 export type KeyRange = readonly [first: number, last: number, step: number];
 
-export interface CommandSpec {
+export interface RespCommandSpec {
   /** In small letters. */
   readonly name: string;
   /** The number of arguments with the name; negative: at least so many. */
@@ -87,6 +112,36 @@ export interface CommandSpec {
   readonly plan: (args: readonly string[], client: RespClient) => Plan;
 }
 
+/** What all connections of one door share. */
+export interface RespContext
+  extends Pick<
+    RouteContext,
+    | 'dispatcher'
+    | 'limits'
+    | 'lifecycle'
+    | 'rateLimiter'
+    | 'accounts'
+    | 'metrics'
+    | 'unread'
+    | 'arriving'
+    | 'turns'
+    | 'serverTime'
+    | 'version'
+    | 'boot'
+    | 'log'
+    | 'nextRequestId'
+  > {
+  /** Absent: there are no tokens, and every client may do everything. */
+  readonly tokens: TokenIndex | undefined;
+  readonly commands: ReadonlyMap<string, RespCommandSpec>;
+  readonly clients: ReadonlySet<RespClient>;
+  readonly cursors: ScanCursors;
+  /** Bytes of replies that one client may leave unread. */
+  readonly unreadBytesMax: number;
+  readonly port: () => number;
+  readonly nextClientId: () => number;
+}
+
 /** A connection as its commands see it. */
 export interface RespClient {
   readonly id: number;
@@ -109,7 +164,6 @@ export interface RespClient {
   reset(): void;
   /** Has a part of the server done for this client; the reply comes while it is connected. */
   ask(command: Command, done: (reply: Reply) => void): void;
-  execute(): Plan;
   onClose(run: () => void): () => void;
 }
 
@@ -129,10 +183,15 @@ export interface ClientState {
 }
 
 export interface QueuedCommands {
-  readonly commands: { readonly spec: CommandSpec; readonly args: readonly string[] }[];
+  readonly commands: { readonly spec: RespCommandSpec; readonly args: readonly string[] }[];
   bytes: number;
   /** A command was refused: EXEC does nothing. */
   refused: boolean;
+}
+
+/** Whether a command may have so many arguments, its name included. */
+export function fitsArity({ arity }: RespCommandSpec, count: number): boolean {
+  return arity >= 0 ? count === arity : count >= -arity;
 }
 
 export function text(reply: string): TextPlan {

@@ -50,7 +50,7 @@ const smallestKept = 256;
 const argumentCost = 32;
 
 export class CommandReader {
-  readonly #limits: ReaderLimits;
+  limits: ReaderLimits;
   /** Read up to `#at`, filled up to `#end`. */
   #buffer: Buffer = none;
   #at = 0;
@@ -69,18 +69,28 @@ export class CommandReader {
   #searched = 0;
 
   constructor(limits: ReaderLimits) {
-    this.#limits = limits;
+    this.limits = limits;
   }
 
   /** Memory of what no command has been made of. */
   get keptBytes(): number {
     const buffer = this.#at === this.#end ? 0 : this.#buffer.length;
-    return this.#arguments === undefined ? buffer : buffer + this.#bytes + this.#arguments.length * argumentCost;
+    if (this.#arguments === undefined) return buffer;
+    const finished = this.#bytes - Math.max(0, this.#length);
+    return buffer + finished + this.#arguments.length * argumentCost;
   }
 
   /** Bytes that no command has been made of. */
   get unreadBytes(): number {
     return this.#end - this.#at;
+  }
+
+  /** Forgets what has arrived. */
+  clear(): void {
+    this.#buffer = none;
+    this.#at = 0;
+    this.#end = 0;
+    this.#arguments = undefined;
   }
 
   /** Adds bytes. The reader may keep the chunk until its commands have been taken. */
@@ -123,7 +133,7 @@ export class CommandReader {
     if (this.#buffer[this.#at] !== star) return this.#inline();
     const count = this.#number('invalid multibulk length');
     if (count === undefined) return undefined;
-    if (count > this.#limits.argumentsMax) throw new ProtocolError('invalid multibulk length');
+    if (count > this.limits.argumentsMax) throw new ProtocolError('invalid multibulk length');
     if (count === 0) return noCommand;
     this.#arguments = [];
     this.#missing = count;
@@ -142,7 +152,7 @@ export class CommandReader {
       }
       if (this.#buffer[end] !== cr || this.#buffer[end + 1] !== lf)
         throw new ProtocolError('expected CRLF after an argument');
-      const argument = this.#buffer.latin1Slice(this.#at, end);
+      const argument = this.#buffer.toString('latin1', this.#at, end);
       if (found.length === 0) refuseForeign(argument);
       found.push(argument);
       this.#at = end + 2;
@@ -161,9 +171,9 @@ export class CommandReader {
     if (first !== dollar) throw new ProtocolError(`expected '$', got '${shownByte(first)}'`);
     const length = this.#number('invalid bulk length');
     if (length === undefined) return false;
-    if (length > this.#limits.argumentBytesMax) throw new ProtocolError('invalid bulk length');
+    if (length > this.limits.argumentBytesMax) throw new ProtocolError('invalid bulk length');
     this.#bytes += length;
-    if (this.#bytes > this.#limits.commandBytesMax) throw new ProtocolError('too big command');
+    if (this.#bytes > this.limits.commandBytesMax) throw new ProtocolError('too big command');
     this.#length = length;
     return true;
   }
@@ -197,10 +207,10 @@ export class CommandReader {
       return undefined;
     }
     const last = end > this.#at && this.#buffer[end - 1] === cr ? end - 1 : end;
-    const line = this.#buffer.latin1Slice(this.#at, last);
+    const line = this.#buffer.toString('latin1', this.#at, last);
     this.#at = end + 1;
     const words = wordsIn(line);
-    if (words.length > this.#limits.argumentsMax) throw new ProtocolError('too big inline request');
+    if (words.length > this.limits.argumentsMax) throw new ProtocolError('too big inline request');
     if (words.length > 0) refuseForeign(words[0]!);
     return words;
   }

@@ -1,11 +1,5 @@
 /** Writes the results of operations (`protocol/operations/string-op.ts`) as replies. */
-import {
-  errorIn,
-  integerIn,
-  resultDone,
-  resultNil,
-  type StringOpResult,
-} from '../../protocol/operations/string-op.ts';
+import { errorIn, integerIn, resultDone, resultNil, type StringOpResult } from '../../protocol/operations/string-op.ts';
 import { opErrorText } from './resp-error.ts';
 import { bytesOfValue } from './value.ts';
 import { array, bulk, integer, ok, type Writer } from './writer.ts';

@@ -53,7 +53,7 @@ export class ScanCursors {
       this.#hashes[slot] = hash;
       this.#lengths[slot] = text.length;
       this.#texts.set(text, slot * rowBytes);
-      return this.#uses[slot]! * slots + slot;
+      return this.#uses[slot] * slots + slot;
     });
   }
 

@@ -6,12 +6,12 @@ import { refuseCommand } from './resp-error.ts';
 export const tillOptions: ReadonlySet<string> = new Set(['EX', 'PX', 'EXAT', 'PXAT']);
 
 /** Reads a time that is yet to come. @param unit one of `tillOptions` */
-export function tillOf(unit: string, argument: string, command: string): Till {
+export function futureTill(unit: string, argument: string, command: string): Till {
   const till = anyTill(unit, argument, command);
   return till.ms > 0 ? till : refuseCommand(`ERR invalid expire time in '${command}' command`);
 }
 
-/** As `tillOf`; the time may be over. */
+/** As `futureTill`; the time may be over. */
 export function anyTill(unit: string, argument: string, command: string): Till {
   const n = integerOf(argument);
   const ms = unit.startsWith('E') ? n * 1000 : n;

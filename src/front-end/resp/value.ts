@@ -14,7 +14,7 @@ export function jsonOfArgument(argument: string): string {
 /** Returns the bytes that a stored value is for a client. */
 export function bytesOfValue(json: string): string {
   if (json.charCodeAt(0) === 0x22 && !json.includes('\\') && isAscii(json)) return json.slice(1, -1);
-  return bytesOfJson(json).latin1Slice();
+  return bytesOfJson(json).toString('latin1');
 }
 
 /** Returns an argument as text; undefined: it is not UTF-8. */

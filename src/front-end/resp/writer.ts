@@ -6,7 +6,7 @@
 
 /** Bytes, each as one character, of text that may have any characters. */
 export function bytesOf(text: string): string {
-  return isAscii(text) ? text : Buffer.from(text, 'utf8').latin1Slice();
+  return isAscii(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
 // oxlint-disable-next-line no-control-regex -- it asks for just these
@@ -58,6 +58,11 @@ export class Writer {
   /** @param members finished replies: name, value, name, value … */
   map(members: readonly string[]): string {
     return this.protocol === 3 ? `%${members.length / 2}\r\n${members.join('')}` : array(members);
+  }
+
+  /** @param members finished replies by their names, in ASCII */
+  fields(members: Readonly<Record<string, string>>): string {
+    return this.map(Object.entries(members).flatMap(([name, value]) => [bulk(name), value]));
   }
 
   set(items: readonly string[]): string {

@@ -1,7 +1,7 @@
 /** The connection itself: logging in, protocol, names. */
 import { isIPv6 } from 'node:net';
 import { integerOf, syntaxError } from '../argument.ts';
-import { text, type CommandSpec, type Plan, type RespClient } from '../command.ts';
+import { text, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { array, bulk, bytesOf, integer, ok, simple } from '../writer.ts';
 
@@ -18,7 +18,7 @@ function hello(args: readonly string[], client: RespClient): Plan {
   for (let at = 2; at < args.length; at += 1) {
     const option = args[at]!.toUpperCase();
     if (option === 'AUTH' && at + 2 < args.length) {
-      client.logIn(args[at + 1]!, args[at + 2]!);
+      client.logIn(args[at + 1], args[at + 2]!);
       at += 2;
     } else if (option === 'SETNAME' && at + 1 < args.length) {
       name = checkedName(args[at + 1]!);
@@ -33,12 +33,16 @@ function hello(args: readonly string[], client: RespClient): Plan {
   client.setProtocol(protocol);
   const { context, id, writer } = client;
   return text(
-    writer.map([
-      ...[bulk('server'), bulk('redis'), bulk('version'), bulk(redisVersion)],
-      ...[bulk('proto'), integer(protocol), bulk('id'), integer(id)],
-      ...[bulk('mode'), bulk('standalone'), bulk('role'), bulk('master'), bulk('modules'), array([])],
-      ...[bulk('dragonlock'), bulk(context.version)],
-    ]),
+    writer.fields({
+      server: bulk('redis'),
+      version: bulk(redisVersion),
+      proto: integer(protocol),
+      id: integer(id),
+      mode: bulk('standalone'),
+      role: bulk('master'),
+      modules: array([]),
+      dragonlock: bulk(context.version),
+    }),
   );
 }
 
@@ -113,7 +117,7 @@ const clientSubcommands: Readonly<Record<string, (args: readonly string[], clien
   info: (_args, client) =>
     text(client.writer.verbatim(bytesOf(`${clientLine(client, client.context.metrics.now())}\n`))),
   list(_args, { context, account, writer }) {
-    const lines = [...context.connections]
+    const lines = [...context.clients]
       .filter((other) => other.account === account)
       .map((other) => clientLine(other, context.metrics.now()));
     return text(writer.verbatim(bytesOf(lines.map((line) => `${line}\n`).join(''))));
@@ -148,7 +152,7 @@ function client(args: readonly string[], self: RespClient): Plan {
 const group = 'connection';
 const early = ['noscript', 'loading', 'stale', 'fast'] as const;
 
-export const connectionCommands: readonly CommandSpec[] = [
+export const connectionCommands: readonly RespCommandSpec[] = [
   {
     name: 'hello',
     arity: -1,
@@ -184,7 +188,8 @@ export const connectionCommands: readonly CommandSpec[] = [
     scope: 'any',
     usage: 'index',
     summary: 'Chooses the account',
-    differs: '`SELECT 0` is the account itself, `SELECT n` (1 to 15) the account `<name>.n`. Not within MULTI or WATCH.',
+    differs:
+      '`SELECT 0` is the account itself, `SELECT n` (1 to 15) the account `<name>.n`. Not within MULTI or WATCH.',
     alone: true,
     plan(args, self) {
       const index = integerOf(args[1]!, 'ERR invalid DB index');
@@ -207,7 +212,16 @@ export const connectionCommands: readonly CommandSpec[] = [
       return text(args.length === 1 ? pong : bulk(args[1]!));
     },
   },
-  { name: 'echo', arity: 2, flags: ['fast', 'loading', 'stale'], group, scope: 'any', usage: 'message', summary: 'Answers with the message', plan: (args) => text(bulk(args[1]!)) },
+  {
+    name: 'echo',
+    arity: 2,
+    flags: ['fast', 'loading', 'stale'],
+    group,
+    scope: 'any',
+    usage: 'message',
+    summary: 'Answers with the message',
+    plan: (args) => text(bulk(args[1]!)),
+  },
   {
     name: 'quit',
     arity: -1,

@@ -2,7 +2,7 @@
 import type { ExpireCondition, StringOp } from '../../../protocol/operations/string-op.ts';
 import { integerIn, resultNil } from '../../../protocol/operations/string-op.ts';
 import { keyOf } from '../argument.ts';
-import type { CommandSpec, OpsPlan, Plan } from '../command.ts';
+import type { RespCommandSpec, OpsPlan, Plan } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { writeFirst, writeSum, type WriteResults } from '../results.ts';
 import { anyTill } from '../till.ts';
@@ -81,7 +81,8 @@ function object(args: readonly string[]): Plan {
   if (args.length !== 3) return refuseCommand(`ERR wrong number of arguments for 'object|${name}' command`);
   const key = keyOf(args[2]!);
   if (name === 'encoding') return { kind: 'ops', ops: [{ kind: 'get', key }], write: writeEncoding };
-  if (name === 'freq') return refuseCommand('ERR An LFU maxmemory policy is not selected, access frequency not tracked.');
+  if (name === 'freq')
+    return refuseCommand('ERR An LFU maxmemory policy is not selected, access frequency not tracked.');
   if (name !== 'refcount' && name !== 'idletime')
     return refuseCommand(`ERR unknown subcommand '${args[1]}'. Try OBJECT HELP.`);
   const value = name === 'refcount' ? 1 : 0;
@@ -94,20 +95,130 @@ const write = { flags: ['write', 'fast'], keys: [1, 1, 1], group, scope: 'write'
 const read = { flags: ['readonly', 'fast'], keys: [1, 1, 1], group, scope: 'read' } as const;
 const tenYears = 'At most ten years from now on. A changed time to live is a write: a new version, an event.';
 
-export const keyCommands: readonly CommandSpec[] = [
-  { ...write, keys: [1, -1, 1], name: 'del', arity: -2, usage: 'key [key …]', summary: 'Deletes keys', plan: ofEach('delete') },
-  { ...write, keys: [1, -1, 1], name: 'unlink', arity: -2, usage: 'key [key …]', summary: 'As DEL', plan: ofEach('delete') },
-  { ...read, keys: [1, -1, 1], name: 'exists', arity: -2, usage: 'key [key …]', summary: 'How many of the keys exist', plan: ofEach('exists') },
-  { ...read, keys: [1, -1, 1], name: 'touch', arity: -2, usage: 'key [key …]', summary: 'As EXISTS', plan: ofEach('exists') },
-  { ...read, name: 'type', arity: 2, usage: 'key', summary: 'The type of a key', differs: 'Always string, or none.', plan: (args) => ({ kind: 'ops', ops: [{ kind: 'exists', key: keyOf(args[1]!) }], write: writeType }) },
+export const keyCommands: readonly RespCommandSpec[] = [
+  {
+    ...write,
+    keys: [1, -1, 1],
+    name: 'del',
+    arity: -2,
+    usage: 'key [key …]',
+    summary: 'Deletes keys',
+    plan: ofEach('delete'),
+  },
+  {
+    ...write,
+    keys: [1, -1, 1],
+    name: 'unlink',
+    arity: -2,
+    usage: 'key [key …]',
+    summary: 'As DEL',
+    plan: ofEach('delete'),
+  },
+  {
+    ...read,
+    keys: [1, -1, 1],
+    name: 'exists',
+    arity: -2,
+    usage: 'key [key …]',
+    summary: 'How many of the keys exist',
+    plan: ofEach('exists'),
+  },
+  {
+    ...read,
+    keys: [1, -1, 1],
+    name: 'touch',
+    arity: -2,
+    usage: 'key [key …]',
+    summary: 'As EXISTS',
+    plan: ofEach('exists'),
+  },
+  {
+    ...read,
+    name: 'type',
+    arity: 2,
+    usage: 'key',
+    summary: 'The type of a key',
+    differs: 'Always string, or none.',
+    plan: (args) => ({ kind: 'ops', ops: [{ kind: 'exists', key: keyOf(args[1]!) }], write: writeType }),
+  },
   { ...read, name: 'ttl', arity: 2, usage: 'key', summary: 'Seconds that a key has left', plan: timeToLive('seconds') },
-  { ...read, name: 'pttl', arity: 2, usage: 'key', summary: 'Milliseconds that a key has left', plan: timeToLive('milliseconds') },
-  { ...read, name: 'expiretime', arity: 2, usage: 'key', summary: 'When a key ends, in Unix seconds', plan: timeToLive('seconds', true) },
-  { ...read, name: 'pexpiretime', arity: 2, usage: 'key', summary: 'When a key ends, in Unix milliseconds', plan: timeToLive('milliseconds', true) },
-  { ...write, name: 'expire', arity: -3, usage: 'key seconds [NX | XX | GT | LT]', summary: 'Gives a key a time to live', differs: tenYears, plan: expire('EX') },
-  { ...write, name: 'pexpire', arity: -3, usage: 'key milliseconds [NX | XX | GT | LT]', summary: 'Gives a key a time to live', differs: tenYears, plan: expire('PX') },
-  { ...write, name: 'expireat', arity: -3, usage: 'key unix-seconds [NX | XX | GT | LT]', summary: 'Says when a key ends', differs: tenYears, plan: expire('EXAT') },
-  { ...write, name: 'pexpireat', arity: -3, usage: 'key unix-milliseconds [NX | XX | GT | LT]', summary: 'Says when a key ends', differs: tenYears, plan: expire('PXAT') },
-  { ...write, name: 'persist', arity: 2, usage: 'key', summary: 'Takes the time to live off a key', plan: (args) => ({ kind: 'ops', ops: [{ kind: 'persist', key: keyOf(args[1]!) }], write: writeFirst }) },
-  { ...read, keys: [2, 2, 1], name: 'object', arity: -2, usage: 'ENCODING | REFCOUNT | IDLETIME key | HELP', summary: 'What Redis tells of a value', differs: 'ENCODING says what Redis would; the others are constant.', subcommands: ['encoding', 'refcount', 'idletime', 'freq', 'help'], plan: object },
+  {
+    ...read,
+    name: 'pttl',
+    arity: 2,
+    usage: 'key',
+    summary: 'Milliseconds that a key has left',
+    plan: timeToLive('milliseconds'),
+  },
+  {
+    ...read,
+    name: 'expiretime',
+    arity: 2,
+    usage: 'key',
+    summary: 'When a key ends, in Unix seconds',
+    plan: timeToLive('seconds', true),
+  },
+  {
+    ...read,
+    name: 'pexpiretime',
+    arity: 2,
+    usage: 'key',
+    summary: 'When a key ends, in Unix milliseconds',
+    plan: timeToLive('milliseconds', true),
+  },
+  {
+    ...write,
+    name: 'expire',
+    arity: -3,
+    usage: 'key seconds [NX | XX | GT | LT]',
+    summary: 'Gives a key a time to live',
+    differs: tenYears,
+    plan: expire('EX'),
+  },
+  {
+    ...write,
+    name: 'pexpire',
+    arity: -3,
+    usage: 'key milliseconds [NX | XX | GT | LT]',
+    summary: 'Gives a key a time to live',
+    differs: tenYears,
+    plan: expire('PX'),
+  },
+  {
+    ...write,
+    name: 'expireat',
+    arity: -3,
+    usage: 'key unix-seconds [NX | XX | GT | LT]',
+    summary: 'Says when a key ends',
+    differs: tenYears,
+    plan: expire('EXAT'),
+  },
+  {
+    ...write,
+    name: 'pexpireat',
+    arity: -3,
+    usage: 'key unix-milliseconds [NX | XX | GT | LT]',
+    summary: 'Says when a key ends',
+    differs: tenYears,
+    plan: expire('PXAT'),
+  },
+  {
+    ...write,
+    name: 'persist',
+    arity: 2,
+    usage: 'key',
+    summary: 'Takes the time to live off a key',
+    plan: (args) => ({ kind: 'ops', ops: [{ kind: 'persist', key: keyOf(args[1]!) }], write: writeFirst }),
+  },
+  {
+    ...read,
+    keys: [2, 2, 1],
+    name: 'object',
+    arity: -2,
+    usage: 'ENCODING | REFCOUNT | IDLETIME key | HELP',
+    summary: 'What Redis tells of a value',
+    differs: 'ENCODING says what Redis would; the others are constant.',
+    subcommands: ['encoding', 'refcount', 'idletime', 'freq', 'help'],
+    plan: object,
+  },
 ];

@@ -6,14 +6,18 @@ import { Refusal } from '../../../protocol/refusal.ts';
 import { lockDurMsMax, lockMetaBytesMax, ttlMsMax, waitMsMax } from '../../../shared/limits.ts';
 import type { ErrorCode } from '../../../protocol/errors.ts';
 import { integerBetween, integerOf, jsonOf, keyOf, optionsOf, syntaxError } from '../argument.ts';
-import type { CommandPlan, CommandSpec, OpsPlan, Plan, RespClient } from '../command.ts';
+import type { CommandPlan, RespCommandSpec, OpsPlan, Plan, RespClient } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { array, bulk, bytesOf, integer, ok, type Writer } from '../writer.ts';
 
 const metaLimit = { bytes: lockMetaBytesMax, name: 'the limit of META' };
 
 /** Reads JSON to be stored, within its limit. */
-function jsonArgument(argument: string, what: string, limit: { readonly bytes: number; readonly name: string }): string {
+function jsonArgument(
+  argument: string,
+  what: string,
+  limit: { readonly bytes: number; readonly name: string },
+): string {
   const json = jsonOf(argument, what);
   try {
     return jsonText(json, what, limit);
@@ -83,7 +87,11 @@ function unlock(args: readonly string[], { account }: RespClient): CommandPlan {
 }
 
 function mutexUnlock(args: readonly string[], { account }: RespClient): CommandPlan {
-  return { kind: 'command', command: { kind: 'mutex.unlock', account, unlock: unlockOperation(args) }, write: writeOne };
+  return {
+    kind: 'command',
+    command: { kind: 'mutex.unlock', account, unlock: unlockOperation(args) },
+    write: writeOne,
+  };
 }
 
 function extend(args: readonly string[], { account }: RespClient): CommandPlan {
@@ -187,24 +195,38 @@ function setJson(args: readonly string[], { account, context }: RespClient): Pla
   };
 }
 
-const own = { keys: [1, 1, 1], group: 'dragonlock', alone: true } as const;
-const write = { ...own, flags: ['write', 'denyoom'], scope: 'write' } as const;
+const own = { keys: [1, 1, 1], group: 'dragonlock' } as const;
+const write = { ...own, alone: true, flags: ['write', 'denyoom'], scope: 'write' } as const;
 const waiting = { ...write, flags: ['write', 'denyoom', 'blocking'] } as const;
 
-export const lockCommands: readonly CommandSpec[] = [
+export const lockCommands: readonly RespCommandSpec[] = [
   {
     ...waiting,
     name: 'dl.lock',
     arity: -3,
     usage: 'key ttl-ms [WAIT ms] [OWNER owner] [META json]',
-    summary: 'Takes a lock: `[handle, till-ms, recover]`, or nil when it is busy; `recover` is `[handle, why, meta]` of a lease that was not given back, or nil',
+    summary:
+      'Takes a lock: `[handle, till-ms, recover]`, or nil when it is busy; `recover` is `[handle, why, meta]` of a lease that was not given back, or nil',
     plan: lock,
   },
-  { ...write, name: 'dl.unlock', arity: -3, usage: 'key HANDLE handle | OWNER owner | FORCE', summary: 'Gives a lock back: 1, or `-LOCKLOST`; FORCE needs the scope `force`', plan: unlock },
-  { ...write, name: 'dl.extend', arity: 4, usage: 'key handle ttl-ms', summary: 'Holds a lock for longer: as DL.LOCK, or `-LOCKLOST`', plan: extend },
+  {
+    ...write,
+    name: 'dl.unlock',
+    arity: -3,
+    usage: 'key HANDLE handle | OWNER owner | FORCE',
+    summary: 'Gives a lock back: 1, or `-LOCKLOST`; FORCE needs the scope `force`',
+    plan: unlock,
+  },
+  {
+    ...write,
+    name: 'dl.extend',
+    arity: 4,
+    usage: 'key handle ttl-ms',
+    summary: 'Holds a lock for longer: as DL.LOCK, or `-LOCKLOST`',
+    plan: extend,
+  },
   {
     ...own,
-    alone: undefined as never,
     flags: ['readonly', 'fast'],
     scope: 'read',
     name: 'dl.guard',
@@ -213,8 +235,22 @@ export const lockCommands: readonly CommandSpec[] = [
     summary: 'OK while the handle holds the lock, else `-LOCKLOST`. Within MULTI: EXEC does nothing otherwise',
     plan: guard,
   },
-  { ...waiting, name: 'dl.mlock', arity: -3, usage: 'key ttl-ms [WAIT ms] [OWNER owner] [META json]', summary: 'As DL.LOCK, in memory only: without the disk, and gone with the server', plan: mutexLock },
-  { ...write, name: 'dl.munlock', arity: -3, usage: 'key HANDLE handle | OWNER owner | FORCE', summary: 'As DL.UNLOCK, of DL.MLOCK', plan: mutexUnlock },
+  {
+    ...waiting,
+    name: 'dl.mlock',
+    arity: -3,
+    usage: 'key ttl-ms [WAIT ms] [OWNER owner] [META json]',
+    summary: 'As DL.LOCK, in memory only: without the disk, and gone with the server',
+    plan: mutexLock,
+  },
+  {
+    ...write,
+    name: 'dl.munlock',
+    arity: -3,
+    usage: 'key HANDLE handle | OWNER owner | FORCE',
+    summary: 'As DL.UNLOCK, of DL.MLOCK',
+    plan: mutexUnlock,
+  },
   {
     ...write,
     name: 'dl.counter',
@@ -223,7 +259,31 @@ export const lockCommands: readonly CommandSpec[] = [
     summary: 'A counter: its value afterwards; GET of none is nil',
     plan: counter,
   },
-  { ...write, name: 'dl.seq', arity: -2, usage: 'key [NEXT [n]] | GET | RESET', summary: 'Numbers that are given out once: `[from, to]`', plan: sequence },
-  { ...own, flags: ['readonly', 'fast'], scope: 'read', name: 'dl.getjson', arity: 2, usage: 'key', summary: '`[json, version, till-ms]`, or nil', plan: getJson },
-  { ...write, name: 'dl.setjson', arity: -3, usage: 'key json [VERSION version] [TTL ms]', summary: 'Sets a key to any JSON: its version, or `-VERSIONMISMATCH`', plan: setJson },
+  {
+    ...write,
+    name: 'dl.seq',
+    arity: -2,
+    usage: 'key [NEXT [n]] | GET | RESET',
+    summary: 'Numbers that are given out once: `[from, to]`',
+    plan: sequence,
+  },
+  {
+    ...own,
+    alone: true,
+    flags: ['readonly', 'fast'],
+    scope: 'read',
+    name: 'dl.getjson',
+    arity: 2,
+    usage: 'key',
+    summary: '`[json, version, till-ms]`, or nil',
+    plan: getJson,
+  },
+  {
+    ...write,
+    name: 'dl.setjson',
+    arity: -3,
+    usage: 'key json [VERSION version] [TTL ms]',
+    summary: 'Sets a key to any JSON: its version, or `-VERSIONMISMATCH`',
+    plan: setJson,
+  },
 ];

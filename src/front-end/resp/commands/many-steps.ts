@@ -3,7 +3,7 @@ import { integerIn, resultNil, resultsIn, type StringOp } from '../../../protoco
 import { isFailure } from '../../../protocol/replies.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { integerOf, keyOf, syntaxError } from '../argument.ts';
-import type { CommandSpec, Plan, RespClient } from '../command.ts';
+import type { RespCommandSpec, Plan, RespClient } from '../command.ts';
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
 import { errorText, integer, ok } from '../writer.ts';
 
@@ -109,7 +109,7 @@ const row = {
   differs: 'Needs the scope `read` too. Not within MULTI. `-BUSY` when the keys change all the time.',
 } as const;
 
-export const manyStepCommands: readonly CommandSpec[] = [
+export const manyStepCommands: readonly RespCommandSpec[] = [
   {
     ...row,
     name: 'rename',
@@ -117,7 +117,15 @@ export const manyStepCommands: readonly CommandSpec[] = [
     usage: 'key newkey',
     summary: 'Gives a key another name',
     plan: (args) =>
-      transfer({ from: keyOf(args[1]!), to: keyOf(args[2]!), moves: true, replaces: true, written: ok, taken: ok, missing: noSuchKey }),
+      transfer({
+        from: keyOf(args[1]!),
+        to: keyOf(args[2]!),
+        moves: true,
+        replaces: true,
+        written: ok,
+        taken: ok,
+        missing: noSuchKey,
+      }),
   },
   {
     ...row,
@@ -126,8 +134,22 @@ export const manyStepCommands: readonly CommandSpec[] = [
     usage: 'key newkey',
     summary: 'Gives a key another name that is free',
     plan: (args) =>
-      transfer({ from: keyOf(args[1]!), to: keyOf(args[2]!), moves: true, replaces: false, written: integer(1), taken: integer(0), missing: noSuchKey }),
+      transfer({
+        from: keyOf(args[1]!),
+        to: keyOf(args[2]!),
+        moves: true,
+        replaces: false,
+        written: integer(1),
+        taken: integer(0),
+        missing: noSuchKey,
+      }),
   },
-  { ...row, name: 'copy', arity: -3, usage: 'source destination [DB index] [REPLACE]', summary: 'Copies a key', plan: copy },
+  {
+    ...row,
+    name: 'copy',
+    arity: -3,
+    usage: 'source destination [DB index] [REPLACE]',
+    summary: 'Copies a key',
+    plan: copy,
+  },
 ];
-

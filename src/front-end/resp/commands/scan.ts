@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { isFailure } from '../../../protocol/replies.ts';
 import { keyBytesMax, pageLimitMax } from '../../../shared/limits.ts';
 import { integerBetween, syntaxError } from '../argument.ts';
-import { text, type CommandSpec, type Plan, type RespClient, type StepsPlan } from '../command.ts';
+import { text, type RespCommandSpec, type Plan, type RespClient, type StepsPlan } from '../command.ts';
 import { literalPrefix, matches } from '../glob.ts';
 import { forEachPage, prefixText, readKeys } from '../key-pages.ts';
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
@@ -139,7 +139,12 @@ function flush(args: readonly string[]): Plan {
           remove(names.slice(most), next);
         });
       };
-      forEachPage(client, '', (page, next) => remove(page.keys, next), (failed) => done(failed ?? ok));
+      forEachPage(
+        client,
+        '',
+        (page, next) => remove(page.keys, next),
+        (failed) => done(failed ?? ok),
+      );
       return undefined;
     },
   };
@@ -149,7 +154,7 @@ const flushDiffers =
   'Needs the scope `force`. The keys of this account only; locks, counters and sequences stay. 1,000 keys a commit: ' +
   'others see it happen.';
 
-export const scanCommands: readonly CommandSpec[] = [
+export const scanCommands: readonly RespCommandSpec[] = [
   {
     name: 'scan',
     arity: -2,
@@ -200,6 +205,28 @@ export const scanCommands: readonly CommandSpec[] = [
     alone: true,
     plan: dbSize,
   },
-  { name: 'flushdb', arity: -1, flags: ['write'], group: 'server', scope: 'force', usage: '[ASYNC | SYNC]', summary: 'Deletes all keys', differs: flushDiffers, alone: true, plan: flush },
-  { name: 'flushall', arity: -1, flags: ['write'], group: 'server', scope: 'force', usage: '[ASYNC | SYNC]', summary: 'As FLUSHDB', differs: flushDiffers, alone: true, plan: flush },
+  {
+    name: 'flushdb',
+    arity: -1,
+    flags: ['write'],
+    group: 'server',
+    scope: 'force',
+    usage: '[ASYNC | SYNC]',
+    summary: 'Deletes all keys',
+    differs: flushDiffers,
+    alone: true,
+    plan: flush,
+  },
+  {
+    name: 'flushall',
+    arity: -1,
+    flags: ['write'],
+    group: 'server',
+    scope: 'force',
+    usage: '[ASYNC | SYNC]',
+    summary: 'As FLUSHDB',
+    differs: flushDiffers,
+    alone: true,
+    plan: flush,
+  },
 ];

@@ -1,6 +1,6 @@
 /** The server: what clients and tools ask before they begin, and commands that have one answer here. */
 import { integerBetween, syntaxError } from '../argument.ts';
-import { text, type CommandSpec, type Plan, type RespClient } from '../command.ts';
+import { text, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
 import { matches } from '../glob.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { array, bulk, bytesOf, integer, ok } from '../writer.ts';
@@ -34,7 +34,7 @@ function command(args: readonly string[], client: RespClient): Plan {
   }
 }
 
-function namesFor(filter: readonly string[], all: readonly CommandSpec[]): string[] {
+function namesFor(filter: readonly string[], all: readonly RespCommandSpec[]): string[] {
   const names = all.map(({ name }) => name);
   if (filter.length === 0) return names;
   if (filter.length !== 3 || filter[0]!.toUpperCase() !== 'FILTERBY') return refuseCommand(syntaxError);
@@ -44,7 +44,9 @@ function namesFor(filter: readonly string[], all: readonly CommandSpec[]): strin
       return names.filter((name) => matches(value, name, true));
     case 'ACLCAT':
       return all
-        .filter(({ flags }) => flags.includes((value.toLowerCase() === 'read' ? 'readonly' : value.toLowerCase()) as never))
+        .filter(({ flags }) =>
+          flags.includes((value.toLowerCase() === 'read' ? 'readonly' : value.toLowerCase()) as never),
+        )
         .map(({ name }) => name);
     case 'MODULE':
       return [];
@@ -56,7 +58,7 @@ function namesFor(filter: readonly string[], all: readonly CommandSpec[]): strin
 type Fields = Readonly<Record<string, string | number>>;
 
 function infoSections({ context }: RespClient): Readonly<Record<string, Fields>> {
-  const { version, boot, lifecycle, metrics, connections } = context;
+  const { version, boot, lifecycle, metrics, clients } = context;
   const seconds = Math.floor(metrics.now() / 1000);
   return {
     Server: {
@@ -71,7 +73,7 @@ function infoSections({ context }: RespClient): Readonly<Record<string, Fields>>
       uptime_in_seconds: seconds,
       server_time_usec: context.serverTime() * 1000,
     },
-    Clients: { connected_clients: connections.size, blocked_clients: 0 },
+    Clients: { connected_clients: clients.size, blocked_clients: 0 },
     Memory: { used_memory: process.memoryUsage.rss(), maxmemory: 0, maxmemory_policy: 'noeviction' },
     Persistence: {
       loading: lifecycle.state() === 'starting' ? 1 : 0,
@@ -121,7 +123,8 @@ const settings: Readonly<Record<string, (client: RespClient) => string>> = {
 function config(args: readonly string[], client: RespClient): Plan {
   const name = args[1]!.toLowerCase();
   if (name === 'resetstat' && args.length === 2) return text(ok);
-  if (name !== 'get') return refuseCommand(`ERR CONFIG ${args[1]!.toUpperCase()} is not possible here: edit config.yml`);
+  if (name !== 'get')
+    return refuseCommand(`ERR CONFIG ${args[1]!.toUpperCase()} is not possible here: edit config.yml`);
   const patterns = args.slice(2);
   if (patterns.length === 0) return refuseCommand("ERR wrong number of arguments for 'config|get' command");
   const found = Object.entries(settings).filter(([key]) => patterns.some((pattern) => matches(pattern, key, true)));
@@ -138,7 +141,7 @@ function functions(args: readonly string[]): Plan {
 const group = 'server';
 const plain = { group, scope: 'any', flags: ['loading', 'stale'] } as const;
 
-export const serverCommands: readonly CommandSpec[] = [
+export const serverCommands: readonly RespCommandSpec[] = [
   {
     ...plain,
     name: 'command',
@@ -148,7 +151,15 @@ export const serverCommands: readonly CommandSpec[] = [
     subcommands: ['count', 'info', 'docs', 'list', 'getkeys'],
     plan: command,
   },
-  { ...plain, name: 'info', arity: -1, usage: '[section …]', summary: 'About the server', differs: 'What clients look at; the figures are in /metrics.', plan: info },
+  {
+    ...plain,
+    name: 'info',
+    arity: -1,
+    usage: '[section …]',
+    summary: 'About the server',
+    differs: 'What clients look at; the figures are in /metrics.',
+    plan: info,
+  },
   {
     ...plain,
     flags: ['admin', 'noscript', 'loading', 'stale'],
@@ -173,7 +184,14 @@ export const serverCommands: readonly CommandSpec[] = [
       return text(array([bulk(String(Math.floor(ms / 1000))), bulk(String((ms % 1000) * 1000))]));
     },
   },
-  { ...plain, name: 'role', arity: 1, usage: '', summary: 'Always a master', plan: () => text(array([bulk('master'), integer(0), array([])])) },
+  {
+    ...plain,
+    name: 'role',
+    arity: 1,
+    usage: '',
+    summary: 'Always a master',
+    plan: () => text(array([bulk('master'), integer(0), array([])])),
+  },
   {
     ...plain,
     flags: ['noscript', 'blocking'],
@@ -229,4 +247,3 @@ export const serverCommands: readonly CommandSpec[] = [
     plan: () => refuseCommand('ERR SWAPDB is not possible: databases are accounts'),
   },
 ];
-

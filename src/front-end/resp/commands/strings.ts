@@ -1,11 +1,11 @@
 /** Strings: what Redis calls a key with a value. */
 import type { CheckOperation } from '../../../protocol/operations/kv.ts';
-import type { SetCondition, SetTill, StringOp, Till, ValueCondition } from '../../../protocol/operations/string-op.ts';
-import { integerBetween, integerOf, floatOf, keyOf, notInteger, syntaxError } from '../argument.ts';
-import type { CommandSpec, OpsPlan, RespClient } from '../command.ts';
+import type { SetCondition, SetTill, StringOp, ValueCondition } from '../../../protocol/operations/string-op.ts';
+import { integerBetween, keyOf, syntaxError } from '../argument.ts';
+import type { RespCommandSpec, OpsPlan, RespClient } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { writeAll, writeFirst, writeUnlessFailed, writeWhetherDone, type WriteResults } from '../results.ts';
-import { tillOf, tillOptions } from '../till.ts';
+import { futureTill, tillOptions } from '../till.ts';
 import { jsonOfArgument } from '../value.ts';
 import { integer, ok } from '../writer.ts';
 
@@ -39,7 +39,7 @@ function setOptions(given: readonly string[], command: string): SetOptions {
     else if ((name === 'IFEQ' || name === 'IFNE') && options.condition === undefined && at + 1 < given.length)
       options.condition = { kind: name === 'IFEQ' ? 'eq' : 'ne', value: jsonOfArgument(given[++at]!) };
     else if (tillOptions.has(name) && options.till === undefined && at + 1 < given.length)
-      options.till = tillOf(name, given[++at]!, command);
+      options.till = futureTill(name, given[++at]!, command);
     else return refuseCommand(syntaxError);
   }
   return options;
@@ -52,7 +52,7 @@ function set(args: readonly string[], client: RespClient): OpsPlan {
 
 function setFor(unit: 'EX' | 'PX') {
   return (args: readonly string[], client: RespClient): OpsPlan => {
-    const till = tillOf(unit, args[2]!, args[0]!.toLowerCase());
+    const till = futureTill(unit, args[2]!, args[0]!.toLowerCase());
     return ops([{ kind: 'set', key: keyOf(args[1]!), value: storedValue(args[3]!, client), till }]);
   };
 }
@@ -64,7 +64,7 @@ function getEx(args: readonly string[]): OpsPlan {
   const name = args[2]!.toUpperCase();
   if (name === 'PERSIST' && args.length === 3) return ops([get, { kind: 'persist', key }]);
   if (!tillOptions.has(name) || args.length !== 4) return refuseCommand(syntaxError);
-  return ops([get, { kind: 'expire', key, till: tillOf(name, args[3]!, 'getex') }]);
+  return ops([get, { kind: 'expire', key, till: futureTill(name, args[3]!, 'getex') }]);
 }
 
 function pairs(given: readonly string[], client: RespClient, till?: SetTill): StringOp[] {
@@ -82,8 +82,7 @@ function refuseOdd(args: readonly string[]): void {
 
 const done = writeUnlessFailed(ok);
 const one = writeUnlessFailed(integer(1));
-const zeroWhenRefused = (code: string): string | undefined =>
-  code === 'precondition_failed' ? integer(0) : undefined;
+const zeroWhenRefused = (code: string): string | undefined => (code === 'precondition_failed' ? integer(0) : undefined);
 
 function setPairsIf(sets: readonly StringOp[], exists: boolean | undefined): OpsPlan {
   const check: CheckOperation[] =
@@ -101,21 +100,6 @@ function mSetEx(args: readonly string[], client: RespClient): OpsPlan {
   return setPairsIf(pairs(args.slice(2, 2 + 2 * count), client, till), exists);
 }
 
-function add(args: readonly string[], sign: 1 | -1): OpsPlan {
-  const n = args.length === 2 ? 1 : integerOf(args[2]!);
-  return ops([{ kind: 'add', key: keyOf(args[1]!), n: sign * n }]);
-}
-
-function range(args: readonly string[]): OpsPlan {
-  return ops([{ kind: 'range', key: keyOf(args[1]!), start: integerOf(args[2]!), end: integerOf(args[3]!) }]);
-}
-
-function setRange(args: readonly string[]): OpsPlan {
-  const offset = integerOf(args[2]!);
-  if (offset < 0) return refuseCommand('ERR offset is out of range');
-  return ops([{ kind: 'setRange', key: keyOf(args[1]!), offset, value: jsonOfArgument(args[3]!) }]);
-}
-
 function deleteIf(args: readonly string[]): OpsPlan {
   const key = keyOf(args[1]!);
   if (args.length === 2) return ops([{ kind: 'delete', key }]);
@@ -125,26 +109,11 @@ function deleteIf(args: readonly string[]): OpsPlan {
   return ops([{ kind: 'delete', key, condition }]);
 }
 
-const bitOffsetMax = 2 ** 32 - 1;
-
-function bitOffset(argument: string): number {
-  const offset = integerOf(argument, 'ERR bit offset is not an integer or out of range');
-  return offset < 0 || offset > bitOffsetMax
-    ? refuseCommand('ERR bit offset is not an integer or out of range')
-    : offset;
-}
-
-function bitOf(argument: string): 0 | 1 {
-  if (argument === '0') return 0;
-  return argument === '1' ? 1 : refuseCommand('ERR bit is not an integer or out of range');
-}
-
 const group = 'string';
 const write = { flags: ['write', 'denyoom', 'fast'], keys: [1, 1, 1], group, scope: 'write' } as const;
 const read = { flags: ['readonly', 'fast'], keys: [1, 1, 1], group, scope: 'read' } as const;
-const integers = 'Integers are exact within ±(2^53−1), not 2^63.';
 
-export const stringCommands: readonly CommandSpec[] = [
+export const stringCommands: readonly RespCommandSpec[] = [
   {
     ...write,
     name: 'set',
@@ -153,7 +122,14 @@ export const stringCommands: readonly CommandSpec[] = [
     summary: 'Sets a key',
     plan: set,
   },
-  { ...read, name: 'get', arity: 2, usage: 'key', summary: 'Reads a key', plan: (args) => ops([{ kind: 'get', key: keyOf(args[1]!) }]) },
+  {
+    ...read,
+    name: 'get',
+    arity: 2,
+    usage: 'key',
+    summary: 'Reads a key',
+    plan: (args) => ops([{ kind: 'get', key: keyOf(args[1]!) }]),
+  },
   {
     ...write,
     name: 'setnx',
@@ -166,8 +142,22 @@ export const stringCommands: readonly CommandSpec[] = [
         writeWhetherDone,
       ),
   },
-  { ...write, name: 'setex', arity: 4, usage: 'key seconds value', summary: 'Sets a key with a time to live', plan: setFor('EX') },
-  { ...write, name: 'psetex', arity: 4, usage: 'key milliseconds value', summary: 'Sets a key with a time to live', plan: setFor('PX') },
+  {
+    ...write,
+    name: 'setex',
+    arity: 4,
+    usage: 'key seconds value',
+    summary: 'Sets a key with a time to live',
+    plan: setFor('EX'),
+  },
+  {
+    ...write,
+    name: 'psetex',
+    arity: 4,
+    usage: 'key milliseconds value',
+    summary: 'Sets a key with a time to live',
+    plan: setFor('PX'),
+  },
   {
     ...write,
     name: 'getset',
@@ -202,7 +192,11 @@ export const stringCommands: readonly CommandSpec[] = [
     arity: -2,
     usage: 'key [key …]',
     summary: 'Reads several keys as of one moment',
-    plan: (args) => ops(args.slice(1).map((key) => ({ kind: 'get', key: keyOf(key) })), writeAll),
+    plan: (args) =>
+      ops(
+        args.slice(1).map((key) => ({ kind: 'get', key: keyOf(key) })),
+        writeAll,
+      ),
   },
   {
     ...write,
@@ -244,31 +238,6 @@ export const stringCommands: readonly CommandSpec[] = [
   },
   {
     ...write,
-    name: 'append',
-    arity: 3,
-    usage: 'key value',
-    summary: 'Adds bytes to the end of a key',
-    plan: (args) => ops([{ kind: 'append', key: keyOf(args[1]!), value: jsonOfArgument(args[2]!) }]),
-  },
-  { ...read, name: 'strlen', arity: 2, usage: 'key', summary: 'The number of bytes of a key', plan: (args) => ops([{ kind: 'length', key: keyOf(args[1]!) }]) },
-  { ...write, name: 'setrange', arity: 4, usage: 'key offset value', summary: 'Overwrites a part of a key', plan: setRange },
-  { ...read, name: 'getrange', arity: 4, usage: 'key start end', summary: 'Reads a part of a key', plan: range },
-  { ...read, name: 'substr', arity: 4, usage: 'key start end', summary: 'As GETRANGE', plan: range },
-  { ...write, name: 'incr', arity: 2, usage: 'key', summary: 'Adds one', differs: integers, plan: (args) => add(args, 1) },
-  { ...write, name: 'decr', arity: 2, usage: 'key', summary: 'Subtracts one', differs: integers, plan: (args) => add(args, -1) },
-  { ...write, name: 'incrby', arity: 3, usage: 'key n', summary: 'Adds an integer', differs: integers, plan: (args) => add(args, 1) },
-  { ...write, name: 'decrby', arity: 3, usage: 'key n', summary: 'Subtracts an integer', differs: integers, plan: (args) => add(args, -1) },
-  {
-    ...write,
-    name: 'incrbyfloat',
-    arity: 3,
-    usage: 'key n',
-    summary: 'Adds a number',
-    differs: 'Computes with doubles (17 digits), not with long doubles.',
-    plan: (args) => ops([{ kind: 'addFloat', key: keyOf(args[1]!), n: floatOf(args[2]!) }]),
-  },
-  {
-    ...write,
     flags: ['write', 'fast'],
     name: 'delex',
     arity: -2,
@@ -287,22 +256,5 @@ export const stringCommands: readonly CommandSpec[] = [
     differs: 'As in Valkey 9.',
     plan: (args) =>
       ops([{ kind: 'delete', key: keyOf(args[1]!), condition: { kind: 'eq', value: jsonOfArgument(args[2]!) } }]),
-  },
-  {
-    ...write,
-    name: 'setbit',
-    arity: 4,
-    usage: 'key offset bit',
-    summary: 'Sets one bit, and returns what it was',
-    plan: (args) =>
-      ops([{ kind: 'setBit', key: keyOf(args[1]!), offset: bitOffset(args[2]!), bit: bitOf(args[3]!) }]),
-  },
-  {
-    ...read,
-    name: 'getbit',
-    arity: 3,
-    usage: 'key offset',
-    summary: 'Reads one bit',
-    plan: (args) => ops([{ kind: 'getBit', key: keyOf(args[1]!), offset: bitOffset(args[2]!) }]),
   },
 ];

@@ -8,13 +8,16 @@ import type { GuardOperation } from '../../../protocol/operations/lock.ts';
 import { integerIn, resultsIn, type StringOp } from '../../../protocol/operations/string-op.ts';
 import { isFailure } from '../../../protocol/replies.ts';
 import { keyOf } from '../argument.ts';
-import { text, type CommandSpec, type OpsPlan, type Plan, type RespClient, type TextPlan } from '../command.ts';
+import { text, type RespCommandSpec, type OpsPlan, type Plan, type RespClient, type TextPlan } from '../command.ts';
 import { failedReplyText, refuseCommand, RespError } from '../resp-error.ts';
 import { array, errorText, ok } from '../writer.ts';
 
 type Part = OpsPlan | TextPlan;
 
-function partOf({ spec, args }: { readonly spec: CommandSpec; readonly args: readonly string[] }, client: RespClient): Part {
+function partOf(
+  { spec, args }: { readonly spec: RespCommandSpec; readonly args: readonly string[] },
+  client: RespClient,
+): Part {
   try {
     const plan = spec.plan(args, client);
     if (plan.kind === 'ops' || plan.kind === 'text') return plan;
@@ -75,10 +78,15 @@ function watch(args: readonly string[]): Plan {
     start(client, done) {
       const { state, context, account } = client;
       const fresh = [...new Set(keys)].filter((key) => !state.watched.has(key));
-      if (fresh.length === 0) return void done(ok);
+      if (fresh.length === 0) {
+        done(ok);
+        return undefined;
+      }
       const most = context.limits.batch_operations_max;
-      if (state.watched.size + fresh.length > most)
-        return void done(errorText(`ERR a client watches at most ${most} keys (limits.batch_operations_max)`));
+      if (state.watched.size + fresh.length > most) {
+        done(errorText(`ERR a client watches at most ${most} keys (limits.batch_operations_max)`));
+        return undefined;
+      }
       const ops = fresh.map((key): StringOp => ({ kind: 'version', key }));
       client.ask({ kind: 'batch', account, format: 'ops', ops }, (reply) => {
         if (isFailure(reply.outcome)) return done(failedReplyText(reply));
@@ -92,7 +100,7 @@ function watch(args: readonly string[]): Plan {
 
 const group = 'transactions';
 
-export const transactionCommands: readonly CommandSpec[] = [
+export const transactionCommands: readonly RespCommandSpec[] = [
   {
     name: 'multi',
     arity: 1,
