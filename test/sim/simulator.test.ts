@@ -66,6 +66,8 @@ const mustSucceed = [
   'audit',
   'counter',
   'sequence',
+  'ops',
+  'ops beside others',
   'lock',
   'lock and set',
   'unlock',

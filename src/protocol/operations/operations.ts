@@ -25,6 +25,7 @@ import {
 import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
+import { opsSection } from './string-op.ts';
 import { watchKeyCommand, type WatchKey } from './watch.ts';
 
 export const sections = {
@@ -37,6 +38,7 @@ export const sections = {
   sequence: sequenceSection,
   get: getSection,
   set: setSection,
+  ops: opsSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -85,7 +87,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
-  const { guard, unlock, lock, check, counter, sequence, get, set, limit } = batch;
+  const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -96,6 +98,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (get !== undefined) bits |= 64;
   if (set !== undefined) bits |= 128;
   if (limit !== undefined) bits |= 256;
+  if (ops !== undefined) bits |= 512;
   return bits;
 }
 
@@ -136,9 +139,13 @@ export const calls = {
 } as const;
 export type CallName = keyof typeof calls;
 
-/** The format of a reply: `batch` is that of `POST /db/:acc`; each other format belongs to one call. */
+/**
+ * The format of a reply: `batch` is that of `POST /db/:acc`; `ops` has the results of `ops` alone, as flat text (see
+ * `opsBody`); each other format belongs to one call.
+ */
 export type ReplyFormat =
   | 'batch'
+  | 'ops'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 

@@ -77,6 +77,7 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   sequence: { sequence: { key: 't00001', op: 'next', n: 1 } },
   get: { get: ['t00001'] },
   set: { set: [{ key: 't00001', value: '1' }] },
+  ops: { ops: [{ kind: 'append', key: 't00001', value: '"1"' }] },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

@@ -19,6 +19,8 @@ export class BatchEvaluation {
   readonly failed: FailedItem[] = [];
   readonly turn: Turn;
   readonly batch: Batch;
+  /** What its `ops` have taken apart and put together so far, see `opsBytesMax`. */
+  opsBytes = 0;
   #step = 0;
   #section: SectionName = 'guard';
   #index = 0;

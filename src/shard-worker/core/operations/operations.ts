@@ -22,6 +22,7 @@ import {
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { opsBehaviour } from './string-op.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
@@ -33,6 +34,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   sequence: sequenceBehaviour,
   get: getBehaviour,
   set: setBehaviour,
+  ops: opsBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
