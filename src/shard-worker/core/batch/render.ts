@@ -8,14 +8,17 @@ import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
-/** Returns the reply to a batch that succeeded, or whose single read found nothing. */
-export function batchReply(batch: Batch, answered: Answered): Reply {
+/**
+ * Returns the reply to a batch that succeeded, or whose single read found nothing.
+ * @param waited it stood in line for its lock
+ */
+export function batchReply(batch: Batch, answered: Answered, waited: boolean): Reply {
   const { rev } = answered;
   const format = formatOf(batch.format);
   const missing = format.missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
   const body = `{${format.members(answered)}"Rev":${rev}}`;
-  const grant = answered.results.lock === undefined ? undefined : grantOf(batch, answered);
+  const grant = answered.results.lock === undefined ? undefined : grantOf(batch, answered, waited);
   return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
 }
 
