@@ -311,6 +311,27 @@ export const seededBugs: readonly SeededBug[] = [
     },
   },
   {
+    name: 'a lock is read from the kept record of another revision',
+    file: `${core}/state/parsed-locks.ts`,
+    find: 'if (parsed?.rev === entry.rev && ',
+    replace: 'if (parsed !== undefined && ',
+    caughtBy: { file: `${tests}/core/parsed-locks.test.ts`, test: 'is not taken for it' },
+  },
+  {
+    name: 'a grant that stood in line is answered twice',
+    file: 'src/router/router.ts',
+    find: '    else this.#answer(id, reply);\n',
+    replace: '    this.#answer(id, reply);\n',
+    caughtBy: { file: 'test/router/late-hang-up-sockets.test.ts', test: 'even without a poll in between' },
+  },
+  {
+    name: 'the shard says of nobody that it stood in line',
+    file: `${core}/serve-queues.ts`,
+    find: 'executeBatch(turn, head.ref, head.work, true);',
+    replace: 'executeBatch(turn, head.ref, head.work);',
+    caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'say whether their request stood in line' },
+  },
+  {
     name: 'a slot of the checkpoint outlives its deletion above',
     file: 'src/storage/shard-store.ts',
     find: '    const entry = frozen.entry(slot);\n',
@@ -648,8 +669,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an extension is not written down',
     file: `${core}/operations/lock.ts`,
-    find: '    writeSet.put(grantEffect(view, operation, now));\n',
-    replace: '    if (!isOwnLease(view, operation)) writeSet.put(grantEffect(view, operation, now));\n',
+    find: '    writeSet.put(grantEffect(evaluation, view, operation));\n',
+    replace: '    if (!isOwnLease(view, operation)) writeSet.put(grantEffect(evaluation, view, operation));\n',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'by fence: same fence, Till from now' },
   },
   {
