@@ -75,7 +75,9 @@ export class ScriptReply {
   read(): string {
     const text = this.#read(0);
     if (this.#items <= itemsMax && this.#bytes <= replyBytesMax) return text;
-    return errorText(`ERR the result of the script is too large: expected at most ${itemsMax} items and ${replyBytesMax} bytes`);
+    return errorText(
+      `ERR the result of the script is too large: expected at most ${itemsMax} items and ${replyBytesMax} bytes`,
+    );
   }
 
   #read(depth: number): string {
