@@ -87,4 +87,9 @@ export const respCommandNames = [
   'dl.once',
   'dl.watch',
   'dl.tail',
+  'eval',
+  'evalsha',
+  'eval_ro',
+  'evalsha_ro',
+  'script',
 ] as const;
