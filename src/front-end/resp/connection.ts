@@ -55,6 +55,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   /** There is no further command in what has arrived. */
   #starved = true;
   #gone = false;
+  /** `#beginCommands` will run, or runs. */
   #scheduled = false;
   readonly #advance = (): void => this.#beginCommands();
 
@@ -165,7 +166,6 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   }
 
   #beginCommands(): void {
-    this.#scheduled = false;
     try {
       for (let begun = 0; begun < turnCommands && !this.#isHeldUp && !this.#ends && !this.disconnected; begun += 1) {
         const command = this.#reader.next();
@@ -178,6 +178,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
       if (error.silent) return void this.#socket.destroy();
       return this.#fail(`ERR Protocol error: ${error.message}`);
     }
+    this.#scheduled = false;
     this.#countKept();
     if (!this.#isHeldUp && this.#socket.isPaused()) this.#socket.resume();
     this.#schedule();

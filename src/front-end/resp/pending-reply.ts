@@ -60,9 +60,7 @@ export class PendingReply implements ReplySink {
       return this.finish(text, statusOf(outcome));
     }
     this.finish(
-      plan.kind === 'ops'
-        ? plan.write(resultsOf(plan, reply), this.#writer)
-        : plan.write(reply.body, this.#writer),
+      plan.kind === 'ops' ? plan.write(resultsOf(plan, reply), this.#writer) : plan.write(reply.body, this.#writer),
     );
   }
 

@@ -122,9 +122,12 @@ const clientSubcommands: Readonly<Record<string, (args: readonly string[], clien
       .map((other) => clientLine(other, context.metrics.now()));
     return text(writer.verbatim(bytesOf(lines.map((line) => `${line}\n`).join(''))));
   },
-  reply(args, { state }) {
+  reply(args, self) {
+    const { state } = self;
     const how = args[2]?.toLowerCase();
     if (how === 'on') {
+      // This one has begun as one that is not answered.
+      if (state.replies !== 'on') self.push(ok);
       state.replies = 'on';
       return text(ok);
     }
