@@ -87,4 +87,10 @@ export const respCommandNames = [
   'dl.once',
   'dl.watch',
   'dl.tail',
+  'subscribe',
+  'psubscribe',
+  'unsubscribe',
+  'punsubscribe',
+  'publish',
+  'pubsub',
 ] as const;

@@ -7,6 +7,7 @@ import { connectionCommands } from './commands/connection.ts';
 import { keyCommands } from './commands/keys.ts';
 import { lockCommands } from './commands/locks.ts';
 import { manyStepCommands } from './commands/many-steps.ts';
+import { pubSubCommands } from './commands/pubsub.ts';
 import { scanCommands } from './commands/scan.ts';
 import { serverCommands } from './commands/server.ts';
 import { stringCommands } from './commands/strings.ts';
@@ -26,5 +27,6 @@ export const commandTable: ReadonlyMap<string, RespCommandSpec> = new Map(
     ...transactionCommands,
     ...lockCommands,
     ...watchCommands,
+    ...pubSubCommands,
   ].map((spec) => [spec.name, spec]),
 );

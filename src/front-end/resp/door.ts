@@ -6,6 +6,8 @@ import { TokenIndex } from '../access.ts';
 import type { Config, Listen } from '../config-schema.ts';
 import type { RouteContext } from '../http/route-context.ts';
 import { commandTable } from './command-table.ts';
+import { Channels } from './channels.ts';
+import { KeyNotifications } from './key-notifications.ts';
 import type { RespClient, RespContext } from './command.ts';
 import { RespConnection } from './connection.ts';
 import { ScanCursors } from './scan-cursors.ts';
@@ -37,8 +39,11 @@ export class RespDoor {
   constructor(options: RespDoorOptions) {
     this.#options = options;
     const { config, context, cursors, index } = options;
+    const channels = new Channels(context.boot, index, config.http.threads);
     this.#context = {
       ...context,
+      channels,
+      keyNotifications: new KeyNotifications(context.dispatcher, channels),
       tokens: config.tokens.length === 0 ? undefined : new TokenIndex(config.tokens),
       commands: commandTable,
       clients: this.#clients,
@@ -83,6 +88,7 @@ export class RespDoor {
     this.server.close();
     for (const connection of this.#connections) connection.drain();
     await closed;
+    this.#context.channels.close();
   }
 
   closeAllConnections(): void {
