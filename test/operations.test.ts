@@ -111,6 +111,7 @@ const callers = {
   'kv.get': { client: 'kv.get', cli: 'kv get' },
   'kv.set': { client: 'kv.set', cli: 'kv put' },
   'kv.delete': { client: 'kv.delete', cli: 'kv del' },
+  'counter.list': { client: 'counter.list', cli: 'counter list' },
   'counter.get': { client: 'counter.get', cli: 'counter get' },
   'counter.add': { client: 'counter.add', cli: 'counter add' },
   'counter.reset': { client: 'counter.reset', cli: 'counter reset' },

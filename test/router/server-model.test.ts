@@ -34,7 +34,7 @@ for (const shards of [1, 3]) {
         const server = await ServerInMemory.start(context, { shards });
         for (const what of await new Run(server, covered).history(history)) covered.add(what);
       }),
-      seeded(70),
+      seeded(100),
     );
     assert.deepEqual(
       outcomes.filter((what) => !covered.has(what)),

@@ -8,7 +8,7 @@
 import type { AccountId } from '../ids.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';
-import { counterCalls, counterSection } from './counter.ts';
+import { counterCalls, counterList, counterSection, type CounterList } from './counter.ts';
 import type { IdempotencyRequest } from './idempotency.ts';
 import { checkSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
 import { limitCalls, limitSection } from './limit.ts';
@@ -113,12 +113,13 @@ export function bySections<Made>(
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | LockList;
+export type ListCommand = KvList | CounterList | LockList;
 export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
   'kv.list': kvList,
+  'counter.list': counterList,
   'lock.list': lockList,
   'lock.inspect': lockInspect,
   'mutex.lock': mutexLock,

@@ -3,11 +3,13 @@
  * ones are encoded as JSON text.
  *
  *   account, format, replyBytesMax, rest,
- *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil)
+ *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil, ttlMs)
  *   set                                   get          counter
  *
+ * `ttlMs` is four times the time, and one more for a merge, two more to see what was there before.
+ *
  * `rest` is 0 or the JSON text of the batch's other members. Absent: 0 for replyBytesMax and value, −1 for version and
- * ttlMs, '' for ifEq, floor and ceil; a list that is absent and one that is empty are the same to a shard.
+ * ttlMs, '' for ifEq, floor, ceil and a counter's ttlMs; a list that is absent and one that is empty are the same to a shard.
  *
  * The batches of an array body share the first three pieces, and most of them only set keys:
  *
@@ -87,7 +89,8 @@ function putMembers(wire: Pieces, batch: Batch): void {
   wire.push(get.length);
   for (const key of get) wire.push(key);
   wire.push(counter.length);
-  for (const { key, op, n, ifEq = '', floor = '', ceil = '' } of counter) wire.push(key, op, n, ifEq, floor, ceil);
+  for (const { key, op, n, ifEq = '', floor = '', ceil = '', ttlMs = '' } of counter)
+    wire.push(key, op, n, ifEq, floor, ceil, ttlMs);
 }
 
 function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
@@ -112,7 +115,8 @@ function restOf({ lock, unlock, guard, check, idempotency, sequence, limit }: Ba
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {
   wire.push(sets.length);
-  for (const { key, value = 0, version = -1, ttlMs = -1 } of sets) wire.push(key, value, version, ttlMs);
+  for (const { key, value = 0, version = -1, ttlMs = -1, merge, old } of sets)
+    wire.push(key, value, version, ttlMs * 4 + (merge === true ? 1 : 0) + (old === true ? 2 : 0));
 }
 
 function takeList<Item>(wire: WireReader, take: (wire: WireReader) => Item): Item[] | undefined {
@@ -132,8 +136,13 @@ function takeSet(wire: WireReader): SetOperation {
   if (typeof value === 'string') operation.value = value;
   const version = wire.number();
   if (version >= 0) operation.version = version;
-  const ttlMs = wire.number();
+  const ttlAndFlags = wire.number();
+  if (ttlAndFlags === -4) return operation;
+  const ttlMs = Math.floor(ttlAndFlags / 4);
   if (ttlMs >= 0) operation.ttlMs = ttlMs;
+  const flags = ttlAndFlags - ttlMs * 4;
+  if (flags % 2 === 1) operation.merge = true;
+  if (flags > 1) operation.old = true;
   return operation;
 }
 
@@ -153,6 +162,8 @@ function takeCounter(wire: WireReader): CounterOperation {
   if (typeof floor === 'number') operation.floor = floor;
   const ceil = wire.next();
   if (typeof ceil === 'number') operation.ceil = ceil;
+  const ttlMs = wire.next();
+  if (typeof ttlMs === 'number') operation.ttlMs = ttlMs;
   return operation;
 }
 

@@ -138,7 +138,11 @@ export function answerLength(answer: TransactionAnswer): number {
     case 'held': {
       const { pending, results } = answer.evaluation;
       const written = pending.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-      return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), written);
+      const old = (results.set ?? []).reduce(
+        (sum, set) => sum + (typeof set === 'object' ? (set?.old.value?.length ?? 0) : 0),
+        written,
+      );
+      return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), old);
     }
     default:
       return unreachable(answer);

@@ -105,8 +105,8 @@ export function expireTimers(turn: Turn): boolean {
 function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
   if (kind !== kinds.lock) {
     assert(
-      kind === kinds.kv || kind === kinds.idempotency || kind === kinds.limit,
-      'only keys, locks, limits and idempotency records expire',
+      kind === kinds.kv || kind === kinds.counter || kind === kinds.idempotency || kind === kinds.limit,
+      'sequences and boots never expire',
     );
     return { kind, key, till: 0, expired: true };
   }

@@ -60,6 +60,10 @@ class CountedEntries implements Entries {
 
 const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'kv.list': [kvList(''), kvList('nothing'), kvList('t0', { after: 't00005', limit: 1 })],
+  'counter.list': [
+    { ...kvList(''), kind: 'counter.list' },
+    { ...kvList('t0', { after: 't00005', limit: 1 }), kind: 'counter.list' },
+  ],
   'lock.list': [lockList(''), lockList('nothing'), lockList('t0', { after: 't00005', limit: 1 })],
   'lock.inspect': [inspect('t00001'), inspect('absent')],
   'mutex.lock': [mlock('t00001'), mlock('absent')],

@@ -21,6 +21,7 @@ export interface Body {
   readonly KV?: readonly Body[];
   readonly KVSet?: readonly Body[];
   readonly Locks?: readonly Body[];
+  readonly Counters?: readonly Body[];
   readonly Key?: string;
   readonly LockID?: string;
   readonly Version?: number;

@@ -19,6 +19,8 @@ export class BatchEvaluation {
   readonly failed: FailedItem[] = [];
   readonly turn: Turn;
   readonly batch: Batch;
+  /** Of the values that it merges into. */
+  mergedBytes = 0;
   #step = 0;
   #section: SectionName = 'guard';
   #index = 0;
