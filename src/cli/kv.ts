@@ -31,6 +31,14 @@ export const putKey: Run = async (invocation, { args, options }) => {
   if (invocation.json) invocation.terminal.json({ Key: key, Version: version });
 };
 
+export const mergeKey: Run = async (invocation, { args, options }) => {
+  const [key = '', given = ''] = args;
+  const patch = parseJson(given === '-' ? readInput('-') : given, 'the patch');
+  const client = await invocation.client();
+  const version = await client.kv.merge(key, patch, { version: versionOf(options['if-version']) });
+  if (invocation.json) invocation.terminal.json({ Key: key, Version: version });
+};
+
 export const deleteKey: Run = async (invocation, { args, options }) => {
   const key = args[0]!;
   const { terminal, json } = invocation;

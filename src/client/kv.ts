@@ -63,7 +63,7 @@ export function checkListArguments(prefix: string, options: Omit<PageOptions, 'p
 /** Keys with values, versions and expiry: `client.kv`. */
 export class KeyValues {
   static {
-    showCallers(this, 'get', 'getAll', 'set', 'delete', 'page', 'list');
+    showCallers(this, 'get', 'getAll', 'set', 'merge', 'delete', 'page', 'list');
   }
 
   readonly #calls: StoreCalls;
@@ -98,6 +98,17 @@ export class KeyValues {
     checkOptions(options, setNames);
     const { version, ttl, signal } = options;
     return first(await this.#calls.batch({ set: [{ key, value, version, ttl }] }, { signal, renaming })).version;
+  }
+
+  /**
+   * Merges a patch into the value (RFC 7396): members that are null go, objects are merged, anything else replaces. A
+   * key that does not exist is made. @returns the key's new version
+   */
+  async merge(key: string, patch: unknown, options: SetOptions = {}): Promise<number> {
+    checkOptions(options, setNames);
+    const { version, ttl, signal } = options;
+    const call = { signal, renaming: { 'set[0].merge': 'patch', ...renaming } };
+    return first(await this.#calls.batch({ set: [{ key, merge: patch, version, ttl }] }, call)).version;
   }
 
   /** @returns whether the key existed */

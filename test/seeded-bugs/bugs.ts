@@ -430,6 +430,27 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/router/held-replies.test.ts', test: 'a client that has gone is forgotten at once' },
   },
   {
+    name: 'values are compared as text',
+    file: `${core}/operations/json-values.ts`,
+    find: '  return a === b || (a.length === b.length && isEqual(JSON.parse(a), JSON.parse(b)));',
+    replace: '  return a === b;',
+    caughtBy: { file: `${tests}/core/values.test.ts`, test: 'the order of members makes no difference' },
+  },
+  {
+    name: 'each addition moves the end of its counter',
+    file: `${core}/operations/counter.ts`,
+    find: '    const till = before !== undefined ? before.till : ttlMs',
+    replace: '    const till = before !== undefined && ttlMs === undefined ? before.till : ttlMs',
+    caughtBy: { file: `${tests}/core/values.test.ts`, test: 'the TTL of a counter counts when the counter is made' },
+  },
+  {
+    name: 'a merge loses the end of its key',
+    file: `${core}/operations/kv.ts`,
+    find: '(before?.value === undefined ? 0 : before.till)',
+    replace: '0',
+    caughtBy: { file: `${tests}/core/values.test.ts`, test: 'keeps the end of the key' },
+  },
+  {
     name: 'keys of one name in two accounts are one',
     file: 'src/protocol/footprint.ts',
     find: 'return `${account}\\0$',
