@@ -37,8 +37,17 @@ const kv: CommandSpec = {
     {
       name: 'del',
       about: 'delete the key; a missing key is no error',
-      args: [key],
-      options: [ifVersion],
+      args: [{ ...key, optional: true }],
+      options: [
+        ifVersion,
+        {
+          long: 'prefix',
+          value: 'text',
+          names: 'key',
+          about: 'delete all keys that begin with this, and print how many',
+        },
+        { long: 'all', about: 'delete all keys of the account' },
+      ],
       load: async () => (await import('./kv.ts')).deleteKey,
     },
     {

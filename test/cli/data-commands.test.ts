@@ -93,6 +93,9 @@ test('counter and seq: print values; a condition that does not hold exits with 1
   await prints(t, ['kv', 'merge', 'merged', '{"a":null,"c":{"d":3}}'], { url });
   assert.equal(await prints(t, ['kv', 'get', 'merged'], { url }), '{"b":2,"c":{"d":3}}\n');
   await prints(t, ['kv', 'merge', 'merged', '{'], { url }, 64);
+  assert.equal(await prints(t, ['kv', 'del', '--prefix', 'mer'], { url }), '1\n');
+  await prints(t, ['kv', 'del'], { url }, 64);
+  await prints(t, ['kv', 'del', 'a', '--all'], { url }, 64);
   assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
   assert.equal(await prints(t, ['seq', 'next', 's', '--block', '3'], { url }), '2 4\n');
   assert.equal(await prints(t, ['seq', 'get', 's', '--json'], { url }), '{"Key":"s","Value":4}\n');

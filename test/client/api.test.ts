@@ -140,6 +140,9 @@ test('values are merged, compared and shown as they were; counters are listed an
   await assert.rejects(client.batch({ check: [{ counter: 'windows/1', equals: 2 }] }), PreconditionFailedError);
   await assert.rejects(client.batch({ check: [{ key: 'profile', equals: null }] }), PreconditionFailedError);
   await client.counter.add('windows/2', 1, { ttl: '1h' });
+  for (const key of ['below/1', 'below/2']) await client.kv.set(key, 1);
+  assert.equal(await client.kv.deletePrefix('below/'), 2);
+  await assert.rejects(client.kv.deletePrefix(''), /prefix: expected at least one character, or all, got ""/);
   const listed = await Array.fromAsync(client.counter.list('windows/', { limit: 1 }));
   assert.deepEqual(
     listed.map(({ key, value, till }) => [key, value, typeof till]),

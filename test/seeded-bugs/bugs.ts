@@ -451,6 +451,23 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/values.test.ts`, test: 'keeps the end of the key' },
   },
   {
+    name: 'a shard deletes more of a prefix than its page',
+    file: `${core}/transaction.ts`,
+    find: 'seal(upToKey(hold.pending, last), rev, stored)',
+    replace: 'seal(hold.pending, rev, stored)',
+    caughtBy: {
+      file: 'test/router/transaction/clears-over-shards.test.ts',
+      test: 'a page is one commit of exactly its keys',
+    },
+  },
+  {
+    name: 'a page of a deletion does not hold its prefix',
+    file: 'src/protocol/footprint.ts',
+    find: 'return command.clear === undefined ? { names }',
+    replace: 'return command.format !== undefined ? { names }',
+    caughtBy: { file: 'test/router/transaction/clears-over-shards.test.ts', test: 'before the page or after it' },
+  },
+  {
     name: 'keys of one name in two accounts are one',
     file: 'src/protocol/footprint.ts',
     find: 'return `${account}\\0$',

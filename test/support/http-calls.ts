@@ -88,6 +88,11 @@ function restCall(db: string, batch: Batch): HttpCall {
   switch (format) {
     case 'kv.get':
       return { method: 'GET', target: key };
+    case 'kv.clear': {
+      const { prefix, after, limit: most } = batch.clear!;
+      const what = prefix === '' ? { all: 'true' } : { prefix };
+      return { method: 'DELETE', target: `${db}/kv${query({ ...what, after, limit: most })}` };
+    }
     case 'kv.set': {
       const { value, version, ttlMs } = batch.set![0]!;
       const ttl = ttlMs === undefined ? undefined : ttlMs / 1000;

@@ -27,7 +27,7 @@ import {
   versionField,
   yesOrNo,
 } from './fields.ts';
-import { listSection, type BodyContext } from './section.ts';
+import { listSection, singleSection, type BodyContext } from './section.ts';
 
 export interface SetOperation {
   readonly key: string;
@@ -173,6 +173,26 @@ function readCheck(item: Type.Static<typeof checkItem>, path: string, { limits }
   return { key, equals: jsonText(Equals, `${path}.Equals`, most) };
 }
 
+/** Deletes a page of the keys below a prefix, in one commit. */
+export type ClearOperation = Omit<PageRequest, 'account'>;
+
+export interface ClearResult {
+  readonly deleted: number;
+  /** Present: there may be more after this key. */
+  readonly after?: string;
+}
+
+/** It has a REST call and no member in the body of `POST /db/:acc`. */
+export const clearSection = singleSection<ClearOperation, ClearResult>({
+  body: 'prefix',
+  schema: {},
+  key: ({ prefix }) => prefix,
+  prefix: ({ prefix }) => prefix,
+  effect: () => 'free',
+  scope: () => 'write',
+  read: () => undefined,
+});
+
 export interface KvList extends PageRequest {
   readonly kind: 'kv.list';
 }
@@ -224,6 +244,20 @@ export const kvCalls = {
         ...(ttl !== undefined && { ttlMs: ttl }),
       };
       return { kind: 'batch', account, format: 'kv.set', set: [set] } as const;
+    },
+  }),
+  'kv.clear': call({
+    method: 'DELETE',
+    path: 'kv',
+    summary: 'Delete a page of the keys below a prefix',
+    query: { ...pageParameters, all: wordParameter('true') },
+    command: ({ account, query: { prefix = '', after, limit = pageLimitMax, all } }) => {
+      if (prefix === '' && all === undefined)
+        return refuseField('?prefix', 'expected what the keys begin with, or ?all=true to delete every key');
+      if (prefix !== '' && all !== undefined)
+        return refuseField('?all', 'given together with ?prefix; expected one of the two');
+      const clear = { prefix, ...(after !== undefined && { after }), limit };
+      return { kind: 'batch', account, format: 'kv.clear', clear } as const;
     },
   }),
   'kv.delete': call({

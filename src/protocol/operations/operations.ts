@@ -10,7 +10,7 @@ import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';
 import { counterCalls, counterList, counterSection, type CounterList } from './counter.ts';
 import type { IdempotencyRequest } from './idempotency.ts';
-import { checkSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
+import { checkSection, clearSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
 import { limitCalls, limitSection } from './limit.ts';
 import {
   guardSection,
@@ -37,6 +37,7 @@ export const sections = {
   sequence: sequenceSection,
   get: getSection,
   set: setSection,
+  clear: clearSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -85,7 +86,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
-  const { guard, unlock, lock, check, counter, sequence, get, set, limit } = batch;
+  const { guard, unlock, lock, check, counter, sequence, get, set, limit, clear } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -96,6 +97,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (get !== undefined) bits |= 64;
   if (set !== undefined) bits |= 128;
   if (limit !== undefined) bits |= 256;
+  if (clear !== undefined) bits |= 512;
   return bits;
 }
 

@@ -104,12 +104,15 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit }: Batch): boolean {
-  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit) === undefined;
+function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit, clear }: Batch): boolean {
+  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit ?? clear) === undefined;
 }
 
-function restOf({ lock, unlock, guard, check, idempotency, sequence, limit }: Batch): string {
-  const rest = { lock, unlock, guard, check, idempotency, sequence, limit } satisfies Record<keyof Rest, unknown>;
+function restOf({ lock, unlock, guard, check, idempotency, sequence, limit, clear }: Batch): string {
+  const rest = { lock, unlock, guard, check, idempotency, sequence, limit, clear } satisfies Record<
+    keyof Rest,
+    unknown
+  >;
   return JSON.stringify(rest);
 }
 

@@ -11,6 +11,9 @@ const equals = (key: string, value: unknown): Batch =>
 const merge = (key: string, patch: unknown, more: { ttlMs?: number; old?: true } = {}): Batch =>
   batch({ set: [{ key, value: JSON.stringify(patch), merge: true, ...more }] });
 
+const counterIs = (counter: number): Batch => batch({ check: [{ key: 'c', counter }], get: ['k'] });
+const addInWindow = (): Batch => batch({ counter: [{ key: 'c', op: 'add', n: 1, ttlMs: 1000 }] });
+
 describe('Check with Equals', () => {
   test('compares as JSON: the order of members makes no difference, anything else does', () => {
     const core = new CoreUnderTest();
@@ -44,11 +47,10 @@ describe('Check with Equals', () => {
 
   test('a counter equals its number, and 0 if there is none', () => {
     const core = new CoreUnderTest();
-    const expect = (counter: number): Batch => batch({ check: [{ key: 'c', counter }], get: ['k'] });
-    core.ok(expect(0));
+    core.ok(counterIs(0));
     core.ok(batch({ counter: [{ key: 'c', op: 'add', n: 5 }] }));
-    core.ok(expect(5));
-    const failed = core.ask(expect(4));
+    core.ok(counterIs(5));
+    const failed = core.ask(counterIs(4));
     assert.deepEqual([failed.code, failed.body['Key'], failed.body['Value']], ['precondition_failed', 'c', 5]);
   });
 });
@@ -145,15 +147,14 @@ test('Old shows what was there before the batch, with its version, and counts in
 
 test('the TTL of a counter counts when the counter is made: a window', () => {
   const core = new CoreUnderTest();
-  const add = (): Batch => batch({ counter: [{ key: 'c', op: 'add', n: 1, ttlMs: 1000 }] });
-  const first = core.ok(add()).Atomic[0]! as unknown as { TillMs: number };
+  const first = core.ok(addInWindow()).Atomic[0]! as unknown as { TillMs: number };
   core.advance(600);
-  const second = core.ok(add()).Atomic[0]! as unknown as { TillMs: number; Value: number };
+  const second = core.ok(addInWindow()).Atomic[0]! as unknown as { TillMs: number; Value: number };
   assert.deepEqual([second.Value, second.TillMs], [2, first.TillMs]);
   core.ok(batch({ counter: [{ key: 'c', op: 'set', n: 7 }] }));
   core.jump(400);
   assert.equal(core.ask(batch({ format: 'counter.get', counter: [{ key: 'c', op: 'get', n: 0 }] })).code, 'not_found');
-  assert.equal(core.ok(add()).Atomic[0]!.Value, 1);
+  assert.equal(core.ok(addInWindow()).Atomic[0]!.Value, 1);
   core.ok(batch({ counter: [{ key: 'plain', op: 'add', n: 1 }] }));
   core.ok(batch({ counter: [{ key: 'plain', op: 'add', n: 1, ttlMs: 10 }] }));
   core.advance(5000);

@@ -4,13 +4,14 @@ import { numberAt } from './counter.ts';
 import { Json, type Span } from './expected.ts';
 import type { Moment, Outcome, Performed, Turn } from './moment.ts';
 import { page } from './page.ts';
-import { nameOf, type KvEntry } from './state.ts';
+import { compareUtf8, nameOf, type KvEntry } from './state.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
-import type { KvList, SetOperation } from '../../../src/protocol/operations/kv.ts';
+import type { ClearOperation, KvList, SetOperation } from '../../../src/protocol/operations/kv.ts';
 
 export const kv = {
   /** Reads and conditions see what was there before the batch. */
-  perform(turn: Turn, { format, check, get, set }: Batch): Performed {
+  perform(turn: Turn, { format, check, get, set, clear }: Batch): Performed {
+    if (clear !== undefined) return { reply: deletePage(turn, clear) };
     check?.forEach(({ key, version, exists, equals, counter }, i) => {
       if (equals !== undefined) expectValue(turn, `Check[${i}]`, key, equals);
       if (counter !== undefined) {
@@ -66,6 +67,23 @@ function expectExistence(turn: Turn, field: string, key: string, expected: boole
   const item = keyAt(turn.at, turn.account, key);
   if ((item !== undefined) !== expected)
     turn.fail(field, 'precondition_failed', { Key: key, Version: item?.version ?? 0 });
+}
+
+/** A page of the keys below a prefix, as a list shows it; all that are on it go. */
+function deletePage(turn: Turn, { prefix, after, limit }: ClearOperation): object {
+  const { at, account, changes } = turn;
+  const end = at.said?.More === true ? at.said.After : undefined;
+  let Deleted = 0;
+  let last = '';
+  for (const key of at.state.keys('kv', account, prefix, after)) {
+    if (end !== undefined && compareUtf8(key, end) > 0) return { Deleted, More: true, After: end };
+    if (keyAt(at, account, key) === undefined) continue;
+    if (Deleted === limit) return { Deleted, More: true, After: last };
+    changes.set(nameOf('kv', account, key), undefined);
+    Deleted += 1;
+    last = key;
+  }
+  return end === undefined ? { Deleted } : { Deleted, More: true, After: end };
 }
 
 function expectValue(turn: Turn, field: string, key: string, expected: string): void {

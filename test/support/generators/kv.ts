@@ -46,6 +46,10 @@ export const kv = {
     const set = [h.chance(50) ? { key, version: h.version(key) } : { key }];
     return { kind: 'batch', account: h.account, format: 'kv.delete', set };
   },
+  'kv.clear': (h: Habits): Command => {
+    const clear = { prefix: h.one(h.prefixes), limit: 1 + h.below(h.limitMax) };
+    return { kind: 'batch', account: h.account, format: 'kv.clear', clear };
+  },
   'kv.list': (h: Habits): Command => {
     const prefix = h.one(h.prefixes);
     return { kind: 'kv.list', account: h.account, prefix, limit: 1 + h.below(h.limitMax) };

@@ -33,6 +33,7 @@ const mix: Mix = {
   'kv.get': 1,
   'kv.set': 1,
   'kv.delete': 1,
+  'kv.clear': 2,
   'kv.list': 3,
   'kv.list after': 2,
   'counter.get': 1,

@@ -6,8 +6,8 @@ import { keyEventBody } from '../../../protocol/key-event-body.ts';
 import type { GetResult, KvList, SetOperation } from '../../../protocol/operations/kv.ts';
 import type { WatchKey } from '../../../protocol/operations/watch.ts';
 import type { Page } from '../../../protocol/page.ts';
-import { kinds } from '../../../protocol/record.ts';
-import { mergedBytesMax } from '../../../shared/limits.ts';
+import { effectBytesMax, kinds } from '../../../protocol/record.ts';
+import { expiryCommitBytesMax, mergedBytesMax } from '../../../shared/limits.ts';
 import { quoted } from '../../../shared/text.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision } from '../state/state.ts';
@@ -142,7 +142,34 @@ function oldMembers({ version, value, till }: GetResult): string {
   return `"Version":${version},"Value":${value}${till === undefined ? '' : `,"TillMs":${till}`}`;
 }
 
+export const clearBehaviour: SectionBehaviour<'clear'> = {
+  evaluate({ state, batch, writeSet, now }, { prefix, after, limit }) {
+    let deleted = 0;
+    let bytes = 0;
+    let looked = 0;
+    let last: string | undefined;
+    for (const { key, entry } of state.entries.range(kinds.kv, batch.account, prefix, after)) {
+      // Only this further entry shows that there is more. The record of a page fits into any segment.
+      if (last !== undefined && (looked >= limit || bytes >= expiryCommitBytesMax)) return { deleted, after: last };
+      looked += 1;
+      last = key;
+      const lapsed = hasLapsed(entry, now);
+      const effect = { kind: kinds.kv, key, till: 0, ...(lapsed && { expired: true as const }) };
+      if (!lapsed) deleted += 1;
+      bytes += effectBytesMax(effect);
+      writeSet.put(effect);
+    }
+    return { deleted };
+  },
+};
+
 export const kvFormats = {
+  'kv.clear': {
+    members: ({ results }) => {
+      const { deleted, after } = results.clear!;
+      return `"Deleted":${deleted},${after === undefined ? '' : `"More":true,"After":${JSON.stringify(after)},`}`;
+    },
+  },
   'kv.get': {
     members: ({ asked, results }) => `${getMembers(asked.get![0]!, results.get![0]!)},`,
     missing: ({ asked, results }) =>
