@@ -39,6 +39,8 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   operation: Operation;
   /** It may wait for a lock or a change: see `RequestOrder`. */
   waits = false;
+  /** Of a 429 or 503. */
+  protected retryAfter = retryAfter;
   protected readonly context: ReplyContext;
   protected readonly connection: Disconnects;
   readonly #order: RequestOrder;
@@ -115,6 +117,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   deliver(reply: Reply): void {
     const { outcome, body, replayed } = reply;
     assert(outcome !== 'registered', 'a watch is answered when something happened');
+    if (outcome === 'limited') this.retryAfter = secondsIn(body);
     if (isFailure(outcome)) this.fail(statusOf(outcome), body, this.context.nextRequestId());
     else this.answer(statusOf(outcome), body, replayed);
   }
@@ -140,6 +143,12 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
     this.finish(status);
     if (!this.connection.disconnected) this.write(status, body, replayed);
   }
+}
+
+/** Returns the time in the body of a `limited`, in whole seconds as the header has them. */
+function secondsIn(body: string): string {
+  const { RetryAfterMs } = JSON.parse(body) as { readonly RetryAfterMs: number };
+  return String(Math.ceil(RetryAfterMs / 1000));
 }
 
 /** @param body a JSON object with at least one member, as every error body has */

@@ -86,7 +86,7 @@ export class HttpExchange extends Exchange {
   }
 
   #addFailureHeaders(status: number, headers: string[]): void {
-    if (status === 429 || status === 503) headers.push('Retry-After', retryAfter);
+    if (status === 429 || status === 503) headers.push('Retry-After', this.retryAfter);
     if (status === 405) headers.push('Allow', this.#allow);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;

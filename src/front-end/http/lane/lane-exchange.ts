@@ -27,6 +27,6 @@ export class LaneExchange extends Exchange {
   }
 
   protected override write(status: number, body: string, replayed: true | undefined): void {
-    this.#line.reply(this, { status, body, bodyBytes: Buffer.byteLength(body), replayed });
+    this.#line.reply(this, { status, body, bodyBytes: Buffer.byteLength(body), replayed, retryAfter: this.retryAfter });
   }
 }

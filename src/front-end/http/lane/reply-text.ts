@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { httpDate, wallMs } from '../../../shared/clock.ts';
-import { jsonType, retryAfter } from '../exchange.ts';
+import { jsonType } from '../exchange.ts';
 
 export interface ReplyTextOptions {
   readonly boot: string;
@@ -16,6 +16,8 @@ export interface ReplyToWrite {
   readonly body: string;
   readonly bodyBytes: number;
   readonly replayed: true | undefined;
+  /** Seconds, of a 429 or 503. */
+  readonly retryAfter: string;
   /** The connection closes after it. */
   readonly last: boolean;
 }
@@ -36,12 +38,12 @@ export class ReplyTexts {
     this.#ok = this.#beginning(200);
   }
 
-  make({ status, body, bodyBytes, replayed, last }: ReplyToWrite): string {
+  make({ status, body, bodyBytes, replayed, retryAfter, last }: ReplyToWrite): string {
     this.#readDate();
     if (status === 200 && replayed === undefined && !last) return this.#ok + bodyBytes + this.#end + body;
     const length = status === 204 ? '' : bodyBytes;
     const replay = replayed === true ? '\r\nIdempotent-Replayed: true' : '';
-    const more = failureHeaders(status);
+    const more = failureHeaders(status, retryAfter);
     const end = last ? `\r\nDate: ${this.#date}\r\nConnection: close\r\n\r\n` : this.#end;
     return this.#beginning(status) + length + replay + more + end + (status === 204 ? '' : body);
   }
@@ -65,7 +67,7 @@ export class ReplyTexts {
   }
 }
 
-function failureHeaders(status: number): string {
+function failureHeaders(status: number, retryAfter: string): string {
   if (status === 429 || status === 503) return `\r\nRetry-After: ${retryAfter}`;
   return status === 401 ? '\r\nWWW-Authenticate: Bearer' : '';
 }
