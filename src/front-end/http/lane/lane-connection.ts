@@ -129,10 +129,9 @@ export class LaneConnection {
   readonly #onEnd = (): void => {
     const { socket } = this;
     // Node's parser says what is wrong with half a request.
-    const hands = this.replies.idle && this.#reader.keptBytes > 0 && !this.#lane.closing;
-    if (hands) this.#leave('head');
-    if (hands && !socket.destroyed) socket.emit('end');
-    else socket.end();
+    if (this.#reader.keptBytes > 0 && !this.#lane.closing) this.#leave('head');
+    if (this.#state !== 'closed') socket.end();
+    else if (!socket.destroyed) socket.emit('end');
   };
 
   readonly #onError = (error: Error): void => this.#lane.failed(error, this.socket);
@@ -140,7 +139,7 @@ export class LaneConnection {
   readonly #onTimeout = (): void => void this.socket.destroy();
 
   #onClose(): void {
-    if (this.#state !== 'closed') this.#detach();
+    if (this.#state !== 'closed') this.#forget();
   }
 
   /** Takes the requests that are kept, as far as they may begin now. */
@@ -210,39 +209,36 @@ export class LaneConnection {
     if (this.#state !== 'open') return;
     this.#state = 'leaving';
     this.#whyLeaving = why;
-    this.#keep(this.#reader.keptBytes >= keptBytesMax);
-    this.#goOnLeaving();
+    if (!this.#handsOver()) this.#keep(this.#reader.keptBytes >= keptBytesMax);
   }
 
   /** All replies are written. */
   #onIdle(): void {
     this.#since = this.#lane.sweptAt;
-    if (this.#state === 'leaving') this.#goOnLeaving();
+    if (this.#state === 'leaving') this.#handsOver();
     else if (this.#state === 'open' && this.#lane.closing && this.#reader.keptBytes === 0) this.socket.destroySoon();
   }
 
-  #goOnLeaving(): void {
-    if (this.#state === 'leaving' && this.replies.idle && this.replies.read) this.#handOver();
-  }
-
-  #handOver(): void {
+  /** Hands the socket over, if all earlier replies are written and read. */
+  #handsOver(): boolean {
+    if (!this.replies.idle || !this.replies.read) return false;
     const { socket } = this;
-    this.#detach();
-    if (socket.destroyed) return;
-    this.#lane.context.metrics.countHandOver(this.#whyLeaving);
-    this.#lane.handOver(socket, this.#reader.takeRest());
-    if (this.#paused) socket.resume();
-  }
-
-  #detach(): void {
-    const { socket } = this;
-    this.#state = 'closed';
-    this.#lane.forget(this);
-    this.#lane.context.arriving.release(this);
+    this.#forget();
+    if (socket.destroyed) return true;
     socket.off('data', this.#onData);
     socket.off('end', this.#onEnd);
     socket.off('drain', this.#advance);
     socket.off('error', this.#onError);
     socket.off('timeout', this.#onTimeout);
+    this.#lane.context.metrics.countHandOver(this.#whyLeaving);
+    this.#lane.handOver(socket, this.#reader.takeRest());
+    if (this.#paused) socket.resume();
+    return true;
+  }
+
+  #forget(): void {
+    this.#state = 'closed';
+    this.#lane.forget(this);
+    this.#lane.context.arriving.release(this);
   }
 }

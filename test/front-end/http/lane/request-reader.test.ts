@@ -33,6 +33,14 @@ function readAll(reader: RequestReader, text: string): (string | readonly [strin
 const get = 'GET /db/a/kv/k HTTP/1.1\r\nHost: a\r\n\r\n';
 const post = 'POST /db/a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"€"';
 
+function long(bytes: number): string {
+  return `GET /db/a/kv/k HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(bytes)}`;
+}
+
+function body(bytes: number): string {
+  return `POST /db/a HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`;
+}
+
 test('lane: what it takes, and what it leaves, is what Node’s parser reads', async (t) => {
   const seed = Math.floor(Math.random() * 2 ** 31);
   const report = await fuzzLane(seed, 8000);
@@ -55,8 +63,6 @@ test('lane: requests are whole or incomplete, wherever the bytes are cut', () =>
 });
 
 test('lane: heads over 8 KiB, bodies over 64 KiB or the limit, and what is no request are left at once', () => {
-  const long = (bytes: number): string => `GET /db/a/kv/k HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(bytes)}`;
-  const body = (bytes: number): string => `POST /db/a HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`;
   assert.deepEqual(readAll(newReader(), `${long(8000)}\r\n\r\n${get}`).length, 2);
   assert.deepEqual(readAll(newReader(), long(9000)), ['head']);
   assert.deepEqual(readAll(newReader(), `${long(9000)}\r\n\r\n`), ['head']);
