@@ -93,4 +93,9 @@ export const respCommandNames = [
   'punsubscribe',
   'publish',
   'pubsub',
+  'eval',
+  'evalsha',
+  'eval_ro',
+  'evalsha_ro',
+  'script',
 ] as const;

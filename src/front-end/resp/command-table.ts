@@ -9,6 +9,7 @@ import { lockCommands } from './commands/locks.ts';
 import { manyStepCommands } from './commands/many-steps.ts';
 import { pubSubCommands } from './commands/pubsub.ts';
 import { scanCommands } from './commands/scan.ts';
+import { scriptCommands } from './commands/scripts.ts';
 import { serverCommands } from './commands/server.ts';
 import { stringCommands } from './commands/strings.ts';
 import { stringPartCommands } from './commands/string-parts.ts';
@@ -28,5 +29,6 @@ export const commandTable: ReadonlyMap<string, RespCommandSpec> = new Map(
     ...lockCommands,
     ...watchCommands,
     ...pubSubCommands,
+    ...scriptCommands,
   ].map((spec) => [spec.name, spec]),
 );

@@ -114,6 +114,30 @@ export interface RespCommandSpec {
   readonly plan: (args: readonly string[], client: RespClient) => Plan;
 }
 
+/** A script with what it is given. */
+export interface ScriptCall {
+  /** SHA-1 of the source, in hex. */
+  readonly sha: string;
+  readonly source: string;
+  readonly keys: readonly string[];
+  /** The same as bytes. */
+  readonly names: readonly string[];
+  readonly args: readonly string[];
+  readonly readOnly: boolean;
+}
+
+/** Runs scripts and knows those that were loaded, see `scripts/scripts.ts`. */
+export interface ScriptRunner {
+  /** Returns the source of a script that this front end knows. */
+  known(account: string, sha: string): string | undefined;
+  /** Asks the other front ends, too. */
+  find(account: string, sha: string, done: (source: string | undefined) => void): void;
+  /** @param done is given the error of a source that is wrong */
+  load(client: RespClient, source: string, done: (wrong: string | undefined, sha: string) => void): void;
+  clear(account: string, done: () => void): void;
+  run(client: RespClient, call: ScriptCall, done: (text: string) => void): void;
+}
+
 /** What all connections of one door share. */
 export interface RespContext
   extends Pick<
@@ -140,6 +164,7 @@ export interface RespContext
   readonly cursors: ScanCursors;
   readonly channels: Channels;
   readonly keyNotifications: KeyNotifications;
+  readonly scripts: ScriptRunner;
   /** Bytes of replies that one client may leave unread. */
   readonly unreadBytesMax: number;
   readonly port: () => number;

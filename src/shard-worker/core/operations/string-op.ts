@@ -18,62 +18,69 @@ import {
 import { kinds } from '../../../protocol/record.ts';
 import { bytesOfJson, isString, jsonOfBytes, lengthOfJson } from '../../../protocol/string-value.ts';
 import { unreachable } from '../../../shared/assert.ts';
-import { opsBytesMax, tillMsMax } from '../../../shared/limits.ts';
+import { opsBytesMax, tillMsMax, type Limits } from '../../../shared/limits.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { SectionBehaviour } from './behaviour.ts';
 import { addDouble, addInteger } from './string-numbers.ts';
 
 type Op<Kind extends StringOp['kind']> = Extract<StringOp, { kind: Kind }>;
-type Evaluation = BatchEvaluation;
+/** What operations need of the batch that is evaluated. A script that works on a copy of keys has another. */
+export type StringOpTarget = Pick<BatchEvaluation, 'now' | 'writeSet' | 'opsBytes' | 'failed' | 'fail' | 'entry'> & {
+  readonly state: { readonly limits: Pick<Limits, 'value_bytes_max'> };
+};
+type Evaluation = StringOpTarget;
 /** What a key has now, with what the batch itself has done to it so far. */
 type Current = Pick<Entry, 'till'> & { readonly value: string };
 
 export const opsBehaviour: SectionBehaviour<'ops'> = {
-  evaluate(evaluation, op) {
-    // Most writes need not know what they replace.
-    if (op.kind === 'set') return isBlind(op) ? setBlindly(evaluation, op) : set(evaluation, op);
-    const current = currentOf(evaluation, op.key);
-    switch (op.kind) {
-      case 'get':
-        return current?.value ?? resultNil;
-      case 'delete':
-        return remove(evaluation, op, current);
-      case 'expire':
-        return expire(evaluation, op, current);
-      case 'persist':
-        return current === undefined || current.till === 0
-          ? no
-          : (put(evaluation, op.key, { value: current.value, till: 0 }) ?? yes);
-      case 'add':
-        return add(evaluation, op, current);
-      case 'addFloat':
-        return addFloat(evaluation, op, current);
-      case 'append':
-        return append(evaluation, op, current);
-      case 'setRange':
-        return setRange(evaluation, op, current);
-      case 'range':
-        return range(evaluation, op, current);
-      case 'length':
-        return current === undefined || !spend(evaluation, current.value) ? no : `:${lengthOfJson(current.value)}`;
-      case 'exists':
-        return current === undefined ? no : yes;
-      case 'ttl':
-        return ttl(evaluation, op, current);
-      case 'version':
-        return `:${evaluation.entry(kinds.kv, op.key)?.rev ?? 0}`;
-      case 'getBit':
-        return current === undefined || !spend(evaluation, current.value)
-          ? no
-          : `:${bitOf(bytesOfJson(current.value), op.offset)}`;
-      case 'setBit':
-        return setBit(evaluation, op, current);
-      default:
-        return unreachable(op);
-    }
-  },
+  evaluate: evaluateOp,
   members: ({ results }) => `"Ops":${JSON.stringify(results.ops)},`,
 };
+
+/** Does one operation on what those before it left. */
+export function evaluateOp(evaluation: StringOpTarget, op: StringOp): StringOpResult {
+  // Most writes need not know what they replace.
+  if (op.kind === 'set') return isBlind(op) ? setBlindly(evaluation, op) : set(evaluation, op);
+  const current = currentOf(evaluation, op.key);
+  switch (op.kind) {
+    case 'get':
+      return current?.value ?? resultNil;
+    case 'delete':
+      return remove(evaluation, op, current);
+    case 'expire':
+      return expire(evaluation, op, current);
+    case 'persist':
+      return current === undefined || current.till === 0
+        ? no
+        : (put(evaluation, op.key, { value: current.value, till: 0 }) ?? yes);
+    case 'add':
+      return add(evaluation, op, current);
+    case 'addFloat':
+      return addFloat(evaluation, op, current);
+    case 'append':
+      return append(evaluation, op, current);
+    case 'setRange':
+      return setRange(evaluation, op, current);
+    case 'range':
+      return range(evaluation, op, current);
+    case 'length':
+      return current === undefined || !spend(evaluation, current.value) ? no : `:${lengthOfJson(current.value)}`;
+    case 'exists':
+      return current === undefined ? no : yes;
+    case 'ttl':
+      return ttl(evaluation, op, current);
+    case 'version':
+      return `:${evaluation.entry(kinds.kv, op.key)?.rev ?? 0}`;
+    case 'getBit':
+      return current === undefined || !spend(evaluation, current.value)
+        ? no
+        : `:${bitOf(bytesOfJson(current.value), op.offset)}`;
+    case 'setBit':
+      return setBit(evaluation, op, current);
+    default:
+      return unreachable(op);
+  }
+}
 
 const yes = ':1';
 const no = ':0';
