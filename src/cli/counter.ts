@@ -1,5 +1,5 @@
 /** `dragonlock counter`: get, add, set, max, min, reset. */
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import type { Invocation } from './invocation.ts';
 import { parseInteger } from './parse.ts';
 

@@ -1,5 +1,5 @@
 /** `dragonlock kv`: get, put, del, list; `watch` is in kv-watch.ts. */
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import { formatKey, wireEntry } from './format.ts';

@@ -2,7 +2,7 @@
  * Checks a batch and writes it as the HTTP API has it. Every mistake that can be seen here is refused here, in the names
  * that the caller has written: the server would name the fields of the wire, and count in seconds.
  */
-import { lockDurMsMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';
+import { limitPerMsMax, lockDurMsMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';
 import type {
   AtomicOperation,
   Batch,
@@ -10,9 +10,10 @@ import type {
   BatchLock,
   CheckOperation,
   Guard,
+  LimitOperation,
   SetOperation,
 } from './batch.ts';
-import { anId, anInteger, durationMs, invalid, type Duration, type MsRange } from './checks.ts';
+import { anId, anInteger, durationMs, gotText, invalid, type Duration, type MsRange } from './checks.ts';
 import { checkJson } from './json-values.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 
@@ -22,6 +23,7 @@ export type WireBatch = Record<string, unknown>;
 export const batchNames: NamesOf<Batch> = {
   guard: true,
   check: true,
+  limit: true,
   atomic: true,
   get: true,
   set: true,
@@ -31,6 +33,7 @@ export const batchNames: NamesOf<Batch> = {
 };
 const guardNames: NamesOf<Guard> = { id: true, fence: true };
 const checkNames: NamesOf<CheckOperation> = { key: true, version: true, exists: true };
+const limitNames: NamesOf<LimitOperation> = { key: true, rate: true, per: true, burst: true, cost: true, wait: true };
 const addNames = { key: true, add: true, floor: true, ceil: true } as const;
 const maxNames = { key: true, max: true } as const;
 const minNames = { key: true, min: true } as const;
@@ -44,11 +47,12 @@ const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode
 /** @throws InvalidError, before anything is sent */
 export function toWire(batch: Batch): WireBatch {
   checkOptions(batch, batchNames);
-  const { guard, check, atomic, get, set, lock, unlock, idempotency } = batch;
-  for (const [name, list] of Object.entries({ guard, check, atomic, get, set })) checkList(list, name);
+  const { guard, check, limit, atomic, get, set, lock, unlock, idempotency } = batch;
+  for (const [name, list] of Object.entries({ guard, check, limit, atomic, get, set })) checkList(list, name);
   const wire: WireBatch = {};
   if (guard?.length) wire['Guard'] = guard.map(guardToWire);
   if (check?.length) wire['Check'] = check.map(checkToWire);
+  if (limit?.length) wire['Limit'] = limit.map((operation, i) => limitToWire(operation, i, lock !== undefined));
   if (atomic?.length) wire['Atomic'] = atomic.map(atomicToWire);
   if (get?.length) wire['KVGet'] = get.map((key, i) => anId(key, `get[${i}]`));
   if (set?.length) wire['KVSet'] = set.map(setToWire);
@@ -78,6 +82,24 @@ function checkToWire(check: CheckOperation, i: number): object {
   }
   if (exists !== undefined && typeof exists !== 'boolean') throw invalid(`${place}.exists: expected true or false`);
   return { Key: anId(key, `${place}.key`), Version: integerIf(version, `${place}.version`, 0), Exists: exists };
+}
+
+function limitToWire(operation: LimitOperation, i: number, hasLock: boolean): object {
+  const place = `limit[${i}]`;
+  checkOptions(operation, limitNames, place);
+  const { key, rate, per, burst, cost, wait } = operation;
+  if (typeof rate !== 'number' || !(rate > 0 && rate < Infinity))
+    throw invalid(`${place}.rate: expected a number above 0, got ${gotText(rate)}`);
+  const Wait = secondsIf(wait, `${place}.wait`, { min: 0, max: waitMsMax });
+  if (hasLock && Wait) throw invalid(`${place}.wait: not together with lock, whose lease would run meanwhile`);
+  return {
+    Key: anId(key, `${place}.key`),
+    Rate: rate,
+    Per: secondsIf(per, `${place}.per`, { min: 1, max: limitPerMsMax }),
+    Burst: integerIf(burst, `${place}.burst`, 1),
+    Cost: integerIf(cost, `${place}.cost`, 0),
+    Wait,
+  };
 }
 
 function atomicToWire(operation: AtomicOperation, i: number): object {

@@ -10,6 +10,8 @@ export interface Batch {
   readonly guard?: readonly Guard[] | undefined;
   /** Only if the keys have these versions (0: the key does not exist), or exist or not, as each item says. */
   readonly check?: readonly CheckOperation[] | undefined;
+  /** Only if these rate limits have so much left, which is taken then. Otherwise: `LimitedError`. */
+  readonly limit?: readonly LimitOperation[] | undefined;
   /** Changes of counters. */
   readonly atomic?: readonly AtomicOperation[] | undefined;
   /** Keys to read. The values are those from before this batch's `set`. */
@@ -57,6 +59,25 @@ export type CheckOperation =
       /** Not together with `exists`. */
       readonly version?: undefined;
     };
+
+/** Takes from a rate limit. Its parameters come with each call, and hold from then on. */
+export interface LimitOperation {
+  /** Name of the limit. */
+  readonly key: string;
+  /** How much comes back in each `per`; with at most three decimals. */
+  readonly rate: number;
+  /** Milliseconds, or `'1m'`. Default: 1 second. At most 31 days. */
+  readonly per?: Duration | undefined;
+  /** The most that can be there at once. Default: `rate`, rounded up. */
+  readonly burst?: number | undefined;
+  /** How much to take. Default 1. 0: only look. */
+  readonly cost?: number | undefined;
+  /**
+   * Milliseconds, or `'10s'`, at most 5 minutes. If there is enough within this time, it is taken at once, and the call
+   * ends when that time has come. Default 0. Not together with `lock`.
+   */
+  readonly wait?: Duration | undefined;
+}
 
 /** A change of a counter. */
 export type AtomicOperation =
@@ -140,6 +161,8 @@ export interface BatchIdempotency {
 export interface BatchResult {
   /** The revision of the commit, or of the read. */
   readonly rev: number;
+  /** In the order of `limit`. */
+  readonly limit: readonly LimitTaken[];
   /** In the order of `atomic`. */
   readonly atomic: readonly CounterResult[];
   /** In the order of `get`; undefined: there is no such key. */
@@ -148,6 +171,16 @@ export interface BatchResult {
   readonly set: readonly SetResult[];
   /** The lock that the batch has taken or extended. */
   readonly lock?: Grant;
+}
+
+/** A rate limit after something was taken. */
+export interface LimitTaken {
+  /** Name of the limit. */
+  readonly key: string;
+  /** How much is left. */
+  readonly left: number;
+  /** Milliseconds until all of the burst is there again. */
+  readonly resetMs: number;
 }
 
 /** A counter after its change. */
@@ -202,56 +235,12 @@ export interface Recover {
   readonly why: 'expired' | 'forced';
 }
 
-/** The reply to a batch, as documented for `POST /db/:acc`. */
-interface WireResult {
-  readonly Rev: number;
-  readonly Atomic?: readonly { Key: string; Value: number; Old: number }[];
-  readonly KV?: readonly WireEntry[];
-  readonly KVSet?: readonly { Key: string; Version: number; Deleted?: boolean }[];
-  readonly Lock?: number;
-  readonly TillMs?: number;
-  readonly Recover?: { Lock: number; Meta?: unknown; Why: 'expired' | 'forced' };
-}
-
-export interface WireEntry {
-  readonly Key: string;
-  readonly Version: number;
-  readonly Value?: unknown;
-  readonly TillMs?: number;
-}
-
-export function fromWire(body: object): BatchResult {
-  const { Rev, Atomic = [], KV = [], KVSet = [], Lock, TillMs, Recover } = body as WireResult;
-  return {
-    rev: Rev,
-    atomic: Atomic.map(({ Key, Value, Old }) => ({ key: Key, value: Value, old: Old })),
-    get: KV.map(entryOf),
-    set: KVSet.map(({ Key, Version, Deleted }) => ({
-      key: Key,
-      version: Version,
-      ...(Deleted !== undefined && { deleted: Deleted }),
-    })),
-    ...(Lock !== undefined && { lock: grantOf(Lock, TillMs!, Recover) }),
-  };
-}
-
-function grantOf(fence: number, till: number, recover: WireResult['Recover']): Grant {
-  if (recover === undefined) return { fence, till };
-  const { Lock, Meta, Why } = recover;
-  return { fence, till, recover: { fence: Lock, why: Why, ...(Meta !== undefined && { meta: Meta }) } };
-}
-
-export function entryOf({ Key, Version, Value, TillMs }: WireEntry): Entry | undefined {
-  if (Version === 0) return undefined;
-  const entry = { key: Key, version: Version, value: Value };
-  return TillMs === undefined ? entry : { ...entry, till: TillMs };
-}
-
 /** Names everything that the batch reads or writes. Calls of one client that share a name keep their order. */
 export function namesIn(batch: Batch): string[] {
   const names: string[] = [];
   for (const { id } of batch.guard ?? []) names.push(lockName(id));
   for (const { key } of batch.check ?? []) names.push(keyName(key));
+  for (const { key } of batch.limit ?? []) names.push(limitName(key));
   for (const { key } of batch.atomic ?? []) names.push(counterName(key));
   for (const key of batch.get ?? []) names.push(keyName(key));
   for (const { key } of batch.set ?? []) names.push(keyName(key));
@@ -262,6 +251,7 @@ export function namesIn(batch: Batch): string[] {
 
 export const keyName = (key: string): string => `k${key}`;
 export const counterName = (key: string): string => `c${key}`;
+export const limitName = (key: string): string => `g${key}`;
 export const sequenceName = (key: string): string => `s${key}`;
 export const lockName = (id: string): string => `l${id}`;
 export const mutexName = (id: string): string => `m${id}`;

@@ -7,6 +7,7 @@ import { DragonLockError } from './errors.ts';
 const fields: Readonly<Record<string, string>> = {
   Guard: 'guard',
   Check: 'check',
+  Limit: 'limit',
   Atomic: 'atomic',
   KVGet: 'get',
   KVSet: 'set',
@@ -36,6 +37,11 @@ const members: Readonly<Record<string, string>> = {
   Floor: 'floor',
   Ceil: 'ceil',
   IfEq: 'ifEq',
+  Rate: 'rate',
+  Per: 'per',
+  Burst: 'burst',
+  Cost: 'cost',
+  Wait: 'wait',
   LockID: 'id',
   Lock: 'fence',
 };

@@ -163,6 +163,29 @@ export class OutOfBoundsError extends DragonLockError {
   }
 }
 
+/** A rate limit has less left than was asked for; nothing was taken. */
+export class LimitedError extends DragonLockError {
+  /** Name of the limit. */
+  get key(): string {
+    return String(this.details['Key']);
+  }
+
+  /** How much is left of it. */
+  get left(): number {
+    return Number(this.details['Left']);
+  }
+
+  /** Milliseconds until all of its burst is there again. */
+  get resetMs(): number {
+    return Number(this.details['ResetMs']);
+  }
+
+  /** Milliseconds until it has so much, if nobody else takes it. */
+  get retryAfterMs(): number {
+    return Number(this.details['RetryAfterMs']);
+  }
+}
+
 /** An earlier request used one of the batch's idempotency ids. */
 export class DuplicateRequestError extends DragonLockError {
   /** The ids of the batch that were used before. */

@@ -80,6 +80,11 @@ export const errorCodes = {
     retryable: true,
     meaning: 'The account uses more than its limit of requests or mutexes; `Quota` and `Limit` name it.',
   },
+  limited: {
+    status: 429,
+    retryable: true,
+    meaning: 'A rate limit has less left than was asked for; `RetryAfterMs` says when it has so much.',
+  },
   internal: {
     status: 500,
     retryable: true,

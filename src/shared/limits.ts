@@ -133,6 +133,10 @@ export const watchWaitMsDefault = 30 * 1000;
 /** KV and idempotency records may live for ten years; longer is almost certainly a mistake in the unit. */
 export const ttlMsMax = 10 * 366 * 24 * 60 * 60 * 1000;
 export const idempotencyTtlMsDefault = 24 * 60 * 60 * 1000;
+/** `Rate`, `Per`, and `Burst` and `Cost` of a rate limit. */
+export const limitRateMax = 1_000_000_000;
+export const limitPerMsMax = 31 * 24 * 60 * 60 * 1000;
+export const limitAmountMax = 1_000_000_000;
 /** The latest end of a key that Redis clients give: what the journal has six bytes for. */
 export const tillMsMax = 2 ** 48 - 1;
 /** Bytes of values that the Redis operations of one batch take apart or put together: tens of milliseconds at most. */

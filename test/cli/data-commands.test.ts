@@ -93,6 +93,21 @@ test('counter and seq: print values; a condition that does not hold exits with 1
   assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
 });
 
+test('limit: prints what is left; exits with 1 when there is too little', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const limit = (code: number, ...args: string[]): Promise<string> =>
+    prints(t, ['limit', 'api', '--rate', '2', '--per', '1h', ...args], { url }, code);
+  assert.equal(await limit(0), '1\n');
+  assert.equal(await limit(0, '--cost', '0'), '1\n');
+  assert.equal(await limit(1, '--cost', '2'), '');
+  assert.equal(await limit(0, '--burst', '20', '--cost', '5'), '14\n');
+  assert.match(await limit(1, '--cost', '2', '--json'), /^{"Key":"api","Allowed":false,"Left":0,/);
+  await limit(64, '--cost', '3');
+  await prints(t, ['limit', 'api', '--rate', 'many'], { url }, 64);
+  await prints(t, ['limit', 'api'], { url }, 64);
+  assert.equal(await prints(t, ['limit', 'slow', '--rate', '20', '--burst', '1', '--wait', '5s'], { url }), '0\n');
+});
+
 test('batch: reads JSON of the HTTP API and prints its reply, for an array too', async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
   const batch = (input: string, code = 0): Promise<string> => prints(t, ['batch', '-f', '-'], { url, input }, code);

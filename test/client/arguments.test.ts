@@ -64,6 +64,7 @@ test('every call refuses an option that does not exist, and sends nothing', asyn
     'watch.prefix': () => loose(client.watch)['prefix']!('k', wrong),
     batch: () => loose(client)['batch']!({}, wrong),
     'batch of nonsense': () => loose(client)['batch']!(wrong),
+    limit: () => loose(client)['limit']!('k', wrong),
     lock: () => loose(client)['lock']!('k', wrong),
     mutex: () => loose(client)['mutex']!('k', wrong),
     withLock: () => loose(client)['withLock']!('k', wrong, run),

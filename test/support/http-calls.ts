@@ -3,6 +3,7 @@
  * command. The body of a batch is the contract's, everything else goes over REST.
  */
 import { unreachable } from '../../src/shared/assert.ts';
+import type { LimitOperation } from '../../src/protocol/operations/limit.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
@@ -53,7 +54,7 @@ export function httpCall(command: Command): HttpCall {
 
 /** Only for the format `batch`. */
 export function batchBody(batch: Batch): object {
-  const { lock, unlock, guard, check, idempotency, counter, get, set } = batch;
+  const { lock, unlock, guard, check, idempotency, limit, counter, get, set } = batch;
   return {
     ...(lock && {
       LockID: lock.id,
@@ -71,6 +72,7 @@ export function batchBody(batch: Batch): object {
       IdempotencyTTL: idempotency.ttlMs / 1000,
       ...(idempotency.mode === 'replay' && { IdempotencyMode: 'replay' }),
     }),
+    ...(limit && { Limit: limit.map(limitItem) }),
     ...(counter && { Atomic: counter.map(atomicItem) }),
     ...(get && { KVGet: get }),
     ...(set && { KVSet: set.map(setItem) }),
@@ -111,6 +113,11 @@ function restCall(db: string, batch: Batch): HttpCall {
         method: 'DELETE',
         target: `${db}/lock/${unlock!.id}${unlockQuery(unlock!)}`,
       };
+    case 'limit.take': {
+      const { Key, ...parameters } = limitItem(batch.limit![0]!);
+      const lower = Object.entries(parameters).map(([name, value]) => [name.toLowerCase(), value]);
+      return { method: 'POST', target: `${db}/limit/${Key}${query(Object.fromEntries(lower))}` };
+    }
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');
@@ -141,6 +148,20 @@ function addQuery({ n, floor, ceil }: CounterOperation): string {
 function atomicItem({ key, op, n, ifEq, floor, ceil }: CounterOperation): object {
   const name = { add: 'Add', set: 'Set', max: 'Max', min: 'Min', get: 'Get', reset: 'Reset' }[op];
   return { Key: key, [name]: n, IfEq: ifEq, Floor: floor, Ceil: ceil };
+}
+
+function limitItem({ key, rateThousandths, perMs, burst, cost, waitMs }: LimitOperation): {
+  readonly Key: string;
+  readonly [name: string]: string | number;
+} {
+  return {
+    Key: key,
+    Rate: rateThousandths / 1000,
+    Per: perMs / 1000,
+    Burst: burst,
+    Cost: cost,
+    ...(waitMs > 0 && { Wait: waitMs / 1000 }),
+  };
 }
 
 function setItem({ key, value, version, ttlMs }: SetOperation): object {

@@ -86,6 +86,8 @@ export class HttpCommands {
 
 class HttpHabits extends LearningHabits {
   padBytes = 0;
+  /** So that windows can be counted. */
+  override readonly otherLimits = 0;
 
   override value(): string {
     const value = super.value();
@@ -103,6 +105,10 @@ class HttpHabits extends LearningHabits {
 
   override waitMs(): number {
     return super.waitMs() / 5;
+  }
+
+  override heldMs(): number {
+    return this.one([0, 0, 100]);
   }
 
   override rememberMs(): number {

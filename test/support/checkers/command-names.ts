@@ -16,6 +16,7 @@ export function namesOf(call: Command): string[] {
   if (call.guard) for (const { id } of call.guard) names.push(nameOf('lock', account, id));
   if (call.check) for (const { key } of call.check) names.push(nameOf('kv', account, key));
   if (call.idempotency) for (const id of call.idempotency.ids) names.push(nameOf('stored', account, id));
+  if (call.limit) for (const { key } of call.limit) names.push(nameOf('limit', account, key));
   if (call.counter) for (const { key } of call.counter) names.push(nameOf('counter', account, key));
   if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
   if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
@@ -26,11 +27,12 @@ export function namesOf(call: Command): string[] {
 /** Those that it may change. */
 export function changedBy(call: Command): string[] {
   if (call.kind !== 'batch') return [];
-  const { counter, sequence, ops, ...rest } = { ...call, guard: [], check: [], get: [] };
+  const { counter, sequence, limit, ops, ...rest } = { ...call, guard: [], check: [], get: [] };
   return namesOf({
     ...rest,
     ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
     counter: (counter ?? []).filter(({ op }) => op !== 'get'),
+    limit: (limit ?? []).filter(({ cost }) => cost > 0),
     ops: (ops ?? []).filter(mayWrite),
   });
 }
@@ -46,6 +48,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     idempotency,
     guard = [],
     check = [],
+    limit = [],
     counter = [],
     get = [],
     set = [],
@@ -61,6 +64,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
     guard: guard.filter(({ id }) => stays('lock', id)),
     check: check.filter(({ key }) => stays('kv', key)),
+    limit: limit.filter(({ key }) => stays('limit', key)),
     counter: counter.filter(({ key }) => stays('counter', key)),
     get: get.filter((key) => stays('kv', key)),
     set: set.filter(({ key }) => stays('kv', key)),

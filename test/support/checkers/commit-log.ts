@@ -15,6 +15,7 @@ import {
   type Lease,
   type LockEntry,
   type KvEntry,
+  type LimitEntry,
   type NumberEntry,
   type StoredEntry,
 } from '../contract/state.ts';
@@ -108,6 +109,11 @@ export function effectDiffers(entry: Entry | undefined, effect: LogEffect, rev: 
       const stored = storedIn(value);
       return difference({ fingerprint, body, till: expected, rev }, { ...stored, till });
     }
+    case 'g'.charCodeAt(0): {
+      const { full, at, till: expected } = entry as LimitEntry;
+      const [atMs, taken] = JSON.parse(value) as [number, number];
+      return difference({ full, at, till: expected }, { full: atMs * 1000 + taken, at: atMs, till });
+    }
     default:
       return difference((entry as NumberEntry).n, Number(value));
   }
@@ -164,6 +170,10 @@ export function entryOf(name: string, value: string, till: number, rev: number):
     }
     case 'i':
       return { ...storedIn(value), till: exactly(till) };
+    case 'g': {
+      const [at, taken] = JSON.parse(value) as [number, number];
+      return { full: exactly(at * 1000 + taken), at: exactly(at), till: exactly(till) };
+    }
     default:
       return { n: Number(value) };
   }

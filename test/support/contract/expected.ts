@@ -16,6 +16,7 @@ export interface Body {
   readonly Waiters?: number;
   readonly Recover?: Body;
   readonly Failed?: readonly Body[];
+  readonly Limit?: readonly Body[];
   readonly Atomic?: readonly Body[];
   readonly KV?: readonly Body[];
   readonly KVSet?: readonly Body[];

@@ -7,7 +7,7 @@ import type { SeededRandom } from '../seeded-random.ts';
 import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
-export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id';
+export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit';
 
 export abstract class Habits {
   readonly random: SeededRandom;
@@ -16,6 +16,8 @@ export abstract class Habits {
   readonly owners: readonly string[] = ['o0', 'o0', 'o0', 'o1'];
   readonly prefixes: readonly string[] = [''];
   readonly limitMax: number = 6;
+  /** In a hundred calls of a rate limit: those with other parameters than usual. */
+  readonly otherLimits: number = 10;
 
   constructor(random: SeededRandom) {
     this.random = random;
@@ -97,6 +99,11 @@ export abstract class Habits {
   /** How many numbers of a sequence. */
   count(): number {
     return 1 + this.below(3);
+  }
+
+  /** For how long a reply may be held. */
+  heldMs(): number {
+    return this.one([0, 50, 500]);
   }
 
   /** To change a counter by, or to. */

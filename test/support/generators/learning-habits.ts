@@ -26,6 +26,7 @@ export class LearningHabits extends Habits {
       lock: named('l'),
       mutex: named('m'),
       id: named('i', things * 4),
+      limit: named('g', 2),
     };
   }
 

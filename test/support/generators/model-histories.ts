@@ -41,6 +41,7 @@ const mix: Mix = {
   'sequence.get': 1,
   'sequence.next': 3,
   'sequence.reset': 1,
+  'limit.take': 6,
   'lock.acquire': 10,
   'lock.release': 10,
   'lock.inspect': 5,
@@ -56,6 +57,7 @@ const chances = {
   guard: 15,
   check: 20,
   idempotency: 35,
+  limit: 10,
   counter: 40,
   get: 40,
   set: 50,
@@ -88,6 +90,7 @@ class ModelHabits extends Habits {
     lock: ['l0', 'l1', 'l2'],
     mutex: ['m0', 'm1'],
     id: ['i0', 'i1', 'i2'],
+    limit: ['g0', 'g1', 'g2'],
   };
   readonly #state: ContractState;
 

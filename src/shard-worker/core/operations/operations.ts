@@ -10,6 +10,7 @@ import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
 import { counterBehaviour, counterFormats } from './counter.ts';
 import { checkBehaviour, getBehaviour, kvFormats, listKeys, setBehaviour, watchKey } from './kv.ts';
+import { limitBehaviour, limitFormats } from './limit.ts';
 import {
   guardBehaviour,
   inspectLock,
@@ -28,6 +29,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   unlock: unlockBehaviour,
   lock: lockBehaviour,
   check: checkBehaviour,
+  limit: limitBehaviour,
   counter: counterBehaviour,
   sequence: sequenceBehaviour,
   get: getBehaviour,
@@ -40,6 +42,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...counterFormats,
   ...sequenceFormats,
   ...lockFormats,
+  ...limitFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
