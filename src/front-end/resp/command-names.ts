@@ -98,4 +98,8 @@ export const respCommandNames = [
   'eval_ro',
   'evalsha_ro',
   'script',
+  'save',
+  'shutdown',
+  'monitor',
+  'debug',
 ] as const;
