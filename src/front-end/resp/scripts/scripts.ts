@@ -72,6 +72,10 @@ export class Scripts implements ScriptRunner {
     return this.#cache.get(account, sha);
   }
 
+  add(account: string, sha: string, source: string): void {
+    this.#cache.add(account, sha, source);
+  }
+
   find(account: string, sha: string, done: (source: string | undefined) => void): void {
     const source = this.#cache.get(account, sha);
     if (source !== undefined) return done(source);
@@ -102,7 +106,6 @@ export class Scripts implements ScriptRunner {
     const most = Math.floor(context.limits.batch_operations_max / opsOfKey);
     if (names.length > most)
       return done(errorText(`ERR a script has at most ${most} keys (limits.batch_operations_max)`));
-    this.#cache.add(account, call.sha, call.source);
     const run: Run = {
       account,
       footprint: { names: names.map((key) => nameOf(account, key)) },
