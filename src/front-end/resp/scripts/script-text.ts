@@ -3,7 +3,7 @@
 const whiteSpace = /[ \t\r\n\f\v]/;
 const word = /[A-Za-z0-9_]/;
 /** Two of these may be one token, or begin a comment. */
-const joining = /[-=~<>.[\]]/;
+const joining = /[-=~<>.[]/;
 
 /** Leaves comments out, and white space but where it parts two tokens that would be another together; plain strings get double quotes. */
 export function normalisedScript(source: string): string {
