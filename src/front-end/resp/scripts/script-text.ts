@@ -31,7 +31,8 @@ export function normalisedScript(source: string): string {
     } else if (char === '"' || char === "'") {
       const end = endOfString(source, at);
       const inner = source.slice(at + 1, end - 1);
-      add(/["'\\]/.test(inner) ? source.slice(at, end) : `"${inner}"`);
+      const isPlain = end - at > 1 && source[end - 1] === char && !/["'\\]/.test(inner);
+      add(isPlain ? `"${inner}"` : source.slice(at, end));
       at = end;
     } else {
       if (whiteSpace.test(char)) space = true;
