@@ -97,7 +97,7 @@ function touchesOrSets(write: Write): KnownScript {
 }
 
 /** Adds to the time to live, or replaces it, if the value is the token and there is one. */
-const extends_: KnownScript = (keys, args) => {
+const extendsIt: KnownScript = (keys, args) => {
   const call = oneLock(keys, args, 2);
   if (call === undefined || args.length !== 3) return undefined;
   const { key, token: value, ms } = call;
@@ -152,7 +152,7 @@ export const knownScripts = {
   touch: touches,
   'touch or set': touchesOrSets(whether),
   'touch or set, true': touchesOrSets(trueOrNil),
-  extend: extends_,
+  extend: extendsIt,
   acquire: acquires,
   reset: resets,
   'release each': releasesEach,

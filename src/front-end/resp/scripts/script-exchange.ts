@@ -51,7 +51,7 @@ export class ScriptExchange {
     this.#options = options;
     if (options.frontEnds === 1) return;
     this.#channel = new BroadcastChannel(`dragonlock scripts ${options.boot}`);
-    this.#channel.onmessage = (event) => this.#receive((event as { readonly data: Message }).data);
+    this.#channel.addEventListener('message', (event) => this.#receive((event as { readonly data: Message }).data));
     (this.#channel as unknown as { unref(): void }).unref();
   }
 

@@ -40,6 +40,10 @@ before(async () => {
 
 const now = 1_700_000_000_000;
 
+function byKey(effects: ScriptResult['effects']): ScriptResult['effects'] {
+  return effects.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+}
+
 function byLua(
   source: string,
   keys: readonly string[],
@@ -76,7 +80,6 @@ for (const [name, known] of Object.entries(knownScripts)) {
             )
           : plan.failed!('precondition_failed', writers[2]);
         assert.equal(reply, lua.reply);
-        const byKey = (effects: ScriptResult['effects']) => effects.toSorted((a, b) => (a.key < b.key ? -1 : 1));
         assert.deepEqual(byKey(copy.effects()), byKey(lua.effects));
       }),
       seeded(300),
