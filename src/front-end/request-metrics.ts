@@ -23,15 +23,21 @@ export function operationOfCall(name: CallName): Operation {
   return name.replace('.', '_') as Operation;
 }
 
-/** The label of a command of a Redis client: `dl.lock` is `resp_dl_lock`. */
-export function operationOfCommand(name: string): RespLabel {
-  return `resp_${name.replace('.', '_')}`;
+const unknownCommand: RespLabel = 'resp_unknown';
+const respOperations: ReadonlyMap<string, RespLabel> = new Map(
+  respCommandNames.map((name) => [name, `resp_${name.replace('.', '_')}`]),
+);
+
+/** The label of a command of a Redis client: `dl.lock` is `resp_dl_lock`; undefined: there is no such command. */
+export function operationOfCommand(name: string | undefined): Operation {
+  return respOperations.get(name ?? '') ?? unknownCommand;
 }
 
 export const operations: readonly Operation[] = [
   ...callList.map(([name]) => operationOfCall(name)),
   ...otherOperations,
-  ...[...respCommandNames, 'unknown'].map(operationOfCommand),
+  ...respOperations.values(),
+  unknownCommand,
 ];
 
 /** Buckets double from 32 µs to about 268 s; the last one is +Inf. */

@@ -9,6 +9,7 @@ import { Habits, type Named } from '../support/generators/habits.ts';
 import { once } from '../support/generators/idempotency.ts';
 import { kv, put, putIf } from '../support/generators/kv.ts';
 import { exchange, extend, guard, lock, take } from '../support/generators/lock.ts';
+import { limit, takeFrom } from '../support/generators/limit.ts';
 import { mutex } from '../support/generators/mutex.ts';
 import { sequence } from '../support/generators/sequence.ts';
 import { stringOps } from '../support/generators/string-op.ts';
@@ -53,6 +54,8 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['audit', () => ({ counter: bank.map((key) => ({ key, op: 'get' as const, n: 0 })) })],
   ['counter', (h) => ({ counter: [count(h, 'n', ['add', 'set', 'max', 'min', 'reset'])] })],
   ['sequence', sequence['sequence.next']],
+  ['limit', limit['limit.take']],
+  ['limit and set', (h) => ({ limit: [takeFrom(h, h.name('limit'))], set: [put(h, h.name('kv'))] })],
   ['ops', (h) => ({ ops: stringOps(h, 5) })],
   ['ops beside others', (h) => ({ ops: stringOps(h, 3), counter: transfer(h), check: [{ key: 't/1', exists: true }] })],
   ['lock', (h) => ({ lock: take(h) })],
@@ -160,6 +163,7 @@ class SimHabits extends Habits {
     lock: ['l1', 'l2', 'a'],
     mutex: ['m'],
     id: ['i1', 'i2', 'i3', 'i4'],
+    limit: ['g0', 'g1'],
   };
   readonly #versions = new Map<string, number>();
   readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };

@@ -52,6 +52,8 @@ export class Exchange implements ReplySink, DisconnectListener {
   #cancelable: Cancelable | undefined;
   #waits = false;
   #done = false;
+  /** For a 429 or 503. */
+  #retryAfter = retryAfter;
   /** Methods of the path, for a 405. */
   #allow = '';
 
@@ -105,6 +107,7 @@ export class Exchange implements ReplySink, DisconnectListener {
   deliver(reply: Reply): void {
     const { outcome, body, replayed } = reply;
     assert(outcome !== 'registered', 'a watch is answered when something happened');
+    if (outcome === 'limited') this.#retryAfter = secondsIn(body);
     if (isFailure(outcome)) this.#fail(statusOf(outcome), body, this.#context.nextRequestId());
     else this.#write(statusOf(outcome), body, replayed);
   }
@@ -186,7 +189,7 @@ export class Exchange implements ReplySink, DisconnectListener {
   }
 
   #addFailureHeaders(status: number, headers: string[]): void {
-    if (status === 429 || status === 503) headers.push('Retry-After', retryAfter);
+    if (status === 429 || status === 503) headers.push('Retry-After', this.#retryAfter);
     if (status === 405) headers.push('Allow', this.#allow);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;
@@ -197,6 +200,12 @@ export class Exchange implements ReplySink, DisconnectListener {
     if (unread) closeLingering(this.res.req.socket);
     if (unread || this.#context.draining()) headers.push('Connection', 'close');
   }
+}
+
+/** Returns the time in the body of a `limited`, in whole seconds as the header has them. */
+function secondsIn(body: string): string {
+  const { RetryAfterMs } = JSON.parse(body) as { readonly RetryAfterMs: number };
+  return String(Math.ceil(RetryAfterMs / 1000));
 }
 
 /** Returns whether the same request may be answered otherwise in a moment. */

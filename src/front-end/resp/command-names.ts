@@ -92,4 +92,10 @@ export const respCommandNames = [
   'eval_ro',
   'evalsha_ro',
   'script',
+  'subscribe',
+  'psubscribe',
+  'unsubscribe',
+  'punsubscribe',
+  'publish',
+  'pubsub',
 ] as const;

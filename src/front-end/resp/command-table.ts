@@ -7,6 +7,7 @@ import { connectionCommands } from './commands/connection.ts';
 import { keyCommands } from './commands/keys.ts';
 import { lockCommands } from './commands/locks.ts';
 import { manyStepCommands } from './commands/many-steps.ts';
+import { pubSubCommands } from './commands/pubsub.ts';
 import { scanCommands } from './commands/scan.ts';
 import { scriptCommands } from './commands/scripts.ts';
 import { serverCommands } from './commands/server.ts';
@@ -28,5 +29,6 @@ export const commandTable: ReadonlyMap<string, RespCommandSpec> = new Map(
     ...lockCommands,
     ...watchCommands,
     ...scriptCommands,
+    ...pubSubCommands,
   ].map((spec) => [spec.name, spec]),
 );

@@ -13,6 +13,8 @@ import type { Reply } from '../../protocol/replies.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
 import type { Access, TokenIndex } from '../access.ts';
 import type { RouteContext } from '../http/route-context.ts';
+import type { Channels } from './channels.ts';
+import type { KeyNotifications } from './key-notifications.ts';
 import type { ScanCursors } from './scan-cursors.ts';
 import type { Writer } from './writer.ts';
 
@@ -163,6 +165,8 @@ export interface RespContext
   readonly clients: ReadonlySet<RespClient>;
   readonly cursors: ScanCursors;
   readonly scripts: ScriptRunner;
+  readonly channels: Channels;
+  readonly keyNotifications: KeyNotifications;
   /** Bytes of replies that one client may leave unread. */
   readonly unreadBytesMax: number;
   readonly port: () => number;
@@ -178,6 +182,7 @@ export interface RespClient {
   /** The account of the selected database. */
   readonly account: AccountId;
   readonly state: ClientState;
+  readonly subscriptions: ClientSubscriptions;
   readonly address: string;
   readonly disconnected: boolean;
   /** Logs in, or changes nothing and throws. @throws RespError */
@@ -189,9 +194,22 @@ export interface RespClient {
   /** Closes the connection when everything before is written. */
   quit(): void;
   reset(): void;
+  /** Closes the connection now. */
+  disconnect(): void;
   /** Has a part of the server done for this client; the reply comes while it is connected. */
   ask(command: Command, done: (reply: Reply) => void): void;
   onClose(run: () => void): () => void;
+}
+
+/** What a client listens to; `Subscriptions` implements it. */
+export interface ClientSubscriptions {
+  readonly byName: ReadonlySet<string>;
+  readonly byPattern: ReadonlySet<string>;
+  readonly count: number;
+  /** @throws RespError */
+  add(kind: 'byName' | 'byPattern', name: string): void;
+  remove(kind: 'byName' | 'byPattern', name: string): void;
+  clear(): void;
 }
 
 /** What a client has set. */

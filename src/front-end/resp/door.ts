@@ -7,6 +7,8 @@ import type { Config, Listen } from '../config-schema.ts';
 import type { RouteContext } from '../http/route-context.ts';
 import { processMs, systemAfter } from '../../shared/clock.ts';
 import { commandTable } from './command-table.ts';
+import { Channels } from './channels.ts';
+import { KeyNotifications } from './key-notifications.ts';
 import type { RespClient, RespContext } from './command.ts';
 import { RespConnection } from './connection.ts';
 import { ScanCursors } from './scan-cursors.ts';
@@ -41,6 +43,7 @@ export class RespDoor {
   constructor(options: RespDoorOptions) {
     this.#options = options;
     const { config, context, cursors, index } = options;
+    const channels = new Channels(context.boot, index, config.http.threads);
     this.#scripts = new Scripts({
       ...options.scriptThread,
       limits: config.limits,
@@ -53,6 +56,8 @@ export class RespDoor {
     this.#context = {
       ...context,
       scripts: this.#scripts,
+      channels,
+      keyNotifications: new KeyNotifications(context.dispatcher, channels),
       tokens: config.tokens.length === 0 ? undefined : new TokenIndex(config.tokens),
       commands: commandTable,
       clients: this.#clients,
@@ -98,6 +103,7 @@ export class RespDoor {
     for (const connection of this.#connections) connection.drain();
     await closed;
     await this.#scripts.close();
+    this.#context.channels.close();
   }
 
   closeAllConnections(): void {

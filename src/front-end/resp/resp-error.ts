@@ -34,6 +34,7 @@ export const respCodes = {
   idempotency_mismatch: 'IDEMPOTENCYMISMATCH',
   too_many_waiters: 'TRYAGAIN',
   rate_limited: 'TRYAGAIN',
+  limited: 'TRYAGAIN',
   internal: 'ERR',
   overloaded: 'TRYAGAIN',
   draining: 'LOADING',

@@ -29,14 +29,22 @@ const members = {
     { key: 'c', version: 0 },
     { key: 'd', exists: false },
     { key: 'e', exists: true },
+    { key: 'f', equals: '{}' },
+    { key: 'g', counter: 0 },
   ],
   idempotency: { ids: ['i'], ttlMs: 1, mode: 'replay', fingerprint: 'f' },
   sequence: { key: 's', op: 'next', n: 1 },
+  clear: { prefix: 'p/', after: 'p/a', limit: 3 },
+  limit: [{ key: 'r', rateThousandths: 500, perMs: 60_000, burst: 1, cost: 0, waitMs: 0 }],
   set: [
     { key: 'plain', value: '"x"' },
     { key: 'only if there is none', value: '""', version: 0 },
     { key: 'at once gone', value: 'null', ttlMs: 0 },
     { key: 'all', value: '{"\u{1f600}":"\\ud800"}', version: 2 ** 53 - 1, ttlMs: 1 },
+    { key: 'merged', value: '{}', merge: true, ttlMs: 5 },
+    { key: 'merged and shown', value: '{}', merge: true, old: true, version: 1 },
+    { key: 'shown', value: '{}', old: true },
+    { key: 'deleted and shown', old: true },
     { key: 'deleted' },
     { key: 'deleted at a version', version: 3 },
   ],
@@ -47,6 +55,7 @@ const members = {
     { key: 'c', op: 'set', n: 0, ifEq: -1 },
     { key: 'd', op: 'add', n: -1, floor: 0 },
     { key: 'e', op: 'add', n: 1, ceil: -1 },
+    { key: 'e', op: 'max', n: 1, ttlMs: 5 },
     { key: 'f', op: 'add', n: 1, floor: -(2 ** 53 - 1), ceil: 2 ** 53 - 1 },
   ],
   ops: [
@@ -134,7 +143,8 @@ test('batches that differ in what an array has in common are no array', () => {
 });
 
 test('answers arrive as they were sent, to one request and to batches of an array', () => {
-  const grant = { account, id: 'l', fence: 5, mutex: false, version: 5 };
+  const grant = { account, id: 'l', fence: 5, mutex: false, version: 5, waited: false };
+  const ofMutex = { account, id: 'm', fence: 2 ** 53 - 1, mutex: true, version: 7, waited: true };
   const message: FromShard = {
     durable: revision(9),
     replies: [
@@ -147,11 +157,14 @@ test('answers arrive as they were sent, to one request and to batches of an arra
           { item: 3, reply: reply(0, '{}', { outcome: 'version_mismatch' }) },
           { item: 4, reply: reply(5, '{"a":"ключ"}', { grant }) },
           { item: 0, reply: reply(2 ** 40, '{}', { replayed: true }) },
+          { item: 1, reply: reply(2 ** 40, '{}', { replayed: true, heldMs: 300_000 }) },
+          { item: 2, reply: reply(1, '{}', { heldMs: 1 }) },
         ],
       },
       { kind: 'one', id: 3, reply: reply(2, '', { outcome: 'registered' }) },
       { kind: 'items', id: 4, rev: revision(1), items: [{ item: 0, reply: reply(1, '{}') }] },
-      { kind: 'one', id: 5, reply: reply(7, '{}', { grant }) },
+      { kind: 'one', id: 5, reply: reply(7, '{}', { grant: ofMutex }) },
+      { kind: 'one', id: 6, reply: reply(7, '{}') },
     ],
     events: [],
     transactions: [],
@@ -165,7 +178,7 @@ test('answers arrive as they were sent, to one request and to batches of an arra
     closed: [1],
   };
   assert.deepEqual(decodeFromShard(encodeFromShard(rare)), rare);
-  const bodies = ['{"Rev":2}', '{}', '{"a":"ключ"}', '{}', '{}', '{}'];
+  const bodies = ['{"Rev":2}', '{}', '{}', '{}', '{"a":"ключ"}', '{}', '{}', '{}', '{}'];
   assert.equal(messageLength(message), bodies.join('').length);
 });
 

@@ -95,6 +95,7 @@ export function mayCommit(call: Command): boolean {
   if (call.kind !== 'batch') return false;
   if (call.lock ?? call.unlock ?? call.idempotency) return true;
   if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
+  if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.ops?.some(mayWrite)) return true;
   return call.set !== undefined || (call.counter ?? []).some(({ op }) => op !== 'get');
 }
@@ -103,6 +104,7 @@ export function mayCommit(call: Command): boolean {
 export function surelyCommitted(call: Command, answer: Answer): boolean {
   if (call.kind !== 'batch' || answer.status !== 200 || answer.replayed) return false;
   if (call.lock ?? call.idempotency) return true;
+  if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.sequence?.op === 'next' || answer.body.Deleted === true) return true;
   if ((call.counter ?? []).some(({ op }) => op !== 'get' && op !== 'reset')) return true;
   if ((answer.body.Atomic ?? []).some(({ Old }, i) => Old !== undefined && call.counter?.[i]?.op === 'reset'))

@@ -26,6 +26,7 @@ export class LearningHabits extends Habits {
       lock: named('l'),
       mutex: named('m'),
       id: named('i', things * 4),
+      limit: named('g', 2),
     };
   }
 
@@ -54,6 +55,10 @@ export class LearningHabits extends Habits {
   value(): string {
     this.#values += 1;
     return JSON.stringify(this.chance(50) ? `v${this.#values}` : { n: this.#values, list: [1, null] });
+  }
+
+  override merges(_key: string): boolean {
+    return this.chance(15);
   }
 
   ttl(_key: string): { ttlMs?: number } {

@@ -6,16 +6,23 @@ import { opsBody, type StringOpResult } from '../../../protocol/operations/strin
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
 import type { Answered, CallFormat, FormatBehaviour } from '../operations/behaviour.ts';
+import { heldMsOf } from '../operations/limit.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
-/** Returns the reply to a batch that succeeded, or whose single read found nothing. */
-export function batchReply(batch: Batch, answered: Answered): Reply {
+/**
+ * Returns the reply to a batch that succeeded, or whose single read found nothing.
+ * @param waited it stood in line for its lock
+ */
+export function batchReply(batch: Batch, answered: Answered, waited: boolean): Reply {
   const { rev } = answered;
   const missing = batch.format === 'ops' ? undefined : formatOf(batch.format).missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
   const body = replyBody(answered);
-  const grant = answered.results.lock === undefined ? undefined : grantOf(batch, answered);
+  const { lock, limit } = answered.results;
+  const heldMs = limit === undefined ? 0 : heldMsOf(limit);
+  if (heldMs > 0) return { rev, outcome: 'ok', body, heldMs };
+  const grant = lock === undefined ? undefined : grantOf(batch, answered, waited);
   return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
 }
 

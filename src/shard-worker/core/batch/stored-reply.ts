@@ -24,6 +24,7 @@ import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { Duplicate } from '../../../protocol/wire/shard-messages.ts';
 import { assert } from '../../../shared/assert.ts';
 import type { Answered, Asked } from '../operations/behaviour.ts';
+import { heldMsOf } from '../operations/limit.ts';
 import { replyBody } from './render.ts';
 
 const version = 2;
@@ -58,7 +59,7 @@ export function storedReplyBytesMax(tail: string): number {
 }
 
 /** Returns the reply to a batch under an id that was used before. @param rev the revision that this was read at */
-export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision): Reply {
+export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision, now: number): Reply {
   const { mode, fingerprint } = batch.idempotency!;
   if (batch.replyBytesMax !== undefined && stored.length > batch.replyBytesMax) {
     const names = JSON.stringify(ids);
@@ -71,7 +72,11 @@ export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Re
   const same = unknown || before.fingerprint === fingerprint;
   const names = JSON.stringify(ids);
   if (mode === 'replay') {
-    if (same) return { rev, outcome: 'ok', body: before.body(batch.format), replayed: true };
+    if (same) {
+      const heldMs = before.heldTill - now;
+      const reply = { rev, outcome: 'ok', body: before.body(batch.format), replayed: true } as const;
+      return heldMs > 0 ? { ...reply, heldMs } : reply;
+    }
     const message = `The idempotency id ${names} was used before with another payload; use a new id for a new request.`;
     return failureReply(rev, failure('idempotency_mismatch', message, { IDs: ids, Rev: before.rev }));
   }
@@ -85,6 +90,8 @@ export interface StoredReply {
   /** Absent: payloads cannot be compared. */
   readonly fingerprint?: string;
   readonly rev: Revision;
+  /** Until then the first reply was held. */
+  readonly heldTill: number;
   /** @param format the format of the retry; absent: that of the first reply, and JSON in any case */
   readonly body: (format?: Batch['format']) => string;
 }
@@ -93,13 +100,14 @@ export function readStoredReply(text: string): StoredReply {
   const parsed: unknown = JSON.parse(text);
   if (!Array.isArray(parsed)) {
     const { rev, body } = parsed as Version1;
-    return { rev, body: () => body };
+    return { rev, heldTill: 0, body: () => body };
   }
   const [found, fingerprint, rev, now, asked, results] = parsed as Row;
   assert(found === version, 'a stored reply is in a format that this server knows');
   return {
     fingerprint,
     rev,
+    heldTill: now + heldMsOf(results.limit ?? []),
     body: (format = asked.format === 'ops' ? 'batch' : asked.format) =>
       replyBody({ asked: { ...asked, format }, results, rev, now }),
   };
