@@ -111,6 +111,7 @@ const nounOf = {
   get: 'kv',
   set: 'kv',
   ops: 'string-op',
+  clear: 'kv',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
 
 /** The method of the client, and the subcommand, that make each call. */
@@ -118,7 +119,9 @@ const callers = {
   'kv.list': { client: 'kv.list', cli: 'kv list' },
   'kv.get': { client: 'kv.get', cli: 'kv get' },
   'kv.set': { client: 'kv.set', cli: 'kv put' },
+  'kv.clear': { client: 'kv.deletePrefix', cli: 'kv del' },
   'kv.delete': { client: 'kv.delete', cli: 'kv del' },
+  'counter.list': { client: 'counter.list', cli: 'counter list' },
   'counter.get': { client: 'counter.get', cli: 'counter get' },
   'counter.add': { client: 'counter.add', cli: 'counter add' },
   'counter.reset': { client: 'counter.reset', cli: 'counter reset' },
@@ -197,7 +200,8 @@ test('every command is made by a call, or a route is named that makes it', () =>
   const made = new Set<string>(
     Object.values(calls).map(({ command }) => {
       const make = command as ReturnType<typeof call>['command'];
-      return (make({ account: 'a', id: 'x', query: { rate: 1 }, value: '1' } as never) as { kind: string }).kind;
+      return (make({ account: 'a', id: 'x', query: { rate: 1, prefix: 'a' }, value: '1' } as never) as { kind: string })
+        .kind;
     }),
   );
   for (const kind of Object.keys(commands))

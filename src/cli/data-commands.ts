@@ -28,10 +28,26 @@ const kv: CommandSpec = {
       load: async () => (await import('./kv.ts')).putKey,
     },
     {
+      name: 'merge',
+      about: 'merge a JSON patch (RFC 7396) into the value: null removes a member',
+      args: [key, { name: 'patch', about: 'JSON; - reads it from stdin' }],
+      options: [ifVersion],
+      load: async () => (await import('./kv.ts')).mergeKey,
+    },
+    {
       name: 'del',
       about: 'delete the key; a missing key is no error',
-      args: [key],
-      options: [ifVersion],
+      args: [{ ...key, optional: true }],
+      options: [
+        ifVersion,
+        {
+          long: 'prefix',
+          value: 'text',
+          names: 'key',
+          about: 'delete all keys that begin with this, and print how many',
+        },
+        { long: 'all', about: 'delete all keys of the account' },
+      ],
       load: async () => (await import('./kv.ts')).deleteKey,
     },
     {
@@ -79,7 +95,8 @@ const counter: CommandSpec = {
       name: 'add',
       about: 'add N (default 1; may be negative), and print the result',
       args: [name, { name: 'n', optional: true }],
-      load: async () => (await loadCounter()).changeCounter('add'),
+      options: [{ long: 'ttl', value: 'duration', about: 'a counter that this makes ends after this' }],
+      load: async () => (await loadCounter()).addToCounter,
     },
     {
       name: 'set',
@@ -99,6 +116,12 @@ const counter: CommandSpec = {
       about: 'lower the counter to N if it is higher',
       args: [name, { name: 'n' }],
       load: async () => (await loadCounter()).changeCounter('min'),
+    },
+    {
+      name: 'list',
+      about: 'list counters in order, with their values',
+      args: [{ name: 'prefix', optional: true, about: 'only names that begin with this' }],
+      load: async () => (await loadCounter()).listCounters,
     },
     {
       name: 'reset',

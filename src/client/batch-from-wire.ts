@@ -5,9 +5,9 @@ import type { BatchResult, Entry, Grant } from './batch.ts';
 interface WireResult {
   readonly Rev: number;
   readonly Limit?: readonly { Key: string; Left: number; ResetMs: number; WaitMs?: number }[];
-  readonly Atomic?: readonly { Key: string; Value: number; Old: number }[];
+  readonly Atomic?: readonly { Key: string; Value: number; Old: number; TillMs?: number }[];
   readonly KV?: readonly WireEntry[];
-  readonly KVSet?: readonly { Key: string; Version: number; Deleted?: boolean }[];
+  readonly KVSet?: readonly { Key: string; Version: number; Deleted?: boolean; Old?: Omit<WireEntry, 'Key'> }[];
   readonly Lock?: number;
   readonly TillMs?: number;
   readonly Recover?: { Lock: number; Meta?: unknown; Why: 'expired' | 'forced' };
@@ -25,12 +25,18 @@ export function fromWire(body: object): BatchResult {
   return {
     rev: Rev,
     limit: Limit.map(({ Key, Left, ResetMs }) => ({ key: Key, left: Left, resetMs: ResetMs })),
-    atomic: Atomic.map(({ Key, Value, Old }) => ({ key: Key, value: Value, old: Old })),
+    atomic: Atomic.map(({ Key, Value, Old, TillMs: till }) => ({
+      key: Key,
+      value: Value,
+      old: Old,
+      ...(till !== undefined && { till }),
+    })),
     get: KV.map(entryOf),
-    set: KVSet.map(({ Key, Version, Deleted }) => ({
+    set: KVSet.map(({ Key, Version, Deleted, Old }) => ({
       key: Key,
       version: Version,
       ...(Deleted !== undefined && { deleted: Deleted }),
+      ...(Old !== undefined && { old: entryOf({ Key, ...Old }) }),
     })),
     ...(Lock !== undefined && { lock: grantOf(Lock, TillMs!, Recover) }),
   };

@@ -41,23 +41,31 @@ export interface Guard {
   readonly fence: number;
 }
 
-/** A condition on a key. Otherwise: `VersionMismatchError`, or `PreconditionFailedError` for `exists`. */
+/** A condition on a key or counter. Otherwise: `PreconditionFailedError`, or `VersionMismatchError` for `version`. */
 export type CheckOperation =
   | {
       /** The key. */
       readonly key: string;
-      /** The version that it must have; 0: it must not exist. */
+      /** The version that it must have; 0: it must not exist. Not together with another condition. */
       readonly version: number;
-      /** Not together with `version`. */
-      readonly exists?: undefined;
     }
   | {
       /** The key. */
       readonly key: string;
       /** Whether it must exist. */
       readonly exists: boolean;
-      /** Not together with `exists`. */
-      readonly version?: undefined;
+    }
+  | {
+      /** The key. */
+      readonly key: string;
+      /** The value that it must have; the order of members makes no difference. */
+      readonly equals: unknown;
+    }
+  | {
+      /** Name of a counter. */
+      readonly counter: string;
+      /** What the counter must be; 0 also if there is none. */
+      readonly equals: number;
     };
 
 /** Takes from a rate limit. Its parameters come with each call, and hold from then on. */
@@ -90,18 +98,24 @@ export type AtomicOperation =
       readonly floor?: number | undefined;
       /** Refused with `OutOfBoundsError` if it would raise the counter above this. */
       readonly ceil?: number | undefined;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     }
   | {
       /** Name of the counter. */
       readonly key: string;
       /** Raises the counter to this if it is lower. */
       readonly max: number;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     }
   | {
       /** Name of the counter. */
       readonly key: string;
       /** Lowers the counter to this if it is higher. */
       readonly min: number;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     }
   | {
       /** Name of the counter. */
@@ -110,10 +124,24 @@ export type AtomicOperation =
       readonly set: number;
       /** Only if the counter has this value. Otherwise: `PreconditionFailedError`. */
       readonly ifEq?: number | undefined;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     };
 
 /** Writes a key, or deletes it. */
 export type SetOperation =
+  | {
+      /** The key. */
+      readonly key: string;
+      /** A merge patch (RFC 7396): members that are null go, objects are merged, anything else replaces. */
+      readonly merge: unknown;
+      /** Only if the key has this version; 0: only if it does not exist. */
+      readonly version?: number | undefined;
+      /** Milliseconds, or `'60s'`, until it expires; undefined: as before. */
+      readonly ttl?: Duration | undefined;
+      /** The result has what was there before the batch. */
+      readonly old?: boolean | undefined;
+    }
   | {
       /** The key. */
       readonly key: string;
@@ -123,6 +151,8 @@ export type SetOperation =
       readonly version?: number | undefined;
       /** Milliseconds, or `'60s'`, until it expires; undefined: never. */
       readonly ttl?: Duration | undefined;
+      /** The result has what was there before the batch. */
+      readonly old?: boolean | undefined;
     }
   | {
       /** The key. */
@@ -131,6 +161,8 @@ export type SetOperation =
       readonly delete: true;
       /** Only if the key has this version. */
       readonly version?: number | undefined;
+      /** The result has what was there before the batch. */
+      readonly old?: boolean | undefined;
     };
 
 /** A lock that a batch takes. */
@@ -191,6 +223,8 @@ export interface CounterResult {
   readonly value: number;
   /** The value before. */
   readonly old: number;
+  /** When it ends by itself, if it does: milliseconds since the epoch, by the server's clock. */
+  readonly till?: number;
 }
 
 /** A key with its value. */
@@ -213,6 +247,8 @@ export interface SetResult {
   readonly version: number;
   /** After a delete: whether the key existed. */
   readonly deleted?: boolean;
+  /** What was there before the batch, if it was asked for; undefined: nothing. */
+  readonly old?: Entry | undefined;
 }
 
 /** A lock that a batch has taken. */
@@ -239,7 +275,7 @@ export interface Recover {
 export function namesIn(batch: Batch): string[] {
   const names: string[] = [];
   for (const { id } of batch.guard ?? []) names.push(lockName(id));
-  for (const { key } of batch.check ?? []) names.push(keyName(key));
+  for (const check of batch.check ?? []) names.push('key' in check ? keyName(check.key) : counterName(check.counter));
   for (const { key } of batch.limit ?? []) names.push(limitName(key));
   for (const { key } of batch.atomic ?? []) names.push(counterName(key));
   for (const key of batch.get ?? []) names.push(keyName(key));

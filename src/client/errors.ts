@@ -129,7 +129,7 @@ export class VersionMismatchError extends DragonLockError {
   }
 }
 
-/** An `exists` or `ifEq` does not hold. */
+/** An `exists`, `equals` or `ifEq` does not hold. */
 export class PreconditionFailedError extends DragonLockError {
   /** The key, or the counter. */
   get key(): string {

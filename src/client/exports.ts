@@ -22,8 +22,8 @@ export type {
 } from './batch.ts';
 export type { CallOptions } from './store-calls.ts';
 export type { Duration } from './checks.ts';
-export type { DeleteOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
-export type { CounterAddOptions, Counters, CounterSetOptions } from './counters.ts';
+export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
+export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';

@@ -153,6 +153,8 @@ export const pageBytesMax = 1024 * 1024;
 /** Bytes of the values in one reply; the batches of an array body share four times as much. */
 export const replyBytesMax = 16 * 1024 * 1024;
 export const arrayReplyBytesMax = 64 * 1024 * 1024;
+/** Bytes of the values that one batch merges into, or one value of the largest size: each is parsed and written anew. */
+export const mergedBytesMax = 4 * 1024 * 1024;
 /** Bytes that the expiry of entries adds to one commit before it begins another. */
 export const expiryCommitBytesMax = 256 * 1024;
 /** Ended leases that a lock remembers, so that a repeated unlock gets a correct answer. */

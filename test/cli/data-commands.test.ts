@@ -86,6 +86,16 @@ test('counter and seq: print values; a condition that does not hold exits with 1
   await prints(t, ['counter', 'set', 'c', '7', '--if-eq', '1'], { url }, 1);
   await prints(t, ['counter', 'add', 'c', 'many'], { url }, 64);
   assert.equal(await counter('reset', 'c'), '7');
+  await counter('add', 'windows/a', '2', '--ttl', '1h');
+  assert.match(await counter('list', 'windows/'), /^COUNTER +VALUE\nwindows\/a +2$/);
+  assert.match(await counter('list', '--json'), /^{"Key":"windows\/a","Value":2,"TillMs":\d+}$/);
+  await prints(t, ['kv', 'put', '-j', 'merged', '{"a":1,"b":2}'], { url });
+  await prints(t, ['kv', 'merge', 'merged', '{"a":null,"c":{"d":3}}'], { url });
+  assert.equal(await prints(t, ['kv', 'get', 'merged'], { url }), '{"b":2,"c":{"d":3}}\n');
+  await prints(t, ['kv', 'merge', 'merged', '{'], { url }, 64);
+  assert.equal(await prints(t, ['kv', 'del', '--prefix', 'mer'], { url }), '1\n');
+  await prints(t, ['kv', 'del'], { url }, 64);
+  await prints(t, ['kv', 'del', 'a', '--all'], { url }, 64);
   assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
   assert.equal(await prints(t, ['seq', 'next', 's', '--block', '3'], { url }), '2 4\n');
   assert.equal(await prints(t, ['seq', 'get', 's', '--json'], { url }), '{"Key":"s","Value":4}\n');

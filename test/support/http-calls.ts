@@ -8,7 +8,7 @@ import type { CounterOperation } from '../../src/protocol/operations/counter.ts'
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
 import type { LockOperation } from '../../src/protocol/operations/lock.ts';
-import type { SetOperation } from '../../src/protocol/operations/kv.ts';
+import type { CheckOperation, SetOperation } from '../../src/protocol/operations/kv.ts';
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -26,11 +26,12 @@ export function httpCall(command: Command): HttpCall {
         ? { method: 'POST', target: db, body: batchBody(command) }
         : withKey(restCall(db, command), command.idempotency);
     case 'kv.list':
+    case 'counter.list':
     case 'lock.list': {
       const { prefix, after, limit } = command;
       return {
         method: 'GET',
-        target: `${db}/${command.kind === 'kv.list' ? 'kv' : 'lock'}${query({ prefix, after, limit })}`,
+        target: `${db}/${command.kind.replace('.list', '')}${query({ prefix, after, limit })}`,
       };
     }
     case 'lock.inspect':
@@ -66,7 +67,7 @@ export function batchBody(batch: Batch): object {
     }),
     ...(unlock && { UnlockID: unlock.id, Unlock: unlock.fence }),
     ...(guard && { Guard: guard.map(({ id, fence }) => ({ LockID: id, Lock: fence })) }),
-    ...(check && { Check: check.map(({ key, version, exists }) => ({ Key: key, Version: version, Exists: exists })) }),
+    ...(check && { Check: check.map(checkItem) }),
     ...(idempotency && {
       IdempotencyIDs: idempotency.ids,
       IdempotencyTTL: idempotency.ttlMs / 1000,
@@ -87,6 +88,11 @@ function restCall(db: string, batch: Batch): HttpCall {
   switch (format) {
     case 'kv.get':
       return { method: 'GET', target: key };
+    case 'kv.clear': {
+      const { prefix, after, limit: most } = batch.clear!;
+      const what = prefix === '' ? { all: 'true' } : { prefix };
+      return { method: 'DELETE', target: `${db}/kv${query({ ...what, after, limit: most })}` };
+    }
     case 'kv.set': {
       const { value, version, ttlMs } = batch.set![0]!;
       const ttl = ttlMs === undefined ? undefined : ttlMs / 1000;
@@ -141,13 +147,13 @@ function lockQuery({ durMs, waitMs, owner, meta }: LockOperation): string {
   return query({ dur: durMs / 1000, wait: waitMs === 0 ? undefined : waitMs / 1000, id: owner, meta: text });
 }
 
-function addQuery({ n, floor, ceil }: CounterOperation): string {
-  return query({ add: n, floor, ceil });
+function addQuery({ n, floor, ceil, ttlMs }: CounterOperation): string {
+  return query({ add: n, floor, ceil, ttl: ttlMs && ttlMs / 1000 });
 }
 
-function atomicItem({ key, op, n, ifEq, floor, ceil }: CounterOperation): object {
+function atomicItem({ key, op, n, ifEq, floor, ceil, ttlMs }: CounterOperation): object {
   const name = { add: 'Add', set: 'Set', max: 'Max', min: 'Min', get: 'Get', reset: 'Reset' }[op];
-  return { Key: key, [name]: n, IfEq: ifEq, Floor: floor, Ceil: ceil };
+  return { Key: key, [name]: n, IfEq: ifEq, Floor: floor, Ceil: ceil, TTL: ttlMs && ttlMs / 1000 };
 }
 
 function limitItem({ key, rateThousandths, perMs, burst, cost, waitMs }: LimitOperation): {
@@ -164,11 +170,17 @@ function limitItem({ key, rateThousandths, perMs, burst, cost, waitMs }: LimitOp
   };
 }
 
-function setItem({ key, value, version, ttlMs }: SetOperation): object {
-  const condition = version === undefined ? {} : { Version: version };
+function checkItem({ key, version, exists, equals, counter }: CheckOperation): object {
+  if (counter !== undefined) return { Counter: key, Equals: counter };
+  const Equals = equals === undefined ? undefined : (JSON.parse(equals) as unknown);
+  return { Key: key, Version: version, Exists: exists, Equals };
+}
+
+function setItem({ key, value, version, ttlMs, merge, old }: SetOperation): object {
+  const condition = { ...(version !== undefined && { Version: version }), ...(old && { Old: true }) };
   if (value === undefined) return { Key: key, Delete: true, ...condition };
   const ttl = ttlMs === undefined ? {} : { TTL: ttlMs / 1000 };
-  return { Key: key, Value: JSON.parse(value) as unknown, ...condition, ...ttl };
+  return { Key: key, [merge ? 'Merge' : 'Value']: JSON.parse(value) as unknown, ...condition, ...ttl };
 }
 
 function query(parameters: Readonly<Record<string, string | number | undefined>>): string {

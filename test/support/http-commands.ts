@@ -95,6 +95,10 @@ class HttpHabits extends LearningHabits {
     return JSON.stringify({ value, pad: 'x'.repeat(this.below(2 * this.padBytes)) });
   }
 
+  override merges(key: string): boolean {
+    return mayExpire(key) && super.merges(key);
+  }
+
   override ttl(key: string): { ttlMs?: number } {
     return mayExpire(key) ? super.ttl(key) : {};
   }

@@ -8,9 +8,9 @@
 import type { AccountId } from '../ids.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';
-import { counterCalls, counterSection } from './counter.ts';
+import { counterCalls, counterList, counterSection, type CounterList } from './counter.ts';
 import type { IdempotencyRequest } from './idempotency.ts';
-import { checkSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
+import { checkSection, clearSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
 import { limitCalls, limitSection } from './limit.ts';
 import {
   guardSection,
@@ -39,6 +39,7 @@ export const sections = {
   get: getSection,
   set: setSection,
   ops: opsSection,
+  clear: clearSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -87,7 +88,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
-  const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops } = batch;
+  const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -99,6 +100,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (set !== undefined) bits |= 128;
   if (limit !== undefined) bits |= 256;
   if (ops !== undefined) bits |= 512;
+  if (clear !== undefined) bits |= 1024;
   return bits;
 }
 
@@ -116,12 +118,13 @@ export function bySections<Made>(
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | LockList;
+export type ListCommand = KvList | CounterList | LockList;
 export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
   'kv.list': kvList,
+  'counter.list': counterList,
   'lock.list': lockList,
   'lock.inspect': lockInspect,
   'mutex.lock': mutexLock,

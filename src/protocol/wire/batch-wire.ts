@@ -5,12 +5,13 @@
  *   account, format, replyBytesMax, which, [rest],
  *   [id, durMs, waitMs, owner, meta, extend],  [id, fence, owner],
  *   lock                                       unlock
- *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil)
+ *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil, ttlMs)
  *   set                                   get          counter
  *
  * `which` is the sum of 1 (there is a lock), 2 (an unlock) and 4: `rest` is the JSON text of the batch's other members.
- * Absent: 0 for replyBytesMax, value, owner, meta, extend and fence, −1 for version and ttlMs, '' for ifEq, floor and
- * ceil; a list that is absent and one that is empty are the same to a shard.
+ * The `ttlMs` of a set is four times the time, and one more for a merge, two more to see what was there before.
+ * Absent: 0 for replyBytesMax, value, owner, meta, extend and fence, −1 for version and ttlMs, '' for ifEq, floor,
+ * ceil and a counter's ttlMs; a list that is absent and one that is empty are the same to a shard.
  *
  * A batch in the format `ops` has its operations first (`protocol/wire/ops-wire.ts`), and in most cases nothing else:
  *
@@ -128,7 +129,8 @@ function putMembers(wire: Pieces, batch: Batch): void {
   wire.push(get.length);
   for (const key of get) wire.push(key);
   wire.push(counter.length);
-  for (const { key, op, n, ifEq = '', floor = '', ceil = '' } of counter) wire.push(key, op, n, ifEq, floor, ceil);
+  for (const { key, op, n, ifEq = '', floor = '', ceil = '', ttlMs = '' } of counter)
+    wire.push(key, op, n, ifEq, floor, ceil, ttlMs);
 }
 
 function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
@@ -144,10 +146,10 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function membersIn({ lock, unlock, guard, check, idempotency, sequence, limit, ops }: Batch): number {
+function membersIn({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear }: Batch): number {
   let which = lock === undefined ? 0 : hasLock;
   if (unlock !== undefined) which |= hasUnlock;
-  if ((guard ?? check ?? idempotency ?? sequence ?? limit ?? ops) !== undefined) which |= hasRest;
+  if ((guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -161,8 +163,8 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
   if (unlock !== undefined) wire.push(unlock.id, unlock.fence ?? 0, unlock.owner ?? 0);
 }
 
-function restOf({ guard, check, idempotency, sequence, limit, ops }: Batch): string {
-  const rest = { guard, check, idempotency, sequence, limit, ops };
+function restOf({ guard, check, idempotency, sequence, limit, ops, clear }: Batch): string {
+  const rest = { guard, check, idempotency, sequence, limit, ops, clear };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 
@@ -188,7 +190,8 @@ function takeUnlock(wire: WireReader): UnlockOperation {
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {
   wire.push(sets.length);
-  for (const { key, value = 0, version = -1, ttlMs = -1 } of sets) wire.push(key, value, version, ttlMs);
+  for (const { key, value = 0, version = -1, ttlMs = -1, merge, old } of sets)
+    wire.push(key, value, version, ttlMs * 4 + (merge === true ? 1 : 0) + (old === true ? 2 : 0));
 }
 
 function takeList<Item>(wire: WireReader, take: (wire: WireReader) => Item): Item[] | undefined {
@@ -208,8 +211,13 @@ function takeSet(wire: WireReader): SetOperation {
   if (typeof value === 'string') operation.value = value;
   const version = wire.number();
   if (version >= 0) operation.version = version;
-  const ttlMs = wire.number();
+  const ttlAndFlags = wire.number();
+  if (ttlAndFlags === -4) return operation;
+  const ttlMs = Math.floor(ttlAndFlags / 4);
   if (ttlMs >= 0) operation.ttlMs = ttlMs;
+  const flags = ttlAndFlags - ttlMs * 4;
+  if (flags % 2 === 1) operation.merge = true;
+  if (flags > 1) operation.old = true;
   return operation;
 }
 
@@ -229,5 +237,7 @@ function takeCounter(wire: WireReader): CounterOperation {
   if (typeof floor === 'number') operation.floor = floor;
   const ceil = wire.next();
   if (typeof ceil === 'number') operation.ceil = ceil;
+  const ttlMs = wire.next();
+  if (typeof ttlMs === 'number') operation.ttlMs = ttlMs;
   return operation;
 }

@@ -161,7 +161,11 @@ export function answerLength(answer: TransactionAnswer): number {
     case 'held': {
       const { pending, results } = answer.evaluation;
       const written = pending.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-      const got = (results.get ?? []).reduce((sum, item) => sum + (item?.value?.length ?? 0), written);
+      const old = (results.set ?? []).reduce(
+        (sum, set) => sum + (typeof set === 'object' ? (set?.old.value?.length ?? 0) : 0),
+        written,
+      );
+      const got = (results.get ?? []).reduce((sum, item) => sum + (item?.value?.length ?? 0), old);
       return (results.ops ?? []).reduce((sum, result) => sum + (result?.length ?? 0), got);
     }
     default:

@@ -107,8 +107,8 @@ function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEf
   const { state, now } = turn;
   if (kind !== kinds.lock) {
     assert(
-      kind === kinds.kv || kind === kinds.idempotency || kind === kinds.limit,
-      'only keys, locks, limits and idempotency records expire',
+      kind === kinds.kv || kind === kinds.counter || kind === kinds.idempotency || kind === kinds.limit,
+      'sequences and boots never expire',
     );
     return { kind, key, till: 0, expired: true };
   }

@@ -60,6 +60,10 @@ class CountedEntries implements Entries {
 
 const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'kv.list': [kvList(''), kvList('nothing'), kvList('t0', { after: 't00005', limit: 1 })],
+  'counter.list': [
+    { ...kvList(''), kind: 'counter.list' },
+    { ...kvList('t0', { after: 't00005', limit: 1 }), kind: 'counter.list' },
+  ],
   'lock.list': [lockList(''), lockList('nothing'), lockList('t0', { after: 't00005', limit: 1 })],
   'lock.inspect': [inspect('t00001'), inspect('absent')],
   'mutex.lock': [mlock('t00001'), mlock('absent')],
@@ -78,6 +82,8 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   get: { get: ['t00001'] },
   set: { set: [{ key: 't00001', value: '1' }] },
   ops: { ops: [{ kind: 'append', key: 't00001', value: '"1"' }] },
+  // Each key of the page is looked at, and then deleted.
+  clear: { format: 'kv.clear', clear: { prefix: 't', limit: 500 } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

@@ -3,6 +3,9 @@ import { nameOf, type Kind } from '../contract/state.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 import { mayWrite } from './string-op-effects.ts';
 
+/** What each list lists. */
+export const listed = { 'kv.list': 'kv', 'counter.list': 'counter', 'lock.list': 'lock' } as const;
+
 /** Every name that a command reads or writes; of a list none. */
 export function namesOf(call: Command): string[] {
   const { account } = call;
@@ -14,7 +17,9 @@ export function namesOf(call: Command): string[] {
   if (call.unlock) names.push(nameOf('lock', account, call.unlock.id));
   if (call.sequence) names.push(nameOf('sequence', account, call.sequence.key));
   if (call.guard) for (const { id } of call.guard) names.push(nameOf('lock', account, id));
-  if (call.check) for (const { key } of call.check) names.push(nameOf('kv', account, key));
+  if (call.check)
+    for (const { key, counter } of call.check)
+      names.push(nameOf(counter === undefined ? 'kv' : 'counter', account, key));
   if (call.idempotency) for (const id of call.idempotency.ids) names.push(nameOf('stored', account, id));
   if (call.limit) for (const { key } of call.limit) names.push(nameOf('limit', account, key));
   if (call.counter) for (const { key } of call.counter) names.push(nameOf('counter', account, key));
@@ -63,7 +68,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     ...(sequence && stays('sequence', sequence.key) ? { sequence } : {}),
     ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
     guard: guard.filter(({ id }) => stays('lock', id)),
-    check: check.filter(({ key }) => stays('kv', key)),
+    check: check.filter(({ key, counter: of }) => stays(of === undefined ? 'kv' : 'counter', key)),
     limit: limit.filter(({ key }) => stays('limit', key)),
     counter: counter.filter(({ key }) => stays('counter', key)),
     get: get.filter((key) => stays('kv', key)),

@@ -114,8 +114,10 @@ export function effectDiffers(entry: Entry | undefined, effect: LogEffect, rev: 
       const [atMs, taken] = JSON.parse(value) as [number, number];
       return difference({ full, at, till: expected }, { full: atMs * 1000 + taken, at: atMs, till });
     }
-    default:
-      return difference((entry as NumberEntry).n, Number(value));
+    default: {
+      const { n, till: ends } = entry as NumberEntry;
+      return difference({ n, till: ends ?? 0 }, { n: Number(value), till });
+    }
   }
 }
 
@@ -175,7 +177,7 @@ export function entryOf(name: string, value: string, till: number, rev: number):
       return { full: exactly(at * 1000 + taken), at: exactly(at), till: exactly(till) };
     }
     default:
-      return { n: Number(value) };
+      return { n: Number(value), ...(till === 0 ? {} : { till: exactly(till) }) };
   }
 }
 

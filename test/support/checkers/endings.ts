@@ -81,6 +81,7 @@ function endsLeftBy(call: Command): { readonly afterMs: number; readonly lease?:
   const ends: { afterMs: number; lease?: true }[] = set.flatMap(({ ttlMs }) =>
     ttlMs === undefined ? [] : [{ afterMs: ttlMs }],
   );
+  for (const { ttlMs } of call.counter ?? []) if (ttlMs !== undefined) ends.push({ afterMs: ttlMs });
   for (const { cost } of limit) if (cost > 0) ends.push({ afterMs: limitMemoryMs });
   if (idempotency !== undefined) for (const _ of idempotency.ids) ends.push({ afterMs: idempotency.ttlMs });
   // A lease may end early: it is taken back when its client is found to be gone.

@@ -39,7 +39,13 @@ interface Noun {
 /** Failures are listed in this order, and the first gives the refusal its code. */
 const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, watch];
 
-const commands = { ...kv.commands, ...lock.commands, ...mutex.commands, ...watch.commands } satisfies {
+const commands = {
+  ...kv.commands,
+  ...counter.commands,
+  ...lock.commands,
+  ...mutex.commands,
+  ...watch.commands,
+} satisfies {
   readonly [Kind in Exclude<Command['kind'], 'batch'>]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,

@@ -22,6 +22,7 @@ export interface Body {
   readonly KVSet?: readonly Body[];
   readonly Ops?: readonly string[];
   readonly Locks?: readonly Body[];
+  readonly Counters?: readonly Body[];
   readonly Key?: string;
   readonly LockID?: string;
   readonly Version?: number;

@@ -35,6 +35,7 @@ function take(turn: Turn, i: number, operation: LimitOperation): object {
   if ((refused && held.hi > waitMs) || held.lo > waitMs) {
     const RetryAfterMs = new Span(Math.max(held.lo, Math.min(waitMs + 1, held.hi)), held.hi);
     turn.fail(field, 'limited', { ...item, RetryAfterMs });
+    return item;
   }
   // A slot begins at a whole millisecond, and only from then on it comes back.
   const after = new Span(Math.max(taken.lo, held.lo * 1000) + cost1, Math.max(taken.hi, held.hi * 1000) + cost1);

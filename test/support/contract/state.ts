@@ -17,6 +17,7 @@ export interface KvEntry {
 
 export interface NumberEntry {
   readonly n: number;
+  readonly till?: Span;
 }
 
 /** A rate limit of which something is taken, or was not long ago. */

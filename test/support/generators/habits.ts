@@ -66,6 +66,21 @@ export abstract class Habits {
     return this.knownVersion(key) > 0 !== this.chance(20);
   }
 
+  /** To expect. */
+  equals(_key: string): string {
+    return this.value();
+  }
+
+  /** Whether a change of this key may be a merge. */
+  merges(_key: string): boolean {
+    return false;
+  }
+
+  /** Of a counter that is made. */
+  counterTtl(): { readonly ttlMs?: number } {
+    return {};
+  }
+
   held(noun: 'lock' | 'mutex'): { readonly id: string; readonly fence: number } {
     const id = this.name(noun);
     return { id, fence: this.handle(noun, id) };

@@ -57,6 +57,10 @@ export class LearningHabits extends Habits {
     return JSON.stringify(this.chance(50) ? `v${this.#values}` : { n: this.#values, list: [1, null] });
   }
 
+  override merges(_key: string): boolean {
+    return this.chance(15);
+  }
+
   ttl(_key: string): { ttlMs?: number } {
     return this.chance(15) ? { ttlMs: 1500 } : {};
   }

@@ -41,10 +41,12 @@ export const limitBehaviour: SectionBehaviour<'limit'> = {
     const missing = Math.min(before.taken + costMicros - burstMicros, before.taken);
     const heldMs = Math.max(0, Math.ceil(missing / microsPerMs));
     if (heldMs > waitMs) {
-      const { left, resetMs } = resultOf(operation, before.taken);
+      const result = resultOf(operation, before.taken);
+      const { left, resetMs } = result;
       const message = `The limit ${JSON.stringify(key)} has ${left} left, and ${cost} were asked for; it has so many in ${heldMs} ms.`;
       const details = { Key: key, Left: left, ResetMs: resetMs, RetryAfterMs: heldMs };
       evaluation.fail(failure('limited', message, details));
+      return result;
     }
     // A slot begins at a whole millisecond, and only from then on it comes back.
     const taken = Math.max(before.taken, heldMs * microsPerMs) + costMicros;

@@ -8,8 +8,8 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
-import { counterBehaviour, counterFormats } from './counter.ts';
-import { checkBehaviour, getBehaviour, kvFormats, listKeys, setBehaviour, watchKey } from './kv.ts';
+import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
+import { checkBehaviour, clearBehaviour, getBehaviour, kvFormats, listKeys, setBehaviour, watchKey } from './kv.ts';
 import { limitBehaviour, limitFormats } from './limit.ts';
 import {
   guardBehaviour,
@@ -35,6 +35,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   get: getBehaviour,
   set: setBehaviour,
   ops: opsBehaviour,
+  clear: clearBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -47,11 +48,13 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
   'kv.list': listKeys,
+  'counter.list': listCounters,
   'lock.list': listLocks,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
   'kv.list': replyPage,
+  'counter.list': replyPage,
   'lock.list': replyPage,
   'lock.inspect': inspectLock,
   'mutex.lock': lockMutex,
