@@ -76,6 +76,7 @@ const members = {
     ...(['nx', 'xx', 'gt', 'lt', 'xxlt'] as const).map(
       (when) => ({ kind: 'expire', key: 'a', till: { kind: 'at', ms: 2 ** 48 }, when }) as const,
     ),
+    { kind: 'expire', key: 'a', till: { kind: 'later', ms: 5 }, condition: { kind: 'eq', value: '"x"' } },
     { kind: 'persist', key: 'a' },
     { kind: 'add', key: 'a', n: -(2 ** 53 - 1) },
     { kind: 'addFloat', key: 'a', n: 1.5e-300 },
