@@ -3,6 +3,7 @@
  * checked, and with tokens only as hashes.
  */
 import { Type, type Static } from 'typebox';
+import { backupDefaults, type BackupSettings } from '../backup/backup-settings.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
@@ -128,6 +129,46 @@ const accountSchema = Type.Object(
 
 const section = { ...closed, expected: 'an object' };
 
+/** An empty text is as if the key were not there. */
+function text(expected: string) {
+  return Type.Optional(Type.String({ expected }));
+}
+
+const backupSchema = Type.Object(
+  {
+    url: text('s3://BUCKET/PREFIX or file:///DIRECTORY'),
+    interval_ms: count(100, 'milliseconds', 60_000),
+    copy_hours: count(1, 'hours', 24 * 365),
+    keep_moments_days: count(0, 'days', 36_500),
+    keep_copies_days: count(0, 'days', 36_500),
+    prune: Type.Optional(Type.Boolean({ expected: 'true or false' })),
+    hold_bytes_max: count(mib, 'bytes', 2 ** 50),
+    bytes_per_second_max: count(0, 'bytes, 0 = no limit', 2 ** 40),
+    recipients: Type.Optional(
+      Type.Array(Type.String({ pattern: '^age1[a-z0-9]+$', expected: 'a public key of age: age1…' }), {
+        uniqueItems: true,
+        expected: 'a list of public keys of age',
+      }),
+    ),
+    s3: Type.Optional(
+      Type.Object(
+        {
+          endpoint: text('https://HOST'),
+          region: text('the name of a region'),
+          path_style: Type.Optional(Type.Boolean({ expected: 'true or false' })),
+          sse: Type.Optional(Type.Enum(['', 'AES256', 'aws:kms'], { expected: 'AES256 or aws:kms' })),
+          sse_key_id: text('the id of a key'),
+          storage_class: text('the name of a storage class'),
+          access_key_id: text('the id of an access key'),
+          secret_access_key_file: text('a path'),
+        },
+        section,
+      ),
+    ),
+  },
+  section,
+);
+
 export const configSchema = Type.Object(
   {
     listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port' })),
@@ -168,6 +209,7 @@ export const configSchema = Type.Object(
         section,
       ),
     ),
+    backup: Type.Optional(backupSchema),
     log: Type.Optional(
       Type.Object(
         { level: Type.Optional(Type.Enum(logLevels, { expected: `one of ${logLevels.join(', ')}` })) },
@@ -221,6 +263,7 @@ export interface Config {
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
+  readonly backup: BackupSettings;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -241,5 +284,6 @@ export const configDefaults = {
   limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
+  backup: backupDefaults,
   log: { level: 'info' },
 } as const satisfies Required<ConfigFile>;
