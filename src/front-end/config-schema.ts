@@ -9,7 +9,7 @@ import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Li
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
 
-export const scopes = ['read', 'write', 'force', 'admin'] as const;
+export const scopes = ['read', 'write', 'force', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];

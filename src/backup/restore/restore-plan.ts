@@ -56,7 +56,7 @@ export async function planRestore(repository: Repository, catalog: Catalog, goal
   const copies = copiesOn(catalog, line)
     .filter(({ manifest }) => manifest.consistent <= found.revision && reaches(objects, manifest.from, found.revision))
     .toReversed();
-  if (copies.length === 0) throw new NoSuchMoment(nearest(catalog, line, found.revision));
+  if (copies.length === 0) throw new NoSuchMoment(nearest(catalog, lineOf(catalog, found.writer), found.revision));
   return { ...found, line, copies, objects: objects.filter(({ first }) => first <= found.revision) };
 }
 

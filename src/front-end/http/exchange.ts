@@ -52,6 +52,8 @@ export class Exchange implements ReplySink, DisconnectListener {
   #cancelable: Cancelable | undefined;
   #waits = false;
   #done = false;
+  /** After a restore: when the lock may be granted. */
+  #retryAfterSeconds: string | undefined;
   /** Methods of the path, for a 405. */
   #allow = '';
 
@@ -105,6 +107,7 @@ export class Exchange implements ReplySink, DisconnectListener {
   deliver(reply: Reply): void {
     const { outcome, body, replayed } = reply;
     assert(outcome !== 'registered', 'a watch is answered when something happened');
+    if (outcome === 'not_locked') this.#retryAfterSeconds = secondsIn(body);
     if (isFailure(outcome)) this.#fail(statusOf(outcome), body, this.#context.nextRequestId());
     else this.#write(statusOf(outcome), body, replayed);
   }
@@ -187,6 +190,7 @@ export class Exchange implements ReplySink, DisconnectListener {
 
   #addFailureHeaders(status: number, headers: string[]): void {
     if (status === 429 || status === 503) headers.push('Retry-After', retryAfter);
+    if (this.#retryAfterSeconds !== undefined) headers.push('Retry-After', this.#retryAfterSeconds);
     if (status === 405) headers.push('Allow', this.#allow);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;
@@ -197,6 +201,12 @@ export class Exchange implements ReplySink, DisconnectListener {
     if (unread) closeLingering(this.res.req.socket);
     if (unread || this.#context.draining()) headers.push('Connection', 'close');
   }
+}
+
+/** The member that a lock has while nobody gets it, after a restore, in seconds. */
+function secondsIn(body: string): string | undefined {
+  const ms = /"RetryAfterMs":(\d+)/.exec(body)?.[1];
+  return ms === undefined ? undefined : String(Math.ceil(Number(ms) / 1000));
 }
 
 /** Returns whether the same request may be answered otherwise in a moment. */
