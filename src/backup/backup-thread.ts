@@ -71,7 +71,6 @@ const agent = new BackupAgent({
       const first = segments.findLastIndex((segment) => segment.first <= after + 1);
       return segments.slice(Math.max(first, 0)).reduce((sum, { name }) => sum + bytesOf(name), 0);
     },
-    oldestAfter: () => (listSegments(realDisk, journalDirectory)[0]?.first ?? 1) - 1,
     hasSpace: () => spaceFromCode(Atomics.load(space, 0)) === 'open',
   },
   logId: data.logId,

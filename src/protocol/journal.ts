@@ -44,6 +44,8 @@ export interface FrameSource {
   frames(after: Revision): FrameTail;
   /** The checksum of the frame that ends with `last`; undefined: the log has no such frame, or not any more. */
   checksumAt(last: Revision): number | undefined;
+  /** The revision that the oldest frame follows. */
+  oldestAfter(): Revision;
 }
 
 export interface FrameTail {

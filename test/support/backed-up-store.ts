@@ -8,7 +8,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { BackupAgent, type BackupAgentOptions } from '../../src/backup/backup-agent.ts';
+import { BackupAgent } from '../../src/backup/backup-agent.ts';
+import type { BackupAgentOptions } from '../../src/backup/backup-agent-options.ts';
 import { BackupCells, JournalHold } from '../../src/backup/backup-cells.ts';
 import { backupDefaults, type BackupSettings } from '../../src/backup/backup-settings.ts';
 import { payloadCodec, type PayloadKeys } from '../../src/backup/format/payload.ts';
@@ -173,7 +174,6 @@ export class BackedUpStore {
               ).length * segmentBytes
             );
           },
-          oldestAfter: () => writer.oldestRevision() - 1,
           hasSpace: () => writer.space === 'open',
         },
         logId,

@@ -8,7 +8,7 @@ import type {
   JournalTail,
 } from '../../protocol/journal.ts';
 import type { Disk } from '../../shared/disk.ts';
-import { checksumOfFrameAt, FileFrameTail } from './frame-tail.ts';
+import { checksumOfFrameAt, FileFrameTail, oldestAfterIn } from './frame-tail.ts';
 import { JournalDirectory } from './journal-directory.ts';
 import { FileJournalTail, readRecords } from './journal-reader.ts';
 
@@ -43,6 +43,10 @@ export class FileJournalSource implements JournalSource, FrameSource {
 
   checksumAt(last: Revision): number | undefined {
     return checksumOfFrameAt(this.#index(), last);
+  }
+
+  oldestAfter(): Revision {
+    return oldestAfterIn(this.#index());
   }
 
   #index(): JournalDirectory {

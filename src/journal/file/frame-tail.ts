@@ -120,6 +120,11 @@ export class FileFrameTail implements FrameTail {
       this.#directory.refresh();
       const segment = this.#directory.holding(next);
       if (segment !== undefined && this.#enter(segment, this.#directory.nearest(segment, next))) return true;
+      // The log may begin with a gap in the revisions, which a restore leaves.
+      const oldest = this.#directory.next(revision(0));
+      if (segment !== undefined || oldest === undefined) continue;
+      if (this.#enter(oldest, this.#directory.nearest(oldest, oldest.first)))
+        return (this.#open?.header.after ?? Infinity) <= this.#after;
     }
     return false;
   }
@@ -155,6 +160,22 @@ export class FileFrameTail implements FrameTail {
     const next = this.#directory.next(revision(this.#after + 1));
     const isInOne = this.#directory.holding(revision(this.#after + 1)) !== undefined;
     return { kind: 'lost', oldest: isInOne ? (next?.first ?? revision(this.#after + 1)) : this.#directory.oldest };
+  }
+}
+
+/** The revision that the oldest frame follows. */
+export function oldestAfterIn(directory: JournalDirectory): Revision {
+  directory.refresh();
+  const oldest = directory.next(revision(0));
+  const file = oldest && directory.open(oldest);
+  if (oldest === undefined || file === undefined) return revision(directory.oldest - 1);
+  try {
+    const header = headerOrFault(() => readSegmentHeader(file, oldest));
+    return typeof header === 'string' || header instanceof UnsupportedFormat
+      ? revision(oldest.first - 1)
+      : header.after;
+  } finally {
+    file.close();
   }
 }
 
