@@ -7,6 +7,7 @@
  *   tail/‹writer›/‹number›-‹first›-‹last›          frames of one interval
  *   log/‹writer›/‹first›-‹last›                    the same frames of ten minutes in one
  *   copy/‹revision›-‹writer›-‹attempt›/‹block›     rows; `manifest.json` is written last
+ *   pruned/‹revision›.json                         up to there, only what copies need of the log is kept
  *   checks/‹time›.json                             what a verify or a drill found
  *
  * `first` is the revision after the one that the object follows, so the next object of a writer begins at `last` + 1,
@@ -84,6 +85,15 @@ export function copyOf(key: string): CopyName | undefined {
   if (found === null) return undefined;
   const [revision = 0, writer = 0, attempt = 0] = found.slice(2).map(Number);
   return { folder: found[1]!, revision, writer, attempt };
+}
+
+export function prunedKey(revision: number): string {
+  return `pruned/${digits(revision, 16)}.json`;
+}
+
+export function prunedOf(key: string): number | undefined {
+  const found = /^pruned\/(\d{16})\.json$/.exec(key);
+  return found === null ? undefined : Number(found[1]);
 }
 
 export function checkKey(at: number): string {

@@ -5,7 +5,15 @@
  * continues was at that moment. What that one has written beyond belongs to another line, which a restore has left.
  */
 import type { CheckHeader, ManifestHeader, WriterHeader } from '../format/headers.ts';
-import { copyOf, frameObjectOf, manifestKey, writerOf, type CopyName, type FrameObjectName } from '../format/names.ts';
+import {
+  copyOf,
+  frameObjectOf,
+  manifestKey,
+  prunedOf,
+  writerOf,
+  type CopyName,
+  type FrameObjectName,
+} from '../format/names.ts';
 import { inParallel } from './in-parallel.ts';
 import { isDamage, type Repository } from './repository.ts';
 
@@ -25,6 +33,8 @@ export interface Catalog {
   /** Folders without a manifest: copies that are being made, or were never finished. */
   readonly unfinished: readonly { readonly name: CopyName; readonly madeAt: number }[];
   readonly lastCheck: CheckHeader | undefined;
+  /** Up to this revision, only what copies need of the log was kept. */
+  readonly prunedBefore: number;
   /** Bytes of all objects. */
   readonly bytes: number;
   /** What is damaged or missing of the above. */
@@ -41,8 +51,8 @@ export interface LinePart {
 export async function readCatalog(repository: Repository): Promise<Catalog> {
   const problems: string[] = [];
   const { storage } = repository;
-  const [claims, tails, logs, stored, checks] = await Promise.all(
-    ['writers/', 'tail/', 'log/', 'copy/', 'checks/'].map((prefix) => storage.list(prefix)),
+  const [claims, tails, logs, stored, checks, pruned] = await Promise.all(
+    ['writers/', 'tail/', 'log/', 'copy/', 'checks/', 'pruned/'].map((prefix) => storage.list(prefix)),
   );
   const writers = new Map<number, WriterHeader>();
   await inParallel(claims!, async ({ key }) => {
@@ -87,6 +97,7 @@ export async function readCatalog(repository: Repository): Promise<Catalog> {
     copies: copies.toSorted((a, b) => a.manifest.consistent - b.manifest.consistent || a.name.attempt - b.name.attempt),
     unfinished: [...folders.values()].filter(({ done }) => !done),
     lastCheck,
+    prunedBefore: Math.max(0, ...pruned!.map(({ key }) => prunedOf(key) ?? 0)),
     bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
     problems,
   };
@@ -178,4 +189,14 @@ export function copiesOn({ copies }: Pick<Catalog, 'copies'>, line: readonly Lin
   return copies.filter(({ manifest }) =>
     line.some(({ writer, upTo }) => writer === manifest.writer && manifest.consistent <= upTo),
   );
+}
+
+/** Whether the objects have everything in (from, to]. */
+export function leadsTo(objects: readonly FrameObjectName[], from: number, to: number): boolean {
+  let reached = from;
+  for (const { first, last } of objects) {
+    if (first <= reached + 1 && last > reached) reached = last;
+    if (reached >= to) return true;
+  }
+  return reached >= to;
 }

@@ -5,6 +5,7 @@ import type { FrameObjectName } from '../format/names.ts';
 import { framesIn } from '../format/shipped-frames.ts';
 import {
   copiesOn,
+  leadsTo,
   lineOf,
   newestWriter,
   objectsOf,
@@ -54,7 +55,7 @@ export async function planRestore(repository: Repository, catalog: Catalog, goal
   const line = lineOf(catalog, found.writer, found.revision);
   const objects = objectsOf(catalog, line);
   const copies = copiesOn(catalog, line)
-    .filter(({ manifest }) => manifest.consistent <= found.revision && reaches(objects, manifest.from, found.revision))
+    .filter(({ manifest }) => manifest.consistent <= found.revision && leadsTo(objects, manifest.from, found.revision))
     .toReversed();
   if (copies.length === 0) throw new NoSuchMoment(nearest(catalog, lineOf(catalog, found.writer), found.revision));
   return { ...found, line, copies, objects: objects.filter(({ first }) => first <= found.revision) };
@@ -130,16 +131,6 @@ function tooEarly(at: number, first: number): string {
 
 async function headerOf(repository: Repository, { key, kind }: FrameObjectName): Promise<FramesHeader> {
   return (await repository.readHeader<FramesHeader>(key, kind)).header;
-}
-
-/** Whether the objects have everything in (from, to]. */
-function reaches(objects: readonly FrameObjectName[], from: number, to: number): boolean {
-  let reached = from;
-  for (const { first, last } of objects) {
-    if (first <= reached + 1 && last > reached) reached = last;
-    if (reached >= to) return true;
-  }
-  return reached >= to;
 }
 
 function nearest(catalog: Catalog, line: readonly LinePart[], wanted: number): string {

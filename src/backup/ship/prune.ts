@@ -10,7 +10,7 @@
  */
 import { failpoint } from '../../shared/failpoints.ts';
 import type { FrameObjectName } from '../format/names.ts';
-import { manifestKey } from '../format/names.ts';
+import { manifestKey, prunedKey } from '../format/names.ts';
 import { lineOf, newestWriter, copiesOn, type Catalog, type CatalogCopy } from '../repository/catalog.ts';
 import type { Repository } from '../repository/repository.ts';
 
@@ -20,6 +20,8 @@ export interface Retention {
 }
 
 export interface PrunePlan {
+  /** Every moment after this revision stays. */
+  readonly before: number;
   readonly copies: readonly string[];
   readonly objects: readonly string[];
 }
@@ -34,7 +36,7 @@ export function planPrune(
   { now, madeAt }: { readonly now: number; readonly madeAt: ReadonlyMap<string, number> },
 ): PrunePlan {
   const newest = newestWriter(catalog);
-  if (newest === undefined) return { copies: [], objects: [] };
+  if (newest === undefined) return { before: 0, copies: [], objects: [] };
   const line = lineOf(catalog, newest);
   const own = copiesOn(catalog, line);
   const safe = new Set(own.slice(-copiesMin));
@@ -50,7 +52,8 @@ export function planPrune(
         objects.push(object.key);
     }
   }
-  return { copies: [...copies, ...left], objects };
+  const before = Math.min(...needed.filter(({ to }) => to === Infinity).map(({ from }) => from));
+  return { before, copies: [...copies, ...left], objects };
 }
 
 interface NeededRange {
@@ -102,10 +105,16 @@ export async function prune(
   const madeAt = new Map([...tails, ...logs].map(({ key, madeAt: at }) => [key, at]));
   const plan = planPrune(catalog, retention, { now, madeAt });
   let removed = 0;
+  if (plan.before > catalog.prunedBefore && plan.objects.length > 0) {
+    // Before anything goes: from now on a hole before this revision is no damage.
+    await repository.create(prunedKey(plan.before), repository.sealHeader({ kind: 'pruned', before: plan.before }));
+    if (catalog.prunedBefore > 0) await storage.delete(prunedKey(catalog.prunedBefore));
+  }
   for (const folder of plan.copies) {
+    const stored = await storage.list(folder);
     await storage.delete(manifestKey(folder));
     failpoint('prune.manifest');
-    for (const { key } of await storage.list(folder)) {
+    for (const { key } of stored) {
       await storage.delete(key);
       removed += 1;
     }

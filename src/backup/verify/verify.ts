@@ -15,7 +15,7 @@ import type { BlockHeader, FramesHeader } from '../format/headers.ts';
 import { blockKey, frameObjectOf, type FrameObjectName } from '../format/names.ts';
 import { rowsIn } from '../format/row-block.ts';
 import { framesIn } from '../format/shipped-frames.ts';
-import { lineOf, newestWriter, objectsOf, readCatalog, type Catalog } from '../repository/catalog.ts';
+import { leadsTo, lineOf, newestWriter, objectsOf, readCatalog, type Catalog } from '../repository/catalog.ts';
 import { inParallel } from '../repository/in-parallel.ts';
 import { isDamage, type Repository } from '../repository/repository.ts';
 
@@ -50,6 +50,7 @@ export async function verify(repository: Repository, options: VerifyOptions): Pr
   const problems = [...catalog.problems];
   const gaps = await holesIn(repository, catalog, problems);
   await findMissingBlocks(repository, catalog, problems);
+  findCopiesWithoutLog(catalog, problems);
   if (catalog.copies.length === 0) problems.push('There is no copy, so nothing can be restored.');
   const frames = [...catalog.objects.values()].flat();
   let read = 0;
@@ -64,7 +65,7 @@ export async function holesIn(repository: Repository, catalog: Catalog, problems
   for (const writer of catalog.objects.keys()) {
     let before: FrameObjectName | undefined;
     for (const object of objectsOf(catalog, [{ writer, upTo: Infinity }])) {
-      if (before !== undefined && object.first !== before.last + 1) {
+      if (before !== undefined && object.first !== before.last + 1 && object.first > catalog.prunedBefore + 1) {
         const gap = await gapBefore(repository, object, before, problems);
         if (gap !== undefined) gaps.push(gap);
       }
@@ -102,6 +103,14 @@ async function findMissingBlocks(repository: Repository, { copies }: Catalog, pr
       const key = blockKey(name.folder, block);
       if (!stored.has(key)) problems.push(new ObjectMissing(key).message);
     });
+  }
+}
+
+function findCopiesWithoutLog(catalog: Catalog, problems: string[]): void {
+  for (const { name, manifest } of catalog.copies) {
+    const objects = objectsOf(catalog, lineOf(catalog, manifest.writer));
+    if (!leadsTo(objects, manifest.from, manifest.consistent))
+      problems.push(`${name.folder}: the log that makes this copy exact is not complete.`);
   }
 }
 
