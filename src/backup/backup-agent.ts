@@ -141,11 +141,17 @@ export class BackupAgent {
 
   async #connect(): Promise<Repository> {
     if (this.#repository !== undefined) return this.#repository;
-    const { settings, openStorage, randomBytes } = this.#options;
+    const { settings, openStorage, randomBytes, log } = this.#options;
     this.#storage ??= await openStorage();
     const codec = await payloadCodec({ recipients: settings.recipients });
     const id = Buffer.from(randomBytes(16)).toString('hex');
-    return (this.#repository = await Repository.openOrCreate(this.#storage, codec, id));
+    const repository = await Repository.openOrCreate(this.#storage, codec, id);
+    if (!(await repository.honoursConditions()))
+      log(
+        'warn',
+        `${this.#storage.name} ignores If-None-Match: expected that two servers never start with it at the same moment`,
+      );
+    return (this.#repository = repository);
   }
 
   async #claim(adopt: boolean): Promise<void> {

@@ -256,7 +256,7 @@ export class BackedUpStore {
 
   /** Lets the agent ship everything, and finish a copy that it has begun. */
   async settle(): Promise<void> {
-    for (let steps = 0; steps < 100; steps += 1) {
+    for (let steps = 0; steps < 20_000; steps += 1) {
       const wait = await this.agent.step();
       const copying = this.cells.get('copying') === 1;
       if (copying) await new Promise((resolve) => void setImmediate(resolve));

@@ -65,6 +65,16 @@ export class Repository {
     return Repository.open(storage, codec);
   }
 
+  /**
+   * Whether the storage refuses to make an object twice. Where it does not, two servers that start at the same moment may
+   * claim the same number. Makes an object again that is there, with the same bytes: so it needs no right to delete.
+   * @throws StorageError
+   */
+  async honoursConditions(): Promise<boolean> {
+    const bytes = await this.storage.get(repositoryKey);
+    return bytes === undefined || (await this.storage.put(repositoryKey, bytes)) === 'exists';
+  }
+
   /** Seals an object with a payload, to be stored with `create`, as often as that takes. */
   async seal(given: ObjectHeaderOf<ObjectHeader & PayloadMembers>, raw: Buffer): Promise<SealedObject> {
     const { members, payload } = await this.codec.seal(raw);

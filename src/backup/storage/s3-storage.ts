@@ -2,8 +2,7 @@
  * A repository in a bucket of S3, or of a service that speaks as S3 does. The client is an optional dependency and is
  * loaded only here. Its own retries are off: the caller backs off, and reads credentials again before each try.
  *
- * A put is conditional (If-None-Match). A service that ignores the condition would overwrite: `honoursConditions` finds
- * out, with an object that is made twice.
+ * A put is conditional (If-None-Match). A service that ignores the condition would overwrite: `Repository` finds out.
  */
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { wallMs } from '../../shared/clock.ts';
@@ -188,14 +187,6 @@ export class S3Storage implements BackupStorage {
     );
     return client;
   }
-}
-
-/** Whether the storage refuses to make an object twice. Leaves nothing behind. @throws StorageError */
-export async function honoursConditions(storage: BackupStorage, probe: string): Promise<boolean> {
-  await storage.put(probe, Buffer.from('1'));
-  const second = await storage.put(probe, Buffer.from('2'));
-  await storage.delete(probe);
-  return second === 'exists';
 }
 
 async function orUndefined<T>(run: () => Promise<T>): Promise<T | undefined> {
