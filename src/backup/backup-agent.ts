@@ -276,11 +276,8 @@ export class BackupAgent {
     const repository = this.#repository!;
     const catalog = await readCatalog(repository);
     const now = repository.storage.now() ?? wall();
-    const retention = {
-      keepMomentsMs: settings.keep_moments_days * dayMs,
-      keepCopiesMs: settings.keep_copies_days * dayMs,
-    };
-    cells.add('pruned', await prune(repository, catalog, retention, now));
+    const [keepMomentsMs, keepCopiesMs] = [settings.keep_moments_days * dayMs, settings.keep_copies_days * dayMs];
+    cells.add('pruned', await prune(repository, catalog, { keepMomentsMs, keepCopiesMs }, now));
   }
 
   /** @returns how long to wait */

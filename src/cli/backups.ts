@@ -28,7 +28,8 @@ export const runBackup: Run = async (invocation, { args, options }) => {
     let status = await ask(calls, 'POST', path);
     const asked = status.Asked ?? 0;
     const isDone = (): boolean => (adopt === undefined ? status.CopiesTaken : status.AdoptsTaken) >= asked;
-    while ((options['wait'] === true || adopt !== undefined) && !isDone()) {
+    const waits = options['wait'] === true || adopt !== undefined;
+    for (let done = !waits || isDone(); !done; done = isDone()) {
       if (isRefusing(status.State) && adopt === undefined) throw new NegativeResult(stateText(status.State));
       await new Promise<void>((resolve) => void systemAfter(pollMs, resolve));
       status = await ask(calls, 'GET', '/admin/backups');

@@ -2,51 +2,10 @@
  * The command line as a table: parsing, help and completion are derived from it, and each command loads its own file
  * only when it runs, so that a short call starts fast.
  */
-import type { Invocation, Options } from './invocation.ts';
+import { backupCommands } from './backup-commands.ts';
+import type { ArgumentSpec, CommandSpec, OptionSpec } from './command-spec.ts';
 
-export interface Parsed {
-  readonly args: readonly string[];
-  readonly options: Options;
-  /** The arguments after `--`; they are at the end of `args` too. */
-  readonly afterDashes: readonly string[] | undefined;
-}
-
-export type Run = (invocation: Invocation, parsed: Parsed) => Promise<void>;
-
-export interface OptionSpec {
-  readonly long: string;
-  readonly short?: string;
-  /** The name of its value; absent: it takes none. */
-  readonly value?: string;
-  readonly required?: true;
-  readonly names?: Names;
-  readonly about: string;
-}
-
-/** What completion proposes for an argument, or for the value of an option. */
-export type Names = 'key' | 'lock' | readonly string[];
-
-export interface ArgumentSpec {
-  readonly name: string;
-  readonly optional?: true;
-  /** Takes all that follow. */
-  readonly rest?: true;
-  readonly names?: Names;
-  readonly about?: string;
-}
-
-export interface CommandSpec {
-  readonly name: string;
-  readonly about: string;
-  readonly usage?: string;
-  readonly args?: readonly ArgumentSpec[];
-  readonly options?: readonly OptionSpec[];
-  readonly commands?: readonly CommandSpec[];
-  readonly hidden?: true;
-  /** Options that are not declared are arguments. */
-  readonly passesOptions?: true;
-  readonly load?: () => Promise<Run>;
-}
+export type { ArgumentSpec, CommandSpec, Names, OptionSpec, Parsed, Run } from './command-spec.ts';
 
 export const globalOptions = [
   { long: 'url', value: 'url', about: 'address of the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)' },
@@ -232,76 +191,6 @@ const sequence: CommandSpec = {
     },
   ],
 };
-
-const loadBackups = async (): Promise<typeof import('./backups.ts')> => import('./backups.ts');
-
-const storageOptions: readonly OptionSpec[] = [
-  { long: 'config', value: 'file', about: 'config.yml of the server, whose backup: says where and how' },
-  { long: 'endpoint', value: 'url', about: 'of a storage that speaks as S3 does' },
-  { long: 'region', value: 'name', about: 'of S3' },
-  { long: 'path-style', about: 'the bucket is in the path, not in the host' },
-];
-const identity: OptionSpec = { long: 'identity', value: 'file', about: 'secret keys of age, for encrypted backups' };
-const repositoryUrl: ArgumentSpec = {
-  name: 'url',
-  optional: true,
-  about: 's3://BUCKET/PREFIX or file:///DIRECTORY; default: that of --config',
-};
-
-const backupCommands: readonly CommandSpec[] = [
-  {
-    name: 'backup',
-    about: 'copy the whole store of a running server to its backup, or let the server make backups again',
-    args: [{ name: 'adopt', optional: true, names: ['adopt'], about: 'take the place of the server before this one' }],
-    options: [{ long: 'wait', about: 'until it is done' }],
-    load: async () => (await loadBackups()).runBackup,
-  },
-  {
-    name: 'backups',
-    about: 'list copies, what can be restored, gaps and the last check',
-    args: [repositoryUrl],
-    options: storageOptions,
-    load: async () => (await loadBackups()).showBackups,
-  },
-  {
-    name: 'verify',
-    about: 'check a backup; exits with 65 if something is damaged or missing',
-    args: [repositoryUrl],
-    options: [
-      ...storageOptions,
-      identity,
-      { long: 'read', about: 'read every object, not only lists' },
-      { long: 'sample', value: 'percent', about: 'with --read: so many of the objects, at random' },
-      { long: 'drill', about: 'restore twice, from the two newest copies, and compare' },
-    ],
-    load: async () => (await loadBackups()).verifyBackup,
-  },
-  {
-    name: 'restore',
-    about: 'make a data directory from a backup',
-    args: [repositoryUrl],
-    options: [
-      { long: 'data-dir', value: 'directory', required: true, about: 'a new or empty one' },
-      {
-        long: 'at',
-        value: 'time',
-        about: 'the state at this moment, such as 2026-11-26T08:00:00Z (default: the latest)',
-      },
-      { long: 'revision', value: 'n', about: 'the state at this revision' },
-      { long: 'adopt', about: 'the server takes the place of the one that was backed up' },
-      {
-        long: 'lock-grace',
-        value: 'duration',
-        about: 'no lock is granted anew for so long (default 60s; 0: all clients stopped)',
-      },
-      { long: 'jump', value: 'n', about: 'go on so many revisions ahead of the highest known (default 1000000000)' },
-      { long: 'dry-run', about: 'say what would be restored, and change nothing' },
-      identity,
-      ...storageOptions,
-    ],
-    load: async () => (await loadBackups()).restoreBackup,
-  },
-];
 
 const others: readonly CommandSpec[] = [
   {

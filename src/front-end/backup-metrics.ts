@@ -33,7 +33,6 @@ export function addBackupMetrics(registry: Registry, refreshers: (() => void)[],
     failures.reset();
     for (const reason of storageFaults) failures.inc({ reason }, cells.failures(reason));
   });
-  const sinceSeconds = (at: number): number => (at === 0 ? Number.NaN : Math.max(0, wallMs() - at) / 1000);
   gauge('dragonlock_backup_lag_seconds', 'Since everything durable was last in the backup', () =>
     sinceSeconds(cells.get('caughtUpAt')),
   );
@@ -52,4 +51,8 @@ export function addBackupMetrics(registry: Registry, refreshers: (() => void)[],
   counter('dragonlock_backup_restarts_total', 'Times that the backup thread was started again', () =>
     cells.get('restarts'),
   );
+}
+
+function sinceSeconds(at: number): number {
+  return at === 0 ? Number.NaN : Math.max(0, wallMs() - at) / 1000;
 }

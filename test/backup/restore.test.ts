@@ -60,7 +60,7 @@ test('restore: every revision and moment of a history is as the model has it', a
   }
   for (let moments = 0; moments < 6; moments += 1) {
     const at = server.commits[firstCopied + random.below(server.commits.length - firstCopied)]!.at + random.below(400);
-    const wanted = server.commits.filter((one) => one.at <= at).at(-1)!.rev;
+    const wanted = server.commits.findLast((one) => one.at <= at)!.rev;
     const { directory, report } = await restoreFrom(t, storage, { kind: 'moment', at });
     assert.equal(report.revision, wanted, `seed ${seed}, moment ${at}`);
     assert.deepEqual((await contentIn(directory)).content, server.contentAt(wanted));

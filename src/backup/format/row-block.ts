@@ -15,7 +15,7 @@ export interface CopiedRow {
   readonly value: Buffer;
 }
 
-export const blockBytes = 4 * 1024 * 1024;
+export const rowBlockBytes = 4 * 1024 * 1024;
 
 export class RowBlock {
   #parts: Buffer[] = [];

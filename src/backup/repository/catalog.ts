@@ -153,12 +153,12 @@ export function objectsOf({ objects }: Pick<Catalog, 'objects'>, line: readonly 
 }
 
 /** Revisions that follow each other without a gap: everything in (after, last]. */
-export interface Run {
+export interface RevisionRun {
   readonly after: number;
   readonly last: number;
 }
 
-export function runsOf(objects: readonly FrameObjectName[]): Run[] {
+export function runsOf(objects: readonly FrameObjectName[]): RevisionRun[] {
   const runs: { after: number; last: number }[] = [];
   for (const { first, last } of objects) {
     const run = runs.at(-1);
@@ -169,7 +169,7 @@ export function runsOf(objects: readonly FrameObjectName[]): Run[] {
 }
 
 /** What can be restored of a line: from each copy on, as far as frames follow. */
-export function restorable(catalog: Catalog, line: readonly LinePart[]): Run[] {
+export function restorable(catalog: Catalog, line: readonly LinePart[]): RevisionRun[] {
   const runs = runsOf(objectsOf(catalog, line));
   const ranges: { after: number; last: number }[] = [];
   for (const { manifest } of copiesOn(catalog, line)) {

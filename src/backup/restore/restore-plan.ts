@@ -135,7 +135,7 @@ async function headerOf(repository: Repository, { key, kind }: FrameObjectName):
 
 function nearest(catalog: Catalog, line: readonly LinePart[], wanted: number): string {
   const ranges = restorable(catalog, line);
-  const below = ranges.filter(({ last }) => last < wanted).at(-1)?.last;
+  const below = ranges.findLast(({ last }) => last < wanted)?.last;
   const above = ranges.find(({ after }) => after >= wanted);
   const near = [below, above && above.after + 1].filter((one) => one !== undefined);
   const expected = near.length === 0 ? 'There is none that can be restored.' : `The nearest are ${near.join(' and ')}.`;

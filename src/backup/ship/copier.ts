@@ -15,7 +15,7 @@
 import type { Revision } from '../../protocol/ids.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { blockKey, copyFolder, manifestKey } from '../format/names.ts';
-import { blockBytes, RowBlock } from '../format/row-block.ts';
+import { rowBlockBytes, RowBlock } from '../format/row-block.ts';
 import type { Repository } from '../repository/repository.ts';
 
 /** What a copy is made of: the store, or a model of it in a test. */
@@ -86,7 +86,7 @@ export async function makeCopy(options: CopierOptions, attempt: number): Promise
       const step: RowsRead = source.rows(shard, start === '' ? undefined : start, rowsPerStep);
       for (const [key, value] of step.rows) {
         block.add({ shard, key, value });
-        if (block.bytes >= blockBytes) await store();
+        if (block.bytes >= rowBlockBytes) await store();
       }
       start = step.next;
       // Others of this thread have their turn, and the next step its own snapshot.

@@ -68,7 +68,7 @@ function neededRanges(
   { momentsFrom, safe }: { readonly momentsFrom: number; readonly safe: ReadonlySet<CatalogCopy> },
 ): NeededRange[] {
   const ranges: NeededRange[] = kept.map(({ manifest }) => ({ from: manifest.from, to: manifest.consistent }));
-  const base = kept.filter(({ madeAt }) => madeAt <= momentsFrom).at(-1) ?? kept[0];
+  const base = kept.findLast(({ madeAt }) => madeAt <= momentsFrom) ?? kept[0];
   if (base !== undefined) ranges.push({ from: base.manifest.from, to: Infinity });
   for (const { manifest } of safe) ranges.push({ from: manifest.from, to: Infinity });
   // Without a copy nothing may go.
