@@ -128,7 +128,7 @@ function rolledBack(shipped: number, durable: number): string {
   return (
     `The data directory is older than its own backup: it ends with revision ${durable}, and the backup has ${shipped}. ` +
     'Either an old image of the disk was put back, or another server goes on with a copy of this directory. ' +
-    'Restore from the backup (dragonlock restore), or make the old image safe to use (dragonlock restore --in-place).'
+    'Restore from the backup (dragonlock restore), or stop the other server.'
   );
 }
 
