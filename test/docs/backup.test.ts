@@ -20,9 +20,7 @@ test('docs/backup.md lists every metric of backups, with its type, and no other'
 });
 
 test('docs/backup.md explains every state', () => {
-  const documented = tableUnder(markdown, 'When something goes wrong').map(([state]) => state);
-  assert.deepEqual(
-    documented.toSorted(),
-    backupStates.filter((state) => state !== 'off' && state !== 'starting').toSorted(),
-  );
+  const documented = new Set(tableUnder(markdown, 'When something goes wrong').map(([state = '']) => state));
+  const states = backupStates.filter((state) => state !== 'off' && state !== 'starting');
+  assert.deepEqual(documented, new Set<string>(states));
 });
