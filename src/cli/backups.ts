@@ -1,7 +1,7 @@
 /** `dragonlock backup`, `backups`, `verify` and `restore`. All but the first are the server's, which only a checkout has. */
 import { UnreachableError } from '../client/errors.ts';
 import { systemAfter } from '../shared/clock.ts';
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { BackupCommandError, exitCodes, NegativeResult, UsageError } from './exit-codes.ts';
 import type { Options } from './invocation.ts';
 import { parseDuration, parseInteger } from './parse.ts';

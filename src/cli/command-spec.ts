@@ -1,4 +1,4 @@
-/** What a command is: a row of the table in commands.ts. */
+/** What a command of the command line is: see `commands.ts`. */
 import type { Invocation, Options } from './invocation.ts';
 
 export interface Parsed {

@@ -4,6 +4,7 @@
  */
 import { Type, type Static } from 'typebox';
 import { backupDefaults, type BackupSettings } from '../backup/backup-settings.ts';
+import { backupSchema } from './backup-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
@@ -129,44 +130,9 @@ const accountSchema = Type.Object(
 
 const section = { ...closed, expected: 'an object' };
 
-/** An empty text is as if the key were not there. */
-function text(expected: string) {
-  return Type.Optional(Type.String({ expected }));
-}
-
-const backupSchema = Type.Object(
-  {
-    url: text('s3://BUCKET/PREFIX or file:///DIRECTORY'),
-    interval_ms: count(100, 'milliseconds', 60_000),
-    copy_hours: count(1, 'hours', 24 * 365),
-    keep_moments_days: count(0, 'days', 36_500),
-    keep_copies_days: count(0, 'days', 36_500),
-    prune: Type.Optional(Type.Boolean({ expected: 'true or false' })),
-    hold_bytes_max: count(mib, 'bytes', 2 ** 50),
-    bytes_per_second_max: count(0, 'bytes, 0 = no limit', 2 ** 40),
-    recipients: Type.Optional(
-      Type.Array(Type.String({ pattern: '^age1[a-z0-9]+$', expected: 'a public key of age: age1…' }), {
-        uniqueItems: true,
-        expected: 'a list of public keys of age',
-      }),
-    ),
-    s3: Type.Optional(
-      Type.Object(
-        {
-          endpoint: text('https://HOST'),
-          region: text('the name of a region'),
-          path_style: Type.Optional(Type.Boolean({ expected: 'true or false' })),
-          sse: Type.Optional(Type.Enum(['', 'AES256', 'aws:kms'], { expected: 'AES256 or aws:kms' })),
-          sse_key_id: text('the id of a key'),
-          storage_class: text('the name of a storage class'),
-          access_key_id: text('the id of an access key'),
-          secret_access_key_file: text('a path'),
-        },
-        section,
-      ),
-    ),
-  },
-  section,
+const pemFile = Type.String({ minLength: 1, expected: 'a path of a file in PEM' });
+const tlsSchema = Type.Optional(
+  Type.Object({ cert: pemFile, key: pemFile }, { ...closed, expected: '{cert, key}: paths of files in PEM' }),
 );
 
 export const configSchema = Type.Object(
@@ -192,6 +158,15 @@ export const configSchema = Type.Object(
           request_timeout_ms: timeout,
           keep_alive_timeout_ms: timeout,
           write_timeout_ms: timeout,
+        },
+        section,
+      ),
+    ),
+    resp: Type.Optional(
+      Type.Object(
+        {
+          listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port, or "" for none' })),
+          tls: tlsSchema,
         },
         section,
       ),
@@ -260,6 +235,12 @@ export interface Config {
     readonly keep_alive_timeout_ms: number;
     readonly write_timeout_ms: number;
   };
+  readonly resp: {
+    /** Absent: no door for Redis clients. */
+    readonly listen: Listen | undefined;
+    /** PEM; absent: no TLS. */
+    readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  };
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
@@ -281,6 +262,7 @@ export const configDefaults = {
     keep_alive_timeout_ms: 72_000,
     write_timeout_ms: 30_000,
   },
+  resp: { listen: '' },
   limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },

@@ -9,6 +9,7 @@ import type { Config } from './config-schema.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RateLimiter, type OwnRates } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { ScanCursors } from './resp/scan-cursors.ts';
 import { allocateClock } from '../shared/clock.ts';
 import { sharedCountBytes } from '../shared/shared-count.ts';
 
@@ -29,6 +30,8 @@ export interface SharedCounters {
   readonly accounts: SharedArrayBuffer;
   /** See `BackupCells`. */
   readonly backup: SharedArrayBuffer;
+  /** See `ScanCursors`; empty without a door for Redis clients. */
+  readonly cursors: SharedArrayBuffer;
 }
 
 type Accounts = Config['accounts'];
@@ -38,6 +41,7 @@ export function allocateSharedCounters(config: {
   readonly shards: number;
   readonly limits: Pick<Config['limits'], 'account_requests_per_second'>;
   readonly accounts: Accounts;
+  readonly resp?: Pick<Config['resp'], 'listen'>;
 }): SharedCounters {
   return {
     metrics: RequestMetrics.allocate(config.http.threads),
@@ -48,6 +52,7 @@ export function allocateSharedCounters(config: {
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
     accounts: AccountCounts.allocate(),
     backup: BackupCells.allocate(),
+    cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }
 

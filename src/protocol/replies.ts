@@ -18,6 +18,8 @@ export interface Reply {
   readonly replayed?: true;
   /** The reply grants a lock (it does not extend one). The grant is returned if the client has disconnected. */
   readonly grant?: Grant;
+  /** The reply is held for so long: a slot of a rate limit that the request has taken begins then. */
+  readonly heldMs?: number;
 }
 
 export interface Grant {
@@ -28,6 +30,8 @@ export interface Grant {
   readonly mutex: boolean;
   /** The lock's version at the grant: a lock that another request has confirmed since is not returned. */
   readonly version: number;
+  /** The request stood in line for it, so its client may have gone meanwhile. */
+  readonly waited: boolean;
 }
 
 export function failureReply(rev: Revision, f: Failure): Reply {

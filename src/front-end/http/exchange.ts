@@ -52,8 +52,10 @@ export class Exchange implements ReplySink, DisconnectListener {
   #cancelable: Cancelable | undefined;
   #waits = false;
   #done = false;
+  /** For a 429 or 503. */
+  #retryAfter = retryAfter;
   /** After a restore: when the lock may be granted. */
-  #retryAfterSeconds: string | undefined;
+  #closedFor: string | undefined;
   /** Methods of the path, for a 405. */
   #allow = '';
 
@@ -107,7 +109,9 @@ export class Exchange implements ReplySink, DisconnectListener {
   deliver(reply: Reply): void {
     const { outcome, body, replayed } = reply;
     assert(outcome !== 'registered', 'a watch is answered when something happened');
-    if (outcome === 'not_locked') this.#retryAfterSeconds = secondsIn(body);
+    if (outcome === 'limited') this.#retryAfter = secondsIn(body);
+    // After a restore a lock may be closed, and the body says for how long.
+    if (outcome === 'not_locked' && body.includes('"RetryAfterMs":')) this.#closedFor = secondsIn(body);
     if (isFailure(outcome)) this.#fail(statusOf(outcome), body, this.#context.nextRequestId());
     else this.#write(statusOf(outcome), body, replayed);
   }
@@ -189,8 +193,8 @@ export class Exchange implements ReplySink, DisconnectListener {
   }
 
   #addFailureHeaders(status: number, headers: string[]): void {
-    if (status === 429 || status === 503) headers.push('Retry-After', retryAfter);
-    if (this.#retryAfterSeconds !== undefined) headers.push('Retry-After', this.#retryAfterSeconds);
+    if (status === 429 || status === 503) headers.push('Retry-After', this.#retryAfter);
+    if (this.#closedFor !== undefined) headers.push('Retry-After', this.#closedFor);
     if (status === 405) headers.push('Allow', this.#allow);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;
@@ -203,10 +207,10 @@ export class Exchange implements ReplySink, DisconnectListener {
   }
 }
 
-/** The member that a lock has while nobody gets it, after a restore, in seconds. */
-function secondsIn(body: string): string | undefined {
-  const ms = /"RetryAfterMs":(\d+)/.exec(body)?.[1];
-  return ms === undefined ? undefined : String(Math.ceil(Number(ms) / 1000));
+/** Returns the time in the body of a `limited`, or of a lock that is closed, in whole seconds as the header has them. */
+function secondsIn(body: string): string {
+  const { RetryAfterMs } = JSON.parse(body) as { readonly RetryAfterMs: number };
+  return String(Math.ceil(RetryAfterMs / 1000));
 }
 
 /** Returns whether the same request may be answered otherwise in a moment. */

@@ -8,19 +8,21 @@
  *
  *   id, batch        −1, id, batches        JSON text
  *
- * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is 0, 1 (replayed) or the grant as JSON
- * text; `other` is 0 or the JSON text of everything rare. Answers to the items of an array body that one turn has
- * processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`. An outcome is its index in a list that both sides
- * have.
+ * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is the sum of 1 (replayed), 2 (a grant
+ * follows) and four times the milliseconds for which the reply is held. A grant is `account, id, fence, version, sort`,
+ * with sort the sum of 1 (a mutex) and 2 (it stood in line). `other` is 0 or the JSON text of everything rare. Answers
+ * to the items of an array body that one turn has processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`.
+ * An outcome is its index in a list that both sides have.
  */
 import { unreachable } from '../../shared/assert.ts';
-import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
-import { revision, type Revision } from '../ids.ts';
+import { putArray, putBatch, takeArray, takeBatch } from './batch-wire.ts';
+import { WireReader, type ToShardWire } from './wire-reader.ts';
+import { accountId, revision, type Revision } from '../ids.ts';
 import type { Answer, TransactionAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
 import { errorCodes, type ErrorCode } from '../errors.ts';
 import type { Grant, Outcome, Reply } from '../replies.ts';
 
-export type { ToShardWire } from './batch-wire.ts';
+export type { ToShardWire } from './wire-reader.ts';
 export type FromShardWire = [durable: number, replies: (number | string)[], other: string | 0];
 
 export function encodeToShard(messages: readonly ToShard[]): ToShardWire {
@@ -57,12 +59,15 @@ export function encodeFromShard(message: FromShard): FromShardWire {
   for (const answer of replies) {
     if (answer.kind === 'one') {
       const { id, reply } = answer;
-      flat.push(id, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
+      flat.push(id);
+      putReply(flat, reply);
       continue;
     }
     flat.push(answer.id, answer.rev, -answer.items.length);
-    for (const { item, reply } of answer.items)
-      flat.push(item, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
+    for (const { item, reply } of answer.items) {
+      flat.push(item);
+      putReply(flat, reply);
+    }
   }
   const quiet = events.length + transactions.length + stats.length + closed.length === 0;
   return [durable, flat, quiet ? 0 : JSON.stringify({ events, transactions, stats, closed })];
@@ -70,21 +75,18 @@ export function encodeFromShard(message: FromShard): FromShardWire {
 
 export function decodeFromShard([durable, flat, other]: FromShardWire): FromShard {
   const replies: Answer[] = [];
-  for (let at = 0; at < flat.length; ) {
-    const id = flat[at] as number;
-    const rev = revision(flat[at + 1] as number);
-    const outcome = flat[at + 2] as number;
-    at += 3;
+  for (const wire = new WireReader(flat); !wire.atEnd; ) {
+    const id = wire.number();
+    const rev = revision(wire.number());
+    const outcome = wire.number();
     if (outcome >= 0) {
-      replies.push({ kind: 'one', id, reply: replyOf(rev, outcome, flat[at] as string, flat[at + 1]!) });
-      at += 2;
+      replies.push({ kind: 'one', id, reply: takeReply(wire, rev, outcome) });
       continue;
     }
     const items: ItemReply[] = [];
-    for (; items.length < -outcome; at += 5) {
-      const itemRev = revision(flat[at + 1] as number);
-      const reply = replyOf(itemRev, flat[at + 2] as number, flat[at + 3] as string, flat[at + 4]!);
-      items.push({ item: flat[at] as number, reply });
+    while (items.length < -outcome) {
+      const item = wire.number();
+      items.push({ item, reply: takeReply(wire, revision(wire.number()), wire.number()) });
     }
     replies.push({ kind: 'items', id, rev, items });
   }
@@ -98,14 +100,40 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
 const outcomes: readonly Outcome[] = ['ok', 'none', 'registered', ...(Object.keys(errorCodes) as ErrorCode[])];
 const outcomeIndex = new Map(outcomes.map((outcome, index) => [outcome, index]));
 
-function extraOf(reply: Reply): number | string {
-  return reply.grant !== undefined ? JSON.stringify(reply.grant) : reply.replayed ? 1 : 0;
+const isReplayed = 1;
+const hasGrant = 2;
+const heldUnit = 4;
+const ofMutex = 1;
+const stoodInLine = 2;
+
+function putReply(flat: (number | string)[], { rev, outcome, body, replayed, grant, heldMs = 0 }: Reply): void {
+  const extra = heldMs * heldUnit + (grant === undefined ? 0 : hasGrant) + (replayed ? isReplayed : 0);
+  flat.push(rev, outcomeIndex.get(outcome)!, body, extra);
+  if (grant === undefined) return;
+  const sort = (grant.mutex ? ofMutex : 0) | (grant.waited ? stoodInLine : 0);
+  flat.push(grant.account, grant.id, grant.fence, grant.version, sort);
 }
 
-function replyOf(rev: Revision, outcome: number, body: string, extra: number | string): Reply {
-  const reply: Reply = { rev, outcome: outcomes[outcome]!, body };
+function takeReply(wire: WireReader, rev: Revision, outcome: number): Reply {
+  const reply: Reply = { rev, outcome: outcomes[outcome]!, body: wire.text() };
+  const extra = wire.number();
   if (extra === 0) return reply;
-  return extra === 1 ? { ...reply, replayed: true } : { ...reply, grant: JSON.parse(extra as string) as Grant };
+  const bits = extra % heldUnit;
+  return {
+    ...reply,
+    ...((bits & isReplayed) !== 0 && { replayed: true }),
+    ...(extra >= heldUnit && { heldMs: Math.floor(extra / heldUnit) }),
+    ...((bits & hasGrant) !== 0 && { grant: takeGrant(wire) }),
+  };
+}
+
+function takeGrant(wire: WireReader): Grant {
+  const account = accountId(wire.text());
+  const id = wire.text();
+  const fence = wire.number();
+  const version = wire.number();
+  const sort = wire.number();
+  return { account, id, fence, mutex: (sort & ofMutex) !== 0, version, waited: (sort & stoodInLine) !== 0 };
 }
 
 /** Returns the length of everything in a message that can be large, in characters; the same on both sides. */
@@ -133,7 +161,12 @@ export function answerLength(answer: TransactionAnswer): number {
     case 'held': {
       const { pending, results } = answer.evaluation;
       const written = pending.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-      return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), written);
+      const old = (results.set ?? []).reduce(
+        (sum, set) => sum + (typeof set === 'object' ? (set?.old.value?.length ?? 0) : 0),
+        written,
+      );
+      const got = (results.get ?? []).reduce((sum, item) => sum + (item?.value?.length ?? 0), old);
+      return (results.ops ?? []).reduce((sum, result) => sum + (result?.length ?? 0), got);
     }
     default:
       return unreachable(answer);

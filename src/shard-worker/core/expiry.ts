@@ -54,7 +54,8 @@ export function expireEntries(turn: Turn): boolean {
     byAccount.delete(account);
   }
   for (const [account, { effects }] of byAccount) commitExpiry(turn, account, effects);
-  return looked === expiryBatchMax && held < looked;
+  if (looked > 0 && held === looked) return false;
+  return looked === expiryBatchMax || (held === 0 && state.entries.nextDeadline() <= now);
 }
 
 function commitExpiry(turn: Turn, account: AccountId, pending: readonly PendingEffect[]): void {
@@ -102,9 +103,13 @@ export function expireTimers(turn: Turn): boolean {
   return true;
 }
 
-function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
+function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
+  const { state, now } = turn;
   if (kind !== kinds.lock) {
-    assert(kind === kinds.kv || kind === kinds.idempotency, 'only keys, locks and idempotency records expire');
+    assert(
+      kind === kinds.kv || kind === kinds.counter || kind === kinds.idempotency || kind === kinds.limit,
+      'sequences and boots never expire',
+    );
     return { kind, key, till: 0, expired: true };
   }
   const record = decodeLockRecord(entry.value);
@@ -112,5 +117,5 @@ function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry):
   // A lease from before this start may last longer than its entry says: write the new time down when the old one comes.
   const till = leaseTill(state.boot, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
-  return endEffect(key, viewLock(record, till, now), 'expired', now);
+  return endEffect(turn, key, viewLock(record, till, now), 'expired');
 }

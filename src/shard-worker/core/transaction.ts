@@ -12,6 +12,7 @@
  */
 import { footprintOf } from '../../protocol/footprint.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
+import { upToKey } from '../../protocol/page.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import type { PendingEffect, ToShard } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
@@ -109,23 +110,26 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   const { batch, evaluation, rev } = message;
   const answer = (reply: Reply): void =>
     out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
-  const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
+  const refusal = refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return answer(refusal);
-  if (evaluation.pending.length === 0) return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev)));
+  if (evaluation.pending.length === 0)
+    return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev), false));
   const tail = storedTail(batch, evaluation.results);
   const tooLarge = recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax);
   if (tooLarge !== undefined) return answer(failedReply([tooLarge], rev));
-  const { record, reply, stored } = commitOf(turn, batch, evaluation, tail);
+  // Whether it stood in line is known to the shard of its lock alone.
+  const waited = batch.lock !== undefined && batch.lock.waitMs > 0;
+  const { record, reply, stored } = commitOf(turn, batch, evaluation, { tail, waited });
   out.record(record);
   out.transaction(ref, { kind: 'committed', reply, rev: record.rev, written: true, stored });
 }
 
 /** Applies what this shard evaluated under the hold. The commit is durable. */
 export function applyTransaction({ state, out }: Turn, message: Message<'transaction.apply'>): void {
-  const { transaction, rev, stored } = message;
+  const { transaction, rev, stored, last } = message;
   const hold = state.holds.get(transaction);
   assert(hold?.command.kind === 'batch', 'a transaction is applied where it holds');
-  const record = { rev, account: hold.command.account, effects: seal(hold.pending, rev, stored) };
+  const record = { rev, account: hold.command.account, effects: seal(upToKey(hold.pending, last), rev, stored) };
   applyRecord(state, record);
   if (rev > state.lastRev) state.lastRev = rev;
   announce(state, record, out);
