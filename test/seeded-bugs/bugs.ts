@@ -85,8 +85,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'segments go that one shard still needs',
     file: 'src/journal/file/journal-writer.ts',
-    find: 'Math.min(...this.#watermarks)',
-    replace: 'Math.max(...this.#watermarks)',
+    find: 'Math.min(...this.#watermarks, this',
+    replace: 'Math.min(Math.max(...this.#watermarks), this',
     caughtBy: {
       file: 'test/journal/file/journal-writer.test.ts',
       test: 'segments go when every shard has passed them',
@@ -649,8 +649,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a newcomer barges past the wait queue',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
-    replace: 'return view.lease === undefined;',
+    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
+    replace: 'return isFree(view);',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
       test: 'no other owner gets it between reservation',
@@ -927,9 +927,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a mutex is given to any request',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
+    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
     replace:
-      "if (resource === 'mutex') return true;\n  return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;",
+      "if (resource === 'mutex') return true;\n  return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;",
     caughtBy: histories,
   },
 
