@@ -25,6 +25,7 @@ const histories = {
 };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
+const backups = 'test/backup';
 const pipelines = 'test/front-end/http/sockets/pipelines.test.ts';
 
 const lane = 'src/front-end/http/lane';
@@ -90,8 +91,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'segments go that one shard still needs',
     file: 'src/journal/file/journal-writer.ts',
-    find: 'Math.min(...this.#watermarks)',
-    replace: 'Math.max(...this.#watermarks)',
+    find: 'Math.min(...this.#watermarks, this',
+    replace: 'Math.min(Math.max(...this.#watermarks), this',
     caughtBy: {
       file: 'test/journal/file/journal-writer.test.ts',
       test: 'segments go when every shard has passed them',
@@ -654,8 +655,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a newcomer barges past the wait queue',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
-    replace: 'return view.lease === undefined;',
+    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
+    replace: 'return isFree(view);',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
       test: 'no other owner gets it between reservation',
@@ -932,9 +933,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a mutex is given to any request',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
+    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
     replace:
-      "if (resource === 'mutex') return true;\n  return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;",
+      "if (resource === 'mutex') return true;\n  return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;",
     caughtBy: histories,
   },
 
@@ -1496,5 +1497,104 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'return this.#blocking !== undefined || this.#output.lags',
     replace: 'return this.#output.lags',
     caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'wait too' },
+  },
+  // Backups and restores.
+  {
+    name: 'a backup ships what is not durable',
+    file: 'src/journal/file/frame-tail.ts',
+    find: "if (typeof frame === 'string' || frame.last > durable) break;",
+    replace: "if (typeof frame === 'string') break;",
+    caughtBy: { file: 'test/journal/file/frame-tail.test.ts', test: 'none above what is durable' },
+  },
+  {
+    name: 'the journal does not wait for the backup',
+    file: 'src/journal/file/journal-writer.ts',
+    find: 'Math.min(...this.#watermarks, this.#options.held())',
+    replace: 'Math.min(...this.#watermarks)',
+    caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'the journal is held up to its limit' },
+  },
+  {
+    name: 'an object of ten minutes lacks its last part',
+    file: 'src/backup/ship/shipper.ts',
+    find: 'const bytes = Buffer.concat(parts.map((part) => part.bytes));',
+    replace: 'const bytes = Buffer.concat(parts.slice(0, -1).map((part) => part.bytes));',
+    caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
+  },
+  {
+    name: 'after a lost answer the next frames take the place of those that were under way',
+    file: 'src/backup/ship/shipper.ts',
+    find: 'this.#pending ??= await',
+    replace: 'this.#pending = await',
+    caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'leave no hole and nothing twice' },
+  },
+  {
+    name: 'a copy counts from one revision too high',
+    file: 'src/backup/ship/copier.ts',
+    find: 'const from = source.lowestWatermark();',
+    replace: 'const from = source.lowestWatermark() + 1;',
+    caughtBy: { file: `${backups}/fuzzy-copy.test.ts`, test: 'leads to the state of every later revision' },
+  },
+  {
+    name: 'a copy lacks its last block',
+    file: 'src/backup/ship/copier.ts',
+    find: '  if (block.rows > 0) await store();\n',
+    replace: '',
+    caughtBy: { file: `${backups}/fuzzy-copy.test.ts`, test: 'leads to the state of every later revision' },
+  },
+  {
+    name: 'prune takes one object too many',
+    file: 'src/backup/ship/prune.ts',
+    find: 'objects.push(object.key);',
+    replace: 'objects.push(object.key, mine.at(-1)!.key);',
+    caughtBy: { file: `${backups}/verify.test.ts`, test: 'prune keeps every moment' },
+  },
+  {
+    name: 'a restore goes on with the next revision',
+    file: 'src/backup/restore/restore.ts',
+    find: 'to = options.jump === undefined ? leapt :',
+    replace: 'to = options.jump === undefined ? { ...leapt, revision: revision(plan.revision + 1) } :',
+    caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
+  },
+  {
+    name: 'a restore jumps from the restored revision instead of the highest',
+    file: 'src/backup/restore/restore.ts',
+    find: 'leap({ revision: revision(given.highest),',
+    replace: 'leap({ revision: plan.revision,',
+    caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
+  },
+  {
+    name: 'a restored directory is not marked while it is made',
+    file: 'src/backup/restore/restore.ts',
+    find: '  beginRestore(dataDirectory);\n',
+    replace: '  beginRestore(dataDirectory);\n  endRestore(dataDirectory);\n',
+    caughtBy: { file: 'test/crash/backups.test.ts', test: 'leaves a directory that no server uses' },
+  },
+  {
+    name: 'a server ships to the backup of another log',
+    file: 'src/backup/repository/claims.ts',
+    find: 'if (claim.logId !== us.logId) {',
+    replace: "if (claim.logId === '') {",
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'a repository of another log is refused' },
+  },
+  {
+    name: 'a restored directory takes the place of its server unasked',
+    file: 'src/backup/repository/claims.ts',
+    find: 'if (restored !== undefined && (restored.adopted || adopt))',
+    replace: 'if (restored !== undefined)',
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'ships nothing until it is adopted' },
+  },
+  {
+    name: 'after a restore free locks are granted at once',
+    file: `${core}/operations/lock.ts`,
+    find: 'const closedTill = state.lockGrace.till(account, id, now);',
+    replace: 'const closedTill = 0;',
+    caughtBy: { file: `${tests}/core/restored.test.ts`, test: 'is granted to nobody while an unknown holder may work' },
+  },
+  {
+    name: 'a fencing token of the lost time is unknown',
+    file: 'src/protocol/restored.ts',
+    find: 'fence > from && fence < to) === true',
+    replace: 'fence > to && fence < from) === true',
+    caughtBy: { file: `${tests}/core/restored.test.ts`, test: 'is lost to a restore' },
   },
 ];
