@@ -91,6 +91,13 @@ const nouns = {
     generator: { absent: 'a watch changes nothing; test/sim/watchers.ts makes them' },
     bug: 'a watcher is not asked for again when the version is the one it has',
   },
+  'string-op': {
+    docs: 'Keys and values',
+    client: { absent: 'operations as Redis knows them are for Redis clients, and have no place in the HTTP API' },
+    cli: { absent: 'as for the client' },
+    generator: 'string-op',
+    bug: 'an operation that Redis would refuse undoes those before it',
+  },
 } as const satisfies Record<string, Noun>;
 
 const nounOf = {
@@ -104,6 +111,7 @@ const nounOf = {
   get: 'kv',
   set: 'kv',
   clear: 'kv',
+  ops: 'string-op',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
 
 /** The method of the client, and the subcommand, that make each call. */

@@ -128,6 +128,11 @@ const accountSchema = Type.Object(
 
 const section = { ...closed, expected: 'an object' };
 
+const pemFile = Type.String({ minLength: 1, expected: 'a path of a file in PEM' });
+const tlsSchema = Type.Optional(
+  Type.Object({ cert: pemFile, key: pemFile }, { ...closed, expected: '{cert, key}: paths of files in PEM' }),
+);
+
 export const configSchema = Type.Object(
   {
     listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port' })),
@@ -151,6 +156,15 @@ export const configSchema = Type.Object(
           request_timeout_ms: timeout,
           keep_alive_timeout_ms: timeout,
           write_timeout_ms: timeout,
+        },
+        section,
+      ),
+    ),
+    resp: Type.Optional(
+      Type.Object(
+        {
+          listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port, or "" for none' })),
+          tls: tlsSchema,
         },
         section,
       ),
@@ -218,6 +232,12 @@ export interface Config {
     readonly keep_alive_timeout_ms: number;
     readonly write_timeout_ms: number;
   };
+  readonly resp: {
+    /** Absent: no door for Redis clients. */
+    readonly listen: Listen | undefined;
+    /** PEM; absent: no TLS. */
+    readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  };
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
@@ -238,6 +258,7 @@ export const configDefaults = {
     keep_alive_timeout_ms: 72_000,
     write_timeout_ms: 30_000,
   },
+  resp: { listen: '' },
   limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },

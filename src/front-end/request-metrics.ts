@@ -9,21 +9,29 @@
  */
 import { callList, type CallName } from '../protocol/operations/operations.ts';
 import type { Histogram } from '../protocol/stats.ts';
+import { respCommandNames } from './resp/command-names.ts';
 
 /** Requests that are not REST calls. */
 const otherOperations = ['batch', 'batch_array', 'watch', 'watch_stream', 'server', 'unknown'] as const;
 
 type LabelOf<Name extends string> = Name extends `${infer Noun}.${infer Verb}` ? `${Noun}_${Verb}` : never;
-export type Operation = LabelOf<CallName> | (typeof otherOperations)[number];
+type RespLabel = `resp_${string}`;
+export type Operation = LabelOf<CallName> | (typeof otherOperations)[number] | RespLabel;
 
 /** The label of a call: `kv.get` is `kv_get`. */
 export function operationOfCall(name: CallName): Operation {
   return name.replace('.', '_') as Operation;
 }
 
+/** The label of a command of a Redis client: `dl.lock` is `resp_dl_lock`. */
+export function operationOfCommand(name: string): RespLabel {
+  return `resp_${name.replace('.', '_')}`;
+}
+
 export const operations: readonly Operation[] = [
   ...callList.map(([name]) => operationOfCall(name)),
   ...otherOperations,
+  ...[...respCommandNames, 'unknown'].map(operationOfCommand),
 ];
 
 /** Buckets double from 32 µs to about 268 s; the last one is +Inf. */

@@ -28,9 +28,12 @@ export interface Entries {
   delete(kind: Kind, account: AccountId, key: string): void;
   /** Entries whose key starts with `prefix` and comes after `after`, in the byte order of their UTF-8 keys. */
   range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
-  /** The lowest `till` of all entries; Infinity when none has one. */
+  /** No entry ends before it; Infinity when none has a `till`. Once it has come, `due` finds entries, or moves it on. */
   nextDeadline(): number;
-  /** Up to `limit` entries with 0 < till ≤ now, lowest `till` first. */
+  /**
+   * Up to `limit` entries with 0 < till ≤ now, lowest `till` first. There may be more, even if it finds none, until
+   * `nextDeadline` is later than `now`.
+   */
   due(now: number, limit: number): LocatedEntry[];
 }
 

@@ -137,6 +137,10 @@ export const idempotencyTtlMsDefault = 24 * 60 * 60 * 1000;
 export const limitRateMax = 1_000_000_000;
 export const limitPerMsMax = 31 * 24 * 60 * 60 * 1000;
 export const limitAmountMax = 1_000_000_000;
+/** The latest end of a key that Redis clients give: what the journal has six bytes for. */
+export const tillMsMax = 2 ** 48 - 1;
+/** Bytes of values that the Redis operations of one batch take apart or put together: tens of milliseconds at most. */
+export const opsBytesMax = 8 * 1024 * 1024;
 /** Nesting of a JSON value. */
 export const valueDepthMax = 128;
 /** Entries of one page of a list, and events of one prefix watch. */

@@ -8,9 +8,6 @@
  * A look-up goes from the top down; the first layer that has the key, even as a tombstone, decides. Freezing a memtable
  * and dropping it move content between layers; readers see no change.
  *
- * Deadlines: over all layers, exactly the live entries with a till have exactly one deadline key (see memtable.ts). The
- * search for the next one begins at a floor (deadline-floor.ts).
- *
  * Counts (counts.ts): every write knows what the entry was, because it looks up `belowTill`, and what it becomes. A
  * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
@@ -20,23 +17,14 @@ import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
-import { DeadlineFloor } from './deadline-floor.ts';
+import { DeadlineIndex } from './deadline-index.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
-import { Memtable, noEntry, notCounted, type Slot } from './memtable/memtable.ts';
+import { LookUp } from './look-up.ts';
+import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
-import {
-  deadlineKey,
-  deadlineOwner,
-  entryKeyOf,
-  parseStorageKey,
-  prefixEnd,
-  storageKey,
-  successor,
-  tillOf,
-  type StorageKey,
-} from './storage-key.ts';
+import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
 export interface ShardStoreOptions {
@@ -55,15 +43,14 @@ export class ShardStore implements Entries {
   /** Increases when content moves between layers. */
   #moves = 0;
   readonly #entryLayers: readonly Layer<Entry>[];
-  readonly #deadlineLayers: readonly Layer<true>[];
+  readonly #deadlines: DeadlineIndex;
 
   readonly #counts = new Counts();
-  readonly #deadlineFloor = new DeadlineFloor();
 
   // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and searches for
   // neither twice.
-  #last: Found = { key: undefined, slot: 0, entry: undefined, valueBytes: 0, isRead: true };
-  #before: Found = { key: undefined, slot: 0, entry: undefined, valueBytes: 0, isRead: true };
+  #last = new LookUp();
+  #before = new LookUp();
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
@@ -75,24 +62,31 @@ export class ShardStore implements Entries {
       { read: (start, end, limit) => this.#frozen?.readEntries(start, end, limit) ?? noRows, stamp: moves },
       { read: (start, end, limit) => checkpoint.entries(start, end, limit), stamp: moves },
     ];
-    this.#deadlineLayers = [
-      { read: (start, end, limit) => this.#active.readDeadlines(start, end, limit), stamp: writes },
-      { read: (start, end, limit) => this.#frozen?.readDeadlines(start, end, limit) ?? noRows, stamp: moves },
-      { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
-    ];
+    this.#deadlines = new DeadlineIndex({
+      layers: [
+        { read: (start, end, limit) => this.#active.deadlines.read(start, end, limit), stamp: writes },
+        { read: (start, end, limit) => this.#frozen?.deadlines.read(start, end, limit) ?? noRows, stamp: moves },
+        { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
+      ],
+      active: () => this.#active,
+      find: ({ kind, account, key }) => {
+        const found = this.#find(kind, account, key);
+        return { slot: found.slot, entry: this.#entryOf(found) };
+      },
+    });
     this.#counts.open(checkpoint.counts(), () => countEntries(this.#entryLayers, options.onCounted));
   }
 
   get(kind: Kind, account: AccountId, key: string): Entry | undefined {
-    return this.#entryOf(this.#find(storageKey(kind, account, key)));
+    return this.#entryOf(this.#find(kind, account, key));
   }
 
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
-    this.#write(storageKey(kind, account, key), kind, account, entry);
+    this.#write(this.#find(kind, account, key), entry);
   }
 
   delete(kind: Kind, account: AccountId, key: string): void {
-    this.#write(storageKey(kind, account, key), kind, account, undefined);
+    this.#write(this.#find(kind, account, key), undefined);
   }
 
   /** Lazy: reads as far as the caller iterates, and sees later writes to keys after the place it has reached. */
@@ -106,23 +100,16 @@ export class ShardStore implements Entries {
   }
 
   nextDeadline(): number {
-    return this.#deadlineFloor.next(this.#deadlineLayers);
+    return this.#deadlines.next();
   }
 
   due(now: number, limit: number): LocatedEntry[] {
-    const found: LocatedEntry[] = [];
-    if (limit <= 0 || this.nextDeadline() > now) return found;
-    for (const [deadline] of mergeLayers(this.#deadlineLayers, this.#deadlineFloor.key, deadlineKey(now + 1, ''))) {
-      const at = deadlineOwner(deadline);
-      const entry = this.#entryOf(this.#find(at));
-      assert(
-        entry !== undefined && entry.till === tillOf(deadline),
-        'a deadline key belongs to an entry with that till',
-      );
-      found.push({ ...parseStorageKey(at), entry });
-      if (found.length >= limit) break;
-    }
-    return found;
+    return this.#deadlines.due(now, limit);
+  }
+
+  /** Files up to `limit` of the entries whose tills have moved under their tills, before `freeze`. @returns whether all are */
+  fileAll(limit: number): boolean {
+    return this.#deadlines.fileAll(limit);
   }
 
   countOf(account: AccountId, kind: Kind): EntryCount {
@@ -173,6 +160,8 @@ export class ShardStore implements Entries {
   /** Starts a new active memtable. The old one stays, unchanged, until `dropFrozen`. */
   freeze(): Memtable {
     assert(this.#frozen === undefined, 'one memtable is frozen at a time');
+    this.fileAll(Infinity);
+    this.#deadlines.frozen();
     const frozen = this.#active;
     frozen.freeze();
     this.#frozen = frozen;
@@ -208,25 +197,26 @@ export class ShardStore implements Entries {
   #moved(): void {
     this.#moves += 1;
     this.#writes += 1;
-    forget(this.#last);
-    forget(this.#before);
+    this.#last.forget();
+    this.#before.forget();
   }
 
   /** The result is valid until the next call. */
-  #find(at: StorageKey): Found {
-    if (at === this.#last.key) return this.#last;
+  #find(kind: Kind, account: AccountId, key: string): LookUp {
+    if (this.#last.isOf(kind, account, key)) return this.#last;
     const found = this.#before;
     this.#before = this.#last;
     this.#last = found;
-    if (at === found.key) return found;
-    found.slot = this.#active.find(at);
+    if (found.isOf(kind, account, key)) return found;
+    found.begin(kind, account, key);
+    found.slot = this.#active.findHot(kind, account, key);
+    if (found.slot === 0) found.slot = this.#active.find(found.at());
     found.isRead = found.slot === 0;
-    found.entry = found.isRead ? this.#below(at, found) : undefined;
-    found.key = at;
+    found.entry = found.isRead ? this.#below(found.at(), found) : undefined;
     return found;
   }
 
-  #entryOf(found: Found): Entry | undefined {
+  #entryOf(found: LookUp): Entry | undefined {
     if (!found.isRead) {
       found.entry = this.#active.entry(found.slot);
       found.isRead = true;
@@ -243,35 +233,32 @@ export class ShardStore implements Entries {
     return entry;
   }
 
-  #write(at: StorageKey, kind: Kind, account: AccountId, entry: Entry | undefined): void {
-    const found = this.#find(at);
+  #write(found: LookUp, entry: Entry | undefined): void {
+    const { kind, account } = found;
     const old = found.slot === 0 ? (found.entry?.till ?? noEntry) : this.#active.till(found.slot);
     let bytesBelow = 0;
+    let filed = Math.max(old, 0);
     if (found.slot === 0) {
       if (entry === undefined && old === noEntry) return;
       if (old !== noEntry) bytesBelow = found.valueBytes;
-      found.slot = this.#active.add(at, old);
-    }
+      found.slot = this.#active.add(found.at(), old);
+    } else filed = this.#active.deadlines.filedUnder(found.slot, filed);
     const { slot } = found;
-    const from = Math.max(old, 0);
     const to = entry?.till ?? 0;
-    if (from !== to) {
-      const belowTill = this.#active.belowTill(slot);
-      if (from !== 0) this.#deadlineFloor.removed(this.#active.removeDeadline(from, at, belowTill));
-      if (to !== 0) this.#deadlineFloor.added(this.#active.addDeadline(to, at, belowTill));
-    }
+    if (filed !== to) this.#deadlines.move(found, filed, to);
     this.#writes += 1;
     found.entry = entry;
     found.isRead = true;
+    const keyBytes = this.#active.keyLength(slot);
     if (entry === undefined && this.#active.belowTill(slot) === noEntry) found.slot = 0;
-    let bytes = this.#active.write(at, slot, entry);
+    let bytes = this.#active.write(slot, entry);
     if (bytes === notCounted) {
       bytes = 0;
       this.#counts.touch(account, kind);
       this.#counts.limitUncounted(this.#active);
     }
     const entries = (entry === undefined ? 0 : 1) - (old === noEntry ? 0 : 1);
-    bytes += entries * (at.length + entryHeaderBytes) - bytesBelow;
+    bytes += entries * (keyBytes + entryHeaderBytes) - bytesBelow;
     if (entries !== 0 || bytes !== 0) this.#counts.add(account, kind, entries, bytes);
   }
 
@@ -279,22 +266,4 @@ export class ShardStore implements Entries {
     if (this.#frozen !== undefined) this.#counts.countFrozenBytes(this.#frozen);
     this.#counts.countBytes(this.#active);
   }
-}
-
-/** The result of a look-up. */
-interface Found extends ValueSize {
-  key: StorageKey | undefined;
-  /** In the active memtable; 0: the key is not there. */
-  slot: Slot;
-  /** The slot's entry, or the one below if there is no slot. */
-  entry: Entry | undefined;
-  /** Of the entry below, if there is no slot. */
-  valueBytes: number;
-  /** A slot's entry is read on demand: a blind write does not need it. */
-  isRead: boolean;
-}
-
-function forget(found: Found): void {
-  found.key = undefined;
-  found.entry = undefined;
 }

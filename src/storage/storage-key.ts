@@ -137,7 +137,7 @@ export function successor(key: StorageKey): StorageKey {
   return `${key}\0`;
 }
 
-function toByteString(text: string): string {
+export function toByteString(text: string): string {
   if (isAscii(text)) return text;
   assert(text.isWellFormed(), 'a key is well-formed Unicode');
   return Buffer.from(text, 'utf8').toString('latin1');

@@ -110,8 +110,9 @@ for (const [what, wrong] of Object.entries(done)) {
     }
     t.diagnostic(JSON.stringify(counts));
     assert.ok(counts.tried >= 10, 'it was done wrong');
-    // A condition may have held all the same.
-    const least = what === 'it without its condition' ? 10 : counts.tried;
+    // A condition may have held all the same, and another may have forced the same lock right behind.
+    const unseen = what === 'it by force' ? 2 : 0;
+    const least = what === 'it without its condition' ? 10 : counts.tried - unseen;
     assert.ok(counts.caught >= least, JSON.stringify(counts));
   });
 }

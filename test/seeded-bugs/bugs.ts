@@ -278,12 +278,36 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a deadline stays when its key is written again',
-    file: 'src/storage/shard-store.ts',
-    find: '      if (from !== 0) this.#deadlineFloor.removed(this.#active.removeDeadline(from, at, belowTill));\n',
+    file: 'src/storage/deadline-index.ts',
+    find: '    if (from !== 0) this.#floor.removed(active.deadlines.remove(from, at, belowTill));\n',
     replace: '',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',
+    },
+  },
+  {
+    name: 'a deadline that has moved to later fires early',
+    file: 'src/storage/deadline-index.ts',
+    find: '      if (entry.till > tillOf(deadline)) break;\n',
+    replace: '',
+    caughtBy: { file: 'test/storage/shard-store.test.ts', test: 'one call files only so many that have moved' },
+  },
+  {
+    name: 'a deadline that has moved to later is not filed when it comes',
+    file: 'src/storage/deadline-index.ts',
+    find: '    for (const slot of moved) this.#fileUnderTill(slot);\n',
+    replace: '',
+    caughtBy: { file: 'test/storage/shard-store.test.ts', test: 'an entry whose till has moved to later ends then' },
+  },
+  {
+    name: 'a hot key is found by its hash alone',
+    file: 'src/storage/memtable/hot-keys.ts',
+    find: 'if (rows[at] === hash && place !== gone && this.#isAt(place, kind, account, key)) return place;',
+    replace: 'if ((rows[at]! ^ hash) << 22 === 0 && place !== gone) return place;',
+    caughtBy: {
+      file: 'test/storage/memtable/hot-keys.test.ts',
+      test: 'each of many is found, and nothing that is not',
     },
   },
   {
@@ -379,6 +403,49 @@ export const seededBugs: readonly SeededBug[] = [
     find: '    if (!Number.isSafeInteger(value)) {\n',
     replace: '    if (Number.isNaN(value)) {\n',
     caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'beyond is overflow and changes nothing' },
+  },
+  {
+    name: 'an operation that Redis would refuse undoes those before it',
+    file: `${core}/operations/string-op.ts`,
+    find: "  if (typeof added === 'string') return errorOf(added);\n  return put(evaluation, key, { value: added.json, till: current?.till ?? 0 }) ?? `:${added.sum}`;\n",
+    replace:
+      "  if (typeof added === 'string') evaluation.fail(failure('overflow', added));\n  if (typeof added === 'string') return errorOf(added);\n  return put(evaluation, key, { value: added.json, till: current?.till ?? 0 }) ?? `:${added.sum}`;\n",
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'undoes none of the others' },
+  },
+  {
+    name: 'operations of one batch do not see each other',
+    file: `${core}/operations/string-op.ts`,
+    find: '  if (pending === undefined) return evaluation.entry(kinds.kv, key);\n',
+    replace: "  if (pending === undefined || key !== '') return evaluation.entry(kinds.kv, key);\n",
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'operations see what those before them did' },
+  },
+  {
+    name: 'a number loses its time to live when it is added to',
+    file: `${core}/operations/string-op.ts`,
+    find: 'return put(evaluation, key, { value: added.json, till: current?.till ?? 0 }) ?? `:${added.sum}`;',
+    replace: 'return put(evaluation, key, { value: added.json, till: 0 }) ?? `:${added.sum}`;',
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'any operations on any values' },
+  },
+  {
+    name: 'a batch may take values apart without end',
+    file: `${core}/operations/string-op.ts`,
+    find: '  if (evaluation.opsBytes <= opsBytesMax) return true;\n',
+    replace: '  if (evaluation.opsBytes >= 0) return true;\n',
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'takes apart and puts together too much' },
+  },
+  {
+    name: 'a value is compared as JSON and not as what it is',
+    file: `${core}/operations/string-op.ts`,
+    find: 'return a === b || (spend(evaluation, a, b) && bytesOfJson(a).equals(bytesOfJson(b)));',
+    replace: 'return a === b;',
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: '5 and "5" are equal' },
+  },
+  {
+    name: 'a condition of a Redis client is lost on its way to the shard',
+    file: 'src/protocol/wire/ops-wire.ts',
+    find: '  if (condition === undefined && till === undefined && old === undefined) {',
+    replace: '  if (till === undefined && old === undefined) {',
+    caughtBy: { file: 'test/protocol/wire/shard-wire.test.ts', test: 'every operation arrives as it was sent' },
   },
   {
     name: 'a floor is not looked at',
@@ -593,7 +660,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/apply.ts`,
     find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '2,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in its queue',
@@ -696,7 +763,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a replay ignores that the payload is another',
     file: `${core}/batch/stored-reply.ts`,
-    find: 'const same = before.fingerprint === undefined || before.fingerprint === fingerprint;',
+    find: 'const same = unknown || before.fingerprint === fingerprint;',
     replace: 'const same = fingerprint.length > 0;',
     caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'another payload is 422' },
   },

@@ -12,6 +12,7 @@ import { exchange, extend, guard, lock, take } from '../support/generators/lock.
 import { limit, takeFrom } from '../support/generators/limit.ts';
 import { mutex } from '../support/generators/mutex.ts';
 import { sequence } from '../support/generators/sequence.ts';
+import { stringOps } from '../support/generators/string-op.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { bankPrefix } from './timeline.ts';
@@ -55,6 +56,8 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['sequence', sequence['sequence.next']],
   ['limit', limit['limit.take']],
   ['limit and set', (h) => ({ limit: [takeFrom(h, h.name('limit'))], set: [put(h, h.name('kv'))] })],
+  ['ops', (h) => ({ ops: stringOps(h, 5) })],
+  ['ops beside others', (h) => ({ ops: stringOps(h, 3), counter: transfer(h), check: [{ key: 't/1', exists: true }] })],
   ['lock', (h) => ({ lock: take(h) })],
   ['lock', (h) => ({ lock: take(h) })],
   [
@@ -154,6 +157,7 @@ class SimHabits extends Habits {
   override readonly prefixes = ['', 'd/'];
   readonly names = {
     kv: keys,
+    string: ['t/1', 't/2', 't/3'],
     counter: ['n'],
     sequence: ['seq'],
     lock: ['l1', 'l2', 'a'],

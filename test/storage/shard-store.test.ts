@@ -4,6 +4,7 @@ import { accountId, revision } from '../../src/protocol/ids.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
+import { deadlineKey } from '../../src/storage/storage-key.ts';
 import { checkpointer, entry, openStore, Oracle, temporaryDirectory, zero } from './store-support.ts';
 
 const a = accountId('a');
@@ -111,6 +112,71 @@ test('due: thousands of deadlines are worked off in order, a batch at a time', a
   // An earlier deadline than all that were walked past is found again.
   store.put(kv, a, 'early', entry(1, 7));
   assert.equal(store.nextDeadline(), 7);
+});
+
+test('due: an entry whose till has moved to later ends then, and not when it would have', async () => {
+  for (const isBelow of [false, true]) {
+    const level = new MemoryCheckpointStore();
+    const store = new ShardStore(level);
+    store.put(kv, a, 'other', entry(1, 40));
+    store.put(kv, a, 'k', entry(1, 10));
+    if (isBelow) await checkpointer(store, level).start(revision(1));
+    for (const till of [20, 25, 50, 30]) store.put(kv, a, 'k', entry(till, till));
+    assert.equal(store.nextDeadline(), 10, 'it is filed where it was');
+    assert.deepEqual(store.due(29, 100), []);
+    assert.equal(store.nextDeadline(), 30);
+    assert.deepEqual(
+      store.due(40, 100).map((e) => [e.key, e.entry.rev, e.entry.till]),
+      [
+        ['k', 30, 30],
+        ['other', 1, 40],
+      ],
+    );
+    store.delete(kv, a, 'k');
+    assert.equal(store.nextDeadline(), 40);
+  }
+});
+
+test('due: one call files only so many that have moved, and says that more may be due', () => {
+  const store = new ShardStore(new MemoryCheckpointStore());
+  const many = 1000;
+  for (let i = 0; i < many; i += 1) {
+    store.put(kv, a, `k${i}`, entry(1, 10));
+    store.put(kv, a, `k${i}`, entry(2, 100 + i));
+  }
+  let calls = 0;
+  while (store.nextDeadline() <= 99) {
+    assert.deepEqual(store.due(99, 100), []);
+    calls += 1;
+  }
+  assert.equal(calls, many / 100);
+  assert.equal(store.nextDeadline(), 100);
+});
+
+test('checkpoint: entries whose tills have moved are in it under their tills', async () => {
+  const level = new MemoryCheckpointStore();
+  const store = new ShardStore(level);
+  const many = 3000;
+  for (const till of [10, 90]) for (let i = 0; i < many; i += 1) store.put(kv, a, `k${i}`, entry(till, till));
+  let turns = 0;
+  const yieldTurn = async (): Promise<void> => {
+    if (store.frozen === undefined) turns += 1;
+  };
+  await checkpointer(store, level, { yieldTurn }).start(revision(90));
+  assert.equal(turns, 2, 'turns come in between');
+  assert.equal(level.keys(deadlineKey(10, ''), deadlineKey(11, ''), 10).rows.length, 0);
+  assert.equal(new ShardStore(level).nextDeadline(), 90);
+  assert.equal(store.due(90, many).length, many);
+});
+
+test('checkpoint: while entries are filed for it, none stays where it was', () => {
+  const store = new ShardStore(new MemoryCheckpointStore());
+  const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+  for (const till of [10, 90]) for (const key of keys) store.put(kv, a, key, entry(till, till));
+  assert.ok(!store.fileAll(10));
+  for (const key of keys) store.put(kv, a, key, entry(100, 100));
+  assert.equal(store.nextDeadline(), 100);
+  assert.ok(store.fileAll(1));
 });
 
 test('memtable: what is put and deleted again over nothing leaves nothing, over something a tombstone', async () => {

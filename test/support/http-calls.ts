@@ -125,6 +125,7 @@ function restCall(db: string, batch: Batch): HttpCall {
       return { method: 'POST', target: `${db}/limit/${Key}${query(Object.fromEntries(lower))}` };
     }
     case 'batch':
+    case 'ops':
       throw new Error('a batch is no REST call');
     default:
       return unreachable(format);

@@ -112,6 +112,13 @@ export class ServerUnderTest {
     return Number(new URL(this.url).port);
   }
 
+  /** Where Redis clients are served. */
+  get respPort(): number {
+    const port = this.logs.find((line) => line['respPort'] !== undefined)?.['respPort'];
+    assert(typeof port === 'number', 'config.yml has resp.listen');
+    return port;
+  }
+
   /** Starts the process. Resolves when it serves. */
   async start(options: Partial<ServerOptions> = {}): Promise<void> {
     this.launch(options);

@@ -61,8 +61,8 @@ const timeoutCheckMs = 1000;
 /** Exceeds any valid path, so that an account or id that is too long gets its own message. */
 const paramLengthMax = 16 * 1024;
 
-export function buildApp(options: AppOptions): FastifyInstance {
-  const context = makeContext(options);
+/** @param context shared with another door */
+export function buildApp(options: AppOptions, context = frontEndContext(options)): FastifyInstance {
   const { http, limits, tokens } = options.config;
   const app = fastify({
     // Not even a null logger's children: the front end logs what is worth a line itself.
@@ -109,7 +109,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
   return app;
 }
 
-function makeContext(options: AppOptions): RouteContext {
+/** Makes what the doors of one front end share. */
+export function frontEndContext(options: AppOptions): RouteContext {
   const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
   const { limits, http, accounts } = options.config;
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);

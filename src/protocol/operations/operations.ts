@@ -25,6 +25,7 @@ import {
 import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
+import { opsSection } from './string-op.ts';
 import { watchKeyCommand, type WatchKey } from './watch.ts';
 
 export const sections = {
@@ -38,6 +39,7 @@ export const sections = {
   get: getSection,
   set: setSection,
   clear: clearSection,
+  ops: opsSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -86,7 +88,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
-  const { guard, unlock, lock, check, counter, sequence, get, set, limit, clear } = batch;
+  const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -97,7 +99,8 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (get !== undefined) bits |= 64;
   if (set !== undefined) bits |= 128;
   if (limit !== undefined) bits |= 256;
-  if (clear !== undefined) bits |= 512;
+  if (ops !== undefined) bits |= 512;
+  if (clear !== undefined) bits |= 1024;
   return bits;
 }
 
@@ -139,9 +142,13 @@ export const calls = {
 } as const;
 export type CallName = keyof typeof calls;
 
-/** The format of a reply: `batch` is that of `POST /db/:acc`; each other format belongs to one call. */
+/**
+ * The format of a reply: `batch` is that of `POST /db/:acc`; `ops` has the results of `ops` alone, as flat text (see
+ * `opsBody`); each other format belongs to one call.
+ */
 export type ReplyFormat =
   | 'batch'
+  | 'ops'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 

@@ -11,18 +11,23 @@
  * `rest` is 0 or the JSON text of the batch's other members. Absent: 0 for replyBytesMax and value, −1 for version and
  * ttlMs, '' for ifEq, floor, ceil and a counter's ttlMs; a list that is absent and one that is empty are the same to a shard.
  *
- * The batches of an array body share the first three pieces, and most of them only set keys:
+ * A batch in the format `ops` has its operations first (`protocol/wire/ops-wire.ts`), and in most cases nothing else:
  *
- *   account, replyBytesMax, n,  n × ( n, n × (key, value, version, ttlMs)    or    −1, all from `rest` on )
+ *   account, 'ops', replyBytesMax, n, n × operation,  0    or    1, all from `rest` on
+ *
+ * The batches of an array share the first three pieces. Most of those of a body only set keys:
+ *
+ *   account, format, replyBytesMax, n,  n × ( n, n × (key, value, version, ttlMs)    or    −1, all from `rest` on )
+ *   account, 'ops', replyBytesMax, n,  n × ( all from the number of operations on )
  */
 import { assert } from '../../shared/assert.ts';
 import { accountId, type AccountId } from '../ids.ts';
 import type { CounterOperation } from '../operations/counter.ts';
 import type { Batch, ReplyFormat } from '../operations/operations.ts';
 import type { SetOperation } from '../operations/kv.ts';
+import { putOps, takeOp } from './ops-wire.ts';
+import type { Pieces, WireReader } from './wire-reader.ts';
 
-export type ToShardWire = readonly (number | string)[];
-type Pieces = (number | string)[];
 type Mutable<Value> = { -readonly [Member in keyof Value]: Value[Member] };
 
 /** The members of a batch that are encoded as JSON. */
@@ -30,25 +35,43 @@ type Rest = Omit<Batch, 'kind' | 'account' | 'format' | 'replyBytesMax' | 'set' 
 
 export function putBatch(wire: Pieces, batch: Batch): void {
   wire.push(batch.account, batch.format, batch.replyBytesMax ?? 0);
-  putMembers(wire, batch);
+  if (batch.format === 'ops') putOpsBatch(wire, batch);
+  else putMembers(wire, batch);
 }
 
 export function takeBatch(wire: WireReader): Batch {
   const batch = newBatch(accountId(wire.text()), wire.text() as ReplyFormat, wire.number());
-  takeMembers(wire, batch);
+  if (batch.format === 'ops') takeOpsBatch(wire, batch);
+  else takeMembers(wire, batch);
   return batch;
 }
 
+function putOpsBatch(wire: Pieces, batch: Batch): void {
+  const { ops = [], ...others } = batch;
+  putOps(wire, ops);
+  const { set, get, counter } = others;
+  const alone = (set ?? get ?? counter) === undefined && hasNoRest(others);
+  wire.push(alone ? 0 : 1);
+  if (!alone) putMembers(wire, others);
+}
+
+function takeOpsBatch(wire: WireReader, batch: Mutable<Batch>): void {
+  const ops = takeList(wire, takeOp);
+  if (wire.number() === 1) takeMembers(wire, batch);
+  if (ops !== undefined) batch.ops = ops;
+}
+
 export function putArray(wire: Pieces, batches: readonly Batch[]): void {
-  const { account, replyBytesMax } = batches[0]!;
-  wire.push(account, replyBytesMax ?? 0, batches.length);
+  const { account, format, replyBytesMax } = batches[0]!;
+  assert(format === 'batch' || format === 'ops', 'the batches of an array are no calls');
+  wire.push(account, format, replyBytesMax ?? 0, batches.length);
   for (const batch of batches) {
     assert(
-      batch.account === account && batch.replyBytesMax === replyBytesMax,
+      batch.account === account && batch.format === format && batch.replyBytesMax === replyBytesMax,
       'the batches of an array are of a piece',
     );
-    assert(batch.format === 'batch', 'the batches of an array are answered as batches');
-    if (batch.set !== undefined && onlySets(batch)) {
+    if (format === 'ops') putOpsBatch(wire, batch);
+    else if (batch.set !== undefined && onlySets(batch)) {
       putSets(wire, batch.set);
     } else {
       wire.push(-1);
@@ -59,15 +82,20 @@ export function putArray(wire: Pieces, batches: readonly Batch[]): void {
 
 export function takeArray(wire: WireReader): Batch[] {
   const account = accountId(wire.text());
+  const format = wire.text() as ReplyFormat;
   const replyBytesMax = wire.number();
   const length = wire.number();
   const batches: Batch[] = [];
   while (batches.length < length) {
-    const batch = newBatch(account, 'batch', replyBytesMax);
+    const batch = newBatch(account, format, replyBytesMax);
+    batches.push(batch);
+    if (format === 'ops') {
+      takeOpsBatch(wire, batch);
+      continue;
+    }
     const sets = wire.number();
     if (sets < 0) takeMembers(wire, batch);
     else batch.set = takeItems(wire, sets, takeSet);
-    batches.push(batch);
   }
   return batches;
 }
@@ -104,16 +132,13 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit, clear }: Batch): boolean {
-  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit ?? clear) === undefined;
+function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear }: Batch): boolean {
+  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear) === undefined;
 }
 
-function restOf({ lock, unlock, guard, check, idempotency, sequence, limit, clear }: Batch): string {
-  const rest = { lock, unlock, guard, check, idempotency, sequence, limit, clear } satisfies Record<
-    keyof Rest,
-    unknown
-  >;
-  return JSON.stringify(rest);
+function restOf({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear }: Batch): string {
+  const rest = { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear };
+  return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {
@@ -168,33 +193,4 @@ function takeCounter(wire: WireReader): CounterOperation {
   const ttlMs = wire.next();
   if (typeof ttlMs === 'number') operation.ttlMs = ttlMs;
   return operation;
-}
-
-/** Reads a wire from front to back. */
-export class WireReader {
-  readonly #wire: ToShardWire;
-  #at = 0;
-
-  constructor(wire: ToShardWire) {
-    this.#wire = wire;
-  }
-
-  get atEnd(): boolean {
-    return this.#at === this.#wire.length;
-  }
-
-  next(): number | string {
-    const piece = this.#wire[this.#at];
-    assert(piece !== undefined, 'a wire holds whole messages');
-    this.#at += 1;
-    return piece;
-  }
-
-  number(): number {
-    return this.next() as number;
-  }
-
-  text(): string {
-    return this.next() as string;
-  }
 }

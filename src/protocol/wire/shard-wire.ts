@@ -14,13 +14,14 @@
  * have.
  */
 import { unreachable } from '../../shared/assert.ts';
-import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
+import { putArray, putBatch, takeArray, takeBatch } from './batch-wire.ts';
+import { WireReader, type ToShardWire } from './wire-reader.ts';
 import { revision, type Revision } from '../ids.ts';
 import type { Answer, TransactionAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
 import { errorCodes, type ErrorCode } from '../errors.ts';
 import type { Grant, Outcome, Reply } from '../replies.ts';
 
-export type { ToShardWire } from './batch-wire.ts';
+export type { ToShardWire } from './wire-reader.ts';
 export type FromShardWire = [durable: number, replies: (number | string)[], other: string | 0];
 
 export function encodeToShard(messages: readonly ToShard[]): ToShardWire {
@@ -142,7 +143,8 @@ export function answerLength(answer: TransactionAnswer): number {
         (sum, set) => sum + (typeof set === 'object' ? (set?.old.value?.length ?? 0) : 0),
         written,
       );
-      return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), old);
+      const got = (results.get ?? []).reduce((sum, item) => sum + (item?.value?.length ?? 0), old);
+      return (results.ops ?? []).reduce((sum, result) => sum + (result?.length ?? 0), got);
     }
     default:
       return unreachable(answer);

@@ -54,7 +54,8 @@ export function expireEntries(turn: Turn): boolean {
     byAccount.delete(account);
   }
   for (const [account, { effects }] of byAccount) commitExpiry(turn, account, effects);
-  return looked === expiryBatchMax && held < looked;
+  if (looked > 0 && held === looked) return false;
+  return looked === expiryBatchMax || (held === 0 && state.entries.nextDeadline() <= now);
 }
 
 function commitExpiry(turn: Turn, account: AccountId, pending: readonly PendingEffect[]): void {

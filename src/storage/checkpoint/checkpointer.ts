@@ -70,6 +70,8 @@ export interface CheckpointerOptions {
  * memtable is a quarter full again, and the rest of the time is left for the commit.
  */
 const newBytesPerSlice = 12 * 1024;
+/** So many deadlines that have moved are filed between two turns, before the freeze: about 3 ms. */
+const filedPerTurn = 1024;
 
 export const checkpointAgeMsMax = 60 * 1000;
 export const checkpointJournalBytesMax = 256 * 1024 * 1024;
@@ -140,9 +142,11 @@ export class Checkpointer {
    */
   async start(watermark: Revision): Promise<'done' | 'no-space'> {
     assert(!this.#running, 'a shard makes one checkpoint at a time');
-    const { shard, writer, yieldTurn } = this.#options;
+    const { shard, writer, yieldTurn, memtableBytesMax } = this.#options;
     this.#running = true;
     if (this.#store.frozen === undefined) {
+      // Without memory for more, `freeze` files the rest at once.
+      while (this.#store.activeBytes < memtableBytesMax && !this.#store.fileAll(filedPerTurn)) await yieldTurn();
       this.#store.freeze();
       this.#frozenWatermark = watermark;
       this.#dirtySince = undefined;

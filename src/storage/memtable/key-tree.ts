@@ -16,9 +16,9 @@ import type { StorageKey } from '../storage-key.ts';
 import { innerNodes, notLeaf, slots, TreeNodes } from './tree-nodes.ts';
 
 /** Before a key's bytes: 12 bytes of the owner, length and flags. */
-const keyHeaderBytes = 16;
+export const keyHeaderBytes = 16;
 
-const keyLengthMask = 0xffff;
+export const keyLengthMask = 0xffff;
 const isSeparator = 0x10000;
 /** Above this length a call into native code is faster than a loop. */
 const loopCharsMax = 24;

@@ -19,13 +19,16 @@
  *   slot    belowTill f64 | place of the entry i32, 0 = a tombstone | key (key-tree.ts)
  *   entry   see value-blocks.ts
  */
-import sortedBTree from 'sorted-btree';
 import { assert } from '../../shared/assert.ts';
 import type { Entry } from '../../protocol/entries.ts';
+import type { AccountId } from '../../protocol/ids.ts';
+import type { Kind } from '../../protocol/record.ts';
 import type { Rows } from '../checkpoint-store.ts';
 import { ChunkArena, chunkShift, unitMask, type Chunk, type ChunkPool } from './chunk-arena.ts';
+import { Deadlines } from './deadlines.ts';
+import { HotKeys } from './hot-keys.ts';
 import { KeyTree } from './key-tree.ts';
-import { deadlineKey, type StorageKey } from '../storage-key.ts';
+import type { StorageKey } from '../storage-key.ts';
 import { ValueBlocks } from './value-blocks.ts';
 
 /** In place of a till: there is no entry. */
@@ -42,27 +45,17 @@ export type Slot = number;
  * for the half-filled pages that LMDB keeps in memory until its commit.
  */
 const slotOverheadBytes = 192;
-const deadlineOverheadBytes = 96;
-// Measured with 200 k keys: wider nodes than the default of 32 make `get` a quarter cheaper.
-const deadlineNodeSize = 128;
 
 /** Up to this many keys that are written a second time are found without the tree and written without copying. */
 const hotKeysMax = 128 * 1024;
 
-const BTree = sortedBTree.default;
-type BTree<V> = sortedBTree.default<StorageKey, V>;
-
 export class Memtable {
-  readonly deadlines: BTree<true | undefined> = new BTree<StorageKey, true | undefined>(
-    undefined,
-    byteOrder,
-    deadlineNodeSize,
-  );
+  readonly deadlines = new Deadlines();
   readonly #arena: ChunkArena;
   readonly #chunks: readonly Chunk[];
   readonly #keys: KeyTree;
   readonly #values: ValueBlocks;
-  readonly #hot = new Map<StorageKey, Slot>();
+  readonly #hot: HotKeys;
   /** Keys whose values have changed since their bytes were counted. Some of the keys may be gone. */
   #uncounted: StorageKey[] = [];
   #bytes = 0;
@@ -73,12 +66,13 @@ export class Memtable {
     this.#chunks = this.#arena.chunks;
     this.#keys = new KeyTree(this.#arena);
     this.#values = new ValueBlocks(this.#arena);
+    this.#hot = new HotKeys(this.#chunks, hotKeysMax);
   }
 
   /** Estimated use of memory. */
   get bytes(): number {
     // The arena does not shrink before all keys are gone.
-    return Math.max(this.#bytes, this.#arena.used);
+    return Math.max(this.#bytes + this.deadlines.bytes, this.#arena.used);
   }
 
   /** Keys, tombstones included, deadline keys not. */
@@ -92,8 +86,12 @@ export class Memtable {
 
   /** 0: the key is not here. */
   find(key: StorageKey): Slot {
-    // Even an empty Map has the key hashed first.
-    return (this.#hot.size === 0 ? undefined : this.#hot.get(key)) ?? this.#keys.find(key);
+    return this.#keys.find(key);
+  }
+
+  /** Faster than `find`. 0: the key is not among those that are written often. */
+  findHot(kind: Kind, account: AccountId, key: string): Slot {
+    return this.#hot.find(kind, account, key);
   }
 
   /** Adds a slot for a key that is not here yet. `write` must follow. */
@@ -128,30 +126,29 @@ export class Memtable {
    * kept: then the slot is gone.
    * @returns the difference in bytes between this value and the one before it, or `notCounted`
    */
-  write(key: StorageKey, slot: Slot, entry: Entry | undefined): number {
+  write(slot: Slot, entry: Entry | undefined): number {
     assert(!this.#frozen, 'a frozen memtable does not change');
     const old = this.#placeOf(slot);
     const oldLength = old === 0 ? 0 : this.#values.textLength(old);
     this.#bytes -= oldLength;
     if (entry !== undefined) {
-      const isHot = old > 0 && this.#hot.size < hotKeysMax;
-      if (isHot) this.#hot.set(key, slot);
+      const isHot = old > 0 && this.#hot.add(slot);
       const place = this.#values.replace(old, entry, isHot || old < 0);
       if (place !== old) this.#setPlace(slot, place);
       const length = this.#values.textLength(place);
       this.#bytes += length;
       if (place > 0) return length - oldLength;
       if (!this.#values.markUncounted(place)) return 0;
-      this.#uncounted.push(key);
+      this.#uncounted.push(this.#keys.keyAt(slot));
       return notCounted;
     }
     const counted = old === 0 ? 0 : this.#values.countedBytes(old);
     this.#values.free(old);
     this.#setPlace(slot, 0);
     if (this.belowTill(slot) !== noEntry) return 0 - counted;
-    this.#keys.delete(key);
-    this.#hot.delete(key);
-    this.#bytes -= key.length + slotOverheadBytes;
+    this.#bytes -= this.#keys.keyLength(slot) + slotOverheadBytes;
+    this.#hot.delete(slot);
+    this.#keys.delete(this.#keys.keyAt(slot));
     if (this.#keys.size === 0) this.#clear();
     return 0 - counted;
   }
@@ -171,21 +168,9 @@ export class Memtable {
     }
   }
 
-  removeDeadline(till: number, key: StorageKey, belowTill: number): StorageKey {
-    const deadline = deadlineKey(till, key);
-    if (belowTill === till) this.#setDeadline(deadline, undefined);
-    else this.#deleteDeadline(deadline);
-    return deadline;
-  }
-
-  addDeadline(till: number, key: StorageKey, belowTill: number): StorageKey {
-    const deadline = deadlineKey(till, key);
-    if (belowTill === till) this.#deleteDeadline(deadline);
-    else this.#setDeadline(deadline, true);
-    return deadline;
-  }
-
+  /** Every entry must be filed under its till. */
   freeze(): void {
+    assert(this.deadlines.areExact, 'the layers below find a deadline by the till of its entry');
     this.#frozen = true;
   }
 
@@ -205,16 +190,14 @@ export class Memtable {
     return { rows, more: rows.length >= limit };
   }
 
-  /** (`getRange` returns one row more than its limit.) */
-  readDeadlines(start: StorageKey, end: StorageKey, limit: number): Rows<true | undefined> {
-    const rows = this.deadlines.getRange(start, end, false, limit);
-    return { rows, more: rows.length >= limit };
-  }
-
   /** All slots in the order of their keys. The memtable is frozen. */
   slots(): Generator<Slot, void, undefined> {
     assert(this.#frozen, 'a memtable is frozen before all of it is read');
     return this.#keys.places();
+  }
+
+  keyAt(slot: Slot): StorageKey {
+    return this.#keys.keyAt(slot);
   }
 
   keyLength(slot: Slot): number {
@@ -242,6 +225,7 @@ export class Memtable {
     this.#arena.clear();
     this.#keys.clear();
     this.#values.clear();
+    this.#hot.clear();
     this.#forgetUncounted();
   }
 
@@ -256,18 +240,4 @@ export class Memtable {
   #setPlace(slot: Slot, place: number): void {
     this.#chunks[slot >>> chunkShift]!.ints[(slot & unitMask) * 2 + 2] = place;
   }
-
-  #setDeadline(deadline: StorageKey, live: true | undefined): void {
-    if (this.deadlines.set(deadline, live)) this.#bytes += deadline.length + deadlineOverheadBytes;
-  }
-
-  #deleteDeadline(deadline: StorageKey): void {
-    const removed = this.deadlines.delete(deadline);
-    assert(removed, 'a deadline key is where its entry says');
-    this.#bytes -= deadline.length + deadlineOverheadBytes;
-  }
-}
-
-function byteOrder(a: StorageKey, b: StorageKey): number {
-  return a < b ? -1 : a === b ? 0 : 1;
 }

@@ -83,6 +83,7 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   set: { set: [{ key: 't00001', value: '1' }] },
   // Each key of the page is looked at, and then deleted.
   clear: { format: 'kv.clear', clear: { prefix: 't', limit: 500 } },
+  ops: { ops: [{ kind: 'append', key: 't00001', value: '"1"' }] },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

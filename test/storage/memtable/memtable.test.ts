@@ -9,7 +9,7 @@ import { entry } from '../store-support.ts';
 
 function put(memtable: Memtable, key: string, value: Entry | undefined, below = noEntry): void {
   const slot = memtable.find(key);
-  memtable.write(key, slot === 0 ? memtable.add(key, below) : slot, value);
+  memtable.write(slot === 0 ? memtable.add(key, below) : slot, value);
 }
 
 test('memtable: values of every size and alphabet are read and stored as they were written last', () => {

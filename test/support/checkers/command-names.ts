@@ -1,6 +1,7 @@
 /** What commands touch, by the names of the model. */
 import { nameOf, type Kind } from '../contract/state.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
+import { mayWrite } from './string-op-effects.ts';
 
 /** What each list lists. */
 export const listed = { 'kv.list': 'kv', 'counter.list': 'counter', 'lock.list': 'lock' } as const;
@@ -24,18 +25,20 @@ export function namesOf(call: Command): string[] {
   if (call.counter) for (const { key } of call.counter) names.push(nameOf('counter', account, key));
   if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
   if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
+  if (call.ops) for (const { key } of call.ops) names.push(nameOf('kv', account, key));
   return names;
 }
 
 /** Those that it may change. */
 export function changedBy(call: Command): string[] {
   if (call.kind !== 'batch') return [];
-  const { counter, sequence, limit, ...rest } = { ...call, guard: [], check: [], get: [] };
+  const { counter, sequence, limit, ops, ...rest } = { ...call, guard: [], check: [], get: [] };
   return namesOf({
     ...rest,
     ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
     counter: (counter ?? []).filter(({ op }) => op !== 'get'),
     limit: (limit ?? []).filter(({ cost }) => cost > 0),
+    ops: (ops ?? []).filter(mayWrite),
   });
 }
 
@@ -54,6 +57,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     counter = [],
     get = [],
     set = [],
+    ops = [],
   } = call;
   return {
     kind: 'batch',
@@ -69,6 +73,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     counter: counter.filter(({ key }) => stays('counter', key)),
     get: get.filter((key) => stays('kv', key)),
     set: set.filter(({ key }) => stays('kv', key)),
+    ops: ops.filter(({ key }) => stays('kv', key)),
   };
 }
 

@@ -125,4 +125,5 @@ export const historyChances: Chances = {
   counter: 35,
   get: 60,
   set: 60,
+  ops: 25,
 };

@@ -113,7 +113,7 @@ function callOf(command: Command): string {
 }
 
 function partsOf(batch: Batch): string[] {
-  const parts = ['guard', 'check', 'idempotency', 'unlock', 'limit', 'counter', 'get', 'sequence'] as const;
+  const parts = ['guard', 'check', 'idempotency', 'unlock', 'limit', 'counter', 'get', 'sequence', 'ops'] as const;
   const covers = parts.filter((part) => batch[part] !== undefined).map((part) => `${part}:ok`);
   if (batch.lock !== undefined) covers.push(batch.lock.extend === undefined ? 'lock:ok' : 'extend:ok');
   for (const { value } of batch.set ?? []) covers.push(value === undefined ? 'delete:ok' : 'set:ok');

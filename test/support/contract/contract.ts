@@ -20,6 +20,7 @@ import { lock } from './lock.ts';
 import { done, refuse, Turn, type Moment, type Outcome, type Performed } from './moment.ts';
 import { mutex } from './mutex.ts';
 import { sequence } from './sequence.ts';
+import { stringOp } from './string-op.ts';
 import { watch } from './watch.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -36,7 +37,7 @@ interface Noun {
 }
 
 /** Failures are listed in this order, and the first gives the refusal its code. */
-const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, watch];
+const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, watch];
 
 const commands = {
   ...kv.commands,

@@ -20,6 +20,7 @@ export interface Body {
   readonly Atomic?: readonly Body[];
   readonly KV?: readonly Body[];
   readonly KVSet?: readonly Body[];
+  readonly Ops?: readonly string[];
   readonly Locks?: readonly Body[];
   readonly Counters?: readonly Body[];
   readonly Key?: string;

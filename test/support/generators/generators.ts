@@ -7,6 +7,7 @@ import { limit, takeFrom } from './limit.ts';
 import { extend, giveBack, guard, lock, take } from './lock.ts';
 import { mutex } from './mutex.ts';
 import { sequence } from './sequence.ts';
+import { stringOp } from './string-op.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
 const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit };
@@ -15,7 +16,10 @@ type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** How often a batch has each of its parts, in a hundred. */
 export type Chances = Readonly<
-  Record<'lock' | 'extend' | 'unlock' | 'guard' | 'check' | 'idempotency' | 'limit' | 'counter' | 'get' | 'set', number>
+  Record<
+    'lock' | 'extend' | 'unlock' | 'guard' | 'check' | 'idempotency' | 'limit' | 'counter' | 'get' | 'set' | 'ops',
+    number
+  >
 >;
 
 /** Shares of a mix: each call is made so often, and a batch of anything so often. */
@@ -67,6 +71,7 @@ export class CommandGenerator {
     if (chance('limit')) batch.limit = h.some('limit', 2).map((key) => takeFrom(h, own(key)));
     if (chance('counter')) batch.counter = h.some('counter', 3).map((key) => count(h, own(key)));
     if (chance('get')) batch.get = h.some('kv', 3).map(own);
+    if (chance('ops')) batch.ops = h.some('string', 4).map((key) => stringOp(h, own(key)));
     if (chance('set') || Object.keys(batch).length === empty) {
       batch.set = h.some('kv', 3).map((key) => change(h, own(key)));
     }

@@ -7,7 +7,7 @@ import type { SeededRandom } from '../seeded-random.ts';
 import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
-export type Named = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit';
+export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit';
 
 export abstract class Habits {
   readonly random: SeededRandom;

@@ -20,6 +20,7 @@ export class LearningHabits extends Habits {
       Array.from({ length: count }, (_, i) => `${letter}${i}`);
     this.names = {
       kv: named('k'),
+      string: ['k0', ...named('t')],
       counter: named('c'),
       sequence: named('s'),
       lock: named('l'),

@@ -63,6 +63,7 @@ const chances = {
   counter: 40,
   get: 40,
   set: 50,
+  ops: 30,
 };
 
 /** The steps of a history, one at a time, because each depends on what the ones before have come to. */
@@ -85,6 +86,7 @@ class ModelHabits extends Habits {
   override readonly prefixes = ['', 'p/', 'k', 'x'];
   readonly names = {
     kv: ['k0', 'k1', 'k2', 'p/0', 'p/1'],
+    string: ['k0', 't0', 't1'],
     counter: ['c0', 'c1', 'c2'],
     sequence: ['s0', 's1'],
     lock: ['l0', 'l1', 'l2'],

@@ -8,7 +8,8 @@
  *
  *   version 1   {"fingerprint","status","body","rev"}: the text of the reply over HTTP
  *
- * Version 1 is still answered, with its text. Its fingerprint has another form, so payloads cannot be compared.
+ * Version 1 is still answered, with its text. Its fingerprint has another form, so payloads cannot be compared; but none
+ * was of `ops`.
  */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
@@ -67,7 +68,8 @@ export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Re
     return failureReply(rev, failure('too_large', message, { IDs: ids }));
   }
   const before = readStoredReply(stored);
-  const same = before.fingerprint === undefined || before.fingerprint === fingerprint;
+  const unknown = before.fingerprint === undefined && batch.format !== 'ops';
+  const same = unknown || before.fingerprint === fingerprint;
   const names = JSON.stringify(ids);
   if (mode === 'replay') {
     if (same) {
@@ -90,7 +92,7 @@ export interface StoredReply {
   readonly rev: Revision;
   /** Until then the first reply was held. */
   readonly heldTill: number;
-  /** @param format the format of the retry; absent: the format of the first reply */
+  /** @param format the format of the retry; absent: that of the first reply, and JSON in any case */
   readonly body: (format?: Batch['format']) => string;
 }
 
@@ -106,7 +108,8 @@ export function readStoredReply(text: string): StoredReply {
     fingerprint,
     rev,
     heldTill: now + heldMsOf(results.limit ?? []),
-    body: (format = asked.format) => replyBody({ asked: { ...asked, format }, results, rev, now }),
+    body: (format = asked.format === 'ops' ? 'batch' : asked.format) =>
+      replyBody({ asked: { ...asked, format }, results, rev, now }),
   };
 }
 

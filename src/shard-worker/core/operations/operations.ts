@@ -22,6 +22,7 @@ import {
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { opsBehaviour } from './string-op.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
@@ -34,6 +35,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   get: getBehaviour,
   set: setBehaviour,
   clear: clearBehaviour,
+  ops: opsBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
