@@ -132,12 +132,12 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear }: Batch): boolean {
-  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear) === undefined;
+function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): boolean {
+  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range) === undefined;
 }
 
-function restOf({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear }: Batch): string {
-  const rest = { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear };
+function restOf({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): string {
+  const rest = { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 
