@@ -110,9 +110,9 @@ const nounOf = {
   sequence: 'sequence',
   get: 'kv',
   set: 'kv',
+  ops: 'string-op',
   clear: 'kv',
   range: 'kv',
-  ops: 'string-op',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
 
 /** The method of the client, and the subcommand, that make each call. */

@@ -143,6 +143,7 @@ export const configSchema = Type.Object(
       Type.Object(
         {
           threads: threadsUpTo(64),
+          fast_lane: Type.Optional(Type.Boolean({ expected: 'true or false' })),
           hosts: Type.Optional(
             Type.Array(
               Type.String({
@@ -225,6 +226,8 @@ export interface Config {
   readonly tokens: readonly TokenConfig[];
   readonly http: {
     readonly threads: number;
+    /** Plain requests pass Node's HTTP server by. */
+    readonly fast_lane: boolean;
     /** Names under which a server without tokens is served, besides loopback addresses. */
     readonly hosts: readonly string[];
     readonly header_timeout_ms: number;
@@ -252,6 +255,7 @@ export const configDefaults = {
   tokens: [],
   http: {
     threads: 'auto',
+    fast_lane: true,
     hosts: [],
     header_timeout_ms: 10_000,
     request_timeout_ms: 60_000,

@@ -39,6 +39,8 @@ export interface FrontEndOptions {
   readonly counters: SharedCounters;
   /** The URL of the file that reads large bodies. */
   readonly bodyThread: string;
+  /** The URL of the file that runs scripts of Redis clients. */
+  readonly scriptThread: string;
   readonly log: FrontEndLog;
 }
 
@@ -90,7 +92,8 @@ export class FrontEnd {
     const { listen, tls } = options.config.resp;
     if (listen !== undefined) {
       const { config, counters, index } = options;
-      this.#resp = new RespDoor({ config, listen, tls, context, cursors: counters.cursors, index });
+      const scriptThread = { url: new URL(options.scriptThread), onFatal: endThread };
+      this.#resp = new RespDoor({ config, listen, tls, context, cursors: counters.cursors, index, scriptThread });
     }
     this.#watchLoad();
   }

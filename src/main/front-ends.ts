@@ -18,7 +18,7 @@ import { withExclusivePort } from './exclusive-port.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
-export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread'>;
+export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread'>;
 
 export class FrontEnds {
   readonly #options: FrontEndsOptions;
@@ -28,14 +28,14 @@ export class FrontEnds {
 
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
     this.#options = options;
-    const bodyThread = workerUrls.bodies.href;
+    const files = { bodyThread: workerUrls.bodies.href, scriptThread: workerUrls.scripts.href };
     const { log, ...rest } = options;
-    const data = { ...rest, bodyThread };
+    const data = { ...rest, ...files };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
       (_, i) => new FurtherFrontEnd({ ...data, index: i + 1 }, log, () => this.#journalStats(), onFatal),
     );
-    this.#first = new FrontEnd({ ...options, bodyThread, index: 0 });
+    this.#first = new FrontEnd({ ...options, ...files, index: 0 });
   }
 
   /** @returns where they listen: a URL, and the port for Redis clients. @throws EADDRINUSE and its like */

@@ -30,6 +30,8 @@ export interface Grant {
   readonly mutex: boolean;
   /** The lock's version at the grant: a lock that another request has confirmed since is not returned. */
   readonly version: number;
+  /** The request stood in line for it, so its client may have gone meanwhile. */
+  readonly waited: boolean;
 }
 
 export function failureReply(rev: Revision, f: Failure): Reply {

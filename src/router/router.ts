@@ -326,16 +326,15 @@ export class Router implements Dispatcher {
   }
 
   /**
-   * Answers a request. A client may have disconnected while it waited for a lock. Deferring twice runs this in the next
+   * Answers a request. A client may have disconnected while it stood in line for a lock. Deferring twice runs this in the next
    * turn of the event loop, after libuv has polled the sockets, so that a pending disconnect is seen before the grant
    * is sent. Deferring once would run it in this turn, whose poll may be long past if the thread was busy or had no
    * CPU.
    */
   #finish(id: number, reply: Reply): void {
     if (reply.heldMs !== undefined) return this.#hold(id, reply, reply.heldMs);
-    const waited = reply.grant !== undefined && this.#inFlight.get(id)?.waits === true;
     const { defer } = this.#options;
-    if (waited) defer(() => defer(() => this.#answer(id, reply)));
+    if (reply.grant?.waited === true) defer(() => defer(() => this.#answer(id, reply)));
     else this.#answer(id, reply);
   }
 

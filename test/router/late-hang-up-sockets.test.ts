@@ -21,7 +21,7 @@ import { acme, lock } from '../support/commands.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 
 const rev = revision(1);
-const grant: Grant = { account: acme, id: 'l', fence: 2, mutex: false, version: 2 };
+const grant: Grant = { account: acme, id: 'l', fence: 2, mutex: false, version: 2, waited: true };
 
 test('a client that disconnected before its grant gets none, even without a poll in between', async (t) => {
   const shard = new FakeShard();
@@ -58,6 +58,19 @@ test('a client that disconnected before its grant gets none, even without a poll
   await turns(3);
   assert.deepEqual(delivered, []);
   assert.deepEqual(shard.got.slice(1), [{ kind: 'grant.return', grant }]);
+});
+
+test('a grant that nobody stood in line for is answered at once, also if the client would have waited', async () => {
+  const shard = new FakeShard();
+  const router = routerOver(shard);
+  const delivered: Reply[] = [];
+  router.request(lock('l', { waitMs: 1000 }), { disconnected: false, deliver: (reply) => void delivered.push(reply) });
+  await turns(2);
+  const [request] = shard.got;
+  assert(request?.kind === 'request');
+  const reply: Reply = { rev, outcome: 'ok', body: '{}', grant: { ...grant, waited: false } };
+  shard.tell({ replies: [{ kind: 'one', id: request.id, reply }] });
+  assert.deepEqual(delivered, [reply]);
 });
 
 class FakeShard {

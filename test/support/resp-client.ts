@@ -6,6 +6,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 
+/** Anything longer is a hang; a machine may be very busy. */
+const patienceMs = 30_000;
+
 /** A reply that is an error. */
 export class RespFailure {
   readonly message: string;
@@ -150,7 +153,13 @@ export class RespClient {
     const early = this.#unasked.shift();
     if (early !== undefined) return Promise.resolve(early);
     if (this.#isClosed) return Promise.resolve(undefined);
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no reply within ${patienceMs} ms`)), patienceMs);
+      this.#waiting.push((reply) => {
+        clearTimeout(timer);
+        resolve(reply);
+      });
+    });
   }
 
   /** Resolves when so many pushes have come. */

@@ -26,11 +26,15 @@ export function checkCommand(
 function checkedCommand(args: RespCommand, spec: RespCommandSpec | undefined, client: RespClient): string | undefined {
   if (spec === undefined) return refuseCommand(unknownCommand(args));
   if (!fitsArity(spec, args.length)) return refuseCommand(`ERR wrong number of arguments for '${spec.name}' command`);
-  const { access, state } = client;
+  const { access, state, subscriptions, writer } = client;
   const { scope } = spec;
   if (scope !== 'none' && access === undefined) return refuseCommand('NOAUTH Authentication required.');
   if (scope !== 'none' && scope !== 'any' && !access!.scopes.has(scope))
     return refuseCommand(`NOPERM '${spec.name}' needs a token with the scope "${scope}"`);
+  if (subscriptions.count > 0 && writer.protocol === 2 && spec.subscribed !== true)
+    return refuseCommand(
+      `ERR Can't execute '${spec.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
+    );
   if (state.queue === undefined || spec.immediate === true) return undefined;
   if (spec.alone === true) return refuseCommand(`ERR '${spec.name}': Command not allowed inside a transaction`);
   return enqueue(args, spec, client);

@@ -7,12 +7,15 @@ import { openAccess, requireScopes, type Access } from '../access.ts';
 import { admission, defaultAccount } from './admission.ts';
 import type { ClientState, RespClient, RespContext } from './command.ts';
 import { RespError } from './resp-error.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { writers, type Writer } from './writer.ts';
 
 /** What a client needs of its connection. */
 export interface ClientConnection {
   readonly disconnected: boolean;
-  write(text: string): void;
+  /** Writes what is no reply, behind the replies to what was begun before. */
+  push(text: string): void;
+  destroy(): void;
   /** Begins nothing further, and closes when everything is answered. */
   end(): void;
   /** Who the client is has changed. */
@@ -24,6 +27,7 @@ export class Client implements RespClient {
   readonly context: RespContext;
   readonly address: string;
   readonly state: ClientState;
+  readonly subscriptions: Subscriptions;
   writer: Writer = writers[2];
   access: Access | undefined;
   account: AccountId = defaultAccount;
@@ -38,6 +42,7 @@ export class Client implements RespClient {
     this.#connection = connection;
     this.access = context.tokens === undefined ? openAccess : undefined;
     this.state = newState(context.metrics.now());
+    this.subscriptions = new Subscriptions(this);
   }
 
   /** The account for which its bytes and its work count; empty before it has logged in. */
@@ -53,6 +58,8 @@ export class Client implements RespClient {
     const { access, account } = admission(this.context.tokens, name, token);
     this.#become(access, account);
     this.state.watched.clear();
+    // Channels are of an account.
+    this.subscriptions.clear();
   }
 
   select(index: number): void {
@@ -63,6 +70,7 @@ export class Client implements RespClient {
     if (accounts !== '*' && !accounts.has(account))
       throw new RespError(`NOPERM this token may not use the account of database ${index}`);
     if (this.state.watched.size > 0) throw new RespError('ERR SELECT is not possible while keys are watched');
+    if (this.subscriptions.count > 0) throw new RespError('ERR SELECT is not possible while subscribed');
     this.account = account;
     this.state.index = index;
   }
@@ -72,7 +80,7 @@ export class Client implements RespClient {
   }
 
   push(text: string): void {
-    this.#connection.write(text);
+    this.#connection.push(text);
   }
 
   quit(): void {
@@ -81,6 +89,7 @@ export class Client implements RespClient {
 
   reset(): void {
     const { since, watched } = this.state;
+    this.subscriptions.clear();
     watched.clear();
     Object.assign(this.state, { ...newState(since), watched });
     this.writer = writers[2];
@@ -110,8 +119,13 @@ export class Client implements RespClient {
     return () => this.#whenClosed.delete(run);
   }
 
+  disconnect(): void {
+    this.#connection.destroy();
+  }
+
   /** The connection has closed. */
   closed(): void {
+    this.subscriptions.clear();
     for (const run of this.#whenClosed) run();
     this.#whenClosed.clear();
   }

@@ -7,7 +7,9 @@ import { connectionCommands } from './commands/connection.ts';
 import { keyCommands } from './commands/keys.ts';
 import { lockCommands } from './commands/locks.ts';
 import { manyStepCommands } from './commands/many-steps.ts';
+import { pubSubCommands } from './commands/pubsub.ts';
 import { scanCommands } from './commands/scan.ts';
+import { scriptCommands } from './commands/scripts.ts';
 import { serverCommands } from './commands/server.ts';
 import { stringCommands } from './commands/strings.ts';
 import { stringPartCommands } from './commands/string-parts.ts';
@@ -26,5 +28,7 @@ export const commandTable: ReadonlyMap<string, RespCommandSpec> = new Map(
     ...transactionCommands,
     ...lockCommands,
     ...watchCommands,
+    ...pubSubCommands,
+    ...scriptCommands,
   ].map((spec) => [spec.name, spec]),
 );

@@ -13,6 +13,8 @@ import type { Reply } from '../../protocol/replies.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
 import type { Access, TokenIndex } from '../access.ts';
 import type { RouteContext } from '../http/route-context.ts';
+import type { Channels } from './channels.ts';
+import type { KeyNotifications } from './key-notifications.ts';
 import type { ScanCursors } from './scan-cursors.ts';
 import type { Writer } from './writer.ts';
 
@@ -112,6 +114,32 @@ export interface RespCommandSpec {
   readonly plan: (args: readonly string[], client: RespClient) => Plan;
 }
 
+/** A script with what it is given. */
+export interface ScriptCall {
+  /** SHA-1 of the source, in hex. */
+  readonly sha: string;
+  readonly source: string;
+  readonly keys: readonly string[];
+  /** The same as bytes. */
+  readonly names: readonly string[];
+  readonly args: readonly string[];
+  readonly readOnly: boolean;
+}
+
+/** Runs scripts and knows those that were loaded, see `scripts/scripts.ts`. */
+export interface ScriptRunner {
+  /** Returns the source of a script that this front end knows. */
+  known(account: string, sha: string): string | undefined;
+  /** Remembers the source of a script that is run. */
+  add(account: string, sha: string, source: string): void;
+  /** Asks the other front ends, too. */
+  find(account: string, sha: string, done: (source: string | undefined) => void): void;
+  /** @param done is given the error of a source that is wrong */
+  load(client: RespClient, source: string, done: (wrong: string | undefined, sha: string) => void): void;
+  clear(account: string, done: () => void): void;
+  run(client: RespClient, call: ScriptCall, done: (text: string) => void): void;
+}
+
 /** What all connections of one door share. */
 export interface RespContext
   extends Pick<
@@ -136,6 +164,9 @@ export interface RespContext
   readonly commands: ReadonlyMap<string, RespCommandSpec>;
   readonly clients: ReadonlySet<RespClient>;
   readonly cursors: ScanCursors;
+  readonly channels: Channels;
+  readonly keyNotifications: KeyNotifications;
+  readonly scripts: ScriptRunner;
   /** Bytes of replies that one client may leave unread. */
   readonly unreadBytesMax: number;
   readonly port: () => number;
@@ -151,6 +182,7 @@ export interface RespClient {
   /** The account of the selected database. */
   readonly account: AccountId;
   readonly state: ClientState;
+  readonly subscriptions: ClientSubscriptions;
   readonly address: string;
   readonly disconnected: boolean;
   /** Logs in, or changes nothing and throws. @throws RespError */
@@ -162,9 +194,22 @@ export interface RespClient {
   /** Closes the connection when everything before is written. */
   quit(): void;
   reset(): void;
+  /** Closes the connection now. */
+  disconnect(): void;
   /** Has a part of the server done for this client; the reply comes while it is connected. */
   ask(command: Command, done: (reply: Reply) => void): void;
   onClose(run: () => void): () => void;
+}
+
+/** What a client listens to; `Subscriptions` implements it. */
+export interface ClientSubscriptions {
+  readonly byName: ReadonlySet<string>;
+  readonly byPattern: ReadonlySet<string>;
+  readonly count: number;
+  /** @throws RespError */
+  add(kind: 'byName' | 'byPattern', name: string): void;
+  remove(kind: 'byName' | 'byPattern', name: string): void;
+  clear(): void;
 }
 
 /** What a client has set. */

@@ -17,8 +17,7 @@ import { onSocketClose } from '../http/sockets/on-socket-close.ts';
 import { readerLimits } from './admission.ts';
 import { Client, type ClientConnection } from './client.ts';
 import { checkCommand, checkService, checkSize } from './checks.ts';
-import { operationOfCommand, type Operation } from '../request-metrics.ts';
-import { respCommandNames } from './command-names.ts';
+import { operationOfCommand } from '../request-metrics.ts';
 import type { Plan, RespCommandSpec, RespContext, StepsPlan } from './command.ts';
 import { opsBatch } from './ops-batch.ts';
 import { Output } from './output.ts';
@@ -27,10 +26,6 @@ import { CommandReader, ProtocolError, type RespCommand } from './reader.ts';
 import { failureText, RespError } from './resp-error.ts';
 import { errorText } from './writer.ts';
 
-const operations: ReadonlyMap<string, Operation> = new Map(
-  respCommandNames.map((name) => [name, operationOfCommand(name)]),
-);
-const unknownOperation = operationOfCommand('unknown');
 const inFlightMax = 1024;
 /** Commands that are begun before other connections have a turn. */
 const turnCommands = 128;
@@ -55,6 +50,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   /** There is no further command in what has arrived. */
   #starved = true;
   #gone = false;
+  /** `#beginCommands` will run, or runs. */
   #scheduled = false;
   readonly #advance = (): void => this.#beginCommands();
 
@@ -96,8 +92,10 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     this.#fail('TRYAGAIN slow requests hold too many bytes (limits.arriving_bytes_max), and this one was the oldest');
   }
 
-  write(text: string): void {
-    this.#output.write(text);
+  push(text: string): void {
+    const last = this.#pending.at(-1) === this.#blocking && this.#waits ? this.#pending.at(-2) : this.#pending.at(-1);
+    if (last === undefined || last.written) this.#output.write(text);
+    else last.after += text;
   }
 
   end(): void {
@@ -122,9 +120,11 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   #writeReplies(): void {
     let text = '';
     for (; this.#head < this.#pending.length; this.#head += 1) {
-      const { text: reply, silent } = this.#pending[this.#head]!;
-      if (reply === undefined) break;
-      if (!silent) text += reply;
+      const pending = this.#pending[this.#head]!;
+      if (pending.text === undefined) break;
+      if (!pending.silent) text += pending.text;
+      text += pending.after;
+      pending.written = true;
     }
     if (this.#head === this.#pending.length) {
       this.#pending = [];
@@ -165,7 +165,6 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   }
 
   #beginCommands(): void {
-    this.#scheduled = false;
     try {
       for (let begun = 0; begun < turnCommands && !this.#isHeldUp && !this.#ends && !this.disconnected; begun += 1) {
         const command = this.#reader.next();
@@ -178,6 +177,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
       if (error.silent) return void this.#socket.destroy();
       return this.#fail(`ERR Protocol error: ${error.message}`);
     }
+    this.#scheduled = false;
     this.#countKept();
     if (!this.#isHeldUp && this.#socket.isPaused()) this.#socket.resume();
     this.#schedule();
@@ -199,7 +199,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     let bytes = 0;
     for (const argument of args) bytes += argument.length;
     const pending = new PendingReply(this, writer, {
-      operation: spec === undefined ? unknownOperation : operations.get(spec.name)!,
+      operation: operationOfCommand(spec?.name),
       startedAt: context.metrics.now(),
       bytes: RequestLoads.bytesOf(bytes),
       silent: state.replies !== 'on',
@@ -266,7 +266,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     // Its reply would have to wait, too.
     if (this.#waits) return void this.#socket.destroy();
     const last = new PendingReply(this, this.client.writer, {
-      operation: unknownOperation,
+      operation: operationOfCommand(undefined),
       startedAt: this.#context.metrics.now(),
       bytes: 0,
       silent: false,

@@ -5,10 +5,14 @@ import { once } from 'node:events';
 import { TokenIndex } from '../access.ts';
 import type { Config, Listen } from '../config-schema.ts';
 import type { RouteContext } from '../http/route-context.ts';
+import { processMs, systemAfter } from '../../shared/clock.ts';
 import { commandTable } from './command-table.ts';
+import { Channels } from './channels.ts';
+import { KeyNotifications } from './key-notifications.ts';
 import type { RespClient, RespContext } from './command.ts';
 import { RespConnection } from './connection.ts';
 import { ScanCursors } from './scan-cursors.ts';
+import { Scripts } from './scripts/scripts.ts';
 import { errorText } from './writer.ts';
 
 export interface RespDoorOptions {
@@ -21,6 +25,7 @@ export interface RespDoorOptions {
   readonly cursors: SharedArrayBuffer;
   /** The index of this front end. */
   readonly index: number;
+  readonly scriptThread: { readonly url: URL; readonly onFatal: (error: unknown) => void };
 }
 
 /** An idle connection is looked after so often, as in Redis. */
@@ -32,13 +37,27 @@ export class RespDoor {
   readonly #connections = new Set<RespConnection>();
   readonly #context: RespContext;
   readonly #clients = new Set<RespClient>();
+  readonly #scripts: Scripts;
   #clientIds = 0;
 
   constructor(options: RespDoorOptions) {
     this.#options = options;
     const { config, context, cursors, index } = options;
+    const channels = new Channels(context.boot, index, config.http.threads);
+    this.#scripts = new Scripts({
+      ...options.scriptThread,
+      limits: config.limits,
+      boot: context.boot,
+      index,
+      frontEnds: config.http.threads,
+      micros: () => processMs() * 1000,
+      after: systemAfter,
+    });
     this.#context = {
       ...context,
+      scripts: this.#scripts,
+      channels,
+      keyNotifications: new KeyNotifications(context.dispatcher, channels),
       tokens: config.tokens.length === 0 ? undefined : new TokenIndex(config.tokens),
       commands: commandTable,
       clients: this.#clients,
@@ -83,6 +102,8 @@ export class RespDoor {
     this.server.close();
     for (const connection of this.#connections) connection.drain();
     await closed;
+    this.#context.channels.close();
+    await this.#scripts.close();
   }
 
   closeAllConnections(): void {

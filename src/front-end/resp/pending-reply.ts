@@ -26,6 +26,9 @@ export class PendingReply implements ReplySink {
   cancelable: Cancelable | undefined;
   /** It waits, or takes a lock: nothing for a client that has hung up. */
   leavesWithClient = false;
+  /** What is no reply, and is written behind this one. */
+  after = '';
+  written = false;
   readonly #order: ReplyOrder;
   readonly #writer: Writer;
   #plan: OpsPlan | CommandPlan | undefined;

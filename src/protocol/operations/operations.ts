@@ -40,8 +40,8 @@ export const sections = {
   get: getSection,
   range: rangeSection,
   set: setSection,
-  clear: clearSection,
   ops: opsSection,
+  clear: clearSection,
 } as const;
 
 export type Sections = typeof sections;

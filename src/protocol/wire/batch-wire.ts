@@ -2,27 +2,30 @@
  * Batches on the wire to a shard (see `protocol/wire/shard-wire.ts`): common members are flattened into the list, rare
  * ones are encoded as JSON text.
  *
- *   account, format, replyBytesMax, rest,
+ *   account, format, replyBytesMax, which, [rest],
+ *   [id, durMs, waitMs, owner, meta, extend],  [id, fence, owner],
+ *   lock                                       unlock
  *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil, ttlMs)
  *   set                                   get          counter
  *
- * `ttlMs` is four times the time, and one more for a merge, two more to see what was there before.
- *
- * `rest` is 0 or the JSON text of the batch's other members. Absent: 0 for replyBytesMax and value, −1 for version and
- * ttlMs, '' for ifEq, floor, ceil and a counter's ttlMs; a list that is absent and one that is empty are the same to a shard.
+ * `which` is the sum of 1 (there is a lock), 2 (an unlock) and 4: `rest` is the JSON text of the batch's other members.
+ * The `ttlMs` of a set is four times the time, and one more for a merge, two more to see what was there before.
+ * Absent: 0 for replyBytesMax, value, owner, meta, extend and fence, −1 for version and ttlMs, '' for ifEq, floor,
+ * ceil and a counter's ttlMs; a list that is absent and one that is empty are the same to a shard.
  *
  * A batch in the format `ops` has its operations first (`protocol/wire/ops-wire.ts`), and in most cases nothing else:
  *
- *   account, 'ops', replyBytesMax, n, n × operation,  0    or    1, all from `rest` on
+ *   account, 'ops', replyBytesMax, n, n × operation,  0    or    1, all from `which` on
  *
  * The batches of an array share the first three pieces. Most of those of a body only set keys:
  *
- *   account, format, replyBytesMax, n,  n × ( n, n × (key, value, version, ttlMs)    or    −1, all from `rest` on )
+ *   account, format, replyBytesMax, n,  n × ( n, n × (key, value, version, ttlMs)    or    −1, all from `which` on )
  *   account, 'ops', replyBytesMax, n,  n × ( all from the number of operations on )
  */
 import { assert } from '../../shared/assert.ts';
 import { accountId, type AccountId } from '../ids.ts';
 import type { CounterOperation } from '../operations/counter.ts';
+import type { LockOperation, UnlockOperation } from '../operations/lock.ts';
 import type { Batch, ReplyFormat } from '../operations/operations.ts';
 import type { SetOperation } from '../operations/kv.ts';
 import { putOps, takeOp } from './ops-wire.ts';
@@ -31,7 +34,14 @@ import type { Pieces, WireReader } from './wire-reader.ts';
 type Mutable<Value> = { -readonly [Member in keyof Value]: Value[Member] };
 
 /** The members of a batch that are encoded as JSON. */
-type Rest = Omit<Batch, 'kind' | 'account' | 'format' | 'replyBytesMax' | 'set' | 'get' | 'counter'>;
+type Rest = Omit<
+  Batch,
+  'kind' | 'account' | 'format' | 'replyBytesMax' | 'set' | 'get' | 'counter' | 'lock' | 'unlock'
+>;
+
+const hasLock = 1;
+const hasUnlock = 2;
+const hasRest = 4;
 
 export function putBatch(wire: Pieces, batch: Batch): void {
   wire.push(batch.account, batch.format, batch.replyBytesMax ?? 0);
@@ -50,7 +60,7 @@ function putOpsBatch(wire: Pieces, batch: Batch): void {
   const { ops = [], ...others } = batch;
   putOps(wire, ops);
   const { set, get, counter } = others;
-  const alone = (set ?? get ?? counter) === undefined && hasNoRest(others);
+  const alone = (set ?? get ?? counter) === undefined && membersIn(others) === 0;
   wire.push(alone ? 0 : 1);
   if (!alone) putMembers(wire, others);
 }
@@ -107,12 +117,14 @@ function newBatch(account: AccountId, format: ReplyFormat, replyBytesMax: number
 }
 
 function onlySets(batch: Batch): boolean {
-  return batch.get === undefined && batch.counter === undefined && hasNoRest(batch);
+  return batch.get === undefined && batch.counter === undefined && membersIn(batch) === 0;
 }
 
 function putMembers(wire: Pieces, batch: Batch): void {
   const { set = [], get = [], counter = [] } = batch;
-  wire.push(hasNoRest(batch) ? 0 : restOf(batch));
+  const which = membersIn(batch);
+  wire.push(which);
+  if (which !== 0) putRare(wire, batch, which);
   putSets(wire, set);
   wire.push(get.length);
   for (const key of get) wire.push(key);
@@ -122,8 +134,10 @@ function putMembers(wire: Pieces, batch: Batch): void {
 }
 
 function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
-  const rest = wire.next();
-  if (rest !== 0) Object.assign(batch, JSON.parse(rest as string) as Rest);
+  const which = wire.number();
+  if ((which & hasRest) !== 0) Object.assign(batch, JSON.parse(wire.text()) as Rest);
+  if ((which & hasLock) !== 0) batch.lock = takeLock(wire);
+  if ((which & hasUnlock) !== 0) batch.unlock = takeUnlock(wire);
   const set = takeList(wire, takeSet);
   if (set !== undefined) batch.set = set;
   const get = takeList(wire, takeText);
@@ -132,13 +146,46 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function hasNoRest({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): boolean {
-  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range) === undefined;
+function membersIn({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): number {
+  let which = lock === undefined ? 0 : hasLock;
+  if (unlock !== undefined) which |= hasUnlock;
+  if ((guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range) !== undefined) which |= hasRest;
+  return which;
 }
 
-function restOf({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): string {
-  const rest = { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range };
+function putRare(wire: Pieces, batch: Batch, which: number): void {
+  const { lock, unlock } = batch;
+  if ((which & hasRest) !== 0) wire.push(restOf(batch));
+  if (lock !== undefined) {
+    const { id, durMs, waitMs, owner = 0, meta = 0, extend = 0 } = lock;
+    wire.push(id, durMs, waitMs, owner, meta, extend);
+  }
+  if (unlock !== undefined) wire.push(unlock.id, unlock.fence ?? 0, unlock.owner ?? 0);
+}
+
+function restOf({ guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): string {
+  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
+}
+
+function takeLock(wire: WireReader): LockOperation {
+  const lock: Mutable<LockOperation> = { id: wire.text(), durMs: wire.number(), waitMs: wire.number() };
+  const owner = wire.next();
+  if (typeof owner === 'string') lock.owner = owner;
+  const meta = wire.next();
+  if (typeof meta === 'string') lock.meta = meta;
+  const extend = wire.number();
+  if (extend !== 0) lock.extend = extend;
+  return lock;
+}
+
+function takeUnlock(wire: WireReader): UnlockOperation {
+  const unlock: Mutable<UnlockOperation> = { id: wire.text() };
+  const fence = wire.number();
+  if (fence !== 0) unlock.fence = fence;
+  const owner = wire.next();
+  if (typeof owner === 'string') unlock.owner = owner;
+  return unlock;
 }
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {

@@ -8,15 +8,16 @@
  *
  *   id, batch        −1, id, batches        JSON text
  *
- * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is the grant as JSON
- * text, or twice the milliseconds for which the reply is held, and one more if it is replayed; `other` is 0 or the JSON text of everything rare. Answers to the items of an array body that one turn has
- * processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`. An outcome is its index in a list that both sides
- * have.
+ * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is the sum of 1 (replayed), 2 (a grant
+ * follows) and four times the milliseconds for which the reply is held. A grant is `account, id, fence, version, sort`,
+ * with sort the sum of 1 (a mutex) and 2 (it stood in line). `other` is 0 or the JSON text of everything rare. Answers
+ * to the items of an array body that one turn has processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`.
+ * An outcome is its index in a list that both sides have.
  */
 import { unreachable } from '../../shared/assert.ts';
 import { putArray, putBatch, takeArray, takeBatch } from './batch-wire.ts';
 import { WireReader, type ToShardWire } from './wire-reader.ts';
-import { revision, type Revision } from '../ids.ts';
+import { accountId, revision, type Revision } from '../ids.ts';
 import type { Answer, TransactionAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
 import { errorCodes, type ErrorCode } from '../errors.ts';
 import type { Grant, Outcome, Reply } from '../replies.ts';
@@ -58,12 +59,15 @@ export function encodeFromShard(message: FromShard): FromShardWire {
   for (const answer of replies) {
     if (answer.kind === 'one') {
       const { id, reply } = answer;
-      flat.push(id, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
+      flat.push(id);
+      putReply(flat, reply);
       continue;
     }
     flat.push(answer.id, answer.rev, -answer.items.length);
-    for (const { item, reply } of answer.items)
-      flat.push(item, reply.rev, outcomeIndex.get(reply.outcome)!, reply.body, extraOf(reply));
+    for (const { item, reply } of answer.items) {
+      flat.push(item);
+      putReply(flat, reply);
+    }
   }
   const quiet = events.length + transactions.length + stats.length + closed.length === 0;
   return [durable, flat, quiet ? 0 : JSON.stringify({ events, transactions, stats, closed })];
@@ -71,21 +75,18 @@ export function encodeFromShard(message: FromShard): FromShardWire {
 
 export function decodeFromShard([durable, flat, other]: FromShardWire): FromShard {
   const replies: Answer[] = [];
-  for (let at = 0; at < flat.length; ) {
-    const id = flat[at] as number;
-    const rev = revision(flat[at + 1] as number);
-    const outcome = flat[at + 2] as number;
-    at += 3;
+  for (const wire = new WireReader(flat); !wire.atEnd; ) {
+    const id = wire.number();
+    const rev = revision(wire.number());
+    const outcome = wire.number();
     if (outcome >= 0) {
-      replies.push({ kind: 'one', id, reply: replyOf(rev, outcome, flat[at] as string, flat[at + 1]!) });
-      at += 2;
+      replies.push({ kind: 'one', id, reply: takeReply(wire, rev, outcome) });
       continue;
     }
     const items: ItemReply[] = [];
-    for (; items.length < -outcome; at += 5) {
-      const itemRev = revision(flat[at + 1] as number);
-      const reply = replyOf(itemRev, flat[at + 2] as number, flat[at + 3] as string, flat[at + 4]!);
-      items.push({ item: flat[at] as number, reply });
+    while (items.length < -outcome) {
+      const item = wire.number();
+      items.push({ item, reply: takeReply(wire, revision(wire.number()), wire.number()) });
     }
     replies.push({ kind: 'items', id, rev, items });
   }
@@ -99,19 +100,40 @@ export function decodeFromShard([durable, flat, other]: FromShardWire): FromShar
 const outcomes: readonly Outcome[] = ['ok', 'none', 'registered', ...(Object.keys(errorCodes) as ErrorCode[])];
 const outcomeIndex = new Map(outcomes.map((outcome, index) => [outcome, index]));
 
-function extraOf(reply: Reply): number | string {
-  return reply.grant !== undefined ? JSON.stringify(reply.grant) : (reply.heldMs ?? 0) * 2 + (reply.replayed ? 1 : 0);
+const isReplayed = 1;
+const hasGrant = 2;
+const heldUnit = 4;
+const ofMutex = 1;
+const stoodInLine = 2;
+
+function putReply(flat: (number | string)[], { rev, outcome, body, replayed, grant, heldMs = 0 }: Reply): void {
+  const extra = heldMs * heldUnit + (grant === undefined ? 0 : hasGrant) + (replayed ? isReplayed : 0);
+  flat.push(rev, outcomeIndex.get(outcome)!, body, extra);
+  if (grant === undefined) return;
+  const sort = (grant.mutex ? ofMutex : 0) | (grant.waited ? stoodInLine : 0);
+  flat.push(grant.account, grant.id, grant.fence, grant.version, sort);
 }
 
-function replyOf(rev: Revision, outcome: number, body: string, extra: number | string): Reply {
-  const reply: Reply = { rev, outcome: outcomes[outcome]!, body };
+function takeReply(wire: WireReader, rev: Revision, outcome: number): Reply {
+  const reply: Reply = { rev, outcome: outcomes[outcome]!, body: wire.text() };
+  const extra = wire.number();
   if (extra === 0) return reply;
-  if (typeof extra === 'string') return { ...reply, grant: JSON.parse(extra) as Grant };
+  const bits = extra % heldUnit;
   return {
     ...reply,
-    ...(extra % 2 === 1 && { replayed: true }),
-    ...(extra > 1 && { heldMs: Math.floor(extra / 2) }),
+    ...((bits & isReplayed) !== 0 && { replayed: true }),
+    ...(extra >= heldUnit && { heldMs: Math.floor(extra / heldUnit) }),
+    ...((bits & hasGrant) !== 0 && { grant: takeGrant(wire) }),
   };
+}
+
+function takeGrant(wire: WireReader): Grant {
+  const account = accountId(wire.text());
+  const id = wire.text();
+  const fence = wire.number();
+  const version = wire.number();
+  const sort = wire.number();
+  return { account, id, fence, mutex: (sort & ofMutex) !== 0, version, waited: (sort & stoodInLine) !== 0 };
 }
 
 /** Returns the length of everything in a message that can be large, in characters; the same on both sides. */

@@ -103,7 +103,8 @@ export function expireTimers(turn: Turn): boolean {
   return true;
 }
 
-function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
+function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
+  const { state, now } = turn;
   if (kind !== kinds.lock) {
     assert(
       kind === kinds.kv || kind === kinds.counter || kind === kinds.idempotency || kind === kinds.limit,
@@ -116,5 +117,5 @@ function expiryEffect({ state, now }: Turn, { kind, key, entry }: LocatedEntry):
   // A lease from before this start may last longer than its entry says: write the new time down when the old one comes.
   const till = leaseTill(state.boot, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
-  return endEffect(key, viewLock(record, till, now), 'expired', now);
+  return endEffect(turn, key, viewLock(record, till, now), 'expired');
 }

@@ -57,8 +57,8 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
     leaveQueue(state, head);
     left -= operationsIn(head.work);
     // If the head's conditions fail, it is refused, the lock stays free, and the next waiter has its turn.
-    if (head.work.kind === 'batch') executeBatch(turn, head.ref, head.work);
-    else grantMutex(turn, head.ref, head.work);
+    if (head.work.kind === 'batch') executeBatch(turn, head.ref, head.work, true);
+    else grantMutex(turn, head.ref, head.work, true);
   }
 }
 

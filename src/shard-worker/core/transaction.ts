@@ -109,11 +109,14 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
     out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
   const refusal = refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return answer(refusal);
-  if (evaluation.pending.length === 0) return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev)));
+  if (evaluation.pending.length === 0)
+    return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev), false));
   const tail = storedTail(batch, evaluation.results);
   const tooLarge = recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax);
   if (tooLarge !== undefined) return answer(failedReply([tooLarge], rev));
-  const { record, reply, stored } = commitOf(turn, batch, evaluation, tail);
+  // Whether it stood in line is known to the shard of its lock alone.
+  const waited = batch.lock !== undefined && batch.lock.waitMs > 0;
+  const { record, reply, stored } = commitOf(turn, batch, evaluation, { tail, waited });
   out.record(record);
   out.transaction(ref, { kind: 'committed', reply, rev: record.rev, written: true, stored });
 }

@@ -10,7 +10,9 @@ import sortedBTree from 'sorted-btree';
 import { assert } from '../../shared/assert.ts';
 import type { Rows } from '../checkpoint-store.ts';
 import { deadlineKey, type StorageKey } from '../storage-key.ts';
-import type { Slot } from './memtable.ts';
+
+/** The place of a key in a memtable. */
+type Slot = number;
 
 const overheadBytes = 96;
 // Measured with 200 k keys: wider nodes than the default of 32 make `get` a quarter cheaper.

@@ -77,6 +77,7 @@ const members = {
     ...(['nx', 'xx', 'gt', 'lt', 'xxlt'] as const).map(
       (when) => ({ kind: 'expire', key: 'a', till: { kind: 'at', ms: 2 ** 48 }, when }) as const,
     ),
+    { kind: 'expire', key: 'a', till: { kind: 'later', ms: 5 }, condition: { kind: 'eq', value: '"x"' } },
     { kind: 'persist', key: 'a' },
     { kind: 'add', key: 'a', n: -(2 ** 53 - 1) },
     { kind: 'addFloat', key: 'a', n: 1.5e-300 },
@@ -143,7 +144,8 @@ test('batches that differ in what an array has in common are no array', () => {
 });
 
 test('answers arrive as they were sent, to one request and to batches of an array', () => {
-  const grant = { account, id: 'l', fence: 5, mutex: false, version: 5 };
+  const grant = { account, id: 'l', fence: 5, mutex: false, version: 5, waited: false };
+  const ofMutex = { account, id: 'm', fence: 2 ** 53 - 1, mutex: true, version: 7, waited: true };
   const message: FromShard = {
     durable: revision(9),
     replies: [
@@ -162,7 +164,8 @@ test('answers arrive as they were sent, to one request and to batches of an arra
       },
       { kind: 'one', id: 3, reply: reply(2, '', { outcome: 'registered' }) },
       { kind: 'items', id: 4, rev: revision(1), items: [{ item: 0, reply: reply(1, '{}') }] },
-      { kind: 'one', id: 5, reply: reply(7, '{}', { grant }) },
+      { kind: 'one', id: 5, reply: reply(7, '{}', { grant: ofMutex }) },
+      { kind: 'one', id: 6, reply: reply(7, '{}') },
     ],
     events: [],
     transactions: [],
@@ -176,7 +179,7 @@ test('answers arrive as they were sent, to one request and to batches of an arra
     closed: [1],
   };
   assert.deepEqual(decodeFromShard(encodeFromShard(rare)), rare);
-  const bodies = ['{"Rev":2}', '{}', '{}', '{}', '{"a":"ключ"}', '{}', '{}', '{}'];
+  const bodies = ['{"Rev":2}', '{}', '{}', '{}', '{"a":"ключ"}', '{}', '{}', '{}', '{}'];
   assert.equal(messageLength(message), bodies.join('').length);
 });
 

@@ -24,7 +24,7 @@ describe('lock records', () => {
   test('say their version, their mode and their limit first', () => {
     assert.equal(
       encodeLockRecord(held),
-      '[2,"x",1,[[7,1000,30000,"o\\"1","{\\"a\\":[1]}"]],[[5,"expired",900,"o","\\"m\\""],[3,"released",800,null,null]]]',
+      '[3,"x",1,1,7,1000,30000,"o\\"1","{\\"a\\":[1]}",5,1,900,"o","\\"m\\"",2,0,100,0,0]',
     );
   });
 
@@ -33,6 +33,23 @@ describe('lock records', () => {
     const open = encodeLockRecord({ ...held, holders: [{ ...lease!, fence: 0 }] });
     assert.deepEqual(decodeLockRecord(fillFence(open, 42)), { ...held, holders: [{ ...lease!, fence: 42 }] });
     assert.throws(() => fillFence(encodeLockRecord(held), 42), InvariantError);
+  });
+
+  test('of version 2 are still read, held and free', () => {
+    const ended = '[[5,"expired",900,"o","\\"m\\""],[3,"released",800,null,null]]';
+    assert.deepEqual(decodeLockRecord(`[2,"x",1,[[7,1000,30000,"o\\"1","{\\"a\\":[1]}"]],${ended}]`), held);
+    assert.deepEqual(decodeLockRecord(`[2,"x",1,[],${ended}]`), { ...held, holders: [] });
+    assert.deepEqual(decodeLockRecord('[2,"x",1,[],[]]'), { ...held, holders: [], ended: [] });
+  });
+
+  test('with endings in any order of times are read as they were written', () => {
+    const ended = (['released', 'expired', 'forced', 'released'] as const).map((why, i) => ({
+      fence: 2 ** 53 - 1 - i * 1000,
+      why,
+      at: [5, 9, 1, 1][i]! * 1e11,
+      ...(i % 2 === 0 ? { owner: 'é'.repeat(i + 1) } : {}),
+    }));
+    assert.deepEqual(decodeLockRecord(encodeLockRecord({ ...held, ended })), { ...held, ended });
   });
 
   test('of version 1 are still read, held and free', () => {
@@ -44,7 +61,8 @@ describe('lock records', () => {
   });
 
   test('of a later version, or of a mode that is not known, are refused', () => {
-    assert.throws(() => decodeLockRecord('[3,"x",1,[],[]]'), InvariantError);
+    assert.throws(() => decodeLockRecord('[4,"x",1,0]'), InvariantError);
+    assert.throws(() => decodeLockRecord('[3,"r",4,0]'), InvariantError);
     assert.throws(() => decodeLockRecord('[2,"r",4,[],[]]'), InvariantError);
   });
 });

@@ -434,6 +434,19 @@ describe('lock: Recover', () => {
 });
 
 describe('lock: grants that are returned', () => {
+  test('say whether their request stood in line, of locks and of mutexes', () => {
+    const core = new CoreUnderTest();
+    for (const take of [lock, mlock]) {
+      const first = core.ask(take('a', { waitMs: 5000, durMs: 1000 }));
+      const second = core.ask(take('a', { waitMs: 5000, durMs: 1000 }));
+      core.advance(1000);
+      assert.deepEqual(
+        [first, second].map(({ reply }) => reply!.grant!.waited),
+        [false, true],
+      );
+    }
+  });
+
   test('go to the next waiter in the same turn, and leave nothing to recover', () => {
     const core = new CoreUnderTest();
     const gone = core.ask(lock('a'));

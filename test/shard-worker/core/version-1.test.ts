@@ -21,7 +21,7 @@ describe('entries of version 1', () => {
     const old = core('lock', 'l', `{"lease":${lease},"ended":[{"handle":3,"why":"released","at":9}]}`);
     assert.equal(old.ask(lock('l')).code, 'not_locked');
     assert.equal(old.ok(lock('l', { owner: 'o' })).Lock, 7);
-    assert.match(old.entries.get(kinds.lock, acme, 'l')!.value, /^\[2,"x",1,\[\[7,1,/);
+    assert.match(old.entries.get(kinds.lock, acme, 'l')!.value, /^\[3,"x",1,1,7,1,/);
     old.ok(unlock('l', { fence: 3 }));
     old.ok(unlock('l', { fence: 7 }));
     assert.equal(old.ask(unlock('l', { fence: 5 })).code, 'lock_lost');

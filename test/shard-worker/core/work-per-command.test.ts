@@ -81,10 +81,10 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   sequence: { sequence: { key: 't00001', op: 'next', n: 1 } },
   get: { get: ['t00001'] },
   set: { set: [{ key: 't00001', value: '1' }] },
-  range: { range: { prefix: 't', limit: 1000, place: 0 } },
+  ops: { ops: [{ kind: 'append', key: 't00001', value: '"1"' }] },
   // Each key of the page is looked at, and then deleted.
   clear: { format: 'kv.clear', clear: { prefix: 't', limit: 500 } },
-  ops: { ops: [{ kind: 'append', key: 't00001', value: '"1"' }] },
+  range: { range: { prefix: 't', limit: 1000, place: 0 } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

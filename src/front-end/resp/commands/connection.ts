@@ -122,10 +122,14 @@ const clientSubcommands: Readonly<Record<string, (args: readonly string[], clien
       .map((other) => clientLine(other, context.metrics.now()));
     return text(writer.verbatim(bytesOf(lines.map((line) => `${line}\n`).join(''))));
   },
-  reply(args, { state }) {
+  reply(args, self) {
+    const { state } = self;
     const how = args[2]?.toLowerCase();
     if (how === 'on') {
+      // This one has begun as one that is not answered.
+      const begunSilent = state.replies !== 'on';
       state.replies = 'on';
+      if (begunSilent) self.push(ok);
       return text(ok);
     }
     if (how !== 'off' && how !== 'skip') return refuseCommand(syntaxError);
@@ -207,8 +211,9 @@ export const connectionCommands: readonly RespCommandSpec[] = [
     usage: '[message]',
     summary: 'Answers',
     subscribed: true,
-    plan(args) {
+    plan(args, { subscriptions, writer }) {
       if (args.length > 2) return refuseCommand("ERR wrong number of arguments for 'ping' command");
+      if (subscriptions.count > 0 && writer.protocol === 2) return text(array([bulk('pong'), bulk(args[1] ?? '')]));
       return text(args.length === 1 ? pong : bulk(args[1]!));
     },
   },

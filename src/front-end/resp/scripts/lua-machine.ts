@@ -6,6 +6,7 @@
  *
  * After a script that ran too long or out of memory its state is thrown away.
  */
+/* oxlint-disable no-underscore-dangle -- so the module names what it exports */
 import { createHash } from 'node:crypto';
 import { assert } from '../../../shared/assert.ts';
 import { errorText, type Writer } from '../writer.ts';
@@ -37,6 +38,8 @@ export interface LuaScript {
   readonly keys: readonly string[];
   readonly args: readonly string[];
   readonly writer: Writer;
+  /** Only its source is looked at. */
+  readonly compileOnly: boolean;
   /** Does a command for the script. @returns the finished reply, in RESP2 */
   readonly call: (args: readonly string[]) => string;
 }
@@ -112,6 +115,7 @@ export class LuaMachine {
       if (state.functions.size >= functionsMax) return this.#forget(script);
       state.functions.set(sha, chunk);
     }
+    if (script.compileOnly) return '';
     stack.pushKept(chunk);
     stack.pushKept(state.globals);
     stack.pushTexts(keys);
@@ -268,6 +272,7 @@ const noScript: LuaScript = {
   keys: [],
   args: [],
   writer: undefined as never,
+  compileOnly: false,
   call: () => '-ERR there is no script\r\n',
 };
 

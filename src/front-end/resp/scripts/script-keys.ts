@@ -11,16 +11,7 @@ import type { Kind } from '../../../protocol/record.ts';
 import { evaluateOp, type StringOpTarget } from '../../../shard-worker/core/operations/string-op.ts';
 import { WriteSet } from '../../../shard-worker/core/state/write-set.ts';
 import type { Limits } from '../../../shared/limits.ts';
-
-/** A key that was read. */
-export interface ScriptKey {
-  readonly key: string;
-  /** JSON text; absent: there is none. */
-  readonly value?: string;
-  /** 0: it has no time to live. */
-  readonly till: number;
-  readonly version: number;
-}
+import type { ScriptKey } from './script-messages.ts';
 
 export class ScriptKeys implements StringOpTarget {
   readonly now: number;

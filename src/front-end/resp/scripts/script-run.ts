@@ -1,41 +1,20 @@
 /** One run of a script on a copy of its keys: does its commands, and says what it comes to. */
-import type { AccountId } from '../../../protocol/ids.ts';
-import type { StringOp } from '../../../protocol/operations/string-op.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import type { Plan, RespClient } from '../command.ts';
 import { failureText, RespError } from '../resp-error.ts';
 import { errorText, writers } from '../writer.ts';
 import type { LuaMachine } from './lua-machine.ts';
-import { ScriptKeys, type ScriptKey } from './script-keys.ts';
+import { ScriptKeys } from './script-keys.ts';
+import type { ScriptRequest, ScriptResult } from './script-messages.ts';
 
 /** What a script needs to know of a command. */
 export interface ScriptCommand {
+  readonly group: string;
   readonly arity: number;
   readonly flags: readonly string[];
   readonly plan: (args: readonly string[], client: RespClient) => Plan;
 }
 export type ScriptCommands = ReadonlyMap<string, ScriptCommand>;
-
-export interface ScriptRequest {
-  readonly account: AccountId;
-  readonly sha: string;
-  /** Bytes, as are `keys` and `args`. */
-  readonly source: string;
-  readonly keys: readonly string[];
-  readonly args: readonly string[];
-  /** What was read of `keys`. */
-  readonly read: readonly ScriptKey[];
-  readonly now: number;
-  readonly protocol: 2 | 3;
-  readonly readOnly: boolean;
-}
-
-export interface ScriptResult {
-  /** The finished reply. */
-  readonly reply: string;
-  /** Empty: it changes nothing. */
-  readonly effects: readonly StringOp[];
-}
 
 /** Runs a script. Neither changes nor asks anything. */
 export class ScriptRun {
@@ -52,9 +31,9 @@ export class ScriptRun {
   }
 
   perform(machine: LuaMachine): ScriptResult {
-    const { account, sha, source, keys, args, protocol } = this.#request;
+    const { account, sha, source, keys, args, protocol, compileOnly } = this.#request;
     const call = (command: readonly string[]): string => this.#call(command);
-    const reply = machine.run({ account, sha, source, keys, args, writer: writers[protocol], call });
+    const reply = machine.run({ account, sha, source, keys, args, writer: writers[protocol], call, compileOnly });
     const { failure } = this.#keys;
     if (failure !== undefined) return { reply: failureText(failure.code, failure.message), effects: [] };
     return { reply, effects: this.#keys.effects() };
@@ -67,7 +46,7 @@ export class ScriptRun {
     const { arity, flags } = spec;
     if (arity >= 0 ? args.length !== arity : args.length < -arity)
       return errorText('ERR Wrong number of args calling Redis command from script');
-    if (flags.includes('noscript')) return errorText(notAllowed);
+    if (flags.includes('noscript') || !(groups.has(spec.group) || others.has(name))) return errorText(notAllowed);
     if (this.#request.readOnly && flags.includes('write'))
       return errorText('ERR Write commands are not allowed from read-only scripts.');
     try {
@@ -97,10 +76,15 @@ export class ScriptRun {
   }
 }
 
+/** Commands that work on the copy of keys. */
+const groups: ReadonlySet<string> = new Set(['string', 'generic']);
+const others: ReadonlySet<string> = new Set(['ping', 'echo', 'time']);
+
 const notAllowed = 'ERR This Redis command is not allowed from script';
 
 /** What plans of commands that only read and write keys ask of a client. */
 function clientOf({ account, now }: ScriptRequest, limits: Limits): RespClient {
   const context = { limits, serverTime: () => now };
-  return { account, writer: writers[2], context, disconnected: false } as unknown as RespClient;
+  const subscriptions = { count: 0 };
+  return { account, writer: writers[2], context, subscriptions, disconnected: false } as unknown as RespClient;
 }

@@ -7,26 +7,12 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../../shared/assert.ts';
-import type { Limits } from '../../../shared/limits.ts';
 import { commandTable } from '../command-table.ts';
 import { errorText } from '../writer.ts';
 import { LuaMachine } from './lua-machine.ts';
 import { boundMemory, loadLua } from './lua-module.ts';
-import { ScriptRun, type ScriptRequest, type ScriptResult } from './script-run.ts';
-
-export interface ScriptThreadData {
-  readonly limits: Limits;
-}
-
-export interface ToScripts {
-  readonly kind: 'run';
-  readonly request: ScriptRequest;
-}
-
-export interface FromScripts {
-  readonly kind: 'ran';
-  readonly result: ScriptResult;
-}
+import type { FromScripts, ScriptRequest, ScriptResult, ScriptThreadData, ToScripts } from './script-messages.ts';
+import { ScriptRun } from './script-run.ts';
 
 /** Of all accounts together. */
 const memoryBytesMax = 64 * 1024 * 1024;

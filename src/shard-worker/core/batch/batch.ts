@@ -1,9 +1,9 @@
 /** A batch on one shard: check idempotency, wait for the lock, evaluate, commit, answer. Everything or nothing. */
-import type { Revision } from '../../../protocol/ids.ts';
+import type { AccountId, Revision } from '../../../protocol/ids.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
-import type { CommitRecord } from '../../../protocol/record.ts';
+import { kinds, type CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
-import type { Evaluation } from '../../../protocol/wire/shard-messages.ts';
+import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import type { Answered } from '../operations/behaviour.ts';
 import { findDuplicate, inProgressReply } from '../operations/idempotency.ts';
 import { viewDurableLock } from '../operations/lock.ts';
@@ -40,18 +40,21 @@ export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
   return inProgressReply(turn.state, batch);
 }
 
-/** Commits the batch, or fails it as a whole. Precondition: the lock that it asks for, if any, is available. */
-export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
+/**
+ * Commits the batch, or fails it as a whole. Precondition: the lock that it asks for, if any, is available.
+ * @param waited it stood in line for its lock
+ */
+export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited = false): void {
   const { state, out } = turn;
   const evaluation = evaluate(turn, batch);
   const refusal = refusalOf(turn, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.pending.length === 0)
-    return out.reply(ref, batchReply(batch, answeredOf(turn, batch, evaluation, readRevision(state))));
+    return out.reply(ref, batchReply(batch, answeredOf(turn, batch, evaluation, readRevision(state)), waited));
   const tail = storedTail(batch, evaluation.results);
   const tooLarge = recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax);
   if (tooLarge !== undefined) return out.reply(ref, failedReply([tooLarge], readRevision(state)));
-  const { record, reply } = commitOf(turn, batch, evaluation, tail);
+  const { record, reply } = commitOf(turn, batch, evaluation, { tail, waited });
   commit(turn, record);
   out.reply(ref, reply);
 }
@@ -74,18 +77,24 @@ export function refusalOf(
  * Takes a revision. Returns the record and the reply of the batch, and what its idempotency ids store of the reply.
  * Precondition: the record is not too large.
  * @param tail from `storedTail`
+ * @param waited it stood in line for its lock
  */
 export function commitOf(
   turn: Turn,
   batch: Batch,
   evaluation: Evaluation,
-  tail: string,
+  { tail, waited }: { readonly tail: string; readonly waited: boolean },
 ): { record: CommitRecord; reply: Reply; stored: string } {
   const rev = turn.out.nextRevision();
   const answered = answeredOf(turn, batch, evaluation, rev);
   const stored = storedReply(batch, answered, tail);
   const effects = seal(evaluation.pending, rev, stored);
-  return { record: { rev, account: batch.account, effects }, reply: batchReply(batch, answered), stored };
+  if (batch.lock !== undefined || batch.unlock !== undefined) keepLocks(turn, batch.account, evaluation.pending, rev);
+  return { record: { rev, account: batch.account, effects }, reply: batchReply(batch, answered, waited), stored };
+}
+
+function keepLocks({ state }: Turn, account: AccountId, pending: readonly PendingEffect[], rev: Revision): void {
+  for (const effect of pending) if (effect.kind === kinds.lock) state.parsedLocks.keep(rev, account, effect);
 }
 
 export function answeredOf({ now }: Turn, batch: Batch, { results }: Evaluation, rev: Revision): Answered {

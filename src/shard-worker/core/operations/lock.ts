@@ -33,10 +33,12 @@ import { leaseMembers } from './lease-members.ts';
 import { pageOfEntries } from './list.ts';
 import { heldByOther, holderInfo, lockLost } from './lock-failures.ts';
 
+type Changing = Pick<Turn, 'state' | 'now'>;
+
 export function viewDurableLock(state: ShardState, account: AccountId, id: string, now: number): LockView {
   const entry = state.entries.get(kinds.lock, account, id);
   if (entry === undefined) return freeLock;
-  const record = state.parsedLocks.of(entry);
+  const record = state.parsedLocks.of(account, id, entry);
   return viewLock(record, leaseTill(state.boot, entry, record), now);
 }
 
@@ -52,16 +54,20 @@ export function leaseTill(boot: Boot, entry: Entry, record: LockRecord): number 
 }
 
 /** Returns the effect of a grant, whose fence becomes the commit's revision, or of an extension by the holder. */
-export function grantEffect(view: LockView, operation: LockOperation, now: number): PendingEffect {
+export function grantEffect({ state, now }: Changing, view: LockView, operation: LockOperation): PendingEffect {
   const { record, lease } = grantLease(view, operation, 0, now);
-  const till = now + operation.durMs;
-  const effect: PendingEffect = { kind: kinds.lock, key: operation.id, till, value: encodeLockRecord(record) };
+  const { id: key, durMs } = operation;
+  const value = encodeLockRecord(record);
+  state.parsedLocks.made(value, record);
+  const effect = { kind: kinds.lock, key, till: now + durMs, value };
   return lease.fence === 0 ? { ...effect, grants: true } : effect;
 }
 
 /** Returns the effect that frees the lock; its history is kept for `lockHistoryMs`. */
-export function endEffect(id: string, view: LockView, why: Ending, now: number): PendingEffect {
-  const value = encodeLockRecord(endLease(view, why, now));
+export function endEffect({ state, now }: Changing, id: string, view: LockView, why: Ending): PendingEffect {
+  const record = endLease(view, why, now);
+  const value = encodeLockRecord(record);
+  state.parsedLocks.made(value, record);
   return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value };
 }
 
@@ -83,7 +89,7 @@ export const unlockBehaviour: SectionBehaviour<'unlock'> = {
   evaluate(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
     const answer = answerUnlock(view, operation);
-    if (answer.kind === 'release') evaluation.writeSet.put(endEffect(operation.id, view, answer.why, evaluation.now));
+    if (answer.kind === 'release') evaluation.writeSet.put(endEffect(evaluation, operation.id, view, answer.why));
     return undefined;
   },
 };
@@ -103,7 +109,7 @@ export const lockBehaviour: SectionBehaviour<'lock'> = {
   evaluate(evaluation, operation) {
     const { now, writeSet } = evaluation;
     const view = viewOf(evaluation, operation.id);
-    writeSet.put(grantEffect(view, operation, now));
+    writeSet.put(grantEffect(evaluation, view, operation));
     const fence = isOwnLease(view, operation) ? view.lease!.fence : 0;
     const recover = leaseToRecover(view, operation);
     const till = now + operation.durMs;
@@ -136,9 +142,9 @@ export const lockFormats = {
  * Returns the grant in the reply to a batch, which is returned if the client has disconnected. Two cases are no grant:
  * an extension had the lock before, and a retry under an idempotency id gets the lock from the stored reply.
  */
-export function grantOf(batch: Batch, { results, rev }: Answered): Grant | undefined {
+export function grantOf(batch: Batch, { results, rev }: Answered, waited: boolean): Grant | undefined {
   if (results.lock?.fence !== 0 || batch.idempotency !== undefined) return undefined;
-  return { account: batch.account, id: batch.lock!.id, fence: rev, mutex: false, version: rev };
+  return { account: batch.account, id: batch.lock!.id, fence: rev, mutex: false, version: rev, waited };
 }
 
 export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { account, id, fence }: LockInspect): void {

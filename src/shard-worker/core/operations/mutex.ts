@@ -77,7 +77,8 @@ const noFences = failure(
   'No fencing token is left for a mutex until the journal has written that more are given out; try again soon.',
 );
 
-export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: MutexLock): void {
+/** @param waited the request stood in line */
+export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: MutexLock, waited = false): void {
   const { account, lock: operation } = command;
   const { mutexes } = state;
   const view = viewMutex(state, account, operation.id, now);
@@ -93,7 +94,7 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
   const rev = state.revisions.durable();
   const reply: Reply = { rev, outcome: 'ok', body: `{${leaseMembers(result, fence, now, own)}"Rev":${rev}}` };
   // A client that had the mutex before keeps it, even if it has disconnected.
-  out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, fence, mutex: true, version } });
+  out.reply(ref, own ? reply : { ...reply, grant: { account, id: operation.id, fence, mutex: true, version, waited } });
 }
 
 /** Ends the lease of a returned grant, unless another request has confirmed it since. */

@@ -44,8 +44,8 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   get: getBehaviour,
   range: rangeBehaviour,
   set: setBehaviour,
-  clear: clearBehaviour,
   ops: opsBehaviour,
+  clear: clearBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {

@@ -130,7 +130,8 @@ export function answerUnlock(view: LockView, operation: UnlockOperation): Unlock
 function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at: number): EndedLease[] {
   const { fence, owner, meta } = lease;
   // Only the next holder needs the meta, to recover: older ones are dropped.
-  const older = history.slice(0, lockHistoryMax - 1).map(withoutMeta);
+  const older = history.slice(0, lockHistoryMax - 1);
+  for (let i = 0; i < older.length; i += 1) if (older[i]!.meta !== undefined) older[i] = withoutMeta(older[i]!);
   const newest: EndedLease = {
     fence,
     why,
@@ -138,7 +139,8 @@ function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at
     ...(meta === undefined || why === 'released' ? {} : { meta }),
     at,
   };
-  return [newest, ...older];
+  older.unshift(newest);
+  return older;
 }
 
 function withoutMeta({ fence, why, owner, at }: EndedLease): EndedLease {

@@ -1,48 +1,59 @@
 /**
  * The text of a lock's entry on disk.
  *
- *   version 2   [2, mode, limit, [holder, …], [ended, …]]
+ *   version 3   [3, mode, limit, number of holders, holder…, ended…]
  *     mode      "x": one holder at a time. (Modes for readers and for permits are planned: an older server refuses
  *               them by their letter.)
  *     limit     the number of holders at once
+ *     holder    fence, since, durMs, owner | 0, meta | 0
+ *     ended     fence, how, at, owner | 0, meta | 0, newest first. how: 0 = released, 1 = expired, 2 = forced. From the
+ *               second one on, fence and at are what the one before it has more.
+ *
+ *   version 2   [2, mode, limit, [holder, …], [ended, …]]
  *     holder    [fence, since, durMs, owner | null, meta | null]
  *     ended     [fence, why, at, owner | null, meta | null], newest first
  *
  *   version 1   {"lease":{"handle","owner"?,"meta"?,"since","durMs"}?,"ended":[{"handle","why","owner"?,"meta"?,"at"}]}
  *
- * Version 1 is still read; the next change of a lock writes version 2. The text of a grant begins with an open fence,
+ * Versions 1 and 2 are still read; the next change of a lock writes version 3. The text of a grant begins with an open fence,
  * which the commit's revision fills: that costs less than parsing the record again.
  */
 import { assert } from '../../../shared/assert.ts';
 import { quoted } from '../../../shared/text.ts';
 import type { EndedLease, Ending, Lease, LockMode, LockRecord } from './lease.ts';
 
-const version = 2;
+const version = 3;
 const modeLetters = { exclusive: 'x' } as const satisfies Record<LockMode, string>;
+const endings: readonly Ending[] = ['released', 'expired', 'forced'];
 
-type HolderRow = [fence: number, since: number, durMs: number, owner: string | null, meta: string | null];
-type EndedRow = [fence: number, why: Ending, at: number, owner: string | null, meta: string | null];
+type HolderRow = readonly [fence: number, since: number, durMs: number, owner: string | null, meta: string | null];
+type EndedRow = readonly [fence: number, why: Ending, at: number, owner: string | null, meta: string | null];
 type RecordRow = [version: number, mode: string, limit: number, holders: HolderRow[], ended: EndedRow[]];
+type Piece = number | string;
+type FlatRecord = [version: number, mode: string, limit: number, holders: number, ...Piece[]];
 
 /** Written out, because it is done twice for each lock and unlock: half the cost of rows and `JSON.stringify`. */
 export function encodeLockRecord({ mode, limit, holders, ended }: LockRecord): string {
-  let text = `[${version},"${modeLetters[mode]}",${limit},[`;
-  for (const [i, { fence, since, durMs, owner, meta }] of holders.entries()) {
-    text += `${i === 0 ? '' : ','}[${fence},${since},${durMs},${textOrNull(owner)},${textOrNull(meta)}]`;
+  let text = `[${version},"${modeLetters[mode]}",${limit},${holders.length}`;
+  for (let i = 0; i < holders.length; i += 1) {
+    const { fence, since, durMs, owner, meta } = holders[i]!;
+    text += `,${fence},${since},${durMs},${textOrNothing(owner)},${textOrNothing(meta)}`;
   }
-  text += '],[';
   for (let i = 0; i < ended.length; i += 1) {
     const { fence, why, at, owner, meta } = ended[i]!;
-    text += `${i === 0 ? '' : ','}[${fence},"${why}",${at},${textOrNull(owner)},${textOrNull(meta)}]`;
+    const before = i === 0 ? undefined : ended[i - 1]!;
+    const how = why === 'released' ? 0 : why === 'expired' ? 1 : 2;
+    const [lessFence, lessAt] = before === undefined ? [fence, at] : [before.fence - fence, before.at - at];
+    text += `,${lessFence},${how},${lessAt},${textOrNothing(owner)},${textOrNothing(meta)}`;
   }
-  return `${text}]]`;
+  return `${text}]`;
 }
 
-function textOrNull(text: string | undefined): string {
-  return text === undefined ? 'null' : quoted(text);
+function textOrNothing(text: string | undefined): string {
+  return text === undefined ? '0' : quoted(text);
 }
 
-const openGrant = `[${version},"${modeLetters.exclusive}",1,[[0,`;
+const openGrant = `[${version},"${modeLetters.exclusive}",1,1,0,`;
 
 /** Fills the fence of a grant with the revision of its commit. */
 export function fillFence(text: string, fence: number): string {
@@ -54,9 +65,52 @@ export function fillFence(text: string, fence: number): string {
 export function decodeLockRecord(text: string): LockRecord {
   const parsed: unknown = JSON.parse(text);
   if (!Array.isArray(parsed)) return fromVersion1(parsed as RecordVersion1);
-  const [found, letter, limit, holders, ended] = parsed as RecordRow;
-  assert(found === version && letter === modeLetters.exclusive, 'a lock is in a format that this server knows');
-  return { mode: 'exclusive', limit, holders: holders.map(leaseOf), ended: ended.map(endedOf) };
+  const [found, letter, limit] = parsed as FlatRecord;
+  assert(
+    (found === version || found === 2) && letter === modeLetters.exclusive,
+    'a lock is in a format that this server knows',
+  );
+  if (found === 2) {
+    const [, , , holders, ended] = parsed as RecordRow;
+    return { mode: 'exclusive', limit, holders: holders.map(leaseOf), ended: ended.map(endedOf) };
+  }
+  return fromFlat(parsed as FlatRecord);
+}
+
+const rowPieces = 5;
+
+function fromFlat(flat: FlatRecord): LockRecord {
+  const [, , limit, count] = flat;
+  const holders: Lease[] = [];
+  const ended: EndedLease[] = [];
+  let at = 4;
+  for (; holders.length < count; at += rowPieces) {
+    holders.push(
+      leaseOf([
+        flat[at] as number,
+        flat[at + 1] as number,
+        flat[at + 2] as number,
+        textAt(flat, at + 3),
+        textAt(flat, at + 4),
+      ]),
+    );
+  }
+  let fence = 0;
+  let time = 0;
+  for (; at < flat.length; at += rowPieces) {
+    const isNewest = ended.length === 0;
+    fence = isNewest ? (flat[at] as number) : fence - (flat[at] as number);
+    time = isNewest ? (flat[at + 2] as number) : time - (flat[at + 2] as number);
+    const why = endings[flat[at + 1] as number];
+    assert(why !== undefined, 'a lease has ended in a way that this server knows');
+    ended.push(endedOf([fence, why, time, textAt(flat, at + 3), textAt(flat, at + 4)]));
+  }
+  return { mode: 'exclusive', limit, holders, ended };
+}
+
+function textAt(flat: FlatRecord, at: number): string | null {
+  const piece = flat[at];
+  return typeof piece === 'string' ? piece : null;
 }
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
