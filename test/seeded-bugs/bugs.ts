@@ -558,8 +558,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a page of a deletion does not hold its prefix',
     file: 'src/protocol/footprint.ts',
-    find: 'return command.clear === undefined ? { names }',
-    replace: 'return command.format !== undefined ? { names }',
+    find: 'return prefix === undefined ? { names }',
+    replace: 'return command.clear !== undefined ? { names }',
     caughtBy: { file: 'test/router/transaction/clears-over-shards.test.ts', test: 'before the page or after it' },
   },
   {
