@@ -3,12 +3,14 @@
  * checked, and with tokens only as hashes.
  */
 import { Type, type Static } from 'typebox';
+import { backupDefaults, type BackupSettings } from '../backup/backup-settings.ts';
+import { backupSchema } from './backup-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
 
-export const scopes = ['read', 'write', 'force', 'admin'] as const;
+export const scopes = ['read', 'write', 'force', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -183,6 +185,7 @@ export const configSchema = Type.Object(
         section,
       ),
     ),
+    backup: Type.Optional(backupSchema),
     log: Type.Optional(
       Type.Object(
         { level: Type.Optional(Type.Enum(logLevels, { expected: `one of ${logLevels.join(', ')}` })) },
@@ -244,6 +247,7 @@ export interface Config {
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
+  readonly backup: BackupSettings;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -266,5 +270,6 @@ export const configDefaults = {
   limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
+  backup: backupDefaults,
   log: { level: 'info' },
 } as const satisfies Required<ConfigFile>;

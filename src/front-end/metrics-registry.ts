@@ -7,6 +7,7 @@ import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
 import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { processMs, wallMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
+import { addBackupMetrics } from './backup-metrics.ts';
 import { handOvers, operations } from './request-metrics.ts';
 
 export interface Scrape {
@@ -20,6 +21,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
+  if (context.backup !== undefined) addBackupMetrics(own, refreshOwn, context.backup);
   const backend = new Registry();
   const refreshBackend: Refreshers = [];
   addShardMetrics(backend, refreshBackend);

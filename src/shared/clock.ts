@@ -57,6 +57,11 @@ export function httpDate(unixMs: number): string {
   return new Date(unixMs).toUTCString();
 }
 
+/** A moment as people write it: `2026-11-26T08:00:00.000Z`. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
 /**
  * Milliseconds of a monotonic clock that all threads of the process share. `performance.now` counts from the start of
  * each thread.

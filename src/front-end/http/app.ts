@@ -34,6 +34,8 @@ import { RequestMetrics } from '../request-metrics.ts';
 import { Lane } from './lane/lane.ts';
 import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
+import { BackupCells } from '../../backup/backup-cells.ts';
+import { backupRoutes } from './routes/backups.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -42,11 +44,11 @@ import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens'>;
+  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens' | 'backup'>;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
-  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines'>;
+  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup'>;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
   /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
@@ -131,13 +133,14 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
   watchStreamRoutes(app, context, define);
   healthRoutes(app, context);
   metricsRoutes(app, context);
+  backupRoutes(app, context, tokens);
   return app;
 }
 
 /** Makes what the doors of one front end share. */
 export function frontEndContext(options: AppOptions): RouteContext {
   const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
-  const { limits, http, accounts } = options.config;
+  const { limits, http, accounts, backup } = options.config;
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
   const meter = threadMicros;
   let requestIds = 0;
@@ -160,6 +163,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     serverTime: () => readClock(counters.clock),
     lostLogLines: new SharedCount(counters.lostLogLines, 0),
+    backup: backup.url === '' ? undefined : new BackupCells(counters.backup),
     nextRequestId() {
       requestIds += 1;
       return `${boot}-${index}-${requestIds}`;

@@ -66,7 +66,7 @@ function tooManyConnections(most: number): Failure {
  * developer's server on 127.0.0.1 from the pages that the developer visits, and a browser lets any page send a form to
  * any server. Browsers name the page's origin; programs send none.
  */
-function isForeignPage(request: DataRequest): boolean {
+export function isForeignPage(request: Pick<DataRequest, 'headers'>): boolean {
   const { origin, host } = request.headers;
   return origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`;
 }

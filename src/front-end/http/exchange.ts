@@ -39,12 +39,12 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   operation: Operation;
   /** It may wait for a lock or a change: see `RequestOrder`. */
   waits = false;
-  /** Of a 429 or 503. */
-  protected retryAfter = retryAfter;
   protected readonly context: ReplyContext;
   protected readonly connection: Disconnects;
   readonly #order: RequestOrder;
   readonly #startedAt: number;
+  /** Seconds that the reply itself tells. */
+  #retryAfter: string | undefined;
   #cancelable: Cancelable | undefined;
   #waits = false;
   #done = false;
@@ -55,6 +55,11 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
     this.connection = connection;
     this.#order = order;
     this.#startedAt = context.metrics.now();
+  }
+
+  /** Returns the seconds after which a client may try again, for a reply that says so. */
+  protected retryAfterOf(status: number): string | undefined {
+    return this.#retryAfter ?? (status === 429 || status === 503 ? retryAfter : undefined);
   }
 
   /** Writes the reply; the client is there to read it. */
@@ -117,7 +122,9 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   deliver(reply: Reply): void {
     const { outcome, body, replayed } = reply;
     assert(outcome !== 'registered', 'a watch is answered when something happened');
-    if (outcome === 'limited') this.retryAfter = secondsIn(body);
+    if (outcome === 'limited') this.#retryAfter = secondsIn(body);
+    // After a restore a lock may be closed, and the body says for how long.
+    if (outcome === 'not_locked' && body.includes('"RetryAfterMs":')) this.#retryAfter = secondsIn(body);
     if (isFailure(outcome)) this.fail(statusOf(outcome), body, this.context.nextRequestId());
     else this.answer(statusOf(outcome), body, replayed);
   }
@@ -145,7 +152,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   }
 }
 
-/** Returns the time in the body of a `limited`, in whole seconds as the header has them. */
+/** Returns the time in the body of a `limited`, or of a lock that is closed, in whole seconds as the header has them. */
 function secondsIn(body: string): string {
   const { RetryAfterMs } = JSON.parse(body) as { readonly RetryAfterMs: number };
   return String(Math.ceil(RetryAfterMs / 1000));

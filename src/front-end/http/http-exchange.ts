@@ -86,7 +86,8 @@ export class HttpExchange extends Exchange {
   }
 
   #addFailureHeaders(status: number, headers: string[]): void {
-    if (status === 429 || status === 503) headers.push('Retry-After', this.retryAfter);
+    const seconds = this.retryAfterOf(status);
+    if (seconds !== undefined) headers.push('Retry-After', seconds);
     if (status === 405) headers.push('Allow', this.#allow);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;

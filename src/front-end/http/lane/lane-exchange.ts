@@ -27,6 +27,12 @@ export class LaneExchange extends Exchange {
   }
 
   protected override write(status: number, body: string, replayed: true | undefined): void {
-    this.#line.reply(this, { status, body, bodyBytes: Buffer.byteLength(body), replayed, retryAfter: this.retryAfter });
+    this.#line.reply(this, {
+      status,
+      body,
+      bodyBytes: Buffer.byteLength(body),
+      replayed,
+      retryAfter: this.retryAfterOf(status),
+    });
   }
 }

@@ -16,8 +16,8 @@ export interface ReplyToWrite {
   readonly body: string;
   readonly bodyBytes: number;
   readonly replayed: true | undefined;
-  /** Seconds, of a 429 or 503. */
-  readonly retryAfter: string;
+  /** Seconds after which a client may try again. */
+  readonly retryAfter: string | undefined;
   /** The connection closes after it. */
   readonly last: boolean;
 }
@@ -67,7 +67,7 @@ export class ReplyTexts {
   }
 }
 
-function failureHeaders(status: number, retryAfter: string): string {
-  if (status === 429 || status === 503) return `\r\nRetry-After: ${retryAfter}`;
+function failureHeaders(status: number, retryAfter: string | undefined): string {
+  if (retryAfter !== undefined) return `\r\nRetry-After: ${retryAfter}`;
   return status === 401 ? '\r\nWWW-Authenticate: Bearer' : '';
 }
