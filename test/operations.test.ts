@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { program, type CommandSpec } from '../src/cli/commands.ts';
+import { program } from '../src/cli/commands.ts';
+import type { CommandSpec } from '../src/cli/command-spec.ts';
 import { DragonLock } from '../src/client/dragon-lock.ts';
 import { call } from '../src/protocol/operations/call.ts';
 import {
@@ -62,6 +63,13 @@ const nouns = {
     bug: 'a failed batch consumes a sequence number',
   },
   lock: { docs: 'Locks', client: 'lock', cli: 'lock', generator: 'lock', bug: 'any fence unlocks' },
+  limit: {
+    docs: 'Rate limits',
+    client: 'limits',
+    cli: 'limit',
+    generator: 'limit',
+    bug: 'a limit takes more at once than its burst',
+  },
   mutex: {
     docs: 'Mutexes',
     client: 'dragon-lock',
@@ -83,6 +91,13 @@ const nouns = {
     generator: { absent: 'a watch changes nothing; test/sim/watchers.ts makes them' },
     bug: 'a watcher is not asked for again when the version is the one it has',
   },
+  'string-op': {
+    docs: 'Keys and values',
+    client: { absent: 'operations as Redis knows them are for Redis clients, and have no place in the HTTP API' },
+    cli: { absent: 'as for the client' },
+    generator: 'string-op',
+    bug: 'an operation that Redis would refuse undoes those before it',
+  },
 } as const satisfies Record<string, Noun>;
 
 const nounOf = {
@@ -90,10 +105,13 @@ const nounOf = {
   unlock: 'lock',
   lock: 'lock',
   check: 'kv',
+  limit: 'limit',
   counter: 'counter',
   sequence: 'sequence',
   get: 'kv',
   set: 'kv',
+  ops: 'string-op',
+  clear: 'kv',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
 
 /** The method of the client, and the subcommand, that make each call. */
@@ -101,7 +119,9 @@ const callers = {
   'kv.list': { client: 'kv.list', cli: 'kv list' },
   'kv.get': { client: 'kv.get', cli: 'kv get' },
   'kv.set': { client: 'kv.set', cli: 'kv put' },
+  'kv.clear': { client: 'kv.deletePrefix', cli: 'kv del' },
   'kv.delete': { client: 'kv.delete', cli: 'kv del' },
+  'counter.list': { client: 'counter.list', cli: 'counter list' },
   'counter.get': { client: 'counter.get', cli: 'counter get' },
   'counter.add': { client: 'counter.add', cli: 'counter add' },
   'counter.reset': { client: 'counter.reset', cli: 'counter reset' },
@@ -112,6 +132,7 @@ const callers = {
   'lock.get': { client: 'locks.get', cli: 'locks' },
   'lock.acquire': { client: 'lock', cli: 'lock' },
   'lock.release': { client: 'locks.force', cli: 'locks' },
+  'limit.take': { client: 'limit', cli: 'limit' },
   'mutex.lock': { client: 'mutex', cli: nouns.mutex.cli },
   'mutex.unlock': { client: 'mutex', cli: nouns.mutex.cli },
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
@@ -179,7 +200,8 @@ test('every command is made by a call, or a route is named that makes it', () =>
   const made = new Set<string>(
     Object.values(calls).map(({ command }) => {
       const make = command as ReturnType<typeof call>['command'];
-      return (make({ account: 'a', id: 'x', query: {}, value: '1' } as never) as { kind: string }).kind;
+      return (make({ account: 'a', id: 'x', query: { rate: 1, prefix: 'a' }, value: '1' } as never) as { kind: string })
+        .kind;
     }),
   );
   for (const kind of Object.keys(commands))

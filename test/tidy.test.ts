@@ -144,6 +144,7 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
     'src/front-end/http/routes/watch-stream.ts',
     // The timeout of a socket, which Node keeps.
     'src/front-end/http/sockets/unread-replies.ts',
+    'src/front-end/resp/output.ts',
   ]);
   assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts', 'src/cli/raw-calls.ts']);
   assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, [

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Call } from '../client/pending-call.ts';
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import { parseJson } from './parse.ts';

@@ -2,51 +2,8 @@
  * The command line as a table: parsing, help and completion are derived from it, and each command loads its own file
  * only when it runs, so that a short call starts fast.
  */
-import type { Invocation, Options } from './invocation.ts';
-
-export interface Parsed {
-  readonly args: readonly string[];
-  readonly options: Options;
-  /** The arguments after `--`; they are at the end of `args` too. */
-  readonly afterDashes: readonly string[] | undefined;
-}
-
-export type Run = (invocation: Invocation, parsed: Parsed) => Promise<void>;
-
-export interface OptionSpec {
-  readonly long: string;
-  readonly short?: string;
-  /** The name of its value; absent: it takes none. */
-  readonly value?: string;
-  readonly required?: true;
-  readonly names?: Names;
-  readonly about: string;
-}
-
-/** What completion proposes for an argument, or for the value of an option. */
-export type Names = 'key' | 'lock' | readonly string[];
-
-export interface ArgumentSpec {
-  readonly name: string;
-  readonly optional?: true;
-  /** Takes all that follow. */
-  readonly rest?: true;
-  readonly names?: Names;
-  readonly about?: string;
-}
-
-export interface CommandSpec {
-  readonly name: string;
-  readonly about: string;
-  readonly usage?: string;
-  readonly args?: readonly ArgumentSpec[];
-  readonly options?: readonly OptionSpec[];
-  readonly commands?: readonly CommandSpec[];
-  readonly hidden?: true;
-  /** Options that are not declared are arguments. */
-  readonly passesOptions?: true;
-  readonly load?: () => Promise<Run>;
-}
+import type { CommandSpec, OptionSpec } from './command-spec.ts';
+import { dataCommands } from './data-commands.ts';
 
 export const globalOptions = [
   { long: 'url', value: 'url', about: 'address of the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)' },
@@ -65,10 +22,6 @@ export const globalOptions = [
 ] as const satisfies readonly OptionSpec[];
 
 export const shells = ['bash', 'fish', 'zsh'] as const;
-
-const key: ArgumentSpec = { name: 'key', names: 'key' };
-const name: ArgumentSpec = { name: 'name' };
-const ifVersion: OptionSpec = { long: 'if-version', value: 'n', about: 'only if the key has this version' };
 
 const lock: CommandSpec = {
   name: 'lock',
@@ -101,136 +54,6 @@ const locks: CommandSpec = {
     },
   ],
   load: async () => (await import('./locks.ts')).runLocks,
-};
-
-const kv: CommandSpec = {
-  name: 'kv',
-  about: 'keys and values',
-  commands: [
-    {
-      name: 'get',
-      about: 'print the value: a string as it is, anything else as JSON; exits with 1 if there is no such key',
-      args: [key],
-      load: async () => (await import('./kv.ts')).getKey,
-    },
-    {
-      name: 'put',
-      about: 'set the key; the value is stored as a string',
-      args: [key, { name: 'value', about: '- reads it from stdin, unchanged' }],
-      options: [
-        { long: 'json-value', short: 'j', about: 'parse the value as JSON' },
-        ifVersion,
-        { long: 'if-absent', about: 'only if the key does not exist' },
-        { long: 'ttl', value: 'duration', about: 'the key expires after this' },
-      ],
-      load: async () => (await import('./kv.ts')).putKey,
-    },
-    {
-      name: 'del',
-      about: 'delete the key; a missing key is no error',
-      args: [key],
-      options: [ifVersion],
-      load: async () => (await import('./kv.ts')).deleteKey,
-    },
-    {
-      name: 'list',
-      about: 'list keys in order, with versions and values',
-      args: [{ name: 'prefix', optional: true, names: 'key', about: 'only keys that begin with this' }],
-      options: [
-        { long: 'keys', about: 'print only the keys, one a line' },
-        { long: 'limit', value: 'n', about: 'list at most N keys' },
-      ],
-      load: async () => (await import('./kv.ts')).listKeys,
-    },
-    {
-      name: 'watch',
-      about: 'print the state of the key and each change of it, one a line',
-      args: [key],
-      options: [
-        { long: 'prefix', about: 'watch all keys that begin with KEY' },
-        {
-          long: 'if-version',
-          value: 'n',
-          about: 'start when the key has another version than N; 0: when it exists',
-        },
-        { long: 'after', value: 'rev', about: 'with --prefix: start with the changes after this revision' },
-        { long: 'once', about: 'end after the first line' },
-      ],
-      load: async () => (await import('./kv-watch.ts')).watchKey,
-    },
-  ],
-};
-
-const loadCounter = async (): Promise<typeof import('./counter.ts')> => import('./counter.ts');
-
-const counter: CommandSpec = {
-  name: 'counter',
-  about: 'integers that many clients may change at once',
-  commands: [
-    {
-      name: 'get',
-      about: 'print the counter; 0 if there is none',
-      args: [name],
-      load: async () => (await loadCounter()).readCounter('get'),
-    },
-    {
-      name: 'add',
-      about: 'add N (default 1; may be negative), and print the result',
-      args: [name, { name: 'n', optional: true }],
-      load: async () => (await loadCounter()).changeCounter('add'),
-    },
-    {
-      name: 'set',
-      about: 'set the counter to N',
-      args: [name, { name: 'n' }],
-      options: [{ long: 'if-eq', value: 'm', about: 'only if the counter is M' }],
-      load: async () => (await loadCounter()).setCounter,
-    },
-    {
-      name: 'max',
-      about: 'raise the counter to N if it is lower',
-      args: [name, { name: 'n' }],
-      load: async () => (await loadCounter()).changeCounter('max'),
-    },
-    {
-      name: 'min',
-      about: 'lower the counter to N if it is higher',
-      args: [name, { name: 'n' }],
-      load: async () => (await loadCounter()).changeCounter('min'),
-    },
-    {
-      name: 'reset',
-      about: 'delete the counter, and print its last value',
-      args: [name],
-      load: async () => (await loadCounter()).readCounter('reset'),
-    },
-  ],
-};
-
-const sequence: CommandSpec = {
-  name: 'seq',
-  about: 'numbers from 1, each issued once, without gaps',
-  commands: [
-    {
-      name: 'next',
-      about: 'take the next number, and print it',
-      args: [name],
-      options: [{ long: 'block', value: 'n', about: 'take N numbers, and print the first and the last' }],
-      load: async () => (await import('./sequence.ts')).nextNumbers,
-    },
-    {
-      name: 'get',
-      about: 'print the last number taken; 0 if none was',
-      args: [name],
-      load: async () => (await import('./sequence.ts')).lastNumber,
-    },
-    {
-      name: 'reset',
-      about: 'start again at 1',
-      args: [name],
-      load: async () => (await import('./sequence.ts')).resetSequence,
-    },
-  ],
 };
 
 const others: readonly CommandSpec[] = [
@@ -289,5 +112,5 @@ const others: readonly CommandSpec[] = [
 export const program: CommandSpec = {
   name: 'dragonlock',
   about: 'Locks, keys, counters, sequences and batches of a Dragon Lock server.',
-  commands: [lock, locks, kv, counter, sequence, ...others],
+  commands: [lock, locks, ...dataCommands, ...others],
 };

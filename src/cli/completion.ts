@@ -3,7 +3,8 @@
  * the hidden `__complete` takes the words so far, and prints candidates for the last one, from the table of commands. It
  * asks the server for the names of locks and keys, within a short timeout.
  */
-import { globalOptions, program, shells, type CommandSpec, type Names, type OptionSpec, type Run } from './commands.ts';
+import type { CommandSpec, Names, OptionSpec, Run } from './command-spec.ts';
+import { globalOptions, program, shells } from './commands.ts';
 import { UsageError } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
 import { findOption, isGlobal, isOption, visible } from './parse-arguments.ts';

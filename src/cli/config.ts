@@ -1,6 +1,6 @@
 /** `dragonlock config check`: validates a configuration with the server's own code. Only a checkout has the server. */
 import os from 'node:os';
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { NegativeResult } from './exit-codes.ts';
 import { serverFile } from './server-file.ts';
 

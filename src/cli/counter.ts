@@ -1,7 +1,7 @@
-/** `dragonlock counter`: get, add, set, max, min, reset. */
-import type { Run } from './commands.ts';
+/** `dragonlock counter`: get, add, set, max, min, reset, list. */
+import type { Run } from './command-spec.ts';
 import type { Invocation } from './invocation.ts';
-import { parseInteger } from './parse.ts';
+import { parseDuration, parseInteger } from './parse.ts';
 
 export function readCounter(method: 'get' | 'reset'): Run {
   return async (invocation, { args }) => {
@@ -11,7 +11,7 @@ export function readCounter(method: 'get' | 'reset'): Run {
   };
 }
 
-export function changeCounter(method: 'add' | 'max' | 'min'): Run {
+export function changeCounter(method: 'max' | 'min'): Run {
   return async (invocation, { args }) => {
     const [key = '', n = '1'] = args;
     const by = parseInteger(n, 'N');
@@ -19,6 +19,26 @@ export function changeCounter(method: 'add' | 'max' | 'min'): Run {
     show(invocation, key, await client.counter[method](key, by));
   };
 }
+
+export const addToCounter: Run = async (invocation, { args, options }) => {
+  const [key = '', n = '1'] = args;
+  const by = parseInteger(n, 'N');
+  const ttl = options['ttl'];
+  const client = await invocation.client();
+  const until = typeof ttl === 'string' ? parseDuration(ttl, '--ttl') : undefined;
+  show(invocation, key, await client.counter.add(key, by, { ttl: until }));
+};
+
+export const listCounters: Run = async (invocation, { args }) => {
+  const { terminal, json } = invocation;
+  const client = await invocation.client();
+  const rows: string[][] = [];
+  for await (const { key, value, till } of client.counter.list(args[0] ?? '', { limit: 1000 })) {
+    if (json) terminal.json({ Key: key, Value: value, ...(till !== undefined && { TillMs: till }) });
+    else rows.push([key, String(value)]);
+  }
+  if (rows.length > 0) terminal.table(['COUNTER', 'VALUE'], rows);
+};
 
 export const setCounter: Run = async (invocation, { args, options }) => {
   const [key = '', n = ''] = args;

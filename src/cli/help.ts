@@ -1,5 +1,6 @@
 /** Help for a command or a group of commands, from the table. */
-import { globalOptions, type CommandSpec, type OptionSpec } from './commands.ts';
+import type { CommandSpec, OptionSpec } from './command-spec.ts';
+import { globalOptions } from './commands.ts';
 
 /** @param more names below the end of `path`: `dragonlock help kv get` */
 export function helpFor(path: readonly CommandSpec[], more: readonly string[]): string {

@@ -5,7 +5,7 @@
  */
 import type { DragonLock } from '../client/dragon-lock.ts';
 import type { Change } from '../client/watch-events.ts';
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { UsageError } from './exit-codes.ts';
 import { formatKey, wireEntry } from './format.ts';
 import type { Invocation } from './invocation.ts';

@@ -1,5 +1,5 @@
 /** `dragonlock kv`: get, put, del, list; `watch` is in kv-watch.ts. */
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';
 import { formatKey, wireEntry } from './format.ts';
@@ -31,9 +31,27 @@ export const putKey: Run = async (invocation, { args, options }) => {
   if (invocation.json) invocation.terminal.json({ Key: key, Version: version });
 };
 
+export const mergeKey: Run = async (invocation, { args, options }) => {
+  const [key = '', given = ''] = args;
+  const patch = parseJson(given === '-' ? readInput('-') : given, 'the patch');
+  const client = await invocation.client();
+  const version = await client.kv.merge(key, patch, { version: versionOf(options['if-version']) });
+  if (invocation.json) invocation.terminal.json({ Key: key, Version: version });
+};
+
 export const deleteKey: Run = async (invocation, { args, options }) => {
-  const key = args[0]!;
   const { terminal, json } = invocation;
+  const { prefix, all } = options;
+  if (prefix !== undefined || all === true) {
+    if (args.length > 0 || options['if-version'] !== undefined || (prefix !== undefined && all === true))
+      throw new UsageError('expected a key, --prefix or --all, got several');
+    const client = await invocation.client();
+    const deleted = await client.kv.deletePrefix(typeof prefix === 'string' ? prefix : '', { all: all === true });
+    if (json) return terminal.json({ Deleted: deleted });
+    return terminal.line(String(deleted));
+  }
+  const [key] = args;
+  if (key === undefined) throw new UsageError('expected a key, or --prefix');
   const version = versionOf(options['if-version']);
   const deleted = await (await invocation.client()).kv.delete(key, { version });
   if (json) terminal.json({ Key: key, Version: 0, Deleted: deleted });

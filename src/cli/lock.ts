@@ -15,7 +15,7 @@ import { LockLostError, NotLockedError } from '../client/errors.ts';
 import type { Lock, LockOptions } from '../client/lock.ts';
 import { lockDurMsMax, waitMsMax } from '../shared/limits.ts';
 import { bootLeaseClock } from './boot-clock.ts';
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { exitCodes, UsageError } from './exit-codes.ts';
 import { formatDuration, formatMeta } from './format.ts';
 import { runGuarded } from './guarded-child.ts';

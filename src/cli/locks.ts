@@ -1,5 +1,5 @@
 /** `dragonlock locks`: lists held locks with their holders and waiters, or takes one away. */
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { LockInfo } from '../client/locks.ts';
 import { NegativeResult } from './exit-codes.ts';

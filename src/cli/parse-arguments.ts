@@ -4,7 +4,8 @@
  * a value may be joined. Negative numbers and a single `-` are arguments.
  */
 import { nearestName } from '../shared/closest-name.ts';
-import { globalOptions, program, type CommandSpec, type OptionSpec, type Parsed } from './commands.ts';
+import type { CommandSpec, OptionSpec, Parsed } from './command-spec.ts';
+import { globalOptions, program } from './commands.ts';
 import { UsageError } from './exit-codes.ts';
 import type { Options } from './invocation.ts';
 

@@ -1,5 +1,5 @@
 /** `dragonlock seq`: next, get, reset. */
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { UsageError } from './exit-codes.ts';
 import { parseInteger } from './parse.ts';
 

@@ -1,5 +1,5 @@
 /** `dragonlock serve`: runs the server in this process. Only a checkout has the server. */
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { serverFile } from './server-file.ts';
 
 export const serve: Run = async (_, { args }) => {

@@ -2,7 +2,7 @@
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import { UnreachableError } from '../client/errors.ts';
 import { requireVersion } from '../client/server-version.ts';
-import type { Run } from './commands.ts';
+import type { Run } from './command-spec.ts';
 import { exitCodes } from './exit-codes.ts';
 import { formatDuration } from './format.ts';
 import type { Invocation } from './invocation.ts';

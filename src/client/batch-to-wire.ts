@@ -2,7 +2,7 @@
  * Checks a batch and writes it as the HTTP API has it. Every mistake that can be seen here is refused here, in the names
  * that the caller has written: the server would name the fields of the wire, and count in seconds.
  */
-import { lockDurMsMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';
+import { limitPerMsMax, lockDurMsMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';
 import type {
   AtomicOperation,
   Batch,
@@ -10,9 +10,10 @@ import type {
   BatchLock,
   CheckOperation,
   Guard,
+  LimitOperation,
   SetOperation,
 } from './batch.ts';
-import { anId, anInteger, durationMs, invalid, type Duration, type MsRange } from './checks.ts';
+import { anId, anInteger, durationMs, gotText, invalid, type Duration, type MsRange } from './checks.ts';
 import { checkJson } from './json-values.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 
@@ -22,6 +23,7 @@ export type WireBatch = Record<string, unknown>;
 export const batchNames: NamesOf<Batch> = {
   guard: true,
   check: true,
+  limit: true,
   atomic: true,
   get: true,
   set: true,
@@ -30,25 +32,28 @@ export const batchNames: NamesOf<Batch> = {
   idempotency: true,
 };
 const guardNames: NamesOf<Guard> = { id: true, fence: true };
-const checkNames: NamesOf<CheckOperation> = { key: true, version: true, exists: true };
-const addNames = { key: true, add: true, floor: true, ceil: true } as const;
-const maxNames = { key: true, max: true } as const;
-const minNames = { key: true, min: true } as const;
-const counterSetNames = { key: true, set: true, ifEq: true } as const;
+const checkNames = { key: true, counter: true, version: true, exists: true, equals: true } as const;
+const limitNames: NamesOf<LimitOperation> = { key: true, rate: true, per: true, burst: true, cost: true, wait: true };
+const addNames = { key: true, add: true, floor: true, ceil: true, ttl: true } as const;
+const maxNames = { key: true, max: true, ttl: true } as const;
+const minNames = { key: true, min: true, ttl: true } as const;
+const counterSetNames = { key: true, set: true, ifEq: true, ttl: true } as const;
 const atomicNames = { ...addNames, ...maxNames, ...minNames, ...counterSetNames } as const;
-const setNames = { key: true, value: true, version: true, ttl: true, delete: true } as const;
-const deleteNames = { key: true, delete: true, version: true } as const;
+const setNames = { key: true, value: true, merge: true, version: true, ttl: true, delete: true, old: true } as const;
+const mergeNames = { key: true, merge: true, version: true, ttl: true, old: true } as const;
+const deleteNames = { key: true, delete: true, version: true, old: true } as const;
 const batchLockNames: NamesOf<BatchLock> = { id: true, ttl: true, wait: true, owner: true, meta: true };
 const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode: true };
 
 /** @throws InvalidError, before anything is sent */
 export function toWire(batch: Batch): WireBatch {
   checkOptions(batch, batchNames);
-  const { guard, check, atomic, get, set, lock, unlock, idempotency } = batch;
-  for (const [name, list] of Object.entries({ guard, check, atomic, get, set })) checkList(list, name);
+  const { guard, check, limit, atomic, get, set, lock, unlock, idempotency } = batch;
+  for (const [name, list] of Object.entries({ guard, check, limit, atomic, get, set })) checkList(list, name);
   const wire: WireBatch = {};
   if (guard?.length) wire['Guard'] = guard.map(guardToWire);
   if (check?.length) wire['Check'] = check.map(checkToWire);
+  if (limit?.length) wire['Limit'] = limit.map((operation, i) => limitToWire(operation, i, lock !== undefined));
   if (atomic?.length) wire['Atomic'] = atomic.map(atomicToWire);
   if (get?.length) wire['KVGet'] = get.map((key, i) => anId(key, `get[${i}]`));
   if (set?.length) wire['KVSet'] = set.map(setToWire);
@@ -72,39 +77,70 @@ function guardToWire(guard: Guard, i: number): object {
 function checkToWire(check: CheckOperation, i: number): object {
   const place = `check[${i}]`;
   checkOptions(check, checkNames, place);
-  const { key, version, exists } = check;
-  if ((version === undefined) === (exists === undefined)) {
-    throw invalid(`${place}: expected version or exists, got ${version === undefined ? 'neither' : 'both'}`);
+  const { key, counter, version, exists, equals } = check as Partial<Record<keyof typeof checkNames, unknown>>;
+  const given = Object.entries({ version, exists, equals }).flatMap(([name, value]) =>
+    value === undefined ? [] : name,
+  );
+  if (given.length !== 1)
+    throw invalid(
+      `${place}: expected version, exists or equals, got ${given.length === 0 ? 'none' : given.join(' and ')}`,
+    );
+  if (counter !== undefined) {
+    if (key !== undefined) throw invalid(`${place}: expected key or counter, got both`);
+    return {
+      Counter: anId(counter as string, `${place}.counter`),
+      Equals: anInteger(equals as number, `${place}.equals`),
+    };
   }
   if (exists !== undefined && typeof exists !== 'boolean') throw invalid(`${place}.exists: expected true or false`);
-  return { Key: anId(key, `${place}.key`), Version: integerIf(version, `${place}.version`, 0), Exists: exists };
+  if (equals !== undefined) checkJson(equals, `${place}.equals`);
+  const Version = integerIf(version as number | undefined, `${place}.version`, 0);
+  return { Key: anId(key as string, `${place}.key`), Version, Exists: exists, Equals: equals };
+}
+
+function limitToWire(operation: LimitOperation, i: number, hasLock: boolean): object {
+  const place = `limit[${i}]`;
+  checkOptions(operation, limitNames, place);
+  const { key, rate, per, burst, cost, wait } = operation;
+  if (typeof rate !== 'number' || !(rate > 0 && rate < Infinity))
+    throw invalid(`${place}.rate: expected a number above 0, got ${gotText(rate)}`);
+  const Wait = secondsIf(wait, `${place}.wait`, { min: 0, max: waitMsMax });
+  if (hasLock && Wait) throw invalid(`${place}.wait: not together with lock, whose lease would run meanwhile`);
+  return {
+    Key: anId(key, `${place}.key`),
+    Rate: rate,
+    Per: secondsIf(per, `${place}.per`, { min: 1, max: limitPerMsMax }),
+    Burst: integerIf(burst, `${place}.burst`, 1),
+    Cost: integerIf(cost, `${place}.cost`, 0),
+    Wait,
+  };
 }
 
 function atomicToWire(operation: AtomicOperation, i: number): object {
   const place = `atomic[${i}]`;
   checkOptions(operation, atomicNames, place);
-  const Key = anId(operation.key, `${place}.key`);
+  const named = {
+    Key: anId(operation.key, `${place}.key`),
+    TTL: secondsIf(operation.ttl, `${place}.ttl`, { min: 1, max: ttlMsMax }),
+  };
   if ('add' in operation) {
     checkOptions(operation, addNames, place);
     const { add, floor, ceil } = operation;
-    return {
-      Key,
-      Add: anInteger(add, `${place}.add`),
-      Floor: integerIf(floor, `${place}.floor`),
-      Ceil: integerIf(ceil, `${place}.ceil`),
-    };
+    const Floor = integerIf(floor, `${place}.floor`);
+    return { ...named, Add: anInteger(add, `${place}.add`), Floor, Ceil: integerIf(ceil, `${place}.ceil`) };
   }
   if ('max' in operation) {
     checkOptions(operation, maxNames, place);
-    return { Key, Max: anInteger(operation.max, `${place}.max`) };
+    return { ...named, Max: anInteger(operation.max, `${place}.max`) };
   }
   if ('min' in operation) {
     checkOptions(operation, minNames, place);
-    return { Key, Min: anInteger(operation.min, `${place}.min`) };
+    return { ...named, Min: anInteger(operation.min, `${place}.min`) };
   }
   checkOptions(operation, counterSetNames, place);
   if (operation.set === undefined) throw invalid(`${place}: expected add, max, min or set`);
-  return { Key, Set: anInteger(operation.set, `${place}.set`), IfEq: integerIf(operation.ifEq, `${place}.ifEq`) };
+  const IfEq = integerIf(operation.ifEq, `${place}.ifEq`);
+  return { ...named, Set: anInteger(operation.set, `${place}.set`), IfEq };
 }
 
 function setToWire(operation: SetOperation, i: number): object {
@@ -112,14 +148,21 @@ function setToWire(operation: SetOperation, i: number): object {
   checkOptions(operation, setNames, place);
   const Key = anId(operation.key, `${place}.key`);
   const Version = integerIf(operation.version, `${place}.version`, 0);
+  const old = operation.old === true ? { Old: true } : {};
   if ('delete' in operation) {
     checkOptions(operation, deleteNames, place);
     if (!operation.delete) throw invalid(`${place}.delete: expected true, or value instead`);
-    return { Key, Delete: true, Version };
+    return { Key, Delete: true, Version, ...old };
   }
-  const { value, ttl } = operation;
+  const TTL = secondsIf(operation.ttl, `${place}.ttl`, { min: 1, max: ttlMsMax });
+  if ('merge' in operation) {
+    checkOptions(operation, mergeNames, place);
+    checkJson(operation.merge, `${place}.merge`);
+    return { Key, Merge: operation.merge, Version, TTL, ...old };
+  }
+  const { value } = operation;
   checkJson(value, `${place}.value`);
-  return { Key, Value: value, Version, TTL: secondsIf(ttl, `${place}.ttl`, { min: 1, max: ttlMsMax }) };
+  return { Key, Value: value, Version, TTL, ...old };
 }
 
 function addLock(wire: WireBatch, lock: BatchLock): void {

@@ -10,6 +10,8 @@ export interface Batch {
   readonly guard?: readonly Guard[] | undefined;
   /** Only if the keys have these versions (0: the key does not exist), or exist or not, as each item says. */
   readonly check?: readonly CheckOperation[] | undefined;
+  /** Only if these rate limits have so much left, which is taken then. Otherwise: `LimitedError`. */
+  readonly limit?: readonly LimitOperation[] | undefined;
   /** Changes of counters. */
   readonly atomic?: readonly AtomicOperation[] | undefined;
   /** Keys to read. The values are those from before this batch's `set`. */
@@ -39,24 +41,51 @@ export interface Guard {
   readonly fence: number;
 }
 
-/** A condition on a key. Otherwise: `VersionMismatchError`, or `PreconditionFailedError` for `exists`. */
+/** A condition on a key or counter. Otherwise: `PreconditionFailedError`, or `VersionMismatchError` for `version`. */
 export type CheckOperation =
   | {
       /** The key. */
       readonly key: string;
-      /** The version that it must have; 0: it must not exist. */
+      /** The version that it must have; 0: it must not exist. Not together with another condition. */
       readonly version: number;
-      /** Not together with `version`. */
-      readonly exists?: undefined;
     }
   | {
       /** The key. */
       readonly key: string;
       /** Whether it must exist. */
       readonly exists: boolean;
-      /** Not together with `exists`. */
-      readonly version?: undefined;
+    }
+  | {
+      /** The key. */
+      readonly key: string;
+      /** The value that it must have; the order of members makes no difference. */
+      readonly equals: unknown;
+    }
+  | {
+      /** Name of a counter. */
+      readonly counter: string;
+      /** What the counter must be; 0 also if there is none. */
+      readonly equals: number;
     };
+
+/** Takes from a rate limit. Its parameters come with each call, and hold from then on. */
+export interface LimitOperation {
+  /** Name of the limit. */
+  readonly key: string;
+  /** How much comes back in each `per`; with at most three decimals. */
+  readonly rate: number;
+  /** Milliseconds, or `'1m'`. Default: 1 second. At most 31 days. */
+  readonly per?: Duration | undefined;
+  /** The most that can be there at once. Default: `rate`, rounded up. */
+  readonly burst?: number | undefined;
+  /** How much to take. Default 1. 0: only look. */
+  readonly cost?: number | undefined;
+  /**
+   * Milliseconds, or `'10s'`, at most 5 minutes. If there is enough within this time, it is taken at once, and the call
+   * ends when that time has come. Default 0. Not together with `lock`.
+   */
+  readonly wait?: Duration | undefined;
+}
 
 /** A change of a counter. */
 export type AtomicOperation =
@@ -69,18 +98,24 @@ export type AtomicOperation =
       readonly floor?: number | undefined;
       /** Refused with `OutOfBoundsError` if it would raise the counter above this. */
       readonly ceil?: number | undefined;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     }
   | {
       /** Name of the counter. */
       readonly key: string;
       /** Raises the counter to this if it is lower. */
       readonly max: number;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     }
   | {
       /** Name of the counter. */
       readonly key: string;
       /** Lowers the counter to this if it is higher. */
       readonly min: number;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     }
   | {
       /** Name of the counter. */
@@ -89,10 +124,24 @@ export type AtomicOperation =
       readonly set: number;
       /** Only if the counter has this value. Otherwise: `PreconditionFailedError`. */
       readonly ifEq?: number | undefined;
+      /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+      readonly ttl?: Duration | undefined;
     };
 
 /** Writes a key, or deletes it. */
 export type SetOperation =
+  | {
+      /** The key. */
+      readonly key: string;
+      /** A merge patch (RFC 7396): members that are null go, objects are merged, anything else replaces. */
+      readonly merge: unknown;
+      /** Only if the key has this version; 0: only if it does not exist. */
+      readonly version?: number | undefined;
+      /** Milliseconds, or `'60s'`, until it expires; undefined: as before. */
+      readonly ttl?: Duration | undefined;
+      /** The result has what was there before the batch. */
+      readonly old?: boolean | undefined;
+    }
   | {
       /** The key. */
       readonly key: string;
@@ -102,6 +151,8 @@ export type SetOperation =
       readonly version?: number | undefined;
       /** Milliseconds, or `'60s'`, until it expires; undefined: never. */
       readonly ttl?: Duration | undefined;
+      /** The result has what was there before the batch. */
+      readonly old?: boolean | undefined;
     }
   | {
       /** The key. */
@@ -110,6 +161,8 @@ export type SetOperation =
       readonly delete: true;
       /** Only if the key has this version. */
       readonly version?: number | undefined;
+      /** The result has what was there before the batch. */
+      readonly old?: boolean | undefined;
     };
 
 /** A lock that a batch takes. */
@@ -140,6 +193,8 @@ export interface BatchIdempotency {
 export interface BatchResult {
   /** The revision of the commit, or of the read. */
   readonly rev: number;
+  /** In the order of `limit`. */
+  readonly limit: readonly LimitTaken[];
   /** In the order of `atomic`. */
   readonly atomic: readonly CounterResult[];
   /** In the order of `get`; undefined: there is no such key. */
@@ -150,6 +205,16 @@ export interface BatchResult {
   readonly lock?: Grant;
 }
 
+/** A rate limit after something was taken. */
+export interface LimitTaken {
+  /** Name of the limit. */
+  readonly key: string;
+  /** How much is left. */
+  readonly left: number;
+  /** Milliseconds until all of the burst is there again. */
+  readonly resetMs: number;
+}
+
 /** A counter after its change. */
 export interface CounterResult {
   /** Name of the counter. */
@@ -158,6 +223,8 @@ export interface CounterResult {
   readonly value: number;
   /** The value before. */
   readonly old: number;
+  /** When it ends by itself, if it does: milliseconds since the epoch, by the server's clock. */
+  readonly till?: number;
 }
 
 /** A key with its value. */
@@ -180,6 +247,8 @@ export interface SetResult {
   readonly version: number;
   /** After a delete: whether the key existed. */
   readonly deleted?: boolean;
+  /** What was there before the batch, if it was asked for; undefined: nothing. */
+  readonly old?: Entry | undefined;
 }
 
 /** A lock that a batch has taken. */
@@ -202,56 +271,12 @@ export interface Recover {
   readonly why: 'expired' | 'forced';
 }
 
-/** The reply to a batch, as documented for `POST /db/:acc`. */
-interface WireResult {
-  readonly Rev: number;
-  readonly Atomic?: readonly { Key: string; Value: number; Old: number }[];
-  readonly KV?: readonly WireEntry[];
-  readonly KVSet?: readonly { Key: string; Version: number; Deleted?: boolean }[];
-  readonly Lock?: number;
-  readonly TillMs?: number;
-  readonly Recover?: { Lock: number; Meta?: unknown; Why: 'expired' | 'forced' };
-}
-
-export interface WireEntry {
-  readonly Key: string;
-  readonly Version: number;
-  readonly Value?: unknown;
-  readonly TillMs?: number;
-}
-
-export function fromWire(body: object): BatchResult {
-  const { Rev, Atomic = [], KV = [], KVSet = [], Lock, TillMs, Recover } = body as WireResult;
-  return {
-    rev: Rev,
-    atomic: Atomic.map(({ Key, Value, Old }) => ({ key: Key, value: Value, old: Old })),
-    get: KV.map(entryOf),
-    set: KVSet.map(({ Key, Version, Deleted }) => ({
-      key: Key,
-      version: Version,
-      ...(Deleted !== undefined && { deleted: Deleted }),
-    })),
-    ...(Lock !== undefined && { lock: grantOf(Lock, TillMs!, Recover) }),
-  };
-}
-
-function grantOf(fence: number, till: number, recover: WireResult['Recover']): Grant {
-  if (recover === undefined) return { fence, till };
-  const { Lock, Meta, Why } = recover;
-  return { fence, till, recover: { fence: Lock, why: Why, ...(Meta !== undefined && { meta: Meta }) } };
-}
-
-export function entryOf({ Key, Version, Value, TillMs }: WireEntry): Entry | undefined {
-  if (Version === 0) return undefined;
-  const entry = { key: Key, version: Version, value: Value };
-  return TillMs === undefined ? entry : { ...entry, till: TillMs };
-}
-
 /** Names everything that the batch reads or writes. Calls of one client that share a name keep their order. */
 export function namesIn(batch: Batch): string[] {
   const names: string[] = [];
   for (const { id } of batch.guard ?? []) names.push(lockName(id));
-  for (const { key } of batch.check ?? []) names.push(keyName(key));
+  for (const check of batch.check ?? []) names.push('key' in check ? keyName(check.key) : counterName(check.counter));
+  for (const { key } of batch.limit ?? []) names.push(limitName(key));
   for (const { key } of batch.atomic ?? []) names.push(counterName(key));
   for (const key of batch.get ?? []) names.push(keyName(key));
   for (const { key } of batch.set ?? []) names.push(keyName(key));
@@ -262,6 +287,7 @@ export function namesIn(batch: Batch): string[] {
 
 export const keyName = (key: string): string => `k${key}`;
 export const counterName = (key: string): string => `c${key}`;
+export const limitName = (key: string): string => `g${key}`;
 export const sequenceName = (key: string): string => `s${key}`;
 export const lockName = (id: string): string => `l${id}`;
 export const mutexName = (id: string): string => `m${id}`;

@@ -7,6 +7,7 @@ import { DragonLockError } from './errors.ts';
 const fields: Readonly<Record<string, string>> = {
   Guard: 'guard',
   Check: 'check',
+  Limit: 'limit',
   Atomic: 'atomic',
   KVGet: 'get',
   KVSet: 'set',
@@ -27,6 +28,9 @@ const members: Readonly<Record<string, string>> = {
   Value: 'value',
   Version: 'version',
   Exists: 'exists',
+  Equals: 'equals',
+  Counter: 'counter',
+  Merge: 'merge',
   Delete: 'delete',
   TTL: 'ttl',
   Add: 'add',
@@ -36,6 +40,11 @@ const members: Readonly<Record<string, string>> = {
   Floor: 'floor',
   Ceil: 'ceil',
   IfEq: 'ifEq',
+  Rate: 'rate',
+  Per: 'per',
+  Burst: 'burst',
+  Cost: 'cost',
+  Wait: 'wait',
   LockID: 'id',
   Lock: 'fence',
 };
@@ -46,7 +55,7 @@ const pattern = new RegExp(
   'g',
 );
 /** Members that messages name by themselves: `given together with Delete`. None of them begins a sentence. */
-const bareMember = /"(?:[^"\\]|\\.)*"|(?<![\w.])(Delete|Exists|TTL|IfEq|Floor|Ceil)\b/g;
+const bareMember = /"(?:[^"\\]|\\.)*"|(?<![\w.])(Delete|Exists|Equals|Merge|Counter|TTL|IfEq|Floor|Ceil)\b/g;
 
 /** How a call of one operation names what the batch that it is sent as calls otherwise: `{ 'set[0].': '' }`. */
 export type Renaming = Readonly<Record<string, string>>;

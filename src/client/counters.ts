@@ -1,8 +1,10 @@
 /** Counters: integers within ±(2^53−1). A counter that does not exist counts as 0. */
 import { showCallers } from './caller.ts';
 import { counterName, type AtomicOperation } from './batch.ts';
-import { anId } from './checks.ts';
+import { anId, type Duration } from './checks.ts';
 import { NotFoundError } from './errors.ts';
+import { checkListArguments, type PageOptions } from './kv.ts';
+import { leavable } from './leavable.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
 import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
@@ -13,6 +15,18 @@ export interface CounterAddOptions extends CallOptions {
   readonly floor?: number | undefined;
   /** Only if this does not raise the counter above `ceil`. Otherwise: `OutOfBoundsError`. */
   readonly ceil?: number | undefined;
+  /** Milliseconds, or `'1m'`, after which the counter ends if this makes it: a window. */
+  readonly ttl?: Duration | undefined;
+}
+
+/** A counter with its value. */
+export interface CounterEntry {
+  /** Name of the counter. */
+  readonly key: string;
+  /** The value. */
+  readonly value: number;
+  /** When it ends by itself, if it does: milliseconds since the epoch, by the server's clock. */
+  readonly till?: number;
 }
 
 /** Options of `counter.set`. */
@@ -21,13 +35,13 @@ export interface CounterSetOptions extends CallOptions {
   readonly ifEq?: number | undefined;
 }
 
-const addNames: NamesOf<CounterAddOptions> = { floor: true, ceil: true, signal: true };
+const addNames: NamesOf<CounterAddOptions> = { floor: true, ceil: true, ttl: true, signal: true };
 const setNames: NamesOf<CounterSetOptions> = { ifEq: true, signal: true };
 
 /** Counters: `client.counter`. One that does not exist counts as 0. */
 export class Counters {
   static {
-    showCallers(this, 'get', 'add', 'set', 'max', 'min', 'reset');
+    showCallers(this, 'get', 'add', 'set', 'max', 'min', 'reset', 'list');
   }
 
   readonly #calls: StoreCalls;
@@ -53,8 +67,8 @@ export class Counters {
   /** Adds a number, which may be negative; 1 if there is none. @returns the new value */
   async add(key: string, add = 1, options: CounterAddOptions = {}): Promise<number> {
     checkOptions(options, addNames);
-    const { floor, ceil, signal } = options;
-    return await this.#atomic({ key, add, floor, ceil }, signal);
+    const { floor, ceil, ttl, signal } = options;
+    return await this.#atomic({ key, add, floor, ceil, ttl }, signal);
   }
 
   /** @returns the new value */
@@ -83,8 +97,34 @@ export class Counters {
     return Number((await this.#calls.rest('DELETE', path, [counterName(key)], options))['Old']);
   }
 
+  /** Iterates over the counters under a prefix, in byte order of their names. Each page shows one moment. */
+  list(prefix = '', options: Omit<PageOptions, 'prefix'> = {}): AsyncGenerator<CounterEntry, void, undefined> {
+    checkListArguments(prefix, options);
+    return leavable(options.signal, (signal) => this.#list(prefix, { ...options, signal }));
+  }
+
+  async *#list(
+    prefix: string,
+    { limit, signal, ...from }: Omit<PageOptions, 'prefix'>,
+  ): AsyncGenerator<CounterEntry, void, undefined> {
+    let { after } = from;
+    do {
+      const path = pathOf(this.#account, 'counter', undefined, { prefix, after, limit });
+      const page = (await this.#calls.rest('GET', path, [], { signal })) as unknown as WirePage;
+      for (const { Key, Value, TillMs } of page.Counters)
+        yield { key: Key, value: Value, ...(TillMs !== undefined && { till: TillMs }) };
+      after = page.More === true ? page.After : undefined;
+    } while (after !== undefined);
+  }
+
   async #atomic(operation: AtomicOperation, signal: AbortSignal | undefined): Promise<number> {
     const renaming = { 'atomic[0].set': 'value', 'atomic[0].': '' };
     return (await this.#calls.batch({ atomic: [operation] }, { signal, renaming })).atomic[0]!.value;
   }
+}
+
+interface WirePage {
+  readonly Counters: readonly { readonly Key: string; readonly Value: number; readonly TillMs?: number }[];
+  readonly More?: boolean;
+  readonly After?: string;
 }

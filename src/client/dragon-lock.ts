@@ -18,6 +18,7 @@ import { KeyValues } from './kv.ts';
 import { CallQueue } from './call-queue.ts';
 import { durableLocks, mutexes, type LockFamily } from './lock-family.ts';
 import { Lock, Mutex, type HeldLock, type LockOptions } from './lock.ts';
+import { takeFromLimit, type LimitOptions, type LimitResult } from './limits.ts';
 import { Locks } from './locks.ts';
 import { OpenLocks } from './open-locks.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
@@ -57,7 +58,7 @@ type Section<Held, Result> = (held: Held) => Result | Promise<Result>;
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(this, 'batch', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
+    showCallers(this, 'batch', 'limit', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
   }
 
   /** Keys with values, versions and expiry. */
@@ -122,6 +123,14 @@ export class DragonLock implements AsyncDisposable {
   async batch(batch: Batch, options?: CallOptions): Promise<BatchResult> {
     checkCallOptions(options);
     return await this.#calls.batch(batch, { signal: options?.signal });
+  }
+
+  /**
+   * Takes from a rate limit: `const { allowed } = await client.limit('api/7', { rate: 10, burst: 20 })`.
+   * The parameters come with each call, so that no limit needs to be set up.
+   */
+  async limit(key: string, options: LimitOptions): Promise<LimitResult> {
+    return await takeFromLimit(this.#calls, key, options);
   }
 
   /**

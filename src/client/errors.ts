@@ -129,7 +129,7 @@ export class VersionMismatchError extends DragonLockError {
   }
 }
 
-/** An `exists` or `ifEq` does not hold. */
+/** An `exists`, `equals` or `ifEq` does not hold. */
 export class PreconditionFailedError extends DragonLockError {
   /** The key, or the counter. */
   get key(): string {
@@ -160,6 +160,29 @@ export class OutOfBoundsError extends DragonLockError {
   /** The current value of the counter. */
   get value(): number {
     return Number(this.details['Value']);
+  }
+}
+
+/** A rate limit has less left than was asked for; nothing was taken. */
+export class LimitedError extends DragonLockError {
+  /** Name of the limit. */
+  get key(): string {
+    return String(this.details['Key']);
+  }
+
+  /** How much is left of it. */
+  get left(): number {
+    return Number(this.details['Left']);
+  }
+
+  /** Milliseconds until all of its burst is there again. */
+  get resetMs(): number {
+    return Number(this.details['ResetMs']);
+  }
+
+  /** Milliseconds until it has so much, if nobody else takes it. */
+  get retryAfterMs(): number {
+    return Number(this.details['RetryAfterMs']);
   }
 }
 

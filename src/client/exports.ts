@@ -14,14 +14,17 @@ export type {
   Entry,
   Grant,
   Guard,
+  LimitOperation,
+  LimitTaken,
   Recover,
   SetOperation,
   SetResult,
 } from './batch.ts';
 export type { CallOptions } from './store-calls.ts';
 export type { Duration } from './checks.ts';
-export type { DeleteOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
-export type { CounterAddOptions, Counters, CounterSetOptions } from './counters.ts';
+export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
+export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
+export type { LimitOptions, LimitResult } from './limits.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, Mutex } from './lock.ts';
@@ -46,6 +49,7 @@ export {
   IdempotencyMismatchError,
   InternalError,
   InvalidError,
+  LimitedError,
   LeaseUnknownError,
   LockLostError,
   NotDragonLockError,

@@ -1,6 +1,7 @@
 /** Keys and values. */
 import { showCallers } from './caller.ts';
-import { entryOf, type BatchResult, type Entry, type SetResult, type WireEntry } from './batch.ts';
+import { entryOf, type WireEntry } from './batch-from-wire.ts';
+import type { BatchResult, Entry, SetResult } from './batch.ts';
 import { anInteger, gotText, invalid, type Duration } from './checks.ts';
 import { leavable } from './leavable.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
@@ -19,6 +20,12 @@ export interface SetOptions extends CallOptions {
 export interface DeleteOptions extends CallOptions {
   /** Only if the key has this version. Otherwise: `VersionMismatchError`. */
   readonly version?: number | undefined;
+}
+
+/** Options of `kv.deletePrefix`. */
+export interface DeletePrefixOptions extends CallOptions {
+  /** Delete every key of the account: with an empty prefix, which is refused otherwise. */
+  readonly all?: boolean | undefined;
 }
 
 /** Options of `kv.page`, `kv.list`, `locks.page` and `locks.list`. */
@@ -43,6 +50,7 @@ export interface Page<Value = unknown> {
 
 const setNames: NamesOf<SetOptions> = { version: true, ttl: true, signal: true };
 const deleteNames: NamesOf<DeleteOptions> = { version: true, signal: true };
+const deletePrefixNames: NamesOf<DeletePrefixOptions> = { all: true, signal: true };
 const pageNames: NamesOf<PageOptions> = { prefix: true, after: true, limit: true, signal: true };
 const listNames: NamesOf<Omit<PageOptions, 'prefix'>> = { after: true, limit: true, signal: true };
 
@@ -62,7 +70,7 @@ export function checkListArguments(prefix: string, options: Omit<PageOptions, 'p
 /** Keys with values, versions and expiry: `client.kv`. */
 export class KeyValues {
   static {
-    showCallers(this, 'get', 'getAll', 'set', 'delete', 'page', 'list');
+    showCallers(this, 'get', 'getAll', 'set', 'merge', 'delete', 'deletePrefix', 'page', 'list');
   }
 
   readonly #calls: StoreCalls;
@@ -99,12 +107,47 @@ export class KeyValues {
     return first(await this.#calls.batch({ set: [{ key, value, version, ttl }] }, { signal, renaming })).version;
   }
 
+  /**
+   * Merges a patch into the value (RFC 7396): members that are null go, objects are merged, anything else replaces. A
+   * key that does not exist is made. @returns the key's new version
+   */
+  async merge(key: string, patch: unknown, options: SetOptions = {}): Promise<number> {
+    checkOptions(options, setNames);
+    const { version, ttl, signal } = options;
+    const call = { signal, renaming: { 'set[0].merge': 'patch', ...renaming } };
+    return first(await this.#calls.batch({ set: [{ key, merge: patch, version, ttl }] }, call)).version;
+  }
+
   /** @returns whether the key existed */
   async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
     checkOptions(options, deleteNames);
     const { version, signal } = options;
     const set = [{ key, delete: true, version }] as const;
     return first(await this.#calls.batch({ set }, { signal, renaming })).deleted === true;
+  }
+
+  /**
+   * Deletes all keys under a prefix, in pages of up to 1000, each in one commit. What is written meanwhile behind the
+   * page that is being deleted goes, too. @returns how many there were
+   */
+  async deletePrefix(prefix: string, options: DeletePrefixOptions = {}): Promise<number> {
+    checkOptions(options, deletePrefixNames);
+    const { all = false, signal } = options;
+    if (typeof prefix !== 'string') throw invalid(`prefix: expected a string, got ${gotText(prefix)}`);
+    if ((prefix === '') !== all)
+      throw invalid(
+        `prefix: expected ${all ? 'none together with all' : 'at least one character, or all'}, got ${gotText(prefix)}`,
+      );
+    const what = all ? { all: 'true' } : { prefix };
+    let deleted = 0;
+    let after: string | undefined;
+    do {
+      const path = pathOf(this.#account, 'kv', undefined, { ...what, after });
+      const page = (await this.#calls.rest('DELETE', path, [], { signal })) as unknown as WireDeleted;
+      deleted += page.Deleted;
+      after = page.After;
+    } while (after !== undefined);
+    return deleted;
   }
 
   /** One page of the keys under a prefix, at one moment. */
@@ -151,6 +194,11 @@ interface WirePage {
   readonly More?: boolean;
   readonly After?: string;
   readonly Rev: number;
+}
+
+interface WireDeleted {
+  readonly Deleted: number;
+  readonly After?: string;
 }
 
 function first({ set }: BatchResult): SetResult {

@@ -1,6 +1,7 @@
 /** Sends the calls that do not wait through the call queue: batches as batches, the rest as REST calls. */
 import { ttlMsMax } from '../shared/limits.ts';
-import { fromWire, namesIn, type Batch, type BatchResult } from './batch.ts';
+import { fromWire, heldMsIn } from './batch-from-wire.ts';
+import { namesIn, type Batch, type BatchResult } from './batch.ts';
 import { toWire } from './batch-to-wire.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call, Retry } from './pending-call.ts';
@@ -61,11 +62,13 @@ export class StoreCalls {
       path: `/db/${this.#settings.account}`,
       body: () => text,
       retry: retry ?? (ownId === undefined ? retryOf(batch) : 'idempotent'),
-      waitMs: batch.lock?.wait === undefined ? 0 : durationMs(batch.lock.wait, 'lock.wait', { min: 0 }),
+      waitMs: waitMsOf(batch),
       signal,
     };
     try {
-      return fromWire((await this.#run(call, batch, text)).body);
+      const answer = await this.#run(call, batch, text);
+      await this.#sitOut(answer, signal);
+      return fromWire(answer.body);
     } catch (error) {
       // The reply to our own first attempt was lost. The error holds it.
       if (ownId !== undefined && error instanceof DuplicateRequestError && error.ids.includes(ownId)) {
@@ -101,6 +104,27 @@ export class StoreCalls {
     return this.#queue.run({ ...call, names, batch: text, reads: reads > 0 });
   }
 
+  /** Waits for the rest of the time for which a server that has stopped meanwhile would have held its reply. */
+  async #sitOut({ body, sentAt }: Answer, signal: AbortSignal | undefined): Promise<void> {
+    const heldMs = heldMsIn(body);
+    if (heldMs === 0) return;
+    const { clock } = this.#sender;
+    const restMs = heldMs - clock.since(sentAt);
+    if (restMs <= 0) return;
+    await new Promise<void>((resolve, reject) => {
+      const stop = clock.pause(restMs, () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      });
+      const abort = (): void => {
+        stop();
+        reject(signal!.reason as Error);
+      };
+      if (signal?.aborted === true) abort();
+      else signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
   /** Adds an id with which the batch can be sent again, if it needs one. @returns the id */
   #addId(batch: Batch, wire: Record<string, unknown>): string | undefined {
     if (!this.#settings.retryWrites || !needsId(batch)) return undefined;
@@ -115,6 +139,13 @@ export class StoreCalls {
   }
 }
 
+/** The longest time for which the server may hold its reply. */
+function waitMsOf({ lock, limit }: Batch): number {
+  const lockMs = lock?.wait === undefined ? 0 : durationMs(lock.wait, 'lock.wait', { min: 0 });
+  const limitMs = (limit ?? []).map(({ wait = 0 }, i) => durationMs(wait, `limit[${i}].wait`, { min: 0 }));
+  return Math.max(lockMs, ...limitMs);
+}
+
 /**
  * A batch that takes a lock gets no id: with an id, the server would keep the lock for a retry even after its client
  * has gone. Such a batch can be sent again if it has an owner and does nothing else.
@@ -124,9 +155,11 @@ function needsId(batch: Batch): boolean {
 }
 
 /** Classifies a batch as it stands, without an id of the client. */
-function retryOf({ guard, atomic, set, lock, unlock, idempotency }: Batch): Retry {
+function retryOf({ guard, limit, atomic, set, lock, unlock, idempotency }: Batch): Retry {
   if (idempotency?.mode === 'replay') return 'idempotent';
   if (idempotency !== undefined || atomic?.length || set?.length) return 'unsafe';
+  // What is taken twice for one call was too much at worst, and no limit is exceeded.
+  if (limit?.length) return lock === undefined && unlock === undefined ? 'idempotent' : 'unsafe';
   if (lock !== undefined) return lock.owner !== undefined && unlock === undefined ? 'idempotent' : 'unsafe';
   if (unlock !== undefined) return unlock.fence !== undefined && !guard?.length ? 'idempotent' : 'unsafe';
   return 'safe';

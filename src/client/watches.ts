@@ -8,7 +8,8 @@
  * far that the server's history no longer reaches back to its position, another list replaces the missed commits.
  */
 import { showCallers } from './caller.ts';
-import { entryOf, type Entry, type WireEntry } from './batch.ts';
+import { entryOf, type WireEntry } from './batch-from-wire.ts';
+import type { Entry } from './batch.ts';
 import type { CallSender } from './call-sender.ts';
 import { anId, anInteger, gotText, invalid } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';

@@ -39,7 +39,11 @@ export class TokenIndex {
   find(authorization: string | undefined): Access | undefined {
     if (authorization === undefined) return undefined;
     const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-    if (token === undefined) return undefined;
+    return token === undefined ? undefined : this.findToken(token);
+  }
+
+  /** As `find`, by the token itself. */
+  findToken(token: string): Access | undefined {
     const hex = hash('sha256', token, 'hex');
     const known = this.#byHash.get(hex);
     return known !== undefined && timingSafeEqual(known.digest, Buffer.from(hex, 'hex')) ? known.access : undefined;

@@ -135,6 +135,11 @@ const accountSchema = Type.Object(
 
 const section = { ...closed, expected: 'an object' };
 
+const pemFile = Type.String({ minLength: 1, expected: 'a path of a file in PEM' });
+const tlsSchema = Type.Optional(
+  Type.Object({ cert: pemFile, key: pemFile }, { ...closed, expected: '{cert, key}: paths of files in PEM' }),
+);
+
 export const configSchema = Type.Object(
   {
     listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port' })),
@@ -145,6 +150,7 @@ export const configSchema = Type.Object(
       Type.Object(
         {
           threads: threadsUpTo(64),
+          fast_lane: Type.Optional(Type.Boolean({ expected: 'true or false' })),
           hosts: Type.Optional(
             Type.Array(
               Type.String({
@@ -158,6 +164,15 @@ export const configSchema = Type.Object(
           request_timeout_ms: timeout,
           keep_alive_timeout_ms: timeout,
           write_timeout_ms: timeout,
+        },
+        section,
+      ),
+    ),
+    resp: Type.Optional(
+      Type.Object(
+        {
+          listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port, or "" for none' })),
+          tls: tlsSchema,
         },
         section,
       ),
@@ -218,12 +233,20 @@ export interface Config {
   readonly tokens: readonly TokenConfig[];
   readonly http: {
     readonly threads: number;
+    /** Plain requests pass Node's HTTP server by. */
+    readonly fast_lane: boolean;
     /** Names under which a server without tokens is served, besides loopback addresses. */
     readonly hosts: readonly string[];
     readonly header_timeout_ms: number;
     readonly request_timeout_ms: number;
     readonly keep_alive_timeout_ms: number;
     readonly write_timeout_ms: number;
+  };
+  readonly resp: {
+    /** Absent: no door for Redis clients. */
+    readonly listen: Listen | undefined;
+    /** PEM; absent: no TLS. */
+    readonly tls: { readonly cert: string; readonly key: string } | undefined;
   };
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
@@ -239,12 +262,14 @@ export const configDefaults = {
   tokens: [],
   http: {
     threads: 'auto',
+    fast_lane: true,
     hosts: [],
     header_timeout_ms: 10_000,
     request_timeout_ms: 60_000,
     keep_alive_timeout_ms: 72_000,
     write_timeout_ms: 30_000,
   },
+  resp: { listen: '' },
   limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },

@@ -14,7 +14,7 @@ import { FrontEnd, type Backend, type FrontEndOptions } from './front-end.ts';
 export type FrontEndThreadData = Omit<FrontEndOptions, 'log'>;
 
 export type FrontEndFromMain =
-  | { readonly kind: 'listen'; readonly port: number }
+  | { readonly kind: 'listen'; readonly port: number; readonly respPort: number | undefined }
   | { readonly kind: 'serve'; readonly backend: Omit<Backend, 'journalStats'> }
   | { readonly kind: 'drain' }
   | { readonly kind: 'close' }
@@ -48,7 +48,7 @@ const frontEnd = new FrontEnd({
 main.on('message', (message: FrontEndFromMain) => {
   switch (message.kind) {
     case 'listen':
-      return void frontEnd.listen(message.port).then(() => toMain({ kind: 'listening' }));
+      return void listen(message.port, message.respPort).then(() => toMain({ kind: 'listening' }));
     case 'serve':
       frontEnd.serve({ ...message.backend, journalStats });
       return toMain({ kind: 'serving' });
@@ -65,6 +65,11 @@ main.on('message', (message: FrontEndFromMain) => {
 });
 await frontEnd.ready();
 toMain({ kind: 'ready' });
+
+async function listen(port: number, respPort: number | undefined): Promise<void> {
+  await frontEnd.listen(port);
+  if (respPort !== undefined) await frontEnd.listenForRedis(respPort);
+}
 
 function journalStats(): Promise<JournalStats> {
   return new Promise((resolve) => {

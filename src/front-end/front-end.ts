@@ -19,7 +19,7 @@ import { ThreadShardLink } from '../router/shard-link.ts';
 import { assert } from '../shared/assert.ts';
 import { processMs, systemAfter } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
-import { buildApp } from './http/app.ts';
+import { buildApp, frontEndContext, type AppOptions } from './http/app.ts';
 import type { Config } from './config-schema.ts';
 import type { FrontEndLog } from './http/route-context.ts';
 import { ownLimitsOf, type SharedCounters } from './shared-counters.ts';
@@ -28,6 +28,7 @@ import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { onSocketClose } from './http/sockets/on-socket-close.ts';
 import type { FrontEndPorts } from './ports.ts';
+import { RespDoor } from './resp/door.ts';
 
 export interface FrontEndOptions {
   readonly index: number;
@@ -38,6 +39,8 @@ export interface FrontEndOptions {
   readonly counters: SharedCounters;
   /** The URL of the file that reads large bodies. */
   readonly bodyThread: string;
+  /** The URL of the file that runs scripts of Redis clients. */
+  readonly scriptThread: string;
   readonly log: FrontEndLog;
 }
 
@@ -58,6 +61,8 @@ export class FrontEnd {
   readonly #options: FrontEndOptions;
   readonly #app: FastifyInstance;
   readonly #accounts: AccountCounts;
+  /** Absent: there is no door for Redis clients. */
+  readonly #resp: RespDoor | undefined;
   #router: Router | undefined;
   /** Those whose errors are heard. */
   readonly #servers = new WeakSet<Server>();
@@ -69,7 +74,7 @@ export class FrontEnd {
   constructor(options: FrontEndOptions) {
     this.#options = options;
     this.#accounts = new AccountCounts(options.counters.accounts, ownLimitsOf(options.config.accounts));
-    this.#app = buildApp({
+    const appOptions: AppOptions = {
       ...options,
       accounts: this.#accounts,
       dispatcher: this.#lateDispatcher(),
@@ -81,7 +86,15 @@ export class FrontEnd {
           return () => this.#whenStarted.delete(run);
         },
       },
-    });
+    };
+    const context = frontEndContext(appOptions);
+    this.#app = buildApp(appOptions, context);
+    const { listen, tls } = options.config.resp;
+    if (listen !== undefined) {
+      const { config, counters, index } = options;
+      const scriptThread = { url: new URL(options.scriptThread), onFatal: endThread };
+      this.#resp = new RespDoor({ config, listen, tls, context, cursors: counters.cursors, index, scriptThread });
+    }
     this.#watchLoad();
   }
 
@@ -97,6 +110,14 @@ export class FrontEnd {
     const url = await this.#app.listen({ host: listen.host, port, backlog: 4096, ...shared });
     this.#survive(this.#app.server);
     return url;
+  }
+
+  /** @returns the port at which Redis clients are served. @throws EADDRINUSE and its like */
+  async listenForRedis(port: number): Promise<number> {
+    assert(this.#resp !== undefined, 'there is a door for Redis clients');
+    await this.#resp.listen(port, this.#options.config.http.threads > 1);
+    this.#survive(this.#resp.server);
+    return this.#resp.port;
   }
 
   serve({ ports, revisions: sharedRevisions, journalDirectory, journalStats }: Backend): void {
@@ -146,8 +167,11 @@ export class FrontEnd {
 
   async close(): Promise<void> {
     const { server } = this.#app;
-    const deadline = setTimeout(() => server.closeAllConnections(), closeMsMax);
-    await this.#app.close();
+    const deadline = setTimeout(() => {
+      server.closeAllConnections();
+      this.#resp?.closeAllConnections();
+    }, closeMsMax);
+    await Promise.all([this.#app.close(), this.#resp?.close()]);
     clearTimeout(deadline);
   }
 
@@ -158,12 +182,16 @@ export class FrontEnd {
     let refusals = 0;
     const limits = new ConnectionLimits(counters.connections, {
       limits: config.limits,
-      reply: (refused) => rawErrorReply(boot, `${boot}-${index}-c${++refusals}`, refused),
+      reply: (refused, socket) =>
+        this.#resp !== undefined && serverOf(socket) === this.#resp.server
+          ? this.#resp.refusal(refused.message)
+          : rawErrorReply(boot, `${boot}-${index}-c${++refusals}`, refused),
     });
     // Hears of every server of this thread: for `localhost` Fastify makes one for each of its addresses.
     diagnostics.subscribe('net.server.socket', (message) => {
-      const { socket } = message as { socket: Socket & { readonly server?: Server } };
-      if (socket.server !== undefined) this.#survive(socket.server);
+      const { socket } = message as { socket: Socket };
+      const server = serverOf(socket);
+      if (server !== undefined) this.#survive(server);
       metrics.connections(1);
       onSocketClose(socket, () => metrics.connections(-1));
       limits.admit(socket);
@@ -202,6 +230,11 @@ export class FrontEnd {
       stats: () => router().stats(),
     };
   }
+}
+
+/** Node does not document this member. */
+function serverOf(socket: Socket): Server | undefined {
+  return (socket as { readonly server?: Server | null }).server ?? undefined;
 }
 
 /** Thrown outside of any call, it ends this thread, and with it the process. */

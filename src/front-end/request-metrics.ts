@@ -5,25 +5,40 @@
  * Labels are the operation and the status; never a key, an account or anything else that a client can make up.
  *
  *     one row of Float64: broken connections │ open connections │ loop started at │ loop idle for │
+ *                         connections handed over, by reason │
  *                         for each operation: count by status (600), count by bucket (25), seconds
  */
 import { callList, type CallName } from '../protocol/operations/operations.ts';
 import type { Histogram } from '../protocol/stats.ts';
+import { respCommandNames } from './resp/command-names.ts';
 
 /** Requests that are not REST calls. */
 const otherOperations = ['batch', 'batch_array', 'watch', 'watch_stream', 'server', 'unknown'] as const;
 
 type LabelOf<Name extends string> = Name extends `${infer Noun}.${infer Verb}` ? `${Noun}_${Verb}` : never;
-export type Operation = LabelOf<CallName> | (typeof otherOperations)[number];
+type RespLabel = `resp_${string}`;
+export type Operation = LabelOf<CallName> | (typeof otherOperations)[number] | RespLabel;
 
 /** The label of a call: `kv.get` is `kv_get`. */
 export function operationOfCall(name: CallName): Operation {
   return name.replace('.', '_') as Operation;
 }
 
+const unknownCommand: RespLabel = 'resp_unknown';
+const respOperations: ReadonlyMap<string, RespLabel> = new Map(
+  respCommandNames.map((name) => [name, `resp_${name.replace('.', '_')}`]),
+);
+
+/** The label of a command of a Redis client: `dl.lock` is `resp_dl_lock`; undefined: there is no such command. */
+export function operationOfCommand(name: string | undefined): Operation {
+  return respOperations.get(name ?? '') ?? unknownCommand;
+}
+
 export const operations: readonly Operation[] = [
   ...callList.map(([name]) => operationOfCall(name)),
   ...otherOperations,
+  ...respOperations.values(),
+  unknownCommand,
 ];
 
 /** Buckets double from 32 µs to about 268 s; the last one is +Inf. */
@@ -31,7 +46,21 @@ const firstBucketMicros = 32;
 const bucketCount = 25;
 const statusMax = 600;
 
-const cells = { brokenConnections: 0, connections: 1, loopStartedAt: 2, loopIdleMs: 3, operations: 4 };
+/**
+ * Why the fast lane hands a connection to Node's server: the request is none that it takes, or not plain (`head`); its
+ * body is too large (`body`); it does not come to its end (`slow`); the server does not serve (`state`).
+ */
+export const handOvers = ['head', 'body', 'slow', 'state'] as const;
+export type HandOver = (typeof handOvers)[number];
+
+const cells = {
+  brokenConnections: 0,
+  connections: 1,
+  loopStartedAt: 2,
+  loopIdleMs: 3,
+  handOvers: 4,
+  operations: 4 + handOvers.length,
+};
 const operationCells = statusMax + bucketCount + 1;
 const rowCells = cells.operations + operations.length * operationCells;
 const startOf: ReadonlyMap<Operation, number> = new Map(
@@ -72,6 +101,11 @@ export class RequestMetrics {
     this.#own[cells.brokenConnections]! += 1;
   }
 
+  /** Counts a connection that the fast lane has handed to Node's server. */
+  countHandOver(why: HandOver): void {
+    this.#own[cells.handOvers + handOvers.indexOf(why)]! += 1;
+  }
+
   connections(change: 1 | -1): void {
     this.#own[cells.connections]! += change;
   }
@@ -84,6 +118,10 @@ export class RequestMetrics {
 
   get brokenConnections(): number {
     return this.#sum(cells.brokenConnections);
+  }
+
+  handedOver(why: HandOver): number {
+    return this.#sum(cells.handOvers + handOvers.indexOf(why));
   }
 
   /** @param now on the clock of all threads */

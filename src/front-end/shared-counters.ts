@@ -8,6 +8,7 @@ import type { Config } from './config-schema.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RateLimiter, type OwnRates } from './rate-limiter.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { ScanCursors } from './resp/scan-cursors.ts';
 import { allocateClock } from '../shared/clock.ts';
 import { sharedCountBytes } from '../shared/shared-count.ts';
 
@@ -26,6 +27,8 @@ export interface SharedCounters {
   readonly lostLogLines: SharedArrayBuffer;
   /** See `AccountCounts`. */
   readonly accounts: SharedArrayBuffer;
+  /** See `ScanCursors`; empty without a door for Redis clients. */
+  readonly cursors: SharedArrayBuffer;
 }
 
 type Accounts = Config['accounts'];
@@ -35,6 +38,7 @@ export function allocateSharedCounters(config: {
   readonly shards: number;
   readonly limits: Pick<Config['limits'], 'account_requests_per_second'>;
   readonly accounts: Accounts;
+  readonly resp?: Pick<Config['resp'], 'listen'>;
 }): SharedCounters {
   return {
     metrics: RequestMetrics.allocate(config.http.threads),
@@ -44,6 +48,7 @@ export function allocateSharedCounters(config: {
     clock: allocateClock(),
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
     accounts: AccountCounts.allocate(),
+    cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }
 

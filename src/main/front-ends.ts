@@ -6,6 +6,7 @@
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
+import type { Listen } from '../front-end/config-schema.ts';
 import { FrontEnd, type FrontEndOptions } from '../front-end/front-end.ts';
 import type {
   FrontEndFromMain,
@@ -17,7 +18,7 @@ import { withExclusivePort } from './exclusive-port.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
-export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread'>;
+export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread'>;
 
 export class FrontEnds {
   readonly #options: FrontEndsOptions;
@@ -27,27 +28,34 @@ export class FrontEnds {
 
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
     this.#options = options;
-    const bodyThread = workerUrls.bodies.href;
+    const files = { bodyThread: workerUrls.bodies.href, scriptThread: workerUrls.scripts.href };
     const { log, ...rest } = options;
-    const data = { ...rest, bodyThread };
+    const data = { ...rest, ...files };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
       (_, i) => new FurtherFrontEnd({ ...data, index: i + 1 }, log, () => this.#journalStats(), onFatal),
     );
-    this.#first = new FrontEnd({ ...options, bodyThread, index: 0 });
+    this.#first = new FrontEnd({ ...options, ...files, index: 0 });
   }
 
-  /** @returns where they listen, as a URL. @throws EADDRINUSE and its like */
-  async listen(): Promise<string> {
+  /** @returns where they listen: a URL, and the port for Redis clients. @throws EADDRINUSE and its like */
+  async listen(): Promise<{ readonly url: string; readonly respPort: number | undefined }> {
     await Promise.all([this.#first.ready(), ...this.#further.map((one) => one.step('ready'))]);
-    const { http, listen } = this.#options.config;
-    if (http.threads === 1) return this.#first.listen(listen.port);
-    const onWait = (message: string): void => this.#options.log.warn({}, message);
-    const url = await withExclusivePort(listen, () => this.#first.listen(listen.port), { onWait });
+    const { listen, resp } = this.#options.config;
+    const url = await this.#listenFirst(listen, () => this.#first.listen(listen.port));
+    const at = resp.listen;
+    const respPort = at && (await this.#listenFirst(at, () => this.#first.listenForRedis(at.port)));
     // With port 0, all of them use the port that the first one got.
     const port = Number(new URL(url).port);
-    await Promise.all(this.#further.map((one) => one.request({ kind: 'listen', port }, 'listening')));
-    return url;
+    await Promise.all(this.#further.map((one) => one.request({ kind: 'listen', port, respPort }, 'listening')));
+    return { url, respPort };
+  }
+
+  /** Several front ends share a port, which no other process may have. */
+  #listenFirst<T>(where: Listen, listen: () => Promise<T>): Promise<T> {
+    const { config, log } = this.#options;
+    if (config.http.threads === 1) return listen();
+    return withExclusivePort(where, listen, { onWait: (message) => log.warn({}, message) });
   }
 
   async serve(threads: Threads, journalDirectory: string): Promise<void> {

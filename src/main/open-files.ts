@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs';
 import type { Config } from '../front-end/config-schema.ts';
+import { defaultLimits } from '../shared/limits.ts';
 
 /** For the process: the store, the journal, standard streams, and a margin. */
 const filesOfProcess = 64;
@@ -11,6 +12,9 @@ const filesOfProcess = 64;
 const filesOfThread = 16;
 /** One part in as many is left for watches, each of which may read the journal through a file of its own. */
 const historyShare = 8;
+
+/** Whoever has not asked for a number of connections is told of fewer than this. */
+const fewConnections = 10_000;
 
 /** The process may open too few files to serve at all. */
 export class TooFewFiles extends Error {
@@ -54,6 +58,7 @@ export function connectionsFor(filesMax: number | undefined, config: FilesConfig
         `${Math.ceil(((own + 1) * historyShare) / (historyShare - 1))} before it accepts a connection. ${raise}`,
     );
   }
+  if (wanted === defaultLimits.connections_max && left >= fewConnections) return { connectionsMax: left };
   const warning =
     `The process may open ${filesMax} files: at most ${left} connections are accepted. ` +
     `limits.connections_max is ${wanted}, which needs ${needed} files. ${raise} Or set limits.connections_max lower.`;

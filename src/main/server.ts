@@ -74,9 +74,9 @@ async function run(config: Config): Promise<void> {
     { config: { ...config, limits }, boot, version: manifest.version, counters, log },
     goDown,
   );
-  const url = await frontEnds.listen();
+  const { url, respPort } = await frontEnds.listen();
   log.info(
-    { url, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
+    { url, respPort, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
     'Listening; recovering',
   );
 
@@ -86,7 +86,10 @@ async function run(config: Config): Promise<void> {
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory);
   const startMs = Math.round(performance.now() - started);
-  log.info({ url, boot, epoch: counted.epoch, revision: counted.rev, replayed, startMs }, `Serving on ${url}`);
+  log.info(
+    { url, respPort, boot, epoch: counted.epoch, revision: counted.rev, replayed, startMs },
+    `Serving on ${url}`,
+  );
 
   stop = () => {
     stop = stoppingAlready;

@@ -6,5 +6,6 @@ export const workerUrls = {
   checkpoint: threadFile(import.meta.url, '../storage/checkpoint/checkpoint-thread'),
   frontEnd: threadFile(import.meta.url, '../front-end/front-end-thread'),
   journal: threadFile(import.meta.url, '../journal/journal-thread'),
+  scripts: threadFile(import.meta.url, '../front-end/resp/scripts/script-thread'),
   shard: threadFile(import.meta.url, '../shard-worker/shard-thread'),
 } as const;

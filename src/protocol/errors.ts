@@ -35,7 +35,7 @@ export const errorCodes = {
     retryable: false,
     meaning: 'A key does not have the version that the request named.',
   },
-  precondition_failed: { status: 409, retryable: false, meaning: 'An Exists or IfEq condition does not hold.' },
+  precondition_failed: { status: 409, retryable: false, meaning: 'An Exists, Equals or IfEq condition does not hold.' },
   overflow: { status: 409, retryable: false, meaning: 'A counter or sequence would leave the range ±(2^53−1).' },
   out_of_bounds: { status: 409, retryable: false, meaning: 'An Add would take a counter beyond its Floor or Ceil.' },
   duplicate_request: {
@@ -79,6 +79,11 @@ export const errorCodes = {
     status: 429,
     retryable: true,
     meaning: 'The account uses more than its limit of requests or mutexes; `Quota` and `Limit` name it.',
+  },
+  limited: {
+    status: 429,
+    retryable: true,
+    meaning: 'A rate limit has less left than was asked for; `RetryAfterMs` says when it has so much.',
   },
   internal: {
     status: 500,

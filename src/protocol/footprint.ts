@@ -26,7 +26,8 @@ export function batchKeys(batch: Batch): string[] {
   const keys: string[] = [];
   for (const name of sectionNames) {
     if (batch[name] === undefined) continue;
-    const { key } = sections[name];
+    const { key, prefix } = sections[name];
+    if (prefix !== undefined) continue;
     for (const operation of operationsOf(batch, name)) keys.push(key(operation));
   }
   if (batch.idempotency !== undefined) keys.push(...batch.idempotency.ids);
@@ -36,7 +37,10 @@ export function batchKeys(batch: Batch): string[] {
 /** What a transaction would have to hold for this command. Mutexes live in memory, apart from all else. */
 export function footprintOf(command: Command): Footprint {
   const { account } = command;
-  if (command.kind === 'batch') return { names: batchKeys(command).map((key) => nameOf(account, key)) };
+  if (command.kind === 'batch') {
+    const names = batchKeys(command).map((key) => nameOf(account, key));
+    return command.clear === undefined ? { names } : { names, prefix: nameOf(account, command.clear.prefix) };
+  }
   const spec = specOf(command);
   if ('prefix' in spec) return { names: [], prefix: nameOf(account, spec.prefix(command as never)) };
   return { names: spec.apart === true ? [] : spec.keys(command as never).map((key) => nameOf(account, key)) };

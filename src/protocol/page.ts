@@ -1,6 +1,7 @@
 /** Pages of a list, and how the pages of several shards are merged. */
 import type { Revision } from './ids.ts';
 import { commands, type ListCommand } from './operations/operations.ts';
+import { kinds, type Effect } from './record.ts';
 import type { Reply } from './replies.ts';
 
 export interface Row {
@@ -26,6 +27,15 @@ export function mergePages(pages: readonly Page[], limit: number): Page {
     .toSorted((a, b) => compareKeys(a.key, b.key));
   if (rows.length > limit) return { rows: rows.slice(0, limit), after: rows[limit - 1]!.key };
   return end === undefined ? { rows } : { rows, after: end };
+}
+
+/** Returns the effects of a page that ends with this key: those on later keys belong to the next. */
+export function upToKey<Pending extends Pick<Effect, 'kind' | 'key'>>(
+  pending: readonly Pending[],
+  last: string | undefined,
+): readonly Pending[] {
+  if (last === undefined) return pending;
+  return pending.filter(({ kind, key }) => kind !== kinds.kv || compareKeys(key, last) <= 0);
 }
 
 /** Renders a page. `More` is true if there may be more; then `After` continues the list. */

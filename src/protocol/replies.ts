@@ -18,6 +18,8 @@ export interface Reply {
   readonly replayed?: true;
   /** The reply grants a lock (it does not extend one). The grant is returned if the client has disconnected. */
   readonly grant?: Grant;
+  /** The reply is held for so long: a slot of a rate limit that the request has taken begins then. */
+  readonly heldMs?: number;
 }
 
 export interface Grant {

@@ -6,10 +6,17 @@ import { ownerOf } from '../protocol/partition.ts';
 
 export function shardsOf(command: Command, shards: number): number[] {
   if (shards === 1) return [0];
-  if (command.kind === 'batch') return owners(command.account, batchKeys(command), shards);
+  if (command.kind === 'batch') {
+    if (command.clear !== undefined) return allOf(shards);
+    return owners(command.account, batchKeys(command), shards);
+  }
   const spec = specOf(command);
-  if ('prefix' in spec) return Array.from({ length: shards }, (_, shard) => shard);
+  if ('prefix' in spec) return allOf(shards);
   return owners(command.account, spec.keys(command as never), shards);
+}
+
+function allOf(shards: number): number[] {
+  return Array.from({ length: shards }, (_, shard) => shard);
 }
 
 export function owners(account: AccountId, keys: readonly string[], shards: number): number[] {

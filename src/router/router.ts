@@ -89,6 +89,8 @@ export class Router implements Dispatcher {
   readonly #transactionAnswers = new InFlightTable<TransactionAsked>(() => this.#newId());
   readonly #statsAnswers = new Map<number, (stats: ShardStats) => void>();
   readonly #closeAnswers = new Map<number, () => void>();
+  /** Replies that are held for a rate limit: what ends each hold early. */
+  readonly #held = new Map<number, () => void>();
   #nextId = 0;
   #transactions = 0;
   #draining = false;
@@ -230,6 +232,8 @@ export class Router implements Dispatcher {
     this.#keyWatches.drain();
     this.#options.prefixWatches.drain();
     this.#options.links.forEach((_, shard) => this.#send(shard, { kind: 'drain' }));
+    // They say for how long they would have been held: their clients wait for the rest themselves.
+    for (const letGo of this.#held.values()) letGo();
     if (!this.#isIdle) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
@@ -328,9 +332,25 @@ export class Router implements Dispatcher {
    * CPU.
    */
   #finish(id: number, reply: Reply): void {
+    if (reply.heldMs !== undefined) return this.#hold(id, reply, reply.heldMs);
     const { defer } = this.#options;
     if (reply.grant?.waited === true) defer(() => defer(() => this.#answer(id, reply)));
     else this.#answer(id, reply);
+  }
+
+  #hold(id: number, reply: Reply, heldMs: number): void {
+    const request = this.#inFlight.get(id);
+    if (this.#draining || request?.cancelled === true || request?.sink.disconnected === true)
+      return this.#answer(id, reply);
+    const answer = (): void => {
+      this.#held.delete(id);
+      this.#answer(id, reply);
+    };
+    const stop = this.#options.after(heldMs, answer);
+    this.#held.set(id, () => {
+      stop();
+      answer();
+    });
   }
 
   #answer(id: number, reply: Reply): void {
@@ -358,6 +378,8 @@ export class Router implements Dispatcher {
     const request = this.#inFlight.get(id);
     if (request === undefined || request.cancelled) return;
     request.cancelled = true;
+    const letGo = this.#held.get(id);
+    if (letGo !== undefined) return letGo();
     this.#send(request.shard, { kind: 'cancel', id, account: request.use.account });
   }
 
@@ -389,6 +411,8 @@ export class Router implements Dispatcher {
       cancel: () => {
         if (this.#inFlight.get(id) === undefined || request.cancelled) return;
         request.cancelled = true;
+        const letGo = this.#held.get(id);
+        if (letGo !== undefined) return letGo();
         coordinator.cancel();
       },
     };

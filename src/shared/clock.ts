@@ -52,6 +52,11 @@ export function wallMs(): number {
   return Date.now();
 }
 
+/** Returns a time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`. */
+export function httpDate(unixMs: number): string {
+  return new Date(unixMs).toUTCString();
+}
+
 /**
  * Milliseconds of a monotonic clock that all threads of the process share. `performance.now` counts from the start of
  * each thread.

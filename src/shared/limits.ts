@@ -136,6 +136,14 @@ export const watchWaitMsDefault = 30 * 1000;
 /** KV and idempotency records may live for ten years; longer is almost certainly a mistake in the unit. */
 export const ttlMsMax = 10 * 366 * 24 * 60 * 60 * 1000;
 export const idempotencyTtlMsDefault = 24 * 60 * 60 * 1000;
+/** `Rate`, `Per`, and `Burst` and `Cost` of a rate limit. */
+export const limitRateMax = 1_000_000_000;
+export const limitPerMsMax = 31 * 24 * 60 * 60 * 1000;
+export const limitAmountMax = 1_000_000_000;
+/** The latest end of a key that Redis clients give: what the journal has six bytes for. */
+export const tillMsMax = 2 ** 48 - 1;
+/** Bytes of values that the Redis operations of one batch take apart or put together: tens of milliseconds at most. */
+export const opsBytesMax = 8 * 1024 * 1024;
 /** Nesting of a JSON value. */
 export const valueDepthMax = 128;
 /** Entries of one page of a list, and events of one prefix watch. */
@@ -148,6 +156,8 @@ export const pageBytesMax = 1024 * 1024;
 /** Bytes of the values in one reply; the batches of an array body share four times as much. */
 export const replyBytesMax = 16 * 1024 * 1024;
 export const arrayReplyBytesMax = 64 * 1024 * 1024;
+/** Bytes of the values that one batch merges into, or one value of the largest size: each is parsed and written anew. */
+export const mergedBytesMax = 4 * 1024 * 1024;
 /** Bytes that the expiry of entries adds to one commit before it begins another. */
 export const expiryCommitBytesMax = 256 * 1024;
 /** Ended leases that a lock remembers, so that a repeated unlock gets a correct answer. */

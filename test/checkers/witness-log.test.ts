@@ -78,7 +78,7 @@ class WrongOnce extends CoreServer {
     this.asked = command;
     const before = this.log.length;
     const answers = instead.map((call) => super.ask(call));
-    this.mattered = this.log.length > before;
+    this.mattered = this.log.length >= before + instead.length;
     return answers.at(-1)!;
   }
 }
@@ -110,8 +110,9 @@ for (const [what, wrong] of Object.entries(done)) {
     }
     t.diagnostic(JSON.stringify(counts));
     assert.ok(counts.tried >= 10, 'it was done wrong');
-    // A condition may have held all the same.
-    const least = what === 'it without its condition' ? 10 : counts.tried;
+    // A condition may have held all the same, and another may have forced the same lock right behind.
+    const unseen = what === 'it by force' ? 2 : 0;
+    const least = what === 'it without its condition' ? 10 : counts.tried - unseen;
     assert.ok(counts.caught >= least, JSON.stringify(counts));
   });
 }

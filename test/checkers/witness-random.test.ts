@@ -66,6 +66,11 @@ const mutations: Readonly<Record<string, Mutation>> = {
   'a counter': (body) => changeFirst(body, 'Atomic', (item) => ({ ...item, Value: Number(item.Value) + 1 })),
   'an old counter': (body) =>
     changeFirst(body, 'Atomic', (item) => (item.Old === undefined ? undefined : { ...item, Old: item.Old + 1 })),
+  'a limit': (body) => {
+    return body['ResetMs'] === undefined || body.Code !== undefined
+      ? changeFirst(body, 'Limit', withOneMore)
+      : withOneMore(body);
+  },
   'a sequence': (body) =>
     body['To'] === undefined
       ? undefined
@@ -84,7 +89,15 @@ const mutations: Readonly<Record<string, Mutation>> = {
   },
 };
 
-function changeFirst(body: Body, member: 'KV' | 'Atomic', change: (item: Body) => Body | undefined): Body | undefined {
+function withOneMore(item: Body): Body {
+  return { ...item, Left: Number(item['Left']) + 1 };
+}
+
+function changeFirst(
+  body: Body,
+  member: 'KV' | 'Limit' | 'Atomic',
+  change: (item: Body) => Body | undefined,
+): Body | undefined {
   const [item, ...rest] = body[member] ?? [];
   const changed = item && change(item);
   return changed && { ...body, [member]: [changed, ...rest] };

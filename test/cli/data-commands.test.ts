@@ -86,11 +86,36 @@ test('counter and seq: print values; a condition that does not hold exits with 1
   await prints(t, ['counter', 'set', 'c', '7', '--if-eq', '1'], { url }, 1);
   await prints(t, ['counter', 'add', 'c', 'many'], { url }, 64);
   assert.equal(await counter('reset', 'c'), '7');
+  await counter('add', 'windows/a', '2', '--ttl', '1h');
+  assert.match(await counter('list', 'windows/'), /^COUNTER +VALUE\nwindows\/a +2$/);
+  assert.match(await counter('list', '--json'), /^{"Key":"windows\/a","Value":2,"TillMs":\d+}$/);
+  await prints(t, ['kv', 'put', '-j', 'merged', '{"a":1,"b":2}'], { url });
+  await prints(t, ['kv', 'merge', 'merged', '{"a":null,"c":{"d":3}}'], { url });
+  assert.equal(await prints(t, ['kv', 'get', 'merged'], { url }), '{"b":2,"c":{"d":3}}\n');
+  await prints(t, ['kv', 'merge', 'merged', '{'], { url }, 64);
+  assert.equal(await prints(t, ['kv', 'del', '--prefix', 'mer'], { url }), '1\n');
+  await prints(t, ['kv', 'del'], { url }, 64);
+  await prints(t, ['kv', 'del', 'a', '--all'], { url }, 64);
   assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
   assert.equal(await prints(t, ['seq', 'next', 's', '--block', '3'], { url }), '2 4\n');
   assert.equal(await prints(t, ['seq', 'get', 's', '--json'], { url }), '{"Key":"s","Value":4}\n');
   await prints(t, ['seq', 'reset', 's'], { url });
   assert.equal(await prints(t, ['seq', 'next', 's'], { url }), '1\n');
+});
+
+test('limit: prints what is left; exits with 1 when there is too little', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const limit = (code: number, ...args: string[]): Promise<string> =>
+    prints(t, ['limit', 'api', '--rate', '2', '--per', '1h', ...args], { url }, code);
+  assert.equal(await limit(0), '1\n');
+  assert.equal(await limit(0, '--cost', '0'), '1\n');
+  assert.equal(await limit(1, '--cost', '2'), '');
+  assert.equal(await limit(0, '--burst', '20', '--cost', '5'), '14\n');
+  assert.match(await limit(1, '--cost', '2', '--json'), /^{"Key":"api","Allowed":false,"Left":0,/);
+  await limit(64, '--cost', '3');
+  await prints(t, ['limit', 'api', '--rate', 'many'], { url }, 64);
+  await prints(t, ['limit', 'api'], { url }, 64);
+  assert.equal(await prints(t, ['limit', 'slow', '--rate', '20', '--burst', '1', '--wait', '5s'], { url }), '0\n');
 });
 
 test('batch: reads JSON of the HTTP API and prints its reply, for an array too', async (t) => {

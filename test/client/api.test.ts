@@ -119,6 +119,40 @@ test('large values travel and come back, many at once', async () => {
   await assert.rejects(client.kv.set('too large', 'x'.repeat(70_000)), { code: 'too_large' });
 });
 
+test('values are merged, compared and shown as they were; counters are listed and end', async () => {
+  const client = connect();
+  await client.kv.set('profile', { name: 'Ada', tags: ['a'], old: 1 });
+  await client.kv.merge('profile', { tags: ['b'], old: null, address: { city: 'London' } });
+  const merged = { name: 'Ada', tags: ['b'], address: { city: 'London' } };
+  assert.deepEqual((await client.kv.get('profile'))?.value, merged);
+  const { set, atomic } = await client.batch({
+    check: [{ key: 'profile', equals: { address: { city: 'London' }, tags: ['b'], name: 'Ada' } }],
+    atomic: [{ key: 'windows/1', add: 3, ttl: '1h' }],
+    set: [
+      { key: 'profile', value: 'gone', old: true },
+      { key: 'nothing before', merge: { a: 1 }, old: true },
+    ],
+  });
+  assert.deepEqual(set[0]?.old?.value, merged);
+  assert.deepEqual(['old' in set[1]!, set[1]!.old], [true, undefined]);
+  assert.ok(atomic[0]!.till! > Date.now());
+  await client.batch({ check: [{ counter: 'windows/1', equals: 3 }], get: ['profile'] });
+  await assert.rejects(client.batch({ check: [{ counter: 'windows/1', equals: 2 }] }), PreconditionFailedError);
+  await assert.rejects(client.batch({ check: [{ key: 'profile', equals: null }] }), PreconditionFailedError);
+  await client.counter.add('windows/2', 1, { ttl: '1h' });
+  for (const key of ['below/1', 'below/2']) await client.kv.set(key, 1);
+  assert.equal(await client.kv.deletePrefix('below/'), 2);
+  await assert.rejects(client.kv.deletePrefix(''), /prefix: expected at least one character, or all, got ""/);
+  const listed = await Array.fromAsync(client.counter.list('windows/', { limit: 1 }));
+  assert.deepEqual(
+    listed.map(({ key, value, till }) => [key, value, typeof till]),
+    [
+      ['windows/1', 3, 'number'],
+      ['windows/2', 1, 'number'],
+    ],
+  );
+});
+
 test('an addition keeps within its floor and ceil, and a check of existence refuses the whole batch', async () => {
   const client = connect();
   assert.equal(await client.counter.add('stock', 3, { ceil: 3 }), 3);

@@ -50,6 +50,7 @@ const calls: Readonly<Record<string, (client: DragonLock) => unknown>> = {
   'watch.keys': ({ watch }) => watch.keys([{ key: 'k', version: 1 }]),
   'watch.prefix': ({ watch }) => watch.prefix(''),
   batch: (client) => client.batch({ set: [{ key: 'k', value: 1 }] }),
+  limit: (client) => client.limit('g', { rate: 1 }),
   lock: (client) => client.lock('l'),
   withLock: (client) => client.withLock('l', run),
   mutex: (client) => client.mutex('l'),

@@ -10,6 +10,7 @@ import type { Violation } from '../support/checkers/history.ts';
 import { searchKeys } from '../support/checkers/key-histories.ts';
 import { checkToldChanges, commitsIn } from '../support/checkers/told-changes.ts';
 import { checkWatches } from '../support/checkers/watch-validators.ts';
+import { takingsIn, windowExceeded } from '../support/checkers/limit-windows.ts';
 import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { mayExpire } from '../support/http-commands.ts';
 import { HttpRecorder } from '../support/http-recorder.ts';
@@ -50,6 +51,7 @@ trial(
     const kept = streams.filter(({ after }) => after >= all.after);
     const watches = checkWatches([...kept, all], commitsIn(all));
     const search = searchKeys(history, { mayExpire });
+    const takings = takingsIn(history.operations);
     const { operations, compared, unknown, violations } = witness;
     const undecided = violations.filter(({ verdict }) => verdict === 'undecided').length;
     const report = {
@@ -61,6 +63,7 @@ trial(
       searched: search.searched,
       'search undecided': search.undecided,
       'calls searched': search.calls,
+      takings: takings.length,
       deaths: deaths.length,
       streams: kept.length,
       recovered: told.recovered,
@@ -74,6 +77,8 @@ trial(
     assertNone('the watch against the answers', told.violations);
     assertNone('the watch validators', watches);
     assert.deepEqual(search.violations, [], 'the search for a linearization');
+    assert(takings.length > 20, 'limits were taken from');
+    assert.equal(windowExceeded(takings, clockToleranceMs), undefined, 'I32');
     assert(counts.unanswered > 0 && counts.resumed > 0 && kept.length > 0, 'the load met what it is for');
     assert(search.searched > 20 && search.undecided <= search.searched * 0.2, 'most searches come to an end');
     assert(undecided <= 2 + (unknown.happened + unknown.unseen) * 0.05, `${undecided} answers are undecided`);
@@ -81,6 +86,8 @@ trial(
 );
 
 const keepBytes = 1 << 30;
+/** Between the clock of the test and the server's, which counts whole milliseconds and may begin again at a start. */
+const clockToleranceMs = 25;
 
 /** All failpoints and as many kills, or a few of both. */
 function deathsOf({ random }: Trial): Death[] {

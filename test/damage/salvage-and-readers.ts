@@ -13,7 +13,8 @@ import { JournalDirectory } from '../../src/journal/file/journal-directory.ts';
 import { FileJournalTail, readRecords } from '../../src/journal/file/journal-reader.ts';
 import { revisionJump } from '../../src/journal/file/leap.ts';
 import { carryOut, planSalvage } from '../../src/journal/file/salvage.ts';
-import { segmentHeaderBytes } from '../../src/journal/file/segment.ts';
+import { headerOrFault } from '../../src/journal/file/log-heads.ts';
+import { decodeSegmentHeader, segmentHeaderBytes, UnsupportedFormat } from '../../src/journal/file/segment.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import { directory, recover } from '../journal/file/journal-fixture.ts';
 import { sectorBytes, type FaultDisk } from '../support/fault-disk.ts';
@@ -56,12 +57,23 @@ export async function salvageAndRead(random: SeededRandom, count: number): Promi
     const highest = Math.min(log.last, lowest + random.below(40));
     try {
       read({ log, disk: diskOf(files) }, random, done);
+      if (looksNewer(files)) continue;
       await salvage({ log, disk: diskOf(files), lowest, highest }, done);
     } catch (error) {
       throw damaged(`${what}; checkpoints up to ${lowest} and ${highest}`, files, error);
     }
   }
   return done;
+}
+
+/**
+ * Two flips in one header can make it look like one of a later version, whose checksum nobody knows. Neither a server
+ * nor a salvage touches those.
+ */
+function looksNewer(files: readonly { readonly file: string; readonly bytes: Buffer }[]): boolean {
+  return files.some(
+    ({ file, bytes }) => headerOrFault(() => decodeSegmentHeader(bytes, file)) instanceof UnsupportedFormat,
+  );
 }
 
 /** @returns what was done */

@@ -7,6 +7,8 @@ import { readDoc } from '../docs/markdown.ts';
 
 const config = { shards: 3, http: { threads: 4 }, limits: configDefaults.limits };
 
+const asked = { ...config, limits: { ...config.limits, connections_max: 99_999 } };
+
 test('the limit of open files is read', () => {
   assert.ok(openFilesMax()! > 0);
 });
@@ -23,7 +25,14 @@ test('with fewer files fewer connections are accepted, and the warning says what
   assert.match(warning!, /may open 4096 files: at most 3376 connections/);
   const needed = Number(/which needs (\d+) files/.exec(warning!)![1]);
   assert.deepEqual(connectionsFor(needed, config), { connectionsMax: 100_000 }, 'what it says is enough');
-  assert.ok(connectionsFor(needed - 2, config).warning !== undefined);
+  assert.ok(connectionsFor(needed - 200, asked).warning !== undefined);
+});
+
+test('who has not asked for a number of connections is warned of few only', () => {
+  assert.equal(connectionsFor(65_536, config).warning, undefined);
+  assert.ok(connectionsFor(65_536, config).connectionsMax < 65_536);
+  assert.ok(connectionsFor(8192, config).warning !== undefined);
+  assert.ok(connectionsFor(65_536, asked).warning !== undefined);
 });
 
 test('with too few files for the server itself it cannot start', () => {

@@ -27,6 +27,12 @@ const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 const pipelines = 'test/front-end/http/sockets/pipelines.test.ts';
 
+const lane = 'src/front-end/http/lane';
+const fuzzedLane = {
+  file: 'test/front-end/http/lane/request-reader.test.ts',
+  test: 'lane: what it takes, and what it leaves, is what Node’s parser reads',
+};
+
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
   {
@@ -448,11 +454,134 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'beyond is overflow and changes nothing' },
   },
   {
+    name: 'an operation that Redis would refuse undoes those before it',
+    file: `${core}/operations/string-op.ts`,
+    find: "  if (typeof added === 'string') return errorOf(added);\n  return put(evaluation, key, { value: added.json, till: current?.till ?? 0 }) ?? `:${added.sum}`;\n",
+    replace:
+      "  if (typeof added === 'string') evaluation.fail(failure('overflow', added));\n  if (typeof added === 'string') return errorOf(added);\n  return put(evaluation, key, { value: added.json, till: current?.till ?? 0 }) ?? `:${added.sum}`;\n",
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'undoes none of the others' },
+  },
+  {
+    name: 'operations of one batch do not see each other',
+    file: `${core}/operations/string-op.ts`,
+    find: '  if (pending === undefined) return evaluation.entry(kinds.kv, key);\n',
+    replace: "  if (pending === undefined || key !== '') return evaluation.entry(kinds.kv, key);\n",
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'operations see what those before them did' },
+  },
+  {
+    name: 'a number loses its time to live when it is added to',
+    file: `${core}/operations/string-op.ts`,
+    find: 'return put(evaluation, key, { value: added.json, till: current?.till ?? 0 }) ?? `:${added.sum}`;',
+    replace: 'return put(evaluation, key, { value: added.json, till: 0 }) ?? `:${added.sum}`;',
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'any operations on any values' },
+  },
+  {
+    name: 'a batch may take values apart without end',
+    file: `${core}/operations/string-op.ts`,
+    find: '  if (evaluation.opsBytes <= opsBytesMax) return true;\n',
+    replace: '  if (evaluation.opsBytes >= 0) return true;\n',
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: 'takes apart and puts together too much' },
+  },
+  {
+    name: 'a value is compared as JSON and not as what it is',
+    file: `${core}/operations/string-op.ts`,
+    find: 'return a === b || (spend(evaluation, a, b) && bytesOfJson(a).equals(bytesOfJson(b)));',
+    replace: 'return a === b;',
+    caughtBy: { file: `${tests}/core/string-ops.test.ts`, test: '5 and "5" are equal' },
+  },
+  {
+    name: 'a condition of a Redis client is lost on its way to the shard',
+    file: 'src/protocol/wire/ops-wire.ts',
+    find: '  if (condition === undefined && till === undefined && old === undefined) {',
+    replace: '  if (till === undefined && old === undefined) {',
+    caughtBy: { file: 'test/protocol/wire/shard-wire.test.ts', test: 'every operation arrives as it was sent' },
+  },
+  {
     name: 'a floor is not looked at',
     file: `${core}/operations/counter.ts`,
     find: '  if (floor !== undefined && n < 0 && value < floor)',
     replace: '  if (floor === undefined && n < 0 && value < 0)',
     caughtBy: { file: `${tests}/core/counters.test.ts`, test: 'would pass its floor or ceil changes nothing' },
+  },
+  {
+    name: 'a limit takes more at once than its burst',
+    file: `${core}/operations/limit.ts`,
+    find: 'before.taken + costMicros - burstMicros, before.taken)',
+    replace: 'before.taken - burstMicros, before.taken)',
+    caughtBy: { file: `${tests}/core/limits.test.ts`, test: 'takes its burst at once, then refuses' },
+  },
+  {
+    name: 'what comes back of a limit is rounded up',
+    file: `${core}/operations/limit.ts`,
+    find: '  return -dividedDown(-amount,',
+    replace: '  return dividedDown(amount,',
+    caughtBy: { file: `${tests}/core/limits.test.ts`, test: 'I32: in no window' },
+  },
+  {
+    name: 'a limit does not see what its own batch has taken',
+    file: `${core}/operations/limit.ts`,
+    find: '  if (pending !== undefined) return',
+    replace: '  if (pending === null) return',
+    caughtBy: { file: `${tests}/core/limits.test.ts`, test: 'all of a batch or nothing' },
+  },
+  {
+    name: 'a slot of a limit comes back before it begins',
+    file: `${core}/operations/limit.ts`,
+    find: 'Math.max(before.taken, heldMs * microsPerMs) + costMicros',
+    replace: 'before.taken + costMicros',
+    caughtBy: { file: `${tests}/core/limits.test.ts`, test: 'I32: in no window' },
+  },
+  {
+    name: 'a reply is not held for its slot',
+    file: 'src/router/router.ts',
+    find: '    if (reply.heldMs !== undefined) return this.#hold(id, reply, reply.heldMs);\n',
+    replace: '',
+    caughtBy: { file: 'test/router/held-replies.test.ts', test: 'held until its slot begins' },
+  },
+  {
+    name: 'a held reply outlives its client',
+    file: 'src/router/router.ts',
+    find: '    if (letGo !== undefined) return letGo();\n    this.#send(',
+    replace: '    this.#send(',
+    caughtBy: { file: 'test/router/held-replies.test.ts', test: 'a client that has gone is forgotten at once' },
+  },
+  {
+    name: 'values are compared as text',
+    file: `${core}/operations/json-values.ts`,
+    find: '  return a === b || (a.length === b.length && isEqual(JSON.parse(a), JSON.parse(b)));',
+    replace: '  return a === b;',
+    caughtBy: { file: `${tests}/core/values.test.ts`, test: 'the order of members makes no difference' },
+  },
+  {
+    name: 'each addition moves the end of its counter',
+    file: `${core}/operations/counter.ts`,
+    find: '    const till = before !== undefined ? before.till : ttlMs',
+    replace: '    const till = before !== undefined && ttlMs === undefined ? before.till : ttlMs',
+    caughtBy: { file: `${tests}/core/values.test.ts`, test: 'the TTL of a counter counts when the counter is made' },
+  },
+  {
+    name: 'a merge loses the end of its key',
+    file: `${core}/operations/kv.ts`,
+    find: '(before?.value === undefined ? 0 : before.till)',
+    replace: '0',
+    caughtBy: { file: `${tests}/core/values.test.ts`, test: 'keeps the end of the key' },
+  },
+  {
+    name: 'a shard deletes more of a prefix than its page',
+    file: `${core}/transaction.ts`,
+    find: 'seal(upToKey(hold.pending, last), rev, stored)',
+    replace: 'seal(hold.pending, rev, stored)',
+    caughtBy: {
+      file: 'test/router/transaction/clears-over-shards.test.ts',
+      test: 'a page is one commit of exactly its keys',
+    },
+  },
+  {
+    name: 'a page of a deletion does not hold its prefix',
+    file: 'src/protocol/footprint.ts',
+    find: 'return command.clear === undefined ? { names }',
+    replace: 'return command.format !== undefined ? { names }',
+    caughtBy: { file: 'test/router/transaction/clears-over-shards.test.ts', test: 'before the page or after it' },
   },
   {
     name: 'keys of one name in two accounts are one',
@@ -580,7 +709,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/apply.ts`,
     find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '2,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in its queue',
@@ -683,7 +812,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a replay ignores that the payload is another',
     file: `${core}/batch/stored-reply.ts`,
-    find: 'const same = before.fingerprint === undefined || before.fingerprint === fingerprint;',
+    find: 'const same = unknown || before.fingerprint === fingerprint;',
     replace: 'const same = fingerprint.length > 0;',
     caughtBy: { file: `${tests}/core/idempotency.test.ts`, test: 'another payload is 422' },
   },
@@ -1260,5 +1389,56 @@ export const seededBugs: readonly SeededBug[] = [
     find: '    this.#asked = false;\n',
     replace: '',
     caughtBy: { file: `${tests}/epoch-exchange.test.ts`, test: 'each time that its fences are low' },
+  },
+
+  // The fast lane: it reads what Node's parser would read.
+  {
+    name: 'the fast lane takes a header that is given twice',
+    file: `${lane}/head-reader.ts`,
+    find: 'if (headers[name] !== undefined) return undefined;',
+    replace: '',
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes any version',
+    file: `${lane}/request-line.ts`,
+    find: "    if (!text.startsWith(version, end)) return text.length < end + version.length ? 'incomplete' : 'unusual';\n",
+    replace: "    if (!text.startsWith('\\r\\n', end + version.length - 2)) return 'unusual';\n",
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a blank before a colon',
+    file: `${lane}/head-reader.ts`,
+    find: String.raw`+):([\t -~]*)`,
+    replace: String.raw`+)[\t ]*:([\t -~]*)`,
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a request with Transfer-Encoding',
+    file: `${lane}/head-reader.ts`,
+    find: "  'transfer-encoding',\n",
+    replace: '',
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane serves any host',
+    file: `${lane}/lane.ts`,
+    find: 'isRefused: (headers) =>',
+    replace: 'isRefused: (headers) => false &&',
+    caughtBy: { file: 'test/front-end/http/lane/both-ways.test.ts', test: 'both ways answer what is not plain' },
+  },
+  {
+    name: 'the fast lane takes a whole chunk of requests in one turn',
+    file: `${lane}/lane-connection.ts`,
+    find: ' || taken === takenMax',
+    replace: '',
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: 1,600 small requests in one chunk' },
+  },
+  {
+    name: 'the fast lane writes a reply before earlier ones',
+    file: `${lane}/lane-replies.ts`,
+    find: 'if (exchange !== this.#first) {',
+    replace: "if (exchange !== this.#first && text === '') {",
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: replies that wait for one before them' },
   },
 ];

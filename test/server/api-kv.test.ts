@@ -160,3 +160,14 @@ test('kv: a value may have 1 MiB of JSON, and not a byte more', async () => {
   });
   await server.batchFails('too_large', { KVSet: { Key: 'k', Value: 'ü'.repeat(mib / 2) } }, 'large');
 });
+
+test('keys: DELETE with a prefix takes a page, and everything only when told so', async () => {
+  for (const key of ['p/1', 'p/2', 'p/3', 'q']) await server.ok('POST', `/db/clears/kv/${key}`, 1);
+  const first = await server.ok('DELETE', '/db/clears/kv?prefix=p/&limit=2');
+  assert.partialDeepStrictEqual(first, { Deleted: 2, More: true, After: 'p/2' });
+  assert.partialDeepStrictEqual(await server.ok('DELETE', '/db/clears/kv?prefix=p/&after=p/2'), { Deleted: 1 });
+  for (const query of ['', '?prefix=', '?limit=5', '?all=1', '?all=true&prefix=q', '?prefix=q&limit=1001'])
+    await server.fails('invalid', 'DELETE', `/db/clears/kv${query}`);
+  assert.equal((await server.ok('GET', '/db/clears/kv')).KV.length, 1);
+  assert.partialDeepStrictEqual(await server.ok('DELETE', '/db/clears/kv?all=true'), { Deleted: 1 });
+});

@@ -15,9 +15,17 @@ import { changesDiffer, entryOf } from '../support/checkers/commit-log.ts';
 import { mayCommit, surelyCommitted, type Answer, type Operation } from '../support/checkers/history.ts';
 import { step, type ReplayState, type StepResult } from '../support/checkers/step.ts';
 import { faultOf, isCompared } from '../support/checkers/witness-checker.ts';
+import { limitAfterStart } from '../support/contract/limit.ts';
 import { Span } from '../support/contract/expected.ts';
 import type { Outcome } from '../support/contract/moment.ts';
-import { compareUtf8, nameOf, type Entry, type Kind, type LockEntry } from '../support/contract/state.ts';
+import {
+  compareUtf8,
+  nameOf,
+  type Entry,
+  type Kind,
+  type LimitEntry,
+  type LockEntry,
+} from '../support/contract/state.ts';
 import { leaseEnd, type Timeline } from './timeline.ts';
 import { Violation } from './trace.ts';
 
@@ -68,6 +76,9 @@ class StateAt implements ReplayState {
     const stored = this.#timeline.at(kind, name.slice(1, end), name.slice(end + 1), this.#rev);
     if (stored === undefined) return undefined;
     const entry = entryOf(name, stored.value!, stored.till, stored.rev);
+    const { boot } = this.#timeline;
+    if (name.startsWith('g') && stored.rev <= boot.rev)
+      return limitAfterStart(entry as LimitEntry, new Span(boot.at, boot.at));
     const { lease } = entry as LockEntry;
     if (lease === undefined) return entry;
     // Leases get their grace at a start.

@@ -9,8 +9,10 @@ import { Habits, type Named } from '../support/generators/habits.ts';
 import { once } from '../support/generators/idempotency.ts';
 import { kv, put, putIf } from '../support/generators/kv.ts';
 import { exchange, extend, guard, lock, take } from '../support/generators/lock.ts';
+import { limit, takeFrom } from '../support/generators/limit.ts';
 import { mutex } from '../support/generators/mutex.ts';
 import { sequence } from '../support/generators/sequence.ts';
+import { stringOps } from '../support/generators/string-op.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { bankPrefix } from './timeline.ts';
@@ -52,6 +54,10 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['audit', () => ({ counter: bank.map((key) => ({ key, op: 'get' as const, n: 0 })) })],
   ['counter', (h) => ({ counter: [count(h, 'n', ['add', 'set', 'max', 'min', 'reset'])] })],
   ['sequence', sequence['sequence.next']],
+  ['limit', limit['limit.take']],
+  ['limit and set', (h) => ({ limit: [takeFrom(h, h.name('limit'))], set: [put(h, h.name('kv'))] })],
+  ['ops', (h) => ({ ops: stringOps(h, 5) })],
+  ['ops beside others', (h) => ({ ops: stringOps(h, 3), counter: transfer(h), check: [{ key: 't/1', exists: true }] })],
   ['lock', (h) => ({ lock: take(h) })],
   ['lock', (h) => ({ lock: take(h) })],
   [
@@ -151,11 +157,13 @@ class SimHabits extends Habits {
   override readonly prefixes = ['', 'd/'];
   readonly names = {
     kv: keys,
+    string: ['t/1', 't/2', 't/3'],
     counter: ['n'],
     sequence: ['seq'],
     lock: ['l1', 'l2', 'a'],
     mutex: ['m'],
     id: ['i1', 'i2', 'i3', 'i4'],
+    limit: ['g0', 'g1'],
   };
   readonly #versions = new Map<string, number>();
   readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };

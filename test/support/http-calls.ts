@@ -3,11 +3,12 @@
  * command. The body of a batch is the contract's, everything else goes over REST.
  */
 import { unreachable } from '../../src/shared/assert.ts';
+import type { LimitOperation } from '../../src/protocol/operations/limit.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
 import type { LockOperation } from '../../src/protocol/operations/lock.ts';
-import type { SetOperation } from '../../src/protocol/operations/kv.ts';
+import type { CheckOperation, SetOperation } from '../../src/protocol/operations/kv.ts';
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -25,11 +26,12 @@ export function httpCall(command: Command): HttpCall {
         ? { method: 'POST', target: db, body: batchBody(command) }
         : withKey(restCall(db, command), command.idempotency);
     case 'kv.list':
+    case 'counter.list':
     case 'lock.list': {
       const { prefix, after, limit } = command;
       return {
         method: 'GET',
-        target: `${db}/${command.kind === 'kv.list' ? 'kv' : 'lock'}${query({ prefix, after, limit })}`,
+        target: `${db}/${command.kind.replace('.list', '')}${query({ prefix, after, limit })}`,
       };
     }
     case 'lock.inspect':
@@ -53,7 +55,7 @@ export function httpCall(command: Command): HttpCall {
 
 /** Only for the format `batch`. */
 export function batchBody(batch: Batch): object {
-  const { lock, unlock, guard, check, idempotency, counter, get, set } = batch;
+  const { lock, unlock, guard, check, idempotency, limit, counter, get, set } = batch;
   return {
     ...(lock && {
       LockID: lock.id,
@@ -65,12 +67,13 @@ export function batchBody(batch: Batch): object {
     }),
     ...(unlock && { UnlockID: unlock.id, Unlock: unlock.fence }),
     ...(guard && { Guard: guard.map(({ id, fence }) => ({ LockID: id, Lock: fence })) }),
-    ...(check && { Check: check.map(({ key, version, exists }) => ({ Key: key, Version: version, Exists: exists })) }),
+    ...(check && { Check: check.map(checkItem) }),
     ...(idempotency && {
       IdempotencyIDs: idempotency.ids,
       IdempotencyTTL: idempotency.ttlMs / 1000,
       ...(idempotency.mode === 'replay' && { IdempotencyMode: 'replay' }),
     }),
+    ...(limit && { Limit: limit.map(limitItem) }),
     ...(counter && { Atomic: counter.map(atomicItem) }),
     ...(get && { KVGet: get }),
     ...(set && { KVSet: set.map(setItem) }),
@@ -85,6 +88,11 @@ function restCall(db: string, batch: Batch): HttpCall {
   switch (format) {
     case 'kv.get':
       return { method: 'GET', target: key };
+    case 'kv.clear': {
+      const { prefix, after, limit: most } = batch.clear!;
+      const what = prefix === '' ? { all: 'true' } : { prefix };
+      return { method: 'DELETE', target: `${db}/kv${query({ ...what, after, limit: most })}` };
+    }
     case 'kv.set': {
       const { value, version, ttlMs } = batch.set![0]!;
       const ttl = ttlMs === undefined ? undefined : ttlMs / 1000;
@@ -111,7 +119,13 @@ function restCall(db: string, batch: Batch): HttpCall {
         method: 'DELETE',
         target: `${db}/lock/${unlock!.id}${unlockQuery(unlock!)}`,
       };
+    case 'limit.take': {
+      const { Key, ...parameters } = limitItem(batch.limit![0]!);
+      const lower = Object.entries(parameters).map(([name, value]) => [name.toLowerCase(), value]);
+      return { method: 'POST', target: `${db}/limit/${Key}${query(Object.fromEntries(lower))}` };
+    }
     case 'batch':
+    case 'ops':
       throw new Error('a batch is no REST call');
     default:
       return unreachable(format);
@@ -133,20 +147,40 @@ function lockQuery({ durMs, waitMs, owner, meta }: LockOperation): string {
   return query({ dur: durMs / 1000, wait: waitMs === 0 ? undefined : waitMs / 1000, id: owner, meta: text });
 }
 
-function addQuery({ n, floor, ceil }: CounterOperation): string {
-  return query({ add: n, floor, ceil });
+function addQuery({ n, floor, ceil, ttlMs }: CounterOperation): string {
+  return query({ add: n, floor, ceil, ttl: ttlMs && ttlMs / 1000 });
 }
 
-function atomicItem({ key, op, n, ifEq, floor, ceil }: CounterOperation): object {
+function atomicItem({ key, op, n, ifEq, floor, ceil, ttlMs }: CounterOperation): object {
   const name = { add: 'Add', set: 'Set', max: 'Max', min: 'Min', get: 'Get', reset: 'Reset' }[op];
-  return { Key: key, [name]: n, IfEq: ifEq, Floor: floor, Ceil: ceil };
+  return { Key: key, [name]: n, IfEq: ifEq, Floor: floor, Ceil: ceil, TTL: ttlMs && ttlMs / 1000 };
 }
 
-function setItem({ key, value, version, ttlMs }: SetOperation): object {
-  const condition = version === undefined ? {} : { Version: version };
+function limitItem({ key, rateThousandths, perMs, burst, cost, waitMs }: LimitOperation): {
+  readonly Key: string;
+  readonly [name: string]: string | number;
+} {
+  return {
+    Key: key,
+    Rate: rateThousandths / 1000,
+    Per: perMs / 1000,
+    Burst: burst,
+    Cost: cost,
+    ...(waitMs > 0 && { Wait: waitMs / 1000 }),
+  };
+}
+
+function checkItem({ key, version, exists, equals, counter }: CheckOperation): object {
+  if (counter !== undefined) return { Counter: key, Equals: counter };
+  const Equals = equals === undefined ? undefined : (JSON.parse(equals) as unknown);
+  return { Key: key, Version: version, Exists: exists, Equals };
+}
+
+function setItem({ key, value, version, ttlMs, merge, old }: SetOperation): object {
+  const condition = { ...(version !== undefined && { Version: version }), ...(old && { Old: true }) };
   if (value === undefined) return { Key: key, Delete: true, ...condition };
   const ttl = ttlMs === undefined ? {} : { TTL: ttlMs / 1000 };
-  return { Key: key, Value: JSON.parse(value) as unknown, ...condition, ...ttl };
+  return { Key: key, [merge ? 'Merge' : 'Value']: JSON.parse(value) as unknown, ...condition, ...ttl };
 }
 
 function query(parameters: Readonly<Record<string, string | number | undefined>>): string {

@@ -86,11 +86,17 @@ export class HttpCommands {
 
 class HttpHabits extends LearningHabits {
   padBytes = 0;
+  /** So that windows can be counted. */
+  override readonly otherLimits = 0;
 
   override value(): string {
     const value = super.value();
     if (this.padBytes === 0) return value;
     return JSON.stringify({ value, pad: 'x'.repeat(this.below(2 * this.padBytes)) });
+  }
+
+  override merges(key: string): boolean {
+    return mayExpire(key) && super.merges(key);
   }
 
   override ttl(key: string): { ttlMs?: number } {
@@ -103,6 +109,10 @@ class HttpHabits extends LearningHabits {
 
   override waitMs(): number {
     return super.waitMs() / 5;
+  }
+
+  override heldMs(): number {
+    return this.one([0, 0, 100]);
   }
 
   override rememberMs(): number {

@@ -26,6 +26,11 @@ export interface ReplyBody {
   readonly Why: string;
   readonly Failed: readonly ReplyBody[];
   readonly Field: string;
+  readonly Limit: readonly LimitRow[];
+  readonly Left: number;
+  readonly ResetMs: number;
+  readonly WaitMs: number;
+  readonly RetryAfterMs: number;
   readonly Atomic: readonly { readonly Key: string; readonly Value: number; readonly Old: number }[];
   readonly KV: readonly KvRow[];
   readonly KVSet: readonly { readonly Key: string; readonly Version: number; readonly Deleted: boolean }[];
@@ -57,6 +62,13 @@ export interface KvRow {
   readonly Version: number;
   readonly Value: unknown;
   readonly TillMs: number;
+}
+
+export interface LimitRow {
+  readonly Key: string;
+  readonly Left: number;
+  readonly ResetMs: number;
+  readonly WaitMs: number;
 }
 
 export interface KeyEvent extends KvRow {

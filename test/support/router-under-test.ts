@@ -115,6 +115,7 @@ export class RouterUnderTest {
   readonly #wakeAt: number[];
   /** Messages for which the router has not given the credit back. */
   #untaken = 0;
+  readonly #timers = new Set<{ readonly at: number; readonly run: () => void }>();
   #deferred: (() => void)[] = [];
   readonly #random: SeededRandom | undefined;
   #replies = 0;
@@ -176,7 +177,11 @@ export class RouterUnderTest {
         }),
         journalStats: () => Promise.reject(new Error('there is none')),
         defer: (run) => this.#deferred.push(run),
-        after: systemAfter,
+        after: (delayMs, run) => {
+          const timer = { at: this.now + delayMs, run };
+          this.#timers.add(timer);
+          return () => this.#timers.delete(timer);
+        },
       });
       this.#listeners.push((durable) => this.#deferred.push(() => router.advance(durable)));
       return router;
@@ -249,9 +254,12 @@ export class RouterUnderTest {
     const end = this.now + ms;
     for (;;) {
       await this.settle();
-      const at = Math.min(...this.#wakeAt);
+      const at = Math.min(...this.#wakeAt, ...Array.from(this.#timers, (timer) => timer.at));
       if (at > end) break;
       this.now = Math.max(at, this.now);
+      for (const timer of this.#timers) {
+        if (timer.at <= this.now && this.#timers.delete(timer)) timer.run();
+      }
       this.#wakeAt.forEach((wake, shard) => {
         if (wake > this.now) return;
         this.#wakeAt[shard] = Infinity;

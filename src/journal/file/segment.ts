@@ -128,6 +128,9 @@ export class UnsupportedFormat extends Error {
   }
 }
 
+/** No server to come will name a later one, so that a header with one is damaged, and not one of theirs. */
+const versionMax = 255;
+
 /** Returns the header of `file`, or what is wrong with it. @throws UnsupportedFormat */
 export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader | string {
   if (buffer.length < segmentHeaderBytes) return 'the file is shorter than a segment header';
@@ -136,8 +139,11 @@ export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader
   if (version !== 1 && version !== 2) {
     // Every version has a checksum over other bytes. So one that matches tells which version this was.
     const written = ([1, 2] as const).find((known) => checksumMatches(buffer, known));
-    if (written === undefined) throw new UnsupportedFormat(version, file);
-    return `the header names format version ${version}, but its checksum is that of version ${written}`;
+    if (written !== undefined) {
+      return `the header names format version ${version}, but its checksum is that of version ${written}`;
+    }
+    if (version > versionMax) return `the header names format version ${version}, which no server writes`;
+    throw new UnsupportedFormat(version, file);
   }
   if (!checksumMatches(buffer, version)) return 'the checksum of the segment header does not match its content';
   return {

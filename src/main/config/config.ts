@@ -81,6 +81,7 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
         'expected a loopback address such as 127.0.0.1:8081, or tokens',
     );
   }
+  const resp = respOf(merged.resp, readFile, file, tokens.length > 0);
   checkRelations(merged, file);
   checkAccounts(merged, file);
   if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
@@ -88,7 +89,7 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
   const http = { ...merged.http, threads };
-  return { listen, data_dir: dataDir, shards, tokens, http, limits, accounts, journal, log };
+  return { listen, data_dir: dataDir, shards, tokens, http, resp, limits, accounts, journal, log };
 }
 
 function readText(file: string): string {
@@ -117,10 +118,11 @@ function firstGiven(...sources: readonly [...Source[], readonly [string, string]
 }
 
 type Auto = number | 'auto';
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http'> & {
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp'> & {
   readonly listen: string;
   readonly shards: Auto;
   readonly http: Omit<Config['http'], 'threads'> & { readonly threads: Auto };
+  readonly resp: NonNullable<ConfigFile['resp']>;
 };
 
 function merge(file: ConfigFile): Merged {
@@ -129,11 +131,45 @@ function merge(file: ConfigFile): Merged {
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,
     http: { ...configDefaults.http, ...file.http },
+    resp: { ...configDefaults.resp, ...file.resp },
     limits: limitsOf(file.limits ?? {}),
     accounts: file.accounts ?? configDefaults.accounts,
     journal: { ...configDefaults.journal, ...file.journal },
     log: { ...configDefaults.log, ...file.log },
   };
+}
+
+/** Where Redis clients are served. Files of certificates are read now, so that a wrong path is one of the problems. */
+function respOf(
+  { listen: text = '', tls }: Merged['resp'],
+  readFile: (file: string) => string,
+  file: ConfigFileReader,
+  withTokens: boolean,
+): Config['resp'] {
+  if (text === '') return { listen: undefined, tls: undefined };
+  const listen = parseListen(text);
+  if (listen === undefined)
+    file.problemAt(['resp', 'listen'], `expected host:port or [IPv6]:port, got ${JSON.stringify(text)}`);
+  else if (!withTokens && !isLoopback(listen.host)) {
+    file.problemAt(
+      ['resp', 'listen'],
+      `${text} can be reached from other machines, and no tokens are configured; ` +
+        'expected a loopback address such as 127.0.0.1:6379, or tokens',
+    );
+  }
+  if (tls === undefined) return { listen, tls };
+  const read = (name: 'cert' | 'key'): string => {
+    try {
+      return readFile(tls[name]);
+    } catch (error) {
+      file.problemAt(
+        ['resp', 'tls', name],
+        `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return '';
+    }
+  };
+  return { listen, tls: { cert: read('cert'), key: read('key') } };
 }
 
 /** Digits of a token's hash that are its name when it has none. */

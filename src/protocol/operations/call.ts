@@ -8,6 +8,8 @@ import type { AccountId } from '../ids.ts';
 /** A query parameter. Durations are seconds in a URL, and whole milliseconds after parsing. */
 export type QueryParameter =
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
+  /** A plain decimal number. */
+  | { readonly type: 'number'; readonly min: number; readonly max: number }
   | { readonly type: 'seconds'; readonly above: 'zero' | 'or zero'; readonly maxMs: number }
   | { readonly type: 'key' }
   | { readonly type: 'prefix' }
@@ -19,7 +21,9 @@ export type QueryParameter =
 export type QueryParameters = Readonly<Record<string, QueryParameter>>;
 
 export type QueryValues<Parameters extends QueryParameters> = {
-  readonly [Name in keyof Parameters]?: Parameters[Name]['type'] extends 'integer' | 'seconds' ? number : string;
+  readonly [Name in keyof Parameters]?: Parameters[Name]['type'] extends 'integer' | 'number' | 'seconds'
+    ? number
+    : string;
 };
 
 export interface GivenToCall<Parameters extends QueryParameters> {

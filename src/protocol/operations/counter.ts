@@ -1,9 +1,20 @@
 /** Counters: integers that clients add to, without a version. `Atomic` in a batch. */
 import { Type } from 'typebox';
-import { integerMax } from '../../shared/limits.ts';
+import { integerMax, ttlMsMax } from '../../shared/limits.ts';
 import { refuseField } from '../refusal.ts';
-import { call, integerParameter } from './call.ts';
-import { closed, integerField, readInteger, keyField, readKey, listField } from './fields.ts';
+import { call, integerParameter, secondsParameter } from './call.ts';
+import type { CommandSpec, PageRequest } from './command.ts';
+import {
+  closed,
+  integerField,
+  readInteger,
+  keyField,
+  readKey,
+  listField,
+  secondsField,
+  secondsToMs,
+} from './fields.ts';
+import { pageOf, pageParameters } from './kv.ts';
 import { listSection } from './section.ts';
 
 export interface CounterOperation {
@@ -15,12 +26,16 @@ export interface CounterOperation {
   /** Bounds of an `add`: it may move towards a bound from outside, but not beyond one. */
   readonly floor?: number;
   readonly ceil?: number;
+  /** Counts only if this makes the counter: then it ends so much later. */
+  readonly ttlMs?: number;
 }
 
 export interface CounterResult {
   /** Absent: there is no such counter. */
   readonly value?: number;
   readonly old?: number;
+  /** When the counter ends by itself. */
+  readonly till?: number;
 }
 
 const ops = { Add: 'add', Set: 'set', Max: 'max', Min: 'min' } as const;
@@ -36,6 +51,7 @@ const counterItem = Type.Object(
     IfEq: Type.Optional(integerField),
     Max: Type.Optional(integerField),
     Min: Type.Optional(integerField),
+    TTL: Type.Optional(secondsField('zero', ttlMsMax)),
   },
   { ...closed, expected: '{"Key"} with one of Add, Set, Max, Min' },
 );
@@ -63,7 +79,8 @@ function readCounter(item: Type.Static<typeof counterItem>, path: string): Count
       return refuseField(`${path}.${bound}`, `goes with Add only, not with ${name}`);
   }
   const key = readKey(item.Key, `${path}.Key`);
-  const operation = { key, op: ops[name], n: readInteger(item[name] ?? 0) };
+  const ttl = item.TTL === undefined ? {} : { ttlMs: secondsToMs(item.TTL) };
+  const operation = { key, op: ops[name], n: readInteger(item[name] ?? 0), ...ttl };
   if (item.Floor !== undefined || item.Ceil !== undefined)
     return { ...operation, ...boundsOf({ floor: item.Floor, ceil: item.Ceil }, `${path}.Floor`) };
   return item.IfEq === undefined ? operation : { ...operation, ifEq: readInteger(item.IfEq) };
@@ -82,7 +99,24 @@ function boundsOf(
   };
 }
 
+export interface CounterList extends PageRequest {
+  readonly kind: 'counter.list';
+}
+
+export const counterList = {
+  scope: () => 'read',
+  prefix: ({ prefix }) => prefix,
+  list: 'Counters',
+} as const satisfies CommandSpec<CounterList>;
+
 export const counterCalls = {
+  'counter.list': call({
+    method: 'GET',
+    path: 'counter',
+    summary: 'List counters below a prefix, with their values',
+    query: pageParameters,
+    command: (given) => ({ kind: 'counter.list', ...pageOf(given) }) as const,
+  }),
   'counter.get': call({
     method: 'GET',
     path: 'counter/*',
@@ -99,9 +133,11 @@ export const counterCalls = {
       add: integerParameter(-integerMax),
       floor: integerParameter(-integerMax),
       ceil: integerParameter(-integerMax),
+      ttl: secondsParameter('zero', ttlMsMax),
     },
-    command: ({ account, id, query: { add = 1, floor, ceil } }) => {
-      const operation = { key: id, op: 'add', n: add, ...boundsOf({ floor, ceil }, '?floor') } as const;
+    command: ({ account, id, query: { add = 1, floor, ceil, ttl } }) => {
+      const bounds = boundsOf({ floor, ceil }, '?floor');
+      const operation = { key: id, op: 'add', n: add, ...bounds, ...(ttl !== undefined && { ttlMs: ttl }) } as const;
       return { kind: 'batch', account, format: 'counter.add', counter: [operation] } as const;
     },
   }),

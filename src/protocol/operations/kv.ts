@@ -27,18 +27,23 @@ import {
   versionField,
   yesOrNo,
 } from './fields.ts';
-import { listSection, type BodyContext } from './section.ts';
+import { listSection, singleSection, type BodyContext } from './section.ts';
 
 export interface SetOperation {
   readonly key: string;
   /** The value as JSON text. Absent: delete. */
   readonly value?: string;
+  /** `value` is a merge patch (RFC 7396) for what is there. */
+  readonly merge?: true;
+  /** The reply shows what was there before the batch. */
+  readonly old?: true;
   /** 0: only if the key does not exist. */
   readonly version?: number;
   readonly ttlMs?: number;
 }
 
-export type SetResult = 'set' | 'deleted' | 'missing';
+type SetOutcome = 'set' | 'deleted' | 'missing';
+export type SetResult = SetOutcome | { readonly is: SetOutcome; readonly old: GetResult };
 
 export interface GetResult {
   /** 0: there is no such key. */
@@ -47,11 +52,15 @@ export interface GetResult {
   readonly till?: number;
 }
 
-/** Exactly one of `version` and `exists` is there. */
+/** Exactly one of the conditions is there. */
 export interface CheckOperation {
   readonly key: string;
   readonly version?: number;
   readonly exists?: boolean;
+  /** The value as JSON text; the order of members makes no difference. */
+  readonly equals?: string;
+  /** The number that the counter of this name must have. */
+  readonly counter?: number;
 }
 
 const setItem = Type.Object(
@@ -59,15 +68,19 @@ const setItem = Type.Object(
     Key: keyField,
     Value: Type.Optional(anyJson),
     Version: Type.Optional(versionField),
+    Merge: Type.Optional(anyJson),
     Delete: Type.Optional(yesOrNo),
+    Old: Type.Optional(yesOrNo),
     TTL: Type.Optional(secondsField('zero', ttlMsMax)),
   },
-  { ...closed, expected: '{"Key","Value"} or {"Key","Delete":true}' },
+  { ...closed, expected: '{"Key"} with Value or Merge, or {"Key","Delete":true}' },
 );
 
 export const setSection = listSection<SetOperation, SetResult>({
   body: 'KVSet',
-  schema: { KVSet: Type.Optional(listField(setItem, 'a list of {"Key","Value"} or {"Key","Delete":true}')) },
+  schema: {
+    KVSet: Type.Optional(listField(setItem, 'a list of {"Key"} with Value or Merge, or {"Key","Delete":true}')),
+  },
   key: ({ key }) => key,
   effect: ({ value }) => (value === undefined ? 'free' : 'write'),
   scope: () => 'write',
@@ -77,17 +90,27 @@ export const setSection = listSection<SetOperation, SetResult>({
 
 function readSet(item: Type.Static<typeof setItem>, path: string, { limits }: BodyContext): SetOperation {
   const key = readKey(item.Key, `${path}.Key`);
-  const condition = item.Version === undefined ? undefined : { version: readInteger(item.Version) };
+  const condition = {
+    ...(item.Version !== undefined && { version: readInteger(item.Version) }),
+    ...(item.Old === true && { old: true as const }),
+  };
   if (item.Delete === true) {
-    if (item.Value !== undefined)
-      return refuseField(`${path}.Value`, 'given together with Delete; expected one of the two');
+    for (const name of ['Value', 'Merge'] as const) {
+      if (item[name] !== undefined)
+        return refuseField(`${path}.${name}`, 'given together with Delete; expected one of the two');
+    }
     if (item.TTL !== undefined) return refuseField(`${path}.TTL`, 'given together with Delete');
     return { key, ...condition };
   }
-  if (item.Value === undefined) return refuseField(path, 'expected Value, or Delete: true');
   const most = { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' };
-  const value = jsonText(item.Value, `${path}.Value`, most);
-  return { key, value, ...condition, ...(item.TTL !== undefined && { ttlMs: secondsToMs(item.TTL) }) };
+  const ttl = item.TTL === undefined ? {} : { ttlMs: secondsToMs(item.TTL) };
+  if (item.Merge !== undefined) {
+    if (item.Value !== undefined)
+      return refuseField(`${path}.Value`, 'given together with Merge; expected one of the two');
+    return { key, value: jsonText(item.Merge, `${path}.Merge`, most), merge: true, ...condition, ...ttl };
+  }
+  if (item.Value === undefined) return refuseField(path, 'expected Value or Merge, or Delete: true');
+  return { key, value: jsonText(item.Value, `${path}.Value`, most), ...condition, ...ttl };
 }
 
 const getItem = Type.Union([keyField, Type.Object({ Key: keyField }, closed)], {
@@ -106,9 +129,15 @@ export const getSection = listSection<string, GetResult>({
     ),
 });
 
-const aCheck = '{"Key","Version"} or {"Key","Exists"}';
+const aCheck = '{"Key"} with Version, Exists or Equals, or {"Counter","Equals"}';
 const checkItem = Type.Object(
-  { Key: keyField, Version: Type.Optional(versionField), Exists: Type.Optional(yesOrNo) },
+  {
+    Key: Type.Optional(keyField),
+    Counter: Type.Optional(keyField),
+    Version: Type.Optional(versionField),
+    Exists: Type.Optional(yesOrNo),
+    Equals: Type.Optional(anyJson),
+  },
   { ...closed, expected: aCheck },
 );
 
@@ -118,20 +147,51 @@ export const checkSection = listSection<CheckOperation, never>({
   key: ({ key }) => key,
   effect: () => 'read',
   scope: () => 'condition',
-  read: ({ Check }: { Check?: Type.Static<typeof checkItem>[] }, { root }) =>
-    Check?.map((item, i) => readCheck(item, `${root}Check[${i}]`)),
+  read: ({ Check }: { Check?: Type.Static<typeof checkItem>[] }, context) =>
+    Check?.map((item, i) => readCheck(item, `${context.root}Check[${i}]`, context)),
 });
 
-function readCheck({ Key, Version, Exists }: Type.Static<typeof checkItem>, path: string): CheckOperation {
-  const key = readKey(Key, `${path}.Key`);
-  if (Exists === undefined) {
-    if (Version === undefined) return refuseField(`${path}.Version`, 'missing; expected a version, or Exists');
-    return { key, version: readInteger(Version) };
+const conditions = ['Version', 'Exists', 'Equals'] as const;
+
+function readCheck(item: Type.Static<typeof checkItem>, path: string, { limits }: BodyContext): CheckOperation {
+  const { Key, Counter, Version, Exists, Equals } = item;
+  const [first, second] = conditions.filter((name) => item[name] !== undefined);
+  if (second !== undefined)
+    return refuseField(`${path}.${second}`, `given together with ${first}; expected one of the two`);
+  if (Counter !== undefined) {
+    if (Key !== undefined) return refuseField(`${path}.Counter`, 'given together with Key; expected one of the two');
+    if (typeof Equals !== 'number' || !Number.isSafeInteger(Equals))
+      return refuseField(`${path}.Equals`, 'expected the integer that the counter must be');
+    return { key: readKey(Counter, `${path}.Counter`), counter: readInteger(Equals) };
   }
-  if (Version !== undefined)
-    return refuseField(`${path}.Exists`, 'given together with Version; expected one of the two');
-  return { key, exists: Exists };
+  if (Key === undefined) return refuseField(`${path}.Key`, 'missing; expected a key, or Counter');
+  const key = readKey(Key, `${path}.Key`);
+  if (Version !== undefined) return { key, version: readInteger(Version) };
+  if (Exists !== undefined) return { key, exists: Exists };
+  if (Equals === undefined) return refuseField(`${path}.Version`, 'missing; expected a version, or Exists, or Equals');
+  const most = { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' };
+  return { key, equals: jsonText(Equals, `${path}.Equals`, most) };
 }
+
+/** Deletes a page of the keys below a prefix, in one commit. */
+export type ClearOperation = Omit<PageRequest, 'account'>;
+
+export interface ClearResult {
+  readonly deleted: number;
+  /** Present: there may be more after this key. */
+  readonly after?: string;
+}
+
+/** It has a REST call and no member in the body of `POST /db/:acc`. */
+export const clearSection = singleSection<ClearOperation, ClearResult>({
+  body: 'prefix',
+  schema: {},
+  key: ({ prefix }) => prefix,
+  prefix: ({ prefix }) => prefix,
+  effect: () => 'free',
+  scope: () => 'write',
+  read: () => undefined,
+});
 
 export interface KvList extends PageRequest {
   readonly kind: 'kv.list';
@@ -184,6 +244,20 @@ export const kvCalls = {
         ...(ttl !== undefined && { ttlMs: ttl }),
       };
       return { kind: 'batch', account, format: 'kv.set', set: [set] } as const;
+    },
+  }),
+  'kv.clear': call({
+    method: 'DELETE',
+    path: 'kv',
+    summary: 'Delete a page of the keys below a prefix',
+    query: { ...pageParameters, all: wordParameter('true') },
+    command: ({ account, query: { prefix = '', after, limit = pageLimitMax, all } }) => {
+      if (prefix === '' && all === undefined)
+        return refuseField('?prefix', 'expected what the keys begin with, or ?all=true to delete every key');
+      if (prefix !== '' && all !== undefined)
+        return refuseField('?all', 'given together with ?prefix; expected one of the two');
+      const clear = { prefix, ...(after !== undefined && { after }), limit };
+      return { kind: 'batch', account, format: 'kv.clear', clear } as const;
     },
   }),
   'kv.delete': call({

@@ -8,9 +8,10 @@
 import type { AccountId } from '../ids.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';
-import { counterCalls, counterSection } from './counter.ts';
+import { counterCalls, counterList, counterSection, type CounterList } from './counter.ts';
 import type { IdempotencyRequest } from './idempotency.ts';
-import { checkSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
+import { checkSection, clearSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
+import { limitCalls, limitSection } from './limit.ts';
 import {
   guardSection,
   lockCalls,
@@ -24,6 +25,7 @@ import {
 import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
+import { opsSection } from './string-op.ts';
 import { watchKeyCommand, type WatchKey } from './watch.ts';
 
 export const sections = {
@@ -31,10 +33,13 @@ export const sections = {
   unlock: unlockSection,
   lock: lockSection,
   check: checkSection,
+  limit: limitSection,
   counter: counterSection,
   sequence: sequenceSection,
   get: getSection,
   set: setSection,
+  ops: opsSection,
+  clear: clearSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -83,7 +88,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
-  const { guard, unlock, lock, check, counter, sequence, get, set } = batch;
+  const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -93,6 +98,9 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (sequence !== undefined) bits |= 32;
   if (get !== undefined) bits |= 64;
   if (set !== undefined) bits |= 128;
+  if (limit !== undefined) bits |= 256;
+  if (ops !== undefined) bits |= 512;
+  if (clear !== undefined) bits |= 1024;
   return bits;
 }
 
@@ -110,12 +118,13 @@ export function bySections<Made>(
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | LockList;
+export type ListCommand = KvList | CounterList | LockList;
 export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
   'kv.list': kvList,
+  'counter.list': counterList,
   'lock.list': lockList,
   'lock.inspect': lockInspect,
   'mutex.lock': mutexLock,
@@ -123,12 +132,23 @@ export const commands = {
   'watch.key': watchKeyCommand,
 } as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
 
-export const calls = { ...kvCalls, ...counterCalls, ...sequenceCalls, ...lockCalls, ...mutexCalls } as const;
+export const calls = {
+  ...kvCalls,
+  ...counterCalls,
+  ...sequenceCalls,
+  ...lockCalls,
+  ...mutexCalls,
+  ...limitCalls,
+} as const;
 export type CallName = keyof typeof calls;
 
-/** The format of a reply: `batch` is that of `POST /db/:acc`; each other format belongs to one call. */
+/**
+ * The format of a reply: `batch` is that of `POST /db/:acc`; `ops` has the results of `ops` alone, as flat text (see
+ * `opsBody`); each other format belongs to one call.
+ */
 export type ReplyFormat =
   | 'batch'
+  | 'ops'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 
@@ -140,7 +160,11 @@ export function specOf(command: Exclude<Command, Batch>): CommandSpec<never> {
 /** All calls, each with the command that it makes. */
 export const callList = Object.entries(calls) as unknown as readonly [CallName, CallSpec<QueryParameters, Command>][];
 
+/** Returns whether the reply may take long because of others: the command waits for a lock, or for its rate limit. */
 export function waitsForLock(command: Command): boolean {
-  if (command.kind === 'batch') return command.lock !== undefined && command.lock.waitMs > 0;
+  if (command.kind === 'batch') {
+    const { lock, limit } = command;
+    return (lock !== undefined && lock.waitMs > 0) || limit?.some(({ waitMs }) => waitMs > 0) === true;
+  }
   return specOf(command).waits?.(command as never) ?? false;
 }

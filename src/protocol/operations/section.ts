@@ -27,6 +27,8 @@ interface SectionOf<Operation, Members> {
   /** The schemas of its members in that body; empty: the section has no place there. */
   readonly schema: Readonly<Record<string, Type.TSchema>>;
   readonly key: (operation: Operation) => string;
+  /** Its keys are all below this prefix, on all shards; `key` is not asked for. Such an operation stands alone. */
+  readonly prefix?: (operation: Operation) => string;
   readonly effect: (operation: Operation) => SpaceEffect;
   readonly scope: (operation: Operation) => NeededScope;
   /** Reads the section from a body that fits the schema. @throws Refusal */

@@ -5,16 +5,22 @@
  *   account, format, replyBytesMax, which, [rest],
  *   [id, durMs, waitMs, owner, meta, extend],  [id, fence, owner],
  *   lock                                       unlock
- *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil)
+ *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil, ttlMs)
  *   set                                   get          counter
  *
  * `which` is the sum of 1 (there is a lock), 2 (an unlock) and 4: `rest` is the JSON text of the batch's other members.
- * Absent: 0 for replyBytesMax, value, owner, meta, extend and fence, −1 for version and ttlMs, '' for ifEq, floor and
- * ceil; a list that is absent and one that is empty are the same to a shard.
+ * The `ttlMs` of a set is four times the time, and one more for a merge, two more to see what was there before.
+ * Absent: 0 for replyBytesMax, value, owner, meta, extend and fence, −1 for version and ttlMs, '' for ifEq, floor,
+ * ceil and a counter's ttlMs; a list that is absent and one that is empty are the same to a shard.
  *
- * The batches of an array body share the first three pieces, and most of them only set keys:
+ * A batch in the format `ops` has its operations first (`protocol/wire/ops-wire.ts`), and in most cases nothing else:
  *
- *   account, replyBytesMax, n,  n × ( n, n × (key, value, version, ttlMs)    or    −1, all from `which` on )
+ *   account, 'ops', replyBytesMax, n, n × operation,  0    or    1, all from `which` on
+ *
+ * The batches of an array share the first three pieces. Most of those of a body only set keys:
+ *
+ *   account, format, replyBytesMax, n,  n × ( n, n × (key, value, version, ttlMs)    or    −1, all from `which` on )
+ *   account, 'ops', replyBytesMax, n,  n × ( all from the number of operations on )
  */
 import { assert } from '../../shared/assert.ts';
 import { accountId, type AccountId } from '../ids.ts';
@@ -22,9 +28,9 @@ import type { CounterOperation } from '../operations/counter.ts';
 import type { LockOperation, UnlockOperation } from '../operations/lock.ts';
 import type { Batch, ReplyFormat } from '../operations/operations.ts';
 import type { SetOperation } from '../operations/kv.ts';
+import { putOps, takeOp } from './ops-wire.ts';
+import type { Pieces, WireReader } from './wire-reader.ts';
 
-export type ToShardWire = readonly (number | string)[];
-type Pieces = (number | string)[];
 type Mutable<Value> = { -readonly [Member in keyof Value]: Value[Member] };
 
 /** The members of a batch that are encoded as JSON. */
@@ -39,25 +45,43 @@ const hasRest = 4;
 
 export function putBatch(wire: Pieces, batch: Batch): void {
   wire.push(batch.account, batch.format, batch.replyBytesMax ?? 0);
-  putMembers(wire, batch);
+  if (batch.format === 'ops') putOpsBatch(wire, batch);
+  else putMembers(wire, batch);
 }
 
 export function takeBatch(wire: WireReader): Batch {
   const batch = newBatch(accountId(wire.text()), wire.text() as ReplyFormat, wire.number());
-  takeMembers(wire, batch);
+  if (batch.format === 'ops') takeOpsBatch(wire, batch);
+  else takeMembers(wire, batch);
   return batch;
 }
 
+function putOpsBatch(wire: Pieces, batch: Batch): void {
+  const { ops = [], ...others } = batch;
+  putOps(wire, ops);
+  const { set, get, counter } = others;
+  const alone = (set ?? get ?? counter) === undefined && membersIn(others) === 0;
+  wire.push(alone ? 0 : 1);
+  if (!alone) putMembers(wire, others);
+}
+
+function takeOpsBatch(wire: WireReader, batch: Mutable<Batch>): void {
+  const ops = takeList(wire, takeOp);
+  if (wire.number() === 1) takeMembers(wire, batch);
+  if (ops !== undefined) batch.ops = ops;
+}
+
 export function putArray(wire: Pieces, batches: readonly Batch[]): void {
-  const { account, replyBytesMax } = batches[0]!;
-  wire.push(account, replyBytesMax ?? 0, batches.length);
+  const { account, format, replyBytesMax } = batches[0]!;
+  assert(format === 'batch' || format === 'ops', 'the batches of an array are no calls');
+  wire.push(account, format, replyBytesMax ?? 0, batches.length);
   for (const batch of batches) {
     assert(
-      batch.account === account && batch.replyBytesMax === replyBytesMax,
+      batch.account === account && batch.format === format && batch.replyBytesMax === replyBytesMax,
       'the batches of an array are of a piece',
     );
-    assert(batch.format === 'batch', 'the batches of an array are answered as batches');
-    if (batch.set !== undefined && onlySets(batch)) {
+    if (format === 'ops') putOpsBatch(wire, batch);
+    else if (batch.set !== undefined && onlySets(batch)) {
       putSets(wire, batch.set);
     } else {
       wire.push(-1);
@@ -68,15 +92,20 @@ export function putArray(wire: Pieces, batches: readonly Batch[]): void {
 
 export function takeArray(wire: WireReader): Batch[] {
   const account = accountId(wire.text());
+  const format = wire.text() as ReplyFormat;
   const replyBytesMax = wire.number();
   const length = wire.number();
   const batches: Batch[] = [];
   while (batches.length < length) {
-    const batch = newBatch(account, 'batch', replyBytesMax);
+    const batch = newBatch(account, format, replyBytesMax);
+    batches.push(batch);
+    if (format === 'ops') {
+      takeOpsBatch(wire, batch);
+      continue;
+    }
     const sets = wire.number();
     if (sets < 0) takeMembers(wire, batch);
     else batch.set = takeItems(wire, sets, takeSet);
-    batches.push(batch);
   }
   return batches;
 }
@@ -100,7 +129,8 @@ function putMembers(wire: Pieces, batch: Batch): void {
   wire.push(get.length);
   for (const key of get) wire.push(key);
   wire.push(counter.length);
-  for (const { key, op, n, ifEq = '', floor = '', ceil = '' } of counter) wire.push(key, op, n, ifEq, floor, ceil);
+  for (const { key, op, n, ifEq = '', floor = '', ceil = '', ttlMs = '' } of counter)
+    wire.push(key, op, n, ifEq, floor, ceil, ttlMs);
 }
 
 function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
@@ -116,10 +146,10 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function membersIn({ lock, unlock, guard, check, idempotency, sequence }: Batch): number {
+function membersIn({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear }: Batch): number {
   let which = lock === undefined ? 0 : hasLock;
   if (unlock !== undefined) which |= hasUnlock;
-  if ((guard ?? check ?? idempotency ?? sequence) !== undefined) which |= hasRest;
+  if ((guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -133,8 +163,9 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
   if (unlock !== undefined) wire.push(unlock.id, unlock.fence ?? 0, unlock.owner ?? 0);
 }
 
-function restOf({ guard, check, idempotency, sequence }: Batch): string {
-  return JSON.stringify({ guard, check, idempotency, sequence } satisfies Record<keyof Rest, unknown>);
+function restOf({ guard, check, idempotency, sequence, limit, ops, clear }: Batch): string {
+  const rest = { guard, check, idempotency, sequence, limit, ops, clear };
+  return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 
 function takeLock(wire: WireReader): LockOperation {
@@ -159,7 +190,8 @@ function takeUnlock(wire: WireReader): UnlockOperation {
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {
   wire.push(sets.length);
-  for (const { key, value = 0, version = -1, ttlMs = -1 } of sets) wire.push(key, value, version, ttlMs);
+  for (const { key, value = 0, version = -1, ttlMs = -1, merge, old } of sets)
+    wire.push(key, value, version, ttlMs * 4 + (merge === true ? 1 : 0) + (old === true ? 2 : 0));
 }
 
 function takeList<Item>(wire: WireReader, take: (wire: WireReader) => Item): Item[] | undefined {
@@ -179,8 +211,13 @@ function takeSet(wire: WireReader): SetOperation {
   if (typeof value === 'string') operation.value = value;
   const version = wire.number();
   if (version >= 0) operation.version = version;
-  const ttlMs = wire.number();
+  const ttlAndFlags = wire.number();
+  if (ttlAndFlags === -4) return operation;
+  const ttlMs = Math.floor(ttlAndFlags / 4);
   if (ttlMs >= 0) operation.ttlMs = ttlMs;
+  const flags = ttlAndFlags - ttlMs * 4;
+  if (flags % 2 === 1) operation.merge = true;
+  if (flags > 1) operation.old = true;
   return operation;
 }
 
@@ -200,34 +237,7 @@ function takeCounter(wire: WireReader): CounterOperation {
   if (typeof floor === 'number') operation.floor = floor;
   const ceil = wire.next();
   if (typeof ceil === 'number') operation.ceil = ceil;
+  const ttlMs = wire.next();
+  if (typeof ttlMs === 'number') operation.ttlMs = ttlMs;
   return operation;
-}
-
-/** Reads a wire from front to back. */
-export class WireReader {
-  readonly #wire: ToShardWire;
-  #at = 0;
-
-  constructor(wire: ToShardWire) {
-    this.#wire = wire;
-  }
-
-  get atEnd(): boolean {
-    return this.#at === this.#wire.length;
-  }
-
-  next(): number | string {
-    const piece = this.#wire[this.#at];
-    assert(piece !== undefined, 'a wire holds whole messages');
-    this.#at += 1;
-    return piece;
-  }
-
-  number(): number {
-    return this.next() as number;
-  }
-
-  text(): string {
-    return this.next() as string;
-  }
 }

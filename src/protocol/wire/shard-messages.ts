@@ -51,6 +51,8 @@ export type ToShard =
       readonly account: AccountId;
       readonly rev: Revision;
       readonly stored: string;
+      /** A page that was deleted ends with this key. */
+      readonly last?: string;
     }
   /** Release everything (claim, reservation and hold) without a change. */
   | { readonly kind: 'transaction.release'; readonly transaction: string; readonly account: AccountId }

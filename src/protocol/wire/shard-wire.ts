@@ -8,19 +8,21 @@
  *
  *   id, batch        −1, id, batches        JSON text
  *
- * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is 0, 1 (replayed), or 2 and the grant:
- * `account, id, fence, version, sort`, with sort the sum of 1 (a mutex) and 2 (it stood in line); `other` is 0 or the JSON text of everything rare. Answers to the items of an array body that one turn has
- * processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`. An outcome is its index in a list that both sides
- * have.
+ * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is the sum of 1 (replayed), 2 (a grant
+ * follows) and four times the milliseconds for which the reply is held. A grant is `account, id, fence, version, sort`,
+ * with sort the sum of 1 (a mutex) and 2 (it stood in line). `other` is 0 or the JSON text of everything rare. Answers
+ * to the items of an array body that one turn has processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`.
+ * An outcome is its index in a list that both sides have.
  */
 import { unreachable } from '../../shared/assert.ts';
-import { putArray, putBatch, takeArray, takeBatch, WireReader, type ToShardWire } from './batch-wire.ts';
+import { putArray, putBatch, takeArray, takeBatch } from './batch-wire.ts';
+import { WireReader, type ToShardWire } from './wire-reader.ts';
 import { accountId, revision, type Revision } from '../ids.ts';
 import type { Answer, TransactionAnswer, FromShard, ItemReply, ToShard } from './shard-messages.ts';
 import { errorCodes, type ErrorCode } from '../errors.ts';
 import type { Grant, Outcome, Reply } from '../replies.ts';
 
-export type { ToShardWire } from './batch-wire.ts';
+export type { ToShardWire } from './wire-reader.ts';
 export type FromShardWire = [durable: number, replies: (number | string)[], other: string | 0];
 
 export function encodeToShard(messages: readonly ToShard[]): ToShardWire {
@@ -100,11 +102,12 @@ const outcomeIndex = new Map(outcomes.map((outcome, index) => [outcome, index]))
 
 const isReplayed = 1;
 const hasGrant = 2;
+const heldUnit = 4;
 const ofMutex = 1;
 const stoodInLine = 2;
 
-function putReply(flat: (number | string)[], { rev, outcome, body, replayed, grant }: Reply): void {
-  const extra = grant !== undefined ? hasGrant : replayed ? isReplayed : 0;
+function putReply(flat: (number | string)[], { rev, outcome, body, replayed, grant, heldMs = 0 }: Reply): void {
+  const extra = heldMs * heldUnit + (grant === undefined ? 0 : hasGrant) + (replayed ? isReplayed : 0);
   flat.push(rev, outcomeIndex.get(outcome)!, body, extra);
   if (grant === undefined) return;
   const sort = (grant.mutex ? ofMutex : 0) | (grant.waited ? stoodInLine : 0);
@@ -115,7 +118,13 @@ function takeReply(wire: WireReader, rev: Revision, outcome: number): Reply {
   const reply: Reply = { rev, outcome: outcomes[outcome]!, body: wire.text() };
   const extra = wire.number();
   if (extra === 0) return reply;
-  return extra === isReplayed ? { ...reply, replayed: true } : { ...reply, grant: takeGrant(wire) };
+  const bits = extra % heldUnit;
+  return {
+    ...reply,
+    ...((bits & isReplayed) !== 0 && { replayed: true }),
+    ...(extra >= heldUnit && { heldMs: Math.floor(extra / heldUnit) }),
+    ...((bits & hasGrant) !== 0 && { grant: takeGrant(wire) }),
+  };
 }
 
 function takeGrant(wire: WireReader): Grant {
@@ -152,7 +161,12 @@ export function answerLength(answer: TransactionAnswer): number {
     case 'held': {
       const { pending, results } = answer.evaluation;
       const written = pending.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-      return (results.get ?? []).reduce((sum, got) => sum + (got?.value?.length ?? 0), written);
+      const old = (results.set ?? []).reduce(
+        (sum, set) => sum + (typeof set === 'object' ? (set?.old.value?.length ?? 0) : 0),
+        written,
+      );
+      const got = (results.get ?? []).reduce((sum, item) => sum + (item?.value?.length ?? 0), old);
+      return (results.ops ?? []).reduce((sum, result) => sum + (result?.length ?? 0), got);
     }
     default:
       return unreachable(answer);

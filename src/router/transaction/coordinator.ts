@@ -75,9 +75,9 @@ export class Coordinator {
       parts.push(answer.evaluation);
       rev = Math.max(rev, answer.rev);
     }
-    const evaluation = mergeEvaluations(parts);
-    const last = shards.at(-1)!;
-    const done = await this.#ask(last, {
+    const evaluation = mergeEvaluations(parts, batch);
+    const last = evaluation.results.clear?.after;
+    const done = await this.#ask(shards.at(-1)!, {
       kind: 'transaction.commit',
       transaction: this.#transaction,
       batch,
@@ -95,6 +95,7 @@ export class Coordinator {
         account: this.#account,
         rev: done.rev,
         stored: done.stored,
+        ...(last !== undefined && { last }),
       });
     }
     failpoint('transaction.applied');

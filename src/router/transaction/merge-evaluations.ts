@@ -1,8 +1,28 @@
 /** Merges the evaluations of one batch by several shards; exactly one of them has evaluated each item. */
+import { mergePages, upToKey, type Page } from '../../protocol/page.ts';
+import { kinds } from '../../protocol/record.ts';
 import type { Duplicate, Evaluation } from '../../protocol/wire/shard-messages.ts';
-import type { Results } from '../../protocol/operations/operations.ts';
+import type { Batch, Results } from '../../protocol/operations/operations.ts';
 
-export function mergeEvaluations(parts: readonly Evaluation[]): Evaluation {
+export function mergeEvaluations(parts: readonly Evaluation[], { clear }: Pick<Batch, 'clear'>): Evaluation {
+  if (clear !== undefined) return mergeClears(parts, clear.limit);
+  return mergeAll(parts);
+}
+
+/** Of the pages of all shards, what is up to the key that every shard has reached, and no more than a page. */
+function mergeClears(parts: readonly Evaluation[], limit: number): Evaluation {
+  const all = mergeAll(parts);
+  const pages = parts.map(({ pending, results: { clear } }): Page => {
+    const rows = pending.flatMap(({ kind, key }) => (kind === kinds.kv ? [{ key, body: '' }] : []));
+    return clear?.after === undefined ? { rows } : { rows, after: clear.after };
+  });
+  const { after } = mergePages(pages, limit);
+  const pending = upToKey(all.pending, after);
+  const deleted = pending.filter(({ kind, expired }) => kind === kinds.kv && expired !== true).length;
+  return { ...all, pending, results: { clear: after === undefined ? { deleted } : { deleted, after } } };
+}
+
+function mergeAll(parts: readonly Evaluation[]): Evaluation {
   const duplicate = mergeDuplicates(parts.flatMap((part) => part.duplicate ?? []));
   return {
     pending: parts.flatMap((part) => part.pending),

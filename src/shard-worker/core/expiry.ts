@@ -106,7 +106,10 @@ export function expireTimers(turn: Turn): boolean {
 function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEffect {
   const { state, now } = turn;
   if (kind !== kinds.lock) {
-    assert(kind === kinds.kv || kind === kinds.idempotency, 'only keys, locks and idempotency records expire');
+    assert(
+      kind === kinds.kv || kind === kinds.counter || kind === kinds.idempotency || kind === kinds.limit,
+      'sequences and boots never expire',
+    );
     return { kind, key, till: 0, expired: true };
   }
   const record = decodeLockRecord(entry.value);

@@ -12,6 +12,7 @@
  */
 import { footprintOf } from '../../protocol/footprint.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
+import { upToKey } from '../../protocol/page.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import type { PendingEffect, ToShard } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
@@ -106,7 +107,7 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   const { batch, evaluation, rev } = message;
   const answer = (reply: Reply): void =>
     out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
-  const refusal = refusalOf(state, batch, evaluation, rev) ?? fullReply(state, evaluation);
+  const refusal = refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return answer(refusal);
   if (evaluation.pending.length === 0)
     return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev), false));
@@ -122,10 +123,10 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
 
 /** Applies what this shard evaluated under the hold. The commit is durable. */
 export function applyTransaction({ state, out }: Turn, message: Message<'transaction.apply'>): void {
-  const { transaction, rev, stored } = message;
+  const { transaction, rev, stored, last } = message;
   const hold = state.holds.get(transaction);
   assert(hold?.command.kind === 'batch', 'a transaction is applied where it holds');
-  const record = { rev, account: hold.command.account, effects: seal(hold.pending, rev, stored) };
+  const record = { rev, account: hold.command.account, effects: seal(upToKey(hold.pending, last), rev, stored) };
   applyRecord(state, record);
   if (rev > state.lastRev) state.lastRev = rev;
   announce(state, record, out);

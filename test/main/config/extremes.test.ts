@@ -15,7 +15,7 @@ import { loadConfig } from '../../../src/main/config/config.ts';
 import { limitRelations } from '../../../src/shared/limits.ts';
 import { ServerUnderTest, type Method } from '../../support/server-under-test.ts';
 
-type Value = number | string;
+type Value = number | string | boolean;
 type Values = Record<string, Value>;
 
 const full = process.env['DRAGONLOCK_LOAD_SCALE'] === 'full';
@@ -52,6 +52,8 @@ function* extremes(node: Node, name: string): Generator<Extremes> {
   } else if (node.type === 'integer') {
     assert(Number.isSafeInteger(node.minimum) && Number.isSafeInteger(node.maximum), `${name} has both ends`);
     yield { name, smallest: node.minimum!, largest: node.maximum! };
+  } else if (node.type === 'boolean') {
+    yield { name, smallest: false, largest: true };
   } else assert(others.includes(name), `${name}: what are its smallest and its largest value?`);
 }
 

@@ -29,14 +29,22 @@ const members = {
     { key: 'c', version: 0 },
     { key: 'd', exists: false },
     { key: 'e', exists: true },
+    { key: 'f', equals: '{}' },
+    { key: 'g', counter: 0 },
   ],
   idempotency: { ids: ['i'], ttlMs: 1, mode: 'replay', fingerprint: 'f' },
   sequence: { key: 's', op: 'next', n: 1 },
+  clear: { prefix: 'p/', after: 'p/a', limit: 3 },
+  limit: [{ key: 'r', rateThousandths: 500, perMs: 60_000, burst: 1, cost: 0, waitMs: 0 }],
   set: [
     { key: 'plain', value: '"x"' },
     { key: 'only if there is none', value: '""', version: 0 },
     { key: 'at once gone', value: 'null', ttlMs: 0 },
     { key: 'all', value: '{"\u{1f600}":"\\ud800"}', version: 2 ** 53 - 1, ttlMs: 1 },
+    { key: 'merged', value: '{}', merge: true, ttlMs: 5 },
+    { key: 'merged and shown', value: '{}', merge: true, old: true, version: 1 },
+    { key: 'shown', value: '{}', old: true },
+    { key: 'deleted and shown', old: true },
     { key: 'deleted' },
     { key: 'deleted at a version', version: 3 },
   ],
@@ -47,7 +55,41 @@ const members = {
     { key: 'c', op: 'set', n: 0, ifEq: -1 },
     { key: 'd', op: 'add', n: -1, floor: 0 },
     { key: 'e', op: 'add', n: 1, ceil: -1 },
+    { key: 'e', op: 'max', n: 1, ttlMs: 5 },
     { key: 'f', op: 'add', n: 1, floor: -(2 ** 53 - 1), ceil: 2 ** 53 - 1 },
+  ],
+  ops: [
+    { kind: 'get', key: 'ключ' },
+    { kind: 'set', key: 'a', value: '"плюс"' },
+    { kind: 'set', key: 'a', value: '1', condition: { kind: 'nx' } },
+    { kind: 'set', key: 'a', value: '1', old: true },
+    { kind: 'set', key: 'a', value: '1', condition: { kind: 'nx' }, old: true },
+    { kind: 'set', key: 'a', value: '1', condition: { kind: 'xx' }, till: { kind: 'clear' } },
+    { kind: 'set', key: 'a', value: '1', condition: { kind: 'eq', value: '""' }, till: { kind: 'keep' } },
+    { kind: 'set', key: 'a', value: '1', condition: { kind: 'ne', value: '2' }, till: { kind: 'in', ms: -5 } },
+    { kind: 'set', key: 'a', value: '1', till: { kind: 'at', ms: 0 } },
+    { kind: 'delete', key: 'a' },
+    { kind: 'delete', key: 'a', old: true },
+    { kind: 'delete', key: 'a', condition: { kind: 'eq', value: '"x"' } },
+    { kind: 'delete', key: 'a', condition: { kind: 'ne', value: '"x"' } },
+    { kind: 'expire', key: 'a', till: { kind: 'in', ms: 5 } },
+    ...(['nx', 'xx', 'gt', 'lt', 'xxlt'] as const).map(
+      (when) => ({ kind: 'expire', key: 'a', till: { kind: 'at', ms: 2 ** 48 }, when }) as const,
+    ),
+    { kind: 'persist', key: 'a' },
+    { kind: 'add', key: 'a', n: -(2 ** 53 - 1) },
+    { kind: 'addFloat', key: 'a', n: 1.5e-300 },
+    { kind: 'append', key: 'a', value: '"x"' },
+    { kind: 'setRange', key: 'a', offset: 7, value: '"x"' },
+    { kind: 'range', key: 'a', start: -3, end: -1 },
+    { kind: 'length', key: 'a' },
+    { kind: 'exists', key: 'a' },
+    { kind: 'ttl', key: 'a' },
+    { kind: 'ttl', key: 'a', at: true },
+    { kind: 'version', key: 'a' },
+    { kind: 'getBit', key: 'a', offset: 2 ** 32 },
+    { kind: 'setBit', key: 'a', offset: 0, bit: 0 },
+    { kind: 'setBit', key: 'a', offset: 9, bit: 1 },
   ],
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];
@@ -57,6 +99,19 @@ test('every member of a batch arrives as it was sent, alone and with all others'
   const alone = Object.entries(members).map(([name, value]): Batch => ({ ...smallest, [name]: value }));
   const batches: Batch[] = [smallest, ...alone, { ...smallest, ...members }];
   const messages = batches.map((command, id): ToShard => ({ kind: 'request', id, command }));
+  assert.deepEqual(decodeToShard(encodeToShard(messages)), messages);
+});
+
+test('every operation arrives as it was sent, in a batch of them, beside other members, and in an array', () => {
+  const ops = { ...smallest, format: 'ops' } as const;
+  const alone = members.ops.map((op): Batch => ({ ...ops, ops: [op] }));
+  const batches: Batch[] = [ops, ...alone, { ...ops, ops: members.ops }, { ...ops, ...members }];
+  const array: Batch[] = batches.map((batch) => ({ ...batch, replyBytesMax: 7 }));
+  const messages: ToShard[] = [
+    ...batches.map((command, id): ToShard => ({ kind: 'request', id, command })),
+    { kind: 'array', id: 3, batches: array },
+    { kind: 'request', id: 4, command: { ...ops, ops: [members.ops[0]] } },
+  ];
   assert.deepEqual(decodeToShard(encodeToShard(messages)), messages);
 });
 
@@ -75,7 +130,12 @@ test('the batches of an array arrive as they were sent, each member alone and al
 
 test('batches that differ in what an array has in common are no array', () => {
   const item: Batch = { kind: 'batch', account, format: 'batch', replyBytesMax: 7, get: ['k'] };
-  for (const other of [{ account: accountId('other') }, { replyBytesMax: 8 }, { format: 'kv.get' as const }]) {
+  for (const other of [
+    { account: accountId('other') },
+    { replyBytesMax: 8 },
+    { format: 'kv.get' as const },
+    { format: 'ops' as const },
+  ]) {
     const batches = [item, { ...item, ...other }];
     assert.throws(() => encodeToShard([{ kind: 'array', id: 1, batches }]), /the batches of an array/);
   }
@@ -96,6 +156,8 @@ test('answers arrive as they were sent, to one request and to batches of an arra
           { item: 3, reply: reply(0, '{}', { outcome: 'version_mismatch' }) },
           { item: 4, reply: reply(5, '{"a":"ключ"}', { grant }) },
           { item: 0, reply: reply(2 ** 40, '{}', { replayed: true }) },
+          { item: 1, reply: reply(2 ** 40, '{}', { replayed: true, heldMs: 300_000 }) },
+          { item: 2, reply: reply(1, '{}', { heldMs: 1 }) },
         ],
       },
       { kind: 'one', id: 3, reply: reply(2, '', { outcome: 'registered' }) },
@@ -115,7 +177,7 @@ test('answers arrive as they were sent, to one request and to batches of an arra
     closed: [1],
   };
   assert.deepEqual(decodeFromShard(encodeFromShard(rare)), rare);
-  const bodies = ['{"Rev":2}', '{}', '{"a":"ключ"}', '{}', '{}', '{}', '{}'];
+  const bodies = ['{"Rev":2}', '{}', '{}', '{}', '{"a":"ключ"}', '{}', '{}', '{}', '{}'];
   assert.equal(messageLength(message), bodies.join('').length);
 });
 

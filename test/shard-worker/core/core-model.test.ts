@@ -10,12 +10,13 @@ import { historyOf, seeded, stepsOf, type History } from '../../support/generato
 export const outcomes = [
   'lock:ok try:busy not_locked wait:ran-out owner:took-over extend:ok extend:lock_lost unlock:ok unlock:lock_lost',
   'guard:ok guard:lock_lost check:ok check:version_mismatch check:precondition_failed set:ok set:version_mismatch delete:ok delete:version_mismatch',
-  'counter:ok counter:precondition_failed counter:overflow counter:out_of_bounds sequence:ok sequence:overflow get:ok',
+  'counter:ok counter:precondition_failed counter:overflow counter:out_of_bounds sequence:ok sequence:overflow get:ok ops:ok',
   'idempotency:ok replay duplicate_request idempotency_mismatch request_in_progress',
   'kv.get:ok kv.get:not_found kv.set:ok kv.delete:ok counter.get:ok counter.get:not_found counter.add:ok counter.add:out_of_bounds counter.reset:ok',
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
   'mutex.lock:ok mutex.unlock:ok mutex.unlock:lock_lost kv.list:ok lock.list:ok inspect:ok inspect:lock_lost',
   'watch:registered watch:answered',
+  'limit:ok limit:limited limit:held limit:looked limit.take:limited limit.take:ok kv.clear:ok counter.list:ok',
 ].flatMap((line) => line.split(' '));
 
 test('the core answers every random history as the contract says', () => {

@@ -60,6 +60,10 @@ class CountedEntries implements Entries {
 
 const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'kv.list': [kvList(''), kvList('nothing'), kvList('t0', { after: 't00005', limit: 1 })],
+  'counter.list': [
+    { ...kvList(''), kind: 'counter.list' },
+    { ...kvList('t0', { after: 't00005', limit: 1 }), kind: 'counter.list' },
+  ],
   'lock.list': [lockList(''), lockList('nothing'), lockList('t0', { after: 't00005', limit: 1 })],
   'lock.inspect': [inspect('t00001'), inspect('absent')],
   'mutex.lock': [mlock('t00001'), mlock('absent')],
@@ -72,10 +76,14 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   unlock: { unlock: { id: 't00001', fence: 1 } },
   lock: lock('t00001'),
   check: { check: [{ key: 't00001', version: 1 }] },
+  limit: { limit: [{ key: 't00001', rateThousandths: 1000, perMs: 1000, burst: 5, cost: 1, waitMs: 0 }] },
   counter: { counter: [{ key: 't00001', op: 'add', n: 1 }] },
   sequence: { sequence: { key: 't00001', op: 'next', n: 1 } },
   get: { get: ['t00001'] },
   set: { set: [{ key: 't00001', value: '1' }] },
+  ops: { ops: [{ kind: 'append', key: 't00001', value: '"1"' }] },
+  // Each key of the page is looked at, and then deleted.
+  clear: { format: 'kv.clear', clear: { prefix: 't', limit: 500 } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 
@@ -87,11 +95,12 @@ function crowded(till: (now: number) => number): { core: CoreUnderTest; entries:
   const values: Partial<Record<Kind, string>> = {
     [kinds.kv]: '1',
     [kinds.lock]: free,
+    [kinds.limit]: '[0,0]',
     [kinds.idempotency]: '[2,"f",1,1,{"format":"batch"},{}]',
   };
   for (let i = 0; i < things; i += 1) {
     const key = `t${`${i}`.padStart(5, '0')}`;
-    for (const kind of [kinds.kv, kinds.lock, kinds.idempotency, kinds.counter, kinds.sequence]) {
+    for (const kind of [kinds.kv, kinds.lock, kinds.idempotency, kinds.counter, kinds.sequence, kinds.limit]) {
       const value = values[kind];
       const ends = value === undefined ? 0 : till(core.now);
       entries.put(kind, acme, key, { rev: core.revisions.next(), till: ends, value: value ?? '1' });

@@ -1,6 +1,10 @@
 /** What commands touch, by the names of the model. */
 import { nameOf, type Kind } from '../contract/state.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
+import { mayWrite } from './string-op-effects.ts';
+
+/** What each list lists. */
+export const listed = { 'kv.list': 'kv', 'counter.list': 'counter', 'lock.list': 'lock' } as const;
 
 /** Every name that a command reads or writes; of a list none. */
 export function namesOf(call: Command): string[] {
@@ -13,22 +17,28 @@ export function namesOf(call: Command): string[] {
   if (call.unlock) names.push(nameOf('lock', account, call.unlock.id));
   if (call.sequence) names.push(nameOf('sequence', account, call.sequence.key));
   if (call.guard) for (const { id } of call.guard) names.push(nameOf('lock', account, id));
-  if (call.check) for (const { key } of call.check) names.push(nameOf('kv', account, key));
+  if (call.check)
+    for (const { key, counter } of call.check)
+      names.push(nameOf(counter === undefined ? 'kv' : 'counter', account, key));
   if (call.idempotency) for (const id of call.idempotency.ids) names.push(nameOf('stored', account, id));
+  if (call.limit) for (const { key } of call.limit) names.push(nameOf('limit', account, key));
   if (call.counter) for (const { key } of call.counter) names.push(nameOf('counter', account, key));
   if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
   if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
+  if (call.ops) for (const { key } of call.ops) names.push(nameOf('kv', account, key));
   return names;
 }
 
 /** Those that it may change. */
 export function changedBy(call: Command): string[] {
   if (call.kind !== 'batch') return [];
-  const { counter, sequence, ...rest } = { ...call, guard: [], check: [], get: [] };
+  const { counter, sequence, limit, ops, ...rest } = { ...call, guard: [], check: [], get: [] };
   return namesOf({
     ...rest,
     ...(sequence === undefined || sequence.op === 'get' ? {} : { sequence }),
     counter: (counter ?? []).filter(({ op }) => op !== 'get'),
+    limit: (limit ?? []).filter(({ cost }) => cost > 0),
+    ops: (ops ?? []).filter(mayWrite),
   });
 }
 
@@ -36,7 +46,19 @@ export function changedBy(call: Command): string[] {
 export function withoutNames(call: Command, covered: ReadonlySet<string>): Command {
   if (call.kind !== 'batch') return call;
   const stays = (kind: Kind, key: string): boolean => !covered.has(nameOf(kind, call.account, key));
-  const { lock, unlock, sequence, idempotency, guard = [], check = [], counter = [], get = [], set = [] } = call;
+  const {
+    lock,
+    unlock,
+    sequence,
+    idempotency,
+    guard = [],
+    check = [],
+    limit = [],
+    counter = [],
+    get = [],
+    set = [],
+    ops = [],
+  } = call;
   return {
     kind: 'batch',
     account: call.account,
@@ -46,10 +68,12 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     ...(sequence && stays('sequence', sequence.key) ? { sequence } : {}),
     ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
     guard: guard.filter(({ id }) => stays('lock', id)),
-    check: check.filter(({ key }) => stays('kv', key)),
+    check: check.filter(({ key, counter: of }) => stays(of === undefined ? 'kv' : 'counter', key)),
+    limit: limit.filter(({ key }) => stays('limit', key)),
     counter: counter.filter(({ key }) => stays('counter', key)),
     get: get.filter((key) => stays('kv', key)),
     set: set.filter(({ key }) => stays('kv', key)),
+    ops: ops.filter(({ key }) => stays('kv', key)),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   type Lease,
   type LockEntry,
   type KvEntry,
+  type LimitEntry,
   type NumberEntry,
   type StoredEntry,
 } from '../contract/state.ts';
@@ -108,8 +109,15 @@ export function effectDiffers(entry: Entry | undefined, effect: LogEffect, rev: 
       const stored = storedIn(value);
       return difference({ fingerprint, body, till: expected, rev }, { ...stored, till });
     }
-    default:
-      return difference((entry as NumberEntry).n, Number(value));
+    case 'g'.charCodeAt(0): {
+      const { full, at, till: expected } = entry as LimitEntry;
+      const [atMs, taken] = JSON.parse(value) as [number, number];
+      return difference({ full, at, till: expected }, { full: atMs * 1000 + taken, at: atMs, till });
+    }
+    default: {
+      const { n, till: ends } = entry as NumberEntry;
+      return difference({ n, till: ends ?? 0 }, { n: Number(value), till });
+    }
   }
 }
 
@@ -164,8 +172,12 @@ export function entryOf(name: string, value: string, till: number, rev: number):
     }
     case 'i':
       return { ...storedIn(value), till: exactly(till) };
+    case 'g': {
+      const [at, taken] = JSON.parse(value) as [number, number];
+      return { full: exactly(at * 1000 + taken), at: exactly(at), till: exactly(till) };
+    }
     default:
-      return { n: Number(value) };
+      return { n: Number(value), ...(till === 0 ? {} : { till: exactly(till) }) };
   }
 }
 

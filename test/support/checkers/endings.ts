@@ -4,6 +4,7 @@
  */
 import type { Span } from '../contract/expected.ts';
 import { lockMemoryMs } from '../contract/lease.ts';
+import { limitMemoryMs } from '../contract/limit.ts';
 import { tillOf, type Change } from '../contract/state.ts';
 import type { Explainer } from './revision-gaps.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
@@ -76,10 +77,12 @@ export class Endings {
 /** When what a command leaves behind may end at the earliest, after it was sent. */
 function endsLeftBy(call: Command): { readonly afterMs: number; readonly lease?: true }[] {
   if (call.kind !== 'batch') return [];
-  const { lock, unlock, idempotency, set = [] } = call;
+  const { lock, unlock, idempotency, limit = [], set = [] } = call;
   const ends: { afterMs: number; lease?: true }[] = set.flatMap(({ ttlMs }) =>
     ttlMs === undefined ? [] : [{ afterMs: ttlMs }],
   );
+  for (const { ttlMs } of call.counter ?? []) if (ttlMs !== undefined) ends.push({ afterMs: ttlMs });
+  for (const { cost } of limit) if (cost > 0) ends.push({ afterMs: limitMemoryMs });
   if (idempotency !== undefined) for (const _ of idempotency.ids) ends.push({ afterMs: idempotency.ttlMs });
   // A lease may end early: it is taken back when its client is found to be gone.
   if (lock !== undefined) ends.push({ afterMs: 0, lease: true });

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Body } from '../contract/expected.ts';
 import type { Answer, Operation } from './history.ts';
 import { nameOf } from '../contract/state.ts';
+import { mayWrite } from './string-op-effects.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
 export interface Evidence {
@@ -52,6 +53,7 @@ function* storedIn(call: Batch, body: Body, answer: Answer): Generator<Evidence>
 
 function gave(key: string, { Value }: Body): Evidence['wrote'] {
   return ({ call }) => {
+    if (call.kind === 'batch' && call.ops?.some((op) => op.key === key && mayWrite(op)) === true) return true;
     const last = call.kind === 'batch' ? call.set?.findLast((ask) => ask.key === key) : undefined;
     if (last?.value === undefined) return false;
     return Value === undefined || isDeepStrictEqual(JSON.parse(last.value), Value);

@@ -10,6 +10,7 @@
  * time in a test on one machine). They need not be whole numbers. A server that starts again is an event of its own:
  * mutexes and waiters are gone, leases get their grace, and what was asked before cannot happen after.
  */
+import { mayWrite, surelyWrites } from './string-op-effects.ts';
 import type { Body } from '../contract/expected.ts';
 import type { LogRecord } from './commit-log.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
@@ -94,6 +95,8 @@ export function mayCommit(call: Command): boolean {
   if (call.kind !== 'batch') return false;
   if (call.lock ?? call.unlock ?? call.idempotency) return true;
   if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
+  if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
+  if (call.ops?.some(mayWrite)) return true;
   return call.set !== undefined || (call.counter ?? []).some(({ op }) => op !== 'get');
 }
 
@@ -101,10 +104,12 @@ export function mayCommit(call: Command): boolean {
 export function surelyCommitted(call: Command, answer: Answer): boolean {
   if (call.kind !== 'batch' || answer.status !== 200 || answer.replayed) return false;
   if (call.lock ?? call.idempotency) return true;
+  if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.sequence?.op === 'next' || answer.body.Deleted === true) return true;
   if ((call.counter ?? []).some(({ op }) => op !== 'get' && op !== 'reset')) return true;
   if ((answer.body.Atomic ?? []).some(({ Old }, i) => Old !== undefined && call.counter?.[i]?.op === 'reset'))
     return true;
+  if (surelyWrites(call.ops ?? [], answer.body.Ops ?? [])) return true;
   if (call.format === 'counter.reset') return answer.body.Old !== undefined;
   if ((answer.body.KVSet ?? []).some(({ Deleted }) => Deleted === true)) return true;
   const { set = [] } = call;

@@ -53,7 +53,12 @@ type Calls = {
 export function searchKeys(history: History, options: SearchSampleOptions): SearchReport {
   const { clockToleranceMs = 25 } = options;
   const calls: Calls = { registers: [], counters: [], sequences: [], locks: [] };
-  for (const operation of history.operations) project(operation, history, options, calls);
+  // The registers know no operations of Redis.
+  const others = new Set(
+    history.operations.flatMap(({ call }) => (call.kind === 'batch' ? (call.ops ?? []) : []).map(({ key }) => key)),
+  );
+  const mayExpire = (key: string): boolean => others.has(key) || options.mayExpire(key);
+  for (const operation of history.operations) project(operation, history, { ...options, mayExpire }, calls);
   const report = { searched: 0, undecided: 0, calls: 0, violations: [] as string[] };
   search(registerModel, calls.registers, options, report);
   search(counterModel, calls.counters, options, report);

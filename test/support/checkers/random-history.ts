@@ -105,6 +105,7 @@ export const historyMix: Mix = {
   'kv.list': 1,
   'counter.add': 2,
   'counter.get': 1,
+  'limit.take': 1,
   'sequence.next': 2,
   'sequence.get': 1,
   'lock.acquire': 2,
@@ -120,7 +121,9 @@ export const historyChances: Chances = {
   guard: 8,
   check: 10,
   idempotency: 15,
+  limit: 6,
   counter: 35,
   get: 60,
   set: 60,
+  ops: 25,
 };

@@ -9,7 +9,7 @@ import type { Outcome } from '../contract/moment.ts';
 import { OpenClaims, type ClaimJudge } from './open-claims.ts';
 import { isAfter } from './real-time.ts';
 import { unexplainedGaps } from './revision-gaps.ts';
-import { namesOf } from './command-names.ts';
+import { namesOf, listed } from './command-names.ts';
 import type { Unknown, UnknownOutcomes } from './unknown-outcomes.ts';
 import type { Claim, Happening } from './witness-checker.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
@@ -265,8 +265,8 @@ export class Replay implements ClaimJudge {
   #isLeftOut({ call }: Operation, names: readonly string[]): boolean {
     if (this.#leftOut.size === 0) return false;
     if (names.some((name) => this.#leftOut.has(name))) return true;
-    if (call.kind !== 'kv.list' && call.kind !== 'lock.list') return false;
-    const prefix = nameOf(call.kind === 'kv.list' ? 'kv' : 'lock', call.account, call.prefix);
+    if (call.kind !== 'kv.list' && call.kind !== 'counter.list' && call.kind !== 'lock.list') return false;
+    const prefix = nameOf(listed[call.kind], call.account, call.prefix);
     return [...this.#leftOut].some((name) => name.startsWith(prefix));
   }
 

@@ -110,6 +110,7 @@ function byField(a: Body, b: Body): number {
 
 function listedKeys(call: Command, body: Body): Set<unknown> | undefined {
   if (call.kind === 'kv.list') return new Set(body.KV?.map(({ Key }) => Key));
+  if (call.kind === 'counter.list') return new Set(body.Counters?.map(({ Key }) => Key));
   if (call.kind === 'lock.list') return new Set(body.Locks?.map(({ LockID }) => LockID));
   return undefined;
 }

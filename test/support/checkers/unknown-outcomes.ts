@@ -13,7 +13,7 @@
  */
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 import { evidenceIn } from './evidence.ts';
-import { changedBy, namesOf, setBy, withoutNames } from './command-names.ts';
+import { changedBy, namesOf, setBy, withoutNames, listed } from './command-names.ts';
 import { Span } from '../contract/expected.ts';
 import { mayCommit, type Answer, type Operation } from './history.ts';
 import { nameOf, type Entry, type ContractState } from '../contract/state.ts';
@@ -101,8 +101,8 @@ export class UnknownOutcomes {
 
   /** What a command touches, as far as it matters here: of a list what is known to be touched by others. */
   namesOf(call: Command): readonly string[] {
-    if (call.kind !== 'kv.list' && call.kind !== 'lock.list') return namesOf(call);
-    const prefix = nameOf(call.kind === 'kv.list' ? 'kv' : 'lock', call.account, call.prefix);
+    if (call.kind !== 'kv.list' && call.kind !== 'counter.list' && call.kind !== 'lock.list') return namesOf(call);
+    const prefix = nameOf(listed[call.kind], call.account, call.prefix);
     return [...this.#byName.keys()].filter((name) => name.startsWith(prefix));
   }
 

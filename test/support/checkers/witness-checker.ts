@@ -74,6 +74,7 @@ const says = new Set([
   'lock_lost',
   'not_locked',
   'not_found',
+  'limited',
 ]);
 const saysOfIds = new Set(['duplicate_request', 'idempotency_mismatch']);
 

@@ -21,8 +21,8 @@ export class Comparison {
   /** The highest revision that was seen. */
   #highest = 0;
 
-  constructor(now: number, shards = 1) {
-    this.model = new ContractServer(now, { shards, told: (ref) => this.#told.get(ref) });
+  constructor(now: number, shards = 1, holds = false) {
+    this.model = new ContractServer(now, { shards, holds, told: (ref) => this.#told.get(ref) });
   }
 
   /**
@@ -95,6 +95,7 @@ function coversOf({ command, waitEnd }: Expected, outcome: Outcome): string[] {
   if (outcome === unchanged) return ['watch:registered'];
   if (outcome.replayed) return ['replay'];
   const { Code, Failed } = outcome.body as Body;
+  if (outcome.heldMs !== undefined) return ['limit:held'];
   if (Code === undefined)
     return command.kind === 'batch'
       ? partsOf(command)
@@ -112,10 +113,11 @@ function callOf(command: Command): string {
 }
 
 function partsOf(batch: Batch): string[] {
-  const parts = ['guard', 'check', 'idempotency', 'unlock', 'counter', 'get', 'sequence'] as const;
+  const parts = ['guard', 'check', 'idempotency', 'unlock', 'limit', 'counter', 'get', 'sequence', 'ops'] as const;
   const covers = parts.filter((part) => batch[part] !== undefined).map((part) => `${part}:ok`);
   if (batch.lock !== undefined) covers.push(batch.lock.extend === undefined ? 'lock:ok' : 'extend:ok');
   for (const { value } of batch.set ?? []) covers.push(value === undefined ? 'delete:ok' : 'set:ok');
+  if (batch.limit?.some(({ cost }) => cost === 0)) covers.push('limit:looked');
   if (batch.format !== 'batch') covers.push(`${batch.format}:ok`);
   return covers;
 }

@@ -18,6 +18,8 @@ import type { LockOperation } from '../../../src/protocol/operations/lock.ts';
 export interface ContractServerOptions {
   /** With more than one, some refusals depend on which shard is asked first. */
   readonly shards?: number;
+  /** Replies that are held for a rate limit come later. */
+  readonly holds?: boolean;
   /** The body of the real reply, if there is one. */
   readonly told?: (ref: number) => Body | undefined;
 }
@@ -59,13 +61,16 @@ export class ContractServer {
   /** The names of watched keys. */
   readonly watched = new Set<string>();
   readonly #waiters = new Map<string, Waiter[]>();
+  readonly #held: { readonly at: number; readonly expected: Expected }[] = [];
+  readonly #holds: boolean;
   readonly #shards: number;
   readonly #told: ContractServerOptions['told'];
 
-  constructor(now: number, { shards = 1, told }: ContractServerOptions = {}) {
+  constructor(now: number, { shards = 1, told, holds = false }: ContractServerOptions = {}) {
     this.now = now;
     this.#shards = shards;
     this.#told = told;
+    this.#holds = holds;
   }
 
   submit(ref: number, command: Command): void {
@@ -83,6 +88,8 @@ export class ContractServer {
 
   /** The client of this request vanishes. */
   cancel(ref: number): void {
+    const held = this.#held.findIndex(({ expected }) => expected.ref === ref);
+    if (held >= 0) this.#held.splice(held, 1);
     for (const [name, waiters] of this.#waiters) {
       this.#waiters.set(
         name,
@@ -92,12 +99,14 @@ export class ContractServer {
   }
 
   waiting(): number[] {
-    return [...this.#waiters.values()].flatMap((waiters) => waiters.map(({ ref }) => ref));
+    const held = this.#held.map(({ expected }) => expected.ref);
+    return [...[...this.#waiters.values()].flatMap((waiters) => waiters.map(({ ref }) => ref)), ...held];
   }
 
   /** The next moment at which something ends by itself. */
   nextEnd(): number {
     const ends = Array.from(this.state.entries.values(), (entry) => tillOf(entry)?.lo ?? Infinity);
+    ends.push(...this.#held.map(({ at }) => at));
     for (const waiters of this.#waiters.values()) for (const { deadline } of waiters) ends.push(deadline);
     return ends.reduce((first, at) => Math.min(first, at), Infinity);
   }
@@ -110,6 +119,10 @@ export class ContractServer {
       this.#commit([ended(name, entry, now)], { expired: true });
     }
     this.#serve();
+    for (const { at, expected } of this.#held.splice(0)) {
+      if (at > now) this.#held.push({ at, expected });
+      else this.#release(expected);
+    }
     for (const waiters of this.#waiters.values()) {
       const late = waiters.filter(({ deadline }) => deadline <= now);
       // The oldest request is told first, also when a retry has taken over a place further ahead.
@@ -126,6 +139,7 @@ export class ContractServer {
     for (const { ref, command } of [...this.#waiters.values()].flat()) {
       if (how === 'stop') this.#answer(ref, command, refuse('draining'), { waitEnd: 'drain:waiter' });
     }
+    for (const { expected } of this.#held.splice(0)) if (how === 'stop') this.#release(expected);
     this.#waiters.clear();
     this.watched.clear();
     restart(this.state, { downAt: this.now, startedAt: now, upAt: now }, 0);
@@ -218,7 +232,18 @@ export class ContractServer {
     outcome: Outcome,
     { or = [], ...rest }: { or?: readonly Outcome[]; waitEnd?: WaitEnd } = {},
   ): void {
-    this.answers.push({ ref, command, outcome, or, rev: this.state.rev, ...rest });
+    const expected = { ref, command, outcome, or, rev: this.state.rev, ...rest };
+    const { heldMs } = outcome;
+    if (this.#holds && heldMs !== undefined) this.#held.push({ at: this.now + heldMs, expected });
+    else this.answers.push(expected);
+  }
+
+  /** What it did was done when it was asked for; only now its revision is told. */
+  #release(expected: Expected): void {
+    const { outcome, ref } = expected;
+    const told = this.#told?.(ref)?.Rev;
+    const body = told === undefined ? outcome.body : { ...outcome.body, Rev: told };
+    this.answers.push({ ...expected, outcome: { ...outcome, body, changes: [] } });
   }
 }
 

@@ -12,13 +12,15 @@
  * A new noun is one file beside this one and one line in `nouns`, and in `commands` if it has commands of its own.
  */
 import { counter } from './counter.ts';
-import type { Body } from './expected.ts';
+import { Span, type Body } from './expected.ts';
 import { idempotency } from './idempotency.ts';
 import { kv } from './kv.ts';
+import { limit } from './limit.ts';
 import { lock } from './lock.ts';
 import { done, refuse, Turn, type Moment, type Outcome, type Performed } from './moment.ts';
 import { mutex } from './mutex.ts';
 import { sequence } from './sequence.ts';
+import { stringOp } from './string-op.ts';
 import { watch } from './watch.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -35,9 +37,15 @@ interface Noun {
 }
 
 /** Failures are listed in this order, and the first gives the refusal its code. */
-const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, counter, sequence, watch];
+const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, watch];
 
-const commands = { ...kv.commands, ...lock.commands, ...mutex.commands, ...watch.commands } satisfies {
+const commands = {
+  ...kv.commands,
+  ...counter.commands,
+  ...lock.commands,
+  ...mutex.commands,
+  ...watch.commands,
+} satisfies {
   readonly [Kind in Exclude<Command['kind'], 'batch'>]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,
@@ -76,6 +84,13 @@ function batchOutcome(at: Moment, batch: Batch): Outcome {
     body,
     Array.from(turn.changes, ([name, entry]) => (entry === undefined ? { name } : { name, entry })),
   );
+  const { WaitMs, Limit = [] } = body as Body;
+  const waits = [WaitMs, ...Limit.map((item) => item['WaitMs'])].flatMap((wait) =>
+    wait instanceof Span ? [wait.hi] : [],
+  );
+  const held = waits.length === 0 ? {} : { heldMs: Math.max(...waits) };
   const stored = nouns.flatMap((noun) => noun.stored?.(at, batch, outcome.body as Body) ?? []);
-  return stored.length === 0 ? outcome : { ...outcome, changes: [...outcome.changes, ...stored] };
+  return stored.length === 0
+    ? { ...outcome, ...held }
+    : { ...outcome, ...held, changes: [...outcome.changes, ...stored] };
 }

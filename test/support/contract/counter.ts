@@ -1,8 +1,9 @@
 /** Counters: a number for each key, 0 where there is none. */
-import type { Performed, Turn } from './moment.ts';
+import type { Moment, Outcome, Performed, Turn } from './moment.ts';
+import { page } from './page.ts';
 import { nameOf, type NumberEntry } from './state.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
-import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
+import type { CounterList, CounterOperation } from '../../../src/protocol/operations/counter.ts';
 
 export const counter = {
   /** Each operation sees those before it. */
@@ -10,7 +11,7 @@ export const counter = {
     const Atomic = operations?.map((operation, i) => count(turn, `Atomic[${i}]`, operation));
     switch (format) {
       case 'counter.get':
-        return { reply: numberAt(turn, operations![0]!.key) === undefined ? undefined : Atomic![0]! };
+        return { reply: latest(turn, operations![0]!.key) === undefined ? undefined : Atomic![0]! };
       case 'counter.add':
       case 'counter.reset':
         return { reply: Atomic![0]! };
@@ -18,14 +19,23 @@ export const counter = {
         return { members: { Atomic } };
     }
   },
+
+  commands: {
+    'counter.list': (at: Moment, call: CounterList): Outcome =>
+      page(at, call, (key) => {
+        const entry = numberAt(at, call.account, key);
+        return entry && { Key: key, Value: entry.n, TillMs: entry.till };
+      }),
+  },
 };
 
-function count(turn: Turn, field: string, { key, op, n, ifEq, floor, ceil }: CounterOperation): object {
+function count(turn: Turn, field: string, { key, op, n, ifEq, floor, ceil, ttlMs }: CounterOperation): object {
   const name = nameOf('counter', turn.account, key);
-  const old = numberAt(turn, key);
+  const before = latest(turn, key);
+  const old = before?.n;
   const from = old ?? 0;
   if (ifEq !== undefined && ifEq !== from) turn.fail(field, 'precondition_failed', { Key: key, Value: from });
-  if (op === 'get') return { Key: key, Value: from };
+  if (op === 'get') return { Key: key, Value: from, TillMs: before?.till };
   if (op === 'reset') {
     if (old !== undefined) turn.changes.set(name, undefined);
     return { Key: key, Value: 0, Old: old };
@@ -36,10 +46,22 @@ function count(turn: Turn, field: string, { key, op, n, ifEq, floor, ceil }: Cou
   const tooLow = floor !== undefined && value < Math.min(from, floor);
   const tooHigh = ceil !== undefined && value > Math.max(from, ceil);
   if (tooLow || tooHigh) turn.fail(field, 'out_of_bounds', { Key: key, Value: from });
-  turn.changes.set(name, { n: value });
-  return { Key: key, Value: value, Old: from };
+  // Only who makes it says when it ends.
+  const till = before !== undefined ? before.till : ttlMs === undefined ? undefined : turn.at.now.plus(ttlMs);
+  turn.changes.set(name, { n: value, ...(till && { till }) });
+  return { Key: key, Value: value, Old: from, TillMs: till };
 }
 
-function numberAt(turn: Turn, key: string): number | undefined {
-  return (turn.latest(nameOf('counter', turn.account, key)) as NumberEntry | undefined)?.n;
+function latest(turn: Turn, key: string): NumberEntry | undefined {
+  const name = nameOf('counter', turn.account, key);
+  return turn.changes.has(name)
+    ? (turn.changes.get(name) as NumberEntry | undefined)
+    : numberAt(turn.at, turn.account, key);
+}
+
+export function numberAt(at: Moment, account: string, key: string): NumberEntry | undefined {
+  const name = nameOf('counter', account, key);
+  const entry = at.state.get(name) as NumberEntry | undefined;
+  if (entry?.till === undefined) return entry;
+  return at.over(name, entry, entry.till, false) ? undefined : entry;
 }

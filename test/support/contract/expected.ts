@@ -16,10 +16,13 @@ export interface Body {
   readonly Waiters?: number;
   readonly Recover?: Body;
   readonly Failed?: readonly Body[];
+  readonly Limit?: readonly Body[];
   readonly Atomic?: readonly Body[];
   readonly KV?: readonly Body[];
   readonly KVSet?: readonly Body[];
+  readonly Ops?: readonly string[];
   readonly Locks?: readonly Body[];
+  readonly Counters?: readonly Body[];
   readonly Key?: string;
   readonly LockID?: string;
   readonly Version?: number;

@@ -1,15 +1,23 @@
 /** Keys: values with versions, which may expire. */
+import { isDeepStrictEqual } from 'node:util';
+import { numberAt } from './counter.ts';
 import { Json, type Span } from './expected.ts';
 import type { Moment, Outcome, Performed, Turn } from './moment.ts';
 import { page } from './page.ts';
-import { nameOf, type KvEntry } from './state.ts';
+import { compareUtf8, nameOf, type KvEntry } from './state.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
-import type { KvList, SetOperation } from '../../../src/protocol/operations/kv.ts';
+import type { ClearOperation, KvList, SetOperation } from '../../../src/protocol/operations/kv.ts';
 
 export const kv = {
   /** Reads and conditions see what was there before the batch. */
-  perform(turn: Turn, { format, check, get, set }: Batch): Performed {
-    check?.forEach(({ key, version, exists }, i) => {
+  perform(turn: Turn, { format, check, get, set, clear }: Batch): Performed {
+    if (clear !== undefined) return { reply: deletePage(turn, clear) };
+    check?.forEach(({ key, version, exists, equals, counter }, i) => {
+      if (equals !== undefined) expectValue(turn, `Check[${i}]`, key, equals);
+      if (counter !== undefined) {
+        const Value = numberAt(turn.at, turn.account, key)?.n ?? 0;
+        if (Value !== counter) turn.fail(`Check[${i}]`, 'precondition_failed', { Key: key, Value });
+      }
       if (version !== undefined) expectVersion(turn, `Check[${i}]`, key, version);
       if (exists !== undefined) expectExistence(turn, `Check[${i}]`, key, exists);
     });
@@ -17,7 +25,11 @@ export const kv = {
       if (version !== undefined) expectVersion(turn, `KVSet[${i}]`, key, version);
     });
     const KV = get?.map((key) => row(key, keyAt(turn.at, turn.account, key)));
-    const KVSet = set?.map((operation) => put(turn, operation));
+    const KVSet = set?.map((operation) => {
+      const before = keyAt(turn.at, turn.account, operation.key);
+      const written = put(turn, operation);
+      return operation.old ? { ...written, Old: { ...row('', before), Key: undefined } } : written;
+    });
     switch (format) {
       case 'kv.get':
         return { reply: KV![0]!.Version === 0 ? undefined : KV![0]! };
@@ -57,9 +69,53 @@ function expectExistence(turn: Turn, field: string, key: string, expected: boole
     turn.fail(field, 'precondition_failed', { Key: key, Version: item?.version ?? 0 });
 }
 
-/** Of several changes of one key the last counts. */
-function put({ at, account, changes }: Turn, { key, value, ttlMs }: SetOperation): Written {
+/** A page of the keys below a prefix, as a list shows it; all that are on it go. */
+function deletePage(turn: Turn, { prefix, after, limit }: ClearOperation): object {
+  const { at, account, changes } = turn;
+  const end = at.said?.More === true ? at.said.After : undefined;
+  let Deleted = 0;
+  let last = '';
+  for (const key of at.state.keys('kv', account, prefix, after)) {
+    if (end !== undefined && compareUtf8(key, end) > 0) return { Deleted, More: true, After: end };
+    if (keyAt(at, account, key) === undefined) continue;
+    if (Deleted === limit) return { Deleted, More: true, After: last };
+    changes.set(nameOf('kv', account, key), undefined);
+    Deleted += 1;
+    last = key;
+  }
+  return end === undefined ? { Deleted } : { Deleted, More: true, After: end };
+}
+
+function expectValue(turn: Turn, field: string, key: string, expected: string): void {
+  const item = keyAt(turn.at, turn.account, key);
+  if (item === undefined || !isDeepStrictEqual(item.value.value, JSON.parse(expected)))
+    turn.fail(field, 'precondition_failed', { Key: key, Version: item?.version ?? 0 });
+}
+
+/** RFC 7396, in its words: a member that is null goes, one that is an object is merged, any other replaces. */
+function patched(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const members = new Map(
+    typeof target === 'object' && target !== null && !Array.isArray(target) ? Object.entries(target) : [],
+  );
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) members.delete(name);
+    else members.set(name, patched(members.get(name), value));
+  }
+  return Object.fromEntries(members);
+}
+
+/** Of several changes of one key the last counts, but a merge is one into the change before it. */
+function put(turn: Turn, { key, value, ttlMs, merge }: SetOperation): Written {
+  const { at, account, changes } = turn;
   const name = nameOf('kv', account, key);
+  if (merge && value !== undefined) {
+    const before = changes.has(name) ? (changes.get(name) as KvEntry | undefined) : keyAt(at, account, key);
+    const text = JSON.stringify(patched(before?.value.value, JSON.parse(value)));
+    const till = ttlMs === undefined ? before?.till : at.now.plus(ttlMs);
+    changes.set(name, { version: at.rev, value: new Json(text), ...(till && { till }) });
+    return { Key: key, Version: at.rev };
+  }
   if (value !== undefined) {
     const till = ttlMs === undefined ? {} : { till: at.now.plus(ttlMs) };
     changes.set(name, { version: at.rev, value: new Json(value), ...till });

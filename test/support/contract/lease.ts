@@ -1,7 +1,8 @@
 /** Leases, which locks and mutexes have in common: who holds one, how it ends, and what replies say of it. */
+import { limitAfterStart } from './limit.ts';
 import { Json, Span } from './expected.ts';
 import type { Moment } from './moment.ts';
-import type { ContractState, Ended, Lease, LockEntry } from './state.ts';
+import type { ContractState, Ended, Lease, LimitEntry, LockEntry } from './state.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
 /** How many ended leases a lock remembers, and for how long when it is free. */
@@ -104,6 +105,10 @@ export function restart(
     const entry = state.get(name) as LockEntry | undefined;
     if (entry === undefined) continue;
     if (name.startsWith('m')) state.apply([{ name }]);
+    if (name.startsWith('g')) {
+      const start = new Span(startedAt - toleranceMs, upAt + toleranceMs);
+      state.apply([{ name, entry: limitAfterStart(state.get(name) as LimitEntry, start) }]);
+    }
     const { lease } = entry;
     if (!name.startsWith('l') || lease === undefined) continue;
     const till = (before: number, start: number): number =>

@@ -31,10 +31,17 @@ export interface Outcome {
   /** Empty: nothing was committed. */
   readonly changes: readonly Change[];
   readonly replayed?: true;
+  /** For so long nobody is told. */
+  readonly heldMs?: number;
 }
 
 /** The HTTP statuses of refusals; 409 unless it is listed here. */
-const statuses: Readonly<Record<string, number>> = { not_found: 404, idempotency_mismatch: 422, draining: 503 };
+const statuses: Readonly<Record<string, number>> = {
+  not_found: 404,
+  idempotency_mismatch: 422,
+  draining: 503,
+  limited: 429,
+};
 
 export function refuse(Code: string, details: object = {}): Outcome {
   return { status: statuses[Code] ?? 409, body: { Code, ...details }, changes: [] };

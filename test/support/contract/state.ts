@@ -5,9 +5,9 @@
 import type { Body, Json, Span } from './expected.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'stored';
+export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'stored' | 'limit';
 
-export type Entry = KvEntry | NumberEntry | LockEntry | StoredEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -17,6 +17,16 @@ export interface KvEntry {
 
 export interface NumberEntry {
   readonly n: number;
+  readonly till?: Span;
+}
+
+/** A rate limit of which something is taken, or was not long ago. */
+export interface LimitEntry {
+  /** When all is back, in microseconds. */
+  readonly full: Span;
+  /** When something was taken last. */
+  readonly at: Span;
+  readonly till: Span;
 }
 
 /** A lock or a mutex. */
@@ -62,7 +72,7 @@ export interface Change {
   readonly entry?: Entry;
 }
 
-const letters = { kv: 'k', counter: 'c', sequence: 's', lock: 'l', mutex: 'm', stored: 'i' } as const;
+const letters = { kv: 'k', counter: 'c', sequence: 's', lock: 'l', mutex: 'm', stored: 'i', limit: 'g' } as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {
   return `${letters[kind]}${account}\0${key}`;

@@ -13,7 +13,7 @@ export function count(
 ): CounterOperation {
   const op = h.one(ops);
   const ifEq = h.ifEq(key, op);
-  return { key, op, n: h.number(), ...ifEq, ...h.bounds(op) };
+  return { key, op, n: h.number(), ...ifEq, ...h.bounds(op), ...h.counterTtl() };
 }
 
 const call = (h: Habits, op: 'get' | 'add' | 'reset', n: number): Command => ({
@@ -24,6 +24,10 @@ const call = (h: Habits, op: 'get' | 'add' | 'reset', n: number): Command => ({
 });
 
 export const counter = {
+  'counter.list': (h: Habits): Command => {
+    const prefix = h.one(h.prefixes);
+    return { kind: 'counter.list', account: h.account, prefix, limit: 1 + h.below(h.limitMax) };
+  },
   'counter.get': (h: Habits): Command => call(h, 'get', 0),
   'counter.add': (h: Habits): Command => call(h, 'add', 1),
   'counter.reset': (h: Habits): Command => call(h, 'reset', 0),

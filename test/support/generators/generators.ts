@@ -3,18 +3,23 @@ import { count, counter } from './counter.ts';
 import type { Habits } from './habits.ts';
 import { once } from './idempotency.ts';
 import { change, check, kv } from './kv.ts';
+import { limit, takeFrom } from './limit.ts';
 import { extend, giveBack, guard, lock, take } from './lock.ts';
 import { mutex } from './mutex.ts';
 import { sequence } from './sequence.ts';
+import { stringOp } from './string-op.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
-const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex };
+const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit };
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** How often a batch has each of its parts, in a hundred. */
 export type Chances = Readonly<
-  Record<'lock' | 'extend' | 'unlock' | 'guard' | 'check' | 'idempotency' | 'counter' | 'get' | 'set', number>
+  Record<
+    'lock' | 'extend' | 'unlock' | 'guard' | 'check' | 'idempotency' | 'limit' | 'counter' | 'get' | 'set' | 'ops',
+    number
+  >
 >;
 
 /** Shares of a mix: each call is made so often, and a batch of anything so often. */
@@ -63,8 +68,10 @@ export class CommandGenerator {
     const { lock: wanted } = batch;
     const own = (name: string): string =>
       wanted === undefined || wanted.waitMs === 0 ? name : this.#lockedNames(wanted.id, name);
+    if (chance('limit')) batch.limit = h.some('limit', 2).map((key) => takeFrom(h, own(key)));
     if (chance('counter')) batch.counter = h.some('counter', 3).map((key) => count(h, own(key)));
     if (chance('get')) batch.get = h.some('kv', 3).map(own);
+    if (chance('ops')) batch.ops = h.some('string', 4).map((key) => stringOp(h, own(key)));
     if (chance('set') || Object.keys(batch).length === empty) {
       batch.set = h.some('kv', 3).map((key) => change(h, own(key)));
     }

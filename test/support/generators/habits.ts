@@ -7,7 +7,7 @@ import type { SeededRandom } from '../seeded-random.ts';
 import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
-export type Named = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id';
+export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit';
 
 export abstract class Habits {
   readonly random: SeededRandom;
@@ -16,6 +16,8 @@ export abstract class Habits {
   readonly owners: readonly string[] = ['o0', 'o0', 'o0', 'o1'];
   readonly prefixes: readonly string[] = [''];
   readonly limitMax: number = 6;
+  /** In a hundred calls of a rate limit: those with other parameters than usual. */
+  readonly otherLimits: number = 10;
 
   constructor(random: SeededRandom) {
     this.random = random;
@@ -64,6 +66,21 @@ export abstract class Habits {
     return this.knownVersion(key) > 0 !== this.chance(20);
   }
 
+  /** To expect. */
+  equals(_key: string): string {
+    return this.value();
+  }
+
+  /** Whether a change of this key may be a merge. */
+  merges(_key: string): boolean {
+    return false;
+  }
+
+  /** Of a counter that is made. */
+  counterTtl(): { readonly ttlMs?: number } {
+    return {};
+  }
+
   held(noun: 'lock' | 'mutex'): { readonly id: string; readonly fence: number } {
     const id = this.name(noun);
     return { id, fence: this.handle(noun, id) };
@@ -97,6 +114,11 @@ export abstract class Habits {
   /** How many numbers of a sequence. */
   count(): number {
     return 1 + this.below(3);
+  }
+
+  /** For how long a reply may be held. */
+  heldMs(): number {
+    return this.one([0, 50, 500]);
   }
 
   /** To change a counter by, or to. */

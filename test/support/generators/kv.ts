@@ -7,6 +7,8 @@ export function put(h: Habits, key: string): SetOperation {
   return { key, value: h.value(), ...h.ttl(key) };
 }
 
+const patches = ['{"n":1}', '{"n":null,"x":{"y":2}}', '{"x":{"y":null,"z":[]}}', '5', 'null'];
+
 export function putIf(h: Habits, key: string): SetOperation {
   return { ...put(h, key), version: h.version(key) };
 }
@@ -14,13 +16,22 @@ export function putIf(h: Habits, key: string): SetOperation {
 /** Put or deleted, with a condition or without. */
 export function change(h: Habits, key: string): SetOperation {
   const condition = h.chance(35) ? { version: h.version(key) } : {};
-  return h.chance(20) ? { key, ...condition } : { ...put(h, key), ...condition };
+  const old = h.chance(15) ? { old: true as const } : {};
+  if (h.chance(20)) return { key, ...condition, ...old };
+  if (h.merges(key)) return { key, value: h.one(patches), merge: true, ...h.ttl(key), ...condition, ...old };
+  return { ...put(h, key), ...condition, ...old };
 }
 
 export function check(h: Habits, most: number): NonNullable<Batch['check']> {
-  return h
-    .some('kv', most)
-    .map((key) => (h.chance(30) ? { key, exists: h.exists(key) } : { key, version: h.version(key) }));
+  return h.some('kv', most).map((key) => {
+    const how = h.below(100);
+    if (how < 10) return { key: h.name('counter'), counter: h.below(4) };
+    return how < 30 ? { key, equals: h.equals(key) } : versionOrExistence(h, key);
+  });
+}
+
+function versionOrExistence(h: Habits, key: string): NonNullable<Batch['check']>[number] {
+  return h.chance(30) ? { key, exists: h.exists(key) } : { key, version: h.version(key) };
 }
 
 export const kv = {
@@ -34,6 +45,10 @@ export const kv = {
     const key = h.name('kv');
     const set = [h.chance(50) ? { key, version: h.version(key) } : { key }];
     return { kind: 'batch', account: h.account, format: 'kv.delete', set };
+  },
+  'kv.clear': (h: Habits): Command => {
+    const clear = { prefix: h.one(h.prefixes), limit: 1 + h.below(h.limitMax) };
+    return { kind: 'batch', account: h.account, format: 'kv.clear', clear };
   },
   'kv.list': (h: Habits): Command => {
     const prefix = h.one(h.prefixes);

@@ -20,11 +20,13 @@ export class LearningHabits extends Habits {
       Array.from({ length: count }, (_, i) => `${letter}${i}`);
     this.names = {
       kv: named('k'),
+      string: ['k0', ...named('t')],
       counter: named('c'),
       sequence: named('s'),
       lock: named('l'),
       mutex: named('m'),
       id: named('i', things * 4),
+      limit: named('g', 2),
     };
   }
 
@@ -53,6 +55,10 @@ export class LearningHabits extends Habits {
   value(): string {
     this.#values += 1;
     return JSON.stringify(this.chance(50) ? `v${this.#values}` : { n: this.#values, list: [1, null] });
+  }
+
+  override merges(_key: string): boolean {
+    return this.chance(15);
   }
 
   ttl(_key: string): { ttlMs?: number } {

@@ -29,18 +29,21 @@ export function seeded(numRuns: number): fc.Parameters<unknown> {
 }
 
 const mix: Mix = {
-  batch: 40,
+  batch: 42,
   'kv.get': 1,
   'kv.set': 1,
   'kv.delete': 1,
+  'kv.clear': 2,
   'kv.list': 3,
   'kv.list after': 2,
   'counter.get': 1,
-  'counter.add': 1,
+  'counter.add': 2,
   'counter.reset': 1,
+  'counter.list': 1,
   'sequence.get': 1,
   'sequence.next': 3,
   'sequence.reset': 1,
+  'limit.take': 9,
   'lock.acquire': 10,
   'lock.release': 10,
   'lock.inspect': 5,
@@ -55,10 +58,12 @@ const chances = {
   unlock: 15,
   guard: 15,
   check: 20,
-  idempotency: 35,
+  idempotency: 40,
+  limit: 10,
   counter: 40,
   get: 40,
   set: 50,
+  ops: 30,
 };
 
 /** The steps of a history, one at a time, because each depends on what the ones before have come to. */
@@ -81,11 +86,13 @@ class ModelHabits extends Habits {
   override readonly prefixes = ['', 'p/', 'k', 'x'];
   readonly names = {
     kv: ['k0', 'k1', 'k2', 'p/0', 'p/1'],
+    string: ['k0', 't0', 't1'],
     counter: ['c0', 'c1', 'c2'],
     sequence: ['s0', 's1'],
     lock: ['l0', 'l1', 'l2'],
     mutex: ['m0', 'm1'],
     id: ['i0', 'i1', 'i2'],
+    limit: ['g0', 'g1', 'g2'],
   };
   readonly #state: ContractState;
 
@@ -109,7 +116,25 @@ class ModelHabits extends Habits {
   }
 
   value(): string {
-    return String(this.below(50));
+    const n = this.below(50);
+    return this.chance(70) ? String(n) : this.one([`{"n":${n},"x":{"y":1}}`, `{"x":{"y":1},"n":${n}}`, `[${n}]`]);
+  }
+
+  override equals(key: string): string {
+    const entry = this.#state.get(nameOf('kv', this.account, key)) as KvEntry | undefined;
+    if (entry === undefined || this.chance(20)) return this.value();
+    const { value } = entry.value;
+    // The same in another order.
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return entry.value.text;
+    return JSON.stringify(Object.fromEntries(Object.entries(value).toReversed()));
+  }
+
+  override merges(): boolean {
+    return this.chance(25);
+  }
+
+  override counterTtl(): { ttlMs?: number } {
+    return this.chance(20) ? { ttlMs: this.one([1000, 4000]) } : {};
   }
 
   ttl(): { ttlMs?: number } {

@@ -4,6 +4,7 @@
  * the client wrote it, after `root` (`[3].` in an array body).
  */
 import { Type } from 'typebox';
+import { withIdempotency } from '../../fingerprint.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import { anyJson, closed } from '../../../protocol/operations/fields.ts';
 import {
@@ -14,7 +15,6 @@ import {
 import { sectionNames, sections, type Batch } from '../../../protocol/operations/operations.ts';
 import type { BodyContext } from '../../../protocol/operations/section.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
-import { withIdempotency } from './idempotency.ts';
 import { isRecord, parseJson } from './json.ts';
 import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';

@@ -8,7 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Failure } from '../../../protocol/errors.ts';
 import { Refusal } from '../../../protocol/refusal.ts';
 import { encodeToShard } from '../../../protocol/wire/shard-wire.ts';
-import type { ToShardWire } from '../../../protocol/wire/batch-wire.ts';
+import type { ToShardWire } from '../../../protocol/wire/wire-reader.ts';
 import { assert } from '../../../shared/assert.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { contentOfBody, type BodyContent, type BodyGiven, type BodyKind } from './body-kinds.ts';

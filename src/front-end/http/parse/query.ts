@@ -46,6 +46,15 @@ export class Query {
     return value + 0;
   }
 
+  number(name: string, min: number, max: number): number | undefined {
+    const text = this.#values.get(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!/^\d+(\.\d+)?$/.test(text) || value < min || value > max)
+      return refuseField(`?${name}`, `expected a number from ${min} to ${max}, got ${shown(text)}`);
+    return value;
+  }
+
   /** @returns whole milliseconds */
   seconds(name: string, above: 'zero' | 'or zero', maxMs: number): number | undefined {
     const text = this.#values.get(name);
@@ -85,6 +94,7 @@ export function readQuery<Parameters extends QueryParameters>(
 
 function valueOf(query: Query, name: string, parameter: QueryParameter): number | string | undefined {
   if (parameter.type === 'integer') return query.integer(name, parameter.min, parameter.max);
+  if (parameter.type === 'number') return query.number(name, parameter.min, parameter.max);
   if (parameter.type === 'seconds') return query.seconds(name, parameter.above, parameter.maxMs);
   const text = query.text(name);
   if (text === undefined) return undefined;

@@ -1,5 +1,6 @@
 /** The REST calls, each made from its declaration: one command with a reply format of its own. */
 import type { FastifyInstance } from 'fastify';
+import { withIdempotency } from '../../fingerprint.ts';
 import type { CallSpec, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
 import { callList, waitsForLock, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
@@ -16,13 +17,12 @@ import {
   type BodyArguments,
   type DefineDataRoute,
 } from '../data-route.ts';
-import { withIdempotency } from '../parse/idempotency.ts';
 import { readQuery } from '../parse/query.ts';
 import type { RouteContext } from '../route-context.ts';
 
-export function callRoutes(app: FastifyInstance, context: RouteContext, dataRoute: DefineDataRoute): void {
+export function callRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
   for (const [name, spec] of callList) {
-    const [options, handler] = dataRoute(
+    const [options, handler] = define.call(
       operationOfCall(name),
       (request, exchange) => {
         const command = commandOf(spec, request, context.limits);

@@ -18,8 +18,8 @@ import { onSocketClose } from './on-socket-close.ts';
 
 export interface ConnectionLimitsOptions {
   readonly limits: { readonly connections_max: number; readonly connections_per_address_max: number };
-  /** @returns a whole HTTP reply that closes the connection */
-  readonly reply: (refused: Failure) => string;
+  /** @returns a whole reply that closes the connection; empty: it is closed without one */
+  readonly reply: (refused: Failure, socket: Socket) => string;
 }
 
 const rowCells = 65_536;
@@ -71,7 +71,7 @@ export class ConnectionLimits {
     // A listener also takes the socket away from the parser. A client may be confused by a reply before its request.
     socket.removeAllListeners('data').on('data', () => {
       // The rest of the request is dropped, and read, or the kernel would reset the connection before the reply is read.
-      if (!socket.writableEnded) socket.end(this.#options.reply(failure('overloaded', message)));
+      if (!socket.writableEnded) socket.end(this.#options.reply(failure('overloaded', message), socket));
     });
   }
 }

@@ -10,7 +10,7 @@ import { viewDurableLock } from '../operations/lock.ts';
 import { isAvailable, wait } from '../operations/waiting.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { commit } from '../state/commit.ts';
-import { readRevision, type ShardState } from '../state/state.ts';
+import { readRevision } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import { evaluate, seal } from './evaluate.ts';
 import { batchReply, failedReply } from './render.ts';
@@ -36,7 +36,7 @@ export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
 export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
   if (batch.idempotency === undefined) return undefined;
   const duplicate = findDuplicate(turn, batch);
-  if (duplicate !== undefined) return duplicateReply(batch, duplicate, readRevision(turn.state));
+  if (duplicate !== undefined) return duplicateReply(batch, duplicate, readRevision(turn.state), turn.now);
   return inProgressReply(turn.state, batch);
 }
 
@@ -47,7 +47,7 @@ export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
 export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited = false): void {
   const { state, out } = turn;
   const evaluation = evaluate(turn, batch);
-  const refusal = refusalOf(state, batch, evaluation) ?? fullReply(state, evaluation);
+  const refusal = refusalOf(turn, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.pending.length === 0)
     return out.reply(ref, batchReply(batch, answeredOf(turn, batch, evaluation, readRevision(state)), waited));
@@ -60,9 +60,14 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited =
 }
 
 /** @param rev the revision that the evaluation read at; absent: this shard's own */
-export function refusalOf(state: ShardState, batch: Batch, evaluation: Evaluation, rev?: Revision): Reply | undefined {
+export function refusalOf(
+  { state, now }: Turn,
+  batch: Batch,
+  evaluation: Evaluation,
+  rev?: Revision,
+): Reply | undefined {
   const { duplicate, results } = evaluation;
-  if (duplicate !== undefined) return duplicateReply(batch, duplicate, rev ?? readRevision(state));
+  if (duplicate !== undefined) return duplicateReply(batch, duplicate, rev ?? readRevision(state), now);
   const tooLarge = replyTooLarge(batch, results);
   const failed = tooLarge === undefined ? evaluation.failed : [...evaluation.failed, tooLarge];
   return failed.length === 0 ? undefined : failedReply(failed, rev ?? readRevision(state));

@@ -29,6 +29,8 @@ interface Step {
   readonly name: SectionName;
   readonly list: boolean;
   readonly key: (operation: never) => string;
+  /** Each shard does its part. */
+  readonly spans: boolean;
   readonly run: (evaluation: BatchEvaluation, operation: never) => unknown;
   /** In the order of all steps of all sections. */
   readonly place: number;
@@ -51,8 +53,8 @@ const plans = bySections(
 function stepsOf(step: 'check' | 'evaluate', firstPlace: number): readonly Step[] {
   return sectionNames.flatMap((name, index) => {
     const run = sectionBehaviours[name][step];
-    const { list, key } = sections[name];
-    return run === undefined ? [] : [{ name, list, key, run, place: firstPlace + index }];
+    const { list, key, prefix } = sections[name];
+    return run === undefined ? [] : [{ name, list, key, spans: prefix !== undefined, run, place: firstPlace + index }];
   });
 }
 
@@ -86,11 +88,11 @@ function runChecks(evaluation: BatchEvaluation, { name, list, key, run, place }:
 }
 
 /** Evaluates one section; returns its result, or the list of its results with `null` for what other shards own. */
-function runEvaluation(evaluation: BatchEvaluation, { name, list, key, run, place }: Step): unknown {
+function runEvaluation(evaluation: BatchEvaluation, { name, list, key, spans, run, place }: Step): unknown {
   const { state, batch } = evaluation;
   const members = batch[name];
   if (!list) {
-    if (!state.owns(batch.account, key(members as never))) return undefined;
+    if (!spans && !state.owns(batch.account, key(members as never))) return undefined;
     evaluation.enter(place, name, 0);
     return run(evaluation, members as never);
   }

@@ -2,9 +2,11 @@
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import { bySections, sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
+import { opsBody, type StringOpResult } from '../../../protocol/operations/string-op.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
-import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
+import type { Answered, CallFormat, FormatBehaviour } from '../operations/behaviour.ts';
+import { heldMsOf } from '../operations/limit.ts';
 import { grantOf } from '../operations/lock.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
@@ -14,22 +16,26 @@ import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts
  */
 export function batchReply(batch: Batch, answered: Answered, waited: boolean): Reply {
   const { rev } = answered;
-  const format = formatOf(batch.format);
-  const missing = format.missing?.(answered);
+  const missing = batch.format === 'ops' ? undefined : formatOf(batch.format).missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
-  const body = `{${format.members(answered)}"Rev":${rev}}`;
-  const grant = answered.results.lock === undefined ? undefined : grantOf(batch, answered, waited);
+  const body = replyBody(answered);
+  const { lock, limit } = answered.results;
+  const heldMs = limit === undefined ? 0 : heldMsOf(limit);
+  if (heldMs > 0) return { rev, outcome: 'ok', body, heldMs };
+  const grant = lock === undefined ? undefined : grantOf(batch, answered, waited);
   return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
 }
 
 /** Returns the text of a success, in the requested format. */
 export function replyBody(answered: Answered): string {
-  return `{${formatOf(answered.asked.format).members(answered)}"Rev":${answered.rev}}`;
+  const { asked, results, rev } = answered;
+  if (asked.format === 'ops') return opsBody(results.ops as readonly StringOpResult[]);
+  return `{${formatOf(asked.format).members(answered)}"Rev":${rev}}`;
 }
 
 const batchFormat: FormatBehaviour = { members: batchMembers };
 
-function formatOf(format: Batch['format']): FormatBehaviour {
+function formatOf(format: 'batch' | CallFormat): FormatBehaviour {
   return format === 'batch' ? batchFormat : formatBehaviours[format];
 }
 

@@ -8,7 +8,8 @@
  *
  *   version 1   {"fingerprint","status","body","rev"}: the text of the reply over HTTP
  *
- * Version 1 is still answered, with its text. Its fingerprint has another form, so payloads cannot be compared.
+ * Version 1 is still answered, with its text. Its fingerprint has another form, so payloads cannot be compared; but none
+ * was of `ops`.
  */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
@@ -23,6 +24,7 @@ import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { Duplicate } from '../../../protocol/wire/shard-messages.ts';
 import { assert } from '../../../shared/assert.ts';
 import type { Answered, Asked } from '../operations/behaviour.ts';
+import { heldMsOf } from '../operations/limit.ts';
 import { replyBody } from './render.ts';
 
 const version = 2;
@@ -57,7 +59,7 @@ export function storedReplyBytesMax(tail: string): number {
 }
 
 /** Returns the reply to a batch under an id that was used before. @param rev the revision that this was read at */
-export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision): Reply {
+export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision, now: number): Reply {
   const { mode, fingerprint } = batch.idempotency!;
   if (batch.replyBytesMax !== undefined && stored.length > batch.replyBytesMax) {
     const names = JSON.stringify(ids);
@@ -66,10 +68,15 @@ export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Re
     return failureReply(rev, failure('too_large', message, { IDs: ids }));
   }
   const before = readStoredReply(stored);
-  const same = before.fingerprint === undefined || before.fingerprint === fingerprint;
+  const unknown = before.fingerprint === undefined && batch.format !== 'ops';
+  const same = unknown || before.fingerprint === fingerprint;
   const names = JSON.stringify(ids);
   if (mode === 'replay') {
-    if (same) return { rev, outcome: 'ok', body: before.body(batch.format), replayed: true };
+    if (same) {
+      const heldMs = before.heldTill - now;
+      const reply = { rev, outcome: 'ok', body: before.body(batch.format), replayed: true } as const;
+      return heldMs > 0 ? { ...reply, heldMs } : reply;
+    }
     const message = `The idempotency id ${names} was used before with another payload; use a new id for a new request.`;
     return failureReply(rev, failure('idempotency_mismatch', message, { IDs: ids, Rev: before.rev }));
   }
@@ -83,7 +90,9 @@ export interface StoredReply {
   /** Absent: payloads cannot be compared. */
   readonly fingerprint?: string;
   readonly rev: Revision;
-  /** @param format the format of the retry; absent: the format of the first reply */
+  /** Until then the first reply was held. */
+  readonly heldTill: number;
+  /** @param format the format of the retry; absent: that of the first reply, and JSON in any case */
   readonly body: (format?: Batch['format']) => string;
 }
 
@@ -91,14 +100,16 @@ export function readStoredReply(text: string): StoredReply {
   const parsed: unknown = JSON.parse(text);
   if (!Array.isArray(parsed)) {
     const { rev, body } = parsed as Version1;
-    return { rev, body: () => body };
+    return { rev, heldTill: 0, body: () => body };
   }
   const [found, fingerprint, rev, now, asked, results] = parsed as Row;
   assert(found === version, 'a stored reply is in a format that this server knows');
   return {
     fingerprint,
     rev,
-    body: (format = asked.format) => replyBody({ asked: { ...asked, format }, results, rev, now }),
+    heldTill: now + heldMsOf(results.limit ?? []),
+    body: (format = asked.format === 'ops' ? 'batch' : asked.format) =>
+      replyBody({ asked: { ...asked, format }, results, rev, now }),
   };
 }
 

@@ -19,6 +19,10 @@ export class BatchEvaluation {
   readonly failed: FailedItem[] = [];
   readonly turn: Turn;
   readonly batch: Batch;
+  /** What its `ops` have taken apart and put together so far, see `opsBytesMax`. */
+  opsBytes = 0;
+  /** Of the values that it merges into. */
+  mergedBytes = 0;
   #step = 0;
   #section: SectionName = 'guard';
   #index = 0;

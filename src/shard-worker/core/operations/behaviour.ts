@@ -52,7 +52,7 @@ export interface FormatBehaviour {
   missing?(answered: Answered): string | undefined;
 }
 
-export type CallFormat = Exclude<ReplyFormat, 'batch'>;
+export type CallFormat = Exclude<ReplyFormat, 'batch' | 'ops'>;
 
 /** Answers a command at once, or lets it wait. */
 export type CommandBehaviour<Kind extends Command['kind']> = (

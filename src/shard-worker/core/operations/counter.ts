@@ -1,25 +1,29 @@
 /** Counters: integers that only ever move within ±(2^53−1). */
+import { hasLapsed } from '../../../protocol/entries.ts';
 import { failure } from '../../../protocol/errors.ts';
-import type { CounterOperation } from '../../../protocol/operations/counter.ts';
+import type { CounterList, CounterOperation } from '../../../protocol/operations/counter.ts';
+import type { Page } from '../../../protocol/page.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { quoted } from '../../../shared/text.ts';
+import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
+import { pageOfEntries } from './list.ts';
 
 export const counterBehaviour: SectionBehaviour<'counter'> = {
   evaluate(evaluation, operation) {
     const { key, op, ifEq } = operation;
     const { writeSet } = evaluation;
-    const old = valueBefore(evaluation, key);
+    const before = counterBefore(evaluation, key);
+    const old = before === undefined ? undefined : Number(before.value);
     const from = old ?? 0;
     if (ifEq !== undefined && ifEq !== from) {
       const message = `The counter ${JSON.stringify(key)} is ${from}; IfEq expected ${ifEq}.`;
       evaluation.fail(failure('precondition_failed', message, { Key: key, Value: from }));
     }
-    if (op === 'get') return old === undefined ? {} : { value: old };
+    if (op === 'get') return old === undefined ? {} : { value: old, ...tillOf(before!.till) };
     if (op === 'reset') {
-      if (old !== undefined) writeSet.put({ kind: kinds.counter, key, till: 0 });
-      return { value: 0, ...(old === undefined ? {} : { old }) };
+      return { value: 0, ...(reset(evaluation, key) && old !== undefined ? { old } : {}) };
     }
     const value = moved(from, operation);
     if (!Number.isSafeInteger(value)) {
@@ -31,8 +35,10 @@ export const counterBehaviour: SectionBehaviour<'counter'> = {
       const message = `The counter ${JSON.stringify(key)} is ${from}; adding ${operation.n} takes it ${crossed}.`;
       evaluation.fail(failure('out_of_bounds', message, { Key: key, Value: from }));
     }
-    writeSet.put({ kind: kinds.counter, key, till: 0, value: String(value) });
-    return { value, old: from };
+    const { ttlMs } = operation;
+    const till = before !== undefined ? before.till : ttlMs === undefined ? 0 : evaluation.now + ttlMs;
+    writeSet.put({ kind: kinds.counter, key, till, value: String(value) });
+    return { value, old: from, ...tillOf(till) };
   },
   members: (answered) =>
     `"Atomic":[${answered.asked.counter!.map((_, i) => `{${counterMembers(answered, i)}}`).join(',')}],`,
@@ -49,11 +55,39 @@ function boundCrossed({ n, floor, ceil }: CounterOperation, value: number): stri
   return undefined;
 }
 
-/** Returns the counter's value, including what the batch itself has done to it so far. */
-function valueBefore({ writeSet, state, batch }: BatchEvaluation, key: string): number | undefined {
+/** Returns the counter, including what the batch itself has done to it so far; undefined: there is none. */
+function counterBefore(evaluation: BatchEvaluation, key: string): { value: string; till: number } | undefined {
+  const pending = evaluation.writeSet.find(kinds.counter, key);
+  if (pending === undefined) return evaluation.entry(kinds.counter, key);
+  const { value, till } = pending;
+  return value === undefined ? undefined : { value, till };
+}
+
+/** @returns whether there was one. One whose time is over, and whose end is not committed yet, ends as expired. */
+function reset({ writeSet, state, batch, now }: BatchEvaluation, key: string): boolean {
+  const stored = state.entries.get(kinds.counter, batch.account, key);
   const pending = writeSet.find(kinds.counter, key);
-  const text = pending === undefined ? state.entries.get(kinds.counter, batch.account, key)?.value : pending.value;
-  return text === undefined ? undefined : Number(text);
+  if (stored === undefined && pending === undefined) return false;
+  const lapsed = stored !== undefined && hasLapsed(stored, now);
+  writeSet.put({
+    kind: kinds.counter,
+    key,
+    till: 0,
+    ...(lapsed && pending === undefined && { expired: true as const }),
+  });
+  return !lapsed || pending !== undefined;
+}
+
+function tillOf(till: number): { till?: number } {
+  return till === 0 ? {} : { till };
+}
+
+export function listCounters({ state, now }: Turn, command: CounterList): Page {
+  return pageOfEntries(state, kinds.counter, command, ({ key, entry }) => {
+    if (hasLapsed(entry, now)) return undefined;
+    const till = entry.till === 0 ? '' : `,"TillMs":${entry.till}`;
+    return `{"Key":${JSON.stringify(key)},"Value":${entry.value}${till}}`;
+  });
 }
 
 const oneCounter: FormatBehaviour = { members: (answered) => `${counterMembers(answered, 0)},` };
@@ -69,7 +103,7 @@ export const counterFormats = {
 } satisfies Record<string, FormatBehaviour>;
 
 function counterMembers({ asked, results }: Answered, i: number): string {
-  const { value, old } = results.counter![i]!;
+  const { value, old, till } = results.counter![i]!;
   const name = quoted(asked.counter![i]!.key);
-  return `"Key":${name},"Value":${value ?? 0}${old === undefined ? '' : `,"Old":${old}`}`;
+  return `"Key":${name},"Value":${value ?? 0}${old === undefined ? '' : `,"Old":${old}`}${till === undefined ? '' : `,"TillMs":${till}`}`;
 }

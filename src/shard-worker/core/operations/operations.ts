@@ -8,8 +8,9 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
-import { counterBehaviour, counterFormats } from './counter.ts';
-import { checkBehaviour, getBehaviour, kvFormats, listKeys, setBehaviour, watchKey } from './kv.ts';
+import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
+import { checkBehaviour, clearBehaviour, getBehaviour, kvFormats, listKeys, setBehaviour, watchKey } from './kv.ts';
+import { limitBehaviour, limitFormats } from './limit.ts';
 import {
   guardBehaviour,
   inspectLock,
@@ -21,16 +22,20 @@ import {
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { opsBehaviour } from './string-op.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
   unlock: unlockBehaviour,
   lock: lockBehaviour,
   check: checkBehaviour,
+  limit: limitBehaviour,
   counter: counterBehaviour,
   sequence: sequenceBehaviour,
   get: getBehaviour,
   set: setBehaviour,
+  ops: opsBehaviour,
+  clear: clearBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -38,15 +43,18 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...counterFormats,
   ...sequenceFormats,
   ...lockFormats,
+  ...limitFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
   'kv.list': listKeys,
+  'counter.list': listCounters,
   'lock.list': listLocks,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
   'kv.list': replyPage,
+  'counter.list': replyPage,
   'lock.list': replyPage,
   'lock.inspect': inspectLock,
   'mutex.lock': lockMutex,

@@ -1,0 +1,20 @@
+/** Tells whether two requests under one idempotency id are the same request, whichever door they came through. */
+import { hash } from 'node:crypto';
+import type { IdempotencyOptions } from '../protocol/operations/idempotency.ts';
+import type { Batch } from '../protocol/operations/operations.ts';
+
+export function withIdempotency(batch: Batch, options: IdempotencyOptions | undefined): Batch {
+  if (options === undefined) return batch;
+  return { ...batch, idempotency: { ...options, fingerprint: fingerprintOf(batch) } };
+}
+
+/** 132 bits, enough to tell any two commands apart. */
+const fingerprintChars = 22;
+
+/**
+ * Digests the operations, not the text of the body: spaces, and a list of one without brackets, make no difference. Nor
+ * does the format of the reply: a retry through another call, or another front end, is the same request.
+ */
+function fingerprintOf(batch: Batch): string {
+  return hash('sha256', JSON.stringify({ ...batch, format: undefined }), 'base64url').slice(0, fingerprintChars);
+}

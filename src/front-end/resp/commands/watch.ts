@@ -1,0 +1,172 @@
+/** Batches as over HTTP, commands that are done once, and waiting for changes. */
+import { revision } from '../../../protocol/ids.ts';
+import { isFailure, type Reply } from '../../../protocol/replies.ts';
+import { Refusal } from '../../../protocol/refusal.ts';
+import { idempotencyTtlMsDefault, pageLimitDefault, pageLimitMax, waitMsMax } from '../../../shared/limits.ts';
+import { withIdempotency } from '../../fingerprint.ts';
+import { batchCommand, parseBatches } from '../../http/parse/batch.ts';
+import { integerBetween, keyOf, optionsOf, prefixOf } from '../argument.ts';
+import { fitsArity, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
+import { failedReplyText, refuseCommand } from '../resp-error.ts';
+import { textOfArgument } from '../value.ts';
+import { array, bulk, bytesOf, integer, type Writer } from '../writer.ts';
+
+function batch(args: readonly string[], { account, context }: RespClient): Plan {
+  const json = textOfArgument(args[1]!);
+  if (json === undefined) return refuseCommand('ERR batch: expected JSON in UTF-8');
+  try {
+    const parsed = parseBatches(json);
+    if (Array.isArray(parsed))
+      return refuseCommand('ERR batch: expected an object; send several commands instead of an array');
+    const command = batchCommand(parsed, { account, limits: context.limits, root: '' });
+    return { kind: 'command', command, write: (body) => bulk(bytesOf(body)) };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return refuseCommand(`ERR ${error.message}`);
+  }
+}
+
+function once(args: readonly string[], client: RespClient): Plan {
+  const spec = client.context.commands.get(args[2]!.toLowerCase());
+  const rest = args.slice(2);
+  if (spec === undefined) return refuseCommand(`ERR unknown command '${args[2]}'`);
+  if (!fitsArity(spec, rest.length)) return refuseCommand(`ERR wrong number of arguments for '${spec.name}' command`);
+  if (spec.scope !== 'write') return refuseCommand(`ERR '${spec.name}' cannot be done once: expected one that writes`);
+  const options = { ids: [keyOf(args[1]!)], ttlMs: idempotencyTtlMsDefault, mode: 'replay' } as const;
+  const plan = spec.plan(rest, client);
+  if (plan.kind === 'command' && plan.command.kind === 'batch')
+    return { ...plan, command: withIdempotency(plan.command, options) };
+  if (plan.kind !== 'ops') return refuseCommand(`ERR '${spec.name}' cannot be done once: it has several steps`);
+  return { ...plan, idempotency: options };
+}
+
+interface ChangeBody {
+  readonly Key: string;
+  readonly Version: number;
+  readonly Value?: unknown;
+  readonly Expired?: true;
+}
+
+/** A key after a change: `[version, json]`; without a value: `[0, nil]`. */
+function writeState(body: string, writer: Writer): string {
+  const { Version, Value } = JSON.parse(body) as ChangeBody;
+  return array([integer(Version), Value === undefined ? writer.nil : bulk(bytesOf(JSON.stringify(Value)))]);
+}
+
+function watchKey(args: readonly string[]): Plan {
+  const watched = [{ key: keyOf(args[1]!), version: integerBetween(args[2]!, 0) }];
+  const waitMs = integerBetween(args[3]!, 0, waitMsMax);
+  return {
+    kind: 'steps',
+    waits: true,
+    start: (client, done) =>
+      client.context.dispatcher.watchKeys(client.account, watched, waitMs, {
+        get disconnected() {
+          return client.disconnected;
+        },
+        deliver(reply: Reply) {
+          if (reply.outcome === 'none') return done(client.writer.nil);
+          done(isFailure(reply.outcome) ? failedReplyText(reply) : writeState(reply.body, client.writer));
+        },
+      }),
+  };
+}
+
+/** A commit: `[revision, [[key, version, json or nil], …]]`. */
+function writeCommit(rev: number, events: readonly ChangeBody[], writer: Writer): string {
+  const changes = events.map(({ Key, Version, Value }) =>
+    array([
+      bulk(bytesOf(Key)),
+      integer(Version),
+      Value === undefined ? writer.nil : bulk(bytesOf(JSON.stringify(Value))),
+    ]),
+  );
+  return array([integer(rev), array(changes)]);
+}
+
+interface EventsBody {
+  readonly Events: readonly (ChangeBody & { readonly Rev: number })[];
+  readonly Rev: number;
+}
+
+function writeEvents(body: string, writer: Writer): string {
+  const { Events, Rev } = JSON.parse(body) as EventsBody;
+  const commits = Map.groupBy(Events, ({ Rev: rev }) => rev);
+  return array([integer(Rev), array([...commits].map(([rev, events]) => writeCommit(rev, events, writer)))]);
+}
+
+function tail(args: readonly string[]): Plan {
+  const prefix = prefixOf(args[1]!);
+  const after = revision(integerBetween(args[2]!, 0));
+  const { WAIT, COUNT } = optionsOf(args.slice(3), ['WAIT', 'COUNT']);
+  const waitMs = WAIT === undefined ? 0 : integerBetween(WAIT, 0, waitMsMax);
+  const limit = COUNT === undefined ? pageLimitDefault : integerBetween(COUNT, 1, pageLimitMax);
+  return {
+    kind: 'steps',
+    waits: true,
+    start: (client, done) =>
+      client.context.dispatcher.watchPrefix(
+        { account: client.account, prefix, waitMs, limit, after },
+        {
+          get disconnected() {
+            return client.disconnected;
+          },
+          deliver(reply: Reply) {
+            done(isFailure(reply.outcome) ? failedReplyText(reply) : writeEvents(reply.body, client.writer));
+          },
+        },
+      ),
+  };
+}
+
+const group = 'dragonlock';
+
+export const watchCommands: readonly RespCommandSpec[] = [
+  {
+    name: 'dl.batch',
+    arity: 2,
+    flags: ['write', 'denyoom', 'blocking'],
+    group,
+    scope: 'any',
+    usage: 'json',
+    summary: 'A batch as over HTTP (`POST /db/:acc`): the text of its reply',
+    alone: true,
+    plan: batch,
+  },
+  {
+    name: 'dl.once',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    group,
+    scope: 'write',
+    usage: 'id command [argument …]',
+    summary: 'Does a command under an idempotency id: who sends it again gets the first reply',
+    alone: true,
+    plan: once,
+  },
+  {
+    name: 'dl.watch',
+    arity: 4,
+    flags: ['readonly', 'blocking'],
+    keys: [1, 1, 1],
+    group,
+    scope: 'read',
+    usage: 'key version ms',
+    summary:
+      'Waits until a key has another version: `[version, json]`, `[0, nil]` when it is gone, nil when the time is over',
+    alone: true,
+    plan: watchKey,
+  },
+  {
+    name: 'dl.tail',
+    arity: -3,
+    flags: ['readonly', 'blocking'],
+    group,
+    scope: 'read',
+    usage: 'prefix after [WAIT ms] [COUNT n]',
+    summary:
+      'What was committed below a prefix after a revision: `[revision, [[revision, [[key, version, json], …]], …]]`; go on after the first',
+    alone: true,
+    plan: tail,
+  },
+];

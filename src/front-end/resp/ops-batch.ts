@@ -1,0 +1,20 @@
+import type { AccountId } from '../../protocol/ids.ts';
+import type { Batch } from '../../protocol/operations/operations.ts';
+import { withIdempotency } from '../fingerprint.ts';
+import type { OpsPlan } from './command.ts';
+
+/** Returns the batch of a plan. */
+export function opsBatch({ ops, check, guard, idempotency }: OpsPlan, account: AccountId): Batch {
+  if (check === undefined && guard === undefined)
+    return withIdempotency({ kind: 'batch', account, format: 'ops', ops }, idempotency);
+  const batch: Batch = {
+    kind: 'batch',
+    account,
+    // Without operations there are no results to tell.
+    format: ops.length === 0 ? 'batch' : 'ops',
+    ...(ops.length > 0 && { ops }),
+    ...(check !== undefined && check.length > 0 && { check }),
+    ...(guard !== undefined && guard.length > 0 && { guard }),
+  };
+  return withIdempotency(batch, idempotency);
+}

@@ -1,0 +1,104 @@
+/**
+ * What leaves on one connection: all of a turn in one write. A client that does not read is bounded as over HTTP: what
+ * waits for it counts as unread, and it has a time to go on reading. Meanwhile no further command of it is begun.
+ */
+import type { Socket } from 'node:net';
+import type { UnreadOwner, UnreadReplies } from '../http/sockets/unread-replies.ts';
+
+export interface OutputOptions {
+  readonly socket: Socket;
+  readonly unread: UnreadReplies;
+  /** Bytes that this client alone may leave unread. */
+  readonly bytesMax: number;
+  readonly account: () => string | undefined;
+  /** The client reads again, or all is written. */
+  readonly onFree: () => void;
+}
+
+export class Output implements UnreadOwner {
+  readonly #options: OutputOptions;
+  #text = '';
+  #flushing = false;
+  #lags = false;
+  #closes = false;
+
+  constructor(options: OutputOptions) {
+    this.#options = options;
+    options.socket.on('drain', () => this.#drained());
+    options.socket.on('timeout', () => options.socket.destroy());
+  }
+
+  /** The client has not read what was written. */
+  get lags(): boolean {
+    return this.#lags;
+  }
+
+  /** Bytes that wait for the client. */
+  get bytes(): number {
+    return this.#text.length + this.#options.socket.writableLength;
+  }
+
+  /** @param text bytes; leaves at the end of this turn */
+  write(text: string): void {
+    if (text === '' || this.#closes) return;
+    this.#text += text;
+    if (this.#flushing) return;
+    this.#flushing = true;
+    process.nextTick(() => this.#flush());
+  }
+
+  /** Closes the connection once all is written. */
+  close(): void {
+    if (this.#closes) return;
+    if (!this.#flushing) return this.#end();
+    this.#closes = true;
+  }
+
+  /** Other clients leave too much unread. */
+  evict(): void {
+    this.#options.socket.destroy();
+  }
+
+  release(): void {
+    this.#options.unread.release(this);
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    const { socket } = this.#options;
+    if (socket.destroyed) return;
+    const text = this.#text;
+    this.#text = '';
+    const taken = socket.write(text, 'latin1');
+    if (this.#closes) this.#end();
+    else if (!taken) this.#lag();
+    else if (this.#lags) this.#lag();
+    this.#options.onFree();
+  }
+
+  #end(): void {
+    this.#closes = true;
+    const { socket, unread } = this.#options;
+    unread.stallEnds(socket);
+    // Without its end being read, the other half would stay open.
+    socket.resume();
+    socket.end();
+  }
+
+  #lag(): void {
+    const { socket, unread, bytesMax, account } = this.#options;
+    const bytes = socket.writableLength;
+    if (bytes > bytesMax) return void socket.destroy();
+    if (!this.#lags) unread.stallEnds(socket);
+    this.#lags = true;
+    unread.hold(this, bytes, account());
+  }
+
+  #drained(): void {
+    const { socket, unread, onFree } = this.#options;
+    this.#lags = false;
+    unread.release(this);
+    socket.setTimeout(0);
+    onFree();
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * EVAL of one front end: an optimistic transaction.
+ *
+ *   read all KEYS with their versions ─► run on that copy ─► write what it comes to, if the versions are the same still
+ *     ▲                                                        │ another has changed a key
+ *     └────────────── at most `attemptsMax` times ─────────────┘
+ *
+ * Scripts of this front end that share a key run one after the other, so that they do not undo each other's work; only
+ * other front ends and other commands come in between. The memory of a run, with what it has read, counts as arriving.
+ */
+import { FootprintQueue, type WaitingCommand } from '../../../protocol/footprint-queue.ts';
+import { FootprintSet, nameOf } from '../../../protocol/footprint.ts';
+import { integerIn, resultNil, resultsIn, type StringOp } from '../../../protocol/operations/string-op.ts';
+import type { Batch } from '../../../protocol/operations/operations.ts';
+import { isFailure, type Reply } from '../../../protocol/replies.ts';
+import type { RespClient, ScriptCall, ScriptRunner } from '../command.ts';
+import { failedReplyText } from '../resp-error.ts';
+import { errorText } from '../writer.ts';
+import { ScriptCache, shaOf } from './script-cache.ts';
+import { ScriptExchange, type ScriptExchangeOptions } from './script-exchange.ts';
+import type { ScriptKey } from './script-messages.ts';
+import { ScriptQueue, type ScriptQueueOptions } from './script-queue.ts';
+
+const attemptsMax = 16;
+const opsOfKey = 3;
+/** Bytes of the values that one script reads. */
+const readBytesMax = 4 * 1024 * 1024;
+const emptyRunBytes = 4096;
+
+export type ScriptsOptions = ScriptQueueOptions & Omit<ScriptExchangeOptions, 'cache'>;
+
+interface Run extends WaitingCommand {
+  readonly client: RespClient;
+  readonly call: ScriptCall;
+  readonly keys: readonly string[];
+  readonly done: (text: string) => void;
+  attempts: number;
+  /** It is among those under way. */
+  begun: boolean;
+  ended: boolean;
+  giveUp(): void;
+}
+
+export class Scripts implements ScriptRunner {
+  readonly #queue: ScriptQueue;
+  readonly #cache = new ScriptCache();
+  readonly #exchange: ScriptExchange;
+  readonly #underWay = new FootprintSet();
+  readonly #waiting = new FootprintQueue<Run>();
+
+  constructor(options: ScriptsOptions) {
+    this.#queue = new ScriptQueue(options);
+    this.#exchange = new ScriptExchange({ ...options, cache: this.#cache });
+  }
+
+  known(account: string, sha: string): string | undefined {
+    return this.#cache.get(account, sha);
+  }
+
+  find(account: string, sha: string, done: (source: string | undefined) => void): void {
+    const source = this.#cache.get(account, sha);
+    if (source !== undefined) return done(source);
+    this.#exchange.find(account, sha, (found) => {
+      if (found !== undefined) this.#cache.add(account, sha, found);
+      done(found);
+    });
+  }
+
+  load(client: RespClient, source: string, done: (text: string | undefined, sha: string) => void): void {
+    const { account, writer } = client;
+    const sha = shaOf(source);
+    const nothing = { keys: [], args: [], read: [], now: 0, protocol: writer.protocol, readOnly: true };
+    this.#queue.run({ account, sha, source, ...nothing, compileOnly: true }, ({ reply }) => {
+      if (reply === '') this.#cache.add(account, sha, source);
+      done(reply === '' ? undefined : reply, sha);
+    });
+  }
+
+  clear(account: string, done: () => void): void {
+    this.#cache.clear(account);
+    this.#exchange.clear(account, done);
+  }
+
+  run(client: RespClient, call: ScriptCall, done: (text: string) => void): void {
+    const { account, context } = client;
+    const names = [...new Set(call.keys)];
+    const most = Math.floor(context.limits.batch_operations_max / opsOfKey);
+    if (names.length > most)
+      return done(errorText(`ERR a script has at most ${most} keys (limits.batch_operations_max)`));
+    this.#cache.add(account, call.sha, call.source);
+    const run: Run = {
+      account,
+      footprint: { names: names.map((key) => nameOf(account, key)) },
+      client,
+      call,
+      keys: names,
+      done,
+      attempts: 0,
+      begun: false,
+      ended: false,
+      giveUp: () => this.#end(run, errorText('TRYAGAIN scripts hold too many bytes (limits.arriving_bytes_max)')),
+    };
+    this.#hold(run, 0);
+    if (this.#underWay.conflicts(run.footprint) || this.#waiting.conflicts(run.footprint)) this.#waiting.add(run);
+    else this.#begin(run);
+  }
+
+  async close(): Promise<void> {
+    this.#exchange.close();
+    await this.#queue.close();
+  }
+
+  #hold(run: Run, readBytes: number): void {
+    const { source, args, keys } = run.call;
+    let bytes = emptyRunBytes + source.length + readBytes;
+    for (const text of args) bytes += text.length;
+    for (const text of keys) bytes += text.length;
+    run.client.context.arriving.hold(run, bytes, run.account);
+  }
+
+  #begin(run: Run): void {
+    run.begun = true;
+    this.#underWay.add(run.footprint);
+    this.#attempt(run);
+  }
+
+  #attempt(run: Run): void {
+    if (run.ended || run.client.disconnected) return this.#end(run, '');
+    run.attempts += 1;
+    if (run.attempts > attemptsMax)
+      return this.#end(run, errorText('BUSY the keys of the script change all the time; try again'));
+    if (run.keys.length === 0) return this.#perform(run, []);
+    const ops = run.keys.flatMap((key): StringOp[] => [
+      { kind: 'get', key },
+      { kind: 'ttl', key, at: true },
+      { kind: 'version', key },
+    ]);
+    this.#ask(
+      run,
+      { kind: 'batch', account: run.account, format: 'ops', ops, replyBytesMax: readBytesMax },
+      (reply) => {
+        if (isFailure(reply.outcome)) return this.#end(run, failedReplyText(reply));
+        this.#hold(run, reply.body.length);
+        this.#perform(run, readOf(run.keys, reply));
+      },
+    );
+  }
+
+  #perform(run: Run, read: readonly ScriptKey[]): void {
+    const { client, account, call } = run;
+    const { context, writer } = client;
+    const request = { ...call, account, keys: call.names, read, now: context.serverTime(), protocol: writer.protocol };
+    this.#queue.run({ ...request, compileOnly: false }, ({ reply, effects }) => {
+      if (effects.length === 0 || run.ended) return this.#end(run, reply);
+      // From here on it cannot be given up: it may happen.
+      client.context.arriving.release(run);
+      const check = read.map(({ key, version }) => ({ key, version }));
+      this.#ask(run, { kind: 'batch', account, format: 'ops', check, ops: effects }, (committed) => {
+        if (committed.outcome === 'version_mismatch') return this.#attempt(run);
+        this.#end(run, isFailure(committed.outcome) ? failedReplyText(committed) : reply);
+      });
+    });
+  }
+
+  #ask(run: Run, batch: Batch, done: (reply: Reply) => void): void {
+    if (run.client.disconnected) return this.#end(run, '');
+    // A reply that finds nobody does not come, and what waits must go on.
+    const gone = run.client.onClose(() => this.#end(run, ''));
+    run.client.ask(batch, (reply) => {
+      gone();
+      if (!run.ended) done(reply);
+    });
+  }
+
+  #end(run: Run, text: string): void {
+    if (run.ended) return;
+    run.ended = true;
+    run.client.context.arriving.release(run);
+    if (run.begun) this.#underWay.remove(run.footprint);
+    run.done(text);
+    this.#release(run);
+  }
+
+  #release({ account }: Run): void {
+    const more = this.#waiting.release(
+      account,
+      (footprint) => this.#underWay.conflicts(footprint),
+      (run) => (run.ended ? undefined : this.#begin(run)),
+    );
+    if (more) setImmediate(() => this.#release({ account } as Run));
+  }
+}
+
+function readOf(keys: readonly string[], { body }: Reply): ScriptKey[] {
+  const results = resultsIn(body, keys.length * opsOfKey);
+  return keys.map((key, i) => {
+    const [value, till, version] = [results[i * opsOfKey]!, results[i * opsOfKey + 1]!, results[i * opsOfKey + 2]!];
+    const found = { key, till: Math.max(0, integerIn(till)), version: integerIn(version) };
+    return value === resultNil ? found : { ...found, value };
+  });
+}
