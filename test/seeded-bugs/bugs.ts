@@ -1516,8 +1516,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'commands begin behind one that waits',
     file: 'src/front-end/resp/connection.ts',
-    find: 'return this.#blocking !== undefined || this.#output.lags',
-    replace: 'return this.#output.lags',
+    find: 'return this.#blocking !== undefined || this.output.lags',
+    replace: 'return this.output.lags',
     caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'wait too' },
   },
   // Backups and restores.
