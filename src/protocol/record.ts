@@ -23,6 +23,7 @@ export const kinds = {
   lock: 0x6c, // l
   idempotency: 0x69, // i
   boot: 0x62, // b
+  queue: 0x71, // q
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];

@@ -15,9 +15,9 @@
  * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import type { Kind } from '../protocol/record.ts';
+import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { Entries, Entry, LocatedEntry } from '../protocol/entries.ts';
+import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineFloor } from './deadline-floor.ts';
@@ -88,10 +88,12 @@ export class ShardStore implements Entries {
   }
 
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
+    if (kind === kinds.queue) return this.#writeQueue(account, key, entry);
     this.#write(storageKey(kind, account, key), kind, account, entry);
   }
 
   delete(kind: Kind, account: AccountId, key: string): void {
+    if (kind === kinds.queue) return this.#writeQueue(account, key, undefined);
     this.#write(storageKey(kind, account, key), kind, account, undefined);
   }
 
@@ -123,6 +125,10 @@ export class ShardStore implements Entries {
       if (found.length >= limit) break;
     }
     return found;
+  }
+
+  partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
+    return this.#counts.parts(account, name);
   }
 
   countOf(account: AccountId, kind: Kind): EntryCount {
@@ -273,6 +279,24 @@ export class ShardStore implements Entries {
     const entries = (entry === undefined ? 0 : 1) - (old === noEntry ? 0 : 1);
     bytes += entries * (at.length + entryHeaderBytes) - bytesBelow;
     if (entries !== 0 || bytes !== 0) this.#counts.add(account, kind, entries, bytes);
+  }
+
+  /** Also counts the entry by its part: what it was is read before it changes. */
+  #writeQueue(account: AccountId, key: string, entry: Entry | undefined): void {
+    const kind = kinds.queue;
+    const at = storageKey(kind, account, key);
+    const old = this.#entryOf(this.#find(at));
+    this.#write(at, kind, account, entry);
+    // The bytes of a hot value are counted later, but those of a part at once.
+    const head = at.length + entryHeaderBytes;
+    if (old !== undefined) {
+      const bytes = head + Buffer.byteLength(old.value);
+      this.#counts.addPart(account, kind, partOf(key, old.value), -1, -bytes);
+    }
+    if (entry !== undefined) {
+      const bytes = head + Buffer.byteLength(entry.value);
+      this.#counts.addPart(account, kind, partOf(key, entry.value), 1, bytes);
+    }
   }
 
   #countBytes(): void {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entries, Entry, LocatedEntry } from '../../../src/protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount } from '../../../src/protocol/entries.ts';
 import type { AccountId } from '../../../src/protocol/ids.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
 import { kinds, type Kind } from '../../../src/protocol/record.ts';
@@ -45,6 +45,10 @@ class CountedEntries implements Entries {
       this.looked += 1;
       yield located;
     }
+  }
+
+  partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
+    return this.#inner.partsOf(kind, account, name);
   }
 
   nextDeadline(): number {
