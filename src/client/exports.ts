@@ -58,6 +58,7 @@ export {
   PreconditionFailedError,
   QuotaExceededError,
   RateLimitedError,
+  ReceiptExpiredError,
   ReleasedError,
   RequestInProgressError,
   ServerTooOldError,

@@ -16,7 +16,7 @@ export interface Reply {
   readonly body: string;
   /** It is the stored reply of an earlier request with the same idempotency id. */
   readonly replayed?: true;
-  /** The reply grants a lock (it does not extend one). The grant is returned if the client has disconnected. */
+  /** The reply grants a lock or delivers messages. The grant is returned if the client has disconnected. */
   readonly grant?: Grant;
 }
 
@@ -28,6 +28,10 @@ export interface Grant {
   readonly mutex: boolean;
   /** The lock's version at the grant: a lock that another request has confirmed since is not returned. */
   readonly version: number;
+  /** The ids of messages that the reply delivers: then `id` is their queue. */
+  readonly messages?: readonly string[];
+  /** The reply grants a lock besides. */
+  readonly also?: Grant;
 }
 
 export function failureReply(rev: Revision, f: Failure): Reply {

@@ -22,6 +22,16 @@ import {
   type LockList,
 } from './lock.ts';
 import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
+import {
+  queueCalls,
+  queueList,
+  queuePeek,
+  queueStat,
+  type QueueList,
+  type QueuePeek,
+  type QueueStat,
+} from './queue-calls.ts';
+import { ackSection, dequeueSection, enqueueSection, extendSection, nackSection, queueChangeSection } from './queue.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { watchKeyCommand, type WatchKey } from './watch.ts';
@@ -31,10 +41,16 @@ export const sections = {
   unlock: unlockSection,
   lock: lockSection,
   check: checkSection,
+  ack: ackSection,
+  nack: nackSection,
+  extend: extendSection,
   counter: counterSection,
   sequence: sequenceSection,
   get: getSection,
   set: setSection,
+  dequeue: dequeueSection,
+  enqueue: enqueueSection,
+  queueChange: queueChangeSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -84,6 +100,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -93,25 +110,32 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (sequence !== undefined) bits |= 32;
   if (get !== undefined) bits |= 64;
   if (set !== undefined) bits |= 128;
+  if (enqueue !== undefined) bits |= 256;
+  if (dequeue !== undefined) bits |= 512;
+  if (ack !== undefined) bits |= 1024;
+  if (nack !== undefined) bits |= 2048;
+  if (extend !== undefined) bits |= 4096;
+  if (queueChange !== undefined) bits |= 8192;
   return bits;
 }
 
 /**
- * Makes something for each combination of sections, to be found by `sectionsIn`.
+ * Makes something for each combination of sections when it is first asked for: `of` takes the bits of `sectionsIn`.
  *
  * @param make is given which sections the combination has
  */
-export function bySections<Made>(
-  make: (present: (section: { readonly name: SectionName }) => boolean) => Made,
-): Made[] {
-  return Array.from({ length: 2 ** sectionNames.length }, (_, bits) =>
-    make(({ name }) => (bits & sectionsIn({ [name]: true })) !== 0),
-  );
+export function bySections<Made>(make: (present: (section: { readonly name: SectionName }) => boolean) => Made): {
+  of(bits: number): Made;
+} {
+  const made: (Made | undefined)[] = Array.from({ length: 2 ** sectionNames.length }, () => undefined);
+  return {
+    of: (bits) => (made[bits] ??= make(({ name }) => (bits & sectionsIn({ [name]: true })) !== 0)),
+  };
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | LockList;
-export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;
+export type ListCommand = KvList | LockList | QueueList;
+export type Command = Batch | ListCommand | QueueStat | QueuePeek | LockInspect | MutexLock | MutexUnlock | WatchKey;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
@@ -120,10 +144,20 @@ export const commands = {
   'lock.inspect': lockInspect,
   'mutex.lock': mutexLock,
   'mutex.unlock': mutexUnlock,
+  'queue.list': queueList,
+  'queue.stat': queueStat,
+  'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
 } as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
 
-export const calls = { ...kvCalls, ...counterCalls, ...sequenceCalls, ...lockCalls, ...mutexCalls } as const;
+export const calls = {
+  ...kvCalls,
+  ...counterCalls,
+  ...sequenceCalls,
+  ...lockCalls,
+  ...mutexCalls,
+  ...queueCalls,
+} as const;
 export type CallName = keyof typeof calls;
 
 /** The format of a reply: `batch` is that of `POST /db/:acc`; each other format belongs to one call. */
@@ -141,6 +175,9 @@ export function specOf(command: Exclude<Command, Batch>): CommandSpec<never> {
 export const callList = Object.entries(calls) as unknown as readonly [CallName, CallSpec<QueryParameters, Command>][];
 
 export function waitsForLock(command: Command): boolean {
-  if (command.kind === 'batch') return command.lock !== undefined && command.lock.waitMs > 0;
+  if (command.kind === 'batch') {
+    const { lock, dequeue } = command;
+    return (lock !== undefined && lock.waitMs > 0) || (dequeue !== undefined && dequeue.waitMs > 0);
+  }
   return specOf(command).waits?.(command as never) ?? false;
 }

@@ -101,12 +101,19 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function hasNoRest({ lock, unlock, guard, check, idempotency, sequence }: Batch): boolean {
-  return (lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence) === undefined;
+function hasNoRest(batch: Batch): boolean {
+  const { lock, unlock, guard, check, idempotency, sequence } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
+  const first = lock ?? unlock ?? guard ?? check ?? idempotency ?? sequence;
+  return (first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange) === undefined;
 }
 
-function restOf({ lock, unlock, guard, check, idempotency, sequence }: Batch): string {
-  return JSON.stringify({ lock, unlock, guard, check, idempotency, sequence } satisfies Record<keyof Rest, unknown>);
+function restOf(batch: Batch): string {
+  const { lock, unlock, guard, check, idempotency, sequence } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
+  const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
+  const rest = { lock, unlock, guard, check, idempotency, sequence, ...queue };
+  return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 
 function putSets(wire: Pieces, sets: readonly SetOperation[]): void {

@@ -20,6 +20,10 @@ export function idempotencyFromHeader(header: string | string[] | undefined): Id
 
 export function withIdempotency(batch: Batch, options: IdempotencyOptions | undefined): Batch {
   if (options === undefined) return batch;
+  if (batch.dequeue !== undefined) {
+    const why = 'not for a Dequeue, whose messages would be stored again; expected AttemptID, or ?attempt=';
+    return refuse('invalid', `IdempotencyIDs: ${why}`);
+  }
   return { ...batch, idempotency: { ...options, fingerprint: fingerprintOf(batch) } };
 }
 

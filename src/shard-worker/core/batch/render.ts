@@ -2,10 +2,11 @@
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import { bySections, sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
-import { failureReply, type Reply } from '../../../protocol/replies.ts';
+import { failureReply, type Grant, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
 import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
 import { grantOf } from '../operations/lock.ts';
+import { deliveryGrantOf } from '../operations/queue.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
 /** Returns the reply to a batch that succeeded, or whose single read found nothing. */
@@ -14,9 +15,18 @@ export function batchReply(batch: Batch, answered: Answered): Reply {
   const format = formatOf(batch.format);
   const missing = format.missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
+  if (format.isNothing?.(answered) === true) return { rev, outcome: 'none', body: '' };
   const body = `{${format.members(answered)}"Rev":${rev}}`;
-  const grant = answered.results.lock === undefined ? undefined : grantOf(batch, answered);
+  const grant = grantIn(batch, answered);
   return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
+}
+
+function grantIn(batch: Batch, answered: Answered): Grant | undefined {
+  const { lock, dequeue } = answered.results;
+  if (lock === undefined && dequeue === undefined) return undefined;
+  const ofLock = lock === undefined ? undefined : grantOf(batch, answered);
+  const delivery = deliveryGrantOf(batch, answered);
+  return delivery === undefined || ofLock === undefined ? (delivery ?? ofLock) : { ...delivery, also: ofLock };
 }
 
 /** Returns the text of a success, in the requested format. */
@@ -37,7 +47,7 @@ const renderers = bySections((present) =>
 
 function batchMembers(answered: Answered): string {
   let text = '';
-  for (const render of renderers[sectionsIn(answered.asked)]!) text += render(answered);
+  for (const render of renderers.of(sectionsIn(answered.asked))) text += render(answered);
   return text;
 }
 

@@ -20,6 +20,16 @@ import {
   viewDurableLock,
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
+import { queueChangeBehaviour, queueChangeFormats } from './queue-changes.ts';
+import { listQueues, peekQueue, statQueue } from './queue-looks.ts';
+import {
+  ackBehaviour,
+  dequeueBehaviour,
+  enqueueBehaviour,
+  extendBehaviour,
+  nackBehaviour,
+  queueFormats,
+} from './queue.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
@@ -27,10 +37,16 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   unlock: unlockBehaviour,
   lock: lockBehaviour,
   check: checkBehaviour,
+  ack: ackBehaviour,
+  nack: nackBehaviour,
+  extend: extendBehaviour,
   counter: counterBehaviour,
   sequence: sequenceBehaviour,
   get: getBehaviour,
   set: setBehaviour,
+  dequeue: dequeueBehaviour,
+  enqueue: enqueueBehaviour,
+  queueChange: queueChangeBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -38,11 +54,14 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...counterFormats,
   ...sequenceFormats,
   ...lockFormats,
+  ...queueFormats,
+  ...queueChangeFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
   'kv.list': listKeys,
   'lock.list': listLocks,
+  'queue.list': listQueues,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
@@ -51,12 +70,15 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'lock.inspect': inspectLock,
   'mutex.lock': lockMutex,
   'mutex.unlock': unlockMutex,
+  'queue.list': replyPage,
+  'queue.stat': statQueue,
+  'queue.peek': peekQueue,
   'watch.key': watchKey,
 };
 
-/** Everything that can be waited for, and how its state is read. */
+/** Everything that can be waited for and is held by one at a time, and how its state is read. */
 export const resources: {
-  readonly [Kind in ResourceKind]: {
+  readonly [Kind in Exclude<ResourceKind, 'queue'>]: {
     view(state: ShardState, account: AccountId, id: string, now: number): LockView;
   };
 } = {
