@@ -156,6 +156,7 @@ class SimHabits extends Habits {
     lock: ['l1', 'l2', 'a'],
     mutex: ['m'],
     id: ['i1', 'i2', 'i3', 'i4'],
+    queue: ['q1', 'q2'],
   };
   readonly #versions = new Map<string, number>();
   readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };

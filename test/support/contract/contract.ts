@@ -18,6 +18,7 @@ import { kv } from './kv.ts';
 import { lock } from './lock.ts';
 import { done, refuse, Turn, type Moment, type Outcome, type Performed } from './moment.ts';
 import { mutex } from './mutex.ts';
+import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { watch } from './watch.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
@@ -35,9 +36,15 @@ interface Noun {
 }
 
 /** Failures are listed in this order, and the first gives the refusal its code. */
-const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, counter, sequence, watch];
+const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, counter, sequence, queue, watch];
 
-const commands = { ...kv.commands, ...lock.commands, ...mutex.commands, ...watch.commands } satisfies {
+const commands = {
+  ...kv.commands,
+  ...lock.commands,
+  ...mutex.commands,
+  ...queue.commands,
+  ...watch.commands,
+} satisfies {
   readonly [Kind in Exclude<Command['kind'], 'batch'>]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,

@@ -34,7 +34,13 @@ export interface Outcome {
 }
 
 /** The HTTP statuses of refusals; 409 unless it is listed here. */
-const statuses: Readonly<Record<string, number>> = { not_found: 404, idempotency_mismatch: 422, draining: 503 };
+const statuses: Readonly<Record<string, number>> = {
+  invalid: 400,
+  quota_exceeded: 507,
+  not_found: 404,
+  idempotency_mismatch: 422,
+  draining: 503,
+};
 
 export function refuse(Code: string, details: object = {}): Outcome {
   return { status: statuses[Code] ?? 409, body: { Code, ...details }, changes: [] };

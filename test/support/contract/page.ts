@@ -3,11 +3,22 @@ import { done, type Moment, type Outcome } from './moment.ts';
 import { compareUtf8 } from './state.ts';
 import type { KvList } from '../../../src/protocol/operations/kv.ts';
 import type { LockList } from '../../../src/protocol/operations/lock.ts';
+import type { QueueList } from '../../../src/protocol/operations/queue-calls.ts';
+
+const lists = {
+  'kv.list': ['kv', 'KV'],
+  'lock.list': ['lock', 'Locks'],
+  'queue.list': ['queue', 'Queues'],
+} as const;
 
 /** `row` shows one key; undefined: there is nothing to list under it. */
-export function page(at: Moment, call: KvList | LockList, row: (key: string) => object | undefined): Outcome {
+export function page(
+  at: Moment,
+  call: KvList | LockList | QueueList,
+  row: (key: string) => object | undefined,
+): Outcome {
   const { account, prefix, after, limit } = call;
-  const [kind, member] = call.kind === 'kv.list' ? (['kv', 'KV'] as const) : (['lock', 'Locks'] as const);
+  const [kind, member] = lists[call.kind];
   const rows: object[] = [];
   // A page may be shorter than was asked for: where it ended is taken from the reply.
   const last = at.said?.More === true ? at.said.After : undefined;

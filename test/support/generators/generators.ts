@@ -5,10 +5,11 @@ import { once } from './idempotency.ts';
 import { change, check, kv } from './kv.ts';
 import { extend, giveBack, guard, lock, take } from './lock.ts';
 import { mutex } from './mutex.ts';
+import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
-const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex };
+const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...queue };
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 

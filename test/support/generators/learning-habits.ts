@@ -24,6 +24,7 @@ export class LearningHabits extends Habits {
       sequence: named('s'),
       lock: named('l'),
       mutex: named('m'),
+      queue: named('q'),
       id: named('i', things * 4),
     };
   }

@@ -7,6 +7,7 @@ import { pageScanMax, redriveBytesMax } from '../../../shared/limits.ts';
 import { decodeDead, encodeQueue, type QueueRecord } from '../state/queue-records.ts';
 import type { FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 import { dropMessage, makeReady, messageOf, placeOfText, settleGroup, withOwnLock } from './queue-moves.ts';
+import { deadWith } from './queue-receipts.ts';
 import { enqueue, viewOf } from './queue.ts';
 import type { QueueView } from './queue-view.ts';
 
@@ -26,7 +27,7 @@ function change(view: QueueView, operation: QueueChange): QueueChangeResult {
       putQueue(view, { ...view.record, paused: operation.change === 'pause', forgotten: false });
       return {};
     case 'purge':
-      return purge(view, view.record);
+      return purge(view, { ...view.record, purged: -1, forgotten: false });
     case 'delete': {
       const { deletions } = view.record;
       return purge(view, {
@@ -34,6 +35,7 @@ function change(view: QueueView, operation: QueueChange): QueueChangeResult {
         policy: defaultQueuePolicy,
         paused: false,
         deletions: deletions + 1,
+        purged: 0,
         forgotten: true,
       });
     }
@@ -50,7 +52,7 @@ function putQueue(view: QueueView, record: QueueRecord): void {
 /** All is gone at once, because nobody looks at the old generation. The sweep begins with the next turn. */
 function purge(view: QueueView, record: QueueRecord): QueueChangeResult {
   const purged = view.messages();
-  view.put('p', '', encodeQueue({ ...record, generation: record.generation + 1, purged: -1 }), view.now + 1);
+  view.put('p', '', encodeQueue({ ...record, generation: record.generation + 1 }), view.now + 1);
   return { purged };
 }
 
@@ -85,9 +87,12 @@ function* candidates(
   id: string | undefined,
 ): Generator<{ readonly place: string; readonly value: string }, void, undefined> {
   if (id !== undefined) {
-    const { place } = messageOf(parseMessageId(id)!, 'm');
+    const meant = parseMessageId(id)!;
+    const { place } = messageOf(meant, 'm');
     const part = view.find(letter, place);
-    if (part !== undefined && !view.hasLapsed(part)) yield { place, value: part.value };
+    if (part === undefined) return;
+    const isMeant = letter === 'z' ? deadWith(view, meant) !== undefined : part.value === `k${JSON.stringify(meant)}`;
+    if (isMeant) yield { place, value: part.value };
     return;
   }
   const prefix = view.line.prefix(letter);

@@ -3,6 +3,7 @@ import type { LocatedEntry } from '../../../protocol/entries.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import { messageIdText, type MessageId } from '../../../protocol/message-id.ts';
 import type { QueueList, QueuePeek, QueueStat } from '../../../protocol/operations/queue-calls.ts';
+import { defaultQueuePolicy } from '../../../protocol/operations/queue-policy.ts';
 import type { Page, Row } from '../../../protocol/page.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { pageBytesMax, pageScanMax } from '../../../shared/limits.ts';
@@ -28,6 +29,8 @@ import { QueueView, type Part } from './queue-view.ts';
 
 /** Queues of one page: to sum one up costs as much as ten keys. */
 const queuesPerPage = 100;
+
+const plainPolicy = JSON.stringify(defaultQueuePolicy);
 
 interface Numbers {
   readonly Ready: number;
@@ -67,14 +70,20 @@ function numbersOf(view: QueueView): Numbers {
   return { Ready, InFlight, Delayed, Dead, Blocked, Groups, BlockedGroups, Bytes };
 }
 
-function statText(turn: Turn, account: AccountId, queue: string): string {
-  const view = lookAt(turn, account, queue);
+/** Of a queue without messages, pause and policy, at most what it has seen is left. */
+function isThere(view: QueueView): boolean {
+  const { paused, policy } = view.record;
+  return paused || JSON.stringify(policy) !== plainPolicy || view.messages() > 0;
+}
+
+function statText({ state }: Turn, view: QueueView): string {
+  const { queue, account } = view;
   const { paused, policy } = view.record;
   const stat = {
     Queue: queue,
     ...numbersOf(view),
     OldestMs: oldestMs(view),
-    Consumers: turn.state.waitQueues.length('queue', account, queue),
+    Consumers: state.waitQueues.length('queue', account, queue),
     Paused: paused,
     Policy: policy,
   };
@@ -108,14 +117,14 @@ function oldestMs(view: QueueView): number {
 
 export function statQueue(turn: Turn, ref: RequestRef, { account, queue }: QueueStat): void {
   const rev = readRevision(turn.state);
-  const body = `${statText(turn, account, queue).slice(0, -1)},"Rev":${rev}}`;
+  const body = `${statText(turn, lookAt(turn, account, queue)).slice(0, -1)},"Rev":${rev}}`;
   turn.out.reply(ref, { rev, outcome: 'ok', body });
 }
 
 /** Names are found one by one: after a name comes the first key behind all of its parts. */
 export function listQueues(turn: Turn, { account, prefix, after, limit }: QueueList): Page {
   const rows: Row[] = [];
-  const most = Math.min(limit, queuesPerPage);
+  let scanned = 0;
   let last = after;
   for (;;) {
     const [next] = turn.state.entries.range(
@@ -125,9 +134,11 @@ export function listQueues(turn: Turn, { account, prefix, after, limit }: QueueL
       last === undefined ? undefined : `${last}\u0001`,
     );
     if (next === undefined) return { rows };
-    if (rows.length >= most) return { rows, after: last! };
+    if (rows.length >= limit || scanned >= queuesPerPage) return { rows, after: last! };
+    scanned += 1;
     const queue = next.key.slice(0, next.key.indexOf('\0'));
-    rows.push({ key: queue, body: statText(turn, account, queue) });
+    const view = lookAt(turn, account, queue);
+    if (isThere(view)) rows.push({ key: queue, body: statText(turn, view) });
     last = queue;
   }
 }

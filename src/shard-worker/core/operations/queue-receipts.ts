@@ -3,8 +3,7 @@ import { failure, type Failure } from '../../../protocol/errors.ts';
 import { parseMessageId, type MessageId } from '../../../protocol/message-id.ts';
 import type { NackOperation } from '../../../protocol/operations/queue.ts';
 import { assert } from '../../../shared/assert.ts';
-import { decodeDead, decodeMessage, messageRest, type StateRecord } from '../state/queue-records.ts';
-import { readRevision } from '../state/state.ts';
+import { decodeDead, decodeMessage, messageRest, type DeadRecord, type StateRecord } from '../state/queue-records.ts';
 import {
   backoffMs,
   dropMessage,
@@ -45,22 +44,34 @@ function receiptOf(view: QueueView, id: MessageId, lock: number | undefined): Re
   const letter = id.group === undefined ? letterOf(view, id) : 'g';
   const message = messageOf(id, letter);
   const out = liveDelivery(view, id);
-  if (out !== undefined && out.lock === lock && findMessage(view, message) !== undefined) {
+  const isThere = isMeant(view, message);
+  if (out !== undefined && out.lock === lock && isThere) {
     return { kind: 'live', message, attempts: out.attempts };
   }
-  const dead = view.find('z', message.place);
+  const dead = deadWith(view, id);
   if (lock === undefined) {
-    if (dead !== undefined && !view.hasLapsed(dead)) return { kind: 'dead', message };
-    return lost(findMessage(view, message) === undefined ? 'gone' : 'unknown');
+    if (dead !== undefined) return { kind: 'dead', message };
+    return lost(isThere ? 'unknown' : 'gone');
   }
   // A delivery comes after what it delivers.
-  if (lock <= id.rev || lock > readRevision(view.state)) return lost('unknown');
-  if (dead !== undefined) {
-    const last = decodeDead(dead.value);
-    return lost(whyOf(lock, last.lock, last.nacked));
-  }
-  if (findMessage(view, message) === undefined) return lost('gone');
+  if (lock <= id.rev) return lost('unknown');
+  if (dead !== undefined) return lost(whyOf(lock, dead.lock, dead.nacked));
+  if (!isThere) return lost('gone');
   return letter === 'g' ? lostInGroup(view, id, lock) : lateOrLost(view, message, lock);
+}
+
+/** Whether there is a message with exactly this id: a place alone would find one of another priority, too. */
+function isMeant(view: QueueView, message: Message): boolean {
+  const part = findMessage(view, message);
+  return part !== undefined && (message.letter !== 'd' || decodeMessage(part.value).priority === message.id.priority);
+}
+
+/** The dead message with exactly this id. */
+export function deadWith(view: QueueView, id: MessageId): DeadRecord | undefined {
+  const part = view.find('z', messageRest(id, 'd'));
+  if (part === undefined || view.hasLapsed(part)) return undefined;
+  const dead = decodeDead(part.value);
+  return dead.group === id.group && dead.priority === id.priority ? dead : undefined;
 }
 
 function letterOf(view: QueueView, id: MessageId): 'm' | 'd' {

@@ -11,6 +11,7 @@ import {
   messageRest,
   type StateRecord,
 } from '../state/queue-records.ts';
+import { openPlace } from '../state/places.ts';
 import { WriteSet } from '../state/write-set.ts';
 import type { Turn } from '../state/turn.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
@@ -84,14 +85,14 @@ export function hasMessages(turn: Turn, account: AccountId, operation: DequeueOp
 
 /** The line: what is fresh and what is ready again, by priority and place; last what this commit has made ready. */
 function* lineOf(view: QueueView, most: number): Generator<{ letter: 'm' | 'r'; rest: string }, void, undefined> {
-  const { line, writeSet } = view;
+  const { line } = view;
   line.fill(most);
   const fresh = line.fresh.keys;
-  const again = line.again.keys;
+  const again = withOwn(view, line.again.keys);
   for (let m = 0, r = 0; m < fresh.length || r < again.length; ) {
     const first = fresh[m];
     const second = again[r];
-    if (second === undefined || (first !== undefined && first < second)) {
+    if (second === undefined || (first !== undefined && first < closed(second))) {
       yield { letter: 'm', rest: first! };
       m += 1;
     } else {
@@ -99,11 +100,22 @@ function* lineOf(view: QueueView, most: number): Generator<{ letter: 'm' | 'r'; 
       r += 1;
     }
   }
+}
+
+/** A place that is still open is behind all others of its priority. */
+function closed(rest: string): string {
+  return rest.startsWith(openPlace, 1) ? `${rest.charAt(0)}~${rest.slice(1)}` : rest;
+}
+
+/** With what this commit makes ready. */
+function withOwn({ line, writeSet }: QueueView, again: readonly string[]): readonly string[] {
   const prefix = line.prefix('r');
   const own = writeSet.all().filter(({ kind, key, value }) => {
     return kind === kinds.queue && value !== undefined && key.startsWith(prefix);
   });
-  for (const { key } of own) yield { letter: 'r', rest: key.slice(prefix.length) };
+  if (own.length === 0) return again;
+  const all = [...again, ...own.map(({ key }) => key.slice(prefix.length))];
+  return all.toSorted((a, b) => (closed(a) < closed(b) ? -1 : 1));
 }
 
 /** @returns false: the call has enough */

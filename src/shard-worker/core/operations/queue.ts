@@ -80,8 +80,8 @@ export const enqueueBehaviour: SectionBehaviour<'enqueue'> = {
       ...(group === undefined ? {} : { group }),
     };
     if (group !== undefined && operation.priority > 0) {
-      const message = `Enqueue[${evaluation.index}].Priority: expected none in a queue whose policy is Fifo`;
-      evaluation.fail(failure('invalid', message));
+      const message = `expected none in a queue whose policy is Fifo, got ${operation.priority}`;
+      evaluation.fail(failure('invalid', message), `Enqueue[${evaluation.index}].Priority`);
     }
     const first = operation.dedup === undefined ? undefined : seenBefore(view, operation.dedup);
     if (first !== undefined) return { id: first, duplicate: true };
