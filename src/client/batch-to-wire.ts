@@ -9,7 +9,12 @@ import type {
   BatchIdempotency,
   BatchLock,
   CheckOperation,
+  DequeueOperation,
+  EnqueueOperation,
+  ExtendOperation,
   Guard,
+  MessageReceipt,
+  NackOperation,
   SetOperation,
 } from './batch.ts';
 import { anId, anInteger, durationMs, invalid, type Duration, type MsRange } from './checks.ts';
@@ -27,6 +32,11 @@ export const batchNames: NamesOf<Batch> = {
   set: true,
   lock: true,
   unlock: true,
+  ack: true,
+  nack: true,
+  extend: true,
+  dequeue: true,
+  enqueue: true,
   idempotency: true,
 };
 const guardNames: NamesOf<Guard> = { id: true, fence: true };
@@ -39,13 +49,35 @@ const atomicNames = { ...addNames, ...maxNames, ...minNames, ...counterSetNames 
 const setNames = { key: true, value: true, version: true, ttl: true, delete: true } as const;
 const deleteNames = { key: true, delete: true, version: true } as const;
 const batchLockNames: NamesOf<BatchLock> = { id: true, ttl: true, wait: true, owner: true, meta: true };
+const receiptNames: NamesOf<MessageReceipt> = { queue: true, id: true, lock: true };
+const nackNames: NamesOf<NackOperation> = { ...receiptNames, delay: true, error: true, return: true };
+const extendNames: NamesOf<ExtendOperation> = { ...receiptNames, ttl: true };
+const dequeueNames: NamesOf<DequeueOperation> = {
+  queue: true,
+  max: true,
+  groupMax: true,
+  ttl: true,
+  wait: true,
+  attempt: true,
+};
+const enqueueNames: NamesOf<EnqueueOperation> = {
+  queue: true,
+  data: true,
+  group: true,
+  dedup: true,
+  delay: true,
+  ttl: true,
+  priority: true,
+};
 const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode: true };
 
 /** @throws InvalidError, before anything is sent */
 export function toWire(batch: Batch): WireBatch {
   checkOptions(batch, batchNames);
   const { guard, check, atomic, get, set, lock, unlock, idempotency } = batch;
-  for (const [name, list] of Object.entries({ guard, check, atomic, get, set })) checkList(list, name);
+  const { ack, nack, extend, dequeue, enqueue } = batch;
+  const lists = { guard, check, atomic, get, set, ack, nack, extend, enqueue };
+  for (const [name, list] of Object.entries(lists)) checkList(list, name);
   const wire: WireBatch = {};
   if (guard?.length) wire['Guard'] = guard.map(guardToWire);
   if (check?.length) wire['Check'] = check.map(checkToWire);
@@ -58,8 +90,68 @@ export function toWire(batch: Batch): WireBatch {
     wire['UnlockID'] = anId(unlock.id, 'unlock.id');
     if (unlock.fence !== undefined) wire['Unlock'] = anInteger(unlock.fence, 'unlock.fence', 1);
   }
+  if (ack?.length) wire['Ack'] = ack.map((each, i) => receiptToWire(each, `ack[${i}]`, receiptNames));
+  if (nack?.length) wire['Nack'] = nack.map(nackToWire);
+  if (extend?.length) wire['Extend'] = extend.map(extendToWire);
+  if (dequeue !== undefined) wire['Dequeue'] = dequeueToWire(dequeue);
+  if (enqueue?.length) wire['Enqueue'] = enqueue.map(enqueueToWire);
   if (idempotency !== undefined) addIdempotency(wire, idempotency);
   return wire;
+}
+
+/** A message of this client is a receipt, too. */
+function receiptToWire(receipt: MessageReceipt, place: string, names: Readonly<Record<string, true>>): object {
+  if (typeof receipt !== 'object' || receipt === null) checkOptions(receipt, names, place);
+  if (Object.getPrototypeOf(receipt) === Object.prototype) checkOptions(receipt, names, place);
+  const { queue, id, lock } = receipt;
+  if (typeof id !== 'string') throw invalid(`${place}.id: expected the ID of a message`);
+  return { Queue: anId(queue, `${place}.queue`), ID: id, Lock: integerIf(lock, `${place}.lock`, 1) };
+}
+
+function nackToWire(nack: NackOperation, i: number): object {
+  const place = `nack[${i}]`;
+  const receipt = receiptToWire(nack, place, nackNames);
+  return {
+    ...receipt,
+    Delay: secondsIf(nack.delay, `${place}.delay`, { min: 0, max: ttlMsMax }),
+    Error: nack.error,
+    Return: nack.return === true ? true : undefined,
+  };
+}
+
+function extendToWire(extend: ExtendOperation, i: number): object {
+  const place = `extend[${i}]`;
+  const receipt = receiptToWire(extend, place, extendNames);
+  return { ...receipt, LockDur: durationMs(extend.ttl, `${place}.ttl`, { max: lockDurMsMax }) / 1000 };
+}
+
+function dequeueToWire(dequeue: DequeueOperation): object {
+  checkOptions(dequeue, dequeueNames, 'dequeue');
+  const { queue, max, groupMax, ttl, wait, attempt } = dequeue;
+  return {
+    Queue: anId(queue, 'dequeue.queue'),
+    DequeueMax: integerIf(max, 'dequeue.max', 1),
+    GroupMax: integerIf(groupMax, 'dequeue.groupMax', 1),
+    LockDur: secondsIf(ttl, 'dequeue.ttl', { min: 1, max: lockDurMsMax }),
+    LockWait: wait ? secondsIf(wait, 'dequeue.wait', { min: 0, max: waitMsMax }) : undefined,
+    AttemptID: attempt === undefined ? undefined : anId(attempt, 'dequeue.attempt'),
+  };
+}
+
+function enqueueToWire(enqueue: EnqueueOperation, i: number): object {
+  const place = `enqueue[${i}]`;
+  checkOptions(enqueue, enqueueNames, place);
+  const { queue, data, group, dedup, delay, ttl, priority } = enqueue;
+  checkJson(data, `${place}.data`);
+  return {
+    Queue: anId(queue, `${place}.queue`),
+    Data: data,
+    Group: group === undefined ? undefined : anId(group, `${place}.group`),
+    DedupID: dedup === undefined ? undefined : anId(dedup, `${place}.dedup`),
+    Delay: secondsIf(delay, `${place}.delay`, { min: 0, max: ttlMsMax }),
+    TTL: secondsIf(ttl, `${place}.ttl`, { min: 1, max: ttlMsMax }),
+    Priority: integerIf(priority, `${place}.priority`, 0),
+  };
 }
 
 /** A lock that is held is a guard, too. */

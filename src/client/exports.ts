@@ -23,6 +23,28 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, Counters, CounterSetOptions } from './counters.ts';
 export type { Block, Sequences } from './sequences.ts';
+export type {
+  Delivery,
+  DequeueOperation,
+  EnqueueOperation,
+  ExtendOperation,
+  MessageReceipt,
+  NackOperation,
+  SendOptions,
+  SendResult,
+} from './batch.ts';
+export type {
+  PeekedMessage,
+  PeekOptions,
+  Queue,
+  QueuePolicyOptions,
+  Queues,
+  QueueStats,
+  RedriveOptions,
+  TakeOptions,
+} from './queue.ts';
+export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
+export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, Mutex } from './lock.ts';
 export type { LeaseState } from './lease.ts';

@@ -61,7 +61,7 @@ export class StoreCalls {
       path: `/db/${this.#settings.account}`,
       body: () => text,
       retry: retry ?? (ownId === undefined ? retryOf(batch) : 'idempotent'),
-      waitMs: batch.lock?.wait === undefined ? 0 : durationMs(batch.lock.wait, 'lock.wait', { min: 0 }),
+      waitMs: waitOf(batch),
       signal,
     };
     try {
@@ -81,12 +81,15 @@ export class StoreCalls {
     path: string,
     names: readonly string[],
     { signal }: CallOptions = {},
+    body?: object,
   ): Promise<Answer['body']> {
     const read = method === 'GET';
     const id = !read && this.#settings.retryWrites ? retryId(this.#sender.clock.mark().wallMs) : undefined;
     const retry: Retry = read ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
     try {
-      return (await this.#queue.run({ method, path, idempotencyKey: id, retry, signal, names })).body;
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const call = { method, path, idempotencyKey: id, retry, signal, names };
+      return (await this.#queue.run(text === undefined ? call : { ...call, body: () => text })).body;
     } catch (error) {
       throw inClientNames(error);
     }
@@ -120,13 +123,24 @@ export class StoreCalls {
  * has gone. Such a batch can be sent again if it has an owner and does nothing else.
  */
 function needsId(batch: Batch): boolean {
-  return retryOf(batch) === 'unsafe' && batch.lock === undefined;
+  return retryOf(batch) === 'unsafe' && batch.lock === undefined && batch.dequeue === undefined;
+}
+
+function waitOf({ lock, dequeue }: Batch): number {
+  const ofLock = lock?.wait === undefined ? 0 : durationMs(lock.wait, 'lock.wait', { min: 0 });
+  return dequeue?.wait === undefined ? ofLock : durationMs(dequeue.wait, 'dequeue.wait', { min: 0 });
 }
 
 /** Classifies a batch as it stands, without an id of the client. */
-function retryOf({ guard, atomic, set, lock, unlock, idempotency }: Batch): Retry {
+function retryOf({ guard, atomic, set, lock, unlock, idempotency, ...queues }: Batch): Retry {
   if (idempotency?.mode === 'replay') return 'idempotent';
-  if (idempotency !== undefined || atomic?.length || set?.length) return 'unsafe';
+  const { ack, nack, extend, dequeue, enqueue } = queues;
+  if (idempotency !== undefined || atomic?.length || set?.length || enqueue?.length) return 'unsafe';
+  if (dequeue !== undefined)
+    return dequeue.attempt !== undefined && !ack?.length && !nack?.length ? 'idempotent' : 'unsafe';
+  // A receipt acts once: who repeats it is told that it has gone.
+  if (ack?.length || nack?.length || extend?.length)
+    return lock === undefined && unlock === undefined ? 'idempotent' : 'unsafe';
   if (lock !== undefined) return lock.owner !== undefined && unlock === undefined ? 'idempotent' : 'unsafe';
   if (unlock !== undefined) return unlock.fence !== undefined && !guard?.length ? 'idempotent' : 'unsafe';
   return 'safe';
