@@ -1,5 +1,6 @@
 /** Queues: messages with and without groups, receipts that are live, stale or made up, and what administrators do. */
 import type { Habits } from './habits.ts';
+import { once } from './idempotency.ts';
 import { completePolicy } from '../../../src/protocol/operations/queue-policy.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 import type {
@@ -77,14 +78,17 @@ export const queue = {
   'queue.nack': (h: Habits): Command => one(h, 'queue.nack', { nack: [nack(h)] }),
   'queue.extend': (h: Habits): Command => one(h, 'queue.extend', { extend: [extend(h)] }),
   /** What a busy consumer sends, with a write of its own. */
-  'queue.life': (h: Habits): Command =>
-    one(h, 'batch', {
-      ack: [ack(h)],
+  'queue.life': (h: Habits): Command => {
+    const id = h.chance(25);
+    return one(h, 'batch', {
+      ...(h.chance(85) && { ack: [ack(h)] }),
       ...(h.chance(30) && { nack: [nack(h)] }),
       ...(h.chance(30) && { set: [{ key: h.name('kv'), value: h.value() }] }),
-      ...(h.chance(70) && { dequeue: dequeue(h) }),
-      ...(h.chance(40) && { enqueue: [enqueue(h), enqueue(h)] }),
-    }),
+      ...(!id && h.chance(70) && { dequeue: dequeue(h) }),
+      ...(id && { idempotency: once(h, 2), extend: [extend(h)] }),
+      enqueue: h.chance(40) ? [enqueue(h), enqueue(h)] : [enqueue(h)],
+    });
+  },
   'queue.policy': (h: Habits): Command => {
     const queueChange = { key: h.name('queue'), change: 'policy', policy: completePolicy(h.one(policies)) } as const;
     return one(h, 'queue.policy', { queueChange });

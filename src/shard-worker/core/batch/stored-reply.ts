@@ -111,7 +111,7 @@ function namesIn(batch: Batch, results: Results): Asked {
   return names as unknown as Asked;
 }
 
-function nameOfOperation(operation: string | { readonly key: string } | { readonly id: string }): unknown {
-  if (typeof operation === 'string') return operation;
-  return 'key' in operation ? { key: operation.key } : { id: operation.id };
+function nameOfOperation(operation: string | { readonly key?: string; readonly id?: string }): unknown {
+  // JSON leaves out what an operation has not.
+  return typeof operation === 'string' ? operation : { key: operation.key, id: operation.id };
 }
