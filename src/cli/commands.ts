@@ -2,51 +2,10 @@
  * The command line as a table: parsing, help and completion are derived from it, and each command loads its own file
  * only when it runs, so that a short call starts fast.
  */
-import type { Invocation, Options } from './invocation.ts';
+import type { ArgumentSpec, CommandSpec, OptionSpec } from './command-spec.ts';
+import { queueCommands } from './queue-commands.ts';
 
-export interface Parsed {
-  readonly args: readonly string[];
-  readonly options: Options;
-  /** The arguments after `--`; they are at the end of `args` too. */
-  readonly afterDashes: readonly string[] | undefined;
-}
-
-export type Run = (invocation: Invocation, parsed: Parsed) => Promise<void>;
-
-export interface OptionSpec {
-  readonly long: string;
-  readonly short?: string;
-  /** The name of its value; absent: it takes none. */
-  readonly value?: string;
-  readonly required?: true;
-  readonly names?: Names;
-  readonly about: string;
-}
-
-/** What completion proposes for an argument, or for the value of an option. */
-export type Names = 'key' | 'lock' | readonly string[];
-
-export interface ArgumentSpec {
-  readonly name: string;
-  readonly optional?: true;
-  /** Takes all that follow. */
-  readonly rest?: true;
-  readonly names?: Names;
-  readonly about?: string;
-}
-
-export interface CommandSpec {
-  readonly name: string;
-  readonly about: string;
-  readonly usage?: string;
-  readonly args?: readonly ArgumentSpec[];
-  readonly options?: readonly OptionSpec[];
-  readonly commands?: readonly CommandSpec[];
-  readonly hidden?: true;
-  /** Options that are not declared are arguments. */
-  readonly passesOptions?: true;
-  readonly load?: () => Promise<Run>;
-}
+export type { CommandSpec, Names, OptionSpec, Parsed, Run } from './command-spec.ts';
 
 export const globalOptions = [
   { long: 'url', value: 'url', about: 'address of the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)' },
@@ -233,141 +192,6 @@ const sequence: CommandSpec = {
   ],
 };
 
-const loadQueue = async (): Promise<typeof import('./queue.ts')> => import('./queue.ts');
-const queueName: ArgumentSpec = { name: 'name', about: 'name of the queue' };
-const messageId: ArgumentSpec = { name: 'id', about: 'ID of the message' };
-
-const queue: CommandSpec = {
-  name: 'queue',
-  about: 'messages that are worked on once',
-  commands: [
-    {
-      name: 'send',
-      about: 'enqueue a message, and print its ID; the message is a string',
-      args: [queueName, { name: 'data', about: '- reads it from stdin, unchanged' }],
-      options: [
-        { long: 'json-value', short: 'j', about: 'parse the message as JSON' },
-        { long: 'group', value: 'name', about: 'deliver those of one group strictly one after the other' },
-        { long: 'dedup', value: 'id', about: 'enqueue it once for this id' },
-        { long: 'delay', value: 'duration', about: 'deliver it after this' },
-        { long: 'ttl', value: 'duration', about: 'drop it after this' },
-        { long: 'priority', value: 'n', about: '0 to 9; higher ones are delivered first' },
-      ],
-      load: async () => (await loadQueue()).sendMessage,
-    },
-    {
-      name: 'take',
-      about: 'take messages, and print ID, lock and data; exits with 1 if there is none',
-      args: [queueName],
-      options: [
-        { long: 'max', value: 'n', about: 'take at most N messages (default 1)' },
-        { long: 'ttl', value: 'duration', about: 'they are delivered again after this (default 30s)' },
-        { long: 'wait', short: 'w', value: 'duration', about: 'wait at most this long for a message' },
-      ],
-      load: async () => (await loadQueue()).takeMessages,
-    },
-    {
-      name: 'ack',
-      about: 'a message is done; without its lock, a dead one is deleted',
-      args: [queueName, messageId, { name: 'lock', optional: true, about: 'of its delivery' }],
-      load: async () => (await loadQueue()).ackMessage,
-    },
-    {
-      name: 'nack',
-      about: 'give a message back, to be tried again',
-      args: [queueName, messageId, { name: 'lock', about: 'of its delivery' }],
-      options: [
-        { long: 'delay', value: 'duration', about: 'deliver it again after this' },
-        { long: 'error', value: 'text', about: 'shown to the next consumer' },
-        { long: 'return', about: 'it was not begun: the attempt does not count' },
-      ],
-      load: async () => (await loadQueue()).nackMessage,
-    },
-    {
-      name: 'work',
-      about: 'run a command for each message, with the message on stdin; exit code 0 acks it',
-      usage: 'NAME [options] -- COMMAND [ARGUMENT…]',
-      args: [queueName, { name: 'command', optional: true, rest: true, about: 'after --' }],
-      options: [
-        { long: 'concurrency', short: 'c', value: 'n', about: 'run N commands at a time (default 1)' },
-        {
-          long: 'ttl',
-          value: 'duration',
-          about: 'a message is delivered again this long after we vanish (default 30s)',
-        },
-      ],
-      load: async () => (await import('./queue-work.ts')).workQueue,
-    },
-    {
-      name: 'list',
-      about: 'list queues with what is in them',
-      args: [{ name: 'prefix', optional: true, about: 'only names that begin with this' }],
-      load: async () => (await loadQueue()).listQueues,
-    },
-    {
-      name: 'stat',
-      about: 'show what is in a queue',
-      args: [queueName],
-      load: async () => (await loadQueue()).showQueue,
-    },
-    {
-      name: 'peek',
-      about: 'look at messages and take none',
-      args: [queueName],
-      options: [
-        { long: 'state', value: 'state', about: 'ready (default), inflight, delayed, dead or blocked' },
-        { long: 'limit', value: 'n', about: 'at most N messages (default 100)' },
-      ],
-      load: async () => (await loadQueue()).peekQueue,
-    },
-    {
-      name: 'pause',
-      about: 'deliver nothing until the queue is resumed',
-      args: [queueName],
-      load: async () => (await loadQueue()).pauseQueue,
-    },
-    {
-      name: 'resume',
-      about: 'deliver again',
-      args: [queueName],
-      load: async () => (await loadQueue()).resumeQueue,
-    },
-    {
-      name: 'purge',
-      about: 'empty the queue at once, and print how many messages it had',
-      args: [queueName],
-      options: [{ long: 'forget', about: 'forget its policy and what it has seen, too' }],
-      load: async () => (await loadQueue()).purgeQueue,
-    },
-    {
-      name: 'redrive',
-      about: 'try dead and blocked messages again, at most 1000, and print how many',
-      args: [queueName],
-      options: [
-        { long: 'skip', about: 'drop them instead' },
-        { long: 'id', value: 'id', about: 'only this message' },
-        { long: 'group', value: 'name', about: 'only messages of this group' },
-      ],
-      load: async () => (await loadQueue()).redriveQueue,
-    },
-    {
-      name: 'policy',
-      about: 'print the policy; with options, set it first: what is left out has its default',
-      args: [queueName],
-      options: [
-        { long: 'max-attempts', value: 'n', about: 'deliveries before --on-fail; 0: endless (default 5)' },
-        { long: 'on-fail', value: 'what', about: 'dlq (default), drop or block' },
-        { long: 'parallel', value: 'n', about: 'messages out at a time; 0: any' },
-        { long: 'max-messages', value: 'n', about: 'messages in the queue; 0: any' },
-        { long: 'fifo', about: 'messages without a group form one line' },
-        { long: 'retention', value: 'duration', about: 'messages are dropped after this' },
-        { long: 'dedup-window', value: 'duration', about: 'how long a --dedup counts, or pending (default 5m)' },
-      ],
-      load: async () => (await loadQueue()).changePolicy,
-    },
-  ],
-};
-
 const others: readonly CommandSpec[] = [
   {
     name: 'batch',
@@ -424,5 +248,5 @@ const others: readonly CommandSpec[] = [
 export const program: CommandSpec = {
   name: 'dragonlock',
   about: 'Locks, keys, counters, sequences, queues and batches of a Dragon Lock server.',
-  commands: [lock, locks, kv, counter, sequence, queue, ...others],
+  commands: [lock, locks, kv, counter, sequence, queueCommands, ...others],
 };

@@ -1,6 +1,6 @@
 /** `dragonlock queue`: send, take, ack, nack, list, stat, peek, pause, resume, purge, redrive, policy; work is in queue-work.ts. */
-import type { Delivery } from '../client/batch.ts';
-import type { QueueStats } from '../client/queue.ts';
+import type { Delivery } from '../client/queue-batch.ts';
+import type { QueueStats } from '../client/queue-options.ts';
 import type { Run } from './commands.ts';
 import { NegativeResult, UsageError } from './exit-codes.ts';
 import { readInput } from './files.ts';

@@ -9,14 +9,16 @@ import type {
   BatchIdempotency,
   BatchLock,
   CheckOperation,
+  Guard,
+  SetOperation,
+} from './batch.ts';
+import type {
   DequeueOperation,
   EnqueueOperation,
   ExtendOperation,
-  Guard,
   MessageReceipt,
   NackOperation,
-  SetOperation,
-} from './batch.ts';
+} from './queue-batch.ts';
 import { anId, anInteger, durationMs, invalid, type Duration, type MsRange } from './checks.ts';
 import { checkJson } from './json-values.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';

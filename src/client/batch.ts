@@ -3,6 +3,17 @@
  * on the wire, is `fence` here. Durations are milliseconds, or have their unit.
  */
 import type { Duration } from './checks.ts';
+import {
+  deliveryOf,
+  type Delivery,
+  type DequeueOperation,
+  type EnqueueOperation,
+  type ExtendOperation,
+  type MessageReceipt,
+  type NackOperation,
+  type SendResult,
+  type WireMessage,
+} from './queue-batch.ts';
 
 /** What a batch does: everything or nothing, in one commit. */
 export interface Batch {
@@ -39,96 +50,6 @@ export interface Batch {
   readonly enqueue?: readonly EnqueueOperation[] | undefined;
   /** Ids of the caller that make a repeated batch happen once. */
   readonly idempotency?: BatchIdempotency | undefined;
-}
-
-/** What holds a message. A message of this client is one, too. */
-export interface MessageReceipt {
-  /** Name of the queue. */
-  readonly queue: string;
-  /** The ID of the message. */
-  readonly id: string;
-  /** The `lock` of its delivery. Without it only a dead message is acked. */
-  readonly lock?: number | undefined;
-}
-
-/** Gives a message back. */
-export interface NackOperation extends MessageReceipt {
-  /** Milliseconds, or `'60s'`, until it is ready again. Default: what the policy of the queue says. */
-  readonly delay?: Duration | undefined;
-  /** Why, in at most 1 KiB. The next consumer gets it as `lastError`. */
-  readonly error?: string | undefined;
-  /** It was not begun: the attempt does not count, and it takes its old place in the line. */
-  readonly return?: boolean | undefined;
-}
-
-/** Keeps a message for longer. */
-export interface ExtendOperation extends MessageReceipt {
-  /** Milliseconds, or `'60s'`, from now on. */
-  readonly ttl: Duration;
-}
-
-/** Takes messages. */
-export interface DequeueOperation {
-  /** Name of the queue. */
-  readonly queue: string;
-  /** How many at most. Default 1. */
-  readonly max?: number | undefined;
-  /** How many of one group at most. Default 1. */
-  readonly groupMax?: number | undefined;
-  /** Milliseconds, or `'60s'`, for which the messages are out. Default 30 seconds. */
-  readonly ttl?: Duration | undefined;
-  /** Milliseconds, or `'20s'`, to wait for a message, at most 5 minutes. Default 0. */
-  readonly wait?: Duration | undefined;
-  /** The same call again, with the same id, gets the same messages. */
-  readonly attempt?: string | undefined;
-}
-
-/** Puts a message into a queue. */
-export interface EnqueueOperation extends SendOptions {
-  /** Name of the queue. */
-  readonly queue: string;
-  /** Any JSON. */
-  readonly data: unknown;
-}
-
-/** How a message is enqueued. */
-export interface SendOptions {
-  /** Messages of one group are delivered strictly one after the other. */
-  readonly group?: string | undefined;
-  /** A second message with this id is not enqueued, within the window that the policy sets (5 minutes). */
-  readonly dedup?: string | undefined;
-  /** Milliseconds, or `'5m'`, until it can be delivered. */
-  readonly delay?: Duration | undefined;
-  /** Milliseconds, or `'1d'`, after which it is dropped unless it is out. */
-  readonly ttl?: Duration | undefined;
-  /** 0 to 9; higher ones are delivered first. Not together with `group`. */
-  readonly priority?: number | undefined;
-}
-
-/** A message that was enqueued. */
-export interface SendResult {
-  /** Its ID; of a duplicate, that of the first. */
-  readonly id: string;
-  /** A message with the same `dedup` was enqueued before: nothing was. */
-  readonly duplicate: boolean;
-}
-
-/** A message as it was delivered. */
-export interface Delivery<Data = unknown> {
-  readonly queue: string;
-  readonly id: string;
-  readonly data: Data;
-  readonly group?: string;
-  /** How often it was delivered, this time included. */
-  readonly attempts: number;
-  /** When it was enqueued: milliseconds since the epoch, by the server's clock. */
-  readonly at: number;
-  /** Receipt and fencing token of this delivery. Grows with each. */
-  readonly lock: number;
-  /** When the delivery ends: milliseconds since the epoch, by the server's clock. */
-  readonly till: number;
-  /** What the last consumer said when it gave the message back. */
-  readonly lastError?: string;
 }
 
 /** A lock that must be held. A `Lock` of this client is one, too. */
@@ -319,33 +240,6 @@ interface WireResult {
   readonly Dequeue?: { Queue: string; Messages: readonly WireMessage[] };
 }
 
-/** A message in a reply of the HTTP API. */
-export interface WireMessage {
-  readonly ID: string;
-  readonly Data: unknown;
-  readonly Group?: string;
-  readonly Attempts: number;
-  readonly At: number;
-  readonly Lock: number;
-  readonly TillMs: number;
-  readonly LastError?: string;
-}
-
-export function deliveryOf(queue: string, message: WireMessage): Delivery {
-  const { ID, Data, Group, Attempts, At, Lock, TillMs, LastError } = message;
-  return {
-    queue,
-    id: ID,
-    data: Data,
-    ...(Group !== undefined && { group: Group }),
-    attempts: Attempts,
-    at: At,
-    lock: Lock,
-    till: TillMs,
-    ...(LastError !== undefined && { lastError: LastError }),
-  };
-}
-
 export interface WireEntry {
   readonly Key: string;
   readonly Version: number;
@@ -383,28 +277,3 @@ export function entryOf({ Key, Version, Value, TillMs }: WireEntry): Entry | und
   const entry = { key: Key, version: Version, value: Value };
   return TillMs === undefined ? entry : { ...entry, till: TillMs };
 }
-
-/** Names everything that the batch reads or writes. Calls of one client that share a name keep their order. */
-export function namesIn(batch: Batch): string[] {
-  const names: string[] = [];
-  for (const { id } of batch.guard ?? []) names.push(lockName(id));
-  for (const { key } of batch.check ?? []) names.push(keyName(key));
-  for (const { key } of batch.atomic ?? []) names.push(counterName(key));
-  for (const key of batch.get ?? []) names.push(keyName(key));
-  for (const { key } of batch.set ?? []) names.push(keyName(key));
-  if (batch.lock !== undefined) names.push(lockName(batch.lock.id));
-  if (batch.unlock !== undefined) names.push(lockName(batch.unlock.id));
-  for (const { queue } of batch.enqueue ?? []) names.push(queueName(queue));
-  for (const { queue, id } of [...(batch.ack ?? []), ...(batch.nack ?? []), ...(batch.extend ?? [])]) {
-    names.push(messageName(queue, id));
-  }
-  return names;
-}
-
-export const keyName = (key: string): string => `k${key}`;
-export const counterName = (key: string): string => `c${key}`;
-export const sequenceName = (key: string): string => `s${key}`;
-export const lockName = (id: string): string => `l${id}`;
-export const queueName = (queue: string): string => `q${queue}`;
-export const messageName = (queue: string, id: string): string => `q${queue}\0${id}`;
-export const mutexName = (id: string): string => `m${id}`;

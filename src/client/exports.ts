@@ -32,17 +32,16 @@ export type {
   NackOperation,
   SendOptions,
   SendResult,
-} from './batch.ts';
+} from './queue-batch.ts';
+export type { Queue, Queues } from './queue.ts';
 export type {
   PeekedMessage,
   PeekOptions,
-  Queue,
   QueuePolicyOptions,
-  Queues,
   QueueStats,
   RedriveOptions,
   TakeOptions,
-} from './queue.ts';
+} from './queue-options.ts';
 export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
 export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';

@@ -7,7 +7,7 @@
  *
  * Whatever settles behind its lease is no error of the function: it is told to `onError`, and nobody else.
  */
-import type { DequeueOperation } from './batch.ts';
+import type { DequeueOperation } from './queue-batch.ts';
 import { durationMs, type Duration } from './checks.ts';
 import { ReceiptExpiredError, ReleasedError } from './errors.ts';
 import type { LeaseClock } from './lease-clock.ts';

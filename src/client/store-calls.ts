@@ -1,6 +1,7 @@
 /** Sends the calls that do not wait through the call queue: batches as batches, the rest as REST calls. */
 import { ttlMsMax } from '../shared/limits.ts';
-import { fromWire, namesIn, type Batch, type BatchResult } from './batch.ts';
+import { fromWire, type Batch, type BatchResult } from './batch.ts';
+import { namesIn } from './names.ts';
 import { toWire } from './batch-to-wire.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call, Retry } from './pending-call.ts';

@@ -50,6 +50,13 @@ interface Counter extends EntryCount {
   next: Counter | undefined;
 }
 
+interface PartChange {
+  readonly old: Entry | undefined;
+  readonly entry: Entry | undefined;
+  /** Of its storage key, and what precedes its value. */
+  readonly headBytes: number;
+}
+
 export class Counts {
   /** The first counter of each list: by account those of its kinds, by account and queue those of its parts. */
   readonly #lists = new Map<string, Counter>();
@@ -86,6 +93,13 @@ export class Counts {
   /** Counts an entry of a queue by its part, see `partOf`. */
   addPart(account: AccountId, kind: Kind, part: string, entries: number, bytes: number): void {
     this.#add(this.#partOf(account, kind, part), entries, bytes);
+  }
+
+  /** A part of a queue has changed. The bytes of a hot value are counted later, but those of a part at once. */
+  changePart(account: AccountId, key: string, { old, entry, headBytes }: PartChange): void {
+    const bytesOf = ({ value }: Entry): number => headBytes + Buffer.byteLength(value);
+    if (old !== undefined) this.addPart(account, kinds.queue, partOf(key, old.value), -1, -bytesOf(old));
+    if (entry !== undefined) this.addPart(account, kinds.queue, partOf(key, entry.value), 1, bytesOf(entry));
   }
 
   #change({ account, kind, part, entries, bytes }: EntryCount, sign: 1 | -1): void {

@@ -17,7 +17,7 @@
 import type { AccountId } from '../protocol/ids.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineFloor } from './deadline-floor.ts';
@@ -283,20 +283,10 @@ export class ShardStore implements Entries {
 
   /** Also counts the entry by its part: what it was is read before it changes. */
   #writeQueue(account: AccountId, key: string, entry: Entry | undefined): void {
-    const kind = kinds.queue;
-    const at = storageKey(kind, account, key);
+    const at = storageKey(kinds.queue, account, key);
     const old = this.#entryOf(this.#find(at));
-    this.#write(at, kind, account, entry);
-    // The bytes of a hot value are counted later, but those of a part at once.
-    const head = at.length + entryHeaderBytes;
-    if (old !== undefined) {
-      const bytes = head + Buffer.byteLength(old.value);
-      this.#counts.addPart(account, kind, partOf(key, old.value), -1, -bytes);
-    }
-    if (entry !== undefined) {
-      const bytes = head + Buffer.byteLength(entry.value);
-      this.#counts.addPart(account, kind, partOf(key, entry.value), 1, bytes);
-    }
+    this.#write(at, kinds.queue, account, entry);
+    this.#counts.changePart(account, key, { old, entry, headBytes: at.length + entryHeaderBytes });
   }
 
   #countBytes(): void {

@@ -93,7 +93,9 @@ export function compareExample({ place, reply }: Example, { stdout, stderr, stat
   assert.equal(JSON.stringify(actual), JSON.stringify(wanted), place);
 }
 
-const varying = new Set('Rev Version Lock Till TillMs TTLMs Now Since EndedMs Oldest RequestID Boot Node'.split(' '));
+const varying = new Set(
+  'Rev Version Lock Till TillMs TTLMs Now Since EndedMs Oldest RequestID Boot Node At ID'.split(' '),
+);
 
 function mask(value: unknown, name = ''): unknown {
   if (varying.has(name) && (typeof value === 'number' || typeof value === 'string'))

@@ -8,7 +8,7 @@ import type { Batch, Command } from '../../src/protocol/operations/operations.ts
 import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
 import type { LockOperation } from '../../src/protocol/operations/lock.ts';
 import type { SetOperation } from '../../src/protocol/operations/kv.ts';
-import type { QueueChange } from '../../src/protocol/operations/queue.ts';
+import type { QueueChange } from '../../src/protocol/operations/queue-change.ts';
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -180,15 +180,12 @@ function changeCall(db: string, change: QueueChange): HttpCall {
       const { how, id, group, limit } = change;
       return { method: 'POST', target: `${db}/redrive/${key}${query({ do: how, id, group, limit })}` };
     }
+    default:
+      return unreachable(change);
   }
 }
 
 function queueParts({ ack, nack, extend, dequeue, enqueue }: Batch): object {
-  const receipt = ({ key, id, lock }: { key: string; id: string; lock?: number }) => ({
-    Queue: key,
-    ID: id,
-    Lock: lock,
-  });
   return {
     ...(ack && { Ack: ack.map(receipt) }),
     ...(nack && {
@@ -260,4 +257,8 @@ function query(parameters: Readonly<Record<string, string | number | undefined>>
   return given.length === 0
     ? ''
     : `?${given.map(([name, value]) => `${name}=${encodeURIComponent(value!)}`).join('&')}`;
+}
+
+function receipt({ key, id, lock }: { readonly key: string; readonly id: string; readonly lock?: number }): object {
+  return { Queue: key, ID: id, Lock: lock };
 }

@@ -2,12 +2,9 @@
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 import { completePolicy, type QueuePolicy } from '../../src/protocol/operations/queue-policy.ts';
 import type { QueuePeek } from '../../src/protocol/operations/queue-calls.ts';
-import type {
-  DequeueOperation,
-  EnqueueOperation,
-  NackOperation,
-  QueueChange,
-} from '../../src/protocol/operations/queue.ts';
+import type { DequeueOperation, EnqueueOperation } from '../../src/protocol/operations/queue.ts';
+import type { NackOperation } from '../../src/protocol/operations/queue-receipts.ts';
+import type { QueueChange } from '../../src/protocol/operations/queue-change.ts';
 import { acme, batch } from './commands.ts';
 
 export function message(data: unknown, more: Partial<EnqueueOperation> = {}): EnqueueOperation {

@@ -31,7 +31,9 @@ import {
   type QueuePeek,
   type QueueStat,
 } from './queue-calls.ts';
-import { ackSection, dequeueSection, enqueueSection, extendSection, nackSection, queueChangeSection } from './queue.ts';
+import { dequeueSection, enqueueSection } from './queue.ts';
+import { ackSection, extendSection, nackSection } from './queue-receipts.ts';
+import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { watchKeyCommand, type WatchKey } from './watch.ts';

@@ -19,7 +19,9 @@ import { call, integerParameter, keyParameter, secondsParameter, wordParameter, 
 import type { CommandSpec, PageRequest } from './command.ts';
 import { pageOf, pageParameters } from './kv.ts';
 import { completePolicy, type queuePolicySchema } from './queue-policy.ts';
-import { checkDequeue, checkEnqueue, checkNack, readMessageId, type QueueChange } from './queue.ts';
+import { checkDequeue, checkEnqueue } from './queue.ts';
+import { checkNack, readMessageId } from './queue-receipts.ts';
+import type { QueueChange } from './queue-change.ts';
 import type { Type } from 'typebox';
 
 export interface QueueList extends PageRequest {

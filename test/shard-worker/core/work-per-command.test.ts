@@ -91,7 +91,7 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   extend: { extend: [{ key: 'crowd', id: '1-0', lock: 2, durMs: 1000 }] },
   dequeue: take({ key: 'crowd', max: 10 }),
   enqueue: send(message(1, { key: 'crowd', group: 'g' }), message(2, { key: 'crowd' })),
-  queueChange: redrive('retry', { key: 'crowd', limit: 1 } as never),
+  queueChange: redrive('retry', { key: 'crowd', limit: 1 }),
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

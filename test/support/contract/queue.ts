@@ -6,17 +6,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { anyNumber, Json } from './expected.ts';
 import { done, type Moment, type Outcome, type Performed, type Turn } from './moment.ts';
 import { page } from './page.ts';
+import { unreachable } from '../../../src/shared/assert.ts';
 import type { Message, QueueEntry } from './queue-state.ts';
 import { nameOf as nameIn } from './state.ts';
 import { defaultQueuePolicy, type QueuePolicy } from '../../../src/protocol/operations/queue-policy.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 import type { QueueList, QueuePeek, QueueStat } from '../../../src/protocol/operations/queue-calls.ts';
-import type {
-  DequeueOperation,
-  EnqueueOperation,
-  NackOperation,
-  QueueChange,
-} from '../../../src/protocol/operations/queue.ts';
+import type { DequeueOperation, EnqueueOperation } from '../../../src/protocol/operations/queue.ts';
+import type { NackOperation } from '../../../src/protocol/operations/queue-receipts.ts';
+import type { QueueChange } from '../../../src/protocol/operations/queue-change.ts';
 
 const empty: QueueEntry = {
   policy: defaultQueuePolicy,
@@ -226,7 +224,7 @@ function whyNot(queue: Queue, id: string, lock: number | undefined): string {
   if (lock <= rev) return 'unknown';
   if (message === undefined) return 'gone';
   const inGroup = message.group !== undefined && message.state !== 'dead';
-  const last = inGroup ? (queue.last[message.group!] ?? { lock: -1, nacked: false }) : message;
+  const last = inGroup ? (queue.last[message.group] ?? { lock: -1, nacked: false }) : message;
   if (lock === last.lock) return last.nacked ? 'nacked' : 'expired';
   return lock < last.lock ? 'redelivered' : 'unknown';
 }
@@ -243,7 +241,7 @@ function ack(turn: Turn, field: string, { key, id, lock }: { key: string; id: st
     message?.group === undefined && message?.state === 'ready' && message.lock === lock && !message.nacked && lock > 0;
   if (!isDead && !isLate && !isLive(queue, message, lock ?? NaN)) {
     turn.fail(field, 'receipt_expired', { Queue: key, ID: id, Why: whyNot(queue, id, lock) });
-  } else queue.settle(isDead ? undefined : message!.group, () => queue.remove(message!));
+  } else queue.settle(isDead ? undefined : message.group, () => queue.remove(message));
   put(turn, key, queue);
   return { Queue: key, ID: id };
 }
@@ -468,6 +466,8 @@ function changed(queue: Queue, operation: QueueChange): object {
     }
     case 'redrive':
       return redrive(queue, operation);
+    default:
+      return unreachable(operation);
   }
 }
 

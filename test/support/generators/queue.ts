@@ -3,13 +3,8 @@ import type { Habits } from './habits.ts';
 import { once } from './idempotency.ts';
 import { completePolicy } from '../../../src/protocol/operations/queue-policy.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
-import type {
-  AckOperation,
-  DequeueOperation,
-  EnqueueOperation,
-  ExtendOperation,
-  NackOperation,
-} from '../../../src/protocol/operations/queue.ts';
+import type { DequeueOperation, EnqueueOperation } from '../../../src/protocol/operations/queue.ts';
+import type { AckOperation, ExtendOperation, NackOperation } from '../../../src/protocol/operations/queue-receipts.ts';
 
 export function enqueue(h: Habits): EnqueueOperation {
   const grouped = h.chance(45) ? { group: h.one(['g0', 'g1']) } : {};

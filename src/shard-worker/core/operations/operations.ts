@@ -21,7 +21,8 @@ import {
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
 import { queueChangeBehaviour, queueChangeFormats } from './queue-changes.ts';
-import { listQueues, peekQueue, statQueue } from './queue-looks.ts';
+import { listQueues, statQueue } from './queue-looks.ts';
+import { peekQueue } from './queue-peek.ts';
 import {
   ackBehaviour,
   dequeueBehaviour,

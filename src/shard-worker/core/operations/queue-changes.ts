@@ -1,8 +1,9 @@
 /** What an administrator does to a queue: policy, pause, purge, deletion, and what becomes of the dead and blocked. */
 import { parseMessageId, type MessageId } from '../../../protocol/message-id.ts';
 import { defaultQueuePolicy } from '../../../protocol/operations/queue-policy.ts';
-import type { QueueChange, QueueChangeResult, RedriveChange } from '../../../protocol/operations/queue.ts';
+import type { QueueChange, QueueChangeResult, RedriveChange } from '../../../protocol/operations/queue-change.ts';
 import { kinds } from '../../../protocol/record.ts';
+import { unreachable } from '../../../shared/assert.ts';
 import { pageScanMax, redriveBytesMax } from '../../../shared/limits.ts';
 import { decodeDead, encodeQueue, type QueueRecord } from '../state/queue-records.ts';
 import type { FormatBehaviour, SectionBehaviour } from './behaviour.ts';
@@ -41,6 +42,8 @@ function change(view: QueueView, operation: QueueChange): QueueChangeResult {
     }
     case 'redrive':
       return redrive(view, operation);
+    default:
+      return unreachable(operation);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Acks, nacks and extensions: what a receipt still may do, and what it does. */
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { parseMessageId, type MessageId } from '../../../protocol/message-id.ts';
-import type { NackOperation } from '../../../protocol/operations/queue.ts';
+import type { NackOperation } from '../../../protocol/operations/queue-receipts.ts';
 import { assert } from '../../../shared/assert.ts';
 import { decodeDead, decodeMessage, messageRest, type DeadRecord, type StateRecord } from '../state/queue-records.ts';
 import {

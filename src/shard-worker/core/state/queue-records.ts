@@ -108,8 +108,8 @@ type StateRow = [
   nacked: 0 | 1,
   placeRev: number,
   placeIndex: number,
-  group: string | null,
-  error: string | null,
+  group?: string | null,
+  error?: string | null,
 ];
 
 function orNull(text: string | undefined): string {

@@ -1,0 +1,27 @@
+/** Names of what calls read and write. Calls of one client that share a name keep their order. */
+import type { Batch } from './batch.ts';
+
+/** Names everything that the batch reads or writes. */
+export function namesIn(batch: Batch): string[] {
+  const names: string[] = [];
+  for (const { id } of batch.guard ?? []) names.push(lockName(id));
+  for (const { key } of batch.check ?? []) names.push(keyName(key));
+  for (const { key } of batch.atomic ?? []) names.push(counterName(key));
+  for (const key of batch.get ?? []) names.push(keyName(key));
+  for (const { key } of batch.set ?? []) names.push(keyName(key));
+  if (batch.lock !== undefined) names.push(lockName(batch.lock.id));
+  if (batch.unlock !== undefined) names.push(lockName(batch.unlock.id));
+  for (const { queue } of batch.enqueue ?? []) names.push(queueName(queue));
+  for (const { queue, id } of [...(batch.ack ?? []), ...(batch.nack ?? []), ...(batch.extend ?? [])]) {
+    names.push(messageName(queue, id));
+  }
+  return names;
+}
+
+export const keyName = (key: string): string => `k${key}`;
+export const counterName = (key: string): string => `c${key}`;
+export const sequenceName = (key: string): string => `s${key}`;
+export const lockName = (id: string): string => `l${id}`;
+export const queueName = (queue: string): string => `q${queue}`;
+export const messageName = (queue: string, id: string): string => `q${queue}\0${id}`;
+export const mutexName = (id: string): string => `m${id}`;
