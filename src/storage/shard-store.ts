@@ -22,6 +22,7 @@ import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineFloor } from './deadline-floor.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
+import { forget, type Found } from './found.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import { Memtable, noEntry, notCounted, type Slot } from './memtable/memtable.ts';
@@ -293,22 +294,4 @@ export class ShardStore implements Entries {
     if (this.#frozen !== undefined) this.#counts.countFrozenBytes(this.#frozen);
     this.#counts.countBytes(this.#active);
   }
-}
-
-/** The result of a look-up. */
-interface Found extends ValueSize {
-  key: StorageKey | undefined;
-  /** In the active memtable; 0: the key is not there. */
-  slot: Slot;
-  /** The slot's entry, or the one below if there is no slot. */
-  entry: Entry | undefined;
-  /** Of the entry below, if there is no slot. */
-  valueBytes: number;
-  /** A slot's entry is read on demand: a blind write does not need it. */
-  isRead: boolean;
-}
-
-function forget(found: Found): void {
-  found.key = undefined;
-  found.entry = undefined;
 }
