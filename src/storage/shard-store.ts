@@ -25,7 +25,7 @@ import { entryHeaderBytes } from './entry-codec.ts';
 import { forget, type Found } from './found.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
-import { Memtable, noEntry, notCounted, type Slot } from './memtable/memtable.ts';
+import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
 import {
   deadlineKey,
