@@ -77,6 +77,13 @@ const nouns = {
     generator: 'mutex',
     bug: 'a mutex is given to any request',
   },
+  queue: {
+    docs: 'Queues',
+    client: 'queue',
+    cli: 'queue',
+    generator: 'queue',
+    bug: 'an ack needs no receipt',
+  },
   idempotency: {
     docs: 'Idempotency',
     client: 'batch',
@@ -113,6 +120,12 @@ const nounOf = {
   ops: 'string-op',
   clear: 'kv',
   range: 'kv',
+  ack: 'queue',
+  nack: 'queue',
+  extend: 'queue',
+  dequeue: 'queue',
+  enqueue: 'queue',
+  queueChange: 'queue',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
 
 /** The method of the client, and the subcommand, that make each call. */
@@ -136,6 +149,20 @@ const callers = {
   'limit.take': { client: 'limit', cli: 'limit' },
   'mutex.lock': { client: 'mutex', cli: nouns.mutex.cli },
   'mutex.unlock': { client: 'mutex', cli: nouns.mutex.cli },
+  'queue.list': { client: 'queues.list', cli: 'queue list' },
+  'queue.stat': { client: 'queue', cli: 'queue stat' },
+  'queue.send': { client: 'queue', cli: 'queue send' },
+  'queue.policy': { client: 'queue', cli: 'queue policy' },
+  'queue.delete': { client: 'queue', cli: 'queue purge' },
+  'queue.take': { client: 'queue', cli: 'queue take' },
+  'queue.ack': { client: 'queue', cli: 'queue ack' },
+  'queue.nack': { client: 'queue', cli: 'queue nack' },
+  'queue.extend': { client: 'queue', cli: 'queue work' },
+  'queue.peek': { client: 'queue', cli: 'queue peek' },
+  'queue.pause': { client: 'queue', cli: 'queue pause' },
+  'queue.resume': { client: 'queue', cli: 'queue resume' },
+  'queue.purge': { client: 'queue', cli: 'queue purge' },
+  'queue.redrive': { client: 'queue', cli: 'queue redrive' },
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
 
 /** Commands that no call of the table makes. */
@@ -163,7 +190,18 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     );
   }
   const declared = fs.readdirSync(path.join(root, 'src/protocol/operations')).map((file) => file.replace('.ts', ''));
-  const helpers = new Set(['kv-pages', 'operations', 'section', 'command', 'call', 'fields']);
+  const helpers = new Set([
+    'kv-pages',
+    'operations',
+    'section',
+    'command',
+    'call',
+    'fields',
+    'queue-calls',
+    'queue-change',
+    'queue-policy',
+    'queue-receipts',
+  ]);
   assert.deepEqual(declared.filter((file) => !helpers.has(file)).toSorted(), Object.keys(nouns).toSorted());
 });
 
@@ -201,8 +239,8 @@ test('every command is made by a call, or a route is named that makes it', () =>
   const made = new Set<string>(
     Object.values(calls).map(({ command }) => {
       const make = command as ReturnType<typeof call>['command'];
-      return (make({ account: 'a', id: 'x', query: { rate: 1, prefix: 'a' }, value: '1' } as never) as { kind: string })
-        .kind;
+      const query = { rate: 1, prefix: 'a', id: '"1-0"', lock: 1, do: '"retry"' };
+      return (make({ account: 'a', id: 'x', query, value: '{}' } as never) as { kind: string }).kind;
     }),
   );
   for (const kind of Object.keys(commands))

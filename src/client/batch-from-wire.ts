@@ -1,5 +1,6 @@
 /** Reads the reply to a batch, which the HTTP API writes in names of its own. */
 import type { BatchResult, Entry, Grant } from './batch.ts';
+import { deliveryOf, type WireMessage } from './queue-batch.ts';
 
 /** The reply to a batch, as documented for `POST /db/:acc`. */
 interface WireResult {
@@ -11,6 +12,8 @@ interface WireResult {
   readonly Lock?: number;
   readonly TillMs?: number;
   readonly Recover?: { Lock: number; Meta?: unknown; Why: 'expired' | 'forced' };
+  readonly Enqueue?: readonly { ID: string; Duplicate?: boolean }[];
+  readonly Dequeue?: { Queue: string; Messages: readonly WireMessage[] };
 }
 
 interface WireRange {
@@ -27,7 +30,18 @@ export interface WireEntry {
 }
 
 export function fromWire(body: object): BatchResult {
-  const { Rev, Limit = [], Atomic = [], KV = [], KVSet = [], Lock, TillMs, Recover } = body as WireResult;
+  const {
+    Rev,
+    Limit = [],
+    Atomic = [],
+    KV = [],
+    KVSet = [],
+    Lock,
+    TillMs,
+    Recover,
+    Enqueue,
+    Dequeue,
+  } = body as WireResult;
   return {
     rev: Rev,
     limit: Limit.map(({ Key, Left, ResetMs }) => ({ key: Key, left: Left, resetMs: ResetMs })),
@@ -46,6 +60,10 @@ export function fromWire(body: object): BatchResult {
       ...(Old !== undefined && { old: entryOf({ Key, ...Old }) }),
     })),
     ...(Lock !== undefined && { lock: grantOf(Lock, TillMs!, Recover) }),
+    ...(Enqueue !== undefined && {
+      enqueue: Enqueue.map(({ ID, Duplicate = false }) => ({ id: ID, duplicate: Duplicate })),
+    }),
+    ...(Dequeue !== undefined && { messages: Dequeue.Messages.map((message) => deliveryOf(Dequeue.Queue, message)) }),
   };
 }
 

@@ -14,7 +14,15 @@ import type {
   LimitOperation,
   SetOperation,
 } from './batch.ts';
-import { anId, anInteger, durationMs, gotText, invalid, type Duration, type MsRange } from './checks.ts';
+import {
+  dequeueToWire,
+  enqueueToWire,
+  extendToWire,
+  nackToWire,
+  receiptNames,
+  receiptToWire,
+} from './queue-to-wire.ts';
+import { anId, anInteger, durationMs, gotText, integerIf, invalid, secondsIf } from './checks.ts';
 import { checkJson } from './json-values.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 
@@ -31,6 +39,11 @@ export const batchNames: NamesOf<Batch> = {
   set: true,
   lock: true,
   unlock: true,
+  ack: true,
+  nack: true,
+  extend: true,
+  dequeue: true,
+  enqueue: true,
   idempotency: true,
 };
 const guardNames: NamesOf<Guard> = { id: true, fence: true };
@@ -52,7 +65,9 @@ const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode
 export function toWire(batch: Batch): WireBatch {
   checkOptions(batch, batchNames);
   const { guard, check, limit, atomic, get, range, set, lock, unlock, idempotency } = batch;
-  for (const [name, list] of Object.entries({ guard, check, limit, atomic, get, set })) checkList(list, name);
+  const { ack, nack, extend, dequeue, enqueue } = batch;
+  const lists = { guard, check, limit, atomic, get, set, ack, nack, extend, enqueue };
+  for (const [name, list] of Object.entries(lists)) checkList(list, name);
   const wire: WireBatch = {};
   if (guard?.length) wire['Guard'] = guard.map(guardToWire);
   if (check?.length) wire['Check'] = check.map(checkToWire);
@@ -68,6 +83,11 @@ export function toWire(batch: Batch): WireBatch {
     wire['UnlockID'] = anId(unlock.id, 'unlock.id');
     if (unlock.fence !== undefined) wire['Unlock'] = anInteger(unlock.fence, 'unlock.fence', 1);
   }
+  if (ack?.length) wire['Ack'] = ack.map((each, i) => receiptToWire(each, `ack[${i}]`, receiptNames));
+  if (nack?.length) wire['Nack'] = nack.map(nackToWire);
+  if (extend?.length) wire['Extend'] = extend.map(extendToWire);
+  if (dequeue !== undefined) wire['Dequeue'] = dequeueToWire(dequeue);
+  if (enqueue?.length) wire['Enqueue'] = enqueue.map(enqueueToWire);
   if (idempotency !== undefined) addIdempotency(wire, idempotency);
   return wire;
 }
@@ -204,12 +224,4 @@ function addIdempotency(wire: WireBatch, idempotency: BatchIdempotency): void {
     throw invalid(`idempotency.mode: expected "replay" or "refuse", got ${JSON.stringify(mode)}`);
   }
   if (mode === 'replay') wire['IdempotencyMode'] = mode;
-}
-
-function integerIf(value: number | undefined, name: string, min?: number): number | undefined {
-  return value === undefined ? undefined : anInteger(value, name, min);
-}
-
-function secondsIf(duration: Duration | undefined, name: string, range: MsRange): number | undefined {
-  return duration === undefined ? undefined : durationMs(duration, name, range) / 1000;
 }

@@ -3,6 +3,15 @@
  * on the wire, is `fence` here. Durations are milliseconds, or have their unit.
  */
 import type { Duration } from './checks.ts';
+import {
+  type Delivery,
+  type DequeueOperation,
+  type EnqueueOperation,
+  type ExtendOperation,
+  type MessageReceipt,
+  type NackOperation,
+  type SendResult,
+} from './queue-batch.ts';
 
 /** What a batch does: everything or nothing, in one commit. */
 export interface Batch {
@@ -31,6 +40,16 @@ export interface Batch {
         readonly fence?: number | undefined;
       }
     | undefined;
+  /** Messages that are done: they are deleted in the same commit. Otherwise: `ReceiptExpiredError`. */
+  readonly ack?: readonly MessageReceipt[] | undefined;
+  /** Messages that are given back, to be tried again. */
+  readonly nack?: readonly NackOperation[] | undefined;
+  /** Messages to be kept for longer. */
+  readonly extend?: readonly ExtendOperation[] | undefined;
+  /** Take messages of a queue. One that waits stands alone in its batch. */
+  readonly dequeue?: DequeueOperation | undefined;
+  /** Messages to be put into queues. */
+  readonly enqueue?: readonly EnqueueOperation[] | undefined;
   /** Ids of the caller that make a repeated batch happen once. */
   readonly idempotency?: BatchIdempotency | undefined;
 }
@@ -217,6 +236,10 @@ export interface BatchResult {
   readonly set: readonly SetResult[];
   /** The lock that the batch has taken or extended. */
   readonly lock?: Grant;
+  /** In the order of `enqueue`. */
+  readonly enqueue?: readonly SendResult[];
+  /** What `dequeue` has taken. */
+  readonly messages?: readonly Delivery[];
 }
 
 /** A rate limit after something was taken. */

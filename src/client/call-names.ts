@@ -12,11 +12,17 @@ export function namesIn(batch: Batch): string[] {
   for (const { key } of batch.set ?? []) names.push(keyName(key));
   if (batch.lock !== undefined) names.push(lockName(batch.lock.id));
   if (batch.unlock !== undefined) names.push(lockName(batch.unlock.id));
+  for (const { queue } of batch.enqueue ?? []) names.push(queueName(queue));
+  for (const { queue, id } of [...(batch.ack ?? []), ...(batch.nack ?? []), ...(batch.extend ?? [])]) {
+    names.push(messageName(queue, id));
+  }
   return names;
 }
 
 export const keyName = (key: string): string => `k${key}`;
 export const counterName = (key: string): string => `c${key}`;
+export const queueName = (queue: string): string => `q${queue}`;
+export const messageName = (queue: string, id: string): string => `q${queue}\0${id}`;
 export const limitName = (key: string): string => `g${key}`;
 export const sequenceName = (key: string): string => `s${key}`;
 export const lockName = (id: string): string => `l${id}`;

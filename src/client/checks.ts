@@ -64,3 +64,11 @@ export function gotText(value: unknown): string {
   if (typeof value === 'bigint' || typeof value === 'symbol') return String(value);
   return shown(value);
 }
+
+export function integerIf(value: number | undefined, name: string, min?: number): number | undefined {
+  return value === undefined ? undefined : anInteger(value, name, min);
+}
+
+export function secondsIf(duration: Duration | undefined, name: string, range: MsRange): number | undefined {
+  return duration === undefined ? undefined : durationMs(duration, name, range) / 1000;
+}

@@ -23,6 +23,7 @@ import { Locks } from './locks.ts';
 import { OpenLocks } from './open-locks.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
+import { Queue, Queues, type QueueContext } from './queue.ts';
 import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
@@ -69,6 +70,8 @@ export class DragonLock implements AsyncDisposable {
   readonly sequence: Sequences;
   /** Looks at durable locks, and takes them away. `lock` takes one. */
   readonly locks: Locks;
+  /** Lists the queues. `queue` is one of them. */
+  readonly queues: Queues;
   /** Watches of keys and prefixes, as async iterators. */
   readonly watch: Watches;
   /** The account whose keys and locks these are. */
@@ -81,6 +84,7 @@ export class DragonLock implements AsyncDisposable {
   readonly #locks: LockFamily;
   readonly #mutexes: LockFamily;
   readonly #open = new OpenLocks();
+  readonly #queueContext: QueueContext;
   /** Set with `releaseOnSignals`: stops listening. */
   #ignoreSignals: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -102,6 +106,8 @@ export class DragonLock implements AsyncDisposable {
     this.counter = new Counters(this.#calls, account);
     this.sequence = new Sequences(this.#calls, account);
     this.locks = new Locks(this.#calls, account);
+    this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
+    this.queues = new Queues(this.#queueContext);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);
@@ -117,6 +123,11 @@ export class DragonLock implements AsyncDisposable {
         return this.close();
       });
     }
+  }
+
+  /** A queue of messages. It needs no declaration. */
+  queue<Data = unknown>(name: string): Queue<Data> {
+    return new Queue<Data>(name, this.#queueContext);
   }
 
   /** Runs a batch: everything or nothing, in one commit. */
@@ -177,8 +188,8 @@ export class DragonLock implements AsyncDisposable {
   }
 
   /**
-   * Releases the locks that are still held, and gives up those that are being acquired, within 3 seconds. Then ends the
-   * connections. Calls and watches in flight fail with `ClosedError`.
+   * Releases the locks that are still held, and gives up those that are being acquired, within 3 seconds. Workers of
+   * queues stop, and give their messages back. Then ends the connections. Calls and watches in flight fail with `ClosedError`.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -191,6 +202,7 @@ export class DragonLock implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    await Promise.all(Array.from(this.#queueContext.workers, (worker) => worker.stop({ drain: 0 })));
     await this.#open.close(this.#sender.clock);
     await this.#sender.close();
     this.#ignoreSignals?.();

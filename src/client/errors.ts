@@ -209,6 +209,14 @@ export class DuplicateRequestError extends DragonLockError {
   }
 }
 
+/** A message is not out under this Lock any more. */
+export class ReceiptExpiredError extends DragonLockError {
+  /** What became of it: `expired`, `redelivered`, `nacked`, `gone`, `purged` or `unknown`. */
+  get why(): string {
+    return String(this.details['Why']);
+  }
+}
+
 /** The first request with this id is still running. */
 export class RequestInProgressError extends DragonLockError {}
 

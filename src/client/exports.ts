@@ -27,6 +27,27 @@ export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, 
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
 export type { Block, Sequences } from './sequences.ts';
+export type {
+  Delivery,
+  DequeueOperation,
+  EnqueueOperation,
+  ExtendOperation,
+  MessageReceipt,
+  NackOperation,
+  SendOptions,
+  SendResult,
+} from './queue-batch.ts';
+export type { Queue, Queues } from './queue.ts';
+export type {
+  PeekedMessage,
+  PeekOptions,
+  QueuePolicyOptions,
+  QueueStats,
+  RedriveOptions,
+  TakeOptions,
+} from './queue-options.ts';
+export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
+export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
 export type { LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, Mutex } from './lock.ts';
 export type { LeaseState } from './lease.ts';
@@ -63,6 +84,7 @@ export {
   PreconditionFailedError,
   QuotaExceededError,
   RateLimitedError,
+  ReceiptExpiredError,
   ReleasedError,
   RequestInProgressError,
   ServerTooOldError,

@@ -16,7 +16,13 @@
  * The last three states are final: a signal cannot be reset, and work that began in doubt should not go on.
  */
 import { withCaller, type Caller } from './caller.ts';
-import { LeaseUnknownError, LockLostError, ReleasedError, type DragonLockError } from './errors.ts';
+import {
+  LeaseUnknownError,
+  LockLostError,
+  ReceiptExpiredError,
+  ReleasedError,
+  type DragonLockError,
+} from './errors.ts';
 import type { LeaseClock, Mark } from './lease-clock.ts';
 
 /** `lost`: the server reported that the lease ended. `unknown`: it was not renewed in time, and may have ended. */
@@ -33,7 +39,7 @@ export interface LeaseKeeperOptions {
   readonly caller?: Caller | undefined;
   /**
    * Renews the lease at the server; gives up after `timeoutMs`. @returns when the request was sent
-   * @throws LockLostError if the lock is no longer held; any other error: unknown, to be tried again
+   * @throws LockLostError or ReceiptExpiredError if it is no longer held; any other error: unknown, to be tried again
    */
   renew(timeoutMs: number): Promise<Mark>;
 }
@@ -97,7 +103,7 @@ export class LeaseKeeper {
   }
 
   /** Notes that the server reported the lock as not held. */
-  lost(error: LockLostError): void {
+  lost(error: LockLostError | ReceiptExpiredError): void {
     this.#end('lost', error);
   }
 
@@ -156,7 +162,7 @@ export class LeaseKeeper {
       this.extended(sentAt);
     } catch (error) {
       this.#renewing = undefined;
-      if (error instanceof LockLostError) return this.lost(error);
+      if (error instanceof LockLostError || error instanceof ReceiptExpiredError) return this.lost(error);
       this.#failure = error;
       this.#nextRenewal = this.#options.clock.since(this.#sentAt) + this.#ttlMs / 20;
       if (this.#state === 'held') this.#schedule();

@@ -1,4 +1,5 @@
-type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock';
+type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock' | QueueThing;
+type QueueThing = 'queue' | 'peek' | 'purge' | 'redrive' | 'pause/queue' | 'resume/queue';
 type Query = Readonly<Record<string, string | number | undefined>>;
 
 /** Makes a path such as `/db/acc/kv/a%2Fb?ver=3`; without an id, the path of the list. */

@@ -11,7 +11,7 @@ export type Retry =
   | 'unsafe';
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** A function is called for each attempt. */
   readonly path: string | (() => string);
   /** Called for each attempt, because the rest of a wait shrinks. */

@@ -85,12 +85,15 @@ export class StoreCalls {
     path: string,
     names: readonly string[],
     { signal }: CallOptions = {},
+    body?: object,
   ): Promise<Answer['body']> {
     const read = method === 'GET';
     const id = !read && this.#settings.retryWrites ? retryId(this.#sender.clock.mark().wallMs) : undefined;
     const retry: Retry = read ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
     try {
-      return (await this.#queue.run({ method, path, idempotencyKey: id, retry, signal, names })).body;
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const call = { method, path, idempotencyKey: id, retry, signal, names };
+      return (await this.#queue.run(text === undefined ? call : { ...call, body: () => text })).body;
     } catch (error) {
       throw inClientNames(error);
     }
@@ -142,10 +145,11 @@ export class StoreCalls {
 }
 
 /** The longest time for which the server may hold its reply. */
-function waitMsOf({ lock, limit }: Batch): number {
+function waitMsOf({ lock, limit, dequeue }: Batch): number {
   const lockMs = lock?.wait === undefined ? 0 : durationMs(lock.wait, 'lock.wait', { min: 0 });
   const limitMs = (limit ?? []).map(({ wait = 0 }, i) => durationMs(wait, `limit[${i}].wait`, { min: 0 }));
-  return Math.max(lockMs, ...limitMs);
+  const messagesMs = dequeue?.wait === undefined ? 0 : durationMs(dequeue.wait, 'dequeue.wait', { min: 0 });
+  return Math.max(lockMs, messagesMs, ...limitMs);
 }
 
 /**
@@ -153,15 +157,20 @@ function waitMsOf({ lock, limit }: Batch): number {
  * has gone. Such a batch can be sent again if it has an owner and does nothing else.
  */
 function needsId(batch: Batch): boolean {
-  return retryOf(batch) === 'unsafe' && batch.lock === undefined;
+  return retryOf(batch) === 'unsafe' && batch.lock === undefined && batch.dequeue === undefined;
 }
 
 /** Classifies a batch as it stands, without an id of the client. */
-function retryOf({ guard, limit, atomic, set, lock, unlock, idempotency }: Batch): Retry {
+function retryOf({ guard, limit, atomic, set, lock, unlock, idempotency, ...queues }: Batch): Retry {
   if (idempotency?.mode === 'replay') return 'idempotent';
-  if (idempotency !== undefined || atomic?.length || set?.length) return 'unsafe';
-  // What is taken twice for one call was too much at worst, and no limit is exceeded.
-  if (limit?.length) return lock === undefined && unlock === undefined ? 'idempotent' : 'unsafe';
+  const { ack, nack, extend, dequeue, enqueue } = queues;
+  if (idempotency !== undefined || atomic?.length || set?.length || enqueue?.length) return 'unsafe';
+  if (dequeue !== undefined)
+    return dequeue.attempt !== undefined && !ack?.length && !nack?.length && !limit?.length ? 'idempotent' : 'unsafe';
+  // What is taken twice of a limit for one call was too much at worst, and no limit is exceeded. A receipt acts once: who
+  // repeats it is told that it has gone.
+  if (limit?.length || ack?.length || nack?.length || extend?.length)
+    return lock === undefined && unlock === undefined ? 'idempotent' : 'unsafe';
   if (lock !== undefined) return lock.owner !== undefined && unlock === undefined ? 'idempotent' : 'unsafe';
   if (unlock !== undefined) return unlock.fence !== undefined && !guard?.length ? 'idempotent' : 'unsafe';
   return 'safe';

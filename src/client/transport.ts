@@ -11,7 +11,7 @@ import { systemAfter } from '../shared/clock.ts';
 import type { Settings } from './options.ts';
 
 export interface WireRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Relative to the server's URL, escaped: `/db/acc/kv/a%2Fb`. */
   readonly path: string;
   readonly body?: string | undefined;

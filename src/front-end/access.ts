@@ -60,6 +60,7 @@ export interface NeededScopes {
   readonly read: boolean;
   readonly write: boolean;
   readonly force: boolean;
+  readonly admin: boolean;
 }
 
 /**
@@ -70,13 +71,14 @@ export interface NeededScopes {
 export function requireScopes(access: Access, command: Command): NeededScopes {
   const needed = scopesOf(command);
   if (needed.force) requireScope(access, 'force', 'Unlocking without its fencing token or owner');
+  if (needed.admin) requireScope(access, 'admin', 'Changing a queue');
   if (needed.write) requireScope(access, 'write', 'Writing');
   if (needed.read) requireScope(access, 'read', 'Reading');
   return needed;
 }
 
 function scopesOf(command: Command): NeededScopes {
-  const needed = { read: false, write: false, force: false };
+  const needed = { read: false, write: false, force: false, admin: false };
   if (command.kind !== 'batch') {
     needed[specOf(command).scope(command as never)] = true;
     return needed;
@@ -90,6 +92,6 @@ function scopesOf(command: Command): NeededScopes {
     }
   }
   if (command.idempotency !== undefined) needed.write = true;
-  if (!needed.write && !needed.force) needed.read = true;
+  if (!needed.write && !needed.force && !needed.admin) needed.read = true;
   return needed;
 }

@@ -75,6 +75,7 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   batch_operations_max: [1, 10_000],
   inflight_per_shard_max: [1, countMax],
   waiters_per_lock_max: [0, countMax],
+  consumers_per_queue_max: [0, countMax],
   // Each may have 32 idempotency ids, which are entries of one `Map`.
   waiters_per_shard_max: [0, 500_000],
   mutexes_per_shard_max: [0, countMax],

@@ -2,9 +2,14 @@
 import { hash } from 'node:crypto';
 import type { IdempotencyOptions } from '../protocol/operations/idempotency.ts';
 import type { Batch } from '../protocol/operations/operations.ts';
+import { refuse } from '../protocol/refusal.ts';
 
 export function withIdempotency(batch: Batch, options: IdempotencyOptions | undefined): Batch {
   if (options === undefined) return batch;
+  if (batch.dequeue !== undefined) {
+    const why = 'not for a Dequeue, whose messages would be stored again; expected AttemptID, or ?attempt=';
+    return refuse('invalid', `IdempotencyIDs: ${why}`);
+  }
   return { ...batch, idempotency: { ...options, fingerprint: fingerprintOf(batch) } };
 }
 

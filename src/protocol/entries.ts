@@ -22,12 +22,22 @@ export interface LocatedEntry {
   readonly entry: Entry;
 }
 
+/** How many entries a thing has of one sort. */
+export interface PartCount {
+  /** The part's letter up to its colon, and the first character of the value; see `partOf`. */
+  readonly part: string;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
 export interface Entries {
   get(kind: Kind, account: AccountId, key: string): Entry | undefined;
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void;
   delete(kind: Kind, account: AccountId, key: string): void;
   /** Entries whose key starts with `prefix` and comes after `after`, in the byte order of their UTF-8 keys. */
   range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
+  /** The counts of a queue's entries, by letter and state. Costs nothing, however many entries there are. */
+  partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount>;
   /** No entry ends before it; Infinity when none has a `till`. Once it has come, `due` finds entries, or moves it on. */
   nextDeadline(): number;
   /**
@@ -35,6 +45,14 @@ export interface Entries {
    * `nextDeadline` is later than `now`.
    */
   due(now: number, limit: number): LocatedEntry[];
+}
+
+/**
+ * Returns the sort under which an entry `name NUL letter… : rest` of a queue is counted: `name NUL letter… : state`. The
+ * state is the first character of the value.
+ */
+export function partOf(key: string, value: string): string {
+  return key.slice(0, key.indexOf(':', key.indexOf('\0')) + 1) + value.charAt(0);
 }
 
 /** Whether the entry's time is over, even if its end has not been committed yet. */

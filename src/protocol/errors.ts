@@ -38,6 +38,11 @@ export const errorCodes = {
   precondition_failed: { status: 409, retryable: false, meaning: 'An Exists, Equals or IfEq condition does not hold.' },
   overflow: { status: 409, retryable: false, meaning: 'A counter or sequence would leave the range ±(2^53−1).' },
   out_of_bounds: { status: 409, retryable: false, meaning: 'An Add would take a counter beyond its Floor or Ceil.' },
+  receipt_expired: {
+    status: 409,
+    retryable: false,
+    meaning: 'A message is not out under this Lock any more; `Why` says what became of it.',
+  },
   duplicate_request: {
     status: 409,
     retryable: false,
@@ -73,7 +78,8 @@ export const errorCodes = {
   too_many_waiters: {
     status: 429,
     retryable: true,
-    meaning: 'The queue of this lock, or what waits or watches, is at its limit; `Quota` and `Limit` name it.',
+    meaning:
+      'The queue of this lock, the consumers of this queue, or what waits or watches, is at its limit; `Quota` and `Limit` name it.',
   },
   rate_limited: {
     status: 429,
@@ -106,7 +112,9 @@ export const errorCodes = {
   quota_exceeded: {
     status: 507,
     retryable: false,
-    meaning: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
+    meaning:
+      'The store has reached limits.store_bytes_max, or a queue its MaxMessages (`Quota` says "queue"). Reads, unlocks, ' +
+      'deletes, Dequeue and Ack are still served.',
   },
 } as const satisfies Record<string, { status: number; retryable: boolean; meaning: string }>;
 

@@ -24,6 +24,7 @@ export const kinds = {
   idempotency: 0x69, // i
   boot: 0x62, // b
   limit: 0x67, // g
+  queue: 0x71, // q
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];

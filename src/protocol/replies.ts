@@ -16,7 +16,7 @@ export interface Reply {
   readonly body: string;
   /** It is the stored reply of an earlier request with the same idempotency id. */
   readonly replayed?: true;
-  /** The reply grants a lock (it does not extend one). The grant is returned if the client has disconnected. */
+  /** The reply grants a lock or delivers messages. The grant is returned if the client has disconnected. */
   readonly grant?: Grant;
   /** The reply is held for so long: a slot of a rate limit that the request has taken begins then. */
   readonly heldMs?: number;
@@ -32,6 +32,10 @@ export interface Grant {
   readonly version: number;
   /** The request stood in line for it, so its client may have gone meanwhile. */
   readonly waited: boolean;
+  /** The ids of messages that the reply delivers: then `id` is their queue. */
+  readonly messages?: readonly string[];
+  /** The reply grants a lock besides. */
+  readonly also?: Grant;
 }
 
 export function failureReply(rev: Revision, f: Failure): Reply {

@@ -371,6 +371,7 @@ export class Router implements Dispatcher {
   #returnGrant(grant: Grant): void {
     const shard = ownerOf(grant.account, grant.id, this.#options.links.length);
     this.#send(shard, { kind: 'grant.return', grant });
+    if (grant.also !== undefined) this.#returnGrant(grant.also);
   }
 
   /** The shard answers in any case: the request has left the wait queue, or was granted before. */

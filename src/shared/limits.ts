@@ -15,7 +15,9 @@ export interface Limits {
   readonly inflight_per_shard_max: number;
   /** Requests that wait for one lock or mutex. */
   readonly waiters_per_lock_max: number;
-  /** Requests that wait for a lock or mutex in one shard. */
+  /** Requests that wait for messages of one queue. */
+  readonly consumers_per_queue_max: number;
+  /** Requests that wait for a lock, a mutex or messages in one shard. */
   readonly waiters_per_shard_max: number;
   /** Mutexes in memory of one shard: held, or free for less than ten seconds. */
   readonly mutexes_per_shard_max: number;
@@ -71,6 +73,7 @@ export const defaultLimits: Limits = {
   batch_operations_max: 1000,
   inflight_per_shard_max: 50_000,
   waiters_per_lock_max: 20_000,
+  consumers_per_queue_max: 20_000,
   waiters_per_shard_max: 100_000,
   mutexes_per_shard_max: 1_000_000,
   watchers_max: 100_000,
@@ -131,6 +134,27 @@ export const deadlineHeaderBytes = 8;
 export const lmdbKeyBytesMax = 1978;
 export const lockMetaBytesMax = 1024;
 export const lockDurMsMax = 24 * 60 * 60 * 1000;
+export const lockDurMsDefault = 30 * 1000;
+/** Messages of one delivery, and of one group in it. */
+export const dequeueMax = 1000;
+/** Bytes of data in one delivery, which has one message at least. */
+export const dequeueBytesMax = 4 * 1024 * 1024;
+export const priorityMax = 9;
+/** Bytes of what a consumer says about a failure. */
+export const messageErrorBytesMax = 1024;
+/** Dead or blocked messages that one call sends on its way again; it stops at the bytes of their data before. */
+export const redriveMax = 1000;
+export const redriveBytesMax = 256 * 1024;
+export const queueBackoffMsMax = 24 * 60 * 60 * 1000;
+export const queueWindowMsMax = 7 * 24 * 60 * 60 * 1000;
+/** How long a Dequeue with an AttemptID is remembered at most. */
+export const attemptMsMax = 5 * 60 * 1000;
+/** Entries of purged queues that one turn of a shard removes. */
+export const sweptPerTurn = 1000;
+/** Bytes of messages that expire in one turn of a shard, or become dead letters; it stops after the one that reaches it. */
+export const expiryTurnBytesMax = 4 * 1024 * 1024;
+/** Queues whose next messages a shard remembers; it finds those of others anew. */
+export const rememberedQueuesMax = 4096;
 export const waitMsMax = 300 * 1000;
 export const watchWaitMsDefault = 30 * 1000;
 /** KV and idempotency records may live for ten years; longer is almost certainly a mistake in the unit. */

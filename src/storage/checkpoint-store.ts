@@ -36,6 +36,8 @@ export interface CheckpointStore {
 export interface EntryCount {
   readonly account: AccountId;
   readonly kind: Kind;
+  /** For kind `q` also by queue, letter and state, see `partOf`; empty: all entries of the kind. */
+  readonly part: string;
   readonly entries: number;
   readonly bytes: number;
 }

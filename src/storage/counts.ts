@@ -1,5 +1,6 @@
 /**
- * How many entries a shard has, and how many bytes they take, by account and kind.
+ * How many entries a shard has, and how many bytes they take, by account and kind. Those of kind `q` are counted once
+ * more by queue, letter and state (`partOf`), so that a queue knows its messages without a walk.
  *
  *   bytes of an entry   its storage key and its value as it is stored (entry-codec.ts)
  *
@@ -18,11 +19,12 @@
  * The memtable counts the bytes of a hot key's value on demand: for a query, or beside the encoding of slices
  * (value-blocks.ts). For a frozen memtable the difference also belongs to the numbers as of the freeze.
  *
- * Memory: one counter for each account and kind that has entries, nothing for each key.
+ * Memory: one counter for each account and kind that has entries, and for each sort of entry of a queue; nothing for
+ * each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import type { Entry } from '../protocol/entries.ts';
-import type { Kind } from '../protocol/record.ts';
+import { partOf, type Entry, type PartCount } from '../protocol/entries.ts';
+import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
@@ -44,14 +46,21 @@ interface Counter extends EntryCount {
   changedAfter: number;
   entriesBefore: number;
   bytesBefore: number;
-  /** The counter of another kind of the same account. */
+  /** The counter of another kind of the same account, or of another sort of the same queue. */
   next: Counter | undefined;
 }
 
+interface PartChange {
+  readonly old: Entry | undefined;
+  readonly entry: Entry | undefined;
+  /** Of its storage key, and what precedes its value. */
+  readonly headBytes: number;
+}
+
 export class Counts {
-  /** By account, the first counter of its list: an account has few kinds. */
-  readonly #accounts = new Map<AccountId, Counter>();
-  /** The list used last. */
+  /** The first counter of each list: by account those of its kinds, by account and queue those of its parts. */
+  readonly #lists = new Map<string, Counter>();
+  /** The account whose kinds were counted last. */
   #recent: Counter | undefined;
   #freezes = 0;
   #areUnstored = false;
@@ -60,15 +69,15 @@ export class Counts {
 
   /** @param walk counts the content; called if the stored counts do not match it */
   open({ counts, current }: StoredCounts, walk: () => readonly EntryCount[]): void {
-    for (const { account, kind, entries, bytes } of counts) {
-      const counter = this.#counterOf(account, kind);
+    for (const { account, kind, part, entries, bytes } of counts) {
+      const counter = part === '' ? this.#counterOf(account, kind) : this.#partOf(account, kind, part);
       counter.entries = entries;
       counter.bytes = bytes;
     }
     if (current) return;
     // Marks all counts as changed: the next checkpoint stores them anew and removes those that are zero.
-    for (const { account, kind, entries, bytes } of counts) this.add(account, kind, -entries, -bytes);
-    for (const { account, kind, entries, bytes } of walk()) this.add(account, kind, entries, bytes);
+    for (const count of counts) this.#change(count, -1);
+    for (const count of walk()) this.#change(count, 1);
     this.#areUnstored = this.#changed.length > 0;
   }
 
@@ -78,7 +87,27 @@ export class Counts {
   }
 
   add(account: AccountId, kind: Kind, entries: number, bytes: number): void {
-    const counter = this.#counterOf(account, kind);
+    this.#add(this.#counterOf(account, kind), entries, bytes);
+  }
+
+  /** Counts an entry of a queue by its part, see `partOf`. */
+  addPart(account: AccountId, kind: Kind, part: string, entries: number, bytes: number): void {
+    this.#add(this.#partOf(account, kind, part), entries, bytes);
+  }
+
+  /** A part of a queue has changed. The bytes of a hot value are counted later, but those of a part at once. */
+  changePart(account: AccountId, key: string, { old, entry, headBytes }: PartChange): void {
+    const bytesOf = ({ value }: Entry): number => headBytes + Buffer.byteLength(value);
+    if (old !== undefined) this.addPart(account, kinds.queue, partOf(key, old.value), -1, -bytesOf(old));
+    if (entry !== undefined) this.addPart(account, kinds.queue, partOf(key, entry.value), 1, bytesOf(entry));
+  }
+
+  #change({ account, kind, part, entries, bytes }: EntryCount, sign: 1 | -1): void {
+    if (part === '') this.add(account, kind, sign * entries, sign * bytes);
+    else this.addPart(account, kind, part, sign * entries, sign * bytes);
+  }
+
+  #add(counter: Counter, entries: number, bytes: number): void {
     if (counter.changedAfter !== this.#freezes) this.#keepNumbers(counter);
     counter.entries += entries;
     counter.bytes += bytes;
@@ -115,17 +144,25 @@ export class Counts {
   }
 
   get(account: AccountId, kind: Kind): EntryCount {
-    let counter = this.#accounts.get(account);
+    let counter = this.#lists.get(account);
     while (counter !== undefined && counter.kind !== kind) counter = counter.next;
-    return { account, kind, entries: counter?.entries ?? 0, bytes: counter?.bytes ?? 0 };
+    return { account, kind, part: '', entries: counter?.entries ?? 0, bytes: counter?.bytes ?? 0 };
+  }
+
+  /** The parts of a queue that are not zero. */
+  *parts(account: AccountId, name: string): Generator<PartCount, void, undefined> {
+    for (let counter = this.#lists.get(listOf(account, name)); counter !== undefined; counter = counter.next) {
+      const { part, entries, bytes } = counter;
+      if (entries > 0) yield { part: part.slice(name.length + 1), entries, bytes };
+    }
   }
 
   /** All that are not zero. */
   *all(): Generator<EntryCount, void, undefined> {
-    for (const first of this.#accounts.values()) {
+    for (const first of this.#lists.values()) {
       for (let counter: Counter | undefined = first; counter !== undefined; counter = counter.next) {
-        const { account, kind, entries, bytes } = counter;
-        if (entries > 0) yield { account, kind, entries, bytes };
+        const { account, kind, part, entries, bytes } = counter;
+        if (entries > 0) yield { account, kind, part, entries, bytes };
       }
     }
   }
@@ -140,11 +177,11 @@ export class Counts {
   /** The changed counts, as of the freeze. Zero: the stored count must be removed. */
   *frozen(): Generator<EntryCount, void, undefined> {
     for (const counter of this.#frozen) {
-      const { account, kind } = counter;
+      const { account, kind, part } = counter;
       const isNewer = counter.changedAfter === this.#freezes;
       const entries = isNewer ? counter.entriesBefore : counter.entries;
       const bytes = isNewer ? counter.bytesBefore : counter.bytes;
-      yield { account, kind, entries, bytes };
+      yield { account, kind, part, entries, bytes };
     }
   }
 
@@ -160,37 +197,40 @@ export class Counts {
   #counterOf(account: AccountId, kind: Kind): Counter {
     let first = this.#recent;
     if (first?.account !== account) {
-      first = this.#accounts.get(account);
+      first = this.#lists.get(account);
       this.#recent = first;
     }
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.kind === kind) return counter;
     }
-    const added = {
-      account,
-      kind,
-      entries: 0,
-      bytes: 0,
-      changedAfter: -1,
-      entriesBefore: 0,
-      bytesBefore: 0,
-      next: first,
-    };
-    this.#accounts.set(account, added);
+    const added = newCounter(account, kind, '', first);
+    this.#lists.set(account, added);
     this.#recent = added;
     return added;
   }
 
+  #partOf(account: AccountId, kind: Kind, part: string): Counter {
+    const list = listOf(account, part.slice(0, part.indexOf('\0')));
+    const first = this.#lists.get(list);
+    for (let counter = first; counter !== undefined; counter = counter.next) {
+      if (counter.part === part) return counter;
+    }
+    const added = newCounter(account, kind, part, first);
+    this.#lists.set(list, added);
+    return added;
+  }
+
   #forget(counter: Counter): void {
-    const { account, next } = counter;
-    let before = this.#accounts.get(account);
+    const { account, part, next } = counter;
+    const list = part === '' ? account : listOf(account, part.slice(0, part.indexOf('\0')));
+    let before = this.#lists.get(list);
     this.#recent = undefined;
     if (before !== counter) {
       while (before !== undefined && before.next !== counter) before = before.next;
       assert(before !== undefined, 'a counter is on the list of its account');
       before.next = next;
-    } else if (next === undefined) this.#accounts.delete(account);
-    else this.#accounts.set(account, next);
+    } else if (next === undefined) this.#lists.delete(list);
+    else this.#lists.set(list, next);
   }
 
   #keepNumbers(counter: Counter): void {
@@ -201,14 +241,24 @@ export class Counts {
   }
 }
 
+function listOf(account: AccountId, name: string): string {
+  return `${account}\0${name}`;
+}
+
+function newCounter(account: AccountId, kind: Kind, part: string, next: Counter | undefined): Counter {
+  return { account, kind, part, entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0, next };
+}
+
 /** Counts by walking all entries. Calls `onProgress` now and then with the number so far. */
 export function countEntries(layers: readonly Layer<Entry>[], onProgress?: (entries: number) => void): EntryCount[] {
   const counted = new Counts();
   let entries = 0;
   for (const [start, end] of entryRanges) {
     for (const [key, { value }] of mergeLayers(layers, start, end)) {
-      const { account, kind } = parseStorageKey(key);
-      counted.add(account, kind, 1, key.length + entryHeaderBytes + Buffer.byteLength(value));
+      const { account, kind, key: name } = parseStorageKey(key);
+      const bytes = key.length + entryHeaderBytes + Buffer.byteLength(value);
+      counted.add(account, kind, 1, bytes);
+      if (kind === kinds.queue) counted.addPart(account, kind, partOf(name, value), 1, bytes);
       entries += 1;
       if (entries % entriesPerProgress === 0) onProgress?.(entries);
     }

@@ -12,9 +12,9 @@
  * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import type { Kind } from '../protocol/record.ts';
+import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { Entries, Entry, LocatedEntry } from '../protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
@@ -82,10 +82,12 @@ export class ShardStore implements Entries {
   }
 
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void {
+    if (kind === kinds.queue) return this.#writeQueue(account, key, entry);
     this.#write(this.#find(kind, account, key), entry);
   }
 
   delete(kind: Kind, account: AccountId, key: string): void {
+    if (kind === kinds.queue) return this.#writeQueue(account, key, undefined);
     this.#write(this.#find(kind, account, key), undefined);
   }
 
@@ -110,6 +112,10 @@ export class ShardStore implements Entries {
   /** Files up to `limit` of the entries whose tills have moved under their tills, before `freeze`. @returns whether all are */
   fileAll(limit: number): boolean {
     return this.#deadlines.fileAll(limit);
+  }
+
+  partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
+    return this.#counts.parts(account, name);
   }
 
   countOf(account: AccountId, kind: Kind): EntryCount {
@@ -260,6 +266,15 @@ export class ShardStore implements Entries {
     const entries = (entry === undefined ? 0 : 1) - (old === noEntry ? 0 : 1);
     bytes += entries * (keyBytes + entryHeaderBytes) - bytesBelow;
     if (entries !== 0 || bytes !== 0) this.#counts.add(account, kind, entries, bytes);
+  }
+
+  /** Also counts the entry by its part: what it was is read before it changes. */
+  #writeQueue(account: AccountId, key: string, entry: Entry | undefined): void {
+    const found = this.#find(kinds.queue, account, key);
+    const old = this.#entryOf(found);
+    const headBytes = found.at().length + entryHeaderBytes;
+    this.#write(found, entry);
+    this.#counts.changePart(account, key, { old, entry, headBytes });
   }
 
   #countBytes(): void {

@@ -3,7 +3,7 @@
  *
  *   entry      [account length u8][account][kind u8][key as UTF-8]
  *   deadline   [0]['e'][till, 6 bytes big-endian][storage key of the entry]
- *   meta       [0]['m'][name], for a count [0]['m']['c'][account length u8][account][kind u8]
+ *   meta       [0]['m'][name], for a count [0]['m']['c'][account length u8][account][kind u8][part]
  *
  * A storage key is a string with one character (0–255) per byte. So JavaScript compares two keys as LMDB does, byte by
  * byte, and a key of ASCII characters is built by concatenation alone. (Plain JavaScript strings would sort a surrogate
@@ -102,14 +102,14 @@ export function isMetaKey(key: StorageKey): boolean {
 }
 
 /** The key of the row that says how many entries of a kind an account has. */
-export function countKey(account: AccountId, kind: Kind): StorageKey {
-  return countPrefix + storageKey(kind, account, '');
+export function countKey(account: AccountId, kind: Kind, part: string): StorageKey {
+  return countPrefix + storageKey(kind, account, part);
 }
 
 /** Inverse of `countKey`. */
-export function parseCountKey(key: StorageKey): { account: AccountId; kind: Kind } {
-  const { account, kind } = parseStorageKey(key.slice(countPrefix.length));
-  return { account, kind };
+export function parseCountKey(key: StorageKey): { account: AccountId; kind: Kind; part: string } {
+  const { account, kind, key: part } = parseStorageKey(key.slice(countPrefix.length));
+  return { account, kind, part };
 }
 
 export function tillOf(deadlineKey: StorageKey): number {

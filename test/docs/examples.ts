@@ -94,9 +94,10 @@ export function compareExample({ place, reply }: Example, { stdout, stderr, stat
 }
 
 const varying = new Set(
-  'Rev Version Lock Till TillMs TTLMs Now Since EndedMs Oldest RequestID Boot Node ResetMs RetryAfterMs WaitMs'.split(
-    ' ',
-  ),
+  (
+    'Rev Version Lock Till TillMs TTLMs Now Since EndedMs Oldest RequestID Boot Node At ID ' +
+    'ResetMs RetryAfterMs WaitMs'
+  ).split(' '),
 );
 
 function mask(value: unknown, name = ''): unknown {

@@ -13,6 +13,7 @@ import {
 } from '../../src/journal/file/segment.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { ownerOf } from '../../src/protocol/partition.ts';
+import { partOf } from '../../src/protocol/entries.ts';
 import { kinds, recordHeaderBytes, RecordWriter } from '../../src/protocol/record.ts';
 import { encodeCount, encodeWatermark, entryHeaderBytes, writeEntry } from '../../src/storage/entry-codec.ts';
 import { storeFormat } from '../../src/storage/lmdb/lmdb-store.ts';
@@ -182,8 +183,10 @@ test('storage keys and values are as documented', () => {
   assert.equal(deadlineKey(0x010203040506, entry), `\0e\u0001\u0002\u0003\u0004\u0005\u0006${entry}`);
   assert.equal(keys['watermark'], '0, `m`, `watermark`');
   assert.equal(watermarkKey, '\0mwatermark');
-  assert.equal(keys['count'], '0, `m`, `c`, account length u8, account, kind u8');
-  assert.equal(countKey(accountId('ab'), kinds.kv), '\0mc\u0002abk');
+  assert.equal(keys['count'], '0, `m`, `c`, account length u8, account, kind u8, part');
+  assert.equal(countKey(accountId('ab'), kinds.kv, ''), '\0mc\u0002abk');
+  const part = partOf('mail\0m:90000000001u0000', 'm[1]\n{}');
+  assert.equal(countKey(accountId('ab'), kinds.queue, part), '\0mc\u0002abqmail\0m:m');
 
   const values = Object.fromEntries(tableUnder(markdown, 'Values'));
   assert.equal(values['entry'], `revision u48, till u48, value: ${entryHeaderBytes} bytes and the JSON text`);

@@ -23,6 +23,9 @@ const outcomes = [
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
   'mutex.lock:ok mutex.unlock:ok mutex.unlock:lock_lost kv.list:ok lock.list:ok inspect:ok inspect:lock_lost',
   'limit:ok limit:limited limit:held limit:looked limit.take:limited kv.clear:ok counter.list:ok range:ok',
+  'enqueue:ok enqueue:quota_exceeded enqueue:invalid dequeue:ok ack:ok ack:receipt_expired nack:ok nack:receipt_expired extend:ok extend:receipt_expired',
+  'queue.send:ok queue.ack:ok queue.ack:receipt_expired queue.nack:ok queue.nack:receipt_expired queue.extend:ok queue.policy:ok queue.delete:ok',
+  'queue.pause:ok queue.resume:ok queue.purge:ok queue.redrive:ok queue.stat:ok queue.list:ok queue.peek:ok',
   'drain:waiter stop crash watch:answered watch:event watch:gone',
 ].flatMap((line) => line.split(' '));
 
@@ -30,7 +33,7 @@ for (const shards of [1, 3]) {
   test(`a server with ${shards} shards answers every random history as the contract says, over stops and crashes`, async (context) => {
     const covered = new Set<string>();
     await fc.assert(
-      fc.asyncProperty(historyOf(120), async (history) => {
+      fc.asyncProperty(historyOf(200), async (history) => {
         const server = await ServerInMemory.start(context, { shards });
         for (const what of await new Run(server, covered).history(history)) covered.add(what);
       }),
@@ -188,7 +191,7 @@ test('the model can fail: a server that loses a write now and then is found out'
       writes += 1;
       if (writes % 5 !== 0) put(kind, account, key, entry);
     };
-    await new Run(server, new Set()).history({ seed, steps: 120 }).catch(() => (found += 1));
+    await new Run(server, new Set()).history({ seed, steps: 200 }).catch(() => (found += 1));
   }
   assert.ok(found >= 5, `${found} of 10`);
 });

@@ -164,6 +164,7 @@ class SimHabits extends Habits {
     mutex: ['m'],
     id: ['i1', 'i2', 'i3', 'i4'],
     limit: ['g0', 'g1'],
+    queue: ['q1', 'q2'],
   };
   readonly #versions = new Map<string, number>();
   readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { accountId, revision, shardId, type AccountId, type Revision, type ShardId } from '../../src/protocol/ids.ts';
 import { kinds, type Kind } from '../../src/protocol/record.ts';
-import type { Entry, LocatedEntry } from '../../src/protocol/entries.ts';
+import { partOf, type Entry, type LocatedEntry } from '../../src/protocol/entries.ts';
 import {
   Checkpointer,
   type CheckpointerOptions,
@@ -18,7 +18,7 @@ import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-l
 
 export const zero = shardId(0);
 export const accounts = ['a', 'ab', 'b', 'z'.repeat(64)].map(accountId);
-export const testKinds: readonly Kind[] = [kinds.kv, kinds.lock];
+export const testKinds: readonly Kind[] = [kinds.kv, kinds.lock, kinds.queue];
 export const keys = [
   '',
   '\0',
@@ -99,11 +99,13 @@ export class Oracle {
   counts(): EntryCount[] {
     const counts = new Map<string, EntryCount>();
     for (const { kind, account, key, entry } of this.all()) {
-      const name = `${kind} ${account}`;
-      const { entries, bytes } = counts.get(name) ?? { entries: 0, bytes: 0 };
       const keyBytes = 1 + account.length + 1 + Buffer.byteLength(key);
       const more = keyBytes + 12 + Buffer.byteLength(entry.value);
-      counts.set(name, { account, kind, entries: entries + 1, bytes: bytes + more });
+      for (const part of kind === kinds.queue ? ['', partOf(key, entry.value)] : ['']) {
+        const name = `${kind} ${account} ${part}`;
+        const { entries, bytes } = counts.get(name) ?? { entries: 0, bytes: 0 };
+        counts.set(name, { account, kind, part, entries: entries + 1, bytes: bytes + more });
+      }
     }
     return [...counts.values()];
   }

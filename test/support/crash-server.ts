@@ -265,7 +265,7 @@ export class CrashClient {
 
   /** Returns the answer; undefined without one: then the outcome of the request is unknown. */
   async ask(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     target: string,
     body?: unknown,
     headers?: Readonly<Record<string, string>>,
@@ -293,7 +293,7 @@ export class CrashClient {
 
   /** Makes a request that must succeed, because nothing is being killed. */
   async must(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     target: string,
     body?: unknown,
     headers?: Readonly<Record<string, string>>,

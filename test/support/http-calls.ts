@@ -10,9 +10,10 @@ import type { IdempotencyRequest } from '../../src/protocol/operations/idempoten
 import type { LockOperation } from '../../src/protocol/operations/lock.ts';
 import type { RangeOperation } from '../../src/protocol/operations/kv-pages.ts';
 import type { CheckOperation, SetOperation } from '../../src/protocol/operations/kv.ts';
+import type { QueueChange } from '../../src/protocol/operations/queue-change.ts';
 
 export interface HttpCall {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly target: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -34,6 +35,16 @@ export function httpCall(command: Command): HttpCall {
         method: 'GET',
         target: `${db}/${command.kind.replace('.list', '')}${query({ prefix, after, limit })}`,
       };
+    }
+    case 'queue.list': {
+      const { prefix, after, limit } = command;
+      return { method: 'GET', target: `${db}/queue${query({ prefix, after, limit })}` };
+    }
+    case 'queue.stat':
+      return { method: 'GET', target: `${db}/queue/${command.queue}` };
+    case 'queue.peek': {
+      const { queue, state, after, limit } = command;
+      return { method: 'GET', target: `${db}/peek/${queue}${query({ state, after, limit })}` };
     }
     case 'lock.inspect':
       return { method: 'GET', target: `${db}/lock/${command.id}${query({ fence: command.fence })}` };
@@ -80,6 +91,7 @@ export function batchBody(batch: Batch): object {
       KVGet: range === undefined ? get : (get ?? ([] as unknown[])).toSpliced(range.place, 0, rangeItem(range)),
     }),
     ...(set && { KVSet: set.map(setItem) }),
+    ...queueParts(batch),
   };
 }
 
@@ -127,12 +139,103 @@ function restCall(db: string, batch: Batch): HttpCall {
       const lower = Object.entries(parameters).map(([name, value]) => [name.toLowerCase(), value]);
       return { method: 'POST', target: `${db}/limit/${Key}${query(Object.fromEntries(lower))}` };
     }
+    case 'queue.send': {
+      const { key: id, data, group, dedup, delayMs, ttlMs, priority } = batch.enqueue![0]!;
+      const times = { delay: delayMs === 0 ? undefined : delayMs / 1000, ttl: ttlMs === 0 ? undefined : ttlMs / 1000 };
+      const search = query({ group, dedup, ...times, priority: priority === 0 ? undefined : priority });
+      return { method: 'POST', target: `${db}/queue/${id}${search}`, body: JSON.parse(data) as unknown };
+    }
+    case 'queue.take': {
+      const { key: id, max, groupMax, durMs, waitMs, attempt } = batch.dequeue!;
+      const wait = waitMs === 0 ? undefined : waitMs / 1000;
+      return {
+        method: 'POST',
+        target: `${db}/dequeue/${id}${query({ max, groupmax: groupMax, dur: durMs / 1000, wait, attempt })}`,
+      };
+    }
+    case 'queue.ack': {
+      const { key: queue, id, lock: held } = batch.ack![0]!;
+      return { method: 'POST', target: `${db}/ack/${queue}${query({ id, lock: held })}` };
+    }
+    case 'queue.nack': {
+      const { key: queue, id, lock: held, delayMs, error, returned } = batch.nack![0]!;
+      const more = { delay: delayMs === undefined ? undefined : delayMs / 1000, error, return: returned && 'true' };
+      return { method: 'POST', target: `${db}/nack/${queue}${query({ id, lock: held, ...more })}` };
+    }
+    case 'queue.extend': {
+      const { key: queue, id, lock: held, durMs } = batch.extend![0]!;
+      return { method: 'POST', target: `${db}/extend/${queue}${query({ id, lock: held, dur: durMs / 1000 })}` };
+    }
+    case 'queue.policy':
+    case 'queue.delete':
+    case 'queue.pause':
+    case 'queue.resume':
+    case 'queue.purge':
+    case 'queue.redrive':
+      return changeCall(db, batch.queueChange!);
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');
     default:
       return unreachable(format);
   }
+}
+
+function changeCall(db: string, change: QueueChange): HttpCall {
+  const { key } = change;
+  switch (change.change) {
+    case 'policy':
+      return { method: 'PUT', target: `${db}/queue/${key}`, body: change.policy };
+    case 'delete':
+      return { method: 'DELETE', target: `${db}/queue/${key}` };
+    case 'pause':
+    case 'resume':
+      return { method: 'POST', target: `${db}/${change.change}/queue/${key}` };
+    case 'purge':
+      return { method: 'POST', target: `${db}/purge/${key}` };
+    case 'redrive': {
+      const { how, id, group, limit } = change;
+      return { method: 'POST', target: `${db}/redrive/${key}${query({ do: how, id, group, limit })}` };
+    }
+    default:
+      return unreachable(change);
+  }
+}
+
+function queueParts({ ack, nack, extend, dequeue, enqueue }: Batch): object {
+  return {
+    ...(ack && { Ack: ack.map(receipt) }),
+    ...(nack && {
+      Nack: nack.map((each) => ({
+        ...receipt(each),
+        Delay: each.delayMs === undefined ? undefined : each.delayMs / 1000,
+        Error: each.error,
+        Return: each.returned,
+      })),
+    }),
+    ...(extend && { Extend: extend.map((each) => ({ ...receipt(each), LockDur: each.durMs / 1000 })) }),
+    ...(dequeue && {
+      Dequeue: {
+        Queue: dequeue.key,
+        DequeueMax: dequeue.max,
+        GroupMax: dequeue.groupMax,
+        LockDur: dequeue.durMs / 1000,
+        LockWait: dequeue.waitMs / 1000,
+        AttemptID: dequeue.attempt,
+      },
+    }),
+    ...(enqueue && {
+      Enqueue: enqueue.map(({ key, data, group, dedup, delayMs, ttlMs, priority }) => ({
+        Queue: key,
+        Data: JSON.parse(data) as unknown,
+        Group: group,
+        DedupID: dedup,
+        Delay: delayMs / 1000,
+        TTL: ttlMs / 1000,
+        Priority: priority,
+      })),
+    }),
+  };
 }
 
 /** With neither fence nor owner, the lock is forced. */
@@ -195,4 +298,8 @@ function query(parameters: Readonly<Record<string, string | number | undefined>>
   return given.length === 0
     ? ''
     : `?${given.map(([name, value]) => `${name}=${encodeURIComponent(value!)}`).join('&')}`;
+}
+
+function receipt({ key, id, lock }: { readonly key: string; readonly id: string; readonly lock?: number }): object {
+  return { Queue: key, ID: id, Lock: lock };
 }

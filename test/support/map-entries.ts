@@ -1,7 +1,7 @@
 /** A shard's content in the simplest correct form: one map, sorted whenever a caller needs an order. */
 import type { AccountId } from '../../src/protocol/ids.ts';
 import type { Kind } from '../../src/protocol/record.ts';
-import type { Entries, Entry, LocatedEntry } from '../../src/protocol/entries.ts';
+import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../../src/protocol/entries.ts';
 
 export class MapEntries implements Entries {
   readonly #entries = new Map<string, LocatedEntry>();
@@ -23,6 +23,17 @@ export class MapEntries implements Entries {
       .filter((e) => e.kind === kind && e.account === account && e.key.startsWith(prefix))
       .filter((e) => after === undefined || compareBytes(e.key, after) > 0)
       .toSorted((a, b) => compareBytes(a.key, b.key));
+  }
+
+  partsOf(kind: Kind, account: AccountId, name: string): PartCount[] {
+    const counts = new Map<string, PartCount>();
+    for (const { key, entry } of this.range(kind, account, `${name}\0`)) {
+      const part = partOf(key, entry.value).slice(name.length + 1);
+      const { entries, bytes } = counts.get(part) ?? { entries: 0, bytes: 0 };
+      const more = 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
+      counts.set(part, { part, entries: entries + 1, bytes: bytes + more });
+    }
+    return [...counts.values()];
   }
 
   nextDeadline(): number {

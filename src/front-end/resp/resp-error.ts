@@ -22,6 +22,7 @@ export const respCodes = {
   method_not_allowed: 'ERR',
   not_locked: 'NOTLOCKED',
   lock_lost: 'LOCKLOST',
+  receipt_expired: 'RECEIPTEXPIRED',
   version_mismatch: 'VERSIONMISMATCH',
   precondition_failed: 'PRECONDITION',
   overflow: 'ERR',

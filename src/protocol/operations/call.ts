@@ -36,7 +36,7 @@ export interface GivenToCall<Parameters extends QueryParameters> {
 }
 
 export interface CallSpec<Parameters extends QueryParameters, Made> {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Below `/db/:acc/`; `*` is the id, which may contain slashes. */
   readonly path: string;
   readonly summary: string;
@@ -45,8 +45,11 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
   readonly onlyOneOf?: readonly string[];
   /** What to say when none of them is given; absent: none is needed. */
   readonly withoutAny?: string;
-  /** The body is a value: JSON, or with `?as=text` a string. Absent: the call takes no body. */
-  readonly body?: 'value';
+  /**
+   * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. Absent: the call takes
+   * no body.
+   */
+  readonly body?: 'value' | 'policy';
   readonly command: (given: GivenToCall<Parameters>) => Made;
 }
 

@@ -1,6 +1,6 @@
 /** Durable locks: acquire, extend, release, guard, inspect and list. */
 import { Type } from 'typebox';
-import { lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
+import { lockDurMsDefault, lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
 import { call, integerParameter, keyParameter, secondsParameter, wordParameter, type GivenToCall } from './call.ts';
@@ -121,7 +121,7 @@ export const unlockSection = singleSection<UnlockOperation, never>({
 });
 
 /** Unlocking with neither fence nor owner ends a lock by force, since nothing shows that the client holds it. */
-export function unlockScope({ fence, owner }: UnlockOperation): Exclude<NeededScope, 'condition'> {
+export function unlockScope({ fence, owner }: UnlockOperation): Exclude<NeededScope, 'admin' | 'condition'> {
   return fence === undefined && owner === undefined ? 'force' : 'write';
 }
 
@@ -162,8 +162,6 @@ export const lockList = {
   prefix: ({ prefix }) => prefix,
   list: 'Locks',
 } as const satisfies CommandSpec<LockList>;
-
-const lockDurMsDefault = 30 * 1000;
 
 /**
  * The client chooses the owner for one lock instance, so that it can ask again after a lost reply. `id` is its first

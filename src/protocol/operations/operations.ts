@@ -24,6 +24,18 @@ import {
   type LockList,
 } from './lock.ts';
 import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
+import {
+  queueCalls,
+  queueList,
+  queuePeek,
+  queueStat,
+  type QueueList,
+  type QueuePeek,
+  type QueueStat,
+} from './queue-calls.ts';
+import { dequeueSection, enqueueSection } from './queue.ts';
+import { ackSection, extendSection, nackSection } from './queue-receipts.ts';
+import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
@@ -34,6 +46,9 @@ export const sections = {
   unlock: unlockSection,
   lock: lockSection,
   check: checkSection,
+  ack: ackSection,
+  nack: nackSection,
+  extend: extendSection,
   limit: limitSection,
   counter: counterSection,
   sequence: sequenceSection,
@@ -42,6 +57,9 @@ export const sections = {
   set: setSection,
   ops: opsSection,
   clear: clearSection,
+  dequeue: dequeueSection,
+  enqueue: enqueueSection,
+  queueChange: queueChangeSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -91,6 +109,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -104,25 +123,43 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (ops !== undefined) bits |= 512;
   if (clear !== undefined) bits |= 1024;
   if (range !== undefined) bits |= 2048;
+  if (enqueue !== undefined) bits |= 4096;
+  if (dequeue !== undefined) bits |= 8192;
+  if (ack !== undefined) bits |= 16384;
+  if (nack !== undefined) bits |= 32768;
+  if (extend !== undefined) bits |= 65536;
+  if (queueChange !== undefined) bits |= 131072;
   return bits;
 }
 
+/** Sets, reads, counters, locks and their conditions: most batches have no other section. */
+const commonSections = 256;
+
 /**
- * Makes something for each combination of sections, to be found by `sectionsIn`.
+ * Makes something for each combination of sections when it is first asked for: `of` takes the bits of `sectionsIn`.
  *
  * @param make is given which sections the combination has
  */
-export function bySections<Made>(
-  make: (present: (section: { readonly name: SectionName }) => boolean) => Made,
-): Made[] {
-  return Array.from({ length: 2 ** sectionNames.length }, (_, bits) =>
-    make(({ name }) => (bits & sectionsIn({ [name]: true })) !== 0),
-  );
+export function bySections<Made>(make: (present: (section: { readonly name: SectionName }) => boolean) => Made): {
+  of(bits: number): Made;
+} {
+  const common: (Made | undefined)[] = Array.from({ length: commonSections }, () => undefined);
+  // All combinations of all sections would be hundreds of thousands.
+  const others = new Map<number, Made>();
+  const madeOf = (bits: number): Made => make(({ name }) => (bits & sectionsIn({ [name]: true })) !== 0);
+  return {
+    of(bits) {
+      if (bits < commonSections) return (common[bits] ??= madeOf(bits));
+      let made = others.get(bits);
+      if (made === undefined) others.set(bits, (made = madeOf(bits)));
+      return made;
+    },
+  };
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | CounterList | LockList;
-export type Command = Batch | ListCommand | LockInspect | MutexLock | MutexUnlock | WatchKey;
+export type ListCommand = KvList | CounterList | LockList | QueueList;
+export type Command = Batch | ListCommand | QueueStat | QueuePeek | LockInspect | MutexLock | MutexUnlock | WatchKey;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
@@ -132,6 +169,9 @@ export const commands = {
   'lock.inspect': lockInspect,
   'mutex.lock': mutexLock,
   'mutex.unlock': mutexUnlock,
+  'queue.list': queueList,
+  'queue.stat': queueStat,
+  'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
 } as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
 
@@ -142,6 +182,7 @@ export const calls = {
   ...lockCalls,
   ...mutexCalls,
   ...limitCalls,
+  ...queueCalls,
 } as const;
 export type CallName = keyof typeof calls;
 
@@ -166,8 +207,9 @@ export const callList = Object.entries(calls) as unknown as readonly [CallName, 
 /** Returns whether the reply may take long because of others: the command waits for a lock, or for its rate limit. */
 export function waitsForLock(command: Command): boolean {
   if (command.kind === 'batch') {
-    const { lock, limit } = command;
-    return (lock !== undefined && lock.waitMs > 0) || limit?.some(({ waitMs }) => waitMs > 0) === true;
+    const { lock, limit, dequeue } = command;
+    if ((lock !== undefined && lock.waitMs > 0) || (dequeue !== undefined && dequeue.waitMs > 0)) return true;
+    return limit?.some(({ waitMs }) => waitMs > 0) === true;
   }
   return specOf(command).waits?.(command as never) ?? false;
 }

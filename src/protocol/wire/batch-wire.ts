@@ -146,10 +146,13 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function membersIn({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): number {
+function membersIn(batch: Batch): number {
+  const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (unlock !== undefined) which |= hasUnlock;
-  if ((guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range) !== undefined) which |= hasRest;
+  const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range;
+  if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -163,8 +166,11 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
   if (unlock !== undefined) wire.push(unlock.id, unlock.fence ?? 0, unlock.owner ?? 0);
 }
 
-function restOf({ guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): string {
-  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range };
+function restOf(batch: Batch): string {
+  const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
+  const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
+  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range, ...queue };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

@@ -10,7 +10,7 @@
  *
  * From a shard, `[durable, [id, rev, outcome, body, extra, …], other]`: `extra` is the sum of 1 (replayed), 2 (a grant
  * follows) and four times the milliseconds for which the reply is held. A grant is `account, id, fence, version, sort`,
- * with sort the sum of 1 (a mutex) and 2 (it stood in line). `other` is 0 or the JSON text of everything rare. Answers
+ * with sort the sum of 1 (a mutex), 2 (it stood in line) and 4 (its other members follow as JSON text). `other` is 0 or the JSON text of everything rare. Answers
  * to the items of an array body that one turn has processed are `id, rev, −n, n × (item, rev, outcome, body, extra)`.
  * An outcome is its index in a list that both sides have.
  */
@@ -105,13 +105,17 @@ const hasGrant = 2;
 const heldUnit = 4;
 const ofMutex = 1;
 const stoodInLine = 2;
+const hasMore = 4;
 
 function putReply(flat: (number | string)[], { rev, outcome, body, replayed, grant, heldMs = 0 }: Reply): void {
   const extra = heldMs * heldUnit + (grant === undefined ? 0 : hasGrant) + (replayed ? isReplayed : 0);
   flat.push(rev, outcomeIndex.get(outcome)!, body, extra);
   if (grant === undefined) return;
-  const sort = (grant.mutex ? ofMutex : 0) | (grant.waited ? stoodInLine : 0);
+  const { messages, also } = grant;
+  const more = messages !== undefined || also !== undefined;
+  const sort = (grant.mutex ? ofMutex : 0) | (grant.waited ? stoodInLine : 0) | (more ? hasMore : 0);
   flat.push(grant.account, grant.id, grant.fence, grant.version, sort);
+  if (more) flat.push(JSON.stringify({ messages, also }));
 }
 
 function takeReply(wire: WireReader, rev: Revision, outcome: number): Reply {
@@ -133,7 +137,10 @@ function takeGrant(wire: WireReader): Grant {
   const fence = wire.number();
   const version = wire.number();
   const sort = wire.number();
-  return { account, id, fence, mutex: (sort & ofMutex) !== 0, version, waited: (sort & stoodInLine) !== 0 };
+  const grant = { account, id, fence, mutex: (sort & ofMutex) !== 0, version, waited: (sort & stoodInLine) !== 0 };
+  return (sort & hasMore) === 0
+    ? grant
+    : { ...grant, ...(JSON.parse(wire.text()) as Pick<Grant, 'messages' | 'also'>) };
 }
 
 /** Returns the length of everything in a message that can be large, in characters; the same on both sides. */

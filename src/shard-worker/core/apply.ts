@@ -4,6 +4,7 @@
  *
  * A message that needs a key held by a transaction is blocked, in order, until the hold is released (see holds.ts).
  */
+import { messageIdText, parseMessageId } from '../../protocol/message-id.ts';
 import { footprintOf, nameOf, type Footprint } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { Command } from '../../protocol/operations/operations.ts';
@@ -15,11 +16,14 @@ import { expireEntries, expireTimers } from './expiry.ts';
 import { viewDurableLock } from './operations/lock.ts';
 import { returnMutex } from './operations/mutex.ts';
 import { commandBehaviours } from './operations/operations.ts';
+import { stillOut } from './operations/queue-receipts.ts';
+import { QueueView } from './operations/queue-view.ts';
 import { cancelledReply, cancelWait, drainWaiters } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
 import { accountOf, type CoreMessage } from './state/core-message.ts';
 import type { RequestRef } from './state/outbox.ts';
 import type { Turn } from './state/turn.ts';
+import { WriteSet } from './state/write-set.ts';
 import {
   applyTransaction,
   claimIds,
@@ -115,6 +119,7 @@ function handleCommand(turn: Turn, ref: RequestRef, command: Command): void {
 /** Passes a returned grant on to the next waiter, unless another request has confirmed the lock since. */
 function returnGrant(turn: Turn, grant: Grant): void {
   if (grant.mutex) return returnMutex(turn, grant);
+  if (grant.messages !== undefined) return returnMessages(turn, grant, grant.messages);
   const { state, now } = turn;
   const { account, id, fence } = grant;
   const entry = state.entries.get(kinds.lock, account, id);
@@ -122,6 +127,17 @@ function returnGrant(turn: Turn, grant: Grant): void {
   if (entry?.rev !== grant.version || view.lease?.fence !== fence) return;
   const nobody: RequestRef = { router: -1, id: 0 };
   executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, fence } });
+}
+
+/** Puts messages that reached nobody back to their old places, unless somebody has settled them since. */
+function returnMessages(turn: Turn, { account, id: queue, fence }: Grant, messages: readonly string[]): void {
+  const view = new QueueView(turn, { account, queue, writeSet: new WriteSet() });
+  const ids = messages.map((text) => parseMessageId(text)!);
+  const nack = stillOut(view, ids, fence).map((id) => {
+    return { key: queue, id: messageIdText(id), lock: fence, returned: true } as const;
+  });
+  const nobody: RequestRef = { router: -1, id: 0 };
+  if (nack.length > 0) executeBatch(turn, nobody, { kind: 'batch', account, format: 'batch', nack });
 }
 
 /** Cancels a request. One that is blocked has not begun, and never will. */

@@ -4,16 +4,19 @@
  */
 import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
+import type { Batch } from '../../protocol/operations/operations.ts';
 import type { LocatedEntry } from '../../protocol/entries.ts';
 import { effectBytesMax, kinds } from '../../protocol/record.ts';
 import type { PendingEffect } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
-import { expiryBatchMax, expiryCommitBytesMax } from '../../shared/limits.ts';
+import { expiryBatchMax, expiryCommitBytesMax, expiryTurnBytesMax, sweptPerTurn } from '../../shared/limits.ts';
+import { executeBatch } from './batch/batch.ts';
 import { seal } from './batch/evaluate.ts';
 import { endEffect, leaseTill } from './operations/lock.ts';
 import { expireMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
-import { timeOut } from './operations/waiting.ts';
+import { expirePart, type ExpiryBudget } from './operations/queue-expiry.ts';
+import { leaveQueue, timeOut } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
 import { viewLock } from './state/lease.ts';
 import { decodeLockRecord } from './state/lock-record.ts';
@@ -21,6 +24,7 @@ import { commit } from './state/commit.ts';
 import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
+import { WriteSet } from './state/write-set.ts';
 
 /** A wait that has run out while a transaction holds its lock is looked at again this soon. */
 const heldRetryMs = 5;
@@ -35,7 +39,8 @@ export function expireEntries(turn: Turn): boolean {
   if (state.outOfSpace?.space === 'full' || state.entries.nextDeadline() > now) return false;
   let looked = 0;
   let held = 0;
-  const byAccount = new Map<AccountId, { effects: PendingEffect[]; bytes: number }>();
+  const byAccount = new Map<AccountId, Ending>();
+  const budget: ExpiryBudget = { sweeps: sweptPerTurn, bytes: expiryTurnBytesMax };
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
     looked += 1;
@@ -44,21 +49,45 @@ export function expireEntries(turn: Turn): boolean {
       continue;
     }
     let ending = byAccount.get(account);
-    if (ending === undefined) byAccount.set(account, (ending = { effects: [], bytes: 0 }));
-    const effect = expiryEffect(turn, located);
-    ending.effects.push(effect);
-    ending.bytes += effectBytesMax(effect);
+    if (ending === undefined) byAccount.set(account, (ending = { effects: [], queues: new WriteSet(), bytes: 0 }));
+    if (located.kind === kinds.queue) {
+      if (budget.bytes <= 0) continue;
+      ending.bytes += expireOfQueue(turn, located, ending.queues, budget);
+    } else {
+      const effect = expiryEffect(turn, located);
+      ending.effects.push(effect);
+      ending.bytes += effectBytesMax(effect);
+    }
     if (ending.bytes < expiryCommitBytesMax) continue;
     // The record stays below `recordBytesMax` of the smallest segment, also with one more lock of the largest kind.
-    commitExpiry(turn, account, ending.effects);
+    commitExpiry(turn, account, ending);
     byAccount.delete(account);
   }
-  for (const [account, { effects }] of byAccount) commitExpiry(turn, account, effects);
+  for (const [account, ending] of byAccount) commitExpiry(turn, account, ending);
+  if (budget.bytes <= 0) return true;
   if (looked > 0 && held === looked) return false;
   return looked === expiryBatchMax || (held === 0 && state.entries.nextDeadline() <= now);
 }
 
-function commitExpiry(turn: Turn, account: AccountId, pending: readonly PendingEffect[]): void {
+/** What ends in one commit. Parts of queues depend on each other, so they see what the commit has changed so far. */
+interface Ending {
+  readonly effects: PendingEffect[];
+  readonly queues: WriteSet;
+  bytes: number;
+}
+
+/** @returns the bytes that the commit grows by. A dead message counts four times, since it may be large. */
+function expireOfQueue(turn: Turn, located: LocatedEntry, writeSet: WriteSet, budget: ExpiryBudget): number {
+  const before = budget.bytes;
+  const sweeps = budget.sweeps;
+  expirePart(turn, located, { writeSet, budget });
+  const rows = 4 * effectBytesMax({ key: located.key }) + 400;
+  return rows + (sweeps - budget.sweeps) * effectBytesMax({ key: located.key }) + 4 * (before - budget.bytes);
+}
+
+function commitExpiry(turn: Turn, account: AccountId, { effects, queues }: Ending): void {
+  const pending = [...effects, ...queues.all()];
+  if (pending.length === 0) return;
   const rev = turn.out.nextRevision();
   commit(turn, { rev, account, effects: seal(pending, rev, '') });
 }
@@ -69,9 +98,16 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
     const waiter = turn.state.waitQueues.waiterNamed(request);
     assert(waiter !== undefined, 'a request that left its queue has no timer');
     const { kind, account, id, name } = waiter.queue;
-    if (kind === 'lock' && turn.state.holds.conflicts({ names: [name] })) {
-      // A transaction is about to change the lock, and the change may be durable already: the answer must show it.
+    if (kind !== 'mutex' && turn.state.holds.conflicts({ names: [name] })) {
+      // A transaction is about to change the thing, and the change may be durable already: the answer must show it.
       waiter.timer = turn.state.timers.set(turn.now + heldRetryMs, 'wait', request);
+      return;
+    }
+    if (kind === 'queue') {
+      leaveQueue(turn.state, waiter);
+      // Nothing has come, or the head of the line would have got it.
+      executeBatch(turn, waiter.ref, waiter.work as Batch);
+      turn.state.waitQueues.noteGrantable(kind, account, id);
       return;
     }
     timeOut(turn, waiter, resources[kind].view(turn.state, account, id, turn.now));

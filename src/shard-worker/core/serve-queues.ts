@@ -12,6 +12,7 @@ import { assert } from '../../shared/assert.ts';
 import { executeBatch } from './batch/batch.ts';
 import { grantMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
+import { hasMessages } from './operations/queue-take.ts';
 import { leaveQueue, wakeAtEnd } from './operations/waiting.ts';
 import { isFree, isOwnLease } from './state/lease.ts';
 import type { Turn } from './state/turn.ts';
@@ -41,10 +42,14 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
       state.ownMessages.push({ kind: 'queue.serve', resource: queue.kind, account: queue.account, id: queue.id });
       return left;
     }
-    const view = resources[queue.kind].view(state, queue.account, queue.id, now);
-    if (!isFree(view) && !isOwnLease(view, head.operation)) {
-      wakeAtEnd(state, queue, view);
-      return left;
+    if (queue.kind === 'queue') {
+      if (!hasMessagesFor(turn, head)) return left;
+    } else {
+      const view = resources[queue.kind].view(state, queue.account, queue.id, now);
+      if (!isFree(view) && !isOwnLease(view, head.operation)) {
+        wakeAtEnd(state, queue, view);
+        return left;
+      }
     }
     if (isBlocked(turn, head)) {
       state.waitQueues.block(queue);
@@ -62,8 +67,14 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
   }
 }
 
+function hasMessagesFor(turn: Turn, { queue, work }: Waiter): boolean {
+  assert(work.kind === 'batch' && work.dequeue !== undefined, 'those who wait for messages dequeue them');
+  return hasMessages(turn, queue.account, work.dequeue);
+}
+
 function operationsIn(work: Batch | MutexLock): number {
   if (work.kind !== 'batch') return 1;
+  if (work.dequeue !== undefined) return work.dequeue.max;
   return sectionNames.reduce((sum, name) => sum + operationsOf(work, name).length, 0);
 }
 

@@ -108,7 +108,7 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
 
   /** Within a transaction of the store. */
   putCount(count: EntryCount): void {
-    this.#database.putSync(countKey(count.account, count.kind), encodeCount(count));
+    this.#database.putSync(countKey(count.account, count.kind, count.part), encodeCount(count));
   }
 
   /** Within a transaction of the store, which also makes the counts match the content. */

@@ -20,6 +20,7 @@
 import { revision, shardId, type AccountId, type Revision, type ShardId } from '../../protocol/ids.ts';
 import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
+import { partOf } from '../../protocol/entries.ts';
 import { kinds } from '../../protocol/record.ts';
 import { pointedIdOf } from '../../protocol/stored-reply-pointer.ts';
 import { Counts } from '../counts.ts';
@@ -121,6 +122,10 @@ function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: num
       const moved = parted ? replyFor(source, storageKey(kind, account, pointed), value) : value;
       target.shard.putRaw(key, moved);
       if (!isDeadline) target.counts.add(account, kind, 1, key.length + moved.length);
+      if (!isDeadline && kind === kinds.queue) {
+        const part = partOf(clientKey, readEntry(moved).value);
+        target.counts.addPart(account, kind, part, 1, key.length + moved.length);
+      }
       copied += 1;
     }
   });

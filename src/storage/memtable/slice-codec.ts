@@ -44,7 +44,7 @@ export function* encodeSlices(memtable: Memtable): Generator<Uint8Array<ArrayBuf
 export function* encodeCountSlices(counts: Iterable<EntryCount>): Generator<Uint8Array<ArrayBuffer>, void, undefined> {
   const writer = new SliceWriter();
   for (const count of counts) {
-    const key = countKey(count.account, count.kind);
+    const key = countKey(count.account, count.kind, count.part);
     const value = count.entries === 0 ? undefined : encodeCount(count);
     const bytes = rowHeaderBytes + key.length + (value?.length ?? 0);
     if (!writer.fits(bytes)) yield writer.take();

@@ -107,7 +107,10 @@ for (const [claim, body, command] of accepted) {
 const set = { KVSet: { Key: 'a', Value: 1 } };
 
 const refused: readonly (readonly [body: unknown, message: string | RegExp])[] = [
-  [{}, 'batch: nothing to do; expected at least one of Guard, UnlockID, LockID, Check, Atomic, KVGet, KVSet'],
+  [
+    {},
+    'batch: nothing to do; expected at least one of Guard, UnlockID, LockID, Check, Ack, Nack, Extend, Atomic, KVGet, KVSet, Dequeue, Enqueue',
+  ],
   [{ KVSet: [], KVGet: [] }, /^batch: nothing to do/],
   [{ IdempotencyIDs: ['x'] }, /^batch: nothing to do/],
   [{ LockIdd: 'a' }, 'LockIdd: unknown field; did you mean LockID?'],

@@ -49,6 +49,12 @@ const members = {
     { key: 'deleted' },
     { key: 'deleted at a version', version: 3 },
   ],
+  ack: [{ key: 'q', id: '62-0:g', lock: 70 }],
+  nack: [{ key: 'q', id: '62-0', lock: 70, delayMs: 0, error: 'no', returned: true }],
+  extend: [{ key: 'q', id: '62-0p3', lock: 70, durMs: 1 }],
+  dequeue: { key: 'q', max: 2, groupMax: 1, durMs: 1, waitMs: 0, attempt: 'a' },
+  enqueue: [{ key: 'q', data: '{"a":[1]}', group: 'g', dedup: 'd', delayMs: 0, ttlMs: 1, priority: 0 }],
+  queueChange: { key: 'q', change: 'pause' },
   get: ['a', 'ключ', '-1', '0'],
   counter: [
     { key: 'a', op: 'add', n: -(2 ** 53 - 1) },

@@ -4,13 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entries, Entry, LocatedEntry } from '../../../src/protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount } from '../../../src/protocol/entries.ts';
 import type { AccountId } from '../../../src/protocol/ids.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
 import { kinds, type Kind } from '../../../src/protocol/record.ts';
 import { encodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
 import { pageScanMax } from '../../../src/shared/limits.ts';
 import { acme, batch, inspect, kvList, lock, lockList, mlock, munlock, once, watch } from '../../support/commands.ts';
+import { message, peek, queueList, redrive, send, take } from '../../support/queue-commands.ts';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { MapEntries } from '../../support/map-entries.ts';
 
@@ -47,6 +48,10 @@ class CountedEntries implements Entries {
     }
   }
 
+  partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
+    return this.#inner.partsOf(kind, account, name);
+  }
+
   nextDeadline(): number {
     return this.#inner.nextDeadline();
   }
@@ -68,6 +73,11 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'lock.inspect': [inspect('t00001'), inspect('absent')],
   'mutex.lock': [mlock('t00001'), mlock('absent')],
   'mutex.unlock': [munlock('t00001', { fence: 1 }), munlock('absent', { fence: 1 })],
+  'queue.list': [queueList(''), queueList('nothing')],
+  'queue.stat': [{ kind: 'queue.stat', account: acme, queue: 'crowd' }],
+  'queue.peek': (['ready', 'inflight', 'delayed', 'dead', 'blocked'] as const).map((state) => {
+    return peek(state, { queue: 'crowd' });
+  }),
   'watch.key': [watch('t00001', 0), watch('absent', 0)],
 };
 
@@ -85,6 +95,12 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   // Each key of the page is looked at, and then deleted.
   clear: { format: 'kv.clear', clear: { prefix: 't', limit: 500 } },
   range: { range: { prefix: 't', limit: 1000, place: 0 } },
+  ack: { ack: [{ key: 'crowd', id: '1-0', lock: 2 }] },
+  nack: { nack: [{ key: 'crowd', id: '1-0', lock: 2 }] },
+  extend: { extend: [{ key: 'crowd', id: '1-0', lock: 2, durMs: 1000 }] },
+  dequeue: take({ key: 'crowd', max: 10 }),
+  enqueue: send(message(1, { key: 'crowd', group: 'g' }), message(2, { key: 'crowd' })),
+  queueChange: redrive('retry', { key: 'crowd', limit: 1 }),
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

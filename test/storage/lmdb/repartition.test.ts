@@ -31,7 +31,8 @@ async function fill(lmdb: LmdbStore): Promise<Oracle> {
   let rev = 0;
   for (const account of accounts) {
     for (const kind of testKinds) {
-      for (const key of [...keys, ...Array.from({ length: 700 }, (_, i) => `k/${i}`)]) {
+      for (const name of [...keys, ...Array.from({ length: 700 }, (_, i) => `k/${i}`)]) {
+        const key = kind === kinds.queue ? `${name}\0m:${rev}` : name;
         rev += 1;
         oracle.put(kind, account, key, entry(rev, rev % 3));
         store.put(kind, account, key, entry(rev, rev % 3));

@@ -113,7 +113,22 @@ function callOf(command: Command): string {
 }
 
 function partsOf(batch: Batch): string[] {
-  const parts = ['guard', 'check', 'idempotency', 'unlock', 'limit', 'counter', 'get', 'sequence', 'ops'] as const;
+  const parts = [
+    'guard',
+    'check',
+    'idempotency',
+    'unlock',
+    'limit',
+    'counter',
+    'get',
+    'sequence',
+    'ops',
+    'ack',
+    'nack',
+    'extend',
+    'dequeue',
+    'enqueue',
+  ] as const;
   const covers = parts.filter((part) => batch[part] !== undefined).map((part) => `${part}:ok`);
   if (batch.lock !== undefined) covers.push(batch.lock.extend === undefined ? 'lock:ok' : 'extend:ok');
   for (const { value } of batch.set ?? []) covers.push(value === undefined ? 'delete:ok' : 'set:ok');
@@ -125,7 +140,7 @@ function partsOf(batch: Batch): string[] {
 
 /** Which part of a batch a failure is about. */
 function partOf({ unlock, set }: Batch, field: string): string {
-  const [, name, i] = /^(\w+)(?:\[(\d+)\])?$/.exec(field)!;
+  const [, name, i] = /^(\w+)(?:\[(\d+)\])?/.exec(field)!;
   switch (name) {
     case 'KVSet':
       return set![Number(i)]!.value === undefined ? 'delete' : 'set';

@@ -8,6 +8,7 @@
  */
 import { outcomeOf } from './contract.ts';
 import { Span, type Body } from './expected.ts';
+import { passQueue, restartQueue } from './queue.ts';
 import { end, lockMemoryMs, lockNow, mutexMemoryMs, restart } from './lease.ts';
 import { refuse, type Moment, type Outcome } from './moment.ts';
 import { ContractState, nameOf, tillOf, type Change, type Entry, type KvEntry, type LockEntry } from './state.ts';
@@ -82,6 +83,8 @@ export class ContractServer {
     if (inProgress !== undefined) return this.#answer(ref, command, inProgress);
     const lock = lockIn(command);
     if (Code === 'not_locked' && lock!.waitMs > 0) return this.#wait(ref, command, lock!);
+    const consumer = consumerIn(command);
+    if (consumer !== undefined && this.#mustWait(consumer, command, outcome)) return this.#wait(ref, command, consumer);
     this.#happen(ref, command, outcome);
     this.#serve();
   }
@@ -143,6 +146,9 @@ export class ContractServer {
     this.#waiters.clear();
     this.watched.clear();
     restart(this.state, { downAt: this.now, startedAt: now, upAt: now }, 0);
+    for (const [name, entry] of this.state.entries) {
+      if ('messages' in entry) this.state.apply([{ name, entry: restartQueue(entry, now) }]);
+    }
     this.state.rev += 1;
     this.passTo(now);
   }
@@ -180,9 +186,14 @@ export class ContractServer {
     return [...others, ...some.map((ids) => this.#outcomeOf(ref, { ...batch, idempotency: { ...idempotency!, ids } }))];
   }
 
+  #mustWait({ id }: Waitable, { account }: Command, outcome: Outcome): boolean {
+    return gotNothing(outcome) || (this.#waiters.get(nameOf('queue', account, id))?.length ?? 0) > 0;
+  }
+
   /** A request of the same owner takes over the place of its earlier one. */
-  #wait(ref: number, command: Command, { id, waitMs, owner }: LockOperation): void {
-    const name = nameOf(command.kind === 'batch' ? 'lock' : 'mutex', command.account, id);
+  #wait(ref: number, command: Command, { id, waitMs, owner }: Waitable): void {
+    const kind = command.kind !== 'batch' ? 'mutex' : command.lock === undefined ? 'queue' : 'lock';
+    const name = nameOf(kind, command.account, id);
     const waiter: Waiter = { ref, command, owner, deadline: this.now + waitMs };
     const waiters = this.#waiters.get(name) ?? [];
     this.#waiters.set(name, waiters);
@@ -218,7 +229,7 @@ export class ContractServer {
       for (const waiters of this.#waiters.values()) {
         const [head] = waiters;
         const outcome = head && this.#outcomeOf(head.ref, head.command);
-        if (outcome === undefined || (outcome.body as Body).Code === 'not_locked') continue;
+        if (outcome === undefined || (outcome.body as Body).Code === 'not_locked' || gotNothing(outcome)) continue;
         waiters.shift();
         this.#happen(head!.ref, head!.command, outcome);
         moved = true;
@@ -257,6 +268,7 @@ function isDurable({ name }: Change): boolean {
 }
 
 function ended(name: string, entry: Entry, now: number): Change {
+  if ('messages' in entry) return { name, entry: passQueue(entry, now) };
   const lock = entry as LockEntry;
   if (lock.lease === undefined) return { name };
   const memoryMs = name.startsWith('m') ? mutexMemoryMs : lockMemoryMs;
@@ -265,6 +277,20 @@ function ended(name: string, entry: Entry, now: number): Change {
 
 function lockIn(command: Command): LockOperation | undefined {
   return command.kind === 'batch' || command.kind === 'mutex.lock' ? command.lock : undefined;
+}
+
+type Waitable = Pick<LockOperation, 'id' | 'waitMs' | 'owner'>;
+
+function consumerIn(command: Command): Waitable | undefined {
+  const dequeue = command.kind === 'batch' ? command.dequeue : undefined;
+  return dequeue === undefined || dequeue.waitMs === 0 ? undefined : { id: dequeue.key, waitMs: dequeue.waitMs };
+}
+
+/** A Dequeue that waits stands alone, so that is all of it. */
+function gotNothing({ body }: Outcome): boolean {
+  const { Dequeue, Messages } = body as { Dequeue?: { Messages: unknown[] }; Messages?: unknown[] };
+  const messages = Dequeue?.Messages ?? Messages;
+  return messages !== undefined && messages.length === 0;
 }
 
 function idsIn(command: Command): readonly string[] {

@@ -19,6 +19,7 @@ import { limit } from './limit.ts';
 import { lock } from './lock.ts';
 import { done, refuse, Turn, type Moment, type Outcome, type Performed } from './moment.ts';
 import { mutex } from './mutex.ts';
+import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
 import { watch } from './watch.ts';
@@ -37,13 +38,14 @@ interface Noun {
 }
 
 /** Failures are listed in this order, and the first gives the refusal its code. */
-const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, watch];
+const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, queue, watch];
 
 const commands = {
   ...kv.commands,
   ...counter.commands,
   ...lock.commands,
   ...mutex.commands,
+  ...queue.commands,
   ...watch.commands,
 } satisfies {
   readonly [Kind in Exclude<Command['kind'], 'batch'>]: (

@@ -37,6 +37,8 @@ export interface Outcome {
 
 /** The HTTP statuses of refusals; 409 unless it is listed here. */
 const statuses: Readonly<Record<string, number>> = {
+  invalid: 400,
+  quota_exceeded: 507,
   not_found: 404,
   idempotency_mismatch: 422,
   draining: 503,

@@ -4,17 +4,19 @@ import { compareUtf8 } from './state.ts';
 import type { CounterList } from '../../../src/protocol/operations/counter.ts';
 import type { KvList } from '../../../src/protocol/operations/kv-pages.ts';
 import type { LockList } from '../../../src/protocol/operations/lock.ts';
+import type { QueueList } from '../../../src/protocol/operations/queue-calls.ts';
 
 const kinds = {
   'kv.list': ['kv', 'KV'],
   'counter.list': ['counter', 'Counters'],
   'lock.list': ['lock', 'Locks'],
+  'queue.list': ['queue', 'Queues'],
 } as const;
 
 /** `row` shows one key; undefined: there is nothing to list under it. */
 export function page(
   at: Moment,
-  call: KvList | CounterList | LockList,
+  call: KvList | CounterList | LockList | QueueList,
   row: (key: string) => object | undefined,
 ): Outcome {
   const { account, prefix, after, limit } = call;

@@ -2,12 +2,13 @@
  * What the model remembers: one map from names to immutable entries, so that a step is a list of changes and can be
  * undone. A name is the letter of its kind, the account and the key.
  */
-import type { Body, Json, Span } from './expected.ts';
+import { Span, type Body, type Json } from './expected.ts';
+import { nextOf, type QueueEntry } from './queue-state.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'stored' | 'limit';
+export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'stored' | 'limit' | 'queue';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -72,7 +73,16 @@ export interface Change {
   readonly entry?: Entry;
 }
 
-const letters = { kv: 'k', counter: 'c', sequence: 's', lock: 'l', mutex: 'm', stored: 'i', limit: 'g' } as const;
+const letters = {
+  kv: 'k',
+  counter: 'c',
+  sequence: 's',
+  lock: 'l',
+  mutex: 'm',
+  stored: 'i',
+  limit: 'g',
+  queue: 'q',
+} as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {
   return `${letters[kind]}${account}\0${key}`;
@@ -88,6 +98,7 @@ export function describeName(name: string): string {
 
 /** When an entry ends by itself, or when what it remembers is forgotten. */
 export function tillOf(entry: Entry): Span | undefined {
+  if ('messages' in entry) return new Span(nextOf(entry), nextOf(entry));
   const { till } = entry as KvEntry;
   if (till !== undefined) return till;
   const { lease, forget } = entry as LockEntry;

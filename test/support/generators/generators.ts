@@ -6,11 +6,12 @@ import { change, check, kv } from './kv.ts';
 import { limit, takeFrom } from './limit.ts';
 import { extend, giveBack, guard, lock, take } from './lock.ts';
 import { mutex } from './mutex.ts';
+import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
-const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit };
+const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue };
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 

@@ -7,7 +7,7 @@ import type { SeededRandom } from '../seeded-random.ts';
 import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
-export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit';
+export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit' | 'queue';
 
 export abstract class Habits {
   readonly random: SeededRandom;
@@ -27,6 +27,11 @@ export abstract class Habits {
   abstract knownVersion(key: string): number;
   /** Of the lock or mutex of that name, mostly the one that holds it. */
   abstract handle(noun: 'lock' | 'mutex', id: string): number;
+  /** Of a message, mostly of one that is out. */
+  receipt(): { readonly key: string; readonly id: string; readonly lock: number } {
+    return { key: this.name('queue'), id: `${1 + this.below(50)}-0`, lock: 1 + this.below(50) };
+  }
+
   /** As JSON. */
   abstract value(): string;
   abstract ttl(key: string): { readonly ttlMs?: number };

@@ -25,6 +25,7 @@ export class LearningHabits extends Habits {
       sequence: named('s'),
       lock: named('l'),
       mutex: named('m'),
+      queue: named('q'),
       id: named('i', things * 4),
       limit: named('g', 2),
     };

@@ -1,6 +1,7 @@
 /** Random histories for the model tests: numbers from fast-check become commands that fit the state of the model. */
 import * as fc from 'fast-check';
 import { integerMax } from '../../../src/shared/limits.ts';
+import type { QueueEntry } from '../contract/queue-state.ts';
 import { nameOf, type ContractState, type KvEntry, type LockEntry, type NumberEntry } from '../contract/state.ts';
 import { seededRandom, type SeededRandom } from '../seeded-random.ts';
 import { CommandGenerator, type Mix } from './generators.ts';
@@ -37,7 +38,7 @@ const mix: Mix = {
   'kv.list': 3,
   'kv.list after': 2,
   'counter.get': 1,
-  'counter.add': 2,
+  'counter.add': 3,
   'counter.reset': 1,
   'counter.list': 1,
   'sequence.get': 1,
@@ -51,6 +52,18 @@ const mix: Mix = {
   'mutex.lock': 7,
   'mutex.unlock': 6,
   'watch.key': 4,
+  'queue.send': 8,
+  'queue.take': 9,
+  'queue.ack': 5,
+  'queue.nack': 4,
+  'queue.extend': 2,
+  'queue.life': 8,
+  'queue.policy': 2,
+  'queue.change': 1,
+  'queue.redrive': 2,
+  'queue.stat': 2,
+  'queue.list': 1,
+  'queue.peek': 2,
 };
 const chances = {
   lock: 25,
@@ -93,8 +106,10 @@ class ModelHabits extends Habits {
     mutex: ['m0', 'm1'],
     id: ['i0', 'i1', 'i2'],
     limit: ['g0', 'g1', 'g2'],
+    queue: ['q0', 'q1'],
   };
   readonly #state: ContractState;
+  readonly #receipts: { readonly key: string; readonly id: string; readonly lock: number }[] = [];
 
   constructor(random: SeededRandom, state: ContractState) {
     super(random);
@@ -113,6 +128,20 @@ class ModelHabits extends Habits {
     const stale = leaseOf(id)?.ended[this.below(4)];
     const lease = how < 60 ? leaseOf(id)?.lease : how < 85 ? stale : leaseOf(this.name(noun))?.lease;
     return lease?.fence ?? 987_654_321;
+  }
+
+  /** Of a message that is out or has been; sometimes with the Lock of another, or one that was purged. */
+  override receipt(): { readonly key: string; readonly id: string; readonly lock: number } {
+    const key = this.name('queue');
+    const entry = this.#state.get(nameOf('queue', this.account, key)) as QueueEntry | undefined;
+    const messages = (entry?.messages ?? []).filter(({ lock }) => lock > 0);
+    const out = messages.filter(({ state }) => state === 'out');
+    const from = out.length > 0 && this.chance(75) ? out : messages;
+    const message = from[this.below(Math.max(1, from.length))];
+    if (message === undefined || this.chance(5)) return super.receipt();
+    this.#receipts.push({ key, id: message.id, lock: message.lock });
+    if (this.chance(15)) return this.one(this.#receipts);
+    return { key, id: message.id, lock: message.lock + (this.chance(4) ? 1 : 0) };
   }
 
   value(): string {

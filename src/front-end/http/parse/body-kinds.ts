@@ -6,12 +6,14 @@ import type { AccountId } from '../../../protocol/ids.ts';
 import { jsonText } from '../../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
+import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { arrayReplyBytesMax, type Limits } from '../../../shared/limits.ts';
 import { shown } from '../../../shared/text.ts';
 import { mediaType } from '../media-type.ts';
 import { batchCommand, parseBatches } from './batch.ts';
 import { parseJson } from './json.ts';
+import { validator } from './validate.ts';
 import { parseWatch, watchAsk, type WatchAsk } from './watch.ts';
 
 interface BodyKinds {
@@ -25,6 +27,8 @@ interface BodyKinds {
     readonly given: { readonly contentType: string | undefined; readonly asText: boolean };
     readonly read: string;
   };
+  /** The policy of a queue, as JSON text. */
+  readonly policy: { readonly given: object; readonly read: string };
   readonly watch: { readonly given: { readonly account: AccountId }; readonly read: WatchAsk };
 }
 
@@ -32,6 +36,8 @@ export type BodyKind = keyof BodyKinds;
 /** What a reader needs of the request besides its body. */
 export type BodyGiven<Kind extends BodyKind> = BodyKinds[Kind]['given'];
 export type BodyContent<Kind extends BodyKind> = BodyKinds[Kind]['read'];
+
+const policy = validator(queuePolicySchema);
 
 type Readers = {
   readonly [Kind in BodyKind]: (text: string, given: BodyGiven<Kind>, limits: Limits) => BodyContent<Kind>;
@@ -54,6 +60,7 @@ const readers: Readers = {
     const value = asText ? text : parseJson(text, 'JSON, or text with ?as=text');
     return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
   },
+  policy: (text) => JSON.stringify(policy(parseJson(text, 'a policy'))),
   watch: (text, { account }, limits) => watchAsk(parseWatch(text), account, limits),
 };
 
@@ -83,6 +90,9 @@ function batchArray(items: readonly unknown[], account: AccountId, limits: Limit
     const waiting = batch.limit?.findIndex(({ waitMs }) => waitMs > 0) ?? -1;
     if (waiting >= 0) {
       refuseField(`[${i}].Limit[${waiting}].Wait`, 'not within an array of batches; expected 0 or absent');
+    }
+    if (batch.dequeue !== undefined && batch.dequeue.waitMs > 0) {
+      refuseField(`[${i}].Dequeue.LockWait`, 'not within an array of batches; expected 0 or absent');
     }
     return { ...batch, replyBytesMax };
   });

@@ -29,7 +29,7 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
         exchange.waits = waitsForLock(command);
         return context.dispatcher.request(command, exchange);
       },
-      spec.body === 'value' ? { text: true, body: (request) => valueArguments(spec, request) } : {},
+      bodyOptions(spec),
     );
     const method = spec.method === 'GET' ? ['GET', 'HEAD'] : spec.method;
     app.route<DataRoute>({ method, url: `/db/:acc/${spec.path}`, ...options, handler });
@@ -43,16 +43,32 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',
     query,
-    value: spec.body === undefined ? '' : bodyOf(request, valueArguments(spec, request, query), limits),
+    value: bodyText(spec, request, query, limits),
   });
   const scopes = requireScopes(request.access, command);
   // A read is idempotent anyway.
-  if (!scopes.write && !scopes.force) return command;
+  if (!scopes.write && !scopes.force && !scopes.admin) return command;
   const idempotency = idempotencyOf(request);
   if (command.kind === 'batch') return withIdempotency(command, idempotency);
   if (idempotency === undefined) return command;
   // A replay would need a record on disk.
   return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?owner= instead');
+}
+
+function bodyOptions(spec: CallSpec<QueryParameters, Command>): Parameters<DefineDataRoute['call']>[2] {
+  if (spec.body === 'value') return { text: true, body: (request) => valueArguments(spec, request) };
+  return spec.body === 'policy' ? { body: () => ['policy', {}] } : {};
+}
+
+function bodyText(
+  spec: CallSpec<QueryParameters, Command>,
+  request: DataRequest,
+  query: QueryValues<QueryParameters>,
+  limits: Limits,
+): string {
+  if (spec.body === undefined) return '';
+  if (spec.body === 'policy') return bodyOf(request, ['policy', {}], limits);
+  return bodyOf(request, valueArguments(spec, request, query), limits);
 }
 
 function valueArguments(

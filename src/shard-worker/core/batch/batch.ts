@@ -7,7 +7,9 @@ import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-mes
 import type { Answered } from '../operations/behaviour.ts';
 import { findDuplicate, inProgressReply } from '../operations/idempotency.ts';
 import { viewDurableLock } from '../operations/lock.ts';
+import { hasMessages } from '../operations/queue-take.ts';
 import { isAvailable, wait } from '../operations/waiting.ts';
+import { freeLock } from '../state/lease.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { commit } from '../state/commit.ts';
 import { readRevision } from '../state/state.ts';
@@ -28,6 +30,15 @@ export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
     const view = viewDurableLock(state, account, operation.id, now);
     const request = { resource: 'lock', account, ref, operation, work: batch, view } as const;
     if (!isAvailable(state, request)) return wait(turn, request);
+  }
+  const { dequeue } = batch;
+  if (dequeue !== undefined && dequeue.waitMs > 0) {
+    const line = state.waitQueues.find('queue', account, dequeue.key);
+    if (line !== undefined || !hasMessages(turn, account, dequeue)) {
+      const { key: id, durMs, waitMs } = dequeue;
+      const waiting = { id, durMs, waitMs };
+      return wait(turn, { resource: 'queue', account, ref, operation: waiting, work: batch, view: freeLock });
+    }
   }
   executeBatch(turn, ref, batch);
 }

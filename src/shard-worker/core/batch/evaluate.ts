@@ -61,7 +61,7 @@ function stepsOf(step: 'check' | 'evaluate', firstPlace: number): readonly Step[
 export function evaluate(turn: Turn, batch: Batch): Evaluation {
   const duplicate = batch.idempotency === undefined ? undefined : findDuplicate(turn, batch);
   if (duplicate !== undefined) return { pending: [], results: {}, failed: [], duplicate };
-  const plan = plans[sectionsIn(batch)]!;
+  const plan = plans.of(sectionsIn(batch));
   const evaluation = new BatchEvaluation(turn, batch);
   for (const step of plan.checks) runChecks(evaluation, step);
   const results: Record<string, unknown> = {};

@@ -3,11 +3,12 @@ import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
 import { bySections, sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
 import { opsBody, type StringOpResult } from '../../../protocol/operations/string-op.ts';
-import { failureReply, type Reply } from '../../../protocol/replies.ts';
+import { failureReply, type Grant, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
 import type { Answered, CallFormat, FormatBehaviour } from '../operations/behaviour.ts';
 import { heldMsOf } from '../operations/limit.ts';
 import { grantOf } from '../operations/lock.ts';
+import { deliveryGrantOf } from '../operations/queue.ts';
 import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts';
 
 /**
@@ -18,12 +19,23 @@ export function batchReply(batch: Batch, answered: Answered, waited: boolean): R
   const { rev } = answered;
   const missing = batch.format === 'ops' ? undefined : formatOf(batch.format).missing?.(answered);
   if (missing !== undefined) return failureReply(rev, failure('not_found', missing));
+  if (batch.format !== 'ops' && formatOf(batch.format).isNothing?.(answered) === true) {
+    return { rev, outcome: 'none', body: '' };
+  }
   const body = replyBody(answered);
-  const { lock, limit } = answered.results;
+  const { limit } = answered.results;
   const heldMs = limit === undefined ? 0 : heldMsOf(limit);
   if (heldMs > 0) return { rev, outcome: 'ok', body, heldMs };
-  const grant = lock === undefined ? undefined : grantOf(batch, answered, waited);
+  const grant = grantIn(batch, answered, waited);
   return grant === undefined ? { rev, outcome: 'ok', body } : { rev, outcome: 'ok', body, grant };
+}
+
+function grantIn(batch: Batch, answered: Answered, waited: boolean): Grant | undefined {
+  const { lock, dequeue } = answered.results;
+  if (lock === undefined && dequeue === undefined) return undefined;
+  const ofLock = lock === undefined ? undefined : grantOf(batch, answered, waited);
+  const delivery = deliveryGrantOf(batch, answered, waited);
+  return delivery === undefined || ofLock === undefined ? (delivery ?? ofLock) : { ...delivery, also: ofLock };
 }
 
 /** Returns the text of a success, in the requested format. */
@@ -46,7 +58,7 @@ const renderers = bySections((present) =>
 
 function batchMembers(answered: Answered): string {
   let text = '';
-  for (const render of renderers[sectionsIn(answered.asked)]!) text += render(answered);
+  for (const render of renderers.of(sectionsIn(answered.asked))) text += render(answered);
   return text;
 }
 

@@ -123,9 +123,11 @@ function namesIn(batch: Batch, results: Results): Asked {
 }
 
 function nameOfOperation(
-  operation: string | { readonly key: string } | { readonly id: string } | { readonly prefix: string; place?: number },
+  operation:
+    | string
+    | { readonly key?: string; readonly id?: string; readonly prefix?: string; readonly place?: number },
 ): unknown {
   if (typeof operation === 'string') return operation;
-  if ('prefix' in operation) return { prefix: operation.prefix, place: operation.place };
-  return 'key' in operation ? { key: operation.key } : { id: operation.id };
+  // JSON leaves out what an operation has not.
+  return { key: operation.key, id: operation.id, prefix: operation.prefix, place: operation.place };
 }

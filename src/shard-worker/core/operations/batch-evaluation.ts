@@ -40,6 +40,11 @@ export class BatchEvaluation {
     return this.turn.now;
   }
 
+  /** Of the operation under way, within its section. */
+  get index(): number {
+    return this.#index;
+  }
+
   /** Attributes further failures to this operation. `step` grows in the order in which failures are listed. */
   enter(step: number, section: SectionName, index: number): void {
     this.#step = step;

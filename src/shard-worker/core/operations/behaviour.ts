@@ -50,6 +50,8 @@ export type SectionBehaviour<Name extends SectionName> = {
 export interface FormatBehaviour {
   /** Returns the reply's members except `Rev`, as JSON text with a comma after each. */
   members(answered: Answered): string;
+  /** Whether a call that waits for something has come to nothing. */
+  isNothing?(answered: Answered): boolean;
   /** Says why a call that reads one thing found nothing. A batch answers with what it found instead. */
   missing?(answered: Answered): string | undefined;
 }

@@ -30,6 +30,17 @@ import {
   viewDurableLock,
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
+import { queueChangeBehaviour, queueChangeFormats } from './queue-changes.ts';
+import { listQueues, statQueue } from './queue-looks.ts';
+import { peekQueue } from './queue-peek.ts';
+import {
+  ackBehaviour,
+  dequeueBehaviour,
+  enqueueBehaviour,
+  extendBehaviour,
+  nackBehaviour,
+  queueFormats,
+} from './queue.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 import { opsBehaviour } from './string-op.ts';
 
@@ -38,6 +49,9 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   unlock: unlockBehaviour,
   lock: lockBehaviour,
   check: checkBehaviour,
+  ack: ackBehaviour,
+  nack: nackBehaviour,
+  extend: extendBehaviour,
   limit: limitBehaviour,
   counter: counterBehaviour,
   sequence: sequenceBehaviour,
@@ -46,6 +60,9 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   set: setBehaviour,
   ops: opsBehaviour,
   clear: clearBehaviour,
+  dequeue: dequeueBehaviour,
+  enqueue: enqueueBehaviour,
+  queueChange: queueChangeBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -54,12 +71,15 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...sequenceFormats,
   ...lockFormats,
   ...limitFormats,
+  ...queueFormats,
+  ...queueChangeFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
   'kv.list': listKeys,
   'counter.list': listCounters,
   'lock.list': listLocks,
+  'queue.list': listQueues,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
@@ -69,12 +89,15 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'lock.inspect': inspectLock,
   'mutex.lock': lockMutex,
   'mutex.unlock': unlockMutex,
+  'queue.list': replyPage,
+  'queue.stat': statQueue,
+  'queue.peek': peekQueue,
   'watch.key': watchKey,
 };
 
-/** Everything that can be waited for, and how its state is read. */
+/** Everything that can be waited for and is held by one at a time, and how its state is read. */
 export const resources: {
-  readonly [Kind in ResourceKind]: {
+  readonly [Kind in Exclude<ResourceKind, 'queue'>]: {
     view(state: ShardState, account: AccountId, id: string, now: number): LockView;
   };
 } = {

@@ -1,5 +1,5 @@
 /**
- * Waiting for a resource: a lock or a mutex. Code that frees a resource only notes its queue (`WaitQueues.grantable`).
+ * Waiting for a resource: a lock, a mutex, or the messages of a queue. Code that frees a resource only notes its queue (`WaitQueues.grantable`).
  * Before the command ends, `serveQueues` grants the resource to the head of the queue, in the same turn and the same
  * group commit, so that no request can get in between.
  */
@@ -41,7 +41,7 @@ export function wait(turn: Turn, request: WaitRequest): void {
   const earlier = before?.sameOwner(operation);
   const takesOver = earlier !== undefined && !earlier.reserved;
   const waiting = before?.size ?? 0;
-  const refusal = free ? undefined : refuseToWait(turn, { operation, view, waiting, takesOver });
+  const refusal = free ? undefined : refuseToWait(turn, { resource, operation, view, waiting, takesOver });
   if (refusal !== undefined) return answer(request, refusal, out);
 
   if (takesOver) {
@@ -121,6 +121,7 @@ export function drainWaiters({ state, out }: Turn): void {
 }
 
 interface WaitAttempt {
+  readonly resource: ResourceKind;
   readonly operation: LockOperation;
   readonly view: LockView;
   /** The number of waiters already in the queue. */
@@ -129,22 +130,27 @@ interface WaitAttempt {
   readonly takesOver: boolean;
 }
 
-function refuseToWait({ state, now }: Turn, { operation, view, waiting, takesOver }: WaitAttempt): Reply | undefined {
+function refuseToWait(
+  { state, now }: Turn,
+  { resource, operation, view, waiting, takesOver }: WaitAttempt,
+): Reply | undefined {
   const rev = readRevision(state);
   if (operation.waitMs === 0)
     return failureReply(rev, heldByOther(operation.id, view, { waiters: waiting, waitMs: 0, now }));
   if (state.draining) return drainingReply(state);
   // Taking over an own place does not lengthen the queue.
   if (takesOver) return undefined;
-  const { waiters_per_lock_max, waiters_per_shard_max } = state.limits;
-  if (waiting >= waiters_per_lock_max) {
-    const waiters = `${waiters_per_lock_max} requests wait for the lock ${JSON.stringify(operation.id)} already`;
-    const message = `${waiters} (limits.waiters_per_lock_max).`;
-    const details = { Quota: 'waiters', Limit: waiters_per_lock_max };
+  const { waiters_per_shard_max } = state.limits;
+  const name = resource === 'queue' ? 'consumers_per_queue_max' : 'waiters_per_lock_max';
+  const most = state.limits[name];
+  if (waiting >= most) {
+    const what = resource === 'queue' ? 'messages of the queue' : 'the lock';
+    const message = `${most} requests wait for ${what} ${JSON.stringify(operation.id)} already (limits.${name}).`;
+    const details = { Quota: resource === 'queue' ? 'consumers' : 'waiters', Limit: most };
     return failureReply(rev, failure('too_many_waiters', message, details));
   }
   if (state.waitQueues.size >= waiters_per_shard_max) {
-    const message = `${waiters_per_shard_max} requests wait for locks already (limits.waiters_per_shard_max).`;
+    const message = `${waiters_per_shard_max} requests wait for locks and messages already (limits.waiters_per_shard_max).`;
     const details = { Quota: 'waiters', Limit: waiters_per_shard_max };
     return failureReply(rev, failure('too_many_waiters', message, details));
   }

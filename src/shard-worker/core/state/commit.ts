@@ -18,6 +18,10 @@ export function announce(state: ShardState, record: CommitRecord, out: Outbox): 
   const { account, rev } = record;
   for (const effect of record.effects) {
     if (effect.kind === kinds.lock) state.waitQueues.noteGrantable('lock', account, effect.key);
+    if (effect.kind === kinds.queue) {
+      const queue = state.queues.note(account, effect.key, effect.value);
+      state.waitQueues.noteGrantable('queue', account, queue);
+    }
     if (effect.kind !== kinds.kv || state.watched.size === 0) continue;
     const { key, value, expired } = effect;
     const version = value === undefined ? 0 : rev;

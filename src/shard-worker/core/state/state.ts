@@ -19,6 +19,7 @@ import { Holds } from './holds.ts';
 import { lockGraceOf, type LockGrace } from './lock-grace.ts';
 import type { LockRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
+import { QueueLines } from './queue-lines.ts';
 import { Timers, type Timer } from './timers.ts';
 import { WaitQueues, type Waiter } from './wait-queue.ts';
 import { WatchedKeys } from './watched-keys.ts';
@@ -46,6 +47,7 @@ export interface ShardState {
   readonly parsedLocks: ParsedLocks;
   /** Idempotency ids of batches that wait for a lock → the number of such batches. */
   readonly inProgress: Map<string, number>;
+  readonly queues: QueueLines;
   readonly watched: WatchedKeys;
   readonly holds: Holds;
   readonly blocked: BlockedMessages;
@@ -104,6 +106,7 @@ export function newShardState(
     mutexes: { byName: new Map(), ofAccount: new Map(), fences: new Fences(given.boot.epoch) },
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
+    queues: new QueueLines(),
     watched: new WatchedKeys(),
     holds: new Holds(),
     blocked: new BlockedMessages(),

@@ -1,5 +1,5 @@
 /**
- * The wait queue of one resource, a lock or a mutex: strictly first come, first served. Waiters leave from the middle
+ * The wait queue of one resource, a lock, a mutex or the messages of a queue: strictly first come, first served. Waiters leave from the middle
  * when their client disconnects or their time runs out, so the queue is an insertion-ordered Map: joining, leaving and
  * taking the head are all O(1).
  *
@@ -15,7 +15,7 @@ import type { RequestRef } from './outbox.ts';
 import type { Timer } from './timers.ts';
 
 /** The kinds of resources that requests can wait for. */
-export type ResourceKind = 'lock' | 'mutex';
+export type ResourceKind = 'lock' | 'mutex' | 'queue';
 
 export interface Waiter {
   readonly queue: WaitQueue;
@@ -89,10 +89,11 @@ export class WaitQueue {
 
 /** All wait queues of a shard. */
 export class WaitQueues {
-  readonly #queues = { lock: new Map<string, WaitQueue>(), mutex: new Map<string, WaitQueue>() } satisfies Record<
-    ResourceKind,
-    Map<string, WaitQueue>
-  >;
+  readonly #queues = {
+    lock: new Map<string, WaitQueue>(),
+    mutex: new Map<string, WaitQueue>(),
+    queue: new Map<string, WaitQueue>(),
+  } satisfies Record<ResourceKind, Map<string, WaitQueue>>;
   /** Every waiter, by `refName`. */
   readonly #byRequest = new Map<string, Waiter>();
   /** Queues whose resource may have become free within this command: they are served before it ends. */
@@ -107,7 +108,7 @@ export class WaitQueues {
   }
 
   get openQueues(): number {
-    return this.#queues.lock.size + this.#queues.mutex.size;
+    return this.#queues.lock.size + this.#queues.mutex.size + this.#queues.queue.size;
   }
 
   find(kind: ResourceKind, account: AccountId, id: string): WaitQueue | undefined {

@@ -5,6 +5,7 @@
  */
 import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import type { Kind } from '../../../protocol/record.ts';
+import { readyIndexMin } from './queue-records.ts';
 
 const fewMax = 8;
 
@@ -12,6 +13,7 @@ export class WriteSet {
   readonly #few: PendingEffect[] = [];
   /** Replaces `#few` when there are many effects. Names include the kind. */
   #byName: Map<string, PendingEffect> | undefined;
+  #places = 0;
 
   find(kind: Kind, key: string): PendingEffect | undefined {
     if (this.#byName !== undefined) return this.#byName.get(nameOf(kind, key));
@@ -37,6 +39,12 @@ export class WriteSet {
     }
     const at = this.#indexOf(kind, key);
     if (at >= 0) this.#few.splice(at, 1);
+  }
+
+  /** The index of one more thing of a queue that this commit makes ready. */
+  takePlace(): number {
+    this.#places += 1;
+    return readyIndexMin + this.#places - 1;
   }
 
   all(): readonly PendingEffect[] {
