@@ -51,9 +51,10 @@ test('what a state keeps in memory is bounded', () => {
   assert.ok(machine.memoryBytes < Math.max(before, 40 * 1024 * 1024), `${machine.memoryBytes} bytes`);
 });
 
+const source = (i: number): string => `return ${i} -- ${'x'.repeat(100_000)}`;
+
 test('an account keeps at most 1 MiB of scripts, and loses the oldest', () => {
   const cache = new ScriptCache();
-  const source = (i: number): string => `return ${i} -- ${'x'.repeat(100_000)}`;
   for (let i = 0; i < 20; i += 1) cache.add('a', `sha ${i}`, source(i));
   cache.add('b', 'other', 'return 1');
   const kept = Array.from({ length: 20 }, (_, i) => i).filter((i) => cache.get('a', `sha ${i}`) !== undefined);
