@@ -164,9 +164,9 @@ export interface RespContext
   readonly commands: ReadonlyMap<string, RespCommandSpec>;
   readonly clients: ReadonlySet<RespClient>;
   readonly cursors: ScanCursors;
-  readonly scripts: ScriptRunner;
   readonly channels: Channels;
   readonly keyNotifications: KeyNotifications;
+  readonly scripts: ScriptRunner;
   /** Bytes of replies that one client may leave unread. */
   readonly unreadBytesMax: number;
   readonly port: () => number;

@@ -3,7 +3,10 @@
  * waits for it counts as unread, and it has a time to go on reading. Meanwhile no further command of it is begun.
  */
 import type { Socket } from 'node:net';
+import { systemAfter } from '../../shared/clock.ts';
 import type { UnreadOwner, UnreadReplies } from '../http/sockets/unread-replies.ts';
+
+const lingerMs = 1000;
 
 export interface OutputOptions {
   readonly socket: Socket;
@@ -82,7 +85,8 @@ export class Output implements UnreadOwner {
     unread.stallEnds(socket);
     // Without its end being read, the other half would stay open.
     socket.resume();
-    socket.end();
+    // What still comes is dropped for a moment, or the kernel might reset the connection before the reply is read.
+    socket.end(() => systemAfter(lingerMs, () => socket.destroy()));
   }
 
   #lag(): void {
