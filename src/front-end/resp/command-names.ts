@@ -87,6 +87,7 @@ export const respCommandNames = [
   'dl.once',
   'dl.watch',
   'dl.tail',
+  'dl.untail',
   'subscribe',
   'psubscribe',
   'unsubscribe',

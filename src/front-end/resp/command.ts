@@ -183,6 +183,11 @@ export interface RespClient {
   readonly account: AccountId;
   readonly state: ClientState;
   readonly subscriptions: ClientSubscriptions;
+  readonly tails: ClientTails;
+  /** Bytes that wait for the client. */
+  readonly unsentBytes: number;
+  /** Calls once when the client has taken more; never if it disconnects. */
+  whenFree(run: () => void): void;
   readonly address: string;
   readonly disconnected: boolean;
   /** Logs in, or changes nothing and throws. @throws RespError */
@@ -210,6 +215,12 @@ export interface ClientSubscriptions {
   add(kind: 'byName' | 'byPattern', name: string): void;
   remove(kind: 'byName' | 'byPattern', name: string): void;
   clear(): void;
+}
+
+/** What a client follows; `Tails` implements it. */
+export interface ClientTails {
+  follow(account: AccountId, prefix: string, after: number): void;
+  end(prefix: string): boolean;
 }
 
 /** What a client has set. */

@@ -23,6 +23,7 @@ export class Output implements UnreadOwner {
   #text = '';
   #flushing = false;
   #lags = false;
+  #waiting: (() => void)[] = [];
   #closes = false;
 
   constructor(options: OutputOptions) {
@@ -34,6 +35,11 @@ export class Output implements UnreadOwner {
   /** The client has not read what was written. */
   get lags(): boolean {
     return this.#lags;
+  }
+
+  /** Calls once when all is written that waits now. */
+  whenFree(run: () => void): void {
+    this.#waiting.push(run);
   }
 
   /** Bytes that wait for the client. */
@@ -103,6 +109,7 @@ export class Output implements UnreadOwner {
     this.#lags = false;
     unread.release(this);
     socket.setTimeout(0);
+    for (const run of this.#waiting.splice(0)) run();
     onFree();
   }
 }
