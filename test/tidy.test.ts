@@ -180,7 +180,7 @@ test('files are touched in few places', () => {
   assertOnlyIn(/(from |getBuiltinModule\()'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
     // The id of its thread.
-    'src/front-end/http/parse/body-thread.ts',
+    'src/shared/thread-priority.ts',
     'src/shared/reserved-disk.ts',
     'src/shared/raw-output.ts',
     'src/storage/lmdb/lmdb-store.ts',

@@ -498,6 +498,37 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/protocol/wire/shard-wire.test.ts', test: 'every operation arrives as it was sent' },
   },
   {
+    name: 'what a script comes to is written whatever has changed meanwhile',
+    file: 'src/front-end/resp/scripts/scripts.ts',
+    find: '      const check = read.map(({ key, version }) => ({ key, version }));',
+    replace: '      const check = read.slice(read.length).map(({ key, version }) => ({ key, version }));',
+    caughtBy: { file: 'test/server/resp-scripts.test.ts', test: 'scripts over many connections lose nothing' },
+  },
+  {
+    name: 'a script that catches errors goes on for ever',
+    file: 'src/front-end/resp/scripts/lua-machine.ts',
+    find: '    for (const hooked of [run.stack.state, state]) this.#lua._lua_sethook(hooked, this.#hook, countMask, 1);\n',
+    replace: '',
+    caughtBy: { file: 'test/server/resp-scripts.test.ts', test: 'a script that takes too much is ended' },
+  },
+  {
+    name: 'an account finds the scripts of another',
+    file: 'src/front-end/resp/scripts/script-cache.ts',
+    find: '    const loaded = this.#accounts.get(account);\n    const source',
+    replace: '    const loaded = this.#accounts.values().next().value;\n    const source',
+    caughtBy: { file: 'test/server/resp-scripts.test.ts', test: 'EVALSHA finds a script over any connection' },
+  },
+  {
+    name: 'a lock is released whose token is another',
+    file: 'src/front-end/resp/scripts/known-scripts.ts',
+    find: "    return plan([{ kind: 'delete', key, condition: { kind: 'eq', value } }], write);",
+    replace: "    return plan([{ kind: 'delete', key, condition: { kind: 'ne', value } }], write);",
+    caughtBy: {
+      file: 'test/front-end/resp/scripts/known-scripts.test.ts',
+      test: 'without Lua as with it, whatever stands under the keys',
+    },
+  },
+  {
     name: 'a floor is not looked at',
     file: `${core}/operations/counter.ts`,
     find: '  if (floor !== undefined && n < 0 && value < floor)',
