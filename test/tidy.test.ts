@@ -181,6 +181,7 @@ test('files are touched in few places', () => {
     'src/shared/disk.ts',
     // The id of its thread.
     'src/front-end/http/parse/body-thread.ts',
+    'src/front-end/resp/scripts/script-thread.ts',
     'src/shared/reserved-disk.ts',
     'src/shared/raw-output.ts',
     'src/storage/lmdb/lmdb-store.ts',
