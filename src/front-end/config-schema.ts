@@ -101,11 +101,18 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   store_bytes_max: [mib, 2 ** 39],
   // A memtable's places are numbers of 31 bits, in units of 8 bytes.
   memtable_bytes_max: [mib, 2 ** 32],
+  write_wait_ms: [0, 60_000],
 };
 
 function limitUnit(name: string): string {
   const none = name.startsWith('account_') ? '0 = no limit' : '';
-  const unit = name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second' : '';
+  const unit = name.includes('bytes')
+    ? 'bytes'
+    : name.endsWith('per_second')
+      ? 'requests a second'
+      : name.endsWith('_ms')
+        ? 'ms'
+        : '';
   return unit !== '' && none !== '' ? `${unit}, ${none}` : `${unit}${none}`;
 }
 
@@ -145,6 +152,7 @@ export const configSchema = Type.Object(
       Type.Object(
         {
           threads: threadsUpTo(64),
+          fast_lane: Type.Optional(Type.Boolean({ expected: 'true or false' })),
           hosts: Type.Optional(
             Type.Array(
               Type.String({
@@ -228,6 +236,8 @@ export interface Config {
   readonly tokens: readonly TokenConfig[];
   readonly http: {
     readonly threads: number;
+    /** Plain requests pass Node's HTTP server by. */
+    readonly fast_lane: boolean;
     /** Names under which a server without tokens is served, besides loopback addresses. */
     readonly hosts: readonly string[];
     readonly header_timeout_ms: number;
@@ -256,6 +266,7 @@ export const configDefaults = {
   tokens: [],
   http: {
     threads: 'auto',
+    fast_lane: true,
     hosts: [],
     header_timeout_ms: 10_000,
     request_timeout_ms: 60_000,

@@ -8,7 +8,7 @@ import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { processMs, wallMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
 import { addBackupMetrics } from './backup-metrics.ts';
-import { operations } from './request-metrics.ts';
+import { handOvers, operations } from './request-metrics.ts';
 
 export interface Scrape {
   readonly contentType: string;
@@ -55,7 +55,15 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
     help: 'Connections closed because the input was not HTTP, or came too slowly',
     registers: [registry],
   });
+  const handedOver = new Counter({
+    name: 'dragonlock_connections_handed_over_total',
+    help: 'Connections that the fast lane has left to Node’s HTTP server, by reason',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
   refreshers.push(() => {
+    handedOver.reset();
+    for (const reason of handOvers) handedOver.inc({ reason }, metrics.handedOver(reason));
     requests.reset();
     metrics.forEachStatus((operation, status, count) => requests.inc({ operation, status }, count));
     broken.reset();

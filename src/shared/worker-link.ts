@@ -80,6 +80,13 @@ export class WorkerLink<ToWorker extends Message, FromWorker extends Message> {
     await exited;
   }
 
+  /** Microseconds that the thread has had a core; undefined where Node does not tell. */
+  async cpuMicros(): Promise<number | undefined> {
+    const worker = this.#worker as Worker & { cpuUsage?: () => Promise<{ user: number; system: number }> };
+    const usage = await worker.cpuUsage?.().catch(() => undefined);
+    return usage && usage.user + usage.system;
+  }
+
   async terminate(): Promise<void> {
     this.#terminated = true;
     await this.#worker.terminate();

@@ -10,20 +10,23 @@ import { RespRecorder } from '../support/resp-recorder.ts';
 const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 2);
 const transactionsOfLife = 300;
 
+function layout(round: number) {
+  return {
+    shards: round % 2 === 0 ? 1 : 3,
+    config: [
+      'http: {threads: 2}',
+      'resp: {listen: "127.0.0.1:0"}',
+      'limits: {memtable_bytes_max: 1048576, body_bytes_max: 1048576, value_bytes_max: 524288}',
+      `journal: {segment_bytes: 4194304, keep_bytes: ${2 ** 30}}`,
+    ],
+  };
+}
+
 trial(
   `kill -9 under Redis clients, ${rounds} times: the witness checker finds nothing wrong in what they saw`,
   import.meta.url,
   async ({ server, seed, random, t, keep }) => {
     const recorder = new RespRecorder(server, seed);
-    const layout = (round: number) => ({
-      shards: round % 2 === 0 ? 1 : 3,
-      config: [
-        'http: {threads: 2}',
-        'resp: {listen: "127.0.0.1:0"}',
-        'limits: {memtable_bytes_max: 1048576, body_bytes_max: 1048576, value_bytes_max: 524288}',
-        `journal: {segment_bytes: 4194304, keep_bytes: ${2 ** 30}}`,
-      ],
-    });
     for (let round = 0; round < rounds; round += 1) {
       await server.start(layout(round));
       recorder.serving();

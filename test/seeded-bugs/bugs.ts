@@ -28,6 +28,12 @@ const loadFaults = 'test/load-faults';
 const backups = 'test/backup';
 const pipelines = 'test/front-end/http/sockets/pipelines.test.ts';
 
+const lane = 'src/front-end/http/lane';
+const fuzzedLane = {
+  file: 'test/front-end/http/lane/request-reader.test.ts',
+  test: 'lane: what it takes, and what it leaves, is what Node’s parser reads',
+};
+
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
   {
@@ -333,6 +339,28 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'say whether their request stood in line' },
   },
   {
+    name: 'a write that waits for a checkpoint waits for ever',
+    file: 'src/shard-worker/held-writes.ts',
+    find: 'batch !== undefined && this.#now - since < this.#waitMs && ',
+    replace: 'batch !== undefined && since <= this.#now && ',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'is answered overloaded, and nothing of it is done' },
+  },
+  {
+    name: 'a write that has waited for too long is done all the same',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: "    if (this.#held.isLate(letter)) turn.state.outOfSpace ??= reserveOnly('overloaded');\n",
+    replace: '',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'is answered overloaded, and nothing of it is done' },
+  },
+  {
+    name: 'a message overtakes a write of its account that waits',
+    file: 'src/shared/fair-queue.ts',
+    find: '        this.#waiting.push(lane);\n',
+    replace:
+      '        this.#waiting.push(lane);\n        if (lane.items.length > lane.at + 1) return lane.items.pop();\n',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'large writes wait, and nobody else does' },
+  },
+  {
     name: 'a slot of the checkpoint outlives its deletion above',
     file: 'src/storage/shard-store.ts',
     find: '    const entry = frozen.entry(slot);\n',
@@ -552,8 +580,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a page of a deletion does not hold its prefix',
     file: 'src/protocol/footprint.ts',
-    find: 'return command.clear === undefined ? { names }',
-    replace: 'return command.format !== undefined ? { names }',
+    find: 'return prefix === undefined ? { names }',
+    replace: 'return command.clear !== undefined ? { names }',
     caughtBy: { file: 'test/router/transaction/clears-over-shards.test.ts', test: 'before the page or after it' },
   },
   {
@@ -619,8 +647,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a shard serves accounts in order of arrival',
     file: 'src/shard-worker/shard-actor.ts',
-    find: '        default:\n          this.#mailbox.push(accountOf(message), { router, message });',
-    replace: '        default:\n          this.#mailbox.push(serverAccount, { router, message });',
+    find: '        default:\n          this.#mailbox.push(accountOf(message), { router, message, since });',
+    replace: '        default:\n          this.#mailbox.push(serverAccount, { router, message, since });',
     caughtBy: { file: 'test/shard-worker/turn-bounds.test.ts', test: 'another account is answered in the turn' },
   },
   {
@@ -1362,6 +1390,135 @@ export const seededBugs: readonly SeededBug[] = [
     find: '    this.#asked = false;\n',
     replace: '',
     caughtBy: { file: `${tests}/epoch-exchange.test.ts`, test: 'each time that its fences are low' },
+  },
+
+  // The fast lane: it reads what Node's parser would read.
+  {
+    name: 'the fast lane takes a header that is given twice',
+    file: `${lane}/head-reader.ts`,
+    find: 'if (headers[name] !== undefined) return undefined;',
+    replace: '',
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes any version',
+    file: `${lane}/request-line.ts`,
+    find: "    if (!text.startsWith(version, end)) return text.length < end + version.length ? 'incomplete' : 'unusual';\n",
+    replace: "    if (!text.startsWith('\\r\\n', end + version.length - 2)) return 'unusual';\n",
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a blank before a colon',
+    file: `${lane}/head-reader.ts`,
+    find: String.raw`+):([\t -~]*)`,
+    replace: String.raw`+)[\t ]*:([\t -~]*)`,
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a request with Transfer-Encoding',
+    file: `${lane}/head-reader.ts`,
+    find: "  'transfer-encoding',\n",
+    replace: '',
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane serves any host',
+    file: `${lane}/lane.ts`,
+    find: 'isRefused: (headers) =>',
+    replace: 'isRefused: (headers) => false &&',
+    caughtBy: { file: 'test/front-end/http/lane/both-ways.test.ts', test: 'both ways answer what is not plain' },
+  },
+  {
+    name: 'the fast lane takes a whole chunk of requests in one turn',
+    file: `${lane}/lane-connection.ts`,
+    find: ' || taken === takenMax',
+    replace: '',
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: 1,600 small requests in one chunk' },
+  },
+  {
+    name: 'the fast lane writes a reply before earlier ones',
+    file: `${lane}/lane-replies.ts`,
+    find: 'if (exchange !== this.#first) {',
+    replace: "if (exchange !== this.#first && text === '') {",
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: replies that wait for one before them' },
+  },
+  {
+    name: 'EXEC forgets what the client watches',
+    file: 'src/front-end/resp/commands/transactions.ts',
+    find: 'watched.map(([key, version]) => ({ key, version }))',
+    replace: 'watched.slice(watched.length).map(([key, version]) => ({ key, version }))',
+    caughtBy: { file: 'test/server/resp-commands.test.ts', test: 'EXEC do nothing when a key has changed' },
+  },
+  {
+    name: 'EXEC does not look at its guards',
+    file: 'src/front-end/resp/commands/transactions.ts',
+    find: '    guard.push(...(part.guard ?? []));\n',
+    replace: '',
+    caughtBy: { file: 'test/server/resp-commands.test.ts', test: 'locks, counters and sequences' },
+  },
+  {
+    name: 'a cursor of SCAN leads into another account',
+    file: 'src/front-end/resp/scan-cursors.ts',
+    find: 'text?.startsWith(own) === true ?',
+    replace: 'text !== undefined ?',
+    caughtBy: { file: 'test/server/resp-commands.test.ts', test: 'its cursors end' },
+  },
+  {
+    name: 'a Redis client that hangs up goes on waiting',
+    file: 'src/front-end/resp/connection.ts',
+    find: 'this.#pending[at]!.cancelable?.cancel();',
+    replace: 'void this.#pending[at];',
+    caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'leaves the queue at once' },
+  },
+  {
+    name: 'a Redis client that hangs up half way goes on waiting',
+    file: 'src/front-end/resp/connection.ts',
+    find: 'if (this.#pending[at]!.leavesWithClient) return void this.#socket.destroy();',
+    replace: 'if (this.#pending[at]!.leavesWithClient) break;',
+    caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'leaves the queue at once' },
+  },
+  {
+    name: 'a transaction of a Redis client takes any number of commands',
+    file: 'src/front-end/resp/checks.ts',
+    find: 'queue.commands.length >= batch_operations_max',
+    replace: 'queue.commands.length < 0',
+    caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'a thousand commands' },
+  },
+  {
+    name: 'replies to a Redis client that does not read have no limit',
+    file: 'src/front-end/resp/output.ts',
+    find: 'if (bytes > bytesMax) return void socket.destroy();',
+    replace: 'if (bytes < 0) return void socket.destroy();',
+    caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'a client that does not read' },
+  },
+  {
+    name: 'RESP takes a number with a leading zero',
+    file: 'src/front-end/resp/reader.ts',
+    find: 'this.#buffer[start] === 0x30 && at > start + 1',
+    replace: 'this.#buffer[start] === 0x30 && at > start + 9',
+    caughtBy: { file: 'test/front-end/resp/reader.test.ts', test: 'refused with the words of Redis' },
+  },
+  {
+    name: 'a piece of a command is read twice',
+    file: 'src/front-end/resp/reader.ts',
+    find: '      this.#at = 0;\n      this.#end = rest;',
+    replace: '      this.#at = rest > 300 ? 1 : 0;\n      this.#end = rest;',
+    caughtBy: { file: 'test/front-end/resp/reader.test.ts', test: 'whatever the pieces' },
+  },
+  {
+    name: 'messages of a channel reach other accounts',
+    file: 'src/front-end/resp/channels.ts',
+    find: "  deliver(account: AccountId, channel: string, message: string, start = ''): number {\n    const own = this.#accounts.get(account);",
+    replace:
+      "  deliver(_account: AccountId, channel: string, message: string, start = ''): number {\n    const [own] = this.#accounts.values();",
+    caughtBy: { file: 'test/server/resp-pubsub.test.ts', test: 'none of another account' },
+  },
+  {
+    name: 'commands begin behind one that waits',
+    file: 'src/front-end/resp/connection.ts',
+    find: 'return this.#blocking !== undefined || this.output.lags',
+    replace: 'return this.output.lags',
+    caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'wait too' },
   },
   // Backups and restores.
   {

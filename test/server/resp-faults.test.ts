@@ -141,7 +141,9 @@ test('a client that does not read is disconnected, and disturbs nobody', async (
 test('tenants: rates and connections are of an account', async () => {
   const [slow, quick] = [await connect('slow'), await connect('quick')];
   const replies = await Promise.all(Array.from({ length: 40 }, () => slow.call('GET', 'k')));
-  assert.ok(replies.some((reply) => reply instanceof RespFailure && /^TRYAGAIN Too many requests/.test(reply.message)));
+  assert.ok(
+    replies.some((reply) => reply instanceof RespFailure && reply.message.startsWith('TRYAGAIN Too many requests')),
+  );
   await Promise.all(Array.from({ length: 40 }, () => quick.ok('GET', 'k')));
   await slow.ok('PING');
   const many: RespClient[] = [];
@@ -190,10 +192,8 @@ test('TLS', { skip: withoutOpenssl && 'openssl is not installed' }, async (t) =>
   const own = ServerUnderTest.prepare({ config: '' });
   t.after(() => own.dispose(t.passed));
   const [cert, key] = [path.join(own.directory, 'cert.pem'), path.join(own.directory, 'key.pem')];
-  const made = spawnSync('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'],
-    ...['-subj', '/CN=localhost', '-out', cert, '-keyout', key],
-  ]);
+  const options = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost';
+  const made = spawnSync('openssl', [...options.split(' '), '-out', cert, '-keyout', key]);
   assert.equal(made.status, 0, String(made.stderr));
   await own.start({ config: `resp: {listen: "127.0.0.1:0", tls: {cert: ${cert}, key: ${key}}}` });
   const socket = tls.connect({

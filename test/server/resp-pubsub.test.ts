@@ -100,3 +100,29 @@ test('notifications tell of every change of a key, whoever made it, in order', a
   }
   closeAll(...watchers, writer);
 });
+
+test('DL.TAIL pushes every commit below a prefix from a revision on, the past and then what happens', async () => {
+  const [client, writer] = [await connect('tail'), await connect('tail')];
+  const first = (await writer.ok('DL.SETJSON', 'a:1', '1')) as number;
+  await writer.ok('SET', 'b:1', 'x');
+  assert.equal(await client.ok('DL.TAIL', 'a:', first - 1), 'OK');
+  await client.pushed(1);
+  await writer.ok('MSET', 'a:2', 'v', 'b:2', 'v', 'a:3', 'v');
+  await client.pushed(2);
+  await writer.ok('DEL', 'a:1');
+  await client.pushed(3);
+  const pushes = client.pushes as [string, string, [number, [string, number, string | null][]]][];
+  assert.deepEqual(pushes[0], ['dl.tail', 'a:', [first, [['a:1', first, '1']]]]);
+  assert.deepEqual(
+    pushes[1]?.[2][1].map(([key, , json]) => [key, json]),
+    [
+      ['a:2', '"v"'],
+      ['a:3', '"v"'],
+    ],
+  );
+  assert.deepEqual(pushes[2]?.[2][1], [['a:1', 0, null]]);
+  assert.equal(await client.ok('DL.UNTAIL', 'a:'), 1);
+  assert.equal(await client.ok('DL.UNTAIL', 'a:'), 0);
+  await server.watchers(0, 'dragonlock_streams');
+  closeAll(client, writer);
+});

@@ -7,6 +7,7 @@
  */
 import { BroadcastChannel } from 'node:worker_threads';
 import type { AccountId } from '../../protocol/ids.ts';
+import { unreachable } from '../../shared/assert.ts';
 import { matches } from './glob.ts';
 
 /** Receives messages. */
@@ -125,6 +126,8 @@ export class Channels {
         return question.channels.map((name) => own?.byName.get(name)?.size ?? 0);
       case 'patterns':
         return [...(own?.byPattern.keys() ?? [])];
+      default:
+        return unreachable(question);
     }
   }
 

@@ -6,13 +6,16 @@ import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { openAccess, requireScopes, type Access } from '../access.ts';
 import { admission, defaultAccount } from './admission.ts';
 import type { ClientState, RespClient, RespContext } from './command.ts';
+import type { Output } from './output.ts';
 import { RespError } from './resp-error.ts';
 import { Subscriptions } from './subscriptions.ts';
+import { Tails } from './tails.ts';
 import { writers, type Writer } from './writer.ts';
 
 /** What a client needs of its connection. */
 export interface ClientConnection {
   readonly disconnected: boolean;
+  readonly output: Pick<Output, 'bytes' | 'whenFree'>;
   /** Writes what is no reply, behind the replies to what was begun before. */
   push(text: string): void;
   destroy(): void;
@@ -28,6 +31,7 @@ export class Client implements RespClient {
   readonly address: string;
   readonly state: ClientState;
   readonly subscriptions: Subscriptions;
+  readonly tails: Tails;
   writer: Writer = writers[2];
   access: Access | undefined;
   account: AccountId = defaultAccount;
@@ -43,11 +47,16 @@ export class Client implements RespClient {
     this.access = context.tokens === undefined ? openAccess : undefined;
     this.state = newState(context.metrics.now());
     this.subscriptions = new Subscriptions(this);
+    this.tails = new Tails(this);
   }
 
   /** The account for which its bytes and its work count; empty before it has logged in. */
   get owner(): string {
     return this.access === undefined ? '' : this.account;
+  }
+
+  get unsentBytes(): number {
+    return this.#connection.output.bytes;
   }
 
   get disconnected(): boolean {
@@ -58,7 +67,8 @@ export class Client implements RespClient {
     const { access, account } = admission(this.context.tokens, name, token);
     this.#become(access, account);
     this.state.watched.clear();
-    // Channels are of an account.
+    // Channels and what is followed are of an account.
+    this.tails.clear();
     this.subscriptions.clear();
   }
 
@@ -89,6 +99,7 @@ export class Client implements RespClient {
 
   reset(): void {
     const { since, watched } = this.state;
+    this.tails.clear();
     this.subscriptions.clear();
     watched.clear();
     Object.assign(this.state, { ...newState(since), watched });
@@ -119,12 +130,17 @@ export class Client implements RespClient {
     return () => this.#whenClosed.delete(run);
   }
 
+  whenFree(run: () => void): void {
+    this.#connection.output.whenFree(run);
+  }
+
   disconnect(): void {
     this.#connection.destroy();
   }
 
   /** The connection has closed. */
   closed(): void {
+    this.tails.clear();
     this.subscriptions.clear();
     for (const run of this.#whenClosed) run();
     this.#whenClosed.clear();

@@ -28,7 +28,7 @@ export const commandTable: ReadonlyMap<string, RespCommandSpec> = new Map(
     ...transactionCommands,
     ...lockCommands,
     ...watchCommands,
-    ...scriptCommands,
     ...pubSubCommands,
+    ...scriptCommands,
   ].map((spec) => [spec.name, spec]),
 );

@@ -130,6 +130,8 @@ export interface ScriptCall {
 export interface ScriptRunner {
   /** Returns the source of a script that this front end knows. */
   known(account: string, sha: string): string | undefined;
+  /** Remembers the source of a script that is run. */
+  add(account: string, sha: string, source: string): void;
   /** Asks the other front ends, too. */
   find(account: string, sha: string, done: (source: string | undefined) => void): void;
   /** @param done is given the error of a source that is wrong */
@@ -162,9 +164,9 @@ export interface RespContext
   readonly commands: ReadonlyMap<string, RespCommandSpec>;
   readonly clients: ReadonlySet<RespClient>;
   readonly cursors: ScanCursors;
-  readonly scripts: ScriptRunner;
   readonly channels: Channels;
   readonly keyNotifications: KeyNotifications;
+  readonly scripts: ScriptRunner;
   /** Bytes of replies that one client may leave unread. */
   readonly unreadBytesMax: number;
   readonly port: () => number;
@@ -181,6 +183,11 @@ export interface RespClient {
   readonly account: AccountId;
   readonly state: ClientState;
   readonly subscriptions: ClientSubscriptions;
+  readonly tails: ClientTails;
+  /** Bytes that wait for the client. */
+  readonly unsentBytes: number;
+  /** Calls once when the client has taken more; never if it disconnects. */
+  whenFree(run: () => void): void;
   readonly address: string;
   readonly disconnected: boolean;
   /** Logs in, or changes nothing and throws. @throws RespError */
@@ -208,6 +215,12 @@ export interface ClientSubscriptions {
   add(kind: 'byName' | 'byPattern', name: string): void;
   remove(kind: 'byName' | 'byPattern', name: string): void;
   clear(): void;
+}
+
+/** What a client follows; `Tails` implements it. */
+export interface ClientTails {
+  follow(account: AccountId, prefix: string, after: number): void;
+  end(prefix: string): boolean;
 }
 
 /** What a client has set. */

@@ -8,7 +8,7 @@
  * queue at once; but only so much of what it sends meanwhile is kept.
  */
 import type { Socket } from 'node:net';
-import { waitsForLock, type Command } from '../../protocol/operations/operations.ts';
+import { waitsForLock } from '../../protocol/operations/operations.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 import { RequestLoads } from '../../router/request-loads.ts';
 import { openAccess, requireScopes, type Access } from '../access.ts';
@@ -19,7 +19,7 @@ import { Client, type ClientConnection } from './client.ts';
 import { checkCommand, checkService, checkSize } from './checks.ts';
 import { operationOfCommand } from '../request-metrics.ts';
 import type { Plan, RespCommandSpec, RespContext, StepsPlan } from './command.ts';
-import { opsBatch } from './ops-batch.ts';
+import { opsBatch, takesLock } from './ops-batch.ts';
 import { Output } from './output.ts';
 import { PendingReply, type ReplyOrder } from './pending-reply.ts';
 import { CommandReader, ProtocolError, type RespCommand } from './reader.ts';
@@ -37,7 +37,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   readonly #context: RespContext;
   readonly #socket: Socket;
   readonly #reader: CommandReader;
-  readonly #output: Output;
+  readonly output: Output;
   #pending: PendingReply[] = [];
   #head = 0;
   /** Takes several steps, or waits; nothing is begun behind it. */
@@ -59,7 +59,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     this.#socket = socket;
     this.client = new Client(context, this, `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`);
     this.#reader = new CommandReader(readerLimits(context.limits, this.client.access));
-    this.#output = new Output({
+    this.output = new Output({
       socket,
       unread: context.unread,
       bytesMax: context.unreadBytesMax,
@@ -94,7 +94,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
 
   push(text: string): void {
     const last = this.#pending.at(-1) === this.#blocking && this.#waits ? this.#pending.at(-2) : this.#pending.at(-1);
-    if (last === undefined || last.written) this.#output.write(text);
+    if (last === undefined || last.written) this.output.write(text);
     else last.after += text;
   }
 
@@ -133,13 +133,13 @@ export class RespConnection implements ClientConnection, ReplyOrder {
       this.#pending = this.#pending.slice(this.#head);
       this.#head = 0;
     }
-    this.#output.write(text);
+    this.output.write(text);
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
     const isOver = this.#ends || (this.#inputEnded && this.#starved);
-    if (isOver && this.#head === this.#pending.length) this.#output.close();
+    if (isOver && this.#head === this.#pending.length) this.output.close();
   }
 
   #take(chunk: Buffer): void {
@@ -154,7 +154,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   }
 
   get #isHeldUp(): boolean {
-    return this.#blocking !== undefined || this.#output.lags || this.#pending.length - this.#head >= inFlightMax;
+    return this.#blocking !== undefined || this.output.lags || this.#pending.length - this.#head >= inFlightMax;
   }
 
   /** Begins what has arrived, when it is the account's turn. */
@@ -287,12 +287,8 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     if (this.#gone) return;
     this.#gone = true;
     this.#context.arriving.release(this);
-    this.#output.release();
+    this.output.release();
     for (let at = this.#head; at < this.#pending.length; at += 1) this.#pending[at]!.cancelable?.cancel();
     this.client.closed();
   }
-}
-
-function takesLock(command: Command): boolean {
-  return command.kind === 'mutex.lock' || (command.kind === 'batch' && command.lock !== undefined);
 }

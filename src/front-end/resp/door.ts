@@ -102,8 +102,8 @@ export class RespDoor {
     this.server.close();
     for (const connection of this.#connections) connection.drain();
     await closed;
-    await this.#scripts.close();
     this.#context.channels.close();
+    await this.#scripts.close();
   }
 
   closeAllConnections(): void {

@@ -2,7 +2,9 @@
 import { isFailure, type Reply } from '../../protocol/replies.ts';
 import { pageLimitMax } from '../../shared/limits.ts';
 import type { RespClient } from './command.ts';
-import { failedReplyText } from './resp-error.ts';
+import { matches } from './glob.ts';
+import { failedReplyText, refuseCommand } from './resp-error.ts';
+import { bytesOf } from './writer.ts';
 import { textOfArgument } from './value.ts';
 
 export interface KeyPage {
@@ -57,4 +59,38 @@ export function prefixText(bytes: string): string {
     if (text !== undefined) return text;
   }
   return '';
+}
+
+const patternBytesMax = 1024;
+/** Comparisons of two characters before others have a turn: at worst some milliseconds. */
+const stepsOfTurn = 1_000_000;
+
+/** @throws RespError */
+export function checkPattern(pattern: string): void {
+  if (pattern.length > patternBytesMax)
+    refuseCommand(`ERR the pattern is too long; expected at most ${patternBytesMax} bytes`);
+}
+
+/** Calls `done` with those keys that match, as bytes. What may take long is done in turns. */
+export function matching(
+  client: RespClient,
+  pattern: string,
+  keys: readonly string[],
+  done: (found: readonly string[]) => void,
+): void {
+  const found: string[] = [];
+  const go = (from: number): void => {
+    let steps = 0;
+    for (let at = from; at < keys.length; at += 1) {
+      const key = bytesOf(keys[at]!);
+      steps += pattern.length * key.length;
+      if (steps > stepsOfTurn && at > from)
+        return client.context.turns.run(client.account, () => {
+          if (!client.disconnected) go(at);
+        });
+      if (pattern === '*' || matches(pattern, key)) found.push(key);
+    }
+    done(found);
+  };
+  go(0);
 }

@@ -1,5 +1,5 @@
 import type { AccountId } from '../../protocol/ids.ts';
-import type { Batch } from '../../protocol/operations/operations.ts';
+import type { Batch, Command } from '../../protocol/operations/operations.ts';
 import { withIdempotency } from '../fingerprint.ts';
 import type { OpsPlan } from './command.ts';
 
@@ -17,4 +17,9 @@ export function opsBatch({ ops, check, guard, idempotency }: OpsPlan, account: A
     ...(guard !== undefined && guard.length > 0 && { guard }),
   };
   return withIdempotency(batch, idempotency);
+}
+
+/** Whether a success is a lease. */
+export function takesLock(command: Command): boolean {
+  return command.kind === 'mutex.lock' || (command.kind === 'batch' && command.lock !== undefined);
 }

@@ -3,7 +3,10 @@
  * waits for it counts as unread, and it has a time to go on reading. Meanwhile no further command of it is begun.
  */
 import type { Socket } from 'node:net';
+import { systemAfter } from '../../shared/clock.ts';
 import type { UnreadOwner, UnreadReplies } from '../http/sockets/unread-replies.ts';
+
+const lingerMs = 1000;
 
 export interface OutputOptions {
   readonly socket: Socket;
@@ -20,6 +23,7 @@ export class Output implements UnreadOwner {
   #text = '';
   #flushing = false;
   #lags = false;
+  #waiting: (() => void)[] = [];
   #closes = false;
 
   constructor(options: OutputOptions) {
@@ -31,6 +35,11 @@ export class Output implements UnreadOwner {
   /** The client has not read what was written. */
   get lags(): boolean {
     return this.#lags;
+  }
+
+  /** Calls once when all is written that waits now. */
+  whenFree(run: () => void): void {
+    this.#waiting.push(run);
   }
 
   /** Bytes that wait for the client. */
@@ -82,7 +91,8 @@ export class Output implements UnreadOwner {
     unread.stallEnds(socket);
     // Without its end being read, the other half would stay open.
     socket.resume();
-    socket.end();
+    // What still comes is dropped for a moment, or the kernel might reset the connection before the reply is read.
+    socket.end(() => systemAfter(lingerMs, () => socket.destroy()));
   }
 
   #lag(): void {
@@ -99,6 +109,7 @@ export class Output implements UnreadOwner {
     this.#lags = false;
     unread.release(this);
     socket.setTimeout(0);
+    for (const run of this.#waiting.splice(0)) run();
     onFree();
   }
 }

@@ -67,7 +67,7 @@ export class Subscriptions implements ClientSubscriptions, Subscriber, KeySubscr
   }
 
   clear(): void {
-    for (const kind of ['byName', 'byPattern'] as const) for (const name of [...this[kind]]) this.remove(kind, name);
+    for (const kind of ['byName', 'byPattern'] as const) for (const name of this[kind]) this.remove(kind, name);
   }
 
   message(channel: string, message: string, pattern?: string): void {

@@ -27,8 +27,14 @@ export type StringOp =
     }
   /** → 1, or 0 when there is none or the condition does not hold; with `old`: the value before or nil */
   | { readonly kind: 'delete'; readonly key: string; readonly condition?: ValueCondition; readonly old?: true }
-  /** → 1, or 0 when there is no key or `when` does not hold. A time that is over deletes the key. */
-  | { readonly kind: 'expire'; readonly key: string; readonly till: Till; readonly when?: ExpireCondition }
+  /** → 1, or 0 when there is no key or `when` or the condition does not hold. A time that is over deletes the key. */
+  | {
+      readonly kind: 'expire';
+      readonly key: string;
+      readonly till: ExpireTill;
+      readonly when?: ExpireCondition;
+      readonly condition?: ValueCondition;
+    }
   /** → 1, or 0 when there is no key or it has no time to live */
   | { readonly kind: 'persist'; readonly key: string }
   /** → the new integer. `n` is within ±(2^53−1). A JSON number stays one; what is new becomes a string. */
@@ -70,6 +76,8 @@ export interface Till {
   readonly kind: 'in' | 'at';
   readonly ms: number;
 }
+/** `later`: so many milliseconds after the end that the key has; without one, nothing is done. */
+export type ExpireTill = Till | { readonly kind: 'later'; readonly ms: number };
 /** `clear`: without a time to live; `keep`: with the one that the key has. */
 export type SetTill = { readonly kind: 'clear' | 'keep' } | Till;
 

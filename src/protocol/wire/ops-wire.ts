@@ -8,17 +8,17 @@
  *   ttl                                      key, at            getBit        key, offset
  *   set       key, value, condition, its value, till, its ms, old
  *   delete    key, condition, its value, old
- *   expire    key, till, its ms, when
+ *   expire    key, till, its ms, when, condition, its value
  *
  * Conditions, tills and `when` are indices of the lists below; what has no value has '' or 0; `at` and `old` are 0 or 1.
  */
 import { unreachable } from '../../shared/assert.ts';
 import type {
   ExpireCondition,
+  ExpireTill,
   SetCondition,
   SetTill,
   StringOp,
-  Till,
   ValueCondition,
 } from '../operations/string-op.ts';
 import type { Pieces, WireReader } from './wire-reader.ts';
@@ -47,7 +47,11 @@ const codes = {
 const kinds = Object.keys(codes) as (keyof typeof codes)[];
 
 const conditions = ['none', 'nx', 'xx', 'eq', 'ne'] as const satisfies readonly (SetCondition['kind'] | 'none')[];
-const tills = ['none', 'clear', 'keep', 'in', 'at'] as const satisfies readonly (SetTill['kind'] | 'none')[];
+const tills = ['none', 'clear', 'keep', 'in', 'at', 'later'] as const satisfies readonly (
+  | SetTill['kind']
+  | ExpireTill['kind']
+  | 'none'
+)[];
 const whens = ['none', 'nx', 'xx', 'gt', 'lt', 'xxlt'] as const satisfies readonly (ExpireCondition | 'none')[];
 
 export function putOps(wire: Pieces, ops: readonly StringOp[]): void {
@@ -83,6 +87,7 @@ function putOp(wire: Pieces, op: StringOp): void {
       return;
     case 'expire':
       wire.push(codes.expire, op.key, tills.indexOf(op.till.kind), op.till.ms, whens.indexOf(op.when ?? 'none'));
+      putCondition(wire, op.condition);
       return;
     case 'setRange':
       wire.push(codes.setRange, op.key, op.offset, op.value);
@@ -143,9 +148,10 @@ export function takeOp(wire: WireReader): StringOp {
       return { kind, key, ...(condition && { condition }), ...(wire.number() === 1 && { old: true }) };
     }
     case 'expire': {
-      const till = takeTill(wire) as Till;
+      const till = takeTill(wire) as ExpireTill;
       const when = whens[wire.number()]!;
-      return when === 'none' ? { kind, key, till } : { kind, key, till, when };
+      const condition = takeCondition(wire) as ValueCondition | undefined;
+      return { kind, key, till, ...(when !== 'none' && { when }), ...(condition && { condition }) };
     }
     case 'setRange':
       return { kind, key, offset: wire.number(), value: wire.text() };
@@ -163,7 +169,7 @@ export function takeOp(wire: WireReader): StringOp {
 function takeSet(wire: WireReader, key: string): Op<'set'> {
   const value = wire.text();
   const condition = takeCondition(wire);
-  const till = takeTill(wire);
+  const till = takeTill(wire) as SetTill | undefined;
   const old = wire.number() === 1;
   return { kind: 'set', key, value, ...(condition && { condition }), ...(till && { till }), ...(old && { old }) };
 }
@@ -175,9 +181,9 @@ function takeCondition(wire: WireReader): SetCondition | undefined {
   return kind === 'eq' || kind === 'ne' ? { kind, value } : { kind };
 }
 
-function takeTill(wire: WireReader): SetTill | undefined {
+function takeTill(wire: WireReader): SetTill | ExpireTill | undefined {
   const kind = tills[wire.number()]!;
   const ms = wire.number();
   if (kind === 'none') return undefined;
-  return kind === 'in' || kind === 'at' ? { kind, ms } : { kind };
+  return kind === 'clear' || kind === 'keep' ? { kind } : { kind, ms };
 }

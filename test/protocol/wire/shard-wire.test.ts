@@ -34,6 +34,7 @@ const members = {
   ],
   idempotency: { ids: ['i'], ttlMs: 1, mode: 'replay', fingerprint: 'f' },
   sequence: { key: 's', op: 'next', n: 1 },
+  range: { prefix: '', limit: 1, place: 0 },
   clear: { prefix: 'p/', after: 'p/a', limit: 3 },
   limit: [{ key: 'r', rateThousandths: 500, perMs: 60_000, burst: 1, cost: 0, waitMs: 0 }],
   set: [
@@ -76,6 +77,7 @@ const members = {
     ...(['nx', 'xx', 'gt', 'lt', 'xxlt'] as const).map(
       (when) => ({ kind: 'expire', key: 'a', till: { kind: 'at', ms: 2 ** 48 }, when }) as const,
     ),
+    { kind: 'expire', key: 'a', till: { kind: 'later', ms: 5 }, condition: { kind: 'eq', value: '"x"' } },
     { kind: 'persist', key: 'a' },
     { kind: 'add', key: 'a', n: -(2 ** 53 - 1) },
     { kind: 'addFloat', key: 'a', n: 1.5e-300 },

@@ -13,6 +13,7 @@ import {
   opsBody,
   resultsIn,
   type ExpireCondition,
+  type ExpireTill,
   type SetCondition,
   type SetTill,
   type StringOp,
@@ -341,6 +342,7 @@ const till = fc.oneof(
   fc.record({ kind: fc.constant('in' as const), ms }),
   fc.record({ kind: fc.constant('at' as const), ms: ms.map((value) => (value > 0 ? startOfTime + value : value)) }),
 );
+const expireTill: fc.Arbitrary<ExpireTill> = fc.oneof(till, fc.record({ kind: fc.constant('later' as const), ms }));
 const setTill: fc.Arbitrary<SetTill> = fc.oneof(
   till,
   fc.record({ kind: fc.constantFrom('clear' as const, 'keep' as const) }),
@@ -372,7 +374,10 @@ const anyOp: fc.Arbitrary<StringOp> = fc.oneof(
     { kind: fc.constant('delete' as const), key: keys, condition: valueCondition, old },
     { requiredKeys: ['kind', 'key'] },
   ),
-  fc.record({ kind: fc.constant('expire' as const), key: keys, till, when }, { requiredKeys: ['kind', 'key', 'till'] }),
+  fc.record(
+    { kind: fc.constant('expire' as const), key: keys, till: expireTill, when, condition: valueCondition },
+    { requiredKeys: ['kind', 'key', 'till'] },
+  ),
   fc.record({
     kind: fc.constant('add' as const),
     key: keys,

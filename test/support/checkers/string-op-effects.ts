@@ -38,5 +38,5 @@ function leaves(op: StringOp, result: string): boolean {
 function mayErase(op: StringOp): boolean {
   if (op.kind === 'delete') return true;
   if (op.kind !== 'set' && op.kind !== 'expire') return false;
-  return op.till !== undefined && 'ms' in op.till && (op.till.kind === 'at' || op.till.ms <= 0);
+  return op.till !== undefined && 'ms' in op.till && (op.till.kind !== 'in' || op.till.ms <= 0);
 }

@@ -56,9 +56,10 @@ function result(turn: Turn, op: StringOp): string {
       return op.old === true ? now.value.text : ':1';
     }
     case 'expire': {
-      const till = endOf(turn, op.till, now)!;
+      if (now === undefined || !meets(op.condition, now)) return ':0';
+      const till = op.till.kind === 'later' ? now.till?.plus(op.till.ms) : endOf(turn, op.till, now)!;
+      if (till === undefined) return ':0';
       if (till.lo > endMax) return '!bad_till';
-      if (now === undefined) return ':0';
       const [a, b] = [now.till?.lo ?? Infinity, till.lo];
       const may = {
         nx: a === Infinity,

@@ -10,9 +10,16 @@ type SubscriptionKind = 'byName' | 'byPattern';
 const channelBytesMax = 1024;
 const patternBytesMax = 128;
 
+/** They are no replies: CLIENT REPLY does not keep them back. */
+function told(client: RespClient, pushes: readonly string[]): Plan {
+  client.push(pushes.join(''));
+  return text('');
+}
+
 function subscribe(kind: SubscriptionKind) {
   const most = kind === 'byName' ? channelBytesMax : patternBytesMax;
-  return (args: readonly string[], { subscriptions, writer }: RespClient): Plan => {
+  return (args: readonly string[], client: RespClient): Plan => {
+    const { subscriptions, writer } = client;
     const word = kind === 'byName' ? 'subscribe' : 'psubscribe';
     if (args.some((name) => name.length > most))
       return refuseCommand(`ERR the name is too long; expected at most ${most} bytes`);
@@ -20,20 +27,21 @@ function subscribe(kind: SubscriptionKind) {
       subscriptions.add(kind, name);
       return writer.push([bulk(word), bulk(name), integer(subscriptions.count)]);
     });
-    return text(replies.join(''));
+    return told(client, replies);
   };
 }
 
 function unsubscribe(kind: SubscriptionKind) {
   const word = kind === 'byName' ? 'unsubscribe' : 'punsubscribe';
-  return (args: readonly string[], { subscriptions, writer }: RespClient): Plan => {
+  return (args: readonly string[], client: RespClient): Plan => {
+    const { subscriptions, writer } = client;
     const names = args.length > 1 ? args.slice(1) : [...subscriptions[kind]];
-    if (names.length === 0) return text(writer.push([bulk(word), writer.nil, integer(subscriptions.count)]));
+    if (names.length === 0) return told(client, [writer.push([bulk(word), writer.nil, integer(subscriptions.count)])]);
     const replies = names.map((name) => {
       subscriptions.remove(kind, name);
       return writer.push([bulk(word), bulk(name), integer(subscriptions.count)]);
     });
-    return text(replies.join(''));
+    return told(client, replies);
   };
 }
 

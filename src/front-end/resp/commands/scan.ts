@@ -4,8 +4,8 @@ import { isFailure } from '../../../protocol/replies.ts';
 import { keyBytesMax, pageLimitMax } from '../../../shared/limits.ts';
 import { integerBetween, syntaxError } from '../argument.ts';
 import { text, type RespCommandSpec, type Plan, type RespClient, type StepsPlan } from '../command.ts';
-import { literalPrefix, matches } from '../glob.ts';
-import { forEachPage, prefixText, readKeys } from '../key-pages.ts';
+import { literalPrefix } from '../glob.ts';
+import { checkPattern, forEachPage, matching, prefixText, readKeys } from '../key-pages.ts';
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
 import { array, bulk, bytesOf, errorText, integer, ok } from '../writer.ts';
 
@@ -44,6 +44,7 @@ function scanOptions(given: readonly string[]): ScanOptions {
 function scan(args: readonly string[], client: RespClient): Plan {
   if (!/^\d{1,16}$/.test(args[1]!)) return refuseCommand('ERR invalid cursor');
   const { pattern = '*', count, type } = scanOptions(args.slice(2));
+  checkPattern(pattern);
   const cursor = Number(args[1]);
   const { cursors } = client.context;
   const after = cursor === 0 ? undefined : cursors.find(client.account, cursor);
@@ -57,8 +58,7 @@ function scan(args: readonly string[], client: RespClient): Plan {
       readKeys(self, { prefix: prefixText(literal), after, limit: count }, (page) => {
         if (typeof page === 'string') return done(page);
         const next = page.after === undefined ? 0 : cursors.open(self.account, page.after);
-        const found = page.keys.map(bytesOf).filter((key) => pattern === '*' || matches(pattern, key));
-        done(array([bulk(String(next)), array(found.map(bulk))]));
+        matching(self, pattern, page.keys, (found) => done(array([bulk(String(next)), array(found.map(bulk))])));
       });
       return undefined;
     },
@@ -67,6 +67,7 @@ function scan(args: readonly string[], client: RespClient): Plan {
 
 function keys(args: readonly string[]): Plan {
   const pattern = args[1]!;
+  checkPattern(pattern);
   const literal = literalPrefix(pattern);
   if (literal.length > keyBytesMax) return text(array([]));
   return {
@@ -74,14 +75,13 @@ function keys(args: readonly string[]): Plan {
     start(client, done) {
       const found: string[] = [];
       const take = ({ keys: names }: { readonly keys: readonly string[] }, next: () => void): void => {
-        for (const name of names) {
-          const key = bytesOf(name);
-          if (matches(pattern, key)) found.push(bulk(key));
-        }
-        if (client.disconnected) return;
-        if (found.length > keysMax)
-          return done(errorText(`ERR more than ${keysMax} keys match; expected SCAN for so many`));
-        next();
+        matching(client, pattern, names, (some) => {
+          found.push(...some.map(bulk));
+          if (client.disconnected) return;
+          if (found.length > keysMax)
+            return done(errorText(`ERR more than ${keysMax} keys match; expected SCAN for so many`));
+          next();
+        });
       };
       forEachPage(client, prefixText(literal), take, (failed) => done(failed ?? array(found)));
       return undefined;

@@ -3,6 +3,7 @@ import { errorText, array, bulk, integer, ok } from '../writer.ts';
 import { integerOf, keyOf, syntaxError } from '../argument.ts';
 import type { Plan, RespClient, RespCommandSpec, ScriptCall } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
+import { knownScript } from '../scripts/known-scripts.ts';
 import { shaOf } from '../scripts/script-cache.ts';
 
 /** Bytes of the source of one script. */
@@ -20,15 +21,19 @@ function givenOf(args: readonly string[], readOnly: boolean): Given {
   return { names, keys: names.map(keyOf), args: args.slice(3 + count), readOnly };
 }
 
-function evaluate(args: readonly string[], readOnly: boolean): Plan {
+function evaluate(args: readonly string[], client: RespClient, readOnly: boolean): Plan {
   const source = checkSource(args[1]!);
   const given = givenOf(args, readOnly);
-  return steps((client, done) => client.context.scripts.run(client, { ...given, source, sha: shaOf(source) }, done));
+  const sha = shaOf(source);
+  client.context.scripts.add(client.account, sha, source);
+  return planOf({ ...given, source, sha });
 }
 
-function evaluateSha(args: readonly string[], readOnly: boolean): Plan {
+function evaluateSha(args: readonly string[], client: RespClient, readOnly: boolean): Plan {
   const sha = args[1]!.toLowerCase();
   const given = givenOf(args, readOnly);
+  const known = client.context.scripts.known(client.account, sha);
+  if (known !== undefined) return planOf({ ...given, source: known, sha });
   return steps((client, done) => {
     const { scripts } = client.context;
     scripts.find(client.account, sha, (source) => {
@@ -36,6 +41,11 @@ function evaluateSha(args: readonly string[], readOnly: boolean): Plan {
       else scripts.run(client, { ...given, source, sha }, done);
     });
   });
+}
+
+function planOf(call: ScriptCall): Plan {
+  const known = call.readOnly ? undefined : knownScript(call.sha, call.source)?.(call.keys, call.args);
+  return known ?? steps((client, done) => client.context.scripts.run(client, call, done));
 }
 
 function steps(run: (client: RespClient, done: (text: string) => void) => void): Plan {
@@ -110,7 +120,7 @@ export const scriptCommands: readonly RespCommandSpec[] = [
     scope: 'write',
     usage: 'script numkeys [key ...] [arg ...]',
     summary: 'Runs a script in Lua',
-    plan: (args) => evaluate(args, false),
+    plan: (args, client) => evaluate(args, client, false),
   },
   {
     ...base,
@@ -120,7 +130,7 @@ export const scriptCommands: readonly RespCommandSpec[] = [
     scope: 'write',
     usage: 'sha1 numkeys [key ...] [arg ...]',
     summary: 'Runs a script by its SHA-1',
-    plan: (args) => evaluateSha(args, false),
+    plan: (args, client) => evaluateSha(args, client, false),
   },
   {
     ...base,
@@ -130,7 +140,7 @@ export const scriptCommands: readonly RespCommandSpec[] = [
     scope: 'read',
     usage: 'script numkeys [key ...] [arg ...]',
     summary: 'Runs a script that only reads',
-    plan: (args) => evaluate(args, true),
+    plan: (args, client) => evaluate(args, client, true),
   },
   {
     ...base,
@@ -140,7 +150,7 @@ export const scriptCommands: readonly RespCommandSpec[] = [
     scope: 'read',
     usage: 'sha1 numkeys [key ...] [arg ...]',
     summary: 'Runs a script that only reads, by its SHA-1',
-    plan: (args) => evaluateSha(args, true),
+    plan: (args, client) => evaluateSha(args, client, true),
   },
   {
     name: 'script',

@@ -2,6 +2,7 @@
 import { integerBetween, syntaxError } from '../argument.ts';
 import { text, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
 import { matches } from '../glob.ts';
+import { checkPattern } from '../key-pages.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { array, bulk, bytesOf, integer, ok } from '../writer.ts';
 import { redisVersion } from './connection.ts';
@@ -41,6 +42,7 @@ function namesFor(filter: readonly string[], all: readonly RespCommandSpec[]): s
   const [, how, value] = filter as readonly [string, string, string];
   switch (how.toUpperCase()) {
     case 'PATTERN':
+      checkPattern(value);
       return names.filter((name) => matches(value, name, true));
     case 'ACLCAT':
       return all
@@ -124,9 +126,10 @@ function config(args: readonly string[], client: RespClient): Plan {
   const name = args[1]!.toLowerCase();
   if (name === 'resetstat' && args.length === 2) return text(ok);
   if (name !== 'get')
-    return refuseCommand(`ERR CONFIG ${args[1]!.toUpperCase()} is not possible here: edit config.yml`);
+    return refuseCommand(`ERR CONFIG ${args[1]!.toUpperCase()} failed - nothing can be set here: edit config.yml`);
   const patterns = args.slice(2);
   if (patterns.length === 0) return refuseCommand("ERR wrong number of arguments for 'config|get' command");
+  patterns.forEach(checkPattern);
   const found = Object.entries(settings).filter(([key]) => patterns.some((pattern) => matches(pattern, key, true)));
   return text(client.writer.map(found.flatMap(([key, value]) => [bulk(key), bulk(value(client))])));
 }
@@ -141,7 +144,19 @@ function functions(args: readonly string[]): Plan {
 const group = 'server';
 const plain = { group, scope: 'any', flags: ['loading', 'stale'] } as const;
 
+/** Commands that are known, so that a client learns why they are refused. */
+const refused = { group, scope: 'any', flags: ['admin', 'noscript'], arity: -1, usage: '…', alone: true } as const;
+
+function refusal(name: string, why: string): RespCommandSpec {
+  const plan = (): Plan => refuseCommand(`ERR ${name.toUpperCase()} is not possible here: ${why}`);
+  return { ...refused, name, summary: 'Refused', differs: `Always refused: ${why}.`, plan };
+}
+
 export const serverCommands: readonly RespCommandSpec[] = [
+  refusal('save', 'what is answered is on disk'),
+  refusal('shutdown', 'the server ends on SIGTERM'),
+  refusal('monitor', 'it would show what others send'),
+  refusal('debug', 'it is for the servers of Redis'),
   {
     ...plain,
     name: 'command',

@@ -71,7 +71,8 @@ function exec(_args: readonly string[], client: RespClient): Plan {
   };
 }
 
-function watch(args: readonly string[]): Plan {
+function watch(args: readonly string[], { state: { queue } }: RespClient): Plan {
+  if (queue !== undefined) return refuseCommand('ERR WATCH inside MULTI is not allowed');
   const keys = args.slice(1).map(keyOf);
   return {
     kind: 'steps',
@@ -152,8 +153,8 @@ export const transactionCommands: readonly RespCommandSpec[] = [
     scope: 'read',
     usage: 'key [key …]',
     summary: 'Lets EXEC do nothing if one of the keys changes before',
-    differs: 'Goes by versions: a key that has changed and changed back has changed, over restarts of the server too.',
-    alone: true,
+    differs: 'Goes by versions: a key that has changed and changed back has changed. Ends with the connection.',
+    immediate: true,
     plan: watch,
   },
   {

@@ -6,10 +6,11 @@ import { idempotencyTtlMsDefault, pageLimitDefault, pageLimitMax, waitMsMax } fr
 import { withIdempotency } from '../../fingerprint.ts';
 import { batchCommand, parseBatches } from '../../http/parse/batch.ts';
 import { integerBetween, keyOf, optionsOf, prefixOf } from '../argument.ts';
-import { fitsArity, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
+import { fitsArity, text, type Plan, type RespClient, type RespCommandSpec, type StepsPlan } from '../command.ts';
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
 import { textOfArgument } from '../value.ts';
-import { array, bulk, bytesOf, integer, type Writer } from '../writer.ts';
+import { writeCommit, type ChangeBody } from '../write-commit.ts';
+import { array, bulk, bytesOf, integer, ok, type Writer } from '../writer.ts';
 
 function batch(args: readonly string[], { account, context }: RespClient): Plan {
   const json = textOfArgument(args[1]!);
@@ -40,13 +41,6 @@ function once(args: readonly string[], client: RespClient): Plan {
   return { ...plan, idempotency: options };
 }
 
-interface ChangeBody {
-  readonly Key: string;
-  readonly Version: number;
-  readonly Value?: unknown;
-  readonly Expired?: true;
-}
-
 /** A key after a change: `[version, json]`; without a value: `[0, nil]`. */
 function writeState(body: string, writer: Writer): string {
   const { Version, Value } = JSON.parse(body) as ChangeBody;
@@ -72,18 +66,6 @@ function watchKey(args: readonly string[]): Plan {
   };
 }
 
-/** A commit: `[revision, [[key, version, json or nil], …]]`. */
-function writeCommit(rev: number, events: readonly ChangeBody[], writer: Writer): string {
-  const changes = events.map(({ Key, Version, Value }) =>
-    array([
-      bulk(bytesOf(Key)),
-      integer(Version),
-      Value === undefined ? writer.nil : bulk(bytesOf(JSON.stringify(Value))),
-    ]),
-  );
-  return array([integer(rev), array(changes)]);
-}
-
 interface EventsBody {
   readonly Events: readonly (ChangeBody & { readonly Rev: number })[];
   readonly Rev: number;
@@ -95,9 +77,22 @@ function writeEvents(body: string, writer: Writer): string {
   return array([integer(Rev), array([...commits].map(([rev, events]) => writeCommit(rev, events, writer)))]);
 }
 
-function tail(args: readonly string[]): Plan {
+/** Its pushes come behind the reply. */
+function follow(prefix: string, after: number): StepsPlan {
+  return {
+    kind: 'steps',
+    start(client, done) {
+      done(ok);
+      client.tails.follow(client.account, prefix, after);
+      return undefined;
+    },
+  };
+}
+
+function tail(args: readonly string[], { writer }: RespClient): Plan {
   const prefix = prefixOf(args[1]!);
   const after = revision(integerBetween(args[2]!, 0));
+  if (args.length === 3 && writer.protocol === 3) return follow(prefix, after);
   const { WAIT, COUNT } = optionsOf(args.slice(3), ['WAIT', 'COUNT']);
   const waitMs = WAIT === undefined ? 0 : integerBetween(WAIT, 0, waitMsMax);
   const limit = COUNT === undefined ? pageLimitDefault : integerBetween(COUNT, 1, pageLimitMax);
@@ -165,8 +160,19 @@ export const watchCommands: readonly RespCommandSpec[] = [
     scope: 'read',
     usage: 'prefix after [WAIT ms] [COUNT n]',
     summary:
-      'What was committed below a prefix after a revision: `[revision, [[revision, [[key, version, json], …]], …]]`; go on after the first',
+      'What was committed below a prefix after a revision: `[revision, [[revision, [[key, version, json], …]], …]]`; go on after the first. In RESP3 without options: OK, and from then on each commit as a push `dl.tail, prefix, [revision, [[key, version, json], …]]`',
     alone: true,
     plan: tail,
+  },
+  {
+    name: 'dl.untail',
+    arity: 2,
+    flags: ['readonly', 'fast'],
+    group,
+    scope: 'any',
+    usage: 'prefix',
+    summary: 'Ends a DL.TAIL that pushes: 1, or 0 if there was none',
+    alone: true,
+    plan: (args, { tails }) => text(integer(tails.end(prefixOf(args[1]!)) ? 1 : 0)),
   },
 ];

@@ -6,6 +6,7 @@
  *
  * After a script that ran too long or out of memory its state is thrown away.
  */
+/* oxlint-disable no-underscore-dangle -- so the module names what it exports */
 import { createHash } from 'node:crypto';
 import { assert } from '../../../shared/assert.ts';
 import { errorText, type Writer } from '../writer.ts';

@@ -62,7 +62,7 @@ export const outOfMemory = 4;
 
 export async function loadLua(): Promise<LuaModule> {
   const { module } = await LuaApi.initialize();
-  return module as unknown as LuaModule;
+  return module;
 }
 
 interface WasmMemory {
@@ -75,7 +75,7 @@ const pageBytes = 65_536;
 export function boundMemory(bytesMax: number): void {
   const { WebAssembly } = globalThis as unknown as { WebAssembly: { Memory: { prototype: WasmMemory } } };
   const { prototype } = WebAssembly.Memory;
-  const grow = Reflect.get(prototype, 'grow') as (this: WasmMemory, pages: number) => number;
+  const grow: WasmMemory['grow'] = Reflect.get(prototype, 'grow');
   prototype.grow = function (this: WasmMemory, pages: number): number {
     if (this.buffer.byteLength + pages * pageBytes > bytesMax) throw new RangeError('scripts use too much memory');
     return grow.call(this, pages);

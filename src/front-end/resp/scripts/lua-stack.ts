@@ -1,4 +1,5 @@
 /** The stack of one Lua state. Nothing here calls metamethods: an error outside of a protected call would end Lua. */
+/* oxlint-disable no-underscore-dangle -- so the module names what it exports */
 import { luaTypes, registry, type LuaModule } from './lua-module.ts';
 
 const slots = 16;

@@ -1,17 +1,24 @@
 /**
  * Front ends ask each other for scripts: a client may load one over one connection and run it over another, which
- * another front end serves.
+ * another front end serves. And one whose script has lost against others' claims its keys: until it has ended, the
+ * others begin no script that needs one of them.
  */
 import { BroadcastChannel } from 'node:worker_threads';
+import type { Footprint } from '../../../protocol/footprint.ts';
+import type { AccountId } from '../../../protocol/ids.ts';
 import type { After } from '../../../shared/clock.ts';
 import type { ScriptCache } from './script-cache.ts';
 
 /** A front end that is busy for longer counts as one that does not have it. */
 const answerMsMax = 1000;
+/** No script takes longer, unless its front end stands still. */
+const claimMsMax = 1000;
 
 type Message = { readonly from: number } & (
   | { readonly kind: 'find'; readonly id: number; readonly account: string; readonly sha: string }
   | { readonly kind: 'clear'; readonly id: number; readonly account: string }
+  | { readonly kind: 'claim'; readonly id: number; readonly account: AccountId; readonly names: readonly string[] }
+  | { readonly kind: 'release'; readonly id: number }
   | { readonly kind: 'answer'; readonly id: number; readonly to: number; readonly source?: string | undefined }
 );
 
@@ -28,19 +35,23 @@ export interface ScriptExchangeOptions {
   readonly frontEnds: number;
   readonly cache: ScriptCache;
   readonly after: After;
+  /** Begins no script that needs one of these names, until the function is called that it returns. */
+  readonly withhold: (account: AccountId, footprint: Footprint) => () => void;
 }
 
 export class ScriptExchange {
   readonly #options: ScriptExchangeOptions;
   readonly #channel: BroadcastChannel | undefined;
   readonly #questions = new Map<number, Question>();
+  /** What the others have claimed, by their numbers. */
+  readonly #claims = new Map<string, () => void>();
   #nextId = 0;
 
   constructor(options: ScriptExchangeOptions) {
     this.#options = options;
     if (options.frontEnds === 1) return;
     this.#channel = new BroadcastChannel(`dragonlock scripts ${options.boot}`);
-    this.#channel.onmessage = (event) => this.#receive((event as { readonly data: Message }).data);
+    this.#channel.addEventListener('message', (event) => this.#receive((event as { readonly data: Message }).data));
     (this.#channel as unknown as { unref(): void }).unref();
   }
 
@@ -52,6 +63,16 @@ export class ScriptExchange {
   /** Has the others forget the scripts of an account. */
   clear(account: string, done: () => void): void {
     this.#ask({ kind: 'clear', account }, () => done());
+  }
+
+  /** @returns a function that ends the claim */
+  claim(account: AccountId, { names }: Footprint): () => void {
+    if (this.#channel === undefined) return () => {};
+    this.#nextId += 1;
+    const id = this.#nextId;
+    const from = this.#options.index;
+    this.#send({ kind: 'claim', id, from, account, names });
+    return () => this.#send({ kind: 'release', id, from });
   }
 
   close(): void {
@@ -93,6 +114,10 @@ export class ScriptExchange {
       case 'clear':
         cache.clear(message.account);
         return this.#send({ kind: 'answer', id, from: index, to: from });
+      case 'claim':
+        return this.#withhold(`${from} ${id}`, message);
+      case 'release':
+        return this.#claims.get(`${from} ${id}`)?.();
       case 'answer': {
         const question = message.to === index ? this.#questions.get(id) : undefined;
         if (question === undefined) return;
@@ -100,6 +125,19 @@ export class ScriptExchange {
         if (message.source !== undefined || question.left === 0) this.#end(id, message.source);
       }
     }
+  }
+
+  #withhold(
+    claim: string,
+    { account, names }: { readonly account: AccountId; readonly names: readonly string[] },
+  ): void {
+    const give = this.#options.withhold(account, { names });
+    const cancelTimer = this.#options.after(claimMsMax, () => this.#claims.get(claim)?.());
+    this.#claims.set(claim, () => {
+      this.#claims.delete(claim);
+      cancelTimer();
+      give();
+    });
   }
 
   #end(id: number, source: string | undefined): void {

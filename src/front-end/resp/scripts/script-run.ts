@@ -9,6 +9,7 @@ import type { ScriptRequest, ScriptResult } from './script-messages.ts';
 
 /** What a script needs to know of a command. */
 export interface ScriptCommand {
+  readonly group: string;
   readonly arity: number;
   readonly flags: readonly string[];
   readonly plan: (args: readonly string[], client: RespClient) => Plan;
@@ -45,7 +46,7 @@ export class ScriptRun {
     const { arity, flags } = spec;
     if (arity >= 0 ? args.length !== arity : args.length < -arity)
       return errorText('ERR Wrong number of args calling Redis command from script');
-    if (flags.includes('noscript')) return errorText(notAllowed);
+    if (flags.includes('noscript') || !(groups.has(spec.group) || others.has(name))) return errorText(notAllowed);
     if (this.#request.readOnly && flags.includes('write'))
       return errorText('ERR Write commands are not allowed from read-only scripts.');
     try {
@@ -75,10 +76,15 @@ export class ScriptRun {
   }
 }
 
+/** Commands that work on the copy of keys. */
+const groups: ReadonlySet<string> = new Set(['string', 'generic']);
+const others: ReadonlySet<string> = new Set(['ping', 'echo', 'time']);
+
 const notAllowed = 'ERR This Redis command is not allowed from script';
 
 /** What plans of commands that only read and write keys ask of a client. */
 function clientOf({ account, now }: ScriptRequest, limits: Limits): RespClient {
   const context = { limits, serverTime: () => now };
-  return { account, writer: writers[2], context, disconnected: false } as unknown as RespClient;
+  const subscriptions = { count: 0 };
+  return { account, writer: writers[2], context, subscriptions, disconnected: false } as unknown as RespClient;
 }

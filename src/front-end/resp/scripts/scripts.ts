@@ -5,9 +5,11 @@
  *     ▲                                                        │ another has changed a key
  *     └────────────── at most `attemptsMax` times ─────────────┘
  *
- * Scripts of this front end that share a key run one after the other, so that they do not undo each other's work; only
- * other front ends and other commands come in between. The memory of a run, with what it has read, counts as arriving.
+ * Scripts of this front end that share a key run one after the other, so that they do not undo each other's work. One that
+ * has lost `lossesMax` times claims its keys: then those of other front ends let it pass, and only other commands come in
+ * between. The memory of a run, with what it has read, counts as arriving.
  */
+import type { AccountId } from '../../../protocol/ids.ts';
 import { FootprintQueue, type WaitingCommand } from '../../../protocol/footprint-queue.ts';
 import { FootprintSet, nameOf } from '../../../protocol/footprint.ts';
 import { integerIn, resultNil, resultsIn, type StringOp } from '../../../protocol/operations/string-op.ts';
@@ -22,12 +24,13 @@ import type { ScriptKey } from './script-messages.ts';
 import { ScriptQueue, type ScriptQueueOptions } from './script-queue.ts';
 
 const attemptsMax = 16;
+const lossesMax = 2;
 const opsOfKey = 3;
 /** Bytes of the values that one script reads. */
 const readBytesMax = 4 * 1024 * 1024;
 const emptyRunBytes = 4096;
 
-export type ScriptsOptions = ScriptQueueOptions & Omit<ScriptExchangeOptions, 'cache'>;
+export type ScriptsOptions = ScriptQueueOptions & Omit<ScriptExchangeOptions, 'cache' | 'withhold'>;
 
 interface Run extends WaitingCommand {
   readonly client: RespClient;
@@ -37,6 +40,8 @@ interface Run extends WaitingCommand {
   attempts: number;
   /** It is among those under way. */
   begun: boolean;
+  /** Ends its claim. */
+  unclaim: (() => void) | undefined;
   ended: boolean;
   giveUp(): void;
 }
@@ -50,11 +55,25 @@ export class Scripts implements ScriptRunner {
 
   constructor(options: ScriptsOptions) {
     this.#queue = new ScriptQueue(options);
-    this.#exchange = new ScriptExchange({ ...options, cache: this.#cache });
+    this.#exchange = new ScriptExchange({
+      ...options,
+      cache: this.#cache,
+      withhold: (account, footprint) => {
+        this.#underWay.add(footprint);
+        return () => {
+          this.#underWay.remove(footprint);
+          this.#release(account);
+        };
+      },
+    });
   }
 
   known(account: string, sha: string): string | undefined {
     return this.#cache.get(account, sha);
+  }
+
+  add(account: string, sha: string, source: string): void {
+    this.#cache.add(account, sha, source);
   }
 
   find(account: string, sha: string, done: (source: string | undefined) => void): void {
@@ -87,7 +106,6 @@ export class Scripts implements ScriptRunner {
     const most = Math.floor(context.limits.batch_operations_max / opsOfKey);
     if (names.length > most)
       return done(errorText(`ERR a script has at most ${most} keys (limits.batch_operations_max)`));
-    this.#cache.add(account, call.sha, call.source);
     const run: Run = {
       account,
       footprint: { names: names.map((key) => nameOf(account, key)) },
@@ -97,6 +115,7 @@ export class Scripts implements ScriptRunner {
       done,
       attempts: 0,
       begun: false,
+      unclaim: undefined,
       ended: false,
       giveUp: () => this.#end(run, errorText('TRYAGAIN scripts hold too many bytes (limits.arriving_bytes_max)')),
     };
@@ -129,6 +148,7 @@ export class Scripts implements ScriptRunner {
     run.attempts += 1;
     if (run.attempts > attemptsMax)
       return this.#end(run, errorText('BUSY the keys of the script change all the time; try again'));
+    if (run.attempts > lossesMax) run.unclaim ??= this.#exchange.claim(run.account, run.footprint);
     if (run.keys.length === 0) return this.#perform(run, []);
     const ops = run.keys.flatMap((key): StringOp[] => [
       { kind: 'get', key },
@@ -177,17 +197,18 @@ export class Scripts implements ScriptRunner {
     run.ended = true;
     run.client.context.arriving.release(run);
     if (run.begun) this.#underWay.remove(run.footprint);
+    run.unclaim?.();
     run.done(text);
-    this.#release(run);
+    this.#release(run.account);
   }
 
-  #release({ account }: Run): void {
+  #release(account: AccountId): void {
     const more = this.#waiting.release(
       account,
       (footprint) => this.#underWay.conflicts(footprint),
       (run) => (run.ended ? undefined : this.#begin(run)),
     );
-    if (more) setImmediate(() => this.#release({ account } as Run));
+    if (more) setImmediate(() => this.#release(account));
   }
 }
 

@@ -6,7 +6,7 @@ import type { Entry } from '../../../protocol/entries.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { LockInspect, LockList, LockOperation } from '../../../protocol/operations/lock.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
-import type { Page } from '../../../protocol/page.ts';
+import type { Page } from '../../../protocol/page-rows.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { isLost } from '../../../protocol/restored.ts';
 import { failureReply, type Grant } from '../../../protocol/replies.ts';

@@ -179,11 +179,14 @@ function endsAt({ now }: Evaluation, { kind, ms }: Till): number {
 }
 
 function expire(evaluation: Evaluation, op: Op<'expire'>, current: Current | undefined): StringOpResult {
-  const till = endsAt(evaluation, op.till);
+  const { key, till: ends, when, condition } = op;
+  if (current === undefined || (condition !== undefined && !holds(evaluation, condition, current))) return no;
+  if (ends.kind === 'later' && current.till === 0) return no;
+  const till = ends.kind === 'later' ? Math.max(1, current.till + ends.ms) : endsAt(evaluation, ends);
   if (till > tillMsMax) return errorOf('bad_till');
-  if (current === undefined || (op.when !== undefined && !mayEnd(op.when, current.till, till))) return no;
-  if (till > evaluation.now) return put(evaluation, op.key, { value: current.value, till }) ?? yes;
-  erase(evaluation, op.key);
+  if (when !== undefined && !mayEnd(when, current.till, till)) return no;
+  if (till > evaluation.now) return put(evaluation, key, { value: current.value, till }) ?? yes;
+  erase(evaluation, key);
   return yes;
 }
 
