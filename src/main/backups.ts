@@ -18,6 +18,7 @@ export class OlderThanBackup extends Error {
 const restartMs = 5000;
 /** A storage that does not answer must not keep a server from starting. */
 const lookMsMax = 3000;
+const stopMsMax = 10_000;
 
 export class Backups {
   readonly #data: BackupThreadData;
@@ -25,6 +26,7 @@ export class Backups {
   #worker: Worker;
   #looked = Promise.withResolvers<string | undefined>();
   #stopping = false;
+  #isRunning = false;
 
   constructor(data: BackupThreadData, log: JournalLog) {
     this.#data = data;
@@ -51,9 +53,14 @@ export class Backups {
   /** Ships what is durable, for a few seconds at most. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    // It has failed, and was not started again yet.
+    if (!this.#isRunning) return;
     const exited = once(this.#worker, 'exit');
     this.#worker.postMessage({ kind: 'stop' } satisfies BackupFromMain);
+    // A storage that does not answer must not keep a server from stopping either.
+    const cancel = startTimer(stopMsMax, () => void this.#worker.terminate());
     await exited;
+    cancel();
   }
 
   #start(): Worker {
@@ -65,7 +72,9 @@ export class Backups {
     worker.on('error', (error) => {
       this.#log('error', 'The backup thread has failed; it is started again, and the server goes on', { err: error });
     });
+    this.#isRunning = true;
     worker.on('exit', () => {
+      this.#isRunning = false;
       if (this.#stopping) return;
       this.#looked.resolve(undefined);
       new BackupCells(this.#data.cells).add('restarts', 1);
