@@ -95,6 +95,23 @@ test('held writes: while checkpoints are behind, large writes wait, and nobody e
   ]);
 });
 
+test('held writes: what a door for Redis clients writes waits too', () => {
+  const shard = new ShardUnderTest();
+  shard.pressure = 'large';
+  const write = (value: string): Batch => ({
+    ...batch({}),
+    format: 'ops',
+    ops: [{ kind: 'append', key: 'k', value: JSON.stringify(value) }],
+  });
+  shard.send(bulk, write(large));
+  const small = shard.send(calm, write('small'));
+  shard.turn();
+  assert.deepEqual(
+    shard.answered.map(([id]) => id),
+    [small],
+  );
+});
+
 test('held writes: without any memory left all wait that add to the store; reads, unlocks and deletes do not', () => {
   const shard = new ShardUnderTest();
   const taken = shard.send(calm, lock('l', { owner: 'o' }));
