@@ -98,13 +98,8 @@ test('held writes: while checkpoints are behind, large writes wait, and nobody e
 test('held writes: what a door for Redis clients writes waits too', () => {
   const shard = new ShardUnderTest();
   shard.pressure = 'large';
-  const write = (value: string): Batch => ({
-    ...batch({}),
-    format: 'ops',
-    ops: [{ kind: 'append', key: 'k', value: JSON.stringify(value) }],
-  });
-  shard.send(bulk, write(large));
-  const small = shard.send(calm, write('small'));
+  shard.send(bulk, append(large));
+  const small = shard.send(calm, append('small'));
   shard.turn();
   assert.deepEqual(
     shard.answered.map(([id]) => id),
@@ -187,3 +182,7 @@ test('held writes: when the server goes down, nothing waits', () => {
     [held],
   );
 });
+
+function append(value: string): Batch {
+  return { ...batch({}), format: 'ops', ops: [{ kind: 'append', key: 'k', value: JSON.stringify(value) }] };
+}
