@@ -21,6 +21,7 @@ const smallMax = 1024;
 /** What waits is looked at this often, and less often where many accounts wait. */
 const lookMs = 5;
 const lanesPerMs = 200;
+const none: readonly never[] = [];
 
 export interface Waiting {
   readonly message: CoreMessage | Extract<ToShard, { kind: 'stats' }>;
@@ -74,9 +75,9 @@ function batchOf(message: Waiting['message']): Batch | undefined {
   return message.kind === 'request' && message.command.kind === 'batch' ? message.command : undefined;
 }
 
-function writesMuch({ set }: Batch): boolean {
-  if (set === undefined) return false;
+function writesMuch({ set = none, ops = none }: Batch): boolean {
   let chars = 0;
   for (const { value } of set) if (value !== undefined) chars += value.length;
+  for (const op of ops) if ('value' in op) chars += op.value.length;
   return chars > smallMax;
 }

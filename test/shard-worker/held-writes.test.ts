@@ -95,6 +95,18 @@ test('held writes: while checkpoints are behind, large writes wait, and nobody e
   ]);
 });
 
+test('held writes: what a door for Redis clients writes waits too', () => {
+  const shard = new ShardUnderTest();
+  shard.pressure = 'large';
+  shard.send(bulk, append(large));
+  const small = shard.send(calm, append('small'));
+  shard.turn();
+  assert.deepEqual(
+    shard.answered.map(([id]) => id),
+    [small],
+  );
+});
+
 test('held writes: without any memory left all wait that add to the store; reads, unlocks and deletes do not', () => {
   const shard = new ShardUnderTest();
   const taken = shard.send(calm, lock('l', { owner: 'o' }));
@@ -170,3 +182,7 @@ test('held writes: when the server goes down, nothing waits', () => {
     [held],
   );
 });
+
+function append(value: string): Batch {
+  return { ...batch({}), format: 'ops', ops: [{ kind: 'append', key: 'k', value: JSON.stringify(value) }] };
+}
