@@ -112,6 +112,7 @@ const nounOf = {
   set: 'kv',
   ops: 'string-op',
   clear: 'kv',
+  range: 'kv',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
 
 /** The method of the client, and the subcommand, that make each call. */
@@ -162,7 +163,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     );
   }
   const declared = fs.readdirSync(path.join(root, 'src/protocol/operations')).map((file) => file.replace('.ts', ''));
-  const helpers = new Set(['operations', 'section', 'command', 'call', 'fields']);
+  const helpers = new Set(['kv-pages', 'operations', 'section', 'command', 'call', 'fields']);
   assert.deepEqual(declared.filter((file) => !helpers.has(file)).toSorted(), Object.keys(nouns).toSorted());
 });
 

@@ -18,7 +18,17 @@ const source = new Map(tracked.filter((file) => /^src\/.*\.ts$/.test(file)).map(
 const documents = tracked.filter((file) => file.endsWith('.md'));
 
 /** From the ground up: a folder imports those in front of it, and itself. */
-const levels = ['shared', 'protocol', 'journal', 'storage', 'shard-worker', 'router', 'front-end', 'main'] as const;
+const levels = [
+  'shared',
+  'protocol',
+  'journal',
+  'storage',
+  'shard-worker',
+  'backup',
+  'router',
+  'front-end',
+  'main',
+] as const;
 /** These run elsewhere. Of the server they know what crosses the wire, and the limits that they would meet. */
 const outside: Readonly<Record<string, RegExp>> = {
   client: /^src\/(client|shared)\/|^src\/protocol\/errors\.ts$/,
@@ -73,7 +83,14 @@ test('a subfolder imports only subfolders below it', () => {
 
 test("the journal's files are known to the journal and to those who put the server together", () => {
   // Everybody else takes a `Journal` or a `JournalSource`: the log may be somewhere else one day.
-  const composing = new Exceptions(['src/front-end/front-end.ts', 'src/shard-worker/shard-thread.ts']);
+  const composing = new Exceptions([
+    'src/front-end/front-end.ts',
+    'src/shard-worker/shard-thread.ts',
+    'src/backup/backup-thread.ts',
+    // A backup holds frames as the journal has them, and a restore makes a journal.
+    'src/backup/format/shipped-frames.ts',
+    'src/backup/restore/restore.ts',
+  ]);
   for (const [file, text] of source) {
     if (/^src\/(journal|main)\//.test(file)) continue;
     for (const { target } of importsOf(file, text)) {
@@ -150,6 +167,8 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
   assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, [
     'src/main/data-directory/open-data-directory.ts',
     'src/main/server.ts',
+    'src/backup/backup-thread.ts',
+    'src/main/backup/backup-commands.ts',
   ]);
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;
@@ -161,7 +180,7 @@ test('files are touched in few places', () => {
   assertOnlyIn(/(from |getBuiltinModule\()'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
     // The id of its thread.
-    'src/front-end/http/parse/body-thread.ts',
+    'src/shared/thread-priority.ts',
     'src/shared/reserved-disk.ts',
     'src/shared/raw-output.ts',
     'src/storage/lmdb/lmdb-store.ts',
@@ -173,6 +192,14 @@ test('files are touched in few places', () => {
     'src/main/socket-holder.ts',
     'src/main/data-directory/salvage.ts',
     'src/cli/files.ts',
+    // A repository may be a directory; a restored data directory has marks; scratch directories, secrets.
+    'src/backup/storage/file-storage.ts',
+    'src/backup/storage/s3-credentials.ts',
+    'src/backup/restore/restore-marks.ts',
+    'src/main/backup/backup-commands.ts',
+    'src/main/backup/open-repository.ts',
+    // The id of its thread, and sizes of segments.
+    'src/backup/backup-thread.ts',
   ]);
 });
 

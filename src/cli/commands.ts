@@ -2,6 +2,7 @@
  * The command line as a table: parsing, help and completion are derived from it, and each command loads its own file
  * only when it runs, so that a short call starts fast.
  */
+import { backupCommands } from './backup-commands.ts';
 import type { CommandSpec, OptionSpec } from './command-spec.ts';
 import { dataCommands } from './data-commands.ts';
 
@@ -112,5 +113,5 @@ const others: readonly CommandSpec[] = [
 export const program: CommandSpec = {
   name: 'dragonlock',
   about: 'Locks, keys, counters, sequences and batches of a Dragon Lock server.',
-  commands: [lock, locks, ...dataCommands, ...others],
+  commands: [lock, locks, ...dataCommands, ...backupCommands, ...others],
 };

@@ -10,6 +10,8 @@ export const exitCodes = {
   /** The result is negative: there is no such key, a condition does not hold. */
   negative: 1,
   usage: 64,
+  /** A backup is damaged. */
+  damaged: 65,
   unavailable: 69,
   internal: 70,
   /** Nobody knows whether it happened: no reply came, or it could not be printed. */
@@ -71,6 +73,19 @@ export class OutputError extends Error {
   constructor(cause: NodeJS.ErrnoException) {
     super(`Cannot write to stdout: ${cause.message}`, { cause });
     this.brokenPipe = cause.code === 'EPIPE';
+  }
+}
+
+/** A command about backups failed; the exit code says how. */
+export class BackupCommandError extends Error {
+  override readonly name = 'BackupCommandError';
+  readonly code: string;
+  readonly exitCode: number;
+
+  constructor(code: string, exitCode: number, message: string) {
+    super(message);
+    this.code = code;
+    this.exitCode = exitCode;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Runs one command line. Every error ends here, as one line on stderr and its exit code. */
 import { DragonLockError } from '../client/errors.ts';
-import { exitCodeOf, exitCodes, NegativeResult, OutputError, UsageError } from './exit-codes.ts';
+import { BackupCommandError, exitCodeOf, exitCodes, NegativeResult, OutputError, UsageError } from './exit-codes.ts';
 import { Invocation } from './invocation.ts';
 import { takeLaunch } from './launch.ts';
 import { parseArguments, requireArguments, type ParsedCommand } from './parse-arguments.ts';
@@ -67,6 +67,10 @@ function report(error: unknown, { terminal, json }: Invocation): number {
   if (error instanceof UsageError) {
     print('usage', error.message);
     return exitCodes.usage;
+  }
+  if (error instanceof BackupCommandError) {
+    print(error.code, error.message);
+    return error.exitCode;
   }
   if (error instanceof NegativeResult) {
     print('refused', error.message);

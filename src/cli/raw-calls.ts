@@ -7,6 +7,8 @@ import { withUsageErrors } from './invocation.ts';
 export interface RawCalls {
   /** Sends a body to `POST /db/:acc`. @returns the body of the reply */
   call(batch: Pick<Call, 'retry' | 'idempotencyKey' | 'waitMs' | 'body'>): Promise<unknown>;
+  /** Sends a request without a body once. @throws TransportError */
+  send(method: 'GET' | 'POST', path: string): Promise<WireReply>;
   /** Sends a GET once. @throws TransportError */
   get(path: string): Promise<WireReply>;
   close(): Promise<void>;
@@ -29,6 +31,7 @@ export async function rawCalls(options: DragonLockOptions): Promise<RawCalls> {
       const { Status: _, ...reply } = body;
       return '0' in reply ? Object.values(reply) : reply;
     },
+    send: (method, path) => transport.send({ method, path, timeoutMs: settings.timeoutMs, waits: false }),
     get: (path) => transport.send({ method: 'GET', path, timeoutMs: settings.timeoutMs, waits: false }),
     close: () => sender.close(),
   };

@@ -6,11 +6,17 @@ interface WireResult {
   readonly Rev: number;
   readonly Limit?: readonly { Key: string; Left: number; ResetMs: number; WaitMs?: number }[];
   readonly Atomic?: readonly { Key: string; Value: number; Old: number; TillMs?: number }[];
-  readonly KV?: readonly WireEntry[];
+  readonly KV?: readonly (WireEntry | WireRange)[];
   readonly KVSet?: readonly { Key: string; Version: number; Deleted?: boolean; Old?: Omit<WireEntry, 'Key'> }[];
   readonly Lock?: number;
   readonly TillMs?: number;
   readonly Recover?: { Lock: number; Meta?: unknown; Why: 'expired' | 'forced' };
+}
+
+interface WireRange {
+  readonly Prefix: string;
+  readonly KV: readonly WireEntry[];
+  readonly After?: string;
 }
 
 export interface WireEntry {
@@ -31,7 +37,8 @@ export function fromWire(body: object): BatchResult {
       old: Old,
       ...(till !== undefined && { till }),
     })),
-    get: KV.map(entryOf),
+    get: KV.flatMap((item) => ('Prefix' in item ? [] : [entryOf(item)])),
+    ...rangeIn(KV),
     set: KVSet.map(({ Key, Version, Deleted, Old }) => ({
       key: Key,
       version: Version,
@@ -40,6 +47,14 @@ export function fromWire(body: object): BatchResult {
     })),
     ...(Lock !== undefined && { lock: grantOf(Lock, TillMs!, Recover) }),
   };
+}
+
+function rangeIn(rows: readonly (WireEntry | WireRange)[]): Pick<BatchResult, 'range'> {
+  const found = rows.find((item) => 'Prefix' in item);
+  if (found === undefined) return {};
+  const { KV, After } = found;
+  const entries = KV.map((row) => entryOf(row)!);
+  return { range: After === undefined ? { entries } : { entries, after: After } };
 }
 
 function grantOf(fence: number, till: number, recover: WireResult['Recover']): Grant {

@@ -8,6 +8,7 @@ import type {
   Batch,
   BatchIdempotency,
   BatchLock,
+  BatchRange,
   CheckOperation,
   Guard,
   LimitOperation,
@@ -26,6 +27,7 @@ export const batchNames: NamesOf<Batch> = {
   limit: true,
   atomic: true,
   get: true,
+  range: true,
   set: true,
   lock: true,
   unlock: true,
@@ -34,6 +36,7 @@ export const batchNames: NamesOf<Batch> = {
 const guardNames: NamesOf<Guard> = { id: true, fence: true };
 const checkNames = { key: true, counter: true, version: true, exists: true, equals: true } as const;
 const limitNames: NamesOf<LimitOperation> = { key: true, rate: true, per: true, burst: true, cost: true, wait: true };
+const rangeNames: NamesOf<BatchRange> = { prefix: true, after: true, limit: true };
 const addNames = { key: true, add: true, floor: true, ceil: true, ttl: true } as const;
 const maxNames = { key: true, max: true, ttl: true } as const;
 const minNames = { key: true, min: true, ttl: true } as const;
@@ -48,14 +51,16 @@ const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode
 /** @throws InvalidError, before anything is sent */
 export function toWire(batch: Batch): WireBatch {
   checkOptions(batch, batchNames);
-  const { guard, check, limit, atomic, get, set, lock, unlock, idempotency } = batch;
+  const { guard, check, limit, atomic, get, range, set, lock, unlock, idempotency } = batch;
   for (const [name, list] of Object.entries({ guard, check, limit, atomic, get, set })) checkList(list, name);
   const wire: WireBatch = {};
   if (guard?.length) wire['Guard'] = guard.map(guardToWire);
   if (check?.length) wire['Check'] = check.map(checkToWire);
   if (limit?.length) wire['Limit'] = limit.map((operation, i) => limitToWire(operation, i, lock !== undefined));
   if (atomic?.length) wire['Atomic'] = atomic.map(atomicToWire);
-  if (get?.length) wire['KVGet'] = get.map((key, i) => anId(key, `get[${i}]`));
+  const keys = (get ?? []).map((key, i) => anId(key, `get[${i}]`));
+  if (range !== undefined) wire['KVGet'] = [...keys, rangeToWire(range)];
+  else if (keys.length > 0) wire['KVGet'] = keys;
   if (set?.length) wire['KVSet'] = set.map(setToWire);
   if (lock !== undefined) addLock(wire, lock);
   if (unlock !== undefined) {
@@ -96,6 +101,17 @@ function checkToWire(check: CheckOperation, i: number): object {
   if (equals !== undefined) checkJson(equals, `${place}.equals`);
   const Version = integerIf(version as number | undefined, `${place}.version`, 0);
   return { Key: anId(key as string, `${place}.key`), Version, Exists: exists, Equals: equals };
+}
+
+function rangeToWire(range: BatchRange): object {
+  checkOptions(range, rangeNames, 'range');
+  const { prefix, after, limit } = range;
+  if (typeof prefix !== 'string') throw invalid(`range.prefix: expected a string, got ${gotText(prefix)}`);
+  return {
+    Prefix: prefix,
+    After: after === undefined ? undefined : anId(after, 'range.after'),
+    Limit: integerIf(limit, 'range.limit', 1),
+  };
 }
 
 function limitToWire(operation: LimitOperation, i: number, hasLock: boolean): object {

@@ -16,6 +16,8 @@ export interface Batch {
   readonly atomic?: readonly AtomicOperation[] | undefined;
   /** Keys to read. The values are those from before this batch's `set`. */
   readonly get?: readonly string[] | undefined;
+  /** A page of the keys under a prefix to read, at the same moment as `get`. */
+  readonly range?: BatchRange | undefined;
   /** Keys to write, and to delete. */
   readonly set?: readonly SetOperation[] | undefined;
   /** Take this lock first. Nothing renews it, unlike a lock of `client.lock`. */
@@ -31,6 +33,16 @@ export interface Batch {
     | undefined;
   /** Ids of the caller that make a repeated batch happen once. */
   readonly idempotency?: BatchIdempotency | undefined;
+}
+
+/** A page of keys that a batch reads. */
+export interface BatchRange {
+  /** What the keys begin with; empty: every key. */
+  readonly prefix: string;
+  /** Only keys after this one: `after` of the previous page. */
+  readonly after?: string | undefined;
+  /** Entries of the page. Default 100, at most 1000. */
+  readonly limit?: number | undefined;
 }
 
 /** A lock that must be held. A `Lock` of this client is one, too. */
@@ -199,6 +211,8 @@ export interface BatchResult {
   readonly atomic: readonly CounterResult[];
   /** In the order of `get`; undefined: there is no such key. */
   readonly get: readonly (Entry | undefined)[];
+  /** The page that was asked for; with `after`, there may be more behind it. */
+  readonly range?: { readonly entries: readonly Entry[]; readonly after?: string };
   /** In the order of `set`. */
   readonly set: readonly SetResult[];
   /** The lock that the batch has taken or extended. */
@@ -270,24 +284,3 @@ export interface Recover {
   /** Its lease ran out, or was ended by force. */
   readonly why: 'expired' | 'forced';
 }
-
-/** Names everything that the batch reads or writes. Calls of one client that share a name keep their order. */
-export function namesIn(batch: Batch): string[] {
-  const names: string[] = [];
-  for (const { id } of batch.guard ?? []) names.push(lockName(id));
-  for (const check of batch.check ?? []) names.push('key' in check ? keyName(check.key) : counterName(check.counter));
-  for (const { key } of batch.limit ?? []) names.push(limitName(key));
-  for (const { key } of batch.atomic ?? []) names.push(counterName(key));
-  for (const key of batch.get ?? []) names.push(keyName(key));
-  for (const { key } of batch.set ?? []) names.push(keyName(key));
-  if (batch.lock !== undefined) names.push(lockName(batch.lock.id));
-  if (batch.unlock !== undefined) names.push(lockName(batch.unlock.id));
-  return names;
-}
-
-export const keyName = (key: string): string => `k${key}`;
-export const counterName = (key: string): string => `c${key}`;
-export const limitName = (key: string): string => `g${key}`;
-export const sequenceName = (key: string): string => `s${key}`;
-export const lockName = (id: string): string => `l${id}`;
-export const mutexName = (id: string): string => `m${id}`;

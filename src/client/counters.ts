@@ -1,6 +1,7 @@
 /** Counters: integers within ±(2^53−1). A counter that does not exist counts as 0. */
 import { showCallers } from './caller.ts';
-import { counterName, type AtomicOperation } from './batch.ts';
+import { counterName } from './call-names.ts';
+import type { AtomicOperation } from './batch.ts';
 import { anId, type Duration } from './checks.ts';
 import { NotFoundError } from './errors.ts';
 import { checkListArguments, type PageOptions } from './kv.ts';

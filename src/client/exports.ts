@@ -8,6 +8,7 @@ export type {
   Batch,
   BatchIdempotency,
   BatchLock,
+  BatchRange,
   BatchResult,
   CheckOperation,
   CounterResult,

@@ -1,5 +1,5 @@
 /** Requests for durable locks and for mutexes in memory: the same steps, with different calls of the HTTP API. */
-import { lockName, mutexName } from './batch.ts';
+import { lockName, mutexName } from './call-names.ts';
 import { invalid } from './checks.ts';
 import type { Call } from './pending-call.ts';
 import { pathOf } from './paths.ts';

@@ -1,6 +1,6 @@
 /** Inspects and forces locks. `client.lock` takes one. */
 import { showCallers } from './caller.ts';
-import { lockName } from './batch.ts';
+import { lockName } from './call-names.ts';
 import { anId, anInteger } from './checks.ts';
 import { LockLostError } from './errors.ts';
 import { leavable } from './leavable.ts';

@@ -1,6 +1,6 @@
 /** Sequences: numbers from 1, without gaps. */
 import { showCallers } from './caller.ts';
-import { sequenceName } from './batch.ts';
+import { sequenceName } from './call-names.ts';
 import { anId, anInteger } from './checks.ts';
 import { NotFoundError } from './errors.ts';
 import { pathOf } from './paths.ts';

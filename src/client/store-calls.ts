@@ -1,7 +1,8 @@
 /** Sends the calls that do not wait through the call queue: batches as batches, the rest as REST calls. */
 import { ttlMsMax } from '../shared/limits.ts';
 import { fromWire, heldMsIn } from './batch-from-wire.ts';
-import { namesIn, type Batch, type BatchResult } from './batch.ts';
+import { namesIn } from './call-names.ts';
+import type { Batch, BatchResult } from './batch.ts';
 import { toWire } from './batch-to-wire.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call, Retry } from './pending-call.ts';
@@ -96,7 +97,8 @@ export class StoreCalls {
   }
 
   #run(call: Call, batch: Batch, text: string): Promise<Answer> {
-    const reads = batch.get?.length ?? 0;
+    // A page is as good as several values.
+    const reads = (batch.get?.length ?? 0) + (batch.range === undefined ? 0 : 2);
     const names = namesIn(batch);
     if (call.waitMs) return this.#sender.call(call);
     // Several values may exceed the share of one batch in the reply to an array.

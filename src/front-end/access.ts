@@ -4,7 +4,7 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import { operationsOf, sectionNames, sections, specOf, type Command } from '../protocol/operations/operations.ts';
-import type { Scope, TokenConfig } from './config-schema.ts';
+import { scopes, type Scope, type TokenConfig } from './config-schema.ts';
 import { refuse } from '../protocol/refusal.ts';
 
 /** What one token may do, and whose it is. */
@@ -16,7 +16,7 @@ export interface Access {
 }
 
 /** Without configured tokens (on a loopback address only) every client may do everything. */
-export const openAccess: Access = { name: '', accounts: '*', scopes: new Set(['read', 'write', 'force', 'admin']) };
+export const openAccess: Access = { name: '', accounts: '*', scopes: new Set(scopes) };
 
 interface KnownToken {
   readonly digest: Buffer;

@@ -3,12 +3,14 @@
  * checked, and with tokens only as hashes.
  */
 import { Type, type Static } from 'typebox';
+import { backupDefaults, type BackupSettings } from '../backup/backup-settings.ts';
+import { backupSchema } from './backup-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
 
-export const scopes = ['read', 'write', 'force', 'admin'] as const;
+export const scopes = ['read', 'write', 'force', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -143,6 +145,7 @@ export const configSchema = Type.Object(
       Type.Object(
         {
           threads: threadsUpTo(64),
+          fast_lane: Type.Optional(Type.Boolean({ expected: 'true or false' })),
           hosts: Type.Optional(
             Type.Array(
               Type.String({
@@ -182,6 +185,7 @@ export const configSchema = Type.Object(
         section,
       ),
     ),
+    backup: Type.Optional(backupSchema),
     log: Type.Optional(
       Type.Object(
         { level: Type.Optional(Type.Enum(logLevels, { expected: `one of ${logLevels.join(', ')}` })) },
@@ -225,6 +229,8 @@ export interface Config {
   readonly tokens: readonly TokenConfig[];
   readonly http: {
     readonly threads: number;
+    /** Plain requests pass Node's HTTP server by. */
+    readonly fast_lane: boolean;
     /** Names under which a server without tokens is served, besides loopback addresses. */
     readonly hosts: readonly string[];
     readonly header_timeout_ms: number;
@@ -241,6 +247,7 @@ export interface Config {
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
+  readonly backup: BackupSettings;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -252,6 +259,7 @@ export const configDefaults = {
   tokens: [],
   http: {
     threads: 'auto',
+    fast_lane: true,
     hosts: [],
     header_timeout_ms: 10_000,
     request_timeout_ms: 60_000,
@@ -262,5 +270,6 @@ export const configDefaults = {
   limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
+  backup: backupDefaults,
   log: { level: 'info' },
 } as const satisfies Required<ConfigFile>;

@@ -7,7 +7,8 @@ import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
 import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { processMs, wallMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
-import { operations } from './request-metrics.ts';
+import { addBackupMetrics } from './backup-metrics.ts';
+import { handOvers, operations } from './request-metrics.ts';
 
 export interface Scrape {
   readonly contentType: string;
@@ -20,6 +21,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
+  if (context.backup !== undefined) addBackupMetrics(own, refreshOwn, context.backup);
   const backend = new Registry();
   const refreshBackend: Refreshers = [];
   addShardMetrics(backend, refreshBackend);
@@ -53,7 +55,15 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
     help: 'Connections closed because the input was not HTTP, or came too slowly',
     registers: [registry],
   });
+  const handedOver = new Counter({
+    name: 'dragonlock_connections_handed_over_total',
+    help: 'Connections that the fast lane has left to Node’s HTTP server, by reason',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
   refreshers.push(() => {
+    handedOver.reset();
+    for (const reason of handOvers) handedOver.inc({ reason }, metrics.handedOver(reason));
     requests.reset();
     metrics.forEachStatus((operation, status, count) => requests.inc({ operation, status }, count));
     broken.reset();

@@ -5,6 +5,7 @@
  * Labels are the operation and the status; never a key, an account or anything else that a client can make up.
  *
  *     one row of Float64: broken connections │ open connections │ loop started at │ loop idle for │
+ *                         connections handed over, by reason │
  *                         for each operation: count by status (600), count by bucket (25), seconds
  */
 import { callList, type CallName } from '../protocol/operations/operations.ts';
@@ -45,7 +46,21 @@ const firstBucketMicros = 32;
 const bucketCount = 25;
 const statusMax = 600;
 
-const cells = { brokenConnections: 0, connections: 1, loopStartedAt: 2, loopIdleMs: 3, operations: 4 };
+/**
+ * Why the fast lane hands a connection to Node's server: the request is none that it takes, or not plain (`head`); its
+ * body is too large (`body`); it does not come to its end (`slow`); the server does not serve (`state`).
+ */
+export const handOvers = ['head', 'body', 'slow', 'state'] as const;
+export type HandOver = (typeof handOvers)[number];
+
+const cells = {
+  brokenConnections: 0,
+  connections: 1,
+  loopStartedAt: 2,
+  loopIdleMs: 3,
+  handOvers: 4,
+  operations: 4 + handOvers.length,
+};
 const operationCells = statusMax + bucketCount + 1;
 const rowCells = cells.operations + operations.length * operationCells;
 const startOf: ReadonlyMap<Operation, number> = new Map(
@@ -86,6 +101,11 @@ export class RequestMetrics {
     this.#own[cells.brokenConnections]! += 1;
   }
 
+  /** Counts a connection that the fast lane has handed to Node's server. */
+  countHandOver(why: HandOver): void {
+    this.#own[cells.handOvers + handOvers.indexOf(why)]! += 1;
+  }
+
   connections(change: 1 | -1): void {
     this.#own[cells.connections]! += change;
   }
@@ -98,6 +118,10 @@ export class RequestMetrics {
 
   get brokenConnections(): number {
     return this.#sum(cells.brokenConnections);
+  }
+
+  handedOver(why: HandOver): number {
+    return this.#sum(cells.handOvers + handOvers.indexOf(why));
   }
 
   /** @param now on the clock of all threads */

@@ -2,6 +2,7 @@
  * Counters that all front ends of a server share, in memory of all threads. The server allocates them once, before the
  * first front end. A server with one front end, and tests of the HTTP door, use the same.
  */
+import { BackupCells } from '../backup/backup-cells.ts';
 import { AccountCounts, type OwnLimits } from '../router/account-counts.ts';
 import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';
@@ -27,6 +28,8 @@ export interface SharedCounters {
   readonly lostLogLines: SharedArrayBuffer;
   /** See `AccountCounts`. */
   readonly accounts: SharedArrayBuffer;
+  /** See `BackupCells`. */
+  readonly backup: SharedArrayBuffer;
   /** See `ScanCursors`; empty without a door for Redis clients. */
   readonly cursors: SharedArrayBuffer;
 }
@@ -48,6 +51,7 @@ export function allocateSharedCounters(config: {
     clock: allocateClock(),
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
     accounts: AccountCounts.allocate(),
+    backup: BackupCells.allocate(),
     cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }

@@ -16,10 +16,11 @@ import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemEvery, wallMs } from '../shared/clock.ts';
 import { writeText } from '../shared/raw-output.ts';
 import { SharedCount } from '../shared/shared-count.ts';
+import { Backups } from './backups.ts';
 import { askedFor, ConfigError, loadConfig, usage } from './config/config.ts';
 import { readClockFile, readMachineClock, writeClockFile } from './data-directory/clock-file.ts';
 import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
-import { openDataDirectory } from './data-directory/open-data-directory.ts';
+import { openDataDirectory, type OpenedDataDirectory } from './data-directory/open-data-directory.ts';
 import { exitNow } from './exit-now.ts';
 import { FrontEnds } from './front-ends.ts';
 import { openLog } from './log.ts';
@@ -82,7 +83,12 @@ async function run(config: Config): Promise<void> {
 
   const opened = await openDataDirectory(config, journalLog);
   const clock = startClock(config.data_dir, opened.recovered.at);
-  const threads = new Threads({ config, opened, clock: counters.clock, log: journalLog, onFatal: goDown });
+  const isBackedUp = config.backup.url !== '';
+  const hold = isBackedUp ? { hold: Backups.allocateHold() } : {};
+  const threads = new Threads({ config, opened, clock: counters.clock, ...hold, log: journalLog, onFatal: goDown });
+  const backups = hold.hold && startBackups({ opened, threads, hold: hold.hold, boot });
+  // Before the first commit of this start: what the backup has must not be given out again.
+  await backups?.look();
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory);
   const startMs = Math.round(performance.now() - started);
@@ -96,12 +102,37 @@ async function run(config: Config): Promise<void> {
     void (async () => {
       log.info('Draining');
       await frontEnds.close();
+      await backups?.stop();
       await threads.stop();
       clock.stop();
       lock.release();
       exit(0, 'Stopped');
     })();
   };
+}
+
+interface BackupParts {
+  readonly opened: OpenedDataDirectory;
+  readonly threads: Threads;
+  readonly hold: SharedArrayBuffer;
+  readonly boot: string;
+}
+
+function startBackups({ opened, threads, hold, boot }: BackupParts): Backups {
+  const { revisions, space } = threads;
+  const { journalDirectory, recovered } = opened;
+  const data = {
+    settings: config.backup,
+    dataDirectory: config.data_dir,
+    journalDirectory,
+    revisions,
+    cells: counters.backup,
+    hold,
+    space,
+    logId: recovered.logId.toString(16).padStart(16, '0'),
+    boot,
+  };
+  return new Backups(data, journalLog);
 }
 
 /** @param floor the time of the journal's last frame */

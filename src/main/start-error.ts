@@ -2,14 +2,25 @@
 import { getSystemErrorName } from 'node:util';
 import type { Config } from '../front-end/config-schema.ts';
 import { JournalCorruption } from '../journal/file/journal-corruption.ts';
+import { NotRestored } from '../backup/restore/restore-marks.ts';
 import { UnsupportedFormat } from '../journal/file/segment.ts';
 import { DataDirectoryInUse } from './data-directory/data-directory-lock.ts';
 import { StoreMismatch } from './data-directory/open-data-directory.ts';
+import { OlderThanBackup } from './backups.ts';
 import { PortHeld } from './exclusive-port.ts';
 import { TooFewFiles } from './open-files.ts';
 
 /** The message of each says all. */
-const told = [JournalCorruption, UnsupportedFormat, DataDirectoryInUse, StoreMismatch, PortHeld, TooFewFiles];
+const told = [
+  JournalCorruption,
+  UnsupportedFormat,
+  DataDirectoryInUse,
+  StoreMismatch,
+  NotRestored,
+  OlderThanBackup,
+  PortHeld,
+  TooFewFiles,
+];
 
 const chooseAddress = 'choose another address (--listen)';
 const listenReasons: Readonly<Record<string, string>> = {

@@ -33,6 +33,8 @@ export interface ThreadsOptions {
   readonly opened: OpenedDataDirectory;
   /** See `systemClock`. */
   readonly clock: SharedArrayBuffer;
+  /** See `JournalHold`; absent: no backups are made. */
+  readonly hold?: SharedArrayBuffer;
   readonly log: JournalLog;
   readonly onFatal: (error: unknown) => void;
 }
@@ -40,15 +42,22 @@ export interface ThreadsOptions {
 export class Threads {
   readonly frontEnds: readonly FrontEndPorts[];
   readonly revisions: SharedArrayBuffer;
+  /** Of the journal, see `spaceCode`. */
+  readonly space: SharedArrayBuffer;
   readonly #shards: readonly StartedShard[];
   readonly #journal: WorkerLink<JournalFromMain, JournalToMain> | undefined;
   readonly #checkpoint: WorkerLink<never, never>;
 
-  constructor({ config, opened, clock, log, onFatal }: ThreadsOptions) {
+  constructor({ config, opened, clock, hold, log, onFatal }: ThreadsOptions) {
     const { shards, http, journal } = config;
     const { recovered, journalDirectory } = opened;
     this.revisions = SharedRevisions.allocate(recovered.last);
-    const settings: JournalSettings = { shards, segmentBytes: journal.segment_bytes, keepBytes: journal.keep_bytes };
+    const settings: JournalSettings = {
+      shards,
+      segmentBytes: journal.segment_bytes,
+      keepBytes: journal.keep_bytes,
+      ...(hold !== undefined && { hold }),
+    };
 
     const toRouter = grid(http.threads, shards);
     const credit = ReplyCredit.allocate(http.threads * shards);
@@ -67,6 +76,7 @@ export class Threads {
     });
 
     const space = allocateSpace();
+    this.space = space;
     const toJournal = shards === 1 ? [] : channels(shards);
     const journalToRouter = shards === 1 ? [] : channels(http.threads);
     if (shards > 1) {
@@ -108,7 +118,8 @@ export class Threads {
         routerPorts: toRouter.map((row) => row[shard]!.port2),
         credit,
         checkpointPort: toCheckpoint[shard]!.port1,
-        journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1, space },
+        space,
+        journal: shards === 1 ? { kind: 'local', settings } : { kind: 'thread', port: toJournal[shard]!.port1 },
       };
       return startShard(data, log, { onFatal, onEpochNeeded: () => void this.#sendEpoch(shard) });
     });

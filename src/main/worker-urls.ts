@@ -2,6 +2,7 @@
 import { threadFile } from '../shared/thread-file.ts';
 
 export const workerUrls = {
+  backup: threadFile(import.meta.url, '../backup/backup-thread'),
   bodies: threadFile(import.meta.url, '../front-end/http/parse/body-thread'),
   checkpoint: threadFile(import.meta.url, '../storage/checkpoint/checkpoint-thread'),
   frontEnd: threadFile(import.meta.url, '../front-end/front-end-thread'),

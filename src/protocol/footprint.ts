@@ -39,7 +39,8 @@ export function footprintOf(command: Command): Footprint {
   const { account } = command;
   if (command.kind === 'batch') {
     const names = batchKeys(command).map((key) => nameOf(account, key));
-    return command.clear === undefined ? { names } : { names, prefix: nameOf(account, command.clear.prefix) };
+    const prefix = (command.clear ?? command.range)?.prefix;
+    return prefix === undefined ? { names } : { names, prefix: nameOf(account, prefix) };
   }
   const spec = specOf(command);
   if ('prefix' in spec) return { names: [], prefix: nameOf(account, spec.prefix(command as never)) };

@@ -38,6 +38,50 @@ export interface JournalRecord {
   readonly committedAt: number;
 }
 
+/** Reads the log as whole frames, for those who keep a copy of it. Its tails go on as the log grows. */
+export interface FrameSource {
+  /** Begins with the frame that has the revision after `after`. */
+  frames(after: Revision): FrameTail;
+  /** The checksum of the frame that ends with `last`; undefined: the log has no such frame, or not any more. */
+  checksumAt(last: Revision): number | undefined;
+  /** The revision that the oldest frame follows. */
+  oldestAfter(): Revision;
+}
+
+export interface FrameTail {
+  /** The last revision returned. */
+  readonly position: Revision;
+  /** Returns up to `bytesMax` bytes of frames, or one frame that is larger, none above `durable`. Synchronous. */
+  read(durable: Revision, bytesMax: number): FramesRead;
+  close(): void;
+}
+
+export type FramesRead =
+  /** Frames of one version that follow each other. More may follow. */
+  | { readonly kind: 'frames'; readonly frames: Frames }
+  | { readonly kind: 'idle' }
+  /** The next frame was trimmed, or is damaged. `oldest` is the first revision that can be read. The tail has ended. */
+  | { readonly kind: 'lost'; readonly oldest: Revision }
+  /** There are too many files open. */
+  | { readonly kind: 'busy' };
+
+export interface Frames {
+  readonly bytes: Buffer;
+  readonly version: 1 | 2;
+  readonly logId: bigint;
+  /** The revision that the first frame follows. */
+  readonly after: Revision;
+  /** Higher than `after` + 1 where a salvage or a restore has left out revisions. */
+  readonly first: Revision;
+  readonly last: Revision;
+  /** The checksum of the frame before the first one, and of the last one. */
+  readonly chain: number;
+  readonly crc: number;
+  /** Of the first and the last frame, in wall-clock milliseconds; 0: unknown. */
+  readonly atFirst: number;
+  readonly atLast: number;
+}
+
 /** Returns the records after a revision in bounded steps, and goes on as the log grows. */
 export interface JournalTail {
   /** The last revision returned: a new tail that starts here continues this one. */

@@ -2,20 +2,8 @@
 import type { Revision } from './ids.ts';
 import { commands, type ListCommand } from './operations/operations.ts';
 import { kinds, type Effect } from './record.ts';
+import type { Page } from './page-rows.ts';
 import type { Reply } from './replies.ts';
-
-export interface Row {
-  readonly key: string;
-  /** Its finished JSON text. */
-  readonly body: string;
-}
-
-export interface Page {
-  /** In byte order of the UTF-8 keys. */
-  readonly rows: readonly Row[];
-  /** Present: there may be more after this key, the last one examined. */
-  readonly after?: string;
-}
 
 /** Merges the rows up to the key that every shard has reached, and at most `limit` of them. */
 export function mergePages(pages: readonly Page[], limit: number): Page {

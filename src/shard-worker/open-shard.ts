@@ -8,6 +8,7 @@ import { ownerOf } from '../protocol/partition.ts';
 import { type AccountId, type Revision, type ShardId, serverAccount } from '../protocol/ids.ts';
 import type { Journal, JournalSource, Revisions } from '../protocol/journal.ts';
 import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
+import { parseRestored, restoredEffect, restoredKey, type RestoredState } from '../protocol/restored.ts';
 import type { Limits } from '../shared/limits.ts';
 import { applyRecord, type Boot } from './core/state/state.ts';
 import { Checkpointer, type CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
@@ -70,12 +71,22 @@ export async function commitBoot(
 ): Promise<Boot> {
   const before = store.get(kinds.boot, serverAccount, bootKey);
   const epoch = nextEpoch(Number(before?.value ?? 0));
+  const restored = restoredAt(store, now);
   const rev = revisions.next();
   const durable = new Promise<void>((resolve) => journal.whenDurable(rev, resolve));
   const records = new RecordWriter();
-  records.append({ rev, account: serverAccount, effects: [epochEffect(epoch)] });
-  store.put(kinds.boot, serverAccount, bootKey, { rev, till: 0, value: String(epoch) });
+  const effects = [epochEffect(epoch)];
+  // The first start after a restore notes its time: grace counts from there, over further starts too.
+  if (restored?.isFirst === true) effects.push(restoredEffect(restored.state));
+  records.append({ rev, account: serverAccount, effects });
+  for (const { kind, key, till, value } of effects) store.put(kind, serverAccount, key, { rev, till, value: value! });
   journal.append(records.take());
   await durable;
-  return { epoch, rev, at: now };
+  return { epoch, rev, at: now, ...(restored !== undefined && { restored: restored.state }) };
+}
+
+function restoredAt(store: ShardStore, now: number): { state: RestoredState; isFirst: boolean } | undefined {
+  const state = parseRestored(store.get(kinds.boot, serverAccount, restoredKey)?.value);
+  if (state === undefined) return undefined;
+  return state.since === undefined ? { state: { ...state, since: now }, isFirst: true } : { state, isFirst: false };
 }

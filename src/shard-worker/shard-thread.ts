@@ -11,6 +11,7 @@ import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { ThreadCheckpointWriter } from '../storage/checkpoint/checkpoint-link.ts';
 import { ThreadJournal } from '../journal/journal-link.ts';
+import { spaceCode } from '../journal/journal-wire.ts';
 import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import { JournalWriter } from '../journal/file/journal-writer.ts';
 import { LocalJournal } from '../journal/local-journal.ts';
@@ -51,9 +52,11 @@ export interface ShardThreadData {
   /** For all front ends and shards, see `ReplyCredit`. */
   readonly credit: SharedArrayBuffer;
   readonly checkpointPort: MessagePort;
+  /** One Int32: see `spaceCode`. */
+  readonly space: SharedArrayBuffer;
   readonly journal:
     | { readonly kind: 'local'; readonly settings: JournalSettings }
-    | { readonly kind: 'thread'; readonly port: MessagePort; readonly space: SharedArrayBuffer };
+    | { readonly kind: 'thread'; readonly port: MessagePort };
 }
 
 export type ShardFromMain =
@@ -86,6 +89,7 @@ const main = parentPort;
 const shard = shardId(data.shard);
 const clock = systemClock(data.clock);
 const revisions = new SharedRevisions(data.revisions);
+const space = new Int32Array(data.space);
 
 const writer =
   data.journal.kind === 'local'
@@ -94,13 +98,13 @@ const writer =
         revisions,
         ...data.journal.settings,
         clock,
+        onSpace: (next) => Atomics.store(space, 0, spaceCode(next)),
         log: (level, message, details) =>
           postLog(main, { kind: 'log', level, message, ...(details && { details }) } satisfies ShardToMain),
       })
     : undefined;
 const local = writer === undefined ? undefined : new LocalJournal(writer);
-const journal: Journal =
-  data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.journal.space) : local!;
+const journal: Journal = data.journal.kind === 'thread' ? new ThreadJournal(data.journal.port, data.space) : local!;
 
 const lmdb = new LmdbStore(data.dataDirectory);
 const checkpointWriter = new ThreadCheckpointWriter(data.checkpointPort);

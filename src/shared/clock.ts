@@ -52,6 +52,16 @@ export function wallMs(): number {
   return Date.now();
 }
 
+/** Returns a time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`. */
+export function httpDate(unixMs: number): string {
+  return new Date(unixMs).toUTCString();
+}
+
+/** A moment as people write it: `2026-11-26T08:00:00.000Z`. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
 /**
  * Milliseconds of a monotonic clock that all threads of the process share. `performance.now` counts from the start of
  * each thread.

@@ -24,7 +24,20 @@ export type Failpoint = (typeof failpoints)[number];
 /** Those of `npm run salvage`, which no server passes. */
 export const salvageFailpoints = ['salvage.header-mended', 'salvage.log-continued', 'salvage.set-aside'] as const;
 
-type AnyFailpoint = Failpoint | (typeof salvageFailpoints)[number];
+/** Those of backups, which a server without `backup:` does not pass, and of a restore. */
+export const backupFailpoints = [
+  'ship.put',
+  'ship.put-done',
+  'merge.put',
+  'copy.block',
+  'copy.manifest',
+  'prune.manifest',
+  'restore.rows',
+  'restore.replayed',
+  'restore.journal',
+] as const;
+
+type AnyFailpoint = Failpoint | (typeof salvageFailpoints)[number] | (typeof backupFailpoints)[number];
 
 const [armed, nth] = (process.env['DRAGONLOCK_FAILPOINT'] ?? '').split(':');
 let passes = 0;

@@ -42,6 +42,11 @@ export function readEntry(bytes: Buffer): Entry {
   };
 }
 
+/** Of an entry in plain memory; `readEntry` says what lmdb-js returns. */
+export function tillOfEntry(bytes: Buffer): number {
+  return bytes.readUIntLE(6, 6);
+}
+
 export function encodeWatermark(watermark: Revision): Buffer {
   const bytes = Buffer.alloc(watermarkBytes);
   bytes.writeUIntLE(watermark, 0, 6);

@@ -141,6 +141,8 @@ test('values are merged, compared and shown as they were; counters are listed an
   await assert.rejects(client.batch({ check: [{ key: 'profile', equals: null }] }), PreconditionFailedError);
   await client.counter.add('windows/2', 1, { ttl: '1h' });
   for (const key of ['below/1', 'below/2']) await client.kv.set(key, 1);
+  const { get, range } = await client.batch({ get: ['below/1'], range: { prefix: 'below/', limit: 1 } });
+  assert.deepEqual([get.length, range?.entries[0]?.key, range?.after], [1, 'below/1', 'below/1']);
   assert.equal(await client.kv.deletePrefix('below/'), 2);
   await assert.rejects(client.kv.deletePrefix(''), /prefix: expected at least one character, or all, got ""/);
   const listed = await Array.fromAsync(client.counter.list('windows/', { limit: 1 }));

@@ -29,6 +29,7 @@ const runs = {
       'refused: two sectors swapped',
     ],
   },
+  lane: { count: 8000, meets: ['taken', 'then taken', 'then head', 'then body', 'then incomplete'] },
 } as const satisfies Record<FuzzTarget, Run>;
 
 for (const target of Object.keys(fuzzers) as FuzzTarget[]) {

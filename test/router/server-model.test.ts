@@ -22,7 +22,7 @@ const outcomes = [
   'kv.get:ok kv.get:not_found kv.set:ok kv.delete:ok counter.get:ok counter.get:not_found counter.add:ok counter.add:out_of_bounds counter.reset:ok',
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
   'mutex.lock:ok mutex.unlock:ok mutex.unlock:lock_lost kv.list:ok lock.list:ok inspect:ok inspect:lock_lost',
-  'limit:ok limit:limited limit:held limit:looked limit.take:limited kv.clear:ok counter.list:ok',
+  'limit:ok limit:limited limit:held limit:looked limit.take:limited kv.clear:ok counter.list:ok range:ok',
   'drain:waiter stop crash watch:answered watch:event watch:gone',
 ].flatMap((line) => line.split(' '));
 

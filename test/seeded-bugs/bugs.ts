@@ -25,7 +25,14 @@ const histories = {
 };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
+const backups = 'test/backup';
 const pipelines = 'test/front-end/http/sockets/pipelines.test.ts';
+
+const lane = 'src/front-end/http/lane';
+const fuzzedLane = {
+  file: 'test/front-end/http/lane/request-reader.test.ts',
+  test: 'lane: what it takes, and what it leaves, is what Node’s parser reads',
+};
 
 export const seededBugs: readonly SeededBug[] = [
   // Durability: I1, I2, I3, I5, I11, I12, I16.
@@ -84,8 +91,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'segments go that one shard still needs',
     file: 'src/journal/file/journal-writer.ts',
-    find: 'Math.min(...this.#watermarks)',
-    replace: 'Math.max(...this.#watermarks)',
+    find: 'Math.min(...this.#watermarks, this',
+    replace: 'Math.min(Math.max(...this.#watermarks), this',
     caughtBy: {
       file: 'test/journal/file/journal-writer.test.ts',
       test: 'segments go when every shard has passed them',
@@ -469,6 +476,37 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/protocol/wire/shard-wire.test.ts', test: 'every operation arrives as it was sent' },
   },
   {
+    name: 'what a script comes to is written whatever has changed meanwhile',
+    file: 'src/front-end/resp/scripts/scripts.ts',
+    find: '      const check = read.map(({ key, version }) => ({ key, version }));',
+    replace: '      const check = read.slice(read.length).map(({ key, version }) => ({ key, version }));',
+    caughtBy: { file: 'test/server/resp-scripts.test.ts', test: 'scripts over many connections lose nothing' },
+  },
+  {
+    name: 'a script that catches errors goes on for ever',
+    file: 'src/front-end/resp/scripts/lua-machine.ts',
+    find: '    for (const hooked of [run.stack.state, state]) this.#lua._lua_sethook(hooked, this.#hook, countMask, 1);\n',
+    replace: '',
+    caughtBy: { file: 'test/server/resp-scripts.test.ts', test: 'a script that takes too much is ended' },
+  },
+  {
+    name: 'an account finds the scripts of another',
+    file: 'src/front-end/resp/scripts/script-cache.ts',
+    find: '    const loaded = this.#accounts.get(account);\n    const source',
+    replace: '    const loaded = this.#accounts.values().next().value;\n    const source',
+    caughtBy: { file: 'test/server/resp-scripts.test.ts', test: 'EVALSHA finds a script over any connection' },
+  },
+  {
+    name: 'a lock is released whose token is another',
+    file: 'src/front-end/resp/scripts/known-scripts.ts',
+    find: "    return plan([{ kind: 'delete', key, condition: { kind: 'eq', value } }], write);",
+    replace: "    return plan([{ kind: 'delete', key, condition: { kind: 'ne', value } }], write);",
+    caughtBy: {
+      file: 'test/front-end/resp/scripts/known-scripts.test.ts',
+      test: 'without Lua as with it, whatever stands under the keys',
+    },
+  },
+  {
     name: 'a floor is not looked at',
     file: `${core}/operations/counter.ts`,
     find: '  if (floor !== undefined && n < 0 && value < floor)',
@@ -551,8 +589,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a page of a deletion does not hold its prefix',
     file: 'src/protocol/footprint.ts',
-    find: 'return command.clear === undefined ? { names }',
-    replace: 'return command.format !== undefined ? { names }',
+    find: 'return prefix === undefined ? { names }',
+    replace: 'return command.clear !== undefined ? { names }',
     caughtBy: { file: 'test/router/transaction/clears-over-shards.test.ts', test: 'before the page or after it' },
   },
   {
@@ -648,8 +686,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a newcomer barges past the wait queue',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
-    replace: 'return view.lease === undefined;',
+    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
+    replace: 'return isFree(view);',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
       test: 'no other owner gets it between reservation',
@@ -926,9 +964,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a mutex is given to any request',
     file: `${core}/operations/waiting.ts`,
-    find: 'return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;',
+    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
     replace:
-      "if (resource === 'mutex') return true;\n  return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;",
+      "if (resource === 'mutex') return true;\n  return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;",
     caughtBy: histories,
   },
 
@@ -1362,6 +1400,57 @@ export const seededBugs: readonly SeededBug[] = [
     replace: '',
     caughtBy: { file: `${tests}/epoch-exchange.test.ts`, test: 'each time that its fences are low' },
   },
+
+  // The fast lane: it reads what Node's parser would read.
+  {
+    name: 'the fast lane takes a header that is given twice',
+    file: `${lane}/head-reader.ts`,
+    find: 'if (headers[name] !== undefined) return undefined;',
+    replace: '',
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes any version',
+    file: `${lane}/request-line.ts`,
+    find: "    if (!text.startsWith(version, end)) return text.length < end + version.length ? 'incomplete' : 'unusual';\n",
+    replace: "    if (!text.startsWith('\\r\\n', end + version.length - 2)) return 'unusual';\n",
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a blank before a colon',
+    file: `${lane}/head-reader.ts`,
+    find: String.raw`+):([\t -~]*)`,
+    replace: String.raw`+)[\t ]*:([\t -~]*)`,
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane takes a request with Transfer-Encoding',
+    file: `${lane}/head-reader.ts`,
+    find: "  'transfer-encoding',\n",
+    replace: '',
+    caughtBy: fuzzedLane,
+  },
+  {
+    name: 'the fast lane serves any host',
+    file: `${lane}/lane.ts`,
+    find: 'isRefused: (headers) =>',
+    replace: 'isRefused: (headers) => false &&',
+    caughtBy: { file: 'test/front-end/http/lane/both-ways.test.ts', test: 'both ways answer what is not plain' },
+  },
+  {
+    name: 'the fast lane takes a whole chunk of requests in one turn',
+    file: `${lane}/lane-connection.ts`,
+    find: ' || taken === takenMax',
+    replace: '',
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: 1,600 small requests in one chunk' },
+  },
+  {
+    name: 'the fast lane writes a reply before earlier ones',
+    file: `${lane}/lane-replies.ts`,
+    find: 'if (exchange !== this.#first) {',
+    replace: "if (exchange !== this.#first && text === '') {",
+    caughtBy: { file: 'test/front-end/http/lane/lane.test.ts', test: 'lane: replies that wait for one before them' },
+  },
   {
     name: 'EXEC forgets what the client watches',
     file: 'src/front-end/resp/commands/transactions.ts',
@@ -1439,5 +1528,104 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'return this.#blocking !== undefined || this.output.lags',
     replace: 'return this.output.lags',
     caughtBy: { file: 'test/server/resp-faults.test.ts', test: 'wait too' },
+  },
+  // Backups and restores.
+  {
+    name: 'a backup ships what is not durable',
+    file: 'src/journal/file/frame-tail.ts',
+    find: "if (typeof frame === 'string' || frame.last > durable) break;",
+    replace: "if (typeof frame === 'string') break;",
+    caughtBy: { file: 'test/journal/file/frame-tail.test.ts', test: 'none above what is durable' },
+  },
+  {
+    name: 'the journal does not wait for the backup',
+    file: 'src/journal/file/journal-writer.ts',
+    find: 'Math.min(...this.#watermarks, this.#options.held())',
+    replace: 'Math.min(...this.#watermarks)',
+    caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'the journal is held up to its limit' },
+  },
+  {
+    name: 'an object of ten minutes lacks its last part',
+    file: 'src/backup/ship/shipper.ts',
+    find: 'const bytes = Buffer.concat(parts.map((part) => part.bytes));',
+    replace: 'const bytes = Buffer.concat(parts.slice(0, -1).map((part) => part.bytes));',
+    caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
+  },
+  {
+    name: 'after a lost answer the next frames take the place of those that were under way',
+    file: 'src/backup/ship/shipper.ts',
+    find: 'this.#pending ??= await',
+    replace: 'this.#pending = await',
+    caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'leave no hole and nothing twice' },
+  },
+  {
+    name: 'a copy counts from one revision too high',
+    file: 'src/backup/ship/copier.ts',
+    find: 'const from = source.lowestWatermark();',
+    replace: 'const from = source.lowestWatermark() + 1;',
+    caughtBy: { file: `${backups}/fuzzy-copy.test.ts`, test: 'leads to the state of every later revision' },
+  },
+  {
+    name: 'a copy lacks its last block',
+    file: 'src/backup/ship/copier.ts',
+    find: '  if (block.rows > 0) await store();\n',
+    replace: '',
+    caughtBy: { file: `${backups}/fuzzy-copy.test.ts`, test: 'leads to the state of every later revision' },
+  },
+  {
+    name: 'prune takes one object too many',
+    file: 'src/backup/ship/prune.ts',
+    find: 'objects.push(object.key);',
+    replace: 'objects.push(object.key, mine.at(-1)!.key);',
+    caughtBy: { file: `${backups}/verify.test.ts`, test: 'prune keeps every moment' },
+  },
+  {
+    name: 'a restore goes on with the next revision',
+    file: 'src/backup/restore/restore.ts',
+    find: 'to = options.jump === undefined ? leapt :',
+    replace: 'to = options.jump === undefined ? { ...leapt, revision: revision(plan.revision + 1) } :',
+    caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
+  },
+  {
+    name: 'a restore jumps from the restored revision instead of the highest',
+    file: 'src/backup/restore/restore.ts',
+    find: 'leap({ revision: revision(given.highest),',
+    replace: 'leap({ revision: plan.revision,',
+    caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
+  },
+  {
+    name: 'a restored directory is not marked while it is made',
+    file: 'src/backup/restore/restore.ts',
+    find: '  beginRestore(dataDirectory);\n',
+    replace: '  beginRestore(dataDirectory);\n  endRestore(dataDirectory);\n',
+    caughtBy: { file: 'test/crash/backups.test.ts', test: 'leaves a directory that no server uses' },
+  },
+  {
+    name: 'a server ships to the backup of another log',
+    file: 'src/backup/repository/claims.ts',
+    find: 'if (claim.logId !== us.logId) {',
+    replace: "if (claim.logId === '') {",
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'a repository of another log is refused' },
+  },
+  {
+    name: 'a restored directory takes the place of its server unasked',
+    file: 'src/backup/repository/claims.ts',
+    find: 'if (restored !== undefined && (restored.adopted || adopt))',
+    replace: 'if (restored !== undefined)',
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'ships nothing until it is adopted' },
+  },
+  {
+    name: 'after a restore free locks are granted at once',
+    file: `${core}/operations/lock.ts`,
+    find: 'const closedTill = state.lockGrace.till(account, id, now);',
+    replace: 'const closedTill = 0;',
+    caughtBy: { file: `${tests}/core/restored.test.ts`, test: 'is granted to nobody while an unknown holder may work' },
+  },
+  {
+    name: 'a fencing token of the lost time is unknown',
+    file: 'src/protocol/restored.ts',
+    find: 'fence > from && fence < to) === true',
+    replace: 'fence > to && fence < from) === true',
+    caughtBy: { file: `${tests}/core/restored.test.ts`, test: 'is lost to a restore' },
   },
 ];

@@ -171,3 +171,19 @@ test('keys: DELETE with a prefix takes a page, and everything only when told so'
   assert.equal((await server.ok('GET', '/db/clears/kv')).KV.length, 1);
   assert.partialDeepStrictEqual(await server.ok('DELETE', '/db/clears/kv?all=true'), { Deleted: 1 });
 });
+
+test('keys: a batch reads keys and one page below a prefix', async () => {
+  for (const key of ['p/1', 'p/2', 'q']) await server.ok('POST', `/db/range/kv/${key}`, 1);
+  const { KV } = await server.batch({ KVGet: [{ Prefix: 'p/', After: 'p/1' }, 'q'] }, 'range');
+  assert.partialDeepStrictEqual(KV, [
+    { Prefix: 'p/', KV: [{ Key: 'p/2', Value: 1 }] },
+    { Key: 'q', Value: 1 },
+  ]);
+  for (const [KVGet, field] of [
+    [[{ Prefix: 'p' }, { Prefix: 'q' }], /^KVGet\[1\]: expected at most one/],
+    [[{ Prefix: 'p', Limit: 0 }], /^KVGet\[0\]/],
+    [[{ Prefix: 'p\0' }], /^KVGet\[0\]\.Prefix: expected no NUL/],
+    [[{ Prefix: 'p', Key: 'k' }], /^KVGet\[0\]/],
+  ] as const)
+    assert.match((await server.batchFails('invalid', { KVGet }, 'range')).Message, field);
+});

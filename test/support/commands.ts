@@ -2,7 +2,7 @@
 import { accountId } from '../../src/protocol/ids.ts';
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
-import type { KvList } from '../../src/protocol/operations/kv.ts';
+import type { KvList } from '../../src/protocol/operations/kv-pages.ts';
 import type { LockOperation, LockInspect, LockList, UnlockOperation } from '../../src/protocol/operations/lock.ts';
 import type { MutexLock, MutexUnlock } from '../../src/protocol/operations/mutex.ts';
 import type { WatchKey } from '../../src/protocol/operations/watch.ts';

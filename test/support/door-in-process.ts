@@ -12,6 +12,7 @@ import { systemAfter } from '../../src/shared/clock.ts';
 import { startOfTime } from './core-under-test.ts';
 import { FaultDisk } from './fault-disk.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
+import { withLaneSwitch } from './lane-switch.ts';
 import { MemoryCheckpointStore } from './memory-checkpoint-store.ts';
 
 export interface DoorInProcess {
@@ -22,7 +23,7 @@ export interface DoorInProcess {
 }
 
 export async function openDoor(t: TestContext, shards: number, yaml = ''): Promise<DoorInProcess> {
-  const config = loadConfig({ argv: [], env: {}, cores: 1, readFile: () => yaml });
+  const config = loadConfig({ argv: [], env: {}, cores: 1, readFile: () => withLaneSwitch(yaml) });
   const server = await startInProcess({
     shards,
     limits: config.limits,

@@ -8,6 +8,7 @@ import type { CounterOperation } from '../../src/protocol/operations/counter.ts'
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 import type { IdempotencyRequest } from '../../src/protocol/operations/idempotency.ts';
 import type { LockOperation } from '../../src/protocol/operations/lock.ts';
+import type { RangeOperation } from '../../src/protocol/operations/kv-pages.ts';
 import type { CheckOperation, SetOperation } from '../../src/protocol/operations/kv.ts';
 
 export interface HttpCall {
@@ -55,7 +56,7 @@ export function httpCall(command: Command): HttpCall {
 
 /** Only for the format `batch`. */
 export function batchBody(batch: Batch): object {
-  const { lock, unlock, guard, check, idempotency, limit, counter, get, set } = batch;
+  const { lock, unlock, guard, check, idempotency, limit, counter, get, range, set } = batch;
   return {
     ...(lock && {
       LockID: lock.id,
@@ -75,7 +76,9 @@ export function batchBody(batch: Batch): object {
     }),
     ...(limit && { Limit: limit.map(limitItem) }),
     ...(counter && { Atomic: counter.map(atomicItem) }),
-    ...(get && { KVGet: get }),
+    ...((get ?? range) && {
+      KVGet: range === undefined ? get : (get ?? ([] as unknown[])).toSpliced(range.place, 0, rangeItem(range)),
+    }),
     ...(set && { KVSet: set.map(setItem) }),
   };
 }
@@ -174,6 +177,10 @@ function checkItem({ key, version, exists, equals, counter }: CheckOperation): o
   if (counter !== undefined) return { Counter: key, Equals: counter };
   const Equals = equals === undefined ? undefined : (JSON.parse(equals) as unknown);
   return { Key: key, Version: version, Exists: exists, Equals };
+}
+
+function rangeItem({ prefix, after, limit }: RangeOperation): unknown {
+  return { Prefix: prefix, After: after, Limit: limit };
 }
 
 function setItem({ key, value, version, ttlMs, merge, old }: SetOperation): object {

@@ -18,6 +18,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
 import { errorCodes, type ErrorCode } from '../../src/protocol/errors.ts';
+import { withLaneSwitch } from './lane-switch.ts';
 import type { ReplyBody } from './reply-body.ts';
 
 const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
@@ -145,7 +146,7 @@ export class ServerUnderTest {
     assert(this.#child === undefined, 'started once at a time');
     this.#options = { ...this.#options, ...options };
     const { config, env, listen = '127.0.0.1:0', wrapper = [], stdout = 'pipe' } = this.#options;
-    fs.writeFileSync(path.join(this.directory, 'config.yml'), config ?? '');
+    fs.writeFileSync(path.join(this.directory, 'config.yml'), withLaneSwitch(config ?? ''));
     const argv = [...wrapper, process.execPath, serverFile, '--listen', listen, '--data-dir', this.dataDir];
     const child = spawn(argv[0]!, argv.slice(1), {
       cwd: this.directory,

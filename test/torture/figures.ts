@@ -27,6 +27,7 @@ export const figures = {
   'fuzz inputs: bodies': { target: 1_000_000, unit: 'a JSON body' },
   'fuzz inputs: decoders': { target: 1_000_000, unit: 'a frame, window, header or record' },
   'fuzz inputs: recovery': { target: 1_000_000, unit: 'a journal that was tampered with' },
+  'fuzz inputs: lane': { target: 10_000_000, unit: 'a connection, read by the fast lane and by Node’s parser' },
   'slow clients': { target: 3000, unit: 'a connection that does not read, or sends slowly, until it is ended' },
   'seeded bugs caught': { target: seededBugs.length },
 } as const satisfies Readonly<Record<string, Target>>;

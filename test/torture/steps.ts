@@ -10,6 +10,7 @@
  * `counts` names the members that go towards a figure; the first is what the step is run for. One that is 0 fails the
  * step: it has tested nothing.
  */
+import type { FuzzTarget } from '../fuzz/fuzzers.ts';
 import type { Figure } from './figures.ts';
 
 export interface Step {
@@ -102,6 +103,15 @@ export const steps = {
   'fuzz-bodies': fuzz('bodies', 20_000, 'bodies'),
   'fuzz-decoders': fuzz('decoders', 1_000_000),
   'fuzz-recovery': fuzz('recovery', 100_000),
+  'fuzz-lane': fuzz('lane', 200_000),
+  'http-without-lane': {
+    seeds: 1,
+    run: () => ({
+      argv: ['--test', '--test-concurrency=2', 'test/front-end/http/**/*.test.ts', 'test/server/*.test.ts'],
+      env: { DRAGONLOCK_FAST_LANE: 'off' },
+    }),
+    once: true,
+  },
   'core-model': model('test/shard-worker/core/core-model.test.ts'),
   'server-model': model('test/router/server-model.test.ts'),
   'checker-model': model('test/checkers/witness-random.test.ts'),
@@ -153,7 +163,7 @@ function loadFault(file: string, counts?: Step['counts']): Step {
 }
 
 /** @param counted what the figure counts, where an input of the fuzzer holds several of its target */
-function fuzz(target: 'http' | 'bodies' | 'decoders' | 'recovery', count: number, counted = 'inputs'): Step {
+function fuzz(target: FuzzTarget, count: number, counted = 'inputs'): Step {
   return {
     seeds: count,
     run: (seed) => ({ argv: ['test/fuzz/run.ts', target, String(seed), String(count)] }),

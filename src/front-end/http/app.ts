@@ -5,12 +5,14 @@
  *
  *     routes/       one file for each kind of call: how a request becomes a command
  *     parse/        bodies and queries to commands; refuses everything that a client can get wrong
+ *     lane/         in front of Node's HTTP server: serves plain requests without it
  *     sockets/      connections: lingering close, disconnects, replies that clients do not read
  *     head-check.ts, auth.ts, body.ts, error-replies.ts    for all calls: hosts and headers; tokens, accounts and rates;
  *                   bodies; failures
  *     data-route.ts, exchange.ts, event-stream.ts    a data call, one request and its reply, a stream
  */
-import { fastify, LogController, type FastifyInstance } from 'fastify';
+import { createServer } from 'node:http';
+import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
@@ -25,11 +27,15 @@ import { headCheck } from './head-check.ts';
 import { arrivingBodies } from './body.ts';
 import { LargeBodies, type LargeBodiesOptions } from './large-bodies.ts';
 import { RequestTurns } from './request-turns.ts';
-import { Exchange } from './exchange.ts';
+import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
+import { Lane } from './lane/lane.ts';
+import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
+import { BackupCells } from '../../backup/backup-cells.ts';
+import { backupRoutes } from './routes/backups.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -38,11 +44,11 @@ import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens'>;
+  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens' | 'backup'>;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
-  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines'>;
+  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup'>;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
   /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
@@ -64,6 +70,23 @@ const paramLengthMax = 16 * 1024;
 /** @param context shared with another door */
 export function buildApp(options: AppOptions, context = frontEndContext(options)): FastifyInstance {
   const { http, limits, tokens } = options.config;
+  let lane: Lane | undefined;
+  const serverFactory: FastifyServerFactory = (handler) => {
+    const server = createServer(
+      {
+        requestTimeout: http.request_timeout_ms,
+        keepAliveTimeout: http.keep_alive_timeout_ms,
+        headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
+        connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
+        // The server has one site, and Node's own reply to a missing Host has no body.
+        requireHostHeader: false,
+      },
+      handler,
+    );
+    // The first server is made before there is a lane; for `localhost` there is one for each of its addresses.
+    lane?.standBefore(server);
+    return server;
+  };
   const app = fastify({
     // Not even a null logger's children: the front end logs what is worth a line itself.
     logger: false,
@@ -72,22 +95,13 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
     exposeHeadRoutes: false,
     // While the server closes, calls still get our own reply.
     return503OnClosing: false,
-    requestTimeout: http.request_timeout_ms,
-    keepAliveTimeout: http.keep_alive_timeout_ms,
-    http: {
-      headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
-      // Node compares the two before Fastify sets its own option.
-      requestTimeout: http.request_timeout_ms,
-      connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
-      // The server has one site, and Node's own reply to a missing Host has no body.
-      requireHostHeader: false,
-    },
+    serverFactory,
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
     // A RequestID is made only for an error.
     genReqId: () => '',
     frameworkErrors(error, request, reply) {
       const refused = context.checkHead(request.raw);
-      if (refused !== undefined) return new Exchange(context, 'unknown', reply.raw).refuse(refused);
+      if (refused !== undefined) return new HttpExchange(context, 'unknown', reply.raw).refuse(refused);
       answerError(context, error, request, reply);
     },
     clientErrorHandler: (error, socket) => answerBrokenConnection(context, error, socket),
@@ -99,20 +113,34 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
 
   app.addHook('onClose', async () => context.largeBodies?.close());
 
-  const call = dataRouteDefiner(context, authGate(context, tokens));
-  batchRoutes(app, context, call);
-  callRoutes(app, context, call);
-  watchRoutes(app, context, call);
-  watchStreamRoutes(app, context, call);
+  if (http.fast_lane) {
+    lane = new Lane({
+      context,
+      routes: LaneRoutes.of(app),
+      http,
+      failed: (error, socket) => answerBrokenConnection(context, error, socket),
+    });
+    lane.standBefore(app.server);
+    app.addHook('preClose', (done) => {
+      lane?.close();
+      done();
+    });
+  }
+  const define = dataRouteDefiner(context, authGate(context, tokens));
+  batchRoutes(app, context, define);
+  callRoutes(app, context, define);
+  watchRoutes(app, context, define);
+  watchStreamRoutes(app, context, define);
   healthRoutes(app, context);
   metricsRoutes(app, context);
+  backupRoutes(app, context, tokens);
   return app;
 }
 
 /** Makes what the doors of one front end share. */
 export function frontEndContext(options: AppOptions): RouteContext {
   const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
-  const { limits, http, accounts } = options.config;
+  const { limits, http, accounts, backup } = options.config;
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
   const meter = threadMicros;
   let requestIds = 0;
@@ -135,6 +163,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     serverTime: () => readClock(counters.clock),
     lostLogLines: new SharedCount(counters.lostLogLines, 0),
+    backup: backup.url === '' ? undefined : new BackupCells(counters.backup),
     nextRequestId() {
       requestIds += 1;
       return `${boot}-${index}-${requestIds}`;

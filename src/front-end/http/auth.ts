@@ -1,27 +1,19 @@
 /**
- * The gate of every data call. Before the body is read, it checks that the head is right, that the token is valid, that
- * it may use the account, that the server is serving, and that the account stays below its rate limit.
+ * The gate of every data call. It checks that the token is valid, that it may use the account, that the server is
+ * serving, and that the account stays below its rate limit; for a request by Node's server before the body is read.
  */
 import { failure, type Failure } from '../../protocol/errors.ts';
 import { accountId, accountPattern } from '../../protocol/ids.ts';
-import { openAccess, TokenIndex, type Access } from '../access.ts';
+import { openAccess, TokenIndex } from '../access.ts';
 import type { DataRequest, Gate } from './data-request.ts';
 import type { TokenConfig } from '../config-schema.ts';
 import type { RouteContext } from './route-context.ts';
 import { Disconnects } from './sockets/disconnects.ts';
 import { shown } from '../../shared/text.ts';
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    access: Access;
-  }
-}
-
 export function authGate(context: RouteContext, tokens: readonly TokenConfig[]): Gate {
   const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
   return (request) => {
-    const badHead = context.checkHead(request.raw);
-    if (badHead !== undefined) return badHead;
     const access = index === undefined ? openAccess : index.find(request.headers.authorization);
     if (access === undefined) return unauthorized;
     if (index === undefined && isForeignPage(request)) return foreignPage;
@@ -33,7 +25,7 @@ export function authGate(context: RouteContext, tokens: readonly TokenConfig[]):
     const account = accountId(acc);
     if (!context.rateLimiter.admit(account)) return rateLimited(context.rateLimiter.rateOf(account));
     const { account_connections_max } = context.limits;
-    const connection = Disconnects.of(request.raw.socket);
+    const connection = Disconnects.of(request.socket);
     if (!connection.belongsTo(account, context.accounts, account_connections_max)) {
       return tooManyConnections(account_connections_max);
     }
@@ -74,7 +66,7 @@ function tooManyConnections(most: number): Failure {
  * developer's server on 127.0.0.1 from the pages that the developer visits, and a browser lets any page send a form to
  * any server. Browsers name the page's origin; programs send none.
  */
-function isForeignPage(request: DataRequest): boolean {
+export function isForeignPage(request: Pick<DataRequest, 'headers'>): boolean {
   const { origin, host } = request.headers;
   return origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`;
 }

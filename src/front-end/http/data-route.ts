@@ -10,14 +10,15 @@ import type {
   RawServerDefault,
   RouteShorthandOptions,
 } from 'fastify';
-import { failure } from '../../protocol/errors.ts';
+import { failure, type Failure } from '../../protocol/errors.ts';
 import { accountId, type AccountId } from '../../protocol/ids.ts';
-import type { DataRequest, DataRoute, Gate } from './data-request.ts';
+import type { DataRequest, DataRoute, FastifyDataRequest, Gate, RequestBody } from './data-request.ts';
 import { InvariantError } from '../../shared/assert.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
 import { RequestLoads } from '../../router/request-loads.ts';
 import type { RouteContext } from './route-context.ts';
-import { clientDisconnectedStatus, Exchange } from './exchange.ts';
+import { clientDisconnectedStatus, type Exchange } from './exchange.ts';
+import { HttpExchange } from './http-exchange.ts';
 import { largeBodyBytes, type LargeBodies, type Refused } from './large-bodies.ts';
 import { contentOfBody, type BodyContent, type BodyGiven, type BodyKind } from './parse/body-kinds.ts';
 import { textOfBody } from './parse/body-text.ts';
@@ -25,7 +26,7 @@ import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
 import { hasBody, readBody } from './body.ts';
 import { RequestOrder } from './sockets/request-order.ts';
-import { answerError } from './error-replies.ts';
+import { answerBug, answerError } from './error-replies.ts';
 import { HeldStreams } from './held-streams.ts';
 import type { Operation } from '../request-metrics.ts';
 import { readKey } from '../../protocol/operations/fields.ts';
@@ -42,17 +43,21 @@ type DataRouteOptions = RouteShorthandOptions<
   DataRoute
 >;
 /** The route's options, and a handler. */
-export type Call = readonly [options: DataRouteOptions, handler: () => never];
+type DefinedRoute = readonly [options: DataRouteOptions, handler: () => never];
+
 /** Defines data calls, bound to the app's context and its gate. */
-export type DefineDataRoute = (operation: Operation, start: Start, options?: CallOptions) => Call;
+export interface DefineDataRoute {
+  call(operation: Operation, start: Start, options?: CallOptions): DefinedRoute;
+  /** An event stream. */
+  stream(operation: Operation, start: Start<HttpExchange>): DefinedRoute;
+}
+
 /** Validates the request, and hands it to the dispatcher. @throws Refusal */
-export type Start = (request: DataRequest, exchange: Exchange) => Cancelable;
+export type Start<Way extends Exchange = Exchange> = (request: DataRequest, exchange: Way) => Cancelable;
 
 export interface CallOptions {
   /** The call takes `text/plain` too. */
   readonly text?: boolean;
-  /** An event stream. */
-  readonly stream?: boolean;
   /** The call reads its body by `bodyOf`, with just these arguments. Absent: it has none. */
   readonly body?: BodyArguments;
 }
@@ -62,10 +67,20 @@ export type BodyArguments<Kind extends BodyKind = BodyKind> = (
   request: DataRequest,
 ) => readonly [kind: Kind, given: BodyGiven<Kind>];
 
+/** A call but for streams: what both ways of a request, Fastify and the fast lane, have to know of it. */
+export interface DataCall {
+  readonly context: RouteContext;
+  readonly gate: Gate;
+  readonly operation: Operation;
+  readonly start: Start;
+  /** It takes `text/plain` too. */
+  readonly text: boolean;
+  readonly bodyArguments: BodyArguments | undefined;
+}
+
 declare module 'fastify' {
-  interface FastifyRequest {
-    /** The content of a large body, or why it is refused; see `bodyOf`. */
-    content: BodyContent<BodyKind> | Refused | undefined;
+  interface FastifyContextConfig {
+    readonly call?: DataCall;
   }
 }
 
@@ -74,58 +89,77 @@ declare module 'fastify' {
  * ourselves.
  */
 export function dataRouteDefiner(context: RouteContext, gate: Gate): DefineDataRoute {
-  const held = new HeldStreams(context);
-  return (operation, start, { text = false, stream = false, body: bodyArguments } = {}) => {
-    const call = { context, start };
-    const bodyOptions = { limits: context.limits, arriving: context.arriving, text };
-    const takeCall = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
-      order.enter();
-      const refused = gate(request);
-      if (refused !== undefined) {
-        new Exchange(context, operation, reply.raw).refuse(refused);
-        return order.leave();
-      }
-      readBody(request.raw, bodyOptions, (error, body) => {
-        const exchange = new Exchange(context, operation, reply.raw);
-        if (error !== undefined) {
-          answerError(context, error, request, reply);
-          return order.leave();
-        }
-        request.body = body;
-        if (body !== undefined) exchange.bytes = RequestLoads.bytesOf(body.length);
-        const run = (): void => {
-          if (request.raw.socket.destroyed) exchange.finish(clientDisconnectedStatus);
-          else begin(call, request, reply, exchange);
-          order.leave();
-        };
-        if (isLarge(body) && bodyArguments !== undefined && context.largeBodies !== undefined)
-          readLarge(context.largeBodies, request, bodyArguments, run);
-        else context.turns.run(request.params.acc, run);
-      });
-    };
-    const takeStream = (request: DataRequest, reply: DataReply, order: RequestOrder): void => {
-      order.enter();
-      const exchange = new Exchange(context, operation, reply.raw);
-      exchange.eventSource = request.headers.accept?.includes('text/event-stream') ?? false;
-      if (hasBody(request.raw)) exchange.refuse(noBodyForStreams);
-      else held.serve({ exchange, gate: () => gate(request), begin: () => begin(call, request, reply, exchange) });
-      order.leave();
-    };
-    const take = stream ? takeStream : takeCall;
-    const onRequest = (request: DataRequest, reply: DataReply): void => {
-      const order = RequestOrder.of(request.raw.socket);
-      if (order.idle) return take(request, reply, order);
-      order.wait({
-        take: () => take(request, reply, order),
-        drop: () => new Exchange(context, operation, reply.raw).finish(clientDisconnectedStatus),
-      });
-    };
-    return [{ onRequest, config: { operation } }, neverReached];
+  return {
+    call(operation, start, { text = false, body: bodyArguments } = {}) {
+      const call: DataCall = { context, gate, operation, start, text, bodyArguments };
+      const onRequest = inOrder(call, (request, reply, order) => takeCall(call, request, reply, order));
+      return [{ onRequest, config: { operation, call } }, neverReached];
+    },
+    stream(operation, start) {
+      const held = new HeldStreams(context);
+      const takeStream = (request: FastifyDataRequest, reply: DataReply, order: RequestOrder): void => {
+        order.enter();
+        const exchange = new HttpExchange(context, operation, reply.raw);
+        exchange.eventSource = request.headers.accept?.includes('text/event-stream') ?? false;
+        const ask = (): Failure | undefined => context.checkHead(request.raw) ?? gate(request);
+        if (hasBody(request.raw)) exchange.refuse(noBodyForStreams);
+        else held.serve({ exchange, gate: ask, begin: () => begin(context, start, request, exchange) });
+        order.leave();
+      };
+      return [{ onRequest: inOrder({ context, operation }, takeStream), config: { operation } }, neverReached];
+    },
   };
 }
 
-function isLarge(body: Buffer | undefined): body is Buffer<ArrayBuffer> {
-  return body !== undefined && body.length > largeBodyBytes;
+type Take = (request: FastifyDataRequest, reply: DataReply, order: RequestOrder) => void;
+
+/** Takes each request when it is its turn on its connection. */
+function inOrder({ context, operation }: Pick<DataCall, 'context' | 'operation'>, take: Take) {
+  return (request: FastifyDataRequest, reply: DataReply): void => {
+    const order = RequestOrder.of(request.raw.socket);
+    if (order.idle) return take(request, reply, order);
+    order.wait({
+      take: () => take(request, reply, order),
+      drop: () => new HttpExchange(context, operation, reply.raw).finish(clientDisconnectedStatus),
+    });
+  };
+}
+
+function takeCall(call: DataCall, request: FastifyDataRequest, reply: DataReply, order: RequestOrder): void {
+  const { context, gate, operation, text } = call;
+  order.enter();
+  const refused = context.checkHead(request.raw) ?? gate(request);
+  if (refused !== undefined) {
+    new HttpExchange(context, operation, reply.raw).refuse(refused);
+    return order.leave();
+  }
+  readBody(request.raw, { limits: context.limits, arriving: context.arriving, text }, (error, body) => {
+    if (error !== undefined) {
+      answerError(context, error, request, reply);
+      return order.leave();
+    }
+    request.body = body;
+    beginCall(call, request, new HttpExchange(context, operation, reply.raw), order);
+  });
+}
+
+/** Begins a call whose body is there, when it is the turn of its account. The gate has let it through. */
+export function beginCall(call: DataCall, request: DataRequest, exchange: Exchange, order: RequestOrder): void {
+  const { context, start, bodyArguments } = call;
+  const { body } = request;
+  if (body !== undefined) exchange.bytes = RequestLoads.bytesOf(body.length);
+  const run = (): void => {
+    if (request.socket.destroyed) exchange.finish(clientDisconnectedStatus);
+    else begin(context, start, request, exchange);
+    order.leave();
+  };
+  if (isLarge(body) && bodyArguments !== undefined && context.largeBodies !== undefined)
+    readLarge(context.largeBodies, request, bodyArguments, run);
+  else context.turns.run(request.params.acc, run);
+}
+
+function isLarge(body: RequestBody | undefined): body is Buffer<ArrayBuffer> {
+  return typeof body === 'object' && body.length > largeBodyBytes;
 }
 
 /** Has the body thread read the body, and then goes on with `run`. */
@@ -137,7 +171,7 @@ function readLarge(bodies: LargeBodies, request: DataRequest, bodyArguments: Bod
       request.content = content;
       run();
     };
-    bodies.read({ account, kind, given, bytes: request.body!, done });
+    bodies.read({ account, kind, given, bytes: request.body as Buffer<ArrayBuffer>, done });
     request.body = undefined;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -164,11 +198,11 @@ function neverReached(): never {
   throw new InvariantError('invariant broken: a call is over before its handler');
 }
 
-function begin(
-  { context, start }: { context: RouteContext; start: Start },
+function begin<Way extends Exchange>(
+  context: RouteContext,
+  start: Start<Way>,
   request: DataRequest,
-  reply: DataReply,
-  exchange: Exchange,
+  exchange: Way,
 ): void {
   try {
     const cancelable = start(request, exchange);
@@ -177,7 +211,7 @@ function begin(
     exchange.wait(cancelable);
   } catch (error) {
     if (error instanceof Refusal) exchange.refuse(error.failure);
-    else answerError(context, error as Error, request, reply);
+    else answerBug(context, error, request, exchange);
   }
 }
 

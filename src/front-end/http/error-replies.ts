@@ -8,9 +8,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
 import type { RouteContext } from './route-context.ts';
 import { RequestOrder } from './sockets/request-order.ts';
-import { Exchange, withRequestId } from './exchange.ts';
+import { withRequestId, type Exchange } from './exchange.ts';
+import { HttpExchange } from './http-exchange.ts';
 import { statusOf } from './status.ts';
-import type { Access } from '../access.ts';
+import type { DataRequest } from './data-request.ts';
 import type { Operation } from '../request-metrics.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 
@@ -25,7 +26,7 @@ export function answerFailures(app: FastifyInstance, context: RouteContext): voi
   const answerNoSuchCall = (request: FastifyRequest, reply: FastifyReply): void => {
     RequestOrder.of(request.raw.socket).run(() => {
       const refused = context.checkHead(request.raw) ?? noSuchCall(request, paths);
-      new Exchange(context, 'unknown', reply.raw).refuse(refused);
+      new HttpExchange(context, 'unknown', reply.raw).refuse(refused);
     });
   };
   app.setNotFoundHandler(answerNoSuchCall);
@@ -47,34 +48,30 @@ export function answerError(
   reply: FastifyReply,
 ): void {
   const known = knownFailure(error);
-  if (known === undefined) {
-    const id = context.nextRequestId();
-    context.log.error(
-      {
-        err: error,
-        requestId: id,
-        method: request.method,
-        url: request.url.split('?', 1)[0],
-        // Undefined for a request that did not come so far.
-        tokenName: (request.access as Access | undefined)?.name,
-      },
-      'request failed',
-    );
-    return abandon(context, id, request, reply);
-  }
+  const id = known === undefined ? logBug(context, error, request) : undefined;
   if (reply.raw.headersSent) return void reply.raw.destroy();
-  exchangeFor(context, request, reply).refuse(known);
+  const exchange = new HttpExchange(context, request.routeOptions.config?.operation ?? 'unknown', reply.raw);
+  exchange.refuse(known ?? bug, id);
 }
 
-function abandon(context: RouteContext, id: string, request: FastifyRequest, reply: FastifyReply): void {
-  if (reply.raw.headersSent) return void reply.raw.destroy();
-  const message = 'A bug in the server; its log says more under this RequestID';
-  exchangeFor(context, request, reply).refuse(failure('internal', message), id);
+/** Answers what a call has thrown that is no refusal. */
+export function answerBug(context: RouteContext, error: unknown, request: DataRequest, exchange: Exchange): void {
+  const id = logBug(context, error, request);
+  if (exchange.done) return exchange.disconnect();
+  exchange.refuse(bug, id);
 }
 
-function exchangeFor(context: RouteContext, request: FastifyRequest, reply: FastifyReply): Exchange {
-  return new Exchange(context, request.routeOptions.config?.operation ?? 'unknown', reply.raw);
+/** @returns the RequestID under which the log has it */
+function logBug(context: RouteContext, err: unknown, request: Pick<DataRequest, 'method' | 'url'>): string {
+  const requestId = context.nextRequestId();
+  const { method, url } = request;
+  // Undefined for a request that did not come so far.
+  const tokenName = (request as Partial<DataRequest>).access?.name;
+  context.log.error({ err, requestId, method, url: url.split('?', 1)[0], tokenName }, 'request failed');
+  return requestId;
 }
+
+const bug = failure('internal', 'A bug in the server; its log says more under this RequestID');
 
 /** Returns the failure that a client caused; undefined for a bug. */
 function knownFailure(error: RequestError): Failure | undefined {

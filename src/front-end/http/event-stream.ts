@@ -13,7 +13,7 @@ import type { Revision } from '../../protocol/ids.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import type { Cancelable, StreamSink } from '../../router/dispatcher.ts';
 import type { Limits } from '../../shared/limits.ts';
-import type { Exchange } from './exchange.ts';
+import type { HttpExchange } from './http-exchange.ts';
 import type { UnreadOwner, UnreadReplies } from './sockets/unread-replies.ts';
 
 /** How long the head of the reply waits for a refusal; browsers report a stream as open only after the head. */
@@ -31,7 +31,7 @@ export interface StreamContext {
 }
 
 export class EventStream implements StreamSink {
-  readonly #exchange: Exchange;
+  readonly #exchange: HttpExchange;
   readonly #context: StreamContext;
   readonly #onEnd: (stream: EventStream) => void;
   readonly #openTimer: NodeJS.Timeout;
@@ -42,7 +42,7 @@ export class EventStream implements StreamSink {
   /** Data is unsent, and the connection is closed when none of it moves. */
   #stalling = false;
 
-  constructor(exchange: Exchange, context: StreamContext, onEnd: (stream: EventStream) => void) {
+  constructor(exchange: HttpExchange, context: StreamContext, onEnd: (stream: EventStream) => void) {
     this.#exchange = exchange;
     this.#context = context;
     this.#onEnd = onEnd;

@@ -1,18 +1,16 @@
 /**
- * One request and the one reply to it: the `ReplySink` of the dispatcher. It writes straight to Node's response
- * (measured no slower than Fastify's `reply.send`, and the same for calls, failures and streams), leaves the
- * connection's ring, and counts the request.
+ * One request and the one reply to it: the `ReplySink` of the dispatcher. It leaves the connection's ring, counts the
+ * request, and has its reply written by the way on which the request came: Node's response (http-exchange.ts), or the
+ * fast lane (lane/lane-exchange.ts).
  */
-import type { ServerResponse } from 'node:http';
 import { failureBody, type Failure } from '../../protocol/errors.ts';
 import { requestBytes } from '../../router/memory-costs.ts';
 import { isFailure, type Reply } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
 import { statusOf } from './status.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
-import { Disconnects, type DisconnectListener } from './sockets/disconnects.ts';
-import { closeLingering } from './sockets/lingering-close.ts';
-import { RequestOrder } from './sockets/request-order.ts';
+import type { Disconnects, DisconnectListener } from './sockets/disconnects.ts';
+import type { RequestOrder } from './sockets/request-order.ts';
 import type { Operation, RequestMetrics } from '../request-metrics.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
 
@@ -26,47 +24,59 @@ export interface ReplyContext {
   draining(): boolean;
 }
 
-const jsonType = 'application/json; charset=utf-8';
+export const jsonType = 'application/json; charset=utf-8';
 /** Seconds after which a client may try again after an overload or a restart. */
-const retryAfter = '1';
+export const retryAfter = '1';
 /** Counted for a request whose client disconnected; never sent. */
 export const clientDisconnectedStatus = 499;
-/** A shorter body is read to its end after an early refusal, so that the connection can be kept. */
-const unreadBodyBytesMax = 64 * 1024;
 
-export class Exchange implements ReplySink, DisconnectListener {
+export abstract class Exchange implements ReplySink, DisconnectListener {
   previous: DisconnectListener = this;
   next: DisconnectListener = this;
-  readonly res: ServerResponse;
   /** As the dispatcher counts it, with the body. */
   bytes: number = requestBytes;
-  readonly #context: ReplyContext;
   /** The operation under which the request is counted; refined after the body was read. */
   operation: Operation;
   /** It may wait for a lock or a change: see `RequestOrder`. */
   waits = false;
-  /** The client is an EventSource, which gives up for good when the reply has any other status than 200. */
-  eventSource = false;
+  protected readonly context: ReplyContext;
+  protected readonly connection: Disconnects;
+  readonly #order: RequestOrder;
   readonly #startedAt: number;
-  readonly #disconnects: Disconnects;
+  /** Seconds that the reply itself tells. */
+  #retryAfter: string | undefined;
   #cancelable: Cancelable | undefined;
   #waits = false;
   #done = false;
-  /** For a 429 or 503. */
-  #retryAfter = retryAfter;
-  /** Methods of the path, for a 405. */
-  #allow = '';
 
-  constructor(context: ReplyContext, operation: Operation, res: ServerResponse) {
-    this.res = res;
-    this.#context = context;
+  constructor(context: ReplyContext, operation: Operation, connection: Disconnects, order: RequestOrder) {
+    this.context = context;
     this.operation = operation;
+    this.connection = connection;
+    this.#order = order;
     this.#startedAt = context.metrics.now();
-    this.#disconnects = Disconnects.of(res.req.socket);
   }
 
+  /** Returns the seconds after which a client may try again, for a reply that says so. */
+  protected retryAfterOf(status: number): string | undefined {
+    return this.#retryAfter ?? (status === 429 || status === 503 ? retryAfter : undefined);
+  }
+
+  /** Writes the reply; the client is there to read it. */
+  protected abstract write(status: number, body: string, replayed: true | undefined): void;
+
   get disconnected(): boolean {
-    return this.#disconnects.disconnected;
+    return this.connection.disconnected;
+  }
+
+  /** The reply has left, or nobody is there to read it. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** The account of the request's connection. */
+  get account(): string | undefined {
+    return this.connection.account;
   }
 
   /** The request is in flight. Cancels it when the connection closes. */
@@ -77,10 +87,10 @@ export class Exchange implements ReplySink, DisconnectListener {
     if (cancelable.waits === true) {
       // It is bounded by limits of its own, and must not keep later requests from coming in.
       this.#waits = true;
-      RequestOrder.of(this.res.req.socket).answered();
+      this.#order.answered();
     }
-    if (this.#disconnects.disconnected) this.onDisconnect();
-    else if (this.next === this) this.#disconnects.add(this);
+    if (this.connection.disconnected) this.onDisconnect();
+    else if (this.next === this) this.connection.add(this);
   }
 
   /** Starts a call that reads the journal, not the shards: once the earlier requests of its connection are answered. */
@@ -88,7 +98,7 @@ export class Exchange implements ReplySink, DisconnectListener {
     this.waits = true;
     let started: Cancelable | undefined;
     let cancelled = false;
-    RequestOrder.of(this.res.req.socket).afterReplies(() => {
+    this.#order.afterReplies(() => {
       if (!cancelled) started = start();
     });
     return {
@@ -104,113 +114,48 @@ export class Exchange implements ReplySink, DisconnectListener {
     this.#cancelable?.cancel();
   }
 
+  /** Closes the connection, and with it all that is in flight on it. */
+  disconnect(): void {
+    this.connection.socket.destroy();
+  }
+
   deliver(reply: Reply): void {
     const { outcome, body, replayed } = reply;
     assert(outcome !== 'registered', 'a watch is answered when something happened');
     if (outcome === 'limited') this.#retryAfter = secondsIn(body);
-    if (isFailure(outcome)) this.#fail(statusOf(outcome), body, this.#context.nextRequestId());
-    else this.#write(statusOf(outcome), body, replayed);
+    // After a restore a lock may be closed, and the body says for how long.
+    if (outcome === 'not_locked' && body.includes('"RetryAfterMs":')) this.#retryAfter = secondsIn(body);
+    if (isFailure(outcome)) this.fail(statusOf(outcome), body, this.context.nextRequestId());
+    else this.answer(statusOf(outcome), body, replayed);
   }
 
-  refuse(failure: Failure, requestId: string = this.#context.nextRequestId()): void {
-    if (failure.code === 'method_not_allowed') this.#allow = String(failure.details?.['Allow']);
-    this.#fail(statusOf(failure.code), failureBody(failure), requestId);
-  }
-
-  /** Answers with a text that others are given too. */
-  deliverShared(contentType: string, text: Buffer): void {
-    if (this.#done) return;
-    this.finish(200);
-    if (this.#disconnects.disconnected) return;
-    const { boot, unread } = this.#context;
-    this.res.writeHead(200, [
-      'Dragonlock-Boot',
-      boot,
-      'Content-Type',
-      contentType,
-      'Content-Length',
-      String(text.length),
-    ]);
-    this.res.end(text);
-    // However many have not read it, there is one copy.
-    unread.written(this.res, 0);
-  }
-
-  /** The account of the request's connection. */
-  get account(): string | undefined {
-    return this.#disconnects.account;
+  refuse(failure: Failure, requestId: string = this.context.nextRequestId()): void {
+    this.fail(statusOf(failure.code), failureBody(failure), requestId);
   }
 
   /** For replies that are not JSON, written by the caller (an event stream): only ends and counts the exchange. */
   finish(status: number): void {
     this.#done = true;
-    this.#disconnects.remove(this);
-    if (!this.#waits) RequestOrder.of(this.res.req.socket).answered();
-    this.#context.metrics.count(this.operation, status, this.#startedAt);
+    this.connection.remove(this);
+    if (!this.#waits) this.#order.answered();
+    this.context.metrics.count(this.operation, status, this.#startedAt);
   }
 
-  #fail(status: number, body: string, requestId: string): void {
-    const text = withRequestId(body, requestId);
-    if (this.eventSource && isTemporary(status)) this.#failStream(status, text);
-    else this.#write(status, text, undefined);
+  protected fail(status: number, body: string, requestId: string): void {
+    this.answer(status, withRequestId(body, requestId), undefined);
   }
 
-  /** Ends a stream before it begins, so that an EventSource connects again. It is counted under its status. */
-  #failStream(status: number, body: string): void {
+  protected answer(status: number, body: string, replayed: true | undefined): void {
     if (this.#done) return;
     this.finish(status);
-    if (this.#disconnects.disconnected) return;
-    const text = `retry: ${Number(retryAfter) * 1000}\nevent: failure\ndata: ${body}\n\n`;
-    this.res.writeHead(200, [
-      'Dragonlock-Boot',
-      this.#context.boot,
-      'Content-Type',
-      'text/event-stream',
-      'Cache-Control',
-      'no-cache',
-      'Connection',
-      'close',
-    ]);
-    this.res.end(text);
-  }
-
-  #write(status: number, body: string, replayed: true | undefined): void {
-    if (this.#done) return;
-    this.finish(status);
-    if (this.#disconnects.disconnected) return;
-    const headers = ['Dragonlock-Boot', this.#context.boot];
-    const bytes = Buffer.byteLength(body);
-    if (status !== 204) headers.push('Content-Type', jsonType, 'Content-Length', String(bytes));
-    if (replayed === true) headers.push('Idempotent-Replayed', 'true');
-    if (status >= 400) this.#addFailureHeaders(status, headers);
-    this.res.writeHead(status, headers);
-    this.res.end(status === 204 ? undefined : body);
-    this.#context.unread.written(this.res, bytes);
-  }
-
-  #addFailureHeaders(status: number, headers: string[]): void {
-    if (status === 429 || status === 503) headers.push('Retry-After', this.#retryAfter);
-    if (status === 405) headers.push('Allow', this.#allow);
-    if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
-    const { complete, headers: asked } = this.res.req;
-    // A body that is answered 503 may have been given up because the rest does not arrive.
-    const lengthMax = status === 503 ? 0 : unreadBodyBytesMax;
-    const long = asked['transfer-encoding'] !== undefined || Number(asked['content-length'] ?? 0) > lengthMax;
-    const unread = long && !complete;
-    if (unread) closeLingering(this.res.req.socket);
-    if (unread || this.#context.draining()) headers.push('Connection', 'close');
+    if (!this.connection.disconnected) this.write(status, body, replayed);
   }
 }
 
-/** Returns the time in the body of a `limited`, in whole seconds as the header has them. */
+/** Returns the time in the body of a `limited`, or of a lock that is closed, in whole seconds as the header has them. */
 function secondsIn(body: string): string {
   const { RetryAfterMs } = JSON.parse(body) as { readonly RetryAfterMs: number };
   return String(Math.ceil(RetryAfterMs / 1000));
-}
-
-/** Returns whether the same request may be answered otherwise in a moment. */
-function isTemporary(status: number): boolean {
-  return status === 429 || status === 500 || status === 503;
 }
 
 /** @param body a JSON object with at least one member, as every error body has */

@@ -6,7 +6,9 @@ import { hostCheck } from './hosts.ts';
 import { repeatedHeader } from './repeated-headers.ts';
 
 /** Returns why the request is refused; undefined if its head is right. */
-export type HeadCheck = (request: IncomingMessage) => Failure | undefined;
+export type HeadCheck = (request: RequestHead) => Failure | undefined;
+
+export type RequestHead = Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'httpVersion' | 'url'>;
 
 export function headCheck({ http, listen, tokens }: Pick<Config, 'http' | 'listen' | 'tokens'>): HeadCheck {
   const checkHost = tokens.length > 0 ? undefined : hostCheck([listen.host, ...http.hosts]);

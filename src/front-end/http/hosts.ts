@@ -11,7 +11,7 @@ import { isLoopback } from '../../shared/loopback.ts';
 import { shown } from '../../shared/text.ts';
 
 /** Returns why the request's host is not served; undefined if it is. */
-export type HostCheck = (request: IncomingMessage) => Failure | undefined;
+export type HostCheck = (request: Pick<IncomingMessage, 'url' | 'headers'>) => Failure | undefined;
 
 /** @param hosts names and addresses to serve besides loopback ones */
 export function hostCheck(hosts: readonly string[]): HostCheck {
@@ -29,7 +29,7 @@ export function hostCheck(hosts: readonly string[]): HostCheck {
 }
 
 /** A target in absolute form wins over the header (RFC 9112 §3.2.2). */
-function authorityOf({ url = '/', headers }: IncomingMessage): string | undefined {
+function authorityOf({ url = '/', headers }: Pick<IncomingMessage, 'url' | 'headers'>): string | undefined {
   if (url.startsWith('/')) return headers.host;
   const absolute = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i.exec(url);
   return absolute === null ? headers.host : absolute[1];

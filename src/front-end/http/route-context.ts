@@ -1,5 +1,6 @@
 /** The context that all routes share. `buildApp` makes it once. */
 import type { Limits } from '../../shared/limits.ts';
+import type { BackupCells } from '../../backup/backup-cells.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
@@ -35,6 +36,8 @@ export interface RouteContext extends ReplyContext {
   /** Milliseconds since the Unix epoch as the server counts them, see shared/clock.ts. */
   readonly serverTime: () => number;
   readonly lostLogLines: SharedCount;
+  /** Absent: no backups are made. */
+  readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;
   readonly turns: RequestTurns;
   /** Absent: requests read large bodies themselves. */

@@ -1,6 +1,6 @@
 /** Calls about the server itself: no token, no account. HEAD is answered as GET, without the body. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { Exchange } from './exchange.ts';
+import { HttpExchange } from './http-exchange.ts';
 import type { RouteContext } from './route-context.ts';
 
 export function serverRoute(
@@ -16,7 +16,7 @@ export function serverRoute(
     onRequest(request, reply, next) {
       const refused = context.checkHead(request.raw);
       if (refused === undefined) next();
-      else new Exchange(context, 'server', reply.raw).refuse(refused);
+      else new HttpExchange(context, 'server', reply.raw).refuse(refused);
     },
     handler: (_request, reply) => answer(reply),
   });

@@ -1,11 +1,19 @@
 import type { Revision } from '../../protocol/ids.ts';
-import type { DamagedPlace, JournalRecord, JournalSource, JournalTail } from '../../protocol/journal.ts';
+import type {
+  DamagedPlace,
+  FrameSource,
+  FrameTail,
+  JournalRecord,
+  JournalSource,
+  JournalTail,
+} from '../../protocol/journal.ts';
 import type { Disk } from '../../shared/disk.ts';
+import { checksumOfFrameAt, FileFrameTail, oldestAfterIn } from './frame-tail.ts';
 import { JournalDirectory } from './journal-directory.ts';
 import { FileJournalTail, readRecords } from './journal-reader.ts';
 
 /** The journal in a directory, for those who only read it. One for each thread: its tails share one index. */
-export class FileJournalSource implements JournalSource {
+export class FileJournalSource implements JournalSource, FrameSource {
   readonly #disk: Disk;
   readonly #directory: string;
   /** Made with the first tail: a shard, which only replays, never lists the directory for it. */
@@ -26,7 +34,22 @@ export class FileJournalSource implements JournalSource {
   }
 
   tail(after: Revision): JournalTail {
-    this.#shared ??= new JournalDirectory(this.#disk, this.#directory, this.#onDamage);
-    return new FileJournalTail(this.#shared, after);
+    return new FileJournalTail(this.#index(), after);
+  }
+
+  frames(after: Revision): FrameTail {
+    return new FileFrameTail(this.#index(), after);
+  }
+
+  checksumAt(last: Revision): number | undefined {
+    return checksumOfFrameAt(this.#index(), last);
+  }
+
+  oldestAfter(): Revision {
+    return oldestAfterIn(this.#index());
+  }
+
+  #index(): JournalDirectory {
+    return (this.#shared ??= new JournalDirectory(this.#disk, this.#directory, this.#onDamage));
   }
 }

@@ -16,6 +16,8 @@ export interface JournalSettings {
   readonly reserveBytes?: number;
   /** Without a spare and with less than this left, `space` is `full`: twice the largest frame of a small commit. */
   readonly fullBytes?: number;
+  /** One BigInt64: segments with anything after this revision stay for the backup. Absent: none do. */
+  readonly hold?: SharedArrayBuffer;
   /** Of finished segments that stay for readers although every shard has checkpointed them. */
   readonly keepBytes?: number;
   /** Between two attempts to prepare a spare on a full disk. */
@@ -39,10 +41,15 @@ interface JournalHooks {
 
 export interface JournalOptions extends JournalSettings, JournalHooks {}
 
-export function completeOptions(options: JournalOptions): Required<JournalOptions> {
+/** All options, with the memory of the hold as a function. */
+export type CompleteOptions = Required<Omit<JournalOptions, 'hold'>> & { readonly held: () => number };
+
+export function completeOptions(options: JournalOptions): CompleteOptions {
   const segmentBytes = options.segmentBytes ?? segmentBytesDefault;
+  const hold = options.hold === undefined ? undefined : new BigInt64Array(options.hold);
   return {
     shards: options.shards,
+    held: hold === undefined ? () => Infinity : () => Number(Atomics.load(hold, 0)),
     segmentBytes,
     frameBytesMax: Math.min(options.frameBytesMax ?? 8 * 1024 * 1024, segmentBytes - segmentHeaderBytes),
     reserveBytes: options.reserveBytes ?? segmentBytes / 4,

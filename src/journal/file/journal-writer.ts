@@ -33,7 +33,7 @@ import { revision, type Revision, type ShardId } from '../../protocol/ids.ts';
 import type { JournalSpace, Revisions } from '../../protocol/journal.ts';
 import type { RecordChunk } from '../../protocol/record.ts';
 import { frameHeaderBytes, frameHeaderBytesOf, journalVersion, sealFrame, type JournalVersion } from './frame.ts';
-import { completeOptions, type JournalOptions } from './journal-options.ts';
+import { completeOptions, type CompleteOptions, type JournalOptions } from './journal-options.ts';
 import { BucketCounter, groupRecordsBounds, syncSecondsBounds } from './journal-stats.ts';
 import type { JournalStats } from '../../protocol/stats.ts';
 import { RecordQueue } from './record-queue.ts';
@@ -70,7 +70,7 @@ export class JournalWriter {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #revisions: Revisions;
-  readonly #options: Required<JournalOptions>;
+  readonly #options: CompleteOptions;
   readonly #logId: bigint;
   readonly #queue: RecordQueue;
   readonly #spare: SpareSegment;
@@ -327,9 +327,9 @@ export class JournalWriter {
     }
   }
 
-  /** Removes segments that no shard needs for a replay and that are older than what is kept for readers. */
+  /** Removes segments that neither a replay nor the backup needs, and that are older than what is kept for readers. */
   #trim(): void {
-    const needed = Math.min(...this.#watermarks);
+    const needed = Math.min(...this.#watermarks, this.#options.held());
     let kept = this.#finished.reduce((sum, segment) => sum + segment.bytes, 0);
     for (;;) {
       const oldest = this.#finished[0];

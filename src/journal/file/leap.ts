@@ -1,6 +1,6 @@
 /**
- * What the server has given out and must never give out again, whatever a salvage loses. All of it is here, and all of it
- * jumps together: a number that is added to the server and lives in the log belongs into `GivenOut`.
+ * What the server has given out and must never give out again, whatever a salvage or a restore loses. All of it is here,
+ * and all of it jumps together: a number that is added to the server and lives in the log belongs into `GivenOut`.
  *
  *   revision      versions, fencing tokens of locks, cursors of watches. A revision that was lost has been seen by
  *                 clients; the log continues a billion revisions after the highest one that there is any trace of.
@@ -14,7 +14,7 @@
  * Values of counters and sequences do not jump: they are data, and go back with the log to what was kept.
  */
 import { epochEffect, nextEpoch } from '../../protocol/epochs.ts';
-import { RecordWriter } from '../../protocol/record.ts';
+import { RecordWriter, type Effect } from '../../protocol/record.ts';
 import { revision, serverAccount, type Revision } from '../../protocol/ids.ts';
 import { frameHeaderBytes, journalVersion, sealFrame } from './frame.ts';
 
@@ -46,13 +46,16 @@ interface LogBefore {
   readonly chain: number;
 }
 
-/** The first frame after the cut: the one commit that makes a replay know what must not come again. */
-export function frameOfLeap(to: GivenOut, { logId, chain }: LogBefore): Buffer {
+/**
+ * The first frame after the cut: the one commit that makes a replay know what must not come again.
+ * @param more effects of the same commit, of the server's own account
+ */
+export function frameOfLeap(to: GivenOut, { logId, chain }: LogBefore, more: readonly Effect[] = []): Buffer {
   const records = new RecordWriter();
   records.append({
     rev: to.revision,
     account: serverAccount,
-    effects: [epochEffect(to.epoch)],
+    effects: [epochEffect(to.epoch), ...more],
   });
   const { bytes } = records.take();
   const frame = Buffer.concat([Buffer.alloc(frameHeaderBytes), bytes]);

@@ -7,6 +7,7 @@ import { hash } from 'node:crypto';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
+import { parseStorageUrl } from '../../backup/storage/storage-url.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
 import { isLoopback, parseListen } from './listen-address.ts';
@@ -84,12 +85,13 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   const resp = respOf(merged.resp, readFile, file, tokens.length > 0);
   checkRelations(merged, file);
   checkAccounts(merged, file);
+  checkBackup(merged, file);
   if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
-  const { limits, accounts, journal, log } = merged;
+  const { limits, accounts, journal, backup, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
   const http = { ...merged.http, threads };
-  return { listen, data_dir: dataDir, shards, tokens, http, resp, limits, accounts, journal, log };
+  return { listen, data_dir: dataDir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
 }
 
 function readText(file: string): string {
@@ -135,6 +137,7 @@ function merge(file: ConfigFile): Merged {
     limits: limitsOf(file.limits ?? {}),
     accounts: file.accounts ?? configDefaults.accounts,
     journal: { ...configDefaults.journal, ...file.journal },
+    backup: backupOf(file.backup ?? {}),
     log: { ...configDefaults.log, ...file.log },
   };
 }
@@ -230,6 +233,28 @@ function checkAccounts({ limits, accounts }: Merged, file: ConfigFileReader): vo
       );
     }
   });
+}
+
+function backupOf(file: NonNullable<ConfigFile['backup']>): Config['backup'] {
+  const { s3, ...rest } = file;
+  return { ...configDefaults.backup, ...rest, s3: { ...configDefaults.backup.s3, ...s3 } };
+}
+
+/** Reports what is wrong with the place of the backups. */
+function checkBackup(
+  { backup: { url, keep_moments_days, keep_copies_days, s3 } }: Merged,
+  file: ConfigFileReader,
+): void {
+  if (url === '') return;
+  const place = parseStorageUrl(url);
+  if (typeof place === 'string') file.problemAt(['backup', 'url'], place);
+  if (keep_copies_days < keep_moments_days)
+    file.problemAt(
+      ['backup', 'keep_copies_days'],
+      `expected at least backup.keep_moments_days (${keep_moments_days}), got ${keep_copies_days}`,
+    );
+  if ((s3.access_key_id === '') !== (s3.secret_access_key_file === ''))
+    file.problemAt(['backup', 's3'], 'expected both access_key_id and secret_access_key_file, or none, got one');
 }
 
 /** Reports, in the terms of the file, which of `limitRelations` do not hold. */

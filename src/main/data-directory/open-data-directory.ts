@@ -16,6 +16,7 @@ import { recoverJournal, type RecoveredJournal } from '../../journal/file/recove
 import { revision, shardId, type Revision } from '../../protocol/ids.ts';
 import { ownerOf } from '../../protocol/partition.ts';
 import { openShard } from '../../shard-worker/open-shard.ts';
+import { refuseUnlessRestored } from '../../backup/restore/restore-marks.ts';
 import { LmdbStore, storeFormat, type Layout } from '../../storage/lmdb/lmdb-store.ts';
 import { clearOtherGenerations, repartition } from '../../storage/lmdb/repartition.ts';
 import { realDisk } from '../../shared/disk.ts';
@@ -34,8 +35,9 @@ export function journalDirectoryOf(dataDirectory: string): string {
   return path.join(dataDirectory, 'journal');
 }
 
-/** @throws JournalCorruption, StoreMismatch, and errors of the disk: then the server must not serve. */
+/** @throws JournalCorruption, StoreMismatch, NotRestored, and errors of the disk: then the server must not serve. */
 export async function openDataDirectory(config: Config, log: JournalLog): Promise<OpenedDataDirectory> {
+  refuseUnlessRestored(config.data_dir);
   const journalDirectory = journalDirectoryOf(config.data_dir);
   const store = new LmdbStore(config.data_dir);
   try {

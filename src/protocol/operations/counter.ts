@@ -14,7 +14,7 @@ import {
   secondsField,
   secondsToMs,
 } from './fields.ts';
-import { pageOf, pageParameters } from './kv.ts';
+import { pageOf, pageParameters } from './kv-pages.ts';
 import { listSection } from './section.ts';
 
 export interface CounterOperation {

@@ -1,18 +1,9 @@
-/** Keys with values and versions: `KVSet`, `KVGet`, `Check`; and pages of them. */
+/** Keys with values and versions: `KVSet`, `KVGet`, `Check`. */
 import { Type } from 'typebox';
-import { pageLimitDefault, pageLimitMax, ttlMsMax } from '../../shared/limits.ts';
+import { pageLimitMax, ttlMsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
-import {
-  call,
-  integerParameter,
-  keyParameter,
-  prefixParameter,
-  secondsParameter,
-  wordParameter,
-  type GivenToCall,
-} from './call.ts';
-import type { CommandSpec, PageRequest } from './command.ts';
+import { call, integerParameter, secondsParameter, wordParameter } from './call.ts';
 import {
   aKey,
   anyJson,
@@ -27,7 +18,8 @@ import {
   versionField,
   yesOrNo,
 } from './fields.ts';
-import { listSection, singleSection, type BodyContext } from './section.ts';
+import { pageOf, pageParameters, rangeItem } from './kv-pages.ts';
+import { listSection, type BodyContext } from './section.ts';
 
 export interface SetOperation {
   readonly key: string;
@@ -113,9 +105,10 @@ function readSet(item: Type.Static<typeof setItem>, path: string, { limits }: Bo
   return { key, value: jsonText(item.Value, `${path}.Value`, most), ...condition, ...ttl };
 }
 
-const getItem = Type.Union([keyField, Type.Object({ Key: keyField }, closed)], {
-  expected: `a key (${aKey}) or {"Key"}`,
+const getItem = Type.Union([keyField, Type.Object({ Key: keyField }, closed), rangeItem], {
+  expected: `a key (${aKey}), or {"Key"}, or {"Prefix"} with After and Limit`,
 });
+type GetItem = Type.Static<typeof getItem>;
 
 export const getSection = listSection<string, GetResult>({
   body: 'KVGet',
@@ -123,10 +116,11 @@ export const getSection = listSection<string, GetResult>({
   key: (key) => key,
   effect: () => 'read',
   scope: () => 'read',
-  read: ({ KVGet }: { KVGet?: Type.Static<typeof getItem>[] }, { root }) =>
-    KVGet?.map((item, i) =>
-      typeof item === 'string' ? readKey(item, `${root}KVGet[${i}]`) : readKey(item.Key, `${root}KVGet[${i}].Key`),
-    ),
+  read: ({ KVGet }: { KVGet?: GetItem[] }, { root }) =>
+    KVGet?.flatMap((item, i) => {
+      if (typeof item === 'string') return readKey(item, `${root}KVGet[${i}]`);
+      return 'Prefix' in item ? [] : readKey(item.Key, `${root}KVGet[${i}].Key`);
+    }),
 });
 
 const aCheck = '{"Key"} with Version, Exists or Equals, or {"Counter","Equals"}';
@@ -171,48 +165,6 @@ function readCheck(item: Type.Static<typeof checkItem>, path: string, { limits }
   if (Equals === undefined) return refuseField(`${path}.Version`, 'missing; expected a version, or Exists, or Equals');
   const most = { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' };
   return { key, equals: jsonText(Equals, `${path}.Equals`, most) };
-}
-
-/** Deletes a page of the keys below a prefix, in one commit. */
-export type ClearOperation = Omit<PageRequest, 'account'>;
-
-export interface ClearResult {
-  readonly deleted: number;
-  /** Present: there may be more after this key. */
-  readonly after?: string;
-}
-
-/** It has a REST call and no member in the body of `POST /db/:acc`. */
-export const clearSection = singleSection<ClearOperation, ClearResult>({
-  body: 'prefix',
-  schema: {},
-  key: ({ prefix }) => prefix,
-  prefix: ({ prefix }) => prefix,
-  effect: () => 'free',
-  scope: () => 'write',
-  read: () => undefined,
-});
-
-export interface KvList extends PageRequest {
-  readonly kind: 'kv.list';
-}
-
-export const kvList = {
-  scope: () => 'read',
-  prefix: ({ prefix }) => prefix,
-  list: 'KV',
-} as const satisfies CommandSpec<KvList>;
-
-export const pageParameters = {
-  prefix: prefixParameter,
-  after: keyParameter,
-  limit: integerParameter(1, pageLimitMax),
-} as const;
-
-/** Returns the page that a list call asks for. */
-export function pageOf({ account, query }: GivenToCall<typeof pageParameters>): PageRequest {
-  const { prefix = '', after, limit = pageLimitDefault } = query;
-  return { account, prefix, ...(after !== undefined && { after }), limit };
 }
 
 export const kvCalls = {

@@ -17,7 +17,7 @@ import {
   secondsToMs,
   secondsField,
 } from './fields.ts';
-import { pageOf, pageParameters } from './kv.ts';
+import { pageOf, pageParameters } from './kv-pages.ts';
 import { listSection, singleSection, type NeededScope } from './section.ts';
 
 export interface LockOperation {

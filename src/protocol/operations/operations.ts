@@ -10,7 +10,8 @@ import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';
 import { counterCalls, counterList, counterSection, type CounterList } from './counter.ts';
 import type { IdempotencyRequest } from './idempotency.ts';
-import { checkSection, clearSection, getSection, kvCalls, kvList, setSection, type KvList } from './kv.ts';
+import { clearSection, rangeSection, kvList, type KvList } from './kv-pages.ts';
+import { checkSection, getSection, kvCalls, setSection } from './kv.ts';
 import { limitCalls, limitSection } from './limit.ts';
 import {
   guardSection,
@@ -37,6 +38,7 @@ export const sections = {
   counter: counterSection,
   sequence: sequenceSection,
   get: getSection,
+  range: rangeSection,
   set: setSection,
   ops: opsSection,
   clear: clearSection,
@@ -88,7 +90,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
-  const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear } = batch;
+  const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -101,6 +103,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (limit !== undefined) bits |= 256;
   if (ops !== undefined) bits |= 512;
   if (clear !== undefined) bits |= 1024;
+  if (range !== undefined) bits |= 2048;
   return bits;
 }
 

@@ -146,10 +146,10 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   if (counter !== undefined) batch.counter = counter;
 }
 
-function membersIn({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear }: Batch): number {
+function membersIn({ lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): number {
   let which = lock === undefined ? 0 : hasLock;
   if (unlock !== undefined) which |= hasUnlock;
-  if ((guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear) !== undefined) which |= hasRest;
+  if ((guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -163,8 +163,8 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
   if (unlock !== undefined) wire.push(unlock.id, unlock.fence ?? 0, unlock.owner ?? 0);
 }
 
-function restOf({ guard, check, idempotency, sequence, limit, ops, clear }: Batch): string {
-  const rest = { guard, check, idempotency, sequence, limit, ops, clear };
+function restOf({ guard, check, idempotency, sequence, limit, ops, clear, range }: Batch): string {
+  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

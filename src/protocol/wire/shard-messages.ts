@@ -7,7 +7,7 @@ import type { AccountId, Revision } from '../ids.ts';
 import type { Effect } from '../record.ts';
 import type { Grant, Reply } from '../replies.ts';
 import type { Failure } from '../errors.ts';
-import type { Page } from '../page.ts';
+import type { Page } from '../page-rows.ts';
 import type { ShardStats } from '../stats.ts';
 import type { LockOperation } from '../operations/lock.ts';
 import type { Batch, Command, ListCommand, Results } from '../operations/operations.ts';

@@ -165,7 +165,8 @@ export function answerLength(answer: TransactionAnswer): number {
         (sum, set) => sum + (typeof set === 'object' ? (set?.old.value?.length ?? 0) : 0),
         written,
       );
-      const got = (results.get ?? []).reduce((sum, item) => sum + (item?.value?.length ?? 0), old);
+      const rows = (results.range?.rows ?? []).reduce((sum, { body }) => sum + body.length, old);
+      const got = (results.get ?? []).reduce((sum, item) => sum + (item?.value?.length ?? 0), rows);
       return (results.ops ?? []).reduce((sum, result) => sum + (result?.length ?? 0), got);
     }
     default:

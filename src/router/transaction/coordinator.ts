@@ -12,7 +12,8 @@
  */
 import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
 import type { TransactionAnswer, Evaluation, ToShard } from '../../protocol/wire/shard-messages.ts';
-import { mergePages, pageReply, type Page } from '../../protocol/page.ts';
+import { mergePages, pageReply } from '../../protocol/page.ts';
+import type { Page } from '../../protocol/page-rows.ts';
 import { ownerOf } from '../../protocol/partition.ts';
 import { failure } from '../../protocol/errors.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';

@@ -1,12 +1,20 @@
 /** Merges the evaluations of one batch by several shards; exactly one of them has evaluated each item. */
-import { mergePages, upToKey, type Page } from '../../protocol/page.ts';
+import { mergePages, upToKey } from '../../protocol/page.ts';
+import type { Page } from '../../protocol/page-rows.ts';
 import { kinds } from '../../protocol/record.ts';
 import type { Duplicate, Evaluation } from '../../protocol/wire/shard-messages.ts';
 import type { Batch, Results } from '../../protocol/operations/operations.ts';
 
-export function mergeEvaluations(parts: readonly Evaluation[], { clear }: Pick<Batch, 'clear'>): Evaluation {
+export function mergeEvaluations(
+  parts: readonly Evaluation[],
+  { clear, range }: Pick<Batch, 'clear' | 'range'>,
+): Evaluation {
   if (clear !== undefined) return mergeClears(parts, clear.limit);
-  return mergeAll(parts);
+  const all = mergeAll(parts);
+  if (range === undefined) return all;
+  // A shard that has found a duplicate has read nothing.
+  const pages = parts.flatMap(({ results }) => results.range ?? []);
+  return { ...all, results: { ...all.results, range: mergePages(pages, range.limit) } };
 }
 
 /** Of the pages of all shards, what is up to the key that every shard has reached, and no more than a page. */

@@ -13,7 +13,7 @@ import { executeBatch } from './batch/batch.ts';
 import { grantMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
 import { leaveQueue, wakeAtEnd } from './operations/waiting.ts';
-import { isOwnLease } from './state/lease.ts';
+import { isFree, isOwnLease } from './state/lease.ts';
 import type { Turn } from './state/turn.ts';
 import type { Waiter, WaitQueue } from './state/wait-queue.ts';
 
@@ -42,7 +42,7 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
       return left;
     }
     const view = resources[queue.kind].view(state, queue.account, queue.id, now);
-    if (view.lease !== undefined && !isOwnLease(view, head.operation)) {
+    if (!isFree(view) && !isOwnLease(view, head.operation)) {
       wakeAtEnd(state, queue, view);
       return left;
     }

@@ -97,7 +97,10 @@ function lockReply({ state, now }: Turn, transaction: string, batch: Batch): Rep
     return undefined;
   const view = viewDurableLock(state, account, operation.id, now);
   if (isOwnLease(view, operation)) return undefined;
-  return failureReply(readRevision(state), heldByOther(operation.id, view, queue.size, operation.waitMs));
+  return failureReply(
+    readRevision(state),
+    heldByOther(operation.id, view, { waiters: queue.size, waitMs: operation.waitMs, now }),
+  );
 }
 
 /** Commits the batch, or refuses it if a condition failed. All shards hold its keys. */

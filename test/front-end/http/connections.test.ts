@@ -20,6 +20,9 @@ async function connect(
   return socket;
 }
 
+/** The fast lane keeps what is not whole, for a second or two; lane/lane.test.ts has its share. */
+const nodesWay = 'http: {fast_lane: false}';
+
 function post(url: string, body: string): string {
   return `POST ${url} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
@@ -56,7 +59,7 @@ test('a connection that closes cancels every request that waits on it, pipelined
   dispatcher.asked[0]?.client?.deliver({ rev: revision(1), outcome: 'ok', body: '{}' });
 });
 
-test('between requests a socket has only Node’s listeners, and its close is detected all the same', async (t) => {
+test('between requests a socket has at most Node’s listener, and its close is detected all the same', async (t) => {
   const door = makeDoor(t);
   const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
   const socket = await connect(t, door);
@@ -64,7 +67,7 @@ test('between requests a socket has only Node’s listeners, and its close is de
   socket.write(post('/db/a', '{"KVGet":"k"}'));
   await receive(socket, /HTTP\/1.1 200/);
   // Node's HTTP server has one; with a second one V8 keeps garbage: see on-socket-close.ts.
-  assert.equal(server.listenerCount('close'), 1);
+  assert.ok(server.listenerCount('close') <= 1);
   door.dispatcher.reply = undefined;
   socket.write(post('/db/a', '{"LockID":"a","LockDur":1,"LockWait":300}'));
   await door.dispatcher.until(() => door.dispatcher.asked.length === 2);
@@ -162,7 +165,7 @@ test('a body over the limit is refused as it arrives, with or without a length; 
 });
 
 test('a client that disconnects in the middle of its body leaves no trace', async (t) => {
-  const door = makeDoor(t);
+  const door = makeDoor(t, nodesWay);
   const served: net.Socket[] = [];
   door.app.server.on('connection', (one: net.Socket) => served.push(one));
   const socket = await connect(t, door);
@@ -295,7 +298,10 @@ test('over arriving_bytes_max the body that has been arriving for longest is 503
 
 /** Two bodies too many of 900 bytes; the first of them is given up. */
 async function giveUp(t: TestContext, options: net.SocketConstructorOpts = {}) {
-  const door = makeDoor(t, 'http: {threads: 1, request_timeout_ms: 20000}\nlimits: {arriving_bytes_max: 1024}');
+  const door = makeDoor(
+    t,
+    'http: {threads: 1, request_timeout_ms: 20000, fast_lane: false}\nlimits: {arriving_bytes_max: 1024}',
+  );
   const body = value(900);
   const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
   const slow = await connect(t, door, options);

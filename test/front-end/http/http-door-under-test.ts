@@ -5,6 +5,7 @@ import { buildApp, type AppOptions } from '../../../src/front-end/http/app.ts';
 import { loadConfig } from '../../../src/main/config/config.ts';
 import { allocateSharedCounters } from '../../../src/front-end/shared-counters.ts';
 import type { Config } from '../../../src/front-end/config-schema.ts';
+import { withLaneSwitch } from '../../support/lane-switch.ts';
 import { FakeDispatcher } from './fake-dispatcher.ts';
 
 export interface HttpDoorUnderTest {
@@ -70,5 +71,5 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now']): Ht
 }
 
 export function configOf(yaml: string): Config {
-  return loadConfig({ argv: [], env: {}, cores: 2, readFile: () => yaml });
+  return loadConfig({ argv: [], env: {}, cores: 2, readFile: () => withLaneSwitch(yaml) });
 }

@@ -34,6 +34,7 @@ const members = {
   ],
   idempotency: { ids: ['i'], ttlMs: 1, mode: 'replay', fingerprint: 'f' },
   sequence: { key: 's', op: 'next', n: 1 },
+  range: { prefix: '', limit: 1, place: 0 },
   clear: { prefix: 'p/', after: 'p/a', limit: 3 },
   limit: [{ key: 'r', rateThousandths: 500, perMs: 60_000, burst: 1, cost: 0, waitMs: 0 }],
   set: [

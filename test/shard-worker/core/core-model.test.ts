@@ -16,7 +16,7 @@ export const outcomes = [
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
   'mutex.lock:ok mutex.unlock:ok mutex.unlock:lock_lost kv.list:ok lock.list:ok inspect:ok inspect:lock_lost',
   'watch:registered watch:answered',
-  'limit:ok limit:limited limit:held limit:looked limit.take:limited limit.take:ok kv.clear:ok counter.list:ok',
+  'limit:ok limit:limited limit:held limit:looked limit.take:limited limit.take:ok kv.clear:ok counter.list:ok range:ok',
 ].flatMap((line) => line.split(' '));
 
 test('the core answers every random history as the contract says', () => {

@@ -120,6 +120,30 @@ describe('Merge', () => {
   });
 });
 
+test('a batch reads a page of keys at the moment of its other reads, in its place', () => {
+  const core = new CoreUnderTest();
+  for (const key of ['a', 'p/1', 'p/2', 'p/3']) core.ok(set(key, key));
+  const range = { prefix: 'p/', limit: 2, place: 1 };
+  const asked = batch({ get: ['a', 'none'], range, set: [{ key: 'p/0', value: '0' }] });
+  const rows = core.ok(asked).KV as unknown as {
+    Key?: string;
+    Prefix?: string;
+    KV?: { Key: string }[];
+    After?: string;
+  }[];
+  assert.deepEqual([rows[0]!.Key, rows[1]!.Prefix, rows[1]!.After, rows[2]!.Key], ['a', 'p/', 'p/2', 'none']);
+  assert.deepEqual(
+    rows[1]!.KV!.map(({ Key }) => Key),
+    ['p/1', 'p/2'],
+  );
+  const once = batch({ ...asked, idempotency: { ids: ['i'], ttlMs: 1000, mode: 'replay', fingerprint: 'f' } });
+  const first = core.ok(once);
+  core.ok(set('p/1', 'other'));
+  assert.deepEqual(core.ok(once), first);
+  const small = core.ask(batch({ replyBytesMax: 10, range }));
+  assert.deepEqual([small.code, small.body.Failed[0]!.Field], ['too_large', 'KVGet']);
+});
+
 test('Old shows what was there before the batch, with its version, and counts in the size of the reply', () => {
   const core = new CoreUnderTest();
   const { Rev } = core.ok(set('k', { a: 1 }));

@@ -84,6 +84,7 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   ops: { ops: [{ kind: 'append', key: 't00001', value: '"1"' }] },
   // Each key of the page is looked at, and then deleted.
   clear: { format: 'kv.clear', clear: { prefix: 't', limit: 500 } },
+  range: { range: { prefix: 't', limit: 1000, place: 0 } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

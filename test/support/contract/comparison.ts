@@ -117,6 +117,7 @@ function partsOf(batch: Batch): string[] {
   const covers = parts.filter((part) => batch[part] !== undefined).map((part) => `${part}:ok`);
   if (batch.lock !== undefined) covers.push(batch.lock.extend === undefined ? 'lock:ok' : 'extend:ok');
   for (const { value } of batch.set ?? []) covers.push(value === undefined ? 'delete:ok' : 'set:ok');
+  if (batch.range !== undefined) covers.push('range:ok');
   if (batch.limit?.some(({ cost }) => cost === 0)) covers.push('limit:looked');
   if (batch.format !== 'batch') covers.push(`${batch.format}:ok`);
   return covers;

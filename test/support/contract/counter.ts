@@ -43,8 +43,8 @@ function count(turn: Turn, field: string, { key, op, n, ifEq, floor, ceil, ttlMs
   const value = { add: from + n, set: n, max: Math.max(from, n), min: Math.min(from, n) }[op];
   if (!Number.isSafeInteger(value)) turn.fail(field, 'overflow', { Key: key, Value: from });
   // An addition may start outside of its bounds, and come closer.
-  const tooLow = floor !== undefined && value < Math.min(from, floor);
-  const tooHigh = ceil !== undefined && value > Math.max(from, ceil);
+  const tooLow = floor !== undefined && n < 0 && value < floor;
+  const tooHigh = ceil !== undefined && n > 0 && value > ceil;
   if (tooLow || tooHigh) turn.fail(field, 'out_of_bounds', { Key: key, Value: from });
   // Only who makes it says when it ends.
   const till = before !== undefined ? before.till : ttlMs === undefined ? undefined : turn.at.now.plus(ttlMs);

@@ -5,12 +5,14 @@ import { Json, type Span } from './expected.ts';
 import type { Moment, Outcome, Performed, Turn } from './moment.ts';
 import { page } from './page.ts';
 import { compareUtf8, nameOf, type KvEntry } from './state.ts';
+import type { AccountId } from '../../../src/protocol/ids.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
-import type { ClearOperation, KvList, SetOperation } from '../../../src/protocol/operations/kv.ts';
+import type { ClearOperation, KvList, RangeOperation } from '../../../src/protocol/operations/kv-pages.ts';
+import type { SetOperation } from '../../../src/protocol/operations/kv.ts';
 
 export const kv = {
   /** Reads and conditions see what was there before the batch. */
-  perform(turn: Turn, { format, check, get, set, clear }: Batch): Performed {
+  perform(turn: Turn, { format, check, get, set, clear, range }: Batch): Performed {
     if (clear !== undefined) return { reply: deletePage(turn, clear) };
     check?.forEach(({ key, version, exists, equals, counter }, i) => {
       if (equals !== undefined) expectValue(turn, `Check[${i}]`, key, equals);
@@ -24,7 +26,8 @@ export const kv = {
     set?.forEach(({ key, version }, i) => {
       if (version !== undefined) expectVersion(turn, `KVSet[${i}]`, key, version);
     });
-    const KV = get?.map((key) => row(key, keyAt(turn.at, turn.account, key)));
+    const rows: object[] | undefined = get?.map((key) => row(key, keyAt(turn.at, turn.account, key)));
+    const KV = range === undefined ? rows : (rows ?? []).toSpliced(range.place, 0, pageOfKeys(turn, range));
     const KVSet = set?.map((operation) => {
       const before = keyAt(turn.at, turn.account, operation.key);
       const written = put(turn, operation);
@@ -32,7 +35,7 @@ export const kv = {
     });
     switch (format) {
       case 'kv.get':
-        return { reply: KV![0]!.Version === 0 ? undefined : KV![0]! };
+        return { reply: (KV![0] as Row).Version === 0 ? undefined : KV![0]! };
       case 'kv.set':
         return { reply: KVSet![0]! };
       case 'kv.delete':
@@ -67,6 +70,21 @@ function expectExistence(turn: Turn, field: string, key: string, expected: boole
   const item = keyAt(turn.at, turn.account, key);
   if ((item !== undefined) !== expected)
     turn.fail(field, 'precondition_failed', { Key: key, Version: item?.version ?? 0 });
+}
+
+/** A list within a batch. */
+function pageOfKeys({ at, account }: Turn, { prefix, after, limit, place }: RangeOperation): object {
+  const { KV: told } = at.said ?? {};
+  const moment = { ...at, said: told?.[place] };
+  const { body } = page(
+    moment,
+    { kind: 'kv.list', account: account as AccountId, prefix, limit, ...(after !== undefined && { after }) },
+    (key) => {
+      const item = keyAt(at, account, key);
+      return item && row(key, item);
+    },
+  );
+  return { Prefix: prefix, ...body, Rev: undefined };
 }
 
 /** A page of the keys below a prefix, as a list shows it; all that are on it go. */

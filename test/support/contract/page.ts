@@ -2,7 +2,7 @@
 import { done, type Moment, type Outcome } from './moment.ts';
 import { compareUtf8 } from './state.ts';
 import type { CounterList } from '../../../src/protocol/operations/counter.ts';
-import type { KvList } from '../../../src/protocol/operations/kv.ts';
+import type { KvList } from '../../../src/protocol/operations/kv-pages.ts';
 import type { LockList } from '../../../src/protocol/operations/lock.ts';
 
 const kinds = {

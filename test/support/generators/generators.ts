@@ -72,6 +72,8 @@ export class CommandGenerator {
     if (chance('counter')) batch.counter = h.some('counter', 3).map((key) => count(h, own(key)));
     if (chance('get')) batch.get = h.some('kv', 3).map(own);
     if (chance('ops')) batch.ops = h.some('string', 4).map((key) => stringOp(h, own(key)));
+    if (batch.get !== undefined && wanted === undefined && h.ranges())
+      batch.range = { prefix: h.one(h.prefixes), limit: 1 + h.below(h.limitMax), place: h.below(batch.get.length + 1) };
     if (chance('set') || Object.keys(batch).length === empty) {
       batch.set = h.some('kv', 3).map((key) => change(h, own(key)));
     }

@@ -76,6 +76,11 @@ export abstract class Habits {
     return false;
   }
 
+  /** Whether a batch may read a page of keys. */
+  ranges(): boolean {
+    return false;
+  }
+
   /** Of a counter that is made. */
   counterTtl(): { readonly ttlMs?: number } {
     return {};

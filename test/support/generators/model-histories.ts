@@ -129,6 +129,10 @@ class ModelHabits extends Habits {
     return JSON.stringify(Object.fromEntries(Object.entries(value).toReversed()));
   }
 
+  override ranges(): boolean {
+    return this.chance(20);
+  }
+
   override merges(): boolean {
     return this.chance(25);
   }

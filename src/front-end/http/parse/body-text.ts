@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import { refuse } from '../../../protocol/refusal.ts';
 
 /** Returns the text of a body. @throws Refusal if it is not UTF-8 */
-export function textOfBody(body: Buffer): string {
+export function textOfBody(body: Buffer | string): string {
+  if (typeof body === 'string') return body;
   if (isUtf8(body)) return body.toString('utf8');
   // The first bytes may tell what came instead.
   const what = knownBeginnings.find(([bytes]) => body.subarray(0, bytes.length).equals(bytes))?.[1];

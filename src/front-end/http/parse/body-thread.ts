@@ -2,8 +2,6 @@
  * Reads large bodies for one front end. To parse eight megabytes can take half a second, in which the front end would
  * serve nobody. The thread has a lower priority than the others, and one body at a time.
  */
-import fs from 'node:fs';
-import os from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Failure } from '../../../protocol/errors.ts';
 import { Refusal } from '../../../protocol/refusal.ts';
@@ -11,6 +9,7 @@ import { encodeToShard } from '../../../protocol/wire/shard-wire.ts';
 import type { ToShardWire } from '../../../protocol/wire/wire-reader.ts';
 import { assert } from '../../../shared/assert.ts';
 import type { Limits } from '../../../shared/limits.ts';
+import { lowerThreadPriority } from '../../../shared/thread-priority.ts';
 import { contentOfBody, type BodyContent, type BodyGiven, type BodyKind } from './body-kinds.ts';
 import { textOfBody } from './body-text.ts';
 
@@ -30,12 +29,10 @@ export type BodyWasRead =
   | { readonly kind: 'batches'; readonly wire: ToShardWire }
   | { readonly kind: 'content'; readonly content: BodyContent<Exclude<BodyKind, 'batch'>> };
 
-const niceness = 5;
-
 assert(parentPort !== null, 'large bodies are read in a worker');
 const port = parentPort;
 const { limits } = workerData as BodyThreadData;
-makeNice();
+lowerThreadPriority();
 port.on('message', (body: BodyToRead) => port.postMessage(read(body)));
 
 function read({ kind, given, bytes }: BodyToRead): BodyWasRead {
@@ -58,14 +55,4 @@ function read({ kind, given, bytes }: BodyToRead): BodyWasRead {
 function wireOf(content: BodyContent<'batch'>): ToShardWire {
   if ('kind' in content) return encodeToShard([{ kind: 'request', id: 0, command: content }]);
   return encodeToShard([{ kind: 'array', id: 0, batches: content }]);
-}
-
-/** Linux has a priority for each thread. */
-function makeNice(): void {
-  try {
-    const thread = Number(fs.readlinkSync('/proc/thread-self').split('/').at(-1));
-    os.setPriority(thread, niceness);
-  } catch {
-    // Elsewhere it competes with the others.
-  }
 }

@@ -13,10 +13,10 @@ import { withRequestId, type Exchange } from '../exchange.ts';
 import { waitsForLock, type Batch } from '../../../protocol/operations/operations.ts';
 import type { UnreadOwner } from '../sockets/unread-replies.ts';
 
-export function batchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
+export function batchRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
   app.post<DataRoute>(
     '/db/:acc',
-    ...call(
+    ...define.call(
       'batch',
       (request, exchange) => {
         const content = bodyOf(request, body(request), context.limits);
@@ -99,7 +99,7 @@ class ArrayReplies implements BatchReplySink, UnreadOwner {
 
   /** Other clients leave too much unread. Some of the batches may be done: their replies are lost with the connection. */
   evict(): void {
-    this.#exchange.res.destroy();
+    this.#exchange.disconnect();
   }
 
   /** Counts what is collected, once it is worth it. */

@@ -20,9 +20,9 @@ import {
 import { readQuery } from '../parse/query.ts';
 import type { RouteContext } from '../route-context.ts';
 
-export function callRoutes(app: FastifyInstance, context: RouteContext, dataRoute: DefineDataRoute): void {
+export function callRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
   for (const [name, spec] of callList) {
-    const [options, handler] = dataRoute(
+    const [options, handler] = define.call(
       operationOfCall(name),
       (request, exchange) => {
         const command = commandOf(spec, request, context.limits);

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { systemAfter } from '../../../shared/clock.ts';
 import { RequestOrder } from '../sockets/request-order.ts';
-import { Exchange } from '../exchange.ts';
+import { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
 import { metricsRegistry } from '../../metrics-registry.ts';
 import { serverRoute } from '../server-route.ts';
@@ -16,7 +16,7 @@ export function metricsRoutes(app: FastifyInstance, context: RouteContext): void
   serverRoute(app, context, '/metrics', (reply) => {
     reply.hijack();
     RequestOrder.of(reply.raw.req.socket).run(() => {
-      const exchange = new Exchange(context, 'server', reply.raw);
+      const exchange = new HttpExchange(context, 'server', reply.raw);
       exchange.wait({ cancel: () => {} });
       // A rejection is a bug: as it is unhandled, it takes the process down.
       void texts.next().then((text) => exchange.deliverShared(registry.contentType, text));

@@ -11,7 +11,7 @@ import { readPrefix } from '../../../protocol/operations/fields.ts';
 import { refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
 
-export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
+export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
   const open = new Set<EventStream>();
   // One timer serves all streams. It does not keep the process alive.
   const heartbeat = setInterval(() => {
@@ -24,20 +24,16 @@ export function watchStreamRoutes(app: FastifyInstance, context: RouteContext, c
 
   app.get<DataRoute>(
     '/watch/:acc',
-    ...call(
-      'watch_stream',
-      (request, exchange) => {
-        const query = queryOf(request, 'prefix', 'after');
-        const after = lastEventId(request) ?? query.integer('after', 0);
-        const prefix = readPrefix(query.text('prefix') ?? '', '?prefix');
-        requireScope(request.access, 'read', 'Watching');
-        const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
-        open.add(stream);
-        const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
-        return stream.follow(exchange.afterReplies(() => context.dispatcher.streamPrefix(watch, stream)));
-      },
-      { stream: true },
-    ),
+    ...define.stream('watch_stream', (request, exchange) => {
+      const query = queryOf(request, 'prefix', 'after');
+      const after = lastEventId(request) ?? query.integer('after', 0);
+      const prefix = readPrefix(query.text('prefix') ?? '', '?prefix');
+      requireScope(request.access, 'read', 'Watching');
+      const stream = new EventStream(exchange, context, (ended) => open.delete(ended));
+      open.add(stream);
+      const watch = { account: accountIn(request), prefix, ...(after !== undefined && { after: revisionOf(after) }) };
+      return stream.follow(exchange.afterReplies(() => context.dispatcher.streamPrefix(watch, stream)));
+    }),
   );
 }
 

@@ -5,11 +5,11 @@ import { accountIn, bodyOf, queryOf, type BodyArguments, type DefineDataRoute } 
 import type { RouteContext } from '../route-context.ts';
 
 /** `POST /watch/:acc`: long polls. */
-export function watchRoutes(app: FastifyInstance, context: RouteContext, call: DefineDataRoute): void {
+export function watchRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
   const { dispatcher } = context;
   app.post<DataRoute>(
     '/watch/:acc',
-    ...call(
+    ...define.call(
       'watch',
       (request, exchange) => {
         const ask = bodyOf(request, body(request), context.limits);

@@ -30,16 +30,16 @@ export class Disconnects implements DisconnectListener {
   readonly waits = true;
   /** Called when a request has left the ring. */
   onLeave: (() => void) | undefined;
-  readonly #socket: Socket;
+  readonly socket: Socket;
   #account: { readonly use: AccountUse; readonly counts: AccountCounts } | undefined;
 
   private constructor(socket: Socket) {
-    this.#socket = socket;
+    this.socket = socket;
   }
 
   /** No client can read a reply: true once the end of the input has been read, some turns before `close`. */
   get disconnected(): boolean {
-    return this.#socket.destroyed || this.#socket.readableEnded;
+    return this.socket.destroyed || this.socket.readableEnded;
   }
 
   /** A request is in flight that does not wait for a lock or a change. */
@@ -67,7 +67,7 @@ export class Disconnects implements DisconnectListener {
 
   /** Counts the connection for this account from now on. @returns false if the account has `max` connections already */
   belongsTo(account: AccountId, counts: AccountCounts, max: number): boolean {
-    if (this.#account?.use.account === account || this.#socket.destroyed) return true;
+    if (this.#account?.use.account === account || this.socket.destroyed) return true;
     const use = counts.use(account);
     if (!use.take('connections', max)) {
       counts.release(use);

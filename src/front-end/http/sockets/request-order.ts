@@ -53,6 +53,7 @@ export class RequestOrder {
   /** Nothing is read. */
   #held = false;
   #resumable = false;
+  #onceIdle: (() => void) | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -74,6 +75,14 @@ export class RequestOrder {
     if (this.#waiting.length >= waitingMax || !this.#isFree) this.#hold();
   }
 
+  /**
+   * Runs `resume` once a request that comes then would be taken at once. For a reader that keeps the bytes of later
+   * requests until then, instead of the requests; there is one at most.
+   */
+  onceIdle(resume: () => void): void {
+    this.#onceIdle = resume;
+  }
+
   /** Runs, when it is its turn, what answers a request without anything else. */
   run(answer: () => void): void {
     const take = (): void => {
@@ -93,14 +102,14 @@ export class RequestOrder {
 
   leave(): void {
     this.#taken -= 1;
-    if (this.#waiting.length > 0) this.#advance();
+    this.#goOn();
   }
 
   /** A request at work has its reply, or turns out to wait for a lock or a change. */
   answered(): void {
     // One that was dropped never was at work.
     if (this.#unanswered > 0) this.#unanswered -= 1;
-    if (this.#waiting.length > 0) process.nextTick(() => this.#advance());
+    this.#goOnSoon();
   }
 
   /** A reply of this length is unread. */
@@ -111,7 +120,7 @@ export class RequestOrder {
   /** A reply that was unread has left. */
   read(bytes: number): void {
     this.#unreadBytes -= bytes;
-    if (this.#waiting.length > 0) process.nextTick(() => this.#advance());
+    this.#goOnSoon();
   }
 
   /**
@@ -135,6 +144,18 @@ export class RequestOrder {
 
   get #isFree(): boolean {
     return this.#unanswered < unansweredMax && this.#unreadBytes <= unreadBytesMax;
+  }
+
+  #goOn(): void {
+    if (this.#waiting.length > 0) return this.#advance();
+    const resume = this.#onceIdle;
+    if (resume === undefined || !this.idle) return;
+    this.#onceIdle = undefined;
+    resume();
+  }
+
+  #goOnSoon(): void {
+    if (this.#waiting.length > 0 || this.#onceIdle !== undefined) process.nextTick(() => this.#goOn());
   }
 
   /** Takes what waits, until one of them waits for its body, or for replies. */

@@ -51,21 +51,20 @@ export class UnreadReplies {
     if (!(socket instanceof Socket)) return;
     this.stallEnds(socket);
     if (socket.destroyed) return;
-    if (!this.#watched.has(socket)) {
-      this.#watched.add(socket);
-      onSocketClose(socket, () => this.#unread.release(socket));
-    }
     const bytes = bodyBytes + replyOverheadBytes;
     // After `finish`, Node sets the timeout of an idle connection.
     res.once('finish', () => {
       RequestOrder.of(socket).read(bodyBytes);
-      this.#taken(socket, bytes);
+      this.#set(socket, this.#unread.heldFor(socket) - bytes);
     });
-    const before = this.#unread.heldFor(socket);
     RequestOrder.of(socket).unread(bodyBytes);
-    // The limit of a connection alone: one reply may be larger, several may not.
-    if (before > 0 && before + bytes > this.#bytesMax) return void socket.destroy();
-    this.#unread.hold(socket, before + bytes, Disconnects.of(socket).account);
+    this.#set(socket, this.#unread.heldFor(socket) + bytes);
+  }
+
+  /** Sets how much of all replies of a connection is unread, or waits for a reply before it. */
+  lags(socket: Socket, bytes: number): void {
+    socket.setTimeout(socket.writableLength > 0 ? this.#stallMs : 0);
+    this.#set(socket, bytes === 0 ? 0 : bytes + replyOverheadBytes);
   }
 
   /** Counts what waits for clients and is no whole reply. */
@@ -83,9 +82,15 @@ export class UnreadReplies {
     socket.setTimeout(this.#stallMs);
   }
 
-  #taken(socket: Socket, bytes: number): void {
-    const left = this.#unread.heldFor(socket) - bytes;
-    if (left > 0) this.#unread.hold(socket, left);
-    else this.#unread.release(socket);
+  #set(socket: Socket, bytes: number): void {
+    if (bytes <= 0) return this.#unread.release(socket);
+    if (!this.#watched.has(socket)) {
+      this.#watched.add(socket);
+      onSocketClose(socket, () => this.#unread.release(socket));
+    }
+    const before = this.#unread.heldFor(socket);
+    // The limit of a connection alone: one reply may be larger, several may not.
+    if (before > 0 && bytes > before && bytes > this.#bytesMax) return void socket.destroy();
+    this.#unread.hold(socket, bytes, Disconnects.of(socket).account);
   }
 }

@@ -3,10 +3,9 @@
  * a lower priority, which the front end ends when it does not answer. After anything but an ordinary end of a script all
  * of its Lua begins anew: nobody knows what is left of it.
  */
-import fs from 'node:fs';
-import os from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../../shared/assert.ts';
+import { lowerThreadPriority } from '../../../shared/thread-priority.ts';
 import { commandTable } from '../command-table.ts';
 import { errorText } from '../writer.ts';
 import { LuaMachine } from './lua-machine.ts';
@@ -18,7 +17,6 @@ import { ScriptRun } from './script-run.ts';
 const memoryBytesMax = 64 * 1024 * 1024;
 /** It does not shrink by itself. */
 const memoryKeptMax = 32 * 1024 * 1024;
-const niceness = 5;
 
 assert(parentPort !== null, 'scripts run in a worker');
 const port = parentPort;
@@ -26,7 +24,7 @@ const { limits } = workerData as ScriptThreadData;
 boundMemory(memoryBytesMax);
 // What Lua's module says when its memory is at its limit.
 console.error = () => {};
-makeNice();
+lowerThreadPriority();
 let machine: LuaMachine | undefined;
 let done = Promise.resolve();
 port.on('message', ({ request }: ToScripts) => {
@@ -48,15 +46,5 @@ async function run(request: ScriptRequest): Promise<ScriptResult> {
       reply: errorText('ERR the script broke its Lua: it needs too much memory, or calls too deeply'),
       effects: [],
     };
-  }
-}
-
-/** Linux has a priority for each thread. */
-function makeNice(): void {
-  try {
-    const thread = Number(fs.readlinkSync('/proc/thread-self').split('/').at(-1));
-    os.setPriority(thread, niceness);
-  } catch {
-    // Elsewhere it competes with the others.
   }
 }

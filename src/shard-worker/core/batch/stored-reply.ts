@@ -122,7 +122,10 @@ function namesIn(batch: Batch, results: Results): Asked {
   return names as unknown as Asked;
 }
 
-function nameOfOperation(operation: string | { readonly key: string } | { readonly id: string }): unknown {
+function nameOfOperation(
+  operation: string | { readonly key: string } | { readonly id: string } | { readonly prefix: string; place?: number },
+): unknown {
   if (typeof operation === 'string') return operation;
+  if ('prefix' in operation) return { prefix: operation.prefix, place: operation.place };
   return 'key' in operation ? { key: operation.key } : { id: operation.id };
 }

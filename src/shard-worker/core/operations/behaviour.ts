@@ -1,6 +1,6 @@
 /** Types of behaviours: `operations.ts` must have one for each declaration in `protocol/operations/`. */
 import type { Revision } from '../../../protocol/ids.ts';
-import type { Page } from '../../../protocol/page.ts';
+import type { Page } from '../../../protocol/page-rows.ts';
 import type {
   Batch,
   Command,
@@ -23,7 +23,9 @@ export type Asked = Pick<Batch, 'format'> & {
     ? readonly NameOf<OperationOf<Name>>[]
     : NameOf<OperationOf<Name>>;
 };
-type NameOf<Operation> = Operation extends string ? string : Pick<Operation, Extract<keyof Operation, 'key' | 'id'>>;
+type NameOf<Operation> = Operation extends string
+  ? string
+  : Pick<Operation, Extract<keyof Operation, 'key' | 'id' | 'prefix' | 'place'>>;
 
 /** A batch that succeeded, for its reply. `rev` is the revision of its commit, or the one that it read at. */
 export interface Answered {

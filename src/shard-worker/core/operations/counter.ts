@@ -2,7 +2,7 @@
 import { hasLapsed } from '../../../protocol/entries.ts';
 import { failure } from '../../../protocol/errors.ts';
 import type { CounterList, CounterOperation } from '../../../protocol/operations/counter.ts';
-import type { Page } from '../../../protocol/page.ts';
+import type { Page } from '../../../protocol/page-rows.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { quoted } from '../../../shared/text.ts';
 import type { Turn } from '../state/turn.ts';

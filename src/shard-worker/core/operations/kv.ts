@@ -1,11 +1,12 @@
 /** Keys: conditions on versions and existence, reads, writes, pages, and the watch of one key. */
-import { hasLapsed, type Entry } from '../../../protocol/entries.ts';
+import { hasLapsed, type Entry, type LocatedEntry } from '../../../protocol/entries.ts';
 import { failure } from '../../../protocol/errors.ts';
 import { nameOf } from '../../../protocol/footprint.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
-import type { GetResult, KvList, SetOperation } from '../../../protocol/operations/kv.ts';
+import type { KvList } from '../../../protocol/operations/kv-pages.ts';
+import type { GetResult, SetOperation } from '../../../protocol/operations/kv.ts';
 import type { WatchKey } from '../../../protocol/operations/watch.ts';
-import type { Page } from '../../../protocol/page.ts';
+import type { Page } from '../../../protocol/page-rows.ts';
 import { effectBytesMax, kinds } from '../../../protocol/record.ts';
 import { expiryCommitBytesMax, mergedBytesMax } from '../../../shared/limits.ts';
 import { quoted } from '../../../shared/text.ts';
@@ -13,7 +14,7 @@ import type { RequestRef } from '../state/outbox.ts';
 import { readRevision } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
-import type { FormatBehaviour, SectionBehaviour } from './behaviour.ts';
+import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 import { isEqualJson, mergedJson } from './json-values.ts';
 import { pageOfEntries } from './list.ts';
 
@@ -64,8 +65,25 @@ export const getBehaviour: SectionBehaviour<'get'> = {
     const entry = evaluation.entry(kinds.kv, key);
     return gotOf(entry);
   },
-  members: ({ asked, results }) =>
-    `"KV":[${asked.get!.map((key, i) => `{${getMembers(key, results.get![i]!)}}`).join(',')}],`,
+  // Together with a range, the range has both.
+  members: (answered) => (answered.asked.range === undefined ? `"KV":[${gotRows(answered).join(',')}],` : ''),
+};
+
+function gotRows({ asked, results }: Answered): string[] {
+  return (asked.get ?? []).map((key, i) => `{${getMembers(key, results.get![i]!)}}`);
+}
+
+export const rangeBehaviour: SectionBehaviour<'range'> = {
+  evaluate({ state, batch: { account }, now }, page) {
+    return pageOfEntries(state, kinds.kv, { account, ...page }, (located) => keyRow(located, now));
+  },
+  members(answered) {
+    const { prefix, place } = answered.asked.range!;
+    const { rows, after } = answered.results.range!;
+    const more = after === undefined ? '' : `,"More":true,"After":${JSON.stringify(after)}`;
+    const page = `{"Prefix":${quoted(prefix)},"KV":[${rows.map(({ body }) => body).join(',')}]${more}}`;
+    return `"KV":[${gotRows(answered).toSpliced(place, 0, page).join(',')}],`;
+  },
 };
 
 function gotOf(entry: Entry | undefined): GetResult {
@@ -188,11 +206,13 @@ function getMembers(key: string, { version, value, till }: GetResult): string {
 }
 
 export function listKeys({ state, now }: Turn, command: KvList): Page {
-  return pageOfEntries(state, kinds.kv, command, ({ key, entry }) => {
-    if (hasLapsed(entry, now)) return undefined;
-    const till = entry.till === 0 ? '' : `,"TillMs":${entry.till}`;
-    return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${till}}`;
-  });
+  return pageOfEntries(state, kinds.kv, command, (located) => keyRow(located, now));
+}
+
+function keyRow({ key, entry }: LocatedEntry, now: number): string | undefined {
+  if (hasLapsed(entry, now)) return undefined;
+  const till = entry.till === 0 ? '' : `,"TillMs":${entry.till}`;
+  return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${till}}`;
 }
 
 /** Answers the current value if the version differs; otherwise registers the front end for the next change. */

@@ -1,6 +1,6 @@
 import type { LocatedEntry } from '../../../protocol/entries.ts';
 import type { PageRequest } from '../../../protocol/operations/command.ts';
-import type { Page, Row } from '../../../protocol/page.ts';
+import type { Page, Row } from '../../../protocol/page-rows.ts';
 import type { Kind } from '../../../protocol/record.ts';
 import { pageBytesMax, pageScanMax } from '../../../shared/limits.ts';
 import type { ShardState } from '../state/state.ts';

@@ -21,7 +21,17 @@ export function holderInfo(view: LockView): HolderInfo | undefined {
   };
 }
 
-export function heldByOther(id: string, view: LockView, waiters: number, waitMs: number): Failure {
+/** How a lease ended, as far as it is known. */
+export type LostLease = Pick<EndedLease, 'why' | 'at'> | { readonly why: 'restored' };
+
+export interface BusyLock {
+  readonly waiters: number;
+  readonly waitMs: number;
+  readonly now: number;
+}
+
+export function heldByOther(id: string, view: LockView, { waiters, waitMs, now }: BusyLock): Failure {
+  if (view.closedTill !== undefined) return closedByRestore(id, view.closedTill - now, waiters);
   const how = waitMs === 0 ? 'is held by another' : `was not free within ${waitMs / 1000} s`;
   const holder = holderInfo(view);
   return failure('not_locked', `The lock ${JSON.stringify(id)} ${how}.`, {
@@ -30,13 +40,25 @@ export function heldByOther(id: string, view: LockView, waiters: number, waitMs:
   });
 }
 
-const endings = { released: 'was released', forced: 'was ended by force', expired: 'expired' } as const;
+function closedByRestore(id: string, leftMs: number, waiters: number): Failure {
+  const message =
+    `The server was restored from a backup, and somebody who it does not know of may hold the lock ${JSON.stringify(id)}; ` +
+    `it is granted again in ${Math.ceil(leftMs / 1000)} s.`;
+  return failure('not_locked', message, { Waiters: waiters, Why: 'restored', RetryAfterMs: leftMs });
+}
+
+const endings = {
+  restored: 'was lost when the server was restored from a backup',
+  released: 'was released',
+  forced: 'was ended by force',
+  expired: 'expired',
+} as const;
 
 export function lockLost(
   verb: 'guard with' | 'unlock' | 'extend',
   presented: UnlockOperation,
   view: LockView,
-  ended: EndedLease | undefined,
+  ended: LostLease | undefined,
 ): Failure {
   const by = presented.fence === undefined ? 'this owner' : `fencing token ${presented.fence}`;
   const became =
@@ -48,6 +70,6 @@ export function lockLost(
   return failure('lock_lost', `Cannot ${verb} lock ${JSON.stringify(presented.id)} with ${by}: ${became}.`, {
     LockID: presented.id,
     Why: ended?.why ?? 'unknown',
-    ...(ended === undefined ? {} : { EndedMs: ended.at }),
+    ...(ended === undefined || ended.why === 'restored' ? {} : { EndedMs: ended.at }),
   });
 }

@@ -6,8 +6,9 @@ import type { Entry } from '../../../protocol/entries.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { LockInspect, LockList, LockOperation } from '../../../protocol/operations/lock.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
-import type { Page } from '../../../protocol/page.ts';
+import type { Page } from '../../../protocol/page-rows.ts';
 import { kinds } from '../../../protocol/record.ts';
+import { isLost } from '../../../protocol/restored.ts';
 import { failureReply, type Grant } from '../../../protocol/replies.ts';
 import type { PendingEffect } from '../../../protocol/wire/shard-messages.ts';
 import { lockGraceMs, lockHistoryMs } from '../../../shared/limits.ts';
@@ -16,9 +17,11 @@ import {
   endLease,
   freeLock,
   grantLease,
+  isFree,
   isOwnLease,
   leaseToRecover,
   viewLock,
+  type EndedLease,
   type Ending,
   type LockView,
   type LockRecord,
@@ -31,11 +34,18 @@ import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 import { leaseMembers } from './lease-members.ts';
 import { pageOfEntries } from './list.ts';
-import { heldByOther, holderInfo, lockLost } from './lock-failures.ts';
+import { heldByOther, holderInfo, lockLost, type LostLease } from './lock-failures.ts';
 
 type Changing = Pick<Turn, 'state' | 'now'>;
 
 export function viewDurableLock(state: ShardState, account: AccountId, id: string, now: number): LockView {
+  const view = viewStoredLock(state, account, id, now);
+  if (state.lockGrace === undefined || view.lease !== undefined) return view;
+  const closedTill = state.lockGrace.till(account, id, now);
+  return closedTill === 0 ? view : { ...view, closedTill };
+}
+
+function viewStoredLock(state: ShardState, account: AccountId, id: string, now: number): LockView {
   const entry = state.entries.get(kinds.lock, account, id);
   if (entry === undefined) return freeLock;
   const record = state.parsedLocks.of(account, id, entry);
@@ -76,7 +86,7 @@ export const guardBehaviour: SectionBehaviour<'guard'> = {
     const view = viewOf(evaluation, id);
     if (view.lease?.fence === fence) return;
     const ended = view.ended.find((lease) => lease.fence === fence);
-    evaluation.fail(lockLost('guard with', { id, fence }, view, ended));
+    evaluation.fail(lockLost('guard with', { id, fence }, view, endedOf(evaluation, fence, ended)));
   },
 };
 
@@ -84,7 +94,8 @@ export const unlockBehaviour: SectionBehaviour<'unlock'> = {
   check(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
     const answer = answerUnlock(view, operation);
-    if (answer.kind === 'lost') evaluation.fail(lockLost('unlock', operation, view, answer.ended));
+    if (answer.kind === 'lost')
+      evaluation.fail(lockLost('unlock', operation, view, endedOf(evaluation, operation.fence, answer.ended)));
   },
   evaluate(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
@@ -100,10 +111,11 @@ export const lockBehaviour: SectionBehaviour<'lock'> = {
     if (isOwnLease(view, operation)) return;
     if (operation.extend !== undefined) {
       const ended = view.ended.find((lease) => lease.fence === operation.extend);
-      evaluation.fail(lockLost('extend', { id: operation.id, fence: operation.extend }, view, ended), 'Unlock');
-    } else if (view.lease !== undefined) {
+      const became = endedOf(evaluation, operation.extend, ended);
+      evaluation.fail(lockLost('extend', { id: operation.id, fence: operation.extend }, view, became), 'Unlock');
+    } else if (!isFree(view)) {
       // Only a batch over several shards gets here: its own lease has ended, and another owner holds the lock now.
-      evaluation.fail(heldByOther(operation.id, view, 0, operation.waitMs));
+      evaluation.fail(heldByOther(operation.id, view, { waiters: 0, waitMs: operation.waitMs, now: evaluation.now }));
     }
   },
   evaluate(evaluation, operation) {
@@ -123,6 +135,19 @@ export const lockBehaviour: SectionBehaviour<'lock'> = {
   },
   members: leaseOf,
 };
+
+/** What became of a lease: as the lock remembers it, or lost in a restore. */
+function endedOf(
+  { state }: BatchEvaluation,
+  fence: number | undefined,
+  ended: EndedLease | undefined,
+): LostLease | undefined {
+  return ended ?? (fence === undefined ? undefined : lostIn(state, fence));
+}
+
+function lostIn({ boot }: ShardState, fence: number): LostLease | undefined {
+  return isLost(boot.restored, fence) ? { why: 'restored' } : undefined;
+}
 
 function viewOf({ state, batch, now }: BatchEvaluation, id: string): LockView {
   return viewDurableLock(state, batch.account, id, now);
@@ -152,7 +177,8 @@ export function inspectLock({ state, now, out }: Turn, ref: RequestRef, { accoun
   const view = viewDurableLock(state, account, id, now);
   if (fence !== undefined && view.lease?.fence !== fence) {
     const ended = view.ended.find((lease) => lease.fence === fence);
-    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, fence }, view, ended)));
+    const became = ended ?? lostIn(state, fence);
+    return out.reply(ref, failureReply(rev, lockLost('guard with', { id, fence }, view, became)));
   }
   const holder = holderInfo(view);
   const Waiters = state.waitQueues.length('lock', account, id);

@@ -9,7 +9,16 @@ import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
 import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
-import { checkBehaviour, clearBehaviour, getBehaviour, kvFormats, listKeys, setBehaviour, watchKey } from './kv.ts';
+import {
+  checkBehaviour,
+  clearBehaviour,
+  getBehaviour,
+  rangeBehaviour,
+  kvFormats,
+  listKeys,
+  setBehaviour,
+  watchKey,
+} from './kv.ts';
 import { limitBehaviour, limitFormats } from './limit.ts';
 import {
   guardBehaviour,
@@ -33,6 +42,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   counter: counterBehaviour,
   sequence: sequenceBehaviour,
   get: getBehaviour,
+  range: rangeBehaviour,
   set: setBehaviour,
   ops: opsBehaviour,
   clear: clearBehaviour,

@@ -7,7 +7,7 @@ import { failure } from '../../../protocol/errors.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { LockOperation } from '../../../protocol/operations/lock.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
-import { isOwnLease, type LockView } from '../state/lease.ts';
+import { isFree, isOwnLease, type LockView } from '../state/lease.ts';
 import type { Outbox, RequestRef } from '../state/outbox.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
@@ -30,7 +30,7 @@ export function isAvailable(
   { resource, account, operation, view }: Pick<WaitRequest, 'resource' | 'account' | 'operation' | 'view'>,
 ): boolean {
   if (isOwnLease(view, operation)) return true;
-  return view.lease === undefined && state.waitQueues.find(resource, account, operation.id) === undefined;
+  return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;
 }
 
 /** Lets the request join the wait queue, or refuses it with the reason. */
@@ -41,7 +41,7 @@ export function wait(turn: Turn, request: WaitRequest): void {
   const earlier = before?.sameOwner(operation);
   const takesOver = earlier !== undefined && !earlier.reserved;
   const waiting = before?.size ?? 0;
-  const refusal = free ? undefined : refuseToWait(state, { operation, view, waiting, takesOver });
+  const refusal = free ? undefined : refuseToWait(turn, { operation, view, waiting, takesOver });
   if (refusal !== undefined) return answer(request, refusal, out);
 
   if (takesOver) {
@@ -63,8 +63,9 @@ export function wait(turn: Turn, request: WaitRequest): void {
  * may be late: other entries may fall due before it, by the million, and a lease from before this start may end before
  * the time that its entry is filed under. (A mutex has a timer of its own.)
  */
-export function wakeAtEnd({ timers }: ShardState, queue: WaitQueue, { lease, till }: LockView): void {
-  if (queue.kind !== 'lock' || lease === undefined) return;
+export function wakeAtEnd({ timers }: ShardState, queue: WaitQueue, view: LockView): void {
+  if (queue.kind !== 'lock' || isFree(view)) return;
+  const till = view.closedTill ?? view.till;
   // A timer that comes too early finds the lease extended, and is set again.
   if (queue.leaseTimer !== undefined && queue.leaseTimer.at <= till) return;
   if (queue.leaseTimer !== undefined) timers.clear(queue.leaseTimer);
@@ -87,11 +88,11 @@ function forget(state: ShardState, waiter: Waiter): void {
 }
 
 /** Answers a waiter whose LockWait has run out. */
-export function timeOut({ state, out }: Turn, waiter: Waiter, view: LockView): void {
+export function timeOut({ state, now, out }: Turn, waiter: Waiter, view: LockView): void {
   const { queue, operation } = waiter;
   const others = queue.size - 1;
   leaveQueue(state, waiter);
-  const failed = heldByOther(operation.id, view, others, operation.waitMs);
+  const failed = heldByOther(operation.id, view, { waiters: others, waitMs: operation.waitMs, now });
   answer(waiter, failureReply(readRevision(state), failed), out);
   state.waitQueues.grantable.add(queue);
 }
@@ -128,9 +129,10 @@ interface WaitAttempt {
   readonly takesOver: boolean;
 }
 
-function refuseToWait(state: ShardState, { operation, view, waiting, takesOver }: WaitAttempt): Reply | undefined {
+function refuseToWait({ state, now }: Turn, { operation, view, waiting, takesOver }: WaitAttempt): Reply | undefined {
   const rev = readRevision(state);
-  if (operation.waitMs === 0) return failureReply(rev, heldByOther(operation.id, view, waiting, 0));
+  if (operation.waitMs === 0)
+    return failureReply(rev, heldByOther(operation.id, view, { waiters: waiting, waitMs: 0, now }));
   if (state.draining) return drainingReply(state);
   // Taking over an own place does not lengthen the queue.
   if (takesOver) return undefined;

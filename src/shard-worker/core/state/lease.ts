@@ -53,6 +53,8 @@ export interface LockView {
   readonly lease?: Lease;
   readonly till: number;
   readonly ended: readonly EndedLease[];
+  /** It is free, and nobody gets it before this time: see `LockGrace`. */
+  readonly closedTill?: number;
 }
 
 export const freeLock: LockView = { till: 0, ended: [] };
@@ -69,6 +71,11 @@ export function viewLock({ holders, ended }: LockRecord, till: number, now: numb
 export function endLease(view: LockView, why: Ending, now: number): LockRecord {
   const ended = view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now);
   return { ...exclusive, holders: [], ended };
+}
+
+/** Whether the lock can be granted to one who does not hold it. */
+export function isFree(view: LockView): boolean {
+  return view.lease === undefined && view.closedTill === undefined;
 }
 
 /** Returns whether this operation continues the current lease. */

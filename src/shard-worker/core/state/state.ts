@@ -9,12 +9,14 @@ import type { AccountId, Revision, ShardId } from '../../../protocol/ids.ts';
 import type { Revisions } from '../../../protocol/journal.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { kinds, type CommitRecord } from '../../../protocol/record.ts';
+import type { RestoredState } from '../../../protocol/restored.ts';
 import { pointedIdOf, pointerTo } from '../../../protocol/stored-reply-pointer.ts';
 import { assert } from '../../../shared/assert.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { BlockedMessages } from './blocked-messages.ts';
 import type { OwnMessage } from './core-message.ts';
 import { Holds } from './holds.ts';
+import { lockGraceOf, type LockGrace } from './lock-grace.ts';
 import type { LockRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
 import { Timers, type Timer } from './timers.ts';
@@ -32,6 +34,8 @@ export interface ShardState {
   readonly recordBytesMax: number;
   /** This start of the server. */
   readonly boot: Boot;
+  /** Until when locks are not granted anew, after a restore. */
+  readonly lockGrace: LockGrace | undefined;
   /** The highest revision whose effects this shard has applied. */
   lastRev: Revision;
 
@@ -69,6 +73,8 @@ export interface Boot {
   readonly rev: Revision;
   /** Wall-clock milliseconds. */
   readonly at: number;
+  /** The store was restored from a backup. */
+  readonly restored?: RestoredState;
 }
 
 export interface Mutexes {
@@ -91,6 +97,7 @@ export function newShardState(
 ): ShardState {
   return {
     ...given,
+    lockGrace: lockGraceOf(given.boot.restored),
     lastRev: given.revisions.durable(),
     waitQueues: new WaitQueues(),
     timers: new Timers(),

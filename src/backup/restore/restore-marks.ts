@@ -1,0 +1,106 @@
+/**
+ * Files that a restore leaves in a data directory:
+ *
+ *   restoring       while it runs: written first, removed last. A start refuses the directory.
+ *   restored.json   where the content came from, and whether this server may take the place of the one that it came from
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+
+const markName = 'restoring';
+const originName = 'restored.json';
+/** Of one who is at it. */
+const lockName = 'lock';
+
+export interface RestoredFrom {
+  readonly repository: string;
+  readonly writer: number;
+  readonly revision: number;
+  /** 16 hex digits: the log that this directory goes on with. */
+  readonly logId: string;
+  /** Whether it ships, and runs what must run once. */
+  readonly adopted: boolean;
+}
+
+/** The directory was not restored to its end. */
+export class NotRestored extends Error {
+  override name = 'NotRestored';
+
+  constructor(directory: string) {
+    super(
+      `The data directory ${directory} was not restored to its end. ` +
+        'Run the same restore again: it empties the directory and begins anew.',
+    );
+  }
+}
+
+/** @throws NotRestored */
+export function refuseUnlessRestored(directory: string): void {
+  if (fs.existsSync(path.join(directory, markName))) throw new NotRestored(directory);
+}
+
+/** The target of a restore has something in it. */
+export class NotEmpty extends Error {
+  override name = 'NotEmpty';
+}
+
+/** Prepares a directory that exists: it is empty, or the rest of a restore that was interrupted. @throws NotEmpty */
+export function beginRestore(directory: string): void {
+  const names = fs.readdirSync(directory).filter((name) => name !== lockName);
+  if (names.length > 0 && !names.includes(markName))
+    throw new NotEmpty(
+      `The directory ${directory} is not empty (it has ${names.slice(0, 3).join(', ')}); expected an empty or a new one.`,
+    );
+  // The mark first: a crash between the two leaves a directory that no server uses.
+  writeDurably(directory, markName, '');
+  for (const name of names) if (name !== markName) fs.rmSync(path.join(directory, name), { recursive: true });
+  syncDirectory(directory);
+}
+
+/** Removes what a try has left, and keeps the mark. */
+export function clearStore(directory: string): void {
+  fs.rmSync(path.join(directory, 'store'), { recursive: true, force: true });
+}
+
+export function endRestore(directory: string): void {
+  fs.unlinkSync(path.join(directory, markName));
+  syncDirectory(directory);
+}
+
+export function writeRestoredFrom(directory: string, from: RestoredFrom): void {
+  writeDurably(directory, originName, `${JSON.stringify(from)}\n`);
+}
+
+/** @returns undefined: the directory was never restored */
+export function readRestoredFrom(directory: string): RestoredFrom | undefined {
+  const file = path.join(directory, originName);
+  return fs.existsSync(file) ? (JSON.parse(fs.readFileSync(file, 'utf8')) as RestoredFrom) : undefined;
+}
+
+/** Bytes that may be written below a directory. */
+export function freeBytes(directory: string): number {
+  const { bavail, bsize } = fs.statfsSync(directory);
+  return bavail * bsize;
+}
+
+function writeDurably(directory: string, name: string, text: string): void {
+  const file = path.join(directory, name);
+  const fd = fs.openSync(`${file}.tmp`, 'w', 0o600);
+  try {
+    fs.writeSync(fd, text);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  fs.renameSync(`${file}.tmp`, file);
+  syncDirectory(directory);
+}
+
+function syncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}

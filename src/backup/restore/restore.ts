@@ -1,0 +1,194 @@
+/**
+ * Makes a data directory of what a repository has: the state of the latest commit, of a revision or of a moment.
+ *
+ *   mark ─► rows of a copy ─► frames after it ─► checkpointed ─► a new log with one record ─► origin ─► mark removed
+ *
+ * A crash anywhere leaves the mark: no server starts with the directory, and the same restore begins anew.
+ *
+ * Clients live through a restore, with what the lost time has given them. So the new log begins with one record that
+ * makes all numbers jump (journal/file/leap.ts), ahead of the highest revision that any writer is known to have reached,
+ * and that says what is lost (protocol/restored.ts). It has an id of its own.
+ */
+import { revision, serverAccount } from '../../protocol/ids.ts';
+import { bootKey } from '../../protocol/epochs.ts';
+import { kinds } from '../../protocol/record.ts';
+import { graceFor, parseRestored, restoredEffect, restoredKey, restoredRangesMax } from '../../protocol/restored.ts';
+import { frameOfLeap, leap, type GivenOut } from '../../journal/file/leap.ts';
+import { createSegment } from '../../journal/file/segment.ts';
+import { realDisk, joinPath } from '../../shared/disk.ts';
+import { failpoint } from '../../shared/failpoints.ts';
+import { entryHeaderBytes } from '../../storage/entry-codec.ts';
+import { LmdbStore, storeFormat } from '../../storage/lmdb/lmdb-store.ts';
+import { parseStorageKey } from '../../storage/storage-key.ts';
+import { readCatalog, type Catalog, type CatalogCopy } from '../repository/catalog.ts';
+import type { Repository } from '../repository/repository.ts';
+import { loadState } from './load-state.ts';
+import { beginRestore, clearStore, endRestore, freeBytes, writeRestoredFrom } from './restore-marks.ts';
+import { isOfCopy, planRestore, type RestoreGoal, type RestorePlan } from './restore-plan.ts';
+import type { RestoreState } from './restore-state.ts';
+import { addFromLog, GivenBefore, highestKnown } from './what-was-given.ts';
+
+export interface RestoreOptions {
+  readonly repository: Repository;
+  readonly goal: RestoreGoal;
+  /** It exists, and is locked by the caller. */
+  readonly dataDirectory: string;
+  /** The server takes the place of the one that the backup is of. */
+  readonly adopt: boolean;
+  /** How long no lock is granted anew after the start; 0: every client was stopped. */
+  readonly graceMs: number;
+  /** Ahead of the highest known revision; absent: a billion. */
+  readonly jump?: number;
+  readonly randomBytes: (count: number) => Uint8Array;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly onNote?: (note: string) => void;
+}
+
+export interface RestoreReport {
+  readonly revision: number;
+  /** Milliseconds since the Unix epoch; 0: unknown. */
+  readonly at: number;
+  readonly copy: string;
+  readonly rows: number;
+  /** What the log goes on with. */
+  readonly continuesWith: number;
+  readonly highestKnown: number;
+  readonly epoch: number;
+  readonly logId: string;
+  readonly graceMs: number;
+  readonly locksWithLongerGrace: number;
+  /** Sequences that changed in the last hour before the moment, as account/name. */
+  readonly sequences: readonly string[];
+  readonly adopted: boolean;
+  readonly digest: string;
+  /** Nothing newer is known. */
+  readonly isLatest: boolean;
+}
+
+/** The frame of the leap stands in it alone; the server goes on in a segment of full size. */
+const segmentBytes = 1024 * 1024;
+/** A store has pages that are not full, and rows for deadlines. */
+const spaceFactor = 2.5;
+
+/** There is too little space for the restored data. */
+export class NoSpaceToRestore extends Error {
+  override name = 'NoSpaceToRestore';
+}
+
+export async function planOf(
+  repository: Repository,
+  goal: RestoreGoal,
+): Promise<{ readonly catalog: Catalog; readonly plan: RestorePlan }> {
+  const catalog = await readCatalog(repository);
+  return { catalog, plan: await planRestore(repository, catalog, goal) };
+}
+
+/** @throws NoSuchMoment, NotEmpty, ObjectDamaged, ObjectMissing, NoIdentity, StorageError, NoSpaceToRestore */
+export async function restore(options: RestoreOptions): Promise<RestoreReport> {
+  const { repository, dataDirectory } = options;
+  const { catalog, plan } = await planOf(repository, options.goal);
+  const needed = plan.copies[0]!.manifest.raw * spaceFactor;
+  const free = freeBytes(dataDirectory);
+  if (needed > free)
+    throw new NoSpaceToRestore(
+      `The restored data may take ${Math.ceil(needed / 1e6)} MB, and ${dataDirectory} has ${Math.floor(free / 1e6)} MB free.`,
+    );
+  beginRestore(dataDirectory);
+  const given = new GivenBefore(Math.max(highestKnown(catalog), plan.revision));
+  const newLog = Buffer.from(options.randomBytes(8)).readBigUInt64LE(0);
+  const logId = newLog.toString(16).padStart(16, '0');
+  const { state, store, copy } = await firstThatLoads(options, plan, given, logId);
+  let digest: string;
+  let to: GivenOut;
+  let grace: ReturnType<typeof graceFor>;
+  try {
+    digest = state.digest((key, value) => {
+      const { kind, account, key: id } = parseStorageKey(key);
+      if (kind === kinds.lock) given.addLock(account, id, value.toString('utf8', entryHeaderBytes));
+    });
+    await addFromLog(given, repository, { catalog, plan });
+    const epoch = Number(state.get(kinds.boot, serverAccount, bootKey) ?? 0);
+    const before = parseRestored(state.get(kinds.boot, serverAccount, restoredKey));
+    const leapt = leap({ revision: revision(given.highest), epoch, committedAt: given.latestAt });
+    to = options.jump === undefined ? leapt : { ...leapt, revision: revision(given.highest + options.jump) };
+    grace = graceFor(options.graceMs, given.leases);
+    const ranges = [...(before?.ranges ?? []), [plan.revision, to.revision] as const].slice(-restoredRangesMax);
+    const effect = restoredEffect({ ranges, ...grace });
+    const journal = joinPath(dataDirectory, 'journal');
+    realDisk.mkdir(journal);
+    realDisk.syncDirectory(dataDirectory);
+    await createSegment(realDisk, journal, {
+      header: { logId: newLog, first: to.revision, after: revision(plan.revision), chain: 0, at: to.committedAt },
+      bytes: segmentBytes,
+      frame: frameOfLeap(to, { logId: newLog, chain: 0 }, [effect]),
+    });
+  } finally {
+    await store.close();
+  }
+  failpoint('restore.journal');
+  const { writer } = plan;
+  writeRestoredFrom(dataDirectory, {
+    repository: repository.id,
+    writer,
+    revision: plan.revision,
+    logId,
+    adopted: options.adopt,
+  });
+  endRestore(dataDirectory);
+  return {
+    revision: plan.revision,
+    at: given.at,
+    copy: copy.name.folder,
+    rows: copy.manifest.rows,
+    continuesWith: to.revision,
+    highestKnown: given.highest,
+    epoch: to.epoch,
+    logId,
+    graceMs: grace.graceMs,
+    locksWithLongerGrace: grace.longer.length,
+    sequences: [...given.sequences],
+    adopted: options.adopt,
+    digest,
+    isLatest: plan.isLatest,
+  };
+}
+
+interface Loaded {
+  readonly state: RestoreState;
+  readonly store: LmdbStore;
+  readonly copy: CatalogCopy;
+}
+
+/** Takes an older copy where a newer one is damaged: the log leads from both to the same state. */
+async function firstThatLoads(
+  { repository, dataDirectory, onProgress, onNote }: RestoreOptions,
+  plan: RestorePlan,
+  given: GivenBefore,
+  logId: string,
+): Promise<Loaded> {
+  for (const [index, copy] of plan.copies.entries()) {
+    const store = new LmdbStore(dataDirectory);
+    store.writeLayout({ format: storeFormat, logId, shards: copy.manifest.shards, generation: 1 });
+    try {
+      given.at = copy.manifest.from === plan.revision ? copy.manifest.startedAt : 0;
+      const state = await loadState({
+        repository,
+        copy,
+        objects: plan.objects,
+        upTo: plan.revision,
+        store,
+        seen: (_record, at) => {
+          given.at = Math.max(given.at, at);
+        },
+        ...(onProgress && { onProgress }),
+      });
+      return { state, store, copy };
+    } catch (error) {
+      await store.close();
+      if (!isOfCopy(error, copy) || index === plan.copies.length - 1) throw error;
+      onNote?.(`${(error as Error).message} An older copy is used instead.`);
+      clearStore(dataDirectory);
+    }
+  }
+  throw new Error('a plan has a copy');
+}

@@ -1,0 +1,114 @@
+/**
+ * What clients may hold that the restored state does not know: the highest revision and the latest time that the
+ * repository has any trace of, and how long leases of each lock were. A lease that was granted in the lost time is most
+ * likely as long as those before it.
+ */
+import { decodeRecord, kinds, type CommitRecord } from '../../protocol/record.ts';
+import { decodeLockRecord } from '../../shard-worker/core/state/lock-record.ts';
+import { lockDurMsMax } from '../../shared/limits.ts';
+import type { FramesHeader } from '../format/headers.ts';
+import type { FrameObjectName } from '../format/names.ts';
+import { framesIn } from '../format/shipped-frames.ts';
+import { objectsOf, type Catalog } from '../repository/catalog.ts';
+import { isDamage, type Repository } from '../repository/repository.ts';
+import type { RestorePlan } from './restore-plan.ts';
+
+const hourMs = 60 * 60 * 1000;
+
+export class GivenBefore {
+  /** By account and id: the longest lease that was seen. */
+  readonly #leases = new Map<string, readonly [account: string, id: string, durMs: number]>();
+  /** Sequences that changed in the last hour before the restored moment: account and name. */
+  readonly sequences = new Set<string>();
+  highest: number;
+  latestAt = 0;
+  /** The moment of the restored state. */
+  at = 0;
+
+  constructor(highest: number) {
+    this.highest = highest;
+  }
+
+  get leases(): Iterable<readonly [account: string, id: string, durMs: number]> {
+    return this.#leases.values();
+  }
+
+  /** A record of the restored state's past, or of what comes after it. */
+  add({ account, effects }: CommitRecord, at: number, isPast: boolean): void {
+    if (isPast) this.at = Math.max(this.at, at);
+    this.latestAt = Math.max(this.latestAt, at);
+    for (const { kind, key, value } of effects) {
+      if (kind === kinds.lock && value !== undefined) this.addLock(account, key, value);
+      if (kind === kinds.sequence && isPast) this.sequences.add(`${account}/${key}`);
+    }
+  }
+
+  addLock(account: string, id: string, value: string): void {
+    for (const { durMs } of decodeLockRecord(value).holders) {
+      const name = `${account}\0${id}`;
+      const before = this.#leases.get(name)?.[2] ?? 0;
+      if (durMs > before) this.#leases.set(name, [account, id, durMs]);
+    }
+  }
+}
+
+/** The highest revision of all writers, by the names of their objects. */
+export function highestKnown({ objects, copies }: Catalog): number {
+  const ends = [...objects.values()].flatMap((own) => own.map(({ last }) => last));
+  return Math.max(0, ...ends, ...copies.map(({ manifest }) => manifest.consistent));
+}
+
+/**
+ * Reads the last hour of the log before the restored revision, and what is known beyond it, as far as a lease from there
+ * may still run. What is damaged is passed over.
+ */
+export async function addFromLog(
+  given: GivenBefore,
+  repository: Repository,
+  { catalog, plan }: { readonly catalog: Catalog; readonly plan: RestorePlan },
+): Promise<void> {
+  const { revision } = plan;
+  const own = new Set(plan.objects.map(({ key }) => key));
+  await readBack(
+    repository,
+    plan.objects,
+    (header) => header.atLast >= given.at - hourMs,
+    (record, at) => {
+      if (record.rev <= revision && at >= given.at - hourMs) given.add(record, at, true);
+    },
+  );
+  for (const writer of catalog.objects.keys()) {
+    const beyond = objectsOf(catalog, [{ writer, upTo: Infinity }]).filter(
+      ({ key, last }) => !own.has(key) || last > revision,
+    );
+    await readBack(
+      repository,
+      beyond,
+      (header) => header.atLast >= given.latestAt - lockDurMsMax,
+      (record, at) => {
+        if (record.rev > revision || !plan.line.some((part) => part.writer === writer)) given.add(record, at, false);
+      },
+    );
+  }
+}
+
+/** Reads objects from the last one back, as long as `wanted` says so. */
+async function readBack(
+  repository: Repository,
+  objects: readonly FrameObjectName[],
+  wanted: (header: FramesHeader) => boolean,
+  seen: (record: CommitRecord, at: number) => void,
+): Promise<void> {
+  for (const { key, kind } of objects.toReversed()) {
+    try {
+      const { header, raw } = await repository.read<FramesHeader>(key, kind);
+      if (!wanted(header)) return;
+      for (const { frame, start } of framesIn(key, header, raw)) {
+        for (let at = start + frame.headerBytes, end = start + frame.length; at < end; at += raw.readUInt32LE(at))
+          seen(decodeRecord(raw, at), frame.at);
+      }
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/** What a call touches, by names that no two kinds of things share: for the order of the calls of one client. */
+import type { Batch } from './batch.ts';
+
+/** Names everything that the batch reads or writes. Calls of one client that share a name keep their order. */
+export function namesIn(batch: Batch): string[] {
+  const names: string[] = [];
+  for (const { id } of batch.guard ?? []) names.push(lockName(id));
+  for (const check of batch.check ?? []) names.push('key' in check ? keyName(check.key) : counterName(check.counter));
+  for (const { key } of batch.limit ?? []) names.push(limitName(key));
+  for (const { key } of batch.atomic ?? []) names.push(counterName(key));
+  for (const key of batch.get ?? []) names.push(keyName(key));
+  for (const { key } of batch.set ?? []) names.push(keyName(key));
+  if (batch.lock !== undefined) names.push(lockName(batch.lock.id));
+  if (batch.unlock !== undefined) names.push(lockName(batch.unlock.id));
+  return names;
+}
+
+export const keyName = (key: string): string => `k${key}`;
+export const counterName = (key: string): string => `c${key}`;
+export const limitName = (key: string): string => `g${key}`;
+export const sequenceName = (key: string): string => `s${key}`;
+export const lockName = (id: string): string => `l${id}`;
+export const mutexName = (id: string): string => `m${id}`;

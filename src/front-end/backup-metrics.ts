@@ -1,0 +1,58 @@
+/** Metrics of backups; absent when none are made. */
+import { Counter, Gauge, type Registry } from '@prometheus-io/client';
+import { backupStates, type BackupCells } from '../backup/backup-cells.ts';
+import { storageFaults } from '../backup/storage/storage.ts';
+import { wallMs } from '../shared/clock.ts';
+
+export function addBackupMetrics(registry: Registry, refreshers: (() => void)[], cells: BackupCells): void {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    const metric = new Gauge({ name, help, registers: [registry] });
+    refreshers.push(() => metric.set(read()));
+  };
+  const counter = (name: string, help: string, read: () => number): void => {
+    const metric = new Counter({ name, help, registers: [registry] });
+    refreshers.push(() => {
+      metric.reset();
+      metric.inc(read());
+    });
+  };
+  const state = new Gauge({
+    name: 'dragonlock_backup_state',
+    help: '1 for the state that backups are in, 0 for all others',
+    labelNames: ['state'],
+    registers: [registry],
+  });
+  const failures = new Counter({
+    name: 'dragonlock_backup_failures_total',
+    help: 'Calls to the storage that failed, by reason',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
+  refreshers.push(() => {
+    for (const one of backupStates) state.set({ state: one }, cells.state === one ? 1 : 0);
+    failures.reset();
+    for (const reason of storageFaults) failures.inc({ reason }, cells.failures(reason));
+  });
+  gauge('dragonlock_backup_lag_seconds', 'Since everything durable was last in the backup', () =>
+    sinceSeconds(cells.get('caughtUpAt')),
+  );
+  gauge('dragonlock_backup_shipped_revision', 'The last revision in the backup', () => cells.get('shipped'));
+  gauge('dragonlock_backup_copy_age_seconds', 'Since the last copy was done', () => sinceSeconds(cells.get('copyAt')));
+  gauge('dragonlock_backup_held_bytes', 'Bytes of the journal that are not in the backup', () =>
+    cells.get('heldBytes'),
+  );
+  gauge('dragonlock_backup_hold_dropped', '1: the journal is not kept for the backup any more', () =>
+    cells.get('holdDropped'),
+  );
+  counter('dragonlock_backup_objects_total', 'Objects of the log put into the storage', () => cells.get('objects'));
+  counter('dragonlock_backup_bytes_total', 'Bytes of the log put into the storage', () => cells.get('bytes'));
+  counter('dragonlock_backup_copies_total', 'Copies done since the start', () => cells.get('copies'));
+  counter('dragonlock_backup_gaps_total', 'Gaps: commits that never reached the backup', () => cells.get('gaps'));
+  counter('dragonlock_backup_restarts_total', 'Times that the backup thread was started again', () =>
+    cells.get('restarts'),
+  );
+}
+
+function sinceSeconds(at: number): number {
+  return at === 0 ? Number.NaN : Math.max(0, wallMs() - at) / 1000;
+}

@@ -1,0 +1,118 @@
+/**
+ * The fast lane: it stands in front of Node's HTTP server on the same port, and takes the plain requests of data calls
+ * off it, which are nearly all. Node's server, with its streams, costs more than all the rest of a request. What is not
+ * plain, slow, or in any way special is handed to it, with the connection and for good; it never sees the difference.
+ *
+ *     accepted ──► LaneConnection ──plain requests──► gate, call, dispatcher, as over Fastify
+ *                        └──anything else──► Node's own `connection` listener ──► Fastify
+ */
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { assert } from '../../../shared/assert.ts';
+import { processMs, systemEvery } from '../../../shared/clock.ts';
+import type { Config } from '../../config-schema.ts';
+import type { RouteContext } from '../route-context.ts';
+import { LaneConnection, type ConnectionLane } from './lane-connection.ts';
+import type { LaneReplies } from './lane-replies.ts';
+import type { LaneRoutes } from './lane-routes.ts';
+import type { ReaderOptions } from './request-reader.ts';
+import { ReplyTexts } from './reply-text.ts';
+
+export interface LaneOptions {
+  readonly context: RouteContext;
+  readonly routes: LaneRoutes;
+  readonly http: Pick<Config['http'], 'keep_alive_timeout_ms' | 'header_timeout_ms' | 'request_timeout_ms'>;
+  readonly failed: (error: Error, socket: Socket) => void;
+}
+
+type AcceptedSocket = Socket & { readonly server: object };
+
+/** A request that is not whole for so long is left to Node's server, which has timeouts for it. */
+const slowMsMax = 1000;
+
+export class Lane implements ConnectionLane {
+  readonly context: RouteContext;
+  readonly reading: ReaderOptions;
+  readonly texts: ReplyTexts;
+  readonly failed: LaneOptions['failed'];
+  readonly idleMs: number;
+  readonly slowMs: number;
+  readonly sweepMs: number;
+  sweptAt = processMs();
+  closing = false;
+  readonly #connections = new Set<LaneConnection>();
+  readonly #listeners = new Map<object, (socket: Socket) => void>();
+  #toFlush: LaneReplies[] = [];
+  readonly #endSweeps: () => void;
+
+  constructor({ context, routes, http, failed }: LaneOptions) {
+    this.context = context;
+    this.reading = {
+      routes,
+      bodyMax: context.limits.body_bytes_max,
+      isRefused: (headers) =>
+        context.checkHead({ headers, rawHeaders: [], httpVersion: '1.1', url: '/' }) !== undefined,
+    };
+    this.failed = failed;
+    this.texts = new ReplyTexts({ boot: context.boot, keepAliveMs: http.keep_alive_timeout_ms });
+    this.idleMs = http.keep_alive_timeout_ms;
+    this.slowMs = Math.min(slowMsMax, http.header_timeout_ms, http.request_timeout_ms);
+    this.sweepMs = Math.min(this.slowMs, this.idleMs);
+    this.#endSweeps = systemEvery(this.sweepMs, () => this.#sweep());
+  }
+
+  /** Takes the connections of a server from now on. */
+  standBefore(server: Server): void {
+    const [listener, ...more] = server.listeners('connection') as ((socket: Socket) => void)[];
+    assert(listener !== undefined && more.length === 0, 'Node’s HTTP server has one listener for connections');
+    server.off('connection', listener);
+    this.#listeners.set(server, listener.bind(server));
+    server.on('connection', (socket) => {
+      if (this.closing) listener.call(server, socket);
+      else this.#connections.add(new LaneConnection(this, socket));
+    });
+    const closeAll = server.closeAllConnections.bind(server);
+    server.closeAllConnections = () => {
+      for (const { socket } of this.#connections) socket.destroy();
+      closeAll();
+    };
+  }
+
+  get serving(): boolean {
+    return this.context.lifecycle.state() === 'serving' && !this.closing;
+  }
+
+  flushSoon(replies: LaneReplies): void {
+    this.#toFlush.push(replies);
+    if (this.#toFlush.length === 1) process.nextTick(() => this.#flush());
+  }
+
+  handOver(socket: Socket, rest: Buffer): void {
+    const listener = this.#listeners.get((socket as AcceptedSocket).server);
+    assert(listener !== undefined, 'the socket is of a server that the lane stands before');
+    listener(socket);
+    if (rest.length > 0) socket.emit('data', rest);
+  }
+
+  forget(connection: LaneConnection): void {
+    this.#connections.delete(connection);
+  }
+
+  /** The server closes: ends idle connections now, the others after their last reply. */
+  close(): void {
+    this.closing = true;
+    this.#endSweeps();
+    for (const connection of this.#connections) connection.close();
+  }
+
+  #flush(): void {
+    const all = this.#toFlush;
+    this.#toFlush = [];
+    for (const replies of all) replies.flush();
+  }
+
+  #sweep(): void {
+    this.sweptAt = processMs();
+    for (const connection of this.#connections) connection.sweep();
+  }
+}

@@ -1,0 +1,70 @@
+/** Calls about backups, for the operator of the server. The backup thread takes what is asked within its next interval. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { BackupCells } from '../../../backup/backup-cells.ts';
+import { failure, type Failure } from '../../../protocol/errors.ts';
+import { revision } from '../../../protocol/ids.ts';
+import { openAccess, TokenIndex } from '../../access.ts';
+import type { TokenConfig } from '../../config-schema.ts';
+import { isForeignPage } from '../auth.ts';
+import { Exchange } from '../exchange.ts';
+import type { RouteContext } from '../route-context.ts';
+import { RequestOrder } from '../sockets/request-order.ts';
+
+export function backupRoutes(app: FastifyInstance, context: RouteContext, tokens: readonly TokenConfig[]): void {
+  const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
+  const refusalOf = (request: FastifyRequest): Failure | undefined => {
+    const badHead = context.checkHead(request.raw);
+    if (badHead !== undefined) return badHead;
+    const access = index === undefined ? openAccess : index.find(request.headers.authorization);
+    if (access === undefined) return failure('unauthorized', 'Unknown or missing token');
+    if (index === undefined && isForeignPage(request)) return failure('forbidden', 'A page of another origin may not');
+    if (!access.scopes.has('operator')) return failure('forbidden', 'Backups need a token with the scope "operator"');
+    if (context.backup === undefined) return failure('not_found', 'No backups are configured (backup.url).');
+    return undefined;
+  };
+  const route = (method: 'GET' | 'POST', url: string, answer: (cells: BackupCells) => object): void => {
+    app.route({
+      method: method === 'GET' ? ['GET', 'HEAD'] : method,
+      url,
+      config: { operation: 'server' },
+      onRequest(request, reply, next) {
+        const refused = refusalOf(request);
+        if (refused === undefined) next();
+        else new Exchange(context, 'server', reply.raw).refuse(refused);
+      },
+      handler(request, reply) {
+        reply.hijack();
+        RequestOrder.of(request.raw.socket).run(() => {
+          const body = JSON.stringify(answer(context.backup!));
+          new Exchange(context, 'server', reply.raw).deliver({ rev: revision(0), outcome: 'ok', body });
+        });
+      },
+    });
+  };
+  route('GET', '/admin/backups', statusOf);
+  route('POST', '/admin/backups', (cells) => {
+    cells.add('askedForCopies', 1);
+    return { Asked: cells.get('askedForCopies'), ...statusOf(cells) };
+  });
+  route('POST', '/admin/backups/adopt', (cells) => {
+    cells.add('askedToAdopt', 1);
+    return { Asked: cells.get('askedToAdopt'), ...statusOf(cells) };
+  });
+}
+
+function statusOf(cells: BackupCells): object {
+  return {
+    State: cells.state,
+    Writer: cells.get('writer'),
+    Shipped: cells.get('shipped'),
+    ShippedAtMs: cells.get('shippedAt'),
+    CaughtUpAtMs: Math.round(cells.get('caughtUpAt')),
+    Gaps: cells.get('gaps'),
+    HeldBytes: cells.get('heldBytes'),
+    Copying: cells.get('copying') === 1,
+    CopyRev: cells.get('copyRevision'),
+    CopyAtMs: Math.round(cells.get('copyAt')),
+    CopiesTaken: cells.get('takenCopies'),
+    AdoptsTaken: cells.get('takenAdopt'),
+  };
+}

@@ -1,0 +1,13 @@
+/** A page of a list, as a shard finds it. */
+export interface Row {
+  readonly key: string;
+  /** Its finished JSON text. */
+  readonly body: string;
+}
+
+export interface Page {
+  /** In byte order of the UTF-8 keys. */
+  readonly rows: readonly Row[];
+  /** Present: there may be more after this key, the last one examined. */
+  readonly after?: string;
+}

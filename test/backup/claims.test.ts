@@ -1,0 +1,147 @@
+/** Who may write to a repository: one server at a time, and only one that goes on with what is there. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { test, type TestContext } from 'node:test';
+import { accountId } from '../../src/protocol/ids.ts';
+import { kinds, type Effect } from '../../src/protocol/record.ts';
+import { BackedUpStore, contentIn, contentOf, emptyDirectory, restoreFrom } from '../support/backed-up-store.ts';
+import { MemoryStorage } from '../support/memory-storage.ts';
+
+const account = accountId('acc');
+const set = (key: string): Effect => ({ kind: kinds.kv, key, till: 0, value: '1' });
+
+/** A server that has shipped a commit; `close` makes room for the next start with its directory. */
+async function started(t: TestContext, storage: MemoryStorage, directory = emptyDirectory(t)): Promise<BackedUpStore> {
+  const server = await BackedUpStore.open(t, { storage, directory });
+  await server.agent.look();
+  return server;
+}
+
+function copyOfDirectory(t: TestContext, directory: string): string {
+  const copy = emptyDirectory(t);
+  fs.cpSync(directory, copy, { recursive: true });
+  return copy;
+}
+
+test('each start is a writer of its own, and goes on with the next frame', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  first.commit(account, [set('a')]);
+  await first.settle();
+  const again = await started(t, storage, copyOfDirectory(t, first.directory));
+  assert.equal(again.cells.get('writer'), 2);
+  again.commit(account, [set('b')]);
+  await again.settle();
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
+  const all = contentOf([...first.commits, ...again.commits]);
+  assert.deepEqual((await contentIn(directory)).content, all);
+  assert.equal(again.cells.get('copies'), 0, 'no copy was needed');
+});
+
+test('a server that was superseded ships nothing more, goes on, and does not claim back by itself', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  first.commit(account, [set('a')]);
+  await first.settle();
+  const clone = await started(t, storage, copyOfDirectory(t, first.directory));
+  clone.commit(account, [set('b')]);
+  await clone.settle();
+  first.commit(account, [set('other')]);
+  first.advance(31_000);
+  await first.settle();
+  assert.equal(first.cells.state, 'superseded');
+  assert.ok(first.logged.some((line) => line.startsWith('error: Another server makes the backups')));
+  const keys = storage.keys();
+  first.commit(account, [set('more')]);
+  first.advance(100_000);
+  await first.settle();
+  assert.deepEqual(storage.keys(), keys);
+  assert.equal(clone.cells.state, 'shipping');
+
+  first.cells.add('askedToAdopt', 1);
+  await first.settle();
+  await first.settle();
+  assert.equal(first.cells.state, 'shipping');
+  clone.advance(31_000);
+  await clone.settle();
+  assert.equal(clone.cells.state, 'superseded');
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
+  assert.deepEqual((await contentIn(directory)).content, first.contentAt(first.last));
+});
+
+test('a data directory that is older than its own backup is refused', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  first.commit(account, [set('a')]);
+  await first.settle();
+  const image = copyOfDirectory(t, first.directory);
+  first.commit(account, [set('b')]);
+  await first.settle();
+  const old = await BackedUpStore.open(t, { storage, directory: image });
+  const refusal = await old.agent.look();
+  assert.match(refusal ?? '', /older than its own backup: it ends with revision 1, and the backup has 2/);
+  assert.equal(old.cells.state, 'rolled_back');
+});
+
+test('a repository of another log is refused, also when it goes on with the same revisions', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  first.commit(account, [set('a')]);
+  await first.settle();
+  const image = copyOfDirectory(t, first.directory);
+  first.commit(account, [set('b')]);
+  await first.settle();
+  const foreign = await BackedUpStore.open(t, { storage });
+  foreign.commit(account, [set('x')]);
+  assert.equal(await foreign.agent.look(), undefined, 'it serves');
+  assert.equal(foreign.cells.state, 'foreign');
+  const diverged = await BackedUpStore.open(t, { storage, directory: image });
+  diverged.advance(77);
+  diverged.commit(account, [set('c')]);
+  await diverged.agent.look();
+  assert.equal(diverged.cells.state, 'foreign');
+  assert.deepEqual(storage.keys('writers/').length, 1);
+});
+
+test('a restored directory ships nothing until it is adopted', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  first.commit(account, [set('a')]);
+  await first.settle();
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
+  const staging = await started(t, storage, directory);
+  const keys = storage.keys();
+  staging.commit(account, [set('b')]);
+  await staging.settle();
+  assert.equal(staging.cells.state, 'unadopted');
+  assert.deepEqual(storage.keys(), keys);
+  first.commit(account, [set('c')]);
+  first.advance(31_000);
+  await first.settle();
+  assert.equal(first.cells.state, 'shipping', 'the server goes on');
+
+  const other = await restoreFrom(t, storage, { kind: 'latest' }, { adopt: true });
+  const adopted = await started(t, storage, other.directory);
+  adopted.commit(account, [set('d')]);
+  await adopted.settle();
+  await adopted.settle();
+  assert.equal(adopted.cells.state, 'shipping');
+  const again = await restoreFrom(t, storage, { kind: 'latest' });
+  const { content } = await contentIn(again.directory);
+  const restoredKeys = [...content.keys()].filter((key) => key.startsWith('\u0003acc')).map((key) => key.slice(5));
+  assert.deepEqual(restoredKeys, ['a', 'c', 'd']);
+  assert.ok(again.report.continuesWith > 2_000_000_000, 'it jumped again');
+  const left = await restoreFrom(t, storage, { kind: 'revision', revision: 1 });
+  assert.equal((await contentIn(left.directory)).content.size, 1, 'the line before the restore is still there');
+});
+
+test('an empty directory in the place of a server is another server', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  first.commit(account, [set('a')]);
+  await first.settle();
+  const fresh = await started(t, storage);
+  assert.equal(fresh.cells.state, 'foreign');
+  await fresh.settle();
+  assert.deepEqual(storage.keys('writers/').length, 1);
+});

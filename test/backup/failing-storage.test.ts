@@ -1,0 +1,155 @@
+/** Whatever the storage does: nothing is lost, nothing is written twice, and what is lost is said. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { payloadCodec } from '../../src/backup/format/payload.ts';
+import { Repository } from '../../src/backup/repository/repository.ts';
+import { NoSuchMoment } from '../../src/backup/restore/restore-plan.ts';
+import { storageFaults } from '../../src/backup/storage/storage.ts';
+import { verify } from '../../src/backup/verify/verify.ts';
+import { accountId } from '../../src/protocol/ids.ts';
+import { kinds, type Effect } from '../../src/protocol/record.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { BackedUpStore, contentIn, restoreFrom } from '../support/backed-up-store.ts';
+import { MemoryStorage } from '../support/memory-storage.ts';
+
+const account = accountId('acc');
+const set = (key: string, value: string): Effect => ({ kind: kinds.kv, key, till: 0, value: JSON.stringify(value) });
+
+async function verified(storage: MemoryStorage) {
+  const repository = await Repository.open(storage, await payloadCodec({}));
+  return verify(repository, { read: true, random: Math.random });
+}
+
+test('calls that fail before or after they were done leave no hole and nothing twice', async (t) => {
+  const random = seededRandom(7);
+  const storage = new MemoryStorage();
+  let failed = 0;
+  storage.plan = () => {
+    if (random.below(2) === 0) return undefined;
+    failed += 1;
+    return {
+      kind: random.below(2) === 0 ? 'before' : 'after',
+      fault: storageFaults[random.below(storageFaults.length)]!,
+    };
+  };
+  const server = await BackedUpStore.open(t, { storage });
+  await server.agent.look();
+  for (let round = 0; round < 120; round += 1) {
+    server.commit(account, [set(`k${random.below(20)}`, 'x'.repeat(random.below(500)))]);
+    server.advance(5000);
+    if (random.below(10) === 0) await server.checkpoint(random.below(2));
+    await server.agent.step();
+  }
+  storage.plan = () => undefined;
+  await server.settle();
+  assert.ok(failed > 60, `${failed} calls failed`);
+  assert.equal(server.cells.get('gaps'), 0);
+  const { problems, gaps } = await verified(storage);
+  assert.deepEqual([problems, gaps], [[], []]);
+  const { directory, report } = await restoreFrom(t, storage, { kind: 'latest' });
+  assert.equal(report.revision, server.last);
+  assert.deepEqual((await contentIn(directory)).content, server.contentAt(server.last));
+});
+
+test('an outage: the journal is held up to its limit, then there is one gap, and a new copy', async (t) => {
+  const storage = new MemoryStorage();
+  const limit = 512 * 1024;
+  const server = await BackedUpStore.open(t, {
+    storage,
+    settings: { hold_bytes_max: limit },
+    keepBytes: 64 * 1024,
+  });
+  await server.agent.look();
+  server.commit(account, [set('before', 'x')]);
+  await server.settle();
+  const before = server.last;
+  server.advance(60_000);
+
+  storage.plan = () => ({ kind: 'before', fault: 'unreachable' });
+  const big = 'x'.repeat(8000);
+  let droppedAt = 0;
+  for (let round = 0; round < 200; round += 1) {
+    server.commit(account, [set(`k${round % 7}`, big)]);
+    server.advance(1000);
+    if (round % 10 === 9) await server.checkpointAll();
+    await server.agent.step();
+    if (droppedAt === 0 && server.cells.get('holdDropped') === 1) droppedAt = round;
+    assert.ok(server.cells.get('heldBytes') <= limit + 64 * 1024, 'the limit is kept');
+  }
+  assert.ok(droppedAt > 40, `the journal was held for ${droppedAt} commits`);
+  assert.equal(server.cells.state, 'failing');
+
+  storage.plan = () => undefined;
+  await server.settle();
+  await server.settle();
+  assert.equal(server.cells.get('gaps'), 1);
+  assert.equal(server.cells.state, 'shipping');
+  const { problems, gaps } = await verified(storage);
+  assert.deepEqual(problems, [], 'a gap that was noted is no damage');
+  assert.equal(gaps.length, 1);
+  // The object that was under way when the storage went is there.
+  const [{ after, to } = { after: 0, to: 0 }] = gaps;
+  assert.ok(after >= before && to > after + 50, `the gap has revisions ${after + 1} to ${to}`);
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
+  assert.deepEqual((await contentIn(directory)).content, server.contentAt(server.last));
+  const old = await restoreFrom(t, storage, { kind: 'revision', revision: after });
+  assert.deepEqual((await contentIn(old.directory)).content, server.contentAt(after));
+  await assert.rejects(
+    restoreFrom(t, storage, { kind: 'revision', revision: after + 10 }),
+    (error: Error) => error instanceof NoSuchMoment && error.message.includes(`The nearest are ${after} and`),
+  );
+  const { at } = server.commits.find(({ rev }) => rev === after + 10)!;
+  await assert.rejects(restoreFrom(t, storage, { kind: 'moment', at }), /is in a gap/);
+});
+
+test('the journal keeps what is not shipped, and lets go of it when it is', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await BackedUpStore.open(t, { storage, keepBytes: 0 });
+  await server.agent.look();
+  const write = async (): Promise<void> => {
+    for (let round = 0; round < 30; round += 1) server.commit(account, [set('k', 'x'.repeat(8000))]);
+    await server.checkpointAll();
+  };
+  await server.settle();
+  storage.plan = () => ({ kind: 'before', fault: 'slow_down' });
+  await write();
+  await server.agent.step();
+  const held = server.cells.get('heldBytes');
+  assert.ok(held >= 3 * 64 * 1024, `${held} bytes are held`);
+  storage.plan = () => undefined;
+  await server.settle();
+  await write();
+  await server.settle();
+  await server.checkpointAll();
+  assert.ok(server.cells.get('heldBytes') <= 2 * 64 * 1024, 'what was shipped is not held');
+  assert.equal(server.cells.get('gaps'), 0);
+});
+
+test('a truncated answer is damage that is named, and an older copy is used', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await BackedUpStore.open(t, { storage });
+  await server.agent.look();
+  for (let round = 0; round < 3; round += 1) {
+    server.commit(account, [set(`k${round}`, 'value')]);
+    await server.checkpointAll();
+    server.cells.add('askedForCopies', 1);
+    await server.settle();
+  }
+  const blocks = storage.keys('copy/').filter((key) => /\/\d+$/.test(key));
+  assert.ok(blocks.length >= 2);
+  const newest = blocks.at(-1)!;
+  storage.plan = (call, key) => (call === 'get' && key === newest ? { kind: 'truncated' } : undefined);
+  const { problems } = await verified(storage);
+  assert.equal(problems.length, 1);
+  assert.match(problems[0]!, new RegExp(`${newest} is damaged`));
+  const notes: string[] = [];
+  const { directory, report } = await restoreFrom(
+    t,
+    storage,
+    { kind: 'latest' },
+    { onNote: (note) => void notes.push(note) },
+  );
+  assert.match(notes[0]!, /An older copy is used/);
+  assert.ok(!newest.startsWith(report.copy));
+  assert.deepEqual((await contentIn(directory)).content, server.contentAt(server.last));
+});
