@@ -101,11 +101,18 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   store_bytes_max: [mib, 2 ** 39],
   // A memtable's places are numbers of 31 bits, in units of 8 bytes.
   memtable_bytes_max: [mib, 2 ** 32],
+  write_wait_ms: [0, 60_000],
 };
 
 function limitUnit(name: string): string {
   const none = name.startsWith('account_') ? '0 = no limit' : '';
-  const unit = name.includes('bytes') ? 'bytes' : name.endsWith('per_second') ? 'requests a second' : '';
+  const unit = name.includes('bytes')
+    ? 'bytes'
+    : name.endsWith('per_second')
+      ? 'requests a second'
+      : name.endsWith('_ms')
+        ? 'ms'
+        : '';
   return unit !== '' && none !== '' ? `${unit}, ${none}` : `${unit}${none}`;
 }
 

@@ -93,7 +93,8 @@ export const errorCodes = {
   overloaded: {
     status: 503,
     retryable: true,
-    meaning: 'Too many requests are in flight, or too many connections or files open; nothing was done.',
+    meaning:
+      'Too many requests are in flight, too many connections or files open, or checkpoints behind; nothing was done.',
   },
   draining: { status: 503, retryable: true, meaning: 'The server is starting or stopping; nothing was done.' },
   disk_full: {

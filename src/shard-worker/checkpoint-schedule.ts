@@ -7,6 +7,7 @@
  */
 import { revision, type Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
+import type { WritePressure } from './held-writes.ts';
 import type { CheckpointSchedule } from './shard-actor.ts';
 import type { ShardState } from './core/state/state.ts';
 import type { Checkpointer, CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
@@ -65,10 +66,17 @@ export class ShardCheckpoints implements CheckpointSchedule {
     }
   }
 
-  full(): 'disk_full' | 'quota_exceeded' | 'overloaded' | undefined {
+  full(): 'disk_full' | 'quota_exceeded' | undefined {
     const { checkpointer, state } = this.#options;
-    if (checkpointer.memtableFull()) return this.#outOfSpace ? 'disk_full' : 'overloaded';
+    if (this.#outOfSpace && checkpointer.memtableFull()) return 'disk_full';
     return this.#storeBytes > state.limits.store_bytes_max ? 'quota_exceeded' : undefined;
+  }
+
+  pressure(): WritePressure {
+    const { checkpointer } = this.#options;
+    // Without disk space there is nothing to wait for.
+    if (this.#outOfSpace || !checkpointer.memtableNearlyFull()) return 'none';
+    return checkpointer.memtableFull() ? 'all' : 'large';
   }
 
   stats(): ReturnType<CheckpointSchedule['stats']> {

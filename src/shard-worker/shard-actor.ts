@@ -26,6 +26,7 @@ import { accountOf, type CoreMessage } from './core/state/core-message.ts';
 import type { ShardState } from './core/state/state.ts';
 import type { Turn } from './core/state/turn.ts';
 import { emptyMail, TurnOutbox } from './turn-outbox.ts';
+import { HeldWrites, type WritePressure } from './held-writes.ts';
 import { FairQueue } from '../shared/fair-queue.ts';
 
 /** Limits the messages of one turn, so that a flood is cut into group commits of bounded latency. */
@@ -44,7 +45,8 @@ const sleepMsMax = 10 * 1000;
 const storeFullMessages = {
   disk_full: 'There is no disk space for the store. Reads, unlocks and deletes are still served.',
   quota_exceeded: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
-  overloaded: 'Writes come faster than checkpoints can be written; try again soon.',
+  overloaded:
+    'Writes come faster than checkpoints can be written, for longer than limits.write_wait_ms; try again later.',
 } as const;
 
 /** Decides when entries newer than the store's last checkpoint are written to it. */
@@ -55,8 +57,10 @@ export interface CheckpointSchedule {
   afterTurn(now: number): void;
   /** Checkpoints everything, for a clean stop. */
   finish(): Promise<void>;
+  /** Returns what has to wait because clients write faster than checkpoints. */
+  pressure(): WritePressure;
   /** Returns the code that writes are refused with while the store cannot take more. */
-  full(): keyof typeof storeFullMessages | undefined;
+  full(): Exclude<keyof typeof storeFullMessages, 'overloaded'> | undefined;
   stats(): Pick<ShardStats, 'memtableEntries' | 'memtableBytes' | 'checkpoints' | 'watermark'>;
 }
 
@@ -82,16 +86,23 @@ export interface ActorOptions {
   readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
 
+function reserveOnly(code: keyof typeof storeFullMessages): ShardState['outOfSpace'] {
+  return { space: 'reserve', failure: failure(code, storeFullMessages[code]) };
+}
+
 interface Letter {
   /** The front end that sent it; −1: the core. */
   readonly router: number;
   readonly message: CoreMessage | Extract<ToShard, { kind: 'stats' }>;
+  /** When it arrived. */
+  readonly since: number;
 }
 
 export class ShardActor {
   readonly epochs: EpochExchange;
   readonly #options: ActorOptions;
   readonly #mailbox = new FairQueue<Letter>();
+  readonly #held: HeldWrites;
   /** The front end that has asked the shard to close, and the number of its request. */
   #closing: { readonly router: number; readonly id: number } | undefined;
   readonly #records = new RecordWriter();
@@ -103,6 +114,7 @@ export class ShardActor {
 
   constructor(options: ActorOptions) {
     this.#options = options;
+    this.#held = new HeldWrites(options.state.limits.write_wait_ms);
     this.#turnOut = new TurnOutbox(options.state, this.#records);
     this.#announced = options.state.revisions.durable();
     this.epochs = new EpochExchange(options);
@@ -114,23 +126,33 @@ export class ShardActor {
 
   /** Puts messages into the mailbox. The caller makes sure that `turn` follows. */
   receive(router: number, messages: readonly ToShard[]): void {
+    const since = this.#options.clock.now();
     for (const message of messages) {
       switch (message.kind) {
         case 'array':
           message.batches.forEach((batch, item) =>
-            this.#mailbox.push(batch.account, { router, message: { kind: 'item', id: message.id, item, batch } }),
+            this.#mailbox.push(batch.account, {
+              router,
+              message: { kind: 'item', id: message.id, item, batch },
+              since,
+            }),
           );
           break;
         case 'close':
           this.#closing = { router, id: message.id };
           break;
         case 'stats':
-          this.#mailbox.push(serverAccount, { router, message });
+          this.#mailbox.push(serverAccount, { router, message, since });
           break;
         default:
-          this.#mailbox.push(accountOf(message), { router, message });
+          this.#mailbox.push(accountOf(message), { router, message, since });
       }
     }
+  }
+
+  /** Writes wait for a checkpoint. */
+  get holdsWrites(): boolean {
+    return this.#mailbox.waiting > 0;
   }
 
   /** Takes one turn. Where more is left to do, it asks to be woken: at once, or when the front ends can take more. */
@@ -142,6 +164,9 @@ export class ShardActor {
     const now = clock.now();
     this.#turns += 1;
     this.#inTurn = true;
+    const waits = !state.draining && this.#options.journal.space() === 'open';
+    const pressure = waits ? checkpoints.pressure() : 'none';
+    if (this.#held.begin(pressure, now, this.#mailbox.waiting)) this.#mailbox.releaseWaiting();
     state.outOfSpace = this.#outOfSpace();
     const turn = { state, now, out: this.#turnOut };
     const moreIsDue = passTime(turn);
@@ -153,7 +178,7 @@ export class ShardActor {
     if (this.#closing !== undefined && this.#mailbox.size === 0) this.#close(this.#closing);
     checkpoints.afterTurn(now);
     if (left === 'some' || moreIsDue) wake(0);
-    else this.#sleep(now, left);
+    else this.#sleep(now, left === 'none' ? sleepMsMax : congested === 'none' ? retryMs : congestedMs);
     this.#inTurn = false;
   }
 
@@ -165,7 +190,7 @@ export class ShardActor {
     for (let taken = 0; this.#mailbox.size > 0; taken += 1) {
       const full = taken >= turnMessagesMax || this.#turnOut.length + this.#records.byteLength >= turnBytesMax;
       if (full || before - start >= turnMicrosMax) return 'some';
-      const letter = this.#mailbox.take(congested);
+      const letter = this.#mailbox.take(congested, this.#held.holds);
       if (letter === undefined) return 'held back';
       const length = this.#turnOut.length;
       this.#handle(turn, letter);
@@ -177,16 +202,19 @@ export class ShardActor {
     return 'none';
   }
 
-  #handle(turn: Turn, { router, message }: Letter): void {
+  #handle(turn: Turn, letter: Letter): void {
+    const { router, message } = letter;
+    if (this.#held.isLate(letter)) turn.state.outOfSpace ??= reserveOnly('overloaded');
     if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
     else apply(turn, router, message);
+    if (this.#held.isLate(letter)) turn.state.outOfSpace = this.#outOfSpace();
   }
 
   /** Puts what the core has left for later in front of the account's other messages. */
   #keepOwnMessages(): void {
     const { ownMessages } = this.#options.state;
     if (ownMessages.length === 0) return;
-    for (const message of ownMessages) this.#mailbox.pushFirst(message.account, { router: -1, message });
+    for (const message of ownMessages) this.#mailbox.pushFirst(message.account, { router: -1, message, since: 0 });
     ownMessages.length = 0;
   }
 
@@ -228,14 +256,14 @@ export class ShardActor {
       };
     }
     if (this.#options.state.lastRev >= lastRevision) return { space: 'full', failure: noRevisionsLeft };
-    const full = this.#options.checkpoints.full();
-    return full === undefined ? undefined : { space: 'reserve', failure: failure(full, storeFullMessages[full]) };
+    const { checkpoints } = this.#options;
+    const full = checkpoints.full() ?? (checkpoints.pressure() === 'all' ? 'overloaded' : undefined);
+    return full === undefined ? undefined : reserveOnly(full);
   }
 
-  #sleep(now: number, left: 'none' | 'held back'): void {
+  #sleep(now: number, most: number): void {
     const { state, wake } = this.#options;
     const at = Math.min(state.entries.nextDeadline(), state.timers.next());
-    const most = left === 'held back' ? congestedMs : sleepMsMax;
     wake(Math.min(at <= now ? retryMs : at - now, most));
   }
 

@@ -70,6 +70,8 @@ export class FairQueue<Item> {
   readonly #fresh = new Lanes<Item>();
   readonly #backlog = new Lanes<Item>();
   #held: Lane<Item>[] = [];
+  /** Lanes whose first item must wait. */
+  #waiting: Lane<Item>[] = [];
   /** The lane of the latest push. */
   #recent: Lane<Item> | undefined;
   #served: Lane<Item> | undefined;
@@ -96,14 +98,21 @@ export class FairQueue<Item> {
    * Takes the next item. `charge` must follow before the next one is taken.
    *
    * @param congested lanes with large answers are held back until `release`
+   * @param holds lanes whose first item it holds are passed over until `releaseWaiting`
    * @returns undefined: there is none, or all are held back
    */
-  take(congested: boolean): Item | undefined {
+  take(congested: boolean, holds?: (item: Item) => boolean): Item | undefined {
     for (;;) {
       const list = this.#fresh.first === undefined ? this.#backlog : this.#fresh;
       const lane = list.first;
       if (lane === undefined) return undefined;
-      if (!lane.isEmpty && lane.credit > 0 && !(congested && lane.large)) {
+      const isNext = !lane.isEmpty && lane.credit > 0 && !(congested && lane.large);
+      if (isNext && holds?.(lane.items[lane.at]!) === true) {
+        list.shift();
+        this.#waiting.push(lane);
+        continue;
+      }
+      if (isNext) {
         this.#served = lane;
         this.#size -= 1;
         return lane.take();
@@ -132,6 +141,17 @@ export class FairQueue<Item> {
     if (this.#held.length === 0) return;
     for (const lane of this.#held) this.#backlog.push(lane);
     this.#held = [];
+  }
+
+  /** The number of lanes that were passed over because their first items must wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Lets them have their turn again, in the order in which they were passed over. */
+  releaseWaiting(): void {
+    for (const lane of this.#waiting) this.#backlog.push(lane);
+    this.#waiting = [];
   }
 
   #laneOf(account: string): Lane<Item> {

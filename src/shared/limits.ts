@@ -61,6 +61,8 @@ export interface Limits {
   readonly store_bytes_max: number;
   /** Memory of one shard for entries newer than its last checkpoint; a checkpoint starts at half of it. */
   readonly memtable_bytes_max: number;
+  /** How long a write may wait while checkpoints are behind. */
+  readonly write_wait_ms: number;
 }
 
 export const defaultLimits: Limits = {
@@ -92,6 +94,7 @@ export const defaultLimits: Limits = {
   account_requests_per_second: 0,
   store_bytes_max: 64 * 1024 * 1024 * 1024,
   memtable_bytes_max: 128 * 1024 * 1024,
+  write_wait_ms: 10_000,
 };
 
 /**

@@ -339,6 +339,28 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'say whether their request stood in line' },
   },
   {
+    name: 'a write that waits for a checkpoint waits for ever',
+    file: 'src/shard-worker/held-writes.ts',
+    find: 'batch !== undefined && this.#now - since < this.#waitMs && ',
+    replace: 'batch !== undefined && since <= this.#now && ',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'is answered overloaded, and nothing of it is done' },
+  },
+  {
+    name: 'a write that has waited for too long is done all the same',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: "    if (this.#held.isLate(letter)) turn.state.outOfSpace ??= reserveOnly('overloaded');\n",
+    replace: '',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'is answered overloaded, and nothing of it is done' },
+  },
+  {
+    name: 'a message overtakes a write of its account that waits',
+    file: 'src/shared/fair-queue.ts',
+    find: '        this.#waiting.push(lane);\n',
+    replace:
+      '        this.#waiting.push(lane);\n        if (lane.items.length > lane.at + 1) return lane.items.pop();\n',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'large writes wait, and nobody else does' },
+  },
+  {
     name: 'a slot of the checkpoint outlives its deletion above',
     file: 'src/storage/shard-store.ts',
     find: '    const entry = frozen.entry(slot);\n',
@@ -656,8 +678,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a shard serves accounts in order of arrival',
     file: 'src/shard-worker/shard-actor.ts',
-    find: '        default:\n          this.#mailbox.push(accountOf(message), { router, message });',
-    replace: '        default:\n          this.#mailbox.push(serverAccount, { router, message });',
+    find: '        default:\n          this.#mailbox.push(accountOf(message), { router, message, since });',
+    replace: '        default:\n          this.#mailbox.push(serverAccount, { router, message, since });',
     caughtBy: { file: 'test/shard-worker/turn-bounds.test.ts', test: 'another account is answered in the turn' },
   },
   {

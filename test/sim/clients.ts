@@ -102,6 +102,8 @@ export class Clients {
   checkIdle(): void {
     const { timeline, now } = this.#world;
     for (const watcher of this.#prefixWatchers) watcher.checkIdle();
+    // Writes that wait for a checkpoint, and what is behind them, are looked at when it is made.
+    if (this.#world.server?.holdsWrites() === true) return;
     for (const { account, asked } of this.#keyWatches) {
       for (const [key, version] of asked) {
         const entry = timeline.at(kinds.kv, account, key, Infinity);

@@ -82,6 +82,8 @@ export interface InProcess {
   readonly routers: readonly Router[];
   readonly states: readonly ShardState[];
   readonly boot: Boot;
+  /** Writes wait for a checkpoint. */
+  holdsWrites(): boolean;
   /** Drains, checkpoints, closes the files: a clean stop. */
   stop(): Promise<void>;
 }
@@ -205,6 +207,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
     routers: made,
     states,
     boot,
+    holdsWrites: () => actors.some((actor) => actor.holdsWrites),
     async stop() {
       await Promise.all(made.map((router) => router.drain()));
       await made[0]!.close();

@@ -7,5 +7,6 @@ export const noCheckpoints: CheckpointSchedule = {
   afterTurn: () => {},
   finish: async () => {},
   full: () => undefined,
+  pressure: () => 'none',
   stats: () => ({ memtableEntries: 0, memtableBytes: 0, checkpoints: 0, watermark: revision(0) }),
 };

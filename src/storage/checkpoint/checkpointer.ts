@@ -129,9 +129,14 @@ export class Checkpointer {
     return now - this.#dirtySince >= ageMsMax;
   }
 
-  /** A checkpoint is pending and there is no memory for more: writes must be refused. */
+  /** A checkpoint is pending and there is no memory for more: writes must wait, or be refused. */
   memtableFull(): boolean {
     return this.#store.frozen !== undefined && this.#store.memtableBytes >= this.#options.memtableBytesMax;
+  }
+
+  /** A checkpoint is pending, and the last eighth of the memory has begun. */
+  memtableNearlyFull(): boolean {
+    return this.#store.frozen !== undefined && this.#store.memtableBytes >= this.#options.memtableBytesMax * 0.875;
   }
 
   /**

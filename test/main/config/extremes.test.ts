@@ -21,8 +21,16 @@ type Values = Record<string, Value>;
 const full = process.env['DRAGONLOCK_LOAD_SCALE'] === 'full';
 /** They have no smallest and no largest value. */
 const others = [
-  ...['listen', 'data_dir', 'tokens', 'http.hosts', 'resp.listen', 'accounts'],
-  ...['backup.url', 'backup.prune', 'backup.recipients', 'backup.s3'],
+  'listen',
+  'data_dir',
+  'tokens',
+  'http.hosts',
+  'resp.listen',
+  'accounts',
+  'backup.url',
+  'backup.prune',
+  'backup.recipients',
+  'backup.s3',
 ];
 /** Too slow for `npm test`. */
 const slow: Values = { shards: 256, 'http.threads': 64, 'journal.segment_bytes': 2 ** 30 };

@@ -6,7 +6,7 @@ import { revision } from '../../../protocol/ids.ts';
 import { openAccess, TokenIndex } from '../../access.ts';
 import type { TokenConfig } from '../../config-schema.ts';
 import { isForeignPage } from '../auth.ts';
-import { Exchange } from '../exchange.ts';
+import { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
 import { RequestOrder } from '../sockets/request-order.ts';
 
@@ -30,13 +30,13 @@ export function backupRoutes(app: FastifyInstance, context: RouteContext, tokens
       onRequest(request, reply, next) {
         const refused = refusalOf(request);
         if (refused === undefined) next();
-        else new Exchange(context, 'server', reply.raw).refuse(refused);
+        else new HttpExchange(context, 'server', reply.raw).refuse(refused);
       },
       handler(request, reply) {
         reply.hijack();
         RequestOrder.of(request.raw.socket).run(() => {
           const body = JSON.stringify(answer(context.backup!));
-          new Exchange(context, 'server', reply.raw).deliver({ rev: revision(0), outcome: 'ok', body });
+          new HttpExchange(context, 'server', reply.raw).deliver({ rev: revision(0), outcome: 'ok', body });
         });
       },
     });

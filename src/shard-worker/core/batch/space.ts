@@ -18,6 +18,11 @@ export function fullReply(state: ShardState, evaluation: Evaluation): Reply | un
   return failureReply(readRevision(state), outOfSpace.failure);
 }
 
+/** Whether the batch is refused, or waits, when there is no room for more. */
+export function addsToStore(batch: Batch): boolean {
+  return !isAllowed(batch, 'reserve');
+}
+
 function isAllowed(batch: Batch, space: 'reserve' | 'full'): boolean {
   if (batch.idempotency !== undefined) return false;
   return sectionNames.every((name) =>
