@@ -1533,7 +1533,7 @@ export const seededBugs: readonly SeededBug[] = [
     name: 'a piece of a command is read twice',
     file: 'src/front-end/resp/reader.ts',
     find: '      this.#at = 0;\n      this.#end = rest;',
-    replace: '      this.#at = rest > 300 ? 1 : 0;\n      this.#end = rest;',
+    replace: '      this.#at = rest > 20 ? 1 : 0;\n      this.#end = rest;',
     caughtBy: { file: 'test/front-end/resp/reader.test.ts', test: 'whatever the pieces' },
   },
   {

@@ -34,7 +34,7 @@ function bytewise(bytes: Buffer): Buffer[] {
   return Array.from(bytes, (byte) => Buffer.from([byte]));
 }
 
-const argument = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes));
+const argument = fc.uint8Array({ maxLength: 60, size: 'max' }).map((bytes) => Buffer.from(bytes));
 const command = fc.array(argument, { minLength: 1, maxLength: 6 });
 const places = fc.array(fc.nat(5000), { maxLength: 12 });
 
