@@ -1,5 +1,5 @@
 /** How durations, keys, entries and holders are printed. */
-import type { Entry } from '../client/batch.ts';
+import type { Entry } from '../client/batch-result.ts';
 
 /** For people: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 d`. */
 export function formatDuration(ms: number): string {

@@ -7,7 +7,8 @@
  */
 import { showCallers } from './caller.ts';
 import { acquire, type AcquireContext } from './acquire.ts';
-import type { Batch, BatchResult } from './batch.ts';
+import type { Batch } from './batch.ts';
+import type { BatchResult } from './batch-result.ts';
 import { CallSender } from './call-sender.ts';
 import { Counters } from './counters.ts';
 import { gotText, invalid } from './checks.ts';

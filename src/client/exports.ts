@@ -9,18 +9,12 @@ export type {
   BatchIdempotency,
   BatchLock,
   BatchRange,
-  BatchResult,
   CheckOperation,
-  CounterResult,
-  Entry,
-  Grant,
   Guard,
   LimitOperation,
-  LimitTaken,
-  Recover,
   SetOperation,
-  SetResult,
 } from './batch.ts';
+export type { BatchResult, CounterResult, Entry, Grant, LimitTaken, Recover, SetResult } from './batch-result.ts';
 export type { CallOptions } from './store-calls.ts';
 export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';

@@ -1,7 +1,7 @@
 /** Keys and values. */
 import { showCallers } from './caller.ts';
 import { entryOf, type WireEntry } from './batch-from-wire.ts';
-import type { BatchResult, Entry, SetResult } from './batch.ts';
+import type { BatchResult, Entry, SetResult } from './batch-result.ts';
 import { anInteger, gotText, invalid, type Duration } from './checks.ts';
 import { leavable } from './leavable.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';

@@ -1,5 +1,6 @@
 /** Rate limits: how often, or how much, in a time. */
-import type { LimitOperation, LimitTaken } from './batch.ts';
+import type { LimitOperation } from './batch.ts';
+import type { LimitTaken } from './batch-result.ts';
 import { LimitedError } from './errors.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import type { CallOptions, StoreCalls } from './store-calls.ts';

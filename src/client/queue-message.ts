@@ -2,7 +2,8 @@
  * A message that this client has taken. Its lease is renewed until the message is settled; its signal fires before the
  * lease can have ended. Messages of one group that came together have one lease, so one of them renews it for all.
  */
-import type { Batch, BatchResult } from './batch.ts';
+import type { Batch } from './batch.ts';
+import type { BatchResult } from './batch-result.ts';
 import type { Delivery, NackOperation } from './queue-batch.ts';
 import { showCallers } from './caller.ts';
 import { durationMs, invalid, type Duration } from './checks.ts';

@@ -2,7 +2,8 @@
 import { ttlMsMax } from '../shared/limits.ts';
 import { fromWire, heldMsIn } from './batch-from-wire.ts';
 import { namesIn } from './call-names.ts';
-import type { Batch, BatchResult } from './batch.ts';
+import type { Batch } from './batch.ts';
+import type { BatchResult } from './batch-result.ts';
 import { toWire } from './batch-to-wire.ts';
 import type { CallSender } from './call-sender.ts';
 import type { Answer, Call, Retry } from './pending-call.ts';

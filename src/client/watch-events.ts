@@ -1,5 +1,5 @@
 /** What watches are asked, and what they show. */
-import type { Entry } from './batch.ts';
+import type { Entry } from './batch-result.ts';
 
 /** Options of every watch. */
 export interface WatchOptions {

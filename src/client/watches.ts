@@ -9,7 +9,7 @@
  */
 import { showCallers } from './caller.ts';
 import { entryOf, type WireEntry } from './batch-from-wire.ts';
-import type { Entry } from './batch.ts';
+import type { Entry } from './batch-result.ts';
 import type { CallSender } from './call-sender.ts';
 import { anId, anInteger, gotText, invalid } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';

@@ -4,7 +4,7 @@
  * release a lock also write, renew and delete the pair that shows its holder.
  */
 import { showCallers } from '../caller.ts';
-import type { Entry } from '../batch.ts';
+import type { Entry } from '../batch-result.ts';
 import { VersionMismatchError } from '../errors.ts';
 import { internalsOf, type DragonLock } from '../dragon-lock.ts';
 import { anId } from '../checks.ts';

@@ -10,7 +10,7 @@
  * time in a test on one machine). They need not be whole numbers. A server that starts again is an event of its own:
  * mutexes and waiters are gone, leases get their grace, and what was asked before cannot happen after.
  */
-import { mayWrite, surelyWrites } from './string-op-effects.ts';
+import { mayErase, mayWrite, surelyWrites } from './string-op-effects.ts';
 import type { Body } from '../contract/expected.ts';
 import type { LogRecord } from './commit-log.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
@@ -112,9 +112,11 @@ export function surelyCommitted(call: Command, answer: Answer): boolean {
   if (surelyWrites(call.ops ?? [], answer.body.Ops ?? [])) return true;
   if (call.format === 'counter.reset') return answer.body.Old !== undefined;
   if ((answer.body.KVSet ?? []).some(({ Deleted }) => Deleted === true)) return true;
-  const { set = [] } = call;
+  const { set = [], ops = [] } = call;
   return set.some(
     ({ key, value }, i) =>
-      value !== undefined && !set.some((ask, j) => j > i && ask.key === key && ask.value === undefined),
+      value !== undefined &&
+      !set.some((ask, j) => j > i && ask.key === key && ask.value === undefined) &&
+      !ops.some((op) => op.key === key && mayErase(op)),
   );
 }

@@ -10,13 +10,14 @@ export function mayWrite({ kind }: StringOp): boolean {
 /** Whether there is a commit: something was written, and nothing behind it can have taken it away. */
 export function surelyWrites(ops: readonly StringOp[], results: readonly string[]): boolean {
   return ops.some(
-    (op, i) => leaves(op, results[i]!) && !ops.some((later, j) => j > i && later.key === op.key && mayErase(later)),
+    (op, i) => leaves(op, results[i]) && !ops.some((later, j) => j > i && later.key === op.key && mayErase(later)),
   );
 }
 
 /** Whether the key has a new version of its value after it. */
-function leaves(op: StringOp, result: string): boolean {
-  if (result.startsWith('!')) return false;
+function leaves(op: StringOp, result: string | undefined): boolean {
+  // A checker is also given answers that no server gives.
+  if (result === undefined || result.startsWith('!')) return false;
   switch (op.kind) {
     case 'set':
       return !mayErase(op) && (op.condition === undefined || (op.old === undefined && result === ''));
@@ -35,7 +36,8 @@ function leaves(op: StringOp, result: string): boolean {
   }
 }
 
-function mayErase(op: StringOp): boolean {
+/** Whether the key may be gone after it. */
+export function mayErase(op: StringOp): boolean {
   if (op.kind === 'delete') return true;
   if (op.kind !== 'set' && op.kind !== 'expire') return false;
   return op.till !== undefined && 'ms' in op.till && (op.till.kind !== 'in' || op.till.ms <= 0);
