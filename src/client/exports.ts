@@ -41,6 +41,7 @@ export type { Queue, Queues } from './queue.ts';
 export type {
   PeekedMessage,
   PeekOptions,
+  QueueBackoff,
   QueuePolicyOptions,
   QueueStats,
   RedriveOptions,
