@@ -24,7 +24,7 @@ import type { Mark } from './lease-clock.ts';
 import type { LockFamily } from './lock-family.ts';
 import { ttlMin, type Acquisition, type LockOptions } from './lock.ts';
 import type { OpenLocks } from './open-locks.ts';
-import type { Recover } from './batch.ts';
+import type { Recover } from './grant.ts';
 
 const ttlMsDefault = 30_000;
 const waitMsDefault = 30_000;

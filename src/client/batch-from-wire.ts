@@ -1,5 +1,6 @@
 /** Reads the reply to a batch, which the HTTP API writes in names of its own. */
-import type { BatchResult, Entry, Grant } from './batch.ts';
+import type { BatchResult, Entry } from './batch.ts';
+import type { Grant } from './grant.ts';
 import { deliveryOf, type WireMessage } from './queue-batch.ts';
 
 /** The reply to a batch, as documented for `POST /db/:acc`. */

@@ -2,6 +2,7 @@
  * A batch as callers write it, and its result. Names follow the HTTP API, in JavaScript's case; the fencing token, `Lock`
  * on the wire, is `fence` here. Durations are milliseconds, or have their unit.
  */
+import type { Grant } from './grant.ts';
 import type { Duration } from './checks.ts';
 import {
   type Delivery,
@@ -286,24 +287,4 @@ export interface SetResult {
   readonly deleted?: boolean;
   /** What was there before the batch, if it was asked for; undefined: nothing. */
   readonly old?: Entry | undefined;
-}
-
-/** A lock that a batch has taken. */
-export interface Grant {
-  /** The fencing token. Grows with every holder of the lock. */
-  readonly fence: number;
-  /** When the lock ends: milliseconds since the epoch, by the server's clock. */
-  readonly till: number;
-  /** Set if the previous holder did not release the lock. */
-  readonly recover?: Recover;
-}
-
-/** How the lease of the previous holder ended, if that holder did not release the lock. */
-export interface Recover {
-  /** The fencing token of that holder. */
-  readonly fence: number;
-  /** What that holder has passed as `meta`. */
-  readonly meta?: unknown;
-  /** Its lease ran out, or was ended by force. */
-  readonly why: 'expired' | 'forced';
 }

@@ -13,14 +13,13 @@ export type {
   CheckOperation,
   CounterResult,
   Entry,
-  Grant,
   Guard,
   LimitOperation,
   LimitTaken,
-  Recover,
   SetOperation,
   SetResult,
 } from './batch.ts';
+export type { Grant, Recover } from './grant.ts';
 export type { CallOptions } from './store-calls.ts';
 export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';

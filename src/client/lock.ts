@@ -1,6 +1,7 @@
 /** A held lock: what a client can do with it, and how it is released. */
 import { callerOf, showCallers, withCaller, type Caller } from './caller.ts';
-import type { Batch, BatchResult, Recover } from './batch.ts';
+import type { Batch, BatchResult } from './batch.ts';
+import type { Recover } from './grant.ts';
 import { batchNames } from './batch-to-wire.ts';
 import { invalid, type Duration } from './checks.ts';
 import { LockLostError, ReleasedError } from './errors.ts';

@@ -19,7 +19,6 @@ import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
-import { forget, type Found } from './found.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
