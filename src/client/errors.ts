@@ -1,6 +1,6 @@
 /**
- * One class for each error. Those of server errors have their codes in `error-of-reply.ts`. The others are errors that only a client can see: no reply came, the outcome is
- * unknown, the other side is not a Dragon Lock server.
+ * One class for each error. Those of server errors have their codes in `error-of-reply.ts`; the others only a client can
+ * see: no reply came, the outcome is unknown, the other side is not a Dragon Lock server.
  *
  * Program against `instanceof` or `code`. `retryable` says whether the very same call may succeed later.
  */
@@ -208,10 +208,9 @@ export class DuplicateRequestError extends DragonLockError {
     return this.details['Response'];
   }
 }
-
 /** A message is not out under this Lock any more. */
 export class ReceiptExpiredError extends DragonLockError {
-  /** What became of it: `expired`, `redelivered`, `nacked`, `gone`, `purged` or `unknown`. */
+  /** What became of it: `expired`, `redelivered`, … */
   get why(): string {
     return String(this.details['Why']);
   }

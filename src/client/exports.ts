@@ -35,6 +35,7 @@ export type { Queue, Queues } from './queue.ts';
 export type {
   PeekedMessage,
   PeekOptions,
+  QueueBackoff,
   QueuePolicyOptions,
   QueueStats,
   RedriveOptions,

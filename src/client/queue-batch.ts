@@ -75,9 +75,13 @@ export interface SendResult {
 
 /** A message as it was delivered. */
 export interface Delivery<Data = unknown> {
+  /** Name of the queue. */
   readonly queue: string;
+  /** Its ID. */
   readonly id: string;
+  /** What was sent. */
   readonly data: Data;
+  /** Its group, if it has one. */
   readonly group?: string;
   /** How often it was delivered, this time included. */
   readonly attempts: number;

@@ -15,14 +15,22 @@ export interface TakeOptions extends CallOptions {
   readonly wait?: Duration | undefined;
 }
 
+/** The wait before a message is tried again. */
+export interface QueueBackoff {
+  /** Milliseconds, or `'1s'`, after the first attempt. Default 1 second. */
+  readonly min?: Duration | undefined;
+  /** At most this. Default 1 hour. */
+  readonly max?: Duration | undefined;
+  /** So many times longer after each further attempt. Default 2. */
+  readonly factor?: number | undefined;
+}
+
 /** The policy of a queue. Durations are milliseconds, or have their unit. What is left out has its default. */
 export interface QueuePolicyOptions {
   /** Deliveries before `onFail`; 0: endless. Default 5. */
   readonly maxAttempts?: number | undefined;
   /** The wait after a nack: `min` at first, `factor` times longer each time, at most `max`. */
-  readonly backoff?:
-    | { readonly min?: Duration | undefined; readonly max?: Duration | undefined; readonly factor?: number | undefined }
-    | undefined;
+  readonly backoff?: QueueBackoff | undefined;
   /** How long a `dedup` counts, or `'pending'`: while its message is in the queue. Default 5 minutes. */
   readonly dedupWindow?: Duration | 'pending' | undefined;
   /** Messages are dropped after this; 0: never. */
@@ -41,21 +49,29 @@ export interface QueuePolicyOptions {
 
 /** What is in a queue. */
 export interface QueueStats {
+  /** Name of the queue. */
   readonly queue: string;
   /** Messages that can be delivered, or stand behind another of their group. */
   readonly ready: number;
+  /** Messages that are out. */
   readonly inFlight: number;
+  /** Messages that wait for their time. */
   readonly delayed: number;
+  /** Messages whose last attempt has failed. */
   readonly dead: number;
   /** Messages that stand still until `redrive`. */
   readonly blocked: number;
+  /** Groups that have messages. */
   readonly groups: number;
+  /** Groups that stand still until `redrive`. */
   readonly blockedGroups: number;
+  /** What the queue takes in the store. */
   readonly bytes: number;
   /** Age in milliseconds of what is first in line. */
   readonly oldest: number;
   /** Calls that wait for a message. */
   readonly consumers: number;
+  /** Whether deliveries have stopped. */
   readonly paused: boolean;
   /** The policy, in the names of the HTTP API. */
   readonly policy: Readonly<Record<string, unknown>>;
@@ -63,12 +79,19 @@ export interface QueueStats {
 
 /** A message that was looked at. */
 export interface PeekedMessage {
+  /** Its ID. */
   readonly id: string;
+  /** What was sent. */
   readonly data: unknown;
+  /** Its group, if it has one. */
   readonly group?: string;
+  /** As it was asked for. */
   readonly state: string;
+  /** How often it was delivered. */
   readonly attempts: number;
+  /** When it was enqueued: milliseconds since the epoch, by the server's clock. */
   readonly at: number;
+  /** What the last consumer said when it gave the message back. */
   readonly lastError?: string;
 }
 
@@ -78,13 +101,17 @@ export interface PeekOptions extends CallOptions {
   readonly state?: 'ready' | 'inflight' | 'delayed' | 'dead' | 'blocked' | undefined;
   /** From the page before. */
   readonly after?: string | undefined;
+  /** Messages of one page. Default 100, at most 1000. */
   readonly limit?: number | undefined;
 }
 
 /** Options of `queue.redrive`. */
 export interface RedriveOptions extends CallOptions {
+  /** Only this message. */
   readonly id?: string | undefined;
+  /** Only messages of this group. */
   readonly group?: string | undefined;
+  /** So many at most. Default 1000. */
   readonly limit?: number | undefined;
 }
 

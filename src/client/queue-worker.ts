@@ -41,6 +41,7 @@ const waitMs = 20_000;
 const retryMs = 1000;
 const errorCharsMax = 300;
 
+/** Takes messages of a queue, and runs a function for each. Made by `queue.consume`. */
 export class QueueWorker<Data = unknown> implements AsyncDisposable {
   readonly #context: WorkerContext<Data>;
   readonly #handler: Handler<Data>;

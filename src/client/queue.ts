@@ -51,6 +51,7 @@ export class Queue<Data = unknown> {
     showCallers(this, 'send', 'take', 'stats', 'peek', 'pause', 'resume', 'purge', 'redrive', 'setPolicy', 'delete');
   }
 
+  /** Its name. */
   readonly name: string;
   readonly #context: QueueContext;
 

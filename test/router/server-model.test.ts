@@ -23,7 +23,7 @@ const outcomes = [
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
   'mutex.lock:ok mutex.unlock:ok mutex.unlock:lock_lost kv.list:ok lock.list:ok inspect:ok inspect:lock_lost',
   'limit:ok limit:limited limit:held limit:looked limit.take:limited kv.clear:ok counter.list:ok range:ok',
-  'enqueue:ok enqueue:quota_exceeded enqueue:invalid dequeue:ok ack:ok ack:receipt_expired nack:ok nack:receipt_expired extend:ok extend:receipt_expired',
+  'enqueue:ok dequeue:ok ack:ok ack:receipt_expired nack:ok nack:receipt_expired extend:ok extend:receipt_expired',
   'queue.send:ok queue.ack:ok queue.ack:receipt_expired queue.nack:ok queue.nack:receipt_expired queue.extend:ok queue.policy:ok queue.delete:ok',
   'queue.pause:ok queue.resume:ok queue.purge:ok queue.redrive:ok queue.stat:ok queue.list:ok queue.peek:ok',
   'drain:waiter stop crash watch:answered watch:event watch:gone',
