@@ -20,7 +20,7 @@ interface Loaded {
 test('each command loads what it needs: few files, no package, and no heavy part of Node', async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
   for (const [args, filesMax] of [
-    [['lock', 'job', '--', 'true'], 65],
+    [['lock', 'job', '--', 'true'], 75],
     [['counter', 'add', 'c'], 60],
     [['status'], 40],
     [['--version'], 20],

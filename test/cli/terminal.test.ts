@@ -60,7 +60,7 @@ test('completion: bash completes commands, options, and the names of locks and k
   await server.batch({ KVSet: { Key: 'evil$(reboot)', Value: 1 } });
   const cases: readonly (readonly [string, string])[] = [
     ['dragonlock cou', 'counter'],
-    ['dragonlock kv ', 'del get list put watch'],
+    ['dragonlock kv ', 'del get list merge put watch'],
     ['dragonlock kv put a b --if', '--if-absent --if-version'],
     ['dragonlock kv get z', 'zoo'],
     // For readline, the word begins after the colon.
@@ -94,7 +94,7 @@ test('completion: bash completes commands, options, and the names of locks and k
 });
 
 const completed = ['dragonlock cou', 'dragonlock kv get z', 'dragonlock --account acc lock ni', 'dragonlock kv '];
-const proposals = ['counter', 'zoo', 'nightly', 'del get list put watch'];
+const proposals = ['counter', 'zoo', 'nightly', 'del get list merge put watch'];
 
 async function assertCompletes(t: TestContext, shell: string, script: (line: string) => string): Promise<void> {
   const server = await ServerUnderTest.forTest(t);
