@@ -60,7 +60,7 @@ type Section<Held, Result> = (held: Held) => Result | Promise<Result>;
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(this, 'batch', 'limit', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
+    showCallers(this, 'batch', 'queue', 'limit', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
   }
 
   /** Keys with values, versions and expiry. */

@@ -35,6 +35,7 @@ const sendNames: NamesOf<SendOptions & CallOptions> = {
 const consumeNames: NamesOf<ConsumeOptions> = { concurrency: true, ttl: true, groupMax: true, onError: true };
 const peekNames: NamesOf<PeekOptions> = { state: true, after: true, limit: true, signal: true };
 const redriveNames: NamesOf<RedriveOptions> = { id: true, group: true, limit: true, signal: true };
+
 export interface QueueContext {
   readonly calls: StoreCalls;
   readonly account: string;
@@ -48,7 +49,8 @@ const ttlMsDefault = 30_000;
 /** A queue. It needs no declaration: it is there once a message is. */
 export class Queue<Data = unknown> {
   static {
-    showCallers(this, 'send', 'take', 'stats', 'peek', 'pause', 'resume', 'purge', 'redrive', 'setPolicy', 'delete');
+    showCallers(this, 'send', 'take', 'consume', 'messages', 'stats', 'peek');
+    showCallers(this, 'pause', 'resume', 'purge', 'redrive', 'setPolicy', 'delete');
   }
 
   /** Its name. */
@@ -240,6 +242,10 @@ export class Queue<Data = unknown> {
 
 /** The queues of the account. */
 export class Queues {
+  static {
+    showCallers(this, 'list');
+  }
+
   readonly #context: QueueContext;
 
   constructor(context: QueueContext) {

@@ -171,7 +171,8 @@ test('every public method of the classes shows its caller', () => {
   const store = new DragonLockStore({ client });
   /** These cannot fail, or show their callers by other means. */
   const without = /^(constructor|close|release|interrupt|wasReleased|assertHeld|assertNotReleased)$/;
-  for (const instance of [client, client.kv, client.counter, client.sequence, client.locks, client.watch, store]) {
+  const { kv, counter, sequence, locks, queues, watch } = client;
+  for (const instance of [client, kv, counter, sequence, locks, queues, watch, client.queue('q'), store]) {
     const prototype = Object.getPrototypeOf(instance) as Record<string, unknown>;
     for (const name of Object.getOwnPropertyNames(prototype)) {
       if (without.test(name) || typeof prototype[name] !== 'function') continue;
