@@ -109,7 +109,7 @@ const set = { KVSet: { Key: 'a', Value: 1 } };
 const refused: readonly (readonly [body: unknown, message: string | RegExp])[] = [
   [
     {},
-    'batch: nothing to do; expected at least one of Guard, UnlockID, LockID, Check, Ack, Nack, Extend, Atomic, KVGet, KVSet, Dequeue, Enqueue',
+    'batch: nothing to do; expected at least one of Guard, UnlockID, LockID, Check, Ack, Nack, Extend, Limit, Atomic, KVGet, KVSet, Dequeue, Enqueue',
   ],
   [{ KVSet: [], KVGet: [] }, /^batch: nothing to do/],
   [{ IdempotencyIDs: ['x'] }, /^batch: nothing to do/],
@@ -127,10 +127,10 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
   [{ KVSet: { Key: '', Value: 1 } }, 'KVSet[0].Key: expected a string of 1 to 512 bytes, got ""'],
   [{ KVSet: { Value: 1 } }, 'KVSet[0].Key: missing; expected a string of 1 to 512 bytes'],
   [{ KVSet: { Key: 'a', Valeu: 1 } }, 'KVSet[0].Valeu: unknown field; did you mean Value?'],
-  [{ KVSet: null }, 'KVSet: expected a list of {"Key","Value"} or {"Key","Delete":true}, got null'],
-  [{ KVSet: 'a' }, /^KVSet\[0\]: expected \{"Key","Value"\}/],
-  [{ KVSet: { Key: 'a' } }, 'KVSet[0]: expected Value, or Delete: true'],
-  [{ KVSet: { Key: 'a', Delete: false } }, 'KVSet[0]: expected Value, or Delete: true'],
+  [{ KVSet: null }, 'KVSet: expected a list of {"Key"} with Value or Merge, or {"Key","Delete":true}, got null'],
+  [{ KVSet: 'a' }, /^KVSet\[0\]: expected \{"Key"\} with Value or Merge/],
+  [{ KVSet: { Key: 'a' } }, 'KVSet[0]: expected Value or Merge, or Delete: true'],
+  [{ KVSet: { Key: 'a', Delete: false } }, 'KVSet[0]: expected Value or Merge, or Delete: true'],
   [
     { KVSet: { Key: 'a', Delete: true, Value: 1 } },
     'KVSet[0].Value: given together with Delete; expected one of the two',
@@ -144,7 +144,10 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
     { KVSet: { Key: 'a', Value: 1, Version: '1' } },
     'KVSet[0].Version: expected a version: an integer from 0 to 2^53−1, got "1"',
   ],
-  [{ KVGet: [1] }, 'KVGet[0]: expected a key (a string of 1 to 512 bytes) or {"Key"}, got 1'],
+  [
+    { KVGet: [1] },
+    'KVGet[0]: expected a key (a string of 1 to 512 bytes), or {"Key"}, or {"Prefix"} with After and Limit, got 1',
+  ],
   [{ KVGet: [{ Key: 'a', Version: 1 }] }, /^KVGet\[0\]: expected a key/],
   [{ Atomic: { Key: 'a' } }, 'Atomic[0]: expected one of Add, Set, Max, Min, got none'],
   [{ Atomic: { Key: 'a', Add: 1, Max: 2 } }, 'Atomic[0]: expected only one of Add, Set, Max, Min, got Add and Max'],
@@ -177,7 +180,7 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
   [{ LockID: 'a', LockDur: 1, UnlockID: 'a' }, 'Unlock: missing; expected the fencing token of the lock to extend'],
   [{ LockID: 'a', LockDur: 1, LockWait: 1, UnlockID: 'a', Unlock: 1 }, /^LockWait: extending a lock/],
   [{ Guard: { LockID: 'a' } }, /^Guard\[0\]\.Lock: missing; expected the fencing token/],
-  [{ Check: { Key: 'a' } }, 'Check[0].Version: missing; expected a version, or Exists'],
+  [{ Check: { Key: 'a' } }, 'Check[0].Version: missing; expected a version, or Exists, or Equals'],
   [
     {
       Check: [
@@ -188,7 +191,7 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
     'Check[1].Exists: given together with Version; expected one of the two',
   ],
   [{ Check: { Key: 'a', Exists: 1 } }, 'Check[0].Exists: expected true or false, got 1'],
-  [{ Check: 'a' }, 'Check[0]: expected {"Key","Version"} or {"Key","Exists"}, got "a"'],
+  [{ Check: 'a' }, 'Check[0]: expected {"Key"} with Version, Exists or Equals, or {"Counter","Equals"}, got "a"'],
   [{ ...set, IdempotencyTTL: 5 }, 'IdempotencyTTL: given without IdempotencyIDs'],
   [{ ...set, IdempotencyMode: 'replay' }, 'IdempotencyMode: given without IdempotencyIDs'],
   [{ ...set, IdempotencyIDs: ['x'], IdempotencyMode: 'maybe' }, /^IdempotencyMode: expected "replay"/],

@@ -67,7 +67,7 @@ const allowed = [
   ['/metrics', 'GET, HEAD'],
   ['/db/a', 'POST'],
   ['/watch/a', 'POST, GET'],
-  ['/db/a/kv', 'GET, HEAD'],
+  ['/db/a/kv', 'GET, HEAD, DELETE'],
   ['/db/a/kv/k', 'GET, HEAD, POST, DELETE'],
   ['/db/a/mlock/k', 'POST'],
 ] as const;
