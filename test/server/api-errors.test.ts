@@ -124,6 +124,11 @@ test('errors: the everyday ones', async () => {
   await server.ok('POST', '/db/e/lock/l?id=x&dur=30', undefined, all);
   await server.fails('not_locked', 'POST', '/db/e/lock/l?id=y', undefined, all);
   await server.fails('lock_lost', 'DELETE', '/db/e/lock/l?id=y', undefined, all);
+  await server.ok('POST', '/db/e/limit/l?rate=0.001&burst=1', undefined, all);
+  await server.fails('limited', 'POST', '/db/e/limit/l?rate=0.001&burst=1', undefined, all);
+  const sent: object = await server.ok('POST', '/db/e/queue/q', 1, all);
+  const receipt = new URLSearchParams({ id: String(Reflect.get(sent, 'ID')), lock: '1' });
+  await server.fails('receipt_expired', 'POST', `/db/e/ack/q?${receipt.toString()}`, undefined, all);
   await server.fails('version_mismatch', 'POST', '/db/e/kv/k?ver=9', '1', all);
   await server.fails('precondition_failed', 'POST', '/db/e', { Atomic: { Key: 'c', Set: 1, IfEq: 2 } }, all);
   await server.ok('POST', `/db/e/counter/c?add=${2 ** 53 - 1}`, undefined, all);
