@@ -56,8 +56,9 @@ test('metrics: waiters, watchers, streams and watched keys are counted while the
 });
 
 test('metrics: the depth of the queue is seen while there is one', async () => {
+  const adds = Array.from({ length: 500 }, () => ({ Atomic: { Key: 'c', Add: 1 } }));
   await eventually('commands in the queue', async () => {
-    const load = Array.from({ length: 100 }, () => server.ok('POST', '/db/acc/counter/c'));
+    const load = Array.from({ length: 20 }, () => server.ok('POST', '/db/acc', adds));
     const queued = await server.metric('dragonlock_shard_queued_commands');
     await Promise.all(load);
     return queued > 0;

@@ -20,6 +20,10 @@ export interface HttpCommandsOptions {
 }
 
 const specialMix: Mix = { 'lock.list': 1, 'counter.reset': 1, 'sequence.reset': 1, 'watch.key': 2 };
+
+/** Operations of Redis come through their own door only. */
+const httpChances = { ...historyChances, ops: 0 };
+
 /** The number of idempotent requests to send again, and how long the server remembers them, over restarts too. */
 const rememberedMax = 30;
 const rememberedMs = 30_000;
@@ -32,8 +36,8 @@ export class HttpCommands {
 
   constructor(random: SeededRandom, { things }: HttpCommandsOptions) {
     this.#habits = new HttpHabits(random, things);
-    this.#usual = new CommandGenerator(this.#habits, historyMix, { chances: historyChances });
-    this.#special = new CommandGenerator(this.#habits, specialMix, { chances: historyChances });
+    this.#usual = new CommandGenerator(this.#habits, historyMix, { chances: httpChances });
+    this.#special = new CommandGenerator(this.#habits, specialMix, { chances: httpChances });
   }
 
   /** Is added to each value. */
