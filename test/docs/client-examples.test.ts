@@ -1,6 +1,6 @@
 /**
- * Runs the `ts` examples of README.md, docs/client.md and docs/store.md one after the other, each as a module, against
- * one server and one DynamoDB in memory. A `text` block right after an example is its expected output. An example that
+ * Runs the `ts` examples of README.md, docs/client.md, docs/queues.md and docs/store.md one after the other, each as a
+ * module, against one server and one DynamoDB in memory. A `text` block right after an example is its expected output. An example that
  * makes no client or store gets one.
  */
 import assert from 'node:assert/strict';
@@ -28,6 +28,8 @@ interface Example {
 }
 
 test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/client.md', 12));
+
+test('docs/queues.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/queues.md', 3));
 
 test('README.md: its example of the client compiles and runs', (t) => runExamples(t, 'README.md', 1));
 

@@ -12,6 +12,7 @@ const skip = without.length === 0 ? false : `${without.join(' and ')} not instal
 for (const [file, atLeast] of [
   ['README.md', 12],
   ['docs/http.md', 40],
+  ['docs/queues.md', 3],
   ['docs/cli.md', 11],
 ] as const) {
   test(`${file}: every example does what it says`, { skip }, async (t) => {
