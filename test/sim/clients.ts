@@ -114,6 +114,7 @@ export class Clients {
     }
     for (const { request } of this.#underWay) {
       const { command, number } = request;
+      if (mayBeHeld(command)) continue;
       const ask = command.kind === 'batch' || command.kind === 'mutex.lock' ? command.lock : undefined;
       if (ask === undefined || ask.waitMs === 0)
         throw new Violation(`request ${number} was never answered: ${JSON.stringify(command)}`);
@@ -307,4 +308,10 @@ export class Clients {
 
 function mayBeInArray(command: Command): boolean {
   return command.kind === 'batch' && command.format === 'batch' && (command.lock?.waitMs ?? 0) === 0;
+}
+
+/** Whether its reply may be held until what it has taken of a limit begins, or what the first request of its id has. */
+function mayBeHeld(command: Command): boolean {
+  if (command.kind !== 'batch') return false;
+  return command.idempotency?.mode === 'replay' || command.limit?.some(({ waitMs }) => waitMs > 0) === true;
 }

@@ -33,7 +33,6 @@ const mustHappen = [
   'EMFILE open',
   'ENFILE open',
   'EACCES rename',
-  'EACCES syncDirectory',
   'process ended by EACCES',
   'restart without a power cut',
   'steps on a full disk',
