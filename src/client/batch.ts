@@ -1,6 +1,6 @@
 /**
- * A batch as callers write it, and its result. Names follow the HTTP API, in JavaScript's case; the fencing token, `Lock`
- * on the wire, is `fence` here. Durations are milliseconds, or have their unit.
+ * A batch as callers write it; `batch-result.ts` has its result. Names follow the HTTP API, in JavaScript's case; the
+ * fencing token, `Lock` on the wire, is `fence` here. Durations are milliseconds, or have their unit.
  */
 import type { Duration } from './checks.ts';
 import {

@@ -37,13 +37,7 @@ import { requestBytes } from './memory-costs.ts';
 import { RequestLoads, type Load } from './request-loads.ts';
 import { shardsOf } from './route.ts';
 import type { ShardLink } from './shard-link.ts';
-import {
-  commands,
-  waitsForLock,
-  type Batch,
-  type Command,
-  type ListCommand,
-} from '../protocol/operations/operations.ts';
+import { commands, mayWait, type Batch, type Command, type ListCommand } from '../protocol/operations/operations.ts';
 
 export interface RouterOptions {
   /** Index of this front end; part of every transaction's name. */
@@ -144,7 +138,7 @@ export class Router implements Dispatcher {
     if (this.#draining) return this.#refuse(sink, goingDown);
     const use = this.#loads.use(command.account);
     const bytes = sink.bytes ?? requestBytes;
-    const waits = waitsForLock(command);
+    const waits = mayWait(command);
     const request: InFlight = { sink, part: undefined, shard: 0, cancelled: false, use, bytes, waits, unanswered: 1 };
     const refused = this.#loads.takeBytes(request);
     if (refused !== undefined) return this.#refuse(sink, refused);

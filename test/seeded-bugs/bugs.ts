@@ -950,7 +950,7 @@ export const seededBugs: readonly SeededBug[] = [
     name: 'a batch over several shards keeps no order because it might wait',
     file: 'src/router/router.ts',
     find: '    this.#order.begin(footprint);\n',
-    replace: '    if (waitsForLock(command)) keepsOrder = false;\n    else this.#order.begin(footprint);\n',
+    replace: '    if (mayWait(command)) keepsOrder = false;\n    else this.#order.begin(footprint);\n',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
       test: 'that may wait keeps the order per key while its lock is free',

@@ -1,5 +1,5 @@
 /**
- * Runs thousands of seeds: the real routers, shards and journal on a simulated clock, disk and scheduler (see
+ * Runs a thousand seeds: the real routers, shards and journal on a simulated clock, disk and scheduler (see
  * world.ts), and checks each answer against the disk. Seeds run in processes of their own, because a failure may be an
  * unhandled rejection. A kind of fault that never took effect is a failure too: then nothing was tested.
  */

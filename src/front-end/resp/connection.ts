@@ -8,7 +8,7 @@
  * queue at once; but only so much of what it sends meanwhile is kept.
  */
 import type { Socket } from 'node:net';
-import { waitsForLock } from '../../protocol/operations/operations.ts';
+import { mayWait } from '../../protocol/operations/operations.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 import { RequestLoads } from '../../router/request-loads.ts';
 import { openAccess, requireScopes, type Access } from '../access.ts';
@@ -239,7 +239,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     pending.expect(plan);
     pending.leavesWithClient = takesLock(command);
     if (this.#inputEnded && pending.leavesWithClient) return void this.#socket.destroy();
-    if (waitsForLock(command)) this.#block(pending, true);
+    if (mayWait(command)) this.#block(pending, true);
     const cancelable = this.#context.dispatcher.request(command, pending);
     if (cancelable.waits === true) pending.cancelable = cancelable;
   }

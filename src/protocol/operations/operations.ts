@@ -204,8 +204,8 @@ export function specOf(command: Exclude<Command, Batch>): CommandSpec<never> {
 /** All calls, each with the command that it makes. */
 export const callList = Object.entries(calls) as unknown as readonly [CallName, CallSpec<QueryParameters, Command>][];
 
-/** Returns whether the reply may take long because of others: the command waits for a lock, or for its rate limit. */
-export function waitsForLock(command: Command): boolean {
+/** Returns whether the reply may be long in coming: the command waits for a lock, messages, or its rate limit. */
+export function mayWait(command: Command): boolean {
   if (command.kind === 'batch') {
     const { lock, limit, dequeue } = command;
     if ((lock !== undefined && lock.waitMs > 0) || (dequeue !== undefined && dequeue.waitMs > 0)) return true;

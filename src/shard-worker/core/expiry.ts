@@ -81,8 +81,8 @@ function expireOfQueue(turn: Turn, located: LocatedEntry, writeSet: WriteSet, bu
   const before = budget.bytes;
   const sweeps = budget.sweeps;
   expirePart(turn, located, { writeSet, budget });
-  const rows = 4 * effectBytesMax({ key: located.key }) + 400;
-  return rows + (sweeps - budget.sweeps) * effectBytesMax({ key: located.key }) + 4 * (before - budget.bytes);
+  const row = effectBytesMax({ key: located.key });
+  return (4 + sweeps - budget.sweeps) * row + 400 + 4 * (before - budget.bytes);
 }
 
 function commitExpiry(turn: Turn, account: AccountId, { effects, queues }: Ending): void {

@@ -12,7 +12,7 @@ import type {
   StreamSink,
   WatchedKey,
 } from '../../../src/router/dispatcher.ts';
-import { waitsForLock, type Batch, type Command } from '../../../src/protocol/operations/operations.ts';
+import { mayWait, type Batch, type Command } from '../../../src/protocol/operations/operations.ts';
 
 export interface Asked {
   readonly command?: Command;
@@ -77,7 +77,7 @@ export class FakeDispatcher implements Dispatcher {
     if (sink !== undefined && reply !== undefined) setImmediate(() => sink.end());
     this.#changed();
     return {
-      waits: command === undefined || waitsForLock(command),
+      waits: command === undefined || mayWait(command),
       cancel: () => {
         asked.cancelled = true;
         this.#changed();

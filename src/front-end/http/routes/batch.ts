@@ -10,7 +10,7 @@ import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, bodyOf, queryOf, idempotencyOf, type BodyArguments, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
 import { withRequestId, type Exchange } from '../exchange.ts';
-import { waitsForLock, type Batch } from '../../../protocol/operations/operations.ts';
+import { mayWait, type Batch } from '../../../protocol/operations/operations.ts';
 import type { UnreadOwner } from '../sockets/unread-replies.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
@@ -22,7 +22,7 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, define:
         const content = bodyOf(request, body(request), context.limits);
         if (!('kind' in content)) return startArray(context, content, request, exchange);
         requireScopes(request.access, content);
-        exchange.waits = waitsForLock(content);
+        exchange.waits = mayWait(content);
         return context.dispatcher.request(content, exchange);
       },
       { body },

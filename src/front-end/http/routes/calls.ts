@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { withIdempotency } from '../../fingerprint.ts';
 import type { CallSpec, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
-import { callList, waitsForLock, type Command } from '../../../protocol/operations/operations.ts';
+import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { requireScopes } from '../../access.ts';
@@ -26,7 +26,7 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
       operationOfCall(name),
       (request, exchange) => {
         const command = commandOf(spec, request, context.limits);
-        exchange.waits = waitsForLock(command);
+        exchange.waits = mayWait(command);
         return context.dispatcher.request(command, exchange);
       },
       bodyOptions(spec),

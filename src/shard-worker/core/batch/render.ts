@@ -13,7 +13,7 @@ import { formatBehaviours, sectionBehaviours } from '../operations/operations.ts
 
 /**
  * Returns the reply to a batch that succeeded, or whose single read found nothing.
- * @param waited it stood in line for its lock
+ * @param waited it stood in line for its lock, or for messages
  */
 export function batchReply(batch: Batch, answered: Answered, waited: boolean): Reply {
   const { rev } = answered;

@@ -14,9 +14,8 @@
  *   entry   kind g   [at, taken]   the time of the write in milliseconds, and full − at in microseconds
  *
  * `at` bounds what a wall clock can do that was set back before this start: what was taken at the write comes back from
- * the start on. The entry ends when
- * the limit is full. Its `till` is later, and moves only when it must, because each new one costs an update of the
- * index of deadlines, and each end of an entry an effect.
+ * the start on. The entry ends when the limit is full. Its `till` is later, and moves only when it must, because each
+ * new one costs an update of the index of deadlines, and each end of an entry an effect.
  */
 import { failure } from '../../../protocol/errors.ts';
 import type { LimitOperation, LimitResult } from '../../../protocol/operations/limit.ts';
