@@ -8,6 +8,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { Server as TlsServer } from 'node:tls';
 import { assert } from '../../shared/assert.ts';
+import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import type { Config } from '../config-schema.ts';
 import { beginToListen, portOf, urlOf, type Listen, type TcpListen, type UnixListen } from '../listen.ts';
 import type { TlsFiles } from '../tls-schema.ts';
@@ -46,6 +47,8 @@ export class HttpServers {
     const options = {
       requestTimeout: request_timeout_ms,
       keepAliveTimeout: keep_alive_timeout_ms,
+      keepAlive: true,
+      keepAliveInitialDelay: tcpKeepAliveMs,
       headersTimeout: Math.min(header_timeout_ms, request_timeout_ms),
       connectionsCheckingInterval: Math.min(timeoutCheckMs, header_timeout_ms),
       // The server has one site, and Node's own reply to a missing Host has no body.
