@@ -194,7 +194,9 @@ test('files are touched in few places', () => {
     'src/cli/files.ts',
     // A repository may be a directory; a restored data directory has marks; scratch directories, secrets.
     'src/backup/storage/file-storage.ts',
-    'src/backup/storage/s3-credentials.ts',
+    'src/shared/secret-file.ts',
+    // The file of a Unix socket.
+    'src/front-end/unix-socket.ts',
     'src/backup/restore/restore-marks.ts',
     'src/main/backup/backup-commands.ts',
     'src/main/backup/open-repository.ts',
