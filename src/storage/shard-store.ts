@@ -24,7 +24,7 @@ import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
-import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
+import { entryKeyOf, parseStorageKey, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
 export interface ShardStoreOptions {
@@ -43,6 +43,7 @@ export class ShardStore implements Entries {
   /** Increases when content moves between layers. */
   #moves = 0;
   readonly #entryLayers: readonly Layer<Entry>[];
+  readonly #keyLayers: readonly Layer<true>[];
   readonly #deadlines: DeadlineIndex;
 
   readonly #counts = new Counts();
@@ -61,6 +62,11 @@ export class ShardStore implements Entries {
       { read: (start, end, limit) => this.#active.readEntries(start, end, limit), stamp: writes },
       { read: (start, end, limit) => this.#frozen?.readEntries(start, end, limit) ?? noRows, stamp: moves },
       { read: (start, end, limit) => checkpoint.entries(start, end, limit), stamp: moves },
+    ];
+    this.#keyLayers = [
+      { read: (start, end, limit) => this.#active.readKeys(start, end, limit), stamp: writes },
+      { read: (start, end, limit) => this.#frozen?.readKeys(start, end, limit) ?? noRows, stamp: moves },
+      { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
     ];
     this.#deadlines = new DeadlineIndex({
       layers: [
@@ -99,6 +105,30 @@ export class ShardStore implements Entries {
     for (const [key, entry] of mergeLayers(this.#entryLayers, start, prefixEnd(within))) {
       yield { kind, account, key: entryKeyOf(key, account.length), entry };
     }
+  }
+
+  *keys(
+    kind: Kind,
+    account: AccountId,
+    prefix: string,
+    after?: string,
+  ): Generator<string, void, string | undefined> {
+    const within = storageKey(kind, account, prefix);
+    const next = after === undefined ? within : successor(storageKey(kind, account, after));
+    const rows = mergeLayers(this.#keyLayers, next > within ? next : within, prefixEnd(within));
+    let row = rows.next();
+    while (row.done !== true) {
+      const skipped = yield entryKeyOf(row.value[0], account.length);
+      row = rows.next(skipped === undefined ? undefined : prefixEnd(storageKey(kind, account, skipped)));
+    }
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    // A name has no character that comes after this one.
+    const start = account === '' ? '\x01' : `${String.fromCharCode(account.length)}${account}\xff`;
+    const firsts = this.#keyLayers.flatMap((layer) => layer.read(start, '\xff', 1).rows.map(([key]) => key));
+    const [first] = firsts.toSorted((a, b) => (a < b ? -1 : 1));
+    return first === undefined ? undefined : parseStorageKey(first).account;
   }
 
   nextDeadline(): number {
