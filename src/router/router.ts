@@ -26,6 +26,7 @@ import type {
   PrefixWatch,
   StreamSink,
   WatchedKey,
+  WatchInfo,
 } from './dispatcher.ts';
 import type { JournalStats, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { InFlightTable } from './in-flight-table.ts';
@@ -187,6 +188,10 @@ export class Router implements Dispatcher {
     if (!this.#draining) return this.#options.prefixWatches.stream(watch, sink);
     sink.end(failureReply(this.#gate.durable, goingDown));
     return uncancellable;
+  }
+
+  watches(of: AccountId | undefined, limit: number): readonly WatchInfo[] {
+    return [...this.#options.prefixWatches.list(of, limit), ...this.#keyWatches.list(of, limit)];
   }
 
   async stats(): Promise<ServerStats> {

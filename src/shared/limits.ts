@@ -188,6 +188,10 @@ export const expiryCommitBytesMax = 256 * 1024;
 export const adminPageMax = 100;
 /** Wait queues that one look for the longest lines passes in a shard: less than a millisecond. */
 export const linesLookedMax = 20_000;
+/** Watches that one look at them passes in a front end. */
+export const watchesLookedMax = 20_000;
+/** Administrators that follow the overview at once. */
+export const adminViewersMax = 16;
 /** Keys and folders that one page of a list with folders passes in a shard. */
 export const foldersScanMax = 1000;
 /** The reason that is given for a force. */

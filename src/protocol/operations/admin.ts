@@ -6,6 +6,8 @@ import type { CommandSpec, PageRequest } from './command.ts';
 /** Accounts that have entries, by the length of their names and then by name; `after` is an `accountRowKey`. */
 export interface AccountList extends PageRequest {
   readonly kind: 'account.list';
+  /** Present: these, and no others. */
+  readonly only?: readonly AccountId[];
 }
 
 /** The locks that most requests wait for, the longest line first. There is no second page. */
@@ -47,6 +49,11 @@ export function accountRowKey(account: AccountId): string {
 export function accountsAfter(after: AccountId | undefined, limit: number): AccountList {
   const from = after === undefined ? {} : { after: accountRowKey(after) };
   return { kind: 'account.list', account: serverAccount, prefix: '', ...from, limit };
+}
+
+/** @param only at most a page of them */
+export function accountsOf(only: readonly AccountId[]): AccountList {
+  return { kind: 'account.list', account: serverAccount, prefix: '', only: only.slice(0, adminPageMax), limit: adminPageMax };
 }
 
 export function longestLines(of: AccountId | undefined): LockLongest {

@@ -18,8 +18,8 @@ import type { KeyEvent } from '../../protocol/wire/shard-messages.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { nameOf } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
-import type { Limits } from '../../shared/limits.ts';
-import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
+import { watchesLookedMax, type Limits } from '../../shared/limits.ts';
+import type { ReplySink, Cancelable, WatchedKey, WatchInfo } from '../dispatcher.ts';
 import type { WatchKey } from '../../protocol/operations/watch.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
@@ -150,6 +150,19 @@ export class KeyWatches {
   answered(watcher: Watcher, reply: Reply): void {
     if (reply.outcome !== 'registered') this.#finish(watcher, reply);
     else if (watcher.late) this.#runOut(watcher);
+  }
+
+  /** Some of the watchers. Looks at a bounded number, whichever account is asked for. */
+  list(of: AccountId | undefined, limit: number): WatchInfo[] {
+    const found: WatchInfo[] = [];
+    let looked = 0;
+    for (const { account, interests } of this.#watchers) {
+      looked += 1;
+      if (found.length >= limit || looked > watchesLookedMax) break;
+      if (of !== undefined && account !== of) continue;
+      found.push({ Account: account, Kind: 'keys', Key: interests[0]?.key ?? '', Keys: interests.length });
+    }
+    return found;
   }
 
   drain(): void {

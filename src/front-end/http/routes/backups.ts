@@ -50,7 +50,7 @@ export function backupRoutes(app: FastifyInstance, context: RouteContext): void 
   });
 }
 
-function statusOf(cells: BackupCells): object {
+export function statusOf(cells: BackupCells): object {
   return {
     State: cells.state,
     Writer: cells.get('writer'),

@@ -5,7 +5,7 @@ import type { Page, Row } from '../../../protocol/page-rows.ts';
 import { kinds, type Kind } from '../../../protocol/record.ts';
 import { adminPageMax, linesLookedMax } from '../../../shared/limits.ts';
 import type { RequestRef } from '../state/outbox.ts';
-import { readRevision } from '../state/state.ts';
+import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { WaitQueue } from '../state/wait-queue.ts';
 import { holderInfo } from './lock-failures.ts';
@@ -22,7 +22,11 @@ const counted = {
   IDs: kinds.idempotency,
 } as const satisfies Record<string, Kind>;
 
-export function listAccounts({ state }: Turn, { after, limit }: AccountList): Page {
+export function listAccounts({ state }: Turn, { after, limit, only }: AccountList): Page {
+  if (only !== undefined) {
+    const sorted = only.toSorted((a, b) => (accountRowKey(a) < accountRowKey(b) ? -1 : 1));
+    return { rows: sorted.map((account) => rowOf(state, account).row) };
+  }
   const rows: Row[] = [];
   const { entries } = state;
   let account = after === undefined ? ('' as AccountId) : (after.slice(1) as AccountId);
@@ -32,18 +36,23 @@ export function listAccounts({ state }: Turn, { after, limit }: AccountList): Pa
     if (next === undefined) return { rows };
     if (rows.length >= limit) break;
     account = next;
-    const body: Record<string, number | string> = { Account: account };
-    let bytes = 0;
-    let some = 0;
-    for (const [name, kind] of Object.entries(counted)) {
-      const count = entries.countOf(account, kind);
-      body[name] = count.entries;
-      some += count.entries;
-      bytes += count.bytes;
-    }
-    if (some > 0) rows.push({ key: accountRowKey(account), body: JSON.stringify({ ...body, Bytes: bytes }) });
+    const { some, row } = rowOf(state, account);
+    if (some) rows.push(row);
   }
   return { rows, after: accountRowKey(account) };
+}
+
+function rowOf({ entries }: ShardState, account: AccountId): { readonly some: boolean; readonly row: Row } {
+  const body: Record<string, number | string> = { Account: account };
+  let Bytes = 0;
+  let some = false;
+  for (const [name, kind] of Object.entries(counted)) {
+    const count = entries.countOf(account, kind);
+    body[name] = count.entries;
+    some ||= count.entries > 0;
+    Bytes += count.bytes;
+  }
+  return { some, row: { key: accountRowKey(account), body: JSON.stringify({ ...body, Bytes }) } };
 }
 
 /** Counts down, so that the longest line is the first row of a page. */
