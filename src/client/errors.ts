@@ -114,11 +114,6 @@ export class LockLostError extends DragonLockError {
   get why(): 'expired' | 'forced' | 'released' | 'unknown' {
     return (this.details['Why'] ?? 'unknown') as 'expired' | 'forced' | 'released' | 'unknown';
   }
-
-  /** What was given as the reason, if it was ended by force. */
-  get reason(): string | undefined {
-    return this.details['Reason'] as string | undefined;
-  }
 }
 
 /** A key does not have the version that the call named. */

@@ -40,12 +40,7 @@ export interface Entries {
    * The keys alone, in the order of `range`: values are not read. `next` takes a text that begins with the prefix, and
    * goes on behind all keys that begin with it.
    */
-  keys(
-    kind: Kind,
-    account: AccountId,
-    prefix: string,
-    after?: string,
-  ): Generator<string, void, string | undefined>;
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined>;
   /** The account that comes next, by length and then by name; all of its entries may be gone. undefined: none. */
   accountAfter(account: AccountId): AccountId | undefined;
   /** How many entries of a kind the account has, and their bytes. */

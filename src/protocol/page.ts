@@ -52,7 +52,8 @@ export function pageReply(command: ListCommand, page: Page, rev: Revision): Repl
   const { list } = commands[command.kind];
   const after = afterOf(command, page);
   const more = after === undefined ? '' : `"More":true,"After":${JSON.stringify(after)},`;
-  const folders = command.kind === 'kv.list' && command.delimiter !== undefined ? `"Folders":[${rowsOf(page, true)}],` : '';
+  const folders =
+    command.kind === 'kv.list' && command.delimiter !== undefined ? `"Folders":[${rowsOf(page, true)}],` : '';
   const body = `{"${list}":[${rowsOf(page, undefined)}],${folders}${more}"Rev":${rev}}`;
   return { rev, outcome: 'ok', body };
 }

@@ -32,6 +32,7 @@ import type { JournalStats, ServerStats, ShardStats } from '../protocol/stats.ts
 import { InFlightTable } from './in-flight-table.ts';
 import { KeyWatches } from './watch/key-watches.ts';
 import type { PrefixWatches } from './watch/prefix-watches.ts';
+import { prefixWatchInfos } from './watch/some-watches.ts';
 import { ReplyGate } from './reply-gate.ts';
 import type { RouterCounts } from './router-counts.ts';
 import { requestBytes } from './memory-costs.ts';
@@ -191,7 +192,10 @@ export class Router implements Dispatcher {
   }
 
   watches(of: AccountId | undefined, limit: number): readonly WatchInfo[] {
-    return [...this.#options.prefixWatches.list(of, limit), ...this.#keyWatches.list(of, limit)];
+    return [
+      ...prefixWatchInfos(this.#options.prefixWatches.open(), { of, limit }),
+      ...this.#keyWatches.list(of, limit),
+    ];
   }
 
   async stats(): Promise<ServerStats> {

@@ -20,11 +20,12 @@ import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
+import { listKeysOf, nextAccount } from './key-list.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
-import { entryKeyOf, parseStorageKey, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
+import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
 export interface ShardStoreOptions {
@@ -107,28 +108,12 @@ export class ShardStore implements Entries {
     }
   }
 
-  *keys(
-    kind: Kind,
-    account: AccountId,
-    prefix: string,
-    after?: string,
-  ): Generator<string, void, string | undefined> {
-    const within = storageKey(kind, account, prefix);
-    const next = after === undefined ? within : successor(storageKey(kind, account, after));
-    const rows = mergeLayers(this.#keyLayers, next > within ? next : within, prefixEnd(within));
-    let row = rows.next();
-    while (row.done !== true) {
-      const skipped = yield entryKeyOf(row.value[0], account.length);
-      row = rows.next(skipped === undefined ? undefined : prefixEnd(storageKey(kind, account, skipped)));
-    }
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): ReturnType<Entries['keys']> {
+    return listKeysOf(this.#keyLayers, { kind, account, prefix, after });
   }
 
   accountAfter(account: AccountId): AccountId | undefined {
-    // A name has no character that comes after this one.
-    const start = account === '' ? '\x01' : `${String.fromCharCode(account.length)}${account}\xff`;
-    const firsts = this.#keyLayers.flatMap((layer) => layer.read(start, '\xff', 1).rows.map(([key]) => key));
-    const [first] = firsts.toSorted((a, b) => (a < b ? -1 : 1));
-    return first === undefined ? undefined : parseStorageKey(first).account;
+    return nextAccount(this.#keyLayers, account);
   }
 
   nextDeadline(): number {

@@ -36,7 +36,8 @@ for (const shards of [1, 3]) {
     for (let seed = 1; seed <= 12; seed += 1) {
       const random = seededRandom(seed);
       const server = new RouterUnderTest({ shards, seed });
-      const name = (): string => Array.from({ length: 1 + random.below(4) }, () => parts[random.below(parts.length)]!).join('/');
+      const name = (): string =>
+        Array.from({ length: 1 + random.below(4) }, () => parts[random.below(parts.length)]!).join('/');
       const all = [...new Set(Array.from({ length: 60 }, name))];
       await server.ok(batch({ set: all.map((key) => ({ key, value: '1' })) }));
       for (const prefix of ['', 'a', 'a/', 'é/', 'nothing/']) {
@@ -80,7 +81,10 @@ for (const shards of [1, 3]) {
     );
     assert.equal(first['After'], 'zz');
     const rest = await server.ok(accountsAfter(accountId('zz'), 3));
-    assert.deepEqual((rest['Accounts'] as typeof rows).map(({ Account }) => Account), ['long-name']);
+    assert.deepEqual(
+      (rest['Accounts'] as typeof rows).map(({ Account }) => Account),
+      ['long-name'],
+    );
     assert.equal(rest['More'], undefined);
 
     for (const [id, waiters] of [

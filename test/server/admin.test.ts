@@ -148,8 +148,7 @@ test('looking changes nothing', async () => {
 
 test('the overview is followed by as many as may, and each gets what has changed', async () => {
   const ends = new AbortController();
-  const follow = (): Promise<Response> =>
-    fetch(`${server.url}/admin/live`, { ...as('ops'), signal: ends.signal });
+  const follow = (): Promise<Response> => fetch(`${server.url}/admin/live`, { ...as('ops'), signal: ends.signal });
   const streams = await Promise.all(Array.from({ length: 16 }, follow));
   assert.ok(streams.every(({ status }) => status === 200));
   const refused = await follow();

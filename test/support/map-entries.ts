@@ -25,12 +25,7 @@ export class MapEntries implements Entries {
       .toSorted((a, b) => compareBytes(a.key, b.key));
   }
 
-  *keys(
-    kind: Kind,
-    account: AccountId,
-    prefix: string,
-    after?: string,
-  ): Generator<string, void, string | undefined> {
+  *keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined> {
     let skipped: string | undefined;
     for (const { key } of this.range(kind, account, prefix, after)) {
       if (skipped === undefined || !key.startsWith(skipped)) skipped = yield key;
@@ -38,7 +33,6 @@ export class MapEntries implements Entries {
   }
 
   accountAfter(account: AccountId): AccountId | undefined {
-    const order = (name: string): string => String.fromCharCode(name.length) + name;
     return this.all()
       .map((located) => located.account)
       .filter((name) => order(name) > order(account) && name !== '')
@@ -88,6 +82,10 @@ export function digestOf(entries: Iterable<LocatedEntry>): string {
   )
     .toSorted()
     .join('\n');
+}
+
+function order(account: AccountId): string {
+  return String.fromCharCode(account.length) + account;
 }
 
 function nameOf(kind: Kind, account: AccountId, key: string): string {

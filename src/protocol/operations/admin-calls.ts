@@ -104,4 +104,3 @@ export const adminCallList = Object.entries(adminCalls) as unknown as readonly [
   AdminCallName,
   AdminCallSpec<QueryParameters>,
 ][];
-

@@ -53,7 +53,13 @@ export function accountsAfter(after: AccountId | undefined, limit: number): Acco
 
 /** @param only at most a page of them */
 export function accountsOf(only: readonly AccountId[]): AccountList {
-  return { kind: 'account.list', account: serverAccount, prefix: '', only: only.slice(0, adminPageMax), limit: adminPageMax };
+  return {
+    kind: 'account.list',
+    account: serverAccount,
+    prefix: '',
+    only: only.slice(0, adminPageMax),
+    limit: adminPageMax,
+  };
 }
 
 export function longestLines(of: AccountId | undefined): LockLongest {

@@ -1,6 +1,12 @@
 /** Durable locks: acquire, extend, release, guard, inspect and list. */
 import { Type } from 'typebox';
-import { auditReasonCharsMax, lockDurMsDefault, lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
+import {
+  auditReasonCharsMax,
+  lockDurMsDefault,
+  lockDurMsMax,
+  lockMetaBytesMax,
+  waitMsMax,
+} from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
 import { call, integerParameter, keyParameter, secondsParameter, wordParameter, type GivenToCall } from './call.ts';

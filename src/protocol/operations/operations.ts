@@ -6,14 +6,7 @@
  * `shard-worker/core/operations/operations.ts`, which does not compile without it.
  */
 import type { AccountId } from '../ids.ts';
-import {
-  accountList,
-  lockLine,
-  lockLongest,
-  type AccountList,
-  type LockLine,
-  type LockLongest,
-} from './admin.ts';
+import { accountList, lockLine, lockLongest, type AccountList, type LockLine, type LockLongest } from './admin.ts';
 import { auditList, auditSection, type AuditList } from './audit.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';

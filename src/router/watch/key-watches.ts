@@ -18,9 +18,10 @@ import type { KeyEvent } from '../../protocol/wire/shard-messages.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { nameOf } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
-import { watchesLookedMax, type Limits } from '../../shared/limits.ts';
+import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, WatchedKey, WatchInfo } from '../dispatcher.ts';
 import type { WatchKey } from '../../protocol/operations/watch.ts';
+import { someWatches } from './some-watches.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
 /** Of a question; the watch itself is counted with its keys. */
@@ -154,15 +155,9 @@ export class KeyWatches {
 
   /** Some of the watchers. Looks at a bounded number, whichever account is asked for. */
   list(of: AccountId | undefined, limit: number): WatchInfo[] {
-    const found: WatchInfo[] = [];
-    let looked = 0;
-    for (const { account, interests } of this.#watchers) {
-      looked += 1;
-      if (found.length >= limit || looked > watchesLookedMax) break;
-      if (of !== undefined && account !== of) continue;
-      found.push({ Account: account, Kind: 'keys', Key: interests[0]?.key ?? '', Keys: interests.length });
-    }
-    return found;
+    return someWatches(this.#watchers, { of, limit }, ({ account, interests }) => {
+      return { Account: account, Kind: 'keys', Key: interests[0]?.key ?? '', Keys: interests.length };
+    });
   }
 
   drain(): void {

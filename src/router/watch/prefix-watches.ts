@@ -16,8 +16,8 @@ import { decodeRecord, peekAccount, peekRecord, type RecordChunk } from '../../p
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import type { JournalSource, JournalTail } from '../../protocol/journal.ts';
 import type { After } from '../../shared/clock.ts';
-import { watchesLookedMax, type Limits } from '../../shared/limits.ts';
-import type { ReplySink, Cancelable, PrefixWatch, StreamSink, WatchInfo } from '../dispatcher.ts';
+import type { Limits } from '../../shared/limits.ts';
+import type { ReplySink, Cancelable, PrefixWatch, StreamSink } from '../dispatcher.ts';
 import { historyReaderBytes } from '../memory-costs.ts';
 import type { RouterCounts } from '../router-counts.ts';
 import { busyReply, compactedReply, damagedReply } from './history-replies.ts';
@@ -105,20 +105,8 @@ export class PrefixWatches {
     this.#options.defer(() => this.#pump());
   }
 
-  /** As `KeyWatches.list`. */
-  list(of: AccountId | undefined, limit: number): WatchInfo[] {
-    const found: WatchInfo[] = [];
-    let looked = 0;
-    for (const reader of this.#loadOf.keys()) {
-      looked += 1;
-      if (found.length >= limit || looked > watchesLookedMax) break;
-      const { account, prefix, position } = reader;
-      if (of !== undefined && account !== of) continue;
-      const Kind = reader instanceof StreamReader ? 'stream' : 'prefix';
-      found.push({ Account: account, Kind, Key: prefix, Rev: position });
-    }
-    return found;
-  }
+  /** All that are open. */
+  readonly open = (): Iterable<PrefixReader> => this.#loadOf.keys();
 
   drain(): void {
     const message = 'The server is going down; nothing was missed: watch again after the same revision.';

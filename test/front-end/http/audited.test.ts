@@ -58,7 +58,12 @@ const refused: readonly [method: 'DELETE' | 'POST', url: string, body: unknown, 
   ['POST', '/db/shop', { UnlockID: 'l', Unlock: 7, UnlockReason: 'x' }, /^UnlockReason: only for a force/],
   ['POST', '/db/shop', { UnlockReason: 'x', KVGet: ['k'] }, /^UnlockReason: only for a force/],
   ['POST', '/db/shop', { UnlockID: 'l', UnlockReason: 7 }, /^UnlockReason: expected a string/],
-  ['POST', '/db/shop', [{ KVGet: 'k' }, { UnlockID: 'l', UnlockReason: '' }], /^\[1\]\.UnlockReason: expected a reason/],
+  [
+    'POST',
+    '/db/shop',
+    [{ KVGet: 'k' }, { UnlockID: 'l', UnlockReason: '' }],
+    /^\[1\]\.UnlockReason: expected a reason/,
+  ],
 ];
 
 test('a reason without a force, and one that is too long or empty, are refused', async (t) => {

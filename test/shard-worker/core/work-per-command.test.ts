@@ -49,12 +49,7 @@ class CountedEntries implements Entries {
     }
   }
 
-  *keys(
-    kind: Kind,
-    account: AccountId,
-    prefix: string,
-    after?: string,
-  ): Generator<string, void, string | undefined> {
+  *keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined> {
     const keys = this.#inner.keys(kind, account, prefix, after);
     for (let key = keys.next(); key.done !== true; ) {
       this.looked += 1;

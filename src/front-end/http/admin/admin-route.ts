@@ -35,7 +35,12 @@ interface AdminParams {
   readonly '*'?: string;
 }
 
-export function adminRoute(app: FastifyInstance, context: RouteContext, name: AdminCallName, answer: AdminAnswer): void {
+export function adminRoute(
+  app: FastifyInstance,
+  context: RouteContext,
+  name: AdminCallName,
+  answer: AdminAnswer,
+): void {
   const spec: AdminCallSpec<QueryParameters> = adminCalls[name];
   app.route({
     method: name === 'admin.live' ? 'GET' : ['GET', 'HEAD'],

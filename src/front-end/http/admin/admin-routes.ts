@@ -94,7 +94,9 @@ function ask(context: RouteContext, exchange: HttpExchange, command: Command, ch
       return exchange.disconnected;
     },
     deliver: (reply: Reply) =>
-      exchange.deliver(change === undefined || isFailure(reply.outcome) ? reply : { ...reply, body: change(reply.body) }),
+      exchange.deliver(
+        change === undefined || isFailure(reply.outcome) ? reply : { ...reply, body: change(reply.body) },
+      ),
   };
   exchange.wait(context.dispatcher.request(command, sink));
 }

@@ -40,9 +40,7 @@ export class Live {
     const { viewers, boot } = this.#options;
     if (!viewers.take(adminViewersMax)) {
       const message = `${adminViewersMax} viewers follow the overview already; GET /admin/overview still answers`;
-      return exchange.refuse(
-        failure('too_many_waiters', message, { Quota: 'admin_viewers', Limit: adminViewersMax }),
-      );
+      return exchange.refuse(failure('too_many_waiters', message, { Quota: 'admin_viewers', Limit: adminViewersMax }));
     }
     const viewer: Viewer = { exchange, sent: new Map() };
     this.#viewers.add(viewer);

@@ -6,7 +6,7 @@ import type { ServerStats } from '../../../protocol/stats.ts';
 import { processMs, systemEvery, wallMs } from '../../../shared/clock.ts';
 import { bucketBounds } from '../../request-metrics.ts';
 import type { RouteContext } from '../route-context.ts';
-import { statusOf as backupStatus } from '../routes/backups.ts';
+import { backupStatus } from '../routes/backups.ts';
 import { sampleEveryMs, takeSample, TrafficHistory } from './traffic.ts';
 import { warningsOf } from './warnings.ts';
 

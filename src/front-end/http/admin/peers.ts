@@ -38,7 +38,9 @@ export class Peers {
     if (options.frontEnds === 1) return;
     this.#channel = new BroadcastChannel(`dragonlock-admin-${options.boot}`);
     this.#channel.unref();
-    this.#channel.onmessage = (event) => void this.#receive((event as { readonly data: Question | Reply }).data);
+    this.#channel.addEventListener('message', (event) => {
+      void this.#receive((event as { readonly data: Question | Reply }).data);
+    });
   }
 
   /** Says how this front end answers a question. The answer may be a promise. */
@@ -49,7 +51,10 @@ export class Peers {
   /** Asks all front ends, this one too. @returns what came in time, in the order of front ends */
   async askAll(question: string, about?: unknown): Promise<unknown[]> {
     const { index, frontEnds } = this.#options;
-    const [own, others] = await Promise.all([this.#own(question, about), this.#send(question, 'all', frontEnds - 1, about)]);
+    const [own, others] = await Promise.all([
+      this.#own(question, about),
+      this.#send(question, 'all', frontEnds - 1, about),
+    ]);
     return [...others.set(index, own)].toSorted(([a], [b]) => a - b).map(([, content]) => content);
   }
 

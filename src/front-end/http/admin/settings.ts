@@ -17,7 +17,7 @@ export type ShownConfig = Omit<Config, 'tokens'>;
 export function settingsOf(config: ShownConfig): Setting[] {
   const rows: Setting[] = [];
   const { tokens: _, ...all } = config as Config;
-  addSettings(rows, '', all, configDefaults as unknown as Record<string, unknown>);
+  addSettings(rows, '', all, configDefaults);
   return rows;
 }
 

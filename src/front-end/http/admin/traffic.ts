@@ -13,7 +13,8 @@ const minuteSamples = 12;
 const operationsShown = 12;
 
 /** These may wait for a lock, a message or a change, so how long they take says nothing about the server. */
-const waiting = /^(watch|watch_stream|lock_acquire|mutex_lock|queue_take|limit_take|resp_.*(lock|take|block|blpop|brpop).*)$/;
+const waiting =
+  /^(watch|watch_stream|lock_acquire|mutex_lock|queue_take|limit_take|resp_.*(lock|take|block|blpop|brpop).*)$/;
 
 export interface Sample {
   /** Monotonic milliseconds. */
@@ -52,7 +53,11 @@ export interface OperationTraffic extends Latency {
 /** When, requests and errors and commits a second, p99 in ms, waiters, connections. */
 export type Point = readonly [at: number, number, number, number, number, number, number];
 
-export function takeSample(metrics: RequestMetrics, stats: ServerStats, times: { now: number; wallMs: number }): Sample {
+export function takeSample(
+  metrics: RequestMetrics,
+  stats: ServerStats,
+  times: { now: number; wallMs: number },
+): Sample {
   let requests = 0;
   let errors = 0;
   metrics.forEachStatus((operation, status, count) => {
@@ -114,16 +119,18 @@ export class TrafficHistory {
     const before = this.#minuteAgo();
     if (before === undefined) return [];
     const seconds = (now.at - before.at) / 1000;
-    const rows = [...now.byOperation].flatMap(([operation, buckets]): (OperationTraffic & { count: number })[] => {
-      const change = difference(buckets, before.byOperation.get(operation));
-      const count = change.at(-1) ?? 0;
-      if (count === 0 || seconds <= 0) return [];
-      return [{ Operation: operation, PerSecond: round(count / seconds), ...this.#quantiles(change), count }];
-    });
+    const rows = [...now.byOperation].flatMap(
+      ([operation, buckets]): (Omit<OperationTraffic, 'PerSecond'> & { count: number })[] => {
+        const change = difference(buckets, before.byOperation.get(operation));
+        const count = change.at(-1) ?? 0;
+        if (count === 0 || seconds <= 0) return [];
+        return [{ Operation: operation, ...this.#quantiles(change), count }];
+      },
+    );
     return rows
       .toSorted((a, b) => b.count - a.count)
       .slice(0, operationsShown)
-      .map(({ count: _, ...row }) => row);
+      .map(({ count, ...row }) => ({ ...row, PerSecond: round(count / seconds) }));
   }
 
   /** How long one sync takes, and how many records it carries, in the last minute. */
@@ -166,8 +173,7 @@ export class TrafficHistory {
 
 function ratesBetween(before: Sample, now: Sample): Traffic {
   const seconds = Math.max(0.001, (now.at - before.at) / 1000);
-  const rate = (of: 'requests' | 'errors' | 'commits'): number =>
-    round(Math.max(0, now[of] - before[of]) / seconds);
+  const rate = (of: 'requests' | 'errors' | 'commits'): number => round(Math.max(0, now[of] - before[of]) / seconds);
   return { Requests: rate('requests'), Errors: rate('errors'), Commits: rate('commits') };
 }
 

@@ -34,7 +34,8 @@ export function warningsOf(stats: ServerStats, backup: BackupCells | undefined, 
     } else if (state === 'shipping' && now - backup.get('caughtUpAt') > backupLagMs && backup.get('caughtUpAt') > 0) {
       warn('warning', 'Backups are behind by more than 30 s.', 'docs/backup.md');
     }
-    if (backup.get('gaps') > 0) warn('warning', 'The backup has a gap: moments within it cannot be restored.', 'docs/backup.md');
+    if (backup.get('gaps') > 0)
+      warn('warning', 'The backup has a gap: moments within it cannot be restored.', 'docs/backup.md');
   }
   return warnings;
 }

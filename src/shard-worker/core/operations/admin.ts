@@ -1,6 +1,11 @@
 /** What administrators look at: accounts, the longest lines, the line of one lock. All of it is bounded, and only reads. */
 import type { AccountId } from '../../../protocol/ids.ts';
-import { accountRowKey, type AccountList, type LockLine, type LockLongest } from '../../../protocol/operations/admin.ts';
+import {
+  accountRowKey,
+  type AccountList,
+  type LockLine,
+  type LockLongest,
+} from '../../../protocol/operations/admin.ts';
 import type { Page, Row } from '../../../protocol/page-rows.ts';
 import { kinds, type Kind } from '../../../protocol/record.ts';
 import { adminPageMax, linesLookedMax } from '../../../shared/limits.ts';
@@ -98,7 +103,11 @@ export function lookAtLine({ state, now, out }: Turn, ref: RequestRef, { account
     ...holder,
     Waiters: queue?.size ?? 0,
     Waiting: line,
-    Ended: view.ended.map(({ why, at, reason }) => ({ Why: why, AtMs: at, ...(reason !== undefined && { Reason: reason }) })),
+    Ended: view.ended.map(({ why, at, reason }) => ({
+      Why: why,
+      AtMs: at,
+      ...(reason !== undefined && { Reason: reason }),
+    })),
     Now: now,
     Rev: rev,
   };
