@@ -20,7 +20,7 @@ import { Client, type ClientConnection } from './client.ts';
 import { checkCommand, checkService, checkSize } from './checks.ts';
 import { operationOfCommand } from '../request-metrics.ts';
 import type { Plan, RespCommandSpec, RespContext, StepsPlan } from './command.ts';
-import { opsBatch, takesLock } from './ops-batch.ts';
+import { opsBatch, takesLease } from './ops-batch.ts';
 import { Output } from './output.ts';
 import { PendingReply, type ReplyOrder } from './pending-reply.ts';
 import { CommandReader, ProtocolError, type RespCommand } from './reader.ts';
@@ -239,7 +239,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     const access = this.client.access ?? openAccess;
     const { force, admin } = requireScopes(access, command);
     pending.expect(plan);
-    pending.leavesWithClient = takesLock(command);
+    pending.leavesWithClient = takesLease(command);
     if (this.#inputEnded && pending.leavesWithClient) return void this.#socket.destroy();
     if (mayWait(command)) this.#block(pending, true);
     const noted = (force || admin) && command.kind === 'batch';
