@@ -783,7 +783,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/front-end/audited.ts',
     find: "unlockScope(unlock) === 'force'",
     replace: "unlockScope(unlock) === 'force' && unlock.reason !== undefined",
-    caughtBy: { file: 'test/front-end/http/rest-calls.test.ts', test: 'DELETE /db/shop/lock/l?force=1 becomes' },
+    caughtBy: { file: 'test/front-end/http/audited.test.ts', test: 'a retry from another address' },
   },
   {
     name: 'the audit log of an account grows without end',
