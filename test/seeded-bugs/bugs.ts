@@ -779,6 +779,27 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong fence, the fence of another lock' },
   },
   {
+    name: 'a force is not noted in the audit log',
+    file: 'src/front-end/audited.ts',
+    find: "unlockScope(unlock) === 'force'",
+    replace: "unlockScope(unlock) === 'force' && unlock.reason !== undefined",
+    caughtBy: { file: 'test/front-end/http/audited.test.ts', test: 'a retry from another address' },
+  },
+  {
+    name: 'the audit log of an account grows without end',
+    file: `${core}/operations/audit.ts`,
+    find: 'if (number > auditEntriesMax &&',
+    replace: 'if (number > 2 * auditEntriesMax &&',
+    caughtBy: { file: `${tests}/core/audit.test.ts`, test: 'does not grow beyond its limit' },
+  },
+  {
+    name: 'a page of folders goes on within the last one',
+    file: `${core}/operations/kv-folders.ts`,
+    find: 'passed === undefined ? after : passed + lastOfFolder',
+    replace: 'after',
+    caughtBy: { file: 'test/router/folders.test.ts', test: 'every folder and every key once' },
+  },
+  {
     name: 'the unlock of a lease that expired answers 200',
     file: `${core}/state/lease.ts`,
     find: "if (ended?.why === 'released') return { kind: 'done' };",

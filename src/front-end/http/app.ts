@@ -37,6 +37,7 @@ import { Lane } from './lane/lane.ts';
 import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
 import { BackupCells } from '../../backup/backup-cells.ts';
+import { adminRoutes } from './admin/admin-routes.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
@@ -46,11 +47,14 @@ import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens' | 'backup'>;
+  readonly config: Config;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
-  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup'>;
+  readonly counters: Pick<
+    SharedCounters,
+    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers'
+  >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
   /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
@@ -122,6 +126,8 @@ export function buildApp(
   healthRoutes(app, context);
   metricsRoutes(app, context);
   backupRoutes(app, context);
+  const { config, counters, index } = options;
+  adminRoutes(app, context, { config, index, viewers: new SharedCount(counters.adminViewers, 0) });
   return app;
 }
 
