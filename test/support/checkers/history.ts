@@ -130,7 +130,8 @@ function surelyChangedQueue({ ack, nack, extend, dequeue, enqueue, queueChange }
   const { Redriven = 0, Skipped = 0, Enqueue, Dequeue, Messages } = body as QueueBody;
   if (queueChange !== undefined) return queueChange.change !== 'redrive' || Redriven + Skipped > 0;
   if (enqueue !== undefined && (Enqueue ?? [body]).some(({ Duplicate }) => Duplicate === undefined)) return true;
-  // What the same attempt took before has the Lock of then.
+  // What the same attempt took before is told again, and nothing is committed.
+  if (dequeue?.attempt !== undefined) return false;
   return dequeue !== undefined && (Dequeue?.Messages ?? Messages ?? []).some(({ Lock }) => Lock === body.Rev);
 }
 
