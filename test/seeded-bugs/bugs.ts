@@ -1796,21 +1796,14 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/queue-changes.ts`,
     find: '{ ...withOwnLock(state), attempts: 0 }',
     replace: 'withOwnLock(state)',
-    caughtBy: { file: `${tests}/core/core-model.test.ts`, test: 'every random history' },
-  },
-  {
-    name: 'a Dequeue that does not wait overtakes those who do',
-    file: `${core}/operations/queue.ts`,
-    find: '    if (line !== undefined && operation.waitMs === 0) return takenBefore(view, operation) ?? { messages: [] };\n',
-    replace: '    void line;\n',
-    caughtBy: { file: `${tests}/core/core-model.test.ts`, test: 'every random history' },
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'OnFail block holds the message until redrive' },
   },
   {
     name: 'a group that was served keeps its place in the line',
     file: `${core}/operations/queue-moves.ts`,
     find: "const at = where === 'front' ? placeOfText(place) : view.nextPlace();",
     replace: 'const at = placeOfText(place);',
-    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'groups take turns' },
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'a group that was served goes to the end' },
   },
   {
     name: 'a dead message is acked by an old receipt',
@@ -1826,5 +1819,12 @@ export const seededBugs: readonly SeededBug[] = [
     replace:
       "  if (record === undefined) return lost('gone');\n  const last = withOwnLock(record);\n  if (last.lock === lock && record.state === 'r') return { kind: 'late', message: messageOf({ rev: 0, index: 0, priority: 0 }, 'g') };\n",
     caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'its late ack counts never' },
+  },
+  {
+    name: 'a message whose lease has ended never comes again',
+    file: `${core}/operations/queue-expiry.ts`,
+    find: "  makeReady(view, message, { ...own, ...(isTried ? { nacked: false } : {}) }, 'end');",
+    replace: '  view.putState(place, own);',
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
   },
 ];
