@@ -201,7 +201,7 @@ function unknownMethod({ rawPacket, bytesParsed = 0 }: BrokenConnection): Failur
   });
 }
 
-const allMethods = 'GET, HEAD, POST, DELETE';
+const allMethods = 'GET, HEAD, POST, PUT, DELETE';
 
 /** Checks the same as Node's own handler. */
 function inTheMiddleOfAReply(socket: Socket & { _httpMessage?: { headersSent?: boolean } }): boolean {

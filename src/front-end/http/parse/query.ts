@@ -83,6 +83,7 @@ export function readQuery<Parameters extends QueryParameters>(
   for (const [name, parameter] of Object.entries(parameters)) {
     const value = valueOf(query, name, parameter);
     if (value !== undefined) values[name] = value;
+    else if (parameter.required !== undefined) refuseField(`?${name}`, `missing; expected ${parameter.required}`);
   }
   const rivals = onlyOneOf.filter((name) => name in values);
   if (rivals.length > 1) {
@@ -105,6 +106,9 @@ function valueOf(query: Query, name: string, parameter: QueryParameter): number 
       return readPrefix(text, `?${name}`);
     case 'word':
       return text === parameter.word ? text : refuseField(`?${name}`, `expected ${parameter.word}, got ${shown(text)}`);
+    case 'words':
+      if (parameter.words.includes(text)) return text;
+      return refuseField(`?${name}`, `expected one of ${parameter.words.join(', ')}, got ${shown(text)}`);
     case 'string':
       return jsonText(text, `?${name}`, { bytes: parameter.bytesMax, name: parameter.limitName });
     default:
