@@ -31,6 +31,7 @@ import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
+import { pathsOf } from './paths.ts';
 import { Lane } from './lane/lane.ts';
 import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
@@ -40,6 +41,7 @@ import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { openApiRoutes } from './routes/openapi.ts';
 import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
@@ -109,7 +111,8 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
   app.decorateRequest('access');
   app.decorateRequest('content');
   app.removeAllContentTypeParsers();
-  answerFailures(app, context);
+  const paths = pathsOf(app);
+  answerFailures(app, context, paths);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
 
@@ -134,6 +137,7 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
   healthRoutes(app, context);
   metricsRoutes(app, context);
   backupRoutes(app, context, tokens);
+  openApiRoutes(app, context, paths);
   return app;
 }
 
