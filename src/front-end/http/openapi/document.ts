@@ -92,7 +92,6 @@ export function openApiDocument(paths: readonly Path[], version: string): OpenAp
       );
       return [pattern.replace(':acc', '{acc}').replace(':id', '{name}'), Object.fromEntries(operations)] as const;
     });
-  const byName = (a: readonly [string, unknown], b: readonly [string, unknown]): number => (a[0] < b[0] ? -1 : 1);
   schemas['Failure'] = { ...schemaOf(failureReplySchema), description: meanings() };
   return {
     openapi: '3.1.0',
@@ -112,6 +111,10 @@ export function openApiDocument(paths: readonly Path[], version: string): OpenAp
       securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'A token of config.yml.' } },
     },
   };
+}
+
+function byName(a: readonly [string, unknown], b: readonly [string, unknown]): number {
+  return a[0] < b[0] ? -1 : 1;
 }
 
 function meanings(): string {
