@@ -16,6 +16,8 @@ export type QueryParameter = { readonly required?: string } & (
   | { readonly type: 'seconds'; readonly above: 'zero' | 'or zero'; readonly maxMs: number }
   | { readonly type: 'key' }
   | { readonly type: 'prefix' }
+  /** The ID of a message. */
+  | { readonly type: 'message' }
   /** Says something by being there. */
   | { readonly type: 'word'; readonly word: string }
   | { readonly type: 'words'; readonly words: readonly string[] }

@@ -167,6 +167,8 @@ function readCheck(item: Type.Static<typeof checkItem>, path: string, { limits }
   return { key, equals: jsonText(Equals, `${path}.Equals`, most) };
 }
 
+const allKeys = 'expected ?prefix=, what the keys begin with, or ?all=true to delete every key';
+
 export const kvCalls = {
   'kv.list': call({
     method: 'GET',
@@ -203,11 +205,10 @@ export const kvCalls = {
     path: 'kv',
     summary: 'Delete a page of the keys below a prefix',
     query: { ...pageParameters, all: wordParameter('true') },
+    onlyOneOf: ['prefix', 'all'],
+    withoutAny: allKeys,
     command: ({ account, query: { prefix = '', after, limit = pageLimitMax, all } }) => {
-      if (prefix === '' && all === undefined)
-        return refuseField('?prefix', 'expected what the keys begin with, or ?all=true to delete every key');
-      if (prefix !== '' && all !== undefined)
-        return refuseField('?all', 'given together with ?prefix; expected one of the two');
+      if (prefix === '' && all === undefined) return refuseField('?prefix', allKeys);
       const clear = { prefix, ...(after !== undefined && { after }), limit };
       return { kind: 'batch', account, format: 'kv.clear', clear } as const;
     },

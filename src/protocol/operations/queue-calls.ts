@@ -27,7 +27,7 @@ import type { CommandSpec, PageRequest } from './command.ts';
 import { pageOf, pageParameters } from './kv-pages.ts';
 import { completePolicy, type queuePolicySchema } from './queue-policy.ts';
 import { checkDequeue, checkEnqueue } from './queue.ts';
-import { checkNack, readMessageId } from './queue-receipts.ts';
+import { checkNack } from './queue-receipts.ts';
 import type { QueueChange } from './queue-change.ts';
 import type { Type } from 'typebox';
 
@@ -69,23 +69,18 @@ export const queuePeek = {
   keys: ({ queue }) => [queue],
 } as const satisfies CommandSpec<QueuePeek>;
 
-const idParameter = { type: 'string', bytesMax: messageIdBytesMax + 2, limitName: 'the length of an ID' } as const;
+const afterParameter = { type: 'string', bytesMax: messageIdBytesMax + 2, limitName: 'the length of an ID' } as const;
 const errorParameter = {
   type: 'string',
   bytesMax: messageErrorBytesMax + 2,
   limitName: 'the limit of Error',
 } as const;
-const messageParameter = requiredParameter(idParameter, 'the ID of a message');
+const messageParameter = requiredParameter({ type: 'message' }, 'the ID of a message');
 const receiptParameters = {
   id: messageParameter,
   lock: requiredParameter(integerParameter(1), 'the Lock of the delivery'),
 } as const;
 const yes = wordParameter('true');
-
-/** @throws Refusal if `?id=` is no id */
-function idGiven(id: string): string {
-  return readMessageId(JSON.parse(id) as string, '?id');
-}
 
 type Admin = 'queue.delete' | 'queue.pause' | 'queue.resume' | 'queue.purge';
 
@@ -189,7 +184,7 @@ export const queueCalls = {
     summary: 'Say that a message is done',
     query: { id: messageParameter, lock: integerParameter(1) },
     command: ({ account, id: key, query: { id, lock } }) => {
-      const ack = { key, id: idGiven(id), ...(lock !== undefined && { lock }) };
+      const ack = { key, id, ...(lock !== undefined && { lock }) };
       return { kind: 'batch', account, format: 'queue.ack', ack: [ack] } as const;
     },
   }),
@@ -203,11 +198,12 @@ export const queueCalls = {
       error: errorParameter,
       return: yes,
     },
+    onlyOneOf: ['delay', 'return'],
     command: ({ account, id: key, query: { id, lock, delay, error, return: returned } }) => {
       const nack = checkNack(
         {
           key,
-          id: idGiven(id),
+          id,
           lock,
           ...(delay !== undefined && { delayMs: delay }),
           ...(error !== undefined && { error: JSON.parse(error) as string }),
@@ -224,7 +220,7 @@ export const queueCalls = {
     summary: 'Keep a message for longer',
     query: { ...receiptParameters, dur: secondsParameter('zero', lockDurMsMax) },
     command: ({ account, id: key, query: { id, lock, dur = lockDurMsDefault } }) => {
-      const extend = { key, id: idGiven(id), lock, durMs: dur };
+      const extend = { key, id, lock, durMs: dur };
       return { kind: 'batch', account, format: 'queue.extend', extend: [extend] } as const;
     },
   }),
@@ -232,7 +228,7 @@ export const queueCalls = {
     method: 'GET',
     path: 'peek/*',
     summary: 'Look at messages and take none',
-    query: { state: wordsParameter(states), after: idParameter, limit: integerParameter(1, pageLimitMax) },
+    query: { state: wordsParameter(states), after: afterParameter, limit: integerParameter(1, pageLimitMax) },
     command: ({ account, id, query: { state = 'ready', after, limit = pageLimitDefault } }) =>
       ({
         kind: 'queue.peek',
@@ -270,7 +266,7 @@ export const queueCalls = {
     summary: 'Try dead and blocked messages again, or drop them',
     query: {
       do: requiredParameter(wordsParameter(['retry', 'skip']), 'retry or skip'),
-      id: idParameter,
+      id: { type: 'message' },
       group: keyParameter,
       limit: integerParameter(1, redriveMax),
     },
@@ -280,7 +276,7 @@ export const queueCalls = {
         key,
         change: 'redrive',
         how,
-        ...(id !== undefined && { id: idGiven(id) }),
+        ...(id !== undefined && { id }),
         ...(group !== undefined && { group }),
         limit,
       };

@@ -7,29 +7,29 @@ import { Type } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
 import type { CallName } from '../operations/operations.ts';
 import {
-  count,
+  countMember,
   counterRow,
   delivered,
-  flag,
-  holder,
-  integer,
-  keyName,
+  flagMember,
+  holderPart,
+  integerMember,
+  keyPart,
   keyRow,
-  lease,
-  limitLeft,
-  listOf,
-  messageName,
-  now,
-  optional,
-  page,
+  leasePart,
+  limitPart,
+  listMember,
+  messagePart,
+  nowPart,
+  optionalMember,
+  pagePart,
   peeked,
-  policy,
-  queueStat,
-  rev,
-  till,
-  version,
-  waiters,
-  yes,
+  policyPart,
+  queueStatPart,
+  revPart,
+  tillPart,
+  versionPart,
+  waitersPart,
+  yesMember,
 } from './parts.ts';
 
 export interface CallReply {
@@ -40,46 +40,50 @@ export interface CallReply {
   readonly failures?: readonly ErrorCode[];
 }
 
-const onlyRev = Type.Object(rev);
-const counter = Type.Object({ ...counterRow.properties, ...rev });
-const leased = Type.Object({ ...lease, ...now, ...rev });
-const sequence = { ...keyName, Value: integer('The last number that was given out; 0: none.') };
-const receipt = Type.Object({ ...messageName, ...rev });
-const paused = Type.Object({ Paused: flag('Nothing is delivered.'), ...rev });
-const purged = Type.Object({ Purged: count('Messages that are gone.'), ...rev });
-const lockRow = Type.Object({ LockID: keyName.Key, ...holder, ...waiters });
+const onlyRev = Type.Object(revPart);
+const counter = Type.Object({ ...counterRow.properties, ...revPart });
+const leased = Type.Object({ ...leasePart, ...nowPart, ...revPart });
+const sequence = { ...keyPart, Value: integerMember('The last number that was given out; 0: none.') };
+const receipt = Type.Object({ ...messagePart, ...revPart });
+const paused = Type.Object({ Paused: flagMember('Nothing is delivered.'), ...revPart });
+const purged = Type.Object({ Purged: countMember('Messages that are gone.'), ...revPart });
+const lockRow = Type.Object({ LockID: keyPart.Key, ...holderPart, ...waitersPart });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
-  'kv.list': { reply: Type.Object({ KV: listOf(keyRow, 'Keys in byte order.'), ...page, ...rev }) },
-  'kv.get': { reply: Type.Object({ ...keyRow.properties, ...rev }), failures: ['not_found'] },
-  'kv.set': { reply: Type.Object({ ...keyName, ...version, ...rev }) },
-  'kv.clear': { reply: Type.Object({ Deleted: count('Keys that are gone.'), ...page, ...rev }) },
-  'kv.delete': { reply: Type.Object({ ...keyName, Deleted: flag('There was such a key.'), ...rev }) },
-  'counter.list': { reply: Type.Object({ Counters: listOf(counterRow, 'Counters in byte order.'), ...page, ...rev }) },
+  'kv.list': { reply: Type.Object({ KV: listMember(keyRow, 'Keys in byte order.'), ...pagePart, ...revPart }) },
+  'kv.get': { reply: Type.Object({ ...keyRow.properties, ...revPart }), failures: ['not_found'] },
+  'kv.set': { reply: Type.Object({ ...keyPart, ...versionPart, ...revPart }) },
+  'kv.clear': { reply: Type.Object({ Deleted: countMember('Keys that are gone.'), ...pagePart, ...revPart }) },
+  'kv.delete': { reply: Type.Object({ ...keyPart, Deleted: flagMember('There was such a key.'), ...revPart }) },
+  'counter.list': {
+    reply: Type.Object({ Counters: listMember(counterRow, 'Counters in byte order.'), ...pagePart, ...revPart }),
+  },
   'counter.get': { reply: counter, failures: ['not_found'] },
   'counter.add': { reply: counter },
   'counter.reset': { reply: counter },
-  'sequence.get': { reply: Type.Object({ ...sequence, ...rev }), failures: ['not_found'] },
+  'sequence.get': { reply: Type.Object({ ...sequence, ...revPart }), failures: ['not_found'] },
   'sequence.next': {
     reply: Type.Object({
       ...sequence,
-      From: count('The first number of the block.'),
-      To: count('Its last number.'),
-      ...rev,
+      From: countMember('The first number of the block.'),
+      To: countMember('Its last number.'),
+      ...revPart,
     }),
   },
-  'sequence.reset': { reply: Type.Object({ ...sequence, ...rev }) },
-  'lock.list': { reply: Type.Object({ Locks: listOf(lockRow, 'Held locks in byte order.'), ...page, ...rev }) },
+  'sequence.reset': { reply: Type.Object({ ...sequence, ...revPart }) },
+  'lock.list': {
+    reply: Type.Object({ Locks: listMember(lockRow, 'Held locks in byte order.'), ...pagePart, ...revPart }),
+  },
   'lock.get': {
     reply: Type.Object({
-      Locked: flag('Somebody holds it.'),
-      Meta: holder.Meta,
-      Till: optional(holder.Till),
-      TillMs: optional(holder.TillMs),
-      Since: optional(holder.Since),
-      ...waiters,
-      ...rev,
+      Locked: flagMember('Somebody holds it.'),
+      Meta: holderPart.Meta,
+      Till: optionalMember(holderPart.Till),
+      TillMs: optionalMember(holderPart.TillMs),
+      Since: optionalMember(holderPart.Since),
+      ...waitersPart,
+      ...revPart,
     }),
     failures: ['lock_lost'],
   },
@@ -87,38 +91,48 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
   'lock.release': { reply: onlyRev },
   'mutex.lock': { reply: leased, failures: busy },
   'mutex.unlock': { reply: onlyRev, failures: ['lock_lost'] },
-  'limit.take': { reply: Type.Object({ ...limitLeft, ...rev }) },
+  'limit.take': { reply: Type.Object({ ...limitPart, ...revPart }) },
   'queue.list': {
-    reply: Type.Object({ Queues: listOf(Type.Object(queueStat), 'Queues in byte order.'), ...page, ...rev }),
+    reply: Type.Object({
+      Queues: listMember(Type.Object(queueStatPart), 'Queues in byte order.'),
+      ...pagePart,
+      ...revPart,
+    }),
   },
-  'queue.stat': { reply: Type.Object({ ...queueStat, ...rev }) },
+  'queue.stat': { reply: Type.Object({ ...queueStatPart, ...revPart }) },
   'queue.send': {
-    reply: Type.Object({ ...messageName, Duplicate: optional(yes('It was enqueued before, under this ID.')), ...rev }),
+    reply: Type.Object({
+      ...messagePart,
+      Duplicate: optionalMember(yesMember('It was enqueued before, under this ID.')),
+      ...revPart,
+    }),
   },
-  'queue.policy': { reply: Type.Object({ Policy: policy, ...rev }) },
+  'queue.policy': { reply: Type.Object({ Policy: policyPart, ...revPart }) },
   'queue.delete': { reply: purged },
   'queue.take': {
-    reply: Type.Object({ Messages: listOf(delivered, 'Messages that are out now.'), ...now, ...rev }),
+    reply: Type.Object({ Messages: listMember(delivered, 'Messages that are out now.'), ...nowPart, ...revPart }),
     mayBeEmpty: true,
   },
   'queue.ack': { reply: receipt },
   'queue.nack': {
     reply: Type.Object({
-      ...messageName,
-      At: optional(count('When it is ready again, in milliseconds since the epoch.')),
-      ...rev,
+      ...messagePart,
+      At: optionalMember(countMember('When it is ready again, in milliseconds since the epoch.')),
+      ...revPart,
     }),
   },
-  'queue.extend': { reply: Type.Object({ ...messageName, ...till, ...rev }) },
-  'queue.peek': { reply: Type.Object({ Messages: listOf(peeked, 'In the order of the line.'), ...page, ...rev }) },
+  'queue.extend': { reply: Type.Object({ ...messagePart, ...tillPart, ...revPart }) },
+  'queue.peek': {
+    reply: Type.Object({ Messages: listMember(peeked, 'In the order of the line.'), ...pagePart, ...revPart }),
+  },
   'queue.pause': { reply: paused },
   'queue.resume': { reply: paused },
   'queue.purge': { reply: purged },
   'queue.redrive': {
     reply: Type.Object({
-      Redriven: count('Messages that are tried again.'),
-      Skipped: count('Messages that are passed over.'),
-      ...rev,
+      Redriven: countMember('Messages that are tried again.'),
+      Skipped: countMember('Messages that are passed over.'),
+      ...revPart,
     }),
   },
 };

@@ -3,26 +3,26 @@ import { Type } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
 import type { SectionName } from '../operations/operations.ts';
 import {
-  anyValue,
+  anyMember,
   counterRow,
-  count,
+  countMember,
   delivered,
-  flag,
-  keyName,
+  flagMember,
+  keyPart,
   keyRow,
-  lease,
-  limitLeft,
-  listOf,
-  messageName,
-  now,
-  optional,
-  page,
-  rev,
-  text,
-  till,
-  tillMs,
-  version,
-  yes,
+  leasePart,
+  limitPart,
+  listMember,
+  messagePart,
+  nowPart,
+  optionalMember,
+  pagePart,
+  revPart,
+  textMember,
+  tillPart,
+  tillMsPart,
+  versionPart,
+  yesMember,
 } from './parts.ts';
 
 export interface SectionReply {
@@ -31,36 +31,45 @@ export interface SectionReply {
   readonly failures?: readonly ErrorCode[];
 }
 
-const gotRow = Type.Object({ ...keyName, ...version, Value: optional(anyValue), TillMs: optional(tillMs.TillMs) });
-const prefixRow = Type.Object({ Prefix: text('As it was asked.'), KV: listOf(keyRow, 'The page.'), ...page });
+const gotRow = Type.Object({
+  ...keyPart,
+  ...versionPart,
+  Value: optionalMember(anyMember),
+  TillMs: optionalMember(tillMsPart.TillMs),
+});
+const prefixRow = Type.Object({
+  Prefix: textMember('As it was asked.'),
+  KV: listMember(keyRow, 'The page.'),
+  ...pagePart,
+});
 const setRow = Type.Object({
-  ...keyName,
-  ...version,
-  Deleted: optional(flag('It was deleted; false: there was none.')),
-  Old: optional(
+  ...keyPart,
+  ...versionPart,
+  Deleted: optionalMember(flagMember('It was deleted; false: there was none.')),
+  Old: optionalMember(
     Type.Object(
-      { ...version, Value: optional(anyValue), TillMs: optional(tillMs.TillMs) },
+      { ...versionPart, Value: optionalMember(anyMember), TillMs: optionalMember(tillMsPart.TillMs) },
       { description: 'What was there before.' },
     ),
   ),
 });
-const sent = { ...messageName, Duplicate: optional(yes('It was enqueued before, under this ID.')) };
+const sent = { ...messagePart, Duplicate: optionalMember(yesMember('It was enqueued before, under this ID.')) };
 
 export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   guard: { failures: ['lock_lost'] },
   unlock: { failures: ['lock_lost'] },
-  lock: { members: { ...lease, ...now }, failures: ['not_locked', 'lock_lost', 'too_many_waiters'] },
+  lock: { members: { ...leasePart, ...nowPart }, failures: ['not_locked', 'lock_lost', 'too_many_waiters'] },
   check: { failures: ['version_mismatch', 'precondition_failed'] },
   ack: {
-    members: { Ack: listOf(Type.Object(messageName), 'As `Ack` was given.') },
+    members: { Ack: listMember(Type.Object(messagePart), 'As `Ack` was given.') },
     failures: ['receipt_expired'],
   },
   nack: {
     members: {
-      Nack: listOf(
+      Nack: listMember(
         Type.Object({
-          ...messageName,
-          At: optional(count('When it is ready again, in milliseconds since the epoch.')),
+          ...messagePart,
+          At: optionalMember(countMember('When it is ready again, in milliseconds since the epoch.')),
         }),
         'As `Nack` was given.',
       ),
@@ -68,31 +77,31 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
     failures: ['receipt_expired'],
   },
   extend: {
-    members: { Extend: listOf(Type.Object({ ...messageName, ...till }), 'As `Extend` was given.') },
+    members: { Extend: listMember(Type.Object({ ...messagePart, ...tillPart }), 'As `Extend` was given.') },
     failures: ['receipt_expired'],
   },
   limit: {
-    members: { Limit: listOf(Type.Object(limitLeft), 'As `Limit` was given.') },
+    members: { Limit: listMember(Type.Object(limitPart), 'As `Limit` was given.') },
     failures: ['limited', 'too_many_waiters'],
   },
   counter: {
-    members: { Atomic: listOf(counterRow, 'As `Atomic` was given.') },
+    members: { Atomic: listMember(counterRow, 'As `Atomic` was given.') },
     failures: ['overflow', 'out_of_bounds', 'precondition_failed'],
   },
   sequence: { failures: ['overflow'] },
-  get: { members: { KV: listOf(Type.Union([gotRow, prefixRow]), 'As `KVGet` was given.') } },
+  get: { members: { KV: listMember(Type.Union([gotRow, prefixRow]), 'As `KVGet` was given.') } },
   range: {},
-  set: { members: { KVSet: listOf(setRow, 'As `KVSet` was given.') }, failures: ['version_mismatch'] },
+  set: { members: { KVSet: listMember(setRow, 'As `KVSet` was given.') }, failures: ['version_mismatch'] },
   ops: {},
   clear: {},
   dequeue: {
     members: {
-      Dequeue: Type.Object({ Queue: messageName.Queue, Messages: listOf(delivered, 'Messages that are out now.') }),
-      ...now,
+      Dequeue: Type.Object({ Queue: messagePart.Queue, Messages: listMember(delivered, 'Messages that are out now.') }),
+      ...nowPart,
     },
     failures: ['too_many_waiters'],
   },
-  enqueue: { members: { Enqueue: listOf(Type.Object(sent), 'As `Enqueue` was given.') } },
+  enqueue: { members: { Enqueue: listMember(Type.Object(sent), 'As `Enqueue` was given.') } },
   queueChange: {},
 };
 
@@ -103,5 +112,5 @@ export const batchReplySchema = Type.Object({
       Object.entries(members).map(([name, schema]) => [name, Type.Optional(schema)] as const),
     ),
   ),
-  ...rev,
+  ...revPart,
 });

@@ -31,6 +31,8 @@ export interface DescribedRoute {
   /** One sentence. */
   readonly summary: string;
   readonly parameters?: readonly DescribedParameter[];
+  /** Parameters that exclude each other, and whether one is needed. */
+  readonly oneOf?: { readonly names: readonly string[]; readonly required: boolean };
   /** Content type → schema. */
   readonly body?: Readonly<Record<string, NamedSchema | Schema>>;
   /** Status → reply. */

@@ -27,6 +27,8 @@ export interface OpenApiOperation {
   readonly operationId: string;
   readonly tags: readonly string[];
   readonly summary: string;
+  /** What OpenAPI has no words for: parameters that exclude each other. */
+  readonly description?: string;
   readonly parameters: readonly OpenApiParameter[];
   readonly requestBody?: { readonly required: true; readonly content: Content };
   readonly responses: Readonly<Record<string, OpenApiResponse>>;
@@ -124,18 +126,23 @@ function meanings(): string {
   return `An error. Its codes:\n\n${codes.join('\n')}`;
 }
 
+function exclusion({ names, required }: NonNullable<DescribedRoute['oneOf']>): string {
+  return `${required ? 'Exactly' : 'At most'} one of ${names.map((name) => `\`${name}\``).join(', ')}.`;
+}
+
 function undescribed(method: string, pattern: string): DescribedRoute {
   const words = `${method.toLowerCase()}${pattern}`.replaceAll(/\W+/g, '_');
   return { id: words, tag: 'server', summary: '', replies: {}, failures: [] };
 }
 
 function operationOf(route: DescribedRoute, pattern: string, schemas: Record<string, Schema>): OpenApiOperation {
-  const { scopes, body, parameters = [] } = route;
+  const { scopes, body, oneOf, parameters = [] } = route;
   const inPath = [...(pattern.includes(':acc') ? [account] : []), ...(pattern.includes(':id') ? [nameInPath] : [])];
   return {
     operationId: route.id,
     tags: [route.tag],
     summary: route.summary,
+    ...(oneOf !== undefined && { description: exclusion(oneOf) }),
     parameters: [...inPath, ...parameters],
     ...(body !== undefined && { requestBody: { required: true as const, content: contentOf(body, schemas) } }),
     responses: { ...repliesOf(route.replies, schemas), ...failuresOf(route.failures) },

@@ -4,15 +4,15 @@ import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/
 import { sectionNames } from '../../../protocol/operations/operations.ts';
 import { failureReplySchema } from '../../../protocol/reply-schemas/failure-reply.ts';
 import {
-  count,
-  flag,
-  keyName,
-  listOf,
-  optional,
-  rev,
-  text,
-  version,
-  yes,
+  countMember,
+  flagMember,
+  keyPart,
+  listMember,
+  optionalMember,
+  revPart,
+  textMember,
+  versionPart,
+  yesMember,
 } from '../../../protocol/reply-schemas/parts.ts';
 import { batchReplySchema, sectionReplies } from '../../../protocol/reply-schemas/section-replies.ts';
 import { integerMax } from '../../../shared/limits.ts';
@@ -32,17 +32,17 @@ import { orOneItem, prefixSchema, schemaOf, type Schema } from './schemas.ts';
 
 const anyKey = Type.Unknown({ description: 'The value: any JSON. Absent: the key was deleted.' });
 const keyEvent = Type.Object({
-  ...keyName,
-  ...version,
-  Value: optional(anyKey),
-  Deleted: optional(yes('There is no such key any more.')),
-  Expired: optional(yes('It was deleted because its time was over.')),
-  ...rev,
+  ...keyPart,
+  ...versionPart,
+  Value: optionalMember(anyKey),
+  Deleted: optionalMember(yesMember('There is no such key any more.')),
+  Expired: optionalMember(yesMember('It was deleted because its time was over.')),
+  ...revPart,
 });
 const keyEventSchema: NamedSchema = { name: 'KeyEvent', schema: schemaOf(keyEvent) };
 const eventsSchema: NamedSchema = {
   name: 'PrefixEvents',
-  schema: schemaOf(Type.Object({ Events: listOf(keyEvent, 'Changes in order.'), ...rev })),
+  schema: schemaOf(Type.Object({ Events: listMember(keyEvent, 'Changes in order.'), ...revPart })),
 };
 
 const batchSchema: NamedSchema = { name: 'Batch', schema: batchOf(schemaOf(batchBody)) };
@@ -90,20 +90,20 @@ const status = (word: string, description: string): DescribedReply =>
   );
 
 const backupStatus = {
-  State: text('What backups do; docs/backup.md lists the words.'),
-  Writer: count('The number of this server as a writer of the repository.'),
-  Shipped: count('The last revision in the backup.'),
-  ShippedAtMs: count('When it was committed.'),
-  CaughtUpAtMs: count('When everything durable was last in the backup.'),
-  Gaps: count('Ranges of commits that never reached the backup.'),
-  HeldBytes: count('Bytes of the journal that are not in the backup.'),
-  Copying: flag('A copy is being made.'),
-  CopyRev: count('The revision of the last copy.'),
-  CopyAtMs: count('When it was done.'),
-  CopiesTaken: count('Copies that were asked for and are begun.'),
-  AdoptsTaken: count('Adoptions that were asked for and are done.'),
+  State: textMember('What backups do; docs/backup.md lists the words.'),
+  Writer: countMember('The number of this server as a writer of the repository.'),
+  Shipped: countMember('The last revision in the backup.'),
+  ShippedAtMs: countMember('When it was committed.'),
+  CaughtUpAtMs: countMember('When everything durable was last in the backup.'),
+  Gaps: countMember('Ranges of commits that never reached the backup.'),
+  HeldBytes: countMember('Bytes of the journal that are not in the backup.'),
+  Copying: flagMember('A copy is being made.'),
+  CopyRev: countMember('The revision of the last copy.'),
+  CopyAtMs: countMember('When it was done.'),
+  CopiesTaken: countMember('Copies that were asked for and are begun.'),
+  AdoptsTaken: countMember('Adoptions that were asked for and are done.'),
 };
-const asked = { Asked: count('Which request it is; done once the count of those taken has it.') };
+const asked = { Asked: countMember('Which request it is; done once the count of those taken has it.') };
 
 function backups(id: string, summary: string, schema: Type.TObject): DescribedRoute {
   const replies = { 200: jsonReply(id === 'backups' ? 'BackupStatus' : 'BackupAsked', schemaOf(schema)) };
@@ -195,9 +195,9 @@ export const otherRoutes: Readonly<Record<string, DescribedRoute>> = {
       'ServerVersion',
       schemaOf(
         Type.Object({
-          Version: text('Of the server.'),
-          Boot: text('This start of the server; also in the header Dragonlock-Boot.'),
-          Node: text('Of Node.'),
+          Version: textMember('Of the server.'),
+          Boot: textMember('This start of the server; also in the header Dragonlock-Boot.'),
+          Node: textMember('Of Node.'),
         }),
       ),
     ),

@@ -7,8 +7,8 @@ import type { OpenApiDocument, OpenApiOperation, OpenApiParameter, OpenApiRespon
 import type { Schema } from './schemas.ts';
 
 const style = `
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --quiet: #666; --link: #0b57d0; }
-@media (prefers-color-scheme: dark) { :root { --quiet: #aaa; --link: #8ab4f8; } }
+:root { color-scheme: light dark; --line: rgb(128 128 128 / 27%); --soft: rgb(128 128 128 / 9%); --quiet: dimgray; --link: mediumblue; }
+@media (prefers-color-scheme: dark) { :root { --quiet: darkgray; --link: lightskyblue; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 62rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 a { color: var(--link); } a:focus-visible, summary:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
@@ -70,7 +70,7 @@ OpenAPI 3.1, for generators of clients.</p></header>
 }
 
 function callHtml({ method, path, operation }: PageCall): string {
-  const { operationId, summary, parameters, requestBody, responses, security } = operation;
+  const { operationId, summary, description = '', parameters, requestBody, responses, security } = operation;
   const scopes = Object.values(security[0] ?? {}).flat();
   const token = scopes.length === 0 ? 'Needs no token.' : `Scope, by what is asked: ${scopes.join(', ')}.`;
   const rows = parameters.map((parameter) => parameterHtml(parameter)).join('');
@@ -80,7 +80,7 @@ function callHtml({ method, path, operation }: PageCall): string {
   return (
     `<details class="call" id="${escaped(operationId)}"><summary><span class="method">${escaped(method)}</span> ` +
     `<code>${escaped(path)}</code><br>${marked(summary)}</summary><div><p class="quiet">${escaped(token)}</p>` +
-    (rows === '' ? '' : `<h4>Parameters</h4><table>${rows}</table>`) +
+    (rows === '' ? '' : `<h4>Parameters</h4><table>${rows}</table><p>${marked(description)}</p>`) +
     (body.length === 0 ? '' : `<h4>Body</h4>${body.join('')}`) +
     `<h4>Replies</h4><table>${Object.entries(responses)
       .map(([status, response]) => responseHtml(status, response))

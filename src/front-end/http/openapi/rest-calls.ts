@@ -39,6 +39,7 @@ const bodies: Readonly<Record<NonNullable<Spec['body']>, NonNullable<DescribedRo
 };
 
 export function describeCall(name: CallName, spec: Spec): DescribedRoute {
+  const { onlyOneOf, withoutAny } = spec;
   const commands = commandsOf(spec);
   const needed = scopes.filter((scope) =>
     commands.some((command) => (scopesOf(command) as Partial<Record<Scope, boolean>>)[scope]),
@@ -63,6 +64,7 @@ export function describeCall(name: CallName, spec: Spec): DescribedRoute {
     summary: `${spec.summary}.`,
     parameters: [...parametersOf(name, spec), ...(takesId ? [idempotencyKey] : [])],
     ...(body !== undefined && { body }),
+    ...(onlyOneOf !== undefined && { oneOf: { names: onlyOneOf, required: withoutAny !== undefined } }),
     replies: {
       200: jsonReply(replyName(name), schemaOf(reply ?? {})),
       ...(mayBeEmpty && { 204: noContent }),
@@ -76,7 +78,7 @@ export const idempotencyKey: DescribedParameter = {
   name: 'Idempotency-Key',
   in: 'header',
   description: 'The call happens once under this id: a retry gets the first reply.',
-  schema: { type: 'string', minLength: 1, maxLength: 512, pattern: '^[!-~]+$' },
+  schema: { type: 'string', minLength: 1, maxLength: 512, pattern: '^[!-~]([ -~]*[!-~])?$' },
 };
 
 function parametersOf(name: CallName, { query }: Spec): DescribedParameter[] {
@@ -137,9 +139,10 @@ function sampleOf(parameter: QueryParameter): string | number {
       return parameter.word;
     case 'words':
       return parameter.words[0]!;
-    // The one text that is a message's ID, and a name too.
+    case 'message':
+      return '1-0';
     case 'string':
-      return '"1-0"';
+      return '"a"';
     default:
       return 'a';
   }

@@ -2,6 +2,8 @@
 import { keyBytesMax } from '../../../shared/limits.ts';
 import type { QueryParameter } from '../../../protocol/operations/call.ts';
 import { aKey } from '../../../protocol/operations/fields.ts';
+import { aMessageId } from '../../../protocol/operations/queue-receipts.ts';
+import { messageIdBytesMax } from '../../../protocol/message-id.ts';
 import { unreachable } from '../../../shared/assert.ts';
 
 /** A JSON Schema (2020-12), as OpenAPI 3.1 has them. */
@@ -21,6 +23,12 @@ const noNul = '^[^\\u0000]*$';
 const keySchema = { type: 'string', minLength: 1, maxLength: keyBytesMax, pattern: noNul };
 const prefixSchema = { type: 'string', maxLength: keyBytesMax, pattern: noNul };
 
+const messageSchema = {
+  type: 'string',
+  maxLength: messageIdBytesMax,
+  pattern: '^(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,5})(p[1-9])?(:[^\\u0000]*)?$',
+};
+
 /** Copies a TypeBox schema. */
 export function schemaOf(schema: object): Schema {
   return converted(schema) as Schema;
@@ -33,6 +41,7 @@ function converted(part: unknown): unknown {
   for (const [name, value] of Object.entries(part)) {
     if (name !== 'expected' || typeof value !== 'string') copy[name] = converted(value);
     else if (value === aKey) Object.assign(copy, keySchema, { description: sentence(value) });
+    else if (value === aMessageId) Object.assign(copy, messageSchema, { description: sentence(value) });
     else copy['description'] = sentence(value);
   }
   return copy;
@@ -57,6 +66,8 @@ export function parameterSchema(parameter: QueryParameter): Schema {
       return keySchema;
     case 'prefix':
       return prefixSchema;
+    case 'message':
+      return messageSchema;
     case 'word':
       return { type: 'string', enum: [parameter.word] };
     case 'words':
