@@ -16,6 +16,7 @@ for (const [file, atLeast] of [
   ['README.md', 12],
   ['docs/http.md', 40],
   ['docs/queues.md', 3],
+  ['docs/openapi.md', 1],
   ['docs/cli.md', 11],
 ] as const) {
   test(`${file}: every example does what it says, as the OpenAPI document says it`, { skip }, async (t) => {

@@ -24,7 +24,7 @@ interface Route {
 
 export class OpenApiChecker {
   readonly document: OpenApiDocument;
-  readonly #ajv = new Ajv2020({ strict: false, allErrors: false });
+  readonly #ajv = new Ajv2020({ strict: false, validateFormats: false });
   readonly #compiled = new Map<Schema, ValidateFunction>();
   readonly #routes: readonly Route[];
 

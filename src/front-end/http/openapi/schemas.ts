@@ -26,7 +26,7 @@ const prefixSchema = { type: 'string', maxLength: keyBytesMax, pattern: noNul };
 const messageSchema = {
   type: 'string',
   maxLength: messageIdBytesMax,
-  pattern: '^(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,5})(p[1-9])?(:[^\\u0000]*)?$',
+  pattern: '^(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,5})(p[1-9])?(:[^\\u0000]{0,512})?$',
 };
 
 /** Copies a TypeBox schema. */
@@ -44,7 +44,13 @@ function converted(part: unknown): unknown {
     else if (value === aMessageId) Object.assign(copy, messageSchema, { description: sentence(value) });
     else copy['description'] = sentence(value);
   }
-  return copy;
+  return withFormat(copy);
+}
+
+/** Without a format, generated clients take the smaller types of their language. */
+function withFormat(schema: Schema): Schema {
+  if (schema.type === 'integer') return { ...schema, format: 'int64' };
+  return schema.type === 'number' ? { ...schema, format: 'double' } : schema;
 }
 
 /** Lets one item stand for a list of it, as `POST /db/:acc` does. */
@@ -57,10 +63,10 @@ export function parameterSchema(parameter: QueryParameter): Schema {
   switch (parameter.type) {
     case 'integer':
     case 'number':
-      return { type: parameter.type, minimum: parameter.min, maximum: parameter.max };
+      return withFormat({ type: parameter.type, minimum: parameter.min, maximum: parameter.max });
     case 'seconds': {
       const least = parameter.above === 'zero' ? { exclusiveMinimum: 0 } : { minimum: 0 };
-      return { type: 'number', ...least, maximum: parameter.maxMs / 1000 };
+      return withFormat({ type: 'number', ...least, maximum: parameter.maxMs / 1000 });
     }
     case 'key':
       return keySchema;
