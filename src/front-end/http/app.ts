@@ -15,6 +15,7 @@ import { createServer } from 'node:http';
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
+import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
@@ -22,6 +23,7 @@ import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
 import { ownLimitsOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
+import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
 import { headCheck } from './head-check.ts';
 import { arrivingBodies } from './body.ts';
@@ -71,13 +73,15 @@ const paramLengthMax = 16 * 1024;
 
 /** @param context shared with another door */
 export function buildApp(options: AppOptions, context = frontEndContext(options)): FastifyInstance {
-  const { http, limits, tokens } = options.config;
+  const { http, limits } = options.config;
   let lane: Lane | undefined;
   const serverFactory: FastifyServerFactory = (handler) => {
     const server = createServer(
       {
         requestTimeout: http.request_timeout_ms,
         keepAliveTimeout: http.keep_alive_timeout_ms,
+        keepAlive: true,
+        keepAliveInitialDelay: tcpKeepAliveMs,
         headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
         connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
         // The server has one site, and Node's own reply to a missing Host has no body.
@@ -129,14 +133,14 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
       done();
     });
   }
-  const define = dataRouteDefiner(context, authGate(context, tokens));
+  const define = dataRouteDefiner(context, authGate(context));
   batchRoutes(app, context, define);
   callRoutes(app, context, define);
   watchRoutes(app, context, define);
   watchStreamRoutes(app, context, define);
   healthRoutes(app, context);
   metricsRoutes(app, context);
-  backupRoutes(app, context, tokens);
+  backupRoutes(app, context);
   openApiRoutes(app, context, paths);
   return app;
 }
@@ -156,6 +160,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     lifecycle,
     limits,
     checkHead: headCheck(options.config),
+    tokens: new TokenTable(options.config.tokens),
     accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
     rateLimiter: new RateLimiter(
       counters.rates,

@@ -2,10 +2,10 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { once } from 'node:events';
-import { TokenIndex } from '../access.ts';
 import type { Config, Listen } from '../config-schema.ts';
 import type { RouteContext } from '../http/route-context.ts';
 import { processMs, systemAfter } from '../../shared/clock.ts';
+import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import { commandTable } from './command-table.ts';
 import { Channels } from './channels.ts';
 import { KeyNotifications } from './key-notifications.ts';
@@ -16,7 +16,7 @@ import { Scripts } from './scripts/scripts.ts';
 import { errorText } from './writer.ts';
 
 export interface RespDoorOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'tokens'>;
+  readonly config: Pick<Config, 'http' | 'limits'>;
   readonly listen: Listen;
   /** PEM; absent: no TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
@@ -27,9 +27,6 @@ export interface RespDoorOptions {
   readonly index: number;
   readonly scriptThread: { readonly url: URL; readonly onFatal: (error: unknown) => void };
 }
-
-/** An idle connection is looked after so often, as in Redis. */
-const keepAliveMs = 300_000;
 
 export class RespDoor {
   readonly server: net.Server;
@@ -58,7 +55,6 @@ export class RespDoor {
       scripts: this.#scripts,
       channels,
       keyNotifications: new KeyNotifications(context.dispatcher, channels),
-      tokens: config.tokens.length === 0 ? undefined : new TokenIndex(config.tokens),
       commands: commandTable,
       clients: this.#clients,
       cursors: new ScanCursors(cursors),
@@ -111,7 +107,7 @@ export class RespDoor {
   }
 
   #take(socket: net.Socket): void {
-    socket.setKeepAlive(true, keepAliveMs);
+    socket.setKeepAlive(true, tcpKeepAliveMs);
     const connection = new RespConnection(this.#context, socket);
     const { client } = connection;
     this.#connections.add(connection);
