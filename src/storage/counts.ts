@@ -19,17 +19,22 @@
  * The memtable counts the bytes of a hot key's value on demand: for a query, or beside the encoding of slices
  * (value-blocks.ts). For a frozen memtable the difference also belongs to the numbers as of the freeze.
  *
+ * The counters of an account share its `Usage`, which has the sums that its quota limits. Values of an account with a
+ * quota are counted at once, so that a look at the sums is exact.
+ *
  * Memory: one counter for each account and kind that has entries, and for each sort of entry of a queue; nothing for
  * each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import { partOf, type Entry, type PartCount } from '../protocol/entries.ts';
+import { isMessagePart, partOf, type Entry, type PartCount } from '../protocol/entries.ts';
+import { Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
-import { assert } from '../shared/assert.ts';
+import { assert, unreachable } from '../shared/assert.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import type { Memtable } from './memtable/memtable.ts';
+import { noPlace, type SharedUsage } from './shared-usage.ts';
 import { entryRanges, parseStorageKey } from './storage-key.ts';
 
 /** Values counted with each slice. A slice has at most 256 rows, so the last slice leaves no value uncounted. */
@@ -48,6 +53,20 @@ interface Counter extends EntryCount {
   bytesBefore: number;
   /** The counter of another kind of the same account, or of another sort of the same queue. */
   next: Counter | undefined;
+  readonly usage: Usage;
+  /** What it counts in the account's usage: all of a kind, messages of a queue, or nothing there. */
+  readonly counts: 'kind' | 'queues' | 'messages' | 'nothing';
+}
+
+/** What an account has in this shard. */
+interface Usage {
+  bytes: number;
+  entries: number;
+  messages: number;
+  /** undefined: none. */
+  readonly quota: Amounts | undefined;
+  /** In the memory that shards share. */
+  place: number;
 }
 
 interface PartChange {
@@ -66,6 +85,14 @@ export class Counts {
   #areUnstored = false;
   #changed: Counter[] = [];
   #frozen: readonly Counter[] = [];
+  readonly #quotas: Quotas;
+  /** Absent: there are no other shards. */
+  readonly #shared: SharedUsage | undefined;
+
+  constructor(quotas = Quotas.none, shared?: SharedUsage) {
+    this.#quotas = quotas;
+    this.#shared = shared;
+  }
 
   /** @param walk counts the content; called if the stored counts do not match it */
   open({ counts, current }: StoredCounts, walk: () => readonly EntryCount[]): void {
@@ -73,6 +100,7 @@ export class Counts {
       const counter = part === '' ? this.#counterOf(account, kind) : this.#partOf(account, kind, part);
       counter.entries = entries;
       counter.bytes = bytes;
+      this.#use(counter, entries, bytes);
     }
     if (current) return;
     // Marks all counts as changed: the next checkpoint stores them anew and removes those that are zero.
@@ -112,6 +140,51 @@ export class Counts {
     counter.entries += entries;
     counter.bytes += bytes;
     assert(counter.entries >= 0, 'a count is never below zero');
+    this.#use(counter, entries, bytes);
+  }
+
+  #use({ usage, counts, account }: Counter, entries: number, bytes: number): void {
+    switch (counts) {
+      case 'kind':
+        usage.entries += entries;
+        usage.bytes += bytes;
+        break;
+      case 'queues':
+        usage.bytes += bytes;
+        break;
+      case 'messages':
+        usage.entries += entries;
+        usage.messages += entries;
+        break;
+      case 'nothing':
+        return;
+      default:
+        return unreachable(counts);
+    }
+    if (this.#shared !== undefined && usage.quota !== undefined) share(this.#shared, account, usage);
+  }
+
+  /**
+   * Returns what the account uses of its quota, over all shards; undefined: it has none, or nothing of it is used. The
+   * result is valid until the next write.
+   */
+  usageOf(account: AccountId): QuotaUse | undefined {
+    if (!this.#quotas.any) return undefined;
+    const usage = this.#firstOf(account)?.usage;
+    if (this.#shared === undefined) return hasQuota(usage) ? usage : undefined;
+    const quota = usage === undefined ? this.#quotas.of(account) : usage.quota;
+    if (quota === undefined) return undefined;
+    const place = usage?.place ?? noPlace;
+    if (place !== noPlace) return { ...this.#shared.total(place), quota };
+    // It has nothing here, or its set of places is full; then this shard counts what it has.
+    const { bytes, entries, messages } = this.#shared.totalOf(account);
+    const { bytes: b, entries: e, messages: m } = usage ?? nothing;
+    return { bytes: bytes + b, entries: entries + e, messages: messages + m, quota };
+  }
+
+  /** Whether the bytes of a hot value of this account are counted in its write. */
+  countsAtOnce(account: AccountId, kind: Kind): boolean {
+    return this.#quotas.any && this.#counterOf(account, kind).usage.quota !== undefined;
   }
 
   /** Keeps the list of uncounted values short. To be called after each new one. */
@@ -133,6 +206,7 @@ export class Counts {
       const { account, kind } = parseStorageKey(key);
       const counter = this.#counterOf(account, kind);
       counter.bytes += bytes;
+      counter.usage.bytes += bytes;
       if (counter.changedAfter === this.#freezes) counter.bytesBefore += bytes;
     });
   }
@@ -194,16 +268,22 @@ export class Counts {
     this.#areUnstored = false;
   }
 
-  #counterOf(account: AccountId, kind: Kind): Counter {
+  #firstOf(account: AccountId): Counter | undefined {
     let first = this.#recent;
     if (first?.account !== account) {
       first = this.#lists.get(account);
       this.#recent = first;
     }
+    return first;
+  }
+
+  #counterOf(account: AccountId, kind: Kind): Counter {
+    const first = this.#firstOf(account);
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.kind === kind) return counter;
     }
-    const added = newCounter(account, kind, '', first);
+    const usage = first?.usage ?? newUsage(this.#quotas.of(account));
+    const added = newCounter({ account, kind, part: '' }, usage, first);
     this.#lists.set(account, added);
     this.#recent = added;
     return added;
@@ -215,7 +295,7 @@ export class Counts {
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.part === part) return counter;
     }
-    const added = newCounter(account, kind, part, first);
+    const added = newCounter({ account, kind, part }, first?.usage ?? this.#counterOf(account, kind).usage, first);
     this.#lists.set(list, added);
     return added;
   }
@@ -245,8 +325,36 @@ function listOf(account: AccountId, name: string): string {
   return `${account}\0${name}`;
 }
 
-function newCounter(account: AccountId, kind: Kind, part: string, next: Counter | undefined): Counter {
-  return { account, kind, part, entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0, next };
+function newCounter(
+  of: Pick<EntryCount, 'account' | 'kind' | 'part'>,
+  usage: Usage,
+  next: Counter | undefined,
+): Counter {
+  const { account, kind, part } = of;
+  const counts =
+    part === '' ? (kind === kinds.queue ? 'queues' : 'kind') : isMessagePart(part) ? 'messages' : 'nothing';
+  const zero = { entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0 };
+  return { account, kind, part, ...zero, next, usage, counts };
+}
+
+function newUsage(quota: Amounts | undefined): Usage {
+  return { bytes: 0, entries: 0, messages: 0, quota, place: noPlace };
+}
+
+const nothing: Amounts = { bytes: 0, entries: 0, messages: 0 };
+
+function hasQuota(usage: Usage | undefined): usage is Usage & QuotaUse {
+  return usage?.quota !== undefined;
+}
+
+function share(shared: SharedUsage, account: AccountId, usage: Usage): void {
+  if (usage.bytes === 0) {
+    if (usage.place !== noPlace) shared.unpin(usage.place);
+    usage.place = noPlace;
+    return;
+  }
+  if (usage.place === noPlace) usage.place = shared.pin(account);
+  if (usage.place !== noPlace) shared.set(usage.place, usage);
 }
 
 /** Counts by walking all entries. Calls `onProgress` now and then with the number so far. */

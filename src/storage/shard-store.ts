@@ -12,6 +12,7 @@
  * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
+import type { QuotaUse, Quotas } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
@@ -24,12 +25,17 @@ import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
+import type { SharedUsage } from './shared-usage.ts';
 import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
 export interface ShardStoreOptions {
   /** Called with the entries counted so far, while a store without counts is opened. */
   readonly onCounted?: (entries: number) => void;
+  /** Absent: no account has one. */
+  readonly quotas?: Quotas;
+  /** What all shards use of the quotas; absent: there is one shard. */
+  readonly shared?: SharedUsage;
 }
 
 export class ShardStore implements Entries {
@@ -45,7 +51,7 @@ export class ShardStore implements Entries {
   readonly #entryLayers: readonly Layer<Entry>[];
   readonly #deadlines: DeadlineIndex;
 
-  readonly #counts = new Counts();
+  readonly #counts: Counts;
 
   // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and searches for
   // neither twice.
@@ -54,6 +60,7 @@ export class ShardStore implements Entries {
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
+    this.#counts = new Counts(options.quotas, options.shared);
     checkpoint.refresh();
     const writes = (): number => this.#writes;
     const moves = (): number => this.#moves;
@@ -116,6 +123,10 @@ export class ShardStore implements Entries {
 
   partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#counts.parts(account, name);
+  }
+
+  usageOf(account: AccountId): QuotaUse | undefined {
+    return this.#counts.usageOf(account);
   }
 
   countOf(account: AccountId, kind: Kind): EntryCount {
@@ -257,7 +268,7 @@ export class ShardStore implements Entries {
     found.isRead = true;
     const keyBytes = this.#active.keyLength(slot);
     if (entry === undefined && this.#active.belowTill(slot) === noEntry) found.slot = 0;
-    let bytes = this.#active.write(slot, entry);
+    let bytes = this.#active.write(slot, entry, this.#counts.countsAtOnce(account, kind));
     if (bytes === notCounted) {
       bytes = 0;
       this.#counts.touch(account, kind);

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import type { Entries, Entry, LocatedEntry, PartCount } from '../../../src/protocol/entries.ts';
 import type { AccountId } from '../../../src/protocol/ids.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
+import type { QuotaUse } from '../../../src/protocol/quotas.ts';
 import { kinds, type Kind } from '../../../src/protocol/record.ts';
 import { encodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
 import { pageScanMax } from '../../../src/shared/limits.ts';
@@ -50,6 +51,10 @@ class CountedEntries implements Entries {
 
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#inner.partsOf(kind, account, name);
+  }
+
+  usageOf(account: AccountId): QuotaUse | undefined {
+    return this.#inner.usageOf(account);
   }
 
   nextDeadline(): number {
