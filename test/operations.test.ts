@@ -98,6 +98,13 @@ const nouns = {
     generator: { absent: 'a watch changes nothing; test/sim/watchers.ts makes them' },
     bug: 'a watcher is not asked for again when the version is the one it has',
   },
+  usage: {
+    docs: 'Usage and quotas',
+    client: 'usage',
+    cli: 'usage',
+    generator: 'usage',
+    bug: 'an account may add over its quota',
+  },
   'string-op': {
     docs: 'Keys and values',
     client: { absent: 'operations as Redis knows them are for Redis clients, and have no place in the HTTP API' },
@@ -163,6 +170,7 @@ const callers = {
   'queue.resume': { client: 'queue', cli: 'queue resume' },
   'queue.purge': { client: 'queue', cli: 'queue purge' },
   'queue.redrive': { client: 'queue', cli: 'queue redrive' },
+  'account.usage': { client: 'usage', cli: 'usage' },
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
 
 /** Commands that no call of the table makes. */

@@ -20,6 +20,7 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
+export type { Usage, UsageLimits } from './usage.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type {
   Delivery,

@@ -191,9 +191,7 @@ export const configSchema = Type.Object(
       ),
     ),
     limits: Type.Optional(limitsSchema),
-    accounts: Type.Optional(
-      Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` }),
-    ),
+    accounts: Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` })),
     journal: Type.Optional(
       Type.Object(
         {

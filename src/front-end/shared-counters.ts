@@ -70,7 +70,11 @@ export function ownQuotasOf(accounts: Accounts): OwnQuotas {
   return new Map(
     accounts.map(({ name, bytes_max: bytes, entries_max: entries, messages_max: messages }) => [
       name,
-      { ...(bytes !== undefined && { bytes }), ...(entries !== undefined && { entries }), ...(messages !== undefined && { messages }) },
+      {
+        ...(bytes !== undefined && { bytes }),
+        ...(entries !== undefined && { entries }),
+        ...(messages !== undefined && { messages }),
+      },
     ]),
   );
 }

@@ -34,6 +34,13 @@ export interface PartCount {
   readonly bytes: number;
 }
 
+/** How many entries of a kind an account has, and their bytes. Of queues: the messages, and the bytes of all parts. */
+export interface KindCount {
+  readonly kind: Kind;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
 export interface Entries {
   get(kind: Kind, account: AccountId, key: string): Entry | undefined;
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void;
@@ -42,6 +49,8 @@ export interface Entries {
   range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
   /** The counts of a queue's entries, by letter and state. Costs nothing, however many entries there are. */
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount>;
+  /** One count for each kind of which the account has something in this shard. */
+  countsOf(account: AccountId): readonly KindCount[];
   /** What the account uses of its quota, over all shards; undefined: it has no quota, or uses nothing of it. */
   usageOf(account: AccountId): QuotaUse | undefined;
   /** No entry ends before it; Infinity when none has a `till`. Once it has come, `due` finds entries, or moves it on. */

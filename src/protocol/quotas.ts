@@ -3,19 +3,28 @@
  * not is served. A batch that begins below it may end above it, by its own size.
  */
 import type { Limits } from '../shared/limits.ts';
+import { kinds, type Kind } from './record.ts';
 import { serverAccount, type AccountId } from './ids.ts';
 
 /** What an account has stored, or may store. */
 export interface Amounts {
   /** Of storage keys and values as they are stored. */
   readonly bytes: number;
-  /** Keys, counters, sequences, locks, idempotency ids, rate limits and messages; not the state rows of queues. */
+  /**
+   * Keys, counters, sequences, locks, rate limits and messages. Not idempotency ids, or a delete with one would make no
+   * room; and not what queues note of messages.
+   */
   readonly entries: number;
   /** In every state, the dead too. */
   readonly messages: number;
 }
 
 export const amountNames = ['bytes', 'entries', 'messages'] as const satisfies readonly (keyof Amounts)[];
+
+/** Whether each entry of this kind counts as one. Of queues, only messages do. */
+export function isEntryOfQuota(kind: Kind): boolean {
+  return kind !== kinds.idempotency && kind !== kinds.queue;
+}
 
 /** What an account uses of its quota. A member of `quota` that is Infinity has no limit. */
 export interface QuotaUse extends Amounts {

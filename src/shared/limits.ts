@@ -61,7 +61,7 @@ export interface Limits {
   readonly account_requests_per_second: number;
   /** Bytes of keys and values that one account has stored; over it only what frees or does not add is accepted. */
   readonly account_bytes_max: number;
-  /** Entries of one account: keys, counters, sequences, locks, idempotency ids, rate limits and messages. */
+  /** Keys, counters, sequences, locks, rate limits and messages of one account together. */
   readonly account_entries_max: number;
   /** Messages of one account in all of its queues. */
   readonly account_messages_max: number;

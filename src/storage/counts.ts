@@ -26,8 +26,8 @@
  * each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import { isMessagePart, partOf, type Entry, type PartCount } from '../protocol/entries.ts';
-import { Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
+import { isMessagePart, partOf, type Entry, type KindCount, type PartCount } from '../protocol/entries.ts';
+import { isEntryOfQuota, Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert, unreachable } from '../shared/assert.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
@@ -54,8 +54,8 @@ interface Counter extends EntryCount {
   /** The counter of another kind of the same account, or of another sort of the same queue. */
   next: Counter | undefined;
   readonly usage: Usage;
-  /** What it counts in the account's usage: all of a kind, messages of a queue, or nothing there. */
-  readonly counts: 'kind' | 'queues' | 'messages' | 'nothing';
+  /** What it counts in the account's usage. */
+  readonly counts: 'all' | 'bytes' | 'messages' | 'nothing';
 }
 
 /** What an account has in this shard. */
@@ -145,11 +145,11 @@ export class Counts {
 
   #use({ usage, counts, account }: Counter, entries: number, bytes: number): void {
     switch (counts) {
-      case 'kind':
+      case 'all':
         usage.entries += entries;
         usage.bytes += bytes;
         break;
-      case 'queues':
+      case 'bytes':
         usage.bytes += bytes;
         break;
       case 'messages':
@@ -221,6 +221,16 @@ export class Counts {
     let counter = this.#lists.get(account);
     while (counter !== undefined && counter.kind !== kind) counter = counter.next;
     return { account, kind, part: '', entries: counter?.entries ?? 0, bytes: counter?.bytes ?? 0 };
+  }
+
+  /** Those of one account that are not zero. */
+  ofAccount(account: AccountId): KindCount[] {
+    const found: KindCount[] = [];
+    for (let counter = this.#firstOf(account); counter !== undefined; counter = counter.next) {
+      const { kind, entries, bytes, usage } = counter;
+      if (entries > 0) found.push({ kind, entries: kind === kinds.queue ? usage.messages : entries, bytes });
+    }
+    return found;
   }
 
   /** The parts of a queue that are not zero. */
@@ -331,8 +341,7 @@ function newCounter(
   next: Counter | undefined,
 ): Counter {
   const { account, kind, part } = of;
-  const counts =
-    part === '' ? (kind === kinds.queue ? 'queues' : 'kind') : isMessagePart(part) ? 'messages' : 'nothing';
+  const counts = part === '' ? (isEntryOfQuota(kind) ? 'all' : 'bytes') : isMessagePart(part) ? 'messages' : 'nothing';
   const zero = { entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0 };
   return { account, kind, part, ...zero, next, usage, counts };
 }

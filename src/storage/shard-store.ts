@@ -15,7 +15,7 @@ import type { AccountId } from '../protocol/ids.ts';
 import type { QuotaUse, Quotas } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
+import type { Entries, Entry, KindCount, LocatedEntry, PartCount } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
@@ -123,6 +123,11 @@ export class ShardStore implements Entries {
 
   partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#counts.parts(account, name);
+  }
+
+  countsOf(account: AccountId): KindCount[] {
+    this.#countBytes();
+    return this.#counts.ofAccount(account);
   }
 
   usageOf(account: AccountId): QuotaUse | undefined {

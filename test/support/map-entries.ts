@@ -2,7 +2,14 @@
 import type { AccountId } from '../../src/protocol/ids.ts';
 import { Quotas, type Amounts, type QuotaUse } from '../../src/protocol/quotas.ts';
 import { kinds, type Kind } from '../../src/protocol/record.ts';
-import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../../src/protocol/entries.ts';
+import {
+  partOf,
+  type Entries,
+  type Entry,
+  type KindCount,
+  type LocatedEntry,
+  type PartCount,
+} from '../../src/protocol/entries.ts';
 
 export class MapEntries implements Entries {
   readonly #entries = new Map<string, LocatedEntry>();
@@ -42,6 +49,14 @@ export class MapEntries implements Entries {
     return [...counts.values()];
   }
 
+  countsOf(account: AccountId): KindCount[] {
+    return Object.values(kinds).map((kind) => {
+      const ofKind = this.all().filter((located) => located.kind === kind && located.account === account);
+      const { bytes, messages } = amountsOf(ofKind, account);
+      return { kind, entries: kind === kinds.queue ? messages : ofKind.length, bytes };
+    });
+  }
+
   usageOf(account: AccountId): QuotaUse | undefined {
     const quota = this.#quotas.of(account);
     return quota === undefined ? undefined : { ...amountsOf(this.all(), account), quota };
@@ -76,7 +91,7 @@ export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amou
     const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
     amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
     if (isMessage) amounts.messages += 1;
-    if (isMessage || kind !== kinds.queue) amounts.entries += 1;
+    if (isMessage || (kind !== kinds.queue && kind !== kinds.idempotency)) amounts.entries += 1;
   }
   return amounts;
 }

@@ -13,6 +13,7 @@
  */
 import { createServer } from 'node:http';
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
+import { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
@@ -20,7 +21,7 @@ import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
-import { ownLimitsOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
+import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { authGate } from './auth.ts';
 import { headCheck } from './head-check.ts';
@@ -151,6 +152,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     log,
     lifecycle,
     limits,
+    quotas: new Quotas(limits, ownQuotasOf(accounts)),
     checkHead: headCheck(options.config),
     accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
     rateLimiter: new RateLimiter(

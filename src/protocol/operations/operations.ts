@@ -39,6 +39,7 @@ import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
+import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, type WatchKey } from './watch.ts';
 
 export const sections = {
@@ -158,7 +159,9 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | CounterList | LockList | QueueList;
+export type PageCommand = KvList | CounterList | LockList | QueueList;
+/** Those, and what else is put together from all shards as of one moment. */
+export type ListCommand = PageCommand | AccountUsage;
 export type Command = Batch | ListCommand | QueueStat | QueuePeek | LockInspect | MutexLock | MutexUnlock | WatchKey;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
@@ -173,6 +176,7 @@ export const commands = {
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
+  'account.usage': accountUsage,
 } as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
 
 export const calls = {
@@ -183,6 +187,7 @@ export const calls = {
   ...mutexCalls,
   ...limitCalls,
   ...queueCalls,
+  ...usageCalls,
 } as const;
 export type CallName = keyof typeof calls;
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entries, Entry, LocatedEntry, PartCount } from '../../../src/protocol/entries.ts';
+import type { Entries, Entry, KindCount, LocatedEntry, PartCount } from '../../../src/protocol/entries.ts';
 import type { AccountId } from '../../../src/protocol/ids.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
 import type { QuotaUse } from '../../../src/protocol/quotas.ts';
@@ -53,6 +53,10 @@ class CountedEntries implements Entries {
     return this.#inner.partsOf(kind, account, name);
   }
 
+  countsOf(account: AccountId): readonly KindCount[] {
+    return this.#inner.countsOf(account);
+  }
+
   usageOf(account: AccountId): QuotaUse | undefined {
     return this.#inner.usageOf(account);
   }
@@ -83,6 +87,7 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'queue.peek': (['ready', 'inflight', 'delayed', 'dead', 'blocked'] as const).map((state) => {
     return peek(state, { queue: 'crowd' });
   }),
+  'account.usage': [{ kind: 'account.usage', account: acme }],
   'watch.key': [watch('t00001', 0), watch('absent', 0)],
 };
 

@@ -22,6 +22,7 @@ import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { usage } from './usage.ts';
 import { watch } from './watch.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -47,6 +48,7 @@ const commands = {
   ...mutex.commands,
   ...queue.commands,
   ...watch.commands,
+  ...usage.commands,
 } satisfies {
   readonly [Kind in Exclude<Command['kind'], 'batch'>]: (
     at: Moment,

@@ -5,7 +5,7 @@
  *   reads                                                        served
  *   deletes, unlocks, Ack, Nack, Dequeue, Extend, renewals …     served, though some of them grow by a few bytes: of
  *                                                                each there are only as many as there are things to free
- *   with an idempotency id, which is an entry of its own         served if they end a lock, or remove as many entries
+ *   the same with idempotency ids, which are kept for a while    served if they remove something, or end a lock
  *   a batch with anything else                                   served if all of it together grows by nothing
  *   taking a lock                                                adds, also where the lock has an entry
  *
@@ -16,7 +16,7 @@ import type { AccountId } from '../../../protocol/ids.ts';
 import { isMessagePart, storedBytes, type Entries } from '../../../protocol/entries.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { operationsOf, sectionNames, sections, type Batch } from '../../../protocol/operations/operations.ts';
-import { amountNames, isUsedUp, type Amounts, type QuotaUse } from '../../../protocol/quotas.ts';
+import { amountNames, isEntryOfQuota, isUsedUp, type Amounts, type QuotaUse } from '../../../protocol/quotas.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
@@ -49,7 +49,7 @@ function refusedBy(use: QuotaUse, batch: Batch, { pending, growth }: Required<Pi
     return used(use, { bytes: Math.max(bytes, 1), entries: Math.max(entries, 1), messages });
   }
   if (!onlyFrees(batch)) return used(use, growth);
-  if (batch.idempotency === undefined || growth.entries <= 0) return undefined;
+  if (batch.idempotency === undefined || growth.entries < 0) return undefined;
   return batch.unlock !== undefined && pending.some(({ kind }) => kind === kinds.lock) ? undefined : used(use, growth);
 }
 
@@ -83,7 +83,7 @@ export function growthOf(entries: Entries, account: AccountId, pending: readonly
     if (stores) growth.bytes += storedReplyBytes;
     const isMessage = kind === kinds.queue && isMessagePart(key);
     if (isMessage) growth.messages += change;
-    if (isMessage || kind !== kinds.queue) growth.entries += change;
+    if (isMessage || isEntryOfQuota(kind)) growth.entries += change;
   }
   return growth;
 }

@@ -1,7 +1,7 @@
 /** Behaviours: the compiler demands one for each declaration in `protocol/operations/operations.ts`. */
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { CommandKind, ListCommand, SectionName } from '../../../protocol/operations/operations.ts';
-import { pageReply } from '../../../protocol/page.ts';
+import { listReply } from '../../../protocol/page.ts';
 import type { LockView } from '../state/lease.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
@@ -43,6 +43,7 @@ import {
 } from './queue.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 import { opsBehaviour } from './string-op.ts';
+import { countAccount } from './usage.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
@@ -80,6 +81,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'account.usage': countAccount,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
@@ -93,6 +95,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
   'watch.key': watchKey,
+  'account.usage': replyPage,
 };
 
 /** Everything that can be waited for and is held by one at a time, and how its state is read. */
@@ -106,7 +109,7 @@ export const resources: {
 };
 
 function replyPage(turn: Turn, ref: RequestRef, command: ListCommand): void {
-  turn.out.reply(ref, pageReply(command, listPage(turn, command), readRevision(turn.state)));
+  turn.out.reply(ref, listReply(command, [listPage(turn, command)], readRevision(turn.state)));
 }
 
 export function listPage(turn: Turn, command: ListCommand): ReturnType<ListBehaviour<ListCommand['kind']>> {
