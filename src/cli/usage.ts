@@ -2,8 +2,9 @@
 import type { Usage } from '../client/usage.ts';
 import type { Run } from './command-spec.ts';
 
-export const showUsage: Run = async ({ client, json, terminal }) => {
-  const usage = await (await client()).usage();
+export const showUsage: Run = async (invocation) => {
+  const { json, terminal } = invocation;
+  const usage = await (await invocation.client()).usage();
   if (json) terminal.json(wireUsage(usage));
   else terminal.table(['WHAT', 'USED', 'LIMIT'], rowsOf(usage));
 };
@@ -11,7 +12,6 @@ export const showUsage: Run = async ({ client, json, terminal }) => {
 function rowsOf({ bytes, entries, waiters, watchers, limits }: Usage): string[][] {
   const { ids = 0, messages = 0 } = entries;
   const all = Object.values(entries).reduce((sum, count) => sum + count, 0);
-  const row = (what: string, used: number, limit = 0): string[] => [what, String(used), limit === 0 ? '' : `${limit}`];
   const kinds = Object.entries(entries).filter(([name]) => name !== 'messages');
   return [
     row('bytes', bytes, limits.bytes),
@@ -21,6 +21,10 @@ function rowsOf({ bytes, entries, waiters, watchers, limits }: Usage): string[][
     row('waiters', waiters, limits.waiters),
     row('watchers', watchers, limits.watchers),
   ];
+}
+
+function row(what: string, used: number, limit = 0): string[] {
+  return [what, String(used), limit === 0 ? '' : String(limit)];
 }
 
 function wireUsage({ bytes, entries, waiters, watchers, limits, rev }: Usage): object {

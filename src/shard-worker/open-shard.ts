@@ -7,14 +7,13 @@ import { bootKey, epochEffect, nextEpoch } from '../protocol/epochs.ts';
 import { ownerOf } from '../protocol/partition.ts';
 import { type AccountId, type Revision, type ShardId, serverAccount } from '../protocol/ids.ts';
 import type { Journal, JournalSource, Revisions } from '../protocol/journal.ts';
-import type { Quotas } from '../protocol/quotas.ts';
 import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
 import { parseRestored, restoredEffect, restoredKey, type RestoredState } from '../protocol/restored.ts';
 import type { Limits } from '../shared/limits.ts';
 import { applyRecord, type Boot } from './core/state/state.ts';
 import { Checkpointer, type CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
 import type { CheckpointStore } from '../storage/checkpoint-store.ts';
-import type { SharedUsage } from '../storage/shared-usage.ts';
+import type { AccountUsages } from '../storage/account-usage.ts';
 import { ShardStore } from '../storage/shard-store.ts';
 
 export interface OpenShardOptions {
@@ -22,8 +21,7 @@ export interface OpenShardOptions {
   readonly shards: number;
   readonly limits: Limits;
   /** See `ShardStoreOptions`. */
-  readonly quotas?: Quotas;
-  readonly shared?: SharedUsage;
+  readonly usages?: AccountUsages;
   readonly checkpoint: CheckpointStore;
   readonly writer: CheckpointWriter;
   readonly source: JournalSource;
@@ -44,8 +42,7 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
   const { shard, shards, limits, checkpoint, writer, source, last, yieldTurn, log } = options;
   const onCounted = (entries: number): void =>
     log?.('info', `Counting the entries of shard ${shard} once: ${entries} so far`, { shard, entries });
-  const { quotas, shared } = options;
-  const store = new ShardStore(checkpoint, { onCounted, ...(quotas && { quotas }), ...(shared && { shared }) });
+  const store = new ShardStore(checkpoint, { onCounted, ...(options.usages && { usages: options.usages }) });
   const watermark = checkpoint.watermark();
   const memtableBytesMax = limits.memtable_bytes_max;
   const checkpointer = new Checkpointer({ shard, store, writer, memtableBytesMax, watermark, yieldTurn });

@@ -34,6 +34,7 @@ import { commitBoot, openShard } from './open-shard.ts';
 import { ShardActor } from './shard-actor.ts';
 import { afterJournal, ShardCheckpoints } from './checkpoint-schedule.ts';
 import { Quotas, type OwnQuotas } from '../protocol/quotas.ts';
+import { AccountUsages } from '../storage/account-usage.ts';
 import { SharedUsage } from '../storage/shared-usage.ts';
 import { LmdbStore } from '../storage/lmdb/lmdb-store.ts';
 
@@ -117,8 +118,10 @@ const { store, checkpointer, owns, replayed } = await openShard({
   shard,
   shards: data.shards,
   limits: data.limits,
-  quotas: new Quotas(data.limits, data.ownQuotas),
-  ...(data.usage !== undefined && { shared: new SharedUsage(data.usage, data.shard, data.shards) }),
+  usages: new AccountUsages(
+    new Quotas(data.limits, data.ownQuotas),
+    data.usage && new SharedUsage(data.usage, data.shard, data.shards),
+  ),
   checkpoint: lmdb.shard(shard),
   writer: afterJournal(checkpointWriter, journal, revisions),
   source: new FileJournalSource(realDisk, data.journalDirectory),

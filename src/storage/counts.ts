@@ -26,23 +26,19 @@
  * each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import { isMessagePart, partOf, type Entry, type KindCount, type PartCount } from '../protocol/entries.ts';
-import { isEntryOfQuota, Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
+import { partOf, type Entry, type KindCount, type PartCount } from '../protocol/entries.ts';
+import type { QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
-import { assert, unreachable } from '../shared/assert.ts';
+import { assert } from '../shared/assert.ts';
+import { AccountUsages, countedOf, type Counted, type Usage } from './account-usage.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
-import { entryHeaderBytes } from './entry-codec.ts';
-import { mergeLayers, type Layer } from './layer-merge.ts';
 import type { Memtable } from './memtable/memtable.ts';
-import { noPlace, type SharedUsage } from './shared-usage.ts';
-import { entryRanges, parseStorageKey } from './storage-key.ts';
+import { parseStorageKey } from './storage-key.ts';
 
 /** Values counted with each slice. A slice has at most 256 rows, so the last slice leaves no value uncounted. */
 export const countedPerSlice = 256;
 /** From this number of uncounted values on, each new one has two counted at once. */
 const uncountedMax = 128 * 1024;
-/** A walk reports its progress after this many entries. */
-const entriesPerProgress = 1_000_000;
 
 interface Counter extends EntryCount {
   entries: number;
@@ -54,19 +50,7 @@ interface Counter extends EntryCount {
   /** The counter of another kind of the same account, or of another sort of the same queue. */
   next: Counter | undefined;
   readonly usage: Usage;
-  /** What it counts in the account's usage. */
-  readonly counts: 'all' | 'bytes' | 'messages' | 'nothing';
-}
-
-/** What an account has in this shard. */
-interface Usage {
-  bytes: number;
-  entries: number;
-  messages: number;
-  /** undefined: none. */
-  readonly quota: Amounts | undefined;
-  /** In the memory that shards share. */
-  place: number;
+  readonly counted: Counted;
 }
 
 interface PartChange {
@@ -85,13 +69,10 @@ export class Counts {
   #areUnstored = false;
   #changed: Counter[] = [];
   #frozen: readonly Counter[] = [];
-  readonly #quotas: Quotas;
-  /** Absent: there are no other shards. */
-  readonly #shared: SharedUsage | undefined;
+  readonly #usages: AccountUsages;
 
-  constructor(quotas = Quotas.none, shared?: SharedUsage) {
-    this.#quotas = quotas;
-    this.#shared = shared;
+  constructor(usages = new AccountUsages()) {
+    this.#usages = usages;
   }
 
   /** @param walk counts the content; called if the stored counts do not match it */
@@ -100,7 +81,7 @@ export class Counts {
       const counter = part === '' ? this.#counterOf(account, kind) : this.#partOf(account, kind, part);
       counter.entries = entries;
       counter.bytes = bytes;
-      this.#use(counter, entries, bytes);
+      this.#usages.add(counter, entries, bytes);
     }
     if (current) return;
     // Marks all counts as changed: the next checkpoint stores them anew and removes those that are zero.
@@ -140,28 +121,7 @@ export class Counts {
     counter.entries += entries;
     counter.bytes += bytes;
     assert(counter.entries >= 0, 'a count is never below zero');
-    this.#use(counter, entries, bytes);
-  }
-
-  #use({ usage, counts, account }: Counter, entries: number, bytes: number): void {
-    switch (counts) {
-      case 'all':
-        usage.entries += entries;
-        usage.bytes += bytes;
-        break;
-      case 'bytes':
-        usage.bytes += bytes;
-        break;
-      case 'messages':
-        usage.entries += entries;
-        usage.messages += entries;
-        break;
-      case 'nothing':
-        return;
-      default:
-        return unreachable(counts);
-    }
-    if (this.#shared !== undefined && usage.quota !== undefined) share(this.#shared, account, usage);
+    this.#usages.add(counter, entries, bytes);
   }
 
   /**
@@ -169,22 +129,13 @@ export class Counts {
    * result is valid until the next write.
    */
   usageOf(account: AccountId): QuotaUse | undefined {
-    if (!this.#quotas.any) return undefined;
-    const usage = this.#firstOf(account)?.usage;
-    if (this.#shared === undefined) return hasQuota(usage) ? usage : undefined;
-    const quota = usage === undefined ? this.#quotas.of(account) : usage.quota;
-    if (quota === undefined) return undefined;
-    const place = usage?.place ?? noPlace;
-    if (place !== noPlace) return { ...this.#shared.total(place), quota };
-    // It has nothing here, or its set of places is full; then this shard counts what it has.
-    const { bytes, entries, messages } = this.#shared.totalOf(account);
-    const { bytes: b, entries: e, messages: m } = usage ?? nothing;
-    return { bytes: bytes + b, entries: entries + e, messages: messages + m, quota };
+    if (!this.#usages.quotas.any) return undefined;
+    return this.#usages.useOf(account, this.#firstOf(account)?.usage);
   }
 
   /** Whether the bytes of a hot value of this account are counted in its write. */
   countsAtOnce(account: AccountId, kind: Kind): boolean {
-    return this.#quotas.any && this.#counterOf(account, kind).usage.quota !== undefined;
+    return this.#usages.quotas.any && this.#counterOf(account, kind).usage.quota !== undefined;
   }
 
   /** Keeps the list of uncounted values short. To be called after each new one. */
@@ -292,7 +243,7 @@ export class Counts {
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.kind === kind) return counter;
     }
-    const usage = first?.usage ?? newUsage(this.#quotas.of(account));
+    const usage = first?.usage ?? this.#usages.open(account);
     const added = newCounter({ account, kind, part: '' }, usage, first);
     this.#lists.set(account, added);
     this.#recent = added;
@@ -341,44 +292,6 @@ function newCounter(
   next: Counter | undefined,
 ): Counter {
   const { account, kind, part } = of;
-  const counts = part === '' ? (isEntryOfQuota(kind) ? 'all' : 'bytes') : isMessagePart(part) ? 'messages' : 'nothing';
   const zero = { entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0 };
-  return { account, kind, part, ...zero, next, usage, counts };
-}
-
-function newUsage(quota: Amounts | undefined): Usage {
-  return { bytes: 0, entries: 0, messages: 0, quota, place: noPlace };
-}
-
-const nothing: Amounts = { bytes: 0, entries: 0, messages: 0 };
-
-function hasQuota(usage: Usage | undefined): usage is Usage & QuotaUse {
-  return usage?.quota !== undefined;
-}
-
-function share(shared: SharedUsage, account: AccountId, usage: Usage): void {
-  if (usage.bytes === 0) {
-    if (usage.place !== noPlace) shared.unpin(usage.place);
-    usage.place = noPlace;
-    return;
-  }
-  if (usage.place === noPlace) usage.place = shared.pin(account);
-  if (usage.place !== noPlace) shared.set(usage.place, usage);
-}
-
-/** Counts by walking all entries. Calls `onProgress` now and then with the number so far. */
-export function countEntries(layers: readonly Layer<Entry>[], onProgress?: (entries: number) => void): EntryCount[] {
-  const counted = new Counts();
-  let entries = 0;
-  for (const [start, end] of entryRanges) {
-    for (const [key, { value }] of mergeLayers(layers, start, end)) {
-      const { account, kind, key: name } = parseStorageKey(key);
-      const bytes = key.length + entryHeaderBytes + Buffer.byteLength(value);
-      counted.add(account, kind, 1, bytes);
-      if (kind === kinds.queue) counted.addPart(account, kind, partOf(name, value), 1, bytes);
-      entries += 1;
-      if (entries % entriesPerProgress === 0) onProgress?.(entries);
-    }
-  }
-  return [...counted.all()];
+  return { account, kind, part, ...zero, next, usage, counted: countedOf(of) };
 }

@@ -12,12 +12,14 @@
  * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import type { QuotaUse, Quotas } from '../protocol/quotas.ts';
+import type { QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, KindCount, LocatedEntry, PartCount } from '../protocol/entries.ts';
+import type { AccountUsages } from './account-usage.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
-import { countedPerSlice, countEntries, Counts } from './counts.ts';
+import { countEntries } from './count-entries.ts';
+import { countedPerSlice, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
@@ -25,17 +27,14 @@ import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
-import type { SharedUsage } from './shared-usage.ts';
 import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
 
 const noRows = { rows: [], more: false };
 export interface ShardStoreOptions {
   /** Called with the entries counted so far, while a store without counts is opened. */
   readonly onCounted?: (entries: number) => void;
-  /** Absent: no account has one. */
-  readonly quotas?: Quotas;
-  /** What all shards use of the quotas; absent: there is one shard. */
-  readonly shared?: SharedUsage;
+  /** Absent: no account has a quota. */
+  readonly usages?: AccountUsages;
 }
 
 export class ShardStore implements Entries {
@@ -60,7 +59,7 @@ export class ShardStore implements Entries {
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
-    this.#counts = new Counts(options.quotas, options.shared);
+    this.#counts = new Counts(options.usages);
     checkpoint.refresh();
     const writes = (): number => this.#writes;
     const moves = (): number => this.#moves;

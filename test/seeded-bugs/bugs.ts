@@ -1795,7 +1795,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an account is as empty as at first after a restart',
     file: 'src/storage/counts.ts',
-    find: '      this.#use(counter, entries, bytes);\n    }\n    if (current) return;',
+    find: '      this.#usages.add(counter, entries, bytes);\n    }\n    if (current) return;',
     replace: '    }\n    if (current) return;',
     caughtBy: { file: 'test/router/quotas.test.ts', test: 'a batch is looked at as a whole' },
   },

@@ -22,11 +22,11 @@ function limitOf({ Limit }: { readonly Limit: unknown }): unknown {
 
 test('a full account is refused what adds and served what frees, through every door; others notice nothing', async (t) => {
   const server = await ServerUnderTest.forTest(t, { config });
-  const value = 'x'.repeat(9000);
+  const value = JSON.stringify('x'.repeat(9000));
   for (const account of ['full', 'free', 'other'])
-    for (let i = 0; i < 2; i += 1) await server.ok('PUT', `/db/${account}/kv/k${i}`, value);
-  await server.ok('PUT', '/db/full/kv/k2', value);
-  const refused = await server.fails('quota_exceeded', 'PUT', '/db/full/kv/k3', 1);
+    for (let i = 0; i < 2; i += 1) await server.ok('POST', `/db/${account}/kv/k${i}`, value);
+  await server.ok('POST', '/db/full/kv/k2', value);
+  const refused = await server.fails('quota_exceeded', 'POST', '/db/full/kv/k3', 1);
   assert.equal(refused.Quota, 'bytes');
   assert.equal(limitOf(refused), 20_000);
   const { Bytes, Entries, Limits } = await server.ok('GET', '/db/full/usage');
@@ -48,11 +48,11 @@ test('a full account is refused what adds and served what frees, through every d
   assert.deepEqual([error.quota, error.limit, error.used], ['bytes', 20_000, Bytes]);
   const command = await runCommand(t, ['kv', 'put', 'new', '1'], { url, account: 'full' });
   assert.equal(command.code, 69);
-  await server.ok('PUT', '/db/other/kv/more', 1);
-  for (let i = 2; i < 5; i += 1) await server.ok('PUT', `/db/free/kv/k${i}`, value);
+  await server.ok('POST', '/db/other/kv/more', 1);
+  for (let i = 2; i < 5; i += 1) await server.ok('POST', `/db/free/kv/k${i}`, value);
 
   await server.restart('kill');
-  await server.fails('quota_exceeded', 'PUT', '/db/full/kv/k3', 1);
+  await server.fails('quota_exceeded', 'POST', '/db/full/kv/k3', 1);
   assert.equal(await client.kv.delete('k2'), true);
   await client.kv.set('new', 1);
   const { entries, limits } = await client.usage();
@@ -65,7 +65,7 @@ test('an account with quotas of its own is refused by them', async (t) => {
   await server.ok('POST', '/db/few/queue/p', 2);
   const refused = await server.fails('quota_exceeded', 'POST', '/db/few/queue/q', 3);
   assert.deepEqual([refused.Quota, limitOf(refused), refused.Used], ['messages', 2, 2]);
-  await server.ok('PUT', '/db/few/kv/k', 1);
+  await server.ok('POST', '/db/few/kv/k', 1);
   assert.equal((await server.fails('quota_exceeded', 'POST', '/db/few/lock/l?dur=60&id=o')).Quota, 'entries');
   const { text } = await server.call('POST', '/db/few/dequeue/q?dur=60');
   const { Messages } = JSON.parse(text) as {

@@ -15,6 +15,7 @@ import type { CheckpointStore, CheckpointTarget } from '../../src/storage/checkp
 import { assertCounts, inOrder } from '../support/assert-counts.ts';
 import { amountsOf } from '../support/map-entries.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
+import { AccountUsages } from '../../src/storage/account-usage.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
 import { encodeWatermark } from '../../src/storage/entry-codec.ts';
 import { deadlineEnd, deadlineKey, deadlinePrefix, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
@@ -130,7 +131,7 @@ class Run {
   constructor(level: Level, reopen: (withoutCounts: boolean) => Promise<Level>) {
     this.#level = level;
     this.#reopen = reopen;
-    this.#store = new ShardStore(level, { quotas });
+    this.#store = new ShardStore(level, { usages: new AccountUsages(quotas) });
     this.#writer = new FlakyWriter(() => this.#level);
     this.#checkpointer = this.#newCheckpointer();
   }
@@ -142,7 +143,7 @@ class Run {
         break;
       case 'crash':
         this.#level = await this.#reopen(step.withoutCounts);
-        this.#store = new ShardStore(this.#level, { quotas });
+        this.#store = new ShardStore(this.#level, { usages: new AccountUsages(quotas) });
         this.#checkpointer = this.#newCheckpointer();
         this.#oracle = this.#durable.clone();
         this.#frozen = undefined;

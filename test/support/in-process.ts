@@ -42,6 +42,7 @@ import type { Limits } from '../../src/shared/limits.ts';
 import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { bootShard, commitBoot, openShard } from '../../src/shard-worker/open-shard.ts';
 import { Quotas } from '../../src/protocol/quotas.ts';
+import { AccountUsages } from '../../src/storage/account-usage.ts';
 import { SharedUsage } from '../../src/storage/shared-usage.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
 import { afterJournal, ShardCheckpoints } from '../../src/shard-worker/checkpoint-schedule.ts';
@@ -131,8 +132,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         shard,
         shards,
         limits,
-        quotas,
-        ...(usage !== undefined && { shared: new SharedUsage(usage, shard, shards) }),
+        usages: new AccountUsages(quotas, usage && new SharedUsage(usage, shard, shards)),
         checkpoint: checkpoints[shard]!,
         writer: afterJournal(writerOf(shard), journalOf(shard), revisions),
         source: new FileJournalSource(disk, journalDirectory),

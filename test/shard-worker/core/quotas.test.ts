@@ -81,8 +81,7 @@ describe('over a quota of bytes', () => {
 
   test('a delete makes room at once, and others notice nothing', () => {
     const { core } = full();
-    const other = (command: object) => ({ ...batch(command), account: accountId('other') });
-    core.ok(other({ set: [{ key: 'k', value: `"${'x'.repeat(1000)}"` }] }));
+    core.ok({ ...set('k', 'x'.repeat(1000)), account: accountId('other') });
     assert.equal(core.ask(set('new', 1)).code, 'quota_exceeded');
     core.ok(remove('large'));
     core.ok(set('new', 1));

@@ -68,7 +68,7 @@ function onlyFrees(batch: Batch): boolean {
   return sectionNames.every(
     (name) =>
       (name === 'lock' && batch.lock?.extend !== undefined) ||
-      operationsOf(batch, name).every((operation) => sections[name].effect(operation as never) !== 'write'),
+      operationsOf(batch, name).every((operation) => sections[name].effect(operation) !== 'write'),
   );
 }
 
