@@ -34,23 +34,25 @@ export interface PartCount {
   readonly bytes: number;
 }
 
-/** How many entries of a kind an account has, and their bytes. Of queues: the messages, and the bytes of all parts. */
-export interface KindCount {
-  readonly kind: Kind;
-  readonly entries: number;
-  readonly bytes: number;
-}
-
 export interface Entries {
   get(kind: Kind, account: AccountId, key: string): Entry | undefined;
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void;
   delete(kind: Kind, account: AccountId, key: string): void;
   /** Entries whose key starts with `prefix` and comes after `after`, in the byte order of their UTF-8 keys. */
   range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
+  /**
+   * The keys alone, in the order of `range`: values are not read. `next` takes a text that begins with the prefix, and
+   * goes on behind all keys that begin with it.
+   */
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined>;
+  /** The account that comes next, by length and then by name; all of its entries may be gone. undefined: none. */
+  accountAfter(account: AccountId): AccountId | undefined;
+  /** How many entries of a kind the account has, and their bytes. */
+  countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number };
   /** The counts of a queue's entries, by letter and state. Costs nothing, however many entries there are. */
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount>;
-  /** One count for each kind of which the account has something in this shard. */
-  countsOf(account: AccountId): readonly KindCount[];
+  /** How many messages all queues of the account have. */
+  messagesOf(account: AccountId): number;
   /** What the account uses of its quota, over all shards; undefined: it has no quota, or uses nothing of it. */
   usageOf(account: AccountId): QuotaUse | undefined;
   /** No entry ends before it; Infinity when none has a `till`. Once it has come, `due` finds entries, or moves it on. */

@@ -23,7 +23,12 @@ export const amountNames = ['bytes', 'entries', 'messages'] as const satisfies r
 
 /** Whether each entry of this kind counts as one. Of queues, only messages do. */
 export function isEntryOfQuota(kind: Kind): boolean {
-  return kind !== kinds.idempotency && kind !== kinds.queue;
+  return kind !== kinds.idempotency && kind !== kinds.queue && kind !== kinds.audit;
+}
+
+/** Whether the bytes count. What the server notes for administrators is bounded, and the account cannot delete it. */
+export function hasBytesOfQuota(kind: Kind): boolean {
+  return kind !== kinds.audit;
 }
 
 /** What an account uses of its quota. A member of `quota` that is Infinity has no limit. */

@@ -4,7 +4,7 @@
  */
 import { isMessagePart } from '../protocol/entries.ts';
 import type { AccountId } from '../protocol/ids.ts';
-import { isEntryOfQuota, Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
+import { hasBytesOfQuota, isEntryOfQuota, Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
 import { kinds } from '../protocol/record.ts';
 import { unreachable } from '../shared/assert.ts';
 import type { EntryCount } from './checkpoint-store.ts';
@@ -21,15 +21,16 @@ export interface Usage {
 }
 
 /** What a counter adds to the usage of its account. */
-export type Counted = 'all' | 'bytes' | 'messages' | 'nothing';
+export type CountedAs = 'all' | 'bytes' | 'messages' | 'nothing';
 
 interface AccountCounter {
   readonly account: AccountId;
   readonly usage: Usage;
-  readonly counted: Counted;
+  readonly counted: CountedAs;
 }
 
-export function countedOf({ kind, part }: Pick<EntryCount, 'kind' | 'part'>): Counted {
+export function countedOf({ kind, part }: Pick<EntryCount, 'kind' | 'part'>): CountedAs {
+  if (!hasBytesOfQuota(kind)) return 'nothing';
   if (part === '') return isEntryOfQuota(kind) ? 'all' : 'bytes';
   return kind === kinds.queue && isMessagePart(part) ? 'messages' : 'nothing';
 }

@@ -26,11 +26,11 @@
  * each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import { partOf, type Entry, type KindCount, type PartCount } from '../protocol/entries.ts';
+import { partOf, type Entry, type PartCount } from '../protocol/entries.ts';
 import type { QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import { AccountUsages, countedOf, type Counted, type Usage } from './account-usage.ts';
+import { AccountUsages, countedOf, type CountedAs, type Usage } from './account-usage.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
 import type { Memtable } from './memtable/memtable.ts';
 import { parseStorageKey } from './storage-key.ts';
@@ -50,7 +50,7 @@ interface Counter extends EntryCount {
   /** The counter of another kind of the same account, or of another sort of the same queue. */
   next: Counter | undefined;
   readonly usage: Usage;
-  readonly counted: Counted;
+  readonly counted: CountedAs;
 }
 
 interface PartChange {
@@ -157,7 +157,7 @@ export class Counts {
       const { account, kind } = parseStorageKey(key);
       const counter = this.#counterOf(account, kind);
       counter.bytes += bytes;
-      counter.usage.bytes += bytes;
+      this.#usages.add(counter, 0, bytes);
       if (counter.changedAfter === this.#freezes) counter.bytesBefore += bytes;
     });
   }
@@ -174,14 +174,9 @@ export class Counts {
     return { account, kind, part: '', entries: counter?.entries ?? 0, bytes: counter?.bytes ?? 0 };
   }
 
-  /** Those of one account that are not zero. */
-  ofAccount(account: AccountId): KindCount[] {
-    const found: KindCount[] = [];
-    for (let counter = this.#firstOf(account); counter !== undefined; counter = counter.next) {
-      const { kind, entries, bytes, usage } = counter;
-      if (entries > 0) found.push({ kind, entries: kind === kinds.queue ? usage.messages : entries, bytes });
-    }
-    return found;
+  /** Messages of all queues of the account. */
+  messagesOf(account: AccountId): number {
+    return this.#firstOf(account)?.usage.messages ?? 0;
   }
 
   /** The parts of a queue that are not zero. */

@@ -15,7 +15,7 @@ import type { AccountId } from '../protocol/ids.ts';
 import type { QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { Entries, Entry, KindCount, LocatedEntry, PartCount } from '../protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
 import type { AccountUsages } from './account-usage.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countEntries } from './count-entries.ts';
@@ -23,13 +23,14 @@ import { countedPerSlice, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
+import { listKeysOf, nextAccount } from './key-list.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
+import { storeLayers } from './store-layers.ts';
 import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
 
-const noRows = { rows: [], more: false };
 export interface ShardStoreOptions {
   /** Called with the entries counted so far, while a store without counts is opened. */
   readonly onCounted?: (entries: number) => void;
@@ -42,14 +43,13 @@ export class ShardStore implements Entries {
   readonly #chunks = new ChunkPool();
   #active = new Memtable(this.#chunks);
   #frozen: Memtable | undefined;
-
   /** Increases with every put and delete. */
   #writes = 0;
   /** Increases when content moves between layers. */
   #moves = 0;
   readonly #entryLayers: readonly Layer<Entry>[];
+  readonly #keyLayers: readonly Layer<true>[];
   readonly #deadlines: DeadlineIndex;
-
   readonly #counts: Counts;
 
   // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and searches for
@@ -61,20 +61,14 @@ export class ShardStore implements Entries {
     this.#checkpoint = checkpoint;
     this.#counts = new Counts(options.usages);
     checkpoint.refresh();
-    const writes = (): number => this.#writes;
-    const moves = (): number => this.#moves;
-    this.#entryLayers = [
-      { read: (start, end, limit) => this.#active.readEntries(start, end, limit), stamp: writes },
-      { read: (start, end, limit) => this.#frozen?.readEntries(start, end, limit) ?? noRows, stamp: moves },
-      { read: (start, end, limit) => checkpoint.entries(start, end, limit), stamp: moves },
-    ];
+    const active = (): Memtable => this.#active;
+    const tables = { active, frozen: () => this.#frozen, writes: () => this.#writes, moves: () => this.#moves };
+    const [entries, keys] = [checkpoint.entries.bind(checkpoint), checkpoint.keys.bind(checkpoint)];
+    this.#entryLayers = storeLayers(tables, (table, ...range) => table.readEntries(...range), entries);
+    this.#keyLayers = storeLayers(tables, (table, ...range) => table.readKeys(...range), keys);
     this.#deadlines = new DeadlineIndex({
-      layers: [
-        { read: (start, end, limit) => this.#active.deadlines.read(start, end, limit), stamp: writes },
-        { read: (start, end, limit) => this.#frozen?.deadlines.read(start, end, limit) ?? noRows, stamp: moves },
-        { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
-      ],
-      active: () => this.#active,
+      layers: storeLayers(tables, (table, ...range) => table.deadlines.read(...range), keys),
+      active,
       find: ({ kind, account, key }) => {
         const found = this.#find(kind, account, key);
         return { slot: found.slot, entry: this.#entryOf(found) };
@@ -107,6 +101,14 @@ export class ShardStore implements Entries {
     }
   }
 
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): ReturnType<Entries['keys']> {
+    return listKeysOf(this.#keyLayers, { kind, account, prefix, after });
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    return nextAccount(this.#keyLayers, account);
+  }
+
   nextDeadline(): number {
     return this.#deadlines.next();
   }
@@ -124,9 +126,8 @@ export class ShardStore implements Entries {
     return this.#counts.parts(account, name);
   }
 
-  countsOf(account: AccountId): KindCount[] {
-    this.#countBytes();
-    return this.#counts.ofAccount(account);
+  messagesOf(account: AccountId): number {
+    return this.#counts.messagesOf(account);
   }
 
   usageOf(account: AccountId): QuotaUse | undefined {

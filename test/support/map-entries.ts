@@ -2,14 +2,7 @@
 import type { AccountId } from '../../src/protocol/ids.ts';
 import { Quotas, type Amounts, type QuotaUse } from '../../src/protocol/quotas.ts';
 import { kinds, type Kind } from '../../src/protocol/record.ts';
-import {
-  partOf,
-  type Entries,
-  type Entry,
-  type KindCount,
-  type LocatedEntry,
-  type PartCount,
-} from '../../src/protocol/entries.ts';
+import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../../src/protocol/entries.ts';
 
 export class MapEntries implements Entries {
   readonly #entries = new Map<string, LocatedEntry>();
@@ -38,6 +31,25 @@ export class MapEntries implements Entries {
       .toSorted((a, b) => compareBytes(a.key, b.key));
   }
 
+  *keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined> {
+    let skipped: string | undefined;
+    for (const { key } of this.range(kind, account, prefix, after)) {
+      if (skipped === undefined || !key.startsWith(skipped)) skipped = yield key;
+    }
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    return this.all()
+      .map((located) => located.account)
+      .filter((name) => order(name) > order(account) && name !== '')
+      .toSorted((a, b) => (order(a) < order(b) ? -1 : 1))[0];
+  }
+
+  countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number } {
+    const values = this.range(kind, account, '').map(({ key, entry }) => key.length + entry.value.length);
+    return { entries: values.length, bytes: values.reduce((sum, size) => sum + size, 0) };
+  }
+
   partsOf(kind: Kind, account: AccountId, name: string): PartCount[] {
     const counts = new Map<string, PartCount>();
     for (const { key, entry } of this.range(kind, account, `${name}\0`)) {
@@ -49,12 +61,8 @@ export class MapEntries implements Entries {
     return [...counts.values()];
   }
 
-  countsOf(account: AccountId): KindCount[] {
-    return Object.values(kinds).map((kind) => {
-      const ofKind = this.all().filter((located) => located.kind === kind && located.account === account);
-      const { bytes, messages } = amountsOf(ofKind, account);
-      return { kind, entries: kind === kinds.queue ? messages : ofKind.length, bytes };
-    });
+  messagesOf(account: AccountId): number {
+    return amountsOf(this.all(), account).messages;
   }
 
   usageOf(account: AccountId): QuotaUse | undefined {
@@ -86,7 +94,7 @@ export class MapEntries implements Entries {
 export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amounts {
   const amounts = { bytes: 0, entries: 0, messages: 0 };
   for (const located of all) {
-    if (located.account !== account) continue;
+    if (located.account !== account || located.kind === kinds.audit) continue;
     const { kind, key, entry } = located;
     const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
     amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
@@ -103,6 +111,10 @@ export function digestOf(entries: Iterable<LocatedEntry>): string {
   )
     .toSorted()
     .join('\n');
+}
+
+function order(account: AccountId): string {
+  return String.fromCharCode(account.length) + account;
 }
 
 function nameOf(kind: Kind, account: AccountId, key: string): string {

@@ -8,8 +8,10 @@ import type { ReplyContext } from './exchange.ts';
 import type { AccountCounts } from '../../router/account-counts.ts';
 import type { ArrivingBodies } from './body.ts';
 import type { LargeBodies } from './large-bodies.ts';
+import type { TokenTable } from '../access.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { RequestTurns } from './request-turns.ts';
+import type { Cors } from './cors.ts';
 import type { HeadCheck } from './head-check.ts';
 
 /** `starting`: recovery runs. `draining`: SIGTERM came. In both states no data call is served. */
@@ -30,8 +32,10 @@ export interface RouteContext extends ReplyContext {
   readonly limits: Limits;
   readonly quotas: Quotas;
   readonly checkHead: HeadCheck;
+  readonly cors: Cors;
   readonly lifecycle: Lifecycle;
   readonly version: string;
+  readonly tokens: TokenTable;
   readonly rateLimiter: RateLimiter;
   readonly accounts: AccountCounts;
   readonly log: FrontEndLog;

@@ -16,7 +16,14 @@ import type { AccountId } from '../../../protocol/ids.ts';
 import { isMessagePart, storedBytes, type Entries } from '../../../protocol/entries.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { operationsOf, sectionNames, sections, type Batch } from '../../../protocol/operations/operations.ts';
-import { amountNames, isEntryOfQuota, isUsedUp, type Amounts, type QuotaUse } from '../../../protocol/quotas.ts';
+import {
+  amountNames,
+  hasBytesOfQuota,
+  isEntryOfQuota,
+  isUsedUp,
+  type Amounts,
+  type QuotaUse,
+} from '../../../protocol/quotas.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
@@ -76,6 +83,7 @@ function onlyFrees(batch: Batch): boolean {
 export function growthOf(entries: Entries, account: AccountId, pending: readonly PendingEffect[]): Amounts {
   const growth = { bytes: 0, entries: 0, messages: 0 };
   for (const { kind, key, value, stores } of pending) {
+    if (!hasBytesOfQuota(kind)) continue;
     const before = entries.get(kind, account, key);
     const change = Number(value !== undefined || stores === true) - Number(before !== undefined);
     if (before !== undefined) growth.bytes -= storedBytes(account, key, before.value);

@@ -8,6 +8,8 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
+import { listAccounts, listLongest, lookAtLine } from './admin.ts';
+import { auditBehaviour, listAudit } from './audit.ts';
 import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
 import {
   checkBehaviour,
@@ -64,6 +66,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   dequeue: dequeueBehaviour,
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
+  audit: auditBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -82,6 +85,8 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'lock.list': listLocks,
   'queue.list': listQueues,
   'account.usage': countAccount,
+  'account.list': listAccounts,
+  'lock.longest': listLongest,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
@@ -96,6 +101,10 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.peek': peekQueue,
   'watch.key': watchKey,
   'account.usage': replyPage,
+  'account.list': replyPage,
+  'lock.longest': replyPage,
+  'lock.line': lookAtLine,
+  'audit.list': listAudit,
 };
 
 /** Everything that can be waited for and is held by one at a time, and how its state is read. */
