@@ -46,10 +46,10 @@ export const backupCommands: readonly CommandSpec[] = [
   },
   {
     name: 'restore',
-    about: 'make a data directory from a backup',
+    about: 'make a data directory from a backup, or a safe one of an old copy of its files',
     args: [repositoryUrl],
     options: [
-      { long: 'data-dir', value: 'directory', required: true, about: 'a new or empty one' },
+      { long: 'data-dir', value: 'directory', required: true, about: 'a new or empty one; with --in-place, the one' },
       {
         long: 'at',
         value: 'time',
@@ -63,6 +63,8 @@ export const backupCommands: readonly CommandSpec[] = [
         about: 'no lock is granted anew for so long (default 60s; 0: all clients stopped)',
       },
       { long: 'jump', value: 'n', about: 'go on so many revisions ahead of the highest known (default 1000000000)' },
+      { long: 'skip-sequences', value: 'n', about: 'move all sequences ahead by so much, so that they repeat nothing' },
+      { long: 'in-place', about: 'only make the directory safe, whose files were put back by hand; the URL helps' },
       { long: 'dry-run', about: 'say what would be restored, and change nothing' },
       identity,
       ...storageOptions,

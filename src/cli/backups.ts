@@ -116,10 +116,12 @@ export const restoreBackup: Run = async (invocation, { args, options }) => {
     dataDirectory: String(options['data-dir']),
     adopt: options['adopt'] === true,
     dryRun: options['dry-run'] === true,
+    inPlace: options['in-place'] === true,
     graceMs: durationOf(options['lock-grace'] ?? graceDefault),
     ...(typeof options['at'] === 'string' && { at: options['at'] }),
     ...integerOf(options, 'revision'),
     ...integerOf(options, 'jump'),
+    ...skipOf(options),
     onNote: (note) => terminal.errorLine(note),
   };
   const result = await attempt(module, () => module.runRestore(request));
@@ -142,7 +144,15 @@ function percentOf(text: string): number {
   return percent / 100;
 }
 
-function integerOf<Name extends 'revision' | 'jump'>(options: Options, name: Name): { readonly [K in Name]?: number } {
+function skipOf(options: Options): { readonly skipSequences?: number } {
+  const { 'skip-sequences': skipSequences } = integerOf(options, 'skip-sequences');
+  return skipSequences === undefined ? {} : { skipSequences };
+}
+
+function integerOf<Name extends 'revision' | 'jump' | 'skip-sequences'>(
+  options: Options,
+  name: Name,
+): { readonly [K in Name]?: number } {
   const text = options[name];
   if (typeof text !== 'string') return {};
   const value = parseInteger(text, `--${name}`);
@@ -199,7 +209,9 @@ interface RestoreRequest extends StorageOptions {
   readonly adopt: boolean;
   readonly graceMs: number;
   readonly jump?: number;
+  readonly skipSequences?: number;
   readonly dryRun: boolean;
+  readonly inPlace: boolean;
   readonly onNote: (note: string) => void;
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test, type TestContext } from 'node:test';
+import type { RestoreGoal } from '../../src/backup/restore/restore-plan.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import { kinds, type Effect } from '../../src/protocol/record.ts';
 import { BackedUpStore, contentIn, contentOf, emptyDirectory, restoreFrom } from '../support/backed-up-store.ts';
@@ -144,4 +145,31 @@ test('an empty directory in the place of a server is another server', async (t) 
   assert.equal(fresh.cells.state, 'foreign');
   await fresh.settle();
   assert.deepEqual(storage.keys('writers/').length, 1);
+});
+
+test('what a restore has given up in the middle of an object does not come back', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  await first.settle();
+  for (const key of ['a', 'b', 'c', 'd']) first.commit(account, [set(key)]);
+  first.advance(60_000);
+  await first.settle();
+  assert.equal(storage.keys('tail/').length, 1, 'all are in one object');
+  const { directory } = await restoreFrom(t, storage, { kind: 'revision', revision: 2 }, { adopt: true });
+  const adopted = await started(t, storage, directory);
+  adopted.advance(120_000);
+  adopted.commit(account, [set('e')]);
+  await adopted.settle();
+  await adopted.settle();
+  const keysIn = async (goal: RestoreGoal): Promise<string[]> => {
+    // From the copy of the first server.
+    const before = storage.copy();
+    for (const key of storage.keys('copy/')) if (!key.includes('-000001-')) before.objects.delete(key);
+    const { content } = await contentIn((await restoreFrom(t, before, goal)).directory);
+    return [...content.keys()].filter((key) => key.startsWith('\u0003acc')).map((key) => key.slice(5));
+  };
+  assert.deepEqual(await keysIn({ kind: 'latest' }), ['a', 'b', 'e']);
+  assert.deepEqual(await keysIn({ kind: 'moment', at: first.now }), ['a', 'b']);
+  assert.deepEqual(await keysIn({ kind: 'revision', revision: 4 }), ['a', 'b', 'c', 'd'], 'the line before is there');
+  await assert.rejects(keysIn({ kind: 'revision', revision: 5 }), /the backup does not have it/, 'it was never given out');
 });

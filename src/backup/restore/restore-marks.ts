@@ -1,11 +1,13 @@
 /**
  * Files that a restore leaves in a data directory:
  *
- *   restoring       while it runs: written first, removed last. A start refuses the directory.
+ *   restoring       while it runs: written first, removed last. A start refuses the directory. Empty: a restore into an
+ *                   empty directory. Otherwise one in place has switched to its new log, and JSON says what is left to do.
  *   restored.json   where the content came from, and whether this server may take the place of the one that it came from
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import type { InPlaceSwitch } from './in-place.ts';
 
 const markName = 'restoring';
 const originName = 'restored.json';
@@ -27,16 +29,32 @@ export class NotRestored extends Error {
   override name = 'NotRestored';
 
   constructor(directory: string) {
-    super(
-      `The data directory ${directory} was not restored to its end. ` +
-        'Run the same restore again: it empties the directory and begins anew.',
-    );
+    const again =
+      readMark(directory)?.kind === 'restore'
+        ? 'Run the same restore again: it empties the directory and begins anew.'
+        : 'Run the same restore --in-place again: it finishes what it has begun.';
+    super(`The data directory ${directory} was not restored to its end. ${again}`);
   }
 }
 
 /** @throws NotRestored */
 export function refuseUnlessRestored(directory: string): void {
   if (fs.existsSync(path.join(directory, markName))) throw new NotRestored(directory);
+}
+
+export type RestoreMark = { readonly kind: 'restore' } | { readonly kind: 'switch'; readonly rest: InPlaceSwitch };
+
+/** @returns undefined: nothing was begun */
+export function readMark(directory: string): RestoreMark | undefined {
+  const file = path.join(directory, markName);
+  if (!fs.existsSync(file)) return undefined;
+  const text = fs.readFileSync(file, 'utf8');
+  if (text === '') return { kind: 'restore' };
+  return { kind: 'switch', rest: JSON.parse(text) as InPlaceSwitch };
+}
+
+export function markSwitch(directory: string, rest: InPlaceSwitch): void {
+  writeDurably(directory, markName, JSON.stringify(rest));
 }
 
 /** The target of a restore has something in it. */
@@ -51,6 +69,8 @@ export function beginRestore(directory: string): void {
     throw new NotEmpty(
       `The directory ${directory} is not empty (it has ${names.slice(0, 3).join(', ')}); expected an empty or a new one.`,
     );
+  const mark = readMark(directory);
+  if (mark !== undefined && mark.kind !== 'restore') throw new NotRestored(directory);
   // The mark first: a crash between the two leaves a directory that no server uses.
   writeDurably(directory, markName, '');
   for (const name of names) if (name !== markName) fs.rmSync(path.join(directory, name), { recursive: true });
@@ -96,7 +116,7 @@ function writeDurably(directory: string, name: string, text: string): void {
   syncDirectory(directory);
 }
 
-function syncDirectory(directory: string): void {
+export function syncDirectory(directory: string): void {
   const fd = fs.openSync(directory, 'r');
   try {
     fs.fsyncSync(fd);

@@ -2,10 +2,12 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { backupDefaults } from '../../backup/backup-settings.ts';
-import { NewerFormat, ObjectDamaged, ObjectMissing } from '../../backup/format/backup-object.ts';
+import { NewerFormat } from '../../backup/format/backup-object.ts';
 import { identitiesIn, NoIdentity, payloadCodec } from '../../backup/format/payload.ts';
-import { NoRepository, Repository } from '../../backup/repository/repository.ts';
-import { NotEmpty } from '../../backup/restore/restore-marks.ts';
+import { isDamage, NoRepository, Repository } from '../../backup/repository/repository.ts';
+import { JournalCorruption } from '../../journal/file/journal-corruption.ts';
+import { NotInPlace } from '../../backup/restore/in-place.ts';
+import { NotEmpty, NotRestored } from '../../backup/restore/restore-marks.ts';
 import { NoSuchMoment } from '../../backup/restore/restore-plan.ts';
 import { NoSpaceToRestore } from '../../backup/restore/restore.ts';
 import { openStorage } from '../../backup/storage/open-storage.ts';
@@ -75,11 +77,11 @@ export interface BackupFailure {
 export function failureOf(error: unknown): BackupFailure | undefined {
   if (!(error instanceof Error)) return undefined;
   const { message } = error;
-  if ([BackupUsage, NotEmpty, ConfigError, NoIdentity].some((kind) => error instanceof kind))
+  if ([BackupUsage, NotEmpty, NotRestored, ConfigError, NoIdentity].some((kind) => error instanceof kind))
     return { kind: 'usage', message };
   if (error instanceof StorageError) return { kind: 'unreachable', message };
-  if (error instanceof ObjectDamaged || error instanceof ObjectMissing) return { kind: 'damaged', message };
-  const negative = [NoSuchMoment, NoRepository, NewerFormat, NoSpaceToRestore, DataDirectoryInUse];
+  if (isDamage(error) || error instanceof JournalCorruption) return { kind: 'damaged', message };
+  const negative = [NoSuchMoment, NoRepository, NewerFormat, NoSpaceToRestore, NotInPlace, DataDirectoryInUse];
   if (negative.some((kind) => error instanceof kind)) return { kind: 'negative', message };
   return undefined;
 }
