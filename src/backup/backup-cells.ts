@@ -32,11 +32,12 @@ const cellNames = [
   /** Of the journal, for the sake of the backup. */
   'heldBytes',
   'holdDropped',
-  /** Copies done since the start, the last one, and how many rows the one that is being made has. */
+  /** Copies done since the start, the last one, whether one is being made, and how many rows it has. */
   'copies',
   'copyRevision',
   'copyAt',
   'copying',
+  'copyingRows',
   'pruned',
   'askedForCopies',
   'takenCopies',

@@ -19,9 +19,18 @@ const repositoryUrl: ArgumentSpec = {
 export const backupCommands: readonly CommandSpec[] = [
   {
     name: 'backup',
-    about: 'copy the whole store of a running server to its backup, or let the server make backups again',
+    about: 'copy the whole store of a server to its backup, or let the server make backups again',
     args: [{ name: 'adopt', optional: true, names: ['adopt'], about: 'take the place of the server before this one' }],
-    options: [{ long: 'wait', about: 'until it is done' }],
+    options: [
+      { long: 'wait', about: 'until it is done' },
+      { long: 'data-dir', value: 'directory', about: 'of a server that is stopped, instead of asking a running one' },
+      {
+        long: 'to',
+        value: 'url',
+        about: 'with --data-dir: s3://BUCKET/PREFIX or file:///DIRECTORY; default: that of --config',
+      },
+      ...storageOptions,
+    ],
     load: async () => (await loadBackups()).runBackup,
   },
   {

@@ -171,5 +171,9 @@ test('what a restore has given up in the middle of an object does not come back'
   assert.deepEqual(await keysIn({ kind: 'latest' }), ['a', 'b', 'e']);
   assert.deepEqual(await keysIn({ kind: 'moment', at: first.now }), ['a', 'b']);
   assert.deepEqual(await keysIn({ kind: 'revision', revision: 4 }), ['a', 'b', 'c', 'd'], 'the line before is there');
-  await assert.rejects(keysIn({ kind: 'revision', revision: 5 }), /the backup does not have it/, 'it was never given out');
+  await assert.rejects(
+    keysIn({ kind: 'revision', revision: 5 }),
+    /the backup does not have it/,
+    'it was never given out',
+  );
 });

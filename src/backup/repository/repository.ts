@@ -43,6 +43,8 @@ export class Repository {
   /** 32 hex digits. */
   readonly id: string;
   readonly codec: PayloadCodec;
+  /** Of all objects that were read. */
+  bytesRead = 0;
 
   constructor(storage: BackupStorage, id: string, codec: PayloadCodec) {
     this.storage = storage;
@@ -101,6 +103,7 @@ export class Repository {
   async readHeader<Header extends ObjectHeader>(key: string, kind: Header['kind']): Promise<OpenedObject<Header>> {
     const bytes = await this.storage.get(key);
     if (bytes === undefined) throw new ObjectMissing(key);
+    this.bytesRead += bytes.length;
     const opened = openObject<Header>(key, bytes, kind);
     if (opened.header['repository'] !== this.id)
       throw new ObjectDamaged(key, `it belongs to the repository ${String(opened.header['repository'])}`);

@@ -11,11 +11,13 @@ import { drill, noteCheck } from '../../backup/verify/drill.ts';
 import { holesIn, newestLine, verify, type RevisionGap } from '../../backup/verify/verify.ts';
 import { isoTime, wallMs } from '../../shared/clock.ts';
 import { lockDataDirectory } from '../data-directory/data-directory-lock.ts';
-import { BackupUsage, openRepository, type StorageOptions } from './open-repository.ts';
+import { BackupUsage, openRepository, settingsOf, type StorageOptions } from './open-repository.ts';
+import { backUpStopped, type StoppedBackup } from './stopped-server.ts';
 
 export { failureOf } from './open-repository.ts';
 
-type OnProgress = (done: number, total: number) => void;
+/** @param done objects @param bytes that were read of the storage */
+type OnProgress = (done: number, total: number, bytes: number) => void;
 
 export interface RestoreRequest extends StorageOptions {
   readonly dataDirectory: string;
@@ -58,7 +60,7 @@ export async function runRestore(request: RestoreRequest): Promise<RestoreResult
       randomBytes,
       ...(jump !== undefined && { jump }),
       ...(skipSequences !== undefined && { skipSequences }),
-      ...(onProgress && { onProgress }),
+      ...(onProgress && { onProgress: (done, total) => onProgress(done, total, repository.bytesRead) }),
       ...(onNote && { onNote }),
     });
     return { kind: 'restored', report, lines: inWords(report) };
@@ -131,6 +133,13 @@ function inWords(report: RestoreReport | InPlaceReport): string[] {
   ];
 }
 
+/** Backs up a server that does not run. */
+export function runBackupOfStopped(
+  request: StorageOptions & { readonly dataDirectory: string },
+): Promise<StoppedBackup> {
+  return backUpStopped(request.dataDirectory, settingsOf(request));
+}
+
 export interface BackupList {
   readonly place: string;
   readonly copies: readonly {
@@ -198,10 +207,12 @@ export async function runVerify(request: VerifyRequest): Promise<VerifyResult> {
       read,
       random: () => randomBytes(4).readUInt32LE(0) / 2 ** 32,
       ...(sample !== undefined && { sample }),
-      ...(onProgress && { onProgress }),
+      ...(onProgress && { onProgress: (done, total) => onProgress(done, total, repository.bytesRead) }),
     });
     const problems = [...found.problems];
-    const drilled = request.drill ? await drill(repository, inScratch) : undefined;
+    const drilled = request.drill
+      ? await drill(repository, inScratch, (done, total) => onProgress?.(done, total, repository.bytesRead))
+      : undefined;
     if (drilled?.ok === false)
       problems.push(
         `The copies ${drilled.copies.join(' and ')} lead to different states at revision ${drilled.revision}.`,
