@@ -39,6 +39,10 @@ const cellNames = [
   'copying',
   'copyingRows',
   'pruned',
+  /** 1: the storage has no conditional puts. */
+  'fencedByLists',
+  /** Objects that the last claim could not read. */
+  'damagedObjects',
   'askedForCopies',
   'takenCopies',
   'askedToAdopt',

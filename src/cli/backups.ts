@@ -1,13 +1,13 @@
 /** `dragonlock backup`, `backups`, `verify` and `restore`. All but the first are the server's, which only a checkout has. */
 import { UnreachableError } from '../client/errors.ts';
 import { processMs, systemAfter } from '../shared/clock.ts';
+import { attempt, loadModule, type OnProgress, type RestoreRequest, type StorageOptions } from './backup-module.ts';
 import type { Run } from './command-spec.ts';
 import { BackupCommandError, exitCodes, NegativeResult, UsageError } from './exit-codes.ts';
 import type { Invocation, Options } from './invocation.ts';
 import { parseDuration, parseInteger } from './parse.ts';
 import { megabytes, Progress } from './progress.ts';
 import { rawCalls, type RawCalls } from './raw-calls.ts';
-import { serverFile } from './server-file.ts';
 
 const pollMs = 200;
 const storageNames = ['config', 'endpoint', 'region', 'path-style'];
@@ -57,7 +57,7 @@ export const runBackup: Run = async (invocation, { args, options }) => {
 
 async function backupStopped(invocation: Invocation, dataDirectory: string, options: Options): Promise<void> {
   const { to } = options;
-  const module = await load();
+  const module = await loadModule();
   const progress = new Progress(invocation.terminal, 'Copying', processMs);
   const request = {
     ...storageOf(typeof to === 'string' ? to : undefined, options),
@@ -89,7 +89,7 @@ async function ask(calls: RawCalls, method: 'GET' | 'POST', path: string): Promi
 }
 
 export const showBackups: Run = async (invocation, { args, options }) => {
-  const module = await load();
+  const module = await loadModule();
   const list = await attempt(module, () => module.listBackups(storageOf(args[0], options)));
   const { terminal } = invocation;
   if (invocation.json) return terminal.json(list);
@@ -110,7 +110,7 @@ export const showBackups: Run = async (invocation, { args, options }) => {
 };
 
 export const verifyBackup: Run = async (invocation, { args, options }) => {
-  const module = await load();
+  const module = await loadModule();
   const { sample } = options;
   const progress = new Progress(invocation.terminal, 'Checking', processMs);
   const request = {
@@ -136,7 +136,7 @@ export const verifyBackup: Run = async (invocation, { args, options }) => {
 };
 
 export const restoreBackup: Run = async (invocation, { args, options }) => {
-  const module = await load();
+  const module = await loadModule();
   const { terminal } = invocation;
   const progress = new Progress(terminal, 'Restoring', processMs);
   const request: RestoreRequest = {
@@ -204,102 +204,6 @@ function storageOf(url: string | undefined, options: Options): StorageOptions {
   };
 }
 
-async function load(): Promise<BackupModule> {
-  return (await import(serverFile('backup/backup-commands').href)) as BackupModule;
-}
-
-type OnProgress = (done: number, total: number, bytes: number) => void;
-
 function showing(progress: Progress): OnProgress {
   return (done, total, bytes) => progress.show(done, total, megabytes(bytes));
-}
-
-async function attempt<T>(module: BackupModule, run: () => Promise<T>, progress?: Progress): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    const failure = module.failureOf(error);
-    if (failure === undefined) throw error;
-    const { kind, message } = failure;
-    if (kind === 'usage') throw new UsageError(message);
-    if (kind === 'negative') throw new NegativeResult(message);
-    const code = kind === 'damaged' ? exitCodes.damaged : exitCodes.unavailable;
-    throw new BackupCommandError(kind, code, message);
-  } finally {
-    progress?.end();
-  }
-}
-
-interface StorageOptions {
-  readonly url: string | undefined;
-  readonly config: string | undefined;
-  readonly endpoint: string | undefined;
-  readonly region: string | undefined;
-  readonly pathStyle: boolean;
-  readonly identity: string | undefined;
-}
-
-interface RestoreRequest extends StorageOptions {
-  readonly dataDirectory: string;
-  readonly at?: string;
-  readonly revision?: number;
-  readonly adopt: boolean;
-  readonly graceMs: number;
-  readonly jump?: number;
-  readonly skipSequences?: number;
-  readonly dryRun: boolean;
-  readonly inPlace: boolean;
-  readonly onNote: (note: string) => void;
-  readonly onProgress: OnProgress;
-}
-
-interface Gap {
-  readonly after: number;
-  readonly to: number;
-}
-
-/** The part of main/backup/backup-commands.ts that is used here. Its types would put the file into the npm package. */
-interface BackupModule {
-  failureOf: (
-    error: unknown,
-  ) => { readonly kind: 'usage' | 'unreachable' | 'damaged' | 'negative'; readonly message: string } | undefined;
-  runBackupOfStopped: (
-    options: StorageOptions & { readonly dataDirectory: string; readonly onRows: (rows: number) => void },
-  ) => Promise<{ readonly place: string; readonly revision: number; readonly writer: number }>;
-  listBackups: (options: StorageOptions) => Promise<{
-    readonly place: string;
-    readonly copies: readonly {
-      readonly revision: number;
-      readonly at: string;
-      readonly rows: number;
-      readonly bytes: number;
-    }[];
-    readonly ranges: readonly { readonly from: number; readonly to: number }[];
-    readonly gaps: readonly Gap[];
-    readonly writers: number;
-    readonly bytes: number;
-    readonly lastCheck: { readonly at: string; readonly what: string; readonly ok: boolean } | undefined;
-    readonly problems: readonly string[];
-  }>;
-  runVerify: (
-    options: StorageOptions & {
-      readonly read: boolean;
-      readonly drill: boolean;
-      readonly sample?: number;
-      readonly onProgress: OnProgress;
-    },
-  ) => Promise<{
-    readonly ok: boolean;
-    readonly problems: readonly string[];
-    readonly gaps: readonly Gap[];
-    readonly objects: number;
-    readonly read: number;
-    readonly drill?: { readonly revision: number; readonly copies: readonly string[]; readonly ok: boolean };
-  }>;
-  runRestore: (
-    request: RestoreRequest,
-  ) => Promise<
-    | { readonly kind: 'restored'; readonly report: object; readonly lines: readonly string[] }
-    | { readonly kind: 'planned'; readonly revision: number; readonly copy: string; readonly objects: number }
-  >;
 }

@@ -225,11 +225,6 @@ export class CompactedError extends DragonLockError {
   get oldest(): number {
     return Number(this.details['Oldest']);
   }
-
-  /** The server was restored from a backup since: what the watch has seen may not be there any more. */
-  get reset(): boolean {
-    return this.details['Reset'] === true;
-  }
 }
 
 /** The request, a value or the reply is too large. */

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { payloadCodec } from '../../src/backup/format/payload.ts';
 import { Repository } from '../../src/backup/repository/repository.ts';
-import { NotInPlace, restoreInPlace, type InPlaceReport } from '../../src/backup/restore/in-place.ts';
+import { NotInPlace, restoreInPlace } from '../../src/backup/restore/in-place.ts';
+import type { InPlaceReport } from '../../src/backup/restore/restore-marks.ts';
 import { parseRestored, restoredKey } from '../../src/protocol/restored.ts';
 import { accountId, serverAccount } from '../../src/protocol/ids.ts';
 import { kinds, type Effect, type Kind } from '../../src/protocol/record.ts';
@@ -26,7 +27,7 @@ async function inPlace(
   dataDirectory: string,
   more: { repository?: Repository; adopt?: boolean; skipSequences?: number } = {},
 ): Promise<InPlaceReport> {
-  return restoreInPlace({ dataDirectory, adopt: false, graceMs: 60_000, skipSequences: 0, ...more });
+  return restoreInPlace({ dataDirectory, adopt: false, graceMs: 60_000, skipSequences: 0, randomBytes, ...more });
 }
 
 /** A server that has backups, and a copy of its directory from when it had `commits` commits. */

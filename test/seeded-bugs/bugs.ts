@@ -1646,9 +1646,23 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a server ships to the backup of another log',
     file: 'src/backup/repository/claims.ts',
-    find: 'if (claim.logId !== us.logId) {',
-    replace: "if (claim.logId === '') {",
+    find: 'if (logId !== us.logId) {',
+    replace: "if (logId === '') {",
     caughtBy: { file: `${backups}/claims.test.ts`, test: 'a repository of another log is refused' },
+  },
+  {
+    name: 'two claim one number where puts overwrite',
+    file: 'src/backup/repository/claims.ts',
+    find: 'if (others > 0) {',
+    replace: 'if (others > 99) {',
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'at most one of those who claim at once gets a number' },
+  },
+  {
+    name: 'what a damaged object had is not shipped again',
+    file: 'src/backup/repository/claims.ts',
+    find: 'const continues = { writer, revision: header.last, object',
+    replace: 'const continues = { writer, revision: highest, object',
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'damage in the newest object keeps nobody from claiming' },
   },
   {
     name: 'a restored directory takes the place of its server unasked',

@@ -9,8 +9,6 @@
  * A crash before the mark leaves a directory as it was, checkpointed further; the same command begins anew. A crash after
  * it leaves steps that the same command finishes; until then no server starts with the directory.
  */
-import { randomBytes } from 'node:crypto';
-import fs from 'node:fs';
 import path from 'node:path';
 import { FileJournalSource } from '../../journal/file/file-journal-source.ts';
 import { JournalCorruption } from '../../journal/file/journal-corruption.ts';
@@ -26,15 +24,18 @@ import { LocalCheckpointWriter } from '../../storage/checkpoint/checkpoint-link.
 import { LmdbStore, type Layout } from '../../storage/lmdb/lmdb-store.ts';
 import { lineOf, readCatalog, type Catalog } from '../repository/catalog.ts';
 import type { Repository } from '../repository/repository.ts';
-import { writeNewLog, type NewLog } from './new-log.ts';
+import { writeNewLog } from './new-log.ts';
 import {
+  beginNewJournal,
   endRestore,
   markSwitch,
   NotRestored,
   readMark,
+  switchJournal,
   syncDirectory,
   writeRestoredFrom,
-  type RestoredFrom,
+  type InPlaceReport,
+  type InPlaceSwitch,
 } from './restore-marks.ts';
 import { digestOfShards } from './restore-state.ts';
 import { addBeyond, GivenBefore, highestKnown } from './what-was-given.ts';
@@ -48,26 +49,7 @@ export interface InPlaceOptions {
   readonly graceMs: number;
   readonly jump?: number | undefined;
   readonly skipSequences: number;
-}
-
-export interface InPlaceReport extends NewLog {
-  readonly revision: number;
-  /** Milliseconds since the Unix epoch; 0: unknown. */
-  readonly at: number;
-  readonly highestKnown: number;
-  readonly sequences: readonly string[];
-  readonly adopted: boolean;
-  readonly digest: string;
-  /** Where the log is that the directory had, below it. */
-  readonly logBefore: string;
-  /** Whether a repository was asked. */
-  readonly knowsRepository: boolean;
-}
-
-/** What is left to do after the mark. */
-export interface InPlaceSwitch {
-  readonly report: InPlaceReport;
-  readonly origin: RestoredFrom;
+  readonly randomBytes: (count: number) => Uint8Array;
 }
 
 /** There is nothing to restore in place, or the repository is that of another log. Nothing was changed. */
@@ -76,7 +58,6 @@ export class NotInPlace extends Error {
 }
 
 const hourMs = 60 * 60 * 1000;
-const newJournal = 'journal.new';
 const yieldTurn = async (): Promise<void> => {};
 
 /** @throws NotInPlace, NotRestored, JournalCorruption, ObjectDamaged, StorageError */
@@ -89,7 +70,7 @@ export async function restoreInPlace(options: InPlaceOptions): Promise<InPlaceRe
       `There is no store in ${dataDirectory}; expected a data directory. Without --in-place, restore makes one of a backup.`,
     );
   if (mark?.kind === 'switch') return finish(dataDirectory, mark.rest);
-  if (!fs.existsSync(path.join(dataDirectory, 'journal')))
+  if (!realDisk.list(dataDirectory).includes('journal'))
     throw new NotInPlace(`There is no journal in ${dataDirectory}; expected the whole data directory.`);
   const store = new LmdbStore(dataDirectory);
   let rest: InPlaceSwitch;
@@ -97,7 +78,7 @@ export async function restoreInPlace(options: InPlaceOptions): Promise<InPlaceRe
     const layout = store.layout();
     if (layout === undefined) throw new NotInPlace(`The store in ${dataDirectory} is empty; there is nothing to keep.`);
     const known = repository && (await knownOf(repository, layout.logId));
-    const state = await checkpointed(dataDirectory, store, layout);
+    const state = await checkpointed(options, store, layout);
     failpoint('restore.replayed');
     rest = await prepare(options, { state, known });
     markSwitch(dataDirectory, rest);
@@ -134,7 +115,11 @@ interface CheckpointedState {
   readonly shards: readonly OpenedShard[];
 }
 
-async function checkpointed(dataDirectory: string, store: LmdbStore, layout: Layout): Promise<CheckpointedState> {
+async function checkpointed(
+  { dataDirectory, randomBytes }: InPlaceOptions,
+  store: LmdbStore,
+  layout: Layout,
+): Promise<CheckpointedState> {
   const directory = path.join(dataDirectory, 'journal');
   const ids = Array.from({ length: layout.shards }, (_, index) => shardId(index));
   const recovered = await recoverJournal(realDisk, directory, {
@@ -172,7 +157,7 @@ async function prepare(
   options: InPlaceOptions,
   { state, known }: { readonly state: CheckpointedState; readonly known: Known | undefined },
 ): Promise<InPlaceSwitch> {
-  const { dataDirectory, adopt, graceMs, jump, skipSequences } = options;
+  const { dataDirectory, adopt, graceMs, jump, skipSequences, randomBytes } = options;
   const { recovered, store, shards } = state;
   const { last } = recovered;
   const given = new GivenBefore(
@@ -191,9 +176,7 @@ async function prepare(
     const line = lineOf(catalog, writer, last);
     await addBeyond(given, repository, { catalog, line, revision: last, own: new Set() });
   }
-  const journalDirectory = path.join(dataDirectory, newJournal);
-  fs.rmSync(journalDirectory, { recursive: true, force: true });
-  realDisk.mkdir(journalDirectory);
+  const journalDirectory = beginNewJournal(dataDirectory);
   const owner = shards.find(({ owns }) => owns(serverAccount, bootKey));
   const get = (key: string): string | undefined => owner?.store.get(kinds.boot, serverAccount, key)?.value;
   const common = { journalDirectory, after: last, given, get, graceMs, jump, skipSequences, randomBytes };
@@ -245,13 +228,7 @@ async function finish(dataDirectory: string, { report, origin }: InPlaceSwitch):
     await store.close();
   }
   failpoint('restore.switched');
-  const names = { journal: path.join(dataDirectory, 'journal'), next: path.join(dataDirectory, newJournal) };
-  if (fs.existsSync(names.next)) {
-    if (fs.existsSync(names.journal)) fs.renameSync(names.journal, path.join(dataDirectory, report.logBefore));
-    syncDirectory(dataDirectory);
-    fs.renameSync(names.next, names.journal);
-    syncDirectory(dataDirectory);
-  }
+  switchJournal(dataDirectory, report.logBefore);
   writeRestoredFrom(dataDirectory, origin);
   endRestore(dataDirectory);
   return report;

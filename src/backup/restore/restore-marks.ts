@@ -7,12 +7,14 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import type { InPlaceSwitch } from './in-place.ts';
+import type { NewLog } from './new-log.ts';
 
 const markName = 'restoring';
 const originName = 'restored.json';
 /** Of one who is at it. */
 const lockName = 'lock';
+const journalName = 'journal';
+const newJournalName = 'journal.new';
 
 export interface RestoredFrom {
   readonly repository: string;
@@ -40,6 +42,26 @@ export class NotRestored extends Error {
 /** @throws NotRestored */
 export function refuseUnlessRestored(directory: string): void {
   if (fs.existsSync(path.join(directory, markName))) throw new NotRestored(directory);
+}
+
+export interface InPlaceReport extends NewLog {
+  readonly revision: number;
+  /** Milliseconds since the Unix epoch; 0: unknown. */
+  readonly at: number;
+  readonly highestKnown: number;
+  readonly sequences: readonly string[];
+  readonly adopted: boolean;
+  readonly digest: string;
+  /** Where the log is that the directory had, below it. */
+  readonly logBefore: string;
+  /** Whether a repository was asked. */
+  readonly knowsRepository: boolean;
+}
+
+/** What is left to do after the mark. */
+export interface InPlaceSwitch {
+  readonly report: InPlaceReport;
+  readonly origin: RestoredFrom;
 }
 
 export type RestoreMark = { readonly kind: 'restore' } | { readonly kind: 'switch'; readonly rest: InPlaceSwitch };
@@ -80,6 +102,24 @@ export function beginRestore(directory: string): void {
 /** Removes what a try has left, and keeps the mark. */
 export function clearStore(directory: string): void {
   fs.rmSync(path.join(directory, 'store'), { recursive: true, force: true });
+}
+
+/** @returns an empty directory for the log that `switchJournal` makes the directory's own */
+export function beginNewJournal(directory: string): string {
+  const journal = path.join(directory, newJournalName);
+  fs.rmSync(journal, { recursive: true, force: true });
+  fs.mkdirSync(journal, { mode: 0o700 });
+  return journal;
+}
+
+/** Sets the log aside and puts the new one in its place. It may be called again after a crash anywhere in it. */
+export function switchJournal(directory: string, aside: string): void {
+  const [journal, next] = [path.join(directory, journalName), path.join(directory, newJournalName)];
+  if (!fs.existsSync(next)) return;
+  if (fs.existsSync(journal)) fs.renameSync(journal, path.join(directory, aside));
+  syncDirectory(directory);
+  fs.renameSync(next, journal);
+  syncDirectory(directory);
 }
 
 export function endRestore(directory: string): void {

@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { restorable, readCatalog } from '../../backup/repository/catalog.ts';
-import { NotInPlace, restoreInPlace, type InPlaceReport } from '../../backup/restore/in-place.ts';
+import { NotInPlace, restoreInPlace } from '../../backup/restore/in-place.ts';
+import type { InPlaceReport } from '../../backup/restore/restore-marks.ts';
 import { planOf, restore, type RestoreReport } from '../../backup/restore/restore.ts';
 import type { RestoreGoal } from '../../backup/restore/restore-plan.ts';
 import { drill, noteCheck } from '../../backup/verify/drill.ts';
@@ -78,7 +79,15 @@ async function runRestoreInPlace(request: RestoreRequest): Promise<RestoreResult
   const repository = url === undefined && config === undefined ? undefined : await openRepository(request);
   const lock = lockDataDirectory(dataDirectory);
   try {
-    const report = await restoreInPlace({ repository, dataDirectory, adopt, graceMs, jump, skipSequences });
+    const report = await restoreInPlace({
+      repository,
+      dataDirectory,
+      adopt,
+      graceMs,
+      jump,
+      skipSequences,
+      randomBytes,
+    });
     const kept = `The content is as it was. Its log is kept in ${report.logBefore}; remove that when all is well.`;
     const asked = report.knowsRepository
       ? []
@@ -135,9 +144,10 @@ function inWords(report: RestoreReport | InPlaceReport): string[] {
 
 /** Backs up a server that does not run. */
 export function runBackupOfStopped(
-  request: StorageOptions & { readonly dataDirectory: string },
+  request: StorageOptions & { readonly dataDirectory: string; readonly onRows?: (rows: number) => void },
 ): Promise<StoppedBackup> {
-  return backUpStopped(request.dataDirectory, settingsOf(request));
+  const { dataDirectory, onRows } = request;
+  return backUpStopped({ dataDirectory, settings: settingsOf(request), randomBytes, onRows });
 }
 
 export interface BackupList {

@@ -2,8 +2,6 @@
  * Backs up the data directory of a server that does not run: ships what its log has and makes a copy, by the same agent
  * as in a running server. The directory is locked meanwhile, and its content stays as it is.
  */
-import { randomBytes } from 'node:crypto';
-import fs from 'node:fs';
 import path from 'node:path';
 import { BackupAgent } from '../../backup/backup-agent.ts';
 import { BackupCells, JournalHold, type BackupState } from '../../backup/backup-cells.ts';
@@ -21,6 +19,14 @@ import { realDisk } from '../../shared/disk.ts';
 import { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { lockDataDirectory } from '../data-directory/data-directory-lock.ts';
 
+export interface StoppedBackupOptions {
+  readonly dataDirectory: string;
+  readonly settings: BackupSettings;
+  readonly randomBytes: (count: number) => Uint8Array;
+  /** Is told how many rows the copy has. */
+  readonly onRows?: ((rows: number) => void) | undefined;
+}
+
 export interface StoppedBackup {
   readonly place: string;
   readonly revision: number;
@@ -35,38 +41,31 @@ export class NotBackedUp extends Error {
 /** After so many calls to the storage that have failed the command gives up; what it has put stays, and is used again. */
 const failuresMax = 10;
 const pollMs = 20;
-const refusing: readonly BackupState[] = ['superseded', 'unadopted', 'foreign', 'rolled_back', 'damaged'];
+const refusing = new Set<BackupState>(['superseded', 'unadopted', 'foreign', 'rolled_back', 'damaged']);
 
 /** @throws NotBackedUp, NotRestored, DataDirectoryInUse, JournalCorruption, StorageError */
-export async function backUpStopped(
-  dataDirectory: string,
-  settings: BackupSettings,
-  onProgress?: (rows: number) => void,
-): Promise<StoppedBackup> {
+export async function backUpStopped(options: StoppedBackupOptions): Promise<StoppedBackup> {
+  const { dataDirectory } = options;
   if (!LmdbStore.exists(dataDirectory))
     throw new NotBackedUp(`There is no store in ${dataDirectory}; expected the data directory of a server.`);
   const lock = lockDataDirectory(dataDirectory);
   const store = new LmdbStore(dataDirectory);
   try {
     refuseUnlessRestored(dataDirectory);
-    return await backUp({ dataDirectory, settings, store, ...(onProgress && { onProgress }) });
+    return await backUp(options, store);
   } finally {
     await store.close();
     lock.release();
   }
 }
 
-interface Parts {
-  readonly dataDirectory: string;
-  readonly settings: BackupSettings;
-  readonly store: LmdbStore;
-  readonly onProgress?: (rows: number) => void;
-}
-
-async function backUp({ dataDirectory, settings, store, onProgress }: Parts): Promise<StoppedBackup> {
+async function backUp(
+  { dataDirectory, settings, randomBytes, onRows }: StoppedBackupOptions,
+  store: LmdbStore,
+): Promise<StoppedBackup> {
   const layout = store.layout();
   const journalDirectory = path.join(dataDirectory, 'journal');
-  if (layout === undefined || !fs.existsSync(journalDirectory))
+  if (layout === undefined || !realDisk.list(dataDirectory).includes('journal'))
     throw new NotBackedUp(`${dataDirectory} is empty; expected the data directory of a server that has run.`);
   const watermarks = Array.from({ length: layout.shards }, (_, index) => store.shard(shardId(index)).watermark());
   const recovered = await recoverJournal(realDisk, journalDirectory, {
@@ -99,7 +98,7 @@ async function backUp({ dataDirectory, settings, store, onProgress }: Parts): Pr
     wall: wallMs,
     elapsedMs: processMs,
     after: systemAfter,
-    random: () => randomBytes(4).readUInt32LE(0) / 2 ** 32,
+    random: () => Buffer.from(randomBytes(4)).readUInt32LE(0) / 2 ** 32,
     randomBytes,
     log: (level, message) => {
       if (level !== 'info') problem = message;
@@ -110,11 +109,11 @@ async function backUp({ dataDirectory, settings, store, onProgress }: Parts): Pr
     const refusal = await agent.look();
     if (refusal !== undefined) throw new NotBackedUp(refusal);
     while (cells.get('takenCopies') < 1) {
-      if (refusing.includes(cells.state)) throw new NotBackedUp(problem);
+      if (refusing.has(cells.state)) throw new NotBackedUp(problem);
       const wait = await agent.step();
       const failures = storageFaults.reduce((sum, fault) => sum + cells.failures(fault), 0);
       if (failures >= failuresMax) throw new StorageError('unreachable', `${problem} It has failed ${failures} times.`);
-      onProgress?.(cells.get('copyingRows'));
+      onRows?.(cells.get('copyingRows'));
       await pause(cells.state === 'failing' || cells.state === 'starting' ? wait : pollMs);
     }
   } finally {

@@ -13,9 +13,13 @@ export const busyReply = failureReply(
   failure('overloaded', 'The server has too many files open to read the history; nothing was missed: try again.'),
 );
 
-/** @param isReset the cursor is from before a restore: what it has seen may not be there any more */
-export function compactedReply(oldest: Revision, isReset: boolean): Reply {
-  return isReset
+/** @param reader where it stands: from before a restore, what it has seen may not be there any more */
+export function compactedReply(
+  oldest: Revision,
+  { position }: { readonly position: Revision },
+  { restoredTo = revision(0) }: { readonly restoredTo?: Revision },
+): Reply {
+  return position < restoredTo
     ? goneReply(oldest, 'was lost or left when the server was restored from a backup', { Reset: true })
     : goneReply(oldest, 'is gone');
 }

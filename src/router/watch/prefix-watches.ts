@@ -164,7 +164,7 @@ export class PrefixWatches {
         if (this.#catchingUp.get(reader)?.tail === tail) reader.handed(tail.position);
         break;
       case 'compacted':
-        return this.#end(reader, this.#compacted(reader, step.oldest));
+        return this.#end(reader, compactedReply(step.oldest, reader, this.#options));
       case 'damaged':
         this.#options.counts.historyDamage.refused();
         return this.#end(reader, damagedReply(step.oldest));
@@ -179,10 +179,6 @@ export class PrefixWatches {
     }
     // The records may have answered the reader, which removes it, or may be all that it takes now.
     if (this.#catchingUp.get(reader)?.tail === tail) this.#options.defer(() => this.#catchUp(reader));
-  }
-
-  #compacted(reader: PrefixReader, oldest: Revision): Reply {
-    return compactedReply(oldest, reader.position < (this.#options.restoredTo ?? 0));
   }
 
   /** Gives the reader's place and tail to others while it takes no more. @param position where it will go on */
@@ -225,7 +221,7 @@ export class PrefixWatches {
         break;
       }
       case 'compacted':
-        for (const reader of this.#liveReaders) this.#end(reader, this.#compacted(reader, step.oldest));
+        for (const reader of this.#liveReaders) this.#end(reader, compactedReply(step.oldest, reader, this.#options));
         return;
       case 'damaged':
         for (const reader of this.#liveReaders) {
