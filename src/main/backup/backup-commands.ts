@@ -12,7 +12,7 @@ import { drill, noteCheck } from '../../backup/verify/drill.ts';
 import { holesIn, newestLine, verify, type RevisionGap } from '../../backup/verify/verify.ts';
 import { isoTime, wallMs } from '../../shared/clock.ts';
 import { lockDataDirectory } from '../data-directory/data-directory-lock.ts';
-import { BackupUsage, openRepository, settingsOf, type StorageOptions } from './open-repository.ts';
+import { BackupUsage, openRepository, backupSettingsOf, type StorageOptions } from './open-repository.ts';
 import { backUpStopped, type StoppedBackup } from './stopped-server.ts';
 
 export { failureOf } from './open-repository.ts';
@@ -147,7 +147,7 @@ export function runBackupOfStopped(
   request: StorageOptions & { readonly dataDirectory: string; readonly onRows?: (rows: number) => void },
 ): Promise<StoppedBackup> {
   const { dataDirectory, onRows } = request;
-  return backUpStopped({ dataDirectory, settings: settingsOf(request), randomBytes, onRows });
+  return backUpStopped({ dataDirectory, settings: backupSettingsOf(request), randomBytes, onRows });
 }
 
 export interface BackupList {

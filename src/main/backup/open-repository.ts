@@ -36,13 +36,13 @@ export class BackupUsage extends Error {
 
 /** @throws BackupUsage, ConfigError, NoRepository, StorageError, ObjectDamaged */
 export async function openRepository(options: StorageOptions): Promise<Repository> {
-  const { url, s3 } = settingsOf(options);
+  const { url, s3 } = backupSettingsOf(options);
   const identities = options.identity === undefined ? [] : readIdentities(options.identity);
   return Repository.open(await openStorage(url, s3SettingsOf(s3)), await payloadCodec({ identities }));
 }
 
 /** `backup:` of the configuration, and over it what the command line says. @throws BackupUsage, ConfigError */
-export function settingsOf(options: StorageOptions): BackupSettings {
+export function backupSettingsOf(options: StorageOptions): BackupSettings {
   const configured = configOf(options);
   const url = options.url ?? configured.url;
   if (url === '') throw new BackupUsage('Expected the URL of a repository, or --config FILE with backup.url.');

@@ -13,11 +13,16 @@ export const busyReply = failureReply(
   failure('overloaded', 'The server has too many files open to read the history; nothing was missed: try again.'),
 );
 
+export interface AfterRestore {
+  /** The revision that the last restore from a backup went on with: cursors below are from before it. */
+  readonly restoredTo?: Revision;
+}
+
 /** @param reader where it stands: from before a restore, what it has seen may not be there any more */
 export function compactedReply(
   oldest: Revision,
   { position }: { readonly position: Revision },
-  { restoredTo = revision(0) }: { readonly restoredTo?: Revision },
+  { restoredTo = revision(0) }: AfterRestore,
 ): Reply {
   return position < restoredTo
     ? goneReply(oldest, 'was lost or left when the server was restored from a backup', { Reset: true })

@@ -20,12 +20,12 @@ import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, PrefixWatch, StreamSink } from '../dispatcher.ts';
 import { historyReaderBytes } from '../memory-costs.ts';
 import type { RouterCounts } from '../router-counts.ts';
-import { busyReply, compactedReply, damagedReply } from './history-replies.ts';
+import { busyReply, compactedReply, damagedReply, type AfterRestore } from './history-replies.ts';
 import { HistoryTurns } from './history-turns.ts';
 import { EventTexts, PollReader, StreamReader, type PrefixReader } from './prefix-readers.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
-export interface PrefixWatchesOptions {
+export interface PrefixWatchesOptions extends AfterRestore {
   readonly source: JournalSource;
   /** The highest revision on disk, at this very moment. */
   readonly durable: () => Revision;
@@ -37,8 +37,6 @@ export interface PrefixWatchesOptions {
   /** Calls `run` after the events that are waiting now. */
   readonly defer: (run: () => void) => void;
   readonly after: After;
-  /** The revision that the last restore from a backup went on with: cursors below are from before it. */
-  readonly restoredTo?: Revision;
 }
 
 export class PrefixWatches {
