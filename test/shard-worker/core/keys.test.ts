@@ -339,7 +339,7 @@ describe('watch.key', () => {
     core.ask(watch('k', Rev));
     core.ask(watch('none', 0));
     core.ask(watch('left', 0));
-    core.send({ kind: 'unwatch', account: acme, key: 'left' });
+    core.send({ kind: 'unwatch', account: acme, keys: ['left'] });
     core.ask(batch({ set: [{ key: 'k', value: '2' }], check: [{ key: 'k', version: 1 }] }));
     core.ok(remove('none'));
     core.ok(set('left', 1));

@@ -215,16 +215,19 @@ function keyRow({ key, entry }: LocatedEntry, now: number): string | undefined {
   return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${till}}`;
 }
 
-/** Answers the current value if the version differs; otherwise registers the front end for the next change. */
-export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, key, version }: WatchKey): void {
+/** Answers the current value of the first key whose version differs; otherwise registers the front end for all. */
+export function watchKey({ state, now, out }: Turn, ref: RequestRef, command: WatchKey): void {
+  const { account, also = [] } = command;
   const rev = readRevision(state);
-  const stored = state.entries.get(kinds.kv, account, key);
-  const entry = stored !== undefined && hasLapsed(stored, now) ? undefined : stored;
-  const current = entry?.rev ?? 0;
-  if (current !== version) {
+  const keys = [command, ...also];
+  for (const { key, version } of keys) {
+    const stored = state.entries.get(kinds.kv, account, key);
+    const entry = stored !== undefined && hasLapsed(stored, now) ? undefined : stored;
+    const current = entry?.rev ?? 0;
+    if (current === version) continue;
     const body = keyEventBody(rev, { key, version: current, value: entry?.value });
     return out.reply(ref, { rev, outcome: 'ok', body });
   }
-  state.watched.add(nameOf(account, key), ref.router);
+  for (const { key } of keys) state.watched.add(nameOf(account, key), ref.router);
   out.reply(ref, { rev, outcome: 'registered', body: '' });
 }
