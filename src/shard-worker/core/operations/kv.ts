@@ -66,8 +66,19 @@ export const getBehaviour: SectionBehaviour<'get'> = {
     return gotOf(entry);
   },
   // Together with a range, the range has both.
-  members: (answered) => (answered.asked.range === undefined ? `"KV":[${gotRows(answered).join(',')}],` : ''),
+  members: (answered) => (answered.asked.range === undefined ? gotMembers(answered) : ''),
 };
+
+/** Without `join`, which would copy all the values once more. */
+function gotMembers(answered: Answered): string {
+  let text = '"KV":[';
+  let between = '';
+  for (const row of gotRows(answered)) {
+    text += between + row;
+    between = ',';
+  }
+  return `${text}],`;
+}
 
 function gotRows({ asked, results }: Answered): string[] {
   return (asked.get ?? []).map((key, i) => `{${getMembers(key, results.get![i]!)}}`);
