@@ -23,11 +23,13 @@ import type {
   PrefixWatch,
   StreamSink,
   WatchedKey,
+  WatchInfo,
 } from './dispatcher.ts';
 import type { JournalStats, ServerStats } from '../protocol/stats.ts';
 import { InFlightRequests, uncancellable, type InFlight } from './in-flight-requests.ts';
 import { KeyWatches } from './watch/key-watches.ts';
 import type { PrefixWatches } from './watch/prefix-watches.ts';
+import { prefixWatchInfos } from './watch/some-watches.ts';
 import { ReplyGate } from './reply-gate.ts';
 import type { RouterCounts } from './router-counts.ts';
 import { requestBytes } from './memory-costs.ts';
@@ -176,6 +178,13 @@ export class Router implements Dispatcher {
     if (!this.#draining) return this.#options.prefixWatches.stream(watch, sink);
     sink.end(failureReply(this.#gate.durable, goingDown));
     return uncancellable;
+  }
+
+  watches(of: AccountId | undefined, limit: number): readonly WatchInfo[] {
+    return [
+      ...prefixWatchInfos(this.#options.prefixWatches.open(), { of, limit }),
+      ...this.#keyWatches.list(of, limit),
+    ];
   }
 
   async stats(): Promise<ServerStats> {

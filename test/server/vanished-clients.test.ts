@@ -111,9 +111,12 @@ test('a connection on which nothing comes is probed, so that a machine that is g
   }
 });
 
+function inHex(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, '0');
+}
+
 /** Whether the kernel has a keep-alive timer for the server's end: `02` in the sixth column. */
 function probed(socket: Socket): boolean {
-  const port = (n: number): string => n.toString(16).toUpperCase().padStart(4, '0');
-  const ends = `:${port(server.port)} [0-9A-F]+:${port(socket.localPort!)}`;
+  const ends = `:${inHex(server.port)} [0-9A-F]+:${inHex(socket.localPort!)}`;
   return new RegExp(`${ends} \\w+ \\w+:\\w+ 02:`).test(fs.readFileSync('/proc/net/tcp', 'utf8'));
 }
