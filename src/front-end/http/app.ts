@@ -34,6 +34,7 @@ import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
+import { pathsOf } from './paths.ts';
 import { Lane } from './lane/lane.ts';
 import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
@@ -44,6 +45,7 @@ import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { openApiRoutes } from './routes/openapi.ts';
 import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
@@ -102,7 +104,8 @@ export function buildApp(
   app.decorateRequest('access');
   app.decorateRequest('content');
   app.removeAllContentTypeParsers();
-  answerFailures(app, context);
+  const paths = pathsOf(app);
+  answerFailures(app, context, paths);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
 
@@ -129,6 +132,7 @@ export function buildApp(
   backupRoutes(app, context);
   const { config, counters, index } = options;
   adminRoutes(app, context, { config, index, viewers: new SharedCount(counters.adminViewers, 0) });
+  openApiRoutes(app, context, paths);
   return app;
 }
 
