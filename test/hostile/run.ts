@@ -12,6 +12,7 @@ import { bystanderToken, warmUpSeconds, type Served } from './bystander.ts';
 import { evilToken, loads } from './loads.ts';
 
 export const hostileConfig = `
+resp: {listen: '127.0.0.1:0'}
 tokens:
   - {token: ${evilToken}, accounts: [evil], scopes: [read, write]}
   - {token: ${bystanderToken}, accounts: [calm], scopes: [read, write]}
@@ -23,7 +24,7 @@ export interface Outcome extends Served {
 
 /** Lives beside a load for some seconds. Without a load: the account is alone. */
 export async function liveBeside(server: ServerUnderTest, load: string | undefined, seconds: number): Promise<Outcome> {
-  const attacker = load === undefined ? undefined : await attack(server.port, load, warmUpSeconds + seconds + 1);
+  const attacker = load === undefined ? undefined : await attack(server, load, warmUpSeconds + seconds + 1);
   const child = spawn(process.execPath, [file('./bystander.ts'), `${server.port}`, `${seconds}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -34,8 +35,12 @@ export async function liveBeside(server: ServerUnderTest, load: string | undefin
   return { ...served, attacker: (await attacker?.ended) ?? '' };
 }
 
-async function attack(port: number, load: string, seconds: number): Promise<{ ended: Promise<string> }> {
-  const child = spawn(process.execPath, [file('./attacker.ts'), `${port}`, load, `${seconds}`], {
+async function attack(
+  { port, respPort }: ServerUnderTest,
+  load: string,
+  seconds: number,
+): Promise<{ ended: Promise<string> }> {
+  const child = spawn(process.execPath, [file('./attacker.ts'), `${port}`, `${respPort}`, load, `${seconds}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface(child.stdout);
