@@ -1624,16 +1624,16 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a restore goes on with the next revision',
-    file: 'src/backup/restore/restore.ts',
-    find: 'to = options.jump === undefined ? leapt :',
-    replace: 'to = options.jump === undefined ? { ...leapt, revision: revision(plan.revision + 1) } :',
+    file: 'src/backup/restore/new-log.ts',
+    find: 'to = jump === undefined ? leapt :',
+    replace: 'to = jump === undefined ? { ...leapt, revision: revision(after + 1) } :',
     caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
   },
   {
     name: 'a restore jumps from the restored revision instead of the highest',
-    file: 'src/backup/restore/restore.ts',
+    file: 'src/backup/restore/new-log.ts',
     find: 'leap({ revision: revision(given.highest),',
-    replace: 'leap({ revision: plan.revision,',
+    replace: 'leap({ revision: revision(after),',
     caughtBy: { file: `${backups}/restore.test.ts`, test: 'every revision and moment' },
   },
   {
@@ -1644,11 +1644,46 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/crash/backups.test.ts', test: 'leaves a directory that no server uses' },
   },
   {
+    name: 'what a restore has given up in the middle of an object comes back',
+    file: 'src/backup/repository/catalog.ts',
+    find: 'found.push(object.last > upTo ? { ...object, last: upTo } : object);',
+    replace: 'found.push(object);',
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'in the middle of an object does not come back' },
+  },
+  {
+    name: 'a directory that was put back by hand goes on from where it was',
+    file: 'src/backup/restore/in-place.ts',
+    find: 'known === undefined ? 0 : highestKnown(known.catalog)',
+    replace: 'known === undefined ? 0 : last',
+    caughtBy: { file: `${backups}/in-place.test.ts`, test: 'goes on ahead of all that the backup knows' },
+  },
+  {
+    name: 'a receipt of the lost time is gone',
+    file: `${core}/operations/queue-receipts.ts`,
+    find: "return isRestored ? lost('restored') : receipt;",
+    replace: 'return receipt;',
+    caughtBy: { file: `${tests}/core/restored.test.ts`, test: 'a receipt of the lost time is lost to a restore' },
+  },
+  {
     name: 'a server ships to the backup of another log',
     file: 'src/backup/repository/claims.ts',
-    find: 'if (claim.logId !== us.logId) {',
-    replace: "if (claim.logId === '') {",
+    find: 'if (logId !== us.logId) {',
+    replace: "if (logId === '') {",
     caughtBy: { file: `${backups}/claims.test.ts`, test: 'a repository of another log is refused' },
+  },
+  {
+    name: 'two claim one number where puts overwrite',
+    file: 'src/backup/repository/claims.ts',
+    find: 'if (others > 0) {',
+    replace: 'if (others > 99) {',
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'at most one of those who claim at once gets a number' },
+  },
+  {
+    name: 'what a damaged object had is not shipped again',
+    file: 'src/backup/repository/claims.ts',
+    find: 'const continues = { writer, revision: header.last, object',
+    replace: 'const continues = { writer, revision: highest, object',
+    caughtBy: { file: `${backups}/claims.test.ts`, test: 'damage in the newest object keeps nobody from claiming' },
   },
   {
     name: 'a restored directory takes the place of its server unasked',
@@ -1847,6 +1882,7 @@ export const seededBugs: readonly SeededBug[] = [
     find: "  makeReady(view, message, { ...own, ...(isTried ? { nacked: false } : {}) }, 'end');",
     replace: '  view.putState(place, own);',
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+  },
   // Quotas: I34, I35.
   {
     name: 'an account may add over its quota',
