@@ -921,6 +921,20 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'a change on its way for an earlier watcher' },
   },
   {
+    name: 'a watch of several keys hears of the first only',
+    file: `${core}/operations/kv.ts`,
+    find: '  for (const { key } of keys) state.watched.add(',
+    replace: '  for (const { key } of keys.slice(0, 1)) state.watched.add(',
+    caughtBy: { file: `${tests}/core/keys.test.ts`, test: 'otherwise all are watched' },
+  },
+  {
+    name: 'a slice of a reply ends within a character',
+    file: 'src/front-end/slices.ts',
+    find: '  return isSplit ? end - 1 : end;\n',
+    replace: '  return isSplit ? end : end;\n',
+    caughtBy: { file: 'test/front-end/http/lane/large-replies.test.ts', test: 'no slice ends within a character' },
+  },
+  {
     name: 'a watch says that nothing happened before its shard has answered',
     file: 'src/router/watch/key-watches.ts',
     find: 'if (watcher.unanswered === 0) this.#finish(watcher, nothing);',
