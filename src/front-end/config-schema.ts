@@ -146,6 +146,7 @@ const tlsSchema = Type.Optional(
 export const configSchema = Type.Object(
   {
     listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port' })),
+    ui: Type.Optional(Type.Boolean({ expected: 'true or false' })),
     data_dir: Type.Optional(Type.String({ minLength: 1, expected: 'a path' })),
     shards: threadsUpTo(256),
     tokens: Type.Optional(Type.Array(tokenSchema, { expected: 'a list of {token or sha256, accounts, scopes}' })),
@@ -232,6 +233,8 @@ export interface TokenConfig {
 
 export interface Config {
   readonly listen: Listen;
+  /** The admin page is served. */
+  readonly ui: boolean;
   readonly data_dir: string;
   readonly shards: number;
   readonly tokens: readonly TokenConfig[];
@@ -262,6 +265,7 @@ export interface Config {
 /** As in config.yml at the root of the repository; a test compares the two. */
 export const configDefaults = {
   listen: '127.0.0.1:8081',
+  ui: true,
   data_dir: './data',
   shards: 'auto',
   tokens: [],

@@ -87,11 +87,11 @@ export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSour
   checkAccounts(merged, file);
   checkBackup(merged, file);
   if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
-  const { limits, accounts, journal, backup, log } = merged;
+  const { ui, limits, accounts, journal, backup, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
   const http = { ...merged.http, threads };
-  return { listen, data_dir: dataDir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
+  return { listen, ui, data_dir: dataDir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
 }
 
 function readText(file: string): string {
@@ -130,6 +130,7 @@ type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp'> & {
 function merge(file: ConfigFile): Merged {
   return {
     listen: file.listen ?? configDefaults.listen,
+    ui: file.ui ?? configDefaults.ui,
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,
     http: { ...configDefaults.http, ...file.http },
