@@ -255,7 +255,7 @@ test('every command is made by a call, or a route is named that makes it', () =>
   const made = new Set<string>(
     Object.values(calls).map(({ command }) => {
       const make = command as ReturnType<typeof call>['command'];
-      const query = { rate: 1, prefix: 'a', id: '"1-0"', lock: 1, do: '"retry"' };
+      const query = { rate: 1, prefix: 'a', id: '"1-0"', lock: 1, do: 'retry' };
       return (make({ account: 'a', id: 'x', query, value: '{}' } as never) as { kind: string }).kind;
     }),
   );

@@ -14,7 +14,19 @@ import { QueuesPage } from './page-queues.js';
 import { ServerPage } from './page-server.js';
 import { WatchesPage } from './page-watches.js';
 import { Dialog, Pill } from './parts.js';
-import { connection, go, may, me, overview, paused, readRoute, routeTo, startLive, stopLive, useStore } from './store.js';
+import {
+  connection,
+  go,
+  may,
+  me,
+  overview,
+  paused,
+  readRoute,
+  routeTo,
+  startLive,
+  stopLive,
+  useStore,
+} from './store.js';
 
 /** `scope` absent: every token that may log in. */
 const pages = [
@@ -23,7 +35,14 @@ const pages = [
   { id: 'keys', key: 'k', title: 'Keys', view: KeysPage, scope: 'read' },
   { id: 'locks', key: 'l', title: 'Locks', view: LocksPage, scope: 'admin', count: (now) => now.Waiters },
   { id: 'queues', key: 'q', title: 'Queues', view: QueuesPage, scope: 'read' },
-  { id: 'watches', key: 'w', title: 'Watches', view: WatchesPage, scope: 'admin', count: (now) => now.Watchers + now.Streams },
+  {
+    id: 'watches',
+    key: 'w',
+    title: 'Watches',
+    view: WatchesPage,
+    scope: 'admin',
+    count: (now) => now.Watchers + now.Streams,
+  },
   { id: 'backups', key: 'b', title: 'Backups', view: BackupsPage, scope: 'operator' },
   { id: 'audit', key: 'u', title: 'Audit log', view: AuditPage, scope: 'admin' },
   { id: 'server', key: 's', title: 'Server', view: ServerPage, scope: 'operator' },
@@ -63,7 +82,13 @@ function Login({ onDone, problem }) {
     } catch (failure) {
       forgetToken();
       setBusy(false);
-      setError(failure instanceof CallError ? (failure.status === 401 ? 'The server does not know this token.' : failure.message) : 'The server does not answer.');
+      setError(
+        failure instanceof CallError
+          ? failure.status === 401
+            ? 'The server does not know this token.'
+            : failure.message
+          : 'The server does not answer.',
+      );
     }
   };
   return html`<main class="login"><form class="card" onSubmit=${submit}>
@@ -114,7 +139,11 @@ function Help({ onClose }) {
 
 function More({ current, onClose }) {
   return html`<${Dialog} title="More" onClose=${onClose} onSubmit=${onClose}>
-    <nav class="more-grid nav">${allowedPages().filter(({ id }) => !onBottom.includes(id)).map((page) => html`<span key=${page.id} onClick=${onClose}><${NavItem} page=${page} current=${current} /></span>`)}</nav>
+    <nav class="more-grid nav">${allowedPages()
+      .filter(({ id }) => !onBottom.includes(id))
+      .map(
+        (page) => html`<span key=${page.id} onClick=${onClose}><${NavItem} page=${page} current=${current} /></span>`,
+      )}</nav>
     <div class="actions"><button class="button">Close</button></div>
   </${Dialog}>`;
 }

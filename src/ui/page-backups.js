@@ -50,8 +50,14 @@ export function BackupsPage() {
       <div class="body stack"><p class="muted">A restore is run by hand, into an empty directory. It never gives a lock to two holders, and no revision twice.</p>
         <pre class="code">${restore}</pre></div>
     </${Card}>
-    ${dialog === 'adopt' && html`<${Confirm} title="Make the backups from here on?" action="Adopt" onClose=${() => setDialog()} run=${async () => { await call('POST', 'admin/backups/adopt'); status.again(); }}>
-      <${Notice}>The server that makes them now stops doing so. Adopt only if that one is gone for good.</${Notice}></${Confirm}>`}`}</${Loaded}>`;
+    ${
+      dialog === 'adopt' &&
+      html`<${Confirm} title="Make the backups from here on?" action="Adopt" onClose=${() => setDialog()} run=${async () => {
+        await call('POST', 'admin/backups/adopt');
+        status.again();
+      }}>
+      <${Notice}>The server that makes them now stops doing so. Adopt only if that one is gone for good.</${Notice}></${Confirm}>`
+    }`}</${Loaded}>`;
 }
 
 const restore = `dragonlock backups URL                        # what can be restored

@@ -7,7 +7,21 @@ import { call, CallError, dataPath, get } from './api.js';
 import { bytes } from './format.js';
 import { html } from './html.js';
 import { Icon } from './icons.js';
-import { AccountPicker, Ago, Card, Confirm, CopyButton, Dialog, Empty, Failure, Loaded, Name, Pager, Pill, useFirstAccount } from './parts.js';
+import {
+  AccountPicker,
+  Ago,
+  Card,
+  Confirm,
+  CopyButton,
+  Dialog,
+  Empty,
+  Failure,
+  Loaded,
+  Name,
+  Pager,
+  Pill,
+  useFirstAccount,
+} from './parts.js';
 import { go, lastAccount, may, rememberAccount, serverNow, useCall } from './store.js';
 
 const shownBytes = 64 * 1024;
@@ -21,7 +35,10 @@ export function KeysPage({ query }) {
   };
   useFirstAccount(account, choose);
   const to = (change) => go('keys', { account, prefix, after, key, ...change });
-  const path = account === '' ? undefined : dataPath(account, 'kv', undefined, { prefix, after, delimiter: '/', values: 'false', limit: 100 });
+  const path =
+    account === ''
+      ? undefined
+      : dataPath(account, 'kv', undefined, { prefix, after, delimiter: '/', values: 'false', limit: 100 });
   const list = useCall(path, { everyMs: 5000 });
   const [making, setMaking] = useState(false);
   return html`
@@ -32,17 +49,26 @@ export function KeysPage({ query }) {
     </div>
     <div class=${key === undefined ? 'grid' : 'grid split'}>
       <${Card} label="Keys" title=${html`<${Crumbs} prefix=${prefix} onChange=${(text) => to({ prefix: text, after: undefined, key: undefined })} />`}>
-        ${account === ''
-          ? html`<${Empty} icon="keys" title="No account has anything yet"><p>A key begins with its first write.</p></${Empty}>`
-          : html`<${Loaded} call=${list}>${(page) => html`<${Rows} page=${page} prefix=${prefix} chosen=${key}
+        ${
+          account === ''
+            ? html`<${Empty} icon="keys" title="No account has anything yet"><p>A key begins with its first write.</p></${Empty}>`
+            : html`<${Loaded} call=${list}>${(page) => html`<${Rows} page=${page} prefix=${prefix} chosen=${key}
               onFolder=${(folder) => to({ prefix: folder, after: undefined, key: undefined })} onKey=${(name) => to({ key: name })} />
               <${Pager} more=${page.More} isFirst=${after === undefined} onNext=${() => to({ after: page.After })} onFirst=${() => to({ after: undefined })} />`}
-            </${Loaded}>`}
+            </${Loaded}>`
+        }
       </${Card}>
       ${key !== undefined && account !== '' && html`<${KeyCard} key=${`${account}\u0000${key}`} account=${account} name=${key} onClose=${() => to({ key: undefined })} onChange=${list.again} />`}
     </div>
-    ${making && html`<${Editor} account=${account} entry=${undefined} prefix=${prefix} onClose=${() => setMaking(false)}
-      onSaved=${(name) => { setMaking(false); list.again(); to({ key: name }); }} />`}`;
+    ${
+      making &&
+      html`<${Editor} account=${account} entry=${undefined} prefix=${prefix} onClose=${() => setMaking(false)}
+      onSaved=${(name) => {
+        setMaking(false);
+        list.again();
+        to({ key: name });
+      }} />`
+    }`;
 }
 
 function PrefixField({ value, onChange }) {
@@ -78,12 +104,14 @@ function Rows({ page, prefix, chosen, onFolder, onKey }) {
     return html`<${Empty} icon="keys" title=${prefix === '' ? 'This account has no keys' : 'No key begins with this'}>
       <p>${prefix === '' ? 'It may have locks, counters or queues.' : 'Prefixes are exact, upper and lower case included.'}</p></${Empty}>`;
   return html`<ul class="rows">
-    ${rows.map(({ key, folder, row }) => html`<li key=${`${folder ? 'f' : 'k'}${key}`}>
+    ${rows.map(
+      ({ key, folder, row }) => html`<li key=${`${folder ? 'f' : 'k'}${key}`}>
       <button data-open aria-current=${key === chosen && !folder ? 'true' : undefined} onClick=${() => (folder ? onFolder(key) : onKey(key))}>
         <${Icon} name=${folder ? 'folder' : 'file'} />
         <${Name} text=${key.slice(prefix.length) || key} clamp />
         ${row !== undefined && html`<span class="meta">${row.TillMs !== undefined && html`<${Ago} at=${row.TillMs} /> · `}${bytes(row.Bytes)}<span class="wide-only"> · v${row.Version}</span></span>`}
-      </button></li>`)}
+      </button></li>`,
+    )}
   </ul>`;
 }
 
@@ -110,7 +138,9 @@ function KeyCard({ account, name, onClose, onChange }) {
     tools=${html`<button class="button quiet icon small" aria-label="Close" data-close onClick=${onClose}><${Icon} name="close" /></button>`}>
     <div class="body stack">
       <${Failure} error=${error} />
-      ${entry !== undefined && html`
+      ${
+        entry !== undefined &&
+        html`
         <div class="toolbar">
           <${Pill}>version ${entry.Version}</${Pill}>
           <${Pill}>${bytes(size)}</${Pill}>
@@ -118,15 +148,27 @@ function KeyCard({ account, name, onClose, onChange }) {
         </div>
         <${ValueView} text=${text} size=${size} name=${name} />
         <div class="toolbar">
-          ${may('write') && html`<button class="button primary" disabled=${size > editableBytes} onClick=${() => setDialog('edit')}
-            title=${size > editableBytes ? 'Too large to edit here: download it, and set it with curl' : undefined}>Edit</button>`}
+          ${
+            may('write') &&
+            html`<button class="button primary" disabled=${size > editableBytes} onClick=${() => setDialog('edit')}
+            title=${size > editableBytes ? 'Too large to edit here: download it, and set it with curl' : undefined}>Edit</button>`
+          }
           <${CopyButton} label="Copy value" text=${() => JSON.stringify(entry.Value)} />
           <${CopyButton} label="Copy curl" text=${() => curlOf(path)} />
           ${may('write') && html`<button class="button small" onClick=${() => setDialog('delete')}>Delete…</button>`}
-        </div>`}
+        </div>`
+      }
     </div>
-    ${dialog === 'edit' && html`<${Editor} account=${account} entry=${entry} text=${text} onClose=${() => setDialog()} onSaved=${() => { setDialog(); changed(); }} />`}
-    ${dialog === 'delete' && html`<${Confirm} title="Delete this key?" action="Delete" onClose=${() => setDialog()}
+    ${
+      dialog === 'edit' &&
+      html`<${Editor} account=${account} entry=${entry} text=${text} onClose=${() => setDialog()} onSaved=${() => {
+        setDialog();
+        changed();
+      }} />`
+    }
+    ${
+      dialog === 'delete' &&
+      html`<${Confirm} title="Delete this key?" action="Delete" onClose=${() => setDialog()}
       run=${async () => {
         await call('DELETE', dataPath(account, 'kv', name, { ver: entry.Version }));
         onChange();
@@ -134,7 +176,8 @@ function KeyCard({ account, name, onClose, onChange }) {
       }}>
       <p><${Name} text=${name} /></p>
       <p class="muted">Only version ${entry.Version} is deleted: if somebody has changed the key meanwhile, nothing happens.</p>
-    </${Confirm}>`}
+    </${Confirm}>`
+    }
   </${Card}>`;
 }
 
@@ -154,16 +197,21 @@ function ValueView({ text, size, name }) {
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   };
   return html`<pre class="code" tabindex="0" aria-label="Value">${short}</pre>
-    ${size > shownBytes && html`<div class="toolbar"><span class="muted small">The first 64 KiB of ${bytes(size)}.</span>
+    ${
+      size > shownBytes &&
+      html`<div class="toolbar"><span class="muted small">The first 64 KiB of ${bytes(size)}.</span>
       ${!all && size <= editableBytes && html`<button class="button small" onClick=${() => setAll(true)}>Show all</button>`}
-      <button class="button small" onClick=${download}>Download</button></div>`}`;
+      <button class="button small" onClick=${download}>Download</button></div>`
+    }`;
 }
 
 /** Writes under the version that was seen: what somebody else has written meanwhile is shown, never lost. */
 function Editor({ account, entry, text: before = '', prefix = '', onClose, onSaved }) {
   const [name, setName] = useState(entry?.Key ?? prefix);
   const [text, setText] = useState(before);
-  const [ttl, setTtl] = useState(entry?.TillMs === undefined ? '' : String(Math.max(1, Math.round((entry.TillMs - serverNow()) / 1000))));
+  const [ttl, setTtl] = useState(
+    entry?.TillMs === undefined ? '' : String(Math.max(1, Math.round((entry.TillMs - serverNow()) / 1000))),
+  );
   const [version, setVersion] = useState(entry?.Version ?? 0);
   const [theirs, setTheirs] = useState();
   const [error, setError] = useState();
@@ -180,14 +228,19 @@ function Editor({ account, entry, text: before = '', prefix = '', onClose, onSav
       setBusy(false);
       if (!(failure instanceof CallError) || failure.code !== 'version_mismatch') return setError(failure);
       const now = await get(dataPath(account, 'kv', name)).catch(() => undefined);
-      setTheirs({ version: failure.body.Version, text: now === undefined ? '' : JSON.stringify(now.Value, undefined, 2) });
+      setTheirs({
+        version: failure.body.Version,
+        text: now === undefined ? '' : JSON.stringify(now.Value, undefined, 2),
+      });
       setVersion(failure.body.Version);
     }
   };
   return html`<${Dialog} wide=${theirs !== undefined} title=${entry === undefined ? 'New key' : 'Edit'} onClose=${onClose} onSubmit=${save}>
-    ${entry === undefined
-      ? html`<label class="form-row"><span>Key</span><input class="field mono" value=${name} onInput=${(event) => setName(event.target.value)} spellcheck=${false} autofocus /></label>`
-      : html`<p><${Name} text=${name} /> <span class="muted">in ${account}, written if it still has version ${version}</span></p>`}
+    ${
+      entry === undefined
+        ? html`<label class="form-row"><span>Key</span><input class="field mono" value=${name} onInput=${(event) => setName(event.target.value)} spellcheck=${false} autofocus /></label>`
+        : html`<p><${Name} text=${name} /> <span class="muted">in ${account}, written if it still has version ${version}</span></p>`
+    }
     ${theirs !== undefined && html`<div class="notice" role="alert"><${Icon} name="warn" /><span>${theirs.version === 0 ? 'Somebody has deleted this key meanwhile.' : `Somebody has written version ${theirs.version} meanwhile.`} Nothing was written. Saving again puts yours in its place.</span></div>`}
     <div class=${theirs === undefined ? 'stack' : 'grid cols-2'}>
       <label class="form-row"><span>${theirs === undefined ? 'Value (JSON)' : 'Yours'}</span>
@@ -214,4 +267,3 @@ function jsonFault(text) {
     return text === '' ? 'A value is JSON, for example "text" or {"a": 1}.' : `Not JSON: ${error.message}`;
   }
 }
-

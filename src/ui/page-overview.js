@@ -50,8 +50,11 @@ export function AccountTable({ rows }) {
     { label: 'Account', name: true, cell: (row) => html`<b>${row.Account}</b>` },
     { label: 'Keys', right: true, cell: (row) => count(row.Keys) },
     { label: 'Locks', right: true, cell: (row) => count(row.Locks) },
-    { label: 'Stored', cell: (row) => html`<div class="stack" style=${{ gap: '4px', minWidth: '96px' }}>
-      <span class="number">${bytes(row.Bytes)}</span><span class="bar"><span style=${{ width: `${Math.max(1, (row.Bytes / most) * 100)}%` }}></span></span></div>` },
+    {
+      label: 'Stored',
+      cell: (row) => html`<div class="stack" style=${{ gap: '4px', minWidth: '96px' }}>
+      <span class="number">${bytes(row.Bytes)}</span><span class="bar"><span style=${{ width: `${Math.max(1, (row.Bytes / most) * 100)}%` }}></span></span></div>`,
+    },
     { label: 'Waiting', right: true, cell: (row) => count(row.Waiters) },
     { label: 'Watching', right: true, cell: (row) => count(row.Watchers) },
     { label: 'Connections', right: true, cell: (row) => count(row.Connections) },
@@ -64,8 +67,10 @@ function Warnings({ warnings = [] }) {
   const state = useStore(connection);
   return html`<div class="stack" aria-live="polite" hidden=${state !== 'full' && warnings.length === 0}>
     ${state === 'full' && html`<${Notice}>Sixteen others follow this overview already. It shows what it had, and tries again.</${Notice}>`}
-    ${warnings.map(({ Level, Text, Doc }) => html`<${Notice} key=${Text} tone=${Level === 'error' ? 'bad' : 'warn'}
-      link=${html`<span class="small mono" style=${{ marginLeft: 'auto' }}>${Doc}</span>`}>${Text}</${Notice}>`)}
+    ${warnings.map(
+      ({ Level, Text, Doc }) => html`<${Notice} key=${Text} tone=${Level === 'error' ? 'bad' : 'warn'}
+      link=${html`<span class="small mono" style=${{ marginLeft: 'auto' }}>${Doc}</span>`}>${Text}</${Notice}>`,
+    )}
   </div>`;
 }
 
@@ -88,10 +93,13 @@ function TrafficChart({ points, everyMs }) {
     const { left, width } = plot.current.getBoundingClientRect();
     setAt(Math.max(0, Math.min(points.length - 1, Math.round(((event.clientX - left) / width) * (points.length - 1)))));
   };
-  const path = (index) => points.map((point, i) => {
-    const y = 100 - (point[index] / top) * 100;
-    return `${i === 0 ? 'M' : 'L'}${((i / (points.length - 1)) * 1000).toFixed(1)} ${y.toFixed(2)}`;
-  }).join('');
+  const path = (index) =>
+    points
+      .map((point, i) => {
+        const y = 100 - (point[index] / top) * 100;
+        return `${i === 0 ? 'M' : 'L'}${((i / (points.length - 1)) * 1000).toFixed(1)} ${y.toFixed(2)}`;
+      })
+      .join('');
   return html`<${Card} title=${`Last ${duration(points.at(-1)[0] - points[0][0] + everyMs)}`}
     tools=${html`<span class="legend" data-volatile>
       ${series.map(({ index, label, tone }) => html`<span key=${label}><i class=${`tone-${tone}`}></i>${label} <b>${amount(shown[index])}</b></span>`)}
@@ -101,8 +109,10 @@ function TrafficChart({ points, everyMs }) {
         role="img" aria-label=${`Requests and commits a second; now ${amount(shown[1])} and ${amount(shown[3])}`}>
         ${[1, 0.5].map((share) => html`<div class="gridline" key=${share} style=${{ top: `${(1 - share) * 100}%` }}><span>${amount(top * share)}</span></div>`)}
         <div class="chart" data-volatile><svg viewBox="0 0 1000 100" preserveAspectRatio="none">
-          ${series.map(({ index, tone }) => html`<g class=${`tone-${tone}`} key=${index}>
-            <path class="area" d=${`${path(index)}L1000 100L0 100Z`} /><path class="line" d=${path(index)} /></g>`)}
+          ${series.map(
+            ({ index, tone }) => html`<g class=${`tone-${tone}`} key=${index}>
+            <path class="area" d=${`${path(index)}L1000 100L0 100Z`} /><path class="line" d=${path(index)} /></g>`,
+          )}
         </svg></div>
         ${at !== undefined && html`<div class="cursor" style=${{ left: `${(at / (points.length - 1)) * 100}%` }}></div>`}
       </div>
@@ -120,32 +130,50 @@ function LongestLines() {
   const lines = useCall(may('admin') ? 'admin/locks' : undefined, { everyMs: 3000 });
   const rows = (lines.data?.Locks ?? []).slice(0, 6);
   return html`<${Card} title="Longest lines" tools=${html`<a class="small" href=${routeTo('locks')}>All locks</a>`}>
-    ${lines.data !== undefined && rows.length === 0
-      ? html`<${Empty} icon="locks" title="Nobody waits for a lock" />`
-      : html`<${Table} caption="Longest lines" rows=${rows} keyOf=${(row) => `${row.Account}/${row.LockID}`}
+    ${
+      lines.data !== undefined && rows.length === 0
+        ? html`<${Empty} icon="locks" title="Nobody waits for a lock" />`
+        : html`<${Table} caption="Longest lines" rows=${rows} keyOf=${(row) => `${row.Account}/${row.LockID}`}
           onOpen=${(row) => go('locks', { account: row.Account, lock: row.LockID })}
           columns=${[
-            { label: 'Lock', name: true, cell: (row) => html`<span class="muted small">${row.Account}</span><br /><${Name} text=${row.LockID} clamp />` },
+            {
+              label: 'Lock',
+              name: true,
+              cell: (row) =>
+                html`<span class="muted small">${row.Account}</span><br /><${Name} text=${row.LockID} clamp />`,
+            },
             { label: 'Holder', cell: (row) => html`<span class="small">${metaText(row.Meta)}</span>` },
-            { label: 'Held', right: true, cell: (row) => row.Since && html`<span data-volatile>${duration(serverNow() - row.Since)}</span>` },
+            {
+              label: 'Held',
+              right: true,
+              cell: (row) => row.Since && html`<span data-volatile>${duration(serverNow() - row.Since)}</span>`,
+            },
             { label: 'Waiting', right: true, cell: (row) => html`<b>${count(row.Waiters)}</b>` },
-          ]} />`}
+          ]} />`
+    }
   </${Card}>`;
 }
 
 function Operations({ rows = [] }) {
   const most = Math.max(...rows.map((row) => row.PerSecond), 1e-9);
   return html`<${Card} title="Operations, last minute">
-    ${rows.length === 0
-      ? html`<${Empty} icon="slow" title="No requests in the last minute" />`
-      : html`<${Table} caption="Operations" rows=${rows.slice(0, 8)} keyOf=${(row) => row.Operation}
+    ${
+      rows.length === 0
+        ? html`<${Empty} icon="slow" title="No requests in the last minute" />`
+        : html`<${Table} caption="Operations" rows=${rows.slice(0, 8)} keyOf=${(row) => row.Operation}
           columns=${[
             { label: 'Operation', cell: (row) => html`<span class="mono">${row.Operation}</span>` },
-            { label: 'Rate', cell: (row) => html`<div class="stack" style=${{ gap: '4px', minWidth: '84px' }} data-volatile><span class="number">${amount(row.PerSecond)}/s</span>
-              <span class="bar"><span style=${{ width: `${Math.max(1, (row.PerSecond / most) * 100)}%` }}></span></span></div>` },
+            {
+              label: 'Rate',
+              cell: (
+                row,
+              ) => html`<div class="stack" style=${{ gap: '4px', minWidth: '84px' }} data-volatile><span class="number">${amount(row.PerSecond)}/s</span>
+              <span class="bar"><span style=${{ width: `${Math.max(1, (row.PerSecond / most) * 100)}%` }}></span></span></div>`,
+            },
             { label: 'p50', right: true, cell: (row) => html`<span data-volatile>${amount(row.P50Ms)} ms</span>` },
             { label: 'p99', right: true, cell: (row) => html`<span data-volatile>${amount(row.P99Ms)} ms</span>` },
-          ]} />`}
+          ]} />`
+    }
   </${Card}>`;
 }
 
@@ -157,29 +185,53 @@ function Shards({ shards = [] }) {
         { label: 'Shard', cell: (row) => html`<b>${row.Shard}</b>` },
         { label: 'In flight', right: true, cell: (row) => count(row.Queued) },
         { label: 'Waiting', right: true, cell: (row) => count(row.Waiters) },
-        { label: 'In memory', cell: (row) => html`<div class="stack" style=${{ gap: '4px', minWidth: '96px' }} data-volatile><span class="number">${bytes(row.MemtableBytes)}</span>
-          <span class="bar"><span style=${{ width: `${(row.MemtableBytes / most) * 100}%` }}></span></span></div>` },
+        {
+          label: 'In memory',
+          cell: (
+            row,
+          ) => html`<div class="stack" style=${{ gap: '4px', minWidth: '96px' }} data-volatile><span class="number">${bytes(row.MemtableBytes)}</span>
+          <span class="bar"><span style=${{ width: `${(row.MemtableBytes / most) * 100}%` }}></span></span></div>`,
+        },
         { label: 'Checkpoints', right: true, cell: (row) => count(row.Checkpoints) },
       ]} />
   </${Card}>`;
 }
 
-const spaces = { open: ['good', 'room for all writes'], reserve: ['bad', 'only what frees space'], full: ['bad', 'no room'] };
+const spaces = {
+  open: ['good', 'room for all writes'],
+  reserve: ['bad', 'only what frees space'],
+  full: ['bad', 'no room'],
+};
 
 function Health({ now }) {
   const { Journal, Memory, FrontEnds = [], Backup } = now;
   const [tone, words] = spaces[Journal.Space] ?? ['', Journal.Space];
   const facts = [
-    ['One sync', html`<span class="number" data-volatile>p50 ${amount(Journal.SyncP50Ms)} ms · p99 ${amount(Journal.SyncP99Ms)} ms · carries ${amount(Journal.GroupMean)}</span>`],
-    ['Journal', html`<span data-volatile>${plural(Journal.Segments, 'file')}, from revision ${count(Journal.OldestRev)} on</span>`],
+    [
+      'One sync',
+      html`<span class="number" data-volatile>p50 ${amount(Journal.SyncP50Ms)} ms · p99 ${amount(Journal.SyncP99Ms)} ms · carries ${amount(Journal.GroupMean)}</span>`,
+    ],
+    [
+      'Journal',
+      html`<span data-volatile>${plural(Journal.Segments, 'file')}, from revision ${count(Journal.OldestRev)} on</span>`,
+    ],
     ['Disk', html`<${Pill} tone=${tone}>${words}</${Pill}>`],
     ['Durable revision', html`<span class="number" data-volatile>${count(now.Durable)}</span>`],
-    ['Connections', html`<span class="number" data-volatile>${count(now.Connections)} · ${plural(now.Waiters, 'waiter')} · ${plural(now.Watchers + now.Streams, 'watch', 'watches')}</span>`],
+    [
+      'Connections',
+      html`<span class="number" data-volatile>${count(now.Connections)} · ${plural(now.Waiters, 'waiter')} · ${plural(now.Watchers + now.Streams, 'watch', 'watches')}</span>`,
+    ],
     ['Memory', html`<span class="number" data-volatile>${bytes(Memory.ResidentBytes)} resident</span>`],
-    ['Front ends', html`<span class="number" data-volatile>${FrontEnds.map(({ Busy }) => `${Math.round(Busy * 100)} %`).join(' · ')} busy</span>`],
-    ['Backups', Backup === undefined
-      ? html`<span class="muted">not configured</span>`
-      : html`<${Pill} tone=${Backup.State === 'shipping' ? 'good' : 'warn'}>${Backup.State}</${Pill}> ${Backup.CaughtUpAtMs > 0 && html`<span class="small muted">caught up <${Ago} at=${Backup.CaughtUpAtMs} /></span>`}`],
+    [
+      'Front ends',
+      html`<span class="number" data-volatile>${FrontEnds.map(({ Busy }) => `${Math.round(Busy * 100)} %`).join(' · ')} busy</span>`,
+    ],
+    [
+      'Backups',
+      Backup === undefined
+        ? html`<span class="muted">not configured</span>`
+        : html`<${Pill} tone=${Backup.State === 'shipping' ? 'good' : 'warn'}>${Backup.State}</${Pill}> ${Backup.CaughtUpAtMs > 0 && html`<span class="small muted">caught up <${Ago} at=${Backup.CaughtUpAtMs} /></span>`}`,
+    ],
   ];
   return html`<${Card} title="Health"><div class="body"><dl class="facts">
     ${facts.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}

@@ -22,8 +22,10 @@ export function Ago({ at, now = serverNow() }) {
 
 export function Card({ title, tools, children, label, ...rest }) {
   return html`<section class="card" aria-label=${label ?? title} ...${rest}>
-    ${(title ?? tools) !== undefined &&
-    html`<header><h2>${title}</h2>${tools !== undefined && html`<div class="toolbar spacer">${tools}</div>`}</header>`}
+    ${
+      (title ?? tools) !== undefined &&
+      html`<header><h2>${title}</h2>${tools !== undefined && html`<div class="toolbar spacer">${tools}</div>`}</header>`
+    }
     ${children}
   </section>`;
 }
@@ -94,12 +96,14 @@ export function Table({ columns, rows, keyOf, onOpen, chosen, caption }) {
             const isEmpty = content === '' || content === null || content === undefined || content === false;
             return html`<td class=${`${right ? 'right' : ''} ${name ? 'name' : ''} ${isEmpty ? 'empty-cell' : ''}`}
               data-label=${i === 0 ? undefined : label}>
-              ${i === 0 && onOpen !== undefined
-                ? html`<button class="linklike" data-open onClick=${(event) => {
-                    event.stopPropagation();
-                    onOpen(row);
-                  }}>${content}</button>`
-                : content}
+              ${
+                i === 0 && onOpen !== undefined
+                  ? html`<button class="linklike" data-open onClick=${(event) => {
+                      event.stopPropagation();
+                      onOpen(row);
+                    }}>${content}</button>`
+                  : content
+              }
             </td>`;
           })}
         </tr>`;
@@ -151,10 +155,12 @@ export function Confirm({ title, children, action, typed, danger = true, onClose
   };
   return html`<${Dialog} title=${title} onClose=${onClose} onSubmit=${submit}>
     ${children}
-    ${typed !== undefined &&
-    html`<label class="form-row"><span>Type <${Name} text=${typed} /> to go on</span>
+    ${
+      typed !== undefined &&
+      html`<label class="form-row"><span>Type <${Name} text=${typed} /> to go on</span>
       <input class="field mono" value=${text} onInput=${(event) => setText(event.target.value)} autocomplete="off" spellcheck=${false} />
-    </label>`}
+    </label>`
+    }
     <${Failure} error=${error} />
     <div class="actions">
       <button type="button" class="button" onClick=${onClose}>Cancel</button>

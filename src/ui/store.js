@@ -118,8 +118,7 @@ export function useCall(path, { everyMs = 0 } = {}) {
       }
     };
     void ask();
-    const timer =
-      everyMs === 0 ? undefined : setInterval(() => document.hidden || paused.get() || void ask(), everyMs);
+    const timer = everyMs === 0 ? undefined : setInterval(() => document.hidden || paused.get() || void ask(), everyMs);
     return () => {
       ends.abort();
       clearInterval(timer);

@@ -176,6 +176,7 @@ function readDelimiter(text: string): string {
   if (character !== undefined && more.length === 0) return character;
   return refuseField('?delimiter', `expected one character, such as /, got ${shown(text)}`);
 }
+const allKeys = 'expected ?prefix=, what the keys begin with, or ?all=true to delete every key';
 
 export const kvCalls = {
   'kv.list': call({
@@ -218,11 +219,10 @@ export const kvCalls = {
     path: 'kv',
     summary: 'Delete a page of the keys below a prefix',
     query: { ...pageParameters, all: wordParameter('true') },
+    onlyOneOf: ['prefix', 'all'],
+    withoutAny: allKeys,
     command: ({ account, query: { prefix = '', after, limit = pageLimitMax, all } }) => {
-      if (prefix === '' && all === undefined)
-        return refuseField('?prefix', 'expected what the keys begin with, or ?all=true to delete every key');
-      if (prefix !== '' && all !== undefined)
-        return refuseField('?all', 'given together with ?prefix; expected one of the two');
+      if (prefix === '' && all === undefined) return refuseField('?prefix', allKeys);
       const clear = { prefix, ...(after !== undefined && { after }), limit };
       return { kind: 'batch', account, format: 'kv.clear', clear } as const;
     },

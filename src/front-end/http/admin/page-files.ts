@@ -50,7 +50,10 @@ export function readPageFiles(directory: string, open: boolean): PageFiles {
     const library = (libraries as Readonly<Record<string, string>>)[name];
     const file = library === undefined ? new URL(name, directory) : new URL(import.meta.resolve(library));
     const text = fs.readFileSync(fileURLToPath(file), 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
-    const whole = name === 'index.html' ? withScripts(text, map, pageFileNames(directory)).replace('<html', `<html data-open="${open}"`) : text;
+    const whole =
+      name === 'index.html'
+        ? withScripts(text, map, pageFileNames(directory)).replace('<html', `<html data-open="${open}"`)
+        : text;
     files.set(name, fileOf(typeOf(name)!, Buffer.from(whole)));
   }
   return { policy: policyOf(map), find: (name) => files.get(name) };
