@@ -49,7 +49,8 @@ export function clock(ms) {
 
 /** Characters that show nothing, or change how others are shown, and so could make one name look like another. */
 // oxlint-disable-next-line no-control-regex -- these are what is looked for
-const odd = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
+const odd =
+  /^ +| +$|[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
 
 /** Takes a name apart: pieces as they are, and code points of characters that cannot be seen. */
 export function visible(text) {
@@ -57,11 +58,22 @@ export function visible(text) {
   let from = 0;
   for (const { index, 0: character } of text.matchAll(odd)) {
     if (index > from) pieces.push({ text: text.slice(from, index) });
-    pieces.push({ odd: character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0') });
+    pieces.push({ odd: character[0] === ' ' ? '␣'.repeat(character.length) : `⟨${hexOf(character)}⟩` });
     from = index + character.length;
   }
   if (from < text.length) pieces.push({ text: text.slice(from) });
   return pieces;
+}
+
+function hexOf(character) {
+  return character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0');
+}
+
+/** JSON text in which nothing is hidden: the same value, with escapes for what cannot be seen. */
+export function visibleJson(text) {
+  return text.replaceAll(odd, (found) =>
+    found === '\n' || found.startsWith(' ') ? found : `\\u${hexOf(found).toLowerCase()}`,
+  );
 }
 
 export function shortened(text, most) {

@@ -1,6 +1,6 @@
 import { adminPath } from './api.js';
 import { html } from './html.js';
-import { AccountPicker, Ago, Card, Empty, Loaded, Name, Pager, Pill, Table } from './parts.js';
+import { AccountPicker, Ago, Card, Empty, Loaded, Name, Pager, Pill, Said, Table } from './parts.js';
 import { go, may, me, useCall, useStore } from './store.js';
 
 const actions = [
@@ -55,7 +55,7 @@ export function AuditPage({ query }) {
                 { label: 'What', name: true, cell: (row) => html`<${Name} text=${row.Subject} clamp />` },
                 {
                   label: 'Reason',
-                  cell: (row) => row.Reason !== undefined && html`<span dir="auto">${row.Reason}</span>`,
+                  cell: (row) => row.Reason !== undefined && html`<${Said} text=${row.Reason} />`,
                 },
                 { label: 'Revision', right: true, cell: (row) => html`<span class="muted">${row.Rev}</span>` },
               ]} />`

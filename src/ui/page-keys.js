@@ -4,7 +4,7 @@
  */
 import { useEffect, useState } from 'preact/hooks';
 import { call, CallError, dataPath, get } from './api.js';
-import { bytes } from './format.js';
+import { bytes, visibleJson } from './format.js';
 import { html } from './html.js';
 import { Icon } from './icons.js';
 import {
@@ -122,7 +122,7 @@ function KeyCard({ account, name, onClose, onChange }) {
   const load = async () => {
     try {
       const entry = await get(path);
-      const text = JSON.stringify(entry.Value, undefined, 2);
+      const text = visibleJson(JSON.stringify(entry.Value, undefined, 2));
       setState({ entry, text, size: new Blob([text]).size });
     } catch (error) {
       setState({ error });
@@ -230,7 +230,7 @@ function Editor({ account, entry, text: before = '', prefix = '', onClose, onSav
       const now = await get(dataPath(account, 'kv', name)).catch(() => undefined);
       setTheirs({
         version: failure.body.Version,
-        text: now === undefined ? '' : JSON.stringify(now.Value, undefined, 2),
+        text: now === undefined ? '' : visibleJson(JSON.stringify(now.Value, undefined, 2)),
       });
       setVersion(failure.body.Version);
     }

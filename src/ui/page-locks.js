@@ -4,7 +4,7 @@ import { adminPath, call, dataPath } from './api.js';
 import { count, duration, metaText, plural } from './format.js';
 import { html } from './html.js';
 import { Icon } from './icons.js';
-import { AccountPicker, Ago, Card, Confirm, Empty, Loaded, Name, Notice, Pager, Pill, Table } from './parts.js';
+import { AccountPicker, Ago, Card, Confirm, Empty, Loaded, Name, Notice, Pager, Pill, Said, Table } from './parts.js';
 import { go, may, me, rememberAccount, serverNow, useCall, useStore } from './store.js';
 
 export function LocksPage({ query }) {
@@ -40,22 +40,25 @@ function columns(withAccount) {
     {
       label: 'Lock',
       name: true,
+      main: true,
       cell: (row) =>
         html`${withAccount && html`<span class="muted small">${row.Account}</span><br />`}<${Name} text=${row.LockID} clamp />`,
     },
     {
       label: 'Holder says',
-      cell: (row) => row.Meta !== undefined && html`<span class="small" dir="auto">${metaText(row.Meta)}</span>`,
+      cell: (row) => row.Meta !== undefined && html`<span class="small"><${Said} text=${metaText(row.Meta)} /></span>`,
     },
     {
       label: 'Held for',
       right: true,
+      main: true,
       cell: (row) => row.Since && html`<span data-volatile>${duration(serverNow() - row.Since)}</span>`,
     },
     { label: 'Ends', right: true, cell: (row) => row.TillMs && html`<${Ago} at=${row.TillMs} />` },
     {
       label: 'Waiting',
       right: true,
+      main: true,
       cell: (row) => html`<span class=${row.Waiters > 0 ? '' : 'muted'}>${count(row.Waiters)}</span>`,
     },
   ];
@@ -63,11 +66,11 @@ function columns(withAccount) {
 
 function Longest({ lock, chosenAccount }) {
   const lines = useCall('admin/locks', { everyMs: 2000 });
-  return html`<${Card} title="Longest lines" tools=${html`<span class="muted small">choose an account to see all its locks</span>`}>
+  return html`<${Card} title="Longest lines" tools=${lock === undefined && html`<span class="muted small">choose an account to see all its locks</span>`}>
     <${Loaded} call=${lines}>${({ Locks }) =>
       Locks.length === 0
         ? html`<${Empty} icon="locks" title="Nobody waits for a lock"><p>Locks that are held, and that nobody waits for, are listed by account.</p></${Empty}>`
-        : html`<${Table} caption="Locks with the longest lines" rows=${Locks} columns=${columns(true)} keyOf=${(row) => `${row.Account}\u0000${row.LockID}`}
+        : html`<${Table} caption="Locks with the longest lines" compact=${lock !== undefined} rows=${Locks} columns=${columns(true)} keyOf=${(row) => `${row.Account}\u0000${row.LockID}`}
           chosen=${`${chosenAccount}\u0000${lock}`} onOpen=${(row) => go('locks', { of: row.Account, lock: row.LockID })} />`}</${Loaded}>
   </${Card}>`;
 }
@@ -79,7 +82,7 @@ function Held({ account, prefix, after, lock, to }) {
       ${
         Locks.length === 0
           ? html`<${Empty} icon="locks" title=${prefix === '' ? 'No lock is held' : 'No held lock begins with this'} />`
-          : html`<${Table} caption="Held locks" rows=${Locks} columns=${columns(false)} keyOf=${(row) => row.LockID} chosen=${lock} onOpen=${(row) => to({ lock: row.LockID })} />`
+          : html`<${Table} caption="Held locks" compact=${lock !== undefined} rows=${Locks} columns=${columns(false)} keyOf=${(row) => row.LockID} chosen=${lock} onOpen=${(row) => to({ lock: row.LockID })} />`
       }
       <${Pager} more=${More} isFirst=${after === undefined} onNext=${() => to({ after: After })} onFirst=${() => to({ after: undefined })} />`}</${Loaded}>
   </${Card}>`;
@@ -103,7 +106,7 @@ function LockCard({ account, name, onClose }) {
       ${
         lock.Locked &&
         html`<dl class="facts">
-        <dt>Holder says</dt><dd dir="auto">${lock.Meta === undefined ? html`<span class="muted">nothing about itself</span>` : metaText(lock.Meta)}</dd>
+        <dt>Holder says</dt><dd>${lock.Meta === undefined ? html`<span class="muted">nothing about itself</span>` : html`<${Said} text=${metaText(lock.Meta)} />`}</dd>
         <dt>Taken</dt><dd><${Ago} at=${lock.Since} /></dd>
         <dt>Ends</dt><dd><${Ago} at=${lock.TillMs} /> <span class="muted small">unless it is renewed</span></dd>
       </dl>`
@@ -134,7 +137,8 @@ function LockCard({ account, name, onClose }) {
                 },
                 {
                   label: 'Reason',
-                  cell: (row) => row.Reason !== undefined && html`<span dir="auto" class="small">${row.Reason}</span>`,
+                  cell: (row) =>
+                    row.Reason !== undefined && html`<span class="small"><${Said} text=${row.Reason} /></span>`,
                 },
               ]} />`
         }</div>
@@ -152,7 +156,7 @@ function Force({ account, name, lock, onClose, onDone }) {
       await call('DELETE', dataPath(account, 'lock', name, { force: 1, reason: reason.trim() }));
       onDone();
     }}>
-    <${Notice}>The holder${lock.Meta === undefined ? '' : html` <b dir="auto">${metaText(lock.Meta)}</b>`} goes on working until it hears of it. Its writes are refused only where it guards them with the lock’s fencing token.</${Notice}>
+    <${Notice}>The holder${lock.Meta === undefined ? '' : html` <b><${Said} text=${metaText(lock.Meta)} /></b>`} goes on working until it hears of it. Its writes are refused only where it guards them with the lock’s fencing token.</${Notice}>
     <p class="muted">${lock.Waiters > 0 ? `The next of ${plural(lock.Waiters, 'request')} has the lock at once.` : 'Nobody waits for it.'} The audit log keeps who did this, and why.</p>
     <label class="form-row"><span>Reason (the holder is told)</span>
       <input class="field" maxlength="200" value=${reason} placeholder="worker-17 hangs since 03:10" onInput=${(event) => setReason(event.target.value)} /></label>

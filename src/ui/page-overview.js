@@ -1,7 +1,7 @@
 import { useRef, useState } from 'preact/hooks';
 import { amount, bytes, clock, count, duration, metaText, plural } from './format.js';
 import { html } from './html.js';
-import { Ago, Card, Empty, Loaded, Name, Notice, Pill, Stat, Table } from './parts.js';
+import { Ago, Card, Empty, Loaded, Name, Notice, Pill, Said, Stat, Table } from './parts.js';
 import { connection, go, may, overview, routeTo, serverNow, useCall, useStore } from './store.js';
 
 export function OverviewPage() {
@@ -142,7 +142,7 @@ function LongestLines() {
               cell: (row) =>
                 html`<span class="muted small">${row.Account}</span><br /><${Name} text=${row.LockID} clamp />`,
             },
-            { label: 'Holder', cell: (row) => html`<span class="small">${metaText(row.Meta)}</span>` },
+            { label: 'Holder', cell: (row) => html`<span class="small"><${Said} text=${metaText(row.Meta)} /></span>` },
             {
               label: 'Held',
               right: true,

@@ -15,6 +15,7 @@ import {
   Notice,
   Pager,
   Pill,
+  Said,
   Table,
   useFirstAccount,
 } from './parts.js';
@@ -47,20 +48,22 @@ export function QueuesPage({ query }) {
           ${
             Queues.length === 0
               ? html`<${NoQueues} />`
-              : html`<${Table} caption="Queues" rows=${Queues} keyOf=${(row) => row.Queue} chosen=${queue} onOpen=${(row) => to({ queue: row.Queue })}
+              : html`<${Table} caption="Queues" compact=${queue !== undefined} rows=${Queues} keyOf=${(row) => row.Queue} chosen=${queue} onOpen=${(row) => to({ queue: row.Queue })}
             columns=${[
               {
                 label: 'Queue',
                 name: true,
+                main: true,
                 cell: (row) =>
                   html`<${Name} text=${row.Queue} clamp /> ${row.Paused && html`<${Pill} tone="warn">paused</${Pill}>`}`,
               },
-              { label: 'Ready', right: true, cell: (row) => html`<b>${count(row.Ready)}</b>` },
+              { label: 'Ready', right: true, main: true, cell: (row) => html`<b>${count(row.Ready)}</b>` },
               { label: 'Out', right: true, cell: (row) => count(row.InFlight) },
               { label: 'Delayed', right: true, cell: (row) => count(row.Delayed) },
               {
                 label: 'Dead',
                 right: true,
+                main: true,
                 cell: (row) => (row.Dead > 0 ? html`<${Pill} tone="bad">${count(row.Dead)}</${Pill}>` : '0'),
               },
               {
@@ -159,13 +162,13 @@ function QueueCard({ account, name, onClose, onChange }) {
               {
                 label: 'Message',
                 cell: (row) =>
-                  html`<span class="mono small">${row.ID}</span>${row.Group !== undefined && html`<br /><span class="small muted">group <${Name} text=${row.Group} clamp /></span>`}`,
+                  html`<span class="mono small">${row.ID.split(':', 1)[0]}</span>${row.Group !== undefined && html`<br /><span class="small muted">group <${Name} text=${row.Group} clamp /></span>`}`,
               },
               {
                 label: 'Data',
                 name: true,
                 cell: (row) =>
-                  html`<span class="mono small" dir="auto">${shortened(JSON.stringify(row.Data), 220)}</span>${row.LastError !== undefined && html`<br /><span class="error small" dir="auto">${shortened(row.LastError, 160)}</span>`}`,
+                  html`<span class="mono small"><${Said} text=${shortened(JSON.stringify(row.Data), 220)} /></span>${row.LastError !== undefined && html`<br /><span class="error small"><${Said} text=${shortened(row.LastError, 160)} /></span>`}`,
               },
               { label: 'Tries', right: true, cell: (row) => count(row.Attempts) },
               { label: 'Since', right: true, cell: (row) => html`<${Ago} at=${row.At} />` },

@@ -10,9 +10,16 @@ import { me, serverNow, useCall, useStore } from './store.js';
 export function Name({ text, clamp = false }) {
   return html`<bdi class=${clamp ? 'key clamp' : 'key'} dir="auto" title=${clamp ? text.slice(0, 600) : undefined}>
     ${visible(text).map((piece) =>
-      piece.odd === undefined ? piece.text : html`<span class="odd">⟨${piece.odd}⟩</span>`,
+      piece.odd === undefined ? piece.text : html`<span class="odd">${piece.odd}</span>`,
     )}
   </bdi>`;
+}
+
+/** What somebody has said: as `Name`, in the type of the page. */
+export function Said({ text }) {
+  return html`<bdi class="said" dir="auto">${visible(text).map((piece) =>
+    piece.odd === undefined ? piece.text : html`<span class="odd">${piece.odd}</span>`,
+  )}</bdi>`;
 }
 
 /** A time, relative; exact on hover. */
@@ -23,8 +30,8 @@ export function Ago({ at, now = serverNow() }) {
 export function Card({ title, tools, children, label, ...rest }) {
   return html`<section class="card" aria-label=${label ?? title} ...${rest}>
     ${
-      (title ?? tools) !== undefined &&
-      html`<header><h2>${title}</h2>${tools !== undefined && html`<div class="toolbar spacer">${tools}</div>`}</header>`
+      (title ?? (tools || undefined)) !== undefined &&
+      html`<header><h2>${title}</h2>${(tools ?? false) !== false && html`<div class="toolbar spacer">${tools}</div>`}</header>`
     }
     ${children}
   </section>`;
@@ -80,9 +87,10 @@ export function Stat({ label, value, unit, values, tone, hint }) {
 
 /**
  * A table whose rows are cards on a phone.
- * @param columns `{ label, cell, right?, name? }`
+ * @param columns `{ label, cell, right?, name?, main? }`; beside a card only those that are `main` have room
  */
-export function Table({ columns, rows, keyOf, onOpen, chosen, caption }) {
+export function Table({ columns: all, compact = false, rows, keyOf, onOpen, chosen, caption }) {
+  const columns = compact ? all.filter(({ main }) => main) : all;
   return html`<table class="table">
     <caption class="visually-hidden">${caption}</caption>
     <thead><tr>${columns.map(({ label, right }) => html`<th scope="col" class=${right ? 'right' : ''}>${label}</th>`)}</tr></thead>
