@@ -217,8 +217,8 @@ export const lockHistoryMs = 60 * 60 * 1000;
 export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
-/** Expired entries that one turn of a shard removes, and timers in memory that it runs. */
-export const expiryBatchMax = 500;
+/** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. */
+export const expiryBatchMax = 128;
 /** Entries that one page of a list reads. A shard does nothing else meanwhile: about a millisecond. */
 export const pageScanMax = 1000;
 /** ±(2^53−1): the range of counters, sequences and versions. */

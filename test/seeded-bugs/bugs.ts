@@ -881,7 +881,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a watcher is not asked for again when the version is the one it has',
     file: 'src/router/watch/key-watches.ts',
-    find: '      else this.#ask(interest);\n',
+    find: '      else this.#ask(interest.watcher, [interest]);\n',
     replace: '',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'hear of its return' },
   },
@@ -916,7 +916,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a watch is answered by a change from before it',
     file: 'src/router/watch/key-watches.ts',
-    find: 'this.#registered !== undefined && event.rev > this.#registered',
+    find: 'registered !== undefined && event.rev > registered',
     replace: 'event.rev > 0',
     caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'a change on its way for an earlier watcher' },
   },

@@ -21,8 +21,8 @@ export type ToShard =
   | { readonly kind: 'cancel'; readonly id: number; readonly account: AccountId }
   /** The client of this grant has disconnected before it was delivered. */
   | { readonly kind: 'grant.return'; readonly grant: Grant }
-  /** No client of this front end watches this key any more. */
-  | { readonly kind: 'unwatch'; readonly account: AccountId; readonly key: string }
+  /** No client of this front end watches these keys any more. */
+  | { readonly kind: 'unwatch'; readonly account: AccountId; readonly keys: readonly string[] }
   | { readonly kind: 'transaction.claim'; readonly id: number; readonly transaction: string; readonly batch: Batch }
   | {
       readonly kind: 'transaction.reserve';
