@@ -52,8 +52,7 @@ export function AccountTable({ rows }) {
     { label: 'Locks', right: true, cell: (row) => count(row.Locks) },
     {
       label: 'Stored',
-      cell: (row) => html`<div class="stack" style=${{ gap: '4px', minWidth: '96px' }}>
-      <span class="number">${bytes(row.Bytes)}</span><span class="bar"><span style=${{ width: `${Math.max(1, (row.Bytes / most) * 100)}%` }}></span></span></div>`,
+      cell: (row) => html`<${Stored} row=${row} most=${most} />`,
     },
     { label: 'Waiting', right: true, cell: (row) => count(row.Waiters) },
     { label: 'Watching', right: true, cell: (row) => count(row.Watchers) },
@@ -61,6 +60,14 @@ export function AccountTable({ rows }) {
   ];
   return html`<${Table} caption="Accounts" columns=${columns} rows=${rows} keyOf=${(row) => row.Account}
     onOpen=${(row) => go('keys', { account: row.Account })} />`;
+}
+
+/** What is stored: as a share of the account's quota, or else of the largest account. */
+function Stored({ row, most }) {
+  const share = row.Bytes / (row.BytesMax > 0 ? row.BytesMax : most);
+  const of = row.BytesMax > 0 ? ` of ${bytes(row.BytesMax)}` : '';
+  return html`<div class="stack" style=${{ gap: '4px', minWidth: '96px' }}><span class="number">${bytes(row.Bytes)}${of}</span>
+    <span class=${row.BytesMax > 0 && share > 0.9 ? 'bar warn' : 'bar'}><span style=${{ width: `${Math.min(100, Math.max(1, share * 100))}%` }}></span></span></div>`;
 }
 
 function Warnings({ warnings = [] }) {

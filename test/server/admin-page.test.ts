@@ -35,6 +35,19 @@ const pages = [
   'server',
 ];
 
+/** By the names in the address. */
+const titles: Readonly<Record<string, string>> = {
+  overview: 'Overview',
+  accounts: 'Accounts',
+  keys: 'Keys',
+  locks: 'Locks',
+  queues: 'Queues',
+  watches: 'Watches',
+  backups: 'Backups',
+  audit: 'Audit log',
+  server: 'Server',
+};
+
 const skip = executablePath === undefined && 'chromium is not installed (apt-get install chromium)';
 
 describe('the admin page', { skip }, () => {
@@ -84,7 +97,8 @@ describe('the admin page', { skip }, () => {
 
   async function show(page: Page, hash: string): Promise<void> {
     await page.evaluate(`location.hash = ${JSON.stringify(`#/${hash}`)}`);
-    await page.waitForSelector('.content .card');
+    const title = titles[hash.split('?', 1)[0]!] ?? assert.fail(hash);
+    await page.waitForSelector(`.content[aria-label="${title}"] .card`);
     await page.waitForSelector('.content [aria-busy=true]', { state: 'detached' });
   }
 

@@ -5,6 +5,7 @@
  */
 import { Type } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
+import { usageMembers } from '../operations/usage.ts';
 import type { CallName } from '../operations/operations.ts';
 import {
   countMember,
@@ -58,6 +59,27 @@ const listedKey = Type.Object({
 });
 
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
+  'account.usage': {
+    reply: Type.Object({
+      Bytes: countMember('What everything of the account takes.'),
+      Entries: Type.Object(
+        Object.fromEntries(Object.keys(usageMembers).map((name) => [name, countMember(`How many ${name}.`)])),
+        { description: 'By kind.' },
+      ),
+      Waiters: countMember('Requests that wait.'),
+      Watchers: countMember('Open watches.'),
+      Limits: Type.Object(
+        Object.fromEntries(
+          ['Bytes', 'Entries', 'Messages', 'Waiters', 'Watchers', 'RequestsPerSecond'].map((name) => [
+            name,
+            countMember('0: no limit.'),
+          ]),
+        ),
+        { description: 'The most that the account may have.' },
+      ),
+      ...revPart,
+    }),
+  },
   'kv.list': {
     reply: Type.Object({
       KV: listMember(listedKey, 'Keys in byte order.'),

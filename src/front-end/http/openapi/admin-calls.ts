@@ -32,7 +32,15 @@ const rates = Type.Object({
   Commits: Type.Number({ description: 'A second.' }),
 });
 const counts = ['Keys', 'Counters', 'Sequences', 'Locks', 'Limits', 'QueueParts', 'IDs', 'Bytes'] as const;
-const uses = ['Connections', 'InFlight', 'Waiters', 'Watchers', 'RequestsPerSecondMax'] as const;
+const uses = [
+  'Connections',
+  'InFlight',
+  'Waiters',
+  'Watchers',
+  'RequestsPerSecondMax',
+  'BytesMax',
+  'EntriesMax',
+] as const;
 
 const replies: Readonly<Record<AdminCallName, Type.TSchema | string>> = {
   'admin.me': Type.Object({
