@@ -63,6 +63,24 @@ test('each flip of a bit is found, and names the object', async (t) => {
   await assert.rejects(open(storage), /repository\.json is damaged/);
 });
 
+test('the server knows within an hour when a check and a drill last found nothing wrong', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await history(t, storage);
+  const repository = await open(storage);
+  const seen = (): number[] => [server.cells.get('verifiedAt'), server.cells.get('drilledAt')];
+  assert.deepEqual(seen(), [0, 0]);
+  await noteCheck(repository, 5000, { what: 'drill', ok: true, problems: [] });
+  await noteCheck(repository, 6000, { what: 'read', ok: true, problems: [] });
+  await noteCheck(repository, 7000, { what: 'drill', ok: false, problems: ['wrong'] });
+  server.advance(60 * 60 * 1000);
+  await server.settle();
+  assert.deepEqual(seen(), [6000, 5000]);
+  await noteCheck(repository, 8000, { what: 'drill', ok: true, problems: [] });
+  server.advance(60 * 60 * 1000);
+  await server.settle();
+  assert.deepEqual(seen(), [6000, 8000]);
+});
+
 test('a missing object is found by lists, and one that stands for another by reading', async (t) => {
   const storage = new MemoryStorage();
   await history(t, storage);
