@@ -1,6 +1,6 @@
 /**
  * `node loadtest/backups.ts`: what backups cost and how long a restore takes, on this machine. The defaults are small; the
- * figures in docs/backup.md say with which options they were taken.
+ * documents say with which options their figures were taken.
  *
  *   loss      writes arrive at --rate a second; a probe notes when each of its own was acknowledged, and when it was in the
  *             backup. What lies between is what a lost machine would lose.
