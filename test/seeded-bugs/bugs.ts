@@ -881,7 +881,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a watcher is not asked for again when the version is the one it has',
     file: 'src/router/watch/key-watches.ts',
-    find: '      else this.#ask(interest);\n',
+    find: '      else this.#ask(interest.watcher, [interest]);\n',
     replace: '',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'hear of its return' },
   },
@@ -916,7 +916,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a watch is answered by a change from before it',
     file: 'src/router/watch/key-watches.ts',
-    find: 'this.#registered !== undefined && event.rev > this.#registered',
+    find: 'registered !== undefined && event.rev > registered',
     replace: 'event.rev > 0',
     caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'a change on its way for an earlier watcher' },
   },
@@ -1896,5 +1896,55 @@ export const seededBugs: readonly SeededBug[] = [
     find: "  makeReady(view, message, { ...own, ...(isTried ? { nacked: false } : {}) }, 'end');",
     replace: '  view.putState(place, own);',
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+  },
+  // Quotas: I34, I35.
+  {
+    name: 'an account may add over its quota',
+    file: `${core}/batch/quota.ts`,
+    find: 'growth[each] > 0 && use[each] >= use.quota[each]',
+    replace: 'growth[each] > 0 && use[each] > use.quota[each]',
+    caughtBy: { file: `${tests}/core/core-model.test.ts`, test: 'over a quota of entries or messages' },
+  },
+  {
+    name: 'whoever is full cannot free what notes a few bytes',
+    file: `${core}/batch/quota.ts`,
+    find: 'if (!onlyFrees(batch)) return used(use, growth);',
+    replace: 'return used(use, growth);',
+    caughtBy: { file: `${tests}/core/quotas.test.ts`, test: 'whatever frees, or does not grow, is served' },
+  },
+  {
+    name: 'a lock that is remembered is taken over the quota',
+    file: `${core}/batch/quota.ts`,
+    find: 'if (pending.some(({ grants }) => grants)) {',
+    replace: 'if (pending.length === 0) {',
+    caughtBy: { file: `${tests}/core/core-model.test.ts`, test: 'over a quota of entries or messages' },
+  },
+  {
+    name: 'ids that are kept for nothing fill an account over its quota',
+    file: `${core}/batch/quota.ts`,
+    find: 'batch.idempotency === undefined || growth.entries < 0)',
+    replace: 'batch.idempotency === undefined || growth.entries <= 0)',
+    caughtBy: { file: `${tests}/core/quotas.test.ts`, test: 'whatever adds is refused' },
+  },
+  {
+    name: 'the bytes of a value that is written often are counted later, also under a quota',
+    file: 'src/storage/memtable/memtable.ts',
+    find: 'if (countNow) return this.#values.count(place);',
+    replace: 'if (countNow) this.#values.countedBytes(place);',
+    caughtBy: { file: 'test/storage/shard-store-model.test.ts', test: 'over a checkpoint in memory' },
+  },
+  {
+    name: 'a shard knows only its own part of what an account uses',
+    file: 'src/storage/shared-usage.ts',
+    find: 'const first = place * this.#shards * perRow;',
+    replace: 'const first = (place * this.#shards + this.#shard) * perRow;',
+    caughtBy: { file: 'test/router/quotas.test.ts', test: 'an account may have as much as its quota' },
+  },
+  {
+    name: 'an account is as empty as at first after a restart',
+    file: 'src/storage/counts.ts',
+    find: '      this.#usages.add(counter, entries, bytes);\n    }\n    if (current) return;',
+    replace: '    }\n    if (current) return;',
+    caughtBy: { file: 'test/router/quotas.test.ts', test: 'a batch is looked at as a whole' },
   },
 ];
