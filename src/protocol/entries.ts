@@ -30,6 +30,14 @@ export interface PartCount {
   readonly bytes: number;
 }
 
+/** How many entries all queues together have of one sort. */
+export interface PartTotal {
+  readonly letter: string;
+  /** The first character of the value. */
+  readonly state: string;
+  readonly entries: number;
+}
+
 export interface Entries {
   get(kind: Kind, account: AccountId, key: string): Entry | undefined;
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void;
@@ -47,6 +55,8 @@ export interface Entries {
   countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number };
   /** The counts of a queue's entries, by letter and state. Costs nothing, however many entries there are. */
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount>;
+  /** The counts of all queues of the shard together, by letter and state. */
+  partTotals(): Iterable<PartTotal>;
   /** No entry ends before it; Infinity when none has a `till`. Once it has come, `due` finds entries, or moves it on. */
   nextDeadline(): number;
   /**

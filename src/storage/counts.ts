@@ -23,7 +23,7 @@
  * each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import { partOf, type Entry, type PartCount } from '../protocol/entries.ts';
+import { partOf, type Entry, type PartCount, type PartTotal } from '../protocol/entries.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
@@ -40,6 +40,8 @@ const uncountedMax = 128 * 1024;
 const entriesPerProgress = 1_000_000;
 
 interface Counter extends EntryCount {
+  /** Of its sort in all queues; a kind has none. */
+  readonly total: { entries: number } | undefined;
   entries: number;
   bytes: number;
   /** The number of freezes before its last change; −1: it has not changed since the start. */
@@ -60,6 +62,8 @@ interface PartChange {
 export class Counts {
   /** The first counter of each list: by account those of its kinds, by account and queue those of its parts. */
   readonly #lists = new Map<string, Counter>();
+  /** Of all queues, by letter and state. */
+  readonly #totals = new Map<string, { readonly letter: string; readonly state: string; entries: number }>();
   /** The account whose kinds were counted last. */
   #recent: Counter | undefined;
   #freezes = 0;
@@ -73,6 +77,7 @@ export class Counts {
       const counter = part === '' ? this.#counterOf(account, kind) : this.#partOf(account, kind, part);
       counter.entries = entries;
       counter.bytes = bytes;
+      if (counter.total !== undefined) counter.total.entries += entries;
     }
     if (current) return;
     // Marks all counts as changed: the next checkpoint stores them anew and removes those that are zero.
@@ -111,6 +116,7 @@ export class Counts {
     if (counter.changedAfter !== this.#freezes) this.#keepNumbers(counter);
     counter.entries += entries;
     counter.bytes += bytes;
+    if (counter.total !== undefined) counter.total.entries += entries;
     assert(counter.entries >= 0, 'a count is never below zero');
   }
 
@@ -155,6 +161,11 @@ export class Counts {
       const { part, entries, bytes } = counter;
       if (entries > 0) yield { part: part.slice(name.length + 1), entries, bytes };
     }
+  }
+
+  /** Of all queues. */
+  totals(): Iterable<PartTotal> {
+    return this.#totals.values();
   }
 
   /** All that are not zero. */
@@ -203,7 +214,7 @@ export class Counts {
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.kind === kind) return counter;
     }
-    const added = newCounter(account, kind, '', first);
+    const added = newCounter({ account, kind, part: '', total: undefined, next: first });
     this.#lists.set(account, added);
     this.#recent = added;
     return added;
@@ -215,9 +226,17 @@ export class Counts {
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.part === part) return counter;
     }
-    const added = newCounter(account, kind, part, first);
+    const added = newCounter({ account, kind, part, total: this.#totalOf(part), next: first });
     this.#lists.set(list, added);
     return added;
+  }
+
+  #totalOf(part: string): { entries: number } {
+    const letter = part.charAt(part.indexOf('\0') + 1);
+    const state = part.at(-1)!;
+    let total = this.#totals.get(letter + state);
+    if (total === undefined) this.#totals.set(letter + state, (total = { letter, state, entries: 0 }));
+    return total;
   }
 
   #forget(counter: Counter): void {
@@ -245,8 +264,8 @@ function listOf(account: AccountId, name: string): string {
   return `${account}\0${name}`;
 }
 
-function newCounter(account: AccountId, kind: Kind, part: string, next: Counter | undefined): Counter {
-  return { account, kind, part, entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0, next };
+function newCounter(of: Pick<Counter, 'account' | 'kind' | 'part' | 'total' | 'next'>): Counter {
+  return { ...of, entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0 };
 }
 
 /** Counts by walking all entries. Calls `onProgress` now and then with the number so far. */

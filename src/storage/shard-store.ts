@@ -14,7 +14,7 @@
 import type { AccountId } from '../protocol/ids.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
@@ -131,6 +131,10 @@ export class ShardStore implements Entries {
 
   partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#counts.parts(account, name);
+  }
+
+  partTotals(): Iterable<PartTotal> {
+    return this.#counts.totals();
   }
 
   countOf(account: AccountId, kind: Kind): EntryCount {

@@ -55,6 +55,22 @@ test('metrics: waiters, watchers, streams and watched keys are counted while the
   await Promise.all([server.waiters(0), server.watchers(0), server.watchers(0, 'dragonlock_streams')]);
 });
 
+test('metrics: messages of all queues by state, consumers, deliveries', async () => {
+  const messages = (state: string): Promise<number> => server.metric('dragonlock_queue_messages', `{state="${state}"}`);
+  await server.batch({ Enqueue: [1, 2, 3].map((Data) => ({ Queue: `q${Data}`, Data })) });
+  await server.batch({ Enqueue: { Queue: 'q4', Data: 4, Delay: 600 } });
+  await server.batch({ Dequeue: { Queue: 'q1', LockDur: 600 } });
+  assert.deepEqual(await Promise.all(['ready', 'inflight', 'delayed', 'dead'].map(messages)), [2, 1, 1, 0]);
+  assert.equal(await server.metric('dragonlock_queue_deliveries_total'), 1);
+  assert.equal(await server.metric('dragonlock_queue_redeliveries_total'), 0);
+  const hangUp = new AbortController();
+  const open = server.call('POST', '/db/acc/dequeue/empty?wait=60', undefined, { signal: hangUp.signal });
+  await eventually('a consumer', async () => (await server.metric('dragonlock_queue_consumers')) === 1);
+  hangUp.abort();
+  await Promise.allSettled([open]);
+  await eventually('none', async () => (await server.metric('dragonlock_queue_consumers')) === 0);
+});
+
 test('metrics: the depth of the queue is seen while there is one', async () => {
   const adds = Array.from({ length: 500 }, () => ({ Atomic: { Key: 'c', Add: 1 } }));
   await eventually('commands in the queue', async () => {
