@@ -94,6 +94,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   set: { members: { KVSet: listMember(setRow, 'As `KVSet` was given.') }, failures: ['version_mismatch'] },
   ops: {},
   clear: {},
+  audit: {},
   dequeue: {
     members: {
       Dequeue: Type.Object({ Queue: messagePart.Queue, Messages: listMember(delivered, 'Messages that are out now.') }),
