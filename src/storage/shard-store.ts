@@ -56,6 +56,8 @@ export class ShardStore implements Entries {
   // neither twice.
   #last = new LookUp();
   #before = new LookUp();
+  readonly messagesOf = (account: AccountId): number => this.#counts.messagesOf(account);
+  readonly partTotals = (): Iterable<PartTotal> => this.#counts.totals.all();
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
@@ -124,14 +126,6 @@ export class ShardStore implements Entries {
 
   partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#counts.parts(account, name);
-  }
-
-  partTotals(): Iterable<PartTotal> {
-    return this.#counts.totals.all();
-  }
-
-  messagesOf(account: AccountId): number {
-    return this.#counts.messagesOf(account);
   }
 
   usageOf(account: AccountId): QuotaUse | undefined {
