@@ -1,6 +1,7 @@
 /** Parses the command line of the load test. */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { queuePeersDefault } from './servers/queue-packages.ts';
 
 export const usage = `npm run loadtest -- …
 
@@ -14,6 +15,7 @@ export const usage = `npm run loadtest -- …
   --target URL         loads a running server, http://host:port; leaves accounts named loadtest-… there
   --token TOKEN        bearer token for --target
   --data-dir DIR       the disk under test (default: the working directory); makes a directory in it and removes it
+  --queue-peers DIR    where bullmq, graphile-worker and pg-boss are installed (default: loadtest/peers)
   --generators N       threads or processes of the load generator (default: a third of the cores, at least 1)
   --out DIR            directory for loadtest.json, .html, .md and .svg (default: ./loadtest-results)
   --from FILE          renders the results in a JSON file again, without measuring
@@ -31,6 +33,7 @@ export interface Arguments {
   readonly peers: boolean;
   readonly target: { readonly host: string; readonly port: number; readonly token?: string } | undefined;
   readonly dataDirectory: string;
+  readonly queuePeers: string;
   readonly generators: number;
   readonly out: string;
   readonly from: string | undefined;
@@ -60,6 +63,7 @@ export function parseArguments(argv: readonly string[], cores: number): Argument
     peers: !(flags['no-peers'] ?? false) && target === undefined,
     target,
     dataDirectory: path.resolve(flags['data-dir'] ?? '.'),
+    queuePeers: path.resolve(flags['queue-peers'] ?? queuePeersDefault),
     generators: integer('--generators', flags.generators, {
       fallback: Math.max(1, Math.floor(cores / 3)),
       min: 1,
@@ -87,6 +91,7 @@ function readFlags(argv: readonly string[]) {
         target: { type: 'string' },
         token: { type: 'string' },
         'data-dir': { type: 'string' },
+        'queue-peers': { type: 'string' },
         generators: { type: 'string' },
         out: { type: 'string' },
         from: { type: 'string' },

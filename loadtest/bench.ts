@@ -28,6 +28,7 @@ import type { Contestant, Row, Run } from './rows/row.ts';
 import { headOf, messageOf, runRow } from './run-row.ts';
 import { DragonLock, RunningServer } from './servers/dragon-lock.ts';
 import { findPeer, peerTitle, startPeer, type PeerKind } from './servers/peers.ts';
+import { findQueuePackage, queuePackages } from './servers/queue-packages.ts';
 import { hasWrk, wrkMissing } from './servers/programs.ts';
 
 const children = new Set<ChildProcess>();
@@ -124,6 +125,7 @@ async function measureRow(row: Row): Promise<RowResult> {
       if (args.target !== undefined) return new RunningServer({ ...args.target, dialect: 'dragonlock' });
       return DragonLock.start(directory, spec.settings, track);
     },
+    queuePeers: args.queuePeers,
     newDirectory,
     remove,
     onSpawn: track,
@@ -159,6 +161,8 @@ function rowsToRun({ only, quick, latencies, target }: Arguments): readonly Row[
 }
 
 function isAvailable(contestant: Contestant): boolean {
+  const needs = 'server' in contestant ? contestant.needs : undefined;
+  if (needs !== undefined && findQueuePackage(args.queuePeers, needs) === undefined) return false;
   const { kind } = 'server' in contestant ? contestant.server : contestant.starts;
   if (kind === 'dragonlock') return true;
   // Starting PostgreSQL alone takes seconds.
@@ -177,7 +181,15 @@ function serverNotes(): ServerNote[] {
       ? { title, version: found.version, note: found.durability }
       : { title, note: `${found.program} is not installed (${found.install}); its rows are left out` };
   });
-  return [...generator, ...notes];
+  const queues = queuePackages.map((title) => {
+    const version = findQueuePackage(args.queuePeers, title);
+    const install = 'npm install --prefix loadtest/peers, or --queue-peers';
+    if (!args.peers) return { title, note: 'left out by --no-peers' };
+    return version === undefined
+      ? { title, note: `it is not installed (${install}); its rows are left out` }
+      : { title, version, note: title === 'bullmq' ? 'on Redis as above' : 'on PostgreSQL as above' };
+  });
+  return [...generator, ...notes, ...queues];
 }
 
 /**

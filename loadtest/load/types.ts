@@ -42,6 +42,11 @@ export type Workload =
   /** A write under a new idempotency id. */
   | (Keys & { readonly kind: 'kv.idempotent'; readonly bytes: number })
   | (Keys & { readonly kind: 'counter' })
+  /** A take from a rate limit that never refuses. */
+  | (Keys & { readonly kind: 'limit' })
+  | (Keys & { readonly kind: 'queue.enqueue'; readonly bytes: number })
+  /** Enqueue; ack and dequeue. With more than one: arrays of so many, and one dequeue for all. A life is one unit. */
+  | (Keys & { readonly kind: 'queue.life'; readonly bytes: number; readonly messages: number; readonly run: string })
   | (Keys & { readonly kind: 'sequence' })
   /** Lock and unlock in a loop: a pair is one unit. */
   | (Keys & { readonly kind: 'lock'; readonly run: string })

@@ -19,7 +19,7 @@ export function randomBelow(bound: number): number {
 
 /** Whether requests are independent of each other, so that wrk can send them. */
 export function isSingle({ kind }: Workload): boolean {
-  return kind !== 'lock' && kind !== 'mutex' && kind !== 'mixed' && kind !== 'kv.idempotent';
+  return kind !== 'lock' && kind !== 'mutex' && kind !== 'mixed' && kind !== 'kv.idempotent' && kind !== 'queue.life';
 }
 
 export function unitsOf(workload: Workload): number {
@@ -104,12 +104,46 @@ function* dragonLock(workload: Workload, connection: number): Dialogue {
         yield { path: `${path}/munlock/${id}?lock=${fenceIn(reply)}`, body: '', units: 1 };
         break;
       }
+      case 'limit':
+        yield { path: account(), body: `{"Limit":[{"Key":"limit-${randomBelow(keys)}","Rate":1000000}]}`, units: 1 };
+        break;
+      case 'queue.enqueue':
+        yield {
+          path: account(),
+          body: `{"Enqueue":[{"Queue":"queue-${randomBelow(keys)}","Data":"${value}"}]}`,
+          units: 1,
+        };
+        break;
+      case 'queue.life':
+        yield* queueLives(account(), `jobs-${workload.run}`, workload.messages, value);
+        break;
       case 'mixed':
         yield* mixed(workload.run, account(), key, value);
         break;
       default:
         unreachable(workload);
     }
+  }
+}
+
+/** Lives in a row, each of which acks what the one before it took. */
+function* queueLives(path: string, queue: string, messages: number, value: string): Dialogue {
+  const enqueue = `{"Enqueue":[{"Queue":"${queue}","Data":"${value}"}]}`;
+  const dequeue = `"Dequeue":{"Queue":"${queue}","DequeueMax":${messages},"LockDur":600}`;
+  let taken: string[] = [];
+  for (;;) {
+    yield { path, body: messages === 1 ? enqueue : `[${listOf(messages, () => enqueue)}]`, units: 0 };
+    const acks = taken.map((receipt) => `{"Ack":[${receipt}]}`);
+    let reply: Reply;
+    if (messages === 1) {
+      const ack = taken.length === 0 ? '' : `"Ack":[${taken[0]}],`;
+      reply = yield { path, body: `{${ack}${dequeue}}`, units: taken.length };
+    } else {
+      if (acks.length > 0) yield { path, body: `[${acks.join(',')}]`, units: acks.length };
+      reply = yield { path, body: `{${dequeue}}`, units: 0 };
+    }
+    const found = reply.body.matchAll(/"ID":"([^"]+)"[^}]*?"Lock":(\d+)/g);
+    taken = Array.from(found, ([, id, lock]) => `{"Queue":"${queue}","ID":"${id}","Lock":${lock}}`);
   }
 }
 

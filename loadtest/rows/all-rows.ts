@@ -1,5 +1,6 @@
 import { clientRows } from './client.ts';
 import { goalRows } from './goal-rows.ts';
+import { queueRows } from './queue-rows.ts';
 import { moreRows } from './more-rows.ts';
 import type { Row } from './row.ts';
 import { originalTableRows } from './original-table.ts';
@@ -7,5 +8,5 @@ import { startRows } from './start-up.ts';
 
 /** All rows, in the order in which they run and are shown. @param latencies simulated by the original table, ms */
 export function allRows(latencies: readonly number[]): readonly Row[] {
-  return [...goalRows, ...clientRows, ...moreRows, ...startRows, ...latencies.flatMap(originalTableRows)];
+  return [...goalRows, ...queueRows, ...clientRows, ...moreRows, ...startRows, ...latencies.flatMap(originalTableRows)];
 }

@@ -6,6 +6,7 @@ import type { LoadClock, LoadSpec, LoadResult } from '../load/load-spec.ts';
 import type { Group, Sample } from '../results.ts';
 import type { ServerSettings } from '../servers/dragon-lock.ts';
 import type { LoadedServer, OnSpawn } from '../servers/loaded-server.ts';
+import type { QueuePackage } from '../servers/queue-packages.ts';
 import type { PeerKind } from '../servers/peers.ts';
 
 export interface Row {
@@ -38,6 +39,8 @@ export interface ServerContestant {
   readonly title: string;
   /** Contestants with the same object share the server. */
   readonly server: ServerSpec;
+  /** A package that the load test has not itself: it is looked for in `--queue-peers`. */
+  readonly needs?: QueuePackage;
   /** Called once, before the first run. */
   prepare?(run: Run, server: LoadedServer): Promise<void>;
   /** Does one timed run. */
@@ -64,6 +67,8 @@ export interface Run {
   load(server: LoadedServer, spec: Omit<LoadSpec, 'target'>, generator?: 'built-in'): Promise<Sample>;
   /** Measures the server while another generator loads it. */
   observe(server: LoadedServer, generate: (clock: LoadClock) => Promise<LoadResult>): Promise<Sample>;
+  /** Where packages of peers may be installed. */
+  readonly queuePeers: string;
   start(spec: ServerSpec, directory?: string): Promise<LoadedServer>;
   newDirectory(): string;
   remove(directory: string): void;

@@ -25,11 +25,16 @@ import { LeaseWatchdog } from './lease-watchdog.ts';
 import { exitCodeOfSignal, onSignals, signalGroup } from './signals.ts';
 import type { Start } from './start-command.ts';
 
+/** What a guard looks at: of a lock, or of a message that is out. */
+export type GuardedLease = Pick<HeldLock, 'remaining' | 'signal' | 'state'>;
+
 export interface GuardOptions {
-  readonly lock: HeldLock;
+  readonly lease: GuardedLease;
+  /** How messages name it: `lock "a"`. */
+  readonly name: string;
   readonly ttlMs: number;
-  /** These were ignored when we were started, and stay so. */
-  readonly ignoredSignals: readonly NodeJS.Signals[];
+  /** These are passed on to the group. */
+  readonly forwarded: readonly NodeJS.Signals[];
 }
 
 export type ChildEnd =
@@ -37,16 +42,27 @@ export type ChildEnd =
   | { readonly kind: 'unstartable'; readonly exitCode: number; readonly message: string }
   | { readonly kind: 'lost'; readonly message: string };
 
-const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
+/** What a command gets that stands for its child, unless they were ignored when it was started. */
+export const forwardedSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
 /** How often to check for processes in a group whose leader has ended. */
 const pollMs = 20;
 
 /** The longest time for which a command runs on after a suspend. */
 const tickMs = 200;
 
-export async function runGuarded(start: () => Start, options: GuardOptions): Promise<ChildEnd> {
+export async function runGuarded(
+  start: () => Start,
+  {
+    ignoredSignals,
+    ...options
+  }: Omit<GuardOptions, 'forwarded'> & {
+    /** These were ignored when we were started, and stay so. */
+    readonly ignoredSignals: readonly NodeJS.Signals[];
+  },
+): Promise<ChildEnd> {
+  const forwarded = forwardedSignals.filter((signal) => !ignoredSignals.includes(signal));
   // Start the guard first, then the child.
-  const group = new GuardedGroup(options);
+  const group = new GuardedGroup({ ...options, forwarded });
   const { process: child, go } = start();
   if (child.pid === undefined) {
     group.release();
@@ -55,7 +71,9 @@ export async function runGuarded(start: () => Start, options: GuardOptions): Pro
   }
   group.guard(child.pid);
   go();
+  const stopListening = stopGroupsWithUs(ignoredSignals);
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  stopListening();
   const loss = await group.leaderEnded();
   if (loss !== undefined) return { kind: 'lost', message: loss };
   return { kind: 'ended', exitCode: code ?? exitCodeOfSignal(signal!) };
@@ -68,10 +86,36 @@ export interface GroupDependencies {
   readonly watchdog: Pick<LeaseWatchdog, 'guard' | 'allow' | 'dismiss'>;
 }
 
+/** All that this process guards. */
+const groups = new Set<GuardedGroup>();
+
+/**
+ * Stops and continues all groups with this process: Ctrl-Z reaches only this one.
+ * @param ignored signals that were ignored when it was started
+ */
+export function stopGroupsWithUs(ignored: readonly NodeJS.Signals[]): () => void {
+  const stops = [
+    onSignals(
+      (['SIGTSTP'] as const).filter((signal) => !ignored.includes(signal)),
+      () => {
+        for (const group of groups) group.suspend();
+        process.kill(process.pid, 'SIGSTOP');
+      },
+    ),
+    onSignals(['SIGCONT'], () => {
+      for (const group of groups) group.resume();
+    }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
 export class GuardedGroup {
   /** Process id of the child; 0: there is no child yet. */
   #leader = 0;
-  readonly #lock: HeldLock;
+  readonly #lease: GuardedLease;
+  readonly #name: string;
   readonly #termMs: number;
   readonly #killMs: number;
   readonly #dependencies: GroupDependencies;
@@ -83,8 +127,9 @@ export class GuardedGroup {
   readonly #killed = Promise.withResolvers<void>();
 
   /** @param dependencies tests replace them */
-  constructor({ lock, ttlMs, ignoredSignals }: GuardOptions, dependencies?: GroupDependencies) {
-    this.#lock = lock;
+  constructor({ lease, name, ttlMs, forwarded }: GuardOptions, dependencies?: GroupDependencies) {
+    this.#lease = lease;
+    this.#name = name;
     this.#termMs = Math.min(ttlMs / 4, 10_000);
     this.#killMs = Math.min(ttlMs / 20, 1000);
     this.#dependencies = dependencies ?? {
@@ -93,32 +138,29 @@ export class GuardedGroup {
       signalGroup,
       watchdog: new LeaseWatchdog(ttlMs / 20),
     };
-    const heard = (signal: NodeJS.Signals): boolean => !ignoredSignals.includes(signal);
-    const stops = [
-      onSignals(forwarded.filter(heard), (signal) => {
-        this.#check();
-        this.#dependencies.signalGroup(this.#leader, signal);
-      }),
-      // Ctrl-Z reaches only this process. The lease runs on meanwhile, and nothing renews it.
-      onSignals((['SIGTSTP'] as const).filter(heard), () => {
-        this.#dependencies.signalGroup(this.#leader, 'SIGSTOP');
-        process.kill(process.pid, 'SIGSTOP');
-      }),
-      onSignals(['SIGCONT'], () => {
-        this.#check();
-        this.#dependencies.signalGroup(this.#leader, 'SIGCONT');
-      }),
-    ];
-    this.#stopListening = () => {
-      for (const stop of stops) stop();
-    };
+    this.#stopListening = onSignals(forwarded, (signal) => {
+      this.#check();
+      this.#dependencies.signalGroup(this.#leader, signal);
+    });
+    groups.add(this);
+  }
+
+  /** Stops the group, because this process is about to be stopped: the lease runs on, and nothing renews it. */
+  suspend(): void {
+    this.#dependencies.signalGroup(this.#leader, 'SIGSTOP');
+  }
+
+  /** Looks at the lease, then lets the group go on. */
+  resume(): void {
+    this.#check();
+    this.#dependencies.signalGroup(this.#leader, 'SIGCONT');
   }
 
   /** Guards the group of this leader from now on. */
   guard(leader: number): void {
     this.#leader = leader;
-    this.#dependencies.watchdog.guard(leader, this.#lock.remaining - this.#killMs);
-    this.#lock.signal.addEventListener('abort', () => this.#check(), { once: true });
+    this.#dependencies.watchdog.guard(leader, this.#lease.remaining - this.#killMs);
+    this.#lease.signal.addEventListener('abort', () => this.#check(), { once: true });
     this.#check();
   }
 
@@ -140,6 +182,7 @@ export class GuardedGroup {
 
   /** Ends the guard: no child is left, or none was started. */
   release(): void {
+    groups.delete(this);
     this.#clearTimer();
     this.#stopListening();
     this.#dependencies.watchdog.dismiss();
@@ -149,21 +192,21 @@ export class GuardedGroup {
   #check(): void {
     this.#clearTimer();
     if (this.#lossMessage !== undefined) return this.#schedule();
-    const left = this.#lock.remaining;
-    const { aborted } = this.#lock.signal;
+    const left = this.#lease.remaining;
+    const { aborted } = this.#lease.signal;
     if (!aborted && left > this.#termMs) {
       this.#dependencies.watchdog.allow(left - this.#killMs);
       // A suspend is seen, and renewals are reported to the watchdog, between two of these.
       this.#clearTimer = this.#dependencies.after(Math.min(left - this.#termMs, tickMs), () => this.#check());
       return;
     }
-    const reason: unknown = this.#lock.signal.aborted ? this.#lock.signal.reason : undefined;
+    const reason: unknown = this.#lease.signal.aborted ? this.#lease.signal.reason : undefined;
     this.#lossMessage =
       reason instanceof Error
         ? reason.message
-        : `The lock ${JSON.stringify(this.#lock.id)} could not be renewed, and ends within ${formatDuration(left)}.`;
+        : `The ${this.#name} could not be renewed, and ends within ${formatDuration(left)}.`;
     // A lease that is over by the clock leaves no time for a grace.
-    const graceMs = this.#lock.state === 'lost' ? this.#killMs : Math.max(0, left - this.#killMs);
+    const graceMs = this.#lease.state === 'lost' ? this.#killMs : Math.max(0, left - this.#killMs);
     this.#termSent = { at: this.#dependencies.clock.mark(), graceMs };
     this.#dependencies.signalGroup(this.#leader, 'SIGTERM');
     this.#dependencies.signalGroup(this.#leader, 'SIGCONT');

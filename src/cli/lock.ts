@@ -63,7 +63,8 @@ async function lockAndRun(invocation: Invocation, { name, command, options }: Ar
     terminal.errorLine(`The previous holder (fence ${fence}${who}) did not release the lock: it ${endings[why]}.`);
   }
   const { ignoredSignals } = launch;
-  const end = await runGuarded(() => start.start(variables(lock)), { lock, ttlMs: request.ttl, ignoredSignals });
+  const guard = { lease: lock, name: `lock ${JSON.stringify(name)}`, ttlMs: request.ttl, ignoredSignals };
+  const end = await runGuarded(() => start.start(variables(lock)), guard);
   switch (end.kind) {
     case 'lost':
       terminal.errorLine(`${end.message} The command was ended.`);

@@ -133,6 +133,12 @@ export const changePolicy: Run = async (invocation, { args, options }) => {
       maxMessages: integerOf(maxMessages, '--max-messages'),
       fifo: options['fifo'] === true ? true : undefined,
       retention: durationOf(options, 'retention'),
+      deadRetention: durationOf(options, 'dead-retention'),
+      backoff: {
+        min: durationOf(options, 'backoff-min'),
+        max: durationOf(options, 'backoff-max'),
+        factor: numberOf(options['backoff-factor'], '--backoff-factor'),
+      },
       dedupWindow: options['dedup-window'] === 'pending' ? 'pending' : durationOf(options, 'dedup-window'),
     });
   }
@@ -151,6 +157,14 @@ function textOf(option: string | true | undefined): string | undefined {
 
 function integerOf(option: string | true | undefined, name: string): number | undefined {
   return typeof option === 'string' ? parseInteger(option, name) : undefined;
+}
+
+function numberOf(option: string | true | undefined, name: string): number | undefined {
+  if (typeof option !== 'string') return undefined;
+  const number = Number(option);
+  if (option.trim() === '' || !Number.isFinite(number))
+    throw new UsageError(`${name}: expected a number, got ${option}`);
+  return number;
 }
 
 export function durationOf(options: Options, name: string): number | undefined {

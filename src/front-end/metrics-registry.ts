@@ -8,6 +8,7 @@ import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
 import { processMs, wallMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
 import { addBackupMetrics } from './backup-metrics.ts';
+import { addQueueMetrics } from './queue-metrics.ts';
 import { handOvers, operations } from './request-metrics.ts';
 
 export interface Scrape {
@@ -26,6 +27,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   const refreshBackend: Refreshers = [];
   addShardMetrics(backend, refreshBackend);
   addServerMetrics(backend, refreshBackend);
+  addQueueMetrics(backend, refreshBackend);
   return {
     contentType: own.contentType,
     async metrics() {
@@ -158,7 +160,7 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
     });
   };
   add(Gauge, 'dragonlock_shard_queued_commands', 'Commands sent to the shard and not yet started', (s) => s.queued);
-  add(Gauge, 'dragonlock_shard_waiters', 'Requests that wait for a lock or mutex', (s) => s.waiters);
+  add(Gauge, 'dragonlock_shard_waiters', 'Requests that wait for a lock, a mutex or messages', (s) => s.waiters);
   add(
     Gauge,
     'dragonlock_shard_held_back_commands',

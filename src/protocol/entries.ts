@@ -34,6 +34,14 @@ export interface PartCount {
   readonly bytes: number;
 }
 
+/** How many entries all queues together have of one sort. */
+export interface PartTotal {
+  readonly letter: string;
+  /** The first character of the value. */
+  readonly state: string;
+  readonly entries: number;
+}
+
 export interface Entries {
   get(kind: Kind, account: AccountId, key: string): Entry | undefined;
   put(kind: Kind, account: AccountId, key: string, entry: Entry): void;
@@ -51,6 +59,8 @@ export interface Entries {
   countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number };
   /** The counts of a queue's entries, by letter and state. Costs nothing, however many entries there are. */
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount>;
+  /** The counts of all queues of the shard together, by letter and state. */
+  partTotals(): Iterable<PartTotal>;
   /** How many messages all queues of the account have. */
   messagesOf(account: AccountId): number;
   /** What the account uses of its quota, over all shards; undefined: it has no quota, or uses nothing of it. */

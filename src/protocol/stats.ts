@@ -17,6 +17,24 @@ export interface ShardStats {
   readonly watermark: number;
   readonly commits: number;
   readonly turns: number;
+  readonly queues: QueueTotals;
+}
+
+/** All queues of a shard together. */
+export interface QueueTotals {
+  /** Messages by state. */
+  readonly ready: number;
+  readonly inFlight: number;
+  readonly delayed: number;
+  readonly dead: number;
+  readonly blocked: number;
+  /** The age of the oldest message that is first in line, of the queues used last. */
+  readonly oldestMs: number;
+  /** Requests that wait for messages. */
+  readonly consumers: number;
+  /** Since the start. Redeliveries are those of messages that had been delivered before. */
+  readonly deliveries: number;
+  readonly redeliveries: number;
 }
 
 /** A cumulative histogram: `counts[i]` observations ≤ `bounds[i]`, the last count for +Inf. */

@@ -11,6 +11,7 @@
  * durable; the router's gate holds them until then.
  */
 import { assert } from '../shared/assert.ts';
+import { queueTotals } from './core/operations/queue-looks.ts';
 import type { Clock } from '../shared/clock.ts';
 import { serverAccount } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
@@ -286,6 +287,7 @@ export class ShardActor {
       watchedKeys: state.watched.size,
       commits: this.#commits,
       turns: this.#turns,
+      queues: queueTotals(state, this.#options.clock.now()),
       ...checkpoints.stats(),
     };
   }

@@ -33,6 +33,7 @@ import { assert } from '../shared/assert.ts';
 import { AccountUsages, countedOf, type CountedAs, type Usage } from './account-usage.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
 import type { Memtable } from './memtable/memtable.ts';
+import { PartTotals, type Total } from './part-totals.ts';
 import { parseStorageKey } from './storage-key.ts';
 
 /** Values counted with each slice. A slice has at most 256 rows, so the last slice leaves no value uncounted. */
@@ -41,6 +42,8 @@ export const countedPerSlice = 256;
 const uncountedMax = 128 * 1024;
 
 interface Counter extends EntryCount {
+  /** Of its sort in all queues; a kind has none. */
+  readonly total: Total | undefined;
   entries: number;
   bytes: number;
   /** The number of freezes before its last change; −1: it has not changed since the start. */
@@ -63,6 +66,8 @@ interface PartChange {
 export class Counts {
   /** The first counter of each list: by account those of its kinds, by account and queue those of its parts. */
   readonly #lists = new Map<string, Counter>();
+  /** Of all queues. */
+  readonly totals = new PartTotals();
   /** The account whose kinds were counted last. */
   #recent: Counter | undefined;
   #freezes = 0;
@@ -81,6 +86,7 @@ export class Counts {
       const counter = part === '' ? this.#counterOf(account, kind) : this.#partOf(account, kind, part);
       counter.entries = entries;
       counter.bytes = bytes;
+      if (counter.total !== undefined) counter.total.entries += entries;
       this.#usages.add(counter, entries, bytes);
     }
     if (current) return;
@@ -120,6 +126,7 @@ export class Counts {
     if (counter.changedAfter !== this.#freezes) this.#keepNumbers(counter);
     counter.entries += entries;
     counter.bytes += bytes;
+    if (counter.total !== undefined) counter.total.entries += entries;
     assert(counter.entries >= 0, 'a count is never below zero');
     this.#usages.add(counter, entries, bytes);
   }
@@ -244,7 +251,7 @@ export class Counts {
       if (counter.kind === kind) return counter;
     }
     const usage = first?.usage ?? this.#usages.open(account);
-    const added = newCounter({ account, kind, part: '' }, usage, first);
+    const added = newCounter({ account, kind, part: '', total: undefined }, usage, first);
     this.#lists.set(account, added);
     this.#recent = added;
     return added;
@@ -256,7 +263,8 @@ export class Counts {
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.part === part) return counter;
     }
-    const added = newCounter({ account, kind, part }, first?.usage ?? this.#counterOf(account, kind).usage, first);
+    const usage = first?.usage ?? this.#counterOf(account, kind).usage;
+    const added = newCounter({ account, kind, part, total: this.totals.of(part) }, usage, first);
     this.#lists.set(list, added);
     return added;
   }
@@ -286,12 +294,10 @@ function listOf(account: AccountId, name: string): string {
   return `${account}\0${name}`;
 }
 
-function newCounter(
-  of: Pick<EntryCount, 'account' | 'kind' | 'part'>,
-  usage: Usage,
-  next: Counter | undefined,
-): Counter {
-  const { account, kind, part } = of;
+type Named = Pick<Counter, 'account' | 'kind' | 'part' | 'total'>;
+
+function newCounter(of: Named, usage: Usage, next: Counter | undefined): Counter {
+  const { account, kind, part, total } = of;
   const zero = { entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0 };
-  return { account, kind, part, ...zero, next, usage, counted: countedOf(of) };
+  return { account, kind, part, total, ...zero, next, usage, counted: countedOf(of) };
 }

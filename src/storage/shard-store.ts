@@ -15,7 +15,7 @@ import type { AccountId } from '../protocol/ids.ts';
 import type { Amounts, QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countEntries } from './count-entries.ts';
 import { countedPerSlice, Counts } from './counts.ts';
@@ -48,6 +48,8 @@ export class ShardStore implements Entries {
   // neither twice.
   #last = new LookUp();
   #before = new LookUp();
+  readonly messagesOf = (account: AccountId): number => this.#counts.messagesOf(account);
+  readonly partTotals = (): Iterable<PartTotal> => this.#counts.totals.all();
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
@@ -121,10 +123,6 @@ export class ShardStore implements Entries {
   /** What all accounts have in this shard. */
   get stored(): Amounts {
     return this.#counts.total;
-  }
-
-  messagesOf(account: AccountId): number {
-    return this.#counts.messagesOf(account);
   }
 
   usageOf(account: AccountId): QuotaUse | undefined {

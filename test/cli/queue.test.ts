@@ -51,3 +51,40 @@ test('queue work: a child for each message; exit 0 acks, all else nacks with the
   assert.partialDeepStrictEqual(await server.ok('GET', '/db/acc/queue/jobs'), { Ready: 0, InFlight: 0, Delayed: 0 });
   await prints(t, ['queue', 'work', 'jobs'], { url }, 64);
 });
+
+test('queue work: the child is ended before its lease can end, when the worker is stopped and when it is killed', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-work-'));
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
+    const seen = path.join(directory, signal);
+    await server.batch({ Enqueue: { Queue: signal, Data: signal } });
+    // It ignores what could be ignored, and says that it lives.
+    const script = `trap '' TERM; while :; do date +%s%N >> ${seen}; sleep 0.02; done`;
+    const worker = new CommandUnderTest(t, ['queue', 'work', signal, '--ttl', '2s', '--', 'sh', '-c', script], { url });
+    await until(() => fs.existsSync(seen));
+    worker.signal(signal);
+    const { Dequeue, Now } = await server.batch({ Dequeue: { Queue: signal, LockWait: 60 } });
+    assert.equal(Dequeue!.Messages.length, 1);
+    const lastMs = Number(fs.readFileSync(seen, 'utf8').trim().split('\n').at(-1)) / 1e6;
+    assert.ok(lastMs < Now, `the child lived ${lastMs - Now} ms into the next delivery`);
+    const { size } = fs.statSync(seen);
+    await server.call('GET', '/readyz');
+    assert.equal(fs.statSync(seen).size, size, 'it lives no more');
+    worker.signal('SIGKILL');
+  }
+});
+
+test('queue policy: backoff and how long the dead are kept', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const options = ['--backoff-min', '2s', '--backoff-max', '1m', '--backoff-factor', '1.5', '--dead-retention', '3d'];
+  const policy = JSON.parse(await prints(t, ['queue', 'policy', 'mail', ...options], { url })) as object;
+  assert.partialDeepStrictEqual(policy, { Backoff: { Min: 2, Max: 60, Factor: 1.5 }, DeadRetention: 259_200 });
+  await prints(t, ['queue', 'policy', 'mail', '--backoff-factor', 'much'], { url }, 64);
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 600 && !holds(); i += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok(holds());
+}

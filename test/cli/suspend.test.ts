@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withBootTime } from '../../src/cli/boot-clock.ts';
-import { GuardedGroup } from '../../src/cli/guarded-child.ts';
+import { type GuardedLease, GuardedGroup } from '../../src/cli/guarded-child.ts';
 import type { LeaseClock } from '../../src/client/lease-clock.ts';
-import type { HeldLock } from '../../src/client/lock.ts';
 
 const ttlMs = 30_000;
 
@@ -52,8 +51,7 @@ class Machine {
   guard(): GuardedGroup {
     const sentAt = this.clock.mark();
     const { clock } = this;
-    const lock = {
-      id: 'job',
+    const lease: GuardedLease = {
       signal: new AbortController().signal,
       get state() {
         return clock.since(sentAt) < ttlMs ? 'held' : 'unknown';
@@ -61,9 +59,9 @@ class Machine {
       get remaining() {
         return Math.max(0, ttlMs - clock.since(sentAt));
       },
-    } as unknown as HeldLock;
+    };
     const group = new GuardedGroup(
-      { lock, ttlMs, ignoredSignals: [] },
+      { lease, name: 'lock "job"', ttlMs, forwarded: [] },
       {
         clock,
         after: (delayMs, run) => this.after(delayMs, run),

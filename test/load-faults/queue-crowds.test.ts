@@ -31,7 +31,7 @@ interface Said {
 }
 
 async function batch(client: CrashClient, body: object): Promise<Said> {
-  return (await client.must('POST', target, body)) as unknown as Said;
+  return client.must('POST', target, body);
 }
 
 /** In pieces that fit into a batch. */
@@ -174,10 +174,10 @@ trial(
       }
       return Messages.length;
     };
-    let producing = true;
+    const state = { producing: true };
     const consume = async (): Promise<void> => {
       const own = server.client();
-      while (producing) await take(own);
+      while (state.producing) await take(own);
       await own.close();
     };
     const consumers = Array.from({ length: 3 }, consume);
@@ -191,7 +191,7 @@ trial(
       }
       await all;
     }
-    producing = false;
+    state.producing = false;
     await Promise.all(consumers);
     for (let left = 1; left > 0; ) {
       await take(client);

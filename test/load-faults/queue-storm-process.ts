@@ -26,7 +26,7 @@ export type FromQueueStorm =
 const wallAheadMs = clockDifference(wallMs, () => performance.now());
 let url = '';
 let served = Promise.withResolvers<void>();
-let ended = false;
+const state = { ended: false };
 
 process.on('message', (message: ToQueueStorm) => {
   switch (message.kind) {
@@ -45,22 +45,22 @@ process.on('message', (message: ToQueueStorm) => {
       served = Promise.withResolvers();
       return;
     case 'end':
-      ended = true;
+      state.ended = true;
       served.resolve();
   }
 });
 
 async function run(client: number, commands: HttpCommands): Promise<void> {
-  for (let n = 0; !ended; ) {
+  for (let n = 0; !state.ended; ) {
     if (url === '') {
       await served.promise;
       continue;
     }
     const connection = new CrashClient(url);
-    for (let alive = true; alive && !ended; n += 1) alive = await ask(connection, commands, { client, n });
+    for (let alive = true; alive && !state.ended; n += 1) alive = await ask(connection, commands, { client, n });
     await connection.close();
     // The server is gone, and the parent is about to say so.
-    if (!ended) await served.promise;
+    if (!state.ended) await served.promise;
   }
 }
 

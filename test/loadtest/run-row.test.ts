@@ -24,7 +24,7 @@ class FakeServers {
       };
     };
     const rest = { load: unused, observe: unused, newDirectory: unused, remove: unused, onSpawn: unused };
-    return { quick: false, generators: 1, start, progress: () => undefined, ...rest };
+    return { quick: false, generators: 1, queuePeers: '', start, progress: () => undefined, ...rest };
   }
 
   contestant(kind: 'dragonlock' | 'redis' | 'etcd', values: readonly number[], failAt = Infinity): ServerContestant {

@@ -1961,6 +1961,13 @@ export const seededBugs: readonly SeededBug[] = [
     replace: '  view.putState(place, own);',
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
   },
+  {
+    name: 'nothing guards the child of a worker that is stopped',
+    file: 'src/cli/queue-work.ts',
+    find: '  group.guard(child.pid);\n',
+    replace: '',
+    caughtBy: { file: 'test/cli/queue.test.ts', test: 'the child is ended before its lease can end' },
+  },
   // Quotas: I34, I35.
   {
     name: 'an account may add over its quota',

@@ -55,6 +55,22 @@ test('metrics: waiters, watchers, streams and watched keys are counted while the
   await Promise.all([server.waiters(0), server.watchers(0), server.watchers(0, 'dragonlock_streams')]);
 });
 
+test('metrics: messages of all queues by state, consumers, deliveries', async () => {
+  const messages = (state: string): Promise<number> => server.metric('dragonlock_queue_messages', `{state="${state}"}`);
+  await server.batch({ Enqueue: [1, 2, 3].map((Data) => ({ Queue: `q${Data}`, Data })) });
+  await server.batch({ Enqueue: { Queue: 'q4', Data: 4, Delay: 600 } });
+  await server.batch({ Dequeue: { Queue: 'q1', LockDur: 600 } });
+  assert.deepEqual(await Promise.all(['ready', 'inflight', 'delayed', 'dead'].map(messages)), [2, 1, 1, 0]);
+  assert.equal(await server.metric('dragonlock_queue_deliveries_total'), 1);
+  assert.equal(await server.metric('dragonlock_queue_redeliveries_total'), 0);
+  const hangUp = new AbortController();
+  const open = server.call('POST', '/db/acc/dequeue/empty?wait=60', undefined, { signal: hangUp.signal });
+  await eventually('a consumer', async () => (await server.metric('dragonlock_queue_consumers')) === 1);
+  hangUp.abort();
+  await Promise.allSettled([open]);
+  await eventually('none', async () => (await server.metric('dragonlock_queue_consumers')) === 0);
+});
+
 test('metrics: the depth of the queue is seen while there is one', async () => {
   const adds = Array.from({ length: 500 }, () => ({ Atomic: { Key: 'c', Add: 1 } }));
   await eventually('commands in the queue', async () => {
@@ -80,7 +96,7 @@ test('metrics: requests are counted by operation and status, and no client can m
   const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map(([, name]) => name ?? ''));
   assert.deepEqual(
     [...labels].toSorted((a, b) => (a < b ? -1 : 1)),
-    ['boot', 'front_end', 'le', 'node', 'operation', 'reason', 'shard', 'status', 'version'],
+    ['boot', 'front_end', 'le', 'node', 'operation', 'reason', 'shard', 'state', 'status', 'version'],
   );
   for (const line of text.split('\n').filter((line) => line !== ''))
     assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{.*\})? -?[\d.e+-]+)$/);

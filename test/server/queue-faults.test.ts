@@ -31,13 +31,7 @@ test('queues: a message that kills its consumers kills MaxAttempts of them; othe
     if (message.Data === 'poison') attempts.push(message.Attempts);
     else if ((await server.call('POST', '/db/acc', { Ack: receipt(message) })).status === 200) done.push(message.Data);
   }
-  assert.deepEqual(
-    [attempts, done.toSorted()],
-    [
-      [1, 2, 3],
-      [1, 2, 3],
-    ],
-  );
+  assert.deepEqual([attempts, new Set(done)], [[1, 2, 3], new Set([1, 2, 3])]);
   // Its third lease ends while this one waits in vain.
   const { Dequeue } = await server.batch({ Dequeue: { Queue: 'q', LockWait: 0.3 } });
   assert.deepEqual((Dequeue as { Messages: unknown[] }).Messages, []);

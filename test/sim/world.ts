@@ -227,6 +227,14 @@ export class World {
       const counts = inOrder(entries.counts()).join('\n');
       const expected = inOrder(entries.recount()).join('\n');
       if (counts !== expected) throw new Violation(`I23: shard ${shard} counts\n${counts}\n--- and has\n${expected}`);
+      const totals = totalsOf(Array.from(entries.partTotals(), ({ letter, state, entries: n }) => [letter + state, n]));
+      const sums = totalsOf(
+        Array.from(entries.counts(), ({ part, entries: n }) => [
+          part.charAt(part.indexOf('\0') + 1) + part.slice(-1),
+          n,
+        ]),
+      );
+      if (totals !== sums) throw new Violation(`I23: shard ${shard} has in all\n${totals}\n--- and by queue\n${sums}`);
     }
   }
 
@@ -428,6 +436,13 @@ export class World {
   #newScheduler(): Scheduler {
     return new Scheduler(this.random, this.trace, () => this.now);
   }
+}
+
+/** Entries by letter and state; those of no queue have neither. */
+function totalsOf(counts: readonly (readonly [sort: string, entries: number])[]): string {
+  const sums = new Map<string, number>();
+  for (const [sort, entries] of counts) if (sort !== '') sums.set(sort, (sums.get(sort) ?? 0) + entries);
+  return JSON.stringify([...sums].filter(([, entries]) => entries > 0).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function codeOf(error: unknown): string | undefined {

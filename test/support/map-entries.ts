@@ -2,7 +2,14 @@
 import type { AccountId } from '../../src/protocol/ids.ts';
 import { Quotas, type Amounts, type QuotaUse } from '../../src/protocol/quotas.ts';
 import { kinds, type Kind } from '../../src/protocol/record.ts';
-import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../../src/protocol/entries.ts';
+import {
+  partOf,
+  type Entries,
+  type Entry,
+  type LocatedEntry,
+  type PartCount,
+  type PartTotal,
+} from '../../src/protocol/entries.ts';
 
 export class MapEntries implements Entries {
   readonly #entries = new Map<string, LocatedEntry>();
@@ -59,6 +66,17 @@ export class MapEntries implements Entries {
       counts.set(part, { part, entries: entries + 1, bytes: bytes + more });
     }
     return [...counts.values()];
+  }
+
+  partTotals(): PartTotal[] {
+    const totals = new Map<string, PartTotal>();
+    for (const { kind, key, entry } of this.all()) {
+      if (kind !== kinds.queue) continue;
+      const [letter, state] = [key.charAt(key.indexOf('\0') + 1), entry.value.charAt(0)];
+      const entries = (totals.get(letter + state)?.entries ?? 0) + 1;
+      totals.set(letter + state, { letter, state, entries });
+    }
+    return [...totals.values()];
   }
 
   messagesOf(account: AccountId): number {

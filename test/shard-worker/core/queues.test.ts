@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
+import { queueTotals } from '../../../src/shard-worker/core/operations/queue-looks.ts';
 import { kinds } from '../../../src/protocol/record.ts';
 import { acme, batch } from '../../support/commands.ts';
 import {
@@ -449,6 +450,37 @@ describe('consumers that wait', () => {
     );
     core.send({ kind: 'grant.return', grant: lost.reply!.grant! });
     assert.deepEqual(numbers(core), { ...none, InFlight: 3, Groups: 1 });
+  });
+});
+
+describe('all queues together', () => {
+  test('messages by state, the oldest, consumers, deliveries and redeliveries', () => {
+    const core = new CoreUnderTest();
+    core.ok(policy({ MaxAttempts: 1 }));
+    core.ok(send('dead', 'out', message('later', { delayMs: 5000 }), message('other', { key: 'p' })));
+    core.ok(send(message('g1', { group: 'g' }), message('g2', { group: 'g' })));
+    const [dead, , inGroup] = takeFrom(core, { max: 3, durMs: 20_000 });
+    core.ok(nack(dead!));
+    core.ok(nack(inGroup!, { returned: true }));
+    const waiting = core.ask(take({ key: 'empty', waitMs: 60_000 }));
+    assert.equal(waiting.waits, true);
+    core.advance(3000);
+    const { state, now } = core;
+    assert.deepEqual(queueTotals(state, now), {
+      ready: 3,
+      inFlight: 1,
+      delayed: 1,
+      dead: 1,
+      blocked: 0,
+      oldestMs: 3000,
+      consumers: 1,
+      deliveries: 3,
+      redeliveries: 0,
+    });
+    core.cancel(waiting);
+    core.advance(20_000);
+    takeFrom(core, { max: 1 });
+    assert.partialDeepStrictEqual(queueTotals(core.state, core.now), { consumers: 0, dead: 2, deliveries: 4 });
   });
 });
 

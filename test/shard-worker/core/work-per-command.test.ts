@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entries, Entry, LocatedEntry, PartCount } from '../../../src/protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../../../src/protocol/entries.ts';
 import type { AccountId } from '../../../src/protocol/ids.ts';
 import { accountsAfter, longestLines } from '../../../src/protocol/operations/admin.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
@@ -65,6 +65,10 @@ class CountedEntries implements Entries {
 
   countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number } {
     return this.#inner.countOf(account, kind);
+  }
+
+  partTotals(): Iterable<PartTotal> {
+    return this.#inner.partTotals();
   }
 
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount> {

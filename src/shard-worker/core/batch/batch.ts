@@ -106,6 +106,7 @@ export function commitOf(
   const answered = answeredOf(turn, batch, evaluation, rev);
   const stored = storedReply(batch, answered, tail);
   const effects = seal(evaluation.pending, rev, stored);
+  if (batch.dequeue !== undefined) turn.state.queues.countDeliveries(evaluation.results.dequeue!.messages);
   if (batch.lock !== undefined || batch.unlock !== undefined) keepLocks(turn, batch.account, evaluation.pending, rev);
   return { record: { rev, account: batch.account, effects }, reply: batchReply(batch, answered, waited), stored };
 }

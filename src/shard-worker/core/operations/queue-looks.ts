@@ -4,6 +4,9 @@ import type { QueueList, QueueStat } from '../../../protocol/operations/queue-ca
 import { defaultQueuePolicy } from '../../../protocol/operations/queue-policy.ts';
 import type { Page, Row } from '../../../protocol/page-rows.ts';
 import { kinds } from '../../../protocol/record.ts';
+import type { PartTotal } from '../../../protocol/entries.ts';
+import type { QueueTotals } from '../../../protocol/stats.ts';
+import type { ShardState } from '../state/state.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { decodeMessage, decodeReady, outOf } from '../state/queue-records.ts';
 import { readRevision } from '../state/state.ts';
@@ -30,13 +33,23 @@ interface Numbers {
 function numbersOf(view: QueueView): Numbers {
   const { queue, line, state, account } = view;
   const prefix = line.prefix('m').slice(queue.length + 2);
-  let messages = 0;
-  let [Dead, InFlight, Delayed, blocked, Groups, BlockedGroups, Bytes] = [0, 0, 0, 0, 0, 0, 0];
+  let Bytes = 0;
+  const current: PartTotal[] = [];
   for (const { part, entries, bytes } of state.entries.partsOf(kinds.queue, account, queue)) {
-    const [letter, ofState] = [part[0]!, part.at(-1)!];
+    const letter = part[0]!;
     const isOld = !'xhpo'.includes(letter) && part.slice(1, -1) !== prefix;
     if (isOld) continue;
     Bytes += bytes;
+    current.push({ letter, state: part.at(-1)!, entries });
+  }
+  return { ...sumUp(current), Bytes };
+}
+
+/** How many messages there are in each state, from the counts of entries. */
+function sumUp(parts: Iterable<PartTotal>): Omit<Numbers, 'Bytes'> {
+  let messages = 0;
+  let [Dead, InFlight, Delayed, blocked, Groups, BlockedGroups] = [0, 0, 0, 0, 0, 0];
+  for (const { letter, state: ofState, entries } of parts) {
     if (letter === 'm' || letter === 'd' || letter === 'g') messages += entries;
     else if (letter === 'z') Dead += entries;
     else if (letter === 's') {
@@ -51,7 +64,7 @@ function numbersOf(view: QueueView): Numbers {
   }
   const Blocked = blocked + BlockedGroups;
   const Ready = messages - InFlight - Delayed - Blocked;
-  return { Ready, InFlight, Delayed, Dead, Blocked, Groups, BlockedGroups, Bytes };
+  return { Ready, InFlight, Delayed, Dead, Blocked, Groups, BlockedGroups };
 }
 
 /** Of a queue without messages, pause and policy, at most what it has seen is left. */
@@ -97,6 +110,32 @@ function oldestMs(view: QueueView): number {
     }
   }
   return now - oldest;
+}
+
+/** Queues whose first messages are looked at for the metrics: those used last. */
+const oldestOf = 100;
+
+/**
+ * All queues together, for the metrics. What a purge has left behind is counted until it is swept. The oldest message is
+ * that of the queues used last, so that the costs have a bound.
+ */
+export function queueTotals(state: ShardState, now: number): QueueTotals {
+  const {
+    Ready: ready,
+    InFlight: inFlight,
+    Delayed: delayed,
+    Dead: dead,
+    Blocked: blocked,
+  } = sumUp(state.entries.partTotals());
+  let oldest = 0;
+  if (ready > 0) {
+    for (const { account, queue } of state.queues.lastUsed(oldestOf)) {
+      oldest = Math.max(oldest, oldestMs(new QueueView({ state, now }, { account, queue, writeSet: new WriteSet() })));
+    }
+  }
+  const { deliveries, redeliveries } = state.queues;
+  const consumers = state.waitQueues.waitersOf('queue');
+  return { ready, inFlight, delayed, dead, blocked, oldestMs: oldest, consumers, deliveries, redeliveries };
 }
 
 export function statQueue(turn: Turn, ref: RequestRef, { account, queue }: QueueStat): void {

@@ -190,6 +190,23 @@ export class QueueLine {
 export class QueueLines {
   /** By account and queue; the one used last is last. */
   readonly #lines = new Map<string, QueueLine>();
+  /** Messages that were delivered since the start, and those of them that had been delivered before. */
+  deliveries = 0;
+  redeliveries = 0;
+
+  countDeliveries(messages: readonly { readonly attempts: number }[]): void {
+    this.deliveries += messages.length;
+    for (const { attempts } of messages) if (attempts > 1) this.redeliveries += 1;
+  }
+
+  /** The queues that were used last, at most so many. */
+  lastUsed(most: number): { readonly account: AccountId; readonly queue: string }[] {
+    const names = [...this.#lines.keys()].slice(-most);
+    return names.map((name) => {
+      const end = name.indexOf('\0');
+      return { account: name.slice(0, end) as AccountId, queue: name.slice(end + 1) };
+    });
+  }
 
   get size(): number {
     return this.#lines.size;

@@ -100,7 +100,13 @@ export class WaitQueues {
   readonly grantable = new Set<WaitQueue>();
   /** Queues whose head needs a key that a transaction holds. Accounts share no keys. */
   readonly #blocked = new Map<AccountId, Set<WaitQueue>>();
+  readonly #waiters: Record<ResourceKind, number> = { lock: 0, mutex: 0, queue: 0 };
   #tickets = 0;
+
+  /** How many wait for resources of this kind. */
+  waitersOf(kind: ResourceKind): number {
+    return this.#waiters[kind];
+  }
 
   /** The number of waiters in all queues. */
   get size(): number {
@@ -135,7 +141,11 @@ export class WaitQueues {
   }
 
   join(waiter: Waiter): void {
-    waiter.queue.join(waiter);
+    const { queue } = waiter;
+    const { size } = queue;
+    queue.join(waiter);
+    // One that takes over a place is no further waiter.
+    this.#waiters[queue.kind] += queue.size - size;
     this.#byRequest.set(refName(waiter.ref), waiter);
   }
 
@@ -154,7 +164,9 @@ export class WaitQueues {
 
   leave(waiter: Waiter): void {
     const { queue } = waiter;
+    const { size } = queue;
     queue.leave(waiter);
+    this.#waiters[queue.kind] -= size - queue.size;
     if (queue.size === 0) this.#queues[queue.kind].delete(queue.name);
     this.forget(waiter);
   }
