@@ -5,8 +5,8 @@
  */
 import { Type } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
-import { usageMembers } from '../operations/usage.ts';
 import type { CallName } from '../operations/operations.ts';
+import { usageLimits, usageMembers } from '../operations/usage.ts';
 import {
   countMember,
   counterRow,
@@ -51,6 +51,11 @@ const purged = Type.Object({ Purged: countMember('Messages that are gone.'), ...
 const lockRow = Type.Object({ LockID: keyPart.Key, ...holderPart, ...waitersPart });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
+/** An object with a number under each of these names. */
+function countsOf(names: object, description: string): Type.TObject {
+  const members = Object.fromEntries(Object.keys(names).map((name) => [name, Type.Integer({ minimum: 0 })]));
+  return Type.Object(members, { description });
+}
 const { Value, ...listedParts } = keyRow.properties;
 const listedKey = Type.Object({
   ...listedParts,
@@ -59,27 +64,6 @@ const listedKey = Type.Object({
 });
 
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
-  'account.usage': {
-    reply: Type.Object({
-      Bytes: countMember('What everything of the account takes.'),
-      Entries: Type.Object(
-        Object.fromEntries(Object.keys(usageMembers).map((name) => [name, countMember(`How many ${name}.`)])),
-        { description: 'By kind.' },
-      ),
-      Waiters: countMember('Requests that wait.'),
-      Watchers: countMember('Open watches.'),
-      Limits: Type.Object(
-        Object.fromEntries(
-          ['Bytes', 'Entries', 'Messages', 'Waiters', 'Watchers', 'RequestsPerSecond'].map((name) => [
-            name,
-            countMember('0: no limit.'),
-          ]),
-        ),
-        { description: 'The most that the account may have.' },
-      ),
-      ...revPart,
-    }),
-  },
   'kv.list': {
     reply: Type.Object({
       KV: listMember(listedKey, 'Keys in byte order.'),
@@ -168,6 +152,16 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
     reply: Type.Object({
       Redriven: countMember('Messages that are tried again.'),
       Skipped: countMember('Messages that are passed over.'),
+      ...revPart,
+    }),
+  },
+  'account.usage': {
+    reply: Type.Object({
+      Bytes: countMember('Of keys and values as they are stored.'),
+      Entries: countsOf(usageMembers, 'How many there are of each kind.'),
+      Waiters: countMember('Requests that wait for a lock, a message or a rate limit.'),
+      Watchers: countMember('Open watches.'),
+      Limits: countsOf(usageLimits, 'What the account may have; 0: no limit.'),
       ...revPart,
     }),
   },
