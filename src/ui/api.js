@@ -48,7 +48,7 @@ export async function call(method, path, { body, signal, text = false } = {}) {
     cache: 'no-store',
     credentials: 'omit',
     headers: { ...headers(), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
-    body: body ?? null,
+    ...(body === undefined ? {} : { body }),
   });
   const said = await response.text();
   if (response.ok) return text ? said : said === '' ? {} : JSON.parse(said);

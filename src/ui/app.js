@@ -47,14 +47,14 @@ const pages = [
   { id: 'audit', key: 'u', title: 'Audit log', view: AuditPage, scope: 'admin' },
   { id: 'server', key: 's', title: 'Server', view: ServerPage, scope: 'operator' },
 ];
-const onBottom = ['overview', 'keys', 'locks', 'queues'];
+const onBottom = new Set(['overview', 'keys', 'locks', 'queues']);
 
 function allowedPages() {
   return pages.filter(({ scope }) => scope === undefined || may(scope));
 }
 
 /** The server needs no token; it says so in the page. */
-const isOpen = document.documentElement.dataset.open === 'true';
+const isOpen = document.documentElement.dataset.token === 'none';
 const themedAs = 'dragonlock-theme';
 
 function useTheme() {
@@ -140,7 +140,7 @@ function Help({ onClose }) {
 function More({ current, onClose }) {
   return html`<${Dialog} title="More" onClose=${onClose} onSubmit=${onClose}>
     <nav class="more-grid nav">${allowedPages()
-      .filter(({ id }) => !onBottom.includes(id))
+      .filter(({ id }) => !onBottom.has(id))
       .map(
         (page) => html`<span key=${page.id} onClick=${onClose}><${NavItem} page=${page} current=${current} /></span>`,
       )}</nav>
@@ -237,8 +237,8 @@ function Frame({ onLogout }) {
       <main class="content" tabindex="-1" aria-label=${page.title}><${page.view} key=${page.id} query=${route.query} /></main>
     </div>
     <nav class="bottom-nav" aria-label="Pages">
-      ${allowed.filter(({ id }) => onBottom.includes(id)).map(({ id, title }) => html`<a key=${id} href=${routeTo(id)} aria-current=${page.id === id ? 'page' : undefined}><${Icon} name=${id} />${title}</a>`)}
-      <button onClick=${() => setMore(true)} aria-current=${onBottom.includes(page.id) ? undefined : 'page'}><${Icon} name="more" />More</button>
+      ${allowed.filter(({ id }) => onBottom.has(id)).map(({ id, title }) => html`<a key=${id} href=${routeTo(id)} aria-current=${page.id === id ? 'page' : undefined}><${Icon} name=${id} />${title}</a>`)}
+      <button onClick=${() => setMore(true)} aria-current=${onBottom.has(page.id) ? undefined : 'page'}><${Icon} name="more" />More</button>
     </nav>
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}
     ${more && html`<${More} current=${page.id} onClose=${() => setMore(false)} />`}

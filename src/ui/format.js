@@ -48,8 +48,8 @@ export function clock(ms) {
 }
 
 /** Characters that show nothing, or change how others are shown, and so could make one name look like another. */
-// oxlint-disable-next-line no-control-regex -- these are what is looked for
 const odd =
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
   /^ +| +$|[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g;
 
 /** Takes a name apart: pieces as they are, and code points of characters that cannot be seen. */

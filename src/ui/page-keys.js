@@ -27,12 +27,13 @@ import { go, lastAccount, may, rememberAccount, serverNow, useCall } from './sto
 const shownBytes = 64 * 1024;
 const editableBytes = 256 * 1024;
 
+function choose(name) {
+  rememberAccount(name);
+  go('keys', { account: name });
+}
+
 export function KeysPage({ query }) {
   const { account = lastAccount(), prefix = '', key, after } = query;
-  const choose = (name) => {
-    rememberAccount(name);
-    go('keys', { account: name });
-  };
   useFirstAccount(account, choose);
   const to = (change) => go('keys', { account, prefix, after, key, ...change });
   const path =

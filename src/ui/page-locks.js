@@ -7,15 +7,16 @@ import { Icon } from './icons.js';
 import { AccountPicker, Ago, Card, Confirm, Empty, Loaded, Name, Notice, Pager, Pill, Said, Table } from './parts.js';
 import { go, may, me, rememberAccount, serverNow, useCall, useStore } from './store.js';
 
+function choose(name) {
+  rememberAccount(name);
+  go('locks', { account: name });
+}
+
 export function LocksPage({ query }) {
   const { Accounts } = useStore(me);
   const only = Accounts === '*' ? '' : (Accounts[0] ?? '');
   const { account = only, prefix = '', after, lock } = query;
   const to = (change) => go('locks', { account, prefix, after, lock, ...change });
-  const choose = (name) => {
-    rememberAccount(name);
-    go('locks', { account: name });
-  };
   return html`
     <div class="toolbar">
       <${AccountPicker} value=${account} onChange=${choose} all=${Accounts === '*' ? 'All accounts' : undefined} />

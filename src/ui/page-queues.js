@@ -21,12 +21,13 @@ import {
 } from './parts.js';
 import { go, lastAccount, may, rememberAccount, useCall } from './store.js';
 
+function choose(name) {
+  rememberAccount(name);
+  go('queues', { account: name });
+}
+
 export function QueuesPage({ query }) {
   const { account = lastAccount(), prefix = '', after, queue } = query;
-  const choose = (name) => {
-    rememberAccount(name);
-    go('queues', { account: name });
-  };
   useFirstAccount(account, choose);
   const to = (change) => go('queues', { account, prefix, after, queue, ...change });
   const list = useCall(

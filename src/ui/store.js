@@ -58,14 +58,17 @@ let isStarted = false;
 
 /** Follows the overview while the page is seen, and comes back by itself. */
 export function startLive() {
-  if (isStarted) return void connect();
+  if (isStarted) {
+    void connect();
+    return;
+  }
   isStarted = true;
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) setTimeout(() => document.hidden && stopLive(), hiddenMs);
-    else connect();
+    else void connect();
   });
-  paused.listen((is) => (is ? stopLive() : connect()));
-  connect();
+  paused.listen((is) => (is ? stopLive() : void connect()));
+  void connect();
 }
 
 export function stopLive() {

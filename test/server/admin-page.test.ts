@@ -50,6 +50,13 @@ const titles: Readonly<Record<string, string>> = {
 
 const skip = executablePath === undefined && 'chromium is not installed (apt-get install chromium)';
 
+async function show(page: Page, hash: string): Promise<void> {
+  await page.evaluate(`location.hash = ${JSON.stringify(`#/${hash}`)}`);
+  const title = titles[hash.split('?', 1)[0]!] ?? assert.fail(hash);
+  await page.waitForSelector(`.content[aria-label="${title}"] .card`);
+  await page.waitForSelector('.content [aria-busy=true]', { state: 'detached' });
+}
+
 describe('the admin page', { skip }, () => {
   const server = serverForFile({ config });
   let browser: Browser;
@@ -93,13 +100,6 @@ describe('the admin page', { skip }, () => {
     await page.keyboard.press('Enter');
     await page.waitForSelector('.shell, [role=alert]');
     return { page, complaints };
-  }
-
-  async function show(page: Page, hash: string): Promise<void> {
-    await page.evaluate(`location.hash = ${JSON.stringify(`#/${hash}`)}`);
-    const title = titles[hash.split('?', 1)[0]!] ?? assert.fail(hash);
-    await page.waitForSelector(`.content[aria-label="${title}"] .card`);
-    await page.waitForSelector('.content [aria-busy=true]', { state: 'detached' });
   }
 
   for (const [name, view] of Object.entries({ wide, phone })) {

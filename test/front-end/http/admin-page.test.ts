@@ -47,7 +47,7 @@ test('the policy allows the one script within the page by its hash, and none fro
 test('the page says whether it needs a token, is one path up, and can be turned off', async (t) => {
   const open = makeDoor(t, '', undefined, directory);
   const headers = { host: 'localhost' };
-  assert.match((await open.send('GET', '/ui/', undefined, headers)).body, /<html data-open="true"/);
+  assert.match((await open.send('GET', '/ui/', undefined, headers)).body, /<html data-token="none"/);
   const moved = await open.send('GET', '/ui', undefined, headers);
   assert.deepEqual([moved.statusCode, moved.headers.location], [308, 'ui/']);
   assert.equal((await open.send('GET', '/ui/', undefined, { host: 'evil.example' })).statusCode, 403);
@@ -55,5 +55,5 @@ test('the page says whether it needs a token, is one path up, and can be turned 
   assert.equal((await open.send('POST', '/ui/', undefined, headers)).statusCode, 405);
   const closed = makeDoor(t, `ui: false\n${tokens}`, undefined, directory);
   assert.equal((await closed.send('GET', '/ui/')).statusCode, 404);
-  assert.match((await makeDoor(t, tokens, undefined, directory).send('GET', '/ui/')).body, /data-open="false"/);
+  assert.match((await makeDoor(t, tokens, undefined, directory).send('GET', '/ui/')).body, /data-token="needed"/);
 });

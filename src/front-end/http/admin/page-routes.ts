@@ -44,7 +44,7 @@ function send(
   { file, policy }: { readonly file: PageFile; readonly policy: string },
 ): void {
   const isKnown = headers['if-none-match'] === file.etag;
-  const compressed = /\bgzip\b/.test(String(headers['accept-encoding'] ?? ''));
+  const compressed = /\bgzip\b/.test(headers['accept-encoding'] ?? '');
   const bytes = compressed ? file.compressed : file.bytes;
   const exchange = new HttpExchange(context, 'admin', raw);
   exchange.finish(isKnown ? 304 : 200);
