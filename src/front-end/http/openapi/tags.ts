@@ -9,6 +9,9 @@ export const tags: Readonly<Record<string, string>> = {
   limit: 'Rate limits.',
   sequence: 'Numbers without gaps.',
   queue: 'Messages that are worked on once.',
+  account: 'What an account has stored, and what it may store.',
   server: 'The server itself; no token is needed.',
+  account: 'What an account has stored.',
+  admin: 'What administrators look at.',
   backups: 'Backups, for the operator.',
 };
