@@ -120,15 +120,11 @@ async function measureCost(): Promise<void> {
   for (let round = 0; round < rounds; round += 1) {
     found.without.push(await load(plain));
     found.shipping.push(await load(backedUp));
-    let isOver = false;
-    let copies = 0;
-    const copying = (async () => {
-      for (; !isOver; copies += 1) await copyOf(backedUp);
-    })();
+    const end = { isOver: false };
+    const copying = copyUntil(backedUp, end);
     found.copying.push(await load(backedUp));
-    isOver = true;
-    await copying;
-    const last = (list: readonly number[]): string => `${list.at(-1)!.toFixed(2)} ms`;
+    end.isOver = true;
+    const copies = await copying;
     report(
       'cost',
       `round ${round + 1}: p99 ${last(found.without)} without, ${last(found.shipping)} shipping, ` +
@@ -142,6 +138,17 @@ async function measureCost(): Promise<void> {
     'cost',
     `p99 of writes at ${rate}/s: ${times(found.shipping)} while shipping, ${times(found.copying)} copying`,
   );
+}
+
+/** @returns how many copies were made */
+async function copyUntil(server: DragonLock, end: { readonly isOver: boolean }): Promise<number> {
+  let copies = 0;
+  for (; !end.isOver; copies += 1) await copyOf(server);
+  return copies;
+}
+
+function last(list: readonly number[]): string {
+  return `${list.at(-1)!.toFixed(2)} ms`;
 }
 
 async function measureRestore(): Promise<void> {

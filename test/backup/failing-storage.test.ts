@@ -181,12 +181,15 @@ test('a storage that hangs: the call is given up, no other is begun, and the jou
   server.commit(account, [set('k', 'x')]);
   const hang = Promise.withResolvers<void>();
   let begun = 0;
+  const isHanging = Promise.withResolvers<void>();
   storage.delay = async (call) => {
-    if (call === 'put') begun += 1;
-    if (call === 'put') await hang.promise;
+    if (call !== 'put') return;
+    begun += 1;
+    isHanging.resolve();
+    await hang.promise;
   };
   const step = server.agent.step();
-  while (begun === 0) await new Promise((resolve) => void setImmediate(resolve));
+  await isHanging.promise;
   for (let round = 0; round < 150; round += 1) server.commit(account, [set('k', 'x'.repeat(8000))]);
   ring((ms) => ms === 1000);
   assert.equal(server.cells.get('holdDropped'), 1, 'the limit holds while the call hangs');

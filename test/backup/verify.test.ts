@@ -199,7 +199,7 @@ test('a damaged object of ten minutes is named, and the ones that it was made of
   const storage = new MemoryStorage();
   const server = await history(t, storage);
   // Only the first copy is left, so that all of the log is needed.
-  const [first] = storage.keys('copy/').filter((key) => key.endsWith('manifest.json'));
+  const first = storage.keys('copy/').find((key) => key.endsWith('manifest.json'));
   assert.ok(first !== undefined);
   for (const key of storage.keys('copy/')) if (!key.startsWith(first.slice(0, -13))) storage.objects.delete(key);
   const damaged = storage.keys('log/').at(-1);

@@ -7,7 +7,7 @@ import type { BackupCells, JournalHold } from '../backup-cells.ts';
 
 /** Calls `run` again and again. @returns ends it */
 export function repeating(after: After, everyMs: number, run: () => void): () => void {
-  let stop = (): void => {};
+  let stop: (() => void) | undefined;
   const wait = (): void => {
     stop = after(everyMs, () => {
       run();
@@ -15,7 +15,7 @@ export function repeating(after: After, everyMs: number, run: () => void): () =>
     });
   };
   wait();
-  return () => stop();
+  return () => stop?.();
 }
 
 export interface HoldGuardOptions {

@@ -98,6 +98,7 @@ const backupStatus = {
   Gaps: countMember('Ranges of commits that never reached the backup.'),
   HeldBytes: countMember('Bytes of the journal that are not in the backup.'),
   Copying: flagMember('A copy is being made.'),
+  CopyingRows: countMember('Rows that the copy that is being made has.'),
   CopyRev: countMember('The revision of the last copy.'),
   CopyAtMs: countMember('When it was done.'),
   CopiesTaken: countMember('Copies that were asked for and are begun.'),
