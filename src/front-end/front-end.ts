@@ -263,6 +263,7 @@ export class FrontEnd {
       watchKeys: (account, keys, waitMs, sink) => router().watchKeys(account, keys, waitMs, sink),
       watchPrefix: (watch, sink) => router().watchPrefix(watch, sink),
       streamPrefix: (watch, sink) => router().streamPrefix(watch, sink),
+      watches: (of, limit) => router().watches(of, limit),
       stats: () => router().stats(),
     };
   }

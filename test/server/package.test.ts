@@ -77,7 +77,11 @@ test('packed and installed into an empty folder, dragonlock-server serves, resta
       const kept = await (await fetch(`${url}/db/acc/kv/a`)).text();
       if (written > 0) assert.match(kept, new RegExp(`"Value":${written}\\b`), 'of the start before');
       written += 1;
-      const reply = await fetch(`${url}/db/acc/kv/a`, { method: 'POST', body: String(written) });
+      const reply = await fetch(`${url}/db/acc/kv/a`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: String(written),
+      });
       assert.equal(reply.status, 200, await reply.text());
     });
   }

@@ -62,7 +62,7 @@ test('reload: tokens and limits count at once, what waits by a token that is gon
   const none = await reloading.reload(common);
   assert.deepEqual(none.problems, ['tokens: whether there are any changes only with a restart']);
 
-  const closed = once(ended.resume(), 'close');
+  const closed = once(ended.resume(), 'end');
   const redisClosed = redis.closed;
   await reloading.reload(
     `${common}shards: 7\nlog: {level: warn}\ntokens: [${token('a')}, ${token('c', 'read')}]\naccounts: [{name: slow, requests_per_second: 1}]`,

@@ -55,6 +55,7 @@ export interface ReplyBody {
   readonly IDs: readonly string[];
   readonly Same: boolean;
   readonly Response: ReplyBody;
+  readonly Dequeue?: { readonly Messages: readonly { readonly ID: string; readonly Lock: number }[] };
 }
 
 export interface KvRow {

@@ -34,26 +34,29 @@ import { answerBrokenConnection, answerError, answerFailures } from './error-rep
 import { RateLimiter } from '../rate-limiter.ts';
 import { ReloadCell } from '../reload-cell.ts';
 import { RequestMetrics } from '../request-metrics.ts';
+import { pathsOf } from './paths.ts';
 import { Lane } from './lane/lane.ts';
 import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
 import { BackupCells } from '../../backup/backup-cells.ts';
+import { adminRoutes } from './admin/admin-routes.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { openApiRoutes } from './routes/openapi.ts';
 import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens' | 'backup'>;
+  readonly config: Config;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
   readonly counters: Pick<
     SharedCounters,
-    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'reload'
+    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers' | 'reload'
   >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
@@ -101,7 +104,8 @@ export function buildApp(
   app.decorateRequest('access');
   app.decorateRequest('content');
   app.removeAllContentTypeParsers();
-  answerFailures(app, context);
+  const paths = pathsOf(app);
+  answerFailures(app, context, paths);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
 
@@ -126,6 +130,9 @@ export function buildApp(
   healthRoutes(app, context);
   metricsRoutes(app, context);
   backupRoutes(app, context);
+  const { config, counters, index } = options;
+  adminRoutes(app, context, { config, index, viewers: new SharedCount(counters.adminViewers, 0) });
+  openApiRoutes(app, context, paths);
   return app;
 }
 

@@ -31,8 +31,8 @@ export class HttpExchange extends Exchange {
     super.refuse(failure, requestId);
   }
 
-  /** Answers with a text that others are given too. */
-  deliverShared(contentType: string, text: Buffer): void {
+  /** Answers with a text that others are given too. @param headers further names and values in turn */
+  deliverShared(contentType: string, text: Buffer, headers: readonly string[] = []): void {
     if (this.done) return;
     this.finish(200);
     if (this.disconnected) return;
@@ -44,6 +44,7 @@ export class HttpExchange extends Exchange {
       contentType,
       'Content-Length',
       String(text.length),
+      ...headers,
     ]);
     this.res.end(text);
     // However many have not read it, there is one copy.
