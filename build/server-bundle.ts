@@ -27,7 +27,13 @@ const entries = [
 ] as const;
 
 /** What the commands of the package are. */
-const commandEntries = ['cli/main', 'main/config/config', 'main/backup/backup-commands'] as const;
+const commandEntries = [
+  'cli/main',
+  'main/config/config',
+  'main/backup/backup-commands',
+  'main/doctor/doctor',
+  'main/doctor/health',
+] as const;
 
 const packages = ['@aws-sdk/*', 'age-encryption', 'fs-native-extensions', 'lmdb', 'pino', 'wasmoon-lua5.1'] as const;
 

@@ -47,7 +47,9 @@ export async function buildServerPackage(directory: string): Promise<void> {
     engines: own.engines,
     bin: { 'dragonlock-server': './dragonlock-server.js' },
     dependencies: Object.fromEntries(dependencies.map((name) => [name, own.dependencies[name]])),
-    optionalDependencies: Object.fromEntries(optionalDependencies.map((name) => [name, own.optionalDependencies[name]])),
+    optionalDependencies: Object.fromEntries(
+      optionalDependencies.map((name) => [name, own.optionalDependencies[name]]),
+    ),
   };
   fs.writeFileSync(path.join(directory, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   for (const [from, to] of Object.entries(files)) {
