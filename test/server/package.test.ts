@@ -58,7 +58,10 @@ test('packed and installed into an empty folder, dragonlock-server serves, resta
   if (!full) {
     // Hundreds of files for backups to S3, which no part of this needs.
     const manifest = path.join(built, 'package.json');
-    const { optionalDependencies: _, ...rest } = JSON.parse(fs.readFileSync(manifest, 'utf8')) as Record<string, unknown>;
+    const { optionalDependencies: _, ...rest } = JSON.parse(fs.readFileSync(manifest, 'utf8')) as Record<
+      string,
+      unknown
+    >;
     fs.writeFileSync(manifest, JSON.stringify(rest));
   }
   const packed = npm(['pack', built, '--silent'], directory);
