@@ -102,12 +102,15 @@ export function changesForRestart(old: Config, next: Config): string[] {
   const after = flat(next);
   const names = [...new Set([...before.keys(), ...after.keys()])];
   const changed = names.filter((name) => !isDeepStrictEqual(before.get(name), after.get(name)));
-  const isLive = (name: string): boolean => liveKeys.some((key) => name === key || name.startsWith(`${key}.`));
   // A server cannot begin or end to speak TLS.
   const began = (['http', 'resp'] as const).filter(
     (section) => (old[section].tls === undefined) !== (next[section].tls === undefined),
   );
   return [...changed.filter((name) => !isLive(name)), ...began.map((section) => `${section}.tls`)];
+}
+
+function isLive(name: string): boolean {
+  return liveKeys.some((key) => name === key || name.startsWith(`${key}.`));
 }
 
 function flat(value: object, prefix = ''): Map<string, unknown> {

@@ -209,8 +209,13 @@ function tellOfStart(): () => void {
 function watchThreads(ask: () => Promise<unknown>): Watchdog | undefined {
   const withinMs = manager.watchdogMs;
   if (withinMs === undefined) return undefined;
-  const onSilence = (ms: number): void => log.error(`A thread has not answered for ${ms} ms`);
-  return new Watchdog({ ask, alive: () => manager.alive(), withinMs, after: systemAfter, onSilence });
+  return new Watchdog({
+    ask,
+    alive: () => manager.alive(),
+    withinMs,
+    after: systemAfter,
+    onSilence: (ms) => log.error(`A thread has not answered for ${ms} ms`),
+  });
 }
 
 function reloadWhileStarting(): void {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/main/config/config.ts';
+import { loadConfig, type ConfigSources } from '../../src/main/config/config.ts';
 import { diagnose, files, memory, node, type Machine, type Row } from '../../src/main/doctor/doctor.ts';
 import { isReady } from '../../src/main/doctor/health.ts';
 import type { DirectoryFound } from '../../src/main/doctor/machine.ts';
@@ -111,11 +111,14 @@ test('on this machine it leaves nothing behind', async (t) => {
   assert.deepEqual(fs.readdirSync(directory), []);
 });
 
+function sourcesAt(listen: string): ConfigSources {
+  return { argv: ['--listen', listen], env: {}, cores: 2, readFile: () => '' };
+}
+
 test('health: a server that is ready, and one that is not there', async (t) => {
   const server = await ServerUnderTest.forTest(t);
-  const sources = (listen: string) => ({ argv: ['--listen', listen], env: {}, cores: 2, readFile: () => '' });
-  assert.equal(await isReady(sources(`127.0.0.1:${server.port}`)), undefined);
+  assert.equal(await isReady(sourcesAt(`127.0.0.1:${server.port}`)), undefined);
   const { port } = server;
   await server.stop();
-  assert.match((await isReady(sources(`127.0.0.1:${port}`))) ?? '', /ECONNREFUSED/);
+  assert.match((await isReady(sourcesAt(`127.0.0.1:${port}`))) ?? '', /ECONNREFUSED/);
 });

@@ -86,6 +86,14 @@ test('reload: tokens and limits count at once, what waits by a token that is gon
   kept.destroy();
 });
 
+function tlsConfig(cert: string, key: string): string {
+  return `http: {threads: 2, tls: {cert_file: ${cert}, key_file: ${key}}}`;
+}
+
+function nameOf(socket: tls.TLSSocket): unknown {
+  return socket.getPeerCertificate().subject.CN;
+}
+
 test('reload: new connections get the new certificate, open ones go on; a key that does not fit is refused', {
   skip: withoutOpenssl,
 }, async (t) => {
@@ -93,9 +101,7 @@ test('reload: new connections get the new certificate, open ones go on; a key th
   t.after(() => server.dispose(t.passed));
   const first = makeCertificate(path.join(server.directory, '1'), 'first');
   const second = makeCertificate(path.join(server.directory, '2'), 'second');
-  const config = (cert: string, key: string): string =>
-    `http: {threads: 2, tls: {cert_file: ${cert}, key_file: ${key}}}`;
-  server.launch({ config: config(first.cert, first.key) });
+  server.launch({ config: tlsConfig(first.cert, first.key) });
   const serving = await server.logLine((line) => line.msg.startsWith('Serving on'), 'serves');
   const port = Number(new URL(String(serving.url)).port);
   const connect = async (): Promise<tls.TLSSocket> => {
@@ -103,17 +109,16 @@ test('reload: new connections get the new certificate, open ones go on; a key th
     await once(socket, 'secureConnect');
     return socket;
   };
-  const nameOf = (socket: tls.TLSSocket): unknown => socket.getPeerCertificate().subject.CN;
   const open = await connect();
   assert.equal(nameOf(open), 'first');
   const reloading = new Reloading(server);
-  const bad = await reloading.reload(config(second.cert, first.key));
+  const bad = await reloading.reload(tlsConfig(second.cert, first.key));
   assert.match(String(bad.problems), /http\.tls\.key_file: .* does not belong to the certificate/);
   const still = await connect();
   assert.equal(nameOf(still), 'first');
   still.destroy();
 
-  assert.match((await reloading.reload(config(second.cert, second.key))).msg, /was reloaded/);
+  assert.match((await reloading.reload(tlsConfig(second.cert, second.key))).msg, /was reloaded/);
   // Of every front end, sooner or later; a thread takes it over when it comes to its message.
   for (let seconds = 0; seconds < 8; ) {
     const socket = await connect();
