@@ -7,6 +7,9 @@ import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ServerStats } from '../protocol/stats.ts';
 import type { Batch, Command } from '../protocol/operations/operations.ts';
+import type { WatchedKey } from '../protocol/operations/watch.ts';
+
+export type { WatchedKey } from '../protocol/operations/watch.ts';
 
 /** Receives one reply. */
 export interface ReplySink {
@@ -33,11 +36,6 @@ export interface Cancelable {
   readonly waits?: boolean;
   /** The client has disconnected: takes its request out of every queue at once. */
   cancel(): void;
-}
-
-export interface WatchedKey {
-  readonly key: string;
-  readonly version: number;
 }
 
 export interface PrefixWatch {

@@ -116,7 +116,8 @@ export class Router implements Dispatcher {
     });
     this.#keyWatches = new KeyWatches({
       request: (command, sink) => this.request(command, sink),
-      unwatch: (account, key) => mail.send(ownerOf(account, key, shards), { kind: 'unwatch', account, key }),
+      shardOf: (account, key) => ownerOf(account, key, shards),
+      unwatch: (shard, account, keys) => mail.send(shard, { kind: 'unwatch', account, keys }),
       limits,
       counts,
       after,

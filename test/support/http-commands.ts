@@ -73,7 +73,7 @@ export class HttpCommands {
     const dice = h.below(100);
     const batch = { kind: 'batch', account: h.account, format: 'batch' } as const;
     if (dice < 5) return this.#special.next();
-    if (dice >= 70) return this.#remembered(this.#queues.next());
+    if (dice >= 70) return this.nextOfQueues();
     if (dice < 7) return { ...batch, ...exchange(h) };
     if (dice < 9) {
       const set = h.distinct('kv', 4).map((key) => put(h, key));
@@ -81,6 +81,10 @@ export class HttpCommands {
     }
     const again = dice < 12 ? this.#idempotent[h.below(this.#idempotent.length)] : undefined;
     return again ?? this.#remembered(this.#usual.next());
+  }
+
+  nextOfQueues(): Command {
+    return this.#remembered(this.#queues.next());
   }
 
   /** Makes one array body: batches that do not wait and that refuse known ids (a replay would not be noticed). */

@@ -1,6 +1,6 @@
 /**
- * All watchers that wait for a key to change. The front end asks the shard once for each watcher and key ("is it still
- * at this version?"). The shard reports the next change once to each front end, with a finished reply: ten thousand
+ * All watchers that wait for a key to change. The front end asks each shard once for each watcher ("are these keys still
+ * at these versions?"). The shard reports a key's next change once to each front end, with a finished reply: ten thousand
  * watchers of one key share one text.
  *
  *   asked ──another version──► answered
@@ -24,7 +24,7 @@ import type { WatchKey } from '../../protocol/operations/watch.ts';
 import { someWatches } from './some-watches.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
-/** Of a question; the watch itself is counted with its keys. */
+/** Of a key of a question; the watch itself is counted with its keys. */
 const questionBytes = 256;
 
 interface Watcher {
@@ -32,7 +32,9 @@ interface Watcher {
   readonly sink: ReplySink;
   readonly load: WatchLoad;
   readonly interests: Interest[];
-  /** Questions that the shards have not answered yet. */
+  /** Questions on their way; for each what cancels it: one that still waits for a batch over several shards stops. */
+  readonly asked: Set<Question>;
+  /** Those that the shards have not answered yet. */
   unanswered: number;
   /** The wait has run out; the watcher ends when all its questions are answered. */
   late: boolean;
@@ -41,48 +43,59 @@ interface Watcher {
   done: boolean;
 }
 
-/** One key of a watcher: takes the shard's answer to the question, then the changes that come after it. */
-class Interest implements ReplySink {
-  readonly disconnected = false;
-  readonly bytes = questionBytes;
+/** One key of a watcher. */
+interface Interest {
   readonly key: string;
   readonly version: number;
   readonly watcher: Watcher;
-  /** The last question. Cancelling one that still waits for a batch over several shards stops it. */
-  asked: Cancelable | undefined;
   /** The shard reports every change after this revision; undefined: it has not answered yet. */
-  #registered: Revision | undefined;
-  readonly #watches: KeyWatches;
+  registered: Revision | undefined;
+}
 
-  constructor(watches: KeyWatches, watcher: Watcher, { key, version }: WatchedKey) {
+/** What one shard is asked about some keys of a watcher. After its answer come the changes. */
+class Question implements ReplySink {
+  readonly disconnected = false;
+  readonly bytes: number;
+  readonly #watcher: Watcher;
+  readonly #interests: readonly Interest[];
+  readonly #watches: KeyWatches;
+  cancelable: Cancelable | undefined;
+
+  constructor(watches: KeyWatches, watcher: Watcher, interests: readonly Interest[]) {
     this.#watches = watches;
-    this.watcher = watcher;
-    this.key = key;
-    this.version = version;
+    this.#watcher = watcher;
+    this.#interests = interests;
+    this.bytes = questionBytes * interests.length;
+    for (const interest of interests) interest.registered = undefined;
+    watcher.unanswered += 1;
+    watcher.asked.add(this);
   }
 
-  /** A new question is on its way. */
-  ask(): void {
-    this.#registered = undefined;
-    this.watcher.unanswered += 1;
+  get command(): WatchKey {
+    const { account } = this.#watcher;
+    const [{ key, version }, ...others] = this.#interests as [Interest, ...Interest[]];
+    const also = others.map((other) => ({ key: other.key, version: other.version }));
+    return { kind: 'watch.key', account, key, version, ...(also.length > 0 && { also }) };
   }
 
   deliver(reply: Reply): void {
-    this.watcher.unanswered -= 1;
-    if (reply.outcome === 'registered') this.#registered = reply.rev;
-    this.#watches.answered(this.watcher, reply);
+    this.#watcher.unanswered -= 1;
+    this.#watcher.asked.delete(this);
+    if (reply.outcome === 'registered') for (const interest of this.#interests) interest.registered = reply.rev;
+    this.#watches.answered(this.#watcher, reply);
   }
+}
 
-  /** Returns whether the shard made this change after it had registered this interest. */
-  concerns(event: KeyEvent): boolean {
-    return this.#registered !== undefined && event.rev > this.#registered;
-  }
+/** Returns whether the shard made this change after it had registered this interest. */
+function concerns({ registered }: Interest, event: KeyEvent): boolean {
+  return registered !== undefined && event.rev > registered;
 }
 
 export interface KeyWatchesOptions {
   /** Asks a shard, by way of the router. */
   readonly request: (command: WatchKey, sink: ReplySink) => Cancelable;
-  readonly unwatch: (account: AccountId, key: string) => void;
+  readonly shardOf: (account: AccountId, key: string) => number;
+  readonly unwatch: (shard: number, account: AccountId, keys: readonly string[]) => void;
   readonly limits: Limits;
   /** Of all front ends. */
   readonly counts: WatchCounts;
@@ -113,6 +126,7 @@ export class KeyWatches {
       sink,
       load,
       interests: [],
+      asked: new Set(),
       unanswered: 0,
       late: false,
       stopWaiting: () => {},
@@ -121,15 +135,17 @@ export class KeyWatches {
     const { after } = this.#options;
     this.#watchers.add(watcher);
     watcher.stopWaiting = after(waitMs, () => this.#runOut(watcher));
-    for (const watched of keys) {
-      if (watcher.done) break;
-      const interest = new Interest(this, watcher, watched);
+    for (const { key, version } of keys) {
+      const interest: Interest = { watcher, key, version, registered: undefined };
       watcher.interests.push(interest);
-      const name = nameOf(account, watched.key);
+      const name = nameOf(account, key);
       const waiting = this.#waiting.get(name);
       if (waiting === undefined) this.#waiting.set(name, new Set([interest]));
       else waiting.add(interest);
-      this.#ask(interest);
+    }
+    for (const interests of this.#byShard(watcher).values()) {
+      if (watcher.done) break;
+      this.#ask(watcher, interests);
     }
     return { waits: true, cancel: () => this.#leave(watcher) };
   }
@@ -141,9 +157,9 @@ export class KeyWatches {
   changed(event: KeyEvent): void {
     const reply: Reply = { rev: event.rev, outcome: 'ok', body: event.body };
     for (const interest of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
-      if (!interest.concerns(event)) continue;
+      if (!concerns(interest, event)) continue;
       if (interest.version !== event.version) this.#finish(interest.watcher, reply);
-      else this.#ask(interest);
+      else this.#ask(interest.watcher, [interest]);
     }
   }
 
@@ -166,11 +182,13 @@ export class KeyWatches {
       this.#finish(watcher, failureReply(revision(0), failure('draining', message)));
   }
 
-  #ask(interest: Interest): void {
-    const { watcher, key, version } = interest;
-    interest.ask();
-    const command: WatchKey = { kind: 'watch.key', account: watcher.account, key, version };
-    interest.asked = this.#options.request(command, interest);
+  #ask(watcher: Watcher, interests: readonly Interest[]): void {
+    const question = new Question(this, watcher, interests);
+    question.cancelable = this.#options.request(question.command, question);
+  }
+
+  #byShard({ account, interests }: Watcher): Map<number, readonly Interest[]> {
+    return Map.groupBy(interests, ({ key }) => this.#options.shardOf(account, key));
   }
 
   /** Ends the wait. Until every shard has answered, nobody knows that nothing has happened. */
@@ -191,16 +209,22 @@ export class KeyWatches {
     watcher.stopWaiting();
     this.#watchers.delete(watcher);
     this.#loads.give(watcher.load);
-    for (const interest of watcher.interests) {
-      interest.asked?.cancel();
-      const name = nameOf(watcher.account, interest.key);
-      const waiting = this.#waiting.get(name);
-      if (waiting === undefined) continue;
-      waiting.delete(interest);
-      if (waiting.size > 0) continue;
-      this.#waiting.delete(name);
-      this.#options.unwatch(watcher.account, interest.key);
+    for (const question of watcher.asked) question.cancelable?.cancel();
+    for (const [shard, interests] of this.#byShard(watcher)) {
+      const unwatched = interests.filter((interest) => this.#forget(interest)).map(({ key }) => key);
+      if (unwatched.length > 0) this.#options.unwatch(shard, watcher.account, unwatched);
     }
+  }
+
+  /** @returns whether nobody watches its key any more */
+  #forget(interest: Interest): boolean {
+    const name = nameOf(interest.watcher.account, interest.key);
+    const waiting = this.#waiting.get(name);
+    if (waiting === undefined) return false;
+    waiting.delete(interest);
+    if (waiting.size > 0) return false;
+    this.#waiting.delete(name);
+    return true;
   }
 }
 

@@ -197,7 +197,7 @@ test('messages of all sorts keep their order on one wire', () => {
     { kind: 'request', id: 2 ** 40, command: { kind: 'watch.key', account, key: 'k', version: 0 } },
     { kind: 'request', id: 3, command: { ...smallest, format: 'kv.set', set: members.set } },
     { kind: 'drain' },
-    { kind: 'unwatch', account, key: 'k' },
+    { kind: 'unwatch', account, keys: ['k', 'l'] },
   ];
   assert.deepEqual(decodeToShard(encodeToShard(messages)), messages);
   assert.deepEqual(decodeToShard(encodeToShard([])), []);

@@ -77,6 +77,7 @@ export class LaneConnection {
       texts,
       unread: context.unread,
       flushSoon: () => lane.flushSoon(this.replies),
+      sliceSoon: (write) => setImmediate(() => context.turns.run(this.replies.disconnects.account ?? '', write)),
       onIdle: () => this.#onIdle(),
       closes: () => lane.closing && this.#reader.keptBytes === 0,
     });

@@ -1,6 +1,5 @@
 /** `POST /db/:acc`: one batch, or an array of them. */
 import type { FastifyInstance } from 'fastify';
-import { revision } from '../../../protocol/ids.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
 import { assert } from '../../../shared/assert.ts';
 import { statusOf } from '../status.ts';
@@ -69,8 +68,8 @@ class ArrayReplies implements BatchReplySink, UnreadOwner {
   readonly #exchange: Exchange;
   readonly #texts: string[];
   #missing: number;
-  #highest = 0;
   #bytes = 0;
+  #chars = 0;
 
   constructor(context: RouteContext, exchange: Exchange, items: number) {
     this.#context = context;
@@ -88,14 +87,14 @@ class ArrayReplies implements BatchReplySink, UnreadOwner {
   }
 
   deliver(item: number, reply: Reply): void {
-    const text = itemText(reply, this.#context);
+    const text = (item === 0 ? '[' : ',') + itemText(reply, this.#context);
     this.#texts[item] = text;
-    if (reply.rev > this.#highest) this.#highest = reply.rev;
     this.#missing -= 1;
-    this.#bytes += text.length;
+    this.#bytes += Buffer.byteLength(text);
+    this.#chars += text.length;
     if (this.#missing > 0) return this.#count();
     this.#context.unread.release(this);
-    this.#exchange.deliver({ rev: revision(this.#highest), outcome: 'ok', body: `[${this.#texts.join(',')}]` });
+    this.#exchange.deliverParts({ parts: [...this.#texts, ']'], bytes: this.#bytes + 1, chars: this.#chars + 1 });
   }
 
   /** The client has disconnected. */

@@ -67,8 +67,19 @@ export const getBehaviour: SectionBehaviour<'get'> = {
     return gotOf(entry);
   },
   // Together with a range, the range has both.
-  members: (answered) => (answered.asked.range === undefined ? `"KV":[${gotRows(answered).join(',')}],` : ''),
+  members: (answered) => (answered.asked.range === undefined ? gotMembers(answered) : ''),
 };
+
+/** Without `join`, which would copy all the values once more. */
+function gotMembers(answered: Answered): string {
+  let text = '"KV":[';
+  let between = '';
+  for (const row of gotRows(answered)) {
+    text += between + row;
+    between = ',';
+  }
+  return `${text}],`;
+}
 
 function gotRows({ asked, results }: Answered): string[] {
   return (asked.get ?? []).map((key, i) => `{${getMembers(key, results.get![i]!)}}`);
@@ -233,16 +244,19 @@ function tillMember({ till }: Entry): string {
   return till === 0 ? '' : `,"TillMs":${till}`;
 }
 
-/** Answers the current value if the version differs; otherwise registers the front end for the next change. */
-export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, key, version }: WatchKey): void {
+/** Answers the current value of the first key whose version differs; otherwise registers the front end for all. */
+export function watchKey({ state, now, out }: Turn, ref: RequestRef, command: WatchKey): void {
+  const { account, also = [] } = command;
   const rev = readRevision(state);
-  const stored = state.entries.get(kinds.kv, account, key);
-  const entry = stored !== undefined && hasLapsed(stored, now) ? undefined : stored;
-  const current = entry?.rev ?? 0;
-  if (current !== version) {
+  const keys = [command, ...also];
+  for (const { key, version } of keys) {
+    const stored = state.entries.get(kinds.kv, account, key);
+    const entry = stored !== undefined && hasLapsed(stored, now) ? undefined : stored;
+    const current = entry?.rev ?? 0;
+    if (current === version) continue;
     const body = keyEventBody(rev, { key, version: current, value: entry?.value });
     return out.reply(ref, { rev, outcome: 'ok', body });
   }
-  state.watched.add(nameOf(account, key), ref.router);
+  for (const { key } of keys) state.watched.add(nameOf(account, key), ref.router);
   out.reply(ref, { rev, outcome: 'registered', body: '' });
 }
