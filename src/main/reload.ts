@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Config, LogLevel } from '../front-end/config-schema.ts';
 import { liveLimits, liveSettings, type LiveSettings } from '../front-end/live-settings.ts';
 import type { ReloadCell } from '../front-end/reload-cell.ts';
+import { ownQuotasOf } from '../front-end/shared-counters.ts';
 import { ConfigError } from './config/config.ts';
 
 export interface ReloadOptions {
@@ -106,7 +107,9 @@ export function changesForRestart(old: Config, next: Config): string[] {
   const began = (['http', 'resp'] as const).filter(
     (section) => (old[section].tls === undefined) !== (next[section].tls === undefined),
   );
-  return [...changed.filter((name) => !isLive(name)), ...began.map((section) => `${section}.tls`)];
+  // Shards have them.
+  const quotas = isDeepStrictEqual(ownQuotasOf(old.accounts), ownQuotasOf(next.accounts)) ? [] : ['quotas of accounts'];
+  return [...changed.filter((name) => !isLive(name)), ...quotas, ...began.map((section) => `${section}.tls`)];
 }
 
 function isLive(name: string): boolean {
