@@ -108,8 +108,12 @@ export function changesForRestart(old: Config, next: Config): string[] {
     (section) => (old[section].tls === undefined) !== (next[section].tls === undefined),
   );
   // Shards have them.
-  const quotas = isDeepStrictEqual(ownQuotasOf(old.accounts), ownQuotasOf(next.accounts)) ? [] : ['quotas of accounts'];
+  const quotas = isDeepStrictEqual(quotasOf(old), quotasOf(next)) ? [] : ['quotas of accounts'];
   return [...changed.filter((name) => !isLive(name)), ...quotas, ...began.map((section) => `${section}.tls`)];
+}
+
+function quotasOf({ accounts }: Config): object[] {
+  return [...ownQuotasOf(accounts)].filter(([, quotas]) => Object.keys(quotas).length > 0);
 }
 
 function isLive(name: string): boolean {

@@ -94,7 +94,6 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   set: { members: { KVSet: listMember(setRow, 'As `KVSet` was given.') }, failures: ['version_mismatch'] },
   ops: {},
   clear: {},
-  audit: {},
   dequeue: {
     members: {
       Dequeue: Type.Object({ Queue: messagePart.Queue, Messages: listMember(delivered, 'Messages that are out now.') }),
@@ -104,6 +103,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   enqueue: { members: { Enqueue: listMember(Type.Object(sent), 'As `Enqueue` was given.') } },
   queueChange: {},
+  audit: {},
 };
 
 /** The reply to one batch. */
