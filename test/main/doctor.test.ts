@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { loadConfig, type ConfigSources } from '../../src/main/config/config.ts';
-import { diagnose, files, memory, node, type Machine, type Row } from '../../src/main/doctor/doctor.ts';
+import { diagnose, files, memory, node, type Machine, type DoctorRow } from '../../src/main/doctor/doctor.ts';
 import { isReady } from '../../src/main/doctor/health.ts';
 import type { DirectoryFound } from '../../src/main/doctor/machine.ts';
 import { temporaryDirectory } from '../docs/server-child.ts';
@@ -37,7 +37,7 @@ function machineOf({ found = {}, sync = { p50: 200, p99: 900 }, synced = true }:
 async function rowsOf(
   made: Made,
   yaml = 'tokens: [{token: t, accounts: "*", scopes: [read]}]',
-): Promise<Map<string, Row>> {
+): Promise<Map<string, DoctorRow>> {
   const sources = { argv: [], env: {}, cores: 2, readFile: () => yaml };
   return new Map((await diagnose(sources, machineOf(made))).map((row) => [row.name, row]));
 }
@@ -50,7 +50,7 @@ test('a machine that is fit: every row is ok', async () => {
   assert.deepEqual(others, []);
 });
 
-const unfit: readonly (readonly [row: string, made: Made, verdict: Row['verdict'], text: RegExp])[] = [
+const unfit: readonly (readonly [row: string, made: Made, verdict: DoctorRow['verdict'], text: RegExp])[] = [
   ['data directory', { found: 'this user may not write there' }, 'fail', /may not write there/],
   ['data directory', { found: { isMine: false } }, 'fail', /belongs to another user: chown it/],
   ['data directory', { found: { mode: 0o755 } }, 'warn', /has mode 755: chmod 700 it/],

@@ -11,7 +11,7 @@ import { certificateIn } from '../config/tls-files.ts';
 import { connectionsFor, openFilesMax, TooFewFiles } from '../open-files.ts';
 import * as machine from './machine.ts';
 
-export interface Row {
+export interface DoctorRow {
   readonly name: string;
   readonly verdict: 'ok' | 'warn' | 'fail';
   /** What was found, and what to do. */
@@ -28,7 +28,7 @@ const unbelievableMicros = 20;
 const slowMicros = 20_000;
 
 /** @throws never: what is wrong is a row */
-export async function diagnose(sources: ConfigSources, asked: Machine = machine): Promise<Row[]> {
+export async function diagnose(sources: ConfigSources, asked: Machine = machine): Promise<DoctorRow[]> {
   const rows = [node(process.versions.node)];
   let config: Config;
   try {
@@ -43,11 +43,11 @@ export async function diagnose(sources: ConfigSources, asked: Machine = machine)
   return rows;
 }
 
-function row(name: string, verdict: Row['verdict'], text: string): Row {
+function row(name: string, verdict: DoctorRow['verdict'], text: string): DoctorRow {
   return { name, verdict, text };
 }
 
-export function node(version: string): Row {
+export function node(version: string): DoctorRow {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const runs = major >= 24 || (major === 22 && minor >= 19);
   return runs
@@ -55,7 +55,7 @@ export function node(version: string): Row {
     : row('node', 'fail', `${version}: expected Node 22.19 or later of 22, or Node 24 or later`);
 }
 
-function tokens(config: Config): Row[] {
+function tokens(config: Config): DoctorRow[] {
   const rows = [
     config.tokens.length === 0
       ? row('tokens', 'warn', 'there are none: whoever can connect may do everything')
@@ -66,7 +66,7 @@ function tokens(config: Config): Row[] {
   return rows;
 }
 
-function certificates(config: Config): Row[] {
+function certificates(config: Config): DoctorRow[] {
   return (['http', 'resp'] as const).flatMap((section) => {
     const { tls } = config[section];
     const certificate = tls && certificateIn(tls.cert);
@@ -89,11 +89,11 @@ const risky: Readonly<Record<string, string>> = {
   overlay: 'it goes with the container: mount a volume there',
 };
 
-async function directory({ data_dir, journal, shards }: Config, asked: Machine): Promise<Row[]> {
+async function directory({ data_dir, journal, shards }: Config, asked: Machine): Promise<DoctorRow[]> {
   const found = asked.look(data_dir);
   if (typeof found === 'string') return [row('data directory', 'fail', `${data_dir}: ${found}`)];
   const { exists, isMine, mode, fileSystem, freeBytes, freeFiles, at } = found;
-  const rows: Row[] = [];
+  const rows: DoctorRow[] = [];
   if (!exists) rows.push(row('data directory', 'ok', `${data_dir} is not there yet; the server makes it`));
   else if (!isMine) rows.push(row('data directory', 'fail', `${data_dir} belongs to another user: chown it`));
   else if ((mode & 0o077) !== 0)
@@ -120,7 +120,7 @@ async function directory({ data_dir, journal, shards }: Config, asked: Machine):
   return rows;
 }
 
-export function files(config: Config, most = openFilesMax()): Row {
+export function files(config: Config, most = openFilesMax()): DoctorRow {
   try {
     const { connectionsMax, warning } = connectionsFor(most, config);
     return warning === undefined
@@ -133,7 +133,7 @@ export function files(config: Config, most = openFilesMax()): Row {
 }
 
 /** Compares with what floods may fill, see docs/operations.md. */
-export function memory({ limits, shards, http }: Config, bytes = os.totalmem()): Row {
+export function memory({ limits, shards, http }: Config, bytes = os.totalmem()): DoctorRow {
   const { arriving_bytes_max, inflight_bytes_max, waiting_bytes_max, watching_bytes_max } = limits;
   const { history_bytes_max, unread_bytes_max, memtable_bytes_max } = limits;
   const atRest = (130 + 45 * (http.threads + shards - 2)) * mib + shards * memtable_bytes_max;
@@ -151,7 +151,7 @@ export function memory({ limits, shards, http }: Config, bytes = os.totalmem()):
     : row('memory', 'ok', `${has}; at most ${most} MiB are used`);
 }
 
-async function clock(asked: Machine): Promise<Row> {
+async function clock(asked: Machine): Promise<DoctorRow> {
   const synced = await asked.clockIsSynced();
   if (synced === undefined) return row('clock', 'warn', 'nobody tells whether it is in step (timedatectl)');
   return synced
