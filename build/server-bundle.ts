@@ -1,7 +1,7 @@
 /**
- * `npm run build:server` makes dist/server: the server as plain JavaScript, one file for each thread. A thread that loads
- * one file instead of some 250 starts in half the time and needs a third less memory. Tests start their servers from such a
- * bundle, see test/support/server-program.ts.
+ * The server as plain JavaScript, one file for each thread. A thread that loads one file instead of some 250 starts in half
+ * the time and needs a third less memory. Tests start their servers from such a bundle, see
+ * test/support/server-program.ts; the package is made of one, see server-package.ts.
  *
  * What has native parts, finds files beside its own or is loaded only when a config asks for it stays a package.
  */
@@ -26,16 +26,25 @@ const entries = [
   'storage/checkpoint/checkpoint-thread',
 ] as const;
 
+/** What the commands of the package are. */
+const commandEntries = [
+  'cli/main',
+  'main/config/config',
+  'main/backup/backup-commands',
+  'main/doctor/doctor',
+  'main/doctor/health',
+] as const;
+
 const packages = ['@aws-sdk/*', 'age-encryption', 'fs-native-extensions', 'lmdb', 'pino', 'wasmoon-lua5.1'] as const;
 
 /** CommonJS packages within an ES module ask for Node's own modules by `require`. */
 const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
 /** Writes the bundle into `directory`, which must not have one yet. */
-export async function bundleServer(directory: string): Promise<void> {
+export async function bundleServer(directory: string, { commands = false } = {}): Promise<void> {
   const src = path.join(root, 'src');
   await build({
-    entryPoints: entries.map((entry) => path.join(src, `${entry}.ts`)),
+    entryPoints: [...entries, ...(commands ? commandEntries : [])].map((entry) => path.join(src, `${entry}.ts`)),
     absWorkingDir: root,
     outbase: src,
     outdir: directory,
@@ -55,10 +64,4 @@ export async function bundleServer(directory: string): Promise<void> {
 interface Manifest {
   readonly name: string;
   readonly version: string;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const out = path.join(root, 'dist/server');
-  fs.rmSync(out, { recursive: true, force: true });
-  await bundleServer(out);
 }

@@ -58,6 +58,12 @@ const locks: CommandSpec = {
   load: async () => (await import('./locks.ts')).runLocks,
 };
 
+const serverConfig: OptionSpec = {
+  long: 'config',
+  value: 'file',
+  about: 'default: config.yml in the working directory, if there is one',
+};
+
 const others: readonly CommandSpec[] = [
   {
     name: 'batch',
@@ -90,16 +96,22 @@ const others: readonly CommandSpec[] = [
       {
         name: 'check',
         about: 'list the errors of a configuration, each with its place; exits with 1 if there are any',
-        options: [
-          {
-            long: 'config',
-            value: 'file',
-            about: 'default: config.yml in the working directory, if there is one',
-          },
-        ],
+        options: [serverConfig],
         load: async () => (await import('./config.ts')).checkConfig,
       },
     ],
+  },
+  {
+    name: 'doctor',
+    about: 'look whether this machine is fit for the server; exits with 1 if something is not',
+    options: [serverConfig],
+    load: async () => (await import('./doctor.ts')).runDoctor,
+  },
+  {
+    name: 'health',
+    about: 'exit with 0 if the server of this configuration is ready, for supervisors of containers',
+    options: [serverConfig],
+    load: async () => (await import('./doctor.ts')).runHealth,
   },
   {
     name: 'completion',

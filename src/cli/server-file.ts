@@ -13,7 +13,7 @@ export function serverFile(name: string): URL {
   const file = threadFile(import.meta.url, `../main/${name}`);
   if (!fileExists(file)) {
     throw new NegativeResult(
-      'The server is not part of the npm package: run this in a checkout of Dragon Lock (there: npm start).',
+      'The server is not part of the npm package: the package dragonlock-server has it (npx dragonlock-server), and this command.',
     );
   }
   return file;

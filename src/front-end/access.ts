@@ -3,6 +3,7 @@
  * presented token, then compares in constant time, so that neither step reveals how much of a guess was right.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { operationsOf, sectionNames, sections, specOf, type Command } from '../protocol/operations/operations.ts';
 import { scopes, type Scope, type TokenConfig } from './config-schema.ts';
 import { refuse } from '../protocol/refusal.ts';
@@ -19,6 +20,14 @@ export interface Access {
 /** Without configured tokens (on a loopback address only) every client may do everything. */
 export const openAccess: Access = { name: '', accounts: '*', scopes: new Set(scopes) };
 
+/** A connection that was let in by a token. */
+export interface TokenHolder {
+  /** Of its last request, or of its login. */
+  readonly access: Access | undefined;
+  /** The token is not valid any more, or may do something else now. */
+  tokenIsGone(): void;
+}
+
 interface KnownToken {
   readonly digest: Buffer;
   readonly access: Access;
@@ -29,6 +38,7 @@ interface KnownToken {
  * `replace` counts from the next one on.
  */
 export class TokenTable {
+  readonly #holders = new Set<TokenHolder>();
   /** There are no tokens. Fixed at start: hosts and origins are checked only then, once a connection. */
   readonly isOpen: boolean;
   #byHash: ReadonlyMap<string, KnownToken>;
@@ -41,7 +51,21 @@ export class TokenTable {
   /** Puts other tokens in the place of all. */
   replace(tokens: readonly TokenConfig[]): void {
     assert((tokens.length === 0) === this.isOpen, 'whether there are tokens changes only with a restart');
-    this.#byHash = byHash(tokens);
+    const before = this.#byHash;
+    this.#byHash = byHash(tokens, before);
+    const valid = new Set([...this.#byHash.values()].map(({ access }) => access));
+    for (const holder of this.#holders) {
+      if (holder.access !== undefined && !valid.has(holder.access)) holder.tokenIsGone();
+    }
+  }
+
+  /** Whoever is let in by a token is told when it is gone. Call `release` in the end. */
+  hold(holder: TokenHolder): void {
+    if (!this.isOpen) this.#holders.add(holder);
+  }
+
+  release(holder: TokenHolder): void {
+    this.#holders.delete(holder);
   }
 
   /** @returns undefined for a missing, malformed or unknown token; callers do not tell the client which */
@@ -61,10 +85,15 @@ export class TokenTable {
   }
 }
 
-function byHash(tokens: readonly TokenConfig[]): ReadonlyMap<string, KnownToken> {
+type KnownTokens = ReadonlyMap<string, KnownToken>;
+
+/** A token that is as it was before keeps its `Access`. */
+function byHash(tokens: readonly TokenConfig[], before: KnownTokens = new Map()): KnownTokens {
   return new Map(
     tokens.map(({ sha256, name, accounts, scopes }) => {
       const access: Access = { name, accounts: accounts === '*' ? '*' : new Set(accounts), scopes: new Set(scopes) };
+      const known = before.get(sha256);
+      if (known !== undefined && isDeepStrictEqual(known.access, access)) return [sha256, known];
       return [sha256, { digest: Buffer.from(sha256, 'hex'), access }];
     }),
   );

@@ -10,23 +10,34 @@ import type { JournalStats } from '../protocol/stats.ts';
 import { assert, unreachable } from '../shared/assert.ts';
 import { postLog } from '../shared/thread-log.ts';
 import type { Listen } from './listen.ts';
+import type { LiveSettings } from './live-settings.ts';
 import { FrontEnd, type Backend, type FrontEndOptions } from './front-end.ts';
 
 export type FrontEndThreadData = Omit<FrontEndOptions, 'log'>;
 
 export type FrontEndFromMain =
-  | { readonly kind: 'listen'; readonly http: readonly Listen[]; readonly resp: Listen | undefined }
+  | {
+      readonly kind: 'listen';
+      readonly http: readonly Listen[];
+      readonly resp: Listen | undefined;
+      readonly step: ListenStep;
+    }
   | { readonly kind: 'serve'; readonly backend: Omit<Backend, 'journalStats'> }
+  | { readonly kind: 'reload'; readonly settings: LiveSettings }
   | { readonly kind: 'drain' }
+  | { readonly kind: 'ping'; readonly id: number }
   | { readonly kind: 'close' }
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats };
 
 /** A step of a front end's life; each comes once. */
-export type FrontEndStep = 'ready' | 'listening' | 'serving' | 'drained';
+export type FrontEndStep = 'ready' | ListenStep | 'serving' | 'drained';
+/** On addresses before it serves; on sockets that were passed after that. */
+export type ListenStep = 'listening' | 'open';
 
 export type FrontEndToMain =
   | { readonly kind: FrontEndStep }
   | { readonly kind: 'journal-stats'; readonly id: number }
+  | { readonly kind: 'pong'; readonly id: number }
   | { readonly kind: 'log'; readonly level: 'warn' | 'error'; readonly message: string; readonly details: object };
 
 const data = workerData as FrontEndThreadData;
@@ -49,12 +60,19 @@ const frontEnd = new FrontEnd({
 main.on('message', (message: FrontEndFromMain) => {
   switch (message.kind) {
     case 'listen':
-      return void listen(message.http, message.resp).then(() => toMain({ kind: 'listening' }));
+      return void listen(message.http, message.resp).then(() => toMain({ kind: message.step }));
     case 'serve':
       frontEnd.serve({ ...message.backend, journalStats });
       return toMain({ kind: 'serving' });
+    case 'reload':
+      return frontEnd.reload(message.settings);
     case 'drain':
-      return void frontEnd.drain().then(() => toMain({ kind: 'drained' }));
+      return void frontEnd
+        .finishConnections()
+        .then(() => frontEnd.drain())
+        .then(() => toMain({ kind: 'drained' }));
+    case 'ping':
+      return toMain({ kind: 'pong', id: message.id });
     case 'close':
       return void frontEnd.close().then(() => process.exit());
     case 'journal-stats':

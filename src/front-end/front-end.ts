@@ -22,12 +22,12 @@ import { assert } from '../shared/assert.ts';
 import { processMs, systemAfter } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { buildApp, frontEndContext, type AppOptions } from './http/app.ts';
-import type { TokenTable } from './access.ts';
-import type { Config, TokenConfig } from './config-schema.ts';
+import type { Config } from './config-schema.ts';
 import type { Listen } from './listen.ts';
+import type { LiveSettings } from './live-settings.ts';
 import { HttpServers } from './http/http-servers.ts';
-import type { FrontEndLog } from './http/route-context.ts';
-import { ownLimitsOf, type SharedCounters } from './shared-counters.ts';
+import type { FrontEndLog, RouteContext } from './http/route-context.ts';
+import { ownLimitsOf, ratesOf, type SharedCounters } from './shared-counters.ts';
 import { rawErrorReply } from './http/error-replies.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -62,6 +62,8 @@ export interface Backend {
 
 /** How long replies may take to leave after the server has drained. */
 const closeMsMax = 5000;
+/** For requests on connections that were accepted. */
+const finishMs = 1000;
 /** How often a front end reports how long its event loop was idle. */
 const loopReportMs = 1000;
 const acceptToldEveryMs = 10_000;
@@ -71,7 +73,7 @@ export class FrontEnd {
   readonly #app: FastifyInstance;
   readonly #servers: HttpServers;
   readonly #accounts: AccountCounts;
-  readonly #tokens: TokenTable;
+  readonly #context: RouteContext;
   /** Absent: there is no door for Redis clients. */
   readonly #resp: RespDoor | undefined;
   #router: Router | undefined;
@@ -101,8 +103,8 @@ export class FrontEnd {
       },
     };
     const context = frontEndContext(appOptions);
-    this.#tokens = context.tokens;
-    this.#servers = new HttpServers(options.config.http, context.cors);
+    this.#context = context;
+    this.#servers = new HttpServers(options.config.http, context);
     this.#servers.onListening = (server) => this.#survive(server);
     this.#app = buildApp(appOptions, context, this.#servers);
     this.#app.addHook('preClose', (done) => {
@@ -132,7 +134,8 @@ export class FrontEnd {
   async listenForRedis(where: Listen): Promise<number> {
     assert(this.#resp !== undefined, 'there is a door for Redis clients');
     const { threads, socket_mode } = this.#options.config.http;
-    await this.#resp.listen(where, { reusePort: threads > 1, socketMode: socket_mode });
+    const { isOpen } = this.#context.tokens;
+    await this.#resp.listen(where, { reusePort: threads > 1, socketMode: socket_mode, isOpen });
     this.#survive(this.#resp.server);
     return this.#resp.port;
   }
@@ -166,9 +169,22 @@ export class FrontEnd {
     this.#enter('serving');
   }
 
-  /** From the next request and login on, through all doors. */
-  replaceTokens(tokens: readonly TokenConfig[]): void {
-    this.#tokens.replace(tokens);
+  /** Takes other settings over, from the next request, login and connection on. */
+  reload({ tokens, accounts, limits, corsOrigins, httpTls, respTls }: LiveSettings): void {
+    const { config } = this.#options;
+    // Whoever needs a limit looks it up in this object.
+    Object.assign(config.limits, limits);
+    this.#context.rateLimiter.replace(limits.account_requests_per_second, ratesOf(accounts));
+    this.#accounts.replace(ownLimitsOf(accounts));
+    this.#context.cors.replace(corsOrigins);
+    if (httpTls !== undefined) this.#servers.useCertificate(httpTls);
+    if (respTls !== undefined) this.#resp?.useCertificate(respTls);
+    this.#context.tokens.replace(tokens);
+  }
+
+  /** Before a drain, if the sockets stay open without us: lets nobody find that it was accepted in vain. */
+  async finishConnections(): Promise<void> {
+    if (this.#options.config.listen.some(({ kind }) => kind === 'fd')) await this.#servers.finish(finishMs);
   }
 
   /** Refuses new requests, answers every waiting client, lets replies leave. */

@@ -1,7 +1,13 @@
 /** Where a door listens, and how it begins to. */
 import { once } from 'node:events';
 import net from 'node:net';
+import { isLoopback } from '../shared/loopback.ts';
 import { listenOnUnixSocket } from './unix-socket.ts';
+
+/** Without tokens, others can connect. */
+export class OpenToOthers extends Error {
+  override name = 'OpenToOthers';
+}
 
 export type Listen = TcpListen | UnixListen | FdListen;
 
@@ -29,6 +35,8 @@ export interface ListenOptions {
   readonly reusePort: boolean;
   /** Of a Unix socket. */
   readonly socketMode: number;
+  /** There are no tokens: everybody who can connect may do everything. */
+  readonly isOpen: boolean;
 }
 
 const backlog = 4096;
@@ -38,7 +46,7 @@ const unixServers = new WeakSet<object>();
 export async function beginToListen(
   server: net.Server,
   where: TcpListen | UnixListen | { readonly kind: 'fd'; readonly fd: number },
-  { reusePort, socketMode }: ListenOptions,
+  { reusePort, socketMode, isOpen }: ListenOptions,
 ): Promise<void> {
   if (where.kind === 'unix') {
     unixServers.add(server);
@@ -49,7 +57,15 @@ export async function beginToListen(
   if (where.kind === 'fd') server.listen({ fd: where.fd });
   else server.listen({ host: where.host, port: where.port, backlog, ...(reusePort && { reusePort }) });
   await listening;
-  if (typeof server.address() === 'string') unixServers.add(server);
+  const address = server.address();
+  if (typeof address === 'string') return void unixServers.add(server);
+  // Where a socket that was passed listens is seen only now.
+  if (!isOpen || where.kind !== 'fd' || address === null || isLoopback(address.address)) return;
+  server.close();
+  throw new OpenToOthers(
+    `Cannot listen on ${address.address}:${address.port}: other machines can reach it, and no tokens are configured. ` +
+      'Configure tokens, or give systemd a loopback address (ListenStream=127.0.0.1:8081).',
+  );
 }
 
 /** Returns whether a connection came by a Unix socket, whose mode says who may connect. */

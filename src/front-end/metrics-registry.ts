@@ -85,7 +85,7 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
 }
 
 function addProcessMetrics(registry: Registry, refreshers: (() => void)[], context: RouteContext): void {
-  const { boot, version, serverTime, lostLogLines } = context;
+  const { boot, version, serverTime, lostLogLines, reload } = context;
   const info = new Gauge({
     name: 'dragonlock_info',
     help: 'Always 1; the labels name the running version',
@@ -113,6 +113,11 @@ function addProcessMetrics(registry: Registry, refreshers: (() => void)[], conte
     help: 'Lines of the log that could not be written',
     registers: [registry],
   });
+  const reloaded = new Gauge({
+    name: 'dragonlock_config_last_reload_successful',
+    help: 'Whether the last reload of the configuration succeeded; 1 before the first',
+    registers: [registry],
+  });
   const clockOffset = new Gauge({
     name: 'dragonlock_clock_offset_seconds',
     help: 'By how much the machine’s clock is ahead of the server’s time',
@@ -121,6 +126,7 @@ function addProcessMetrics(registry: Registry, refreshers: (() => void)[], conte
   refreshers.push(() => {
     lost.reset();
     lost.inc(lostLogLines.value);
+    reloaded.set(reload.succeeded ? 1 : 0);
     clockOffset.set((wallMs() - serverTime()) / 1000);
     memory.set(process.memoryUsage.rss());
     uptime.set(process.uptime());

@@ -27,23 +27,28 @@ export type OwnRates = ReadonlyMap<string, number>;
 const none: OwnRates = new Map();
 
 export class RateLimiter {
-  readonly #perSecond: number;
+  #perSecond: number;
   readonly #now: () => number;
-  readonly #own: OwnRates;
-  readonly #buckets: Buckets | undefined;
+  #own: OwnRates;
+  readonly #buckets: Buckets;
 
   /** @param now milliseconds of a monotonic clock that is the same for all threads */
   constructor(memory: SharedArrayBuffer, perSecond: number, now: () => number, own: OwnRates = none) {
     this.#perSecond = perSecond;
     this.#now = now;
     this.#own = own;
-    this.#buckets = memory.byteLength === 0 ? undefined : new Buckets(memory);
+    this.#buckets = new Buckets(memory);
   }
 
-  /** Allocates the buckets; empty when there is no limit. */
-  static allocate(perSecond: number, own: OwnRates = none): SharedArrayBuffer {
-    const limited = perSecond > 0 || [...own.values()].some((rate) => rate > 0);
-    return new SharedArrayBuffer(limited ? levelsBytes + AccountTable.bytes(sets) : 0);
+  /** Allocates the buckets. The memory is used only once accounts have limits. */
+  static allocate(): SharedArrayBuffer {
+    return new SharedArrayBuffer(levelsBytes + AccountTable.bytes(sets));
+  }
+
+  /** Other rates, from the next request on. */
+  replace(perSecond: number, own: OwnRates): void {
+    this.#perSecond = perSecond;
+    this.#own = own;
   }
 
   /** Requests a second that the account may send; 0: any number. */
@@ -53,17 +58,18 @@ export class RateLimiter {
 
   /** @returns false when the account has used up its share for now */
   admit(account: AccountId): boolean {
-    return this.#buckets === undefined || this.#pour(this.#buckets, account, 1, 'if it fits');
+    return this.#pour(account, 1, 'if it fits');
   }
 
   /** Charges `requests` in addition to the admitted one. */
   charge(account: AccountId, requests: number): void {
-    if (this.#buckets !== undefined) this.#pour(this.#buckets, account, requests, 'in any case');
+    this.#pour(account, requests, 'in any case');
   }
 
-  #pour(table: Buckets, account: AccountId, requests: number, how: 'if it fits' | 'in any case'): boolean {
+  #pour(account: AccountId, requests: number, how: 'if it fits' | 'in any case'): boolean {
     const perSecond = this.rateOf(account);
     if (perSecond === 0) return true;
+    const table = this.#buckets;
     return table.accounts.mutex.run(() => {
       // Read under the mutex, so that the later of two threads does not bring the earlier time.
       const now = Math.floor(this.#now());

@@ -9,6 +9,7 @@ import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RateLimiter, type OwnRates } from './rate-limiter.ts';
+import { ReloadCell } from './reload-cell.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ScanCursors } from './resp/scan-cursors.ts';
 import { allocateClock } from '../shared/clock.ts';
@@ -27,6 +28,8 @@ export interface SharedCounters {
   readonly connections: SharedArrayBuffer;
   /** A `SharedCount` of lines that the log has lost. */
   readonly lostLogLines: SharedArrayBuffer;
+  /** See `ReloadCell`. */
+  readonly reload: SharedArrayBuffer;
   /** See `AccountCounts`. */
   readonly accounts: SharedArrayBuffer;
   /** See `BackupCells`. */
@@ -42,17 +45,16 @@ type Accounts = Config['accounts'];
 export function allocateSharedCounters(config: {
   readonly http: Pick<Config['http'], 'threads'>;
   readonly shards: number;
-  readonly limits: Pick<Config['limits'], 'account_requests_per_second'>;
-  readonly accounts: Accounts;
   readonly resp?: Pick<Config['resp'], 'listen'>;
 }): SharedCounters {
   return {
     metrics: RequestMetrics.allocate(config.http.threads),
-    rates: RateLimiter.allocate(config.limits.account_requests_per_second, ratesOf(config.accounts)),
+    rates: RateLimiter.allocate(),
     routers: RouterCounts.allocate(config.shards),
     connections: ConnectionLimits.allocate(),
     clock: allocateClock(),
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
+    reload: ReloadCell.allocate(),
     accounts: AccountCounts.allocate(),
     backup: BackupCells.allocate(),
     adminViewers: new SharedArrayBuffer(sharedCountBytes),

@@ -49,6 +49,8 @@ main.on('message', (message: JournalFromMain) => {
   switch (message.kind) {
     case 'journal-stats':
       return toMain({ kind: 'journal-stats', id: message.id, stats: writer.stats() });
+    case 'ping':
+      return toMain({ kind: 'pong', id: message.id });
     case 'close':
       return close();
     default:

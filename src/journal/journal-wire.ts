@@ -33,10 +33,14 @@ export interface DurableMessage {
   readonly durable: Revision;
 }
 
-export type JournalFromMain = { readonly kind: 'journal-stats'; readonly id: number } | { readonly kind: 'close' };
+export type JournalFromMain =
+  | { readonly kind: 'journal-stats'; readonly id: number }
+  | { readonly kind: 'ping'; readonly id: number }
+  | { readonly kind: 'close' };
 
 export type JournalToMain =
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats }
+  | { readonly kind: 'pong'; readonly id: number }
   | {
       readonly kind: 'log';
       readonly level: 'info' | 'warn' | 'error';

@@ -7,6 +7,7 @@ import { restoredToOf, type RestoredState } from '../protocol/restored.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
+import type { LiveSettings } from '../front-end/live-settings.ts';
 import { shareOf, type Listen } from '../front-end/listen.ts';
 import { FrontEnd, type FrontEndOptions } from '../front-end/front-end.ts';
 import type {
@@ -14,12 +15,18 @@ import type {
   FrontEndStep,
   FrontEndThreadData,
   FrontEndToMain,
+  ListenStep,
 } from '../front-end/front-end-thread.ts';
 import { withExclusivePort } from './exclusive-port.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
 export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread' | 'pageFiles'>;
+
+interface ListeningAt {
+  readonly urls: readonly string[];
+  readonly respPort: number | undefined;
+}
 
 export class FrontEnds {
   readonly #options: FrontEndsOptions;
@@ -43,27 +50,40 @@ export class FrontEnds {
     this.#first = new FrontEnd({ ...options, ...files, index: 0 });
   }
 
-  /** @returns where they listen: URLs, and the port for Redis clients. @throws EADDRINUSE and its like */
-  async listen(): Promise<{ readonly urls: readonly string[]; readonly respPort: number | undefined }> {
+  /**
+   * Listens on the addresses, and answers 503 there until it serves.
+   * @returns where: URLs, and the port for Redis clients. @throws EADDRINUSE and its like
+   */
+  async listen(): Promise<ListeningAt> {
     await Promise.all([this.#first.ready(), ...this.#further.map((one) => one.step('ready'))]);
-    const { listen, resp } = this.#options.config;
+    return this.#listenAt(({ kind }) => kind !== 'fd', 'listening');
+  }
+
+  /** Listens on sockets that systemd has opened: only once it serves, since clients wait in their queues. */
+  open(): Promise<ListeningAt> {
+    return this.#listenAt(({ kind }) => kind === 'fd', 'open');
+  }
+
+  async #listenAt(isMeant: (where: Listen) => boolean, step: ListenStep): Promise<ListeningAt> {
+    const { config } = this.#options;
     const urls: string[] = [];
     const http: Listen[] = [];
-    for (const where of listen) {
+    for (const where of config.listen.filter(isMeant)) {
       const share = this.#share(where, 0);
       const at = share && (await this.#listenFirst(share, () => this.#first.listen(share)));
       if (at !== undefined) urls.push(at.url);
       http.push(withPort(where, at?.port ?? 0));
     }
-    const respAt = resp.listen && this.#share(resp.listen, 0);
+    const resp = config.resp.listen && isMeant(config.resp.listen) ? config.resp.listen : undefined;
+    const respAt = resp && this.#share(resp, 0);
     const respPort = respAt && (await this.#listenFirst(respAt, () => this.#first.listenForRedis(respAt)));
     await Promise.all(
       this.#further.map((one, i) => {
         const share = (where: Listen): Listen | undefined => this.#share(where, i + 1);
-        const respShare = resp.listen && share(withPort(resp.listen, respPort ?? 0));
+        const shares = http.flatMap((at) => share(at) ?? []);
         return one.request(
-          { kind: 'listen', http: http.flatMap((at) => share(at) ?? []), resp: respShare },
-          'listening',
+          { kind: 'listen', http: shares, resp: resp && share(withPort(resp, respPort ?? 0)), step },
+          step,
         );
       }),
     );
@@ -92,11 +112,23 @@ export class FrontEnds {
     );
   }
 
+  /** Resolves when every front end in a thread of its own has answered. */
+  ping(): Promise<unknown> {
+    return Promise.all(this.#further.map((one) => one.ping()));
+  }
+
+  /** Every front end takes over other settings, the first one now. */
+  reload(settings: LiveSettings): void {
+    this.#first.reload(settings);
+    for (const one of this.#further) one.send({ kind: 'reload', settings });
+  }
+
   /**
    * Refuses new requests and answers every waiting client, lets shards commit and checkpoint, waits for the replies.
    */
   async close(): Promise<void> {
-    await Promise.all([this.#first.drain(), ...this.#further.map((one) => one.request({ kind: 'drain' }, 'drained'))]);
+    const first = this.#first.finishConnections().then(() => this.#first.drain());
+    await Promise.all([first, ...this.#further.map((one) => one.request({ kind: 'drain' }, 'drained'))]);
     await this.#first.closeShards();
     await Promise.all([this.#first.close(), ...this.#further.map((one) => one.close())]);
   }
@@ -125,8 +157,10 @@ class FurtherFrontEnd {
             return log[message.level](message.details, message.message);
           case 'journal-stats':
             return void journalStats().then((stats) => link.send({ kind: 'journal-stats', id: message.id, stats }));
+          case 'pong':
           case 'ready':
           case 'listening':
+          case 'open':
           case 'serving':
           case 'drained':
             return;
@@ -139,9 +173,18 @@ class FurtherFrontEnd {
     this.#steps = {
       ready: link.step('ready'),
       listening: link.step('listening'),
+      open: link.step('open'),
       serving: link.step('serving'),
       drained: link.step('drained'),
     };
+  }
+
+  send(message: FrontEndFromMain): void {
+    this.#link.send(message);
+  }
+
+  ping(): Promise<unknown> {
+    return this.#link.ask('ping');
   }
 
   async step(step: FrontEndStep): Promise<void> {

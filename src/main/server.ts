@@ -11,12 +11,14 @@ import { randomBytes } from 'node:crypto';
 import os from 'node:os';
 import manifest from '../../package.json' with { type: 'json' };
 import type { Config } from '../front-end/config-schema.ts';
+import { ReloadCell } from '../front-end/reload-cell.ts';
 import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
-import { processMs, systemEvery, wallMs } from '../shared/clock.ts';
+import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
 import { writeText } from '../shared/raw-output.ts';
 import { SharedCount } from '../shared/shared-count.ts';
 import { Backups } from './backups.ts';
+import { isReadByOthers } from './config/listen-address.ts';
 import { askedFor, ConfigError, loadConfig, usage } from './config/config.ts';
 import { readClockFile, readMachineClock, writeClockFile } from './data-directory/clock-file.ts';
 import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
@@ -24,6 +26,9 @@ import { openDataDirectory, type OpenedDataDirectory } from './data-directory/op
 import { exitNow } from './exit-now.ts';
 import { FrontEnds } from './front-ends.ts';
 import { openLog } from './log.ts';
+import { Reload } from './reload.ts';
+import { ServiceManager } from './service-manager.ts';
+import { Watchdog } from './watchdog.ts';
 import { connectionsFor, openFilesMax } from './open-files.ts';
 import { ServerClock } from './server-clock.ts';
 import { startErrorLine } from './start-error.ts';
@@ -31,6 +36,7 @@ import { Threads } from './threads.ts';
 
 const exitCannotStart = 1;
 const exitBroken = 70;
+const startTellsMs = 10_000;
 
 const argv = process.argv.slice(2);
 const asked = askedFor(argv);
@@ -38,14 +44,20 @@ if (asked !== undefined) {
   writeText(1, asked === 'help' ? usage : `${manifest.version}\n`);
   process.exit(0);
 }
+// Before this process grows, see there.
+const manager = new ServiceManager(process.env);
 let config: Config;
 try {
-  config = loadConfig({ argv, env: process.env, cores: os.availableParallelism() });
+  config = load();
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
   writeText(2, `${error.message}\n`);
   process.exit(exitCannotStart);
 }
+function load(): Config {
+  return loadConfig({ argv, env: process.env, cores: os.availableParallelism() });
+}
+
 const counters = allocateSharedCounters(config);
 const lostLogLines = new SharedCount(counters.lostLogLines, 0);
 const { log, flushLast } = openLog(config.log.level, systemEvery, (lines) => lostLogLines.add(lines));
@@ -66,6 +78,9 @@ async function run(config: Config): Promise<void> {
   let stop = stopWhileStarting;
   process.on('SIGTERM', () => stop());
   process.on('SIGINT', () => stop());
+  let reload = reloadWhileStarting;
+  process.on('SIGHUP', () => reload());
+  const endStart = tellOfStart();
   const lock = lockDataDirectory(config.data_dir);
   const boot = randomBytes(6).toString('hex');
   const { connectionsMax, warning } = connectionsFor(openFilesMax(), config);
@@ -76,10 +91,9 @@ async function run(config: Config): Promise<void> {
     goDown,
   );
   const { urls, respPort } = await frontEnds.listen();
-  const [url] = urls;
   log.info(
     {
-      url,
+      url: urls[0],
       ...(urls.length > 1 && { urls }),
       respPort,
       dataDir: config.data_dir,
@@ -99,14 +113,39 @@ async function run(config: Config): Promise<void> {
   await backups?.look();
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
+  const passed = await frontEnds.open();
+  const url = urls[0] ?? passed.urls[0] ?? 'no address';
   const startMs = Math.round(performance.now() - started);
   log.info(
     { url, respPort, boot, epoch: counted.epoch, revision: counted.rev, replayed, startMs },
     `Serving on ${url}`,
   );
 
+  if (isReadByOthers(config))
+    log.warn('Other machines reach the server without TLS: set http.tls, or http.behind_proxy if a proxy has it');
+  endStart();
+  manager.ready(`Serving on ${url}`);
+  const reloading = new Reload({
+    config,
+    load,
+    apply: (settings) => frontEnds.reload(settings),
+    log,
+    cell: new ReloadCell(counters.reload),
+  });
+  reload = () => {
+    manager.reloading();
+    const done = reloading.run();
+    manager.ready(
+      `Serving on ${url}${done ? '' : ' with the old configuration: the new one has problems, see the log'}`,
+    );
+  };
+  const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping()]));
+
   stop = () => {
     stop = stoppingAlready;
+    reload = stoppingAlready;
+    watchdog?.stop();
+    manager.stopping();
     void (async () => {
       log.info('Draining');
       await frontEnds.close();
@@ -156,6 +195,31 @@ function startClock(dataDirectory: string, floor: number): ServerClock {
     log: journalLog,
   };
   return new ServerClock(options, typeof kept === 'string' ? undefined : kept, floor);
+}
+
+/** Tells the service manager that recovery goes on. @returns what ends that */
+function tellOfStart(): () => void {
+  if (!manager.isThere) return () => undefined;
+  const started = performance.now();
+  return systemEvery(startTellsMs, () => {
+    manager.starting(`Recovering for ${Math.round((performance.now() - started) / 1000)} s`, 3 * startTellsMs);
+  });
+}
+
+function watchThreads(ask: () => Promise<unknown>): Watchdog | undefined {
+  const withinMs = manager.watchdogMs;
+  if (withinMs === undefined) return undefined;
+  return new Watchdog({
+    ask,
+    alive: () => manager.alive(),
+    withinMs,
+    after: systemAfter,
+    onSilence: (ms) => log.error(`A thread has not answered for ${ms} ms`),
+  });
+}
+
+function reloadWhileStarting(): void {
+  log.warn('The server starts with the configuration that it has read; reload it once it serves');
 }
 
 /** The server has answered nothing yet, and recovery may stop anywhere. */

@@ -1,7 +1,7 @@
 /** Why the server cannot start, in one line for people: what is wrong, and what to do. */
 import { getSystemErrorName } from 'node:util';
 import type { Config } from '../front-end/config-schema.ts';
-import { listenText } from '../front-end/listen.ts';
+import { listenText, OpenToOthers } from '../front-end/listen.ts';
 import { JournalCorruption } from '../journal/file/journal-corruption.ts';
 import { NotRestored } from '../backup/restore/restore-marks.ts';
 import { UnsupportedFormat } from '../journal/file/segment.ts';
@@ -20,6 +20,7 @@ const told = [
   NotRestored,
   OlderThanBackup,
   PortHeld,
+  OpenToOthers,
   TooFewFiles,
 ];
 

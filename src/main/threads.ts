@@ -161,6 +161,11 @@ export class Threads {
     return answer.stats;
   }
 
+  /** Resolves when every shard and the journal have answered. */
+  ping(): Promise<unknown> {
+    return Promise.all([...this.#shards.map(({ link }) => link.ask('ping')), this.#journal?.ask('ping')]);
+  }
+
   /** Ends the threads. Call when everything is committed and checkpointed. */
   async stop(): Promise<void> {
     // The checkpoint thread ends with the last shard.

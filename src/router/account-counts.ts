@@ -36,7 +36,7 @@ export type OwnLimits = ReadonlyMap<string, Partial<Readonly<Record<Counted, num
 export class AccountCounts {
   readonly #cells: Int32Array;
   readonly #table: AccountTable;
-  readonly #own: OwnLimits;
+  #own: OwnLimits;
   /** The accounts that this thread uses. */
   readonly #used = new Map<AccountId, AccountUse>();
 
@@ -44,6 +44,12 @@ export class AccountCounts {
     this.#cells = new Int32Array(memory, 0, places * cellsOfPlace);
     this.#table = new AccountTable(memory, cellsBytes, sets);
     this.#own = own;
+  }
+
+  /** Other limits of single accounts, from the next request on. */
+  replace(own: OwnLimits): void {
+    this.#own = own;
+    for (const use of this.#used.values()) use.own = own.get(use.account);
   }
 
   static allocate(): SharedArrayBuffer {
@@ -88,7 +94,8 @@ export class AccountUse {
   readonly place: number | undefined;
   users = 0;
   readonly #cells: Int32Array;
-  readonly #own: Partial<Readonly<Record<Counted, number>>> | undefined;
+  /** Its own limits; absent: those of all accounts. */
+  own: Partial<Readonly<Record<Counted, number>>> | undefined;
 
   constructor(
     account: AccountId,
@@ -99,12 +106,12 @@ export class AccountUse {
     this.account = account;
     this.place = place;
     this.#cells = cells;
-    this.#own = own;
+    this.own = own;
   }
 
   /** The account's own limit, or that of all accounts. */
   limit(what: Counted, max: number): number {
-    return this.#own?.[what] ?? max;
+    return this.own?.[what] ?? max;
   }
 
   /** Adds one. @param max of an account without a limit of its own; 0: any number. @returns false over the limit */

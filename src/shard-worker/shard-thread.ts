@@ -73,12 +73,14 @@ export type ShardFromMain =
   /** To the shard that has asked for one. */
   | { readonly kind: 'epoch'; readonly epoch: number }
   | { readonly kind: 'journal-stats'; readonly id: number }
+  | { readonly kind: 'ping'; readonly id: number }
   | { readonly kind: 'stop' };
 
 export type ShardToMain =
   | { readonly kind: 'replayed'; readonly records: number }
   | { readonly kind: 'booted'; readonly boot: Boot }
   | { readonly kind: 'serving' }
+  | { readonly kind: 'pong'; readonly id: number }
   | { readonly kind: 'ask-for-epoch' }
   | { readonly kind: 'epoch-taken'; readonly id: number; readonly epoch: number }
   | { readonly kind: 'journal-stats'; readonly id: number; readonly stats: JournalStats }
@@ -142,6 +144,8 @@ main.on('message', (message: ShardFromMain) => {
       return serving!.epochs.add(message.epoch);
     case 'journal-stats':
       return toMain({ kind: 'journal-stats', id: message.id, stats: writer!.stats() });
+    case 'ping':
+      return toMain({ kind: 'pong', id: message.id });
     case 'stop':
       return void stop();
     default:

@@ -5,7 +5,7 @@ import { accountId } from '../../src/protocol/ids.ts';
 
 function limiterOf(perSecond: number) {
   const clock = { now: 5_000_000 };
-  const memory = RateLimiter.allocate(perSecond);
+  const memory = RateLimiter.allocate();
   const limiter = new RateLimiter(memory, perSecond, () => clock.now);
   return { clock, memory, limiter };
 }
@@ -52,10 +52,13 @@ test('rates: an account in debt keeps its bucket until it has paid', () => {
   assert.equal(limiter.admit(debtor), true);
 });
 
-test('rates: without a limit nothing is stored and every request is admitted', () => {
-  const memory = RateLimiter.allocate(0);
-  assert.equal(memory.byteLength, 0);
-  const limiter = new RateLimiter(memory, 0, () => assert.fail('the clock is not even read'));
+test('rates: without a limit every request is admitted, until a reload brings one', () => {
+  let now: number | undefined;
+  const limiter = new RateLimiter(RateLimiter.allocate(), 0, () => now ?? assert.fail('the clock is not even read'));
   assert.equal(limiter.admit(accountId('a')), true);
   limiter.charge(accountId('a'), 1e9);
+  now = 1000;
+  limiter.replace(1, new Map([['b', 0]]));
+  assert.deepEqual([limiter.admit(accountId('a')), limiter.admit(accountId('a'))], [true, false]);
+  assert.deepEqual([limiter.admit(accountId('b')), limiter.admit(accountId('b'))], [true, true]);
 });

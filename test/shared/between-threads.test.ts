@@ -87,7 +87,7 @@ test('shared mutex: a thread that sleeps before it is woken by the one that leav
 });
 
 test('rates: an account has its share once over all threads, to the request', async () => {
-  const memory = RateLimiter.allocate(5000);
+  const memory = RateLimiter.allocate();
   const body = `
     const limiter = new RateLimiter(memory, 5000, () => 1000);
     let n = 0;

@@ -33,6 +33,7 @@ import { RequestTurns } from './request-turns.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
+import { ReloadCell } from '../reload-cell.ts';
 import { RequestMetrics } from '../request-metrics.ts';
 import { pathsOf } from './paths.ts';
 import { Lane } from './lane/lane.ts';
@@ -57,7 +58,7 @@ export interface AppOptions {
   readonly index: number;
   readonly counters: Pick<
     SharedCounters,
-    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers'
+    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers' | 'reload'
   >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
@@ -81,7 +82,7 @@ const paramLengthMax = 16 * 1024;
 export function buildApp(
   options: AppOptions,
   context = frontEndContext(options),
-  servers = new HttpServers(options.config.http, context.cors),
+  servers = new HttpServers(options.config.http, context),
 ): FastifyInstance {
   const { http, limits } = options.config;
   const serverFactory: FastifyServerFactory = (handler) => servers.make(handler);
@@ -169,6 +170,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     serverTime: () => readClock(counters.clock),
     lostLogLines: new SharedCount(counters.lostLogLines, 0),
+    reload: new ReloadCell(counters.reload),
     backup: backup.url === '' ? undefined : new BackupCells(counters.backup),
     nextRequestId() {
       requestIds += 1;

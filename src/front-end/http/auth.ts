@@ -27,6 +27,7 @@ export function authGate(context: RouteContext): Gate {
     if (!connection.belongsTo(account, context.accounts, account_connections_max)) {
       return tooManyConnections(account_connections_max);
     }
+    connection.uses(access, context.tokens);
     request.access = access;
     return undefined;
   };

@@ -6,8 +6,10 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { Server as TcpServer } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import { assert } from '../../shared/assert.ts';
+import { systemAfter } from '../../shared/clock.ts';
 import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import type { Config } from '../config-schema.ts';
 import { beginToListen, portOf, urlOf, type Listen, type TcpListen, type UnixListen } from '../listen.ts';
@@ -15,6 +17,7 @@ import type { TlsFiles } from '../tls-schema.ts';
 import { tlsOptions, useCertificate } from '../tls-server.ts';
 import type { Cors } from './cors.ts';
 import type { Lane } from './lane/lane.ts';
+import type { RouteContext } from './route-context.ts';
 
 export type HttpSettings = Pick<
   Config['http'],
@@ -27,17 +30,20 @@ const timeoutCheckMs = 1000;
 export class HttpServers {
   readonly #http: HttpSettings;
   readonly #cors: Cors;
+  readonly #isOpen: boolean;
   readonly #all: Server[] = [];
   #tls: TlsFiles | undefined;
   #handler: RequestListener | undefined;
   #lane: Lane | undefined;
+  #finishing = false;
   /** Called with each server that listens. */
   onListening: (server: Server) => void = () => {};
 
-  constructor(http: HttpSettings, cors: Cors) {
+  constructor(http: HttpSettings, { cors, tokens }: Pick<RouteContext, 'cors' | 'tokens'>) {
     this.#http = http;
     this.#tls = http.tls;
     this.#cors = cors;
+    this.#isOpen = tokens.isOpen;
   }
 
   /** Makes a server. The first one is Fastify's. */
@@ -54,7 +60,10 @@ export class HttpServers {
       // The server has one site, and Node's own reply to a missing Host has no body.
       requireHostHeader: false,
     };
-    const answer = this.#cors.before(handler);
+    const answer = this.#cors.before((request, response) => {
+      if (this.#finishing) response.setHeader('Connection', 'close');
+      handler(request, response);
+    });
     const server =
       this.#tls === undefined
         ? createServer(options, answer)
@@ -75,7 +84,7 @@ export class HttpServers {
   /** @returns the URL, and the port that others may share; 0 without one. @throws EADDRINUSE and its like */
   async listen(where: Listen): Promise<{ url: string; port: number }> {
     const { threads, socket_mode: socketMode } = this.#http;
-    const options = { reusePort: threads > 1, socketMode };
+    const options = { reusePort: threads > 1, socketMode, isOpen: this.#isOpen };
     let first: Server | undefined;
     for (const place of await placesOf(where)) {
       const server = this.#free();
@@ -103,6 +112,7 @@ export class HttpServers {
 
   /** Accepts no more. Resolves when all connections are closed. */
   async close(): Promise<void> {
+    if (this.#finishing) for (const server of this.#all) server.closeIdleConnections();
     const open = this.#all.filter(({ listening }) => listening);
     await Promise.all(
       open.map((server) => {
@@ -111,6 +121,26 @@ export class HttpServers {
         return closed;
       }),
     );
+  }
+
+  /**
+   * Accepts no more, and serves on what was accepted: each connection closes after its next reply. Resolves when all are
+   * closed, or after `withinMs`, which is for those on which nothing comes. For sockets that stay open without us.
+   */
+  async finish(withinMs: number): Promise<void> {
+    this.#finishing = true;
+    this.#lane?.finish();
+    const open = this.#all.filter(({ listening }) => listening);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const endWait = systemAfter(withinMs, resolve);
+    const all = open.map((server) => {
+      const closed = once(server, 'close');
+      // That of HTTP would close idle connections, whose next request may be under way.
+      TcpServer.prototype.close.call(server);
+      return closed;
+    });
+    await Promise.race([promise, Promise.all(all)]);
+    endWait();
   }
 
   closeAllConnections(): void {

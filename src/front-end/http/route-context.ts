@@ -9,6 +9,7 @@ import type { AccountCounts } from '../../router/account-counts.ts';
 import type { ArrivingBodies } from './body.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { TokenTable } from '../access.ts';
+import type { ReloadCell } from '../reload-cell.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { RequestTurns } from './request-turns.ts';
 import type { Cors } from './cors.ts';
@@ -42,6 +43,7 @@ export interface RouteContext extends ReplyContext {
   /** Milliseconds since the Unix epoch as the server counts them, see shared/clock.ts. */
   readonly serverTime: () => number;
   readonly lostLogLines: SharedCount;
+  readonly reload: ReloadCell;
   /** Absent: no backups are made. */
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;

@@ -2,6 +2,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { once } from 'node:events';
+import type { TokenHolder } from '../access.ts';
 import { beginToListen, portOf, type Listen, type ListenOptions } from '../listen.ts';
 import type { TlsFiles } from '../tls-schema.ts';
 import { tlsOptions, useCertificate } from '../tls-server.ts';
@@ -115,7 +116,16 @@ export class RespDoor {
     const { client } = connection;
     this.#connections.add(connection);
     this.#clients.add(client);
+    const { tokens } = this.#context;
+    const holder: TokenHolder = {
+      get access() {
+        return client.access;
+      },
+      tokenIsGone: () => connection.destroy(),
+    };
+    tokens.hold(holder);
     client.onClose(() => {
+      tokens.release(holder);
       this.#connections.delete(connection);
       this.#clients.delete(client);
     });

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { isLoopback } from '../../shared/loopback.ts';
+import type { Config } from '../../front-end/config-schema.ts';
 import type { Listen } from '../../front-end/listen.ts';
 import type { ActivatedSockets } from './activated-sockets.ts';
 
@@ -30,6 +31,11 @@ export function parseListen(text: string, activated?: ActivatedSockets): Listen 
 function unixSocket(path: string): Listen | undefined {
   const isPath = path.startsWith('/') && !path.includes('\0') && Buffer.byteLength(path) <= unixPathBytesMax;
   return isPath ? { kind: 'unix', path } : undefined;
+}
+
+/** Returns whether what others send crosses a network in the clear, for all that is known. */
+export function isReadByOthers({ listen, http }: Pick<Config, 'listen' | 'http'>): boolean {
+  return http.tls === undefined && !http.behind_proxy && listen.some(isReachable);
 }
 
 /** Returns whether other machines can connect for all that is known. Where systemd listens is seen only then. */

@@ -1,9 +1,9 @@
 /** The settings in use, without secrets: what is one, or names a file with one, is only "set". */
-import type { Listen } from '../../listen.ts';
+import { listenText, type Listen } from '../../listen.ts';
 import { configDefaults, type Config, type TokenConfig } from '../../config-schema.ts';
 
 /** Members whose content nobody may see, whatever section they are in. */
-const secret = /(^|_)(token|secret|password|sha256|access_key_id|cert|key|key_file|identity)($|_)/;
+const secret = /(^|_)(token|secret|password|sha256|access_key_id|cert|ca|key|key_file|identity)($|_)/;
 
 export interface Setting {
   /** As in config.yml, with its section: `limits.body_bytes_max`. */
@@ -27,8 +27,8 @@ function addSettings(rows: Setting[], path: string, values: object, defaults: Re
     const full = path === '' ? name : `${path}.${name}`;
     const usual = defaults[name];
     if (full === 'listen' || full === 'resp.listen') {
-      const all = (value === undefined ? [] : [value].flat()) as Listen[];
-      rows.push(settingOf(full, all.map(listenText).join(', '), usual));
+      const places = [(value ?? []) as Listen | readonly Listen[]].flat();
+      rows.push(settingOf(full, places.map(listenText).join(', '), usual));
     } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
       addSettings(rows, full, value, (usual ?? {}) as Record<string, unknown>);
     } else if (value !== undefined) {
@@ -42,12 +42,6 @@ function settingOf(Name: string, Value: unknown, usual: unknown): Setting {
   if (usual === undefined || usual === 'auto' || JSON.stringify(usual) === JSON.stringify(Value))
     return { Name, Value };
   return { Name, Value, Default: usual };
-}
-
-function listenText(listen: Listen): string {
-  if (listen.kind === 'unix') return `unix:${listen.path}`;
-  if (listen.kind === 'fd') return `fd:${listen.fds.join(',')}`;
-  return `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`;
 }
 
 export function tokensOf(tokens: readonly TokenConfig[]): object[] {

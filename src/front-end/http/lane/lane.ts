@@ -107,6 +107,11 @@ export class Lane implements ConnectionLane {
     this.#connections.delete(connection);
   }
 
+  /** Takes no more requests: Node's server answers the next one of each connection, and closes it. */
+  finish(): void {
+    this.closing = true;
+  }
+
   /** The server closes: ends idle connections now, the others after their last reply. */
   close(): void {
     this.closing = true;

@@ -7,6 +7,7 @@
  * over one connection has one, and each connection counts once.
  */
 import type { Socket } from 'node:net';
+import type { Access, TokenHolder, TokenTable } from '../../access.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { AccountCounts, AccountUse } from '../../../router/account-counts.ts';
 import { onSocketClose } from './on-socket-close.ts';
@@ -24,13 +25,15 @@ export interface DisconnectListener {
 const disconnectsKey = Symbol('disconnects');
 type TrackedSocket = Socket & { [disconnectsKey]?: Disconnects };
 
-export class Disconnects implements DisconnectListener {
+export class Disconnects implements DisconnectListener, TokenHolder {
   previous: DisconnectListener = this;
   next: DisconnectListener = this;
   readonly waits = true;
   /** Called when a request has left the ring. */
   onLeave: (() => void) | undefined;
   readonly socket: Socket;
+  access: Access | undefined;
+  #tokens: TokenTable | undefined;
   #account: { readonly use: AccountUse; readonly counts: AccountCounts } | undefined;
 
   private constructor(socket: Socket) {
@@ -84,6 +87,21 @@ export class Disconnects implements DisconnectListener {
     this.#account = undefined;
   }
 
+  /** The last request came by this token. */
+  uses(access: Access, tokens: TokenTable): void {
+    if (this.access === access || this.socket.destroyed) return;
+    this.access = access;
+    this.#tokens = tokens;
+    tokens.hold(this);
+  }
+
+  /** What waits on the connection ends with it: nobody can say any more whether it happened. */
+  tokenIsGone(): void {
+    let entry = this.next;
+    while (entry !== this && !entry.waits) entry = entry.next;
+    if (entry !== this) this.socket.destroy();
+  }
+
   add(entry: DisconnectListener): void {
     entry.previous = this.previous;
     entry.next = this;
@@ -102,6 +120,7 @@ export class Disconnects implements DisconnectListener {
 
   onDisconnect(): void {
     this.#leaveAccount();
+    this.#tokens?.release(this);
     while (this.next !== this) {
       const entry = this.next;
       this.remove(entry);

@@ -1,0 +1,36 @@
+/** The settings that a front end takes over while it serves (`main/reload.ts`); all others need a restart. */
+import type { Limits } from '../shared/limits.ts';
+import type { AccountConfig, Config, TokenConfig } from './config-schema.ts';
+import type { TlsFiles } from './tls-schema.ts';
+
+/** Limits that front ends look up at each request. */
+export const liveLimits = [
+  'account_inflight_max',
+  'account_waiters_max',
+  'account_watchers_max',
+  'account_connections_max',
+  'account_inflight_bytes_max',
+  'account_waiting_bytes_max',
+  'account_watching_bytes_max',
+  'account_requests_per_second',
+] as const satisfies readonly (keyof Limits)[];
+
+export interface LiveSettings {
+  readonly tokens: readonly TokenConfig[];
+  readonly accounts: readonly AccountConfig[];
+  readonly limits: Readonly<Record<(typeof liveLimits)[number], number>>;
+  readonly corsOrigins: readonly string[];
+  readonly httpTls: TlsFiles | undefined;
+  readonly respTls: TlsFiles | undefined;
+}
+
+export function liveSettings({ tokens, accounts, limits, http, resp }: Config): LiveSettings {
+  return {
+    tokens,
+    accounts,
+    limits: Object.fromEntries(liveLimits.map((name) => [name, limits[name]])) as LiveSettings['limits'],
+    corsOrigins: http.cors_origins,
+    httpTls: http.tls,
+    respTls: resp.tls,
+  };
+}
