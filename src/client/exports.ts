@@ -43,7 +43,7 @@ export type {
 } from './queue-options.ts';
 export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
 export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
-export type { LockInfo, LockPage, Locks } from './locks.ts';
+export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, Mutex } from './lock.ts';
 export type { LeaseState } from './lease.ts';
 export type {

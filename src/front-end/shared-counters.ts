@@ -30,6 +30,8 @@ export interface SharedCounters {
   readonly accounts: SharedArrayBuffer;
   /** See `BackupCells`. */
   readonly backup: SharedArrayBuffer;
+  /** A `SharedCount` of those who follow the overview. */
+  readonly adminViewers: SharedArrayBuffer;
   /** See `ScanCursors`; empty without a door for Redis clients. */
   readonly cursors: SharedArrayBuffer;
 }
@@ -52,6 +54,7 @@ export function allocateSharedCounters(config: {
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
     accounts: AccountCounts.allocate(),
     backup: BackupCells.allocate(),
+    adminViewers: new SharedArrayBuffer(sharedCountBytes),
     cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }

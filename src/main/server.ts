@@ -75,9 +75,17 @@ async function run(config: Config): Promise<void> {
     { config: { ...config, limits }, boot, version: manifest.version, counters, log },
     goDown,
   );
-  const { url, respPort } = await frontEnds.listen();
+  const { urls, respPort } = await frontEnds.listen();
+  const [url] = urls;
   log.info(
-    { url, respPort, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
+    {
+      url,
+      ...(urls.length > 1 && { urls }),
+      respPort,
+      dataDir: config.data_dir,
+      shards: config.shards,
+      threads: config.http.threads,
+    },
     'Listening; recovering',
   );
 

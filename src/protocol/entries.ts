@@ -36,6 +36,15 @@ export interface Entries {
   delete(kind: Kind, account: AccountId, key: string): void;
   /** Entries whose key starts with `prefix` and comes after `after`, in the byte order of their UTF-8 keys. */
   range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
+  /**
+   * The keys alone, in the order of `range`: values are not read. `next` takes a text that begins with the prefix, and
+   * goes on behind all keys that begin with it.
+   */
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined>;
+  /** The account that comes next, by length and then by name; all of its entries may be gone. undefined: none. */
+  accountAfter(account: AccountId): AccountId | undefined;
+  /** How many entries of a kind the account has, and their bytes. */
+  countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number };
   /** The counts of a queue's entries, by letter and state. Costs nothing, however many entries there are. */
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount>;
   /** No entry ends before it; Infinity when none has a `till`. Once it has come, `due` finds entries, or moves it on. */

@@ -2,19 +2,40 @@
 import type { Revision } from './ids.ts';
 import { commands, type ListCommand } from './operations/operations.ts';
 import { kinds, type Effect } from './record.ts';
-import type { Page } from './page-rows.ts';
+import type { Page, Row } from './page-rows.ts';
 import type { Reply } from './replies.ts';
 
 /** Merges the rows up to the key that every shard has reached, and at most `limit` of them. */
 export function mergePages(pages: readonly Page[], limit: number): Page {
   const ends = pages.flatMap(({ after }) => (after === undefined ? [] : [after])).toSorted(compareKeys);
   const [end] = ends;
-  const rows = pages
-    .flatMap((page) => page.rows)
-    .filter(({ key }) => end === undefined || compareKeys(key, end) <= 0)
-    .toSorted((a, b) => compareKeys(a.key, b.key));
+  const rows = joinEqual(
+    pages
+      .flatMap((page) => page.rows)
+      .filter(({ key }) => end === undefined || compareKeys(key, end) <= 0)
+      .toSorted((a, b) => compareKeys(a.key, b.key)),
+  );
   if (rows.length > limit) return { rows: rows.slice(0, limit), after: rows[limit - 1]!.key };
   return end === undefined ? { rows } : { rows, after: end };
+}
+
+/** Several shards have parts of a folder, and of an account. A key is on one of them. */
+function joinEqual(rows: readonly Row[]): readonly Row[] {
+  const joined: Row[] = [];
+  for (const row of rows) {
+    const before = joined.at(-1);
+    if (before?.key !== row.key) joined.push(row);
+    else if (row.folder !== true) joined[joined.length - 1] = { key: row.key, body: addCounts(before.body, row.body) };
+  }
+  return joined;
+}
+
+function addCounts(first: string, second: string): string {
+  const sum = JSON.parse(first) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(JSON.parse(second) as object)) {
+    if (typeof value === 'number') sum[name] = Number(sum[name] ?? 0) + value;
+  }
+  return JSON.stringify(sum);
 }
 
 /** Returns the effects of a page that ends with this key: those on later keys belong to the next. */
@@ -29,9 +50,25 @@ export function upToKey<Pending extends Pick<Effect, 'kind' | 'key'>>(
 /** Renders a page. `More` is true if there may be more; then `After` continues the list. */
 export function pageReply(command: ListCommand, page: Page, rev: Revision): Reply {
   const { list } = commands[command.kind];
-  const more = page.after === undefined ? '' : `"More":true,"After":${JSON.stringify(page.after)},`;
-  const body = `{"${list}":[${page.rows.map((row) => row.body).join(',')}],${more}"Rev":${rev}}`;
+  const after = afterOf(command, page);
+  const more = after === undefined ? '' : `"More":true,"After":${JSON.stringify(after)},`;
+  const folders =
+    command.kind === 'kv.list' && command.delimiter !== undefined ? `"Folders":[${rowsOf(page, true)}],` : '';
+  const body = `{"${list}":[${rowsOf(page, undefined)}],${folders}${more}"Rev":${rev}}`;
   return { rev, outcome: 'ok', body };
+}
+
+function rowsOf({ rows }: Page, folder: true | undefined): string {
+  return rows
+    .filter((row) => row.folder === folder)
+    .map(({ body }) => body)
+    .join(',');
+}
+
+/** The longest lines have no second page. The row of an account is found by its length first. */
+function afterOf({ kind }: ListCommand, { after }: Page): string | undefined {
+  if (kind === 'lock.longest') return undefined;
+  return kind === 'account.list' ? after?.slice(1) : after;
 }
 
 /** Compares by UTF-8 bytes, which differs from JavaScript's order where surrogate pairs meet U+E000–U+FFFF. */

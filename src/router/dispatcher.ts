@@ -66,6 +66,18 @@ export interface StreamSink {
   end(reply?: Reply): void;
 }
 
+/** An open watch. */
+export interface WatchInfo {
+  readonly Account: string;
+  readonly Kind: 'keys' | 'prefix' | 'stream';
+  /** The prefix, or the first of the keys. */
+  readonly Key: string;
+  /** How many keys it waits for. */
+  readonly Keys?: number;
+  /** What it has been given: of a stream or prefix. */
+  readonly Rev?: number;
+}
+
 export interface Dispatcher {
   request(command: Command, sink: ReplySink): Cancelable;
   /** Each batch is a request of its own; none waits for a lock. Batches that share a key are applied in their order. */
@@ -75,6 +87,8 @@ export interface Dispatcher {
   /** Answers 200 with events, or after `waitMs` with none and the revision reached; 410 when history is gone. */
   watchPrefix(watch: PrefixWatch, sink: ReplySink): Cancelable;
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable;
+  /** Some of the open watches of this front end, for administrators. @param of absent: of all accounts */
+  watches(of: AccountId | undefined, limit: number): readonly WatchInfo[];
   /** The counters of every thread, for /metrics. */
   stats(): Promise<ServerStats>;
 }

@@ -184,6 +184,22 @@ export const arrayReplyBytesMax = 64 * 1024 * 1024;
 export const mergedBytesMax = 4 * 1024 * 1024;
 /** Bytes that the expiry of entries adds to one commit before it begins another. */
 export const expiryCommitBytesMax = 256 * 1024;
+/** Rows of one page of what administrators look at. */
+export const adminPageMax = 100;
+/** Wait queues that one look for the longest lines passes in a shard: less than a millisecond. */
+export const linesLookedMax = 20_000;
+/** Watches that one look at them passes in a front end. */
+export const watchesLookedMax = 20_000;
+/** Administrators that follow the overview at once. */
+export const adminViewersMax = 16;
+/** Keys and folders that one page of a list with folders passes in a shard. */
+export const foldersScanMax = 1000;
+/** The reason that is given for a force. */
+export const auditReasonCharsMax = 200;
+/** Entries of one account's audit log; the oldest go first. Each has up to 4 KiB, most a tenth of that. */
+export const auditEntriesMax = 10_000;
+/** How long an entry of the audit log is kept. */
+export const auditMs = 90 * 24 * 60 * 60 * 1000;
 /** Ended leases that a lock remembers, so that a repeated unlock gets a correct answer. */
 export const lockHistoryMax = 8;
 /** How long a free lock is remembered. */

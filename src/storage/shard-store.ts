@@ -20,6 +20,7 @@ import { countedPerSlice, countEntries, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
+import { listKeysOf, nextAccount } from './key-list.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
@@ -43,6 +44,7 @@ export class ShardStore implements Entries {
   /** Increases when content moves between layers. */
   #moves = 0;
   readonly #entryLayers: readonly Layer<Entry>[];
+  readonly #keyLayers: readonly Layer<true>[];
   readonly #deadlines: DeadlineIndex;
 
   readonly #counts = new Counts();
@@ -61,6 +63,11 @@ export class ShardStore implements Entries {
       { read: (start, end, limit) => this.#active.readEntries(start, end, limit), stamp: writes },
       { read: (start, end, limit) => this.#frozen?.readEntries(start, end, limit) ?? noRows, stamp: moves },
       { read: (start, end, limit) => checkpoint.entries(start, end, limit), stamp: moves },
+    ];
+    this.#keyLayers = [
+      { read: (start, end, limit) => this.#active.readKeys(start, end, limit), stamp: writes },
+      { read: (start, end, limit) => this.#frozen?.readKeys(start, end, limit) ?? noRows, stamp: moves },
+      { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
     ];
     this.#deadlines = new DeadlineIndex({
       layers: [
@@ -99,6 +106,14 @@ export class ShardStore implements Entries {
     for (const [key, entry] of mergeLayers(this.#entryLayers, start, prefixEnd(within))) {
       yield { kind, account, key: entryKeyOf(key, account.length), entry };
     }
+  }
+
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): ReturnType<Entries['keys']> {
+    return listKeysOf(this.#keyLayers, { kind, account, prefix, after });
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    return nextAccount(this.#keyLayers, account);
   }
 
   nextDeadline(): number {

@@ -203,6 +203,10 @@ class DoorOverCore implements Dispatcher {
     return { cancel: () => undefined };
   }
 
+  watches(): readonly [] {
+    return [];
+  }
+
   stats(): never {
     throw new Error('expected no request for metrics');
   }

@@ -90,9 +90,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'segments go that one shard still needs',
-    file: 'src/journal/file/journal-writer.ts',
-    find: 'Math.min(...this.#watermarks, this',
-    replace: 'Math.min(Math.max(...this.#watermarks), this',
+    file: 'src/journal/file/finished-segments.ts',
+    find: 'Math.min(...this.#watermarks, held',
+    replace: 'Math.min(Math.max(...this.#watermarks), held',
     caughtBy: {
       file: 'test/journal/file/journal-writer.test.ts',
       test: 'segments go when every shard has passed them',
@@ -326,7 +326,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a grant that stood in line is answered twice',
-    file: 'src/router/router.ts',
+    file: 'src/router/in-flight-requests.ts',
     find: '    else this.#answer(id, reply);\n',
     replace: '    this.#answer(id, reply);\n',
     caughtBy: { file: 'test/router/late-hang-up-sockets.test.ts', test: 'even without a poll in between' },
@@ -565,16 +565,16 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a reply is not held for its slot',
-    file: 'src/router/router.ts',
+    file: 'src/router/in-flight-requests.ts',
     find: '    if (reply.heldMs !== undefined) return this.#hold(id, reply, reply.heldMs);\n',
     replace: '',
     caughtBy: { file: 'test/router/held-replies.test.ts', test: 'held until its slot begins' },
   },
   {
     name: 'a held reply outlives its client',
-    file: 'src/router/router.ts',
-    find: '    if (letGo !== undefined) return letGo();\n    this.#send(',
-    replace: '    this.#send(',
+    file: 'src/router/in-flight-requests.ts',
+    find: '    if (letGo !== undefined) return letGo();\n',
+    replace: '',
     caughtBy: { file: 'test/router/held-replies.test.ts', test: 'a client that has gone is forgotten at once' },
   },
   {
@@ -731,8 +731,8 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a grant to a client that has vanished is kept',
-    file: 'src/router/router.ts',
-    find: '    else if (reply.grant !== undefined) this.#returnGrant(reply.grant);\n',
+    file: 'src/router/in-flight-requests.ts',
+    find: '    else if (reply.grant !== undefined) this.returnGrant(reply.grant);\n',
     replace: '',
     caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'gives the lock to the next waiter' },
   },
@@ -777,6 +777,27 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'operation.fence === undefined ? lease.owner === operation.owner : lease.fence === operation.fence;',
     replace: 'operation.fence === undefined ? lease.owner === operation.owner : lease.fence > 0;',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong fence, the fence of another lock' },
+  },
+  {
+    name: 'a force is not noted in the audit log',
+    file: 'src/front-end/audited.ts',
+    find: "unlockScope(unlock) === 'force'",
+    replace: "unlockScope(unlock) === 'force' && unlock.reason !== undefined",
+    caughtBy: { file: 'test/front-end/http/audited.test.ts', test: 'a retry from another address' },
+  },
+  {
+    name: 'the audit log of an account grows without end',
+    file: `${core}/operations/audit.ts`,
+    find: 'if (number > auditEntriesMax &&',
+    replace: 'if (number > 2 * auditEntriesMax &&',
+    caughtBy: { file: `${tests}/core/audit.test.ts`, test: 'does not grow beyond its limit' },
+  },
+  {
+    name: 'a page of folders goes on within the last one',
+    file: `${core}/operations/kv-folders.ts`,
+    find: 'passed === undefined ? after : passed + lastOfFolder',
+    replace: 'after',
+    caughtBy: { file: 'test/router/folders.test.ts', test: 'every folder and every key once' },
   },
   {
     name: 'the unlock of a lease that expired answers 200',
@@ -948,9 +969,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a batch over several shards keeps no order because it might wait',
-    file: 'src/router/router.ts',
+    file: 'src/router/transaction/transactions.ts',
     find: '    this.#order.begin(footprint);\n',
-    replace: '    if (mayWait(command)) keepsOrder = false;\n    else this.#order.begin(footprint);\n',
+    replace: '    if (request.waits) keepsOrder = false;\n    else this.#order.begin(footprint);\n',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
       test: 'that may wait keeps the order per key while its lock is free',
@@ -1561,8 +1582,8 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'the journal does not wait for the backup',
-    file: 'src/journal/file/journal-writer.ts',
-    find: 'Math.min(...this.#watermarks, this.#options.held())',
+    file: 'src/journal/file/finished-segments.ts',
+    find: 'Math.min(...this.#watermarks, held())',
     replace: 'Math.min(...this.#watermarks)',
     caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'the journal is held up to its limit' },
   },

@@ -267,7 +267,13 @@ class Run {
       }
       case 'range': {
         const found = [...this.#store.range(kind, account, key, step.after).take(step.limit)];
-        assert.deepEqual(found, this.#oracle.range(kind, account, key, step.after).slice(0, step.limit));
+        const all = this.#oracle.range(kind, account, key, step.after);
+        assert.deepEqual(found, all.slice(0, step.limit));
+        const listed = [...this.#store.keys(kind, account, key, step.after).take(step.limit)];
+        assert.deepEqual(
+          listed,
+          all.slice(0, step.limit).map((located) => located.key),
+        );
         break;
       }
     }

@@ -60,6 +60,11 @@ export function httpCall(command: Command): HttpCall {
         target: `/watch/${account}`,
         body: { ID: command.key, Version: command.version, Wait: 0 },
       };
+    case 'account.list':
+    case 'lock.longest':
+    case 'lock.line':
+    case 'audit.list':
+      throw new Error(`${command.kind} is for administrators`);
     default:
       return unreachable(command);
   }

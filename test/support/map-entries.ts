@@ -25,6 +25,25 @@ export class MapEntries implements Entries {
       .toSorted((a, b) => compareBytes(a.key, b.key));
   }
 
+  *keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined> {
+    let skipped: string | undefined;
+    for (const { key } of this.range(kind, account, prefix, after)) {
+      if (skipped === undefined || !key.startsWith(skipped)) skipped = yield key;
+    }
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    return this.all()
+      .map((located) => located.account)
+      .filter((name) => order(name) > order(account) && name !== '')
+      .toSorted((a, b) => (order(a) < order(b) ? -1 : 1))[0];
+  }
+
+  countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number } {
+    const values = this.range(kind, account, '').map(({ key, entry }) => key.length + entry.value.length);
+    return { entries: values.length, bytes: values.reduce((sum, size) => sum + size, 0) };
+  }
+
   partsOf(kind: Kind, account: AccountId, name: string): PartCount[] {
     const counts = new Map<string, PartCount>();
     for (const { key, entry } of this.range(kind, account, `${name}\0`)) {
@@ -63,6 +82,10 @@ export function digestOf(entries: Iterable<LocatedEntry>): string {
   )
     .toSorted()
     .join('\n');
+}
+
+function order(account: AccountId): string {
+  return String.fromCharCode(account.length) + account;
 }
 
 function nameOf(kind: Kind, account: AccountId, key: string): string {

@@ -127,6 +127,8 @@ export function answerBrokenConnection(context: RouteContext, error: BrokenConne
   if (socket.writableEnded) return void socket.destroy();
   context.metrics.countBrokenConnection();
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
+  // There is nobody who could read a reply.
+  if (error.code?.startsWith('ERR_SSL') || error.code?.startsWith('ERR_TLS')) return void socket.destroy();
   // In the middle of an earlier reply on this connection, a client would read another head as part of the body.
   if (inTheMiddleOfAReply(socket)) return void socket.destroy();
   const refused = brokenReason(error);

@@ -10,6 +10,7 @@ import type { LargeBodies } from './large-bodies.ts';
 import type { TokenTable } from '../access.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { RequestTurns } from './request-turns.ts';
+import type { Cors } from './cors.ts';
 import type { HeadCheck } from './head-check.ts';
 
 /** `starting`: recovery runs. `draining`: SIGTERM came. In both states no data call is served. */
@@ -29,6 +30,7 @@ export interface RouteContext extends ReplyContext {
   readonly dispatcher: Dispatcher;
   readonly limits: Limits;
   readonly checkHead: HeadCheck;
+  readonly cors: Cors;
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly tokens: TokenTable;

@@ -6,6 +6,8 @@
  * `shard-worker/core/operations/operations.ts`, which does not compile without it.
  */
 import type { AccountId } from '../ids.ts';
+import { accountList, lockLine, lockLongest, type AccountList, type LockLine, type LockLongest } from './admin.ts';
+import { auditList, auditSection, type AuditList } from './audit.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';
 import { counterCalls, counterList, counterSection, type CounterList } from './counter.ts';
@@ -60,6 +62,7 @@ export const sections = {
   dequeue: dequeueSection,
   enqueue: enqueueSection,
   queueChange: queueChangeSection,
+  audit: auditSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -109,7 +112,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -129,6 +132,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (nack !== undefined) bits |= 32768;
   if (extend !== undefined) bits |= 65536;
   if (queueChange !== undefined) bits |= 131072;
+  if (audit !== undefined) bits |= 262144;
   return bits;
 }
 
@@ -158,8 +162,12 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | CounterList | LockList | QueueList;
-export type Command = Batch | ListCommand | QueueStat | QueuePeek | LockInspect | MutexLock | MutexUnlock | WatchKey;
+export type ListCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+/** Commands that keys decide about. */
+type KeyCommand = QueueStat | QueuePeek | LockInspect | LockLine | AuditList | MutexLock | MutexUnlock | WatchKey;
+export type Command = Batch | ListCommand | KeyCommand;
+/** What only administrators may ask. */
+export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
@@ -173,6 +181,10 @@ export const commands = {
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
+  'account.list': accountList,
+  'lock.longest': lockLongest,
+  'lock.line': lockLine,
+  'audit.list': auditList,
 } as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
 
 export const calls = {

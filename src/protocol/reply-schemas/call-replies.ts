@@ -47,11 +47,23 @@ const sequence = { ...keyPart, Value: integerMember('The last number that was gi
 const receipt = Type.Object({ ...messagePart, ...revPart });
 const paused = Type.Object({ Paused: flagMember('Nothing is delivered.'), ...revPart });
 const purged = Type.Object({ Purged: countMember('Messages that are gone.'), ...revPart });
+const listedKey = Type.Object({
+  ...keyRow.properties,
+  Value: optionalMember(keyRow.properties.Value),
+  Bytes: optionalMember(countMember('With `values=false`: the size of the value.')),
+});
 const lockRow = Type.Object({ LockID: keyPart.Key, ...holderPart, ...waitersPart });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
-  'kv.list': { reply: Type.Object({ KV: listMember(keyRow, 'Keys in byte order.'), ...pagePart, ...revPart }) },
+  'kv.list': {
+    reply: Type.Object({
+      KV: listMember(listedKey, 'Keys in byte order.'),
+      Folders: optionalMember(listMember(Type.String(), 'With `delimiter`: what keys have in common up to it.')),
+      ...pagePart,
+      ...revPart,
+    }),
+  },
   'kv.get': { reply: Type.Object({ ...keyRow.properties, ...revPart }), failures: ['not_found'] },
   'kv.set': { reply: Type.Object({ ...keyPart, ...versionPart, ...revPart }) },
   'kv.clear': { reply: Type.Object({ Deleted: countMember('Keys that are gone.'), ...pagePart, ...revPart }) },

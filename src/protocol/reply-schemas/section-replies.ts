@@ -60,6 +60,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   unlock: { failures: ['lock_lost'] },
   lock: { members: { ...leasePart, ...nowPart }, failures: ['not_locked', 'lock_lost', 'too_many_waiters'] },
   check: { failures: ['version_mismatch', 'precondition_failed'] },
+  audit: {},
   ack: {
     members: { Ack: listMember(Type.Object(messagePart), 'As `Ack` was given.') },
     failures: ['receipt_expired'],

@@ -148,11 +148,11 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (unlock !== undefined) which |= hasUnlock;
   const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range;
-  if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange) !== undefined) which |= hasRest;
+  if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -168,9 +168,9 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
 
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
-  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range, ...queue };
+  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range, audit, ...queue };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

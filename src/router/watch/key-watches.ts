@@ -19,8 +19,9 @@ import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { nameOf } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
-import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
+import type { ReplySink, Cancelable, WatchedKey, WatchInfo } from '../dispatcher.ts';
 import type { WatchKey } from '../../protocol/operations/watch.ts';
+import { someWatches } from './some-watches.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
 /** Of a question; the watch itself is counted with its keys. */
@@ -150,6 +151,13 @@ export class KeyWatches {
   answered(watcher: Watcher, reply: Reply): void {
     if (reply.outcome !== 'registered') this.#finish(watcher, reply);
     else if (watcher.late) this.#runOut(watcher);
+  }
+
+  /** Some of the watchers. Looks at a bounded number, whichever account is asked for. */
+  list(of: AccountId | undefined, limit: number): WatchInfo[] {
+    return someWatches(this.#watchers, { of, limit }, ({ account, interests }) => {
+      return { Account: account, Kind: 'keys', Key: interests[0]?.key ?? '', Keys: interests.length };
+    });
   }
 
   drain(): void {

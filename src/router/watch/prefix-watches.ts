@@ -105,6 +105,9 @@ export class PrefixWatches {
     this.#options.defer(() => this.#pump());
   }
 
+  /** All that are open. */
+  readonly open = (): Iterable<PrefixReader> => this.#loadOf.keys();
+
   drain(): void {
     const message = 'The server is going down; nothing was missed: watch again after the same revision.';
     const reply = failureReply(revision(0), failure('draining', message));

@@ -190,6 +190,13 @@ export class Memtable {
     return { rows, more: rows.length >= limit };
   }
 
+  /** As `readEntries`, without the entries. */
+  readKeys(start: StorageKey, end: StorageKey, limit: number): Rows<true | undefined> {
+    const slots = this.#keys.range(start, end, limit);
+    const rows = slots.map((slot) => [this.#keys.keyAt(slot), this.#placeOf(slot) === 0 ? undefined : true] as const);
+    return { rows, more: rows.length >= limit };
+  }
+
   /** All slots in the order of their keys. The memtable is frozen. */
   slots(): Generator<Slot, void, undefined> {
     assert(this.#frozen, 'a memtable is frozen before all of it is read');

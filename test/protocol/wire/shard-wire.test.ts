@@ -99,6 +99,7 @@ const members = {
     { kind: 'setBit', key: 'a', offset: 0, bit: 0 },
     { kind: 'setBit', key: 'a', offset: 9, bit: 1 },
   ],
+  audit: { action: 'lock.force', subject: 'l', who: 'ops', from: '::1', reason: 'r' },
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];
 };

@@ -10,5 +10,6 @@ export const tags: Readonly<Record<string, string>> = {
   sequence: 'Numbers without gaps.',
   queue: 'Messages that are worked on once.',
   server: 'The server itself; no token is needed.',
+  admin: 'What administrators look at; nothing changes.',
   backups: 'Backups, for the operator.',
 };

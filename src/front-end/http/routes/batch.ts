@@ -6,6 +6,7 @@ import { assert } from '../../../shared/assert.ts';
 import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
+import { audited } from '../../audited.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, bodyOf, queryOf, idempotencyOf, type BodyArguments, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -21,13 +22,19 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, define:
       (request, exchange) => {
         const content = bodyOf(request, body(request), context.limits);
         if (!('kind' in content)) return startArray(context, content, request, exchange);
-        requireScopes(request.access, content);
-        exchange.waits = mayWait(content);
-        return context.dispatcher.request(content, exchange);
+        const batch = allowed(content, request);
+        exchange.waits = mayWait(batch);
+        return context.dispatcher.request(batch, exchange);
       },
       { body },
     ),
   );
+}
+
+/** Checks scopes; what forces or administers is noted. @throws Refusal */
+function allowed(batch: Batch, { access, socket }: DataRequest): Batch {
+  const { force, admin } = requireScopes(access, batch);
+  return force || admin ? audited(batch, access, socket.remoteAddress) : batch;
 }
 
 /**
@@ -41,10 +48,10 @@ function startArray(
   exchange: Exchange,
 ): Cancelable {
   exchange.operation = 'batch_array';
-  for (const batch of batches) requireScopes(request.access, batch);
+  const asked = batches.map((batch) => allowed(batch, request));
   context.rateLimiter.charge(accountIn(request), batches.length - 1);
   const replies = new ArrayReplies(context, exchange, batches.length);
-  const cancelable = context.dispatcher.requestAll(batches, replies);
+  const cancelable = context.dispatcher.requestAll(asked, replies);
   return {
     cancel: () => {
       replies.cancel();

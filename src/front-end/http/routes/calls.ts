@@ -1,5 +1,6 @@
 /** The REST calls, each made from its declaration: one command with a reply format of its own. */
 import type { FastifyInstance } from 'fastify';
+import { audited } from '../../audited.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import type { CallSpec, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
@@ -49,7 +50,10 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   // A read is idempotent anyway.
   if (!scopes.write && !scopes.force && !scopes.admin) return command;
   const idempotency = idempotencyOf(request);
-  if (command.kind === 'batch') return withIdempotency(command, idempotency);
+  if (command.kind === 'batch') {
+    const once = withIdempotency(command, idempotency);
+    return scopes.force || scopes.admin ? audited(once, request.access, request.socket.remoteAddress) : once;
+  }
   if (idempotency === undefined) return command;
   // A replay would need a record on disk.
   return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?owner= instead');

@@ -16,6 +16,7 @@ import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 import { isEqualJson, mergedJson } from './json-values.ts';
+import { listFolders } from './kv-folders.ts';
 import { pageOfEntries } from './list.ts';
 
 function expectVersion(evaluation: BatchEvaluation, key: string, expected: number): void {
@@ -205,14 +206,31 @@ function getMembers(key: string, { version, value, till }: GetResult): string {
   return `${name},"Value":${value}${till === undefined ? '' : `,"TillMs":${till}`}`;
 }
 
-export function listKeys({ state, now }: Turn, command: KvList): Page {
-  return pageOfEntries(state, kinds.kv, command, (located) => keyRow(located, now));
+export function listKeys(turn: Turn, command: KvList): Page {
+  const { state, now } = turn;
+  const { delimiter, sizes } = command;
+  const row = sizes === true ? sizeRow : valueRow;
+  if (delimiter !== undefined) return listFolders(turn, { ...command, delimiter }, row);
+  return pageOfEntries(state, kinds.kv, command, ({ key, entry }) =>
+    hasLapsed(entry, now) ? undefined : row(key, entry),
+  );
 }
 
 function keyRow({ key, entry }: LocatedEntry, now: number): string | undefined {
-  if (hasLapsed(entry, now)) return undefined;
-  const till = entry.till === 0 ? '' : `,"TillMs":${entry.till}`;
-  return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${till}}`;
+  return hasLapsed(entry, now) ? undefined : valueRow(key, entry);
+}
+
+function valueRow(key: string, entry: Entry): string {
+  return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${tillMember(entry)}}`;
+}
+
+function sizeRow(key: string, entry: Entry): string {
+  const bytes = Buffer.byteLength(entry.value);
+  return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Bytes":${bytes}${tillMember(entry)}}`;
+}
+
+function tillMember({ till }: Entry): string {
+  return till === 0 ? '' : `,"TillMs":${till}`;
 }
 
 /** Answers the current value if the version differs; otherwise registers the front end for the next change. */

@@ -22,7 +22,7 @@ export function holderInfo(view: LockView): HolderInfo | undefined {
 }
 
 /** How a lease ended, as far as it is known. */
-export type LostLease = Pick<EndedLease, 'why' | 'at'> | { readonly why: 'restored' };
+export type LostLease = Pick<EndedLease, 'why' | 'at' | 'reason'> | { readonly why: 'restored' };
 
 export interface BusyLock {
   readonly waiters: number;
@@ -71,5 +71,6 @@ export function lockLost(
     LockID: presented.id,
     Why: ended?.why ?? 'unknown',
     ...(ended === undefined || ended.why === 'restored' ? {} : { EndedMs: ended.at }),
+    ...(ended?.why === 'forced' && ended.reason !== undefined ? { Reason: ended.reason } : {}),
   });
 }

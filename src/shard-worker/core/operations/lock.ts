@@ -21,6 +21,7 @@ import {
   isOwnLease,
   leaseToRecover,
   viewLock,
+  withReason,
   type EndedLease,
   type Ending,
   type LockView,
@@ -74,8 +75,15 @@ export function grantEffect({ state, now }: Changing, view: LockView, operation:
 }
 
 /** Returns the effect that frees the lock; its history is kept for `lockHistoryMs`. */
-export function endEffect({ state, now }: Changing, id: string, view: LockView, why: Ending): PendingEffect {
-  const record = endLease(view, why, now);
+export function endEffect(turn: Changing, id: string, view: LockView, why: Ending): PendingEffect {
+  return freedEffect(turn, id, endLease(view, why, turn.now));
+}
+
+function forcedEffect(turn: Changing, id: string, view: LockView, reason: string): PendingEffect {
+  return freedEffect(turn, id, withReason(endLease(view, 'forced', turn.now), reason));
+}
+
+function freedEffect({ state, now }: Changing, id: string, record: LockRecord): PendingEffect {
   const value = encodeLockRecord(record);
   state.parsedLocks.made(value, record);
   return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value };
@@ -100,7 +108,11 @@ export const unlockBehaviour: SectionBehaviour<'unlock'> = {
   evaluate(evaluation, operation) {
     const view = viewOf(evaluation, operation.id);
     const answer = answerUnlock(view, operation);
-    if (answer.kind === 'release') evaluation.writeSet.put(endEffect(evaluation, operation.id, view, answer.why));
+    if (answer.kind !== 'release') return undefined;
+    const { writeSet, batch } = evaluation;
+    if (answer.why === 'forced' && batch.audit?.reason !== undefined)
+      writeSet.put(forcedEffect(evaluation, operation.id, view, batch.audit.reason));
+    else writeSet.put(endEffect(evaluation, operation.id, view, answer.why));
     return undefined;
   },
 };

@@ -8,6 +8,8 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
+import { listAccounts, listLongest, lookAtLine } from './admin.ts';
+import { auditBehaviour, listAudit } from './audit.ts';
 import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
 import {
   checkBehaviour,
@@ -63,6 +65,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   dequeue: dequeueBehaviour,
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
+  audit: auditBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -80,6 +83,8 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'account.list': listAccounts,
+  'lock.longest': listLongest,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
@@ -93,6 +98,10 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
   'watch.key': watchKey,
+  'account.list': replyPage,
+  'lock.longest': replyPage,
+  'lock.line': lookAtLine,
+  'audit.list': listAudit,
 };
 
 /** Everything that can be waited for and is held by one at a time, and how its state is read. */

@@ -25,6 +25,8 @@ export interface EndedLease {
   readonly meta?: string;
   /** Wall-clock milliseconds. */
   readonly at: number;
+  /** What was given as the reason of a force. */
+  readonly reason?: string;
 }
 
 export interface Lease {
@@ -71,6 +73,12 @@ export function viewLock({ holders, ended }: LockRecord, till: number, now: numb
 export function endLease(view: LockView, why: Ending, now: number): LockRecord {
   const ended = view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now);
   return { ...exclusive, holders: [], ended };
+}
+
+/** Adds why the last lease was ended by force, for its holder to be told. */
+export function withReason(record: LockRecord, reason: string): LockRecord {
+  const [last, ...older] = record.ended;
+  return last === undefined ? record : { ...record, ended: [{ ...last, reason }, ...older] };
 }
 
 /** Whether the lock can be granted to one who does not hold it. */
@@ -150,6 +158,7 @@ function pushEnded(history: readonly EndedLease[], lease: Lease, why: Ending, at
   return older;
 }
 
-function withoutMeta({ fence, why, owner, at }: EndedLease): EndedLease {
-  return { fence, why, ...(owner === undefined ? {} : { owner }), at };
+function withoutMeta({ fence, why, owner, at, reason }: EndedLease): EndedLease {
+  const said = reason === undefined ? {} : { reason };
+  return { fence, why, ...(owner === undefined ? {} : { owner }), at, ...said };
 }

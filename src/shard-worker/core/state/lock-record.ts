@@ -6,8 +6,8 @@
  *               them by their letter.)
  *     limit     the number of holders at once
  *     holder    fence, since, durMs, owner | 0, meta | 0
- *     ended     fence, how, at, owner | 0, meta | 0, newest first. how: 0 = released, 1 = expired, 2 = forced. From the
- *               second one on, fence and at are what the one before it has more.
+ *     ended     fence, how, at, owner | 0, meta | 0, newest first. how: 0 = released, 1 = expired, 2 = forced, 3 = forced
+ *               with a reason, which follows. From the second one on, fence and at are what the one before it has more.
  *
  *   version 2   [2, mode, limit, [holder, …], [ended, …]]
  *     holder    [fence, since, durMs, owner | null, meta | null]
@@ -24,7 +24,8 @@ import type { EndedLease, Ending, Lease, LockMode, LockRecord } from './lease.ts
 
 const version = 3;
 const modeLetters = { exclusive: 'x' } as const satisfies Record<LockMode, string>;
-const endings: readonly Ending[] = ['released', 'expired', 'forced'];
+const endings: readonly Ending[] = ['released', 'expired', 'forced', 'forced'];
+const forcedWithReason = 3;
 
 type HolderRow = readonly [fence: number, since: number, durMs: number, owner: string | null, meta: string | null];
 type EndedRow = readonly [fence: number, why: Ending, at: number, owner: string | null, meta: string | null];
@@ -40,11 +41,12 @@ export function encodeLockRecord({ mode, limit, holders, ended }: LockRecord): s
     text += `,${fence},${since},${durMs},${textOrNothing(owner)},${textOrNothing(meta)}`;
   }
   for (let i = 0; i < ended.length; i += 1) {
-    const { fence, why, at, owner, meta } = ended[i]!;
+    const { fence, why, at, owner, meta, reason } = ended[i]!;
     const before = i === 0 ? undefined : ended[i - 1]!;
-    const how = why === 'released' ? 0 : why === 'expired' ? 1 : 2;
+    const how = why === 'released' ? 0 : why === 'expired' ? 1 : reason === undefined ? 2 : forcedWithReason;
     const [lessFence, lessAt] = before === undefined ? [fence, at] : [before.fence - fence, before.at - at];
     text += `,${lessFence},${how},${lessAt},${textOrNothing(owner)},${textOrNothing(meta)}`;
+    if (how === forcedWithReason) text += `,${quoted(reason!)}`;
   }
   return `${text}]`;
 }
@@ -103,7 +105,11 @@ function fromFlat(flat: FlatRecord): LockRecord {
     time = isNewest ? (flat[at + 2] as number) : time - (flat[at + 2] as number);
     const why = endings[flat[at + 1] as number];
     assert(why !== undefined, 'a lease has ended in a way that this server knows');
-    ended.push(endedOf([fence, why, time, textAt(flat, at + 3), textAt(flat, at + 4)]));
+    const lease = endedOf([fence, why, time, textAt(flat, at + 3), textAt(flat, at + 4)]);
+    if (flat[at + 1] === forcedWithReason) {
+      ended.push({ ...lease, reason: flat[at + rowPieces] as string });
+      at += 1;
+    } else ended.push(lease);
   }
   return { mode: 'exclusive', limit, holders, ended };
 }
