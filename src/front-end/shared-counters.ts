@@ -26,6 +26,8 @@ export interface SharedCounters {
   readonly connections: SharedArrayBuffer;
   /** A `SharedCount` of lines that the log has lost. */
   readonly lostLogLines: SharedArrayBuffer;
+  /** A `SharedCount` of the bytes of the log of requests that are on their way to the main thread. */
+  readonly logBytes: SharedArrayBuffer;
   /** See `AccountCounts`. */
   readonly accounts: SharedArrayBuffer;
   /** See `BackupCells`. */
@@ -52,6 +54,7 @@ export function allocateSharedCounters(config: {
     connections: ConnectionLimits.allocate(),
     clock: allocateClock(),
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
+    logBytes: new SharedArrayBuffer(sharedCountBytes),
     accounts: AccountCounts.allocate(),
     backup: BackupCells.allocate(),
     adminViewers: new SharedArrayBuffer(sharedCountBytes),

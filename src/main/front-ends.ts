@@ -3,6 +3,7 @@
  * listen before the first answers anything: the kernel assigns a connection to a front end once, when it is opened, and
  * clients that have waited for a restart connect at once.
  */
+import { SharedCount } from '../shared/shared-count.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
@@ -29,11 +30,12 @@ export class FrontEnds {
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
     this.#options = options;
     const files = { bodyThread: workerUrls.bodies.href, scriptThread: workerUrls.scripts.href };
-    const { log, ...rest } = options;
+    const { log, writeLines, ...rest } = options;
     const data = { ...rest, ...files };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
-      (_, i) => new FurtherFrontEnd({ ...data, index: i + 1 }, log, () => this.#journalStats(), onFatal),
+      (_, i) =>
+        new FurtherFrontEnd({ ...data, index: i + 1 }, { log, writeLines }, () => this.#journalStats(), onFatal),
     );
     this.#first = new FrontEnd({ ...options, ...files, index: 0 });
   }
@@ -103,10 +105,11 @@ class FurtherFrontEnd {
 
   constructor(
     data: FrontEndThreadData,
-    log: FrontEndOptions['log'],
+    { log, writeLines }: Pick<FrontEndOptions, 'log' | 'writeLines'>,
     journalStats: () => Promise<JournalStats>,
     onFatal: (error: unknown) => void,
   ) {
+    const logBytes = new SharedCount(data.counters.logBytes, 0);
     const link = new WorkerLink<FrontEndFromMain, FrontEndToMain>({
       url: workerUrls.frontEnd,
       name: `front-end-${data.index}`,
@@ -117,6 +120,9 @@ class FurtherFrontEnd {
         switch (message.kind) {
           case 'log':
             return log[message.level](message.details, message.message);
+          case 'lines':
+            writeLines(message.text, message.lines);
+            return logBytes.giveBytes(message.text.length);
           case 'journal-stats':
             return void journalStats().then((stats) => link.send({ kind: 'journal-stats', id: message.id, stats }));
           case 'ready':

@@ -40,6 +40,7 @@ export interface RouteContext extends ReplyContext {
   /** Milliseconds since the Unix epoch as the server counts them, see shared/clock.ts. */
   readonly serverTime: () => number;
   readonly lostLogLines: SharedCount;
+  readonly dataDirectory: string;
   /** Absent: no backups are made. */
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;
