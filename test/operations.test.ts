@@ -98,6 +98,13 @@ const nouns = {
     generator: { absent: 'a watch changes nothing; test/sim/watchers.ts makes them' },
     bug: 'a watcher is not asked for again when the version is the one it has',
   },
+  usage: {
+    docs: 'Usage and quotas',
+    client: 'usage',
+    cli: 'usage',
+    generator: 'usage',
+    bug: 'an account may add over its quota',
+  },
   audit: {
     docs: 'Audit log',
     client: { absent: 'for administrators, who have the admin page and /admin/audit' },
@@ -171,6 +178,7 @@ const callers = {
   'queue.resume': { client: 'queue', cli: 'queue resume' },
   'queue.purge': { client: 'queue', cli: 'queue purge' },
   'queue.redrive': { client: 'queue', cli: 'queue redrive' },
+  'account.usage': { client: 'usage', cli: 'usage' },
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
 
 /** Commands that no call of the table makes. */

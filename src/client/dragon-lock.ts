@@ -27,6 +27,7 @@ import { settingsOf, type DragonLockOptions, type Settings } from './options.ts'
 import { Queue, Queues, type QueueContext } from './queue.ts';
 import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
+import { askUsage, type Usage } from './usage.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
 import { Watches } from './watches.ts';
 
@@ -60,7 +61,7 @@ type Section<Held, Result> = (held: Held) => Result | Promise<Result>;
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(this, 'batch', 'queue', 'limit', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
+    showCallers(this, 'batch', 'queue', 'limit', 'usage', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
   }
 
   /** Keys with values, versions and expiry. */
@@ -143,6 +144,11 @@ export class DragonLock implements AsyncDisposable {
    */
   async limit(key: string, options: LimitOptions): Promise<LimitResult> {
     return await takeFromLimit(this.#calls, key, options);
+  }
+
+  /** What the account has stored, and what it may store. */
+  async usage(options?: CallOptions): Promise<Usage> {
+    return await askUsage(this.#calls, this.account, options);
   }
 
   /**

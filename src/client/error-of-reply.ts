@@ -19,7 +19,6 @@ import {
   OverflowError,
   OverloadedError,
   PreconditionFailedError,
-  QuotaExceededError,
   RateLimitedError,
   ReceiptExpiredError,
   RequestInProgressError,
@@ -29,6 +28,7 @@ import {
   UnsupportedMediaTypeError,
   VersionMismatchError,
 } from './errors.ts';
+import { QuotaExceededError } from './quota-error.ts';
 
 const classOf = {
   invalid: InvalidError,

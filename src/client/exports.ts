@@ -20,6 +20,8 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
+export { QuotaExceededError } from './quota-error.ts';
+export type { Usage, UsageLimits } from './usage.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type {
   Delivery,
@@ -77,7 +79,6 @@ export {
   OverflowError,
   OverloadedError,
   PreconditionFailedError,
-  QuotaExceededError,
   RateLimitedError,
   ReceiptExpiredError,
   ReleasedError,

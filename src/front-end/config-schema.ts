@@ -51,6 +51,8 @@ export const tokensSchema = Type.Array(tokenSchema, {
 const countMax = 10_000_000;
 /** Of memory that clients may hold: any more is a mistake in the unit. */
 const budgetMax = 2 ** 38;
+/** Of what is on disk. */
+const quotaMax = 2 ** 50;
 
 /**
  * The smallest and the largest value with which a server works: a test starts one with each of them.
@@ -86,6 +88,9 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   account_waiting_bytes_max: [0, budgetMax],
   account_watching_bytes_max: [0, budgetMax],
   account_requests_per_second: [0, countMax],
+  account_bytes_max: [0, quotaMax],
+  account_entries_max: [0, quotaMax],
+  account_messages_max: [0, quotaMax],
   // Half of the address space that LMDB gets.
   store_bytes_max: [mib, 2 ** 39],
   // A memtable's places are numbers of 31 bits, in units of 8 bytes.
@@ -111,6 +116,8 @@ const limitsSchema = Type.Object(
 );
 
 const ownLimit = count(0, '0 = no limit', countMax);
+const ownQuota = count(0, '0 = no limit', quotaMax);
+const accountMembers = 'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max';
 const accountSchema = Type.Object(
   {
     name: Type.String({
@@ -120,8 +127,11 @@ const accountSchema = Type.Object(
     requests_per_second: ownLimit,
     waiters_max: ownLimit,
     watchers_max: ownLimit,
+    bytes_max: ownQuota,
+    entries_max: ownQuota,
+    messages_max: ownQuota,
   },
-  { ...closed, expected: '{name, requests_per_second, waiters_max, watchers_max}' },
+  { ...closed, expected: `{${accountMembers}}` },
 );
 
 const section = { ...closed, expected: 'an object' };
@@ -152,9 +162,7 @@ export const configSchema = Type.Object(
       ),
     ),
     limits: Type.Optional(limitsSchema),
-    accounts: Type.Optional(
-      Type.Array(accountSchema, { expected: 'a list of {name, requests_per_second, waiters_max, watchers_max}' }),
-    ),
+    accounts: Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` })),
     journal: Type.Optional(
       Type.Object(
         {
@@ -178,6 +186,9 @@ export interface AccountConfig {
   readonly requests_per_second?: number | undefined;
   readonly waiters_max?: number | undefined;
   readonly watchers_max?: number | undefined;
+  readonly bytes_max?: number | undefined;
+  readonly entries_max?: number | undefined;
+  readonly messages_max?: number | undefined;
 }
 
 export interface TokenConfig {

@@ -8,6 +8,7 @@ import { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
+import type { Revision } from '../protocol/ids.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
@@ -54,6 +55,8 @@ export interface Backend {
   readonly ports: FrontEndPorts;
   readonly revisions: SharedArrayBuffer;
   readonly journalDirectory: string;
+  /** See `PrefixWatchesOptions`. */
+  readonly restoredTo: Revision | undefined;
   readonly journalStats: () => Promise<JournalStats>;
 }
 
@@ -134,7 +137,7 @@ export class FrontEnd {
     return this.#resp.port;
   }
 
-  serve({ ports, revisions: sharedRevisions, journalDirectory, journalStats }: Backend): void {
+  serve({ ports, revisions: sharedRevisions, journalDirectory, restoredTo, journalStats }: Backend): void {
     const revisions = new SharedRevisions(sharedRevisions);
     const { index, config, counters, log } = this.#options;
     const common = {
@@ -155,7 +158,7 @@ export class FrontEnd {
       links: ports.shards.map((port, shard) => {
         return new ThreadShardLink(port, new ReplyCredit(ports.credit, index * ports.shards.length + shard));
       }),
-      prefixWatches: new PrefixWatches({ ...common, source }),
+      prefixWatches: new PrefixWatches({ ...common, source, ...(restoredTo !== undefined && { restoredTo }) }),
       journalStats,
     });
     ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));

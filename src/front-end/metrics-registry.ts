@@ -30,7 +30,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   return {
     contentType: own.contentType,
     async metrics() {
-      await Promise.all(refreshOwn.map((refresh) => refresh()));
+      await Promise.all(refreshOwn.map(async (refresh) => refresh()));
       const text = await own.metrics();
       // Before the shards serve, and after they have stopped, no shard can answer.
       if (context.lifecycle.state() !== 'serving') return text;

@@ -3,6 +3,7 @@
  * first front end. A server with one front end, and tests of the HTTP door, use the same.
  */
 import { BackupCells } from '../backup/backup-cells.ts';
+import type { OwnQuotas } from '../protocol/quotas.ts';
 import { AccountCounts, type OwnLimits } from '../router/account-counts.ts';
 import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';
@@ -68,6 +69,20 @@ export function ratesOf(accounts: Accounts): OwnRates {
     rate === undefined ? [] : [[name, rate] as const],
   );
   return new Map(own);
+}
+
+/** The quotas of the accounts that have their own. */
+export function ownQuotasOf(accounts: Accounts): OwnQuotas {
+  return new Map(
+    accounts.map(({ name, bytes_max: bytes, entries_max: entries, messages_max: messages }) => [
+      name,
+      {
+        ...(bytes !== undefined && { bytes }),
+        ...(entries !== undefined && { entries }),
+        ...(messages !== undefined && { messages }),
+      },
+    ]),
+  );
 }
 
 /** The other limits of the accounts that have their own. */

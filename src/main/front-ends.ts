@@ -3,6 +3,7 @@
  * listen before the first answers anything: the kernel assigns a connection to a front end once, when it is opened, and
  * clients that have waited for a restart connect at once.
  */
+import { restoredToOf, type RestoredState } from '../protocol/restored.ts';
 import { SharedCount } from '../shared/shared-count.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
@@ -78,9 +79,10 @@ export class FrontEnds {
     return withExclusivePort(where, listen, { onWait: (message) => log.warn({}, message) });
   }
 
-  async serve(threads: Threads, journalDirectory: string): Promise<void> {
+  async serve(threads: Threads, journalDirectory: string, restored: RestoredState | undefined): Promise<void> {
     const { revisions } = threads;
-    const backends = threads.frontEnds.map((ports) => ({ ports, revisions, journalDirectory }));
+    const restoredTo = restoredToOf(restored);
+    const backends = threads.frontEnds.map((ports) => ({ ports, revisions, journalDirectory, restoredTo }));
     this.#journalStats = () => threads.journalStats();
     this.#first.serve({ ...backends[0]!, journalStats: this.#journalStats });
     await Promise.all(

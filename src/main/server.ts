@@ -105,7 +105,7 @@ async function run(config: Config): Promise<void> {
   // Before the first commit of this start: what the backup has must not be given out again.
   await backups?.look();
   const { boot: counted, replayed } = await threads.start();
-  await frontEnds.serve(threads, opened.journalDirectory);
+  await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const startMs = Math.round(performance.now() - started);
   log.info(
     { url, respPort, boot, epoch: counted.epoch, revision: counted.rev, replayed, startMs },

@@ -1,6 +1,7 @@
 /** Pages of a list, and how the pages of several shards are merged. */
 import type { Revision } from './ids.ts';
-import { commands, type ListCommand } from './operations/operations.ts';
+import { commands, type ListCommand, type PageCommand } from './operations/operations.ts';
+import { bytesRow, usageMembers } from './operations/usage.ts';
 import { kinds, type Effect } from './record.ts';
 import type { Page, Row } from './page-rows.ts';
 import type { Reply } from './replies.ts';
@@ -47,8 +48,23 @@ export function upToKey<Pending extends Pick<Effect, 'kind' | 'key'>>(
   return pending.filter(({ kind, key }) => kind !== kinds.kv || compareKeys(key, last) <= 0);
 }
 
+/** Renders what the shards have found of a list. */
+export function listReply(command: ListCommand, pages: readonly Page[], rev: Revision): Reply {
+  if (command.kind === 'account.usage') return usageReply(pages, rev);
+  return pageReply(command, mergePages(pages, command.limit), rev);
+}
+
+/** Adds up the numbers of all shards. */
+function usageReply(pages: readonly Page[], rev: Revision): Reply {
+  const sums = new Map<string, number>();
+  for (const { key, body } of pages.flatMap(({ rows }) => rows)) sums.set(key, (sums.get(key) ?? 0) + Number(body));
+  const entries = Object.fromEntries(Object.keys(usageMembers).map((name) => [name, sums.get(name) ?? 0]));
+  const body = `{"Bytes":${sums.get(bytesRow) ?? 0},"Entries":${JSON.stringify(entries)},"Rev":${rev}}`;
+  return { rev, outcome: 'ok', body };
+}
+
 /** Renders a page. `More` is true if there may be more; then `After` continues the list. */
-export function pageReply(command: ListCommand, page: Page, rev: Revision): Reply {
+function pageReply(command: PageCommand, page: Page, rev: Revision): Reply {
   const { list } = commands[command.kind];
   const after = afterOf(command, page);
   const more = after === undefined ? '' : `"More":true,"After":${JSON.stringify(after)},`;

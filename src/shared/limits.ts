@@ -59,6 +59,12 @@ export interface Limits {
   readonly account_watching_bytes_max: number;
   /** Requests a second of one account; 0 = no limit. */
   readonly account_requests_per_second: number;
+  /** Bytes of keys and values that one account has stored; over it only what frees or does not add is accepted. */
+  readonly account_bytes_max: number;
+  /** Keys, counters, sequences, locks, rate limits and messages of one account together. */
+  readonly account_entries_max: number;
+  /** Messages of one account in all of its queues. */
+  readonly account_messages_max: number;
   /** Size of the store on disk, without the journal; over it only deletes and unlocks are accepted. */
   readonly store_bytes_max: number;
   /** Memory of one shard for entries newer than its last checkpoint; a checkpoint starts at half of it. */
@@ -95,6 +101,9 @@ export const defaultLimits: Limits = {
   account_waiting_bytes_max: 128 * 1024 * 1024,
   account_watching_bytes_max: 128 * 1024 * 1024,
   account_requests_per_second: 0,
+  account_bytes_max: 0,
+  account_entries_max: 0,
+  account_messages_max: 0,
   store_bytes_max: 64 * 1024 * 1024 * 1024,
   memtable_bytes_max: 128 * 1024 * 1024,
   write_wait_ms: 10_000,

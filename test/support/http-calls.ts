@@ -46,6 +46,8 @@ export function httpCall(command: Command): HttpCall {
       const { queue, state, after, limit } = command;
       return { method: 'GET', target: `${db}/peek/${queue}${query({ state, after, limit })}` };
     }
+    case 'account.usage':
+      return { method: 'GET', target: `${db}/usage` };
     case 'lock.inspect':
       return { method: 'GET', target: `${db}/lock/${command.id}${query({ fence: command.fence })}` };
     case 'mutex.lock':

@@ -1,10 +1,16 @@
 /** A shard's content in the simplest correct form: one map, sorted whenever a caller needs an order. */
 import type { AccountId } from '../../src/protocol/ids.ts';
-import type { Kind } from '../../src/protocol/record.ts';
+import { Quotas, type Amounts, type QuotaUse } from '../../src/protocol/quotas.ts';
+import { kinds, type Kind } from '../../src/protocol/record.ts';
 import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../../src/protocol/entries.ts';
 
 export class MapEntries implements Entries {
   readonly #entries = new Map<string, LocatedEntry>();
+  readonly #quotas: Quotas;
+
+  constructor(quotas = Quotas.none) {
+    this.#quotas = quotas;
+  }
 
   get(kind: Kind, account: AccountId, key: string): Entry | undefined {
     return this.#entries.get(nameOf(kind, account, key))?.entry;
@@ -55,6 +61,15 @@ export class MapEntries implements Entries {
     return [...counts.values()];
   }
 
+  messagesOf(account: AccountId): number {
+    return amountsOf(this.all(), account).messages;
+  }
+
+  usageOf(account: AccountId): QuotaUse | undefined {
+    const quota = this.#quotas.of(account);
+    return quota === undefined ? undefined : { ...amountsOf(this.all(), account), quota };
+  }
+
   nextDeadline(): number {
     return Math.min(Infinity, ...this.#withTill().map(({ entry }) => entry.till));
   }
@@ -73,6 +88,20 @@ export class MapEntries implements Entries {
   #withTill(): LocatedEntry[] {
     return this.all().filter(({ entry }) => entry.till !== 0);
   }
+}
+
+/** Counts what an account has, by looking at each of its entries. */
+export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amounts {
+  const amounts = { bytes: 0, entries: 0, messages: 0 };
+  for (const located of all) {
+    if (located.account !== account || located.kind === kinds.audit) continue;
+    const { kind, key, entry } = located;
+    const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
+    amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
+    if (isMessage) amounts.messages += 1;
+    if (isMessage || (kind !== kinds.queue && kind !== kinds.idempotency)) amounts.entries += 1;
+  }
+  return amounts;
 }
 
 /** Returns equal digests for equal contents, whatever the order of the writes. */

@@ -12,6 +12,7 @@
  *     data-route.ts, exchange.ts, event-stream.ts    a data call, one request and its reply, a stream
  */
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
+import { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs, readClock, threadMicros, startTimer } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
@@ -19,7 +20,7 @@ import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
-import { ownLimitsOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
+import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
@@ -154,6 +155,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     log,
     lifecycle,
     limits,
+    quotas: new Quotas(limits, ownQuotasOf(accounts)),
     checkHead: headCheck(options.config),
     cors: new Cors(http.cors_origins, boot),
     tokens: new TokenTable(options.config.tokens),

@@ -2,6 +2,7 @@
 import type { Limits } from '../../shared/limits.ts';
 import type { BackupCells } from '../../backup/backup-cells.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
+import type { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
 import type { AccountCounts } from '../../router/account-counts.ts';
@@ -29,6 +30,7 @@ export interface FrontEndLog {
 export interface RouteContext extends ReplyContext {
   readonly dispatcher: Dispatcher;
   readonly limits: Limits;
+  readonly quotas: Quotas;
   readonly checkHead: HeadCheck;
   readonly cors: Cors;
   readonly lifecycle: Lifecycle;

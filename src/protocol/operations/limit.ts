@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { limitAmountMax, limitPerMsMax, limitRateMax, ttlMsMax, waitMsMax } from '../../shared/limits.ts';
 import { refuseField } from '../refusal.ts';
 import { call, integerParameter, requiredParameter, secondsParameter } from './call.ts';
-import { closed, keyField, listField, readKey, secondsField, secondsToMs } from './fields.ts';
+import { closed, keyField, listField, readInteger, readKey, secondsField, secondsToMs } from './fields.ts';
 import { listSection } from './section.ts';
 
 export interface LimitOperation {
@@ -84,7 +84,7 @@ function limitOf(
     const most = `a burst that is there again within ${ttlMsMax / 1000} seconds`;
     return refuseField(place('Burst'), `expected ${most}, got ${burst}, which takes ${Math.ceil(fillMs / 1000)}`);
   }
-  return { key, rateThousandths, perMs, burst, cost, waitMs };
+  return { key, rateThousandths, perMs, burst, cost: readInteger(cost), waitMs };
 }
 
 export const limitCalls = {

@@ -41,6 +41,7 @@ import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
+import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, type WatchKey } from './watch.ts';
 
 export const sections = {
@@ -162,7 +163,9 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+export type PageCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+/** Those, and what else is put together from all shards as of one moment. */
+export type ListCommand = PageCommand | AccountUsage;
 /** Commands that keys decide about. */
 type KeyCommand = QueueStat | QueuePeek | LockInspect | LockLine | AuditList | MutexLock | MutexUnlock | WatchKey;
 export type Command = Batch | ListCommand | KeyCommand;
@@ -181,6 +184,7 @@ export const commands = {
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
+  'account.usage': accountUsage,
   'account.list': accountList,
   'lock.longest': lockLongest,
   'lock.line': lockLine,
@@ -195,6 +199,7 @@ export const calls = {
   ...mutexCalls,
   ...limitCalls,
   ...queueCalls,
+  ...usageCalls,
 } as const;
 export type CallName = keyof typeof calls;
 

@@ -5,6 +5,7 @@
  */
 import { Type } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
+import { usageMembers } from '../operations/usage.ts';
 import type { CallName } from '../operations/operations.ts';
 import {
   countMember,
@@ -52,6 +53,9 @@ const listedKey = Type.Object({
   Value: optionalMember(keyRow.properties.Value),
   Bytes: optionalMember(countMember('With `values=false`: the size of the value.')),
 });
+function countsOf(names: readonly string[], description: string) {
+  return Type.Object(Object.fromEntries(names.map((name) => [name, countMember(description)])), { description });
+}
 const lockRow = Type.Object({ LockID: keyPart.Key, ...holderPart, ...waitersPart });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
@@ -68,6 +72,19 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
   'kv.set': { reply: Type.Object({ ...keyPart, ...versionPart, ...revPart }) },
   'kv.clear': { reply: Type.Object({ Deleted: countMember('Keys that are gone.'), ...pagePart, ...revPart }) },
   'kv.delete': { reply: Type.Object({ ...keyPart, Deleted: flagMember('There was such a key.'), ...revPart }) },
+  'account.usage': {
+    reply: Type.Object({
+      Bytes: countMember('Of keys and values, as they are stored.'),
+      Entries: countsOf(Object.keys(usageMembers), 'How many there are.'),
+      Waiters: countMember('Requests that wait.'),
+      Watchers: countMember('Watches that are open.'),
+      Limits: countsOf(
+        ['Bytes', 'Entries', 'Messages', 'Waiters', 'Watchers', 'RequestsPerSecond'],
+        'What the account may have; 0: no limit.',
+      ),
+      ...revPart,
+    }),
+  },
   'counter.list': {
     reply: Type.Object({ Counters: listMember(counterRow, 'Counters in byte order.'), ...pagePart, ...revPart }),
   },

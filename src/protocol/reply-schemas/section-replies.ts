@@ -60,7 +60,6 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   unlock: { failures: ['lock_lost'] },
   lock: { members: { ...leasePart, ...nowPart }, failures: ['not_locked', 'lock_lost', 'too_many_waiters'] },
   check: { failures: ['version_mismatch', 'precondition_failed'] },
-  audit: {},
   ack: {
     members: { Ack: listMember(Type.Object(messagePart), 'As `Ack` was given.') },
     failures: ['receipt_expired'],
@@ -95,6 +94,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   set: { members: { KVSet: listMember(setRow, 'As `KVSet` was given.') }, failures: ['version_mismatch'] },
   ops: {},
   clear: {},
+  audit: {},
   dequeue: {
     members: {
       Dequeue: Type.Object({ Queue: messagePart.Queue, Messages: listMember(delivered, 'Messages that are out now.') }),

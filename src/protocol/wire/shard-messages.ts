@@ -4,6 +4,7 @@
  * router/transaction/coordinator.ts has its phases, shard-worker/core/transaction.ts what a shard does in each.
  */
 import type { AccountId, Revision } from '../ids.ts';
+import type { Amounts } from '../quotas.ts';
 import type { Effect } from '../record.ts';
 import type { Grant, Reply } from '../replies.ts';
 import type { Failure } from '../errors.ts';
@@ -128,6 +129,8 @@ export interface Evaluation {
   readonly failed: readonly FailedItem[];
   /** An earlier request with one of the idempotency ids. */
   readonly duplicate?: Duplicate;
+  /** What the account has more of after the pending effects; for an account with a quota. */
+  readonly growth?: Amounts;
 }
 
 /** The stored reply of an earlier request, and the ids that it was found under. */

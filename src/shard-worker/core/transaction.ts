@@ -18,6 +18,7 @@ import type { PendingEffect, ToShard } from '../../protocol/wire/shard-messages.
 import { assert } from '../../shared/assert.ts';
 import { answeredOf, commitOf, earlierReply, refusalOf } from './batch/batch.ts';
 import { evaluate, seal } from './batch/evaluate.ts';
+import { growthOf, lockQuotaReply, quotaReply } from './batch/quota.ts';
 import { recordTooLarge } from './batch/record-size.ts';
 import { batchReply, failedReply } from './batch/render.ts';
 import { fullReply, spaceReply } from './batch/space.ts';
@@ -51,6 +52,8 @@ export function reserveLock(turn: Turn, ref: RequestRef, message: Message<'trans
   const view = viewDurableLock(state, account, operation.id, now);
   const request = { resource: 'lock', account, ref, operation, work: { kind: 'reserve', transaction }, view } as const;
   const free = isAvailable(state, request);
+  const full = free ? undefined : lockQuotaReply(state, account);
+  if (full !== undefined) return out.transaction(ref, { kind: 'reply', reply: full });
   if (free && view.lease !== undefined) return out.transaction(ref, { kind: 'ok' });
   // A free lock is reserved by waiting for it: the queue is served before this command ends.
   wait(turn, { ...request, free });
@@ -81,7 +84,10 @@ export function prepareTransaction(turn: Turn, ref: RequestRef, message: Message
   if (refusal !== undefined) return out.transaction(ref, { kind: 'reply', reply: refusal });
   const evaluation = evaluate(turn, command);
   hold(evaluation.pending);
-  out.transaction(ref, { kind: 'held', evaluation, rev: readRevision(state) });
+  const { entries } = state;
+  const isLimited = evaluation.pending.length > 0 && entries.usageOf(command.account) !== undefined;
+  const growth = isLimited ? { growth: growthOf(entries, command.account, evaluation.pending) } : {};
+  out.transaction(ref, { kind: 'held', evaluation: { ...evaluation, ...growth }, rev: readRevision(state) });
 }
 
 /**
@@ -110,7 +116,8 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   const { batch, evaluation, rev } = message;
   const answer = (reply: Reply): void =>
     out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
-  const refusal = refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation);
+  const refusal =
+    refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation) ?? quotaReply(state, batch, evaluation);
   if (refusal !== undefined) return answer(refusal);
   if (evaluation.pending.length === 0)
     return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev), false));

@@ -49,10 +49,6 @@ function ended(more: Partial<EndedRequest> = {}): EndedRequest {
 }
 
 test('log.requests says which requests have a line, and what may wait is never slow', () => {
-  const wants = (requests: LogSettings['requests'], status: number, ms: number, waits = false): boolean => {
-    const { log } = logUnderTest({ requests });
-    return log.wants(status, log.isSlow(ms, waits));
-  };
   for (const [status, ms, off, errors, slow, all] of [
     [200, 1, false, false, false, true],
     [409, 1, false, true, true, true],
@@ -109,13 +105,6 @@ test('what is collected is bounded, and what nobody takes is counted as lost', (
 });
 
 test('the address is that of the connection; trusted proxies are passed by, and what they cannot know is not', () => {
-  const addressOf = (forwarded: string | undefined, address: string, trusted: readonly string[]): unknown => {
-    const { log, lines } = logUnderTest({ requests: 'all' }, trusted);
-    const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
-    log.add(ended({ address, request: { headers } }), false);
-    log.flush();
-    return lines()[0]?.['address'];
-  };
   const proxies = ['10.0.0.0/8', '::1'];
   assert.equal(addressOf('1.2.3.4', '10.0.0.1', []), '10.0.0.1');
   assert.equal(addressOf('1.2.3.4', '10.0.0.1', proxies), '1.2.3.4');
@@ -191,3 +180,16 @@ test('both ways of a request have lines: the fast lane and Node’s server, done
   for (const line of lines.slice(1, 2)) assert.equal(typeof line['requestId'], 'string');
   assert.doesNotMatch(door.lines.join(''), /long-enough-token/);
 });
+
+function wants(requests: LogSettings['requests'], status: number, ms: number, waits = false): boolean {
+  const { log } = logUnderTest({ requests });
+  return log.wants(status, log.isSlow(ms, waits));
+}
+
+function addressOf(forwarded: string | undefined, address: string, trusted: readonly string[]): unknown {
+  const { log, lines } = logUnderTest({ requests: 'all' }, trusted);
+  const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
+  log.add(ended({ address, request: { headers } }), false);
+  log.flush();
+  return lines()[0]?.['address'];
+}

@@ -8,6 +8,7 @@ import type { Entries, Entry, LocatedEntry, PartCount } from '../../../src/proto
 import type { AccountId } from '../../../src/protocol/ids.ts';
 import { accountsAfter, longestLines } from '../../../src/protocol/operations/admin.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
+import type { QuotaUse } from '../../../src/protocol/quotas.ts';
 import { kinds, type Kind } from '../../../src/protocol/record.ts';
 import { encodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
 import { pageScanMax } from '../../../src/shared/limits.ts';
@@ -70,6 +71,14 @@ class CountedEntries implements Entries {
     return this.#inner.partsOf(kind, account, name);
   }
 
+  messagesOf(account: AccountId): number {
+    return this.#inner.messagesOf(account);
+  }
+
+  usageOf(account: AccountId): QuotaUse | undefined {
+    return this.#inner.usageOf(account);
+  }
+
   nextDeadline(): number {
     return this.#inner.nextDeadline();
   }
@@ -96,6 +105,7 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'queue.peek': (['ready', 'inflight', 'delayed', 'dead', 'blocked'] as const).map((state) => {
     return peek(state, { queue: 'crowd' });
   }),
+  'account.usage': [{ kind: 'account.usage', account: acme }],
   'watch.key': [watch('t00001', 0), watch('absent', 0)],
   'account.list': [accountsAfter(undefined, 100)],
   'lock.longest': [longestLines(undefined)],

@@ -23,6 +23,7 @@ import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { usage } from './usage.ts';
 import { watch } from './watch.ts';
 import type { AdminCommand, Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -48,6 +49,7 @@ const commands = {
   ...mutex.commands,
   ...queue.commands,
   ...watch.commands,
+  ...usage.commands,
 } satisfies {
   readonly [Kind in Exclude<Command, AdminCommand | Batch>['kind']]: (
     at: Moment,

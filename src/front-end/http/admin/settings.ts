@@ -1,4 +1,5 @@
 /** The settings in use, without secrets: what is one, or names a file with one, is only "set". */
+import type { Listen } from '../../listen.ts';
 import { configDefaults, type Config, type TokenConfig } from '../../config-schema.ts';
 
 /** Members whose content nobody may see, whatever section they are in. */
@@ -26,9 +27,8 @@ function addSettings(rows: Setting[], path: string, values: object, defaults: Re
     const full = path === '' ? name : `${path}.${name}`;
     const usual = defaults[name];
     if (full === 'listen' || full === 'resp.listen') {
-      const { host, port } = (value ?? { host: '', port: '' }) as { host: string; port: number | string };
-      const text = host === '' ? '' : `${host.includes(':') ? `[${host}]` : host}:${port}`;
-      rows.push(settingOf(full, text, usual));
+      const all = (value === undefined ? [] : [value].flat()) as Listen[];
+      rows.push(settingOf(full, all.map(listenText).join(', '), usual));
     } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
       addSettings(rows, full, value, (usual ?? {}) as Record<string, unknown>);
     } else if (value !== undefined) {
@@ -42,6 +42,12 @@ function settingOf(Name: string, Value: unknown, usual: unknown): Setting {
   if (usual === undefined || usual === 'auto' || JSON.stringify(usual) === JSON.stringify(Value))
     return { Name, Value };
   return { Name, Value, Default: usual };
+}
+
+function listenText(listen: Listen): string {
+  if (listen.kind === 'unix') return `unix:${listen.path}`;
+  if (listen.kind === 'fd') return `fd:${listen.fds.join(',')}`;
+  return `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`;
 }
 
 export function tokensOf(tokens: readonly TokenConfig[]): object[] {

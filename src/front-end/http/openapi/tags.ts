@@ -10,6 +10,7 @@ export const tags: Readonly<Record<string, string>> = {
   sequence: 'Numbers without gaps.',
   queue: 'Messages that are worked on once.',
   server: 'The server itself; no token is needed.',
+  account: 'What an account has, and may have.',
   admin: 'What administrators look at; nothing changes.',
   backups: 'Backups, for the operator.',
 };

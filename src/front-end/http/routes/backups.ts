@@ -60,6 +60,7 @@ export function backupStatus(cells: BackupCells): object {
     Gaps: cells.get('gaps'),
     HeldBytes: cells.get('heldBytes'),
     Copying: cells.get('copying') === 1,
+    CopyingRows: cells.get('copyingRows'),
     CopyRev: cells.get('copyRevision'),
     CopyAtMs: Math.round(cells.get('copyAt')),
     CopiesTaken: cells.get('takenCopies'),

@@ -20,6 +20,7 @@ import {
 } from '../data-route.ts';
 import { readQuery } from '../parse/query.ts';
 import type { RouteContext } from '../route-context.ts';
+import { UsageReply } from '../usage-reply.ts';
 
 export function callRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
   for (const [name, spec] of callList) {
@@ -28,7 +29,8 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
       (request, exchange) => {
         const command = commandOf(spec, request, context.limits);
         exchange.waits = mayWait(command);
-        return context.dispatcher.request(command, exchange);
+        const sink = command.kind === 'account.usage' ? new UsageReply(exchange, command.account, context) : exchange;
+        return context.dispatcher.request(command, sink);
       },
       bodyOptions(spec),
     );

@@ -57,7 +57,13 @@ function rowOf({ entries }: ShardState, account: AccountId): { readonly some: bo
     some ||= count.entries > 0;
     Bytes += count.bytes;
   }
-  return { some, row: { key: accountRowKey(account), body: JSON.stringify({ ...body, Bytes }) } };
+  return {
+    some,
+    row: {
+      key: accountRowKey(account),
+      body: JSON.stringify({ ...body, Messages: entries.messagesOf(account), Bytes }),
+    },
+  };
 }
 
 /** Counts down, so that the longest line is the first row of a page. */

@@ -1,7 +1,7 @@
 /** Behaviours: the compiler demands one for each declaration in `protocol/operations/operations.ts`. */
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { CommandKind, ListCommand, SectionName } from '../../../protocol/operations/operations.ts';
-import { pageReply } from '../../../protocol/page.ts';
+import { listReply } from '../../../protocol/page.ts';
 import type { LockView } from '../state/lease.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
@@ -45,6 +45,7 @@ import {
 } from './queue.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 import { opsBehaviour } from './string-op.ts';
+import { countAccount } from './usage.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
@@ -83,6 +84,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'account.usage': countAccount,
   'account.list': listAccounts,
   'lock.longest': listLongest,
 };
@@ -98,6 +100,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
   'watch.key': watchKey,
+  'account.usage': replyPage,
   'account.list': replyPage,
   'lock.longest': replyPage,
   'lock.line': lookAtLine,
@@ -115,7 +118,7 @@ export const resources: {
 };
 
 function replyPage(turn: Turn, ref: RequestRef, command: ListCommand): void {
-  turn.out.reply(ref, pageReply(command, listPage(turn, command), readRevision(turn.state)));
+  turn.out.reply(ref, listReply(command, [listPage(turn, command)], readRevision(turn.state)));
 }
 
 export function listPage(turn: Turn, command: ListCommand): ReturnType<ListBehaviour<ListCommand['kind']>> {
