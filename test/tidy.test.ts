@@ -199,6 +199,8 @@ test('files are touched in few places', () => {
     'src/cli/files.ts',
     // A repository may be a directory; a restored data directory has marks; scratch directories, secrets.
     'src/backup/storage/file-storage.ts',
+    // It reads /proc, and asks for the space of a file system.
+    'src/front-end/process-metrics.ts',
     'src/shared/secret-file.ts',
     // The file of a Unix socket.
     'src/front-end/unix-socket.ts',

@@ -2,6 +2,7 @@
 import { Counter, Gauge, type Registry } from '@prometheus-io/client';
 import { backupStates, type BackupCells } from '../backup/backup-cells.ts';
 import { storageFaults } from '../backup/storage/storage.ts';
+import type { RefreshMetrics } from './process-metrics.ts';
 import { wallMs } from '../shared/clock.ts';
 
 const lastKinds = [
@@ -11,7 +12,7 @@ const lastKinds = [
   ['drill', 'drilledAt'],
 ] as const;
 
-export function addBackupMetrics(registry: Registry, refreshers: (() => void)[], cells: BackupCells): void {
+export function addBackupMetrics(registry: Registry, refreshers: RefreshMetrics[], cells: BackupCells): void {
   const gauge = (name: string, help: string, read: () => number): void => {
     const metric = new Gauge({ name, help, registers: [registry] });
     refreshers.push(() => metric.set(read()));

@@ -8,6 +8,7 @@ import { backupSchema } from './backup-schema.ts';
 import { count, threadsUpTo } from './config-numbers.ts';
 import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
+import { logDefaults, logSchema, type LogSettings } from './request-log-settings.ts';
 import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
@@ -16,8 +17,6 @@ const closed = { additionalProperties: false };
 
 export const scopes = ['read', 'write', 'force', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 const tokenSchema = Type.Object(
   {
@@ -175,12 +174,7 @@ export const configSchema = Type.Object(
       ),
     ),
     backup: Type.Optional(backupSchema),
-    log: Type.Optional(
-      Type.Object(
-        { level: Type.Optional(Type.Enum(logLevels, { expected: `one of ${logLevels.join(', ')}` })) },
-        section,
-      ),
-    ),
+    log: logSchema,
   },
   section,
 );
@@ -223,6 +217,8 @@ export interface Config {
     readonly hosts: readonly string[];
     /** Other machines reach the server only over a proxy, which speaks TLS with them. */
     readonly behind_proxy: boolean;
+    /** Addresses and ranges whose `X-Forwarded-For` the log of requests believes. */
+    readonly trusted_proxies: readonly string[];
     /** Origins of web pages that may call the server; only with tokens. */
     readonly cors_origins: readonly string[];
     /** Of Unix sockets. */
@@ -244,7 +240,7 @@ export interface Config {
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly backup: BackupSettings;
-  readonly log: { readonly level: LogLevel };
+  readonly log: LogSettings;
 }
 
 /** As in config.yml at the root of the repository; a test compares the two. */
@@ -260,6 +256,7 @@ export const configDefaults = {
     fast_lane: true,
     hosts: [],
     behind_proxy: false,
+    trusted_proxies: [],
     cors_origins: [],
     socket_mode: '0600',
     tls: tlsDefaults,
@@ -273,5 +270,5 @@ export const configDefaults = {
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   backup: backupDefaults,
-  log: { level: 'info' },
+  log: logDefaults,
 } as const satisfies Required<ConfigFile>;

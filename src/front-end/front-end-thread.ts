@@ -8,12 +8,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JournalStats } from '../protocol/stats.ts';
 import { assert, unreachable } from '../shared/assert.ts';
+import { SharedCount } from '../shared/shared-count.ts';
 import { postLog } from '../shared/thread-log.ts';
 import type { Listen } from './listen.ts';
 import type { LiveSettings } from './live-settings.ts';
 import { FrontEnd, type Backend, type FrontEndOptions } from './front-end.ts';
 
-export type FrontEndThreadData = Omit<FrontEndOptions, 'log'>;
+export type FrontEndThreadData = Omit<FrontEndOptions, 'log' | 'writeLines'>;
 
 export type FrontEndFromMain =
   | {
@@ -38,6 +39,8 @@ export type FrontEndToMain =
   | { readonly kind: FrontEndStep }
   | { readonly kind: 'journal-stats'; readonly id: number }
   | { readonly kind: 'pong'; readonly id: number }
+  /** Of the log of requests. */
+  | { readonly kind: 'lines'; readonly text: string; readonly lines: number }
   | { readonly kind: 'log'; readonly level: 'warn' | 'error'; readonly message: string; readonly details: object };
 
 const data = workerData as FrontEndThreadData;
@@ -45,6 +48,9 @@ assert(parentPort !== null, 'a front end of its own runs in a worker');
 const main = parentPort;
 const asked = new Map<number, (stats: JournalStats) => void>();
 let ids = 0;
+/** The main thread gives back what it has written. */
+const logBytes = new SharedCount(data.counters.logBytes, 0);
+const logBytesMax = 1024 * 1024;
 
 const frontEnd = new FrontEnd({
   ...data,
@@ -53,6 +59,11 @@ const frontEnd = new FrontEnd({
       postLog(main, { kind: 'log', level: 'warn', message, details } satisfies FrontEndToMain),
     error: (details, message) =>
       postLog(main, { kind: 'log', level: 'error', message, details } satisfies FrontEndToMain),
+  },
+  writeLines(text, lines) {
+    if (!logBytes.takeBytes(text.length, logBytesMax)) return false;
+    toMain({ kind: 'lines', text, lines });
+    return true;
   },
 });
 

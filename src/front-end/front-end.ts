@@ -49,6 +49,8 @@ export interface FrontEndOptions {
   /** The URL of the file that runs scripts of Redis clients. */
   readonly scriptThread: string;
   readonly log: FrontEndLog;
+  /** Of the log of requests. @returns false: they are lost */
+  readonly writeLines: (text: string, lines: number) => boolean;
 }
 
 export interface Backend {

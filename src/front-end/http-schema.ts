@@ -1,6 +1,7 @@
 /** The schema of `http:` in config.yml. */
 import { Type } from 'typebox';
 import { count, threadsUpTo } from './config-numbers.ts';
+import { trustedProxiesSchema } from './request-log-settings.ts';
 import { tlsSchema } from './tls-schema.ts';
 
 /** A name of letters, digits, hyphens and dots, an IPv4 address, or an IPv6 address with or without brackets. */
@@ -24,6 +25,7 @@ export const httpSchema = Type.Optional(
         ),
       ),
       behind_proxy: Type.Optional(Type.Boolean({ expected: 'true or false' })),
+      trusted_proxies: trustedProxiesSchema,
       cors_origins: Type.Optional(
         Type.Array(
           Type.String({

@@ -5,10 +5,11 @@
  */
 import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
 import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
-import { processMs, wallMs } from '../shared/clock.ts';
+import { processMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
 import { addBackupMetrics } from './backup-metrics.ts';
 import { addQueueMetrics } from './queue-metrics.ts';
+import { addProcessMetrics, type RefreshMetrics } from './process-metrics.ts';
 import { handOvers, operations } from './request-metrics.ts';
 
 export interface Scrape {
@@ -18,7 +19,7 @@ export interface Scrape {
 
 export function metricsRegistry(context: RouteContext): Scrape {
   const own = new Registry();
-  const refreshOwn: (() => void)[] = [];
+  const refreshOwn: RefreshMetrics[] = [];
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
@@ -31,7 +32,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   return {
     contentType: own.contentType,
     async metrics() {
-      for (const refresh of refreshOwn) refresh();
+      await Promise.all(refreshOwn.map(async (refresh) => refresh()));
       const text = await own.metrics();
       // Before the shards serve, and after they have stopped, no shard can answer.
       if (context.lifecycle.state() !== 'serving') return text;
@@ -45,7 +46,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
 /** Each updates some metrics before a scrape. */
 type Refreshers = ((stats: ServerStats) => void)[];
 
-function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: RouteContext): void {
+function addRequestMetrics(registry: Registry, refreshers: RefreshMetrics[], { metrics }: RouteContext): void {
   const requests = new Counter({
     name: 'dragonlock_requests_total',
     help: 'Requests answered, by operation and HTTP status (499: the client disconnected first)',
@@ -55,6 +56,11 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
   const broken = new Counter({
     name: 'dragonlock_broken_connections_total',
     help: 'Connections closed because the input was not HTTP, or came too slowly',
+    registers: [registry],
+  });
+  const slow = new Counter({
+    name: 'dragonlock_slow_requests_total',
+    help: 'Requests that took longer than log.slow_ms, without those that may wait',
     registers: [registry],
   });
   const handedOver = new Counter({
@@ -70,6 +76,8 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
     metrics.forEachStatus((operation, status, count) => requests.inc({ operation, status }, count));
     broken.reset();
     broken.inc(metrics.brokenConnections);
+    slow.reset();
+    slow.inc(metrics.slow);
   });
   const durations = (): Series[] =>
     operations.flatMap((operation) => {
@@ -84,59 +92,7 @@ function addRequestMetrics(registry: Registry, refreshers: (() => void)[], { met
   );
 }
 
-function addProcessMetrics(registry: Registry, refreshers: (() => void)[], context: RouteContext): void {
-  const { boot, version, serverTime, lostLogLines, reload } = context;
-  const info = new Gauge({
-    name: 'dragonlock_info',
-    help: 'Always 1; the labels name the running version',
-    labelNames: ['version', 'boot', 'node'],
-    registers: [registry],
-  });
-  info.set({ version, boot, node: process.versions.node }, 1);
-  const memory = new Gauge({
-    name: 'process_resident_memory_bytes',
-    help: 'Resident memory of the process',
-    registers: [registry],
-  });
-  const uptime = new Gauge({
-    name: 'process_uptime_seconds',
-    help: 'Since the process started',
-    registers: [registry],
-  });
-  const cpu = new Counter({
-    name: 'process_cpu_seconds_total',
-    help: 'CPU time of all threads, user and system',
-    registers: [registry],
-  });
-  const lost = new Counter({
-    name: 'dragonlock_log_lines_lost_total',
-    help: 'Lines of the log that could not be written',
-    registers: [registry],
-  });
-  const reloaded = new Gauge({
-    name: 'dragonlock_config_last_reload_successful',
-    help: 'Whether the last reload of the configuration succeeded; 1 before the first',
-    registers: [registry],
-  });
-  const clockOffset = new Gauge({
-    name: 'dragonlock_clock_offset_seconds',
-    help: 'By how much the machine’s clock is ahead of the server’s time',
-    registers: [registry],
-  });
-  refreshers.push(() => {
-    lost.reset();
-    lost.inc(lostLogLines.value);
-    reloaded.set(reload.succeeded ? 1 : 0);
-    clockOffset.set((wallMs() - serverTime()) / 1000);
-    memory.set(process.memoryUsage.rss());
-    uptime.set(process.uptime());
-    const { user, system } = process.cpuUsage();
-    cpu.reset();
-    cpu.inc((user + system) / 1e6);
-  });
-}
-
-function addFrontEndMetrics(registry: Registry, refreshers: (() => void)[], { metrics }: RouteContext): void {
+function addFrontEndMetrics(registry: Registry, refreshers: RefreshMetrics[], { metrics }: RouteContext): void {
   const gauge = (name: string, help: string): Gauge<'front_end'> =>
     new Gauge({ name, help, labelNames: ['front_end'], registers: [registry] });
   const connections = gauge('dragonlock_connections', 'Connections open');
@@ -172,6 +128,12 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
     'dragonlock_shard_held_back_commands',
     'Commands that wait for a batch over several shards',
     (s) => s.blocked,
+  );
+  add(
+    Counter,
+    'dragonlock_shard_leases_expired_total',
+    'Locks and mutexes that ended by their time instead of being released',
+    (s) => s.leasesExpired,
   );
   add(Gauge, 'dragonlock_shard_watched_keys', 'Keys with at least one watcher', (s) => s.watchedKeys);
   add(Gauge, 'dragonlock_shard_memtable_entries', 'Entries newer than the checkpoint', (s) => s.memtableEntries);

@@ -4,7 +4,7 @@
  * rows, and need not ask a thread that might not answer. `metrics-registry.ts` turns the sums into Prometheus' form.
  * Labels are the operation and the status; never a key, an account or anything else that a client can make up.
  *
- *     one row of Float64: broken connections │ open connections │ loop started at │ loop idle for │
+ *     one row of Float64: broken connections │ open connections │ loop started at │ loop idle for │ slow │
  *                         connections handed over, by reason │
  *                         for each operation: count by status (600), count by bucket (25), seconds
  */
@@ -58,8 +58,9 @@ const cells = {
   connections: 1,
   loopStartedAt: 2,
   loopIdleMs: 3,
-  handOvers: 4,
-  operations: 4 + handOvers.length,
+  slow: 4,
+  handOvers: 5,
+  operations: 5 + handOvers.length,
 };
 const operationCells = statusMax + bucketCount + 1;
 const rowCells = cells.operations + operations.length * operationCells;
@@ -88,17 +89,27 @@ export class RequestMetrics {
     return new SharedArrayBuffer(frontEnds * rowCells * Float64Array.BYTES_PER_ELEMENT);
   }
 
-  count(operation: Operation, status: number, startedAt: number): void {
+  /** @returns milliseconds since the start */
+  count(operation: Operation, status: number, startedAt: number): number {
     const start = startOf.get(operation)!;
     const ms = this.now() - startedAt;
     if (status < statusMax) this.#own[start + status]! += 1;
     this.#own[start + statusMax + bucketOf(ms * 1000)]! += 1;
     this.#own[start + statusMax + bucketCount]! += ms / 1000;
+    return ms;
   }
 
   /** Counts a connection whose input could not be read as HTTP. */
   countBrokenConnection(): void {
     this.#own[cells.brokenConnections]! += 1;
+  }
+
+  countSlow(): void {
+    this.#own[cells.slow]! += 1;
+  }
+
+  get slow(): number {
+    return this.#sum(cells.slow);
   }
 
   /** Counts a connection that the fast lane has handed to Node's server. */

@@ -30,6 +30,8 @@ export interface SharedCounters {
   readonly lostLogLines: SharedArrayBuffer;
   /** See `ReloadCell`. */
   readonly reload: SharedArrayBuffer;
+  /** A `SharedCount` of the bytes of the log of requests that are on their way to the main thread. */
+  readonly logBytes: SharedArrayBuffer;
   /** See `AccountCounts`. */
   readonly accounts: SharedArrayBuffer;
   /** See `BackupCells`. */
@@ -55,6 +57,7 @@ export function allocateSharedCounters(config: {
     clock: allocateClock(),
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
     reload: ReloadCell.allocate(),
+    logBytes: new SharedArrayBuffer(sharedCountBytes),
     accounts: AccountCounts.allocate(),
     backup: BackupCells.allocate(),
     adminViewers: new SharedArrayBuffer(sharedCountBytes),

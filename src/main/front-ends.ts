@@ -4,6 +4,7 @@
  * clients that have waited for a restart connect at once.
  */
 import { restoredToOf, type RestoredState } from '../protocol/restored.ts';
+import { SharedCount } from '../shared/shared-count.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
@@ -41,11 +42,12 @@ export class FrontEnds {
       scriptThread: workerUrls.scripts.href,
       pageFiles: new URL('../ui/', import.meta.url).href,
     };
-    const { log, ...rest } = options;
+    const { log, writeLines, ...rest } = options;
     const data = { ...rest, ...files };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
-      (_, i) => new FurtherFrontEnd({ ...data, index: i + 1 }, log, () => this.#journalStats(), onFatal),
+      (_, i) =>
+        new FurtherFrontEnd({ ...data, index: i + 1 }, { log, writeLines }, () => this.#journalStats(), onFatal),
     );
     this.#first = new FrontEnd({ ...options, ...files, index: 0 });
   }
@@ -141,10 +143,11 @@ class FurtherFrontEnd {
 
   constructor(
     data: FrontEndThreadData,
-    log: FrontEndOptions['log'],
+    { log, writeLines }: Pick<FrontEndOptions, 'log' | 'writeLines'>,
     journalStats: () => Promise<JournalStats>,
     onFatal: (error: unknown) => void,
   ) {
+    const logBytes = new SharedCount(data.counters.logBytes, 0);
     const link = new WorkerLink<FrontEndFromMain, FrontEndToMain>({
       url: workerUrls.frontEnd,
       name: `front-end-${data.index}`,
@@ -155,6 +158,9 @@ class FurtherFrontEnd {
         switch (message.kind) {
           case 'log':
             return log[message.level](message.details, message.message);
+          case 'lines':
+            writeLines(message.text, message.lines);
+            return logBytes.giveBytes(message.text.length);
           case 'journal-stats':
             return void journalStats().then((stats) => link.send({ kind: 'journal-stats', id: message.id, stats }));
           case 'pong':

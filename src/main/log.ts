@@ -8,7 +8,7 @@
  * up to `waitingBytesMax`, and is tried again with each line and ten times a second.
  */
 import { pino, type Logger } from 'pino';
-import type { LogLevel } from '../front-end/config-schema.ts';
+import type { LogLevel } from '../front-end/request-log-settings.ts';
 import { wallMs, type Every } from '../shared/clock.ts';
 import { openForLog } from '../shared/raw-output.ts';
 
@@ -35,6 +35,7 @@ interface WaitingLine {
   bytes: Buffer;
   /** A part of it is out. */
   begun: boolean;
+  readonly lines: number;
   /** How many lost lines it tells of. */
   readonly tells: number;
 }
@@ -56,13 +57,13 @@ export class LogLines {
     this.#options = options;
   }
 
-  /** Takes one line. Never throws. */
-  write(line: string): void {
+  /** Takes one line, or several that are written or lost together. Never throws. */
+  write(line: string, lines = 1): void {
     const told = this.#untold === 0 ? '' : this.#lostLine();
     const bytes = Buffer.from(`${this.#torn ? '\n' : ''}${told}${line}`);
-    if (this.#waitingBytes + bytes.length > waitingBytesMax) this.#lose(1);
+    if (this.#waitingBytes + bytes.length > waitingBytesMax) this.#lose(lines);
     else {
-      this.#waiting.push({ bytes, begun: false, tells: this.#untold });
+      this.#waiting.push({ bytes, begun: false, lines, tells: this.#untold });
       this.#waitingBytes += bytes.length;
       this.#untold = 0;
       this.#torn = false;
@@ -103,8 +104,12 @@ export class LogLines {
 
   #dropWaiting(): void {
     this.#torn ||= this.#waiting[0]?.begun === true;
-    for (const { tells } of this.#waiting) this.#untold += tells;
-    this.#lose(this.#waiting.length);
+    let lost = 0;
+    for (const { tells, lines } of this.#waiting) {
+      this.#untold += tells;
+      lost += lines;
+    }
+    this.#lose(lost);
     this.#waiting = [];
     this.#waitingBytes = 0;
   }
@@ -124,10 +129,13 @@ export interface ServerLog {
   readonly log: Logger;
   /** Writes what waits, for a moment. @returns whether every line is out */
   readonly flushLast: () => boolean;
+  /** Writes lines that are made already, each with its line feed. */
+  readonly writeLines: (text: string, lines: number) => void;
 }
 
 export function openLog(level: LogLevel, every: Every, onLost: (lines: number) => void): ServerLog {
   const lines = new LogLines({ output: openForLog(1), onLost, every });
   const log = pino({ level, redact: ['token', 'authorization', '*.token', '*.authorization'] }, lines);
-  return { log, flushLast: () => lines.flushLast() };
+  const writeLines = (text: string, count: number): void => lines.write(text, count);
+  return { log, flushLast: () => lines.flushLast(), writeLines };
 }

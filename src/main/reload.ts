@@ -5,7 +5,8 @@
  */
 import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, LogLevel } from '../front-end/config-schema.ts';
+import type { Config } from '../front-end/config-schema.ts';
+import type { LogLevel } from '../front-end/request-log-settings.ts';
 import { liveLimits, liveSettings, type LiveSettings } from '../front-end/live-settings.ts';
 import type { ReloadCell } from '../front-end/reload-cell.ts';
 import { ownQuotasOf } from '../front-end/shared-counters.ts';

@@ -60,7 +60,7 @@ function load(): Config {
 
 const counters = allocateSharedCounters(config);
 const lostLogLines = new SharedCount(counters.lostLogLines, 0);
-const { log, flushLast } = openLog(config.log.level, systemEvery, (lines) => lostLogLines.add(lines));
+const { log, flushLast, writeLines } = openLog(config.log.level, systemEvery, (lines) => lostLogLines.add(lines));
 // Node writes its warnings there. A reader that has gone must not end the server.
 process.stderr.on('error', () => undefined);
 
@@ -87,7 +87,14 @@ async function run(config: Config): Promise<void> {
   if (warning !== undefined) log.warn(warning);
   const limits = { ...config.limits, connections_max: connectionsMax };
   const frontEnds = new FrontEnds(
-    { config: { ...config, limits }, boot, version: manifest.version, counters, log },
+    {
+      config: { ...config, limits },
+      boot,
+      version: manifest.version,
+      counters,
+      log,
+      writeLines: (text, lines) => (writeLines(text, lines), true),
+    },
     goDown,
   );
   const { urls, respPort } = await frontEnds.listen();

@@ -8,6 +8,8 @@ export interface ShardStats {
   readonly queued: number;
   readonly waiters: number;
   readonly blocked: number;
+  /** Locks and mutexes that ended by their time. */
+  readonly leasesExpired: number;
   readonly watchedKeys: number;
   readonly memtableEntries: number;
   readonly memtableBytes: number;

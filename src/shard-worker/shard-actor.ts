@@ -284,6 +284,7 @@ export class ShardActor {
       queued: this.#mailbox.size,
       waiters: state.waitQueues.size,
       blocked: state.blocked.size,
+      leasesExpired: state.leasesExpired,
       watchedKeys: state.watched.size,
       commits: this.#commits,
       turns: this.#turns,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { configDefaults, configSchema, logLevels, scopes } from '../../src/front-end/config-schema.ts';
+import { configDefaults, configSchema, scopes } from '../../src/front-end/config-schema.ts';
+import { logLevels, requestLogs } from '../../src/front-end/request-log-settings.ts';
 import { codeSpans, readDoc, tableUnder } from './markdown.ts';
 
 /** `limits.body_bytes_max` → `8388608` */
@@ -36,5 +37,5 @@ test('docs/config.md names every field of a token, every scope and every log lev
   const fields = tableUnder(markdown, 'Tokens').map(([field]) => field);
   assert.deepEqual(fields, Object.keys(configSchema.properties.tokens.items.properties));
   const named = codeSpans(markdown);
-  for (const name of [...scopes, ...logLevels]) assert.ok(named.has(name), name);
+  for (const name of [...scopes, ...logLevels, ...requestLogs]) assert.ok(named.has(name), name);
 });

@@ -8,7 +8,7 @@ import { freePort } from '../support/free-port.ts';
 /** The log cannot say where it listens. */
 async function started(
   t: TestContext,
-  options: { wrapper?: readonly string[]; stdout: number },
+  options: { wrapper?: readonly string[]; stdout: number; config?: string },
 ): Promise<ServerUnderTest> {
   const port = await freePort();
   const server = ServerUnderTest.prepare({ ...options, listen: `127.0.0.1:${port}` });
@@ -26,6 +26,30 @@ test('log: on a full disk (/dev/full) the server serves, and counts each line', 
   await server.ok('POST', '/db/acc/kv/k', '1');
   assert.ok((await server.metric('dragonlock_log_lines_lost_total')) >= 2);
   await server.stop();
+});
+
+test('log.requests: all on a full disk loses its lines and counts them; requests are served', async (t) => {
+  const full = fs.openSync('/dev/full', 'w');
+  t.after(() => fs.closeSync(full));
+  const server = await started(t, { stdout: full, config: 'log: {requests: all}\nhttp: {threads: 2}' });
+  for (let i = 0; i < 50; i += 1) await server.ok('POST', `/db/acc/kv/k${i}`, '1');
+  for (let tries = 0; (await server.metric('dragonlock_log_lines_lost_total')) < 50; tries += 1)
+    assert.ok(tries < 10_000, 'lost lines are counted');
+  await server.ok('GET', '/db/acc/kv/k1');
+  await server.stop();
+});
+
+test('log.requests: lines of every front end come out whole, one for each request', async (t) => {
+  const server = ServerUnderTest.prepare({
+    config: 'log: {requests: all, keys: true, slow_ms: 60000}\nhttp: {threads: 2}',
+  });
+  t.after(() => server.dispose(t.passed));
+  await server.start();
+  const keys = Array.from({ length: 40 }, (_, i) => `/db/acc/kv/k${i}`);
+  await Promise.all(keys.map((key) => server.ok('POST', key, '1')));
+  await server.stop();
+  const seen = server.logs.flatMap(({ msg, url }) => (msg === 'request' && url !== undefined ? [url] : []));
+  assert.deepEqual(seen.filter((url) => url.startsWith('/db/')).toSorted(), keys.toSorted());
 });
 
 test('log: a start that fails says so, although the log cannot be written', async (t) => {

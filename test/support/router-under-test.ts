@@ -293,6 +293,7 @@ export class RouterUnderTest {
       const sizes = {
         holds: state.holds.size,
         blocked: state.blocked.size,
+        leasesExpired: state.leasesExpired,
         transactions: state.transactions.size,
         waiters: state.waitQueues.size,
         inProgress: state.inProgress.size,

@@ -14,7 +14,7 @@
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
-import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
+import { processMs, readClock, threadMicros, startTimer } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
@@ -34,6 +34,7 @@ import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { ReloadCell } from '../reload-cell.ts';
+import { RequestLog } from '../request-log.ts';
 import { RequestMetrics } from '../request-metrics.ts';
 import { pathsOf } from './paths.ts';
 import { Lane } from './lane/lane.ts';
@@ -66,6 +67,8 @@ export interface AppOptions {
   readonly boot: string;
   readonly version: string;
   readonly log: FrontEndLog;
+  /** Of the log of requests. Absent: nobody reads it. @returns false: they are lost */
+  readonly writeLines?: (text: string, lines: number) => boolean;
   readonly lifecycle: Lifecycle;
   /** Absent: requests read large bodies in this thread. */
   readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
@@ -112,6 +115,7 @@ export function buildApp(
   answerFailures(app, context, paths);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
+  app.addHook('onClose', async () => context.requestLog.flush());
 
   if (http.fast_lane) {
     const lane = new Lane({
@@ -145,6 +149,7 @@ export function buildApp(
 export function frontEndContext(options: AppOptions): RouteContext {
   const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
   const { limits, http, accounts, backup } = options.config;
+  const lostLogLines = new SharedCount(counters.lostLogLines, 0);
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
   const meter = threadMicros;
   let requestIds = 0;
@@ -169,8 +174,16 @@ export function frontEndContext(options: AppOptions): RouteContext {
     metrics: new RequestMetrics(counters.metrics, index, now ?? (() => performance.now())),
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     serverTime: () => readClock(counters.clock),
-    lostLogLines: new SharedCount(counters.lostLogLines, 0),
+    lostLogLines,
     reload: new ReloadCell(counters.reload),
+    dataDirectory: options.config.data_dir,
+    requestLog: new RequestLog({
+      settings: options.config.log,
+      trustedProxies: http.trusted_proxies,
+      write: options.writeLines ?? (() => true),
+      onLost: (lines) => lostLogLines.add(lines),
+      after: (delayMs, run) => startTimer(delayMs, run, true),
+    }),
     backup: backup.url === '' ? undefined : new BackupCells(counters.backup),
     nextRequestId() {
       requestIds += 1;

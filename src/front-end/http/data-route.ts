@@ -146,6 +146,7 @@ function takeCall(call: DataCall, request: FastifyDataRequest, reply: DataReply,
 /** Begins a call whose body is there, when it is the turn of its account. The gate has let it through. */
 export function beginCall(call: DataCall, request: DataRequest, exchange: Exchange, order: RequestOrder): void {
   const { context, start, bodyArguments } = call;
+  exchange.request = request;
   const { body } = request;
   if (body !== undefined) exchange.bytes = RequestLoads.bytesOf(body.length);
   const run = (): void => {

@@ -11,6 +11,7 @@ import { statusOf } from './status.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
 import type { Disconnects, DisconnectListener } from './sockets/disconnects.ts';
 import type { RequestOrder } from './sockets/request-order.ts';
+import type { EndedRequest, LoggedRequest, RequestLog } from '../request-log.ts';
 import type { Operation, RequestMetrics } from '../request-metrics.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
 
@@ -19,6 +20,7 @@ export interface ReplyContext {
   readonly boot: string;
   readonly metrics: RequestMetrics;
   readonly unread: UnreadReplies;
+  readonly requestLog: RequestLog;
   /** Returns the RequestID of the next error reply. */
   nextRequestId(): string;
   draining(): boolean;
@@ -42,12 +44,15 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   operation: Operation;
   /** It may wait for a lock or a change: see `RequestOrder`. */
   waits = false;
+  /** For the log of requests. */
+  request: LoggedRequest | undefined = undefined;
   protected readonly context: ReplyContext;
   protected readonly connection: Disconnects;
   readonly #order: RequestOrder;
   readonly #startedAt: number;
   /** Seconds that the reply itself tells. */
   #retryAfter: string | undefined;
+  #requestId: string | undefined;
   #cancelable: Cancelable | undefined;
   #waits = false;
   #done = false;
@@ -142,20 +147,33 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   }
 
   /** For replies that are not JSON, written by the caller (an event stream): only ends and counts the exchange. */
-  finish(status: number): void {
+  finish(status: number, bytes = 0): void {
     this.#done = true;
     this.connection.remove(this);
     if (!this.#waits) this.#order.answered();
-    this.context.metrics.count(this.operation, status, this.#startedAt);
+    const { metrics, requestLog } = this.context;
+    const ms = metrics.count(this.operation, status, this.#startedAt);
+    const slow = requestLog.isSlow(ms, this.waits || this.#waits);
+    if (slow) metrics.countSlow();
+    if (requestLog.wants(status, slow)) requestLog.add(this.#ended(status, ms, bytes), slow);
+  }
+
+  #ended(status: number, ms: number, bytes: number): EndedRequest {
+    const { operation, connection, request } = this;
+    const { account, socket } = connection;
+    const waits = this.waits || this.#waits;
+    const address = socket.remoteAddress;
+    return { operation, account, status, ms, waits, bytes, requestId: this.#requestId, address, request };
   }
 
   protected fail(status: number, body: string, requestId: string): void {
+    this.#requestId = requestId;
     this.answer(status, withRequestId(body, requestId), undefined);
   }
 
   protected answer(status: number, body: ReplyBody, replayed: true | undefined): void {
     if (this.#done) return;
-    this.finish(status);
+    this.finish(status, typeof body === 'string' ? body.length : body.chars);
     if (!this.connection.disconnected) this.write(status, body, replayed);
   }
 }

@@ -26,6 +26,7 @@ export class HttpExchange extends Exchange {
     const { socket } = res.req;
     super(context, operation, Disconnects.of(socket), RequestOrder.of(socket));
     this.res = res;
+    this.request = res.req;
   }
 
   override refuse(failure: Failure, requestId?: string): void {
@@ -36,7 +37,7 @@ export class HttpExchange extends Exchange {
   /** Answers with a text that others are given too. @param headers further names and values in turn */
   deliverShared(contentType: string, text: Buffer, headers: readonly string[] = []): void {
     if (this.done) return;
-    this.finish(200);
+    this.finish(200, text.length);
     if (this.disconnected) return;
     const { boot, unread } = this.context;
     this.res.writeHead(200, [

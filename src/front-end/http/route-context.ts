@@ -44,6 +44,7 @@ export interface RouteContext extends ReplyContext {
   readonly serverTime: () => number;
   readonly lostLogLines: SharedCount;
   readonly reload: ReloadCell;
+  readonly dataDirectory: string;
   /** Absent: no backups are made. */
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;

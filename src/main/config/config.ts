@@ -3,6 +3,7 @@
  * environment over the file, the file over the defaults. One error reports all problems, each with its place:
  * `config.yml:12:3: limits.body_bytes_max: expected an integer from 1024 to 33554432 (bytes), got "8MB"`.
  */
+import { badRange } from '../../front-end/request-log-settings.ts';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
@@ -97,6 +98,10 @@ export function loadConfig(sources: ConfigSources): Config {
     file.problemAt(['tokens_file'], `${merged.tokens_file} has no tokens; expected at least one`);
   if (merged.http.cors_origins.length > 0 && !hasTokens)
     file.problemAt(['http', 'cors_origins'], 'expected tokens beside it: without them any page could do everything');
+  for (const [i, range] of merged.http.trusted_proxies.entries()) {
+    const why = badRange(range);
+    if (why !== undefined) file.problemAt(['http', 'trusted_proxies', i], why);
+  }
   const httpTls = readTls('http', merged.http.tls, { readFile, readSecret, now }, file);
   checkRelations(merged, file);
   checkAccounts(merged, file);

@@ -176,6 +176,7 @@ function readDelimiter(text: string): string {
   if (character !== undefined && more.length === 0) return character;
   return refuseField('?delimiter', `expected one character, such as /, got ${shown(text)}`);
 }
+
 const allKeys = 'expected ?prefix=, what the keys begin with, or ?all=true to delete every key';
 
 export const kvCalls = {

@@ -48,6 +48,11 @@ const sequence = { ...keyPart, Value: integerMember('The last number that was gi
 const receipt = Type.Object({ ...messagePart, ...revPart });
 const paused = Type.Object({ Paused: flagMember('Nothing is delivered.'), ...revPart });
 const purged = Type.Object({ Purged: countMember('Messages that are gone.'), ...revPart });
+const listedKey = Type.Object({
+  ...keyRow.properties,
+  Value: optionalMember(keyRow.properties.Value),
+  Bytes: optionalMember(countMember('With `values=false`: the size of the value.')),
+});
 const lockRow = Type.Object({ LockID: keyPart.Key, ...holderPart, ...waitersPart });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
@@ -56,13 +61,6 @@ function countsOf(names: object, description: string): Type.TObject {
   const members = Object.fromEntries(Object.keys(names).map((name) => [name, Type.Integer({ minimum: 0 })]));
   return Type.Object(members, { description });
 }
-const { Value, ...listedParts } = keyRow.properties;
-const listedKey = Type.Object({
-  ...listedParts,
-  Value: optionalMember(Value),
-  Bytes: optionalMember(countMember('With `values=false`: the size of the value.')),
-});
-
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
   'kv.list': {
     reply: Type.Object({

@@ -25,8 +25,8 @@ const details = {
   Queue: optionalMember(textMember('The queue that is meant.')),
   ID: optionalMember(textMember('The message that is meant.')),
   Why: optionalMember(textMember('How the lease ended, or why the lock is closed.')),
+  Reason: optionalMember(textMember('Why the lease was ended by force, as it was given.')),
   EndedMs: optionalMember(countMember('When the lease ended, in milliseconds since the epoch.')),
-  Reason: optionalMember(textMember('Why the lease was ended by force, if it was said.')),
   Holder: optionalMember(
     Type.Object(holderPart, { description: 'Who has the lock; never its fencing token or owner.' }),
   ),

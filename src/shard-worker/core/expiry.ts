@@ -153,5 +153,6 @@ function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEf
   // A lease from before this start may last longer than its entry says: write the new time down when the old one comes.
   const till = leaseTill(state.boot, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
+  state.leasesExpired += 1;
   return endEffect(turn, key, viewLock(record, till, now), 'expired');
 }

@@ -106,6 +106,7 @@ const stats: ServerStats = {
       queued: 4,
       waiters: 3,
       blocked: 0,
+      leasesExpired: 0,
       watchedKeys: 2,
       memtableEntries: 9,
       memtableBytes: 999,

@@ -14,6 +14,8 @@ export interface HttpDoorUnderTest {
   readonly dispatcher: FakeDispatcher;
   /** The details of logged errors. */
   readonly logged: object[];
+  /** Lines of the log of requests. */
+  readonly lines: string[];
   readonly tokens: TokenTable;
   state: 'starting' | 'serving' | 'draining';
   send(
@@ -29,6 +31,7 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now'], pag
   const dispatcher = new FakeDispatcher();
   const config = configOf(yaml);
   const logged: object[] = [];
+  const lines: string[] = [];
   const whenStarted = new Set<() => void>();
   let state: HttpDoorUnderTest['state'] = 'serving';
   const log = { error: (details: object) => void logged.push(details), warn: () => {} };
@@ -40,6 +43,7 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now'], pag
     boot: 'boot7',
     version: '1.2.3',
     log,
+    writeLines: (text) => lines.push(text) > 0,
     lifecycle: {
       state: () => state,
       onceStarted(run) {
@@ -55,6 +59,7 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now'], pag
     app: buildApp(options, context),
     dispatcher,
     logged,
+    lines,
     tokens: context.tokens,
     get state() {
       return state;

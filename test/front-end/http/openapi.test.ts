@@ -103,7 +103,7 @@ test('the replies to random commands fit the document, member by member and code
   const checker = new OpenApiChecker((await app.inject({ url: '/openapi.json' })).json<OpenApiDocument>());
   const commands = new HttpCommands(seededRandom(seed), { things: 4 });
   const seen = new Set<string>();
-  for (let i = 0; i < 400; i += 1) {
+  for (let i = 0; i < 300; i += 1) {
     const { method, target, body, headers = {} } = httpCall(withoutWaits(commands.next()));
     const text = body === undefined ? '' : JSON.stringify(body);
     const type = text === '' ? {} : { 'content-type': 'application/json' };
@@ -120,9 +120,11 @@ test('the replies to random commands fit the document, member by member and code
 function withoutWaits(command: Command): Command {
   if (command.kind === 'mutex.lock') return { ...command, lock: { ...command.lock, waitMs: 0 } };
   if (command.kind !== 'batch') return command;
-  const { lock, limit } = command;
+  const { lock, limit, dequeue } = command;
   return {
     ...command,
+    // The clock stands still, so a wait would have no end.
+    ...(dequeue !== undefined && { dequeue: { ...dequeue, waitMs: 0 } }),
     ...(lock !== undefined && { lock: { ...lock, waitMs: 0 } }),
     ...(limit !== undefined && { limit: limit.map((one) => ({ ...one, waitMs: 0 })) }),
   };

@@ -42,6 +42,20 @@ describe('lock: granting', () => {
     assert.ok(!text.includes(String(held.Lock)) && !text.includes('secret'), text);
   });
 
+  test('a lease that ends by its time is counted, of a lock and of a mutex; one that is given back is not', () => {
+    const core = new CoreUnderTest();
+    const { Lock } = core.ok(lock('a'));
+    core.ok(unlock('a', { fence: Lock }));
+    core.ok(lock('b', { durMs: 1000 }));
+    core.ok(mlock('m', { durMs: 1000 }));
+    assert.equal(core.state.leasesExpired, 0);
+    core.advance(1001);
+    core.ok(inspect('b'));
+    assert.equal(core.state.leasesExpired, 2);
+    core.advance(3_700_000);
+    assert.equal(core.state.leasesExpired, 2, 'nor are locks that are forgotten');
+  });
+
   test('the wait queue is strictly first come, first served', () => {
     const core = new CoreUnderTest();
     let { Lock } = core.ok(lock('a'));

@@ -52,7 +52,10 @@ export function readPageFiles(directory: string, open: boolean): PageFiles {
     const text = fs.readFileSync(fileURLToPath(file), 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
     const whole =
       name === 'index.html'
-        ? withScripts(text, map, pageFileNames(directory)).replace('<html', `<html data-token="${open ? 'none' : 'needed'}"`)
+        ? withScripts(text, map, pageFileNames(directory)).replace(
+            '<html',
+            `<html data-token="${open ? 'none' : 'needed'}"`,
+          )
         : text;
     files.set(name, fileOf(typeOf(name)!, Buffer.from(whole)));
   }

@@ -26,7 +26,7 @@ interface HeaderLine {
   readonly value: string;
 }
 
-/** Taken once at most. */
+/** Taken once at most, but for those that are only logged. */
 const known = [
   'host',
   'content-length',
@@ -35,8 +35,11 @@ const known = [
   'idempotency-key',
   'origin',
   'connection',
+  'traceparent',
+  'x-forwarded-for',
 ] as const;
 type KnownHeader = (typeof known)[number];
+const logged: ReadonlySet<KnownHeader> = new Set(['traceparent', 'x-forwarded-for']);
 
 /** They change how a request is read, or the server refuses some of them: Node's parser and the routes judge them. */
 const unusual: ReadonlySet<string> = new Set([
@@ -144,7 +147,7 @@ function lineOf(text: string): HeaderLine | undefined {
 function isTaken(name: KnownHeader, value: string): boolean {
   if (name === 'content-length') return /^(0|[1-9]\d{0,8})$/.test(value);
   if (name === 'connection') return /^keep-alive$/i.test(value);
-  return value !== '';
+  return value !== '' || logged.has(name);
 }
 
 function withoutBlanks(text: string): string {
@@ -164,8 +167,9 @@ function headOf(lines: readonly HeaderLine[]): Head | undefined {
   const headers: Partial<Record<KnownHeader, string>> = {};
   for (const { name, value } of lines) {
     if (name === undefined) continue;
-    if (headers[name] !== undefined) return undefined;
-    headers[name] = value;
+    const before = headers[name];
+    if (before !== undefined && !logged.has(name)) return undefined;
+    headers[name] = before === undefined ? value : `${before}, ${value}`;
   }
   if (headers.host === undefined) return undefined;
   return { lines, headers, bodyBytes: Number(headers['content-length'] ?? 0) };

@@ -178,6 +178,7 @@ export class LaneConnection {
     order.enter();
     this.#hasRequested = true;
     const exchange = new LaneExchange(call.context, call.operation, this.replies);
+    exchange.request = request;
     this.replies.add(exchange);
     const refused =
       call.gate(request) ?? (request.body === undefined ? undefined : refusedMedia(request.headers, call.text));

@@ -9,7 +9,7 @@ import { callList, type CallName } from '../../../protocol/operations/operations
 import { failureReplySchema } from '../../../protocol/reply-schemas/failure-reply.ts';
 import type { Path } from '../paths.ts';
 import type { DescribedReply, DescribedRoute, NamedSchema } from './described.ts';
-import { adminRouteDescriptions } from './admin-calls.ts';
+import { adminRoutesDescribed } from './admin-routes.ts';
 import { otherRoutes } from './other-routes.ts';
 import { describeCall } from './rest-calls.ts';
 import { keySchema, schemaOf, type Schema } from './schemas.ts';
@@ -84,11 +84,8 @@ export function openApiDocument(paths: readonly Path[], version: string): OpenAp
   const describe = (method: string, pattern: string): DescribedRoute => {
     const known = calls.get(`${method} ${pattern}`);
     if (known !== undefined) return describeCall(...(known as [CallName, (typeof known)[1]]));
-    return (
-      otherRoutes[`${method} ${pattern}`] ??
-      adminRouteDescriptions[`${method} ${pattern}`] ??
-      undescribed(method, pattern)
-    );
+    const route = `${method} ${pattern}`;
+    return adminRoutesDescribed.get(route) ?? otherRoutes[route] ?? undescribed(method, pattern);
   };
   const described = paths
     .filter(({ pattern }) => !pages.test(pattern))

@@ -62,7 +62,7 @@ export function describeCall(name: CallName, spec: Spec): DescribedRoute {
     id: operationOfCall(name),
     tag: name.split('.', 1)[0]!,
     summary: `${spec.summary}.`,
-    parameters: [...parametersOf(name, spec), ...(takesId ? [idempotencyKey] : [])],
+    parameters: [...parametersOf(name, spec.query), ...(takesId ? [idempotencyKey] : [])],
     ...(body !== undefined && { body }),
     ...(onlyOneOf !== undefined && { oneOf: { names: onlyOneOf, required: withoutAny !== undefined } }),
     replies: {
@@ -81,11 +81,12 @@ export const idempotencyKey: DescribedParameter = {
   schema: { type: 'string', minLength: 1, maxLength: 512, pattern: '^[!-~]([ -~]*[!-~])?$' },
 };
 
-function parametersOf(name: CallName, { query }: Spec): DescribedParameter[] {
+/** @param call the name of the call, for what its own parameters mean */
+export function parametersOf(call: string, query: QueryParameters): DescribedParameter[] {
   return Object.entries(query).map(([parameter, spec]) => ({
     name: parameter,
     in: 'query',
-    description: parameterText(name, parameter),
+    description: parameterText(call, parameter),
     ...(spec.required !== undefined && { required: true as const }),
     schema: parameterSchema(spec),
   }));

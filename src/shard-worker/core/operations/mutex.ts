@@ -109,8 +109,9 @@ export function expireMutex(turn: Turn, name: string): void {
   const mutex = turn.state.mutexes.byName.get(name);
   if (mutex === undefined) return;
   const { account, key } = accountAndKey(name);
-  if (mutex.record.holders.length === 0) forget(turn.state, name);
-  else endMutex(turn, account, key, 'expired');
+  if (mutex.record.holders.length === 0) return forget(turn.state, name);
+  turn.state.leasesExpired += 1;
+  endMutex(turn, account, key, 'expired');
 }
 
 function endMutex({ state, now }: Turn, account: AccountId, id: string, why: Ending): void {

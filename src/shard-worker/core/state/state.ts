@@ -57,6 +57,8 @@ export interface ShardState {
   readonly transactions: Map<string, ParticipantState>;
   /** Present while writes are refused: the reason, and what may still be written. */
   outOfSpace: { readonly failure: Failure; readonly space: 'reserve' | 'full' } | undefined;
+  /** Locks and mutexes that ended by their time, since the start; for metrics. */
+  leasesExpired: number;
   /** The server is going down: no request may wait any more. */
   draining: boolean;
 }
@@ -113,6 +115,7 @@ export function newShardState(
     ownMessages: [],
     transactions: new Map(),
     outOfSpace: undefined,
+    leasesExpired: 0,
     draining: false,
   };
 }
