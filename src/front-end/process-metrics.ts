@@ -9,7 +9,7 @@ import type { RouteContext } from './http/route-context.ts';
 export type RefreshMetrics = () => void | Promise<void>;
 
 export function addProcessMetrics(registry: Registry, refreshers: RefreshMetrics[], context: RouteContext): void {
-  const { boot, version, serverTime, lostLogLines, dataDirectory } = context;
+  const { boot, version, serverTime, lostLogLines, reload, dataDirectory } = context;
   const info = new Gauge({
     name: 'dragonlock_info',
     help: 'Always 1; the labels name the running version',
@@ -40,6 +40,11 @@ export function addProcessMetrics(registry: Registry, refreshers: RefreshMetrics
     return (user + system) / 1e6;
   });
   counter('dragonlock_log_lines_lost_total', 'Lines of the log that could not be written', () => lostLogLines.value);
+  gauge(
+    'dragonlock_config_last_reload_successful',
+    'Whether the last reload of the configuration succeeded; 1 before the first',
+    () => (reload.succeeded ? 1 : 0),
+  );
   gauge(
     'dragonlock_clock_offset_seconds',
     'By how much the machine’s clock is ahead of the server’s time',

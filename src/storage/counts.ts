@@ -30,31 +30,17 @@ import { partOf, type Entry, type PartCount } from '../protocol/entries.ts';
 import type { Amounts, QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import { AccountUsages, countedOf, type CountedAs, type Usage } from './account-usage.ts';
+import { AccountUsages } from './account-usage.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
 import type { Memtable } from './memtable/memtable.ts';
-import { PartTotals, type Total } from './part-totals.ts';
+import { newCounter, type Counter } from './counter.ts';
+import { PartTotals } from './part-totals.ts';
 import { parseStorageKey } from './storage-key.ts';
 
 /** Values counted with each slice. A slice has at most 256 rows, so the last slice leaves no value uncounted. */
 export const countedPerSlice = 256;
 /** From this number of uncounted values on, each new one has two counted at once. */
 const uncountedMax = 128 * 1024;
-
-interface Counter extends EntryCount {
-  /** Of its sort in all queues; a kind has none. */
-  readonly total: Total | undefined;
-  entries: number;
-  bytes: number;
-  /** The number of freezes before its last change; −1: it has not changed since the start. */
-  changedAfter: number;
-  entriesBefore: number;
-  bytesBefore: number;
-  /** The counter of another kind of the same account, or of another sort of the same queue. */
-  next: Counter | undefined;
-  readonly usage: Usage;
-  readonly counted: CountedAs;
-}
 
 interface PartChange {
   readonly old: Entry | undefined;
@@ -292,12 +278,4 @@ export class Counts {
 
 function listOf(account: AccountId, name: string): string {
   return `${account}\0${name}`;
-}
-
-type Named = Pick<Counter, 'account' | 'kind' | 'part' | 'total'>;
-
-function newCounter(of: Named, usage: Usage, next: Counter | undefined): Counter {
-  const { account, kind, part, total } = of;
-  const zero = { entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0 };
-  return { account, kind, part, total, ...zero, next, usage, counted: countedOf(of) };
 }
