@@ -93,4 +93,5 @@ export {
   type ClientErrorCode,
   type LockHolder,
 } from './errors.ts';
+export { LimitMismatchError } from './lock-errors.ts';
 export type { ErrorCode } from '../protocol/errors.ts';

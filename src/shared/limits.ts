@@ -134,6 +134,8 @@ export const deadlineHeaderBytes = 8;
 export const lmdbKeyBytesMax = 1978;
 export const lockMetaBytesMax = 1024;
 export const lockDurMsMax = 24 * 60 * 60 * 1000;
+/** Permits of one lock. */
+export const lockLimitMax = 10_000;
 export const lockDurMsDefault = 30 * 1000;
 /** Messages of one delivery, and of one group in it. */
 export const dequeueMax = 1000;
@@ -188,6 +190,8 @@ export const expiryCommitBytesMax = 256 * 1024;
 export const lockHistoryMax = 8;
 /** How long a free lock is remembered. */
 export const lockHistoryMs = 60 * 60 * 1000;
+/** How long the ended lease of a reader or a permit is remembered. Each is an entry of its own. */
+export const shareHistoryMs = 10 * 60 * 1000;
 /** How long a free mutex is remembered. */
 export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */

@@ -104,7 +104,8 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   try {
     digest = state.digest((key, value) => {
       const { kind, account, key: id } = parseStorageKey(key);
-      if (kind === kinds.lock) given.addLock(account, id, value.toString('utf8', entryHeaderBytes));
+      if (kind === kinds.lock || kind === kinds.share)
+        given.addLock(kind, account, id, value.toString('utf8', entryHeaderBytes));
     });
     await addFromLog(given, repository, { catalog, plan });
     const epoch = Number(state.get(kinds.boot, serverAccount, bootKey) ?? 0);

@@ -18,9 +18,10 @@ import {
   secondsField,
 } from './fields.ts';
 import { pageOf, pageParameters } from './kv-pages.ts';
+import { readSharing, sharingGiven, sharingParameters, sharingSchema, type Sharing } from './lock-sharing.ts';
 import { listSection, singleSection, type NeededScope } from './section.ts';
 
-export interface LockOperation {
+export interface LockOperation extends Sharing {
   readonly id: string;
   readonly durMs: number;
   /** 0: try once. */
@@ -37,6 +38,8 @@ export interface LockResult {
   /** 0: the revision of this commit. */
   readonly fence: number;
   readonly till: number;
+  /** Permits that are left. */
+  readonly free?: number;
   readonly recover?: { readonly fence: number; readonly meta?: string; readonly why: string };
 }
 
@@ -60,6 +63,7 @@ const lockSchema = {
   LockWait: Type.Optional(secondsField('or zero', waitMsMax)),
   LockOwner: Type.Optional(keyField),
   LockMeta: Type.Optional(anyJson),
+  ...sharingSchema,
 };
 const unlockSchema = { UnlockID: Type.Optional(keyField), Unlock: Type.Optional(fenceField) };
 const lockAndUnlock = Type.Object({ ...lockSchema, ...unlockSchema });
@@ -76,6 +80,8 @@ export const lockSection = singleSection<LockOperation, LockResult>({
     if (body.LockDur === undefined)
       return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold LockID for');
     const extend = extendedFence(body, root);
+    const hasOwner = body.LockOwner !== undefined;
+    const sharing = readSharing(body, { root, hasOwner, isExtension: extend !== undefined });
     return {
       id: readKey(body.LockID, `${root}LockID`),
       durMs: secondsToMs(body.LockDur),
@@ -83,15 +89,16 @@ export const lockSection = singleSection<LockOperation, LockResult>({
       ...(body.LockOwner !== undefined && { owner: readKey(body.LockOwner, `${root}LockOwner`) }),
       ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
       ...(extend !== undefined && { extend }),
+      ...sharing,
     };
   },
 });
 
 /** Refuses LockDur and the like without LockID. Nearly every batch has no lock, so a fast check by name comes first. */
 function refuseWithoutLock(body: LockBody, root: string): undefined {
-  const { LockDur, LockWait, LockOwner, LockMeta } = body;
-  if (LockDur === undefined && LockWait === undefined && LockOwner === undefined && LockMeta === undefined) return;
-  for (const field of ['LockDur', 'LockWait', 'LockOwner', 'LockMeta'] as const) {
+  const { LockDur, LockWait, LockOwner, LockMeta, RLock, LockLimit } = body;
+  if ((LockDur ?? LockWait ?? LockOwner ?? RLock ?? LockLimit) === undefined && LockMeta === undefined) return;
+  for (const field of ['LockDur', 'LockWait', 'LockOwner', 'LockMeta', 'RLock', 'LockLimit'] as const) {
     if (body[field] !== undefined) refuseField(root + field, 'given without LockID');
   }
 }
@@ -175,6 +182,8 @@ export const lockParameters = {
   meta: { type: 'string', bytesMax: metaLimit.bytes, limitName: metaLimit.name },
 } as const;
 
+export const durableLockParameters = { ...lockParameters, ...sharingParameters } as const;
+
 export const unlockParameters = {
   owner: keyParameter,
   id: keyParameter,
@@ -192,6 +201,12 @@ export const noWayToUnlock =
 export function lockGiven({ id, query }: GivenToCall<typeof lockParameters>): LockOperation {
   const { id: firstName, owner = firstName, dur = lockDurMsDefault, wait = 0, meta } = query;
   return { id, durMs: dur, waitMs: wait, ...(owner !== undefined && { owner }), ...(meta !== undefined && { meta }) };
+}
+
+function durableLockGiven({ query, ...given }: GivenToCall<typeof durableLockParameters>): LockOperation {
+  const lock = lockGiven({ ...given, query });
+  const sharing = sharingGiven(query, lock.owner !== undefined);
+  return sharing === undefined ? lock : { ...lock, ...sharing };
 }
 
 export function unlockGiven({ id, query }: GivenToCall<typeof unlockParameters>): UnlockOperation {
@@ -219,10 +234,14 @@ export const lockCalls = {
     method: 'POST',
     path: 'lock/*',
     summary: 'Take a lock, or extend it',
-    query: lockParameters,
+    query: durableLockParameters,
     onlyOneOf: ownerNames,
-    command: (given) =>
-      ({ kind: 'batch', account: given.account, format: 'lock.acquire', lock: lockGiven(given) }) as const,
+    command: (given) => {
+      const { read, limit } = given.query;
+      if (read !== undefined && limit !== undefined)
+        return refuseField('?limit', 'given beside ?read=true; expected one of them: readers need no permits');
+      return { kind: 'batch', account: given.account, format: 'lock.acquire', lock: durableLockGiven(given) } as const;
+    },
   }),
   'lock.release': call({
     method: 'DELETE',

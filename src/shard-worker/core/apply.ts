@@ -21,6 +21,7 @@ import { QueueView } from './operations/queue-view.ts';
 import { cancelledReply, cancelWait, drainWaiters } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
 import { accountOf, type CoreMessage } from './state/core-message.ts';
+import { leaseKey } from './state/shared-lease.ts';
 import type { RequestRef } from './state/outbox.ts';
 import type { Turn } from './state/turn.ts';
 import { WriteSet } from './state/write-set.ts';
@@ -122,8 +123,11 @@ function returnGrant(turn: Turn, grant: Grant): void {
   if (grant.messages !== undefined) return returnMessages(turn, grant, grant.messages);
   const { state, now } = turn;
   const { account, id, fence } = grant;
-  const entry = state.entries.get(kinds.lock, account, id);
-  const view = viewDurableLock(state, account, id, now);
+  const view = viewDurableLock(state, account, grant, now);
+  const entry =
+    view.shared === undefined
+      ? state.entries.get(kinds.lock, account, id)
+      : state.entries.get(kinds.share, account, leaseKey(id, fence));
   if (entry?.rev !== grant.version || view.lease?.fence !== fence) return;
   const nobody: RequestRef = { router: -1, id: 0 };
   executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, fence } });

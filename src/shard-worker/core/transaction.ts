@@ -27,7 +27,7 @@ import { heldByOther } from './operations/lock-failures.ts';
 import { viewDurableLock } from './operations/lock.ts';
 import { listPage } from './operations/operations.ts';
 import { isAvailable, leaveQueue, wait } from './operations/waiting.ts';
-import { isOwnLease } from './state/lease.ts';
+import { isFree, isOwnLease, misfitOf } from './state/lease.ts';
 import type { RequestRef } from './state/outbox.ts';
 import { announce } from './state/commit.ts';
 import { applyRecord, readRevision, type ShardState } from './state/state.ts';
@@ -48,10 +48,11 @@ export function claimIds(turn: Turn, ref: RequestRef, message: Message<'transact
 export function reserveLock(turn: Turn, ref: RequestRef, message: Message<'transaction.reserve'>): void {
   const { state, now, out } = turn;
   const { transaction, account, lock: operation } = message;
-  const view = viewDurableLock(state, account, operation.id, now);
+  const view = viewDurableLock(state, account, operation, now);
   const request = { resource: 'lock', account, ref, operation, work: { kind: 'reserve', transaction }, view } as const;
   const free = isAvailable(state, request);
-  if (free && view.lease !== undefined) return out.transaction(ref, { kind: 'ok' });
+  // It holds the lock already, or is refused by the evaluation.
+  if (free && !isFree(view, operation)) return out.transaction(ref, { kind: 'ok' });
   // A free lock is reserved by waiting for it: the queue is served before this command ends.
   wait(turn, { ...request, free });
   const waiter = state.waitQueues.waiterOf(ref);
@@ -95,8 +96,8 @@ function lockReply({ state, now }: Turn, transaction: string, batch: Batch): Rep
   const head = queue?.head();
   if (queue === undefined || head === undefined || head === state.transactions.get(transaction)?.waiter)
     return undefined;
-  const view = viewDurableLock(state, account, operation.id, now);
-  if (isOwnLease(view, operation)) return undefined;
+  const view = viewDurableLock(state, account, operation, now);
+  if (isOwnLease(view, operation) || misfitOf(view, operation) !== undefined) return undefined;
   return failureReply(
     readRevision(state),
     heldByOther(operation.id, view, { waiters: queue.size, waitMs: operation.waitMs, now }),

@@ -41,6 +41,7 @@ import {
   nackBehaviour,
   queueFormats,
 } from './queue.ts';
+import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 import { opsBehaviour } from './string-op.ts';
 
@@ -95,10 +96,10 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'watch.key': watchKey,
 };
 
-/** Everything that can be waited for and is held by one at a time, and how its state is read. */
+/** Everything that can be waited for and is held, and how its state is read. */
 export const resources: {
   readonly [Kind in Exclude<ResourceKind, 'queue'>]: {
-    view(state: ShardState, account: AccountId, id: string, now: number): LockView;
+    view(state: ShardState, account: AccountId, named: NamedLease, now: number): LockView;
   };
 } = {
   lock: { view: viewDurableLock },

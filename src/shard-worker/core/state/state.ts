@@ -17,7 +17,7 @@ import { BlockedMessages } from './blocked-messages.ts';
 import type { OwnMessage } from './core-message.ts';
 import { Holds } from './holds.ts';
 import { lockGraceOf, type LockGrace } from './lock-grace.ts';
-import type { LockRecord } from './lease.ts';
+import type { ExclusiveRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
 import { QueueLines } from './queue-lines.ts';
 import { Timers, type Timer } from './timers.ts';
@@ -88,7 +88,7 @@ export interface Mutexes {
 }
 
 export interface Mutex {
-  readonly record: LockRecord;
+  readonly record: ExclusiveRecord;
   readonly till: number;
   /** Its `seq` is the mutex's version: no other change of it has the same one. */
   readonly timer: Timer;
