@@ -134,7 +134,8 @@ export const deadlineHeaderBytes = 8;
 export const lmdbKeyBytesMax = 1978;
 export const lockMetaBytesMax = 1024;
 export const lockDurMsMax = 24 * 60 * 60 * 1000;
-/** Permits of one lock. */
+/** Permits of one lock: one would be a lock without them. */
+export const lockLimitMin = 2;
 export const lockLimitMax = 10_000;
 export const lockDurMsDefault = 30 * 1000;
 /** Messages of one delivery, and of one group in it. */

@@ -1,6 +1,6 @@
 /** Locks that several may hold at once: readers, as many as come, or holders of permits, so many as the limit says. */
 import { Type } from 'typebox';
-import { lockLimitMax } from '../../shared/limits.ts';
+import { lockLimitMax, lockLimitMin } from '../../shared/limits.ts';
 import { refuseField } from '../refusal.ts';
 import { integerParameter, wordParameter } from './call.ts';
 import { yesOrNo } from './fields.ts';
@@ -12,22 +12,20 @@ export interface Sharing {
   readonly limit?: number;
 }
 
-const limitMin = 2;
-
 export const sharingSchema = {
   RLock: Type.Optional(yesOrNo),
   LockLimit: Type.Optional(
     Type.Integer({
-      minimum: limitMin,
+      minimum: lockLimitMin,
       maximum: lockLimitMax,
-      expected: `an integer from ${limitMin} to ${lockLimitMax}: how many may hold the lock at once`,
+      expected: `an integer from ${lockLimitMin} to ${lockLimitMax}: how many may hold the lock at once`,
     }),
   ),
 };
 
 export const sharingParameters = {
   read: wordParameter('true'),
-  limit: integerParameter(limitMin, lockLimitMax),
+  limit: integerParameter(lockLimitMin, lockLimitMax),
 } as const;
 
 interface SharingBody {

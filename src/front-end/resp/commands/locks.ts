@@ -3,7 +3,7 @@ import { jsonText } from '../../../protocol/operations/fields.ts';
 import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
 import type { CounterOperation } from '../../../protocol/operations/counter.ts';
 import { Refusal } from '../../../protocol/refusal.ts';
-import { lockDurMsMax, lockMetaBytesMax, ttlMsMax, waitMsMax } from '../../../shared/limits.ts';
+import { lockDurMsMax, lockLimitMax, lockLimitMin, lockMetaBytesMax, ttlMsMax, waitMsMax } from '../../../shared/limits.ts';
 import type { ErrorCode } from '../../../protocol/errors.ts';
 import { integerBetween, integerOf, jsonOf, keyOf, optionsOf, syntaxError } from '../argument.ts';
 import type { CommandPlan, RespCommandSpec, OpsPlan, Plan, RespClient } from '../command.ts';
@@ -59,8 +59,21 @@ const nilWhenBusy = (code: ErrorCode, writer: Writer): string | undefined =>
 const nilWhenMissing = (code: ErrorCode, writer: Writer): string | undefined =>
   code === 'not_found' ? writer.nil : undefined;
 
+/** `MODE READ` or `LIMIT n`, which a mutex has not. */
+function sharedLock(args: readonly string[]): LockOperation {
+  const { MODE, LIMIT, ...others } = optionsOf(args.slice(3), ['WAIT', 'OWNER', 'META', 'MODE', 'LIMIT']);
+  const plain = Object.entries(others).flat().filter((word) => word !== undefined);
+  const operation = lockOperation([...args.slice(0, 3), ...plain]);
+  if (MODE === undefined && LIMIT === undefined) return operation;
+  if ((MODE !== undefined && LIMIT !== undefined) || (MODE ?? 'READ').toUpperCase() !== 'READ')
+    return refuseCommand(syntaxError);
+  if (operation.owner === undefined) return refuseCommand('ERR MODE READ and LIMIT need an OWNER');
+  if (LIMIT === undefined) return { ...operation, read: true };
+  return { ...operation, limit: integerBetween(LIMIT, lockLimitMin, lockLimitMax) };
+}
+
 function lock(args: readonly string[], { account }: RespClient): CommandPlan {
-  const command = { kind: 'batch', account, format: 'lock.acquire', lock: lockOperation(args) } as const;
+  const command = { kind: 'batch', account, format: 'lock.acquire', lock: sharedLock(args) } as const;
   return { kind: 'command', command, write: writeLease, failed: nilWhenBusy };
 }
 
