@@ -6,6 +6,7 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import { operationsOf, sectionNames, sections, specOf, type Command } from '../protocol/operations/operations.ts';
 import { scopes, type Scope, type TokenConfig } from './config-schema.ts';
 import { refuse } from '../protocol/refusal.ts';
+import { assert } from '../shared/assert.ts';
 
 /** What one token may do, and whose it is. */
 export interface Access {
@@ -23,20 +24,29 @@ interface KnownToken {
   readonly access: Access;
 }
 
-export class TokenIndex {
-  readonly #byHash: ReadonlyMap<string, KnownToken>;
+/**
+ * The tokens that are valid now. All doors of a front end share one table and ask it at each request or login, so that
+ * `replace` counts from the next one on.
+ */
+export class TokenTable {
+  /** There are no tokens. Fixed at start: hosts and origins are checked only then, once a connection. */
+  readonly isOpen: boolean;
+  #byHash: ReadonlyMap<string, KnownToken>;
 
   constructor(tokens: readonly TokenConfig[]) {
-    this.#byHash = new Map(
-      tokens.map(({ sha256, name, accounts, scopes }) => {
-        const access: Access = { name, accounts: accounts === '*' ? '*' : new Set(accounts), scopes: new Set(scopes) };
-        return [sha256, { digest: Buffer.from(sha256, 'hex'), access }];
-      }),
-    );
+    this.isOpen = tokens.length === 0;
+    this.#byHash = byHash(tokens);
+  }
+
+  /** Puts other tokens in the place of all. */
+  replace(tokens: readonly TokenConfig[]): void {
+    assert((tokens.length === 0) === this.isOpen, 'whether there are tokens changes only with a restart');
+    this.#byHash = byHash(tokens);
   }
 
   /** @returns undefined for a missing, malformed or unknown token; callers do not tell the client which */
   find(authorization: string | undefined): Access | undefined {
+    if (this.isOpen) return openAccess;
     if (authorization === undefined) return undefined;
     const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
     return token === undefined ? undefined : this.findToken(token);
@@ -44,10 +54,20 @@ export class TokenIndex {
 
   /** As `find`, by the token itself. */
   findToken(token: string): Access | undefined {
+    if (this.isOpen) return openAccess;
     const hex = hash('sha256', token, 'hex');
     const known = this.#byHash.get(hex);
     return known !== undefined && timingSafeEqual(known.digest, Buffer.from(hex, 'hex')) ? known.access : undefined;
   }
+}
+
+function byHash(tokens: readonly TokenConfig[]): ReadonlyMap<string, KnownToken> {
+  return new Map(
+    tokens.map(({ sha256, name, accounts, scopes }) => {
+      const access: Access = { name, accounts: accounts === '*' ? '*' : new Set(accounts), scopes: new Set(scopes) };
+      return [sha256, { digest: Buffer.from(sha256, 'hex'), access }];
+    }),
+  );
 }
 
 /** @throws Refusal 403 */

@@ -20,7 +20,8 @@ import { assert } from '../shared/assert.ts';
 import { processMs, systemAfter } from '../shared/clock.ts';
 import { realDisk } from '../shared/disk.ts';
 import { buildApp, frontEndContext, type AppOptions } from './http/app.ts';
-import type { Config } from './config-schema.ts';
+import type { TokenTable } from './access.ts';
+import type { Config, TokenConfig } from './config-schema.ts';
 import type { FrontEndLog } from './http/route-context.ts';
 import { ownLimitsOf, type SharedCounters } from './shared-counters.ts';
 import { rawErrorReply } from './http/error-replies.ts';
@@ -61,6 +62,7 @@ export class FrontEnd {
   readonly #options: FrontEndOptions;
   readonly #app: FastifyInstance;
   readonly #accounts: AccountCounts;
+  readonly #tokens: TokenTable;
   /** Absent: there is no door for Redis clients. */
   readonly #resp: RespDoor | undefined;
   #router: Router | undefined;
@@ -88,6 +90,7 @@ export class FrontEnd {
       },
     };
     const context = frontEndContext(appOptions);
+    this.#tokens = context.tokens;
     this.#app = buildApp(appOptions, context);
     const { listen, tls } = options.config.resp;
     if (listen !== undefined) {
@@ -147,6 +150,11 @@ export class FrontEnd {
     ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
     this.#router = router;
     this.#enter('serving');
+  }
+
+  /** From the next request and login on, through all doors. */
+  replaceTokens(tokens: readonly TokenConfig[]): void {
+    this.#tokens.replace(tokens);
   }
 
   /** Refuses new requests, answers every waiting client, lets replies leave. */

@@ -11,7 +11,7 @@ import { verify } from '../../src/backup/verify/verify.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import { kinds } from '../../src/protocol/record.ts';
 import { BackedUpStore, contentIn, emptyDirectory } from '../support/backed-up-store.ts';
-import { ServerUnderTest } from '../support/server-under-test.ts';
+import { eventually, ServerUnderTest } from '../support/server-under-test.ts';
 
 test('a restore that is killed leaves a directory that no server uses; the same command begins anew', async (t) => {
   const place = emptyDirectory(t);
@@ -47,8 +47,11 @@ test('a server that is killed while it ships or copies goes on with the next fra
   }
   await server.start({ env: {} });
   await server.ok('POST', '/db/acc/kv/end', '1');
-  await server.stop();
   const repository = await Repository.open(new FileStorage(place), await payloadCodec({}));
+  const whole = async (): Promise<boolean> =>
+    (await verify(repository, { read: false, random: Math.random })).problems.length === 0;
+  await eventually('there is a copy', whole, 60_000);
+  await server.stop();
   const { problems, gaps } = await verify(repository, { read: true, random: Math.random });
   assert.deepEqual([problems, gaps], [[], []]);
   const directory = path.join(emptyDirectory(t), 'data');

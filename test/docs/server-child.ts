@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serverProgram } from '../support/server-program.ts';
 
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -16,10 +17,9 @@ export class ServerChild {
   readonly url: Promise<string>;
 
   constructor(dataDirectory: string, args: readonly string[] = []) {
-    const file = path.join(root, 'src/main/server.ts');
     // A file that is not there would be refused, config.yml of the working directory would be read: an empty one is neither.
     const flags = ['--config', os.devNull, '--listen', '127.0.0.1:0', '--data-dir', dataDirectory, ...args];
-    this.process = spawn(process.execPath, [file, ...flags], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(process.execPath, [serverProgram, ...flags], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.url = promise;
     const read = (chunk: Buffer): void => {

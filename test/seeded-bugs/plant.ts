@@ -30,7 +30,7 @@ export async function plant(bug: SeededBug): Promise<Verdict> {
   const text = textWith(bug);
   const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-bug-'));
   try {
-    for (const name of ['src', 'test', 'package.json', 'tsconfig.json', 'config.yml']) {
+    for (const name of ['build', 'src', 'test', 'package.json', 'tsconfig.json', 'config.yml']) {
       fs.cpSync(path.join(root, name), path.join(copy, name), { recursive: true });
     }
     fs.symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));

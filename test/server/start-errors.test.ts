@@ -8,9 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-
-const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
+import { serverProgram } from '../support/server-program.ts';
 
 function temporary(t: TestContext): string {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-start-'));
@@ -25,7 +23,7 @@ interface Ended {
 }
 
 async function run(cwd: string, ...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [serverFile, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [serverProgram, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { code: child.exitCode, stdout, stderr };
 }
@@ -109,7 +107,7 @@ test('start: --help and --version are answered, whatever else is there', async (
 test('start: every level of a data directory that is made for it is made, for this user only', async (t) => {
   const directory = temporary(t);
   const data = path.join(directory, 'a', 'b', 'c');
-  const child = spawn(process.execPath, [serverFile, '--data-dir', data, '--listen', '127.0.0.1:0'], {
+  const child = spawn(process.execPath, [serverProgram, '--data-dir', data, '--listen', '127.0.0.1:0'], {
     cwd: directory,
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -1,5 +1,5 @@
 /**
- * A real server that tests kill: `node src/main/server.ts` in a process group of its own, real files, real sockets.
+ * A real server that tests kill: a process group of its own (see server-program.ts), real files, real sockets.
  *
  * A test may start it any number of times on the same directory, and it may end at any moment: nothing here waits for
  * an answer that a dead process cannot give. A request is answered, or its outcome is unknown; `ask` tells the two
@@ -11,12 +11,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { Client } from 'undici';
+import { compileCache, serverProgram } from './server-program.ts';
 
-/** Half of a start is compiling. A process that ends cleanly leaves its compiled code here for the others. */
-const compileCache = fileURLToPath(new URL('../../node_modules/.cache/dragonlock-crash', import.meta.url));
-const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
 /** Anything longer is a hang; a machine may be very busy. */
 const patienceMs = 120_000;
 
@@ -89,7 +86,7 @@ export class CrashServer {
     assert(this.#child === undefined, 'one process at a time');
     const lines = ['listen: 127.0.0.1:0', `shards: ${shards}`, ...config];
     fs.writeFileSync(path.join(this.directory, 'config.yml'), `${lines.join('\n')}\n`);
-    const argv = [...wrapper, process.execPath, serverFile];
+    const argv = [...wrapper, process.execPath, serverProgram];
     const unset = { DRAGONLOCK_LISTEN: undefined, DRAGONLOCK_DATA_DIR: undefined };
     const own = { DRAGONLOCK_FAILPOINT: failpoint, NODE_COMPILE_CACHE: compileCache, ...options.env };
     const env = { ...process.env, ...unset, ...own };

@@ -1,6 +1,5 @@
 /**
- * The whole server as users run it: `node src/main/server.ts` in a process of its own, real sockets, a real data
- * directory. It calls nothing of `src`; it only reads the registry of error codes, to check every reply against it.
+ * The whole server in a process of its own (see server-program.ts), real sockets, a real data directory. It calls nothing of `src`; it only reads the registry of error codes, to check every reply against it.
  *
  * `call` checks what API.md promises of every reply: the boot header, `Rev` on success, never a revision older than one
  * acknowledged before the request was sent, and on failure a known code with its status, a message and a RequestID. No
@@ -15,15 +14,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, type TestContext } from 'node:test';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
 import { errorCodes, type ErrorCode } from '../../src/protocol/errors.ts';
 import { withLaneSwitch } from './lane-switch.ts';
 import type { ReplyBody } from './reply-body.ts';
+import { compileCache, serverProgram } from './server-program.ts';
 
-const serverFile = fileURLToPath(new URL('../../src/main/server.ts', import.meta.url));
-/** Halves the time of a start; these tests have many. */
-const compileCache = path.join(os.tmpdir(), 'dragonlock-test-compile-cache');
 /** Anything longer is a hang; a machine may be very busy. */
 const patienceMs = 60_000;
 
@@ -147,7 +143,7 @@ export class ServerUnderTest {
     this.#options = { ...this.#options, ...options };
     const { config, env, listen = '127.0.0.1:0', wrapper = [], stdout = 'pipe' } = this.#options;
     fs.writeFileSync(path.join(this.directory, 'config.yml'), withLaneSwitch(config ?? ''));
-    const argv = [...wrapper, process.execPath, serverFile, '--listen', listen, '--data-dir', this.dataDir];
+    const argv = [...wrapper, process.execPath, serverProgram, '--listen', listen, '--data-dir', this.dataDir];
     const child = spawn(argv[0]!, argv.slice(1), {
       cwd: this.directory,
       env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...env },

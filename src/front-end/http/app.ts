@@ -22,6 +22,7 @@ import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
 import { ownLimitsOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
+import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
 import { headCheck } from './head-check.ts';
 import { arrivingBodies } from './body.ts';
@@ -69,7 +70,7 @@ const paramLengthMax = 16 * 1024;
 
 /** @param context shared with another door */
 export function buildApp(options: AppOptions, context = frontEndContext(options)): FastifyInstance {
-  const { http, limits, tokens } = options.config;
+  const { http, limits } = options.config;
   let lane: Lane | undefined;
   const serverFactory: FastifyServerFactory = (handler) => {
     const server = createServer(
@@ -126,14 +127,14 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
       done();
     });
   }
-  const define = dataRouteDefiner(context, authGate(context, tokens));
+  const define = dataRouteDefiner(context, authGate(context));
   batchRoutes(app, context, define);
   callRoutes(app, context, define);
   watchRoutes(app, context, define);
   watchStreamRoutes(app, context, define);
   healthRoutes(app, context);
   metricsRoutes(app, context);
-  backupRoutes(app, context, tokens);
+  backupRoutes(app, context);
   return app;
 }
 
@@ -152,6 +153,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     lifecycle,
     limits,
     checkHead: headCheck(options.config),
+    tokens: new TokenTable(options.config.tokens),
     accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
     rateLimiter: new RateLimiter(
       counters.rates,

@@ -4,19 +4,17 @@
  */
 import { failure, type Failure } from '../../protocol/errors.ts';
 import { accountId, accountPattern } from '../../protocol/ids.ts';
-import { openAccess, TokenIndex } from '../access.ts';
 import type { DataRequest, Gate } from './data-request.ts';
-import type { TokenConfig } from '../config-schema.ts';
 import type { RouteContext } from './route-context.ts';
 import { Disconnects } from './sockets/disconnects.ts';
 import { shown } from '../../shared/text.ts';
 
-export function authGate(context: RouteContext, tokens: readonly TokenConfig[]): Gate {
-  const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
+export function authGate(context: RouteContext): Gate {
+  const { tokens } = context;
   return (request) => {
-    const access = index === undefined ? openAccess : index.find(request.headers.authorization);
+    const access = tokens.find(request.headers.authorization);
     if (access === undefined) return unauthorized;
-    if (index === undefined && isForeignPage(request)) return foreignPage;
+    if (tokens.isOpen && isForeignPage(request)) return foreignPage;
     const { acc } = request.params;
     if (access.accounts !== '*' && !access.accounts.has(acc)) return foreignAccount;
     if (!accountPattern.test(acc)) return badAccount(acc);

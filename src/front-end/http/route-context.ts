@@ -7,6 +7,7 @@ import type { ReplyContext } from './exchange.ts';
 import type { AccountCounts } from '../../router/account-counts.ts';
 import type { ArrivingBodies } from './body.ts';
 import type { LargeBodies } from './large-bodies.ts';
+import type { TokenTable } from '../access.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { RequestTurns } from './request-turns.ts';
 import type { HeadCheck } from './head-check.ts';
@@ -30,6 +31,7 @@ export interface RouteContext extends ReplyContext {
   readonly checkHead: HeadCheck;
   readonly lifecycle: Lifecycle;
   readonly version: string;
+  readonly tokens: TokenTable;
   readonly rateLimiter: RateLimiter;
   readonly accounts: AccountCounts;
   readonly log: FrontEndLog;

@@ -1,7 +1,7 @@
 /** Who a client is: its token, its account, and how much it may send before it has said so. */
 import { accountId, accountPattern, type AccountId } from '../../protocol/ids.ts';
 import type { Limits } from '../../shared/limits.ts';
-import { openAccess, type Access, type TokenIndex } from '../access.ts';
+import type { Access, TokenTable } from '../access.ts';
 import type { ReaderLimits } from './reader.ts';
 import { refuseCommand } from './resp-error.ts';
 
@@ -10,19 +10,19 @@ export const defaultAccount = accountId('default');
 const wrongPass = 'WRONGPASS invalid account-token pair, or the account is not one of this token';
 
 /**
- * @param tokens absent: there are none, and whoever can connect may use every account
+ * @param tokens if there are none, whoever can connect may use every account
  * @param name the account; absent, or `default`, which clients send for nobody: that of the token
  * @throws RespError
  */
 export function admission(
-  tokens: TokenIndex | undefined,
+  tokens: TokenTable,
   name: string | undefined,
   token: string,
 ): { readonly access: Access; readonly account: AccountId } {
   if (name !== undefined && !accountPattern.test(name)) return refuseCommand(wrongPass);
-  if (tokens === undefined) return { access: openAccess, account: accountId(name ?? defaultAccount) };
   const access = tokens.findToken(token);
   if (access === undefined) return refuseCommand(wrongPass);
+  if (tokens.isOpen) return { access, account: accountId(name ?? defaultAccount) };
   const { accounts } = access;
   if (name !== undefined && (accounts === '*' || accounts.has(name))) return { access, account: accountId(name) };
   if (name !== undefined && name !== defaultAccount) return refuseCommand(wrongPass);

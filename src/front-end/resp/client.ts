@@ -44,7 +44,7 @@ export class Client implements RespClient {
     this.context = context;
     this.address = address;
     this.#connection = connection;
-    this.access = context.tokens === undefined ? openAccess : undefined;
+    this.access = context.tokens.isOpen ? openAccess : undefined;
     this.state = newState(context.metrics.now());
     this.subscriptions = new Subscriptions(this);
     this.tails = new Tails(this);
@@ -104,7 +104,7 @@ export class Client implements RespClient {
     watched.clear();
     Object.assign(this.state, { ...newState(since), watched });
     this.writer = writers[2];
-    this.#become(this.context.tokens === undefined ? openAccess : undefined, defaultAccount);
+    this.#become(this.context.tokens.isOpen ? openAccess : undefined, defaultAccount);
   }
 
   ask(command: Command, done: (reply: Reply) => void): void {

@@ -11,7 +11,7 @@ import type { StringOp, StringOpResult } from '../../protocol/operations/string-
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
-import type { Access, TokenIndex } from '../access.ts';
+import type { Access } from '../access.ts';
 import type { RouteContext } from '../http/route-context.ts';
 import type { Channels } from './channels.ts';
 import type { KeyNotifications } from './key-notifications.ts';
@@ -148,6 +148,7 @@ export interface RespContext
     | 'limits'
     | 'lifecycle'
     | 'rateLimiter'
+    | 'tokens'
     | 'accounts'
     | 'metrics'
     | 'unread'
@@ -159,8 +160,6 @@ export interface RespContext
     | 'log'
     | 'nextRequestId'
   > {
-  /** Absent: there are no tokens, and every client may do everything. */
-  readonly tokens: TokenIndex | undefined;
   readonly commands: ReadonlyMap<string, RespCommandSpec>;
   readonly clients: ReadonlySet<RespClient>;
   readonly cursors: ScanCursors;

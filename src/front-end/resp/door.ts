@@ -2,7 +2,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { once } from 'node:events';
-import { TokenIndex } from '../access.ts';
 import type { Config, Listen } from '../config-schema.ts';
 import type { RouteContext } from '../http/route-context.ts';
 import { processMs, systemAfter } from '../../shared/clock.ts';
@@ -16,7 +15,7 @@ import { Scripts } from './scripts/scripts.ts';
 import { errorText } from './writer.ts';
 
 export interface RespDoorOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'tokens'>;
+  readonly config: Pick<Config, 'http' | 'limits'>;
   readonly listen: Listen;
   /** PEM; absent: no TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
@@ -58,7 +57,6 @@ export class RespDoor {
       scripts: this.#scripts,
       channels,
       keyNotifications: new KeyNotifications(context.dispatcher, channels),
-      tokens: config.tokens.length === 0 ? undefined : new TokenIndex(config.tokens),
       commands: commandTable,
       clients: this.#clients,
       cursors: new ScanCursors(cursors),

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { bootKey } from '../../protocol/epochs.ts';
 import { kinds } from '../../protocol/record.ts';
 import { serverAccount, shardId } from '../../protocol/ids.ts';
+import { threadFile } from '../../shared/thread-file.ts';
 import { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { storageKey } from '../../storage/storage-key.ts';
 
@@ -23,7 +24,7 @@ export class StoreDamaged extends Error {
   override name = 'StoreDamaged';
 }
 
-const processFile = fileURLToPath(new URL('checkpoint-summary-process.ts', import.meta.url));
+const processFile = fileURLToPath(threadFile(import.meta.url, 'checkpoint-summary-process'));
 const timeoutMs = 60_000;
 
 /** @returns undefined: there is no store, or nothing in it yet. @throws StoreDamaged, and errors of the system */

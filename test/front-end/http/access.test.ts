@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
-import { makeDoor } from './http-door-under-test.ts';
+import { TokenTable } from '../../../src/front-end/access.ts';
+import { admission } from '../../../src/front-end/resp/admission.ts';
+import { configOf, makeDoor } from './http-door-under-test.ts';
 
 const yaml = `
 tokens:
@@ -126,4 +128,34 @@ test('health, version and metrics need no token', async (t) => {
   for (const url of ['/livez', '/readyz', '/version', '/metrics']) {
     assert.equal((await door.send('GET', url)).statusCode, 200, url);
   }
+});
+
+const others =
+  "tokens: [{ token: reader, accounts: [blog], scopes: [read] }, { token: new, accounts: '*', scopes: [read] }]";
+
+test('tokens that are replaced count from the next request and the next login on', async (t) => {
+  const door = makeDoor(t, yaml);
+  const ask = async (token: string, account: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await door.send('GET', `/db/${account}/kv/a`, undefined, headers)).statusCode;
+  };
+  const logsIn = (token: string): string | undefined => {
+    try {
+      return admission(door.tokens, 'blog', token).access.name;
+    } catch {
+      return undefined;
+    }
+  };
+  const { tokens } = configOf(others);
+  assert.deepEqual([await ask('reader', 'shop'), await ask('all', 'shop'), await ask('new', 'shop')], [200, 200, 401]);
+  assert.deepEqual([logsIn('reader'), logsIn('new')], [undefined, undefined]);
+  door.tokens.replace(tokens);
+  assert.deepEqual([await ask('reader', 'shop'), await ask('all', 'shop'), await ask('new', 'shop')], [403, 401, 200]);
+  assert.deepEqual([logsIn('reader'), logsIn('new')], [tokens[0]!.name, tokens[1]!.name]);
+});
+
+test('a table neither gets its first token nor loses its last one while the server runs', () => {
+  const { tokens } = configOf(others);
+  assert.throws(() => new TokenTable([]).replace(tokens), /restart/);
+  assert.throws(() => new TokenTable(tokens).replace([]), /restart/);
 });

@@ -1,7 +1,8 @@
 /** The HTTP door with a fake dispatcher, and short ways to send it requests. */
 import type { TestContext } from 'node:test';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
-import { buildApp, type AppOptions } from '../../../src/front-end/http/app.ts';
+import type { TokenTable } from '../../../src/front-end/access.ts';
+import { buildApp, frontEndContext, type AppOptions } from '../../../src/front-end/http/app.ts';
 import { loadConfig } from '../../../src/main/config/config.ts';
 import { allocateSharedCounters } from '../../../src/front-end/shared-counters.ts';
 import type { Config } from '../../../src/front-end/config-schema.ts';
@@ -13,6 +14,7 @@ export interface HttpDoorUnderTest {
   readonly dispatcher: FakeDispatcher;
   /** The details of logged errors. */
   readonly logged: object[];
+  readonly tokens: TokenTable;
   state: 'starting' | 'serving' | 'draining';
   send(
     method: 'GET' | 'POST' | 'DELETE',
@@ -29,26 +31,29 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now']): Ht
   const whenStarted = new Set<() => void>();
   let state: HttpDoorUnderTest['state'] = 'serving';
   const log = { error: (details: object) => void logged.push(details), warn: () => {} };
-  const door: HttpDoorUnderTest = {
-    app: buildApp({
-      config,
-      index: 0,
-      counters: allocateSharedCounters(config),
-      dispatcher,
-      boot: 'boot7',
-      version: '1.2.3',
-      log,
-      lifecycle: {
-        state: () => state,
-        onceStarted(run) {
-          whenStarted.add(run);
-          return () => whenStarted.delete(run);
-        },
+  const options: AppOptions = {
+    config,
+    index: 0,
+    counters: allocateSharedCounters(config),
+    dispatcher,
+    boot: 'boot7',
+    version: '1.2.3',
+    log,
+    lifecycle: {
+      state: () => state,
+      onceStarted(run) {
+        whenStarted.add(run);
+        return () => whenStarted.delete(run);
       },
-      ...(now && { now }),
-    }),
+    },
+    ...(now && { now }),
+  };
+  const context = frontEndContext(options);
+  const door: HttpDoorUnderTest = {
+    app: buildApp(options, context),
     dispatcher,
     logged,
+    tokens: context.tokens,
     get state() {
       return state;
     },

@@ -3,21 +3,19 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BackupCells } from '../../../backup/backup-cells.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { revision } from '../../../protocol/ids.ts';
-import { openAccess, TokenIndex } from '../../access.ts';
-import type { TokenConfig } from '../../config-schema.ts';
 import { isForeignPage } from '../auth.ts';
 import { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
 import { RequestOrder } from '../sockets/request-order.ts';
 
-export function backupRoutes(app: FastifyInstance, context: RouteContext, tokens: readonly TokenConfig[]): void {
-  const index = tokens.length === 0 ? undefined : new TokenIndex(tokens);
+export function backupRoutes(app: FastifyInstance, context: RouteContext): void {
+  const { tokens } = context;
   const refusalOf = (request: FastifyRequest): Failure | undefined => {
     const badHead = context.checkHead(request.raw);
     if (badHead !== undefined) return badHead;
-    const access = index === undefined ? openAccess : index.find(request.headers.authorization);
+    const access = tokens.find(request.headers.authorization);
     if (access === undefined) return failure('unauthorized', 'Unknown or missing token');
-    if (index === undefined && isForeignPage(request)) return failure('forbidden', 'A page of another origin may not');
+    if (tokens.isOpen && isForeignPage(request)) return failure('forbidden', 'A page of another origin may not');
     if (!access.scopes.has('operator')) return failure('forbidden', 'Backups need a token with the scope "operator"');
     if (context.backup === undefined) return failure('not_found', 'No backups are configured (backup.url).');
     return undefined;

@@ -1,0 +1,63 @@
+/**
+ * `npm run build:server` makes dist/server: the server as plain JavaScript, one file for each thread. A thread that loads
+ * one file instead of some 250 starts in half the time and needs a third less memory. Tests start their servers from such a
+ * bundle, see test/support/server-program.ts.
+ *
+ * What has native parts, finds files beside its own or is loaded only when a config asks for it stays a package.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** What is started by its file: the server, its threads, and the process that reads a store. Without ending. */
+const entries = [
+  'main/server',
+  'main/data-directory/checkpoint-summary-process',
+  'main/data-directory/salvage',
+  'backup/backup-thread',
+  'front-end/front-end-thread',
+  'front-end/http/parse/body-thread',
+  'front-end/resp/scripts/script-thread',
+  'journal/journal-thread',
+  'shard-worker/shard-thread',
+  'storage/checkpoint/checkpoint-thread',
+] as const;
+
+const packages = ['@aws-sdk/*', 'age-encryption', 'fs-native-extensions', 'lmdb', 'pino', 'wasmoon-lua5.1'] as const;
+
+/** CommonJS packages within an ES module ask for Node's own modules by `require`. */
+const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
+/** Writes the bundle into `directory`, which must not have one yet. */
+export async function bundleServer(directory: string): Promise<void> {
+  const src = path.join(root, 'src');
+  await build({
+    entryPoints: entries.map((entry) => path.join(src, `${entry}.ts`)),
+    absWorkingDir: root,
+    outbase: src,
+    outdir: directory,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22.19',
+    external: [...packages],
+    banner: { js: banner },
+    logLevel: 'warning',
+  });
+  const { name, version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as Manifest;
+  fs.writeFileSync(path.join(directory, 'package.json'), `${JSON.stringify({ name, version, type: 'module' })}\n`);
+}
+
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const out = path.join(root, 'dist/server');
+  fs.rmSync(out, { recursive: true, force: true });
+  await bundleServer(out);
+}
