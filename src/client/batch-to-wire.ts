@@ -2,7 +2,7 @@
  * Checks a batch and writes it as the HTTP API has it. Every mistake that can be seen here is refused here, in the names
  * that the caller has written: the server would name the fields of the wire, and count in seconds.
  */
-import { limitPerMsMax, lockDurMsMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';
+import { limitPerMsMax, lockDurMsMax, lockLimitMax, lockLimitMin, ttlMsMax, waitMsMax } from '../shared/limits.ts';
 import type {
   AtomicOperation,
   Batch,
@@ -58,7 +58,15 @@ const atomicNames = { ...addNames, ...maxNames, ...minNames, ...counterSetNames 
 const setNames = { key: true, value: true, merge: true, version: true, ttl: true, delete: true, old: true } as const;
 const mergeNames = { key: true, merge: true, version: true, ttl: true, old: true } as const;
 const deleteNames = { key: true, delete: true, version: true, old: true } as const;
-const batchLockNames: NamesOf<BatchLock> = { id: true, ttl: true, wait: true, owner: true, meta: true };
+const batchLockNames: NamesOf<BatchLock> = {
+  id: true,
+  ttl: true,
+  wait: true,
+  owner: true,
+  meta: true,
+  read: true,
+  limit: true,
+};
 const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode: true };
 
 /** @throws InvalidError, before anything is sent */
@@ -203,7 +211,7 @@ function setToWire(operation: SetOperation, i: number): object {
 
 function addLock(wire: WireBatch, lock: BatchLock): void {
   checkOptions(lock, batchLockNames, 'lock');
-  const { id, ttl, wait, owner, meta } = lock;
+  const { id, ttl, wait, owner, meta, read, limit } = lock;
   wire['LockID'] = anId(id, 'lock.id');
   wire['LockDur'] = durationMs(ttl, 'lock.ttl', { max: lockDurMsMax }) / 1000;
   if (wait) wire['LockWait'] = durationMs(wait, 'lock.wait', { min: 0, max: waitMsMax }) / 1000;
@@ -212,6 +220,25 @@ function addLock(wire: WireBatch, lock: BatchLock): void {
     checkJson(meta, 'lock.meta');
     wire['LockMeta'] = meta;
   }
+  addSharing(wire, { read, limit, hasOwner: owner !== undefined });
+}
+
+function addSharing(
+  wire: WireBatch,
+  { read, limit, hasOwner }: Pick<BatchLock, 'read' | 'limit'> & { readonly hasOwner: boolean },
+): void {
+  if (read !== undefined && typeof read !== 'boolean') throw invalid('lock.read: expected true or false');
+  if (read !== true && limit === undefined) return;
+  if (read === true && limit !== undefined) throw invalid('lock: expected read or limit, got both');
+  if (!hasOwner) throw invalid('lock.owner: missing; a lock that is shared needs the name of this holder');
+  if (limit === undefined) wire['RLock'] = true;
+  else wire['LockLimit'] = permitsOf(limit, 'lock.limit');
+}
+
+/** @throws InvalidError unless it can be a number of permits */
+export function permitsOf(limit: number, place: string): number {
+  if (Number.isInteger(limit) && limit >= lockLimitMin && limit <= lockLimitMax) return limit;
+  throw invalid(`${place}: expected an integer from ${lockLimitMin} to ${lockLimitMax}, got ${gotText(limit)}`);
 }
 
 function addIdempotency(wire: WireBatch, idempotency: BatchIdempotency): void {

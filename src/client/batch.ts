@@ -206,6 +206,10 @@ export interface BatchLock {
   readonly owner?: string | undefined;
   /** JSON, shown to clients that find the lock busy. At most 1 KiB. */
   readonly meta?: unknown;
+  /** `true`: together with other readers, and nobody else. Needs `owner`. */
+  readonly read?: boolean | undefined;
+  /** Take one of so many permits, 2 to 10,000. Needs `owner`. Not together with `read`. */
+  readonly limit?: number | undefined;
 }
 
 /** Ids that make a repeated batch happen once. */

@@ -96,7 +96,8 @@ export const guardBehaviour: SectionBehaviour<'guard'> = {
 export const unlockBehaviour: SectionBehaviour<'unlock'> = {
   check(evaluation, operation) {
     const view = viewOf(evaluation, operation);
-    if (answerUnlock(view, operation).kind !== 'lost') return;
+    if (operation.fence === undefined && operation.owner === undefined) return;
+    if (answerUnlock(view, operation).kind === 'release') return;
     const ended = endOf(evaluation, operation, view);
     if (ended?.why !== 'released') evaluation.fail(lockLost('unlock', operation, view, ended));
   },
@@ -160,9 +161,11 @@ function endOf(
 ): LostLease | undefined {
   const { fence, owner } = named;
   const remembered = view.ended.find((lease) => (fence === undefined ? lease.owner === owner : lease.fence === fence));
-  if (remembered !== undefined) return remembered;
   const found = findShared(state, account, named, { head: view.shared, now });
-  if (found !== undefined) return found.lease === undefined ? found.ended : undefined;
+  const share = found?.lease === undefined ? found?.ended : undefined;
+  // An owner may have had the lock more than once: its last lease counts.
+  if (remembered !== undefined && (share === undefined || share.fence <= remembered.fence)) return remembered;
+  if (share !== undefined) return share;
   return fence !== undefined && isLost(state.boot.restored, fence) ? { why: 'restored' } : undefined;
 }
 
