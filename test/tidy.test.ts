@@ -273,7 +273,9 @@ test('nothing names a machine, a package host or an issue, and words are used fo
   for (const file of tracked) {
     const text = read(file);
     for (const [index, line] of text.split('\n').entries()) {
-      for (const pattern of [machine, packageHost, vague, issue]) lacks(line, pattern, `${file}:${index + 1}`);
+      for (const pattern of [machine, packageHost, issue]) lacks(line, pattern, `${file}:${index + 1}`);
+      // Guides for those who come from elsewhere say the words that are used there.
+      if (!file.startsWith('docs/migrating/')) lacks(line, vague, `${file}:${index + 1}`);
     }
     // The lock file leaves open where packages come from.
     lacks(text, /"resolved": "https?:/, file);

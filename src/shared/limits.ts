@@ -224,6 +224,12 @@ export function recordBytesMax(segmentBytes: number): number {
   return Math.min(Math.floor(segmentBytes / 2), recordBytesMost);
 }
 
+/**
+ * A connection on which nothing happens is probed after this time. A client whose machine or network is gone leaves wait
+ * queues ten probes later, ten seconds, and not when its wait ends.
+ */
+export const tcpKeepAliveMs = 30_000;
+
 /** One key of config.yml must leave room for another: `outer` is at least `times` × `inner`. */
 export interface LimitRelation {
   readonly inner: string;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { RespClient, RespFailure, type RespReply } from '../support/resp-client.ts';
-import { serverForFile } from '../support/server-under-test.ts';
+import { eventually, serverForFile } from '../support/server-under-test.ts';
 
 const server = serverForFile({ config: 'resp: {listen: "127.0.0.1:0"}' });
 let client: RespClient;
@@ -420,4 +420,54 @@ test('CLIENT REPLY says whether replies are written', async () => {
   assert.equal(await client.reply(), '1');
   client.socket.write('CLIENT REPLY OFF\r\nSET a 2\r\nGET a\r\nCLIENT REPLY ON\r\nGET a\r\n');
   assert.deepEqual([await client.reply(), await client.reply()], ['OK', '2']);
+});
+
+test('DL.QSEND, DL.QTAKE and what settles a message', async () => {
+  const account = await fresh();
+  const [id, isNew] = (await client.ok('DL.QSEND', 'q', 'one', 'DEDUP', 'd')) as [string, number];
+  assert.equal(isNew, 1);
+  assert.deepEqual(await client.ok('DL.QSEND', 'q', 'again', 'DEDUP', 'd'), [id, 0]);
+  await client.ok('DL.QSEND', 'q', Buffer.from([0xff, 0, 0x0d]), 'GROUP', 'g', 'TTL', 60_000);
+  const [first, second] = (await client.ok('DL.QTAKE', 'q', 'COUNT', 10, 'LEASE', 60_000)) as RespReply[][];
+  assert.deepEqual([first![0], first![1], first![4], first![5]], [id, 'one', 1, null]);
+  assert.ok((first![3] as number) > (first![6] as number), 'the lease ends later than it was sent');
+  assert.equal(second![5], 'g');
+  assert.deepEqual(await client.ok('DL.QTAKE', 'q'), []);
+  const [ID, , lock] = first as [string, string, number];
+  const peeked = await server.ok('GET', `/db/${account}/peek/q?state=inflight`);
+  assert.match(JSON.stringify(peeked), /"Data":\{"\$bytes":"\/wAN"\}/, 'bytes are kept as those of keys are');
+  await expect(
+    [['DL.QEXTEND', 'q', ID, lock, 'x'], /^ERR value is not an integer/],
+    [['DL.QNACK', 'q', ID, lock, 'RETURN', 'DELAY', 5], /^ERR .*given together with Return/],
+    [['DL.QNACK', 'q', ID, lock, 'DELAY', 0, 'ERROR', 'later'], 1],
+    [['DL.QACK', 'q', ID, lock], /^RECEIPTEXPIRED .*given back/],
+    [['DL.QACK', 'q', 'no id', 1], /^ERR ID: expected the ID of a message/],
+    [['DL.QSEND', 'q', 'x', 'DELAY', 10, 'TTL', 5], /^ERR TTL: /],
+    [['DL.QSEND', 'q', 'x', 'GROUP', 'g', 'PRIORITY', 3], /^ERR PRIORITY: /],
+    [['DL.QTAKE', 'q', 'GROUPMAX', 2], /^ERR GROUPMAX: /],
+  );
+  assert.ok(((await client.ok('DL.QEXTEND', 'q', second![0] as string, second![2] as number, 90_000)) as number) > 0);
+  const [again] = (await client.ok('DL.QTAKE', 'q')) as RespReply[][];
+  assert.deepEqual([again![0], again![4]], [id, 2]);
+  await expect([['DL.QACK', 'q', again![0] as string, again![2] as number], 1]);
+  const stats = ['ready', 0, 'inflight', 1, 'delayed', 0, 'dead', 0, 'blocked', 0];
+  await expect([['DL.QSTAT', 'q'], stats], [['MULTI'], 'OK'], [['DL.QACK', 'q', id, 1], /^ERR/], [['DISCARD'], 'OK']);
+});
+
+test('DL.QTAKE waits, in line, and who hangs up is not served', async () => {
+  const account = await fresh();
+  const [gone, other] = [await RespClient.open(server.respPort), await RespClient.open(server.respPort)];
+  for (const each of [gone, other]) await each.ok('AUTH', account, 'any');
+  void gone.ok('DL.QTAKE', 'w', 'WAIT', 60_000).catch(() => undefined);
+  const consumers = async (): Promise<unknown> =>
+    ((await server.ok('GET', `/db/${account}/queue/w`)) as unknown as { Consumers: number }).Consumers;
+  await eventually('it waits', async () => (await consumers()) === 1);
+  const taken = other.ok('DL.QTAKE', 'w', 'WAIT', 60_000);
+  await eventually('both wait', async () => (await consumers()) === 2);
+  gone.close();
+  await eventually('one has left', async () => (await consumers()) === 1);
+  await client.ok('DL.QSEND', 'w', 'hello');
+  const [message] = (await taken) as RespReply[][];
+  assert.equal(message![1], 'hello');
+  other.close();
 });

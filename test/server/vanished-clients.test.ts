@@ -102,3 +102,21 @@ test('dead waiters delay no other client: a hundred of them leave at once', asyn
   await server.ok('DELETE', `/db/acc/lock/crowd?lock=${held.Lock}`);
   assert.equal((await next).Recover, undefined, 'it follows the one that released, not a dead one');
 });
+
+test('a connection on which nothing comes is probed, so that a machine that is gone leaves its wait queue', async () => {
+  for (const call of [undefined, 'POST /db/acc/lock/probed?dur=60&wait=60', 'GET /db/%61cc/kv']) {
+    const socket = await sendRaw(call);
+    await eventually(`a keep-alive timer runs behind ${call ?? 'an idle connection'}`, async () => probed(socket));
+    socket.destroy();
+  }
+});
+
+function inHex(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, '0');
+}
+
+/** Whether the kernel has a keep-alive timer for the server's end: `02` in the sixth column. */
+function probed(socket: Socket): boolean {
+  const ends = `:${inHex(server.port)} [0-9A-F]+:${inHex(socket.localPort!)}`;
+  return new RegExp(`${ends} \\w+ \\w+:\\w+ 02:`).test(fs.readFileSync('/proc/net/tcp', 'utf8'));
+}

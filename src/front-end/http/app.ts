@@ -15,6 +15,7 @@ import { createServer } from 'node:http';
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
+import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
@@ -77,6 +78,8 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
       {
         requestTimeout: http.request_timeout_ms,
         keepAliveTimeout: http.keep_alive_timeout_ms,
+        keepAlive: true,
+        keepAliveInitialDelay: tcpKeepAliveMs,
         headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
         connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
         // The server has one site, and Node's own reply to a missing Host has no body.

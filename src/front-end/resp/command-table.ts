@@ -8,6 +8,7 @@ import { keyCommands } from './commands/keys.ts';
 import { lockCommands } from './commands/locks.ts';
 import { manyStepCommands } from './commands/many-steps.ts';
 import { pubSubCommands } from './commands/pubsub.ts';
+import { queueCommands } from './commands/queues.ts';
 import { scanCommands } from './commands/scan.ts';
 import { scriptCommands } from './commands/scripts.ts';
 import { serverCommands } from './commands/server.ts';
@@ -27,6 +28,7 @@ export const commandTable: ReadonlyMap<string, RespCommandSpec> = new Map(
     ...scanCommands,
     ...transactionCommands,
     ...lockCommands,
+    ...queueCommands,
     ...watchCommands,
     ...pubSubCommands,
     ...scriptCommands,

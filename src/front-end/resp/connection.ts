@@ -19,7 +19,7 @@ import { Client, type ClientConnection } from './client.ts';
 import { checkCommand, checkService, checkSize } from './checks.ts';
 import { operationOfCommand } from '../request-metrics.ts';
 import type { Plan, RespCommandSpec, RespContext, StepsPlan } from './command.ts';
-import { opsBatch, takesLock } from './ops-batch.ts';
+import { opsBatch, takesLease } from './ops-batch.ts';
 import { Output } from './output.ts';
 import { PendingReply, type ReplyOrder } from './pending-reply.ts';
 import { CommandReader, ProtocolError, type RespCommand } from './reader.ts';
@@ -237,7 +237,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     const command = plan.kind === 'ops' ? opsBatch(plan, this.client.account) : plan.command;
     requireScopes(this.client.access ?? openAccess, command);
     pending.expect(plan);
-    pending.leavesWithClient = takesLock(command);
+    pending.leavesWithClient = takesLease(command);
     if (this.#inputEnded && pending.leavesWithClient) return void this.#socket.destroy();
     if (mayWait(command)) this.#block(pending, true);
     const cancelable = this.#context.dispatcher.request(command, pending);

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import type { Config, Listen } from '../config-schema.ts';
 import type { RouteContext } from '../http/route-context.ts';
 import { processMs, systemAfter } from '../../shared/clock.ts';
+import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import { commandTable } from './command-table.ts';
 import { Channels } from './channels.ts';
 import { KeyNotifications } from './key-notifications.ts';
@@ -26,9 +27,6 @@ export interface RespDoorOptions {
   readonly index: number;
   readonly scriptThread: { readonly url: URL; readonly onFatal: (error: unknown) => void };
 }
-
-/** An idle connection is looked after so often, as in Redis. */
-const keepAliveMs = 300_000;
 
 export class RespDoor {
   readonly server: net.Server;
@@ -109,7 +107,7 @@ export class RespDoor {
   }
 
   #take(socket: net.Socket): void {
-    socket.setKeepAlive(true, keepAliveMs);
+    socket.setKeepAlive(true, tcpKeepAliveMs);
     const connection = new RespConnection(this.#context, socket);
     const { client } = connection;
     this.#connections.add(connection);

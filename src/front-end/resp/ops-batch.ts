@@ -19,7 +19,10 @@ export function opsBatch({ ops, check, guard, idempotency }: OpsPlan, account: A
   return withIdempotency(batch, idempotency);
 }
 
-/** Whether a success is a lease. */
-export function takesLock(command: Command): boolean {
-  return command.kind === 'mutex.lock' || (command.kind === 'batch' && command.lock !== undefined);
+/** Whether a success is a lease of a lock or of messages, which is nothing for a client that has hung up. */
+export function takesLease(command: Command): boolean {
+  return (
+    command.kind === 'mutex.lock' ||
+    (command.kind === 'batch' && (command.lock !== undefined || command.dequeue !== undefined))
+  );
 }
