@@ -34,7 +34,7 @@ test('permits in a batch: so many as there are, each with its own fencing token'
   assert.deepEqual([one['Free'], two['Free']], [1, 0]);
   const full = await server.call('POST', '/db/permits', { ...take, LockOwner: 'c' });
   assert.equal(full.body.Code, 'not_locked');
-  assert.deepEqual(full.body.Holder as unknown, { LockLimit: 2, Holders: 2, Free: 0 });
+  assert.deepEqual(full.body.Holder, { LockLimit: 2, Holders: 2, Free: 0 });
   const guarded = { Guard: { LockID: 'l', Lock: one.Lock }, KVSet: { Key: 'k', Value: 1 } };
   await server.batch(guarded, 'permits');
   const extended = await server.batch({ LockID: 'l', UnlockID: 'l', Unlock: two.Lock, LockDur: 90 }, 'permits');

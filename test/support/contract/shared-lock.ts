@@ -135,8 +135,7 @@ export function takeShare(
   turn.changes.set(name, { lease, ended: [] });
   if (own === undefined) {
     settle(turn, now);
-    const shared = limit === undefined ? {} : { limit };
-    turn.changes.set(nameOf('lock', account, operation.id), { ended: now.ended, ...shared });
+    turn.changes.set(nameOf('lock', account, operation.id), { ended: now.ended, ...limitOf(limit) });
   }
   return { lease, free: limit === undefined ? undefined : limit - holders };
 }
@@ -148,8 +147,7 @@ export function releaseShare(turn: Turn, now: SharedNow, lease: Lease): void {
   settle(turn, now);
   turn.changes.set(nameOf('share', account, `${id}\0${fence}`), remembered({ ...ended, meta: undefined }, turn.at.now));
   const { limit, leases } = now.shared!;
-  const left =
-    leases.length > 1 ? { ...(limit === undefined ? {} : { limit }) } : { forget: turn.at.now.plus(lockMemoryMs) };
+  const left = leases.length > 1 ? limitOf(limit) : { forget: turn.at.now.plus(lockMemoryMs) };
   turn.changes.set(nameOf('lock', account, id), {
     ended: pushShare(now.ended, { ...ended, meta: undefined }),
     ...left,
@@ -168,6 +166,10 @@ export function forceShares(turn: Turn, now: SharedNow): void {
   turn.changes.set(nameOf('lock', account, id), { ended: now.ended, forget: turn.at.now.plus(lockMemoryMs) });
 }
 
+function limitOf(limit: number | undefined): { readonly limit?: number } {
+  return limit === undefined ? {} : { limit };
+}
+
 /** The time of a shared lease, or of its memory, has come. */
 export function passShare(state: Contents, name: string, now: Span): Change[] {
   const { lease } = state.get(name) as LockEntry;
@@ -180,7 +182,7 @@ export function passShare(state: Contents, name: string, now: Span): Change[] {
   });
   const lock = nameOf('lock', account!, id!);
   const { limit, ended: before = [] } = (state.get(lock) as LockEntry | undefined) ?? {};
-  const left = others.length > 0 ? { ...(limit === undefined ? {} : { limit }) } : { forget: now.plus(lockMemoryMs) };
+  const left = others.length > 0 ? limitOf(limit) : { forget: now.plus(lockMemoryMs) };
   return [
     { name, entry: remembered({ ...ended, meta: undefined }, now) },
     { name: lock, entry: { ended: pushShare(before, ended), ...left } },

@@ -211,6 +211,7 @@ export function pushEnded(history: readonly EndedLease[], lease: Lease, why: End
   return older;
 }
 
-function withoutMeta({ meta: _, ...rest }: EndedLease): EndedLease {
-  return rest;
+function withoutMeta({ fence, why, owner, at, shared }: EndedLease): EndedLease {
+  const kept = { fence, why, ...(owner === undefined ? {} : { owner }), at };
+  return shared === undefined ? kept : { ...kept, shared };
 }
