@@ -110,6 +110,8 @@ const nouns = {
 const nounOf = {
   guard: 'lock',
   unlock: 'lock',
+  unlocks: 'lock',
+  locks: 'lock',
   lock: 'lock',
   check: 'kv',
   limit: 'limit',
@@ -192,6 +194,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
   const declared = fs.readdirSync(path.join(root, 'src/protocol/operations')).map((file) => file.replace('.ts', ''));
   const helpers = new Set([
     'kv-pages',
+    'lock-sets',
     'lock-sharing',
     'operations',
     'section',

@@ -37,6 +37,7 @@ import { requestBytes } from './memory-costs.ts';
 import { RequestLoads, type Load } from './request-loads.ts';
 import { shardsOf } from './route.ts';
 import type { ShardLink } from './shard-link.ts';
+import { takesSet } from '../protocol/operations/lock-sets.ts';
 import { commands, mayWait, type Batch, type Command, type ListCommand } from '../protocol/operations/operations.ts';
 
 export interface RouterOptions {
@@ -142,7 +143,8 @@ export class Router implements Dispatcher {
     const request: InFlight = { sink, part: undefined, shard: 0, cancelled: false, use, bytes, waits, unanswered: 1 };
     const refused = this.#loads.takeBytes(request);
     if (refused !== undefined) return this.#refuse(sink, refused);
-    if (this.#options.links.length === 1) return this.#toShard(command, 0, request);
+    const spans = command.kind === 'batch' && takesSet(command);
+    if (this.#options.links.length === 1 && this.#order.idle && !spans) return this.#toShard(command, 0, request);
     return this.#admit(command, request, (shard) => this.#toShard(command, shard, request));
   }
 
@@ -166,7 +168,7 @@ export class Router implements Dispatcher {
     }
     const array: BatchArray = { sink, begun: [], load };
     const cancelables = batches.map((batch, place) => {
-      if (this.#options.links.length === 1) return this.#toArray(array, batch, place, 0);
+      if (this.#options.links.length === 1 && this.#order.idle) return this.#toArray(array, batch, place, 0);
       const item = new BatchArrayItem(sink, place);
       const request: InFlight = { ...load, sink: item, part: load, shard: 0, cancelled: false };
       return this.#admit(batch, request, (shard) => this.#toArray(array, batch, place, shard));
@@ -248,13 +250,15 @@ export class Router implements Dispatcher {
   /** Starts a command once every earlier transaction that shares a key with it has ended. */
   #admit(command: Command, request: InFlight, toShard: (shard: number) => Cancelable): Cancelable {
     const shards = shardsOf(command, this.#options.links.length);
-    if (shards.length === 1 && this.#order.idle) return toShard(shards[0]!);
+    // Several locks are reserved one by one, also on one shard.
+    const spans = shards.length > 1 || (command.kind === 'batch' && takesSet(command));
+    if (!spans && this.#order.idle) return toShard(shards[0]!);
     const footprint = footprintOf(command);
     let started: Cancelable | undefined;
     let cancelled = false;
     const admitted = this.#order.admit(command.account, footprint, () => {
       if (cancelled) return this.#loads.drop(request.part ?? request);
-      started = shards.length > 1 ? this.#coordinate(command, { shards, footprint, request }) : toShard(shards[0]!);
+      started = spans ? this.#coordinate(command, { shards, footprint, request }) : toShard(shards[0]!);
     });
     if (!admitted) return this.#drop(request, overloaded);
     return {

@@ -134,6 +134,8 @@ export const deadlineHeaderBytes = 8;
 export const lmdbKeyBytesMax = 1978;
 export const lockMetaBytesMax = 1024;
 export const lockDurMsMax = 24 * 60 * 60 * 1000;
+/** Locks that are taken together. */
+export const lockSetMax = 32;
 /** Permits of one lock: one would be a lock without them. */
 export const lockLimitMin = 2;
 export const lockLimitMax = 10_000;

@@ -67,7 +67,9 @@ const lockSchema = {
 };
 const unlockSchema = { UnlockID: Type.Optional(keyField), Unlock: Type.Optional(fenceField) };
 const lockAndUnlock = Type.Object({ ...lockSchema, ...unlockSchema });
-type LockBody = Type.Static<typeof lockAndUnlock>;
+export type LockBody = Type.Static<typeof lockAndUnlock>;
+/** With members of `lock-sets.ts`, which share those of a single lock. */
+type AnyLockBody = LockBody & { readonly LockIDs?: unknown; readonly UnlockIDs?: unknown };
 
 export const lockSection = singleSection<LockOperation, LockResult>({
   body: 'LockID',
@@ -75,24 +77,31 @@ export const lockSection = singleSection<LockOperation, LockResult>({
   key: ({ id }) => id,
   effect: () => 'write',
   scope: () => 'write',
-  read: (body: LockBody, { root }) => {
-    if (body.LockID === undefined) return refuseWithoutLock(body, root);
-    if (body.LockDur === undefined)
-      return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold LockID for');
+  read: (body: AnyLockBody, { root }) => {
+    if (body.LockID === undefined) return body.LockIDs === undefined ? refuseWithoutLock(body, root) : undefined;
     const extend = extendedFence(body, root);
     const hasOwner = body.LockOwner !== undefined;
     const sharing = readSharing(body, { root, hasOwner, isExtension: extend !== undefined });
     return {
       id: readKey(body.LockID, `${root}LockID`),
-      durMs: secondsToMs(body.LockDur),
-      waitMs: secondsToMs(body.LockWait ?? 0),
-      ...(body.LockOwner !== undefined && { owner: readKey(body.LockOwner, `${root}LockOwner`) }),
-      ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
+      ...readTerms(body, root),
       ...(extend !== undefined && { extend }),
       ...sharing,
     };
   },
 });
+
+/** Reads for how long, for whom and with what a lock is taken. */
+export function readTerms(body: LockBody, root: string): Omit<LockOperation, 'id'> {
+  if (body.LockDur === undefined)
+    return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold the lock for');
+  return {
+    durMs: secondsToMs(body.LockDur),
+    waitMs: secondsToMs(body.LockWait ?? 0),
+    ...(body.LockOwner !== undefined && { owner: readKey(body.LockOwner, `${root}LockOwner`) }),
+    ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
+  };
+}
 
 /** Refuses LockDur and the like without LockID. Nearly every batch has no lock, so a fast check by name comes first. */
 function refuseWithoutLock(body: LockBody, root: string): undefined {
@@ -118,9 +127,11 @@ export const unlockSection = singleSection<UnlockOperation, never>({
   key: ({ id }) => id,
   effect: () => 'free',
   scope: unlockScope,
-  read: (body: LockBody, { root }) => {
+  read: (body: AnyLockBody, { root }) => {
     if (body.UnlockID === undefined)
-      return body.Unlock === undefined ? undefined : refuseField(`${root}Unlock`, 'given without UnlockID');
+      return body.Unlock === undefined || body.UnlockIDs !== undefined
+        ? undefined
+        : refuseField(`${root}Unlock`, 'given without UnlockID');
     if (body.UnlockID === body.LockID) return undefined;
     const id = readKey(body.UnlockID, `${root}UnlockID`);
     return body.Unlock === undefined ? { id } : { id, fence: readFence(body.Unlock, `${root}Unlock`) };

@@ -23,6 +23,7 @@ import {
   type LockInspect,
   type LockList,
 } from './lock.ts';
+import { locksSection, unlocksSection } from './lock-sets.ts';
 import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
 import {
   queueCalls,
@@ -44,7 +45,9 @@ import { watchKeyCommand, type WatchKey } from './watch.ts';
 export const sections = {
   guard: guardSection,
   unlock: unlockSection,
+  unlocks: unlocksSection,
   lock: lockSection,
+  locks: locksSection,
   check: checkSection,
   ack: ackSection,
   nack: nackSection,
@@ -109,7 +112,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, locks, unlocks } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -129,6 +132,8 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (nack !== undefined) bits |= 32768;
   if (extend !== undefined) bits |= 65536;
   if (queueChange !== undefined) bits |= 131072;
+  if (locks !== undefined) bits |= 262144;
+  if (unlocks !== undefined) bits |= 524288;
   return bits;
 }
 
@@ -207,8 +212,9 @@ export const callList = Object.entries(calls) as unknown as readonly [CallName, 
 /** Returns whether the reply may be long in coming: the command waits for a lock, messages, or its rate limit. */
 export function mayWait(command: Command): boolean {
   if (command.kind === 'batch') {
-    const { lock, limit, dequeue } = command;
+    const { lock, locks, limit, dequeue } = command;
     if ((lock !== undefined && lock.waitMs > 0) || (dequeue !== undefined && dequeue.waitMs > 0)) return true;
+    if (locks !== undefined) return locks[0]!.waitMs > 0;
     return limit?.some(({ waitMs }) => waitMs > 0) === true;
   }
   return specOf(command).waits?.(command as never) ?? false;

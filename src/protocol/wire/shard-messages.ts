@@ -29,6 +29,8 @@ export type ToShard =
       readonly transaction: string;
       readonly account: AccountId;
       readonly lock: LockOperation;
+      /** The end of LockWait: another lock of the set has been reserved before. */
+      readonly deadline?: number;
     }
   | {
       readonly kind: 'transaction.prepare';
@@ -94,8 +96,17 @@ export interface KeyEvent {
   readonly body: string;
 }
 
+/** A lock of a set that waits for the others, or is held by the one who asks. */
+export interface Reserved {
+  /** The end of LockWait, for all locks of the set. */
+  readonly deadline: number;
+  /** The fencing token under which it holds the lock already. */
+  readonly held?: number | undefined;
+  readonly rev: Revision;
+}
+
 export type TransactionAnswer =
-  | { readonly kind: 'ok' }
+  | { readonly kind: 'ok'; readonly reserved?: Reserved }
   /** The lock is not free; another answer follows when the wait ends. */
   | { readonly kind: 'waiting' }
   /** The request ends here: it is a duplicate, or the lock was not available. */

@@ -15,6 +15,7 @@ import { resources } from './operations/operations.ts';
 import { hasMessages } from './operations/queue-take.ts';
 import { leaveQueue, wakeAtEnd } from './operations/waiting.ts';
 import { needNotWait } from './state/lease.ts';
+import { readRevision } from './state/state.ts';
 import type { Turn } from './state/turn.ts';
 import type { Waiter, WaitQueue } from './state/wait-queue.ts';
 
@@ -89,5 +90,7 @@ function reserve({ state, out }: Turn, head: Waiter): void {
   head.reserved = true;
   if (head.timer !== undefined) state.timers.clear(head.timer);
   delete head.timer;
-  out.transaction(head.ref, { kind: 'ok' });
+  const { work } = head;
+  assert(work.kind === 'reserve', 'only transactions reserve');
+  out.transaction(head.ref, { kind: 'ok', reserved: { deadline: work.deadline, rev: readRevision(state) } });
 }

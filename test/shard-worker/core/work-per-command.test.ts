@@ -85,6 +85,8 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   guard: { guard: [{ id: 't00001', fence: 1 }] },
   unlock: { unlock: { id: 't00001', fence: 1 } },
   lock: lock('t00001'),
+  locks: { locks: [{ id: 't00001', durMs: 1000, waitMs: 0, extend: 7 }] },
+  unlocks: { unlocks: [{ id: 't00001', fence: 1 }, { id: 't00002' }] },
   check: { check: [{ key: 't00001', version: 1 }] },
   limit: { limit: [{ key: 't00001', rateThousandths: 1000, perMs: 1000, burst: 5, cost: 1, waitMs: 0 }] },
   counter: { counter: [{ key: 't00001', op: 'add', n: 1 }] },

@@ -30,14 +30,15 @@ export const lock = {
     return refuse('not_locked', lease === undefined ? { Waiters: at.waiters(name) } : busy(at, name, lease));
   },
 
-  perform(turn: Turn, { format, guard, unlock, lock: operation }: Batch): Performed {
+  perform(turn: Turn, { format, guard, unlock, unlocks, lock: operation, locks }: Batch): Performed {
     guard?.forEach(({ id, fence }, i) => {
       const now = sharedAt(turn.at, turn.account, id);
       if (leaseOf(now, { fence }) === undefined)
         turn.fail(`Guard[${i}]`, 'lock_lost', lostTo(id, endedOf(turn.at, now, { fence })));
     });
     if (unlock !== undefined) release(turn, unlock);
-    const members = operation && take(turn, operation);
+    unlocks?.forEach((each, i) => release(turn, each, `UnlockIDs[${i}]`));
+    const members = (operation && take(turn, operation)) ?? (locks && takeSet(turn, locks));
     if (format === 'lock.acquire') return { reply: members };
     return format === 'lock.release' ? { reply: {} } : { members: members ?? {} };
   },
@@ -64,7 +65,7 @@ export const lock = {
   },
 };
 
-function release(turn: Turn, operation: UnlockOperation): void {
+function release(turn: Turn, operation: UnlockOperation, field = 'Unlock'): void {
   const { at, account } = turn;
   const { id, fence, owner } = operation;
   const now = sharedAt(at, account, id);
@@ -75,13 +76,29 @@ function release(turn: Turn, operation: UnlockOperation): void {
   const answer = whatUnlockDoes(now, operation);
   if (answer.does !== 'release' && !isForce) {
     const ended = endedOf(at, now, operation);
-    if (ended?.why !== 'released') turn.fail('Unlock', 'lock_lost', lostTo(id, ended));
+    if (ended?.why !== 'released') turn.fail(field, 'lock_lost', lostTo(id, ended));
   }
   if (answer.does !== 'release') return;
   turn.changes.set(nameOf('lock', account, id), end(now, answer.why, at.now, lockMemoryMs));
 }
 
-function take(turn: Turn, operation: LockOperation): object {
+/** All of them, under one fence: whoever has them all already has them for longer. */
+function takeSet(turn: Turn, locks: readonly LockOperation[]): object {
+  const held = locks.map((each) => leaseOf(sharedAt(turn.at, turn.account, each.id), each)?.fence);
+  const extend = held.every((fence) => fence === held[0]) ? held[0] : undefined;
+  const own = extend === undefined ? {} : { extend };
+  const taken = locks.map((each, i) => take(turn, { ...each, ...own }, `LockIDs[${i}]`) as Taken);
+  const Recover = taken.flatMap(({ Recover: lost }, i) =>
+    lost === undefined ? [] : [{ LockID: locks[i]!.id, ...lost }],
+  );
+  return { ...taken[0], Recover: Recover.length === 0 ? undefined : Recover };
+}
+
+interface Taken {
+  readonly Recover?: object;
+}
+
+function take(turn: Turn, operation: LockOperation, field = 'LockID'): object {
   const { at, account } = turn;
   const { id, extend, read, limit } = operation;
   const now = sharedAt(at, account, id);
@@ -89,8 +106,8 @@ function take(turn: Turn, operation: LockOperation): object {
     turn.fail('Unlock', 'lock_lost', lostTo(id, endedOf(at, now, { fence: extend })));
   const answer = extend === undefined ? answerTo(now, operation, 0) : 'own';
   const Holder = now.shared && describeShares(now.shared);
-  if (answer === 'limit_mismatch') turn.fail('LockID', answer, { LockID: id, Holder });
-  if (answer === 'no_upgrade') turn.fail('LockID', 'not_locked', { Why: 'no_upgrade' });
+  if (answer === 'limit_mismatch') turn.fail(field, answer, { LockID: id, Holder });
+  if (answer === 'no_upgrade') turn.fail(field, 'not_locked', { Why: 'no_upgrade' });
   if (turn.failed.length > 0) return {};
   if (now.shared !== undefined || read === true || limit !== undefined) return takeShared(turn, now, operation);
   const after = grant(at, now, operation, at.rev);

@@ -4,7 +4,7 @@
  */
 import type { Entry } from '../../../protocol/entries.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
-import type { LockInspect, LockList, LockOperation } from '../../../protocol/operations/lock.ts';
+import type { LockInspect, LockList, LockOperation, LockResult } from '../../../protocol/operations/lock.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import type { Page } from '../../../protocol/page-rows.ts';
 import { kinds } from '../../../protocol/record.ts';
@@ -109,6 +109,9 @@ export const unlockBehaviour: SectionBehaviour<'unlock'> = {
   },
 };
 
+/** Of several locks each is given back, or guarded, or taken as one alone. */
+export const unlocksBehaviour: SectionBehaviour<'unlocks'> = unlockBehaviour;
+
 function putEnd(evaluation: BatchEvaluation, id: string, view: LockView, why: 'released' | 'forced'): void {
   if (view.shared === undefined) evaluation.writeSet.put(endEffect(evaluation, id, view, why));
   else if (why === 'forced') putSharedForce(evaluation, id, view.shared);
@@ -149,6 +152,12 @@ export const lockBehaviour: SectionBehaviour<'lock'> = {
   members: leaseOf,
 };
 
+export const locksBehaviour: SectionBehaviour<'locks'> = {
+  check: lockBehaviour.check!,
+  evaluate: lockBehaviour.evaluate,
+  members: setOf,
+};
+
 /** What became of a lease: as the lock remembers it, or the lease's own entry does, or lost in a restore. */
 function endOf(
   {
@@ -178,6 +187,23 @@ function leaseOf({ results, rev, now }: Answered): string {
   return leaseMembers(results.lock!, fence || rev, now, fence !== 0);
 }
 
+/** One lease of all of them, as long as the shortest. */
+function setOf({ asked, results, rev, now }: Answered): string {
+  const locks = results.locks!.map((result) => result!);
+  const { fence } = locks[0]!;
+  const till = Math.min(...locks.map((lock) => lock.till));
+  const lost = locks.flatMap(({ recover }, i) =>
+    recover === undefined ? [] : [recoverOf(asked.locks![i]!.id, recover)],
+  );
+  const text = leaseMembers({ fence, till }, fence || rev, now, fence !== 0);
+  return lost.length === 0 ? text : `${text}"Recover":[${lost.join(',')}],`;
+}
+
+function recoverOf(id: string, { fence, meta, why }: NonNullable<LockResult['recover']>): string {
+  const told = meta === undefined ? '' : `"Meta":${meta},`;
+  return `{"LockID":${JSON.stringify(id)},"Lock":${fence},${told}"Why":"${why}"}`;
+}
+
 export const lockFormats = {
   'lock.acquire': { members: leaseOf },
   'lock.release': { members: () => '' },
@@ -188,8 +214,23 @@ export const lockFormats = {
  * an extension had the lock before, and a retry under an idempotency id gets the lock from the stored reply.
  */
 export function grantOf(batch: Batch, { results, rev }: Answered, waited: boolean): Grant | undefined {
-  if (results.lock?.fence !== 0 || batch.idempotency !== undefined) return undefined;
+  if (batch.idempotency !== undefined) return undefined;
+  if (results.locks !== undefined) return grantOfSet(batch, { results, rev }, waited);
+  if (results.lock?.fence !== 0) return undefined;
   return { account: batch.account, id: batch.lock!.id, fence: rev, mutex: false, version: rev, waited };
+}
+
+/** A chain of grants: each lock is returned to its own shard. */
+function grantOfSet(
+  { account, locks }: Batch,
+  { results, rev }: Pick<Answered, 'results' | 'rev'>,
+  waited: boolean,
+): Grant | undefined {
+  if (results.locks![0]?.fence !== 0) return undefined;
+  return locks!.reduce<Grant | undefined>((also, { id }) => {
+    const grant = { account, id, fence: rev, mutex: false, version: rev, waited };
+    return also === undefined ? grant : { ...grant, also };
+  }, undefined);
 }
 
 export function inspectLock(turn: Turn, ref: RequestRef, { account, id, fence }: LockInspect): void {

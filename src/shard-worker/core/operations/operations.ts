@@ -26,7 +26,9 @@ import {
   listLocks,
   lockBehaviour,
   lockFormats,
+  locksBehaviour,
   unlockBehaviour,
+  unlocksBehaviour,
   viewDurableLock,
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
@@ -48,7 +50,9 @@ import { opsBehaviour } from './string-op.ts';
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
   unlock: unlockBehaviour,
+  unlocks: unlocksBehaviour,
   lock: lockBehaviour,
+  locks: locksBehaviour,
   check: checkBehaviour,
   ack: ackBehaviour,
   nack: nackBehaviour,

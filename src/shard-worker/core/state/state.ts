@@ -64,8 +64,8 @@ export interface ShardState {
 export interface ParticipantState {
   /** Its idempotency ids are marked as in progress. */
   readonly claim?: Batch;
-  /** Its place in the wait queue of its lock. The lock is reserved for it once it is the head. */
-  readonly waiter?: Waiter;
+  /** Its places in the wait queues of its locks. A lock is reserved for it once it is the head. */
+  readonly waiters?: readonly Waiter[];
 }
 
 export interface Boot {
