@@ -168,7 +168,9 @@ const callers = {
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
 
 /** Commands that no call of the table makes. */
-const madeElsewhere = { 'watch.key': 'POST /watch/:acc' } as const satisfies Partial<Record<CommandKind, string>>;
+const madeElsewhere = { 'watch.key': 'POST /watch/:acc', 'watch.lock': 'POST /watch/:acc' } as const satisfies Partial<
+  Record<CommandKind, string>
+>;
 
 const http = read('docs/http.md');
 

@@ -38,6 +38,8 @@ export interface Cancelable {
 export interface WatchedKey {
   readonly key: string;
   readonly version: number;
+  /** `key` is the id of a lock. */
+  readonly lock?: true;
 }
 
 export interface PrefixWatch {

@@ -116,7 +116,7 @@ export class Router implements Dispatcher {
     });
     this.#keyWatches = new KeyWatches({
       request: (command, sink) => this.request(command, sink),
-      unwatch: (account, key) => this.#send(ownerOf(account, key, shards), { kind: 'unwatch', account, key }),
+      unwatch: (watched) => this.#send(ownerOf(watched.account, watched.key, shards), { kind: 'unwatch', ...watched }),
       limits: options.limits,
       counts: options.counts,
       after: options.after,

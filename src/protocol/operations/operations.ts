@@ -40,7 +40,7 @@ import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
-import { watchKeyCommand, type WatchKey } from './watch.ts';
+import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
 export const sections = {
   guard: guardSection,
@@ -164,7 +164,16 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 
 /** A command that lists entries below a prefix, over all shards. */
 export type ListCommand = KvList | CounterList | LockList | QueueList;
-export type Command = Batch | ListCommand | QueueStat | QueuePeek | LockInspect | MutexLock | MutexUnlock | WatchKey;
+export type Command =
+  | Batch
+  | ListCommand
+  | QueueStat
+  | QueuePeek
+  | LockInspect
+  | MutexLock
+  | MutexUnlock
+  | WatchKey
+  | WatchLock;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
@@ -178,6 +187,7 @@ export const commands = {
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
+  'watch.lock': watchLockCommand,
 } as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
 
 export const calls = {

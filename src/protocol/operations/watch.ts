@@ -13,6 +13,19 @@ export interface WatchKey {
   readonly version: number;
 }
 
+/** As `WatchKey`, of a lock: see `watch-lock.ts` of the core for its version. */
+export interface WatchLock {
+  readonly kind: 'watch.lock';
+  readonly account: AccountId;
+  readonly id: string;
+  readonly version: number;
+}
+
+export const watchLockCommand = {
+  scope: () => 'read',
+  keys: ({ id }) => [id],
+} as const satisfies CommandSpec<WatchLock>;
+
 export const watchKeyCommand = {
   scope: () => 'read',
   keys: ({ key }) => [key],
@@ -37,6 +50,12 @@ export const watchKeysBody = Type.Object(
     Wait: Type.Optional(wait),
   },
   { ...closed, expected: '{"IDs":[{"ID","Version"}],"Wait"}' },
+);
+
+/** `POST /watch/:acc`, one lock. */
+export const watchLockBody = Type.Object(
+  { LockID: keyField, Version: Type.Optional(versionField), Wait: Type.Optional(wait) },
+  { ...closed, expected: '{"LockID","Version","Wait"}' },
 );
 
 /** `POST /watch/:acc`, everything below a prefix. */

@@ -21,7 +21,7 @@ export type ToShard =
   /** The client of this grant has disconnected before it was delivered. */
   | { readonly kind: 'grant.return'; readonly grant: Grant }
   /** No client of this front end watches this key any more. */
-  | { readonly kind: 'unwatch'; readonly account: AccountId; readonly key: string }
+  | { readonly kind: 'unwatch'; readonly account: AccountId; readonly key: string; readonly lock?: true }
   | { readonly kind: 'transaction.claim'; readonly id: number; readonly transaction: string; readonly batch: Batch }
   | {
       readonly kind: 'transaction.reserve';
@@ -88,6 +88,8 @@ export interface ItemReply {
 export interface KeyEvent {
   readonly account: AccountId;
   readonly key: string;
+  /** It is the id of a lock. */
+  readonly lock?: true;
   /** The commit that changed it. */
   readonly rev: Revision;
   /** The key's version now: `rev`, or 0 if it was deleted. */

@@ -16,11 +16,11 @@ import { failure } from '../../protocol/errors.ts';
 import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
 import type { KeyEvent } from '../../protocol/wire/shard-messages.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
-import { nameOf } from '../../protocol/footprint.ts';
+import { watchName } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
-import type { WatchKey } from '../../protocol/operations/watch.ts';
+import type { WatchKey, WatchLock } from '../../protocol/operations/watch.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
 /** Of a question; the watch itself is counted with its keys. */
@@ -46,6 +46,7 @@ class Interest implements ReplySink {
   readonly bytes = questionBytes;
   readonly key: string;
   readonly version: number;
+  readonly lock: true | undefined;
   readonly watcher: Watcher;
   /** The last question. Cancelling one that still waits for a batch over several shards stops it. */
   asked: Cancelable | undefined;
@@ -53,11 +54,17 @@ class Interest implements ReplySink {
   #registered: Revision | undefined;
   readonly #watches: KeyWatches;
 
-  constructor(watches: KeyWatches, watcher: Watcher, { key, version }: WatchedKey) {
+  constructor(watches: KeyWatches, watcher: Watcher, { key, version, lock }: WatchedKey) {
     this.#watches = watches;
     this.watcher = watcher;
     this.key = key;
     this.version = version;
+    this.lock = lock;
+  }
+
+  /** Of what it watches. */
+  get name(): string {
+    return watchName({ account: this.watcher.account, key: this.key, lock: this.lock });
   }
 
   /** A new question is on its way. */
@@ -80,8 +87,8 @@ class Interest implements ReplySink {
 
 export interface KeyWatchesOptions {
   /** Asks a shard, by way of the router. */
-  readonly request: (command: WatchKey, sink: ReplySink) => Cancelable;
-  readonly unwatch: (account: AccountId, key: string) => void;
+  readonly request: (command: WatchKey | WatchLock, sink: ReplySink) => Cancelable;
+  readonly unwatch: (watched: { readonly account: AccountId; readonly key: string; readonly lock?: true }) => void;
   readonly limits: Limits;
   /** Of all front ends. */
   readonly counts: WatchCounts;
@@ -90,7 +97,7 @@ export interface KeyWatchesOptions {
 
 export class KeyWatches {
   readonly #options: KeyWatchesOptions;
-  /** Account NUL key → the interests in it. */
+  /** By `watchName`: the interests in it. */
   readonly #waiting = new Map<string, Set<Interest>>();
   readonly #watchers = new Set<Watcher>();
   readonly #loads: WatchLoads;
@@ -124,7 +131,7 @@ export class KeyWatches {
       if (watcher.done) break;
       const interest = new Interest(this, watcher, watched);
       watcher.interests.push(interest);
-      const name = nameOf(account, watched.key);
+      const { name } = interest;
       const waiting = this.#waiting.get(name);
       if (waiting === undefined) this.#waiting.set(name, new Set([interest]));
       else waiting.add(interest);
@@ -139,7 +146,7 @@ export class KeyWatches {
    */
   changed(event: KeyEvent): void {
     const reply: Reply = { rev: event.rev, outcome: 'ok', body: event.body };
-    for (const interest of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
+    for (const interest of this.#waiting.get(watchName(event)) ?? []) {
       if (!interest.concerns(event)) continue;
       if (interest.version !== event.version) this.#finish(interest.watcher, reply);
       else this.#ask(interest);
@@ -159,9 +166,13 @@ export class KeyWatches {
   }
 
   #ask(interest: Interest): void {
-    const { watcher, key, version } = interest;
+    const { watcher, key, version, lock } = interest;
+    const { account } = watcher;
     interest.ask();
-    const command: WatchKey = { kind: 'watch.key', account: watcher.account, key, version };
+    const command: WatchKey | WatchLock =
+      lock === undefined
+        ? { kind: 'watch.key', account, key, version }
+        : { kind: 'watch.lock', account, id: key, version };
     interest.asked = this.#options.request(command, interest);
   }
 
@@ -185,13 +196,14 @@ export class KeyWatches {
     this.#loads.give(watcher.load);
     for (const interest of watcher.interests) {
       interest.asked?.cancel();
-      const name = nameOf(watcher.account, interest.key);
+      const { name, key, lock } = interest;
       const waiting = this.#waiting.get(name);
       if (waiting === undefined) continue;
       waiting.delete(interest);
       if (waiting.size > 0) continue;
       this.#waiting.delete(name);
-      this.#options.unwatch(watcher.account, interest.key);
+      const { account } = watcher;
+      this.#options.unwatch(lock === undefined ? { account, key } : { account, key, lock });
     }
   }
 }

@@ -5,7 +5,7 @@
  * A message that needs a key held by a transaction is blocked, in order, until the hold is released (see holds.ts).
  */
 import { messageIdText, parseMessageId } from '../../protocol/message-id.ts';
-import { footprintOf, nameOf, type Footprint } from '../../protocol/footprint.ts';
+import { footprintOf, nameOf, watchName, type Footprint } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { Command } from '../../protocol/operations/operations.ts';
 import { kinds } from '../../protocol/record.ts';
@@ -87,7 +87,7 @@ function handle(turn: Turn, router: number, message: CoreMessage): void {
     case 'grant.return':
       return returnGrant(turn, message.grant);
     case 'unwatch':
-      return state.watched.remove(nameOf(message.account, message.key), router);
+      return state.watched.remove(watchName(message), router);
     case 'transaction.claim':
       return claimIds(turn, { router, id: message.id }, message);
     case 'transaction.reserve':

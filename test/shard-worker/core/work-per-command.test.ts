@@ -79,6 +79,7 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
     return peek(state, { queue: 'crowd' });
   }),
   'watch.key': [watch('t00001', 0), watch('absent', 0)],
+  'watch.lock': ['t00001', 'absent'].map((id) => ({ kind: 'watch.lock', account: acme, id, version: 0 })),
 };
 
 const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> } = {

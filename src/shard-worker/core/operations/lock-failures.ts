@@ -1,6 +1,7 @@
 /** Failures of busy and lost locks. The holder's fence and owner are secrets and never part of them. */
 import { failure, type Failure } from '../../../protocol/errors.ts';
-import type { EndedLease, LockView, Misfit, SharedHead } from '../state/lease.ts';
+import type { EndedLease, LockView, Misfit } from '../state/lease.ts';
+import { sharedInfo, type SharedInfo } from '../state/shared-lease.ts';
 import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
 
 /** Of one lease; of a lock that several hold also how many, and without a lease only that. */
@@ -9,18 +10,6 @@ export interface HolderInfo extends Partial<SharedInfo> {
   readonly Till?: number;
   readonly TillMs?: number;
   readonly Since?: number;
-}
-
-interface SharedInfo {
-  readonly RLock?: true;
-  readonly LockLimit?: number;
-  readonly Holders: number;
-  readonly Free?: number;
-}
-
-export function sharedInfo({ mode, limit, count }: SharedHead): SharedInfo {
-  if (mode === 'read') return { RLock: true, Holders: count };
-  return { LockLimit: limit, Holders: count, Free: limit - count };
 }
 
 export function holderInfo(view: LockView): HolderInfo | undefined {

@@ -28,6 +28,7 @@ import {
 } from '../state/lease.ts';
 import { decodeLockRecord, encodeLockRecord } from '../state/lock-record.ts';
 import type { RequestRef } from '../state/outbox.ts';
+import { sharedInfo } from '../state/shared-lease.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
@@ -35,7 +36,7 @@ import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts
 import { leaseMembers } from './lease-members.ts';
 import { leaseTill } from './lease-till.ts';
 import { pageOfEntries } from './list.ts';
-import { doesNotFit, heldByOther, holderInfo, lockLost, sharedInfo, type LostLease } from './lock-failures.ts';
+import { doesNotFit, heldByOther, holderInfo, lockLost, type LostLease } from './lock-failures.ts';
 import { findShared, putShared, putSharedEnd, putSharedForce, type NamedLease } from './shared-locks.ts';
 
 type Changing = Pick<Turn, 'state' | 'now'>;

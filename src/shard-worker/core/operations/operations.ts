@@ -45,6 +45,7 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
@@ -98,6 +99,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
   'watch.key': watchKey,
+  'watch.lock': watchLock,
 };
 
 /** Everything that can be waited for and is held, and how its state is read. */

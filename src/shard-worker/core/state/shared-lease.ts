@@ -105,3 +105,16 @@ export function leaveHead(head: SharedHead, lease: Lease, why: Ending, at: numbe
   const ended = [{ ...newest!, shared: true } as const, ...older].slice(0, lockHistoryMax);
   return { ...head, count: head.count - 1, ended };
 }
+
+/** What everybody may see of a lock that several hold. */
+export interface SharedInfo {
+  readonly RLock?: true;
+  readonly LockLimit?: number;
+  readonly Holders: number;
+  readonly Free?: number;
+}
+
+export function sharedInfo({ mode, limit, count }: SharedHead): SharedInfo {
+  if (mode === 'read') return { RLock: true, Holders: count };
+  return { LockLimit: limit, Holders: count, Free: limit - count };
+}
