@@ -4,8 +4,8 @@ import { short, thousands } from '../statistics.ts';
 import { escape } from './charts.ts';
 import { chartStyles, colours, kindOf } from './colours.ts';
 
-const width = 860;
-const left = 290;
+const width = 900;
+const left = 330;
 const room = 400;
 const barHeight = 15;
 /** The rows of the picture, in this order, if they were measured. */

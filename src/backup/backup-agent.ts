@@ -16,16 +16,15 @@
  */
 import { revision, type Revision } from '../protocol/ids.ts';
 import type { BackupAgentOptions } from './backup-agent-options.ts';
-import { payloadCodec } from './format/payload.ts';
+import { Connection } from './connection.ts';
 import { readCatalog } from './repository/catalog.ts';
 import { claimWriter, isSuperseded, type ClaimResult } from './repository/claims.ts';
-import { ObjectTaken, Repository } from './repository/repository.ts';
+import { ObjectTaken, type Repository } from './repository/repository.ts';
 import { CopySchedule } from './ship/copy-schedule.ts';
 import { HoldGuard } from './ship/hold-guard.ts';
 import { prune } from './ship/prune.ts';
 import { Shipper, type Gap } from './ship/shipper.ts';
 import { StorageHealth } from './ship/storage-health.ts';
-import type { BackupStorage } from './storage/storage.ts';
 
 const supersededEveryMs = 30_000;
 const objectsPerStep = 16;
@@ -36,7 +35,7 @@ export class BackupAgent {
   readonly #health: StorageHealth;
   readonly #hold: HoldGuard;
   readonly #copies: CopySchedule;
-  #storage: BackupStorage | undefined;
+  readonly #connection: Connection;
   #repository: Repository | undefined;
   #writer: number | undefined;
   #shipper: Shipper | undefined;
@@ -53,6 +52,7 @@ export class BackupAgent {
     this.#health = new StorageHealth(options);
     this.#hold = new HoldGuard(options);
     this.#copies = new CopySchedule(options);
+    this.#connection = new Connection(options);
     options.cells.state = 'starting';
     // Nothing may go before it is known what the repository has.
     options.hold.set(0);
@@ -86,7 +86,7 @@ export class BackupAgent {
     }
     await this.#copies.stop();
     this.#shipper?.close();
-    this.#storage?.close();
+    this.#connection.close();
     cells.state = 'off';
   }
 
@@ -139,24 +139,9 @@ export class BackupAgent {
     return more;
   }
 
-  async #connect(): Promise<Repository> {
-    if (this.#repository !== undefined) return this.#repository;
-    const { settings, openStorage, randomBytes, log } = this.#options;
-    this.#storage ??= await openStorage();
-    const codec = await payloadCodec({ recipients: settings.recipients });
-    const id = Buffer.from(randomBytes(16)).toString('hex');
-    const repository = await Repository.openOrCreate(this.#storage, codec, id);
-    if (!(await repository.honoursConditions()))
-      log(
-        'warn',
-        `${this.#storage.name} ignores If-None-Match: expected that two servers never start with it at the same moment`,
-      );
-    return (this.#repository = repository);
-  }
-
   async #claim(adopt: boolean): Promise<void> {
-    const { source, logId, boot, wall, durable, restored, cells, hold, log } = this.#options;
-    const repository = await this.#connect();
+    const { source, logId, boot, wall, durable, restored, cells, hold, randomBytes, log } = this.#options;
+    const repository = (this.#repository = await this.#connection.repository());
     const origin = restored();
     const claimed = await claimWriter(
       repository,
@@ -167,6 +152,7 @@ export class BackupAgent {
         durable: durable(),
         checksumAt: (last) => source.checksumAt(revision(last)),
         oldestAfter: () => source.oldestAfter(),
+        randomName: () => Buffer.from(randomBytes(8)).toString('hex'),
         restored: origin?.repository === repository.id ? origin : undefined,
       },
       adopt,
@@ -180,7 +166,10 @@ export class BackupAgent {
     }
     this.#refusal = undefined;
     this.#superseded = false;
-    const { writer, by, atBefore } = claimed;
+    const { writer, by, atBefore, damaged } = claimed;
+    cells.set('damagedObjects', damaged.length);
+    for (const what of damaged)
+      log('error', `${what} What it had is shipped again, as far as the journal has it; dragonlock verify says more.`);
     const begin = this.#beginOf(claimed);
     this.#shipper?.close();
     this.#writer = writer;

@@ -32,12 +32,17 @@ const cellNames = [
   /** Of the journal, for the sake of the backup. */
   'heldBytes',
   'holdDropped',
-  /** Copies done since the start, the last one, and how many rows the one that is being made has. */
+  /** Copies done since the start, the last one, whether one is being made, and how many rows it has. */
   'copies',
   'copyRevision',
   'copyAt',
   'copying',
+  'copyingRows',
   'pruned',
+  /** 1: the storage has no conditional puts. */
+  'fencedByLists',
+  /** Objects that the last claim could not read. */
+  'damagedObjects',
   'askedForCopies',
   'takenCopies',
   'askedToAdopt',

@@ -19,9 +19,18 @@ const repositoryUrl: ArgumentSpec = {
 export const backupCommands: readonly CommandSpec[] = [
   {
     name: 'backup',
-    about: 'copy the whole store of a running server to its backup, or let the server make backups again',
+    about: 'copy the whole store of a server to its backup, or let the server make backups again',
     args: [{ name: 'adopt', optional: true, names: ['adopt'], about: 'take the place of the server before this one' }],
-    options: [{ long: 'wait', about: 'until it is done' }],
+    options: [
+      { long: 'wait', about: 'until it is done' },
+      { long: 'data-dir', value: 'directory', about: 'of a server that is stopped, instead of asking a running one' },
+      {
+        long: 'to',
+        value: 'url',
+        about: 'with --data-dir: s3://BUCKET/PREFIX or file:///DIRECTORY; default: that of --config',
+      },
+      ...storageOptions,
+    ],
     load: async () => (await loadBackups()).runBackup,
   },
   {
@@ -46,10 +55,10 @@ export const backupCommands: readonly CommandSpec[] = [
   },
   {
     name: 'restore',
-    about: 'make a data directory from a backup',
+    about: 'make a data directory from a backup, or a safe one of an old copy of its files',
     args: [repositoryUrl],
     options: [
-      { long: 'data-dir', value: 'directory', required: true, about: 'a new or empty one' },
+      { long: 'data-dir', value: 'directory', required: true, about: 'a new or empty one; with --in-place, the one' },
       {
         long: 'at',
         value: 'time',
@@ -63,6 +72,8 @@ export const backupCommands: readonly CommandSpec[] = [
         about: 'no lock is granted anew for so long (default 60s; 0: all clients stopped)',
       },
       { long: 'jump', value: 'n', about: 'go on so many revisions ahead of the highest known (default 1000000000)' },
+      { long: 'skip-sequences', value: 'n', about: 'move all sequences ahead by so much, so that they repeat nothing' },
+      { long: 'in-place', about: 'only make the directory safe, whose files were put back by hand; the URL helps' },
       { long: 'dry-run', about: 'say what would be restored, and change nothing' },
       identity,
       ...storageOptions,

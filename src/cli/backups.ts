@@ -1,14 +1,16 @@
 /** `dragonlock backup`, `backups`, `verify` and `restore`. All but the first are the server's, which only a checkout has. */
 import { UnreachableError } from '../client/errors.ts';
-import { systemAfter } from '../shared/clock.ts';
+import { processMs, systemAfter } from '../shared/clock.ts';
+import { attempt, loadModule, type OnProgress, type RestoreRequest, type StorageOptions } from './backup-module.ts';
 import type { Run } from './command-spec.ts';
 import { BackupCommandError, exitCodes, NegativeResult, UsageError } from './exit-codes.ts';
-import type { Options } from './invocation.ts';
+import type { Invocation, Options } from './invocation.ts';
 import { parseDuration, parseInteger } from './parse.ts';
+import { megabytes, Progress } from './progress.ts';
 import { rawCalls, type RawCalls } from './raw-calls.ts';
-import { serverFile } from './server-file.ts';
 
 const pollMs = 200;
+const storageNames = ['config', 'endpoint', 'region', 'path-style'];
 const graceDefault = '60s';
 
 interface BackupStatus {
@@ -17,11 +19,17 @@ interface BackupStatus {
   readonly CopiesTaken: number;
   readonly AdoptsTaken: number;
   readonly CopyRev: number;
+  readonly CopyingRows: number;
 }
 
 export const runBackup: Run = async (invocation, { args, options }) => {
   const [adopt] = args;
   if (adopt !== undefined && adopt !== 'adopt') throw new UsageError(`backup: expected adopt or nothing, got ${adopt}`);
+  const dataDirectory = options['data-dir'];
+  if (typeof dataDirectory === 'string') return backupStopped(invocation, dataDirectory, options);
+  const unused = ['to', ...storageNames].find((name) => options[name] !== undefined);
+  if (unused !== undefined)
+    throw new UsageError(`backup: --${unused} goes with --data-dir, for a server that is stopped`);
   const calls = await rawCalls({ ...invocation.connection(), account: 'any' });
   try {
     const path = adopt === undefined ? '/admin/backups' : '/admin/backups/adopt';
@@ -29,11 +37,14 @@ export const runBackup: Run = async (invocation, { args, options }) => {
     const asked = status.Asked ?? 0;
     const isDone = (): boolean => (adopt === undefined ? status.CopiesTaken : status.AdoptsTaken) >= asked;
     const waits = options['wait'] === true || adopt !== undefined;
+    const progress = new Progress(invocation.terminal, 'Copying', processMs);
     for (let done = !waits || isDone(); !done; done = isDone()) {
       if (isRefusing(status.State) && adopt === undefined) throw new NegativeResult(stateText(status.State));
       await new Promise<void>((resolve) => void systemAfter(pollMs, resolve));
       status = await ask(calls, 'GET', '/admin/backups');
+      progress.show(0, 0, `${status.CopyingRows} entries`);
     }
+    progress.end();
     if (adopt !== undefined && isRefusing(status.State)) throw new NegativeResult(stateText(status.State));
     if (invocation.json) invocation.terminal.json(status);
     else if (adopt !== undefined) invocation.terminal.line('This server makes the backups now.');
@@ -43,6 +54,20 @@ export const runBackup: Run = async (invocation, { args, options }) => {
     await calls.close();
   }
 };
+
+async function backupStopped(invocation: Invocation, dataDirectory: string, options: Options): Promise<void> {
+  const { to } = options;
+  const module = await loadModule();
+  const progress = new Progress(invocation.terminal, 'Copying', processMs);
+  const request = {
+    ...storageOf(typeof to === 'string' ? to : undefined, options),
+    dataDirectory,
+    onRows: (rows: number) => progress.show(0, 0, `${rows} entries`),
+  };
+  const done = await attempt(module, () => module.runBackupOfStopped(request), progress);
+  if (invocation.json) invocation.terminal.json(done);
+  else invocation.terminal.line(`A copy of ${dataDirectory} is in ${done.place}, as of revision ${done.revision}.`);
+}
 
 function isRefusing(state: string): boolean {
   return ['superseded', 'unadopted', 'foreign', 'rolled_back', 'damaged'].includes(state);
@@ -64,7 +89,7 @@ async function ask(calls: RawCalls, method: 'GET' | 'POST', path: string): Promi
 }
 
 export const showBackups: Run = async (invocation, { args, options }) => {
-  const module = await load();
+  const module = await loadModule();
   const list = await attempt(module, () => module.listBackups(storageOf(args[0], options)));
   const { terminal } = invocation;
   if (invocation.json) return terminal.json(list);
@@ -85,15 +110,17 @@ export const showBackups: Run = async (invocation, { args, options }) => {
 };
 
 export const verifyBackup: Run = async (invocation, { args, options }) => {
-  const module = await load();
+  const module = await loadModule();
   const { sample } = options;
+  const progress = new Progress(invocation.terminal, 'Checking', processMs);
   const request = {
     ...storageOf(args[0], options),
+    onProgress: showing(progress),
     read: options['read'] === true || typeof sample === 'string',
     drill: options['drill'] === true,
     ...(typeof sample === 'string' && { sample: percentOf(sample) }),
   };
-  const found = await attempt(module, () => module.runVerify(request));
+  const found = await attempt(module, () => module.runVerify(request), progress);
   const { terminal } = invocation;
   if (invocation.json) terminal.json(found);
   else {
@@ -109,20 +136,24 @@ export const verifyBackup: Run = async (invocation, { args, options }) => {
 };
 
 export const restoreBackup: Run = async (invocation, { args, options }) => {
-  const module = await load();
+  const module = await loadModule();
   const { terminal } = invocation;
+  const progress = new Progress(terminal, 'Restoring', processMs);
   const request: RestoreRequest = {
     ...storageOf(args[0], options),
     dataDirectory: String(options['data-dir']),
     adopt: options['adopt'] === true,
     dryRun: options['dry-run'] === true,
+    inPlace: options['in-place'] === true,
     graceMs: durationOf(options['lock-grace'] ?? graceDefault),
     ...(typeof options['at'] === 'string' && { at: options['at'] }),
     ...integerOf(options, 'revision'),
     ...integerOf(options, 'jump'),
+    ...skipOf(options),
     onNote: (note) => terminal.errorLine(note),
+    onProgress: showing(progress),
   };
-  const result = await attempt(module, () => module.runRestore(request));
+  const result = await attempt(module, () => module.runRestore(request), progress);
   if (invocation.json) return terminal.json(result.kind === 'restored' ? result.report : result);
   if (result.kind === 'restored') for (const line of result.lines) terminal.line(line);
   else
@@ -142,7 +173,15 @@ function percentOf(text: string): number {
   return percent / 100;
 }
 
-function integerOf<Name extends 'revision' | 'jump'>(options: Options, name: Name): { readonly [K in Name]?: number } {
+function skipOf(options: Options): { readonly skipSequences?: number } {
+  const { 'skip-sequences': skipSequences } = integerOf(options, 'skip-sequences');
+  return skipSequences === undefined ? {} : { skipSequences };
+}
+
+function integerOf<Name extends 'revision' | 'jump' | 'skip-sequences'>(
+  options: Options,
+  name: Name,
+): { readonly [K in Name]?: number } {
   const text = options[name];
   if (typeof text !== 'string') return {};
   const value = parseInteger(text, `--${name}`);
@@ -165,83 +204,6 @@ function storageOf(url: string | undefined, options: Options): StorageOptions {
   };
 }
 
-async function load(): Promise<BackupModule> {
-  return (await import(serverFile('backup/backup-commands').href)) as BackupModule;
-}
-
-async function attempt<T>(module: BackupModule, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    const failure = module.failureOf(error);
-    if (failure === undefined) throw error;
-    const { kind, message } = failure;
-    if (kind === 'usage') throw new UsageError(message);
-    if (kind === 'negative') throw new NegativeResult(message);
-    const code = kind === 'damaged' ? exitCodes.damaged : exitCodes.unavailable;
-    throw new BackupCommandError(kind, code, message);
-  }
-}
-
-interface StorageOptions {
-  readonly url: string | undefined;
-  readonly config: string | undefined;
-  readonly endpoint: string | undefined;
-  readonly region: string | undefined;
-  readonly pathStyle: boolean;
-  readonly identity: string | undefined;
-}
-
-interface RestoreRequest extends StorageOptions {
-  readonly dataDirectory: string;
-  readonly at?: string;
-  readonly revision?: number;
-  readonly adopt: boolean;
-  readonly graceMs: number;
-  readonly jump?: number;
-  readonly dryRun: boolean;
-  readonly onNote: (note: string) => void;
-}
-
-interface Gap {
-  readonly after: number;
-  readonly to: number;
-}
-
-/** The part of main/backup/backup-commands.ts that is used here. Its types would put the file into the npm package. */
-interface BackupModule {
-  failureOf: (
-    error: unknown,
-  ) => { readonly kind: 'usage' | 'unreachable' | 'damaged' | 'negative'; readonly message: string } | undefined;
-  listBackups: (options: StorageOptions) => Promise<{
-    readonly place: string;
-    readonly copies: readonly {
-      readonly revision: number;
-      readonly at: string;
-      readonly rows: number;
-      readonly bytes: number;
-    }[];
-    readonly ranges: readonly { readonly from: number; readonly to: number }[];
-    readonly gaps: readonly Gap[];
-    readonly writers: number;
-    readonly bytes: number;
-    readonly lastCheck: { readonly at: string; readonly what: string; readonly ok: boolean } | undefined;
-    readonly problems: readonly string[];
-  }>;
-  runVerify: (
-    options: StorageOptions & { readonly read: boolean; readonly drill: boolean; readonly sample?: number },
-  ) => Promise<{
-    readonly ok: boolean;
-    readonly problems: readonly string[];
-    readonly gaps: readonly Gap[];
-    readonly objects: number;
-    readonly read: number;
-    readonly drill?: { readonly revision: number; readonly copies: readonly string[]; readonly ok: boolean };
-  }>;
-  runRestore: (
-    request: RestoreRequest,
-  ) => Promise<
-    | { readonly kind: 'restored'; readonly report: object; readonly lines: readonly string[] }
-    | { readonly kind: 'planned'; readonly revision: number; readonly copy: string; readonly objects: number }
-  >;
+function showing(progress: Progress): OnProgress {
+  return (done, total, bytes) => progress.show(done, total, megabytes(bytes));
 }

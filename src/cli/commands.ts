@@ -68,6 +68,11 @@ const others: readonly CommandSpec[] = [
     load: async () => (await import('./batch.ts')).runBatch,
   },
   {
+    name: 'usage',
+    about: 'what the account has stored, and what it may store',
+    load: async () => (await import('./usage.ts')).showUsage,
+  },
+  {
     name: 'status',
     about: 'version, readiness, latency and some metrics of the server; exits with 69 if it does not serve',
     load: async () => (await import('./status.ts')).showStatus,

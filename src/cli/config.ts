@@ -13,7 +13,7 @@ export const checkConfig: Run = async ({ terminal, json }, { options }) => {
       env: process.env,
       cores: os.availableParallelism(),
     });
-    const address = `${listen.host}:${listen.port}`;
+    const address = listen.map(addressText).join(', ');
     if (json) terminal.json({ listen: address, data_dir, shards, tokens: tokens.length });
     else
       terminal.line(`Valid: listens on ${address}, data in ${data_dir}, shards: ${shards}, tokens: ${tokens.length}`);
@@ -23,10 +23,22 @@ export const checkConfig: Run = async ({ terminal, json }, { options }) => {
   }
 };
 
+interface ListenAt {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+  readonly fds?: readonly number[];
+}
+
+function addressText({ host, port, path, fds = [] }: ListenAt): string {
+  if (path !== undefined) return `unix:${path}`;
+  return host === undefined ? `fd ${fds.join(', ')}` : `${host}:${port}`;
+}
+
 /** The part of main/config/config.ts that is used here. Importing its types would put the file into the npm package. */
 interface ConfigModule {
   loadConfig: (sources: { argv: readonly string[]; env: NodeJS.ProcessEnv; cores: number }) => {
-    listen: { host: string; port: number };
+    listen: readonly ListenAt[];
     data_dir: string;
     shards: number;
     tokens: readonly object[];

@@ -58,6 +58,7 @@ export const batchNames: NamesOf<Batch> = {
   idempotency: true,
 };
 const guardNames: NamesOf<Guard> = { id: true, fence: true };
+const unlockNames = { ...guardNames, reason: true } as const;
 const checkNames = { key: true, counter: true, version: true, exists: true, equals: true } as const;
 const limitNames: NamesOf<LimitOperation> = { key: true, rate: true, per: true, burst: true, cost: true, wait: true };
 const rangeNames: NamesOf<BatchRange> = { prefix: true, after: true, limit: true };
@@ -106,9 +107,10 @@ export function toWire(batch: Batch): WireBatch {
     if (unlocks.fence !== undefined) wire['Unlock'] = anInteger(unlocks.fence, 'unlocks.fence', 1);
   }
   if (unlock !== undefined) {
-    checkOptions(unlock, guardNames, 'unlock');
+    checkOptions(unlock, unlockNames, 'unlock');
     wire['UnlockID'] = anId(unlock.id, 'unlock.id');
     if (unlock.fence !== undefined) wire['Unlock'] = anInteger(unlock.fence, 'unlock.fence', 1);
+    if (unlock.reason !== undefined) wire['UnlockReason'] = unlock.reason;
   }
   if (ack?.length) wire['Ack'] = ack.map((each, i) => receiptToWire(each, `ack[${i}]`, receiptNames));
   if (nack?.length) wire['Nack'] = nack.map(nackToWire);

@@ -40,6 +40,8 @@ export interface Batch {
         readonly id: string;
         /** The fencing token under which it is held. */
         readonly fence?: number | undefined;
+        /** Of a force: the holder is told, and the audit log keeps it. 1 to 200 characters. */
+        readonly reason?: string | undefined;
       }
     | undefined;
   /** Messages that are done: they are deleted in the same commit. Otherwise: `ReceiptExpiredError`. */

@@ -23,6 +23,7 @@ const fields: Readonly<Record<string, string>> = {
   Enqueue: 'enqueue',
   UnlockID: 'unlock.id',
   Unlock: 'unlock.fence',
+  UnlockReason: 'unlock.reason',
   IdempotencyIDs: 'idempotency.ids',
   IdempotencyTTL: 'idempotency.ttl',
   IdempotencyMode: 'idempotency.mode',

@@ -30,6 +30,7 @@ import { settingsOf, type DragonLockOptions, type Settings } from './options.ts'
 import { Queue, Queues, type QueueContext } from './queue.ts';
 import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
+import { askUsage, type Usage } from './usage.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
 import { Watches } from './watches.ts';
 
@@ -67,6 +68,7 @@ export class DragonLock implements AsyncDisposable {
       'batch',
       'queue',
       'limit',
+      'usage',
       'lock',
       'semaphore',
       'elect',
@@ -158,6 +160,11 @@ export class DragonLock implements AsyncDisposable {
    */
   async limit(key: string, options: LimitOptions): Promise<LimitResult> {
     return await takeFromLimit(this.#calls, key, options);
+  }
+
+  /** What the account has stored, and what it may store. */
+  async usage(options?: CallOptions): Promise<Usage> {
+    return await askUsage(this.#calls, this.account, options);
   }
 
   /**

@@ -19,7 +19,6 @@ import {
   OverflowError,
   OverloadedError,
   PreconditionFailedError,
-  QuotaExceededError,
   RateLimitedError,
   ReceiptExpiredError,
   RequestInProgressError,
@@ -30,6 +29,7 @@ import {
   VersionMismatchError,
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
+import { QuotaExceededError } from './quota-error.ts';
 
 const classOf = {
   invalid: InvalidError,

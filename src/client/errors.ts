@@ -247,9 +247,6 @@ export class OverloadedError extends DragonLockError {}
 export class DrainingError extends DragonLockError {}
 /** The server's disk is full: it only reads, deletes and releases. */
 export class DiskFullError extends DragonLockError {}
-/** The store is as large as it may be: only deletes and releases are accepted. */
-export class QuotaExceededError extends DragonLockError {}
-
 /** No server answered in time, and this call changed nothing. */
 export class UnreachableError extends DragonLockError {
   constructor(message: string, options?: DragonLockErrorOptions) {

@@ -21,6 +21,8 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
+export { QuotaExceededError } from './quota-error.ts';
+export type { Usage, UsageLimits } from './usage.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type {
   Delivery,
@@ -45,7 +47,7 @@ export type {
 export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
 export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
 export type { ElectOptions, Leader } from './elections.ts';
-export type { LockInfo, LockPage, Locks } from './locks.ts';
+export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, LockSet, Mutex } from './lock.ts';
 export type { LeaseState } from './lease.ts';
 export type {
@@ -80,7 +82,6 @@ export {
   OverflowError,
   OverloadedError,
   PreconditionFailedError,
-  QuotaExceededError,
   RateLimitedError,
   ReceiptExpiredError,
   ReleasedError,

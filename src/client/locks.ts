@@ -4,11 +4,11 @@ import { lockName } from './call-names.ts';
 import { anId, anInteger } from './checks.ts';
 import { setOfIds } from './batch-to-wire.ts';
 import type { LockOptions, LockSet } from './lock.ts';
-import { checkOptions, type NamesOf } from './option-names.ts';
 import { LockLostError } from './errors.ts';
 import { leavable } from './leavable.ts';
 import { pathOf } from './paths.ts';
 import { checkListArguments, checkPage, type PageOptions } from './kv.ts';
+import { checkOptions, type NamesOf } from './option-names.ts';
 import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
 
 /** A lock as the server sees it. */
@@ -30,6 +30,14 @@ export interface LockInfo {
   /** The permits that it is held with. */
   readonly limit?: number;
 }
+
+/** Options of `locks.force`. */
+export interface ForceOptions extends CallOptions {
+  /** 1 to 200 characters. */
+  readonly reason?: string | undefined;
+}
+
+const forceNames: NamesOf<ForceOptions> = { signal: true, reason: true };
 
 /** Held locks at one moment. */
 export interface LockPage {
@@ -117,10 +125,15 @@ export class Locks {
     } while (after !== undefined);
   }
 
-  /** Takes the lock away from its holder, whose lock is then lost. Requires the scope `force`. */
-  async force(id: string, options?: CallOptions): Promise<void> {
-    checkCallOptions(options);
-    await this.#calls.batch({ unlock: { id } }, { signal: options?.signal, renaming: { 'unlock.': '' } });
+  /**
+   * Takes the lock away from its holder, whose lock is then lost. Requires the scope `force`. The audit log says who has
+   * done it, and why; the holder is told the reason.
+   */
+  async force(id: string, options: ForceOptions = {}): Promise<void> {
+    checkOptions(options, forceNames);
+    const { reason, signal } = options;
+    const unlock = { id, ...(reason !== undefined && { reason }) };
+    await this.#calls.batch({ unlock }, { signal, renaming: { 'unlock.': '' } });
   }
 }
 

@@ -1,4 +1,4 @@
-type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock' | QueueThing;
+type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock' | 'usage' | QueueThing;
 type QueueThing = 'queue' | 'peek' | 'purge' | 'redrive' | 'pause/queue' | 'resume/queue';
 type Query = Readonly<Record<string, string | number | undefined>>;
 

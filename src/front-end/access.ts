@@ -97,7 +97,7 @@ export function requireScopes(access: Access, command: Command): NeededScopes {
   return needed;
 }
 
-function scopesOf(command: Command): NeededScopes {
+export function scopesOf(command: Command): NeededScopes {
   const needed = { read: false, write: false, force: false, admin: false };
   if (command.kind !== 'batch') {
     needed[specOf(command).scope(command as never)] = true;

@@ -48,6 +48,13 @@ export function addBackupMetrics(registry: Registry, refreshers: (() => void)[],
   counter('dragonlock_backup_bytes_total', 'Bytes of the log put into the storage', () => cells.get('bytes'));
   counter('dragonlock_backup_copies_total', 'Copies done since the start', () => cells.get('copies'));
   counter('dragonlock_backup_gaps_total', 'Gaps: commits that never reached the backup', () => cells.get('gaps'));
+  gauge('dragonlock_backup_copying_rows', 'Rows of the copy that is being made', () => cells.get('copyingRows'));
+  gauge('dragonlock_backup_damaged_objects', 'Objects that could not be read when this server claimed', () =>
+    cells.get('damagedObjects'),
+  );
+  gauge('dragonlock_backup_fenced_by_lists', '1: the storage has no conditional puts', () =>
+    cells.get('fencedByLists'),
+  );
   counter('dragonlock_backup_restarts_total', 'Times that the backup thread was started again', () =>
     cells.get('restarts'),
   );

@@ -5,6 +5,10 @@
 import { Type, type Static } from 'typebox';
 import { backupDefaults, type BackupSettings } from '../backup/backup-settings.ts';
 import { backupSchema } from './backup-schema.ts';
+import { count, threadsUpTo } from './config-numbers.ts';
+import { httpSchema } from './http-schema.ts';
+import type { Listen } from './listen.ts';
+import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
@@ -15,28 +19,10 @@ export type Scope = (typeof scopes)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-function count(min: number, unit: string, max: number) {
-  const expected = `an integer from ${min} to ${max}${unit && ` (${unit})`}`;
-  return Type.Optional(Type.Integer({ minimum: min, maximum: max, expected }));
-}
-
-function threadsUpTo(max: number) {
-  return Type.Optional(
-    Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: max })], {
-      expected: `"auto", or an integer from 1 to ${max}`,
-    }),
-  );
-}
-
-/** A name of letters, digits, hyphens and dots, an IPv4 address, or an IPv6 address with or without brackets. */
-const hostPattern = '^([A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?|\\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\\]?)$';
-
-/** Node looks for connections that are late every second, or as often as the shortest of these times. */
-const timeout = count(10, 'milliseconds', 24 * 60 * 60 * 1000);
-
 const tokenSchema = Type.Object(
   {
     token: Type.Optional(Type.String({ pattern: '^\\S+$', expected: 'the token as text, without spaces' })),
+    token_file: Type.Optional(Type.String({ minLength: 1, expected: 'a path of a file with the token' })),
     sha256: Type.Optional(
       Type.String({ pattern: '^[0-9a-fA-F]{64}$', expected: 'the SHA-256 of the token: 64 hex digits' }),
     ),
@@ -56,13 +42,18 @@ const tokenSchema = Type.Object(
       expected: `a list of ${scopes.join(', ')}`,
     }),
   },
-  { ...closed, expected: '{token or sha256, name, accounts, scopes}' },
+  { ...closed, expected: '{token, token_file or sha256, name, accounts, scopes}' },
 );
+export const tokensSchema = Type.Array(tokenSchema, {
+  expected: 'a list of {token, token_file or sha256, accounts, scopes}',
+});
 
 /** More entries in a `Map` end the process: V8 takes 2^24. */
 const countMax = 10_000_000;
 /** Of memory that clients may hold: any more is a mistake in the unit. */
 const budgetMax = 2 ** 38;
+/** Of what is on disk. */
+const quotaMax = 2 ** 50;
 
 /**
  * The smallest and the largest value with which a server works: a test starts one with each of them.
@@ -98,6 +89,9 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   account_waiting_bytes_max: [0, budgetMax],
   account_watching_bytes_max: [0, budgetMax],
   account_requests_per_second: [0, countMax],
+  account_bytes_max: [0, quotaMax],
+  account_entries_max: [0, quotaMax],
+  account_messages_max: [0, quotaMax],
   // Half of the address space that LMDB gets.
   store_bytes_max: [mib, 2 ** 39],
   // A memtable's places are numbers of 31 bits, in units of 8 bytes.
@@ -123,6 +117,8 @@ const limitsSchema = Type.Object(
 );
 
 const ownLimit = count(0, '0 = no limit', countMax);
+const ownQuota = count(0, '0 = no limit', quotaMax);
+const accountMembers = 'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max';
 const accountSchema = Type.Object(
   {
     name: Type.String({
@@ -132,58 +128,42 @@ const accountSchema = Type.Object(
     requests_per_second: ownLimit,
     waiters_max: ownLimit,
     watchers_max: ownLimit,
+    bytes_max: ownQuota,
+    entries_max: ownQuota,
+    messages_max: ownQuota,
   },
-  { ...closed, expected: '{name, requests_per_second, waiters_max, watchers_max}' },
+  { ...closed, expected: `{${accountMembers}}` },
 );
 
 const section = { ...closed, expected: 'an object' };
 
-const pemFile = Type.String({ minLength: 1, expected: 'a path of a file in PEM' });
-const tlsSchema = Type.Optional(
-  Type.Object({ cert: pemFile, key: pemFile }, { ...closed, expected: '{cert, key}: paths of files in PEM' }),
-);
+const address = Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME' });
 
 export const configSchema = Type.Object(
   {
-    listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port' })),
+    listen: Type.Optional(
+      Type.Union([address, Type.Array(address, { minItems: 1, uniqueItems: true })], {
+        expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or a list of them',
+      }),
+    ),
     data_dir: Type.Optional(Type.String({ minLength: 1, expected: 'a path' })),
     shards: threadsUpTo(256),
-    tokens: Type.Optional(Type.Array(tokenSchema, { expected: 'a list of {token or sha256, accounts, scopes}' })),
-    http: Type.Optional(
-      Type.Object(
-        {
-          threads: threadsUpTo(64),
-          fast_lane: Type.Optional(Type.Boolean({ expected: 'true or false' })),
-          hosts: Type.Optional(
-            Type.Array(
-              Type.String({
-                pattern: hostPattern,
-                expected: 'a host name or an IP address, without a port, such as dragonlock.internal',
-              }),
-              { uniqueItems: true, expected: 'a list of host names' },
-            ),
-          ),
-          header_timeout_ms: timeout,
-          request_timeout_ms: timeout,
-          keep_alive_timeout_ms: timeout,
-          write_timeout_ms: timeout,
-        },
-        section,
-      ),
-    ),
+    tokens: Type.Optional(tokensSchema),
+    tokens_file: Type.Optional(Type.String({ expected: 'a path of a file with a list as in tokens' })),
+    http: httpSchema,
     resp: Type.Optional(
       Type.Object(
         {
-          listen: Type.Optional(Type.String({ expected: 'host:port or [IPv6]:port, or "" for none' })),
+          listen: Type.Optional(
+            Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or "" for none' }),
+          ),
           tls: tlsSchema,
         },
         section,
       ),
     ),
     limits: Type.Optional(limitsSchema),
-    accounts: Type.Optional(
-      Type.Array(accountSchema, { expected: 'a list of {name, requests_per_second, waiters_max, watchers_max}' }),
-    ),
+    accounts: Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` })),
     journal: Type.Optional(
       Type.Object(
         {
@@ -212,13 +192,9 @@ export interface AccountConfig {
   readonly requests_per_second?: number | undefined;
   readonly waiters_max?: number | undefined;
   readonly watchers_max?: number | undefined;
-}
-
-export interface Listen {
-  /** Without brackets. */
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
+  readonly bytes_max?: number | undefined;
+  readonly entries_max?: number | undefined;
+  readonly messages_max?: number | undefined;
 }
 
 export interface TokenConfig {
@@ -231,7 +207,8 @@ export interface TokenConfig {
 }
 
 export interface Config {
-  readonly listen: Listen;
+  /** At least one. */
+  readonly listen: readonly Listen[];
   readonly data_dir: string;
   readonly shards: number;
   readonly tokens: readonly TokenConfig[];
@@ -241,6 +218,14 @@ export interface Config {
     readonly fast_lane: boolean;
     /** Names under which a server without tokens is served, besides loopback addresses. */
     readonly hosts: readonly string[];
+    /** Other machines reach the server only over a proxy, which speaks TLS with them. */
+    readonly behind_proxy: boolean;
+    /** Origins of web pages that may call the server; only with tokens. */
+    readonly cors_origins: readonly string[];
+    /** Of Unix sockets. */
+    readonly socket_mode: number;
+    /** Absent: no TLS. */
+    readonly tls: TlsFiles | undefined;
     readonly header_timeout_ms: number;
     readonly request_timeout_ms: number;
     readonly keep_alive_timeout_ms: number;
@@ -249,8 +234,8 @@ export interface Config {
   readonly resp: {
     /** Absent: no door for Redis clients. */
     readonly listen: Listen | undefined;
-    /** PEM; absent: no TLS. */
-    readonly tls: { readonly cert: string; readonly key: string } | undefined;
+    /** Absent: no TLS. */
+    readonly tls: TlsFiles | undefined;
   };
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
@@ -265,16 +250,21 @@ export const configDefaults = {
   data_dir: './data',
   shards: 'auto',
   tokens: [],
+  tokens_file: '',
   http: {
     threads: 'auto',
     fast_lane: true,
     hosts: [],
+    behind_proxy: false,
+    cors_origins: [],
+    socket_mode: '0600',
+    tls: tlsDefaults,
     header_timeout_ms: 10_000,
     request_timeout_ms: 60_000,
     keep_alive_timeout_ms: 72_000,
     write_timeout_ms: 30_000,
   },
-  resp: { listen: '' },
+  resp: { listen: '', tls: tlsDefaults },
   limits: defaultLimits,
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },

@@ -9,12 +9,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { JournalStats } from '../protocol/stats.ts';
 import { assert, unreachable } from '../shared/assert.ts';
 import { postLog } from '../shared/thread-log.ts';
+import type { Listen } from './listen.ts';
 import { FrontEnd, type Backend, type FrontEndOptions } from './front-end.ts';
 
 export type FrontEndThreadData = Omit<FrontEndOptions, 'log'>;
 
 export type FrontEndFromMain =
-  | { readonly kind: 'listen'; readonly port: number; readonly respPort: number | undefined }
+  | { readonly kind: 'listen'; readonly http: readonly Listen[]; readonly resp: Listen | undefined }
   | { readonly kind: 'serve'; readonly backend: Omit<Backend, 'journalStats'> }
   | { readonly kind: 'drain' }
   | { readonly kind: 'close' }
@@ -48,7 +49,7 @@ const frontEnd = new FrontEnd({
 main.on('message', (message: FrontEndFromMain) => {
   switch (message.kind) {
     case 'listen':
-      return void listen(message.port, message.respPort).then(() => toMain({ kind: 'listening' }));
+      return void listen(message.http, message.resp).then(() => toMain({ kind: 'listening' }));
     case 'serve':
       frontEnd.serve({ ...message.backend, journalStats });
       return toMain({ kind: 'serving' });
@@ -66,9 +67,9 @@ main.on('message', (message: FrontEndFromMain) => {
 await frontEnd.ready();
 toMain({ kind: 'ready' });
 
-async function listen(port: number, respPort: number | undefined): Promise<void> {
-  await frontEnd.listen(port);
-  if (respPort !== undefined) await frontEnd.listenForRedis(respPort);
+async function listen(http: readonly Listen[], resp: Listen | undefined): Promise<void> {
+  for (const where of http) await frontEnd.listen(where);
+  if (resp !== undefined) await frontEnd.listenForRedis(resp);
 }
 
 function journalStats(): Promise<JournalStats> {

@@ -4,9 +4,11 @@
  */
 import diagnostics from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
+import type { Revision } from '../protocol/ids.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
@@ -22,6 +24,8 @@ import { realDisk } from '../shared/disk.ts';
 import { buildApp, frontEndContext, type AppOptions } from './http/app.ts';
 import type { TokenTable } from './access.ts';
 import type { Config, TokenConfig } from './config-schema.ts';
+import type { Listen } from './listen.ts';
+import { HttpServers } from './http/http-servers.ts';
 import type { FrontEndLog } from './http/route-context.ts';
 import { ownLimitsOf, type SharedCounters } from './shared-counters.ts';
 import { rawErrorReply } from './http/error-replies.ts';
@@ -49,6 +53,8 @@ export interface Backend {
   readonly ports: FrontEndPorts;
   readonly revisions: SharedArrayBuffer;
   readonly journalDirectory: string;
+  /** See `PrefixWatchesOptions`. */
+  readonly restoredTo: Revision | undefined;
   readonly journalStats: () => Promise<JournalStats>;
 }
 
@@ -61,14 +67,17 @@ const acceptToldEveryMs = 10_000;
 export class FrontEnd {
   readonly #options: FrontEndOptions;
   readonly #app: FastifyInstance;
+  readonly #servers: HttpServers;
   readonly #accounts: AccountCounts;
   readonly #tokens: TokenTable;
   /** Absent: there is no door for Redis clients. */
   readonly #resp: RespDoor | undefined;
   #router: Router | undefined;
   /** Those whose errors are heard. */
-  readonly #servers = new WeakSet<Server>();
+  readonly #survived = new WeakSet<Server>();
   #acceptToldMs = -Infinity;
+  /** All connections for HTTP are closed. */
+  #closed = Promise.resolve();
   #state: 'starting' | 'serving' | 'draining' = 'starting';
   /** Run once when the server is not starting any more. */
   readonly #whenStarted = new Set<() => void>();
@@ -91,12 +100,18 @@ export class FrontEnd {
     };
     const context = frontEndContext(appOptions);
     this.#tokens = context.tokens;
-    this.#app = buildApp(appOptions, context);
+    this.#servers = new HttpServers(options.config.http, context.cors);
+    this.#servers.onListening = (server) => this.#survive(server);
+    this.#app = buildApp(appOptions, context, this.#servers);
+    this.#app.addHook('preClose', (done) => {
+      this.#closed = this.#servers.close();
+      done();
+    });
     const { listen, tls } = options.config.resp;
     if (listen !== undefined) {
       const { config, counters, index } = options;
       const scriptThread = { url: new URL(options.scriptThread), onFatal: endThread };
-      this.#resp = new RespDoor({ config, listen, tls, context, cursors: counters.cursors, index, scriptThread });
+      this.#resp = new RespDoor({ config, tls, context, cursors: counters.cursors, index, scriptThread });
     }
     this.#watchLoad();
   }
@@ -106,24 +121,21 @@ export class FrontEnd {
     await this.#app.ready();
   }
 
-  /** @returns the URL at which it listens. @throws EADDRINUSE and its like */
-  async listen(port: number): Promise<string> {
-    const { http, listen } = this.#options.config;
-    const shared = http.threads > 1 ? { reusePort: true } : {};
-    const url = await this.#app.listen({ host: listen.host, port, backlog: 4096, ...shared });
-    this.#survive(this.#app.server);
-    return url;
+  /** Listens at one more place. @returns URL and port. @throws EADDRINUSE and its like */
+  listen(where: Listen): Promise<{ url: string; port: number }> {
+    return this.#servers.listen(where);
   }
 
-  /** @returns the port at which Redis clients are served. @throws EADDRINUSE and its like */
-  async listenForRedis(port: number): Promise<number> {
+  /** @returns the port at which Redis clients are served, 0 without one. @throws EADDRINUSE and its like */
+  async listenForRedis(where: Listen): Promise<number> {
     assert(this.#resp !== undefined, 'there is a door for Redis clients');
-    await this.#resp.listen(port, this.#options.config.http.threads > 1);
+    const { threads, socket_mode } = this.#options.config.http;
+    await this.#resp.listen(where, { reusePort: threads > 1, socketMode: socket_mode });
     this.#survive(this.#resp.server);
     return this.#resp.port;
   }
 
-  serve({ ports, revisions: sharedRevisions, journalDirectory, journalStats }: Backend): void {
+  serve({ ports, revisions: sharedRevisions, journalDirectory, restoredTo, journalStats }: Backend): void {
     const revisions = new SharedRevisions(sharedRevisions);
     const { index, config, counters, log } = this.#options;
     const common = {
@@ -144,7 +156,7 @@ export class FrontEnd {
       links: ports.shards.map((port, shard) => {
         return new ThreadShardLink(port, new ReplyCredit(ports.credit, index * ports.shards.length + shard));
       }),
-      prefixWatches: new PrefixWatches({ ...common, source }),
+      prefixWatches: new PrefixWatches({ ...common, source, ...(restoredTo !== undefined && { restoredTo }) }),
       journalStats,
     });
     ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
@@ -174,12 +186,11 @@ export class FrontEnd {
   }
 
   async close(): Promise<void> {
-    const { server } = this.#app;
     const deadline = setTimeout(() => {
-      server.closeAllConnections();
+      this.#servers.closeAllConnections();
       this.#resp?.closeAllConnections();
     }, closeMsMax);
-    await Promise.all([this.#app.close(), this.#resp?.close()]);
+    await Promise.all([this.#app.close().then(() => this.#closed), this.#resp?.close()]);
     clearTimeout(deadline);
   }
 
@@ -190,10 +201,14 @@ export class FrontEnd {
     let refusals = 0;
     const limits = new ConnectionLimits(counters.connections, {
       limits: config.limits,
-      reply: (refused, socket) =>
-        this.#resp !== undefined && serverOf(socket) === this.#resp.server
+      reply: (refused, socket) => {
+        const server = serverOf(socket);
+        // Before the handshake there is nothing that a client could read.
+        if (server instanceof TlsServer) return '';
+        return this.#resp !== undefined && server === this.#resp.server
           ? this.#resp.refusal(refused.message)
-          : rawErrorReply(boot, `${boot}-${index}-c${++refusals}`, refused),
+          : rawErrorReply(boot, `${boot}-${index}-c${++refusals}`, refused);
+      },
     });
     // Hears of every server of this thread: for `localhost` Fastify makes one for each of its addresses.
     diagnostics.subscribe('net.server.socket', (message) => {
@@ -213,8 +228,8 @@ export class FrontEnd {
 
   /** Without a free file the kernel keeps a connection waiting; that is no reason to go down. */
   #survive(server: Server): void {
-    if (this.#servers.has(server)) return;
-    this.#servers.add(server);
+    if (this.#survived.has(server)) return;
+    this.#survived.add(server);
     server.on('error', (error: NodeJS.ErrnoException) => {
       if (error.syscall !== 'accept') throw error;
       if (processMs() < this.#acceptToldMs + acceptToldEveryMs) return;
@@ -235,6 +250,7 @@ export class FrontEnd {
       watchKeys: (account, keys, waitMs, sink) => router().watchKeys(account, keys, waitMs, sink),
       watchPrefix: (watch, sink) => router().watchPrefix(watch, sink),
       streamPrefix: (watch, sink) => router().streamPrefix(watch, sink),
+      watches: (of, limit) => router().watches(of, limit),
       stats: () => router().stats(),
     };
   }

@@ -13,7 +13,7 @@ import type { Histogram } from '../protocol/stats.ts';
 import { respCommandNames } from './resp/command-names.ts';
 
 /** Requests that are not REST calls. */
-const otherOperations = ['batch', 'batch_array', 'watch', 'watch_stream', 'server', 'unknown'] as const;
+const otherOperations = ['batch', 'batch_array', 'watch', 'watch_stream', 'server', 'admin', 'unknown'] as const;
 
 type LabelOf<Name extends string> = Name extends `${infer Noun}.${infer Verb}` ? `${Noun}_${Verb}` : never;
 type RespLabel = `resp_${string}`;
@@ -167,7 +167,8 @@ export interface FrontEndLoad {
   readonly busyShare: number;
 }
 
-const bucketBounds = Array.from({ length: bucketCount - 1 }, (_, i) => (firstBucketMicros * 2 ** i) / 1e6);
+/** Seconds. */
+export const bucketBounds = Array.from({ length: bucketCount - 1 }, (_, i) => (firstBucketMicros * 2 ** i) / 1e6);
 
 /** Returns the first bucket whose bound is not below. */
 function bucketOf(micros: number): number {

@@ -3,6 +3,7 @@
  * first front end. A server with one front end, and tests of the HTTP door, use the same.
  */
 import { BackupCells } from '../backup/backup-cells.ts';
+import type { OwnQuotas } from '../protocol/quotas.ts';
 import { AccountCounts, type OwnLimits } from '../router/account-counts.ts';
 import { RouterCounts } from '../router/router-counts.ts';
 import type { Config } from './config-schema.ts';
@@ -30,6 +31,8 @@ export interface SharedCounters {
   readonly accounts: SharedArrayBuffer;
   /** See `BackupCells`. */
   readonly backup: SharedArrayBuffer;
+  /** A `SharedCount` of those who follow the overview. */
+  readonly adminViewers: SharedArrayBuffer;
   /** See `ScanCursors`; empty without a door for Redis clients. */
   readonly cursors: SharedArrayBuffer;
 }
@@ -52,6 +55,7 @@ export function allocateSharedCounters(config: {
     lostLogLines: new SharedArrayBuffer(sharedCountBytes),
     accounts: AccountCounts.allocate(),
     backup: BackupCells.allocate(),
+    adminViewers: new SharedArrayBuffer(sharedCountBytes),
     cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }
@@ -62,6 +66,20 @@ export function ratesOf(accounts: Accounts): OwnRates {
     rate === undefined ? [] : [[name, rate] as const],
   );
   return new Map(own);
+}
+
+/** The quotas of the accounts that have their own. */
+export function ownQuotasOf(accounts: Accounts): OwnQuotas {
+  return new Map(
+    accounts.map(({ name, bytes_max: bytes, entries_max: entries, messages_max: messages }) => [
+      name,
+      {
+        ...(bytes !== undefined && { bytes }),
+        ...(entries !== undefined && { entries }),
+        ...(messages !== undefined && { messages }),
+      },
+    ]),
+  );
 }
 
 /** The other limits of the accounts that have their own. */

@@ -12,7 +12,7 @@
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import net from 'node:net';
-import type { Listen } from '../front-end/config-schema.ts';
+import type { TcpListen } from '../front-end/listen.ts';
 import { systemAfter, type After } from '../shared/clock.ts';
 import { socketHolder } from './socket-holder.ts';
 
@@ -35,7 +35,7 @@ const lookAgainMs = 20;
  * @throws PortHeld, and EADDRINUSE and its like
  */
 export async function withExclusivePort<T>(
-  { host, port }: Listen,
+  { host, port }: Pick<TcpListen, 'host' | 'port'>,
   listen: () => Promise<T>,
   { onWait, after = systemAfter }: WaitForPort = {},
 ): Promise<T> {

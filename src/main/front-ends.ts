@@ -3,10 +3,11 @@
  * listen before the first answers anything: the kernel assigns a connection to a front end once, when it is opened, and
  * clients that have waited for a restart connect at once.
  */
+import { restoredToOf, type RestoredState } from '../protocol/restored.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { unreachable } from '../shared/assert.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
-import type { Listen } from '../front-end/config-schema.ts';
+import { shareOf, type Listen } from '../front-end/listen.ts';
 import { FrontEnd, type FrontEndOptions } from '../front-end/front-end.ts';
 import type {
   FrontEndFromMain,
@@ -38,29 +39,48 @@ export class FrontEnds {
     this.#first = new FrontEnd({ ...options, ...files, index: 0 });
   }
 
-  /** @returns where they listen: a URL, and the port for Redis clients. @throws EADDRINUSE and its like */
-  async listen(): Promise<{ readonly url: string; readonly respPort: number | undefined }> {
+  /** @returns where they listen: URLs, and the port for Redis clients. @throws EADDRINUSE and its like */
+  async listen(): Promise<{ readonly urls: readonly string[]; readonly respPort: number | undefined }> {
     await Promise.all([this.#first.ready(), ...this.#further.map((one) => one.step('ready'))]);
     const { listen, resp } = this.#options.config;
-    const url = await this.#listenFirst(listen, () => this.#first.listen(listen.port));
-    const at = resp.listen;
-    const respPort = at && (await this.#listenFirst(at, () => this.#first.listenForRedis(at.port)));
-    // With port 0, all of them use the port that the first one got.
-    const port = Number(new URL(url).port);
-    await Promise.all(this.#further.map((one) => one.request({ kind: 'listen', port, respPort }, 'listening')));
-    return { url, respPort };
+    const urls: string[] = [];
+    const http: Listen[] = [];
+    for (const where of listen) {
+      const share = this.#share(where, 0);
+      const at = share && (await this.#listenFirst(share, () => this.#first.listen(share)));
+      if (at !== undefined) urls.push(at.url);
+      http.push(withPort(where, at?.port ?? 0));
+    }
+    const respAt = resp.listen && this.#share(resp.listen, 0);
+    const respPort = respAt && (await this.#listenFirst(respAt, () => this.#first.listenForRedis(respAt)));
+    await Promise.all(
+      this.#further.map((one, i) => {
+        const share = (where: Listen): Listen | undefined => this.#share(where, i + 1);
+        const respShare = resp.listen && share(withPort(resp.listen, respPort ?? 0));
+        return one.request(
+          { kind: 'listen', http: http.flatMap((at) => share(at) ?? []), resp: respShare },
+          'listening',
+        );
+      }),
+    );
+    return { urls, respPort };
+  }
+
+  #share(where: Listen, index: number): Listen | undefined {
+    return shareOf(where, index, this.#options.config.http.threads);
   }
 
   /** Several front ends share a port, which no other process may have. */
   #listenFirst<T>(where: Listen, listen: () => Promise<T>): Promise<T> {
     const { config, log } = this.#options;
-    if (config.http.threads === 1) return listen();
+    if (config.http.threads === 1 || where.kind !== 'tcp') return listen();
     return withExclusivePort(where, listen, { onWait: (message) => log.warn({}, message) });
   }
 
-  async serve(threads: Threads, journalDirectory: string): Promise<void> {
+  async serve(threads: Threads, journalDirectory: string, restored: RestoredState | undefined): Promise<void> {
     const { revisions } = threads;
-    const backends = threads.frontEnds.map((ports) => ({ ports, revisions, journalDirectory }));
+    const restoredTo = restoredToOf(restored);
+    const backends = threads.frontEnds.map((ports) => ({ ports, revisions, journalDirectory, restoredTo }));
     this.#journalStats = () => threads.journalStats();
     this.#first.serve({ ...backends[0]!, journalStats: this.#journalStats });
     await Promise.all(
@@ -137,3 +157,8 @@ class FurtherFrontEnd {
 }
 
 const noPorts = { shards: [], journal: undefined };
+
+/** With port 0, all of them use the port that the first one got. */
+function withPort(where: Listen, port: number): Listen {
+  return where.kind === 'tcp' ? { ...where, port } : where;
+}

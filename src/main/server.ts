@@ -75,9 +75,17 @@ async function run(config: Config): Promise<void> {
     { config: { ...config, limits }, boot, version: manifest.version, counters, log },
     goDown,
   );
-  const { url, respPort } = await frontEnds.listen();
+  const { urls, respPort } = await frontEnds.listen();
+  const [url] = urls;
   log.info(
-    { url, respPort, dataDir: config.data_dir, shards: config.shards, threads: config.http.threads },
+    {
+      url,
+      ...(urls.length > 1 && { urls }),
+      respPort,
+      dataDir: config.data_dir,
+      shards: config.shards,
+      threads: config.http.threads,
+    },
     'Listening; recovering',
   );
 
@@ -90,7 +98,7 @@ async function run(config: Config): Promise<void> {
   // Before the first commit of this start: what the backup has must not be given out again.
   await backups?.look();
   const { boot: counted, replayed } = await threads.start();
-  await frontEnds.serve(threads, opened.journalDirectory);
+  await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const startMs = Math.round(performance.now() - started);
   log.info(
     { url, respPort, boot, epoch: counted.epoch, revision: counted.rev, replayed, startMs },

@@ -1,6 +1,7 @@
 /** Why the server cannot start, in one line for people: what is wrong, and what to do. */
 import { getSystemErrorName } from 'node:util';
 import type { Config } from '../front-end/config-schema.ts';
+import { listenText } from '../front-end/listen.ts';
 import { JournalCorruption } from '../journal/file/journal-corruption.ts';
 import { NotRestored } from '../backup/restore/restore-marks.ts';
 import { UnsupportedFormat } from '../journal/file/segment.ts';
@@ -61,7 +62,7 @@ export function startErrorLine(error: unknown, { listen, data_dir }: Config): st
   const { syscall, path } = error as NodeJS.ErrnoException;
   if (['listen', 'bind', 'getaddrinfo'].includes(syscall ?? '')) {
     const reason = listenReasons[code] ?? `${error.message}; ${chooseAddress}.`;
-    return `Cannot listen on ${listen.host}:${listen.port}: ${reason} [${code}]`;
+    return `Cannot listen on ${listen.map(listenText).join(', ')}: ${reason} [${code}]`;
   }
   const reason = fileReasons[code];
   if (reason === undefined) return `Cannot start: ${error.message}`;

@@ -18,6 +18,9 @@ import {
 } from '../journal/journal-wire.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
+import { Quotas } from '../protocol/quotas.ts';
+import { ownQuotasOf } from '../front-end/shared-counters.ts';
+import { SharedUsage } from '../storage/shared-usage.ts';
 import { bootShard } from '../shard-worker/open-shard.ts';
 import type { Boot } from '../shard-worker/core/state/state.ts';
 import type { ShardFromMain, ShardThreadData, ShardToMain } from '../shard-worker/shard-thread.ts';
@@ -75,6 +78,9 @@ export class Threads {
       onFatal,
     });
 
+    const ownQuotas = ownQuotasOf(config.accounts);
+    const hasQuotas = new Quotas(config.limits, ownQuotas).any;
+    const usage = hasQuotas && shards > 1 ? SharedUsage.allocate(shards) : undefined;
     const space = allocateSpace();
     this.space = space;
     const toJournal = shards === 1 ? [] : channels(shards);
@@ -109,6 +115,8 @@ export class Threads {
         shard,
         shards,
         limits: config.limits,
+        ownQuotas,
+        usage,
         recordBytesMax: recordBytesMax(journal.segment_bytes),
         dataDirectory: config.data_dir,
         journalDirectory,

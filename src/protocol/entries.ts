@@ -4,7 +4,11 @@
  * of the thing of that name (footprint.ts).
  */
 import type { AccountId, Revision } from './ids.ts';
+import type { QuotaUse } from './quotas.ts';
 import type { Kind } from './record.ts';
+
+/** Revision and till of an entry as it is stored. */
+export const storedHeaderBytes = 12;
 
 export interface Entry {
   /** The commit that wrote it: the key's version. */
@@ -36,8 +40,21 @@ export interface Entries {
   delete(kind: Kind, account: AccountId, key: string): void;
   /** Entries whose key starts with `prefix` and comes after `after`, in the byte order of their UTF-8 keys. */
   range(kind: Kind, account: AccountId, prefix: string, after?: string): Iterable<LocatedEntry>;
+  /**
+   * The keys alone, in the order of `range`: values are not read. `next` takes a text that begins with the prefix, and
+   * goes on behind all keys that begin with it.
+   */
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined>;
+  /** The account that comes next, by length and then by name; all of its entries may be gone. undefined: none. */
+  accountAfter(account: AccountId): AccountId | undefined;
+  /** How many entries of a kind the account has, and their bytes. */
+  countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number };
   /** The counts of a queue's entries, by letter and state. Costs nothing, however many entries there are. */
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount>;
+  /** How many messages all queues of the account have. */
+  messagesOf(account: AccountId): number;
+  /** What the account uses of its quota, over all shards; undefined: it has no quota, or uses nothing of it. */
+  usageOf(account: AccountId): QuotaUse | undefined;
   /** No entry ends before it; Infinity when none has a `till`. Once it has come, `due` finds entries, or moves it on. */
   nextDeadline(): number;
   /**
@@ -53,6 +70,16 @@ export interface Entries {
  */
 export function partOf(key: string, value: string): string {
   return key.slice(0, key.indexOf(':', key.indexOf('\0')) + 1) + value.charAt(0);
+}
+
+/** Returns the bytes of an entry as it is stored: its storage key, and what stands before its value. */
+export function storedBytes(account: AccountId, key: string, value: string): number {
+  return 2 + account.length + Buffer.byteLength(key) + storedHeaderBytes + Buffer.byteLength(value);
+}
+
+/** Whether entries of this part are messages: ready, delayed, of a group, or dead. */
+export function isMessagePart(part: string): boolean {
+  return 'mdgz'.includes(part.charAt(part.indexOf('\0') + 1));
 }
 
 /** Whether the entry's time is over, even if its end has not been committed yet. */

@@ -118,8 +118,8 @@ export const errorCodes = {
     status: 507,
     retryable: false,
     meaning:
-      'The store has reached limits.store_bytes_max, or a queue its MaxMessages (`Quota` says "queue"). Reads, unlocks, ' +
-      'deletes, Dequeue and Ack are still served.',
+      'The store has reached limits.store_bytes_max, the account a quota, or a queue its MaxMessages; `Quota` says ' +
+      'which. Reads, unlocks, deletes, Dequeue and Ack are still served.',
   },
 } as const satisfies Record<string, { status: number; retryable: boolean; meaning: string }>;
 

@@ -3,6 +3,8 @@ export interface Row {
   readonly key: string;
   /** Its finished JSON text. */
   readonly body: string;
+  /** It stands for all keys that begin with its key, and other shards may have some of them. */
+  readonly folder?: true;
 }
 
 export interface Page {

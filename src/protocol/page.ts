@@ -1,20 +1,42 @@
 /** Pages of a list, and how the pages of several shards are merged. */
 import type { Revision } from './ids.ts';
-import { commands, type ListCommand } from './operations/operations.ts';
+import { commands, type ListCommand, type PageCommand } from './operations/operations.ts';
+import { bytesRow, usageMembers } from './operations/usage.ts';
 import { kinds, type Effect } from './record.ts';
-import type { Page } from './page-rows.ts';
+import type { Page, Row } from './page-rows.ts';
 import type { Reply } from './replies.ts';
 
 /** Merges the rows up to the key that every shard has reached, and at most `limit` of them. */
 export function mergePages(pages: readonly Page[], limit: number): Page {
   const ends = pages.flatMap(({ after }) => (after === undefined ? [] : [after])).toSorted(compareKeys);
   const [end] = ends;
-  const rows = pages
-    .flatMap((page) => page.rows)
-    .filter(({ key }) => end === undefined || compareKeys(key, end) <= 0)
-    .toSorted((a, b) => compareKeys(a.key, b.key));
+  const rows = joinEqual(
+    pages
+      .flatMap((page) => page.rows)
+      .filter(({ key }) => end === undefined || compareKeys(key, end) <= 0)
+      .toSorted((a, b) => compareKeys(a.key, b.key)),
+  );
   if (rows.length > limit) return { rows: rows.slice(0, limit), after: rows[limit - 1]!.key };
   return end === undefined ? { rows } : { rows, after: end };
+}
+
+/** Several shards have parts of a folder, and of an account. A key is on one of them. */
+function joinEqual(rows: readonly Row[]): readonly Row[] {
+  const joined: Row[] = [];
+  for (const row of rows) {
+    const before = joined.at(-1);
+    if (before?.key !== row.key) joined.push(row);
+    else if (row.folder !== true) joined[joined.length - 1] = { key: row.key, body: addCounts(before.body, row.body) };
+  }
+  return joined;
+}
+
+function addCounts(first: string, second: string): string {
+  const sum = JSON.parse(first) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(JSON.parse(second) as object)) {
+    if (typeof value === 'number') sum[name] = Number(sum[name] ?? 0) + value;
+  }
+  return JSON.stringify(sum);
 }
 
 /** Returns the effects of a page that ends with this key: those on later keys belong to the next. */
@@ -26,12 +48,43 @@ export function upToKey<Pending extends Pick<Effect, 'kind' | 'key'>>(
   return pending.filter(({ kind, key }) => kind !== kinds.kv || compareKeys(key, last) <= 0);
 }
 
-/** Renders a page. `More` is true if there may be more; then `After` continues the list. */
-export function pageReply(command: ListCommand, page: Page, rev: Revision): Reply {
-  const { list } = commands[command.kind];
-  const more = page.after === undefined ? '' : `"More":true,"After":${JSON.stringify(page.after)},`;
-  const body = `{"${list}":[${page.rows.map((row) => row.body).join(',')}],${more}"Rev":${rev}}`;
+/** Renders what the shards have found of a list. */
+export function listReply(command: ListCommand, pages: readonly Page[], rev: Revision): Reply {
+  if (command.kind === 'account.usage') return usageReply(pages, rev);
+  return pageReply(command, mergePages(pages, command.limit), rev);
+}
+
+/** Adds up the numbers of all shards. */
+function usageReply(pages: readonly Page[], rev: Revision): Reply {
+  const sums = new Map<string, number>();
+  for (const { key, body } of pages.flatMap(({ rows }) => rows)) sums.set(key, (sums.get(key) ?? 0) + Number(body));
+  const entries = Object.fromEntries(Object.keys(usageMembers).map((name) => [name, sums.get(name) ?? 0]));
+  const body = `{"Bytes":${sums.get(bytesRow) ?? 0},"Entries":${JSON.stringify(entries)},"Rev":${rev}}`;
   return { rev, outcome: 'ok', body };
+}
+
+/** Renders a page. `More` is true if there may be more; then `After` continues the list. */
+function pageReply(command: PageCommand, page: Page, rev: Revision): Reply {
+  const { list } = commands[command.kind];
+  const after = afterOf(command, page);
+  const more = after === undefined ? '' : `"More":true,"After":${JSON.stringify(after)},`;
+  const folders =
+    command.kind === 'kv.list' && command.delimiter !== undefined ? `"Folders":[${rowsOf(page, true)}],` : '';
+  const body = `{"${list}":[${rowsOf(page, undefined)}],${folders}${more}"Rev":${rev}}`;
+  return { rev, outcome: 'ok', body };
+}
+
+function rowsOf({ rows }: Page, folder: true | undefined): string {
+  return rows
+    .filter((row) => row.folder === folder)
+    .map(({ body }) => body)
+    .join(',');
+}
+
+/** The longest lines have no second page. The row of an account is found by its length first. */
+function afterOf({ kind }: ListCommand, { after }: Page): string | undefined {
+  if (kind === 'lock.longest') return undefined;
+  return kind === 'account.list' ? after?.slice(1) : after;
 }
 
 /** Compares by UTF-8 bytes, which differs from JavaScript's order where surrogate pairs meet U+E000–U+FFFF. */

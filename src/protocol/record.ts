@@ -26,6 +26,7 @@ export const kinds = {
   limit: 0x67, // g
   queue: 0x71, // q
   share: 0x68, // h: leases of locks that several hold
+  audit: 0x61, // a
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];

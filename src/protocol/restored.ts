@@ -3,6 +3,7 @@
  * and clients hold what was given out in the time that is lost: the server does not know it, and must neither accept nor
  * deny it, nor give a lock to a second holder while the first one may still work.
  */
+import { revision, type Revision } from './ids.ts';
 import type { Effect } from './record.ts';
 import { kinds } from './record.ts';
 
@@ -33,6 +34,12 @@ export function restoredEffect(state: RestoredState): Effect {
 
 export function parseRestored(value: string | undefined): RestoredState | undefined {
   return value === undefined ? undefined : (JSON.parse(value) as RestoredState);
+}
+
+/** The revision that the last restore went on with. */
+export function restoredToOf(state: Pick<RestoredState, 'ranges'> | undefined): Revision | undefined {
+  const to = state?.ranges.at(-1)?.[1];
+  return to === undefined ? undefined : revision(to);
 }
 
 /** Whether a fencing token may be one of those that are lost. */

@@ -7,6 +7,9 @@ import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ServerStats } from '../protocol/stats.ts';
 import type { Batch, Command } from '../protocol/operations/operations.ts';
+import type { WatchedKey } from '../protocol/operations/watch.ts';
+
+export type { WatchedKey } from '../protocol/operations/watch.ts';
 
 /** Receives one reply. */
 export interface ReplySink {
@@ -35,13 +38,6 @@ export interface Cancelable {
   cancel(): void;
 }
 
-export interface WatchedKey {
-  readonly key: string;
-  readonly version: number;
-  /** `key` is the id of a lock. */
-  readonly lock?: true;
-}
-
 export interface PrefixWatch {
   readonly account: AccountId;
   readonly prefix: string;
@@ -68,6 +64,18 @@ export interface StreamSink {
   end(reply?: Reply): void;
 }
 
+/** An open watch. */
+export interface WatchInfo {
+  readonly Account: string;
+  readonly Kind: 'keys' | 'prefix' | 'stream';
+  /** The prefix, or the first of the keys. */
+  readonly Key: string;
+  /** How many keys it waits for. */
+  readonly Keys?: number;
+  /** What it has been given: of a stream or prefix. */
+  readonly Rev?: number;
+}
+
 export interface Dispatcher {
   request(command: Command, sink: ReplySink): Cancelable;
   /** Each batch is a request of its own; none waits for a lock. Batches that share a key are applied in their order. */
@@ -77,6 +85,8 @@ export interface Dispatcher {
   /** Answers 200 with events, or after `waitMs` with none and the revision reached; 410 when history is gone. */
   watchPrefix(watch: PrefixWatch, sink: ReplySink): Cancelable;
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable;
+  /** Some of the open watches of this front end, for administrators. @param of absent: of all accounts */
+  watches(of: AccountId | undefined, limit: number): readonly WatchInfo[];
   /** The counters of every thread, for /metrics. */
   stats(): Promise<ServerStats>;
 }

@@ -13,12 +13,15 @@ import type { Limits } from '../shared/limits.ts';
 import { applyRecord, type Boot } from './core/state/state.ts';
 import { Checkpointer, type CheckpointWriter } from '../storage/checkpoint/checkpointer.ts';
 import type { CheckpointStore } from '../storage/checkpoint-store.ts';
+import type { AccountUsages } from '../storage/account-usage.ts';
 import { ShardStore } from '../storage/shard-store.ts';
 
 export interface OpenShardOptions {
   readonly shard: ShardId;
   readonly shards: number;
   readonly limits: Limits;
+  /** See `ShardStoreOptions`. */
+  readonly usages?: AccountUsages;
   readonly checkpoint: CheckpointStore;
   readonly writer: CheckpointWriter;
   readonly source: JournalSource;
@@ -39,7 +42,7 @@ export async function openShard(options: OpenShardOptions): Promise<OpenedShard>
   const { shard, shards, limits, checkpoint, writer, source, last, yieldTurn, log } = options;
   const onCounted = (entries: number): void =>
     log?.('info', `Counting the entries of shard ${shard} once: ${entries} so far`, { shard, entries });
-  const store = new ShardStore(checkpoint, { onCounted });
+  const store = new ShardStore(checkpoint, { onCounted, ...(options.usages && { usages: options.usages }) });
   const watermark = checkpoint.watermark();
   const memtableBytesMax = limits.memtable_bytes_max;
   const checkpointer = new Checkpointer({ shard, store, writer, memtableBytesMax, watermark, yieldTurn });

@@ -33,12 +33,18 @@ import { newShardState, type Boot } from './core/state/state.ts';
 import { commitBoot, openShard } from './open-shard.ts';
 import { ShardActor } from './shard-actor.ts';
 import { afterJournal, ShardCheckpoints } from './checkpoint-schedule.ts';
+import { Quotas, type OwnQuotas } from '../protocol/quotas.ts';
+import { AccountUsages } from '../storage/account-usage.ts';
+import { SharedUsage } from '../storage/shared-usage.ts';
 import { LmdbStore } from '../storage/lmdb/lmdb-store.ts';
 
 export interface ShardThreadData {
   readonly shard: number;
   readonly shards: number;
   readonly limits: Limits;
+  readonly ownQuotas: OwnQuotas;
+  /** See `SharedUsage`; undefined: there are no quotas, or no other shards. */
+  readonly usage: SharedArrayBuffer | undefined;
   /** See `recordBytesMax` in shared/limits.ts. */
   readonly recordBytesMax: number;
   readonly dataDirectory: string;
@@ -112,6 +118,10 @@ const { store, checkpointer, owns, replayed } = await openShard({
   shard,
   shards: data.shards,
   limits: data.limits,
+  usages: new AccountUsages(
+    new Quotas(data.limits, data.ownQuotas),
+    data.usage && new SharedUsage(data.usage, data.shard, data.shards),
+  ),
   checkpoint: lmdb.shard(shard),
   writer: afterJournal(checkpointWriter, journal, revisions),
   source: new FileJournalSource(realDisk, data.journalDirectory),

@@ -35,6 +35,7 @@ export const backupFailpoints = [
   'restore.rows',
   'restore.replayed',
   'restore.journal',
+  'restore.switched',
 ] as const;
 
 type AnyFailpoint = Failpoint | (typeof salvageFailpoints)[number] | (typeof backupFailpoints)[number];

@@ -59,6 +59,12 @@ export interface Limits {
   readonly account_watching_bytes_max: number;
   /** Requests a second of one account; 0 = no limit. */
   readonly account_requests_per_second: number;
+  /** Bytes of keys and values that one account has stored; over it only what frees or does not add is accepted. */
+  readonly account_bytes_max: number;
+  /** Keys, counters, sequences, locks, rate limits and messages of one account together. */
+  readonly account_entries_max: number;
+  /** Messages of one account in all of its queues. */
+  readonly account_messages_max: number;
   /** Size of the store on disk, without the journal; over it only deletes and unlocks are accepted. */
   readonly store_bytes_max: number;
   /** Memory of one shard for entries newer than its last checkpoint; a checkpoint starts at half of it. */
@@ -95,6 +101,9 @@ export const defaultLimits: Limits = {
   account_waiting_bytes_max: 128 * 1024 * 1024,
   account_watching_bytes_max: 128 * 1024 * 1024,
   account_requests_per_second: 0,
+  account_bytes_max: 0,
+  account_entries_max: 0,
+  account_messages_max: 0,
   store_bytes_max: 64 * 1024 * 1024 * 1024,
   memtable_bytes_max: 128 * 1024 * 1024,
   write_wait_ms: 10_000,
@@ -189,6 +198,22 @@ export const arrayReplyBytesMax = 64 * 1024 * 1024;
 export const mergedBytesMax = 4 * 1024 * 1024;
 /** Bytes that the expiry of entries adds to one commit before it begins another. */
 export const expiryCommitBytesMax = 256 * 1024;
+/** Rows of one page of what administrators look at. */
+export const adminPageMax = 100;
+/** Wait queues that one look for the longest lines passes in a shard: less than a millisecond. */
+export const linesLookedMax = 20_000;
+/** Watches that one look at them passes in a front end. */
+export const watchesLookedMax = 20_000;
+/** Administrators that follow the overview at once. */
+export const adminViewersMax = 16;
+/** Keys and folders that one page of a list with folders passes in a shard. */
+export const foldersScanMax = 1000;
+/** The reason that is given for a force. */
+export const auditReasonCharsMax = 200;
+/** Entries of one account's audit log; the oldest go first. Each has up to 4 KiB, most a tenth of that. */
+export const auditEntriesMax = 10_000;
+/** How long an entry of the audit log is kept. */
+export const auditMs = 90 * 24 * 60 * 60 * 1000;
 /** Ended leases that a lock remembers, so that a repeated unlock gets a correct answer. */
 export const lockHistoryMax = 8;
 /** How long a free lock is remembered. */
@@ -199,8 +224,8 @@ export const shareHistoryMs = 10 * 60 * 1000;
 export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
-/** Expired entries that one turn of a shard removes, and timers in memory that it runs. */
-export const expiryBatchMax = 500;
+/** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. */
+export const expiryBatchMax = 128;
 /** Entries that one page of a list reads. A shard does nothing else meanwhile: about a millisecond. */
 export const pageScanMax = 1000;
 /** ±(2^53−1): the range of counters, sequences and versions. */

@@ -19,25 +19,26 @@
  * The memtable counts the bytes of a hot key's value on demand: for a query, or beside the encoding of slices
  * (value-blocks.ts). For a frozen memtable the difference also belongs to the numbers as of the freeze.
  *
+ * The counters of an account share its `Usage`, which has the sums that its quota limits. Values of an account with a
+ * quota are counted at once, so that a look at the sums is exact.
+ *
  * Memory: one counter for each account and kind that has entries, and for each sort of entry of a queue; nothing for
  * each key.
  */
 import type { AccountId } from '../protocol/ids.ts';
 import { partOf, type Entry, type PartCount } from '../protocol/entries.ts';
+import type { QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
+import { AccountUsages, countedOf, type CountedAs, type Usage } from './account-usage.ts';
 import type { EntryCount, StoredCounts } from './checkpoint-store.ts';
-import { entryHeaderBytes } from './entry-codec.ts';
-import { mergeLayers, type Layer } from './layer-merge.ts';
 import type { Memtable } from './memtable/memtable.ts';
-import { entryRanges, parseStorageKey } from './storage-key.ts';
+import { parseStorageKey } from './storage-key.ts';
 
 /** Values counted with each slice. A slice has at most 256 rows, so the last slice leaves no value uncounted. */
 export const countedPerSlice = 256;
 /** From this number of uncounted values on, each new one has two counted at once. */
 const uncountedMax = 128 * 1024;
-/** A walk reports its progress after this many entries. */
-const entriesPerProgress = 1_000_000;
 
 interface Counter extends EntryCount {
   entries: number;
@@ -48,6 +49,8 @@ interface Counter extends EntryCount {
   bytesBefore: number;
   /** The counter of another kind of the same account, or of another sort of the same queue. */
   next: Counter | undefined;
+  readonly usage: Usage;
+  readonly counted: CountedAs;
 }
 
 interface PartChange {
@@ -66,6 +69,11 @@ export class Counts {
   #areUnstored = false;
   #changed: Counter[] = [];
   #frozen: readonly Counter[] = [];
+  readonly #usages: AccountUsages;
+
+  constructor(usages = new AccountUsages()) {
+    this.#usages = usages;
+  }
 
   /** @param walk counts the content; called if the stored counts do not match it */
   open({ counts, current }: StoredCounts, walk: () => readonly EntryCount[]): void {
@@ -73,6 +81,7 @@ export class Counts {
       const counter = part === '' ? this.#counterOf(account, kind) : this.#partOf(account, kind, part);
       counter.entries = entries;
       counter.bytes = bytes;
+      this.#usages.add(counter, entries, bytes);
     }
     if (current) return;
     // Marks all counts as changed: the next checkpoint stores them anew and removes those that are zero.
@@ -112,6 +121,21 @@ export class Counts {
     counter.entries += entries;
     counter.bytes += bytes;
     assert(counter.entries >= 0, 'a count is never below zero');
+    this.#usages.add(counter, entries, bytes);
+  }
+
+  /**
+   * Returns what the account uses of its quota, over all shards; undefined: it has none, or nothing of it is used. The
+   * result is valid until the next write.
+   */
+  usageOf(account: AccountId): QuotaUse | undefined {
+    if (!this.#usages.quotas.any) return undefined;
+    return this.#usages.useOf(account, this.#firstOf(account)?.usage);
+  }
+
+  /** Whether the bytes of a hot value of this account are counted in its write. */
+  countsAtOnce(account: AccountId, kind: Kind): boolean {
+    return this.#usages.quotas.any && this.#counterOf(account, kind).usage.quota !== undefined;
   }
 
   /** Keeps the list of uncounted values short. To be called after each new one. */
@@ -133,6 +157,7 @@ export class Counts {
       const { account, kind } = parseStorageKey(key);
       const counter = this.#counterOf(account, kind);
       counter.bytes += bytes;
+      this.#usages.add(counter, 0, bytes);
       if (counter.changedAfter === this.#freezes) counter.bytesBefore += bytes;
     });
   }
@@ -147,6 +172,11 @@ export class Counts {
     let counter = this.#lists.get(account);
     while (counter !== undefined && counter.kind !== kind) counter = counter.next;
     return { account, kind, part: '', entries: counter?.entries ?? 0, bytes: counter?.bytes ?? 0 };
+  }
+
+  /** Messages of all queues of the account. */
+  messagesOf(account: AccountId): number {
+    return this.#firstOf(account)?.usage.messages ?? 0;
   }
 
   /** The parts of a queue that are not zero. */
@@ -194,16 +224,22 @@ export class Counts {
     this.#areUnstored = false;
   }
 
-  #counterOf(account: AccountId, kind: Kind): Counter {
+  #firstOf(account: AccountId): Counter | undefined {
     let first = this.#recent;
     if (first?.account !== account) {
       first = this.#lists.get(account);
       this.#recent = first;
     }
+    return first;
+  }
+
+  #counterOf(account: AccountId, kind: Kind): Counter {
+    const first = this.#firstOf(account);
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.kind === kind) return counter;
     }
-    const added = newCounter(account, kind, '', first);
+    const usage = first?.usage ?? this.#usages.open(account);
+    const added = newCounter({ account, kind, part: '' }, usage, first);
     this.#lists.set(account, added);
     this.#recent = added;
     return added;
@@ -215,7 +251,7 @@ export class Counts {
     for (let counter = first; counter !== undefined; counter = counter.next) {
       if (counter.part === part) return counter;
     }
-    const added = newCounter(account, kind, part, first);
+    const added = newCounter({ account, kind, part }, first?.usage ?? this.#counterOf(account, kind).usage, first);
     this.#lists.set(list, added);
     return added;
   }
@@ -245,23 +281,12 @@ function listOf(account: AccountId, name: string): string {
   return `${account}\0${name}`;
 }
 
-function newCounter(account: AccountId, kind: Kind, part: string, next: Counter | undefined): Counter {
-  return { account, kind, part, entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0, next };
-}
-
-/** Counts by walking all entries. Calls `onProgress` now and then with the number so far. */
-export function countEntries(layers: readonly Layer<Entry>[], onProgress?: (entries: number) => void): EntryCount[] {
-  const counted = new Counts();
-  let entries = 0;
-  for (const [start, end] of entryRanges) {
-    for (const [key, { value }] of mergeLayers(layers, start, end)) {
-      const { account, kind, key: name } = parseStorageKey(key);
-      const bytes = key.length + entryHeaderBytes + Buffer.byteLength(value);
-      counted.add(account, kind, 1, bytes);
-      if (kind === kinds.queue) counted.addPart(account, kind, partOf(name, value), 1, bytes);
-      entries += 1;
-      if (entries % entriesPerProgress === 0) onProgress?.(entries);
-    }
-  }
-  return [...counted.all()];
+function newCounter(
+  of: Pick<EntryCount, 'account' | 'kind' | 'part'>,
+  usage: Usage,
+  next: Counter | undefined,
+): Counter {
+  const { account, kind, part } = of;
+  const zero = { entries: 0, bytes: 0, changedAfter: -1, entriesBefore: 0, bytesBefore: 0 };
+  return { account, kind, part, ...zero, next, usage, counted: countedOf(of) };
 }

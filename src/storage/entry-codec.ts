@@ -11,9 +11,9 @@
  * A version without counts writes a watermark that ends after the revision, also over one that had the flag.
  */
 import { revision, type Revision } from '../protocol/ids.ts';
-import type { Entry } from '../protocol/entries.ts';
+import { storedHeaderBytes, type Entry } from '../protocol/entries.ts';
 
-export const entryHeaderBytes = 12;
+export const entryHeaderBytes = storedHeaderBytes;
 const watermarkBytes = 7;
 const hasCountsFlag = 1;
 

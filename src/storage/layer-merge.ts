@@ -20,12 +20,16 @@ export interface Layer<T> {
   stamp(): number;
 }
 
-/** Live rows with start ≤ key < end. @param layers newest first */
+/**
+ * Live rows with start ≤ key < end. `next` takes a key to go on from, which is not before the one that follows.
+ *
+ * @param layers newest first
+ */
 export function* mergeLayers<T>(
   layers: readonly Layer<T>[],
   start: StorageKey,
   end: StorageKey,
-): Generator<readonly [StorageKey, T], void, undefined> {
+): Generator<readonly [StorageKey, T], void, StorageKey | undefined> {
   if (start >= end) return;
   const cursors = layers.map((layer) => new LayerCursor(layer, end));
   let from = start;
@@ -41,8 +45,8 @@ export function* mergeLayers<T>(
       }
     }
     if (lowest === undefined) return;
-    if (newest !== undefined) yield [lowest, newest];
-    from = successor(lowest);
+    const next = newest === undefined ? undefined : yield [lowest, newest];
+    from = next ?? successor(lowest);
   }
 }
 

@@ -12,24 +12,30 @@
  * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
+import type { QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
+import type { AccountUsages } from './account-usage.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
-import { countedPerSlice, countEntries, Counts } from './counts.ts';
+import { countEntries } from './count-entries.ts';
+import { countedPerSlice, Counts } from './counts.ts';
 import { DeadlineIndex } from './deadline-index.ts';
 import { entryHeaderBytes } from './entry-codec.ts';
 import { ChunkPool } from './memtable/chunk-arena.ts';
+import { listKeysOf, nextAccount } from './key-list.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
+import { storeLayers } from './store-layers.ts';
 import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
 
-const noRows = { rows: [], more: false };
 export interface ShardStoreOptions {
   /** Called with the entries counted so far, while a store without counts is opened. */
   readonly onCounted?: (entries: number) => void;
+  /** Absent: no account has a quota. */
+  readonly usages?: AccountUsages;
 }
 
 export class ShardStore implements Entries {
@@ -37,15 +43,14 @@ export class ShardStore implements Entries {
   readonly #chunks = new ChunkPool();
   #active = new Memtable(this.#chunks);
   #frozen: Memtable | undefined;
-
   /** Increases with every put and delete. */
   #writes = 0;
   /** Increases when content moves between layers. */
   #moves = 0;
   readonly #entryLayers: readonly Layer<Entry>[];
+  readonly #keyLayers: readonly Layer<true>[];
   readonly #deadlines: DeadlineIndex;
-
-  readonly #counts = new Counts();
+  readonly #counts: Counts;
 
   // The last two keys looked up: a command reads a key and an idempotency id, then writes both, and searches for
   // neither twice.
@@ -54,21 +59,16 @@ export class ShardStore implements Entries {
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
     this.#checkpoint = checkpoint;
+    this.#counts = new Counts(options.usages);
     checkpoint.refresh();
-    const writes = (): number => this.#writes;
-    const moves = (): number => this.#moves;
-    this.#entryLayers = [
-      { read: (start, end, limit) => this.#active.readEntries(start, end, limit), stamp: writes },
-      { read: (start, end, limit) => this.#frozen?.readEntries(start, end, limit) ?? noRows, stamp: moves },
-      { read: (start, end, limit) => checkpoint.entries(start, end, limit), stamp: moves },
-    ];
+    const active = (): Memtable => this.#active;
+    const tables = { active, frozen: () => this.#frozen, writes: () => this.#writes, moves: () => this.#moves };
+    const [entries, keys] = [checkpoint.entries.bind(checkpoint), checkpoint.keys.bind(checkpoint)];
+    this.#entryLayers = storeLayers(tables, (table, ...range) => table.readEntries(...range), entries);
+    this.#keyLayers = storeLayers(tables, (table, ...range) => table.readKeys(...range), keys);
     this.#deadlines = new DeadlineIndex({
-      layers: [
-        { read: (start, end, limit) => this.#active.deadlines.read(start, end, limit), stamp: writes },
-        { read: (start, end, limit) => this.#frozen?.deadlines.read(start, end, limit) ?? noRows, stamp: moves },
-        { read: (start, end, limit) => checkpoint.keys(start, end, limit), stamp: moves },
-      ],
-      active: () => this.#active,
+      layers: storeLayers(tables, (table, ...range) => table.deadlines.read(...range), keys),
+      active,
       find: ({ kind, account, key }) => {
         const found = this.#find(kind, account, key);
         return { slot: found.slot, entry: this.#entryOf(found) };
@@ -101,6 +101,14 @@ export class ShardStore implements Entries {
     }
   }
 
+  keys(kind: Kind, account: AccountId, prefix: string, after?: string): ReturnType<Entries['keys']> {
+    return listKeysOf(this.#keyLayers, { kind, account, prefix, after });
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    return nextAccount(this.#keyLayers, account);
+  }
+
   nextDeadline(): number {
     return this.#deadlines.next();
   }
@@ -116,6 +124,14 @@ export class ShardStore implements Entries {
 
   partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#counts.parts(account, name);
+  }
+
+  messagesOf(account: AccountId): number {
+    return this.#counts.messagesOf(account);
+  }
+
+  usageOf(account: AccountId): QuotaUse | undefined {
+    return this.#counts.usageOf(account);
   }
 
   countOf(account: AccountId, kind: Kind): EntryCount {
@@ -257,7 +273,7 @@ export class ShardStore implements Entries {
     found.isRead = true;
     const keyBytes = this.#active.keyLength(slot);
     if (entry === undefined && this.#active.belowTill(slot) === noEntry) found.slot = 0;
-    let bytes = this.#active.write(slot, entry);
+    let bytes = this.#active.write(slot, entry, this.#counts.countsAtOnce(account, kind));
     if (bytes === notCounted) {
       bytes = 0;
       this.#counts.touch(account, kind);

@@ -2,9 +2,14 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test, type TestContext } from 'node:test';
+import { payloadCodec } from '../../src/backup/format/payload.ts';
+import { claimWriter, isSuperseded, type Claimant } from '../../src/backup/repository/claims.ts';
+import { Repository } from '../../src/backup/repository/repository.ts';
+import type { RestoreGoal } from '../../src/backup/restore/restore-plan.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import { kinds, type Effect } from '../../src/protocol/record.ts';
 import { BackedUpStore, contentIn, contentOf, emptyDirectory, restoreFrom } from '../support/backed-up-store.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 import { MemoryStorage } from '../support/memory-storage.ts';
 
 const account = accountId('acc');
@@ -145,3 +150,129 @@ test('an empty directory in the place of a server is another server', async (t) 
   await fresh.settle();
   assert.deepEqual(storage.keys('writers/').length, 1);
 });
+
+test('what a restore has given up in the middle of an object does not come back', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  await first.settle();
+  for (const key of ['a', 'b', 'c', 'd']) first.commit(account, [set(key)]);
+  first.advance(60_000);
+  await first.settle();
+  assert.equal(storage.keys('tail/').length, 1, 'all are in one object');
+  const { directory } = await restoreFrom(t, storage, { kind: 'revision', revision: 2 }, { adopt: true });
+  const adopted = await started(t, storage, directory);
+  adopted.advance(120_000);
+  adopted.commit(account, [set('e')]);
+  await adopted.settle();
+  await adopted.settle();
+  const keysIn = async (goal: RestoreGoal): Promise<string[]> => {
+    // From the copy of the first server.
+    const before = storage.copy();
+    for (const key of storage.keys('copy/')) if (!key.includes('-000001-')) before.objects.delete(key);
+    const { content } = await contentIn((await restoreFrom(t, before, goal)).directory);
+    return [...content.keys()].filter((key) => key.startsWith('\u0003acc')).map((key) => key.slice(5));
+  };
+  assert.deepEqual(await keysIn({ kind: 'latest' }), ['a', 'b', 'e']);
+  assert.deepEqual(await keysIn({ kind: 'moment', at: first.now }), ['a', 'b']);
+  assert.deepEqual(await keysIn({ kind: 'revision', revision: 4 }), ['a', 'b', 'c', 'd'], 'the line before is there');
+  await assert.rejects(
+    keysIn({ kind: 'revision', revision: 5 }),
+    /the backup does not have it/,
+    'it was never given out',
+  );
+});
+
+function flip(storage: MemoryStorage, key: string): void {
+  const { bytes } = storage.objects.get(key)!;
+  bytes[bytes.length - 1]! ^= 1;
+}
+
+test('damage in the newest object keeps nobody from claiming: what it had is shipped again', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  for (const key of ['a', 'b', 'c']) {
+    first.commit(account, [set(key)]);
+    await first.settle();
+  }
+  flip(storage, storage.keys('tail/').at(-1)!);
+  const again = await started(t, storage, copyOfDirectory(t, first.directory));
+  assert.equal(again.cells.state, 'shipping');
+  assert.equal(again.cells.get('damagedObjects'), 1);
+  assert.ok(again.logged.some((line) => /error: The object tail.* is damaged.* shipped again/.test(line)));
+  again.commit(account, [set('d')]);
+  await again.settle();
+  assert.equal(again.cells.get('gaps'), 0);
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
+  assert.deepEqual((await contentIn(directory)).content, contentOf([...first.commits, ...again.commits]));
+});
+
+test('where all objects of the last writer are damaged, the one before it is continued; without any, people decide', async (t) => {
+  const storage = new MemoryStorage();
+  const first = await started(t, storage);
+  first.commit(account, [set('a')]);
+  await first.settle();
+  const second = await started(t, storage, copyOfDirectory(t, first.directory));
+  second.commit(account, [set('b')]);
+  await second.settle();
+  for (const key of storage.keys('tail/000002/')) flip(storage, key);
+  const image = copyOfDirectory(t, second.directory);
+  const third = await started(t, storage, image);
+  third.commit(account, [set('c')]);
+  await third.settle();
+  assert.equal(third.cells.state, 'shipping');
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
+  const all = contentOf([...first.commits, ...second.commits, ...third.commits]);
+  assert.deepEqual((await contentIn(directory)).content, all);
+  const old = await BackedUpStore.open(t, { storage, directory: copyOfDirectory(t, first.directory) });
+  assert.match((await old.agent.look()) ?? '', /older than its own backup/);
+
+  for (const key of [...storage.keys('tail/'), ...storage.keys('writers/')])
+    if (!key.startsWith('tail/000002/')) flip(storage, key);
+  const fourth = await started(t, storage, copyOfDirectory(t, third.directory));
+  assert.equal(fourth.cells.state, 'damaged');
+  fourth.cells.add('askedToAdopt', 1);
+  await fourth.settle();
+  assert.equal(fourth.cells.state, 'shipping');
+});
+
+/** Sixteen that claim at once, over a storage that overwrites: with any order of their calls. */
+test('without conditional puts at most one of those who claim at once gets a number', async () => {
+  const random = seededRandom(11);
+  const randomName = (): string => `0000000${random.below(2 ** 30).toString(16)}`.slice(-8);
+  for (let round = 0; round < 20; round += 1) {
+    const storage = new MemoryStorage();
+    storage.honoursConditions = false;
+    storage.delay = async () => {
+      for (let turns = random.below(8); turns > 0; turns -= 1) await Promise.resolve();
+    };
+    const id = 'a'.repeat(32);
+    const codec = await payloadCodec({});
+    const claims = await Promise.all(
+      Array.from({ length: 16 }, async (_, server) => {
+        const repository = await Repository.openOrCreate(storage, codec, id);
+        await repository.probe();
+        assert.equal(repository.fencing, 'list');
+        const claimed = await claimWriter(repository, claimant(server, randomName));
+        assert.ok(claimed.kind === 'claimed');
+        return { repository, writer: claimed.writer };
+      }),
+    );
+    const numbers = claims.map(({ writer }) => writer).toSorted((a, b) => a - b);
+    assert.equal(new Set(numbers).size, 16, `round ${round}: ${numbers.join()}`);
+    for (const { repository, writer } of claims)
+      assert.equal(await isSuperseded(repository, writer), writer < numbers.at(-1)!, `round ${round}`);
+  }
+});
+
+function claimant(server: number, randomName: () => string): Claimant {
+  return {
+    logId: '1'.repeat(16),
+    boot: `server-${server}`,
+    at: 0,
+    durable: 0,
+    checksumAt: () => undefined,
+    oldestAfter: () => 0,
+    randomName,
+    restored: undefined,
+  };
+}

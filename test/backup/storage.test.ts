@@ -105,9 +105,11 @@ test('s3://: failures are told apart, and the next call works again', async (t) 
   assert.deepEqual(await storage.get('a'), Buffer.from('a'));
   server.honoursConditions = false;
   const repository = await Repository.openOrCreate(storage, await payloadCodec({}), 'a'.repeat(32));
-  assert.equal(await repository.honoursConditions(), false);
+  await repository.probe();
+  assert.equal(repository.fencing, 'list');
   server.honoursConditions = true;
-  assert.equal(await repository.honoursConditions(), true);
+  await repository.probe();
+  assert.equal(repository.fencing, 'put');
   server.skewMs = 3_600_000;
   await storage.head('a');
   assert.ok((storage.now() ?? 0) > Date.now() + 3_500_000, 'the time is the storage’s');

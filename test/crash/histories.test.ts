@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
 import type { Violation } from '../support/checkers/history.ts';
 import { searchKeys } from '../support/checkers/key-histories.ts';
+import { checkQueues } from '../support/checkers/queue-ledger.ts';
 import { checkToldChanges, commitsIn } from '../support/checkers/told-changes.ts';
 import { checkWatches } from '../support/checkers/watch-validators.ts';
 import { takingsIn, windowExceeded } from '../support/checkers/limit-windows.ts';
@@ -38,6 +39,7 @@ trial(
     recorder.launched();
     recorder.serving();
     await recorder.run(operationsOfLife);
+    await recorder.drain();
     const all = await recorder.readWatch();
     const recordedMs = performance.now() - began;
     await server.stop();
@@ -50,6 +52,7 @@ trial(
     // Compacted history can no longer be compared.
     const kept = streams.filter(({ after }) => after >= all.after);
     const watches = checkWatches([...kept, all], commitsIn(all));
+    const queues = checkQueues(history, { clockToleranceMs, settled: true });
     const search = searchKeys(history, { mayExpire });
     const takings = takingsIn(history.operations);
     const { operations, compared, unknown, violations } = witness;
@@ -69,14 +72,18 @@ trial(
       recovered: told.recovered,
       expired: told.expired,
       ...counts,
+      queues: queues.counts,
       recordedPerSecond: rate(operations, recordedMs),
       checkedPerSecond: rate(operations, checkedMs),
     };
     t.diagnostic(JSON.stringify(report));
     assertNone('the witness checker', violations);
+    assertNone('the ledger of queues', queues.violations);
     assertNone('the watch against the answers', told.violations);
     assertNone('the watch validators', watches);
     assert.deepEqual(search.violations, [], 'the search for a linearization');
+    const { settled, redeliveries, ordered } = queues.counts;
+    assert(settled > 5 && redeliveries > 0 && ordered > 5, 'messages were delivered, settled and delivered again');
     assert(takings.length > 5, 'limits were taken from');
     assert.equal(windowExceeded(takings, clockToleranceMs), undefined, 'I32');
     assert(counts.unanswered > 0 && counts.resumed > 0 && kept.length > 0, 'the load met what it is for');

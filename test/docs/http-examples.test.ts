@@ -5,6 +5,9 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { compareExample, examplesIn, runExamples, type Example, type Outcome } from './examples.ts';
 import { readDoc } from './markdown.ts';
+import type { OpenApiDocument } from '../../src/front-end/http/openapi/document.ts';
+import { OpenApiChecker } from '../support/openapi-checker.ts';
+import { RecordingProxy } from '../support/recording-proxy.ts';
 import { root, startServer, temporaryDirectory } from './server-child.ts';
 
 const without = ['bash', 'curl'].filter((tool) => spawnSync(tool, ['--version']).status !== 0);
@@ -14,18 +17,24 @@ for (const [file, atLeast] of [
   ['README.md', 12],
   ['docs/http.md', 40],
   ['docs/queues.md', 3],
+  ['docs/openapi.md', 1],
   ['docs/cli.md', 11],
 ] as const) {
-  test(`${file}: every example does what it says`, { skip }, async (t) => {
+  test(`${file}: every example does what it says, as the OpenAPI document says it`, { skip }, async (t) => {
     const directory = temporaryDirectory(t);
     const { url } = await startServer(t, path.join(directory, 'data'));
     const examples = examplesIn(file, readDoc(file));
     const compared = examples.filter(({ reply }) => reply !== undefined).length;
     assert.ok(compared >= atLeast, `${compared} examples have replies`);
-    const outcomes = runExamples(examples, url, directory);
+    const proxy = await RecordingProxy.open(t, url);
+    const outcomes = runExamples(examples, proxy.url, directory);
     for (const [index, example] of examples.entries()) {
       compareExample(example, outcomes[index] ?? assert.fail('every example has an outcome'));
     }
+    const checker = new OpenApiChecker((await (await fetch(`${url}/openapi.json`)).json()) as OpenApiDocument);
+    const messages = await proxy.messages();
+    for (const message of messages) checker.check(message);
+    assert.ok(messages.length >= atLeast, `${messages.length} requests`);
   });
 }
 

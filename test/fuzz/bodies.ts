@@ -25,6 +25,21 @@ import { defaultLimits } from '../../src/shared/limits.ts';
 import { CoreUnderTest } from '../support/core-under-test.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
+import {
+  anyText,
+  booleanText,
+  handleText,
+  integerText,
+  key,
+  keyText,
+  list,
+  object,
+  secondsText,
+  versionText,
+  type Fields,
+  type Part,
+} from './grammar.ts';
+import { queueFields } from './queue-fields.ts';
 import { jsonText } from '../../src/protocol/operations/fields.ts';
 import { Refusal } from '../../src/protocol/refusal.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
@@ -149,7 +164,7 @@ class DoorOverCore implements Dispatcher {
   async history(core: CoreUnderTest, random: SeededRandom, tally: Tally): Promise<void> {
     this.#core = core;
     for (let step = 1 + random.below(8); step > 0; step -= 1) {
-      const method = pick(random, ['POST', 'POST', 'POST', 'GET', 'DELETE'] as const);
+      const method = pick(random, ['POST', 'POST', 'POST', 'PUT', 'GET', 'DELETE'] as const);
       const url = restUrl(random, method);
       const payload = method === 'GET' || chance(random, 0.2) ? undefined : bodyText(random, undefined);
       const headers: Record<string, string> = chance(random, 0.8) ? {} : { 'idempotency-key': key(random) };
@@ -203,6 +218,10 @@ class DoorOverCore implements Dispatcher {
     return { cancel: () => undefined };
   }
 
+  watches(): readonly [] {
+    return [];
+  }
+
   stats(): never {
     throw new Error('expected no request for metrics');
   }
@@ -213,13 +232,17 @@ class DoorOverCore implements Dispatcher {
   }
 }
 
-function restUrl(random: SeededRandom, method: string): string {
+const queueVerbs = ['queue', 'dequeue', 'ack', 'nack', 'extend', 'pause/queue', 'resume/queue', 'purge', 'redrive'];
+
+function restUrl(random: SeededRandom, method: 'GET' | 'POST' | 'PUT' | 'DELETE'): string {
   const id = encodeURIComponent(key(random).toWellFormed());
   const number = pick(random, ['0', '1', '-1', '5', '9007199254740991', '1e3', '', 'x', '300', '0.0001', '86401']);
-  const calls =
-    method === 'POST'
-      ? ['', '', 'kv', 'counter', 'sequence', 'lock', 'mlock', 'munlock']
-      : ['kv', 'counter', 'sequence', 'lock'];
+  const calls = {
+    POST: ['', '', 'kv', 'counter', 'sequence', 'lock', 'mlock', 'munlock', 'limit', ...queueVerbs],
+    PUT: ['queue'],
+    GET: ['kv', 'counter', 'sequence', 'lock', 'queue', 'peek'],
+    DELETE: ['kv', 'counter', 'sequence', 'lock', 'queue'],
+  }[method];
   const call = pick(random, calls);
   if (call === '') return chance(random, 0.3) ? '/watch/acme' : '/db/acme';
   const path = chance(random, 0.1) ? `/db/acme/${call}` : `/db/acme/${call}/${id}`;
@@ -236,6 +259,13 @@ function restUrl(random: SeededRandom, method: string): string {
     'prefix',
     'after',
     'limit',
+    'rate',
+    'cost',
+    'max',
+    'delay',
+    'priority',
+    'state',
+    'do',
     'nonsense',
   ];
   const query = Array.from({ length: random.below(3) }, () => `${pick(random, names)}=${number}`).join('&');
@@ -256,82 +286,19 @@ export function bodyText(random: SeededRandom, call: 'batch' | 'watch' | 'value'
   );
 }
 
-type Part = (random: SeededRandom) => string;
-type Fields = readonly (readonly [name: string, value: Part, often: number])[];
-
-/** Fields by their likelihood; now and then one is missing, repeated, unknown or of another type. */
-function object(random: SeededRandom, fields: Fields): string {
-  const members: string[] = [];
-  for (const [name, value, often] of fields) {
-    if (!chance(random, often)) continue;
-    const spelled = chance(random, 0.01)
-      ? pick(random, [name.toLowerCase(), `${name}s`, '__proto__', '', 'constructor'])
-      : name;
-    members.push(`${JSON.stringify(spelled)}:${chance(random, 0.02) ? wild(random, 0) : value(random)}`);
-    if (chance(random, 0.005)) members.push(members.at(-1)!);
-  }
-  if (chance(random, 0.01)) members.push(`"__proto__":${wild(random, 0)}`);
-  return `{${members.join(',')}}`;
-}
-
-function list(item: Part): Part {
-  return (random) => {
-    if (chance(random, 0.3)) return item(random);
-    const length = chance(random, 0.02) ? 21 + random.below(5) : random.below(4);
-    return `[${Array.from({ length }, () => item(random)).join(',')}]`;
-  };
-}
-
-function key(random: SeededRandom): string {
-  if (chance(random, 0.85)) return pick(random, ['a', 'b', 'c', 'a/b']);
-  return pick(random, [
-    '',
-    '__proto__',
-    '\0',
-    '\ud800',
-    '€'.repeat(171),
-    'k'.repeat(512),
-    'k'.repeat(513),
-    '😀',
-    'constructor',
-    ' ',
-    '%',
-    '\u2028',
-  ]);
-}
-
-const keyText: Part = (random) => JSON.stringify(key(random));
-const integers = [
-  '0',
-  '1',
-  '2',
-  '5',
-  '101',
-  '102',
-  '-1',
-  '9007199254740991',
-  '-9007199254740991',
-  '9007199254740992',
-  '1e400',
-  '-0',
-  '1.5',
-  '1e3',
-  '""',
-];
-const integerText: Part = (random) => pick(random, integers);
-const versionText: Part = (random) => (chance(random, 0.6) ? String(random.below(130)) : pick(random, integers));
-const booleanText: Part = (random) => pick(random, ['true', 'false', 'true', 'false', 'null']);
-const handleText: Part = (random) => {
-  const number = String(100 + random.below(30));
-  return chance(random, 0.7)
-    ? number
-    : pick(random, [`"${number}"`, '0', '"0"', '"x"', '1e16', '"9007199254740993"', '""']);
-};
-const secondsText: Part = (random) =>
-  chance(random, 0.7)
-    ? pick(random, ['1', '10', '0.5', '30'])
-    : pick(random, ['0', '-1', '1e-300', '300', '300.1', '86400', '86401', '1e9', '"1"', '5e-324', '-0']);
-const anyText: Part = (random) => wild(random, 0);
+/** As a key that is named, or those under a prefix. */
+const pageText: Part = (random) =>
+  object(
+    random,
+    pick(random, [
+      [['Key', keyText, 0.98]],
+      [
+        ['Prefix', keyText, 0.98],
+        ['After', keyText, 0.2],
+        ['Limit', integerText, 0.5],
+      ],
+    ] satisfies Fields[]),
+  );
 
 const batchFields: Fields = [
   ['LockID', keyText, 0.3],
@@ -356,7 +323,13 @@ const batchFields: Fields = [
     list((random) =>
       object(random, [
         ['Key', keyText, 0.98],
-        chance(random, 0.7) ? ['Version', versionText, 0.98] : ['Exists', booleanText, 0.98],
+        pick(random, [
+          ['Version', versionText, 0.98],
+          ['Version', versionText, 0.98],
+          ['Exists', booleanText, 0.98],
+          ['Equals', anyText, 0.98],
+        ] satisfies Fields),
+        ['Counter', keyText, 0.03],
       ]),
     ),
     0.15,
@@ -373,23 +346,39 @@ const batchFields: Fields = [
         ['IfEq', integerText, 0.1],
         ['Floor', integerText, 0.1],
         ['Ceil', integerText, 0.1],
+        ['TTL', secondsText, 0.1],
       ]),
     ),
     0.3,
   ],
-  ['KVGet', list((random) => (chance(random, 0.7) ? keyText(random) : object(random, [['Key', keyText, 0.98]]))), 0.3],
+  ['KVGet', list((random) => (chance(random, 0.7) ? keyText(random) : pageText(random))), 0.3],
   [
     'KVSet',
     list((random) =>
       object(random, [
         ['Key', keyText, 0.98],
-        ['Value', anyText, 0.8],
+        [chance(random, 0.8) ? 'Value' : 'Merge', anyText, 0.8],
+        ['Old', booleanText, 0.1],
         ['Version', versionText, 0.2],
         ['Delete', () => 'true', 0.15],
         ['TTL', secondsText, 0.2],
       ]),
     ),
     0.5,
+  ],
+  [
+    'Limit',
+    list((random) =>
+      object(random, [
+        ['Key', keyText, 0.98],
+        ['Rate', secondsText, 0.98],
+        ['Per', secondsText, 0.3],
+        ['Burst', integerText, 0.3],
+        ['Cost', integerText, 0.3],
+        ['Wait', secondsText, 0.1],
+      ]),
+    ),
+    0.1,
   ],
 ];
 /** Fields that belong together mostly occur together. */
@@ -403,7 +392,11 @@ const lockFields: Fields = batchFields
 const batchText: Part = (random) =>
   object(
     random,
-    chance(random, 0.3) ? lockFields : batchFields.filter(([name]) => !name.startsWith('Lock') || chance(random, 0.05)),
+    chance(random, 0.3)
+      ? chance(random, 0.5)
+        ? lockFields
+        : queueFields
+      : [...batchFields, ...queueFields].filter(([name]) => !name.startsWith('Lock') || chance(random, 0.05)),
   );
 
 const watchText: Part = (random) =>
@@ -436,43 +429,3 @@ const watchText: Part = (random) =>
       ],
     ] satisfies Fields[]),
   );
-
-/** Any JSON, most of it short. */
-function wild(random: SeededRandom, depth: number): string {
-  const leaves = [
-    'null',
-    'true',
-    'false',
-    '0',
-    '-0',
-    '1',
-    '1.5e-300',
-    '1e400',
-    '9007199254740993',
-    '""',
-    '"a"',
-    '"\\u0000"',
-    '"\\ud800"',
-    '"€"',
-    '{}',
-    '[]',
-  ];
-  if (depth > 3 || chance(random, 0.6)) return pick(random, leaves);
-  switch (random.below(6)) {
-    case 0:
-      return '['.repeat(130) + ']'.repeat(130);
-    case 1:
-      return JSON.stringify('x'.repeat(random.below(2500)));
-    case 2:
-    case 3:
-      return `[${Array.from({ length: random.below(4) }, () => wild(random, depth + 1)).join(',')}]`;
-    default: {
-      const names = ['a', 'b', '__proto__', 'constructor', 'Key', 'toJSON', ''];
-      const members = Array.from(
-        { length: random.below(4) },
-        () => `${JSON.stringify(pick(random, names))}:${wild(random, depth + 1)}`,
-      );
-      return `{${members.join(',')}}`;
-    }
-  }
-}

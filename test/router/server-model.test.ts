@@ -22,7 +22,7 @@ const outcomes = [
   'kv.get:ok kv.get:not_found kv.set:ok kv.delete:ok counter.get:ok counter.get:not_found counter.add:ok counter.add:out_of_bounds counter.reset:ok',
   'sequence.get:ok sequence.get:not_found sequence.next:ok sequence.reset:ok lock.acquire:ok lock.release:ok',
   'mutex.lock:ok mutex.unlock:ok mutex.unlock:lock_lost kv.list:ok lock.list:ok inspect:ok inspect:lock_lost',
-  'limit:ok limit:limited limit:held limit:looked limit.take:limited kv.clear:ok counter.list:ok range:ok',
+  'limit:ok limit:limited limit:held limit:looked limit.take:limited kv.clear:ok counter.list:ok range:ok account.usage:ok',
   'enqueue:ok dequeue:ok ack:ok ack:receipt_expired nack:ok nack:receipt_expired extend:ok extend:receipt_expired',
   'queue.send:ok queue.ack:ok queue.ack:receipt_expired queue.nack:ok queue.nack:receipt_expired queue.extend:ok queue.policy:ok queue.delete:ok',
   'queue.pause:ok queue.resume:ok queue.purge:ok queue.redrive:ok queue.stat:ok queue.list:ok queue.peek:ok',

@@ -128,8 +128,8 @@ test('stream: every 15 s a heartbeat, with a bookmark after changes of no intere
   const first = await quiet.next();
   const { Rev } = await server.ok('POST', '/db/quiet/kv/other', 1);
   let beat = await quiet.next(17_000);
-  // On a busy machine the first heartbeat may have come before the change.
-  if (beat?.id !== undefined && beat.id < Rev) beat = await quiet.next(17_000);
+  // On a busy machine heartbeats may have come before the change.
+  for (let more = 2; more > 0 && (beat?.id === undefined || beat.id < Rev); more -= 1) beat = await quiet.next(17_000);
   assert.deepEqual(beat?.comments, ['heartbeat']);
   assert(
     first?.id !== undefined && beat?.id !== undefined && beat.id >= Rev,

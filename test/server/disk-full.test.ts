@@ -61,6 +61,8 @@ for (const [what, config] of cases) {
       fs.rmSync(dataDir, { recursive: true, force: true });
     });
     const lock = await server.batch({ LockID: 'l', LockDur: 600 });
+    const sent = await server.batch({ Enqueue: [1, 2, 3].map((Data) => ({ Queue: 'q', Data })) });
+    const three = `${sent.Rev}-2`;
     const waiter = server.batch({ LockID: 'l', LockDur: 600, LockWait: 120 });
     const spare = path.join(dataDir, 'journal', 'spare.log');
     await eventually('the spare segment is there', async () => fs.existsSync(spare));
@@ -83,6 +85,12 @@ for (const [what, config] of cases) {
     await server.fails('disk_full', 'POST', '/db/acc/counter/c');
     await server.fails('disk_full', 'POST', '/db/acc/lock/other');
     await server.batchFails('disk_full', { IdempotencyIDs: 'i', KVGet: 'k0' });
+    // Whoever is full must be able to empty: what takes and settles goes on.
+    await server.batchFails('disk_full', { Enqueue: { Queue: 'q', Data: 4 } });
+    const { Dequeue } = await server.batch({ Dequeue: { Queue: 'q', DequeueMax: 2, LockDur: 600 } });
+    const [one, two] = Dequeue!.Messages.map(({ ID, Lock }) => ({ Queue: 'q', ID, Lock }));
+    await server.batch({ Ack: one, Nack: { ...two, Delay: 0 } });
+    await server.fails('disk_full', 'POST', '/db/acc/queue/q', '5');
     assert.equal((await server.ok('GET', '/db/acc/kv/k0')).Value, JSON.parse(value));
     assert.equal((await server.ok('GET', '/db/acc/kv?prefix=k&limit=5')).KV.length, 5);
     const [first, ...rest] = acknowledged;
@@ -100,6 +108,12 @@ for (const [what, config] of cases) {
     await server.restart('kill');
     assert.equal((await server.ok('GET', '/db/acc/kv/again')).Value, 1);
     await server.fails('not_found', 'GET', `/db/acc/kv/${first}`);
+    const { Messages } = (await server.batch({ Dequeue: { Queue: 'q', DequeueMax: 9 } })).Dequeue!;
+    assert.deepEqual(
+      Messages.map(({ ID }) => ID),
+      [three, two!.ID],
+      'acked is acked, and what was nacked stands at the end',
+    );
     for (const key of rest) assert.equal((await server.ok('GET', `/db/acc/kv/${key}`)).Value, JSON.parse(value));
     await server.stop();
   });

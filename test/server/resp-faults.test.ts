@@ -195,7 +195,7 @@ test('TLS', { skip: withoutOpenssl && 'openssl is not installed' }, async (t) =>
   const options = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost';
   const made = spawnSync('openssl', [...options.split(' '), '-out', cert, '-keyout', key]);
   assert.equal(made.status, 0, String(made.stderr));
-  await own.start({ config: `resp: {listen: "127.0.0.1:0", tls: {cert: ${cert}, key: ${key}}}` });
+  await own.start({ config: `resp: {listen: "127.0.0.1:0", tls: {cert_file: ${cert}, key_file: ${key}}}` });
   const socket = tls.connect({
     host: '127.0.0.1',
     port: own.respPort,

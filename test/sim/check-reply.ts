@@ -26,35 +26,41 @@ import {
   type LimitEntry,
   type LockEntry,
 } from '../support/contract/state.ts';
+import { isOfQueues, isOnlyOfQueues, recordWithoutQueues, withoutQueues } from '../support/checkers/without-queues.ts';
 import { leaseEnd, type Timeline } from './timeline.ts';
 import { Violation } from './trace.ts';
 
 /** `now`: from the request to its answer, on the server's clock. */
-export function checkReply(timeline: Timeline, operation: Operation, answer: Answer, now: Span): void {
+export function checkReply(timeline: Timeline, asked: Operation, said: Answer, now: Span): void {
+  const operation = withoutQueues({ ...asked, answer: said });
   const { call } = operation;
+  const answer = operation.answer!;
   const { rev = 0, status, replayed } = answer;
   const fail = (what: string): never => {
-    const asked = JSON.stringify(call);
-    throw new Violation(`${what}\n  asked:    ${asked}\n  answered: ${status} ${JSON.stringify(answer.body)}`);
+    const question = JSON.stringify(asked.call);
+    throw new Violation(`${what}\n  asked:    ${question}\n  answered: ${status} ${JSON.stringify(said.body)}`);
   };
   const fault = faultOf(operation, answer);
   if (fault !== undefined) fail(fault);
-  if (!isCompared(call, answer)) return;
+  const surely = surelyCommitted(asked.call, said);
+  if (surely && timeline.record(rev)?.account !== call.account) fail(`there is no such commit at revision ${rev}`);
+  if (isOnlyOfQueues(asked.call) || !isCompared(call, answer)) return;
   const attempt = (before: number, allows: (outcome: Outcome) => string | undefined): StepResult =>
     step(new StateAt(timeline, before), call, rev, now, answer, allows);
 
   let commit: StepResult | undefined;
-  if (status === 200 && !replayed && mayCommit(call)) {
+  if (status === 200 && !replayed && mayCommit(asked.call)) {
     const record = timeline.record(rev);
     commit = attempt(rev - 1, ({ changes }) => {
-      if (record?.account !== call.account || changes.length === 0) return `there is no such commit at revision ${rev}`;
+      const isCommit = changes.length > 0 || (surely && isOfQueues(asked.call));
+      if (record?.account !== call.account || !isCommit) return `there is no such commit at revision ${rev}`;
       // Other effects of the commit are ends, and the timeline checks that their time had come.
-      return changesDiffer(changes, { ...record, by: now.hi }, () => true);
+      return changesDiffer(changes, { ...recordWithoutQueues(record), by: now.hi }, () => true);
     });
     if (commit.ok) return;
   }
   // A deletion of nothing commits nothing: what may commit or not is right if it is right as either.
-  if (commit?.ok === false && surelyCommitted(call, answer)) return fail(`at revision ${rev}: ${commit.explanation}`);
+  if (commit?.ok === false && surely) return fail(`at revision ${rev}: ${commit.explanation}`);
   const read = attempt(rev, ({ changes }) => (changes.length === 0 ? undefined : 'it changes something'));
   if (!read.ok) fail(`reading at revision ${rev}: ${(commit?.ok === false ? commit : read).explanation}`);
 }

@@ -12,6 +12,7 @@ import type { ReplyBody } from '../support/reply-body.ts';
 import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
 import { checkReply } from './check-reply.ts';
 import { WaitOrder, SendOrder } from './order.ts';
+import { readyMessage } from './ready-messages.ts';
 import { Violation } from './trace.ts';
 import { checkKeyWatch, PrefixWatcher } from './watchers.ts';
 import { accounts, keys, type Request } from './workload.ts';
@@ -54,6 +55,7 @@ export class Clients {
   readonly #prefixWatchers: PrefixWatcher[];
   readonly #mutexHandles = new Map<string, number>();
   readonly #unanswered = new Map<number, Operation>();
+  readonly #expected = new Map<number, (body: ReplyBody) => void>();
   #diedAt = 0;
 
   constructor(world: World) {
@@ -115,6 +117,12 @@ export class Clients {
     for (const { request } of this.#underWay) {
       const { command, number } = request;
       if (mayBeHeld(command)) continue;
+      const consumer = command.kind === 'batch' ? command.dequeue : undefined;
+      if (consumer !== undefined && consumer.waitMs > 0) {
+        const ready = readyMessage(timeline, command.account, consumer.key, Math.floor(now));
+        if (ready === undefined) continue;
+        throw new Violation(`request ${number} waits for a message of ${consumer.key}, and ${ready} is ready`);
+      }
       const ask = command.kind === 'batch' || command.kind === 'mutex.lock' ? command.lock : undefined;
       if (ask === undefined || ask.waitMs === 0)
         throw new Violation(`request ${number} was never answered: ${JSON.stringify(command)}`);
@@ -138,6 +146,15 @@ export class Clients {
     for (const watcher of this.#prefixWatchers) watcher.resume();
     for (const watcher of this.#prefixWatchers) watcher.leave();
     if (timeline.synced !== timeline.last) throw new Violation(`revision ${timeline.last} never becomes durable`);
+  }
+
+  /** Sends this request, whatever the workload has next. */
+  askFor(command: Command): Promise<ReplyBody> {
+    return new Promise((answered) => {
+      const request = this.#world.workload.numbered(command);
+      this.#expected.set(request.number, answered);
+      this.#ask(request);
+    });
   }
 
   describeWaiting(): string {
@@ -229,6 +246,7 @@ export class Clients {
     const happened = replyStatus(reply) === 200 && !reply.replayed;
     if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
     this.operations.push({ ...asOperation, answer });
+    this.#expected.get(number)?.(body);
     this.#unanswered.delete(number);
     // A watch after a write that an earlier watcher may not have heard of yet.
     if (happened && command.kind === 'batch' && command.set !== undefined && this.#keyWatches.size > 0) {
@@ -308,7 +326,7 @@ export class Clients {
 }
 
 function mayBeInArray(command: Command): boolean {
-  return command.kind === 'batch' && command.format === 'batch' && (command.lock?.waitMs ?? 0) === 0;
+  return command.kind === 'batch' && command.format === 'batch' && !(command.lock ?? command.dequeue)?.waitMs;
 }
 
 /** Whether its reply may be held until what it has taken of a limit begins, or what the first request of its id has. */

@@ -37,7 +37,7 @@ export class WaitOrder {
       const { id, fence } = command.unlock;
       if (fence !== undefined) this.#givenBack.add(`${command.account} ${id} ${fence}`);
     }
-    const owner = lockOf(command)?.owner;
+    const owner = placeOf(command)?.owner;
     if (owner === undefined) return;
     if (this.#askedOnce.has(owner)) this.#repeated.add(owner);
     this.#askedOnce.add(owner);
@@ -46,9 +46,8 @@ export class WaitOrder {
   /** Messages arrive at a shard. */
   arrived(messages: readonly ToShard[]): void {
     for (const message of messages) {
-      for (const lock of locksOf(message)) {
-        if (lock?.owner !== undefined && !this.#arrived.has(lock.owner))
-          this.#arrived.set(lock.owner, this.#arrived.size);
+      for (const owner of ownersOf(message)) {
+        if (owner !== undefined && !this.#arrived.has(owner)) this.#arrived.set(owner, this.#arrived.size);
       }
     }
   }
@@ -56,25 +55,23 @@ export class WaitOrder {
   granted({ command, number }: Request, body: ReplyBody): void {
     const lock = lockOf(command);
     if (command.kind === 'batch' && lock !== undefined) this.#known.add(`${command.account} ${lock.id} ${body.Lock}`);
-    const arrived = this.#arrived.get(lock?.owner ?? '');
-    if (
-      lock?.owner === undefined ||
-      lock.extend !== undefined ||
-      arrived === undefined ||
-      this.#repeated.has(lock.owner)
-    )
-      return;
-    const name = `${command.kind} ${command.account} ${lock.id}`;
+    const place = placeOf(command);
+    const arrived = this.#arrived.get(place?.owner ?? '');
+    if (place?.owner === undefined || lock?.extend !== undefined || arrived === undefined) return;
+    // Who waited for messages in vain was passed over by nobody.
+    if (this.#repeated.has(place.owner) || body.Dequeue?.Messages.length === 0) return;
+    const fence = body.Dequeue === undefined ? body.Lock : body.Rev;
+    const name = `${place.noun} ${command.account} ${place.id}`;
     let others = this.#granted.get(name);
     if (others === undefined) this.#granted.set(name, (others = []));
     if (others.length > 0) this.compared += 1;
     for (const other of others) {
-      if (other.arrived < arrived === other.fence < body.Lock) continue;
+      if (other.arrived < arrived === other.fence < fence) continue;
       throw new Violation(
-        `requests ${number} and ${other.number} got the lock ${lock.id} in another order than they came`,
+        `requests ${number} and ${other.number} were served by the ${place.noun} ${place.id} in another order than they came`,
       );
     }
-    others.push({ number, arrived, fence: body.Lock });
+    others.push({ number, arrived, fence });
   }
 
   mayRelease(account: string, id: string, fence: number): boolean {
@@ -121,9 +118,9 @@ export class SendOrder {
     sent.set(number, sent.size);
   }
 
-  /** Requests that wait for a lock are not checked: no order depends on how long that takes. */
+  /** Requests that wait for a lock or for messages are not checked: no order depends on how long that takes. */
   answered(router: number, { command, number }: Request, rev: number, commits: boolean): void {
-    if (command.kind !== 'batch' || (command.lock?.waitMs ?? 0) > 0) return;
+    if (command.kind !== 'batch' || (command.lock ?? command.dequeue)?.waitMs) return;
     const { sent, answered } = this.#routers[router]!;
     const keys = new Set(batchKeys(command));
     for (const other of answered.slice(-40)) {
@@ -147,17 +144,31 @@ export class SendOrder {
   }
 }
 
-function locksOf(message: ToShard): (LockOperation | undefined)[] {
+function ownersOf(message: ToShard): (string | undefined)[] {
   switch (message.kind) {
     case 'transaction.reserve':
-      return [message.lock];
+      return [message.lock.owner];
     case 'request':
-      return [lockOf(message.command)];
+      return [placeOf(message.command)?.owner];
     case 'array':
-      return message.batches.map(lockOf);
+      return message.batches.map((batch) => placeOf(batch)?.owner);
     default:
       return [];
   }
+}
+
+/** Who waits in which line. A consumer is known by its attempt, if nobody else has that. */
+function placeOf(
+  command: Command,
+): { readonly noun: string; readonly id: string; readonly owner?: string } | undefined {
+  const lock = lockOf(command);
+  if (lock !== undefined) {
+    const noun = command.kind === 'batch' ? 'lock' : 'mutex';
+    return { noun, id: lock.id, ...(lock.owner === undefined ? {} : { owner: lock.owner }) };
+  }
+  const dequeue = command.kind === 'batch' ? command.dequeue : undefined;
+  if (dequeue === undefined || dequeue.waitMs === 0 || dequeue.attempt?.startsWith('w') !== true) return undefined;
+  return { noun: 'queue', id: dequeue.key, owner: dequeue.attempt };
 }
 
 function lockOf(command: Command): LockOperation | undefined {

@@ -1,4 +1,5 @@
 /** Runs one seed. Violations become errors that name the seed, and so do unhandled rejections. */
+import { checkQueues } from '../support/checkers/queue-ledger.ts';
 import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { keepRun } from './keep-run.ts';
 import { Violation, type Counts } from './trace.ts';
@@ -48,9 +49,12 @@ function checkHistory(world: World): void {
   world.counts.add('answer compared with the model', compared);
   world.counts.add('grant compared with an earlier one', world.clients.waitOrder.compared);
   world.counts.add('commit of an operation that was never answered', unknown.happened);
-  if (violations.length > 0)
+  const ledger = checkQueues({ operations, restarts }, { clockToleranceMs: 1, settled: true });
+  for (const [what, count] of Object.entries(ledger.counts)) world.counts.add(`queues: ${what}`, count);
+  const faults = [...violations, ...ledger.violations];
+  if (faults.length > 0)
     throw new Violation(
-      violations
+      faults
         .slice(0, 20)
         .map(({ message }) => message)
         .join('\n  '),

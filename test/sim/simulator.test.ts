@@ -53,6 +53,10 @@ const mustHappen = [
   'answer compared with the model',
   'grant compared with an earlier one',
   'commit of an operation that was never answered',
+  'queues: redeliveries',
+  'queues: settled',
+  'queues: refused',
+  'queues: ordered',
 ];
 const mustSucceed = [
   'set',
@@ -81,6 +85,26 @@ const mustSucceed = [
   'inspect',
   'mutex',
   'mutex unlock',
+  'enqueue',
+  'enqueue and set',
+  'enqueue once',
+  'dequeue',
+  'ack',
+  'ack and dequeue',
+  'ack, unlock and set',
+  'nack',
+  'extend a delivery',
+  'move a message',
+  'queue policy',
+  'queue change',
+  'pause or resume',
+  'redrive',
+  'queue stat',
+  'peek',
+  'clear',
+  'get a page',
+  'list counters',
+  'drain',
 ];
 
 test('1,000 seeds: what was answered is true, durable and whole, whatever breaks', async () => {

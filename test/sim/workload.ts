@@ -4,24 +4,27 @@
  * even if it is stale. Each run draws favourites from its seed: many runs differ more than many requests of one run do.
  */
 import { accountId, type AccountId } from '../../src/protocol/ids.ts';
-import { count } from '../support/generators/counter.ts';
+import { count, counter } from '../support/generators/counter.ts';
 import { Habits, type Named } from '../support/generators/habits.ts';
 import { once } from '../support/generators/idempotency.ts';
 import { kv, put, putIf } from '../support/generators/kv.ts';
-import { exchange, extend, guard, lock, take } from '../support/generators/lock.ts';
+import { exchange, extend, giveBack, guard, lock, take } from '../support/generators/lock.ts';
 import { limit, takeFrom } from '../support/generators/limit.ts';
 import { mutex } from '../support/generators/mutex.ts';
+import { ack, dequeue, enqueue, extend as extendMessage, nack, queue } from '../support/generators/queue.ts';
 import { sequence } from '../support/generators/sequence.ts';
 import { stringOps } from '../support/generators/string-op.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { bankPrefix } from './timeline.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { DequeueOperation } from '../../src/protocol/operations/queue.ts';
 import type { LockOperation, UnlockOperation } from '../../src/protocol/operations/lock.ts';
 
 export const accounts: readonly AccountId[] = [accountId('acme'), accountId('acme.2')];
 
 export const keys = ['a', 'b', 'c', 'd/1', 'd/2', 'd/3'];
+export const queues = ['q1', 'q2', 'q3'];
 const bank = [0, 1, 2, 3].map((number) => `${bankPrefix}${number}`);
 
 export interface Request {
@@ -80,23 +83,51 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
       return { idempotency, set: putSome(h, 2), ...locked };
     },
   ],
+  ['enqueue', (h) => ({ enqueue: h.below(3) === 0 ? [enqueue(h), enqueue(h)] : [enqueue(h)] })],
+  ['enqueue and set', (h) => ({ enqueue: [enqueue(h)], set: [put(h, h.name('kv'))] })],
+  ['dequeue', (h) => ({ dequeue: h.dequeue() })],
+  ['dequeue', (h) => ({ dequeue: h.dequeue() })],
+  ['ack', (h) => ({ ack: [ack(h)] })],
+  ['ack and dequeue', (h) => ({ ack: [ack(h)], dequeue: dequeue(h), ...h.effects() })],
+  ['ack, unlock and set', (h) => ({ ack: [ack(h)], unlock: giveBack(h, 'lock'), set: [put(h, h.name('kv'))] })],
+  ['nack', (h) => ({ nack: [nack(h)], ...h.effects() })],
+  ['extend a delivery', (h) => ({ extend: [extendMessage(h)] })],
+  ['move a message', (h) => ({ ack: [ack(h)], enqueue: [enqueue(h)], dequeue: dequeue(h) })],
+  ['enqueue once', (h) => ({ idempotency: once(h, 2), enqueue: [enqueue(h)], extend: [extendMessage(h)] })],
+  ['queue policy', queue['queue.policy']],
+  ['queue change', queue['queue.change']],
+  ['pause or resume', pauseOrResume],
+  ['redrive', queue['queue.redrive']],
+  ['queue stat', queue['queue.stat']],
+  ['peek', queue['queue.peek']],
   ['list', kv['kv.list']],
+  ['clear', kv['kv.clear']],
+  [
+    'get a page',
+    (h) => ({ get: [h.name('kv')], range: { prefix: h.one(h.prefixes), limit: 1 + h.below(4), place: h.below(2) } }),
+  ],
+  ['list counters', counter['counter.list']],
   ['list locks', lock['lock.list']],
   ['inspect', lock['lock.inspect']],
   ['mutex', mutex['mutex.lock']],
   ['mutex unlock', mutex['mutex.unlock']],
 ];
 
+const ofQueues = mix.filter(([name]) => /queue|ack|delivery|message/.test(name));
+
 export class Workload {
   /** What a request with this number puts. */
   readonly puts = new Map<number, ReadonlyMap<string, string>>();
   readonly #habits: SimHabits;
   readonly #idempotent: Request[] = [];
-  readonly #favourites: readonly number[];
+  readonly #favourites: number[];
 
   constructor(random: SeededRandom) {
     this.#habits = new SimHabits(random);
-    this.#favourites = Array.from({ length: 1 + random.below(6) }, () => random.below(mix.length));
+    // In every other run queues get enough of everything to go through all their states.
+    const from = random.below(2) === 0 ? mix : ofQueues;
+    this.#favourites = Array.from({ length: 1 + random.below(6) }, () => mix.indexOf(from[random.below(from.length)]!));
+    if (from === ofQueues) this.#favourites.push(mix.indexOf(ofQueues[0]!), mix.indexOf(ofQueues[2]!));
   }
 
   next(): Request {
@@ -125,6 +156,12 @@ export class Workload {
     return request;
   }
 
+  /** A request that somebody else makes up. */
+  numbered(command: Command): Request {
+    this.#habits.request += 1;
+    return { number: this.#habits.request, command, what: 'drain' };
+  }
+
   /** Remembers what clients may reuse. */
   answered(command: Command, status: number, body: ReplyBody): void {
     if (status === 200) this.#habits.learn(command, body);
@@ -151,6 +188,16 @@ function transfer(h: SimHabits): NonNullable<Batch['counter']> {
   ];
 }
 
+function pauseOrResume(h: SimHabits): Command {
+  const change = h.below(3) === 0 ? 'pause' : 'resume';
+  return {
+    kind: 'batch',
+    account: h.account,
+    format: `queue.${change}`,
+    queueChange: { key: h.name('queue'), change },
+  };
+}
+
 class SimHabits extends Habits {
   /** The number of the request that is made. */
   request = 0;
@@ -164,16 +211,45 @@ class SimHabits extends Habits {
     mutex: ['m'],
     id: ['i1', 'i2', 'i3', 'i4'],
     limit: ['g0', 'g1'],
-    queue: ['q1', 'q2'],
+    queue: queues,
   };
   readonly #versions = new Map<string, number>();
   readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };
+  readonly #receipts: { readonly key: string; readonly id: string; readonly lock: number }[] = [];
 
-  learn(command: Command, { Lock, KV, KVSet }: ReplyBody): void {
+  learn(command: Command, { Lock, KV, KVSet, Dequeue }: ReplyBody): void {
+    if (command.kind === 'batch' && command.dequeue !== undefined) {
+      const { key } = command.dequeue;
+      for (const { ID, Lock: lock } of Dequeue?.Messages ?? []) this.#receipts.push({ key, id: ID, lock });
+    }
     if (command.kind === 'mutex.lock') this.#fences.mutex.push({ id: command.lock.id, fence: Lock });
     if (command.kind !== 'batch') return;
     if (command.lock !== undefined && Lock !== undefined) this.#fences.lock.push({ id: command.lock.id, fence: Lock });
     for (const { Key, Version } of [...(KV ?? []), ...(KVSet ?? [])]) this.#versions.set(Key, Version);
+  }
+
+  /** Returns mostly one of the latest. */
+  override receipt(): { readonly key: string; readonly id: string; readonly lock: number } {
+    const back = this.below(4) === 0 ? this.below(this.#receipts.length + 1) : this.below(4);
+    const receipt = this.#receipts.at(-1 - back) ?? super.receipt();
+    return this.below(20) === 0 ? { ...receipt, lock: receipt.lock + 1 } : receipt;
+  }
+
+  /** In the others no message may end but by an ack or its TTL. */
+  override changedQueue(): string {
+    return queues[0]!;
+  }
+
+  /** Half of those that wait are known by their attempt. */
+  dequeue(): DequeueOperation {
+    const waitMs = this.waitMs();
+    const operation = dequeue(this, waitMs);
+    return waitMs > 0 && this.below(2) === 0 ? { ...operation, attempt: `w${this.request}` } : operation;
+  }
+
+  /** What is done beside. */
+  effects(): Partial<Batch> {
+    return this.below(3) === 0 ? { set: [put(this, this.name('kv'))] } : {};
   }
 
   knownVersion(key: string): number {
@@ -235,6 +311,10 @@ class SimHabits extends Habits {
 
   override number(): number {
     return this.below(5);
+  }
+
+  override counterTtl(): { ttlMs?: number } {
+    return this.below(6) === 0 ? { ttlMs: 50 + this.below(3000) } : {};
   }
 
   override ifEq(): { ifEq?: number } {

@@ -15,10 +15,13 @@ import { kinds } from '../../src/protocol/record.ts';
 import { inOrder } from '../support/assert-counts.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
+import { drainQueues } from '../support/drain-queues.ts';
 import { Crash, FaultDisk } from '../support/fault-disk.ts';
 import { pointedIdOf } from '../../src/protocol/stored-reply-pointer.ts';
 import type { Entries, LocatedEntry } from '../../src/protocol/entries.ts';
 import { digestOf } from '../support/map-entries.ts';
+import type { ReplyBody } from '../support/reply-body.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { Clients } from './clients.ts';
 import { failureCodes, Faults, type FailureCode } from './faults.ts';
@@ -27,7 +30,7 @@ import { Scheduler } from './scheduler.ts';
 import { startServer } from './start-server.ts';
 import { Timeline } from './timeline.ts';
 import { Counts, Trace, Violation } from './trace.ts';
-import { accounts, Workload } from './workload.ts';
+import { accounts, queues, Workload } from './workload.ts';
 
 export interface WorldOptions {
   readonly seed: number;
@@ -308,6 +311,7 @@ export class World {
       if (step > 20_000) throw new Violation(`it never ends: ${this.clients.describeWaiting()}`);
       await this.#step(false);
     }
+    await this.#drain();
     this.clients.finish();
     this.#recount();
     await this.#stop();
@@ -316,6 +320,21 @@ export class World {
     if (this.server === undefined) throw new Violation('the last start fails');
     this.#started();
     this.#kill();
+  }
+
+  /** Takes and acks all messages, also those that somebody holds or that are delayed. */
+  async #drain(): Promise<void> {
+    const drained = { done: false };
+    const ask = (command: Command): Promise<ReplyBody> => this.clients.askFor(command);
+    drainQueues({ ask, accounts, queues, waitMs: 45_000 }).then(
+      () => (drained.done = true),
+      (error: unknown) => this.failed(error),
+    );
+    for (let step = 0; !drained.done; step += 1) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (step > 50_000) throw new Violation(`I17: queues are never empty: ${this.clients.describeWaiting()}`);
+      await this.#step(false);
+    }
   }
 
   /** Flips a bit of the durable log: a start must refuse it. Then flips it back. */

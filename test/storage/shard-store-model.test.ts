@@ -8,11 +8,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { revision, type AccountId } from '../../src/protocol/ids.ts';
 import type { LocatedEntry } from '../../src/protocol/entries.ts';
+import { Quotas } from '../../src/protocol/quotas.ts';
 import { kinds, type Kind } from '../../src/protocol/record.ts';
 import type { Checkpointer } from '../../src/storage/checkpoint/checkpointer.ts';
 import type { CheckpointStore, CheckpointTarget } from '../../src/storage/checkpoint-store.ts';
 import { assertCounts, inOrder } from '../support/assert-counts.ts';
+import { amountsOf } from '../support/map-entries.ts';
 import { MemoryCheckpointStore } from '../support/memory-checkpoint-store.ts';
+import { AccountUsages } from '../../src/storage/account-usage.ts';
 import { ShardStore } from '../../src/storage/shard-store.ts';
 import { encodeWatermark } from '../../src/storage/entry-codec.ts';
 import { deadlineEnd, deadlineKey, deadlinePrefix, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
@@ -84,7 +87,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
 /** Entries of a queue have keys with a name and a letter, by which they are counted. */
 const simpleStep = anyStep.map((step) =>
   'kind' in step && step.kind === kinds.queue
-    ? { ...step, key: `${step.key}\0${step.key.length % 2}m:${step.key}` }
+    ? { ...step, key: `${step.key}\0${step.key.length % 2 === 0 ? 'm' : 's'}:${step.key}` }
     : step,
 );
 
@@ -105,6 +108,13 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { minLength: 20, maxLength: 150, size: 'max' },
 );
 
+/** The first account has one. */
+const quotas = new Quotas(
+  { account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0 },
+  new Map([[accounts[0]!, { bytes: 1000 }]]),
+);
+const nothing = { bytes: 0, entries: 0, messages: 0 };
+
 class Run {
   #level: Level;
   readonly #reopen: (withoutCounts: boolean) => Promise<Level>;
@@ -121,7 +131,7 @@ class Run {
   constructor(level: Level, reopen: (withoutCounts: boolean) => Promise<Level>) {
     this.#level = level;
     this.#reopen = reopen;
-    this.#store = new ShardStore(level);
+    this.#store = new ShardStore(level, { usages: new AccountUsages(quotas) });
     this.#writer = new FlakyWriter(() => this.#level);
     this.#checkpointer = this.#newCheckpointer();
   }
@@ -133,7 +143,7 @@ class Run {
         break;
       case 'crash':
         this.#level = await this.#reopen(step.withoutCounts);
-        this.#store = new ShardStore(this.#level);
+        this.#store = new ShardStore(this.#level, { usages: new AccountUsages(quotas) });
         this.#checkpointer = this.#newCheckpointer();
         this.#oracle = this.#durable.clone();
         this.#frozen = undefined;
@@ -188,8 +198,17 @@ class Run {
   }
 
   #compareCounts(): void {
+    for (const account of accounts) this.#compareUsage(account);
     assertCounts(this.#store);
     assert.deepEqual(inOrder(this.#store.counts()), inOrder(this.#oracle.counts()));
+  }
+
+  /** Of an account with a quota it is exact after each write, also before all bytes are counted. */
+  #compareUsage(account: AccountId): void {
+    const quota = quotas.of(account);
+    const { bytes, entries, messages, ...used } = this.#store.usageOf(account) ?? { ...nothing, quota };
+    assert.equal(used.quota, quota);
+    if (quota !== undefined) assert.deepEqual({ bytes, entries, messages }, amountsOf(this.#oracle.all(), account));
   }
 
   #compareAll(): void {
@@ -267,11 +286,18 @@ class Run {
       }
       case 'range': {
         const found = [...this.#store.range(kind, account, key, step.after).take(step.limit)];
-        assert.deepEqual(found, this.#oracle.range(kind, account, key, step.after).slice(0, step.limit));
+        const all = this.#oracle.range(kind, account, key, step.after);
+        assert.deepEqual(found, all.slice(0, step.limit));
+        const listed = [...this.#store.keys(kind, account, key, step.after).take(step.limit)];
+        assert.deepEqual(
+          listed,
+          all.slice(0, step.limit).map((located) => located.key),
+        );
         break;
       }
     }
     assert.deepEqual(this.#store.get(kind, account, key), this.#oracle.get(kind, account, key));
+    this.#compareUsage(account);
   }
 
   #put({ kind, account, key }: Place, till: number, value: string): void {

@@ -46,6 +46,8 @@ export function httpCall(command: Command): HttpCall {
       const { queue, state, after, limit } = command;
       return { method: 'GET', target: `${db}/peek/${queue}${query({ state, after, limit })}` };
     }
+    case 'account.usage':
+      return { method: 'GET', target: `${db}/usage` };
     case 'lock.inspect':
       return { method: 'GET', target: `${db}/lock/${command.id}${query({ fence: command.fence })}` };
     case 'mutex.lock':
@@ -66,6 +68,11 @@ export function httpCall(command: Command): HttpCall {
         target: `/watch/${account}`,
         body: { LockID: command.id, Version: command.version, Wait: 0 },
       };
+    case 'account.list':
+    case 'lock.longest':
+    case 'lock.line':
+    case 'audit.list':
+      throw new Error(`${command.kind} is for administrators`);
     default:
       return unreachable(command);
   }

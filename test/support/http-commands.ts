@@ -1,7 +1,7 @@
 /**
  * The requests of the clients of an HTTP history: the random commands of the checkers as far as HTTP can express them,
  * with shorter times, so that waits and leases end within a run. Added are watches of a key, resets, lists of locks,
- * exchanges of locks, batches over many keys, and repeated requests.
+ * exchanges of locks, batches over many keys, queues, and repeated requests.
  *
  * Keys with an odd number may have a TTL. The others never have one, so that a search for a linearization can use them.
  */
@@ -9,6 +9,7 @@ import { historyChances, historyMix } from './checkers/random-history.ts';
 import type { Body } from './contract/expected.ts';
 import { CommandGenerator, type Mix } from './generators/generators.ts';
 import { put } from './generators/kv.ts';
+import type { Named } from './generators/habits.ts';
 import { LearningHabits } from './generators/learning-habits.ts';
 import { exchange } from './generators/lock.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -21,6 +22,22 @@ export interface HttpCommandsOptions {
 
 const specialMix: Mix = { 'lock.list': 1, 'counter.reset': 1, 'sequence.reset': 1, 'watch.key': 2 };
 
+/** Three queues of all that there are: what administrators change, and two in which nothing may be lost. */
+const queueMix: Mix = {
+  'queue.send': 4,
+  'queue.take': 8,
+  'queue.ack': 3,
+  'queue.nack': 2,
+  'queue.extend': 1,
+  'queue.life': 6,
+  'queue.policy': 1,
+  'queue.change': 1,
+  'queue.redrive': 1,
+  'queue.stat': 1,
+  'queue.list': 1,
+  'queue.peek': 1,
+};
+
 /** Operations of Redis come through their own door only. */
 const httpChances = { ...historyChances, ops: 0 };
 
@@ -32,11 +49,13 @@ export class HttpCommands {
   readonly #habits: HttpHabits;
   readonly #usual: CommandGenerator;
   readonly #special: CommandGenerator;
+  readonly #queues: CommandGenerator;
   readonly #idempotent: Batch[] = [];
 
   constructor(random: SeededRandom, { things }: HttpCommandsOptions) {
     this.#habits = new HttpHabits(random, things);
     this.#usual = new CommandGenerator(this.#habits, historyMix, { chances: httpChances });
+    this.#queues = new CommandGenerator(this.#habits, queueMix, { chances: httpChances });
     this.#special = new CommandGenerator(this.#habits, specialMix, { chances: httpChances });
   }
 
@@ -45,11 +64,16 @@ export class HttpCommands {
     this.#habits.padBytes = bytes;
   }
 
+  get queues(): readonly string[] {
+    return this.#habits.queues;
+  }
+
   next(): Command {
     const h = this.#habits;
     const dice = h.below(100);
     const batch = { kind: 'batch', account: h.account, format: 'batch' } as const;
     if (dice < 5) return this.#special.next();
+    if (dice >= 70) return this.nextOfQueues();
     if (dice < 7) return { ...batch, ...exchange(h) };
     if (dice < 9) {
       const set = h.distinct('kv', 4).map((key) => put(h, key));
@@ -59,16 +83,21 @@ export class HttpCommands {
     return again ?? this.#remembered(this.#usual.next());
   }
 
+  nextOfQueues(): Command {
+    return this.#remembered(this.#queues.next());
+  }
+
   /** Makes one array body: batches that do not wait and that refuse known ids (a replay would not be noticed). */
   several(count: number): Batch[] {
     const batches: Batch[] = [];
     while (batches.length < count) {
       const command = this.next();
       if (command.kind !== 'batch' || command.format !== 'batch') continue;
-      const { lock, idempotency } = command;
+      const { lock, idempotency, dequeue } = command;
       batches.push({
         ...command,
         ...(lock && { lock: { ...lock, waitMs: 0 } }),
+        ...(dequeue && { dequeue: { ...dequeue, waitMs: 0 } }),
         ...(idempotency && { idempotency: { ...idempotency, mode: 'refuse' } }),
       });
     }
@@ -92,6 +121,14 @@ class HttpHabits extends LearningHabits {
   padBytes = 0;
   /** So that windows can be counted. */
   override readonly otherLimits = 0;
+
+  get queues(): readonly string[] {
+    return this.names.queue.slice(0, 3);
+  }
+
+  override name(noun: Named): string {
+    return noun === 'queue' ? this.one(this.queues) : super.name(noun);
+  }
 
   override value(): string {
     const value = super.value();

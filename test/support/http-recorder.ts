@@ -14,6 +14,9 @@ import type { Body } from './contract/expected.ts';
 import type { WatchEvent, WatchResponse, WatchStream } from './checkers/watch-validators.ts';
 import type { CrashClient, CrashServer } from './crash-server.ts';
 import { meanwhile } from './crash-trial.ts';
+import { accountId } from '../../src/protocol/ids.ts';
+import { drainQueues } from './drain-queues.ts';
+import type { ReplyBody } from './reply-body.ts';
 import { batchBody, httpCall } from './http-calls.ts';
 import { HttpCommands } from './http-commands.ts';
 import { seededRandom, type SeededRandom } from './seeded-random.ts';
@@ -34,6 +37,8 @@ interface Stream extends WatchStream {
 const account = 'acme';
 /** Codes for "nothing was done" and "a condition does not hold". Any other code is an error of the server. */
 const statuses = new Set([200, 204, 404, 409, 422, 429, 503]);
+/** What a policy of a queue refuses. */
+const refusedByPolicy = new Set(['quota_exceeded', 'invalid']);
 const watchers = [
   { prefix: '', how: 'poll' },
   { prefix: 'k1', how: 'poll' },
@@ -132,6 +137,18 @@ export class HttpRecorder {
     return { id: 'all', prefix: '', after, responses };
   }
 
+  /** Takes and acks all messages of all queues. */
+  async drain(): Promise<void> {
+    const client = this.#server.client();
+    const ask = async (command: Command): Promise<ReplyBody> => {
+      const place = await this.#ask(client, 0, command);
+      assert(place !== undefined, 'the server lives');
+      return this.operations[place]!.answer!.body as unknown as ReplyBody;
+    };
+    await drainQueues({ ask, accounts: [accountId(account)], queues: this.commands.queues, waitMs: 15_000 });
+    await client.close();
+  }
+
   async #client(number: number): Promise<void> {
     let client = this.#server.client();
     for (let alive = true; alive && this.operations.length < this.#stopAt; ) {
@@ -149,14 +166,18 @@ export class HttpRecorder {
   }
 
   async #one(client: CrashClient, number: number): Promise<boolean> {
-    const command = this.commands.next();
+    return (await this.#ask(client, number, this.commands.next())) !== undefined || this.#lost(1);
+  }
+
+  /** Returns its place in the history; undefined: it was not answered. */
+  async #ask(client: CrashClient, number: number, command: Command): Promise<number | undefined> {
     const { method, target, body, headers } = httpCall(command);
     const place = this.#sent(number, command);
     const answer = await client.ask(method, target, body, headers);
-    if (answer === undefined) return this.#lost(1);
+    if (answer === undefined) return undefined;
     const replayed = answer.replayed ? { replayed: true as const } : {};
     this.#answered(place, { at: now(), status: answer.status, body: answer.body as unknown as Body, ...replayed });
-    return true;
+    return place;
   }
 
   async #array(client: CrashClient, number: number): Promise<boolean> {
@@ -179,7 +200,8 @@ export class HttpRecorder {
 
   #answered(place: number, answer: Answer): void {
     const operation = this.operations[place]!;
-    assert(statuses.has(answer.status), `${JSON.stringify(operation)} → ${JSON.stringify(answer)}`);
+    const isKnown = statuses.has(answer.status) || refusedByPolicy.has(answer.body.Code ?? '');
+    assert(isKnown, `${JSON.stringify(operation)} → ${JSON.stringify(answer)}`);
     this.operations[place] = { ...operation, answer };
     this.counts.answered += 1;
     if (answer.status === 200) this.commands.learn(operation.call, answer.body);

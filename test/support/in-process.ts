@@ -41,6 +41,9 @@ import type { Disk } from '../../src/shared/disk.ts';
 import type { Limits } from '../../src/shared/limits.ts';
 import { newShardState, type Boot, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { bootShard, commitBoot, openShard } from '../../src/shard-worker/open-shard.ts';
+import { Quotas } from '../../src/protocol/quotas.ts';
+import { AccountUsages } from '../../src/storage/account-usage.ts';
+import { SharedUsage } from '../../src/storage/shared-usage.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
 import { afterJournal, ShardCheckpoints } from '../../src/shard-worker/checkpoint-schedule.ts';
 import type { CheckpointWriter } from '../../src/storage/checkpoint/checkpointer.ts';
@@ -120,6 +123,8 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
 
   const targetOf = (shard: ShardId): CheckpointTarget => checkpoints[shard]!;
   const writerOf = options.checkpointWriter ?? (() => new LocalCheckpointWriter(targetOf));
+  const quotas = new Quotas(limits);
+  const usage = quotas.any && shards > 1 ? SharedUsage.allocate(shards) : undefined;
   const opened = await Promise.all(
     shardIds.map((shard) => {
       const turns = queue<() => void>(`shard ${shard}`, (run) => run());
@@ -127,6 +132,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         shard,
         shards,
         limits,
+        usages: new AccountUsages(quotas, usage && new SharedUsage(usage, shard, shards)),
         checkpoint: checkpoints[shard]!,
         writer: afterJournal(writerOf(shard), journalOf(shard), revisions),
         source: new FileJournalSource(disk, journalDirectory),

@@ -1,10 +1,16 @@
 /** A shard's content in the simplest correct form: one map, sorted whenever a caller needs an order. */
 import type { AccountId } from '../../src/protocol/ids.ts';
-import type { Kind } from '../../src/protocol/record.ts';
+import { Quotas, type Amounts, type QuotaUse } from '../../src/protocol/quotas.ts';
+import { kinds, type Kind } from '../../src/protocol/record.ts';
 import { partOf, type Entries, type Entry, type LocatedEntry, type PartCount } from '../../src/protocol/entries.ts';
 
 export class MapEntries implements Entries {
   readonly #entries = new Map<string, LocatedEntry>();
+  readonly #quotas: Quotas;
+
+  constructor(quotas = Quotas.none) {
+    this.#quotas = quotas;
+  }
 
   get(kind: Kind, account: AccountId, key: string): Entry | undefined {
     return this.#entries.get(nameOf(kind, account, key))?.entry;
@@ -25,6 +31,25 @@ export class MapEntries implements Entries {
       .toSorted((a, b) => compareBytes(a.key, b.key));
   }
 
+  *keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined> {
+    let skipped: string | undefined;
+    for (const { key } of this.range(kind, account, prefix, after)) {
+      if (skipped === undefined || !key.startsWith(skipped)) skipped = yield key;
+    }
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    return this.all()
+      .map((located) => located.account)
+      .filter((name) => order(name) > order(account) && name !== '')
+      .toSorted((a, b) => (order(a) < order(b) ? -1 : 1))[0];
+  }
+
+  countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number } {
+    const values = this.range(kind, account, '').map(({ key, entry }) => key.length + entry.value.length);
+    return { entries: values.length, bytes: values.reduce((sum, size) => sum + size, 0) };
+  }
+
   partsOf(kind: Kind, account: AccountId, name: string): PartCount[] {
     const counts = new Map<string, PartCount>();
     for (const { key, entry } of this.range(kind, account, `${name}\0`)) {
@@ -34,6 +59,15 @@ export class MapEntries implements Entries {
       counts.set(part, { part, entries: entries + 1, bytes: bytes + more });
     }
     return [...counts.values()];
+  }
+
+  messagesOf(account: AccountId): number {
+    return amountsOf(this.all(), account).messages;
+  }
+
+  usageOf(account: AccountId): QuotaUse | undefined {
+    const quota = this.#quotas.of(account);
+    return quota === undefined ? undefined : { ...amountsOf(this.all(), account), quota };
   }
 
   nextDeadline(): number {
@@ -56,6 +90,20 @@ export class MapEntries implements Entries {
   }
 }
 
+/** Counts what an account has, by looking at each of its entries. */
+export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amounts {
+  const amounts = { bytes: 0, entries: 0, messages: 0 };
+  for (const located of all) {
+    if (located.account !== account || located.kind === kinds.audit) continue;
+    const { kind, key, entry } = located;
+    const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
+    amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
+    if (isMessage) amounts.messages += 1;
+    if (isMessage || (kind !== kinds.queue && kind !== kinds.idempotency)) amounts.entries += 1;
+  }
+  return amounts;
+}
+
 /** Returns equal digests for equal contents, whatever the order of the writes. */
 export function digestOf(entries: Iterable<LocatedEntry>): string {
   return Array.from(entries, ({ kind, account, key, entry }) =>
@@ -63,6 +111,10 @@ export function digestOf(entries: Iterable<LocatedEntry>): string {
   )
     .toSorted()
     .join('\n');
+}
+
+function order(account: AccountId): string {
+  return String.fromCharCode(account.length) + account;
 }
 
 function nameOf(kind: Kind, account: AccountId, key: string): string {

@@ -21,10 +21,14 @@ export class MemoryStorage implements BackupStorage {
   plan: (call: StorageCall, key: string) => PlannedFault = () => undefined;
   time = 1_800_000_000_000;
   calls: string[] = [];
+  /** Without, a put overwrites. */
+  honoursConditions = true;
+  /** Awaited before each call. */
+  delay: (() => Promise<void>) | undefined;
 
   async put(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
     return this.#call('put', key, () => {
-      if (this.objects.has(key)) return 'exists';
+      if (this.honoursConditions && this.objects.has(key)) return 'exists';
       this.objects.set(key, { bytes: Buffer.from(bytes), madeAt: this.time });
       return 'created';
     });
@@ -80,7 +84,8 @@ export class MemoryStorage implements BackupStorage {
     return copy;
   }
 
-  #call<T>(call: StorageCall, key: string, run: () => T): T {
+  async #call<T>(call: StorageCall, key: string, run: () => T): Promise<T> {
+    await this.delay?.();
     this.calls.push(`${call} ${key}`);
     const planned = this.plan(call, key);
     if (planned?.kind === 'before') throw new StorageError(planned.fault, `${call} ${key}: planned`);

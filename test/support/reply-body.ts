@@ -30,6 +30,11 @@ export interface ReplyBody {
   readonly Failed: readonly ReplyBody[];
   readonly Field: string;
   readonly Limit: readonly LimitRow[];
+  readonly Quota: string;
+  readonly Used: number;
+  readonly Bytes: number;
+  readonly Entries: Readonly<Record<string, number>>;
+  readonly Limits: Readonly<Record<string, number>>;
   readonly Left: number;
   readonly ResetMs: number;
   readonly WaitMs: number;
@@ -58,6 +63,7 @@ export interface ReplyBody {
   readonly IDs: readonly string[];
   readonly Same: boolean;
   readonly Response: ReplyBody;
+  readonly Dequeue?: { readonly Messages: readonly { readonly ID: string; readonly Lock: number }[] };
 }
 
 export interface KvRow {

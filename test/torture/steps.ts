@@ -92,6 +92,8 @@ export const steps = {
     once: true,
   },
   'lock-storm': loadFault('lock-storm'),
+  'queue-storm': loadFault('queue-storm'),
+  'queue-crowds': { ...loadFault('queue-crowds'), once: true },
   'watch-restarts': loadFault('watch-restarts'),
   'closed-at-grant': loadFault('closed-at-grant'),
   stopped: { ...loadFault('stopped'), once: true },

@@ -4,6 +4,7 @@
  *
  *   repository.json                                format, id
  *   writers/‹writer›.json                          a claim, one for each start of a server that ships
+ *   writers/‹writer›-‹random›                      a try to claim, where the storage has no conditional puts
  *   tail/‹writer›/‹number›-‹first›-‹last›          frames of one interval
  *   log/‹writer›/‹first›-‹last›                    the same frames of ten minutes in one
  *   copy/‹revision›-‹writer›-‹attempt›/‹block›     rows; `manifest.json` is written last
@@ -39,6 +40,15 @@ export function writerKey(writer: number): string {
 
 export function writerOf(key: string): number | undefined {
   const found = /^writers\/(\d{6,})\.json$/.exec(key);
+  return found === null ? undefined : Number(found[1]);
+}
+
+export function ticketKey(writer: number, random: string): string {
+  return `writers/${digits(writer, 6)}-${random}`;
+}
+
+export function ticketOf(key: string): number | undefined {
+  const found = /^writers\/(\d{6,})-[0-9a-f]+$/.exec(key);
   return found === null ? undefined : Number(found[1]);
 }
 

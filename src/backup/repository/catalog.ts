@@ -137,7 +137,7 @@ export function lineOf({ writers }: Pick<Catalog, 'writers'>, writer: number, up
 
 /**
  * The objects of a line that are needed to read all of it, by revision; those of ten minutes instead of the many that
- * they are made of.
+ * they are made of. Where the line leaves a writer in the middle of an object, `last` is where it leaves.
  */
 export function objectsOf({ objects }: Pick<Catalog, 'objects'>, line: readonly LinePart[]): FrameObjectName[] {
   const found: FrameObjectName[] = [];
@@ -145,7 +145,7 @@ export function objectsOf({ objects }: Pick<Catalog, 'objects'>, line: readonly 
     let covered = -1;
     for (const object of objects.get(writer) ?? []) {
       if (object.last <= covered || object.first > upTo) continue;
-      found.push(object);
+      found.push(object.last > upTo ? { ...object, last: upTo } : object);
       covered = object.last;
     }
   }

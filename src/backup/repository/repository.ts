@@ -43,6 +43,10 @@ export class Repository {
   /** 32 hex digits. */
   readonly id: string;
   readonly codec: PayloadCodec;
+  /** How two that claim at once are told apart: by the storage's conditions, or by lists where it ignores them. */
+  fencing: 'put' | 'list' = 'put';
+  /** Of all objects that were read. */
+  bytesRead = 0;
 
   constructor(storage: BackupStorage, id: string, codec: PayloadCodec) {
     this.storage = storage;
@@ -66,13 +70,14 @@ export class Repository {
   }
 
   /**
-   * Whether the storage refuses to make an object twice. Where it does not, two servers that start at the same moment may
-   * claim the same number. Makes an object again that is there, with the same bytes: so it needs no right to delete.
+   * Finds out whether the storage refuses to make an object twice, and sets `fencing`. Makes an object again that is there,
+   * with the same bytes: so it needs no right to delete.
    * @throws StorageError
    */
-  async honoursConditions(): Promise<boolean> {
+  async probe(): Promise<void> {
     const bytes = await this.storage.get(repositoryKey);
-    return bytes === undefined || (await this.storage.put(repositoryKey, bytes)) === 'exists';
+    const refuses = bytes === undefined || (await this.storage.put(repositoryKey, bytes)) === 'exists';
+    this.fencing = refuses ? 'put' : 'list';
   }
 
   /** Seals an object with a payload, to be stored with `create`, as often as that takes. */
@@ -101,6 +106,7 @@ export class Repository {
   async readHeader<Header extends ObjectHeader>(key: string, kind: Header['kind']): Promise<OpenedObject<Header>> {
     const bytes = await this.storage.get(key);
     if (bytes === undefined) throw new ObjectMissing(key);
+    this.bytesRead += bytes.length;
     const opened = openObject<Header>(key, bytes, kind);
     if (opened.header['repository'] !== this.id)
       throw new ObjectDamaged(key, `it belongs to the repository ${String(opened.header['repository'])}`);

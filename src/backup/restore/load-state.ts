@@ -47,13 +47,14 @@ export async function loadState(options: LoadOptions): Promise<RestoreState> {
   let reached: number = manifest.from;
   const frames = fetchedAhead(needed, async (object) => {
     const { header, raw } = await repository.read<FramesHeader>(object.key, object.kind);
-    return { key: object.key, header, raw };
+    return { key: object.key, header, raw, last: Math.min(object.last, upTo) };
   });
   for await (const object of frames) {
     if (object.header.after > reached)
       throw new ObjectDamaged(object.key, `it begins after revision ${object.header.after}; expected ${reached}`);
-    await state.applyFrames(object, { after: reached, upTo }, seen);
-    reached = Math.max(reached, Math.min(object.header.last, upTo));
+    // The line may leave the writer in the middle of its object: what comes after that was given up.
+    await state.applyFrames(object, { after: reached, upTo: object.last }, seen);
+    reached = Math.max(reached, object.last);
     onProgress?.((done += 1), total);
   }
   if (reached < upTo) throw new ObjectDamaged(needed.at(-1)?.key ?? name.folder, `nothing leads to revision ${upTo}`);

@@ -1,16 +1,20 @@
 /**
  * Files that a restore leaves in a data directory:
  *
- *   restoring       while it runs: written first, removed last. A start refuses the directory.
+ *   restoring       while it runs: written first, removed last. A start refuses the directory. Empty: a restore into an
+ *                   empty directory. Otherwise one in place has switched to its new log, and JSON says what is left to do.
  *   restored.json   where the content came from, and whether this server may take the place of the one that it came from
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import type { NewLog } from './new-log.ts';
 
 const markName = 'restoring';
 const originName = 'restored.json';
 /** Of one who is at it. */
 const lockName = 'lock';
+const journalName = 'journal';
+const newJournalName = 'journal.new';
 
 export interface RestoredFrom {
   readonly repository: string;
@@ -27,16 +31,52 @@ export class NotRestored extends Error {
   override name = 'NotRestored';
 
   constructor(directory: string) {
-    super(
-      `The data directory ${directory} was not restored to its end. ` +
-        'Run the same restore again: it empties the directory and begins anew.',
-    );
+    const again =
+      readMark(directory)?.kind === 'restore'
+        ? 'Run the same restore again: it empties the directory and begins anew.'
+        : 'Run the same restore --in-place again: it finishes what it has begun.';
+    super(`The data directory ${directory} was not restored to its end. ${again}`);
   }
 }
 
 /** @throws NotRestored */
 export function refuseUnlessRestored(directory: string): void {
   if (fs.existsSync(path.join(directory, markName))) throw new NotRestored(directory);
+}
+
+export interface InPlaceReport extends NewLog {
+  readonly revision: number;
+  /** Milliseconds since the Unix epoch; 0: unknown. */
+  readonly at: number;
+  readonly highestKnown: number;
+  readonly sequences: readonly string[];
+  readonly adopted: boolean;
+  readonly digest: string;
+  /** Where the log is that the directory had, below it. */
+  readonly logBefore: string;
+  /** Whether a repository was asked. */
+  readonly knowsRepository: boolean;
+}
+
+/** What is left to do after the mark. */
+export interface InPlaceSwitch {
+  readonly report: InPlaceReport;
+  readonly origin: RestoredFrom;
+}
+
+export type RestoreMark = { readonly kind: 'restore' } | { readonly kind: 'switch'; readonly rest: InPlaceSwitch };
+
+/** @returns undefined: nothing was begun */
+export function readMark(directory: string): RestoreMark | undefined {
+  const file = path.join(directory, markName);
+  if (!fs.existsSync(file)) return undefined;
+  const text = fs.readFileSync(file, 'utf8');
+  if (text === '') return { kind: 'restore' };
+  return { kind: 'switch', rest: JSON.parse(text) as InPlaceSwitch };
+}
+
+export function markSwitch(directory: string, rest: InPlaceSwitch): void {
+  writeDurably(directory, markName, JSON.stringify(rest));
 }
 
 /** The target of a restore has something in it. */
@@ -51,6 +91,8 @@ export function beginRestore(directory: string): void {
     throw new NotEmpty(
       `The directory ${directory} is not empty (it has ${names.slice(0, 3).join(', ')}); expected an empty or a new one.`,
     );
+  const mark = readMark(directory);
+  if (mark !== undefined && mark.kind !== 'restore') throw new NotRestored(directory);
   // The mark first: a crash between the two leaves a directory that no server uses.
   writeDurably(directory, markName, '');
   for (const name of names) if (name !== markName) fs.rmSync(path.join(directory, name), { recursive: true });
@@ -60,6 +102,24 @@ export function beginRestore(directory: string): void {
 /** Removes what a try has left, and keeps the mark. */
 export function clearStore(directory: string): void {
   fs.rmSync(path.join(directory, 'store'), { recursive: true, force: true });
+}
+
+/** @returns an empty directory for the log that `switchJournal` makes the directory's own */
+export function beginNewJournal(directory: string): string {
+  const journal = path.join(directory, newJournalName);
+  fs.rmSync(journal, { recursive: true, force: true });
+  fs.mkdirSync(journal, { mode: 0o700 });
+  return journal;
+}
+
+/** Sets the log aside and puts the new one in its place. It may be called again after a crash anywhere in it. */
+export function switchJournal(directory: string, aside: string): void {
+  const [journal, next] = [path.join(directory, journalName), path.join(directory, newJournalName)];
+  if (!fs.existsSync(next)) return;
+  if (fs.existsSync(journal)) fs.renameSync(journal, path.join(directory, aside));
+  syncDirectory(directory);
+  fs.renameSync(next, journal);
+  syncDirectory(directory);
 }
 
 export function endRestore(directory: string): void {
@@ -96,7 +156,7 @@ function writeDurably(directory: string, name: string, text: string): void {
   syncDirectory(directory);
 }
 
-function syncDirectory(directory: string): void {
+export function syncDirectory(directory: string): void {
   const fd = fs.openSync(directory, 'r');
   try {
     fs.fsyncSync(fd);

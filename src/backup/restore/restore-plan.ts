@@ -14,7 +14,7 @@ import {
   type CatalogCopy,
   type LinePart,
 } from '../repository/catalog.ts';
-import type { Repository } from '../repository/repository.ts';
+import { isDamage, type Repository } from '../repository/repository.ts';
 import { isoTime } from '../../shared/clock.ts';
 
 export type RestoreGoal =
@@ -50,7 +50,7 @@ export async function planRestore(repository: Repository, catalog: Catalog, goal
     goal.kind === 'latest'
       ? endOf(catalog, newest)
       : goal.kind === 'revision'
-        ? withRevision(catalog, goal.revision, newest)
+        ? await withRevision(repository, catalog, goal.revision, newest)
         : await atMoment(repository, catalog, goal.at, newest);
   const line = lineOf(catalog, found.writer, found.revision);
   const objects = objectsOf(catalog, line);
@@ -74,16 +74,30 @@ function endOf(catalog: Catalog, writer: number): Found {
   return { revision: last, writer, isLatest: true };
 }
 
-function withRevision(catalog: Catalog, wanted: number, newest: number): Found {
+async function withRevision(repository: Repository, catalog: Catalog, wanted: number, newest: number): Promise<Found> {
   const newestLine = lineOf(catalog, newest);
-  const own = newestLine.find(
-    ({ writer, upTo }) => wanted <= upTo && catalog.objects.get(writer)?.some((one) => isIn(one, wanted)),
-  );
+  const onLine = newestLine.filter(({ upTo }) => wanted <= upTo).map(({ writer }) => writer);
   // Revisions are never used twice, so one that a restore has left is found in the line that it left.
-  const other = [...catalog.objects].find(([, objects]) => objects.some((one) => isIn(one, wanted)));
-  const writer = own?.writer ?? other?.[0] ?? copyAt(catalog, wanted);
+  const others = [...catalog.objects.keys()].toSorted((a, b) => a - b);
+  const isLatest = endOf(catalog, newest).revision === wanted;
+  for (const writer of [...onLine, ...others]) {
+    const object = catalog.objects.get(writer)?.find((one) => isIn(one, wanted));
+    if (object !== undefined && (await isBehindLeap(repository, object, wanted)))
+      return { revision: wanted, writer, isLatest };
+  }
+  const writer = copyAt(catalog, wanted);
   if (writer === undefined) throw new NoSuchMoment(nearest(catalog, newestLine, wanted));
-  return { revision: wanted, writer, isLatest: endOf(catalog, newest).revision === wanted };
+  return { revision: wanted, writer, isLatest };
+}
+
+/** Names tell what an object follows. Behind a restore or a salvage the revisions up to its first one were lost. */
+async function isBehindLeap(repository: Repository, object: FrameObjectName, wanted: number): Promise<boolean> {
+  try {
+    return wanted >= (await headerOf(repository, object)).first;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return true;
+  }
 }
 
 function copyAt({ copies }: Catalog, wanted: number): number | undefined {
@@ -121,7 +135,7 @@ async function atMoment(repository: Repository, catalog: Catalog, at: number, ne
   }
   const { raw } = await repository.read<FramesHeader>(after.key, after.kind);
   let last = header.after;
-  for (const { frame } of framesIn(after.key, header, raw)) if (frame.at <= at) ({ last } = frame);
+  for (const { frame } of framesIn(after.key, header, raw)) if (frame.at <= at) last = Math.min(frame.last, after.last);
   return { revision: last, writer: after.writer, isLatest: false };
 }
 

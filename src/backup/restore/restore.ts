@@ -9,21 +9,16 @@
  * makes all numbers jump (journal/file/leap.ts), ahead of the highest revision that any writer is known to have reached,
  * and that says what is lost (protocol/restored.ts). It has an id of its own.
  */
-import { revision, serverAccount } from '../../protocol/ids.ts';
-import { bootKey } from '../../protocol/epochs.ts';
+import { serverAccount } from '../../protocol/ids.ts';
 import { kinds } from '../../protocol/record.ts';
-import { graceFor, parseRestored, restoredEffect, restoredKey, restoredRangesMax } from '../../protocol/restored.ts';
-import { frameOfLeap, leap, type GivenOut } from '../../journal/file/leap.ts';
-import { createSegment } from '../../journal/file/segment.ts';
 import { realDisk, joinPath } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
-import { entryHeaderBytes } from '../../storage/entry-codec.ts';
 import { LmdbStore, storeFormat } from '../../storage/lmdb/lmdb-store.ts';
-import { parseStorageKey } from '../../storage/storage-key.ts';
 import { readCatalog, type Catalog, type CatalogCopy } from '../repository/catalog.ts';
 import type { Repository } from '../repository/repository.ts';
 import { loadState } from './load-state.ts';
 import { beginRestore, clearStore, endRestore, freeBytes, writeRestoredFrom } from './restore-marks.ts';
+import { writeNewLog, type NewLog } from './new-log.ts';
 import { isOfCopy, planRestore, type RestoreGoal, type RestorePlan } from './restore-plan.ts';
 import type { RestoreState } from './restore-state.ts';
 import { addFromLog, GivenBefore, highestKnown } from './what-was-given.ts';
@@ -39,24 +34,20 @@ export interface RestoreOptions {
   readonly graceMs: number;
   /** Ahead of the highest known revision; absent: a billion. */
   readonly jump?: number;
+  /** By how much all sequences are moved ahead; absent: they go back. */
+  readonly skipSequences?: number;
   readonly randomBytes: (count: number) => Uint8Array;
   readonly onProgress?: (done: number, total: number) => void;
   readonly onNote?: (note: string) => void;
 }
 
-export interface RestoreReport {
+export interface RestoreReport extends NewLog {
   readonly revision: number;
   /** Milliseconds since the Unix epoch; 0: unknown. */
   readonly at: number;
   readonly copy: string;
   readonly rows: number;
-  /** What the log goes on with. */
-  readonly continuesWith: number;
   readonly highestKnown: number;
-  readonly epoch: number;
-  readonly logId: string;
-  readonly graceMs: number;
-  readonly locksWithLongerGrace: number;
   /** Sequences that changed in the last hour before the moment, as account/name. */
   readonly sequences: readonly string[];
   readonly adopted: boolean;
@@ -65,8 +56,6 @@ export interface RestoreReport {
   readonly isLatest: boolean;
 }
 
-/** The frame of the leap stands in it alone; the server goes on in a segment of full size. */
-const segmentBytes = 1024 * 1024;
 /** A store has pages that are not full, and rows for deadlines. */
 const spaceFactor = 2.5;
 
@@ -94,59 +83,48 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
       `The restored data may take ${Math.ceil(needed / 1e6)} MB, and ${dataDirectory} has ${Math.floor(free / 1e6)} MB free.`,
     );
   beginRestore(dataDirectory);
-  const given = new GivenBefore(Math.max(highestKnown(catalog), plan.revision));
-  const newLog = Buffer.from(options.randomBytes(8)).readBigUInt64LE(0);
-  const logId = newLog.toString(16).padStart(16, '0');
-  const { state, store, copy } = await firstThatLoads(options, plan, given, logId);
+  const { skipSequences = 0 } = options;
+  const given = new GivenBefore(Math.max(highestKnown(catalog), plan.revision), skipSequences > 0);
+  const { state, store, copy } = await firstThatLoads(options, plan, given);
   let digest: string;
-  let to: GivenOut;
-  let grace: ReturnType<typeof graceFor>;
+  let log: NewLog;
   try {
-    digest = state.digest((key, value) => {
-      const { kind, account, key: id } = parseStorageKey(key);
-      if (kind === kinds.lock || kind === kinds.share)
-        given.addLock(kind, account, id, value.toString('utf8', entryHeaderBytes));
-    });
+    digest = state.digest((key, value) => given.addEntry(key, value));
     await addFromLog(given, repository, { catalog, plan });
-    const epoch = Number(state.get(kinds.boot, serverAccount, bootKey) ?? 0);
-    const before = parseRestored(state.get(kinds.boot, serverAccount, restoredKey));
-    const leapt = leap({ revision: revision(given.highest), epoch, committedAt: given.latestAt });
-    to = options.jump === undefined ? leapt : { ...leapt, revision: revision(given.highest + options.jump) };
-    grace = graceFor(options.graceMs, given.leases);
-    const ranges = [...(before?.ranges ?? []), [plan.revision, to.revision] as const].slice(-restoredRangesMax);
-    const effect = restoredEffect({ ranges, ...grace });
-    const journal = joinPath(dataDirectory, 'journal');
-    realDisk.mkdir(journal);
+    const journalDirectory = joinPath(dataDirectory, 'journal');
+    realDisk.mkdir(journalDirectory);
     realDisk.syncDirectory(dataDirectory);
-    await createSegment(realDisk, journal, {
-      header: { logId: newLog, first: to.revision, after: revision(plan.revision), chain: 0, at: to.committedAt },
-      bytes: segmentBytes,
-      frame: frameOfLeap(to, { logId: newLog, chain: 0 }, [effect]),
+    const { graceMs, jump, randomBytes } = options;
+    log = await writeNewLog({
+      journalDirectory,
+      after: plan.revision,
+      given,
+      get: (key) => state.get(kinds.boot, serverAccount, key),
+      graceMs,
+      jump,
+      skipSequences,
+      randomBytes,
     });
+    store.writeLayout({ ...store.layout()!, logId: log.logId });
   } finally {
     await store.close();
   }
   failpoint('restore.journal');
-  const { writer } = plan;
   writeRestoredFrom(dataDirectory, {
     repository: repository.id,
-    writer,
+    writer: plan.writer,
     revision: plan.revision,
-    logId,
+    logId: log.logId,
     adopted: options.adopt,
   });
   endRestore(dataDirectory);
   return {
+    ...log,
     revision: plan.revision,
     at: given.at,
     copy: copy.name.folder,
     rows: copy.manifest.rows,
-    continuesWith: to.revision,
     highestKnown: given.highest,
-    epoch: to.epoch,
-    logId,
-    graceMs: grace.graceMs,
-    locksWithLongerGrace: grace.longer.length,
     sequences: [...given.sequences],
     adopted: options.adopt,
     digest,
@@ -165,11 +143,11 @@ async function firstThatLoads(
   { repository, dataDirectory, onProgress, onNote }: RestoreOptions,
   plan: RestorePlan,
   given: GivenBefore,
-  logId: string,
 ): Promise<Loaded> {
   for (const [index, copy] of plan.copies.entries()) {
     const store = new LmdbStore(dataDirectory);
-    store.writeLayout({ format: storeFormat, logId, shards: copy.manifest.shards, generation: 1 });
+    // The log that goes with it is not known yet; while the directory has its mark, nobody asks.
+    store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: copy.manifest.shards, generation: 1 });
     try {
       given.at = copy.manifest.from === plan.revision ? copy.manifest.startedAt : 0;
       const state = await loadState({

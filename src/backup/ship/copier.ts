@@ -46,6 +46,8 @@ export interface CopierOptions {
   readonly retrying: <T>(call: () => Promise<T>) => Promise<T>;
   /** Resolves when the next block may go: bytes that were just stored. */
   readonly pace: (bytes: number) => Promise<void>;
+  /** Is told how many rows were read. */
+  readonly onRows: (rows: number) => void;
 }
 
 export interface CopyDone {
@@ -60,7 +62,7 @@ const rowsPerStep = 4096;
 
 /** @param attempt tells copies of one writer apart. @throws ObjectTaken, and what `retrying` gives up with */
 export async function makeCopy(options: CopierOptions, attempt: number): Promise<CopyDone> {
-  const { repository, writer, logId, source, durable, now, whenShipped, retrying, pace } = options;
+  const { repository, writer, logId, source, durable, now, whenShipped, retrying, pace, onRows } = options;
   const startedAt = now();
   const from = source.lowestWatermark();
   const folder = copyFolder(durable(), writer, attempt);
@@ -89,6 +91,7 @@ export async function makeCopy(options: CopierOptions, attempt: number): Promise
         if (block.bytes >= rowBlockBytes) await store();
       }
       start = step.next;
+      onRows(rows + block.rows);
       // Others of this thread have their turn, and the next step its own snapshot.
       await pace(0);
     }

@@ -95,6 +95,7 @@ export class CopySchedule {
       })
       .finally(() => {
         cells.set('copying', 0);
+        cells.set('copyingRows', 0);
         this.#running = undefined;
       });
   }
@@ -128,6 +129,7 @@ export class CopySchedule {
         now: () => Math.round(wall()),
         whenShipped: (upTo) => this.#whenShipped(writer, upTo),
         retrying: (call) => this.#retrying(writer, call),
+        onRows: (read) => cells.set('copyingRows', read),
         pace: async (bytes) => {
           const most = settings.bytes_per_second_max;
           await this.#pause(most === 0 ? 0 : (bytes / most) * 1000);

@@ -1,11 +1,7 @@
-import fs from 'node:fs';
+import { readSecretFile } from '../../shared/secret-file.ts';
 import type { BackupS3Settings } from '../backup-settings.ts';
 import type { S3Settings } from './s3-storage.ts';
 import { StorageError } from './storage.ts';
-
-const secretBytesMax = 64 * 1024;
-/** Others than the owner and its group. */
-const othersMask = 0o007;
 
 /** Empty texts are left out. The secret is read again before each connection, so that it can be replaced. */
 export function s3SettingsOf(settings: BackupS3Settings): S3Settings {
@@ -22,10 +18,7 @@ export function s3SettingsOf(settings: BackupS3Settings): S3Settings {
 /** Reads a secret of one line. @throws StorageError */
 export function readSecret(file: string): string {
   try {
-    const { mode, size } = fs.statSync(file);
-    if ((mode & othersMask) !== 0) throw new Error('others may read it; expected mode 0600 or 0640');
-    if (size > secretBytesMax) throw new Error(`it has ${size} bytes; expected a secret`);
-    return fs.readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    return readSecretFile(file);
   } catch (error) {
     throw new StorageError('denied', `The secret in ${file} cannot be used: ${(error as Error).message}`, {
       cause: error,

@@ -20,6 +20,7 @@ export interface DrillReport {
 export async function drill(
   repository: Repository,
   scratch: <T>(use: (directory: string) => Promise<T>) => Promise<T>,
+  onProgress?: (done: number, total: number) => void,
 ): Promise<DrillReport> {
   const catalog = await readCatalog(repository);
   const plan = await planRestore(repository, catalog, { kind: 'latest' });
@@ -30,7 +31,14 @@ export async function drill(
       const store = new LmdbStore(directory);
       try {
         store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: copy.manifest.shards, generation: 1 });
-        const state = await loadState({ repository, copy, objects: plan.objects, upTo: plan.revision, store });
+        const state = await loadState({
+          repository,
+          copy,
+          objects: plan.objects,
+          upTo: plan.revision,
+          store,
+          ...(onProgress && { onProgress }),
+        });
         return state.digest();
       } finally {
         await store.close();

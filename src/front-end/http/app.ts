@@ -11,21 +11,22 @@
  *                   bodies; failures
  *     data-route.ts, exchange.ts, event-stream.ts    a data call, one request and its reply, a stream
  */
-import { createServer } from 'node:http';
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
+import { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { processMs, readClock, threadMicros } from '../../shared/clock.ts';
-import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
-import { ownLimitsOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
+import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
+import { Cors } from './cors.ts';
 import { headCheck } from './head-check.ts';
+import { HttpServers } from './http-servers.ts';
 import { arrivingBodies } from './body.ts';
 import { LargeBodies, type LargeBodiesOptions } from './large-bodies.ts';
 import { RequestTurns } from './request-turns.ts';
@@ -33,24 +34,30 @@ import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { RequestMetrics } from '../request-metrics.ts';
+import { pathsOf } from './paths.ts';
 import { Lane } from './lane/lane.ts';
 import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
 import { BackupCells } from '../../backup/backup-cells.ts';
+import { adminRoutes } from './admin/admin-routes.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { openApiRoutes } from './routes/openapi.ts';
 import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'http' | 'limits' | 'listen' | 'accounts' | 'tokens' | 'backup'>;
+  readonly config: Config;
   readonly dispatcher: Dispatcher;
   /** The index of this front end. */
   readonly index: number;
-  readonly counters: Pick<SharedCounters, 'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup'>;
+  readonly counters: Pick<
+    SharedCounters,
+    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers'
+  >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
   /** Identifies this start of the server; sent with every reply, and the first part of every RequestID. */
@@ -64,33 +71,17 @@ export interface AppOptions {
   readonly now?: () => number;
 }
 
-/** Node checks connections for timeouts only this often. */
-const timeoutCheckMs = 1000;
 /** Exceeds any valid path, so that an account or id that is too long gets its own message. */
 const paramLengthMax = 16 * 1024;
 
-/** @param context shared with another door */
-export function buildApp(options: AppOptions, context = frontEndContext(options)): FastifyInstance {
+/** @param context shared with another door @param servers of the one who listens */
+export function buildApp(
+  options: AppOptions,
+  context = frontEndContext(options),
+  servers = new HttpServers(options.config.http, context.cors),
+): FastifyInstance {
   const { http, limits } = options.config;
-  let lane: Lane | undefined;
-  const serverFactory: FastifyServerFactory = (handler) => {
-    const server = createServer(
-      {
-        requestTimeout: http.request_timeout_ms,
-        keepAliveTimeout: http.keep_alive_timeout_ms,
-        keepAlive: true,
-        keepAliveInitialDelay: tcpKeepAliveMs,
-        headersTimeout: Math.min(http.header_timeout_ms, http.request_timeout_ms),
-        connectionsCheckingInterval: Math.min(timeoutCheckMs, http.header_timeout_ms),
-        // The server has one site, and Node's own reply to a missing Host has no body.
-        requireHostHeader: false,
-      },
-      handler,
-    );
-    // The first server is made before there is a lane; for `localhost` there is one for each of its addresses.
-    lane?.standBefore(server);
-    return server;
-  };
+  const serverFactory: FastifyServerFactory = (handler) => servers.make(handler);
   const app = fastify({
     // Not even a null logger's children: the front end logs what is worth a line itself.
     logger: false,
@@ -113,20 +104,21 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
   app.decorateRequest('access');
   app.decorateRequest('content');
   app.removeAllContentTypeParsers();
-  answerFailures(app, context);
+  const paths = pathsOf(app);
+  answerFailures(app, context, paths);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
 
   if (http.fast_lane) {
-    lane = new Lane({
+    const lane = new Lane({
       context,
       routes: LaneRoutes.of(app),
       http,
       failed: (error, socket) => answerBrokenConnection(context, error, socket),
     });
-    lane.standBefore(app.server);
+    servers.standBehind(lane);
     app.addHook('preClose', (done) => {
-      lane?.close();
+      lane.close();
       done();
     });
   }
@@ -138,6 +130,9 @@ export function buildApp(options: AppOptions, context = frontEndContext(options)
   healthRoutes(app, context);
   metricsRoutes(app, context);
   backupRoutes(app, context);
+  const { config, counters, index } = options;
+  adminRoutes(app, context, { config, index, viewers: new SharedCount(counters.adminViewers, 0) });
+  openApiRoutes(app, context, paths);
   return app;
 }
 
@@ -155,7 +150,9 @@ export function frontEndContext(options: AppOptions): RouteContext {
     log,
     lifecycle,
     limits,
+    quotas: new Quotas(limits, ownQuotasOf(accounts)),
     checkHead: headCheck(options.config),
+    cors: new Cors(http.cors_origins, boot),
     tokens: new TokenTable(options.config.tokens),
     accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
     rateLimiter: new RateLimiter(

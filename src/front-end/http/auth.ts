@@ -45,7 +45,7 @@ function badAccount(acc: string): Failure {
 
 /** An event stream waits for the end of this. */
 export const starting = failure('draining', 'The server is starting; nothing was done, try again');
-const stopping = failure('draining', 'The server is stopping; nothing was done, try again');
+export const stopping = failure('draining', 'The server is stopping; nothing was done, try again');
 
 function rateLimited(most: number): Failure {
   const message = `Too many requests of this account; expected at most ${most} a second`;

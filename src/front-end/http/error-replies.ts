@@ -12,6 +12,7 @@ import { withRequestId, type Exchange } from './exchange.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { statusOf } from './status.ts';
 import type { DataRequest } from './data-request.ts';
+import type { Path } from './paths.ts';
 import type { Operation } from '../request-metrics.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 
@@ -21,8 +22,7 @@ declare module 'fastify' {
   }
 }
 
-export function answerFailures(app: FastifyInstance, context: RouteContext): void {
-  const paths = pathsOf(app);
+export function answerFailures(app: FastifyInstance, context: RouteContext, paths: readonly Path[]): void {
   const answerNoSuchCall = (request: FastifyRequest, reply: FastifyReply): void => {
     RequestOrder.of(request.raw.socket).run(() => {
       const refused = context.checkHead(request.raw) ?? noSuchCall(request, paths);
@@ -93,28 +93,6 @@ function knownFailure(error: RequestError): Failure | undefined {
   }
 }
 
-/** A path as people write it, `/db/:acc/kv/:id`, what it matches, and the methods that it takes. */
-interface Path {
-  readonly pattern: string;
-  readonly matches: RegExp;
-  readonly methods: string[];
-}
-
-/** Filled as routes are added. */
-function pathsOf(app: FastifyInstance): readonly Path[] {
-  const paths: Path[] = [];
-  app.addHook('onRoute', ({ method, url }) => {
-    const pattern = url.replace('*', ':id');
-    let path = paths.find((known) => known.pattern === pattern);
-    if (path === undefined) {
-      const matches = new RegExp(`^${pattern.replace(':acc', '[^/]+').replace(':id', '.+')}$`);
-      paths.push((path = { pattern, matches, methods: [] }));
-    }
-    path.methods.push(...[method].flat());
-  });
-  return paths;
-}
-
 /** Names the methods that the path takes; for an unknown path, all paths. */
 function noSuchCall({ url, method }: FastifyRequest, paths: readonly Path[]): Failure {
   const path = url.split('?', 1)[0] ?? '';
@@ -149,6 +127,8 @@ export function answerBrokenConnection(context: RouteContext, error: BrokenConne
   if (socket.writableEnded) return void socket.destroy();
   context.metrics.countBrokenConnection();
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
+  // There is nobody who could read a reply.
+  if (error.code?.startsWith('ERR_SSL') || error.code?.startsWith('ERR_TLS')) return void socket.destroy();
   // In the middle of an earlier reply on this connection, a client would read another head as part of the body.
   if (inTheMiddleOfAReply(socket)) return void socket.destroy();
   const refused = brokenReason(error);
@@ -201,7 +181,7 @@ function unknownMethod({ rawPacket, bytesParsed = 0 }: BrokenConnection): Failur
   });
 }
 
-const allMethods = 'GET, HEAD, POST, DELETE';
+const allMethods = 'GET, HEAD, POST, PUT, DELETE';
 
 /** Checks the same as Node's own handler. */
 function inTheMiddleOfAReply(socket: Socket & { _httpMessage?: { headersSent?: boolean } }): boolean {

@@ -30,6 +30,9 @@ export const retryAfter = '1';
 /** Counted for a request whose client disconnected; never sent. */
 export const clientDisconnectedStatus = 499;
 
+/** What a reply says: one text, or parts that follow each other, so that nobody has to put 64 MiB into one text. */
+export type ReplyBody = string | { readonly parts: readonly string[]; readonly bytes: number; readonly chars: number };
+
 export abstract class Exchange implements ReplySink, DisconnectListener {
   previous: DisconnectListener = this;
   next: DisconnectListener = this;
@@ -63,7 +66,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   }
 
   /** Writes the reply; the client is there to read it. */
-  protected abstract write(status: number, body: string, replayed: true | undefined): void;
+  protected abstract write(status: number, body: ReplyBody, replayed: true | undefined): void;
 
   get disconnected(): boolean {
     return this.connection.disconnected;
@@ -129,6 +132,11 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
     else this.answer(statusOf(outcome), body, replayed);
   }
 
+  /** Answers 200 with parts that together are JSON. */
+  deliverParts(body: ReplyBody): void {
+    this.answer(statusOf('ok'), body, undefined);
+  }
+
   refuse(failure: Failure, requestId: string = this.context.nextRequestId()): void {
     this.fail(statusOf(failure.code), failureBody(failure), requestId);
   }
@@ -145,7 +153,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
     this.answer(status, withRequestId(body, requestId), undefined);
   }
 
-  protected answer(status: number, body: string, replayed: true | undefined): void {
+  protected answer(status: number, body: ReplyBody, replayed: true | undefined): void {
     if (this.#done) return;
     this.finish(status);
     if (!this.connection.disconnected) this.write(status, body, replayed);

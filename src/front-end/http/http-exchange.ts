@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Failure } from '../../protocol/errors.ts';
-import { Exchange, jsonType, retryAfter, withRequestId, type ReplyContext } from './exchange.ts';
+import { Exchange, jsonType, retryAfter, withRequestId, type ReplyBody, type ReplyContext } from './exchange.ts';
 import { Disconnects } from './sockets/disconnects.ts';
 import { closeLingering } from './sockets/lingering-close.ts';
 import { RequestOrder } from './sockets/request-order.ts';
@@ -12,6 +12,8 @@ import type { Operation } from '../request-metrics.ts';
 
 /** A shorter body is read to its end after an early refusal, so that the connection can be kept. */
 const unreadBodyBytesMax = 64 * 1024;
+/** A larger reply is written apart from its head. */
+const wholeBytesMax = 256 * 1024;
 
 export class HttpExchange extends Exchange {
   readonly res: ServerResponse;
@@ -31,8 +33,8 @@ export class HttpExchange extends Exchange {
     super.refuse(failure, requestId);
   }
 
-  /** Answers with a text that others are given too. */
-  deliverShared(contentType: string, text: Buffer): void {
+  /** Answers with a text that others are given too. @param headers further names and values in turn */
+  deliverShared(contentType: string, text: Buffer, headers: readonly string[] = []): void {
     if (this.done) return;
     this.finish(200);
     if (this.disconnected) return;
@@ -44,6 +46,7 @@ export class HttpExchange extends Exchange {
       contentType,
       'Content-Length',
       String(text.length),
+      ...headers,
     ]);
     this.res.end(text);
     // However many have not read it, there is one copy.
@@ -74,14 +77,16 @@ export class HttpExchange extends Exchange {
     this.res.end(text);
   }
 
-  protected override write(status: number, body: string, replayed: true | undefined): void {
+  protected override write(status: number, body: ReplyBody, replayed: true | undefined): void {
     const headers = ['Dragonlock-Boot', this.context.boot];
-    const bytes = Buffer.byteLength(body);
+    const text = typeof body === 'string' ? body : body.parts.join('');
+    const bytes = typeof body === 'string' ? Buffer.byteLength(text) : body.bytes;
     if (status !== 204) headers.push('Content-Type', jsonType, 'Content-Length', String(bytes));
     if (replayed === true) headers.push('Idempotent-Replayed', 'true');
     if (status >= 400) this.#addFailureHeaders(status, headers);
     this.res.writeHead(status, headers);
-    this.res.end(status === 204 ? undefined : body);
+    // Node would put head and text into one text first, which copies all of a large one.
+    this.res.end(status === 204 ? undefined : bytes > wholeBytesMax ? Buffer.from(text) : text);
     this.context.unread.written(this.res, bytes);
   }
 

@@ -2,7 +2,8 @@
  * When a front end begins a request: parses it and hands it to the router. As long as the thread has little to do, that
  * is at once. In a busy turn of the event loop, what comes after the first milliseconds waits in a fair queue, which
  * the following turns work off, a few milliseconds each; the sockets are looked at in between. So the requests of an
- * account are begun soon, whatever the others have sent.
+ * account are begun soon, whatever the others have sent. Other work for one account that comes in pieces, such as the
+ * slices of a large reply, takes its turn here too.
  */
 import { FairQueue } from '../../shared/fair-queue.ts';
 

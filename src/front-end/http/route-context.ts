@@ -2,6 +2,7 @@
 import type { Limits } from '../../shared/limits.ts';
 import type { BackupCells } from '../../backup/backup-cells.ts';
 import type { SharedCount } from '../../shared/shared-count.ts';
+import type { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import type { ReplyContext } from './exchange.ts';
 import type { AccountCounts } from '../../router/account-counts.ts';
@@ -10,6 +11,7 @@ import type { LargeBodies } from './large-bodies.ts';
 import type { TokenTable } from '../access.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { RequestTurns } from './request-turns.ts';
+import type { Cors } from './cors.ts';
 import type { HeadCheck } from './head-check.ts';
 
 /** `starting`: recovery runs. `draining`: SIGTERM came. In both states no data call is served. */
@@ -28,7 +30,9 @@ export interface FrontEndLog {
 export interface RouteContext extends ReplyContext {
   readonly dispatcher: Dispatcher;
   readonly limits: Limits;
+  readonly quotas: Quotas;
   readonly checkHead: HeadCheck;
+  readonly cors: Cors;
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly tokens: TokenTable;

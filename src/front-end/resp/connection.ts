@@ -12,6 +12,7 @@ import { mayWait } from '../../protocol/operations/operations.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 import { RequestLoads } from '../../router/request-loads.ts';
 import { openAccess, requireScopes, type Access } from '../access.ts';
+import { audited } from '../audited.ts';
 import { Disconnects } from '../http/sockets/disconnects.ts';
 import { onSocketClose } from '../http/sockets/on-socket-close.ts';
 import { readerLimits } from './admission.ts';
@@ -235,12 +236,15 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     if (plan.kind === 'steps') return this.#runSteps(plan, pending);
     if (plan.kind === 'ops') checkSize(plan.ops.length, this.client);
     const command = plan.kind === 'ops' ? opsBatch(plan, this.client.account) : plan.command;
-    requireScopes(this.client.access ?? openAccess, command);
+    const access = this.client.access ?? openAccess;
+    const { force, admin } = requireScopes(access, command);
     pending.expect(plan);
     pending.leavesWithClient = takesLease(command);
     if (this.#inputEnded && pending.leavesWithClient) return void this.#socket.destroy();
     if (mayWait(command)) this.#block(pending, true);
-    const cancelable = this.#context.dispatcher.request(command, pending);
+    const noted = (force || admin) && command.kind === 'batch';
+    const asked = noted ? audited(command, access, this.#socket.remoteAddress) : command;
+    const cancelable = this.#context.dispatcher.request(asked, pending);
     if (cancelable.waits === true) pending.cancelable = cancelable;
   }
 

@@ -2,7 +2,10 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { once } from 'node:events';
-import type { Config, Listen } from '../config-schema.ts';
+import { beginToListen, portOf, type Listen, type ListenOptions } from '../listen.ts';
+import type { TlsFiles } from '../tls-schema.ts';
+import { tlsOptions, useCertificate } from '../tls-server.ts';
+import type { Config } from '../config-schema.ts';
 import type { RouteContext } from '../http/route-context.ts';
 import { processMs, systemAfter } from '../../shared/clock.ts';
 import { tcpKeepAliveMs } from '../../shared/limits.ts';
@@ -17,9 +20,8 @@ import { errorText } from './writer.ts';
 
 export interface RespDoorOptions {
   readonly config: Pick<Config, 'http' | 'limits'>;
-  readonly listen: Listen;
-  /** PEM; absent: no TLS. */
-  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** Absent: no TLS. */
+  readonly tls: TlsFiles | undefined;
   /** Shared with HTTP: the same limits, counts and budgets. */
   readonly context: RouteContext;
   readonly cursors: SharedArrayBuffer;
@@ -30,7 +32,6 @@ export interface RespDoorOptions {
 
 export class RespDoor {
   readonly server: net.Server;
-  readonly #options: RespDoorOptions;
   readonly #connections = new Set<RespConnection>();
   readonly #context: RespContext;
   readonly #clients = new Set<RespClient>();
@@ -38,7 +39,6 @@ export class RespDoor {
   #clientIds = 0;
 
   constructor(options: RespDoorOptions) {
-    this.#options = options;
     const { config, context, cursors, index } = options;
     const channels = new Channels(context.boot, index, config.http.threads);
     this.#scripts = new Scripts({
@@ -70,31 +70,34 @@ export class RespDoor {
     this.server =
       options.tls === undefined
         ? net.createServer(half, connection)
-        : tls.createServer({ ...half, ...options.tls }, connection);
+        : tls.createServer(tlsOptions(options.tls), connection);
   }
 
   get port(): number {
-    const address = this.server.address();
-    return address === null || typeof address === 'string' ? 0 : address.port;
+    return portOf(this.server);
   }
 
   /** @throws EADDRINUSE and its like */
-  async listen(port: number, reusePort: boolean): Promise<void> {
-    // Rejects with an `error` event.
-    const listening = once(this.server, 'listening');
-    this.server.listen({ host: this.#options.listen.host, port, backlog: 4096, reusePort });
-    await listening;
+  async listen(where: Listen, options: ListenOptions): Promise<void> {
+    // One server has one socket.
+    const place = where.kind === 'fd' ? { kind: 'fd' as const, fd: where.fds[0]! } : where;
+    await beginToListen(this.server, place, options);
   }
 
-  /** What a connection too many is told. With TLS nothing that it could read. */
+  /** Gives new connections another certificate. @throws when the files cannot be used */
+  useCertificate(files: TlsFiles): void {
+    if (this.server instanceof tls.Server) useCertificate(this.server, files);
+  }
+
+  /** What a connection too many is told. */
   refusal(message: string): string {
-    if (this.#options.tls !== undefined) return '';
     return errorText(`ERR max number of clients reached: ${message}`);
   }
 
   /** Listens no more, and closes each connection once its replies are out. Resolves when all are closed. */
   async close(): Promise<void> {
-    const closed = once(this.server, 'close');
+    // Not every front end listens at a Unix socket.
+    const closed = this.server.listening ? once(this.server, 'close') : undefined;
     this.server.close();
     for (const connection of this.#connections) connection.drain();
     await closed;

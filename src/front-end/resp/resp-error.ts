@@ -57,9 +57,12 @@ export function opErrorText(error: StringOpError): string {
   return errorText(opErrors[error]);
 }
 
+/** Clients look for these words, too. */
+const notAllowed = 'command not allowed: ';
+
 /** Returns the error for a failure of the server. */
 export function failureText(code: ErrorCode, message: string): string {
-  return errorText(`${respCodes[code]} ${message}`);
+  return errorText(`${respCodes[code]} ${code === 'quota_exceeded' ? notAllowed : ''}${message}`);
 }
 
 /** Returns the error for a reply that is a failure. */

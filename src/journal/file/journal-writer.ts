@@ -12,19 +12,7 @@
  * clean although it was not written, so a second fsync would lie. The writer throws the error, every later call throws
  * too, and the caller ends the process. Recovery rewrites what it finds, see `recovery.ts`.
  *
- * Space. Only a new segment needs disk space, and one is kept ready (`spare-segment.ts`). While that fails, `space`
- * tells the shards what they may still write into the rest of the active segment:
- *
- *   open      a spare exists, or is being prepared, or much of the active segment is left
- *   reserve   no spare for lack of room, and less than `reserveBytes` left
- *   full      …and less than `fullBytes` left
- *
- * "Room" is disk space and open files: both come back, and neither says anything of the content of the disk. With a
- * spare, only opening it may lack a file; then the frame waits as well, and is tried again.
- *
- * A shard may have taken a revision just before `space` changed. The writer never refuses its records, which would
- * leave a hole in the revisions: if they do not fit any more, they wait in memory, unacknowledged, until a spare
- * exists.
+ * Without disk space for another segment, frames wait: `space-left.ts`.
  */
 import { assert } from '../../shared/assert.ts';
 import { joinPath, type Disk, type DiskFile } from '../../shared/disk.ts';
@@ -33,32 +21,16 @@ import { revision, type Revision, type ShardId } from '../../protocol/ids.ts';
 import type { JournalSpace, Revisions } from '../../protocol/journal.ts';
 import type { RecordChunk } from '../../protocol/record.ts';
 import { frameHeaderBytes, frameHeaderBytesOf, journalVersion, sealFrame, type JournalVersion } from './frame.ts';
+import { FinishedSegments } from './finished-segments.ts';
 import { completeOptions, type CompleteOptions, type JournalOptions } from './journal-options.ts';
 import { BucketCounter, groupRecordsBounds, syncSecondsBounds } from './journal-stats.ts';
 import type { JournalStats } from '../../protocol/stats.ts';
+import { NextSegment } from './next-segment.ts';
 import { RecordQueue } from './record-queue.ts';
 import type { RecoveredJournal } from './recovery.ts';
-import {
-  isOutOfRoom,
-  removeSegment,
-  segmentHeaderBytes,
-  segmentName,
-  spareName,
-  unlinkIfPresent,
-  useSpare,
-  type OpenSpare,
-  writeZerosNow,
-} from './segment.ts';
+import { segmentHeaderBytes, segmentName, useSpare } from './segment.ts';
+import { SpaceLeft } from './space-left.ts';
 import { SpareSegment } from './spare-segment.ts';
-
-interface FinishedSegment {
-  readonly name: string;
-  readonly first: Revision;
-  readonly last: Revision;
-  readonly bytes: number;
-}
-
-const urgentName = 'urgent.tmp';
 
 export interface JournalWriterOptions extends JournalOptions {
   readonly recovered: RecoveredJournal;
@@ -74,9 +46,10 @@ export class JournalWriter {
   readonly #logId: bigint;
   readonly #queue: RecordQueue;
   readonly #spare: SpareSegment;
+  readonly #next: NextSegment;
+  readonly #finished: FinishedSegments;
+  readonly #left: SpaceLeft;
   readonly #listeners: ((durable: Revision) => void)[] = [];
-  readonly #finished: FinishedSegment[] = [];
-  readonly #watermarks: Revision[];
   readonly #groupRecords = new BucketCounter(groupRecordsBounds);
   readonly #syncSeconds = new BucketCounter(syncSecondsBounds);
   #bytesWritten = 0;
@@ -92,11 +65,6 @@ export class JournalWriter {
   #position: number;
   #failure: unknown;
   #dead = false;
-  /** The next frame does not fit, and there is no spare. */
-  #blocked = false;
-  /** An attempt to open the next segment is scheduled. */
-  #opensLater = false;
-  #space: JournalSpace = 'open';
 
   constructor(disk: Disk, directory: string, options: JournalWriterOptions) {
     const { recovered, revisions } = options;
@@ -111,12 +79,10 @@ export class JournalWriter {
     this.#version = recovered.version;
     this.#position = recovered.position;
     this.#queue = new RecordQueue(recovered.last);
-    this.#watermarks = Array.from({ length: options.shards }, () => recovered.from);
     const active = recovered.segments.at(-1);
     assert(active !== undefined, 'a recovered journal has a segment');
     assert(revisions.durable() === recovered.last, 'revisions start at the end of the log');
     this.#first = active.first;
-    for (const segment of recovered.segments.slice(0, -1)) this.#finished.push(segment);
     this.#file = disk.open(joinPath(directory, active.name), 'write');
     this.#fileBytes = this.#file.size();
     const { segmentBytes, retryMs, schedule, log } = this.#options;
@@ -131,13 +97,21 @@ export class JournalWriter {
         this.#options.onFailure(error);
       },
     });
-    this.#spare.start();
+    const spare = this.#spare;
+    this.#left = new SpaceLeft({ ...this.#options, spare });
+    this.#next = new NextSegment(disk, directory, {
+      ...this.#options,
+      spare,
+      onRetry: () => this.#spareChanged(),
+    });
+    this.#finished = new FinishedSegments(disk, directory, { ...this.#options, recovered, spare });
+    spare.start();
     this.#trim();
   }
 
   /** What may be written. A shard asks before it takes a revision; reading it costs nothing. */
   get space(): JournalSpace {
-    return this.#space;
+    return this.#left.space;
   }
 
   /** Whether every record that was enqueued is durable. The others wait for a lower revision, a flush or disk space. */
@@ -168,7 +142,7 @@ export class JournalWriter {
     if (this.#queue.count === 0) return false;
     try {
       if (this.#position + this.#queue.length > this.#fileBytes && !this.#rotate()) {
-        this.#blocked = true;
+        this.#left.blocked = true;
         this.#updateSpace();
         return false;
       }
@@ -184,17 +158,13 @@ export class JournalWriter {
   /** The checkpoint of this shard holds everything up to `watermark`. */
   checkpointed(shard: ShardId, watermark: Revision): void {
     this.#assertAlive();
-    const before = this.#watermarks[shard];
-    assert(before !== undefined, 'a known shard has checkpointed');
     assert(watermark <= this.#revisions.durable(), 'a checkpoint holds only what is durable in the journal');
-    if (watermark <= before) return;
-    this.#watermarks[shard] = watermark;
-    this.#trim();
+    if (this.#finished.checkpointed(shard, watermark)) this.#trim();
   }
 
   /** The first revision that can still be read. */
   oldestRevision(): Revision {
-    return this.#finished[0]?.first ?? this.#first;
+    return this.#finished.oldest?.first ?? this.#first;
   }
 
   stats(): JournalStats {
@@ -202,8 +172,8 @@ export class JournalWriter {
       groupRecords: this.#groupRecords.snapshot(),
       syncSeconds: this.#syncSeconds.snapshot(),
       bytesWritten: this.#bytesWritten,
-      segments: this.#finished.length + 1,
-      space: this.#space,
+      segments: this.#finished.count + 1,
+      space: this.#left.space,
       oldestRevision: this.oldestRevision(),
     };
   }
@@ -258,19 +228,13 @@ export class JournalWriter {
 
   /** Makes the spare the active segment. Returns false if there is none, for lack of disk space. */
   #rotate(): boolean {
-    const { segmentBytes, log } = this.#options;
+    const { segmentBytes } = this.#options;
     assert(this.#queue.length <= segmentBytes - segmentHeaderBytes, 'a frame fits into a segment');
-    let spare = spareName;
-    if (this.#spare.state !== 'ready') {
-      if (this.#spare.state === 'failed' || !this.#prepareNow()) return false;
-      spare = urgentName;
-      log('info', 'The next journal segment was needed before it was ready; commits waited for it');
-    }
+    const opened = this.#next.open();
+    if (opened === undefined) return false;
     const first = revision(this.#last + 1);
     // The segment that ends here was synced with its last frame.
     const finished = { name: segmentName(this.#first), first: this.#first, last: this.#last, bytes: this.#fileBytes };
-    const opened = this.#openSpare(spare);
-    if (opened === undefined) return false;
     const next = useSpare(this.#disk, this.#directory, opened, {
       logId: this.#logId,
       first,
@@ -281,91 +245,35 @@ export class JournalWriter {
     this.#file.close();
     this.#file = next;
     this.#fileBytes = next.size();
-    this.#finished.push(finished);
+    this.#finished.add(finished);
     this.#first = first;
     this.#version = journalVersion;
     this.#position = segmentHeaderBytes;
-    // An urgent segment was made in addition: the regular spare is still being prepared.
-    if (spare === spareName) this.#spare.start();
+    this.#next.used(opened);
     this.#trim();
     return true;
   }
 
-  /** @returns undefined when no file can be opened; the frame is tried again soon */
-  #openSpare(name: string): OpenSpare | undefined {
-    try {
-      return { name, file: this.#disk.open(joinPath(this.#directory, name), 'write') };
-    } catch (error) {
-      if (!isOutOfRoom(error)) throw error;
-      if (name === urgentName) unlinkIfPresent(this.#disk, this.#directory, urgentName);
-      this.#openLater(error);
-      return undefined;
-    }
-  }
-
-  #openLater(error: unknown): void {
-    if (this.#opensLater) return;
-    this.#opensLater = true;
-    const { schedule, retryMs, log } = this.#options;
-    log('warn', 'The next journal segment cannot be opened; trying again', { err: error });
-    schedule(() => {
-      this.#opensLater = false;
-      this.#spareChanged();
-    }, retryMs);
-  }
-
-  /** Zero-fills a segment while all commits wait: a fast writer must not meet "disk full" on an empty disk. */
-  #prepareNow(): boolean {
-    try {
-      writeZerosNow(this.#disk, this.#directory, urgentName, this.#options.segmentBytes);
-      return true;
-    } catch (error) {
-      if (!isOutOfRoom(error)) throw error;
-      unlinkIfPresent(this.#disk, this.#directory, urgentName);
-      this.#spare.fail(error);
-      return false;
-    }
-  }
-
-  /** Removes segments that neither a replay nor the backup needs, and that are older than what is kept for readers. */
   #trim(): void {
-    const needed = Math.min(...this.#watermarks, this.#options.held());
-    let kept = this.#finished.reduce((sum, segment) => sum + segment.bytes, 0);
-    for (;;) {
-      const oldest = this.#finished[0];
-      if (oldest === undefined || oldest.last > needed || kept <= this.#options.keepBytes) return;
-      try {
-        const reusable = oldest.bytes === this.#options.segmentBytes;
-        if (!reusable || !this.#spare.retire(oldest.name)) removeSegment(this.#disk, this.#directory, oldest.name);
-      } catch (error) {
-        this.#poison(error);
-        throw error;
-      }
-      this.#finished.shift();
-      kept -= oldest.bytes;
+    try {
+      this.#finished.trim();
+    } catch (error) {
+      this.#poison(error);
+      throw error;
     }
   }
 
   #spareChanged(): void {
     if (this.#dead) return;
-    if (this.#blocked && this.#spare.state === 'ready') {
-      this.#blocked = false;
+    if (this.#left.blocked && this.#spare.state === 'ready') {
+      this.#left.blocked = false;
       while (this.flush());
     }
     this.#updateSpace();
   }
 
   #updateSpace(): void {
-    const left = this.#fileBytes - this.#position;
-    let space: JournalSpace = 'open';
-    if (this.#blocked) space = 'full';
-    else if (this.#spare.state === 'failed' && left < this.#options.fullBytes) space = 'full';
-    else if (this.#spare.state === 'failed' && left < this.#options.reserveBytes) space = 'reserve';
-    if (space === this.#space) return;
-    this.#space = space;
-    const level = space === 'open' ? 'info' : 'warn';
-    this.#options.log(level, 'The disk space for the journal has changed', { space });
-    this.#options.onSpace(space);
+    this.#left.update(this.#fileBytes - this.#position);
   }
 
   #poison(error: unknown): void {

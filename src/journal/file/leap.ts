@@ -14,7 +14,7 @@
  * Values of counters and sequences do not jump: they are data, and go back with the log to what was kept.
  */
 import { epochEffect, nextEpoch } from '../../protocol/epochs.ts';
-import { RecordWriter, type Effect } from '../../protocol/record.ts';
+import { RecordWriter, type Effect, type RecordChunk } from '../../protocol/record.ts';
 import { revision, serverAccount, type Revision } from '../../protocol/ids.ts';
 import { frameHeaderBytes, journalVersion, sealFrame } from './frame.ts';
 
@@ -50,24 +50,29 @@ interface LogBefore {
  * The first frame after the cut: the one commit that makes a replay know what must not come again.
  * @param more effects of the same commit, of the server's own account
  */
-export function frameOfLeap(to: GivenOut, { logId, chain }: LogBefore, more: readonly Effect[] = []): Buffer {
+export function frameOfLeap(to: GivenOut, before: LogBefore, more: readonly Effect[] = []): SealedFrame {
   const records = new RecordWriter();
   records.append({
     rev: to.revision,
     account: serverAccount,
     effects: [epochEffect(to.epoch), ...more],
   });
-  const { bytes } = records.take();
+  return frameOf(records.take(), { ...before, at: to.committedAt });
+}
+
+export interface SealedFrame {
+  readonly bytes: Buffer;
+  readonly last: Revision;
+  readonly crc: number;
+}
+
+/** One frame of records that nobody has written yet. @param before where it goes, and its time */
+export function frameOf(
+  { bytes, first, last, count }: RecordChunk,
+  { logId, chain, at }: LogBefore & { readonly at: number },
+): SealedFrame {
   const frame = Buffer.concat([Buffer.alloc(frameHeaderBytes), bytes]);
-  sealFrame(frame, {
-    version: journalVersion,
-    previous: chain,
-    logId,
-    first: to.revision,
-    last: to.revision,
-    durable: revision(to.revision - 1),
-    count: 1,
-    at: to.committedAt,
-  });
-  return frame;
+  const durable = revision(first - 1);
+  const crc = sealFrame(frame, { version: journalVersion, previous: chain, logId, first, last, durable, count, at });
+  return { bytes: frame, last, crc };
 }

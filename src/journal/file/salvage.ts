@@ -227,7 +227,7 @@ async function beginAnew(disk: Disk, directory: string, { logId, after, chain, t
     await createSegment(disk, directory, {
       header,
       bytes: cutSegmentBytes,
-      frame: frameOfLeap(to, { logId, chain }),
+      frame: frameOfLeap(to, { logId, chain }).bytes,
     });
   } catch (error) {
     if (isOutOfRoom(error)) unlinkIfPresent(disk, directory, `${segmentName(to.revision)}.tmp`);

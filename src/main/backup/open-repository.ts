@@ -1,11 +1,13 @@
 /** Opens the repository that a command names, and says in one line why it cannot. */
 import fs from 'node:fs';
 import os from 'node:os';
-import { backupDefaults } from '../../backup/backup-settings.ts';
-import { NewerFormat, ObjectDamaged, ObjectMissing } from '../../backup/format/backup-object.ts';
+import { backupDefaults, type BackupSettings } from '../../backup/backup-settings.ts';
+import { NewerFormat } from '../../backup/format/backup-object.ts';
 import { identitiesIn, NoIdentity, payloadCodec } from '../../backup/format/payload.ts';
-import { NoRepository, Repository } from '../../backup/repository/repository.ts';
-import { NotEmpty } from '../../backup/restore/restore-marks.ts';
+import { isDamage, NoRepository, Repository } from '../../backup/repository/repository.ts';
+import { JournalCorruption } from '../../journal/file/journal-corruption.ts';
+import { NotInPlace } from '../../backup/restore/in-place.ts';
+import { NotEmpty, NotRestored } from '../../backup/restore/restore-marks.ts';
 import { NoSuchMoment } from '../../backup/restore/restore-plan.ts';
 import { NoSpaceToRestore } from '../../backup/restore/restore.ts';
 import { openStorage } from '../../backup/storage/open-storage.ts';
@@ -14,6 +16,7 @@ import { StorageError } from '../../backup/storage/storage.ts';
 import { parseStorageUrl } from '../../backup/storage/storage-url.ts';
 import { ConfigError, loadConfig } from '../config/config.ts';
 import { DataDirectoryInUse } from '../data-directory/data-directory-lock.ts';
+import { NotBackedUp } from './stopped-server.ts';
 
 export interface StorageOptions {
   /** Absent: the one of the configuration. */
@@ -33,25 +36,30 @@ export class BackupUsage extends Error {
 
 /** @throws BackupUsage, ConfigError, NoRepository, StorageError, ObjectDamaged */
 export async function openRepository(options: StorageOptions): Promise<Repository> {
+  const { url, s3 } = backupSettingsOf(options);
+  const identities = options.identity === undefined ? [] : readIdentities(options.identity);
+  return Repository.open(await openStorage(url, s3SettingsOf(s3)), await payloadCodec({ identities }));
+}
+
+/** `backup:` of the configuration, and over it what the command line says. @throws BackupUsage, ConfigError */
+export function backupSettingsOf(options: StorageOptions): BackupSettings {
   const configured = configOf(options);
   const url = options.url ?? configured.url;
   if (url === '') throw new BackupUsage('Expected the URL of a repository, or --config FILE with backup.url.');
   const place = parseStorageUrl(url);
   if (typeof place === 'string') throw new BackupUsage(`${url.replace(/\/\/[^/@]*@/, '//…@')}: ${place}.`);
-  const s3 = s3SettingsOf({
+  const s3 = {
     ...configured.s3,
     ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
     ...(options.region !== undefined && { region: options.region }),
     ...(options.pathStyle === true && { path_style: true }),
-  });
-  const identities = options.identity === undefined ? [] : readIdentities(options.identity);
-  return Repository.open(await openStorage(url, s3), await payloadCodec({ identities }));
+  };
+  return { ...configured, url, s3 };
 }
 
-function configOf({ config }: StorageOptions): { readonly url: string; readonly s3: typeof backupDefaults.s3 } {
+function configOf({ config }: StorageOptions): BackupSettings {
   if (config === undefined) return backupDefaults;
-  const { backup } = loadConfig({ argv: ['--config', config], env: process.env, cores: os.availableParallelism() });
-  return backup as typeof backupDefaults;
+  return loadConfig({ argv: ['--config', config], env: process.env, cores: os.availableParallelism() }).backup;
 }
 
 function readIdentities(file: string): string[] {
@@ -75,11 +83,19 @@ export interface BackupFailure {
 export function failureOf(error: unknown): BackupFailure | undefined {
   if (!(error instanceof Error)) return undefined;
   const { message } = error;
-  if ([BackupUsage, NotEmpty, ConfigError, NoIdentity].some((kind) => error instanceof kind))
+  if ([BackupUsage, NotEmpty, NotRestored, ConfigError, NoIdentity].some((kind) => error instanceof kind))
     return { kind: 'usage', message };
   if (error instanceof StorageError) return { kind: 'unreachable', message };
-  if (error instanceof ObjectDamaged || error instanceof ObjectMissing) return { kind: 'damaged', message };
-  const negative = [NoSuchMoment, NoRepository, NewerFormat, NoSpaceToRestore, DataDirectoryInUse];
+  if (isDamage(error) || error instanceof JournalCorruption) return { kind: 'damaged', message };
+  const negative = [
+    NoSuchMoment,
+    NoRepository,
+    NewerFormat,
+    NoSpaceToRestore,
+    NotInPlace,
+    NotBackedUp,
+    DataDirectoryInUse,
+  ];
   if (negative.some((kind) => error instanceof kind)) return { kind: 'negative', message };
   return undefined;
 }

@@ -7,12 +7,15 @@ import { shown } from '../../shared/text.ts';
 
 export type ConfigPath = readonly (string | number)[];
 
-const fits = new Ajv({
-  allErrors: true,
-  verbose: true,
-  allowUnionTypes: true,
-  keywords: ['expected'],
-}).compile<ConfigFile>(configSchema);
+/** A value that takes the place of one in the file. */
+export interface Override {
+  /** Where it is from, for messages. */
+  readonly name: string;
+  readonly path: ConfigPath;
+  readonly value: unknown;
+}
+
+const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true, keywords: ['expected'] });
 
 export class ConfigFileReader {
   readonly problems: string[] = [];
@@ -20,25 +23,30 @@ export class ConfigFileReader {
   readonly #need: 'optional' | 'required';
   readonly #lines = new LineCounter();
   #document: Document | undefined;
+  #overrides: readonly Override[] = [];
 
   constructor(file: string, need: 'optional' | 'required') {
     this.#file = file;
     this.#need = need;
   }
 
-  /** @returns the content of the file, or nothing of it when it has `problems` */
-  read(readFile: (file: string) => string): ConfigFile {
-    const text = this.#text(readFile);
-    if (text === undefined) return {};
-    const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    for (const error of document.errors) this.problem(`${this.#at(error.pos[0])}: ${error.message}`);
-    if (document.errors.length > 0) return {};
-    this.#document = document;
-    // A file may have nothing but comments.
-    const content: unknown = document.toJS() ?? {};
+  /**
+   * Reads config.yml. What is set elsewhere takes the place of what the file has.
+   * @returns nothing of it when it has `problems`
+   */
+  read(readFile: (file: string) => string, overrides: readonly Override[] = []): ConfigFile {
+    this.#overrides = overrides;
+    return (this.readAs(configSchema, readFile) as ConfigFile | undefined) ?? {};
+  }
+
+  /** Reads a file of this schema. @returns undefined when there is nothing in it, or it has `problems` */
+  readAs(schema: object, readFile: (file: string) => string): unknown {
+    const content = this.#withOverrides(this.#parsed(readFile));
+    if (content === undefined) return undefined;
+    const fits = ajv.compile(schema);
     if (fits(content)) return content;
     for (const error of mostTelling(fits.errors ?? [])) this.#shapeProblem(error);
-    return {};
+    return undefined;
   }
 
   problem(message: string): void {
@@ -51,9 +59,34 @@ export class ConfigFileReader {
 
   /** Returns `config.yml:12:3: limits.foo`, without line and column when the file does not have the key. */
   place(path: ConfigPath): string {
+    const override = this.#overrides.find((one) => one.path.every((part, i) => part === path[i]));
+    if (override !== undefined) return override.name;
     const offset = this.#offsetOf(path);
     const name = pathText(path);
     return offset === undefined ? `${this.#file}: ${name}` : `${this.#at(offset)}: ${name}`;
+  }
+
+  #parsed(readFile: (file: string) => string): unknown {
+    const text = this.#text(readFile);
+    if (text === undefined) return undefined;
+    const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    for (const error of document.errors) this.problem(`${this.#at(error.pos[0])}: ${error.message}`);
+    if (document.errors.length > 0) return undefined;
+    this.#document = document;
+    // A file may have nothing but comments.
+    return document.toJS() ?? undefined;
+  }
+
+  #withOverrides(content: unknown): unknown {
+    if (this.#overrides.length === 0 || this.problems.length > 0) return content;
+    const all: unknown = content ?? {};
+    for (const { path, value } of this.#overrides) {
+      let section: unknown = all;
+      // What is no object where one is expected is a problem anyway.
+      for (const part of path.slice(0, -1)) section = isRecord(section) ? (section[part] ??= {}) : undefined;
+      if (isRecord(section)) section[path.at(-1)!] = value;
+    }
+    return all;
   }
 
   #text(readFile: (file: string) => string): string | undefined {
@@ -107,6 +140,10 @@ export class ConfigFileReader {
     const { line, col } = this.#lines.linePos(offset);
     return `${this.#file}:${line}:${col}`;
   }
+}
+
+function isRecord(value: unknown): value is Record<string | number, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** When a value fits no branch of a union, Ajv reports every branch and then the union; keeps only the union. */

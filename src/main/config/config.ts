@@ -3,19 +3,26 @@
  * environment over the file, the file over the defaults. One error reports all problems, each with its place:
  * `config.yml:12:3: limits.body_bytes_max: expected an integer from 1024 to 33554432 (bytes), got "8MB"`.
  */
-import { hash } from 'node:crypto';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
 import { parseStorageUrl } from '../../backup/storage/storage-url.ts';
 import { ConfigFileReader } from './config-file.ts';
-import { configDefaults, type Config, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
-import { isLoopback, parseListen } from './listen-address.ts';
+import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
+import type { Listen } from '../../front-end/listen.ts';
+import { wallMs } from '../../shared/clock.ts';
+import { readSecretFile } from '../../shared/secret-file.ts';
+import { ActivatedSockets } from './activated-sockets.ts';
+import { environmentOverrides, splitList, unknownSettings } from './environment.ts';
+import { isReachable, listenForms, parseListen } from './listen-address.ts';
+import { readTls, type FileReaders, type TlsSettings } from './tls-files.ts';
+import { readTokens } from './tokens.ts';
 
 export const usage = `Usage: npm start -- [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
 
   --config FILE         default: config.yml in the working directory, if there is one
-  --listen HOST:PORT    default: 127.0.0.1:8081; also DRAGONLOCK_LISTEN; port 0 takes any free one
+  --listen HOST:PORT    default: 127.0.0.1:8081; also DRAGONLOCK_LISTEN; port 0 takes any free one; unix:/PATH
+                        is a Unix socket; several with commas
   --data-dir DIRECTORY  default: ./data; also DRAGONLOCK_DATA_DIR
   --help, --version     print this, or the version, and exit
 
@@ -48,50 +55,103 @@ export interface ConfigSources {
   readonly cores: number;
   /** Throws what `fs.readFileSync` throws. */
   readonly readFile?: (file: string) => string;
+  /** See `readSecretFile`, which is the default. */
+  readonly readSecret?: (file: string) => string;
+  /** Of the process, for which systemd may have opened sockets; by default this one. */
+  readonly pid?: number;
+  /** Milliseconds since the Unix epoch, for certificates; by default the machine's. */
+  readonly now?: () => number;
 }
 
 /** `auto` starts no more front ends: measure first whether more help. */
 const frontEndsAutoMax = 4;
 
 /** @throws ConfigError */
-export function loadConfig({ argv, env, cores, readFile = readText }: ConfigSources): Config {
+export function loadConfig(sources: ConfigSources): Config {
+  const {
+    argv,
+    env,
+    cores,
+    readFile = readText,
+    readSecret = readSecretFile,
+    pid = process.pid,
+    now = wallMs,
+  } = sources;
   const flags = parseFlags(argv);
   const file = new ConfigFileReader(flags.config ?? 'config.yml', flags.config === undefined ? 'optional' : 'required');
-  const content = file.read(readFile);
+  const content = file.read(readFile, environmentOverrides(env));
+  for (const problem of unknownSettings(env)) file.problem(problem);
   const merged = merge(content);
 
-  const listenSource = firstGiven(
-    ['--listen', flags.listen],
-    ['DRAGONLOCK_LISTEN', env['DRAGONLOCK_LISTEN']],
-    [file.place(['listen']), merged.listen],
-  );
-  const listen = parseListen(listenSource.value);
-  if (listen === undefined) {
-    file.problem(`${listenSource.name}: expected host:port or [IPv6]:port, got ${JSON.stringify(listenSource.value)}`);
-  }
-  const dataDir = firstGiven(
-    ['--data-dir', flags['data-dir']],
-    ['DRAGONLOCK_DATA_DIR', env['DRAGONLOCK_DATA_DIR']],
-    ['', merged.data_dir],
-  ).value;
-
-  const tokens = readTokens(content.tokens ?? [], file);
-  if (listen !== undefined && (content.tokens ?? []).length === 0 && !isLoopback(listen.host)) {
-    file.problem(
-      `${listenSource.name}: ${listenSource.value} can be reached from other machines, and no tokens are configured; ` +
-        'expected a loopback address such as 127.0.0.1:8081, or tokens',
-    );
-  }
-  const resp = respOf(merged.resp, readFile, file, tokens.length > 0);
+  const activated = new ActivatedSockets(env, pid);
+  const hasTokens = (content.tokens ?? []).length > 0 || merged.tokens_file !== '';
+  const resp = respOf(merged.resp, { activated, hasTokens, readFile, readSecret, now }, file);
+  const listenName = flags.listen === undefined ? file.place(['listen']) : '--listen';
+  const listen = listenOf(flags.listen === undefined ? merged.listen : splitList(flags.listen), listenName, {
+    activated,
+    hasTokens,
+    file,
+  });
+  const tokens = readTokens({ tokens: content.tokens ?? [], tokensFile: merged.tokens_file, readSecret }, file);
+  if (hasTokens && tokens.length === 0 && file.problems.length === 0)
+    file.problemAt(['tokens_file'], `${merged.tokens_file} has no tokens; expected at least one`);
+  if (merged.http.cors_origins.length > 0 && !hasTokens)
+    file.problemAt(['http', 'cors_origins'], 'expected tokens beside it: without them any page could do everything');
+  const httpTls = readTls('http', merged.http.tls, { readFile, readSecret, now }, file);
   checkRelations(merged, file);
   checkAccounts(merged, file);
   checkBackup(merged, file);
-  if (file.problems.length > 0 || listen === undefined) throw new ConfigError(file.problems);
+  if (file.problems.length > 0) throw new ConfigError(file.problems);
   const { limits, accounts, journal, backup, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
-  const threads = merged.http.threads === 'auto' ? Math.min(cores, frontEndsAutoMax) : merged.http.threads;
-  const http = { ...merged.http, threads };
-  return { listen, data_dir: dataDir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
+  const threads = merged.http.threads === 'auto' ? autoThreads(listen, cores) : merged.http.threads;
+  const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
+  const data_dir = flags['data-dir'] ?? merged.data_dir;
+  return { listen, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
+}
+
+/** A Unix socket, or one that systemd has opened, is served by one front end. */
+function autoThreads(listen: readonly Listen[], cores: number): number {
+  const fds = listen.reduce((sum, one) => sum + (one.kind === 'fd' ? one.fds.length : 0), 0);
+  const useful = listen.some(({ kind }) => kind === 'tcp') ? frontEndsAutoMax : Math.max(1, fds);
+  return Math.min(cores, frontEndsAutoMax, useful);
+}
+
+interface ListenContext {
+  readonly activated: ActivatedSockets;
+  readonly hasTokens: boolean;
+  readonly file: ConfigFileReader;
+}
+
+/** What systemd has opened, and nothing asks for by name, takes the place of `listen`. */
+function listenOf(given: string | readonly string[], name: string, context: ListenContext): Listen[] {
+  const { activated, file } = context;
+  const texts = typeof given === 'string' ? [given] : given;
+  const all = texts.flatMap((text) => listenAt(text, name, context) ?? []);
+  const rest = activated.takeRest();
+  const seen = new Set<string>();
+  for (const text of texts) {
+    if (seen.has(text)) file.problem(`${name}: ${text} is there twice`);
+    seen.add(text);
+  }
+  return rest === undefined ? all : [...all.filter(({ kind }) => kind === 'fd'), rest];
+}
+
+function listenAt(text: string, name: string, { activated, hasTokens, file }: ListenContext): Listen | undefined {
+  const listen = parseListen(text, activated);
+  if (listen === undefined) {
+    const why = text.startsWith('fd:')
+      ? `systemd has passed no socket of this name (FileDescriptorName=): ${JSON.stringify(text)}`
+      : `expected ${listenForms}, got ${JSON.stringify(text)}`;
+    file.problem(`${name}: ${why}`);
+  } else if (isReachable(listen) && !hasTokens) {
+    const example = name.endsWith('resp.listen') ? '127.0.0.1:6379' : '127.0.0.1:8081';
+    file.problem(
+      `${name}: ${text} can be reached from other machines, and no tokens are configured; ` +
+        `expected a loopback address such as ${example}, or tokens`,
+    );
+  }
+  return listen;
 }
 
 function readText(file: string): string {
@@ -108,23 +168,17 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
   }
 }
 
-type Source = readonly [name: string, value: string | undefined];
-
-/** An empty environment variable counts as not set. */
-function firstGiven(...sources: readonly [...Source[], readonly [string, string]]): { name: string; value: string } {
-  for (const [name, value] of sources) {
-    if (value !== undefined && value !== '') return { name, value };
-  }
-  const [name, value] = sources.at(-1) ?? ['', ''];
-  return { name, value: value ?? '' };
-}
-
 type Auto = number | 'auto';
 type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp'> & {
-  readonly listen: string;
+  readonly listen: string | readonly string[];
+  readonly tokens_file: string;
   readonly shards: Auto;
-  readonly http: Omit<Config['http'], 'threads'> & { readonly threads: Auto };
-  readonly resp: NonNullable<ConfigFile['resp']>;
+  readonly http: Omit<Config['http'], 'threads' | 'tls' | 'socket_mode'> & {
+    readonly threads: Auto;
+    readonly tls: TlsSettings;
+    readonly socket_mode: string;
+  };
+  readonly resp: { readonly listen: string; readonly tls: TlsSettings };
 };
 
 function merge(file: ConfigFile): Merged {
@@ -132,8 +186,9 @@ function merge(file: ConfigFile): Merged {
     listen: file.listen ?? configDefaults.listen,
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,
-    http: { ...configDefaults.http, ...file.http },
-    resp: { ...configDefaults.resp, ...file.resp },
+    tokens_file: file.tokens_file ?? configDefaults.tokens_file,
+    http: { ...configDefaults.http, ...file.http, tls: { ...configDefaults.http.tls, ...file.http?.tls } },
+    resp: { ...configDefaults.resp, ...file.resp, tls: { ...configDefaults.resp.tls, ...file.resp?.tls } },
     limits: limitsOf(file.limits ?? {}),
     accounts: file.accounts ?? configDefaults.accounts,
     journal: { ...configDefaults.journal, ...file.journal },
@@ -142,41 +197,16 @@ function merge(file: ConfigFile): Merged {
   };
 }
 
-/** Where Redis clients are served. Files of certificates are read now, so that a wrong path is one of the problems. */
+/** Where Redis clients are served. */
 function respOf(
-  { listen: text = '', tls }: Merged['resp'],
-  readFile: (file: string) => string,
+  { listen: text, tls }: Merged['resp'],
+  context: Omit<ListenContext, 'file'> & FileReaders,
   file: ConfigFileReader,
-  withTokens: boolean,
 ): Config['resp'] {
   if (text === '') return { listen: undefined, tls: undefined };
-  const listen = parseListen(text);
-  if (listen === undefined)
-    file.problemAt(['resp', 'listen'], `expected host:port or [IPv6]:port, got ${JSON.stringify(text)}`);
-  else if (!withTokens && !isLoopback(listen.host)) {
-    file.problemAt(
-      ['resp', 'listen'],
-      `${text} can be reached from other machines, and no tokens are configured; ` +
-        'expected a loopback address such as 127.0.0.1:6379, or tokens',
-    );
-  }
-  if (tls === undefined) return { listen, tls };
-  const read = (name: 'cert' | 'key'): string => {
-    try {
-      return readFile(tls[name]);
-    } catch (error) {
-      file.problemAt(
-        ['resp', 'tls', name],
-        `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      );
-      return '';
-    }
-  };
-  return { listen, tls: { cert: read('cert'), key: read('key') } };
+  const listen = listenAt(text, file.place(['resp', 'listen']), { ...context, file });
+  return { listen, tls: readTls('resp', tls, context, file) };
 }
-
-/** Digits of a token's hash that are its name when it has none. */
-const nameDigits = 8;
 
 /** What the file leaves out has its default; a limit of accounts leaves something of the server's to others. */
 function limitsOf(file: Partial<Limits>): Limits {
@@ -185,32 +215,6 @@ function limitsOf(file: Partial<Limits>): Limits {
     .filter(([mine]) => !(mine in file))
     .map(([mine, all]) => [mine, Math.min(limits[mine as keyof Limits], accountShare(limits[all]))]);
   return { ...limits, ...Object.fromEntries(shares) } as Limits;
-}
-
-function readTokens(listed: NonNullable<ConfigFile['tokens']>, file: ConfigFileReader): TokenConfig[] {
-  const seen = new Map<string, number>();
-  const names = new Map<string, number>();
-  return listed.map(({ token, sha256, name: given, accounts, scopes }, i) => {
-    if ((token === undefined) === (sha256 === undefined)) {
-      file.problemAt(['tokens', i], `expected either token or sha256, got ${token === undefined ? 'none' : 'both'}`);
-    }
-    const digest = sha256?.toLowerCase() ?? hash('sha256', token ?? '', 'hex');
-    const before = seen.get(digest);
-    if (before !== undefined)
-      file.problemAt(['tokens', i], `the same token as tokens[${before}]; expected each only once`);
-    seen.set(digest, i);
-    if (given !== undefined && given === token)
-      file.problemAt(['tokens', i, 'name'], 'the token itself; expected a name, which logs may show');
-    const name = given ?? digest.slice(0, nameDigits);
-    const namesake = names.get(name);
-    if (namesake !== undefined && before === undefined)
-      file.problemAt(
-        ['tokens', i],
-        `the same name as tokens[${namesake}], ${JSON.stringify(name)}; expected each only once`,
-      );
-    names.set(name, i);
-    return { sha256: digest, name, accounts, scopes };
-  });
 }
 
 /** Reports, in the terms of the file, which limits of accounts are beyond those of the server, or given twice. */

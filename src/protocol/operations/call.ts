@@ -5,26 +5,39 @@
 import { integerMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 
-/** A query parameter. Durations are seconds in a URL, and whole milliseconds after parsing. */
-export type QueryParameter =
+/**
+ * A query parameter. Durations are seconds in a URL, and whole milliseconds after parsing. `required` says what a call
+ * cannot do without: `?lock: missing; expected …`.
+ */
+export type QueryParameter = { readonly required?: string } & (
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
   /** A plain decimal number. */
   | { readonly type: 'number'; readonly min: number; readonly max: number }
   | { readonly type: 'seconds'; readonly above: 'zero' | 'or zero'; readonly maxMs: number }
   | { readonly type: 'key' }
   | { readonly type: 'prefix' }
+  /** The ID of a message. */
+  | { readonly type: 'message' }
   /** Says something by being there. */
   | { readonly type: 'word'; readonly word: string }
+  | { readonly type: 'words'; readonly words: readonly string[] }
   /** Kept as a JSON string, since a query has no types. */
-  | { readonly type: 'string'; readonly bytesMax: number; readonly limitName: string };
+  | { readonly type: 'string'; readonly bytesMax: number; readonly limitName: string }
+);
 
 export type QueryParameters = Readonly<Record<string, QueryParameter>>;
 
 export type QueryValues<Parameters extends QueryParameters> = {
-  readonly [Name in keyof Parameters]?: Parameters[Name]['type'] extends 'integer' | 'number' | 'seconds'
+  readonly [Name in keyof Parameters as Parameters[Name] extends Needed ? never : Name]?: ValueOf<Parameters[Name]>;
+} & {
+  readonly [Name in keyof Parameters as Parameters[Name] extends Needed ? Name : never]: ValueOf<Parameters[Name]>;
+};
+type Needed = { readonly required: string };
+type ValueOf<Parameter extends QueryParameter> = Parameter extends { readonly type: 'words' }
+  ? Parameter['words'][number]
+  : Parameter['type'] extends 'integer' | 'number' | 'seconds'
     ? number
     : string;
-};
 
 export interface GivenToCall<Parameters extends QueryParameters> {
   readonly account: AccountId;
@@ -70,6 +83,15 @@ export function secondsParameter(above: 'zero' | 'or zero', maxMs: number) {
 
 export function wordParameter(word: string) {
   return { type: 'word', word } as const;
+}
+
+export function wordsParameter<const Words extends readonly string[]>(words: Words) {
+  return { type: 'words', words } as const;
+}
+
+/** @param what says what is expected, for the message */
+export function requiredParameter<const Parameter extends QueryParameter>(parameter: Parameter, what: string) {
+  return { ...parameter, required: what };
 }
 
 export const keyParameter = { type: 'key' } as const;

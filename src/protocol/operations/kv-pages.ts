@@ -10,6 +10,10 @@ import { singleSection } from './section.ts';
 
 export interface KvList extends PageRequest {
   readonly kind: 'kv.list';
+  /** Present: keys that have it behind the prefix are one folder, `Folders`, up to the first of it. */
+  readonly delimiter?: string;
+  /** Rows have sizes instead of values. */
+  readonly sizes?: true;
 }
 
 export const kvList = {

@@ -1,6 +1,7 @@
 /** Keys with values and versions: `KVSet`, `KVGet`, `Check`. */
 import { Type } from 'typebox';
 import { pageLimitMax, ttlMsMax } from '../../shared/limits.ts';
+import { shown } from '../../shared/text.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
 import { call, integerParameter, secondsParameter, wordParameter } from './call.ts';
@@ -12,6 +13,7 @@ import {
   jsonText,
   keyField,
   readKey,
+  readPrefix,
   listField,
   secondsToMs,
   secondsField,
@@ -167,13 +169,27 @@ function readCheck(item: Type.Static<typeof checkItem>, path: string, { limits }
   return { key, equals: jsonText(Equals, `${path}.Equals`, most) };
 }
 
+const delimiterParameter = { type: 'string', bytesMax: 16, limitName: 'the length of a delimiter' } as const;
+
+function readDelimiter(text: string): string {
+  const [character, ...more] = readPrefix(text, '?delimiter');
+  if (character !== undefined && more.length === 0) return character;
+  return refuseField('?delimiter', `expected one character, such as /, got ${shown(text)}`);
+}
+const allKeys = 'expected ?prefix=, what the keys begin with, or ?all=true to delete every key';
+
 export const kvCalls = {
   'kv.list': call({
     method: 'GET',
     path: 'kv',
     summary: 'List keys below a prefix, with versions and values',
-    query: pageParameters,
-    command: (given) => ({ kind: 'kv.list', ...pageOf(given) }) as const,
+    query: { ...pageParameters, delimiter: delimiterParameter, values: wordParameter('false') },
+    command: (given) => {
+      const { delimiter, values } = given.query;
+      const folders = delimiter === undefined ? {} : { delimiter: readDelimiter(JSON.parse(delimiter) as string) };
+      const sizes = values === undefined ? {} : ({ sizes: true } as const);
+      return { kind: 'kv.list', ...pageOf(given), ...folders, ...sizes } as const;
+    },
   }),
   'kv.get': call({
     method: 'GET',
@@ -203,11 +219,10 @@ export const kvCalls = {
     path: 'kv',
     summary: 'Delete a page of the keys below a prefix',
     query: { ...pageParameters, all: wordParameter('true') },
+    onlyOneOf: ['prefix', 'all'],
+    withoutAny: allKeys,
     command: ({ account, query: { prefix = '', after, limit = pageLimitMax, all } }) => {
-      if (prefix === '' && all === undefined)
-        return refuseField('?prefix', 'expected what the keys begin with, or ?all=true to delete every key');
-      if (prefix !== '' && all !== undefined)
-        return refuseField('?all', 'given together with ?prefix; expected one of the two');
+      if (prefix === '' && all === undefined) return refuseField('?prefix', allKeys);
       const clear = { prefix, ...(after !== undefined && { after }), limit };
       return { kind: 'batch', account, format: 'kv.clear', clear } as const;
     },

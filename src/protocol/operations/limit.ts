@@ -2,8 +2,8 @@
 import { Type } from 'typebox';
 import { limitAmountMax, limitPerMsMax, limitRateMax, ttlMsMax, waitMsMax } from '../../shared/limits.ts';
 import { refuseField } from '../refusal.ts';
-import { call, integerParameter, secondsParameter } from './call.ts';
-import { closed, keyField, listField, readKey, secondsField, secondsToMs } from './fields.ts';
+import { call, integerParameter, requiredParameter, secondsParameter } from './call.ts';
+import { closed, keyField, listField, readInteger, readKey, secondsField, secondsToMs } from './fields.ts';
 import { listSection } from './section.ts';
 
 export interface LimitOperation {
@@ -84,7 +84,7 @@ function limitOf(
     const most = `a burst that is there again within ${ttlMsMax / 1000} seconds`;
     return refuseField(place('Burst'), `expected ${most}, got ${burst}, which takes ${Math.ceil(fillMs / 1000)}`);
   }
-  return { key, rateThousandths, perMs, burst, cost, waitMs };
+  return { key, rateThousandths, perMs, burst, cost: readInteger(cost), waitMs };
 }
 
 export const limitCalls = {
@@ -93,14 +93,13 @@ export const limitCalls = {
     path: 'limit/*',
     summary: 'Take from a rate limit, or be refused',
     query: {
-      rate: { type: 'number', min: 0.001, max: limitRateMax },
+      rate: requiredParameter({ type: 'number', min: 0.001, max: limitRateMax }, aRate),
       per: secondsParameter('zero', limitPerMsMax),
       burst: integerParameter(1, limitAmountMax),
       cost: integerParameter(0, limitAmountMax),
       wait: secondsParameter('or zero', waitMsMax),
     },
     command: ({ account, id, query: { rate, per = 1000, burst, cost, wait = 0 } }) => {
-      if (rate === undefined) return refuseField('?rate', `missing; expected ${aRate}`);
       const given = { rate, perMs: per, burst, cost, waitMs: wait };
       const operation = limitOf(id, given, (name) => `?${name.toLowerCase()}`);
       return { kind: 'batch', account, format: 'limit.take', limit: [operation] } as const;

@@ -3,14 +3,7 @@ import { Type } from 'typebox';
 import { lockSetMax } from '../../shared/limits.ts';
 import { refuseField } from '../refusal.ts';
 import { keyField, readFence, readKey } from './fields.ts';
-import {
-  readTerms,
-  unlockScope,
-  type LockBody,
-  type LockOperation,
-  type LockResult,
-  type UnlockOperation,
-} from './lock.ts';
+import { readTerms, type LockBody, type LockOperation, type LockResult, type UnlockOperation } from './lock.ts';
 import { listSection } from './section.ts';
 
 const names = { minItems: 1, maxItems: lockSetMax };
@@ -50,7 +43,7 @@ export const unlocksSection = listSection<UnlockOperation, never>({
   schema: { UnlockIDs: Type.Optional(setField) },
   key: ({ id }) => id,
   effect: () => 'free',
-  scope: unlockScope,
+  scope: () => 'write',
   read: (body: SetBody, { root }) => {
     const { UnlockIDs, UnlockID, Unlock } = body;
     if (UnlockIDs === undefined) return undefined;
@@ -63,8 +56,13 @@ export const unlocksSection = listSection<UnlockOperation, never>({
         `${root}UnlockIDs`,
         `${JSON.stringify(both)} is to be taken as well; expected other locks, or all that are taken to extend them`,
       );
-    const fence = Unlock === undefined ? undefined : readFence(Unlock, `${root}Unlock`);
-    return ids.map((id) => (fence === undefined ? { id } : { id, fence }));
+    if (Unlock === undefined)
+      return refuseField(
+        `${root}Unlock`,
+        'missing; expected the fencing token of the locks (a force names one UnlockID)',
+      );
+    const fence = readFence(Unlock, `${root}Unlock`);
+    return ids.map((id) => ({ id, fence }));
   },
 });
 

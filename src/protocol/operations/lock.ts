@@ -1,9 +1,16 @@
 /** Durable locks: acquire, extend, release, guard, inspect and list. */
 import { Type } from 'typebox';
-import { lockDurMsDefault, lockDurMsMax, lockMetaBytesMax, waitMsMax } from '../../shared/limits.ts';
+import {
+  auditReasonCharsMax,
+  lockDurMsDefault,
+  lockDurMsMax,
+  lockMetaBytesMax,
+  waitMsMax,
+} from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuseField } from '../refusal.ts';
 import { call, integerParameter, keyParameter, secondsParameter, wordParameter, type GivenToCall } from './call.ts';
+import { readReason } from './audit.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
 import {
   anyJson,
@@ -48,6 +55,8 @@ export interface UnlockOperation {
   readonly id: string;
   readonly fence?: number;
   readonly owner?: string;
+  /** Of a force. The shard reads it from the entry of the audit log, see `audited`. */
+  readonly reason?: string;
 }
 
 export interface GuardOperation {
@@ -65,7 +74,11 @@ const lockSchema = {
   LockMeta: Type.Optional(anyJson),
   ...sharingSchema,
 };
-const unlockSchema = { UnlockID: Type.Optional(keyField), Unlock: Type.Optional(fenceField) };
+const unlockSchema = {
+  UnlockID: Type.Optional(keyField),
+  Unlock: Type.Optional(fenceField),
+  UnlockReason: Type.Optional(Type.String({ expected: `a string of 1 to ${auditReasonCharsMax} characters` })),
+};
 const lockAndUnlock = Type.Object({ ...lockSchema, ...unlockSchema });
 export type LockBody = Type.Static<typeof lockAndUnlock>;
 /** With members of `lock-sets.ts`, which share those of a single lock. */
@@ -128,13 +141,18 @@ export const unlockSection = singleSection<UnlockOperation, never>({
   effect: () => 'free',
   scope: unlockScope,
   read: (body: AnyLockBody, { root }) => {
+    const { UnlockReason: reason } = body;
+    const isForce = body.UnlockID !== undefined && body.Unlock === undefined && body.UnlockID !== body.LockID;
+    if (reason !== undefined && !isForce)
+      return refuseField(`${root}UnlockReason`, 'only for a force: expected UnlockID without Unlock');
     if (body.UnlockID === undefined)
       return body.Unlock === undefined || body.UnlockIDs !== undefined
         ? undefined
         : refuseField(`${root}Unlock`, 'given without UnlockID');
     if (body.UnlockID === body.LockID) return undefined;
     const id = readKey(body.UnlockID, `${root}UnlockID`);
-    return body.Unlock === undefined ? { id } : { id, fence: readFence(body.Unlock, `${root}Unlock`) };
+    if (body.Unlock !== undefined) return { id, fence: readFence(body.Unlock, `${root}Unlock`) };
+    return reason === undefined ? { id } : { id, reason: readReason(reason, `${root}UnlockReason`) };
   },
 });
 
@@ -202,6 +220,15 @@ export const unlockParameters = {
   force: wordParameter('1'),
 } as const;
 
+const reasonParameter = { type: 'string', bytesMax: 4 * 1024, limitName: 'the limit of a reason' } as const;
+
+const forceParameters = { force: wordParameter('1'), reason: reasonParameter } as const;
+
+function reasonOf({ query: { force, reason } }: GivenToCall<typeof forceParameters>): string {
+  if (force === undefined) return refuseField('?reason', 'only for a force; expected ?force=1 with it');
+  return readReason(JSON.parse(reason!) as string, '?reason');
+}
+
 /** Parameters of which a call may have one. */
 export const ownerNames = ['owner', 'id'] as const;
 export const waysToUnlock = ['owner', 'id', 'lock', 'force'] as const;
@@ -258,10 +285,13 @@ export const lockCalls = {
     method: 'DELETE',
     path: 'lock/*',
     summary: 'Give a lock back',
-    query: unlockParameters,
+    query: { ...unlockParameters, ...forceParameters },
     onlyOneOf: waysToUnlock,
     withoutAny: noWayToUnlock,
-    command: (given) =>
-      ({ kind: 'batch', account: given.account, format: 'lock.release', unlock: unlockGiven(given) }) as const,
+    command: (given) => {
+      const { reason } = given.query;
+      const unlock = { ...unlockGiven(given), ...(reason !== undefined && { reason: reasonOf(given) }) };
+      return { kind: 'batch', account: given.account, format: 'lock.release', unlock } as const;
+    },
   }),
 } as const;

@@ -6,6 +6,8 @@
  * `shard-worker/core/operations/operations.ts`, which does not compile without it.
  */
 import type { AccountId } from '../ids.ts';
+import { accountList, lockLine, lockLongest, type AccountList, type LockLine, type LockLongest } from './admin.ts';
+import { auditList, auditSection, type AuditList } from './audit.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
 import type { CommandSpec } from './command.ts';
 import { counterCalls, counterList, counterSection, type CounterList } from './counter.ts';
@@ -40,6 +42,7 @@ import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
+import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
 export const sections = {
@@ -63,6 +66,7 @@ export const sections = {
   dequeue: dequeueSection,
   enqueue: enqueueSection,
   queueChange: queueChangeSection,
+  audit: auditSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -112,7 +116,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, locks, unlocks } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -132,8 +136,9 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (nack !== undefined) bits |= 32768;
   if (extend !== undefined) bits |= 65536;
   if (queueChange !== undefined) bits |= 131072;
-  if (locks !== undefined) bits |= 262144;
-  if (unlocks !== undefined) bits |= 524288;
+  if (audit !== undefined) bits |= 262144;
+  if (locks !== undefined) bits |= 524288;
+  if (unlocks !== undefined) bits |= 1048576;
   return bits;
 }
 
@@ -163,17 +168,23 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type ListCommand = KvList | CounterList | LockList | QueueList;
-export type Command =
-  | Batch
-  | ListCommand
+export type PageCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+/** Those, and what else is put together from all shards as of one moment. */
+export type ListCommand = PageCommand | AccountUsage;
+/** Commands that keys decide about. */
+type KeyCommand =
   | QueueStat
   | QueuePeek
   | LockInspect
+  | LockLine
+  | AuditList
   | MutexLock
   | MutexUnlock
   | WatchKey
   | WatchLock;
+export type Command = Batch | ListCommand | KeyCommand;
+/** What only administrators may ask. */
+export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
 
 export const commands = {
@@ -188,6 +199,11 @@ export const commands = {
   'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
+  'account.usage': accountUsage,
+  'account.list': accountList,
+  'lock.longest': lockLongest,
+  'lock.line': lockLine,
+  'audit.list': auditList,
 } as const satisfies { readonly [Kind in CommandKind]: CommandSpec<Extract<Command, { kind: Kind }>> };
 
 export const calls = {
@@ -198,6 +214,7 @@ export const calls = {
   ...mutexCalls,
   ...limitCalls,
   ...queueCalls,
+  ...usageCalls,
 } as const;
 export type CallName = keyof typeof calls;
 

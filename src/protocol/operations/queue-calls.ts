@@ -11,16 +11,23 @@ import {
   ttlMsMax,
   waitMsMax,
 } from '../../shared/limits.ts';
-import { shown } from '../../shared/text.ts';
 import type { AccountId } from '../ids.ts';
 import { messageIdBytesMax } from '../message-id.ts';
-import { refuse, refuseField } from '../refusal.ts';
-import { call, integerParameter, keyParameter, secondsParameter, wordParameter, type GivenToCall } from './call.ts';
+import {
+  call,
+  integerParameter,
+  keyParameter,
+  requiredParameter,
+  secondsParameter,
+  wordParameter,
+  wordsParameter,
+  type GivenToCall,
+} from './call.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
 import { pageOf, pageParameters } from './kv-pages.ts';
 import { completePolicy, type queuePolicySchema } from './queue-policy.ts';
 import { checkDequeue, checkEnqueue } from './queue.ts';
-import { checkNack, readMessageId } from './queue-receipts.ts';
+import { checkNack } from './queue-receipts.ts';
 import type { QueueChange } from './queue-change.ts';
 import type { Type } from 'typebox';
 
@@ -62,32 +69,18 @@ export const queuePeek = {
   keys: ({ queue }) => [queue],
 } as const satisfies CommandSpec<QueuePeek>;
 
-const idParameter = { type: 'string', bytesMax: messageIdBytesMax + 2, limitName: 'the length of an ID' } as const;
+const afterParameter = { type: 'string', bytesMax: messageIdBytesMax + 2, limitName: 'the length of an ID' } as const;
 const errorParameter = {
   type: 'string',
   bytesMax: messageErrorBytesMax + 2,
   limitName: 'the limit of Error',
 } as const;
-const receiptParameters = { id: idParameter, lock: integerParameter(1) } as const;
+const messageParameter = requiredParameter({ type: 'message' }, 'the ID of a message');
+const receiptParameters = {
+  id: messageParameter,
+  lock: requiredParameter(integerParameter(1), 'the Lock of the delivery'),
+} as const;
 const yes = wordParameter('true');
-
-/** @throws Refusal if `?id=` is missing or no id */
-function idGiven(id: string | undefined): string {
-  if (id === undefined) return refuseField('?id', 'missing; expected the ID of a message');
-  return readMessageId(JSON.parse(id) as string, '?id');
-}
-
-function lockGiven(lock: number | undefined): number {
-  return lock ?? refuseField('?lock', 'missing; expected the Lock of the delivery');
-}
-
-function oneOf<const Word extends string>(text: string | undefined, name: string, words: readonly Word[]): Word {
-  const word = text === undefined ? undefined : (JSON.parse(text) as string);
-  const found = words.find((each) => each === word);
-  return found ?? refuseField(`?${name}`, `expected one of ${words.join(', ')}, got ${shown(word)}`);
-}
-
-const shortParameter = { type: 'string', bytesMax: 64, limitName: 'the words that it takes' } as const;
 
 type Admin = 'queue.delete' | 'queue.pause' | 'queue.resume' | 'queue.purge';
 
@@ -189,9 +182,9 @@ export const queueCalls = {
     method: 'POST',
     path: 'ack/*',
     summary: 'Say that a message is done',
-    query: receiptParameters,
+    query: { id: messageParameter, lock: integerParameter(1) },
     command: ({ account, id: key, query: { id, lock } }) => {
-      const ack = { key, id: idGiven(id), ...(lock !== undefined && { lock }) };
+      const ack = { key, id, ...(lock !== undefined && { lock }) };
       return { kind: 'batch', account, format: 'queue.ack', ack: [ack] } as const;
     },
   }),
@@ -205,12 +198,13 @@ export const queueCalls = {
       error: errorParameter,
       return: yes,
     },
+    onlyOneOf: ['delay', 'return'],
     command: ({ account, id: key, query: { id, lock, delay, error, return: returned } }) => {
       const nack = checkNack(
         {
           key,
-          id: idGiven(id),
-          lock: lockGiven(lock),
+          id,
+          lock,
           ...(delay !== undefined && { delayMs: delay }),
           ...(error !== undefined && { error: JSON.parse(error) as string }),
           ...(returned !== undefined && { returned: true as const }),
@@ -226,7 +220,7 @@ export const queueCalls = {
     summary: 'Keep a message for longer',
     query: { ...receiptParameters, dur: secondsParameter('zero', lockDurMsMax) },
     command: ({ account, id: key, query: { id, lock, dur = lockDurMsDefault } }) => {
-      const extend = { key, id: idGiven(id), lock: lockGiven(lock), durMs: dur };
+      const extend = { key, id, lock, durMs: dur };
       return { kind: 'batch', account, format: 'queue.extend', extend: [extend] } as const;
     },
   }),
@@ -234,13 +228,13 @@ export const queueCalls = {
     method: 'GET',
     path: 'peek/*',
     summary: 'Look at messages and take none',
-    query: { state: shortParameter, after: idParameter, limit: integerParameter(1, pageLimitMax) },
-    command: ({ account, id, query: { state, after, limit = pageLimitDefault } }) =>
+    query: { state: wordsParameter(states), after: afterParameter, limit: integerParameter(1, pageLimitMax) },
+    command: ({ account, id, query: { state = 'ready', after, limit = pageLimitDefault } }) =>
       ({
         kind: 'queue.peek',
         account,
         queue: id,
-        state: state === undefined ? 'ready' : oneOf(state, 'state', states),
+        state,
         ...(after !== undefined && { after: JSON.parse(after) as string }),
         limit,
       }) as const,
@@ -271,19 +265,18 @@ export const queueCalls = {
     path: 'redrive/*',
     summary: 'Try dead and blocked messages again, or drop them',
     query: {
-      do: shortParameter,
-      id: idParameter,
+      do: requiredParameter(wordsParameter(['retry', 'skip']), 'retry or skip'),
+      id: { type: 'message' },
       group: keyParameter,
       limit: integerParameter(1, redriveMax),
     },
     onlyOneOf: ['id', 'group'],
     command: ({ account, id: key, query: { do: how, id, group, limit = redriveMax } }) => {
-      if (how === undefined) return refuse('invalid', '?do: missing; expected retry or skip');
       const queueChange: QueueChange = {
         key,
         change: 'redrive',
-        how: oneOf(how, 'do', ['retry', 'skip']),
-        ...(id !== undefined && { id: idGiven(id) }),
+        how,
+        ...(id !== undefined && { id }),
         ...(group !== undefined && { group }),
         limit,
       };

@@ -51,7 +51,8 @@ export interface ExtendResult {
   readonly till: number;
 }
 
-const idField = Type.String({ expected: 'the ID of a message' });
+export const aMessageId = 'the ID of a message';
+const idField = Type.String({ expected: aMessageId });
 const receiptItem = { Queue: keyField, ID: idField, Lock: fenceField };
 const ackItem = Type.Object(
   { ...receiptItem, Lock: Type.Optional(fenceField) },

@@ -3,7 +3,17 @@ import { Type } from 'typebox';
 import { dequeueMax, lockDurMsDefault, lockDurMsMax, priorityMax, ttlMsMax, waitMsMax } from '../../shared/limits.ts';
 import { type MessageId } from '../message-id.ts';
 import { refuseField } from '../refusal.ts';
-import { anyJson, closed, jsonText, keyField, listField, readKey, secondsField, secondsToMs } from './fields.ts';
+import {
+  anyJson,
+  closed,
+  jsonText,
+  keyField,
+  listField,
+  readInteger,
+  readKey,
+  secondsField,
+  secondsToMs,
+} from './fields.ts';
 import { listSection, singleSection, type BodyContext } from './section.ts';
 
 /** In all operations `key` is the name of the queue. */
@@ -92,7 +102,7 @@ function readEnqueue(item: Type.Static<typeof enqueueItem>, path: string, { limi
       ...(DedupID !== undefined && { dedup: readKey(DedupID, `${path}.DedupID`) }),
       delayMs: secondsToMs(Delay),
       ttlMs: secondsToMs(TTL),
-      priority: Priority,
+      priority: readInteger(Priority),
     },
     { ttl: `${path}.TTL`, priority: `${path}.Priority` },
   );

@@ -5,12 +5,11 @@ import type { AccountId } from '../ids.ts';
 import type { CommandSpec } from './command.ts';
 import { closed, keyField, listField, secondsField, versionField } from './fields.ts';
 
-/** Answers at once when the key's version differs; otherwise the outcome is `registered` and an event follows later. */
-export interface WatchKey {
-  readonly kind: 'watch.key';
-  readonly account: AccountId;
+export interface WatchedKey {
   readonly key: string;
   readonly version: number;
+  /** `key` is the id of a lock. */
+  readonly lock?: true;
 }
 
 /** As `WatchKey`, of a lock: see `watch-lock.ts` of the core for its version. */
@@ -26,9 +25,20 @@ export const watchLockCommand = {
   keys: ({ id }) => [id],
 } as const satisfies CommandSpec<WatchLock>;
 
+/**
+ * Answers at once with the first key whose version differs; otherwise the outcome is `registered`, and an event follows
+ * each key's next change.
+ */
+export interface WatchKey extends WatchedKey {
+  readonly kind: 'watch.key';
+  readonly account: AccountId;
+  /** Further keys of the same watch, on the same shard. */
+  readonly also?: readonly WatchedKey[];
+}
+
 export const watchKeyCommand = {
   scope: () => 'read',
-  keys: ({ key }) => [key],
+  keys: ({ key, also = [] }) => [key, ...also.map((one) => one.key)],
 } as const satisfies CommandSpec<WatchKey>;
 
 const wait = secondsField('or zero', waitMsMax);

@@ -4,6 +4,7 @@
  * router/transaction/coordinator.ts has its phases, shard-worker/core/transaction.ts what a shard does in each.
  */
 import type { AccountId, Revision } from '../ids.ts';
+import type { Amounts } from '../quotas.ts';
 import type { Effect } from '../record.ts';
 import type { Grant, Reply } from '../replies.ts';
 import type { Failure } from '../errors.ts';
@@ -20,8 +21,13 @@ export type ToShard =
   | { readonly kind: 'cancel'; readonly id: number; readonly account: AccountId }
   /** The client of this grant has disconnected before it was delivered. */
   | { readonly kind: 'grant.return'; readonly grant: Grant }
-  /** No client of this front end watches this key any more. */
-  | { readonly kind: 'unwatch'; readonly account: AccountId; readonly key: string; readonly lock?: true }
+  /** No client of this front end watches these keys, or locks, any more. */
+  | {
+      readonly kind: 'unwatch';
+      readonly account: AccountId;
+      readonly keys: readonly string[];
+      readonly lock?: true;
+    }
   | { readonly kind: 'transaction.claim'; readonly id: number; readonly transaction: string; readonly batch: Batch }
   | {
       readonly kind: 'transaction.reserve';
@@ -141,6 +147,8 @@ export interface Evaluation {
   readonly failed: readonly FailedItem[];
   /** An earlier request with one of the idempotency ids. */
   readonly duplicate?: Duplicate;
+  /** What the account has more of after the pending effects; for an account with a quota. */
+  readonly growth?: Amounts;
 }
 
 /** The stored reply of an earlier request, and the ids that it was found under. */

@@ -12,7 +12,7 @@
  */
 import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
 import type { TransactionAnswer, Evaluation, Reserved, ToShard } from '../../protocol/wire/shard-messages.ts';
-import { mergePages, pageReply } from '../../protocol/page.ts';
+import { listReply } from '../../protocol/page.ts';
 import type { Page } from '../../protocol/page-rows.ts';
 import { ownerOf } from '../../protocol/partition.ts';
 import { failure } from '../../protocol/errors.ts';
@@ -118,7 +118,7 @@ export class Coordinator {
       pages.push(answer.page);
       rev = Math.max(rev, answer.rev);
     }
-    return this.#release(pageReply(command, mergePages(pages, command.limit), revision(rev)));
+    return this.#release(listReply(command, pages, revision(rev)));
   }
 
   /**

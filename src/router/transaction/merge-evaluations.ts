@@ -1,6 +1,7 @@
 /** Merges the evaluations of one batch by several shards; exactly one of them has evaluated each item. */
 import { mergePages, upToKey } from '../../protocol/page.ts';
 import type { Page } from '../../protocol/page-rows.ts';
+import type { Amounts } from '../../protocol/quotas.ts';
 import { kinds } from '../../protocol/record.ts';
 import type { Duplicate, Evaluation } from '../../protocol/wire/shard-messages.ts';
 import type { Batch, Results } from '../../protocol/operations/operations.ts';
@@ -37,7 +38,14 @@ function mergeAll(parts: readonly Evaluation[]): Evaluation {
     failed: parts.flatMap((part) => part.failed).toSorted((a, b) => a.place - b.place),
     results: mergeResults(parts.map((part) => part.results)),
     ...(duplicate === undefined ? {} : { duplicate }),
+    ...mergeGrowth(parts.flatMap((part) => part.growth ?? [])),
   };
+}
+
+function mergeGrowth(parts: readonly Amounts[]): Pick<Evaluation, 'growth'> {
+  if (parts.length === 0) return {};
+  const sum = (name: keyof Amounts): number => parts.reduce((total, part) => total + part[name], 0);
+  return { growth: { bytes: sum('bytes'), entries: sum('entries'), messages: sum('messages') } };
 }
 
 function mergeResults(parts: readonly Results[]): Results {

@@ -1,6 +1,6 @@
 /**
- * All watchers that wait for a key to change. The front end asks the shard once for each watcher and key ("is it still
- * at this version?"). The shard reports the next change once to each front end, with a finished reply: ten thousand
+ * All watchers that wait for a key to change. The front end asks each shard once for each watcher ("are these keys still
+ * at these versions?"). The shard reports a key's next change once to each front end, with a finished reply: ten thousand
  * watchers of one key share one text.
  *
  *   asked ──another version──► answered
@@ -19,11 +19,12 @@ import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { watchName } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
-import type { ReplySink, Cancelable, WatchedKey } from '../dispatcher.ts';
+import type { ReplySink, Cancelable, WatchedKey, WatchInfo } from '../dispatcher.ts';
 import type { WatchKey, WatchLock } from '../../protocol/operations/watch.ts';
+import { someWatches } from './some-watches.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
-/** Of a question; the watch itself is counted with its keys. */
+/** Of a key of a question; the watch itself is counted with its keys. */
 const questionBytes = 256;
 
 interface Watcher {
@@ -31,7 +32,9 @@ interface Watcher {
   readonly sink: ReplySink;
   readonly load: WatchLoad;
   readonly interests: Interest[];
-  /** Questions that the shards have not answered yet. */
+  /** Questions on their way; for each what cancels it: one that still waits for a batch over several shards stops. */
+  readonly asked: Set<Question>;
+  /** Those that the shards have not answered yet. */
   unanswered: number;
   /** The wait has run out; the watcher ends when all its questions are answered. */
   late: boolean;
@@ -40,55 +43,71 @@ interface Watcher {
   done: boolean;
 }
 
-/** One key of a watcher: takes the shard's answer to the question, then the changes that come after it. */
-class Interest implements ReplySink {
-  readonly disconnected = false;
-  readonly bytes = questionBytes;
+/** One key of a watcher. */
+interface Interest {
   readonly key: string;
   readonly version: number;
   readonly lock: true | undefined;
   readonly watcher: Watcher;
-  /** The last question. Cancelling one that still waits for a batch over several shards stops it. */
-  asked: Cancelable | undefined;
   /** The shard reports every change after this revision; undefined: it has not answered yet. */
-  #registered: Revision | undefined;
+  registered: Revision | undefined;
+}
+
+/** What one shard is asked about some keys of a watcher. After its answer come the changes. */
+class Question implements ReplySink {
+  readonly disconnected = false;
+  readonly bytes: number;
+  readonly #watcher: Watcher;
+  readonly #interests: readonly Interest[];
   readonly #watches: KeyWatches;
+  cancelable: Cancelable | undefined;
 
-  constructor(watches: KeyWatches, watcher: Watcher, { key, version, lock }: WatchedKey) {
+  constructor(watches: KeyWatches, watcher: Watcher, interests: readonly Interest[]) {
     this.#watches = watches;
-    this.watcher = watcher;
-    this.key = key;
-    this.version = version;
-    this.lock = lock;
+    this.#watcher = watcher;
+    this.#interests = interests;
+    this.bytes = questionBytes * interests.length;
+    for (const interest of interests) interest.registered = undefined;
+    watcher.unanswered += 1;
+    watcher.asked.add(this);
   }
 
-  /** Of what it watches. */
-  get name(): string {
-    return watchName({ account: this.watcher.account, key: this.key, lock: this.lock });
-  }
-
-  /** A new question is on its way. */
-  ask(): void {
-    this.#registered = undefined;
-    this.watcher.unanswered += 1;
+  get command(): WatchKey | WatchLock {
+    const { account } = this.#watcher;
+    const [{ key, version, lock }, ...others] = this.#interests as [Interest, ...Interest[]];
+    if (lock !== undefined) return { kind: 'watch.lock', account, id: key, version };
+    const also = others.map((other) => ({ key: other.key, version: other.version }));
+    return { kind: 'watch.key', account, key, version, ...(also.length > 0 && { also }) };
   }
 
   deliver(reply: Reply): void {
-    this.watcher.unanswered -= 1;
-    if (reply.outcome === 'registered') this.#registered = reply.rev;
-    this.#watches.answered(this.watcher, reply);
+    this.#watcher.unanswered -= 1;
+    this.#watcher.asked.delete(this);
+    if (reply.outcome === 'registered') for (const interest of this.#interests) interest.registered = reply.rev;
+    this.#watches.answered(this.#watcher, reply);
   }
+}
 
-  /** Returns whether the shard made this change after it had registered this interest. */
-  concerns(event: KeyEvent): boolean {
-    return this.#registered !== undefined && event.rev > this.#registered;
-  }
+/** Returns whether the shard made this change after it had registered this interest. */
+function concerns({ registered }: Interest, event: KeyEvent): boolean {
+  return registered !== undefined && event.rev > registered;
+}
+
+function nameIn({ watcher, key, lock }: Interest): string {
+  return watchName({ account: watcher.account, key, lock });
+}
+
+export interface Unwatched {
+  readonly account: AccountId;
+  readonly keys: readonly string[];
+  readonly lock?: true;
 }
 
 export interface KeyWatchesOptions {
   /** Asks a shard, by way of the router. */
   readonly request: (command: WatchKey | WatchLock, sink: ReplySink) => Cancelable;
-  readonly unwatch: (watched: { readonly account: AccountId; readonly key: string; readonly lock?: true }) => void;
+  readonly shardOf: (account: AccountId, key: string) => number;
+  readonly unwatch: (shard: number, unwatched: Unwatched) => void;
   readonly limits: Limits;
   /** Of all front ends. */
   readonly counts: WatchCounts;
@@ -119,6 +138,7 @@ export class KeyWatches {
       sink,
       load,
       interests: [],
+      asked: new Set(),
       unanswered: 0,
       late: false,
       stopWaiting: () => {},
@@ -127,15 +147,17 @@ export class KeyWatches {
     const { after } = this.#options;
     this.#watchers.add(watcher);
     watcher.stopWaiting = after(waitMs, () => this.#runOut(watcher));
-    for (const watched of keys) {
-      if (watcher.done) break;
-      const interest = new Interest(this, watcher, watched);
+    for (const { key, version, lock } of keys) {
+      const interest: Interest = { watcher, key, version, lock, registered: undefined };
       watcher.interests.push(interest);
-      const { name } = interest;
+      const name = nameIn(interest);
       const waiting = this.#waiting.get(name);
       if (waiting === undefined) this.#waiting.set(name, new Set([interest]));
       else waiting.add(interest);
-      this.#ask(interest);
+    }
+    for (const interests of this.#byShard(watcher).values()) {
+      if (watcher.done) break;
+      this.#ask(watcher, interests);
     }
     return { waits: true, cancel: () => this.#leave(watcher) };
   }
@@ -147,9 +169,9 @@ export class KeyWatches {
   changed(event: KeyEvent): void {
     const reply: Reply = { rev: event.rev, outcome: 'ok', body: event.body };
     for (const interest of this.#waiting.get(watchName(event)) ?? []) {
-      if (!interest.concerns(event)) continue;
+      if (!concerns(interest, event)) continue;
       if (interest.version !== event.version) this.#finish(interest.watcher, reply);
-      else this.#ask(interest);
+      else this.#ask(interest.watcher, [interest]);
     }
   }
 
@@ -159,21 +181,26 @@ export class KeyWatches {
     else if (watcher.late) this.#runOut(watcher);
   }
 
+  /** Some of the watchers. Looks at a bounded number, whichever account is asked for. */
+  list(of: AccountId | undefined, limit: number): WatchInfo[] {
+    return someWatches(this.#watchers, { of, limit }, ({ account, interests }) => {
+      return { Account: account, Kind: 'keys', Key: interests[0]?.key ?? '', Keys: interests.length };
+    });
+  }
+
   drain(): void {
     const message = 'The server is going down; nothing was missed: watch again with the same version.';
     for (const watcher of this.#watchers)
       this.#finish(watcher, failureReply(revision(0), failure('draining', message)));
   }
 
-  #ask(interest: Interest): void {
-    const { watcher, key, version, lock } = interest;
-    const { account } = watcher;
-    interest.ask();
-    const command: WatchKey | WatchLock =
-      lock === undefined
-        ? { kind: 'watch.key', account, key, version }
-        : { kind: 'watch.lock', account, id: key, version };
-    interest.asked = this.#options.request(command, interest);
+  #ask(watcher: Watcher, interests: readonly Interest[]): void {
+    const question = new Question(this, watcher, interests);
+    question.cancelable = this.#options.request(question.command, question);
+  }
+
+  #byShard({ account, interests }: Watcher): Map<number, readonly Interest[]> {
+    return Map.groupBy(interests, ({ key }) => this.#options.shardOf(account, key));
   }
 
   /** Ends the wait. Until every shard has answered, nobody knows that nothing has happened. */
@@ -194,17 +221,26 @@ export class KeyWatches {
     watcher.stopWaiting();
     this.#watchers.delete(watcher);
     this.#loads.give(watcher.load);
-    for (const interest of watcher.interests) {
-      interest.asked?.cancel();
-      const { name, key, lock } = interest;
-      const waiting = this.#waiting.get(name);
-      if (waiting === undefined) continue;
-      waiting.delete(interest);
-      if (waiting.size > 0) continue;
-      this.#waiting.delete(name);
+    for (const question of watcher.asked) question.cancelable?.cancel();
+    for (const [shard, interests] of this.#byShard(watcher)) {
       const { account } = watcher;
-      this.#options.unwatch(lock === undefined ? { account, key } : { account, key, lock });
+      const keys = interests.filter((interest) => this.#forget(interest)).map(({ key }) => key);
+      // A watch is one of keys, or of a lock.
+      const [{ lock }] = interests as [Interest];
+      if (keys.length > 0)
+        this.#options.unwatch(shard, lock === undefined ? { account, keys } : { account, keys, lock });
     }
+  }
+
+  /** @returns whether nobody watches its key any more */
+  #forget(interest: Interest): boolean {
+    const name = nameIn(interest);
+    const waiting = this.#waiting.get(name);
+    if (waiting === undefined) return false;
+    waiting.delete(interest);
+    if (waiting.size > 0) return false;
+    this.#waiting.delete(name);
+    return true;
   }
 }
 

@@ -20,12 +20,12 @@ import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, PrefixWatch, StreamSink } from '../dispatcher.ts';
 import { historyReaderBytes } from '../memory-costs.ts';
 import type { RouterCounts } from '../router-counts.ts';
-import { busyReply, compactedReply, damagedReply } from './history-replies.ts';
+import { busyReply, compactedReply, damagedReply, type AfterRestore } from './history-replies.ts';
 import { HistoryTurns } from './history-turns.ts';
 import { EventTexts, PollReader, StreamReader, type PrefixReader } from './prefix-readers.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
-export interface PrefixWatchesOptions {
+export interface PrefixWatchesOptions extends AfterRestore {
   readonly source: JournalSource;
   /** The highest revision on disk, at this very moment. */
   readonly durable: () => Revision;
@@ -105,6 +105,9 @@ export class PrefixWatches {
     this.#options.defer(() => this.#pump());
   }
 
+  /** All that are open. */
+  readonly open = (): Iterable<PrefixReader> => this.#loadOf.keys();
+
   drain(): void {
     const message = 'The server is going down; nothing was missed: watch again after the same revision.';
     const reply = failureReply(revision(0), failure('draining', message));
@@ -162,7 +165,7 @@ export class PrefixWatches {
         if (this.#catchingUp.get(reader)?.tail === tail) reader.handed(tail.position);
         break;
       case 'compacted':
-        return this.#end(reader, compactedReply(step.oldest));
+        return this.#end(reader, compactedReply(step.oldest, reader, this.#options));
       case 'damaged':
         this.#options.counts.historyDamage.refused();
         return this.#end(reader, damagedReply(step.oldest));
@@ -219,7 +222,7 @@ export class PrefixWatches {
         break;
       }
       case 'compacted':
-        for (const reader of this.#liveReaders) this.#end(reader, compactedReply(step.oldest));
+        for (const reader of this.#liveReaders) this.#end(reader, compactedReply(step.oldest, reader, this.#options));
         return;
       case 'damaged':
         for (const reader of this.#liveReaders) {

@@ -87,7 +87,8 @@ function handle(turn: Turn, router: number, message: CoreMessage): void {
     case 'grant.return':
       return returnGrant(turn, message.grant);
     case 'unwatch':
-      return state.watched.remove(watchName(message), router);
+      for (const key of message.keys) state.watched.remove(watchName({ ...message, key }), router);
+      return;
     case 'transaction.claim':
       return claimIds(turn, { router, id: message.id }, message);
     case 'transaction.reserve':
@@ -164,7 +165,7 @@ function footprintOfMessage(message: CoreMessage): Footprint | undefined {
       return message.grant.mutex ? undefined : { names: [nameOf(message.grant.account, message.grant.id)] };
     case 'unwatch':
       // It must run after the watch that it ends.
-      return { names: [nameOf(message.account, message.key)] };
+      return { names: message.keys.map((key) => nameOf(message.account, key)) };
     case 'transaction.claim':
       return { names: (message.batch.idempotency?.ids ?? []).map((id) => nameOf(message.batch.account, id)) };
     case 'transaction.reserve':

@@ -158,8 +158,8 @@ function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEf
   const { state, now } = turn;
   if (kind !== kinds.lock) {
     assert(
-      kind === kinds.kv || kind === kinds.counter || kind === kinds.idempotency || kind === kinds.limit,
-      'sequences and boots never expire',
+      kind !== kinds.sequence && kind !== kinds.boot && kind !== kinds.queue,
+      'sequences and boots never expire, and queues have moves of their own',
     );
     return { kind, key, till: 0, expired: true };
   }

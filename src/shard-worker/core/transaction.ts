@@ -19,6 +19,7 @@ import type { PendingEffect, ToShard } from '../../protocol/wire/shard-messages.
 import { assert } from '../../shared/assert.ts';
 import { answeredOf, commitOf, earlierReply, refusalOf } from './batch/batch.ts';
 import { evaluate, seal } from './batch/evaluate.ts';
+import { growthOf, lockQuotaReply, quotaReply } from './batch/quota.ts';
 import { recordTooLarge } from './batch/record-size.ts';
 import { batchReply, failedReply } from './batch/render.ts';
 import { fullReply, spaceReply } from './batch/space.ts';
@@ -61,6 +62,8 @@ export function reserveLock(turn: Turn, ref: RequestRef, message: Message<'trans
     view,
   } as const;
   const free = isAvailable(state, request);
+  const full = free ? undefined : lockQuotaReply(state, account);
+  if (full !== undefined) return out.transaction(ref, { kind: 'reply', reply: full });
   // It holds the lock already, or is refused by the evaluation.
   if (free && !isFree(view, operation)) {
     const reserved = { deadline, held: view.lease?.fence, rev: readRevision(state) };
@@ -96,7 +99,10 @@ export function prepareTransaction(turn: Turn, ref: RequestRef, message: Message
   if (refusal !== undefined) return out.transaction(ref, { kind: 'reply', reply: refusal });
   const evaluation = evaluate(turn, command);
   hold(evaluation.pending);
-  out.transaction(ref, { kind: 'held', evaluation, rev: readRevision(state) });
+  const { entries } = state;
+  const isLimited = evaluation.pending.length > 0 && entries.usageOf(command.account) !== undefined;
+  const growth = isLimited ? { growth: growthOf(entries, command.account, evaluation.pending) } : {};
+  out.transaction(ref, { kind: 'held', evaluation: { ...evaluation, ...growth }, rev: readRevision(state) });
 }
 
 /**
@@ -141,7 +147,8 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   const { batch, evaluation, rev } = message;
   const answer = (reply: Reply): void =>
     out.transaction(ref, { kind: 'committed', reply, rev, written: false, stored: '' });
-  const refusal = refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation);
+  const refusal =
+    refusalOf(turn, batch, evaluation, rev) ?? fullReply(state, evaluation) ?? quotaReply(state, batch, evaluation);
   if (refusal !== undefined) return answer(refusal);
   if (evaluation.pending.length === 0)
     return answer(batchReply(batch, answeredOf(turn, batch, evaluation, rev), false));

@@ -124,9 +124,10 @@ export class Memtable {
   /**
    * Puts `entry` (undefined: a tombstone) into a slot that `find` or `add` returned. A tombstone over nothing is not
    * kept: then the slot is gone.
+   * @param countNow count the bytes of a value that is kept as a string too
    * @returns the difference in bytes between this value and the one before it, or `notCounted`
    */
-  write(slot: Slot, entry: Entry | undefined): number {
+  write(slot: Slot, entry: Entry | undefined, countNow = false): number {
     assert(!this.#frozen, 'a frozen memtable does not change');
     const old = this.#placeOf(slot);
     const oldLength = old === 0 ? 0 : this.#values.textLength(old);
@@ -138,6 +139,7 @@ export class Memtable {
       const length = this.#values.textLength(place);
       this.#bytes += length;
       if (place > 0) return length - oldLength;
+      if (countNow) return this.#values.count(place);
       if (!this.#values.markUncounted(place)) return 0;
       this.#uncounted.push(this.#keys.keyAt(slot));
       return notCounted;
@@ -187,6 +189,13 @@ export class Memtable {
   readEntries(start: StorageKey, end: StorageKey, limit: number): Rows<Entry | undefined> {
     const slots = this.#keys.range(start, end, limit);
     const rows = slots.map((slot) => [this.#keys.keyAt(slot), this.entry(slot)] as const);
+    return { rows, more: rows.length >= limit };
+  }
+
+  /** As `readEntries`, without the entries. */
+  readKeys(start: StorageKey, end: StorageKey, limit: number): Rows<true | undefined> {
+    const slots = this.#keys.range(start, end, limit);
+    const rows = slots.map((slot) => [this.#keys.keyAt(slot), this.#placeOf(slot) === 0 ? undefined : true] as const);
     return { rows, more: rows.length >= limit };
   }
 

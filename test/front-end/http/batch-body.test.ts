@@ -30,7 +30,15 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     { UnlockID: 'ABC', Unlock: 1_235_553 },
     { ...batch, unlock: { id: 'ABC', fence: 1_235_553 } },
   ],
-  ['a forced unlock', { UnlockID: 'ABC' }, { ...batch, unlock: { id: 'ABC' } }],
+  [
+    'a forced unlock',
+    { UnlockID: 'ABC', UnlockReason: 'stuck' },
+    {
+      ...batch,
+      unlock: { id: 'ABC', reason: 'stuck' },
+      audit: { action: 'lock.force', subject: 'ABC', who: '', from: '127.0.0.1', reason: 'stuck' },
+    },
+  ],
   [
     'LockID = UnlockID as an extension',
     { LockID: 'A', LockDur: 5, UnlockID: 'A', Unlock: 9 },

@@ -11,6 +11,7 @@ import type {
   PrefixWatch,
   StreamSink,
   WatchedKey,
+  WatchInfo,
 } from '../../../src/router/dispatcher.ts';
 import { mayWait, type Batch, type Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -54,6 +55,10 @@ export class FakeDispatcher implements Dispatcher {
 
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable {
     return this.#ask({ watch, sink, cancelled: false });
+  }
+
+  watches(): readonly WatchInfo[] {
+    return [];
   }
 
   stats(): Promise<ServerStats> {

@@ -120,7 +120,17 @@ const cases: readonly Case[] = [
     undefined,
     { ...batch, format: 'lock.release', unlock: { id: 'l', fence: 77 } },
   ],
-  ['DELETE', '/db/shop/lock/l?force=1', undefined, { ...batch, format: 'lock.release', unlock: { id: 'l' } }],
+  [
+    'DELETE',
+    '/db/shop/lock/l?force=1',
+    undefined,
+    {
+      ...batch,
+      format: 'lock.release',
+      unlock: { id: 'l' },
+      audit: { action: 'lock.force', subject: 'l', who: '', from: '127.0.0.1' },
+    },
+  ],
   ['GET', '/db/shop/lock?prefix=x', undefined, { kind: 'lock.list', account: 'shop', prefix: 'x', limit: 100 }],
   [
     'POST',

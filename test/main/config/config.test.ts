@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { ConfigError, loadConfig, type ConfigSources } from '../../../src/main/config/config.ts';
 import { configDefaults, type Config } from '../../../src/front-end/config-schema.ts';
-import { isLoopback, parseListen } from '../../../src/main/config/listen-address.ts';
+import { isLoopback } from '../../../src/shared/loopback.ts';
+import { parseListen } from '../../../src/main/config/listen-address.ts';
 
 const absent = (): string => {
   throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
@@ -32,7 +33,7 @@ test('config.yml at the root lists every key, with its default', () => {
 
 test('without a file the defaults hold; shards is one less than there are cores, at least one', () => {
   const config = load(undefined);
-  assert.deepEqual(config.listen, { host: '127.0.0.1', port: 8081 });
+  assert.deepEqual(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 8081 }]);
   assert.equal(config.data_dir, './data');
   assert.deepEqual(config.limits, configDefaults.limits);
   assert.deepEqual([config.shards, load(undefined, { cores: 1 }).shards, load('shards: 7').shards], [3, 1, 7]);
@@ -49,10 +50,12 @@ test('a flag wins over the environment, the environment over the file', () => {
   const yaml = 'listen: 127.0.0.1:1\ndata_dir: file';
   const env = { DRAGONLOCK_LISTEN: '127.0.0.1:2', DRAGONLOCK_DATA_DIR: 'env' };
   const argv = ['--listen', '[::1]:3', '--data-dir=flag'];
-  assert.deepEqual(load(yaml, { env }).listen.port, 2);
-  assert.deepEqual(load(yaml, { env: { ...env, DRAGONLOCK_LISTEN: '' } }).listen.port, 1);
+  assert.deepEqual(load(yaml, { env }).listen, [{ kind: 'tcp', host: '127.0.0.1', port: 2 }]);
+  assert.deepEqual(load(yaml, { env: { ...env, DRAGONLOCK_LISTEN: '' } }).listen, [
+    { kind: 'tcp', host: '127.0.0.1', port: 1 },
+  ]);
   const config = load(yaml, { env, argv });
-  assert.deepEqual([config.listen, config.data_dir], [{ host: '::1', port: 3 }, 'flag']);
+  assert.deepEqual([config.listen, config.data_dir], [[{ kind: 'tcp', host: '::1', port: 3 }], 'flag']);
 });
 
 test('unknown flags are refused with the usage', () => {
@@ -70,15 +73,21 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, log',
+    'config.yml:1:1: colour: unknown key; known are listen, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, journal, backup, log',
   ],
   ['shards: 0', 'config.yml:1:1: shards: expected "auto", or an integer from 1 to 256, got 0'],
   [
     'log: {level: loud}',
     'config.yml:1:7: log.level: expected one of trace, debug, info, warn, error, fatal, silent, got "loud"',
   ],
-  ['listen: 8081', 'config.yml:1:1: listen: expected host:port or [IPv6]:port, got 8081'],
-  ['listen: localhost', 'config.yml:1:1: listen: expected host:port or [IPv6]:port, got "localhost"'],
+  [
+    'listen: 8081',
+    'config.yml:1:1: listen: expected host:port, [IPv6]:port, unix:/PATH or fd:NAME, or a list of them, got 8081',
+  ],
+  [
+    'listen: localhost',
+    'config.yml:1:1: listen: expected host:port, [IPv6]:port, unix:/PATH or fd:NAME, got "localhost"',
+  ],
   ['tokens: [{token: t, accounts: "*"}]', 'config.yml:1:10: tokens[0]: scopes is missing'],
   [
     'tokens: [{token: t, accounts: "*", scopes: [write, fly]}]',
@@ -86,7 +95,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ],
   [
     'tokens: [{accounts: "*", scopes: [read]}]',
-    'config.yml:1:10: tokens[0]: expected either token or sha256, got none',
+    'config.yml:1:10: tokens[0]: expected one of token, token_file and sha256, got none',
   ],
   [
     'tokens:\n  - {token: t, accounts: "*", scopes: [read]}\n  - {token: t, accounts: [a], scopes: [read]}',
@@ -140,7 +149,7 @@ test('what is no YAML, and a key given twice, are refused with line and column',
 
 test('another address than loopback is fine with tokens, and refused without, wherever it was given', () => {
   const tokens = 'tokens: [{token: t, accounts: "*", scopes: [read]}]';
-  assert.equal(load(`listen: 0.0.0.0:1\n${tokens}`).listen.host, '0.0.0.0');
+  assert.deepEqual(load(`listen: 0.0.0.0:1\n${tokens}`).listen, [{ kind: 'tcp', host: '0.0.0.0', port: 1 }]);
   assert.match(problems('', { argv: ['--listen', '10.0.0.1:1'] }).join(''), /^--listen: 10\.0\.0\.1:1 can be reached/);
   assert.match(
     problems('', { env: { DRAGONLOCK_LISTEN: '[::]:1' } }).join(''),
@@ -155,8 +164,8 @@ test('tokens are kept by their hash only', () => {
 });
 
 test('listen: host:port, [IPv6]:port and port 0 are read, everything else is not', () => {
-  assert.deepEqual(parseListen('localhost:0'), { host: 'localhost', port: 0 });
-  assert.deepEqual(parseListen('[::1]:8081'), { host: '::1', port: 8081 });
+  assert.deepEqual(parseListen('localhost:0'), { kind: 'tcp', host: 'localhost', port: 0 });
+  assert.deepEqual(parseListen('[::1]:8081'), { kind: 'tcp', host: '::1', port: 8081 });
   for (const text of ['', ':80', '::1:80', '[::1]', '[nope]:80', '1.2.3:80', '1.2.3.4:65536', 'a:-1', 'a b:1']) {
     assert.equal(parseListen(text), undefined, text);
   }

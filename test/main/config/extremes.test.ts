@@ -24,8 +24,13 @@ const others = [
   'listen',
   'data_dir',
   'tokens',
+  'tokens_file',
   'http.hosts',
+  'http.cors_origins',
+  'http.socket_mode',
+  'http.tls',
   'resp.listen',
+  'resp.tls',
   'accounts',
   'backup.url',
   'backup.prune',
@@ -52,7 +57,7 @@ interface Extremes {
 }
 
 function* extremes(node: Node, name: string): Generator<Extremes> {
-  if (others.includes(name) || name === 'resp.tls') return;
+  if (others.includes(name)) return;
   if (node.properties !== undefined) {
     for (const [key, child] of Object.entries(node.properties)) {
       yield* extremes(child, name === '' ? key : `${name}.${key}`);

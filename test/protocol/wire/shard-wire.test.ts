@@ -104,6 +104,7 @@ const members = {
     { id: 'b', durMs: 1, waitMs: 2, owner: 'o' },
   ],
   unlocks: [{ id: 'a', fence: 7 }, { id: 'b' }],
+  audit: { action: 'lock.force', subject: 'l', who: 'ops', from: '::1', reason: 'r' },
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];
 };
@@ -201,7 +202,7 @@ test('messages of all sorts keep their order on one wire', () => {
     { kind: 'request', id: 2 ** 40, command: { kind: 'watch.key', account, key: 'k', version: 0 } },
     { kind: 'request', id: 3, command: { ...smallest, format: 'kv.set', set: members.set } },
     { kind: 'drain' },
-    { kind: 'unwatch', account, key: 'k' },
+    { kind: 'unwatch', account, keys: ['k', 'l'] },
   ];
   assert.deepEqual(decodeToShard(encodeToShard(messages)), messages);
   assert.deepEqual(decodeToShard(encodeToShard([])), []);

@@ -18,7 +18,7 @@ interface Watches {
 }
 
 /** @param read what the tail of the n-th reader returns next */
-function watchesOver(read: (reader: number) => TailRead): Watches {
+function watchesOver(read: (reader: number) => TailRead, restoredTo?: number): Watches {
   const due: (() => void)[] = [];
   const timers: { ms: number; run: () => void }[] = [];
   const counts = new RouterCounts(RouterCounts.allocate(1), 1);
@@ -33,6 +33,7 @@ function watchesOver(read: (reader: number) => TailRead): Watches {
   const watches = new PrefixWatches({
     source,
     counts,
+    ...(restoredTo !== undefined && { restoredTo: revision(restoredTo) }),
     durable: () => revision(20),
     limits: defaultLimits,
     defer: (run) => due.push(run),
@@ -102,4 +103,12 @@ test('a damaged place is told of once over all front ends, and lines in the log 
   }
   assert.equal(told, 63);
   assert.partialDeepStrictEqual(one.stats(), { firstRevision: 3, lastRevision: 1999 });
+});
+
+test('a cursor from before a restore is told so; one from after it, whose history is gone, is not', () => {
+  const { poll, turn } = watchesOver(() => ({ kind: 'compacted', oldest: revision(12) }), 8);
+  const [before, after] = [poll(7), poll(8)];
+  turn();
+  assert.partialDeepStrictEqual(JSON.parse(before.reply?.body ?? ''), { Code: 'compacted', Oldest: 11, Reset: true });
+  assert.equal((JSON.parse(after.reply?.body ?? '') as { Reset?: true }).Reset, undefined);
 });

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { Comparison, type Said } from '../../support/contract/comparison.ts';
+import type { Quota } from '../../support/contract/usage.ts';
 import { difference } from '../../support/contract/expected.ts';
 import { CoreUnderTest, startOfTime, type Asked } from '../../support/core-under-test.ts';
+import { MapEntries } from '../../support/map-entries.ts';
+import { Quotas } from '../../../src/protocol/quotas.ts';
 import { historyOf, seeded, stepsOf, type History } from '../../support/generators/model-histories.ts';
 
 /** Each run must see these at least once: every kind of command, with success and, where possible, failure. */
@@ -20,7 +23,7 @@ export const outcomes = [
   'queue.send:ok queue.ack:ok queue.ack:receipt_expired queue.nack:ok queue.nack:receipt_expired queue.extend:ok queue.policy:ok queue.delete:ok',
   'queue.pause:ok queue.resume:ok queue.purge:ok queue.redrive:ok queue.stat:ok queue.list:ok queue.peek:ok',
   'watch:registered watch:answered',
-  'limit:ok limit:limited limit:held limit:looked limit.take:limited limit.take:ok kv.clear:ok counter.list:ok range:ok',
+  'limit:ok limit:limited limit:held limit:looked limit.take:limited limit.take:ok kv.clear:ok counter.list:ok range:ok account.usage:ok',
 ].flatMap((line) => line.split(' '));
 
 test('the core answers every random history as the contract says', () => {
@@ -38,9 +41,39 @@ test('the core answers every random history as the contract says', () => {
   );
 });
 
-function runHistory(history: History): Set<string> {
-  const core = new CoreUnderTest();
-  const comparison = new Comparison(startOfTime);
+/** What is refused over a quota, and what is served there. */
+const overQuota = [
+  'quota_exceeded limit.take:quota_exceeded',
+  'kv.set:quota_exceeded counter.add:quota_exceeded sequence.next:quota_exceeded queue.send:quota_exceeded',
+  'lock.acquire:quota_exceeded',
+  'set:ok delete:ok unlock:ok dequeue:ok ack:ok nack:ok kv.delete:ok queue.ack:ok queue.purge:ok kv.clear:ok',
+].flatMap((line) => line.split(' '));
+
+test('over a quota of entries or messages the core refuses what adds, and nothing else', () => {
+  const covered = new Set<string>();
+  fc.assert(
+    fc.property(
+      historyOf(220),
+      fc.integer({ min: 3, max: 16 }),
+      fc.integer({ min: 0, max: 6 }),
+      (history, entries, messages) => {
+        for (const what of runHistory(history, { entries, messages })) covered.add(what);
+      },
+    ),
+    seeded(100),
+  );
+  assert.deepEqual(
+    overQuota.filter((what) => !covered.has(what)),
+    [],
+    'every outcome has been seen',
+  );
+});
+
+function runHistory(history: History, quota: Quota = { entries: 0, messages: 0 }): Set<string> {
+  const { entries, messages } = quota;
+  const limits = { account_bytes_max: 0, account_entries_max: entries, account_messages_max: messages };
+  const core = new CoreUnderTest({ entries: new MapEntries(new Quotas(limits)) });
+  const comparison = new Comparison(startOfTime, 1, false, quota);
   const { model } = comparison;
   const open = new Map<number, Asked>();
   let events = 0;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { accountId } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
+import { expiryBatchMax } from '../../../src/shared/limits.ts';
 import { CoreUnderTest, startOfTime } from '../../support/core-under-test.ts';
 import { acme, batch, get, kvList, lock, lockList, remove, set, watch } from '../../support/commands.ts';
 
@@ -299,7 +300,8 @@ describe('TTL', () => {
 
   test('more keys than one turn ends are all ended, one commit an account and turn', () => {
     const core = new CoreUnderTest();
-    for (let i = 0; i < 600; i++) core.ok({ ...set(`k${i}`, 1, { ttlMs: 1000 }), account: accountId(`a${i % 2}`) });
+    for (let i = 0; i < expiryBatchMax + 20; i++)
+      core.ok({ ...set(`k${i}`, 1, { ttlMs: 1000 }), account: accountId(`a${i % 2}`) });
     const before = core.records.length;
     core.jump(1000);
     core.turn();
@@ -339,7 +341,7 @@ describe('watch.key', () => {
     core.ask(watch('k', Rev));
     core.ask(watch('none', 0));
     core.ask(watch('left', 0));
-    core.send({ kind: 'unwatch', account: acme, key: 'left' });
+    core.send({ kind: 'unwatch', account: acme, keys: ['left'] });
     core.ask(batch({ set: [{ key: 'k', value: '2' }], check: [{ key: 'k', version: 1 }] }));
     core.ok(remove('none'));
     core.ok(set('left', 1));

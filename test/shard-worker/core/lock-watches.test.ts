@@ -22,7 +22,7 @@ function told(core: CoreUnderTest, version: number, happens: () => void): Told |
   assert.ok(core.events.length <= before + 1, 'at most once');
   const event = core.events[before]?.event;
   if (event === undefined) {
-    core.send({ kind: 'unwatch', account: acme, key: 'a', lock: true });
+    core.send({ kind: 'unwatch', account: acme, keys: ['a'], lock: true });
     return undefined;
   }
   const state = JSON.parse(event.body) as Told;

@@ -180,13 +180,13 @@ describe('receipts', () => {
 
   test('a lease lasts ten seconds over a restart', () => {
     let core = new CoreUnderTest();
-    core.ok(send('a'));
-    const [a] = takeFrom(core, { durMs: 30_000 });
+    core.ok(send('a', message('in a group', { group: 'g' })));
+    const [a, inGroup] = takeFrom(core, { durMs: 30_000, max: 2 });
     core.jump(29_000);
     core = core.restart();
     core.advance(9_999);
-    assert.deepEqual(takeFrom(core), []);
-    core.ok(ack(a!));
+    assert.deepEqual(takeFrom(core, { max: 2 }), []);
+    core.ok(ack(a!, inGroup!));
   });
 });
 
@@ -216,7 +216,7 @@ describe('failures', () => {
     assert.equal((core.ok(peek('blocked'))['Messages'] as unknown[]).length, 1);
     assert.deepEqual(takeFrom(core), []);
     assert.equal(core.ok(redrive('retry'))['Redriven'], 1);
-    takeFrom(core, { durMs: 1000 });
+    assert.equal(takeFrom(core, { durMs: 1000 })[0]!.Attempts, 1);
     core.advance(1000);
     assert.equal(core.ok(redrive('skip'))['Skipped'], 1);
     assert.deepEqual(numbers(core), none);
@@ -261,6 +261,19 @@ describe('groups', () => {
     assert.deepEqual(datas(takeFrom(core)), [2]);
     core.ok(ack(other!));
     assert.deepEqual(numbers(core), { ...none, Ready: 1, InFlight: 1, Groups: 1 });
+  });
+
+  test('a group that was served goes to the end of the line', () => {
+    const core = new CoreUnderTest();
+    core.ok(of('g', 1, 2, 3));
+    core.ok(of('h', 4));
+    const seen: unknown[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      const [next] = takeFrom(core);
+      seen.push(next!.Data);
+      core.ok(ack(next!));
+    }
+    assert.deepEqual(seen, [1, 4, 2, 3]);
   });
 
   test('GroupMax takes several under one lease; the nack of one gives those behind it back', () => {

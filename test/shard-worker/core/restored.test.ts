@@ -5,6 +5,7 @@ import { accountId, revision } from '../../../src/protocol/ids.ts';
 import { graceFor, isLost, longerBytesMax } from '../../../src/protocol/restored.ts';
 import { acme, extend, inspect, lock, unlock } from '../../support/commands.ts';
 import { CoreUnderTest, startOfTime } from '../../support/core-under-test.ts';
+import { ack, extendMessage, nack, send, take, taken } from '../../support/queue-commands.ts';
 
 const from = 50;
 const to = 1_000_000_100;
@@ -103,4 +104,25 @@ test('locks that do not fit into the record make the grace of all longer', () =>
   const shortest = Math.min(...longer.map(([, , durMs]) => durMs));
   assert.equal(graceMs, shortest - 1, 'every lock has at least its own');
   assert.equal(acme, 'acme');
+});
+
+test('a receipt of the lost time is lost to a restore, be it of a message that is known or not; others are as they were', () => {
+  const before = new CoreUnderTest();
+  before.ok(send('a'));
+  const [known] = taken(before.ok(take()));
+  const core = restoredCore([], before);
+  for (const lock of [from + 1, to - 1]) {
+    const receipts = [
+      { ID: known!.ID, Lock: lock },
+      { ID: `${from + 1}-0`, Lock: lock },
+    ];
+    for (const receipt of receipts) {
+      for (const command of [ack(receipt), nack(receipt, {}), extendMessage(receipt, 1000)]) {
+        const refused = core.ask(command);
+        assert.deepEqual([refused.code, refused.body.Why], ['receipt_expired', 'restored']);
+      }
+    }
+  }
+  assert.equal(core.ask(ack({ ID: `${to}-0`, Lock: to + 1 })).body.Why, 'gone');
+  core.ok(ack(known!));
 });

@@ -6,7 +6,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Entries, Entry, LocatedEntry, PartCount } from '../../../src/protocol/entries.ts';
 import type { AccountId } from '../../../src/protocol/ids.ts';
+import { accountsAfter, longestLines } from '../../../src/protocol/operations/admin.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
+import type { QuotaUse } from '../../../src/protocol/quotas.ts';
 import { kinds, type Kind } from '../../../src/protocol/record.ts';
 import { encodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
 import { pageScanMax } from '../../../src/shared/limits.ts';
@@ -48,8 +50,33 @@ class CountedEntries implements Entries {
     }
   }
 
+  *keys(kind: Kind, account: AccountId, prefix: string, after?: string): Generator<string, void, string | undefined> {
+    const keys = this.#inner.keys(kind, account, prefix, after);
+    for (let key = keys.next(); key.done !== true; ) {
+      this.looked += 1;
+      key = keys.next(yield key.value);
+    }
+  }
+
+  accountAfter(account: AccountId): AccountId | undefined {
+    this.looked += 1;
+    return this.#inner.accountAfter(account);
+  }
+
+  countOf(account: AccountId, kind: Kind): { readonly entries: number; readonly bytes: number } {
+    return this.#inner.countOf(account, kind);
+  }
+
   partsOf(kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#inner.partsOf(kind, account, name);
+  }
+
+  messagesOf(account: AccountId): number {
+    return this.#inner.messagesOf(account);
+  }
+
+  usageOf(account: AccountId): QuotaUse | undefined {
+    return this.#inner.usageOf(account);
   }
 
   nextDeadline(): number {
@@ -78,8 +105,13 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'queue.peek': (['ready', 'inflight', 'delayed', 'dead', 'blocked'] as const).map((state) => {
     return peek(state, { queue: 'crowd' });
   }),
+  'account.usage': [{ kind: 'account.usage', account: acme }],
   'watch.key': [watch('t00001', 0), watch('absent', 0)],
   'watch.lock': ['t00001', 'absent'].map((id) => ({ kind: 'watch.lock', account: acme, id, version: 0 })),
+  'account.list': [accountsAfter(undefined, 100)],
+  'lock.longest': [longestLines(undefined)],
+  'lock.line': [{ kind: 'lock.line', account: acme, id: 't00001' }],
+  'audit.list': [{ kind: 'audit.list', account: acme, limit: 100 }],
 };
 
 const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> } = {
@@ -104,6 +136,7 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   dequeue: take({ key: 'crowd', max: 10 }),
   enqueue: send(message(1, { key: 'crowd', group: 'g' }), message(2, { key: 'crowd' })),
   queueChange: redrive('retry', { key: 'crowd', limit: 1 }),
+  audit: { audit: { action: 'test', subject: 't00001', who: 'ops', from: '::1' } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
 };
 

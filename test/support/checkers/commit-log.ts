@@ -6,6 +6,7 @@ import { kinds } from '../../../src/protocol/record.ts';
 import { pointedIdOf } from '../../../src/protocol/stored-reply-pointer.ts';
 import { readStoredReply } from '../../../src/shard-worker/core/batch/stored-reply.ts';
 import { decodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
+import { bodyWithoutQueues } from './without-queues.ts';
 import { difference, Json, Span, type Body } from '../contract/expected.ts';
 import {
   describeName,
@@ -129,7 +130,7 @@ function lockShape({ lease, ended, forget }: LockEntry): object {
 /** The stored reply of an id: what was answered, or should have been. */
 export function storedIn(value: string): { readonly fingerprint: string; readonly body: Body; readonly rev: number } {
   const { fingerprint = '', rev, body } = readStoredReply(value);
-  return { fingerprint, body: JSON.parse(body()) as Body, rev };
+  return { fingerprint, body: bodyWithoutQueues(JSON.parse(body()) as Body), rev };
 }
 
 interface LoggedLock {

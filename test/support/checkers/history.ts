@@ -13,7 +13,7 @@
 import { mayErase, mayWrite, surelyWrites } from './string-op-effects.ts';
 import type { Body } from '../contract/expected.ts';
 import type { LogRecord } from './commit-log.ts';
-import type { Command } from '../../../src/protocol/operations/operations.ts';
+import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
 export interface History {
   /** In any order. */
@@ -97,6 +97,8 @@ export function mayCommit(call: Command): boolean {
   if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
   if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.ops?.some(mayWrite)) return true;
+  if (call.ack ?? call.nack ?? call.extend ?? call.dequeue ?? call.enqueue ?? call.queueChange ?? call.clear)
+    return true;
   return call.set !== undefined || (call.counter ?? []).some(({ op }) => op !== 'get');
 }
 
@@ -106,6 +108,8 @@ export function surelyCommitted(call: Command, answer: Answer): boolean {
   if (call.lock ?? call.idempotency) return true;
   if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.sequence?.op === 'next' || answer.body.Deleted === true) return true;
+  if (call.clear !== undefined) return Number(answer.body.Deleted) > 0;
+  if (surelyChangedQueue(call, answer.body)) return true;
   if ((call.counter ?? []).some(({ op }) => op !== 'get' && op !== 'reset')) return true;
   if ((answer.body.Atomic ?? []).some(({ Old }, i) => Old !== undefined && call.counter?.[i]?.op === 'reset'))
     return true;
@@ -119,4 +123,22 @@ export function surelyCommitted(call: Command, answer: Answer): boolean {
       !set.some((ask, j) => j > i && ask.key === key && ask.value === undefined) &&
       !ops.some((op) => op.key === key && mayErase(op)),
   );
+}
+
+function surelyChangedQueue({ ack, nack, extend, dequeue, enqueue, queueChange }: Batch, body: Body): boolean {
+  if (ack ?? nack ?? extend) return true;
+  const { Redriven = 0, Skipped = 0, Enqueue, Dequeue, Messages } = body as QueueBody;
+  if (queueChange !== undefined) return queueChange.change !== 'redrive' || Redriven + Skipped > 0;
+  if (enqueue !== undefined && (Enqueue ?? [body]).some(({ Duplicate }) => Duplicate === undefined)) return true;
+  // What the same attempt took before is told again, and nothing is committed.
+  if (dequeue?.attempt !== undefined) return false;
+  return dequeue !== undefined && (Dequeue?.Messages ?? Messages ?? []).some(({ Lock }) => Lock === body.Rev);
+}
+
+interface QueueBody {
+  readonly Redriven?: number;
+  readonly Skipped?: number;
+  readonly Enqueue?: readonly Body[];
+  readonly Dequeue?: { readonly Messages: readonly Body[] };
+  readonly Messages?: readonly Body[];
 }

@@ -27,10 +27,18 @@ import { Span } from '../contract/expected.ts';
 import { describe, type Answer, type Operation, type Restart, type Violation } from './history.ts';
 import { end, lockMemoryMs, lockNow, restart } from '../contract/lease.ts';
 import type { Outcome } from '../contract/moment.ts';
-import { describeName, ContractState, type KvEntry, type LockEntry, type StoredEntry } from '../contract/state.ts';
+import {
+  describeName,
+  ContractState,
+  nameOf,
+  type KvEntry,
+  type LockEntry,
+  type StoredEntry,
+} from '../contract/state.ts';
 import { accept, step, type StepResult } from './step.ts';
 import { OpenClaims, type ClaimJudge } from './open-claims.ts';
 import { Placement } from './placement.ts';
+import { recordWithoutQueues } from './without-queues.ts';
 import type { Claim, Happening } from './witness-checker.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
@@ -49,6 +57,7 @@ export class ReplayByLog implements ClaimJudge {
   readonly #toleranceMs: number;
   readonly #placement = new Placement<Unanswered>();
   readonly #byName = new Map<string, Unanswered[]>();
+  readonly #clears: Unanswered[] = [];
   readonly #state = new ContractState();
   readonly #by = new Map<number, Operation>();
   readonly #violations: Violation[] = [];
@@ -61,11 +70,13 @@ export class ReplayByLog implements ClaimJudge {
     restarts: readonly Restart[],
     toleranceMs: number,
   ) {
-    this.#log = log.map(withReplies);
+    this.#log = log.map((record) => recordWithoutQueues(withReplies(record)));
     this.#restarts = restarts;
     this.#toleranceMs = toleranceMs;
     for (const one of unanswered) {
-      for (const name of changedBy(one.operation.call)) {
+      const { call } = one.operation;
+      if (call.kind === 'batch' && call.clear !== undefined) this.#clears.push(one);
+      for (const name of changedBy(call)) {
         const others = this.#byName.get(name);
         if (others === undefined) this.#byName.set(name, [one]);
         else others.push(one);
@@ -94,7 +105,8 @@ export class ReplayByLog implements ClaimJudge {
       const committer =
         here.find(({ order }) => order === 0) ??
         here.find((happening) => happening.order === 1 && this.#attempt(happening, record).ok);
-      if (committer === undefined) this.#unclaimed(record);
+      if (committer === undefined && record.effects.length === 0) this.#state.rev = rev;
+      else if (committer === undefined) this.#unclaimed(record);
       else this.#happen(committer, record);
       for (const other of here) if (other !== committer) this.#happen(other);
     }
@@ -142,7 +154,7 @@ export class ReplayByLog implements ClaimJudge {
   /** What a command was to delete may have come to its end a moment before. */
   #differs(call: Command, { changes }: Outcome, record: LogRecord): string | undefined {
     return changesDiffer(changes, record, (effect) => {
-      return effect.expired === true && changedBy(call).includes(nameIn(record, effect)) && this.#isEnd(effect, record);
+      return effect.expired === true && mayHaveChanged(call, nameIn(record, effect)) && this.#isEnd(effect, record);
     });
   }
 
@@ -180,7 +192,8 @@ export class ReplayByLog implements ClaimJudge {
 
   #whoCouldHave(record: LogRecord): Unanswered[] {
     const [first] = record.effects;
-    const candidates = first === undefined ? [] : (this.#byName.get(nameIn(record, first)) ?? []);
+    const named = first === undefined ? [] : (this.#byName.get(nameIn(record, first)) ?? []);
+    const candidates = [...named, ...this.#clears];
     return candidates.filter(({ operation: { call }, lo, hi, now }) => {
       if (record.rev <= lo || record.rev > hi) return false;
       const id = record.effects.find(({ kind, value }) => kind === 'i'.charCodeAt(0) && value !== undefined);
@@ -235,6 +248,13 @@ export class ReplayByLog implements ClaimJudge {
       operations: operation === undefined ? [] : [operation.id],
     });
   }
+}
+
+function mayHaveChanged(call: Command, name: string): boolean {
+  if (changedBy(call).includes(name)) return true;
+  return (
+    call.kind === 'batch' && call.clear !== undefined && name.startsWith(nameOf('kv', call.account, call.clear.prefix))
+  );
 }
 
 /** A grant says when it ends: that is what the log must say. */

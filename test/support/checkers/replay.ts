@@ -8,7 +8,7 @@ import { Endings } from './endings.ts';
 import type { Outcome } from '../contract/moment.ts';
 import { OpenClaims, type ClaimJudge } from './open-claims.ts';
 import { isAfter } from './real-time.ts';
-import { unexplainedGaps } from './revision-gaps.ts';
+import { unexplainedGaps, type Explainer } from './revision-gaps.ts';
 import { namesOf, listed } from './command-names.ts';
 import type { Unknown, UnknownOutcomes } from './unknown-outcomes.ts';
 import type { Claim, Happening } from './witness-checker.ts';
@@ -18,6 +18,8 @@ type Agreed = Extract<StepResult, { ok: true }>;
 
 export class Replay implements ClaimJudge {
   commits = 0;
+  /** What may have taken revisions of queues. */
+  queueEndings: readonly Explainer[] = [];
   readonly #state = new ContractState();
   readonly #restarts: readonly Restart[];
   readonly #unknown: UnknownOutcomes;
@@ -285,7 +287,7 @@ export class Replay implements ClaimJudge {
       const starts = this.#restarts.reduce((sum, { downAt, starts = 1 }) => sum + (downAt >= sentAt ? starts : 0), 0);
       return [{ from: lo, to: hi, count: 1 }, ...this.#endings.ofUnknown(call, now.lo, lo, until, starts)];
     });
-    const explainers = [...this.#endings.explainers(until), ...possible];
+    const explainers = [...this.#endings.explainers(until), ...possible, ...this.queueEndings];
     const guessed = new Set(unseen.map(({ rev }) => rev));
     const used = [...this.#unknown.used].filter((rev) => rev > first.rev && rev <= last.rev && !guessed.has(rev));
     for (const rev of unexplainedGaps([first.rev, ...used, last.rev + 1], explainers)) {

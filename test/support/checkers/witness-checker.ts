@@ -12,9 +12,9 @@
  * Compared is every member of every reply but messages, RequestIDs and the number of waiters. Times may be off by
  * `clockToleranceMs`; what ends may be seen as ended from its time on, and must be once it is surely past.
  *
- * Not checked: the order of a line of waiters; which of several limits refused a request (429, 503, 507, `too_large`
- * and `request_in_progress` only say that nothing was done, which the replay holds them to); mutexes beyond
- * `lease-intervals.ts`. After a violation what it touched is left out, so that one fault is reported once.
+ * Not checked: queues, which `queue-ledger.ts` judges; the order of a line of waiters; which of several limits refused a
+ * request (429, 503, 507, `too_large` and `request_in_progress` only say that nothing was done, which the replay holds
+ * them to); mutexes beyond `lease-intervals.ts`. After a violation what it touched is left out, so that one fault is reported once.
  */
 import { Span } from '../contract/expected.ts';
 import {
@@ -30,7 +30,9 @@ import { doubleHolders } from './lease-intervals.ts';
 import { boundsOf, endOf, isAfter, realTimeViolations, toldBefore } from './real-time.ts';
 import { Replay } from './replay.ts';
 import { ReplayByLog, type Unanswered } from './replay-by-log.ts';
+import { queueEndings } from './queue-endings.ts';
 import { UnknownOutcomes } from './unknown-outcomes.ts';
+import { isOnlyOfQueues, withoutQueues } from './without-queues.ts';
 
 export interface WitnessOptions {
   /** How far the clocks of clients and server may be apart, with what is lost in rounding. */
@@ -88,9 +90,16 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
   const used = new Set<number>();
   const unknown = new UnknownOutcomes(used);
   const unanswered: Unanswered[] = [];
-  operations.forEach((operation, i) => {
+  operations.forEach((asked, i) => {
+    const operation = withoutQueues(asked);
     const { call, answer } = operation;
     const now = new Span(operation.sentAt - clockToleranceMs, endOf(operation, restarts) + clockToleranceMs);
+    if (isOnlyOfQueues(asked.call)) {
+      if (answer !== undefined && bounds.commits[i]) used.add(claimedRevision(answer)!);
+      const fault = answer && faultOf(asked, answer);
+      if (fault !== undefined) violations.push({ verdict: 'violation', message: fault, operations: [asked.id] });
+      return;
+    }
     if (answer === undefined) {
       const [lo, hi] = [bounds.lo[i]!, bounds.hi[i]!];
       if (log === undefined) unknown.add(operation, lo, hi, now);
@@ -105,7 +114,7 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
       claims.push({ operation, answer, lo: bounds.lo[i]!, hi: bounds.hi[i]!, now });
       return;
     }
-    const order = bounds.commits[i] ? 0 : mayCommit(call) && answer.status === 200 && !answer.replayed ? 1 : 2;
+    const order = bounds.commits[i] ? 0 : mayCommit(asked.call) && answer.status === 200 && !answer.replayed ? 1 : 2;
     happenings.push({ operation, answer, rev, order, now });
     if (order === 0) used.add(rev);
   });
@@ -129,6 +138,7 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
     return { ...report, violations, commits, unknown: { happened, unseen: unanswered.length - happened } };
   }
   const replay = new Replay(restarts, unknown, clockToleranceMs, toldBefore(history));
+  replay.queueEndings = queueEndings(history, bounds.lo);
   violations.push(...replay.run(happenings, settled), ...doubles);
   const unseen = unknown.all.filter(({ rev }) => rev === undefined).length;
   return {

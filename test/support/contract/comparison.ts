@@ -4,6 +4,7 @@ import type { Reply } from '../../../src/protocol/replies.ts';
 import { commits, ContractServer, type Expected, type ExpectedEvent } from './contract-server.ts';
 import { difference, type Body } from './expected.ts';
 import type { Outcome } from './moment.ts';
+import type { Quota } from './usage.ts';
 import { unchanged } from './watch.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 import { replyStatus } from '../reply-status.ts';
@@ -21,8 +22,8 @@ export class Comparison {
   /** The highest revision that was seen. */
   #highest = 0;
 
-  constructor(now: number, shards = 1, holds = false) {
-    this.model = new ContractServer(now, { shards, holds, told: (ref) => this.#told.get(ref) });
+  constructor(now: number, shards = 1, holds = false, quota?: Quota) {
+    this.model = new ContractServer(now, { shards, holds, quota, told: (ref) => this.#told.get(ref) });
   }
 
   /**

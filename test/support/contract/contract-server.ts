@@ -13,6 +13,7 @@ import { end, lockMemoryMs, lockNow, mutexMemoryMs, restart } from './lease.ts';
 import { passShare } from './shared-lock.ts';
 import { refuse, type Moment, type Outcome } from './moment.ts';
 import { ContractState, nameOf, tillOf, type Change, type KvEntry, type LockEntry } from './state.ts';
+import { lockRefusedByQuota, refusedByQuota, type Quota } from './usage.ts';
 import { keyEvent, unchanged } from './watch.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 import type { LockOperation } from '../../../src/protocol/operations/lock.ts';
@@ -22,6 +23,8 @@ export interface ContractServerOptions {
   readonly shards?: number;
   /** Replies that are held for a rate limit come later. */
   readonly holds?: boolean;
+  /** Of each account. */
+  readonly quota?: Quota | undefined;
   /** The body of the real reply, if there is one. */
   readonly told?: (ref: number) => Body | undefined;
 }
@@ -63,12 +66,16 @@ export class ContractServer {
   /** The names of watched keys. */
   readonly watched = new Set<string>();
   readonly #waiters = new Map<string, Waiter[]>();
+  /** Commands that were let in to wait. */
+  readonly #waits = new WeakSet<Command>();
   readonly #held: { readonly at: number; readonly expected: Expected }[] = [];
   readonly #holds: boolean;
   readonly #shards: number;
   readonly #told: ContractServerOptions['told'];
+  readonly #quota: Quota | undefined;
 
-  constructor(now: number, { shards = 1, told, holds = false }: ContractServerOptions = {}) {
+  constructor(now: number, { shards = 1, told, holds = false, quota }: ContractServerOptions = {}) {
+    this.#quota = quota;
     this.now = now;
     this.#shards = shards;
     this.#told = told;
@@ -167,9 +174,18 @@ export class ContractServer {
       waiters: (name) => this.#waiters.get(name)?.length ?? 0,
       ahead: (name) => ahead ?? this.#waiters.get(name)?.length ?? 0,
     });
-    if (this.#told !== undefined) return outcomeOf(at(told?.Rev ?? NaN), command);
-    const next = outcomeOf(at(this.state.rev + 1), command);
-    return commits(next) ? next : outcomeOf(at(this.state.rev), command);
+    if (this.#told !== undefined) return this.#limited(at(told?.Rev ?? NaN), command);
+    const next = this.#limited(at(this.state.rev + 1), command);
+    return commits(next) ? next : this.#limited(at(this.state.rev), command);
+  }
+
+  #limited(at: Moment, command: Command): Outcome {
+    const outcome = outcomeOf(at, command);
+    if (this.#quota === undefined || command.kind !== 'batch') return outcome;
+    const wouldWait = (outcome.body as Body).Code === 'not_locked' && command.lock!.waitMs > 0;
+    if (wouldWait && this.#inProgress(command) === undefined && !this.#waits.has(command))
+      return lockRefusedByQuota(at, command, this.#quota) ?? outcome;
+    return outcome.changes.length === 0 ? outcome : (refusedByQuota(at, command, outcome, this.#quota) ?? outcome);
   }
 
   #inProgress({ idempotency }: Batch): Outcome | undefined {
@@ -200,6 +216,7 @@ export class ContractServer {
     const waiter: Waiter = { ref, command, owner, deadline: this.now + waitMs };
     const waiters = this.#waiters.get(name) ?? [];
     this.#waiters.set(name, waiters);
+    this.#waits.add(command);
     const own = owner === undefined ? -1 : waiters.findIndex((other) => other.owner === owner);
     if (own < 0) return void waiters.push(waiter);
     const [earlier] = waiters.splice(own, 1, waiter);

@@ -30,6 +30,8 @@ export interface QueueEntry {
   readonly policy: QueuePolicy;
   readonly paused: boolean;
   readonly purged: number;
+  /** Messages that a purge has left behind until then. */
+  readonly unswept: { readonly till: number; readonly messages: number };
   /** Commits so far, and what became ready in the last one. */
   readonly commit: number;
   readonly count: number;

@@ -20,6 +20,7 @@ const empty: QueueEntry = {
   policy: defaultQueuePolicy,
   paused: false,
   purged: 0,
+  unswept: { till: 0, messages: 0 },
   commit: 0,
   count: 0,
   messages: [],
@@ -38,6 +39,7 @@ class Queue {
   policy: QueuePolicy;
   paused: boolean;
   purged: number;
+  unswept: QueueEntry['unswept'];
   readonly commit: number;
   count: number;
   messages: Message[];
@@ -54,6 +56,7 @@ class Queue {
     this.policy = entry.policy;
     this.paused = entry.paused;
     this.purged = entry.purged;
+    this.unswept = entry.unswept.till > now ? entry.unswept : empty.unswept;
     this.commit = sameCommit ? entry.commit : entry.commit + 1;
     this.count = sameCommit ? entry.count : 0;
     this.messages = entry.messages.map((message) => ({ ...message }));
@@ -64,8 +67,8 @@ class Queue {
   }
 
   entry(): QueueEntry {
-    const { policy, paused, purged, commit, count, messages, seen, attempts, places, last } = this;
-    return { policy, paused, purged, commit, count, messages, seen, attempts, places, last };
+    const { policy, paused, purged, unswept, commit, count, messages, seen, attempts, places, last } = this;
+    return { policy, paused, purged, unswept, commit, count, messages, seen, attempts, places, last };
   }
 
   find(id: string): Message | undefined {
@@ -458,6 +461,7 @@ function changed(queue: Queue, operation: QueueChange): object {
     case 'purge':
     case 'delete': {
       const Purged = queue.messages.length;
+      queue.unswept = { till: queue.now + 1, messages: queue.unswept.messages + queue.messages.length };
       Object.assign(queue, { messages: [], places: {}, last: {}, attempts: [], purged: queue.rev });
       if (operation.change === 'delete')
         Object.assign(queue, { policy: defaultQueuePolicy, paused: false, seen: [], purged: 0 });

@@ -9,9 +9,10 @@ import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { usage } from './usage.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
-const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue };
+const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue, ...usage };
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 

@@ -33,6 +33,11 @@ export abstract class Habits {
     return { key: this.name('queue'), id: `${1 + this.below(50)}-0`, lock: 1 + this.below(50) };
   }
 
+  /** One that administrators may change and purge. */
+  changedQueue(): string {
+    return this.name('queue');
+  }
+
   /** As JSON. */
   abstract value(): string;
   abstract ttl(key: string): { readonly ttlMs?: number };

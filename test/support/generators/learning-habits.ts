@@ -4,6 +4,9 @@ import type { SeededRandom } from '../seeded-random.ts';
 import { Habits, type Named } from './habits.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
+/** Receipts that are remembered. */
+const receiptsMax = 60;
+
 export class LearningHabits extends Habits {
   readonly names: Readonly<Record<Named, readonly string[]>>;
   override readonly owners = ['o0', 'o1', 'o2'];
@@ -11,6 +14,7 @@ export class LearningHabits extends Habits {
   override readonly limitMax: number = 4;
   readonly #versions = new Map<string, number>();
   readonly #fences = new Map<string, number>();
+  readonly #receipts: { readonly key: string; readonly id: string; readonly lock: number }[] = [];
   #values = 0;
 
   /** `things`: how many keys, locks and so on there are. */
@@ -31,13 +35,35 @@ export class LearningHabits extends Habits {
     };
   }
 
-  learn(call: Command, { KV, KVSet, Rev, Lock }: Body): void {
+  learn(call: Command, body: Body): void {
+    const { KV, KVSet, Rev, Lock } = body;
     for (const { Key, Version } of [...(KV ?? []), ...(KVSet ?? [])]) this.#versions.set(Key!, Version!);
     if (call.kind === 'batch' && call.format !== 'batch' && Rev !== undefined)
       for (const { key } of call.set ?? []) this.#versions.set(key, Rev);
     if ((call.kind === 'batch' || call.kind === 'mutex.lock') && call.lock && Lock !== undefined) {
       this.#fences.set(call.lock.id, Lock);
     }
+    if (call.kind === 'batch' && call.dequeue !== undefined) this.#learnReceipts(call.dequeue.key, body);
+  }
+
+  #learnReceipts(key: string, body: Body): void {
+    const { Dequeue, Messages } = body as { Dequeue?: { Messages: Body[] }; Messages?: Body[] };
+    for (const { ID, Lock } of Dequeue?.Messages ?? Messages ?? []) {
+      this.#receipts.push({ key, id: String(ID), lock: Lock! });
+      if (this.#receipts.length > receiptsMax) this.#receipts.shift();
+    }
+  }
+
+  /** Mostly one that nobody has used. */
+  override receipt(): { readonly key: string; readonly id: string; readonly lock: number } {
+    const at = this.below(this.#receipts.length);
+    const receipt = this.#receipts[at] ?? super.receipt();
+    if (this.chance(70)) this.#receipts.splice(at, 1);
+    return this.chance(5) ? { ...receipt, lock: receipt.lock + 1 } : receipt;
+  }
+
+  override changedQueue(): string {
+    return this.names.queue[0]!;
   }
 
   knownVersion(key: string): number {

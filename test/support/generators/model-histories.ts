@@ -64,6 +64,7 @@ const mix: Mix = {
   'queue.stat': 2,
   'queue.list': 1,
   'queue.peek': 2,
+  'account.usage': 3,
 };
 const chances = {
   lock: 25,

@@ -85,16 +85,16 @@ export const queue = {
     });
   },
   'queue.policy': (h: Habits): Command => {
-    const queueChange = { key: h.name('queue'), change: 'policy', policy: completePolicy(h.one(policies)) } as const;
+    const queueChange = { key: h.changedQueue(), change: 'policy', policy: completePolicy(h.one(policies)) } as const;
     return one(h, 'queue.policy', { queueChange });
   },
   'queue.change': (h: Habits): Command => {
     const change = h.one(['pause', 'resume', 'resume', 'purge', 'delete'] as const);
-    return one(h, `queue.${change}`, { queueChange: { key: h.name('queue'), change } });
+    return one(h, `queue.${change}`, { queueChange: { key: h.changedQueue(), change } });
   },
   'queue.redrive': (h: Habits): Command => {
     const queueChange = {
-      key: h.name('queue'),
+      key: h.changedQueue(),
       change: 'redrive',
       how: h.one(['retry', 'skip'] as const),
       limit: h.one([1, 1000]),

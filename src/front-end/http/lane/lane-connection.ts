@@ -26,7 +26,6 @@ import type { RouteContext } from '../route-context.ts';
 /** What a connection has of the lane that it is in. Times are in milliseconds. */
 export interface ConnectionLane {
   readonly context: RouteContext;
-  readonly reading: ReaderOptions;
   readonly texts: ReplyTexts;
   readonly idleMs: number;
   readonly slowMs: number;
@@ -44,6 +43,8 @@ export interface ConnectionLane {
   /** Gives a socket to Node's server, with bytes that were read from it already. */
   handOver(socket: Socket, rest: Buffer): void;
   forget(connection: LaneConnection): void;
+  /** How requests of this connection are read. */
+  reading(socket: Socket): ReaderOptions;
 }
 
 /** Requests of one connection that a turn of the event loop takes. */
@@ -76,11 +77,12 @@ export class LaneConnection {
       texts,
       unread: context.unread,
       flushSoon: () => lane.flushSoon(this.replies),
+      sliceSoon: (write) => setImmediate(() => context.turns.run(this.replies.disconnects.account ?? '', write)),
       onIdle: () => this.#onIdle(),
       closes: () => lane.closing && this.#reader.keptBytes === 0,
     });
     this.#order = this.replies.order;
-    this.#reader = new RequestReader(socket, lane.reading);
+    this.#reader = new RequestReader(socket, lane.reading(socket));
     this.#since = lane.sweptAt;
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);

@@ -1,4 +1,4 @@
-import { Exchange, type ReplyContext } from '../exchange.ts';
+import { Exchange, type ReplyBody, type ReplyContext } from '../exchange.ts';
 import type { Operation } from '../../request-metrics.ts';
 import type { Disconnects } from '../sockets/disconnects.ts';
 import type { RequestOrder } from '../sockets/request-order.ts';
@@ -9,7 +9,7 @@ export interface ReplyLine {
   readonly disconnects: Disconnects;
   readonly order: RequestOrder;
   /** Writes the reply in its turn. */
-  reply(exchange: LaneExchange, reply: Omit<ReplyToWrite, 'last'>): void;
+  reply(exchange: LaneExchange, reply: ReplyToWrite): void;
 }
 
 /** An exchange of the fast lane. Those of a connection form a list, in the order in which their replies must leave. */
@@ -17,8 +17,9 @@ export class LaneExchange extends Exchange {
   /** The exchange of the next request. */
   following: LaneExchange | undefined = undefined;
   /** The reply, while it waits for those before it. */
-  reply: string | undefined = undefined;
-  replyIsAscii = true;
+  reply: ReplyToWrite | undefined = undefined;
+  /** The connection closes after the reply. */
+  isLast = false;
   readonly #line: ReplyLine;
 
   constructor(context: ReplyContext, operation: Operation, line: ReplyLine) {
@@ -26,11 +27,13 @@ export class LaneExchange extends Exchange {
     this.#line = line;
   }
 
-  protected override write(status: number, body: string, replayed: true | undefined): void {
+  protected override write(status: number, body: ReplyBody, replayed: true | undefined): void {
+    const isText = typeof body === 'string';
     this.#line.reply(this, {
       status,
-      body,
-      bodyBytes: Buffer.byteLength(body),
+      body: isText ? body : body.parts,
+      bodyBytes: isText ? Buffer.byteLength(body) : body.bytes,
+      bodyChars: isText ? body.length : body.chars,
       replayed,
       retryAfter: this.retryAfterOf(status),
     });

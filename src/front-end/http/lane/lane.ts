@@ -8,6 +8,7 @@
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 import { assert } from '../../../shared/assert.ts';
 import { processMs, systemEvery } from '../../../shared/clock.ts';
 import type { Config } from '../../config-schema.ts';
@@ -32,7 +33,7 @@ const slowMsMax = 1000;
 
 export class Lane implements ConnectionLane {
   readonly context: RouteContext;
-  readonly reading: ReaderOptions;
+  readonly #routes: LaneRoutes;
   readonly texts: ReplyTexts;
   readonly failed: LaneOptions['failed'];
   readonly idleMs: number;
@@ -47,12 +48,7 @@ export class Lane implements ConnectionLane {
 
   constructor({ context, routes, http, failed }: LaneOptions) {
     this.context = context;
-    this.reading = {
-      routes,
-      bodyMax: context.limits.body_bytes_max,
-      isRefused: (headers) =>
-        context.checkHead({ headers, rawHeaders: [], httpVersion: '1.1', url: '/' }) !== undefined,
-    };
+    this.#routes = routes;
     this.failed = failed;
     this.texts = new ReplyTexts({ boot: context.boot, keepAliveMs: http.keep_alive_timeout_ms });
     this.idleMs = http.keep_alive_timeout_ms;
@@ -63,11 +59,13 @@ export class Lane implements ConnectionLane {
 
   /** Takes the connections of a server from now on. */
   standBefore(server: Server): void {
-    const [listener, ...more] = server.listeners('connection') as ((socket: Socket) => void)[];
+    // With TLS these are the connections whose handshake is done.
+    const event = server instanceof TlsServer ? 'secureConnection' : 'connection';
+    const [listener, ...more] = server.listeners(event) as ((socket: Socket) => void)[];
     assert(listener !== undefined && more.length === 0, 'Node’s HTTP server has one listener for connections');
-    server.off('connection', listener);
+    server.off(event, listener);
     this.#listeners.set(server, listener.bind(server));
-    server.on('connection', (socket) => {
+    server.on(event, (socket: Socket) => {
       if (this.closing) listener.call(server, socket);
       else this.#connections.add(new LaneConnection(this, socket));
     });
@@ -75,6 +73,17 @@ export class Lane implements ConnectionLane {
     server.closeAllConnections = () => {
       for (const { socket } of this.#connections) socket.destroy();
       closeAll();
+    };
+  }
+
+  reading(socket: Socket): ReaderOptions {
+    const { limits, cors, checkHead } = this.context;
+    return {
+      routes: this.#routes,
+      bodyMax: limits.body_bytes_max,
+      isRefused: (headers) =>
+        cors.concerns(headers) ||
+        checkHead({ headers, rawHeaders: [], httpVersion: '1.1', url: '/', socket }) !== undefined,
     };
   }
 

@@ -13,13 +13,13 @@ export interface ReplyTextOptions {
 
 export interface ReplyToWrite {
   readonly status: number;
-  readonly body: string;
+  /** In one text, or in parts that follow each other. */
+  readonly body: string | readonly string[];
   readonly bodyBytes: number;
+  readonly bodyChars: number;
   readonly replayed: true | undefined;
   /** Seconds after which a client may try again. */
   readonly retryAfter: string | undefined;
-  /** The connection closes after it. */
-  readonly last: boolean;
 }
 
 export class ReplyTexts {
@@ -38,14 +38,15 @@ export class ReplyTexts {
     this.#ok = this.#beginning(200);
   }
 
-  make({ status, body, bodyBytes, replayed, retryAfter, last }: ReplyToWrite): string {
+  /** Returns what is in front of the body. @param last the connection closes after it */
+  head({ status, bodyBytes, replayed, retryAfter }: Omit<ReplyToWrite, 'body'>, last: boolean): string {
     this.#readDate();
-    if (status === 200 && replayed === undefined && !last) return this.#ok + bodyBytes + this.#end + body;
+    if (status === 200 && replayed === undefined && !last) return this.#ok + bodyBytes + this.#end;
     const length = status === 204 ? '' : bodyBytes;
     const replay = replayed === true ? '\r\nIdempotent-Replayed: true' : '';
     const more = failureHeaders(status, retryAfter);
     const end = last ? `\r\nDate: ${this.#date}\r\nConnection: close\r\n\r\n` : this.#end;
-    return this.#beginning(status) + length + replay + more + end + (status === 204 ? '' : body);
+    return this.#beginning(status) + length + replay + more + end;
   }
 
   #beginning(status: number): string {

@@ -25,7 +25,7 @@ const sectionSchemas: Readonly<Record<string, Type.TSchema>> = Object.assign(
 );
 
 /** The body of `POST /db/:acc`, or an item of an array body, in which each list of one is a list. */
-const batchBody = Type.Object(
+export const batchBody = Type.Object(
   { ...sectionSchemas, ...idempotencySchema },
   { ...closed, expected: 'a batch: an object such as {"KVSet":{"Key":"a","Value":1}}' },
 );
@@ -42,7 +42,8 @@ export function parseBatches(text: string): unknown {
 
 /** Members that are lists of operations. */
 const operationLists = sectionNames.flatMap((name) => (sections[name].list ? [sections[name].body] : []));
-const lists = [...operationLists, 'IdempotencyIDs'];
+/** Members that may hold one item instead of a list. */
+export const batchLists: readonly string[] = [...operationLists, 'IdempotencyIDs'];
 /** The member that shows that a section is present. */
 const leadingMembers = sectionNames.flatMap((name) => Object.keys(sections[name].schema).slice(0, 1));
 
@@ -54,7 +55,7 @@ export interface BatchContext extends BodyContext {
 
 export function batchCommand(json: unknown, context: BatchContext): Batch {
   const { account, limits, root, header } = context;
-  writeOutLists(json, lists);
+  writeOutLists(json, batchLists);
   const body = validate(json, root) as Readonly<Record<string, unknown>>;
   const most = limits.batch_operations_max;
   const count = countOperations(body);

@@ -6,6 +6,7 @@ import { integerMax } from '../../../shared/limits.ts';
 import { nearestName } from '../../../shared/closest-name.ts';
 import type { CallSpec, QueryParameter, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
 import { jsonText, readKey, secondsToMs, readPrefix } from '../../../protocol/operations/fields.ts';
+import { readMessageId } from '../../../protocol/operations/queue-receipts.ts';
 import { unreachable } from '../../../shared/assert.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
@@ -60,7 +61,8 @@ export class Query {
     const text = this.#values.get(name);
     if (text === undefined) return undefined;
     const value = Number(text);
-    if (!/^\d+(\.\d+)?$/.test(text) || value * 1000 > maxMs || (value === 0 && above === 'zero')) {
+    // Programs print tiny numbers with an exponent.
+    if (!/^\d+(\.\d+)?(e-\d+)?$/.test(text) || value * 1000 > maxMs || (above === 'zero' && value === 0)) {
       const range = above === 'zero' ? `more than 0, at most ${maxMs / 1000}` : `0 to ${maxMs / 1000}`;
       return refuseField(`?${name}`, `expected a number of seconds, ${range}, got ${shown(text)}`);
     }
@@ -83,6 +85,7 @@ export function readQuery<Parameters extends QueryParameters>(
   for (const [name, parameter] of Object.entries(parameters)) {
     const value = valueOf(query, name, parameter);
     if (value !== undefined) values[name] = value;
+    else if (parameter.required !== undefined) refuseField(`?${name}`, `missing; expected ${parameter.required}`);
   }
   const rivals = onlyOneOf.filter((name) => name in values);
   if (rivals.length > 1) {
@@ -103,8 +106,13 @@ function valueOf(query: Query, name: string, parameter: QueryParameter): number 
       return readKey(text, `?${name}`);
     case 'prefix':
       return readPrefix(text, `?${name}`);
+    case 'message':
+      return readMessageId(text, `?${name}`);
     case 'word':
       return text === parameter.word ? text : refuseField(`?${name}`, `expected ${parameter.word}, got ${shown(text)}`);
+    case 'words':
+      if (parameter.words.includes(text)) return text;
+      return refuseField(`?${name}`, `expected one of ${parameter.words.join(', ')}, got ${shown(text)}`);
     case 'string':
       return jsonText(text, `?${name}`, { bytes: parameter.bytesMax, name: parameter.limitName });
     default:

@@ -39,18 +39,18 @@ export function backupRoutes(app: FastifyInstance, context: RouteContext): void 
       },
     });
   };
-  route('GET', '/admin/backups', statusOf);
+  route('GET', '/admin/backups', backupStatus);
   route('POST', '/admin/backups', (cells) => {
     cells.add('askedForCopies', 1);
-    return { Asked: cells.get('askedForCopies'), ...statusOf(cells) };
+    return { Asked: cells.get('askedForCopies'), ...backupStatus(cells) };
   });
   route('POST', '/admin/backups/adopt', (cells) => {
     cells.add('askedToAdopt', 1);
-    return { Asked: cells.get('askedToAdopt'), ...statusOf(cells) };
+    return { Asked: cells.get('askedToAdopt'), ...backupStatus(cells) };
   });
 }
 
-function statusOf(cells: BackupCells): object {
+export function backupStatus(cells: BackupCells): object {
   return {
     State: cells.state,
     Writer: cells.get('writer'),
@@ -60,6 +60,7 @@ function statusOf(cells: BackupCells): object {
     Gaps: cells.get('gaps'),
     HeldBytes: cells.get('heldBytes'),
     Copying: cells.get('copying') === 1,
+    CopyingRows: cells.get('copyingRows'),
     CopyRev: cells.get('copyRevision'),
     CopyAtMs: Math.round(cells.get('copyAt')),
     CopiesTaken: cells.get('takenCopies'),

@@ -1,11 +1,11 @@
 /** `POST /db/:acc`: one batch, or an array of them. */
 import type { FastifyInstance } from 'fastify';
-import { revision } from '../../../protocol/ids.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
 import { assert } from '../../../shared/assert.ts';
 import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
+import { audited } from '../../audited.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, bodyOf, queryOf, idempotencyOf, type BodyArguments, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -21,13 +21,19 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, define:
       (request, exchange) => {
         const content = bodyOf(request, body(request), context.limits);
         if (!('kind' in content)) return startArray(context, content, request, exchange);
-        requireScopes(request.access, content);
-        exchange.waits = mayWait(content);
-        return context.dispatcher.request(content, exchange);
+        const batch = allowed(content, request);
+        exchange.waits = mayWait(batch);
+        return context.dispatcher.request(batch, exchange);
       },
       { body },
     ),
   );
+}
+
+/** Checks scopes; what forces or administers is noted. @throws Refusal */
+function allowed(batch: Batch, { access, socket }: DataRequest): Batch {
+  const { force, admin } = requireScopes(access, batch);
+  return force || admin ? audited(batch, access, socket.remoteAddress) : batch;
 }
 
 /**
@@ -41,10 +47,10 @@ function startArray(
   exchange: Exchange,
 ): Cancelable {
   exchange.operation = 'batch_array';
-  for (const batch of batches) requireScopes(request.access, batch);
+  const asked = batches.map((batch) => allowed(batch, request));
   context.rateLimiter.charge(accountIn(request), batches.length - 1);
   const replies = new ArrayReplies(context, exchange, batches.length);
-  const cancelable = context.dispatcher.requestAll(batches, replies);
+  const cancelable = context.dispatcher.requestAll(asked, replies);
   return {
     cancel: () => {
       replies.cancel();
@@ -62,8 +68,8 @@ class ArrayReplies implements BatchReplySink, UnreadOwner {
   readonly #exchange: Exchange;
   readonly #texts: string[];
   #missing: number;
-  #highest = 0;
   #bytes = 0;
+  #chars = 0;
 
   constructor(context: RouteContext, exchange: Exchange, items: number) {
     this.#context = context;
@@ -81,14 +87,14 @@ class ArrayReplies implements BatchReplySink, UnreadOwner {
   }
 
   deliver(item: number, reply: Reply): void {
-    const text = itemText(reply, this.#context);
+    const text = (item === 0 ? '[' : ',') + itemText(reply, this.#context);
     this.#texts[item] = text;
-    if (reply.rev > this.#highest) this.#highest = reply.rev;
     this.#missing -= 1;
-    this.#bytes += text.length;
+    this.#bytes += Buffer.byteLength(text);
+    this.#chars += text.length;
     if (this.#missing > 0) return this.#count();
     this.#context.unread.release(this);
-    this.#exchange.deliver({ rev: revision(this.#highest), outcome: 'ok', body: `[${this.#texts.join(',')}]` });
+    this.#exchange.deliverParts({ parts: [...this.#texts, ']'], bytes: this.#bytes + 1, chars: this.#chars + 1 });
   }
 
   /** The client has disconnected. */

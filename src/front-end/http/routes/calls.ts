@@ -1,5 +1,6 @@
 /** The REST calls, each made from its declaration: one command with a reply format of its own. */
 import type { FastifyInstance } from 'fastify';
+import { audited } from '../../audited.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import type { CallSpec, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
@@ -19,6 +20,7 @@ import {
 } from '../data-route.ts';
 import { readQuery } from '../parse/query.ts';
 import type { RouteContext } from '../route-context.ts';
+import { UsageReply } from '../usage-reply.ts';
 
 export function callRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
   for (const [name, spec] of callList) {
@@ -27,7 +29,8 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
       (request, exchange) => {
         const command = commandOf(spec, request, context.limits);
         exchange.waits = mayWait(command);
-        return context.dispatcher.request(command, exchange);
+        const sink = command.kind === 'account.usage' ? new UsageReply(exchange, command.account, context) : exchange;
+        return context.dispatcher.request(command, sink);
       },
       bodyOptions(spec),
     );
@@ -49,7 +52,10 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   // A read is idempotent anyway.
   if (!scopes.write && !scopes.force && !scopes.admin) return command;
   const idempotency = idempotencyOf(request);
-  if (command.kind === 'batch') return withIdempotency(command, idempotency);
+  if (command.kind === 'batch') {
+    const once = withIdempotency(command, idempotency);
+    return scopes.force || scopes.admin ? audited(once, request.access, request.socket.remoteAddress) : once;
+  }
   if (idempotency === undefined) return command;
   // A replay would need a record on disk.
   return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?owner= instead');

@@ -19,7 +19,10 @@ export function metricsRoutes(app: FastifyInstance, context: RouteContext): void
       const exchange = new HttpExchange(context, 'server', reply.raw);
       exchange.wait({ cancel: () => {} });
       // A rejection is a bug: as it is unhandled, it takes the process down.
-      void texts.next().then((text) => exchange.deliverShared(registry.contentType, text));
+      void texts.next().then((text) => {
+        // All who asked meanwhile are answered now: a thousand of them in turn with the requests of accounts.
+        context.turns.run('', () => exchange.deliverShared(registry.contentType, text));
+      });
     });
   });
 }

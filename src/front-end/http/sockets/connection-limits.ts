@@ -61,7 +61,8 @@ export class ConnectionLimits {
   }
 
   #refuse(socket: Socket, message: string): void {
-    if (this.#refusals >= refusalsMax) return void socket.destroy();
+    const reply = this.#options.reply(failure('overloaded', message), socket);
+    if (this.#refusals >= refusalsMax || reply === '') return void socket.destroy();
     this.#refusals += 1;
     const endWait = systemAfter(refusalMs, () => socket.destroy());
     onSocketClose(socket, () => {
@@ -71,7 +72,7 @@ export class ConnectionLimits {
     // A listener also takes the socket away from the parser. A client may be confused by a reply before its request.
     socket.removeAllListeners('data').on('data', () => {
       // The rest of the request is dropped, and read, or the kernel would reset the connection before the reply is read.
-      if (!socket.writableEnded) socket.end(this.#options.reply(failure('overloaded', message), socket));
+      if (!socket.writableEnded) socket.end(reply);
     });
   }
 }

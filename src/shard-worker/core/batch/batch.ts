@@ -16,6 +16,7 @@ import { readRevision } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import { evaluate, seal } from './evaluate.ts';
 import { batchReply, failedReply } from './render.ts';
+import { lockQuotaReply, quotaReply } from './quota.ts';
 import { recordTooLarge } from './record-size.ts';
 import { replyTooLarge } from './reply-size.ts';
 import { fullReply, spaceReply } from './space.ts';
@@ -29,7 +30,10 @@ export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   if (operation !== undefined && operation.extend === undefined) {
     const view = viewDurableLock(state, account, operation, now);
     const request = { resource: 'lock', account, ref, operation, work: batch, view } as const;
-    if (!isAvailable(state, request)) return wait(turn, request);
+    if (!isAvailable(state, request)) {
+      const full = operation.waitMs > 0 ? lockQuotaReply(state, account) : undefined;
+      return full === undefined ? wait(turn, request) : out.reply(ref, full);
+    }
   }
   const { dequeue } = batch;
   if (dequeue !== undefined && dequeue.waitMs > 0) {
@@ -62,6 +66,8 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited =
   if (refusal !== undefined) return out.reply(ref, refusal);
   if (evaluation.pending.length === 0)
     return out.reply(ref, batchReply(batch, answeredOf(turn, batch, evaluation, readRevision(state)), waited));
+  const overQuota = quotaReply(state, batch, evaluation);
+  if (overQuota !== undefined) return out.reply(ref, overQuota);
   const tail = storedTail(batch, evaluation.results);
   const tooLarge = recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax);
   if (tooLarge !== undefined) return out.reply(ref, failedReply([tooLarge], readRevision(state)));

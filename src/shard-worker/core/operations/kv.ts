@@ -16,6 +16,7 @@ import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 import { isEqualJson, mergedJson } from './json-values.ts';
+import { listFolders } from './kv-folders.ts';
 import { pageOfEntries } from './list.ts';
 
 function expectVersion(evaluation: BatchEvaluation, key: string, expected: number): void {
@@ -66,8 +67,19 @@ export const getBehaviour: SectionBehaviour<'get'> = {
     return gotOf(entry);
   },
   // Together with a range, the range has both.
-  members: (answered) => (answered.asked.range === undefined ? `"KV":[${gotRows(answered).join(',')}],` : ''),
+  members: (answered) => (answered.asked.range === undefined ? gotMembers(answered) : ''),
 };
+
+/** Without `join`, which would copy all the values once more. */
+function gotMembers(answered: Answered): string {
+  let text = '"KV":[';
+  let between = '';
+  for (const row of gotRows(answered)) {
+    text += between + row;
+    between = ',';
+  }
+  return `${text}],`;
+}
 
 function gotRows({ asked, results }: Answered): string[] {
   return (asked.get ?? []).map((key, i) => `{${getMembers(key, results.get![i]!)}}`);
@@ -205,26 +217,46 @@ function getMembers(key: string, { version, value, till }: GetResult): string {
   return `${name},"Value":${value}${till === undefined ? '' : `,"TillMs":${till}`}`;
 }
 
-export function listKeys({ state, now }: Turn, command: KvList): Page {
-  return pageOfEntries(state, kinds.kv, command, (located) => keyRow(located, now));
+export function listKeys(turn: Turn, command: KvList): Page {
+  const { state, now } = turn;
+  const { delimiter, sizes } = command;
+  const row = sizes === true ? sizeRow : valueRow;
+  if (delimiter !== undefined) return listFolders(turn, { ...command, delimiter }, row);
+  return pageOfEntries(state, kinds.kv, command, ({ key, entry }) =>
+    hasLapsed(entry, now) ? undefined : row(key, entry),
+  );
 }
 
 function keyRow({ key, entry }: LocatedEntry, now: number): string | undefined {
-  if (hasLapsed(entry, now)) return undefined;
-  const till = entry.till === 0 ? '' : `,"TillMs":${entry.till}`;
-  return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${till}}`;
+  return hasLapsed(entry, now) ? undefined : valueRow(key, entry);
 }
 
-/** Answers the current value if the version differs; otherwise registers the front end for the next change. */
-export function watchKey({ state, now, out }: Turn, ref: RequestRef, { account, key, version }: WatchKey): void {
+function valueRow(key: string, entry: Entry): string {
+  return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Value":${entry.value}${tillMember(entry)}}`;
+}
+
+function sizeRow(key: string, entry: Entry): string {
+  const bytes = Buffer.byteLength(entry.value);
+  return `{"Key":${JSON.stringify(key)},"Version":${entry.rev},"Bytes":${bytes}${tillMember(entry)}}`;
+}
+
+function tillMember({ till }: Entry): string {
+  return till === 0 ? '' : `,"TillMs":${till}`;
+}
+
+/** Answers the current value of the first key whose version differs; otherwise registers the front end for all. */
+export function watchKey({ state, now, out }: Turn, ref: RequestRef, command: WatchKey): void {
+  const { account, also = [] } = command;
   const rev = readRevision(state);
-  const stored = state.entries.get(kinds.kv, account, key);
-  const entry = stored !== undefined && hasLapsed(stored, now) ? undefined : stored;
-  const current = entry?.rev ?? 0;
-  if (current !== version) {
+  const keys = [command, ...also];
+  for (const { key, version } of keys) {
+    const stored = state.entries.get(kinds.kv, account, key);
+    const entry = stored !== undefined && hasLapsed(stored, now) ? undefined : stored;
+    const current = entry?.rev ?? 0;
+    if (current === version) continue;
     const body = keyEventBody(rev, { key, version: current, value: entry?.value });
     return out.reply(ref, { rev, outcome: 'ok', body });
   }
-  state.watched.add(nameOf(account, key), ref.router);
+  for (const { key } of keys) state.watched.add(nameOf(account, key), ref.router);
   out.reply(ref, { rev, outcome: 'registered', body: '' });
 }

@@ -45,7 +45,7 @@ export function doesNotFit({ id, limit, read }: LockOperation, view: LockView, m
 }
 
 /** How a lease ended, as far as it is known. */
-export type LostLease = Pick<EndedLease, 'why' | 'at'> | { readonly why: 'restored' };
+export type LostLease = Pick<EndedLease, 'why' | 'at' | 'reason'> | { readonly why: 'restored' };
 
 export interface BusyLock {
   readonly waiters: number;
@@ -95,5 +95,6 @@ export function lockLost(
     LockID: presented.id,
     Why: ended?.why ?? 'unknown',
     ...(ended === undefined || ended.why === 'restored' || ended.at === 0 ? {} : { EndedMs: ended.at }),
+    ...(ended?.why === 'forced' && ended.reason !== undefined ? { Reason: ended.reason } : {}),
   });
 }

@@ -22,6 +22,7 @@ import {
   leaseToRecover,
   misfitOf,
   viewLock,
+  withReason,
   type Ending,
   type ExclusiveRecord,
   type LockView,
@@ -79,8 +80,15 @@ export function grantEffect({ state, now }: Changing, view: LockView, operation:
 }
 
 /** Returns the effect that frees the lock; its history is kept for `lockHistoryMs`. */
-export function endEffect({ state, now }: Changing, id: string, view: LockView, why: Ending): PendingEffect {
-  const record = endLease(view, why, now);
+export function endEffect(turn: Changing, id: string, view: LockView, why: Ending): PendingEffect {
+  return freedEffect(turn, id, endLease(view, why, turn.now));
+}
+
+function forcedEffect(turn: Changing, id: string, view: LockView, reason: string): PendingEffect {
+  return freedEffect(turn, id, withReason(endLease(view, 'forced', turn.now), reason));
+}
+
+function freedEffect({ state, now }: Changing, id: string, record: ExclusiveRecord): PendingEffect {
   const value = encodeLockRecord(record);
   state.parsedLocks.made(value, record);
   return { kind: kinds.lock, key: id, till: now + lockHistoryMs, value };
@@ -114,8 +122,13 @@ export const unlockBehaviour: SectionBehaviour<'unlock'> = {
 export const unlocksBehaviour: SectionBehaviour<'unlocks'> = unlockBehaviour;
 
 function putEnd(evaluation: BatchEvaluation, id: string, view: LockView, why: 'released' | 'forced'): void {
-  if (view.shared === undefined) evaluation.writeSet.put(endEffect(evaluation, id, view, why));
-  else if (why === 'forced') putSharedForce(evaluation, id, view.shared);
+  const { writeSet, batch } = evaluation;
+  if (view.shared === undefined) {
+    const reason = why === 'forced' ? batch.audit?.reason : undefined;
+    writeSet.put(
+      reason === undefined ? endEffect(evaluation, id, view, why) : forcedEffect(evaluation, id, view, reason),
+    );
+  } else if (why === 'forced') putSharedForce(evaluation, id, view.shared);
   else putSharedEnd(evaluation, id, view.lease!, { why, at: evaluation.now });
 }
 

@@ -1,13 +1,15 @@
 /** Behaviours: the compiler demands one for each declaration in `protocol/operations/operations.ts`. */
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { CommandKind, ListCommand, SectionName } from '../../../protocol/operations/operations.ts';
-import { pageReply } from '../../../protocol/page.ts';
+import { listReply } from '../../../protocol/page.ts';
 import type { LockView } from '../state/lease.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
+import { listAccounts, listLongest, lookAtLine } from './admin.ts';
+import { auditBehaviour, listAudit } from './audit.ts';
 import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
 import {
   checkBehaviour,
@@ -47,6 +49,7 @@ import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
+import { countAccount } from './usage.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
@@ -69,6 +72,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   dequeue: dequeueBehaviour,
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
+  audit: auditBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -86,6 +90,9 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'account.usage': countAccount,
+  'account.list': listAccounts,
+  'lock.longest': listLongest,
 };
 
 export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehaviour<Kind> } = {
@@ -100,6 +107,11 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.peek': peekQueue,
   'watch.key': watchKey,
   'watch.lock': watchLock,
+  'account.usage': replyPage,
+  'account.list': replyPage,
+  'lock.longest': replyPage,
+  'lock.line': lookAtLine,
+  'audit.list': listAudit,
 };
 
 /** Everything that can be waited for and is held, and how its state is read. */
@@ -113,7 +125,7 @@ export const resources: {
 };
 
 function replyPage(turn: Turn, ref: RequestRef, command: ListCommand): void {
-  turn.out.reply(ref, pageReply(command, listPage(turn, command), readRevision(turn.state)));
+  turn.out.reply(ref, listReply(command, [listPage(turn, command)], readRevision(turn.state)));
 }
 
 export function listPage(turn: Turn, command: ListCommand): ReturnType<ListBehaviour<ListCommand['kind']>> {

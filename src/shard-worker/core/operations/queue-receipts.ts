@@ -2,6 +2,7 @@
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { parseMessageId, type MessageId } from '../../../protocol/message-id.ts';
 import type { NackOperation } from '../../../protocol/operations/queue-receipts.ts';
+import { isLost } from '../../../protocol/restored.ts';
 import { assert } from '../../../shared/assert.ts';
 import { decodeDead, decodeMessage, messageRest, type DeadRecord, type StateRecord } from '../state/queue-records.ts';
 import {
@@ -23,9 +24,10 @@ import type { QueueView } from './queue-view.ts';
 
 /**
  * Why a receipt holds nothing. `expired`: its lease ended. `redelivered`: a later delivery followed. `nacked`: its
- * holder gave it back. `gone`: the message was acked, dropped or deleted. `purged`. `unknown`: never given.
+ * holder gave it back. `gone`: the message was acked, dropped or deleted. `purged`. `restored`: it was given in a time
+ * that a restore has lost. `unknown`: never given.
  */
-type Why = 'expired' | 'redelivered' | 'nacked' | 'gone' | 'purged' | 'unknown';
+type Why = 'expired' | 'redelivered' | 'nacked' | 'gone' | 'purged' | 'restored' | 'unknown';
 
 type Receipt =
   | { readonly kind: 'live'; readonly message: Message; readonly attempts: number }
@@ -40,6 +42,12 @@ function lost(why: Why): Receipt {
 
 /** @param lock absent: by its ID alone, which means a dead message */
 function receiptOf(view: QueueView, id: MessageId, lock: number | undefined): Receipt {
+  const receipt = knownReceipt(view, id, lock);
+  const isRestored = receipt.kind === 'lost' && isLost(view.state.boot.restored, lock ?? id.rev);
+  return isRestored ? lost('restored') : receipt;
+}
+
+function knownReceipt(view: QueueView, id: MessageId, lock: number | undefined): Receipt {
   if (view.record.purged >= (lock ?? id.rev)) return lost('purged');
   const letter = id.group === undefined ? letterOf(view, id) : 'g';
   const message = messageOf(id, letter);
@@ -107,6 +115,7 @@ const words: Readonly<Record<Why, string>> = {
   nacked: 'it was given back under this Lock',
   gone: 'it is not there any more',
   purged: 'the queue was purged',
+  restored: 'the server was restored from a backup, and that delivery is lost',
   unknown: 'it was not delivered under this Lock',
 };
 

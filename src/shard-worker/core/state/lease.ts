@@ -30,6 +30,8 @@ export interface EndedLease {
   readonly at: number;
   /** It was the lease of a reader or of a permit. */
   readonly shared?: true;
+  /** What was given as the reason of a force. */
+  readonly reason?: string;
 }
 
 export interface Lease {
@@ -100,6 +102,12 @@ export function viewLock({ holders, ended }: ExclusiveRecord, till: number, now:
 export function endLease(view: LockView, why: Ending, now: number): ExclusiveRecord {
   const ended = view.lease === undefined ? view.ended : pushEnded(view.ended, view.lease, why, now);
   return { ...exclusive, holders: [], ended };
+}
+
+/** Adds why the last lease was ended by force, for its holder to be told. */
+export function withReason(record: ExclusiveRecord, reason: string): ExclusiveRecord {
+  const [last, ...older] = record.ended;
+  return last === undefined ? record : { ...record, ended: [{ ...last, reason }, ...older] };
 }
 
 /** Whether the lock can be granted to one who does not hold it. */
@@ -211,7 +219,8 @@ export function pushEnded(history: readonly EndedLease[], lease: Lease, why: End
   return older;
 }
 
-function withoutMeta({ fence, why, owner, at, shared }: EndedLease): EndedLease {
-  const kept = { fence, why, ...(owner === undefined ? {} : { owner }), at };
-  return shared === undefined ? kept : { ...kept, shared };
+function withoutMeta({ fence, why, owner, at, reason, shared }: EndedLease): EndedLease {
+  const said = reason === undefined ? {} : { reason };
+  const of = shared === undefined ? {} : { shared };
+  return { fence, why, ...(owner === undefined ? {} : { owner }), at, ...said, ...of };
 }

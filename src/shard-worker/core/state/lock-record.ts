@@ -5,9 +5,8 @@
  *     mode      "x": one holder at a time
  *     limit     the number of holders at once
  *     holder    fence, since, durMs, owner | 0, meta | 0
- *     ended     fence, how, at, owner | 0, meta | 0, newest first. how: 0 = released, 1 = expired, 2 = forced; 3 more for
- *               the lease of a reader or a permit. From the second one on, fence and at are what the one before it has
- *               more.
+ *     ended     fence, how, at, owner | 0, meta | 0, newest first. how: 0 = released, 1 = expired, 2 = forced, 3 = forced
+ *               with a reason, which follows. From the second one on, fence and at are what the one before it has more.
  *
  *   of several  [3, mode, limit, number of holders, base, ended…]
  *     mode      "r": readers, "p": permits. An older server refuses them by their letter.
@@ -30,7 +29,8 @@ import type { EndedLease, Ending, ExclusiveRecord, Lease, LockMode, LockRecord, 
 
 const version = 3;
 const modeLetters = { exclusive: 'x', read: 'r', permits: 'p' } as const satisfies Record<LockMode, string>;
-export const endings: readonly Ending[] = ['released', 'expired', 'forced'];
+export const endings: readonly Ending[] = ['released', 'expired', 'forced', 'forced'];
+const forcedWithReason = 3;
 
 type HolderRow = readonly [fence: number, since: number, durMs: number, owner: string | null, meta: string | null];
 type EndedRow = readonly [fence: number, why: Ending, at: number, owner: string | null, meta: string | null];
@@ -57,11 +57,13 @@ function encodeSharedHead({ mode, limit, count, base, ended }: SharedHead): stri
 function endedPieces(ended: readonly EndedLease[]): string {
   let text = '';
   for (let i = 0; i < ended.length; i += 1) {
-    const { fence, why, at, owner, meta, shared } = ended[i]!;
+    const { fence, why, at, owner, meta, reason, shared } = ended[i]!;
     const before = i === 0 ? undefined : ended[i - 1]!;
-    const how = (why === 'released' ? 0 : why === 'expired' ? 1 : 2) + (shared === undefined ? 0 : endings.length);
+    const ending = why === 'released' ? 0 : why === 'expired' ? 1 : reason === undefined ? 2 : forcedWithReason;
+    const how = shared === undefined ? ending : ending + endings.length;
     const [lessFence, lessAt] = before === undefined ? [fence, at] : [before.fence - fence, before.at - at];
     text += `,${lessFence},${how},${lessAt},${textOrNothing(owner)},${textOrNothing(meta)}`;
+    if (how === forcedWithReason) text += `,${quoted(reason!)}`;
   }
   return `${text}]`;
 }
@@ -138,7 +140,10 @@ function endedFrom(flat: FlatRecord, first: number): EndedLease[] {
     const why = endings[how % endings.length];
     assert(why !== undefined && how < 2 * endings.length, 'a lease has ended in a way that this server knows');
     const row = endedOf([fence, why, time, textAt(flat, at + 3), textAt(flat, at + 4)]);
-    ended.push(how < endings.length ? row : { ...row, shared: true });
+    if (how === forcedWithReason) {
+      ended.push({ ...row, reason: flat[at + rowPieces] as string });
+      at += 1;
+    } else ended.push(how < endings.length ? row : { ...row, shared: true });
   }
   return ended;
 }

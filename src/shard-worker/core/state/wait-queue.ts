@@ -165,6 +165,11 @@ export class WaitQueues {
     return this.#byRequest.values();
   }
 
+  /** All queues of a kind, in the order in which they began. */
+  lines(kind: ResourceKind): Iterable<WaitQueue> {
+    return this.#queues[kind].values();
+  }
+
   /** The head of the queue needs a key that a transaction holds. */
   block(queue: WaitQueue): void {
     const blocked = this.#blocked.get(queue.account);

@@ -1,0 +1,148 @@
+/**
+ * What each REST call answers: a reply for each declaration of `protocol/operations`. The document of the API is made of
+ * them, and tests check every reply against its schema. `failures` are codes that a call has besides those of the
+ * sections that it uses (`sectionReplies`) and of its scope.
+ */
+import { Type } from 'typebox';
+import type { ErrorCode } from '../errors.ts';
+import type { CallName } from '../operations/operations.ts';
+import {
+  countMember,
+  counterRow,
+  delivered,
+  flagMember,
+  holderPart,
+  sharedPart,
+  integerMember,
+  keyPart,
+  keyRow,
+  leasePart,
+  limitPart,
+  listMember,
+  messagePart,
+  nowPart,
+  optionalMember,
+  pagePart,
+  peeked,
+  policyPart,
+  queueStatPart,
+  revPart,
+  tillPart,
+  versionPart,
+  waitersPart,
+  yesMember,
+} from './parts.ts';
+
+export interface CallReply {
+  /** Of status 200. */
+  readonly reply: Type.TObject;
+  /** 204 says that nothing came. */
+  readonly mayBeEmpty?: true;
+  readonly failures?: readonly ErrorCode[];
+}
+
+const onlyRev = Type.Object(revPart);
+const counter = Type.Object({ ...counterRow.properties, ...revPart });
+const leased = Type.Object({ ...leasePart, ...nowPart, ...revPart });
+const sequence = { ...keyPart, Value: integerMember('The last number that was given out; 0: none.') };
+const receipt = Type.Object({ ...messagePart, ...revPart });
+const paused = Type.Object({ Paused: flagMember('Nothing is delivered.'), ...revPart });
+const purged = Type.Object({ Purged: countMember('Messages that are gone.'), ...revPart });
+const lockRow = Type.Object({
+  LockID: keyPart.Key,
+  Meta: holderPart.Meta,
+  Till: optionalMember(holderPart.Till),
+  TillMs: optionalMember(holderPart.TillMs),
+  Since: optionalMember(holderPart.Since),
+  ...sharedPart,
+  ...waitersPart,
+});
+const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
+
+export const callReplies: Readonly<Record<CallName, CallReply>> = {
+  'kv.list': { reply: Type.Object({ KV: listMember(keyRow, 'Keys in byte order.'), ...pagePart, ...revPart }) },
+  'kv.get': { reply: Type.Object({ ...keyRow.properties, ...revPart }), failures: ['not_found'] },
+  'kv.set': { reply: Type.Object({ ...keyPart, ...versionPart, ...revPart }) },
+  'kv.clear': { reply: Type.Object({ Deleted: countMember('Keys that are gone.'), ...pagePart, ...revPart }) },
+  'kv.delete': { reply: Type.Object({ ...keyPart, Deleted: flagMember('There was such a key.'), ...revPart }) },
+  'counter.list': {
+    reply: Type.Object({ Counters: listMember(counterRow, 'Counters in byte order.'), ...pagePart, ...revPart }),
+  },
+  'counter.get': { reply: counter, failures: ['not_found'] },
+  'counter.add': { reply: counter },
+  'counter.reset': { reply: counter },
+  'sequence.get': { reply: Type.Object({ ...sequence, ...revPart }), failures: ['not_found'] },
+  'sequence.next': {
+    reply: Type.Object({
+      ...sequence,
+      From: countMember('The first number of the block.'),
+      To: countMember('Its last number.'),
+      ...revPart,
+    }),
+  },
+  'sequence.reset': { reply: Type.Object({ ...sequence, ...revPart }) },
+  'lock.list': {
+    reply: Type.Object({ Locks: listMember(lockRow, 'Held locks in byte order.'), ...pagePart, ...revPart }),
+  },
+  'lock.get': {
+    reply: Type.Object({
+      Locked: flagMember('Somebody holds it.'),
+      Meta: holderPart.Meta,
+      Till: optionalMember(holderPart.Till),
+      TillMs: optionalMember(holderPart.TillMs),
+      Since: optionalMember(holderPart.Since),
+      ...sharedPart,
+      ...waitersPart,
+      ...revPart,
+    }),
+    failures: ['lock_lost'],
+  },
+  'lock.acquire': { reply: leased },
+  'lock.release': { reply: onlyRev },
+  'mutex.lock': { reply: leased, failures: busy },
+  'mutex.unlock': { reply: onlyRev, failures: ['lock_lost'] },
+  'limit.take': { reply: Type.Object({ ...limitPart, ...revPart }) },
+  'queue.list': {
+    reply: Type.Object({
+      Queues: listMember(Type.Object(queueStatPart), 'Queues in byte order.'),
+      ...pagePart,
+      ...revPart,
+    }),
+  },
+  'queue.stat': { reply: Type.Object({ ...queueStatPart, ...revPart }) },
+  'queue.send': {
+    reply: Type.Object({
+      ...messagePart,
+      Duplicate: optionalMember(yesMember('It was enqueued before, under this ID.')),
+      ...revPart,
+    }),
+  },
+  'queue.policy': { reply: Type.Object({ Policy: policyPart, ...revPart }) },
+  'queue.delete': { reply: purged },
+  'queue.take': {
+    reply: Type.Object({ Messages: listMember(delivered, 'Messages that are out now.'), ...nowPart, ...revPart }),
+    mayBeEmpty: true,
+  },
+  'queue.ack': { reply: receipt },
+  'queue.nack': {
+    reply: Type.Object({
+      ...messagePart,
+      At: optionalMember(countMember('When it is ready again, in milliseconds since the epoch.')),
+      ...revPart,
+    }),
+  },
+  'queue.extend': { reply: Type.Object({ ...messagePart, ...tillPart, ...revPart }) },
+  'queue.peek': {
+    reply: Type.Object({ Messages: listMember(peeked, 'In the order of the line.'), ...pagePart, ...revPart }),
+  },
+  'queue.pause': { reply: paused },
+  'queue.resume': { reply: paused },
+  'queue.purge': { reply: purged },
+  'queue.redrive': {
+    reply: Type.Object({
+      Redriven: countMember('Messages that are tried again.'),
+      Skipped: countMember('Messages that are passed over.'),
+      ...revPart,
+    }),
+  },
+};

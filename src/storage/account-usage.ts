@@ -1,0 +1,106 @@
+/**
+ * What an account has in a shard: the sums of its counters that its quota limits. All of its counters (counts.ts) share
+ * one `Usage`, so that a commit is checked against the quota without a look at each.
+ */
+import { isMessagePart } from '../protocol/entries.ts';
+import type { AccountId } from '../protocol/ids.ts';
+import { hasBytesOfQuota, isEntryOfQuota, Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
+import { kinds } from '../protocol/record.ts';
+import { unreachable } from '../shared/assert.ts';
+import type { EntryCount } from './checkpoint-store.ts';
+import { noPlace, type SharedUsage } from './shared-usage.ts';
+
+export interface Usage {
+  bytes: number;
+  entries: number;
+  messages: number;
+  /** undefined: none. */
+  readonly quota: Amounts | undefined;
+  /** In the memory that shards share. */
+  place: number;
+}
+
+/** What a counter adds to the usage of its account. */
+export type CountedAs = 'all' | 'bytes' | 'messages' | 'nothing';
+
+interface AccountCounter {
+  readonly account: AccountId;
+  readonly usage: Usage;
+  readonly counted: CountedAs;
+}
+
+export function countedOf({ kind, part }: Pick<EntryCount, 'kind' | 'part'>): CountedAs {
+  if (!hasBytesOfQuota(kind)) return 'nothing';
+  if (part === '') return isEntryOfQuota(kind) ? 'all' : 'bytes';
+  return kind === kinds.queue && isMessagePart(part) ? 'messages' : 'nothing';
+}
+
+const nothing: Amounts = { bytes: 0, entries: 0, messages: 0 };
+
+export class AccountUsages {
+  readonly quotas: Quotas;
+  /** Absent: there are no other shards. */
+  readonly #shared: SharedUsage | undefined;
+
+  constructor(quotas = Quotas.none, shared?: SharedUsage) {
+    this.quotas = quotas;
+    this.#shared = shared;
+  }
+
+  open(account: AccountId): Usage {
+    return { ...nothing, quota: this.quotas.of(account), place: noPlace };
+  }
+
+  /** Adds what a counter of the account has changed by. */
+  add({ usage, account, counted }: AccountCounter, entries: number, bytes: number): void {
+    switch (counted) {
+      case 'all':
+        usage.entries += entries;
+        usage.bytes += bytes;
+        break;
+      case 'bytes':
+        usage.bytes += bytes;
+        break;
+      case 'messages':
+        usage.entries += entries;
+        usage.messages += entries;
+        break;
+      case 'nothing':
+        return;
+      default:
+        return unreachable(counted);
+    }
+    if (this.#shared !== undefined && usage.quota !== undefined) share(this.#shared, account, usage);
+  }
+
+  /** @param usage what the account has in this shard, if anything */
+  useOf(account: AccountId, usage: Usage | undefined): QuotaUse | undefined {
+    if (this.#shared === undefined) return hasQuota(usage) ? usage : undefined;
+    const quota = usage === undefined ? this.quotas.of(account) : usage.quota;
+    if (quota === undefined) return undefined;
+    const { place, bytes, entries, messages } = usage ?? { ...nothing, place: noPlace };
+    if (place !== noPlace) return { ...this.#shared.total(place), quota };
+    // It has nothing here, or its set of places is full; then this shard counts what it has.
+    const others = this.#shared.totalOf(account);
+    return {
+      bytes: others.bytes + bytes,
+      entries: others.entries + entries,
+      messages: others.messages + messages,
+      quota,
+    };
+  }
+}
+
+function hasQuota(usage: Usage | undefined): usage is Usage & QuotaUse {
+  return usage?.quota !== undefined;
+}
+
+function share(shared: SharedUsage, account: AccountId, usage: Usage): void {
+  if (usage.bytes === 0) {
+    if (usage.place !== noPlace) shared.unpin(usage.place);
+    usage.place = noPlace;
+    return;
+  }
+  if (usage.place === noPlace) usage.place = shared.pin(account);
+  if (usage.place !== noPlace) shared.set(usage.place, usage);
+}

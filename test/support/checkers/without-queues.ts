@@ -1,0 +1,63 @@
+/**
+ * What the contract model says nothing of when it explains an answer after the fact: queues. A queue is one thing to
+ * the model and many entries to the log, and its times would have to be exact. So checkers take queues out of an
+ * operation, its answer and the log, compare the rest with the model, and give the queues to `queue-ledger.ts`.
+ */
+import { kinds } from '../../../src/protocol/record.ts';
+import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
+import type { Body } from '../contract/expected.ts';
+import type { LogRecord } from './commit-log.ts';
+import type { Operation } from './history.ts';
+
+const parts = ['ack', 'nack', 'extend', 'dequeue', 'enqueue', 'queueChange'] as const;
+const members = ['Ack', 'Nack', 'Extend', 'Dequeue', 'Enqueue'] as const;
+
+/** Whether it says anything of a queue. */
+export function isOfQueues(call: Command): boolean {
+  if (call.kind !== 'batch') return call.kind.startsWith('queue.');
+  return parts.some((part) => call[part] !== undefined);
+}
+
+/** Whether it says nothing of anything else. */
+export function isOnlyOfQueues(call: Command): boolean {
+  if (!isOfQueues(call)) return false;
+  return call.kind !== 'batch' || Object.keys(rest(call)).length === emptyBatch;
+}
+
+const emptyBatch = ['kind', 'account', 'format'].length;
+
+function rest(batch: Batch): Batch {
+  const { ack: _a, nack: _n, extend: _e, dequeue: _d, enqueue: _q, queueChange: _c, ...others } = batch;
+  return others;
+}
+
+/** The operation as if it had said nothing of queues. */
+export function withoutQueues(operation: Operation): Operation {
+  const { call, answer } = operation;
+  // What was stored under an id may be the reply to something of queues.
+  if (call.kind !== 'batch' || (!isOfQueues(call) && call.idempotency === undefined)) return operation;
+  const stripped = { ...operation, call: rest(call) };
+  return answer === undefined ? stripped : { ...stripped, answer: { ...answer, body: bodyWithoutQueues(answer.body) } };
+}
+
+/** A reply without its members of queues, and without their failures. */
+export function bodyWithoutQueues(body: Body): Body {
+  const left: Record<string, unknown> = { ...body };
+  for (const member of members) delete left[member];
+  // Only a grant has it otherwise.
+  if (body['Dequeue'] !== undefined && body.Lock === undefined) delete left['Now'];
+  const { Failed, Response } = body;
+  if (Failed !== undefined) left['Failed'] = Failed.filter(({ Field }) => !isQueueField(String(Field)));
+  if (Response !== undefined) left['Response'] = bodyWithoutQueues(Response);
+  return left;
+}
+
+function isQueueField(field: string): boolean {
+  return members.some((member) => field.startsWith(member));
+}
+
+/** A record without its effects on queues. */
+export function recordWithoutQueues<Logged extends Pick<LogRecord, 'effects'>>(record: Logged): Logged {
+  const effects = record.effects.filter(({ kind }) => kind !== kinds.queue);
+  return effects.length === record.effects.length ? record : { ...record, effects };
+}
