@@ -173,6 +173,9 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
     'Memory of the entries newer than the checkpoint',
     (s) => s.memtableBytes,
   );
+  add(Gauge, 'dragonlock_shard_stored_bytes', 'Keys and values that accounts have stored', (s) => s.stored.bytes);
+  add(Gauge, 'dragonlock_shard_stored_entries', 'Entries as quotas count them', (s) => s.stored.entries);
+  add(Gauge, 'dragonlock_shard_stored_messages', 'Messages of all queues', (s) => s.stored.messages);
   add(Gauge, 'dragonlock_shard_watermark_revision', 'Everything up to here is in the checkpoint', (s) => s.watermark);
   add(Counter, 'dragonlock_shard_checkpoints_total', 'Checkpoints written', (s) => s.checkpoints);
   add(Counter, 'dragonlock_shard_commits_total', 'Revisions that the shard took', (s) => s.commits);

@@ -1,5 +1,6 @@
 /** Counts of all threads, for /metrics. */
 import type { JournalSpace } from './journal.ts';
+import type { Amounts } from './quotas.ts';
 
 export interface ShardStats {
   readonly shard: number;
@@ -10,6 +11,8 @@ export interface ShardStats {
   readonly watchedKeys: number;
   readonly memtableEntries: number;
   readonly memtableBytes: number;
+  /** By all accounts. Bytes of values that are written often are counted later. */
+  readonly stored: Amounts;
   readonly checkpoints: number;
   readonly watermark: number;
   readonly commits: number;

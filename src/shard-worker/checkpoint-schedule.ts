@@ -84,6 +84,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
     return {
       memtableEntries: store.memtableSize,
       memtableBytes: store.memtableBytes,
+      stored: { ...store.stored },
       checkpoints: this.#count,
       watermark: checkpointer.watermark,
     };

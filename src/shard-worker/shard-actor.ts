@@ -61,7 +61,7 @@ export interface CheckpointSchedule {
   pressure(): WritePressure;
   /** Returns the code that writes are refused with while the store cannot take more. */
   full(): Exclude<keyof typeof storeFullMessages, 'overloaded'> | undefined;
-  stats(): Pick<ShardStats, 'memtableEntries' | 'memtableBytes' | 'checkpoints' | 'watermark'>;
+  stats(): Pick<ShardStats, 'memtableEntries' | 'memtableBytes' | 'stored' | 'checkpoints' | 'watermark'>;
 }
 
 export interface ActorOptions {

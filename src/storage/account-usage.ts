@@ -39,6 +39,8 @@ const nothing: Amounts = { bytes: 0, entries: 0, messages: 0 };
 
 export class AccountUsages {
   readonly quotas: Quotas;
+  /** Of all accounts. Bytes of values that are written often are counted later. */
+  readonly total = { bytes: 0, entries: 0, messages: 0 };
   /** Absent: there are no other shards. */
   readonly #shared: SharedUsage | undefined;
 
@@ -57,13 +59,18 @@ export class AccountUsages {
       case 'all':
         usage.entries += entries;
         usage.bytes += bytes;
+        this.total.entries += entries;
+        this.total.bytes += bytes;
         break;
       case 'bytes':
         usage.bytes += bytes;
+        this.total.bytes += bytes;
         break;
       case 'messages':
         usage.entries += entries;
         usage.messages += entries;
+        this.total.entries += entries;
+        this.total.messages += entries;
         break;
       case 'nothing':
         return;

@@ -27,7 +27,7 @@
  */
 import type { AccountId } from '../protocol/ids.ts';
 import { partOf, type Entry, type PartCount } from '../protocol/entries.ts';
-import type { QuotaUse } from '../protocol/quotas.ts';
+import type { Amounts, QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import { AccountUsages, countedOf, type CountedAs, type Usage } from './account-usage.ts';
@@ -172,6 +172,11 @@ export class Counts {
     let counter = this.#lists.get(account);
     while (counter !== undefined && counter.kind !== kind) counter = counter.next;
     return { account, kind, part: '', entries: counter?.entries ?? 0, bytes: counter?.bytes ?? 0 };
+  }
+
+  /** What all accounts have in this shard. */
+  get total(): Amounts {
+    return this.#usages.total;
   }
 
   /** Messages of all queues of the account. */

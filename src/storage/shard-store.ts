@@ -12,11 +12,10 @@
  * store that a version without counts wrote is counted once, when it is opened; the next checkpoint stores the counts.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import type { QuotaUse } from '../protocol/quotas.ts';
+import type { Amounts, QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
 import type { Entries, Entry, LocatedEntry, PartCount } from '../protocol/entries.ts';
-import type { AccountUsages } from './account-usage.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countEntries } from './count-entries.ts';
 import { countedPerSlice, Counts } from './counts.ts';
@@ -28,15 +27,8 @@ import { mergeLayers, type Layer } from './layer-merge.ts';
 import { LookUp } from './look-up.ts';
 import { Memtable, noEntry, notCounted } from './memtable/memtable.ts';
 import { encodeCountSlices, encodeSlices } from './memtable/slice-codec.ts';
-import { storeLayers } from './store-layers.ts';
+import { storeLayers, type ShardStoreOptions } from './store-layers.ts';
 import { entryKeyOf, prefixEnd, storageKey, successor, type StorageKey } from './storage-key.ts';
-
-export interface ShardStoreOptions {
-  /** Called with the entries counted so far, while a store without counts is opened. */
-  readonly onCounted?: (entries: number) => void;
-  /** Absent: no account has a quota. */
-  readonly usages?: AccountUsages;
-}
 
 export class ShardStore implements Entries {
   readonly #checkpoint: CheckpointStore;
@@ -124,6 +116,11 @@ export class ShardStore implements Entries {
 
   partsOf(_kind: Kind, account: AccountId, name: string): Iterable<PartCount> {
     return this.#counts.parts(account, name);
+  }
+
+  /** What all accounts have in this shard. */
+  get stored(): Amounts {
+    return this.#counts.total;
   }
 
   messagesOf(account: AccountId): number {

@@ -1,7 +1,15 @@
+import type { AccountUsages } from './account-usage.ts';
 import type { Rows } from './checkpoint-store.ts';
 import type { Layer } from './layer-merge.ts';
 import type { Memtable } from './memtable/memtable.ts';
 import type { StorageKey } from './storage-key.ts';
+
+export interface ShardStoreOptions {
+  /** Called with the entries counted so far, while a store without counts is opened. */
+  readonly onCounted?: (entries: number) => void;
+  /** Absent: no account has a quota. */
+  readonly usages?: AccountUsages;
+}
 
 /** The memtables of a store as they are now, and what changes with them. */
 export interface Tables {

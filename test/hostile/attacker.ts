@@ -1,8 +1,8 @@
-/** `node attacker.ts PORT LOAD SECONDS`: sends one hostile load. Says `ready` when it begins, and counts in the end. */
+/** `node attacker.ts PORT RESP-PORT LOAD SECONDS`: sends one hostile load. Says `ready` when it begins, and counts in the end. */
 import net from 'node:net';
-import { loads, type Load } from './loads.ts';
+import { endOfChunk, hello, loads, type Load } from './loads.ts';
 
-const [port, name, seconds] = process.argv.slice(2);
+const [port, respPort, name, seconds] = process.argv.slice(2);
 const load = loads.find((one) => one.name === name)!;
 let chunks = 0;
 let replies = 0;
@@ -34,7 +34,8 @@ async function prepare({ prepare: requests = [] }: Load): Promise<void> {
 
 /** Sends one chunk after the other. A connection that the server closes is opened again. */
 function connection(): net.Socket {
-  const socket = net.connect(Number(port), '127.0.0.1');
+  const isResp = load.door === 'resp';
+  const socket = net.connect(Number(isResp ? respPort : port), '127.0.0.1');
   let waiting = 0;
   const next = (): void => {
     if (socket.destroyed) return;
@@ -46,8 +47,20 @@ function connection(): net.Socket {
     socket.pause();
     if (!written) socket.once('drain', next);
   };
+  if (isResp) socket.write(hello);
   socket.on('connect', next);
   socket.on('data', (data) => {
+    if (isResp) {
+      // A marker that lies across two reads is rare, and costs the load one connection.
+      if (data.includes(endOfChunk)) {
+        replies += 1;
+        waiting -= 1;
+      }
+      const failed = /^-([A-Z]+)/m.exec(data.toString('latin1', 0, 200))?.[1];
+      if (failed !== undefined) refused.set(failed, (refused.get(failed) ?? 0) + 1);
+      if (waiting <= 0) next();
+      return;
+    }
     for (let at = data.indexOf('HTTP/1.1 '); at >= 0; at = data.indexOf('HTTP/1.1 ', at + 9)) {
       const status = data.toString('latin1', at + 9, at + 12);
       if (status === '100') continue;

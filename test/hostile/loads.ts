@@ -5,6 +5,8 @@
 export interface Load {
   readonly name: string;
   readonly connections: number;
+  /** Default: `http`. */
+  readonly door?: 'http' | 'resp';
   /** Requests that are sent once, one connection after the other, before the load begins. */
   readonly prepare?: readonly Buffer[];
   /** Returns what a connection sends next. `n` counts all chunks of all its connections. */
@@ -18,6 +20,9 @@ export interface Chunk {
 }
 
 export const evilToken = 'evil-token';
+/** A Redis client's last command of a chunk says it, and so does the reply. */
+export const endOfChunk = 'END-OF-CHUNK';
+export const hello = `AUTH evil ${evilToken}\r\n`;
 const account = 'evil';
 
 export function request(method: string, path: string, body?: unknown): Buffer {
@@ -50,6 +55,15 @@ const lists = `[${'[],'.repeat(2 * mib)}[]]`;
 const members = JSON.stringify({
   KVSet: { Key: 'm', Value: Object.fromEntries(list(60_000, (i) => [`member${i}`, 1])) },
 });
+
+const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+const command = (...args: readonly string[]): string => `*${args.length}\r\n${args.map(bulk).join('')}`;
+/** Commands of a Redis client; the attacker waits for the echo of the last one. */
+const commands = (...all: readonly string[]): Chunk => {
+  return { bytes: Buffer.from(all.join('') + command('ECHO', endOfChunk)), replies: 1 };
+};
+const spin = 'local n = 0 for i = 1, 100000 do n = n + i % 7 end return n';
+const manyReads = `for i = 1, 500 do redis.call('GET', 'many/' .. i % 20 .. '/' .. i) end return 1`;
 
 export const loads: readonly Load[] = [
   {
@@ -166,6 +180,78 @@ export const loads: readonly Load[] = [
       const bytes = Buffer.concat(list(500, (i) => request('POST', `/db/${account}/mlock/x${n}-${i}?dur=0.5`)));
       return { bytes, replies: 500 };
     },
+  },
+  {
+    name: 'messages enqueued and taken by the thousand',
+    connections: 8,
+    chunk: (n) => {
+      const add = batch({ Enqueue: list(1000, (i) => ({ Queue: `q${n % 3}`, Data: i, Group: `g${i % 50}` })) });
+      const take = batch({ Dequeue: { Queue: `q${n % 3}`, LockDur: 0.2, DequeueMax: 100 } });
+      return { bytes: Buffer.concat([add, ...list(10, () => take)]), replies: 11 };
+    },
+  },
+  {
+    name: 'consumers that wait for messages, and get one each',
+    connections: 8,
+    chunk: (n) => {
+      const wait = batch({ Dequeue: { Queue: `w${n % 4}`, LockDur: 1, LockWait: 0.3 } });
+      const add = batch({ Enqueue: list(200, (i) => ({ Queue: `w${n % 4}`, Data: i })) });
+      return { bytes: Buffer.concat([...list(400, () => wait), add]), replies: 401 };
+    },
+  },
+  {
+    name: 'requests that wait for a rate limit',
+    connections: 8,
+    chunk: (n) => times(500, batch({ Limit: { Key: `l${n % 5}`, Rate: 100, Per: 1, Wait: 1 } })),
+  },
+  {
+    name: 'prefixes that are written and deleted',
+    connections: 8,
+    chunk: (n) => {
+      const write = batch({ KVSet: list(1000, (i) => ({ Key: `gone/${n % 16}/${i}`, Value: i })) });
+      return {
+        bytes: Buffer.concat([write, request('DELETE', `/db/${account}/kv?prefix=gone/${n % 16}/`)]),
+        replies: 2,
+      };
+    },
+  },
+  {
+    name: 'arrays that read 60 MiB',
+    connections: 4,
+    prepare: largeValues,
+    chunk: () => ({ bytes: batch(list(60, () => ({ KVGet: megabyteKeys[0] }))), replies: 1 }),
+  },
+  {
+    name: 'RESP: reads pipelined by the thousand',
+    connections: 16,
+    door: 'resp',
+    chunk: () => commands(...list(1000, () => command('GET', 'k'))),
+  },
+  {
+    name: 'RESP: MGET of 15 MiB',
+    connections: 8,
+    door: 'resp',
+    prepare: largeValues,
+    chunk: () => commands(command('MGET', ...megabyteKeys)),
+  },
+  {
+    name: 'RESP: MSET of 1,000 keys',
+    connections: 8,
+    door: 'resp',
+    chunk: (n) => commands(command('MSET', ...list(2000, (i) => (i % 2 === 0 ? `m/${i}` : `${n}`)))),
+  },
+  {
+    name: 'RESP: scripts that spin',
+    connections: 8,
+    door: 'resp',
+    chunk: () => commands(...list(20, () => command('EVAL', spin, '0'))),
+  },
+  {
+    name: 'RESP: scripts that read 500 keys',
+    connections: 8,
+    door: 'resp',
+    prepare: manyKeys,
+    chunk: () => commands(...list(10, () => command('EVAL', manyReads, '0'))),
   },
   {
     name: 'metrics, pipelined',

@@ -1,17 +1,23 @@
 /**
- * `node test/hostile/run.ts [--seconds 5] [--only TEXT] [--calm]`: runs each hostile load beside a calm account, one
- * after the other, each on a server of its own, and prints how the calm account was served.
+ * `node test/hostile/run.ts [--seconds 5] [--only TEXT] [--calm] [--turns]`: runs each hostile load beside a calm account,
+ * one after the other, each on a server of its own, and prints how the calm account was served; with `--turns` also which
+ * turns of the server's threads were the longest, in milliseconds of CPU time (turn-meter.ts).
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 import { bystanderToken, warmUpSeconds, type Served } from './bystander.ts';
 import { evilToken, loads } from './loads.ts';
+import { longestTurns } from './turn-meter.ts';
 
 export const hostileConfig = `
+resp: {listen: '127.0.0.1:0'}
 tokens:
   - {token: ${evilToken}, accounts: [evil], scopes: [read, write]}
   - {token: ${bystanderToken}, accounts: [calm], scopes: [read, write]}
@@ -23,7 +29,7 @@ export interface Outcome extends Served {
 
 /** Lives beside a load for some seconds. Without a load: the account is alone. */
 export async function liveBeside(server: ServerUnderTest, load: string | undefined, seconds: number): Promise<Outcome> {
-  const attacker = load === undefined ? undefined : await attack(server.port, load, warmUpSeconds + seconds + 1);
+  const attacker = load === undefined ? undefined : await attack(server, load, warmUpSeconds + seconds + 1);
   const child = spawn(process.execPath, [file('./bystander.ts'), `${server.port}`, `${seconds}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -34,8 +40,12 @@ export async function liveBeside(server: ServerUnderTest, load: string | undefin
   return { ...served, attacker: (await attacker?.ended) ?? '' };
 }
 
-async function attack(port: number, load: string, seconds: number): Promise<{ ended: Promise<string> }> {
-  const child = spawn(process.execPath, [file('./attacker.ts'), `${port}`, load, `${seconds}`], {
+async function attack(
+  { port, respPort }: ServerUnderTest,
+  load: string,
+  seconds: number,
+): Promise<{ ended: Promise<string> }> {
+  const child = spawn(process.execPath, [file('./attacker.ts'), `${port}`, `${respPort}`, load, `${seconds}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface(child.stdout);
@@ -58,12 +68,19 @@ if (import.meta.main) {
       seconds: { type: 'string', default: '5' },
       only: { type: 'string', default: '' },
       calm: { type: 'boolean' },
+      turns: { type: 'boolean' },
     },
   });
   const seconds = Number(values.seconds);
   const chosen = loads.map(({ name }) => name).filter((name) => name.includes(values.only));
   for (const load of values.calm === true ? [undefined] : [undefined, ...chosen]) {
-    const server = ServerUnderTest.prepare({ config: hostileConfig });
+    const turns = path.join(os.tmpdir(), `dragonlock-turns-${process.pid}.jsonl`);
+    fs.writeFileSync(turns, '');
+    const metered = { NODE_OPTIONS: `--import=${file('./turn-meter.ts')}`, TURN_FILE: turns };
+    const server = ServerUnderTest.prepare({
+      config: hostileConfig,
+      ...(values.turns === true && { env: metered }),
+    });
     await server.start();
     const { p50, p99, max, failed, leasesLost, attacker } = await liveBeside(server, load, seconds);
     console.log(
@@ -71,5 +88,7 @@ if (import.meta.main) {
         `${failed > 0 ? `  FAILED ${failed}` : ''}${leasesLost > 0 ? `  LEASES LOST ${leasesLost}` : ''}   ${attacker}`,
     );
     await server.dispose(true);
+    if (values.turns === true) console.log(longestTurns(turns).join('\n'));
+    fs.rmSync(turns);
   }
 }

@@ -1,9 +1,11 @@
 /** A shard's counts against a walk over its content. */
 import assert from 'node:assert/strict';
+import type { Amounts } from '../../src/protocol/quotas.ts';
+import { kinds } from '../../src/protocol/record.ts';
 import type { EntryCount } from '../../src/storage/checkpoint-store.ts';
 import type { ShardStore } from '../../src/storage/shard-store.ts';
 
-type Counted = Pick<ShardStore, 'counts' | 'countOf' | 'recount'>;
+type Counted = Pick<ShardStore, 'counts' | 'countOf' | 'messagesOf' | 'stored' | 'recount'>;
 
 export function assertCounts(store: Counted, where = 'the shard'): void {
   const expected = store.recount();
@@ -11,6 +13,28 @@ export function assertCounts(store: Counted, where = 'the shard'): void {
   for (const count of expected) {
     if (count.part === '') assert.deepEqual(store.countOf(count.account, count.kind), count);
   }
+  const all = { bytes: 0, entries: 0, messages: 0 };
+  for (const account of new Set(expected.map((count) => count.account))) {
+    const { bytes, entries, messages } = usageIn(expected.filter((count) => count.account === account));
+    assert.equal(store.messagesOf(account), messages, `${where}: messages of ${account}`);
+    all.bytes += bytes;
+    all.entries += entries;
+    all.messages += messages;
+  }
+  assert.deepEqual({ ...store.stored }, all, `${where}: usage is that of the content`);
+}
+
+/** What these counts come to as quotas count. */
+function usageIn(counts: readonly EntryCount[]): Amounts {
+  const usage = { bytes: 0, entries: 0, messages: 0 };
+  for (const { kind, part, entries, bytes } of counts) {
+    if (kind === kinds.audit) continue;
+    const isMessage = part !== '' && /\0[mdgz]/.test(part);
+    if (part === '') usage.bytes += bytes;
+    if (isMessage) usage.messages += entries;
+    if (isMessage || (part === '' && kind !== kinds.queue && kind !== kinds.idempotency)) usage.entries += entries;
+  }
+  return usage;
 }
 
 export function inOrder(counts: Iterable<EntryCount>): string[] {

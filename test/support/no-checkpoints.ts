@@ -8,5 +8,11 @@ export const noCheckpoints: CheckpointSchedule = {
   finish: async () => {},
   full: () => undefined,
   pressure: () => 'none',
-  stats: () => ({ memtableEntries: 0, memtableBytes: 0, checkpoints: 0, watermark: revision(0) }),
+  stats: () => ({
+    memtableEntries: 0,
+    memtableBytes: 0,
+    stored: { bytes: 0, entries: 0, messages: 0 },
+    checkpoints: 0,
+    watermark: revision(0),
+  }),
 };

@@ -1,5 +1,6 @@
 /** Adds to what shards say of an account's usage what front ends know: who waits and watches, and the limits. */
 import type { AccountId } from '../../protocol/ids.ts';
+import type { usageLimits } from '../../protocol/operations/usage.ts';
 import { isFailure, type Reply } from '../../protocol/replies.ts';
 import type { ReplySink } from '../../router/dispatcher.ts';
 import type { Exchange } from './exchange.ts';
@@ -43,7 +44,7 @@ export class UsageReply implements ReplySink {
       const max = quota?.[name] ?? Infinity;
       return max === Infinity ? 0 : max;
     };
-    const Limits = {
+    const Limits: Readonly<Record<keyof typeof usageLimits, number>> = {
       Bytes: most('bytes'),
       Entries: most('entries'),
       Messages: most('messages'),

@@ -66,6 +66,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
       bytesMax: context.unreadBytesMax,
       account: () => this.client.owner,
       onFree: () => this.#schedule(),
+      sliceSoon: (write) => setImmediate(() => context.turns.run(this.client.owner, write)),
     });
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#take(chunk));

@@ -1,9 +1,11 @@
 /**
  * What leaves on one connection: all of a turn in one write. A client that does not read is bounded as over HTTP: what
- * waits for it counts as unread, and it has a time to go on reading. Meanwhile no further command of it is begun.
+ * waits for it counts as unread, and it has a time to go on reading. Meanwhile no further command of it is begun. More
+ * than a slice leaves slice by slice (`slices.ts`), each when it is the account's turn.
  */
 import type { Socket } from 'node:net';
 import { systemAfter } from '../../shared/clock.ts';
+import { sliceChars, Slices } from '../slices.ts';
 import type { UnreadOwner, UnreadReplies } from '../http/sockets/unread-replies.ts';
 
 const lingerMs = 1000;
@@ -16,12 +18,18 @@ export interface OutputOptions {
   readonly account: () => string | undefined;
   /** The client reads again, or all is written. */
   readonly onFree: () => void;
+  /** Calls `write` in a later turn of the event loop, when it is the turn of the client's account. */
+  readonly sliceSoon: (write: () => void) => void;
 }
 
 export class Output implements UnreadOwner {
   readonly #options: OutputOptions;
   #text = '';
+  /** To be written before that, slice by slice. */
+  readonly #large = new Slices();
   #flushing = false;
+  /** The next slice leaves when the client has taken the last one. */
+  #waitsForDrain = false;
   #lags = false;
   #waiting: (() => void)[] = [];
   #closes = false;
@@ -34,7 +42,7 @@ export class Output implements UnreadOwner {
 
   /** The client has not read what was written. */
   get lags(): boolean {
-    return this.#lags;
+    return this.#lags || this.#large.chars > 0;
   }
 
   /** Calls once when all is written that waits now. */
@@ -44,13 +52,18 @@ export class Output implements UnreadOwner {
 
   /** Bytes that wait for the client. */
   get bytes(): number {
-    return this.#text.length + this.#options.socket.writableLength;
+    return this.#text.length + this.#large.chars + this.#options.socket.writableLength;
   }
 
   /** @param text bytes; leaves at the end of this turn */
   write(text: string): void {
     if (text === '' || this.#closes) return;
-    this.#text += text;
+    if (this.#text.length + text.length > sliceChars) {
+      this.#large.push(this.#text, true);
+      this.#text = '';
+    }
+    if (text.length > sliceChars) this.#large.push(text, true);
+    else this.#text += text;
     if (this.#flushing) return;
     this.#flushing = true;
     process.nextTick(() => this.#flush());
@@ -72,18 +85,30 @@ export class Output implements UnreadOwner {
     this.#options.unread.release(this);
   }
 
-  #flush(): void {
+  readonly #flush = (): void => {
+    const { socket, sliceSoon, onFree } = this.#options;
+    if (socket.destroyed) {
+      this.#flushing = false;
+      return this.#large.clear();
+    }
+    const slice = this.#large.take();
+    if (slice !== undefined) {
+      const taken = socket.write(slice.text, slice.encoding);
+      this.#lag();
+      this.#waitsForDrain = !taken;
+      if (taken) sliceSoon(this.#flush);
+      return;
+    }
     this.#flushing = false;
-    const { socket } = this.#options;
-    if (socket.destroyed) return;
     const text = this.#text;
     this.#text = '';
     const taken = socket.write(text, 'latin1');
     if (this.#closes) this.#end();
     else if (!taken) this.#lag();
-    else if (this.#lags) this.#lag();
-    this.#options.onFree();
-  }
+    else if (this.#lags && socket.writableNeedDrain) this.#lag();
+    else if (this.#lags) this.#free();
+    onFree();
+  };
 
   #end(): void {
     this.#closes = true;
@@ -97,7 +122,7 @@ export class Output implements UnreadOwner {
 
   #lag(): void {
     const { socket, unread, bytesMax, account } = this.#options;
-    const bytes = socket.writableLength;
+    const bytes = socket.writableLength + this.#large.chars;
     if (bytes > bytesMax) return void socket.destroy();
     if (!this.#lags) unread.stallEnds(socket);
     this.#lags = true;
@@ -105,11 +130,19 @@ export class Output implements UnreadOwner {
   }
 
   #drained(): void {
-    const { socket, unread, onFree } = this.#options;
+    if (this.#waitsForDrain) {
+      this.#waitsForDrain = false;
+      return this.#options.sliceSoon(this.#flush);
+    }
+    this.#free();
+    this.#options.onFree();
+  }
+
+  #free(): void {
+    const { socket, unread } = this.#options;
     this.#lags = false;
     unread.release(this);
     socket.setTimeout(0);
     for (const run of this.#waiting.splice(0)) run();
-    onFree();
   }
 }

@@ -39,7 +39,10 @@ export function bulk(bytes: string): string {
 
 /** @param items finished replies */
 export function array(items: readonly string[]): string {
-  return `*${items.length}\r\n${items.join('')}`;
+  // Without `join`, which would copy all of a large reply once more.
+  let text = `*${items.length}\r\n`;
+  for (const item of items) text += item;
+  return text;
 }
 
 export class Writer {

@@ -27,6 +27,16 @@ export const usageMembers = {
   limits: kinds.limit,
 } as const satisfies Readonly<Record<string, Kind>>;
 
+/** The members of `Limits`, which front ends add. */
+export const usageLimits = {
+  Bytes: true,
+  Entries: true,
+  Messages: true,
+  Waiters: true,
+  Watchers: true,
+  RequestsPerSecond: true,
+} as const;
+
 /** The row of a page that has the bytes; the others are those of `usageMembers`. */
 export const bytesRow = 'Bytes';
 

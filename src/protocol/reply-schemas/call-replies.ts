@@ -6,6 +6,7 @@
 import { Type } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
 import type { CallName } from '../operations/operations.ts';
+import { usageLimits, usageMembers } from '../operations/usage.ts';
 import {
   countMember,
   counterRow,
@@ -58,6 +59,12 @@ const lockRow = Type.Object({
   ...waitersPart,
 });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
+
+/** An object with a number under each of these names. */
+function countsOf(names: object, description: string): Type.TObject {
+  const members = Object.fromEntries(Object.keys(names).map((name) => [name, Type.Integer({ minimum: 0 })]));
+  return Type.Object(members, { description });
+}
 
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
   'kv.list': { reply: Type.Object({ KV: listMember(keyRow, 'Keys in byte order.'), ...pagePart, ...revPart }) },
@@ -142,6 +149,16 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
     reply: Type.Object({
       Redriven: countMember('Messages that are tried again.'),
       Skipped: countMember('Messages that are passed over.'),
+      ...revPart,
+    }),
+  },
+  'account.usage': {
+    reply: Type.Object({
+      Bytes: countMember('Of keys and values as they are stored.'),
+      Entries: countsOf(usageMembers, 'How many there are of each kind.'),
+      Waiters: countMember('Requests that wait for a lock, a message or a rate limit.'),
+      Watchers: countMember('Open watches.'),
+      Limits: countsOf(usageLimits, 'What the account may have; 0: no limit.'),
       ...revPart,
     }),
   },

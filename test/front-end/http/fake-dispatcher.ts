@@ -109,6 +109,7 @@ const stats: ServerStats = {
       watchedKeys: 2,
       memtableEntries: 9,
       memtableBytes: 999,
+      stored: { bytes: 30, entries: 1, messages: 0 },
       checkpoints: 1,
       watermark: 50,
       commits: 70,

@@ -320,6 +320,25 @@ describe('watch.key', () => {
     assert.equal(core.state.watched.size, 0);
   });
 
+  test('of several keys answers the first that differs, and otherwise all are watched', () => {
+    const core = new CoreUnderTest();
+    const { Rev } = core.ok(set('k', 1));
+    const also = [
+      { key: 'a', version: 0 },
+      { key: 'b', version: 3 },
+      { key: 'k', version: 0 },
+    ];
+    assert.equal(core.ask({ ...watch('k', Rev), also }).body['Key'], 'b');
+    assert.equal(core.state.watched.size, 0);
+    assert.equal(core.ask({ ...watch('k', Rev), also: [{ key: 'a', version: 0 }] }).status, 0);
+    core.ok(set('a', 1));
+    core.ok(set('k', 2));
+    assert.deepEqual(
+      core.events.map(({ event }) => event.key),
+      ['a', 'k'],
+    );
+  });
+
   test('otherwise one event at the next change, one for each front end, whose text is made once', () => {
     const core = new CoreUnderTest();
     for (let i = 0; i < 10; i++) assert.equal(core.ask(watch('k', 0), i % 2).status, 0);

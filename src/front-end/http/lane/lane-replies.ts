@@ -2,10 +2,11 @@
  * The replies of one connection of the fast lane: they leave in the order of their requests, all those of a turn in one
  * write. What the client has not read is counted, and so is what waits for an earlier reply.
  *
- * To copy sixteen megabytes to a socket takes as long as two hundred small requests. So more than a slice leaves slice by
- * slice, each when it is the account's turn and the client has taken the ones before.
+ * More than a slice leaves slice by slice (`slices.ts`), each when it is the account's turn and the client has taken the
+ * ones before.
  */
 import type { Socket } from 'node:net';
+import { sliceChars, Slices } from '../../slices.ts';
 import { Disconnects } from '../sockets/disconnects.ts';
 import { RequestOrder } from '../sockets/request-order.ts';
 import type { UnreadReplies } from '../sockets/unread-replies.ts';
@@ -25,16 +26,7 @@ export interface LaneRepliesOptions {
   readonly closes: () => boolean;
 }
 
-/** A text that is being written. */
-interface Large {
-  readonly text: string;
-  readonly isAscii: boolean;
-  /** Up to here it is written. */
-  at: number;
-}
-
-/** Characters that are written at once: at most a millisecond of work. */
-const sliceChars = 512 * 1024;
+/** Of a head, about. */
 const headBytes = 256;
 
 export class LaneReplies implements ReplyLine {
@@ -49,8 +41,7 @@ export class LaneReplies implements ReplyLine {
   #out = '';
   #outIsAscii = true;
   /** To be written before that, slice by slice. */
-  #large: Large[] = [];
-  #largeChars = 0;
+  readonly #large = new Slices();
   #flushing = false;
   /** Of replies that wait for earlier ones. */
   #heldBytes = 0;
@@ -105,7 +96,7 @@ export class LaneReplies implements ReplyLine {
 
   /** Writes the replies of this turn, or begins to. */
   flush(): void {
-    if (this.#large.length === 0) return this.#writeOut();
+    if (this.#large.chars === 0) return this.#writeOut();
     this.#writeSlice();
   }
 
@@ -126,19 +117,13 @@ export class LaneReplies implements ReplyLine {
 
   #append(text: string, isAscii: boolean): void {
     if (this.#out.length + text.length > sliceChars) {
-      this.#toLarge(this.#out, this.#outIsAscii);
+      this.#large.push(this.#out, this.#outIsAscii);
       this.#out = '';
       this.#outIsAscii = true;
-      if (text.length > sliceChars) return this.#toLarge(text, isAscii);
+      if (text.length > sliceChars) return this.#large.push(text, isAscii);
     }
     this.#out += text;
     this.#outIsAscii &&= isAscii;
-  }
-
-  #toLarge(text: string, isAscii: boolean): void {
-    if (text === '') return;
-    this.#large.push({ text, isAscii, at: 0 });
-    this.#largeChars += text.length;
   }
 
   #writeOut(): void {
@@ -155,18 +140,10 @@ export class LaneReplies implements ReplyLine {
 
   readonly #writeSlice = (): void => {
     const socket = this.#socket;
-    const [large] = this.#large;
-    if (socket.destroyed || socket.writableEnded) {
-      this.#large = [];
-      return this.#writeOut();
-    }
-    if (large === undefined) return this.#writeOut();
-    const { text, isAscii, at } = large;
-    const end = endOfSlice(text, at, isAscii);
-    socket.write(text.slice(at, end), isAscii ? 'latin1' : 'utf8');
-    this.#largeChars -= end - at;
-    large.at = end;
-    if (end === text.length) this.#large.shift();
+    if (socket.destroyed || socket.writableEnded) this.#large.clear();
+    const slice = this.#large.take();
+    if (slice === undefined) return this.#writeOut();
+    socket.write(slice.text, slice.encoding);
     this.#countUnread();
     if (socket.writableNeedDrain) socket.once('drain', () => this.#options.sliceSoon(this.#writeSlice));
     else this.#options.sliceSoon(this.#writeSlice);
@@ -175,7 +152,7 @@ export class LaneReplies implements ReplyLine {
   #countUnread(): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
-    const bytes = this.#heldBytes + this.#largeChars + socket.writableLength;
+    const bytes = this.#heldBytes + this.#large.chars + socket.writableLength;
     const more = bytes - this.#unreadBytes;
     this.#unreadBytes = bytes;
     if (more > 0) this.order.unread(more);
@@ -195,12 +172,4 @@ export class LaneReplies implements ReplyLine {
 /** What a reply takes while it waits for those before it. */
 function heldBytes({ bodyChars }: ReplyToWrite): number {
   return bodyChars + headBytes;
-}
-
-/** A character that takes two code units stays whole. */
-function endOfSlice(text: string, at: number, isAscii: boolean): number {
-  const end = at + sliceChars;
-  if (end >= text.length) return text.length;
-  const isSplit = !isAscii && (text.charCodeAt(end) & 0xfc00) === 0xdc00;
-  return isSplit ? end - 1 : end;
 }
