@@ -1,6 +1,5 @@
 /** Leaders are holders of a lock: who gets it leads, and who gives it back resigns. */
 import { NotLockedError } from './errors.ts';
-import type { DragonLock } from './dragon-lock.ts';
 import type { Lock, LockOptions } from './lock.ts';
 import { waitMsMax } from '../shared/limits.ts';
 
@@ -15,8 +14,12 @@ export interface Leader {
   readonly since: number;
 }
 
+interface Candidate {
+  lock(id: string, options: LockOptions): Promise<Lock>;
+}
+
 /** Stands for election until it leads, however long that takes. */
-export async function campaign(client: Pick<DragonLock, 'lock'>, name: string, options: ElectOptions): Promise<Lock> {
+export async function campaign(client: Candidate, name: string, options: ElectOptions): Promise<Lock> {
   for (;;) {
     try {
       return await client.lock(name, { ...options, wait: waitMsMax });

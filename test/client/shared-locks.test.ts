@@ -34,10 +34,10 @@ test('a semaphore has so many permits, renews them, and refuses another number',
   const waiting = client.semaphore('s', 2);
   await assert.rejects(client.semaphore('s', 3), (error) => error instanceof LimitMismatchError && error.limit === 2);
   assert.deepEqual((await client.locks.get('s')).holders, 2);
-  await permits[0]!.release();
+  await permits[0].release();
   const third = await waiting;
-  assert.ok(permits[1]!.state === 'held');
-  await permits[1]!.release();
+  assert.ok(permits[1].state === 'held');
+  await permits[1].release();
   await third.release();
   assert.equal((await client.locks.get('s')).locked, false);
 });

@@ -1314,7 +1314,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an acquire that is given up leaves its grant behind',
     file: 'src/client/acquire.ts',
-    find: '      void open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));\n',
+    find: '      void open.track(abandon(family, context, { id, owner, ttlMs, read, limit, waited: waitMs > 0 }));\n',
     replace: '',
     caughtBy: { file: 'test/client/acquire.test.ts', test: 'releases what may have been granted' },
   },

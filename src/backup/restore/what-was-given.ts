@@ -6,7 +6,7 @@
 import type { AccountId } from '../../protocol/ids.ts';
 import { decodeRecord, kinds, type CommitRecord, type Kind } from '../../protocol/record.ts';
 import { decodeLockRecord } from '../../shard-worker/core/state/lock-record.ts';
-import { decodeLease, shareOf } from '../../shard-worker/core/state/shared-lease.ts';
+import { decodeLease, partOfShare } from '../../shard-worker/core/state/shared-lease.ts';
 import { lockDurMsMax } from '../../shared/limits.ts';
 import { entryHeaderBytes } from '../../storage/entry-codec.ts';
 import { parseStorageKey } from '../../storage/storage-key.ts';
@@ -75,7 +75,7 @@ export class GivenBefore {
       if (record.mode === 'exclusive') for (const { durMs } of record.holders) this.#addLease(account, key, durMs);
     }
     if (kind !== kinds.share) return;
-    const { id, fence } = shareOf(key);
+    const { id, fence } = partOfShare(key);
     if (fence !== undefined) this.#addLease(account, id, decodeLease(fence, value).lease.durMs);
   }
 

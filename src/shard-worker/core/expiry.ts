@@ -22,7 +22,7 @@ import { serveQueues } from './serve-queues.ts';
 import { viewLock } from './state/lease.ts';
 import { decodeLockRecord } from './state/lock-record.ts';
 import { commit } from './state/commit.ts';
-import { shareOf } from './state/shared-lease.ts';
+import { partOfShare } from './state/shared-lease.ts';
 import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
@@ -94,7 +94,7 @@ function expireOfQueue(turn: Turn, located: LocatedEntry, writeSet: WriteSet, bu
 
 /** @returns the bytes that the commit grows by: of the lease, and of the head or of its owner's entry */
 function expireOfLock({ state, now }: Turn, { account, key, entry }: LocatedEntry, writeSet: WriteSet): number {
-  const { id, fence } = shareOf(key);
+  const { id, fence } = partOfShare(key);
   assert(fence !== undefined, 'of the entries of kind h only leases end by themselves');
   expireShared({ state, now, account, writeSet }, { id, fence }, entry);
   return 4 * effectBytesMax({ key, value: entry.value });

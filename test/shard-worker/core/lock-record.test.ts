@@ -74,7 +74,7 @@ describe('lock records', () => {
   test('of a later version, or of a mode that is not known, are refused', () => {
     assert.throws(() => decodeLockRecord('[4,"x",1,0]'), InvariantError);
     assert.throws(() => decodeLockRecord('[3,"y",4,0]'), InvariantError);
-    assert.throws(() => decodeLockRecord('[3,"x",1,0,7,6,900,0,0]'), InvariantError);
+    assert.throws(() => decodeLockRecord('[3,"x",1,0,7,8,900,0,0]'), InvariantError);
     assert.throws(() => decodeLockRecord('[2,"r",4,[],[]]'), InvariantError);
   });
 });

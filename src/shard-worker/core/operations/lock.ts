@@ -167,8 +167,8 @@ export const lockBehaviour: SectionBehaviour<'lock'> = {
 };
 
 export const locksBehaviour: SectionBehaviour<'locks'> = {
-  check: lockBehaviour.check!,
-  evaluate: lockBehaviour.evaluate,
+  check: (evaluation, operation) => lockBehaviour.check!(evaluation, operation),
+  evaluate: (evaluation, operation) => lockBehaviour.evaluate(evaluation, operation),
   members: setOf,
 };
 

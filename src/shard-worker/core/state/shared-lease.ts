@@ -44,7 +44,7 @@ export function ownerKey(id: string, owner: string): string {
 }
 
 /** What a key of kind `h` is about. */
-export function shareOf(key: string): { readonly id: string; readonly fence?: number } {
+export function partOfShare(key: string): { readonly id: string; readonly fence?: number } {
   const nul = key.indexOf('\0');
   const id = key.slice(0, nul);
   return key[nul + 1] === 'h' ? { id, fence: Number.parseInt(key.slice(nul + 2), 32) } : { id };
