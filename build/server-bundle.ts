@@ -47,6 +47,7 @@ export async function bundleServer(directory: string): Promise<void> {
     banner: { js: banner },
     logLevel: 'warning',
   });
+  fs.cpSync(path.join(src, 'ui'), path.join(directory, 'ui'), { recursive: true });
   const { name, version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as Manifest;
   fs.writeFileSync(path.join(directory, 'package.json'), `${JSON.stringify({ name, version, type: 'module' })}\n`);
 }

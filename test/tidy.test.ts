@@ -180,6 +180,8 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
 test('files are touched in few places', () => {
   assertOnlyIn(/(from |getBuiltinModule\()'node:fs(\/promises)?'/, [
     'src/shared/disk.ts',
+    // The files of the admin page.
+    'src/front-end/http/admin/page-files.ts',
     // The id of its thread.
     'src/shared/thread-priority.ts',
     'src/shared/reserved-disk.ts',

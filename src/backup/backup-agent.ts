@@ -21,7 +21,8 @@ import { readCatalog } from './repository/catalog.ts';
 import { claimWriter, isSuperseded, type ClaimResult } from './repository/claims.ts';
 import { ObjectTaken, type Repository } from './repository/repository.ts';
 import { CopySchedule } from './ship/copy-schedule.ts';
-import { HoldGuard } from './ship/hold-guard.ts';
+import { HoldGuard, repeating } from './ship/hold-guard.ts';
+import { LastChecks } from './ship/last-checks.ts';
 import { prune } from './ship/prune.ts';
 import { Shipper, type Gap } from './ship/shipper.ts';
 import { StorageHealth } from './ship/storage-health.ts';
@@ -36,6 +37,7 @@ export class BackupAgent {
   readonly #hold: HoldGuard;
   readonly #copies: CopySchedule;
   readonly #connection: Connection;
+  readonly #checks: LastChecks;
   #repository: Repository | undefined;
   #writer: number | undefined;
   #shipper: Shipper | undefined;
@@ -53,6 +55,7 @@ export class BackupAgent {
     this.#hold = new HoldGuard(options);
     this.#copies = new CopySchedule(options);
     this.#connection = new Connection(options);
+    this.#checks = new LastChecks(options.cells);
     options.cells.state = 'starting';
     // Nothing may go before it is known what the repository has.
     options.hold.set(0);
@@ -94,12 +97,16 @@ export class BackupAgent {
   async step(): Promise<number> {
     const { settings } = this.#options;
     let wait = settings.interval_ms;
+    // The journal is looked after even while the storage does not answer.
+    const stopWatching = repeating(this.#options.after, settings.interval_ms, () => this.#checkHold());
     try {
       const more = await this.#turn();
       this.#health.succeeded(this.#isShipping);
       if (more) wait = 0;
     } catch (error) {
       wait = this.#failed(error);
+    } finally {
+      stopWatching();
     }
     this.#checkHold();
     return wait;
@@ -134,7 +141,9 @@ export class BackupAgent {
     cells.set('shippedAt', shipper.shippedAt);
     cells.set('objects', shipper.objects);
     cells.set('bytes', shipper.bytesShipped);
+    cells.set('clockOffset', (this.#repository!.storage.now() ?? wall()) - wall());
     this.#copies.startIfDue();
+    await this.#checks.look(this.#repository!, elapsedMs());
     if (!this.#copies.running && elapsedMs() >= this.#pruneDueAt) await this.#prune();
     return more;
   }

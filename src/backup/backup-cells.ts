@@ -39,6 +39,11 @@ const cellNames = [
   'copying',
   'copyingRows',
   'pruned',
+  /** When a check, or a drill, last found nothing wrong. */
+  'verifiedAt',
+  'drilledAt',
+  /** By how many milliseconds the storage's clock is ahead. */
+  'clockOffset',
   /** 1: the storage has no conditional puts. */
   'fencedByLists',
   /** Objects that the last claim could not read. */

@@ -2,9 +2,13 @@
 import type { BackupAgentOptions } from './backup-agent-options.ts';
 import { payloadCodec } from './format/payload.ts';
 import { Repository } from './repository/repository.ts';
+import { PatientStorage } from './storage/patient-storage.ts';
 import type { BackupStorage } from './storage/storage.ts';
 
-type ConnectionOptions = Pick<BackupAgentOptions, 'settings' | 'openStorage' | 'randomBytes' | 'cells' | 'log'>;
+type ConnectionOptions = Pick<
+  BackupAgentOptions,
+  'settings' | 'openStorage' | 'randomBytes' | 'cells' | 'after' | 'log'
+>;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -18,8 +22,8 @@ export class Connection {
   /** Opens the repository, or makes it. @throws StorageError, ObjectDamaged, NewerFormat */
   async repository(): Promise<Repository> {
     if (this.#repository !== undefined) return this.#repository;
-    const { settings, openStorage, randomBytes, cells, log } = this.#options;
-    this.#storage ??= await openStorage();
+    const { settings, openStorage, randomBytes, cells, after, log } = this.#options;
+    this.#storage ??= new PatientStorage(await openStorage(), after);
     const codec = await payloadCodec({ recipients: settings.recipients });
     const id = Buffer.from(randomBytes(16)).toString('hex');
     const repository = await Repository.openOrCreate(this.#storage, codec, id);

@@ -4,6 +4,13 @@ import { backupStates, type BackupCells } from '../backup/backup-cells.ts';
 import { storageFaults } from '../backup/storage/storage.ts';
 import { wallMs } from '../shared/clock.ts';
 
+const lastKinds = [
+  ['tail', 'caughtUpAt'],
+  ['copy', 'copyAt'],
+  ['verify', 'verifiedAt'],
+  ['drill', 'drilledAt'],
+] as const;
+
 export function addBackupMetrics(registry: Registry, refreshers: (() => void)[], cells: BackupCells): void {
   const gauge = (name: string, help: string, read: () => number): void => {
     const metric = new Gauge({ name, help, registers: [registry] });
@@ -38,6 +45,20 @@ export function addBackupMetrics(registry: Registry, refreshers: (() => void)[],
   );
   gauge('dragonlock_backup_shipped_revision', 'The last revision in the backup', () => cells.get('shipped'));
   gauge('dragonlock_backup_copy_age_seconds', 'Since the last copy was done', () => sinceSeconds(cells.get('copyAt')));
+  const last = new Gauge({
+    name: 'dragonlock_backup_last_timestamp_seconds',
+    help: 'When the log, a copy, a check without findings and a drill without findings were last done',
+    labelNames: ['kind'],
+    registers: [registry],
+  });
+  refreshers.push(() => {
+    for (const [kind, cell] of lastKinds) last.set({ kind }, cells.get(cell) / 1000);
+  });
+  gauge(
+    'dragonlock_backup_clock_offset_seconds',
+    "By how much the storage's clock is ahead of this machine's",
+    () => cells.get('clockOffset') / 1000,
+  );
   gauge('dragonlock_backup_held_bytes', 'Bytes of the journal that are not in the backup', () =>
     cells.get('heldBytes'),
   );

@@ -146,6 +146,7 @@ export const configSchema = Type.Object(
         expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or a list of them',
       }),
     ),
+    ui: Type.Optional(Type.Boolean({ expected: 'true or false' })),
     data_dir: Type.Optional(Type.String({ minLength: 1, expected: 'a path' })),
     shards: threadsUpTo(256),
     tokens: Type.Optional(tokensSchema),
@@ -209,6 +210,8 @@ export interface TokenConfig {
 export interface Config {
   /** At least one. */
   readonly listen: readonly Listen[];
+  /** The admin page is served. */
+  readonly ui: boolean;
   readonly data_dir: string;
   readonly shards: number;
   readonly tokens: readonly TokenConfig[];
@@ -247,6 +250,7 @@ export interface Config {
 /** As in config.yml at the root of the repository; a test compares the two. */
 export const configDefaults = {
   listen: '127.0.0.1:8081',
+  ui: true,
   data_dir: './data',
   shards: 'auto',
   tokens: [],

@@ -44,6 +44,8 @@ export interface FrontEndOptions {
   readonly counters: SharedCounters;
   /** The URL of the file that reads large bodies. */
   readonly bodyThread: string;
+  /** The URL of the directory with the admin page's files. */
+  readonly pageFiles: string;
   /** The URL of the file that runs scripts of Redis clients. */
   readonly scriptThread: string;
   readonly log: FrontEndLog;

@@ -22,7 +22,7 @@ export class Slices {
   readonly #texts: Large[] = [];
   #chars = 0;
 
-  /** Characters that are left. */
+  /** Characters of all texts that are not taken to their end: a slice keeps its text in memory. */
   get chars(): number {
     return this.#chars;
   }
@@ -41,8 +41,10 @@ export class Slices {
     const { text, isBytes, at } = large;
     const end = endOfSlice(large);
     large.at = end;
-    this.#chars -= end - at;
-    if (end === text.length) this.#texts.shift();
+    if (end === text.length) {
+      this.#texts.shift();
+      this.#chars -= text.length;
+    }
     return { text: text.slice(at, end), encoding: isBytes ? 'latin1' : 'utf8' };
   }
 

@@ -19,7 +19,7 @@ import { withExclusivePort } from './exclusive-port.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
-export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread'>;
+export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread' | 'pageFiles'>;
 
 export class FrontEnds {
   readonly #options: FrontEndsOptions;
@@ -29,7 +29,11 @@ export class FrontEnds {
 
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
     this.#options = options;
-    const files = { bodyThread: workerUrls.bodies.href, scriptThread: workerUrls.scripts.href };
+    const files = {
+      bodyThread: workerUrls.bodies.href,
+      scriptThread: workerUrls.scripts.href,
+      pageFiles: new URL('../ui/', import.meta.url).href,
+    };
     const { log, ...rest } = options;
     const data = { ...rest, ...files };
     this.#further = Array.from(

@@ -1,9 +1,11 @@
 /** Whatever the storage does: nothing is lost, nothing is written twice, and what is lost is said. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BackupCells, JournalHold } from '../../src/backup/backup-cells.ts';
 import { payloadCodec } from '../../src/backup/format/payload.ts';
 import { Repository } from '../../src/backup/repository/repository.ts';
 import { NoSuchMoment } from '../../src/backup/restore/restore-plan.ts';
+import { HoldGuard } from '../../src/backup/ship/hold-guard.ts';
 import { storageFaults } from '../../src/backup/storage/storage.ts';
 import { verify } from '../../src/backup/verify/verify.ts';
 import { accountId } from '../../src/protocol/ids.ts';
@@ -23,18 +25,21 @@ async function verified(storage: MemoryStorage) {
 test('calls that fail before or after they were done leave no hole and nothing twice', async (t) => {
   const random = seededRandom(7);
   const storage = new MemoryStorage();
-  let failed = 0;
+  const rounds = Number(process.env['DRAGONLOCK_BACKUP_ROUNDS'] ?? 120);
+  const failed = new Map<string, number>();
   storage.plan = () => {
     if (random.below(2) === 0) return undefined;
-    failed += 1;
-    return {
+    const planned = {
       kind: random.below(2) === 0 ? 'before' : 'after',
       fault: storageFaults[random.below(storageFaults.length)]!,
-    };
+    } as const;
+    const name = `${planned.fault} ${planned.kind}`;
+    failed.set(name, (failed.get(name) ?? 0) + 1);
+    return planned;
   };
   const server = await BackedUpStore.open(t, { storage });
   await server.agent.look();
-  for (let round = 0; round < 120; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     server.commit(account, [set(`k${random.below(20)}`, 'x'.repeat(random.below(500)))]);
     server.advance(5000);
     if (random.below(10) === 0) await server.checkpoint(random.below(2));
@@ -42,7 +47,9 @@ test('calls that fail before or after they were done leave no hole and nothing t
   }
   storage.plan = () => undefined;
   await server.settle();
-  assert.ok(failed > 60, `${failed} calls failed`);
+  // Each kind of fault took effect.
+  assert.equal(failed.size, 2 * storageFaults.length, [...failed].join());
+  if (rounds > 120) t.diagnostic([...failed].join(' '));
   assert.equal(server.cells.get('gaps'), 0);
   const { problems, gaps } = await verified(storage);
   assert.deepEqual([problems, gaps], [[], []]);
@@ -152,4 +159,93 @@ test('a truncated answer is damage that is named, and an older copy is used', as
   assert.match(notes[0]!, /An older copy is used/);
   assert.ok(!newest.startsWith(report.copy));
   assert.deepEqual((await contentIn(directory)).content, server.contentAt(server.last));
+});
+
+test('a storage that hangs: the call is given up, no other is begun, and the journal is let go of at its limit', async (t) => {
+  const storage = new MemoryStorage();
+  const timers: { ms: number; run: () => void; done: boolean }[] = [];
+  const after = (ms: number, run: () => void): (() => void) => {
+    const timer = { ms, run, done: false };
+    timers.push(timer);
+    return () => void (timer.done = true);
+  };
+  const ring = (fits: (ms: number) => boolean): void => {
+    for (const timer of timers.filter(({ ms, done }) => !done && fits(ms))) {
+      timer.done = true;
+      timer.run();
+    }
+  };
+  const limit = 1024 * 1024;
+  const server = await BackedUpStore.open(t, { storage, after, keepBytes: 0, settings: { hold_bytes_max: limit } });
+  await server.agent.look();
+  server.commit(account, [set('k', 'x')]);
+  const hang = Promise.withResolvers<void>();
+  let begun = 0;
+  storage.delay = async (call) => {
+    if (call === 'put') begun += 1;
+    if (call === 'put') await hang.promise;
+  };
+  const step = server.agent.step();
+  while (begun === 0) await new Promise((resolve) => void setImmediate(resolve));
+  for (let round = 0; round < 150; round += 1) server.commit(account, [set('k', 'x'.repeat(8000))]);
+  ring((ms) => ms === 1000);
+  assert.equal(server.cells.get('holdDropped'), 1, 'the limit holds while the call hangs');
+  ring((ms) => ms === 90_000);
+  await step;
+  assert.equal(server.cells.state, 'failing');
+  assert.ok(server.logged.some((line) => line.includes('no answer within 90 seconds')));
+  for (let steps = 0; steps < 3; steps += 1) await server.agent.step();
+  assert.equal(begun, 1, 'nothing is begun beside a call that hangs');
+  storage.delay = undefined;
+  hang.resolve();
+  for (let steps = 0; steps < 20; steps += 1) {
+    await new Promise((resolve) => void setImmediate(resolve));
+    await server.agent.step();
+    ring((ms) => ms === 0);
+  }
+  assert.equal(server.cells.state, 'shipping');
+  assert.equal(server.cells.get('shipped'), server.last);
+});
+
+test('where deletes are denied, shipping goes on, and what prune has begun can be restored', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await BackedUpStore.open(t, { storage, settings: { keep_moments_days: 0, keep_copies_days: 0 } });
+  await server.agent.look();
+  storage.plan = (call) => (call === 'delete' ? { kind: 'before', fault: 'denied' } : undefined);
+  for (let round = 0; round < 4; round += 1) {
+    server.commit(account, [set(`k${round}`, 'value')]);
+    await server.checkpointAll();
+    server.cells.add('askedForCopies', 1);
+    await server.settle();
+    server.advance(25 * 60 * 60 * 1000);
+    storage.time = server.now;
+    await server.agent.step();
+  }
+  assert.ok(server.cells.failures('denied') > 0, 'prune was tried');
+  await server.settle();
+  assert.equal(server.cells.state, 'shipping');
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
+  assert.deepEqual((await contentIn(directory)).content, server.contentAt(server.last));
+});
+
+test('a journal that lacks space is let go of at once, whatever the limit', () => {
+  let space = true;
+  const cells = new BackupCells(BackupCells.allocate());
+  const memory = new SharedArrayBuffer(8);
+  const hold = new JournalHold(memory);
+  const guard = new HoldGuard({
+    settings: { hold_bytes_max: 2 ** 40 },
+    journal: { bytesAfter: () => 1000, hasSpace: () => space },
+    cells,
+    hold,
+    log: () => undefined,
+  });
+  guard.shipped(7);
+  guard.check(7);
+  assert.deepEqual([cells.get('holdDropped'), new BigInt64Array(memory)[0]], [0, 7n]);
+  space = false;
+  guard.check(7);
+  assert.deepEqual([cells.get('holdDropped'), new BigInt64Array(memory)[0]], [1, BigInt(Number.MAX_SAFE_INTEGER)]);
+  guard.shipped(9);
+  assert.deepEqual([cells.get('holdDropped'), new BigInt64Array(memory)[0]], [0, 9n]);
 });

@@ -46,7 +46,8 @@ test('each flip of a bit is found, and names the object', async (t) => {
   await noteCheck(repository, 5, { what: 'read', ok: true, problems: [] });
   assert.deepEqual((await verify(repository, { read: true, random: () => random.next() })).problems, []);
   const keys = storage.keys().filter((key) => key !== 'repository.json');
-  for (let flips = 0; flips < 150; flips += 1) {
+  const most = Number(process.env['DRAGONLOCK_BACKUP_FLIPS'] ?? 150);
+  for (let flips = 0; flips < most; flips += 1) {
     const key = keys[random.below(keys.length)]!;
     const { bytes } = storage.objects.get(key)!;
     const [at, bit] = [random.below(bytes.length), 1 << random.below(8)];
@@ -61,6 +62,24 @@ test('each flip of a bit is found, and names the object', async (t) => {
   const { bytes } = storage.objects.get('repository.json')!;
   bytes[bytes.length >> 1]! ^= 1;
   await assert.rejects(open(storage), /repository\.json is damaged/);
+});
+
+test('the server knows within an hour when a check and a drill last found nothing wrong', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await history(t, storage);
+  const repository = await open(storage);
+  const seen = (): number[] => [server.cells.get('verifiedAt'), server.cells.get('drilledAt')];
+  assert.deepEqual(seen(), [0, 0]);
+  await noteCheck(repository, 5000, { what: 'drill', ok: true, problems: [] });
+  await noteCheck(repository, 6000, { what: 'read', ok: true, problems: [] });
+  await noteCheck(repository, 7000, { what: 'drill', ok: false, problems: ['wrong'] });
+  server.advance(60 * 60 * 1000);
+  await server.settle();
+  assert.deepEqual(seen(), [6000, 5000]);
+  await noteCheck(repository, 8000, { what: 'drill', ok: true, problems: [] });
+  server.advance(60 * 60 * 1000);
+  await server.settle();
+  assert.deepEqual(seen(), [6000, 8000]);
 });
 
 test('a missing object is found by lists, and one that stands for another by reading', async (t) => {
@@ -174,4 +193,28 @@ test('prune keeps every moment and copy that retention promises, and restores fr
   assert.equal((await readCatalog(repository)).copies.length, 2, 'two copies stay, whatever their age');
   const { directory } = await restoreFrom(t, storage, { kind: 'latest' });
   assert.deepEqual((await contentIn(directory)).content, server.contentAt(server.last));
+});
+
+test('a damaged object of ten minutes is named, and the ones that it was made of are used while they are there', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await history(t, storage);
+  // Only the first copy is left, so that all of the log is needed.
+  const [first] = storage.keys('copy/').filter((key) => key.endsWith('manifest.json'));
+  assert.ok(first !== undefined);
+  for (const key of storage.keys('copy/')) if (!key.startsWith(first.slice(0, -13))) storage.objects.delete(key);
+  const damaged = storage.keys('log/').at(-1);
+  assert.ok(damaged !== undefined);
+  const { bytes } = storage.objects.get(damaged)!;
+  bytes[bytes.length - 1]! ^= 1;
+  const notes: string[] = [];
+  const onNote = (note: string): void => void notes.push(note);
+  const { directory } = await restoreFrom(t, storage, { kind: 'latest' }, { onNote });
+  assert.deepEqual((await contentIn(directory)).content, server.contentAt(server.last));
+  assert.equal(notes.length, 1);
+  assert.ok(notes.join().includes(damaged), notes.join());
+  for (const key of storage.keys('tail/')) storage.objects.delete(key);
+  await assert.rejects(
+    restoreFrom(t, storage, { kind: 'revision', revision: server.last - 1 }),
+    /damaged|does not have it/,
+  );
 });

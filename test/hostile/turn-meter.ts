@@ -73,8 +73,10 @@ export function longestTurns(path: string): string[] {
     const name = turn.call === undefined ? `${turn.thread} pass` : `${turn.thread} ${turn.type}`;
     longest.set(name, [...(longest.get(name) ?? []), turn.call ?? turn.loop!]);
   }
-  return [...longest].toSorted().map(([name, all]) => {
-    const first = all.toSorted((a, b) => b - a).slice(0, 5);
-    return `  ${name.padEnd(30)} ${String(all.length).padStart(5)} long: ${first.map((ms) => ms.toFixed(1)).join(' ')} ms`;
-  });
+  return [...longest]
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([name, all]) => {
+      const first = all.toSorted((a, b) => b - a).slice(0, 5);
+      return `  ${name.padEnd(30)} ${String(all.length).padStart(5)} long: ${first.map((ms) => ms.toFixed(1)).join(' ')} ms`;
+    });
 }

@@ -1767,6 +1767,20 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/restored.test.ts`, test: 'a receipt of the lost time is lost to a restore' },
   },
   {
+    name: 'calls are begun beside one that hangs',
+    file: 'src/backup/storage/patient-storage.ts',
+    find: 'if (this.#late > 0) throw',
+    replace: 'if (this.#late > 99) throw',
+    caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'a storage that hangs' },
+  },
+  {
+    name: 'while the storage hangs, nobody looks after the journal',
+    file: 'src/backup/ship/hold-guard.ts',
+    find: '      run();\n',
+    replace: '',
+    caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'a storage that hangs' },
+  },
+  {
     name: 'a server ships to the backup of another log',
     file: 'src/backup/repository/claims.ts',
     find: 'if (logId !== us.logId) {',

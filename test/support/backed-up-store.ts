@@ -28,6 +28,7 @@ import { ownerOf } from '../../src/protocol/partition.ts';
 import { RecordWriter, type Effect } from '../../src/protocol/record.ts';
 import { commitBoot, openShard } from '../../src/shard-worker/open-shard.ts';
 import { applyRecord } from '../../src/shard-worker/core/state/state.ts';
+import type { After } from '../../src/shared/clock.ts';
 import { realDisk } from '../../src/shared/disk.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { LocalCheckpointWriter } from '../../src/storage/checkpoint/checkpoint-link.ts';
@@ -56,9 +57,17 @@ export interface BackedUpOptions {
   readonly keepBytes?: number;
   readonly directory?: string;
   readonly rows?: (rows: StoreRows) => BackupAgentOptions['rows'];
+  readonly after?: After;
   /** The moment when it begins. */
   readonly now?: number;
 }
+
+/** Whoever waits for a while waits for a turn; an answer is never late. */
+const afterThisTurn: After = (ms, run) => {
+  if (ms > 60_000) return () => {};
+  const immediate = setImmediate(run);
+  return () => clearImmediate(immediate);
+};
 
 const yieldTurn = async (): Promise<void> => {};
 
@@ -190,10 +199,7 @@ export class BackedUpStore {
         hold,
         wall: () => time.now,
         elapsedMs: () => time.now,
-        after: (_ms, run) => {
-          const immediate = setImmediate(run);
-          return () => clearImmediate(immediate);
-        },
+        after: options.after ?? afterThisTurn,
         random: () => 0.5,
         randomBytes,
         log: (level, message) => logged.push(`${level}: ${message}`),

@@ -24,7 +24,7 @@ export class MemoryStorage implements BackupStorage {
   /** Without, a put overwrites. */
   honoursConditions = true;
   /** Awaited before each call. */
-  delay: (() => Promise<void>) | undefined;
+  delay: ((call: StorageCall, key: string) => Promise<void>) | undefined;
 
   async put(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
     return this.#call('put', key, () => {
@@ -85,7 +85,7 @@ export class MemoryStorage implements BackupStorage {
   }
 
   async #call<T>(call: StorageCall, key: string, run: () => T): Promise<T> {
-    await this.delay?.();
+    await this.delay?.(call, key);
     this.calls.push(`${call} ${key}`);
     const planned = this.plan(call, key);
     if (planned?.kind === 'before') throw new StorageError(planned.fault, `${call} ${key}: planned`);

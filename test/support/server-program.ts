@@ -43,7 +43,10 @@ function stateOfSources(): string {
   const hash = createHash('sha256');
   const files = fs.readdirSync(path.join(root, 'src'), { recursive: true, encoding: 'utf8' }).toSorted();
   const others = ['package.json', 'package-lock.json', 'build/server-bundle.ts'];
-  for (const name of [...others, ...files.filter((file) => file.endsWith('.ts')).map((file) => `src/${file}`)]) {
+  for (const name of [
+    ...others,
+    ...files.filter((file) => /\.(ts|js|css|html|svg)$/.test(file)).map((file) => `src/${file}`),
+  ]) {
     const file = path.join(root, name);
     if (fs.existsSync(file)) hash.update(name).update(fs.readFileSync(file));
   }

@@ -15,11 +15,11 @@ import { realDisk, joinPath } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { LmdbStore, storeFormat } from '../../storage/lmdb/lmdb-store.ts';
 import { readCatalog, type Catalog, type CatalogCopy } from '../repository/catalog.ts';
-import type { Repository } from '../repository/repository.ts';
+import { isDamage, type Repository } from '../repository/repository.ts';
 import { loadState } from './load-state.ts';
 import { beginRestore, clearStore, endRestore, freeBytes, writeRestoredFrom } from './restore-marks.ts';
 import { writeNewLog, type NewLog } from './new-log.ts';
-import { isOfCopy, planRestore, type RestoreGoal, type RestorePlan } from './restore-plan.ts';
+import { isOfCopy, NoSuchMoment, planRestore, type RestoreGoal, type RestorePlan } from './restore-plan.ts';
 import type { RestoreState } from './restore-state.ts';
 import { addFromLog, GivenBefore, highestKnown } from './what-was-given.ts';
 
@@ -85,7 +85,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   beginRestore(dataDirectory);
   const { skipSequences = 0 } = options;
   const given = new GivenBefore(Math.max(highestKnown(catalog), plan.revision), skipSequences > 0);
-  const { state, store, copy } = await firstThatLoads(options, plan, given);
+  const { state, store, copy } = await firstThatLoads(options, { catalog, plan }, given);
   let digest: string;
   let log: NewLog;
   try {
@@ -138,36 +138,82 @@ interface Loaded {
   readonly copy: CatalogCopy;
 }
 
-/** Takes an older copy where a newer one is damaged: the log leads from both to the same state. */
+/**
+ * Takes an older copy where a newer one is damaged, and the objects of single intervals where one of ten minutes is: all of
+ * them lead to the same state.
+ */
 async function firstThatLoads(
-  { repository, dataDirectory, onProgress, onNote }: RestoreOptions,
-  plan: RestorePlan,
+  options: RestoreOptions,
+  found: { readonly catalog: Catalog; readonly plan: RestorePlan },
   given: GivenBefore,
 ): Promise<Loaded> {
-  for (const [index, copy] of plan.copies.entries()) {
-    const store = new LmdbStore(dataDirectory);
-    // The log that goes with it is not known yet; while the directory has its mark, nobody asks.
-    store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: copy.manifest.shards, generation: 1 });
+  const { dataDirectory, onNote } = options;
+  let { catalog, plan } = found;
+  let copies = [...plan.copies];
+  for (;;) {
+    const copy = copies[0]!;
     try {
-      given.at = copy.manifest.from === plan.revision ? copy.manifest.startedAt : 0;
-      const state = await loadState({
-        repository,
-        copy,
-        objects: plan.objects,
-        upTo: plan.revision,
-        store,
-        seen: (_record, at) => {
-          given.at = Math.max(given.at, at);
-        },
-        ...(onProgress && { onProgress }),
-      });
-      return { state, store, copy };
+      return await load(options, plan, { copy, given });
     } catch (error) {
-      await store.close();
-      if (!isOfCopy(error, copy) || index === plan.copies.length - 1) throw error;
-      onNote?.(`${(error as Error).message} An older copy is used instead.`);
+      if (!isDamage(error)) throw error;
+      if (isOfCopy(error, copy)) {
+        copies.shift();
+        if (copies.length === 0) throw error;
+        onNote?.(`${error.message} An older copy is used instead.`);
+      } else {
+        ({ catalog, plan } = await planWithout(options.repository, { catalog, plan }, error));
+        copies = plan.copies.filter(({ name }) => copies.some((one) => one.name.folder === name.folder));
+        if (copies.length === 0) throw error;
+        onNote?.(`${error.message} Others that have the same are used instead.`);
+      }
       clearStore(dataDirectory);
     }
   }
-  throw new Error('a plan has a copy');
+}
+
+/** @throws `error`, if nothing else has what the damaged object had */
+async function planWithout(
+  repository: Repository,
+  { catalog, plan }: { readonly catalog: Catalog; readonly plan: RestorePlan },
+  error: Error & { readonly key: string },
+): Promise<{ readonly catalog: Catalog; readonly plan: RestorePlan }> {
+  if (!plan.objects.some(({ key }) => key === error.key)) throw error;
+  const objects = new Map(
+    [...catalog.objects].map(([writer, own]) => [writer, own.filter(({ key }) => key !== error.key)]),
+  );
+  const less = { ...catalog, objects };
+  try {
+    const other = await planRestore(repository, less, { kind: 'revision', revision: plan.revision });
+    return { catalog: less, plan: { ...other, isLatest: plan.isLatest } };
+  } catch (refused) {
+    throw refused instanceof NoSuchMoment ? error : refused;
+  }
+}
+
+async function load(
+  { repository, dataDirectory, onProgress }: RestoreOptions,
+  plan: RestorePlan,
+  { copy, given }: { readonly copy: CatalogCopy; readonly given: GivenBefore },
+): Promise<Loaded> {
+  const store = new LmdbStore(dataDirectory);
+  // The log that goes with it is not known yet; while the directory has its mark, nobody asks.
+  store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: copy.manifest.shards, generation: 1 });
+  try {
+    given.at = copy.manifest.from === plan.revision ? copy.manifest.startedAt : 0;
+    const state = await loadState({
+      repository,
+      copy,
+      objects: plan.objects,
+      upTo: plan.revision,
+      store,
+      seen: (_record, at) => {
+        given.at = Math.max(given.at, at);
+      },
+      ...(onProgress && { onProgress }),
+    });
+    return { state, store, copy };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }

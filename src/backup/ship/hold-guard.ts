@@ -2,7 +2,21 @@
  * The journal keeps what is not shipped yet, but not at any price: the server must go on when the storage is away for long.
  * Over `hold_bytes_max`, or when the journal lacks space, the hold is dropped until something is shipped again.
  */
+import type { After } from '../../shared/clock.ts';
 import type { BackupCells, JournalHold } from '../backup-cells.ts';
+
+/** Calls `run` again and again. @returns ends it */
+export function repeating(after: After, everyMs: number, run: () => void): () => void {
+  let stop = (): void => {};
+  const wait = (): void => {
+    stop = after(everyMs, () => {
+      run();
+      wait();
+    });
+  };
+  wait();
+  return () => stop();
+}
 
 export interface HoldGuardOptions {
   readonly settings: { readonly hold_bytes_max: number };

@@ -40,6 +40,7 @@ import { LaneRoutes } from './lane/lane-routes.ts';
 import { UnreadReplies } from './sockets/unread-replies.ts';
 import { BackupCells } from '../../backup/backup-cells.ts';
 import { adminRoutes } from './admin/admin-routes.ts';
+import { pageRoutes } from './admin/page-routes.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { batchRoutes } from './routes/batch.ts';
 import { callRoutes } from './routes/calls.ts';
@@ -67,6 +68,8 @@ export interface AppOptions {
   readonly lifecycle: Lifecycle;
   /** Absent: requests read large bodies in this thread. */
   readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
+  /** The URL of the directory with the admin page's files; absent: no page. */
+  readonly pageFiles?: string;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
   readonly now?: () => number;
 }
@@ -131,6 +134,7 @@ export function buildApp(
   metricsRoutes(app, context);
   backupRoutes(app, context);
   const { config, counters, index } = options;
+  if (options.pageFiles !== undefined && config.ui) pageRoutes(app, context, options.pageFiles);
   adminRoutes(app, context, { config, index, viewers: new SharedCount(counters.adminViewers, 0) });
   openApiRoutes(app, context, paths);
   return app;

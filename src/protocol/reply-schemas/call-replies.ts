@@ -65,9 +65,22 @@ function countsOf(names: object, description: string): Type.TObject {
   const members = Object.fromEntries(Object.keys(names).map((name) => [name, Type.Integer({ minimum: 0 })]));
   return Type.Object(members, { description });
 }
+const { Value, ...listedParts } = keyRow.properties;
+const listedKey = Type.Object({
+  ...listedParts,
+  Value: optionalMember(Value),
+  Bytes: optionalMember(countMember('With `values=false`: the size of the value.')),
+});
 
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
-  'kv.list': { reply: Type.Object({ KV: listMember(keyRow, 'Keys in byte order.'), ...pagePart, ...revPart }) },
+  'kv.list': {
+    reply: Type.Object({
+      KV: listMember(listedKey, 'Keys in byte order.'),
+      Folders: optionalMember(listMember(Type.String(), 'With `delimiter`: what keys below begin with, up to it.')),
+      ...pagePart,
+      ...revPart,
+    }),
+  },
   'kv.get': { reply: Type.Object({ ...keyRow.properties, ...revPart }), failures: ['not_found'] },
   'kv.set': { reply: Type.Object({ ...keyPart, ...versionPart, ...revPart }) },
   'kv.clear': { reply: Type.Object({ Deleted: countMember('Keys that are gone.'), ...pagePart, ...revPart }) },

@@ -34,6 +34,7 @@ const details = {
   ID: optionalMember(textMember('The message that is meant.')),
   Why: optionalMember(textMember('How the lease ended, or why the lock is closed.')),
   EndedMs: optionalMember(countMember('When the lease ended, in milliseconds since the epoch.')),
+  Reason: optionalMember(textMember('Why the lease was ended by force, if it was said.')),
   Holder: optionalMember(
     Type.Object(
       { ...anyHolder, ...sharedPart },

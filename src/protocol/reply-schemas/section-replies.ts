@@ -99,7 +99,6 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   set: { members: { KVSet: listMember(setRow, 'As `KVSet` was given.') }, failures: ['version_mismatch'] },
   ops: {},
   clear: {},
-  audit: {},
   dequeue: {
     members: {
       Dequeue: Type.Object({ Queue: messagePart.Queue, Messages: listMember(delivered, 'Messages that are out now.') }),
@@ -109,6 +108,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   enqueue: { members: { Enqueue: listMember(Type.Object(sent), 'As `Enqueue` was given.') } },
   queueChange: {},
+  audit: {},
 };
 
 /** The reply to one batch. */

@@ -24,7 +24,8 @@ export interface HttpDoorUnderTest {
   ): Promise<LightMyRequestResponse>;
 }
 
-export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now']): HttpDoorUnderTest {
+/** @param pageFiles URL of the admin page's files; absent: no page */
+export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now'], pageFiles?: string): HttpDoorUnderTest {
   const dispatcher = new FakeDispatcher();
   const config = configOf(yaml);
   const logged: object[] = [];
@@ -47,6 +48,7 @@ export function makeDoor(t: TestContext, yaml = '', now?: AppOptions['now']): Ht
       },
     },
     ...(now && { now }),
+    ...(pageFiles !== undefined && { pageFiles }),
   };
   const context = frontEndContext(options);
   const door: HttpDoorUnderTest = {

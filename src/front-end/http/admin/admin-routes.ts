@@ -108,7 +108,7 @@ function answerLater(exchange: HttpExchange, body: Promise<object | undefined>):
 }
 
 /** Adds to each account what front ends count of it. */
-function withUse({ accounts, rateLimiter }: RouteContext, body: string): string {
+function withUse({ accounts, rateLimiter, quotas }: RouteContext, body: string): string {
   const { Accounts, ...rest } = JSON.parse(body) as { readonly Accounts: { readonly Account: AccountId }[] };
   const rows = Accounts.map((row) => {
     const use = accounts.use(row.Account);
@@ -118,11 +118,18 @@ function withUse({ accounts, rateLimiter }: RouteContext, body: string): string 
       Waiters: use.value('waiters'),
       Watchers: use.value('watchers'),
       RequestsPerSecondMax: rateLimiter.rateOf(row.Account),
+      BytesMax: quotaOf(quotas.of(row.Account)?.bytes),
+      EntriesMax: quotaOf(quotas.of(row.Account)?.entries),
     };
     accounts.release(use);
     return { ...row, ...counts };
   });
   return JSON.stringify({ Accounts: rows, ...rest });
+}
+
+/** As in config.yml: 0 is no limit. */
+function quotaOf(most = Infinity): number {
+  return most === Infinity ? 0 : most;
 }
 
 async function watchersOf(peers: Peers, account: AccountId | undefined): Promise<object> {

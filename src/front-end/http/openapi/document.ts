@@ -9,6 +9,7 @@ import { callList, type CallName } from '../../../protocol/operations/operations
 import { failureReplySchema } from '../../../protocol/reply-schemas/failure-reply.ts';
 import type { Path } from '../paths.ts';
 import type { DescribedReply, DescribedRoute, NamedSchema } from './described.ts';
+import { adminRouteDescriptions } from './admin-calls.ts';
 import { otherRoutes } from './other-routes.ts';
 import { describeCall } from './rest-calls.ts';
 import { keySchema, schemaOf, type Schema } from './schemas.ts';
@@ -83,7 +84,11 @@ export function openApiDocument(paths: readonly Path[], version: string): OpenAp
   const describe = (method: string, pattern: string): DescribedRoute => {
     const known = calls.get(`${method} ${pattern}`);
     if (known !== undefined) return describeCall(...(known as [CallName, (typeof known)[1]]));
-    return otherRoutes[`${method} ${pattern}`] ?? undescribed(method, pattern);
+    return (
+      otherRoutes[`${method} ${pattern}`] ??
+      adminRouteDescriptions[`${method} ${pattern}`] ??
+      undescribed(method, pattern)
+    );
   };
   const described = paths
     .filter(({ pattern }) => !pages.test(pattern))

@@ -11,5 +11,6 @@ export const tags: Readonly<Record<string, string>> = {
   queue: 'Messages that are worked on once.',
   account: 'What an account has stored, and what it may store.',
   server: 'The server itself; no token is needed.',
+  admin: 'What administrators look at.',
   backups: 'Backups, for the operator.',
 };
