@@ -124,6 +124,8 @@ const nouns = {
 const nounOf = {
   guard: 'lock',
   unlock: 'lock',
+  unlocks: 'lock',
+  locks: 'lock',
   lock: 'lock',
   check: 'kv',
   limit: 'limit',
@@ -184,6 +186,7 @@ const callers = {
 /** Commands that no call of the table makes. */
 const madeElsewhere = {
   'watch.key': 'POST /watch/:acc',
+  'watch.lock': 'POST /watch/:acc',
   'account.list': 'GET /admin/accounts',
   'lock.longest': 'GET /admin/locks',
   'lock.line': 'GET /admin/locks/:acc/:id',
@@ -216,6 +219,8 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     'admin',
     'admin-calls',
     'kv-pages',
+    'lock-sets',
+    'lock-sharing',
     'operations',
     'section',
     'command',

@@ -27,10 +27,10 @@ export const shells = ['bash', 'fish', 'zsh'] as const;
 
 const lock: CommandSpec = {
   name: 'lock',
-  about: 'run a command while holding this lock',
-  usage: 'NAME [options] -- COMMAND [ARGUMENT…]',
+  about: 'run a command while holding a lock, or several',
+  usage: 'NAME… [options] -- COMMAND [ARGUMENT…]',
   args: [
-    { name: 'name', names: 'lock', about: 'name of the lock' },
+    { name: 'name', names: 'lock', about: 'name of the lock; several are taken together' },
     { name: 'command', optional: true, rest: true, about: 'after --' },
   ],
   options: [
@@ -39,6 +39,8 @@ const lock: CommandSpec = {
     { long: 'ttl', value: 'duration', about: 'the lock expires this long after its holder vanishes (default 30s)' },
     { long: 'conflict-exit-code', short: 'E', value: 'n', about: 'exit with this instead of 75 if the lock is busy' },
     { long: 'meta', value: 'json', about: 'shown to other clients instead of host, process and command' },
+    { long: 'read', about: 'hold it together with other readers' },
+    { long: 'limit', value: 'n', about: 'take one of N permits, 2 to 10000, instead of all of it' },
   ],
   load: async () => (await import('./lock.ts')).runLock,
 };

@@ -12,7 +12,7 @@
 import os from 'node:os';
 import type { DragonLock } from '../client/dragon-lock.ts';
 import { LockLostError, NotLockedError } from '../client/errors.ts';
-import type { Lock, LockOptions } from '../client/lock.ts';
+import type { HeldLock, LockOptions } from '../client/lock.ts';
 import { lockDurMsMax, waitMsMax } from '../shared/limits.ts';
 import { bootLeaseClock } from './boot-clock.ts';
 import type { Run } from './command-spec.ts';
@@ -25,7 +25,8 @@ import { Interrupted, onSignals } from './signals.ts';
 import { CommandStart } from './start-command.ts';
 
 interface Arguments {
-  readonly name: string;
+  /** More than one: they are taken together. */
+  readonly names: readonly string[];
   readonly command: readonly string[];
   readonly options: Options;
 }
@@ -33,28 +34,28 @@ interface Arguments {
 /** A shorter lease could not be renewed in time over a network, and would leave no time to end a child. */
 const ttlMsMin = 1000;
 
-export const runLock: Run = async (invocation, { args: [name = '', ...command], afterDashes, options }) => {
-  if (afterDashes === undefined || afterDashes.length === 0 || afterDashes.length !== command.length) {
-    throw new UsageError('expected: dragonlock lock NAME [options] -- COMMAND [ARGUMENT…]');
-  }
-  invocation.exitCode = await lockAndRun(invocation, { name, command, options });
+export const runLock: Run = async (invocation, { args, afterDashes: command = [], options }) => {
+  const names = args.slice(0, args.length - command.length);
+  if (command.length === 0 || names.length === 0)
+    throw new UsageError('expected: dragonlock lock NAME… [options] -- COMMAND [ARGUMENT…]');
+  invocation.exitCode = await lockAndRun(invocation, { names, command, options });
 };
 
-async function lockAndRun(invocation: Invocation, { name, command, options }: Arguments): Promise<number> {
+async function lockAndRun(invocation: Invocation, { names, command, options }: Arguments): Promise<number> {
   const { terminal, launch } = invocation;
-  const request = lockOptions(command, options);
+  const request = lockOptions(names, command, options);
   const conflict = conflictExitCodeOf(options);
   const start = new CommandStart(launch, command.length);
   const client = await invocation.client({ clock: bootLeaseClock });
   // Between two listeners, none of these signals may end the process while it holds the lock.
   onSignals(endingSignals(invocation), () => undefined);
-  let lock: Lock;
+  let lock: HeldLock;
   try {
-    lock = await waitForLock(client, name, { request, invocation });
+    lock = await waitForLock(client, names, { request, invocation });
   } catch (error) {
     if (error instanceof Interrupted) return error.exitCode;
     if (!(error instanceof NotLockedError)) throw error;
-    terminal.errorLine(`${formatBusy(name, error)}${formatOthers(error, 'for it')}`);
+    terminal.errorLine(`${formatBusy(names, error)}${formatOthers(error, 'for it')}`);
     return conflict;
   }
   if (lock.recover !== undefined) {
@@ -84,13 +85,23 @@ function endingSignals({ launch }: Invocation): NodeJS.Signals[] {
   return all.filter((signal) => !launch.ignoredSignals.includes(signal));
 }
 
-type LockRequest = LockOptions & { readonly ttl: number; readonly wait: number };
+interface LockRequest extends LockOptions {
+  readonly ttl: number;
+  readonly wait: number;
+  readonly limit?: number;
+}
 
-function lockOptions(command: readonly string[], { ttl = '30s', wait, 'no-wait': noWait, meta }: Options): LockRequest {
+function lockOptions(names: readonly string[], command: readonly string[], options: Options): LockRequest {
+  const { ttl = '30s', wait, 'no-wait': noWait, meta, read, limit } = options;
+  if (read === true && limit !== undefined) throw new UsageError('--limit: given together with --read; expected one');
+  if (names.length > 1 && (read === true || limit !== undefined))
+    throw new UsageError(`--${read === true ? 'read' : 'limit'}: several locks are held alone; expected one NAME`);
   const ttlMs = parseDuration(String(ttl), '--ttl');
   if (ttlMs < ttlMsMin || ttlMs > lockDurMsMax) throw new UsageError(`--ttl: expected 1s to 24h, got ${String(ttl)}`);
   return {
     ttl: ttlMs,
+    ...(read === true && { read: true }),
+    ...(typeof limit === 'string' && { limit: parseInteger(limit, '--limit') }),
     wait: noWait ? 0 : typeof wait === 'string' ? parseDuration(wait, '--wait') : Infinity,
     meta:
       typeof meta === 'string'
@@ -111,7 +122,11 @@ interface Wait {
   readonly invocation: Invocation;
 }
 
-async function waitForLock(client: DragonLock, name: string, { request, invocation }: Wait): Promise<Lock> {
+async function waitForLock(
+  client: DragonLock,
+  names: readonly string[],
+  { request, invocation }: Wait,
+): Promise<HeldLock> {
   const cancel = new AbortController();
   let erase: (() => void) | undefined;
   const stopListening = onSignals(endingSignals(invocation), (signal) => {
@@ -123,17 +138,22 @@ async function waitForLock(client: DragonLock, name: string, { request, invocati
     // Report an unreachable server at once, however long the wait may be.
     await client.version();
     if (invocation.terminal.showsErrors && !invocation.json && request.wait > 0) {
-      const atOnce = await tryAtOnce(client, name, { ...request, signal: cancel.signal });
+      const atOnce = await tryAtOnce(client, names, { ...request, signal: cancel.signal });
       if (!(atOnce instanceof NotLockedError)) return atOnce;
-      erase = invocation.terminal.transient(formatWait(name, atOnce));
+      erase = invocation.terminal.transient(formatWait(names, atOnce));
     }
     const startedAt = clock.mark();
     for (;;) {
       const left = Math.max(0, request.wait - clock.since(startedAt));
       try {
-        return await client.lock(name, { ...request, wait: Math.min(left, waitMsMax), signal: cancel.signal });
+        return await take(client, names, { ...request, wait: Math.min(left, waitMsMax), signal: cancel.signal });
       } catch (error) {
-        if (!(error instanceof NotLockedError) || request.wait - clock.since(startedAt) <= 0) throw error;
+        if (
+          !(error instanceof NotLockedError) ||
+          error.details['Why'] !== undefined ||
+          request.wait - clock.since(startedAt) <= 0
+        )
+          throw error;
       }
     }
   } finally {
@@ -142,24 +162,36 @@ async function waitForLock(client: DragonLock, name: string, { request, invocati
   }
 }
 
+/** Takes one lock, a permit, or several locks together. */
+function take(client: DragonLock, names: readonly string[], request: LockRequest): Promise<HeldLock> {
+  const { limit, read, ...options } = request;
+  const [name = ''] = names;
+  if (names.length > 1) return client.locks.all(names, options);
+  return limit === undefined ? client.lock(name, { ...options, read }) : client.semaphore(name, limit, options);
+}
+
 /** For somebody who looks on: asks once without a wait, because only a refusal names the holder. */
-async function tryAtOnce(client: DragonLock, name: string, options: LockOptions): Promise<Lock | NotLockedError> {
+async function tryAtOnce(
+  client: DragonLock,
+  names: readonly string[],
+  options: LockRequest,
+): Promise<HeldLock | NotLockedError> {
   try {
-    return await client.lock(name, { ...options, wait: 0 });
+    return await take(client, names, { ...options, wait: 0 });
   } catch (error) {
     if (error instanceof NotLockedError) return error;
     throw error;
   }
 }
 
-function variables(lock: Lock): Readonly<Record<string, string>> {
+function variables(lock: HeldLock): Readonly<Record<string, string>> {
   // Round down, for a script that compares: until then the lock is held even if nothing renews it.
   const till = Math.floor((bootLeaseClock.mark().wallMs + lock.remaining) / 1000);
   return { DRAGONLOCK_FENCE: String(lock.fence), DRAGONLOCK_TILL: String(till) };
 }
 
 /** Returns the child's exit code, or 76 if the child succeeded while another client may have held the lock. */
-async function releaseLock(lock: Lock, exitCode: number, invocation: Invocation): Promise<number> {
+async function releaseLock(lock: HeldLock, exitCode: number, invocation: Invocation): Promise<number> {
   const { terminal } = invocation;
   const notReleased = `The lock ${JSON.stringify(lock.id)} could not be released`;
   const stopListening = onSignals(endingSignals(invocation), () => {
@@ -184,9 +216,12 @@ async function releaseLock(lock: Lock, exitCode: number, invocation: Invocation)
   return exitCode;
 }
 
-function formatBusy(name: string, { holder }: NotLockedError): string {
+function formatBusy(names: readonly string[], { holder, message }: NotLockedError): string {
+  const [name = ''] = names;
+  // Which of several it is, the server says.
+  if (names.length > 1) return message;
   const busy = `The lock ${JSON.stringify(name)} is busy`;
-  if (holder === undefined) return `${busy}.`;
+  if (holder?.since === undefined) return `${busy}.`;
   const since = formatDuration(bootLeaseClock.mark().wallMs - holder.since);
   const by = formatMeta(holder.meta) === '' ? '' : ` by ${formatMeta(holder.meta)}`;
   return `${busy}: held for ${since}${by}.`;
@@ -196,8 +231,8 @@ function formatOthers({ waiters }: NotLockedError, what: string): string {
   return waiters === 0 ? '' : ` ${waiters} ${waiters === 1 ? 'waits' : 'wait'} ${what}.`;
 }
 
-function formatWait(name: string, error: NotLockedError): string {
-  return `Waiting. ${formatBusy(name, error)}${formatOthers(error, 'before us')}`;
+function formatWait(names: readonly string[], error: NotLockedError): string {
+  return `Waiting. ${formatBusy(names, error)}${formatOthers(error, 'before us')}`;
 }
 
 const endings = {

@@ -20,13 +20,22 @@ async function list(prefix: string, invocation: Invocation): Promise<void> {
   for await (const lock of client.locks.list(prefix)) {
     if (json) terminal.json(wireLock(lock));
     else {
-      const { id, since = now, till = now, waiters, meta } = lock;
-      rows.push([id, formatDuration(now - since), formatDuration(till - now), String(waiters), formatMeta(meta)]);
+      const { id, since, till, waiters } = lock;
+      const times = [since && now - since, till && till - now].map((ms) =>
+        ms === undefined ? '' : formatDuration(ms),
+      );
+      rows.push([id, ...times, String(waiters), holderOf(lock)]);
     }
   }
   if (json) return;
   if (rows.length === 0) terminal.errorLine('No lock is held.');
   else terminal.table(['NAME', 'HELD FOR', 'ENDS IN', 'WAITERS', 'HOLDER'], rows);
+}
+
+/** Of a lock that several hold only their number is known. */
+function holderOf({ meta, holders, limit }: LockInfo): string {
+  if (holders === undefined) return formatMeta(meta);
+  return limit === undefined ? `${holders} as readers` : `${holders} of ${limit} permits`;
 }
 
 /** Checks first that the lock is held, because the server reports no error if it is not. */
@@ -42,6 +51,7 @@ async function force(name: string, invocation: Invocation): Promise<void> {
     );
 }
 
-function wireLock({ id, locked, waiters, meta, since, till }: LockInfo): object {
-  return { LockID: id, Locked: locked, Since: since, TillMs: till, Waiters: waiters, Meta: meta };
+function wireLock({ id, locked, waiters, meta, since, till, holders, limit }: LockInfo): object {
+  const shared = { Holders: holders, LockLimit: limit };
+  return { LockID: id, Locked: locked, Since: since, TillMs: till, Waiters: waiters, Meta: meta, ...shared };
 }

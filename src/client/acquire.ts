@@ -21,7 +21,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 import { DragonLockError, LockLostError, NotLockedError, type ClientErrorCode } from './errors.ts';
 import { checkJson } from './json-values.ts';
 import type { Mark } from './lease-clock.ts';
-import type { LockFamily } from './lock-family.ts';
+import type { AcquireRequest, LockFamily } from './lock-family.ts';
 import { ttlMin, type Acquisition, type LockOptions } from './lock.ts';
 import type { OpenLocks } from './open-locks.ts';
 import type { Recover } from './batch-result.ts';
@@ -44,12 +44,15 @@ const doubtfulCodes: ReadonlySet<string> = new Set([
   'internal',
 ] satisfies (ErrorCode | ClientErrorCode)[]);
 
+/** A lock of several is named by its first. */
+export type AcquireOptions = LockOptions & { readonly signal: AbortSignal; readonly limit?: number | undefined };
+
 /** @param options with the signal of `OpenLocks`: it fires when the client is closed, too */
 export async function acquire(
   family: LockFamily,
   context: AcquireContext,
   id: string,
-  options: LockOptions & { readonly signal: AbortSignal },
+  options: AcquireOptions,
 ): Promise<Acquisition> {
   const caller = currentCaller();
   const { ttlMs, waitMs } = checked(id, options);
@@ -58,14 +61,15 @@ export async function acquire(
   const owner = randomUUID();
   const startedAt = clock.mark();
   const leftMs = (): number => Math.max(0, waitMs - clock.since(startedAt));
-  const { signal, meta } = options;
+  const { signal, meta, read, limit } = options;
   let granted = false;
   try {
     for (;;) {
-      const request = family.acquire({ id, owner, ttlMs, meta, leftMs: waitMs === 0 ? () => 0 : leftMs });
+      const left = waitMs === 0 ? () => 0 : leftMs;
+      const request = family.acquire({ id, owner, ttlMs, meta, read, limit, leftMs: left });
       const call: Call = { ...request, retry: 'idempotent', waitMs: leftMs(), signal };
-      const answer = await (waitMs === 0 ? context.run(call, [family.nameOf(id)], request.batch) : sender.call(call));
-      const { Lock: fence, Recover: recover } = answer.body as { Lock: number; Recover?: WireRecover };
+      const answer = await (waitMs === 0 ? context.run(call, family.namesOf(id), request.batch) : sender.call(call));
+      const { Lock: fence, Recover: recover } = answer.body as { Lock: number; Recover?: WireRecover | [WireRecover] };
       granted = true;
       const sentAt = await confirmed(family, context, { id, fence, owner, ttlMs, signal }, answer.sentAt);
       granted = sentAt !== undefined;
@@ -97,7 +101,7 @@ export async function acquire(
     // A refused acquire has nothing to give back, and neither has one that was never sent.
     const doubtful = granted || !(error instanceof DragonLockError) || doubtfulCodes.has(error.code);
     if (doubtful && sender.contacted) {
-      void open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));
+      void open.track(abandon(family, context, { id, owner, ttlMs, read, limit, waited: waitMs > 0 }));
     }
     throw inClientNames(error, renaming);
   }
@@ -160,9 +164,12 @@ async function renew(
   return answer.sentAt;
 }
 
-function releaseCall(family: LockFamily, of: { id: string; fence: number }): [Call, string[], string | undefined] {
+function releaseCall(
+  family: LockFamily,
+  of: { id: string; fence: number },
+): [Call, readonly string[], string | undefined] {
   const { batch, ...call } = family.release(of);
-  return [{ ...call, retry: 'idempotent' }, [family.nameOf(of.id)], batch];
+  return [{ ...call, retry: 'idempotent' }, family.namesOf(of.id), batch];
 }
 
 /**
@@ -170,17 +177,16 @@ function releaseCall(family: LockFamily, of: { id: string; fence: number }): [Ca
  * acquire may still wait at the server, because a proxy can keep up the connection of a client that has gone. Another
  * request of the same owner takes its place in the queue, and ends at once.
  */
-async function abandon(
-  family: LockFamily,
-  context: AcquireContext,
-  { id, owner, ttlMs, waited }: { id: string; owner: string; ttlMs: number; waited: boolean },
-): Promise<void> {
-  const name = [family.nameOf(id)];
+async function abandon(family: LockFamily, context: AcquireContext, { waited, ...asked }: Abandoned): Promise<void> {
+  const { id, owner } = asked;
+  const name = family.namesOf(id);
   try {
-    await context.run({ ...family.releaseByOwner(id, owner), retry: 'idempotent' }, name);
+    // Of several locks it has all or none.
+    const calls = family.releaseByOwner(id, owner);
+    await Promise.all(calls.map((call) => context.run({ ...call, retry: 'idempotent' }, name)));
   } catch (error) {
     if (!(waited && error instanceof LockLostError)) return;
-    const { batch: _, ...last } = family.acquire({ id, owner, ttlMs, meta: undefined, leftMs: () => 1 });
+    const { batch: _, ...last } = family.acquire({ ...asked, meta: undefined, leftMs: () => 1 });
     try {
       const { body } = await context.run({ ...last, retry: 'idempotent', waitMs: 1 }, name);
       await context.run(...releaseCall(family, { id, fence: Number(body['Lock']) }));
@@ -188,6 +194,10 @@ async function abandon(
       // The usual case: somebody else has the lock, and nobody waits for us any more.
     }
   }
+}
+
+interface Abandoned extends Omit<AcquireRequest, 'meta' | 'leftMs'> {
+  readonly waited: boolean;
 }
 
 function checked(id: string, options: LockOptions): { ttlMs: number; waitMs: number } {
@@ -200,7 +210,9 @@ function checked(id: string, options: LockOptions): { ttlMs: number; waitMs: num
   };
 }
 
-function recoverOf(wire: WireRecover | undefined): Recover | undefined {
+/** Of several locks the first that was lost. */
+function recoverOf(told: WireRecover | [WireRecover] | undefined): Recover | undefined {
+  const wire = Array.isArray(told) ? told[0] : told;
   if (wire === undefined) return undefined;
   return { fence: wire.Lock, why: wire.Why, ...(wire.Meta !== undefined && { meta: wire.Meta }) };
 }

@@ -11,6 +11,7 @@ interface WireResult {
   readonly KVSet?: readonly { Key: string; Version: number; Deleted?: boolean; Old?: Omit<WireEntry, 'Key'> }[];
   readonly Lock?: number;
   readonly TillMs?: number;
+  readonly Free?: number;
   readonly Recover?: { Lock: number; Meta?: unknown; Why: 'expired' | 'forced' };
   readonly Enqueue?: readonly { ID: string; Duplicate?: boolean }[];
   readonly Dequeue?: { Queue: string; Messages: readonly WireMessage[] };
@@ -38,6 +39,7 @@ export function fromWire(body: object): BatchResult {
     KVSet = [],
     Lock,
     TillMs,
+    Free,
     Recover,
     Enqueue,
     Dequeue,
@@ -59,7 +61,9 @@ export function fromWire(body: object): BatchResult {
       ...(Deleted !== undefined && { deleted: Deleted }),
       ...(Old !== undefined && { old: entryOf({ Key, ...Old }) }),
     })),
-    ...(Lock !== undefined && { lock: grantOf(Lock, TillMs!, Recover) }),
+    ...(Lock !== undefined && {
+      lock: { ...grantOf(Lock, TillMs!, Recover), ...(Free !== undefined && { free: Free }) },
+    }),
     ...(Enqueue !== undefined && {
       enqueue: Enqueue.map(({ ID, Duplicate = false }) => ({ id: ID, duplicate: Duplicate })),
     }),

@@ -75,6 +75,8 @@ export interface Grant {
   readonly fence: number;
   /** When the lock ends: milliseconds since the epoch, by the server's clock. */
   readonly till: number;
+  /** Permits that are left, of a lock that is taken with a limit. */
+  readonly free?: number;
   /** Set if the previous holder did not release the lock. */
   readonly recover?: Recover;
 }

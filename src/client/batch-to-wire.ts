@@ -2,12 +2,21 @@
  * Checks a batch and writes it as the HTTP API has it. Every mistake that can be seen here is refused here, in the names
  * that the caller has written: the server would name the fields of the wire, and count in seconds.
  */
-import { limitPerMsMax, lockDurMsMax, ttlMsMax, waitMsMax } from '../shared/limits.ts';
+import {
+  limitPerMsMax,
+  lockDurMsMax,
+  lockLimitMax,
+  lockLimitMin,
+  lockSetMax,
+  ttlMsMax,
+  waitMsMax,
+} from '../shared/limits.ts';
 import type {
   AtomicOperation,
   Batch,
   BatchIdempotency,
   BatchLock,
+  BatchLocks,
   BatchRange,
   CheckOperation,
   Guard,
@@ -39,6 +48,8 @@ export const batchNames: NamesOf<Batch> = {
   set: true,
   lock: true,
   unlock: true,
+  locks: true,
+  unlocks: true,
   ack: true,
   nack: true,
   extend: true,
@@ -59,14 +70,24 @@ const atomicNames = { ...addNames, ...maxNames, ...minNames, ...counterSetNames 
 const setNames = { key: true, value: true, merge: true, version: true, ttl: true, delete: true, old: true } as const;
 const mergeNames = { key: true, merge: true, version: true, ttl: true, old: true } as const;
 const deleteNames = { key: true, delete: true, version: true, old: true } as const;
-const batchLockNames: NamesOf<BatchLock> = { id: true, ttl: true, wait: true, owner: true, meta: true };
+const batchLockNames: NamesOf<BatchLock> = {
+  id: true,
+  ttl: true,
+  wait: true,
+  owner: true,
+  meta: true,
+  read: true,
+  limit: true,
+};
+const batchLocksNames: NamesOf<BatchLocks> = { ids: true, ttl: true, wait: true, owner: true, meta: true };
+const unlocksNames = { ids: true, fence: true } as const;
 const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode: true };
 
 /** @throws InvalidError, before anything is sent */
 export function toWire(batch: Batch): WireBatch {
   checkOptions(batch, batchNames);
   const { guard, check, limit, atomic, get, range, set, lock, unlock, idempotency } = batch;
-  const { ack, nack, extend, dequeue, enqueue } = batch;
+  const { locks, unlocks, ack, nack, extend, dequeue, enqueue } = batch;
   const lists = { guard, check, limit, atomic, get, set, ack, nack, extend, enqueue };
   for (const [name, list] of Object.entries(lists)) checkList(list, name);
   const wire: WireBatch = {};
@@ -79,6 +100,12 @@ export function toWire(batch: Batch): WireBatch {
   else if (keys.length > 0) wire['KVGet'] = keys;
   if (set?.length) wire['KVSet'] = set.map(setToWire);
   if (lock !== undefined) addLock(wire, lock);
+  if (locks !== undefined) addLocks(wire, locks);
+  if (unlocks !== undefined) {
+    checkOptions(unlocks, unlocksNames, 'unlocks');
+    wire['UnlockIDs'] = setOfIds(unlocks.ids, 'unlocks.ids');
+    if (unlocks.fence !== undefined) wire['Unlock'] = anInteger(unlocks.fence, 'unlocks.fence', 1);
+  }
   if (unlock !== undefined) {
     checkOptions(unlock, unlockNames, 'unlock');
     wire['UnlockID'] = anId(unlock.id, 'unlock.id');
@@ -205,8 +232,26 @@ function setToWire(operation: SetOperation, i: number): object {
 
 function addLock(wire: WireBatch, lock: BatchLock): void {
   checkOptions(lock, batchLockNames, 'lock');
-  const { id, ttl, wait, owner, meta } = lock;
+  const { id, owner, read, limit } = lock;
   wire['LockID'] = anId(id, 'lock.id');
+  addTerms(wire, lock);
+  addSharing(wire, { read, limit, hasOwner: owner !== undefined });
+}
+
+function addLocks(wire: WireBatch, locks: BatchLocks): void {
+  checkOptions(locks, batchLocksNames, 'locks');
+  wire['LockIDs'] = setOfIds(locks.ids, 'locks.ids');
+  addTerms(wire, locks);
+}
+
+/** @throws InvalidError unless these can be the names of locks that are taken together */
+export function setOfIds(ids: readonly string[], place: string): readonly string[] {
+  if (!Array.isArray(ids) || ids.length === 0 || ids.length > lockSetMax)
+    throw invalid(`${place}: expected an array of 1 to ${lockSetMax} ids, got ${gotText(ids)}`);
+  return ids.map((id, i) => anId(id as string, `${place}[${i}]`));
+}
+
+function addTerms(wire: WireBatch, { ttl, wait, owner, meta }: Omit<BatchLocks, 'ids'>): void {
   wire['LockDur'] = durationMs(ttl, 'lock.ttl', { max: lockDurMsMax }) / 1000;
   if (wait) wire['LockWait'] = durationMs(wait, 'lock.wait', { min: 0, max: waitMsMax }) / 1000;
   if (owner !== undefined) wire['LockOwner'] = anId(owner, 'lock.owner');
@@ -214,6 +259,24 @@ function addLock(wire: WireBatch, lock: BatchLock): void {
     checkJson(meta, 'lock.meta');
     wire['LockMeta'] = meta;
   }
+}
+
+function addSharing(
+  wire: WireBatch,
+  { read, limit, hasOwner }: Pick<BatchLock, 'read' | 'limit'> & { readonly hasOwner: boolean },
+): void {
+  if (read !== undefined && typeof read !== 'boolean') throw invalid('lock.read: expected true or false');
+  if (read !== true && limit === undefined) return;
+  if (read === true && limit !== undefined) throw invalid('lock: expected read or limit, got both');
+  if (!hasOwner) throw invalid('lock.owner: missing; a lock that is shared needs the name of this holder');
+  if (limit === undefined) wire['RLock'] = true;
+  else wire['LockLimit'] = permitsOf(limit, 'lock.limit');
+}
+
+/** @throws InvalidError unless it can be a number of permits */
+export function permitsOf(limit: number, place: string): number {
+  if (Number.isInteger(limit) && limit >= lockLimitMin && limit <= lockLimitMax) return limit;
+  throw invalid(`${place}: expected an integer from ${lockLimitMin} to ${lockLimitMax}, got ${gotText(limit)}`);
 }
 
 function addIdempotency(wire: WireBatch, idempotency: BatchIdempotency): void {

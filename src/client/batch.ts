@@ -29,6 +29,10 @@ export interface Batch {
   readonly set?: readonly SetOperation[] | undefined;
   /** Take this lock first. Nothing renews it, unlike a lock of `client.lock`. */
   readonly lock?: BatchLock | undefined;
+  /** Take all of these locks first, under one fence. Nothing renews them, unlike those of `client.locks.all`. */
+  readonly locks?: BatchLocks | undefined;
+  /** Release these locks in the same commit. With the ids of `locks`: extend them. Without a fence: by force. */
+  readonly unlocks?: { readonly ids: readonly string[]; readonly fence?: number | undefined } | undefined;
   /** Release this lock in the same commit. With the id of `lock`: extend it. Without a fence: release by force. */
   readonly unlock?:
     | {
@@ -208,6 +212,16 @@ export interface BatchLock {
   readonly owner?: string | undefined;
   /** JSON, shown to clients that find the lock busy. At most 1 KiB. */
   readonly meta?: unknown;
+  /** `true`: together with other readers, and nobody else. Needs `owner`. */
+  readonly read?: boolean | undefined;
+  /** Take one of so many permits, 2 to 10,000. Needs `owner`. Not together with `read`. */
+  readonly limit?: number | undefined;
+}
+
+/** Locks that a batch takes together. */
+export interface BatchLocks extends Omit<BatchLock, 'id' | 'read' | 'limit'> {
+  /** Names of the locks, 1 to 32. */
+  readonly ids: readonly string[];
 }
 
 /** Ids that make a repeated batch happen once. */

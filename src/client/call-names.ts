@@ -12,6 +12,7 @@ export function namesIn(batch: Batch): string[] {
   for (const { key } of batch.set ?? []) names.push(keyName(key));
   if (batch.lock !== undefined) names.push(lockName(batch.lock.id));
   if (batch.unlock !== undefined) names.push(lockName(batch.unlock.id));
+  for (const id of [...(batch.locks?.ids ?? []), ...(batch.unlocks?.ids ?? [])]) names.push(lockName(id));
   for (const { queue } of batch.enqueue ?? []) names.push(queueName(queue));
   for (const { queue, id } of [...(batch.ack ?? []), ...(batch.nack ?? []), ...(batch.extend ?? [])]) {
     names.push(messageName(queue, id));

@@ -17,10 +17,13 @@ import { onEndingSignal } from './exit-signals.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
 import { CallQueue } from './call-queue.ts';
-import { durableLocks, mutexes, type LockFamily } from './lock-family.ts';
-import { Lock, Mutex, type HeldLock, type LockOptions } from './lock.ts';
+import { durableLocks, lockSets, mutexes, type LockFamily } from './lock-family.ts';
+import { Lock, LockSet, Mutex, type HeldLock, type LockOptions } from './lock.ts';
 import { takeFromLimit, type LimitOptions, type LimitResult } from './limits.ts';
 import { Locks } from './locks.ts';
+import { sectionOf, type Section, type SectionArguments } from './section.ts';
+import { permitsOf } from './batch-to-wire.ts';
+import { campaign, type ElectOptions, type Leader } from './elections.ts';
 import { OpenLocks } from './open-locks.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
@@ -53,15 +56,28 @@ export function internalsOf(client: DragonLock): Internals {
   return known;
 }
 
-const lockNames: NamesOf<LockOptions> = { ttl: true, wait: true, signal: true, meta: true };
-
-/** What runs while a lock is held. */
-type Section<Held, Result> = (held: Held) => Result | Promise<Result>;
+const mutexNames = { ttl: true, wait: true, signal: true, meta: true } as const;
+const lockNames: NamesOf<LockOptions> = { ...mutexNames, read: true };
+const electNames: NamesOf<ElectOptions> = { ttl: true, signal: true, meta: true };
 
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(this, 'batch', 'queue', 'limit', 'usage', 'lock', 'withLock', 'mutex', 'withMutex', 'version');
+    showCallers(
+      this,
+      'batch',
+      'queue',
+      'limit',
+      'usage',
+      'lock',
+      'semaphore',
+      'elect',
+      'leader',
+      'withLock',
+      'mutex',
+      'withMutex',
+      'version',
+    );
   }
 
   /** Keys with values, versions and expiry. */
@@ -107,7 +123,7 @@ export class DragonLock implements AsyncDisposable {
     this.kv = new KeyValues(this.#calls, account);
     this.counter = new Counters(this.#calls, account);
     this.sequence = new Sequences(this.#calls, account);
-    this.locks = new Locks(this.#calls, account);
+    this.locks = new Locks(this.#calls, account, (ids, options) => this.#lockSet(ids, options));
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
     this.watch = new Watches(this.#sender, this.kv);
@@ -157,10 +173,47 @@ export class DragonLock implements AsyncDisposable {
    */
   async lock(id: string, options: LockOptions = {}): Promise<Lock> {
     checkOptions(options, lockNames);
+    return this.#lock(id, options);
+  }
+
+  #lock(id: string, options: LockOptions & { readonly limit?: number }): Promise<Lock> {
     return this.#open.acquire(options.signal, async (signal) => {
       const acquisition = await acquire(this.#locks, this.#acquireContext, id, { ...options, signal });
       return new Lock(acquisition, (batch) => this.#calls.batch(batch));
     });
+  }
+
+  #lockSet(ids: readonly string[], options: Omit<LockOptions, 'read'>): Promise<LockSet> {
+    const family = lockSets(this.account, ids);
+    return this.#open.acquire(options.signal, async (signal) => {
+      const acquisition = await acquire(family, this.#acquireContext, ids[0]!, { ...options, signal });
+      return new LockSet(ids, acquisition, (batch) => this.#calls.batch(batch));
+    });
+  }
+
+  /**
+   * Takes one of so many permits, 2 to 10,000, and renews it until it is released.
+   * @throws NotLockedError if all are taken and the wait ran out; LimitMismatchError if others hold it with another number
+   */
+  async semaphore(id: string, permits: number, options: Omit<LockOptions, 'read'> = {}): Promise<Lock> {
+    checkOptions(options, mutexNames);
+    return this.#lock(id, { ...options, limit: permitsOf(permits, 'permits') });
+  }
+
+  /**
+   * Waits until this client leads, runs the function as the leader, and resigns however it ends. Its lock's signal fires
+   * when it may lead no more.
+   */
+  async elect<Result>(name: string, options: ElectOptions, run: Section<Lock, Result>): Promise<Result> {
+    checkOptions(options, electNames);
+    if (typeof run !== 'function') throw invalid(`the function to run: expected a function, got ${gotText(run)}`);
+    return await this.#while(campaign(this, name, options), run);
+  }
+
+  /** Who leads; undefined: nobody. `watch.lock` tells of each change. */
+  async leader(name: string, options?: CallOptions): Promise<Leader | undefined> {
+    const { locked, meta, since } = await this.locks.get(name, options);
+    return locked && since !== undefined ? { meta, since } : undefined;
   }
 
   /** Runs the function while the lock is held, and releases the lock however the function ends. */
@@ -172,8 +225,8 @@ export class DragonLock implements AsyncDisposable {
   }
 
   /** Takes a lock that lives only in the server's memory: faster, and lost at a restart. */
-  async mutex(id: string, options: LockOptions = {}): Promise<Mutex> {
-    checkOptions(options, lockNames);
+  async mutex(id: string, options: Omit<LockOptions, 'read'> = {}): Promise<Mutex> {
+    checkOptions(options, mutexNames);
     return this.#open.acquire(
       options.signal,
       async (signal) => new Mutex(await acquire(this.#mutexes, this.#acquireContext, id, { ...options, signal })),
@@ -182,7 +235,11 @@ export class DragonLock implements AsyncDisposable {
 
   /** Runs the function while the mutex is held, and releases the mutex however the function ends. */
   withMutex<Result>(id: string, run: Section<Mutex, Result>): Promise<Result>;
-  withMutex<Result>(id: string, options: LockOptions | undefined, run: Section<Mutex, Result>): Promise<Result>;
+  withMutex<Result>(
+    id: string,
+    options: Omit<LockOptions, 'read'> | undefined,
+    run: Section<Mutex, Result>,
+  ): Promise<Result>;
   async withMutex<Result>(id: string, ...rest: SectionArguments<Mutex, Result>): Promise<Result> {
     const { options, run } = sectionOf(rest);
     return await this.#while(this.mutex(id, options), run);
@@ -234,20 +291,4 @@ export class DragonLock implements AsyncDisposable {
     });
     return result;
   }
-}
-
-type SectionArguments<Held, Result> =
-  | [run: Section<Held, Result>]
-  | [options: LockOptions | undefined, run: Section<Held, Result>];
-
-/** Tells the options from the function: the options may be left out. @throws InvalidError */
-function sectionOf<Held, Result>(
-  rest: SectionArguments<Held, Result>,
-): {
-  readonly options: LockOptions | undefined;
-  readonly run: Section<Held, Result>;
-} {
-  const [options, run] = typeof rest[0] === 'function' ? [undefined, rest[0]] : [rest[0], rest[1]];
-  if (typeof run !== 'function') throw invalid(`the function to run: expected a function, got ${gotText(run)}`);
-  return { options, run };
 }

@@ -28,6 +28,7 @@ import {
   UnsupportedMediaTypeError,
   VersionMismatchError,
 } from './errors.ts';
+import { LimitMismatchError } from './lock-errors.ts';
 import { QuotaExceededError } from './quota-error.ts';
 
 const classOf = {
@@ -38,6 +39,7 @@ const classOf = {
   method_not_allowed: MethodNotAllowedError,
   not_locked: NotLockedError,
   lock_lost: LockLostError,
+  limit_mismatch: LimitMismatchError,
   version_mismatch: VersionMismatchError,
   precondition_failed: PreconditionFailedError,
   overflow: OverflowError,

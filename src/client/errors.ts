@@ -98,7 +98,7 @@ export interface LockHolder {
 }
 
 export function holderOf(value: unknown): LockHolder | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
+  if (typeof value !== 'object' || value === null || 'Holders' in value) return undefined;
   const { Meta, TillMs, Since } = value as Record<string, unknown>;
   return { meta: Meta, till: Number(TillMs), since: Number(Since) };
 }

@@ -8,6 +8,7 @@ export type {
   Batch,
   BatchIdempotency,
   BatchLock,
+  BatchLocks,
   BatchRange,
   CheckOperation,
   Guard,
@@ -45,12 +46,14 @@ export type {
 } from './queue-options.ts';
 export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
 export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
+export type { ElectOptions, Leader } from './elections.ts';
 export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';
-export type { HeldLock, Lock, LockBatchOptions, LockOptions, Mutex } from './lock.ts';
+export type { HeldLock, Lock, LockBatchOptions, LockOptions, LockSet, Mutex } from './lock.ts';
 export type { LeaseState } from './lease.ts';
 export type {
   Change,
   KeyState,
+  LockState,
   PrefixEvent,
   WatchKeyOptions,
   WatchOptions,
@@ -94,4 +97,5 @@ export {
   type ClientErrorCode,
   type LockHolder,
 } from './errors.ts';
+export { LimitMismatchError } from './lock-errors.ts';
 export type { ErrorCode } from '../protocol/errors.ts';

@@ -9,6 +9,9 @@ export interface AcquireRequest {
   readonly owner: string;
   readonly ttlMs: number;
   readonly meta: unknown;
+  /** Of durable locks: with other readers, or one of so many permits. */
+  readonly read?: boolean | undefined;
+  readonly limit?: number | undefined;
   /** Milliseconds left of the wait. */
   readonly leftMs: () => number;
 }
@@ -18,11 +21,11 @@ export type LockCall = Pick<Call, 'method' | 'path' | 'body'> & { readonly batch
 
 export interface LockFamily {
   readonly kind: 'lock' | 'mutex';
-  nameOf(id: string): string;
+  namesOf(id: string): readonly string[];
   acquire(request: AcquireRequest): LockCall;
   renew(of: { id: string; fence: number; owner: string; ttlMs: number }): LockCall;
   release(of: { id: string; fence: number }): LockCall;
-  releaseByOwner(id: string, owner: string): LockCall;
+  releaseByOwner(id: string, owner: string): readonly LockCall[];
 }
 
 export function durableLocks(account: string): LockFamily {
@@ -30,8 +33,8 @@ export function durableLocks(account: string): LockFamily {
   const batchCall = (batch: string): LockCall => ({ method: 'POST', path, body: () => batch, batch });
   return {
     kind: 'lock',
-    nameOf: lockName,
-    acquire({ id, owner, ttlMs, meta, leftMs }) {
+    namesOf: (id) => [lockName(id)],
+    acquire({ id, owner, ttlMs, meta, leftMs, read, limit }) {
       const body = (): string =>
         JSON.stringify({
           LockID: id,
@@ -39,23 +42,50 @@ export function durableLocks(account: string): LockFamily {
           LockWait: leftMs() / 1000,
           LockOwner: owner,
           LockMeta: meta,
+          RLock: read === true ? true : undefined,
+          LockLimit: limit,
         });
       return { ...batchCall(body()), body };
     },
     renew: ({ id, fence, ttlMs }) =>
       batchCall(JSON.stringify({ LockID: id, UnlockID: id, Unlock: fence, LockDur: ttlMs / 1000 })),
     release: ({ id, fence }) => batchCall(JSON.stringify({ UnlockID: id, Unlock: fence })),
-    releaseByOwner: (id, owner) => ({
-      method: 'DELETE',
-      path: pathOf(account, 'lock', id, { owner }),
-    }),
+    releaseByOwner: (id, owner) => [ofOwner(account, id, owner)],
+  };
+}
+
+function ofOwner(account: string, id: string, owner: string): LockCall {
+  return { method: 'DELETE', path: pathOf(account, 'lock', id, { owner }) };
+}
+
+/** Several locks under one fence. No array takes such a batch, so it travels alone. */
+export function lockSets(account: string, ids: readonly string[]): LockFamily {
+  const call = (body: () => object): LockCall => ({
+    method: 'POST',
+    path: `/db/${account}`,
+    body: () => JSON.stringify(body()),
+  });
+  return {
+    kind: 'lock',
+    namesOf: () => ids.map(lockName),
+    acquire: ({ owner, ttlMs, meta, leftMs }) =>
+      call(() => ({
+        LockIDs: ids,
+        LockDur: ttlMs / 1000,
+        LockWait: leftMs() / 1000,
+        LockOwner: owner,
+        LockMeta: meta,
+      })),
+    renew: ({ fence, ttlMs }) => call(() => ({ LockIDs: ids, UnlockIDs: ids, Unlock: fence, LockDur: ttlMs / 1000 })),
+    release: ({ fence }) => call(() => ({ UnlockIDs: ids, Unlock: fence })),
+    releaseByOwner: (_, owner) => ids.map((id) => ofOwner(account, id, owner)),
   };
 }
 
 export function mutexes(account: string): LockFamily {
   return {
     kind: 'mutex',
-    nameOf: mutexName,
+    namesOf: (id) => [mutexName(id)],
     acquire({ id, owner, ttlMs, meta, leftMs }) {
       if (meta !== undefined && typeof meta !== 'string')
         throw invalid(`meta: expected a string for a mutex, got ${typeof meta}`);
@@ -69,6 +99,6 @@ export function mutexes(account: string): LockFamily {
       path: pathOf(account, 'mlock', id, { owner, dur: ttlMs / 1000 }),
     }),
     release: ({ id, fence }) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { lock: fence }) }),
-    releaseByOwner: (id, owner) => ({ method: 'POST', path: pathOf(account, 'munlock', id, { owner }) }),
+    releaseByOwner: (id, owner) => [{ method: 'POST', path: pathOf(account, 'munlock', id, { owner }) }],
   };
 }

@@ -23,6 +23,8 @@ export interface LockOptions {
   readonly signal?: AbortSignal | undefined;
   /** Shown to clients that find the lock busy. JSON, at most 1 KiB. */
   readonly meta?: unknown;
+  /** `true`: hold it together with other readers, and nobody else beside them. Default false. Not of a mutex. */
+  readonly read?: boolean | undefined;
 }
 
 /** Milliseconds. A lease must outlive a few round trips; less is almost certainly seconds passed as milliseconds. */
@@ -169,7 +171,7 @@ export class Lock extends HeldLock {
     this.assertNotReleased();
     const { id, fence } = this;
     const guard = [...(batch.guard ?? []), { id, fence }];
-    if (options.release === true && batch.unlock !== undefined) {
+    if (options.release === true && (batch.unlock ?? batch.unlocks) !== undefined) {
       throw invalid('release: given together with unlock; expected one of the two');
     }
     try {
@@ -178,6 +180,47 @@ export class Lock extends HeldLock {
       return result;
     } catch (error) {
       if (error instanceof LockLostError && error.lockId === id) this.lease.lost(error);
+      throw error;
+    }
+  }
+}
+
+/** Several locks under one fence, all taken in one commit. */
+export class LockSet extends HeldLock {
+  static {
+    showCallers(this, 'batch');
+  }
+
+  /** Names of the locks. */
+  readonly ids: readonly string[];
+  readonly #run: RunBatch;
+
+  constructor(ids: readonly string[], acquisition: Acquisition, run: RunBatch) {
+    super('lock', acquisition);
+    this.ids = ids;
+    this.#run = run;
+  }
+
+  /**
+   * Runs a batch only while all of the locks are held. The server checks it in the same commit.
+   * @param options `release`: also releases all of them in that commit
+   * @throws LockLostError, and every error of a batch
+   */
+  async batch(batch: Batch, options: LockBatchOptions = {}): Promise<BatchResult> {
+    checkOptions(options, lockBatchNames);
+    checkOptions(batch, batchNames);
+    checkList(batch.guard, 'guard');
+    this.assertNotReleased();
+    const { ids, fence } = this;
+    const guard = [...(batch.guard ?? []), ...ids.map((id) => ({ id, fence }))];
+    if (options.release === true && (batch.unlock ?? batch.unlocks) !== undefined)
+      throw invalid('release: given together with unlock or unlocks; expected one of them');
+    try {
+      const result = await this.#run({ ...batch, guard, ...(options.release === true && { unlocks: { ids, fence } }) });
+      if (options.release === true) this.wasReleased();
+      return result;
+    } catch (error) {
+      if (error instanceof LockLostError && ids.includes(error.lockId ?? '')) this.lease.lost(error);
       throw error;
     }
   }

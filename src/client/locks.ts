@@ -2,6 +2,8 @@
 import { showCallers } from './caller.ts';
 import { lockName } from './call-names.ts';
 import { anId, anInteger } from './checks.ts';
+import { setOfIds } from './batch-to-wire.ts';
+import type { LockOptions, LockSet } from './lock.ts';
 import { LockLostError } from './errors.ts';
 import { leavable } from './leavable.ts';
 import { pathOf } from './paths.ts';
@@ -23,6 +25,10 @@ export interface LockInfo {
   readonly since?: number;
   /** When it ends without a renewal: milliseconds since the epoch, by the server's clock; only of a held lock. */
   readonly till?: number;
+  /** Of a lock that several hold: how many do. */
+  readonly holders?: number;
+  /** The permits that it is held with. */
+  readonly limit?: number;
 }
 
 /** Options of `locks.force`. */
@@ -43,18 +49,34 @@ export interface LockPage {
   readonly rev: number;
 }
 
-/** Looks at durable locks, and takes them away: `client.locks`. */
+type TakeSet = (ids: readonly string[], options: Omit<LockOptions, 'read'>) => Promise<LockSet>;
+
+const setNames: NamesOf<Omit<LockOptions, 'read'>> = { ttl: true, wait: true, signal: true, meta: true };
+
+/** Looks at durable locks, takes several together, and takes them away: `client.locks`. */
 export class Locks {
   static {
-    showCallers(this, 'get', 'isHeld', 'page', 'list', 'force');
+    showCallers(this, 'get', 'isHeld', 'page', 'list', 'force', 'all');
   }
 
   readonly #calls: StoreCalls;
   readonly #account: string;
+  readonly #take: TakeSet;
 
-  constructor(calls: StoreCalls, account: string) {
+  /** @internal */
+  constructor(calls: StoreCalls, account: string, take: TakeSet) {
     this.#calls = calls;
     this.#account = account;
+    this.#take = take;
+  }
+
+  /**
+   * Takes several locks together, 1 to 32, under one fence: all or none. Nobody who does so waits for another in a circle.
+   * @throws NotLockedError if they are not all free within the wait
+   */
+  async all(ids: readonly string[], options: Omit<LockOptions, 'read'> = {}): Promise<LockSet> {
+    checkOptions(options, setNames);
+    return this.#take(setOfIds(ids, 'ids'), options);
   }
 
   /** Who holds the lock, and how many wait for it. A lock that nobody holds is `locked: false`. */
@@ -122,6 +144,8 @@ interface WireLock {
   readonly Meta?: unknown;
   readonly Since?: number;
   readonly TillMs?: number;
+  readonly Holders?: number;
+  readonly LockLimit?: number;
 }
 
 interface WireLockPage {
@@ -131,7 +155,7 @@ interface WireLockPage {
   readonly Rev: number;
 }
 
-function infoOf({ LockID, Locked, Waiters, Meta, Since, TillMs }: WireLock): LockInfo {
+function infoOf({ LockID, Locked, Waiters, Meta, Since, TillMs, Holders, LockLimit }: WireLock): LockInfo {
   return {
     id: LockID,
     locked: Locked,
@@ -139,5 +163,7 @@ function infoOf({ LockID, Locked, Waiters, Meta, Since, TillMs }: WireLock): Loc
     ...(Meta !== undefined && { meta: Meta }),
     ...(Since !== undefined && { since: Since }),
     ...(TillMs !== undefined && { till: TillMs }),
+    ...(Holders !== undefined && { holders: Holders }),
+    ...(LockLimit !== undefined && { limit: LockLimit }),
   };
 }

@@ -106,7 +106,8 @@ export class StoreCalls {
     const names = namesIn(batch);
     if (call.waitMs) return this.#sender.call(call);
     // Several values may exceed the share of one batch in the reply to an array.
-    if (reads > 1) return this.#queue.run({ ...call, names });
+    // Several locks are taken by no batch of an array.
+    if (reads > 1 || batch.locks !== undefined) return this.#queue.run({ ...call, names });
     return this.#queue.run({ ...call, names, batch: text, reads: reads > 0 });
   }
 
@@ -146,8 +147,9 @@ export class StoreCalls {
 }
 
 /** The longest time for which the server may hold its reply. */
-function waitMsOf({ lock, limit, dequeue }: Batch): number {
-  const lockMs = lock?.wait === undefined ? 0 : durationMs(lock.wait, 'lock.wait', { min: 0 });
+function waitMsOf({ lock, locks, limit, dequeue }: Batch): number {
+  const { wait: lockWait } = lock ?? locks ?? {};
+  const lockMs = lockWait === undefined ? 0 : durationMs(lockWait, 'lock.wait', { min: 0 });
   const limitMs = (limit ?? []).map(({ wait = 0 }, i) => durationMs(wait, `limit[${i}].wait`, { min: 0 }));
   const messagesMs = dequeue?.wait === undefined ? 0 : durationMs(dequeue.wait, 'dequeue.wait', { min: 0 });
   return Math.max(lockMs, messagesMs, ...limitMs);
@@ -158,13 +160,14 @@ function waitMsOf({ lock, limit, dequeue }: Batch): number {
  * has gone. Such a batch can be sent again if it has an owner and does nothing else.
  */
 function needsId(batch: Batch): boolean {
-  return retryOf(batch) === 'unsafe' && batch.lock === undefined && batch.dequeue === undefined;
+  return retryOf(batch) === 'unsafe' && (batch.lock ?? batch.locks ?? batch.dequeue) === undefined;
 }
 
 /** Classifies a batch as it stands, without an id of the client. */
-function retryOf({ guard, limit, atomic, set, lock, unlock, idempotency, ...queues }: Batch): Retry {
+function retryOf({ guard, limit, atomic, set, idempotency, ...others }: Batch): Retry {
   if (idempotency?.mode === 'replay') return 'idempotent';
-  const { ack, nack, extend, dequeue, enqueue } = queues;
+  const { ack, nack, extend, dequeue, enqueue } = others;
+  const [lock, unlock] = [others.lock ?? others.locks, others.unlock ?? others.unlocks];
   if (idempotency !== undefined || atomic?.length || set?.length || enqueue?.length) return 'unsafe';
   if (dequeue !== undefined)
     return dequeue.attempt !== undefined && !ack?.length && !nack?.length && !limit?.length ? 'idempotent' : 'unsafe';

@@ -83,3 +83,19 @@ export type Change<Value = unknown> =
       /** Whether it has expired. Otherwise it was deleted. */
       readonly expired: boolean;
     };
+
+/** What a watch of a lock shows. */
+export interface LockState {
+  /** Name of the lock. */
+  readonly id: string;
+  /** Differs from one state to the next; 0: nobody has held it for an hour. It is no fence. */
+  readonly version: number;
+  /** Whether anybody holds it. */
+  readonly locked: boolean;
+  /** What the holder has passed as `meta`. */
+  readonly meta?: unknown;
+  /** When it was taken: milliseconds since the epoch, by the server's clock. */
+  readonly since?: number;
+  /** Of a lock that several hold: how many. */
+  readonly holders?: number;
+}

@@ -14,11 +14,13 @@ import type { CallSender } from './call-sender.ts';
 import { anId, anInteger, gotText, invalid } from './checks.ts';
 import { CompactedError, DragonLockError } from './errors.ts';
 import type { KeyValues, Page } from './kv.ts';
+import { lockStates } from './lock-states.ts';
 import { leavable } from './leavable.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
 import type {
   Change,
   KeyState,
+  LockState,
   PrefixEvent,
   WatchKeyOptions,
   WatchOptions,
@@ -40,7 +42,7 @@ const itemNames = { key: true, version: true } as const;
 /** Watches: `client.watch`. Each is an async iterator that ends with its loop, its signal, or the client. */
 export class Watches {
   static {
-    showCallers(this, 'key', 'keys', 'prefix');
+    showCallers(this, 'key', 'keys', 'prefix', 'lock');
   }
 
   readonly #sender: CallSender;
@@ -110,6 +112,18 @@ export class Watches {
         ? { kind: 'none', key: Key, version: 0, expired: Expired === true }
         : { kind: 'value', key: Key, version: Version, value: Value as Value };
     }
+  }
+
+  /**
+   * Who holds a lock, then each grant and each end of a lease; not when one is renewed. Of a lock that several hold:
+   * when it is first held, and each end.
+   */
+  lock(id: string, options: WatchKeyOptions = {}): AsyncGenerator<LockState, never, undefined> {
+    checkOptions(options, keyNames);
+    anId(id, 'id');
+    const { version, signal } = options;
+    if (version !== undefined) anInteger(version, 'version', 0);
+    return leavable(signal, (stop) => lockStates(id, version, (body) => this.#poll(body, stop)));
   }
 
   /** Everything under a prefix, then each commit that changes it: in order, each once, none missing. */

@@ -30,6 +30,11 @@ export const errorCodes = {
     retryable: false,
     meaning: 'The fencing token does not hold the lock: it expired, was forced, or never was given.',
   },
+  limit_mismatch: {
+    status: 409,
+    retryable: false,
+    meaning: 'The lock is held in a way that this request does not fit, whatever it waits: `Holder` has the permits.',
+  },
   version_mismatch: {
     status: 409,
     retryable: false,

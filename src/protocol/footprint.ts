@@ -15,6 +15,19 @@ export function nameOf(account: AccountId, key: string): string {
   return `${account}\0${nul === -1 ? key : key.slice(0, nul)}`;
 }
 
+/** The name of what is watched: a key, or a lock, whose names are apart. */
+export function watchName({
+  account,
+  key,
+  lock,
+}: {
+  account: AccountId;
+  key: string;
+  lock?: true | undefined;
+}): string {
+  return lock === undefined ? nameOf(account, key) : `${nameOf(account, key)}\0l`;
+}
+
 /** What a command needs: single names, or all names that start with a prefix. */
 export interface Footprint {
   readonly names: readonly string[];

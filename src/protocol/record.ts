@@ -25,6 +25,7 @@ export const kinds = {
   boot: 0x62, // b
   limit: 0x67, // g
   queue: 0x71, // q
+  share: 0x68, // h: leases of locks that several hold
   audit: 0x61, // a
 } as const;
 

@@ -37,6 +37,7 @@ import { RequestLoads, type Load } from './request-loads.ts';
 import type { ShardLink } from './shard-link.ts';
 import { ShardMail } from './shard-mail.ts';
 import { ShardQuestions } from './shard-questions.ts';
+import { takesSet } from '../protocol/operations/lock-sets.ts';
 import { mayWait, type Batch, type Command } from '../protocol/operations/operations.ts';
 
 export interface RouterOptions {
@@ -117,7 +118,7 @@ export class Router implements Dispatcher {
     this.#keyWatches = new KeyWatches({
       request: (command, sink) => this.request(command, sink),
       shardOf: (account, key) => ownerOf(account, key, shards),
-      unwatch: (shard, account, keys) => mail.send(shard, { kind: 'unwatch', account, keys }),
+      unwatch: (shard, unwatched) => mail.send(shard, { kind: 'unwatch', ...unwatched }),
       limits,
       counts,
       after,
@@ -133,7 +134,9 @@ export class Router implements Dispatcher {
     const request: InFlight = { sink, part: undefined, shard: 0, cancelled: false, use, bytes, waits, unanswered: 1 };
     const refused = this.#loads.takeBytes(request);
     if (refused !== undefined) return this.#refuse(sink, refused);
-    if (this.#mail.shards === 1) return this.#requests.toShard(command, 0, request);
+    const takes = command.kind === 'batch' && takesSet(command);
+    if (this.#mail.shards === 1 && this.#transactions.idle && !takes)
+      return this.#requests.toShard(command, 0, request);
     return this.#transactions.admit(command, request, (shard) => this.#requests.toShard(command, shard, request));
   }
 
@@ -157,7 +160,7 @@ export class Router implements Dispatcher {
     }
     const array: BatchArray = { sink, begun: [], load };
     const cancelables = batches.map((batch, place) => {
-      if (this.#mail.shards === 1) return this.#toArray(array, batch, place, 0);
+      if (this.#mail.shards === 1 && this.#transactions.idle) return this.#toArray(array, batch, place, 0);
       const item = new BatchArrayItem(sink, place);
       const request: InFlight = { ...load, sink: item, part: load, shard: 0, cancelled: false };
       return this.#transactions.admit(batch, request, (shard) => this.#toArray(array, batch, place, shard));

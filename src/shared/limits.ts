@@ -143,6 +143,11 @@ export const deadlineHeaderBytes = 8;
 export const lmdbKeyBytesMax = 1978;
 export const lockMetaBytesMax = 1024;
 export const lockDurMsMax = 24 * 60 * 60 * 1000;
+/** Locks that are taken together. */
+export const lockSetMax = 32;
+/** Permits of one lock: one would be a lock without them. */
+export const lockLimitMin = 2;
+export const lockLimitMax = 10_000;
 export const lockDurMsDefault = 30 * 1000;
 /** Messages of one delivery, and of one group in it. */
 export const dequeueMax = 1000;
@@ -213,6 +218,8 @@ export const auditMs = 90 * 24 * 60 * 60 * 1000;
 export const lockHistoryMax = 8;
 /** How long a free lock is remembered. */
 export const lockHistoryMs = 60 * 60 * 1000;
+/** How long the ended lease of a reader or a permit is remembered. Each is an entry of its own. */
+export const shareHistoryMs = 10 * 60 * 1000;
 /** How long a free mutex is remembered. */
 export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */

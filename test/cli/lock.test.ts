@@ -130,3 +130,24 @@ test('lock: wrong calls exit with 64, and a line says what was expected', async 
     assert.match(stderr, /^dragonlock: [^\n]+\n$/, 'one line');
   }
 });
+
+test('lock: readers beside each other, permits up to their limit, several locks together', async (t) => {
+  const server = await ServerUnderTest.forTest(t);
+  const { url } = server;
+  const hold = ['--', 'sh', '-c', 'echo held; exec sleep 60'];
+  const reader = new CommandUnderTest(t, ['lock', 'a', '--read', ...hold], { url });
+  await reader.printed(/held/);
+  await prints(t, ['lock', 'a', '--read', '-n', '--', 'echo', 'read'], { url }, 0);
+  await prints(t, ['lock', 'a', '-n', '--', 'echo', 'ran'], { url }, 75);
+  const permit = new CommandUnderTest(t, ['lock', 'p', '--limit', '2', ...hold], { url });
+  await permit.printed(/held/);
+  await prints(t, ['lock', 'p', '--limit', '2', '-n', '--', 'echo', 'second'], { url }, 0);
+  const listed = await runCommand(t, ['locks'], { url });
+  assert.match(listed.stdout, /1 as readers[\s\S]*1 of 2 permits/);
+  await prints(t, ['lock', 'a', 'b', '-n', '--', 'echo', 'ran'], { url }, 75);
+  await prints(t, ['lock', 'b', 'c', '-n', '--', 'echo', 'both'], { url }, 0);
+  await prints(t, ['lock', 'b', 'c', '--read', '--', 'echo', 'ran'], { url }, 64);
+  await prints(t, ['lock', 'p', '--limit', '1', '-n', '--', 'echo', 'ran'], { url }, 64);
+  reader.signal('SIGTERM');
+  permit.signal('SIGTERM');
+});

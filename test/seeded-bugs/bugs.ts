@@ -708,8 +708,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a newcomer barges past the wait queue',
     file: `${core}/operations/waiting.ts`,
-    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
-    replace: 'return isFree(view);',
+    find: '  return state.waitQueues.find(resource, account, operation.id) === undefined;',
+    replace: '  return true;',
     caughtBy: {
       file: 'test/router/transaction/batches-over-shards.test.ts',
       test: 'no other owner gets it between reservation',
@@ -725,8 +725,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'any owner passes for the holder',
     file: `${core}/state/lease.ts`,
-    find: 'return operation.owner !== undefined && view.lease.owner === operation.owner;',
-    replace: 'return operation.owner !== undefined && view.lease.owner !== undefined;',
+    find: 'operation.owner === undefined || view.lease.owner !== operation.owner',
+    replace: 'operation.owner === undefined || view.lease.owner === undefined',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'another owner is not the owner' },
   },
   {
@@ -767,8 +767,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an extension is not written down',
     file: `${core}/operations/lock.ts`,
-    find: '    writeSet.put(grantEffect(evaluation, view, operation));\n',
-    replace: '    if (!isOwnLease(view, operation)) writeSet.put(grantEffect(evaluation, view, operation));\n',
+    find: '    else writeSet.put(grantEffect(evaluation, view, operation));\n',
+    replace: '    else if (!isOwnLease(view, operation)) writeSet.put(grantEffect(evaluation, view, operation));\n',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'by fence: same fence, Till from now' },
   },
   {
@@ -779,11 +779,99 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'wrong fence, the fence of another lock' },
   },
   {
+    name: 'a writer gets a lock that readers hold',
+    file: `${core}/state/lease.ts`,
+    find: "  return shared.mode === 'read' ? read === true :",
+    replace: "  return shared.mode === 'read' ? read !== false :",
+    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'and no writer beside them' },
+  },
+  {
+    name: 'a reader overtakes a writer that waits',
+    file: `${core}/operations/waiting.ts`,
+    find: '  return state.waitQueues.find(resource, account, operation.id) === undefined;',
+    replace:
+      '  return operation.read === true || state.waitQueues.find(resource, account, operation.id) === undefined;',
+    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'holds back later readers' },
+  },
+  {
+    name: 'there is one permit more than the limit',
+    file: `${core}/state/lease.ts`,
+    find: 'shared.count < limit',
+    replace: 'shared.count <= limit',
+    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'so many hold the lock as it has permits' },
+  },
+  {
+    name: 'a share that is given back twice counts twice',
+    file: `${core}/operations/shared-locks.ts`,
+    find: '  if (ended !== undefined) return { ended };\n',
+    replace: '',
+    caughtBy: {
+      file: `${tests}/core/shared-locks.test.ts`,
+      test: 'a repeated or wrong release gives no second permit',
+    },
+  },
+  {
+    name: 'shares that were ended by force come back with the next one',
+    file: `${core}/state/shared-lease.ts`,
+    find: 'head.count > 0 && fence > head.base',
+    replace: 'head.count > 0',
+    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'does not come back to life' },
+  },
+  {
+    name: 'shares that end in one commit count as one',
+    file: `${core}/operations/shared-locks.ts`,
+    find: 'writeSet.find(kinds.lock, id)?.value',
+    replace: 'writeSet.find(kinds.limit, id)?.value',
+    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'many leases that end in one moment' },
+  },
+  {
+    name: 'a share that its owner has confirmed goes back with the first grant',
+    file: `${core}/apply.ts`,
+    find: 'if (entry?.rev !== grant.version || ',
+    replace: 'if (view.shared === undefined && entry?.rev !== grant.version) return;\n  if (',
+    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'unless its owner has asked again' },
+  },
+  {
     name: 'a force is not noted in the audit log',
     file: 'src/front-end/audited.ts',
     find: "unlockScope(unlock) === 'force'",
     replace: "unlockScope(unlock) === 'force' && unlock.reason !== undefined",
     caughtBy: { file: 'test/front-end/http/audited.test.ts', test: 'a retry from another address' },
+  },
+  {
+    name: 'several locks are reserved in the order in which they were asked for',
+    file: 'src/router/transaction/coordinator.ts',
+    find: '  return places.toSorted((a, b) => a.shard - b.shard || (a.lock.id < b.lock.id ? -1 : 1));',
+    replace: '  return places;',
+    caughtBy: { file: 'test/router/transaction/lock-sets.test.ts', test: 'never wait for each other' },
+  },
+  {
+    name: 'a set that gives up keeps a place',
+    file: `${core}/transaction.ts`,
+    find: 'waiters: [...(before?.waiters ?? []), waiter]',
+    replace: 'waiters: [waiter]',
+    caughtBy: { file: 'test/router/transaction/lock-sets.test.ts', test: 'gives every place up' },
+  },
+  {
+    name: 'each lock of a set is waited for as long as LockWait says',
+    file: 'src/router/transaction/coordinator.ts',
+    find: 'this.#reserve(next, reserved[0]?.deadline, onWaiting)',
+    replace: 'this.#reserve(next, undefined, onWaiting)',
+    caughtBy: { file: 'test/router/transaction/lock-sets.test.ts', test: 'LockWait is for all of them together' },
+  },
+  {
+    name: 'an extension is told to those who watch a lock',
+    file: `${core}/state/watched-keys.ts`,
+    find: '    if (this.#versions.get(name) === version) return [];\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/lock-watches.test.ts`, test: 'not of an extension' },
+  },
+  {
+    name: 'the version of a watched lock is its fencing token',
+    file: `${core}/state/lock-watch.ts`,
+    find: '  return 2 * (ended[0]?.fence ?? 0) + (isHeld ? 1 : 0);',
+    replace: '  return lease?.fence ?? 2 * (ended[0]?.fence ?? 0) + (isHeld ? 1 : 0);',
+    caughtBy: { file: `${tests}/core/lock-watches.test.ts`, test: 'never shows the fencing token' },
   },
   {
     name: 'the audit log of an account grows without end',
@@ -822,9 +910,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a lease has no grace after a restart',
-    file: `${core}/operations/lock.ts`,
-    find: 'Math.max(entry.till, boot.at + Math.min(durMs, lockGraceMs))',
-    replace: 'entry.till',
+    file: `${core}/operations/lease-till.ts`,
+    find: 'Math.max(till, boot.at + Math.min(durMs, lockGraceMs))',
+    replace: 'till',
     caughtBy: { file: `${tests}/core/locks.test.ts`, test: 'a lock is still held, for at least' },
   },
 
@@ -1021,9 +1109,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a mutex is given to any request',
     file: `${core}/operations/waiting.ts`,
-    find: 'return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;',
+    find: '  if (!isFree(view, operation)) return needNotWait(view, operation);\n',
     replace:
-      "if (resource === 'mutex') return true;\n  return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;",
+      "  if (resource === 'mutex') return true;\n  if (!isFree(view, operation)) return needNotWait(view, operation);\n",
     caughtBy: histories,
   },
 
@@ -1226,7 +1314,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an acquire that is given up leaves its grant behind',
     file: 'src/client/acquire.ts',
-    find: '      void open.track(abandon(family, context, { id, owner, ttlMs, waited: waitMs > 0 }));\n',
+    find: '      void open.track(abandon(family, context, { id, owner, ttlMs, read, limit, waited: waitMs > 0 }));\n',
     replace: '',
     caughtBy: { file: 'test/client/acquire.test.ts', test: 'releases what may have been granted' },
   },
@@ -1723,7 +1811,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'after a restore free locks are granted at once',
     file: `${core}/operations/lock.ts`,
-    find: 'const closedTill = state.lockGrace.till(account, id, now);',
+    find: 'const closedTill = state.lockGrace.till(account, named.id, now);',
     replace: 'const closedTill = 0;',
     caughtBy: { file: `${tests}/core/restored.test.ts`, test: 'is granted to nobody while an unknown holder may work' },
   },

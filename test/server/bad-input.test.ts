@@ -153,7 +153,7 @@ const calls: readonly BadCall[] = [
   ['DELETE', '/db/acc/lock/l?id=a&lock=5', 'invalid', /only one/],
   ['DELETE', '/db/acc/lock/l?lock=0', 'invalid', /^\?lock: /],
   ['GET', '/db/acc/lock/l?fence=x', 'invalid', /^\?fence: /],
-  ['POST', '/watch/acc', 'invalid', /exactly one of ID, IDs, Prefix/, '{"ID":"a","Prefix":"b"}'],
+  ['POST', '/watch/acc', 'invalid', /exactly one of ID, IDs, Prefix, LockID/, '{"ID":"a","Prefix":"b"}'],
   ['POST', '/watch/acc', 'invalid', /^Version: /, '{"ID":"a","Version":1.5}'],
   ['POST', '/watch/acc', 'invalid', /^Wait: /, '{"ID":"a","Wait":301}'],
   ['POST', '/watch/acc', 'invalid', /^Limit: /, '{"Prefix":"a","Limit":0}'],

@@ -132,7 +132,8 @@ export class Clients {
     }
     for (const account of accounts) {
       for (const [id, { value }] of timeline.entries(kinds.lock, account, Infinity)) {
-        const [lease] = decodeLockRecord(value!).holders;
+        const record = decodeLockRecord(value!);
+        const lease = record.mode === 'exclusive' ? record.holders[0] : undefined;
         if (lease !== undefined && lease.fence > timeline.boot.rev && this.waitOrder.heldByVanished(lease.owner))
           throw new Violation(`the lock ${id} is kept for ${lease.owner}, which has vanished`);
       }

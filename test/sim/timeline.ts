@@ -8,7 +8,7 @@
  */
 import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/protocol/record.ts';
 import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
-import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
+import type { Lease, LockRecord } from '../../src/shard-worker/core/state/lease.ts';
 import { lockGraceMs } from '../../src/shared/limits.ts';
 import { withReplies, type LogRecord } from '../support/checkers/commit-log.ts';
 import { Violation } from './trace.ts';
@@ -194,7 +194,7 @@ export class Timeline {
     const before = this.lock(account, key, rev - 1);
     const held = before?.record.lease;
     const next = value === undefined ? undefined : decodeLockRecord(value);
-    const lease = next?.holders[0];
+    const lease = next?.mode === 'exclusive' ? next.holders[0] : undefined;
     if (held === undefined || lease?.fence === held.fence) {
       if (held === undefined && lease !== undefined && lease.fence !== rev)
         throw new Violation(`I8: revision ${rev} grants ${key} with fencing token ${lease.fence}`);
@@ -230,9 +230,9 @@ export function nameOf(kind: Kind, account: string, key: string): string {
 }
 
 /** A lock record with its holder at hand. */
-type HeldRecord = LockRecord & { readonly lease?: LockRecord['holders'][number] };
+type HeldRecord = LockRecord & { readonly lease?: Lease };
 
 function heldBy(record: LockRecord): HeldRecord {
-  const [lease] = record.holders;
+  const lease = record.mode === 'exclusive' ? record.holders[0] : undefined;
   return lease === undefined ? record : { ...record, lease };
 }

@@ -62,6 +62,12 @@ export function httpCall(command: Command): HttpCall {
         target: `/watch/${account}`,
         body: { ID: command.key, Version: command.version, Wait: 0 },
       };
+    case 'watch.lock':
+      return {
+        method: 'POST',
+        target: `/watch/${account}`,
+        body: { LockID: command.id, Version: command.version, Wait: 0 },
+      };
     case 'account.list':
     case 'lock.longest':
     case 'lock.line':
@@ -82,6 +88,8 @@ export function batchBody(batch: Batch): object {
       ...(lock.waitMs > 0 && { LockWait: lock.waitMs / 1000 }),
       ...(lock.owner !== undefined && { LockOwner: lock.owner }),
       ...(lock.meta !== undefined && { LockMeta: JSON.parse(lock.meta) as unknown }),
+      ...(lock.read !== undefined && { RLock: true }),
+      ...(lock.limit !== undefined && { LockLimit: lock.limit }),
       ...(lock.extend !== undefined && { UnlockID: lock.id, Unlock: lock.extend }),
     }),
     ...(unlock && { UnlockID: unlock.id, Unlock: unlock.fence }),

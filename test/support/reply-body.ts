@@ -20,6 +20,9 @@ export interface ReplyBody {
   readonly Recover: { readonly Lock: number; readonly Meta: unknown; readonly Why: string };
   readonly Holder: { readonly Meta: unknown; readonly Till: number; readonly TillMs: number; readonly Since: number };
   readonly Waiters: number;
+  readonly RLock?: true;
+  readonly Holders: number;
+  readonly Free: number;
   readonly Locked: boolean;
   readonly Meta: unknown;
   readonly Since: number;

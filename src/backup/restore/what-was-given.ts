@@ -4,8 +4,9 @@
  * likely as long as those before it.
  */
 import type { AccountId } from '../../protocol/ids.ts';
-import { decodeRecord, kinds, type CommitRecord } from '../../protocol/record.ts';
+import { decodeRecord, kinds, type CommitRecord, type Kind } from '../../protocol/record.ts';
 import { decodeLockRecord } from '../../shard-worker/core/state/lock-record.ts';
+import { decodeLease, partOfShare } from '../../shard-worker/core/state/shared-lease.ts';
 import { lockDurMsMax } from '../../shared/limits.ts';
 import { entryHeaderBytes } from '../../storage/entry-codec.ts';
 import { parseStorageKey } from '../../storage/storage-key.ts';
@@ -51,7 +52,8 @@ export class GivenBefore {
   /** An entry of the restored state. */
   addEntry(storageKey: string, bytes: Buffer): void {
     const { kind, account, key } = parseStorageKey(storageKey);
-    if (kind === kinds.lock) this.addLock(account, key, bytes.toString('utf8', entryHeaderBytes));
+    if (kind === kinds.lock || kind === kinds.share)
+      this.addLock(kind, account, key, bytes.toString('utf8', entryHeaderBytes));
     if (kind === kinds.sequence && this.#keepsSequences)
       this.sequenceValues.push({ account, name: key, value: Number(bytes.toString('utf8', entryHeaderBytes)) });
   }
@@ -61,17 +63,26 @@ export class GivenBefore {
     if (isPast) this.at = Math.max(this.at, at);
     this.latestAt = Math.max(this.latestAt, at);
     for (const { kind, key, value } of effects) {
-      if (kind === kinds.lock && value !== undefined) this.addLock(account, key, value);
+      if (value !== undefined) this.addLock(kind, account, key, value);
       if (kind === kinds.sequence && isPast) this.sequences.add(`${account}/${key}`);
     }
   }
 
-  addLock(account: string, id: string, value: string): void {
-    for (const { durMs } of decodeLockRecord(value).holders) {
-      const name = `${account}\0${id}`;
-      const before = this.#leases.get(name)?.[2] ?? 0;
-      if (durMs > before) this.#leases.set(name, [account, id, durMs]);
+  /** Takes note of an entry that has a lease, or had one; of any other nothing. */
+  addLock(kind: Kind, account: string, key: string, value: string): void {
+    if (kind === kinds.lock) {
+      const record = decodeLockRecord(value);
+      if (record.mode === 'exclusive') for (const { durMs } of record.holders) this.#addLease(account, key, durMs);
     }
+    if (kind !== kinds.share) return;
+    const { id, fence } = partOfShare(key);
+    if (fence !== undefined) this.#addLease(account, id, decodeLease(fence, value).lease.durMs);
+  }
+
+  #addLease(account: string, id: string, durMs: number): void {
+    const name = `${account}\0${id}`;
+    const before = this.#leases.get(name)?.[2] ?? 0;
+    if (durMs > before) this.#leases.set(name, [account, id, durMs]);
   }
 }
 

@@ -23,6 +23,7 @@ export const respCodes = {
   not_locked: 'NOTLOCKED',
   lock_lost: 'LOCKLOST',
   receipt_expired: 'RECEIPTEXPIRED',
+  limit_mismatch: 'LIMITMISMATCH',
   version_mismatch: 'VERSIONMISMATCH',
   precondition_failed: 'PRECONDITION',
   overflow: 'ERR',

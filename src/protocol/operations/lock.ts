@@ -25,9 +25,10 @@ import {
   secondsField,
 } from './fields.ts';
 import { pageOf, pageParameters } from './kv-pages.ts';
+import { readSharing, sharingGiven, sharingParameters, sharingSchema, type Sharing } from './lock-sharing.ts';
 import { listSection, singleSection, type NeededScope } from './section.ts';
 
-export interface LockOperation {
+export interface LockOperation extends Sharing {
   readonly id: string;
   readonly durMs: number;
   /** 0: try once. */
@@ -44,6 +45,8 @@ export interface LockResult {
   /** 0: the revision of this commit. */
   readonly fence: number;
   readonly till: number;
+  /** Permits that are left. */
+  readonly free?: number;
   readonly recover?: { readonly fence: number; readonly meta?: string; readonly why: string };
 }
 
@@ -69,6 +72,7 @@ const lockSchema = {
   LockWait: Type.Optional(secondsField('or zero', waitMsMax)),
   LockOwner: Type.Optional(keyField),
   LockMeta: Type.Optional(anyJson),
+  ...sharingSchema,
 };
 const unlockSchema = {
   UnlockID: Type.Optional(keyField),
@@ -76,7 +80,9 @@ const unlockSchema = {
   UnlockReason: Type.Optional(Type.String({ expected: `a string of 1 to ${auditReasonCharsMax} characters` })),
 };
 const lockAndUnlock = Type.Object({ ...lockSchema, ...unlockSchema });
-type LockBody = Type.Static<typeof lockAndUnlock>;
+export type LockBody = Type.Static<typeof lockAndUnlock>;
+/** With members of `lock-sets.ts`, which share those of a single lock. */
+type AnyLockBody = LockBody & { readonly LockIDs?: unknown; readonly UnlockIDs?: unknown };
 
 export const lockSection = singleSection<LockOperation, LockResult>({
   body: 'LockID',
@@ -84,27 +90,37 @@ export const lockSection = singleSection<LockOperation, LockResult>({
   key: ({ id }) => id,
   effect: () => 'write',
   scope: () => 'write',
-  read: (body: LockBody, { root }) => {
-    if (body.LockID === undefined) return refuseWithoutLock(body, root);
-    if (body.LockDur === undefined)
-      return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold LockID for');
+  read: (body: AnyLockBody, { root }) => {
+    if (body.LockID === undefined) return body.LockIDs === undefined ? refuseWithoutLock(body, root) : undefined;
     const extend = extendedFence(body, root);
+    const hasOwner = body.LockOwner !== undefined;
+    const sharing = readSharing(body, { root, hasOwner, isExtension: extend !== undefined });
     return {
       id: readKey(body.LockID, `${root}LockID`),
-      durMs: secondsToMs(body.LockDur),
-      waitMs: secondsToMs(body.LockWait ?? 0),
-      ...(body.LockOwner !== undefined && { owner: readKey(body.LockOwner, `${root}LockOwner`) }),
-      ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
+      ...readTerms(body, root),
       ...(extend !== undefined && { extend }),
+      ...sharing,
     };
   },
 });
 
+/** Reads for how long, for whom and with what a lock is taken. */
+export function readTerms(body: LockBody, root: string): Omit<LockOperation, 'id'> {
+  if (body.LockDur === undefined)
+    return refuseField(`${root}LockDur`, 'missing; expected the seconds to hold the lock for');
+  return {
+    durMs: secondsToMs(body.LockDur),
+    waitMs: secondsToMs(body.LockWait ?? 0),
+    ...(body.LockOwner !== undefined && { owner: readKey(body.LockOwner, `${root}LockOwner`) }),
+    ...(body.LockMeta !== undefined && { meta: jsonText(body.LockMeta, `${root}LockMeta`, metaLimit) }),
+  };
+}
+
 /** Refuses LockDur and the like without LockID. Nearly every batch has no lock, so a fast check by name comes first. */
 function refuseWithoutLock(body: LockBody, root: string): undefined {
-  const { LockDur, LockWait, LockOwner, LockMeta } = body;
-  if (LockDur === undefined && LockWait === undefined && LockOwner === undefined && LockMeta === undefined) return;
-  for (const field of ['LockDur', 'LockWait', 'LockOwner', 'LockMeta'] as const) {
+  const { LockDur, LockWait, LockOwner, LockMeta, RLock, LockLimit } = body;
+  if ((LockDur ?? LockWait ?? LockOwner ?? RLock ?? LockLimit) === undefined && LockMeta === undefined) return;
+  for (const field of ['LockDur', 'LockWait', 'LockOwner', 'LockMeta', 'RLock', 'LockLimit'] as const) {
     if (body[field] !== undefined) refuseField(root + field, 'given without LockID');
   }
 }
@@ -124,13 +140,15 @@ export const unlockSection = singleSection<UnlockOperation, never>({
   key: ({ id }) => id,
   effect: () => 'free',
   scope: unlockScope,
-  read: (body: LockBody, { root }) => {
+  read: (body: AnyLockBody, { root }) => {
     const { UnlockReason: reason } = body;
     const isForce = body.UnlockID !== undefined && body.Unlock === undefined && body.UnlockID !== body.LockID;
     if (reason !== undefined && !isForce)
       return refuseField(`${root}UnlockReason`, 'only for a force: expected UnlockID without Unlock');
     if (body.UnlockID === undefined)
-      return body.Unlock === undefined ? undefined : refuseField(`${root}Unlock`, 'given without UnlockID');
+      return body.Unlock === undefined || body.UnlockIDs !== undefined
+        ? undefined
+        : refuseField(`${root}Unlock`, 'given without UnlockID');
     if (body.UnlockID === body.LockID) return undefined;
     const id = readKey(body.UnlockID, `${root}UnlockID`);
     if (body.Unlock !== undefined) return { id, fence: readFence(body.Unlock, `${root}Unlock`) };
@@ -193,6 +211,8 @@ export const lockParameters = {
   meta: { type: 'string', bytesMax: metaLimit.bytes, limitName: metaLimit.name },
 } as const;
 
+export const durableLockParameters = { ...lockParameters, ...sharingParameters } as const;
+
 export const unlockParameters = {
   owner: keyParameter,
   id: keyParameter,
@@ -221,6 +241,12 @@ export function lockGiven({ id, query }: GivenToCall<typeof lockParameters>): Lo
   return { id, durMs: dur, waitMs: wait, ...(owner !== undefined && { owner }), ...(meta !== undefined && { meta }) };
 }
 
+function durableLockGiven({ query, ...given }: GivenToCall<typeof durableLockParameters>): LockOperation {
+  const lock = lockGiven({ ...given, query });
+  const sharing = sharingGiven(query, lock.owner !== undefined);
+  return sharing === undefined ? lock : { ...lock, ...sharing };
+}
+
 export function unlockGiven({ id, query }: GivenToCall<typeof unlockParameters>): UnlockOperation {
   const { id: firstName, owner = firstName, lock } = query;
   return { id, ...(owner !== undefined && { owner }), ...(lock !== undefined && { fence: lock }) };
@@ -246,10 +272,14 @@ export const lockCalls = {
     method: 'POST',
     path: 'lock/*',
     summary: 'Take a lock, or extend it',
-    query: lockParameters,
+    query: durableLockParameters,
     onlyOneOf: ownerNames,
-    command: (given) =>
-      ({ kind: 'batch', account: given.account, format: 'lock.acquire', lock: lockGiven(given) }) as const,
+    command: (given) => {
+      const { read, limit } = given.query;
+      if (read !== undefined && limit !== undefined)
+        return refuseField('?limit', 'given beside ?read=true; expected one of them: readers need no permits');
+      return { kind: 'batch', account: given.account, format: 'lock.acquire', lock: durableLockGiven(given) } as const;
+    },
   }),
   'lock.release': call({
     method: 'DELETE',

@@ -25,6 +25,7 @@ import {
   type LockInspect,
   type LockList,
 } from './lock.ts';
+import { locksSection, unlocksSection } from './lock-sets.ts';
 import { mutexCalls, mutexLock, mutexUnlock, type MutexLock, type MutexUnlock } from './mutex.ts';
 import {
   queueCalls,
@@ -42,12 +43,14 @@ import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
 import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
-import { watchKeyCommand, type WatchKey } from './watch.ts';
+import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
 export const sections = {
   guard: guardSection,
   unlock: unlockSection,
+  unlocks: unlocksSection,
   lock: lockSection,
+  locks: locksSection,
   check: checkSection,
   ack: ackSection,
   nack: nackSection,
@@ -113,7 +116,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, audit } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -134,6 +137,8 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (extend !== undefined) bits |= 65536;
   if (queueChange !== undefined) bits |= 131072;
   if (audit !== undefined) bits |= 262144;
+  if (locks !== undefined) bits |= 524288;
+  if (unlocks !== undefined) bits |= 1048576;
   return bits;
 }
 
@@ -167,7 +172,16 @@ export type PageCommand = KvList | CounterList | LockList | QueueList | AccountL
 /** Those, and what else is put together from all shards as of one moment. */
 export type ListCommand = PageCommand | AccountUsage;
 /** Commands that keys decide about. */
-type KeyCommand = QueueStat | QueuePeek | LockInspect | LockLine | AuditList | MutexLock | MutexUnlock | WatchKey;
+type KeyCommand =
+  | QueueStat
+  | QueuePeek
+  | LockInspect
+  | LockLine
+  | AuditList
+  | MutexLock
+  | MutexUnlock
+  | WatchKey
+  | WatchLock;
 export type Command = Batch | ListCommand | KeyCommand;
 /** What only administrators may ask. */
 export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
@@ -184,6 +198,7 @@ export const commands = {
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
   'watch.key': watchKeyCommand,
+  'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
   'account.list': accountList,
   'lock.longest': lockLongest,
@@ -224,8 +239,9 @@ export const callList = Object.entries(calls) as unknown as readonly [CallName, 
 /** Returns whether the reply may be long in coming: the command waits for a lock, messages, or its rate limit. */
 export function mayWait(command: Command): boolean {
   if (command.kind === 'batch') {
-    const { lock, limit, dequeue } = command;
+    const { lock, locks, limit, dequeue } = command;
     if ((lock !== undefined && lock.waitMs > 0) || (dequeue !== undefined && dequeue.waitMs > 0)) return true;
+    if (locks !== undefined) return locks[0]!.waitMs > 0;
     return limit?.some(({ waitMs }) => waitMs > 0) === true;
   }
   return specOf(command).waits?.(command as never) ?? false;

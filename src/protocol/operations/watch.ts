@@ -8,7 +8,22 @@ import { closed, keyField, listField, secondsField, versionField } from './field
 export interface WatchedKey {
   readonly key: string;
   readonly version: number;
+  /** `key` is the id of a lock. */
+  readonly lock?: true;
 }
+
+/** As `WatchKey`, of a lock: see `watch-lock.ts` of the core for its version. */
+export interface WatchLock {
+  readonly kind: 'watch.lock';
+  readonly account: AccountId;
+  readonly id: string;
+  readonly version: number;
+}
+
+export const watchLockCommand = {
+  scope: () => 'read',
+  keys: ({ id }) => [id],
+} as const satisfies CommandSpec<WatchLock>;
 
 /**
  * Answers at once with the first key whose version differs; otherwise the outcome is `registered`, and an event follows
@@ -45,6 +60,12 @@ export const watchKeysBody = Type.Object(
     Wait: Type.Optional(wait),
   },
   { ...closed, expected: '{"IDs":[{"ID","Version"}],"Wait"}' },
+);
+
+/** `POST /watch/:acc`, one lock. */
+export const watchLockBody = Type.Object(
+  { LockID: keyField, Version: Type.Optional(versionField), Wait: Type.Optional(wait) },
+  { ...closed, expected: '{"LockID","Version","Wait"}' },
 );
 
 /** `POST /watch/:acc`, everything below a prefix. */

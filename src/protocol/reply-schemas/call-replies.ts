@@ -13,6 +13,7 @@ import {
   delivered,
   flagMember,
   holderPart,
+  sharedPart,
   integerMember,
   keyPart,
   keyRow,
@@ -53,7 +54,15 @@ const listedKey = Type.Object({
   Value: optionalMember(keyRow.properties.Value),
   Bytes: optionalMember(countMember('With `values=false`: the size of the value.')),
 });
-const lockRow = Type.Object({ LockID: keyPart.Key, ...holderPart, ...waitersPart });
+const lockRow = Type.Object({
+  LockID: keyPart.Key,
+  Meta: holderPart.Meta,
+  Till: optionalMember(holderPart.Till),
+  TillMs: optionalMember(holderPart.TillMs),
+  Since: optionalMember(holderPart.Since),
+  ...sharedPart,
+  ...waitersPart,
+});
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
 /** An object with a number under each of these names. */
@@ -100,6 +109,7 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
       Till: optionalMember(holderPart.Till),
       TillMs: optionalMember(holderPart.TillMs),
       Since: optionalMember(holderPart.Since),
+      ...sharedPart,
       ...waitersPart,
       ...revPart,
     }),

@@ -6,6 +6,7 @@ import {
   countMember,
   flagMember,
   holderPart,
+  sharedPart,
   integerMember,
   listMember,
   optionalMember,
@@ -16,6 +17,13 @@ import {
 const codes = Object.keys(errorCodes) as ErrorCode[];
 const code = Type.Enum(codes, { description: 'What is wrong, in one word; docs/errors.md lists all.' });
 const message = textMember('What is wrong, what was expected, and what to do.');
+
+const anyHolder = {
+  Meta: holderPart.Meta,
+  Till: optionalMember(holderPart.Till),
+  TillMs: optionalMember(holderPart.TillMs),
+  Since: optionalMember(holderPart.Since),
+};
 
 const details = {
   Key: optionalMember(textMember('The key, counter or limit that is meant.')),
@@ -28,7 +36,10 @@ const details = {
   Reason: optionalMember(textMember('Why the lease was ended by force, as it was given.')),
   EndedMs: optionalMember(countMember('When the lease ended, in milliseconds since the epoch.')),
   Holder: optionalMember(
-    Type.Object(holderPart, { description: 'Who has the lock; never its fencing token or owner.' }),
+    Type.Object(
+      { ...anyHolder, ...sharedPart },
+      { description: 'Who has the lock; never its fencing token or owner.' },
+    ),
   ),
   Waiters: optionalMember(countMember('How many wait for it.')),
   Left: optionalMember(countMember('How much of the rate limit is left.')),

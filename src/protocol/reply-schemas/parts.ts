@@ -67,9 +67,24 @@ export const leasePart = {
   ...tillPart,
   TTLMs: countMember('For how long it is held, in milliseconds.'),
   Extended: optionalMember(yesMember('This owner had the lock before.')),
+  Free: optionalMember(countMember('Permits that are left.')),
   Recover: optionalMember(recover),
 };
+const recoverOfSet = listMember(
+  Type.Object({ LockID: textMember('The lock.'), ...recover.properties }),
+  'Of several locks: those whose last holder did not release them.',
+);
+/** Of one lock or of several. */
+export const anyLeasePart = { ...leasePart, Recover: optionalMember(Type.Union([recover, recoverOfSet])) };
 export const nowPart = { Now: countMember('The server’s time, in milliseconds since the epoch.') };
+
+/** Of a lock that several hold. */
+export const sharedPart = {
+  RLock: optionalMember(yesMember('Readers hold it.')),
+  LockLimit: optionalMember(countMember('With so many permits it is held.')),
+  Holders: optionalMember(countMember('How many hold it.')),
+  Free: optionalMember(countMember('Permits that are left.')),
+};
 
 export const holderPart = {
   Meta: optionalMember(anyMember),

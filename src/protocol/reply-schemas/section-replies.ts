@@ -10,7 +10,7 @@ import {
   flagMember,
   keyPart,
   keyRow,
-  leasePart,
+  anyLeasePart,
   limitPart,
   listMember,
   messagePart,
@@ -58,7 +58,12 @@ const sent = { ...messagePart, Duplicate: optionalMember(yesMember('It was enque
 export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   guard: { failures: ['lock_lost'] },
   unlock: { failures: ['lock_lost'] },
-  lock: { members: { ...leasePart, ...nowPart }, failures: ['not_locked', 'lock_lost', 'too_many_waiters'] },
+  unlocks: { failures: ['lock_lost'] },
+  lock: {
+    members: { ...anyLeasePart, ...nowPart },
+    failures: ['not_locked', 'lock_lost', 'limit_mismatch', 'too_many_waiters'],
+  },
+  locks: { failures: ['not_locked', 'lock_lost', 'limit_mismatch', 'too_many_waiters'] },
   check: { failures: ['version_mismatch', 'precondition_failed'] },
   ack: {
     members: { Ack: listMember(Type.Object(messagePart), 'As `Ack` was given.') },

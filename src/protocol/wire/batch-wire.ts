@@ -4,11 +4,12 @@
  *
  *   account, format, replyBytesMax, which, [rest],
  *   [id, durMs, waitMs, owner, meta, extend],  [id, fence, owner],
- *   lock                                       unlock
+ *   lock, [n]                                  unlock
  *   n, n × (key, value, version, ttlMs),  n, n × key,  n, n × (key, op, n, ifEq, floor, ceil, ttlMs)
  *   set                                   get          counter
  *
- * `which` is the sum of 1 (there is a lock), 2 (an unlock) and 4: `rest` is the JSON text of the batch's other members.
+ * `which` is the sum of 1 (there is a lock), 2 (an unlock), 8 (the lock is shared: `n` is the number of permits, 0 for
+ * readers) and 4: `rest` is the JSON text of the batch's other members.
  * The `ttlMs` of a set is four times the time, and one more for a merge, two more to see what was there before.
  * Absent: 0 for replyBytesMax, value, owner, meta, extend and fence, −1 for version and ttlMs, '' for ifEq, floor,
  * ceil and a counter's ttlMs; a list that is absent and one that is empty are the same to a shard.
@@ -42,6 +43,7 @@ type Rest = Omit<
 const hasLock = 1;
 const hasUnlock = 2;
 const hasRest = 4;
+const isShared = 8;
 
 export function putBatch(wire: Pieces, batch: Batch): void {
   wire.push(batch.account, batch.format, batch.replyBytesMax ?? 0);
@@ -136,7 +138,7 @@ function putMembers(wire: Pieces, batch: Batch): void {
 function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
   const which = wire.number();
   if ((which & hasRest) !== 0) Object.assign(batch, JSON.parse(wire.text()) as Rest);
-  if ((which & hasLock) !== 0) batch.lock = takeLock(wire);
+  if ((which & hasLock) !== 0) batch.lock = takeLock(wire, (which & isShared) !== 0);
   if ((which & hasUnlock) !== 0) batch.unlock = takeUnlock(wire);
   const set = takeList(wire, takeSet);
   if (set !== undefined) batch.set = set;
@@ -148,11 +150,13 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, audit } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
   let which = lock === undefined ? 0 : hasLock;
+  if (lock !== undefined && (lock.read !== undefined || lock.limit !== undefined)) which |= isShared;
   if (unlock !== undefined) which |= hasUnlock;
   const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range;
-  if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit) !== undefined) which |= hasRest;
+  if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks) !== undefined)
+    which |= hasRest;
   return which;
 }
 
@@ -162,19 +166,20 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
   if (lock !== undefined) {
     const { id, durMs, waitMs, owner = 0, meta = 0, extend = 0 } = lock;
     wire.push(id, durMs, waitMs, owner, meta, extend);
+    if ((which & isShared) !== 0) wire.push(lock.limit ?? 0);
   }
   if (unlock !== undefined) wire.push(unlock.id, unlock.fence ?? 0, unlock.owner ?? 0);
 }
 
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, audit } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
-  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range, audit, ...queue };
+  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range, audit, locks, unlocks, ...queue };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 
-function takeLock(wire: WireReader): LockOperation {
+function takeLock(wire: WireReader, shared: boolean): LockOperation {
   const lock: Mutable<LockOperation> = { id: wire.text(), durMs: wire.number(), waitMs: wire.number() };
   const owner = wire.next();
   if (typeof owner === 'string') lock.owner = owner;
@@ -182,6 +187,10 @@ function takeLock(wire: WireReader): LockOperation {
   if (typeof meta === 'string') lock.meta = meta;
   const extend = wire.number();
   if (extend !== 0) lock.extend = extend;
+  if (!shared) return lock;
+  const limit = wire.number();
+  if (limit === 0) lock.read = true;
+  else lock.limit = limit;
   return lock;
 }
 

@@ -21,8 +21,13 @@ export type ToShard =
   | { readonly kind: 'cancel'; readonly id: number; readonly account: AccountId }
   /** The client of this grant has disconnected before it was delivered. */
   | { readonly kind: 'grant.return'; readonly grant: Grant }
-  /** No client of this front end watches these keys any more. */
-  | { readonly kind: 'unwatch'; readonly account: AccountId; readonly keys: readonly string[] }
+  /** No client of this front end watches these keys, or locks, any more. */
+  | {
+      readonly kind: 'unwatch';
+      readonly account: AccountId;
+      readonly keys: readonly string[];
+      readonly lock?: true;
+    }
   | { readonly kind: 'transaction.claim'; readonly id: number; readonly transaction: string; readonly batch: Batch }
   | {
       readonly kind: 'transaction.reserve';
@@ -30,6 +35,8 @@ export type ToShard =
       readonly transaction: string;
       readonly account: AccountId;
       readonly lock: LockOperation;
+      /** The end of LockWait: another lock of the set has been reserved before. */
+      readonly deadline?: number;
     }
   | {
       readonly kind: 'transaction.prepare';
@@ -87,6 +94,8 @@ export interface ItemReply {
 export interface KeyEvent {
   readonly account: AccountId;
   readonly key: string;
+  /** It is the id of a lock. */
+  readonly lock?: true;
   /** The commit that changed it. */
   readonly rev: Revision;
   /** The key's version now: `rev`, or 0 if it was deleted. */
@@ -95,8 +104,17 @@ export interface KeyEvent {
   readonly body: string;
 }
 
+/** A lock of a set that waits for the others, or is held by the one who asks. */
+export interface Reserved {
+  /** The end of LockWait, for all locks of the set. */
+  readonly deadline: number;
+  /** The fencing token under which it holds the lock already. */
+  readonly held?: number | undefined;
+  readonly rev: Revision;
+}
+
 export type TransactionAnswer =
-  | { readonly kind: 'ok' }
+  | { readonly kind: 'ok'; readonly reserved?: Reserved }
   /** The lock is not free; another answer follows when the wait ends. */
   | { readonly kind: 'waiting' }
   /** The request ends here: it is a duplicate, or the lock was not available. */

@@ -11,7 +11,7 @@
  * each step.
  */
 import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
-import type { TransactionAnswer, Evaluation, ToShard } from '../../protocol/wire/shard-messages.ts';
+import type { TransactionAnswer, Evaluation, Reserved, ToShard } from '../../protocol/wire/shard-messages.ts';
 import { listReply } from '../../protocol/page.ts';
 import type { Page } from '../../protocol/page-rows.ts';
 import { ownerOf } from '../../protocol/partition.ts';
@@ -21,6 +21,7 @@ import { assert } from '../../shared/assert.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { mergeEvaluations } from './merge-evaluations.ts';
 import { owners } from '../route.ts';
+import type { LockOperation } from '../../protocol/operations/lock.ts';
 import type { Batch, ListCommand } from '../../protocol/operations/operations.ts';
 
 type WithoutId<Message> = Message extends { id: number } ? Omit<Message, 'id'> : never;
@@ -61,8 +62,12 @@ export class Coordinator {
    * free: nobody knows how long it takes from there.
    */
   async batch(batch: Batch, shards: readonly number[], onWaiting: () => void): Promise<Reply> {
-    const refused = await this.#takeLock(batch, onWaiting);
-    if (refused !== undefined) return this.#release(refused);
+    const taken = await this.#takeLocks(batch, onWaiting);
+    if ('outcome' in taken) return this.#release(taken);
+    return this.#commit(taken, shards);
+  }
+
+  async #commit(batch: Batch, shards: readonly number[]): Promise<Reply> {
     const parts: Evaluation[] = [];
     let rev = 0;
     for (const shard of shards) {
@@ -128,9 +133,10 @@ export class Coordinator {
     this.#participants.tell(shard, { kind: 'cancel', id, account: this.#account });
   }
 
-  async #takeLock(batch: Batch, onWaiting: () => void): Promise<Reply | undefined> {
-    const { account, lock, idempotency } = batch;
-    if (lock === undefined || lock.extend !== undefined) return undefined;
+  /** Waits for the locks of the batch. @returns the batch, or why it ends here */
+  async #takeLocks(batch: Batch, onWaiting: () => void): Promise<Batch | Reply> {
+    const { account, lock, locks = lock === undefined ? [] : [lock], idempotency } = batch;
+    if (locks.length === 0 || locks[0]!.extend !== undefined) return batch;
     // A retry must find its stored reply before it finds the lock taken, probably by its own first attempt.
     if (idempotency !== undefined) {
       for (const shard of owners(account, idempotency.ids, this.#participants.shards)) {
@@ -139,15 +145,36 @@ export class Coordinator {
       }
       if (this.#cancelled) return cancelled;
     }
-    const shard = ownerOf(account, lock.id, this.#participants.shards);
+    const reserved: Reserved[] = [];
+    for (const next of inOrder(account, locks, this.#participants.shards)) {
+      const answer = await this.#reserve(next, reserved[0]?.deadline, onWaiting);
+      if ('outcome' in answer) return answer;
+      reserved.push(answer);
+    }
+    return batch.locks === undefined ? batch : ofSet(batch, reserved);
+  }
+
+  async #reserve(
+    { shard, lock }: { readonly shard: number; readonly lock: LockOperation },
+    deadline: number | undefined,
+    onWaiting: () => void,
+  ): Promise<Reserved | Reply> {
     this.#visited.add(shard);
-    const reserve = { kind: 'transaction.reserve', transaction: this.#transaction, account, lock } as const;
+    const named = {
+      kind: 'transaction.reserve',
+      transaction: this.#transaction,
+      account: this.#account,
+      lock,
+    } as const;
+    const reserve = deadline === undefined ? named : { ...named, deadline };
     const { id, answer } = this.#participants.ask(shard, reserve, onWaiting);
     this.#waiting = { shard, id };
     const reserved = await answer;
     this.#waiting = undefined;
     if (reserved.kind === 'reply') return reserved.reply;
-    return this.#cancelled ? cancelled : undefined;
+    if (this.#cancelled) return cancelled;
+    assert(reserved.kind === 'ok' && reserved.reserved !== undefined, 'a reservation is answered as such');
+    return reserved.reserved;
   }
 
   #ask(shard: number, message: WithoutId<ToShard>): Promise<TransactionAnswer> {
@@ -164,6 +191,28 @@ export class Coordinator {
       });
     return reply;
   }
+}
+
+/** All who reserve several locks do it in this order, so that they never wait for each other in a circle. */
+function inOrder(
+  account: AccountId,
+  locks: readonly LockOperation[],
+  shards: number,
+): { readonly shard: number; readonly lock: LockOperation }[] {
+  const places = locks.map((lock) => ({ shard: ownerOf(account, lock.id, shards), lock }));
+  return places.toSorted((a, b) => a.shard - b.shard || (a.lock.id < b.lock.id ? -1 : 1));
+}
+
+/** An owner that has them all, under one fencing token, has lost the reply: its lease is extended. */
+function ofSet(batch: Batch, reserved: readonly Reserved[]): Batch | Reply {
+  const [{ held }, ...others] = reserved as [Reserved, ...Reserved[]];
+  if (others.every((other) => other.held === held)) {
+    if (held === undefined) return batch;
+    return { ...batch, locks: batch.locks!.map((lock) => ({ ...lock, extend: held })) };
+  }
+  const message = 'This owner holds some of the locks already, or under several fencing tokens; give them back first.';
+  const rev = Math.max(...reserved.map((each) => each.rev));
+  return failureReply(revision(rev), failure('not_locked', message, { Why: 'partly_held' }));
 }
 
 /** Never sent: the client has disconnected. */

@@ -2,6 +2,7 @@
  * The transactions of one front end: a command starts once every earlier transaction that shares a key with it has
  * ended (`TransactionOrder`), and a `Coordinator` runs each command over several shards.
  */
+import { takesSet } from '../../protocol/operations/lock-sets.ts';
 import { footprintOf, type Footprint } from '../../protocol/footprint.ts';
 import { commands, type Batch, type Command, type ListCommand } from '../../protocol/operations/operations.ts';
 import type { Revision } from '../../protocol/ids.ts';
@@ -75,17 +76,24 @@ export class Transactions {
     return this.#asked.size;
   }
 
+  /** No transaction is under way that a command would have to stay behind. */
+  get idle(): boolean {
+    return this.#order.idle;
+  }
+
   /** Starts a command when it is its turn. @param toShard starts one that needs a single shard */
   admit(command: Command, request: InFlight, toShard: (shard: number) => Cancelable): Cancelable {
     const { mail, loads, requests } = this.#options;
     const shards = shardsOf(command, mail.shards);
-    if (shards.length === 1 && this.#order.idle) return toShard(shards[0]!);
+    // Several locks are reserved one by one, also on one shard.
+    const spans = shards.length > 1 || (command.kind === 'batch' && takesSet(command));
+    if (!spans && this.#order.idle) return toShard(shards[0]!);
     const footprint = footprintOf(command);
     let started: Cancelable | undefined;
     let cancelled = false;
     const admitted = this.#order.admit(command.account, footprint, () => {
       if (cancelled) return loads.drop(request.part ?? request);
-      started = shards.length > 1 ? this.#coordinate(command, { shards, footprint, request }) : toShard(shards[0]!);
+      started = spans ? this.#coordinate(command, { shards, footprint, request }) : toShard(shards[0]!);
     });
     if (!admitted) return requests.drop(request, overloaded);
     return {

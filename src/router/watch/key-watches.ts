@@ -16,11 +16,11 @@ import { failure } from '../../protocol/errors.ts';
 import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
 import type { KeyEvent } from '../../protocol/wire/shard-messages.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
-import { nameOf } from '../../protocol/footprint.ts';
+import { watchName } from '../../protocol/footprint.ts';
 import type { After } from '../../shared/clock.ts';
 import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, WatchedKey, WatchInfo } from '../dispatcher.ts';
-import type { WatchKey } from '../../protocol/operations/watch.ts';
+import type { WatchKey, WatchLock } from '../../protocol/operations/watch.ts';
 import { someWatches } from './some-watches.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
@@ -47,6 +47,7 @@ interface Watcher {
 interface Interest {
   readonly key: string;
   readonly version: number;
+  readonly lock: true | undefined;
   readonly watcher: Watcher;
   /** The shard reports every change after this revision; undefined: it has not answered yet. */
   registered: Revision | undefined;
@@ -71,9 +72,10 @@ class Question implements ReplySink {
     watcher.asked.add(this);
   }
 
-  get command(): WatchKey {
+  get command(): WatchKey | WatchLock {
     const { account } = this.#watcher;
-    const [{ key, version }, ...others] = this.#interests as [Interest, ...Interest[]];
+    const [{ key, version, lock }, ...others] = this.#interests as [Interest, ...Interest[]];
+    if (lock !== undefined) return { kind: 'watch.lock', account, id: key, version };
     const also = others.map((other) => ({ key: other.key, version: other.version }));
     return { kind: 'watch.key', account, key, version, ...(also.length > 0 && { also }) };
   }
@@ -91,11 +93,21 @@ function concerns({ registered }: Interest, event: KeyEvent): boolean {
   return registered !== undefined && event.rev > registered;
 }
 
+function nameIn({ watcher, key, lock }: Interest): string {
+  return watchName({ account: watcher.account, key, lock });
+}
+
+export interface Unwatched {
+  readonly account: AccountId;
+  readonly keys: readonly string[];
+  readonly lock?: true;
+}
+
 export interface KeyWatchesOptions {
   /** Asks a shard, by way of the router. */
-  readonly request: (command: WatchKey, sink: ReplySink) => Cancelable;
+  readonly request: (command: WatchKey | WatchLock, sink: ReplySink) => Cancelable;
   readonly shardOf: (account: AccountId, key: string) => number;
-  readonly unwatch: (shard: number, account: AccountId, keys: readonly string[]) => void;
+  readonly unwatch: (shard: number, unwatched: Unwatched) => void;
   readonly limits: Limits;
   /** Of all front ends. */
   readonly counts: WatchCounts;
@@ -104,7 +116,7 @@ export interface KeyWatchesOptions {
 
 export class KeyWatches {
   readonly #options: KeyWatchesOptions;
-  /** Account NUL key → the interests in it. */
+  /** By `watchName`: the interests in it. */
   readonly #waiting = new Map<string, Set<Interest>>();
   readonly #watchers = new Set<Watcher>();
   readonly #loads: WatchLoads;
@@ -135,10 +147,10 @@ export class KeyWatches {
     const { after } = this.#options;
     this.#watchers.add(watcher);
     watcher.stopWaiting = after(waitMs, () => this.#runOut(watcher));
-    for (const { key, version } of keys) {
-      const interest: Interest = { watcher, key, version, registered: undefined };
+    for (const { key, version, lock } of keys) {
+      const interest: Interest = { watcher, key, version, lock, registered: undefined };
       watcher.interests.push(interest);
-      const name = nameOf(account, key);
+      const name = nameIn(interest);
       const waiting = this.#waiting.get(name);
       if (waiting === undefined) this.#waiting.set(name, new Set([interest]));
       else waiting.add(interest);
@@ -156,7 +168,7 @@ export class KeyWatches {
    */
   changed(event: KeyEvent): void {
     const reply: Reply = { rev: event.rev, outcome: 'ok', body: event.body };
-    for (const interest of this.#waiting.get(nameOf(event.account, event.key)) ?? []) {
+    for (const interest of this.#waiting.get(watchName(event)) ?? []) {
       if (!concerns(interest, event)) continue;
       if (interest.version !== event.version) this.#finish(interest.watcher, reply);
       else this.#ask(interest.watcher, [interest]);
@@ -211,14 +223,18 @@ export class KeyWatches {
     this.#loads.give(watcher.load);
     for (const question of watcher.asked) question.cancelable?.cancel();
     for (const [shard, interests] of this.#byShard(watcher)) {
-      const unwatched = interests.filter((interest) => this.#forget(interest)).map(({ key }) => key);
-      if (unwatched.length > 0) this.#options.unwatch(shard, watcher.account, unwatched);
+      const { account } = watcher;
+      const keys = interests.filter((interest) => this.#forget(interest)).map(({ key }) => key);
+      // A watch is one of keys, or of a lock.
+      const [{ lock }] = interests as [Interest];
+      if (keys.length > 0)
+        this.#options.unwatch(shard, lock === undefined ? { account, keys } : { account, keys, lock });
     }
   }
 
   /** @returns whether nobody watches its key any more */
   #forget(interest: Interest): boolean {
-    const name = nameOf(interest.watcher.account, interest.key);
+    const name = nameIn(interest);
     const waiting = this.#waiting.get(name);
     if (waiting === undefined) return false;
     waiting.delete(interest);

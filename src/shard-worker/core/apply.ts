@@ -5,7 +5,7 @@
  * A message that needs a key held by a transaction is blocked, in order, until the hold is released (see holds.ts).
  */
 import { messageIdText, parseMessageId } from '../../protocol/message-id.ts';
-import { footprintOf, nameOf, type Footprint } from '../../protocol/footprint.ts';
+import { footprintOf, nameOf, watchName, type Footprint } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { Command } from '../../protocol/operations/operations.ts';
 import { kinds } from '../../protocol/record.ts';
@@ -21,6 +21,7 @@ import { QueueView } from './operations/queue-view.ts';
 import { cancelledReply, cancelWait, drainWaiters } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
 import { accountOf, type CoreMessage } from './state/core-message.ts';
+import { leaseKey } from './state/shared-lease.ts';
 import type { RequestRef } from './state/outbox.ts';
 import type { Turn } from './state/turn.ts';
 import { WriteSet } from './state/write-set.ts';
@@ -86,7 +87,7 @@ function handle(turn: Turn, router: number, message: CoreMessage): void {
     case 'grant.return':
       return returnGrant(turn, message.grant);
     case 'unwatch':
-      for (const key of message.keys) state.watched.remove(nameOf(message.account, key), router);
+      for (const key of message.keys) state.watched.remove(watchName({ ...message, key }), router);
       return;
     case 'transaction.claim':
       return claimIds(turn, { router, id: message.id }, message);
@@ -123,8 +124,11 @@ function returnGrant(turn: Turn, grant: Grant): void {
   if (grant.messages !== undefined) return returnMessages(turn, grant, grant.messages);
   const { state, now } = turn;
   const { account, id, fence } = grant;
-  const entry = state.entries.get(kinds.lock, account, id);
-  const view = viewDurableLock(state, account, id, now);
+  const view = viewDurableLock(state, account, grant, now);
+  const entry =
+    view.shared === undefined
+      ? state.entries.get(kinds.lock, account, id)
+      : state.entries.get(kinds.share, account, leaseKey(id, fence));
   if (entry?.rev !== grant.version || view.lease?.fence !== fence) return;
   const nobody: RequestRef = { router: -1, id: 0 };
   executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, fence } });

@@ -12,15 +12,17 @@ import { assert } from '../../shared/assert.ts';
 import { expiryBatchMax, expiryCommitBytesMax, expiryTurnBytesMax, sweptPerTurn } from '../../shared/limits.ts';
 import { executeBatch } from './batch/batch.ts';
 import { seal } from './batch/evaluate.ts';
-import { endEffect, leaseTill } from './operations/lock.ts';
+import { endEffect, exclusiveTill } from './operations/lock.ts';
 import { expireMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
 import { expirePart, type ExpiryBudget } from './operations/queue-expiry.ts';
+import { expireShared } from './operations/shared-locks.ts';
 import { leaveQueue, timeOut } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
 import { viewLock } from './state/lease.ts';
 import { decodeLockRecord } from './state/lock-record.ts';
 import { commit } from './state/commit.ts';
+import { partOfShare } from './state/shared-lease.ts';
 import { accountAndKey } from './state/state.ts';
 import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
@@ -49,10 +51,12 @@ export function expireEntries(turn: Turn): boolean {
       continue;
     }
     let ending = byAccount.get(account);
-    if (ending === undefined) byAccount.set(account, (ending = { effects: [], queues: new WriteSet(), bytes: 0 }));
+    if (ending === undefined) byAccount.set(account, (ending = { effects: [], parts: new WriteSet(), bytes: 0 }));
     if (located.kind === kinds.queue) {
       if (budget.bytes <= 0) continue;
-      ending.bytes += expireOfQueue(turn, located, ending.queues, budget);
+      ending.bytes += expireOfQueue(turn, located, ending.parts, budget);
+    } else if (located.kind === kinds.share) {
+      ending.bytes += expireOfLock(turn, located, ending.parts);
     } else {
       const effect = expiryEffect(turn, located);
       ending.effects.push(effect);
@@ -69,10 +73,13 @@ export function expireEntries(turn: Turn): boolean {
   return looked === expiryBatchMax || (held === 0 && state.entries.nextDeadline() <= now);
 }
 
-/** What ends in one commit. Parts of queues depend on each other, so they see what the commit has changed so far. */
+/**
+ * What ends in one commit. Parts of queues, and leases of locks that several hold, depend on each other, so they see what
+ * the commit has changed so far.
+ */
 interface Ending {
   readonly effects: PendingEffect[];
-  readonly queues: WriteSet;
+  readonly parts: WriteSet;
   bytes: number;
 }
 
@@ -85,8 +92,16 @@ function expireOfQueue(turn: Turn, located: LocatedEntry, writeSet: WriteSet, bu
   return (4 + sweeps - budget.sweeps) * row + 400 + 4 * (before - budget.bytes);
 }
 
-function commitExpiry(turn: Turn, account: AccountId, { effects, queues }: Ending): void {
-  const pending = [...effects, ...queues.all()];
+/** @returns the bytes that the commit grows by: of the lease, and of the head or of its owner's entry */
+function expireOfLock({ state, now }: Turn, { account, key, entry }: LocatedEntry, writeSet: WriteSet): number {
+  const { id, fence } = partOfShare(key);
+  assert(fence !== undefined, 'of the entries of kind h only leases end by themselves');
+  expireShared({ state, now, account, writeSet }, { id, fence }, entry);
+  return 4 * effectBytesMax({ key, value: entry.value });
+}
+
+function commitExpiry(turn: Turn, account: AccountId, { effects, parts }: Ending): void {
+  const pending = [...effects, ...parts.all()];
   if (pending.length === 0) return;
   const rev = turn.out.nextRevision();
   commit(turn, { rev, account, effects: seal(pending, rev, '') });
@@ -110,7 +125,7 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
       turn.state.waitQueues.noteGrantable(kind, account, id);
       return;
     }
-    timeOut(turn, waiter, resources[kind].view(turn.state, account, id, turn.now));
+    timeOut(turn, waiter, resources[kind].view(turn.state, account, waiter.operation, turn.now));
   },
   mutex: expireMutex,
   lock({ state }, name) {
@@ -149,9 +164,9 @@ function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEf
     return { kind, key, till: 0, expired: true };
   }
   const record = decodeLockRecord(entry.value);
-  if (record.holders.length === 0) return { kind, key, till: 0, expired: true };
+  if (record.mode !== 'exclusive' || record.holders.length === 0) return { kind, key, till: 0, expired: true };
   // A lease from before this start may last longer than its entry says: write the new time down when the old one comes.
-  const till = leaseTill(state.boot, entry, record);
+  const till = exclusiveTill(state, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
   state.leasesExpired += 1;
   return endEffect(turn, key, viewLock(record, till, now), 'expired');

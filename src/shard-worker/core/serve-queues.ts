@@ -14,7 +14,8 @@ import { grantMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
 import { hasMessages } from './operations/queue-take.ts';
 import { leaveQueue, wakeAtEnd } from './operations/waiting.ts';
-import { isFree, isOwnLease } from './state/lease.ts';
+import { needNotWait } from './state/lease.ts';
+import { readRevision } from './state/state.ts';
 import type { Turn } from './state/turn.ts';
 import type { Waiter, WaitQueue } from './state/wait-queue.ts';
 
@@ -45,8 +46,8 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
     if (queue.kind === 'queue') {
       if (!hasMessagesFor(turn, head)) return left;
     } else {
-      const view = resources[queue.kind].view(state, queue.account, queue.id, now);
-      if (!isFree(view) && !isOwnLease(view, head.operation)) {
+      const view = resources[queue.kind].view(state, queue.account, head.operation, now);
+      if (!needNotWait(view, head.operation)) {
         wakeAtEnd(state, queue, view);
         return left;
       }
@@ -89,5 +90,7 @@ function reserve({ state, out }: Turn, head: Waiter): void {
   head.reserved = true;
   if (head.timer !== undefined) state.timers.clear(head.timer);
   delete head.timer;
-  out.transaction(head.ref, { kind: 'ok' });
+  const { work } = head;
+  assert(work.kind === 'reserve', 'only transactions reserve');
+  out.transaction(head.ref, { kind: 'ok', reserved: { deadline: work.deadline, rev: readRevision(state) } });
 }

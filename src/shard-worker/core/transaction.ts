@@ -11,6 +11,7 @@
  *   release  release everything without a change                        (after a failed condition, or after a read)
  */
 import { footprintOf } from '../../protocol/footprint.ts';
+import type { LockOperation } from '../../protocol/operations/lock.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
 import { upToKey } from '../../protocol/page.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
@@ -28,11 +29,12 @@ import { heldByOther } from './operations/lock-failures.ts';
 import { viewDurableLock } from './operations/lock.ts';
 import { listPage } from './operations/operations.ts';
 import { isAvailable, leaveQueue, wait } from './operations/waiting.ts';
-import { isOwnLease } from './state/lease.ts';
+import { isFree, isOwnLease, misfitOf } from './state/lease.ts';
 import type { RequestRef } from './state/outbox.ts';
 import { announce } from './state/commit.ts';
 import { applyRecord, readRevision, type ShardState } from './state/state.ts';
 import type { Turn } from './state/turn.ts';
+import type { Waiter } from './state/wait-queue.ts';
 
 type Message<Kind extends ToShard['kind']> = Extract<ToShard, { kind: Kind }>;
 
@@ -48,18 +50,31 @@ export function claimIds(turn: Turn, ref: RequestRef, message: Message<'transact
 
 export function reserveLock(turn: Turn, ref: RequestRef, message: Message<'transaction.reserve'>): void {
   const { state, now, out } = turn;
-  const { transaction, account, lock: operation } = message;
-  const view = viewDurableLock(state, account, operation.id, now);
-  const request = { resource: 'lock', account, ref, operation, work: { kind: 'reserve', transaction }, view } as const;
+  const { transaction, account, deadline = now + message.lock.waitMs } = message;
+  const operation = { ...message.lock, waitMs: Math.max(0, deadline - now) };
+  const view = viewDurableLock(state, account, operation, now);
+  const request = {
+    resource: 'lock',
+    account,
+    ref,
+    operation,
+    work: { kind: 'reserve', transaction, deadline },
+    view,
+  } as const;
   const free = isAvailable(state, request);
   const full = free ? undefined : lockQuotaReply(state, account);
   if (full !== undefined) return out.transaction(ref, { kind: 'reply', reply: full });
-  if (free && view.lease !== undefined) return out.transaction(ref, { kind: 'ok' });
+  // It holds the lock already, or is refused by the evaluation.
+  if (free && !isFree(view, operation)) {
+    const reserved = { deadline, held: view.lease?.fence, rev: readRevision(state) };
+    return out.transaction(ref, { kind: 'ok', reserved });
+  }
   // A free lock is reserved by waiting for it: the queue is served before this command ends.
   wait(turn, { ...request, free });
   const waiter = state.waitQueues.waiterOf(ref);
   if (waiter === undefined) return;
-  state.transactions.set(transaction, { ...state.transactions.get(transaction), waiter });
+  const before = state.transactions.get(transaction);
+  state.transactions.set(transaction, { ...before, waiters: [...(before?.waiters ?? []), waiter] });
   if (free) state.waitQueues.grantable.add(waiter.queue);
   else out.transaction(ref, { kind: 'waiting' });
 }
@@ -95,14 +110,30 @@ export function prepareTransaction(turn: Turn, ref: RequestRef, message: Message
  * belongs to the head of the queue.
  */
 function lockReply({ state, now }: Turn, transaction: string, batch: Batch): Reply | undefined {
-  const { account, lock: operation } = batch;
-  if (operation === undefined || operation.extend !== undefined || !state.owns(account, operation.id)) return undefined;
+  const own = state.transactions.get(transaction)?.waiters ?? [];
+  for (const operation of batch.locks ?? (batch.lock === undefined ? [] : [batch.lock])) {
+    const reply = lockedReply(state, now, { batch, operation, own });
+    if (reply !== undefined) return reply;
+  }
+  return undefined;
+}
+
+function lockedReply(
+  state: ShardState,
+  now: number,
+  {
+    batch,
+    operation,
+    own,
+  }: { readonly batch: Batch; readonly operation: LockOperation; readonly own: readonly Waiter[] },
+): Reply | undefined {
+  const { account } = batch;
+  if (operation.extend !== undefined || !state.owns(account, operation.id)) return undefined;
   const queue = state.waitQueues.find('lock', account, operation.id);
   const head = queue?.head();
-  if (queue === undefined || head === undefined || head === state.transactions.get(transaction)?.waiter)
-    return undefined;
-  const view = viewDurableLock(state, account, operation.id, now);
-  if (isOwnLease(view, operation)) return undefined;
+  if (queue === undefined || head === undefined || own.includes(head)) return undefined;
+  const view = viewDurableLock(state, account, operation, now);
+  if (isOwnLease(view, operation) || misfitOf(view, operation) !== undefined) return undefined;
   return failureReply(
     readRevision(state),
     heldByOther(operation.id, view, { waiters: queue.size, waitMs: operation.waitMs, now }),
@@ -125,7 +156,7 @@ export function commitTransaction(turn: Turn, ref: RequestRef, message: Message<
   const tooLarge = recordTooLarge(batch, evaluation.pending, tail, state.recordBytesMax);
   if (tooLarge !== undefined) return answer(failedReply([tooLarge], rev));
   // Whether it stood in line is known to the shard of its lock alone.
-  const waited = batch.lock !== undefined && batch.lock.waitMs > 0;
+  const waited = ((batch.lock ?? batch.locks?.[0])?.waitMs ?? 0) > 0;
   const { record, reply, stored } = commitOf(turn, batch, evaluation, { tail, waited });
   out.record(record);
   out.transaction(ref, { kind: 'committed', reply, rev: record.rev, written: true, stored });
@@ -149,10 +180,11 @@ export function releaseTransaction(
 ): void {
   const { holds, transactions, waitQueues } = state;
   holds.release(transaction);
-  const { claim, waiter } = transactions.get(transaction) ?? {};
+  const { claim, waiters = [] } = transactions.get(transaction) ?? {};
   transactions.delete(transaction);
   if (claim !== undefined) markInProgress(state, claim, -1);
-  if (waiter !== undefined && waitQueues.waiterOf(waiter.ref) === waiter) {
+  for (const waiter of waiters) {
+    if (waitQueues.waiterOf(waiter.ref) !== waiter) continue;
     leaveQueue(state, waiter);
     waitQueues.grantable.add(waiter.queue);
   }

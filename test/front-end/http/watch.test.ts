@@ -44,8 +44,8 @@ for (const [body, asked] of accepted) {
 }
 
 const refused: readonly (readonly [body: unknown, message: RegExp])[] = [
-  [{}, /exactly one of ID, IDs, Prefix; got none/],
-  [[], /exactly one of ID, IDs, Prefix; got none/],
+  [{}, /exactly one of ID, IDs, Prefix, LockID; got none/],
+  [[], /exactly one of ID, IDs, Prefix, LockID; got none/],
   [null, /exactly one of/],
   [{ ID: 'a', Prefix: 'b' }, /got ID and Prefix/],
   [{ ID: 'a', After: 1 }, /^After: unknown field/],

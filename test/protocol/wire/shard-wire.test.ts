@@ -99,6 +99,11 @@ const members = {
     { kind: 'setBit', key: 'a', offset: 0, bit: 0 },
     { kind: 'setBit', key: 'a', offset: 9, bit: 1 },
   ],
+  locks: [
+    { id: 'a', durMs: 1, waitMs: 2, owner: 'o' },
+    { id: 'b', durMs: 1, waitMs: 2, owner: 'o' },
+  ],
+  unlocks: [{ id: 'a', fence: 7 }, { id: 'b' }],
   audit: { action: 'lock.force', subject: 'l', who: 'ops', from: '::1', reason: 'r' },
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];

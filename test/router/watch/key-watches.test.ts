@@ -15,11 +15,12 @@ function underTest(shards: number) {
   const ended: (readonly string[])[] = [];
   const watches = new KeyWatches({
     request(command, sink) {
+      assert.ok(command.kind === 'watch.key');
       asked.push({ command, sink });
       return { cancel: () => {} };
     },
     shardOf: (_account, key) => Number(key.slice(1)) % shards,
-    unwatch: (shard, _account, keys) => (ended[shard] = keys),
+    unwatch: (shard, { keys }) => (ended[shard] = keys),
     limits: defaultLimits,
     counts: new RouterCounts(RouterCounts.allocate(shards), shards),
     after: () => () => {},

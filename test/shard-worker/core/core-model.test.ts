@@ -12,6 +12,7 @@ import { historyOf, seeded, stepsOf, type History } from '../../support/generato
 /** Each run must see these at least once: every kind of command, with success and, where possible, failure. */
 export const outcomes = [
   'lock:ok try:busy not_locked wait:ran-out owner:took-over extend:ok extend:lock_lost unlock:ok unlock:lock_lost',
+  'read:ok permit:ok limit_mismatch no_upgrade',
   'guard:ok guard:lock_lost check:ok check:version_mismatch check:precondition_failed set:ok set:version_mismatch delete:ok delete:version_mismatch',
   'counter:ok counter:precondition_failed counter:overflow counter:out_of_bounds sequence:ok sequence:overflow get:ok ops:ok',
   'idempotency:ok replay duplicate_request idempotency_mismatch request_in_progress',

@@ -52,6 +52,17 @@ describe('lock records', () => {
     assert.deepEqual(decodeLockRecord(encodeLockRecord({ ...held, ended })), { ...held, ended });
   });
 
+  test('of locks that several hold come back as they were, among them the end of a shared lease', () => {
+    const { ended } = held;
+    const shared = [{ fence: 9, why: 'expired', owner: 'o', meta: '1', at: 950, shared: true } as const, ...ended];
+    const permits = { mode: 'permits', limit: 5, count: 3, base: 8, ended: shared } as const;
+    assert.deepEqual(decodeLockRecord(encodeLockRecord(permits)), permits);
+    const readers = { mode: 'read', limit: 0, count: 1, base: 0, ended: [] } as const;
+    assert.deepEqual(decodeLockRecord(encodeLockRecord(readers)), readers);
+    assert.equal(encodeLockRecord(readers), '[3,"r",0,1,0]');
+    assert.deepEqual(decodeLockRecord(encodeLockRecord({ ...held, ended: shared })), { ...held, ended: shared });
+  });
+
   test('of version 1 are still read, held and free', () => {
     const ended =
       '[{"handle":5,"why":"expired","owner":"o","meta":"\\"m\\"","at":900},{"handle":3,"why":"released","at":800}]';
@@ -62,7 +73,8 @@ describe('lock records', () => {
 
   test('of a later version, or of a mode that is not known, are refused', () => {
     assert.throws(() => decodeLockRecord('[4,"x",1,0]'), InvariantError);
-    assert.throws(() => decodeLockRecord('[3,"r",4,0]'), InvariantError);
+    assert.throws(() => decodeLockRecord('[3,"y",4,0]'), InvariantError);
+    assert.throws(() => decodeLockRecord('[3,"x",1,0,7,8,900,0,0]'), InvariantError);
     assert.throws(() => decodeLockRecord('[2,"r",4,[],[]]'), InvariantError);
   });
 });

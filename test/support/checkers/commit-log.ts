@@ -148,8 +148,9 @@ interface LoggedLock {
 }
 
 export function lockIn(value: string): LoggedLock {
-  const { holders, ended } = decodeLockRecord(value);
-  const [lease] = holders;
+  const record = decodeLockRecord(value);
+  const { ended } = record;
+  const lease = record.mode === 'exclusive' ? record.holders[0] : undefined;
   return { ...(lease === undefined ? {} : { lease: withMeta(lease) }), ended: ended.map(withMeta) };
 }
 

@@ -312,7 +312,8 @@ function endsHow(lock: LockEntry, call: Operation['call']): 'released' | 'forced
 function endedSince({ ended: [last, ...older], forget }: LockEntry, from: number): LockEntry {
   const since = (time: Span): Span => new Span(Math.min(from, time.lo), time.hi);
   return {
-    ended: last === undefined ? older : [{ ...last, at: since(last.at) }, ...older],
+    ended:
+      last === undefined ? older : [{ ...last, ...(last.at === undefined ? {} : { at: since(last.at) }) }, ...older],
     ...(forget === undefined ? {} : { forget: new Span(Math.min(from + lockMemoryMs, forget.lo), forget.hi) }),
   };
 }

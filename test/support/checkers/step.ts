@@ -66,7 +66,7 @@ export function step(
       if (at < 0) at = guessed.push({ name, entry }) - 1;
       return at < guessedMax && ((guess >> at) & 1) === 1;
     };
-    const moment: Moment = { state, now: exactly, rev, mutexHandle, said: body, over: isOver, waiters };
+    const moment: Moment = { state, now: exactly, rev, mutexHandle, said: body, over: isOver, waiters, ahead: () => 0 };
     const outcome = outcomeOf(moment, call);
     const found = disagreement(outcome, answer) ?? allows?.(outcome);
     if (found === undefined) {

@@ -103,7 +103,8 @@ function coversOf({ command, waitEnd }: Expected, outcome: Outcome): string[] {
       : [command.kind === 'watch.key' ? 'watch:answered' : `${callOf(command)}:ok`];
   const failed = (Failed ?? []).map((item) => `${partOf(command as Batch, String(item['Field']))}:${item.Code}`);
   const covers = [Code, `${callOf(command)}:${Code}`, ...failed];
-  if (waitEnd !== undefined) covers.push(waitEnd);
+  if ((outcome.body as Body)['Why'] === 'no_upgrade') covers.push('no_upgrade');
+  else if (waitEnd !== undefined) covers.push(waitEnd);
   else if (Code === 'not_locked') covers.push('try:busy');
   return covers;
 }
@@ -131,7 +132,11 @@ function partsOf(batch: Batch): string[] {
     'enqueue',
   ] as const;
   const covers = parts.filter((part) => batch[part] !== undefined).map((part) => `${part}:ok`);
-  if (batch.lock !== undefined) covers.push(batch.lock.extend === undefined ? 'lock:ok' : 'extend:ok');
+  if (batch.lock !== undefined) {
+    const { extend, read, limit } = batch.lock;
+    const took = read === true ? 'read:ok' : limit === undefined ? 'lock:ok' : 'permit:ok';
+    covers.push(extend === undefined ? took : 'extend:ok');
+  }
   for (const { value } of batch.set ?? []) covers.push(value === undefined ? 'delete:ok' : 'set:ok');
   if (batch.range !== undefined) covers.push('range:ok');
   if (batch.limit?.some(({ cost }) => cost === 0)) covers.push('limit:looked');

@@ -10,8 +10,9 @@ import { outcomeOf } from './contract.ts';
 import { Span, type Body } from './expected.ts';
 import { passQueue, restartQueue } from './queue.ts';
 import { end, lockMemoryMs, lockNow, mutexMemoryMs, restart } from './lease.ts';
+import { passShare } from './shared-lock.ts';
 import { refuse, type Moment, type Outcome } from './moment.ts';
-import { ContractState, nameOf, tillOf, type Change, type Entry, type KvEntry, type LockEntry } from './state.ts';
+import { ContractState, nameOf, tillOf, type Change, type KvEntry, type LockEntry } from './state.ts';
 import { lockRefusedByQuota, refusedByQuota, type Quota } from './usage.ts';
 import { keyEvent, unchanged } from './watch.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
@@ -89,7 +90,7 @@ export class ContractServer {
     if (isKnown) return this.#answer(ref, command, outcome, { or: this.#others(ref, command as Batch, inProgress) });
     if (inProgress !== undefined) return this.#answer(ref, command, inProgress);
     const lock = lockIn(command);
-    if (Code === 'not_locked' && lock!.waitMs > 0) return this.#wait(ref, command, lock!);
+    if (isBusy(outcome) && lock!.waitMs > 0) return this.#wait(ref, command, lock!);
     const consumer = consumerIn(command);
     if (consumer !== undefined && this.#mustWait(consumer, command, outcome)) return this.#wait(ref, command, consumer);
     this.#happen(ref, command, outcome);
@@ -126,7 +127,7 @@ export class ContractServer {
     this.now = now;
     for (const [name, entry] of this.state.entries) {
       if ((tillOf(entry)?.lo ?? Infinity) > now) continue;
-      this.#commit([ended(name, entry, now)], { expired: true });
+      this.#commit(ended(this.state, name, now), { expired: true });
     }
     this.#serve();
     for (const { at, expected } of this.#held.splice(0)) {
@@ -139,7 +140,7 @@ export class ContractServer {
       for (const waiter of late.toSorted((a, b) => a.ref - b.ref)) {
         waiters.splice(waiters.indexOf(waiter), 1);
         const { ref, command } = waiter;
-        this.#answer(ref, command, this.#outcomeOf(ref, command), { waitEnd: 'wait:ran-out' });
+        this.#answer(ref, command, this.#outcomeOf(ref, command, Infinity), { waitEnd: 'wait:ran-out' });
       }
     }
   }
@@ -160,7 +161,8 @@ export class ContractServer {
     this.passTo(now);
   }
 
-  #outcomeOf(ref: number, command: Command): Outcome {
+  /** @param ahead who stands in line before the request: everybody, or nobody */
+  #outcomeOf(ref: number, command: Command, ahead?: number): Outcome {
     const told = this.#told?.(ref);
     const at = (rev: number): Moment => ({
       state: this.state,
@@ -170,6 +172,7 @@ export class ContractServer {
       said: undefined,
       over: (_name, _entry, till) => till.lo <= this.now,
       waiters: (name) => this.#waiters.get(name)?.length ?? 0,
+      ahead: (name) => ahead ?? this.#waiters.get(name)?.length ?? 0,
     });
     if (this.#told !== undefined) return this.#limited(at(told?.Rev ?? NaN), command);
     const next = this.#limited(at(this.state.rev + 1), command);
@@ -245,8 +248,8 @@ export class ContractServer {
       moved = false;
       for (const waiters of this.#waiters.values()) {
         const [head] = waiters;
-        const outcome = head && this.#outcomeOf(head.ref, head.command);
-        if (outcome === undefined || (outcome.body as Body).Code === 'not_locked' || gotNothing(outcome)) continue;
+        const outcome = head && this.#outcomeOf(head.ref, head.command, 0);
+        if (outcome === undefined || isBusy(outcome) || gotNothing(outcome)) continue;
         waiters.shift();
         this.#happen(head!.ref, head!.command, outcome);
         moved = true;
@@ -284,12 +287,20 @@ function isDurable({ name }: Change): boolean {
   return !name.startsWith('m');
 }
 
-function ended(name: string, entry: Entry, now: number): Change {
-  if ('messages' in entry) return { name, entry: passQueue(entry, now) };
+function ended(state: ContractState, name: string, now: number): Change[] {
+  const entry = state.get(name)!;
+  if ('messages' in entry) return [{ name, entry: passQueue(entry, now) }];
+  if (name.startsWith('h')) return passShare(state, name, exactly(now));
   const lock = entry as LockEntry;
-  if (lock.lease === undefined) return { name };
+  if (lock.lease === undefined) return [{ name }];
   const memoryMs = name.startsWith('m') ? mutexMemoryMs : lockMemoryMs;
-  return { name, entry: end(lockNow(lock, true), 'expired', exactly(now), memoryMs) };
+  return [{ name, entry: end(lockNow(lock, true), 'expired', exactly(now), memoryMs) }];
+}
+
+/** The lock is held, or others stand in line: whoever may wait does. */
+function isBusy({ body }: Outcome): boolean {
+  const { Code, Why } = body as { Code?: string; Why?: string };
+  return Code === 'not_locked' && Why !== 'no_upgrade';
 }
 
 function lockIn(command: Command): LockOperation | undefined {

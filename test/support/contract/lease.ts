@@ -109,15 +109,25 @@ export function restart(
       const start = new Span(startedAt - toleranceMs, upAt + toleranceMs);
       state.apply([{ name, entry: limitAfterStart(state.get(name) as LimitEntry, start) }]);
     }
-    const { lease } = entry;
-    if (!name.startsWith('l') || lease === undefined) continue;
-    const till = (before: number, start: number): number =>
-      Math.min(Math.max(before, start + Math.min(lease.durMs, graceMs)), start + lease.durMs);
+    const { lease, forced } = entry;
+    if (name.startsWith('h') && forced !== undefined) {
+      const till = afterStart(forced.till.lo, startedAt, forced.durMs);
+      const later = { ...forced, till: new Span(till, afterStart(forced.till.hi, upAt, forced.durMs)) };
+      if (forced.till.hi > downAt)
+        state.apply([{ name, entry: { ...entry, forced: later, forget: later.till.plus(600_000) } }]);
+    }
+    if (!/^[lh]/.test(name) || lease === undefined) continue;
+    const till = (before: number, start: number): number => afterStart(before, start, lease.durMs);
     const extended = new Span(till(lease.till.lo, startedAt - toleranceMs), till(lease.till.hi, upAt + toleranceMs));
     const maybeOver = lease.maybeOver ?? (lease.till.lo <= downAt + toleranceMs ? lease.till : undefined);
     const changed = { ...lease, till: extended, ...(maybeOver === undefined ? {} : { maybeOver }) };
     state.apply([{ name, entry: { ...entry, lease: changed } }]);
   }
+}
+
+/** When a lease ends that was granted before a start. */
+function afterStart(till: number, start: number, durMs: number): number {
+  return Math.min(Math.max(till, start + Math.min(durMs, graceMs)), start + durMs);
 }
 
 /** Details of `lock_lost`: why a fence or owner does not hold the lock. */
@@ -126,7 +136,10 @@ export function lost(
   id: string,
   by: { fence?: number | undefined; owner?: string | undefined },
 ): object {
-  const ended = lock.ended.find(meantBy(by));
+  return lostTo(id, lock.ended.find(meantBy(by)));
+}
+
+export function lostTo(id: string, ended: Ended | undefined): object {
   return { LockID: id, Why: ended?.why ?? 'unknown', EndedMs: ended?.at };
 }
 
@@ -165,7 +178,10 @@ function meantBy({ fence, owner }: { fence?: number | undefined; owner?: string 
 /** Puts the lease first. Only the newest keeps its metadata, for the next holder. */
 function push(ended: readonly Ended[], lease: Lease, why: Ended['why'], at: Span): Ended[] {
   const { fence, owner, meta } = lease;
-  const older = ended.slice(0, endedMax - 1).map((old) => ({ ...old, meta: undefined }));
   const kept = why === 'released' || meta === undefined ? {} : { meta };
-  return [{ fence, why, at, ...(owner === undefined ? {} : { owner }), ...kept }, ...older];
+  return pushEnded(ended, { fence, why, at, ...(owner === undefined ? {} : { owner }), ...kept });
+}
+
+export function pushEnded(ended: readonly Ended[], newest: Ended): Ended[] {
+  return [newest, ...ended.slice(0, endedMax - 1).map((old) => ({ ...old, meta: undefined }))];
 }

@@ -15,6 +15,8 @@ export interface Moment {
   readonly over: (name: string, entry: Entry, till: Span, maybe: boolean) => boolean;
   /** How many wait for the lock or mutex of that name. */
   readonly waiters: (name: string) => number | typeof anyNumber;
+  /** How many stand in line for it before the request; 0 if the model does not know the line. */
+  readonly ahead: (name: string) => number;
 }
 
 /** What the model reads of its state. */

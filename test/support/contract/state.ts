@@ -6,7 +6,7 @@ import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'stored' | 'limit' | 'queue';
+export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue';
 
 export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry;
 
@@ -30,13 +30,17 @@ export interface LimitEntry {
   readonly till: Span;
 }
 
-/** A lock or a mutex. */
+/** A lock or a mutex, or a lease of a lock that several hold. */
 export interface LockEntry {
   readonly lease?: Lease;
   /** Newest first. */
   readonly ended: readonly Ended[];
   /** Without a lease: when it is forgotten that there was one. */
   readonly forget?: Span;
+  /** Of a lock: how many permits it is held with, or was last. */
+  readonly limit?: number;
+  /** Of a shared lease that was ended by force: what it would have had. */
+  readonly forced?: { readonly till: Span; readonly durMs: number };
 }
 
 export interface Lease {
@@ -56,7 +60,9 @@ export interface Ended {
   readonly owner?: string;
   readonly meta?: Json | undefined;
   readonly why: 'released' | 'expired' | 'forced';
-  readonly at: Span;
+  /** Absent: it is not remembered when. */
+  readonly at?: Span;
+  readonly shared?: true;
 }
 
 export interface StoredEntry {
@@ -78,6 +84,7 @@ const letters = {
   counter: 'c',
   sequence: 's',
   lock: 'l',
+  share: 'h',
   mutex: 'm',
   stored: 'i',
   limit: 'g',

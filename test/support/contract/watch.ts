@@ -2,7 +2,8 @@
 import { keyAt } from './kv.ts';
 import { done, type Moment, type Outcome } from './moment.ts';
 import type { KvEntry } from './state.ts';
-import type { WatchKey } from '../../../src/protocol/operations/watch.ts';
+import { describeShares, sharedAt } from './shared-lock.ts';
+import type { WatchKey, WatchLock } from '../../../src/protocol/operations/watch.ts';
 
 /** The key has the version that the watcher knows: over HTTP the wait ends with 204, a shard answers later. */
 export const unchanged: Outcome = { status: 204, body: {}, changes: [] };
@@ -14,6 +15,15 @@ export const watch = {
       if ((item?.version ?? 0) === version) return unchanged;
       // Whether it is known that it expired is up to the server.
       return done(at, keyEvent(key, item, at.said?.['Expired'] === true));
+    },
+    /** Of a lock the revision is not told: it may be the fence of its holder. */
+    'watch.lock': (at: Moment, { account, id, version }: WatchLock): Outcome => {
+      const { lease, shared, ended } = sharedAt(at, account, id);
+      const Locked = (lease ?? shared) !== undefined;
+      const Version = 2 * (ended[0]?.fence ?? 0) + (Locked ? 1 : 0);
+      if (Version === version) return unchanged;
+      const shown = lease === undefined ? shared && describeShares(shared) : { Meta: lease.meta, Since: lease.since };
+      return { status: 200, body: { LockID: id, Version, Locked, ...shown }, changes: [] };
     },
   },
 };

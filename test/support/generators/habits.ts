@@ -5,6 +5,7 @@
 import { accountId } from '../../../src/protocol/ids.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
+import type { Sharing } from '../../../src/protocol/operations/lock-sharing.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
 export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit' | 'queue';
@@ -103,6 +104,11 @@ export abstract class Habits {
 
   owner(): Pick<LockOperation, 'owner'> {
     return this.chance(50) ? { owner: this.one(this.owners) } : {};
+  }
+
+  /** How a lock is shared, and by whom. */
+  sharing(): Sharing & Pick<LockOperation, 'owner'> {
+    return {};
   }
 
   /** As JSON. */

@@ -4,6 +4,10 @@ import type { Batch, Command } from '../../../src/protocol/operations/operations
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
 export function take(h: Habits): LockOperation {
+  return { ...takeAlone(h), ...h.sharing() };
+}
+
+export function takeAlone(h: Habits): LockOperation {
   const client = { ...h.owner(), ...h.meta() };
   const waitMs = h.waitMs();
   return { id: h.name('lock'), durMs: h.durMs(), waitMs, ...client };

@@ -125,6 +125,8 @@ class ModelHabits extends Habits {
   handle(noun: 'lock' | 'mutex', id: string): number {
     const leaseOf = (name: string): LockEntry | undefined =>
       this.#state.get(nameOf(noun, this.account, name)) as LockEntry | undefined;
+    const shares = [...this.#state.keys('share', this.account, `${id}\0`, undefined)];
+    if (noun === 'lock' && shares.length > 0 && this.chance(60)) return Number(this.one(shares).split('\0')[1]);
     const how = this.below(100);
     const stale = leaseOf(id)?.ended[this.below(4)];
     const lease = how < 60 ? leaseOf(id)?.lease : how < 85 ? stale : leaseOf(this.name(noun))?.lease;
@@ -157,6 +159,12 @@ class ModelHabits extends Habits {
     // The same in another order.
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return entry.value.text;
     return JSON.stringify(Object.fromEntries(Object.entries(value).toReversed()));
+  }
+
+  override sharing(): ReturnType<Habits['sharing']> {
+    if (this.chance(50)) return {};
+    const how = this.one([{ read: true }, { read: true }, { limit: 2 }, { limit: 3 }] as const);
+    return { ...how, owner: this.one(this.owners) };
   }
 
   override ranges(): boolean {

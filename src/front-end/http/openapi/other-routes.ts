@@ -1,15 +1,17 @@
 /** Describes the routes that are no REST calls of the table, by their methods and paths. */
 import { Type } from 'typebox';
-import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/operations/watch.ts';
+import { watchKeyBody, watchKeysBody, watchLockBody, watchPrefixBody } from '../../../protocol/operations/watch.ts';
 import { sectionNames } from '../../../protocol/operations/operations.ts';
 import { failureReplySchema } from '../../../protocol/reply-schemas/failure-reply.ts';
 import {
+  anyMember,
   countMember,
   flagMember,
   keyPart,
   listMember,
   optionalMember,
   revPart,
+  sharedPart,
   textMember,
   versionPart,
   yesMember,
@@ -40,6 +42,19 @@ const keyEvent = Type.Object({
   ...revPart,
 });
 const keyEventSchema: NamedSchema = { name: 'KeyEvent', schema: schemaOf(keyEvent) };
+const lockStateSchema: NamedSchema = {
+  name: 'LockState',
+  schema: schemaOf(
+    Type.Object({
+      LockID: textMember('The lock.'),
+      Version: countMember('Of this state; it is no fencing token.'),
+      Locked: flagMember('Somebody holds it.'),
+      Meta: optionalMember(anyMember),
+      Since: optionalMember(countMember('When the holder took it, in milliseconds since the epoch.')),
+      ...sharedPart,
+    }),
+  ),
+};
 const eventsSchema: NamedSchema = {
   name: 'PrefixEvents',
   schema: schemaOf(Type.Object({ Events: listMember(keyEvent, 'Changes in order.'), ...revPart })),
@@ -138,20 +153,21 @@ export const otherRoutes: Readonly<Record<string, DescribedRoute>> = {
   'POST /watch/:acc': {
     id: 'watch',
     tag: 'watch',
-    summary: 'Answers when a key, one of several keys, or anything below a prefix has changed.',
+    summary: 'Answers when a key, one of several keys, anything below a prefix, or who holds a lock has changed.',
     body: {
       'application/json': {
         oneOf: [
           ref({ name: 'WatchKey', schema: schemaOf(watchKeyBody) }),
           ref({ name: 'WatchKeys', schema: keysOrOne(schemaOf(watchKeysBody)) }),
           ref({ name: 'WatchPrefix', schema: schemaOf(watchPrefixBody) }),
+          ref({ name: 'WatchLock', schema: schemaOf(watchLockBody) }),
         ],
       },
     },
     replies: {
       200: {
         description: 'The first change of a key; or all changes below the prefix.',
-        content: { 'application/json': { oneOf: [ref(keyEventSchema), ref(eventsSchema)] } },
+        content: { 'application/json': { oneOf: [ref(keyEventSchema), ref(eventsSchema), ref(lockStateSchema)] } },
       },
       204: { description: 'The keys have not changed.', content: {} },
     },

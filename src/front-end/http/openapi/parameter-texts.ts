@@ -16,6 +16,8 @@ const texts: Readonly<Record<string, string>> = {
   id: 'The first name of `owner`.',
   dur: 'Seconds to hold it; default 30.',
   wait: 'Seconds to wait in line; default 0: try once.',
+  read: 'Hold it together with other readers.',
+  'lock.acquire?limit': 'Take one of so many permits, 2 to 10000.',
   meta: 'Shown to clients that find the lock busy.',
   lock: 'The fencing token under which it is held.',
   force: 'Ends anybody’s lease.',

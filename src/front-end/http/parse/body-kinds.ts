@@ -87,6 +87,8 @@ function batchArray(items: readonly unknown[], account: AccountId, limits: Limit
     if (batch.lock !== undefined && batch.lock.waitMs > 0) {
       refuseField(`[${i}].LockWait`, 'not within an array of batches; expected 0 or absent');
     }
+    if (batch.locks !== undefined)
+      refuseField(`[${i}].LockIDs`, 'not within an array of batches; send the batch alone');
     const waiting = batch.limit?.findIndex(({ waitMs }) => waitMs > 0) ?? -1;
     if (waiting >= 0) {
       refuseField(`[${i}].Limit[${waiting}].Wait`, 'not within an array of batches; expected 0 or absent');

@@ -1,4 +1,4 @@
-/** `POST /watch/:acc`: watches one key, several keys, or all below a prefix. The member that is present decides. */
+/** `POST /watch/:acc`: watches one key, several keys, a lock, or all below a prefix. The member that is present decides. */
 import { type AccountId, revision } from '../../../protocol/ids.ts';
 import type { PrefixWatch, WatchedKey } from '../../../router/dispatcher.ts';
 import { pageLimitDefault, watchWaitMsDefault, type Limits } from '../../../shared/limits.ts';
@@ -6,7 +6,7 @@ import { writeOutLists } from './batch.ts';
 import { isRecord, parseJson } from './json.ts';
 import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';
-import { watchKeyBody, watchKeysBody, watchPrefixBody } from '../../../protocol/operations/watch.ts';
+import { watchKeyBody, watchKeysBody, watchLockBody, watchPrefixBody } from '../../../protocol/operations/watch.ts';
 import { readInteger, readKey, secondsToMs, readPrefix } from '../../../protocol/operations/fields.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 
@@ -17,7 +17,8 @@ export type WatchAsk =
 const checkKey = validator(watchKeyBody);
 const checkKeys = validator(watchKeysBody);
 const checkPrefix = validator(watchPrefixBody);
-const forms = ['ID', 'IDs', 'Prefix'];
+const checkLock = validator(watchLockBody);
+const forms = ['ID', 'IDs', 'Prefix', 'LockID'];
 const noValues = valueMembers([]);
 
 /** Parses the body, for `watchAsk`. @throws Refusal 400 */
@@ -32,9 +33,10 @@ export function watchAsk(json: unknown, account: AccountId, limits: Limits): Wat
   const given = isRecord(json) ? forms.filter((name) => Object.hasOwn(json, name)) : [];
   if (given.length !== 1) {
     const got = given.length === 0 ? 'none' : given.join(' and ');
-    return refuse('invalid', `body: expected an object with exactly one of ID, IDs, Prefix; got ${got}`);
+    return refuse('invalid', `body: expected an object with exactly one of ID, IDs, Prefix, LockID; got ${got}`);
   }
   if (given[0] === 'Prefix') return { kind: 'prefix', watch: prefixWatch(json, account) };
+  if (given[0] === 'LockID') return oneLock(json);
   return given[0] === 'ID' ? oneKey(json) : severalKeys(json, limits);
 }
 
@@ -49,6 +51,12 @@ function oneKey(json: unknown): WatchAsk {
     keys: [{ key: readKey(body.ID, 'ID'), version: readInteger(body.Version ?? 0) }],
     waitMs: waitMs(body.Wait),
   };
+}
+
+function oneLock(json: unknown): WatchAsk {
+  const body = checkLock(json);
+  const watched = { key: readKey(body.LockID, 'LockID'), version: readInteger(body.Version ?? 0), lock: true } as const;
+  return { kind: 'keys', keys: [watched], waitMs: waitMs(body.Wait) };
 }
 
 function severalKeys(json: unknown, limits: Limits): WatchAsk {

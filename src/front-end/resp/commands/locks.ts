@@ -1,42 +1,13 @@
 /** What Redis has not: locks with fencing, counters, sequences. Their names are apart from the keys. */
-import { jsonText } from '../../../protocol/operations/fields.ts';
-import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
+import type { LockOperation } from '../../../protocol/operations/lock.ts';
 import type { CounterOperation } from '../../../protocol/operations/counter.ts';
-import { Refusal } from '../../../protocol/refusal.ts';
-import { lockDurMsMax, lockMetaBytesMax, ttlMsMax, waitMsMax } from '../../../shared/limits.ts';
+import { lockDurMsMax, ttlMsMax } from '../../../shared/limits.ts';
 import type { ErrorCode } from '../../../protocol/errors.ts';
-import { integerBetween, integerOf, jsonOf, keyOf, optionsOf, syntaxError } from '../argument.ts';
+import { integerBetween, integerOf, keyOf, optionsOf, syntaxError } from '../argument.ts';
 import type { CommandPlan, RespCommandSpec, OpsPlan, Plan, RespClient } from '../command.ts';
+import { jsonArgument, plainLock, sharedLock, unlockOperation } from './lock-arguments.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { array, bulk, bytesOf, integer, ok, type Writer } from '../writer.ts';
-
-const metaLimit = { bytes: lockMetaBytesMax, name: 'the limit of META' };
-
-/** Reads JSON to be stored, within its limit. */
-function jsonArgument(
-  argument: string,
-  what: string,
-  limit: { readonly bytes: number; readonly name: string },
-): string {
-  const json = jsonOf(argument, what);
-  try {
-    return jsonText(json, what, limit);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return refuseCommand(`ERR ${error.message}`);
-  }
-}
-
-function lockOperation(args: readonly string[]): LockOperation {
-  const { WAIT, OWNER, META } = optionsOf(args.slice(3), ['WAIT', 'OWNER', 'META']);
-  return {
-    id: keyOf(args[1]!),
-    durMs: integerBetween(args[2]!, 1, lockDurMsMax),
-    waitMs: WAIT === undefined ? 0 : integerBetween(WAIT, 0, waitMsMax),
-    ...(OWNER !== undefined && { owner: keyOf(OWNER) }),
-    ...(META !== undefined && { meta: jsonArgument(META, 'META', metaLimit) }),
-  };
-}
 
 interface LeaseBody {
   readonly Lock: number;
@@ -60,22 +31,17 @@ const nilWhenMissing = (code: ErrorCode, writer: Writer): string | undefined =>
   code === 'not_found' ? writer.nil : undefined;
 
 function lock(args: readonly string[], { account }: RespClient): CommandPlan {
-  const command = { kind: 'batch', account, format: 'lock.acquire', lock: lockOperation(args) } as const;
+  const command = { kind: 'batch', account, format: 'lock.acquire', lock: sharedLock(args) } as const;
   return { kind: 'command', command, write: writeLease, failed: nilWhenBusy };
 }
 
 function mutexLock(args: readonly string[], { account }: RespClient): CommandPlan {
-  const command = { kind: 'mutex.lock', account, lock: lockOperation(args) } as const;
+  const command = {
+    kind: 'mutex.lock',
+    account,
+    lock: plainLock(args),
+  } as const;
   return { kind: 'command', command, write: writeLease, failed: nilWhenBusy };
-}
-
-function unlockOperation(args: readonly string[]): UnlockOperation {
-  const id = keyOf(args[1]!);
-  const how = args[2]!.toUpperCase();
-  if (how === 'FORCE' && args.length === 3) return { id };
-  if (args.length !== 4) return refuseCommand(syntaxError);
-  if (how === 'HANDLE') return { id, fence: integerBetween(args[3]!, 1) };
-  return how === 'OWNER' ? { id, owner: keyOf(args[3]!) } : refuseCommand(syntaxError);
 }
 
 const writeOne = (): string => integer(1);
@@ -204,7 +170,8 @@ export const lockCommands: readonly RespCommandSpec[] = [
     ...waiting,
     name: 'dl.lock',
     arity: -3,
-    usage: 'key ttl-ms [WAIT ms] [OWNER owner] [META json]',
+    usage: 'key ttl-ms [WAIT ms] [OWNER owner] [META json] [MODE READ | LIMIT n]',
+    differs: '`MODE READ`: as a reader; `LIMIT n`: one of n permits; both need OWNER',
     summary:
       'Takes a lock: `[handle, till-ms, recover]`, or nil when it is busy; `recover` is `[handle, why, meta]` of a lease that was not given back, or nil',
     plan: lock,

@@ -28,7 +28,7 @@ export function applyBatch(turn: Turn, ref: RequestRef, batch: Batch): void {
   if (early !== undefined) return out.reply(ref, early);
   const { account, lock: operation } = batch;
   if (operation !== undefined && operation.extend === undefined) {
-    const view = viewDurableLock(state, account, operation.id, now);
+    const view = viewDurableLock(state, account, operation, now);
     const request = { resource: 'lock', account, ref, operation, work: batch, view } as const;
     if (!isAvailable(state, request)) {
       const full = operation.waitMs > 0 ? lockQuotaReply(state, account) : undefined;

@@ -31,9 +31,9 @@ export function batchReply(batch: Batch, answered: Answered, waited: boolean): R
 }
 
 function grantIn(batch: Batch, answered: Answered, waited: boolean): Grant | undefined {
-  const { lock, dequeue } = answered.results;
-  if (lock === undefined && dequeue === undefined) return undefined;
-  const ofLock = lock === undefined ? undefined : grantOf(batch, answered, waited);
+  const { lock, locks, dequeue } = answered.results;
+  if ((lock ?? locks ?? dequeue) === undefined) return undefined;
+  const ofLock = (lock ?? locks) === undefined ? undefined : grantOf(batch, answered, waited);
   const delivery = deliveryGrantOf(batch, answered, waited);
   return delivery === undefined || ofLock === undefined ? (delivery ?? ofLock) : { ...delivery, also: ofLock };
 }

@@ -84,7 +84,7 @@ export function listLongest(turn: Turn, { of, limit }: LockLongest): Page {
     if (longest.length > most) longest.pop();
   }
   const rows = longest.map(({ account, id, size }): Row => {
-    const holder = holderInfo(viewDurableLock(state, account, id, now));
+    const holder = holderInfo(viewDurableLock(state, account, { id }, now));
     const body = JSON.stringify({ Account: account, LockID: id, ...holder, Waiters: size });
     return { key: `${String(mostWaiters - size).padStart(10, '0')}\0${account}\0${id}`, body };
   });
@@ -94,7 +94,7 @@ export function listLongest(turn: Turn, { of, limit }: LockLongest): Page {
 /** Handles and owners are secrets of those who hold them, and no part of it. */
 export function lookAtLine({ state, now, out }: Turn, ref: RequestRef, { account, id }: LockLine): void {
   const rev = readRevision(state);
-  const view = viewDurableLock(state, account, id, now);
+  const view = viewDurableLock(state, account, { id }, now);
   const queue = state.waitQueues.find('lock', account, id);
   const line: object[] = [];
   for (const { timer, operation } of queue?.waiters() ?? []) {

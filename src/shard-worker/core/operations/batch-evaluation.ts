@@ -3,6 +3,7 @@
  * sealed with a revision and committed.
  */
 import { hasLapsed, type Entry } from '../../../protocol/entries.ts';
+import type { AccountId } from '../../../protocol/ids.ts';
 import type { Failure } from '../../../protocol/errors.ts';
 import { sections, type Batch, type SectionName } from '../../../protocol/operations/operations.ts';
 import type { Kind } from '../../../protocol/record.ts';
@@ -34,6 +35,10 @@ export class BatchEvaluation {
 
   get state(): ShardState {
     return this.turn.state;
+  }
+
+  get account(): AccountId {
+    return this.batch.account;
   }
 
   get now(): number {

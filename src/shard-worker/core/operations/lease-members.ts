@@ -5,9 +5,9 @@ import type { LockResult } from '../../../protocol/operations/lock.ts';
  * `Extended` tells a client that it had the lock before: if it did not know that, another has the same owner.
  */
 export function leaseMembers(lock: LockResult, fence: number, now: number, extended: boolean): string {
-  const { till } = lock;
+  const { till, free } = lock;
   const times = `"Till":${Math.ceil(till / 1000)},"TillMs":${till},"TTLMs":${till - now},`;
-  return `"Lock":${fence},${times}${extended ? '"Extended":true,' : ''}${recoverMember(lock)}"Now":${now},`;
+  return `"Lock":${fence},${times}${extended ? '"Extended":true,' : ''}${free === undefined ? '' : `"Free":${free},`}${recoverMember(lock)}"Now":${now},`;
 }
 
 function recoverMember({ recover }: LockResult): string {

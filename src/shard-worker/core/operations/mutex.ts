@@ -19,7 +19,7 @@ import {
   viewLock,
   type Ending,
   type LockView,
-  type LockRecord,
+  type ExclusiveRecord,
 } from '../state/lease.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { accountAndKey, type ShardState } from '../state/state.ts';
@@ -28,7 +28,12 @@ import { lockLost } from './lock-failures.ts';
 import { leaseMembers } from './lease-members.ts';
 import { isAvailable, wait } from './waiting.ts';
 
-export function viewMutex(state: ShardState, account: AccountId, id: string, now: number): LockView {
+export function viewMutex(
+  state: ShardState,
+  account: AccountId,
+  { id }: { readonly id: string },
+  now: number,
+): LockView {
   const mutex = state.mutexes.byName.get(nameOf(account, id));
   return mutex === undefined ? freeLock : viewLock(mutex.record, mutex.till, now);
 }
@@ -38,7 +43,7 @@ export function lockMutex(turn: Turn, ref: RequestRef, command: MutexLock): void
   const { account, lock: operation } = command;
   const full = isFull(state, account, operation.id);
   if (full !== undefined) return out.reply(ref, failureReply(state.revisions.durable(), full));
-  const view = viewMutex(state, account, operation.id, now);
+  const view = viewMutex(state, account, operation, now);
   const request = { resource: 'mutex', account, ref, operation, work: command, view } as const;
   if (isAvailable(state, request)) grantMutex(turn, ref, command);
   else wait(turn, request);
@@ -62,7 +67,7 @@ function isFull({ limits, mutexes }: ShardState, account: AccountId, id: string)
 
 export function unlockMutex(turn: Turn, ref: RequestRef, { account, unlock }: MutexUnlock): void {
   const { state, now, out } = turn;
-  const view = viewMutex(state, account, unlock.id, now);
+  const view = viewMutex(state, account, unlock, now);
   const answer = answerUnlock(view, unlock);
   const rev = state.revisions.durable();
   if (answer.kind === 'lost') {
@@ -81,7 +86,7 @@ const noFences = failure(
 export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: MutexLock, waited = false): void {
   const { account, lock: operation } = command;
   const { mutexes } = state;
-  const view = viewMutex(state, account, operation.id, now);
+  const view = viewMutex(state, account, operation, now);
   const own = isOwnLease(view, operation);
   const next = own ? view.lease!.fence : mutexes.fences.next();
   if (next === undefined) return out.reply(ref, failureReply(state.revisions.durable(), noFences));
@@ -100,7 +105,7 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
 /** Ends the lease of a returned grant, unless another request has confirmed it since. */
 export function returnMutex(turn: Turn, { account, id, fence, version }: Grant): void {
   const mutex = turn.state.mutexes.byName.get(nameOf(account, id));
-  const view = viewMutex(turn.state, account, id, turn.now);
+  const view = viewMutex(turn.state, account, { id }, turn.now);
   if (view.lease?.fence === fence && mutex?.timer.seq === version) endMutex(turn, account, id, 'released');
 }
 
@@ -115,13 +120,13 @@ export function expireMutex(turn: Turn, name: string): void {
 }
 
 function endMutex({ state, now }: Turn, account: AccountId, id: string, why: Ending): void {
-  const view = viewMutex(state, account, id, now);
+  const view = viewMutex(state, account, { id }, now);
   put(state, nameOf(account, id), endLease(view, why, now), now + mutexHistoryMs);
   state.waitQueues.noteGrantable('mutex', account, id);
 }
 
 /** Stores the mutex. Returns its version, which no other change of it has. */
-function put({ mutexes, timers }: ShardState, name: string, record: LockRecord, till: number): number {
+function put({ mutexes, timers }: ShardState, name: string, record: ExclusiveRecord, till: number): number {
   const before = mutexes.byName.get(name);
   if (before !== undefined) timers.clear(before.timer);
   else count(mutexes, name, 1);

@@ -28,7 +28,9 @@ import {
   listLocks,
   lockBehaviour,
   lockFormats,
+  locksBehaviour,
   unlockBehaviour,
+  unlocksBehaviour,
   viewDurableLock,
 } from './lock.ts';
 import { lockMutex, unlockMutex, viewMutex } from './mutex.ts';
@@ -43,14 +45,18 @@ import {
   nackBehaviour,
   queueFormats,
 } from './queue.ts';
+import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
 
 export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehaviour<Name> } = {
   guard: guardBehaviour,
   unlock: unlockBehaviour,
+  unlocks: unlocksBehaviour,
   lock: lockBehaviour,
+  locks: locksBehaviour,
   check: checkBehaviour,
   ack: ackBehaviour,
   nack: nackBehaviour,
@@ -100,6 +106,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
   'watch.key': watchKey,
+  'watch.lock': watchLock,
   'account.usage': replyPage,
   'account.list': replyPage,
   'lock.longest': replyPage,
@@ -107,10 +114,10 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'audit.list': listAudit,
 };
 
-/** Everything that can be waited for and is held by one at a time, and how its state is read. */
+/** Everything that can be waited for and is held, and how its state is read. */
 export const resources: {
   readonly [Kind in Exclude<ResourceKind, 'queue'>]: {
-    view(state: ShardState, account: AccountId, id: string, now: number): LockView;
+    view(state: ShardState, account: AccountId, named: NamedLease, now: number): LockView;
   };
 } = {
   lock: { view: viewDurableLock },

@@ -7,7 +7,7 @@ import { failure } from '../../../protocol/errors.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import type { LockOperation } from '../../../protocol/operations/lock.ts';
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
-import { isFree, isOwnLease, type LockView } from '../state/lease.ts';
+import { isFree, needNotWait, type LockView } from '../state/lease.ts';
 import type { Outbox, RequestRef } from '../state/outbox.ts';
 import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
@@ -24,13 +24,13 @@ export interface WaitRequest extends Pick<Waiter, 'ref' | 'operation' | 'work'> 
   readonly free?: boolean;
 }
 
-/** Returns whether the resource can be granted at once: it is free and nobody waits, or the requester holds it. */
+/** Returns whether the request need not wait: the resource is free and nobody waits, it holds it, or does not fit. */
 export function isAvailable(
   state: ShardState,
   { resource, account, operation, view }: Pick<WaitRequest, 'resource' | 'account' | 'operation' | 'view'>,
 ): boolean {
-  if (isOwnLease(view, operation)) return true;
-  return isFree(view) && state.waitQueues.find(resource, account, operation.id) === undefined;
+  if (!isFree(view, operation)) return needNotWait(view, operation);
+  return state.waitQueues.find(resource, account, operation.id) === undefined;
 }
 
 /** Lets the request join the wait queue, or refuses it with the reason. */
@@ -64,8 +64,10 @@ export function wait(turn: Turn, request: WaitRequest): void {
  * the time that its entry is filed under. (A mutex has a timer of its own.)
  */
 export function wakeAtEnd({ timers }: ShardState, queue: WaitQueue, view: LockView): void {
-  if (queue.kind !== 'lock' || isFree(view)) return;
-  const till = view.closedTill ?? view.till;
+  if (queue.kind !== 'lock') return;
+  const till = view.closedTill ?? (view.shared === undefined ? view.till : 0);
+  // Of leases that several have, each has an entry, and the queue is served when one has ended.
+  if (till === 0) return;
   // A timer that comes too early finds the lease extended, and is set again.
   if (queue.leaseTimer !== undefined && queue.leaseTimer.at <= till) return;
   if (queue.leaseTimer !== undefined) timers.clear(queue.leaseTimer);

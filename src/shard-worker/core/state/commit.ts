@@ -1,6 +1,7 @@
 import { nameOf } from '../../../protocol/footprint.ts';
 import { keyEventBody } from '../../../protocol/key-event-body.ts';
 import { kinds, type CommitRecord } from '../../../protocol/record.ts';
+import { announceLock } from './lock-watch.ts';
 import type { Outbox } from './outbox.ts';
 import { applyRecord, type ShardState } from './state.ts';
 import type { Turn } from './turn.ts';
@@ -17,7 +18,10 @@ export function commit({ state, out }: Turn, record: CommitRecord): void {
 export function announce(state: ShardState, record: CommitRecord, out: Outbox): void {
   const { account, rev } = record;
   for (const effect of record.effects) {
-    if (effect.kind === kinds.lock) state.waitQueues.noteGrantable('lock', account, effect.key);
+    if (effect.kind === kinds.lock) {
+      state.waitQueues.noteGrantable('lock', account, effect.key);
+      if (state.watched.size > 0) announceLock(state, record, effect, out);
+    }
     if (effect.kind === kinds.queue) {
       const queue = state.queues.note(account, effect.key, effect.value);
       state.waitQueues.noteGrantable('queue', account, queue);

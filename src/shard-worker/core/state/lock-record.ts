@@ -2,12 +2,17 @@
  * The text of a lock's entry on disk.
  *
  *   version 3   [3, mode, limit, number of holders, holder…, ended…]
- *     mode      "x": one holder at a time. (Modes for readers and for permits are planned: an older server refuses
- *               them by their letter.)
+ *     mode      "x": one holder at a time
  *     limit     the number of holders at once
  *     holder    fence, since, durMs, owner | 0, meta | 0
  *     ended     fence, how, at, owner | 0, meta | 0, newest first. how: 0 = released, 1 = expired, 2 = forced, 3 = forced
  *               with a reason, which follows. From the second one on, fence and at are what the one before it has more.
+ *
+ *   of several  [3, mode, limit, number of holders, base, ended…]
+ *     mode      "r": readers, "p": permits. An older server refuses them by their letter.
+ *     limit     the number of permits; 0 for readers
+ *     base      leases with this fence or a lower one are over (`SharedHead`); holders are entries of their own, see
+ *               shared-lease.ts
  *
  *   version 2   [2, mode, limit, [holder, …], [ended, …]]
  *     holder    [fence, since, durMs, owner | null, meta | null]
@@ -20,11 +25,11 @@
  */
 import { assert } from '../../../shared/assert.ts';
 import { quoted } from '../../../shared/text.ts';
-import type { EndedLease, Ending, Lease, LockMode, LockRecord } from './lease.ts';
+import type { EndedLease, Ending, ExclusiveRecord, Lease, LockMode, LockRecord, SharedHead } from './lease.ts';
 
 const version = 3;
-const modeLetters = { exclusive: 'x' } as const satisfies Record<LockMode, string>;
-const endings: readonly Ending[] = ['released', 'expired', 'forced', 'forced'];
+const modeLetters = { exclusive: 'x', read: 'r', permits: 'p' } as const satisfies Record<LockMode, string>;
+export const endings: readonly Ending[] = ['released', 'expired', 'forced', 'forced'];
 const forcedWithReason = 3;
 
 type HolderRow = readonly [fence: number, since: number, durMs: number, owner: string | null, meta: string | null];
@@ -34,16 +39,28 @@ type Piece = number | string;
 type FlatRecord = [version: number, mode: string, limit: number, holders: number, ...Piece[]];
 
 /** Written out, because it is done twice for each lock and unlock: half the cost of rows and `JSON.stringify`. */
-export function encodeLockRecord({ mode, limit, holders, ended }: LockRecord): string {
+export function encodeLockRecord(record: LockRecord): string {
+  if (record.mode !== 'exclusive') return encodeSharedHead(record);
+  const { mode, limit, holders, ended } = record;
   let text = `[${version},"${modeLetters[mode]}",${limit},${holders.length}`;
   for (let i = 0; i < holders.length; i += 1) {
     const { fence, since, durMs, owner, meta } = holders[i]!;
     text += `,${fence},${since},${durMs},${textOrNothing(owner)},${textOrNothing(meta)}`;
   }
+  return text + endedPieces(ended);
+}
+
+function encodeSharedHead({ mode, limit, count, base, ended }: SharedHead): string {
+  return `[${version},"${modeLetters[mode]}",${limit},${count},${base}${endedPieces(ended)}`;
+}
+
+function endedPieces(ended: readonly EndedLease[]): string {
+  let text = '';
   for (let i = 0; i < ended.length; i += 1) {
-    const { fence, why, at, owner, meta, reason } = ended[i]!;
+    const { fence, why, at, owner, meta, reason, shared } = ended[i]!;
     const before = i === 0 ? undefined : ended[i - 1]!;
-    const how = why === 'released' ? 0 : why === 'expired' ? 1 : reason === undefined ? 2 : forcedWithReason;
+    const ending = why === 'released' ? 0 : why === 'expired' ? 1 : reason === undefined ? 2 : forcedWithReason;
+    const how = shared === undefined ? ending : ending + endings.length;
     const [lessFence, lessAt] = before === undefined ? [fence, at] : [before.fence - fence, before.at - at];
     text += `,${lessFence},${how},${lessAt},${textOrNothing(owner)},${textOrNothing(meta)}`;
     if (how === forcedWithReason) text += `,${quoted(reason!)}`;
@@ -51,14 +68,18 @@ export function encodeLockRecord({ mode, limit, holders, ended }: LockRecord): s
   return `${text}]`;
 }
 
-function textOrNothing(text: string | undefined): string {
+export function textOrNothing(text: string | undefined): string {
   return text === undefined ? '0' : quoted(text);
 }
 
 const openGrant = `[${version},"${modeLetters.exclusive}",1,1,0,`;
 
+/** The open fence of a shared lease, in the entry of its owner. */
+export const openFence = '0';
+
 /** Fills the fence of a grant with the revision of its commit. */
 export function fillFence(text: string, fence: number): string {
+  if (text === openFence) return String(fence);
   assert(text.startsWith(openGrant), 'a grant begins with its open fence');
   return `${openGrant.slice(0, -2)}${fence},${text.slice(openGrant.length)}`;
 }
@@ -67,24 +88,31 @@ export function fillFence(text: string, fence: number): string {
 export function decodeLockRecord(text: string): LockRecord {
   const parsed: unknown = JSON.parse(text);
   if (!Array.isArray(parsed)) return fromVersion1(parsed as RecordVersion1);
-  const [found, letter, limit] = parsed as FlatRecord;
+  const [found, letter] = parsed as FlatRecord;
+  if (found === version && (letter === modeLetters.read || letter === modeLetters.permits))
+    return sharedHeadOf(parsed as FlatRecord);
   assert(
     (found === version || found === 2) && letter === modeLetters.exclusive,
     'a lock is in a format that this server knows',
   );
   if (found === 2) {
     const [, , , holders, ended] = parsed as RecordRow;
-    return { mode: 'exclusive', limit, holders: holders.map(leaseOf), ended: ended.map(endedOf) };
+    return { mode: 'exclusive', limit: 1, holders: holders.map(leaseOf), ended: ended.map(endedOf) };
   }
   return fromFlat(parsed as FlatRecord);
 }
 
+function sharedHeadOf(flat: FlatRecord): SharedHead {
+  const [, letter, limit, count, base] = flat;
+  const mode = letter === modeLetters.read ? 'read' : 'permits';
+  return { mode, limit, count, base: base as number, ended: endedFrom(flat, 5) };
+}
+
 const rowPieces = 5;
 
-function fromFlat(flat: FlatRecord): LockRecord {
-  const [, , limit, count] = flat;
+function fromFlat(flat: FlatRecord): ExclusiveRecord {
+  const [, , , count] = flat;
   const holders: Lease[] = [];
-  const ended: EndedLease[] = [];
   let at = 4;
   for (; holders.length < count; at += rowPieces) {
     holders.push(
@@ -97,21 +125,27 @@ function fromFlat(flat: FlatRecord): LockRecord {
       ]),
     );
   }
+  return { mode: 'exclusive', limit: 1, holders, ended: endedFrom(flat, at) };
+}
+
+function endedFrom(flat: FlatRecord, first: number): EndedLease[] {
+  const ended: EndedLease[] = [];
   let fence = 0;
   let time = 0;
-  for (; at < flat.length; at += rowPieces) {
+  for (let at = first; at < flat.length; at += rowPieces) {
     const isNewest = ended.length === 0;
     fence = isNewest ? (flat[at] as number) : fence - (flat[at] as number);
     time = isNewest ? (flat[at + 2] as number) : time - (flat[at + 2] as number);
-    const why = endings[flat[at + 1] as number];
-    assert(why !== undefined, 'a lease has ended in a way that this server knows');
-    const lease = endedOf([fence, why, time, textAt(flat, at + 3), textAt(flat, at + 4)]);
-    if (flat[at + 1] === forcedWithReason) {
-      ended.push({ ...lease, reason: flat[at + rowPieces] as string });
+    const how = flat[at + 1] as number;
+    const why = endings[how % endings.length];
+    assert(why !== undefined && how < 2 * endings.length, 'a lease has ended in a way that this server knows');
+    const row = endedOf([fence, why, time, textAt(flat, at + 3), textAt(flat, at + 4)]);
+    if (how === forcedWithReason) {
+      ended.push({ ...row, reason: flat[at + rowPieces] as string });
       at += 1;
-    } else ended.push(lease);
+    } else ended.push(how < endings.length ? row : { ...row, shared: true });
   }
-  return { mode: 'exclusive', limit, holders, ended };
+  return ended;
 }
 
 function textAt(flat: FlatRecord, at: number): string | null {
@@ -142,7 +176,7 @@ interface RecordVersion1 {
   readonly ended: readonly WithHandle<EndedLease>[];
 }
 
-function fromVersion1({ lease, ended }: RecordVersion1): LockRecord {
+function fromVersion1({ lease, ended }: RecordVersion1): ExclusiveRecord {
   const holders = lease === undefined ? [] : [withFence(lease)];
   return { mode: 'exclusive', limit: 1, holders, ended: ended.map(withFence) };
 }

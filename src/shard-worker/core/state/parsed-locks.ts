@@ -54,6 +54,7 @@ export class ParsedLocks {
 }
 
 function withFence(record: LockRecord, fence: Revision): LockRecord {
+  if (record.mode !== 'exclusive') return record;
   const [lease] = record.holders;
   return lease?.fence === 0 ? { ...record, holders: [{ ...lease, fence }] } : record;
 }

@@ -17,7 +17,7 @@ import { BlockedMessages } from './blocked-messages.ts';
 import type { OwnMessage } from './core-message.ts';
 import { Holds } from './holds.ts';
 import { lockGraceOf, type LockGrace } from './lock-grace.ts';
-import type { LockRecord } from './lease.ts';
+import type { ExclusiveRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
 import { QueueLines } from './queue-lines.ts';
 import { Timers, type Timer } from './timers.ts';
@@ -66,8 +66,8 @@ export interface ShardState {
 export interface ParticipantState {
   /** Its idempotency ids are marked as in progress. */
   readonly claim?: Batch;
-  /** Its place in the wait queue of its lock. The lock is reserved for it once it is the head. */
-  readonly waiter?: Waiter;
+  /** Its places in the wait queues of its locks. A lock is reserved for it once it is the head. */
+  readonly waiters?: readonly Waiter[];
 }
 
 export interface Boot {
@@ -90,7 +90,7 @@ export interface Mutexes {
 }
 
 export interface Mutex {
-  readonly record: LockRecord;
+  readonly record: ExclusiveRecord;
   readonly till: number;
   /** Its `seq` is the mutex's version: no other change of it has the same one. */
   readonly timer: Timer;

@@ -34,6 +34,8 @@ export interface Waiter {
 export interface Reserve {
   readonly kind: 'reserve';
   readonly transaction: string;
+  /** The end of its LockWait. */
+  readonly deadline: number;
 }
 
 export class WaitQueue {
