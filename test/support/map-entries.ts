@@ -117,7 +117,7 @@ export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amou
     const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
     amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
     if (isMessage) amounts.messages += 1;
-    if (isMessage || (kind !== kinds.queue && kind !== kinds.idempotency)) amounts.entries += 1;
+    if (isMessage || (kind !== kinds.queue && kind !== kinds.idempotency && kind !== kinds.share)) amounts.entries += 1;
   }
   return amounts;
 }

@@ -107,6 +107,8 @@ export class ContractServer {
         waiters.filter((waiter) => waiter.ref !== ref),
       );
     }
+    // A writer may have held back readers.
+    this.#serve();
   }
 
   waiting(): number[] {
@@ -143,6 +145,8 @@ export class ContractServer {
         this.#answer(ref, command, this.#outcomeOf(ref, command, Infinity), { waitEnd: 'wait:ran-out' });
       }
     }
+    // Those behind one who has gone may have a turn.
+    this.#serve();
   }
 
   /** Everything in memory is gone; locks are held for a little longer. */

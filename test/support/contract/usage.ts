@@ -58,10 +58,10 @@ export function refusedByQuota(at: Moment, batch: Batch, { changes }: Outcome, q
   for (const { name, entry } of changes) {
     const before = at.state.get(name);
     messages += messagesIn(at, entry) - messagesIn(at, before);
-    if (!'kcslg'.includes(name[0]!)) continue;
-    entries += Number(entry !== undefined) - Number(before !== undefined);
+    // Shared leases count in bytes only; but to take one adds.
+    if ('kcslg'.includes(name[0]!)) entries += Number(entry !== undefined) - Number(before !== undefined);
     const lease = (entry as LockEntry | undefined)?.lease;
-    if (name.startsWith('l') && lease !== undefined && lease.fence !== (before as LockEntry | undefined)?.lease?.fence)
+    if (/^[lh]/.test(name) && lease !== undefined && lease.fence !== (before as LockEntry | undefined)?.lease?.fence)
       locks += 1;
   }
   // To take a lock adds, also where the lock is remembered.

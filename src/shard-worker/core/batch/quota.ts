@@ -57,7 +57,9 @@ function refusedBy(use: QuotaUse, batch: Batch, { pending, growth }: Required<Pi
   }
   if (!onlyFrees(batch)) return used(use, growth);
   if (batch.idempotency === undefined || growth.entries < 0) return undefined;
-  return batch.unlock !== undefined && pending.some(({ kind }) => kind === kinds.lock) ? undefined : used(use, growth);
+  return (batch.unlock ?? batch.unlocks) !== undefined && pending.some(({ kind }) => kind === kinds.lock)
+    ? undefined
+    : used(use, growth);
 }
 
 /** Says which quota is used up of what would be added. */
@@ -75,6 +77,7 @@ function onlyFrees(batch: Batch): boolean {
   return sectionNames.every(
     (name) =>
       (name === 'lock' && batch.lock?.extend !== undefined) ||
+      (name === 'locks' && batch.locks?.[0]?.extend !== undefined) ||
       operationsOf(batch, name).every((operation) => sections[name].effect(operation) !== 'write'),
   );
 }
