@@ -64,7 +64,7 @@ async function lockAndRun(invocation: Invocation, { names, command, options }: A
     terminal.errorLine(`The previous holder (fence ${fence}${who}) did not release the lock: it ${endings[why]}.`);
   }
   const { ignoredSignals } = launch;
-  const guard = { lease: lock, name: `lock ${JSON.stringify(name)}`, ttlMs: request.ttl, ignoredSignals };
+  const guard = { lease: lock, name: `lock ${JSON.stringify(lock.id)}`, ttlMs: request.ttl, ignoredSignals };
   const end = await runGuarded(() => start.start(variables(lock)), guard);
   switch (end.kind) {
     case 'lost':

@@ -186,7 +186,7 @@ export class ContractServer {
   #limited(at: Moment, command: Command): Outcome {
     const outcome = outcomeOf(at, command);
     if (this.#quota === undefined || command.kind !== 'batch') return outcome;
-    const wouldWait = (outcome.body as Body).Code === 'not_locked' && command.lock!.waitMs > 0;
+    const wouldWait = isBusy(outcome) && command.lock!.waitMs > 0;
     if (wouldWait && this.#inProgress(command) === undefined && !this.#waits.has(command))
       return lockRefusedByQuota(at, command, this.#quota) ?? outcome;
     return outcome.changes.length === 0 ? outcome : (refusedByQuota(at, command, outcome, this.#quota) ?? outcome);
