@@ -64,7 +64,7 @@ async function lockAndRun(invocation: Invocation, { names, command, options }: A
     terminal.errorLine(`The previous holder (fence ${fence}${who}) did not release the lock: it ${endings[why]}.`);
   }
   const { ignoredSignals } = launch;
-  const guard = { lease: lock, name: `lock ${JSON.stringify(lock.id)}`, ttlMs: request.ttl, ignoredSignals };
+  const guard = { lease: lock, name: namesOf(names), ttlMs: request.ttl, ignoredSignals };
   const end = await runGuarded(() => start.start(variables(lock)), guard);
   switch (end.kind) {
     case 'lost':
@@ -77,6 +77,11 @@ async function lockAndRun(invocation: Invocation, { names, command, options }: A
       break;
   }
   return releaseLock(lock, end.exitCode, invocation);
+}
+
+/** `lock "a"`, `locks "a", "b"` */
+function namesOf(names: readonly string[]): string {
+  return `lock${names.length === 1 ? '' : 's'} ${names.map((name) => JSON.stringify(name)).join(', ')}`;
 }
 
 /** They cancel the wait, unless they were ignored when we were started. */
