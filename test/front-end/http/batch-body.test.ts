@@ -117,7 +117,7 @@ const set = { KVSet: { Key: 'a', Value: 1 } };
 const refused: readonly (readonly [body: unknown, message: string | RegExp])[] = [
   [
     {},
-    'batch: nothing to do; expected at least one of Guard, UnlockID, LockID, Check, Ack, Nack, Extend, Limit, Atomic, KVGet, KVSet, Dequeue, Enqueue',
+    'batch: nothing to do; expected at least one of Guard, UnlockID, UnlockIDs, LockID, LockIDs, Check, Ack, Nack, Extend, Limit, Atomic, KVGet, KVSet, Dequeue, Enqueue',
   ],
   [{ KVSet: [], KVGet: [] }, /^batch: nothing to do/],
   [{ IdempotencyIDs: ['x'] }, /^batch: nothing to do/],
@@ -171,7 +171,7 @@ const refused: readonly (readonly [body: unknown, message: string | RegExp])[] =
   [{ Atomic: { Key: 'a', Add: 1.5 } }, 'Atomic[0].Add: expected an integer within ±(2^53−1), got 1.5'],
   [{ Atomic: { Key: 'a', Add: '1' } }, /^Atomic\[0\]\.Add: /],
   ['{"Atomic":{"Key":"a","Add":9007199254740993}}', /^Atomic\[0\]\.Add: /],
-  [{ LockID: 'a' }, 'LockDur: missing; expected the seconds to hold LockID for'],
+  [{ LockID: 'a' }, 'LockDur: missing; expected the seconds to hold the lock for'],
   [{ ...set, LockDur: 1 }, 'LockDur: given without LockID'],
   [{ ...set, LockWait: 1 }, 'LockWait: given without LockID'],
   [{ ...set, LockOwner: 'x' }, 'LockOwner: given without LockID'],
