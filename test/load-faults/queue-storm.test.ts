@@ -136,7 +136,7 @@ class QueueStorm {
       this.#operations.set(operation.id, { ...operation, answer: { at: now(), status: answer.status, body: said } });
       return answer.body as unknown as ReplyBody;
     };
-    await drainQueues({ ask, accounts: [accountId('acme')], queues, waitMs: 15_000 });
+    await drainQueues({ ask, accounts: [accountId('acme')], queues, waitMs: 15_000, pause: () => sleep(1000) });
     await client.close();
   }
 

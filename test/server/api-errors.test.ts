@@ -76,6 +76,12 @@ test('errors: a foreign account is 403 with the same words, whether it exists or
   assert.equal(messages.size, 1);
 });
 
+test('errors: permits of one lock have one limit', async () => {
+  const held = { LockID: 'permits', LockLimit: 2, LockOwner: 'one', LockDur: 60 };
+  await server.ok('POST', '/db/a', held, all);
+  await server.fails('limit_mismatch', 'POST', '/db/a', { ...held, LockLimit: 3, LockOwner: 'two' }, all);
+});
+
 test('errors: a token may do what its scopes say, and no more', async () => {
   const may: readonly (readonly [
     token: string,

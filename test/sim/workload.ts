@@ -170,7 +170,7 @@ export class Workload {
   /** Returns an earlier request, or another one under its id. */
   #retry(command: Command): Command {
     if (command.kind !== 'batch' || this.#habits.below(5) > 0) return command;
-    return { ...command, idempotency: { ...command.idempotency!, fingerprint: 'another' } };
+    return { ...command, idempotency: { ...command.idempotency!, fingerprint: `another ${this.#habits.request}` } };
   }
 }
 

@@ -334,7 +334,8 @@ export class World {
   async #drain(): Promise<void> {
     const drained = { done: false };
     const ask = (command: Command): Promise<ReplyBody> => this.clients.askFor(command);
-    drainQueues({ ask, accounts, queues, waitMs: 45_000 }).then(
+    const pause = (): Promise<void> => new Promise((resolve) => void this.#scheduler.after(1000, resolve));
+    drainQueues({ ask, accounts, queues, waitMs: 45_000, pause }).then(
       () => (drained.done = true),
       (error: unknown) => this.failed(error),
     );

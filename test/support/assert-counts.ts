@@ -29,7 +29,7 @@ function usageIn(counts: readonly EntryCount[]): Amounts {
   const usage = { bytes: 0, entries: 0, messages: 0 };
   for (const { kind, part, entries, bytes } of counts) {
     if (kind === kinds.audit) continue;
-    const isMessage = part !== '' && /\0[mdgz]/.test(part);
+    const isMessage = part !== '' && /^[^\0]*\0[mdgz]/.test(part);
     if (part === '') usage.bytes += bytes;
     if (isMessage) usage.messages += entries;
     if (isMessage || (part === '' && kind !== kinds.queue && kind !== kinds.idempotency)) usage.entries += entries;

@@ -12,6 +12,8 @@ export interface DrainOptions {
   readonly queues: readonly string[];
   /** As long as a lease that nobody knows of may last, over a start too. */
   readonly waitMs: number;
+  /** Lets time pass, for a disk that was full: the journal looks for space each second. */
+  readonly pause: () => Promise<unknown>;
 }
 
 const roundsMax = 100;
@@ -44,8 +46,9 @@ async function drain(options: DrainOptions, account: AccountId, queue: string): 
     const { Ready, InFlight, Delayed, Blocked } = await stat(options, account, queue);
     if (Ready + InFlight + Delayed + Blocked === 0) break;
     if (round > roundsMax) throw new Error(`I17: ${queue} of ${account} is never empty`);
-    const { Dequeue } = await batch({ dequeue: { key, max: 1000, groupMax: 1000, durMs: 60_000, waitMs } });
-    const messages = Dequeue?.Messages ?? [];
+    const reply = await batch({ dequeue: { key, max: 1000, groupMax: 1000, durMs: 60_000, waitMs } });
+    if (reply.Code === 'disk_full') await options.pause();
+    const messages = reply.Dequeue?.Messages ?? [];
     if (messages.length > 0) await batch({ ack: messages.map(({ ID, Lock }) => ({ key, id: ID, lock: Lock })) });
   }
   await ask({ kind: 'queue.peek', account, queue, state: 'dead', limit: 1000 });

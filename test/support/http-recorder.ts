@@ -9,6 +9,7 @@
  * that overlap.
  */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer, History, Operation, Restart } from './checkers/history.ts';
 import type { Body } from './contract/expected.ts';
 import type { WatchEvent, WatchResponse, WatchStream } from './checkers/watch-validators.ts';
@@ -145,7 +146,13 @@ export class HttpRecorder {
       assert(place !== undefined, 'the server lives');
       return this.operations[place]!.answer!.body as unknown as ReplyBody;
     };
-    await drainQueues({ ask, accounts: [accountId(account)], queues: this.commands.queues, waitMs: 15_000 });
+    await drainQueues({
+      ask,
+      accounts: [accountId(account)],
+      queues: this.commands.queues,
+      waitMs: 15_000,
+      pause: () => sleep(1000),
+    });
     await client.close();
   }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accountId } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
+import { expiryBatchMax } from '../../../src/shared/limits.ts';
 import { apply, passTime } from '../../../src/shard-worker/core/apply.ts';
 import { acme, batch, get, kvList, lock, mlock, set, unlock } from '../../support/commands.ts';
 import { Asked, CoreUnderTest } from '../../support/core-under-test.ts';
@@ -38,12 +39,13 @@ function askedId(core: CoreUnderTest): number {
 test('more waits than one turn ends are all ended, over several turns', () => {
   const core = new CoreUnderTest();
   core.ok(mlock('m', { durMs: 60_000 }));
-  const waiting = Array.from({ length: 1200 }, () => core.ask(mlock('m', { waitMs: 1000 })));
+  const count = 2 * expiryBatchMax + 20;
+  const waiting = Array.from({ length: count }, () => core.ask(mlock('m', { waitMs: 1000 })));
   core.jump(1000);
   const turn = (): boolean => passTime({ state: core.state, now: core.now, out: core });
   const left: number[] = [];
   for (let more = true; more; left.push(waiting.filter(({ waits }) => waits).length)) more = turn();
-  assert.deepEqual(left, [700, 200, 0]);
+  assert.deepEqual(left, [expiryBatchMax + 20, 20, 0]);
 });
 
 test('a lock is granted when its lease ends, though a million keys of another account are due before it', () => {
@@ -103,8 +105,9 @@ test('one page looks at a bounded number of entries, and says where to go on', (
     });
   core.ok(set('l', 1));
   const page = core.ok(kvList('k'));
-  // Two turns have ended 500 entries each before; the page looks at the next thousand.
-  assert.deepEqual([page.KV.length, page['More'], page['After']], [0, true, 'k01999']);
+  // Two turns have ended a batch each before; the page looks at the next thousand.
+  const last = `k0${2 * expiryBatchMax + 1000 - 1}`;
+  assert.deepEqual([page.KV.length, page['More'], page['After']], [0, true, last]);
 });
 
 test('batches of one account do not wait behind a retry of another', () => {

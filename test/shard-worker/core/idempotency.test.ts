@@ -62,7 +62,7 @@ describe('idempotency', () => {
       core.entries.get(kinds.idempotency, acme, 'a') !== undefined,
       'the expiry of the first ids is yet to come',
     );
-    for (let turns = 0; turns < 20; turns += 1) core.turn();
+    for (let turns = 0; turns < 50; turns += 1) core.turn();
     assert.equal(core.entries.get(kinds.idempotency, acme, 'a'), undefined);
     assert.deepEqual(core.ask(command).body['IDs'], ['b'], 'the expiry of the first use does not end the second');
   });

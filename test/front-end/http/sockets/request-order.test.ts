@@ -102,6 +102,8 @@ function request(random: SeededRandom, commands: HttpCommands, known: number): S
 
 /** The clock stands still: nobody may wait. */
 function withoutWait(command: Command): Command {
+  if (command.kind === 'batch' && command.dequeue !== undefined)
+    return withFingerprint({ ...command, dequeue: { ...command.dequeue, waitMs: 0 } });
   if ((command.kind !== 'batch' && command.kind !== 'mutex.lock') || command.lock === undefined) return command;
   const lock = { ...command.lock, waitMs: 0 };
   return command.kind === 'batch' ? withFingerprint({ ...command, lock }) : { ...command, lock };
