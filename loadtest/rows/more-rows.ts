@@ -77,7 +77,9 @@ export const moreRows: readonly Row[] = [
     better: 'less',
     contestants: [watchReaction({ keys: 1, watchersPerKey: 1000, by: 'prefix', latencyMs: 0 })],
   },
-  ...[1000, 5000, 10_000].map(atRate),
+  atRate(1000, { value: 3, stretch: 2 }),
+  atRate(5000, { value: 5, stretch: 3 }),
+  atRate(10_000, { value: 8, stretch: 5 }),
 ];
 
 function rate(name: string, title: string, unit: string, contestants: readonly ServerContestant[]): Row {
@@ -89,7 +91,7 @@ function mixed({ id }: Run): Workload {
 }
 
 /** All contestants under the built-in generator, on the same schedule. */
-function atRate(arrivalsPerSecond: number): Row {
+function atRate(arrivalsPerSecond: number, goal: { readonly value: number; readonly stretch: number }): Row {
   const load: Load = {
     connections: 256,
     workload: { kind: 'kv.write', accounts, keys, bytes },
@@ -102,6 +104,8 @@ function atRate(arrivalsPerSecond: number): Row {
     group: 'latency',
     unit: 'ms',
     better: 'less',
+    goals: [{ bound: 'at most', ...goal }],
+    secondsMin: 30,
     note: 'Poisson arrivals over 256 connections, each timed from its due time, whether or not a connection was free',
     contestants: [
       ours(load, { ...value, generator: 'built-in' }),
