@@ -14,6 +14,7 @@ import { BadArguments, choose, parseArguments, usage, type Arguments } from './a
 import { isMemory, probeDisk } from './disk-probe.ts';
 import { judge } from './goals.ts';
 import { originOf } from './load/load-spec.ts';
+import { overResp } from './load/types.ts';
 import { runGenerator } from './load/generator.ts';
 import { isSingle } from './load/workloads.ts';
 import { runWrk } from './load/wrk.ts';
@@ -114,9 +115,10 @@ async function measureRow(row: Row): Promise<RowResult> {
     observe,
     load: (server, spec, generator) =>
       observe(server, (clock) => {
-        const full = { ...spec, target: server.target };
+        const target = spec.door === 'resp' ? overResp(server.target, 'resp') : server.target;
+        const full = { ...spec, target };
         const single = isSingle(spec.workload) && spec.arrivalsPerSecond === undefined;
-        return wrk && single && generator !== 'built-in'
+        return wrk && single && target.dialect !== 'resp' && generator !== 'built-in'
           ? runWrk(full, clock, { threads: args.generators, directory: work, onSpawn: track })
           : runGenerator(full, args.generators, clock, track);
       }),
@@ -133,7 +135,8 @@ async function measureRow(row: Row): Promise<RowResult> {
   };
   const contestants = row.contestants.filter(isAvailable);
   try {
-    const { seconds, repeats } = args;
+    const { repeats } = args;
+    const seconds = args.quick ? args.seconds : Math.max(args.seconds, row.secondsMin ?? 0);
     const result = await runRow({ ...row, contestants }, { seconds, repeats, warmUpSeconds: args.quick ? 1 : 6, run });
     return { ...result, takenByOthers: others() };
   } catch (error) {

@@ -1,9 +1,12 @@
 /** Measures what a run cost the server: CPU by thread, group commits. */
 import type { LoadClock, LoadResult } from './load/load-spec.ts';
-import { cpuBetween, cpuTimes, type CpuTimes } from './process-stats.ts';
+import { cpuBetween, cpuTimes, waitedMicros, type CpuTimes } from './process-stats.ts';
 import type { GroupCommit, Sample } from './results.ts';
 import type { LoadedServer } from './servers/loaded-server.ts';
 import { readMetrics, type Metrics } from './servers/requests.ts';
+
+/** Time in which threads of the server could run and had no core, as a share of the time in which they ran. */
+export const waitedForCores = 'waited for a core, of run time';
 
 export async function observe(
   server: LoadedServer,
@@ -12,14 +15,15 @@ export async function observe(
   const { pid, target } = server;
   const isOurs = target.dialect === 'dragonlock';
   let [before, after]: (CpuTimes | undefined)[] = [];
+  let [waitedBefore, waitedAfter] = [0, 0];
   let [metricsBefore, metricsAfter]: (Metrics | undefined)[] = [];
   const result = await generate({
     async started() {
       if (isOurs) metricsBefore = await readMetrics(target);
-      if (pid !== undefined) before = cpuTimes(pid);
+      if (pid !== undefined) [before, waitedBefore] = [cpuTimes(pid), waitedMicros(pid)];
     },
     async ended() {
-      if (pid !== undefined) after = cpuTimes(pid);
+      if (pid !== undefined) [after, waitedAfter] = [cpuTimes(pid), waitedMicros(pid)];
       if (isOurs) metricsAfter = await readMetrics(target);
     },
   });
@@ -37,7 +41,11 @@ export async function observe(
     ...(cpu !== undefined && {
       server: { cpuMicros: cpu.micros, cores: cpu.micros / 1e6 / seconds, byThread: [...cpu.byThread] },
     }),
-    ...(groupCommit !== undefined && { groupCommit, extra: { 'fdatasyncs a unit': groupCommit.syncs / units } }),
+    ...(groupCommit !== undefined && { groupCommit }),
+    extra: {
+      ...(cpu !== undefined && { [waitedForCores]: (waitedAfter - waitedBefore) / cpu.micros }),
+      ...(groupCommit !== undefined && { 'fdatasyncs a unit': groupCommit.syncs / units }),
+    },
   };
 }
 

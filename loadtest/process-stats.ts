@@ -53,6 +53,13 @@ export function cpuBetween(before: CpuTimes, after: CpuTimes): CpuTimes {
   return { micros: after.micros - before.micros, byThread: new Map(byThread) };
 }
 
+/** For how long threads that still run could have run and had no core. */
+export function waitedMicros(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  const waited = (task: string): number => Number(readIfThere(`${tasks}/${task}/schedstat`)?.split(' ')[1] ?? 0);
+  return fs.readdirSync(tasks).reduce((sum, task) => sum + waited(task), 0) / 1000;
+}
+
 export interface Memory {
   readonly residentBytes: number;
   /** The part that no file backs: heaps and buffers, without pages of a mapped store, which the kernel may drop. */

@@ -3,6 +3,7 @@
  * a server whose turn it is not is stopped. Ratios compare runs of the same round.
  */
 import { judge } from './goals.ts';
+import { waitedForCores } from './observe.ts';
 import type { ContestantResult, RowResult, Sample } from './results.ts';
 import type { Contestant, Row, Run, ServerSpec } from './rows/row.ts';
 import type { LoadedServer } from './servers/loaded-server.ts';
@@ -121,10 +122,12 @@ function valuesOf(runs: readonly Sample[]): number[] {
   return runs.map(({ value }) => value);
 }
 
-function describe({ value, latency, server, generator, requests }: Sample, { unit }: Row): string {
+function describe({ value, latency, server, generator, requests, extra }: Sample, { unit }: Row): string {
   const parts = [`${value >= 100 ? thousands(value) : short(value)} ${unit}`];
   if (latency !== undefined) parts.push(`p50 ${short(latency.p50Ms)} ms, p99 ${short(latency.p99Ms)} ms`);
   if (server !== undefined && requests > 0) parts.push(`${short(server.cpuMicros / requests)} µs of CPU a request`);
+  const waited = extra?.[waitedForCores];
+  if (waited !== undefined) parts.push(`its threads waited for a core for ${Math.round(waited * 100)} % of that`);
   if (generator !== undefined) parts.push(`${generator.name} uses ${generator.cores.toFixed(2)} cores`);
   return parts.join('; ');
 }

@@ -11,7 +11,7 @@ import { originOf } from './load-spec.ts';
 import type { GeneratorMessage } from './generator-process.ts';
 import { tellParent, tellParentAndExit } from './parent.ts';
 import { randomBelow, valueOf } from './workloads.ts';
-import type { Target } from './types.ts';
+import { overResp, type Target } from './types.ts';
 
 export interface ClientSpec {
   /** Its dialect selects the client. */
@@ -19,6 +19,8 @@ export interface ClientSpec {
   readonly writers: number;
   readonly keys: number;
   readonly bytes: number;
+  /** Through ioredis, to our server too. */
+  readonly ioredis?: true;
   /** Ours: each write has an idempotency id, so that the client may retry it. */
   readonly ids: boolean;
   readonly seconds: number;
@@ -84,8 +86,9 @@ interface Client {
 
 function clientOf(spec: ClientSpec): Client {
   const { dialect } = spec.target;
+  if (spec.ioredis === true && dialect === 'dragonlock') return ioredis(overResp(spec.target, 'redis'));
   if (dialect === 'dragonlock') return ours(spec);
-  if (dialect === 'redis') return ioredis(spec);
+  if (dialect === 'redis') return ioredis(spec.target);
   throw new Error(`expected a server with a client here, got ${dialect}`);
 }
 
@@ -110,7 +113,7 @@ function ours({ target, ids }: ClientSpec): Client {
   return { open, close: () => client.close() };
 }
 
-function ioredis({ target: { host, port } }: ClientSpec): Client {
+function ioredis({ host, port }: Target): Client {
   const client = new Redis({ host, port, enableAutoPipelining: true });
   const set: Write = async (key, value) => {
     if ((await client.set(key, value)) !== 'OK') throw new Error('SET: expected the answer OK');

@@ -63,7 +63,7 @@ async function connect(target: Target): Promise<Pick<LoadConnection, 'send' | 'c
       close: () => connection.close(),
     };
   }
-  const connection = await (target.dialect === 'redis' ? openRedis : openNats)(target, fail);
+  const connection = await (target.dialect === 'nats' ? openNats : openRedis)(target, fail);
   return {
     send: (request, onReply) =>
       'command' in request

@@ -27,9 +27,16 @@ function redisReply(text: string): HttpReply | undefined {
   if (end < 0) return undefined;
   const line = text.slice(1, end);
   if (text[0] === '-') return { status: 500, body: line };
+  if (text[0] === '*') return listReply(text, Number(line));
   if (text[0] !== '$' || line === '-1') return { status: 200, body: line };
   const bodyEnd = end + 2 + Number(line);
   return text.length < bodyEnd + 2 ? undefined : { status: 200, body: text.slice(end + 2, bodyEnd) };
+}
+
+/** A list of integers and nils, each on a line of its own. */
+function listReply(text: string, items: number): HttpReply | undefined {
+  const lines = text.split('\r\n');
+  return lines.length < items + 2 ? undefined : { status: 200, body: lines.slice(1, items + 1).join(' ') };
 }
 
 let inboxes = 0;

@@ -10,6 +10,8 @@ export interface LoadSpec {
   readonly connections: number;
   readonly workload: Workload;
   readonly seconds: number;
+  /** Ours: commands of Dragon Lock over the protocol of Redis; absent: HTTP. */
+  readonly door?: 'resp';
   /** Delay before each request, which simulates a network. */
   readonly latencyMs?: number;
   /**

@@ -1,13 +1,24 @@
 /** Types of the generators: the target, the workload, and a request with its reply. */
 
-/** Redis and NATS have their own protocols, pgbench loads PostgreSQL, the others speak HTTP. */
-export type Dialect = 'dragonlock' | 'etcd' | 'redis' | 'nats' | 'sql';
+/**
+ * Redis and NATS have their own protocols, pgbench loads PostgreSQL, the others speak HTTP. `resp`: commands of Dragon
+ * Lock over the protocol of Redis.
+ */
+export type Dialect = 'dragonlock' | 'resp' | 'etcd' | 'redis' | 'nats' | 'sql';
 
 export interface Target {
   readonly host: string;
   readonly port: number;
   readonly token?: string;
   readonly dialect: Dialect;
+  /** Ours: where Redis clients are served, if they are. */
+  readonly respPort?: number;
+}
+
+/** Returns our server as Redis clients see it. */
+export function overResp(target: Target, dialect: 'redis' | 'resp'): Target {
+  if (target.respPort === undefined) throw new Error('expected a server that serves Redis clients (resp.listen)');
+  return { host: target.host, port: target.respPort, dialect };
 }
 
 export interface HttpReply {

@@ -30,6 +30,8 @@ export function dialogueOf(workload: Workload, dialect: Dialect, connection: num
   switch (dialect) {
     case 'dragonlock':
       return dragonLock(workload, connection);
+    case 'resp':
+      return resp(workload);
     case 'etcd':
       return etcd(workload);
     case 'redis':
@@ -188,6 +190,16 @@ function* etcd(workload: Workload): Dialogue {
     }
   }
   throw new Error(`There are no requests to etcd for ${workload.kind}`);
+}
+
+function* resp({ kind, accounts, keys, ...workload }: Workload): Dialogue {
+  if (kind !== 'lock' || !('run' in workload)) throw new Error(`There are no commands over RESP for ${kind}`);
+  for (;;) {
+    const name = `lock-${workload.run}-${randomBelow(accounts * keys)}`;
+    const reply = yield { command: ['DL.LOCK', name, '30000', 'WAIT', '60000'], units: 0 };
+    const handle = /^:(\d+)/.exec(reply.body)?.[1] ?? 'missing';
+    yield { command: ['DL.UNLOCK', name, 'HANDLE', handle], units: 1 };
+  }
 }
 
 const unlockScript = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end";

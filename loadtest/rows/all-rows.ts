@@ -4,9 +4,18 @@ import { queueRows } from './queue-rows.ts';
 import { moreRows } from './more-rows.ts';
 import type { Row } from './row.ts';
 import { originalTableRows } from './original-table.ts';
+import { respRows } from './resp.ts';
 import { startRows } from './start-up.ts';
 
 /** All rows, in the order in which they run and are shown. @param latencies simulated by the original table, ms */
 export function allRows(latencies: readonly number[]): readonly Row[] {
-  return [...goalRows, ...queueRows, ...clientRows, ...moreRows, ...startRows, ...latencies.flatMap(originalTableRows)];
+  return [
+    ...goalRows,
+    ...respRows,
+    ...queueRows,
+    ...clientRows,
+    ...moreRows,
+    ...startRows,
+    ...latencies.flatMap(originalTableRows),
+  ];
 }

@@ -61,12 +61,30 @@ const calibratingPerConnection = 400;
 const calibratingMax = 20_000;
 
 export function redis(load: Omit<RedisLoad, 'port'>, value?: (sample: Sample) => number): ServerContestant {
+  return redisBenchmark('Redis', { kind: 'redis' }, load, value);
+}
+
+/** Our server with its door for Redis clients. */
+export const withResp: ServerSpec = { kind: 'dragonlock', settings: { resp: { listen: '127.0.0.1:0' } } };
+
+/** Ours under Redis' own generator. */
+export function oursOverResp(load: Omit<RedisLoad, 'port'>, value?: (sample: Sample) => number): ServerContestant {
+  return redisBenchmark(oursTitle, withResp, load, value);
+}
+
+function redisBenchmark(
+  title: string,
+  spec: ServerSpec,
+  load: Omit<RedisLoad, 'port'>,
+  value: ((sample: Sample) => number) | undefined,
+): ServerContestant {
   let perSecond: number | undefined;
   return {
-    title: 'Redis',
-    server: { kind: 'redis' },
+    title,
+    server: spec,
     async measure(run, server) {
-      const full = { ...load, port: server.target.port };
+      const { respPort, port } = server.target;
+      const full = { ...load, port: respPort ?? port };
       // As many requests as fill about the seconds of a run.
       const calibrating = Math.min(calibratingMax, load.connections * calibratingPerConnection) * (load.pipeline ?? 1);
       const requests = perSecond === undefined ? calibrating : Math.ceil(perSecond * run.seconds);

@@ -22,6 +22,8 @@ export interface Row {
   readonly contestants: readonly Contestant[];
   /** Timed runs of each contestant; by default as the options say. */
   readonly repeats?: number;
+  /** Each timed run takes so long at least; not with `--quick`. */
+  readonly secondsMin?: number;
   /** Part of `--quick`. */
   readonly quick?: boolean;
   /** Left out with `--target`: the row starts the server in its own way, or reads its process. */

@@ -10,6 +10,7 @@ import type { Target } from '../load/types.ts';
 export interface ServerSettings {
   readonly shards?: number | 'auto';
   readonly http?: object;
+  readonly resp?: object;
   readonly limits?: object;
   readonly journal?: object;
 }
@@ -27,10 +28,10 @@ export class DragonLock implements LoadedServer {
   readonly serving: LogLine;
   readonly #process: ChildProcess;
 
-  private constructor(process: ChildProcess, port: number, startMs: number, serving: LogLine) {
+  private constructor(process: ChildProcess, target: Target, startMs: number, serving: LogLine) {
     this.#process = process;
     this.pid = process.pid!;
-    this.target = { host: '127.0.0.1', port, dialect: 'dragonlock' };
+    this.target = target;
     this.startMs = startMs;
     this.serving = serving;
   }
@@ -46,14 +47,21 @@ export class DragonLock implements LoadedServer {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     onSpawn(child);
     const { listening, serving } = readLog(child);
-    const port = Number(new URL(String((await listening)['url'])).port);
+    const { url, respPort } = await listening;
+    const port = Number(new URL(String(url)).port);
     while (!(await isReady(port))) {
       if (performance.now() - startedAt > startMsMax)
         throw new Error(`The server was not ready within ${startMsMax} ms`);
       await sleep(readyPollMs);
     }
     const startMs = performance.now() - startedAt;
-    return new DragonLock(child, port, startMs, await serving);
+    const target: Target = {
+      host: '127.0.0.1',
+      port,
+      dialect: 'dragonlock',
+      ...(typeof respPort === 'number' && { respPort }),
+    };
+    return new DragonLock(child, target, startMs, await serving);
   }
 
   pause(): void {
