@@ -11,6 +11,7 @@
  * they worked on.
  */
 import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { spawn } from 'node:child_process';
 import type { QueueMessage } from '../client/queue-message.ts';
 import { lockDurMsMax } from '../shared/limits.ts';
@@ -66,11 +67,10 @@ interface Work {
   readonly ttlMs: number;
 }
 
-async function runChild(
-  [file = '', ...args]: readonly string[],
-  message: QueueMessage,
-  { signal, ttlMs }: Work,
-): Promise<void> {
+/** Becomes the command when the watchdog knows the process; ends if we are killed before. */
+const heldProgram = 'read -r go <&3 && exec 3<&- && exec "$@"';
+
+async function runChild(command: readonly string[], message: QueueMessage, { signal, ttlMs }: Work): Promise<void> {
   const { id, queue, lock, attempts, group: messageGroup, data } = message;
   const variables = {
     DRAGONLOCK_FENCE: String(lock),
@@ -82,20 +82,23 @@ async function runChild(
   // Start the guard first, then the child. Signals end the worker, not its children.
   const lease = leaseOf(message, signal);
   const group = new GuardedGroup({ lease, name: `message ${id}`, ttlMs, forwarded: [] });
-  const child = spawn(file, args, {
-    stdio: ['pipe', 'inherit', 'inherit'],
+  const child = spawn('/bin/sh', ['-c', heldProgram, 'sh', ...command], {
+    stdio: ['pipe', 'inherit', 'inherit', 'pipe'],
     detached: true,
     env: { ...process.env, ...variables },
   });
-  // A child that does not read is no error of ours.
-  child.stdin.on('error', () => undefined);
+  const { stdin } = child;
+  const go = child.stdio[3] as Writable;
+  // A child that does not read, or has gone already, is no error of ours.
+  for (const pipe of [stdin, go]) pipe.on('error', () => undefined);
   if (child.pid === undefined) {
     group.release();
     const [error] = (await once(child, 'error')) as [Error];
     throw error;
   }
   group.guard(child.pid);
-  child.stdin.end(typeof data === 'string' ? data : JSON.stringify(data));
+  go.end('\n');
+  stdin.end(typeof data === 'string' ? data : JSON.stringify(data));
   const [code, by] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   const loss = await group.leaderEnded();
   if (loss !== undefined) throw new Error(loss);
