@@ -87,8 +87,7 @@ async function runChild(command: readonly string[], message: QueueMessage, { sig
     detached: true,
     env: { ...process.env, ...variables },
   });
-  const { stdin } = child;
-  const go = child.stdio[3] as Writable;
+  const [stdin, go] = [child.stdio[0], child.stdio[3]] as [Writable, Writable];
   // A child that does not read, or has gone already, is no error of ours.
   for (const pipe of [stdin, go]) pipe.on('error', () => undefined);
   if (child.pid === undefined) {
