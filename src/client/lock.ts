@@ -114,13 +114,35 @@ export abstract class HeldLock implements AsyncDisposable {
   }
 
   /** Notes that a batch has released the lock. */
-  protected wasReleased(): void {
+  #wasReleased(): void {
     this.lease.release();
     this.#acquisition.open.forget(this);
     this.#released ??= Promise.resolve();
   }
 
-  protected assertNotReleased(): void {
+  /** Runs a batch that the server does only while all of these locks are held, and perhaps ends them with it. */
+  protected async runWhileHeld(batch: Batch, options: LockBatchOptions, how: HeldBatch): Promise<BatchResult> {
+    checkOptions(options, lockBatchNames);
+    checkOptions(batch, batchNames);
+    checkList(batch.guard, 'guard');
+    this.#assertNotReleased();
+    const { run, ids, unlocking } = how;
+    const { fence } = this;
+    const guard = [...(batch.guard ?? []), ...ids.map((id) => ({ id, fence }))];
+    const releases = options.release === true;
+    if (releases && (batch.unlock ?? batch.unlocks) !== undefined)
+      throw invalid(`release: given together with ${unlocking.twice}`);
+    try {
+      const result = await run({ ...batch, guard, ...(releases && unlocking.with) });
+      if (releases) this.#wasReleased();
+      return result;
+    } catch (error) {
+      if (error instanceof LockLostError && ids.includes(error.lockId ?? '')) this.lease.lost(error);
+      throw error;
+    }
+  }
+
+  #assertNotReleased(): void {
     if (this.lease.state === 'released') throw new ReleasedError(`The lock ${JSON.stringify(this.id)} was released.`);
   }
 
@@ -137,6 +159,14 @@ export abstract class HeldLock implements AsyncDisposable {
 }
 
 export type RunBatch = (batch: Batch) => Promise<BatchResult>;
+
+interface HeldBatch {
+  readonly run: RunBatch;
+  /** The locks that must be held. */
+  readonly ids: readonly string[];
+  /** What a release adds to the batch, and how a batch is refused that has such a member already. */
+  readonly unlocking: { readonly with: Pick<Batch, 'unlock' | 'unlocks'>; readonly twice: string };
+}
 
 /** Options of `lock.batch`. */
 export interface LockBatchOptions {
@@ -165,23 +195,9 @@ export class Lock extends HeldLock {
    * @throws LockLostError, and every error of a batch
    */
   async batch(batch: Batch, options: LockBatchOptions = {}): Promise<BatchResult> {
-    checkOptions(options, lockBatchNames);
-    checkOptions(batch, batchNames);
-    checkList(batch.guard, 'guard');
-    this.assertNotReleased();
     const { id, fence } = this;
-    const guard = [...(batch.guard ?? []), { id, fence }];
-    if (options.release === true && (batch.unlock ?? batch.unlocks) !== undefined) {
-      throw invalid('release: given together with unlock; expected one of the two');
-    }
-    try {
-      const result = await this.#run({ ...batch, guard, ...(options.release === true && { unlock: { id, fence } }) });
-      if (options.release === true) this.wasReleased();
-      return result;
-    } catch (error) {
-      if (error instanceof LockLostError && error.lockId === id) this.lease.lost(error);
-      throw error;
-    }
+    const unlocking = { with: { unlock: { id, fence } }, twice: 'unlock; expected one of the two' };
+    return this.runWhileHeld(batch, options, { run: this.#run, ids: [id], unlocking });
   }
 }
 
@@ -207,22 +223,9 @@ export class LockSet extends HeldLock {
    * @throws LockLostError, and every error of a batch
    */
   async batch(batch: Batch, options: LockBatchOptions = {}): Promise<BatchResult> {
-    checkOptions(options, lockBatchNames);
-    checkOptions(batch, batchNames);
-    checkList(batch.guard, 'guard');
-    this.assertNotReleased();
     const { ids, fence } = this;
-    const guard = [...(batch.guard ?? []), ...ids.map((id) => ({ id, fence }))];
-    if (options.release === true && (batch.unlock ?? batch.unlocks) !== undefined)
-      throw invalid('release: given together with unlock or unlocks; expected one of them');
-    try {
-      const result = await this.#run({ ...batch, guard, ...(options.release === true && { unlocks: { ids, fence } }) });
-      if (options.release === true) this.wasReleased();
-      return result;
-    } catch (error) {
-      if (error instanceof LockLostError && ids.includes(error.lockId ?? '')) this.lease.lost(error);
-      throw error;
-    }
+    const unlocking = { with: { unlocks: { ids, fence } }, twice: 'unlock or unlocks; expected one of them' };
+    return this.runWhileHeld(batch, options, { run: this.#run, ids, unlocking });
   }
 }
 

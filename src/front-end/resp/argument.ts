@@ -52,6 +52,16 @@ export function floatOf(argument: string): number {
   return Number.isFinite(value) ? value : refuseCommand('ERR value is not a valid float');
 }
 
+/** Refuses in Redis' words what the contract refuses. */
+export function checked<Value>(read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return refuseCommand(`ERR ${error.message}`);
+  }
+}
+
 /** Reads JSON text. */
 export function jsonOf(argument: string, what: string): unknown {
   const text = textOfArgument(argument);

@@ -1,9 +1,8 @@
 /** The arguments of `DL.LOCK`, `DL.UNLOCK` and their like. */
 import { jsonText } from '../../../protocol/operations/fields.ts';
 import type { LockOperation, UnlockOperation } from '../../../protocol/operations/lock.ts';
-import { Refusal } from '../../../protocol/refusal.ts';
 import { lockDurMsMax, lockLimitMax, lockLimitMin, lockMetaBytesMax, waitMsMax } from '../../../shared/limits.ts';
-import { integerBetween, jsonOf, keyOf, optionsOf, syntaxError } from '../argument.ts';
+import { checked, integerBetween, jsonOf, keyOf, optionsOf, syntaxError } from '../argument.ts';
 import { refuseCommand } from '../resp-error.ts';
 
 const metaLimit = { bytes: lockMetaBytesMax, name: 'the limit of META' };
@@ -15,12 +14,7 @@ export function jsonArgument(
   limit: { readonly bytes: number; readonly name: string },
 ): string {
   const json = jsonOf(argument, what);
-  try {
-    return jsonText(json, what, limit);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return refuseCommand(`ERR ${error.message}`);
-  }
+  return checked(() => jsonText(json, what, limit));
 }
 
 const lockOptions = ['WAIT', 'OWNER', 'META'] as const;

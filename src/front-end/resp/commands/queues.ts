@@ -1,7 +1,6 @@
 /** Queues, which Redis has not: messages that are out until they are acked, groups, delays, dead letters. */
 import { readMessageId, checkNack, readError } from '../../../protocol/operations/queue-receipts.ts';
 import { checkDequeue, checkEnqueue } from '../../../protocol/operations/queue.ts';
-import { Refusal } from '../../../protocol/refusal.ts';
 import {
   dequeueMax,
   lockDurMsDefault,
@@ -10,21 +9,11 @@ import {
   ttlMsMax,
   waitMsMax,
 } from '../../../shared/limits.ts';
-import { integerBetween, keyOf, optionsOf } from '../argument.ts';
+import { checked, integerBetween, keyOf, optionsOf } from '../argument.ts';
 import type { CommandPlan, RespCommandSpec, RespClient } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { bytesOfValue, jsonOfArgument, textOfArgument } from '../value.ts';
 import { array, bulk, bytesOf, integer, type Writer } from '../writer.ts';
-
-/** Refuses in Redis' words what the contract refuses. */
-function checked<Value>(read: () => Value): Value {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return refuseCommand(`ERR ${error.message}`);
-  }
-}
 
 function numberOr(given: string | undefined, otherwise: number, min: number, max: number): number {
   return given === undefined ? otherwise : integerBetween(given, min, max);

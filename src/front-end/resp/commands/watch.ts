@@ -1,11 +1,10 @@
 /** Batches as over HTTP, commands that are done once, and waiting for changes. */
 import { revision } from '../../../protocol/ids.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
-import { Refusal } from '../../../protocol/refusal.ts';
 import { idempotencyTtlMsDefault, pageLimitDefault, pageLimitMax, waitMsMax } from '../../../shared/limits.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import { batchCommand, parseBatches } from '../../http/parse/batch.ts';
-import { integerBetween, keyOf, optionsOf, prefixOf } from '../argument.ts';
+import { checked, integerBetween, keyOf, optionsOf, prefixOf } from '../argument.ts';
 import { fitsArity, text, type Plan, type RespClient, type RespCommandSpec, type StepsPlan } from '../command.ts';
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
 import { textOfArgument } from '../value.ts';
@@ -15,16 +14,13 @@ import { array, bulk, bytesOf, integer, ok, type Writer } from '../writer.ts';
 function batch(args: readonly string[], { account, context }: RespClient): Plan {
   const json = textOfArgument(args[1]!);
   if (json === undefined) return refuseCommand('ERR batch: expected JSON in UTF-8');
-  try {
+  return checked(() => {
     const parsed = parseBatches(json);
     if (Array.isArray(parsed))
       return refuseCommand('ERR batch: expected an object; send several commands instead of an array');
     const command = batchCommand(parsed, { account, limits: context.limits, root: '' });
     return { kind: 'command', command, write: (body) => bulk(bytesOf(body)) };
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return refuseCommand(`ERR ${error.message}`);
-  }
+  });
 }
 
 function once(args: readonly string[], client: RespClient): Plan {
