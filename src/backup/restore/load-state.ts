@@ -2,7 +2,7 @@
 import { revision } from '../../protocol/ids.ts';
 import type { CommitRecord } from '../../protocol/record.ts';
 import { failpoint } from '../../shared/failpoints.ts';
-import type { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import { storeFormat, type LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { ObjectDamaged } from '../format/backup-object.ts';
 import type { BlockHeader, FramesHeader } from '../format/headers.ts';
 import { blockKey, type FrameObjectName } from '../format/names.ts';
@@ -30,6 +30,8 @@ export async function loadState(options: LoadOptions): Promise<RestoreState> {
   const needed = objects.filter(({ last }) => last > manifest.from);
   const total = manifest.blocks.length + needed.length;
   let done = 0;
+  // The log that goes with it is not known yet; nobody asks before a restore has written it.
+  store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: manifest.shards, generation: 1 });
   const state = new RestoreState(store, manifest.shards);
   let rows = 0;
   const blocks = manifest.blocks.map((sha256, block) => ({ sha256, key: blockKey(name.folder, block) }));

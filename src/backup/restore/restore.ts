@@ -13,7 +13,7 @@ import { serverAccount } from '../../protocol/ids.ts';
 import { kinds } from '../../protocol/record.ts';
 import { realDisk, joinPath } from '../../shared/disk.ts';
 import { failpoint } from '../../shared/failpoints.ts';
-import { LmdbStore, storeFormat } from '../../storage/lmdb/lmdb-store.ts';
+import { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { readCatalog, type Catalog, type CatalogCopy } from '../repository/catalog.ts';
 import { isDamage, type Repository } from '../repository/repository.ts';
 import { loadState } from './load-state.ts';
@@ -196,8 +196,6 @@ async function load(
   { copy, given }: { readonly copy: CatalogCopy; readonly given: GivenBefore },
 ): Promise<Loaded> {
   const store = new LmdbStore(dataDirectory);
-  // The log that goes with it is not known yet; while the directory has its mark, nobody asks.
-  store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: copy.manifest.shards, generation: 1 });
   try {
     given.at = copy.manifest.from === plan.revision ? copy.manifest.startedAt : 0;
     const state = await loadState({

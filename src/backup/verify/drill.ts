@@ -1,6 +1,6 @@
 /** Restores from the two newest copies to the same revision, into scratch directories, and compares. */
 import type { Repository } from '../repository/repository.ts';
-import { LmdbStore, storeFormat } from '../../storage/lmdb/lmdb-store.ts';
+import { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { readCatalog } from '../repository/catalog.ts';
 import { checkKey } from '../format/names.ts';
 import { loadState } from '../restore/load-state.ts';
@@ -30,7 +30,6 @@ export async function drill(
     const digest = await scratch(async (directory) => {
       const store = new LmdbStore(directory);
       try {
-        store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: copy.manifest.shards, generation: 1 });
         const state = await loadState({
           repository,
           copy,
