@@ -23,7 +23,10 @@ export function queueEndings({ operations, restarts = [] }: History, lo: Float64
     // Its own revision, and that of its return.
     const own = answer === undefined ? 2 : 0;
     const from = (answer && claimedRevision(answer)) ?? lo[i]!;
-    return [{ from, to: Infinity, count: own + endsLeftBy(call, operation, starts) }];
+    const ends: Explainer = { from, to: Infinity, count: own + endsLeftBy(call, operation, starts) };
+    // Over HTTP a change that found nothing to do stands in the audit log all the same.
+    const told = call.queueChange === undefined || answer === undefined ? [] : [{ from: from - 1, to: from, count: 1 }];
+    return [ends, ...told];
   });
 }
 
