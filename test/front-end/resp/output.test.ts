@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
+import { setImmediate as immediately } from 'node:timers/promises';
 import { Output } from '../../../src/front-end/resp/output.ts';
 import { sliceChars } from '../../../src/front-end/slices.ts';
 import { UnreadReplies } from '../../../src/front-end/http/sockets/unread-replies.ts';
@@ -80,4 +81,33 @@ test('a client that was behind is free again when all slices are written', async
   output.whenFree(resolve);
   await promise;
   assert.equal(output.lags, false);
+});
+
+test('a large reply that waits behind one that the client does not read counts as unread', async (t) => {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  const [socket] = (await once(server, 'connection')) as [net.Socket];
+  t.after(() => {
+    client.destroy();
+    socket.destroy();
+    server.close();
+  });
+  client.pause();
+  const mib = 1024 * 1024;
+  const output = new Output({
+    socket,
+    unread: new UnreadReplies({ bytesMax: 16 * mib, stallMs: 60_000 }),
+    bytesMax: 2 ** 30,
+    account: () => 'a',
+    onFree: () => {},
+    sliceSoon: (run) => setImmediate(run),
+  });
+  for (let n = 0; n < 3; n += 1) {
+    assert.equal(socket.destroyed, false);
+    output.write('x'.repeat(7 * mib));
+    while (!socket.writableNeedDrain) await immediately();
+  }
+  assert.equal(socket.destroyed, true);
 });
