@@ -741,7 +741,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/apply.ts`,
     find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in its queue',
@@ -2054,7 +2054,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/queue-expiry.ts`,
     find: "  makeReady(view, message, { ...own, ...(isTried ? { nacked: false } : {}) }, 'end');",
     replace: '  view.putState(place, own);',
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
     name: 'nothing guards the child of a worker that is stopped',
