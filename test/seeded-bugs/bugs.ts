@@ -2057,6 +2057,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
+    name: 'a group whose last message was too old when it was asked for stays in the line',
+    file: `${core}/operations/queue-take.ts`,
+    find: '    if (lastOver !== undefined) regroup(view, group, lastOver);\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'was too old when it was asked for leaves the line' },
+  },
+  {
     name: 'nothing guards the child of a worker that is stopped',
     file: 'src/cli/queue-work.ts',
     find: '  group.guard(child.pid);\n',
