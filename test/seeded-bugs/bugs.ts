@@ -786,6 +786,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'and no writer beside them' },
   },
   {
+    name: 'a reader gets a lock that a writer holds',
+    file: `${core}/state/lease.ts`,
+    find: '  if (view.lease !== undefined || view.closedTill !== undefined) return false;',
+    replace: '  if ((view.lease !== undefined && read !== true) || view.closedTill !== undefined) return false;',
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+  },
+  {
     name: 'a reader overtakes a writer that waits',
     file: `${core}/operations/waiting.ts`,
     find: '  return state.waitQueues.find(resource, account, operation.id) === undefined;',

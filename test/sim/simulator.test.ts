@@ -57,6 +57,9 @@ const mustHappen = [
   'queues: settled',
   'queues: refused',
   'queues: ordered',
+  'shared locks: together',
+  'shared locks: sets',
+  'shared locks: proven',
 ];
 const mustSucceed = [
   'set',
@@ -95,6 +98,7 @@ const mustSucceed = [
   'nack',
   'extend a delivery',
   'move a message',
+  'shared lock',
   'queue policy',
   'queue change',
   'pause or resume',
