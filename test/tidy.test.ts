@@ -27,6 +27,7 @@ const levels = [
   'backup',
   'router',
   'front-end',
+  'dispatcher',
   'main',
 ] as const;
 /** These run elsewhere. Of the server they know what crosses the wire, and the limits that they would meet. */
@@ -87,6 +88,7 @@ test("the journal's files are known to the journal and to those who put the serv
     'src/front-end/front-end.ts',
     'src/shard-worker/shard-thread.ts',
     'src/backup/backup-thread.ts',
+    'src/dispatcher/dispatcher-thread.ts',
     // A backup holds frames as the journal has them, and a restore makes a journal.
     'src/backup/format/shipped-frames.ts',
     'src/backup/restore/new-log.ts',

@@ -17,6 +17,7 @@ import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
 import { writeText } from '../shared/raw-output.ts';
 import { SharedCount } from '../shared/shared-count.ts';
+import { readRestoredFrom } from '../backup/restore/restore-marks.ts';
 import { Backups } from './backups.ts';
 import { isReadByOthers } from './config/listen-address.ts';
 import { askedFor, ConfigError, loadConfig, usage } from './config/config.ts';
@@ -32,6 +33,7 @@ import { Watchdog } from './watchdog.ts';
 import { connectionsFor, openFilesMax } from './open-files.ts';
 import { ServerClock } from './server-clock.ts';
 import { startErrorLine } from './start-error.ts';
+import { Tasks } from './tasks.ts';
 import { Threads } from './threads.ts';
 
 const exitCannotStart = 1;
@@ -121,6 +123,20 @@ async function run(config: Config): Promise<void> {
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const passed = await frontEnds.open();
+  const tasks = new Tasks({
+    data: {
+      index: config.http.threads,
+      ports: threads.dispatcher,
+      revisions: threads.revisions,
+      journalDirectory: opened.journalDirectory,
+      config: { limits, accounts: config.accounts, shards: config.shards },
+      counters: { clock: counters.clock, routers: counters.routers, accounts: counters.accounts },
+    },
+    isOwner: () => ownsTasks(config.data_dir, opened),
+    every: systemEvery,
+    onFatal: goDown,
+  });
+  if (!tasks.areRun) log.warn('This is a restored backup that was not adopted: it runs no tasks');
   const url = urls[0] ?? passed.urls[0] ?? 'no address';
   const startMs = Math.round(performance.now() - started);
   log.info(
@@ -146,7 +162,7 @@ async function run(config: Config): Promise<void> {
       `Serving on ${url}${done ? '' : ' with the old configuration: the new one has problems, see the log'}`,
     );
   };
-  const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping()]));
+  const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping(), tasks.ping()]));
 
   stop = () => {
     stop = stoppingAlready;
@@ -155,6 +171,7 @@ async function run(config: Config): Promise<void> {
     manager.stopping();
     void (async () => {
       log.info('Draining');
+      await tasks.stop();
       await frontEnds.close();
       await backups?.stop();
       await threads.stop();
@@ -163,6 +180,15 @@ async function run(config: Config): Promise<void> {
       exit(0, 'Stopped');
     })();
   };
+}
+
+function ownsTasks(dataDirectory: string, { recovered }: OpenedDataDirectory): boolean {
+  const from = readRestoredFrom(dataDirectory);
+  return from === undefined || from.adopted || from.logId !== logIdText(recovered);
+}
+
+function logIdText({ logId }: OpenedDataDirectory['recovered']): string {
+  return logId.toString(16).padStart(16, '0');
 }
 
 interface BackupParts {
@@ -183,7 +209,7 @@ function startBackups({ opened, threads, hold, boot }: BackupParts): Backups {
     cells: counters.backup,
     hold,
     space,
-    logId: recovered.logId.toString(16).padStart(16, '0'),
+    logId: logIdText(recovered),
     boot,
   };
   return new Backups(data, journalLog);

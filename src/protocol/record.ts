@@ -27,6 +27,8 @@ export const kinds = {
   queue: 0x71, // q
   share: 0x68, // h: leases of locks that several hold
   audit: 0x61, // a
+  task: 0x74, // t: what a task is to do, or how it ended
+  taskState: 0x75, // u: when a task falls due; of tasks that have not ended
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];

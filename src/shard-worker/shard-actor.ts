@@ -11,6 +11,7 @@
  * durable; the router's gate holds them until then.
  */
 import { assert } from '../shared/assert.ts';
+import { tellDueTasks } from './core/operations/task-due.ts';
 import { queueTotals } from './core/operations/queue-looks.ts';
 import type { Clock } from '../shared/clock.ts';
 import { serverAccount } from '../protocol/ids.ts';
@@ -174,6 +175,7 @@ export class ShardActor {
     this.epochs.begin(turn);
     this.#keepOwnMessages();
     const left = this.#takeMessages(turn, congested === 'large');
+    tellDueTasks(turn);
     this.#flush();
     this.epochs.end();
     if (this.#closing !== undefined && this.#mailbox.size === 0) this.#close(this.#closing);
@@ -264,7 +266,8 @@ export class ShardActor {
 
   #sleep(now: number, most: number): void {
     const { state, wake } = this.#options;
-    const at = Math.min(state.entries.nextDeadline(), state.timers.next());
+    const due = state.tasks.asking === undefined ? Infinity : state.tasks.next;
+    const at = Math.min(state.entries.nextDeadline(), state.timers.next(), due);
     wake(Math.min(at <= now ? retryMs : at - now, most));
   }
 

@@ -15,7 +15,7 @@ import type { AccountId } from '../protocol/ids.ts';
 import type { Amounts, QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../protocol/entries.ts';
+import type { DuePlace, Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countEntries } from './count-entries.ts';
 import { countedPerSlice, Counts } from './counts.ts';
@@ -109,6 +109,14 @@ export class ShardStore implements Entries {
 
   due(now: number, limit: number): LocatedEntry[] {
     return this.#deadlines.due(now, limit);
+  }
+
+  nextTask(after: DuePlace, until: number): number {
+    return this.#deadlines.nextTask(after, until);
+  }
+
+  dueTasks(now: number, after: DuePlace, limit: number): LocatedEntry[] {
+    return this.#deadlines.dueTasks(now, after, limit);
   }
 
   /** Files up to `limit` of the entries whose tills have moved under their tills, before `freeze`. @returns whether all are */

@@ -42,6 +42,8 @@ import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
+import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
+import { taskCalls, taskDue, taskGet, taskList, type TaskDue, type TaskGet, type TaskList } from './task-calls.ts';
 import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
@@ -66,6 +68,10 @@ export const sections = {
   dequeue: dequeueSection,
   enqueue: enqueueSection,
   queueChange: queueChangeSection,
+  taskEnd: taskEndSection,
+  taskCancel: taskCancelSection,
+  tasks: tasksSection,
+  taskChange: taskChangeSection,
   audit: auditSection,
 } as const;
 
@@ -117,6 +123,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -139,6 +146,10 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (audit !== undefined) bits |= 262144;
   if (locks !== undefined) bits |= 524288;
   if (unlocks !== undefined) bits |= 1048576;
+  if (tasks !== undefined) bits |= 2097152;
+  if (taskCancel !== undefined) bits |= 4194304;
+  if (taskChange !== undefined) bits |= 8388608;
+  if (taskEnd !== undefined) bits |= 16777216;
   return bits;
 }
 
@@ -168,13 +179,15 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type PageCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+export type PageCommand = KvList | CounterList | LockList | QueueList | TaskList | AccountList | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */
 export type ListCommand = PageCommand | AccountUsage;
 /** Commands that keys decide about. */
 type KeyCommand =
   | QueueStat
   | QueuePeek
+  | TaskGet
+  | TaskDue
   | LockInspect
   | LockLine
   | AuditList
@@ -183,6 +196,8 @@ type KeyCommand =
   | WatchKey
   | WatchLock;
 export type Command = Batch | ListCommand | KeyCommand;
+/** What the server asks itself. */
+export type OwnCommand = TaskDue;
 /** What only administrators may ask. */
 export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
@@ -197,6 +212,9 @@ export const commands = {
   'queue.list': queueList,
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
+  'task.list': taskList,
+  'task.get': taskGet,
+  'task.due': taskDue,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
@@ -214,6 +232,7 @@ export const calls = {
   ...mutexCalls,
   ...limitCalls,
   ...queueCalls,
+  ...taskCalls,
   ...usageCalls,
 } as const;
 export type CallName = keyof typeof calls;

@@ -19,6 +19,8 @@ export interface BodyContext {
   /** The path of the batch within an array body: `[3].`; empty for a single one. */
   readonly root: string;
   readonly limits: Limits;
+  /** Of the server, see `readClock`. */
+  readonly clock: SharedArrayBuffer;
 }
 
 interface SectionOf<Operation, Members> {

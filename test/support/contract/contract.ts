@@ -23,9 +23,10 @@ import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { task } from './task.ts';
 import { usage } from './usage.ts';
 import { watch } from './watch.ts';
-import type { AdminCommand, Batch, Command } from '../../../src/protocol/operations/operations.ts';
+import type { AdminCommand, Batch, Command, OwnCommand } from '../../../src/protocol/operations/operations.ts';
 
 /** What one noun has to say. */
 interface Noun {
@@ -40,7 +41,7 @@ interface Noun {
 }
 
 /** Failures are listed in this order, and the first gives the refusal its code. */
-const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, queue, audit, watch];
+const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, queue, task, audit, watch];
 
 const commands = {
   ...kv.commands,
@@ -50,8 +51,9 @@ const commands = {
   ...queue.commands,
   ...watch.commands,
   ...usage.commands,
+  ...task.commands,
 } satisfies {
-  readonly [Kind in Exclude<Command, AdminCommand | Batch>['kind']]: (
+  readonly [Kind in Exclude<Command, AdminCommand | OwnCommand | Batch>['kind']]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,
   ) => Outcome;

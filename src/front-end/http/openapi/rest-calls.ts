@@ -3,6 +3,7 @@ import { Refusal } from '../../../protocol/refusal.ts';
 import { accountId } from '../../../protocol/ids.ts';
 import type { ErrorCode } from '../../../protocol/errors.ts';
 import type { CallSpec, QueryParameter, QueryParameters } from '../../../protocol/operations/call.ts';
+import { taskSchema } from '../../../protocol/operations/task.ts';
 import {
   operationsOf,
   sectionNames,
@@ -36,6 +37,7 @@ const bodies: Readonly<Record<NonNullable<Spec['body']>, NonNullable<DescribedRo
     'text/plain': { type: 'string', description: 'With `?as=text`: kept as a string.' },
   },
   policy: { 'application/json': { name: 'QueuePolicy', schema: schemaOf(queuePolicySchema) } },
+  task: { 'application/json': { name: 'Task', schema: schemaOf(taskSchema) } },
 };
 
 export function describeCall(name: CallName, spec: Spec): DescribedRoute {

@@ -27,26 +27,30 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
     const [options, handler] = define.call(
       operationOfCall(name),
       (request, exchange) => {
-        const command = commandOf(spec, request, context.limits);
+        const command = commandOf(spec, request, context);
         exchange.waits = mayWait(command);
         const sink = command.kind === 'account.usage' ? new UsageReply(exchange, command.account, context) : exchange;
         return context.dispatcher.request(command, sink);
       },
-      bodyOptions(spec),
+      bodyOptions(spec, context.clock),
     );
     const method = spec.method === 'GET' ? ['GET', 'HEAD'] : spec.method;
     app.route<DataRoute>({ method, url: `/db/:acc/${spec.path}`, ...options, handler });
   }
 }
 
-function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, limits: Limits): Command {
+function commandOf(
+  spec: CallSpec<QueryParameters, Command>,
+  request: DataRequest,
+  { limits, clock }: RouteContext,
+): Command {
   if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
   const query = queryIn(spec, request);
   const command = spec.command({
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',
     query,
-    value: bodyText(spec, request, query, limits),
+    value: spec.body === 'task' ? bodyOf(request, ['task', { clock }], limits) : bodyText(spec, request, query, limits),
   });
   const scopes = requireScopes(request.access, command);
   // A read is idempotent anyway.
@@ -61,7 +65,11 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?owner= instead');
 }
 
-function bodyOptions(spec: CallSpec<QueryParameters, Command>): Parameters<DefineDataRoute['call']>[2] {
+function bodyOptions(
+  spec: CallSpec<QueryParameters, Command>,
+  clock: SharedArrayBuffer,
+): Parameters<DefineDataRoute['call']>[2] {
+  if (spec.body === 'task') return { body: () => ['task', { clock }] };
   if (spec.body === 'value') return { text: true, body: (request) => valueArguments(spec, request) };
   return spec.body === 'policy' ? { body: () => ['policy', {}] } : {};
 }

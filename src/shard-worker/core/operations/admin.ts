@@ -24,6 +24,7 @@ const counted = {
   Locks: kinds.lock,
   Limits: kinds.limit,
   QueueParts: kinds.queue,
+  Tasks: kinds.task,
   IDs: kinds.idempotency,
 } as const satisfies Record<string, Kind>;
 

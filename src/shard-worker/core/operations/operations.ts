@@ -47,6 +47,15 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import {
+  taskCancelBehaviour,
+  taskChangeBehaviour,
+  taskEndBehaviour,
+  taskFormats,
+  tasksBehaviour,
+} from './task.ts';
+import { watchDueTasks } from './task-due.ts';
+import { getTask, listTasks } from './task-looks.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
@@ -72,6 +81,10 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   dequeue: dequeueBehaviour,
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
+  taskEnd: taskEndBehaviour,
+  taskCancel: taskCancelBehaviour,
+  tasks: tasksBehaviour,
+  taskChange: taskChangeBehaviour,
   audit: auditBehaviour,
 };
 
@@ -83,6 +96,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...limitFormats,
   ...queueFormats,
   ...queueChangeFormats,
+  ...taskFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
@@ -90,6 +104,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'task.list': listTasks,
   'account.usage': countAccount,
   'account.list': listAccounts,
   'lock.longest': listLongest,
@@ -105,6 +120,9 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.list': replyPage,
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
+  'task.list': replyPage,
+  'task.get': getTask,
+  'task.due': watchDueTasks,
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,

@@ -115,6 +115,9 @@ export function cancelWait({ state, out }: Turn, ref: RequestRef): void {
 /** Tells all waiters that the server is going down. */
 export function drainWaiters({ state, out }: Turn): void {
   state.draining = true;
+  const { asking } = state.tasks;
+  state.tasks.asking = undefined;
+  if (asking !== undefined) out.reply(asking.ref, drainingReply(state));
   for (const waiter of state.waitQueues.waiters()) {
     if (waiter.reserved) continue;
     leaveQueue(state, waiter);
@@ -159,7 +162,7 @@ function refuseToWait(
   return undefined;
 }
 
-function drainingReply(state: ShardState): Reply {
+export function drainingReply(state: ShardState): Reply {
   const message = 'The server is going down; nothing was done. Try again soon.';
   return failureReply(readRevision(state), failure('draining', message));
 }

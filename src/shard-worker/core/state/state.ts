@@ -20,6 +20,7 @@ import { lockGraceOf, type LockGrace } from './lock-grace.ts';
 import type { ExclusiveRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
 import { QueueLines } from './queue-lines.ts';
+import { TaskWatch } from './task-watch.ts';
 import { Timers, type Timer } from './timers.ts';
 import { WaitQueues, type Waiter } from './wait-queue.ts';
 import { WatchedKeys } from './watched-keys.ts';
@@ -48,6 +49,7 @@ export interface ShardState {
   /** Idempotency ids of batches that wait for a lock → the number of such batches. */
   readonly inProgress: Map<string, number>;
   readonly queues: QueueLines;
+  readonly tasks: TaskWatch;
   readonly watched: WatchedKeys;
   readonly holds: Holds;
   readonly blocked: BlockedMessages;
@@ -109,6 +111,7 @@ export function newShardState(
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
     queues: new QueueLines(),
+    tasks: new TaskWatch(),
     watched: new WatchedKeys(),
     holds: new Holds(),
     blocked: new BlockedMessages(),
