@@ -32,6 +32,7 @@ import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { askUsage, type Usage } from './usage.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
+import { Tasks } from './task.ts';
 import { Watches } from './watches.ts';
 
 /** Tests replace these. */
@@ -90,6 +91,8 @@ export class DragonLock implements AsyncDisposable {
   readonly locks: Locks;
   /** Lists the queues. `queue` is one of them. */
   readonly queues: Queues;
+  /** Tasks: something at a time, once or again and again. */
+  readonly tasks: Tasks;
   /** Watches of keys and prefixes, as async iterators. */
   readonly watch: Watches;
   /** The account whose keys and locks these are. */
@@ -126,6 +129,7 @@ export class DragonLock implements AsyncDisposable {
     this.locks = new Locks(this.#calls, account, (ids, options) => this.#lockSet(ids, options));
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
+    this.tasks = new Tasks(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);

@@ -46,6 +46,23 @@ export type {
 } from './queue-options.ts';
 export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
 export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
+export type {
+  CronOptions,
+  MakeTaskOptions,
+  TaskChanged,
+  TaskInfo,
+  TaskListOptions,
+  Tasks,
+  TaskState,
+} from './task.ts';
+export type {
+  Moment,
+  TaskCancelOperation,
+  TaskMade,
+  TaskOperation,
+  TaskOptions,
+  TaskTarget,
+} from './task-batch.ts';
 export type { ElectOptions, Leader } from './elections.ts';
 export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, LockSet, Mutex } from './lock.ts';
@@ -67,6 +84,7 @@ export {
   DragonLockError,
   DrainingError,
   DuplicateRequestError,
+  DuplicateTaskError,
   ForbiddenError,
   IdempotencyMismatchError,
   InternalError,

@@ -1,4 +1,5 @@
-type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock' | 'usage' | QueueThing;
+type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock' | 'usage' | QueueThing | TaskThing;
+type TaskThing = 'task' | 'run' | 'pause/task' | 'resume/task';
 type QueueThing = 'queue' | 'peek' | 'purge' | 'redrive' | 'pause/queue' | 'resume/queue';
 type Query = Readonly<Record<string, string | number | undefined>>;
 

@@ -10,7 +10,7 @@
  */
 import type { TaskDefinition, TaskState } from '../protocol/operations/task.ts';
 import { missedInstants, nextInstant } from '../protocol/task-times.ts';
-import { missedCountMax, misfireGraceMs, taskErrorBytesMax } from '../shared/limits.ts';
+import { madeUpMax, missedCountMax, misfireGraceMs, taskErrorBytesMax } from '../shared/limits.ts';
 
 export interface MovedTask {
   readonly state: TaskState;
@@ -31,11 +31,12 @@ export function dueMove(definition: TaskDefinition, state: TaskState, now: numbe
     const isTooLate = isFirstTry && now - state.next > maxLateMs;
     return isTooLate ? { moved: passOver(definition, state, { instant: state.next, count: 1 }) } : runOf(state);
   }
-  const missed = missedInstants(schedule, { dueMs: state.next, nowMs: now, most: missedCountMax }, state);
-  const madeUp = missed.count === 0 ? 0 : (state.madeUp ?? 0);
-  if (definition.misfire === 'all' && madeUp < missedCountMax) {
+  const makesUp = definition.misfire === 'all' && (state.madeUp ?? 0) < madeUpMax;
+  const most = makesUp ? 1 : missedCountMax;
+  const missed = missedInstants(schedule, { dueMs: state.next, nowMs: now, most }, state);
+  if (makesUp) {
     if (now - state.next > maxLateMs) return { moved: passOver(definition, state, { instant: state.next, count: 1 }) };
-    return runOf({ ...state, ...(missed.count > 0 && { madeUp: madeUp + 1 }) });
+    return runOf({ ...state, madeUp: missed.count === 0 ? 0 : (state.madeUp ?? 0) + 1 });
   }
   const { madeUp: _, ...rest } = state;
   const last = { ...rest, next: missed.last, skipped: state.skipped + missed.count };

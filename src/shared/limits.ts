@@ -197,7 +197,9 @@ export const taskPutOffMs = 60 * 1000;
 /** Runs at once, of all accounts and of one. */
 export const taskRunsMax = 256;
 export const accountTaskRunsMax = 32;
-/** Instants of one gap that a schedule counts, and that Misfire "all" makes up for. */
+/** Instants of one gap that Misfire "all" makes up for. */
+export const madeUpMax = 1000;
+/** Instants of one gap that a cron pattern counts: to find each takes a tenth of a millisecond, or more. */
 export const missedCountMax = 100;
 /** Misfire "skip" passes over what is later than this. */
 export const misfireGraceMs = 60 * 1000;

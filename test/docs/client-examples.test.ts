@@ -31,6 +31,8 @@ test('docs/client.md: every example compiles and prints its output', (t) => runE
 
 test('docs/queues.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/queues.md', 3));
 
+test('docs/tasks.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/tasks.md', 3));
+
 test('README.md: its example of the client compiles and runs', (t) => runExamples(t, 'README.md', 1));
 
 test('docs/store.md: every example compiles and prints its output', async (t) => {

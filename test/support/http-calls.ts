@@ -215,11 +215,11 @@ function restCall(db: string, batch: Batch): HttpCall {
       return { method: 'DELETE', target: `${db}/task/${id}${query({ ver: version })}` };
     }
     case 'task.run':
-      return { method: 'POST', target: `${db}/run/${batch.taskChange![0]!.key}` };
+      return { method: 'POST', target: `${db}/run/${batch.taskChange!.key}` };
     case 'task.pause':
-      return { method: 'POST', target: `${db}/pause/task/${batch.taskChange![0]!.key}` };
+      return { method: 'POST', target: `${db}/pause/task/${batch.taskChange!.key}` };
     case 'task.resume':
-      return { method: 'POST', target: `${db}/resume/task/${batch.taskChange![0]!.key}` };
+      return { method: 'POST', target: `${db}/resume/task/${batch.taskChange!.key}` };
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');

@@ -45,7 +45,7 @@ export function cancelTask(key: string, version?: number): Batch {
 }
 
 export function changeTask(key: string, change: TaskChange['change']): Batch {
-  return { kind: 'batch', account: acme, format: `task.${change}`, taskChange: [{ key, change }] };
+  return { kind: 'batch', account: acme, format: `task.${change}`, taskChange: { key, change } };
 }
 
 export function newTaskState(next: number): TaskState {

@@ -57,7 +57,7 @@ function change<const Format extends 'task.run' | 'task.pause' | 'task.resume'>(
   how: TaskChange['change'],
 ) {
   return ({ account, id }: GivenToCall<{}>) =>
-    ({ kind: 'batch', account, format, taskChange: [{ key: id, change: how }] }) as const;
+    ({ kind: 'batch', account, format, taskChange: { key: id, change: how } }) as const;
 }
 
 export const taskCalls = {

@@ -25,7 +25,7 @@ import {
   versionField,
   yesOrNo,
 } from './fields.ts';
-import { listSection, type BodyContext } from './section.ts';
+import { listSection, singleSection, type BodyContext } from './section.ts';
 
 /** Puts a message into a queue, in the commit that moves the task on: exactly once. */
 export interface QueueTarget {
@@ -189,8 +189,11 @@ export const tasksSection = listSection<TaskOperation, TaskResult>({
     const patterns = Tasks?.filter(({ Cron }) => Cron !== undefined).length ?? 0;
     if (patterns > cronTasksMax)
       refuse('too_large', `${context.root}Tasks: ${patterns} with Cron; expected at most ${cronTasksMax} in one batch`);
+    const ids = new Set<string>();
     return Tasks?.map(({ ID, ...task }, i) => {
       const path = `${context.root}Tasks[${i}]`;
+      if (ids.has(ID)) refuseField(`${path}.ID`, `${JSON.stringify(ID.slice(0, 64))} is there twice; expected it once`);
+      ids.add(ID);
       return { key: readKey(ID, `${path}.ID`), ...readTask(task, `${path}.`, context) };
     });
   },
@@ -209,7 +212,7 @@ export const taskCancelSection = listSection<TaskCancelOperation, TaskCancelResu
     })),
 });
 
-export const taskChangeSection = listSection<TaskChange, TaskChangeResult>({
+export const taskChangeSection = singleSection<TaskChange, TaskChangeResult>({
   // Names what fails of a change.
   body: 'task',
   schema: {},

@@ -69,7 +69,7 @@ const members = {
     },
   ],
   taskCancel: [{ key: 't', version: 7 }],
-  taskChange: [{ key: 't', change: 'run' }],
+  taskChange: { key: 't', change: 'run' },
   taskEnd: [
     {
       key: 't',

@@ -153,7 +153,7 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   range: { range: { prefix: 't', limit: 1000, place: 0 } },
   tasks: { tasks: [taskOf('t00001')] },
   taskCancel: { taskCancel: [{ key: 't00001' }] },
-  taskChange: { taskChange: [{ key: 't00001', change: 'pause' }] },
+  taskChange: { taskChange: { key: 't00001', change: 'pause' } },
   taskEnd: { taskEnd: [{ key: 't00001', version: 1, state: newTaskState(1), till: 1 }] },
   ack: { ack: [{ key: 'crowd', id: '1-0', lock: 2 }] },
   nack: { nack: [{ key: 'crowd', id: '1-0', lock: 2 }] },

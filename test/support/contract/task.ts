@@ -18,7 +18,7 @@ export const task = {
     const Tasks = tasks?.map((operation, i) => make(turn, i, operation));
     if (format === 'task.create') return { reply: Tasks![0]! };
     if (format === 'task.cancel') return { reply: TaskCancel![0]! };
-    if (taskChange !== undefined) return { reply: change(turn, taskChange[0]!) };
+    if (taskChange !== undefined) return { reply: change(turn, taskChange) };
     return { members: { TaskCancel, Tasks } };
   },
   commands: {
@@ -86,7 +86,7 @@ function change(turn: Turn, { key, change: how }: TaskChange): object {
   const name = nameOf('task', turn.account, key);
   const before = turn.latest(name) as TaskEntry | undefined;
   if (before === undefined) {
-    turn.fail('task[0]', 'not_found', { ID: key });
+    turn.fail('task', 'not_found', { ID: key });
     return {};
   }
   if (how === 'run') {

@@ -36,7 +36,7 @@ export function readTaskState(text: string): TaskState {
 }
 
 interface Found {
-  /** 0: it is as this batch has left it. */
+  /** 0: this batch has written it, and nobody knows the version yet. */
   readonly version: number;
   readonly value: string;
 }
@@ -108,8 +108,10 @@ function putState({ writeSet, now }: BatchEvaluation, key: string, state: TaskSt
 
 function hasVersion(evaluation: BatchEvaluation, key: string, version: number, before: Found | undefined): boolean {
   const is = before?.version ?? 0;
-  if (is === version) return true;
-  const has = is === 0 ? 'does not exist' : `has version ${is}`;
+  // What this batch has written has no version that anybody could expect.
+  const isOwn = before?.version === 0;
+  if (is === version && !isOwn) return true;
+  const has = isOwn ? 'was made by the same batch' : is === 0 ? 'does not exist' : `has version ${is}`;
   const message = `The task ${JSON.stringify(key)} ${has}; version ${version} was expected.`;
   evaluation.fail(failure('version_mismatch', message, { ID: key, Version: is }));
   return false;
@@ -205,8 +207,8 @@ function cancelMembers({ asked, results }: Answered, i: number): string {
 
 const changed: FormatBehaviour = {
   members: ({ asked, results }) => {
-    const { state, next } = results.taskChange![0]!;
-    return `"ID":${quoted(asked.taskChange![0]!.key)},"State":"${state}",${nextMembers(next)},`;
+    const { state, next } = results.taskChange!;
+    return `"ID":${quoted(asked.taskChange!.key)},"State":"${state}",${nextMembers(next)},`;
   },
 };
 
