@@ -251,7 +251,9 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     'queue-change',
     'queue-policy',
     'queue-receipts',
+    'task-body',
     'task-calls',
+    'task-definition',
   ]);
   assert.deepEqual(declared.filter((file) => !helpers.has(file)).toSorted(), Object.keys(nouns).toSorted());
 });

@@ -6,7 +6,6 @@ import {
   DragonLockError,
   DrainingError,
   DuplicateRequestError,
-  DuplicateTaskError,
   ForbiddenError,
   IdempotencyMismatchError,
   InternalError,
@@ -30,6 +29,7 @@ import {
   VersionMismatchError,
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
+import { DuplicateTaskError } from './task-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
 
 const classOf = {

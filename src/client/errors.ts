@@ -186,18 +186,6 @@ export class LimitedError extends DragonLockError {
   }
 }
 
-/** There is a task of that ID already, or was one less than an hour ago. */
-export class DuplicateTaskError extends DragonLockError {
-  get id(): string {
-    return String(this.details['ID']);
-  }
-
-  /** `done` and `dead`: it has ended, and is remembered. */
-  get state(): 'scheduled' | 'paused' | 'done' | 'dead' {
-    return this.details['State'] as 'scheduled';
-  }
-}
-
 /** An earlier request used one of the batch's idempotency ids. */
 export class DuplicateRequestError extends DragonLockError {
   /** The ids of the batch that were used before. */

@@ -32,6 +32,8 @@ export interface DispatcherThreadData {
 
 export type DispatcherFromMain =
   | { readonly kind: 'ping'; readonly id: number }
+  /** Run tasks from now on. */
+  | { readonly kind: 'start' }
   /** It begins nothing more, and ends once what is under way is recorded. */
   | { readonly kind: 'stop' };
 export type DispatcherToMain = { readonly kind: 'pong'; readonly id: number };
@@ -68,12 +70,13 @@ const dispatcher = new TaskDispatcher({
   after: systemAfter,
   meter: threadMicros,
 });
-dispatcher.start();
 
 main.on('message', (message: DispatcherFromMain) => {
   switch (message.kind) {
     case 'ping':
       return main.postMessage({ kind: 'pong', id: message.id } satisfies DispatcherToMain);
+    case 'start':
+      return dispatcher.start();
     case 'stop':
       return void stop();
     default:

@@ -12,7 +12,7 @@
 import type { ErrorCode } from '../protocol/errors.ts';
 import { accountId, type AccountId } from '../protocol/ids.ts';
 import type { Batch } from '../protocol/operations/operations.ts';
-import type { TaskDefinition, TaskState } from '../protocol/operations/task.ts';
+import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
 import type { DueTask, DueTasks } from '../protocol/operations/task-calls.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { Router } from '../router/router.ts';
@@ -27,7 +27,7 @@ import {
   duePageBytesMax,
   taskPutOffMs,
   taskRunsMax,
-} from '../shared/limits.ts';
+} from '../shared/task-limits.ts';
 import { dueMove, failed, succeeded, type MovedTask } from './task-moves.ts';
 
 export interface TaskDispatcherOptions {
@@ -179,7 +179,9 @@ export class TaskDispatcher {
     this.#commit(due, { moved, enqueue: definition.target }, (reply) => {
       const { outcome, body } = reply;
       if (outcome === 'ok' || transient.has(outcome) || isOutdated(body)) return this.#recorded(due, reply);
-      const { Message } = JSON.parse(body) as { readonly Message: string };
+      const { Message, Quota } = JSON.parse(body) as { readonly Message: string; readonly Quota?: string };
+      // The store of the server is full, and not a quota of the account.
+      if (outcome === 'quota_exceeded' && Quota === undefined) return this.#recorded(due, reply);
       const run = { startMs: now, now: this.#options.clock.now(), error: Message, salt: due.name };
       this.#commit(due, { moved: failed(definition, move.state, run) }, (recorded) => this.#recorded(due, recorded));
     });

@@ -8,9 +8,9 @@
  *
  * A schedule never ends because one of its instants has failed: what failed for good is counted, and it goes on.
  */
-import type { TaskDefinition, TaskState } from '../protocol/operations/task.ts';
+import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
 import { missedInstants, nextInstant } from '../protocol/task-times.ts';
-import { madeUpMax, missedCountMax, misfireGraceMs, taskErrorBytesMax } from '../shared/limits.ts';
+import { madeUpMax, missedCountMax, misfireGraceMs, taskErrorBytesMax } from '../shared/task-limits.ts';
 
 export interface MovedTask {
   readonly state: TaskState;

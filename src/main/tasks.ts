@@ -1,6 +1,6 @@
 /**
- * Starts the dispatcher of tasks. The server of a restored backup that was not adopted runs none: it may stand beside the
- * one that was backed up, which runs them.
+ * The dispatcher of tasks. The server of a restored backup that was not adopted runs none: it may stand beside the one that
+ * was backed up, which runs them. Its dispatcher only takes what shards and journal send to all routers.
  */
 import type { DispatcherFromMain, DispatcherThreadData, DispatcherToMain } from '../dispatcher/dispatcher-thread.ts';
 import type { Every } from '../shared/clock.ts';
@@ -18,38 +18,12 @@ export interface TasksOptions {
 const adoptedEveryMs = 5000;
 
 export class Tasks {
-  readonly #options: TasksOptions;
-  readonly #endWait: () => void = () => undefined;
-  #link: WorkerLink<DispatcherFromMain, DispatcherToMain> | undefined;
+  /** Whether tasks run from the start on. */
+  readonly areRun: boolean;
+  readonly #link: WorkerLink<DispatcherFromMain, DispatcherToMain>;
+  #endWait: () => void = () => undefined;
 
-  constructor(options: TasksOptions) {
-    this.#options = options;
-    if (options.isOwner()) this.#start();
-    else {
-      this.#endWait = options.every(adoptedEveryMs, () => {
-        if (!options.isOwner()) return;
-        this.#endWait();
-        this.#start();
-      });
-    }
-  }
-
-  get areRun(): boolean {
-    return this.#link !== undefined;
-  }
-
-  async ping(): Promise<unknown> {
-    return this.#link?.ask('ping');
-  }
-
-  /** Call before the front ends stop: runs that are under way are still recorded. */
-  async stop(): Promise<void> {
-    this.#endWait();
-    await this.#link?.stop({ kind: 'stop' });
-  }
-
-  #start(): void {
-    const { data, onFatal } = this.#options;
+  constructor({ data, isOwner, every, onFatal }: TasksOptions) {
     const { shards, journal } = data.ports;
     this.#link = new WorkerLink({
       url: workerUrls.dispatcher,
@@ -58,5 +32,24 @@ export class Tasks {
       ports: [...shards, ...(journal === undefined ? [] : [journal])],
       onFatal,
     });
+    this.areRun = isOwner();
+    if (this.areRun) this.#link.send({ kind: 'start' });
+    else {
+      this.#endWait = every(adoptedEveryMs, () => {
+        if (!isOwner()) return;
+        this.#endWait();
+        this.#link.send({ kind: 'start' });
+      });
+    }
+  }
+
+  ping(): Promise<unknown> {
+    return this.#link.ask('ping');
+  }
+
+  /** Call before the front ends stop: what is under way is still recorded. */
+  async stop(): Promise<void> {
+    this.#endWait();
+    await this.#link.stop({ kind: 'stop' });
   }
 }

@@ -7,7 +7,8 @@
  */
 import { Cron } from 'croner';
 import { dateOf } from '../shared/clock.ts';
-import { cronCharsMax, ttlMsMax } from '../shared/limits.ts';
+import { ttlMsMax } from '../shared/limits.ts';
+import { cronCharsMax } from '../shared/task-limits.ts';
 
 export type TaskSchedule = CronSchedule | { readonly everyMs: number };
 

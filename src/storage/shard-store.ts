@@ -15,7 +15,7 @@ import type { AccountId } from '../protocol/ids.ts';
 import type { Amounts, QuotaUse } from '../protocol/quotas.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
 import { assert } from '../shared/assert.ts';
-import type { DuePlace, Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../protocol/entries.ts';
+import type { Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../protocol/entries.ts';
 import type { CheckpointStore, EntryCount, ValueSize } from './checkpoint-store.ts';
 import { countEntries } from './count-entries.ts';
 import { countedPerSlice, Counts } from './counts.ts';
@@ -49,6 +49,8 @@ export class ShardStore implements Entries {
   #last = new LookUp();
   #before = new LookUp();
   readonly messagesOf = (account: AccountId): number => this.#counts.messagesOf(account);
+  readonly nextTask: Entries['nextTask'] = (after, until) => this.#deadlines.nextTask(after, until);
+  readonly dueTasks: Entries['dueTasks'] = (now, after, limit) => this.#deadlines.dueTasks(now, after, limit);
   readonly partTotals = (): Iterable<PartTotal> => this.#counts.totals.all();
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {
@@ -109,14 +111,6 @@ export class ShardStore implements Entries {
 
   due(now: number, limit: number): LocatedEntry[] {
     return this.#deadlines.due(now, limit);
-  }
-
-  nextTask(after: DuePlace, until: number): number {
-    return this.#deadlines.nextTask(after, until);
-  }
-
-  dueTasks(now: number, after: DuePlace, limit: number): LocatedEntry[] {
-    return this.#deadlines.dueTasks(now, after, limit);
   }
 
   /** Files up to `limit` of the entries whose tills have moved under their tills, before `freeze`. @returns whether all are */

@@ -3,7 +3,7 @@
  * command. The body of a batch is the contract's, everything else goes over REST.
  */
 import { unreachable } from '../../src/shared/assert.ts';
-import type { TaskOperation } from '../../src/protocol/operations/task.ts';
+import type { TaskOperation } from '../../src/protocol/operations/task-definition.ts';
 import type { LimitOperation } from '../../src/protocol/operations/limit.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';

@@ -6,7 +6,7 @@ import {
   type TaskDefinition,
   type TaskOperation,
   type TaskState,
-} from '../../src/protocol/operations/task.ts';
+} from '../../src/protocol/operations/task-definition.ts';
 import { acme } from './commands.ts';
 
 export function taskOf(

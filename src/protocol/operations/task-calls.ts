@@ -3,7 +3,7 @@ import type { AccountId } from '../ids.ts';
 import { call, wordsParameter, integerParameter, type GivenToCall } from './call.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
 import { pageOf, pageParameters } from './kv-pages.ts';
-import { taskStates, type TaskChange, type TaskOperation, type TaskStateName } from './task.ts';
+import { taskStates, type TaskChange, type TaskOperation, type TaskStateName } from './task-definition.ts';
 
 export interface TaskList extends PageRequest {
   readonly kind: 'task.list';

@@ -1,5 +1,5 @@
 /** Members that several replies share. Each says in one sentence what it holds. */
-import { taskStates } from '../operations/task.ts';
+import { taskStates } from '../operations/task-definition.ts';
 import { Type } from 'typebox';
 import { integerMax } from '../../shared/limits.ts';
 

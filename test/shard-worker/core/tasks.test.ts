@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
-import type { TaskEndOperation } from '../../../src/protocol/operations/task.ts';
+import type { TaskEndOperation } from '../../../src/protocol/operations/task-definition.ts';
 import { serverAccount } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
-import { dueTasksMax, taskDeadMs, taskDoneMs } from '../../../src/shared/limits.ts';
+import { dueTasksMax, taskDeadMs, taskDoneMs } from '../../../src/shared/task-limits.ts';
 import { acme } from '../../support/commands.ts';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { cancelTask, changeTask, makeTask, newTaskState, taskOf } from '../../support/task-commands.ts';

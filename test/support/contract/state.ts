@@ -4,7 +4,7 @@
  */
 import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
-import type { TaskDefinition } from '../../../src/protocol/operations/task.ts';
+import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
 import type { Contents } from './moment.ts';
 
 export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue' | 'task';

@@ -1,6 +1,6 @@
 /** Tasks: few names, so that they are replaced, cancelled and made again. */
 import type { Habits } from './habits.ts';
-import { defaultRetry, taskStates, type TaskOperation } from '../../../src/protocol/operations/task.ts';
+import { defaultRetry, taskStates, type TaskOperation } from '../../../src/protocol/operations/task-definition.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export function makeTask(h: Habits, key = h.name('task')): TaskOperation {

@@ -3,7 +3,7 @@ import { Refusal } from '../../../protocol/refusal.ts';
 import { accountId } from '../../../protocol/ids.ts';
 import type { ErrorCode } from '../../../protocol/errors.ts';
 import type { CallSpec, QueryParameter, QueryParameters } from '../../../protocol/operations/call.ts';
-import { taskSchema } from '../../../protocol/operations/task.ts';
+import { taskSchema } from '../../../protocol/operations/task-body.ts';
 import {
   operationsOf,
   sectionNames,

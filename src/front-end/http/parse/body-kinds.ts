@@ -7,7 +7,7 @@ import { jsonText } from '../../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts';
-import { readTask, taskSchema } from '../../../protocol/operations/task.ts';
+import { readTask, taskSchema } from '../../../protocol/operations/task-body.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { arrayReplyBytesMax, type Limits } from '../../../shared/limits.ts';
 import { shown } from '../../../shared/text.ts';

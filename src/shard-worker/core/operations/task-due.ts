@@ -6,7 +6,7 @@
 import { serverAccount } from '../../../protocol/ids.ts';
 import type { DueTask, DueTasks, TaskDue } from '../../../protocol/operations/task-calls.ts';
 import { kinds } from '../../../protocol/record.ts';
-import { dueTasksMax } from '../../../shared/limits.ts';
+import { dueTasksMax } from '../../../shared/task-limits.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';

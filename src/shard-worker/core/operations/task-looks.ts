@@ -1,7 +1,7 @@
 /** Looks at tasks: one, and pages. Nothing changes. */
 import { failure } from '../../../protocol/errors.ts';
 import { hasLapsed } from '../../../protocol/entries.ts';
-import type { TaskDefinition, TaskState } from '../../../protocol/operations/task.ts';
+import type { TaskDefinition, TaskState } from '../../../protocol/operations/task-definition.ts';
 import type { TaskGet, TaskList } from '../../../protocol/operations/task-calls.ts';
 import type { Page } from '../../../protocol/page-rows.ts';
 import { kinds } from '../../../protocol/record.ts';

@@ -14,9 +14,9 @@ import type {
   TaskResult,
   TaskState,
   TaskStateName,
-} from '../../../protocol/operations/task.ts';
+} from '../../../protocol/operations/task-definition.ts';
 import { kinds } from '../../../protocol/record.ts';
-import { taskDeadMs, taskDoneMs } from '../../../shared/limits.ts';
+import { taskDeadMs, taskDoneMs } from '../../../shared/task-limits.ts';
 import { quoted } from '../../../shared/text.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
