@@ -74,7 +74,10 @@ export const listTasks: Run = async (invocation, { args, options }) => {
   const only = typeof state === 'string' ? { state: state as TaskState } : {};
   for await (const task of client.tasks.list(args[0] ?? '', only)) {
     if (invocation.json) invocation.terminal.json(wireTask(task));
-    else invocation.terminal.line(`${formatKey(task.id)}\t${task.state}\t${task.next === undefined ? '-' : isoTime(task.next)}`);
+    else
+      invocation.terminal.line(
+        `${formatKey(task.id)}\t${task.state}\t${task.next === undefined ? '-' : isoTime(task.next)}`,
+      );
   }
 };
 

@@ -143,10 +143,7 @@ export class Tasks {
   }
 
   /** @returns whether there was such a task */
-  async cancel(
-    id: string,
-    options: CallOptions & { readonly version?: number | undefined } = {},
-  ): Promise<boolean> {
+  async cancel(id: string, options: CallOptions & { readonly version?: number | undefined } = {}): Promise<boolean> {
     checkOptions(options, cancelNames);
     const { version, signal } = options;
     const batch = { cancelTasks: [{ id, version }] };

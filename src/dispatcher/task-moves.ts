@@ -116,11 +116,7 @@ function follow(definition: TaskDefinition, state: TaskState, instant: number): 
   return moveTo(definition, state, schedule && nextInstant(schedule, instant, state));
 }
 
-function moveTo(
-  { untilMs = Infinity }: TaskDefinition,
-  state: TaskState,
-  next: number | undefined,
-): MovedTask {
+function moveTo({ untilMs = Infinity }: TaskDefinition, state: TaskState, next: number | undefined): MovedTask {
   if (next === undefined || next > untilMs) return { state, ended: 'done' };
   return { state: { ...state, next }, till: state.paused === true ? 0 : next };
 }

@@ -51,7 +51,8 @@ export const errorCodes = {
   duplicate_task: {
     status: 409,
     retryable: false,
-    meaning: 'There is a task of that ID, or was less than an hour ago; `State` says which. `Replace` puts another in its place.',
+    meaning:
+      'There is a task of that ID, or was less than an hour ago; `State` says which. `Replace` puts another in its place.',
   },
   duplicate_request: {
     status: 409,

@@ -120,7 +120,6 @@ export function missedInstants(
   }
 }
 
-
 const keptMax = 1024;
 /** Patterns that were read last. */
 const kept = new Map<string, Cron>();

@@ -1,6 +1,6 @@
 /**
- * Instants of cron patterns at both edges of summer time, in sixty zones, against an oracle that walks through every
- * minute and asks what the clock on the wall shows.
+ * Instants of cron patterns at both edges of summer time, against an oracle that walks through every minute and asks what
+ * the clock on the wall shows.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -95,14 +95,17 @@ function slowInstants(wall: Wall, { matches, isFixed }: Pattern, from: number, t
   return found;
 }
 
+/** How many; torture takes sixty. */
+const zonesWanted = Number(process.env['DRAGONLOCK_ZONES'] ?? 8);
 const withEdges = timeZones().filter((zone) => new Wall(zone).edges().length >= 2);
 // Lord Howe's summer time is half an hour.
 const zones = withEdges.filter((zone, i, { length }) => {
-  return zone === 'Australia/Lord_Howe' || Math.floor((i * 60) / length) !== Math.floor(((i - 1) * 60) / length);
+  const place = (at: number): number => Math.floor((at * zonesWanted) / length);
+  return zone === 'Australia/Lord_Howe' || place(i) !== place(i - 1);
 });
 
 test('instants are those of the clock on the wall, at both edges of summer time', () => {
-  assert.ok(zones.length >= 60, `${zones.length} zones`);
+  assert.ok(zones.length >= zonesWanted, `${zones.length} zones`);
   let compared = 0;
   for (const tz of zones) {
     const wall = new Wall(tz);
@@ -120,12 +123,16 @@ test('instants are those of the clock on the wall, at both edges of summer time'
           found.push(at);
         }
         const text = (list: readonly number[]): string[] => list.map((ms) => new Date(ms).toISOString());
-        assert.deepEqual(text(found), text(expected), `${pattern.cron} in ${tz} around ${new Date(edge).toISOString()}`);
+        assert.deepEqual(
+          text(found),
+          text(expected),
+          `${pattern.cron} in ${tz} around ${new Date(edge).toISOString()}`,
+        );
         compared += expected.length;
       }
     }
   }
-  assert.ok(compared > 3000, `${compared} instants`);
+  assert.ok(compared > 40 * zones.length, `${compared} instants`);
 });
 
 test('a pattern is of five or six fields, with an instant', () => {
@@ -138,7 +145,8 @@ test('a pattern is of five or six fields, with an instant', () => {
 
 test('a zone is a name of the IANA database', () => {
   for (const zone of ['UTC', 'Europe/Rome', 'America/Argentina/Buenos_Aires']) assert.ok(isTimeZone(zone), zone);
-  for (const zone of ['', '+02:00', 'Europe/Roma', 'Mars/Phobos', '../etc', 'UTC\0']) assert.ok(!isTimeZone(zone), zone);
+  for (const zone of ['', '+02:00', 'Europe/Roma', 'Mars/Phobos', '../etc', 'UTC\0'])
+    assert.ok(!isTimeZone(zone), zone);
 });
 
 test('an interval counts from its beginning, whenever it is asked', () => {

@@ -1856,14 +1856,20 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/task-due.ts`,
     find: 'out.reply(asking.ref, { rev: readRevision(state), outcome',
     replace: 'out.reply(asking.ref, { rev: state.revisions.durable(), outcome',
-    caughtBy: { file: 'test/dispatcher/task-dispatcher.test.ts', test: 'nothing is done for a task that is not durable' },
+    caughtBy: {
+      file: 'test/dispatcher/task-dispatcher.test.ts',
+      test: 'nothing is done for a task that is not durable',
+    },
   },
   {
     name: 'the message of a task is not in the commit that ends its run',
     file: 'src/dispatcher/task-dispatcher.ts',
     find: "format: 'batch', ...sent, taskEnd };",
     replace: "format: 'batch', taskEnd };",
-    caughtBy: { file: 'test/dispatcher/task-dispatcher.test.ts', test: 'a task runs at its instant and not before, once' },
+    caughtBy: {
+      file: 'test/dispatcher/task-dispatcher.test.ts',
+      test: 'a task runs at its instant and not before, once',
+    },
   },
   {
     name: 'saving a schedule again moves its next run',

@@ -125,7 +125,10 @@ export function batchBody(batch: Batch): object {
     ...queueParts(batch),
     ...(batch.tasks && { Tasks: batch.tasks.map((task) => ({ ID: task.key, ...taskMembers(task) })) }),
     ...(batch.taskCancel && {
-      TaskCancel: batch.taskCancel.map(({ key: ID, version: Version }) => ({ ID, ...(Version !== undefined && { Version }) })),
+      TaskCancel: batch.taskCancel.map(({ key: ID, version: Version }) => ({
+        ID,
+        ...(Version !== undefined && { Version }),
+      })),
     }),
   };
 }

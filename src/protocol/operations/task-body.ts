@@ -3,13 +3,7 @@ import { Type } from 'typebox';
 import { readClock } from '../../shared/clock.ts';
 import { nearestName } from '../../shared/closest-name.ts';
 import { ttlMsMax } from '../../shared/limits.ts';
-import {
-  cronCharsMax,
-  everyMsMin,
-  taskBodyBytesMax,
-  taskRetryMax,
-  taskRetryMsMax,
-} from '../../shared/task-limits.ts';
+import { cronCharsMax, everyMsMin, taskBodyBytesMax, taskRetryMax, taskRetryMsMax } from '../../shared/task-limits.ts';
 import { refuseField } from '../refusal.ts';
 import { flawOfCron, isTimeZone, nextInstant, noInstant, timeZones, type TaskSchedule } from '../task-times.ts';
 import {
@@ -147,7 +141,8 @@ function firstOf({ schedule, untilMs = Infinity }: TaskDefinition, root: string,
 }
 
 function targetOf({ Queue, Data, Group }: GivenTask, root: string): TaskTarget {
-  if (Queue === undefined) return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message');
+  if (Queue === undefined)
+    return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message');
   if (Data === undefined) return refuseField(`${root}Data`, 'missing; expected any JSON, which the message will have');
   const most = { bytes: taskBodyBytesMax, name: 'the limit of a task' };
   return {

@@ -181,7 +181,9 @@ export const taskRow = Type.Object({
   Every: optionalMember(Type.Number({ description: 'Seconds between two instants.' })),
   Cron: optionalMember(textMember('The pattern of its instants.')),
   TZ: optionalMember(textMember('The zone of the pattern.')),
-  Misfire: optionalMember(Type.Enum(['latest', 'skip', 'all'], { description: 'What becomes of instants that were missed.' })),
+  Misfire: optionalMember(
+    Type.Enum(['latest', 'skip', 'all'], { description: 'What becomes of instants that were missed.' }),
+  ),
   Retry: Type.Object({ Max: Type.Integer(), Min: Type.Number(), MaxDelay: Type.Number(), Factor: Type.Number() }),
   MaxLate: optionalMember(Type.Number({ description: 'Seconds; what would be later is passed over.' })),
   Until: optionalMember(Type.Number({ description: 'No instant is later, in seconds since the epoch.' })),

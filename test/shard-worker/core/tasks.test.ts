@@ -13,8 +13,7 @@ const get = (id: string) => ({ kind: 'task.get', account: acme, id }) as const;
 const end = (taskEnd: TaskEndOperation): Batch => {
   return { kind: 'batch', account: acme, format: 'batch', taskEnd: [taskEnd] };
 };
-const versionOfState = (core: CoreUnderTest, id: string): number =>
-  core.entries.get(kinds.taskState, acme, id)!.rev;
+const versionOfState = (core: CoreUnderTest, id: string): number => core.entries.get(kinds.taskState, acme, id)!.rev;
 
 /** Asks for tasks that are due, as the dispatcher does. @returns the ids of those that the shard tells of at once */
 function due(core: CoreUnderTest, bytesMax = 1_000_000): string[] {
@@ -63,7 +62,10 @@ describe('making and cancelling', () => {
     const first = core.ok(makeTask('t', { delayMs: 1000, replace: true, version: 0 }));
     const second = core.ok(makeTask('t', { delayMs: 9000, replace: true, version: first['Version'] as number }));
     assert.equal(core.ok(get('t'))['NextMs'], core.now + 9000);
-    assert.equal(core.ask(makeTask('t', { replace: true, version: first['Version'] as number })).code, 'version_mismatch');
+    assert.equal(
+      core.ask(makeTask('t', { replace: true, version: first['Version'] as number })).code,
+      'version_mismatch',
+    );
     assert.equal(core.ask(cancelTask('t', first['Version'] as number)).code, 'version_mismatch');
     assert.equal(core.ok(cancelTask('t', second['Version'] as number))['Version'], second['Version']);
     assert.equal(core.ok(cancelTask('t'))['Version'], 0);
@@ -83,7 +85,10 @@ describe('making and cancelling', () => {
     };
     core.ok(both);
     const failed = core.ask({ ...both, taskCancel: [], set: [{ key: 'k', value: '2' }] });
-    assert.deepEqual([failed.code, failed.body.Failed.map(({ Field }) => Field)], ['duplicate_task', ['Tasks[0]', 'Tasks[1]']]);
+    assert.deepEqual(
+      [failed.code, failed.body.Failed.map(({ Field }) => Field)],
+      ['duplicate_task', ['Tasks[0]', 'Tasks[1]']],
+    );
     assert.equal(core.entries.get(kinds.kv, acme, 'k')!.value, '1');
   });
 
@@ -128,7 +133,8 @@ describe('what is due', () => {
 
   test('who asks is answered when a task falls due, however many there are', () => {
     const core = new CoreUnderTest();
-    for (let i = 0; i < dueTasksMax + 10; i += 1) core.ok(makeTask(`t${String(i).padStart(4, '0')}`, { delayMs: 1000 }));
+    for (let i = 0; i < dueTasksMax + 10; i += 1)
+      core.ok(makeTask(`t${String(i).padStart(4, '0')}`, { delayMs: 1000 }));
     assert.deepEqual(due(core), []);
     core.advance(5000);
     const told = [...due(core), ...due(core), ...due(core)];

@@ -41,7 +41,20 @@ interface Noun {
 }
 
 /** Failures are listed in this order, and the first gives the refusal its code. */
-const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, queue, task, audit, watch];
+const nouns: readonly Noun[] = [
+  idempotency,
+  lock,
+  mutex,
+  kv,
+  limit,
+  counter,
+  sequence,
+  stringOp,
+  queue,
+  task,
+  audit,
+  watch,
+];
 
 const commands = {
   ...kv.commands,

@@ -9,7 +9,11 @@ import { page } from './page.ts';
 import { nameOf, type TaskEntry } from './state.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 import type { TaskGet, TaskList } from '../../../src/protocol/operations/task-calls.ts';
-import type { TaskCancelOperation, TaskChange, TaskOperation } from '../../../src/protocol/operations/task-definition.ts';
+import type {
+  TaskCancelOperation,
+  TaskChange,
+  TaskOperation,
+} from '../../../src/protocol/operations/task-definition.ts';
 
 export const task = {
   perform(turn: Turn, { format, tasks, taskCancel, taskChange }: Batch): Performed {

@@ -2,7 +2,14 @@
 import * as fc from 'fast-check';
 import { integerMax } from '../../../src/shared/limits.ts';
 import type { QueueEntry } from '../contract/queue-state.ts';
-import { nameOf, type ContractState, type KvEntry, type LockEntry, type TaskEntry, type NumberEntry } from '../contract/state.ts';
+import {
+  nameOf,
+  type ContractState,
+  type KvEntry,
+  type LockEntry,
+  type TaskEntry,
+  type NumberEntry,
+} from '../contract/state.ts';
 import { seededRandom, type SeededRandom } from '../seeded-random.ts';
 import { CommandGenerator, type Mix } from './generators.ts';
 import { Habits } from './habits.ts';

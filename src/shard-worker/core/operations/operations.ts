@@ -47,13 +47,7 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
-import {
-  taskCancelBehaviour,
-  taskChangeBehaviour,
-  taskEndBehaviour,
-  taskFormats,
-  tasksBehaviour,
-} from './task.ts';
+import { taskCancelBehaviour, taskChangeBehaviour, taskEndBehaviour, taskFormats, tasksBehaviour } from './task.ts';
 import { watchDueTasks } from './task-due.ts';
 import { getTask, listTasks } from './task-looks.ts';
 import { watchLock } from './watch-lock.ts';

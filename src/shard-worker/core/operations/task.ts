@@ -69,8 +69,7 @@ export const tasksBehaviour: SectionBehaviour<'tasks'> = {
     if (sameTimes && isSame(definition, old)) return { version: before.version, next: current.next };
     return create(evaluation, operation, sameTimes ? current : { ...current, ...anew(evaluation, operation) });
   },
-  members: (answered) =>
-    `"Tasks":[${answered.asked.tasks!.map((_, i) => `{${taskMembers(answered, i)}}`).join(',')}],`,
+  members: (answered) => `"Tasks":[${answered.asked.tasks!.map((_, i) => `{${taskMembers(answered, i)}}`).join(',')}],`,
 };
 
 const nothing: TaskResult = { version: 0, next: 0 };
@@ -96,7 +95,8 @@ function create(evaluation: BatchEvaluation, operation: TaskOperation, kept: Tas
 /** When a new task runs first. */
 function anew({ now }: BatchEvaluation, { definition, delayMs = 0, atMs }: TaskOperation) {
   const { schedule } = definition;
-  if (schedule !== undefined && 'everyMs' in schedule) return { next: now + schedule.everyMs, fromMs: now, attempts: 0 };
+  if (schedule !== undefined && 'everyMs' in schedule)
+    return { next: now + schedule.everyMs, fromMs: now, attempts: 0 };
   return { next: Math.max(now, atMs ?? now + delayMs), fromMs: now, attempts: 0 };
 }
 
