@@ -1,6 +1,6 @@
 /** Tasks: `client.tasks` has something done at a time, once or again and again. */
 import { showCallers } from './caller.ts';
-import { anId } from './checks.ts';
+import { anId, type Duration } from './checks.ts';
 import { NotFoundError } from './errors.ts';
 import { checkListArguments, checkPage, type PageOptions } from './kv.ts';
 import { leavable } from './leavable.ts';
@@ -17,7 +17,6 @@ import {
   type TaskOptions,
   type TaskTarget,
 } from './task-batch.ts';
-import type { Duration } from './checks.ts';
 
 /** Options of calls that make a task. */
 export interface MakeTaskOptions extends TaskOptions, CallOptions {}
