@@ -49,15 +49,27 @@ export function noInstant(pattern: string): string {
 
 /** The date never comes, as the 30th of February. To find that by searching would take croner milliseconds. */
 function hasNoDay([days = '', months = '', weekdays = '']: readonly string[]): boolean {
-  const numbers = numbersIn(days);
-  const named = numbersIn(months);
-  if (numbers === undefined || named === undefined || !'*?'.includes(weekdays)) return false;
+  if (weekdays !== '*' && weekdays !== '?') return false;
+  const numbers = numbersIn(days.replaceAll('W', ''), 31);
+  const named = numbersIn(months, 12);
+  if (numbers === undefined || named === undefined) return false;
   return !named.some((month) => numbers.some((day) => day <= (daysOfMonth[month - 1] ?? 0)));
 }
 
-/** undefined: the field has more than numbers. */
-function numbersIn(field: string): readonly number[] | undefined {
-  return /^\d+(,\d+)*$/.test(field) ? field.split(',').map(Number) : undefined;
+const monthNames = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'];
+
+/** The numbers from 1 to `most` that a field names: lists, ranges, steps. undefined: it has something else. */
+function numbersIn(field: string, most: number): readonly number[] | undefined {
+  const plain = field.toUpperCase().replaceAll(/[A-Z]{3}/g, (name) => String(monthNames.indexOf(name) + 1));
+  const numbers: number[] = [];
+  for (const part of plain.split(',')) {
+    const [, from, to, step = '1'] = /^(\d{1,2}|\*|\?)(?:-(\d{1,2}))?(?:\/(\d{1,2}))?$/.exec(part) ?? [];
+    if (from === undefined || Number(step) === 0) return undefined;
+    const isAny = from === '*' || from === '?';
+    const last = to === undefined ? (isAny || part.includes('/') ? most : Number(from)) : Number(to);
+    for (let n = isAny ? 1 : Number(from); n <= last; n += Number(step)) numbers.push(n);
+  }
+  return numbers;
 }
 
 /** Returns whether the IANA database has this zone. Offsets are no names. */

@@ -3,8 +3,8 @@
 /** JSON of what a task sends. */
 export const taskBodyBytesMax = 256 * 1024;
 export const cronCharsMax = 256;
-/** Tasks with cron patterns in one batch: to find the first instant of each takes up to a millisecond or two. */
-export const cronTasksMax = 32;
+/** Tasks with cron patterns in one request: to find the first instant of each takes up to a millisecond or two. */
+export const cronTasksMax = 16;
 export const everyMsMin = 1000;
 export const taskRetryMax = 100;
 export const taskRetryMsMax = 24 * 60 * 60 * 1000;

@@ -116,7 +116,7 @@ function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: Se
     }
     case 'batch': {
       const header = chance(random, 0.1) ? { ids: ['h'], ttlMs: 1000, mode: 'replay' as const } : undefined;
-      return [batchCommand(json, { account, limits, clock, header, root: '' })];
+      return [batchCommand(json, { account, limits, clock, cronTasks: { left: 100 }, header, root: '' })];
     }
     default:
       return unreachable(call);

@@ -136,10 +136,27 @@ test('instants are those of the clock on the wall, at both edges of summer time'
 });
 
 test('a pattern is of five or six fields, with an instant', () => {
-  for (const cron of ['30 2 * * *', '*/5 * * * * *', '0 9 * * MON-FRI', '0 0 L * *', '0 0 29 2 *'])
+  for (const cron of [
+    '30 2 * * *',
+    '*/5 * * * * *',
+    '0 9 * * MON-FRI',
+    '0 0 L * *',
+    '0 0 29 2 *',
+    '0 0 30,1 2 *',
+    '0 0 31 2 MON',
+  ])
     assert.equal(flawOfCron(cron), undefined, cron);
   const bad = ['', '* * * *', '* * * * * * *', '@daily', '2027-01-01T00:00:00', '61 * * * *', '0 0 30 2 *'];
-  for (const cron of [...bad, '0 0 31 2,4,6,9,11 *', '0 0 1 1 1\n', 'é * * * *', `${'1,'.repeat(200)}1 * * * *`])
+  for (const cron of [
+    ...bad,
+    '0 0 31 2,4,6,9,11 *',
+    '0 0 31-31 2-2 *',
+    '0 0 30W FEB *',
+    '0 0 30/1 2 ?',
+    '0 0 1 1 1\n',
+    'é * * * *',
+    `${'1,'.repeat(200)}1 * * * *`,
+  ])
     assert.ok(flawOfCron(cron) !== undefined, cron);
 });
 

@@ -96,8 +96,10 @@ test('tasks: what is out of range is refused with the name of the field', async 
   };
   assert.match((await server.batchFails('invalid', twice, 'bad')).Message, /^Tasks\[1\]\.ID/);
   await server.batchFails('too_large', { Tasks: { ID: 't', Queue: 'q', Data: 'x'.repeat(256 * 1024) } }, 'bad');
-  const patterns = Array.from({ length: 33 }, (_, i) => ({ ID: `t${i}`, ...message, Cron: '* * * * *' }));
+  const patterns = Array.from({ length: 17 }, (_, i) => ({ ID: `t${i}`, ...message, Cron: '* * * * *' }));
   await server.batchFails('too_large', { Tasks: patterns }, 'bad');
+  const array = patterns.map((task) => ({ Tasks: [task] }));
+  await server.batchFails('too_large', array, 'bad');
 });
 
 test('tasks: a retry under an idempotency id is the same request, also after the next instant of its pattern', async () => {

@@ -27,11 +27,9 @@ test('due tasks: they come in order behind any place, and end nothing', async ()
       for (const entries of random.below(4) === 0 ? [] : [store, map])
         entries.put(kind, account, key, entry(rev, (rev * 7919 + seed) % 13));
       if (random.below(4) === 0) for (const entries of [store, map]) entries.delete(kind, account, key);
-      if (random.below(40) === 0) await checkpointer(store, level).start(revision(rev));
-      if (random.below(80) === 0) {
-        await checkpointer(store, level).start(revision(rev));
-        store = new ShardStore(level);
-      }
+      const checkpoint = random.below(40);
+      if (checkpoint < 2) await checkpointer(store, level).start(revision(rev));
+      if (checkpoint === 0) store = new ShardStore(level);
       const now = random.below(15);
       const place = random.below(3) === 0 ? beginning : { till: random.below(13), account, key };
       const limit = 1 + random.below(6);

@@ -21,6 +21,8 @@ export interface BodyContext {
   readonly limits: Limits;
   /** Of the server, see `readClock`. */
   readonly clock: SharedArrayBuffer;
+  /** How many more tasks of this body may have cron patterns, all of its batches together. */
+  readonly cronTasks: { left: number };
 }
 
 interface SectionOf<Operation, Members> {

@@ -27,9 +27,9 @@ export const tasksSection = listSection<TaskOperation, TaskResult>({
   effect: () => 'write',
   scope: () => 'write',
   read: ({ Tasks }: { Tasks?: Type.Static<typeof taskItem>[] }, context) => {
-    const patterns = Tasks?.filter(({ Cron }) => Cron !== undefined).length ?? 0;
-    if (patterns > cronTasksMax)
-      refuse('too_large', `${context.root}Tasks: ${patterns} with Cron; expected at most ${cronTasksMax} in one batch`);
+    context.cronTasks.left -= Tasks?.filter(({ Cron }) => Cron !== undefined).length ?? 0;
+    if (context.cronTasks.left < 0)
+      refuse('too_large', `${context.root}Tasks: expected at most ${cronTasksMax} with Cron in one request, got more`);
     const ids = new Set<string>();
     return Tasks?.map(({ ID, ...task }, i) => {
       const path = `${context.root}Tasks[${i}]`;

@@ -41,6 +41,7 @@ const texts: Readonly<Record<string, string>> = {
   account: 'Only this account.',
   action: 'Only this action.',
   do: 'Try them again, or pass them over.',
+  'task.cancel?ver': 'Only if the task has this version.',
   'task.list?state': 'Only those in this state.',
   'kv.set?ttl': 'Seconds until the key expires.',
   'kv.clear?limit': 'At most so many; default 1000.',

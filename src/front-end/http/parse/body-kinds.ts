@@ -10,6 +10,7 @@ import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts'
 import { readTask, taskSchema } from '../../../protocol/operations/task-body.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { arrayReplyBytesMax, type Limits } from '../../../shared/limits.ts';
+import { cronTasksMax } from '../../../shared/task-limits.ts';
 import { shown } from '../../../shared/text.ts';
 import { mediaType } from '../media-type.ts';
 import { batchCommand, parseBatches, type BatchContext } from './batch.ts';
@@ -56,10 +57,11 @@ type Readers = {
 const readers: Readers = {
   batch(text, { account, header, clock }, limits) {
     const json = parseBatches(text);
-    if (!Array.isArray(json)) return batchCommand(json, { account, limits, clock, header, root: '' });
+    const cronTasks = { left: cronTasksMax };
+    if (!Array.isArray(json)) return batchCommand(json, { account, limits, clock, cronTasks, header, root: '' });
     if (header !== undefined)
       return refuse('invalid', 'Idempotency-Key: not for an array of batches; expected IdempotencyIDs in each of them');
-    return batchArray(json, { account, limits, clock });
+    return batchArray(json, { account, limits, clock, cronTasks });
   },
   value(text, { contentType, asText }, limits) {
     if (!asText && text !== '' && mediaType(contentType) === 'text') {
@@ -74,7 +76,7 @@ const readers: Readers = {
   task(text, { clock }, limits) {
     const json = parseJson(text, 'a task');
     refuseRepeatedMembers(text, json, taskValues);
-    return JSON.stringify(readTask(task(json), '', { root: '', limits, clock }));
+    return JSON.stringify(readTask(task(json), '', { root: '', limits, clock, cronTasks: { left: 1 } }));
   },
   watch: (text, { account }, limits) => watchAsk(parseWatch(text), account, limits),
 };

@@ -18,7 +18,13 @@ function batch(args: readonly string[], { account, context }: RespClient): Plan 
     const parsed = parseBatches(json);
     if (Array.isArray(parsed))
       return refuseCommand('ERR batch: expected an object; send several commands instead of an array');
-    const command = batchCommand(parsed, { account, limits: context.limits, clock: context.clock, root: '' });
+    const command = batchCommand(parsed, {
+      account,
+      limits: context.limits,
+      clock: context.clock,
+      cronTasks: { left: 0 },
+      root: '',
+    });
     return { kind: 'command', command, write: (body) => bulk(bytesOf(body)) };
   });
 }
