@@ -46,18 +46,23 @@ export interface TaskOptions {
 
 /** A task of a batch. It has one time at most; without one, it runs now. */
 export interface TaskOperation extends TaskTarget, TaskOptions {
+  /** Its name: 1 to 512 bytes. There is one task of a name. */
   readonly id: string;
+  /** Once, at this moment; in the past: now. */
   readonly at?: Moment | undefined;
+  /** Once, after this: milliseconds, or `'5m'`. */
   readonly delay?: Duration | undefined;
   /** A pattern of five or six fields. */
   readonly cron?: string | undefined;
   /** The zone of `cron`, such as `'Europe/Rome'`. Default UTC. */
   readonly tz?: string | undefined;
+  /** Again and again, each time after so long. */
   readonly every?: Duration | undefined;
 }
 
 /** A task to be cancelled. */
 export interface TaskCancelOperation {
+  /** Its name. */
   readonly id: string;
   /** Only this version. */
   readonly version?: number | undefined;
@@ -65,6 +70,7 @@ export interface TaskCancelOperation {
 
 /** A task that was made. */
 export interface TaskMade {
+  /** Its name. */
   readonly id: string;
   /** Changes when the task is replaced. */
   readonly version: number;

@@ -3,6 +3,7 @@ import { DragonLockError } from './errors.ts';
 
 /** There is a task of that ID already, or was one less than an hour ago. */
 export class DuplicateTaskError extends DragonLockError {
+  /** Name of the task. */
   get id(): string {
     return String(this.details['ID']);
   }

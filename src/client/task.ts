@@ -32,25 +32,37 @@ export type TaskState = 'scheduled' | 'paused' | 'done' | 'dead';
 
 /** A task, and how its runs went. Times are milliseconds since the epoch, by the server's clock. */
 export interface TaskInfo {
+  /** Its name. */
   readonly id: string;
+  /** Changes when it is replaced, and when it ends. */
   readonly version: number;
+  /** What will become of it. */
   readonly state: TaskState;
   /** Its next instant; absent: it has ended. */
   readonly next?: number;
   /** Tries of this instant that have failed. */
   readonly attempts: number;
-  /** Instants that have succeeded, that were passed over, and that have failed for good. */
+  /** Instants that have succeeded. */
   readonly runs: number;
+  /** Instants that were passed over. */
   readonly skipped: number;
+  /** Instants that have failed for good. */
   readonly failed: number;
+  /** Why the last try failed; absent: it did not. */
   readonly lastError?: string;
+  /** When the last run began. */
   readonly lastStart?: number;
+  /** When the last run ended. */
   readonly lastEnd?: number;
+  /** Where it sends a message. */
   readonly queue: string;
+  /** The group of the message. */
   readonly group?: string;
+  /** The pattern of its instants. */
   readonly cron?: string;
+  /** The zone of the pattern. */
   readonly tz?: string;
-  /** Milliseconds. */
+  /** Milliseconds between two instants. */
   readonly every?: number;
   /** Absent in lists. */
   readonly data?: unknown;
@@ -58,12 +70,15 @@ export interface TaskInfo {
 
 /** Options of `tasks.list`. */
 export interface TaskListOptions extends Omit<PageOptions, 'prefix'> {
+  /** Only tasks in this state. */
   readonly state?: TaskState | undefined;
 }
 
 /** A task after it was paused, resumed or run. */
 export interface TaskChanged {
+  /** What will become of it. */
   readonly state: TaskState;
+  /** Its next instant, in milliseconds since the epoch. */
   readonly next: number;
 }
 

@@ -60,7 +60,10 @@ const monthNames = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP
 
 /** The numbers from 1 to `most` that a field names: lists, ranges, steps. undefined: it has something else. */
 function numbersIn(field: string, most: number): readonly number[] | undefined {
-  const plain = field.toUpperCase().replaceAll(/[A-Z]{3}/g, (name) => String(monthNames.indexOf(name) + 1));
+  const plain = field.toUpperCase().replaceAll(/[A-Z]{3}/g, (name) => {
+    const month = monthNames.indexOf(name) + 1;
+    return month === 0 ? name : String(month);
+  });
   const numbers: number[] = [];
   for (const part of plain.split(',')) {
     const [, from, to, step = '1'] = /^(\d{1,2}|\*|\?)(?:-(\d{1,2}))?(?:\/(\d{1,2}))?$/.exec(part) ?? [];

@@ -9,6 +9,7 @@ import { fitsArity, text, type Plan, type RespClient, type RespCommandSpec, type
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
 import { textOfArgument } from '../value.ts';
 import { writeCommit, type ChangeBody } from '../write-commit.ts';
+import { cronTasksMax } from '../../../shared/task-limits.ts';
 import { array, bulk, bytesOf, integer, ok, type Writer } from '../writer.ts';
 
 function batch(args: readonly string[], { account, context }: RespClient): Plan {
@@ -22,7 +23,7 @@ function batch(args: readonly string[], { account, context }: RespClient): Plan 
       account,
       limits: context.limits,
       clock: context.clock,
-      cronTasks: { left: 0 },
+      cronTasks: { left: cronTasksMax },
       root: '',
     });
     return { kind: 'command', command, write: (body) => bulk(bytesOf(body)) };
