@@ -2,6 +2,7 @@
 import { revision } from '../../../protocol/ids.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
 import { idempotencyTtlMsDefault, pageLimitDefault, pageLimitMax, waitMsMax } from '../../../shared/limits.ts';
+import { cronTasksMax } from '../../../shared/task-limits.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import { batchCommand, parseBatches } from '../../http/parse/batch.ts';
 import { checked, integerBetween, keyOf, optionsOf, prefixOf } from '../argument.ts';
@@ -9,7 +10,6 @@ import { fitsArity, text, type Plan, type RespClient, type RespCommandSpec, type
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
 import { textOfArgument } from '../value.ts';
 import { writeCommit, type ChangeBody } from '../write-commit.ts';
-import { cronTasksMax } from '../../../shared/task-limits.ts';
 import { array, bulk, bytesOf, integer, ok, type Writer } from '../writer.ts';
 
 function batch(args: readonly string[], { account, context }: RespClient): Plan {
