@@ -1,7 +1,7 @@
 /** Pages of a list, and how the pages of several shards are merged. */
 import type { Revision } from './ids.ts';
 import { commands, type ListCommand, type PageCommand } from './operations/operations.ts';
-import { bytesRow, usageMembers } from './operations/usage.ts';
+import { bytesRow, deletingRow, usageMembers } from './operations/usage.ts';
 import { kinds, type Effect } from './record.ts';
 import type { Page, Row } from './page-rows.ts';
 import type { Reply } from './replies.ts';
@@ -59,7 +59,8 @@ function usageReply(pages: readonly Page[], rev: Revision): Reply {
   const sums = new Map<string, number>();
   for (const { key, body } of pages.flatMap(({ rows }) => rows)) sums.set(key, (sums.get(key) ?? 0) + Number(body));
   const entries = Object.fromEntries(Object.keys(usageMembers).map((name) => [name, sums.get(name) ?? 0]));
-  const body = `{"Bytes":${sums.get(bytesRow) ?? 0},"Entries":${JSON.stringify(entries)},"Rev":${rev}}`;
+  const deleting = sums.get(deletingRow) === 0 ? '' : '"Deleting":true,';
+  const body = `{"Bytes":${sums.get(bytesRow) ?? 0},"Entries":${JSON.stringify(entries)},${deleting}"Rev":${rev}}`;
   return { rev, outcome: 'ok', body };
 }
 

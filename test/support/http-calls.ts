@@ -188,6 +188,8 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'queue.purge':
     case 'queue.redrive':
       return changeCall(db, batch.queueChange!);
+    case 'account.delete':
+      return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');

@@ -50,7 +50,7 @@ export interface GivenToCall<Parameters extends QueryParameters> {
 
 export interface CallSpec<Parameters extends QueryParameters, Made> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Below `/db/:acc/`; `*` is the id, which may contain slashes. */
+  /** Below `/db/:acc/`; `*` is the id, which may contain slashes. Empty: `/db/:acc` itself. */
   readonly path: string;
   readonly summary: string;
   readonly query: Parameters;
@@ -64,6 +64,11 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
    */
   readonly body?: 'value' | 'policy';
   readonly command: (given: GivenToCall<Parameters>) => Made;
+}
+
+/** The path of a call, with `:acc` and `*`. */
+export function routeOf({ path }: { readonly path: string }): string {
+  return path === '' ? '/db/:acc' : `/db/:acc/${path}`;
 }
 
 /** Checks the declaration and infers its parameters. */

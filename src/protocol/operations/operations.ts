@@ -6,6 +6,7 @@
  * `shard-worker/core/operations/operations.ts`, which does not compile without it.
  */
 import type { AccountId } from '../ids.ts';
+import { accountCalls, wipeSection } from './account.ts';
 import { accountList, lockLine, lockLongest, type AccountList, type LockLine, type LockLongest } from './admin.ts';
 import { auditList, auditSection, type AuditList } from './audit.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
@@ -67,6 +68,7 @@ export const sections = {
   enqueue: enqueueSection,
   queueChange: queueChangeSection,
   audit: auditSection,
+  wipe: wipeSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -116,7 +118,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -139,6 +141,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (audit !== undefined) bits |= 262144;
   if (locks !== undefined) bits |= 524288;
   if (unlocks !== undefined) bits |= 1048576;
+  if (wipe !== undefined) bits |= 2097152;
   return bits;
 }
 
@@ -215,6 +218,7 @@ export const calls = {
   ...limitCalls,
   ...queueCalls,
   ...usageCalls,
+  ...accountCalls,
 } as const;
 export type CallName = keyof typeof calls;
 

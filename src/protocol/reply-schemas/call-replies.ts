@@ -71,6 +71,7 @@ function countsOf(names: object, description: string): Type.TObject {
   return Type.Object(members, { description });
 }
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
+  'account.delete': { reply: Type.Object({ Entries: countMember('Entries that are being deleted.'), ...revPart }) },
   'kv.list': {
     reply: Type.Object({
       KV: listMember(listedKey, 'Keys in byte order.'),
@@ -167,6 +168,7 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
     reply: Type.Object({
       Bytes: countMember('Of keys and values as they are stored.'),
       Entries: countsOf(usageMembers, 'How many there are of each kind.'),
+      Deleting: optionalMember(yesMember('The account is being deleted; this is left of it.')),
       Waiters: countMember('Requests that wait for a lock, a message or a rate limit.'),
       Watchers: countMember('Open watches.'),
       Limits: countsOf(usageLimits, 'What the account may have; 0: no limit.'),

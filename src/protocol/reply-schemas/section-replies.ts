@@ -109,6 +109,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   enqueue: { members: { Enqueue: listMember(Type.Object(sent), 'As `Enqueue` was given.') } },
   queueChange: {},
   audit: {},
+  wipe: {},
 };
 
 /** The reply to one batch. */

@@ -142,6 +142,8 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   queueChange: redrive('retry', { key: 'crowd', limit: 1 }),
   audit: { audit: { action: 'test', subject: 't00001', who: 'ops', from: '::1' } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
+  // The last, because nothing else is served behind it.
+  wipe: { format: 'account.delete', wipe: {} },
 };
 
 /** @param till of all that the account has */

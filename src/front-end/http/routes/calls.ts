@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { audited } from '../../audited.ts';
 import { withIdempotency } from '../../fingerprint.ts';
-import type { CallSpec, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
+import { routeOf, type CallSpec, type QueryParameters, type QueryValues } from '../../../protocol/operations/call.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 import type { Limits } from '../../../shared/limits.ts';
@@ -35,7 +35,7 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
       bodyOptions(spec),
     );
     const method = spec.method === 'GET' ? ['GET', 'HEAD'] : spec.method;
-    app.route<DataRoute>({ method, url: `/db/:acc/${spec.path}`, ...options, handler });
+    app.route<DataRoute>({ method, url: routeOf(spec), ...options, handler });
   }
 }
 
@@ -53,6 +53,8 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   if (!scopes.write && !scopes.force && !scopes.admin) return command;
   const idempotency = idempotencyOf(request);
   if (command.kind === 'batch') {
+    if (command.wipe !== undefined && idempotency !== undefined)
+      return refuse('invalid', 'Idempotency-Key: not for the deletion of the account, which deletes the key, too');
     const once = withIdempotency(command, idempotency);
     return scopes.force || scopes.admin ? audited(once, request.access, request.socket.remoteAddress) : once;
   }

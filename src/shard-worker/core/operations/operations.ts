@@ -8,6 +8,7 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
+import { accountFormats, wipeBehaviour } from './account.ts';
 import { listAccounts, listLongest, lookAtLine } from './admin.ts';
 import { auditBehaviour, listAudit } from './audit.ts';
 import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
@@ -73,6 +74,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
   audit: auditBehaviour,
+  wipe: wipeBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -83,6 +85,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...limitFormats,
   ...queueFormats,
   ...queueChangeFormats,
+  ...accountFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
