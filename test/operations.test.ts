@@ -151,6 +151,7 @@ const nounOf = {
   queueChange: 'queue',
   audit: 'audit',
   wipe: 'account',
+  load: 'account',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
 
 /** The method of the client, and the subcommand, that make each call. */
@@ -188,7 +189,9 @@ const callers = {
   'queue.resume': { client: 'queue', cli: 'queue resume' },
   'queue.purge': { client: 'queue', cli: 'queue purge' },
   'queue.redrive': { client: 'queue', cli: 'queue redrive' },
-  'account.delete': { client: 'account.delete', cli: 'account delete' },
+  'account.export': { client: 'exportAccount', cli: 'export' },
+  'account.import': { client: 'importAccount', cli: 'import' },
+  'account.delete': { client: 'deleteAccount', cli: 'account delete' },
   'account.usage': { client: 'usage', cli: 'usage' },
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
 
@@ -225,6 +228,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
   }
   const declared = fs.readdirSync(path.join(root, 'src/protocol/operations')).map((file) => file.replace('.ts', ''));
   const helpers = new Set([
+    'account-lines',
     'admin',
     'admin-calls',
     'kv-pages',

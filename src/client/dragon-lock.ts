@@ -6,6 +6,18 @@
  * whose class says what is known (`errors.ts`).
  */
 import { showCallers } from './caller.ts';
+import {
+  checkExport,
+  deleteAll,
+  exportPages,
+  importPages,
+  type DeleteAccountOptions,
+  type ExportOptions,
+  type ExportPage,
+  type ImportOptions,
+  type ImportProgress,
+  type PageOfLines,
+} from './account.ts';
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch } from './batch.ts';
 import type { BatchResult } from './batch-result.ts';
@@ -69,6 +81,8 @@ export class DragonLock implements AsyncDisposable {
       'queue',
       'limit',
       'usage',
+      'importAccount',
+      'deleteAccount',
       'lock',
       'semaphore',
       'elect',
@@ -165,6 +179,34 @@ export class DragonLock implements AsyncDisposable {
   /** What the account has stored, and what it may store. */
   async usage(options?: CallOptions): Promise<Usage> {
     return await askUsage(this.#calls, this.account, options);
+  }
+
+  /**
+   * All that the account has, page by page: keys, counters, sequences, queues with their messages. Others may write
+   * meanwhile: all pages together are the account as of the last page's `rev`.
+   */
+  exportAccount(options?: ExportOptions): AsyncGenerator<ExportPage, void, undefined> {
+    checkExport(options);
+    return exportPages(this.#calls, this.account, options);
+  }
+
+  /**
+   * Puts what an export has into the account, over what is there. Each page is one commit, and none is put twice, also
+   * when an import goes on with `resume`. `read` returns the pages from the beginning, and is called twice.
+   */
+  async importAccount(
+    read: () => Iterable<PageOfLines> | AsyncIterable<PageOfLines>,
+    options?: ImportOptions,
+  ): Promise<ImportProgress> {
+    return await importPages(this.#calls, this.account, { read, options });
+  }
+
+  /**
+   * Deletes everything that the account has. It is gone at once if it is little; otherwise the account is refused with
+   * `AccountDeletingError` until it is gone: `usage().deleting`.
+   */
+  async deleteAccount(options: DeleteAccountOptions): Promise<{ readonly entries: number }> {
+    return await deleteAll(this.#calls, this.account, options);
   }
 
   /**

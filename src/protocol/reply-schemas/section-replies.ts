@@ -110,6 +110,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   queueChange: {},
   audit: {},
   wipe: {},
+  load: {},
 };
 
 /** The reply to one batch. */

@@ -3,12 +3,16 @@ import type { AccountId, Revision } from '../../protocol/ids.ts';
 import { kinds, type CommitRecord } from '../../protocol/record.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import { keyEventBody } from '../../protocol/key-event-body.ts';
+import { changesBody } from '../../protocol/page.ts';
+import { changedLines } from '../../shard-worker/core/operations/export-lines.ts';
 import { pageBytesMax } from '../../shared/limits.ts';
 import type { PrefixWatch, StreamSink } from '../dispatcher.ts';
 
 export interface PrefixReader {
   readonly account: AccountId;
   readonly prefix: string;
+  /** It takes lines of an export, of everything that the account has, instead of events of keys. */
+  readonly whole?: boolean;
   /** The reader has been given everything up to here. */
   readonly position: Revision;
   /** Takes one commit with events under the prefix. */
@@ -31,6 +35,10 @@ export class EventTexts {
     this.#record = record;
   }
 
+  whole(): readonly string[] {
+    return changedLines(this.#record);
+  }
+
   under(prefix: string): string[] {
     const { rev, effects } = this.#record;
     const events: string[] = [];
@@ -50,6 +58,8 @@ export class EventTexts {
 export class PollReader implements PrefixReader {
   readonly account: AccountId;
   readonly prefix: string;
+  readonly whole: boolean;
+  readonly #changesTo: Revision | undefined;
   readonly #limit: number;
   /** What was durable when the poll began. */
   readonly #target: Revision;
@@ -64,6 +74,8 @@ export class PollReader implements PrefixReader {
   constructor(watch: PrefixWatch, durable: Revision, answer: (reply: Reply) => void) {
     this.account = watch.account;
     this.prefix = watch.prefix;
+    this.#changesTo = watch.changesTo;
+    this.whole = watch.changesTo !== undefined;
     this.#limit = watch.limit;
     this.#position = watch.after ?? durable;
     this.#target = durable;
@@ -113,6 +125,8 @@ export class PollReader implements PrefixReader {
 
   #reply(): void {
     const rev = this.#position;
+    if (this.#changesTo !== undefined)
+      return this.end({ rev, outcome: 'ok', body: changesBody(this.#events, rev, this.#changesTo) });
     this.end({ rev, outcome: 'ok', body: `{"Events":[${this.#events.join(',')}],"Rev":${rev}}` });
   }
 }

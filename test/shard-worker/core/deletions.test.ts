@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { accountId } from '../../../src/protocol/ids.ts';
-import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
+import type { Command } from '../../../src/protocol/operations/operations.ts';
 import { kinds, type Kind } from '../../../src/protocol/record.ts';
 import { deletionsMax, wipedPerTurn } from '../../../src/shared/limits.ts';
 import { passTime } from '../../../src/shard-worker/core/apply.ts';

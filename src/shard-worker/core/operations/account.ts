@@ -34,6 +34,13 @@ export const wipeBehaviour: SectionBehaviour<'wipe'> = {
 };
 
 export const accountFormats = {
+  'account.import': {
+    members: ({ results }) => {
+      const counts = { loaded: 0, ended: 0, unmatched: 0 };
+      for (const result of results.load!) if (result !== null) counts[result] += 1;
+      return `"Loaded":${counts.loaded},"Ended":${counts.ended},"Unmatched":${counts.unmatched},`;
+    },
+  },
   'account.delete': { members: ({ results }) => `"Entries":${results.wipe!.entries},` },
 } satisfies Record<string, FormatBehaviour>;
 

@@ -8,6 +8,7 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
+import { loadBehaviour } from './account-load.ts';
 import { accountFormats, wipeBehaviour } from './account.ts';
 import { listAccounts, listLongest, lookAtLine } from './admin.ts';
 import { auditBehaviour, listAudit } from './audit.ts';
@@ -22,6 +23,7 @@ import {
   setBehaviour,
   watchKey,
 } from './kv.ts';
+import { exportAccount } from './export-lines.ts';
 import { limitBehaviour, limitFormats } from './limit.ts';
 import {
   guardBehaviour,
@@ -75,6 +77,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   queueChange: queueChangeBehaviour,
   audit: auditBehaviour,
   wipe: wipeBehaviour,
+  load: loadBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -94,6 +97,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'lock.list': listLocks,
   'queue.list': listQueues,
   'account.usage': countAccount,
+  'account.export': exportAccount,
   'account.list': listAccounts,
   'lock.longest': listLongest,
 };
@@ -111,6 +115,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,
+  'account.export': replyPage,
   'account.list': replyPage,
   'lock.longest': replyPage,
   'lock.line': lookAtLine,
