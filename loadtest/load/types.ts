@@ -57,13 +57,24 @@ export type Workload =
   | (Keys & { readonly kind: 'limit' })
   | (Keys & { readonly kind: 'queue.enqueue'; readonly bytes: number })
   /** Enqueue; ack and dequeue. With more than one: arrays of so many, and one dequeue for all. A life is one unit. */
-  | (Keys & { readonly kind: 'queue.life'; readonly bytes: number; readonly messages: number; readonly run: string })
+  | (Keys & QueueLives & { readonly kind: 'queue.life'; readonly run: string })
+  /** Acks the message of a group and takes the next one, on a queue that is full of them. */
+  | (Keys & { readonly kind: 'queue.handover'; readonly queue: string })
   | (Keys & { readonly kind: 'sequence' })
-  /** Lock and unlock in a loop: a pair is one unit. */
-  | (Keys & { readonly kind: 'lock'; readonly run: string })
+  /** Lock and unlock in a loop: a pair is one unit. As a reader, or one of several with a permit, with `among`. */
+  | (Keys & { readonly kind: 'lock'; readonly run: string; readonly among?: 'readers' | 'permits' })
   | (Keys & { readonly kind: 'mutex'; readonly run: string })
   /** The mix of a web application: half reads, the rest writes, counters, batches, locks. A request is one unit. */
   | (Keys & { readonly kind: 'mixed'; readonly run: string });
+
+export interface QueueLives {
+  readonly bytes: number;
+  readonly messages: number;
+  /** A queue that is filled before; absent: one of the run's own. */
+  readonly queue?: string;
+  /** Each message has a group of its own. */
+  readonly groups?: true;
+}
 
 export type WorkloadKind = Workload['kind'];
 

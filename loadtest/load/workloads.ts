@@ -4,7 +4,7 @@
  * can send the lock's fencing token.
  */
 import { unreachable } from '../../src/shared/assert.ts';
-import type { LoadRequest, Dialect, HttpRequest, Reply, Workload } from './types.ts';
+import type { LoadRequest, Dialect, HttpRequest, QueueLives, Reply, Workload } from './types.ts';
 
 export type Dialogue = Generator<LoadRequest, never, Reply>;
 
@@ -18,8 +18,17 @@ export function randomBelow(bound: number): number {
 }
 
 /** Whether requests are independent of each other, so that wrk can send them. */
+const dialogues: ReadonlySet<Workload['kind']> = new Set([
+  'lock',
+  'mutex',
+  'mixed',
+  'kv.idempotent',
+  'queue.life',
+  'queue.handover',
+]);
+
 export function isSingle({ kind }: Workload): boolean {
-  return kind !== 'lock' && kind !== 'mutex' && kind !== 'mixed' && kind !== 'kv.idempotent' && kind !== 'queue.life';
+  return !dialogues.has(kind);
 }
 
 export function unitsOf(workload: Workload): number {
@@ -96,7 +105,9 @@ function* dragonLock(workload: Workload, connection: number): Dialogue {
         break;
       case 'lock': {
         const [path, id] = [account(), `lock-${workload.run}-${randomBelow(keys)}`];
-        const reply = yield { path, body: `{"LockID":"${id}","LockDur":30,"LockWait":60}`, units: 0 };
+        const mode = workload.among === undefined ? '' : lockModes[workload.among];
+        const owner = mode === '' ? '' : `,"LockOwner":"${connection}-${unique++}"`;
+        const reply = yield { path, body: `{"LockID":"${id}","LockDur":30,"LockWait":60${mode}${owner}}`, units: 0 };
         yield { path, body: `{"UnlockID":"${id}","Unlock":${fenceIn(reply)}}`, units: 1 };
         break;
       }
@@ -117,7 +128,10 @@ function* dragonLock(workload: Workload, connection: number): Dialogue {
         };
         break;
       case 'queue.life':
-        yield* queueLives(account(), `jobs-${workload.run}`, workload.messages, value);
+        yield* queueLives(account(), workload.queue ?? `jobs-${workload.run}`, workload, connection);
+        break;
+      case 'queue.handover':
+        yield* handovers(account(), workload.queue);
         break;
       case 'mixed':
         yield* mixed(workload.run, account(), key, value);
@@ -129,12 +143,16 @@ function* dragonLock(workload: Workload, connection: number): Dialogue {
 }
 
 /** Lives in a row, each of which acks what the one before it took. */
-function* queueLives(path: string, queue: string, messages: number, value: string): Dialogue {
-  const enqueue = `{"Enqueue":[{"Queue":"${queue}","Data":"${value}"}]}`;
+function* queueLives(path: string, queue: string, lives: QueueLives, connection: number): Dialogue {
+  const { bytes, messages, groups } = lives;
+  const value = valueOf(bytes);
+  let count = 0;
+  const group = (): string => (groups === true ? `,"Group":"${process.pid}-${connection}-${count++}"` : '');
+  const enqueue = (): string => `{"Enqueue":[{"Queue":"${queue}","Data":"${value}"${group()}}]}`;
   const dequeue = `"Dequeue":{"Queue":"${queue}","DequeueMax":${messages},"LockDur":600}`;
   let taken: string[] = [];
   for (;;) {
-    yield { path, body: messages === 1 ? enqueue : `[${listOf(messages, () => enqueue)}]`, units: 0 };
+    yield { path, body: messages === 1 ? enqueue() : `[${listOf(messages, enqueue)}]`, units: 0 };
     const acks = taken.map((receipt) => `{"Ack":[${receipt}]}`);
     let reply: Reply;
     if (messages === 1) {
@@ -144,10 +162,26 @@ function* queueLives(path: string, queue: string, messages: number, value: strin
       if (acks.length > 0) yield { path, body: `[${acks.join(',')}]`, units: acks.length };
       reply = yield { path, body: `{${dequeue}}`, units: 0 };
     }
-    const found = reply.body.matchAll(/"ID":"([^"]+)"[^}]*?"Lock":(\d+)/g);
-    taken = Array.from(found, ([, id, lock]) => `{"Queue":"${queue}","ID":"${id}","Lock":${lock}}`);
+    taken = receiptsIn(reply, queue);
   }
 }
+
+function* handovers(path: string, queue: string): Dialogue {
+  let taken: string[] = [];
+  for (;;) {
+    const ack = taken.length === 0 ? '' : `"Ack":[${taken[0]}],`;
+    const body = `{${ack}"Dequeue":{"Queue":"${queue}","LockDur":600}}`;
+    taken = receiptsIn(yield { path, body, units: taken.length }, queue);
+    if (taken.length === 0) throw new Error(`expected a message of the queue ${queue}, got none`);
+  }
+}
+
+function receiptsIn({ body }: Reply, queue: string): string[] {
+  const found = body.matchAll(/"ID":"([^"]+)"[^}]*?"Lock":(\d+)/g);
+  return Array.from(found, ([, id, lock]) => `{"Queue":"${queue}","ID":"${id}","Lock":${lock}}`);
+}
+
+const lockModes = { readers: ',"RLock":true', permits: ',"LockLimit":10' } as const;
 
 /**
  * Of 100 requests: 50 reads, 20 writes, 10 counters, 5 batches of three keys and a counter, 5 lock pairs (two requests
@@ -209,6 +243,10 @@ function* redis(workload: Workload): Dialogue {
   if (workload.kind === 'kv.write') {
     const value = 'v'.repeat(workload.bytes);
     for (;;) yield { command: ['SET', `key:${randomBelow(total)}`, value], units: 1 };
+  }
+  if (workload.kind === 'queue.enqueue') {
+    const value = 'v'.repeat(workload.bytes);
+    for (;;) yield { command: ['XADD', `queue:${randomBelow(total)}`, '*', 'd', value], units: 1 };
   }
   if (workload.kind === 'lock') {
     // As the documentation of Redis recommends: SET NX with a token, and a script that deletes the key only if it

@@ -1,6 +1,7 @@
 import { clientRows } from './client.ts';
 import { goalRows } from './goal-rows.ts';
 import { queueRows } from './queue-rows.ts';
+import { queueSizeRows } from './queue-sizes.ts';
 import { moreRows } from './more-rows.ts';
 import type { Row } from './row.ts';
 import { originalTableRows } from './original-table.ts';
@@ -13,6 +14,7 @@ export function allRows(latencies: readonly number[]): readonly Row[] {
     ...goalRows,
     ...respRows,
     ...queueRows,
+    ...queueSizeRows,
     ...clientRows,
     ...moreRows,
     ...startRows,

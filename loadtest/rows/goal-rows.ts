@@ -45,8 +45,21 @@ function atLeast(value: number, against: string, stretch?: number): Goal {
 }
 
 /** Each run has locks of its own, so that a lock left held blocks no other run. */
-function locks(keys: number, connections: number): (run: Run) => Load {
-  return ({ id }) => ({ connections, workload: { kind: 'lock', accounts: 1, keys, run: id } });
+function locks(keys: number, connections: number, among?: 'readers' | 'permits'): (run: Run) => Load {
+  const mode = among === undefined ? {} : { among };
+  return ({ id }) => ({ connections, workload: { kind: 'lock', accounts: 1, keys, run: id, ...mode } });
+}
+
+function sharedRow(among: 'readers' | 'permits', who: string): Row {
+  return {
+    name: `lock-${among}`,
+    title: `LockUnlock by ${who} on 1,000 keys, ${connections} connections`,
+    group: 'goals',
+    unit: 'pairs/s',
+    better: 'more',
+    goals: [atLeast(0.8, exclusiveTitle)],
+    contestants: [ours(locks(1000, connections, among)), ours(locks(1000, connections), { title: exclusiveTitle })],
+  };
 }
 
 function p50({ latency }: Sample): number {
@@ -57,6 +70,7 @@ const oneConnection: Load = { connections: 1, workload: small };
 const defaults: ServerSpec = { kind: 'dragonlock', settings: {} };
 const kvTitle = 'the KV row';
 const oneShardTitle = 'one shard';
+const exclusiveTitle = 'exclusive locks';
 
 export const goalRows: readonly Row[] = [
   kvRow(64, '64B', 64, [atLeast(3, 'etcd'), atLeast(0.58, 'Redis', 0.7)]),
@@ -124,6 +138,8 @@ export const goalRows: readonly Row[] = [
       etcd(locks(1000, connections)),
     ],
   },
+  sharedRow('readers', 'readers'),
+  sharedRow('permits', 'holders of one of ten permits'),
   {
     name: 'mutex-1000',
     title: `mutex LockUnlock on 1,000 keys, ${connections} connections`,

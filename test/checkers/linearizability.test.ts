@@ -137,6 +137,17 @@ test('lock: fencing tokens that go back and late releases that succeed are caugh
   );
 });
 
+test('lock: an owner whose lease ended is refused, whatever it has released before', () => {
+  const take = { op: 'acquire', durMs: 100, owner: 'o' } as const;
+  const byOwner = { op: 'release', owner: 'o' } as const;
+  const first = call(0, 1, take, { fence: 5, till: 101 });
+  const released = call(2, 3, { op: 'release', fence: 5 } as const, { ok: true });
+  assert.equal(lock([first, released, call(4, 5, byOwner, { ok: false })]).verdict, 'violation');
+  const again = call(4, 5, take, { fence: 6, till: 105 });
+  assert.equal(lock([first, released, again, call(200, 201, byOwner, { ok: false })]).verdict, 'ok');
+  assert.equal(lock([first, released, again, call(50, 51, byOwner, { ok: false })]).verdict, 'violation');
+});
+
 test('a search that runs out of steps is undecided, never ok', () => {
   const adds = Array.from({ length: 14 }, (_, i) => call(0, 10, { op: 'add', n: 2 ** i } as const, { value: -1 }));
   const verdict = checkLinearizable(

@@ -1023,6 +1023,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/front-end/http/lane/large-replies.test.ts', test: 'no slice ends within a character' },
   },
   {
+    name: 'a large reply that waits behind slices does not count as unread',
+    file: 'src/front-end/http/lane/lane-replies.ts',
+    find: '    if (this.#large.chars > 0) this.#countUnread();\n',
+    replace: '',
+    caughtBy: { file: 'test/front-end/http/lane/large-replies.test.ts', test: 'counts as unread' },
+  },
+  {
     name: 'a watch says that nothing happened before its shard has answered',
     file: 'src/router/watch/key-watches.ts',
     find: 'if (watcher.unanswered === 0) this.#finish(watcher, nothing);',

@@ -64,6 +64,8 @@ export class Output implements UnreadOwner {
     }
     if (text.length > sliceChars) this.#large.push(text, true);
     else this.#text += text;
+    // The slices before it wait for the client.
+    if (this.#large.chars > 0) this.#lag();
     if (this.#flushing) return;
     this.#flushing = true;
     process.nextTick(() => this.#flush());
@@ -122,7 +124,7 @@ export class Output implements UnreadOwner {
 
   #lag(): void {
     const { socket, unread, bytesMax, account } = this.#options;
-    const bytes = socket.writableLength + this.#large.chars;
+    const bytes = this.bytes;
     if (bytes > bytesMax) return void socket.destroy();
     if (!this.#lags) unread.stallEnds(socket);
     this.#lags = true;

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { test } from 'node:test';
-import { Output } from '../../../src/front-end/resp/output.ts';
+import { test, type TestContext } from 'node:test';
+import { setImmediate as immediately } from 'node:timers/promises';
+import { Output, type OutputOptions } from '../../../src/front-end/resp/output.ts';
 import { sliceChars } from '../../../src/front-end/slices.ts';
 import { UnreadReplies } from '../../../src/front-end/http/sockets/unread-replies.ts';
 
-test('replies of megabytes leave in slices, and nothing else of the client is begun meanwhile', async (t) => {
+/** Both ends of a connection. */
+async function connected(t: TestContext): Promise<{ client: net.Socket; socket: net.Socket }> {
   const server = net.createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -18,6 +20,23 @@ test('replies of megabytes leave in slices, and nothing else of the client is be
     socket.destroy();
     server.close();
   });
+  return { client, socket };
+}
+
+function outputTo(socket: net.Socket, options: Partial<OutputOptions> = {}): Output {
+  return new Output({
+    socket,
+    unread: new UnreadReplies({ bytesMax: 2 ** 30, stallMs: 60_000 }),
+    bytesMax: 2 ** 30,
+    account: () => 'a',
+    onFree: () => {},
+    sliceSoon: (run) => setImmediate(run),
+    ...options,
+  });
+}
+
+test('replies of megabytes leave in slices, and nothing else of the client is begun meanwhile', async (t) => {
+  const { client, socket } = await connected(t);
   const writes: number[] = [];
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
   socket.write = (...args: [never]): boolean => {
@@ -26,14 +45,7 @@ test('replies of megabytes leave in slices, and nothing else of the client is be
   };
   let frees = 0;
   let freed = 0;
-  const output = new Output({
-    socket,
-    unread: new UnreadReplies({ bytesMax: 2 ** 30, stallMs: 60_000 }),
-    bytesMax: 2 ** 30,
-    account: () => 'a',
-    onFree: () => (frees += 1),
-    sliceSoon: (run) => setImmediate(run),
-  });
+  const output = outputTo(socket, { onFree: () => (frees += 1) });
   const replies = [
     '+A\r\n',
     `$1\r\n${'\xff'.repeat(5 * 1024 * 1024)}\r\n`,
@@ -56,28 +68,25 @@ test('replies of megabytes leave in slices, and nothing else of the client is be
 });
 
 test('a client that was behind is free again when all slices are written', async (t) => {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
-  const [socket] = (await once(server, 'connection')) as [net.Socket];
-  t.after(() => {
-    client.destroy();
-    socket.destroy();
-    server.close();
-  });
+  const { client, socket } = await connected(t);
   client.resume();
   const { promise, resolve } = Promise.withResolvers<void>();
-  const output = new Output({
-    socket,
-    unread: new UnreadReplies({ bytesMax: 2 ** 30, stallMs: 60_000 }),
-    bytesMax: 2 ** 30,
-    account: () => 'a',
-    onFree: () => {},
-    sliceSoon: (run) => setImmediate(run),
-  });
+  const output = outputTo(socket);
   output.write('x'.repeat(20 * 1024 * 1024));
   output.whenFree(resolve);
   await promise;
   assert.equal(output.lags, false);
+});
+
+test('a large reply that waits behind one that the client does not read counts as unread', async (t) => {
+  const { client, socket } = await connected(t);
+  client.pause();
+  const mib = 1024 * 1024;
+  const output = outputTo(socket, { bytesMax: 16 * mib });
+  // The kernel takes some of it.
+  for (let n = 0; n < 6 && !socket.destroyed; n += 1) {
+    output.write('x'.repeat(7 * mib));
+    while (!(socket.writableNeedDrain || socket.destroyed)) await immediately();
+  }
+  assert.equal(socket.destroyed, true);
 });

@@ -181,7 +181,10 @@ export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput,
       }
       if (input.op === 'extend' || !mayBeOver) return output === undefined ? lock : undefined;
       if (given !== undefined && given.fence <= lock.highest) return undefined;
-      return { ...lock, ...lease, fence: given?.fence, owner: input.owner, highest: given?.fence ?? lock.highest };
+      // This lease of the owner may end otherwise than the one that it has released.
+      const released = lock.released.filter((name) => name !== input.owner);
+      const { owner } = input;
+      return { ...lock, ...lease, fence: given?.fence, owner, highest: given?.fence ?? lock.highest, released };
     },
   };
 }

@@ -89,6 +89,8 @@ export class LaneReplies implements ReplyLine {
     }
     this.#first = next;
     if (next === undefined) this.#last = undefined;
+    // The slices before it wait for the client.
+    if (this.#large.chars > 0) this.#countUnread();
     if (this.#flushing) return;
     this.#flushing = true;
     this.#options.flushSoon();

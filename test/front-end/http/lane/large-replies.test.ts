@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as immediately } from 'node:timers/promises';
+import type { Reply } from '../../../../src/protocol/replies.ts';
 import { revision } from '../../../../src/protocol/ids.ts';
 import { makeDoor } from '../http-door-under-test.ts';
 
@@ -90,4 +92,25 @@ test('many replies that are large together leave in slices', async (t) => {
   );
   assert.ok(bodies.length === 30 && bodies.every((body) => body === medium));
   assert.ok(Math.max(...writes) <= sliceChars, `the largest write has ${Math.max(...writes)} characters`);
+});
+
+test('a large reply that waits behind one that the client does not read counts as unread', async (t) => {
+  const door = makeDoor(t, 'http: {threads: 1}\nlimits: {unread_bytes_max: 16777216}');
+  door.dispatcher.reply = undefined;
+  await door.app.listen({ port: 0, host: '127.0.0.1' });
+  const client = net.connect((door.app.server.address() as net.AddressInfo).port, '127.0.0.1');
+  t.after(() => client.destroy());
+  client.pause();
+  const [socket] = (await once(door.app.server, 'connection')) as [net.Socket];
+  // The kernel takes some of it.
+  client.write(['a', 'b', 'c', 'd', 'e', 'f'].map(get).join(''));
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 6);
+  const reply: Reply = { rev: revision(1), outcome: 'ok', body: `"${'v'.repeat(7 * mib)}"` };
+  const closed = once(socket, 'close', { signal: AbortSignal.timeout(20_000) });
+  for (const { client: waiting } of door.dispatcher.asked) {
+    waiting!.deliver(reply);
+    // Its first slices have left, and the rest waits for the client.
+    for (let turn = 0; turn < 5 || !(socket.writableNeedDrain || socket.destroyed); turn += 1) await immediately();
+  }
+  await closed;
 });
