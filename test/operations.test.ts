@@ -106,7 +106,7 @@ const nouns = {
     bug: 'an account may add over its quota',
   },
   account: {
-    docs: 'Accounts: export, import, deletion',
+    docs: 'Accounts as a whole',
     client: 'account',
     cli: 'account',
     generator: { absent: 'a deletion goes on in commits of its own; test/shard-worker/core/deletions.test.ts' },
@@ -189,9 +189,9 @@ const callers = {
   'queue.resume': { client: 'queue', cli: 'queue resume' },
   'queue.purge': { client: 'queue', cli: 'queue purge' },
   'queue.redrive': { client: 'queue', cli: 'queue redrive' },
-  'account.export': { client: 'exportAccount', cli: 'export' },
-  'account.import': { client: 'importAccount', cli: 'import' },
-  'account.delete': { client: 'deleteAccount', cli: 'account delete' },
+  'account.export': { client: 'accounts.export', cli: 'export' },
+  'account.import': { client: 'accounts.import', cli: 'import' },
+  'account.delete': { client: 'accounts.delete', cli: 'account delete' },
   'account.usage': { client: 'usage', cli: 'usage' },
 } as const satisfies Record<CallName, { readonly client: string; readonly cli: string | Absent }>;
 

@@ -25,7 +25,7 @@ export const exportAccount: Run = async (invocation, { options }) => {
   let rev = 0;
   try {
     if (place?.after === undefined) out.write(`${JSON.stringify({ Export: 1, Account: client.account })}\n`);
-    for await (const page of client.exportAccount({ after: place?.after })) {
+    for await (const page of client.accounts.export({ after: place?.after })) {
       let text = page.changes && !changes ? '{"Changes":true}\n' : '';
       changes ||= page.changes;
       for (const line of page.lines) text += `${JSON.stringify(line)}\n`;
@@ -54,7 +54,7 @@ export const importAccount: Run = async (invocation, { args, options }) => {
   try {
     if (options['partial'] !== true && !isComplete(file))
       throw new UsageError(`${given}: the export was interrupted; finish it with export --resume, or add --partial`);
-    const { loaded, ended } = await client.importAccount(() => pagesOf(file), {
+    const { loaded, ended } = await client.accounts.import(() => pagesOf(file), {
       resume,
       onProgress: (progress) => {
         ({ resume } = progress);
@@ -78,7 +78,7 @@ export const deleteAccount: Run = async (invocation, { args, options }) => {
   invocation.setGlobal('account', name);
   const { terminal, json } = invocation;
   const client = await invocation.client();
-  const { entries } = await client.deleteAccount({ confirm: name });
+  const { entries } = await client.accounts.delete({ confirm: name });
   if (options['no-wait'] !== true) await untilGone(client, terminal);
   if (json) terminal.json({ Account: name, Entries: entries });
   else terminal.errorLine(`Deleted ${entries} entries of the account ${JSON.stringify(name)}.`);

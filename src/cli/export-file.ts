@@ -66,7 +66,7 @@ function parse(text: string, where: string): FileLine {
   } catch {
     // It is refused below.
   }
-  if (typeof line === 'object' && line !== null && !Array.isArray(line)) return line as FileLine;
+  if (typeof line === 'object' && line !== null && !Array.isArray(line)) return line;
   throw new UsageError(`${where}: expected a line of an export, got ${text.slice(0, 60)}`);
 }
 

@@ -3,10 +3,12 @@
  * others have taken the place of are left out.
  */
 import { CountingLines, type NamedLine } from '../shared/export-lines.ts';
+import { showCallers } from './caller.ts';
 import { gotText, invalid } from './checks.ts';
 import { TooLargeError } from './errors.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
+import { systemLeaseClock } from './lease-clock.ts';
 import { retryId } from './retry-id.ts';
 import type { CallOptions, StoreCalls } from './store-calls.ts';
 
@@ -20,19 +22,19 @@ export interface ExportPage {
   readonly lines: readonly ExportLine[];
   /** They are what has changed during the export: they may take the place of lines before. */
   readonly changes: boolean;
-  /** Goes on behind this page: `exportAccount({ after })`. Absent: it was the last. */
+  /** Goes on behind this page: `accounts.export({ after })`. Absent: it was the last. */
   readonly after?: string;
   /** Of the last page: all lines together are the account as of this revision. */
   readonly rev: number;
 }
 
-/** Options of `client.exportAccount`. */
+/** Options of `client.accounts.export`. */
 export interface ExportOptions extends CallOptions {
   /** Goes on behind this page. */
   readonly after?: string | undefined;
 }
 
-/** Options of `client.importAccount`. */
+/** Options of `client.accounts.import`. */
 export interface ImportOptions extends CallOptions {
   /** Goes on where an import of the same pages has stopped: `resume` of its last progress. */
   readonly resume?: string | undefined;
@@ -50,7 +52,7 @@ export interface ImportProgress {
   readonly resume: string;
 }
 
-/** Options of `client.deleteAccount`. */
+/** Options of `client.accounts.delete`. */
 export interface DeleteAccountOptions extends CallOptions {
   /** The name of the account once more. */
   readonly confirm: string;
@@ -60,11 +62,55 @@ const exportNames: NamesOf<ExportOptions> = { after: true, signal: true };
 const importNames: NamesOf<ImportOptions> = { resume: true, onProgress: true, signal: true };
 const deleteNames: NamesOf<DeleteAccountOptions> = { confirm: true, signal: true };
 
+/** The account as a whole: `client.accounts`. */
+export class Accounts {
+  static {
+    showCallers(this, 'import', 'delete');
+  }
+
+  readonly #calls: StoreCalls;
+  readonly #account: string;
+
+  constructor(calls: StoreCalls, account: string) {
+    this.#calls = calls;
+    this.#account = account;
+  }
+
+  /**
+   * All that the account has, page by page: keys, counters, sequences, queues with their messages. Others may write
+   * meanwhile: all pages together are the account as of the last page's `rev`.
+   */
+  export(options?: ExportOptions): AsyncGenerator<ExportPage, void, undefined> {
+    checkOptions(options, exportNames);
+    return exportPages(this.#calls, this.#account, options);
+  }
+
+  /**
+   * Puts what an export has into the account, over what is there. Each page is one commit, and none is put twice, also
+   * when an import goes on with `resume`.
+   * @param read returns the pages from the beginning; called twice
+   */
+  async import(
+    read: () => Iterable<PageOfLines> | AsyncIterable<PageOfLines>,
+    options?: ImportOptions,
+  ): Promise<ImportProgress> {
+    return await importPages(this.#calls, this.#account, { read, options });
+  }
+
+  /**
+   * Deletes everything that the account has. It is gone at once if it is little; otherwise calls fail with
+   * `AccountDeletingError` until it is gone: `usage().deleting`.
+   */
+  async delete(options: DeleteAccountOptions): Promise<{ readonly entries: number }> {
+    return await deleteAll(this.#calls, this.#account, options);
+  }
+}
+
 /** Of one page of an import, which is one commit. */
 const pageLines = 500;
 const pageChars = 128 * 1024;
 
-export async function* exportPages(
+async function* exportPages(
   calls: StoreCalls,
   account: string,
   options: ExportOptions = {},
@@ -86,16 +132,12 @@ interface WirePage {
   readonly Rev: number;
 }
 
-export function checkExport(options: ExportOptions | undefined): void {
-  checkOptions(options, exportNames);
-}
-
 type Pages = Iterable<PageOfLines> | AsyncIterable<PageOfLines>;
 /** What an import needs of a page. */
 export type PageOfLines = Pick<ExportPage, 'lines' | 'changes'>;
 
 /** @param read returns the pages of the export from its beginning; called twice */
-export async function importPages(
+async function importPages(
   calls: StoreCalls,
   account: string,
   { read, options = {} }: { readonly read: () => Pages; readonly options?: ImportOptions | undefined },
@@ -136,7 +178,7 @@ export async function importPages(
 }
 
 function startOf(resume: string | undefined): { readonly run: string; readonly done: number } {
-  if (resume === undefined) return { run: retryId(Date.now()), done: 0 };
+  if (resume === undefined) return { run: retryId(systemLeaseClock.mark().wallMs), done: 0 };
   const [, done, run] = /^(\d{1,15})-([\w-]{36})$/.exec(resume) ?? [];
   if (run === undefined) throw invalid('resume: expected the resume of an import that has stopped');
   return { run, done: Number(done) };
@@ -180,7 +222,7 @@ async function load(calls: StoreCalls, account: string, { lines, id, signal }: P
   }
 }
 
-export async function deleteAll(
+async function deleteAll(
   calls: StoreCalls,
   account: string,
   options: DeleteAccountOptions,

@@ -6,18 +6,7 @@
  * whose class says what is known (`errors.ts`).
  */
 import { showCallers } from './caller.ts';
-import {
-  checkExport,
-  deleteAll,
-  exportPages,
-  importPages,
-  type DeleteAccountOptions,
-  type ExportOptions,
-  type ExportPage,
-  type ImportOptions,
-  type ImportProgress,
-  type PageOfLines,
-} from './account.ts';
+import { Accounts } from './account.ts';
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch } from './batch.ts';
 import type { BatchResult } from './batch-result.ts';
@@ -81,8 +70,6 @@ export class DragonLock implements AsyncDisposable {
       'queue',
       'limit',
       'usage',
-      'importAccount',
-      'deleteAccount',
       'lock',
       'semaphore',
       'elect',
@@ -104,6 +91,8 @@ export class DragonLock implements AsyncDisposable {
   readonly locks: Locks;
   /** Lists the queues. `queue` is one of them. */
   readonly queues: Queues;
+  /** The account as a whole: export, import, deletion. */
+  readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
   readonly watch: Watches;
   /** The account whose keys and locks these are. */
@@ -140,6 +129,7 @@ export class DragonLock implements AsyncDisposable {
     this.locks = new Locks(this.#calls, account, (ids, options) => this.#lockSet(ids, options));
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
+    this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);
@@ -179,34 +169,6 @@ export class DragonLock implements AsyncDisposable {
   /** What the account has stored, and what it may store. */
   async usage(options?: CallOptions): Promise<Usage> {
     return await askUsage(this.#calls, this.account, options);
-  }
-
-  /**
-   * All that the account has, page by page: keys, counters, sequences, queues with their messages. Others may write
-   * meanwhile: all pages together are the account as of the last page's `rev`.
-   */
-  exportAccount(options?: ExportOptions): AsyncGenerator<ExportPage, void, undefined> {
-    checkExport(options);
-    return exportPages(this.#calls, this.account, options);
-  }
-
-  /**
-   * Puts what an export has into the account, over what is there. Each page is one commit, and none is put twice, also
-   * when an import goes on with `resume`. `read` returns the pages from the beginning, and is called twice.
-   */
-  async importAccount(
-    read: () => Iterable<PageOfLines> | AsyncIterable<PageOfLines>,
-    options?: ImportOptions,
-  ): Promise<ImportProgress> {
-    return await importPages(this.#calls, this.account, { read, options });
-  }
-
-  /**
-   * Deletes everything that the account has. It is gone at once if it is little; otherwise the account is refused with
-   * `AccountDeletingError` until it is gone: `usage().deleting`.
-   */
-  async deleteAccount(options: DeleteAccountOptions): Promise<{ readonly entries: number }> {
-    return await deleteAll(this.#calls, this.account, options);
   }
 
   /**

@@ -24,6 +24,7 @@ export type { LimitOptions, LimitResult } from './limits.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
 export type {
+  Accounts,
   DeleteAccountOptions,
   ExportLine,
   ExportOptions,

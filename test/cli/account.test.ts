@@ -22,6 +22,15 @@ async function fill(server: ServerUnderTest, count: number): Promise<void> {
   await server.batch({ Atomic: { Key: 'c', Add: 7 }, Enqueue });
 }
 
+/** The lines of an export, without what a copy has of its own. */
+function things(text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => line.includes('"Kind"'))
+    .map((line) => line.replaceAll(/,"Version":\d+|,"ID":"[^"]+"/g, ''))
+    .toSorted();
+}
+
 test('export, account delete and import: the account is there again, in another file and account too', async (t) => {
   const server = await ServerUnderTest.forTest(t);
   const { url } = server;
@@ -39,12 +48,6 @@ test('export, account delete and import: the account is there again, in another 
   const { stderr } = await runCommand(t, ['import', file('one')], { url, account: 'third' });
   assert.match(stderr, /Imported 2504 lines; the time of 0 more was over/);
   const again = await prints(t, ['export'], { url, account: 'third' });
-  const things = (text: string): string[] =>
-    text
-      .split('\n')
-      .filter((line) => line.includes('"Kind"'))
-      .map((line) => line.replaceAll(/,"Version":\d+|,"ID":"[^"]+"/g, ''))
-      .toSorted();
   assert.deepEqual(things(again), things(stdout));
 });
 

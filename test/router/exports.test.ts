@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { accountId, revision, type AccountId } from '../../src/protocol/ids.ts';
-import { accountCalls, type AccountExport } from '../../src/protocol/operations/account.ts';
+import { accountCalls } from '../../src/protocol/operations/account.ts';
 import { readLines, type ExportLine } from '../../src/protocol/operations/account-lines.ts';
 import { CountingLines } from '../../src/shared/export-lines.ts';
-import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { Batch } from '../../src/protocol/operations/operations.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { acme, batch, lock, next, set } from '../support/commands.ts';
 import { change, message, nack, policy, redrive, send, take, taken } from '../support/queue-commands.ts';
@@ -23,7 +23,7 @@ interface ExportedPage {
 async function page(server: ServerInMemory, after: string | undefined, limit: number, of: AccountId = acme) {
   const place = after === undefined ? {} : { after: JSON.stringify(after) };
   const query = { ...place, limit };
-  const command = accountCalls['account.export'].command({ account: of, id: '', query, value: '' }) as AccountExport;
+  const command = accountCalls['account.export'].command({ account: of, id: '', query, value: '' });
   const { changes } = command;
   if (changes === undefined) return (await server.ok(command)) as unknown as ExportedPage;
   const client = server.client();
@@ -55,13 +55,15 @@ async function exported(
   }
 }
 
+function isDefault({ Kind, Policy, Paused }: ExportLine): boolean {
+  return Kind === 'queue' && Paused !== true && (Policy?.MaxAttempts ?? 5) === 5;
+}
+
 /** The lines that count, each once, without what a copy has of its own. */
 function content(lines: readonly ExportLine[]): string[] {
   const counting = new CountingLines();
   lines.forEach((line, i) => counting.show(line, i));
   const counted = lines.filter((line, i) => counting.counts(line, i) && line.Deleted !== true);
-  const isDefault = ({ Kind, Policy, Paused }: ExportLine): boolean =>
-    Kind === 'queue' && Paused !== true && (Policy?.MaxAttempts ?? 5) === 5;
   return counted
     .filter((line) => !isDefault(line))
     .map(({ Version: _v, Generation: _g, ID: _i, ...line }) => JSON.stringify(line))
@@ -134,13 +136,13 @@ for (const shards of [1, 3]) {
       const again = await exported(server, { of: copy });
       assert.deepEqual(content(again.lines), content(lines));
       assert.deepEqual(sameOrder(again.lines, 'g'), ['first', 'second']);
-      const ofCopy = (command: Command): Command => ({ ...command, account: copy }) as Command;
+      const ofCopy = (command: Batch): Batch => ({ ...command, account: copy });
       const peeked = await server.ok({ kind: 'queue.peek', account: copy, queue: 'q', state: 'dead', limit: 9 });
       assert.partialDeepStrictEqual(peeked, {
         Messages: [{ Data: 'dies', State: 'dead', Attempts: 1, LastError: 'why' }],
       });
       const got = taken(await server.ok(ofCopy(take({ max: 10 }))));
-      assert.deepEqual(got.map(({ Data }) => Data).toSorted(), ['first', 'plain', 'urgent']);
+      assert.deepEqual(got.map(({ Data }) => String(Data)).toSorted(), ['first', 'plain', 'urgent']);
       assert.equal(got[0]!.Data, 'urgent');
       assert.equal((await server.ok(ofCopy(next('s'))))['Value'], 8);
       assert.equal((await server.ok(ofCopy(lock('l')))).Lock > 0, true, 'a lock is not exported');
@@ -148,7 +150,7 @@ for (const shards of [1, 3]) {
       await server.advance(90_000);
       assert.deepEqual(
         taken(await server.ok(ofCopy(take({ max: 10 }))))
-          .map(({ Data }) => Data)
+          .map(({ Data }) => String(Data))
           .toSorted(),
         ['dies', 'later', 'later in line', 'second'],
       );
@@ -188,15 +190,18 @@ for (const shards of [1, 3]) {
         // Nothing was written behind the last page of entries; but some has ended.
         const whole = await exported(server);
         assert.ok(rev <= whole.rev);
-        const due = ({ DueMs: _, ...line }: Record<string, unknown>): string => JSON.stringify(line);
         const shown = (all: readonly ExportLine[]): string[] =>
           content(all.filter(({ TillMs = Infinity }) => TillMs > server.now))
-            .map((line) => due(JSON.parse(line) as Record<string, unknown>))
+            .map((line) => line.replace(/,"DueMs":\d+/, ''))
             .toSorted();
         assert.deepEqual(shown(lines), shown(whole.lines), `seed ${seed}`);
       }
     });
   });
+}
+
+function importOf(lines: ExportLine[]): Batch {
+  return { kind: 'batch', account: acme, format: 'account.import', load: readLines({ Lines: lines }, defaultLimits) };
 }
 
 describe('an import', () => {
@@ -244,17 +249,9 @@ describe('an import', () => {
   test('adds nothing over a quota', async (t) => {
     const server = await ServerInMemory.start(t, { shards: 3, limits: { account_entries_max: 5 } });
     const Lines = Array.from({ length: 6 }, (_, i): ExportLine => ({ Kind: 'kv', Key: `k${i}`, Value: i }));
-    const command = (lines: ExportLine[]): Batch => {
-      return {
-        kind: 'batch',
-        account: acme,
-        format: 'account.import',
-        load: readLines({ Lines: lines }, defaultLimits),
-      };
-    };
-    await server.ok(command(Lines));
-    const more = await server.ask(command([{ Kind: 'sequence', Key: 's', Value: 1 }]));
+    await server.ok(importOf(Lines));
+    const more = await server.ask(importOf([{ Kind: 'sequence', Key: 's', Value: 1 }]));
     assert.partialDeepStrictEqual(more.body, { Code: 'quota_exceeded', Quota: 'entries' });
-    await server.ok(command([{ Kind: 'kv', Key: 'k0', Deleted: true }]));
+    await server.ok(importOf([{ Kind: 'kv', Key: 'k0', Deleted: true }]));
   });
 });

@@ -8,11 +8,12 @@ import { changedLines } from '../../shard-worker/core/operations/export-lines.ts
 import { pageBytesMax } from '../../shared/limits.ts';
 import type { PrefixWatch, StreamSink } from '../dispatcher.ts';
 
+/** In the place of a prefix, which has no NUL: everything that the account has. */
+const wholeAccount = '\0';
+
 export interface PrefixReader {
   readonly account: AccountId;
   readonly prefix: string;
-  /** It takes lines of an export, of everything that the account has, instead of events of keys. */
-  readonly whole?: boolean;
   /** The reader has been given everything up to here. */
   readonly position: Revision;
   /** Takes one commit with events under the prefix. */
@@ -35,11 +36,9 @@ export class EventTexts {
     this.#record = record;
   }
 
-  whole(): readonly string[] {
-    return changedLines(this.#record);
-  }
-
-  under(prefix: string): string[] {
+  /** @param prefix `wholeAccount`: as lines of an export */
+  under(prefix: string): readonly string[] {
+    if (prefix === wholeAccount) return changedLines(this.#record);
     const { rev, effects } = this.#record;
     const events: string[] = [];
     effects.forEach(({ kind, key, value, expired }, i) => {
@@ -58,7 +57,6 @@ export class EventTexts {
 export class PollReader implements PrefixReader {
   readonly account: AccountId;
   readonly prefix: string;
-  readonly whole: boolean;
   readonly #changesTo: Revision | undefined;
   readonly #limit: number;
   /** What was durable when the poll began. */
@@ -73,9 +71,8 @@ export class PollReader implements PrefixReader {
 
   constructor(watch: PrefixWatch, durable: Revision, answer: (reply: Reply) => void) {
     this.account = watch.account;
-    this.prefix = watch.prefix;
+    this.prefix = watch.changesTo === undefined ? watch.prefix : wholeAccount;
     this.#changesTo = watch.changesTo;
-    this.whole = watch.changesTo !== undefined;
     this.#limit = watch.limit;
     this.#position = watch.after ?? durable;
     this.#target = durable;

@@ -270,8 +270,6 @@ export class PrefixWatches {
 }
 
 const none: readonly PrefixReader[] = [];
-/** Among prefixes, which have no NUL. */
-const wholeAccount = '\0';
 /** Between two attempts to read on when there are too many files open. */
 const busyRetryMs = 100;
 
@@ -293,9 +291,8 @@ function hand(
     const byPrefix = new Map<string, readonly string[]>();
     for (const reader of readers) {
       if (record.rev <= reader.position) continue;
-      const name = reader.whole === true ? wholeAccount : reader.prefix;
-      const events = byPrefix.get(name) ?? (reader.whole === true ? texts.whole() : texts.under(name));
-      byPrefix.set(name, events);
+      const events = byPrefix.get(reader.prefix) ?? texts.under(reader.prefix);
+      byPrefix.set(reader.prefix, events);
       if (events.length > 0) reader.commit(record.rev, events, pace);
     }
     if (stop()) return;
