@@ -114,10 +114,9 @@ describe('the deletion of an account', () => {
     let before = left(core).length;
     assert.ok(before > 2 * wipedPerTurn);
     while (core.state.deletions.size > 0) {
-      assert.deepEqual(
-        new Set(commands.slice(0, 2).map((command) => core.ask(command).code)),
-        new Set(['account_deleting']),
-      );
+      const { code } = core.ask(commands[turns % commands.length]!);
+      // The turn of the question may have deleted the last of it.
+      if (core.state.deletions.size > 0) assert.equal(code, 'account_deleting');
       const now = left(core).length;
       assert.ok(before - now <= 3 * wipedPerTurn + 1 && now < before, 'a little in each turn');
       before = now;
