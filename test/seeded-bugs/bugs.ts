@@ -741,7 +741,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/apply.ts`,
     find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in its queue',
@@ -784,6 +784,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: "  return shared.mode === 'read' ? read === true :",
     replace: "  return shared.mode === 'read' ? read !== false :",
     caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'and no writer beside them' },
+  },
+  {
+    name: 'a reader gets a lock that a writer holds',
+    file: `${core}/state/lease.ts`,
+    find: '  if (view.lease !== undefined || view.closedTill !== undefined) return false;',
+    replace: '  if ((view.lease !== undefined && read !== true) || view.closedTill !== undefined) return false;',
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
   },
   {
     name: 'a reader overtakes a writer that waits',
@@ -2054,7 +2061,14 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/queue-expiry.ts`,
     find: "  makeReady(view, message, { ...own, ...(isTried ? { nacked: false } : {}) }, 'end');",
     replace: '  view.putState(place, own);',
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
+  },
+  {
+    name: 'a group whose last message was too old when it was asked for stays in the line',
+    file: `${core}/operations/queue-take.ts`,
+    find: '    if (lastOver !== undefined) regroup(view, group, lastOver);\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'was too old when it was asked for leaves the line' },
   },
   {
     name: 'nothing guards the child of a worker that is stopped',

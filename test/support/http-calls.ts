@@ -82,7 +82,7 @@ export function httpCall(command: Command): HttpCall {
 
 /** Only for the format `batch`. */
 export function batchBody(batch: Batch): object {
-  const { lock, unlock, guard, check, idempotency, limit, counter, get, range, set } = batch;
+  const { lock, locks, unlock, unlocks, guard, check, idempotency, limit, counter, get, range, set } = batch;
   return {
     ...(lock && {
       LockID: lock.id,
@@ -94,7 +94,15 @@ export function batchBody(batch: Batch): object {
       ...(lock.limit !== undefined && { LockLimit: lock.limit }),
       ...(lock.extend !== undefined && { UnlockID: lock.id, Unlock: lock.extend }),
     }),
+    ...(locks && {
+      LockIDs: locks.map(({ id }) => id),
+      LockDur: locks[0]!.durMs / 1000,
+      ...(locks[0]!.waitMs > 0 && { LockWait: locks[0]!.waitMs / 1000 }),
+      ...(locks[0]!.owner !== undefined && { LockOwner: locks[0]!.owner }),
+      ...(locks[0]!.extend !== undefined && { UnlockIDs: locks.map(({ id }) => id), Unlock: locks[0]!.extend }),
+    }),
     ...(unlock && { UnlockID: unlock.id, Unlock: unlock.fence }),
+    ...(unlocks && { UnlockIDs: unlocks.map(({ id }) => id), Unlock: unlocks[0]!.fence }),
     ...(guard && { Guard: guard.map(({ id, fence }) => ({ LockID: id, Lock: fence })) }),
     ...(check && { Check: check.map(checkItem) }),
     ...(idempotency && {
