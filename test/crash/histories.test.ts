@@ -9,6 +9,7 @@ import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
 import type { Violation } from '../support/checkers/history.ts';
 import { searchKeys } from '../support/checkers/key-histories.ts';
 import { checkQueues } from '../support/checkers/queue-ledger.ts';
+import { checkShares } from '../support/checkers/share-ledger.ts';
 import { checkToldChanges, commitsIn } from '../support/checkers/told-changes.ts';
 import { checkWatches } from '../support/checkers/watch-validators.ts';
 import { takingsIn, windowExceeded } from '../support/checkers/limit-windows.ts';
@@ -53,6 +54,7 @@ trial(
     const kept = streams.filter(({ after }) => after >= all.after);
     const watches = checkWatches([...kept, all], commitsIn(all));
     const queues = checkQueues(history, { clockToleranceMs, settled: true });
+    const shares = checkShares(history, { clockToleranceMs });
     const search = searchKeys(history, { mayExpire });
     const takings = takingsIn(history.operations);
     const { operations, compared, unknown, violations } = witness;
@@ -73,17 +75,20 @@ trial(
       expired: told.expired,
       ...counts,
       queues: queues.counts,
+      shares: shares.counts,
       recordedPerSecond: rate(operations, recordedMs),
       checkedPerSecond: rate(operations, checkedMs),
     };
     t.diagnostic(JSON.stringify(report));
     assertNone('the witness checker', violations);
     assertNone('the ledger of queues', queues.violations);
+    assertNone('the ledger of shared locks', shares.violations);
     assertNone('the watch against the answers', told.violations);
     assertNone('the watch validators', watches);
     assert.deepEqual(search.violations, [], 'the search for a linearization');
     const { settled, redeliveries, ordered } = queues.counts;
     assert(settled > 5 && redeliveries > 0 && ordered > 5, 'messages were delivered, settled and delivered again');
+    assert(shares.counts.leases > 5 && shares.counts.proven > 0, 'locks that several hold were taken');
     assert(takings.length > 5, 'limits were taken from');
     assert.equal(windowExceeded(takings, clockToleranceMs), undefined, 'I32');
     assert(counts.unanswered > 0 && counts.resumed > 0 && kept.length > 0, 'the load met what it is for');

@@ -27,7 +27,7 @@ interface Example {
   readonly prints: string | undefined;
 }
 
-test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/client.md', 12));
+test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/client.md', 14));
 
 test('docs/queues.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/queues.md', 3));
 

@@ -26,6 +26,7 @@ import {
   type LimitEntry,
   type LockEntry,
 } from '../support/contract/state.ts';
+import { isSharedName } from '../support/generators/shared-lock.ts';
 import { isOfQueues, isOnlyOfQueues, recordWithoutQueues, withoutQueues } from '../support/checkers/without-queues.ts';
 import { leaseEnd, type Timeline } from './timeline.ts';
 import { Violation } from './trace.ts';
@@ -95,6 +96,7 @@ class StateAt implements ReplayState {
   keys(kind: Kind, account: string, prefix: string, after: string | undefined): string[] {
     const entries = this.#timeline.entries(nameOf(kind, '', '').charCodeAt(0) as RecordKind, account, this.#rev);
     return Array.from(entries, ([key]) => key)
+      .filter((key) => !(kind === 'lock' && isSharedName(key)))
       .filter((key) => key.startsWith(prefix) && (after === undefined || compareUtf8(key, after) > 0))
       .toSorted(compareUtf8);
   }

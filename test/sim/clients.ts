@@ -10,6 +10,8 @@ import { surelyCommitted, type Answer, type Operation, type Restart } from '../s
 import { Span, type Body } from '../support/contract/expected.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
+import type { LockRecord } from '../../src/shard-worker/core/state/lease.ts';
+import { isOfSharedLocks, sharedNames } from '../support/generators/shared-lock.ts';
 import { checkReply } from './check-reply.ts';
 import { WaitOrder, SendOrder } from './order.ts';
 import { readyMessage } from './ready-messages.ts';
@@ -123,6 +125,10 @@ export class Clients {
         if (ready === undefined) continue;
         throw new Violation(`request ${number} waits for a message of ${consumer.key}, and ${ready} is ready`);
       }
+      if (isOfSharedLocks(command)) {
+        this.#checkSharedWait(request);
+        continue;
+      }
       const ask = command.kind === 'batch' || command.kind === 'mutex.lock' ? command.lock : undefined;
       if (ask === undefined || ask.waitMs === 0)
         throw new Violation(`request ${number} was never answered: ${JSON.stringify(command)}`);
@@ -138,6 +144,33 @@ export class Clients {
           throw new Violation(`the lock ${id} is kept for ${lease.owner}, which has vanished`);
       }
     }
+  }
+
+  /** Who waits for locks that several hold waits for a holder, and readers alone never wait for readers. */
+  #checkSharedWait({ number, command }: Request): void {
+    const { timeline } = this.#world;
+    const { account, lock, locks = [] } = command as Batch;
+    const wanted = lock === undefined ? locks : [lock];
+    if (!wanted.some(({ waitMs }) => waitMs > 0))
+      throw new Violation(`request ${number} was never answered: ${JSON.stringify(command)}`);
+    const recordOf = (id: string): LockRecord | undefined => {
+      const stored = timeline.at(kinds.lock, account, id, Infinity);
+      return stored && decodeLockRecord(stored.value!);
+    };
+    const isHeld = (id: string): boolean => {
+      const record = recordOf(id);
+      return record !== undefined && (record.mode === 'exclusive' ? record.holders.length : record.count) > 0;
+    };
+    // A set may wait in the lines of some while it waits for the holder of another one.
+    const setsWait = [...this.#underWay].some(({ request }) => (request.command as Batch).locks !== undefined);
+    const names = setsWait ? sharedNames : wanted.map(({ id }) => id);
+    if (!names.some(isHeld)) throw new Violation(`request ${number} waits for ${names.join(', ')}, free`);
+    if (setsWait || lock?.read !== true || recordOf(lock.id)?.mode !== 'read') return;
+    const isBehindWriter = [...this.#underWay].some(({ request: { command: other } }) => {
+      const { lock: ask } = other as Batch;
+      return ask?.id === lock.id && other.account === account && ask.read !== true;
+    });
+    if (!isBehindWriter) throw new Violation(`request ${number} waits to read ${lock.id}, which only readers hold`);
   }
 
   /** Call when nothing moves any more: every request that still waits must have a reason. */
@@ -326,7 +359,12 @@ export class Clients {
 }
 
 function mayBeInArray(command: Command): boolean {
-  return command.kind === 'batch' && command.format === 'batch' && !(command.lock ?? command.dequeue)?.waitMs;
+  return (
+    command.kind === 'batch' &&
+    command.format === 'batch' &&
+    command.locks === undefined &&
+    !(command.lock ?? command.dequeue)?.waitMs
+  );
 }
 
 /** Whether its reply may be held until what it has taken of a limit begins, or what the first request of its id has. */

@@ -33,11 +33,14 @@ export class WaitOrder {
   readonly #givenBack = new Set<string>();
 
   asked({ command }: Request): void {
-    if (command.kind === 'batch' && command.unlock !== undefined) {
-      const { id, fence } = command.unlock;
-      if (fence !== undefined) this.#givenBack.add(`${command.account} ${id} ${fence}`);
+    if (command.kind === 'batch') {
+      const { unlock, unlocks = [] } = command;
+      for (const { id, fence } of unlock === undefined ? unlocks : [unlock]) {
+        if (fence !== undefined) this.#givenBack.add(`${command.account} ${id} ${fence}`);
+      }
     }
-    const owner = placeOf(command)?.owner;
+    const several = command.kind === 'batch' ? command.locks?.[0]?.owner : undefined;
+    const owner = several ?? placeOf(command)?.owner;
     if (owner === undefined) return;
     if (this.#askedOnce.has(owner)) this.#repeated.add(owner);
     this.#askedOnce.add(owner);
@@ -54,7 +57,8 @@ export class WaitOrder {
 
   granted({ command, number }: Request, body: ReplyBody): void {
     const lock = lockOf(command);
-    if (command.kind === 'batch' && lock !== undefined) this.#known.add(`${command.account} ${lock.id} ${body.Lock}`);
+    const taken = command.kind === 'batch' ? (command.locks ?? (lock === undefined ? [] : [lock])) : [];
+    for (const { id } of taken) this.#known.add(`${command.account} ${id} ${body.Lock}`);
     const place = placeOf(command);
     const arrived = this.#arrived.get(place?.owner ?? '');
     if (place?.owner === undefined || lock?.extend !== undefined || arrived === undefined) return;
@@ -120,7 +124,7 @@ export class SendOrder {
 
   /** Requests that wait for a lock or for messages are not checked: no order depends on how long that takes. */
   answered(router: number, { command, number }: Request, rev: number, commits: boolean): void {
-    if (command.kind !== 'batch' || (command.lock ?? command.dequeue)?.waitMs) return;
+    if (command.kind !== 'batch' || (command.lock ?? command.locks?.[0] ?? command.dequeue)?.waitMs) return;
     const { sent, answered } = this.#routers[router]!;
     const keys = new Set(batchKeys(command));
     for (const other of answered.slice(-40)) {

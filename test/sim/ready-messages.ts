@@ -26,11 +26,6 @@ export function readyMessage(timeline: Timeline, account: string, queue: string,
   if (fresh !== undefined) return `the fresh ${fresh[0]}`;
   // The time of what is ready again may be over.
   const mayEnd = [...partsOf('m'), ...partsOf('d'), ...partsOf('g')].some(([, { till }]) => till !== 0);
-  // The row of a group may stay when the time of its last message has ended it: it offers nothing.
-  const isLeft = ([, { value }]: [string, Stored]): boolean => {
-    const group: unknown = (JSON.parse(value!.slice(1)) as readonly unknown[])[2];
-    return typeof group !== 'string' || partsOf('g').some(([rest]) => rest.includes(group));
-  };
-  const again = mayEnd ? undefined : partsOf('r').find(isLeft);
+  const again = mayEnd ? undefined : partsOf('r')[0];
   return again === undefined ? undefined : `${again[1].value!} at ${again[0]}`;
 }

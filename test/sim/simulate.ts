@@ -1,5 +1,6 @@
 /** Runs one seed. Violations become errors that name the seed, and so do unhandled rejections. */
 import { checkQueues } from '../support/checkers/queue-ledger.ts';
+import { checkShares } from '../support/checkers/share-ledger.ts';
 import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { keepRun } from './keep-run.ts';
 import { Violation, type Counts } from './trace.ts';
@@ -51,7 +52,9 @@ function checkHistory(world: World): void {
   world.counts.add('commit of an operation that was never answered', unknown.happened);
   const ledger = checkQueues({ operations, restarts }, { clockToleranceMs: 1, settled: true });
   for (const [what, count] of Object.entries(ledger.counts)) world.counts.add(`queues: ${what}`, count);
-  const faults = [...violations, ...ledger.violations];
+  const shares = checkShares({ operations, restarts }, { clockToleranceMs: 1 });
+  for (const [what, count] of Object.entries(shares.counts)) world.counts.add(`shared locks: ${what}`, count);
+  const faults = [...violations, ...ledger.violations, ...shares.violations];
   if (faults.length > 0)
     throw new Violation(
       faults

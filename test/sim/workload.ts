@@ -13,6 +13,7 @@ import { limit, takeFrom } from '../support/generators/limit.ts';
 import { mutex } from '../support/generators/mutex.ts';
 import { ack, dequeue, enqueue, extend as extendMessage, nack, queue } from '../support/generators/queue.ts';
 import { sequence } from '../support/generators/sequence.ts';
+import { isOfSharedLocks, SharedLocks } from '../support/generators/shared-lock.ts';
 import { stringOps } from '../support/generators/string-op.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -94,6 +95,8 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['extend a delivery', (h) => ({ extend: [extendMessage(h)] })],
   ['move a message', (h) => ({ ack: [ack(h)], enqueue: [enqueue(h)], dequeue: dequeue(h) })],
   ['enqueue once', (h) => ({ idempotency: once(h, 2), enqueue: [enqueue(h)], extend: [extendMessage(h)] })],
+  ['shared lock', (h) => h.shared.next(h.account)],
+  ['shared lock', (h) => h.shared.next(h.account)],
   ['queue policy', queue['queue.policy']],
   ['queue change', queue['queue.change']],
   ['pause or resume', pauseOrResume],
@@ -128,6 +131,10 @@ export class Workload {
     const from = random.below(2) === 0 ? mix : ofQueues;
     this.#favourites = Array.from({ length: 1 + random.below(6) }, () => mix.indexOf(from[random.below(from.length)]!));
     if (from === ofQueues) this.#favourites.push(mix.indexOf(ofQueues[0]!), mix.indexOf(ofQueues[2]!));
+    if (random.below(3) === 0) {
+      const shared = mix.findIndex(([name]) => name === 'shared lock');
+      this.#favourites.push(...Array.from({ length: 6 }, () => shared));
+    }
   }
 
   next(): Request {
@@ -213,11 +220,18 @@ class SimHabits extends Habits {
     limit: ['g0', 'g1'],
     queue: queues,
   };
+  readonly shared: SharedLocks;
   readonly #versions = new Map<string, number>();
   readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };
   readonly #receipts: { readonly key: string; readonly id: string; readonly lock: number }[] = [];
 
+  constructor(random: SeededRandom) {
+    super(random);
+    this.shared = new SharedLocks(random, this);
+  }
+
   learn(command: Command, { Lock, KV, KVSet, Dequeue }: ReplyBody): void {
+    if (isOfSharedLocks(command)) return this.shared.learn(command, { Lock });
     if (command.kind === 'batch' && command.dequeue !== undefined) {
       const { key } = command.dequeue;
       for (const { ID, Lock: lock } of Dequeue?.Messages ?? []) this.#receipts.push({ key, id: ID, lock });

@@ -24,15 +24,18 @@ export function assertCounts(store: Counted, where = 'the shard'): void {
   assert.deepEqual({ ...store.stored }, all, `${where}: usage is that of the content`);
 }
 
+/** Parts of locks and queues, and ids. */
+const onlyBytes: ReadonlySet<number> = new Set([kinds.queue, kinds.share, kinds.idempotency]);
+
 /** What these counts come to as quotas count. */
 function usageIn(counts: readonly EntryCount[]): Amounts {
   const usage = { bytes: 0, entries: 0, messages: 0 };
   for (const { kind, part, entries, bytes } of counts) {
-    if (kind === kinds.audit) continue;
+    if (kind === kinds.audit || kind === kinds.deletion) continue;
     const isMessage = part !== '' && /^[^\0]*\0[mdgz]/.test(part);
     if (part === '') usage.bytes += bytes;
     if (isMessage) usage.messages += entries;
-    if (isMessage || (part === '' && kind !== kinds.queue && kind !== kinds.idempotency)) usage.entries += entries;
+    if (isMessage || (part === '' && !onlyBytes.has(kind))) usage.entries += entries;
   }
   return usage;
 }

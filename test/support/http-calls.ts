@@ -68,6 +68,8 @@ export function httpCall(command: Command): HttpCall {
         target: `/watch/${account}`,
         body: { LockID: command.id, Version: command.version, Wait: 0 },
       };
+    case 'account.export':
+      return { method: 'GET', target: `${db}/export?limit=${command.limit}` };
     case 'account.list':
     case 'lock.longest':
     case 'lock.line':
@@ -80,7 +82,7 @@ export function httpCall(command: Command): HttpCall {
 
 /** Only for the format `batch`. */
 export function batchBody(batch: Batch): object {
-  const { lock, unlock, guard, check, idempotency, limit, counter, get, range, set } = batch;
+  const { lock, locks, unlock, unlocks, guard, check, idempotency, limit, counter, get, range, set } = batch;
   return {
     ...(lock && {
       LockID: lock.id,
@@ -92,7 +94,15 @@ export function batchBody(batch: Batch): object {
       ...(lock.limit !== undefined && { LockLimit: lock.limit }),
       ...(lock.extend !== undefined && { UnlockID: lock.id, Unlock: lock.extend }),
     }),
+    ...(locks && {
+      LockIDs: locks.map(({ id }) => id),
+      LockDur: locks[0]!.durMs / 1000,
+      ...(locks[0]!.waitMs > 0 && { LockWait: locks[0]!.waitMs / 1000 }),
+      ...(locks[0]!.owner !== undefined && { LockOwner: locks[0]!.owner }),
+      ...(locks[0]!.extend !== undefined && { UnlockIDs: locks.map(({ id }) => id), Unlock: locks[0]!.extend }),
+    }),
     ...(unlock && { UnlockID: unlock.id, Unlock: unlock.fence }),
+    ...(unlocks && { UnlockIDs: unlocks.map(({ id }) => id), Unlock: unlocks[0]!.fence }),
     ...(guard && { Guard: guard.map(({ id, fence }) => ({ LockID: id, Lock: fence })) }),
     ...(check && { Check: check.map(checkItem) }),
     ...(idempotency && {
@@ -188,6 +198,10 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'queue.purge':
     case 'queue.redrive':
       return changeCall(db, batch.queueChange!);
+    case 'account.import':
+      throw new Error('lines are made by an export');
+    case 'account.delete':
+      return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');

@@ -13,6 +13,7 @@ import type { Named } from './generators/habits.ts';
 import { LearningHabits } from './generators/learning-habits.ts';
 import { exchange } from './generators/lock.ts';
 import type { SeededRandom } from './seeded-random.ts';
+import { isOfSharedLocks, SharedLocks } from './generators/shared-lock.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 export interface HttpCommandsOptions {
@@ -50,12 +51,14 @@ export class HttpCommands {
   readonly #usual: CommandGenerator;
   readonly #special: CommandGenerator;
   readonly #queues: CommandGenerator;
+  readonly #shared: SharedLocks;
   readonly #idempotent: Batch[] = [];
 
   constructor(random: SeededRandom, { things }: HttpCommandsOptions) {
     this.#habits = new HttpHabits(random, things);
     this.#usual = new CommandGenerator(this.#habits, historyMix, { chances: httpChances });
     this.#queues = new CommandGenerator(this.#habits, queueMix, { chances: httpChances });
+    this.#shared = new SharedLocks(random, this.#habits);
     this.#special = new CommandGenerator(this.#habits, specialMix, { chances: httpChances });
   }
 
@@ -73,6 +76,7 @@ export class HttpCommands {
     const dice = h.below(100);
     const batch = { kind: 'batch', account: h.account, format: 'batch' } as const;
     if (dice < 5) return this.#special.next();
+    if (dice >= 60 && dice < 70) return this.#shared.next(h.account);
     if (dice >= 70) return this.nextOfQueues();
     if (dice < 7) return { ...batch, ...exchange(h) };
     if (dice < 9) {
@@ -92,7 +96,8 @@ export class HttpCommands {
     const batches: Batch[] = [];
     while (batches.length < count) {
       const command = this.next();
-      if (command.kind !== 'batch' || command.format !== 'batch') continue;
+      // Several locks at once are a batch of their own.
+      if (command.kind !== 'batch' || command.format !== 'batch' || command.locks !== undefined) continue;
       const { lock, idempotency, dequeue } = command;
       batches.push({
         ...command,
@@ -106,7 +111,8 @@ export class HttpCommands {
   }
 
   learn(call: Command, body: Body): void {
-    this.#habits.learn(call, body);
+    if (isOfSharedLocks(call)) this.#shared.learn(call, body as { Lock: number });
+    else this.#habits.learn(call, body);
   }
 
   #remembered(command: Command): Command {

@@ -4,6 +4,7 @@ import type { Batch } from '../../../src/protocol/operations/operations.ts';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { queueTotals } from '../../../src/shard-worker/core/operations/queue-looks.ts';
 import { kinds } from '../../../src/protocol/record.ts';
+import { expiryBatchMax } from '../../../src/shared/limits.ts';
 import { acme, batch } from '../../support/commands.ts';
 import {
   ack,
@@ -361,6 +362,25 @@ describe('groups', () => {
     core.ok(send(message(1, { group: 'g', ttlMs: 1000 }), message(2, { group: 'g' }), 'x'));
     core.advance(1000);
     assert.deepEqual(datas(takeFrom(core, { max: 10 })), [2, 'x']);
+  });
+
+  test('a group whose last message was too old when it was asked for leaves the line', () => {
+    for (const behind of [undefined, message(2, { group: 'g', delayMs: 60_000 })]) {
+      const core = new CoreUnderTest();
+      core.ok(send(message(1, { group: 'g', ttlMs: 1000 }), ...(behind === undefined ? [] : [behind])));
+      // What ends before it takes all that one turn may end.
+      for (let i = 0; i < expiryBatchMax; i += 1) core.ok(batch({ set: [{ key: `k${i}`, value: '1', ttlMs: 500 }] }));
+      core.jump(1000);
+      assert.deepEqual(takeFrom(core, { max: 10 }), []);
+      const letters = core.entries.range(kinds.queue, acme, 'q\0');
+      assert.deepEqual(
+        Array.from(letters, ({ key }) => key.charAt(2)),
+        behind === undefined ? [] : ['G', 'g', 's'],
+      );
+      assert.equal(numbers(core)['Groups'], behind === undefined ? 0 : 1);
+      core.advance(60_000);
+      assert.deepEqual(datas(takeFrom(core, { max: 10 })), behind === undefined ? [] : [2]);
+    }
   });
 });
 

@@ -93,7 +93,7 @@ function describeCall(call: Command): string {
 /** Whether a command can change anything that has a revision. */
 export function mayCommit(call: Command): boolean {
   if (call.kind !== 'batch') return false;
-  if (call.lock ?? call.unlock ?? call.idempotency) return true;
+  if (call.lock ?? call.unlock ?? call.locks ?? call.unlocks ?? call.idempotency) return true;
   if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
   if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.ops?.some(mayWrite)) return true;
@@ -105,7 +105,7 @@ export function mayCommit(call: Command): boolean {
 /** Whether the answer can only come from a commit. Of the others in `mayCommit` only a model can tell. */
 export function surelyCommitted(call: Command, answer: Answer): boolean {
   if (call.kind !== 'batch' || answer.status !== 200 || answer.replayed) return false;
-  if (call.lock ?? call.idempotency) return true;
+  if (call.lock ?? call.locks ?? call.idempotency) return true;
   if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.sequence?.op === 'next' || answer.body.Deleted === true) return true;
   if (call.clear !== undefined) return Number(answer.body.Deleted) > 0;

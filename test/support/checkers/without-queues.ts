@@ -1,11 +1,13 @@
 /**
  * What the contract model says nothing of when it explains an answer after the fact: queues. A queue is one thing to
  * the model and many entries to the log, and its times would have to be exact. So checkers take queues out of an
- * operation, its answer and the log, compare the rest with the model, and give the queues to `queue-ledger.ts`.
+ * operation, its answer and the log, compare the rest with the model, and give the queues to `queue-ledger.ts`. What is
+ * only about locks that several hold is left out in the same way, for `share-ledger.ts`.
  */
 import { kinds } from '../../../src/protocol/record.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 import type { Body } from '../contract/expected.ts';
+import { isOfSharedLocks, isSharedName } from '../generators/shared-lock.ts';
 import type { LogRecord } from './commit-log.ts';
 import type { Operation } from './history.ts';
 
@@ -18,8 +20,9 @@ export function isOfQueues(call: Command): boolean {
   return parts.some((part) => call[part] !== undefined);
 }
 
-/** Whether it says nothing of anything else. */
+/** Whether it says nothing of anything else. Of locks that several hold, too. */
 export function isOnlyOfQueues(call: Command): boolean {
+  if (isOfSharedLocks(call)) return true;
   if (!isOfQueues(call)) return false;
   return call.kind !== 'batch' || Object.keys(rest(call)).length === emptyBatch;
 }
@@ -34,6 +37,11 @@ function rest(batch: Batch): Batch {
 /** The operation as if it had said nothing of queues. */
 export function withoutQueues(operation: Operation): Operation {
   const { call, answer } = operation;
+  if (call.kind === 'lock.list' && answer?.body['Locks'] !== undefined) {
+    const locks = answer.body['Locks'] as readonly { readonly LockID: string }[];
+    const Locks = locks.filter(({ LockID }) => !isSharedName(LockID));
+    return { ...operation, answer: { ...answer, body: { ...answer.body, Locks } } };
+  }
   // What was stored under an id may be the reply to something of queues.
   if (call.kind !== 'batch' || (!isOfQueues(call) && call.idempotency === undefined)) return operation;
   const stripped = { ...operation, call: rest(call) };
@@ -58,6 +66,8 @@ function isQueueField(field: string): boolean {
 
 /** A record without its effects on queues. */
 export function recordWithoutQueues<Logged extends Pick<LogRecord, 'effects'>>(record: Logged): Logged {
-  const effects = record.effects.filter(({ kind }) => kind !== kinds.queue);
+  const effects = record.effects.filter(({ kind, key }) => {
+    return kind !== kinds.queue && kind !== kinds.share && !(kind === kinds.lock && isSharedName(key));
+  });
   return effects.length === record.effects.length ? record : { ...record, effects };
 }

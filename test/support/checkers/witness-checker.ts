@@ -26,6 +26,7 @@ import {
   type Operation,
   type Violation,
 } from './history.ts';
+import { isOfSharedLocks } from '../generators/shared-lock.ts';
 import { doubleHolders } from './lease-intervals.ts';
 import { boundsOf, endOf, isAfter, realTimeViolations, toldBefore } from './real-time.ts';
 import { Replay } from './replay.ts';
@@ -130,7 +131,8 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
   });
 
   const report = { operations: operations.length, compared: happenings.length + claims.length };
-  const doubles = doubleHolders(history, clockToleranceMs);
+  const ofOne = { ...history, operations: operations.filter(({ call }) => !isOfSharedLocks(call)) };
+  const doubles = doubleHolders(ofOne, clockToleranceMs);
   if (log !== undefined) {
     const replay = new ReplayByLog(log, unanswered, restarts, clockToleranceMs);
     violations.push(...replay.run(happenings, settled), ...doubles);

@@ -15,7 +15,7 @@ import { openPlace } from '../state/places.ts';
 import { WriteSet } from '../state/write-set.ts';
 import type { Turn } from '../state/turn.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
-import { attemptsFrom, dropMessage, messageOf, placeOfText, withOwnLock } from './queue-moves.ts';
+import { attemptsFrom, dropMessage, messageOf, placeOfText, regroup, withOwnLock } from './queue-moves.ts';
 import { QueueView, type Part } from './queue-view.ts';
 
 /** Messages of a group whose time is over, which one delivery ends by itself. */
@@ -168,11 +168,13 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
   let out = 0;
   let full = false;
   let over = 0;
+  let lastOver: string | undefined;
   for (const { place, part } of view.groupMessages(group)) {
     if (view.hasLapsed(part)) {
       // It must not count as out with those around it. Of very many, the expiry ends the first.
       over += 1;
       if (over > lapsedMax) return true;
+      lastOver = place;
       dropMessage(view, messageOf({ ...placeOfText(place), priority: 0, group }, 'g'), true);
       continue;
     }
@@ -189,7 +191,11 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
     const id: MessageId = { ...placeOfText(place), priority: 0, group };
     deliver(taking, id, part, { attempts: attemptsAt(record.attempts, place) + 1, error: state?.error });
   }
-  if (head === undefined) return !full;
+  if (head === undefined) {
+    // Its expiry finds nothing any more, so what is left of the group leaves the line here.
+    if (lastOver !== undefined) regroup(view, group, lastOver);
+    return !full;
+  }
   // Rows below the head are gone, so the count may begin in front of everything.
   const attempts = addAttempts(attemptsFrom(record.attempts, head), { after: '', upTo: last, add: 1 });
   view.drop('r', rest);
