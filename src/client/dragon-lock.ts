@@ -6,6 +6,7 @@
  * whose class says what is known (`errors.ts`).
  */
 import { showCallers } from './caller.ts';
+import { Accounts } from './account.ts';
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch } from './batch.ts';
 import type { BatchResult } from './batch-result.ts';
@@ -90,6 +91,8 @@ export class DragonLock implements AsyncDisposable {
   readonly locks: Locks;
   /** Lists the queues. `queue` is one of them. */
   readonly queues: Queues;
+  /** The account as a whole: export, import, deletion. */
+  readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
   readonly watch: Watches;
   /** The account whose keys and locks these are. */
@@ -126,6 +129,7 @@ export class DragonLock implements AsyncDisposable {
     this.locks = new Locks(this.#calls, account, (ids, options) => this.#lockSet(ids, options));
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
+    this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);

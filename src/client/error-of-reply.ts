@@ -1,6 +1,7 @@
 /** The class of each error of the server, keyed by its registry: a new code does not compile until it has a class. */
 import type { ErrorCode } from '../protocol/errors.ts';
 import {
+  AccountDeletingError,
   CompactedError,
   DiskFullError,
   DragonLockError,
@@ -47,6 +48,7 @@ const classOf = {
   receipt_expired: ReceiptExpiredError,
   duplicate_request: DuplicateRequestError,
   request_in_progress: RequestInProgressError,
+  account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,
   unsupported_media_type: UnsupportedMediaTypeError,

@@ -23,6 +23,16 @@ export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } fro
 export type { LimitOptions, LimitResult } from './limits.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
+export type {
+  Accounts,
+  DeleteAccountOptions,
+  ExportLine,
+  ExportOptions,
+  ExportPage,
+  ImportOptions,
+  ImportProgress,
+  PageOfLines,
+} from './account.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type {
   Delivery,
@@ -62,6 +72,7 @@ export type {
 export type { Watches } from './watches.ts';
 export {
   ClosedError,
+  AccountDeletingError,
   CompactedError,
   DiskFullError,
   DragonLockError,

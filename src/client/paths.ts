@@ -1,4 +1,15 @@
-type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock' | 'usage' | QueueThing;
+type Thing =
+  | 'kv'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'mlock'
+  | 'munlock'
+  | 'usage'
+  | 'export'
+  | 'import'
+  | ''
+  | QueueThing;
 type QueueThing = 'queue' | 'peek' | 'purge' | 'redrive' | 'pause/queue' | 'resume/queue';
 type Query = Readonly<Record<string, string | number | undefined>>;
 
@@ -9,5 +20,5 @@ export function pathOf(account: string, thing: Thing, id: string | undefined, qu
     .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
     .join('&');
   const place = id === undefined ? '' : `/${encodeURIComponent(id)}`;
-  return `/db/${account}/${thing}${place}${text === '' ? '' : `?${text}`}`;
+  return `/db/${account}${thing === '' ? '' : '/'}${thing}${place}${text === '' ? '' : `?${text}`}`;
 }

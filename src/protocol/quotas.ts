@@ -23,12 +23,16 @@ export const amountNames = ['bytes', 'entries', 'messages'] as const satisfies r
 
 /** Whether each entry of this kind counts as one. Of queues, only messages do. */
 export function isEntryOfQuota(kind: Kind): boolean {
-  return kind !== kinds.idempotency && kind !== kinds.queue && kind !== kinds.audit && kind !== kinds.share;
+  return kind !== kinds.idempotency && kind !== kinds.queue && !isNote(kind) && kind !== kinds.share;
 }
 
 /** Whether the bytes count. What the server notes for administrators is bounded, and the account cannot delete it. */
 export function hasBytesOfQuota(kind: Kind): boolean {
-  return kind !== kinds.audit;
+  return !isNote(kind);
+}
+
+function isNote(kind: Kind): boolean {
+  return kind === kinds.audit || kind === kinds.deletion;
 }
 
 /** What an account uses of its quota. A member of `quota` that is Infinity has no limit. */

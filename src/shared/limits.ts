@@ -165,6 +165,10 @@ export const queueWindowMsMax = 7 * 24 * 60 * 60 * 1000;
 export const attemptMsMax = 5 * 60 * 1000;
 /** Entries of purged queues that one turn of a shard removes. */
 export const sweptPerTurn = 1000;
+/** Entries of deleted accounts that one turn of a shard removes: each is looked at, and written. */
+export const wipedPerTurn = 500;
+/** Accounts that are deleted at once. */
+export const deletionsMax = 64;
 /** Bytes of messages that expire in one turn of a shard, or become dead letters; it stops after the one that reaches it. */
 export const expiryTurnBytesMax = 4 * 1024 * 1024;
 /** Queues whose next messages a shard remembers; it finds those of others anew. */

@@ -741,7 +741,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/apply.ts`,
     find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
     name: 'a waiter that was cancelled stays in its queue',
@@ -2061,7 +2061,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/queue-expiry.ts`,
     find: "  makeReady(view, message, { ...own, ...(isTried ? { nacked: false } : {}) }, 'end');",
     replace: '  view.putState(place, own);',
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
     name: 'a group whose last message was too old when it was asked for stays in the line',
@@ -2076,5 +2076,41 @@ export const seededBugs: readonly SeededBug[] = [
     find: '  group.guard(child.pid);\n',
     replace: '',
     caughtBy: { file: 'test/cli/queue.test.ts', test: 'the child is ended before its lease can end' },
+  },
+  // Accounts as a whole.
+  {
+    name: 'a swept account is open before all of it is gone',
+    file: `${core}/deletion.ts`,
+    find: '  if (deletion.kind === sweptKinds.length) {',
+    replace: '  if (deletion.kind > 0) {',
+    caughtBy: { file: `${tests}/core/deletions.test.ts`, test: 'goes on turn by turn' },
+  },
+  {
+    name: 'a shard that starts does not know of deletions',
+    file: `${core}/expiry.ts`,
+    find: '      beginDeletion(state, account);\n      continue;',
+    replace: '      continue;',
+    caughtBy: { file: `${tests}/core/deletions.test.ts`, test: 'goes on after a restart' },
+  },
+  {
+    name: 'who waits is given what is being deleted',
+    file: `${core}/serve-queues.ts`,
+    find: '  if (state.deletions.size > 0 && state.deletions.has(queue.account)) return operations - 1;\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/deletions.test.ts`, test: 'never gets what is being deleted' },
+  },
+  {
+    name: 'a sweep takes the whole account in one turn',
+    file: `${core}/deletion.ts`,
+    find: 'const left = endInMemory(turn, deletion, wipedPerTurn);',
+    replace: 'const left = endInMemory(turn, deletion, 1e9);',
+    caughtBy: { file: `${tests}/core/deletions.test.ts`, test: 'goes on turn by turn' },
+  },
+  {
+    name: 'a new number of shards forgets a deletion',
+    file: 'src/storage/lmdb/repartition.ts',
+    find: '        if (!isDeadline) marks.set(account, value);\n',
+    replace: '',
+    caughtBy: { file: 'test/storage/lmdb/repartition.test.ts', test: 'is being deleted' },
   },
 ];

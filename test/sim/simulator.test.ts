@@ -111,9 +111,9 @@ const mustSucceed = [
   'drain',
 ];
 
-test('1,000 seeds: what was answered is true, durable and whole, whatever breaks', async () => {
-  const parts = await Promise.all([simulate('1..500'), simulate('501..1000')]);
-  assert.equal(parts[0].runs + parts[1].runs, 1000);
+test('500 seeds: what was answered is true, durable and whole, whatever breaks', async () => {
+  const parts = await Promise.all([simulate('1..250'), simulate('251..500')]);
+  assert.equal(parts[0].runs + parts[1].runs, 500);
   const count = (name: string): number => parts.reduce((sum, { counts }) => sum + (counts[name] ?? 0), 0);
   const never = [...mustHappen, ...mustSucceed.map((what) => `${what}: ok`)].filter((name) => count(name) === 0);
   assert.deepEqual(never, [], 'all of these must take effect at least once');
@@ -121,7 +121,7 @@ test('1,000 seeds: what was answered is true, durable and whole, whatever breaks
 
 test('the same seed is the same run, event by event', async () => {
   const [first, second] = await Promise.all([digests(), digests()]);
-  assert.equal(first.split('\n').length, 41);
+  assert.equal(first.split('\n').length, 16);
   assert.equal(first, second);
 });
 
@@ -131,7 +131,7 @@ async function simulate(seeds: string): Promise<Summary> {
 }
 
 async function digests(): Promise<string> {
-  const { stdout } = await run(process.execPath, [script, '--seeds', '1..40', '--digests']).catch(explain);
+  const { stdout } = await run(process.execPath, [script, '--seeds', '1..15', '--digests']).catch(explain);
   return stdout;
 }
 

@@ -30,6 +30,7 @@ export const respCodes = {
   out_of_bounds: 'OUTOFBOUNDS',
   duplicate_request: 'DUPLICATE',
   request_in_progress: 'TRYAGAIN',
+  account_deleting: 'TRYAGAIN',
   compacted: 'COMPACTED',
   too_large: 'ERR',
   unsupported_media_type: 'ERR',

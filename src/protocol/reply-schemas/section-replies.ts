@@ -109,6 +109,8 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   enqueue: { members: { Enqueue: listMember(Type.Object(sent), 'As `Enqueue` was given.') } },
   queueChange: {},
   audit: {},
+  wipe: {},
+  load: {},
 };
 
 /** The reply to one batch. */

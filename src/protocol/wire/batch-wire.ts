@@ -150,11 +150,11 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (lock !== undefined && (lock.read !== undefined || lock.limit !== undefined)) which |= isShared;
   if (unlock !== undefined) which |= hasUnlock;
-  const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range;
+  const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load;
   if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks) !== undefined)
     which |= hasRest;
   return which;
@@ -173,9 +173,24 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
 
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
-  const rest = { guard, check, idempotency, sequence, limit, ops, clear, range, audit, locks, unlocks, ...queue };
+  const rest = {
+    guard,
+    check,
+    idempotency,
+    sequence,
+    limit,
+    ops,
+    clear,
+    range,
+    audit,
+    locks,
+    unlocks,
+    wipe,
+    load,
+    ...queue,
+  };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

@@ -36,6 +36,8 @@ export function serveQueues(turn: Turn): void {
 /** @returns how many operations are left after this queue, which counts as one at least */
 function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
   const { state, now } = turn;
+  // Its waiters are about to be refused (core/deletion.ts).
+  if (state.deletions.size > 0 && state.deletions.has(queue.account)) return operations - 1;
   for (let left = operations - 1; ; ) {
     const head = queue.head();
     if (head === undefined || head.reserved) return left;

@@ -55,6 +55,8 @@ const members = {
   dequeue: { key: 'q', max: 2, groupMax: 1, durMs: 1, waitMs: 0, attempt: 'a' },
   enqueue: [{ key: 'q', data: '{"a":[1]}', group: 'g', dedup: 'd', delayMs: 0, ttlMs: 1, priority: 0 }],
   queueChange: { key: 'q', change: 'pause' },
+  wipe: {},
+  load: [{ kind: 'kv', key: 'k', value: '1', till: 5 }],
   get: ['a', 'ключ', '-1', '0'],
   counter: [
     { key: 'a', op: 'add', n: -(2 ** 53 - 1) },

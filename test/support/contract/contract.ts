@@ -11,6 +11,7 @@
  *
  * A new noun is one file beside this one and one line in `nouns`, and in `commands` if it has commands of its own.
  */
+import { account } from './account.ts';
 import { audit } from './audit.ts';
 import { counter } from './counter.ts';
 import { Span, type Body } from './expected.ts';
@@ -25,6 +26,7 @@ import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
 import { usage } from './usage.ts';
 import { watch } from './watch.ts';
+import type { AccountExport } from '../../../src/protocol/operations/account.ts';
 import type { AdminCommand, Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
 /** What one noun has to say. */
@@ -40,7 +42,20 @@ interface Noun {
 }
 
 /** Failures are listed in this order, and the first gives the refusal its code. */
-const nouns: readonly Noun[] = [idempotency, lock, mutex, kv, limit, counter, sequence, stringOp, queue, audit, watch];
+const nouns: readonly Noun[] = [
+  idempotency,
+  lock,
+  mutex,
+  kv,
+  limit,
+  counter,
+  sequence,
+  stringOp,
+  queue,
+  account,
+  audit,
+  watch,
+];
 
 const commands = {
   ...kv.commands,
@@ -51,7 +66,7 @@ const commands = {
   ...watch.commands,
   ...usage.commands,
 } satisfies {
-  readonly [Kind in Exclude<Command, AdminCommand | Batch>['kind']]: (
+  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | Batch>['kind']]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,
   ) => Outcome;
@@ -59,7 +74,7 @@ const commands = {
 
 export function outcomeOf(at: Moment, command: Command): Outcome {
   if (command.kind === 'batch') return batchOutcome(at, command);
-  // What administrators look at is not part of the contract with clients.
+  // What administrators look at is not part of the contract with clients, nor is how an export is cut into pages.
   const perform = (commands as Partial<Record<string, (at: Moment, command: never) => Outcome>>)[command.kind];
   return perform!(at, command as never);
 }

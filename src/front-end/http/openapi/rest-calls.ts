@@ -10,6 +10,7 @@ import {
   type CallName,
   type Command,
 } from '../../../protocol/operations/operations.ts';
+import { importBody } from '../../../protocol/operations/account-lines.ts';
 import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts';
 import { callReplies, type CallReply } from '../../../protocol/reply-schemas/call-replies.ts';
 import { sectionReplies } from '../../../protocol/reply-schemas/section-replies.ts';
@@ -35,6 +36,7 @@ const bodies: Readonly<Record<NonNullable<Spec['body']>, NonNullable<DescribedRo
     'application/json': { description: 'The value: any JSON.' },
     'text/plain': { type: 'string', description: 'With `?as=text`: kept as a string.' },
   },
+  lines: { 'application/json': { name: 'ImportPage', schema: schemaOf(importBody) } },
   policy: { 'application/json': { name: 'QueuePolicy', schema: schemaOf(queuePolicySchema) } },
 };
 
@@ -47,7 +49,8 @@ export function describeCall(name: CallName, spec: Spec): DescribedRoute {
   const writes = needed.some((scope) => scope !== 'read');
   const inStore = writes && commands.every(({ kind }) => kind === 'batch');
   // A stored reply to a Dequeue would hold its messages once more.
-  const takesId = inStore && commands.every((command) => command.kind === 'batch' && command.dequeue === undefined);
+  const takesId =
+    inStore && commands.every((command) => command.kind === 'batch' && (command.dequeue ?? command.wipe) === undefined);
   // A call that was declared a moment ago may have no reply yet.
   const { reply, mayBeEmpty, failures = [] }: Partial<CallReply> = callReplies[name] ?? {};
   const codes = new Set<ErrorCode>([

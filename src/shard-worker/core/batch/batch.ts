@@ -4,6 +4,7 @@ import type { Batch } from '../../../protocol/operations/operations.ts';
 import { kinds, type CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
+import { beginDeletion, refuseDeleted } from '../operations/account.ts';
 import type { Answered } from '../operations/behaviour.ts';
 import { findDuplicate, inProgressReply } from '../operations/idempotency.ts';
 import { viewDurableLock } from '../operations/lock.ts';
@@ -61,6 +62,8 @@ export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
  */
 export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited = false): void {
   const { state, out } = turn;
+  const deleted = refuseDeleted(state, batch);
+  if (deleted !== undefined) return out.reply(ref, deleted);
   const evaluation = evaluate(turn, batch);
   const refusal = refusalOf(turn, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
@@ -73,6 +76,7 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited =
   if (tooLarge !== undefined) return out.reply(ref, failedReply([tooLarge], readRevision(state)));
   const { record, reply } = commitOf(turn, batch, evaluation, { tail, waited });
   commit(turn, record);
+  if (batch.wipe !== undefined) beginDeletion(state, batch.account);
   out.reply(ref, reply);
 }
 

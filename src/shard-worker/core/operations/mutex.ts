@@ -135,6 +135,14 @@ function put({ mutexes, timers }: ShardState, name: string, record: ExclusiveRec
   return timer.seq;
 }
 
+/** Ends a mutex without a word to its holder, who is told when it unlocks. */
+export function forgetMutex(state: ShardState, name: string): void {
+  const mutex = state.mutexes.byName.get(name);
+  if (mutex === undefined) return;
+  state.timers.clear(mutex.timer);
+  forget(state, name);
+}
+
 function forget({ mutexes }: ShardState, name: string): void {
   mutexes.byName.delete(name);
   count(mutexes, name, -1);

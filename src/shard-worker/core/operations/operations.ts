@@ -8,6 +8,8 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
+import { loadBehaviour } from './account-load.ts';
+import { accountFormats, wipeBehaviour } from './account.ts';
 import { listAccounts, listLongest, lookAtLine } from './admin.ts';
 import { auditBehaviour, listAudit } from './audit.ts';
 import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
@@ -21,6 +23,7 @@ import {
   setBehaviour,
   watchKey,
 } from './kv.ts';
+import { exportAccount } from './export-lines.ts';
 import { limitBehaviour, limitFormats } from './limit.ts';
 import {
   guardBehaviour,
@@ -73,6 +76,8 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
   audit: auditBehaviour,
+  wipe: wipeBehaviour,
+  load: loadBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -83,6 +88,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...limitFormats,
   ...queueFormats,
   ...queueChangeFormats,
+  ...accountFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
@@ -91,6 +97,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'lock.list': listLocks,
   'queue.list': listQueues,
   'account.usage': countAccount,
+  'account.export': exportAccount,
   'account.list': listAccounts,
   'lock.longest': listLongest,
 };
@@ -108,6 +115,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,
+  'account.export': replyPage,
   'account.list': replyPage,
   'lock.longest': replyPage,
   'lock.line': lookAtLine,

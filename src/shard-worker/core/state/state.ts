@@ -15,6 +15,7 @@ import { assert } from '../../../shared/assert.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { BlockedMessages } from './blocked-messages.ts';
 import type { OwnMessage } from './core-message.ts';
+import { Deletions } from './deletions.ts';
 import { Holds } from './holds.ts';
 import { lockGraceOf, type LockGrace } from './lock-grace.ts';
 import type { ExclusiveRecord } from './lease.ts';
@@ -51,6 +52,7 @@ export interface ShardState {
   readonly watched: WatchedKeys;
   readonly holds: Holds;
   readonly blocked: BlockedMessages;
+  readonly deletions: Deletions;
   /** What the core has left for later: the actor puts it in front of the account's other messages. */
   readonly ownMessages: OwnMessage[];
   /** What transactions keep on this shard besides their holds. */
@@ -112,6 +114,7 @@ export function newShardState(
     watched: new WatchedKeys(),
     holds: new Holds(),
     blocked: new BlockedMessages(),
+    deletions: new Deletions(),
     ownMessages: [],
     transactions: new Map(),
     outOfSpace: undefined,
