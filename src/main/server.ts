@@ -9,9 +9,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import os from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
 import type { Config } from '../front-end/config-schema.ts';
 import { ReloadCell } from '../front-end/reload-cell.ts';
+import type { AskedBy, ReloadReport } from '../front-end/reload-report.ts';
 import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
@@ -75,6 +77,7 @@ try {
 
 async function run(config: Config): Promise<void> {
   const started = performance.now();
+  let isStopping = false;
   let stop = stopWhileStarting;
   process.on('SIGTERM', () => stop());
   process.on('SIGINT', () => stop());
@@ -112,12 +115,11 @@ async function run(config: Config): Promise<void> {
 
   const opened = await openDataDirectory(config, journalLog);
   const clock = startClock(config.data_dir, opened.recovered.at);
-  const isBackedUp = config.backup.url !== '';
-  const hold = isBackedUp ? { hold: Backups.allocateHold() } : {};
-  const threads = new Threads({ config, opened, clock: counters.clock, ...hold, log: journalLog, onFatal: goDown });
-  const backups = hold.hold && startBackups({ opened, threads, hold: hold.hold, boot });
+  const hold = Backups.allocateHold(config.backup.url !== '');
+  const threads = new Threads({ config, opened, clock: counters.clock, hold, log: journalLog, onFatal: goDown });
+  const backups = startBackups({ opened, threads, hold, boot });
   // Before the first commit of this start: what the backup has must not be given out again.
-  await backups?.look();
+  await backups.look();
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const passed = await frontEnds.open();
@@ -135,20 +137,31 @@ async function run(config: Config): Promise<void> {
   const reloading = new Reload({
     config,
     load,
-    apply: (settings) => frontEnds.reload(settings),
+    apply(settings, before) {
+      frontEnds.reload(settings);
+      threads.replaceQuotas(settings.limits, settings.accounts);
+      if (!isDeepStrictEqual(settings.backup, before.backup)) void backups.replace(settings.backup);
+    },
     log,
     cell: new ReloadCell(counters.reload),
   });
-  reload = () => {
+  const reloadNow = (by: AskedBy): ReloadReport => {
+    if (isStopping) return { problems: ['the server is stopping'] };
     manager.reloading();
-    const done = reloading.run();
+    const report = reloading.run();
+    const isOld = 'problems' in report;
     manager.ready(
-      `Serving on ${url}${done ? '' : ' with the old configuration: the new one has problems, see the log'}`,
+      `Serving on ${url}${isOld ? ' with the old configuration: the new one has problems, see the log' : ''}`,
     );
+    if (!isOld) frontEnds.audit({ action: 'server.reload', subject: report.changed.join(', '), ...by });
+    return report;
   };
+  frontEnds.onReload(reloadNow);
+  reload = () => void reloadNow({ who: '', from: 'SIGHUP' });
   const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping()]));
 
   stop = () => {
+    isStopping = true;
     stop = stoppingAlready;
     reload = stoppingAlready;
     watchdog?.stop();
@@ -156,7 +169,7 @@ async function run(config: Config): Promise<void> {
     void (async () => {
       log.info('Draining');
       await frontEnds.close();
-      await backups?.stop();
+      await backups.stop();
       await threads.stop();
       clock.stop();
       lock.release();

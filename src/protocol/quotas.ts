@@ -42,16 +42,21 @@ export interface QuotaUse extends Amounts {
 
 /** Quotas of single accounts, instead of those for all; 0: none. */
 export type OwnQuotas = ReadonlyMap<string, Partial<Amounts>>;
-type QuotaLimits = Pick<Limits, 'account_bytes_max' | 'account_entries_max' | 'account_messages_max'>;
+export type QuotaLimits = Pick<Limits, 'account_bytes_max' | 'account_entries_max' | 'account_messages_max'>;
 
 export class Quotas {
   static readonly none = new Quotas({ account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0 });
   /** Whether any account has one. */
-  readonly any: boolean;
-  readonly #ofAll: Amounts | undefined;
-  readonly #own: ReadonlyMap<string, Amounts | undefined>;
+  any = false;
+  #ofAll: Amounts | undefined;
+  #own: ReadonlyMap<string, Amounts | undefined> = new Map();
 
   constructor(limits: QuotaLimits, own: OwnQuotas = new Map()) {
+    this.replace(limits, own);
+  }
+
+  /** Takes over other quotas, from the next look at one on. */
+  replace(limits: QuotaLimits, own: OwnQuotas): void {
     const all = {
       bytes: limits.account_bytes_max,
       entries: limits.account_entries_max,

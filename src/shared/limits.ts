@@ -214,6 +214,8 @@ export const adminViewersMax = 16;
 export const foldersScanMax = 1000;
 /** The reason that is given for a force. */
 export const auditReasonCharsMax = 200;
+/** Of what was done to the server: the names of keys, for one. */
+export const auditSubjectCharsMax = 500;
 /** Entries of one account's audit log; the oldest go first. Each has up to 4 KiB, most a tenth of that. */
 export const auditEntriesMax = 10_000;
 /** How long an entry of the audit log is kept. */

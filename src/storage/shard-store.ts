@@ -48,6 +48,7 @@ export class ShardStore implements Entries {
   // neither twice.
   #last = new LookUp();
   #before = new LookUp();
+  readonly replaceQuotas: Counts['replaceQuotas'] = (...quotas) => this.#counts.replaceQuotas(...quotas);
   readonly messagesOf = (account: AccountId): number => this.#counts.messagesOf(account);
   readonly partTotals = (): Iterable<PartTotal> => this.#counts.totals.all();
 

@@ -173,6 +173,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
 
   protected answer(status: number, body: ReplyBody, replayed: true | undefined): void {
     if (this.#done) return;
+    if (replayed === true) this.context.metrics.countReplay();
     this.finish(status, typeof body === 'string' ? body.length : body.chars);
     if (!this.connection.disconnected) this.write(status, body, replayed);
   }

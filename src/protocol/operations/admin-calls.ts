@@ -6,7 +6,7 @@ import { adminPageMax } from '../../shared/limits.ts';
 import { integerParameter, keyParameter, type QueryParameters } from './call.ts';
 
 export interface AdminCallSpec<Parameters extends QueryParameters> {
-  readonly method: 'GET';
+  readonly method: 'GET' | 'POST';
   /** `:acc` is an account, `*` an id, which may contain slashes. */
   readonly path: string;
   readonly summary: string;
@@ -85,6 +85,13 @@ export const adminCalls = {
     method: 'GET',
     path: '/admin/tokens',
     summary: 'See the names of the tokens, and what they may do',
+    scope: 'operator',
+    query: {},
+  }),
+  'admin.reload': adminCall({
+    method: 'POST',
+    path: '/admin/reload',
+    summary: 'Read the configuration again, as SIGHUP does, and take over what needs no restart',
     scope: 'operator',
     query: {},
   }),

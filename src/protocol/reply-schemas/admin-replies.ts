@@ -151,6 +151,12 @@ export const adminReplies: Readonly<Record<AdminCallName, Type.TObject>> = {
       'All tokens.',
     ),
   }),
+  'admin.reload': Type.Object({
+    Reloaded: flagMember('The new configuration is in force, whole; otherwise the old one is.'),
+    Changed: optionalMember(listMember(Type.String(), 'Keys that have another value now.')),
+    NeedRestart: optionalMember(listMember(Type.String(), 'Keys that differ, and need a restart.')),
+    Problems: optionalMember(listMember(Type.String(), 'What is wrong with the new configuration, with places.')),
+  }),
   'admin.audit': Type.Object({
     Audit: listMember(auditEntry, 'The newest first.'),
     More: pagePart.More,

@@ -165,6 +165,7 @@ function returnGrant(turn: Turn, grant: Grant): void {
       ? state.entries.get(kinds.lock, account, id)
       : state.entries.get(kinds.share, account, leaseKey(id, fence));
   if (entry?.rev !== grant.version || view.lease?.fence !== fence) return;
+  state.locks.undelivered();
   const nobody: RequestRef = { router: -1, id: 0 };
   executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, fence } });
 }

@@ -124,6 +124,7 @@ function expireOfLock({ state, now }: Turn, { account, key, entry }: LocatedEntr
 function commitExpiry(turn: Turn, account: AccountId, { effects, parts }: Ending): void {
   const pending = [...effects, ...parts.all()];
   if (pending.length === 0) return;
+  for (const effect of pending) turn.state.locks.committed(effect, turn.now, false);
   const rev = turn.out.nextRevision();
   commit(turn, { rev, account, effects: seal(pending, rev, '') });
 }
@@ -189,6 +190,6 @@ function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEf
   // A lease from before this start may last longer than its entry says: write the new time down when the old one comes.
   const till = exclusiveTill(state, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
-  state.leasesExpired += 1;
-  return endEffect(turn, key, viewLock(record, till, now), 'expired');
+  const { since } = record.holders[0]!;
+  return { ...endEffect(turn, key, viewLock(record, till, now), 'expired'), lease: { change: 'expired', since } };
 }

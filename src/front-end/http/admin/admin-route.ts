@@ -1,6 +1,6 @@
 /**
  * The common path of all calls below `/admin`: who may, the strict query, and refusals. A call looks at a bounded number
- * of things, and none changes anything.
+ * of things, and none with GET changes anything.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { failure, type Failure } from '../../../protocol/errors.ts';
@@ -26,6 +26,8 @@ export interface AdminRequest {
   /** In the path; checked. */
   readonly account: AccountId | undefined;
   readonly id: string;
+  /** The client's address. */
+  readonly from: string;
 }
 
 export type AdminAnswer = (request: AdminRequest, exchange: HttpExchange) => void;
@@ -43,7 +45,7 @@ export function adminRoute(
 ): void {
   const spec: AdminCallSpec<QueryParameters> = adminCalls[name];
   app.route({
-    method: name === 'admin.live' ? 'GET' : ['GET', 'HEAD'],
+    method: spec.method === 'POST' || name === 'admin.live' ? spec.method : ['GET', 'HEAD'],
     url: spec.path,
     config: { operation: 'admin' },
     onRequest(request, reply, next) {
@@ -102,6 +104,7 @@ function adminRequest(
     query,
     account: account === undefined ? undefined : allowedAccount(access, account),
     id: params['*'] === undefined ? '' : readKey(params['*'], 'id'),
+    from: request.socket.remoteAddress ?? '',
   };
 }
 

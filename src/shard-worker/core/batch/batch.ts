@@ -111,12 +111,25 @@ export function commitOf(
   const stored = storedReply(batch, answered, tail);
   const effects = seal(evaluation.pending, rev, stored);
   if (batch.dequeue !== undefined) turn.state.queues.countDeliveries(evaluation.results.dequeue!.messages);
-  if (batch.lock !== undefined || batch.unlock !== undefined) keepLocks(turn, batch.account, evaluation.pending, rev);
+  if (hasLocks(batch)) keepLocks(turn, batch.account, { pending: evaluation.pending, rev, waited });
   return { record: { rev, account: batch.account, effects }, reply: batchReply(batch, answered, waited), stored };
 }
 
-function keepLocks({ state }: Turn, account: AccountId, pending: readonly PendingEffect[], rev: Revision): void {
-  for (const effect of pending) if (effect.kind === kinds.lock) state.parsedLocks.keep(rev, account, effect);
+function hasLocks({ lock, unlock, locks, unlocks }: Batch): boolean {
+  return (lock ?? unlock ?? locks ?? unlocks) !== undefined;
+}
+
+interface LocksOfCommit {
+  readonly pending: readonly PendingEffect[];
+  readonly rev: Revision;
+  readonly waited: boolean;
+}
+
+function keepLocks({ state, now }: Turn, account: AccountId, { pending, rev, waited }: LocksOfCommit): void {
+  for (const effect of pending) {
+    state.locks.committed(effect, now, waited);
+    if (effect.kind === kinds.lock) state.parsedLocks.keep(rev, account, effect);
+  }
 }
 
 export function answeredOf({ now }: Turn, batch: Batch, { results }: Evaluation, rev: Revision): Answered {

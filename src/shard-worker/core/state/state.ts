@@ -17,6 +17,7 @@ import { BlockedMessages } from './blocked-messages.ts';
 import type { OwnMessage } from './core-message.ts';
 import { Deletions } from './deletions.ts';
 import { Holds } from './holds.ts';
+import { LockCounts } from './lock-counts.ts';
 import { lockGraceOf, type LockGrace } from './lock-grace.ts';
 import type { ExclusiveRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
@@ -59,8 +60,7 @@ export interface ShardState {
   readonly transactions: Map<string, ParticipantState>;
   /** Present while writes are refused: the reason, and what may still be written. */
   outOfSpace: { readonly failure: Failure; readonly space: 'reserve' | 'full' } | undefined;
-  /** Locks and mutexes that ended by their time, since the start; for metrics. */
-  leasesExpired: number;
+  readonly locks: LockCounts;
   /** The server is going down: no request may wait any more. */
   draining: boolean;
 }
@@ -118,7 +118,7 @@ export function newShardState(
     ownMessages: [],
     transactions: new Map(),
     outOfSpace: undefined,
-    leasesExpired: 0,
+    locks: new LockCounts(),
     draining: false,
   };
 }
