@@ -2113,4 +2113,32 @@ export const seededBugs: readonly SeededBug[] = [
     replace: '',
     caughtBy: { file: 'test/storage/lmdb/repartition.test.ts', test: 'is being deleted' },
   },
+  {
+    name: 'an export does not tell what has changed meanwhile',
+    file: 'src/protocol/page.ts',
+    find: "first !== undefined && (['c', from, rev] as const)",
+    replace: "first === -1 && (['c', from, rev] as const)",
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'an export while others write' },
+  },
+  {
+    name: 'an import takes a sequence back',
+    file: `${core}/operations/account-load.ts`,
+    find: 'if (operation.value > last)',
+    replace: 'if (operation.value >= 0)',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'no number of a sequence twice' },
+  },
+  {
+    name: 'an import puts what a later line has deleted',
+    file: 'src/shared/export-lines.ts',
+    find: 'if (last !== undefined && last !== number) return false;',
+    replace: 'if (last === number && last < 0) return false;',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'leaves out what has ended' },
+  },
+  {
+    name: 'usage leaves out leases of locks that several hold',
+    file: `${core}/operations/usage.ts`,
+    find: 'let { bytes } = entries.countOf(account, kinds.share);',
+    replace: 'let bytes = 0;',
+    caughtBy: { file: 'test/router/quotas.test.ts', test: 'the bytes that usage tells' },
+  },
 ];

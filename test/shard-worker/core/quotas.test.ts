@@ -115,13 +115,3 @@ test('an account of config.yml may have a quota of its own, or none', () => {
   };
   assert.deepEqual(['acme', 'small', 'big'].map(filled), [2, 1, 5]);
 });
-
-test('the usage that is told is what the quota is compared with, with leases of locks that several hold', () => {
-  const entries = new MapEntries(new Quotas({ ...none, account_bytes_max: 100_000 }));
-  const core = new CoreUnderTest({ entries });
-  for (const owner of ['a', 'b']) core.ok(lock('permits', { owner, limit: 3, durMs: 60_000 }));
-  core.ok(set('k', 1));
-  core.ok(send(message('one', { group: 'g' })));
-  const told = core.ok({ kind: 'account.usage', account: accountId('acme') });
-  assert.equal(told['Bytes'], entries.usageOf(accountId('acme'))!.bytes);
-});
