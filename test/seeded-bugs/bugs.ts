@@ -1037,6 +1037,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/front-end/http/lane/large-replies.test.ts', test: 'counts as unread' },
   },
   {
+    name: 'a poll that is late ends before what was durable when it began',
+    file: 'src/router/watch/prefix-readers.ts',
+    find: 'if (this.#late && position >= this.#target) this.caughtUp(position);',
+    replace: 'if (this.#late) this.caughtUp(position);',
+    caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'a poll whose wait has run out does not end' },
+  },
+  {
     name: 'a watch says that nothing happened before its shard has answered',
     file: 'src/router/watch/key-watches.ts',
     find: 'if (watcher.unanswered === 0) this.#finish(watcher, nothing);',
