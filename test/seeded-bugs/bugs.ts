@@ -790,7 +790,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/state/lease.ts`,
     find: '  if (view.lease !== undefined || view.closedTill !== undefined) return false;',
     replace: '  if ((view.lease !== undefined && read !== true) || view.closedTill !== undefined) return false;',
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
     name: 'a reader overtakes a writer that waits',
