@@ -1,5 +1,5 @@
 /** Accounts as a whole: deletion, export and import. */
-import { pageLimitMax } from '../../shared/limits.ts';
+import { keyBytesMax, pageLimitMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
 import { refuse, refuseField } from '../refusal.ts';
 import type { LoadOperation } from './account-lines.ts';
@@ -60,6 +60,9 @@ export const accountExport = {
   list: 'Lines',
 } as const satisfies CommandSpec<AccountExport>;
 
+/** A queue, a group, and what stands between them. */
+const placeBytesMax = 2 * keyBytesMax + 64;
+
 type Cursor = readonly ['e', first: number, after: string] | readonly ['c', from: number, target: number];
 
 export function exportCursor(cursor: Cursor): string {
@@ -75,11 +78,16 @@ function readCursor(text: string): Pick<AccountExport, 'after' | 'first' | 'chan
   }
   const [letter, first, second] = Array.isArray(cursor) ? (cursor as readonly unknown[]) : [];
   if (Number.isSafeInteger(first) && Number(first) >= 0) {
-    if (letter === 'e' && typeof second === 'string') return { first: Number(first), after: second };
+    if (letter === 'e' && typeof second === 'string' && isPlace(second)) return { first: Number(first), after: second };
     if (letter === 'c' && Number.isSafeInteger(second))
       return { changes: { from: Number(first), target: Number(second) } };
   }
   return refuseField('?after', 'expected After of the last page');
+}
+
+/** The place of a kind, and a key of the store, which may be a part of a queue. Anybody can make a cursor. */
+function isPlace(text: string): boolean {
+  return /^[0-3]/.test(text) && text.isWellFormed() && Buffer.byteLength(text) <= placeBytesMax;
 }
 
 function exportOf(account: AccountId, after: string | undefined, limit: number): AccountExport {
