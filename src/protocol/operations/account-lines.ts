@@ -4,7 +4,7 @@
  * all lines together are the account as of one revision (docs/http.md has the table).
  */
 import { Type } from 'typebox';
-import { integerMax, priorityMax, tillMsMax, type Limits } from '../../shared/limits.ts';
+import { integerMax, messageErrorBytesMax, priorityMax, tillMsMax, type Limits } from '../../shared/limits.ts';
 import { CountingLines, lineName } from '../../shared/export-lines.ts';
 import { refuse, refuseField } from '../refusal.ts';
 import { anyJson, closed, jsonText, listField, readInteger, readKey, readPrefix, yesOrNo } from './fields.ts';
@@ -15,8 +15,13 @@ const text = Type.String({ expected: 'a string' });
 const moment = Type.Integer({ minimum: 0, maximum: tillMsMax, expected: 'milliseconds since the epoch' });
 const count = Type.Integer({ minimum: 0, maximum: integerMax, expected: 'an integer from 0 to 2^53−1' });
 
+const errorText = Type.String({
+  maxLength: messageErrorBytesMax,
+  expected: `a string of at most ${messageErrorBytesMax} characters`,
+});
+
 const deadPart = Type.Object(
-  { Attempts: count, AtMs: moment, Error: Type.Optional(text) },
+  { Attempts: count, AtMs: moment, Error: Type.Optional(errorText) },
   { ...closed, expected: '{"Attempts","AtMs"}' },
 );
 
