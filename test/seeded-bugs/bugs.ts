@@ -741,7 +741,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/apply.ts`,
     find: "format: 'lock.release', unlock: { id, fence } });",
     replace: "format: 'lock.release', unlock: { id } });",
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' },
   },
   {
     name: 'a waiter that was cancelled stays in its queue',
@@ -791,6 +791,7 @@ export const seededBugs: readonly SeededBug[] = [
     find: '  if (view.lease !== undefined || view.closedTill !== undefined) return false;',
     replace: '  if ((view.lease !== undefined && read !== true) || view.closedTill !== undefined) return false;',
     caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' },
   },
   {
     name: 'a reader overtakes a writer that waits',
@@ -2068,7 +2069,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/queue-expiry.ts`,
     find: "  makeReady(view, message, { ...own, ...(isTried ? { nacked: false } : {}) }, 'end');",
     replace: '  view.putState(place, own);',
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' },
   },
   {
     name: 'a group whose last message was too old when it was asked for stays in the line',
