@@ -790,7 +790,6 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/state/lease.ts`,
     find: '  if (view.lease !== undefined || view.closedTill !== undefined) return false;',
     replace: '  if ((view.lease !== undefined && read !== true) || view.closedTill !== undefined) return false;',
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
     caughtBy: { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' },
   },
   {
