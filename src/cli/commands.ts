@@ -88,6 +88,13 @@ const others: readonly CommandSpec[] = [
   {
     name: 'usage',
     about: 'what the account has stored, and what it may store',
+    options: [
+      {
+        long: 'recount',
+        about: 'compare the counts of a stopped server with its content; exits with 1 if they differ',
+      },
+      { long: 'data-dir', value: 'directory', about: 'with --recount: of the server' },
+    ],
     load: async () => (await import('./usage.ts')).showUsage,
   },
   {

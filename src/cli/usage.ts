@@ -2,7 +2,8 @@
 import type { Usage } from '../client/usage.ts';
 import type { Run } from './command-spec.ts';
 
-export const showUsage: Run = async (invocation) => {
+export const showUsage: Run = async (invocation, { options }) => {
+  if (options['recount'] === true) return (await import('./recount.ts')).recount(invocation, options);
   const { json, terminal } = invocation;
   const usage = await (await invocation.client()).usage();
   if (json) terminal.json(wireUsage(usage));

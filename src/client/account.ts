@@ -19,6 +19,7 @@ export interface ExportLine extends NamedLine {
 
 /** Some lines of an export. */
 export interface ExportPage {
+  /** In the order in which they count. */
   readonly lines: readonly ExportLine[];
   /** They are what has changed during the export: they may take the place of lines before. */
   readonly changes: boolean;
@@ -198,6 +199,7 @@ async function showAll(pages: Pages): Promise<CountingLines> {
 }
 
 interface Page {
+  /** In the order in which they count. */
   readonly lines: readonly ExportLine[];
   readonly id: string;
   readonly signal: AbortSignal | undefined;

@@ -147,6 +147,9 @@ export const configSchema = Type.Object(
       }),
     ),
     ui: Type.Optional(Type.Boolean({ expected: 'true or false' })),
+    metrics: Type.Optional(
+      Type.Object({ accounts: Type.Optional(Type.Boolean({ expected: 'true or false' })) }, section),
+    ),
     data_dir: Type.Optional(Type.String({ minLength: 1, expected: 'a path' })),
     shards: threadsUpTo(256),
     tokens: Type.Optional(tokensSchema),
@@ -209,6 +212,8 @@ export interface Config {
   readonly listen: readonly Listen[];
   /** The admin page is served. */
   readonly ui: boolean;
+  /** Whether `/metrics`, which needs no token, tells of single accounts. */
+  readonly metrics: { readonly accounts: boolean };
   readonly data_dir: string;
   readonly shards: number;
   readonly tokens: readonly TokenConfig[];
@@ -250,6 +255,7 @@ export interface Config {
 export const configDefaults = {
   listen: '127.0.0.1:8081',
   ui: true,
+  metrics: { accounts: false },
   data_dir: './data',
   shards: 'auto',
   tokens: [],

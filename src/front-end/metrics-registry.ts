@@ -1,12 +1,14 @@
 /**
  * `/metrics`: what front ends counted and what the dispatcher knows of shards and journal, as Prometheus metrics.
- * Nothing here runs between scrapes. Names end in their unit; labels are bounded: operation, status, front end, shard.
+ * Nothing here runs between scrapes. Names end in their unit; labels are bounded: operation, status, front end, shard, and,
+ * if the operator wants it, a hundred accounts.
  * Any front end answers for the whole process.
  */
 import { Counter, Gauge, Registry } from '@prometheus-io/client';
 import type { ServerStats, ShardStats } from '../protocol/stats.ts';
 import { processMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
+import { addAccountMetrics } from './account-metrics.ts';
 import { addBackupMetrics } from './backup-metrics.ts';
 import { addHistogram, type Series } from './histograms.ts';
 import { addLockMetrics } from './lock-metrics.ts';
@@ -32,6 +34,8 @@ export function metricsRegistry(context: RouteContext): Scrape {
   const tls = new Registry();
   const refreshTls: RefreshMetrics[] = [];
   addTlsMetrics(tls, refreshTls, context.inForce);
+  const ofAccounts = new Registry();
+  const refreshAccounts = addAccountMetrics(ofAccounts, context);
   const backend = new Registry();
   const refreshBackend: Refreshers = [];
   addShardMetrics(backend, refreshBackend);
@@ -41,7 +45,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   return {
     contentType: own.contentType,
     async metrics() {
-      const { http, resp } = context.inForce.config;
+      const { http, resp, metrics } = context.inForce.config;
       const parts = [textOf(own, refreshOwn)];
       // A reload may begin and end them.
       if (context.backup !== undefined) parts.push(textOf(backups, refreshBackups));
@@ -51,7 +55,8 @@ export function metricsRegistry(context: RouteContext): Scrape {
       if (context.lifecycle.state() !== 'serving') return text;
       const stats = await context.dispatcher.stats();
       for (const refresh of refreshBackend) refresh(stats);
-      return `${text}\n${await backend.metrics()}`;
+      const all = `${text}\n${await backend.metrics()}`;
+      return metrics.accounts ? `${all}\n${await textOf(ofAccounts, [refreshAccounts])}` : all;
     },
   };
 }

@@ -790,7 +790,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/state/lease.ts`,
     find: '  if (view.lease !== undefined || view.closedTill !== undefined) return false;',
     replace: '  if ((view.lease !== undefined && read !== true) || view.closedTill !== undefined) return false;',
-    caughtBy: { file: 'test/sim/simulator.test.ts', test: '1,000 seeds' },
+    caughtBy: { file: 'test/sim/simulator.test.ts', test: '500 seeds' },
   },
   {
     name: 'a reader overtakes a writer that waits',
@@ -1035,6 +1035,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: '    if (this.#large.chars > 0) this.#countUnread();\n',
     replace: '',
     caughtBy: { file: 'test/front-end/http/lane/large-replies.test.ts', test: 'counts as unread' },
+  },
+  {
+    name: 'a poll that is late ends before what was durable when it began',
+    file: 'src/router/watch/prefix-readers.ts',
+    find: 'if (this.#late && position >= this.#target) this.caughtUp(position);',
+    replace: 'if (this.#late) this.caughtUp(position);',
+    caughtBy: { file: 'test/router/watch/watch-order.test.ts', test: 'a poll whose wait has run out does not end' },
   },
   {
     name: 'a watch says that nothing happened before its shard has answered',
@@ -2112,5 +2119,33 @@ export const seededBugs: readonly SeededBug[] = [
     find: '        if (!isDeadline) marks.set(account, value);\n',
     replace: '',
     caughtBy: { file: 'test/storage/lmdb/repartition.test.ts', test: 'is being deleted' },
+  },
+  {
+    name: 'an export does not tell what has changed meanwhile',
+    file: 'src/protocol/page.ts',
+    find: "first !== undefined && (['c', from, rev] as const)",
+    replace: "first === -1 && (['c', from, rev] as const)",
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'an export while others write' },
+  },
+  {
+    name: 'an import takes a sequence back',
+    file: `${core}/operations/account-load.ts`,
+    find: 'if (operation.value > last)',
+    replace: 'if (operation.value >= 0)',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'no number of a sequence twice' },
+  },
+  {
+    name: 'an import puts what a later line has deleted',
+    file: 'src/shared/export-lines.ts',
+    find: 'if (last !== undefined && last !== number) return false;',
+    replace: 'if (last === number && last < 0) return false;',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'leaves out what has ended' },
+  },
+  {
+    name: 'usage leaves out leases of locks that several hold',
+    file: `${core}/operations/usage.ts`,
+    find: 'let { bytes } = entries.countOf(account, kinds.share);',
+    replace: 'let bytes = 0;',
+    caughtBy: { file: 'test/router/quotas.test.ts', test: 'the bytes that usage tells' },
   },
 ];

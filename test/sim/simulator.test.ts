@@ -65,6 +65,7 @@ const mustSucceed = [
   'set',
   'set if version',
   'set many',
+  'merge',
   'delete',
   'check',
   'get',

@@ -98,7 +98,7 @@ export class PollReader implements PrefixReader {
   }
 
   handed(position: Revision): void {
-    if (this.#late) this.caughtUp(position);
+    if (this.#late && position >= this.#target) this.caughtUp(position);
   }
 
   caughtUp(position: Revision): void {

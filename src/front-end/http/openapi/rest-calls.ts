@@ -123,12 +123,16 @@ function commandsOf(spec: Spec): Command[] {
     const given = Object.fromEntries([...required, ...extra].map(([name, parameter]) => [name, sampleOf(parameter)]));
     if (withoutAny !== undefined && !onlyOneOf.some((name) => name in given)) return [];
     try {
-      return [spec.command({ account: accountId('a'), id: 'a', query: given, value: '{}' })];
+      return [spec.command({ account: accountId('a'), id: 'a', query: given, value: valueOf(spec) })];
     } catch (error) {
       if (error instanceof Refusal) return [];
       throw error;
     }
   });
+}
+
+function valueOf({ body }: Spec): string {
+  return body === 'lines' ? '[{"kind":"sequence","key":"a","value":1}]' : '{}';
 }
 
 /** The smallest value. */

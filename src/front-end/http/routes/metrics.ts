@@ -9,7 +9,7 @@ import { serverRoute } from '../server-route.ts';
 /** A text is made at most this often; those who ask meanwhile share the next one. */
 const makeEveryMs = 100;
 
-/** `GET /metrics`: Prometheus' text format. It needs no token, and has no data about accounts. */
+/** `GET /metrics`: Prometheus' text format. It needs no token, and names no account unless the operator wants it. */
 export function metricsRoutes(app: FastifyInstance, context: RouteContext): void {
   const registry = metricsRegistry(context);
   const texts = new SharedTexts(async () => Buffer.from(await registry.metrics()));
