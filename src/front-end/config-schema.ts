@@ -203,6 +203,8 @@ export interface TokenConfig {
   readonly name: string;
   readonly accounts: readonly string[] | '*';
   readonly scopes: readonly Scope[];
+  /** It could be guessed. */
+  readonly isShort?: boolean;
 }
 
 export interface Config {

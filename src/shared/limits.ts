@@ -216,6 +216,9 @@ export const foldersScanMax = 1000;
 export const auditReasonCharsMax = 200;
 /** Of what was done to the server: the names of keys, for one. */
 export const auditSubjectCharsMax = 500;
+/** Of each front end: how many slow requests it remembers, and busy accounts. */
+export const slowRequestsMax = 200;
+export const busyAccountsMax = 256;
 /** Entries of one account's audit log; the oldest go first. Each has up to 4 KiB, most a tenth of that. */
 export const auditEntriesMax = 10_000;
 /** How long an entry of the audit log is kept. */

@@ -33,6 +33,7 @@ import { RequestTurns } from './request-turns.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
+import { BusyAccounts } from '../busy-accounts.ts';
 import { InForce } from '../in-force.ts';
 import { ReloadCell } from '../reload-cell.ts';
 import type { AskedBy, ReloadReport } from '../reload-report.ts';
@@ -188,6 +189,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     lostLogLines,
     reload: new ReloadCell(counters.reload),
     dataDirectory: options.config.data_dir,
+    busy: new BusyAccounts(now ?? processMs),
     requestLog: new RequestLog({
       settings: options.config.log,
       trustedProxies: http.trusted_proxies,

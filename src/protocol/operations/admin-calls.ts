@@ -3,7 +3,7 @@
  * administers accounts: those of the token, and of a token for all accounts, all. `operator` is for the server itself.
  */
 import { adminPageMax } from '../../shared/limits.ts';
-import { integerParameter, keyParameter, type QueryParameters } from './call.ts';
+import { integerParameter, keyParameter, wordsParameter, type QueryParameters } from './call.ts';
 
 export interface AdminCallSpec<Parameters extends QueryParameters> {
   readonly method: 'GET' | 'POST';
@@ -17,6 +17,8 @@ export interface AdminCallSpec<Parameters extends QueryParameters> {
 
 const account = { type: 'string', bytesMax: 66, limitName: 'the length of an account' } as const;
 const limit = integerParameter(1, adminPageMax);
+const topOrders = ['requests', 'bytes', 'time'] as const;
+export type TopOrder = (typeof topOrders)[number];
 
 function adminCall<const Parameters extends QueryParameters>(
   spec: AdminCallSpec<Parameters>,
@@ -73,6 +75,20 @@ export const adminCalls = {
     summary: 'See some of the watches that are open, by account and prefix or key',
     scope: 'admin',
     query: { account },
+  }),
+  'admin.slow': adminCall({
+    method: 'GET',
+    path: '/admin/slow',
+    summary: 'See the last requests that were slow, the newest first',
+    scope: 'operator',
+    query: { limit },
+  }),
+  'admin.top': adminCall({
+    method: 'GET',
+    path: '/admin/top',
+    summary: 'See which accounts use the server most: an estimate of the last five to ten minutes',
+    scope: 'operator',
+    query: { by: wordsParameter(topOrders) },
   }),
   'admin.config': adminCall({
     method: 'GET',

@@ -16,6 +16,8 @@ import { adminRoute, answerJson, type AdminRequest } from './admin-route.ts';
 import { Live } from './live.ts';
 import { OverviewMaker, type Overview } from './overview.ts';
 import { Peers } from './peers.ts';
+import type { TopOrder } from '../../../protocol/operations/admin-calls.ts';
+import { slowReply, topReply } from './traffic-replies.ts';
 import { settingsOf, tokensOf } from './settings.ts';
 
 export interface AdminOptions {
@@ -32,6 +34,8 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
   const peers = new Peers({ boot, index, frontEnds });
   const overview = index === 0 ? new OverviewMaker(context) : undefined;
   peers.answer('overview', () => overview?.current());
+  peers.answer('slow', () => context.requestLog.slow.all());
+  peers.answer('top', () => context.busy.current());
   peers.answer('reload', (by) => reload(by as AskedBy));
   peers.answer('watches', (of) => dispatcher.watches(of as AccountId | undefined, adminPageMax));
   const current = (): Promise<Overview | undefined> => peers.askFirst('overview') as Promise<Overview | undefined>;
@@ -68,6 +72,20 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
     if (account === undefined && access.accounts !== '*')
       refuse('forbidden', 'This token is for some accounts; expected ?account with one of them');
     answerLater(exchange, watchersOf(peers, account));
+  });
+  adminRoute(app, context, 'admin.slow', ({ query }, exchange) => {
+    const limit = Number(query['limit'] ?? adminPageMax);
+    answerLater(
+      exchange,
+      peers.askAll('slow').then((found) => slowReply(found, limit)),
+    );
+  });
+  adminRoute(app, context, 'admin.top', ({ query }, exchange) => {
+    const by = (query['by'] ?? 'requests') as TopOrder;
+    answerLater(
+      exchange,
+      peers.askAll('top').then((found) => topReply(found, by)),
+    );
   });
   adminRoute(app, context, 'admin.config', (_, exchange) =>
     answerJson(exchange, { Settings: settingsOf(inForce.config) }),
