@@ -16,7 +16,25 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 /** CPU seconds of a file that is not named here. */
 const usualMax = 10;
 /** Files that may cost more, and how much. */
-const budgets: Readonly<Record<string, number>> = {};
+const budgets: Readonly<Record<string, number>> = {
+  'test/cli/account.test.ts': 25,
+  'test/cli/lock-loss.test.ts': 30,
+  'test/cli/lock.test.ts': 20,
+  'test/client/faults.test.ts': 25,
+  'test/client/package.test.ts': 25,
+  'test/crash/backups.test.ts': 35,
+  'test/crash/bank.test.ts': 15,
+  'test/crash/damage.test.ts': 20,
+  'test/crash/disk-error.test.ts': 20,
+  'test/crash/failpoints.test.ts': 70,
+  'test/crash/histories.test.ts': 30,
+  'test/crash/kill.test.ts': 30,
+  'test/crash/salvage.test.ts': 30,
+  'test/load-faults/budgets.test.ts': 35,
+  'test/load-faults/queue-crowds.test.ts': 25,
+  'test/sim/crash-points.test.ts': 20,
+  'test/sim/simulator.test.ts': 40,
+};
 /** Of one file. */
 const patienceMs = 600_000;
 /** As in `npm test`. */
