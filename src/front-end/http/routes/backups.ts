@@ -4,10 +4,10 @@ import { BackupCells } from '../../../backup/backup-cells.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { revision } from '../../../protocol/ids.ts';
 import { auditServer } from '../../audited.ts';
+import { answerInOrder } from '../answer-in-order.ts';
 import { isForeignPage } from '../auth.ts';
 import { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
 
 export function backupRoutes(app: FastifyInstance, context: RouteContext): void {
   const { tokens, dispatcher, lifecycle } = context;
@@ -38,9 +38,7 @@ export function backupRoutes(app: FastifyInstance, context: RouteContext): void 
         else new HttpExchange(context, 'server', reply.raw).refuse(refused);
       },
       handler(request, reply) {
-        reply.hijack();
-        RequestOrder.of(request.raw.socket).run(() => {
-          const exchange = new HttpExchange(context, 'server', reply.raw);
+        answerInOrder(context, 'server', reply, (exchange) => {
           const body = JSON.stringify(answer(context.backup!));
           const deliver = (): void => exchange.deliver({ rev: revision(0), outcome: 'ok', body });
           if (action === undefined || lifecycle.state() !== 'serving') return deliver();

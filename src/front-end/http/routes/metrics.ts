@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { systemAfter } from '../../../shared/clock.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
-import { HttpExchange } from '../http-exchange.ts';
+import { answerInOrder } from '../answer-in-order.ts';
 import type { RouteContext } from '../route-context.ts';
 import { metricsRegistry } from '../../metrics-registry.ts';
 import { serverRoute } from '../server-route.ts';
@@ -14,9 +13,7 @@ export function metricsRoutes(app: FastifyInstance, context: RouteContext): void
   const registry = metricsRegistry(context);
   const texts = new SharedTexts(async () => Buffer.from(await registry.metrics()));
   serverRoute(app, context, '/metrics', (reply) => {
-    reply.hijack();
-    RequestOrder.of(reply.raw.req.socket).run(() => {
-      const exchange = new HttpExchange(context, 'server', reply.raw);
+    answerInOrder(context, 'server', reply, (exchange) => {
       exchange.wait({ cancel: () => {} });
       // A rejection is a bug: as it is unhandled, it takes the process down.
       void texts.next().then((text) => {
