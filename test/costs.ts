@@ -30,7 +30,7 @@ const budgets: Readonly<Record<string, number>> = {
   'test/crash/disk-error.test.ts': 20,
   'test/crash/failpoints.test.ts': 70,
   'test/crash/histories.test.ts': 30,
-  'test/crash/kill.test.ts': 30,
+  'test/crash/kill.test.ts': 50,
   'test/crash/salvage.test.ts': 30,
   'test/load-faults/budgets.test.ts': 35,
   'test/load-faults/queue-crowds.test.ts': 25,
