@@ -18,8 +18,10 @@ const usualMax = 10;
 /** Files that may cost more, and how much. */
 const budgets: Readonly<Record<string, number>> = {
   'test/cli/account.test.ts': 25,
+  'test/cli/data-commands.test.ts': 35,
   'test/cli/lock-loss.test.ts': 30,
   'test/cli/lock.test.ts': 20,
+  'test/cli/output.test.ts': 15,
   'test/client/faults.test.ts': 25,
   'test/client/package.test.ts': 25,
   'test/crash/backups.test.ts': 35,
@@ -28,10 +30,11 @@ const budgets: Readonly<Record<string, number>> = {
   'test/crash/disk-error.test.ts': 20,
   'test/crash/failpoints.test.ts': 70,
   'test/crash/histories.test.ts': 30,
-  'test/crash/kill.test.ts': 30,
+  'test/crash/kill.test.ts': 50,
   'test/crash/salvage.test.ts': 30,
   'test/load-faults/budgets.test.ts': 35,
   'test/load-faults/queue-crowds.test.ts': 25,
+  'test/load-faults/slow-readers.test.ts': 20,
   'test/sim/crash-points.test.ts': 20,
   'test/sim/simulator.test.ts': 40,
 };
