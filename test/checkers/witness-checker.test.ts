@@ -157,6 +157,15 @@ test('idempotency: the same answer again, or told that it is another payload', (
   caught(first().refused(asked, { ...duplicate, Response: wrote(1, 'b') }), 2, /Response\.KVSet\[0\]\.Key/);
 });
 
+test('idempotency: a stored reply tells of an unknown outcome without what it says of queues', () => {
+  const extend = [{ key: 'q', id: '1-0', lock: 1, durMs: 1000 }];
+  const asked = batch({ extend, ...once('i') });
+  const again = batch({ extend, ...once('i', { mode: 'replay' }) });
+  const stored = { Extend: [{ Queue: 'q', ID: '1-0', Till: 2, TillMs: 2000 }], Rev: 2 };
+  const known = clients().ok(set('a', 'x'), wrote(1, 'a')).unanswered(asked);
+  passes(known.ok(again, stored, { replayed: true }).ok(set('b', 'x'), wrote(3, 'b')));
+});
+
 test('acknowledged and lost after a restart is caught; unacknowledged and lost is not', () => {
   const acknowledged = clients()
     .ok(sets('a'), wrote(1, 'a'))

@@ -193,7 +193,8 @@ export function isCompared({ kind }: Operation['call'], { status, body }: Answer
 }
 
 function pinUnknown(history: History, unknown: UnknownOutcomes, lo: Float64Array, happenings: Happening[]): void {
-  history.operations.forEach((operation, i) => {
+  history.operations.forEach((asked, i) => {
+    const operation = withoutQueues(asked);
     const readAt = (operation.answer && claimedRevision(operation.answer)) ?? lo[i]!;
     for (const found of unknown.learn(operation, readAt)) {
       happenings.push({ operation: found.operation, answer: found.answer, rev: found.rev!, order: 0, now: found.now });
