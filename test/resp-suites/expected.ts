@@ -46,15 +46,8 @@ export const suiteFiles: Readonly<Record<string, SuiteFile>> = {
     },
   },
   'unit/expire': {
-    passes: 53,
-    fails: {
-      ...because(otherTypes, 'EXPIRE - write on expire should work'),
-      ...because(
-        'a time to live ends before 2^48 ms',
-        'PEXPIREAT with big integer works',
-        'PEXPIREAT with big negative integer works',
-      ),
-    },
+    passes: 55,
+    fails: because(otherTypes, 'EXPIRE - write on expire should work'),
   },
   'unit/keyspace': {
     passes: 33,
