@@ -82,11 +82,11 @@ test('a large reply that waits behind one that the client does not read counts a
   const { client, socket } = await connected(t);
   client.pause();
   const mib = 1024 * 1024;
-  const output = outputTo(socket, { unread: new UnreadReplies({ bytesMax: 16 * mib, stallMs: 60_000 }) });
-  for (let n = 0; n < 3; n += 1) {
-    assert.equal(socket.destroyed, false);
+  const output = outputTo(socket, { bytesMax: 16 * mib });
+  // The kernel takes some of it.
+  for (let n = 0; n < 6 && !socket.destroyed; n += 1) {
     output.write('x'.repeat(7 * mib));
-    while (!socket.writableNeedDrain) await immediately();
+    while (!(socket.writableNeedDrain || socket.destroyed)) await immediately();
   }
   assert.equal(socket.destroyed, true);
 });

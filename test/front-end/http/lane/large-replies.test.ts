@@ -102,12 +102,12 @@ test('a large reply that waits behind one that the client does not read counts a
   t.after(() => client.destroy());
   client.pause();
   const [socket] = (await once(door.app.server, 'connection')) as [net.Socket];
-  client.write(['a', 'b', 'c'].map(get).join(''));
-  await door.dispatcher.until(() => door.dispatcher.asked.length === 3);
+  // The kernel takes some of it.
+  client.write(['a', 'b', 'c', 'd', 'e', 'f'].map(get).join(''));
+  await door.dispatcher.until(() => door.dispatcher.asked.length === 6);
   const reply: Reply = { rev: revision(1), outcome: 'ok', body: `"${'v'.repeat(7 * mib)}"` };
   const closed = once(socket, 'close', { signal: AbortSignal.timeout(20_000) });
   for (const { client: waiting } of door.dispatcher.asked) {
-    assert.equal(socket.destroyed, false);
     waiting!.deliver(reply);
     // Its first slices have left, and the rest waits for the client.
     for (let turn = 0; turn < 5 || !(socket.writableNeedDrain || socket.destroyed); turn += 1) await immediately();
