@@ -54,11 +54,12 @@ export const steps = {
     run: (seed) => crash('kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '12' }, '--test-name-pattern=^kill -9 under load'),
     counts: { 'kill -9 rounds': 'effective' },
   },
-  failpoints: {
+  'resp-kill': {
     seeds: 1,
-    run: (seed) => crash('failpoints', seed, { DRAGONLOCK_LOAD_SCALE: 'full' }),
-    counts: { 'failpoint kills': 'died' },
+    run: (seed) => crash('resp-kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
+    counts: { 'witness-checked operations': 'compared' },
   },
+  failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   histories: {
     seeds: 1,
     run: (seed) => crash('histories', seed, { DRAGONLOCK_CRASH_OPERATIONS: '1000' }),
