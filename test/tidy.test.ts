@@ -199,6 +199,8 @@ test('files are touched in few places', () => {
     'src/main/socket-holder.ts',
     'src/main/data-directory/salvage.ts',
     'src/cli/files.ts',
+    // Files of exports.
+    'src/cli/export-file.ts',
     // A repository may be a directory; a restored data directory has marks; scratch directories, secrets.
     'src/backup/storage/file-storage.ts',
     // It reads /proc, and asks for the space of a file system.

@@ -78,6 +78,10 @@ export class BackupCells {
     this.set(cell, this.get(cell) + value);
   }
 
+  clear(): void {
+    this.#cells.fill(0);
+  }
+
   get state(): BackupState {
     return backupStates[this.get('state')] ?? 'off';
   }

@@ -58,6 +58,18 @@ const locks: CommandSpec = {
       about: 'take this lock from its holder instead (needs the scope force)',
     },
   ],
+  commands: [
+    {
+      name: 'watch',
+      about: 'print who holds a lock, then each grant and each end of a lease, until interrupted',
+      args: [{ name: 'name', names: 'lock' }],
+      options: [
+        { long: 'if-version', value: 'n', about: 'start when the lock has another version than N' },
+        { long: 'once', about: 'end after the first line' },
+      ],
+      load: async () => (await import('./locks.ts')).watchLocks,
+    },
+  ],
   load: async () => (await import('./locks.ts')).runLocks,
 };
 
@@ -77,7 +89,46 @@ const others: readonly CommandSpec[] = [
   {
     name: 'usage',
     about: 'what the account has stored, and what it may store',
+    options: [
+      {
+        long: 'recount',
+        about: 'compare the counts of a stopped server with its content; exits with 1 if they differ',
+      },
+      { long: 'data-dir', value: 'directory', about: 'with --recount: of the server' },
+    ],
     load: async () => (await import('./usage.ts')).showUsage,
+  },
+  {
+    name: 'export',
+    about: 'write all that the account has as lines of JSON, as of one revision',
+    options: [
+      { long: 'file', short: 'f', value: 'file', about: 'write to this file instead of stdout' },
+      { long: 'resume', about: 'go on with a file whose export was interrupted' },
+    ],
+    load: async () => (await import('./account.ts')).exportAccount,
+  },
+  {
+    name: 'import',
+    about: 'put what an export has into the account, over what is there (needs the scope admin)',
+    args: [{ name: 'file', about: 'the export; - reads stdin' }],
+    options: [
+      { long: 'resume', value: 'place', about: 'go on where an import of this file has stopped' },
+      { long: 'partial', about: 'take a file whose export was interrupted, as far as it goes' },
+    ],
+    load: async () => (await import('./account.ts')).importAccount,
+  },
+  {
+    name: 'account',
+    about: 'the account as a whole',
+    commands: [
+      {
+        name: 'delete',
+        about: 'delete everything that the account has, and wait until it is gone (needs the scope admin)',
+        args: [{ name: 'name', about: 'of the account' }],
+        options: [{ long: 'no-wait', about: 'do not wait until all is gone' }],
+        load: async () => (await import('./account.ts')).deleteAccount,
+      },
+    ],
   },
   {
     name: 'status',

@@ -71,7 +71,8 @@ async function candidates(words: readonly string[], invocation: Invocation): Pro
     const options: readonly OptionSpec[] = [...(command.options ?? []), ...globalOptions];
     return options.map(({ long }) => `--${long}`).filter((name) => name.startsWith(current));
   }
-  if (command.commands !== undefined) return visible(command).filter((name) => name.startsWith(current));
+  if (command.commands !== undefined && command.load === undefined)
+    return visible(command).filter((name) => name.startsWith(current));
   return namesFor(command.args?.[argumentCount]?.names, current, invocation);
 }
 

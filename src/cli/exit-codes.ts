@@ -47,6 +47,7 @@ const codeOfError: Readonly<Partial<Record<ErrorCode, number>> & Record<ClientEr
   not_locked: exitCodes.notAcquired,
   lock_lost: exitCodes.lost,
   request_in_progress: exitCodes.unavailable,
+  account_deleting: exitCodes.unavailable,
   unreachable: exitCodes.unavailable,
   outcome_unknown: exitCodes.outcomeUnknown,
   not_dragonlock: exitCodes.unavailable,

@@ -2,15 +2,40 @@
 import type { Run } from './command-spec.ts';
 import { systemLeaseClock } from '../client/lease-clock.ts';
 import type { LockInfo } from '../client/locks.ts';
+import type { LockState } from '../client/watch-events.ts';
 import { NegativeResult } from './exit-codes.ts';
-import { formatDuration, formatMeta } from './format.ts';
+import { formatDuration, formatKey, formatMeta } from './format.ts';
 import type { Invocation } from './invocation.ts';
+import { parseInteger } from './parse.ts';
 
 export const runLocks: Run = async (invocation, { args, options }) => {
   const forceUnlock = options['force-unlock'];
   if (typeof forceUnlock === 'string') await force(forceUnlock, invocation);
   else await list(args[0] ?? '', invocation);
 };
+
+/** Prints a line for each state of a lock, as long as it runs, across restarts of the server too. */
+export const watchLocks: Run = async (invocation, { args, options }) => {
+  const { terminal, json } = invocation;
+  const { once, 'if-version': ifVersion } = options;
+  const version = typeof ifVersion === 'string' ? parseInteger(ifVersion, '--if-version') : undefined;
+  const client = await invocation.client();
+  for await (const state of client.watch.lock(args[0]!, { version })) {
+    if (json) terminal.json(wireState(state));
+    else terminal.line(stateText(state));
+    if (once) return;
+  }
+};
+
+function stateText({ id, locked, meta, holders }: LockState): string {
+  const name = formatKey(id);
+  if (!locked) return `free ${name}`;
+  return holders === undefined ? `held ${name} ${formatMeta(meta)}`.trimEnd() : `held ${name} by ${holders}`;
+}
+
+function wireState({ id, version, locked, meta, since, holders }: LockState): object {
+  return { LockID: id, Version: version, Locked: locked, Meta: meta, Since: since, Holders: holders };
+}
 
 async function list(prefix: string, invocation: Invocation): Promise<void> {
   const { terminal, json } = invocation;

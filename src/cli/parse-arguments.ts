@@ -34,7 +34,7 @@ export function parseArguments(words: readonly string[], onGlobals: (options: Op
     if (!isOption(word)) {
       const next = args.length === 0 ? command.commands?.find(({ name }) => name === word) : undefined;
       if (next !== undefined) path.push(next);
-      else if (command.commands === undefined || wantsHelp(path, before)) args.push(word);
+      else if (command.commands === undefined || command.load !== undefined || wantsHelp(path, before)) args.push(word);
       else throw new UsageError(`unknown command '${word}'${meant(word, visible(command))}`);
       continue;
     }

@@ -2,11 +2,13 @@
 import type { Usage } from '../client/usage.ts';
 import type { Run } from './command-spec.ts';
 
-export const showUsage: Run = async (invocation) => {
+export const showUsage: Run = async (invocation, { options }) => {
+  if (options['recount'] === true) return (await import('./recount.ts')).recount(invocation, options);
   const { json, terminal } = invocation;
   const usage = await (await invocation.client()).usage();
   if (json) terminal.json(wireUsage(usage));
   else terminal.table(['WHAT', 'USED', 'LIMIT'], rowsOf(usage));
+  if (usage.deleting === true && !json) terminal.errorLine('The account is being deleted: this is left of it.');
 };
 
 function rowsOf({ bytes, entries, waiters, watchers, limits }: Usage): string[][] {
@@ -27,7 +29,7 @@ function row(what: string, used: number, limit = 0): string[] {
   return [what, String(used), limit === 0 ? '' : String(limit)];
 }
 
-function wireUsage({ bytes, entries, waiters, watchers, limits, rev }: Usage): object {
+function wireUsage({ bytes, entries, deleting, waiters, watchers, limits, rev }: Usage): object {
   const Limits = {
     Bytes: limits.bytes,
     Entries: limits.entries,
@@ -36,5 +38,5 @@ function wireUsage({ bytes, entries, waiters, watchers, limits, rev }: Usage): o
     Watchers: limits.watchers,
     RequestsPerSecond: limits.requestsPerSecond,
   };
-  return { Bytes: bytes, Entries: entries, Waiters: waiters, Watchers: watchers, Limits, Rev: rev };
+  return { Bytes: bytes, Entries: entries, Deleting: deleting, Waiters: waiters, Watchers: watchers, Limits, Rev: rev };
 }

@@ -2,10 +2,10 @@
  * The client. One client serves a whole process: it keeps its connections open, and calls that are made together travel
  * together (`call-queue.ts`). Close it with `close` or `await using`.
  *
- * Every call ends within `timeout` plus the wait that it asks the server for. It ends with a result, or with an error
- * whose class says what is known (`errors.ts`).
+ * Every call ends within `timeout` plus the wait that it asks for, with a result or an error that says what is known.
  */
 import { showCallers } from './caller.ts';
+import { Accounts } from './account.ts';
 import { acquire, type AcquireContext } from './acquire.ts';
 import type { Batch } from './batch.ts';
 import type { BatchResult } from './batch-result.ts';
@@ -47,7 +47,6 @@ interface Internals {
   readonly open: OpenLocks;
   readonly calls: StoreCalls;
 }
-
 const internals = new WeakMap<DragonLock, Internals>();
 
 /** What a store on this client uses of it, beyond its API. */
@@ -93,6 +92,8 @@ export class DragonLock implements AsyncDisposable {
   readonly queues: Queues;
   /** Tasks: something at a time, once or again and again. */
   readonly tasks: Tasks;
+  /** The account as a whole: export, import, deletion. */
+  readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
   readonly watch: Watches;
   /** The account whose keys and locks these are. */
@@ -130,6 +131,7 @@ export class DragonLock implements AsyncDisposable {
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
     this.tasks = new Tasks(this.#calls, account);
+    this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);
     this.#mutexes = mutexes(account);

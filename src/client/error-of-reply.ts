@@ -1,6 +1,7 @@
 /** The class of each error of the server, keyed by its registry: a new code does not compile until it has a class. */
 import type { ErrorCode } from '../protocol/errors.ts';
 import {
+  AccountDeletingError,
   CompactedError,
   DiskFullError,
   DragonLockError,
@@ -49,6 +50,7 @@ const classOf = {
   duplicate_task: DuplicateTaskError,
   duplicate_request: DuplicateRequestError,
   request_in_progress: RequestInProgressError,
+  account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,
   unsupported_media_type: UnsupportedMediaTypeError,

@@ -103,6 +103,9 @@ export function holderOf(value: unknown): LockHolder | undefined {
   return { meta: Meta, till: Number(TillMs), since: Number(Since) };
 }
 
+/** The account is being deleted. It can be used again when all that it had is gone. */
+export class AccountDeletingError extends DragonLockError {}
+
 /** The lock is not held under this fence, or no longer. */
 export class LockLostError extends DragonLockError {
   /** Name of the lock. */

@@ -24,6 +24,16 @@ export type { LimitOptions, LimitResult } from './limits.ts';
 export { DuplicateTaskError } from './task-error.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
+export type {
+  Accounts,
+  DeleteAccountOptions,
+  ExportLine,
+  ExportOptions,
+  ExportPage,
+  ImportOptions,
+  ImportProgress,
+  PageOfLines,
+} from './account.ts';
 export type { Block, Sequences } from './sequences.ts';
 export type {
   Delivery,
@@ -80,6 +90,7 @@ export type {
 export type { Watches } from './watches.ts';
 export {
   ClosedError,
+  AccountDeletingError,
   CompactedError,
   DiskFullError,
   DragonLockError,

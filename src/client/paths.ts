@@ -1,4 +1,16 @@
-type Thing = 'kv' | 'counter' | 'sequence' | 'lock' | 'mlock' | 'munlock' | 'usage' | QueueThing | TaskThing;
+type Thing =
+  | 'kv'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'mlock'
+  | 'munlock'
+  | 'usage'
+  | 'export'
+  | 'import'
+  | ''
+  | QueueThing
+  | TaskThing;
 type TaskThing = 'task' | 'run' | 'pause/task' | 'resume/task';
 type QueueThing = 'queue' | 'peek' | 'purge' | 'redrive' | 'pause/queue' | 'resume/queue';
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -10,5 +22,5 @@ export function pathOf(account: string, thing: Thing, id: string | undefined, qu
     .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
     .join('&');
   const place = id === undefined ? '' : `/${encodeURIComponent(id)}`;
-  return `/db/${account}/${thing}${place}${text === '' ? '' : `?${text}`}`;
+  return `/db/${account}${thing === '' ? '' : '/'}${thing}${place}${text === '' ? '' : `?${text}`}`;
 }

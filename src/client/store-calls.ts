@@ -80,17 +80,22 @@ export class StoreCalls {
     }
   }
 
-  /** Sends a call that cannot be written as a batch. @returns the body of the reply */
+  /**
+   * Sends a call that cannot be written as a batch.
+   * @param id under which a write is done once; empty: it may be repeated
+   * @returns the body of the reply
+   */
   async rest(
     method: Call['method'],
     path: string,
     names: readonly string[],
-    { signal }: CallOptions = {},
+    { signal, id: given }: CallOptions & { readonly id?: string } = {},
     body?: object,
   ): Promise<Answer['body']> {
     const read = method === 'GET';
-    const id = !read && this.#settings.retryWrites ? retryId(this.#sender.clock.mark().wallMs) : undefined;
-    const retry: Retry = read ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
+    const own = !read && this.#settings.retryWrites ? retryId(this.#sender.clock.mark().wallMs) : undefined;
+    const id = given === '' ? undefined : (given ?? own);
+    const retry: Retry = read || given === '' ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
     try {
       const text = body === undefined ? undefined : JSON.stringify(body);
       const call = { method, path, idempotencyKey: id, retry, signal, names };

@@ -8,6 +8,8 @@ export interface Usage {
   readonly bytes: number;
   /** How many there are of each kind: `kv`, `counters`, `sequences`, `locks`, `ids`, `messages`, `limits`. */
   readonly entries: Readonly<Record<string, number>>;
+  /** Present: the account is being deleted, and this is left of it. */
+  readonly deleting?: true;
   /** Requests that wait for a lock, messages or a rate limit. */
   readonly waiters: number;
   /** Open watches. */
@@ -38,10 +40,11 @@ export interface UsageLimits {
 export async function askUsage(calls: StoreCalls, account: string, options?: CallOptions): Promise<Usage> {
   checkCallOptions(options);
   const body = await calls.rest('GET', pathOf(account, 'usage', undefined), [], options);
-  const { Bytes, Entries, Waiters, Watchers, Limits, Rev } = body as unknown as WireUsage;
+  const { Bytes, Entries, Deleting, Waiters, Watchers, Limits, Rev } = body as unknown as WireUsage;
   return {
     bytes: Bytes,
     entries: Entries,
+    ...(Deleting === true && { deleting: true as const }),
     waiters: Waiters,
     watchers: Watchers,
     limits: {
@@ -59,6 +62,7 @@ export async function askUsage(calls: StoreCalls, account: string, options?: Cal
 interface WireUsage {
   readonly Bytes: number;
   readonly Entries: Readonly<Record<string, number>>;
+  readonly Deleting?: true;
   readonly Waiters: number;
   readonly Watchers: number;
   readonly Limits: Readonly<

@@ -70,6 +70,7 @@ const transient: ReadonlySet<string> = new Set<ErrorCode>([
   'rate_limited',
   'too_many_waiters',
   'request_in_progress',
+  'account_deleting',
   'internal',
 ]);
 

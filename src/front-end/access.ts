@@ -120,7 +120,7 @@ export interface NeededScopes {
 export function requireScopes(access: Access, command: Command): NeededScopes {
   const needed = scopesOf(command);
   if (needed.force) requireScope(access, 'force', 'Unlocking without its fencing token or owner');
-  if (needed.admin) requireScope(access, 'admin', 'Changing a queue');
+  if (needed.admin) requireScope(access, 'admin', 'Administering the account');
   if (needed.write) requireScope(access, 'write', 'Writing');
   if (needed.read) requireScope(access, 'read', 'Reading');
   return needed;

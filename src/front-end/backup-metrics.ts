@@ -12,7 +12,12 @@ const lastKinds = [
   ['drill', 'drilledAt'],
 ] as const;
 
-export function addBackupMetrics(registry: Registry, refreshers: RefreshMetrics[], cells: BackupCells): void {
+export function addBackupMetrics(
+  registry: Registry,
+  refreshers: RefreshMetrics[],
+  backup: () => BackupCells | undefined,
+): void {
+  const get = (cell: Parameters<BackupCells['get']>[0]): number => backup()?.get(cell) ?? 0;
   const gauge = (name: string, help: string, read: () => number): void => {
     const metric = new Gauge({ name, help, registers: [registry] });
     refreshers.push(() => metric.set(read()));
@@ -37,15 +42,15 @@ export function addBackupMetrics(registry: Registry, refreshers: RefreshMetrics[
     registers: [registry],
   });
   refreshers.push(() => {
-    for (const one of backupStates) state.set({ state: one }, cells.state === one ? 1 : 0);
+    for (const one of backupStates) state.set({ state: one }, backup()?.state === one ? 1 : 0);
     failures.reset();
-    for (const reason of storageFaults) failures.inc({ reason }, cells.failures(reason));
+    for (const reason of storageFaults) failures.inc({ reason }, backup()?.failures(reason) ?? 0);
   });
   gauge('dragonlock_backup_lag_seconds', 'Since everything durable was last in the backup', () =>
-    sinceSeconds(cells.get('caughtUpAt')),
+    sinceSeconds(get('caughtUpAt')),
   );
-  gauge('dragonlock_backup_shipped_revision', 'The last revision in the backup', () => cells.get('shipped'));
-  gauge('dragonlock_backup_copy_age_seconds', 'Since the last copy was done', () => sinceSeconds(cells.get('copyAt')));
+  gauge('dragonlock_backup_shipped_revision', 'The last revision in the backup', () => get('shipped'));
+  gauge('dragonlock_backup_copy_age_seconds', 'Since the last copy was done', () => sinceSeconds(get('copyAt')));
   const last = new Gauge({
     name: 'dragonlock_backup_last_timestamp_seconds',
     help: 'When the log, a copy, a check without findings and a drill without findings were last done',
@@ -53,33 +58,27 @@ export function addBackupMetrics(registry: Registry, refreshers: RefreshMetrics[
     registers: [registry],
   });
   refreshers.push(() => {
-    for (const [kind, cell] of lastKinds) last.set({ kind }, cells.get(cell) / 1000);
+    for (const [kind, cell] of lastKinds) last.set({ kind }, get(cell) / 1000);
   });
   gauge(
     'dragonlock_backup_clock_offset_seconds',
     "By how much the storage's clock is ahead of this machine's",
-    () => cells.get('clockOffset') / 1000,
+    () => get('clockOffset') / 1000,
   );
-  gauge('dragonlock_backup_held_bytes', 'Bytes of the journal that are not in the backup', () =>
-    cells.get('heldBytes'),
-  );
+  gauge('dragonlock_backup_held_bytes', 'Bytes of the journal that are not in the backup', () => get('heldBytes'));
   gauge('dragonlock_backup_hold_dropped', '1: the journal is not kept for the backup any more', () =>
-    cells.get('holdDropped'),
+    get('holdDropped'),
   );
-  counter('dragonlock_backup_objects_total', 'Objects of the log put into the storage', () => cells.get('objects'));
-  counter('dragonlock_backup_bytes_total', 'Bytes of the log put into the storage', () => cells.get('bytes'));
-  counter('dragonlock_backup_copies_total', 'Copies done since the start', () => cells.get('copies'));
-  counter('dragonlock_backup_gaps_total', 'Gaps: commits that never reached the backup', () => cells.get('gaps'));
-  gauge('dragonlock_backup_copying_rows', 'Rows of the copy that is being made', () => cells.get('copyingRows'));
+  counter('dragonlock_backup_objects_total', 'Objects of the log put into the storage', () => get('objects'));
+  counter('dragonlock_backup_bytes_total', 'Bytes of the log put into the storage', () => get('bytes'));
+  counter('dragonlock_backup_copies_total', 'Copies done since the start', () => get('copies'));
+  counter('dragonlock_backup_gaps_total', 'Gaps: commits that never reached the backup', () => get('gaps'));
+  gauge('dragonlock_backup_copying_rows', 'Rows of the copy that is being made', () => get('copyingRows'));
   gauge('dragonlock_backup_damaged_objects', 'Objects that could not be read when this server claimed', () =>
-    cells.get('damagedObjects'),
+    get('damagedObjects'),
   );
-  gauge('dragonlock_backup_fenced_by_lists', '1: the storage has no conditional puts', () =>
-    cells.get('fencedByLists'),
-  );
-  counter('dragonlock_backup_restarts_total', 'Times that the backup thread was started again', () =>
-    cells.get('restarts'),
-  );
+  gauge('dragonlock_backup_fenced_by_lists', '1: the storage has no conditional puts', () => get('fencedByLists'));
+  counter('dragonlock_backup_restarts_total', 'Times that the backup thread was started again', () => get('restarts'));
 }
 
 function sinceSeconds(at: number): number {

@@ -53,6 +53,8 @@ const countMax = 10_000_000;
 const budgetMax = 2 ** 38;
 /** Of what is on disk. */
 const quotaMax = 2 ** 50;
+/** Each may have 32 idempotency ids, which are entries of one `Map`. */
+const shardWaitersMax = 500_000;
 
 /**
  * The smallest and the largest value with which a server works: a test starts one with each of them.
@@ -66,8 +68,7 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   inflight_per_shard_max: [1, countMax],
   waiters_per_lock_max: [0, countMax],
   consumers_per_queue_max: [0, countMax],
-  // Each may have 32 idempotency ids, which are entries of one `Map`.
-  waiters_per_shard_max: [0, 500_000],
+  waiters_per_shard_max: [0, shardWaitersMax],
   mutexes_per_shard_max: [0, countMax],
   watchers_max: [0, countMax],
   connections_max: [1, countMax],
@@ -80,7 +81,7 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   watching_bytes_max: [1024, budgetMax],
   history_bytes_max: [1024, budgetMax],
   account_inflight_max: [0, countMax],
-  account_waiters_max: [0, countMax],
+  account_waiters_max: [0, shardWaitersMax],
   account_watchers_max: [0, countMax],
   account_mutexes_per_shard_max: [0, countMax],
   account_connections_max: [0, countMax],
@@ -146,6 +147,9 @@ export const configSchema = Type.Object(
       }),
     ),
     ui: Type.Optional(Type.Boolean({ expected: 'true or false' })),
+    metrics: Type.Optional(
+      Type.Object({ accounts: Type.Optional(Type.Boolean({ expected: 'true or false' })) }, section),
+    ),
     data_dir: Type.Optional(Type.String({ minLength: 1, expected: 'a path' })),
     shards: threadsUpTo(256),
     tokens: Type.Optional(tokensSchema),
@@ -199,6 +203,8 @@ export interface TokenConfig {
   readonly name: string;
   readonly accounts: readonly string[] | '*';
   readonly scopes: readonly Scope[];
+  /** It could be guessed. */
+  readonly isShort?: boolean;
 }
 
 export interface Config {
@@ -206,6 +212,8 @@ export interface Config {
   readonly listen: readonly Listen[];
   /** The admin page is served. */
   readonly ui: boolean;
+  /** Whether `/metrics`, which needs no token, tells of single accounts. */
+  readonly metrics: { readonly accounts: boolean };
   readonly data_dir: string;
   readonly shards: number;
   readonly tokens: readonly TokenConfig[];
@@ -247,6 +255,7 @@ export interface Config {
 export const configDefaults = {
   listen: '127.0.0.1:8081',
   ui: true,
+  metrics: { accounts: false },
   data_dir: './data',
   shards: 'auto',
   tokens: [],

@@ -8,6 +8,7 @@ import { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
+import type { AuditOperation } from '../protocol/operations/audit.ts';
 import type { Revision } from '../protocol/ids.ts';
 import type { JournalStats } from '../protocol/stats.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
@@ -27,11 +28,14 @@ import type { Listen } from './listen.ts';
 import type { LiveSettings } from './live-settings.ts';
 import { HttpServers } from './http/http-servers.ts';
 import type { FrontEndLog, RouteContext } from './http/route-context.ts';
-import { ownLimitsOf, ratesOf, type SharedCounters } from './shared-counters.ts';
+import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from './shared-counters.ts';
 import { rawErrorReply } from './http/error-replies.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { onSocketClose } from './http/sockets/on-socket-close.ts';
+import { auditServer } from './audited.ts';
+import type { ReloadCall } from './reload-report.ts';
+import { serverOf } from './server-of.ts';
 import type { FrontEndPorts } from './ports.ts';
 import { RespDoor } from './resp/door.ts';
 
@@ -79,6 +83,7 @@ export class FrontEnd {
   /** Absent: there is no door for Redis clients. */
   readonly #resp: RespDoor | undefined;
   #router: Router | undefined;
+  #reload: ReloadCall | undefined;
   /** Those whose errors are heard. */
   readonly #survived = new WeakSet<Server>();
   #acceptToldMs = -Infinity;
@@ -95,6 +100,7 @@ export class FrontEnd {
       ...options,
       accounts: this.#accounts,
       dispatcher: this.#lateDispatcher(),
+      reload: (by) => this.#reload?.(by),
       bodyThread: { url: new URL(options.bodyThread), onFatal: endThread },
       lifecycle: {
         state: () => this.#state,
@@ -172,8 +178,11 @@ export class FrontEnd {
   }
 
   /** Takes other settings over, from the next request, login and connection on. */
-  reload({ tokens, accounts, limits, corsOrigins, httpTls, respTls }: LiveSettings): void {
+  reload(settings: LiveSettings): void {
+    const { tokens, accounts, limits, corsOrigins, httpTls, respTls } = settings;
     const { config } = this.#options;
+    this.#context.inForce.replace(settings);
+    this.#context.quotas.replace(limits, ownQuotasOf(accounts));
     // Whoever needs a limit looks it up in this object.
     Object.assign(config.limits, limits);
     this.#context.rateLimiter.replace(limits.account_requests_per_second, ratesOf(accounts));
@@ -182,6 +191,15 @@ export class FrontEnd {
     if (httpTls !== undefined) this.#servers.useCertificate(httpTls);
     if (respTls !== undefined) this.#resp?.useCertificate(respTls);
     this.#context.tokens.replace(tokens);
+  }
+
+  /** Says what `POST /admin/reload` does; only the first front end is asked. */
+  onReload(run: ReloadCall): void {
+    this.#reload = run;
+  }
+
+  audit(entry: AuditOperation): void {
+    if (this.#state === 'serving') auditServer(this.#context.dispatcher, entry);
   }
 
   /** Before a drain, if the sockets stay open without us: lets nobody find that it was accepted in vain. */
@@ -274,11 +292,6 @@ export class FrontEnd {
       stats: () => router().stats(),
     };
   }
-}
-
-/** Node does not document this member. */
-function serverOf(socket: Socket): Server | undefined {
-  return (socket as { readonly server?: Server | null }).server ?? undefined;
 }
 
 /** Thrown outside of any call, it ends this thread, and with it the process. */

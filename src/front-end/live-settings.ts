@@ -1,6 +1,8 @@
 /** The settings that a front end takes over while it serves (`main/reload.ts`); all others need a restart. */
 import type { Limits } from '../shared/limits.ts';
+import type { BackupSettings } from '../backup/backup-settings.ts';
 import type { AccountConfig, Config, TokenConfig } from './config-schema.ts';
+import type { LogLevel } from './request-log-settings.ts';
 import type { TlsFiles } from './tls-schema.ts';
 
 /** Limits that front ends look up at each request. */
@@ -13,6 +15,9 @@ export const liveLimits = [
   'account_waiting_bytes_max',
   'account_watching_bytes_max',
   'account_requests_per_second',
+  'account_bytes_max',
+  'account_entries_max',
+  'account_messages_max',
 ] as const satisfies readonly (keyof Limits)[];
 
 export interface LiveSettings {
@@ -22,9 +27,11 @@ export interface LiveSettings {
   readonly corsOrigins: readonly string[];
   readonly httpTls: TlsFiles | undefined;
   readonly respTls: TlsFiles | undefined;
+  readonly logLevel: LogLevel;
+  readonly backup: BackupSettings;
 }
 
-export function liveSettings({ tokens, accounts, limits, http, resp }: Config): LiveSettings {
+export function liveSettings({ tokens, accounts, limits, http, resp, log, backup }: Config): LiveSettings {
   return {
     tokens,
     accounts,
@@ -32,5 +39,7 @@ export function liveSettings({ tokens, accounts, limits, http, resp }: Config): 
     corsOrigins: http.cors_origins,
     httpTls: http.tls,
     respTls: resp.tls,
+    logLevel: log.level,
+    backup,
   };
 }

@@ -1,14 +1,19 @@
 /**
  * `/metrics`: what front ends counted and what the dispatcher knows of shards and journal, as Prometheus metrics.
- * Nothing here runs between scrapes. Names end in their unit; labels are bounded: operation, status, front end, shard.
+ * Nothing here runs between scrapes. Names end in their unit; labels are bounded: operation, status, front end, shard, and,
+ * if the operator wants it, a hundred accounts.
  * Any front end answers for the whole process.
  */
-import { Counter, Gauge, Registry, type Metric } from '@prometheus-io/client';
-import type { Histogram, ServerStats, ShardStats } from '../protocol/stats.ts';
+import { Counter, Gauge, Registry } from '@prometheus-io/client';
+import type { ServerStats, ShardStats } from '../protocol/stats.ts';
 import { processMs } from '../shared/clock.ts';
 import type { RouteContext } from './http/route-context.ts';
+import { addAccountMetrics } from './account-metrics.ts';
 import { addBackupMetrics } from './backup-metrics.ts';
+import { addHistogram, type Series } from './histograms.ts';
+import { addLockMetrics } from './lock-metrics.ts';
 import { addQueueMetrics } from './queue-metrics.ts';
+import { addTlsMetrics } from './tls-metrics.ts';
 import { addProcessMetrics, type RefreshMetrics } from './process-metrics.ts';
 import { handOvers, operations } from './request-metrics.ts';
 
@@ -23,24 +28,42 @@ export function metricsRegistry(context: RouteContext): Scrape {
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
-  if (context.backup !== undefined) addBackupMetrics(own, refreshOwn, context.backup);
+  const backups = new Registry();
+  const refreshBackups: RefreshMetrics[] = [];
+  addBackupMetrics(backups, refreshBackups, () => context.backup);
+  const tls = new Registry();
+  const refreshTls: RefreshMetrics[] = [];
+  addTlsMetrics(tls, refreshTls, context.inForce);
+  const ofAccounts = new Registry();
+  const refreshAccounts = addAccountMetrics(ofAccounts, context);
   const backend = new Registry();
   const refreshBackend: Refreshers = [];
   addShardMetrics(backend, refreshBackend);
   addServerMetrics(backend, refreshBackend);
+  addLockMetrics(backend, refreshBackend);
   addQueueMetrics(backend, refreshBackend);
   return {
     contentType: own.contentType,
     async metrics() {
-      await Promise.all(refreshOwn.map(async (refresh) => refresh()));
-      const text = await own.metrics();
+      const { http, resp, metrics } = context.inForce.config;
+      const parts = [textOf(own, refreshOwn)];
+      // A reload may begin and end them.
+      if (context.backup !== undefined) parts.push(textOf(backups, refreshBackups));
+      if (http.tls !== undefined || resp.tls !== undefined) parts.push(textOf(tls, refreshTls));
+      const text = (await Promise.all(parts)).join('\n');
       // Before the shards serve, and after they have stopped, no shard can answer.
       if (context.lifecycle.state() !== 'serving') return text;
       const stats = await context.dispatcher.stats();
       for (const refresh of refreshBackend) refresh(stats);
-      return `${text}\n${await backend.metrics()}`;
+      const all = `${text}\n${await backend.metrics()}`;
+      return metrics.accounts ? `${all}\n${await textOf(ofAccounts, [refreshAccounts])}` : all;
     },
   };
+}
+
+async function textOf(registry: Registry, refreshers: readonly RefreshMetrics[]): Promise<string> {
+  await Promise.all(refreshers.map(async (refresh) => refresh()));
+  return registry.metrics();
 }
 
 /** Each updates some metrics before a scrape. */
@@ -63,6 +86,11 @@ function addRequestMetrics(registry: Registry, refreshers: RefreshMetrics[], { m
     help: 'Requests that took longer than log.slow_ms, without those that may wait',
     registers: [registry],
   });
+  const replays = new Counter({
+    name: 'dragonlock_idempotent_replays_total',
+    help: 'Requests answered with the stored reply of an earlier one',
+    registers: [registry],
+  });
   const handedOver = new Counter({
     name: 'dragonlock_connections_handed_over_total',
     help: 'Connections that the fast lane has left to Node’s HTTP server, by reason',
@@ -78,6 +106,8 @@ function addRequestMetrics(registry: Registry, refreshers: RefreshMetrics[], { m
     broken.inc(metrics.brokenConnections);
     slow.reset();
     slow.inc(metrics.slow);
+    replays.reset();
+    replays.inc(metrics.replays);
   });
   const durations = (): Series[] =>
     operations.flatMap((operation) => {
@@ -133,7 +163,7 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
     Counter,
     'dragonlock_shard_leases_expired_total',
     'Locks and mutexes that ended by their time instead of being released',
-    (s) => s.leasesExpired,
+    (s) => s.locks.ends.expired,
   );
   add(Gauge, 'dragonlock_shard_watched_keys', 'Keys with at least one watcher', (s) => s.watchedKeys);
   add(Gauge, 'dragonlock_shard_memtable_entries', 'Entries newer than the checkpoint', (s) => s.memtableEntries);
@@ -150,6 +180,19 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
   add(Counter, 'dragonlock_shard_checkpoints_total', 'Checkpoints written', (s) => s.checkpoints);
   add(Counter, 'dragonlock_shard_commits_total', 'Revisions that the shard took', (s) => s.commits);
   add(Counter, 'dragonlock_shard_turns_total', 'Times the shard drained its mailbox', (s) => s.turns);
+  let shards: ServerStats['shards'] = [];
+  refreshers.push((stats) => {
+    shards = stats.shards;
+  });
+  const each = (pick: 'turnSeconds' | 'checkpointSeconds') => (): Series[] =>
+    shards.map((one) => ({ labels: { shard: String(one.shard) }, histogram: one[pick] }));
+  addHistogram(
+    registry,
+    'dragonlock_shard_turn_seconds',
+    'Work of the shard’s thread in one turn',
+    each('turnSeconds'),
+  );
+  addHistogram(registry, 'dragonlock_checkpoint_seconds', 'One checkpoint of a shard', each('checkpointSeconds'));
 }
 
 function addServerMetrics(registry: Registry, refreshers: Refreshers): void {
@@ -207,44 +250,4 @@ function addServerMetrics(registry: Registry, refreshers: Refreshers): void {
     journal === undefined ? [] : [{ labels: {}, histogram: journal[pick] }];
   addHistogram(registry, 'dragonlock_journal_group_records', 'Records of one group commit', read('groupRecords'));
   addHistogram(registry, 'dragonlock_journal_sync_seconds', 'One fdatasync', read('syncSeconds'));
-}
-
-interface Series {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly histogram: Histogram;
-}
-
-/**
- * The library's histogram counts observations one by one; ours were counted elsewhere. So this registers an object with
- * the members that a scrape needs: a name, and a `get` that returns finished samples.
- */
-function addHistogram(registry: Registry, name: string, help: string, series: () => readonly Series[]): void {
-  const metric = {
-    name,
-    help,
-    type: 'histogram',
-    aggregator: 'sum',
-    get: () => ({
-      name,
-      help,
-      type: 'histogram',
-      aggregator: 'sum',
-      values: series().flatMap((one) => lines(name, one)),
-    }),
-  };
-  // oxlint-disable-next-line no-unsafe-type-assertion -- `Metric` names the library's four classes only
-  registry.registerMetric(metric as unknown as Metric);
-}
-
-function lines(name: string, { labels, histogram }: Series) {
-  const buckets = histogram.counts.map((value, i) => ({
-    metricName: `${name}_bucket`,
-    labels: { ...labels, le: histogram.bounds[i] ?? '+Inf' },
-    value,
-  }));
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, labels, value: histogram.sum },
-    { metricName: `${name}_count`, labels, value: histogram.count },
-  ];
 }

@@ -10,6 +10,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { wallMs, type After } from '../shared/clock.ts';
 import type { Access } from './access.ts';
+import { SlowRequests } from './slow-requests.ts';
 import type { RequestLogSettings } from './request-log-settings.ts';
 
 /** What is known of a request besides its outcome; of one that was refused early, not all. */
@@ -45,12 +46,25 @@ export interface RequestLogOptions {
   readonly after: After;
 }
 
+/** What a line says, see docs/operations.md. */
+export type LoggedMembers = Omit<EndedRequest, 'request' | 'address' | 'waits'> & {
+  readonly time: number;
+  readonly msg: string;
+  readonly waits?: boolean;
+  readonly token?: string;
+  readonly address: string | undefined;
+  readonly traceparent: string | undefined;
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+};
+
 const flushMs = 100;
 const pendingBytesMax = 64 * 1024;
 /** A longer path is cut. */
 const urlLengthMax = 1024;
 
 export class RequestLog {
+  readonly slow = new SlowRequests<LoggedMembers>();
   readonly #options: RequestLogOptions;
   readonly #proxies: BlockList | undefined;
   /** The lowest status that is logged whatever it took. */
@@ -77,7 +91,7 @@ export class RequestLog {
   }
 
   add(ended: EndedRequest, slow: boolean): void {
-    const line = `${JSON.stringify(this.#membersOf(ended, slow))}\n`;
+    const line = `${JSON.stringify({ level: slow ? warn : info, ...this.#membersOf(ended, slow) })}\n`;
     if (this.#pending.length + line.length > pendingBytesMax) this.flush();
     this.#pending += line;
     this.#lines += 1;
@@ -98,13 +112,17 @@ export class RequestLog {
     this.#lines = 0;
   }
 
-  #membersOf({ request, address, waits, ...ended }: EndedRequest, slow: boolean): object {
+  /** Remembers a slow request, whether or not it is logged. */
+  remember(ended: EndedRequest): void {
+    this.slow.add(this.#membersOf(ended, true));
+  }
+
+  #membersOf({ request, address, waits, ...ended }: EndedRequest, slow: boolean): LoggedMembers {
     const { headers, method, url, access } = request ?? { headers: {} };
     const { keys } = this.#options.settings;
     const ms = Math.round(ended.ms * 100) / 100;
     const traceparent = traceOf(headers['traceparent']);
     return {
-      level: slow ? warn : info,
       time: wallMs(),
       msg: slow ? 'slow request' : 'request',
       ...ended,

@@ -5,7 +5,7 @@
  * Labels are the operation and the status; never a key, an account or anything else that a client can make up.
  *
  *     one row of Float64: broken connections │ open connections │ loop started at │ loop idle for │ slow │
- *                         connections handed over, by reason │
+ *                         replays │ connections handed over, by reason │
  *                         for each operation: count by status (600), count by bucket (25), seconds
  */
 import { callList, type CallName } from '../protocol/operations/operations.ts';
@@ -59,8 +59,9 @@ const cells = {
   loopStartedAt: 2,
   loopIdleMs: 3,
   slow: 4,
-  handOvers: 5,
-  operations: 5 + handOvers.length,
+  replays: 5,
+  handOvers: 6,
+  operations: 6 + handOvers.length,
 };
 const operationCells = statusMax + bucketCount + 1;
 const rowCells = cells.operations + operations.length * operationCells;
@@ -106,6 +107,15 @@ export class RequestMetrics {
 
   countSlow(): void {
     this.#own[cells.slow]! += 1;
+  }
+
+  /** Counts a request that was answered with the stored reply of an earlier one. */
+  countReplay(): void {
+    this.#own[cells.replays]! += 1;
+  }
+
+  get replays(): number {
+    return this.#sum(cells.replays);
   }
 
   get slow(): number {

@@ -1,11 +1,12 @@
 /**
- * The backup thread as main sees it. It is the one thread that may end: main starts it again after a few seconds, and the
- * server goes on.
+ * The backup thread as main sees it: there is one while `backup.url` is set. It is the one thread that may end: main starts
+ * it again after a few seconds, and the server goes on.
  */
 import { Worker } from 'node:worker_threads';
 import { once } from 'node:events';
 import type { BackupFromMain, BackupThreadData, BackupToMain } from '../backup/backup-thread.ts';
 import { BackupCells, JournalHold } from '../backup/backup-cells.ts';
+import type { BackupSettings } from '../backup/backup-settings.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import { startTimer } from '../shared/clock.ts';
 import { workerUrls } from './worker-urls.ts';
@@ -21,24 +22,58 @@ const lookMsMax = 3000;
 const stopMsMax = 10_000;
 
 export class Backups {
-  readonly #data: BackupThreadData;
+  #data: BackupThreadData;
   readonly #log: JournalLog;
-  #worker: Worker;
+  #worker: Worker | undefined;
   #looked = Promise.withResolvers<string | undefined>();
   #stopping = false;
+  #isClosed = false;
   #isRunning = false;
+  /** The changes of settings, one after the other. */
+  #changes = Promise.resolve();
 
   constructor(data: BackupThreadData, log: JournalLog) {
     this.#data = data;
     this.#log = log;
-    this.#worker = this.#start();
+    if (this.#isOn) this.#worker = this.#start();
+    else this.#looked.resolve(undefined);
   }
 
-  /** Memory for the hold of the journal, which keeps everything until the thread knows what is in the repository. */
-  static allocateHold(): SharedArrayBuffer {
+  /** @param isOn the journal keeps everything until the thread knows what is in the repository */
+  static allocateHold(isOn: boolean): SharedArrayBuffer {
     const memory = new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
-    new JournalHold(memory).set(0);
+    const hold = new JournalHold(memory);
+    if (isOn) hold.set(0);
+    else hold.release();
     return memory;
+  }
+
+  /** Goes on with other settings: stops, starts, or both. Resolves when that is done. */
+  replace(settings: BackupSettings): Promise<void> {
+    this.#changes = this.#changes.then(() => this.#replace(settings));
+    return this.#changes;
+  }
+
+  async #replace(settings: BackupSettings): Promise<void> {
+    if (this.#isClosed) return;
+    const isOther = settings.url !== this.#data.settings.url;
+    const cells = new BackupCells(this.#data.cells);
+    await this.#end();
+    this.#data = { ...this.#data, settings };
+    // What is known of one repository says nothing about another.
+    if (isOther) cells.clear();
+    this.#stopping = false;
+    if (this.#isOn) {
+      this.#worker = this.#start();
+    } else {
+      cells.state = 'off';
+      new JournalHold(this.#data.hold).release();
+      this.#log('warn', 'No backups are made any more: backup.url is empty');
+    }
+  }
+
+  get #isOn(): boolean {
+    return this.#data.settings.url !== '';
   }
 
   /** Waits until the thread has looked at the repository, for a few seconds at most. @throws OlderThanBackup */
@@ -52,13 +87,21 @@ export class Backups {
 
   /** Ships what is durable, for a few seconds at most. */
   async stop(): Promise<void> {
+    const changed = this.#changes;
+    this.#isClosed = true;
+    await changed;
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     this.#stopping = true;
-    // It has failed, and was not started again yet.
-    if (!this.#isRunning) return;
-    const exited = once(this.#worker, 'exit');
-    this.#worker.postMessage({ kind: 'stop' } satisfies BackupFromMain);
+    const worker = this.#worker;
+    // There is none, or it has failed and was not started again yet.
+    if (!this.#isRunning || worker === undefined) return;
+    const exited = once(worker, 'exit');
+    worker.postMessage({ kind: 'stop' } satisfies BackupFromMain);
     // A storage that does not answer must not keep a server from stopping either.
-    const cancel = startTimer(stopMsMax, () => void this.#worker.terminate());
+    const cancel = startTimer(stopMsMax, () => void worker.terminate());
     await exited;
     cancel();
   }
@@ -81,7 +124,7 @@ export class Backups {
       startTimer(
         restartMs,
         () => {
-          if (!this.#stopping) this.#worker = this.#start();
+          if (!this.#stopping && worker === this.#worker) this.#worker = this.#start();
         },
         true,
       );

@@ -3,6 +3,8 @@
  * listen before the first answers anything: the kernel assigns a connection to a front end once, when it is opened, and
  * clients that have waited for a restart connect at once.
  */
+import type { ReloadCall } from '../front-end/reload-report.ts';
+import type { AuditOperation } from '../protocol/operations/audit.ts';
 import { restoredToOf, type RestoredState } from '../protocol/restored.ts';
 import { SharedCount } from '../shared/shared-count.ts';
 import type { JournalStats } from '../protocol/stats.ts';
@@ -123,6 +125,15 @@ export class FrontEnds {
   reload(settings: LiveSettings): void {
     this.#first.reload(settings);
     for (const one of this.#further) one.send({ kind: 'reload', settings });
+  }
+
+  /** `POST /admin/reload` comes to the first front end, whichever it is sent to. */
+  onReload(run: ReloadCall): void {
+    this.#first.onReload(run);
+  }
+
+  audit(entry: AuditOperation): void {
+    this.#first.audit(entry);
   }
 
   /**

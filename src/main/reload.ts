@@ -1,15 +1,16 @@
 /**
- * Reloads the configuration while the server runs: on SIGHUP. The whole of it is read and checked as at a start. If
- * anything is wrong, the old one stays, whole, and the log has each problem with its place. Otherwise every front end takes
- * over what it can (`LiveSettings`) and the log its level; what needs a restart is named.
+ * Reloads the configuration while the server runs: on SIGHUP, or by `POST /admin/reload`. The whole of it is read and
+ * checked as at a start. If anything is wrong, the old one stays, whole, and the log has each problem with its place.
+ * Otherwise every thread takes over what it can (`LiveSettings`); what needs a restart is named.
  */
 import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../front-end/config-schema.ts';
+import { withSettings } from '../front-end/in-force.ts';
 import type { LogLevel } from '../front-end/request-log-settings.ts';
 import { liveLimits, liveSettings, type LiveSettings } from '../front-end/live-settings.ts';
 import type { ReloadCell } from '../front-end/reload-cell.ts';
-import { ownQuotasOf } from '../front-end/shared-counters.ts';
+import type { ReloadReport } from '../front-end/reload-report.ts';
 import { ConfigError } from './config/config.ts';
 
 export interface ReloadOptions {
@@ -17,7 +18,7 @@ export interface ReloadOptions {
   readonly config: Config;
   /** @throws ConfigError */
   readonly load: () => Config;
-  readonly apply: (settings: LiveSettings) => void;
+  readonly apply: (settings: LiveSettings, before: Config) => void;
   readonly log: {
     level: string;
     isLevelEnabled(level: 'info'): boolean;
@@ -31,6 +32,7 @@ export interface ReloadOptions {
 const liveKeys: readonly string[] = [
   'tokens',
   'accounts',
+  'backup',
   'http.cors_origins',
   'http.tls',
   'resp.tls',
@@ -40,33 +42,41 @@ const liveKeys: readonly string[] = [
 
 export class Reload {
   readonly #options: ReloadOptions;
+  #inForce: Config;
 
   constructor(options: ReloadOptions) {
     this.#options = options;
+    this.#inForce = options.config;
   }
 
-  /** @returns whether the new configuration is in force */
-  run(): boolean {
+  run(): ReloadReport {
     const { config, load, apply, log, cell } = this.#options;
     const next = loaded(load);
     const problems = 'problems' in next ? next.problems : whyNot(config, next);
     if ('problems' in next || problems.length > 0) {
       log.error({ problems }, 'The configuration was not reloaded, the old one stays in force');
       cell.set(false);
-      return false;
+      return { problems };
     }
-    apply(liveSettings(next));
+    const before = this.#inForce;
+    const settings = liveSettings(next);
+    this.#inForce = withSettings(before, settings);
+    apply(settings, before);
     cell.set(true);
+    const changed = differences(before, this.#inForce);
     const restart = changesForRestart(config, next);
     const tell = (): void =>
-      log.info({ tokens: next.tokens.length, accounts: next.accounts.length }, 'The configuration was reloaded');
+      log.info(
+        { changed, tokens: next.tokens.length, accounts: next.accounts.length },
+        'The configuration was reloaded',
+      );
     // By the level that lets it through.
     const told = log.isLevelEnabled('info');
     if (told) tell();
     log.level = next.log.level satisfies LogLevel;
     if (!told) tell();
     if (restart.length > 0) log.warn({ keys: restart }, `A restart is needed for ${restart.join(', ')}`);
-    return true;
+    return { changed, restart };
   }
 }
 
@@ -100,21 +110,19 @@ function whyNot(old: Config, next: Config): string[] {
 
 /** Names the keys that differ from what the server was started with, and are not taken over while it runs. */
 export function changesForRestart(old: Config, next: Config): string[] {
-  const before = flat(old);
-  const after = flat(next);
-  const names = [...new Set([...before.keys(), ...after.keys()])];
-  const changed = names.filter((name) => !isDeepStrictEqual(before.get(name), after.get(name)));
   // A server cannot begin or end to speak TLS.
   const began = (['http', 'resp'] as const).filter(
     (section) => (old[section].tls === undefined) !== (next[section].tls === undefined),
   );
-  // Shards have them.
-  const quotas = isDeepStrictEqual(quotasOf(old), quotasOf(next)) ? [] : ['quotas of accounts'];
-  return [...changed.filter((name) => !isLive(name)), ...quotas, ...began.map((section) => `${section}.tls`)];
+  return [...differences(old, next).filter((name) => !isLive(name)), ...began.map((section) => `${section}.tls`)];
 }
 
-function quotasOf({ accounts }: Config): object[] {
-  return [...ownQuotasOf(accounts)].filter(([, quotas]) => Object.keys(quotas).length > 0);
+/** Names the keys that differ. */
+function differences(old: Config, next: Config): string[] {
+  const before = flat(old);
+  const after = flat(next);
+  const names = [...new Set([...before.keys(), ...after.keys()])];
+  return names.filter((name) => !isDeepStrictEqual(before.get(name), after.get(name)));
 }
 
 function isLive(name: string): boolean {

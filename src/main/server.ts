@@ -9,15 +9,16 @@
  */
 import { randomBytes } from 'node:crypto';
 import os from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
 import type { Config } from '../front-end/config-schema.ts';
 import { ReloadCell } from '../front-end/reload-cell.ts';
+import type { AskedBy, ReloadReport } from '../front-end/reload-report.ts';
 import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
 import { writeText } from '../shared/raw-output.ts';
 import { SharedCount } from '../shared/shared-count.ts';
-import { readRestoredFrom } from '../backup/restore/restore-marks.ts';
 import { Backups } from './backups.ts';
 import { isReadByOthers } from './config/listen-address.ts';
 import { askedFor, ConfigError, loadConfig, usage } from './config/config.ts';
@@ -33,7 +34,7 @@ import { Watchdog } from './watchdog.ts';
 import { connectionsFor, openFilesMax } from './open-files.ts';
 import { ServerClock } from './server-clock.ts';
 import { startErrorLine } from './start-error.ts';
-import { Tasks } from './tasks.ts';
+import { startTasks } from './tasks.ts';
 import { Threads } from './threads.ts';
 
 const exitCannotStart = 1;
@@ -77,6 +78,7 @@ try {
 
 async function run(config: Config): Promise<void> {
   const started = performance.now();
+  let isStopping = false;
   let stop = stopWhileStarting;
   process.on('SIGTERM', () => stop());
   process.on('SIGINT', () => stop());
@@ -114,28 +116,15 @@ async function run(config: Config): Promise<void> {
 
   const opened = await openDataDirectory(config, journalLog);
   const clock = startClock(config.data_dir, opened.recovered.at);
-  const isBackedUp = config.backup.url !== '';
-  const hold = isBackedUp ? { hold: Backups.allocateHold() } : {};
-  const threads = new Threads({ config, opened, clock: counters.clock, ...hold, log: journalLog, onFatal: goDown });
-  const backups = hold.hold && startBackups({ opened, threads, hold: hold.hold, boot });
+  const hold = Backups.allocateHold(config.backup.url !== '');
+  const threads = new Threads({ config, opened, clock: counters.clock, hold, log: journalLog, onFatal: goDown });
+  const backups = startBackups({ opened, threads, hold, boot });
   // Before the first commit of this start: what the backup has must not be given out again.
-  await backups?.look();
+  await backups.look();
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const passed = await frontEnds.open();
-  const tasks = new Tasks({
-    data: {
-      index: config.http.threads,
-      ports: threads.dispatcher,
-      revisions: threads.revisions,
-      journalDirectory: opened.journalDirectory,
-      config: { limits, accounts: config.accounts, shards: config.shards },
-      counters: { clock: counters.clock, routers: counters.routers, accounts: counters.accounts },
-    },
-    isOwner: () => ownsTasks(config.data_dir, opened),
-    every: systemEvery,
-    onFatal: goDown,
-  });
+  const tasks = startTasks({ config: { ...config, limits }, opened, threads, counters, onFatal: goDown });
   if (!tasks.areRun) log.warn('This is a restored backup that was not adopted: it runs no tasks');
   const url = urls[0] ?? passed.urls[0] ?? 'no address';
   const startMs = Math.round(performance.now() - started);
@@ -151,20 +140,31 @@ async function run(config: Config): Promise<void> {
   const reloading = new Reload({
     config,
     load,
-    apply: (settings) => frontEnds.reload(settings),
+    apply(settings, before) {
+      frontEnds.reload(settings);
+      threads.replaceQuotas(settings.limits, settings.accounts);
+      if (!isDeepStrictEqual(settings.backup, before.backup)) void backups.replace(settings.backup);
+    },
     log,
     cell: new ReloadCell(counters.reload),
   });
-  reload = () => {
+  const reloadNow = (by: AskedBy): ReloadReport => {
+    if (isStopping) return { problems: ['the server is stopping'] };
     manager.reloading();
-    const done = reloading.run();
+    const report = reloading.run();
+    const isOld = 'problems' in report;
     manager.ready(
-      `Serving on ${url}${done ? '' : ' with the old configuration: the new one has problems, see the log'}`,
+      `Serving on ${url}${isOld ? ' with the old configuration: the new one has problems, see the log' : ''}`,
     );
+    if (!isOld) frontEnds.audit({ action: 'server.reload', subject: report.changed.join(', '), ...by });
+    return report;
   };
+  frontEnds.onReload(reloadNow);
+  reload = () => void reloadNow({ who: '', from: 'SIGHUP' });
   const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping(), tasks.ping()]));
 
   stop = () => {
+    isStopping = true;
     stop = stoppingAlready;
     reload = stoppingAlready;
     watchdog?.stop();
@@ -173,22 +173,13 @@ async function run(config: Config): Promise<void> {
       log.info('Draining');
       await tasks.stop();
       await frontEnds.close();
-      await backups?.stop();
+      await backups.stop();
       await threads.stop();
       clock.stop();
       lock.release();
       exit(0, 'Stopped');
     })();
   };
-}
-
-function ownsTasks(dataDirectory: string, { recovered }: OpenedDataDirectory): boolean {
-  const from = readRestoredFrom(dataDirectory);
-  return from === undefined || from.adopted || from.logId !== logIdText(recovered);
-}
-
-function logIdText({ logId }: OpenedDataDirectory['recovered']): string {
-  return logId.toString(16).padStart(16, '0');
 }
 
 interface BackupParts {
@@ -209,7 +200,7 @@ function startBackups({ opened, threads, hold, boot }: BackupParts): Backups {
     cells: counters.backup,
     hold,
     space,
-    logId: logIdText(recovered),
+    logId: recovered.logId.toString(16).padStart(16, '0'),
     boot,
   };
   return new Backups(data, journalLog);

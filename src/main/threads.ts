@@ -18,7 +18,7 @@ import {
 } from '../journal/journal-wire.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
-import { Quotas } from '../protocol/quotas.ts';
+import type { QuotaLimits } from '../protocol/quotas.ts';
 import { ownQuotasOf } from '../front-end/shared-counters.ts';
 import { SharedUsage } from '../storage/shared-usage.ts';
 import { bootShard } from '../shard-worker/open-shard.ts';
@@ -36,8 +36,8 @@ export interface ThreadsOptions {
   readonly opened: OpenedDataDirectory;
   /** See `systemClock`. */
   readonly clock: SharedArrayBuffer;
-  /** See `JournalHold`; absent: no backups are made. */
-  readonly hold?: SharedArrayBuffer;
+  /** See `JournalHold`. */
+  readonly hold: SharedArrayBuffer;
   readonly log: JournalLog;
   readonly onFatal: (error: unknown) => void;
 }
@@ -61,7 +61,7 @@ export class Threads {
       shards,
       segmentBytes: journal.segment_bytes,
       keepBytes: journal.keep_bytes,
-      ...(hold !== undefined && { hold }),
+      hold,
     };
 
     const routers = http.threads + 1;
@@ -82,8 +82,8 @@ export class Threads {
     });
 
     const ownQuotas = ownQuotasOf(config.accounts);
-    const hasQuotas = new Quotas(config.limits, ownQuotas).any;
-    const usage = hasQuotas && shards > 1 ? SharedUsage.allocate(shards) : undefined;
+    // Also without quotas, which a reload may bring.
+    const usage = shards > 1 ? SharedUsage.allocate(shards) : undefined;
     const space = allocateSpace();
     this.space = space;
     const toJournal = shards === 1 ? [] : channels(shards);
@@ -158,6 +158,12 @@ export class Threads {
     const taken = await this.#shards[bootShard(this.#shards.length)]!.link.ask('take-epoch');
     assert(taken.kind === 'epoch-taken', 'a question for an epoch is answered with one');
     this.#shards[shard]!.link.send({ kind: 'epoch', epoch: taken.epoch });
+  }
+
+  /** Every shard takes over other quotas. */
+  replaceQuotas(limits: QuotaLimits, accounts: Config['accounts']): void {
+    const own = ownQuotasOf(accounts);
+    for (const { link } of this.#shards) link.send({ kind: 'quotas', limits, own });
   }
 
   async journalStats(): Promise<JournalStats> {

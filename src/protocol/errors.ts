@@ -64,6 +64,11 @@ export const errorCodes = {
     retryable: true,
     meaning: 'The first request with this idempotency id still waits for its lock.',
   },
+  account_deleting: {
+    status: 409,
+    retryable: true,
+    meaning: 'The account is being deleted; nothing was done. It can be used again when all that it had is gone.',
+  },
   compacted: {
     status: 410,
     retryable: false,

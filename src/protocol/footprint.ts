@@ -52,7 +52,7 @@ export function footprintOf(command: Command): Footprint {
   const { account } = command;
   if (command.kind === 'batch') {
     const names = batchKeys(command).map((key) => nameOf(account, key));
-    const prefix = (command.clear ?? command.range)?.prefix;
+    const prefix = command.wipe === undefined ? (command.clear ?? command.range)?.prefix : '';
     return prefix === undefined ? { names } : { names, prefix: nameOf(account, prefix) };
   }
   const spec = specOf(command);

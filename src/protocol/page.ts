@@ -1,7 +1,8 @@
 /** Pages of a list, and how the pages of several shards are merged. */
 import type { Revision } from './ids.ts';
 import { commands, type ListCommand, type PageCommand } from './operations/operations.ts';
-import { bytesRow, usageMembers } from './operations/usage.ts';
+import { exportCursor, type AccountExport } from './operations/account.ts';
+import { bytesRow, deletingRow, usageMembers } from './operations/usage.ts';
 import { kinds, type Effect } from './record.ts';
 import type { Page, Row } from './page-rows.ts';
 import type { Reply } from './replies.ts';
@@ -51,6 +52,7 @@ export function upToKey<Pending extends Pick<Effect, 'kind' | 'key'>>(
 /** Renders what the shards have found of a list. */
 export function listReply(command: ListCommand, pages: readonly Page[], rev: Revision): Reply {
   if (command.kind === 'account.usage') return usageReply(pages, rev);
+  if (command.kind === 'account.export') return exportReply(command, mergePages(pages, command.limit), rev);
   return pageReply(command, mergePages(pages, command.limit), rev);
 }
 
@@ -59,8 +61,32 @@ function usageReply(pages: readonly Page[], rev: Revision): Reply {
   const sums = new Map<string, number>();
   for (const { key, body } of pages.flatMap(({ rows }) => rows)) sums.set(key, (sums.get(key) ?? 0) + Number(body));
   const entries = Object.fromEntries(Object.keys(usageMembers).map((name) => [name, sums.get(name) ?? 0]));
-  const body = `{"Bytes":${sums.get(bytesRow) ?? 0},"Entries":${JSON.stringify(entries)},"Rev":${rev}}`;
+  const deleting = sums.get(deletingRow) === 0 ? '' : '"Deleting":true,';
+  const body = `{"Bytes":${sums.get(bytesRow) ?? 0},"Entries":${JSON.stringify(entries)},${deleting}"Rev":${rev}}`;
   return { rev, outcome: 'ok', body };
+}
+
+/** Renders a page of entries. Behind the last one come the changes since the first, unless there is no other page. */
+function exportReply({ first }: AccountExport, { rows, after }: Page, rev: Revision): Reply {
+  const from = first ?? rev;
+  const cursor =
+    after !== undefined ? (['e', from, after] as const) : first !== undefined && (['c', from, rev] as const);
+  return exportPage(
+    rows.map(({ body }) => body),
+    rev,
+    cursor === false ? undefined : exportCursor(cursor),
+  );
+}
+
+/** Renders what changed after the first page. @param rev how far these changes lead */
+export function changesBody(lines: readonly string[], rev: Revision, target: number): string {
+  const { body } = exportPage(lines, rev, rev >= target ? undefined : exportCursor(['c', rev, target]));
+  return body.replace(/\}$/, ',"Changes":true}');
+}
+
+function exportPage(lines: readonly string[], rev: Revision, after: string | undefined): Reply {
+  const more = after === undefined ? '' : `"More":true,"After":"${after}",`;
+  return { rev, outcome: 'ok', body: `{"Lines":[${lines.join(',')}],${more}"Rev":${rev}}` };
 }
 
 /** Renders a page. `More` is true if there may be more; then `After` continues the list. */

@@ -24,12 +24,16 @@ export const amountNames = ['bytes', 'entries', 'messages'] as const satisfies r
 /** Whether each entry of this kind counts as one. Of queues, only messages do. */
 export function isEntryOfQuota(kind: Kind): boolean {
   if (kind === kinds.queue || kind === kinds.share || kind === kinds.taskState) return false;
-  return kind !== kinds.idempotency && kind !== kinds.audit;
+  return kind !== kinds.idempotency && !isNote(kind);
 }
 
 /** Whether the bytes count. What the server notes for administrators is bounded, and the account cannot delete it. */
 export function hasBytesOfQuota(kind: Kind): boolean {
-  return kind !== kinds.audit;
+  return !isNote(kind);
+}
+
+function isNote(kind: Kind): boolean {
+  return kind === kinds.audit || kind === kinds.deletion;
 }
 
 /** What an account uses of its quota. A member of `quota` that is Infinity has no limit. */
@@ -39,16 +43,21 @@ export interface QuotaUse extends Amounts {
 
 /** Quotas of single accounts, instead of those for all; 0: none. */
 export type OwnQuotas = ReadonlyMap<string, Partial<Amounts>>;
-type QuotaLimits = Pick<Limits, 'account_bytes_max' | 'account_entries_max' | 'account_messages_max'>;
+export type QuotaLimits = Pick<Limits, 'account_bytes_max' | 'account_entries_max' | 'account_messages_max'>;
 
 export class Quotas {
   static readonly none = new Quotas({ account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0 });
   /** Whether any account has one. */
-  readonly any: boolean;
-  readonly #ofAll: Amounts | undefined;
-  readonly #own: ReadonlyMap<string, Amounts | undefined>;
+  any = false;
+  #ofAll: Amounts | undefined;
+  #own: ReadonlyMap<string, Amounts | undefined> = new Map();
 
   constructor(limits: QuotaLimits, own: OwnQuotas = new Map()) {
+    this.replace(limits, own);
+  }
+
+  /** Takes over other quotas, from the next look at one on. */
+  replace(limits: QuotaLimits, own: OwnQuotas): void {
     const all = {
       bytes: limits.account_bytes_max,
       entries: limits.account_entries_max,

@@ -8,8 +8,7 @@ export interface ShardStats {
   readonly queued: number;
   readonly waiters: number;
   readonly blocked: number;
-  /** Locks and mutexes that ended by their time. */
-  readonly leasesExpired: number;
+  readonly locks: LockStats;
   readonly watchedKeys: number;
   readonly memtableEntries: number;
   readonly memtableBytes: number;
@@ -19,7 +18,24 @@ export interface ShardStats {
   readonly watermark: number;
   readonly commits: number;
   readonly turns: number;
+  /** Seconds that the shard's thread worked in one turn. */
+  readonly turnSeconds: Histogram;
+  /** Seconds from the freeze of the memtable to the end of its checkpoint. */
+  readonly checkpointSeconds: Histogram;
   readonly queues: QueueTotals;
+}
+
+/** Locks and mutexes of a shard, since the start. */
+export interface LockStats {
+  /** `line`: after waiting; `reentered`: its holder extended it, or asked again. */
+  readonly grants: { readonly free: number; readonly line: number; readonly reentered: number };
+  readonly ends: { readonly released: number; readonly expired: number; readonly forced: number };
+  /** Grants that came back, because their clients had disconnected. They ended as `released`, too. */
+  readonly undelivered: number;
+  /** Seconds from joining the line to being served. */
+  readonly waitSeconds: Histogram;
+  /** Seconds from the grant to the end. */
+  readonly holdSeconds: Histogram;
 }
 
 /** All queues of a shard together. */

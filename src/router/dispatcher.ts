@@ -39,6 +39,8 @@ export interface Cancelable {
 }
 
 export interface PrefixWatch {
+  /** Present: all lines of an export since, of everything that the account has, until this revision is reached. */
+  readonly changesTo?: Revision;
   readonly account: AccountId;
   readonly prefix: string;
   /** Exclusive. Absent: from now on. */

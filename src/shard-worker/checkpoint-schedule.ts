@@ -5,6 +5,7 @@
  * oldest hold, because the effects of that transaction come later. A checkpoint is committed only after the journal
  * holds everything in it durably; otherwise a crash could leave a commit in the store that is not in the log.
  */
+import { BucketCounter, checkpointSecondsBounds } from '../protocol/bucket-counter.ts';
 import { revision, type Revision } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import type { WritePressure } from './held-writes.ts';
@@ -25,6 +26,8 @@ export interface ShardCheckpointsOptions {
   readonly journal: Journal;
   /** Bytes of the whole store on disk. */
   readonly storeBytes: () => number;
+  /** Wall-clock milliseconds. */
+  readonly now: () => number;
 }
 
 export class ShardCheckpoints implements CheckpointSchedule {
@@ -33,6 +36,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
   #finishing: Promise<void> | undefined;
   #lastStart = 0;
   #count = 0;
+  readonly #seconds = new BucketCounter(checkpointSecondsBounds);
   #outOfSpace = false;
   #storeBytes: number;
 
@@ -86,6 +90,7 @@ export class ShardCheckpoints implements CheckpointSchedule {
       memtableBytes: store.memtableBytes,
       stored: { ...store.stored },
       checkpoints: this.#count,
+      checkpointSeconds: this.#seconds.snapshot(),
       watermark: checkpointer.watermark,
     };
   }
@@ -102,13 +107,15 @@ export class ShardCheckpoints implements CheckpointSchedule {
   #start(now: number): void {
     const { checkpointer, state } = this.#options;
     this.#lastStart = now;
+    const started = this.#options.now();
     // Leaves a rejection unhandled on purpose: it takes the process down.
     this.#running = checkpointer.start(this.#watermark(state)).then((outcome) => {
-      const { journal, storeBytes } = this.#options;
+      const { journal, storeBytes, now: time } = this.#options;
       this.#running = undefined;
       this.#outOfSpace = outcome === 'no-space';
       if (this.#outOfSpace) return;
       this.#count += 1;
+      this.#seconds.observe((time() - started) / 1000);
       this.#storeBytes = storeBytes();
       journal.checkpointed(state.shard, checkpointer.watermark);
     });

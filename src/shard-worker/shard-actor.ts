@@ -10,6 +10,7 @@
  * simulator feed it by plain calls. When the journal is on another thread, replies leave before their records are
  * durable; the router's gate holds them until then.
  */
+import { BucketCounter, turnSecondsBounds } from '../protocol/bucket-counter.ts';
 import { assert } from '../shared/assert.ts';
 import { tellDueTasks } from './core/operations/task-due.ts';
 import { queueTotals } from './core/operations/queue-looks.ts';
@@ -63,7 +64,10 @@ export interface CheckpointSchedule {
   pressure(): WritePressure;
   /** Returns the code that writes are refused with while the store cannot take more. */
   full(): Exclude<keyof typeof storeFullMessages, 'overloaded'> | undefined;
-  stats(): Pick<ShardStats, 'memtableEntries' | 'memtableBytes' | 'stored' | 'checkpoints' | 'watermark'>;
+  stats(): Pick<
+    ShardStats,
+    'memtableEntries' | 'memtableBytes' | 'stored' | 'checkpoints' | 'checkpointSeconds' | 'watermark'
+  >;
 }
 
 export interface ActorOptions {
@@ -111,6 +115,7 @@ export class ShardActor {
   readonly #turnOut: TurnOutbox;
   #commits = 0;
   #turns = 0;
+  readonly #turnSeconds = new BucketCounter(turnSecondsBounds);
   #announced: number;
   #inTurn = false;
 
@@ -159,11 +164,12 @@ export class ShardActor {
 
   /** Takes one turn. Where more is left to do, it asks to be woken: at once, or when the front ends can take more. */
   turn(): void {
-    const { state, clock, checkpoints, congestion, wake } = this.#options;
+    const { state, clock, checkpoints, congestion, wake, meter } = this.#options;
     const congested = congestion();
     if (congested === 'all') return wake(congestedMs);
     if (congested === 'none') this.#mailbox.release();
     const now = clock.now();
+    const started = meter();
     this.#turns += 1;
     this.#inTurn = true;
     const waits = !state.draining && this.#options.journal.space() === 'open';
@@ -183,6 +189,7 @@ export class ShardActor {
     if (left === 'some' || moreIsDue) wake(0);
     else this.#sleep(now, left === 'none' ? sleepMsMax : congested === 'none' ? retryMs : congestedMs);
     this.#inTurn = false;
+    this.#turnSeconds.observe((meter() - started) / 1e6);
   }
 
   /** @returns `some`: more messages can be taken at once; `held back`: all that are left wait for the front ends */
@@ -250,13 +257,8 @@ export class ShardActor {
     const space = this.#options.journal.space();
     if (space !== 'open') {
       const left = space === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
-      return {
-        space,
-        failure: failure(
-          'disk_full',
-          `There is no room for the journal: no disk space, or no more open files. ${left}`,
-        ),
-      };
+      const message = `There is no room for the journal: no disk space, or no more open files. ${left}`;
+      return { space, failure: failure('disk_full', message) };
     }
     if (this.#options.state.lastRev >= lastRevision) return { space: 'full', failure: noRevisionsLeft };
     const { checkpoints } = this.#options;
@@ -266,8 +268,7 @@ export class ShardActor {
 
   #sleep(now: number, most: number): void {
     const { state, wake } = this.#options;
-    const due = state.tasks.asking === undefined ? Infinity : state.tasks.next;
-    const at = Math.min(state.entries.nextDeadline(), state.timers.next(), due);
+    const at = Math.min(state.entries.nextDeadline(), state.timers.next(), state.tasks.nextAsked);
     wake(Math.min(at <= now ? retryMs : at - now, most));
   }
 
@@ -287,10 +288,11 @@ export class ShardActor {
       queued: this.#mailbox.size,
       waiters: state.waitQueues.size,
       blocked: state.blocked.size,
-      leasesExpired: state.leasesExpired,
+      locks: state.locks.snapshot(),
       watchedKeys: state.watched.size,
       commits: this.#commits,
       turns: this.#turns,
+      turnSeconds: this.#turnSeconds.snapshot(),
       queues: queueTotals(state, this.#options.clock.now()),
       ...checkpoints.stats(),
     };

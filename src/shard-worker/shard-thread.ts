@@ -33,7 +33,7 @@ import { newShardState, type Boot } from './core/state/state.ts';
 import { commitBoot, openShard } from './open-shard.ts';
 import { ShardActor } from './shard-actor.ts';
 import { afterJournal, ShardCheckpoints } from './checkpoint-schedule.ts';
-import { Quotas, type OwnQuotas } from '../protocol/quotas.ts';
+import { Quotas, type OwnQuotas, type QuotaLimits } from '../protocol/quotas.ts';
 import { AccountUsages } from '../storage/account-usage.ts';
 import { SharedUsage } from '../storage/shared-usage.ts';
 import { LmdbStore } from '../storage/lmdb/lmdb-store.ts';
@@ -43,7 +43,7 @@ export interface ShardThreadData {
   readonly shards: number;
   readonly limits: Limits;
   readonly ownQuotas: OwnQuotas;
-  /** See `SharedUsage`; undefined: there are no quotas, or no other shards. */
+  /** See `SharedUsage`; undefined: there are no other shards. */
   readonly usage: SharedArrayBuffer | undefined;
   /** See `recordBytesMax` in shared/limits.ts. */
   readonly recordBytesMax: number;
@@ -72,6 +72,8 @@ export type ShardFromMain =
   | { readonly kind: 'take-epoch'; readonly id: number }
   /** To the shard that has asked for one. */
   | { readonly kind: 'epoch'; readonly epoch: number }
+  /** A reload has changed them. */
+  | { readonly kind: 'quotas'; readonly limits: QuotaLimits; readonly own: OwnQuotas }
   | { readonly kind: 'journal-stats'; readonly id: number }
   | { readonly kind: 'ping'; readonly id: number }
   | { readonly kind: 'stop' };
@@ -142,6 +144,8 @@ main.on('message', (message: ShardFromMain) => {
       return serving!.epochs.take((epoch) => toMain({ kind: 'epoch-taken', id: message.id, epoch }));
     case 'epoch':
       return serving!.epochs.add(message.epoch);
+    case 'quotas':
+      return store.replaceQuotas(message.limits, message.own);
     case 'journal-stats':
       return toMain({ kind: 'journal-stats', id: message.id, stats: writer!.stats() });
     case 'ping':
@@ -168,6 +172,7 @@ function serve(boot: Boot): void {
     checkpointer,
     journal,
     storeBytes: () => lmdb.storeBytes(),
+    now: () => clock.now(),
   });
   const credits = data.routerPorts.map((_, router) => new ReplyCredit(data.credit, router * data.shards + data.shard));
   const actor = new ShardActor({

@@ -165,6 +165,10 @@ export const queueWindowMsMax = 7 * 24 * 60 * 60 * 1000;
 export const attemptMsMax = 5 * 60 * 1000;
 /** Entries of purged queues that one turn of a shard removes. */
 export const sweptPerTurn = 1000;
+/** Entries of deleted accounts that one turn of a shard removes: each is looked at, and written. */
+export const wipedPerTurn = 500;
+/** Accounts that are deleted at once. */
+export const deletionsMax = 64;
 /** Bytes of messages that expire in one turn of a shard, or become dead letters; it stops after the one that reaches it. */
 export const expiryTurnBytesMax = 4 * 1024 * 1024;
 /** Queues whose next messages a shard remembers; it finds those of others anew. */
@@ -210,6 +214,11 @@ export const adminViewersMax = 16;
 export const foldersScanMax = 1000;
 /** The reason that is given for a force. */
 export const auditReasonCharsMax = 200;
+/** Of what was done to the server: the names of keys, for one. */
+export const auditSubjectCharsMax = 500;
+/** Of each front end: how many slow requests it remembers, and busy accounts. */
+export const slowRequestsMax = 200;
+export const busyAccountsMax = 256;
 /** Entries of one account's audit log; the oldest go first. Each has up to 4 KiB, most a tenth of that. */
 export const auditEntriesMax = 10_000;
 /** How long an entry of the audit log is kept. */

@@ -15,7 +15,7 @@ export interface Usage {
   entries: number;
   messages: number;
   /** undefined: none. */
-  readonly quota: Amounts | undefined;
+  quota: Amounts | undefined;
   /** In the memory that shards share. */
   place: number;
 }
@@ -51,6 +51,15 @@ export class AccountUsages {
 
   open(account: AccountId): Usage {
     return { ...nothing, quota: this.quotas.of(account), place: noPlace };
+  }
+
+  /** Looks the quota of an account up again: quotas have been replaced. */
+  renew(account: AccountId, usage: Usage): void {
+    usage.quota = this.quotas.of(account);
+    if (this.#shared === undefined) return;
+    if (usage.quota !== undefined) return share(this.#shared, account, usage);
+    if (usage.place !== noPlace) this.#shared.unpin(usage.place);
+    usage.place = noPlace;
   }
 
   /** Adds what a counter of the account has changed by. */

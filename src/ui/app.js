@@ -12,6 +12,7 @@ import { LocksPage } from './page-locks.js';
 import { OverviewPage } from './page-overview.js';
 import { QueuesPage } from './page-queues.js';
 import { ServerPage } from './page-server.js';
+import { TrafficPage } from './page-traffic.js';
 import { WatchesPage } from './page-watches.js';
 import { Dialog, Pill } from './parts.js';
 import {
@@ -43,6 +44,7 @@ const pages = [
     scope: 'admin',
     count: (now) => now.Watchers + now.Streams,
   },
+  { id: 'traffic', key: 't', title: 'Traffic', view: TrafficPage, scope: 'operator' },
   { id: 'backups', key: 'b', title: 'Backups', view: BackupsPage, scope: 'operator' },
   { id: 'audit', key: 'u', title: 'Audit log', view: AuditPage, scope: 'admin' },
   { id: 'server', key: 's', title: 'Server', view: ServerPage, scope: 'operator' },

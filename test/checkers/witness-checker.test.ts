@@ -19,7 +19,7 @@ import {
   unansweredPair,
 } from '../support/checkers/history-by-hand.ts';
 import { checkWitness } from '../support/checkers/witness-checker.ts';
-import { batch, get, kvList, lock, once, set, watch } from '../support/commands.ts';
+import { batch, get, kvList, lock, once, set, unlock, watch } from '../support/commands.ts';
 import type { Command } from '../../src/protocol/operations/operations.ts';
 
 test('keys: writes, conditions, deletes and reads in order pass', () => {
@@ -87,10 +87,11 @@ test('a reused revision is caught, and one that nobody can have taken', () => {
   assert.match(gaps[0]!.message, /Revision 2 belongs to nobody/);
   passes(clients().ok(set('a', 'x'), wrote(1, 'a')).unanswered(set('c', 1)).ok(set('b', 'x'), wrote(3, 'b')));
   passes(clients().ok(set('a', 'x'), wrote(1, 'a')).restart().ok(set('b', 'x'), wrote(3, 'b')));
-  // It moved no message, and stands in the audit log.
+  // It found nothing to do, and stands in the audit log.
   const redrive = batch({ queueChange: { key: 'q', change: 'redrive', how: 'retry', limit: 1 } });
   const moved = { Redriven: 0, Skipped: 0, Rev: 2 };
   passes(clients().ok(set('a', 'x'), wrote(1, 'a')).ok(redrive, moved).ok(set('b', 'x'), wrote(3, 'b')));
+  passes(clients().ok(set('a', 'x'), wrote(1, 'a')).ok(unlock('l', {}), { Rev: 2 }).ok(set('b', 'x'), wrote(3, 'b')));
   passes(
     clients()
       .ok(set('a', 'x', { ttlMs: 50 }), wrote(1, 'a'))
@@ -154,6 +155,15 @@ test('idempotency: the same answer again, or told that it is another payload', (
   caught(first().ok(other, wrote(1, 'a'), { replayed: true }), 2, /expected status 422/);
   caught(first().ok(replay, wrote(1, 'b'), { replayed: true }), 2, /KVSet\[0\]\.Key: expected "a", got "b"/);
   caught(first().refused(asked, { ...duplicate, Response: wrote(1, 'b') }), 2, /Response\.KVSet\[0\]\.Key/);
+});
+
+test('idempotency: a stored reply tells of an unknown outcome without what it says of queues', () => {
+  const extend = [{ key: 'q', id: '1-0', lock: 1, durMs: 1000 }];
+  const asked = batch({ extend, ...once('i') });
+  const again = batch({ extend, ...once('i', { mode: 'replay' }) });
+  const stored = { Extend: [{ Queue: 'q', ID: '1-0', Till: 2, TillMs: 2000 }], Rev: 2 };
+  const known = clients().ok(set('a', 'x'), wrote(1, 'a')).unanswered(asked);
+  passes(known.ok(again, stored, { replayed: true }).ok(set('b', 'x'), wrote(3, 'b')));
 });
 
 test('acknowledged and lost after a restart is caught; unacknowledged and lost is not', () => {

@@ -1,6 +1,7 @@
 /** Readers, semaphores, sets, elections and watches of locks, against a real server. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DragonLock, LimitMismatchError, LockLostError, NotLockedError } from '../../src/client/exports.ts';
 import { serverForFile } from '../support/server-under-test.ts';
 
@@ -29,13 +30,15 @@ test('readers hold a lock together, and a writer waits for all of them', async (
 
 test('a semaphore has so many permits, renews them, and refuses another number', async () => {
   const client = connect('permits');
-  const permits = await Promise.all([client.semaphore('s', 2, { ttl: 300 }), client.semaphore('s', 2, { ttl: 300 })]);
+  const ttl = 1500;
+  const permits = await Promise.all([client.semaphore('s', 2, { ttl }), client.semaphore('s', 2, { ttl })]);
   await assert.rejects(client.semaphore('s', 2, { wait: 0 }), NotLockedError);
   const waiting = client.semaphore('s', 2);
   await assert.rejects(client.semaphore('s', 3), (error) => error instanceof LimitMismatchError && error.limit === 2);
   assert.deepEqual((await client.locks.get('s')).holders, 2);
   await permits[0].release();
   const third = await waiting;
+  await sleep(ttl);
   assert.ok(permits[1].state === 'held');
   await permits[1].release();
   await third.release();
@@ -44,7 +47,7 @@ test('a semaphore has so many permits, renews them, and refuses another number',
 
 test('locks that are taken together have one fence, guard a batch, and are released together', async () => {
   const client = connect('sets');
-  const both = await client.locks.all(['x', 'y'], { ttl: 300 });
+  const both = await client.locks.all(['x', 'y'], { ttl: 3000 });
   assert.equal(await client.locks.isHeld('x', both.fence), true);
   await assert.rejects(client.lock('y', { wait: 0 }), NotLockedError);
   await both.batch({ set: [{ key: 'k', value: 1 }] });

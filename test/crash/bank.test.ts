@@ -7,7 +7,7 @@ import type { CrashClient } from '../support/crash-server.ts';
 import { meanwhile, sleep, trial } from '../support/crash-trial.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 
-const rounds = 5;
+const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 3);
 const accounts = Array.from({ length: 24 }, (_, i) => `account-${i}`);
 const opening = 100;
 const total = accounts.length * opening;

@@ -13,21 +13,28 @@ import { Load } from '../support/crash-load.ts';
 import { meanwhile, sleep, trial, type Trial } from '../support/crash-trial.ts';
 
 const missing = whyNot();
-/** Each K of `DRAGONLOCK_CRASH_EIO`, for example 1..10; otherwise one within the start, and one under load. */
+/**
+ * Each K of `DRAGONLOCK_CRASH_EIO`, for example 1..10, with one shard and with three; otherwise one within the start,
+ * and one under load.
+ */
 const [first, last] = process.env['DRAGONLOCK_CRASH_EIO']?.split('..').map(Number) ?? [];
-const chosen = first === undefined ? [1, 'under load' as const] : range(first, last ?? first);
+const chosen: readonly { readonly shards: number; readonly k: number | 'under load' }[] =
+  first === undefined
+    ? [
+        { shards: 1, k: 1 },
+        { shards: 3, k: 'under load' },
+      ]
+    : range(first, last ?? first).flatMap((k) => [1, 3].map((shards) => ({ shards, k })));
 
 if (missing !== undefined) {
   test('an fdatasync that fails with EIO ends the process, and no success follows', { skip: missing }, () => {});
 } else {
-  for (const shards of [1, 3]) {
-    for (const k of chosen) {
-      trial(
-        `an fdatasync that fails with EIO ends the process, and no success follows (number ${k}, shards: ${shards})`,
-        import.meta.url,
-        (given) => failAt(k === 'under load' ? 30 + given.random.below(40) : k, shards, given),
-      );
-    }
+  for (const { shards, k } of chosen) {
+    trial(
+      `an fdatasync that fails with EIO ends the process, and no success follows (number ${k}, shards: ${shards})`,
+      import.meta.url,
+      (given) => failAt(k === 'under load' ? 30 + given.random.below(40) : k, shards, given),
+    );
   }
 }
 

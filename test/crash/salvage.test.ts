@@ -39,7 +39,9 @@ trial(
     const before = filesIn(server.dataDir);
     const dry = salvage(server.dataDir, '--dry-run');
     assert.equal(dry.status, 0, dry.stderr);
-    assert.match(dry.stdout, new RegExp(`Lost: revisions ${damage.first}\\.\\.${given.at(-1)!.revision}`));
+    const lost = /Lost: revisions (\d+)\.\.(\d+)/.exec(dry.stdout)?.slice(1).map(Number) ?? [];
+    // A lease may have ended after the last answer.
+    assert(lost[0] === damage.first && lost[1]! >= given.at(-1)!.revision, dry.stdout);
     assert.match(dry.stdout, /nothing was changed/);
     assert.deepEqual(filesIn(server.dataDir), before, 'not a byte, not a time');
 

@@ -72,6 +72,7 @@ test('rules and dashboard name only metrics that there are, and the dashboard ha
   const known = new Set([
     'up',
     ...metricsOf('docs/metrics.md', 'All metrics'),
+    ...metricsOf('docs/metrics.md', 'With TLS'),
     ...metricsOf('docs/backup.md', 'Backup metrics'),
   ]);
   const panels = dashboard.panels.flatMap(({ title, targets = [] }) =>

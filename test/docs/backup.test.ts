@@ -10,7 +10,7 @@ const markdown = readDoc('docs/backup.md');
 test('docs/backup.md lists every metric of backups, with its type, and no other', async () => {
   const registry = new Registry();
   const refreshers: (() => void)[] = [];
-  addBackupMetrics(registry, refreshers, new BackupCells(BackupCells.allocate()));
+  addBackupMetrics(registry, refreshers, () => new BackupCells(BackupCells.allocate()));
   for (const refresh of refreshers) refresh();
   const emitted = [...(await registry.metrics()).matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
     ([, name, type]) => `${name} ${type}`,

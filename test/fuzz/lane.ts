@@ -10,6 +10,7 @@ import { LaneRoutes } from '../../src/front-end/http/lane/lane-routes.ts';
 import type { LaneRequest } from '../../src/front-end/http/lane/lane-request.ts';
 import { RequestReader } from '../../src/front-end/http/lane/request-reader.ts';
 import type { DataCall } from '../../src/front-end/http/data-route.ts';
+import { routeOf } from '../../src/protocol/operations/call.ts';
 import { callList } from '../../src/protocol/operations/operations.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { chance, fuzzEach, pick, type Fuzz, type Tally } from './fuzz.ts';
@@ -34,7 +35,7 @@ const routes = new LaneRoutes();
 const router = findMyWay({ maxParamLength: 16 * 1024, querystringParser: (text: string) => ({ text }) });
 addRoute('POST', '/db/:acc');
 addRoute('POST', '/watch/:acc');
-for (const [, { method, path }] of callList) addRoute(method, `/db/:acc/${path}`);
+for (const [, { method, path }] of callList) addRoute(method, routeOf({ path }));
 
 function addRoute(method: string, url: string): void {
   // The reader only passes it on.

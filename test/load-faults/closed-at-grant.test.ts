@@ -13,9 +13,9 @@ import { RawConnection, type RawReply } from '../support/raw-connection.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { sized } from './scale.ts';
 
-const rounds = sized(30, 200);
+const rounds = sized(10, 200);
 /** On a busy machine each round waits longer until the lock is free: fewer rounds must do, but not fewer than these. */
-const roundsMin = 30;
+const roundsMin = sized(10, 30);
 /** Of the rounds of one way and one family. */
 const roundsMsMax = 5000;
 const families = ['lock', 'mlock'] as const;

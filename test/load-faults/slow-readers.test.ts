@@ -10,8 +10,8 @@ import { FastClients } from './fast-clients.ts';
 import { Memory, mib, openFiles } from './memory.ts';
 import { sized, tooFewFiles } from './scale.ts';
 
-const readers = sized(40, 1000);
-const windowMs = sized(700, 2000);
+const readers = sized(20, 1000);
+const windowMs = sized(400, 2000);
 const rounds = 4;
 const skip = tooFewFiles(readers);
 

@@ -1,12 +1,15 @@
 /** `dragonlock doctor`: each row once fine and once not, on machines that tests make up, and once on this one. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
+import { backupDefaults } from '../../src/backup/backup-settings.ts';
 import { loadConfig, type ConfigSources } from '../../src/main/config/config.ts';
 import { diagnose, files, memory, node, type Machine, type DoctorRow } from '../../src/main/doctor/doctor.ts';
 import { isReady } from '../../src/main/doctor/health.ts';
-import type { DirectoryFound } from '../../src/main/doctor/machine.ts';
+import { probeBackup, type BackupProbe } from '../../src/main/doctor/probe-backup.ts';
+import { unitState, whyNotFree, type DirectoryFound } from '../../src/main/doctor/machine.ts';
 import { temporaryDirectory } from '../docs/server-child.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 
@@ -24,20 +27,33 @@ interface Made {
   readonly found?: Partial<DirectoryFound> | string;
   readonly sync?: { readonly p50: number; readonly p99: number };
   readonly synced?: boolean | undefined;
+  readonly busy?: string;
+  readonly unit?: string;
+  readonly probe?: Partial<BackupProbe>;
 }
 
-function machineOf({ found = {}, sync = { p50: 200, p99: 900 }, synced = true }: Made): Machine {
+const goodToken = 'token: a-token-of-twenty-characters, accounts: "*", scopes: [read]';
+const backedUp = `tokens: [{${goodToken}}]\nbackup: {url: "file:///backup"}`;
+
+function machineOf({
+  found = {},
+  sync = { p50: 200, p99: 900 },
+  synced = true,
+  busy,
+  unit = 'enabled',
+  probe = {},
+}: Made): Machine {
   return {
     look: () => (typeof found === 'string' ? found : { ...good, ...found }),
     syncMicros: async () => sync,
     clockIsSynced: async () => synced,
+    whyNotFree: async () => busy,
+    unitState: async () => unit,
+    probeBackup: async () => ({ name: 'file:///backup', conditional: true, ...probe }),
   };
 }
 
-async function rowsOf(
-  made: Made,
-  yaml = 'tokens: [{token: t, accounts: "*", scopes: [read]}]',
-): Promise<Map<string, DoctorRow>> {
+async function rowsOf(made: Made, yaml = backedUp): Promise<Map<string, DoctorRow>> {
   const sources = { argv: [], env: {}, cores: 2, readFile: () => yaml };
   return new Map((await diagnose(sources, machineOf(made))).map((row) => [row.name, row]));
 }
@@ -62,6 +78,13 @@ const unfit: readonly (readonly [row: string, made: Made, verdict: DoctorRow['ve
   ['sync', { sync: { p50: 30_000, p99: 90_000 } }, 'warn', /use a faster disk/],
   ['sync', { sync: { p50: 5, p99: 9 } }, 'warn', /no disk is so fast/],
   ['clock', { synced: false }, 'warn', /enable systemd-timesyncd/],
+  ['port 8081', { busy: 'EADDRINUSE' }, 'warn', /in use: fine if that is this server/],
+  ['port 8081', { busy: 'EACCES' }, 'fail', /cannot be listened at: EACCES/],
+  ['unit', { unit: 'not installed' }, 'warn', /install deploy\/dragonlock\.service/],
+  ['backup', { probe: { problem: 'Access denied (denied)' } }, 'fail', /file:\/\/\/backup: Access denied/],
+  ['backup', { probe: { conditional: false } }, 'warn', /ignores If-None-Match/],
+  ['backup', { probe: { aheadMs: -3_600_000 } }, 'warn', /differs by 3600 s/],
+  ['backup', { probe: { copyAt: 0 } }, 'warn', /the last copy is \d+ h old: look at/],
 ];
 
 for (const [name, made, verdict, text] of unfit) {
@@ -74,6 +97,9 @@ for (const [name, made, verdict, text] of unfit) {
 
 test('what the configuration leaves open is said, and what is wrong with it is a row each', async () => {
   assert.match((await rowsOf({}, '')).get('tokens')?.text ?? '', /whoever can connect may do everything/);
+  assert.match((await rowsOf({}, '')).get('backup')?.text ?? '', /none is made: set backup\.url/);
+  const short = (await rowsOf({}, 'tokens: [{token: t, name: ops, accounts: "*", scopes: [read]}]')).get('tokens');
+  assert.match(`${short?.verdict} ${short?.text}`, /^warn ops: fewer than 20 characters/);
   const open = 'listen: 0.0.0.0:1\ntokens: [{token: t, accounts: "*", scopes: [read]}]';
   assert.match((await rowsOf({}, open)).get('tls')?.text ?? '', /in the clear: set http\.tls/);
   assert.equal((await rowsOf({}, `${open}\nhttp: {behind_proxy: true}`)).get('tls'), undefined);
@@ -109,6 +135,25 @@ test('on this machine it leaves nothing behind', async (t) => {
   assert.match(rows.find(({ name }) => name === 'data directory')?.text ?? '', /is not there yet/);
   assert.match(rows.find(({ name }) => name === 'sync')?.text ?? '', /^fdatasync takes \d+ µs/);
   assert.deepEqual(fs.readdirSync(directory), []);
+});
+
+test('a port that another has is found, and a storage is tried and left as it was', async (t) => {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as net.AddressInfo;
+  assert.equal(await whyNotFree({ host: '127.0.0.1', port }), 'EADDRINUSE');
+  assert.ok(['string', 'undefined'].includes(typeof (await unitState())));
+
+  const directory = temporaryDirectory(t);
+  const settings = { ...backupDefaults, url: `file://${directory}` };
+  const { conditional, problem, copyAt } = await probeBackup(settings);
+  assert.deepEqual([conditional, problem, copyAt], [true, undefined, undefined]);
+  const left = fs.readdirSync(directory, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+  assert.deepEqual(left, []);
+  const file = path.join(directory, 'file');
+  fs.writeFileSync(file, '');
+  assert.ok((await probeBackup({ ...backupDefaults, url: `file://${file}` })).problem !== undefined);
 });
 
 function sourcesAt(listen: string): ConfigSources {

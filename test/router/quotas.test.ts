@@ -61,3 +61,16 @@ for (const shards of [1, 3]) {
     assert.equal(await codeOf(server, grow), 'ok');
   });
 }
+
+test('the bytes that usage tells are those of the refusal, with leases of locks that several hold', async (t) => {
+  const server = await ServerInMemory.start(t, { shards: 3, limits: { account_bytes_max: 100 } });
+  for (const owner of ['a', 'b']) {
+    const permit = { id: 'permits', owner, limit: 3, durMs: 60_000, waitMs: 0 };
+    await server.ask(batch({ lock: permit, set: [{ key: 'k', value: '1' }] }));
+  }
+  await server.ok(batch({ set: [{ key: 'k' }] }));
+  const refused = await server.ask(set('more', 1));
+  const { body } = await server.ask(usage());
+  assert.equal(refused.body['Used'], body['Bytes']);
+  assert.ok(Number(body['Bytes']) > 100);
+});

@@ -1,8 +1,9 @@
 /** The calls of administrators, on a server with tokens, two front ends and two shards. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { adminCallList } from '../../src/protocol/operations/admin-calls.ts';
-import { eventually, serverForFile } from '../support/server-under-test.ts';
+import { eventually, serverForFile, ServerUnderTest } from '../support/server-under-test.ts';
 
 const config = `
 shards: 2
@@ -26,8 +27,8 @@ async function get(target: string, who = 'ops'): Promise<Record<string, unknown>
   return reply.body as unknown as Record<string, unknown>;
 }
 
-async function refusal(target: string, who: string): Promise<string> {
-  const { status, body } = await server.call('GET', target, undefined, as(who));
+async function refusal(target: string, who: string, method: 'GET' | 'POST' = 'GET'): Promise<string> {
+  const { status, body } = await server.call(method, target, undefined, as(who));
   return `${status} ${body.Code}`;
 }
 
@@ -39,14 +40,14 @@ const targets: Readonly<Record<string, string>> = {
 };
 
 test('each call needs its scope, and a token for some accounts sees no other', async () => {
-  for (const [name, { path, scope }] of adminCallList) {
+  for (const [name, { method, path, scope }] of adminCallList) {
     if (name === 'admin.live') continue;
     const target = targets[name] ?? path;
-    await get(target);
+    await server.ok(method, target, undefined, as('ops'));
     const isServers = scope === 'operator' || scope === 'log';
-    assert.equal(await refusal(target, 'reader'), scope === 'any' ? '200 undefined' : '403 forbidden', target);
-    assert.equal(await refusal(target, 'all'), isServers ? '403 forbidden' : '200 undefined', target);
-    assert.equal(await refusal(target, 'nobody'), '401 unauthorized', target);
+    assert.equal(await refusal(target, 'reader', method), scope === 'any' ? '200 undefined' : '403 forbidden', target);
+    assert.equal(await refusal(target, 'all', method), isServers ? '403 forbidden' : '200 undefined', target);
+    assert.equal(await refusal(target, 'nobody', method), '401 unauthorized', target);
   }
   for (const target of ['/admin/locks/other/l', '/admin/locks?account=other', '/admin/locks', '/admin/watchers'])
     assert.equal(await refusal(target, 'shop'), '403 forbidden', target);
@@ -139,8 +140,8 @@ test('watches of all front ends are found', async () => {
 
 test('looking changes nothing', async () => {
   const durable = await server.metric('dragonlock_durable_revision');
-  for (const [name, { path }] of adminCallList) {
-    if (name === 'admin.live') continue;
+  for (const [name, { method, path }] of adminCallList) {
+    if (name === 'admin.live' || method !== 'GET') continue;
     for (let i = 0; i < 2; i += 1) await get(targets[name] ?? path);
   }
   assert.equal(await server.metric('dragonlock_durable_revision'), durable);
@@ -164,4 +165,30 @@ test('the overview is followed by as many as may, and each gets what has changed
   const second = await event();
   assert.ok('Now' in second && !('Version' in second), 'only what has changed');
   ends.abort();
+});
+
+test('slow requests and busy accounts are told, without keys', async (t) => {
+  const own = await ServerUnderTest.forTest(t, { config: 'log: {slow_ms: 1}\nhttp: {threads: 2}' });
+  for (let i = 0; i < 130; i += 1) await own.ok('GET', '/db/busy/kv');
+  // Its body comes late.
+  const socket = own.connect();
+  socket.write('POST /db/slow/kv/secret-key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n');
+  const sent = performance.now();
+  while (performance.now() < sent + 5) await own.ok('GET', '/db/busy/kv');
+  const answer = once(socket, 'data');
+  socket.write('1');
+  await answer;
+  socket.destroy();
+  const slow = await own.call('GET', '/admin/slow');
+  const { Slow } = slow.body as unknown as { Slow: Record<string, unknown>[] };
+  const found = Slow.find(({ Account }) => Account === 'slow');
+  assert.deepEqual([found?.['Operation'], found?.['Status'], Number(found?.['Ms']) >= 1], ['kv_set', 200, true]);
+  assert.ok(((await own.call('GET', '/admin/slow?limit=1')).body as unknown as { Slow: unknown[] }).Slow.length === 1);
+  assert.doesNotMatch((await own.call('GET', '/admin/slow')).text, /secret-key|URL/);
+  for (const by of ['requests', 'bytes', 'time']) {
+    const { Top } = (await own.ok('GET', `/admin/top?by=${by}`)) as unknown as { Top: Record<string, unknown>[] };
+    assert.equal(Top[0]?.['Account'], 'busy');
+    assert.ok(Number(Top[0]['Requests']) >= 122 && Number(Top[0]['Bytes']) > 0);
+  }
+  assert.equal((await own.call('GET', '/admin/top?by=keys')).status, 400);
 });

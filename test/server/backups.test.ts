@@ -66,6 +66,8 @@ test('commands: a copy on demand, lists, a check, a drill, and a restore to a re
   const repository = emptyDirectory(t);
   const config = configFor(repository);
   const server = await ServerUnderTest.forTest(t, { config });
+  // Moments can be restored from the first copy on.
+  await eventually('the first copy', async () => (await server.metric('dragonlock_backup_copies_total')) > 0);
   const { Rev } = await server.ok('POST', '/db/acc/kv/k', '"one"');
   await server.ok('POST', '/db/acc/kv/k', '"two"');
   const command = { url: server.url };

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import tls from 'node:tls';
 import { makeCertificate, withoutOpenssl } from '../support/certificates.ts';
 import { RespClient } from '../support/resp-client.ts';
-import { ServerUnderTest, type CallOptions } from '../support/server-under-test.ts';
+import { eventually, ServerUnderTest, type CallOptions } from '../support/server-under-test.ts';
 
 class Reloading {
   readonly server: ServerUnderTest;
@@ -128,5 +128,75 @@ test('reload: new connections get the new certificate, open ones go on; a key th
   const answer = once(open, 'data');
   open.write('GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n');
   assert.match(String((await answer)[0]), /^HTTP\/1\.1 200 /);
+  const expires = Date.parse(open.getPeerCertificate().valid_to) / 1000;
+  let metrics = '';
+  open.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+  for await (const chunk of open) metrics += String(chunk);
+  assert.match(metrics, /^dragonlock_tls_certificate_expiry_timestamp_seconds\{listener="http"\} \d+$/m);
+  assert.ok(Number(/expiry_timestamp_seconds\{.*\} (\d+)/.exec(metrics)?.[1]) >= expires, 'that of the new one');
   open.destroy();
+});
+
+test('reload: quotas come and go on every shard, and backups begin, go elsewhere and end', async (t) => {
+  const threads = 'shards: 2\nhttp: {threads: 2}\n';
+  const ops = `tokens: [${token('a', 'read, write, admin, operator')}]\n`;
+  const server = await ServerUnderTest.forTest(t, { config: threads + ops });
+  const asOps = by('token-a');
+  const reload = async (config: string): Promise<Record<string, unknown>> => {
+    fs.writeFileSync(path.join(server.directory, 'config.yml'), config);
+    return (await server.ok('POST', '/admin/reload', undefined, asOps)) as unknown as Record<string, unknown>;
+  };
+  const set = async (key: string): Promise<number> =>
+    (await server.call('POST', `/db/full/kv/${key}`, '1', asOps)).status;
+  for (let i = 0; i < 8; i += 1) assert.equal(await set(`k${i}`), 200);
+
+  assert.deepEqual(await reload(`${threads}${ops}accounts: [{name: full, entries_max: 8}]`), {
+    Reloaded: true,
+    Changed: ['accounts'],
+    NeedRestart: [],
+  });
+  // A shard takes it over when it comes to its message.
+  for (let i = 0; i < 16; i += 1) await eventually('every shard refuses', async () => (await set(`n${i}`)) === 507);
+  const usage = await server.ok('GET', '/db/full/usage', undefined, asOps);
+  assert.match(JSON.stringify(usage), /"Limits":\{"Bytes":0,"Entries":8,/);
+  await reload(threads + ops);
+  for (let i = 0; i < 4; i += 1) await eventually('every shard takes it', async () => (await set(`m${i}`)) === 200);
+
+  const wrong = await reload(`${threads}${ops}shard: 3`);
+  assert.deepEqual(
+    [wrong['Reloaded'], wrong['Problems']],
+    [false, ['config.yml:4:1: shard: unknown key; did you mean shards?']],
+  );
+
+  const backup = async (name: string): Promise<void> => {
+    const url = name === '' ? '""' : `file://${path.join(server.directory, name)}`;
+    const { Changed } = await reload(`${threads}${ops}backup: {url: ${url}, interval_ms: 100}`);
+    assert.ok((Changed as string[]).includes('backup.url'));
+  };
+  const isIn = (name: string): Promise<void> =>
+    eventually(`ships to ${name}`, async () => fs.existsSync(path.join(server.directory, name, 'copy')));
+  await backup('first');
+  await isIn('first');
+  await backup('second');
+  await isIn('second');
+  assert.match((await server.call('GET', '/metrics')).text, /dragonlock_backup_state/);
+  const { Settings } = (await server.ok('GET', '/admin/config', undefined, asOps)) as unknown as {
+    Settings: { Name: string; Value: unknown }[];
+  };
+  assert.match(String(Settings.find(({ Name }) => Name === 'backup.url')?.Value), /second$/);
+  await backup('');
+  await eventually('no backups are made', async () => {
+    return !(await server.call('GET', '/metrics')).text.includes('dragonlock_backup_state');
+  });
+  await server.ok('POST', '/db/acc/kv/after', '1', asOps);
+
+  const { Audit } = (await server.ok('GET', '/admin/audit?action=server.reload', undefined, asOps)) as unknown as {
+    Audit: { Who: string; From: string; Subject: string }[];
+  };
+  assert.deepEqual(
+    Audit.map(({ Who, From }) => `${Who} ${From}`),
+    Array.from({ length: 5 }, () => 'a 127.0.0.1'),
+    'the refused one changed nothing',
+  );
+  assert.equal(Audit.at(-1)?.Subject, 'accounts');
 });

@@ -60,6 +60,24 @@ test('values become those of Lua, and back, as in Redis', async () => {
   assert.equal(await client.ok('EVAL', 'return ARGV[1]', 0, Buffer.from([0, 255, 13, 10])), '\0\xff\r\n');
 });
 
+test('a script may have a first line as in Redis 7', async () => {
+  const client = await fresh();
+  const set = (header: string): [string, ...(string | number)[]] => [
+    'EVAL',
+    `${header}\nreturn redis.call("SET", KEYS[1], 1)`,
+    1,
+    'k',
+  ];
+  assert.equal(await client.ok(...set('#!lua')), 'OK');
+  assert.equal(await client.ok(...set('#!lua flags=allow-oom,no-cluster')), 'OK');
+  await client.fails(/^ERR Write commands are not allowed from read-only scripts/, ...set('#!lua flags=no-writes'));
+  await client.fails(/^ERR Unexpected engine in script shebang: js/, ...set('#!js'));
+  await client.fails(/^ERR Unknown lua shebang option: bad=1/, ...set('#!lua bad=1'));
+  await client.fails(/^ERR Unexpected flag in script shebang: bad/, ...set('#!lua flags=bad'));
+  await client.fails(/^ERR Invalid script shebang/, 'EVAL', '#!lua', 0);
+  await client.fails(/^ERR user_script:2: boom/, 'EVAL', '#!lua\nerror("boom")', 0);
+});
+
 test('an error of a command ends the script with nothing done; pcall gets it', async () => {
   const client = await fresh();
   await client.fails(
@@ -76,6 +94,8 @@ test('an error of a command ends the script with nothing done; pcall gets it', a
   assert.equal(await client.ok('GET', 'k'), 'x');
   await client.fails(/^MYERR what script: /, 'EVAL', 'error({err = "MYERR what"})', 0);
   await client.fails(/^MYERR what$/, 'EVAL', 'return redis.error_reply("MYERR what")', 0);
+  await client.fails(/^ERR MYERR$/, 'EVAL', 'return redis.error_reply("-MYERR")', 0);
+  await client.fails(/^ERR$/, 'EVAL', 'return redis.error_reply("")', 0);
   await client.fails(/^ERR user_script:1: boom/, 'EVAL', 'error("boom")', 0);
   await client.fails(/^ERR Error compiling script .*user_script:1:/, 'EVAL', 'not lua', 0);
 });

@@ -45,7 +45,7 @@ function shard() {
     watermark: revision(0),
     yieldTurn: async () => {},
   });
-  const checkpoints = new ShardCheckpoints({ state, store, checkpointer, journal, storeBytes: () => 0 });
+  const checkpoints = new ShardCheckpoints({ state, store, checkpointer, journal, storeBytes: () => 0, now: () => 0 });
   const put = (key: string): Revision => {
     const rev = revisions.next();
     store.put(kinds.kv, acme, key, { rev, till: 0, value: JSON.stringify('x'.repeat(1000)) });

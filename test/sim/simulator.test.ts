@@ -1,5 +1,5 @@
 /**
- * Runs a thousand seeds: the real routers, shards and journal on a simulated clock, disk and scheduler (see
+ * Runs some seeds (`DRAGONLOCK_SIM_SEEDS`; torture runs thousands): the real routers, shards and journal on a simulated clock, disk and scheduler (see
  * world.ts), and checks each answer against the disk. Seeds run in processes of their own, because a failure may be an
  * unhandled rejection. A kind of fault that never took effect is a failure too: then nothing was tested.
  */
@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const script = new URL('run.ts', import.meta.url).pathname;
+const seeds = Number(process.env['DRAGONLOCK_SIM_SEEDS'] ?? 200);
 
 interface Summary {
   readonly runs: number;
@@ -27,13 +28,7 @@ const mustHappen = [
   'process ended by ENOSPC',
   'EIO write',
   'EIO datasync',
-  'EIO rename',
-  'EIO syncDirectory',
   'EIO read',
-  'EMFILE open',
-  'ENFILE open',
-  'EACCES rename',
-  'process ended by EACCES',
   'restart without a power cut',
   'steps on a full disk',
   'start on a full disk',
@@ -61,10 +56,20 @@ const mustHappen = [
   'shared locks: sets',
   'shared locks: proven',
 ];
+/** These happen in about one of a hundred seeds. `sweep.ts --errors` has each at every disk call. */
+const mustHappenInMany = [
+  'EIO rename',
+  'EIO syncDirectory',
+  'EMFILE open',
+  'ENFILE open',
+  'EACCES rename',
+  'process ended by EACCES',
+];
 const mustSucceed = [
   'set',
   'set if version',
   'set many',
+  'merge',
   'delete',
   'check',
   'get',
@@ -111,27 +116,33 @@ const mustSucceed = [
   'drain',
 ];
 
-test('500 seeds: what was answered is true, durable and whole, whatever breaks', async () => {
-  const parts = await Promise.all([simulate('1..250'), simulate('251..500')]);
-  assert.equal(parts[0].runs + parts[1].runs, 500);
+test(`${seeds} seeds: what was answered is true, durable and whole, whatever breaks`, async () => {
+  const half = Math.ceil(seeds / 2);
+  const parts = await Promise.all([simulate(`1..${half}`), simulate(`${half + 1}..${seeds}`)]);
+  assert.equal(parts[0].runs + parts[1].runs, seeds);
   const count = (name: string): number => parts.reduce((sum, { counts }) => sum + (counts[name] ?? 0), 0);
-  const never = [...mustHappen, ...mustSucceed.map((what) => `${what}: ok`)].filter((name) => count(name) === 0);
+  const expected = [
+    ...mustHappen,
+    ...(seeds < 500 ? [] : mustHappenInMany),
+    ...mustSucceed.map((what) => `${what}: ok`),
+  ];
+  const never = expected.filter((name) => count(name) === 0);
   assert.deepEqual(never, [], 'all of these must take effect at least once');
 });
 
 test('the same seed is the same run, event by event', async () => {
   const [first, second] = await Promise.all([digests(), digests()]);
-  assert.equal(first.split('\n').length, 16);
+  assert.equal(first.split('\n').length, 11);
   assert.equal(first, second);
 });
 
-async function simulate(seeds: string): Promise<Summary> {
-  const { stdout } = await run(process.execPath, [script, '--seeds', seeds, '--json']).catch(explain);
+async function simulate(range: string): Promise<Summary> {
+  const { stdout } = await run(process.execPath, [script, '--seeds', range, '--json']).catch(explain);
   return JSON.parse(stdout) as Summary;
 }
 
 async function digests(): Promise<string> {
-  const { stdout } = await run(process.execPath, [script, '--seeds', '1..15', '--digests']).catch(explain);
+  const { stdout } = await run(process.execPath, [script, '--seeds', '1..10', '--digests']).catch(explain);
   return stdout;
 }
 

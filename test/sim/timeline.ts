@@ -176,8 +176,8 @@ export class Timeline {
 
   /** Checks that the one record holds everything that the request puts, and nothing else. */
   #checkWhole(record: CommitRecord, value: string): void {
-    const { op } = JSON.parse(value) as { op?: number };
-    // What `ops` have made of a value names no request.
+    const { op } = (JSON.parse(value) as { op?: number } | null) ?? {};
+    // What `ops` or a merge have made of a value names no request.
     if (op === undefined) return;
     const expected = this.#expectedKeys(op);
     const puts = record.effects.filter(({ kind, value }) => kind === kinds.kv && value !== undefined);

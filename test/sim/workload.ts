@@ -7,7 +7,7 @@ import { accountId, type AccountId } from '../../src/protocol/ids.ts';
 import { count, counter } from '../support/generators/counter.ts';
 import { Habits, type Named } from '../support/generators/habits.ts';
 import { once } from '../support/generators/idempotency.ts';
-import { kv, put, putIf } from '../support/generators/kv.ts';
+import { kv, patches, put, putIf } from '../support/generators/kv.ts';
 import { exchange, extend, giveBack, guard, lock, take } from '../support/generators/lock.ts';
 import { limit, takeFrom } from '../support/generators/limit.ts';
 import { mutex } from '../support/generators/mutex.ts';
@@ -45,6 +45,10 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['set', (h) => ({ set: [put(h, h.name('kv'))] })],
   ['set if version', (h) => ({ set: [putIf(h, h.name('kv'))] })],
   ['delete', (h) => ({ set: [{ key: h.name('kv') }, ...(h.below(2) === 0 ? [put(h, h.name('kv'))] : [])] })],
+  [
+    'merge',
+    (h) => ({ set: [{ key: 'p', value: h.one(patches), merge: true, ...(h.below(2) === 0 && { old: true }) }] }),
+  ],
   ['set many', (h) => ({ set: putSome(h, 4), get: h.some('kv', 3) })],
   [
     'check',

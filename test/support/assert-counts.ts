@@ -31,7 +31,7 @@ const onlyBytes: ReadonlySet<number> = new Set([kinds.queue, kinds.share, kinds.
 function usageIn(counts: readonly EntryCount[]): Amounts {
   const usage = { bytes: 0, entries: 0, messages: 0 };
   for (const { kind, part, entries, bytes } of counts) {
-    if (kind === kinds.audit) continue;
+    if (kind === kinds.audit || kind === kinds.deletion) continue;
     const isMessage = part !== '' && /^[^\0]*\0[mdgz]/.test(part);
     if (part === '') usage.bytes += bytes;
     if (isMessage) usage.messages += entries;

@@ -75,6 +75,8 @@ export function httpCall(command: Command): HttpCall {
         target: `/watch/${account}`,
         body: { LockID: command.id, Version: command.version, Wait: 0 },
       };
+    case 'account.export':
+      return { method: 'GET', target: `${db}/export?limit=${command.limit}` };
     case 'account.list':
     case 'lock.longest':
     case 'lock.line':
@@ -223,6 +225,10 @@ function restCall(db: string, batch: Batch): HttpCall {
       return { method: 'POST', target: `${db}/pause/task/${batch.taskChange!.key}` };
     case 'task.resume':
       return { method: 'POST', target: `${db}/resume/task/${batch.taskChange!.key}` };
+    case 'account.import':
+      throw new Error('lines are made by an export');
+    case 'account.delete':
+      return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');

@@ -130,7 +130,7 @@ const notCounted: ReadonlySet<number> = new Set([kinds.queue, kinds.idempotency,
 export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amounts {
   const amounts = { bytes: 0, entries: 0, messages: 0 };
   for (const located of all) {
-    if (located.account !== account || located.kind === kinds.audit) continue;
+    if (located.account !== account || isNote(located.kind)) continue;
     const { kind, key, entry } = located;
     const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
     amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
@@ -138,6 +138,11 @@ export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amou
     if (isMessage || !notCounted.has(kind)) amounts.entries += 1;
   }
   return amounts;
+}
+
+/** What the server notes for itself. */
+function isNote(kind: Kind): boolean {
+  return kind === kinds.audit || kind === kinds.deletion;
 }
 
 /** Returns equal digests for equal contents, whatever the order of the writes. */

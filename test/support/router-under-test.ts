@@ -296,7 +296,7 @@ export class RouterUnderTest {
       const sizes = {
         holds: state.holds.size,
         blocked: state.blocked.size,
-        leasesExpired: state.leasesExpired,
+        leasesExpired: state.locks.expired,
         transactions: state.transactions.size,
         waiters: state.waitQueues.size,
         inProgress: state.inProgress.size,

@@ -34,6 +34,11 @@ export const steps = {
     run: (seed) => sim('run', seed, 500, '--twice', '10'),
     counts: { 'simulator seeds': 'runs', 'witness-checked operations': 'answer compared with the model' },
   },
+  'simulator-faults': {
+    seeds: 1,
+    run: () => testFile('test/sim/simulator.test.ts', { DRAGONLOCK_SIM_SEEDS: '1000' }),
+    once: true,
+  },
   'crash-points': {
     seeds: 100,
     run: (seed) => sim('sweep', seed, 100, '--cuts', '1', '--recoveries', '1'),
@@ -49,18 +54,23 @@ export const steps = {
     run: (seed) => crash('kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '12' }, '--test-name-pattern=^kill -9 under load'),
     counts: { 'kill -9 rounds': 'effective' },
   },
+  'resp-kill': {
+    seeds: 1,
+    run: (seed) => crash('resp-kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
+    counts: { 'witness-checked operations': 'compared' },
+  },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   histories: {
     seeds: 1,
     run: (seed) => crash('histories', seed, { DRAGONLOCK_CRASH_OPERATIONS: '1000' }),
     counts: { 'searched histories': 'searched', 'witness-checked operations': 'compared' },
   },
-  bank: { seeds: 1, run: (seed) => crash('bank', seed) },
+  bank: { seeds: 1, run: (seed) => crash('bank', seed, { DRAGONLOCK_CRASH_ROUNDS: '5' }) },
   hostile: {
     seeds: 1,
     run: () => ({ argv: ['--test', 'test/hostile/hostile.test.ts'], env: { DRAGONLOCK_LOAD_SCALE: 'full' } }),
   },
-  damage: { seeds: 1, run: (seed) => crash('damage', seed) },
+  damage: { seeds: 1, run: (seed) => crash('damage', seed, { DRAGONLOCK_LOAD_SCALE: 'full' }) },
   'summer-time': {
     seeds: 1,
     run: () => ({ argv: ['--test', 'test/protocol/task-times.test.ts'], env: { DRAGONLOCK_ZONES: '60' } }),

@@ -33,7 +33,10 @@ import { RequestTurns } from './request-turns.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
 import { RateLimiter } from '../rate-limiter.ts';
+import { BusyAccounts } from '../busy-accounts.ts';
+import { InForce } from '../in-force.ts';
 import { ReloadCell } from '../reload-cell.ts';
+import type { AskedBy, ReloadReport } from '../reload-report.ts';
 import { RequestLog } from '../request-log.ts';
 import { RequestMetrics } from '../request-metrics.ts';
 import { pathsOf } from './paths.ts';
@@ -72,6 +75,8 @@ export interface AppOptions {
   readonly lifecycle: Lifecycle;
   /** Absent: requests read large bodies in this thread. */
   readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
+  /** Reloads the configuration; only the first front end is asked. */
+  readonly reload?: (by: AskedBy) => ReloadReport | undefined;
   /** The URL of the directory with the admin page's files; absent: no page. */
   readonly pageFiles?: string;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
@@ -140,7 +145,12 @@ export function buildApp(
   backupRoutes(app, context);
   const { config, counters, index } = options;
   if (options.pageFiles !== undefined && config.ui) pageRoutes(app, context, options.pageFiles);
-  adminRoutes(app, context, { config, index, viewers: new SharedCount(counters.adminViewers, 0) });
+  adminRoutes(app, context, {
+    frontEnds: http.threads,
+    index,
+    viewers: new SharedCount(counters.adminViewers, 0),
+    reload: options.reload ?? (() => undefined),
+  });
   openApiRoutes(app, context, paths);
   return app;
 }
@@ -148,7 +158,9 @@ export function buildApp(
 /** Makes what the doors of one front end share. */
 export function frontEndContext(options: AppOptions): RouteContext {
   const { dispatcher, index, counters, boot, version, log, lifecycle, now, bodyThread } = options;
-  const { limits, http, accounts, backup } = options.config;
+  const { limits, http, accounts } = options.config;
+  const inForce = new InForce(options.config);
+  const backup = new BackupCells(counters.backup);
   const lostLogLines = new SharedCount(counters.lostLogLines, 0);
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
   const meter = threadMicros;
@@ -178,6 +190,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     lostLogLines,
     reload: new ReloadCell(counters.reload),
     dataDirectory: options.config.data_dir,
+    busy: new BusyAccounts(now ?? processMs),
     requestLog: new RequestLog({
       settings: options.config.log,
       trustedProxies: http.trusted_proxies,
@@ -185,7 +198,11 @@ export function frontEndContext(options: AppOptions): RouteContext {
       onLost: (lines) => lostLogLines.add(lines),
       after: (delayMs, run) => startTimer(delayMs, run, true),
     }),
-    backup: backup.url === '' ? undefined : new BackupCells(counters.backup),
+    inForce,
+    // A reload may start and stop them.
+    get backup() {
+      return inForce.config.backup.url === '' ? undefined : backup;
+    },
     nextRequestId() {
       requestIds += 1;
       return `${boot}-${index}-${requestIds}`;

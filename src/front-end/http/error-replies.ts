@@ -55,7 +55,12 @@ export function answerError(
 }
 
 /** Answers what a call has thrown that is no refusal. */
-export function answerBug(context: RouteContext, error: unknown, request: DataRequest, exchange: Exchange): void {
+export function answerBug(
+  context: RouteContext,
+  error: unknown,
+  request: Pick<DataRequest, 'method' | 'url'>,
+  exchange: Exchange,
+): void {
   const id = logBug(context, error, request);
   if (exchange.done) return exchange.disconnect();
   exchange.refuse(bug, id);

@@ -11,6 +11,7 @@ import { statusOf } from './status.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
 import type { Disconnects, DisconnectListener } from './sockets/disconnects.ts';
 import type { RequestOrder } from './sockets/request-order.ts';
+import type { BusyAccounts } from '../busy-accounts.ts';
 import type { EndedRequest, LoggedRequest, RequestLog } from '../request-log.ts';
 import type { Operation, RequestMetrics } from '../request-metrics.ts';
 import type { UnreadReplies } from './sockets/unread-replies.ts';
@@ -21,6 +22,7 @@ export interface ReplyContext {
   readonly metrics: RequestMetrics;
   readonly unread: UnreadReplies;
   readonly requestLog: RequestLog;
+  readonly busy: BusyAccounts;
   /** Returns the RequestID of the next error reply. */
   nextRequestId(): string;
   draining(): boolean;
@@ -151,11 +153,20 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
     this.#done = true;
     this.connection.remove(this);
     if (!this.#waits) this.#order.answered();
-    const { metrics, requestLog } = this.context;
+    const { metrics, requestLog, busy } = this.context;
     const ms = metrics.count(this.operation, status, this.#startedAt);
     const slow = requestLog.isSlow(ms, this.waits || this.#waits);
-    if (slow) metrics.countSlow();
+    if (slow) {
+      metrics.countSlow();
+      requestLog.remember(this.#ended(status, ms, bytes));
+    }
+    if (busy.isSampled()) this.#sample(ms, bytes);
     if (requestLog.wants(status, slow)) requestLog.add(this.#ended(status, ms, bytes), slow);
+  }
+
+  #sample(ms: number, bytes: number): void {
+    const { account } = this.connection;
+    if (account !== undefined) this.context.busy.add(account, { bytes, ms, waits: this.waits || this.#waits });
   }
 
   #ended(status: number, ms: number, bytes: number): EndedRequest {
@@ -173,6 +184,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
 
   protected answer(status: number, body: ReplyBody, replayed: true | undefined): void {
     if (this.#done) return;
+    if (replayed === true) this.context.metrics.countReplay();
     this.finish(status, typeof body === 'string' ? body.length : body.chars);
     if (!this.connection.disconnected) this.write(status, body, replayed);
   }

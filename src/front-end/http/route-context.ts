@@ -9,6 +9,7 @@ import type { AccountCounts } from '../../router/account-counts.ts';
 import type { ArrivingBodies } from './body.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { TokenTable } from '../access.ts';
+import type { InForce } from '../in-force.ts';
 import type { ReloadCell } from '../reload-cell.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { RequestTurns } from './request-turns.ts';
@@ -47,6 +48,7 @@ export interface RouteContext extends ReplyContext {
   readonly lostLogLines: SharedCount;
   readonly reload: ReloadCell;
   readonly dataDirectory: string;
+  readonly inForce: InForce;
   /** Absent: no backups are made. */
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;

@@ -10,6 +10,7 @@ import type { RouteContext } from './route-context.ts';
 interface Stored {
   readonly Bytes: number;
   readonly Entries: Readonly<Record<string, number>>;
+  readonly Deleting?: true;
   readonly Rev: number;
 }
 
@@ -35,7 +36,7 @@ export class UsageReply implements ReplySink {
   }
 
   #completed(body: string): string {
-    const { Bytes, Entries, Rev } = JSON.parse(body) as Stored;
+    const { Bytes, Entries, Deleting, Rev } = JSON.parse(body) as Stored;
     const { accounts, limits, quotas, rateLimiter } = this.#context;
     const use = accounts.use(this.#account);
     const quota = quotas.of(this.#account);
@@ -54,6 +55,7 @@ export class UsageReply implements ReplySink {
     };
     const [Waiters, Watchers] = [use.value('waiters'), use.value('watchers')];
     accounts.release(use);
-    return JSON.stringify({ Bytes, Entries, Waiters, Watchers, Limits, Rev });
+    // Left out where it is undefined.
+    return JSON.stringify({ Bytes, Entries, Deleting, Waiters, Watchers, Limits, Rev });
   }
 }

@@ -31,6 +31,7 @@ export const respCodes = {
   duplicate_task: 'DUPLICATE',
   duplicate_request: 'DUPLICATE',
   request_in_progress: 'TRYAGAIN',
+  account_deleting: 'TRYAGAIN',
   compacted: 'COMPACTED',
   too_large: 'ERR',
   unsupported_media_type: 'ERR',

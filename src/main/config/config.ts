@@ -107,12 +107,12 @@ export function loadConfig(sources: ConfigSources): Config {
   checkAccounts(merged, file);
   checkBackup(merged, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
-  const { ui, limits, accounts, journal, backup, log } = merged;
+  const { ui, metrics, limits, accounts, journal, backup, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? autoThreads(listen, cores) : merged.http.threads;
   const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
   const data_dir = flags['data-dir'] ?? merged.data_dir;
-  return { listen, ui, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
+  return { listen, ui, metrics, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
 }
 
 /** A Unix socket, or one that systemd has opened, is served by one front end. */
@@ -190,6 +190,7 @@ function merge(file: ConfigFile): Merged {
   return {
     listen: file.listen ?? configDefaults.listen,
     ui: file.ui ?? configDefaults.ui,
+    metrics: { ...configDefaults.metrics, ...file.metrics },
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,
     tokens_file: file.tokens_file ?? configDefaults.tokens_file,

@@ -5,6 +5,8 @@ import { ConfigFileReader, type ConfigPath } from './config-file.ts';
 
 /** Digits of a token's hash that are its name when it has none. */
 const nameDigits = 8;
+/** A shorter token may be guessed; `dragonlock doctor` says so. */
+const tokenCharsGood = 20;
 
 type Listed = NonNullable<ConfigFile['tokens']>;
 
@@ -60,7 +62,9 @@ class TokensRead {
     if (namesake !== undefined && before === undefined)
       file.problemAt(path, `the same name as ${namesake}, ${JSON.stringify(name)}; expected each only once`);
     this.#names.set(name, place);
-    this.tokens.push({ sha256: digest, name, accounts, scopes });
+    // A hash says nothing about what it is of.
+    const isShort = sha256 === undefined && text.length < tokenCharsGood;
+    this.tokens.push({ sha256: digest, name, accounts, scopes, ...(isShort && { isShort }) });
   }
 
   #read(tokenFile: string, file: ConfigFileReader, path: ConfigPath): string | undefined {

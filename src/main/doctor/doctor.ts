@@ -4,12 +4,14 @@
  */
 import os from 'node:os';
 import type { Config } from '../../front-end/config-schema.ts';
+import { listenText } from '../../front-end/listen.ts';
 import { wallMs } from '../../shared/clock.ts';
 import { ConfigError, loadConfig, type ConfigSources } from '../config/config.ts';
 import { isReadByOthers } from '../config/listen-address.ts';
 import { certificateIn } from '../config/tls-files.ts';
 import { connectionsFor, openFilesMax, TooFewFiles } from '../open-files.ts';
 import * as machine from './machine.ts';
+import { probeBackup } from './probe-backup.ts';
 
 export interface DoctorRow {
   readonly name: string;
@@ -19,16 +21,18 @@ export interface DoctorRow {
 }
 
 /** What the checks ask the machine; tests have machines of their own. */
-export type Machine = typeof machine;
+export type Machine = typeof machine & { readonly probeBackup: typeof probeBackup };
+const thisMachine: Machine = { ...machine, probeBackup };
 
 const day = 24 * 3_600_000;
 const mib = 1024 * 1024;
 /** Faster than this no disk syncs. */
 const unbelievableMicros = 20;
 const slowMicros = 20_000;
+const skewSecondsMax = 60;
 
 /** @throws never: what is wrong is a row */
-export async function diagnose(sources: ConfigSources, asked: Machine = machine): Promise<DoctorRow[]> {
+export async function diagnose(sources: ConfigSources, asked: Machine = thisMachine): Promise<DoctorRow[]> {
   const rows = [node(process.versions.node)];
   let config: Config;
   try {
@@ -39,6 +43,7 @@ export async function diagnose(sources: ConfigSources, asked: Machine = machine)
   }
   rows.push(row('config', 'ok', `${config.shards} shards, ${config.http.threads} front ends`));
   rows.push(...tokens(config), ...certificates(config), ...(await directory(config, asked)));
+  rows.push(...(await ports(config, asked)), await backup(config, asked), await unit(asked));
   rows.push(files(config), memory(config), await clock(asked));
   return rows;
 }
@@ -56,10 +61,14 @@ export function node(version: string): DoctorRow {
 }
 
 function tokens(config: Config): DoctorRow[] {
+  const short = config.tokens.filter(({ isShort }) => isShort).map(({ name }) => name);
+  const some = `${short.slice(0, 3).join(', ')}${short.length > 3 ? ', …' : ''}`;
   const rows = [
     config.tokens.length === 0
       ? row('tokens', 'warn', 'there are none: whoever can connect may do everything')
-      : row('tokens', 'ok', `${config.tokens.length}`),
+      : short.length > 0
+        ? row('tokens', 'warn', `${some}: fewer than 20 characters; take what openssl rand -hex 20 says`)
+        : row('tokens', 'ok', `${config.tokens.length}`),
   ];
   if (isReadByOthers(config))
     rows.push(row('tls', 'warn', 'other machines send tokens in the clear: set http.tls, or http.behind_proxy'));
@@ -149,6 +158,45 @@ export function memory({ limits, shards, http }: Config, bytes = os.totalmem()):
   return bytes / mib < most
     ? row('memory', 'warn', `${has}; floods may fill ${most} MiB: lower limits.…_bytes_max (docs/operations.md)`)
     : row('memory', 'ok', `${has}; at most ${most} MiB are used`);
+}
+
+/** The server itself may be the one who has it. */
+async function ports({ listen, resp }: Config, asked: Machine): Promise<DoctorRow[]> {
+  const places = [...listen, ...(resp.listen === undefined ? [] : [resp.listen])];
+  const rows = places.map(async (place): Promise<DoctorRow[]> => {
+    if (place.kind !== 'tcp' || place.port === 0) return [];
+    const why = await asked.whyNotFree(place);
+    const name = `port ${place.port}`;
+    if (why === undefined) return [row(name, 'ok', 'free')];
+    if (why !== 'EADDRINUSE') return [row(name, 'fail', `${listenText(place)} cannot be listened at: ${why}`)];
+    return [row(name, 'warn', `${listenText(place)} is in use: fine if that is this server (ss -ltnp tells)`)];
+  });
+  return (await Promise.all(rows)).flat();
+}
+
+async function backup({ backup: settings }: Config, asked: Machine): Promise<DoctorRow> {
+  if (settings.url === '') return row('backup', 'warn', 'none is made: set backup.url, or lose all with this machine');
+  const probe = await asked.probeBackup(settings);
+  if (probe.problem !== undefined) return row('backup', 'fail', `${settings.url}: ${probe.problem}`);
+  if (!probe.conditional)
+    return row('backup', 'warn', `${probe.name} ignores If-None-Match: two servers are told apart by lists only`);
+  const skew = Math.round(Math.abs(probe.aheadMs ?? 0) / 1000);
+  if (skew > skewSecondsMax)
+    return row('backup', 'warn', `the clock of ${probe.name} differs by ${skew} s: set this machine's clock`);
+  const { copyAt } = probe;
+  if (copyAt === undefined) return row('backup', 'ok', `${probe.name}: no copy yet, the server makes the first`);
+  const hours = Math.round((wallMs() - copyAt) / 3_600_000);
+  return hours > 2 + settings.copy_hours
+    ? row('backup', 'warn', `the last copy is ${hours} h old: look at dragonlock backups`)
+    : row('backup', 'ok', `${probe.name}: the last copy is ${hours} h old`);
+}
+
+async function unit(asked: Machine): Promise<DoctorRow> {
+  const state = await asked.unitState();
+  if (state === undefined) return row('unit', 'ok', 'no systemd here: something else has to start the server again');
+  return state === 'enabled'
+    ? row('unit', 'ok', 'dragonlock.service is enabled')
+    : row('unit', 'warn', `dragonlock.service is ${state}: install deploy/dragonlock.service (docs/install.md)`);
 }
 
 async function clock(asked: Machine): Promise<DoctorRow> {

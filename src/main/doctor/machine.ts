@@ -1,6 +1,7 @@
 /** What `dragonlock doctor` asks the machine. */
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
@@ -85,5 +86,32 @@ export async function clockIsSynced(): Promise<boolean | undefined> {
     return stdout.trim() === 'yes';
   } catch {
     return undefined;
+  }
+}
+
+/** @returns why nobody can listen there now, as an error code */
+export function whyNotFree({
+  host,
+  port,
+}: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const server = net.createServer();
+  server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
+  return promise;
+}
+
+/** @returns undefined where there is no systemd; `not installed` */
+export async function unitState(): Promise<string | undefined> {
+  if (!fs.existsSync('/run/systemd/system')) return undefined;
+  try {
+    const { stdout } = await promisify(execFile)('systemctl', ['is-enabled', 'dragonlock.service']);
+    return stdout.trim();
+  } catch (error) {
+    const said = (error as { readonly stdout?: string }).stdout?.trim() ?? '';
+    return said === '' ? 'not installed' : said;
   }
 }

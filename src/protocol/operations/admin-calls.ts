@@ -3,10 +3,10 @@
  * administers accounts: those of the token, and of a token for all accounts, all. `operator` is for the server itself.
  */
 import { adminPageMax } from '../../shared/limits.ts';
-import { integerParameter, keyParameter, type QueryParameters } from './call.ts';
+import { integerParameter, keyParameter, wordsParameter, type QueryParameters } from './call.ts';
 
 export interface AdminCallSpec<Parameters extends QueryParameters> {
-  readonly method: 'GET';
+  readonly method: 'GET' | 'POST';
   /** `:acc` is an account, `*` an id, which may contain slashes. */
   readonly path: string;
   readonly summary: string;
@@ -17,6 +17,8 @@ export interface AdminCallSpec<Parameters extends QueryParameters> {
 
 const account = { type: 'string', bytesMax: 66, limitName: 'the length of an account' } as const;
 const limit = integerParameter(1, adminPageMax);
+const topOrders = ['requests', 'bytes', 'time'] as const;
+export type TopOrder = (typeof topOrders)[number];
 
 function adminCall<const Parameters extends QueryParameters>(
   spec: AdminCallSpec<Parameters>,
@@ -74,6 +76,20 @@ export const adminCalls = {
     scope: 'admin',
     query: { account },
   }),
+  'admin.slow': adminCall({
+    method: 'GET',
+    path: '/admin/slow',
+    summary: 'See the last requests that were slow, the newest first',
+    scope: 'operator',
+    query: { limit },
+  }),
+  'admin.top': adminCall({
+    method: 'GET',
+    path: '/admin/top',
+    summary: 'See which accounts use the server most: an estimate of the last five to ten minutes',
+    scope: 'operator',
+    query: { by: wordsParameter(topOrders) },
+  }),
   'admin.config': adminCall({
     method: 'GET',
     path: '/admin/config',
@@ -85,6 +101,13 @@ export const adminCalls = {
     method: 'GET',
     path: '/admin/tokens',
     summary: 'See the names of the tokens, and what they may do',
+    scope: 'operator',
+    query: {},
+  }),
+  'admin.reload': adminCall({
+    method: 'POST',
+    path: '/admin/reload',
+    summary: 'Read the configuration again, as SIGHUP does, and take over what needs no restart',
     scope: 'operator',
     query: {},
   }),

@@ -50,7 +50,7 @@ export interface GivenToCall<Parameters extends QueryParameters> {
 
 export interface CallSpec<Parameters extends QueryParameters, Made> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Below `/db/:acc/`; `*` is the id, which may contain slashes. */
+  /** Below `/db/:acc/`; `*` is the id, which may contain slashes. Empty: `/db/:acc` itself. */
   readonly path: string;
   readonly summary: string;
   readonly query: Parameters;
@@ -59,11 +59,16 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
   /** What to say when none of them is given; absent: none is needed. */
   readonly withoutAny?: string;
   /**
-   * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue; `task`: a task.
-   * Absent: the call takes no body.
+   * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. `task`: a task. `lines`: it
+   * has lines of an export. Absent: the call takes no body.
    */
-  readonly body?: 'value' | 'policy' | 'task';
+  readonly body?: 'value' | 'policy' | 'task' | 'lines';
   readonly command: (given: GivenToCall<Parameters>) => Made;
+}
+
+/** The path of a call, with `:acc` and `*`. */
+export function routeOf({ path }: { readonly path: string }): string {
+  return path === '' ? '/db/:acc' : `/db/:acc/${path}`;
 }
 
 /** Checks the declaration and infers its parameters. */

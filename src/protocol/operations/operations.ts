@@ -6,6 +6,7 @@
  * `shard-worker/core/operations/operations.ts`, which does not compile without it.
  */
 import type { AccountId } from '../ids.ts';
+import { accountCalls, accountExport, loadSection, wipeSection, type AccountExport } from './account.ts';
 import { accountList, lockLine, lockLongest, type AccountList, type LockLine, type LockLongest } from './admin.ts';
 import { auditList, auditSection, type AuditList } from './audit.ts';
 import type { CallSpec, QueryParameters } from './call.ts';
@@ -73,6 +74,8 @@ export const sections = {
   tasks: tasksSection,
   taskChange: taskChangeSection,
   audit: auditSection,
+  wipe: wipeSection,
+  load: loadSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -122,7 +125,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 /** One bit for each section that a batch has. Written out, because a look at each member by its name is the fastest. */
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
-  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks } = batch;
+  const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
   const { tasks, taskCancel, taskChange, taskEnd } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
@@ -146,10 +149,12 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (audit !== undefined) bits |= 262144;
   if (locks !== undefined) bits |= 524288;
   if (unlocks !== undefined) bits |= 1048576;
-  if (tasks !== undefined) bits |= 2097152;
-  if (taskCancel !== undefined) bits |= 4194304;
-  if (taskChange !== undefined) bits |= 8388608;
-  if (taskEnd !== undefined) bits |= 16777216;
+  if (wipe !== undefined) bits |= 2097152;
+  if (load !== undefined) bits |= 4194304;
+  if (tasks !== undefined) bits |= 8388608;
+  if (taskCancel !== undefined) bits |= 16777216;
+  if (taskChange !== undefined) bits |= 33554432;
+  if (taskEnd !== undefined) bits |= 67108864;
   return bits;
 }
 
@@ -181,7 +186,7 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 /** A command that lists entries below a prefix, over all shards. */
 export type PageCommand = KvList | CounterList | LockList | QueueList | TaskList | AccountList | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */
-export type ListCommand = PageCommand | AccountUsage;
+export type ListCommand = PageCommand | AccountUsage | AccountExport;
 /** Commands that keys decide about. */
 type KeyCommand =
   | QueueStat
@@ -218,6 +223,7 @@ export const commands = {
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
+  'account.export': accountExport,
   'account.list': accountList,
   'lock.longest': lockLongest,
   'lock.line': lockLine,
@@ -234,6 +240,7 @@ export const calls = {
   ...queueCalls,
   ...taskCalls,
   ...usageCalls,
+  ...accountCalls,
 } as const;
 export type CallName = keyof typeof calls;
 

@@ -41,6 +41,9 @@ export const usageLimits = {
 /** The row of a page that has the bytes; the others are those of `usageMembers`. */
 export const bytesRow = 'Bytes';
 
+/** The row that says on how many shards the account is being deleted. */
+export const deletingRow = 'Deleting';
+
 export const usageCalls = {
   'account.usage': call({
     method: 'GET',

@@ -135,6 +135,36 @@ export const adminReplies: Readonly<Record<AdminCallName, Type.TObject>> = {
     ),
     More: pagePart.More,
   }),
+  'admin.slow': Type.Object({
+    Slow: listMember(
+      Type.Object({
+        At: countMember('When it was answered, in milliseconds since the epoch.'),
+        Operation: textMember('The label of the metric.'),
+        Account: optionalMember(textMember('The account.')),
+        Status: countMember('Of the reply.'),
+        Ms: Type.Number({ description: 'From the head of the request to its reply.' }),
+        Bytes: countMember("Of the reply's body."),
+        RequestID: optionalMember(textMember('Of an error.')),
+        Who: optionalMember(textMember('The name of the token.')),
+        From: optionalMember(textMember('The address.')),
+        Method: optionalMember(textMember('With `log.keys` only.')),
+        URL: optionalMember(textMember('With `log.keys` only.')),
+      }),
+      'The newest first.',
+    ),
+  }),
+  'admin.top': Type.Object({
+    Seconds: countMember('For which the estimates are.'),
+    Top: listMember(
+      Type.Object({
+        ...nameMember,
+        Requests: countMember('Sent by the account.'),
+        Bytes: countMember('Of the replies to it.'),
+        Ms: countMember('That its requests took together, without those that may wait.'),
+      }),
+      'The busiest first.',
+    ),
+  }),
   'admin.config': Type.Object({
     Settings: listMember(
       Type.Object({
@@ -150,6 +180,12 @@ export const adminReplies: Readonly<Record<AdminCallName, Type.TObject>> = {
       Type.Object({ Name: textMember('Of the token.'), Accounts: accounts, Scopes: scopes }),
       'All tokens.',
     ),
+  }),
+  'admin.reload': Type.Object({
+    Reloaded: flagMember('The new configuration is in force, whole; otherwise the old one is.'),
+    Changed: optionalMember(listMember(Type.String(), 'Keys that have another value now.')),
+    NeedRestart: optionalMember(listMember(Type.String(), 'Keys that differ, and need a restart.')),
+    Problems: optionalMember(listMember(Type.String(), 'What is wrong with the new configuration, with places.')),
   }),
   'admin.audit': Type.Object({
     Audit: listMember(auditEntry, 'The newest first.'),

@@ -5,6 +5,7 @@
  */
 import { Type } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
+import { exportLine } from '../operations/account-lines.ts';
 import type { CallName } from '../operations/operations.ts';
 import { usageLimits, usageMembers } from '../operations/usage.ts';
 import {
@@ -76,6 +77,25 @@ function countsOf(names: object, description: string): Type.TObject {
   return Type.Object(members, { description });
 }
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
+  'account.delete': { reply: Type.Object({ Entries: countMember('Entries that are being deleted.'), ...revPart }) },
+  'account.export': {
+    reply: Type.Object({
+      Lines: listMember(exportLine, 'Things of the account; later lines of a thing take the place of earlier ones.'),
+      ...pagePart,
+      Changes: optionalMember(yesMember('The lines are what has changed since the first page.')),
+      ...revPart,
+    }),
+    failures: ['compacted', 'too_many_waiters'],
+  },
+  'account.import': {
+    reply: Type.Object({
+      Loaded: countMember('Lines that were put.'),
+      Ended: countMember('Lines whose time was over.'),
+      Unmatched: countMember('Deleted messages that no line before puts.'),
+      ...revPart,
+    }),
+    failures: ['too_large'],
+  },
   'kv.list': {
     reply: Type.Object({
       KV: listMember(listedKey, 'Keys in byte order.'),
@@ -181,6 +201,7 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
     reply: Type.Object({
       Bytes: countMember('Of keys and values as they are stored.'),
       Entries: countsOf(usageMembers, 'How many there are of each kind.'),
+      Deleting: optionalMember(yesMember('The account is being deleted; this is left of it.')),
       Waiters: countMember('Requests that wait for a lock, a message or a rate limit.'),
       Watchers: countMember('Open watches.'),
       Limits: countsOf(usageLimits, 'What the account may have; 0: no limit.'),

@@ -123,6 +123,8 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   taskChange: {},
   taskEnd: {},
   audit: {},
+  wipe: {},
+  load: {},
 };
 
 /** The reply to one batch. */

@@ -138,6 +138,12 @@ export interface PendingEffect extends Effect {
   readonly opens?: number;
   /** The value is the stored reply of an idempotent request, which exists only once the batch commits. */
   readonly stores?: true;
+  /** What it does to a lease, for metrics. */
+  readonly lease?: {
+    readonly change: 'granted' | 'extended' | 'released' | 'expired' | 'forced';
+    /** When a lease that ends has begun, if that is known. */
+    readonly since?: number;
+  };
 }
 
 /** The evaluation of a batch, or of the part that one shard owns. Nothing of it has happened yet. */

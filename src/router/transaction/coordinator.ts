@@ -114,6 +114,7 @@ export class Coordinator {
     let rev = 0;
     for (const shard of shards) {
       const answer = await this.#ask(shard, { kind: 'transaction.prepare', transaction: this.#transaction, command });
+      if (answer.kind === 'reply') return this.#release(answer.reply);
       assert(answer.kind === 'rows', 'a list is answered with rows');
       pages.push(answer.page);
       rev = Math.max(rev, answer.rev);

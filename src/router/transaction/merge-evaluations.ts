@@ -8,10 +8,14 @@ import type { Batch, Results } from '../../protocol/operations/operations.ts';
 
 export function mergeEvaluations(
   parts: readonly Evaluation[],
-  { clear, range }: Pick<Batch, 'clear' | 'range'>,
+  { clear, range, wipe }: Pick<Batch, 'clear' | 'range' | 'wipe'>,
 ): Evaluation {
   if (clear !== undefined) return mergeClears(parts, clear.limit);
   const all = mergeAll(parts);
+  if (wipe !== undefined) {
+    const entries = parts.reduce((sum, { results }) => sum + (results.wipe?.entries ?? 0), 0);
+    return { ...all, results: { ...all.results, wipe: { entries } } };
+  }
   if (range === undefined) return all;
   // A shard that has found a duplicate has read nothing.
   const pages = parts.flatMap(({ results }) => results.range ?? []);

@@ -3,8 +3,13 @@ import type { AccountId, Revision } from '../../protocol/ids.ts';
 import { kinds, type CommitRecord } from '../../protocol/record.ts';
 import type { Reply } from '../../protocol/replies.ts';
 import { keyEventBody } from '../../protocol/key-event-body.ts';
+import { changesBody } from '../../protocol/page.ts';
+import { changedLines } from '../../shard-worker/core/operations/export-lines.ts';
 import { pageBytesMax } from '../../shared/limits.ts';
 import type { PrefixWatch, StreamSink } from '../dispatcher.ts';
+
+/** In the place of a prefix, which has no NUL: everything that the account has. */
+const wholeAccount = '\0';
 
 export interface PrefixReader {
   readonly account: AccountId;
@@ -31,7 +36,9 @@ export class EventTexts {
     this.#record = record;
   }
 
-  under(prefix: string): string[] {
+  /** @param prefix `wholeAccount`: as lines of an export */
+  under(prefix: string): readonly string[] {
+    if (prefix === wholeAccount) return changedLines(this.#record);
     const { rev, effects } = this.#record;
     const events: string[] = [];
     effects.forEach(({ kind, key, value, expired }, i) => {
@@ -50,6 +57,7 @@ export class EventTexts {
 export class PollReader implements PrefixReader {
   readonly account: AccountId;
   readonly prefix: string;
+  readonly #changesTo: Revision | undefined;
   readonly #limit: number;
   /** What was durable when the poll began. */
   readonly #target: Revision;
@@ -63,7 +71,8 @@ export class PollReader implements PrefixReader {
 
   constructor(watch: PrefixWatch, durable: Revision, answer: (reply: Reply) => void) {
     this.account = watch.account;
-    this.prefix = watch.prefix;
+    this.prefix = watch.changesTo === undefined ? watch.prefix : wholeAccount;
+    this.#changesTo = watch.changesTo;
     this.#limit = watch.limit;
     this.#position = watch.after ?? durable;
     this.#target = durable;
@@ -89,7 +98,7 @@ export class PollReader implements PrefixReader {
   }
 
   handed(position: Revision): void {
-    if (this.#late) this.caughtUp(position);
+    if (this.#late && position >= this.#target) this.caughtUp(position);
   }
 
   caughtUp(position: Revision): void {
@@ -113,6 +122,8 @@ export class PollReader implements PrefixReader {
 
   #reply(): void {
     const rev = this.#position;
+    if (this.#changesTo !== undefined)
+      return this.end({ rev, outcome: 'ok', body: changesBody(this.#events, rev, this.#changesTo) });
     this.end({ rev, outcome: 'ok', body: `{"Events":[${this.#events.join(',')}],"Rev":${rev}}` });
   }
 }

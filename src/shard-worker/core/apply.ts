@@ -12,7 +12,9 @@ import { kinds } from '../../protocol/record.ts';
 import type { Grant } from '../../protocol/replies.ts';
 import { unreachable } from '../../shared/assert.ts';
 import { applyBatch, executeBatch } from './batch/batch.ts';
+import { sweepDeletions, sweepFresh } from './deletion.ts';
 import { expireEntries, expireTimers } from './expiry.ts';
+import { deletingReply, deletionReply } from './operations/account.ts';
 import { viewDurableLock } from './operations/lock.ts';
 import { returnMutex } from './operations/mutex.ts';
 import { commandBehaviours } from './operations/operations.ts';
@@ -35,7 +37,8 @@ import {
 } from './transaction.ts';
 
 export function apply(turn: Turn, router: number, message: CoreMessage): void {
-  const { holds, blocked } = turn.state;
+  const { state } = turn;
+  const { holds, blocked } = state;
   if (holds.size > 0 || blocked.size > 0) {
     const footprint = footprintOfMessage(message);
     if (footprint !== undefined && (holds.conflicts(footprint) || blocked.conflicts(footprint))) {
@@ -44,6 +47,7 @@ export function apply(turn: Turn, router: number, message: CoreMessage): void {
   }
   handle(turn, router, message);
   serveQueues(turn);
+  if (state.deletions.size > 0) sweepFresh(turn);
   if (
     message.kind === 'transaction.apply' ||
     message.kind === 'transaction.release' ||
@@ -72,11 +76,13 @@ export function passTime(turn: Turn): boolean {
   serveQueues(turn);
   const moreTimers = expireTimers(turn);
   serveQueues(turn);
-  return moreEntries || moreTimers;
+  const moreDeletions = sweepDeletions(turn);
+  return moreEntries || moreTimers || moreDeletions;
 }
 
 function handle(turn: Turn, router: number, message: CoreMessage): void {
   const { state } = turn;
+  if (state.deletions.size > 0 && refused(turn, router, message)) return;
   switch (message.kind) {
     case 'request':
       return handleCommand(turn, { router, id: message.id }, message.command);
@@ -112,6 +118,35 @@ function handle(turn: Turn, router: number, message: CoreMessage): void {
   }
 }
 
+/** Refuses what an account that is being deleted asks for. */
+function refused({ state, out }: Turn, router: number, message: CoreMessage): boolean {
+  switch (message.kind) {
+    case 'request':
+    case 'transaction.prepare': {
+      const reply = deletionReply(state, message.command);
+      if (reply === undefined) return false;
+      const ref = { router, id: message.id };
+      if (message.kind === 'request') out.reply(ref, reply);
+      else out.transaction(ref, { kind: 'reply', reply });
+      return true;
+    }
+    case 'item': {
+      const reply = deletionReply(state, message.batch);
+      if (reply !== undefined) out.reply({ router, id: message.id, item: message.item }, reply);
+      return reply !== undefined;
+    }
+    case 'transaction.claim':
+    case 'transaction.reserve': {
+      const account = message.kind === 'transaction.claim' ? message.batch.account : message.account;
+      if (!state.deletions.has(account)) return false;
+      out.transaction({ router, id: message.id }, { kind: 'reply', reply: deletingReply(state, account) });
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
 function handleCommand(turn: Turn, ref: RequestRef, command: Command): void {
   if (command.kind === 'batch') return applyBatch(turn, ref, command);
   const run = commandBehaviours[command.kind] as (turn: Turn, ref: RequestRef, command: Command) => void;
@@ -130,6 +165,7 @@ function returnGrant(turn: Turn, grant: Grant): void {
       ? state.entries.get(kinds.lock, account, id)
       : state.entries.get(kinds.share, account, leaseKey(id, fence));
   if (entry?.rev !== grant.version || view.lease?.fence !== fence) return;
+  state.locks.undelivered();
   const nobody: RequestRef = { router: -1, id: 0 };
   executeBatch(turn, nobody, { kind: 'batch', account, format: 'lock.release', unlock: { id, fence } });
 }

@@ -9,9 +9,16 @@ import type { LocatedEntry } from '../../protocol/entries.ts';
 import { effectBytesMax, kinds } from '../../protocol/record.ts';
 import type { PendingEffect } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
-import { expiryBatchMax, expiryCommitBytesMax, expiryTurnBytesMax, sweptPerTurn } from '../../shared/limits.ts';
+import {
+  deletionsMax,
+  expiryBatchMax,
+  expiryCommitBytesMax,
+  expiryTurnBytesMax,
+  sweptPerTurn,
+} from '../../shared/limits.ts';
 import { executeBatch } from './batch/batch.ts';
 import { seal } from './batch/evaluate.ts';
+import { beginDeletion, deletionTill } from './operations/account.ts';
 import { endEffect, exclusiveTill } from './operations/lock.ts';
 import { expireMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
@@ -38,7 +45,11 @@ const heldRetryMs = 5;
  */
 export function expireEntries(turn: Turn): boolean {
   const { state, now } = turn;
-  if (state.outOfSpace?.space === 'full' || state.entries.nextDeadline() > now) return false;
+  if (state.entries.nextDeadline() > now) return false;
+  if (state.outOfSpace?.space === 'full') {
+    for (const { account } of state.entries.due(deletionTill, deletionsMax)) beginDeletion(state, account);
+    return false;
+  }
   let looked = 0;
   let held = 0;
   const byAccount = new Map<AccountId, Ending>();
@@ -46,13 +57,21 @@ export function expireEntries(turn: Turn): boolean {
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
     looked += 1;
+    if (located.kind === kinds.deletion) {
+      // After a start, this is how a shard learns of it.
+      beginDeletion(state, account);
+      continue;
+    }
     if (state.holds.conflicts({ names: [nameOf(account, key)] })) {
       held += 1;
       continue;
     }
     let ending = byAccount.get(account);
     if (ending === undefined) byAccount.set(account, (ending = { effects: [], parts: new WriteSet(), bytes: 0 }));
-    if (located.kind === kinds.queue) {
+    if (state.deletions.size > 0 && state.deletions.has(account)) {
+      ending.effects.push({ kind: located.kind, key, till: 0 });
+      ending.bytes += effectBytesMax({ key });
+    } else if (located.kind === kinds.queue) {
       if (budget.bytes <= 0) continue;
       ending.bytes += expireOfQueue(turn, located, ending.parts, budget);
     } else if (located.kind === kinds.share) {
@@ -70,7 +89,9 @@ export function expireEntries(turn: Turn): boolean {
   for (const [account, ending] of byAccount) commitExpiry(turn, account, ending);
   if (budget.bytes <= 0) return true;
   if (looked > 0 && held === looked) return false;
-  return looked === expiryBatchMax || (held === 0 && state.entries.nextDeadline() <= now);
+  // The marks of accounts that are being deleted stay due.
+  const isLeft = held === 0 && state.deletions.size === 0 && state.entries.nextDeadline() <= now;
+  return looked === expiryBatchMax || isLeft;
 }
 
 /**
@@ -103,6 +124,7 @@ function expireOfLock({ state, now }: Turn, { account, key, entry }: LocatedEntr
 function commitExpiry(turn: Turn, account: AccountId, { effects, parts }: Ending): void {
   const pending = [...effects, ...parts.all()];
   if (pending.length === 0) return;
+  for (const effect of pending) turn.state.locks.committed(effect, turn.now, false);
   const rev = turn.out.nextRevision();
   commit(turn, { rev, account, effects: seal(pending, rev, '') });
 }
@@ -168,6 +190,6 @@ function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEf
   // A lease from before this start may last longer than its entry says: write the new time down when the old one comes.
   const till = exclusiveTill(state, entry, record);
   if (till > now) return { kind, key, till, value: entry.value };
-  state.leasesExpired += 1;
-  return endEffect(turn, key, viewLock(record, till, now), 'expired');
+  const { since } = record.holders[0]!;
+  return { ...endEffect(turn, key, viewLock(record, till, now), 'expired'), lease: { change: 'expired', since } };
 }

@@ -36,6 +36,8 @@ export function serveQueues(turn: Turn): void {
 /** @returns how many operations are left after this queue, which counts as one at least */
 function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
   const { state, now } = turn;
+  // Its waiters are about to be refused (core/deletion.ts).
+  if (state.deletions.size > 0 && state.deletions.has(queue.account)) return operations - 1;
   for (let left = operations - 1; ; ) {
     const head = queue.head();
     if (head === undefined || head.reserved) return left;
@@ -60,12 +62,19 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
       reserve(turn, head);
       return left;
     }
+    noteWait(turn, head);
     leaveQueue(state, head);
     left -= operationsIn(head.work);
     // If the head's conditions fail, it is refused, the lock stays free, and the next waiter has its turn.
     if (head.work.kind === 'batch') executeBatch(turn, head.ref, head.work, true);
     else grantMutex(turn, head.ref, head.work, true);
   }
+}
+
+/** Its timer was set when it joined the line. */
+function noteWait({ state, now }: Turn, { queue, timer, operation }: Waiter): void {
+  if (queue.kind === 'queue' || timer === undefined) return;
+  state.locks.waited(now - (timer.at - operation.waitMs));
 }
 
 function hasMessagesFor(turn: Turn, { queue, work }: Waiter): boolean {
@@ -86,7 +95,9 @@ function isBlocked({ state: { holds } }: Turn, { queue, work }: Waiter): boolean
   return holds.conflicts({ names: [queue.name] }) || (work.kind === 'batch' && holds.conflicts(footprintOf(work)));
 }
 
-function reserve({ state, out }: Turn, head: Waiter): void {
+function reserve(turn: Turn, head: Waiter): void {
+  const { state, out } = turn;
+  noteWait(turn, head);
   head.reserved = true;
   if (head.timer !== undefined) state.timers.clear(head.timer);
   delete head.timer;

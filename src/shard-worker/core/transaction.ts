@@ -24,6 +24,7 @@ import { recordTooLarge } from './batch/record-size.ts';
 import { batchReply, failedReply } from './batch/render.ts';
 import { fullReply, spaceReply } from './batch/space.ts';
 import { storedTail } from './batch/stored-reply.ts';
+import { beginDeletion } from './operations/account.ts';
 import { inProgressReply, markInProgress } from './operations/idempotency.ts';
 import { heldByOther } from './operations/lock-failures.ts';
 import { viewDurableLock } from './operations/lock.ts';
@@ -171,6 +172,7 @@ export function applyTransaction({ state, out }: Turn, message: Message<'transac
   applyRecord(state, record);
   if (rev > state.lastRev) state.lastRev = rev;
   announce(state, record, out);
+  if (hold.command.wipe !== undefined) beginDeletion(state, record.account);
   releaseTransaction(state, message);
 }
 

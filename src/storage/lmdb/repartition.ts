@@ -14,6 +14,8 @@
  * An idempotency id that points to the stored reply of another one (protocol/stored-reply-pointer.ts) gets the reply
  * itself if the two part.
  *
+ * The mark of an account that is being deleted is an entry of each shard: so is each new shard given one.
+ *
  * Precondition: everything in the journal is in the old generation. The new shards then start from the lowest of the
  * old watermarks: replaying effects that are already in the store changes nothing (checkpointer.ts).
  */
@@ -28,6 +30,7 @@ import { readEntry } from '../entry-codec.ts';
 import type { LmdbShard } from './lmdb-shard.ts';
 import type { Layout, LmdbStore } from './lmdb-store.ts';
 import {
+  deadlineKey,
   deadlineOwner,
   isDeadlineKey,
   isMetaKey,
@@ -66,12 +69,13 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
   const generation = old.generation + 1;
   const sources = shardsOf(store, old.shards, old.generation);
   const targets = shardsOf(store, shards, generation).map((shard) => ({ shard, counts: new Counts() }));
+  const marks: Marks = new Map();
 
   let done = 0;
   const total = sources.reduce((rows, source) => rows + source.usage().rows - source.metaRows(), 0);
   for (const source of sources) {
     for (let from: StorageKey | undefined = '\0'; from !== undefined; ) {
-      const copied = copySome({ store, source, targets, start: from, ownerOf: options.ownerOf });
+      const copied = copySome({ store, source, targets, marks, start: from, ownerOf: options.ownerOf });
       done += copied.rows;
       from = copied.next;
       options.onProgress?.(done, total);
@@ -82,6 +86,7 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
 
   const watermark = lowestWatermark(sources);
   store.transaction(() => {
+    for (const [account, value] of marks) putMarks(targets, account, { value, ownerOf: options.ownerOf });
     for (const { shard, counts } of targets) {
       for (const count of counts.all()) shard.putCount(count);
       shard.putWatermark(watermark);
@@ -94,7 +99,11 @@ export async function repartition(store: LmdbStore, options: RepartitionOptions)
   return true;
 }
 
+/** Of accounts that are being deleted: what each mark says. */
+type Marks = Map<AccountId, Buffer>;
+
 interface Copy {
+  readonly marks: Marks;
   readonly store: LmdbStore;
   readonly source: LmdbShard;
   /** The shards, with the counts of what each has received. */
@@ -104,7 +113,10 @@ interface Copy {
 }
 
 /** One transaction. @returns the rows copied and the next key; `next` undefined: `source` has no more rows */
-function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: number; next: StorageKey | undefined } {
+function copySome({ store, source, targets, marks, start, ownerOf }: Copy): {
+  rows: number;
+  next: StorageKey | undefined;
+} {
   const { rows, more } = source.rawRows(start, endOfKeys, rowsPerTransaction);
   const last = rows.at(-1);
   if (last === undefined) return { rows: 0, next: undefined };
@@ -114,6 +126,11 @@ function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: num
       if (isMetaKey(key)) continue;
       const isDeadline = isDeadlineKey(key);
       const { kind, account, key: clientKey } = parseStorageKey(isDeadline ? deadlineOwner(key) : key);
+      if (kind === kinds.deletion) {
+        if (!isDeadline) marks.set(account, value);
+        copied += 1;
+        continue;
+      }
       const owner = ownerOf(account, clientKey, targets.length);
       const target = targets[owner];
       assert(target !== undefined, 'a key belongs to one of the shards');
@@ -130,6 +147,21 @@ function copySome({ store, source, targets, start, ownerOf }: Copy): { rows: num
     }
   });
   return { rows: copied, next: more ? successor(last[0]) : undefined };
+}
+
+function putMarks(
+  targets: Copy['targets'],
+  account: AccountId,
+  { value, ownerOf }: { readonly value: Buffer; readonly ownerOf: RepartitionOptions['ownerOf'] },
+): void {
+  for (const [index, { shard, counts }] of targets.entries()) {
+    let number = 0;
+    while (ownerOf(account, String(number), targets.length) !== index) number += 1;
+    const key = storageKey(kinds.deletion, account, String(number));
+    shard.putRaw(key, value);
+    shard.putRaw(deadlineKey(readEntry(value).till, key), Buffer.alloc(0));
+    counts.add(account, kinds.deletion, 1, key.length + value.length);
+  }
 }
 
 /** Returns the reply that a pointer leads to; the pointer itself if it has outlived its reply. */

@@ -1,7 +1,11 @@
 /** The files of the admin page, as the server hands them out. test/server/admin-page.test.ts uses the page in a browser. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { pageFileNames } from '../../../src/front-end/http/admin/page-files.ts';
 import { makeDoor } from './http-door-under-test.ts';
@@ -56,4 +60,19 @@ test('the page says whether it needs a token, is one path up, and can be turned 
   const closed = makeDoor(t, `ui: false\n${tokens}`, undefined, directory);
   assert.equal((await closed.send('GET', '/ui/')).statusCode, 404);
   assert.match((await makeDoor(t, tokens, undefined, directory).send('GET', '/ui/')).body, /data-token="needed"/);
+});
+
+test('admin page: a file that has gone since the start is a 500 with a RequestID, and a line in the log', async (t) => {
+  const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'dragonlock-page-'));
+  t.after(() => fs.rmSync(copy, { recursive: true, force: true }));
+  fs.cpSync(fileURLToPath(directory), copy, { recursive: true });
+  const door = makeDoor(t, tokens, undefined, pathToFileURL(`${copy}/`).href);
+  await door.app.ready();
+  fs.rmSync(copy, { recursive: true });
+  const { statusCode, body } = await door.send('GET', '/ui/');
+  assert.equal(statusCode, 500);
+  const { Code, RequestID } = JSON.parse(body) as { Code: string; RequestID: string };
+  assert.equal(Code, 'internal');
+  assert.equal(door.logged.length, 1);
+  assert.equal((door.logged[0] as { requestId: string }).requestId, RequestID);
 });

@@ -120,12 +120,13 @@ test('the replies to random commands fit the document, member by member and code
 function withoutWaits(command: Command): Command {
   if (command.kind === 'mutex.lock') return { ...command, lock: { ...command.lock, waitMs: 0 } };
   if (command.kind !== 'batch') return command;
-  const { lock, limit, dequeue } = command;
+  const { lock, locks, limit, dequeue } = command;
   return {
     ...command,
     // The clock stands still, so a wait would have no end.
     ...(dequeue !== undefined && { dequeue: { ...dequeue, waitMs: 0 } }),
     ...(lock !== undefined && { lock: { ...lock, waitMs: 0 } }),
+    ...(locks !== undefined && { locks: locks.map((one) => ({ ...one, waitMs: 0 })) }),
     ...(limit !== undefined && { limit: limit.map((one) => ({ ...one, waitMs: 0 })) }),
   };
 }

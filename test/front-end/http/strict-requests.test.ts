@@ -65,7 +65,7 @@ const allowed = [
   ['/readyz', 'GET, HEAD'],
   ['/version', 'GET, HEAD'],
   ['/metrics', 'GET, HEAD'],
-  ['/db/a', 'POST'],
+  ['/db/a', 'POST, DELETE'],
   ['/watch/a', 'POST, GET'],
   ['/db/a/kv', 'GET, HEAD, DELETE'],
   ['/db/a/kv/k', 'GET, HEAD, POST, DELETE'],
@@ -184,7 +184,7 @@ const mistakes: readonly (readonly [
   ['GET', '/db/a/counter/c?add=1', '', '', 400, /did you mean POST/],
   ['GET', '/db/a/kv/k?ver=3', '', '', 400, /did you mean POST/],
   ['GET', '/db/a/mlock/l?dur=30', '', '', 405, /takes POST \(curl -X POST\)/],
-  ['GET', '/db/a', '', '', 405, /takes POST \(curl -X POST\)/],
+  ['GET', '/db/a', '', '', 405, /takes POST, DELETE \(curl -X POST\)/],
   ['POST', '/db/a/kv', '1', 'application/json', 405, /the id is missing: \/db\/:acc\/kv\/:id takes POST/],
   [
     'POST',

@@ -78,6 +78,8 @@ const members = {
       till: 9,
     },
   ],
+  wipe: {},
+  load: [{ kind: 'kv', key: 'k', value: '1', till: 5 }],
   get: ['a', 'ключ', '-1', '0'],
   counter: [
     { key: 'a', op: 'add', n: -(2 ** 53 - 1) },

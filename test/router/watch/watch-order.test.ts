@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { accountId, revision } from '../../../src/protocol/ids.ts';
 import type { JournalTail, TailRead } from '../../../src/protocol/journal.ts';
 import type { Reply } from '../../../src/protocol/replies.ts';
+import { PollReader } from '../../../src/router/watch/prefix-readers.ts';
 import { PrefixWatches } from '../../../src/router/watch/prefix-watches.ts';
 import { RouterCounts } from '../../../src/router/router-counts.ts';
 import { defaultLimits } from '../../../src/shared/limits.ts';
@@ -147,4 +148,19 @@ test('watch: a poll whose wait runs out first reads what was durable when it beg
     ['{"Events":[],"Rev":9}'],
   );
   assert.equal(counts.prefixWatches.value, 0);
+});
+
+test('watch: a poll whose wait has run out does not end at a change before what was durable when it began', () => {
+  const replies: Reply[] = [];
+  const watch = { account: acme, prefix: '', after: revision(1), waitMs: 0, limit: 4 };
+  const poll = new PollReader(watch, revision(8), (reply) => void replies.push(reply));
+  poll.runOut();
+  poll.commit(revision(3), ['{"Key":"a"}']);
+  poll.handed(revision(5));
+  assert.deepEqual(replies, []);
+  poll.handed(revision(9));
+  assert.deepEqual(
+    replies.map(({ body }) => body),
+    ['{"Events":[{"Key":"a"}],"Rev":9}'],
+  );
 });

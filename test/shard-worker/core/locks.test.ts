@@ -48,12 +48,30 @@ describe('lock: granting', () => {
     core.ok(unlock('a', { fence: Lock }));
     core.ok(lock('b', { durMs: 1000 }));
     core.ok(mlock('m', { durMs: 1000 }));
-    assert.equal(core.state.leasesExpired, 0);
+    assert.equal(core.state.locks.expired, 0);
     core.advance(1001);
     core.ok(inspect('b'));
-    assert.equal(core.state.leasesExpired, 2);
+    assert.equal(core.state.locks.expired, 2);
     core.advance(3_700_000);
-    assert.equal(core.state.leasesExpired, 2, 'nor are locks that are forgotten');
+    assert.equal(core.state.locks.expired, 2, 'nor are locks that are forgotten');
+  });
+
+  test('grants and ends are counted by how and why, and the times in line and as the holder', () => {
+    const core = new CoreUnderTest();
+    const { Lock } = core.ok(lock('a', { owner: 'o' }));
+    core.ok(lock('a', { owner: 'o' }));
+    core.ask(lock('a', { waitMs: 9000, owner: 'p' }));
+    core.advance(3000);
+    core.ok(unlock('a', { fence: Lock }));
+    core.ok(unlock('a', {}));
+    core.ok(lock('r', { read: true, owner: 'o' }));
+    core.ok(unlock('r', { owner: 'o' }));
+    core.ask(lock('a', { extend: 1 }));
+    const { grants, ends, waitSeconds, holdSeconds } = core.state.locks.snapshot();
+    assert.deepEqual(grants, { free: 2, line: 1, reentered: 1 });
+    assert.deepEqual(ends, { released: 2, expired: 0, forced: 1 });
+    assert.deepEqual([waitSeconds.count, waitSeconds.sum], [1, 3]);
+    assert.deepEqual([holdSeconds.count, holdSeconds.sum], [3, 3]);
   });
 
   test('the wait queue is strictly first come, first served', () => {

@@ -120,6 +120,10 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'queue.peek': (['ready', 'inflight', 'delayed', 'dead', 'blocked'] as const).map((state) => {
     return peek(state, { queue: 'crowd' });
   }),
+  'account.export': [
+    { kind: 'account.export', account: acme, prefix: '', limit: 1000 },
+    { kind: 'account.export', account: acme, prefix: '', limit: 1000, after: '3crowd' },
+  ],
   'account.usage': [{ kind: 'account.usage', account: acme }],
   'task.list': [
     { ...kvList(''), kind: 'task.list' },
@@ -161,8 +165,11 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   dequeue: take({ key: 'crowd', max: 10 }),
   enqueue: send(message(1, { key: 'crowd', group: 'g' }), message(2, { key: 'crowd' })),
   queueChange: redrive('retry', { key: 'crowd', limit: 1 }),
+  load: { format: 'account.import', load: [{ kind: 'sequence', key: 't00001', value: 7 }] },
   audit: { audit: { action: 'test', subject: 't00001', who: 'ops', from: '::1' } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
+  // The last, because nothing else is served behind it.
+  wipe: { format: 'account.delete', wipe: {} },
 };
 
 /** @param till of all that the account has */

@@ -185,6 +185,27 @@ test('repartition: an id that parts from the reply it points to gets the reply; 
   await lmdb.close();
 });
 
+test('repartition: every new shard knows of an account that is being deleted', async () => {
+  using directory = temporaryDirectory();
+  const lmdb = openStore(directory.path);
+  const store = new ShardStore(lmdb.shard(zero));
+  const [account] = accounts;
+  store.put(kinds.deletion, account!, '0', entry(1, 1));
+  store.put(kinds.kv, account!, 'k', entry(1, 0));
+  await checkpointer(store, lmdb.shard(zero)).start(revision(1));
+  for (const shards of [3, 5, 1]) {
+    await repartition(lmdb, { shards, ownerOf: realOwnerOf });
+    for (let index = 0; index < shards; index += 1) {
+      const shard = new ShardStore(lmdb.shard(shardId(index)));
+      assertCounts(shard);
+      const [mark, ...more] = shard.due(7, 10);
+      assert.deepEqual([mark?.kind, mark?.account, mark?.entry, more], [kinds.deletion, account, entry(1, 1), []]);
+      assert.equal(realOwnerOf(account!, mark!.key, shards), index, 'the shard owns its mark');
+    }
+  }
+  await lmdb.close();
+});
+
 function keysOf(name: string): string[] {
   return [name, `${name}\0m1`, `${name}\0g\0\0`, `${name}\0s\uE000`];
 }

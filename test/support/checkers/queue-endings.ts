@@ -24,9 +24,7 @@ export function queueEndings({ operations, restarts = [] }: History, lo: Float64
     const own = answer === undefined ? 2 : 0;
     const from = (answer && claimedRevision(answer)) ?? lo[i]!;
     const ends: Explainer = { from, to: Infinity, count: own + endsLeftBy(call, operation, starts) };
-    // Over HTTP a change that found nothing to do stands in the audit log all the same.
-    const told = call.queueChange === undefined || answer === undefined ? [] : [{ from: from - 1, to: from, count: 1 }];
-    return [ends, ...told];
+    return [ends];
   });
 }
 

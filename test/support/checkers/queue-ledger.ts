@@ -109,6 +109,8 @@ class Judge {
     for (const [i, delivery] of deliveries.entries()) {
       const { lock, rev } = delivery;
       if (lock <= id.rev) this.#fault(`${name} was delivered before it was enqueued`, delivery);
+      const purge = this.#purgeBetween(id.rev, lock);
+      if (purge !== undefined) this.#fault(`I17: ${name} was delivered behind a purge`, purge, delivery);
       if (enqueued !== undefined && !isDeepStrictEqual(data, delivery.data))
         this.#fault(`I17: ${name} was delivered with other data`, enqueued, delivery);
       if (enqueued === undefined && !this.#mayBeThere(message, delivery.data))
@@ -202,6 +204,14 @@ class Judge {
     const ends = [...lease.ends, ...extensions.map(({ rev = 0, till = 0 }) => ({ rev, till }))];
     const told = ends.filter(({ rev }) => rev < before).toSorted((a, b) => a.rev - b.rev);
     return { tills: told.map(({ till }) => till), isKnown: isKnown && told.length > 0 };
+  }
+
+  /** A purge or a deletion that was answered. */
+  #purgeBetween(after: number, before: number): QueueBook['changes'][number] | undefined {
+    return this.#book.changes.find(({ change, rev }) => {
+      const isThis = change.change === 'purge' || change.change === 'delete';
+      return isThis && rev !== undefined && after < rev && rev < before;
+    });
   }
 
   /** By a purge or a deletion. */

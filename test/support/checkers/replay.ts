@@ -18,8 +18,8 @@ type Agreed = Extract<StepResult, { ok: true }>;
 
 export class Replay implements ClaimJudge {
   commits = 0;
-  /** What may have taken revisions of queues. */
-  queueEndings: readonly Explainer[] = [];
+  /** Who may have taken revisions beside what the model knows of. */
+  others: readonly Explainer[] = [];
   readonly #state = new ContractState();
   readonly #restarts: readonly Restart[];
   readonly #unknown: UnknownOutcomes;
@@ -287,7 +287,7 @@ export class Replay implements ClaimJudge {
       const starts = this.#restarts.reduce((sum, { downAt, starts = 1 }) => sum + (downAt >= sentAt ? starts : 0), 0);
       return [{ from: lo, to: hi, count: 1 }, ...this.#endings.ofUnknown(call, now.lo, lo, until, starts)];
     });
-    const explainers = [...this.#endings.explainers(until), ...possible, ...this.queueEndings];
+    const explainers = [...this.#endings.explainers(until), ...possible, ...this.others];
     const guessed = new Set(unseen.map(({ rev }) => rev));
     const used = [...this.#unknown.used].filter((rev) => rev > first.rev && rev <= last.rev && !guessed.has(rev));
     for (const rev of unexplainedGaps([first.rev, ...used, last.rev + 1], explainers)) {

@@ -31,7 +31,9 @@ import { doubleHolders } from './lease-intervals.ts';
 import { boundsOf, endOf, isAfter, realTimeViolations, toldBefore } from './real-time.ts';
 import { Replay } from './replay.ts';
 import { ReplayByLog, type Unanswered } from './replay-by-log.ts';
+import { auditedRevisions } from './audited.ts';
 import { queueEndings } from './queue-endings.ts';
+import { shareEndings } from './share-endings.ts';
 import { UnknownOutcomes } from './unknown-outcomes.ts';
 import { isOnlyOfQueues, withoutQueues } from './without-queues.ts';
 
@@ -140,7 +142,11 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
     return { ...report, violations, commits, unknown: { happened, unseen: unanswered.length - happened } };
   }
   const replay = new Replay(restarts, unknown, clockToleranceMs, toldBefore(history));
-  replay.queueEndings = queueEndings(history, bounds.lo);
+  replay.others = [
+    ...queueEndings(history, bounds.lo),
+    ...shareEndings(history, bounds.lo),
+    ...auditedRevisions(history),
+  ];
   violations.push(...replay.run(happenings, settled), ...doubles);
   const unseen = unknown.all.filter(({ rev }) => rev === undefined).length;
   return {
@@ -187,7 +193,8 @@ export function isCompared({ kind }: Operation['call'], { status, body }: Answer
 }
 
 function pinUnknown(history: History, unknown: UnknownOutcomes, lo: Float64Array, happenings: Happening[]): void {
-  history.operations.forEach((operation, i) => {
+  history.operations.forEach((asked, i) => {
+    const operation = withoutQueues(asked);
     const readAt = (operation.answer && claimedRevision(operation.answer)) ?? lo[i]!;
     for (const found of unknown.learn(operation, readAt)) {
       happenings.push({ operation: found.operation, answer: found.answer, rev: found.rev!, order: 0, now: found.now });

@@ -11,6 +11,7 @@
  *
  * A new noun is one file beside this one and one line in `nouns`, and in `commands` if it has commands of its own.
  */
+import { account } from './account.ts';
 import { audit } from './audit.ts';
 import { counter } from './counter.ts';
 import { Span, type Body } from './expected.ts';
@@ -26,6 +27,7 @@ import { stringOp } from './string-op.ts';
 import { task } from './task.ts';
 import { usage } from './usage.ts';
 import { watch } from './watch.ts';
+import type { AccountExport } from '../../../src/protocol/operations/account.ts';
 import type { AdminCommand, Batch, Command, OwnCommand } from '../../../src/protocol/operations/operations.ts';
 
 /** What one noun has to say. */
@@ -52,6 +54,7 @@ const nouns: readonly Noun[] = [
   stringOp,
   queue,
   task,
+  account,
   audit,
   watch,
 ];
@@ -66,7 +69,7 @@ const commands = {
   ...usage.commands,
   ...task.commands,
 } satisfies {
-  readonly [Kind in Exclude<Command, AdminCommand | OwnCommand | Batch>['kind']]: (
+  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | OwnCommand | Batch>['kind']]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,
   ) => Outcome;
@@ -74,7 +77,7 @@ const commands = {
 
 export function outcomeOf(at: Moment, command: Command): Outcome {
   if (command.kind === 'batch') return batchOutcome(at, command);
-  // What administrators look at is not part of the contract with clients.
+  // What administrators look at is not part of the contract with clients, nor is how an export is cut into pages.
   const perform = (commands as Partial<Record<string, (at: Moment, command: never) => Outcome>>)[command.kind];
   return perform!(at, command as never);
 }

@@ -7,7 +7,7 @@ export function put(h: Habits, key: string): SetOperation {
   return { key, value: h.value(), ...h.ttl(key) };
 }
 
-const patches = ['{"n":1}', '{"n":null,"x":{"y":2}}', '{"x":{"y":null,"z":[]}}', '5', 'null'];
+export const patches = ['{"n":1}', '{"n":null,"x":{"y":2}}', '{"x":{"y":null,"z":[]}}', '5', 'null'];
 
 export function putIf(h: Habits, key: string): SetOperation {
   return { ...put(h, key), version: h.version(key) };

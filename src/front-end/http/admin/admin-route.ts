@@ -1,6 +1,6 @@
 /**
  * The common path of all calls below `/admin`: who may, the strict query, and refusals. A call looks at a bounded number
- * of things, and none changes anything.
+ * of things, and none with GET changes anything.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { failure, type Failure } from '../../../protocol/errors.ts';
@@ -8,16 +8,14 @@ import { accountId, accountPattern, revision, type AccountId } from '../../../pr
 import type { QueryParameters } from '../../../protocol/operations/call.ts';
 import { adminCalls, type AdminCallName, type AdminCallSpec } from '../../../protocol/operations/admin-calls.ts';
 import { readKey } from '../../../protocol/operations/fields.ts';
-import { refuse, refuseField, Refusal } from '../../../protocol/refusal.ts';
+import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
 import { requireScope, type Access } from '../../access.ts';
+import { answerInOrder } from '../answer-in-order.ts';
 import { isForeignPage, starting, stopping } from '../auth.ts';
-import { answerBug } from '../error-replies.ts';
 import { HttpExchange } from '../http-exchange.ts';
 import { readQuery, type QueryText } from '../parse/query.ts';
-import type { DataRequest } from '../data-request.ts';
 import type { RouteContext } from '../route-context.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
 
 /** What a call is given. Members of its query are as `adminCalls` declares them. */
 export interface AdminRequest {
@@ -26,6 +24,8 @@ export interface AdminRequest {
   /** In the path; checked. */
   readonly account: AccountId | undefined;
   readonly id: string;
+  /** The client's address. */
+  readonly from: string;
 }
 
 export type AdminAnswer = (request: AdminRequest, exchange: HttpExchange) => void;
@@ -43,7 +43,7 @@ export function adminRoute(
 ): void {
   const spec: AdminCallSpec<QueryParameters> = adminCalls[name];
   app.route({
-    method: name === 'admin.live' ? 'GET' : ['GET', 'HEAD'],
+    method: spec.method === 'POST' || name === 'admin.live' ? spec.method : ['GET', 'HEAD'],
     url: spec.path,
     config: { operation: 'admin' },
     onRequest(request, reply, next) {
@@ -52,16 +52,7 @@ export function adminRoute(
       else new HttpExchange(context, 'admin', reply.raw).refuse(refused);
     },
     handler(request, reply) {
-      reply.hijack();
-      RequestOrder.of(request.raw.socket).run(() => {
-        const exchange = new HttpExchange(context, 'admin', reply.raw);
-        try {
-          answer(adminRequest(context, spec, request), exchange);
-        } catch (error) {
-          if (error instanceof Refusal) exchange.refuse(error.failure);
-          else answerBug(context, error, request as unknown as DataRequest, exchange);
-        }
-      });
+      answerInOrder(context, 'admin', reply, (exchange) => answer(adminRequest(context, spec, request), exchange));
     },
   });
 }
@@ -102,6 +93,7 @@ function adminRequest(
     query,
     account: account === undefined ? undefined : allowedAccount(access, account),
     id: params['*'] === undefined ? '' : readKey(params['*'], 'id'),
+    from: request.socket.remoteAddress ?? '',
   };
 }
 

@@ -9,27 +9,34 @@ import { adminPageMax, pageLimitDefault } from '../../../shared/limits.ts';
 import type { SharedCount } from '../../../shared/shared-count.ts';
 import type { WatchInfo } from '../../../router/dispatcher.ts';
 import { refuse } from '../../../protocol/refusal.ts';
-import type { Config } from '../../config-schema.ts';
+import type { AskedBy, ReloadReport } from '../../reload-report.ts';
 import type { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
 import { adminRoute, answerJson, type AdminRequest } from './admin-route.ts';
 import { Live } from './live.ts';
 import { OverviewMaker, type Overview } from './overview.ts';
 import { Peers } from './peers.ts';
+import type { TopOrder } from '../../../protocol/operations/admin-calls.ts';
+import { slowReply, topReply } from './traffic-replies.ts';
 import { settingsOf, tokensOf } from './settings.ts';
 
 export interface AdminOptions {
-  readonly config: Config;
+  readonly frontEnds: number;
   readonly index: number;
   readonly viewers: SharedCount;
+  /** Only the first front end is asked. */
+  readonly reload: (by: AskedBy) => ReloadReport | undefined;
 }
 
 export function adminRoutes(app: FastifyInstance, context: RouteContext, options: AdminOptions): void {
-  const { config, index, viewers } = options;
-  const { boot, dispatcher, lifecycle } = context;
-  const peers = new Peers({ boot, index, frontEnds: config.http.threads });
+  const { frontEnds, index, viewers, reload } = options;
+  const { boot, dispatcher, lifecycle, inForce } = context;
+  const peers = new Peers({ boot, index, frontEnds });
   const overview = index === 0 ? new OverviewMaker(context) : undefined;
   peers.answer('overview', () => overview?.current());
+  peers.answer('slow', () => context.requestLog.slow.all());
+  peers.answer('top', () => context.busy.current());
+  peers.answer('reload', (by) => reload(by as AskedBy));
   peers.answer('watches', (of) => dispatcher.watches(of as AccountId | undefined, adminPageMax));
   const current = (): Promise<Overview | undefined> => peers.askFirst('overview') as Promise<Overview | undefined>;
   const live = new Live({ boot, current, serving: () => lifecycle.state() === 'serving', viewers });
@@ -66,8 +73,33 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
       refuse('forbidden', 'This token is for some accounts; expected ?account with one of them');
     answerLater(exchange, watchersOf(peers, account));
   });
-  adminRoute(app, context, 'admin.config', (_, exchange) => answerJson(exchange, { Settings: settingsOf(config) }));
-  adminRoute(app, context, 'admin.tokens', (_, exchange) => answerJson(exchange, { Tokens: tokensOf(config.tokens) }));
+  adminRoute(app, context, 'admin.slow', ({ query }, exchange) => {
+    const limit = Number(query['limit'] ?? adminPageMax);
+    answerLater(
+      exchange,
+      peers.askAll('slow').then((found) => slowReply(found, limit)),
+    );
+  });
+  adminRoute(app, context, 'admin.top', ({ query }, exchange) => {
+    const by = (query['by'] ?? 'requests') as TopOrder;
+    answerLater(
+      exchange,
+      peers.askAll('top').then((found) => topReply(found, by)),
+    );
+  });
+  adminRoute(app, context, 'admin.config', (_, exchange) =>
+    answerJson(exchange, { Settings: settingsOf(inForce.config) }),
+  );
+  adminRoute(app, context, 'admin.tokens', (_, exchange) =>
+    answerJson(exchange, { Tokens: tokensOf(inForce.config.tokens) }),
+  );
+  adminRoute(app, context, 'admin.reload', ({ access, from }, exchange) => {
+    const by: AskedBy = { who: access.name, from };
+    answerLater(
+      exchange,
+      peers.askFirst('reload', by).then((report) => reloadReply(report as ReloadReport | undefined)),
+    );
+  });
   adminRoute(app, context, 'admin.audit', ({ account, query }, exchange) => {
     const { after, action, limit = pageLimitDefault } = query;
     ask(context, exchange, {
@@ -78,6 +110,13 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
       limit: Number(limit),
     });
   });
+}
+
+function reloadReply(report: ReloadReport | undefined): object {
+  if (report === undefined)
+    return { Reloaded: false, Problems: ['the main thread did not answer in time; see the log'] };
+  if ('problems' in report) return { Reloaded: false, Problems: report.problems };
+  return { Reloaded: true, Changed: report.changed, NeedRestart: report.restart };
 }
 
 function accountsAsked({ access, query }: AdminRequest): Command {

@@ -1,14 +1,14 @@
 /** `GET /ui/`: the admin page, each file of it at a path of its own. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { answerInOrder } from '../answer-in-order.ts';
 import { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
 import { pageFileNames, readPageFiles, type PageFile, type PageFiles } from './page-files.ts';
 
 /** @param directory URL of the page's own files */
 export function pageRoutes(app: FastifyInstance, context: RouteContext, directory: string): void {
   let files: PageFiles | undefined;
-  const route = (url: string, answer: (request: FastifyRequest, reply: FastifyReply) => void): void => {
+  const route = (url: string, answer: (request: FastifyRequest, exchange: HttpExchange) => void): void => {
     app.route({
       method: ['GET', 'HEAD'],
       url,
@@ -19,34 +19,32 @@ export function pageRoutes(app: FastifyInstance, context: RouteContext, director
         else new HttpExchange(context, 'admin', reply.raw).refuse(refused);
       },
       handler(request, reply) {
-        reply.hijack();
-        RequestOrder.of(request.raw.socket).run(() => answer(request, reply));
+        answerInOrder(context, 'admin', reply, (exchange) => answer(request, exchange));
       },
     });
   };
   for (const name of pageFileNames(directory)) {
-    route(`/ui/${name === 'index.html' ? '' : name}`, (request, reply) => {
+    route(`/ui/${name === 'index.html' ? '' : name}`, (request, exchange) => {
       files ??= readPageFiles(directory, context.tokens.isOpen);
-      send(context, request, reply, { file: files.find(name)!, policy: files.policy });
+      send(context, request, exchange, { file: files.find(name)!, policy: files.policy });
     });
   }
-  route('/ui', (_request, reply) => {
-    const exchange = new HttpExchange(context, 'admin', reply.raw);
+  route('/ui', (_request, exchange) => {
     exchange.finish(308);
-    reply.raw.writeHead(308, ['Location', 'ui/', 'Content-Length', '0']).end();
+    exchange.res.writeHead(308, ['Location', 'ui/', 'Content-Length', '0']).end();
   });
 }
 
 function send(
   context: RouteContext,
   { headers }: FastifyRequest,
-  { raw }: FastifyReply,
+  exchange: HttpExchange,
   { file, policy }: { readonly file: PageFile; readonly policy: string },
 ): void {
   const isKnown = headers['if-none-match'] === file.etag;
   const compressed = /\bgzip\b/.test(headers['accept-encoding'] ?? '');
   const bytes = compressed ? file.compressed : file.bytes;
-  const exchange = new HttpExchange(context, 'admin', raw);
+  const { res: raw } = exchange;
   exchange.finish(isKnown ? 304 : 200);
   if (exchange.disconnected) return;
   const head = [

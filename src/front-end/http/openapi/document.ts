@@ -5,6 +5,7 @@
  */
 import { accountPattern } from '../../../protocol/ids.ts';
 import { errorCodes, type ErrorCode } from '../../../protocol/errors.ts';
+import { routeOf } from '../../../protocol/operations/call.ts';
 import { callList, type CallName } from '../../../protocol/operations/operations.ts';
 import { failureReplySchema } from '../../../protocol/reply-schemas/failure-reply.ts';
 import type { Path } from '../paths.ts';
@@ -79,7 +80,7 @@ const pages = /^\/ui(\/|$)/;
 export function openApiDocument(paths: readonly Path[], version: string): OpenApiDocument {
   const schemas: Record<string, Schema> = {};
   const calls = new Map(
-    callList.map(([name, spec]) => [`${spec.method} /db/:acc/${spec.path.replace('*', ':id')}`, [name, spec] as const]),
+    callList.map(([name, spec]) => [`${spec.method} ${routeOf(spec).replace('*', ':id')}`, [name, spec] as const]),
   );
   const describe = (method: string, pattern: string): DescribedRoute => {
     const known = calls.get(`${method} ${pattern}`);

@@ -11,6 +11,7 @@ import {
   type CallName,
   type Command,
 } from '../../../protocol/operations/operations.ts';
+import { importBody } from '../../../protocol/operations/account-lines.ts';
 import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts';
 import { callReplies, type CallReply } from '../../../protocol/reply-schemas/call-replies.ts';
 import { sectionReplies } from '../../../protocol/reply-schemas/section-replies.ts';
@@ -36,6 +37,7 @@ const bodies: Readonly<Record<NonNullable<Spec['body']>, NonNullable<DescribedRo
     'application/json': { description: 'The value: any JSON.' },
     'text/plain': { type: 'string', description: 'With `?as=text`: kept as a string.' },
   },
+  lines: { 'application/json': { name: 'ImportPage', schema: schemaOf(importBody) } },
   policy: { 'application/json': { name: 'QueuePolicy', schema: schemaOf(queuePolicySchema) } },
   task: { 'application/json': { name: 'Task', schema: schemaOf(taskSchema) } },
 };
@@ -49,7 +51,8 @@ export function describeCall(name: CallName, spec: Spec): DescribedRoute {
   const writes = needed.some((scope) => scope !== 'read');
   const inStore = writes && commands.every(({ kind }) => kind === 'batch');
   // A stored reply to a Dequeue would hold its messages once more.
-  const takesId = inStore && commands.every((command) => command.kind === 'batch' && command.dequeue === undefined);
+  const takesId =
+    inStore && commands.every((command) => command.kind === 'batch' && (command.dequeue ?? command.wipe) === undefined);
   // A call that was declared a moment ago may have no reply yet.
   const { reply, mayBeEmpty, failures = [] }: Partial<CallReply> = callReplies[name] ?? {};
   const codes = new Set<ErrorCode>([
@@ -122,12 +125,16 @@ function commandsOf(spec: Spec): Command[] {
     const given = Object.fromEntries([...required, ...extra].map(([name, parameter]) => [name, sampleOf(parameter)]));
     if (withoutAny !== undefined && !onlyOneOf.some((name) => name in given)) return [];
     try {
-      return [spec.command({ account: accountId('a'), id: 'a', query: given, value: '{}' })];
+      return [spec.command({ account: accountId('a'), id: 'a', query: given, value: valueOf(spec) })];
     } catch (error) {
       if (error instanceof Refusal) return [];
       throw error;
     }
   });
+}
+
+function valueOf({ body }: Spec): string {
+  return body === 'lines' ? '[{"kind":"sequence","key":"a","value":1}]' : '{}';
 }
 
 /** The smallest value. */

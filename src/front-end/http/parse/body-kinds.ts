@@ -3,6 +3,7 @@
  * request or, for a large body, in the body thread (body-thread.ts): the result is the same.
  */
 import type { AccountId } from '../../../protocol/ids.ts';
+import { importBody, readLines } from '../../../protocol/operations/account-lines.ts';
 import { jsonText } from '../../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
@@ -38,6 +39,8 @@ interface BodyKinds {
   readonly policy: { readonly given: object; readonly read: string };
   /** A task but for its ID, as JSON text. */
   readonly task: { readonly given: { readonly clock: SharedArrayBuffer }; readonly read: string };
+  /** Lines of an export, as JSON text of what they put. */
+  readonly lines: { readonly given: object; readonly read: string };
   readonly watch: { readonly given: { readonly account: AccountId }; readonly read: WatchAsk };
 }
 
@@ -49,6 +52,7 @@ export type BodyContent<Kind extends BodyKind> = BodyKinds[Kind]['read'];
 const policy = validator(queuePolicySchema);
 const task = validator(taskSchema);
 const taskValues = valueMembers(new Set(['Data']));
+const lines = validator(importBody);
 
 type Readers = {
   readonly [Kind in BodyKind]: (text: string, given: BodyGiven<Kind>, limits: Limits) => BodyContent<Kind>;
@@ -72,6 +76,7 @@ const readers: Readers = {
     const value = asText ? text : parseJson(text, 'JSON, or text with ?as=text');
     return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
   },
+  lines: (text, _, limits) => JSON.stringify(readLines(lines(parseJson(text, 'a page of an export')), limits)),
   policy: (text) => JSON.stringify(policy(parseJson(text, 'a policy'))),
   task(text, { clock }, limits) {
     const json = parseJson(text, 'a task');

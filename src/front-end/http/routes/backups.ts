@@ -3,13 +3,14 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BackupCells } from '../../../backup/backup-cells.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { revision } from '../../../protocol/ids.ts';
+import { auditServer } from '../../audited.ts';
+import { answerInOrder } from '../answer-in-order.ts';
 import { isForeignPage } from '../auth.ts';
 import { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
 
 export function backupRoutes(app: FastifyInstance, context: RouteContext): void {
-  const { tokens } = context;
+  const { tokens, dispatcher, lifecycle } = context;
   const refusalOf = (request: FastifyRequest): Failure | undefined => {
     const badHead = context.checkHead(request.raw);
     if (badHead !== undefined) return badHead;
@@ -20,7 +21,13 @@ export function backupRoutes(app: FastifyInstance, context: RouteContext): void 
     if (context.backup === undefined) return failure('not_found', 'No backups are configured (backup.url).');
     return undefined;
   };
-  const route = (method: 'GET' | 'POST', url: string, answer: (cells: BackupCells) => object): void => {
+  /** @param action what the audit log calls it */
+  const route = (
+    method: 'GET' | 'POST',
+    url: string,
+    answer: (cells: BackupCells) => object,
+    action?: string,
+  ): void => {
     app.route({
       method: method === 'GET' ? ['GET', 'HEAD'] : method,
       url,
@@ -31,23 +38,36 @@ export function backupRoutes(app: FastifyInstance, context: RouteContext): void 
         else new HttpExchange(context, 'server', reply.raw).refuse(refused);
       },
       handler(request, reply) {
-        reply.hijack();
-        RequestOrder.of(request.raw.socket).run(() => {
+        answerInOrder(context, 'server', reply, (exchange) => {
           const body = JSON.stringify(answer(context.backup!));
-          new HttpExchange(context, 'server', reply.raw).deliver({ rev: revision(0), outcome: 'ok', body });
+          const deliver = (): void => exchange.deliver({ rev: revision(0), outcome: 'ok', body });
+          if (action === undefined || lifecycle.state() !== 'serving') return deliver();
+          const who = tokens.find(request.headers.authorization)?.name ?? '';
+          exchange.wait({ cancel: () => {} });
+          auditServer(dispatcher, { action, subject: '', who, from: request.socket.remoteAddress ?? '' }, deliver);
         });
       },
     });
   };
   route('GET', '/admin/backups', backupStatus);
-  route('POST', '/admin/backups', (cells) => {
-    cells.add('askedForCopies', 1);
-    return { Asked: cells.get('askedForCopies'), ...backupStatus(cells) };
-  });
-  route('POST', '/admin/backups/adopt', (cells) => {
-    cells.add('askedToAdopt', 1);
-    return { Asked: cells.get('askedToAdopt'), ...backupStatus(cells) };
-  });
+  route(
+    'POST',
+    '/admin/backups',
+    (cells) => {
+      cells.add('askedForCopies', 1);
+      return { Asked: cells.get('askedForCopies'), ...backupStatus(cells) };
+    },
+    'backup.copy',
+  );
+  route(
+    'POST',
+    '/admin/backups/adopt',
+    (cells) => {
+      cells.add('askedToAdopt', 1);
+      return { Asked: cells.get('askedToAdopt'), ...backupStatus(cells) };
+    },
+    'backup.adopt',
+  );
 }
 
 export function backupStatus(cells: BackupCells): object {

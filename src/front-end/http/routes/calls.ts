@@ -2,10 +2,10 @@
 import type { FastifyInstance } from 'fastify';
 import { audited } from '../../audited.ts';
 import { withIdempotency } from '../../fingerprint.ts';
-import type { CallSpec, QueryParameters, QueryValues } from '../../../protocol/operations/call.ts';
+import { routeOf, type CallSpec, type QueryParameters, type QueryValues } from '../../../protocol/operations/call.ts';
+import { revision } from '../../../protocol/ids.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
-import type { Limits } from '../../../shared/limits.ts';
 import { requireScopes } from '../../access.ts';
 import { operationOfCall } from '../../request-metrics.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
@@ -28,6 +28,17 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
       operationOfCall(name),
       (request, exchange) => {
         const command = commandOf(spec, request, context);
+        if (command.kind === 'account.export' && command.changes !== undefined) {
+          const { account, limit, changes } = command;
+          const watch = {
+            account,
+            prefix: '',
+            limit,
+            after: revision(changes.from),
+            changesTo: revision(changes.target),
+          };
+          return exchange.afterReplies(() => context.dispatcher.watchPrefix({ ...watch, waitMs: 0 }, exchange));
+        }
         exchange.waits = mayWait(command);
         const sink = command.kind === 'account.usage' ? new UsageReply(exchange, command.account, context) : exchange;
         return context.dispatcher.request(command, sink);
@@ -35,28 +46,26 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
       bodyOptions(spec, context.clock),
     );
     const method = spec.method === 'GET' ? ['GET', 'HEAD'] : spec.method;
-    app.route<DataRoute>({ method, url: `/db/:acc/${spec.path}`, ...options, handler });
+    app.route<DataRoute>({ method, url: routeOf(spec), ...options, handler });
   }
 }
 
-function commandOf(
-  spec: CallSpec<QueryParameters, Command>,
-  request: DataRequest,
-  { limits, clock }: RouteContext,
-): Command {
+function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, context: RouteContext): Command {
   if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
   const query = queryIn(spec, request);
   const command = spec.command({
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',
     query,
-    value: spec.body === 'task' ? bodyOf(request, ['task', { clock }], limits) : bodyText(spec, request, query, limits),
+    value: bodyText(spec, request, query, context),
   });
   const scopes = requireScopes(request.access, command);
   // A read is idempotent anyway.
   if (!scopes.write && !scopes.force && !scopes.admin) return command;
   const idempotency = idempotencyOf(request);
   if (command.kind === 'batch') {
+    if (command.wipe !== undefined && idempotency !== undefined)
+      return refuse('invalid', 'Idempotency-Key: not for the deletion of the account, which deletes the key, too');
     const once = withIdempotency(command, idempotency);
     return scopes.force || scopes.admin ? audited(once, request.access, request.socket.remoteAddress) : once;
   }
@@ -71,17 +80,19 @@ function bodyOptions(
 ): Parameters<DefineDataRoute['call']>[2] {
   if (spec.body === 'task') return { body: () => ['task', { clock }] };
   if (spec.body === 'value') return { text: true, body: (request) => valueArguments(spec, request) };
-  return spec.body === 'policy' ? { body: () => ['policy', {}] } : {};
+  const { body } = spec;
+  return body === undefined ? {} : { body: () => [body, {}] };
 }
 
 function bodyText(
   spec: CallSpec<QueryParameters, Command>,
   request: DataRequest,
   query: QueryValues<QueryParameters>,
-  limits: Limits,
+  { limits, clock }: RouteContext,
 ): string {
   if (spec.body === undefined) return '';
-  if (spec.body === 'policy') return bodyOf(request, ['policy', {}], limits);
+  if (spec.body === 'task') return bodyOf(request, ['task', { clock }], limits);
+  if (spec.body !== 'value') return bodyOf(request, [spec.body, {}], limits);
   return bodyOf(request, valueArguments(spec, request, query), limits);
 }
 

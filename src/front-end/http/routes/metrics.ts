@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { systemAfter } from '../../../shared/clock.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
-import { HttpExchange } from '../http-exchange.ts';
+import { answerInOrder } from '../answer-in-order.ts';
 import type { RouteContext } from '../route-context.ts';
 import { metricsRegistry } from '../../metrics-registry.ts';
 import { serverRoute } from '../server-route.ts';
@@ -9,14 +8,12 @@ import { serverRoute } from '../server-route.ts';
 /** A text is made at most this often; those who ask meanwhile share the next one. */
 const makeEveryMs = 100;
 
-/** `GET /metrics`: Prometheus' text format. It needs no token, and has no data about accounts. */
+/** `GET /metrics`: Prometheus' text format. It needs no token, and names no account unless the operator wants it. */
 export function metricsRoutes(app: FastifyInstance, context: RouteContext): void {
   const registry = metricsRegistry(context);
   const texts = new SharedTexts(async () => Buffer.from(await registry.metrics()));
   serverRoute(app, context, '/metrics', (reply) => {
-    reply.hijack();
-    RequestOrder.of(reply.raw.req.socket).run(() => {
-      const exchange = new HttpExchange(context, 'server', reply.raw);
+    answerInOrder(context, 'server', reply, (exchange) => {
       exchange.wait({ cancel: () => {} });
       // A rejection is a bug: as it is unhandled, it takes the process down.
       void texts.next().then((text) => {

@@ -1,22 +1,20 @@
 /** `GET /openapi.json`: the description of the API, and `GET /ui/api/`: the same for people. Neither needs a token. */
 import type { FastifyInstance } from 'fastify';
-import { HttpExchange } from '../http-exchange.ts';
+import { answerInOrder } from '../answer-in-order.ts';
 import { openApiDocument } from '../openapi/document.ts';
 import { openApiPage, openApiPageHeaders } from '../openapi/page.ts';
 import type { Path } from '../paths.ts';
 import type { RouteContext } from '../route-context.ts';
 import { serverRoute } from '../server-route.ts';
-import { RequestOrder } from '../sockets/request-order.ts';
 
 export function openApiRoutes(app: FastifyInstance, context: RouteContext, paths: readonly Path[]): void {
   /** Each text is made when it is first asked for: nearly no front end ever is. */
   const route = (url: string, contentType: string, headers: readonly string[], make: () => string): void => {
     let text: Buffer | undefined;
     serverRoute(app, context, url, (reply) => {
-      reply.hijack();
-      RequestOrder.of(reply.raw.req.socket).run(() => {
+      answerInOrder(context, 'server', reply, (exchange) => {
         text ??= Buffer.from(make());
-        new HttpExchange(context, 'server', reply.raw).deliverShared(contentType, text, headers);
+        exchange.deliverShared(contentType, text, headers);
       });
     });
   };

@@ -93,7 +93,7 @@ function object(args: readonly string[]): Plan {
 const group = 'generic';
 const write = { flags: ['write', 'fast'], keys: [1, 1, 1], group, scope: 'write' } as const;
 const read = { flags: ['readonly', 'fast'], keys: [1, 1, 1], group, scope: 'read' } as const;
-const tenYears = 'At most ten years from now on. A changed time to live is a write: a new version, an event.';
+const latestEnd = 'Ends in the year 10889 at the latest. A changed time to live is a write: a new version, an event.';
 
 export const keyCommands: readonly RespCommandSpec[] = [
   {
@@ -172,7 +172,7 @@ export const keyCommands: readonly RespCommandSpec[] = [
     arity: -3,
     usage: 'key seconds [NX | XX | GT | LT]',
     summary: 'Gives a key a time to live',
-    differs: tenYears,
+    differs: latestEnd,
     plan: expire('EX'),
   },
   {
@@ -181,7 +181,7 @@ export const keyCommands: readonly RespCommandSpec[] = [
     arity: -3,
     usage: 'key milliseconds [NX | XX | GT | LT]',
     summary: 'Gives a key a time to live',
-    differs: tenYears,
+    differs: latestEnd,
     plan: expire('PX'),
   },
   {
@@ -190,7 +190,7 @@ export const keyCommands: readonly RespCommandSpec[] = [
     arity: -3,
     usage: 'key unix-seconds [NX | XX | GT | LT]',
     summary: 'Says when a key ends',
-    differs: tenYears,
+    differs: latestEnd,
     plan: expire('EXAT'),
   },
   {
@@ -199,7 +199,7 @@ export const keyCommands: readonly RespCommandSpec[] = [
     arity: -3,
     usage: 'key unix-milliseconds [NX | XX | GT | LT]',
     summary: 'Says when a key ends',
-    differs: tenYears,
+    differs: latestEnd,
     plan: expire('PXAT'),
   },
   {

@@ -14,7 +14,8 @@ import { normalisedScript } from './script-text.ts';
 /** Keys as text, arguments as bytes. Undefined: not these. */
 export type KnownScript = (keys: readonly string[], args: readonly string[]) => OpsPlan | undefined;
 
-const positive = /^[1-9][0-9]{0,14}$/;
+/** Milliseconds; longer times are for Lua, whose commands know where they end (`../till.ts`). */
+const positive = /^[1-9][0-9]{0,13}$/;
 
 interface LockCall {
   readonly key: string;

@@ -15,6 +15,7 @@ import { luaTypes, outOfMemory, type LuaModule } from './lua-module.ts';
 import { preludeSource } from './lua-prelude.ts';
 import { argumentOfNumber, pushReply, ScriptReply } from './lua-replies.ts';
 import { LuaStack } from './lua-stack.ts';
+import { headerOf } from './script-header.ts';
 
 /** Instructions of Lua: some ten milliseconds. */
 export const stepsMax = 1_000_000;
@@ -109,7 +110,9 @@ export class LuaMachine {
     let chunk = state.functions.get(sha);
     if (chunk === undefined) {
       if (source.startsWith('\x1b')) return errorText('ERR Error compiling script: expected source, not bytecode');
-      if (stack.load(source, '@user_script') !== 0)
+      const { wrong, body } = headerOf(source);
+      if (wrong !== undefined) return errorText(`ERR ${wrong}`);
+      if (stack.load(body, '@user_script') !== 0)
         return errorText(`ERR Error compiling script (new function): ${stack.textAt(-1)}`);
       chunk = stack.keep();
       if (state.functions.size >= functionsMax) return this.#forget(script);

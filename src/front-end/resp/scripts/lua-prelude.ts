@@ -6,7 +6,8 @@
 export const preludeSource = `
 local call, sha1hex, encode, decode = ...
 local null = decode('null')
-local error, setmetatable, rawget, type, setfenv, loadstring, sub = error, setmetatable, rawget, type, setfenv, loadstring, string.sub
+local error, setmetatable, rawget, type, setfenv, loadstring = error, setmetatable, rawget, type, setfenv, loadstring
+local sub, find = string.sub, string.find
 local seed = math.randomseed
 
 string.dump = nil
@@ -39,7 +40,10 @@ end
 local function reply(member)
   return function(text)
     if type(text) ~= 'string' then error('wrong number or type of arguments', 2) end
-    if member == 'err' and sub(text, 1, 1) == '-' then text = sub(text, 2) end
+    if member == 'err' then
+      if sub(text, 1, 1) == '-' then text = sub(text, 2) end
+      if text == '' then text = 'ERR' elseif not find(text, ' ', 1, true) then text = 'ERR ' .. text end
+    end
     return { [member] = text }
   end
 end
@@ -69,6 +73,7 @@ local cjson = {
     return value
   end,
   null = null,
+  encode_keep_buffer = yes,
 }
 
 local function missing(_, name)

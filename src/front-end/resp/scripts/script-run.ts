@@ -4,6 +4,7 @@ import type { Plan, RespClient } from '../command.ts';
 import { failureText, RespError } from '../resp-error.ts';
 import { errorText, writers } from '../writer.ts';
 import type { LuaMachine } from './lua-machine.ts';
+import { headerOf } from './script-header.ts';
 import { ScriptKeys } from './script-keys.ts';
 import type { ScriptRequest, ScriptResult } from './script-messages.ts';
 
@@ -22,12 +23,14 @@ export class ScriptRun {
   readonly #commands: ScriptCommands;
   readonly #keys: ScriptKeys;
   readonly #client: RespClient;
+  readonly #readOnly: boolean;
 
   constructor(request: ScriptRequest, commands: ScriptCommands, limits: Limits) {
     this.#request = request;
     this.#commands = commands;
     this.#keys = new ScriptKeys(request.read, request.now, limits);
     this.#client = clientOf(request, limits);
+    this.#readOnly = request.readOnly || headerOf(request.source).readOnly === true;
   }
 
   perform(machine: LuaMachine): ScriptResult {
@@ -47,7 +50,7 @@ export class ScriptRun {
     if (arity >= 0 ? args.length !== arity : args.length < -arity)
       return errorText('ERR Wrong number of args calling Redis command from script');
     if (flags.includes('noscript') || !(groups.has(spec.group) || others.has(name))) return errorText(notAllowed);
-    if (this.#request.readOnly && flags.includes('write'))
+    if (this.#readOnly && flags.includes('write'))
       return errorText('ERR Write commands are not allowed from read-only scripts.');
     try {
       return this.#perform(spec.plan(args, this.#client));

@@ -4,6 +4,7 @@ import type { Batch } from '../../../protocol/operations/operations.ts';
 import { kinds, type CommitRecord } from '../../../protocol/record.ts';
 import type { Reply } from '../../../protocol/replies.ts';
 import type { Evaluation, PendingEffect } from '../../../protocol/wire/shard-messages.ts';
+import { beginDeletion, refuseDeleted } from '../operations/account.ts';
 import type { Answered } from '../operations/behaviour.ts';
 import { findDuplicate, inProgressReply } from '../operations/idempotency.ts';
 import { viewDurableLock } from '../operations/lock.ts';
@@ -61,6 +62,8 @@ export function earlierReply(turn: Turn, batch: Batch): Reply | undefined {
  */
 export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited = false): void {
   const { state, out } = turn;
+  const deleted = refuseDeleted(state, batch);
+  if (deleted !== undefined) return out.reply(ref, deleted);
   const evaluation = evaluate(turn, batch);
   const refusal = refusalOf(turn, batch, evaluation) ?? fullReply(state, evaluation);
   if (refusal !== undefined) return out.reply(ref, refusal);
@@ -73,6 +76,7 @@ export function executeBatch(turn: Turn, ref: RequestRef, batch: Batch, waited =
   if (tooLarge !== undefined) return out.reply(ref, failedReply([tooLarge], readRevision(state)));
   const { record, reply } = commitOf(turn, batch, evaluation, { tail, waited });
   commit(turn, record);
+  if (batch.wipe !== undefined) beginDeletion(state, batch.account);
   out.reply(ref, reply);
 }
 
@@ -107,12 +111,25 @@ export function commitOf(
   const stored = storedReply(batch, answered, tail);
   const effects = seal(evaluation.pending, rev, stored);
   if (batch.dequeue !== undefined) turn.state.queues.countDeliveries(evaluation.results.dequeue!.messages);
-  if (batch.lock !== undefined || batch.unlock !== undefined) keepLocks(turn, batch.account, evaluation.pending, rev);
+  if (hasLocks(batch)) keepLocks(turn, batch.account, { pending: evaluation.pending, rev, waited });
   return { record: { rev, account: batch.account, effects }, reply: batchReply(batch, answered, waited), stored };
 }
 
-function keepLocks({ state }: Turn, account: AccountId, pending: readonly PendingEffect[], rev: Revision): void {
-  for (const effect of pending) if (effect.kind === kinds.lock) state.parsedLocks.keep(rev, account, effect);
+function hasLocks({ lock, unlock, locks, unlocks }: Batch): boolean {
+  return (lock ?? unlock ?? locks ?? unlocks) !== undefined;
+}
+
+interface LocksOfCommit {
+  readonly pending: readonly PendingEffect[];
+  readonly rev: Revision;
+  readonly waited: boolean;
+}
+
+function keepLocks({ state, now }: Turn, account: AccountId, { pending, rev, waited }: LocksOfCommit): void {
+  for (const effect of pending) {
+    state.locks.committed(effect, now, waited);
+    if (effect.kind === kinds.lock) state.parsedLocks.keep(rev, account, effect);
+  }
 }
 
 export function answeredOf({ now }: Turn, batch: Batch, { results }: Evaluation, rev: Revision): Answered {

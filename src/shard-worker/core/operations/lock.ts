@@ -27,6 +27,7 @@ import {
   type ExclusiveRecord,
   type LockView,
 } from '../state/lease.ts';
+import { leaseEnd } from '../state/lock-counts.ts';
 import { decodeLockRecord, encodeLockRecord } from '../state/lock-record.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { sharedInfo } from '../state/shared-lease.ts';
@@ -69,6 +70,9 @@ export function exclusiveTill({ boot }: Pick<ShardState, 'boot'>, entry: Entry, 
   return lease === undefined ? entry.till : leaseTill(boot, entry, lease.durMs);
 }
 
+const granted = { change: 'granted' } as const;
+const extended = { change: 'extended' } as const;
+
 /** Returns the effect of a grant, whose fence becomes the commit's revision, or of an extension by the holder. */
 export function grantEffect({ state, now }: Changing, view: LockView, operation: LockOperation): PendingEffect {
   const { record, lease } = grantLease(view, operation, 0, now);
@@ -76,16 +80,18 @@ export function grantEffect({ state, now }: Changing, view: LockView, operation:
   const value = encodeLockRecord(record);
   state.parsedLocks.made(value, record);
   const effect = { kind: kinds.lock, key, till: now + durMs, value };
-  return lease.fence === 0 ? { ...effect, grants: true } : effect;
+  if (lease.fence === 0) return { ...effect, grants: true, lease: granted };
+  return { ...effect, lease: extended };
 }
 
 /** Returns the effect that frees the lock; its history is kept for `lockHistoryMs`. */
 export function endEffect(turn: Changing, id: string, view: LockView, why: Ending): PendingEffect {
-  return freedEffect(turn, id, endLease(view, why, turn.now));
+  return { ...freedEffect(turn, id, endLease(view, why, turn.now)), lease: leaseEnd(why, view) };
 }
 
 function forcedEffect(turn: Changing, id: string, view: LockView, reason: string): PendingEffect {
-  return freedEffect(turn, id, withReason(endLease(view, 'forced', turn.now), reason));
+  const record = withReason(endLease(view, 'forced', turn.now), reason);
+  return { ...freedEffect(turn, id, record), lease: leaseEnd('forced', view) };
 }
 
 function freedEffect({ state, now }: Changing, id: string, record: ExclusiveRecord): PendingEffect {

@@ -94,6 +94,7 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
   const till = now + operation.durMs;
   const version = put(state, nameOf(account, operation.id), record, till);
   const { fence } = lease;
+  state.locks.grant(own ? 'reentered' : waited ? 'line' : 'free');
   const recovered = leaseToRecover(view, operation);
   const result = { fence, till, ...(recovered === undefined ? {} : { recover: recovered }) };
   const rev = state.revisions.durable();
@@ -106,7 +107,10 @@ export function grantMutex({ state, now, out }: Turn, ref: RequestRef, command: 
 export function returnMutex(turn: Turn, { account, id, fence, version }: Grant): void {
   const mutex = turn.state.mutexes.byName.get(nameOf(account, id));
   const view = viewMutex(turn.state, account, { id }, turn.now);
-  if (view.lease?.fence === fence && mutex?.timer.seq === version) endMutex(turn, account, id, 'released');
+  if (view.lease?.fence === fence && mutex?.timer.seq === version) {
+    turn.state.locks.undelivered();
+    endMutex(turn, account, id, 'released');
+  }
 }
 
 /** Ends the lease of a mutex, or forgets a free one. Called when its timer falls due. */
@@ -115,12 +119,14 @@ export function expireMutex(turn: Turn, name: string): void {
   if (mutex === undefined) return;
   const { account, key } = accountAndKey(name);
   if (mutex.record.holders.length === 0) return forget(turn.state, name);
-  turn.state.leasesExpired += 1;
   endMutex(turn, account, key, 'expired');
 }
 
 function endMutex({ state, now }: Turn, account: AccountId, id: string, why: Ending): void {
   const view = viewMutex(state, account, { id }, now);
+  // Of one whose time has passed the view has no lease any more.
+  const lease = state.mutexes.byName.get(nameOf(account, id))?.record.holders[0];
+  state.locks.end(why, now, lease?.since);
   put(state, nameOf(account, id), endLease(view, why, now), now + mutexHistoryMs);
   state.waitQueues.noteGrantable('mutex', account, id);
 }
@@ -133,6 +139,14 @@ function put({ mutexes, timers }: ShardState, name: string, record: ExclusiveRec
   const timer = timers.set(till, 'mutex', name);
   mutexes.byName.set(name, { record, till, timer });
   return timer.seq;
+}
+
+/** Ends a mutex without a word to its holder, who is told when it unlocks. */
+export function forgetMutex(state: ShardState, name: string): void {
+  const mutex = state.mutexes.byName.get(name);
+  if (mutex === undefined) return;
+  state.timers.clear(mutex.timer);
+  forget(state, name);
 }
 
 function forget({ mutexes }: ShardState, name: string): void {

@@ -8,6 +8,8 @@ import { readRevision, type ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { ResourceKind } from '../state/wait-queue.ts';
 import type { CallFormat, CommandBehaviour, FormatBehaviour, ListBehaviour, SectionBehaviour } from './behaviour.ts';
+import { loadBehaviour } from './account-load.ts';
+import { accountFormats, wipeBehaviour } from './account.ts';
 import { listAccounts, listLongest, lookAtLine } from './admin.ts';
 import { auditBehaviour, listAudit } from './audit.ts';
 import { counterBehaviour, counterFormats, listCounters } from './counter.ts';
@@ -21,6 +23,7 @@ import {
   setBehaviour,
   watchKey,
 } from './kv.ts';
+import { exportAccount } from './export-lines.ts';
 import { limitBehaviour, limitFormats } from './limit.ts';
 import {
   guardBehaviour,
@@ -80,6 +83,8 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   tasks: tasksBehaviour,
   taskChange: taskChangeBehaviour,
   audit: auditBehaviour,
+  wipe: wipeBehaviour,
+  load: loadBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -91,6 +96,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...queueFormats,
   ...queueChangeFormats,
   ...taskFormats,
+  ...accountFormats,
 };
 
 export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehaviour<Kind> } = {
@@ -100,6 +106,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'queue.list': listQueues,
   'task.list': listTasks,
   'account.usage': countAccount,
+  'account.export': exportAccount,
   'account.list': listAccounts,
   'lock.longest': listLongest,
 };
@@ -120,6 +127,7 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,
+  'account.export': replyPage,
   'account.list': replyPage,
   'lock.longest': replyPage,
   'lock.line': lookAtLine,

@@ -48,7 +48,7 @@ function change(view: QueueView, operation: QueueChange): QueueChangeResult {
 }
 
 /** A sweep that is under way goes on. */
-function putQueue(view: QueueView, record: QueueRecord): void {
+export function putQueue(view: QueueView, record: QueueRecord): void {
   view.put('p', '', encodeQueue(record), view.find('p', '')?.till ?? 0);
 }
 

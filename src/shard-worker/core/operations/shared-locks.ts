@@ -96,12 +96,12 @@ export function putShared(
   const value = encodeLease(lease);
   const till = now + durMs;
   if (isOwnLease(view, operation)) {
-    writeSet.put({ kind, key: leaseKey(id, lease.fence), till, value });
+    writeSet.put({ kind, key: leaseKey(id, lease.fence), till, value, lease: { change: 'extended' } });
     return freeIn(shared!);
   }
   const head = joinHead(shared, view.ended, operation, state.lastRev);
   putHead(state, writeSet, { id, head, till: 0 });
-  writeSet.put({ kind, ...openLeaseKey(id), till, value });
+  writeSet.put({ kind, ...openLeaseKey(id), till, value, lease: { change: 'granted' } });
   writeSet.put({ kind, key: ownerKey(id, lease.owner), till: 0, value: openFence, grants: true });
   return freeIn(head);
 }
@@ -114,18 +114,21 @@ function freeIn({ mode, limit, count }: SharedHead): number | undefined {
 export function putSharedEnd(changing: Changing, id: string, lease: Lease, end: { why: Ending; at: number }): void {
   const { state, now, writeSet } = changing;
   const head = headOf(changing, id);
-  if (head !== undefined && isCounted(head, lease.fence)) {
+  const counted = head !== undefined && isCounted(head, lease.fence);
+  if (counted) {
     const left = leaveHead(head, lease, end.why, end.at);
     putHead(state, writeSet, { id, head: left, till: left.count === 0 ? now + lockHistoryMs : 0 });
   }
   const value = encodeEndedLease(lease, end.why, end.at);
-  writeSet.put({ kind: kinds.share, key: leaseKey(id, lease.fence), till: now + shareHistoryMs, value });
+  const effect = { kind: kinds.share, key: leaseKey(id, lease.fence), till: now + shareHistoryMs, value };
+  // One that was ended by force was counted then.
+  writeSet.put(counted ? { ...effect, lease: { change: end.why, since: lease.since } } : effect);
 }
 
 /** Ends all leases at once. What they were is looked up when somebody asks. */
 export function putSharedForce({ state, now, writeSet }: Changing, id: string, shared: SharedHead): void {
   const head = { ...shared, count: 0, base: state.lastRev };
-  putHead(state, writeSet, { id, head, till: now + lockHistoryMs });
+  putHead(state, writeSet, { id, head, till: now + lockHistoryMs, ends: 'forced' });
 }
 
 /** The time of a lease, or of its memory, has come. */
@@ -158,9 +161,15 @@ function headOf({ state, account, writeSet }: Changing, id: string): SharedHead 
 function putHead(
   { parsedLocks }: ShardState,
   writeSet: WriteSet,
-  { id, head, till }: { readonly id: string; readonly head: SharedHead; readonly till: number },
+  {
+    id,
+    head,
+    till,
+    ends,
+  }: { readonly id: string; readonly head: SharedHead; readonly till: number; readonly ends?: 'forced' },
 ): void {
   const value = encodeLockRecord(head);
   parsedLocks.made(value, head);
-  writeSet.put({ kind: kinds.lock, key: id, till, value });
+  const effect = { kind: kinds.lock, key: id, till, value };
+  writeSet.put(ends === undefined ? effect : { ...effect, lease: { change: ends } });
 }

@@ -33,13 +33,14 @@ export function tellDueTasks({ state, now, out }: Turn): void {
   let isAll = true;
   const states = entries.dueTasks(now, tasks.place, dueTasksMax);
   for (const { account, key, entry } of states) {
-    const definition = entries.get(kinds.task, account, key)!.value;
-    const length = definition.length + entry.value.length + key.length;
+    const definition = entries.get(kinds.task, account, key)?.value;
+    const length = entry.value.length + key.length + (definition?.length ?? 0);
     isAll = Due.length === 0 || bytes + length <= asking.bytesMax;
     if (!isAll) break;
     bytes += length;
-    Due.push([account, key, entry.rev, entry.value, definition]);
     tasks.place = { till: entry.till, account, key };
+    // Without a definition, its account is being deleted.
+    if (definition !== undefined) Due.push([account, key, entry.rev, entry.value, definition]);
   }
   if (isAll && states.length < dueTasksMax) {
     tasks.place = { till: now + 1, account: serverAccount, key: '' };

@@ -112,6 +112,13 @@ export function cancelWait({ state, out }: Turn, ref: RequestRef): void {
   state.waitQueues.grantable.add(waiter.queue);
 }
 
+/** Refuses a request that waits, unless it has left, or its lock is reserved for it: then it is refused as it goes on. */
+export function refuseWaiter({ state, out }: Turn, waiter: Waiter, reply: Reply): void {
+  if (waiter.reserved || state.waitQueues.waiterOf(waiter.ref) !== waiter) return;
+  leaveQueue(state, waiter);
+  answer(waiter, reply, out);
+}
+
 /** Tells all waiters that the server is going down. */
 export function drainWaiters({ state, out }: Turn): void {
   state.draining = true;

@@ -222,6 +222,11 @@ export class QueueLines {
     return line;
   }
 
+  /** Forgets all queues of an account. */
+  forget(account: AccountId): void {
+    for (const name of this.#lines.keys()) if (name.startsWith(`${account}\0`)) this.#lines.delete(name);
+  }
+
   /** Follows a change of an entry of kind `q`. @returns the name of its queue */
   note(account: AccountId, key: string, value: string | undefined): string {
     const queue = key.slice(0, key.indexOf('\0'));

@@ -15,7 +15,9 @@ import { assert } from '../../../shared/assert.ts';
 import type { Limits } from '../../../shared/limits.ts';
 import { BlockedMessages } from './blocked-messages.ts';
 import type { OwnMessage } from './core-message.ts';
+import { Deletions } from './deletions.ts';
 import { Holds } from './holds.ts';
+import { LockCounts } from './lock-counts.ts';
 import { lockGraceOf, type LockGrace } from './lock-grace.ts';
 import type { ExclusiveRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
@@ -53,14 +55,14 @@ export interface ShardState {
   readonly watched: WatchedKeys;
   readonly holds: Holds;
   readonly blocked: BlockedMessages;
+  readonly deletions: Deletions;
   /** What the core has left for later: the actor puts it in front of the account's other messages. */
   readonly ownMessages: OwnMessage[];
   /** What transactions keep on this shard besides their holds. */
   readonly transactions: Map<string, ParticipantState>;
   /** Present while writes are refused: the reason, and what may still be written. */
   outOfSpace: { readonly failure: Failure; readonly space: 'reserve' | 'full' } | undefined;
-  /** Locks and mutexes that ended by their time, since the start; for metrics. */
-  leasesExpired: number;
+  readonly locks: LockCounts;
   /** The server is going down: no request may wait any more. */
   draining: boolean;
 }
@@ -115,10 +117,11 @@ export function newShardState(
     watched: new WatchedKeys(),
     holds: new Holds(),
     blocked: new BlockedMessages(),
+    deletions: new Deletions(),
     ownMessages: [],
     transactions: new Map(),
     outOfSpace: undefined,
-    leasesExpired: 0,
+    locks: new LockCounts(),
     draining: false,
   };
 }

@@ -15,6 +15,11 @@ export class TaskWatch {
   /** Absent: nobody asks at this moment. */
   asking: { readonly ref: RequestRef; readonly bytesMax: number } | undefined;
 
+  /** When whoever asks may have an answer; Infinity: nobody asks. */
+  get nextAsked(): number {
+    return this.asking === undefined ? Infinity : this.next;
+  }
+
   /** A task falls due at `till`. */
   note(till: number): void {
     if (till === 0) return;

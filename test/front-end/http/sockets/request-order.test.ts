@@ -19,6 +19,7 @@ import { historyOf, seeded } from '../../../support/generators/model-histories.t
 import { batchBody, httpCall, type HttpCall } from '../../../support/http-calls.ts';
 import { HttpCommands, withFingerprint } from '../../../support/http-commands.ts';
 import { callBytes, Pipeline, type PipelinedReply } from '../../../support/pipeline.ts';
+import { isOfSharedLocks } from '../../../support/generators/shared-lock.ts';
 import { seededRandom, type SeededRandom } from '../../../support/seeded-random.ts';
 
 const rounds = 6;
@@ -91,13 +92,20 @@ function request(random: SeededRandom, commands: HttpCommands, known: number): S
   if (draw < 6) return refused(random);
   if (draw < 11) return prefixWatch(known);
   if (draw < 21) {
-    const batches = commands.several(1 + random.below(4));
+    const batches = commands.several(1 + random.below(4)).filter(isOrdered);
+    if (batches.length === 0) return refused(random);
     const call: HttpCall = { method: 'POST', target: `/db/${acme}`, body: batches.map(batchBody) };
     return { bytes: callBytes(call), commands: batches, array: true };
   }
-  const command = withoutWait(commands.next());
+  let command = withoutWait(commands.next());
+  while (!isOrdered(command)) command = withoutWait(commands.next());
   const framing = (['length', 'length', 'chunked', 'expect'] as const)[random.below(4)]!;
   return { bytes: callBytes(httpCall(command), framing), commands: [command], array: false };
+}
+
+/** A set of locks takes its places one by one, so that what is sent behind it may come before. */
+function isOrdered(command: Command): boolean {
+  return !isOfSharedLocks(command);
 }
 
 /** The clock stands still: nobody may wait. */

@@ -93,7 +93,7 @@ test('arguments that a known script does not take are left to Lua', () => {
     assert.equal(known([], ['t', '1', '0']), undefined);
     assert.equal(known(['k'], []), undefined);
   }
-  for (const ms of ['0', '-1', '1.5', 'x', '', '01', '1'.repeat(16)])
+  for (const ms of ['0', '-1', '1.5', 'x', '', '01', '9'.repeat(15), '1'.repeat(16)])
     assert.equal(knownScripts.touch(['k'], ['t', ms]), undefined, ms);
 });
 

@@ -1,0 +1,74 @@
+/** Import: puts things as an export has them, in the commit of their page. What has ended meanwhile is left out. */
+import { unreachable } from '../../../shared/assert.ts';
+import type { LoadedMessage, LoadOperation } from '../../../protocol/operations/account-lines.ts';
+import { kinds } from '../../../protocol/record.ts';
+import { encodeDead, placeText } from '../state/queue-records.ts';
+import type { BatchEvaluation } from './batch-evaluation.ts';
+import type { SectionBehaviour } from './behaviour.ts';
+import { putQueue } from './queue-changes.ts';
+import { enqueue, viewOf } from './queue.ts';
+
+type Result = 'loaded' | 'ended' | 'unmatched';
+
+export const loadBehaviour: SectionBehaviour<'load'> = { evaluate: load };
+
+function load(evaluation: BatchEvaluation, operation: LoadOperation): Result {
+  const { kind, key } = operation;
+  switch (kind) {
+    case 'kv':
+    case 'counter':
+      return loadEntry(evaluation, operation);
+    case 'sequence': {
+      // No number is given out twice: neither those of here nor those of there.
+      const last = Number(evaluation.entry(kinds.sequence, key)?.value ?? 0);
+      if (operation.value > last)
+        evaluation.writeSet.put({ kind: kinds.sequence, key, till: 0, value: String(operation.value) });
+      return 'loaded';
+    }
+    case 'queue': {
+      const view = viewOf(evaluation, key);
+      putQueue(view, { ...view.record, policy: operation.policy, paused: operation.paused, forgotten: false });
+      return 'loaded';
+    }
+    case 'message':
+      return loadMessage(evaluation, operation);
+    case 'gone':
+      return 'unmatched';
+    default:
+      return unreachable(kind);
+  }
+}
+
+function loadEntry(
+  { writeSet, state, batch, now }: BatchEvaluation,
+  { kind, key, value, till }: Extract<LoadOperation, { kind: 'kv' | 'counter' }>,
+): Result {
+  const of = kinds[kind];
+  if (value === undefined) {
+    if (state.entries.get(of, batch.account, key) !== undefined) writeSet.put({ kind: of, key, till: 0 });
+    return 'loaded';
+  }
+  if (till !== 0 && till <= now) return 'ended';
+  writeSet.put({ kind: of, key, till, value });
+  return 'loaded';
+}
+
+function loadMessage(evaluation: BatchEvaluation, message: LoadedMessage & { readonly key: string }): Result {
+  const { now, index } = evaluation;
+  const { data, group, priority, at, due, until, dead } = message;
+  if (until !== 0 && until <= now) return 'ended';
+  const view = viewOf(evaluation, message.key);
+  const id = { rev: 0, index, priority, ...(group === undefined ? {} : { group }) };
+  if (dead === undefined) {
+    enqueue(view, { data, delayMs: Math.max(0, due - now), ttlMs: until === 0 ? 0 : until - now }, id, at);
+    return 'loaded';
+  }
+  // Nobody has a receipt of it here.
+  const record = { at, attempts: dead.attempts, lock: -1, nacked: false, diedAt: dead.at, priority, data };
+  const more = {
+    ...(group === undefined ? {} : { group }),
+    ...(dead.error === undefined ? {} : { error: dead.error }),
+  };
+  view.put('z', placeText(0, index), encodeDead({ ...record, ...more }), until);
+  return 'loaded';
+}

@@ -1,0 +1,118 @@
+/** Export, import and deletion of accounts over HTTP, on a server with tokens, two front ends and two shards. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { serverForFile, type CallOptions } from '../support/server-under-test.ts';
+
+const config = `
+shards: 2
+http: {threads: 2}
+metrics: {accounts: true}
+tokens:
+  - {token: t-shop, name: shop, accounts: [shop, copy], scopes: [read, write, admin]}
+  - {token: t-reader, name: reader, accounts: '*', scopes: [read, write]}
+`;
+
+const server = serverForFile({ config });
+
+function as(name: string, more: Record<string, string> = {}): CallOptions {
+  return { headers: { authorization: `Bearer t-${name}`, ...more } };
+}
+
+async function refusal(
+  method: 'GET' | 'POST' | 'DELETE',
+  target: string,
+  body: unknown,
+  options = as('shop'),
+): Promise<string> {
+  const reply = await server.call(method, target, body, options);
+  return `${reply.status} ${reply.body.Code}: ${reply.body.Message}`;
+}
+
+test('only an administrator of the account may delete and import it, and whoever reads it may export it', async () => {
+  await server.ok('POST', '/db/shop/kv/a', 1, as('shop'));
+  assert.match(await refusal('DELETE', '/db/shop?confirm=shop', undefined, as('reader')), /^403 .*"admin"/);
+  assert.match(await refusal('DELETE', '/db/other?confirm=other', undefined), /^403 /);
+  const lines = { Lines: [{ Kind: 'kv', Key: 'a', Value: 2 }] };
+  assert.match(await refusal('POST', '/db/shop/import', lines, as('reader')), /^403 .*"admin"/);
+  const { Lines } = (await server.ok('GET', '/db/shop/export', undefined, as('reader'))) as unknown as {
+    Lines: object[];
+  };
+  assert.partialDeepStrictEqual(Lines, [{ Kind: 'kv', Key: 'a', Value: 1 }]);
+});
+
+/** A cursor that no page has given. */
+function exportAfter(cursor: readonly unknown[]): string {
+  return `/db/shop/export?after=${Buffer.from(JSON.stringify(cursor)).toString('base64url')}`;
+}
+
+test('what is wrong with a call is said with its field', async () => {
+  const cases = [
+    ['DELETE', '/db/shop', undefined, /^400 invalid: \?confirm: missing; expected the name of the account/],
+    ['DELETE', '/db/shop?confirm=shpo', undefined, /^400 invalid: \?confirm: expected .*"shop", got "shpo"/],
+    ['DELETE', '/db/shop?confirm=shop', {}, /^400 invalid: DELETE takes no body/],
+    ['GET', '/db/shop/export?after=nonsense', undefined, /^400 invalid: \?after: /],
+    ['GET', '/db/shop/export?after=WyJjIiwtMSwxXQ', undefined, /^400 invalid: \?after: /],
+    ['GET', exportAfter(['e', 1, '0\ud800']), undefined, /^400 invalid: \?after: /],
+    ['GET', exportAfter(['e', 1, '9']), undefined, /^400 invalid: \?after: /],
+    ['GET', exportAfter(['e', 1, `0${'x'.repeat(1200)}`]), undefined, /^400 invalid: \?after: /],
+    ['GET', exportAfter(['c', 2 ** 53 - 1, 1]), undefined, /^400 invalid: .*ahead of this server/],
+    ['GET', '/db/shop/export?limit=1001', undefined, /^400 invalid: \?limit: /],
+    ['POST', '/db/shop/import', undefined, /^400 /],
+    ['POST', '/db/shop/import', {}, /^400 invalid: Lines: missing/],
+    ['POST', '/db/shop/import', { Lines: [] }, /^400 invalid: Lines: expected/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'lock' }] }, /^400 invalid: Lines\[0\]\.Kind: expected one of kv/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'kv', Value: 1 }] }, /^400 invalid: Lines\[0\]\.Key: missing/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'kv', Key: '', Value: 1 }] }, /^400 invalid: Lines\[0\]\.Key: /],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'kv', Key: 'a' }] }, /^400 invalid: Lines\[0\]\.Value: missing/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'kv', Kye: 'a' }] }, /^400 invalid: Lines\[0\]\.Kye: unknown field/],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: [{ Kind: 'counter', Key: 'a', Value: 0.5 }] },
+      /Lines\[0\]\.Value: expected an int/,
+    ],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: [{ Kind: 'sequence', Key: 'a', Value: '1' }] },
+      /Lines\[0\]\.Value: expected an int/,
+    ],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'message', Queue: 'q' }] }, /Lines\[0\]\.Data: missing/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'queue', Queue: 'q' }] }, /Lines\[0\]\.Policy: missing/],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: Array.from({ length: 1001 }, () => ({ Kind: 'kv', Key: 'a', Value: 1 })) },
+      /^413 too_large: Lines: 1001/,
+    ],
+  ] as const;
+  for (const [method, target, body, expected] of cases)
+    assert.match(
+      await refusal(method, target, body),
+      expected,
+      `${method} ${target} ${JSON.stringify(body)?.slice(0, 80)}`,
+    );
+  assert.match(
+    await refusal('DELETE', '/db/shop?confirm=shop', undefined, as('shop', { 'idempotency-key': 'once' })),
+    /^400 invalid: Idempotency-Key: /,
+  );
+});
+
+test('a page of an export is a body of an import, and a deletion is noted in the audit log', async () => {
+  const put = { KVSet: { Key: 'b', Value: { deep: ['ü'] } }, Enqueue: { Queue: 'q', Data: 1 } };
+  await server.ok('POST', '/db/shop', put, as('shop'));
+  const page = await server.ok('GET', '/db/shop/export', undefined, as('shop'));
+  const once = as('shop', { 'idempotency-key': 'page-1' });
+  const first = await server.ok('POST', '/db/copy/import', page, once);
+  assert.deepEqual(await server.ok('POST', '/db/copy/import', page, once), first);
+  const usage = await server.ok('GET', '/db/copy/usage', undefined, as('shop'));
+  assert.partialDeepStrictEqual(usage, { Entries: { kv: 2, messages: 1 } });
+  const metrics = (await server.call('GET', '/metrics')).text;
+  assert.match(metrics, /^dragonlock_account_messages\{account="copy"\} 1$/m);
+
+  await server.ok('DELETE', '/db/copy?confirm=copy', undefined, as('shop'));
+  const after = await server.ok('GET', '/db/copy/usage', undefined, as('shop'));
+  assert.partialDeepStrictEqual(after, { Bytes: 0, Entries: { kv: 0, messages: 0, ids: 0 } });
+  const log = await server.ok('GET', '/admin/audit?account=copy', undefined, as('shop'));
+  assert.partialDeepStrictEqual(log, { Audit: [{ Action: 'account.delete', Subject: 'copy', Who: 'shop' }] });
+});
