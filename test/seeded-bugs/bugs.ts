@@ -286,8 +286,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a deadline stays when its key is written again',
     file: 'src/storage/deadline-index.ts',
-    find: '    if (from !== 0) this.#floor.removed(active.deadlines.remove(from, at, belowTill));\n',
-    replace: '',
+    find: 'from === 0 ? undefined : active.deadlines.remove(from, at, belowTill);',
+    replace: 'undefined as string | undefined;',
     caughtBy: {
       file: 'test/storage/shard-store-model.test.ts',
       test: 'over a checkpoint in memory it behaves like a map',
@@ -1890,7 +1890,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/dispatcher/task-moves.ts',
     find: 'next: missed.last, skipped: state.skipped + missed.count };',
     replace: 'next: missed.last, skipped: state.skipped };',
-    caughtBy: { file: 'test/dispatcher/task-dispatcher.test.ts', test: 'after a downtime, latest makes up' },
+    caughtBy: { file: 'test/dispatcher/task-dispatcher.test.ts', test: 'after a downtime, ' },
   },
   {
     name: 'a time that comes twice runs twice',
