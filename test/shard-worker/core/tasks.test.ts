@@ -167,4 +167,12 @@ describe('what is due', () => {
     assert.equal(asked.code, 'draining');
     assert.equal(core.ask({ kind: 'task.due', account: serverAccount, bytesMax: 1 }).code, 'draining');
   });
+
+  test('a task whose definition is gone, because its account is being deleted, is not told', () => {
+    const core = new CoreUnderTest();
+    core.ok(makeTask('a'));
+    core.ok(makeTask('b'));
+    core.entries.delete(kinds.task, acme, 'a');
+    assert.deepEqual(due(core), ['b']);
+  });
 });
