@@ -2,7 +2,7 @@
 import { showCallers } from './caller.ts';
 import { anId, type Duration } from './checks.ts';
 import { NotFoundError } from './errors.ts';
-import { checkListArguments, checkPage, type PageOptions } from './kv.ts';
+import { checkListArguments, type PageOptions } from './kv.ts';
 import { leavable } from './leavable.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
@@ -136,9 +136,8 @@ export class Tasks {
 
   /** Iterates over the tasks whose IDs begin with the prefix, without their data. Each page shows one moment. */
   list(prefix: string, options: TaskListOptions = {}): AsyncGenerator<TaskInfo, void, undefined> {
-    checkListArguments(prefix, options);
     const { state: _, ...page } = options;
-    checkPage({ prefix, ...page });
+    checkListArguments(prefix, page);
     return leavable(options.signal, (signal) => this.#list(prefix, { ...options, signal }));
   }
 
