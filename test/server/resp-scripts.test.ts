@@ -60,20 +60,21 @@ test('values become those of Lua, and back, as in Redis', async () => {
   assert.equal(await client.ok('EVAL', 'return ARGV[1]', 0, Buffer.from([0, 255, 13, 10])), '\0\xff\r\n');
 });
 
+function setAfter(header: string): [string, ...(string | number)[]] {
+  return ['EVAL', `${header}\nreturn redis.call("SET", KEYS[1], 1)`, 1, 'k'];
+}
+
 test('a script may have a first line as in Redis 7', async () => {
   const client = await fresh();
-  const set = (header: string): [string, ...(string | number)[]] => [
-    'EVAL',
-    `${header}\nreturn redis.call("SET", KEYS[1], 1)`,
-    1,
-    'k',
-  ];
-  assert.equal(await client.ok(...set('#!lua')), 'OK');
-  assert.equal(await client.ok(...set('#!lua flags=allow-oom,no-cluster')), 'OK');
-  await client.fails(/^ERR Write commands are not allowed from read-only scripts/, ...set('#!lua flags=no-writes'));
-  await client.fails(/^ERR Unexpected engine in script shebang: js/, ...set('#!js'));
-  await client.fails(/^ERR Unknown lua shebang option: bad=1/, ...set('#!lua bad=1'));
-  await client.fails(/^ERR Unexpected flag in script shebang: bad/, ...set('#!lua flags=bad'));
+  assert.equal(await client.ok(...setAfter('#!lua')), 'OK');
+  assert.equal(await client.ok(...setAfter('#!lua flags=allow-oom,no-cluster')), 'OK');
+  await client.fails(
+    /^ERR Write commands are not allowed from read-only scripts/,
+    ...setAfter('#!lua flags=no-writes'),
+  );
+  await client.fails(/^ERR Unexpected engine in script shebang: js/, ...setAfter('#!js'));
+  await client.fails(/^ERR Unknown lua shebang option: bad=1/, ...setAfter('#!lua bad=1'));
+  await client.fails(/^ERR Unexpected flag in script shebang: bad/, ...setAfter('#!lua flags=bad'));
   await client.fails(/^ERR Invalid script shebang/, 'EVAL', '#!lua', 0);
   await client.fails(/^ERR user_script:2: boom/, 'EVAL', '#!lua\nerror("boom")', 0);
 });
