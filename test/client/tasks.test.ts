@@ -71,14 +71,6 @@ test('task: with other writes in one batch', async () => {
 test('task: mistakes are told in the names that the caller has written', async () => {
   await using client = new DragonLock({ url: shared.url, account: 'tasks4' });
   const { tasks } = client;
-  const told = async (made: Promise<unknown>): Promise<string> => {
-    const error = await made.then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    assert.ok(error instanceof InvalidError, String(error));
-    return error.message;
-  };
   assert.match(await told(tasks.at('a', Number.NaN, target)), /^at: expected a Date/);
   assert.match(await told(tasks.every('a', 10, target)), /^every: expected 1000 to/);
   assert.match(await told(tasks.cron('a', '* * *', target)), /^cron: expected a cron pattern/);
@@ -86,3 +78,12 @@ test('task: mistakes are told in the names that the caller has written', async (
   assert.match(await told(tasks.after('a', 1, { queue: '', data: 1 })), /^queue: expected/);
   assert.match(await told(tasks.after('a', 1, target, { misfired: 'skip' } as object)), /misfired/);
 });
+
+async function told(made: Promise<unknown>): Promise<string> {
+  const error = await made.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof InvalidError, String(error));
+  return error.message;
+}

@@ -76,7 +76,8 @@ describe('tasks with queues', () => {
       for (let i = 0; i < 4; i += 1) found.push(...(await server.taken(`q${i}`)));
       // One that was due at once may have run before it was cancelled.
       const wanted = found.filter((data) => expected.includes(data as string));
-      assert.deepEqual(wanted.toSorted(), expected.toSorted(), `seed ${seed}`);
+      assert.equal(wanted.length, expected.length, `seed ${seed}`);
+      assert.deepEqual(new Set(wanted), new Set(expected), `seed ${seed}`);
       assert.equal(new Set(found).size, found.length, `seed ${seed}: none twice`);
       assert.equal((await server.taken('q9')).length, 3, `seed ${seed}: three instants`);
     }

@@ -96,6 +96,10 @@ function slowInstants(wall: Wall, { matches, isFixed }: Pattern, from: number, t
 }
 
 /** How many; torture takes sixty. */
+function textOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
 const zonesWanted = Number(process.env['DRAGONLOCK_ZONES'] ?? 8);
 const withEdges = timeZones().filter((zone) => new Wall(zone).edges().length >= 2);
 // Lord Howe's summer time is half an hour.
@@ -122,10 +126,9 @@ test('instants are those of the clock on the wall, at both edges of summer time'
           if (at === undefined || at >= to) break;
           found.push(at);
         }
-        const text = (list: readonly number[]): string[] => list.map((ms) => new Date(ms).toISOString());
         assert.deepEqual(
-          text(found),
-          text(expected),
+          found.map(textOf),
+          expected.map(textOf),
           `${pattern.cron} in ${tz} around ${new Date(edge).toISOString()}`,
         );
         compared += expected.length;

@@ -51,7 +51,7 @@ test('tasks: REST makes, shows, lists, pauses, runs, resumes and cancels', async
   const { Tasks } = (await server.ok('GET', `${db}/task?prefix=a/`)) as unknown as { Tasks: object[] };
   assert.partialDeepStrictEqual(Tasks, [{ ID: 'a/b', State: 'scheduled', Runs: 1 }]);
   assert.equal(Object.hasOwn(Tasks[0]!, 'Data'), false);
-  await server.fails('version_mismatch', 'DELETE', `${db}/task/a/b?ver=${(Version as number) + 1000}`);
+  await server.fails('version_mismatch', 'DELETE', `${db}/task/a/b?ver=${Version + 1000}`);
   assert.partialDeepStrictEqual(await server.ok('DELETE', `${db}/task/a/b?ver=${Version}`), { ID: 'a/b', Version });
   assert.partialDeepStrictEqual(await server.ok('DELETE', `${db}/task/a/b`), { Version: 0 });
   await server.fails('not_found', 'POST', `${db}/run/a/b`);
@@ -131,7 +131,8 @@ test('tasks: what is due while the server is killed again and again is one messa
     }
     assert.equal(((await many.ok('GET', `/db/acc/queue/${queue}`)) as unknown as { Ready: number }).Ready, 0);
   }
-  assert.deepEqual(found.toSorted(), ids.toSorted());
+  assert.equal(found.length, ids.length);
+  assert.deepEqual(new Set(found), new Set(ids));
   const { Runs, Skipped, Failed } = (await many.ok('GET', '/db/acc/task/tick')) as unknown as Record<string, number>;
   const { InFlight, Ready } = (await many.ok('GET', '/db/acc/queue/ticks')) as unknown as Record<string, number>;
   assert.deepEqual([Skipped, Failed], [0, 0]);

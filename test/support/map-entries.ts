@@ -105,11 +105,10 @@ export class MapEntries implements Entries {
   }
 
   dueTasks(now: number, after: DuePlace, limit: number): LocatedEntry[] {
-    const place = ({ till, account, key }: DuePlace): string => `${String(till).padStart(20)}${order(account)}\0${key}`;
     return this.all()
       .filter(({ kind, entry }) => kind === kinds.taskState && entry.till !== 0 && entry.till <= now)
-      .map((located) => ({ located, at: place({ ...located, till: located.entry.till }) }))
-      .filter(({ at }) => after.till <= 0 || compareBytes(at, place(after)) > 0)
+      .map((located) => ({ located, at: placeOf({ ...located, till: located.entry.till }) }))
+      .filter(({ at }) => after.till <= 0 || compareBytes(at, placeOf(after)) > 0)
       .toSorted((a, b) => compareBytes(a.at, b.at))
       .slice(0, limit)
       .map(({ located }) => located);
@@ -152,6 +151,10 @@ export function digestOf(entries: Iterable<LocatedEntry>): string {
   )
     .toSorted()
     .join('\n');
+}
+
+function placeOf({ till, account, key }: DuePlace): string {
+  return `${String(till).padStart(20)}${order(account)}\0${key}`;
 }
 
 function order(account: AccountId): string {
