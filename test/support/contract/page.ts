@@ -15,11 +15,11 @@ const kinds = {
   'task.list': ['task', 'Tasks'],
 } as const;
 
-/** `row` shows one key; undefined: there is nothing to list under it. */
+/** `row` shows one key; undefined: there is nothing to list under it; null: there is, but nobody asked for it. */
 export function page(
   at: Moment,
   call: KvList | CounterList | LockList | QueueList | TaskList,
-  row: (key: string) => object | undefined,
+  row: (key: string) => object | null | undefined,
 ): Outcome {
   const { account, prefix, after, limit } = call;
   const [kind, member] = kinds[call.kind];
@@ -36,8 +36,8 @@ export function page(
       more = before;
       break;
     }
-    rows.push(shown);
     before = key;
+    if (shown !== null) rows.push(shown);
   }
   return done(at, { [member]: rows, ...(more === undefined ? {} : { More: true, After: more }) });
 }

@@ -35,7 +35,7 @@ export const task = {
     'task.list': (at: Moment, call: TaskList): Outcome =>
       page(at, call, (key) => {
         const entry = at.state.get(nameOf('task', call.account, key)) as TaskEntry;
-        return call.state === undefined || call.state === stateOf(entry) ? view(key, entry) : undefined;
+        return call.state === undefined || call.state === stateOf(entry) ? view(key, entry) : null;
       }),
   },
 };

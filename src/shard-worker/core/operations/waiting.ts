@@ -56,6 +56,8 @@ export function wait(turn: Turn, request: WaitRequest): void {
   state.waitQueues.join(joined);
   if (work.kind === 'batch') markInProgress(state, work, 1);
   wakeAtEnd(state, queue, view);
+  // What was asked for in its place before may have had to wait for more: a reader joins others at once.
+  if (takesOver) state.waitQueues.grantable.add(queue);
 }
 
 /**
