@@ -66,7 +66,6 @@ export function isRefusedAddress(address: string): boolean {
 function embeddedIPv4(address: string): string | undefined {
   const groups = groupsOf(address);
   const at = (index: number): number => groups[index] ?? 0;
-  const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join('.');
   const startsWith = (...first: readonly number[]): boolean => first.every((group, index) => at(index) === group);
   if (startsWith(0, 0, 0, 0, 0, 0xffff) || startsWith(0x64, 0xff9b, 0, 0, 0, 0)) return dotted(at(6), at(7));
   return at(0) === 0x2002 ? dotted(at(1), at(2)) : undefined;
@@ -76,9 +75,16 @@ function embeddedIPv4(address: string): string | undefined {
 function groupsOf(address: string): readonly number[] {
   const plain = new URL(`http://[${address}]/`).hostname.slice(1, -1);
   const [head = '', tail] = plain.split('::');
-  const numbers = (text: string): number[] => (text === '' ? [] : text.split(':').map((group) => parseInt(group, 16)));
-  const [first, last] = [numbers(head), tail === undefined ? [] : numbers(tail)];
+  const [first, last] = [numbersOf(head), tail === undefined ? [] : numbersOf(tail)];
   return [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last];
+}
+
+function numbersOf(groups: string): number[] {
+  return groups === '' ? [] : groups.split(':').map((group) => parseInt(group, 16));
+}
+
+function dotted(high: number, low: number): string {
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
 }
 
 function blockList(blocks: readonly string[]): BlockList {
