@@ -19,6 +19,7 @@ import { oldestNode } from '../src/client/node-version.ts';
 const entries = {
   '.': 'client/exports',
   './store': 'client/store/exports',
+  './webhook': 'client/webhook',
 } as const satisfies Record<string, string>;
 
 /** Commands of the package: each a script that starts the `main` beside it, which is in tsconfig.client.json. */

@@ -160,6 +160,7 @@ const nounOf = {
   taskCancel: 'task',
   taskChange: 'task',
   taskEnd: 'task',
+  taskSetting: 'task',
   audit: 'audit',
   wipe: 'account',
   load: 'account',
@@ -207,6 +208,11 @@ const callers = {
   'task.run': { client: 'tasks.run', cli: 'task run' },
   'task.pause': { client: 'tasks.pause', cli: 'task pause' },
   'task.resume': { client: 'tasks.resume', cli: 'task resume' },
+  'flow.get': { client: 'flows.get', cli: 'task flow' },
+  'flow.set': { client: 'flows.set', cli: 'task flow' },
+  'flow.delete': { client: 'flows.delete', cli: 'task flow' },
+  'secret.get': { client: 'tasks.secret', cli: 'task secret' },
+  'secret.rotate': { client: 'tasks.rotateSecret', cli: 'task secret' },
   'account.export': { client: 'accounts.export', cli: 'export' },
   'account.import': { client: 'accounts.import', cli: 'import' },
   'account.delete': { client: 'accounts.delete', cli: 'account delete' },
@@ -224,7 +230,7 @@ const madeElsewhere = {
 } as const satisfies Partial<Record<CommandKind, string>>;
 
 /** Commands that no client can make. */
-const own = new Set<CommandKind>(['task.due']);
+const own = new Set<CommandKind>(['task.due', 'task.begin']);
 
 const http = read('docs/http.md');
 

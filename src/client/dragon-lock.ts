@@ -32,6 +32,7 @@ import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { askUsage, type Usage } from './usage.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
+import { Flows } from './flow.ts';
 import { Tasks } from './task.ts';
 import { Watches } from './watches.ts';
 
@@ -92,6 +93,8 @@ export class DragonLock implements AsyncDisposable {
   readonly queues: Queues;
   /** Tasks: something at a time, once or again and again. */
   readonly tasks: Tasks;
+  /** Limits of tasks that have the same `flowKey`. */
+  readonly flows: Flows;
   /** The account as a whole: export, import, deletion. */
   readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
@@ -131,6 +134,7 @@ export class DragonLock implements AsyncDisposable {
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
     this.tasks = new Tasks(this.#calls, account);
+    this.flows = new Flows(this.#calls, account);
     this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);

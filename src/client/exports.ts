@@ -21,7 +21,8 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
-export { DuplicateTaskError } from './task-error.ts';
+export { DuplicateTaskError, TargetForbiddenError } from './task-error.ts';
+export type { Flow, FlowLimits, Flows } from './flow.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
 export type {
@@ -65,6 +66,7 @@ export type {
   TaskListOptions,
   Tasks,
   TaskState,
+  WebhookSecret,
 } from './task.ts';
 export type {
   Moment,
@@ -73,6 +75,8 @@ export type {
   TaskOperation,
   TaskOptions,
   TaskTarget,
+  QueueTaskTarget,
+  HttpTaskTarget,
 } from './task-batch.ts';
 export type { ElectOptions, Leader } from './elections.ts';
 export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';

@@ -28,7 +28,7 @@ export interface CronOptions extends MakeTaskOptions {
 }
 
 /** `done` and `dead`: it has ended, and is remembered for an hour, or for two weeks. */
-export type TaskState = 'scheduled' | 'paused' | 'done' | 'dead';
+export type TaskState = 'scheduled' | 'running' | 'paused' | 'done' | 'dead';
 
 /** A task, and how its runs went. Times are milliseconds since the epoch, by the server's clock. */
 export interface TaskInfo {
@@ -54,18 +54,34 @@ export interface TaskInfo {
   readonly lastStart?: number;
   /** When the last run ended. */
   readonly lastEnd?: number;
-  /** Where it sends a message. */
-  readonly queue: string;
+  /** The status of the last answer. */
+  readonly lastStatus?: number;
+  /** Where it puts a message. */
+  readonly queue?: string;
   /** The group of the message. */
   readonly group?: string;
+  /** Where it sends a request. */
+  readonly url?: string;
+  /** The method of the request. */
+  readonly method?: string;
+  /** The names of its headers. */
+  readonly headerNames?: readonly string[];
+  /** Milliseconds that a run may take. */
+  readonly deadline?: number;
+  /** The queue that gets what came of each run. */
+  readonly resultQueue?: string;
+  /** The flow that limits it. */
+  readonly flowKey?: string;
   /** The pattern of its instants. */
   readonly cron?: string;
   /** The zone of the pattern. */
   readonly tz?: string;
   /** Milliseconds between two instants. */
   readonly every?: number;
-  /** Absent in lists. */
+  /** Of a message. Absent in lists. */
   readonly data?: unknown;
+  /** Of a request. Absent in lists. */
+  readonly body?: unknown;
 }
 
 /** Options of `tasks.list`. */
@@ -82,6 +98,16 @@ export interface TaskChanged {
   readonly next: number;
 }
 
+/** The secret that signs requests of tasks. */
+export interface WebhookSecret {
+  /** `whsec_` and base64. */
+  readonly secret: string;
+  /** The one before the last rotation, which signs, too. */
+  readonly old?: string;
+  /** Until when it does, in milliseconds since the epoch. */
+  readonly oldTill?: number;
+}
+
 const makeNames: NamesOf<MakeTaskOptions> = { ...taskOptionNames, signal: true };
 const cronNames: NamesOf<CronOptions> = { ...makeNames, tz: true };
 const cancelNames = { version: true, signal: true } as const;
@@ -90,6 +116,7 @@ const cancelNames = { version: true, signal: true } as const;
 export class Tasks {
   static {
     showCallers(this, 'at', 'after', 'cron', 'every', 'get', 'list', 'cancel', 'pause', 'resume', 'run');
+    showCallers(this, 'secret', 'rotateSecret');
   }
 
   readonly #calls: StoreCalls;
@@ -179,13 +206,30 @@ export class Tasks {
     return this.#change('run', id, options);
   }
 
+  /** The secret that signs requests; it is made when it is first asked for. Needs the scope `admin`. */
+  secret(options?: CallOptions): Promise<WebhookSecret> {
+    return this.#secret('GET', options);
+  }
+
+  /** Makes another secret. For a day requests are signed with both. Needs the scope `admin`. */
+  rotateSecret(options?: CallOptions): Promise<WebhookSecret> {
+    return this.#secret('POST', options);
+  }
+
+  async #secret(method: 'GET' | 'POST', options: CallOptions | undefined): Promise<WebhookSecret> {
+    checkCallOptions(options);
+    const body = await this.#calls.rest(method, pathOf(this.#account, 'secret/webhook', undefined), [], options);
+    const { Secret, Old, OldTillMs } = body as unknown as { Secret: string; Old?: string; OldTillMs?: number };
+    return { secret: Secret, ...(Old !== undefined && { old: Old, oldTill: OldTillMs! }) };
+  }
+
   async #make(
     times: Pick<TaskOperation, 'id' | 'at' | 'delay' | 'cron' | 'tz' | 'every'>,
     target: TaskTarget,
     options: MakeTaskOptions,
   ): Promise<TaskMade> {
     checkOptions(options, makeNames);
-    checkOptions(target, targetNames, 'target');
+    checkOptions(target, targetNames(target) as NamesOf<TaskTarget>, 'target');
     const { signal, ...others } = options;
     const batch = { tasks: [{ ...times, ...target, ...others }] };
     const { tasks } = await this.#calls.batch(batch, { signal, renaming: { 'tasks[0].': '' } });
@@ -218,8 +262,16 @@ interface WireTask {
   readonly LastError?: string;
   readonly LastStartMs?: number;
   readonly LastEndMs?: number;
-  readonly Queue: string;
+  readonly LastStatus?: number;
+  readonly Queue?: string;
   readonly Group?: string;
+  readonly URL?: string;
+  readonly Method?: string;
+  readonly HeaderNames?: readonly string[];
+  readonly Deadline?: number;
+  readonly ResultQueue?: string;
+  readonly FlowKey?: string;
+  readonly Body?: unknown;
   readonly Cron?: string;
   readonly TZ?: string;
   readonly Every?: number;
@@ -228,7 +280,7 @@ interface WireTask {
 
 function infoOf(body: object): TaskInfo {
   const wire = body as WireTask;
-  const { NextMs, LastError, LastStartMs, LastEndMs, Group, Cron, TZ, Every } = wire;
+  const { NextMs, LastError, LastStatus, LastStartMs, LastEndMs, Cron, TZ, Every } = wire;
   return {
     id: wire.ID,
     version: wire.Version,
@@ -241,11 +293,25 @@ function infoOf(body: object): TaskInfo {
     ...(LastError !== undefined && { lastError: LastError }),
     ...(LastStartMs !== undefined && { lastStart: LastStartMs }),
     ...(LastEndMs !== undefined && { lastEnd: LastEndMs }),
-    queue: wire.Queue,
-    ...(Group !== undefined && { group: Group }),
+    ...(LastStatus !== undefined && { lastStatus: LastStatus }),
+    ...targetOf(wire),
+    ...(wire.FlowKey !== undefined && { flowKey: wire.FlowKey }),
     ...(Cron !== undefined && { cron: Cron }),
     ...(TZ !== undefined && { tz: TZ }),
     ...(Every !== undefined && { every: Every * 1000 }),
     ...('Data' in wire && { data: wire.Data }),
+    ...('Body' in wire && { body: wire.Body }),
+  };
+}
+
+function targetOf({ Queue, Group, URL, Method, HeaderNames, Deadline, ResultQueue }: WireTask): Partial<TaskInfo> {
+  if (URL === undefined)
+    return { ...(Queue !== undefined && { queue: Queue }), ...(Group !== undefined && { group: Group }) };
+  return {
+    url: URL,
+    ...(Method !== undefined && { method: Method }),
+    ...(HeaderNames !== undefined && { headerNames: HeaderNames }),
+    ...(Deadline !== undefined && { deadline: Deadline * 1000 }),
+    ...(ResultQueue !== undefined && { resultQueue: ResultQueue }),
   };
 }

@@ -10,12 +10,13 @@ import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
 import { logDefaults, logSchema, type LogSettings } from './request-log-settings.ts';
 import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
+import { accountTaskRunsMax, taskRunsMax } from '../shared/task-limits.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
 
-export const scopes = ['read', 'write', 'force', 'admin', 'operator'] as const;
+export const scopes = ['read', 'write', 'force', 'task', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
 
 const tokenSchema = Type.Object(
@@ -178,6 +179,21 @@ export const configSchema = Type.Object(
       ),
     ),
     backup: Type.Optional(backupSchema),
+    tasks: Type.Optional(
+      Type.Object(
+        {
+          allow: Type.Optional(
+            Type.Array(Type.String(), {
+              uniqueItems: true,
+              expected: 'a list of addresses, blocks of them, and host:port',
+            }),
+          ),
+          parallel: count(1, 'runs', 10_000),
+          account_parallel: count(1, 'runs', 10_000),
+        },
+        section,
+      ),
+    ),
     log: logSchema,
   },
   section,
@@ -248,6 +264,13 @@ export interface Config {
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly backup: BackupSettings;
+  readonly tasks: {
+    /** Where tasks may send requests besides the internet. */
+    readonly allow: readonly string[];
+    /** Requests that are under way at once, of all accounts and of one. */
+    readonly parallel: number;
+    readonly account_parallel: number;
+  };
   readonly log: LogSettings;
 }
 
@@ -279,5 +302,6 @@ export const configDefaults = {
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   backup: backupDefaults,
+  tasks: { allow: [], parallel: taskRunsMax, account_parallel: accountTaskRunsMax },
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

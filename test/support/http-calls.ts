@@ -3,7 +3,7 @@
  * command. The body of a batch is the contract's, everything else goes over REST.
  */
 import { unreachable } from '../../src/shared/assert.ts';
-import type { TaskOperation } from '../../src/protocol/operations/task-definition.ts';
+import type { TaskOperation, TaskTarget } from '../../src/protocol/operations/task-definition.ts';
 import type { LimitOperation } from '../../src/protocol/operations/limit.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
@@ -82,6 +82,8 @@ export function httpCall(command: Command): HttpCall {
     case 'lock.line':
     case 'audit.list':
     case 'task.due':
+    case 'task.begin':
+    case 'flow.get':
       throw new Error(`${command.kind} is for administrators`);
     default:
       return unreachable(command);
@@ -229,6 +231,11 @@ function restCall(db: string, batch: Batch): HttpCall {
       throw new Error('lines are made by an export');
     case 'account.delete':
       return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
+    case 'flow.set':
+    case 'flow.delete':
+    case 'secret.get':
+    case 'secret.rotate':
+      throw new Error(`no history has ${batch.format}`);
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');
@@ -240,9 +247,7 @@ function restCall(db: string, batch: Batch): HttpCall {
 function taskMembers({ definition, delayMs, atMs, replace, version }: TaskOperation): object {
   const { target, schedule, retry, misfire, maxLateMs, untilMs } = definition;
   return {
-    Queue: target.queue,
-    Data: JSON.parse(target.data) as unknown,
-    ...(target.group !== undefined && { Group: target.group }),
+    ...targetMembers(target),
     ...(schedule !== undefined && 'everyMs' in schedule && { Every: schedule.everyMs / 1000 }),
     ...(schedule !== undefined && 'cron' in schedule && { Cron: schedule.cron, TZ: schedule.tz }),
     ...(schedule !== undefined && { Misfire: misfire }),
@@ -377,4 +382,14 @@ function query(parameters: Readonly<Record<string, string | number | undefined>>
 
 function receipt({ key, id, lock }: { readonly key: string; readonly id: string; readonly lock?: number }): object {
   return { Queue: key, ID: id, Lock: lock };
+}
+
+function targetMembers(target: TaskTarget): object {
+  if (target.kind === 'queue') {
+    const Group = target.group === undefined ? {} : { Group: target.group };
+    return { Queue: target.queue, Data: JSON.parse(target.data) as unknown, ...Group };
+  }
+  const { url: URL, method: Method, headers: Headers, body, deadlineMs } = target;
+  const Body = body === undefined ? {} : { Body: JSON.parse(body) as unknown };
+  return { URL, Method, Headers, Deadline: deadlineMs / 1000, ...Body };
 }

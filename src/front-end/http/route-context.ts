@@ -13,6 +13,7 @@ import type { InForce } from '../in-force.ts';
 import type { ReloadCell } from '../reload-cell.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { RequestTurns } from './request-turns.ts';
+import type { TargetPolicy } from '../../shared/target-policy.ts';
 import type { Cors } from './cors.ts';
 import type { HeadCheck } from './head-check.ts';
 
@@ -53,6 +54,9 @@ export interface RouteContext extends ReplyContext {
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;
   readonly turns: RequestTurns;
+  /** Where tasks may send requests. */
+  readonly targets: TargetPolicy;
+  readonly newSecret: () => string;
   /** Absent: requests read large bodies themselves. */
   readonly largeBodies: LargeBodies | undefined;
 }

@@ -7,6 +7,7 @@ import { badRange } from '../../front-end/request-log-settings.ts';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
+import { flawOfAllowed } from '../../shared/target-policy.ts';
 import { parseStorageUrl } from '../../backup/storage/storage-url.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
@@ -102,17 +103,21 @@ export function loadConfig(sources: ConfigSources): Config {
     const why = badRange(range);
     if (why !== undefined) file.problemAt(['http', 'trusted_proxies', i], why);
   }
+  for (const [i, entry] of merged.tasks.allow.entries()) {
+    const why = flawOfAllowed(entry);
+    if (why !== undefined) file.problemAt(['tasks', 'allow', i], why);
+  }
   const httpTls = readTls('http', merged.http.tls, { readFile, readSecret, now }, file);
   checkRelations(merged, file);
   checkAccounts(merged, file);
   checkBackup(merged, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
-  const { ui, metrics, limits, accounts, journal, backup, log } = merged;
+  const { ui, metrics, limits, accounts, journal, backup, tasks, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? autoThreads(listen, cores) : merged.http.threads;
   const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
   const data_dir = flags['data-dir'] ?? merged.data_dir;
-  return { listen, ui, metrics, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
+  return { listen, ui, metrics, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, tasks, log };
 }
 
 /** A Unix socket, or one that systemd has opened, is served by one front end. */
@@ -200,6 +205,7 @@ function merge(file: ConfigFile): Merged {
     accounts: file.accounts ?? configDefaults.accounts,
     journal: { ...configDefaults.journal, ...file.journal },
     backup: backupOf(file.backup ?? {}),
+    tasks: { ...configDefaults.tasks, ...file.tasks },
     log: { ...configDefaults.log, ...file.log },
   };
 }

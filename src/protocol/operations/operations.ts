@@ -44,7 +44,18 @@ import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
 import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
-import { taskCalls, taskDue, taskGet, taskList, type TaskDue, type TaskGet, type TaskList } from './task-calls.ts';
+import {
+  taskBegin,
+  taskCalls,
+  taskDue,
+  taskGet,
+  taskList,
+  type TaskBegin,
+  type TaskDue,
+  type TaskGet,
+  type TaskList,
+} from './task-calls.ts';
+import { flowGet, taskSettingCalls, taskSettingSection, type FlowGet } from './task-setting.ts';
 import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
@@ -73,6 +84,7 @@ export const sections = {
   taskCancel: taskCancelSection,
   tasks: tasksSection,
   taskChange: taskChangeSection,
+  taskSetting: taskSettingSection,
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
@@ -126,7 +138,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { tasks, taskCancel, taskChange, taskEnd } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, taskSetting } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -155,6 +167,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (taskCancel !== undefined) bits |= 16777216;
   if (taskChange !== undefined) bits |= 33554432;
   if (taskEnd !== undefined) bits |= 67108864;
+  if (taskSetting !== undefined) bits |= 134217728;
   return bits;
 }
 
@@ -193,6 +206,8 @@ type KeyCommand =
   | QueuePeek
   | TaskGet
   | TaskDue
+  | TaskBegin
+  | FlowGet
   | LockInspect
   | LockLine
   | AuditList
@@ -202,7 +217,7 @@ type KeyCommand =
   | WatchLock;
 export type Command = Batch | ListCommand | KeyCommand;
 /** What the server asks itself. */
-export type OwnCommand = TaskDue;
+export type OwnCommand = TaskDue | TaskBegin;
 /** What only administrators may ask. */
 export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
@@ -220,6 +235,8 @@ export const commands = {
   'task.list': taskList,
   'task.get': taskGet,
   'task.due': taskDue,
+  'task.begin': taskBegin,
+  'flow.get': flowGet,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
@@ -239,6 +256,7 @@ export const calls = {
   ...limitCalls,
   ...queueCalls,
   ...taskCalls,
+  ...taskSettingCalls,
   ...usageCalls,
   ...accountCalls,
 } as const;

@@ -122,6 +122,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   taskChange: {},
   taskEnd: {},
+  taskSetting: {},
   audit: {},
   wipe: {},
   load: {},

@@ -13,6 +13,7 @@ import type {
   TaskCancelOperation,
   TaskChange,
   TaskOperation,
+  TaskTarget,
 } from '../../../src/protocol/operations/task-definition.ts';
 
 export const task = {
@@ -29,8 +30,12 @@ export const task = {
     'task.get': (at: Moment, { account, id }: TaskGet): Outcome => {
       const entry = at.state.get(nameOf('task', account, id)) as TaskEntry | undefined;
       if (entry === undefined) return refuse('not_found', { ID: id });
-      const { data } = entry.definition.target;
-      return done(at, { ...view(id, entry), Data: JSON.parse(data) as unknown });
+      const { target } = entry.definition;
+      const content =
+        target.kind === 'queue'
+          ? { Data: JSON.parse(target.data) as unknown }
+          : target.body !== undefined && { Body: JSON.parse(target.body) as unknown };
+      return done(at, { ...view(id, entry), ...content });
     },
     'task.list': (at: Moment, call: TaskList): Outcome =>
       page(at, call, (key) => {
@@ -124,8 +129,7 @@ function view(ID: string, entry: TaskEntry): object {
     Runs: 0,
     Skipped: 0,
     Failed: 0,
-    Queue: target.queue,
-    ...(target.group !== undefined && { Group: target.group }),
+    ...targetOf(target),
     ...(schedule !== undefined && { Misfire: misfire }),
     ...(schedule !== undefined && 'everyMs' in schedule && { Every: schedule.everyMs / 1000 }),
     ...(schedule !== undefined && 'cron' in schedule && { Cron: schedule.cron, TZ: schedule.tz }),
@@ -133,4 +137,11 @@ function view(ID: string, entry: TaskEntry): object {
     ...(maxLateMs !== undefined && { MaxLate: maxLateMs / 1000 }),
     ...(untilMs !== undefined && { Until: untilMs / 1000 }),
   };
+}
+
+function targetOf(target: TaskTarget): object {
+  if (target.kind === 'queue')
+    return { Queue: target.queue, ...(target.group !== undefined && { Group: target.group }) };
+  const { url, method, headers, deadlineMs } = target;
+  return { URL: url, Method: method, HeaderNames: Object.keys(headers), Deadline: deadlineMs / 1000 };
 }
