@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { compareExample, examplesIn, runExamples, type Example, type Outcome } from './examples.ts';
@@ -8,7 +7,7 @@ import { readDoc } from './markdown.ts';
 import type { OpenApiDocument } from '../../src/front-end/http/openapi/document.ts';
 import { OpenApiChecker } from '../support/openapi-checker.ts';
 import { RecordingProxy } from '../support/recording-proxy.ts';
-import { root, startServer, temporaryDirectory } from './server-child.ts';
+import { startServer, temporaryDirectory } from './server-child.ts';
 
 const without = ['bash', 'curl'].filter((tool) => spawnSync(tool, ['--version']).status !== 0);
 const skip = without.length === 0 ? false : `${without.join(' and ')} not installed`;
