@@ -35,7 +35,7 @@ export const task = {
   }),
   'task.cancel': (h: Habits): Command => {
     const key = h.name('task');
-    const cancel = { key, ...(h.chance(30) && { version: h.knownTask(key) }) };
+    const cancel = { key, ...(h.chance(50) && { version: h.chance(30) ? 1 : h.knownTask(key) }) };
     return { kind: 'batch', account: h.account, format: 'task.cancel', taskCancel: [cancel] };
   },
   'task.change': (h: Habits): Command => {
