@@ -29,6 +29,8 @@ export const kinds = {
   share: 0x68, // h: leases of locks that several hold
   audit: 0x61, // a
   deletion: 0x78, // x: accounts that are being deleted
+  task: 0x74, // t: what a task is to do, or how it ended
+  taskState: 0x75, // u: when a task falls due; of tasks that have not ended
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];
