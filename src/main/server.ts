@@ -18,6 +18,7 @@ import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
 import { writeText } from '../shared/raw-output.ts';
+import { isNewerData } from '../shared/newer-data.ts';
 import { SharedCount } from '../shared/shared-count.ts';
 import { Backups } from './backups.ts';
 import { isReadByOthers } from './config/listen-address.ts';
@@ -277,6 +278,8 @@ function refuseToStart(error: unknown): never {
 }
 
 function goDown(error: unknown): never {
+  // A shard that replays has met what only a newer server knows.
+  if (isNewerData(error)) refuseToStart(error);
   const message = 'Going down; what was acknowledged is on disk, and a restart recovers it';
   log.fatal({ err: error }, message);
   if (!flushLast()) writeText(2, `${message}: ${error instanceof Error ? error.stack : String(error)}\n`);

@@ -79,6 +79,11 @@ export function parseStorageKey(storageKey: StorageKey): Address {
   };
 }
 
+/** The letter of its kind, or of what else it is: a deadline, a meta record. */
+export function letterOf(storageKey: StorageKey): number {
+  return storageKey.charCodeAt(1 + storageKey.charCodeAt(0));
+}
+
 /** The entry's key in a storage key of an account whose name has `accountChars` characters. */
 export function entryKeyOf(storageKey: StorageKey, accountChars: number): string {
   return fromByteString(storageKey.slice(accountChars + 2));

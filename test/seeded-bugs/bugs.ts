@@ -1725,6 +1725,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${backups}/failing-storage.test.ts`, test: 'leave no hole and nothing twice' },
   },
   {
+    name: 'a store does not say that it has entries of a new kind',
+    file: 'src/storage/lmdb/lmdb-shard.ts',
+    find: 'isWritten[letterOf(key)] = 1;',
+    replace: '',
+    caughtBy: { file: 'test/storage/lmdb/newer-data.test.ts', test: 'the first entry of a new kind says so' },
+  },
+  {
     name: 'a copy counts from one revision too high',
     file: 'src/backup/ship/copier.ts',
     find: 'const from = source.lowestWatermark();',
