@@ -61,7 +61,9 @@ export const taskCommands: CommandSpec = {
       name: 'list',
       about: 'list tasks with their states and next instants',
       args: [{ name: 'prefix', optional: true, about: 'only IDs that begin with this' }],
-      options: [{ long: 'state', value: 'state', about: 'only those that are scheduled, running, paused, dead or done' }],
+      options: [
+        { long: 'state', value: 'state', about: 'only those that are scheduled, running, paused, dead or done' },
+      ],
       load: async () => (await loadTask()).listTasks,
     },
     {

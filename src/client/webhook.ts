@@ -93,6 +93,8 @@ function headerOf(headers: WebhookHeaders, name: string): string | undefined {
   if (Array.isArray(value)) return value.length === 1 ? String(value[0]) : undefined;
   if (typeof headers.get === 'function') return undefined;
   // Names may be written in any case.
-  const found = Object.entries(headers).find(([other]) => other !== name && other.toLowerCase() === name)?.[1] as unknown;
+  const found = Object.entries(headers).find(
+    ([other]) => other !== name && other.toLowerCase() === name,
+  )?.[1] as unknown;
   return typeof found === 'string' ? found : undefined;
 }
